@@ -1,0 +1,272 @@
+//! The data folder of an organisation: what is where, and how it begins.
+//!
+//! ```text
+//! scrip.toml         where to listen, and the organisation's settings
+//! credentials.json   the credentials, with hashes of their tokens
+//! tls/ca.pem         the private certificate authority: what callers trust
+//! tls/ca.key         its key; not needed to run, and better kept elsewhere
+//! tls/server.pem     the server's certificate
+//! tls/server.key     its key
+//! journal/           see the journal module
+//! ```
+//! Folders are made with mode 0700 and files with 0600.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use scrip_protocol::{Role, Settings};
+
+use crate::credentials::{Credential, Credentials, IssuedToken};
+
+/// A data folder.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    dir: PathBuf,
+}
+
+/// What `scrip.toml` says.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the engine listens (UDP).
+    pub listen: SocketAddr,
+    /// The organisation's settings.
+    pub settings: Settings,
+}
+
+/// Why a data folder cannot be made or read.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// The operating system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// There is something already.
+    #[error("{0}: this folder holds an organisation already; nothing was changed")]
+    Exists(PathBuf),
+    /// There is nothing.
+    #[error("{0}: this folder holds no organisation; `scrip init` makes one")]
+    Missing(PathBuf),
+    /// The configuration is not what it should be.
+    #[error("{path}: {cause}")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        cause: String,
+    },
+    /// A certificate could not be made.
+    #[error("a certificate for {hosts:?} could not be made: {source}")]
+    Certificate {
+        /// The names and addresses asked for.
+        hosts: Vec<String>,
+        /// Why.
+        source: rcgen::Error,
+    },
+}
+
+impl Folder {
+    /// The folder at a path, which need not exist yet.
+    pub fn at(dir: impl Into<PathBuf>) -> Folder {
+        Folder { dir: dir.into() }
+    }
+
+    /// The folder itself.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Whether an organisation is in it.
+    pub fn exists(&self) -> bool {
+        self.config_path().exists()
+    }
+
+    /// The configuration file.
+    pub fn config_path(&self) -> PathBuf {
+        self.dir.join("scrip.toml")
+    }
+
+    /// The certificate authority that callers trust.
+    pub fn ca_path(&self) -> PathBuf {
+        self.dir.join("tls/ca.pem")
+    }
+
+    /// The server's certificate.
+    pub fn certificate_path(&self) -> PathBuf {
+        self.dir.join("tls/server.pem")
+    }
+
+    /// The server's key.
+    pub fn key_path(&self) -> PathBuf {
+        self.dir.join("tls/server.key")
+    }
+
+    /// The journal's folder.
+    pub fn journal_path(&self) -> PathBuf {
+        self.dir.join("journal")
+    }
+
+    fn credentials_path(&self) -> PathBuf {
+        self.dir.join("credentials.json")
+    }
+
+    /// Begins an organisation: configuration, certificates for the names and addresses given, and one token for each role, which
+    /// are returned and kept nowhere.
+    ///
+    /// # Errors
+    /// When there is an organisation already, or something cannot be written.
+    pub fn init(&self, config: &Config, hosts: &[String]) -> Result<Vec<IssuedToken>, FolderError> {
+        if self.exists() {
+            return Err(FolderError::Exists(self.dir.clone()));
+        }
+        for dir in [self.dir.clone(), self.dir.join("tls")] {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+            made.map_err(|source| FolderError::Io { path: dir, source })?;
+        }
+        let certificates = certificates(hosts).map_err(|source| FolderError::Certificate { hosts: hosts.to_vec(), source })?;
+        write_private(&self.ca_path(), &certificates.ca)?;
+        write_private(&self.dir.join("tls/ca.key"), &certificates.ca_key)?;
+        write_private(&self.certificate_path(), &certificates.server)?;
+        write_private(&self.key_path(), &certificates.server_key)?;
+        let mut credentials = Credentials::default();
+        let issued: Vec<_> = Role::ALL.iter().map(|role| credentials.issue(role.word(), *role)).collect();
+        let list = serde_json::to_string_pretty(credentials.list()).expect("credentials are plain values");
+        write_private(&self.credentials_path(), &list)?;
+        // Last: its presence says that the folder is whole.
+        write_private(&self.config_path(), &toml::to_string(config).expect("a configuration is plain values"))?;
+        Ok(issued)
+    }
+
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// When it is missing or wrong.
+    pub fn config(&self) -> Result<Config, FolderError> {
+        let path = self.config_path();
+        if !path.exists() {
+            return Err(FolderError::Missing(self.dir.clone()));
+        }
+        let config: Config = toml::from_str(&read(&path)?)
+            .map_err(|cause| FolderError::Config { path: path.clone(), cause: cause.to_string() })?;
+        let wrong =
+            |field: &str, why: &str| FolderError::Config { path: path.clone(), cause: format!("settings.{field}: {why}") };
+        let settings = &config.settings;
+        if settings.request_window_ms < crate::state::requests::KEPT_AT_LEAST_MS {
+            return Err(wrong("request_window_ms", "a request id must be remembered for at least 60000 ms"));
+        }
+        if settings.requests_max == 0 || settings.requests_max > u64::from(u32::MAX) {
+            return Err(wrong("requests_max", "this must be 1 to 4294967295"));
+        }
+        if settings.codes_per_campaign_max == 0 || settings.codes_per_campaign_max > 50_000_000 {
+            return Err(wrong("codes_per_campaign_max", "this must be 1 to 50000000"));
+        }
+        Ok(config)
+    }
+
+    /// Reads the credentials.
+    ///
+    /// # Errors
+    /// When they are missing or wrong.
+    pub fn credentials(&self) -> Result<Credentials, FolderError> {
+        let path = self.credentials_path();
+        let list: Vec<Credential> = serde_json::from_str(&read(&path)?)
+            .map_err(|cause| FolderError::Config { path: path.clone(), cause: cause.to_string() })?;
+        Ok(Credentials::new(list))
+    }
+}
+
+fn read(path: &Path) -> Result<String, FolderError> {
+    fs::read_to_string(path).map_err(|source| FolderError::Io { path: path.to_owned(), source })
+}
+
+fn write_private(path: &Path, text: &str) -> Result<(), FolderError> {
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(|source| FolderError::Io { path: path.to_owned(), source })
+}
+
+struct Certificates {
+    ca: String,
+    ca_key: String,
+    server: String,
+    server_key: String,
+}
+
+fn certificates(hosts: &[String]) -> Result<Certificates, rcgen::Error> {
+    let ca_key = KeyPair::generate()?;
+    let mut ca = CertificateParams::default();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    ca.distinguished_name.push(DnType::CommonName, "Scrip private authority");
+    let ca_certificate = ca.self_signed(&ca_key)?;
+    let server_key = KeyPair::generate()?;
+    let mut server = CertificateParams::new(hosts)?;
+    server.distinguished_name.push(DnType::CommonName, "Scrip engine");
+    server.use_authority_key_identifier_extension = true;
+    let issuer = Issuer::from_params(&ca, &ca_key);
+    let server_certificate = server.signed_by(&server_key, &issuer)?;
+    Ok(Certificates {
+        ca: ca_certificate.pem(),
+        ca_key: ca_key.serialize_pem(),
+        server: server_certificate.pem(),
+        server_key: server_key.serialize_pem(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn config() -> Config {
+        Config { listen: "127.0.0.1:4600".parse().expect("an address"), settings: Settings::default() }
+    }
+
+    #[test]
+    fn a_folder_is_begun_once_and_read_again() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::at(dir.path().join("data"));
+        assert!(matches!(folder.config(), Err(FolderError::Missing(_))));
+        let tokens = folder.init(&config(), &["localhost".to_owned(), "127.0.0.1".to_owned()]).expect("an empty folder");
+        assert_eq!(folder.config().expect("just written"), config());
+        let credentials = folder.credentials().expect("just written");
+        for issued in &tokens {
+            assert_eq!(credentials.of_token(&issued.token), Some(&issued.credential));
+        }
+        assert!(matches!(folder.init(&config(), &[]), Err(FolderError::Exists(_))));
+        for entry in
+            fs::read_dir(folder.dir()).expect("a folder").chain(fs::read_dir(folder.dir().join("tls")).expect("a folder"))
+        {
+            let entry = entry.expect("an entry");
+            let mode = entry.metadata().expect("metadata").permissions().mode() & 0o777;
+            assert_eq!(mode, if entry.path().is_dir() { 0o700 } else { 0o600 }, "{:?}", entry.path());
+            let text = fs::read(entry.path()).unwrap_or_default();
+            let holds = |token: &IssuedToken| String::from_utf8_lossy(&text).contains(&token.token);
+            assert!(!tokens.iter().any(holds), "{:?} holds a token", entry.path());
+        }
+    }
+
+    #[test]
+    fn a_wrong_configuration_is_named_with_its_place() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::at(dir.path());
+        let text = toml::to_string(&config()).expect("plain values");
+        fs::write(folder.config_path(), text.replace("requests_max = 50000000", "requests_max = 0")).expect("written");
+        let error = folder.config().expect_err("it is wrong").to_string();
+        assert!(error.contains("scrip.toml: settings.requests_max"), "{error}");
+        fs::write(folder.config_path(), text.replace("requests_max", "request_max")).expect("written");
+        let error = folder.config().expect_err("it is wrong").to_string();
+        assert!(error.contains("request_max") && error.contains("line"), "{error}");
+    }
+}

@@ -1,0 +1,98 @@
+//! Normalisation: when two texts are the same code (K4, K9).
+//!
+//! White space and invisible characters around a code are taken off; Unicode's full case folding (CaseFolding.txt, statuses C and F)
+//! makes letter case not matter. Control and invisible characters, and white space inside, are refused: they come from a
+//! damaged file or a bad paste, and a player cannot type them.
+
+use scrip_protocol::codes::{CODE_BYTES_MAX, InvalidCode};
+
+use crate::state::NormalisedCode;
+
+/// Takes off what surrounds a code: white space and invisible characters.
+pub fn trim(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
+}
+
+/// The normalised form of a text.
+///
+/// # Errors
+/// When it cannot be a code, with the reason and the place.
+pub fn normalise(text: &str) -> Result<NormalisedCode, InvalidCode> {
+    let text = trim(text);
+    if text.is_empty() {
+        return Err(InvalidCode::Empty);
+    }
+    let folded = |text: &str| match NormalisedCode::from_normalised(text) {
+        Some(code) => Ok(code),
+        None => Err(InvalidCode::TooLong { bytes: u32::try_from(text.len()).unwrap_or(u32::MAX) }),
+    };
+    if text.len() <= CODE_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let mut bytes = [0; CODE_BYTES_MAX];
+        bytes[..text.len()].copy_from_slice(text.as_bytes());
+        let lower = &mut bytes[..text.len()];
+        lower.make_ascii_lowercase();
+        return folded(std::str::from_utf8(lower).expect("ASCII is UTF-8"));
+    }
+    for (c, at) in text.chars().zip(1..) {
+        if c.is_control() || is_invisible(c) {
+            return Err(InvalidCode::ControlCharacter { at });
+        }
+        if c.is_whitespace() {
+            return Err(InvalidCode::InnerWhiteSpace { at });
+        }
+    }
+    folded(&caseless::default_case_fold_str(text))
+}
+
+/// Format characters that leave no mark on paper: soft hyphen, zero-width spaces and joiners, direction marks, byte order mark.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Result<&str, InvalidCode>) {
+        let found = normalise(text);
+        assert_eq!(found.as_ref().map(NormalisedCode::as_str).map_err(|why| *why), expected, "{text:?}");
+    }
+
+    #[test]
+    fn letter_case_and_what_surrounds_a_code_do_not_matter() {
+        check("SUMMER-25", Ok("summer-25"));
+        check(" \tsummer-25\u{a0}\r\n", Ok("summer-25"));
+        check("\u{feff}SUMMER-25\u{200b}", Ok("summer-25"));
+        check("ЛЕТО", Ok("лето"));
+        check("STRASSE", Ok("strasse"));
+        check("Straße", Ok("strasse"));
+        check("ΌΔΟΣ", Ok("όδοσ"));
+        check("όδος", Ok("όδοσ"));
+        check("0012", Ok("0012"));
+        check("219E01BE", Ok("219e01be"));
+    }
+
+    #[test]
+    fn what_cannot_be_a_code_is_named_with_its_place() {
+        check("", Err(InvalidCode::Empty));
+        check(" \u{200b} ", Err(InvalidCode::Empty));
+        check("AB CD", Err(InvalidCode::InnerWhiteSpace { at: 3 }));
+        check("ÄB\u{3000}CD", Err(InvalidCode::InnerWhiteSpace { at: 3 }));
+        check("A\u{0}B", Err(InvalidCode::ControlCharacter { at: 2 }));
+        check("AB\u{200b}C", Err(InvalidCode::ControlCharacter { at: 3 }));
+        check("A\nB", Err(InvalidCode::ControlCharacter { at: 2 }));
+        check(&"x".repeat(64), Ok(&"x".repeat(64)));
+        check(&"x".repeat(65), Err(InvalidCode::TooLong { bytes: 65 }));
+        // 32 letters of two bytes each fit; folding may lengthen: one letter of two bytes becomes three of one.
+        check(&"Ж".repeat(32), Ok(&"ж".repeat(32)));
+        check(&"ΐ".repeat(11), Err(InvalidCode::TooLong { bytes: 66 }));
+    }
+
+    #[test]
+    fn normalising_twice_changes_nothing() {
+        for text in ["SUMMER-25", "Straße", "ΌΔΟΣ", "İSTANBUL", "ǅ", "ﬃ"] {
+            let once = normalise(text).expect("a code");
+            assert_eq!(normalise(once.as_str()), Ok(once), "{text}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The journal: batches of records on disk, each continuing the one before.
+//!
+//! [`Journal`] is what the engine needs of one; [`Segments`] keeps it in redb files. Batches and their chain of hashes are
+//! described in [`scrip_protocol::batch`].
+//!
+//! Invariants: an append that returned is durable; after one that failed, none succeeds. Reading never repairs: what is
+//! not whole is named, with its file and position ([`JournalError`]), and the engine does not start on it.
+
+mod recovery;
+mod segments;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use scrip_protocol::Position;
+use scrip_protocol::batch::{BatchBuilder, BatchError, ChainEnd};
+
+pub use recovery::ReplayProgress;
+pub use segments::{SEGMENT_BYTES, Segments};
+
+/// Where batches become durable. One thread owns it.
+pub trait Journal: Send {
+    /// The newest durable batch.
+    fn end(&self) -> ChainEnd;
+
+    /// Appends a batch after the newest; returns when it is durable, with the new end.
+    ///
+    /// # Errors
+    /// When it is not known to be durable. It may be, in whole; never in part. Every later append fails as well.
+    fn append(&mut self, batch: BatchBuilder) -> Result<ChainEnd, JournalError>;
+
+    /// A reader that may be used while batches are appended.
+    fn reader(&self) -> Arc<dyn JournalReader>;
+}
+
+/// Reads durable batches, on any thread.
+pub trait JournalReader: Send + Sync {
+    /// The batches from the one that holds `from` on, in order, until their bytes pass `bytes_max` (one batch at the least).
+    /// None when `from` is past the end.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn read(&self, from: Position, bytes_max: usize) -> Result<Vec<Vec<u8>>, JournalError>;
+
+    /// How many bytes the journal has on disk.
+    fn bytes(&self) -> u64;
+}
+
+/// Why a journal cannot be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Another process has the journal open.
+    #[error("{dir}: another process has this journal open")]
+    Locked {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A segment's file is not one that redb can read.
+    #[error("{path}: the segment cannot be read: {cause}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What redb says.
+        cause: String,
+    },
+    /// A segment's file has another name, format or beginning than it should.
+    #[error("{path}: this is not the segment that its name says: {why}")]
+    NotThatSegment {
+        /// The file.
+        path: PathBuf,
+        /// What differs.
+        why: &'static str,
+    },
+    /// The newest batch is cut off or changed.
+    #[error("{path}: the journal's last batch, at position {position}, is torn: {cause}")]
+    TornEnd {
+        /// The file.
+        path: PathBuf,
+        /// Where the batch starts.
+        position: Position,
+        /// What is wrong with it.
+        cause: BatchError,
+    },
+    /// A batch with others after it is cut off or changed.
+    #[error("{path}: the batch at position {position} is damaged: {cause}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where the batch starts.
+        position: Position,
+        /// What is wrong with it.
+        cause: BatchError,
+    },
+    /// Positions are missing within a segment.
+    #[error("{path}: there is a gap: position {expected} comes next, and {found} is there")]
+    Gap {
+        /// The file.
+        path: PathBuf,
+        /// What comes next.
+        expected: Position,
+        /// What is there.
+        found: Position,
+    },
+    /// A batch does not continue the one before it.
+    #[error("{path}: the chain of hashes is broken at position {position}")]
+    BrokenChain {
+        /// The file.
+        path: PathBuf,
+        /// Where the batch starts that does not fit.
+        position: Position,
+    },
+    /// A whole segment is missing.
+    #[error("{dir}: the segment that starts at position {expected} is missing")]
+    MissingSegment {
+        /// The folder.
+        dir: PathBuf,
+        /// Where it should start.
+        expected: Position,
+    },
+    /// A segment has a successor but was not finished.
+    #[error("{path}: the segment was not finished, but another follows it")]
+    Unsealed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A segment ends elsewhere than it says.
+    #[error("{path}: the segment says that it ends at position {sealed}, and it ends at {found}")]
+    SealBroken {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        sealed: Position,
+        /// What is there.
+        found: Position,
+    },
+    /// A batch could not be made durable, or an earlier one could not.
+    #[error("{path}: a batch could not be made durable: {cause}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What redb says.
+        cause: String,
+    },
+}

@@ -1,0 +1,22 @@
+//! The redemption engine.
+//!
+//! - [`state`]: pure; what is decided, and what a record changes.
+//! - [`index`]: which campaign holds a code; what lanes may read.
+//! - [`journal`]: batches of records on disk, and their recovery.
+//! - [`pipeline`]: the engine thread and the journal thread between lanes and disk.
+//! - [`server`]: QUIC, lanes, roles, limits.
+//! - [`folder`] and [`credentials`]: what stands in a data folder beside the journal.
+//!
+//! [`Engine`] is all of it together, as a process runs it.
+
+pub mod credentials;
+pub mod folder;
+pub mod index;
+pub mod journal;
+pub mod pipeline;
+pub mod server;
+pub mod state;
+
+mod engine;
+
+pub use engine::{Engine, EngineError, Start};

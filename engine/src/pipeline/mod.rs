@@ -1,0 +1,231 @@
+//! From a lane to the disk and back: the engine thread decides, the journal thread makes it durable and releases the replies.
+//!
+//! ```text
+//! lanes ─ Chunk ─▶ inbox ─▶ engine thread ─ OpenBatch ─▶ journal thread ─▶ Journal
+//!   ▲                       (owns the state)              │ once durable
+//!   └──────────────── Outbox of each lane ◀───────────────┘
+//! ```
+//! The hand-over to the journal thread has no room in it: a batch is taken when the flush before it is done, and holds whatever
+//! came in meanwhile. A lone request therefore waits for nothing but its own flush.
+//!
+//! Invariants: a reply, to a write or to a read, leaves only after every record that it could have seen is durable (Z4). After a
+//! failed append nothing leaves any more. What waits here is bounded by [`Limits`]; past it the answer is `Busy`.
+
+mod clock;
+mod engine_thread;
+mod journal_thread;
+mod outbox;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender};
+use scrip_protocol::command::{ListCampaigns, ListClubs, ShowCampaign, ShowClient};
+use scrip_protocol::{Position, Record, Settings, Stamp};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+pub use clock::{Clock, SystemClock};
+pub use outbox::Outbox;
+
+use crate::index::Index;
+use crate::journal::{Journal, JournalError, JournalReader};
+use crate::state::{Asked, State};
+
+/// How much may be under way at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Requests handed over and not yet answered, over all lanes. One batch on its way to disk and one being filled.
+    pub requests_max: usize,
+    /// Records in a batch, after which it is closed.
+    pub batch_records_max: u32,
+    /// Bytes in a batch, after which it is closed. The last record may pass it.
+    pub batch_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { requests_max: 131_072, batch_records_max: 16_384, batch_bytes_max: 2 << 20 }
+    }
+}
+
+/// How long a caller is told to wait when too much is under way: a few flushes.
+pub const RETRY_AFTER_MS: u32 = 20;
+
+/// What one lane read at once.
+pub struct Chunk {
+    /// Where the answers go.
+    pub outbox: Arc<Outbox>,
+    /// The requests, in order.
+    pub requests: Vec<Request>,
+    /// The share of the memory for large frames that they hold, until they are decided.
+    pub budget: Option<OwnedSemaphorePermit>,
+}
+
+/// One request.
+pub struct Request {
+    /// The caller's number for it.
+    pub correlation: u64,
+    /// What is asked.
+    pub call: Call,
+}
+
+/// What is asked of the engine thread.
+pub enum Call {
+    /// Change something.
+    Change(Stamp, Asked),
+    /// Look at the state.
+    Read(Read),
+    /// Nothing: the lane has made this reply frame from the index. It passes through here because it may leave only when what it
+    /// shows is durable, and whatever the lane saw was applied before this is reached.
+    Answered(Vec<u8>),
+}
+
+/// What may be looked at.
+pub enum Read {
+    /// The clubs.
+    ListClubs(ListClubs),
+    /// A client's card.
+    ShowClient(ShowClient),
+    /// The campaigns.
+    ListCampaigns(ListCampaigns),
+    /// A campaign.
+    ShowCampaign(ShowCampaign),
+}
+
+/// The running pipeline. Dropping every [`Intake`] and calling [`Pipeline::finish`] ends it.
+pub struct Pipeline {
+    intake: Intake,
+    index: Arc<Index>,
+    reader: Arc<dyn JournalReader>,
+    durable: watch::Receiver<Position>,
+    failed: watch::Receiver<Option<Arc<JournalError>>>,
+    engine: JoinHandle<State>,
+    journal: JoinHandle<Result<(), Arc<JournalError>>>,
+}
+
+/// The way in, for lanes.
+#[derive(Clone)]
+pub struct Intake {
+    inbox: Sender<Chunk>,
+    under_way: Arc<AtomicUsize>,
+    requests_max: usize,
+}
+
+/// The inbox has no more room: the chunk comes back, to be answered `Busy`.
+pub struct InboxFull(pub Chunk);
+
+impl Intake {
+    /// Hands a chunk over.
+    ///
+    /// # Errors
+    /// When too much is under way. Nothing of the chunk was taken.
+    pub fn offer(&self, chunk: Chunk) -> Result<(), InboxFull> {
+        let count = chunk.requests.len();
+        let before = self.under_way.fetch_add(count, Ordering::Relaxed);
+        if before > 0 && before + count > self.requests_max {
+            self.under_way.fetch_sub(count, Ordering::Relaxed);
+            return Err(InboxFull(chunk));
+        }
+        self.inbox.try_send(chunk).map_err(|refused| {
+            self.under_way.fetch_sub(count, Ordering::Relaxed);
+            InboxFull(refused.into_inner())
+        })
+    }
+}
+
+impl Pipeline {
+    /// Starts on a state that its journal was replayed into. Where the settings are not those of the state, a record of them is
+    /// the first thing written.
+    ///
+    /// # Errors
+    /// When that record, or a thread's start, fails.
+    pub fn start(
+        mut state: State,
+        mut journal: Box<dyn Journal>,
+        settings: &Settings,
+        clock: Box<dyn Clock>,
+        limits: Limits,
+    ) -> Result<Pipeline, JournalError> {
+        let mut now = clock::Forward::new(clock, journal.end().time_ms);
+        if state.settings() != settings {
+            let record = Record::from(scrip_protocol::record::SettingsApplied { settings: settings.clone() });
+            let mut batch = scrip_protocol::batch::BatchBuilder::new(now.now_ms());
+            batch.push(&record);
+            let end = journal.append(batch)?;
+            state.apply(end.time_ms, &record);
+        }
+        let index = Arc::new(Index::of(&state));
+        let reader = journal.reader();
+        let under_way = Arc::new(AtomicUsize::new(0));
+        // As many chunks as requests could be under way in small ones; the count of requests is the limit that is met.
+        let (inbox, chunks) = crossbeam_channel::bounded(limits.requests_max.min(16_384));
+        let (hand_over, batches) = crossbeam_channel::bounded(0);
+        let (durable_sender, durable) = watch::channel(journal.end().position);
+        let (failed_sender, failed) = watch::channel(None);
+        let engine = engine_thread::EngineThread { state, index: index.clone(), now, limits, chunks, hand_over };
+        let release = journal_thread::JournalThread {
+            journal,
+            batches,
+            durable: durable_sender,
+            failed: failed_sender,
+            under_way: under_way.clone(),
+        };
+        let intake = Intake { inbox, under_way, requests_max: limits.requests_max };
+        Ok(Pipeline {
+            intake,
+            index,
+            reader,
+            durable,
+            failed,
+            engine: spawn("engine", move || engine.run()),
+            journal: spawn("journal", move || release.run()),
+        })
+    }
+
+    /// The way in.
+    pub fn intake(&self) -> Intake {
+        self.intake.clone()
+    }
+
+    /// The index, for checks.
+    pub fn index(&self) -> Arc<Index> {
+        self.index.clone()
+    }
+
+    /// The journal, for those who tail it.
+    pub fn reader(&self) -> Arc<dyn JournalReader> {
+        self.reader.clone()
+    }
+
+    /// The newest durable position, as it moves.
+    pub fn durable(&self) -> watch::Receiver<Position> {
+        self.durable.clone()
+    }
+
+    /// Why the journal failed, once it has. Nothing is answered after that.
+    pub fn failed(&self) -> watch::Receiver<Option<Arc<JournalError>>> {
+        self.failed.clone()
+    }
+
+    /// Waits until everything taken in is durable and answered. Every other [`Intake`] must be gone, or will keep this waiting.
+    /// Returns the state as it is then.
+    ///
+    /// # Errors
+    /// When the journal failed.
+    pub fn finish(self) -> Result<State, Arc<JournalError>> {
+        drop(self.intake);
+        // The journal thread first: when it fails, the engine thread may still wait for lanes that are not gone.
+        self.journal.join().expect("the journal thread does not panic")?;
+        Ok(self.engine.join().expect("the engine thread does not panic"))
+    }
+}
+
+fn spawn<T: Send + 'static>(name: &str, run: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).expect("the operating system gives us two threads")
+}
+
+/// The inbox's other end.
+type Chunks = Receiver<Chunk>;

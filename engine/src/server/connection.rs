@@ -1,0 +1,147 @@
+//! One connection: its hello, then its lanes.
+
+use std::sync::Arc;
+
+use quinn::{Connection, Incoming, RecvStream, SendStream, VarInt};
+use scrip_protocol::frame::{FrameBuffer, HELLO, HELLO_BYTES_MAX, Malformed, push_value};
+use scrip_protocol::hello::{CloseCode, Hello, Welcome};
+use scrip_protocol::{CredentialId, Role, unix_time_ms, wire};
+use tokio::task::JoinSet;
+
+use super::{Shared, lane};
+
+/// The most bytes of a caller's name for itself that are logged.
+const PROGRAM_BYTES_MAX: usize = 100;
+
+/// Whose requests come in on a lane.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caller {
+    pub(super) credential: CredentialId,
+    pub(super) role: Role,
+}
+
+/// Why a connection is closed from our side.
+pub(super) struct Closing {
+    pub(super) code: CloseCode,
+    pub(super) reason: String,
+}
+
+impl From<Malformed> for Closing {
+    fn from(malformed: Malformed) -> Closing {
+        Closing { code: CloseCode::of(&malformed), reason: malformed.to_string() }
+    }
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(incoming: Incoming, shared: Arc<Shared>) {
+    let from = incoming.remote_address();
+    let connection = match incoming.await {
+        Ok(connection) => connection,
+        Err(error) => return tracing::debug!(%from, %error, "no connection"),
+    };
+    match serve_lanes(&connection, &shared).await {
+        None => tracing::debug!(%from, "connection ended"),
+        Some(closing) => {
+            match closing.code {
+                CloseCode::ShuttingDown => tracing::debug!(%from, "connection drained and closed"),
+                code => tracing::warn!(%from, code = code.word(), reason = closing.reason, "connection closed"),
+            }
+            connection.close(VarInt::from_u32(closing.code as u32), closing.reason.as_bytes());
+        }
+    }
+}
+
+/// Returns why to close the connection, or `None` where the caller has ended it.
+async fn serve_lanes(connection: &Connection, shared: &Arc<Shared>) -> Option<Closing> {
+    let mut stopping = shared.stopping.clone();
+    let hello = tokio::select! {
+        hello = tokio::time::timeout(shared.limits.hello, say_hello(connection, shared)) => hello,
+        _ = stopping.wait_for(|stopping| *stopping) => return Some(shutting_down()),
+    };
+    let (caller, first) = match hello {
+        Ok(Ok(Some(welcomed))) => welcomed,
+        Ok(Ok(None)) => return None,
+        Ok(Err(closing)) => return Some(closing),
+        Err(_) => return Some(Closing { code: CloseCode::HelloTimeout, reason: "no hello came in time".into() }),
+    };
+    connection.set_receive_window(VarInt::from_u32(shared.limits.connection_window_bytes));
+    connection.set_max_concurrent_bi_streams(VarInt::from_u32(shared.limits.lanes_max));
+    let mut lanes = JoinSet::new();
+    lanes.spawn(lane::serve(first, caller, shared.clone()));
+    loop {
+        tokio::select! {
+            opened = connection.accept_bi() => match opened {
+                Ok((send, receive)) => {
+                    let lane = lane::Lane { send, receive, frames: FrameBuffer::default() };
+                    lanes.spawn(lane::serve(lane, caller, shared.clone()));
+                }
+                Err(_) => return None,
+            },
+            Some(ended) = lanes.join_next() => {
+                if let Ok(Err(closing)) = ended {
+                    return Some(closing);
+                }
+            }
+            _ = stopping.wait_for(|stopping| *stopping) => break,
+        }
+    }
+    // Lanes drain by themselves; what is wrong on one of them does not matter any more.
+    while lanes.join_next().await.is_some() {}
+    Some(shutting_down())
+}
+
+fn shutting_down() -> Closing {
+    Closing { code: CloseCode::ShuttingDown, reason: "the engine stops".into() }
+}
+
+/// Takes the hello off the first lane, and answers it.
+async fn say_hello(connection: &Connection, shared: &Shared) -> Result<Option<(Caller, lane::Lane)>, Closing> {
+    let Ok((mut send, mut receive)) = connection.accept_bi().await else { return Ok(None) };
+    let mut frames = FrameBuffer::default();
+    let Some(hello) = read_hello(&mut receive, &mut frames).await? else { return Ok(None) };
+    let Some(credential) = shared.credentials.of_token(&hello.token) else {
+        let reason = "the token is not one of this organisation's".to_owned();
+        return Err(Closing { code: CloseCode::Unauthenticated, reason });
+    };
+    let program: String = hello.program.chars().filter(|c| !c.is_control()).take(PROGRAM_BYTES_MAX).collect();
+    tracing::debug!(from = %connection.remote_address(), credential = %credential.credential, role = %credential.role, program, "welcome");
+    let welcome = Welcome {
+        credential: credential.credential,
+        role: credential.role,
+        now_ms: unix_time_ms(),
+        durable: *shared.durable.borrow(),
+        lane_requests_max: shared.limits.lane_requests_max,
+    };
+    if answer_hello(&mut send, &welcome).await.is_err() {
+        return Ok(None);
+    }
+    let caller = Caller { credential: credential.credential, role: credential.role };
+    Ok(Some((caller, lane::Lane { send, receive, frames })))
+}
+
+async fn read_hello(receive: &mut RecvStream, frames: &mut FrameBuffer) -> Result<Option<Hello>, Closing> {
+    let mut piece = [0; HELLO_BYTES_MAX];
+    loop {
+        if let Some(frame) = frames.next(HELLO_BYTES_MAX)? {
+            if frame.kind != HELLO {
+                let reason = format!("the first frame has the kind {}, and a hello has {HELLO}", frame.kind);
+                return Err(Closing { code: CloseCode::HelloExpected, reason });
+            }
+            return Ok(Some(wire::decode("hello", frame.body)?));
+        }
+        match receive.read(&mut piece).await {
+            Ok(Some(length)) => frames.extend(&piece[..length]),
+            Ok(None) => {
+                frames.end()?;
+                return Err(Closing { code: CloseCode::HelloExpected, reason: "the first lane ended without a hello".into() });
+            }
+            Err(_) => return Ok(None),
+        }
+    }
+}
+
+async fn answer_hello(send: &mut SendStream, welcome: &Welcome) -> Result<(), quinn::WriteError> {
+    let mut bytes = Vec::new();
+    push_value(&mut bytes, HELLO, 0, welcome);
+    send.write_all(&bytes).await
+}

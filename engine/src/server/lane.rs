@@ -1,0 +1,235 @@
+//! One lane: frames in, chunks of requests to the pipeline, replies out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use quinn::{RecvStream, SendStream};
+use scrip_protocol::command::{CHECK_CODES_MAX, Check, CheckOutcome, Redeem, Tail};
+use scrip_protocol::frame::{Frame, FrameBuffer, Malformed, REFUSAL, REQUEST_BYTES_MAX, RequestFrame, push_value};
+use scrip_protocol::{AnyCommand, Kind, Refusal, RequestId, Stamp, wire};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinSet;
+
+use super::connection::{Caller, Closing};
+use super::{LARGE_FRAME_BYTES, Shared, tail};
+use crate::index::{normalise, trim};
+use crate::pipeline::{Call, Chunk, InboxFull, Outbox, RETRY_AFTER_MS, Read, Request};
+use crate::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedRedeem, Line};
+
+/// How many pieces of a stream are taken at once: more than a lane's window holds in packets of Ethernet's size is of no use.
+const PIECES: usize = 256;
+
+/// How long a drained lane waits for its caller to have received the last reply.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// A lane, with what of its bytes was read already.
+pub(super) struct Lane {
+    pub(super) send: SendStream,
+    pub(super) receive: RecvStream,
+    pub(super) frames: FrameBuffer,
+}
+
+/// What the frames of one read amount to.
+#[derive(Default)]
+struct Sorted {
+    requests: Vec<Request>,
+    /// Reply frames that show nothing of the state and may leave at once.
+    refusals: Vec<u8>,
+    /// A tail ends what is read at once: the lane serves it before it reads on.
+    tail: Option<(u64, Tail)>,
+}
+
+/// Serves a lane to its end, or until the server stops; then waits for its answers. An error closes the connection.
+pub(super) async fn serve(lane: Lane, caller: Caller, shared: Arc<Shared>) -> Result<(), Closing> {
+    let Lane { send, receive, frames } = lane;
+    let outbox = Arc::new(Outbox::default());
+    // In a set of its own, so that it ends when this task is dropped.
+    let mut writer = JoinSet::new();
+    writer.spawn(write(send, outbox.clone()));
+    let read = Reader { receive, frames, caller, shared, outbox: outbox.clone(), budget: None }.run().await;
+    match read {
+        Ok(()) => {
+            outbox.room(0, 0).await;
+            outbox.finish();
+            if let Some(Ok(Ok(mut send))) = writer.join_next().await {
+                let _ = send.finish();
+                let _ = tokio::time::timeout(FAREWELL, send.stopped()).await;
+            }
+            Ok(())
+        }
+        Err(closing) => {
+            outbox.close();
+            Err(closing)
+        }
+    }
+}
+
+/// Writes what the outbox is given until that is finished, or the caller does not take it any more.
+async fn write(mut send: SendStream, outbox: Arc<Outbox>) -> Result<SendStream, quinn::WriteError> {
+    while let Some(frames) = outbox.take().await {
+        if let Err(error) = send.write_chunk(Bytes::from(frames)).await {
+            outbox.close();
+            return Err(error);
+        }
+    }
+    Ok(send)
+}
+
+struct Reader {
+    receive: RecvStream,
+    frames: FrameBuffer,
+    caller: Caller,
+    shared: Arc<Shared>,
+    outbox: Arc<Outbox>,
+    /// The share of the memory for large frames that the incomplete frame holds.
+    budget: Option<OwnedSemaphorePermit>,
+}
+
+impl Reader {
+    async fn run(mut self) -> Result<(), Closing> {
+        let mut stopping = self.shared.stopping.clone();
+        let mut pieces: Vec<Bytes> = vec![Bytes::new(); PIECES];
+        loop {
+            self.answer_frames().await?;
+            let limits = &self.shared.limits;
+            let read = async {
+                self.outbox.room(limits.lane_requests_max as usize, limits.lane_reply_bytes_max).await;
+                self.receive.read_chunks(&mut pieces).await
+            };
+            let read = tokio::select! {
+                read = read => read,
+                _ = stopping.wait_for(|stopping| *stopping) => return Ok(()),
+            };
+            if self.outbox.is_closed() {
+                return Ok(());
+            }
+            match read {
+                Ok(Some(count)) => pieces[..count].iter_mut().for_each(|piece| self.frames.extend(&std::mem::take(piece))),
+                Ok(None) => return Ok(self.frames.end()?),
+                // The caller gave the lane up, or the connection ended.
+                Err(_) => {
+                    self.outbox.close();
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Answers every whole frame that is there, then makes sure that there is room for the one that is not whole yet.
+    async fn answer_frames(&mut self) -> Result<(), Closing> {
+        loop {
+            let mut sorted = Sorted::default();
+            while sorted.tail.is_none()
+                && let Some(frame) = self.frames.next(REQUEST_BYTES_MAX)?
+            {
+                sort(frame, self.caller, &self.shared, &mut sorted)?;
+            }
+            if !sorted.refusals.is_empty() {
+                self.outbox.expect(1);
+                self.outbox.deliver(&sorted.refusals, 1);
+            }
+            if !sorted.requests.is_empty() {
+                self.hand_over(sorted.requests);
+            }
+            let Some((correlation, asked)) = sorted.tail else { break };
+            tail::serve(correlation, &asked, &self.shared, &self.outbox).await;
+        }
+        match self.frames.announced() {
+            Some(length) if length > LARGE_FRAME_BYTES && self.budget.is_none() => {
+                let room = self.shared.large_frames.clone().acquire_many_owned((length >> 10) as u32).await;
+                self.budget = Some(room.expect("the room for large frames is never closed"));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self, requests: Vec<Request>) {
+        self.outbox.expect(requests.len());
+        let chunk = Chunk { outbox: self.outbox.clone(), requests, budget: self.budget.take() };
+        if let Err(InboxFull(chunk)) = self.shared.intake.offer(chunk) {
+            let mut frames = Vec::new();
+            for request in &chunk.requests {
+                push_value(&mut frames, REFUSAL, request.correlation, &Refusal::Busy { retry_after_ms: RETRY_AFTER_MS });
+            }
+            self.outbox.deliver(&frames, chunk.requests.len());
+        }
+    }
+}
+
+/// Checks and decodes one frame, and puts it where it belongs.
+fn sort(frame: Frame<'_>, caller: Caller, shared: &Shared, sorted: &mut Sorted) -> Result<(), Malformed> {
+    let request = frame.request()?;
+    let correlation = frame.correlation;
+    if !request.kind.permits(caller.role) {
+        // The payload is not looked at: whoever may not ask learns nothing from asking wrongly.
+        push_value(&mut sorted.refusals, REFUSAL, correlation, &Refusal::Forbidden { role: caller.role });
+        return Ok(());
+    }
+    if request.kind == Kind::Redeem {
+        let call = Call::Change(stamp(&request, caller), Asked::Redeem(redeem(&request)?));
+        sorted.requests.push(Request { correlation, call });
+        return Ok(());
+    }
+    let change = |asked| Call::Change(stamp(&request, caller), asked);
+    let call = match AnyCommand::decode(request.kind, request.payload)? {
+        AnyCommand::Redeem(_) => unreachable!("redeem was taken above, without decoding it to the heap"),
+        AnyCommand::Tail(asked) => {
+            sorted.tail = Some((correlation, asked));
+            return Ok(());
+        }
+        AnyCommand::Check(asked) => Call::Answered(check(&asked, correlation, shared)),
+        AnyCommand::RegisterClub(asked) => change(Asked::RegisterClub(asked)),
+        AnyCommand::RegisterClient(asked) => change(Asked::RegisterClient(asked)),
+        AnyCommand::SwitchCampaign(asked) => change(Asked::SwitchCampaign(asked)),
+        AnyCommand::CreateCampaign(asked) => change(Asked::CreateCampaign(Box::new(AskedCreateCampaign {
+            terms: asked.terms,
+            lines: lines(&asked.lines),
+            on_conflict: asked.on_conflict,
+        }))),
+        AnyCommand::AddCodes(asked) => change(Asked::AddCodes(Box::new(AskedAddCodes {
+            campaign: asked.campaign,
+            lines: lines(&asked.lines),
+            on_conflict: asked.on_conflict,
+        }))),
+        AnyCommand::ListClubs(asked) => Call::Read(Read::ListClubs(asked)),
+        AnyCommand::ShowClient(asked) => Call::Read(Read::ShowClient(asked)),
+        AnyCommand::ListCampaigns(asked) => Call::Read(Read::ListCampaigns(asked)),
+        AnyCommand::ShowCampaign(asked) => Call::Read(Read::ShowCampaign(asked)),
+    };
+    sorted.requests.push(Request { correlation, call });
+    Ok(())
+}
+
+fn stamp(request: &RequestFrame<'_>, caller: Caller) -> Stamp {
+    let id = request.request.unwrap_or(RequestId(0));
+    Stamp { request: id, body: request.body_hash(), credential: caller.credential }
+}
+
+/// Reads a redemption in place: this is the hot path, and nothing on it allocates.
+fn redeem(request: &RequestFrame<'_>) -> Result<AskedRedeem, Malformed> {
+    let asked = wire::access::<Redeem>(Kind::Redeem.word(), request.payload)?;
+    Ok(AskedRedeem {
+        client: scrip_protocol::ClientId(asked.client.0.to_native()),
+        club: scrip_protocol::ClubId(asked.club.0.to_native()),
+        code: normalise(asked.code.as_str()),
+    })
+}
+
+/// The lines of a list that are not blank.
+fn lines(lines: &[String]) -> Vec<Line> {
+    let numbered = (1..).zip(lines.iter().map(|line| trim(line)));
+    let line = |(number, text): (u32, &str)| Line { number, text: text.to_owned(), code: normalise(text) };
+    numbered.filter(|(_, text)| !text.is_empty()).map(line).collect()
+}
+
+fn check(asked: &Check, correlation: u64, shared: &Shared) -> Vec<u8> {
+    let outcome = match asked.codes.len() > CHECK_CODES_MAX {
+        true => CheckOutcome::TooManyCodes,
+        false => shared.index.check(asked.club, asked.codes.iter().map(String::as_str)),
+    };
+    let mut frame = Vec::new();
+    push_value(&mut frame, Kind::Check as u16, correlation, &outcome);
+    frame
+}

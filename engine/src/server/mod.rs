@@ -1,0 +1,229 @@
+//! The QUIC endpoint: connections, lanes, roles and limits.
+//!
+//! A connection begins with a hello on its first lane; then lanes carry frames, many in flight. Bytes that are not what
+//! they should be close the connection with a named code, and concern no other. Every limit stands in [`ServerLimits`].
+//!
+//! 0-RTT is off: what is sent in it can be replayed by anybody who saw it (RFC 9001, section 9.2).
+
+mod connection;
+mod lane;
+mod tail;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{Endpoint, IdleTimeout, TransportConfig, VarInt};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use scrip_protocol::frame::ALPN;
+use scrip_protocol::hello::CloseCode;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::credentials::Credentials;
+use crate::folder::Folder;
+use crate::pipeline::{Intake, Pipeline};
+
+/// What callers may take of the server.
+#[derive(Debug, Clone, Copy)]
+pub struct ServerLimits {
+    /// Connections at once. Further ones are refused before their handshake.
+    pub connections_max: usize,
+    /// Lanes of a connection at once. Opening more waits, as QUIC has it.
+    pub lanes_max: u32,
+    /// Requests of a lane that are not answered yet. At that many the lane is not read.
+    pub lane_requests_max: u32,
+    /// Bytes of replies that a lane's caller has not taken yet. At that many the lane is not read.
+    pub lane_reply_bytes_max: usize,
+    /// Bytes that a lane, and that a connection, may have on its way to us.
+    pub lane_window_bytes: u32,
+    /// As above.
+    pub connection_window_bytes: u32,
+    /// Bytes of frames above [`LARGE_FRAME_BYTES`] that are being received or wait to be decided, over all connections. At that
+    /// many a lane with another one is not read.
+    pub large_frames_bytes_max: usize,
+    /// A connection on which nothing happens for so long is closed.
+    pub idle: Duration,
+    /// A connection that has not said hello for so long is closed.
+    pub hello: Duration,
+}
+
+/// From here on a frame takes a share of the memory for large frames.
+pub const LARGE_FRAME_BYTES: usize = 64 << 10;
+
+/// How long a stop waits for callers to take their replies.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// What a connection may send before it has said hello.
+const WINDOW_BEFORE_HELLO: u32 = 16 << 10;
+
+impl Default for ServerLimits {
+    fn default() -> ServerLimits {
+        ServerLimits {
+            connections_max: 1024,
+            lanes_max: 16,
+            lane_requests_max: 32_768,
+            lane_reply_bytes_max: 8 << 20,
+            lane_window_bytes: 2 << 20,
+            connection_window_bytes: 8 << 20,
+            large_frames_bytes_max: 256 << 20,
+            idle: Duration::from_secs(30),
+            hello: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// A certificate or key cannot be used.
+    #[error("{path}: {cause}")]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address} (UDP): {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A running server. Dropping it without [`Server::stop`] closes every connection at once.
+pub struct Server {
+    endpoint: Endpoint,
+    stopping: watch::Sender<bool>,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+/// What every connection needs.
+struct Shared {
+    credentials: Credentials,
+    limits: ServerLimits,
+    intake: Intake,
+    index: Arc<crate::index::Index>,
+    reader: Arc<dyn crate::journal::JournalReader>,
+    durable: watch::Receiver<scrip_protocol::Position>,
+    stopping: watch::Receiver<bool>,
+    /// Room for large frames, in KiB.
+    large_frames: Arc<Semaphore>,
+}
+
+impl Server {
+    /// Starts to serve a pipeline with the certificate and the credentials of a folder. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the certificate, the credentials or the address cannot be used.
+    pub fn start(
+        pipeline: &Pipeline,
+        folder: &Folder,
+        credentials: Credentials,
+        listen: SocketAddr,
+        limits: ServerLimits,
+    ) -> Result<Server, ServerError> {
+        let config = server_config(folder, &limits)?;
+        let endpoint = Endpoint::server(config, listen).map_err(|source| ServerError::Listen { address: listen, source })?;
+        let (stopping, stopped) = watch::channel(false);
+        let shared = Arc::new(Shared {
+            credentials,
+            limits,
+            intake: pipeline.intake(),
+            index: pipeline.index(),
+            reader: pipeline.reader(),
+            durable: pipeline.durable(),
+            stopping: stopped,
+            large_frames: Arc::new(Semaphore::new(limits.large_frames_bytes_max >> 10)),
+        });
+        let accepting = tokio::spawn(accept(endpoint.clone(), shared));
+        Ok(Server { endpoint, stopping, accepting })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.endpoint.local_addr()
+    }
+
+    /// Stops: takes nothing more, answers what was taken, and closes.
+    pub async fn stop(self) {
+        self.stopping.send_replace(true);
+        // Connections end by themselves once their lanes are drained; a caller that does not take its replies is not waited for.
+        let _ = tokio::time::timeout(DRAIN, self.accepting).await;
+        self.endpoint.close(VarInt::from_u32(CloseCode::ShuttingDown as u32), b"the engine stops");
+        self.endpoint.wait_idle().await;
+    }
+
+    /// Stops after the journal failed: closes every connection, answering nothing.
+    pub async fn fail(self, why: &str) {
+        self.accepting.abort();
+        self.endpoint.close(VarInt::from_u32(CloseCode::JournalFailed as u32), why.as_bytes());
+        self.endpoint.wait_idle().await;
+    }
+}
+
+async fn accept(endpoint: Endpoint, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    let mut stopping = shared.stopping.clone();
+    loop {
+        let incoming = tokio::select! {
+            incoming = endpoint.accept() => incoming,
+            _ = stopping.wait_for(|stopping| *stopping) => None,
+        };
+        let Some(incoming) = incoming else { break };
+        while connections.try_join_next().is_some() {}
+        if connections.len() >= shared.limits.connections_max {
+            tracing::warn!(from = %incoming.remote_address(), "connection refused: there are as many as there may be");
+            incoming.refuse();
+        } else if connections.len() >= shared.limits.connections_max / 2 && incoming.may_retry() {
+            // Under pressure an address must prove itself before it costs a handshake.
+            let _ = incoming.retry();
+        } else {
+            connections.spawn(connection::serve(incoming, shared.clone()));
+        }
+    }
+    endpoint.set_server_config(None);
+    while connections.join_next().await.is_some() {}
+}
+
+fn server_config(folder: &Folder, limits: &ServerLimits) -> Result<quinn::ServerConfig, ServerError> {
+    let wrong = |path: PathBuf| move |cause: String| ServerError::Certificate { path, cause };
+    let (certificate, key) = (folder.certificate_path(), folder.key_path());
+    let chain = CertificateDer::pem_file_iter(&certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|cause| wrong(certificate.clone())(cause.to_string()))?;
+    let key_der = PrivateKeyDer::from_pem_file(&key).map_err(|cause| wrong(key.clone())(cause.to_string()))?;
+    let mut tls = rustls::ServerConfig::builder_with_provider(scrip_protocol::tls::provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("the provider has TLS 1.3")
+        .with_no_client_auth()
+        .with_single_cert(chain, key_der)
+        .map_err(|cause| wrong(certificate.clone())(cause.to_string()))?;
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    tls.max_early_data_size = 0;
+    let crypto = QuicServerConfig::try_from(tls).expect("the provider has QUIC's initial cipher suite");
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    config.max_incoming(limits.connections_max);
+    let mut transport = TransportConfig::default();
+    transport
+        // One lane and little memory until hello is said; then `connection` widens both.
+        .max_concurrent_bidi_streams(VarInt::from_u32(1))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .datagram_receive_buffer_size(None)
+        .stream_receive_window(VarInt::from_u32(limits.lane_window_bytes))
+        .receive_window(VarInt::from_u32(WINDOW_BEFORE_HELLO))
+        .send_window(u64::from(limits.connection_window_bytes))
+        .max_idle_timeout(Some(IdleTimeout::try_from(limits.idle).expect("an idle time fits QUIC's number")));
+    config.transport_config(Arc::new(transport));
+    Ok(config)
+}

@@ -1,0 +1,67 @@
+//! Tail: stored batches to one reader, at the reader's pace. The engine and journal threads take no part in it.
+
+use scrip_protocol::command::{Tail, TailOutcome};
+use scrip_protocol::frame::push_value;
+use scrip_protocol::{Kind, Position, batch};
+
+use super::Shared;
+use crate::pipeline::Outbox;
+
+/// How many bytes of batches are read from disk at once.
+const BYTES_PER_READ: usize = 1 << 20;
+
+/// Serves a tail until it ends, its reader has gone, or the server stops.
+pub(super) async fn serve(correlation: u64, asked: &Tail, shared: &Shared, outbox: &Outbox) {
+    let mut durable = shared.durable.clone();
+    let mut stopping = shared.stopping.clone();
+    let mut next = asked.from.0.max(1);
+    let newest = durable.borrow().0;
+    if next > newest + 1 {
+        return send(outbox, correlation, &TailOutcome::BeyondEnd { next: Position(newest + 1) });
+    }
+    loop {
+        outbox.room(usize::MAX, shared.limits.lane_reply_bytes_max).await;
+        if outbox.is_closed() || *stopping.borrow() {
+            return;
+        }
+        if next > durable.borrow_and_update().0 {
+            if !asked.follow {
+                return send(outbox, correlation, &TailOutcome::End { next: Position(next) });
+            }
+            tokio::select! {
+                moved = durable.changed() => if moved.is_err() { return },
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+                () = outbox.closed() => return,
+            }
+            continue;
+        }
+        let reader = shared.reader.clone();
+        let read = tokio::task::spawn_blocking(move || reader.read(Position(next), BYTES_PER_READ)).await;
+        let batches = match read {
+            Ok(Ok(batches)) => batches,
+            Ok(Err(error)) => {
+                tracing::error!(%error, from = next, "the journal cannot be read for a tail");
+                return send(outbox, correlation, &TailOutcome::Unreadable);
+            }
+            Err(error) => {
+                tracing::error!(%error, from = next, "reading the journal for a tail failed");
+                return send(outbox, correlation, &TailOutcome::Unreadable);
+            }
+        };
+        for bytes in batches {
+            let Some((first, count)) = batch::stated_extent(&bytes) else {
+                tracing::error!(from = next, "a stored batch has no header");
+                return send(outbox, correlation, &TailOutcome::Unreadable);
+            };
+            next = first.0 + u64::from(count);
+            send(outbox, correlation, &TailOutcome::Batch(bytes));
+        }
+    }
+}
+
+fn send(outbox: &Outbox, correlation: u64, part: &TailOutcome) {
+    let mut frame = Vec::new();
+    push_value(&mut frame, Kind::Tail as u16, correlation, part);
+    outbox.expect(1);
+    outbox.deliver(&frame, 1);
+}

@@ -1,0 +1,36 @@
+//! A code in the form in which codes are compared.
+
+use std::fmt;
+
+use scrip_protocol::codes::CODE_BYTES_MAX;
+
+/// A normalised code: 1 to [`CODE_BYTES_MAX`] bytes of UTF-8, held in place so that no command allocates for it.
+/// [`crate::index::normalise`] makes it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct NormalisedCode {
+    length: u8,
+    bytes: [u8; CODE_BYTES_MAX],
+}
+
+impl NormalisedCode {
+    /// Takes a text that is normalised already; `None` where it is empty or too long.
+    pub fn from_normalised(text: &str) -> Option<NormalisedCode> {
+        if text.is_empty() || text.len() > CODE_BYTES_MAX {
+            return None;
+        }
+        let mut bytes = [0; CODE_BYTES_MAX];
+        bytes[..text.len()].copy_from_slice(text.as_bytes());
+        Some(NormalisedCode { length: text.len() as u8, bytes })
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..usize::from(self.length)]).expect("it was made from a text")
+    }
+}
+
+impl fmt::Debug for NormalisedCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}

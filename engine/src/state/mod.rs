@@ -1,0 +1,179 @@
+//! The state of an organisation, and the two things that may be done with it: decide, and apply.
+//!
+//! Each command that changes something has a file here with its `decide`: a pure function of the state and the request,
+//! which returns the record of what happens. [`State::apply`] is the only way in which the state changes; it cannot fail, and
+//! replaying the journal calls nothing else. The answer to a request is read off its record, so that it is the same again when
+//! the request is repeated or the journal replayed.
+//!
+//! Invariant: nothing in here locks, awaits, reads a clock, draws a random number or touches a file; nothing is imported from
+//! the crate's other modules. Where a code is, is asked of the [`Lookup`] that is passed in.
+
+mod add_codes;
+mod code;
+mod create_campaign;
+mod reads;
+mod redeem;
+mod register_client;
+mod register_club;
+pub mod requests;
+mod shards;
+mod switch_campaign;
+mod tables;
+
+pub use add_codes::{AskedAddCodes, Line};
+pub use code::NormalisedCode;
+pub use create_campaign::AskedCreateCampaign;
+pub use redeem::{AskedRedeem, refusal_of};
+pub use tables::{Campaign, Campaigns, Clients, Clubs, CodeAt};
+
+use requests::{Admission, Remembered, Requests};
+use scrip_protocol::command::{NAME_BYTES_MAX, RegisterClient, RegisterClub, SwitchCampaign};
+use scrip_protocol::{Command, Kind, Position, Record, Settings, Stamp, wire};
+
+/// Where codes are. Answers for the state as it is at the moment of asking.
+pub trait Lookup {
+    /// The campaign that holds a code, and where in it.
+    fn find(&self, code: &NormalisedCode) -> Option<CodeAt>;
+}
+
+/// A request that changes something, with its codes normalised.
+#[derive(Debug, Clone)]
+pub enum Asked {
+    /// Redeem a code.
+    Redeem(AskedRedeem),
+    /// Register a club.
+    RegisterClub(RegisterClub),
+    /// Register a client.
+    RegisterClient(RegisterClient),
+    /// Create a campaign.
+    CreateCampaign(Box<AskedCreateCampaign>),
+    /// Add codes to a campaign.
+    AddCodes(Box<AskedAddCodes>),
+    /// Switch a campaign on or off.
+    SwitchCampaign(SwitchCampaign),
+}
+
+/// Everything that the records so far amount to. Owned by the engine thread.
+#[derive(Debug, PartialEq)]
+pub struct State {
+    position: Position,
+    now_ms: u64,
+    settings: Settings,
+    /// The clubs.
+    pub clubs: Clubs,
+    /// The clients.
+    pub clients: Clients,
+    /// The campaigns.
+    pub campaigns: Campaigns,
+    /// The requests that are remembered.
+    pub requests: Requests,
+}
+
+impl Default for State {
+    fn default() -> State {
+        State {
+            position: Position(0),
+            now_ms: 0,
+            settings: Settings { organisation: String::new(), currency: String::new(), ..Settings::default() },
+            clubs: Clubs::default(),
+            clients: Clients::new(),
+            campaigns: Campaigns::default(),
+            requests: Requests::new(),
+        }
+    }
+}
+
+impl State {
+    /// The position of the newest record.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The time of the newest record, in milliseconds since 1970.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// The settings that hold.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether a request is to be executed at all.
+    pub fn admit(&self, now_ms: u64, stamp: &Stamp) -> Admission<'_> {
+        self.requests.admit(now_ms, stamp)
+    }
+
+    /// Decides an admitted request. Changes nothing.
+    pub fn decide(&self, stamp: Stamp, asked: &Asked, lookup: &impl Lookup) -> Record {
+        match asked {
+            Asked::Redeem(asked) => redeem::decide(self, stamp, asked, lookup),
+            Asked::RegisterClub(asked) => register_club::decide(self, stamp, asked),
+            Asked::RegisterClient(asked) => register_client::decide(self, stamp, asked),
+            Asked::CreateCampaign(asked) => create_campaign::decide(self, stamp, asked, lookup),
+            Asked::AddCodes(asked) => add_codes::decide(self, stamp, asked, lookup),
+            Asked::SwitchCampaign(asked) => switch_campaign::decide(self, stamp, asked),
+        }
+    }
+
+    /// Applies the next record, of a batch of this time. Records name only what exists, as `decide` saw to; one that does not
+    /// is without effect, so that a journal from elsewhere cannot stop the engine.
+    pub fn apply(&mut self, time_ms: u64, record: &Record) {
+        self.position = self.position_of_next();
+        self.now_ms = time_ms;
+        match record {
+            Record::SettingsApplied(record) => {
+                self.requests.set(&record.settings, time_ms);
+                self.settings = record.settings.clone();
+            }
+            Record::Refused(_) | Record::RedemptionRefused(_) => {}
+            Record::Activation(record) => redeem::apply(self, record),
+            Record::ClubRegistered(record) => self.clubs.add(&record.name),
+            Record::ClientRegistered(record) => self.clients.set_name(record.client, &record.name),
+            Record::CampaignCreated(record) => create_campaign::apply(self, record),
+            Record::CodesAdded(record) => add_codes::apply(self, record),
+            Record::CampaignSwitched(record) => switch_campaign::apply(self, record),
+        }
+        if let (Some(stamp), Some(reply)) = (record.stamp(), reply_of(self.position, record)) {
+            self.requests.remember(time_ms, stamp, reply);
+        }
+    }
+
+    /// The position that the next record gets.
+    pub fn position_of_next(&self) -> Position {
+        Position(self.position.0 + 1)
+    }
+}
+
+/// What a request is answered, read off the record that it made; `None` for a record that no request made.
+pub fn reply_of(position: Position, record: &Record) -> Option<Remembered> {
+    Some(match record {
+        Record::SettingsApplied(_) => return None,
+        Record::Refused(record) => Remembered::Other(Box::new((record.kind, record.reply.clone()))),
+        Record::Activation(record) => Remembered::Redeem(record.outcome(position)),
+        Record::RedemptionRefused(record) => Remembered::Redeem(record.outcome),
+        Record::ClubRegistered(record) => encoded::<RegisterClub>(&record.outcome()),
+        Record::ClientRegistered(record) => encoded::<RegisterClient>(&record.outcome()),
+        Record::CampaignCreated(record) => encoded::<scrip_protocol::command::CreateCampaign>(&record.outcome()),
+        Record::CodesAdded(record) => encoded::<scrip_protocol::command::AddCodes>(&record.outcome()),
+        Record::CampaignSwitched(record) => encoded::<SwitchCampaign>(&record.outcome()),
+    })
+}
+
+fn encoded<C: Command>(outcome: &C::Outcome) -> Remembered {
+    let mut bytes = Vec::new();
+    wire::encode(outcome, &mut bytes);
+    Remembered::Other(Box::new((C::KIND as u16, bytes)))
+}
+
+/// The record of a refusal of any command but redeem.
+fn refused<C: Command>(stamp: Stamp, outcome: &C::Outcome) -> Record {
+    debug_assert_ne!(C::KIND, Kind::Redeem, "a refused redemption has a record of its own");
+    let mut reply = Vec::new();
+    wire::encode(outcome, &mut reply);
+    scrip_protocol::command::Refused { stamp, kind: C::KIND as u16, reply }.into()
+}
+
+fn is_name(name: &str) -> bool {
+    !name.trim().is_empty() && name.len() <= NAME_BYTES_MAX
+}

@@ -1,0 +1,16 @@
+//! Register a club.
+
+use scrip_protocol::command::{ClubRegistered, RegisterClub, RegisterClubOutcome};
+use scrip_protocol::{Record, Stamp};
+
+use super::{State, is_name, refused};
+
+pub(super) fn decide(state: &State, stamp: Stamp, asked: &RegisterClub) -> Record {
+    if !is_name(&asked.name) {
+        return refused::<RegisterClub>(stamp, &RegisterClubOutcome::InvalidName);
+    }
+    if let Some(club) = state.clubs.named(&asked.name) {
+        return refused::<RegisterClub>(stamp, &RegisterClubOutcome::NameTaken(club));
+    }
+    ClubRegistered { stamp, club: state.clubs.next(), name: asked.name.clone() }.into()
+}

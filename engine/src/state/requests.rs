@@ -1,0 +1,303 @@
+//! The request ids that are remembered, with what each was answered (Z3).
+//!
+//! An id is remembered for as long as the window says, counted by the time inside the id. An id older than that is refused
+//! and never executed, so that forgetting it is safe. At the limit of ids the oldest are forgotten early, and the horizon moves up to
+//! them; ids younger than [`KEPT_AT_LEAST_MS`] are never forgotten, and the caller is told to wait instead.
+//!
+//! Order of calls: [`Requests::admit`] before a command is decided, [`Requests::remember`] when its record is applied.
+
+use std::collections::VecDeque;
+
+use scrip_protocol::command::RedeemOutcome;
+use scrip_protocol::{Refusal, RequestId, Settings, Stamp};
+
+use super::shards::Shards;
+
+/// How long an id is remembered whatever the limit, in milliseconds: far longer than a caller waits for a reply.
+pub const KEPT_AT_LEAST_MS: u64 = 60_000;
+
+/// How many ids one record may make the window forget. One record adds one id, so that the window shrinks all the same,
+/// and a long silence is not paid for by the first request after it.
+const FORGOTTEN_PER_RECORD: usize = 8;
+
+/// Rows of a chunk. A chunk never moves once it is there: growing copies nothing.
+const CHUNK: usize = 4096;
+
+/// What a request was answered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Remembered {
+    /// A redemption, whose reply has a fixed size.
+    Redeem(RedeemOutcome),
+    /// Any other command: the number of its kind and the bytes of its outcome.
+    Other(Box<(u16, Vec<u8>)>),
+}
+
+/// Whether a request is to be executed.
+#[derive(Debug, PartialEq)]
+pub enum Admission<'a> {
+    /// It was not seen before.
+    New,
+    /// It was executed before and answered this.
+    Repeated(&'a Remembered),
+    /// It is not executed.
+    Refused(Refusal),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Row {
+    id: RequestId,
+    body: u64,
+    reply: Remembered,
+}
+
+/// The window. Owned by the state.
+pub struct Requests {
+    window_ms: u64,
+    skew_ms: u64,
+    limit: usize,
+    /// Ids before this time were forgotten, and are refused.
+    horizon_ms: u64,
+    /// Rows in the order of arrival; all chunks but the last are full.
+    chunks: VecDeque<Vec<Row>>,
+    /// How many rows of the first chunk are forgotten.
+    gone: usize,
+    length: usize,
+    /// The number of the oldest row. Numbers wrap; there are never 2^32 rows.
+    first: u32,
+    index: Shards,
+}
+
+impl Requests {
+    pub(super) fn new() -> Requests {
+        Requests {
+            window_ms: 0,
+            skew_ms: 0,
+            limit: 0,
+            horizon_ms: 0,
+            chunks: VecDeque::new(),
+            gone: 0,
+            length: 0,
+            first: 0,
+            index: Shards::new(),
+        }
+    }
+
+    /// Takes over settings. What the window before was free to forget stays refused when it grows.
+    pub(super) fn set(&mut self, settings: &Settings, now_ms: u64) {
+        self.horizon_ms = self.oldest_ms(now_ms);
+        self.window_ms = settings.request_window_ms;
+        self.skew_ms = settings.request_skew_ms;
+        self.limit = usize::try_from(settings.requests_max).unwrap_or(usize::MAX).min(u32::MAX as usize);
+    }
+
+    /// How many ids are remembered.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    fn oldest_ms(&self, now_ms: u64) -> u64 {
+        self.horizon_ms.max(now_ms.saturating_sub(self.window_ms))
+    }
+
+    /// Whether a request is new, was seen, or is refused, at a time.
+    pub fn admit(&self, now_ms: u64, stamp: &Stamp) -> Admission<'_> {
+        let time_ms = stamp.request.time_ms();
+        let oldest_ms = self.oldest_ms(now_ms);
+        if !stamp.request.is_version_7() {
+            return Admission::Refused(Refusal::RequestIdInvalid);
+        }
+        if time_ms < oldest_ms {
+            return Admission::Refused(Refusal::RequestTooOld { oldest_ms });
+        }
+        if time_ms > now_ms.saturating_add(self.skew_ms) {
+            return Admission::Refused(Refusal::RequestFromFuture { now_ms });
+        }
+        if let Some(number) = self.index.find(stamp.request.0, |number| self.row(number).id.0) {
+            let row = self.row(number);
+            return match row.body == stamp.body {
+                true => Admission::Repeated(&row.reply),
+                false => Admission::Refused(Refusal::RequestIdReused),
+            };
+        }
+        if self.length >= self.limit {
+            let oldest_kept = self.length.checked_sub(1).map_or(now_ms, |_| self.row(self.first).id.time_ms());
+            let free_at = oldest_kept.saturating_add(KEPT_AT_LEAST_MS);
+            if free_at > now_ms {
+                return Admission::Refused(Refusal::Busy { retry_after_ms: (free_at - now_ms).min(u32::MAX.into()) as u32 });
+            }
+        }
+        Admission::New
+    }
+
+    /// Remembers what a request was answered, and forgets what has passed.
+    pub(super) fn remember(&mut self, now_ms: u64, stamp: &Stamp, reply: Remembered) {
+        let passed_ms = now_ms.saturating_sub(self.window_ms);
+        for _ in 0..FORGOTTEN_PER_RECORD {
+            if self.length == 0 || self.row(self.first).id.time_ms() >= passed_ms {
+                break;
+            }
+            self.forget_oldest();
+        }
+        while self.length >= self.limit.max(1) {
+            let forgotten_ms = self.forget_oldest();
+            self.horizon_ms = self.horizon_ms.max(forgotten_ms + 1);
+        }
+        if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.chunks.push_back(Vec::with_capacity(CHUNK));
+        }
+        let number = self.first.wrapping_add(self.length as u32);
+        self.chunks.back_mut().expect("one was just added").push(Row { id: stamp.request, body: stamp.body, reply });
+        self.length += 1;
+        let (chunks, gone, first) = (&self.chunks, self.gone, self.first);
+        self.index.insert(stamp.request.0, number, |number| row_of(chunks, gone, first, number).id.0);
+    }
+
+    fn forget_oldest(&mut self) -> u64 {
+        let id = self.row(self.first).id;
+        self.index.remove(id.0, self.first);
+        self.first = self.first.wrapping_add(1);
+        self.length -= 1;
+        self.gone += 1;
+        if self.gone == CHUNK {
+            self.chunks.pop_front();
+            self.gone = 0;
+        }
+        id.time_ms()
+    }
+
+    fn row(&self, number: u32) -> &Row {
+        row_of(&self.chunks, self.gone, self.first, number)
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.chunks.iter().flatten().skip(self.gone)
+    }
+}
+
+fn row_of(chunks: &VecDeque<Vec<Row>>, gone: usize, first: u32, number: u32) -> &Row {
+    let at = gone + number.wrapping_sub(first) as usize;
+    &chunks[at / CHUNK][at % CHUNK]
+}
+
+/// Two windows are equal when they answer alike, now and later; how their indexes are laid out does not matter.
+impl PartialEq for Requests {
+    fn eq(&self, other: &Requests) -> bool {
+        (self.window_ms, self.skew_ms, self.limit, self.horizon_ms, self.length)
+            == (other.window_ms, other.skew_ms, other.limit, other.horizon_ms, other.length)
+            && self.rows().eq(other.rows())
+    }
+}
+
+impl std::fmt::Debug for Requests {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Requests").field("horizon_ms", &self.horizon_ms).field("rows", &self.rows().collect::<Vec<_>>()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scrip_protocol::CredentialId;
+
+    const START: u64 = 1_790_000_000_000;
+    const HOUR: u64 = 3_600_000;
+
+    fn window(limit: u64) -> Requests {
+        let mut requests = Requests::new();
+        let settings = Settings { requests_max: limit, ..Settings::default() };
+        requests.set(&settings, 0);
+        requests
+    }
+
+    fn stamp(time_ms: u64, n: u64) -> Stamp {
+        let mut random = [0; 10];
+        random[2..].copy_from_slice(&n.to_be_bytes());
+        Stamp { request: RequestId::from_parts(time_ms, random), body: n, credential: CredentialId(1) }
+    }
+
+    fn reply(n: u64) -> Remembered {
+        Remembered::Other(Box::new((1, n.to_le_bytes().to_vec())))
+    }
+
+    #[test]
+    fn a_request_is_new_once() {
+        let mut requests = window(100);
+        let first = stamp(START, 1);
+        assert_eq!(requests.admit(START, &first), Admission::New);
+        requests.remember(START, &first, reply(1));
+        assert_eq!(requests.admit(START + 23 * HOUR, &first), Admission::Repeated(&reply(1)));
+        let other_body = Stamp { body: 2, ..first };
+        assert_eq!(requests.admit(START, &other_body), Admission::Refused(Refusal::RequestIdReused));
+    }
+
+    #[test]
+    fn ids_out_of_the_window_are_refused_at_its_exact_edges() {
+        let requests = window(100);
+        let now = START + 24 * HOUR;
+        assert_eq!(requests.admit(now, &stamp(START, 1)), Admission::New);
+        assert_eq!(requests.admit(now, &stamp(START - 1, 1)), Admission::Refused(Refusal::RequestTooOld { oldest_ms: START }));
+        assert_eq!(requests.admit(now, &stamp(now + 60_000, 1)), Admission::New);
+        let ahead = requests.admit(now, &stamp(now + 60_001, 1));
+        assert_eq!(ahead, Admission::Refused(Refusal::RequestFromFuture { now_ms: now }));
+        let not_v7 = Stamp { request: RequestId(u128::from(START) << 80), body: 0, credential: CredentialId(1) };
+        assert_eq!(requests.admit(START, &not_v7), Admission::Refused(Refusal::RequestIdInvalid));
+    }
+
+    #[test]
+    fn what_has_passed_is_forgotten_a_little_at_a_time() {
+        let mut requests = window(1_000_000);
+        for n in 0..10_000 {
+            requests.remember(START, &stamp(START, n), reply(n));
+        }
+        let later = START + 25 * HOUR;
+        for n in 0..1_000 {
+            requests.remember(later, &stamp(later, n), reply(n));
+        }
+        assert_eq!(requests.len(), 10_000 - 8 * 1_000 + 1_000);
+        assert_eq!(requests.admit(later, &stamp(later, 999)), Admission::Repeated(&reply(999)));
+    }
+
+    #[test]
+    fn at_the_limit_the_oldest_go_and_are_refused_but_never_the_young() {
+        let mut requests = window(100);
+        for n in 0..100 {
+            requests.remember(START, &stamp(START + n, n), reply(n));
+        }
+        let full = requests.admit(START + 100, &stamp(START + 100, 100));
+        assert_eq!(full, Admission::Refused(Refusal::Busy { retry_after_ms: KEPT_AT_LEAST_MS as u32 - 100 }));
+        let later = START + KEPT_AT_LEAST_MS;
+        assert_eq!(requests.admit(later, &stamp(later, 100)), Admission::New);
+        requests.remember(later, &stamp(later, 100), reply(100));
+        assert_eq!(requests.len(), 100);
+        assert_eq!(requests.admit(later, &stamp(START, 0)), Admission::Refused(Refusal::RequestTooOld { oldest_ms: START + 1 }));
+        assert_eq!(requests.admit(later, &stamp(START + 1, 1)), Admission::Repeated(&reply(1)));
+    }
+
+    #[test]
+    fn a_longer_window_does_not_admit_what_was_forgotten() {
+        let mut requests = window(100);
+        let now = START + 30 * HOUR;
+        requests.set(&Settings { request_window_ms: 48 * HOUR, ..Settings::default() }, now);
+        let old = stamp(START, 1);
+        assert_eq!(requests.admit(now, &old), Admission::Refused(Refusal::RequestTooOld { oldest_ms: now - 24 * HOUR }));
+    }
+
+    #[test]
+    fn rows_are_found_across_many_chunks() {
+        let mut requests = window(20_000);
+        for n in 0..50_000 {
+            requests.remember(START + n * 10, &stamp(START + n * 10, n), reply(n));
+        }
+        let now = START + 500_000;
+        assert_eq!(requests.len(), 20_000);
+        for n in 30_000..50_000 {
+            assert_eq!(requests.admit(now, &stamp(START + n * 10, n)), Admission::Repeated(&reply(n)), "{n}");
+        }
+        assert!(requests.index.find(stamp(START, 0).request.0, |number| requests.row(number).id.0).is_none());
+    }
+}

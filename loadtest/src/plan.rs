@@ -1,0 +1,117 @@
+//! Which requests a burst consists of.
+
+use std::collections::HashSet;
+
+use scrip_protocol::command::Redeem;
+use scrip_protocol::{ClientId, ClubId, RequestId};
+
+/// Letters and digits that are not taken for one another: no 0 and O, no 1, I and L.
+const ALPHABET: &[u8; 31] = b"23456789ABCDEFGHJKMNPQRSTUVWXYZ";
+
+/// A burst. The same plan makes the same codes and the same requests under the same ids, so that an interrupted burst can be sent again.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Plan {
+    /// What everything is drawn from.
+    pub seed: u64,
+    /// The time inside the request ids, in milliseconds since 1970.
+    pub time_ms: u64,
+    /// How many codes there are; each is redeemed once.
+    pub codes: usize,
+    /// Over how many clients the redemptions are spread.
+    pub clients: usize,
+    /// How many of the requests are sent again, over another connection, under the same id.
+    pub repeats: usize,
+    /// How many codes are tried once more, by another client, under another id.
+    pub spent: usize,
+    /// How many requests carry a code that does not exist.
+    pub misses: usize,
+    /// The clubs, of which each request takes one.
+    pub clubs: Vec<ClubId>,
+}
+
+/// One request of a burst.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// Its id.
+    pub request: RequestId,
+    /// What it asks.
+    pub redeem: Redeem,
+}
+
+impl Plan {
+    /// The codes.
+    pub fn codes(&self) -> Vec<String> {
+        let mut random = fastrand::Rng::with_seed(self.seed);
+        let mut seen = HashSet::with_capacity(self.codes);
+        let mut codes = Vec::with_capacity(self.codes);
+        while codes.len() < self.codes {
+            let code: String = (0..12).map(|_| char::from(ALPHABET[random.usize(..ALPHABET.len())])).collect();
+            if seen.insert(code.clone()) {
+                codes.push(code);
+            }
+        }
+        codes
+    }
+
+    /// The id of the `n`-th thing that is asked under this plan. Redemptions count from 0, whatever else from the top down.
+    pub fn request_id(&self, n: u64) -> RequestId {
+        let mut random = fastrand::Rng::with_seed(self.seed.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+        let mut bits = [0; 10];
+        random.fill(&mut bits);
+        RequestId::from_parts(self.time_ms, bits)
+    }
+
+    /// The requests for each of so many connections. Repeats go to another connection than what they repeat, where there is
+    /// another; the rest is shuffled.
+    pub fn requests(&self, connections: usize) -> Vec<Vec<Planned>> {
+        let codes = self.codes();
+        let mut random = fastrand::Rng::with_seed(self.seed ^ 0x5eed);
+        let club_of = |n: usize| self.clubs.get(n % self.clubs.len().max(1)).copied().unwrap_or_default();
+        let planned = |n: usize, code: String| Planned {
+            request: self.request_id(n as u64),
+            redeem: Redeem { client: ClientId(1 + (n % self.clients.max(1)) as u128), club: club_of(n), code },
+        };
+        let mut all: Vec<Planned> = codes.iter().enumerate().map(|(n, code)| planned(n, code.clone())).collect();
+        all.extend((0..self.spent).map(|n| planned(self.codes + n, codes[n % codes.len()].to_lowercase())));
+        all.extend((0..self.misses).map(|n| planned(self.codes + self.spent + n, format!("NO-SUCH-CODE-{n}"))));
+        random.shuffle(&mut all);
+
+        let mut lists: Vec<Vec<Planned>> = vec![Vec::new(); connections];
+        for (n, planned) in all.iter().enumerate() {
+            lists[n % connections].push(planned.clone());
+        }
+        for n in 0..self.repeats.min(all.len()) {
+            lists[(n + 1) % connections].push(all[n].clone());
+        }
+        lists
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        let clubs = vec![ClubId(1), ClubId(2)];
+        Plan { seed: 7, time_ms: 1_790_000_000_000, codes: 100, clients: 10, repeats: 20, spent: 15, misses: 5, clubs }
+    }
+
+    #[test]
+    fn a_plan_makes_the_same_requests_again() {
+        assert_eq!(plan().requests(3), plan().requests(3));
+        assert_ne!(Plan { seed: 8, ..plan() }.requests(3), plan().requests(3));
+    }
+
+    #[test]
+    fn ids_are_distinct_but_for_the_repeats_which_go_to_another_connection() {
+        let lists = plan().requests(3);
+        assert_eq!(lists.iter().map(Vec::len).sum::<usize>(), 100 + 15 + 5 + 20);
+        let ids: HashSet<_> = lists.iter().flatten().map(|planned| planned.request).collect();
+        assert_eq!(ids.len(), 120);
+        assert!(ids.iter().all(|id| id.is_version_7()));
+        for list in &lists {
+            let within: HashSet<_> = list.iter().map(|planned| planned.request).collect();
+            assert_eq!(within.len(), list.len());
+        }
+    }
+}

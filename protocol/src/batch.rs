@@ -1,0 +1,342 @@
+//! Batches: how records stand in the journal, and travel to those who tail it.
+//!
+//! ```text
+//! offset  size
+//!      0     2  format version, 1
+//!      2     2  zero
+//!      4     4  number of records
+//!      8     8  position of the first record
+//!     16     8  time of the batch, milliseconds since 1970
+//!     24    32  hash of the batch before; zeros for the first
+//!     56    32  hash of this batch: BLAKE3 of everything else in it, in order
+//!     88     n  records, each: 4 bytes length, 2 bytes kind, payload (an rkyv archive of that length)
+//! ```
+//! Numbers are little-endian. Each batch names the hash of the one before, so that a changed, missing or swapped batch
+//! breaks the chain (Z11).
+
+use crate::frame::Malformed;
+use crate::ids::Position;
+use crate::record::Record;
+
+/// The format version.
+pub const VERSION: u16 = 1;
+/// The bytes before the records.
+pub const HEADER_BYTES: usize = 88;
+const HASH_AT: usize = 56;
+const RECORD_HEADER_BYTES: usize = 6;
+
+/// A BLAKE3 hash.
+pub type Hash = [u8; 32];
+
+/// Where a chain of batches stands: what the next batch must continue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ChainEnd {
+    /// The position of the newest record; 0 when there is none.
+    pub position: Position,
+    /// The hash of the newest batch; zeros when there is none.
+    pub hash: Hash,
+    /// The time of the newest batch.
+    pub time_ms: u64,
+}
+
+impl ChainEnd {
+    /// The position that the next record gets.
+    pub fn next(&self) -> Position {
+        Position(self.position.0 + 1)
+    }
+}
+
+/// What is wrong with a batch.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BatchError {
+    /// There are fewer bytes than a header has.
+    #[error("it has {0} bytes, fewer than a header")]
+    Short(usize),
+    /// It was written in another format.
+    #[error("its format version is {0}, and this program reads {VERSION}")]
+    Version(u16),
+    /// Its bytes are not those that were hashed.
+    #[error("its bytes do not have the hash that it states")]
+    Changed,
+    /// It names another predecessor than the batch before it.
+    #[error("it does not continue the batch before it: the chain of hashes is broken")]
+    BrokenChain,
+    /// Its first position is not the next one.
+    #[error("it starts at position {found}, and {expected} comes next")]
+    Gap {
+        /// The position that comes next.
+        expected: Position,
+        /// The position that it states.
+        found: Position,
+    },
+    /// Its records do not fill it, or pass its end.
+    #[error("record {index} of it passes its end, or bytes follow the last")]
+    Layout {
+        /// Which, counted from 0.
+        index: u32,
+    },
+    /// A record's bytes are not a record.
+    #[error("record {index} of it: {cause}")]
+    Record {
+        /// Which, counted from 0.
+        index: u32,
+        /// What is wrong.
+        cause: Malformed,
+    },
+}
+
+/// A batch being written: records are pushed, then it is sealed against the chain.
+#[derive(Debug)]
+pub struct BatchBuilder {
+    bytes: Vec<u8>,
+    count: u32,
+    time_ms: u64,
+}
+
+impl BatchBuilder {
+    /// An empty batch of a given time.
+    pub fn new(time_ms: u64) -> BatchBuilder {
+        BatchBuilder { bytes: vec![0; HEADER_BYTES], count: 0, time_ms }
+    }
+
+    /// Appends a record.
+    pub fn push(&mut self, record: &Record) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; RECORD_HEADER_BYTES]);
+        record.encode(&mut self.bytes);
+        let length = u32::try_from(self.bytes.len() - start - RECORD_HEADER_BYTES).expect("a record is smaller than a frame");
+        self.bytes[start..start + 4].copy_from_slice(&length.to_le_bytes());
+        self.bytes[start + 4..start + 6].copy_from_slice(&record.kind().to_le_bytes());
+        self.count += 1;
+    }
+
+    /// How many records it has.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// How many bytes it has.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether it has no record.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The batch's time.
+    pub fn time_ms(&self) -> u64 {
+        self.time_ms
+    }
+
+    /// Writes the header: the batch continues `chain`, which moves on to it. Returns the finished bytes.
+    pub fn seal(mut self, chain: &mut ChainEnd) -> Vec<u8> {
+        let first = chain.next();
+        self.bytes[0..2].copy_from_slice(&VERSION.to_le_bytes());
+        self.bytes[4..8].copy_from_slice(&self.count.to_le_bytes());
+        self.bytes[8..16].copy_from_slice(&first.0.to_le_bytes());
+        self.bytes[16..24].copy_from_slice(&self.time_ms.to_le_bytes());
+        self.bytes[24..HASH_AT].copy_from_slice(&chain.hash);
+        let hash = hash_of(&self.bytes);
+        self.bytes[HASH_AT..HEADER_BYTES].copy_from_slice(&hash);
+        let position = Position(chain.position.0 + u64::from(self.count));
+        *chain = ChainEnd { position, hash, time_ms: self.time_ms };
+        self.bytes
+    }
+}
+
+fn hash_of(bytes: &[u8]) -> Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&bytes[..HASH_AT]).update(&bytes[HEADER_BYTES..]);
+    hasher.finalize().into()
+}
+
+/// A batch, in its bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    /// The position of its first record.
+    pub first: Position,
+    /// How many records it has.
+    pub count: u32,
+    /// Its time, in milliseconds since 1970.
+    pub time_ms: u64,
+    /// The hash of the batch before.
+    pub previous: Hash,
+    /// Its own hash.
+    pub hash: Hash,
+    records: &'a [u8],
+}
+
+impl<'a> Batch<'a> {
+    /// Reads a batch and checks its hash. Its place in the chain is checked by [`Batch::follow`].
+    ///
+    /// # Errors
+    /// When it is cut off, of another format, or changed.
+    pub fn parse(bytes: &'a [u8]) -> Result<Batch<'a>, BatchError> {
+        let Some((header, records)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
+            return Err(BatchError::Short(bytes.len()));
+        };
+        let version = u16::from_le_bytes(field(header, 0));
+        if version != VERSION {
+            return Err(BatchError::Version(version));
+        }
+        let batch = Batch {
+            first: Position(u64::from_le_bytes(field(header, 8))),
+            count: u32::from_le_bytes(field(header, 4)),
+            time_ms: u64::from_le_bytes(field(header, 16)),
+            previous: field(header, 24),
+            hash: field(header, HASH_AT),
+            records,
+        };
+        if hash_of(bytes) != batch.hash {
+            return Err(BatchError::Changed);
+        }
+        Ok(batch)
+    }
+
+    /// Checks that this batch comes next in a chain, and moves the chain on to it.
+    ///
+    /// # Errors
+    /// When positions are missing or repeated, or the chain of hashes is broken.
+    pub fn follow(&self, chain: &mut ChainEnd) -> Result<(), BatchError> {
+        if self.first != chain.next() {
+            return Err(BatchError::Gap { expected: chain.next(), found: self.first });
+        }
+        if self.previous != chain.hash {
+            return Err(BatchError::BrokenChain);
+        }
+        *chain = self.end();
+        Ok(())
+    }
+
+    /// Where a chain stands that ends with this batch.
+    pub fn end(&self) -> ChainEnd {
+        let position = Position((self.first.0 + u64::from(self.count)).saturating_sub(1));
+        ChainEnd { position, hash: self.hash, time_ms: self.time_ms }
+    }
+
+    /// The records with their positions. The first error ends the sequence.
+    pub fn records(&self) -> impl Iterator<Item = Result<(Position, Record), BatchError>> + use<'a> {
+        let (count, first, mut rest, mut index, mut failed) = (self.count, self.first.0, self.records, 0, false);
+        std::iter::from_fn(move || {
+            if failed || (index == count && rest.is_empty()) {
+                return None;
+            }
+            let item = if index < count { take_record(&mut rest, index) } else { Err(BatchError::Layout { index }) };
+            failed = item.is_err();
+            let position = Position(first + u64::from(index));
+            index += 1;
+            Some(item.map(|record| (position, record)))
+        })
+    }
+}
+
+/// The first position and the number of records that a batch says it has, unchecked; `None` if it is cut off before that.
+pub fn stated_extent(bytes: &[u8]) -> Option<(Position, u32)> {
+    let header = bytes.first_chunk::<HEADER_BYTES>()?;
+    Some((Position(u64::from_le_bytes(field(header, 8))), u32::from_le_bytes(field(header, 4))))
+}
+
+fn take_record(rest: &mut &[u8], index: u32) -> Result<Record, BatchError> {
+    let layout = || BatchError::Layout { index };
+    let (header, after) = rest.split_first_chunk::<RECORD_HEADER_BYTES>().ok_or_else(layout)?;
+    let length = u32::from_le_bytes(field(header, 0)) as usize;
+    let (payload, after) = after.split_at_checked(length).ok_or_else(layout)?;
+    *rest = after;
+    Record::decode(u16::from_le_bytes(field(header, 4)), payload).map_err(|cause| BatchError::Record { index, cause })
+}
+
+fn field<const N: usize>(header: &[u8], at: usize) -> [u8; N] {
+    *header[at..].first_chunk().expect("the field lies within a header")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{Activation, ClubRegistered};
+    use crate::ids::{CampaignId, ClientId, ClubId, CredentialId, RequestId};
+    use crate::money::Money;
+    use crate::record::Stamp;
+
+    fn stamp() -> Stamp {
+        Stamp { request: RequestId(9), body: 8, credential: CredentialId(7) }
+    }
+
+    fn records() -> Vec<Record> {
+        let activation = Activation {
+            stamp: stamp(),
+            client: ClientId(6),
+            club: ClubId(5),
+            campaign: CampaignId(4),
+            slot: 3,
+            amount: Money(200),
+            balance: Money(400),
+        };
+        vec![ClubRegistered { stamp: stamp(), club: ClubId(1), name: "a club of a name".into() }.into(), activation.into()]
+    }
+
+    fn sealed(chain: &mut ChainEnd) -> Vec<u8> {
+        let mut builder = BatchBuilder::new(1_790_000_000_000);
+        records().iter().for_each(|record| builder.push(record));
+        builder.seal(chain)
+    }
+
+    #[test]
+    fn a_batch_comes_back() {
+        let mut chain = ChainEnd::default();
+        let bytes = [sealed(&mut chain), sealed(&mut chain)];
+        let mut read = ChainEnd::default();
+        let mut seen = Vec::new();
+        for bytes in &bytes {
+            let batch = Batch::parse(bytes).expect("it was just written");
+            batch.follow(&mut read).expect("it comes next");
+            seen.extend(batch.records().map(|item| item.expect("it was just written")));
+        }
+        assert_eq!(read, chain);
+        let expected: Vec<_> = (1..).map(Position).zip(records().into_iter().chain(records())).collect();
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn a_missing_or_swapped_batch_is_told_from_a_broken_chain() {
+        let mut chain = ChainEnd::default();
+        let first = sealed(&mut chain);
+        let second = sealed(&mut chain);
+        let follow = |bytes: &[u8], mut chain: ChainEnd| Batch::parse(bytes).expect("whole").follow(&mut chain);
+        assert_eq!(follow(&second, ChainEnd::default()), Err(BatchError::Gap { expected: Position(1), found: Position(3) }));
+        let after_first = Batch::parse(&first).expect("whole").end();
+        assert_eq!(follow(&second, after_first), Ok(()));
+        assert_eq!(follow(&second, ChainEnd { hash: [1; 32], ..after_first }), Err(BatchError::BrokenChain));
+        assert!(matches!(follow(&first, after_first), Err(BatchError::Gap { .. })));
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_noticed() {
+        let bytes = sealed(&mut ChainEnd::default());
+        for at in 0..bytes.len() {
+            assert!(Batch::parse(&bytes[..at]).is_err(), "cut at {at}");
+            for bit in 0..8 {
+                let mut changed = bytes.clone();
+                changed[at] ^= 1 << bit;
+                assert!(Batch::parse(&changed).is_err(), "bit {bit} of byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn records_that_do_not_fill_their_batch_are_named() {
+        let reseal = |count: u32, extra: &[u8]| {
+            let mut builder = BatchBuilder::new(1);
+            records().iter().for_each(|record| builder.push(record));
+            builder.count = count;
+            builder.bytes.extend_from_slice(extra);
+            let bytes = builder.seal(&mut ChainEnd::default());
+            Batch::parse(&bytes).expect("the hash is right").records().last()
+        };
+        assert_eq!(reseal(3, &[]), Some(Err(BatchError::Layout { index: 2 })));
+        assert_eq!(reseal(1, &[]), Some(Err(BatchError::Layout { index: 1 })));
+        assert_eq!(reseal(2, &[0]), Some(Err(BatchError::Layout { index: 2 })));
+        assert!(matches!(reseal(3, &[0, 0, 0, 0, 255, 0]), Some(Err(BatchError::Record { index: 2, .. }))));
+    }
+}

@@ -1,0 +1,240 @@
+//! A connection: TLS, QUIC, hello.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, RecvStream, SendStream, TransportConfig, VarInt};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::frame::{ALPN, FrameBuffer, HELLO, HELLO_BYTES_MAX, push_value};
+use crate::hello::{CloseCode, Hello, Welcome};
+use crate::wire;
+
+/// Where an engine is, and what it takes to be let in.
+#[derive(Clone)]
+pub struct Dial {
+    address: SocketAddr,
+    server_name: String,
+    token: String,
+    /// What the caller calls itself, for the engine's log.
+    pub program: String,
+    /// How long an answer is waited for, over reconnects.
+    pub patience: Duration,
+    config: ClientConfig,
+}
+
+/// A connection on which hello was said.
+pub struct Dialled {
+    /// The endpoint, which must live as long as the connection.
+    pub endpoint: Endpoint,
+    /// The connection.
+    pub connection: Connection,
+    /// The answer to the hello.
+    pub welcome: Welcome,
+    /// The first lane, ready for requests.
+    pub send: SendStream,
+    /// Its other direction.
+    pub receive: RecvStream,
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ConnectError {
+    /// The address is not one.
+    #[error("{address:?} is not an address that can be reached: {cause}")]
+    Address {
+        /// What was given.
+        address: String,
+        /// Why.
+        cause: String,
+    },
+    /// The certificate authority's file holds no certificate that can be used.
+    #[error("the certificate authority cannot be used: {0}")]
+    Authority(String),
+    /// No socket could be had.
+    #[error("no UDP socket: {0}")]
+    Socket(String),
+    /// Nobody answers.
+    #[error("nobody answers at {0} (UDP)")]
+    Unreachable(SocketAddr),
+    /// The other side does not speak this version of the protocol.
+    #[error("the engine does not speak {}", String::from_utf8_lossy(ALPN))]
+    Protocol,
+    /// The handshake failed, most often because of the certificate.
+    #[error("no handshake with {address}: {cause}")]
+    Handshake {
+        /// With whom.
+        address: SocketAddr,
+        /// Why.
+        cause: String,
+    },
+    /// The engine closed the connection, and said why.
+    #[error("the engine closed the connection: {reason} ({})", .code.word())]
+    Closed {
+        /// The code.
+        code: CloseCode,
+        /// The reason.
+        reason: String,
+    },
+    /// The connection was lost.
+    #[error("the connection was lost: {0}")]
+    Lost(String),
+}
+
+impl ConnectError {
+    /// Whether trying again may help.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            ConnectError::Unreachable(_) | ConnectError::Lost(_) => true,
+            ConnectError::Closed { code, .. } => match code {
+                CloseCode::Done | CloseCode::ShuttingDown | CloseCode::JournalFailed | CloseCode::HelloTimeout => true,
+                CloseCode::HelloExpected
+                | CloseCode::Unauthenticated
+                | CloseCode::FrameLength
+                | CloseCode::FrameTruncated
+                | CloseCode::UnknownKind
+                | CloseCode::MalformedPayload => false,
+            },
+            ConnectError::Address { .. }
+            | ConnectError::Authority(_)
+            | ConnectError::Socket(_)
+            | ConnectError::Protocol
+            | ConnectError::Handshake { .. } => false,
+        }
+    }
+
+    /// What the end of a connection to an address means.
+    pub fn of(error: &ConnectionError, address: SocketAddr) -> ConnectError {
+        /// TLS alert 120 (RFC 7301), as QUIC carries it (RFC 9001, section 4.8).
+        const NO_APPLICATION_PROTOCOL: u64 = 0x100 + 120;
+        match error {
+            ConnectionError::TimedOut => ConnectError::Unreachable(address),
+            ConnectionError::ApplicationClosed(close) => match CloseCode::from_number(close.error_code.into_inner()) {
+                Some(code) => ConnectError::Closed { code, reason: String::from_utf8_lossy(&close.reason).into_owned() },
+                None => ConnectError::Lost(error.to_string()),
+            },
+            ConnectionError::ConnectionClosed(close) if u64::from(close.error_code) == NO_APPLICATION_PROTOCOL => {
+                ConnectError::Protocol
+            }
+            ConnectionError::TransportError(cause) if u64::from(cause.code) == NO_APPLICATION_PROTOCOL => ConnectError::Protocol,
+            ConnectionError::TransportError(cause) if u64::from(cause.code) >= 0x100 => {
+                ConnectError::Handshake { address, cause: cause.reason.clone() }
+            }
+            ConnectionError::ConnectionClosed(_)
+            | ConnectionError::TransportError(_)
+            | ConnectionError::VersionMismatch
+            | ConnectionError::Reset
+            | ConnectionError::LocallyClosed
+            | ConnectionError::CidsExhausted => ConnectError::Lost(error.to_string()),
+        }
+    }
+}
+
+impl Dial {
+    /// An engine at `address` (host and port), whose certificate `authority` (PEM) has signed, called with a token.
+    ///
+    /// # Errors
+    /// When the address or the authority cannot be used.
+    pub fn new(address: &str, authority: impl AsRef<[u8]>, token: impl Into<String>) -> Result<Dial, ConnectError> {
+        let cannot = |cause: String| ConnectError::Address { address: address.to_owned(), cause };
+        let resolved = address.to_socket_addrs().map_err(|cause| cannot(cause.to_string()))?.next();
+        let resolved = resolved.ok_or_else(|| cannot("it has no address".into()))?;
+        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+        let server_name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let config = client_config(authority.as_ref())?;
+        let program = concat!("scrip-protocol ", env!("CARGO_PKG_VERSION")).to_owned();
+        Ok(Dial { address: resolved, server_name, token: token.into(), program, patience: Duration::from_secs(10), config })
+    }
+
+    /// The engine's address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The same, with another token.
+    pub fn with_token(mut self, token: impl Into<String>) -> Dial {
+        self.token = token.into();
+        self
+    }
+
+    /// Connects, and says hello.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub async fn connect(&self) -> Result<Dialled, ConnectError> {
+        let any: SocketAddr = if self.address.is_ipv6() {
+            (std::net::Ipv6Addr::UNSPECIFIED, 0).into()
+        } else {
+            (std::net::Ipv4Addr::UNSPECIFIED, 0).into()
+        };
+        let endpoint = Endpoint::client(any).map_err(|cause| ConnectError::Socket(cause.to_string()))?;
+        let failed = |error: ConnectionError| ConnectError::of(&error, self.address);
+        let connecting = endpoint
+            .connect_with(self.config.clone(), self.address, &self.server_name)
+            .map_err(|cause| ConnectError::Handshake { address: self.address, cause: cause.to_string() })?;
+        let connection = tokio::time::timeout(self.patience, connecting)
+            .await
+            .map_err(|_| ConnectError::Unreachable(self.address))?
+            .map_err(failed)?;
+        let (mut send, mut receive) = connection.open_bi().await.map_err(failed)?;
+        let mut bytes = Vec::new();
+        push_value(&mut bytes, HELLO, 0, &Hello { token: self.token.clone(), program: self.program.clone() });
+        // If this fails the engine has closed the connection, and reading tells why.
+        let _ = send.write_all(&bytes).await;
+        match read_welcome(&mut receive).await {
+            Some(welcome) => Ok(Dialled { endpoint, connection, welcome, send, receive }),
+            None => Err(ConnectError::of(&connection.closed().await, self.address)),
+        }
+    }
+}
+
+/// The answer to the hello; `None` where the connection ends without one.
+async fn read_welcome(receive: &mut RecvStream) -> Option<Welcome> {
+    let mut frames = FrameBuffer::default();
+    let mut piece = [0; 512];
+    loop {
+        if let Some(frame) = frames.next(HELLO_BYTES_MAX).ok()? {
+            return wire::decode("welcome", frame.body).ok();
+        }
+        let length = receive.read(&mut piece).await.ok()??;
+        frames.extend(&piece[..length]);
+    }
+}
+
+/// How a client speaks QUIC and TLS with an engine whose certificate `authority` (PEM) has signed.
+///
+/// # Errors
+/// When the authority cannot be used.
+pub fn client_config(authority: &[u8]) -> Result<ClientConfig, ConnectError> {
+    let unusable = |cause: String| ConnectError::Authority(cause);
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(authority) {
+        let certificate = certificate.map_err(|cause| unusable(cause.to_string()))?;
+        roots.add(certificate).map_err(|cause| unusable(cause.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(unusable("it holds no certificate".into()));
+    }
+    let mut tls = rustls::ClientConfig::builder_with_provider(crate::tls::provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("the provider has TLS 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    let crypto = QuicClientConfig::try_from(tls).expect("the provider has QUIC's initial cipher suite");
+    let mut config = ClientConfig::new(Arc::new(crypto));
+    let mut transport = TransportConfig::default();
+    transport
+        .keep_alive_interval(Some(Duration::from_secs(10)))
+        .max_concurrent_bidi_streams(VarInt::from_u32(0))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .stream_receive_window(VarInt::from_u32(8 << 20))
+        .receive_window(VarInt::from_u32(16 << 20))
+        .send_window(8 << 20);
+    config.transport_config(Arc::new(transport));
+    Ok(config)
+}

@@ -1,0 +1,231 @@
+//! What keeps a client connected: writes requests, hands out replies, and repeats what is unanswered on the next connection.
+
+use std::collections::BTreeMap;
+use std::sync::Weak;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use quinn::{RecvStream, SendStream, VarInt};
+use tokio::sync::{Notify, oneshot};
+
+use super::dial::{ConnectError, Dial, Dialled};
+use crate::frame::{FrameBuffer, HEADER_BYTES, REPLY_BYTES_MAX};
+use crate::hello::CloseCode;
+
+/// How long to wait before the first reconnect, and at the most.
+const BACKOFF: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
+
+/// A reply's frame, or why none will ever come.
+pub(super) type Reply = Result<Vec<u8>, ConnectError>;
+
+/// The calls of a client. Shared by the client's handles, which add, and its driver, which answers.
+#[derive(Default)]
+pub(super) struct Calls {
+    table: Mutex<Table>,
+    added: Notify,
+}
+
+#[derive(Default)]
+struct Table {
+    next: u64,
+    /// By correlation, which is the order of asking.
+    waiting: BTreeMap<u64, Waiting>,
+    /// Frames that the present connection has not been given yet.
+    unsent: Vec<u8>,
+    /// Why the connection was lost last.
+    lost: Option<ConnectError>,
+    /// Set when trying again cannot help.
+    over: bool,
+}
+
+struct Waiting {
+    /// Kept until the answer is here, to be sent again on another connection.
+    frame: Vec<u8>,
+    done: oneshot::Sender<Reply>,
+}
+
+impl Calls {
+    /// Adds a request. Returns its correlation, and where the reply will be.
+    pub(super) fn add(&self, frame: Vec<u8>) -> (u64, oneshot::Receiver<Reply>) {
+        let added = self.table.lock().add(frame);
+        self.added.notify_one();
+        added
+    }
+
+    /// Adds many at once.
+    pub(super) fn add_all(&self, frames: Vec<Vec<u8>>) -> Vec<(u64, oneshot::Receiver<Reply>)> {
+        let mut table = self.table.lock();
+        let added = frames.into_iter().map(|frame| table.add(frame)).collect();
+        drop(table);
+        self.added.notify_one();
+        added
+    }
+
+    /// Waits for a reply no longer. Returns why the connection was lost, if it is.
+    pub(super) fn give_up(&self, correlation: u64) -> Option<ConnectError> {
+        let mut table = self.table.lock();
+        table.waiting.remove(&correlation);
+        table.lost.clone()
+    }
+
+    /// Says that nobody will call any more.
+    pub(super) fn close(&self) {
+        self.table.lock().over = true;
+        self.added.notify_one();
+    }
+
+    /// Makes everything unanswered unsent again, in the order of asking, under the same request ids.
+    fn repeat_unanswered(&self) {
+        let mut table = self.table.lock();
+        table.lost = None;
+        table.unsent = table.waiting.values().flat_map(|waiting| &waiting.frame).copied().collect();
+    }
+
+    /// Notes why the connection was lost. Returns whether to try again; if not, every caller is told.
+    fn lose(&self, error: ConnectError) -> bool {
+        let mut table = self.table.lock();
+        table.over |= !error.is_passing();
+        if table.over {
+            for (_, waiting) in std::mem::take(&mut table.waiting) {
+                // The caller may have given up meanwhile.
+                let _ = waiting.done.send(Err(error.clone()));
+            }
+        }
+        table.lost = Some(error);
+        !table.over
+    }
+
+    fn answer(&self, frames: &mut FrameBuffer) -> Result<(), ConnectError> {
+        let mut table = self.table.lock();
+        let lost = |malformed: crate::frame::Malformed| ConnectError::Lost(format!("the engine's reply: {malformed}"));
+        while let Some(frame) = frames.next(REPLY_BYTES_MAX).map_err(lost)? {
+            if let Some(waiting) = table.waiting.remove(&frame.correlation) {
+                let mut bytes = Vec::with_capacity(HEADER_BYTES + frame.body.len());
+                crate::frame::push_bytes(&mut bytes, frame.kind, frame.correlation, frame.body);
+                // The caller may have given up meanwhile.
+                let _ = waiting.done.send(Ok(bytes));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Table {
+    fn add(&mut self, mut frame: Vec<u8>) -> (u64, oneshot::Receiver<Reply>) {
+        let (done, reply) = oneshot::channel();
+        let correlation = self.next;
+        self.next += 1;
+        match self.lost.clone() {
+            Some(error) if self.over => {
+                let _ = done.send(Err(error));
+            }
+            _ => {
+                frame[6..HEADER_BYTES].copy_from_slice(&correlation.to_le_bytes());
+                self.unsent.extend_from_slice(&frame);
+                self.waiting.insert(correlation, Waiting { frame, done });
+            }
+        }
+        (correlation, reply)
+    }
+}
+
+/// Runs for as long as the client has handles.
+pub(super) struct Driver {
+    dial: Dial,
+    calls: Weak<Calls>,
+}
+
+impl Driver {
+    pub(super) fn new(dial: Dial, calls: Weak<Calls>) -> Driver {
+        Driver { dial, calls }
+    }
+
+    pub(super) async fn run(self, first: Dialled) {
+        let mut dialled = Some(first);
+        let mut backoff = BACKOFF[0];
+        loop {
+            let error = match dialled.take() {
+                Some(connection) => {
+                    backoff = BACKOFF[0];
+                    match self.drive(connection).await {
+                        Some(error) => error,
+                        None => return,
+                    }
+                }
+                None => match self.dial.connect().await {
+                    Ok(connection) => {
+                        let Some(calls) = self.calls.upgrade() else { return };
+                        calls.repeat_unanswered();
+                        dialled = Some(connection);
+                        continue;
+                    }
+                    Err(error) => error,
+                },
+            };
+            match self.calls.upgrade() {
+                Some(calls) if calls.lose(error) => {}
+                Some(_) | None => return,
+            }
+            tokio::time::sleep(backoff).await;
+            backoff = BACKOFF[1].min(backoff * 2);
+        }
+    }
+
+    /// Uses a connection to its end. Returns why it ended, or `None` when the client has no handles any more.
+    async fn drive(&self, dialled: Dialled) -> Option<ConnectError> {
+        let Dialled { connection, send, receive, endpoint, .. } = dialled;
+        let ended = tokio::select! {
+            ended = self.write(send) => ended,
+            ended = self.read(receive) => ended,
+            error = connection.closed() => Some(ConnectError::of(&error, self.dial.address())),
+        };
+        if ended.is_none() {
+            connection.close(VarInt::from_u32(CloseCode::Done as u32), b"");
+            endpoint.wait_idle().await;
+            return None;
+        }
+        // Where the stream failed because the connection did, the connection knows why.
+        let lost = connection.close_reason().map(|error| ConnectError::of(&error, self.dial.address()));
+        connection.close(VarInt::from_u32(CloseCode::Done as u32), b"");
+        lost.or(ended)
+    }
+
+    async fn write(&self, mut send: SendStream) -> Option<ConnectError> {
+        loop {
+            let calls = self.calls.upgrade()?;
+            let (unsent, over) = {
+                let mut table = calls.table.lock();
+                (std::mem::take(&mut table.unsent), table.over)
+            };
+            if unsent.is_empty() {
+                if over {
+                    return None;
+                }
+                calls.added.notified().await;
+                continue;
+            }
+            drop(calls);
+            if let Err(error) = send.write_chunk(Bytes::from(unsent)).await {
+                return Some(ConnectError::Lost(error.to_string()));
+            }
+        }
+    }
+
+    async fn read(&self, mut receive: RecvStream) -> Option<ConnectError> {
+        let mut frames = FrameBuffer::default();
+        let mut pieces = vec![Bytes::new(); 256];
+        loop {
+            match receive.read_chunks(&mut pieces).await {
+                Ok(Some(count)) => {
+                    pieces[..count].iter_mut().for_each(|piece| frames.extend(&std::mem::take(piece)));
+                    if let Err(error) = self.calls.upgrade()?.answer(&mut frames) {
+                        return Some(error);
+                    }
+                }
+                Ok(None) => return Some(ConnectError::Lost("the engine ended the lane".into())),
+                Err(error) => return Some(ConnectError::Lost(error.to_string())),
+            }
+        }
+    }
+}

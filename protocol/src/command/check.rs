@@ -1,0 +1,69 @@
+//! Check: what a redemption of these codes would answer now, without any effect (Z6).
+
+use crate::command::RedeemOutcome;
+use crate::ids::{CampaignId, ClubId, Position};
+use crate::money::Money;
+
+/// How many codes one [`Check`] may carry.
+pub const CHECK_CODES_MAX: usize = 8_192;
+
+/// The request to check codes.
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct Check {
+    /// The club where they would be redeemed; 0 for any.
+    pub club: ClubId,
+    /// The codes: at most [`CHECK_CODES_MAX`].
+    pub codes: Vec<String>,
+}
+
+/// The answer to [`Check`].
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum CheckOutcome {
+    /// One verdict for each code, in the order of asking.
+    Checked {
+        /// The verdicts.
+        codes: Vec<CodeChecked>,
+        /// The journal position that they are as of.
+        as_of: Position,
+    } = 0,
+    /// More than [`CHECK_CODES_MAX`] codes were given.
+    TooManyCodes = 1,
+}
+
+/// What a redemption of one code would answer.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum CodeChecked {
+    /// It would be redeemed.
+    Redeemable(CodeStanding) = 0,
+    /// A campaign has it, but it would be refused.
+    Refused {
+        /// With this.
+        outcome: RedeemOutcome,
+        /// How it stands.
+        code: CodeStanding,
+    } = 1,
+    /// No campaign has it; the refusal says more.
+    Free {
+        /// [`RedeemOutcome::UnknownCode`], or that it cannot be a code, or that there is no such club.
+        outcome: RedeemOutcome,
+    } = 2,
+}
+
+/// How a code stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct CodeStanding {
+    /// The campaign that has it.
+    pub campaign: CampaignId,
+    /// The bonus of an activation.
+    pub amount: Money,
+    /// How often it was activated.
+    pub activations: u32,
+    /// How often it may be activated; none for no limit.
+    pub activations_max: Option<u32>,
+}

@@ -1,0 +1,96 @@
+//! Clients: the players whose bonus balance is credited.
+
+use std::fmt;
+
+use crate::command::NAME_BYTES_MAX;
+use crate::ids::{ClientId, Position};
+use crate::money::Money;
+use crate::record::Stamp;
+
+/// The request to register a client, or to give a registered one another name.
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct RegisterClient {
+    /// The client's id, as its owner knows it.
+    pub client: ClientId,
+    /// A name for people to read; empty for none; at most [`NAME_BYTES_MAX`] bytes.
+    pub name: String,
+}
+
+/// The answer to [`RegisterClient`], in order of precedence.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum RegisterClientOutcome {
+    /// The client is registered under that name.
+    Registered {
+        /// Whether the client was unknown before.
+        new: bool,
+    } = 0,
+    /// The name is too long.
+    InvalidName = 1,
+}
+
+impl fmt::Display for RegisterClientOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RegisterClientOutcome::Registered { new: true } => f.write_str("registered"),
+            RegisterClientOutcome::Registered { new: false } => f.write_str("was registered already; the name is set"),
+            RegisterClientOutcome::InvalidName => write!(f, "refused: a client's name has at most {NAME_BYTES_MAX} bytes"),
+        }
+    }
+}
+
+/// The record of a registered or renamed client.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct ClientRegistered {
+    /// The request that asked for it.
+    pub stamp: Stamp,
+    /// The client.
+    pub client: ClientId,
+    /// The name, or empty.
+    pub name: String,
+    /// Whether the client was unknown before.
+    pub new: bool,
+}
+
+impl ClientRegistered {
+    /// The answer that this record gives.
+    pub fn outcome(&self) -> RegisterClientOutcome {
+        RegisterClientOutcome::Registered { new: self.new }
+    }
+}
+
+/// The request for a client's card.
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct ShowClient {
+    /// The client.
+    pub client: ClientId,
+}
+
+/// The answer to [`ShowClient`].
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum ShowClientOutcome {
+    /// The card.
+    Client(ClientCard) = 0,
+    /// Nobody of that id is registered.
+    UnknownClient = 1,
+}
+
+/// A client's card.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct ClientCard {
+    /// The client.
+    pub client: ClientId,
+    /// The name, or empty.
+    pub name: String,
+    /// The bonus balance.
+    pub balance: Money,
+    /// The journal position that it is as of.
+    pub as_of: Position,
+}

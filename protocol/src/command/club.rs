@@ -1,0 +1,89 @@
+//! Clubs: where codes are redeemed.
+
+use std::fmt;
+
+use crate::ids::{ClubId, Position};
+use crate::record::Stamp;
+
+/// The most bytes in the name of a club, client or campaign.
+pub const NAME_BYTES_MAX: usize = 200;
+
+/// The request to register a club. Its name is new within the organisation.
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct RegisterClub {
+    /// 1 to [`NAME_BYTES_MAX`] bytes.
+    pub name: String,
+}
+
+/// The answer to [`RegisterClub`], in order of precedence.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum RegisterClubOutcome {
+    /// It has this number from now on.
+    Registered(ClubId) = 0,
+    /// The name is empty or too long.
+    InvalidName = 1,
+    /// A club of that name exists already.
+    NameTaken(ClubId) = 2,
+}
+
+impl fmt::Display for RegisterClubOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RegisterClubOutcome::Registered(club) => write!(f, "registered as club {club}"),
+            RegisterClubOutcome::InvalidName => write!(f, "refused: a club's name has 1 to {NAME_BYTES_MAX} bytes"),
+            RegisterClubOutcome::NameTaken(club) => write!(f, "refused: club {club} has that name already"),
+        }
+    }
+}
+
+/// The record of a registered club.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct ClubRegistered {
+    /// The request that asked for it.
+    pub stamp: Stamp,
+    /// The number given.
+    pub club: ClubId,
+    /// The name.
+    pub name: String,
+}
+
+impl ClubRegistered {
+    /// The answer that this record gives.
+    pub fn outcome(&self) -> RegisterClubOutcome {
+        RegisterClubOutcome::Registered(self.club)
+    }
+}
+
+/// The request for the clubs after one, in the order of their numbers, [`CLUBS_PER_PAGE`] at the most.
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct ListClubs {
+    /// The club to continue after; 0 from the first.
+    pub after: ClubId,
+}
+
+/// How many clubs an answer to [`ListClubs`] holds at the most.
+pub const CLUBS_PER_PAGE: usize = 1_000;
+
+/// The answer to [`ListClubs`].
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct ListClubsOutcome {
+    /// The page.
+    pub clubs: Vec<Club>,
+    /// The journal position that it is as of.
+    pub as_of: Position,
+}
+
+/// One club.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct Club {
+    /// Its number.
+    pub club: ClubId,
+    /// Its name.
+    pub name: String,
+}

@@ -1,0 +1,217 @@
+//! Codes of a campaign: how a list of them is taken, and what becomes of each line (K3 to K9, Z7).
+
+use std::fmt;
+
+use crate::codes::InvalidCode;
+use crate::ids::{CampaignId, Position};
+use crate::record::Stamp;
+
+/// The request to add codes to a campaign.
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct AddCodes {
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// One entry for each line of the list. Blank ones are ignored.
+    pub lines: Vec<String>,
+    /// What is to become of the others when a line cannot be added.
+    pub on_conflict: OnConflict,
+}
+
+/// What is to happen when a line holds a code that cannot be added: one that is taken (A3), or no possible code.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+#[repr(u8)]
+pub enum OnConflict {
+    /// Nothing is added.
+    Reject = 0,
+    /// The line is skipped.
+    Skip = 1,
+}
+
+/// What became of a list of codes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct CodesReport {
+    /// How many codes were added.
+    pub added: u32,
+    /// The lines that added nothing, in order; blank lines are not among them.
+    pub skipped: Vec<SkippedLine>,
+}
+
+/// A line that added no code.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct SkippedLine {
+    /// Its number in the list, from 1, blank lines counted.
+    pub line: u32,
+    /// The line's text, without surrounding white space; the first 64 characters of it.
+    pub code: String,
+    /// Why.
+    pub why: LineVerdict,
+}
+
+/// Why a line added no code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum LineVerdict {
+    /// It cannot be a code.
+    Invalid(InvalidCode) = 1,
+    /// The list has the code already.
+    DuplicateInList {
+        /// The line that has it.
+        of_line: u32,
+    } = 2,
+    /// The campaign has the code already.
+    AlreadyInCampaign = 3,
+    /// Another campaign holds the code (K7).
+    HeldBy(CampaignId) = 4,
+}
+
+impl fmt::Display for LineVerdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LineVerdict::Invalid(why) => write!(f, "invalid: {why}"),
+            LineVerdict::DuplicateInList { of_line } => write!(f, "duplicate of line {of_line}"),
+            LineVerdict::AlreadyInCampaign => f.write_str("already in this campaign"),
+            LineVerdict::HeldBy(campaign) => write!(f, "held by campaign {campaign}"),
+        }
+    }
+}
+
+/// The answer to [`AddCodes`], in order of precedence.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum AddCodesOutcome {
+    /// The codes are added, but for the lines that the report lists.
+    Added(CodesReport) = 0,
+    /// There is no such campaign.
+    UnknownCampaign = 1,
+    /// The list holds no code at all.
+    CodesMissing = 2,
+    /// Lines cannot be added, and skipping them was not asked for. Nothing is added.
+    Conflicts(Vec<SkippedLine>) = 3,
+    /// The campaign would hold more codes than a campaign may (A2). Nothing is added.
+    TooManyCodes(CodeLimit) = 4,
+}
+
+/// A limit that a list of codes would pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct CodeLimit {
+    /// The most codes that a campaign may hold.
+    pub limit: u32,
+    /// How many it holds.
+    pub current: u32,
+    /// How many the list would add.
+    pub would_add: u32,
+}
+
+impl fmt::Display for CodeLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "a campaign holds at most {} codes; this one has {} and the list would add {}",
+            self.limit, self.current, self.would_add
+        )
+    }
+}
+
+/// The codes that a record adds, as they were written, in one text: the code of slot `i` ends at byte `ends[i]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub struct CodeTexts {
+    /// The codes, one after the other.
+    pub text: String,
+    /// Where each ends, in bytes.
+    pub ends: Vec<u32>,
+}
+
+/// In JSON, the list of the codes.
+impl serde::Serialize for CodeTexts {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl CodeTexts {
+    /// Adds one.
+    pub fn push(&mut self, code: &str) {
+        self.text.push_str(code);
+        self.ends.push(u32::try_from(self.text.len()).expect("a list of codes is within the limit of a frame"));
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The codes in order. An end that the text does not have ends the sequence; [`CodeTexts::is_sound`] tells.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map_while(|(start, end)| self.text.get(start as usize..*end as usize))
+    }
+
+    /// Whether every end stands within the text, in order, and the last at its end.
+    pub fn is_sound(&self) -> bool {
+        self.iter().count() == self.ends.len() && self.ends.last().copied().unwrap_or(0) as usize == self.text.len()
+    }
+}
+
+/// The record of codes added to a campaign, with what became of the other lines.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct CodesAdded {
+    /// The request that asked for it.
+    pub stamp: Stamp,
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// The codes added.
+    pub codes: CodeTexts,
+    /// The lines that added nothing.
+    pub skipped: Vec<SkippedLine>,
+}
+
+impl CodesAdded {
+    /// The answer that this record gives.
+    pub fn outcome(&self) -> AddCodesOutcome {
+        AddCodesOutcome::Added(CodesReport { added: self.codes.len() as u32, skipped: self.skipped.clone() })
+    }
+}
+
+/// A record of refusal of any command but redeem: the reply itself is kept, so that a repeated request gets it again.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct Refused {
+    /// The request.
+    pub stamp: Stamp,
+    /// The number of the command's [`Kind`](crate::Kind); in JSON, its word.
+    #[serde(serialize_with = "word_of")]
+    pub kind: u16,
+    /// The outcome's bytes; in JSON, in hexadecimal.
+    #[serde(serialize_with = "hexadecimal")]
+    pub reply: Vec<u8>,
+}
+
+fn word_of<S: serde::Serializer>(kind: &u16, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(crate::Kind::from_number(*kind).map_or("unknown", crate::Kind::word))
+}
+
+fn hexadecimal<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+/// Where a campaign's codes came from: one entry for each adding (K9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct CodesBatch {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// How many codes were added.
+    pub codes: u32,
+    /// The record.
+    pub position: Position,
+}

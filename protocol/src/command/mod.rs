@@ -1,0 +1,147 @@
+//! The commands: what a caller may ask, who may ask it, and what is answered.
+//!
+//! [`commands!`] below is the one table of them. A row gives a command its number on the wire, its word, whether it changes
+//! anything (then it carries a [`RequestId`](crate::RequestId) and has exactly one effect), and the roles that may send it. From it come
+//! [`Kind`], [`AnyCommand`] and the decoding of payloads. To add a command: its request, outcome and record in a file here,
+//! a row here, and what the compiler then asks for.
+//!
+//! An outcome is an answer, not an error: each command has one closed enum, whose variants stand in order of precedence
+//! (success first, then the refusals as they are tried) and carry numbers that never change.
+
+mod campaign;
+mod check;
+mod client;
+mod club;
+mod codes;
+mod redeem;
+mod tail;
+
+pub use campaign::*;
+pub use check::*;
+pub use client::*;
+pub use club::*;
+pub use codes::*;
+pub use redeem::*;
+pub use tail::*;
+
+use crate::frame::Malformed;
+use crate::role::Role;
+
+/// A command: a request that has a row in the table.
+pub trait Command: crate::wire::Wire {
+    /// The row.
+    const KIND: Kind;
+    /// What is answered.
+    type Outcome: crate::wire::Wire + serde::Serialize + std::fmt::Debug + Send + 'static;
+}
+
+macro_rules! commands {
+    ($($number:literal $name:ident -> $outcome:ident, $word:literal, $effect:ident, [$($role:ident)*];)*) => {
+        /// Which command a frame carries. The numbers never change.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u16)]
+        pub enum Kind {
+            $(#[doc = concat!("`", $word, "`")] $name = $number,)*
+        }
+
+        impl Kind {
+            /// Every kind, in the order of the table.
+            pub const ALL: &[Kind] = &[$(Kind::$name),*];
+
+            /// The kind of this number.
+            pub const fn from_number(number: u16) -> Option<Kind> {
+                match number {
+                    $($number => Some(Kind::$name),)*
+                    _ => None,
+                }
+            }
+
+            /// The command's word, as in messages and metrics.
+            pub const fn word(self) -> &'static str {
+                match self { $(Kind::$name => $word,)* }
+            }
+
+            /// Whether the command changes anything: then its frame carries a request id.
+            pub const fn mutates(self) -> bool {
+                match self { $(Kind::$name => commands!(@$effect),)* }
+            }
+
+            /// Who may send it, beside the operator, who may send everything.
+            pub const fn roles(self) -> &'static [Role] {
+                match self { $(Kind::$name => &[$(Role::$role),*],)* }
+            }
+        }
+
+        /// Any one command.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum AnyCommand {
+            $(#[doc = concat!("`", $word, "`")] $name($name),)*
+        }
+
+        impl AnyCommand {
+            /// Checks a payload and decodes it.
+            ///
+            /// # Errors
+            /// When the bytes are not that command, whole and valid.
+            pub fn decode(kind: Kind, payload: &[u8]) -> Result<AnyCommand, Malformed> {
+                match kind {
+                    $(Kind::$name => crate::wire::decode(kind.word(), payload).map(AnyCommand::$name),)*
+                }
+            }
+        }
+
+        $(impl Command for $name {
+            const KIND: Kind = Kind::$name;
+            type Outcome = $outcome;
+        })*
+    };
+    (@changes) => { true };
+    (@reads) => { false };
+}
+
+commands! {
+     1 Redeem           -> RedeemOutcome,           "redeem",            changes, [Gateway];
+     2 Check            -> CheckOutcome,            "check",             reads,   [Gateway Marketing Cashier Reporter];
+    10 RegisterClub     -> RegisterClubOutcome,     "register-club",     changes, [];
+    11 ListClubs        -> ListClubsOutcome,        "list-clubs",        reads,   [Gateway Marketing Cashier Reporter];
+    20 RegisterClient   -> RegisterClientOutcome,   "register-client",   changes, [Gateway Cashier];
+    21 ShowClient       -> ShowClientOutcome,       "show-client",       reads,   [Gateway Marketing Cashier Reporter];
+    30 CreateCampaign   -> CreateCampaignOutcome,   "create-campaign",   changes, [Marketing];
+    31 AddCodes         -> AddCodesOutcome,         "add-codes",         changes, [Marketing];
+    32 SwitchCampaign   -> SwitchCampaignOutcome,   "switch-campaign",   changes, [Marketing];
+    33 ListCampaigns    -> ListCampaignsOutcome,    "list-campaigns",    reads,   [Marketing Reporter];
+    34 ShowCampaign     -> ShowCampaignOutcome,     "show-campaign",     reads,   [Marketing Reporter];
+    40 Tail             -> TailOutcome,             "tail",              reads,   [Reporter];
+}
+
+impl Kind {
+    /// Whether a credential of this role may send it.
+    pub fn permits(self, role: Role) -> bool {
+        role == Role::Operator || self.roles().contains(&role)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_words_are_unique_and_found_again() {
+        let mut words: Vec<_> = Kind::ALL.iter().map(|kind| kind.word()).collect();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), Kind::ALL.len());
+        for kind in Kind::ALL {
+            assert_eq!(Kind::from_number(*kind as u16), Some(*kind));
+            assert!(kind.permits(Role::Operator));
+        }
+        assert_eq!(Kind::from_number(0), None);
+    }
+
+    #[test]
+    fn a_gateway_redeems_and_checks_but_makes_no_campaigns() {
+        assert!(Kind::Redeem.permits(Role::Gateway) && Kind::Check.permits(Role::Gateway));
+        assert!(!Kind::CreateCampaign.permits(Role::Gateway) && !Kind::Tail.permits(Role::Gateway));
+        assert!(!Kind::Redeem.permits(Role::Reporter) && !Kind::Redeem.permits(Role::Marketing));
+    }
+}

@@ -1,0 +1,143 @@
+//! Redeem: a client gives a code and receives the campaign's bonus, once (D1 to D6).
+
+use std::fmt;
+
+use crate::codes::InvalidCode;
+use crate::ids::{CampaignId, ClientId, ClubId, Position};
+use crate::money::Money;
+use crate::record::Stamp;
+
+/// The request to redeem a code for a client at a club. A client unknown to the organisation is registered by it.
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct Redeem {
+    /// Who receives the bonus.
+    pub client: ClientId,
+    /// Where.
+    pub club: ClubId,
+    /// The code as it was typed; letter case and surrounding white space do not matter (K4, K9).
+    pub code: String,
+}
+
+/// The answer to [`Redeem`], in order of precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum RedeemOutcome {
+    /// The bonus is credited and the use of the code is recorded.
+    Redeemed(Activated) = 0,
+    /// The text cannot be a code.
+    InvalidCode(InvalidCode) = 1,
+    /// The organisation has no such club.
+    UnknownClub = 2,
+    /// No campaign has such a code.
+    UnknownCode = 3,
+    /// The campaign is switched off (C7).
+    CampaignInactive = 4,
+    /// The campaign does not run at this club (C2).
+    ClubExcluded = 5,
+    /// The code was used as often as its campaign allows (D3).
+    CodeExhausted = 6,
+    /// The client's balance or the campaign's sum would pass what an amount can hold.
+    AmountLimit = 7,
+}
+
+/// What a redemption did.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct Activated {
+    /// The activation's id: where it stands in the journal.
+    pub activation: Position,
+    /// The campaign that the code belongs to.
+    pub campaign: CampaignId,
+    /// The bonus credited.
+    pub amount: Money,
+    /// The client's bonus balance after it.
+    pub balance: Money,
+}
+
+impl RedeemOutcome {
+    /// The word of this outcome, as in reports and metrics.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            RedeemOutcome::Redeemed(_) => "redeemed",
+            RedeemOutcome::InvalidCode(_) => "invalid_code",
+            RedeemOutcome::UnknownClub => "unknown_club",
+            RedeemOutcome::UnknownCode => "unknown_code",
+            RedeemOutcome::CampaignInactive => "campaign_inactive",
+            RedeemOutcome::ClubExcluded => "club_excluded",
+            RedeemOutcome::CodeExhausted => "code_exhausted",
+            RedeemOutcome::AmountLimit => "amount_limit",
+        }
+    }
+}
+
+impl fmt::Display for RedeemOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RedeemOutcome::Redeemed(done) => write!(
+                f,
+                "redeemed: {} credited, bonus balance {}, campaign {}, activation {}",
+                done.amount, done.balance, done.campaign, done.activation
+            ),
+            RedeemOutcome::InvalidCode(why) => write!(f, "refused: this cannot be a code: {why}"),
+            RedeemOutcome::UnknownClub => f.write_str("refused: the organisation has no such club"),
+            RedeemOutcome::UnknownCode => f.write_str("refused: no campaign has this code"),
+            RedeemOutcome::CampaignInactive => f.write_str("refused: the campaign is switched off"),
+            RedeemOutcome::ClubExcluded => f.write_str("refused: the campaign does not run at this club"),
+            RedeemOutcome::CodeExhausted => f.write_str("refused: the code was used as often as it may be"),
+            RedeemOutcome::AmountLimit => {
+                f.write_str("refused: the client's balance or the campaign's sum cannot hold this bonus")
+            }
+        }
+    }
+}
+
+/// The record of an activation, which is the ledger's credit as well: Bonus Credit, executor System, origin the campaign and the code
+/// (D6). One record, so that neither is ever without the other (D4).
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct Activation {
+    /// The request that asked for it.
+    pub stamp: Stamp,
+    /// Who received the bonus.
+    pub client: ClientId,
+    /// Where.
+    pub club: ClubId,
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// Which of the campaign's codes, counted from 0 in the order of adding.
+    pub slot: u32,
+    /// The bonus credited: the campaign's amount at that moment (A8).
+    pub amount: Money,
+    /// The client's bonus balance after it.
+    pub balance: Money,
+}
+
+impl Activation {
+    /// The answer that this record gives, standing at `position`.
+    pub fn outcome(&self, position: Position) -> RedeemOutcome {
+        RedeemOutcome::Redeemed(Activated {
+            activation: position,
+            campaign: self.campaign,
+            amount: self.amount,
+            balance: self.balance,
+        })
+    }
+}
+
+/// The record of a refused redemption: kept, so that the same request is refused alike for as long as it is remembered (Z3).
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct RedemptionRefused {
+    /// The request.
+    pub stamp: Stamp,
+    /// Who would have received the bonus.
+    pub client: ClientId,
+    /// Where.
+    pub club: ClubId,
+    /// The code, normalised; empty where the text cannot be a code.
+    pub code: String,
+    /// The refusal, never [`RedeemOutcome::Redeemed`].
+    pub outcome: RedeemOutcome,
+}

@@ -1,0 +1,348 @@
+//! Frames: how commands and replies follow one another on a lane.
+//!
+//! ```text
+//! offset  size
+//!      0     4  length of what follows, in bytes
+//!      4     2  kind: a command's number, or one of those below
+//!      6     8  correlation: the caller's number for this request; its reply carries the same
+//!     14    16  request id (UUIDv7, big-endian), only in requests of commands that change something
+//!     14     n  payload: an rkyv archive
+//! ```
+//! Numbers are little-endian. A reply has the kind of its request, or [`REFUSAL`]. Nothing of a frame is believed, nor memory
+//! given to it, before its length is known to be within the limit.
+
+use crate::command::{Command, Kind};
+use crate::ids::RequestId;
+use crate::refusal::Refusal;
+use crate::wire::{self, Wire};
+
+/// The bytes before a payload, but for a request id.
+pub const HEADER_BYTES: usize = 14;
+/// The bytes of the length field, which the length does not count.
+pub const LENGTH_BYTES: usize = 4;
+/// The bytes of a request id.
+pub const REQUEST_ID_BYTES: usize = 16;
+
+/// The largest request: 50,000 codes of 64 bytes, with what rkyv adds to each, fit.
+pub const REQUEST_BYTES_MAX: usize = 4 << 20;
+/// The largest reply, or batch of the journal on its way to a reader.
+pub const REPLY_BYTES_MAX: usize = 16 << 20;
+/// The largest frame before a connection has said who it is.
+pub const HELLO_BYTES_MAX: usize = 4 << 10;
+
+/// The kind of the first frame on a connection, [`Hello`](crate::hello::Hello), and of its reply.
+pub const HELLO: u16 = 0xfff0;
+/// The kind of a reply that is a [`Refusal`].
+pub const REFUSAL: u16 = 0xffff;
+
+/// The ALPN protocol name: the version of everything in this crate.
+pub const ALPN: &[u8] = b"scrip/1";
+
+/// Bytes that are not what they should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// A length above the limit.
+    #[error("a frame of {length} bytes is above the limit of {limit}")]
+    TooLong {
+        /// What the frame says.
+        length: u64,
+        /// What is allowed.
+        limit: u64,
+    },
+    /// A length below that of a header.
+    #[error("a frame of {length} bytes is shorter than a frame's header")]
+    TooShort {
+        /// What the frame says.
+        length: u64,
+    },
+    /// The stream ended within a frame.
+    #[error("the stream ended after {have} bytes of a frame")]
+    Truncated {
+        /// How many bytes of it had come.
+        have: u64,
+    },
+    /// No command has this number.
+    #[error("no command has the number {0}")]
+    UnknownKind(u16),
+    /// The payload is not an archive of what it should be.
+    #[error("the payload is not a valid {what}: {cause}")]
+    Payload {
+        /// What it should be.
+        what: &'static str,
+        /// What the check found.
+        cause: String,
+    },
+}
+
+/// A frame, in the bytes that it came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// The kind.
+    pub kind: u16,
+    /// The correlation number.
+    pub correlation: u64,
+    /// What follows the header: request id, if any, and payload.
+    pub body: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// Takes the first frame off `bytes` and says how many bytes it has; `None` if it is not whole yet.
+    ///
+    /// # Errors
+    /// When its length is above `limit` or below that of a header; this is known from its first four bytes.
+    pub fn split(bytes: &'a [u8], limit: usize) -> Result<Option<(Frame<'a>, usize)>, Malformed> {
+        let Some(length) = bytes.first_chunk().map(|four| u32::from_le_bytes(*four) as usize) else { return Ok(None) };
+        if length + LENGTH_BYTES < HEADER_BYTES {
+            return Err(Malformed::TooShort { length: length as u64 });
+        }
+        if length > limit {
+            return Err(Malformed::TooLong { length: length as u64, limit: limit as u64 });
+        }
+        let Some(whole) = bytes.get(LENGTH_BYTES..LENGTH_BYTES + length) else { return Ok(None) };
+        let (kind, rest) = whole.split_first_chunk().expect("a header's length was checked");
+        let (correlation, body) = rest.split_first_chunk().expect("a header's length was checked");
+        let frame = Frame { kind: u16::from_le_bytes(*kind), correlation: u64::from_le_bytes(*correlation), body };
+        Ok(Some((frame, LENGTH_BYTES + length)))
+    }
+
+    /// The request in this frame.
+    ///
+    /// # Errors
+    /// When no command has this kind, or its request id is cut off.
+    pub fn request(&self) -> Result<RequestFrame<'a>, Malformed> {
+        let kind = Kind::from_number(self.kind).ok_or(Malformed::UnknownKind(self.kind))?;
+        if !kind.mutates() {
+            return Ok(RequestFrame { kind, request: None, payload: self.body });
+        }
+        let cut = || Malformed::TooShort { length: (self.body.len() + HEADER_BYTES - LENGTH_BYTES) as u64 };
+        let (id, payload) = self.body.split_first_chunk::<REQUEST_ID_BYTES>().ok_or_else(cut)?;
+        Ok(RequestFrame { kind, request: Some(RequestId(u128::from_be_bytes(*id))), payload })
+    }
+
+    /// The reply in this frame, to a request of the type `C`.
+    ///
+    /// # Errors
+    /// When it is a reply to another command, or its payload is not valid.
+    pub fn reply<C: Command>(&self) -> Result<Result<C::Outcome, Refusal>, Malformed> {
+        if self.kind == REFUSAL {
+            return wire::decode("refusal", self.body).map(Err);
+        }
+        if self.kind != C::KIND as u16 {
+            return Err(Malformed::UnknownKind(self.kind));
+        }
+        wire::decode(C::KIND.word(), self.body).map(Ok)
+    }
+}
+
+/// A request, in the bytes that it came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestFrame<'a> {
+    /// Which command.
+    pub kind: Kind,
+    /// The request id, if the command changes something.
+    pub request: Option<RequestId>,
+    /// The command.
+    pub payload: &'a [u8],
+}
+
+impl RequestFrame<'_> {
+    /// A hash of what is asked (XXH3-64 of the payload, seeded with the kind), by which a repeated request id is known to
+    /// have the same body. It guards against mistakes, not against forgery: whoever can send the id may send the body too.
+    pub fn body_hash(&self) -> u64 {
+        xxhash_rust::xxh3::xxh3_64_with_seed(self.payload, u64::from(self.kind as u16))
+    }
+}
+
+/// Appends a request. `request` is looked at only if the command changes something.
+pub fn push_request<C: Command>(out: &mut Vec<u8>, correlation: u64, request: RequestId, command: &C) {
+    push(out, C::KIND as u16, correlation, |out| {
+        if C::KIND.mutates() {
+            out.extend_from_slice(&request.0.to_be_bytes());
+        }
+        wire::encode(command, out);
+    });
+}
+
+/// Appends a frame of any kind with a value for payload.
+pub fn push_value<T: Wire>(out: &mut Vec<u8>, kind: u16, correlation: u64, value: &T) {
+    push(out, kind, correlation, |out| wire::encode(value, out));
+}
+
+/// Appends a frame of any kind with given bytes for payload.
+pub fn push_bytes(out: &mut Vec<u8>, kind: u16, correlation: u64, payload: &[u8]) {
+    push(out, kind, correlation, |out| out.extend_from_slice(payload));
+}
+
+fn push(out: &mut Vec<u8>, kind: u16, correlation: u64, body: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; LENGTH_BYTES]);
+    out.extend_from_slice(&kind.to_le_bytes());
+    out.extend_from_slice(&correlation.to_le_bytes());
+    body(out);
+    let length = u32::try_from(out.len() - start - LENGTH_BYTES).expect("a frame is within its limit");
+    out[start..start + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
+}
+
+/// Frames gathered from the pieces that a stream delivers. Holds at most one incomplete frame beyond the last piece.
+#[derive(Debug, Default)]
+pub struct FrameBuffer {
+    bytes: Vec<u8>,
+    taken: usize,
+}
+
+impl FrameBuffer {
+    /// Appends a piece.
+    pub fn extend(&mut self, piece: &[u8]) {
+        if self.taken > 0 {
+            self.bytes.drain(..self.taken);
+            self.taken = 0;
+        }
+        self.bytes.extend_from_slice(piece);
+    }
+
+    /// The next whole frame.
+    ///
+    /// # Errors
+    /// As [`Frame::split`].
+    pub fn next(&mut self, limit: usize) -> Result<Option<Frame<'_>>, Malformed> {
+        let Some((frame, length)) = Frame::split(&self.bytes[self.taken..], limit)? else { return Ok(None) };
+        self.taken += length;
+        Ok(Some(frame))
+    }
+
+    /// Says that the stream has ended.
+    ///
+    /// # Errors
+    /// When that is within a frame.
+    pub fn end(&self) -> Result<(), Malformed> {
+        match self.pending() {
+            0 => Ok(()),
+            have => Err(Malformed::Truncated { have: have as u64 }),
+        }
+    }
+
+    /// How many bytes of an incomplete frame are held.
+    pub fn pending(&self) -> usize {
+        self.bytes.len() - self.taken
+    }
+
+    /// The length that the incomplete frame says it has, once that is known.
+    pub fn announced(&self) -> Option<usize> {
+        self.bytes[self.taken..].first_chunk().map(|four| u32::from_le_bytes(*four) as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{AnyCommand, Check, Redeem};
+    use crate::ids::{ClientId, ClubId};
+
+    const GOLDEN_REDEEM: &str = concat!(
+        "4600000001000500000000000000",     // length, kind, correlation
+        "01a0c4506c0073038303030303030303", // request id
+        "53554d4d45522d323032362d41424344070000000000000000000000000000000200000090000000dcffffff",
+    );
+
+    fn redeem() -> Redeem {
+        Redeem { client: ClientId(7), club: ClubId(2), code: "SUMMER-2026-ABCD".into() }
+    }
+
+    fn redeem_frame() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        push_request(&mut bytes, 5, RequestId::from_parts(1_790_000_000_000, [3; 10]), &redeem());
+        bytes
+    }
+
+    #[test]
+    fn a_request_comes_back() {
+        let bytes = redeem_frame();
+        let (frame, length) = Frame::split(&bytes, REQUEST_BYTES_MAX).expect("well formed").expect("whole");
+        assert_eq!((length, frame.correlation), (bytes.len(), 5));
+        let request = frame.request().expect("a known kind");
+        assert_eq!(request.request, Some(RequestId::from_parts(1_790_000_000_000, [3; 10])));
+        assert_eq!(AnyCommand::decode(request.kind, request.payload), Ok(AnyCommand::Redeem(redeem())));
+    }
+
+    #[test]
+    fn the_bytes_of_a_request_stay_what_they_are() {
+        let hex: String = redeem_frame().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, GOLDEN_REDEEM);
+    }
+
+    #[test]
+    fn a_frame_cut_at_any_byte_is_not_whole_and_never_wrong() {
+        let bytes = redeem_frame();
+        for cut in 0..bytes.len() {
+            assert_eq!(Frame::split(&bytes[..cut], REQUEST_BYTES_MAX), Ok(None), "cut at {cut}");
+            let mut buffer = FrameBuffer::default();
+            buffer.extend(&bytes[..cut]);
+            assert_eq!(buffer.end().is_ok(), cut == 0);
+            buffer.extend(&bytes[cut..]);
+            assert!(buffer.next(REQUEST_BYTES_MAX).expect("well formed").is_some());
+            assert_eq!(buffer.end(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_payload_cut_or_changed_at_any_byte_is_refused_or_another_valid_one() {
+        let bytes = redeem_frame();
+        let payload = &bytes[HEADER_BYTES + REQUEST_ID_BYTES..];
+        for cut in 0..payload.len() {
+            let decoded = AnyCommand::decode(Kind::Redeem, &payload[..cut]);
+            assert_ne!(decoded, Ok(AnyCommand::Redeem(redeem())), "cut at {cut}");
+        }
+        for at in 0..payload.len() {
+            for bit in 0..8 {
+                let mut changed = payload.to_vec();
+                changed[at] ^= 1 << bit;
+                let decoded = AnyCommand::decode(Kind::Redeem, &changed);
+                assert_ne!(decoded, Ok(AnyCommand::Redeem(redeem())), "bit {bit} of byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_out_of_bounds_are_named_from_four_bytes() {
+        let long = u32::MAX.to_le_bytes();
+        assert_eq!(Frame::split(&long, 100), Err(Malformed::TooLong { length: u32::MAX.into(), limit: 100 }));
+        assert_eq!(Frame::split(&9u32.to_le_bytes(), 100), Err(Malformed::TooShort { length: 9 }));
+        assert_eq!(Frame::split(&[0, 0, 0], 100), Ok(None));
+    }
+
+    #[test]
+    fn a_request_that_changes_something_must_carry_its_id() {
+        let mut bytes = Vec::new();
+        push_bytes(&mut bytes, Kind::Redeem as u16, 1, &[0; REQUEST_ID_BYTES - 1]);
+        let (frame, _) = Frame::split(&bytes, 100).expect("well formed").expect("whole");
+        assert_eq!(frame.request(), Err(Malformed::TooShort { length: 25 }));
+    }
+
+    #[test]
+    fn the_same_body_has_the_same_hash_and_another_has_another() {
+        let hash_of = |code: &str| {
+            let mut bytes = Vec::new();
+            push_request(&mut bytes, 1, RequestId::now(), &Redeem { code: code.into(), ..redeem() });
+            let (frame, _) = Frame::split(&bytes, 1000).expect("well formed").expect("whole");
+            frame.request().expect("a known kind").body_hash()
+        };
+        assert_eq!(hash_of("A"), hash_of("A"));
+        assert_ne!(hash_of("A"), hash_of("B"));
+    }
+
+    #[test]
+    fn fifty_thousand_codes_of_the_greatest_length_fit_a_frame() {
+        let command = crate::command::AddCodes {
+            campaign: crate::ids::CampaignId(1),
+            lines: vec!["x".repeat(crate::codes::CODE_BYTES_MAX); 50_000],
+            on_conflict: crate::command::OnConflict::Skip,
+        };
+        let mut bytes = Vec::new();
+        push_request(&mut bytes, 1, RequestId::now(), &command);
+        assert!(bytes.len() <= REQUEST_BYTES_MAX, "{}", bytes.len());
+        let check = Check { club: ClubId(0), codes: vec!["x".repeat(64); crate::command::CHECK_CODES_MAX] };
+        bytes.clear();
+        push_request(&mut bytes, 1, RequestId::now(), &check);
+        assert!(bytes.len() <= REQUEST_BYTES_MAX, "{}", bytes.len());
+    }
+}

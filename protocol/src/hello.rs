@@ -1,0 +1,90 @@
+//! Hello: the first frame on a connection says who calls. And the ways in which a connection ends.
+
+use crate::ids::{CredentialId, Position};
+use crate::role::Role;
+
+/// The first frame, of kind [`HELLO`](crate::frame::HELLO), on the first lane of a connection.
+#[derive(Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub struct Hello {
+    /// The token.
+    pub token: String,
+    /// The calling program and its version, for the engine's log; 100 bytes at the most are kept.
+    pub program: String,
+}
+
+/// The answer to [`Hello`]. Other lanes may be opened once it is here.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct Welcome {
+    /// The credential that the token belongs to.
+    pub credential: CredentialId,
+    /// Its role.
+    pub role: Role,
+    /// The engine's time, in milliseconds since 1970.
+    pub now_ms: u64,
+    /// The newest durable record.
+    pub durable: Position,
+    /// How many requests a lane may have unanswered before the engine stops reading it.
+    pub lane_requests_max: u32,
+}
+
+macro_rules! close_codes {
+    ($($(#[$doc:meta])* $number:literal $name:ident $word:literal;)*) => {
+        /// Why one side closed a connection: the application error code of QUIC's CONNECTION_CLOSE. The numbers never change.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u32)]
+        pub enum CloseCode { $($(#[$doc])* $name = $number,)* }
+
+        impl CloseCode {
+            /// The code of this number.
+            pub const fn from_number(number: u64) -> Option<CloseCode> {
+                match number { $($number => Some(CloseCode::$name),)* _ => None }
+            }
+            /// The code's word, as in messages and metrics.
+            pub const fn word(self) -> &'static str {
+                match self { $(CloseCode::$name => $word,)* }
+            }
+        }
+    };
+}
+
+close_codes! {
+    /// The caller has finished.
+    0 Done "done";
+    /// The engine stops. What it took before is answered; the rest was not done.
+    1 ShuttingDown "shutting-down";
+    /// The engine could not make its journal durable and stops. Whether unanswered requests were done is unknown.
+    2 JournalFailed "journal-failed";
+    /// The first frame was not a hello.
+    3 HelloExpected "hello-expected";
+    /// No hello came in time.
+    4 HelloTimeout "hello-timeout";
+    /// The token is not one of the organisation's.
+    5 Unauthenticated "unauthenticated";
+    /// A frame's length is out of bounds.
+    6 FrameLength "frame-length";
+    /// A stream ended within a frame.
+    7 FrameTruncated "frame-truncated";
+    /// A frame's kind is not known.
+    8 UnknownKind "unknown-kind";
+    /// A payload is not what its kind says.
+    9 MalformedPayload "malformed-payload";
+}
+
+impl CloseCode {
+    /// The code for bytes that are not what they should be.
+    pub const fn of(malformed: &crate::frame::Malformed) -> CloseCode {
+        use crate::frame::Malformed;
+        match malformed {
+            Malformed::TooLong { .. } | Malformed::TooShort { .. } => CloseCode::FrameLength,
+            Malformed::Truncated { .. } => CloseCode::FrameTruncated,
+            Malformed::UnknownKind(_) => CloseCode::UnknownKind,
+            Malformed::Payload { .. } => CloseCode::MalformedPayload,
+        }
+    }
+}
+
+impl std::fmt::Debug for Hello {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hello").field("program", &self.program).finish_non_exhaustive()
+    }
+}

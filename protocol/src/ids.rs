@@ -1,0 +1,188 @@
+//! The identifiers that commands and records carry.
+//!
+//! Each is a newtype, so that a club cannot be passed where a campaign is meant. Clients are named by their owner's 128-bit
+//! id; clubs, campaigns and credentials by small numbers that the engine gives out, from 1.
+
+use std::fmt;
+use std::str::FromStr;
+
+use uuid::Uuid;
+
+/// A text that is not the identifier it was given as.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not {expected}")]
+pub struct InvalidId {
+    /// What was given.
+    pub text: String,
+    /// What would have been accepted.
+    pub expected: &'static str,
+}
+
+macro_rules! number_id {
+    ($(#[$doc:meta])* $name:ident, $number:ty, $expected:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+        #[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub $number);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                text.parse().map($name).map_err(|_| InvalidId { text: text.to_owned(), expected: $expected })
+            }
+        }
+    };
+}
+
+number_id! {
+    /// A record's place in the journal: the first record stands at 1. 0 is "before the first".
+    Position, u64, "a journal position (a whole number)"
+}
+number_id! {
+    /// A club, numbered from 1 in the order of registration.
+    ClubId, u32, "a club number"
+}
+number_id! {
+    /// A campaign, numbered from 1 in the order of creation.
+    CampaignId, u32, "a campaign number"
+}
+number_id! {
+    /// A credential of the organisation, numbered from 1. 0 is the engine itself.
+    CredentialId, u32, "a credential number"
+}
+
+/// A client (player) of the organisation: 128 bits, written as a UUID or as a decimal number.
+///
+/// A decimal number up to 2^64 - 1 is the id of that value, and such an id is written in decimal again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub struct ClientId(pub u128);
+
+/// The id of one mutating request: a UUIDv7 (RFC 9562, section 5.7) that the caller makes and stores before it sends.
+///
+/// ```
+/// use scrip_protocol::RequestId;
+/// let id = RequestId::now();
+/// assert_eq!(id.to_string().parse::<RequestId>().unwrap(), id);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub struct RequestId(pub u128);
+
+impl RequestId {
+    /// A new id, of the present time and 74 bits from the operating system's generator.
+    ///
+    /// # Panics
+    /// When the operating system has no random numbers to give.
+    pub fn now() -> RequestId {
+        let mut random = [0; 10];
+        getrandom::fill(&mut random).expect("the operating system has a random generator");
+        RequestId::from_parts(unix_time_ms(), random)
+    }
+
+    /// The id of a given time, in milliseconds since 1970, and given random bits.
+    pub fn from_parts(time_ms: u64, random: [u8; 10]) -> RequestId {
+        RequestId(uuid::Builder::from_unix_timestamp_millis(time_ms, &random).into_uuid().as_u128())
+    }
+
+    /// Whether this is a UUID of version 7 and of the RFC's variant.
+    pub fn is_version_7(self) -> bool {
+        (self.0 >> 76) & 0xf == 7 && (self.0 >> 62) & 0b11 == 0b10
+    }
+
+    /// The time inside the id, in milliseconds since 1970.
+    pub fn time_ms(self) -> u64 {
+        (self.0 >> 80) as u64
+    }
+}
+
+/// The present time of this machine, in milliseconds since 1970.
+pub fn unix_time_ms() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match u64::try_from(self.0) {
+            Ok(number) => fmt::Display::fmt(&number, f),
+            Err(_) => fmt::Display::fmt(&Uuid::from_u128(self.0), f),
+        }
+    }
+}
+
+impl FromStr for ClientId {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        if let Ok(number) = text.parse::<u64>() {
+            return Ok(ClientId(number.into()));
+        }
+        match Uuid::parse_str(text) {
+            Ok(uuid) => Ok(ClientId(uuid.as_u128())),
+            Err(_) => Err(InvalidId { text: text.to_owned(), expected: "a client id (a UUID or a decimal number)" }),
+        }
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&Uuid::from_u128(self.0), f)
+    }
+}
+
+impl FromStr for RequestId {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        match Uuid::parse_str(text) {
+            Ok(uuid) => Ok(RequestId(uuid.as_u128())),
+            Err(_) => Err(InvalidId { text: text.to_owned(), expected: "a request id (a UUID of version 7)" }),
+        }
+    }
+}
+
+macro_rules! serde_as_text {
+    ($name:ident) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+serde_as_text!(ClientId);
+serde_as_text!(RequestId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_written_as_they_are_read() {
+        for text in ["0", "42", "18446744073709551615", "0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c11"] {
+            assert_eq!(text.parse::<ClientId>().map(|id| id.to_string()).as_deref(), Ok(text));
+        }
+        assert_eq!("0190b6a07c1e7d439a523f8d2f0b6c11".parse(), "0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c11".parse::<ClientId>());
+        for text in ["", "-1", "ann", "18446744073709551616"] {
+            assert!(text.parse::<ClientId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn request_ids_carry_their_time_and_version() {
+        let id = RequestId::from_parts(1_790_000_000_123, [0xff; 10]);
+        assert_eq!(id.time_ms(), 1_790_000_000_123);
+        assert!(id.is_version_7());
+        assert!(!RequestId(id.0 & !(0xf << 76)).is_version_7());
+        assert!(!RequestId(0).is_version_7());
+        assert_ne!(RequestId::now(), RequestId::now());
+    }
+}

@@ -1,0 +1,53 @@
+//! Refusals: what any command may be answered instead of an outcome of its own. Nothing was done; nothing is recorded.
+
+use std::fmt;
+
+use crate::role::Role;
+
+/// Why a request was not executed, in order of precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Refusal {
+    /// The credential's role may not send this command.
+    Forbidden {
+        /// The role.
+        role: Role,
+    } = 1,
+    /// More requests are under way than the engine takes at once. The same request may be sent again, after a while.
+    Busy {
+        /// How long to wait, in milliseconds.
+        retry_after_ms: u32,
+    } = 2,
+    /// The request id is not a UUID of version 7.
+    RequestIdInvalid = 3,
+    /// The request id is older than the engine remembers, so that it cannot tell whether this was done (Z3).
+    RequestTooOld {
+        /// The oldest time that an id may have now, in milliseconds since 1970.
+        oldest_ms: u64,
+    } = 4,
+    /// The request id's time lies further ahead of the engine's clock than it allows.
+    RequestFromFuture {
+        /// The engine's time, in milliseconds since 1970.
+        now_ms: u64,
+    } = 5,
+    /// The request id was used for another body.
+    RequestIdReused = 6,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Forbidden { role } => write!(f, "a credential with the role {role} may not do this"),
+            Refusal::Busy { retry_after_ms } => write!(f, "the engine is busy; try again in {retry_after_ms} ms"),
+            Refusal::RequestIdInvalid => f.write_str("the request id is not a UUID of version 7"),
+            Refusal::RequestTooOld { oldest_ms } => {
+                write!(f, "the request id is older than the engine remembers (its time must be {oldest_ms} or later)")
+            }
+            Refusal::RequestFromFuture { now_ms } => {
+                write!(f, "the request id's time is ahead of the engine's clock, which says {now_ms}")
+            }
+            Refusal::RequestIdReused => f.write_str("the request id was used for another request"),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! `scrip check`: what a redemption of codes would answer, without any effect.
+
+use clap::Args;
+use scrip_protocol::ClubId;
+use scrip_protocol::command::{CHECK_CODES_MAX, CheckOutcome, CodeChecked, CodeStanding};
+
+use crate::exit::{Exit, InputError};
+use crate::print;
+use crate::reach::Reach;
+
+/// Check codes: what redeeming them would answer, without any effect
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The codes
+    #[arg(required = true)]
+    codes: Vec<String>,
+    /// The club where they would be redeemed; without it, any
+    #[arg(long, default_value = "0", hide_default_value = true)]
+    club: ClubId,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+impl Check {
+    pub(crate) async fn run(self) -> anyhow::Result<Exit> {
+        let outcome = self.reach.client().await?.check(self.club, self.codes.clone()).await?;
+        let CheckOutcome::Checked { codes, .. } = &outcome else {
+            let why = format!("{} codes were given, and {CHECK_CODES_MAX} may be checked at once", self.codes.len());
+            return Err(InputError { place: "arguments".into(), why }.into());
+        };
+        if self.reach.json {
+            print::json(&outcome);
+        } else {
+            let rows: Vec<_> = self.codes.iter().zip(codes).map(|(code, checked)| row(code, checked)).collect();
+            print::table(&["CODE", "VERDICT", ">CAMPAIGN", ">AMOUNT", ">USED"], &rows);
+        }
+        let all = codes.iter().all(|checked| matches!(checked, CodeChecked::Redeemable(_)));
+        Ok(if all { Exit::Done } else { Exit::Refused })
+    }
+}
+
+fn row(code: &str, checked: &CodeChecked) -> Vec<String> {
+    let (verdict, standing) = match checked {
+        CodeChecked::Redeemable(standing) => ("redeemable", Some(standing)),
+        CodeChecked::Refused { outcome, code } => (outcome.word(), Some(code)),
+        CodeChecked::Free { outcome } => (outcome.word(), None),
+    };
+    let of = |value: fn(&CodeStanding) -> String| standing.map_or("-".into(), value);
+    let used = |standing: &CodeStanding| match standing.activations_max {
+        Some(max) => format!("{} of {max}", standing.activations),
+        None => standing.activations.to_string(),
+    };
+    vec![
+        code.to_owned(),
+        verdict.to_owned(),
+        of(|standing| standing.campaign.to_string()),
+        of(|standing| standing.amount.to_string()),
+        of(used),
+    ]
+}

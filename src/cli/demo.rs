@@ -1,0 +1,346 @@
+//! `scrip demo`: the main job, end to end, on sample data: import, burst, figures, audit.
+//!
+//! What is under way is written down before it is sent (`demo.json`), as every caller of an engine should do: a demo that was
+//! killed sends its burst again, under the same request ids, and the audit shows that nothing was lost or done twice.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use scrip_engine::folder::{Config, Folder};
+use scrip_engine::{Engine, Start};
+use scrip_loadtest::audit::Recount;
+use scrip_loadtest::burst::{self, Answers};
+use scrip_loadtest::plan::Plan;
+use scrip_protocol::client::{Client, ClientError, Dial};
+use scrip_protocol::command::{CreateCampaign, CreateCampaignOutcome, OnConflict, RegisterClubOutcome, Terms};
+use scrip_protocol::{CampaignId, ClubId, Money, Refusal, RequestId, Role, Settings, unix_time_ms};
+
+use super::serve::start_engine;
+use crate::exit::Exit;
+use crate::print;
+
+/// How many clients' balances the audit asks the engine for.
+const CLIENTS_AUDITED: usize = 1_000;
+
+/// Watch it work: import 50,000 codes, redeem them all in a burst, and audit what happened
+///
+/// Everything runs in this process, in a folder of its own. Kill it at any moment (kill -9) and run it again: it finds out what
+/// became of its requests, and shows that nothing was lost or done twice.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// End after the audit, instead of keeping the engine up
+    #[arg(long)]
+    once: bool,
+    /// The demo's folder
+    #[arg(long, default_value = "scrip-demo", value_name = "DIR")]
+    data: PathBuf,
+    /// How many codes to import and redeem
+    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    codes: u32,
+    /// Over how many connections
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    connections: u32,
+    /// How many requests each connection has in flight. With 1 the burst takes long enough to be killed in the middle
+    #[arg(long, default_value_t = 1_024, value_parser = clap::value_parser!(u32).range(1..=16_384))]
+    in_flight: u32,
+}
+
+/// What the demo's client remembers. A token has no other place here: the engine's folder holds only its hash.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Notes {
+    token: String,
+    /// How many bursts were begun.
+    bursts: u32,
+    /// The burst whose answers are not all here.
+    unfinished: Option<Plan>,
+}
+
+impl Demo {
+    pub(crate) async fn run(self) -> anyhow::Result<Exit> {
+        let folder = Folder::at(&self.data);
+        let mut notes = self.notes(&folder)?;
+        print::line(format_args!("Scrip demo, in {}", self.data.display()));
+        let (engine, address) = self.start(&folder)?;
+        let dial = Dial::new(&address.to_string(), std::fs::read(folder.ca_path())?, notes.token.as_str())?;
+        let ended = self.show(&folder, &mut notes, &dial, &engine).await;
+        let exit = match ended {
+            Ok(exit) => exit,
+            Err(error) => {
+                engine.stop().await?;
+                return Err(error);
+            }
+        };
+        if !self.once {
+            self.invite(&folder, &notes, address);
+            let mut failed = engine.failed();
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = failed.wait_for(Option::is_some) => {}
+            }
+        }
+        engine.stop().await?;
+        Ok(exit)
+    }
+
+    fn notes(&self, folder: &Folder) -> anyhow::Result<Notes> {
+        let path = folder.dir().join("demo.json");
+        if folder.exists() {
+            let notes = std::fs::read_to_string(&path)
+                .with_context(|| format!("{}: this folder is not a demo's; give another with --data", path.display()))?;
+            return serde_json::from_str(&notes).with_context(|| path.display().to_string());
+        }
+        let settings = Settings { organisation: "Demo".into(), ..Settings::default() };
+        let config = Config { listen: ([127, 0, 0, 1], 4600).into(), settings };
+        let hosts = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+        let issued = folder.init(&config, &hosts)?;
+        let operator = issued.into_iter().find(|issued| issued.credential.role == Role::Operator);
+        let token = operator.context("init issues a token for each role")?.token;
+        let notes = Notes { token, bursts: 0, unfinished: None };
+        note(folder, &notes)?;
+        Ok(notes)
+    }
+
+    fn start(&self, folder: &Folder) -> anyhow::Result<(Engine, SocketAddr)> {
+        let began = Instant::now();
+        let listen = folder.config()?.listen;
+        // Another engine may have the usual port; the demo then takes any.
+        let listen = std::net::UdpSocket::bind(listen).map_or(([127, 0, 0, 1], 0).into(), |_| listen);
+        let (engine, position) = start_engine(folder, Start { listen: Some(listen), ..Start::default() })?;
+        let address = engine.address();
+        let recovered = match position {
+            0 => "a new journal".to_owned(),
+            position => format!("{} records recovered from the journal in {:.2?}", print::grouped(position), began.elapsed()),
+        };
+        print::line(format_args!("  engine   listening on {address} (UDP), {recovered}"));
+        Ok((engine, address))
+    }
+
+    async fn show(&self, folder: &Folder, notes: &mut Notes, dial: &Dial, engine: &Engine) -> anyhow::Result<Exit> {
+        let client = Client::connect(dial.clone()).await?;
+        let clubs = register_clubs(&client).await?;
+        let mut resumed = notes.unfinished.take();
+        if let Some(plan) = &resumed {
+            let age = Duration::from_millis(unix_time_ms().saturating_sub(plan.time_ms));
+            if age > Duration::from_millis(Settings::default().request_window_ms) {
+                print::line(
+                    "  resume   the last burst was interrupted, too long ago for its requests to be remembered: a new one begins",
+                );
+                resumed = None;
+            } else {
+                print::line(format_args!(
+                    "  resume   the last burst was interrupted {age:.0?} ago: its requests are sent again, under the same ids"
+                ));
+            }
+        }
+        let again = resumed.is_some();
+        let plan = resumed.unwrap_or_else(|| self.plan(clubs));
+        notes.bursts += u32::from(!again);
+        notes.unfinished = Some(plan.clone());
+        note(folder, notes)?;
+
+        let began = Instant::now();
+        let campaign = import(&client, &plan, notes.bursts).await?;
+        print::line(format_args!(
+            "  import   campaign {campaign}: {} codes in {:.2?}, each good for one bonus of 5.00",
+            print::grouped(plan.codes as u64),
+            began.elapsed()
+        ));
+        let answers = self.burst(dial, &plan).await?;
+        notes.unfinished = None;
+        note(folder, notes)?;
+        print_answers(&answers, &plan, self.in_flight);
+        print::line(format_args!("  journal  {:.1} MiB on disk", engine.journal_bytes() as f64 / f64::from(1 << 20)));
+        self.audit(dial, &client, &plan, campaign, &answers, again).await
+    }
+
+    fn plan(&self, clubs: Vec<ClubId>) -> Plan {
+        let codes = self.codes as usize;
+        Plan {
+            seed: fastrand::u64(..),
+            time_ms: unix_time_ms(),
+            codes,
+            clients: codes / 5 + 1,
+            repeats: codes / 10,
+            spent: codes / 10,
+            misses: codes / 50,
+            clubs,
+        }
+    }
+
+    async fn burst(&self, dial: &Dial, plan: &Plan) -> anyhow::Result<Answers> {
+        let lists = plan.requests(self.connections as usize);
+        let count: usize = lists.iter().map(Vec::len).sum();
+        print::line(format_args!(
+            "  burst    {} requests over {} connections, {} in flight on each\n",
+            print::grouped(count as u64),
+            self.connections,
+            print::grouped(self.in_flight)
+        ));
+        let answered = Arc::new(AtomicUsize::new(0));
+        let style = ProgressStyle::with_template("  {bar:40} {human_pos} of {human_len} answered, {eta} left");
+        let bar = ProgressBar::new(count as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let watch = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                bar.set_position(answered.load(Ordering::Relaxed) as u64);
+            }
+        };
+        let answers = tokio::select! {
+            answers = burst::run(dial, lists, self.in_flight as usize, &answered) => answers,
+            () = watch => unreachable!("it watches for as long as the burst runs"),
+        };
+        bar.finish_and_clear();
+        Ok(answers?)
+    }
+
+    async fn audit(
+        &self,
+        dial: &Dial,
+        client: &Client,
+        plan: &Plan,
+        campaign: CampaignId,
+        answers: &Answers,
+        again: bool,
+    ) -> anyhow::Result<Exit> {
+        let mut recount = Recount::of(dial).await?;
+        recount.compare_answers(&answers.outcomes);
+        recount.compare_engine(client, CLIENTS_AUDITED).await?;
+        let words = answers.by_word();
+        let found = |word: &str| words.get(word).copied().unwrap_or(0);
+        let uses = recount.uses_of(campaign);
+        let checks = [
+            ("every code activated", plan.codes, uses.len()),
+            ("activations of them", plan.codes, recount.activations_of(campaign) as usize),
+            ("answers: redeemed", plan.codes, found("redeemed")),
+            ("answers: code spent", plan.spent, found("code_exhausted")),
+            ("answers: no such code", plan.misses, found("unknown_code")),
+            ("repeats answered alike", plan.repeats, answers.repeats_alike),
+            ("repeats answered otherwise", 0, answers.repeats_unlike.len()),
+            ("refused without an outcome", 0, answers.refused.len()),
+            ("differences in the recount", 0, recount.differences().count()),
+        ];
+        let row = |(what, expected, found): &(&str, usize, usize)| {
+            let verdict = if expected == found { "ok" } else { "WRONG" };
+            vec![format!("  {what}"), print::grouped(*expected as u64), print::grouped(*found as u64), verdict.to_owned()]
+        };
+        print::line(format_args!(
+            "\n  audit    the journal recounted from its first record to position {}{}\n",
+            print::grouped(recount.position.0),
+            if again { ", across the interruption" } else { "" },
+        ));
+        print::table(&["  CHECK", ">EXPECTED", ">FOUND", ""], &checks.iter().map(row).collect::<Vec<_>>());
+        recount.differences().first().iter().for_each(|difference| print::line(format_args!("  difference: {difference}")));
+        if checks.iter().any(|(_, expected, found)| expected != found) {
+            print::line("\n  The sums do NOT agree.");
+            return Ok(Exit::Mismatch);
+        }
+        print::line(format_args!(
+            "\n  The sums agree: {} activations in all, {} credited to {} clients, nothing lost, nothing twice.",
+            print::grouped(recount.activations),
+            Money(i64::try_from(recount.issued).unwrap_or(i64::MAX)),
+            print::grouped(recount.clients() as u64),
+        ));
+        Ok(Exit::Done)
+    }
+
+    fn invite(&self, folder: &Folder, notes: &Notes, address: SocketAddr) {
+        let program = std::env::args().next().unwrap_or_else(|| "scrip".into());
+        print::line(format_args!(
+            "\nThe engine stays up; Ctrl-C stops it. In another terminal:\n\n  \
+             export SCRIP_SERVER={address} SCRIP_CA={} SCRIP_TOKEN={}\n  \
+             {program} redeem TRY-ONE --client 42 --club 1\n  \
+             {program} redeem try-one --client 43 --club 1      # spent: refused\n  \
+             {program} check TRY-ONE TRY-TWO NO-SUCH-CODE\n  \
+             {program} campaign list\n  \
+             {program} tail --from 1 | head\n\n\
+             To kill it in the middle: {program} demo --once --in-flight 1, then kill -9 {} from another\n\
+             terminal while it runs (its own number, not this one), then {program} demo --once.",
+            folder.ca_path().display(),
+            notes.token,
+            std::process::id(),
+        ));
+    }
+}
+
+fn note(folder: &Folder, notes: &Notes) -> anyhow::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = folder.dir().join("demo.json");
+    let draft = folder.dir().join("demo.json.new");
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    file.write_all(serde_json::to_string(notes)?.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&draft, &path)?;
+    Ok(std::fs::File::open(folder.dir())?.sync_all()?)
+}
+
+async fn register_clubs(client: &Client) -> anyhow::Result<Vec<ClubId>> {
+    let mut clubs = Vec::new();
+    for name in ["Arena North", "Arena South"] {
+        match client.register_club(RequestId::now(), name).await? {
+            RegisterClubOutcome::Registered(club) | RegisterClubOutcome::NameTaken(club) => clubs.push(club),
+            RegisterClubOutcome::InvalidName => bail!("the club name {name:?} was refused"),
+        }
+    }
+    Ok(clubs)
+}
+
+/// Creates the burst's campaign, and a small one for the person at the keyboard.
+async fn import(client: &Client, plan: &Plan, burst: u32) -> anyhow::Result<CampaignId> {
+    let terms = |name: String| Terms {
+        name,
+        amount: Money(500),
+        clubs: Vec::new(),
+        starts_ms: None,
+        ends_ms: None,
+        activations_per_code_max: Some(1),
+        active: true,
+    };
+    let asked = CreateCampaign { terms: terms(format!("Demo {burst}")), lines: plan.codes(), on_conflict: OnConflict::Reject };
+    let campaign = match client.create_campaign(plan.request_id(u64::MAX), &asked).await {
+        Ok(CreateCampaignOutcome::Created { campaign, .. }) => campaign,
+        Ok(other) => bail!("the import was not taken: {other}"),
+        Err(ClientError::Refused(Refusal::RequestTooOld { .. })) => {
+            bail!("the interrupted burst is too old to be asked about; remove the folder to begin anew")
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let lines = ["TRY-ONE", "TRY-TWO", "TRY-THREE"].map(str::to_owned).to_vec();
+    let try_it = CreateCampaign { terms: terms("Try it yourself".into()), lines, on_conflict: OnConflict::Reject };
+    let outcome = client.create_campaign(RequestId::now(), &try_it).await?;
+    // Conflicts: an earlier run has made it.
+    if !matches!(outcome, CreateCampaignOutcome::Created { .. } | CreateCampaignOutcome::Conflicts(_)) {
+        bail!("the second campaign was not taken: {outcome}");
+    }
+    Ok(campaign)
+}
+
+fn print_answers(answers: &Answers, plan: &Plan, in_flight: u32) {
+    let rows: Vec<_> = answers
+        .by_word()
+        .into_iter()
+        .map(|(word, count)| vec![format!("  {}", word.replace('_', " ")), print::grouped(count as u64)])
+        .chain([vec!["  repeated, answered alike".to_owned(), print::grouped(answers.repeats_alike as u64)]])
+        .collect();
+    print::table(&["  ANSWER", ">REQUESTS"], &rows);
+    let seconds = answers.elapsed.as_secs_f64().max(1e-9);
+    let percentile = |at: f64| Duration::from_nanos(answers.latency.value_at_quantile(at));
+    print::line(format_args!(
+        "\n  speed    {} durable activations/s, {} answers/s, in {:.2?}",
+        print::grouped((plan.codes as f64 / seconds) as u64),
+        print::grouped((answers.answered() as f64 / seconds) as u64),
+        answers.elapsed,
+    ));
+    print::line(format_args!(
+        "  latency  p50 {:.2?}, p99 {:.2?} (closed loop, {} in flight per connection; `loadtest` measures one alone)",
+        percentile(0.5),
+        percentile(0.99),
+        print::grouped(in_flight),
+    ));
+}

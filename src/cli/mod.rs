@@ -1,0 +1,75 @@
+//! The subcommands.
+
+mod campaign;
+mod check;
+mod client;
+mod club;
+mod codes;
+mod demo;
+mod init;
+mod lists;
+mod loadtest;
+mod redeem;
+mod serve;
+mod tail;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::Exit;
+
+/// A promo-code redemption engine: each code activated once per permitted use, durable before it is answered.
+///
+/// Exit codes: 0 done; 1 the engine answered no; 2 the arguments cannot be understood; 3 the engine cannot be reached, or is too
+/// busy; 4 the token is unknown, or its role may not do this; 5 no answer came, and whether it was done is unknown; 6 the
+/// data folder or its journal cannot be used; 7 the journal failed and the engine stopped; 8 an audit found a difference; 9 an
+/// input file cannot be used; 70 anything else. SCRIP_LOG sets what is logged (warn, info, debug).
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Demo),
+    Init(init::Init),
+    Serve(serve::Serve),
+    Club(club::Club),
+    Client(client::ClientCommand),
+    Campaign(campaign::Campaign),
+    Codes(codes::Codes),
+    Redeem(redeem::Redeem),
+    Check(check::Check),
+    Tail(tail::Tail),
+    Loadtest(loadtest::Loadtest),
+}
+
+impl Cli {
+    /// Runs the subcommand.
+    pub(crate) async fn run(self) -> anyhow::Result<Exit> {
+        match self.command {
+            Command::Demo(command) => command.run().await,
+            Command::Init(command) => command.run(),
+            Command::Serve(command) => command.run().await,
+            Command::Club(command) => command.run().await,
+            Command::Client(command) => command.run().await,
+            Command::Campaign(command) => command.run().await,
+            Command::Codes(command) => command.run().await,
+            Command::Redeem(command) => command.run().await,
+            Command::Check(command) => command.run().await,
+            Command::Tail(command) => command.run().await,
+            Command::Loadtest(command) => command.run().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}

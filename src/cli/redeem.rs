@@ -1,0 +1,40 @@
+//! `scrip redeem`: takes one use of a code, and credits the bonus.
+
+use clap::Args;
+use scrip_protocol::command::RedeemOutcome;
+use scrip_protocol::{ClientId, ClubId};
+use serde_json::json;
+
+use crate::exit::Exit;
+use crate::print;
+use crate::reach::{Asking, Reach};
+
+/// Redeem a code for a client at a club
+#[derive(Debug, Args)]
+pub(crate) struct Redeem {
+    /// The code, as it was typed
+    code: String,
+    /// The client's id: a UUID or a decimal number
+    #[arg(long)]
+    client: ClientId,
+    /// The club's number
+    #[arg(long)]
+    club: ClubId,
+    #[command(flatten)]
+    asking: Asking,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+impl Redeem {
+    pub(crate) async fn run(self) -> anyhow::Result<Exit> {
+        let request = self.asking.id();
+        let asked = scrip_protocol::command::Redeem { client: self.client, club: self.club, code: self.code };
+        let outcome = self.reach.client().await?.redeem(request, &asked).await?;
+        match self.reach.json {
+            true => print::json(&json!({ "request": request, "outcome": outcome })),
+            false => print::line(outcome),
+        }
+        Ok(if matches!(outcome, RedeemOutcome::Redeemed(_)) { Exit::Done } else { Exit::Refused })
+    }
+}

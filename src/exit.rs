@@ -1,0 +1,115 @@
+//! Exit codes. They are part of what scripts rely on: a number never changes its meaning.
+
+use std::process::ExitCode;
+
+use scrip_engine::EngineError;
+use scrip_engine::folder::FolderError;
+use scrip_protocol::Refusal;
+use scrip_protocol::client::{ClientError, ConnectError, TailError};
+use scrip_protocol::hello::CloseCode;
+
+/// How the program ended. (2 is clap's: the arguments cannot be understood.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// Done.
+    Done = 0,
+    /// The engine answered no: a code was refused, a name was taken, a list had conflicts.
+    Refused = 1,
+    /// The engine cannot be reached, or was too busy.
+    Unreachable = 3,
+    /// The token is unknown, or its role may not do this.
+    Denied = 4,
+    /// No answer came: whether it was done is unknown. The same request id may be sent again.
+    Unknown = 5,
+    /// The data folder or the journal cannot be used, and nothing was started on it.
+    Data = 6,
+    /// The journal failed while the engine ran, and the engine stopped.
+    JournalFailed = 7,
+    /// An audit found that something does not agree.
+    Mismatch = 8,
+    /// A file given as input cannot be used.
+    Input = 9,
+    /// Anything else.
+    Internal = 70,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// An input file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {why}")]
+pub(crate) struct InputError {
+    /// The file, and the place in it.
+    pub(crate) place: String,
+    /// What is wrong there.
+    pub(crate) why: String,
+}
+
+/// Says what went wrong, on standard error, and returns the code for it.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    crate::print::complain(&format!("scrip: {error:#}"));
+    of(error).into()
+}
+
+fn of(error: &anyhow::Error) -> Exit {
+    error.chain().find_map(of_cause).unwrap_or(Exit::Internal)
+}
+
+fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
+    if let Some(error) = cause.downcast_ref::<ClientError>() {
+        return Some(match error {
+            ClientError::Refused(Refusal::Forbidden { .. }) => Exit::Denied,
+            ClientError::Refused(Refusal::Busy { .. }) => Exit::Unreachable,
+            ClientError::Refused(
+                Refusal::RequestIdInvalid
+                | Refusal::RequestTooOld { .. }
+                | Refusal::RequestFromFuture { .. }
+                | Refusal::RequestIdReused,
+            ) => Exit::Refused,
+            ClientError::NoAnswer { .. } => Exit::Unknown,
+            ClientError::Connect(error) => of_connect(error),
+            ClientError::TooLarge(_) => Exit::Input,
+            ClientError::Reply(_) => Exit::Internal,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<TailError>() {
+        return Some(match error {
+            TailError::Connect(error) => of_connect(error),
+            TailError::Refused(_) => Exit::Denied,
+            TailError::BeyondEnd { .. } => Exit::Refused,
+            TailError::Unreadable | TailError::Malformed(_) | TailError::Batch { .. } => Exit::Internal,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<EngineError>() {
+        return Some(match error {
+            EngineError::Folder(_) | EngineError::Recovery(_) | EngineError::Server(_) => Exit::Data,
+            EngineError::Journal(_) => Exit::JournalFailed,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<ConnectError>() {
+        return Some(of_connect(error));
+    }
+    if cause.is::<FolderError>() {
+        return Some(Exit::Data);
+    }
+    cause.is::<InputError>().then_some(Exit::Input)
+}
+
+fn of_connect(error: &ConnectError) -> Exit {
+    match error {
+        ConnectError::Closed { code: CloseCode::Unauthenticated, .. } => Exit::Denied,
+        ConnectError::Closed { .. }
+        | ConnectError::Address { .. }
+        | ConnectError::Authority(_)
+        | ConnectError::Socket(_)
+        | ConnectError::Unreachable(_)
+        | ConnectError::Protocol
+        | ConnectError::Handshake { .. }
+        | ConnectError::Lost(_) => Exit::Unreachable,
+    }
+}

@@ -1,0 +1,24 @@
+//! The `scrip` program: argument parsing, and one file for each subcommand in `cli`.
+
+mod cli;
+mod exit;
+mod print;
+mod reach;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_env("SCRIP_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::report(&anyhow::Error::new(error).context("no runtime")),
+    };
+    match runtime.block_on(cli::Cli::parse().run()) {
+        Ok(code) => code.into(),
+        Err(error) => exit::report(&error),
+    }
+}

@@ -1,0 +1,69 @@
+//! How a subcommand reaches an engine.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use scrip_engine::folder::Folder;
+use scrip_protocol::RequestId;
+use scrip_protocol::client::{Client, Dial};
+
+/// Where the engine is, and who calls.
+#[derive(Debug, Args)]
+pub(crate) struct Reach {
+    /// The engine's data folder, on the same machine: the address and the certificate authority are read from it
+    #[arg(long, env = "SCRIP_DATA", default_value = "scrip-data", value_name = "DIR")]
+    data: PathBuf,
+    /// The engine's address, instead of the data folder's (host:port, UDP)
+    #[arg(long, env = "SCRIP_SERVER", value_name = "ADDRESS", requires = "ca")]
+    server: Option<String>,
+    /// The certificate authority to trust, instead of the data folder's (PEM)
+    #[arg(long, env = "SCRIP_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// A file that holds the token; without it, the environment's SCRIP_TOKEN is used
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The id of a request that changes something.
+#[derive(Debug, Args)]
+pub(crate) struct Asking {
+    /// The request's id (UUIDv7), to repeat an earlier request whose answer did not come; without it, a new one is made
+    #[arg(long, value_name = "UUID")]
+    request_id: Option<RequestId>,
+}
+
+impl Asking {
+    /// The id to send.
+    pub(crate) fn id(&self) -> RequestId {
+        self.request_id.unwrap_or_else(RequestId::now)
+    }
+}
+
+impl Reach {
+    /// What it takes to connect.
+    pub(crate) fn dial(&self) -> anyhow::Result<Dial> {
+        let folder = Folder::at(&self.data);
+        let address = match &self.server {
+            Some(address) => address.clone(),
+            None => folder.config()?.listen.to_string(),
+        };
+        let ca = self.ca.clone().unwrap_or_else(|| folder.ca_path());
+        let authority = std::fs::read(&ca).with_context(|| ca.display().to_string())?;
+        let token = match &self.token_file {
+            Some(file) => std::fs::read_to_string(file).with_context(|| file.display().to_string())?,
+            None => std::env::var("SCRIP_TOKEN").context("no token: set SCRIP_TOKEN, or give --token-file")?,
+        };
+        let mut dial = Dial::new(&address, authority, token.trim())?;
+        dial.program = concat!("scrip ", env!("CARGO_PKG_VERSION")).to_owned();
+        Ok(dial)
+    }
+
+    /// A client.
+    pub(crate) async fn client(&self) -> anyhow::Result<Client> {
+        Ok(Client::connect(self.dial()?).await?)
+    }
+}
