@@ -1,1 +1,80 @@
-//! x
+//! What the benchmarks have in common: an organisation of a size, and requests to it.
+//!
+//! `cargo bench -p scrip-benches` runs them all; `cargo bench -p scrip-benches --bench index` one. They say which function is slow;
+//! what the whole does is measured by `scrip loadtest`.
+
+use scrip_engine::index::{Index, normalise};
+use scrip_engine::state::{Asked, AskedCreateCampaign, AskedRedeem, Line, State};
+use scrip_protocol::command::{OnConflict, RegisterClub, Terms};
+use scrip_protocol::record::SettingsApplied;
+use scrip_protocol::{ClientId, ClubId, CredentialId, Money, Record, RequestId, Settings, Stamp};
+
+/// The time at which everything happens.
+pub const NOW_MS: u64 = 1_790_000_000_000;
+
+/// An organisation with one club and one campaign of so many codes, `CODE-0` and so on, without cap.
+pub struct Organisation {
+    /// Its state.
+    pub state: State,
+    /// The index of it.
+    pub index: Index,
+    asked: u64,
+}
+
+impl Organisation {
+    /// Makes it.
+    pub fn with_codes(codes: u32) -> Organisation {
+        let mut state = State::default();
+        let settings = Settings { codes_per_campaign_max: u32::MAX, ..Settings::default() };
+        state.apply(NOW_MS, &SettingsApplied { settings }.into());
+        let index = Index::of(&state);
+        let mut organisation = Organisation { state, index, asked: 0 };
+        organisation.change(&Asked::RegisterClub(RegisterClub { name: "Club".into() }));
+        let terms = Terms {
+            name: "Campaign".into(),
+            amount: Money(1),
+            clubs: Vec::new(),
+            starts_ms: None,
+            ends_ms: None,
+            activations_per_code_max: None,
+            active: true,
+        };
+        let line = |number| {
+            let text = code(number);
+            Line { number: number + 1, code: normalise(&text), text }
+        };
+        let lines = (0..codes).map(line).collect();
+        let asked = AskedCreateCampaign { terms, lines, on_conflict: OnConflict::Reject };
+        organisation.change(&Asked::CreateCampaign(Box::new(asked)));
+        organisation
+    }
+
+    /// A stamp that was not seen before.
+    pub fn stamp(&mut self) -> Stamp {
+        self.asked += 1;
+        let mut random = [0; 10];
+        random[2..].copy_from_slice(&self.asked.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+        Stamp { request: RequestId::from_parts(NOW_MS, random), body: self.asked, credential: CredentialId(1) }
+    }
+
+    /// Admits, decides, applies, and lets the index follow, as the engine thread does. Returns the record.
+    pub fn change(&mut self, asked: &Asked) -> Record {
+        let stamp = self.stamp();
+        assert_eq!(self.state.admit(NOW_MS, &stamp), scrip_engine::state::requests::Admission::New);
+        let record = self.state.decide(stamp, asked, &self.index);
+        self.state.apply(NOW_MS, &record);
+        self.index.follow(&self.state, &record);
+        record
+    }
+}
+
+/// The text of a code.
+pub fn code(number: u32) -> String {
+    format!("CODE-{number:07}")
+}
+
+/// A request to redeem a code.
+pub fn redeem(number: u32) -> Asked {
+    let client = ClientId(u128::from(number % 100_000));
+    Asked::Redeem(AskedRedeem { client, club: ClubId(1), code: normalise(&code(number)) })
+}

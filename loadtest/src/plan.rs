@@ -76,12 +76,13 @@ impl Plan {
         all.extend((0..self.misses).map(|n| planned(self.codes + self.spent + n, format!("NO-SUCH-CODE-{n}"))));
         random.shuffle(&mut all);
 
+        let again: Vec<Planned> = all.iter().take(self.repeats).cloned().collect();
         let mut lists: Vec<Vec<Planned>> = vec![Vec::new(); connections];
-        for (n, planned) in all.iter().enumerate() {
-            lists[n % connections].push(planned.clone());
+        for (n, planned) in all.into_iter().enumerate() {
+            lists[n % connections].push(planned);
         }
-        for n in 0..self.repeats.min(all.len()) {
-            lists[(n + 1) % connections].push(all[n].clone());
+        for (n, planned) in again.into_iter().enumerate() {
+            lists[(n + 1) % connections].push(planned);
         }
         lists
     }

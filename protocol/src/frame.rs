@@ -183,6 +183,9 @@ fn push(out: &mut Vec<u8>, kind: u16, correlation: u64, body: impl FnOnce(&mut V
     out[start..start + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
 }
 
+/// Memory that a [`FrameBuffer`] keeps when it is nearly empty. A lane that has carried one large frame gives the rest back.
+const KEPT_BYTES: usize = 512 << 10;
+
 /// Frames gathered from the pieces that a stream delivers. Holds at most one incomplete frame beyond the last piece.
 #[derive(Debug, Default)]
 pub struct FrameBuffer {
@@ -196,6 +199,9 @@ impl FrameBuffer {
         if self.taken > 0 {
             self.bytes.drain(..self.taken);
             self.taken = 0;
+            if self.bytes.len() < KEPT_BYTES / 2 {
+                self.bytes.shrink_to(KEPT_BYTES);
+            }
         }
         self.bytes.extend_from_slice(piece);
     }

@@ -105,8 +105,8 @@ impl Loadtest {
         let lone = self.plan(2, self.alone);
         import(&client, &lone).await?;
 
-        say("the burst");
         let lists = plan.requests(self.connections as usize);
+        say("the burst");
         let answers = burst::run(&dial, lists, self.in_flight as usize, &Arc::new(AtomicUsize::new(0))).await?;
         say("one at a time");
         let alone = burst::run(&dial, lone.requests(1), 1, &Arc::new(AtomicUsize::new(0))).await?;

@@ -20,25 +20,58 @@ use scrip_protocol::{CampaignId, ClubId, Position, Record};
 
 pub use normalise::{normalise, trim};
 
-use crate::state::{CodeAt, Lookup, NormalisedCode, State, refusal_of};
+use crate::state::{Campaign, CodeAt, Lookup, NormalisedCode, State, refusal_of};
 
 /// More shards than processors: a table that grows holds up its own shard only, and the shorter the fewer codes it has.
 const SHARDS: usize = 256;
 
 /// The index. Shared by the engine thread, which writes, and the lanes, which read.
 pub struct Index {
-    codes: DashMap<CompactString, Live, RandomState>,
+    codes: DashMap<CompactString, CodeAt, RandomState>,
     /// By number, from 1.
-    campaigns: RwLock<Vec<Arc<Terms>>>,
+    campaigns: RwLock<Vec<Face>>,
     clubs: AtomicU32,
     shown: AtomicU64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Live {
-    campaign: CampaignId,
-    slot: u32,
-    activations: u32,
+/// What lanes see of a campaign.
+struct Face {
+    terms: Arc<Terms>,
+    /// How often each code was activated, by slot, in blocks that never move.
+    activations: Vec<Block>,
+}
+
+type Block = Box<[AtomicU32; BLOCK]>;
+
+/// Counters of a block.
+const BLOCK: usize = 1024;
+
+impl Face {
+    fn of(campaign: &Campaign) -> Face {
+        let mut face = Face { terms: campaign.terms.clone(), activations: Vec::new() };
+        face.reach(campaign);
+        for (slot, activations) in campaign.activations_of.iter().enumerate() {
+            face.set(slot, *activations);
+        }
+        face
+    }
+
+    /// Makes room for every code of the campaign.
+    fn reach(&mut self, campaign: &Campaign) {
+        let blocks = campaign.activations_of.len().div_ceil(BLOCK);
+        self.activations.resize_with(blocks, || Box::new([const { AtomicU32::new(0) }; BLOCK]));
+    }
+
+    fn set(&self, slot: usize, activations: u32) {
+        if let Some(block) = self.activations.get(slot / BLOCK) {
+            block[slot % BLOCK].store(activations, Ordering::Release);
+        }
+    }
+
+    fn activations(&self, slot: u32) -> u32 {
+        let block = self.activations.get(slot as usize / BLOCK);
+        block.map_or(0, |block| block[slot as usize % BLOCK].load(Ordering::Acquire))
+    }
 }
 
 impl Index {
@@ -52,10 +85,8 @@ impl Index {
             shown: AtomicU64::new(state.position().0),
         };
         for (id, campaign) in state.campaigns.after(CampaignId(0)) {
-            index.campaigns.write().push(campaign.terms.clone());
-            for ((code, activations), slot) in campaign.codes.iter().zip(&campaign.activations_of).zip(0..) {
-                index.insert(code, Live { campaign: id, slot, activations: *activations });
-            }
+            index.campaigns.write().push(Face::of(campaign));
+            index.insert_all(id, 0, &campaign.codes);
         }
         index
     }
@@ -64,26 +95,26 @@ impl Index {
     pub fn follow(&self, state: &State, record: &Record) {
         // Announce before showing; see the module's invariant. Release pairs with the Acquire in `shown`.
         self.shown.store(state.position().0, Ordering::Release);
+        let number_of = |campaign: CampaignId| campaign.0 as usize - 1;
         match record {
             Record::Activation(record) => {
                 let Some(campaign) = state.campaigns.of(record.campaign) else { return };
                 let slot = record.slot as usize;
-                let start = slot.checked_sub(1).map_or(0, |before| campaign.codes.ends[before]) as usize;
-                let Some(code) = campaign.codes.text.get(start..campaign.codes.ends[slot] as usize) else { return };
-                self.set_activations(code, campaign.activations_of[slot]);
+                self.campaigns.read()[number_of(record.campaign)].set(slot, campaign.activations_of[slot]);
             }
             Record::CampaignCreated(record) => {
                 let Some(campaign) = state.campaigns.of(record.campaign) else { return };
-                self.campaigns.write().push(campaign.terms.clone());
+                self.campaigns.write().push(Face::of(campaign));
                 self.insert_all(record.campaign, 0, &record.codes);
             }
             Record::CodesAdded(record) => {
                 let Some(campaign) = state.campaigns.of(record.campaign) else { return };
+                self.campaigns.write()[number_of(record.campaign)].reach(campaign);
                 self.insert_all(record.campaign, campaign.codes.len() - record.codes.len(), &record.codes);
             }
             Record::CampaignSwitched(record) => {
                 let Some(campaign) = state.campaigns.of(record.campaign) else { return };
-                self.campaigns.write()[record.campaign.0 as usize - 1] = campaign.terms.clone();
+                self.campaigns.write()[number_of(record.campaign)].terms = campaign.terms.clone();
             }
             Record::ClubRegistered(record) => self.clubs.store(record.club.0, Ordering::Release),
             Record::SettingsApplied(_) | Record::Refused(_) | Record::RedemptionRefused(_) | Record::ClientRegistered(_) => {}
@@ -122,15 +153,17 @@ impl Index {
             return CodeChecked::Free { outcome: RedeemOutcome::UnknownClub };
         }
         let unknown = CodeChecked::Free { outcome: RedeemOutcome::UnknownCode };
-        let Some(live) = self.codes.get(code.as_str()).map(|entry| *entry) else { return unknown };
-        let Some(terms) = self.campaigns.read().get(live.campaign.0 as usize - 1).cloned() else { return unknown };
+        let Some(at) = self.find(&code) else { return unknown };
+        let campaigns = self.campaigns.read();
+        let Some(face) = campaigns.get(at.campaign.0 as usize - 1) else { return unknown };
+        let activations = face.activations(at.slot);
         let code = CodeStanding {
-            campaign: live.campaign,
-            amount: terms.amount,
-            activations: live.activations,
-            activations_max: terms.activations_per_code_max,
+            campaign: at.campaign,
+            amount: face.terms.amount,
+            activations,
+            activations_max: face.terms.activations_per_code_max,
         };
-        match refusal_of(&terms, live.activations, at_club) {
+        match refusal_of(&face.terms, activations, at_club) {
             None => CodeChecked::Redeemable(code),
             Some(outcome) => CodeChecked::Refused { outcome, code },
         }
@@ -138,36 +171,32 @@ impl Index {
 
     fn insert_all(&self, campaign: CampaignId, first_slot: usize, codes: &CodeTexts) {
         for (code, slot) in codes.iter().zip(first_slot as u32..) {
-            self.insert(code, Live { campaign, slot, activations: 0 });
-        }
-    }
-
-    fn insert(&self, code: &str, live: Live) {
-        // A code in the state was normalised when it was decided upon.
-        if let Ok(code) = normalise(code) {
-            self.codes.insert(CompactString::new(code.as_str()), live);
-        }
-    }
-
-    fn set_activations(&self, code: &str, activations: u32) {
-        if let Ok(code) = normalise(code)
-            && let Some(mut live) = self.codes.get_mut(code.as_str())
-        {
-            live.activations = activations;
+            // A code in the state was normalised when it was decided upon.
+            if let Ok(code) = normalise(code) {
+                self.codes.insert(CompactString::new(code.as_str()), CodeAt { campaign, slot });
+            }
         }
     }
 
     /// Whether two indexes say the same of every code.
     pub fn agrees_with(&self, other: &Index) -> bool {
+        let (faces, others) = (self.campaigns.read(), other.campaigns.read());
+        let alike = |(ours, theirs): (&Face, &Face)| {
+            let counts = |face: &Face| {
+                face.activations.iter().flat_map(|block| block.iter()).map(|n| n.load(Ordering::Acquire)).collect::<Vec<_>>()
+            };
+            ours.terms == theirs.terms && counts(ours) == counts(theirs)
+        };
         self.codes.len() == other.codes.len()
             && self.codes.iter().all(|entry| other.codes.get(entry.key()).is_some_and(|there| *there == *entry.value()))
-            && *self.campaigns.read() == *other.campaigns.read()
+            && faces.len() == others.len()
+            && faces.iter().zip(others.iter()).all(alike)
     }
 }
 
 impl Lookup for Index {
     fn find(&self, code: &NormalisedCode) -> Option<CodeAt> {
-        self.codes.get(code.as_str()).map(|live| CodeAt { campaign: live.campaign, slot: live.slot })
+        self.codes.get(code.as_str()).map(|at| *at)
     }
 }
 

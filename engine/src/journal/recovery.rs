@@ -78,33 +78,46 @@ impl<'a> Replay<'a> {
         Replay { dir, chain: ChainEnd::default(), progress, apply, report }
     }
 
-    /// Replays a segment. Returns it open, with the bytes of its batches, if it is the one to go on with: the last, not sealed.
-    pub(super) fn segment(&mut self, found: &Found, is_last: bool) -> Result<Option<(Database, u64)>, JournalError> {
+    /// Replays a segment. Returns the bytes of its batches; and, open for writing, the last one if it is not sealed.
+    pub(super) fn segment(&mut self, found: &Found, is_last: bool) -> Result<(u64, Option<Database>), JournalError> {
         if found.first != self.chain.next() {
             return Err(JournalError::MissingSegment { dir: self.dir.to_owned(), expected: self.chain.next() });
         }
         let path = &found.path;
         let unreadable = |cause: String| JournalError::Unreadable { path: path.clone(), cause };
         let replayed = guarded(path, || {
-            let database = builder().open(path).map_err(|cause| unreadable(cause.to_string()))?;
-            let bytes = self.batches(&database, path, is_last)?;
-            let seal = read_end(&database, SEAL).map_err(|cause| unreadable(cause.to_string()))?;
-            match seal {
-                Some(seal) if seal != self.chain => {
-                    Err(JournalError::SealBroken { path: path.clone(), sealed: seal.position, found: self.chain.position })
+            if !is_last {
+                match builder().open_read_only(path) {
+                    Ok(database) => return Ok((self.database(&database, path, false)?.0, None)),
+                    // It was not closed: the last run ended just after sealing it. Opening it for writing lets redb finish.
+                    Err(redb::DatabaseError::RepairAborted) => {}
+                    Err(cause) => return Err(unreadable(cause.to_string())),
                 }
-                None if !is_last => Err(JournalError::Unsealed { path: path.clone() }),
-                // It is closed here, under guard: redb writes when it closes a file that it found open.
-                Some(_) => Ok(None),
-                None => Ok(Some((database, bytes))),
             }
+            let database = builder().open(path).map_err(|cause| unreadable(cause.to_string()))?;
+            let (bytes, sealed) = self.database(&database, path, is_last)?;
+            Ok((bytes, (!sealed).then_some(database)))
         })?;
         self.progress.bytes_done += found.bytes;
         (self.report)(self.progress);
         Ok(replayed)
     }
 
-    fn batches(&mut self, database: &Database, path: &Path, is_last: bool) -> Result<u64, JournalError> {
+    /// Replays an open segment. Returns the bytes of its batches, and whether it is sealed.
+    fn database(&mut self, database: &impl ReadableDatabase, path: &Path, is_last: bool) -> Result<(u64, bool), JournalError> {
+        let bytes = self.batches(database, path, is_last)?;
+        let seal = read_end(database, SEAL)
+            .map_err(|cause| JournalError::Unreadable { path: path.to_owned(), cause: cause.to_string() })?;
+        match seal {
+            Some(seal) if seal != self.chain => {
+                Err(JournalError::SealBroken { path: path.to_owned(), sealed: seal.position, found: self.chain.position })
+            }
+            None if !is_last => Err(JournalError::Unsealed { path: path.to_owned() }),
+            seal => Ok((bytes, seal.is_some())),
+        }
+    }
+
+    fn batches(&mut self, database: &impl ReadableDatabase, path: &Path, is_last: bool) -> Result<u64, JournalError> {
         let unreadable = |cause: redb::Error| JournalError::Unreadable { path: path.to_owned(), cause: cause.to_string() };
         check_start(database, path, self.chain)?;
         let transaction = database.begin_read().map_err(|cause| unreadable(cause.into()))?;
@@ -171,7 +184,7 @@ pub(super) fn open_empty(path: &Path, start: ChainEnd) -> Result<Database, Journ
     })
 }
 
-fn check_start(database: &Database, path: &Path, start: ChainEnd) -> Result<(), JournalError> {
+fn check_start(database: &impl ReadableDatabase, path: &Path, start: ChainEnd) -> Result<(), JournalError> {
     let found = read_end(database, START)
         .map_err(|cause| JournalError::Unreadable { path: path.to_owned(), cause: cause.to_string() })?;
     match found == Some(start) {
@@ -190,7 +203,7 @@ pub(super) fn no_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| words_of(panic.as_ref()))
 }
 
-fn read_end(database: &Database, key: &str) -> Result<Option<ChainEnd>, redb::Error> {
+fn read_end(database: &impl ReadableDatabase, key: &str) -> Result<Option<ChainEnd>, redb::Error> {
     let transaction = database.begin_read()?;
     let table = match transaction.open_table(SEGMENT) {
         Ok(table) => table,

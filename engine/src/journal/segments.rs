@@ -99,8 +99,8 @@ impl Segments {
         for (at, found) in listing.segments.iter().enumerate() {
             let is_last = at + 1 == listing.segments.len();
             match replay.segment(found, is_last)? {
-                Some((database, bytes)) => newest = Some((Arc::new(database), found.path.clone(), bytes)),
-                None => {
+                (bytes, Some(database)) => newest = Some((Arc::new(database), found.path.clone(), bytes)),
+                (_, None) => {
                     let open = Mutex::new(Open::Sealed(Weak::new()));
                     listed.push(Listed { first: found.first, path: found.path.clone(), open });
                 }

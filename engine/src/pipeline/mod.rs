@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
 use scrip_protocol::command::{ListCampaigns, ListClubs, ShowCampaign, ShowClient};
 use scrip_protocol::{Position, Record, Settings, Stamp};
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -129,10 +129,15 @@ impl Intake {
             self.under_way.fetch_sub(count, Ordering::Relaxed);
             return Err(InboxFull(chunk));
         }
-        self.inbox.try_send(chunk).map_err(|refused| {
-            self.under_way.fetch_sub(count, Ordering::Relaxed);
-            InboxFull(refused.into_inner())
-        })
+        match self.inbox.try_send(chunk) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(chunk)) => {
+                self.under_way.fetch_sub(count, Ordering::Relaxed);
+                Err(InboxFull(chunk))
+            }
+            // The journal failed. Nothing is answered any more, least of all that it may be tried again.
+            Err(TrySendError::Disconnected(_)) => Ok(()),
+        }
     }
 }
 
@@ -224,7 +229,22 @@ impl Pipeline {
 }
 
 fn spawn<T: Send + 'static>(name: &str, run: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    let run = || {
+        let _stop = StopOnPanic;
+        run()
+    };
     std::thread::Builder::new().name(name.to_owned()).spawn(run).expect("the operating system gives us two threads")
+}
+
+/// Ends the process when its thread panics: an engine that has lost one of its threads must not look as if it were busy.
+struct StopOnPanic;
+
+impl Drop for StopOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
 }
 
 /// The inbox's other end.

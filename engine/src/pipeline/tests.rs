@@ -1,0 +1,340 @@
+//! The pipeline over a journal in memory, whose appends a test may hold back or let fail.
+//!
+//! `release`: what leaves, and when. `batches`: what is written together, and under which time. Every test that ends well
+//! compares the state that it leaves with a replay of what was written.
+
+#![expect(clippy::print_stdout, reason = "a random test prints its seed")]
+
+mod batches;
+mod release;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+use parking_lot::Mutex;
+use scrip_protocol::batch::{Batch, BatchBuilder, ChainEnd};
+use scrip_protocol::command::{ListClubs, OnConflict, RegisterClub, Terms};
+use scrip_protocol::frame::{Frame, FrameBuffer, REPLY_BYTES_MAX};
+use scrip_protocol::record::SettingsApplied;
+use scrip_protocol::{ClientId, ClubId, Command, CredentialId, Money, Position, Record, Refusal, RequestId, Settings, Stamp};
+
+use super::{Call, Chunk, Clock, InboxFull, Limits, Outbox, Pipeline, Read, Request};
+use crate::index::{Index, normalise};
+use crate::journal::{Journal, JournalError, JournalReader};
+use crate::state::{Asked, AskedCreateCampaign, AskedRedeem, Line, State};
+
+const START_MS: u64 = 1_790_000_000_000;
+
+/// Far longer than anything here takes; a test that waits as long has failed.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// What is durable of a journal in memory.
+#[derive(Clone, Default)]
+struct Kept {
+    batches: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl Kept {
+    fn end(&self) -> ChainEnd {
+        self.batches.lock().last().map_or(ChainEnd::default(), |bytes| parsed(bytes).end())
+    }
+
+    /// How many records each batch has, and its time.
+    fn extents(&self) -> Vec<(u32, u64)> {
+        self.batches.lock().iter().map(|bytes| (parsed(bytes).count, parsed(bytes).time_ms)).collect()
+    }
+
+    /// The state that the batches amount to. Checks their chain.
+    fn replay(&self) -> State {
+        let (mut state, mut chain) = (State::default(), ChainEnd::default());
+        for bytes in &*self.batches.lock() {
+            let batch = parsed(bytes);
+            batch.follow(&mut chain).expect("each batch continues the one before");
+            for record in batch.records() {
+                state.apply(batch.time_ms, &record.expect("the record was just written").1);
+            }
+        }
+        state
+    }
+}
+
+fn parsed(bytes: &[u8]) -> Batch<'_> {
+    Batch::parse(bytes).expect("the batch was just written")
+}
+
+impl JournalReader for Kept {
+    fn read(&self, from: Position, _bytes_max: usize) -> Result<Vec<Vec<u8>>, JournalError> {
+        Ok(self.batches.lock().iter().filter(|bytes| parsed(bytes).end().position >= from).cloned().collect())
+    }
+
+    fn bytes(&self) -> u64 {
+        self.batches.lock().iter().map(|bytes| bytes.len() as u64).sum()
+    }
+}
+
+/// A journal in memory.
+struct Memory {
+    kept: Kept,
+    end: ChainEnd,
+    /// Which append fails, counted from 1; none after it succeeds.
+    fails_at: Option<usize>,
+    appends: usize,
+    held: Option<Held>,
+}
+
+/// The journal's side of a gate: it says how many records it is asked to append, and waits for leave.
+struct Held {
+    entered: Sender<u32>,
+    leave: Receiver<()>,
+}
+
+/// The test's side of a gate. Dropping it opens the gate for good.
+struct Gate {
+    entered: Receiver<u32>,
+    leave: Sender<()>,
+}
+
+impl Gate {
+    /// Waits until an append is under way, and returns how many records it has.
+    fn entered(&self) -> u32 {
+        self.entered.recv_timeout(DEADLINE).expect("an append is under way")
+    }
+
+    fn let_go(&self) {
+        self.leave.send(()).expect("the journal is there");
+    }
+}
+
+impl Journal for Memory {
+    fn end(&self) -> ChainEnd {
+        self.end
+    }
+
+    fn append(&mut self, batch: BatchBuilder) -> Result<ChainEnd, JournalError> {
+        self.appends += 1;
+        if let Some(held) = &self.held {
+            // Both fail only when the test has dropped its side.
+            let _ = held.entered.send(batch.count());
+            let _ = held.leave.recv();
+        }
+        if self.fails_at.is_some_and(|fails_at| self.appends >= fails_at) {
+            return Err(JournalError::Write { path: "memory".into(), cause: "the test wants it".into() });
+        }
+        let bytes = batch.seal(&mut self.end);
+        self.kept.batches.lock().push(bytes);
+        Ok(self.end)
+    }
+
+    fn reader(&self) -> Arc<dyn JournalReader> {
+        Arc::new(self.kept.clone())
+    }
+}
+
+/// A clock that the test sets.
+#[derive(Clone)]
+struct Hands(Arc<AtomicU64>);
+
+impl Clock for Hands {
+    fn now_ms(&mut self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// A running pipeline on a state with the default settings, the first record of its journal.
+struct Run {
+    pipeline: Pipeline,
+    kept: Kept,
+    hands: Hands,
+}
+
+impl Run {
+    fn new(limits: Limits) -> Run {
+        Run::start(limits, None, None)
+    }
+
+    fn gated(limits: Limits) -> (Run, Gate) {
+        Run::gated_failing(limits, None)
+    }
+
+    fn gated_failing(limits: Limits, fails_at: Option<usize>) -> (Run, Gate) {
+        let (entered_sender, entered) = crossbeam_channel::unbounded();
+        let (leave, leave_receiver) = crossbeam_channel::unbounded();
+        let held = Held { entered: entered_sender, leave: leave_receiver };
+        (Run::start(limits, Some(held), fails_at), Gate { entered, leave })
+    }
+
+    fn start(limits: Limits, held: Option<Held>, fails_at: Option<usize>) -> Run {
+        let kept = Kept::default();
+        let mut journal = Memory { kept: kept.clone(), end: ChainEnd::default(), fails_at: None, appends: 0, held: None };
+        let mut first = BatchBuilder::new(START_MS);
+        first.push(&SettingsApplied { settings: Settings::default() }.into());
+        journal.append(first).expect("memory takes it");
+        (journal.held, journal.fails_at, journal.appends) = (held, fails_at, 0);
+        let hands = Hands(Arc::new(AtomicU64::new(START_MS)));
+        let pipeline = Pipeline::start(kept.replay(), Box::new(journal), &Settings::default(), Box::new(hands.clone()), limits)
+            .expect("nothing is written at the start");
+        Run { pipeline, kept, hands }
+    }
+
+    #[track_caller]
+    fn offer(&self, lane: &Lane, requests: Vec<Request>) {
+        assert!(self.try_offer(lane, requests).is_ok(), "there is room in the inbox");
+    }
+
+    fn try_offer(&self, lane: &Lane, requests: Vec<Request>) -> Result<(), InboxFull> {
+        let count = requests.len();
+        lane.0.expect(count);
+        let chunk = Chunk { outbox: lane.0.clone(), requests, budget: None };
+        self.pipeline.intake().offer(chunk)
+    }
+
+    /// Waits until the engine thread has applied so many records.
+    #[track_caller]
+    fn wait_until_applied(&self, position: u64) {
+        let since = Instant::now();
+        while self.pipeline.index().shown() < Position(position) {
+            assert!(since.elapsed() < DEADLINE, "applied up to {}", self.pipeline.index().shown());
+            std::thread::yield_now();
+        }
+    }
+
+    /// Ends it, and compares the state that it leaves, and the index, with a replay.
+    fn finish(self) -> State {
+        let index = self.pipeline.index();
+        let state = self.pipeline.finish().expect("the journal has not failed");
+        let replayed = self.kept.replay();
+        assert_eq!(state, replayed);
+        assert!(Index::of(&replayed).agrees_with(&index));
+        state
+    }
+}
+
+/// A lane's outbox, and what was taken out of it.
+#[derive(Default)]
+struct Lane(Arc<Outbox>);
+
+/// A reply as it left.
+#[derive(Debug, Clone, PartialEq)]
+struct Reply {
+    correlation: u64,
+    kind: u16,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    fn read<C: Command>(&self) -> Result<C::Outcome, Refusal> {
+        let frame = Frame { kind: self.kind, correlation: self.correlation, body: &self.body };
+        frame.reply::<C>().expect("the reply is to that command")
+    }
+}
+
+impl Lane {
+    /// What is there now.
+    fn replies_now(&self) -> Vec<Reply> {
+        block_on(async { tokio::time::timeout(Duration::ZERO, self.0.take()).await })
+            .map_or(Vec::new(), |bytes| frames(&bytes.expect("no test finishes an outbox")))
+    }
+
+    /// Waits for so many replies.
+    #[track_caller]
+    fn replies(&self, count: usize) -> Vec<Reply> {
+        let mut replies = Vec::new();
+        while replies.len() < count {
+            let taken = block_on(async { tokio::time::timeout(DEADLINE, self.0.take()).await });
+            let bytes = taken.unwrap_or_else(|_| panic!("{} of {count} replies came", replies.len()));
+            replies.extend(frames(&bytes.expect("no test finishes an outbox")));
+        }
+        assert_eq!(replies.len(), count);
+        replies
+    }
+}
+
+fn frames(bytes: &[u8]) -> Vec<Reply> {
+    let mut buffer = FrameBuffer::default();
+    buffer.extend(bytes);
+    let mut replies = Vec::new();
+    while let Some(frame) = buffer.next(REPLY_BYTES_MAX).expect("the frames are well formed") {
+        replies.push(Reply { correlation: frame.correlation, kind: frame.kind, body: frame.body.to_vec() });
+    }
+    buffer.end().expect("the frames are whole");
+    replies
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.expect("the operating system gives us a timer").block_on(future)
+}
+
+fn stamp(request: u64) -> Stamp {
+    let mut random = [0; 10];
+    random[2..].copy_from_slice(&request.to_be_bytes());
+    Stamp { request: RequestId::from_parts(START_MS, random), body: request, credential: CredentialId(1) }
+}
+
+/// A request with its own number for correlation, request id and body.
+fn change(request: u64, asked: Asked) -> Request {
+    Request { correlation: request, call: Call::Change(stamp(request), asked) }
+}
+
+fn club(request: u64) -> Request {
+    change(request, Asked::RegisterClub(RegisterClub { name: format!("club {request}") }))
+}
+
+fn campaign(request: u64, codes: &[&str]) -> Request {
+    let terms = Terms {
+        name: format!("campaign {request}"),
+        amount: Money(500),
+        clubs: Vec::new(),
+        starts_ms: None,
+        ends_ms: None,
+        activations_per_code_max: Some(2),
+        active: true,
+    };
+    let line = |(number, text): (u32, &&str)| Line { number, text: (*text).to_owned(), code: normalise(text) };
+    let lines = (1..).zip(codes).map(line).collect();
+    change(request, Asked::CreateCampaign(Box::new(AskedCreateCampaign { terms, lines, on_conflict: OnConflict::Reject })))
+}
+
+fn redeem(request: u64, code: &str) -> Request {
+    let client = ClientId((request % 7).into());
+    change(request, Asked::Redeem(AskedRedeem { client, club: ClubId(1), code: normalise(code) }))
+}
+
+fn list_clubs(correlation: u64) -> Request {
+    Request { correlation, call: Call::Read(Read::ListClubs(ListClubs { after: ClubId(0) })) }
+}
+
+/// A reply that a lane has made itself.
+fn answered(correlation: u64, index: &Index) -> Request {
+    let mut frame = Vec::new();
+    let outcome = index.check(ClubId(0), ["A"].into_iter());
+    scrip_protocol::frame::push_value(&mut frame, scrip_protocol::Kind::Check as u16, correlation, &outcome);
+    Request { correlation, call: Call::Answered(frame) }
+}
+
+#[test]
+fn other_settings_are_the_first_thing_written() {
+    let kept = Kept::default();
+    let start = |settings: &Settings| {
+        let journal = Memory { kept: kept.clone(), end: kept.end(), fails_at: None, appends: 0, held: None };
+        let hands = Hands(Arc::new(AtomicU64::new(START_MS)));
+        let pipeline = Pipeline::start(kept.replay(), Box::new(journal), settings, Box::new(hands), Limits::default());
+        pipeline.expect("memory takes it").finish().expect("memory takes it")
+    };
+    let other = Settings { codes_per_campaign_max: 3, ..Settings::default() };
+    for (settings, position) in [(&Settings::default(), 1), (&Settings::default(), 1), (&other, 2), (&Settings::default(), 3)] {
+        let state = start(settings);
+        assert_eq!((state.settings(), state.position()), (settings, Position(position)));
+        assert_eq!(state, kept.replay());
+    }
+    let mut journal = Memory { kept: Kept::default(), end: ChainEnd::default(), fails_at: Some(1), appends: 0, held: None };
+    let record: Record = SettingsApplied { settings: other.clone() }.into();
+    let mut batch = BatchBuilder::new(1);
+    batch.push(&record);
+    assert!(journal.append(batch).is_err(), "the double fails when it is told to");
+    let hands = Hands(Arc::new(AtomicU64::new(START_MS)));
+    let refused = Pipeline::start(State::default(), Box::new(journal), &other, Box::new(hands), Limits::default());
+    assert!(refused.is_err(), "an engine whose settings are not durable does not start");
+}

@@ -28,7 +28,14 @@ pub(super) struct Closing {
 
 impl From<Malformed> for Closing {
     fn from(malformed: Malformed) -> Closing {
-        Closing { code: CloseCode::of(&malformed), reason: malformed.to_string() }
+        let reason = match &malformed {
+            // What the check found names addresses in this process's memory, which are for nobody outside to know.
+            Malformed::Payload { what, .. } => format!("the payload is not a valid {what}"),
+            Malformed::TooLong { .. } | Malformed::TooShort { .. } | Malformed::Truncated { .. } | Malformed::UnknownKind(_) => {
+                malformed.to_string()
+            }
+        };
+        Closing { code: CloseCode::of(&malformed), reason }
     }
 }
 
@@ -42,9 +49,10 @@ pub(super) async fn serve(incoming: Incoming, shared: Arc<Shared>) {
     match serve_lanes(&connection, &shared).await {
         None => tracing::debug!(%from, "connection ended"),
         Some(closing) => {
-            match closing.code {
-                CloseCode::ShuttingDown => tracing::debug!(%from, "connection drained and closed"),
-                code => tracing::warn!(%from, code = code.word(), reason = closing.reason, "connection closed"),
+            if closing.code == CloseCode::ShuttingDown {
+                tracing::debug!(%from, "connection drained and closed");
+            } else {
+                tracing::warn!(%from, code = closing.code.word(), reason = closing.reason, "connection closed");
             }
             connection.close(VarInt::from_u32(closing.code as u32), closing.reason.as_bytes());
         }

@@ -20,6 +20,9 @@ use crate::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedRedeem, Line}
 /// How many pieces of a stream are taken at once: more than a lane's window holds in packets of Ethernet's size is of no use.
 const PIECES: usize = 256;
 
+/// About what a redemption's frame has, by which the room for a chunk's requests is made at once.
+const REDEEM_FRAME_BYTES: usize = 72;
+
 /// How long a drained lane waits for its caller to have received the last reply.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -119,7 +122,8 @@ impl Reader {
     /// Answers every whole frame that is there, then makes sure that there is room for the one that is not whole yet.
     async fn answer_frames(&mut self) -> Result<(), Closing> {
         loop {
-            let mut sorted = Sorted::default();
+            let expected = self.frames.pending() / REDEEM_FRAME_BYTES;
+            let mut sorted = Sorted { requests: Vec::with_capacity(expected), ..Sorted::default() };
             while sorted.tail.is_none()
                 && let Some(frame) = self.frames.next(REQUEST_BYTES_MAX)?
             {

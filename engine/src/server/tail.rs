@@ -48,6 +48,10 @@ pub(super) async fn serve(correlation: u64, asked: &Tail, shared: &Shared, outbo
                 return send(outbox, correlation, &TailOutcome::Unreadable);
             }
         };
+        if batches.is_empty() {
+            tracing::error!(from = next, "the journal does not hold what is said to be durable");
+            return send(outbox, correlation, &TailOutcome::Unreadable);
+        }
         for bytes in batches {
             let Some((first, count)) = batch::stated_extent(&bytes) else {
                 tracing::error!(from = next, "a stored batch has no header");

@@ -19,6 +19,8 @@ pub mod requests;
 mod shards;
 mod switch_campaign;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 pub use add_codes::{AskedAddCodes, Line};
 pub use code::NormalisedCode;

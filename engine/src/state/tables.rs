@@ -203,6 +203,9 @@ impl Campaign {
             self.codes.push(code);
         }
         self.activations_of.resize(self.codes.len(), 0);
+        if codes.is_empty() {
+            return;
+        }
         self.added.push(CodesBatch { at_ms, codes: codes.len() as u32, position });
     }
 }

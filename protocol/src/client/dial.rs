@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, RecvStream, SendStream, TransportConfig, VarInt};
+use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, IdleTimeout, RecvStream, SendStream, TransportConfig, VarInt};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -13,6 +13,9 @@ use rustls::pki_types::pem::PemObject;
 use crate::frame::{ALPN, FrameBuffer, HELLO, HELLO_BYTES_MAX, push_value};
 use crate::hello::{CloseCode, Hello, Welcome};
 use crate::wire;
+
+/// How long an engine may be silent, asked whether it is there, before the connection is taken for lost.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// Where an engine is, and what it takes to be let in.
 #[derive(Clone)]
@@ -229,7 +232,9 @@ pub fn client_config(authority: &[u8]) -> Result<ClientConfig, ConnectError> {
     let mut config = ClientConfig::new(Arc::new(crypto));
     let mut transport = TransportConfig::default();
     transport
-        .keep_alive_interval(Some(Duration::from_secs(10)))
+        // An engine that was killed says nothing: its silence must be noticed well within a caller's patience.
+        .max_idle_timeout(Some(IdleTimeout::try_from(SILENCE_MAX).expect("it fits QUIC's number")))
+        .keep_alive_interval(Some(SILENCE_MAX / 5))
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .stream_receive_window(VarInt::from_u32(8 << 20))

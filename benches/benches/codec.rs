@@ -1,0 +1,73 @@
+//! The codec: a redemption's frame made, split, checked and read; a batch of records sealed and read.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use scrip_protocol::batch::{Batch, BatchBuilder, ChainEnd};
+use scrip_protocol::command::{Activation, Redeem, RedeemOutcome};
+use scrip_protocol::frame::{Frame, REQUEST_BYTES_MAX, push_request, push_value};
+use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Kind, Money, Position, Record, RequestId, Stamp, wire};
+
+fn frames(c: &mut Criterion) {
+    let mut group = c.benchmark_group("codec");
+    group.throughput(Throughput::Elements(1));
+    let asked = Redeem { client: ClientId(42), club: ClubId(1), code: "SUMMER-25-AB".into() };
+    let request = RequestId::from_parts(1_790_000_000_000, [7; 10]);
+    let mut out = Vec::with_capacity(1024);
+    group.bench_function("redeem: make the request", |b| {
+        b.iter(|| {
+            out.clear();
+            push_request(&mut out, 7, request, &asked);
+            out.len()
+        });
+    });
+    let frame = out.clone();
+    group.bench_function("redeem: split, hash, check and read the request", |b| {
+        b.iter(|| {
+            let (frame, _) = Frame::split(&frame, REQUEST_BYTES_MAX).expect("well formed").expect("whole");
+            let request = frame.request().expect("a known kind");
+            let asked = wire::access::<Redeem>("redeem", request.payload).expect("valid");
+            (request.body_hash(), asked.code.len())
+        });
+    });
+    let outcome = record().outcome(Position(7));
+    group.bench_function("redeem: make the reply", |b| {
+        b.iter(|| {
+            out.clear();
+            push_value::<RedeemOutcome>(&mut out, Kind::Redeem as u16, 7, &outcome);
+            out.len()
+        });
+    });
+    group.finish();
+}
+
+fn record() -> Activation {
+    Activation {
+        stamp: Stamp { request: RequestId(1), body: 2, credential: CredentialId(3) },
+        client: ClientId(4),
+        club: ClubId(5),
+        campaign: CampaignId(6),
+        slot: 7,
+        amount: Money(8),
+        balance: Money(9),
+    }
+}
+
+fn batches(c: &mut Criterion) {
+    const RECORDS: u64 = 8_192;
+    let mut group = c.benchmark_group("batch");
+    group.throughput(Throughput::Elements(RECORDS));
+    let record = Record::from(record());
+    let seal = || {
+        let mut batch = BatchBuilder::new(1_790_000_000_000);
+        (0..RECORDS).for_each(|_| batch.push(&record));
+        batch.seal(&mut ChainEnd::default())
+    };
+    group.bench_function("write 8,192 activations and hash them", |b| b.iter(seal));
+    let bytes = seal();
+    group.bench_function("check and read 8,192 activations", |b| {
+        b.iter(|| Batch::parse(&bytes).expect("just sealed").records().filter(Result::is_ok).count());
+    });
+    group.finish();
+}
+
+criterion_group!(benches, frames, batches);
+criterion_main!(benches);

@@ -1,0 +1,46 @@
+//! The journal on this machine's disk: batches made durable. Beside it, a raw append and flush of as many bytes.
+
+use std::io::Write;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use scrip_engine::journal::{Journal, SEGMENT_BYTES, Segments};
+use scrip_protocol::batch::BatchBuilder;
+use scrip_protocol::command::Activation;
+use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Record, RequestId, Stamp};
+
+fn append(c: &mut Criterion) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let record = Record::from(Activation {
+        stamp: Stamp { request: RequestId(1), body: 2, credential: CredentialId(3) },
+        client: ClientId(4),
+        club: ClubId(5),
+        campaign: CampaignId(6),
+        slot: 7,
+        amount: Money(8),
+        balance: Money(9),
+    });
+    let mut journal =
+        Segments::open(&dir.path().join("journal"), SEGMENT_BYTES, &mut |_, _| {}, &mut |_| {}).expect("a new journal");
+    let mut group = c.benchmark_group("journal");
+    group.sample_size(50);
+    for records in [1_u64, 64, 1_024, 8_192] {
+        group.throughput(Throughput::Elements(records));
+        let batch = || {
+            let mut batch = BatchBuilder::new(1_790_000_000_000);
+            (0..records).for_each(|_| batch.push(&record));
+            batch
+        };
+        let bytes = vec![7; batch().len()];
+        let mut raw = std::fs::File::create(dir.path().join(format!("raw-{records}"))).expect("a file");
+        group.bench_function(BenchmarkId::new("raw append and flush", records), |b| {
+            b.iter(|| raw.write_all(&bytes).and_then(|()| raw.sync_data()).expect("the disk takes it"));
+        });
+        group.bench_function(BenchmarkId::new("append", records), |b| {
+            b.iter_batched(batch, |batch| journal.append(batch).expect("the disk takes it"), criterion::BatchSize::SmallInput);
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, append);
+criterion_main!(benches);

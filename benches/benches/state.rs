@@ -1,0 +1,38 @@
+//! Decide and apply: a redemption that is new, refused, or repeated, in memory alone.
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use scrip_benches::{NOW_MS, Organisation, code, redeem};
+use scrip_engine::index::normalise;
+use scrip_engine::state::{Asked, AskedRedeem};
+use scrip_protocol::{ClientId, ClubId};
+
+const CODES: u32 = 1_000_000;
+
+fn decide_and_apply(c: &mut Criterion) {
+    let mut group = c.benchmark_group("state");
+    group.throughput(Throughput::Elements(1));
+    let mut organisation = Organisation::with_codes(CODES);
+    let mut number = 0;
+    let mut next = move || {
+        number = (number + 611_953) % CODES;
+        redeem(number)
+    };
+    group.bench_function("redeem: admit, decide, apply, index (1,000,000 codes)", |b| {
+        b.iter_batched(&mut next, |asked| organisation.change(&asked), BatchSize::SmallInput);
+    });
+    let miss = Asked::Redeem(AskedRedeem { client: ClientId(1), club: ClubId(1), code: normalise("NO-SUCH-CODE") });
+    group.bench_function("redeem: unknown code", |b| b.iter(|| organisation.change(&miss)));
+    let seen = organisation.stamp();
+    let record = organisation.state.decide(seen, &redeem(0), &organisation.index);
+    organisation.state.apply(NOW_MS, &record);
+    group.bench_function("admit: a repeated request", |b| {
+        b.iter(|| organisation.state.admit(NOW_MS, &seen) == scrip_engine::state::requests::Admission::New)
+    });
+    let text = code(7);
+    group.bench_function("normalise: 12 letters of ASCII", |b| b.iter(|| normalise(std::hint::black_box(&text))));
+    group.bench_function("normalise: 12 letters of Cyrillic", |b| b.iter(|| normalise(std::hint::black_box("ЛЕТО-ЗИМА-25"))));
+    group.finish();
+}
+
+criterion_group!(benches, decide_and_apply);
+criterion_main!(benches);

@@ -1,0 +1,105 @@
+//! The state machine's cases, in a small notation ([`script`]), and a random test against a slow model ([`model`]).
+//!
+//! [`Bench`] runs commands as the engine thread does: admit, decide, apply, let the index follow. After every script it replays
+//! the records into a fresh state and compares that, and its index, with what was live.
+
+#![expect(clippy::print_stdout, reason = "a random test prints its seed")]
+
+mod cases;
+mod model;
+mod script;
+
+use scrip_protocol::command::{CheckOutcome, CodeChecked, RedeemOutcome};
+use scrip_protocol::record::SettingsApplied;
+use scrip_protocol::{ClubId, CredentialId, Record, Refusal, RequestId, Settings, Stamp};
+
+use super::requests::{Admission, Remembered};
+use super::{Asked, AskedRedeem, Line, State, reply_of};
+use crate::index::{Index, normalise, trim};
+
+const START_MS: u64 = 1_790_000_000_000;
+
+/// A state with its index, and the records that made it.
+struct Bench {
+    state: State,
+    index: Index,
+    records: Vec<(u64, Record)>,
+    now_ms: u64,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq)]
+enum Answer {
+    New(Remembered),
+    Again(Remembered),
+    Refused(Refusal),
+}
+
+impl Bench {
+    fn new(settings: Settings) -> Bench {
+        let state = State::default();
+        let index = Index::of(&state);
+        let mut bench = Bench { state, index, records: Vec::new(), now_ms: START_MS };
+        bench.follow(SettingsApplied { settings }.into());
+        bench
+    }
+
+    fn run(&mut self, stamp: Stamp, asked: &Asked) -> Answer {
+        match self.state.admit(self.now_ms, &stamp) {
+            Admission::Refused(refusal) => return Answer::Refused(refusal),
+            Admission::Repeated(reply) => return Answer::Again(reply.clone()),
+            Admission::New => {}
+        }
+        let record = self.state.decide(stamp, asked, &self.index);
+        let reply = reply_of(self.state.position_of_next(), &record).expect("a request's record has its reply");
+        if let (Asked::Redeem(asked), Remembered::Redeem(outcome)) = (asked, &reply) {
+            self.check_foretells(asked, *outcome);
+        }
+        self.follow(record);
+        Answer::New(reply)
+    }
+
+    /// A check before a redemption says what that will answer (Z6), but for the limit of amounts, which depends on the client.
+    fn check_foretells(&self, asked: &AskedRedeem, outcome: RedeemOutcome) {
+        // A check at club 0 is one at any club.
+        let (Ok(code), true) = (&asked.code, asked.club != ClubId(0)) else { return };
+        let CheckOutcome::Checked { codes, as_of } = self.index.check(asked.club, [code.as_str()].into_iter()) else {
+            panic!("one code is not too many")
+        };
+        assert_eq!(as_of, self.state.position());
+        match codes[0] {
+            CodeChecked::Redeemable(_) => {
+                assert!(matches!(outcome, RedeemOutcome::Redeemed(_) | RedeemOutcome::AmountLimit), "{outcome:?}");
+            }
+            CodeChecked::Refused { outcome: foretold, .. } | CodeChecked::Free { outcome: foretold } => {
+                assert_eq!(outcome, foretold);
+            }
+        }
+    }
+
+    fn follow(&mut self, record: Record) {
+        self.state.apply(self.now_ms, &record);
+        self.index.follow(&self.state, &record);
+        self.records.push((self.now_ms, record));
+    }
+
+    fn compare_with_replay(&self) {
+        let mut replayed = State::default();
+        self.records.iter().for_each(|(time_ms, record)| replayed.apply(*time_ms, record));
+        assert_eq!(replayed, self.state);
+        assert!(Index::of(&replayed).agrees_with(&self.index), "the index says of each code what a replay says");
+    }
+}
+
+/// The n-th request of a time.
+fn stamp(time_ms: u64, number: u64, body: u64) -> Stamp {
+    let mut random = [0; 10];
+    random[2..].copy_from_slice(&number.to_be_bytes());
+    Stamp { request: RequestId::from_parts(time_ms, random), body, credential: CredentialId(1) }
+}
+
+/// A list as it comes from a caller: blank lines are counted and left out.
+fn lines<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Line> {
+    let numbered = (1..).zip(texts.into_iter().map(trim)).filter(|(_, text)| !text.is_empty());
+    numbered.map(|(number, text)| Line { number, text: text.to_owned(), code: normalise(text) }).collect()
+}

@@ -1,0 +1,244 @@
+//! The notation: one command a line, a word and then what it needs; in quotes what has spaces in it.
+//!
+//! ```text
+//! club Arena                                          registers a club; they are numbered from 1
+//! client 7 Ann                                        registers a client
+//! campaign amount=5.00 cap=2 clubs=1,2 codes=A,B      also name= from= to= off skip; they are numbered from 1
+//! add 1 codes=C,D skip                                adds codes to campaign 1, skipping what cannot be added
+//! redeem client=7 club=1 code=" a "
+//! switch 1 off
+//! at 1000                                             the time, in milliseconds after the start; answers nothing
+//! show client 7                                       as do `show campaign 1` and `show added 1`
+//! ```
+//! `request=3` on a command that changes something sends it under that request id. A line that starts with `#` is for the
+//! reader. Each command answers one line.
+
+use scrip_protocol::command::{
+    AddCodes, AddCodesOutcome, CreateCampaign, CreateCampaignOutcome, OnConflict, RedeemOutcome, RegisterClient,
+    RegisterClientOutcome, RegisterClub, RegisterClubOutcome, ShowCampaign, ShowCampaignOutcome, ShowClient, ShowClientOutcome,
+    SkippedLine, SwitchCampaign, SwitchCampaignOutcome, Terms,
+};
+use scrip_protocol::{CampaignId, Kind, Settings, Stamp, wire};
+
+use super::{Answer, Bench, START_MS, lines, stamp};
+use crate::index::normalise;
+use crate::state::requests::Remembered;
+use crate::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedRedeem};
+
+/// Runs a script on an empty state and compares what it answers, line for line; then the state with its replay.
+#[track_caller]
+pub(super) fn check(script: &str, expected: &str) {
+    check_with(Settings::default(), script, expected);
+}
+
+/// The same, under other settings. Returns what was run.
+#[track_caller]
+pub(super) fn check_with(settings: Settings, script: &str, expected: &str) -> Bench {
+    let mut bench = Bench::new(settings);
+    let mut bodies = Vec::new();
+    let mut answers = Vec::new();
+    for line in meant(script) {
+        let answer = run_line(&mut bench, &mut bodies, line);
+        answers.extend(answer.map(|answer| format!("{line}  ->  {answer}")));
+    }
+    let commands: Vec<&str> = meant(script).filter(|line| !line.starts_with("at ")).collect();
+    let expected: Vec<&str> = meant(expected).collect();
+    assert_eq!(commands.len(), expected.len(), "each command but `at` answers one line");
+    let expected: Vec<String> = commands.iter().zip(expected).map(|(line, answer)| format!("{line}  ->  {answer}")).collect();
+    assert_eq!(answers, expected, "\nfound:\n{}\nexpected:\n{}\n", answers.join("\n"), expected.join("\n"));
+    bench.compare_with_replay();
+    bench
+}
+
+fn meant(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+/// The words of a line, some of them `key=value`.
+struct Words {
+    words: Vec<String>,
+}
+
+impl Words {
+    fn of(line: &str) -> Words {
+        let (mut words, mut quoted) = (vec![String::new()], false);
+        for c in line.chars() {
+            match c {
+                '"' => quoted = !quoted,
+                ' ' if !quoted => words.push(String::new()),
+                c => words.last_mut().expect("there is one from the start").push(c),
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        Words { words }
+    }
+
+    /// The words in order, without those with a key.
+    fn at(&self, at: usize) -> &str {
+        self.words.get(at).map_or("", String::as_str)
+    }
+
+    fn has(&self, word: &str) -> bool {
+        self.words.iter().any(|other| other == word)
+    }
+
+    fn value(&self, key: &str) -> Option<&str> {
+        self.words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+    }
+
+    fn number<T: std::str::FromStr>(&self, key: &str) -> Option<T> {
+        self.value(key).map(|value| parsed(value))
+    }
+
+    fn list(&self, key: &str) -> Vec<&str> {
+        self.value(key).filter(|value| !value.is_empty()).map_or(Vec::new(), |value| value.split(',').collect())
+    }
+
+    fn on_conflict(&self) -> OnConflict {
+        if self.has("skip") { OnConflict::Skip } else { OnConflict::Reject }
+    }
+}
+
+#[track_caller]
+fn parsed<T: std::str::FromStr>(text: &str) -> T {
+    text.parse().unwrap_or_else(|_| panic!("the script's {text:?} is not what is needed there"))
+}
+
+fn run_line(bench: &mut Bench, bodies: &mut Vec<String>, line: &str) -> Option<String> {
+    let words = Words::of(line);
+    if words.at(0) == "at" {
+        bench.now_ms = START_MS + parsed::<u64>(words.at(1));
+        return None;
+    }
+    let Some(asked) = asked(&words) else { return Some(shown(bench, &words)) };
+    let stamp = stamp_of(bench, bodies, &words);
+    Some(match bench.run(stamp, &asked) {
+        Answer::New(reply) => printed(&reply),
+        Answer::Again(reply) => format!("again: {}", printed(&reply)),
+        Answer::Refused(refusal) => format!("not executed: {refusal}"),
+    })
+}
+
+/// The same words are the same body.
+fn stamp_of(bench: &Bench, bodies: &mut Vec<String>, words: &Words) -> Stamp {
+    let without_id: Vec<&str> = words.words.iter().map(String::as_str).filter(|word| !word.starts_with("request=")).collect();
+    bodies.push(without_id.join(" "));
+    let newest = bodies.last().expect("one was just added");
+    let body = bodies.iter().position(|body| body == newest).unwrap_or(0) as u64;
+    match words.number("request") {
+        Some(number) => stamp(START_MS, number, body),
+        None => stamp(bench.now_ms, 1_000_000 + bodies.len() as u64, body),
+    }
+}
+
+/// The request that a line asks for; none where it changes nothing.
+fn asked(words: &Words) -> Option<Asked> {
+    Some(match words.at(0) {
+        "club" => Asked::RegisterClub(RegisterClub { name: words.at(1).to_owned() }),
+        "client" => Asked::RegisterClient(RegisterClient { client: parsed(words.at(1)), name: words.at(2).to_owned() }),
+        "campaign" => Asked::CreateCampaign(Box::new(AskedCreateCampaign {
+            terms: Terms {
+                name: words.value("name").unwrap_or("a campaign").to_owned(),
+                amount: words.number("amount").unwrap_or_default(),
+                clubs: words.list("clubs").into_iter().map(parsed).collect(),
+                starts_ms: words.number("from").map(|after: u64| START_MS + after),
+                ends_ms: words.number("to").map(|after: u64| START_MS + after),
+                activations_per_code_max: words.number("cap"),
+                active: !words.has("off"),
+            },
+            lines: lines(words.list("codes")),
+            on_conflict: words.on_conflict(),
+        })),
+        "add" => Asked::AddCodes(Box::new(AskedAddCodes {
+            campaign: parsed(words.at(1)),
+            lines: lines(words.list("codes")),
+            on_conflict: words.on_conflict(),
+        })),
+        "redeem" => Asked::Redeem(AskedRedeem {
+            client: words.number("client").unwrap_or(scrip_protocol::ClientId(1)),
+            club: words.number("club").unwrap_or(scrip_protocol::ClubId(1)),
+            code: normalise(words.value("code").unwrap_or_default()),
+        }),
+        "switch" => Asked::SwitchCampaign(SwitchCampaign { campaign: parsed(words.at(1)), active: words.at(2) == "on" }),
+        "show" => return None,
+        other => panic!("the notation has no {other:?}"),
+    })
+}
+
+pub(super) fn printed(reply: &Remembered) -> String {
+    let (kind, bytes) = match reply {
+        Remembered::Redeem(RedeemOutcome::Redeemed(done)) => {
+            return format!("campaign {}: {} credited, balance {}", done.campaign, done.amount, done.balance);
+        }
+        Remembered::Redeem(RedeemOutcome::InvalidCode(why)) => return format!("invalid_code: {why}"),
+        Remembered::Redeem(refused) => return refused.word().to_owned(),
+        Remembered::Other(other) => (Kind::from_number(other.0).expect("a reply has a known kind"), &other.1),
+    };
+    match kind {
+        Kind::RegisterClub => decoded::<RegisterClub, RegisterClubOutcome>(bytes).to_string(),
+        Kind::RegisterClient => decoded::<RegisterClient, RegisterClientOutcome>(bytes).to_string(),
+        Kind::SwitchCampaign => decoded::<SwitchCampaign, SwitchCampaignOutcome>(bytes).to_string(),
+        Kind::CreateCampaign => {
+            let outcome = decoded::<CreateCampaign, CreateCampaignOutcome>(bytes);
+            let lines: &[SkippedLine] = if let CreateCampaignOutcome::Created { codes, .. } = &outcome {
+                &codes.skipped
+            } else if let CreateCampaignOutcome::Conflicts(lines) = &outcome {
+                lines
+            } else {
+                &[]
+            };
+            format!("{outcome}{}", skipped(lines))
+        }
+        Kind::AddCodes => {
+            let outcome = decoded::<AddCodes, AddCodesOutcome>(bytes);
+            let lines: &[SkippedLine] = if let AddCodesOutcome::Added(report) = &outcome {
+                &report.skipped
+            } else if let AddCodesOutcome::Conflicts(lines) = &outcome {
+                lines
+            } else {
+                &[]
+            };
+            format!("{outcome}{}", skipped(lines))
+        }
+        Kind::Redeem => panic!("a redemption has a reply of its own"),
+        Kind::Check | Kind::ListClubs | Kind::ShowClient | Kind::ListCampaigns | Kind::ShowCampaign | Kind::Tail => {
+            panic!("{kind:?} changes nothing")
+        }
+    }
+}
+
+fn decoded<C, O: wire::Wire>(bytes: &[u8]) -> O
+where
+    C: scrip_protocol::Command<Outcome = O>,
+{
+    wire::decode(C::KIND.word(), bytes).expect("the reply was just encoded")
+}
+
+fn skipped(lines: &[SkippedLine]) -> String {
+    let one = |line: &SkippedLine| format!("; {} {}: {}", line.line, line.code, line.why);
+    lines.iter().map(one).collect()
+}
+
+fn shown(bench: &Bench, words: &Words) -> String {
+    let state = &bench.state;
+    if words.at(1) == "client" {
+        return match state.show_client(&ShowClient { client: parsed(words.at(2)) }) {
+            ShowClientOutcome::Client(card) => format!("{:?} has {}", card.name, card.balance),
+            ShowClientOutcome::UnknownClient => "unknown".to_owned(),
+        };
+    }
+    let campaign: CampaignId = parsed(words.at(2));
+    let ShowCampaignOutcome::Campaign(card) = state.show_campaign(bench.now_ms, &ShowCampaign { campaign }) else {
+        return "unknown".to_owned();
+    };
+    if words.at(1) == "added" {
+        let one = |added: &scrip_protocol::command::CodesBatch| format!("{} at {}", added.codes, added.at_ms - START_MS);
+        return card.added.iter().map(one).collect::<Vec<_>>().join(", ");
+    }
+    let status = if card.status_active { "active" } else { "inactive" };
+    let redeemable = if card.redeemable { "redeemable" } else { "not redeemable" };
+    format!(
+        "{status}, {redeemable}, {} of {} codes activated, {} activations, {} issued",
+        card.codes_activated, card.codes, card.activations, card.issued
+    )
+}
