@@ -52,8 +52,21 @@ pub(crate) struct InputError {
 
 /// Says what went wrong, on standard error, and returns the code for it.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
-    crate::print::complain(&format!("scrip: {error:#}"));
+    crate::print::complain(&format!("scrip: {}", words_of(error)));
     of(error).into()
+}
+
+/// The error and its causes, but for those that an error before them has named already.
+fn words_of(error: &anyhow::Error) -> String {
+    let mut words = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if words.is_empty() {
+            words = cause;
+        } else if !words.contains(&cause) {
+            words = format!("{words}: {cause}");
+        }
+    }
+    words
 }
 
 fn of(error: &anyhow::Error) -> Exit {

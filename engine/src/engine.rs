@@ -44,10 +44,10 @@ pub enum EngineError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// The journal, on opening it.
-    #[error("the journal was not opened: {0}")]
+    #[error("the journal was not opened")]
     Recovery(#[source] JournalError),
     /// The journal, on writing to it.
-    #[error("the journal failed, and the engine stopped: {0}")]
+    #[error("the journal failed, and the engine stopped")]
     Journal(#[source] Arc<JournalError>),
     /// The server.
     #[error(transparent)]

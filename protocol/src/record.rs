@@ -14,10 +14,16 @@ use crate::wire;
 pub struct Stamp {
     /// The request.
     pub request: RequestId,
-    /// The hash of what was asked ([`RequestFrame::body_hash`](crate::frame::RequestFrame::body_hash)).
+    /// The hash of what was asked ([`RequestFrame::body_hash`](crate::frame::RequestFrame::body_hash)); in JSON, in hexadecimal.
+    #[serde(serialize_with = "hexadecimal")]
     pub body: u64,
     /// Whose request it was.
     pub credential: CredentialId,
+}
+
+/// JSON's readers are not bound to keep more than 53 bits of a number.
+fn hexadecimal<S: serde::Serializer>(hash: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{hash:016x}"))
 }
 
 /// The settings of the organisation. They decide outcomes, so they are records: the first record of a journal, and another

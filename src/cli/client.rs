@@ -59,7 +59,8 @@ impl ClientCommand {
                 match outcome {
                     ShowClientOutcome::Client(card) => {
                         if !reach.json {
-                            print::line(format_args!("client {} {}: bonus balance {}", card.client, card.name, card.balance));
+                            let name = if card.name.is_empty() { String::new() } else { format!(" ({})", card.name) };
+                            print::line(format_args!("client {}{name}: bonus balance {}", card.client, card.balance));
                         }
                         Ok(Exit::Done)
                     }

@@ -32,6 +32,22 @@ pub struct Index {
     campaigns: RwLock<Vec<Face>>,
     clubs: AtomicU32,
     shown: AtomicU64,
+    /// Odd while codes are being added or taken out; another number after that than before.
+    generation: AtomicU64,
+}
+
+/// Where a code was found, and in which generation of the index: a lane looks it up, so that the engine thread need not.
+#[derive(Debug, Clone, Copy)]
+pub struct Hint {
+    generation: u64,
+    at: Option<CodeAt>,
+}
+
+impl Hint {
+    /// The place, right or outdated.
+    pub fn place(&self) -> Option<CodeAt> {
+        self.at
+    }
 }
 
 /// What lanes see of a campaign.
@@ -83,6 +99,7 @@ impl Index {
             campaigns: RwLock::new(Vec::new()),
             clubs: AtomicU32::new(state.clubs.next().0 - 1),
             shown: AtomicU64::new(state.position().0),
+            generation: AtomicU64::new(0),
         };
         for (id, campaign) in state.campaigns.after(CampaignId(0)) {
             index.campaigns.write().push(Face::of(campaign));
@@ -169,13 +186,30 @@ impl Index {
         }
     }
 
+    /// Looks a code up ahead of time. [`Index::with_hint`] knows whether that still holds.
+    pub fn hint(&self, code: &NormalisedCode) -> Hint {
+        let generation = self.generation.load(Ordering::Acquire);
+        Hint { generation, at: self.find(code) }
+    }
+
+    /// The index, answering from a hint for as long as no code has come or gone since it was taken. For the engine thread, which
+    /// alone makes them come and go, and for the one code that the hint is about.
+    pub fn with_hint(&self, hint: Option<Hint>) -> Hinted<'_> {
+        let generation = self.generation.load(Ordering::Relaxed);
+        // An odd generation was read while codes were coming, and says nothing; now there is none.
+        let holding = hint.filter(|hint| hint.generation == generation);
+        Hinted { index: self, hint: holding.map(|hint| hint.at) }
+    }
+
     fn insert_all(&self, campaign: CampaignId, first_slot: usize, codes: &CodeTexts) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
         for (code, slot) in codes.iter().zip(first_slot as u32..) {
             // A code in the state was normalised when it was decided upon.
             if let Ok(code) = normalise(code) {
                 self.codes.insert(CompactString::new(code.as_str()), CodeAt { campaign, slot });
             }
         }
+        self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Whether two indexes say the same of every code.
@@ -191,6 +225,22 @@ impl Index {
             && self.codes.iter().all(|entry| other.codes.get(entry.key()).is_some_and(|there| *there == *entry.value()))
             && faces.len() == others.len()
             && faces.iter().zip(others.iter()).all(alike)
+    }
+}
+
+/// An index with a hint for the one code that is asked about.
+pub struct Hinted<'a> {
+    index: &'a Index,
+    /// What the index would say; unknown where the hint is outdated.
+    hint: Option<Option<CodeAt>>,
+}
+
+impl Lookup for Hinted<'_> {
+    fn find(&self, code: &NormalisedCode) -> Option<CodeAt> {
+        match self.hint {
+            Some(at) => at,
+            None => self.index.find(code),
+        }
     }
 }
 
@@ -216,5 +266,28 @@ mod tests {
             free(RedeemOutcome::InvalidCode(InvalidCode::InnerWhiteSpace { at: 2 })),
         ];
         assert_eq!(checked, CheckOutcome::Checked { codes, as_of: Position(0) });
+    }
+
+    #[test]
+    fn a_hint_holds_until_codes_come() {
+        let index = Index::of(&State::default());
+        let code = normalise("code").expect("a code");
+        let codes = |text: &str| {
+            let mut codes = CodeTexts::default();
+            codes.push(text);
+            codes
+        };
+        let (campaign, other) = (CampaignId(1), CampaignId(2));
+        let unknown = index.hint(&code);
+        assert_eq!(index.with_hint(Some(unknown)).find(&code), None);
+        index.insert_all(campaign, 0, &codes("CODE"));
+        let at = Some(CodeAt { campaign, slot: 0 });
+        assert_eq!(index.with_hint(Some(unknown)).find(&code), at, "an outdated hint is not believed");
+        let known = index.hint(&code);
+        index.codes.remove(code.as_str());
+        assert_eq!(index.with_hint(Some(known)).find(&code), at, "a hint that holds is, without looking");
+        index.insert_all(other, 7, &codes("CODE"));
+        assert_eq!(index.with_hint(Some(known)).find(&code), Some(CodeAt { campaign: other, slot: 7 }));
+        assert_eq!(index.with_hint(None).find(&code), Some(CodeAt { campaign: other, slot: 7 }));
     }
 }

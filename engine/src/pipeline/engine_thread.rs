@@ -11,10 +11,10 @@ use super::clock::Forward;
 use super::{Call, Chunk, Chunks, Limits, Outbox, Read, Request};
 use crate::index::Index;
 use crate::state::requests::{Admission, Remembered};
-use crate::state::{State, reply_of};
+use crate::state::{Asked, State, reply_of};
 
 /// How many requests are decided before the journal thread is asked again whether it is idle: some tens of microseconds.
-const REQUESTS_PER_LOOK: usize = 128;
+const REQUESTS_PER_LOOK: usize = 64;
 
 pub(super) struct EngineThread {
     pub(super) state: State,
@@ -104,6 +104,8 @@ impl EngineThread {
         batch.address(&chunk.outbox);
         let mut requests = chunk.requests.into_iter();
         loop {
+            let ahead = requests.as_slice();
+            self.touch(&ahead[..ahead.len().min(REQUESTS_PER_LOOK)]);
             for request in requests.by_ref().take(REQUESTS_PER_LOOK) {
                 if batch.records.count() >= self.limits.batch_records_max || batch.records.len() >= self.limits.batch_bytes_max {
                     self.hand_over.send(batch).map_err(|_| JournalGone)?;
@@ -126,6 +128,17 @@ impl EngineThread {
         }
     }
 
+    /// Reads what some redemptions are about to need, and does nothing with it. Their places in memory have nothing to do with one
+    /// another, so that here the processor fetches many at once; deciding one after the other, it waits for each.
+    fn touch(&self, requests: &[Request]) {
+        for request in requests {
+            if let Call::Change(stamp, Asked::Redeem(asked), hint) = &request.call {
+                let place = hint.and_then(|hint| hint.place());
+                std::hint::black_box(self.state.touch(stamp, asked.client, place));
+            }
+        }
+    }
+
     fn open(&mut self) -> OpenBatch {
         OpenBatch { records: BatchBuilder::new(self.now.now_ms()), replies: Vec::new(), seen: self.state.position() }
     }
@@ -139,11 +152,11 @@ impl EngineThread {
         match request.call {
             Call::Answered(frame) => frames.extend_from_slice(&frame),
             Call::Read(read) => self.read(now_ms, read, correlation, frames),
-            Call::Change(stamp, asked) => match self.state.admit(now_ms, &stamp) {
+            Call::Change(stamp, asked, hint) => match self.state.admit(now_ms, &stamp) {
                 Admission::Refused(refusal) => push_value(frames, REFUSAL, correlation, &refusal),
                 Admission::Repeated(reply) => push_reply(frames, correlation, reply),
                 Admission::New => {
-                    let record = self.state.decide(stamp, &asked, &*self.index);
+                    let record = self.state.decide(stamp, &asked, &self.index.with_hint(hint));
                     batch.records.push(&record);
                     if let Some(reply) = reply_of(self.state.position_of_next(), &record) {
                         push_reply(frames, correlation, &reply);

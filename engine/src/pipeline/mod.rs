@@ -30,7 +30,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 pub use clock::{Clock, SystemClock};
 pub use outbox::Outbox;
 
-use crate::index::Index;
+use crate::index::{Hint, Index};
 use crate::journal::{Journal, JournalError, JournalReader};
 use crate::state::{Asked, State};
 
@@ -74,8 +74,8 @@ pub struct Request {
 
 /// What is asked of the engine thread.
 pub enum Call {
-    /// Change something.
-    Change(Stamp, Asked),
+    /// Change something. Where that is about one code, the lane may have looked it up already.
+    Change(Stamp, Asked, Option<Hint>),
     /// Look at the state.
     Read(Read),
     /// Nothing: the lane has made this reply frame from the index. It passes through here because it may leave only when what it

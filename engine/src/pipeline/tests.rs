@@ -275,7 +275,7 @@ fn stamp(request: u64) -> Stamp {
 
 /// A request with its own number for correlation, request id and body.
 fn change(request: u64, asked: Asked) -> Request {
-    Request { correlation: request, call: Call::Change(stamp(request), asked) }
+    Request { correlation: request, call: Call::Change(stamp(request), asked, None) }
 }
 
 fn club(request: u64) -> Request {

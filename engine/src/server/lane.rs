@@ -172,11 +172,13 @@ fn sort(frame: Frame<'_>, caller: Caller, shared: &Shared, sorted: &mut Sorted) 
         return Ok(());
     }
     if request.kind == Kind::Redeem {
-        let call = Call::Change(stamp(&request, caller), Asked::Redeem(redeem(&request)?));
+        let asked = redeem(&request)?;
+        let hint = asked.code.as_ref().ok().map(|code| shared.index.hint(code));
+        let call = Call::Change(stamp(&request, caller), Asked::Redeem(asked), hint);
         sorted.requests.push(Request { correlation, call });
         return Ok(());
     }
-    let change = |asked| Call::Change(stamp(&request, caller), asked);
+    let change = |asked| Call::Change(stamp(&request, caller), asked, None);
     let call = match AnyCommand::decode(request.kind, request.payload)? {
         AnyCommand::Redeem(_) => unreachable!("redeem was taken above, without decoding it to the heap"),
         AnyCommand::Tail(asked) => {

@@ -30,7 +30,7 @@ pub use tables::{Campaign, Campaigns, Clients, Clubs, CodeAt};
 
 use requests::{Admission, Remembered, Requests};
 use scrip_protocol::command::{NAME_BYTES_MAX, RegisterClient, RegisterClub, SwitchCampaign};
-use scrip_protocol::{Command, Kind, Position, Record, Settings, Stamp, wire};
+use scrip_protocol::{ClientId, Command, Kind, Position, Record, Settings, Stamp, wire};
 
 /// Where codes are. Answers for the state as it is at the moment of asking.
 pub trait Lookup {
@@ -104,6 +104,15 @@ impl State {
     /// Whether a request is to be executed at all.
     pub fn admit(&self, now_ms: u64, stamp: &Stamp) -> Admission<'_> {
         self.requests.admit(now_ms, stamp)
+    }
+
+    /// Reads what a redemption will need of the request window, of its client and of its code's counter, so that it is in the
+    /// processor's cache by then. What is returned means nothing.
+    pub fn touch(&self, stamp: &Stamp, client: ClientId, at: Option<CodeAt>) -> usize {
+        let campaign = at.and_then(|at| self.campaigns.of(at.campaign).map(|campaign| (campaign, at.slot as usize)));
+        let counter = campaign.and_then(|(campaign, slot)| campaign.activations_of.get(slot));
+        let row = self.clients.balance(client);
+        usize::from(self.requests.holds(stamp)) + counter.map_or(0, |n| *n as usize) + usize::from(row.is_some())
     }
 
     /// Decides an admitted request. Changes nothing.

@@ -100,6 +100,11 @@ impl Requests {
         self.length == 0
     }
 
+    /// Whether an id is remembered.
+    pub(super) fn holds(&self, stamp: &Stamp) -> bool {
+        self.index.find(stamp.request.0, |number| self.row(number).id.0).is_some()
+    }
+
     fn oldest_ms(&self, now_ms: u64) -> u64 {
         self.horizon_ms.max(now_ms.saturating_sub(self.window_ms))
     }

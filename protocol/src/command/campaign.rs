@@ -90,7 +90,7 @@ impl fmt::Display for CreateCampaignOutcome {
             }
             CreateCampaignOutcome::UnknownClub(club) => write!(f, "refused: the organisation has no club {club}"),
             CreateCampaignOutcome::CodesMissing => f.write_str("refused: the list holds no code"),
-            CreateCampaignOutcome::Conflicts(lines) => write!(f, "refused: {} lines cannot be added", lines.len()),
+            CreateCampaignOutcome::Conflicts(lines) => write!(f, "refused: lines that cannot be added: {}", lines.len()),
             CreateCampaignOutcome::TooManyCodes(limit) => write!(f, "refused: {limit}"),
         }
     }
@@ -103,7 +103,7 @@ impl fmt::Display for crate::command::AddCodesOutcome {
             Outcome::Added(report) => write!(f, "added {}, skipped {}", report.added, report.skipped.len()),
             Outcome::UnknownCampaign => f.write_str("refused: there is no such campaign"),
             Outcome::CodesMissing => f.write_str("refused: the list holds no code"),
-            Outcome::Conflicts(lines) => write!(f, "refused: {} lines cannot be added", lines.len()),
+            Outcome::Conflicts(lines) => write!(f, "refused: lines that cannot be added: {}", lines.len()),
             Outcome::TooManyCodes(limit) => write!(f, "refused: {limit}"),
         }
     }

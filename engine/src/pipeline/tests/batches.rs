@@ -67,6 +67,7 @@ fn a_repeated_request_is_executed_once_and_answered_alike() {
     let other_body = Call::Change(
         scrip_protocol::Stamp { body: 77, ..stamp(1) },
         Asked::RegisterClub(RegisterClub { name: "another".into() }),
+        None,
     );
     run.offer(one, vec![Request { correlation: 500, call: other_body }]);
     assert_eq!(one.replies(1)[0].read::<RegisterClub>(), Err(Refusal::RequestIdReused));
