@@ -18,7 +18,7 @@ pub(crate) enum Exit {
     Refused = 1,
     /// The engine cannot be reached, or was too busy.
     Unreachable = 3,
-    /// The token is unknown, or its role may not do this.
+    /// There is no token, it is unknown, or its role may not do this.
     Denied = 4,
     /// No answer came: whether it was done is unknown. The same request id may be sent again.
     Unknown = 5,
@@ -49,6 +49,11 @@ pub(crate) struct InputError {
     /// What is wrong there.
     pub(crate) why: String,
 }
+
+/// Nobody said who calls.
+#[derive(Debug, thiserror::Error)]
+#[error("no token: set SCRIP_TOKEN, or give --token-file")]
+pub(crate) struct NoToken;
 
 /// Says what went wrong, on standard error, and returns the code for it.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
@@ -106,6 +111,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     }
     if let Some(error) = cause.downcast_ref::<ConnectError>() {
         return Some(of_connect(error));
+    }
+    if cause.is::<NoToken>() {
+        return Some(Exit::Denied);
     }
     if cause.is::<FolderError>() {
         return Some(Exit::Data);

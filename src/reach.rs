@@ -8,6 +8,8 @@ use scrip_engine::folder::Folder;
 use scrip_protocol::RequestId;
 use scrip_protocol::client::{Client, Dial};
 
+use crate::exit::NoToken;
+
 /// Where the engine is, and who calls.
 #[derive(Debug, Args)]
 pub(crate) struct Reach {
@@ -55,7 +57,7 @@ impl Reach {
         let authority = std::fs::read(&ca).with_context(|| ca.display().to_string())?;
         let token = match &self.token_file {
             Some(file) => std::fs::read_to_string(file).with_context(|| file.display().to_string())?,
-            None => std::env::var("SCRIP_TOKEN").context("no token: set SCRIP_TOKEN, or give --token-file")?,
+            None => std::env::var("SCRIP_TOKEN").map_err(|_| NoToken)?,
         };
         let mut dial = Dial::new(&address, authority, token.trim())?;
         dial.program = concat!("scrip ", env!("CARGO_PKG_VERSION")).to_owned();

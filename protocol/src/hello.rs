@@ -68,6 +68,8 @@ close_codes! {
     8 UnknownKind "unknown-kind";
     /// A payload is not what its kind says.
     9 MalformedPayload "malformed-payload";
+    /// A large frame was begun and not finished in time.
+    10 FrameTimeout "frame-timeout";
 }
 
 impl CloseCode {

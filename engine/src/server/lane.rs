@@ -7,9 +7,11 @@ use bytes::Bytes;
 use quinn::{RecvStream, SendStream};
 use scrip_protocol::command::{CHECK_CODES_MAX, Check, CheckOutcome, Redeem, Tail};
 use scrip_protocol::frame::{Frame, FrameBuffer, Malformed, REFUSAL, REQUEST_BYTES_MAX, RequestFrame, push_value};
+use scrip_protocol::hello::CloseCode;
 use scrip_protocol::{AnyCommand, Kind, Refusal, RequestId, Stamp, wire};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::connection::{Caller, Closing};
 use super::{LARGE_FRAME_BYTES, Shared, tail};
@@ -22,6 +24,9 @@ const PIECES: usize = 256;
 
 /// About what a redemption's frame has, by which the room for a chunk's requests is made at once.
 const REDEEM_FRAME_BYTES: usize = 72;
+
+/// For how many requests of a chunk room is made at once, at the most: most of what one read brings.
+const EXPECTED_MAX: usize = 4096;
 
 /// How long a drained lane waits for its caller to have received the last reply.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -50,7 +55,7 @@ pub(super) async fn serve(lane: Lane, caller: Caller, shared: Arc<Shared>) -> Re
     // In a set of its own, so that it ends when this task is dropped.
     let mut writer = JoinSet::new();
     writer.spawn(write(send, outbox.clone()));
-    let read = Reader { receive, frames, caller, shared, outbox: outbox.clone(), budget: None }.run().await;
+    let read = Reader { receive, frames, caller, shared, outbox: outbox.clone(), large: None }.run().await;
     match read {
         Ok(()) => {
             outbox.room(0, 0).await;
@@ -85,8 +90,8 @@ struct Reader {
     caller: Caller,
     shared: Arc<Shared>,
     outbox: Arc<Outbox>,
-    /// The share of the memory for large frames that the incomplete frame holds.
-    budget: Option<OwnedSemaphorePermit>,
+    /// The share of the memory for large frames that the incomplete frame holds, and until when it may.
+    large: Option<(OwnedSemaphorePermit, Instant)>,
 }
 
 impl Reader {
@@ -100,8 +105,18 @@ impl Reader {
                 self.outbox.room(limits.lane_requests_max as usize, limits.lane_reply_bytes_max).await;
                 self.receive.read_chunks(&mut pieces).await
             };
+            let late = async {
+                match &self.large {
+                    Some((_, until)) => tokio::time::sleep_until(*until).await,
+                    None => std::future::pending().await,
+                }
+            };
             let read = tokio::select! {
                 read = read => read,
+                () = late => {
+                    let reason = format!("a frame above {LARGE_FRAME_BYTES} bytes must be whole {:?} after its begin", limits.large_frame);
+                    return Err(Closing { code: CloseCode::FrameTimeout, reason });
+                }
                 _ = stopping.wait_for(|stopping| *stopping) => return Ok(()),
             };
             if self.outbox.is_closed() {
@@ -122,12 +137,14 @@ impl Reader {
     /// Answers every whole frame that is there, then makes sure that there is room for the one that is not whole yet.
     async fn answer_frames(&mut self) -> Result<(), Closing> {
         loop {
-            let expected = self.frames.pending() / REDEEM_FRAME_BYTES;
+            let expected = (self.frames.pending() / REDEEM_FRAME_BYTES).min(EXPECTED_MAX);
+            let mut whole = false;
             let mut sorted = Sorted { requests: Vec::with_capacity(expected), ..Sorted::default() };
             while sorted.tail.is_none()
                 && let Some(frame) = self.frames.next(REQUEST_BYTES_MAX)?
             {
                 sort(frame, self.caller, &self.shared, &mut sorted)?;
+                whole = true;
             }
             if !sorted.refusals.is_empty() {
                 self.outbox.expect(1);
@@ -136,22 +153,26 @@ impl Reader {
             if !sorted.requests.is_empty() {
                 self.hand_over(sorted.requests);
             }
+            if whole {
+                // The frame that was not whole yet is the first that is now; if it was refused, its share goes back here.
+                self.large = None;
+            }
             let Some((correlation, asked)) = sorted.tail else { break };
             tail::serve(correlation, &asked, &self.shared, &self.outbox).await;
         }
-        match self.frames.announced() {
-            Some(length) if length > LARGE_FRAME_BYTES && self.budget.is_none() => {
-                let room = self.shared.large_frames.clone().acquire_many_owned((length >> 10) as u32).await;
-                self.budget = Some(room.expect("the room for large frames is never closed"));
-            }
-            _ => {}
+        // A frame counts as large once so much of it is here: announcing one costs a caller nothing, and holds nothing.
+        if self.large.is_none() && self.frames.pending() > LARGE_FRAME_BYTES {
+            let length = self.frames.announced().unwrap_or(REQUEST_BYTES_MAX);
+            let room = self.shared.large_frames.clone().acquire_many_owned((length >> 10) as u32).await;
+            let room = room.expect("the room for large frames is never closed");
+            self.large = Some((room, Instant::now() + self.shared.limits.large_frame));
         }
         Ok(())
     }
 
     fn hand_over(&mut self, requests: Vec<Request>) {
         self.outbox.expect(requests.len());
-        let chunk = Chunk { outbox: self.outbox.clone(), requests, budget: self.budget.take() };
+        let chunk = Chunk { outbox: self.outbox.clone(), requests, budget: self.large.take().map(|(room, _)| room) };
         if let Err(InboxFull(chunk)) = self.shared.intake.offer(chunk) {
             let mut frames = Vec::new();
             for request in &chunk.requests {

@@ -46,6 +46,8 @@ pub struct ServerLimits {
     /// Bytes of frames above [`LARGE_FRAME_BYTES`] that are being received or wait to be decided, over all connections. At that
     /// many a lane with another one is not read.
     pub large_frames_bytes_max: usize,
+    /// A large frame that is not whole after so long, counted from when it took its share, closes its connection.
+    pub large_frame: Duration,
     /// A connection on which nothing happens for so long is closed.
     pub idle: Duration,
     /// A connection that has not said hello for so long is closed.
@@ -71,6 +73,7 @@ impl Default for ServerLimits {
             lane_window_bytes: 2 << 20,
             connection_window_bytes: 8 << 20,
             large_frames_bytes_max: 256 << 20,
+            large_frame: Duration::from_secs(10),
             idle: Duration::from_secs(30),
             hello: Duration::from_secs(5),
         }

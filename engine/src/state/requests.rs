@@ -82,9 +82,12 @@ impl Requests {
         }
     }
 
-    /// Takes over settings. What the window before was free to forget stays refused when it grows.
+    /// Takes over settings. What the window before was free to forget stays refused when it grows; before the first window nothing
+    /// was done that could be forgotten.
     pub(super) fn set(&mut self, settings: &Settings, now_ms: u64) {
-        self.horizon_ms = self.oldest_ms(now_ms);
+        if self.window_ms > 0 {
+            self.horizon_ms = self.oldest_ms(now_ms);
+        }
         self.window_ms = settings.request_window_ms;
         self.skew_ms = settings.request_skew_ms;
         self.limit = usize::try_from(settings.requests_max).unwrap_or(usize::MAX).min(u32::MAX as usize);

@@ -94,7 +94,11 @@ impl ConnectError {
         match self {
             ConnectError::Unreachable(_) | ConnectError::Lost(_) => true,
             ConnectError::Closed { code, .. } => match code {
-                CloseCode::Done | CloseCode::ShuttingDown | CloseCode::JournalFailed | CloseCode::HelloTimeout => true,
+                CloseCode::Done
+                | CloseCode::ShuttingDown
+                | CloseCode::JournalFailed
+                | CloseCode::HelloTimeout
+                | CloseCode::FrameTimeout => true,
                 CloseCode::HelloExpected
                 | CloseCode::Unauthenticated
                 | CloseCode::FrameLength

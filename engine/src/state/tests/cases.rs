@@ -348,8 +348,8 @@ fn refusals_of_a_campaign_come_in_order_of_precedence() {
         refused: the organisation has no club 0
         refused: the list holds no code
         refused: the list holds no code
-        refused: 2 lines cannot be added; 4 held: held by campaign 1; 5 D D: invalid: character 2 is white space
-        refused: 3 lines cannot be added; 1 held: held by campaign 1; 2 D D: invalid: character 2 is white space; 3 held: duplicate of line 1
+        refused: lines that cannot be added: 2; 4 held: held by campaign 1; 5 D D: invalid: character 2 is white space
+        refused: lines that cannot be added: 3; 1 held: held by campaign 1; 2 D D: invalid: character 2 is white space; 3 held: duplicate of line 1
         refused: a campaign holds at most 2 codes; this one has 0 and the list would add 3
         created campaign 2: added 2, skipped 0
         "#,
@@ -410,9 +410,9 @@ fn a_conflict_rejects_the_list_or_is_skipped() {
         r#"
         registered as club 1
         created campaign 1: added 1, skipped 0
-        refused: 1 lines cannot be added; 2 a: held by campaign 1
+        refused: lines that cannot be added: 1; 2 a: held by campaign 1
         created campaign 2: added 2, skipped 2; 2 a: held by campaign 1; 4 a: duplicate of line 2
-        refused: 1 lines cannot be added; 2 A: held by campaign 1
+        refused: lines that cannot be added: 1; 2 A: held by campaign 1
         unknown_code
         added 1, skipped 1; 2 A: held by campaign 1
         campaign 2: 2.00 credited, balance 2.00

@@ -1,0 +1,419 @@
+//! Bytes that are not what they should be are refused by name, and concern nobody but who sent them.
+//!
+//! What a lane's bytes must come to is worked out here from the frames' own definition, byte by byte; meanwhile another client
+//! redeems without pause.
+
+mod support;
+
+use std::collections::HashMap;
+
+use fastrand::Rng;
+use quinn::Endpoint;
+use scrip_protocol::client::ConnectError;
+use scrip_protocol::command::{AddCodes, AddCodesOutcome, Check, CheckOutcome, OnConflict, Redeem, RedeemOutcome};
+use scrip_protocol::frame::{
+    FrameBuffer, HEADER_BYTES, HELLO, HELLO_BYTES_MAX, Malformed, REFUSAL, REQUEST_BYTES_MAX, REQUEST_ID_BYTES, push_bytes,
+    push_value,
+};
+use scrip_protocol::hello::{CloseCode, Hello};
+use scrip_protocol::{AnyCommand, CampaignId, ClubId, Kind, RequestId, Role};
+use support::{DEADLINE, Ending, Lane, Server, campaign, club, redemption, request, seed, terms};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// How many hostile connections there are at once.
+const AT_ONCE: usize = 8;
+
+/// What a lane's bytes, with nothing after them, must come to.
+#[derive(Debug)]
+enum Expected {
+    /// So many replies, and then the end of the lane.
+    Replies(usize),
+    /// The end of the connection.
+    Closed(CloseCode, String),
+}
+
+impl From<Malformed> for Expected {
+    fn from(malformed: Malformed) -> Expected {
+        let reason = match &malformed {
+            // No more than that: what a check finds names addresses in the engine's memory.
+            Malformed::Payload { what, .. } => format!("the payload is not a valid {what}"),
+            Malformed::TooLong { .. } | Malformed::TooShort { .. } | Malformed::Truncated { .. } | Malformed::UnknownKind(_) => {
+                malformed.to_string()
+            }
+        };
+        Expected::Closed(CloseCode::of(&malformed), reason)
+    }
+}
+
+/// What is expected after the hello.
+fn expected(bytes: &[u8], role: Role) -> Expected {
+    let walk = || -> Result<usize, Malformed> {
+        let mut frames = FrameBuffer::default();
+        frames.extend(bytes);
+        let mut replies = 0;
+        while let Some(frame) = frames.next(REQUEST_BYTES_MAX)? {
+            let request = frame.request()?;
+            if request.kind.permits(role) {
+                AnyCommand::decode(request.kind, request.payload)?;
+            }
+            replies += 1;
+        }
+        frames.end()?;
+        Ok(replies)
+    };
+    walk().map_or_else(Expected::from, Expected::Replies)
+}
+
+/// What is expected before the hello, of bytes that are none.
+fn expected_before_hello(bytes: &[u8]) -> Expected {
+    let hello_expected = |reason: String| Expected::Closed(CloseCode::HelloExpected, reason);
+    let mut frames = FrameBuffer::default();
+    frames.extend(bytes);
+    match frames.next(HELLO_BYTES_MAX) {
+        Err(malformed) => malformed.into(),
+        Ok(Some(frame)) if frame.kind != HELLO => {
+            hello_expected(format!("the first frame has the kind {}, and a hello has {HELLO}", frame.kind))
+        }
+        Ok(Some(frame)) => match scrip_protocol::wire::decode::<Hello>("hello", frame.body) {
+            Err(malformed) => malformed.into(),
+            Ok(_) => Expected::Closed(CloseCode::Unauthenticated, "the token is not one of this organisation's".into()),
+        },
+        Ok(None) => match frames.end() {
+            Err(malformed) => malformed.into(),
+            Ok(()) => hello_expected("the first lane ended without a hello".into()),
+        },
+    }
+}
+
+async fn compare(what: &str, expected: &Expected, mut lane: Lane) {
+    let (replies, ending) = lane.until_the_end().await;
+    match expected {
+        Expected::Replies(count) => {
+            assert_eq!(replies.len(), *count, "{what}: {replies:?}");
+            assert!(matches!(ending, Ending::Finished), "{what}: {ending:?}");
+        }
+        Expected::Closed(code, reason) => {
+            // The end of the lane may come before the end of the connection.
+            let ending = lane.ending().await;
+            let (found, told) = ending.code_and_reason();
+            assert_eq!((found, told), (*code, reason.as_str()), "{what}");
+            assert!(!told.is_empty() && told.len() < 400, "{what}: {told:?} is for people to read");
+        }
+    }
+}
+
+/// Another client, which redeems without pause, and whom nothing of all this concerns.
+struct Steady {
+    stop: watch::Sender<bool>,
+    done: JoinHandle<HashMap<RequestId, RedeemOutcome>>,
+}
+
+impl Steady {
+    async fn start(server: &Server, club: ClubId) -> Steady {
+        let client = server.client(Role::Gateway).await;
+        let (stop, stopped) = watch::channel(false);
+        let done = tokio::spawn(async move {
+            let mut answers = HashMap::new();
+            while !*stopped.borrow() || answers.len() < 100 {
+                let id = RequestId::now();
+                let outcome = client.redeem(id, &redemption(1, club, "STEADY")).await.expect("an answer");
+                assert!(matches!(outcome, RedeemOutcome::Redeemed(_)), "{outcome}");
+                answers.insert(id, outcome);
+            }
+            answers
+        });
+        Steady { stop, done }
+    }
+
+    /// Stops it, and audits that every answer it got is true.
+    async fn audit(self, server: &Server) {
+        assert!(!self.done.is_finished(), "it has failed");
+        self.stop.send_replace(true);
+        let answers = self.done.await.expect("every redemption was answered, and taken");
+        server.audited(&answers).await;
+    }
+}
+
+async fn begin() -> (Server, ClubId, CampaignId) {
+    let server = Server::start();
+    let client = server.client(Role::Operator).await;
+    let arena = club(&client, "Arena").await;
+    let ever = campaign(&client, terms("Ever", None, 1), &["STEADY".to_owned(), "HOSTILE".to_owned()]).await;
+    (server, arena, ever)
+}
+
+/// Sends each list of bytes on a connection of its own, says that nothing follows, and compares what comes of it.
+async fn send_all(server: &Server, hello_first: bool, attempts: Vec<(String, Vec<u8>)>) {
+    let (dial, authority, address) = (server.dial(Role::Gateway), server.authority(), server.address());
+    let mut tasks = JoinSet::new();
+    for (what, bytes) in attempts {
+        if tasks.len() >= AT_ONCE {
+            tasks.join_next().await.expect("there are some").expect("it is as expected");
+        }
+        let (dial, authority) = (dial.clone(), authority.clone());
+        tasks.spawn(async move {
+            let (mut lane, expected) = match hello_first {
+                true => (Lane::open(&dial).await.expect("the engine takes connections"), expected(&bytes, Role::Gateway)),
+                false => (Lane::open_silent(address, &authority).await, expected_before_hello(&bytes)),
+            };
+            lane.write(&bytes).await;
+            lane.finish();
+            compare(&what, &expected, lane).await;
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.expect("it is as expected");
+    }
+}
+
+fn hostile_redeem(club: ClubId) -> Vec<u8> {
+    request(7, RequestId::now(), &redemption(66, club, "HOSTILE"))
+}
+
+/// A frame with a length of our choice.
+fn frame(length: u32, kind: u16, rest: &[u8]) -> Vec<u8> {
+    let mut bytes = length.to_le_bytes().to_vec();
+    bytes.extend_from_slice(&kind.to_le_bytes());
+    bytes.extend_from_slice(rest);
+    bytes
+}
+
+fn garbage(random: &mut Rng) -> Vec<u8> {
+    let length = random.usize(1..3_000);
+    std::iter::repeat_with(|| random.u8(..)).take(length).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redemption_cut_or_changed_anywhere_is_answered_or_named() {
+    let (server, arena, _) = begin().await;
+    let steady = Steady::start(&server, arena).await;
+    let mut attempts = Vec::new();
+    for cut in 0..hostile_redeem(arena).len() {
+        attempts.push((format!("cut after {cut} bytes"), hostile_redeem(arena)[..cut].to_vec()));
+    }
+    for at in 0..hostile_redeem(arena).len() {
+        let mut bytes = hostile_redeem(arena);
+        bytes[at] = !bytes[at];
+        attempts.push((format!("byte {at} inverted"), bytes));
+        for bit in 0..8 {
+            let mut bytes = hostile_redeem(arena);
+            bytes[at] ^= 1 << bit;
+            attempts.push((format!("bit {bit} of byte {at} flipped"), bytes));
+        }
+    }
+    let codes: std::collections::HashSet<_> = attempts
+        .iter()
+        .map(|(_, bytes)| expected(bytes, Role::Gateway))
+        .filter_map(|expected| match expected {
+            Expected::Closed(code, _) => Some(code),
+            Expected::Replies(_) => None,
+        })
+        .collect();
+    assert_eq!(codes.len(), 4, "these come to every way in which bytes can be wrong: {codes:?}");
+    send_all(&server, true, attempts).await;
+    steady.audit(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_are_no_request_are_named() {
+    let mut random = Rng::with_seed(seed());
+    let (server, arena, _) = begin().await;
+    let steady = Steady::start(&server, arena).await;
+    let mut attempts = Vec::new();
+    for length in [0, 1, 9, REQUEST_BYTES_MAX as u32 + 1, 1 << 31, u32::MAX] {
+        attempts.push((format!("a length of {length}"), frame(length, 1, &[0; 100])));
+    }
+    attempts.push(("the longest frame, announced".into(), frame(REQUEST_BYTES_MAX as u32, 1, &[0; 100])));
+    attempts.push(("a redemption without a whole id".into(), frame(10 + 15, 1, &[0; 8 + REQUEST_ID_BYTES - 1])));
+    for kind in [0, 3, 9, 12, 35, 41, 0x0100, HELLO, REFUSAL] {
+        attempts.push((format!("the kind {kind}"), frame(10, kind, &[0; 8])));
+    }
+    for kind in Kind::ALL {
+        // A redemption's payload, after an id where the kind has one.
+        let redeem = hostile_redeem(arena);
+        let body = &redeem[HEADER_BYTES + if kind.mutates() { 0 } else { REQUEST_ID_BYTES }..];
+        for (name, body) in [("a redemption's payload", body), ("an empty payload", &body[..0]), ("zeros", &[0; 200])] {
+            let mut bytes = Vec::new();
+            push_bytes(&mut bytes, *kind as u16, 1, body);
+            attempts.push((format!("{} with {name}", kind.word()), bytes));
+        }
+    }
+    let mut good_then_bad = hostile_redeem(arena);
+    good_then_bad.extend(frame(10, 3, &[0; 8]));
+    attempts.push(("an unknown kind after a redemption".into(), good_then_bad));
+    for n in 0..60 {
+        attempts.push((format!("garbage {n}"), garbage(&mut random)));
+        // A length that can be, so that it is looked at further.
+        let bytes = garbage(&mut random);
+        let kind = Kind::ALL[n % Kind::ALL.len()] as u16;
+        attempts.push((format!("garbage {n} under a header"), frame(2 + bytes.len() as u32, kind, &bytes)));
+    }
+    send_all(&server, true, attempts).await;
+
+    // An operator may send every kind, so that every kind's payload is looked at.
+    let mut named = 0;
+    for kind in Kind::ALL {
+        for body in [vec![0xff; 150], Vec::new(), (0..150).map(|_| random.u8(..)).collect()] {
+            let mut bytes = Vec::new();
+            push_bytes(&mut bytes, *kind as u16, 1, &body);
+            let expected = expected(&bytes, Role::Operator);
+            named += usize::from(matches!(expected, Expected::Closed(..)));
+            let mut lane = server.lane(Role::Operator).await;
+            lane.write(&bytes).await;
+            lane.finish();
+            compare(&format!("{} with {body:?}", kind.word()), &expected, lane).await;
+        }
+    }
+    assert!(named > Kind::ALL.len(), "most of them are no requests");
+    steady.audit(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_hello_nothing_else_is_taken() {
+    let mut random = Rng::with_seed(seed());
+    let (server, arena, _) = begin().await;
+    let steady = Steady::start(&server, arena).await;
+    // Says nothing at all, while the others go on.
+    let silent = Lane::open_silent(server.address(), &server.authority()).await;
+    let mut slow = Lane::open_silent(server.address(), &server.authority()).await;
+    slow.write(&[80, 0, 0]).await;
+
+    let hello = |token: &str| {
+        let mut bytes = Vec::new();
+        push_value(&mut bytes, HELLO, 0, &Hello { token: token.to_owned(), program: "test".into() });
+        bytes
+    };
+    let mut attempts = vec![("a redemption".to_owned(), hostile_redeem(arena))];
+    let valid = hello(server.token(Role::Operator));
+    for cut in 0..valid.len() {
+        attempts.push((format!("a hello cut after {cut} bytes"), valid[..cut].to_vec()));
+    }
+    for length in [0, 9, HELLO_BYTES_MAX as u32 + 1, REQUEST_BYTES_MAX as u32, u32::MAX] {
+        attempts.push((format!("a length of {length}"), frame(length, HELLO, &[0; 100])));
+    }
+    for token in ["", "scrip_operator_", &"x".repeat(3_000), "'; drop table tokens; --", "\0\u{202e}"] {
+        attempts.push((format!("the token {token:.20}"), hello(token)));
+    }
+    for kind in [0, 1, 40, REFUSAL] {
+        attempts.push((format!("the kind {kind}"), frame(10, kind, &[0; 8])));
+    }
+    attempts.push(("a hello without a payload".into(), frame(10, HELLO, &[0; 8])));
+    for n in 0..40 {
+        attempts.push((format!("garbage {n}"), garbage(&mut random)));
+        let bytes = garbage(&mut random);
+        attempts.push((format!("garbage {n} as a hello"), frame(2 + bytes.len() as u32, HELLO, &bytes)));
+    }
+    send_all(&server, false, attempts).await;
+
+    for lane in [&silent, &slow] {
+        let ending = lane.ending().await;
+        assert_eq!(ending.code_and_reason(), (CloseCode::HelloTimeout, "no hello came in time"));
+    }
+    steady.audit(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_version_of_the_protocol_is_told_so() {
+    let (server, ..) = begin().await;
+    for name in ["scrip/9", "scrip/10", "h3", "scrip/", "SCRIP/1"] {
+        let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into()).expect("a socket");
+        let config = support::quinn_config(&server.authority(), &[name]);
+        let connecting = endpoint.connect_with(config, server.address(), "127.0.0.1").expect("an address");
+        let ended = tokio::time::timeout(DEADLINE, connecting).await.expect("in time").expect_err("it is not spoken here");
+        let error = ConnectError::of(&ended, server.address());
+        assert!(matches!(error, ConnectError::Protocol), "{name}: {error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_is_given_up_takes_no_other_with_it() {
+    let (server, arena, _) = begin().await;
+    let mut lane = server.lane(Role::Gateway).await;
+    for _ in 0..50 {
+        // More at once than a connection may have: those that are given up must make room.
+        let mut reset = lane.another().await;
+        reset.write(&hostile_redeem(arena)[..20]).await;
+        reset.send.reset(1_u32.into()).expect("it is open");
+        let mut stopped = lane.another().await;
+        stopped.stop();
+        stopped.write(&hostile_redeem(arena)).await;
+        stopped.finish();
+        let outcome = lane.ask(1, RequestId::now(), &redemption(2, arena, "STEADY")).await.outcome::<Redeem>();
+        assert!(matches!(outcome, Ok(RedeemOutcome::Redeemed(_))), "{outcome:?}");
+    }
+    assert!(lane.connection.close_reason().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn announced_bytes_cost_no_memory() {
+    const CONNECTIONS: usize = 300;
+    const GROWTH_KIB_MAX: u64 = 64 << 10;
+    let (server, arena, ever) = begin().await;
+    let steady = Steady::start(&server, arena).await;
+    let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into()).expect("a socket");
+    let (authority, token) = (server.authority(), server.token(Role::Gateway).to_owned());
+    let before = server.memory_kib();
+
+    // Each proves that it was read up to the announcement: the request before it is answered.
+    let mut announcing = Vec::new();
+    for n in 0..CONNECTIONS {
+        let mut lane = Lane::open_silent_on(&endpoint, server.address(), &authority).await;
+        lane.say_hello(&token).await;
+        let mut bytes = request(1, RequestId::now(), &Check { club: ClubId(0), codes: vec!["STEADY".into()] });
+        bytes.extend(frame(REQUEST_BYTES_MAX as u32, 1, &vec![7; if n % 2 == 0 { 0 } else { 1_000 }]));
+        lane.write(&bytes).await;
+        let checked = lane.next().await.expect("a reply").outcome::<Check>();
+        assert!(matches!(checked, Ok(CheckOutcome::Checked { .. })), "{checked:?}");
+        announcing.push(lane);
+    }
+    let announced = server.memory_kib();
+
+    // Before the hello: as much as is taken, of a frame that never ends, and far more than is taken.
+    let mut silent = Vec::new();
+    for n in 0..CONNECTIONS {
+        let mut lane = Lane::open_silent_on(&endpoint, server.address(), &authority).await;
+        match n % 2 {
+            0 => lane.write(&frame(HELLO_BYTES_MAX as u32, HELLO, &vec![7; HELLO_BYTES_MAX - 3])).await,
+            _ => {
+                lane.write(&frame(HELLO_BYTES_MAX as u32 + 1, HELLO, &vec![7; 2 << 20])).await;
+                assert_eq!(lane.ending().await.code_and_reason().0, CloseCode::FrameLength);
+            }
+        }
+        silent.push(lane);
+    }
+    let flooded = server.memory_kib();
+    support::say(&format!("KiB in RAM: {before} before, {announced} with the announcements, {flooded} with the flood"));
+    let growth = announced.max(flooded).saturating_sub(before);
+    assert!(growth < GROWTH_KIB_MAX, "{growth} KiB more, for {CONNECTIONS} connections that announce 4 MiB each");
+
+    // What the announcements held is free again once they are gone: a large import is taken.
+    for lane in announcing.iter().chain(&silent) {
+        lane.connection.close(0_u32.into(), b"");
+    }
+    let marketing = server.client(Role::Marketing).await;
+    let lines = (0..40_000).map(|n| format!("LARGE-{n:058}")).collect();
+    let asked = AddCodes { campaign: ever, lines, on_conflict: OnConflict::Skip };
+    let outcome = marketing.add_codes(RequestId::now(), &asked).await.expect("an answer");
+    assert!(matches!(&outcome, AddCodesOutcome::Added(report) if report.added == 40_000), "{outcome}");
+    steady.audit(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_that_are_announced_and_never_sent_keep_nobody_from_importing() {
+    let (server, _, ever) = begin().await;
+    let marketing = server.client(Role::Marketing).await;
+    let mut announcing = Vec::new();
+    for _ in 0..64 {
+        let mut lane = server.lane(Role::Gateway).await;
+        let mut bytes = request(1, RequestId::now(), &Check { club: ClubId(0), codes: vec!["STEADY".into()] });
+        bytes.extend((REQUEST_BYTES_MAX as u32).to_le_bytes());
+        lane.write(&bytes).await;
+        lane.next().await.expect("a reply");
+        announcing.push(lane);
+    }
+    let lines = (0..40_000).map(|n| format!("LARGE-{n:058}")).collect();
+    let asked = AddCodes { campaign: ever, lines, on_conflict: OnConflict::Skip };
+    let outcome = marketing.add_codes(RequestId::now(), &asked).await.expect("an answer");
+    assert!(matches!(&outcome, AddCodesOutcome::Added(report) if report.added == 40_000), "{outcome}");
+}

@@ -1,0 +1,260 @@
+//! Who is not known is not let in, and who is known may do what the table of commands says for the role, and no more (Z15).
+
+mod support;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{ClientConfig, Endpoint};
+use rustls::client::{ClientSessionMemoryCache, ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use scrip_protocol::client::{Client, ConnectError, Dial};
+use scrip_protocol::command::{
+    AddCodes, Check, CreateCampaign, ListCampaigns, ListClubs, OnConflict, RegisterClient, RegisterClub, ShowCampaign,
+    ShowClient, SwitchCampaign, Tail,
+};
+use scrip_protocol::frame::{ALPN, Frame, REFUSAL};
+use scrip_protocol::hello::CloseCode;
+use scrip_protocol::{CampaignId, ClientId, ClubId, Kind, Position, Refusal, RequestId, Role, wire};
+use support::{DEADLINE, Lane, Server, redemption, request, run, terms};
+use tokio::time::timeout;
+
+/// A valid request of each kind, whose names and codes carry a mark of their own.
+fn request_of(kind: Kind, mark: &str) -> Vec<u8> {
+    let (id, campaign, client, club) = (RequestId::now(), CampaignId(1), ClientId(1), ClubId(1));
+    let (lines, on_conflict) = (vec![format!("CODE-{mark}")], OnConflict::Reject);
+    match kind {
+        Kind::Redeem => request(1, id, &redemption(1, club, mark)),
+        Kind::Check => request(1, id, &Check { club, codes: lines }),
+        Kind::RegisterClub => request(1, id, &RegisterClub { name: format!("Club {mark}") }),
+        Kind::ListClubs => request(1, id, &ListClubs { after: ClubId(0) }),
+        Kind::RegisterClient => request(1, id, &RegisterClient { client, name: mark.into() }),
+        Kind::ShowClient => request(1, id, &ShowClient { client }),
+        Kind::CreateCampaign => request(1, id, &CreateCampaign { terms: terms(mark, None, 1), lines, on_conflict }),
+        Kind::AddCodes => request(1, id, &AddCodes { campaign, lines, on_conflict }),
+        Kind::SwitchCampaign => request(1, id, &SwitchCampaign { campaign, active: false }),
+        Kind::ListCampaigns => request(1, id, &ListCampaigns { after: CampaignId(0) }),
+        Kind::ShowCampaign => request(1, id, &ShowCampaign { campaign }),
+        Kind::Tail => request(1, id, &Tail { from: Position(1), follow: false }),
+    }
+}
+
+async fn position(server: &Server) -> Position {
+    server.audited(&HashMap::new()).await.position
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_may_do_what_the_table_says_and_no_more() {
+    let server = Server::start();
+    let (mut permitted, mut refused) = (0, 0);
+    for role in Role::ALL {
+        for kind in Kind::ALL {
+            let before = position(&server).await;
+            let mut lane = server.lane(role).await;
+            lane.write(&request_of(*kind, &format!("{}-{role}", kind.word()))).await;
+            let reply = lane.next().await.expect("a reply");
+            let after = position(&server).await;
+            let what = format!("{} as {role}", kind.word());
+            if kind.permits(role) {
+                assert_eq!(reply.kind, *kind as u16, "{what}");
+                assert_eq!(after.0 - before.0, u64::from(kind.mutates()), "{what}: whatever changes something is recorded once");
+                permitted += 1;
+            } else {
+                assert_eq!(reply.kind, REFUSAL, "{what}");
+                let refusal: Refusal = wire::decode("refusal", &reply.body).expect("it is one");
+                assert_eq!(refusal, Refusal::Forbidden { role }, "{what}");
+                assert_eq!(after, before, "{what}: nothing is done");
+                refused += 1;
+            }
+            assert!(lane.connection.close_reason().is_none(), "{what}: the connection stays");
+        }
+    }
+    assert_eq!(permitted + refused, Kind::ALL.len() * Role::ALL.len());
+    assert!(refused > permitted / 2, "{refused} refused, {permitted} permitted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_forbidden_is_not_even_looked_at() {
+    let server = Server::start();
+    let mut lane = server.lane(Role::Reporter).await;
+    for kind in Kind::ALL.iter().filter(|kind| !kind.permits(Role::Reporter)) {
+        let mut bytes = Vec::new();
+        scrip_protocol::frame::push_bytes(&mut bytes, *kind as u16, 9, &[0xff; 40]);
+        lane.write(&bytes).await;
+        let reply = lane.next().await.expect("a reply");
+        let frame = Frame { kind: reply.kind, correlation: reply.correlation, body: &reply.body };
+        assert_eq!((frame.kind, frame.correlation), (REFUSAL, 9), "{}", kind.word());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_token_of_this_organisation_is_not_let_in() {
+    let (server, other) = (Server::start(), Server::start());
+    let right = server.token(Role::Operator);
+    let almost = format!("{}{}", &right[..right.len() - 1], if right.ends_with('0') { '1' } else { '0' });
+    let tokens = [
+        "",
+        "scrip_operator_",
+        &right[1..],
+        &right[..right.len() - 1],
+        &almost,
+        &right.to_uppercase(),
+        other.token(Role::Operator),
+    ];
+    for token in tokens {
+        let error = Client::connect(server.dial(Role::Operator).with_token(token)).await.err();
+        let Some(ConnectError::Closed { code: CloseCode::Unauthenticated, reason }) = error else {
+            panic!("{token:?}: {error:?}")
+        };
+        assert_eq!(reason, "the token is not one of this organisation's");
+    }
+    // No hello at all: another frame comes first.
+    for kind in Kind::ALL {
+        let mut lane = Lane::open_silent(server.address(), &server.authority()).await;
+        lane.write(&request_of(*kind, "nobody")).await;
+        let ending = lane.ending().await;
+        let reason = format!("the first frame has the kind {}, and a hello has 65520", *kind as u16);
+        assert_eq!(ending.code_and_reason(), (CloseCode::HelloExpected, reason.as_str()));
+    }
+    assert_eq!(position(&server).await, Position(1), "only the settings are recorded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_of_another_authority_is_not_trusted() {
+    let (server, other) = (Server::start(), Server::start());
+    let address = server.address().to_string();
+    let wrong = Dial::new(&address, other.authority(), server.token(Role::Operator)).expect("an address");
+    let error = Client::connect(wrong).await.err();
+    assert!(matches!(&error, Some(ConnectError::Handshake { cause, .. }) if cause.contains("certificate")), "{error:?}");
+
+    let mut command = server.scrip(Role::Operator);
+    command.env("SCRIP_CA", other.dir().join("tls/ca.pem")).args(["club", "list"]);
+    let ran = run(&mut command, b"").exits(3);
+    assert!(ran.err.contains("certificate"), "{}", ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_says_who_is_refused_and_why() {
+    let server = Server::start();
+    let mut command = server.scrip(Role::Operator);
+    let ran = run(command.env("SCRIP_TOKEN", "scrip_operator_00").args(["club", "list"]), b"").exits(4);
+    assert!(ran.err.contains("the token is not one of this organisation's (unauthenticated)"), "{}", ran.err);
+    assert_eq!(ran.out, "");
+    for (role, args) in [
+        (Role::Gateway, ["campaign", "list"].as_slice()),
+        (Role::Marketing, &["redeem", "A", "--client", "1", "--club", "1"]),
+        (Role::Cashier, &["club", "add", "North"]),
+        (Role::Reporter, &["campaign", "activate", "1"]),
+        (Role::Gateway, &["tail"]),
+    ] {
+        let ran = run(server.scrip(role).args(args), b"").exits(4);
+        let expected = format!("a credential with the role {role} may not do this");
+        assert!(ran.err.contains(&expected), "{args:?}: {}", ran.err);
+    }
+    let ran = run(server.scrip(Role::Operator).env_remove("SCRIP_TOKEN").args(["club", "list"]), b"");
+    assert!(ran.code != 0 && ran.err.contains("SCRIP_TOKEN"), "{ran:?}");
+    assert_eq!(position(&server).await, Position(1));
+}
+
+/// Keeps tickets, and notes how much may be sent early under each.
+#[derive(Debug)]
+struct Tickets {
+    kept: ClientSessionMemoryCache,
+    early_data_max: Mutex<Vec<u32>>,
+}
+
+impl ClientSessionStore for Tickets {
+    fn set_kx_hint(&self, server: ServerName<'static>, group: rustls::NamedGroup) {
+        self.kept.set_kx_hint(server, group);
+    }
+    fn kx_hint(&self, server: &ServerName<'_>) -> Option<rustls::NamedGroup> {
+        self.kept.kx_hint(server)
+    }
+    fn set_tls12_session(&self, server: ServerName<'static>, value: Tls12ClientSessionValue) {
+        self.kept.set_tls12_session(server, value);
+    }
+    fn tls12_session(&self, server: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        self.kept.tls12_session(server)
+    }
+    fn remove_tls12_session(&self, server: &ServerName<'static>) {
+        self.kept.remove_tls12_session(server);
+    }
+    fn insert_tls13_ticket(&self, server: ServerName<'static>, value: Tls13ClientSessionValue) {
+        self.early_data_max.lock().expect("nobody panics with it").push(value.max_early_data_size());
+        self.kept.insert_tls13_ticket(server, value);
+    }
+    fn take_tls13_ticket(&self, server: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        self.kept.take_tls13_ticket(server)
+    }
+}
+
+/// A first connection, which brings a ticket, and whether a second one can send before its handshake is done.
+async fn sends_early(address: std::net::SocketAddr, authority: &[u8], first: impl AsyncFnOnce(quinn::Connection)) -> bool {
+    let tickets = Arc::new(Tickets { kept: ClientSessionMemoryCache::new(8), early_data_max: Mutex::default() });
+    let mut tls = support::tls_config(authority, &["scrip/1"]);
+    tls.enable_early_data = true;
+    tls.resumption = rustls::client::Resumption::store(tickets.clone());
+    let config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).expect("TLS 1.3 is what QUIC needs")));
+    let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into()).expect("a socket");
+    let connect = || endpoint.connect_with(config.clone(), address, "127.0.0.1").expect("an address");
+
+    let connection = timeout(DEADLINE, connect()).await.expect("in time").expect("a connection");
+    first(connection.clone()).await;
+    // The ticket follows the handshake, and by now an answer has followed the ticket.
+    let early_data_max = tickets.early_data_max.lock().expect("nobody panics with it").clone();
+    assert!(!early_data_max.is_empty(), "the server gives tickets");
+    connection.close(0_u32.into(), b"");
+    match connect().into_0rtt() {
+        Err(_) => {
+            assert!(early_data_max.iter().all(|max| *max == 0), "{early_data_max:?}");
+            false
+        }
+        Ok((_, accepted)) => timeout(DEADLINE, accepted).await.expect("in time"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_taken_before_the_handshake_is_done() {
+    let server = Server::start();
+    let token = server.token(Role::Operator);
+    let (address, authority) = (server.address(), server.authority());
+    let first = async |connection| Lane::on(connection, address).await.say_hello(token).await;
+    assert!(!sends_early(address, &authority, first).await, "what is sent early can be sent again by whoever saw it");
+
+    // The same client against a server that takes early data: this test would see it.
+    let chain = vec![CertificateDer::from_pem_file(server.dir().join("tls/server.pem")).expect("init has made it")];
+    let key = PrivateKeyDer::from_pem_file(server.dir().join("tls/server.key")).expect("init has made it");
+    let mut tls = rustls::ServerConfig::builder_with_provider(scrip_protocol::tls::provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("the provider has TLS 1.3")
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .expect("the key belongs to the certificate");
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    tls.max_early_data_size = u32::MAX;
+    let crypto = QuicServerConfig::try_from(tls).expect("TLS 1.3 is what QUIC needs");
+    let config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    let careless = Endpoint::server(config, ([127, 0, 0, 1], 0).into()).expect("a socket");
+    let address = careless.local_addr().expect("it is bound");
+    let echo = tokio::spawn(async move {
+        while let Some(incoming) = careless.accept().await {
+            tokio::spawn(async move {
+                let Ok(connection) = incoming.await else { return };
+                let Ok((mut send, mut receive)) = connection.accept_bi().await else { return };
+                let _ = receive.read(&mut [0; 1]).await;
+                let _ = send.write_all(b"x").await;
+                connection.closed().await;
+            });
+        }
+    });
+    let first = async |connection: quinn::Connection| {
+        let (mut send, mut receive) = connection.open_bi().await.expect("a stream");
+        send.write_all(b"x").await.expect("it is taken");
+        let answer = timeout(DEADLINE, receive.read(&mut [0; 1])).await.expect("in time");
+        assert!(matches!(answer, Ok(Some(1))), "{answer:?}");
+    };
+    assert!(sends_early(address, &authority, first).await);
+    echo.abort();
+}

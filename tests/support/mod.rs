@@ -1,0 +1,341 @@
+//! What the tests share: a data folder with the real `scrip serve` on it, the `scrip` program run once, raw lanes.
+//!
+//! Nothing here sleeps to synchronise: what is waited for is a condition, with a deadline. Every process that is started
+//! here is ended when its owner is dropped.
+
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+mod lane;
+mod port;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use scrip_loadtest::audit::Recount;
+use scrip_protocol::client::{Client, Dial};
+use scrip_protocol::command::{
+    CreateCampaign, CreateCampaignOutcome, OnConflict, Redeem, RegisterClubOutcome, ShowClientOutcome, Terms,
+};
+use scrip_protocol::{CampaignId, ClientId, ClubId, Money, RequestId, Role};
+use tempfile::TempDir;
+
+#[allow(unused_imports, reason = "each test uses a part of it")]
+pub(crate) use lane::{Ending, Lane, Reply, quinn_config, request, tls_config};
+use port::Port;
+
+/// How long anything that must happen may take, on a busy machine.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Waits until a condition holds, and returns what it gives.
+pub(crate) fn wait_until<T>(deadline: Duration, what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(began.elapsed() < deadline, "waited {deadline:?} in vain for this: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The seed of a random test: that of the environment's SCRIP_SEED, or a new one. It is printed, so that a failure can be seen again.
+pub(crate) fn seed() -> u64 {
+    let given = std::env::var("SCRIP_SEED").ok().map(|text| text.parse().expect("SCRIP_SEED is a whole number"));
+    let seed = given.unwrap_or_else(|| fastrand::u64(..));
+    say(&format!("SCRIP_SEED={seed} repeats this"));
+    seed
+}
+
+/// Prints on standard error, which a test's harness shows when the test fails.
+#[expect(clippy::print_stderr, reason = "what a failed test did is to be seen")]
+pub(crate) fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+/// The program, with an environment in which nothing of ours is set.
+pub(crate) fn scrip() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scrip"));
+    for name in ["SCRIP_DATA", "SCRIP_SERVER", "SCRIP_CA", "SCRIP_TOKEN", "SCRIP_LOG"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// What a run of the program ended with.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Ran {
+    /// Standard output as JSON, one value per line.
+    pub(crate) fn json(&self) -> Vec<serde_json::Value> {
+        let value = |line: &str| serde_json::from_str(line).unwrap_or_else(|why| panic!("{why} in {line:?}; all: {self:?}"));
+        self.out.lines().map(value).collect()
+    }
+
+    /// Checks the exit code, and returns the rest.
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Ran {
+        assert_eq!(self.code, code, "{self:#?}");
+        self
+    }
+}
+
+/// Runs a command to its end, within the deadline.
+pub(crate) fn run(command: &mut Command, stdin: &[u8]) -> Ran {
+    let mut child =
+        Running(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs"));
+    let mut input = child.0.stdin.take().expect("it is piped");
+    // Where the program does not read its input to the end, there is nobody to tell.
+    let _ = input.write_all(stdin);
+    drop(input);
+    let out = gather(child.0.stdout.take().expect("it is piped"));
+    let err = gather(child.0.stderr.take().expect("it is piped"));
+    let status = wait_until(Duration::from_secs(120), "the program ends", || child.0.try_wait().expect("it can be waited for"));
+    let text = |gathered: std::thread::JoinHandle<String>| gathered.join().expect("it only reads");
+    Ran { code: status.code().unwrap_or(-1), out: text(out), err: text(err) }
+}
+
+fn gather(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = from.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// A process that is killed when this is dropped.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    /// Sends a signal by name, as in `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.0.id().to_string()).status();
+        assert!(status.expect("there is a kill program").success(), "no signal {name}");
+    }
+
+    /// The lines of standard output, as they come.
+    pub(crate) fn lines(&mut self) -> mpsc::Receiver<String> {
+        let out = self.0.stdout.take().expect("standard output is piped, and asked for once");
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                // Read on where nobody listens any more: the process must not find its output closed.
+                let _ = sender.send(line);
+            }
+        });
+        lines
+    }
+}
+
+/// An organisation in a temporary folder, and the engine that serves it.
+pub(crate) struct Server {
+    folder: TempDir,
+    tokens: HashMap<Role, String>,
+    port: Port,
+    options: Vec<String>,
+    running: Option<Running>,
+    position: u64,
+}
+
+impl Server {
+    /// Begins an organisation and starts its engine.
+    pub(crate) fn start() -> Server {
+        Server::start_with(&[])
+    }
+
+    /// As [`Server::start`], with further options for `serve`.
+    pub(crate) fn start_with(options: &[&str]) -> Server {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let port = Port::reserve();
+        let listen = port.address().to_string();
+        let ran = run(scrip().arg("init").arg(folder.path().join("data")).args(["--json", "--listen", &listen]), b"").exits(0);
+        let tokens = &ran.json()[0]["tokens"];
+        let token = |role: &Role| (*role, tokens[role.word()].as_str().expect("init prints a token for each role").to_owned());
+        let tokens = Role::ALL.iter().map(token).collect();
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        let mut server = Server { folder, tokens, port, options, running: None, position: 0 };
+        server.restart();
+        server
+    }
+
+    /// Starts the engine again, on the same folder and address.
+    pub(crate) fn restart(&mut self) {
+        assert!(self.running.is_none(), "it runs already");
+        let log = File::options().create(true).append(true).open(self.log_path()).expect("a log");
+        let mut command = scrip();
+        command.env("SCRIP_LOG", "warn").arg("serve").arg("--json").arg("--data").arg(self.dir()).args(&self.options);
+        let mut running = Running(command.stdout(Stdio::piped()).stderr(log).spawn().expect("it runs"));
+        let first = running.lines().recv_timeout(DEADLINE);
+        let first = first.unwrap_or_else(|why| panic!("the engine does not say that it listens ({why}):\n{}", self.log()));
+        let line: serde_json::Value = serde_json::from_str(&first).expect("the first line is JSON");
+        assert_eq!(line["listening"], self.address().to_string(), "{first}");
+        self.position = line["position"].as_u64().expect("a position");
+        self.running = Some(running);
+    }
+
+    /// The data folder.
+    pub(crate) fn dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A folder for a test's own files.
+    pub(crate) fn scratch(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("serve.log")
+    }
+
+    /// What the engine has said on standard error, over all its runs.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    /// The position that the last start replayed the journal to.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The running process.
+    pub(crate) fn process(&self) -> &Running {
+        self.running.as_ref().expect("it runs")
+    }
+
+    /// The process's memory that is held in RAM, in KiB.
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process().0.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says so");
+        line.trim().trim_end_matches("kB").trim().parse().expect("a number")
+    }
+
+    /// Kills it at once (SIGKILL).
+    pub(crate) fn kill(&mut self) {
+        drop(self.running.take().expect("it runs"));
+    }
+
+    /// Asks it to stop (SIGTERM), and waits until it has.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        let mut running = self.running.take().expect("it runs");
+        running.signal("TERM");
+        wait_until(DEADLINE, "the engine stops", || running.0.try_wait().expect("it can be waited for"))
+    }
+
+    /// Every file of the journal with its size.
+    pub(crate) fn journal_files(&self) -> Vec<(PathBuf, u64)> {
+        files(&self.dir().join("journal"))
+    }
+
+    /// A role's token.
+    pub(crate) fn token(&self, role: Role) -> &str {
+        &self.tokens[&role]
+    }
+
+    /// The certificate authority (PEM).
+    pub(crate) fn authority(&self) -> Vec<u8> {
+        std::fs::read(self.dir().join("tls/ca.pem")).expect("init has made it")
+    }
+
+    /// What it takes to connect in a role.
+    pub(crate) fn dial(&self, role: Role) -> Dial {
+        Dial::new(&self.address().to_string(), self.authority(), self.token(role)).expect("the address is one")
+    }
+
+    /// A client in a role.
+    pub(crate) async fn client(&self, role: Role) -> Client {
+        Client::connect(self.dial(role)).await.expect("the engine runs")
+    }
+
+    /// A raw lane in a role.
+    pub(crate) async fn lane(&self, role: Role) -> Lane {
+        Lane::open(&self.dial(role)).await.expect("the engine runs")
+    }
+
+    /// The program, set to reach this engine in a role.
+    pub(crate) fn scrip(&self, role: Role) -> Command {
+        let mut command = scrip();
+        command.env("SCRIP_DATA", self.dir()).env("SCRIP_TOKEN", self.token(role));
+        command
+    }
+
+    /// Recounts the journal and compares it with what the engine says. Nothing may differ.
+    pub(crate) async fn audited(&self, answers: &HashMap<RequestId, scrip_protocol::command::RedeemOutcome>) -> Recount {
+        let mut recount = Recount::of(&self.dial(Role::Operator)).await.expect("the journal can be tailed");
+        recount.compare_answers(answers);
+        let client = self.client(Role::Operator).await;
+        recount.compare_engine(&client, usize::MAX).await.expect("the engine answers");
+        let differences = recount.differences();
+        assert_eq!(differences.count(), 0, "{:#?}", differences.first());
+        recount
+    }
+}
+
+/// Every file of a folder with its size; those that vanish meanwhile are left out.
+pub(crate) fn files(dir: &Path) -> Vec<(PathBuf, u64)> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
+    entries.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?.len()))).collect()
+}
+
+/// A campaign's terms: every club, no period, switched on.
+pub(crate) fn terms(name: &str, cap: Option<u32>, amount: i64) -> Terms {
+    Terms {
+        name: name.to_owned(),
+        amount: Money(amount),
+        clubs: Vec::new(),
+        starts_ms: None,
+        ends_ms: None,
+        activations_per_code_max: cap,
+        active: true,
+    }
+}
+
+/// Creates a campaign.
+pub(crate) async fn campaign(client: &Client, terms: Terms, codes: &[String]) -> CampaignId {
+    let asked = CreateCampaign { terms, lines: codes.to_vec(), on_conflict: OnConflict::Reject };
+    let outcome = client.create_campaign(RequestId::now(), &asked).await.expect("an answer");
+    let CreateCampaignOutcome::Created { campaign, .. } = outcome else { panic!("{outcome}") };
+    campaign
+}
+
+/// Registers a club.
+pub(crate) async fn club(client: &Client, name: &str) -> ClubId {
+    let outcome = client.register_club(RequestId::now(), name).await.expect("an answer");
+    let RegisterClubOutcome::Registered(club) = outcome else { panic!("{outcome}") };
+    club
+}
+
+/// A client's bonus balance.
+pub(crate) async fn balance(client: &Client, of: ClientId) -> Money {
+    match client.show_client(of).await.expect("an answer") {
+        ShowClientOutcome::Client(card) => card.balance,
+        ShowClientOutcome::UnknownClient => Money(0),
+    }
+}
+
+/// A redemption.
+pub(crate) fn redemption(client: u128, club: ClubId, code: &str) -> Redeem {
+    Redeem { client: ClientId(client), club, code: code.to_owned() }
+}

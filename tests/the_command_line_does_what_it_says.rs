@@ -1,0 +1,356 @@
+//! The `scrip` program from outside: what it prints, what it writes, and the codes that it exits with.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use scrip_protocol::command::Redeem;
+use scrip_protocol::{RequestId, Role};
+use serde_json::{Value, json};
+use support::{Ending, Ran, Running, Server, files, redemption, request, run, scrip};
+
+/// Runs the program against an engine as an operator.
+fn operate(server: &Server, args: &[&str], stdin: &[u8]) -> Ran {
+    run(server.scrip(Role::Operator).args(args), stdin)
+}
+
+/// The same with `--json`; the one line of it.
+fn operate_json(server: &Server, args: &[&str], stdin: &[u8], code: i32) -> Value {
+    let mut values = run(server.scrip(Role::Operator).args(args).arg("--json"), stdin).exits(code).json();
+    assert_eq!(values.len(), 1, "{values:?}");
+    values.remove(0)
+}
+
+/// An engine with a club (1) and a campaign (1) of the codes A, B and C, each good once.
+fn begun() -> Server {
+    let server = Server::start();
+    operate(&server, &["club", "add", "Arena North"], b"").exits(0);
+    operate(&server, &["campaign", "create", "--name", "Spring", "--amount", "5", "--cap", "1"], b"A\nB\nC\n").exits(0);
+    server
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary folders have plain names")
+}
+
+#[test]
+fn init_begins_an_organisation_once() {
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let dir = scratch.path().join("org");
+    let args = ["--organisation", "Izi", "--currency", "KZT", "--listen", "127.0.0.1:4700"];
+    let ran = run(scrip().arg("init").arg(&dir).args(args), b"").exits(0);
+    for role in Role::ALL {
+        assert!(ran.out.contains(&format!("scrip_{role}_")), "{}", ran.out);
+    }
+    let config = fs::read_to_string(dir.join("scrip.toml")).expect("init has written it");
+    assert!(["\"Izi\"", "\"KZT\"", "127.0.0.1:4700"].iter().all(|part| config.contains(part)), "{config}");
+    let all = [files(&dir), files(&dir.join("tls"))].concat();
+    for (path, _) in &all {
+        let mode = fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+        assert_eq!(mode, if path.is_dir() { 0o700 } else { 0o600 }, "{path:?}");
+    }
+    assert_eq!(fs::metadata(&dir).expect("it is there").permissions().mode() & 0o777, 0o700);
+
+    let contents = || all.iter().map(|(path, _)| fs::read(path).unwrap_or_default()).collect::<Vec<_>>();
+    let before = contents();
+    let ran = run(scrip().arg("init").arg(&dir), b"").exits(6);
+    assert!(ran.err.contains("holds an organisation already; nothing was changed"), "{}", ran.err);
+    assert_eq!((ran.out.as_str(), contents() == before), ("", true));
+}
+
+#[test]
+fn clubs_and_clients_are_registered_and_shown() {
+    let server = Server::start();
+    let ran = operate(&server, &["club", "add", "Arena North"], b"").exits(0);
+    assert_eq!(ran.out, "registered as club 1\n");
+    assert_eq!(operate_json(&server, &["club", "add", "South"], b"", 0)["outcome"], json!({ "registered": 2 }));
+    let ran = operate(&server, &["club", "add", "South"], b"").exits(1);
+    assert_eq!(ran.out, "refused: club 2 has that name already\n");
+    let ran = operate(&server, &["club", "list"], b"").exits(0);
+    assert_eq!(ran.out, "ID  NAME\n 1  Arena North\n 2  South\n");
+    let listed = operate(&server, &["club", "list", "--json"], b"").exits(0).json();
+    assert_eq!(listed, [json!({ "club": 1, "name": "Arena North" }), json!({ "club": 2, "name": "South" })]);
+
+    let uuid = "0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c11";
+    assert_eq!(operate(&server, &["client", "add", uuid, "--name", "Ann"], b"").exits(0).out, "registered\n");
+    let again = operate_json(&server, &["client", "add", uuid, "--name", "Anna"], b"", 0);
+    assert_eq!(again["outcome"], json!({ "registered": { "new": false } }));
+    let ran = operate(&server, &["client", "show", uuid], b"").exits(0);
+    assert_eq!(ran.out, format!("client {uuid} (Anna): bonus balance 0.00\n"));
+    let shown = operate_json(&server, &["client", "show", uuid], b"", 0);
+    assert_eq!((&shown["client"]["client"], &shown["client"]["name"]), (&json!(uuid), &json!("Anna")));
+    let ran = operate(&server, &["client", "show", "12"], b"").exits(1);
+    assert_eq!(ran.out, "nobody is registered as client 12\n");
+}
+
+#[test]
+fn lists_of_codes_are_taken_as_people_have_them() {
+    let server = Server::start();
+    let list = server.scratch().join("codes.txt");
+    // A byte order mark, line ends of both kinds, blank lines, duplicates in another case, white space around.
+    fs::write(&list, "\u{feff}SPRING-1\r\n\r\n  spring-2\t\nSpring-1\r\nСКИДКА\nскидка\n").expect("written");
+    let create = ["campaign", "create", "--name", "Spring", "--amount", "12.50", text(&list)];
+    let ran = operate(&server, &create, b"").exits(0);
+    assert_eq!(
+        ran.out,
+        "created campaign 1: added 3, skipped 2\n  line 4: \"Spring-1\": duplicate of line 1\n  line 6: \"скидка\": duplicate of line 5\n"
+    );
+    // From standard input; codes that another campaign has are conflicts, listed with their line and their holder.
+    let second = ["campaign", "create", "--name", "Summer", "--amount", "1", "--cap", "3"];
+    let ran = operate(&server, &second, b"SUMMER-1\nSPRING-2\nno good\n").exits(1);
+    assert_eq!(
+        ran.out,
+        "refused: lines that cannot be added: 2\n  line 2: \"SPRING-2\": held by campaign 1\n  line 3: \"no good\": invalid: character 3 is white space\n"
+    );
+    let refused = operate_json(&server, &second, b"SUMMER-1\nSPRING-2\n", 1);
+    assert_eq!(refused["outcome"]["conflicts"], json!([{ "line": 2, "code": "SPRING-2", "why": { "held_by": 1 } }]));
+    let skipping = [second.as_slice(), &["--on-conflict", "skip", "-"]].concat();
+    let ran = operate(&server, &skipping, b"SUMMER-1\nSPRING-2\n").exits(0);
+    assert_eq!(ran.out, "created campaign 2: added 1, skipped 1\n  line 2: \"SPRING-2\": held by campaign 1\n");
+    let ran = operate(&server, &second, b"\n \n").exits(1);
+    assert_eq!(ran.out, "refused: the list holds no code\n");
+
+    let ran = operate(&server, &["codes", "add", "2"], b"summer-1\nSUMMER-2\nspring-1\nSUMMER-3\n").exits(0);
+    assert_eq!(
+        ran.out,
+        "added 2, skipped 2\n  line 1: \"summer-1\": already in this campaign\n  line 3: \"spring-1\": held by campaign 1\n"
+    );
+    let added = operate_json(&server, &["codes", "add", "2"], b"SUMMER-4\nSUMMER-4\n", 0);
+    let skipped = json!([{ "line": 2, "code": "SUMMER-4", "why": { "duplicate_in_list": { "of_line": 1 } } }]);
+    assert_eq!(added["outcome"]["added"], json!({ "added": 1, "skipped": skipped }));
+    assert_eq!(operate(&server, &["codes", "add", "9"], b"X").exits(1).out, "refused: there is no such campaign\n");
+
+    fs::write(&list, b"GOOD\nBAD\xff\n").expect("written");
+    let ran = operate(&server, &["codes", "add", "2", text(&list)], b"").exits(9);
+    assert!(ran.err.contains(&format!("{}: line 2, byte 4: this is not UTF-8", list.display())), "{}", ran.err);
+    let ran = operate(&server, &["codes", "add", "2", "no-such-file"], b"").exits(9);
+    assert!(ran.err.contains("no-such-file"), "{}", ran.err);
+}
+
+#[test]
+fn campaigns_are_listed_shown_and_switched() {
+    let server = begun();
+    operate(&server, &["redeem", "A", "--client", "1", "--club", "1"], b"").exits(0);
+    let ran = operate(&server, &["campaign", "list"], b"").exits(0);
+    assert_eq!(
+        ran.out,
+        "ID  NAME    STATUS  AMOUNT  CODES  ACTIVATED  ACTIVATIONS  ISSUED\n 1  Spring  active    5.00      3          1            1    5.00\n"
+    );
+    let ended = ["campaign", "create", "--name", "Ended", "--amount", "1", "--starts", "2020-01-01", "--ends", "2020-12-31"];
+    operate(&server, &ended, b"OLD\n").exits(0);
+    let listed = operate(&server, &["campaign", "list", "--json"], b"").exits(0).json();
+    let standing = |card: &Value| json!([card["campaign"], card["status_active"], card["redeemable"]]);
+    assert_eq!(listed.iter().map(standing).collect::<Vec<_>>(), [json!([1, true, true]), json!([2, false, true])]);
+
+    let ran = operate(&server, &["campaign", "show", "1"], b"").exits(0);
+    for line in [
+        "total codes           3 (last added ",
+        "activated             1 (33.3 %)",
+        "available             2",
+        "bonus amount          5.00",
+    ] {
+        assert!(ran.out.contains(line), "{line:?} in {}", ran.out);
+    }
+    let shown = operate_json(&server, &["campaign", "show", "1"], b"", 0);
+    assert_eq!((&shown["campaign"]["activations"], &shown["campaign"]["codes"]), (&json!(1), &json!(3)));
+    assert_eq!(operate(&server, &["campaign", "show", "7"], b"").exits(1).out, "there is no campaign 7\n");
+
+    let ran = operate(&server, &["campaign", "deactivate", "1"], b"").exits(0);
+    assert_eq!(ran.out, "campaign 1: inactive: its codes are refused\n");
+    let ran = operate(&server, &["redeem", "B", "--client", "1", "--club", "1"], b"").exits(1);
+    assert_eq!(ran.out, "refused: the campaign is switched off\n");
+    let switched = operate_json(&server, &["campaign", "activate", "1"], b"", 0);
+    assert_eq!(switched["outcome"], json!({ "switched": { "active": true } }));
+    operate(&server, &["redeem", "B", "--client", "1", "--club", "1"], b"").exits(0);
+    operate(&server, &["campaign", "activate", "7"], b"").exits(1);
+}
+
+#[test]
+fn codes_are_redeemed_and_checked() {
+    let server = begun();
+    let ran = operate(&server, &["redeem", " a ", "--client", "42", "--club", "1"], b"").exits(0);
+    assert!(ran.out.starts_with("redeemed: 5.00 credited, bonus balance 5.00, campaign 1, activation "), "{}", ran.out);
+    let ran = operate(&server, &["redeem", "A", "--client", "43", "--club", "1"], b"").exits(1);
+    assert_eq!(ran.out, "refused: the code was used as often as it may be\n");
+    let outcome = |args: &[&str]| operate_json(&server, args, b"", 1)["outcome"].clone();
+    assert_eq!(outcome(&["redeem", "NONE", "--client", "1", "--club", "1"]), json!("unknown_code"));
+    assert_eq!(outcome(&["redeem", "B", "--client", "1", "--club", "9"]), json!("unknown_club"));
+    assert_eq!(
+        outcome(&["redeem", "a b", "--client", "1", "--club", "1"]),
+        json!({ "invalid_code": { "inner_white_space": { "at": 2 } } })
+    );
+
+    // The same id: the same answer, and nothing more happens.
+    let id = RequestId::now().to_string();
+    let redeem = ["redeem", "B", "--client", "42", "--club", "1", "--request-id", &id];
+    let first = operate_json(&server, &redeem, b"", 0);
+    assert_eq!(first["request"], json!(id));
+    assert_eq!(operate_json(&server, &redeem, b"", 0), first);
+    assert_eq!(
+        first["outcome"]["redeemed"]["balance"],
+        operate_json(&server, &["client", "show", "42"], b"", 0)["client"]["balance"]
+    );
+    let other = ["redeem", "C", "--client", "42", "--club", "1", "--request-id", &id];
+    let ran = operate(&server, &other, b"").exits(1);
+    assert!(ran.err.contains("the request id was used for another request"), "{}", ran.err);
+    let old = RequestId::from_parts(1_700_000_000_000, [1; 10]).to_string();
+    let ran = operate(&server, &["redeem", "C", "--client", "1", "--club", "1", "--request-id", &old], b"").exits(1);
+    assert!(ran.err.contains("older than the engine remembers"), "{}", ran.err);
+
+    let ran = operate(&server, &["check", "c", "A", "NONE", "a b"], b"").exits(1);
+    let verdicts: Vec<_> = ran.out.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(
+        verdicts,
+        ["c redeemable 1 5.00 0 of 1", "A code_exhausted 1 5.00 1 of 1", "NONE unknown_code - - -", "a b invalid_code - - -"]
+    );
+    let checked = operate_json(&server, &["check", "C", "--club", "1"], b"", 0);
+    assert_eq!(checked["checked"]["codes"][0]["redeemable"]["activations"], json!(0));
+    for args in [["redeem", "C", "--client", "ann", "--club", "1"], ["redeem", "C", "--client", "1", "--club", "x"]] {
+        operate(&server, &args, b"").exits(2);
+    }
+}
+
+#[test]
+fn the_journal_is_printed_line_by_line() {
+    let server = begun();
+    operate(&server, &["redeem", "A", "--client", "1", "--club", "1"], b"").exits(0);
+    let lines = operate(&server, &["tail"], b"").exits(0).json();
+    let records: Vec<_> = lines.iter().map(|line| (line["position"].clone(), line["record"].clone())).collect();
+    let words = ["settings_applied", "club_registered", "campaign_created", "activation"];
+    let expected: Vec<_> = (1..).zip(words).map(|(position, word)| (json!(position), json!(word))).collect();
+    assert_eq!(records, expected);
+    assert_eq!(lines[2]["codes"], json!(["A", "B", "C"]));
+    assert!(lines.iter().all(|line| line["at_ms"].as_u64() > Some(1_700_000_000_000)), "{lines:?}");
+    let later = operate(&server, &["tail", "--from", "4", "--json"], b"").exits(0).json();
+    assert_eq!(later, lines[3..]);
+    operate(&server, &["tail", "--from", "5"], b"").exits(0);
+    let ran = operate(&server, &["tail", "--from", "6"], b"").exits(1);
+    assert!(ran.err.contains("the next position is 5"), "{}", ran.err);
+
+    // Followed: what is written later comes as well.
+    let mut command = server.scrip(Role::Reporter);
+    let mut following =
+        Running(command.args(["tail", "--follow"]).stdout(std::process::Stdio::piped()).spawn().expect("it runs"));
+    let followed = following.lines();
+    let next = || -> Value {
+        serde_json::from_str(&followed.recv_timeout(support::DEADLINE).expect("a line within the deadline")).expect("JSON")
+    };
+    let so_far: Vec<_> = (0..4).map(|_| next()).collect();
+    assert_eq!(so_far, lines);
+    operate(&server, &["redeem", "B", "--client", "1", "--club", "1"], b"").exits(0);
+    assert_eq!(next()["record"], json!("activation"));
+}
+
+#[test]
+fn an_engine_that_is_not_there_is_told_from_a_folder_that_is_not() {
+    let mut server = begun();
+    assert!(server.terminate().success());
+    let ran = operate(&server, &["club", "list"], b"").exits(3);
+    assert!(ran.err.contains(&format!("nobody answers at {}", server.address())), "{}", ran.err);
+    let missing = server.scratch().join("missing");
+    let ran = run(scrip().args(["serve", "--data", text(&missing)]), b"").exits(6);
+    assert!(ran.err.contains("holds no organisation; `scrip init` makes one"), "{}", ran.err);
+    assert!(!missing.exists());
+    let ran = run(scrip().args(["club", "list", "--data", text(&missing)]).env("SCRIP_TOKEN", "x"), b"").exits(6);
+    assert!(ran.err.contains("holds no organisation"), "{}", ran.err);
+}
+
+#[test]
+fn a_folder_has_one_engine() {
+    let server = begun();
+    let dir = server.dir();
+    let ran = run(scrip().args(["serve", "--data", text(&dir), "--listen", "127.0.0.1:0"]), b"").exits(6);
+    assert!(ran.err.contains("another process has this journal open"), "{}", ran.err);
+    operate(&server, &["redeem", "A", "--client", "1", "--club", "1"], b"").exits(0);
+    // On another folder, where the address is taken.
+    let other = server.scratch().join("other");
+    run(scrip().args(["init", text(&other), "--listen", &server.address().to_string()]), b"").exits(0);
+    let ran = run(scrip().args(["serve", "--data", text(&other)]), b"").exits(6);
+    assert!(ran.err.contains(&format!("cannot listen on {}", server.address())), "{}", ran.err);
+}
+
+#[test]
+fn a_damaged_journal_is_named_and_not_served() {
+    let mut server = begun();
+    let codes: String = (0..5_000).map(|n| format!("MORE-{n:08}\n")).collect();
+    operate(&server, &["codes", "add", "1"], codes.as_bytes()).exits(0);
+    assert!(server.terminate().success());
+    let segment = server.journal_files().into_iter().map(|(path, _)| path).find(|path| path.extension() == Some("redb".as_ref()));
+    let segment = segment.expect("there is one segment");
+    let whole = fs::read(&segment).expect("it can be read");
+    let at = whole.windows(13).position(|bytes| bytes == b"MORE-00004000").expect("the codes are in it");
+    let mut changed = whole.clone();
+    changed[at] = b'X';
+    for (what, bytes) in
+        [("a letter changed", changed), ("half of it", whole[..whole.len() / 2].to_vec()), ("zeros", vec![0; whole.len()])]
+    {
+        fs::write(&segment, &bytes).expect("written");
+        let ran = run(scrip().args(["serve", "--data", text(&server.dir())]), b"").exits(6);
+        assert!(ran.err.contains(text(&segment)), "{what}: {}", ran.err);
+        assert!(!ran.out.contains("listening"), "{what}");
+    }
+    fs::write(&segment, &whole).expect("written");
+    server.restart();
+    operate(&server, &["redeem", "A", "--client", "1", "--club", "1"], b"").exits(0);
+}
+
+#[test]
+fn serve_says_where_it_listens_and_that_it_has_stopped() {
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let dir = scratch.path().join("org");
+    run(scrip().arg("init").arg(&dir), b"").exits(0);
+    for signal in ["TERM", "INT"] {
+        let mut command = scrip();
+        command.args(["serve", "--data", text(&dir), "--listen", "127.0.0.1:0"]).stdout(std::process::Stdio::piped());
+        let mut running = Running(command.spawn().expect("it runs"));
+        let lines = running.lines();
+        let line = || lines.recv_timeout(support::DEADLINE).expect("a line within the deadline");
+        let first = line();
+        assert!(first.starts_with("listening on 127.0.0.1:") && first.contains("records replayed in"), "{first}");
+        running.signal(signal);
+        assert_eq!(line(), "stopped: everything taken was answered");
+        let status = support::wait_until(support::DEADLINE, "it ends", || running.0.try_wait().expect("it can be waited for"));
+        assert_eq!(status.code(), Some(0), "{signal}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_answers_all_that_was_taken() {
+    let mut server = begun();
+    let mut told = std::collections::HashMap::new();
+    for round in 0..5 {
+        let ids: Vec<_> = (0..3_000).map(|_| RequestId::now()).collect();
+        let mut lane = server.lane(Role::Gateway).await;
+        let bytes =
+            ids.iter().zip(0..).flat_map(|(id, n)| request(n, *id, &redemption(u128::from(n), scrip_protocol::ClubId(1), "C")));
+        lane.write(&bytes.collect::<Vec<u8>>()).await;
+        // Some are answered, some are under way, some may not have been read.
+        let first = lane.next().await.expect("a reply");
+        assert!(server.terminate().success(), "round {round}");
+        let (mut replies, ending) = lane.until_the_end().await;
+        replies.push(first);
+        match ending {
+            Ending::Finished => {}
+            Ending::Closed(error) => assert!(error.is_passing(), "{error}"),
+        }
+        let answers =
+            replies.iter().map(|reply| (ids[reply.correlation as usize], reply.outcome::<Redeem>().expect("an outcome")));
+        told.extend(answers);
+        server.restart();
+        let recount = server.audited(&told).await;
+        assert_eq!(recount.outcomes.len(), told.len(), "what was taken was answered, and what was not answered was not done");
+    }
+}
+
+#[test]
+fn the_demo_runs_twice_on_its_folder() {
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let data = scratch.path().join("demo");
+    for activations in ["2,000", "4,000"] {
+        let ran = run(scrip().args(["demo", "--once", "--codes", "2000", "--data", text(&data)]), b"").exits(0);
+        assert!(ran.out.contains(&format!("The sums agree: {activations} activations in all")), "{}", ran.out);
+        assert!(!ran.out.contains("WRONG"), "{}", ran.out);
+    }
+}
