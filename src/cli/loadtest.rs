@@ -34,7 +34,7 @@ const ECHO_PAYLOAD: usize = 56;
 #[derive(Debug, Args)]
 pub(crate) struct Loadtest {
     /// How many codes to redeem in the burst
-    #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u32).range(1..=20_000_000))]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=20_000_000))]
     codes: u32,
     /// Over how many connections
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
@@ -91,7 +91,7 @@ impl Loadtest {
         })?;
         let mut echo = Echo::start().await?;
         let echo_alone = echo.alone(self.alone as usize, ECHO_PAYLOAD).await?;
-        let echo_count = (self.codes as usize).max(500_000);
+        let echo_count = (self.codes as usize).clamp(500_000, 4_000_000);
         let echo_took = echo.frames(echo_count, ECHO_PAYLOAD, self.in_flight as usize).await?;
         echo.stop().await;
 
