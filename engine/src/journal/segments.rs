@@ -199,10 +199,10 @@ impl JournalReader for Catalogue {
         let mut batches = Vec::new();
         let mut bytes = 0;
         let mut from = from.0.max(1);
-        while let Some((first, path, transaction)) = self.transaction_at(Position(from))? {
-            read_batches(&transaction, from, bytes_max, &mut bytes, &mut batches)
-                .map_err(|cause| JournalError::Unreadable { path, cause: cause.to_string() })?;
-            let next = self.segments.read().iter().map(|listed| listed.first).find(|other| *other > first);
+        while let Some(view) = self.view_at(Position(from))? {
+            read_batches(&view.transaction, from, bytes_max, &mut bytes, &mut batches)
+                .map_err(|cause| JournalError::Unreadable { path: view.path.clone(), cause: cause.to_string() })?;
+            let next = self.segments.read().iter().map(|listed| listed.first).find(|other| *other > view.first);
             match next {
                 Some(next) if bytes <= bytes_max => from = next.0,
                 _ => break,
@@ -219,7 +219,7 @@ impl JournalReader for Catalogue {
 
 impl Catalogue {
     /// A view of the segment that a position belongs to.
-    fn transaction_at(&self, position: Position) -> Result<Option<(Position, PathBuf, ReadTransaction)>, JournalError> {
+    fn view_at(&self, position: Position) -> Result<Option<View>, JournalError> {
         // A segment that has just been sealed stays locked until its last reader has finished: milliseconds.
         let mut tries = 0;
         loop {
@@ -229,7 +229,7 @@ impl Catalogue {
             let opened = listed.begin_read();
             drop(segments);
             match opened {
-                Ok(transaction) => return Ok(Some((first, path, transaction))),
+                Ok((transaction, held)) => return Ok(Some(View { first, path, transaction, _held: held })),
                 Err(DatabaseError::DatabaseAlreadyOpen) if tries < 1000 => {
                     tries += 1;
                     std::thread::sleep(Duration::from_millis(1));
@@ -240,22 +240,35 @@ impl Catalogue {
     }
 }
 
+/// What a reader sees of a segment.
+struct View {
+    first: Position,
+    path: PathBuf,
+    transaction: ReadTransaction,
+    /// Kept open for as long as it is read: the writer may seal and leave the segment meanwhile.
+    _held: Held,
+}
+
+#[expect(dead_code, reason = "what is held is only held")]
+enum Held {
+    Live(Arc<Database>),
+    Sealed(Arc<ReadOnlyDatabase>),
+}
+
 impl Listed {
-    fn begin_read(&self) -> Result<ReadTransaction, DatabaseError> {
-        let transaction = |result: Result<ReadTransaction, redb::TransactionError>| {
-            result.map_err(|cause| DatabaseError::Storage(redb::StorageError::Corrupted(cause.to_string())))
-        };
+    fn begin_read(&self) -> Result<(ReadTransaction, Held), DatabaseError> {
+        let failed = |cause: redb::TransactionError| DatabaseError::Storage(redb::StorageError::Corrupted(cause.to_string()));
         let mut open = self.open.lock();
         match &mut *open {
-            Open::Live(database) => transaction(database.begin_read()),
-            Open::Sealed(weak) => match weak.upgrade() {
-                Some(database) => transaction(database.begin_read()),
-                None => {
-                    let database = Arc::new(builder().open_read_only(&self.path)?);
-                    *weak = Arc::downgrade(&database);
-                    transaction(database.begin_read())
-                }
-            },
+            Open::Live(database) => Ok((database.begin_read().map_err(failed)?, Held::Live(database.clone()))),
+            Open::Sealed(weak) => {
+                let database = match weak.upgrade() {
+                    Some(database) => database,
+                    None => Arc::new(builder().open_read_only(&self.path)?),
+                };
+                *weak = Arc::downgrade(&database);
+                Ok((database.begin_read().map_err(failed)?, Held::Sealed(database)))
+            }
         }
     }
 }
@@ -359,4 +372,33 @@ fn seal(database: &Database, end: ChainEnd) -> Result<(), redb::Error> {
 
 fn write_error(path: &Path, cause: &redb::Error) -> JournalError {
     JournalError::Write { path: path.to_owned(), cause: cause.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scrip_protocol::{Record, Settings, record::SettingsApplied};
+
+    #[test]
+    fn what_is_being_read_stays_open_when_the_writer_moves_on() {
+        let dir = tempfile::tempdir().expect("a folder");
+        // Every batch fills a segment.
+        let mut journal = Segments::open(dir.path(), 1, &mut |_, _| {}, &mut |_| {}).expect("a new journal");
+        let record = Record::from(SettingsApplied { settings: Settings::default() });
+        let mut append = || {
+            let mut batch = BatchBuilder::new(1);
+            batch.push(&record);
+            journal.append(batch).expect("the disk takes it");
+            journal.catalogue.clone()
+        };
+        let catalogue = append();
+        let view = catalogue.view_at(Position(1)).expect("it can be read").expect("it is there");
+        append();
+        append();
+        let (mut bytes, mut batches) = (0, Vec::new());
+        read_batches(&view.transaction, 1, usize::MAX, &mut bytes, &mut batches).expect("it is still open");
+        assert_eq!(batches.len(), 1);
+        drop(view);
+        assert_eq!(catalogue.read(Position(1), usize::MAX).expect("they can be read").len(), 3);
+    }
 }
