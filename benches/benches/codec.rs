@@ -1,10 +1,11 @@
 //! The codec: a redemption's frame made, split, checked and read; a batch of records sealed and read.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use scrip_benches::activation;
 use scrip_protocol::batch::{Batch, BatchBuilder, ChainEnd};
-use scrip_protocol::command::{Activation, Redeem, RedeemOutcome};
+use scrip_protocol::command::{Redeem, RedeemOutcome};
 use scrip_protocol::frame::{Frame, REQUEST_BYTES_MAX, push_request, push_value};
-use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Kind, Money, Position, Record, RequestId, Stamp, wire};
+use scrip_protocol::{ClientId, ClubId, Kind, Position, Record, RequestId, wire};
 
 fn frames(c: &mut Criterion) {
     let mut group = c.benchmark_group("codec");
@@ -28,7 +29,7 @@ fn frames(c: &mut Criterion) {
             (request.body_hash(), asked.code.len())
         });
     });
-    let outcome = record().outcome(Position(7));
+    let outcome = activation().outcome(Position(7));
     group.bench_function("redeem: make the reply", |b| {
         b.iter(|| {
             out.clear();
@@ -39,23 +40,11 @@ fn frames(c: &mut Criterion) {
     group.finish();
 }
 
-fn record() -> Activation {
-    Activation {
-        stamp: Stamp { request: RequestId(1), body: 2, credential: CredentialId(3) },
-        client: ClientId(4),
-        club: ClubId(5),
-        campaign: CampaignId(6),
-        slot: 7,
-        amount: Money(8),
-        balance: Money(9),
-    }
-}
-
 fn batches(c: &mut Criterion) {
     const RECORDS: u64 = 8_192;
     let mut group = c.benchmark_group("batch");
     group.throughput(Throughput::Elements(RECORDS));
-    let record = Record::from(record());
+    let record = Record::from(activation());
     let seal = || {
         let mut batch = BatchBuilder::new(1_790_000_000_000);
         (0..RECORDS).for_each(|_| batch.push(&record));

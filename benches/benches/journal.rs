@@ -3,22 +3,14 @@
 use std::io::Write;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use scrip_benches::activation;
 use scrip_engine::journal::{Journal, SEGMENT_BYTES, Segments};
+use scrip_protocol::Record;
 use scrip_protocol::batch::BatchBuilder;
-use scrip_protocol::command::Activation;
-use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Record, RequestId, Stamp};
 
 fn append(c: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a folder");
-    let record = Record::from(Activation {
-        stamp: Stamp { request: RequestId(1), body: 2, credential: CredentialId(3) },
-        client: ClientId(4),
-        club: ClubId(5),
-        campaign: CampaignId(6),
-        slot: 7,
-        amount: Money(8),
-        balance: Money(9),
-    });
+    let record = Record::from(activation());
     let mut journal =
         Segments::open(&dir.path().join("journal"), SEGMENT_BYTES, &mut |_, _| {}, &mut |_| {}).expect("a new journal");
     let mut group = c.benchmark_group("journal");

@@ -5,9 +5,9 @@
 
 use scrip_engine::index::{Index, normalise};
 use scrip_engine::state::{Asked, AskedCreateCampaign, AskedRedeem, Line, State};
-use scrip_protocol::command::{OnConflict, RegisterClub, Terms};
+use scrip_protocol::command::{Activation, OnConflict, RegisterClub, Terms};
 use scrip_protocol::record::SettingsApplied;
-use scrip_protocol::{ClientId, ClubId, CredentialId, Money, Record, RequestId, Settings, Stamp};
+use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Record, RequestId, Settings, Stamp};
 
 /// The time at which everything happens.
 pub const NOW_MS: u64 = 1_790_000_000_000;
@@ -77,4 +77,17 @@ pub fn code(number: u32) -> String {
 pub fn redeem(number: u32) -> Asked {
     let client = ClientId(u128::from(number % 100_000));
     Asked::Redeem(AskedRedeem { client, club: ClubId(1), code: normalise(&code(number)) })
+}
+
+/// The record of an activation.
+pub fn activation() -> Activation {
+    Activation {
+        stamp: Stamp { request: RequestId(1), body: 2, credential: CredentialId(3) },
+        client: ClientId(4),
+        club: ClubId(5),
+        campaign: CampaignId(6),
+        slot: 7,
+        amount: Money(8),
+        balance: Money(9),
+    }
 }
