@@ -88,14 +88,14 @@ impl<'a> Replay<'a> {
         let replayed = guarded(path, || {
             if !is_last {
                 match builder().open_read_only(path) {
-                    Ok(database) => return Ok((self.database(&database, path, false)?.0, None)),
+                    Ok(database) => return Ok((self.database(&database, found, false)?.0, None)),
                     // It was not closed: the last run ended just after sealing it. Opening it for writing lets redb finish.
                     Err(redb::DatabaseError::RepairAborted) => {}
                     Err(cause) => return Err(unreadable(cause.to_string())),
                 }
             }
             let database = builder().open(path).map_err(|cause| unreadable(cause.to_string()))?;
-            let (bytes, sealed) = self.database(&database, path, is_last)?;
+            let (bytes, sealed) = self.database(&database, found, is_last)?;
             Ok((bytes, (!sealed).then_some(database)))
         })?;
         self.progress.bytes_done += found.bytes;
@@ -104,24 +104,34 @@ impl<'a> Replay<'a> {
     }
 
     /// Replays an open segment. Returns the bytes of its batches, and whether it is sealed.
-    fn database(&mut self, database: &impl ReadableDatabase, path: &Path, is_last: bool) -> Result<(u64, bool), JournalError> {
-        let bytes = self.batches(database, path, is_last)?;
+    fn database(&mut self, database: &impl ReadableDatabase, found: &Found, is_last: bool) -> Result<(u64, bool), JournalError> {
+        let path = &found.path;
+        let bytes = self.batches(database, path, found.bytes, is_last)?;
         let seal = read_end(database, SEAL)
             .map_err(|cause| JournalError::Unreadable { path: path.to_owned(), cause: cause.to_string() })?;
         match seal {
             Some(seal) if seal != self.chain => {
-                Err(JournalError::SealBroken { path: path.to_owned(), sealed: seal.position, found: self.chain.position })
+                Err(JournalError::SealBroken { path: path.clone(), sealed: seal.position, found: self.chain.position })
             }
             None if !is_last => Err(JournalError::Unsealed { path: path.to_owned() }),
             seal => Ok((bytes, seal.is_some())),
         }
     }
 
-    fn batches(&mut self, database: &impl ReadableDatabase, path: &Path, is_last: bool) -> Result<u64, JournalError> {
+    fn batches(
+        &mut self,
+        database: &impl ReadableDatabase,
+        path: &Path,
+        file_bytes: u64,
+        is_last: bool,
+    ) -> Result<u64, JournalError> {
         let unreadable = |cause: redb::Error| JournalError::Unreadable { path: path.to_owned(), cause: cause.to_string() };
         check_start(database, path, self.chain)?;
         let transaction = database.begin_read().map_err(|cause| unreadable(cause.into()))?;
         let table = transaction.open_table(BATCHES).map_err(|cause| unreadable(cause.into()))?;
+        // A file has room for more than is in it: how far this is, is told by positions, and said in bytes of the file.
+        let last = table.last().map_err(|cause| unreadable(cause.into()))?.map_or(0, |(key, _)| key.value());
+        let (before, span) = (self.chain.position.0, last.saturating_sub(self.chain.position.0).max(1));
         let mut rows = table.iter().map_err(|cause| unreadable(cause.into()))?.peekable();
         let mut bytes = 0;
         while let Some(row) = rows.next() {
@@ -131,8 +141,9 @@ impl<'a> Replay<'a> {
             self.batch(position, value.value()).map_err(|cause| name(path, position, cause, newest))?;
             bytes += value.value().len() as u64;
             self.progress.position = self.chain.position;
-            let so_far = ReplayProgress { bytes_done: self.progress.bytes_done + bytes, ..self.progress };
-            (self.report)(so_far);
+            let part = position.0.saturating_sub(before).min(span) as f64 / span as f64;
+            let bytes_done = self.progress.bytes_done + (part * file_bytes as f64) as u64;
+            (self.report)(ReplayProgress { bytes_done, ..self.progress });
         }
         Ok(bytes)
     }
