@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use scrip_protocol::command::{
     AddCodes, CreateCampaign, OnConflict, Redeem, RedeemOutcome, RegisterClient, RegisterClub, SwitchCampaign,
 };
-use scrip_protocol::frame::{HEADER_BYTES, REFUSAL};
+use scrip_protocol::frame::{REFUSAL, set_correlation};
 use scrip_protocol::{ClientId, ClubId, Money, Position, Refusal, RequestId, Role, unix_time_ms};
 use support::{Lane, Server, balance, campaign, club, redemption, request, terms};
 
@@ -27,7 +27,7 @@ async fn ask_again(lane: &mut Lane, asked: &[(&str, Vec<u8>)], first: &[(u16, Ve
     for (at, ((what, frame), first)) in asked.iter().zip(first).enumerate() {
         let correlation = 1_000 + at as u64;
         let mut frame = frame.clone();
-        frame[6..HEADER_BYTES].copy_from_slice(&correlation.to_le_bytes());
+        set_correlation(&mut frame, correlation);
         lane.write(&frame).await;
         let reply = lane.next().await.expect("a reply");
         assert_eq!(reply.correlation, correlation);

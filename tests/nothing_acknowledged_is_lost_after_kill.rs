@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use scrip_protocol::command::{AddCodes, CreateCampaign, OnConflict, Redeem, RedeemOutcome};
-use scrip_protocol::frame::{HEADER_BYTES, REFUSAL};
+use scrip_protocol::frame::{REFUSAL, set_correlation};
 use scrip_protocol::{CampaignId, ClubId, Position, RequestId, Role};
 use support::{Lane, Server, campaign, club, redemption, request, say, seed, terms, wait_until};
 use tokio::sync::watch;
@@ -97,7 +97,7 @@ async fn ask_until_gone(
                 }
                 None => world.draw(&mut random),
             };
-            kept.frame[6..HEADER_BYTES].copy_from_slice(&(asked.len() as u64).to_le_bytes());
+            set_correlation(&mut kept.frame, asked.len() as u64);
             bytes.extend_from_slice(&kept.frame);
             asked.push(kept);
             in_flight += 1;
@@ -220,7 +220,7 @@ async fn what_was_acknowledged_stays_through_many_kills() {
     for some in recent.chunks_mut(500) {
         let mut bytes = Vec::new();
         for (at, kept) in some.iter_mut().enumerate() {
-            kept.frame[6..HEADER_BYTES].copy_from_slice(&(at as u64).to_le_bytes());
+            set_correlation(&mut kept.frame, at as u64);
             bytes.extend_from_slice(&kept.frame);
         }
         lane.write(&bytes).await;

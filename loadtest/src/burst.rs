@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use scrip_protocol::client::{ConnectError, Dial};
 use scrip_protocol::command::{Redeem, RedeemOutcome};
-use scrip_protocol::frame::push_request;
+use scrip_protocol::frame::{push_request, set_correlation};
 use scrip_protocol::{Refusal, RequestId};
 
 use crate::lane::{LaneError, pump};
@@ -84,7 +84,7 @@ pub async fn run(
 ) -> Result<Answers, BurstError> {
     let mut lanes = Vec::new();
     for list in lists {
-        lanes.push((dial.connect().await?, list));
+        lanes.push((dial.connect().await?, Written::of(list)));
     }
     let started = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
@@ -120,6 +120,34 @@ pub async fn run(
     Ok(answers)
 }
 
+/// A list of requests, written before the clock starts: what is measured is not how fast they are made up.
+struct Written {
+    ids: Vec<RequestId>,
+    frames: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Written {
+    fn of(list: Vec<Planned>) -> Written {
+        let mut written =
+            Written { ids: Vec::with_capacity(list.len()), frames: Vec::new(), ends: Vec::with_capacity(list.len()) };
+        for planned in list {
+            push_request(&mut written.frames, 0, planned.request, &planned.redeem);
+            written.ids.push(planned.request);
+            written.ends.push(written.frames.len());
+        }
+        written
+    }
+
+    /// Appends the frame of a request, with a correlation number.
+    fn push(&self, at: usize, correlation: u64, out: &mut Vec<u8>) {
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let begin = out.len();
+        out.extend_from_slice(&self.frames[start..self.ends[at]]);
+        set_correlation(&mut out[begin..], correlation);
+    }
+}
+
 struct ListAnswers {
     answers: Vec<(RequestId, Answer)>,
     busy: usize,
@@ -128,29 +156,29 @@ struct ListAnswers {
 
 async fn send_list(
     mut dialled: scrip_protocol::client::Dialled,
-    list: Vec<Planned>,
+    list: Written,
     window: usize,
     count: Arc<AtomicUsize>,
 ) -> Result<ListAnswers, BurstError> {
     let mut latency = histogram();
-    let mut answers = Vec::with_capacity(list.len());
+    let mut answers = Vec::with_capacity(list.ids.len());
     let mut busy = 0;
-    let mut asked: Vec<&Planned> = list.iter().collect();
+    let mut asked: Vec<usize> = (0..list.ids.len()).collect();
     for _ in 0..ROUNDS {
         let mut again = Vec::new();
         let mut wait_ms = 0;
-        let make = |n: usize, frames: &mut Vec<u8>| push_request(frames, n as u64, asked[n].request, &asked[n].redeem);
+        let make = |n: usize, frames: &mut Vec<u8>| list.push(asked[n], n as u64, frames);
         let answered = |frame: scrip_protocol::frame::Frame<'_>, took: Duration| {
-            let planned = asked[frame.correlation as usize % asked.len()];
+            let at = asked[frame.correlation as usize % asked.len()];
             match frame.reply::<Redeem>()? {
                 Err(Refusal::Busy { retry_after_ms }) => {
                     wait_ms = wait_ms.max(retry_after_ms);
-                    again.push(planned);
+                    again.push(at);
                 }
                 answer => {
                     count.fetch_add(1, Ordering::Relaxed);
                     latency.saturating_record(took.as_nanos() as u64);
-                    answers.push((planned.request, answer));
+                    answers.push((list.ids[at], answer));
                 }
             }
             Ok(())

@@ -20,6 +20,7 @@ use crate::wire::{self, Wire};
 pub const HEADER_BYTES: usize = 14;
 /// The bytes of the length field, which the length does not count.
 pub const LENGTH_BYTES: usize = 4;
+const CORRELATION_AT: usize = 6;
 /// The bytes of a request id.
 pub const REQUEST_ID_BYTES: usize = 16;
 
@@ -161,6 +162,14 @@ pub fn push_request<C: Command>(out: &mut Vec<u8>, correlation: u64, request: Re
         }
         wire::encode(command, out);
     });
+}
+
+/// Gives a written frame another correlation number.
+///
+/// # Panics
+/// When `frame` is shorter than a header.
+pub fn set_correlation(frame: &mut [u8], correlation: u64) {
+    frame[CORRELATION_AT..HEADER_BYTES].copy_from_slice(&correlation.to_le_bytes());
 }
 
 /// Appends a frame of any kind with a value for payload.

@@ -201,6 +201,13 @@ impl Index {
         Hinted { index: self, hint: holding.map(|hint| hint.at) }
     }
 
+    /// Reads the counters of codes, so that they are in the processor's cache when they are written. What is returned means nothing.
+    pub fn touch(&self, places: impl Iterator<Item = CodeAt>) -> u32 {
+        let campaigns = self.campaigns.read();
+        let counter = |at: CodeAt| campaigns.get(at.campaign.0 as usize - 1).map_or(0, |face| face.activations(at.slot));
+        places.fold(0, |sum, at| sum ^ counter(at))
+    }
+
     fn insert_all(&self, campaign: CampaignId, first_slot: usize, codes: &CodeTexts) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         for (code, slot) in codes.iter().zip(first_slot as u32..) {

@@ -131,12 +131,16 @@ impl EngineThread {
     /// Reads what some redemptions are about to need, and does nothing with it. Their places in memory have nothing to do with one
     /// another, so that here the processor fetches many at once; deciding one after the other, it waits for each.
     fn touch(&self, requests: &[Request]) {
+        let place_of = |request: &Request| match &request.call {
+            Call::Change(_, _, hint) => hint.and_then(|hint| hint.place()),
+            Call::Read(_) | Call::Answered(_) => None,
+        };
         for request in requests {
-            if let Call::Change(stamp, Asked::Redeem(asked), hint) = &request.call {
-                let place = hint.and_then(|hint| hint.place());
-                std::hint::black_box(self.state.touch(stamp, asked.client, place));
+            if let Call::Change(stamp, Asked::Redeem(asked), _) = &request.call {
+                std::hint::black_box(self.state.touch(stamp, asked.client, place_of(request)));
             }
         }
+        std::hint::black_box(self.index.touch(requests.iter().filter_map(place_of)));
     }
 
     fn open(&mut self) -> OpenBatch {

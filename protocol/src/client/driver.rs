@@ -10,7 +10,7 @@ use quinn::{RecvStream, SendStream, VarInt};
 use tokio::sync::{Notify, oneshot};
 
 use super::dial::{ConnectError, Dial, Dialled};
-use crate::frame::{FrameBuffer, HEADER_BYTES, REPLY_BYTES_MAX};
+use crate::frame::{FrameBuffer, HEADER_BYTES, REPLY_BYTES_MAX, set_correlation};
 use crate::hello::CloseCode;
 
 /// How long to wait before the first reconnect, and at the most.
@@ -121,7 +121,7 @@ impl Table {
                 let _ = done.send(Err(error));
             }
             _ => {
-                frame[6..HEADER_BYTES].copy_from_slice(&correlation.to_le_bytes());
+                set_correlation(&mut frame, correlation);
                 self.unsent.extend_from_slice(&frame);
                 self.waiting.insert(correlation, Waiting { frame, done });
             }
