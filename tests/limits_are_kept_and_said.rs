@@ -1,0 +1,82 @@
+//! What is more than the engine takes is refused and said so, nothing of it is done, and the rest goes on (Z3, Z4).
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use scrip_engine::folder::{Config, Folder};
+use scrip_engine::pipeline::Limits;
+use scrip_engine::server::ServerLimits;
+use scrip_engine::{Engine, Start};
+use scrip_loadtest::audit::Recount;
+use scrip_loadtest::burst;
+use scrip_loadtest::plan::Plan;
+use scrip_protocol::client::{Client, ConnectError, Dial};
+use scrip_protocol::{ClubId, Role, Settings, unix_time_ms};
+use support::{campaign, club, terms};
+
+/// An engine with limits of its own, in this process, and what an operator calls it with.
+fn engine(start: Start) -> (tempfile::TempDir, Engine, Dial) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = Folder::at(dir.path().join("data"));
+    let config = Config { listen: ([127, 0, 0, 1], 0).into(), settings: Settings::default() };
+    let issued = folder.init(&config, &["127.0.0.1".to_owned()]).expect("an empty folder");
+    let operator = issued.into_iter().find(|issued| issued.credential.role == Role::Operator).expect("a token for each role");
+    let engine = tokio::task::block_in_place(|| Engine::start(&folder, start, &mut |_| {})).expect("a new organisation");
+    let authority = std::fs::read(folder.ca_path()).expect("init has made it");
+    let dial = Dial::new(&engine.address().to_string(), authority, operator.token).expect("an address");
+    (dir, engine, dial)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_engine_says_so_and_what_it_refused_can_be_asked_again() {
+    let limits = Limits { requests_max: 16, ..Limits::default() };
+    let (_dir, engine, dial) = engine(Start { limits, ..Start::default() });
+    let client = Client::connect(dial.clone()).await.expect("it listens");
+    club(&client, "Club").await;
+    let plan = Plan {
+        seed: support::seed(),
+        time_ms: unix_time_ms(),
+        codes: 4_000,
+        clients: 100,
+        repeats: 500,
+        spent: 400,
+        misses: 100,
+        clubs: vec![ClubId(1)],
+    };
+    let campaign = campaign(&client, terms("Busy", Some(1), 100), &plan.codes()).await;
+    // Far more than 16 at once, over several connections: chunks meet in the engine.
+    let answers = burst::run(&dial, plan.requests(4), 1_000, &Arc::new(AtomicUsize::new(0))).await.expect("it goes on");
+    assert!(answers.busy > 0, "5,000 requests were never more than 16 at once");
+    assert_eq!((answers.repeats_alike, answers.repeats_unlike.len(), answers.refused.len()), (500, 0, 0));
+    assert_eq!(answers.outcomes.len(), 4_500);
+    let mut recount = Recount::of(&dial).await.expect("it can be tailed");
+    recount.compare_answers(&answers.outcomes);
+    recount.compare_engine(&client, usize::MAX).await.expect("it answers");
+    assert_eq!(recount.differences().first(), [] as [String; 0]);
+    // What was refused as busy left no record: every record here belongs to an answer.
+    assert_eq!(recount.outcomes.len(), 4_500);
+    assert_eq!(recount.activations_of(campaign), 4_000);
+    drop(client);
+    engine.stop().await.expect("the journal is well");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_connections_than_there_may_be_are_refused_until_one_ends() {
+    let server_limits = ServerLimits { connections_max: 2, ..ServerLimits::default() };
+    let (_dir, engine, dial) = engine(Start { server_limits, ..Start::default() });
+    let first = dial.connect().await.expect("there is room");
+    let second = Client::connect(dial.clone()).await.expect("there is room");
+    let refused = dial.connect().await.err().expect("there is no room");
+    assert!(matches!(&refused, ConnectError::Lost(why) if why.contains("refused")), "{refused}");
+    second.list_clubs(ClubId(0)).await.expect("those who are there are served");
+    first.connection.close(0u32.into(), b"");
+    // The engine may notice the end a moment later.
+    let deadline = tokio::time::Instant::now() + support::DEADLINE;
+    while let Err(refused) = dial.connect().await {
+        assert!(tokio::time::Instant::now() < deadline, "{refused}");
+    }
+    drop(second);
+    engine.stop().await.expect("the journal is well");
+}
