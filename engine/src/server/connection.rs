@@ -26,6 +26,13 @@ pub(super) struct Closing {
     pub(super) reason: String,
 }
 
+impl Closing {
+    /// Closes a connection with this. The first closing counts.
+    pub(super) fn close(&self, connection: &Connection) {
+        connection.close(VarInt::from_u32(self.code as u32), self.reason.as_bytes());
+    }
+}
+
 impl From<Malformed> for Closing {
     fn from(malformed: Malformed) -> Closing {
         let reason = match &malformed {
@@ -54,7 +61,7 @@ pub(super) async fn serve(incoming: Incoming, shared: Arc<Shared>) {
             } else {
                 tracing::warn!(%from, code = closing.code.word(), reason = closing.reason, "connection closed");
             }
-            connection.close(VarInt::from_u32(closing.code as u32), closing.reason.as_bytes());
+            closing.close(&connection);
         }
     }
 }
@@ -80,7 +87,7 @@ async fn serve_lanes(connection: &Connection, shared: &Arc<Shared>) -> Option<Cl
         tokio::select! {
             opened = connection.accept_bi() => match opened {
                 Ok((send, receive)) => {
-                    let lane = lane::Lane { send, receive, frames: FrameBuffer::default() };
+                    let lane = lane::Lane { connection: connection.clone(), send, receive, frames: FrameBuffer::default() };
                     lanes.spawn(lane::serve(lane, caller, shared.clone()));
                 }
                 Err(_) => return None,
@@ -124,7 +131,7 @@ async fn say_hello(connection: &Connection, shared: &Shared) -> Result<Option<(C
         return Ok(None);
     }
     let caller = Caller { credential: credential.credential, role: credential.role };
-    Ok(Some((caller, lane::Lane { send, receive, frames })))
+    Ok(Some((caller, lane::Lane { connection: connection.clone(), send, receive, frames })))
 }
 
 async fn read_hello(receive: &mut RecvStream, frames: &mut FrameBuffer) -> Result<Option<Hello>, Closing> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quinn::{RecvStream, SendStream};
+use quinn::{Connection, RecvStream, SendStream};
 use scrip_protocol::command::{CHECK_CODES_MAX, Check, CheckOutcome, Redeem, Tail};
 use scrip_protocol::frame::{Frame, FrameBuffer, Malformed, REFUSAL, REQUEST_BYTES_MAX, RequestFrame, push_value};
 use scrip_protocol::hello::CloseCode;
@@ -33,6 +33,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A lane, with what of its bytes was read already.
 pub(super) struct Lane {
+    pub(super) connection: Connection,
     pub(super) send: SendStream,
     pub(super) receive: RecvStream,
     pub(super) frames: FrameBuffer,
@@ -50,7 +51,7 @@ struct Sorted {
 
 /// Serves a lane to its end, or until the server stops; then waits for its answers. An error closes the connection.
 pub(super) async fn serve(lane: Lane, caller: Caller, shared: Arc<Shared>) -> Result<(), Closing> {
-    let Lane { send, receive, frames } = lane;
+    let Lane { connection, send, receive, frames } = lane;
     let outbox = Arc::new(Outbox::default());
     // In a set of its own, so that it ends when this task is dropped.
     let mut writer = JoinSet::new();
@@ -67,6 +68,8 @@ pub(super) async fn serve(lane: Lane, caller: Caller, shared: Arc<Shared>) -> Re
             Ok(())
         }
         Err(closing) => {
+            // Before the writer is dropped, which ends its stream: a caller must not take that for the end of a lane that is well.
+            closing.close(&connection);
             outbox.close();
             Err(closing)
         }
