@@ -1,6 +1,6 @@
 //! Records: what the journal holds. The state of the engine is what its records make it, and nothing else.
 //!
-//! [`records!`] below is the one table of them. A row's number never changes; a record that needs other fields gets a new row.
+//! `records!` below is the one table of them. A row's number never changes; a record that needs other fields gets a new row.
 
 use crate::command::{
     Activation, CampaignCreated, CampaignSwitched, ClientRegistered, ClubRegistered, CodesAdded, RedemptionRefused, Refused,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// A source of time, in milliseconds since 1970.
 pub trait Clock: Send {
-    /// The present time. It may jump either way; [`Forward`] sees to the rest.
+    /// The present time. It may jump either way; the pipeline holds it to the newest.
     fn now_ms(&mut self) -> u64;
 }
 

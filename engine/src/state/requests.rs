@@ -4,7 +4,7 @@
 //! and never executed, so that forgetting it is safe. At the limit of ids the oldest are forgotten early, and the horizon moves up to
 //! them; ids younger than [`KEPT_AT_LEAST_MS`] are never forgotten, and the caller is told to wait instead.
 //!
-//! Order of calls: [`Requests::admit`] before a command is decided, [`Requests::remember`] when its record is applied.
+//! Order of calls: [`Requests::admit`] before a command is decided, `Requests::remember` when its record is applied.
 
 use std::collections::VecDeque;
 

@@ -1,6 +1,6 @@
 //! The commands: what a caller may ask, who may ask it, and what is answered.
 //!
-//! [`commands!`] below is the one table of them. A row gives a command its number on the wire, its word, whether it changes
+//! `commands!` below is the one table of them. A row gives a command its number on the wire, its word, whether it changes
 //! anything (then it carries a [`RequestId`](crate::RequestId) and has exactly one effect), and the roles that may send it. From it come
 //! [`Kind`], [`AnyCommand`] and the decoding of payloads. To add a command: its request, outcome and record in a file here,
 //! a row here, and what the compiler then asks for.
