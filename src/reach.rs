@@ -1,5 +1,6 @@
 //! How a subcommand reaches an engine.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -7,8 +8,10 @@ use clap::Args;
 use scrip_engine::folder::Folder;
 use scrip_protocol::RequestId;
 use scrip_protocol::client::{Client, Dial};
+use serde::Serialize;
 
 use crate::exit::NoToken;
+use crate::print;
 
 /// Where the engine is, and who calls.
 #[derive(Debug, Args)]
@@ -62,6 +65,14 @@ impl Reach {
         let mut dial = Dial::new(&address, authority, token.trim())?;
         dial.program = concat!("scrip ", env!("CARGO_PKG_VERSION")).to_owned();
         Ok(dial)
+    }
+
+    /// Prints the answer to a request that changes something, for people or for scripts.
+    pub(crate) fn answer(&self, request: RequestId, outcome: &(impl Serialize + Display)) {
+        match self.json {
+            true => print::json(&serde_json::json!({ "request": request, "outcome": outcome })),
+            false => print::line(outcome),
+        }
     }
 
     /// A client.

@@ -38,6 +38,9 @@ pub struct Config {
     pub settings: Settings,
 }
 
+/// The names under which an engine is reached on its own machine.
+const LOCAL_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
 /// Why a data folder cannot be made or read.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
@@ -118,12 +121,12 @@ impl Folder {
         self.dir.join("credentials.json")
     }
 
-    /// Begins an organisation: configuration, certificates for the names and addresses given, and one token for each role, which
-    /// are returned and kept nowhere.
+    /// Begins an organisation: configuration, certificates for this machine's own names and for the others given, and one token for
+    /// each role, which are returned and kept nowhere.
     ///
     /// # Errors
     /// When there is an organisation already, or something cannot be written.
-    pub fn init(&self, config: &Config, hosts: &[String]) -> Result<Vec<IssuedToken>, FolderError> {
+    pub fn init(&self, config: &Config, others: &[String]) -> Result<Vec<IssuedToken>, FolderError> {
         if self.exists() {
             return Err(FolderError::Exists(self.dir.clone()));
         }
@@ -131,7 +134,8 @@ impl Folder {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
             made.map_err(|source| FolderError::Io { path: dir, source })?;
         }
-        let certificates = certificates(hosts).map_err(|source| FolderError::Certificate { hosts: hosts.to_vec(), source })?;
+        let hosts: Vec<String> = LOCAL_HOSTS.map(str::to_owned).into_iter().chain(others.iter().cloned()).collect();
+        let certificates = certificates(&hosts).map_err(|source| FolderError::Certificate { hosts, source })?;
         write_private(&self.ca_path(), &certificates.ca)?;
         write_private(&self.dir.join("tls/ca.key"), &certificates.ca_key)?;
         write_private(&self.certificate_path(), &certificates.server)?;
@@ -238,7 +242,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let folder = Folder::at(dir.path().join("data"));
         assert!(matches!(folder.config(), Err(FolderError::Missing(_))));
-        let tokens = folder.init(&config(), &["localhost".to_owned(), "127.0.0.1".to_owned()]).expect("an empty folder");
+        let tokens = folder.init(&config(), &["shop.example".to_owned()]).expect("an empty folder");
         assert_eq!(folder.config().expect("just written"), config());
         let credentials = folder.credentials().expect("just written");
         for issued in &tokens {

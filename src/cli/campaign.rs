@@ -115,10 +115,8 @@ impl Create {
         let asked = CreateCampaign { terms, lines: self.codes.read()?, on_conflict: self.on_conflict.into() };
         let request = self.asking.id();
         let outcome = self.reach.client().await?.create_campaign(request, &asked).await?;
-        if self.reach.json {
-            print::json(&json!({ "request": request, "outcome": outcome }));
-        } else {
-            print::line(&outcome);
+        self.reach.answer(request, &outcome);
+        if !self.reach.json {
             match &outcome {
                 CreateCampaignOutcome::Created { codes, .. } => print_skipped(&codes.skipped),
                 CreateCampaignOutcome::Conflicts(lines) => print_skipped(lines),

@@ -3,7 +3,6 @@
 use clap::{Args, Subcommand};
 use scrip_protocol::ClientId;
 use scrip_protocol::command::{RegisterClientOutcome, ShowClientOutcome};
-use serde_json::json;
 
 use crate::exit::Exit;
 use crate::print;
@@ -45,10 +44,7 @@ impl ClientCommand {
             Command::Add { client, name, asking, reach } => {
                 let request = asking.id();
                 let outcome = reach.client().await?.register_client(request, client, &name).await?;
-                match reach.json {
-                    true => print::json(&json!({ "request": request, "outcome": outcome })),
-                    false => print::line(&outcome),
-                }
+                reach.answer(request, &outcome);
                 Ok(if matches!(outcome, RegisterClientOutcome::Registered { .. }) { Exit::Done } else { Exit::Refused })
             }
             Command::Show { client, reach } => {

@@ -3,7 +3,6 @@
 use clap::{Args, Subcommand};
 use scrip_protocol::ClubId;
 use scrip_protocol::command::{CLUBS_PER_PAGE, RegisterClubOutcome};
-use serde_json::json;
 
 use crate::exit::Exit;
 use crate::print;
@@ -40,10 +39,7 @@ impl Club {
             Command::Add { name, asking, reach } => {
                 let request = asking.id();
                 let outcome = reach.client().await?.register_club(request, &name).await?;
-                match reach.json {
-                    true => print::json(&json!({ "request": request, "outcome": outcome })),
-                    false => print::line(&outcome),
-                }
+                reach.answer(request, &outcome);
                 Ok(if matches!(outcome, RegisterClubOutcome::Registered(_)) { Exit::Done } else { Exit::Refused })
             }
             Command::List { reach } => {

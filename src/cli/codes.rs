@@ -3,11 +3,9 @@
 use clap::{Args, Subcommand};
 use scrip_protocol::CampaignId;
 use scrip_protocol::command::{AddCodes, AddCodesOutcome};
-use serde_json::json;
 
 use super::lists::{CodeList, Conflict, print_skipped};
 use crate::exit::Exit;
-use crate::print;
 use crate::reach::{Asking, Reach};
 
 /// Add codes to a campaign
@@ -44,10 +42,8 @@ impl Codes {
         let asked = AddCodes { campaign: add.campaign, lines: add.codes.read()?, on_conflict: add.on_conflict.into() };
         let request = add.asking.id();
         let outcome = add.reach.client().await?.add_codes(request, &asked).await?;
-        if add.reach.json {
-            print::json(&json!({ "request": request, "outcome": outcome }));
-        } else {
-            print::line(&outcome);
+        add.reach.answer(request, &outcome);
+        if !add.reach.json {
             match &outcome {
                 AddCodesOutcome::Added(report) => print_skipped(&report.skipped),
                 AddCodesOutcome::Conflicts(lines) => print_skipped(lines),

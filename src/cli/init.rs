@@ -38,8 +38,7 @@ impl Init {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
         let settings = Settings { organisation: self.organisation, currency: self.currency, ..Settings::default() };
         let config = Config { listen: self.listen, settings };
-        let hosts: Vec<String> = ["localhost", "127.0.0.1", "::1"].into_iter().map(str::to_owned).chain(self.hosts).collect();
-        let issued = Folder::at(&self.dir).init(&config, &hosts)?;
+        let issued = Folder::at(&self.dir).init(&config, &self.hosts)?;
         if self.json {
             let tokens: serde_json::Map<_, _> =
                 issued.iter().map(|issued| (issued.credential.role.to_string(), issued.token.as_str().into())).collect();

@@ -3,10 +3,8 @@
 use clap::Args;
 use scrip_protocol::command::RedeemOutcome;
 use scrip_protocol::{ClientId, ClubId};
-use serde_json::json;
 
 use crate::exit::Exit;
-use crate::print;
 use crate::reach::{Asking, Reach};
 
 /// Redeem a code for a client at a club
@@ -31,10 +29,7 @@ impl Redeem {
         let request = self.asking.id();
         let asked = scrip_protocol::command::Redeem { client: self.client, club: self.club, code: self.code };
         let outcome = self.reach.client().await?.redeem(request, &asked).await?;
-        match self.reach.json {
-            true => print::json(&json!({ "request": request, "outcome": outcome })),
-            false => print::line(outcome),
-        }
+        self.reach.answer(request, &outcome);
         Ok(if matches!(outcome, RedeemOutcome::Redeemed(_)) { Exit::Done } else { Exit::Refused })
     }
 }

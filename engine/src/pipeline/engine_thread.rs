@@ -11,7 +11,7 @@ use super::clock::Forward;
 use super::{Call, Chunk, Chunks, Limits, Outbox, Read, Request};
 use crate::index::Index;
 use crate::state::requests::{Admission, Remembered};
-use crate::state::{Asked, State, reply_of};
+use crate::state::{Asked, State};
 
 /// How many requests are decided before the journal thread is asked again whether it is idle: some tens of microseconds.
 const REQUESTS_PER_LOOK: usize = 64;
@@ -162,10 +162,9 @@ impl EngineThread {
                 Admission::New => {
                     let record = self.state.decide(stamp, &asked, &self.index.with_hint(hint));
                     batch.records.push(&record);
-                    if let Some(reply) = reply_of(self.state.position_of_next(), &record) {
-                        push_reply(frames, correlation, &reply);
-                    }
                     self.state.apply(now_ms, &record);
+                    let reply = self.state.requests.newest().expect("a request's record has just been remembered with its reply");
+                    push_reply(frames, correlation, reply);
                     self.index.follow(&self.state, &record);
                 }
             },

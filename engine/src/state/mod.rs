@@ -130,7 +130,7 @@ impl State {
     /// Applies the next record, of a batch of this time. Records name only what exists, as `decide` saw to; one that does not
     /// is without effect, so that a journal from elsewhere cannot stop the engine.
     pub fn apply(&mut self, time_ms: u64, record: &Record) {
-        self.position = self.position_of_next();
+        self.position = Position(self.position.0 + 1);
         self.now_ms = time_ms;
         match record {
             Record::SettingsApplied(record) => {
@@ -149,15 +149,10 @@ impl State {
             self.requests.remember(time_ms, stamp, reply);
         }
     }
-
-    /// The position that the next record gets.
-    pub fn position_of_next(&self) -> Position {
-        Position(self.position.0 + 1)
-    }
 }
 
 /// What a request is answered, read off the record that it made; `None` for a record that no request made.
-pub fn reply_of(position: Position, record: &Record) -> Option<Remembered> {
+fn reply_of(position: Position, record: &Record) -> Option<Remembered> {
     Some(match record {
         Record::SettingsApplied(_) => return None,
         Record::Refused(record) => Remembered::Other(Box::new((record.kind, record.reply.clone()))),

@@ -50,6 +50,9 @@ struct Row {
     reply: Remembered,
 }
 
+/// What a remembered id costs in memory, beside eight to ten bytes of the index.
+const _: () = assert!(size_of::<Row>() == 64);
+
 /// The window. Owned by the state.
 pub struct Requests {
     window_ms: u64,
@@ -91,6 +94,11 @@ impl Requests {
         self.window_ms = settings.request_window_ms;
         self.skew_ms = settings.request_skew_ms;
         self.limit = usize::try_from(settings.requests_max).unwrap_or(usize::MAX).min(u32::MAX as usize);
+    }
+
+    /// What the newest remembered request was answered.
+    pub fn newest(&self) -> Option<&Remembered> {
+        self.chunks.back()?.last().map(|row| &row.reply)
     }
 
     /// How many ids are remembered.

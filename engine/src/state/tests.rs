@@ -11,7 +11,7 @@ mod script;
 
 use scrip_protocol::command::{CheckOutcome, CodeChecked, RedeemOutcome};
 use scrip_protocol::record::SettingsApplied;
-use scrip_protocol::{ClubId, CredentialId, Record, Refusal, RequestId, Settings, Stamp};
+use scrip_protocol::{ClubId, CredentialId, Position, Record, Refusal, RequestId, Settings, Stamp};
 
 use super::requests::{Admission, Remembered};
 use super::{Asked, AskedRedeem, Line, State, reply_of};
@@ -51,11 +51,13 @@ impl Bench {
             Admission::New => {}
         }
         let record = self.state.decide(stamp, asked, &self.index);
-        let reply = reply_of(self.state.position_of_next(), &record).expect("a request's record has its reply");
+        let next = Position(self.state.position().0 + 1);
+        let reply = reply_of(next, &record).expect("a request's record has its reply");
         if let (Asked::Redeem(asked), Remembered::Redeem(outcome)) = (asked, &reply) {
             self.check_foretells(asked, *outcome);
         }
         self.follow(record);
+        assert_eq!(self.state.requests.newest(), Some(&reply));
         Answer::New(reply)
     }
 

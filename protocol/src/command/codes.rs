@@ -152,15 +152,10 @@ impl CodeTexts {
         self.ends.is_empty()
     }
 
-    /// The codes in order. An end that the text does not have ends the sequence; [`CodeTexts::is_sound`] tells.
+    /// The codes in order. An end that the text does not have ends the sequence.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map_while(|(start, end)| self.text.get(start as usize..*end as usize))
-    }
-
-    /// Whether every end stands within the text, in order, and the last at its end.
-    pub fn is_sound(&self) -> bool {
-        self.iter().count() == self.ends.len() && self.ends.last().copied().unwrap_or(0) as usize == self.text.len()
     }
 }
 
