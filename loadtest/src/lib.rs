@@ -12,3 +12,4 @@ pub mod burst;
 pub mod floor;
 pub mod lane;
 pub mod plan;
+pub mod report;
