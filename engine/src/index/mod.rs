@@ -7,7 +7,9 @@
 //! therefore finds its position in [`Index::shown`], and can wait until that is durable before it answers (Z4).
 
 mod normalise;
+mod prefetch;
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -15,25 +17,42 @@ use compact_str::CompactString;
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use parking_lot::RwLock;
+use scrip_protocol::codes::InvalidCode;
 use scrip_protocol::command::{CheckOutcome, CodeChecked, CodeStanding, CodeTexts, RedeemOutcome, Terms};
 use scrip_protocol::{CampaignId, ClubId, Position, Record};
 
 pub use normalise::{normalise, trim};
+use prefetch::prefetch;
 
 use crate::state::{Campaign, CodeAt, Lookup, NormalisedCode, State, refusal_of};
+
+/// How many codes are looked up at once: enough that the processor always has as many fetches from memory under way as it can, and few
+/// enough that what was fetched first is still in its nearest cache when it is needed.
+pub const AT_ONCE: usize = 32;
 
 /// More shards than processors: a table that grows holds up its own shard only, and the shorter the fewer codes it has.
 const SHARDS: usize = 256;
 
 /// The index. Shared by the engine thread, which writes, and the lanes, which read.
 pub struct Index {
-    codes: DashMap<CompactString, CodeAt, RandomState>,
+    codes: DashMap<Key, CodeAt, RandomState>,
     /// By number, from 1.
     campaigns: RwLock<Vec<Face>>,
     clubs: AtomicU32,
     shown: AtomicU64,
     /// Odd while codes are being added or taken out; another number after that than before.
     generation: AtomicU64,
+}
+
+/// A normalised code, as the map keeps it: up to 24 bytes in place.
+#[derive(PartialEq, Eq)]
+struct Key(CompactString);
+
+/// As the bytes are hashed, so that a lookup need not show that they are text.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.as_bytes().hash(state);
+    }
 }
 
 /// Where a code was found, and in which generation of the index: a lane looks it up, so that the engine thread need not.
@@ -156,21 +175,25 @@ impl Index {
     /// What redemptions of these codes would answer at a club, or at any for club 0. Each verdict holds at some moment of the
     /// call; the answer may leave once the position that it names is durable.
     pub fn check<'a>(&self, club: ClubId, codes: impl Iterator<Item = &'a str>) -> CheckOutcome {
-        let codes = codes.map(|code| self.check_one(club, code)).collect();
+        let codes: Vec<_> = codes.map(normalise).collect();
+        let mut places = Vec::with_capacity(codes.len());
+        for group in codes.chunks(AT_ONCE) {
+            self.find_each(group.iter().map(|code| code.as_ref().ok()), |at| places.push(at));
+        }
+        let codes = codes.iter().zip(places).map(|(code, at)| self.check_one(club, code, at)).collect();
         CheckOutcome::Checked { codes, as_of: self.shown() }
     }
 
-    fn check_one(&self, club: ClubId, code: &str) -> CodeChecked {
-        let code = match normalise(code) {
-            Ok(code) => code,
-            Err(why) => return CodeChecked::Free { outcome: RedeemOutcome::InvalidCode(why) },
-        };
+    fn check_one(&self, club: ClubId, code: &Result<NormalisedCode, InvalidCode>, at: Option<CodeAt>) -> CodeChecked {
+        if let Err(why) = code {
+            return CodeChecked::Free { outcome: RedeemOutcome::InvalidCode(*why) };
+        }
         let at_club = (club != ClubId(0)).then_some(club);
         if at_club.is_some_and(|club| club.0 > self.clubs.load(Ordering::Acquire)) {
             return CodeChecked::Free { outcome: RedeemOutcome::UnknownClub };
         }
         let unknown = CodeChecked::Free { outcome: RedeemOutcome::UnknownCode };
-        let Some(at) = self.find(&code) else { return unknown };
+        let Some(at) = at else { return unknown };
         let campaigns = self.campaigns.read();
         let Some(face) = campaigns.get(at.campaign.0 as usize - 1) else { return unknown };
         let activations = face.activations(at.slot);
@@ -186,10 +209,53 @@ impl Index {
         }
     }
 
-    /// Looks a code up ahead of time. [`Index::with_hint`] knows whether that still holds.
-    pub fn hint(&self, code: &NormalisedCode) -> Hint {
+    /// Looks codes up ahead of time, and gives a hint for each, in order; best [`AT_ONCE`] of them.
+    /// [`Index::with_hint`] knows whether a hint still holds.
+    pub fn hint_each<'a>(&self, codes: impl Iterator<Item = Option<&'a NormalisedCode>> + Clone, mut give: impl FnMut(Hint)) {
         let generation = self.generation.load(Ordering::Acquire);
-        Hint { generation, at: self.find(code) }
+        self.find_each(codes, |at| give(Hint { generation, at }));
+    }
+
+    /// Finds codes, and gives the place of each, in order. A lookup waits for memory twice, for the map's tags and for the entry; here
+    /// those of the first [`AT_ONCE`] codes are asked for before the first is waited for.
+    fn find_each<'a>(
+        &self,
+        codes: impl Iterator<Item = Option<&'a NormalisedCode>> + Clone,
+        mut give: impl FnMut(Option<CodeAt>),
+    ) {
+        let mut hashes = [0; AT_ONCE];
+        for (code, hash) in codes.clone().zip(&mut hashes) {
+            let Some(code) = code else { continue };
+            *hash = self.hash_of(code);
+            let table = self.codes.shards()[self.shard_of(*hash)].read();
+            // The tags begin where the entries end; a search starts at the tag that the hash's lower bits name.
+            let tags: *const u8 = table.data_end().as_ptr().cast_const().cast();
+            prefetch(tags.wrapping_add(*hash as usize & (table.buckets() - 1)));
+        }
+        for (code, hash) in codes.clone().zip(&hashes) {
+            if code.is_some() {
+                self.codes.shards()[self.shard_of(*hash)].read().get(*hash, |entry| {
+                    prefetch(entry);
+                    false
+                });
+            }
+        }
+        for (n, code) in codes.enumerate() {
+            give(code.and_then(|code| self.find_hashed(hashes.get(n).copied().unwrap_or_else(|| self.hash_of(code)), code)));
+        }
+    }
+
+    fn hash_of(&self, code: &NormalisedCode) -> u64 {
+        self.codes.hash_usize(&code.as_bytes()) as u64
+    }
+
+    fn shard_of(&self, hash: u64) -> usize {
+        self.codes.determine_shard(hash as usize)
+    }
+
+    fn find_hashed(&self, hash: u64, code: &NormalisedCode) -> Option<CodeAt> {
+        let table = self.codes.shards()[self.shard_of(hash)].read();
+        table.get(hash, |(key, _)| key.0.as_bytes() == code.as_bytes()).map(|(_, at)| *at.get())
     }
 
     /// The index, answering from a hint for as long as no code has come or gone since it was taken. For the engine thread, which
@@ -213,7 +279,7 @@ impl Index {
         for (code, slot) in codes.iter().zip(first_slot as u32..) {
             // A code in the state was normalised when it was decided upon.
             if let Ok(code) = normalise(code) {
-                self.codes.insert(CompactString::new(code.as_str()), CodeAt { campaign, slot });
+                self.codes.insert(Key(CompactString::new(code.as_str())), CodeAt { campaign, slot });
             }
         }
         self.generation.fetch_add(1, Ordering::AcqRel);
@@ -253,14 +319,13 @@ impl Lookup for Hinted<'_> {
 
 impl Lookup for Index {
     fn find(&self, code: &NormalisedCode) -> Option<CodeAt> {
-        self.codes.get(code.as_str()).map(|at| *at)
+        self.find_hashed(self.hash_of(code), code)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use scrip_protocol::codes::InvalidCode;
 
     #[test]
     fn an_empty_index_says_why_a_code_is_free() {
@@ -285,13 +350,18 @@ mod tests {
             codes
         };
         let (campaign, other) = (CampaignId(1), CampaignId(2));
-        let unknown = index.hint(&code);
+        let hint = |code| {
+            let mut hints = Vec::new();
+            index.hint_each([Some(code)].into_iter(), |hint| hints.push(hint));
+            hints[0]
+        };
+        let unknown = hint(&code);
         assert_eq!(index.with_hint(Some(unknown)).find(&code), None);
         index.insert_all(campaign, 0, &codes("CODE"));
         let at = Some(CodeAt { campaign, slot: 0 });
         assert_eq!(index.with_hint(Some(unknown)).find(&code), at, "an outdated hint is not believed");
-        let known = index.hint(&code);
-        index.codes.remove(code.as_str());
+        let known = hint(&code);
+        index.codes.remove(&Key(CompactString::new(code.as_str())));
         assert_eq!(index.with_hint(Some(known)).find(&code), at, "a hint that holds is, without looking");
         index.insert_all(other, 7, &codes("CODE"));
         assert_eq!(index.with_hint(Some(known)).find(&code), Some(CodeAt { campaign: other, slot: 7 }));

@@ -135,11 +135,11 @@ impl EngineThread {
             Call::Change(_, _, hint) => hint.and_then(|hint| hint.place()),
             Call::Read(_) | Call::Answered(_) => None,
         };
-        for request in requests {
-            if let Call::Change(stamp, Asked::Redeem(asked), _) = &request.call {
-                std::hint::black_box(self.state.touch(stamp, asked.client, place_of(request)));
-            }
-        }
+        let redemptions = requests.iter().filter_map(|request| match &request.call {
+            Call::Change(stamp, Asked::Redeem(asked), _) => Some((stamp.request, asked.client, place_of(request))),
+            Call::Change(..) | Call::Read(_) | Call::Answered(_) => None,
+        });
+        std::hint::black_box(self.state.touch(redemptions));
         std::hint::black_box(self.index.touch(requests.iter().filter_map(place_of)));
     }
 

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::connection::{Caller, Closing};
 use super::{LARGE_FRAME_BYTES, Shared, tail};
-use crate::index::{normalise, trim};
+use crate::index::{AT_ONCE, Index, normalise, trim};
 use crate::pipeline::{Call, Chunk, InboxFull, Outbox, RETRY_AFTER_MS, Read, Request};
 use crate::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedRedeem, Line};
 
@@ -173,7 +173,8 @@ impl Reader {
         Ok(())
     }
 
-    fn hand_over(&mut self, requests: Vec<Request>) {
+    fn hand_over(&mut self, mut requests: Vec<Request>) {
+        requests.chunks_mut(AT_ONCE).for_each(|requests| look_up(requests, &self.shared.index));
         self.outbox.expect(requests.len());
         let chunk = Chunk { outbox: self.outbox.clone(), requests, budget: self.large.take().map(|(room, _)| room) };
         if let Err(InboxFull(chunk)) = self.shared.intake.offer(chunk) {
@@ -182,6 +183,22 @@ impl Reader {
                 push_value(&mut frames, REFUSAL, request.correlation, &Refusal::Busy { retry_after_ms: RETRY_AFTER_MS });
             }
             self.outbox.deliver(&frames, chunk.requests.len());
+        }
+    }
+}
+
+/// Looks up the codes of redemptions, so that the engine thread need not.
+fn look_up(requests: &mut [Request], index: &Index) {
+    let mut hints = [None; AT_ONCE];
+    let mut given = hints.iter_mut();
+    let codes = requests.iter().map(|request| match &request.call {
+        Call::Change(_, Asked::Redeem(asked), _) => asked.code.as_ref().ok(),
+        Call::Change(..) | Call::Read(_) | Call::Answered(_) => None,
+    });
+    index.hint_each(codes, |hint| *given.next().expect("there are as many hints as requests at the most") = Some(hint));
+    for (request, hint) in requests.iter_mut().zip(hints) {
+        if let Call::Change(_, Asked::Redeem(_), place) = &mut request.call {
+            *place = hint;
         }
     }
 }
@@ -196,9 +213,8 @@ fn sort(frame: Frame<'_>, caller: Caller, shared: &Shared, sorted: &mut Sorted) 
         return Ok(());
     }
     if request.kind == Kind::Redeem {
-        let asked = redeem(&request)?;
-        let hint = asked.code.as_ref().ok().map(|code| shared.index.hint(code));
-        let call = Call::Change(stamp(&request, caller), Asked::Redeem(asked), hint);
+        // The code is looked up later, with others.
+        let call = Call::Change(stamp(&request, caller), Asked::Redeem(redeem(&request)?), None);
         sorted.requests.push(Request { correlation, call });
         return Ok(());
     }

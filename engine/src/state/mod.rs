@@ -30,7 +30,7 @@ pub use tables::{Campaign, Campaigns, Clients, Clubs, CodeAt};
 
 use requests::{Admission, Remembered, Requests};
 use scrip_protocol::command::{NAME_BYTES_MAX, RegisterClient, RegisterClub, SwitchCampaign};
-use scrip_protocol::{ClientId, Command, Kind, Position, Record, Settings, Stamp, wire};
+use scrip_protocol::{ClientId, Command, Kind, Position, Record, RequestId, Settings, Stamp, wire};
 
 /// Where codes are. Answers for the state as it is at the moment of asking.
 pub trait Lookup {
@@ -106,13 +106,15 @@ impl State {
         self.requests.admit(now_ms, stamp)
     }
 
-    /// Reads what a redemption will need of the request window, of its client and of its code's counter, so that it is in the
-    /// processor's cache by then. What is returned means nothing.
-    pub fn touch(&self, stamp: &Stamp, client: ClientId, at: Option<CodeAt>) -> usize {
-        let campaign = at.and_then(|at| self.campaigns.of(at.campaign).map(|campaign| (campaign, at.slot as usize)));
-        let counter = campaign.and_then(|(campaign, slot)| campaign.activations_of.get(slot));
-        let row = self.clients.balance(client);
-        usize::from(self.requests.holds(stamp)) + counter.map_or(0, |n| *n as usize) + usize::from(row.is_some())
+    /// Reads what some redemptions will need of the request window, of their clients and of their codes' counters, so that it is in the
+    /// processor's cache by then. First what can be read without knowing what was read, all of it at once, then the clients'
+    /// rows. What is returned means nothing.
+    pub fn touch(&self, ahead: impl Iterator<Item = (RequestId, ClientId, Option<CodeAt>)> + Clone) -> u64 {
+        let counter = |at: CodeAt| self.campaigns.of(at.campaign)?.activations_of.get(at.slot as usize).copied();
+        let first = ahead.clone().fold(0, |sum, (request, client, at)| {
+            sum ^ self.requests.touch(request) ^ self.clients.touch(client) ^ u64::from(at.and_then(counter).unwrap_or(0))
+        });
+        ahead.fold(first, |sum, (_, client, _)| sum ^ self.clients.touch_row(client))
     }
 
     /// Decides an admitted request. Changes nothing.

@@ -63,6 +63,16 @@ impl Clients {
         self.index.find(client.0, |row| self.rows[row as usize].id.0)
     }
 
+    /// Reads where a search for a client starts; see [`Shards::home`].
+    pub(super) fn touch(&self, client: ClientId) -> u64 {
+        self.index.home(client.0)
+    }
+
+    /// Reads the row that is likely the client's.
+    pub(super) fn touch_row(&self, client: ClientId) -> u64 {
+        self.index.likely(client.0).map_or(0, |row| self.rows[row as usize].balance.0 as u64)
+    }
+
     /// A client's bonus balance; `None` for an unknown client.
     pub fn balance(&self, client: ClientId) -> Option<Money> {
         self.row(client).map(|row| self.rows[row as usize].balance)
@@ -105,7 +115,7 @@ impl Clients {
         self.row(client).unwrap_or_else(|| {
             let row = u32::try_from(self.rows.len()).expect("memory ends before 2^32 clients");
             self.rows.push(ClientRow { id: client, balance: Money(0) });
-            self.index.insert(client.0, row, |row| self.rows[row as usize].id.0);
+            self.index.insert(client.0, row);
             row
         })
     }
