@@ -78,8 +78,9 @@ pub(super) async fn serve(lane: Lane, caller: Caller, shared: Arc<Shared>) -> Re
 
 /// Writes what the outbox is given until that is finished, or the caller does not take it any more.
 async fn write(mut send: SendStream, outbox: Arc<Outbox>) -> Result<SendStream, quinn::WriteError> {
-    while let Some(frames) = outbox.take().await {
-        if let Err(error) = send.write_chunk(Bytes::from(frames)).await {
+    while let Some(pieces) = outbox.take().await {
+        let mut pieces: Vec<Bytes> = pieces.into_iter().map(Bytes::from).collect();
+        if let Err(error) = send.write_all_chunks(&mut pieces).await {
             outbox.close();
             return Err(error);
         }
@@ -151,7 +152,7 @@ impl Reader {
             }
             if !sorted.refusals.is_empty() {
                 self.outbox.expect(1);
-                self.outbox.deliver(&sorted.refusals, 1);
+                self.outbox.deliver(sorted.refusals, 1);
             }
             if !sorted.requests.is_empty() {
                 self.hand_over(sorted.requests);
@@ -182,7 +183,7 @@ impl Reader {
             for request in &chunk.requests {
                 push_value(&mut frames, REFUSAL, request.correlation, &Refusal::Busy { retry_after_ms: RETRY_AFTER_MS });
             }
-            self.outbox.deliver(&frames, chunk.requests.len());
+            self.outbox.deliver(frames, chunk.requests.len());
         }
     }
 }

@@ -175,7 +175,6 @@ mod tests {
     #[test]
     fn it_says_what_a_plain_map_says() {
         let seed = fastrand::u64(..);
-        println!("seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);
         let (mut shards, mut plain, mut rows) = (Shards::new(), HashMap::new(), Vec::new());
         for _ in 0..200_000 {
@@ -194,7 +193,7 @@ mod tests {
                 _ => {}
             }
             let key = u128::from(random.u64(..20_000));
-            assert_eq!(shards.find(key, key_of(&rows)), plain.get(&key).copied());
+            assert_eq!(shards.find(key, key_of(&rows)), plain.get(&key).copied(), "seed {seed}");
         }
         assert_eq!(shards.shards.iter().map(|shard| shard.taken).sum::<usize>(), plain.len());
     }
