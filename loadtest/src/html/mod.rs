@@ -39,7 +39,7 @@ impl fmt::Display for Escaped<'_> {
 /// The page of a report.
 pub fn page(report: &Report) -> String {
     let floor = report.floor.as_ref();
-    let started = report.started.to_string();
+    let started = format!("{:.0}", report.started);
     let mut body = vec![header(report, &started)];
     if let Some(audit) = &report.audit {
         body.push(verdict(audit));

@@ -89,7 +89,9 @@ impl Loadtest {
 
         say("measuring the floor of this machine");
         let window = self.in_flight as usize;
-        let floor = Probe { windows: vec![window], ..Probe::quick() }.run(temporary.path(), &mut |_| {}).await?;
+        // As many frames as there will be requests, as far as that takes no time worth mentioning.
+        let frames = Probe::quick().frames.min(self.codes as usize);
+        let floor = Probe { windows: vec![window], frames, ..Probe::quick() }.run(temporary.path(), &mut |_| {}).await?;
 
         let folder = Folder::at(temporary.path().join("data"));
         let (engine, dial) = self.start(&folder)?;
