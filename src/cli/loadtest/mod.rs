@@ -1,17 +1,24 @@
 //! `scrip loadtest`: what an engine does on this machine, beside what the machine does at best.
 
+mod document;
+mod probe;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, Subcommand};
 use scrip_engine::folder::{Config, Folder};
 use scrip_engine::{Engine, Start};
 use scrip_loadtest::audit::Recount;
 use scrip_loadtest::burst;
-use scrip_loadtest::floor::{Echo, median, raw_flush, redb_commit};
+use scrip_loadtest::machine::Machine;
+use scrip_loadtest::memory::Watch;
 use scrip_loadtest::plan::Plan;
+use scrip_loadtest::probe::Probe;
+use scrip_loadtest::report::{Audit, Model, Phase, Report};
 use scrip_protocol::client::{Client, Dial};
 use scrip_protocol::command::{
     AddCodes, AddCodesOutcome, CreateCampaign, CreateCampaignOutcome, OnConflict, RedeemOutcome, Terms,
@@ -19,20 +26,23 @@ use scrip_protocol::command::{
 use scrip_protocol::{ClubId, Money, RequestId, Role, Settings, unix_time_ms};
 
 use crate::exit::Exit;
-use crate::print;
 
 /// Codes of one request to add some: a frame's worth.
 const CODES_PER_REQUEST: usize = 50_000;
 
-/// The payload of an echoed frame: what a redemption of a 12-character code has, with its request id.
-const ECHO_PAYLOAD: usize = 56;
+/// How often the memory of the process is looked at.
+const MEMORY_EVERY: Duration = Duration::from_millis(100);
 
 /// Measure durable activations on this machine, beside its raw disk flush and raw QUIC echo
 ///
 /// Starts an engine of its own in a temporary folder, imports codes, redeems each once, then redeems some one at a time, and audits
 /// the journal. All of it runs in this process, on loopback. The rate is that of a closed loop.
-#[derive(Debug, Args)]
+#[derive(Debug, Args, serde::Serialize)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Loadtest {
+    #[command(subcommand)]
+    #[serde(skip)]
+    part: Option<Part>,
     /// How many codes to redeem in the burst
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=20_000_000))]
     codes: u32,
@@ -48,52 +58,40 @@ pub(crate) struct Loadtest {
     /// Where to put the temporary folder, on the disk to be measured; without it, the system's place for such
     #[arg(long, value_name = "DIR")]
     dir: Option<std::path::PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    #[serde(skip)]
+    documents: document::Documents,
 }
 
-/// The figures, in the units that their names say.
-#[derive(Debug, serde::Serialize)]
-struct Figures {
-    codes: u32,
-    connections: u32,
-    in_flight: u32,
-    activations_per_second: f64,
-    echo_frames_per_second: f64,
-    alone_p50_us: f64,
-    alone_p99_us: f64,
-    echo_alone_p50_us: f64,
-    flush_p50_us: f64,
-    redb_commit_p50_us: f64,
-    busy: usize,
-    differences: usize,
+#[derive(Debug, Subcommand)]
+enum Part {
+    Probe(probe::ProbeCommand),
 }
 
 impl Loadtest {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
+        match self.part {
+            Some(Part::Probe(probe)) => probe.run().await,
+            None => self.measure().await,
+        }
+    }
+
+    async fn measure(self) -> anyhow::Result<Exit> {
+        self.documents.check()?;
+        let started = jiff::Timestamp::now();
+        let memory = Watch::start(MEMORY_EVERY);
         let temporary = match &self.dir {
             Some(dir) => tempfile::tempdir_in(dir),
             None => tempfile::tempdir(),
         };
         let temporary = temporary.context("a temporary folder")?;
-        let say = |text: &str| match self.json {
-            true => {}
-            false => print::complain(text),
-        };
+        let say = |text: &str| self.documents.say(text);
 
         say("measuring the floor of this machine");
-        let (flush, commit) = tokio::task::block_in_place(|| {
-            Ok::<_, scrip_loadtest::floor::FloorError>((
-                raw_flush(temporary.path(), 1_000)?,
-                redb_commit(temporary.path(), 200, 1_000)?,
-            ))
-        })?;
-        let mut echo = Echo::start().await?;
-        let echo_alone = echo.alone(self.alone as usize, ECHO_PAYLOAD).await?;
-        let echo_count = (self.codes as usize).clamp(500_000, 4_000_000);
-        let echo_took = echo.frames(echo_count, ECHO_PAYLOAD, self.in_flight as usize).await?;
-        echo.stop().await;
+        let window = self.in_flight as usize;
+        // As many frames as there will be requests, as far as that takes no time worth mentioning.
+        let frames = Probe::quick().frames.min(self.codes as usize);
+        let floor = Probe { windows: vec![window], frames, ..Probe::quick() }.run(temporary.path(), &mut |_| {}).await?;
 
         let folder = Folder::at(temporary.path().join("data"));
         let (engine, dial) = self.start(&folder)?;
@@ -107,7 +105,7 @@ impl Loadtest {
 
         let lists = plan.requests(self.connections as usize);
         say("the burst");
-        let answers = burst::run(&dial, lists, self.in_flight as usize, &Arc::new(AtomicUsize::new(0))).await?;
+        let answers = burst::run(&dial, lists, window, &Arc::new(AtomicUsize::new(0))).await?;
         say("one at a time");
         let alone = burst::run(&dial, lone.requests(1), 1, &Arc::new(AtomicUsize::new(0))).await?;
         say("the audit");
@@ -115,38 +113,33 @@ impl Loadtest {
         recount.compare_answers(&answers.outcomes);
         recount.compare_answers(&alone.outcomes);
         recount.compare_engine(&client, 1_000).await?;
-        let redeemed = answers
-            .outcomes
-            .values()
-            .chain(alone.outcomes.values())
-            .filter(|outcome| matches!(outcome, RedeemOutcome::Redeemed(_)));
-        let redeemed = redeemed.count();
-        let asked = self.codes as usize + self.alone as usize;
-        let differences =
-            recount.differences().count() + usize::from(redeemed != asked) + usize::from(recount.activations as usize != asked);
+        let mut audit = Audit::of(&recount);
+        let is_redeemed = |outcome: &&RedeemOutcome| matches!(outcome, RedeemOutcome::Redeemed(_));
+        let redeemed = answers.outcomes.values().chain(alone.outcomes.values()).filter(is_redeemed).count() as u64;
+        let asked = u64::from(self.codes) + u64::from(self.alone);
+        for (what, count) in [("answered so", redeemed), ("in the journal", recount.activations)] {
+            if count != asked {
+                audit.note(format!("{asked} codes were to be redeemed once each, and {count} redemptions are {what}"));
+            }
+        }
         engine.stop().await?;
 
-        let us = |time: Duration| time.as_secs_f64() * 1e6;
-        let figures = Figures {
-            codes: self.codes,
-            connections: self.connections,
-            in_flight: self.in_flight,
-            activations_per_second: f64::from(self.codes) / answers.elapsed.as_secs_f64(),
-            echo_frames_per_second: echo_count as f64 / echo_took.as_secs_f64(),
-            alone_p50_us: alone.latency.value_at_quantile(0.5) as f64 / 1e3,
-            alone_p99_us: alone.latency.value_at_quantile(0.99) as f64 / 1e3,
-            echo_alone_p50_us: us(median(&echo_alone)),
-            flush_p50_us: us(median(&flush)),
-            redb_commit_p50_us: us(median(&commit)),
-            busy: answers.busy,
-            differences,
+        let report = Report {
+            scrip: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: option_env!("SCRIP_COMMIT").map(str::to_owned),
+            started,
+            machine: Machine::of(temporary.path()),
+            command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+            configuration: serde_json::to_value(&self)?,
+            floor: Some(floor),
+            phases: vec![
+                phase("pipelined", Model::Closed { window }, self.connections as usize, answers),
+                phase("one at a time", Model::Closed { window: 1 }, 1, alone),
+            ],
+            audit: Some(audit),
+            memory: memory.end(),
         };
-        match self.json {
-            true => print::json(&figures),
-            false => figures.print(),
-        }
-        recount.differences().first().iter().for_each(|difference| print::complain(difference));
-        Ok(if differences == 0 { Exit::Done } else { Exit::Mismatch })
+        self.documents.give(&report)
     }
 
     fn start(&self, folder: &Folder) -> anyhow::Result<(Engine, Dial)> {
@@ -194,36 +187,18 @@ async fn import(client: &Client, plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-impl Figures {
-    fn print(&self) {
-        let floor_us = self.echo_alone_p50_us + self.redb_commit_p50_us;
-        let rate = |rate: f64| print::grouped(rate as u64);
-        let row = |what: &str, figure: String, of: String| vec![what.to_owned(), figure, of];
-        let rows = [
-            row("raw QUIC echo, pipelined", format!("{}/s", rate(self.echo_frames_per_second)), String::new()),
-            row(
-                "durable activations, pipelined",
-                format!("{}/s", rate(self.activations_per_second)),
-                format!("{:.2} of the echo", self.activations_per_second / self.echo_frames_per_second),
-            ),
-            row("raw flush (4 KiB, fdatasync), p50", format!("{:.0} us", self.flush_p50_us), String::new()),
-            row("redb commit of one row, p50", format!("{:.0} us", self.redb_commit_p50_us), String::new()),
-            row("raw QUIC echo alone, p50", format!("{:.0} us", self.echo_alone_p50_us), String::new()),
-            row(
-                "redemption alone, p50",
-                format!("{:.0} us", self.alone_p50_us),
-                format!("{:.2} of echo + commit", self.alone_p50_us / floor_us),
-            ),
-            row("redemption alone, p99", format!("{:.0} us", self.alone_p99_us), String::new()),
-        ];
-        print::table(&["", ">FIGURE", "SHARE"], &rows);
-        print::line(format_args!(
-            "{} codes over {} connections, {} in flight on each; {} told busy; {} differences in the audit",
-            print::grouped(self.codes),
-            self.connections,
-            print::grouped(self.in_flight),
-            self.busy,
-            self.differences
-        ));
+/// What a burst was answered, as a part of the findings.
+fn phase(name: &str, model: Model, connections: usize, answers: burst::Answers) -> Phase {
+    let by_word: BTreeMap<&'static str, u64> = answers.by_word().into_iter().map(|(word, count)| (word, count as u64)).collect();
+    Phase {
+        name: name.to_owned(),
+        model,
+        connections,
+        sent: (answers.answered() + answers.refused.len()) as u64,
+        answers: by_word,
+        busy: answers.busy as u64,
+        elapsed: answers.elapsed,
+        latency: answers.latency,
+        series: Vec::new(),
     }
 }
