@@ -4,8 +4,9 @@
 //! - [`burst`]: sends them over lanes and times the answers.
 //! - [`audit`]: recounts the journal, and compares it with what callers were answered and with what the engine says.
 //! - [`floor`]: what the disk and the network stack of this machine do at best, in the same run.
+//! - [`rival`]: Redis and PostgreSQL, given the same requests as an engine.
 //!
-//! Talks to the address it is given and to itself; every loop has an end.
+//! Talks to the address it is given, to itself and to the rivals that it started; every loop has an end.
 
 pub mod audit;
 pub mod burst;
@@ -13,3 +14,4 @@ pub mod floor;
 pub mod lane;
 pub mod plan;
 pub mod report;
+pub mod rival;

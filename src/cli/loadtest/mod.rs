@@ -1,11 +1,13 @@
 //! `scrip loadtest`: what an engine does on this machine, beside what the machine does at best.
 
+mod versus;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, Subcommand};
 use scrip_engine::folder::{Config, Folder};
 use scrip_engine::{Engine, Start};
 use scrip_loadtest::audit::Recount;
@@ -24,6 +26,12 @@ use crate::print;
 /// Codes of one request to add some: a frame's worth.
 const CODES_PER_REQUEST: usize = 50_000;
 
+/// What each code is good for.
+const AMOUNT: Money = Money(100);
+
+/// How often.
+const CAP: u32 = 1;
+
 /// The payload of an echoed frame: what a redemption of a 12-character code has, with its request id.
 const ECHO_PAYLOAD: usize = 56;
 
@@ -32,7 +40,10 @@ const ECHO_PAYLOAD: usize = 56;
 /// Starts an engine of its own in a temporary folder, imports codes, redeems each once, then redeems some one at a time, and audits
 /// the journal. All of it runs in this process, on loopback. The rate is that of a closed loop.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Loadtest {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// How many codes to redeem in the burst
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=20_000_000))]
     codes: u32,
@@ -51,6 +62,11 @@ pub(crate) struct Loadtest {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Versus(versus::Versus),
 }
 
 /// The figures, in the units that their names say.
@@ -72,6 +88,10 @@ struct Figures {
 
 impl Loadtest {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
+        match &self.command {
+            Some(Command::Versus(versus)) => return versus.run().await,
+            None => {}
+        }
         let temporary = match &self.dir {
             Some(dir) => tempfile::tempdir_in(dir),
             None => tempfile::tempdir(),
@@ -96,7 +116,7 @@ impl Loadtest {
         echo.stop().await;
 
         let folder = Folder::at(temporary.path().join("data"));
-        let (engine, dial) = self.start(&folder)?;
+        let (engine, dial) = Loadtest::start(&folder)?;
         say("importing the codes");
         let client = Client::connect(dial.clone()).await?;
         client.register_club(RequestId::now(), "Loadtest").await?;
@@ -149,7 +169,7 @@ impl Loadtest {
         Ok(if differences == 0 { Exit::Done } else { Exit::Mismatch })
     }
 
-    fn start(&self, folder: &Folder) -> anyhow::Result<(Engine, Dial)> {
+    fn start(folder: &Folder) -> anyhow::Result<(Engine, Dial)> {
         let settings = Settings { organisation: "Loadtest".into(), codes_per_campaign_max: 20_000_000, ..Settings::default() };
         let listen = ([127, 0, 0, 1], 0).into();
         let issued = folder.init(&Config { listen, settings }, &[])?;
@@ -173,11 +193,11 @@ async fn import(client: &Client, plan: &Plan) -> anyhow::Result<()> {
     let mut parts = codes.chunks(CODES_PER_REQUEST);
     let terms = Terms {
         name: "Loadtest".into(),
-        amount: Money(100),
+        amount: AMOUNT,
         clubs: Vec::new(),
         starts_ms: None,
         ends_ms: None,
-        activations_per_code_max: Some(1),
+        activations_per_code_max: Some(CAP),
         active: true,
     };
     let lines = parts.next().unwrap_or_default().to_vec();
