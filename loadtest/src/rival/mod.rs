@@ -178,10 +178,12 @@ pub enum RivalError {
         source: io::Error,
     },
     /// A program of it could not be run.
-    #[error("{program} cannot be run: {source}")]
+    #[error("{program} cannot be run in {}, by the user whose folder that is: {source}", folder.display())]
     Run {
         /// The program.
         program: &'static str,
+        /// Where it was to run.
+        folder: PathBuf,
         /// What the system said.
         source: io::Error,
     },

@@ -1,8 +1,8 @@
 //! A rival's processes: its programs found, started as the right user, waited for, and ended.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -28,23 +28,27 @@ pub(super) struct User {
     gid: u32,
 }
 
-/// A rival's folder on the disk that is measured, and one with a short path for its socket: paths of sockets are limited to some
-/// 100 bytes.
+/// How long the path of a socket's folder may be: systems take some 100 bytes for that of a socket, and PostgreSQL adds a name of 15.
+const SOCKETS_PATH_BYTES_MAX: usize = 80;
+
+/// A rival's folder on the disk that is measured, and one for its socket, which is another where the path of the first is too long.
+/// Nobody else may enter them: whoever reaches the socket is let in.
 pub(super) struct Folders {
     data: TempDir,
-    sockets: TempDir,
+    sockets: Option<TempDir>,
 }
 
 impl Folders {
-    /// Makes both; the first in `dir`.
+    /// Makes them; the first in `dir`.
     pub(super) fn make(dir: &Path) -> Result<Folders, RivalError> {
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |source| RivalError::Folder { path, source }
+        let make = |dir: &Path| {
+            let private = Permissions::from_mode(0o700);
+            let made = tempfile::Builder::new().prefix("scrip-rival-").permissions(private).tempdir_in(dir);
+            made.map_err(|source| RivalError::Folder { path: dir.to_owned(), source })
         };
-        let dir = dir.canonicalize().map_err(failed(dir))?;
-        let data = tempfile::Builder::new().prefix("scrip-rival-").tempdir_in(&dir).map_err(failed(&dir))?;
-        let sockets = tempfile::Builder::new().prefix("scrip-").tempdir().map_err(failed(&std::env::temp_dir()))?;
+        let data = make(&dir.canonicalize().map_err(|source| RivalError::Folder { path: dir.to_owned(), source })?)?;
+        let short = data.path().as_os_str().len() <= SOCKETS_PATH_BYTES_MAX;
+        let sockets = if short { None } else { Some(make(&std::env::temp_dir())?) };
         Ok(Folders { data, sockets })
     }
 
@@ -53,7 +57,7 @@ impl Folders {
     }
 
     pub(super) fn sockets(&self) -> &Path {
-        self.sockets.path()
+        self.sockets.as_ref().unwrap_or(&self.data).path()
     }
 
     /// Whom a program that does not run as root is to run as, if this process is root; both folders become that user's.
@@ -129,10 +133,17 @@ fn run_as(mut command: Command, folder: &Path, user: Option<User>) -> Command {
     command
 }
 
+/// Why a command could not be run: most often because its user may not enter its folder.
+fn not_run(program: &'static str, command: &Command) -> impl Fn(io::Error) -> RivalError + use<> {
+    let folder = command.get_current_dir().unwrap_or(Path::new(".")).to_owned();
+    move |source| RivalError::Run { program, folder: folder.clone(), source }
+}
+
 /// Runs a command to its end, on a thread where that may take its time.
 pub(super) async fn run(program: &'static str, mut command: Command) -> Result<(), RivalError> {
+    let failed = not_run(program, &command);
     let output = tokio::task::spawn_blocking(move || command.output()).await.expect("a command does not panic");
-    let output = output.map_err(|source| RivalError::Run { program, source })?;
+    let output = output.map_err(failed)?;
     match output.status.success() {
         true => Ok(()),
         false => {
@@ -159,10 +170,10 @@ impl Server {
         folder: &Path,
         stop: Option<Command>,
     ) -> Result<Server, RivalError> {
-        let failed = |source| RivalError::Run { program, source };
+        let failed = not_run(program, &command);
         let log = folder.join("log");
-        let out = File::create(&log).map_err(failed)?;
-        command.stdout(out.try_clone().map_err(failed)?).stderr(out);
+        let out = File::create(&log).map_err(&failed)?;
+        command.stdout(out.try_clone().map_err(&failed)?).stderr(out);
         Ok(Server { program, child: command.spawn().map_err(failed)?, log, stop })
     }
 
@@ -173,7 +184,8 @@ impl Server {
             if let Ok(connected) = connect().await {
                 return Ok(connected);
             }
-            if let Some(status) = self.child.try_wait().map_err(|source| RivalError::Run { program: self.program, source })? {
+            // Where that cannot be told, the deadline ends the waiting.
+            if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(RivalError::Ended { program: self.program, status, said: self.said() });
             }
             if started.elapsed() > START_MAX {
