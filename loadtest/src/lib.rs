@@ -5,8 +5,9 @@
 //! - [`audit`]: recounts the journal, and compares it with what callers were answered and with what the engine says.
 //! - [`floor`], [`probe`]: what the disk and the network stack of this machine do at best, in the same run.
 //! - [`report`]: what was found, as data; [`table`], [`json`] and [`html`] make documents of it.
+//! - [`rival`]: Redis and PostgreSQL, given the same requests as an engine.
 //!
-//! Talks to the address it is given and to itself; every loop has an end.
+//! Talks to the address it is given, to itself and to the rivals that it started; every loop has an end.
 
 pub mod audit;
 pub mod burst;
@@ -19,5 +20,6 @@ pub mod memory;
 pub mod plan;
 pub mod probe;
 pub mod report;
+pub mod rival;
 pub mod table;
 pub mod words;

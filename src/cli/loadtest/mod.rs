@@ -2,6 +2,7 @@
 
 mod document;
 mod probe;
+mod versus;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,6 +33,12 @@ const CODES_PER_REQUEST: usize = 50_000;
 
 /// How often the memory of the process is looked at.
 const MEMORY_EVERY: Duration = Duration::from_millis(100);
+/// What each code is good for.
+const AMOUNT: Money = Money(100);
+
+/// How often.
+const CAP: u32 = 1;
+
 
 /// Measure durable activations on this machine, beside its raw disk flush and raw QUIC echo
 ///
@@ -66,12 +73,14 @@ pub(crate) struct Loadtest {
 #[derive(Debug, Subcommand)]
 enum Part {
     Probe(probe::ProbeCommand),
+    Versus(versus::Versus),
 }
 
 impl Loadtest {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         match self.part {
             Some(Part::Probe(probe)) => probe.run().await,
+            Some(Part::Versus(versus)) => versus.run().await,
             None => self.measure().await,
         }
     }
@@ -94,7 +103,7 @@ impl Loadtest {
         let floor = Probe { windows: vec![window], frames, ..Probe::quick() }.run(temporary.path(), &mut |_| {}).await?;
 
         let folder = Folder::at(temporary.path().join("data"));
-        let (engine, dial) = self.start(&folder)?;
+        let (engine, dial) = Loadtest::start(&folder)?;
         say("importing the codes");
         let client = Client::connect(dial.clone()).await?;
         client.register_club(RequestId::now(), "Loadtest").await?;
@@ -142,7 +151,7 @@ impl Loadtest {
         self.documents.give(&report)
     }
 
-    fn start(&self, folder: &Folder) -> anyhow::Result<(Engine, Dial)> {
+    fn start(folder: &Folder) -> anyhow::Result<(Engine, Dial)> {
         let settings = Settings { organisation: "Loadtest".into(), codes_per_campaign_max: 20_000_000, ..Settings::default() };
         let listen = ([127, 0, 0, 1], 0).into();
         let issued = folder.init(&Config { listen, settings }, &[])?;
@@ -166,11 +175,11 @@ async fn import(client: &Client, plan: &Plan) -> anyhow::Result<()> {
     let mut parts = codes.chunks(CODES_PER_REQUEST);
     let terms = Terms {
         name: "Loadtest".into(),
-        amount: Money(100),
+        amount: AMOUNT,
         clubs: Vec::new(),
         starts_ms: None,
         ends_ms: None,
-        activations_per_code_max: Some(1),
+        activations_per_code_max: Some(CAP),
         active: true,
     };
     let lines = parts.next().unwrap_or_default().to_vec();
