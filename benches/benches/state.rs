@@ -23,7 +23,7 @@ fn decide_and_apply(c: &mut Criterion) {
     let miss = Asked::Redeem(AskedRedeem { client: ClientId(1), club: ClubId(1), code: normalise("NO-SUCH-CODE") });
     group.bench_function("redeem: unknown code", |b| b.iter(|| organisation.change(&miss)));
     let seen = organisation.stamp();
-    let record = organisation.state.decide(seen, &redeem(0), &organisation.index);
+    let record = organisation.state.decide(NOW_MS, seen, &redeem(0), &organisation.index);
     organisation.state.apply(NOW_MS, &record);
     group.bench_function("admit: a repeated request", |b| {
         b.iter(|| organisation.state.admit(NOW_MS, &seen) == scrip_engine::state::requests::Admission::New)

@@ -61,7 +61,7 @@ impl Organisation {
     pub fn change(&mut self, asked: &Asked) -> Record {
         let stamp = self.stamp();
         assert_eq!(self.state.admit(NOW_MS, &stamp), scrip_engine::state::requests::Admission::New);
-        let record = self.state.decide(stamp, asked, &self.index);
+        let record = self.state.decide(NOW_MS, stamp, asked, &self.index);
         self.state.apply(NOW_MS, &record);
         self.index.follow(&self.state, &record);
         record

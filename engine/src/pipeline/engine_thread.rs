@@ -160,7 +160,7 @@ impl EngineThread {
                 Admission::Refused(refusal) => push_value(frames, REFUSAL, correlation, &refusal),
                 Admission::Repeated(reply) => push_reply(frames, correlation, reply),
                 Admission::New => {
-                    let record = self.state.decide(stamp, &asked, &self.index.with_hint(hint));
+                    let record = self.state.decide(now_ms, stamp, &asked, &self.index.with_hint(hint));
                     batch.records.push(&record);
                     self.state.apply(now_ms, &record);
                     let reply = self.state.requests.newest().expect("a request's record has just been remembered with its reply");

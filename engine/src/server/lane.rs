@@ -8,7 +8,7 @@ use quinn::{Connection, RecvStream, SendStream};
 use scrip_protocol::command::{CHECK_CODES_MAX, Check, CheckOutcome, Redeem, Tail};
 use scrip_protocol::frame::{Frame, FrameBuffer, Malformed, REFUSAL, REQUEST_BYTES_MAX, RequestFrame, push_value};
 use scrip_protocol::hello::CloseCode;
-use scrip_protocol::{AnyCommand, Kind, Refusal, RequestId, Stamp, wire};
+use scrip_protocol::{AnyCommand, Kind, Refusal, RequestId, Role, Stamp, wire};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use super::connection::{Caller, Closing};
 use super::{LARGE_FRAME_BYTES, Shared, tail};
 use crate::index::{normalise, trim};
-use crate::pipeline::{Call, Chunk, InboxFull, Outbox, RETRY_AFTER_MS, Read, Request};
-use crate::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedRedeem, Line};
+use crate::pipeline::{Call, Chunk, Clock, InboxFull, Outbox, RETRY_AFTER_MS, Read, Request};
+use crate::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedHold, AskedRedeem, Line, NamedHold};
 
 /// How many pieces of a stream are taken at once: more than a lane's window holds in packets of Ethernet's size is of no use.
 const PIECES: usize = 256;
@@ -203,12 +203,20 @@ fn sort(frame: Frame<'_>, caller: Caller, shared: &Shared, sorted: &mut Sorted) 
         return Ok(());
     }
     let change = |asked| Call::Change(stamp(&request, caller), asked, None);
+    let named = |hold| NamedHold { hold, anyones: caller.role == Role::Operator };
     let call = match AnyCommand::decode(request.kind, request.payload)? {
         AnyCommand::Redeem(_) => unreachable!("redeem was taken above, without decoding it to the heap"),
         AnyCommand::Tail(asked) => {
             sorted.tail = Some((correlation, asked));
             return Ok(());
         }
+        AnyCommand::Hold(asked) => {
+            let redeem = AskedRedeem { client: asked.client, club: asked.club, code: normalise(&asked.code) };
+            let hint = redeem.code.as_ref().ok().map(|code| shared.index.hint(code));
+            Call::Change(stamp(&request, caller), Asked::Hold(AskedHold { redeem, ttl_ms: asked.ttl_ms }), hint)
+        }
+        AnyCommand::Confirm(asked) => change(Asked::Confirm(named(asked.hold))),
+        AnyCommand::Release(asked) => change(Asked::Release(named(asked.hold))),
         AnyCommand::Check(asked) => Call::Answered(check(&asked, correlation, shared)),
         AnyCommand::RegisterClub(asked) => change(Asked::RegisterClub(asked)),
         AnyCommand::RegisterClient(asked) => change(Asked::RegisterClient(asked)),
@@ -255,9 +263,10 @@ fn lines(lines: &[String]) -> Vec<Line> {
 }
 
 fn check(asked: &Check, correlation: u64, shared: &Shared) -> Vec<u8> {
+    let mut clock = shared.clock;
     let outcome = match asked.codes.len() > CHECK_CODES_MAX {
         true => CheckOutcome::TooManyCodes,
-        false => shared.index.check(asked.club, asked.codes.iter().map(String::as_str)),
+        false => shared.index.check(clock.now_ms(), asked.club, asked.codes.iter().map(String::as_str)),
     };
     let mut frame = Vec::new();
     push_value(&mut frame, Kind::Check as u16, correlation, &outcome);
