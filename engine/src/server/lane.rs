@@ -213,7 +213,7 @@ fn sort(frame: Frame<'_>, caller: Caller, shared: &Shared, sorted: &mut Sorted) 
         AnyCommand::Hold(asked) => {
             let redeem = AskedRedeem { client: asked.client, club: asked.club, code: normalise(&asked.code) };
             let hint = redeem.code.as_ref().ok().map(|code| shared.index.hint(code));
-            Call::Change(stamp(&request, caller), Asked::Hold(AskedHold { redeem, ttl_ms: asked.ttl_ms }), hint)
+            Call::Change(stamp(&request, caller), Asked::Hold(Box::new(AskedHold { redeem, ttl_ms: asked.ttl_ms })), hint)
         }
         AnyCommand::Confirm(asked) => change(Asked::Confirm(named(asked.hold))),
         AnyCommand::Release(asked) => change(Asked::Release(named(asked.hold))),

@@ -190,11 +190,16 @@ impl Holds {
     }
 
     /// Begins a record: takes note of a few holds that have expired by its time, and forgets a few that ended long ago.
+    #[inline]
     pub(super) fn begin(&mut self, campaigns: &mut Campaigns, now_ms: u64) {
         self.touched.clear();
-        if now_ms < self.next_ms {
-            return;
+        if now_ms >= self.next_ms {
+            self.sweep(campaigns, now_ms);
         }
+    }
+
+    #[cold]
+    fn sweep(&mut self, campaigns: &mut Campaigns, now_ms: u64) {
         for _ in 0..SWEPT_PER_RECORD {
             match self.expiring.first() {
                 Some((expires_ms, hold)) if *expires_ms <= now_ms => self.lapse(campaigns, *hold),

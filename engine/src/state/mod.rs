@@ -52,8 +52,8 @@ pub trait Lookup {
 pub enum Asked {
     /// Redeem a code.
     Redeem(AskedRedeem),
-    /// Hold one use of a code.
-    Hold(AskedHold),
+    /// Hold one use of a code. Elsewhere, so that a chunk of redemptions is no larger for it.
+    Hold(Box<AskedHold>),
     /// Make a hold the activation.
     Confirm(NamedHold),
     /// Give a held use back.

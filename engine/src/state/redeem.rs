@@ -67,6 +67,7 @@ pub(super) fn standing(state: &State, at: CodeAt) -> Option<(&Campaign, u32)> {
 }
 
 /// How many uses of a code are taken at a time: its activations, and the holds that are open.
+#[inline]
 pub(super) fn uses_of(state: &State, now_ms: u64, at: CodeAt, campaign: &Campaign, activations: u32) -> u32 {
     // Nearly always: nothing is looked up for a campaign without holds.
     if campaign.held == 0 {

@@ -390,7 +390,7 @@ fn some_request(random: &mut fastrand::Rng, model: &mut Model, by: u32, number: 
             let ttl_ms = [1_000, 1_000, 1_100, 1_500, 3_000, HOLD_TTL_MAX_MS, 999, HOLD_TTL_MAX_MS + 1][random.usize(..8)];
             let outcome = model.hold(by, client, club, text, ttl_ms);
             let redeem = AskedRedeem { client: ClientId(client), club: ClubId(club), code: normalise(text) };
-            (Asked::Hold(AskedHold { redeem, ttl_ms }), encoded::<Hold>(&outcome))
+            (Asked::Hold(Box::new(AskedHold { redeem, ttl_ms })), encoded::<Hold>(&outcome))
         }
         9..=11 => {
             let named = some_hold(random, model);

@@ -161,9 +161,10 @@ fn asked(words: &Words) -> Option<Asked> {
             on_conflict: words.on_conflict(),
         })),
         "redeem" => Asked::Redeem(redemption(words)),
-        "hold" => {
-            Asked::Hold(AskedHold { redeem: redemption(words), ttl_ms: words.number("ttl").unwrap_or(HOLD_TTL_DEFAULT_MS) })
-        }
+        "hold" => Asked::Hold(Box::new(AskedHold {
+            redeem: redemption(words),
+            ttl_ms: words.number("ttl").unwrap_or(HOLD_TTL_DEFAULT_MS),
+        })),
         "confirm" => Asked::Confirm(named(words)),
         "release" => Asked::Release(named(words)),
         "switch" => Asked::SwitchCampaign(SwitchCampaign { campaign: parsed(words.at(1)), active: words.at(2) == "on" }),
