@@ -2,12 +2,15 @@
 //!
 //! Shares no code with the engine's state: what it finds is a second opinion.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use scrip_protocol::batch::Batch;
 use scrip_protocol::client::{Client, ClientError, Dial, TailError, Tailing};
-use scrip_protocol::command::{RedeemOutcome, ShowCampaignOutcome, ShowClientOutcome, Terms};
-use scrip_protocol::{CampaignId, ClientId, Money, Position, Record, RequestId};
+use scrip_protocol::command::{
+    Activation, CodeHeld, ConfirmOutcome, HoldConfirmed, HoldOutcome, RedeemOutcome, Release, ReleaseOutcome,
+    ShowCampaignOutcome, ShowClientOutcome, Terms,
+};
+use scrip_protocol::{CampaignId, ClientId, Command, Money, Position, Record, RequestId, wire};
 
 /// How many differences are kept; the rest is counted.
 const DIFFERENCES_KEPT: usize = 20;
@@ -25,6 +28,13 @@ pub struct Recount {
     pub refused: BTreeMap<&'static str, u64>,
     /// The outcome of each redemption, by request id.
     pub outcomes: HashMap<RequestId, RedeemOutcome>,
+    /// The outcome of each hold.
+    pub hold_outcomes: HashMap<RequestId, HoldOutcome>,
+    /// The outcome of each confirmation.
+    pub confirm_outcomes: HashMap<RequestId, ConfirmOutcome>,
+    /// The outcome of each release.
+    pub release_outcomes: HashMap<RequestId, ReleaseOutcome>,
+    holds: HashMap<Position, HoldCount>,
     campaigns: HashMap<CampaignId, CampaignCount>,
     balances: HashMap<ClientId, i128>,
     requests: HashSet<RequestId>,
@@ -36,8 +46,16 @@ struct CampaignCount {
     terms: Terms,
     codes: u32,
     used: HashMap<u32, u32>,
+    /// The holds of each code that have neither ended nor, at the last look, expired; by expiry.
+    open: HashMap<u32, BTreeSet<(u64, Position)>>,
     activations: u64,
     issued: i128,
+}
+
+#[derive(Debug)]
+struct HoldCount {
+    held: CodeHeld,
+    ended: bool,
 }
 
 /// What does not agree.
@@ -89,16 +107,17 @@ impl Recount {
         let mut recount = Recount::default();
         let mut tailing = Tailing::start(dial.clone(), Position(1), false).await?;
         while let Some(bytes) = tailing.next().await? {
-            for item in Batch::parse(&bytes)?.records() {
+            let batch = Batch::parse(&bytes)?;
+            for item in batch.records() {
                 let (position, record) = item?;
-                recount.add(position, &record);
+                recount.add(position, batch.time_ms, &record);
             }
         }
         Ok(recount)
     }
 
-    /// Counts one record.
-    pub fn add(&mut self, position: Position, record: &Record) {
+    /// Counts one record, of a batch of this time.
+    pub fn add(&mut self, position: Position, time_ms: u64, record: &Record) {
         if position.0 != self.position.0 + 1 {
             self.differences.note(|| format!("position {position} follows position {}", self.position));
         }
@@ -114,6 +133,7 @@ impl Recount {
                     terms: record.terms.clone(),
                     codes: record.codes.len() as u32,
                     used: HashMap::new(),
+                    open: HashMap::new(),
                     activations: 0,
                     issued: 0,
                 };
@@ -129,7 +149,36 @@ impl Recount {
                     campaign.terms.active = record.active;
                 }
             }
-            Record::Activation(record) => self.activation(position, record),
+            Record::Activation(record) => {
+                self.outcomes.insert(record.stamp.request, record.outcome(position));
+                self.activation(position, time_ms, record);
+                let campaign = self.campaigns.get(&record.campaign);
+                if campaign.is_some_and(|campaign| !campaign.terms.active || record.amount != campaign.terms.amount) {
+                    self.differences.note(|| {
+                        format!("position {position}: this activation is not on the terms of campaign {}", record.campaign)
+                    });
+                }
+            }
+            Record::CodeHeld(record) => self.hold(position, time_ms, record),
+            Record::HoldRefused(record) => {
+                self.hold_outcomes.insert(record.stamp.request, record.outcome);
+            }
+            Record::HoldConfirmed(record) => self.confirmation(position, time_ms, record),
+            Record::ConfirmationRefused(record) => {
+                self.confirm_outcomes.insert(record.stamp.request, record.outcome);
+            }
+            Record::HoldReleased(record) => {
+                self.release_outcomes.insert(record.stamp.request, ReleaseOutcome::Released);
+                self.end_hold(position, record.hold);
+            }
+            Record::Refused(record) if record.kind == Release::KIND as u16 => {
+                match wire::decode(Release::KIND.word(), &record.reply) {
+                    Ok(outcome) => {
+                        self.release_outcomes.insert(record.stamp.request, outcome);
+                    }
+                    Err(why) => self.differences.note(|| format!("position {position}: {why}")),
+                }
+            }
             Record::RedemptionRefused(record) => {
                 *self.refused.entry(record.outcome.word()).or_default() += 1;
                 self.outcomes.insert(record.stamp.request, record.outcome);
@@ -138,10 +187,74 @@ impl Recount {
         }
     }
 
-    fn activation(&mut self, position: Position, record: &scrip_protocol::command::Activation) {
+    fn hold(&mut self, position: Position, time_ms: u64, record: &CodeHeld) {
+        self.hold_outcomes.insert(record.stamp.request, record.outcome(position));
+        self.holds.insert(position, HoldCount { held: record.clone(), ended: false });
+        if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
+            if !campaign.terms.active || record.amount != campaign.terms.amount {
+                self.differences
+                    .note(|| format!("position {position}: this hold is not on the terms of campaign {}", record.campaign));
+            }
+            campaign.open.entry(record.slot).or_default().insert((record.expires_ms, position));
+        }
+        self.check_cap(position, time_ms, record.campaign, record.slot);
+    }
+
+    fn confirmation(&mut self, position: Position, time_ms: u64, record: &HoldConfirmed) {
+        let activation = &record.activation;
+        self.confirm_outcomes.insert(activation.stamp.request, record.outcome(position));
+        self.end_hold(position, record.hold);
+        if let Some(HoldCount { held, .. }) = self.holds.get(&record.hold) {
+            let promised = (held.client, held.club, held.campaign, held.slot, held.amount);
+            let done = (activation.client, activation.club, activation.campaign, activation.slot, activation.amount);
+            if promised != done {
+                self.differences.note(|| format!("position {position}: hold {} was {promised:?}, not {done:?}", record.hold));
+            }
+            let active = self.campaigns.get(&held.campaign).is_some_and(|campaign| campaign.terms.active);
+            if held.expires_ms <= time_ms && !active {
+                self.differences
+                    .note(|| format!("position {position}: hold {} had expired, and its campaign was off", record.hold));
+            }
+        }
+        self.activation(position, time_ms, activation);
+    }
+
+    fn end_hold(&mut self, position: Position, hold: Position) {
+        let Some(found) = self.holds.get_mut(&hold) else {
+            return self.differences.note(|| format!("position {position}: there is no hold {hold}"));
+        };
+        if std::mem::replace(&mut found.ended, true) {
+            self.differences.note(|| format!("position {position}: hold {hold} had ended before"));
+        }
+        let open = self.campaigns.get_mut(&found.held.campaign).and_then(|campaign| campaign.open.get_mut(&found.held.slot));
+        if let Some(open) = open {
+            open.remove(&(found.held.expires_ms, hold));
+        }
+    }
+
+    /// Activations and open holds of a code are never more than its cap.
+    fn check_cap(&mut self, position: Position, time_ms: u64, campaign: CampaignId, slot: u32) {
+        let Some(count) = self.campaigns.get_mut(&campaign) else {
+            return self.differences.note(|| format!("position {position}: there is no campaign {campaign}"));
+        };
+        let mut uses = u64::from(count.used.get(&slot).copied().unwrap_or(0));
+        if let Some(open) = count.open.get_mut(&slot) {
+            while open.first().is_some_and(|(expires_ms, _)| *expires_ms <= time_ms) {
+                open.pop_first();
+            }
+            uses += open.len() as u64;
+        }
+        if count.terms.activations_per_code_max.is_some_and(|max| uses > u64::from(max)) {
+            self.differences.note(|| format!("position {position}: code {slot} of campaign {campaign} is over its cap"));
+        }
+        if slot >= count.codes {
+            self.differences.note(|| format!("position {position}: campaign {campaign} has no code {slot}"));
+        }
+    }
+
+    fn activation(&mut self, position: Position, time_ms: u64, record: &Activation) {
         self.activations += 1;
         self.issued += i128::from(record.amount.0);
-        self.outcomes.insert(record.stamp.request, record.outcome(position));
         let balance = self.balances.entry(record.client).or_default();
         *balance += i128::from(record.amount.0);
         if *balance != i128::from(record.balance.0) {
@@ -152,24 +265,12 @@ impl Recount {
                 )
             });
         }
-        let Some(campaign) = self.campaigns.get_mut(&record.campaign) else {
-            return self.differences.note(|| format!("position {position}: there is no campaign {}", record.campaign));
-        };
-        campaign.activations += 1;
-        campaign.issued += i128::from(record.amount.0);
-        let uses = campaign.used.entry(record.slot).or_default();
-        *uses += 1;
-        if campaign.terms.activations_per_code_max.is_some_and(|max| *uses > max) {
-            self.differences
-                .note(|| format!("position {position}: code {} of campaign {} is over its cap", record.slot, record.campaign));
+        if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
+            campaign.activations += 1;
+            campaign.issued += i128::from(record.amount.0);
+            *campaign.used.entry(record.slot).or_default() += 1;
         }
-        if record.slot >= campaign.codes {
-            self.differences.note(|| format!("position {position}: campaign {} has no code {}", record.campaign, record.slot));
-        }
-        if !campaign.terms.active || record.amount != campaign.terms.amount {
-            self.differences
-                .note(|| format!("position {position}: this activation is not on the terms of campaign {}", record.campaign));
-        }
+        self.check_cap(position, time_ms, record.campaign, record.slot);
     }
 
     /// Compares with what callers were answered: every answer must stand in the journal, just so.

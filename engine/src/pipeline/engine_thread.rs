@@ -11,7 +11,7 @@ use super::clock::Forward;
 use super::{Call, Chunk, Chunks, Limits, Outbox, Read, Request};
 use crate::index::Index;
 use crate::state::requests::{Admission, Remembered};
-use crate::state::{Asked, State};
+use crate::state::State;
 
 /// How many requests are decided before the journal thread is asked again whether it is idle: some tens of microseconds.
 const REQUESTS_PER_LOOK: usize = 64;
@@ -143,8 +143,8 @@ impl EngineThread {
             Call::Read(_) | Call::Answered(_) => None,
         };
         let redemptions = requests.iter().filter_map(|request| match &request.call {
-            Call::Change(stamp, Asked::Redeem(asked), _) => Some((stamp.request, asked.client, place_of(request))),
-            Call::Change(..) | Call::Read(_) | Call::Answered(_) => None,
+            Call::Change(stamp, asked, _) => asked.redemption().map(|asked| (stamp.request, asked.client, place_of(request))),
+            Call::Read(_) | Call::Answered(_) => None,
         });
         std::hint::black_box(self.state.touch(redemptions));
         std::hint::black_box(self.index.touch(requests.iter().filter_map(place_of)));
@@ -168,7 +168,7 @@ impl EngineThread {
                 Admission::Refused(refusal) => push_value(frames, REFUSAL, correlation, &refusal),
                 Admission::Repeated(reply) => push_reply(frames, correlation, reply),
                 Admission::New => {
-                    let record = self.state.decide(stamp, &asked, &self.index.with_hint(hint));
+                    let record = self.state.decide(now_ms, stamp, &asked, &self.index.with_hint(hint));
                     batch.push(&record);
                     self.state.apply(now_ms, &record);
                     let reply = self.state.requests.newest().expect("a request's record has just been remembered with its reply");

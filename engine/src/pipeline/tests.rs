@@ -311,7 +311,7 @@ fn list_clubs(correlation: u64) -> Request {
 /// A reply that a lane has made itself.
 fn answered(correlation: u64, index: &Index) -> Request {
     let mut frame = Vec::new();
-    let outcome = index.check(ClubId(0), ["A"].into_iter());
+    let outcome = index.check(START_MS, ClubId(0), ["A"].into_iter());
     scrip_protocol::frame::push_value(&mut frame, scrip_protocol::Kind::Check as u16, correlation, &outcome);
     Request { correlation, call: Call::Answered(frame) }
 }

@@ -134,7 +134,7 @@ impl std::fmt::Debug for Clients {
 }
 
 /// Where a code is: its campaign, and its place among the campaign's codes, counted from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CodeAt {
     /// The campaign.
     pub campaign: CampaignId,
@@ -188,6 +188,8 @@ pub struct Campaign {
     pub codes_activated: u32,
     /// How many activations there were.
     pub activations: u64,
+    /// How many holds of its codes count: those that are open, and expired ones that the state still counts.
+    pub held: u32,
     /// The sum of the bonuses credited.
     pub issued: Money,
     /// When codes were added.
@@ -203,9 +205,17 @@ impl Campaign {
             activations_of: Vec::new(),
             codes_activated: 0,
             activations: 0,
+            held: 0,
             issued: Money(0),
             added: Vec::new(),
         }
+    }
+
+    /// How often a code may still be activated, its holds aside; 0 for a code that the campaign does not have.
+    pub(super) fn room(&self, slot: u32) -> u32 {
+        // The counter has 32 bits: a code without a cap ends there as well.
+        let cap = self.terms.activations_per_code_max.unwrap_or(u32::MAX);
+        self.activations_of.get(slot as usize).map_or(0, |activations| cap.saturating_sub(*activations))
     }
 
     pub(super) fn add_codes(&mut self, codes: &CodeTexts, at_ms: u64, position: Position) {

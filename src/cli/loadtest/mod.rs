@@ -39,7 +39,6 @@ const AMOUNT: Money = Money(100);
 /// How often.
 const CAP: u32 = 1;
 
-
 /// Measure durable activations on this machine, beside its raw disk flush and raw QUIC echo
 ///
 /// Starts an engine of its own in a temporary folder, imports codes, redeems each once, then redeems some one at a time, and audits
