@@ -10,8 +10,8 @@ use scrip_protocol::{Kind, Position};
 use super::clock::Forward;
 use super::{Call, Chunk, Chunks, Limits, Outbox, Read, Request};
 use crate::index::Index;
-use crate::state::requests::{Admission, Remembered};
 use crate::state::State;
+use crate::state::requests::{Admission, Remembered};
 
 /// How many requests are decided before the journal thread is asked again whether it is idle: some tens of microseconds.
 const REQUESTS_PER_LOOK: usize = 64;

@@ -1,7 +1,7 @@
 //! A hash index over rows that stand elsewhere: from a 128-bit key to the number of the row that holds it.
 //!
-//! Open addressing with linear probing, in shards. A slot is one word: 31 bits of the key's hash, and the row's number. Made for one
-//! thing that a general table does not offer: to read the slots of many keys before any of them is looked at ([`Shards::home`]), so
+//! Open addressing with linear probing, in shards. A slot is one word: 31 bits of the key's hash, and the row's number. Slots stand in the
+//! order of their hashes, so that a search for an absent key ends at the first greater one. Made for one thing that a general table does not offer: to read the slots of many keys before any of them is looked at ([`Shards::home`]), so
 //! that the processor fetches them at once. A table with ten million keys is in no cache, and each of its lookups is otherwise
 //! a wait for memory; a key that is absent, as a new request id is, costs one such wait and never a look at a row.
 //!
@@ -14,8 +14,8 @@ use foldhash::fast::RandomState;
 
 const SHARDS: usize = 256;
 
-/// Slots that a shard starts with.
-const SLOTS_MIN: usize = 16;
+/// Homes that a shard starts with.
+const HOMES_MIN: usize = 16;
 
 /// Finds the number of a row by a 128-bit key that the row itself holds; the index stores only the number.
 /// The hash is seeded anew in each process, so that callers cannot choose ids that collide.
@@ -24,12 +24,18 @@ pub(crate) struct Shards {
     seed: RandomState,
 }
 
+/// Taken slots stand in ascending order; an empty one stands between two of them only where the second is at its home.
 #[derive(Default)]
 struct Shard {
-    /// At most three quarters are taken. Empty before the first key.
+    /// As many as there are homes, of which at most three quarters are taken, and some behind them for what the last homes have no
+    /// room for. None before the first key.
     slots: Vec<Slot>,
+    homes: usize,
     taken: usize,
 }
+
+/// Slots behind the homes.
+const TAIL: usize = 32;
 
 /// The upper half is the tag: 31 bits of hash and a 1, so that a taken slot is never 0. The lower half is the row's number.
 type Slot = u64;
@@ -51,7 +57,7 @@ impl Shards {
     /// means nothing.
     pub(crate) fn home(&self, key: u128) -> u64 {
         let (shard, tag) = self.place(key);
-        shard.slots.get(home_of(tag, shard.slots.len())).copied().unwrap_or(EMPTY)
+        shard.slots.get(home_of(tag, shard.homes)).copied().unwrap_or(EMPTY)
     }
 
     /// The row that has this key, or, once in thousands, another one: for those who want to read it ahead of time.
@@ -87,9 +93,9 @@ fn locate(hash: u64) -> (usize, u32) {
     (hash as usize % SHARDS, (hash >> 32) as u32 | 1)
 }
 
-/// Where a search for a tag starts among so many slots. Tags in order have homes in order, whatever the number of slots.
-fn home_of(tag: u32, slots: usize) -> usize {
-    ((u64::from(tag) * slots as u64) >> 32) as usize
+/// Where a search for a tag starts with so many homes. Tags in order have homes in order, whatever the number of homes.
+fn home_of(tag: u32, homes: usize) -> usize {
+    ((u64::from(tag) * homes as u64) >> 32) as usize
 }
 
 fn tag_of(slot: Slot) -> u32 {
@@ -99,65 +105,48 @@ fn tag_of(slot: Slot) -> u32 {
 impl Shard {
     /// The places and rows with this tag, in the order of search.
     fn probe(&self, tag: u32) -> impl Iterator<Item = (usize, u32)> {
-        let mut at = home_of(tag, self.slots.len());
-        std::iter::from_fn(move || {
-            // A quarter of the slots is empty, so that this ends; without any slot it does at once.
-            while let Some(slot) = self.slots.get(at).copied().filter(|slot| *slot != EMPTY) {
-                let here = at;
-                at = self.after(at);
-                if tag_of(slot) == tag {
-                    return Some((here, slot as u32));
-                }
-            }
-            None
-        })
-    }
-
-    fn after(&self, at: usize) -> usize {
-        if at + 1 == self.slots.len() { 0 } else { at + 1 }
+        let home = home_of(tag, self.homes);
+        let from_home = self.slots.get(home..).unwrap_or_default();
+        let taken = from_home.iter().take_while(move |slot| **slot != EMPTY && tag_of(**slot) <= tag);
+        (home..).zip(taken).filter(move |(_, slot)| tag_of(**slot) == tag).map(|(at, slot)| (at, *slot as u32))
     }
 
     fn insert(&mut self, tag: u32, row: u32) {
-        if (self.taken + 1) * 4 > self.slots.len() * 3 {
+        let slot = u64::from(tag) << 32 | u64::from(row);
+        while (self.taken + 1) * 4 > self.homes * 3 || !self.put(slot) {
             self.grow();
         }
-        self.put(u64::from(tag) << 32 | u64::from(row));
         self.taken += 1;
     }
 
-    fn put(&mut self, slot: Slot) {
-        let mut at = home_of(tag_of(slot), self.slots.len());
-        while self.slots[at] != EMPTY {
-            at = self.after(at);
-        }
-        self.slots[at] = slot;
+    /// Puts a slot where its order wants it, and moves those behind it up to the next empty one. `false` if there is none.
+    fn put(&mut self, slot: Slot) -> bool {
+        let home = home_of(tag_of(slot), self.homes);
+        let from_home = &mut self.slots[home..];
+        let Some(empty) = from_home.iter().position(|slot| *slot == EMPTY) else { return false };
+        let at = from_home[..empty].iter().position(|other| *other > slot).unwrap_or(empty);
+        from_home.copy_within(at..empty, at + 1);
+        from_home[at] = slot;
+        true
     }
 
-    /// By a half, so that between a half and three quarters of the slots are taken.
+    /// By a half, so that between a half and three quarters of the homes are taken.
     fn grow(&mut self) {
-        let slots = (self.slots.len() + self.slots.len() / 2).max(SLOTS_MIN);
-        let before = std::mem::replace(&mut self.slots, vec![EMPTY; slots]);
-        before.into_iter().filter(|slot| *slot != EMPTY).for_each(|slot| self.put(slot));
+        self.homes = (self.homes + self.homes / 2).max(HOMES_MIN);
+        let before = std::mem::replace(&mut self.slots, vec![EMPTY; self.homes + TAIL]);
+        for slot in before.into_iter().filter(|slot| *slot != EMPTY) {
+            // They come in order and are fewer to a home than before.
+            assert!(self.put(slot), "what fitted before fits in half as much again");
+        }
     }
 
-    /// Empties a slot, and moves up those behind it that a search would not find any more: no slot is ever left as a tombstone.
-    fn clear(&mut self, mut gap: usize) {
-        let slots = self.slots.len();
-        let mut at = gap;
-        loop {
-            at = self.after(at);
-            let slot = self.slots[at];
-            if slot == EMPTY {
-                break;
-            }
-            // It may move to the gap if that is not before its home, going round.
-            let home = home_of(tag_of(slot), slots);
-            if (at + slots - home) % slots >= (at + slots - gap) % slots {
-                self.slots[gap] = slot;
-                gap = at;
-            }
-        }
-        self.slots[gap] = EMPTY;
+    /// Empties a slot, and moves down those behind it that are not at their home: no slot is ever left as a tombstone.
+    fn clear(&mut self, at: usize) {
+        let away = |(at, slot): (usize, &Slot)| *slot != EMPTY && home_of(tag_of(*slot), self.homes) < at;
+        let after = at + 1;
+        let moving = (after..).zip(&self.slots[after..]).take_while(|(at, slot)| away((*at, slot))).count();
+        self.slots.copy_within(after..after + moving, at);
+        self.slots[at + moving] = EMPTY;
         self.taken -= 1;
     }
 }
@@ -199,15 +188,15 @@ mod tests {
     }
 
     #[test]
-    fn one_shard_with_one_home_goes_round_its_end() {
+    fn many_of_the_last_home_stand_behind_it() {
         let mut shard = Shard::default();
         let last = u32::MAX;
-        (0..10).for_each(|row| shard.insert(last, row));
-        assert_eq!(shard.probe(last).map(|(_, row)| row).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
-        for row in 0..10 {
+        (0..30).for_each(|row| shard.insert(last, row));
+        assert_eq!(shard.probe(last).map(|(_, row)| row).collect::<Vec<_>>(), (0..30).collect::<Vec<_>>());
+        for row in 0..30 {
             let (at, _) = shard.probe(last).find(|(_, other)| *other == row).expect("it is there");
             shard.clear(at);
-            assert_eq!(shard.probe(last).count(), 9 - row as usize);
+            assert_eq!(shard.probe(last).count(), 29 - row as usize);
         }
         assert!(shard.slots.iter().all(|slot| *slot == EMPTY));
     }
