@@ -100,11 +100,10 @@ impl EngineThread {
             None => self.open(),
         };
         commit.address(&chunk.outbox);
-        let mut requests = chunk.requests.into_iter();
-        loop {
-            let ahead = requests.as_slice();
-            self.touch(&ahead[..ahead.len().min(REQUESTS_PER_LOOK)]);
-            for request in requests.by_ref().take(REQUESTS_PER_LOOK) {
+        let mut groups = chunk.requests.chunks(REQUESTS_PER_LOOK).peekable();
+        while let Some(requests) = groups.next() {
+            self.touch(requests);
+            for request in requests {
                 if self.is_full(commit.batch()) {
                     if commit.batches.len() >= self.limits.commit_batches_max {
                         self.hand_over.send(commit).map_err(|_| JournalGone)?;
@@ -117,8 +116,8 @@ impl EngineThread {
                 }
                 self.answer(request, &mut commit);
             }
-            if requests.len() == 0 {
-                return Ok(commit);
+            if groups.peek().is_none() {
+                break;
             }
             commit = match self.offer(commit)? {
                 Some(commit) => commit,
@@ -129,6 +128,7 @@ impl EngineThread {
                 }
             };
         }
+        Ok(commit)
     }
 
     fn is_full(&self, batch: &BatchBuilder) -> bool {
@@ -155,20 +155,20 @@ impl EngineThread {
     }
 
     /// Executes one request and adds its reply to the newest replies of the commit.
-    fn answer(&mut self, request: Request, commit: &mut Commit) {
+    fn answer(&mut self, request: &Request, commit: &mut Commit) {
         let batch = commit.batches.last_mut().expect("a commit is opened with a batch");
         let now_ms = batch.time_ms();
         let replies = commit.replies.last_mut().expect("a commit is addressed before it is filled");
         replies.answers += 1;
         let (frames, correlation) = (&mut replies.frames, request.correlation);
-        match request.call {
-            Call::Answered(frame) => frames.extend_from_slice(&frame),
+        match &request.call {
+            Call::Answered(frame) => frames.extend_from_slice(frame),
             Call::Read(read) => self.read(now_ms, read, correlation, frames),
-            Call::Change(stamp, asked, hint) => match self.state.admit(now_ms, &stamp) {
+            Call::Change(stamp, asked, hint) => match self.state.admit(now_ms, stamp) {
                 Admission::Refused(refusal) => push_value(frames, REFUSAL, correlation, &refusal),
                 Admission::Repeated(reply) => push_reply(frames, correlation, reply),
                 Admission::New => {
-                    let record = self.state.decide(now_ms, stamp, &asked, &self.index.with_hint(hint));
+                    let record = self.state.decide(now_ms, *stamp, asked, &self.index.with_hint(*hint));
                     batch.push(&record);
                     self.state.apply(now_ms, &record);
                     let reply = self.state.requests.newest().expect("a request's record has just been remembered with its reply");
@@ -180,19 +180,19 @@ impl EngineThread {
         commit.seen = self.state.position();
     }
 
-    fn read(&self, now_ms: u64, read: Read, correlation: u64, frames: &mut Vec<u8>) {
+    fn read(&self, now_ms: u64, read: &Read, correlation: u64, frames: &mut Vec<u8>) {
         match read {
             Read::ListClubs(asked) => {
-                push_value(frames, Kind::ListClubs as u16, correlation, &self.state.list_clubs(&asked));
+                push_value(frames, Kind::ListClubs as u16, correlation, &self.state.list_clubs(asked));
             }
             Read::ShowClient(asked) => {
-                push_value(frames, Kind::ShowClient as u16, correlation, &self.state.show_client(&asked));
+                push_value(frames, Kind::ShowClient as u16, correlation, &self.state.show_client(asked));
             }
             Read::ListCampaigns(asked) => {
-                push_value(frames, Kind::ListCampaigns as u16, correlation, &self.state.list_campaigns(now_ms, &asked));
+                push_value(frames, Kind::ListCampaigns as u16, correlation, &self.state.list_campaigns(now_ms, asked));
             }
             Read::ShowCampaign(asked) => {
-                push_value(frames, Kind::ShowCampaign as u16, correlation, &self.state.show_campaign(now_ms, &asked));
+                push_value(frames, Kind::ShowCampaign as u16, correlation, &self.state.show_campaign(now_ms, asked));
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::pipeline::{Call, Chunk, Clock, InboxFull, Outbox, RETRY_AFTER_MS, Rea
 use crate::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedHold, AskedRedeem, Line, NamedHold};
 
 /// How many pieces of a stream are taken at once: more than a lane's window holds in packets of Ethernet's size is of no use.
-const PIECES: usize = 256;
+const PIECES: usize = 64;
 
 /// About what a redemption's frame has, by which the room for a chunk's requests is made at once.
 const REDEEM_FRAME_BYTES: usize = 72;
