@@ -1,13 +1,16 @@
 //! The engine thread: it alone owns the state, and runs every request to its end before the next.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::{Select, Sender, TryRecvError, TrySendError};
+use parking_lot::Mutex;
 use scrip_protocol::batch::BatchBuilder;
 use scrip_protocol::frame::{REFUSAL, push_bytes, push_value};
 use scrip_protocol::{Kind, Position};
 
 use super::clock::Forward;
+use super::journal_thread::Release;
 use super::{Call, Chunk, Chunks, Limits, Outbox, Read, Request};
 use crate::index::Index;
 use crate::state::State;
@@ -23,6 +26,12 @@ pub(super) struct EngineThread {
     pub(super) limits: Limits,
     pub(super) chunks: Chunks,
     pub(super) hand_over: Sender<Commit>,
+    /// How many commits the journal thread has taken.
+    pub(super) handed: u64,
+    /// How many of them it has finished.
+    pub(super) finished: Arc<AtomicU64>,
+    /// To be used by this thread only while the journal thread is idle.
+    pub(super) release: Arc<Mutex<Release>>,
 }
 
 /// Batches being filled, to become durable together, with the replies that wait for that.
@@ -30,6 +39,8 @@ pub(super) struct Commit {
     /// One at the least; the last is being filled.
     pub(super) batches: Vec<BatchBuilder>,
     pub(super) replies: Vec<Replies>,
+    /// How many answers they are.
+    pub(super) answers: usize,
     /// The newest position that one of these replies may have seen.
     pub(super) seen: Position,
 }
@@ -55,18 +66,32 @@ impl EngineThread {
         self.state
     }
 
-    /// Opens a commit with a chunk, and fills it until the journal thread takes it.
+    /// Opens a commit with a chunk, and fills it with what else is there; then until the journal thread takes it.
     fn fill_and_hand_over(&mut self, chunk: Chunk) -> Result<(), JournalGone> {
         let mut open = Some(self.take(chunk, None)?);
-        while let Some(commit) = open.take() {
-            let Some(commit) = self.offer(commit)? else { return Ok(()) };
+        while let Some(mut commit) = open.take() {
+            if commit.answers >= REQUESTS_PER_LOOK {
+                let Some(kept) = self.offer(commit)? else { return Ok(()) };
+                commit = kept;
+            }
             open = match self.chunks.try_recv() {
                 Ok(chunk) => Some(self.take(chunk, Some(commit))?),
-                Err(TryRecvError::Disconnected) => return self.hand_over.send(commit).map_err(|_| JournalGone),
-                Err(TryRecvError::Empty) => self.wait(commit)?,
+                Err(TryRecvError::Disconnected) => return self.send(commit),
+                Err(TryRecvError::Empty) if commit.answers <= self.limits.alone_max && self.is_journal_idle() => {
+                    return self.release.lock().commit(commit).map_err(|_| JournalGone);
+                }
+                Err(TryRecvError::Empty) => match self.offer(commit)? {
+                    Some(commit) => self.wait(commit)?,
+                    None => None,
+                },
             };
         }
         Ok(())
+    }
+
+    /// Whether the journal thread has finished everything that it was handed, so that it touches nothing until it is handed more.
+    fn is_journal_idle(&self) -> bool {
+        self.finished.load(Ordering::Acquire) == self.handed
     }
 
     /// Waits until either the journal thread takes the commit or another chunk is there for it.
@@ -76,21 +101,33 @@ impl EngineThread {
         select.recv(&self.chunks);
         let ready = select.select();
         if ready.index() == taken {
-            return ready.send(&self.hand_over, commit).map(|()| None).map_err(|_| JournalGone);
+            ready.send(&self.hand_over, commit).map_err(|_| JournalGone)?;
+            self.handed += 1;
+            return Ok(None);
         }
         match ready.recv(&self.chunks) {
             Ok(chunk) => self.take(chunk, Some(commit)).map(Some),
-            Err(_) => self.hand_over.send(commit).map(|()| None).map_err(|_| JournalGone),
+            Err(_) => self.send(commit).map(|()| None),
         }
     }
 
     /// Gives the commit to the journal thread if that is idle; otherwise it comes back.
-    fn offer(&self, commit: Commit) -> Result<Option<Commit>, JournalGone> {
+    fn offer(&mut self, commit: Commit) -> Result<Option<Commit>, JournalGone> {
         match self.hand_over.try_send(commit) {
-            Ok(()) => Ok(None),
+            Ok(()) => {
+                self.handed += 1;
+                Ok(None)
+            }
             Err(TrySendError::Full(commit)) => Ok(Some(commit)),
             Err(TrySendError::Disconnected(_)) => Err(JournalGone),
         }
+    }
+
+    /// Gives the commit to the journal thread as soon as that takes it.
+    fn send(&mut self, commit: Commit) -> Result<(), JournalGone> {
+        self.hand_over.send(commit).map_err(|_| JournalGone)?;
+        self.handed += 1;
+        Ok(())
     }
 
     /// Decides a chunk into a commit. On the way a commit that is full, or that the idle journal thread takes, is handed over.
@@ -106,7 +143,7 @@ impl EngineThread {
             for request in requests {
                 if self.is_full(commit.batch()) {
                     if commit.batches.len() >= self.limits.commit_batches_max {
-                        self.hand_over.send(commit).map_err(|_| JournalGone)?;
+                        self.send(commit)?;
                         commit = self.open();
                         commit.address(&chunk.outbox);
                     } else {
@@ -151,7 +188,12 @@ impl EngineThread {
     }
 
     fn open(&mut self) -> Commit {
-        Commit { batches: vec![BatchBuilder::new(self.now.now_ms())], replies: Vec::new(), seen: self.state.position() }
+        Commit {
+            batches: vec![BatchBuilder::new(self.now.now_ms())],
+            replies: Vec::new(),
+            answers: 0,
+            seen: self.state.position(),
+        }
     }
 
     /// Executes one request and adds its reply to the newest replies of the commit.
@@ -160,6 +202,7 @@ impl EngineThread {
         let now_ms = batch.time_ms();
         let replies = commit.replies.last_mut().expect("a commit is addressed before it is filled");
         replies.answers += 1;
+        commit.answers += 1;
         let (frames, correlation) = (&mut replies.frames, request.correlation);
         match &request.call {
             Call::Answered(frame) => frames.extend_from_slice(frame),

@@ -6,7 +6,8 @@
 //!   └──────────────── Outbox of each lane ◀───────────────┘
 //! ```
 //! The hand-over to the journal thread has no room in it: a commit is taken when the flush before it is done, and holds whatever
-//! came in meanwhile. A lone request therefore waits for nothing but its own flush.
+//! came in meanwhile. A lone request therefore waits for nothing but its own flush; the engine thread makes that itself, where the
+//! journal thread is idle.
 //!
 //! Invariants: a reply, to a write or to a read, leaves only after every record that it could have seen is durable (Z4). After a
 //! failed append nothing leaves any more. What waits here is bounded by [`Limits`]; past it the answer is `Busy`.
@@ -19,10 +20,11 @@ mod outbox;
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
+use parking_lot::Mutex;
 use scrip_protocol::command::{ListCampaigns, ListClubs, ShowCampaign, ShowClient};
 use scrip_protocol::{Position, Record, Settings, Stamp};
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -45,13 +47,16 @@ pub struct Limits {
     pub batch_bytes_max: usize,
     /// Batches in a commit, after which it is closed.
     pub commit_batches_max: usize,
+    /// Requests in a commit, up to which the engine thread makes it durable itself if the journal thread is idle: as many as come alone.
+    /// While it flushes it decides nothing, so that under load, when more is about to come, the journal thread has it.
+    pub alone_max: usize,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
         // The last record of a batch, unless it is of an import, keeps it within its page.
         let batch_bytes_max = ROW_BYTES - 256;
-        Limits { requests_max: 131_072, batch_records_max: 4_096, batch_bytes_max, commit_batches_max: 16 }
+        Limits { requests_max: 131_072, batch_records_max: 4_096, batch_bytes_max, commit_batches_max: 16, alone_max: 8 }
     }
 }
 
@@ -174,13 +179,20 @@ impl Pipeline {
         let (hand_over, commits) = crossbeam_channel::bounded(0);
         let (durable_sender, durable) = watch::channel(journal.end().position);
         let (failed_sender, failed) = watch::channel(None);
-        let engine = engine_thread::EngineThread { state, index: index.clone(), now, limits, chunks, hand_over };
-        let release = journal_thread::JournalThread {
-            journal,
-            commits,
-            durable: durable_sender,
-            failed: failed_sender,
-            under_way: under_way.clone(),
+        let release =
+            journal_thread::Release { journal, durable: durable_sender, failed: failed_sender, under_way: under_way.clone() };
+        let (release, finished) = (Arc::new(Mutex::new(release)), Arc::new(AtomicU64::new(0)));
+        let journal = journal_thread::JournalThread { release: release.clone(), commits, finished: finished.clone() };
+        let engine = engine_thread::EngineThread {
+            state,
+            index: index.clone(),
+            now,
+            limits,
+            chunks,
+            hand_over,
+            handed: 0,
+            finished,
+            release,
         };
         let intake = Intake { inbox, under_way, requests_max: limits.requests_max };
         Ok(Pipeline {
@@ -190,7 +202,7 @@ impl Pipeline {
             durable,
             failed,
             engine: spawn("engine", move || engine.run()),
-            journal: spawn("journal", move || release.run()),
+            journal: spawn("journal", move || journal.run()),
         })
     }
 

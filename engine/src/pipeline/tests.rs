@@ -164,6 +164,8 @@ impl Run {
         let (entered_sender, entered) = crossbeam_channel::unbounded();
         let (leave, leave_receiver) = crossbeam_channel::unbounded();
         let held = Held { entered: entered_sender, leave: leave_receiver };
+        // What is behind the gate is appended by the journal thread, so that the engine thread goes on deciding.
+        let limits = Limits { alone_max: 0, ..limits };
         (Run::start(limits, Some(held), fails_at), Gate { entered, leave })
     }
 

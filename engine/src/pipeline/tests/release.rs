@@ -122,11 +122,34 @@ fn after_a_failed_append_nothing_is_released() {
 }
 
 #[test]
+fn after_a_failed_append_of_a_lone_request_nothing_is_released() {
+    // By the engine thread, and by the journal thread.
+    for alone_max in [1, 0] {
+        let run = Run::start(Limits { alone_max, ..Limits::default() }, None, Some(3));
+        let lane = Lane::default();
+        for request in 1..3 {
+            run.offer(&lane, vec![club(request)]);
+            assert_eq!(lane.replies(1).len(), 1);
+        }
+        let mut failed = run.pipeline.failed();
+        run.offer(&lane, vec![club(3)]);
+        let wait = async { tokio::time::timeout(DEADLINE, failed.wait_for(Option::is_some)).await.map(|seen| seen.is_ok()) };
+        assert_eq!(block_on(wait), Ok(true), "the failure is told");
+        let _ = run.try_offer(&lane, vec![club(4)]);
+        let kept = run.kept.clone();
+        let error = run.pipeline.finish().expect_err("the journal has failed");
+        assert!(matches!(*error, JournalError::Write { .. }), "{error}");
+        assert_eq!((lane.replies_now(), kept.end().position), (vec![], Position(3)));
+    }
+}
+
+#[test]
 fn whatever_leaves_is_durable_at_that_moment() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
-    let limits = Limits { requests_max: 300, batch_records_max: 40, batch_bytes_max: 6_000, commit_batches_max: 2 };
+    let limits =
+        Limits { requests_max: 300, batch_records_max: 40, batch_bytes_max: 6_000, commit_batches_max: 2, ..Limits::default() };
     let run = Run::new(limits);
     let index = run.pipeline.index();
     let lanes: Vec<Lane> = std::iter::repeat_with(Lane::default).take(4).collect();
