@@ -1,8 +1,8 @@
 //! The index: finding codes that are there and that are not, and checks as lanes make them.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use scrip_benches::{NOW_MS, Organisation, code};
-use scrip_engine::index::{Index, normalise};
+use scrip_benches::{NOW_MS, Organisation, add_codes, code};
+use scrip_engine::index::{AT_ONCE, Index, normalise};
 use scrip_engine::state::Lookup;
 use scrip_protocol::ClubId;
 
@@ -23,6 +23,23 @@ fn find(c: &mut Criterion) {
     group.bench_function("find: a miss", |b| {
         b.iter_batched(|| next("NO-"), |code| organisation.index.find(&code), BatchSize::SmallInput);
     });
+    let places: Vec<_> = (0..AT_ONCE as u32).map(|n| n * 31_013).collect();
+    group.throughput(Throughput::Elements(AT_ONCE as u64));
+    let mut shift = 0;
+    group.bench_function("hint: 32 codes at once, hits", |b| {
+        b.iter_batched(
+            || {
+                shift += 611_953;
+                places.iter().map(|n| normalise(&code((n + shift) % CODES)).expect("a code")).collect::<Vec<_>>()
+            },
+            |codes| {
+                organisation.index.hint_each(codes.iter().map(Some), |hint| {
+                    std::hint::black_box(hint);
+                })
+            },
+            BatchSize::SmallInput,
+        );
+    });
     let codes: Vec<String> = (0..8_192).map(|n| code(n * 61)).collect();
     group.throughput(Throughput::Elements(codes.len() as u64));
     group.bench_function("check: 8,192 codes", |b| {
@@ -34,5 +51,31 @@ fn find(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, find);
+/// Codes come in while others are looked for: what a campaign's import costs the index, tables that grow included.
+fn grow(c: &mut Criterion) {
+    const ADDED: u32 = 1_000;
+    let mut organisation = Organisation::with_codes(CODES);
+    let mut group = c.benchmark_group("index");
+    group.throughput(Throughput::Elements(ADDED.into()));
+    let mut first = CODES;
+    group.bench_function("follow: 1,000 codes added, with growth", |b| {
+        b.iter_custom(|times| {
+            let mut took = std::time::Duration::ZERO;
+            for _ in 0..times {
+                let stamp = organisation.stamp();
+                let asked = add_codes(first..first + ADDED);
+                first += ADDED;
+                let record = organisation.state.decide(NOW_MS, stamp, &asked, &organisation.index);
+                organisation.state.apply(NOW_MS, &record);
+                let started = std::time::Instant::now();
+                organisation.index.follow(&organisation.state, &record);
+                took += started.elapsed();
+            }
+            took
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, find, grow);
 criterion_main!(benches);

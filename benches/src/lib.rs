@@ -4,10 +4,14 @@
 //! what the whole does is measured by `scrip loadtest`.
 
 use scrip_engine::index::{Index, normalise};
-use scrip_engine::state::{Asked, AskedCreateCampaign, AskedHold, AskedRedeem, Line, State};
-use scrip_protocol::command::{Activation, HOLD_TTL_MAX_MS, OnConflict, RegisterClub, Terms};
+use scrip_engine::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedHold, AskedRedeem, Line, State};
+use scrip_protocol::command::{Activation, HOLD_TTL_MAX_MS, OnConflict, RedeemOutcome, RedemptionRefused, RegisterClub, Terms};
 use scrip_protocol::record::SettingsApplied;
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Record, RequestId, Settings, Stamp};
+
+/// The allocator of the program: with another one, tables lie on other pages and cost other times.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The time at which everything happens.
 pub const NOW_MS: u64 = 1_790_000_000_000;
@@ -39,10 +43,6 @@ impl Organisation {
             activations_per_code_max: None,
             active: true,
         };
-        let line = |number| {
-            let text = code(number);
-            Line { number: number + 1, code: normalise(&text), text }
-        };
         let lines = (0..codes).map(line).collect();
         let asked = AskedCreateCampaign { terms, lines, on_conflict: OnConflict::Reject };
         organisation.change(&Asked::CreateCampaign(Box::new(asked)));
@@ -52,9 +52,7 @@ impl Organisation {
     /// A stamp that was not seen before.
     pub fn stamp(&mut self) -> Stamp {
         self.asked += 1;
-        let mut random = [0; 10];
-        random[2..].copy_from_slice(&self.asked.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
-        Stamp { request: RequestId::from_parts(NOW_MS, random), body: self.asked, credential: CredentialId(1) }
+        stamp(self.asked)
     }
 
     /// Admits, decides, applies, and lets the index follow, as the engine thread does. Returns the record.
@@ -66,6 +64,30 @@ impl Organisation {
         self.index.follow(&self.state, &record);
         record
     }
+}
+
+/// The stamp of the `n`-th request.
+pub fn stamp(n: u64) -> Stamp {
+    let mut random = [0; 10];
+    random[2..].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    Stamp { request: RequestId::from_parts(NOW_MS, random), body: n, credential: CredentialId(1) }
+}
+
+/// The record of a redemption of a code that is not known.
+pub fn refusal(stamp: Stamp) -> Record {
+    let outcome = RedeemOutcome::UnknownCode;
+    RedemptionRefused { stamp, client: ClientId(1), club: ClubId(1), code: "code".into(), outcome }.into()
+}
+
+/// A request to add codes to the first campaign: `CODE-0000000` and so on, from one number up to another.
+pub fn add_codes(numbers: std::ops::Range<u32>) -> Asked {
+    let lines = numbers.map(line).collect();
+    Asked::AddCodes(Box::new(AskedAddCodes { campaign: CampaignId(1), lines, on_conflict: OnConflict::Reject }))
+}
+
+fn line(number: u32) -> Line {
+    let text = code(number);
+    Line { number: number + 1, code: normalise(&text), text }
 }
 
 /// The text of a code.
