@@ -7,7 +7,6 @@
 //! therefore finds its position in [`Index::shown`], and can wait until that is durable before it answers (Z4).
 
 mod normalise;
-mod prefetch;
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -22,8 +21,8 @@ use scrip_protocol::command::{Activation, CheckOutcome, CodeChecked, CodeStandin
 use scrip_protocol::{CampaignId, ClubId, Position, Record};
 
 pub use normalise::{normalise, trim};
-use prefetch::prefetch;
 
+use crate::state::prefetch::prefetch;
 use crate::state::{Campaign, CodeAt, HeldUses, Lookup, NormalisedCode, State, refusal_of};
 
 /// How many codes are looked up at once: enough that the processor always has as many fetches from memory under way as it can, and few
@@ -116,9 +115,12 @@ impl Face {
         }
     }
 
+    fn counter(&self, slot: u32) -> Option<&AtomicU32> {
+        self.activations.get(slot as usize / BLOCK).map(|block| &block[slot as usize % BLOCK])
+    }
+
     fn activations(&self, slot: u32) -> u32 {
-        let block = self.activations.get(slot as usize / BLOCK);
-        block.map_or(0, |block| block[slot as usize % BLOCK].load(Ordering::Acquire))
+        self.counter(slot).map_or(0, |counter| counter.load(Ordering::Acquire))
     }
 }
 
@@ -332,11 +334,13 @@ impl Index {
         Hinted { index: self, hint: holding.map(|hint| hint.at) }
     }
 
-    /// Reads the counters of codes, so that they are in the processor's cache when they are written. What is returned means nothing.
-    pub fn touch(&self, places: impl Iterator<Item = CodeAt>) -> u32 {
+    /// Fetches the counters of codes into the processor's cache, where they are about to be written.
+    pub fn touch(&self, places: impl Iterator<Item = CodeAt>) {
         let campaigns = self.campaigns.read();
-        let counter = |at: CodeAt| campaigns.get(at.campaign.0 as usize - 1).map_or(0, |face| face.activations(at.slot));
-        places.fold(0, |sum, at| sum ^ counter(at))
+        for at in places {
+            let counter = campaigns.get(at.campaign.0 as usize - 1).and_then(|face| face.counter(at.slot));
+            counter.into_iter().for_each(|counter| prefetch(counter));
+        }
     }
 
     fn insert_all(&self, campaign: CampaignId, first_slot: usize, codes: &CodeTexts) {

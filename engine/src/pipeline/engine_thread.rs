@@ -172,8 +172,7 @@ impl EngineThread {
         batch.count() >= self.limits.batch_records_max || batch.len() >= self.limits.batch_bytes_max
     }
 
-    /// Reads what some redemptions are about to need, and does nothing with it. Their places in memory have nothing to do with one
-    /// another, so that here the processor fetches many at once; deciding one after the other, it waits for each.
+    /// Fetches what some redemptions are about to need. Deciding one after the other, the processor would wait for each place in memory.
     fn touch(&self, requests: &[Request]) {
         let place_of = |request: &Request| match &request.call {
             Call::Change(_, _, hint) => hint.and_then(|hint| hint.place()),
@@ -183,8 +182,8 @@ impl EngineThread {
             Call::Change(stamp, asked, _) => asked.redemption().map(|asked| (stamp.request, asked.client, place_of(request))),
             Call::Read(_) | Call::Answered(_) => None,
         });
-        std::hint::black_box(self.state.touch(redemptions));
-        std::hint::black_box(self.index.touch(requests.iter().filter_map(place_of)));
+        self.state.touch(redemptions);
+        self.index.touch(requests.iter().filter_map(place_of));
     }
 
     fn open(&mut self) -> Commit {

@@ -14,6 +14,7 @@ mod confirm;
 mod create_campaign;
 mod hold;
 mod holds;
+pub(crate) mod prefetch;
 mod reads;
 mod redeem;
 mod register_client;
@@ -35,6 +36,7 @@ pub use holds::{HeldUses, Holds};
 pub use redeem::{AskedRedeem, refusal_of};
 pub use tables::{Campaign, Campaigns, Clients, Clubs, CodeAt};
 
+use prefetch::prefetch;
 use requests::{Admission, Remembered, Requests};
 use scrip_protocol::command::{
     Confirm, Hold, NAME_BYTES_MAX, RegisterClient, RegisterClub, Release, ReleaseOutcome, SwitchCampaign,
@@ -141,15 +143,17 @@ impl State {
         self.requests.admit(now_ms, stamp)
     }
 
-    /// Reads what some redemptions will need of the request window, of their clients and of their codes' counters, so that it is in the
-    /// processor's cache by then. First what can be read without knowing what was read, all of it at once, then the clients'
-    /// rows. What is returned means nothing.
-    pub fn touch(&self, ahead: impl Iterator<Item = (RequestId, ClientId, Option<CodeAt>)> + Clone) -> u64 {
-        let counter = |at: CodeAt| self.campaigns.of(at.campaign)?.activations_of.get(at.slot as usize).copied();
-        let first = ahead.clone().fold(0, |sum, (request, client, at)| {
-            sum ^ self.requests.touch(request) ^ self.clients.touch(client) ^ u64::from(at.and_then(counter).unwrap_or(0))
-        });
-        ahead.fold(first, |sum, (_, client, _)| sum ^ self.clients.touch_row(client))
+    /// Fetches what some redemptions will need of the request window, of their clients and of their codes' counters into the processor's
+    /// cache. Their places in memory have nothing to do with one another: first those that are known are asked for, all at once,
+    /// then the clients' rows, which those tell.
+    pub fn touch(&self, ahead: impl Iterator<Item = (RequestId, ClientId, Option<CodeAt>)> + Clone) {
+        for (request, client, at) in ahead.clone() {
+            self.requests.touch(request);
+            self.clients.touch(client);
+            let counter = at.and_then(|at| self.campaigns.of(at.campaign)?.activations_of.get(at.slot as usize));
+            counter.into_iter().for_each(|counter| prefetch(counter));
+        }
+        ahead.for_each(|(_, client, _)| self.clients.touch_row(client));
     }
 
     /// Decides an admitted request, at the time of the batch that its record is for. Changes nothing.

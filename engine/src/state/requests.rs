@@ -111,9 +111,9 @@ impl Requests {
         self.length == 0
     }
 
-    /// Reads where a search for an id starts; see [`Shards::home`].
-    pub(super) fn touch(&self, request: RequestId) -> u64 {
-        self.index.home(request.0)
+    /// Fetches where a search for an id starts.
+    pub(super) fn touch(&self, request: RequestId) {
+        self.index.touch(request.0);
     }
 
     fn oldest_ms(&self, now_ms: u64) -> u64 {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use scrip_protocol::command::{CodeTexts, CodesBatch, Terms};
 use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position};
 
+use super::prefetch::prefetch;
 use super::shards::Shards;
 
 /// The clubs, numbered from 1.
@@ -63,14 +64,14 @@ impl Clients {
         self.index.find(client.0, |row| self.rows[row as usize].id.0)
     }
 
-    /// Reads where a search for a client starts; see [`Shards::home`].
-    pub(super) fn touch(&self, client: ClientId) -> u64 {
-        self.index.home(client.0)
+    /// Fetches where a search for a client starts.
+    pub(super) fn touch(&self, client: ClientId) {
+        self.index.touch(client.0);
     }
 
-    /// Reads the row that is likely the client's.
-    pub(super) fn touch_row(&self, client: ClientId) -> u64 {
-        self.index.likely(client.0).map_or(0, |row| self.rows[row as usize].balance.0 as u64)
+    /// Fetches the row that is likely the client's.
+    pub(super) fn touch_row(&self, client: ClientId) {
+        self.index.likely(client.0).and_then(|row| self.rows.get(row as usize)).into_iter().for_each(|row| prefetch(row));
     }
 
     /// A client's bonus balance; `None` for an unknown client.

@@ -4,7 +4,7 @@
 /// Asks for the cache line of an address. Has no effect that a program can see; where the processor has no such hint known here, none
 /// at all.
 #[inline(always)]
-pub(super) fn prefetch<T>(at: *const T) {
+pub(crate) fn prefetch<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the instruction reads nothing into the program, and does not fault on any address.
     unsafe {
