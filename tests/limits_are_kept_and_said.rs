@@ -54,7 +54,7 @@ async fn a_busy_engine_says_so_and_what_it_refused_can_be_asked_again() {
     let mut recount = Recount::of(&dial).await.expect("it can be tailed");
     recount.compare_answers(&answers.outcomes);
     recount.compare_engine(&client, usize::MAX).await.expect("it answers");
-    assert_eq!(recount.differences().first(), [] as [String; 0]);
+    assert_eq!(recount.differences().first(), []);
     // What was refused as busy left no record: every record here belongs to an answer.
     assert_eq!(recount.outcomes.len(), 4_500);
     assert_eq!(recount.activations_of(campaign), 4_000);

@@ -6,11 +6,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use scrip_protocol::batch::Batch;
 use scrip_protocol::client::{Client, ClientError, Dial, TailError, Tailing};
-use scrip_protocol::command::{RedeemOutcome, ShowCampaignOutcome, ShowClientOutcome, Terms};
-use scrip_protocol::{CampaignId, ClientId, Money, Position, Record, RequestId};
+use scrip_protocol::command::{
+    Activation, AddCodesOutcome, RedeemOutcome, Refused, ShowCampaignOutcome, ShowClientOutcome, Terms,
+};
+use scrip_protocol::{CampaignId, ClientId, Kind, Money, Position, Record, RequestId, wire};
 
-/// How many differences are kept; the rest is counted.
-const DIFFERENCES_KEPT: usize = 20;
+use crate::caller::Told;
+use crate::difference::{CampaignSums, Difference, Differences};
+use crate::drive::{Came, Outcomes};
+use crate::mix::Shape;
 
 /// What the journal says.
 #[derive(Debug, Default)]
@@ -25,6 +29,8 @@ pub struct Recount {
     pub refused: BTreeMap<&'static str, u64>,
     /// The outcome of each redemption, by request id.
     pub outcomes: HashMap<RequestId, RedeemOutcome>,
+    /// The outcome of each adding of codes, by request id.
+    pub additions: HashMap<RequestId, AddCodesOutcome>,
     campaigns: HashMap<CampaignId, CampaignCount>,
     balances: HashMap<ClientId, i128>,
     requests: HashSet<RequestId>,
@@ -38,32 +44,6 @@ struct CampaignCount {
     used: HashMap<u32, u32>,
     activations: u64,
     issued: i128,
-}
-
-/// What does not agree.
-#[derive(Debug, Default)]
-pub struct Differences {
-    kept: Vec<String>,
-    count: usize,
-}
-
-impl Differences {
-    fn note(&mut self, difference: impl FnOnce() -> String) {
-        self.count += 1;
-        if self.kept.len() < DIFFERENCES_KEPT {
-            self.kept.push(difference());
-        }
-    }
-
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.count
-    }
-
-    /// The first of them.
-    pub fn first(&self) -> &[String] {
-        &self.kept
-    }
 }
 
 /// Why no audit could be made.
@@ -100,13 +80,13 @@ impl Recount {
     /// Counts one record.
     pub fn add(&mut self, position: Position, record: &Record) {
         if position.0 != self.position.0 + 1 {
-            self.differences.note(|| format!("position {position} follows position {}", self.position));
+            self.differences.note(Difference::PositionsBroken { position, after: self.position });
         }
         self.position = position;
         if let Some(stamp) = record.stamp()
             && !self.requests.insert(stamp.request)
         {
-            self.differences.note(|| format!("position {position}: request {} has a second record", stamp.request));
+            self.differences.note(Difference::SecondRecord { position, request: stamp.request });
         }
         match record {
             Record::CampaignCreated(record) => {
@@ -123,6 +103,7 @@ impl Recount {
                 if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
                     campaign.codes += record.codes.len() as u32;
                 }
+                self.additions.insert(record.stamp.request, record.outcome());
             }
             Record::CampaignSwitched(record) => {
                 if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
@@ -134,53 +115,124 @@ impl Recount {
                 *self.refused.entry(record.outcome.word()).or_default() += 1;
                 self.outcomes.insert(record.stamp.request, record.outcome);
             }
-            Record::SettingsApplied(_) | Record::Refused(_) | Record::ClubRegistered(_) | Record::ClientRegistered(_) => {}
+            Record::Refused(record) => self.refusal(position, record),
+            Record::SettingsApplied(_) | Record::ClubRegistered(_) | Record::ClientRegistered(_) => {}
         }
     }
 
-    fn activation(&mut self, position: Position, record: &scrip_protocol::command::Activation) {
+    fn activation(&mut self, position: Position, record: &Activation) {
         self.activations += 1;
         self.issued += i128::from(record.amount.0);
         self.outcomes.insert(record.stamp.request, record.outcome(position));
         let balance = self.balances.entry(record.client).or_default();
         *balance += i128::from(record.amount.0);
         if *balance != i128::from(record.balance.0) {
-            self.differences.note(|| {
-                format!(
-                    "position {position}: the balance of client {} is {balance}, and {} is recorded",
-                    record.client, record.balance.0
-                )
-            });
+            let recounted = *balance;
+            self.differences.note(Difference::Balance { position, client: record.client, recorded: record.balance, recounted });
         }
-        let Some(campaign) = self.campaigns.get_mut(&record.campaign) else {
-            return self.differences.note(|| format!("position {position}: there is no campaign {}", record.campaign));
+        let (slot, campaign) = (record.slot, record.campaign);
+        let Some(count) = self.campaigns.get_mut(&campaign) else {
+            return self.differences.note(Difference::NoCampaign { position, campaign });
         };
-        campaign.activations += 1;
-        campaign.issued += i128::from(record.amount.0);
-        let uses = campaign.used.entry(record.slot).or_default();
+        count.activations += 1;
+        count.issued += i128::from(record.amount.0);
+        let uses = count.used.entry(slot).or_default();
         *uses += 1;
-        if campaign.terms.activations_per_code_max.is_some_and(|max| *uses > max) {
-            self.differences
-                .note(|| format!("position {position}: code {} of campaign {} is over its cap", record.slot, record.campaign));
+        if let Some(cap) = count.terms.activations_per_code_max
+            && *uses > cap
+        {
+            self.differences.note(Difference::OverCap { position, campaign, slot, uses: *uses, cap });
         }
-        if record.slot >= campaign.codes {
-            self.differences.note(|| format!("position {position}: campaign {} has no code {}", record.campaign, record.slot));
+        if slot >= count.codes {
+            self.differences.note(Difference::NoCode { position, campaign, slot });
         }
-        if !campaign.terms.active || record.amount != campaign.terms.amount {
-            self.differences
-                .note(|| format!("position {position}: this activation is not on the terms of campaign {}", record.campaign));
+        if !count.terms.active || record.amount != count.terms.amount {
+            self.differences.note(Difference::Terms { position, campaign });
         }
+    }
+
+    fn refusal(&mut self, position: Position, record: &Refused) {
+        if record.kind != Kind::AddCodes as u16 {
+            return;
+        }
+        match wire::decode(Kind::AddCodes.word(), &record.reply) {
+            Ok(outcome) => drop(self.additions.insert(record.stamp.request, outcome)),
+            Err(cause) => self.differences.note(Difference::ReplyUnreadable { position, cause }),
+        }
+    }
+
+    /// What a request's record says that it was told.
+    fn recorded(&self, request: RequestId) -> Option<Told> {
+        let redeemed = self.outcomes.get(&request).map(|outcome| Told::Redeem(*outcome));
+        redeemed.or_else(|| self.additions.get(&request).map(|outcome| Told::Codes(Box::new(outcome.clone()))))
     }
 
     /// Compares with what callers were answered: every answer must stand in the journal, just so.
     pub fn compare_answers(&mut self, answers: &HashMap<RequestId, RedeemOutcome>) {
         for (request, answer) in answers {
-            match self.outcomes.get(request) {
-                Some(outcome) if outcome == answer => {}
-                Some(outcome) => {
-                    self.differences.note(|| format!("request {request} was answered {answer:?}, and {outcome:?} is recorded"))
-                }
-                None => self.differences.note(|| format!("request {request} was answered {answer:?}, and nothing is recorded")),
+            let told = Told::Redeem(*answer);
+            self.compare_answer(*request, &told);
+        }
+    }
+
+    fn compare_answer(&mut self, request: RequestId, told: &Told) {
+        match self.recorded(request) {
+            Some(recorded) if recorded == *told => {}
+            Some(recorded) => {
+                let (told, recorded) = (Box::new(told.clone()), Box::new(recorded));
+                self.differences.note(Difference::AnsweredOtherwise { request, told, recorded });
+            }
+            None => self.differences.note(Difference::NoRecord { request, told: Box::new(told.clone()) }),
+        }
+    }
+
+    /// Compares with what came of every request of a run: each answer must stand in the journal, just so; each record must have been
+    /// answered; and each answer must be one that its request can have.
+    pub fn compare_run(&mut self, outcomes: &Outcomes) {
+        for (request, came) in outcomes {
+            self.compare_came(*request, came);
+        }
+    }
+
+    fn compare_came(&mut self, request: RequestId, came: &Came) {
+        if let (Some(told), Some(otherwise)) = (&came.told, &came.otherwise) {
+            let (told, otherwise) = (Box::new(told.clone()), otherwise.clone());
+            self.differences.note(Difference::RepeatUnlike { request, told, otherwise });
+        }
+        let has_record = self.requests.contains(&request);
+        match &came.told {
+            Some(told @ (Told::Redeem(_) | Told::Codes(_))) => self.compare_answer(request, told),
+            Some(Told::Checked { .. } | Told::TooManyChecked | Told::Refused(_)) if has_record => {
+                self.differences.note(Difference::RefusedWithRecord { request });
+            }
+            Some(Told::Busy { uncertain: false }) if has_record => {
+                self.differences.note(Difference::RefusedWithRecord { request });
+            }
+            None if has_record => self.differences.note(Difference::AnswerMissing { request }),
+            Some(Told::Checked { .. } | Told::TooManyChecked | Told::Refused(_) | Told::Busy { .. }) | None => {}
+        }
+        if let Some(told) = &came.told
+            && !may_be_told(came.shape, told)
+        {
+            self.differences.note(Difference::Unexpected { request, shape: came.shape, told: Box::new(told.clone()) });
+        }
+    }
+
+    /// Compares the sums of a campaign that nobody else uses with what came of a run: its activations are the answers that say so, and
+    /// a code with a cap was used as often as it was tried, or as its cap allows.
+    pub fn compare_campaign(&mut self, campaign: CampaignId, answered: u64, tried: Option<u64>) {
+        let Some(count) = self.campaigns.get(&campaign) else {
+            let position = self.position;
+            return self.differences.note(Difference::NoCampaign { position, campaign });
+        };
+        let recorded = count.activations;
+        if recorded != answered {
+            self.differences.note(Difference::Activations { campaign, answered, recorded });
+        }
+        if let (Some(tried), Some(cap)) = (tried, count.terms.activations_per_code_max) {
+            let expected = tried.min(cap.into());
+            if recorded != expected {
+                self.differences.note(Difference::CapNotMet { campaign, expected, recorded });
             }
         }
     }
@@ -190,36 +242,72 @@ impl Recount {
     /// # Errors
     /// When the engine cannot be asked.
     pub async fn compare_engine(&mut self, client: &Client, clients_max: usize) -> Result<(), AuditError> {
-        for (id, counted) in &self.campaigns {
-            let ShowCampaignOutcome::Campaign(card) = client.show_campaign(*id).await? else {
-                self.differences.note(|| format!("the engine does not know campaign {id}"));
+        let campaigns: Vec<_> = self.campaigns.keys().copied().collect();
+        let clients: Vec<_> = self.balances.keys().take(clients_max).copied().collect();
+        self.compare_engine_on(client, &campaigns, &clients).await
+    }
+
+    /// Compares with what the engine says of some campaigns and clients: of those that nobody else uses meanwhile.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked.
+    pub async fn compare_engine_on(
+        &mut self,
+        client: &Client,
+        campaigns: &[CampaignId],
+        clients: &[ClientId],
+    ) -> Result<(), AuditError> {
+        for campaign in campaigns {
+            let ShowCampaignOutcome::Campaign(card) = client.show_campaign(*campaign).await? else {
+                self.differences.note(Difference::EngineLacksCampaign { campaign: *campaign });
                 continue;
             };
-            let told = (card.codes, card.codes_activated as usize, card.activations, i128::from(card.issued.0));
-            let found = (counted.codes, counted.used.len(), counted.activations, counted.issued);
-            if told != found {
-                self.differences.note(|| {
-                    format!(
-                        "campaign {id}: the engine says {told:?}, the journal {found:?} (codes, activated, activations, issued)"
-                    )
-                });
+            let engine = CampaignSums {
+                codes: card.codes,
+                codes_activated: card.codes_activated,
+                activations: card.activations,
+                issued: card.issued.0.into(),
+            };
+            let journal = self.sums_of(*campaign);
+            if engine != journal {
+                self.differences.note(Difference::CampaignSums { campaign: *campaign, engine, journal });
             }
         }
-        for (id, balance) in self.balances.iter().take(clients_max) {
-            let told = match client.show_client(*id).await? {
+        for id in clients {
+            let engine = match client.show_client(*id).await? {
                 ShowClientOutcome::Client(card) => card.balance,
                 ShowClientOutcome::UnknownClient => Money(0),
             };
-            if i128::from(told.0) != *balance {
-                self.differences.note(|| format!("client {id}: the engine says {}, the journal {balance}", told.0));
+            let journal = self.balances.get(id).copied().unwrap_or(0);
+            if i128::from(engine.0) != journal {
+                self.differences.note(Difference::EngineBalance { client: *id, engine, journal });
             }
         }
         Ok(())
     }
 
+    fn sums_of(&self, campaign: CampaignId) -> CampaignSums {
+        self.campaigns.get(&campaign).map_or(CampaignSums::default(), |count| CampaignSums {
+            codes: count.codes,
+            codes_activated: count.used.len() as u32,
+            activations: count.activations,
+            issued: count.issued,
+        })
+    }
+
     /// How many clients have received a bonus.
     pub fn clients(&self) -> usize {
         self.balances.len()
+    }
+
+    /// The clients who have received a bonus and whose number is in a range.
+    pub fn clients_in(&self, range: std::ops::Range<u128>) -> Vec<ClientId> {
+        self.balances.keys().filter(|client| range.contains(&client.0)).copied().collect()
+    }
+
+    /// How many of some requests have a record.
+    pub fn recorded_of<'a>(&self, requests: impl Iterator<Item = &'a RequestId>) -> u64 {
+        requests.filter(|request| self.requests.contains(request)).count() as u64
     }
 
     /// Activations of a campaign.
@@ -235,5 +323,24 @@ impl Recount {
     /// What did not agree so far.
     pub fn differences(&self) -> &Differences {
         &self.differences
+    }
+}
+
+/// Whether a request of a shape can be told this.
+fn may_be_told(shape: Shape, told: &Told) -> bool {
+    match told {
+        Told::Busy { .. } => true,
+        Told::Refused(_) => shape == Shape::Any,
+        Told::Redeem(outcome) => match shape {
+            Shape::Distinct | Shape::Hot => matches!(outcome, RedeemOutcome::Redeemed(_)),
+            Shape::Capped => matches!(outcome, RedeemOutcome::Redeemed(_) | RedeemOutcome::CodeExhausted),
+            Shape::Miss => *outcome == RedeemOutcome::UnknownCode,
+            Shape::Spent => *outcome == RedeemOutcome::CodeExhausted,
+            Shape::Any => true,
+            Shape::Check | Shape::Import => false,
+        },
+        Told::Codes(outcome) => shape == Shape::Import && matches!(**outcome, AddCodesOutcome::Added(_)),
+        Told::Checked { .. } => shape == Shape::Check,
+        Told::TooManyChecked => false,
     }
 }

@@ -9,7 +9,16 @@
 
 pub mod audit;
 pub mod burst;
+pub mod caller;
+pub mod difference;
+pub mod drive;
 pub mod floor;
 pub mod lane;
+pub mod load;
+pub mod mix;
+pub mod pace;
 pub mod plan;
+pub mod ramp;
+pub mod recorder;
 pub mod report;
+pub mod zipf;

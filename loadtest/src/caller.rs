@@ -1,0 +1,497 @@
+//! A caller: one connection at a time, the requests of one script over it, and what each was told.
+//!
+//! Writer and reader of a connection are one task. When the connection is cut or lost, another is opened, and what is unanswered
+//! goes first there, under the same ids.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use quinn::{RecvStream, SendStream, VarInt};
+use scrip_protocol::client::{ConnectError, Dial, Dialled};
+use scrip_protocol::command::{AddCodes, AddCodesOutcome, Check, CheckOutcome, Redeem, RedeemOutcome};
+use scrip_protocol::frame::{Frame, FrameBuffer, Malformed, REPLY_BYTES_MAX};
+use scrip_protocol::hello::CloseCode;
+use scrip_protocol::{Position, Refusal};
+use tokio::sync::Notify;
+
+use crate::drive::{Control, DriveError, OnBusy, Stage};
+use crate::lane::{LaneError, WRITTEN_AT_ONCE};
+use crate::mix::{Script, Shape};
+use crate::pace::Released;
+
+/// How often a busy request's waiting time is doubled: beyond, more waiting helps nobody.
+const DOUBLINGS_MAX: u32 = 5;
+
+/// Between tries to connect again.
+const REDIAL: Duration = Duration::from_millis(20);
+
+/// What a request was told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Told {
+    /// The outcome of a redemption.
+    Redeem(RedeemOutcome),
+    /// The outcome of an import.
+    Codes(Box<AddCodesOutcome>),
+    /// A check's verdicts.
+    Checked {
+        /// How many.
+        verdicts: u32,
+        /// Of which position.
+        as_of: Position,
+    },
+    /// More codes were checked than may be.
+    TooManyChecked,
+    /// A refusal other than busy.
+    Refused(Refusal),
+    /// Busy, to the end.
+    Busy {
+        /// Whether it was sent over a connection that ended before its answer: then it may have been done all the same.
+        uncertain: bool,
+    },
+}
+
+impl Told {
+    /// The answer's word; none for busy.
+    pub fn word(&self) -> Option<&'static str> {
+        Some(match self {
+            Told::Redeem(outcome) => outcome.word(),
+            Told::Codes(outcome) => match **outcome {
+                AddCodesOutcome::Added(_) => "codes_added",
+                AddCodesOutcome::UnknownCampaign => "codes_unknown_campaign",
+                AddCodesOutcome::CodesMissing => "codes_missing",
+                AddCodesOutcome::Conflicts(_) => "codes_conflicts",
+                AddCodesOutcome::TooManyCodes(_) => "codes_too_many",
+            },
+            Told::Checked { .. } => "checked",
+            Told::TooManyChecked => "check_too_many",
+            Told::Refused(refusal) => match refusal {
+                Refusal::Forbidden { .. } => "refused_forbidden",
+                Refusal::Busy { .. } => return None,
+                Refusal::RequestIdInvalid => "refused_id_invalid",
+                Refusal::RequestTooOld { .. } => "refused_too_old",
+                Refusal::RequestFromFuture { .. } => "refused_from_future",
+                Refusal::RequestIdReused => "refused_id_reused",
+            },
+            Told::Busy { .. } => return None,
+        })
+    }
+
+    fn read(shape: Shape, frame: &Frame<'_>) -> Result<Told, Malformed> {
+        let told = match shape {
+            Shape::Check => frame.reply::<Check>()?.map(|outcome| match outcome {
+                CheckOutcome::Checked { codes, as_of } => Told::Checked { verdicts: codes.len() as u32, as_of },
+                CheckOutcome::TooManyCodes => Told::TooManyChecked,
+            }),
+            Shape::Import => frame.reply::<AddCodes>()?.map(|outcome| Told::Codes(Box::new(outcome))),
+            Shape::Distinct | Shape::Hot | Shape::Capped | Shape::Miss | Shape::Spent | Shape::Any => {
+                frame.reply::<Redeem>()?.map(Told::Redeem)
+            }
+        };
+        Ok(told.unwrap_or_else(Told::Refused))
+    }
+}
+
+/// What lets requests go.
+pub(crate) enum Gate {
+    /// So many in flight.
+    Window {
+        window: usize,
+        /// When each was first sent, in nanoseconds from the start.
+        sent_at: Vec<AtomicU64>,
+    },
+    /// What the pacer has released.
+    Due(Arc<Released>),
+}
+
+impl Gate {
+    pub(crate) fn window(window: usize, count: usize) -> Gate {
+        Gate::Window { window: window.max(1), sent_at: (0..count).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    pub(crate) fn released(&self) -> Option<Arc<Released>> {
+        match self {
+            Gate::Window { .. } => None,
+            Gate::Due(released) => Some(released.clone()),
+        }
+    }
+
+    /// From when the latency of a request counts.
+    fn origin_ns(&self, n: usize) -> u64 {
+        match self {
+            Gate::Window { sent_at, .. } => sent_at[n].load(Ordering::Relaxed),
+            Gate::Due(released) => released.times[n],
+        }
+    }
+}
+
+/// How a caller is told that something has changed.
+#[derive(Default)]
+pub(crate) struct Signals {
+    writer: Notify,
+    reader: Notify,
+    cut: Notify,
+    waiting: AtomicBool,
+}
+
+impl Signals {
+    /// There may be something to write.
+    pub(crate) fn wake(&self) {
+        self.writer.notify_one();
+    }
+
+    /// The phase has come to another stage.
+    pub(crate) fn stage_changed(&self) {
+        self.writer.notify_one();
+        self.reader.notify_one();
+    }
+
+    /// The connection is to be closed and opened again.
+    pub(crate) fn cut(&self) {
+        self.cut.notify_one();
+    }
+
+    /// Whether an answer is outstanding, or a request waits to be sent.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
+
+/// What a caller was told, and what it cost.
+pub(crate) struct Heard {
+    pub(crate) script: Script,
+    /// By the request's number in the script.
+    pub(crate) told: Vec<(u32, Told)>,
+    /// Those sent and never answered.
+    pub(crate) unanswered: Vec<u32>,
+    /// How many requests of the script were sent.
+    pub(crate) begun: usize,
+    /// How many were sent, each as often as it was.
+    pub(crate) sent: u64,
+    pub(crate) resent: u64,
+    pub(crate) reconnects: u64,
+    pub(crate) retry_after_ms: Option<(u32, u32)>,
+}
+
+/// Requests to be sent again.
+#[derive(Default)]
+struct Again {
+    /// Now, because their connection ended.
+    now: VecDeque<u32>,
+    /// At a time, because the engine was busy: nanoseconds from the start.
+    later: BinaryHeap<Reverse<(u64, u32)>>,
+}
+
+pub(crate) struct Caller {
+    dial: Dial,
+    script: Script,
+    gate: Gate,
+    control: Arc<Control>,
+    signals: Arc<Signals>,
+    again: Mutex<Again>,
+    /// How many requests of the script have been sent.
+    begun: AtomicUsize,
+    /// How many of them have their last answer.
+    done: AtomicUsize,
+    sent: AtomicU64,
+    seed: u64,
+}
+
+/// What the reader alone keeps.
+struct Hearing {
+    told: Vec<(u32, Told)>,
+    done: Vec<bool>,
+    /// Everything before this number is done.
+    all_done_before: usize,
+    /// How often each was busy.
+    refusals: HashMap<u32, u32>,
+    /// Those whose connection ended before their answer.
+    uncertain: HashSet<u32>,
+    retry_after_ms: Option<(u32, u32)>,
+    random: fastrand::Rng,
+    latencies_ns: Vec<u64>,
+    resent: u64,
+}
+
+impl Caller {
+    pub(crate) fn new(dial: Dial, script: Script, gate: Gate, control: Arc<Control>, seed: u64) -> Caller {
+        Caller {
+            dial,
+            script,
+            gate,
+            control,
+            signals: Arc::default(),
+            again: Mutex::default(),
+            begun: AtomicUsize::new(0),
+            done: AtomicUsize::new(0),
+            sent: AtomicU64::new(0),
+            seed,
+        }
+    }
+
+    pub(crate) fn signals(&self) -> Arc<Signals> {
+        self.signals.clone()
+    }
+
+    /// Sends the script and hears the answers, over as many connections as it takes.
+    pub(crate) async fn run(self, first: Dialled) -> Result<Heard, DriveError> {
+        let mut hearing = Hearing {
+            told: Vec::with_capacity(self.script.len()),
+            done: vec![false; self.script.len()],
+            all_done_before: 0,
+            refusals: HashMap::new(),
+            uncertain: HashSet::new(),
+            retry_after_ms: None,
+            random: fastrand::Rng::with_seed(self.seed),
+            latencies_ns: Vec::new(),
+            resent: 0,
+        };
+        let mut reconnects = 0;
+        let mut next = Some(first);
+        while let Some(mut dialled) = next.take() {
+            let ended = tokio::select! {
+                read = self.read(&mut dialled.receive, &mut hearing) => read.map(|()| true),
+                written = self.write(&mut dialled.send) => written.map(|()| false),
+                () = self.signals.cut.notified() => Ok(false),
+            };
+            let why = dialled.connection.close_reason();
+            dialled.connection.close(VarInt::from_u32(CloseCode::Done as u32), b"");
+            match ended {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(wrong @ (LaneError::Malformed(_) | LaneError::Unasked { .. })) => return Err(wrong.into()),
+                // The connection was lost. Whether trying again may help, it knows itself.
+                Err(LaneError::Write(_) | LaneError::Read(_) | LaneError::Ended { .. }) => {
+                    if let Some(error) = why.map(|why| ConnectError::of(&why, self.dial.address()))
+                        && !error.is_passing()
+                    {
+                        return Err(error.into());
+                    }
+                }
+            }
+            drop(dialled);
+            self.send_unanswered_again(&mut hearing);
+            next = self.redial().await?;
+            reconnects += 1;
+        }
+        let begun = self.begun.load(Ordering::Relaxed);
+        let unanswered = (0..begun as u32).filter(|n| !hearing.done[*n as usize]).collect();
+        Ok(Heard {
+            told: hearing.told,
+            unanswered,
+            begun,
+            sent: self.sent.load(Ordering::Relaxed),
+            resent: hearing.resent,
+            reconnects,
+            retry_after_ms: hearing.retry_after_ms,
+            script: self.script,
+        })
+    }
+
+    /// Another connection; none when the phase is over.
+    async fn redial(&self) -> Result<Option<Dialled>, ConnectError> {
+        let began = Instant::now();
+        while self.control.stage() < Stage::Over {
+            match self.dial.connect().await {
+                Ok(dialled) => return Ok(Some(dialled)),
+                Err(error) if error.is_passing() && began.elapsed() < self.control.patience => tokio::time::sleep(REDIAL).await,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    fn send_unanswered_again(&self, hearing: &mut Hearing) {
+        let begun = self.begun.load(Ordering::Relaxed);
+        let mut again = self.again.lock();
+        let waiting: HashSet<u32> = again.later.iter().map(|Reverse((_, n))| *n).collect();
+        again.now = (hearing.all_done_before as u32..begun as u32)
+            .filter(|n| !hearing.done[*n as usize] && !waiting.contains(n))
+            .collect();
+        hearing.resent += again.now.len() as u64;
+        hearing.uncertain.extend(&again.now);
+    }
+
+    async fn write(&self, send: &mut SendStream) -> Result<(), LaneError> {
+        loop {
+            let mut frames = Vec::new();
+            let mut count = self.take_again(&mut frames);
+            count += self.take_new(WRITTEN_AT_ONCE.saturating_sub(count), &mut frames);
+            self.note_waiting();
+            if count == 0 {
+                self.wait().await;
+                continue;
+            }
+            self.sent.fetch_add(count as u64, Ordering::Relaxed);
+            send.write_chunk(Bytes::from(frames)).await?;
+        }
+    }
+
+    /// Waits until there may be something to write.
+    async fn wait(&self) {
+        let retry_ns = self.again.lock().later.peek().map(|Reverse((at_ns, _))| *at_ns);
+        match retry_ns {
+            None => self.signals.writer.notified().await,
+            Some(at_ns) => {
+                let until = self.control.recorder.started() + Duration::from_nanos(at_ns);
+                tokio::select! {
+                    () = self.signals.writer.notified() => {}
+                    () = tokio::time::sleep_until(until.into()) => {}
+                }
+            }
+        }
+    }
+
+    fn note_waiting(&self) {
+        let begun = self.begun.load(Ordering::Relaxed);
+        let due = match &self.gate {
+            Gate::Window { .. } => begun,
+            Gate::Due(released) => released.due(),
+        };
+        self.signals.waiting.store(due.max(begun) > self.done.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Appends what is to be sent again by now. Returns how many.
+    fn take_again(&self, frames: &mut Vec<u8>) -> usize {
+        let mut again = self.again.lock();
+        if again.now.is_empty() && again.later.is_empty() {
+            return 0;
+        }
+        let now_ns = self.control.recorder.now_ns();
+        let mut count = 0;
+        while count < WRITTEN_AT_ONCE {
+            let next = match again.now.pop_front() {
+                Some(n) => n,
+                None => match again.later.peek() {
+                    Some(Reverse((at_ns, n))) if *at_ns <= now_ns => {
+                        let n = *n;
+                        again.later.pop();
+                        n
+                    }
+                    Some(_) | None => break,
+                },
+            };
+            self.script.push_frame(next as usize, frames);
+            count += 1;
+        }
+        count
+    }
+
+    /// Appends what may be sent for the first time. Returns how many.
+    fn take_new(&self, most: usize, frames: &mut Vec<u8>) -> usize {
+        let begun = self.begun.load(Ordering::Relaxed);
+        let open = match &self.gate {
+            Gate::Window { window, .. } => {
+                let in_flight = begun - self.done.load(Ordering::Relaxed);
+                window.saturating_sub(in_flight).min(self.script.len() - begun)
+            }
+            Gate::Due(released) => released.due() - begun,
+        };
+        let count = open.min(most);
+        if count == 0 || self.control.stage() >= Stage::NothingNew {
+            return 0;
+        }
+        frames.reserve(count * 96);
+        if let Gate::Window { sent_at, .. } = &self.gate {
+            let now_ns = self.control.recorder.now_ns();
+            sent_at[begun..begun + count].iter().for_each(|sent| sent.store(now_ns, Ordering::Relaxed));
+        }
+        (begun..begun + count).for_each(|n| self.script.push_frame(n, frames));
+        self.begun.store(begun + count, Ordering::Relaxed);
+        count
+    }
+
+    /// Hears answers until the last is there, or is not waited for any more.
+    async fn read(&self, receive: &mut RecvStream, hearing: &mut Hearing) -> Result<(), LaneError> {
+        let mut frames = FrameBuffer::default();
+        let mut pieces = vec![Bytes::new(); 256];
+        loop {
+            if self.control.stage() >= Stage::NothingAgain {
+                self.give_up_busy(hearing);
+            }
+            if self.is_finished() {
+                return Ok(());
+            }
+            let read = tokio::select! {
+                biased;
+                read = receive.read_chunks(&mut pieces) => read?,
+                () = self.signals.reader.notified() => continue,
+            };
+            let Some(read) = read else {
+                let (answered, asked) = (self.done.load(Ordering::Relaxed), self.script.len());
+                return Err(LaneError::Ended { answered, asked });
+            };
+            pieces[..read].iter_mut().for_each(|piece| frames.extend(&std::mem::take(piece)));
+            let now_ns = self.control.recorder.now_ns();
+            let (mut busy, before) = (0, hearing.told.len());
+            while let Some(frame) = frames.next(REPLY_BYTES_MAX)? {
+                busy += u64::from(self.hear(&frame, now_ns, hearing)?);
+            }
+            self.control.recorder.record(now_ns, &hearing.latencies_ns, busy);
+            hearing.latencies_ns.clear();
+            self.done.fetch_add(hearing.told.len() - before, Ordering::Relaxed);
+            self.signals.wake();
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        let begun = self.begun.load(Ordering::Relaxed);
+        let stage = self.control.stage();
+        let nothing_new = begun == self.script.len() || stage >= Stage::NothingNew;
+        stage == Stage::Over || (nothing_new && self.done.load(Ordering::Relaxed) == begun)
+    }
+
+    /// Takes one answer. Returns whether it was busy.
+    fn hear(&self, frame: &Frame<'_>, now_ns: u64, hearing: &mut Hearing) -> Result<bool, LaneError> {
+        let n = frame.correlation as usize;
+        if n >= self.begun.load(Ordering::Relaxed) || hearing.done[n] {
+            return Err(LaneError::Unasked { correlation: frame.correlation });
+        }
+        let number = n as u32;
+        let told = match Told::read(self.script.shape(n), frame)? {
+            Told::Refused(Refusal::Busy { retry_after_ms }) => {
+                let (low, high) = hearing.retry_after_ms.unwrap_or((retry_after_ms, retry_after_ms));
+                hearing.retry_after_ms = Some((low.min(retry_after_ms), high.max(retry_after_ms)));
+                if self.control.on_busy == OnBusy::Retry && self.control.stage() < Stage::NothingAgain {
+                    let refusals = hearing.refusals.entry(number).or_default();
+                    let wait_ns = (u64::from(retry_after_ms) * 1_000_000) << (*refusals).min(DOUBLINGS_MAX);
+                    *refusals += 1;
+                    // Not all at once: those who were refused together would only meet again.
+                    let at_ns = now_ns + wait_ns + hearing.random.u64(..=wait_ns / 2);
+                    self.again.lock().later.push(Reverse((at_ns, number)));
+                } else {
+                    hearing.tell(number, Told::Busy { uncertain: hearing.uncertain.contains(&number) });
+                }
+                return Ok(true);
+            }
+            told => told,
+        };
+        hearing.latencies_ns.push(now_ns.saturating_sub(self.gate.origin_ns(n)));
+        hearing.tell(number, told);
+        Ok(false)
+    }
+
+    /// What waits to be sent again after a busy answer is not: that was the answer.
+    fn give_up_busy(&self, hearing: &mut Hearing) {
+        let later = std::mem::take(&mut self.again.lock().later);
+        self.done.fetch_add(later.len(), Ordering::Relaxed);
+        for Reverse((_, n)) in later {
+            let uncertain = hearing.uncertain.contains(&n);
+            hearing.tell(n, Told::Busy { uncertain });
+        }
+    }
+}
+
+impl Hearing {
+    fn tell(&mut self, n: u32, told: Told) {
+        self.done[n as usize] = true;
+        self.told.push((n, told));
+        while self.done.get(self.all_done_before) == Some(&true) {
+            self.all_done_before += 1;
+        }
+    }
+}

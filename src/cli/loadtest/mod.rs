@@ -1,0 +1,31 @@
+//! `scrip loadtest`: a load on an engine, its figures, and the audit that says whether they can be believed.
+
+mod figures;
+mod options;
+mod run;
+mod watch;
+
+use clap::Args;
+
+use crate::exit::Exit;
+
+/// Load an engine, measure it beside what this machine does at best, and audit what became of every request
+///
+/// Without further options it starts an engine of its own in a temporary folder, redeems a million codes over one connection with
+/// 16,384 requests in flight, then some one at a time, and audits the journal. With --data or --server it loads an engine that runs:
+/// there it makes a club, campaigns and clients of its own, and touches nothing else.
+///
+/// Every run ends with an audit: each answer is compared with its record, each record of the run with its answer, each balance with
+/// the sum of its entries. Where anything differs, it is named, and the exit code is 8. Ctrl-C ends the sending; the audit follows.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Loadtest {
+    #[command(flatten)]
+    options: options::Options,
+}
+
+impl Loadtest {
+    pub(crate) async fn run(self) -> anyhow::Result<Exit> {
+        run::run(self.options).await
+    }
+}
