@@ -198,15 +198,15 @@ pub(crate) struct Caller {
     /// How many of them have their last answer.
     done: AtomicUsize,
     sent: AtomicU64,
-    seed: u64,
 }
 
 /// What the reader alone keeps.
-struct Hearing {
+pub(crate) struct Hearing {
     told: Vec<(u32, Told)>,
-    done: Vec<bool>,
-    /// Everything before this number is done.
-    all_done_before: usize,
+    /// Which requests of the script have no last answer yet.
+    open: Vec<bool>,
+    /// No request before this number is open.
+    none_open_before: usize,
     /// How often each was busy.
     refusals: HashMap<u32, u32>,
     /// Those whose connection ended before their answer.
@@ -218,7 +218,7 @@ struct Hearing {
 }
 
 impl Caller {
-    pub(crate) fn new(dial: Dial, script: Script, gate: Gate, control: Arc<Control>, seed: u64) -> Caller {
+    pub(crate) fn new(dial: Dial, script: Script, gate: Gate, control: Arc<Control>) -> Caller {
         Caller {
             dial,
             script,
@@ -229,7 +229,6 @@ impl Caller {
             begun: AtomicUsize::new(0),
             done: AtomicUsize::new(0),
             sent: AtomicU64::new(0),
-            seed,
         }
     }
 
@@ -238,18 +237,7 @@ impl Caller {
     }
 
     /// Sends the script and hears the answers, over as many connections as it takes.
-    pub(crate) async fn run(self, first: Dialled) -> Result<Heard, DriveError> {
-        let mut hearing = Hearing {
-            told: Vec::with_capacity(self.script.len()),
-            done: vec![false; self.script.len()],
-            all_done_before: 0,
-            refusals: HashMap::new(),
-            uncertain: HashSet::new(),
-            retry_after_ms: None,
-            random: fastrand::Rng::with_seed(self.seed),
-            latencies_ns: Vec::new(),
-            resent: 0,
-        };
+    pub(crate) async fn run(self, first: Dialled, mut hearing: Hearing) -> Result<Heard, DriveError> {
         let mut reconnects = 0;
         let mut next = Some(first);
         while let Some(mut dialled) = next.take() {
@@ -279,7 +267,7 @@ impl Caller {
             reconnects += 1;
         }
         let begun = self.begun.load(Ordering::Relaxed);
-        let unanswered = (0..begun as u32).filter(|n| !hearing.done[*n as usize]).collect();
+        let unanswered = (0..begun as u32).filter(|n| hearing.open[*n as usize]).collect();
         Ok(Heard {
             told: hearing.told,
             unanswered,
@@ -309,8 +297,8 @@ impl Caller {
         let begun = self.begun.load(Ordering::Relaxed);
         let mut again = self.again.lock();
         let waiting: HashSet<u32> = again.later.iter().map(|Reverse((_, n))| *n).collect();
-        again.now = (hearing.all_done_before as u32..begun as u32)
-            .filter(|n| !hearing.done[*n as usize] && !waiting.contains(n))
+        again.now = (hearing.none_open_before as u32..begun as u32)
+            .filter(|n| hearing.open[*n as usize] && !waiting.contains(n))
             .collect();
         hearing.resent += again.now.len() as u64;
         hearing.uncertain.extend(&again.now);
@@ -448,7 +436,7 @@ impl Caller {
     /// Takes one answer. Returns whether it was busy.
     fn hear(&self, frame: &Frame<'_>, now_ns: u64, hearing: &mut Hearing) -> Result<bool, LaneError> {
         let n = frame.correlation as usize;
-        if n >= self.begun.load(Ordering::Relaxed) || hearing.done[n] {
+        if n >= self.begun.load(Ordering::Relaxed) || !hearing.open[n] {
             return Err(LaneError::Unasked { correlation: frame.correlation });
         }
         let number = n as u32;
@@ -487,11 +475,30 @@ impl Caller {
 }
 
 impl Hearing {
+    /// Of a script of so many requests. Its memory is touched here, before the clock starts: the pages that the operating system has to
+    /// find for it are not the engine's affair.
+    pub(crate) fn new(count: usize, seed: u64) -> Hearing {
+        let mut told = Vec::new();
+        told.resize(count, (0, Told::Busy { uncertain: false }));
+        told.clear();
+        Hearing {
+            told,
+            open: vec![true; count],
+            none_open_before: 0,
+            refusals: HashMap::new(),
+            uncertain: HashSet::new(),
+            retry_after_ms: None,
+            random: fastrand::Rng::with_seed(seed),
+            latencies_ns: Vec::new(),
+            resent: 0,
+        }
+    }
+
     fn tell(&mut self, n: u32, told: Told) {
-        self.done[n as usize] = true;
+        self.open[n as usize] = false;
         self.told.push((n, told));
-        while self.done.get(self.all_done_before) == Some(&true) {
-            self.all_done_before += 1;
+        while self.open.get(self.none_open_before) == Some(&false) {
+            self.none_open_before += 1;
         }
     }
 }

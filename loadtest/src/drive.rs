@@ -14,7 +14,7 @@ use scrip_protocol::client::{ConnectError, Dial};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::caller::{Caller, Gate, Heard, Told};
+use crate::caller::{Caller, Gate, Heard, Hearing, Told};
 use crate::lane::LaneError;
 use crate::mix::{Script, Shape};
 use crate::pace::{Pacer, Released};
@@ -222,6 +222,7 @@ pub async fn drive(
     let planned: usize = scripts.iter().map(Script::len).sum();
     let (gates, last_due) = gates(offer, &scripts);
     let released: Vec<_> = gates.iter().filter_map(Gate::released).collect();
+    let hearings: Vec<_> = (0..).zip(&scripts).map(|(n, script)| Hearing::new(script.len(), drive.seed ^ n)).collect();
     let recorder = begin();
     let control = Arc::new(Control {
         stage: AtomicU8::new(Stage::Sending as u8),
@@ -231,10 +232,10 @@ pub async fn drive(
     });
     let mut tasks = JoinSet::new();
     let mut wakes = Vec::new();
-    for (n, ((script, gate), dialled)) in scripts.into_iter().zip(gates).zip(dialled).enumerate() {
-        let caller = Caller::new(dial.clone(), script, gate, control.clone(), drive.seed ^ n as u64);
+    for (((script, gate), dialled), hearing) in scripts.into_iter().zip(gates).zip(dialled).zip(hearings) {
+        let caller = Caller::new(dial.clone(), script, gate, control.clone());
         wakes.push(caller.signals());
-        tasks.spawn(caller.run(dialled));
+        tasks.spawn(caller.run(dialled, hearing));
     }
     let pacer = (!released.is_empty()).then(|| {
         let wakes = wakes.clone();

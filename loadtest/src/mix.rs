@@ -255,13 +255,13 @@ impl Draft {
                 Shape::Distinct | Shape::Any => script.push(id, shape, &redeem(&material.distinct[nth], &mut random)),
                 Shape::Hot => script.push(id, shape, &redeem(&material.hot, &mut random)),
                 Shape::Capped => script.push(id, shape, &redeem(&material.capped, &mut random)),
-                // Spaces are no part of any generated code.
-                Shape::Miss => script.push(id, shape, &redeem(&format!("NO SUCH CODE {nth}"), &mut random)),
+                // No generated code has hyphens.
+                Shape::Miss => script.push(id, shape, &redeem(&format!("NO-SUCH-CODE-{:x}-{nth}", self.seed), &mut random)),
                 Shape::Spent => script.push(id, shape, &redeem(&material.spent[nth % material.spent.len()], &mut random)),
                 Shape::Check => {
                     let pool = if material.distinct.is_empty() { &material.spent } else { &material.distinct };
                     let code = |n: usize| match pool.len() {
-                        0 => format!("NO SUCH CODE {n}"),
+                        0 => format!("NO-SUCH-CODE-{n}"),
                         length => pool[random.usize(..length)].clone(),
                     };
                     let codes = (0..self.mix.check_codes).map(code).collect();
