@@ -440,27 +440,29 @@ impl Caller {
             return Err(LaneError::Unasked { correlation: frame.correlation });
         }
         let number = n as u32;
-        let told = match Told::read(self.script.shape(n), frame)? {
-            Told::Refused(Refusal::Busy { retry_after_ms }) => {
-                let (low, high) = hearing.retry_after_ms.unwrap_or((retry_after_ms, retry_after_ms));
-                hearing.retry_after_ms = Some((low.min(retry_after_ms), high.max(retry_after_ms)));
-                if self.control.on_busy == OnBusy::Retry && self.control.stage() < Stage::NothingAgain {
-                    let refusals = hearing.refusals.entry(number).or_default();
-                    let wait_ns = (u64::from(retry_after_ms) * 1_000_000) << (*refusals).min(DOUBLINGS_MAX);
-                    *refusals += 1;
-                    // Not all at once: those who were refused together would only meet again.
-                    let at_ns = now_ns + wait_ns + hearing.random.u64(..=wait_ns / 2);
-                    self.again.lock().later.push(Reverse((at_ns, number)));
-                } else {
-                    hearing.tell(number, Told::Busy { uncertain: hearing.uncertain.contains(&number) });
-                }
-                return Ok(true);
-            }
-            told => told,
-        };
+        let told = Told::read(self.script.shape(n), frame)?;
+        if let Told::Refused(Refusal::Busy { retry_after_ms }) = told {
+            self.hear_busy(number, retry_after_ms, now_ns, hearing);
+            return Ok(true);
+        }
         hearing.latencies_ns.push(now_ns.saturating_sub(self.gate.origin_ns(n)));
         hearing.tell(number, told);
         Ok(false)
+    }
+
+    fn hear_busy(&self, number: u32, retry_after_ms: u32, now_ns: u64, hearing: &mut Hearing) {
+        let (low, high) = hearing.retry_after_ms.unwrap_or((retry_after_ms, retry_after_ms));
+        hearing.retry_after_ms = Some((low.min(retry_after_ms), high.max(retry_after_ms)));
+        if self.control.on_busy == OnBusy::Refused || self.control.stage() >= Stage::NothingAgain {
+            let uncertain = hearing.uncertain.contains(&number);
+            return hearing.tell(number, Told::Busy { uncertain });
+        }
+        let refusals = hearing.refusals.entry(number).or_default();
+        let wait_ns = (u64::from(retry_after_ms) * 1_000_000) << (*refusals).min(DOUBLINGS_MAX);
+        *refusals += 1;
+        // Not all at once: those who were refused together would only meet again.
+        let at_ns = now_ns + wait_ns + hearing.random.u64(..=wait_ns / 2);
+        self.again.lock().later.push(Reverse((at_ns, number)));
     }
 
     /// What waits to be sent again after a busy answer is not: that was the answer.

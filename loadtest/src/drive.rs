@@ -249,7 +249,7 @@ pub async fn drive(
     let started = recorder.started();
     // When sending is over by itself or by the clock; the time to drain counts from there.
     let mut sending_until = [last_due, drive.sending_max].into_iter().flatten().min();
-    let mut weather = fastrand::Rng::with_seed(drive.seed ^ 0x57_04);
+    let mut weather = fastrand::Rng::with_seed(drive.seed ^ 0x5704);
     let mut next_storm = drive.storm.map(|storm| Duration::from_millis(storm.every_ms.max(1)));
     let mut moved = (0, started);
     let mut look = tokio::time::interval(LOOK.min(next_storm.unwrap_or(LOOK)));

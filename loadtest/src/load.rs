@@ -504,10 +504,8 @@ impl<'a> Run<'a> {
         let mut parts = codes.chunks(CODES_PER_REQUEST);
         let lines = parts.next().unwrap_or_default().to_vec();
         let asked = CreateCampaign { terms, lines, on_conflict: OnConflict::Reject };
-        let campaign = match self.client.create_campaign(RequestId::now(), &asked).await? {
-            CreateCampaignOutcome::Created { campaign, .. } => campaign,
-            refused => return Err(LoadError::Campaign(refused)),
-        };
+        let outcome = self.client.create_campaign(RequestId::now(), &asked).await?;
+        let CreateCampaignOutcome::Created { campaign, .. } = outcome else { return Err(LoadError::Campaign(outcome)) };
         self.campaigns.push(campaign);
         for lines in parts {
             let asked = AddCodes { campaign, lines: lines.to_vec(), on_conflict: OnConflict::Reject };

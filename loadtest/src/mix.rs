@@ -172,7 +172,7 @@ pub struct Material {
 impl Draft {
     /// Draws the order of so many requests over so many connections, of which each in turn sends `run` of them.
     pub fn new(mix: &Mix, seed: u64, time_ms: u64, count: usize, connections: usize, run: usize) -> Draft {
-        let mut random = fastrand::Rng::with_seed(seed ^ 0x0f_da_f7);
+        let mut random = fastrand::Rng::with_seed(seed ^ 0x000f_daf7);
         let of = |share: f64| (share * count as f64).round() as usize;
         let mut shapes: Vec<Option<Shape>> = Vec::with_capacity(count);
         for (shape, _, share) in mix.shares() {
@@ -243,7 +243,7 @@ impl Draft {
                     Place::Again(_) => unreachable!("a repeat is drawn from what is no repeat"),
                 },
             };
-            let mut random = drawn(self.seed ^ 0xc11e_47, of as u64);
+            let mut random = drawn(self.seed ^ 0x00c1_1e47, of as u64);
             let id = draw_id(self.seed, self.time_ms, of as u64);
             let script = &mut scripts[self.connection_of(at)];
             let redeem = |code: &str, random: &mut fastrand::Rng| Redeem {

@@ -31,7 +31,7 @@ impl Arrivals {
         match self {
             Arrivals::Even => (0..count).map(|n| (n as f64 * gap_ns) as u64).collect(),
             Arrivals::Poisson => {
-                let mut random = fastrand::Rng::with_seed(seed ^ 0x9015_50);
+                let mut random = fastrand::Rng::with_seed(seed ^ 0x0090_1550);
                 let mut at_ns = 0.0;
                 let next = |_| {
                     at_ns -= gap_ns * (1.0 - random.f64()).ln();
