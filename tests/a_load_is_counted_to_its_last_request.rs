@@ -144,6 +144,30 @@ async fn two_loads_on_one_engine_do_not_meet() {
     engine.stop().await.expect("the journal is well");
 }
 
+#[test]
+fn the_program_loads_an_engine_of_its_own_or_one_that_runs() {
+    let small = ["loadtest", "--no-floor", "--json", "--requests", "400", "--alone", "5", "--repeats", "0.1", "--misses", "0.1"];
+    let server = support::Server::start();
+    let dir = server.dir();
+    let dir = dir.to_str().expect("a path of ours");
+    let running = ["--data", dir, "--connections", "2", "--codes-per-campaign", "150"];
+    for more in [[].as_slice(), &running] {
+        for model in [["--model", "burst"].as_slice(), &["--rate", "2000", "--seconds", "1"]] {
+            let mut command = if more.is_empty() { support::scrip() } else { server.scrip(scrip_protocol::Role::Operator) };
+            let ran = support::run(command.args(small).args(more).args(model), b"").exits(0);
+            let [found] = ran.json().try_into().expect("one line");
+            assert_eq!(found["audit"]["differences"]["count"], 0, "{found}");
+            assert_eq!(found["phases"][1]["answers"]["redeemed"], 5, "{found}");
+        }
+    }
+    // An environment that names an engine does not make a load go there.
+    let before = server.journal_files();
+    let mut unawares = server.scrip(scrip_protocol::Role::Operator);
+    support::run(unawares.args(small), b"").exits(0);
+    assert_eq!(server.journal_files(), before);
+    support::run(support::scrip().args(["loadtest", "--hot", "2"]), b"").exits(9);
+}
+
 /// A copy of a data folder with other records in its journal.
 fn doctored(folder: &Folder, into: &Path, doctor: impl FnOnce(&mut Vec<(u64, Record)>)) -> Folder {
     let copy = Folder::at(into);

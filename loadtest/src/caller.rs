@@ -242,8 +242,9 @@ impl Caller {
         let mut next = Some(first);
         while let Some(mut dialled) = next.take() {
             let ended = tokio::select! {
-                read = self.read(&mut dialled.receive, &mut hearing) => read.map(|()| true),
+                biased;
                 written = self.write(&mut dialled.send) => written.map(|()| false),
+                read = self.read(&mut dialled.receive, &mut hearing) => read.map(|()| true),
                 () = self.signals.cut.notified() => Ok(false),
             };
             let why = dialled.connection.close_reason();
