@@ -296,7 +296,7 @@ mod tests {
             ("--rate 1000000 --seconds 3600", "20000000"),
             ("--hot 0.7 --misses 0.7", "add up"),
             ("--model ramp --rate 5000 --rate-max 100", "--rate-max"),
-            ("--zipf -1", "--zipf"),
+            ("--zipf 11", "--zipf"),
             ("--data shop --limit-requests 5", "--limit-requests"),
         ] {
             let error = configuration(line).expect_err(line).to_string();
