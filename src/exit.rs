@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use scrip_engine::EngineError;
 use scrip_engine::folder::FolderError;
+use scrip_loadtest::rival::RivalError;
 use scrip_protocol::Refusal;
 use scrip_protocol::client::{ClientError, ConnectError, TailError};
 use scrip_protocol::hello::CloseCode;
@@ -16,7 +17,7 @@ pub(crate) enum Exit {
     Done = 0,
     /// The engine answered no: a code was refused, a name was taken, a list had conflicts.
     Refused = 1,
-    /// The engine cannot be reached, or was too busy.
+    /// The engine cannot be reached, or was too busy. Or a rival of a load test is not installed, or cannot be run.
     Unreachable = 3,
     /// There is no token, it is unknown, or its role may not do this.
     Denied = 4,
@@ -111,6 +112,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     }
     if let Some(error) = cause.downcast_ref::<ConnectError>() {
         return Some(of_connect(error));
+    }
+    if cause.is::<RivalError>() {
+        return Some(Exit::Unreachable);
     }
     if cause.is::<NoToken>() {
         return Some(Exit::Denied);

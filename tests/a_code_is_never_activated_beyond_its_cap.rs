@@ -6,7 +6,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use fastrand::Rng;
-use scrip_protocol::command::{CheckOutcome, CodeChecked, RedeemOutcome, ShowCampaignOutcome};
+use scrip_protocol::command::{
+    CheckOutcome, CodeChecked, ConfirmOutcome, HOLD_TTL_DEFAULT_MS, Hold, HoldOutcome, RedeemOutcome, ReleaseOutcome,
+    ShowCampaignOutcome,
+};
 use scrip_protocol::{CampaignId, ClientId, ClubId, Money, RequestId, Role};
 use support::{Server, balance, campaign, club, redemption, seed, terms};
 use tokio::sync::Barrier;
@@ -153,4 +156,62 @@ async fn fewer_who_ask_than_the_cap_all_get_it_and_the_cap_holds_over_restarts()
         }
         server.restart();
     }
+}
+
+/// Z1, Z5, pain 8: whether uses are held or redeemed at once, exactly the cap is had; and what is released is had by others.
+#[tokio::test(flavor = "multi_thread")]
+async fn held_uses_count_against_the_cap_among_many_who_ask_at_once() {
+    const CAP: usize = TASKS / 3;
+    let mut server = Server::start();
+    let operator = server.client(Role::Operator).await;
+    let arena = club(&operator, "Arena").await;
+    let held = campaign(&operator, terms("held", Some(CAP as u32), AMOUNT), &["HELD".to_owned()]).await;
+    let (mut told, mut confirmed) = (HashMap::new(), 0);
+    // In the first round half of those who hold give back, and the second round is about what they gave.
+    for (round, expected) in [(1, CAP), (2, CAP - CAP / 2)] {
+        let start = Arc::new(Barrier::new(TASKS));
+        let mut tasks = JoinSet::new();
+        for task in 0..TASKS {
+            let (client, start) = (server.client(Role::Gateway).await, start.clone());
+            tasks.spawn(async move {
+                let asked =
+                    Hold { client: ClientId(task as u128), club: arena, code: "held".into(), ttl_ms: HOLD_TTL_DEFAULT_MS };
+                start.wait().await;
+                let id = RequestId::now();
+                (id, client.hold(id, &asked).await.expect("an answer"))
+            });
+        }
+        let answers = tasks.join_all().await;
+        let holds: Vec<_> = answers
+            .iter()
+            .filter_map(|(_, outcome)| match outcome {
+                HoldOutcome::Held(held) => Some(held.hold),
+                HoldOutcome::Refused(why) => {
+                    assert_eq!(*why, RedeemOutcome::CodeExhausted);
+                    None
+                }
+                HoldOutcome::InvalidTtl | HoldOutcome::TooManyHolds => panic!("{outcome}"),
+            })
+            .collect();
+        assert_eq!(holds.len(), expected, "round {round}");
+        told.extend(answers);
+        server.kill();
+        server.restart();
+        let client = server.client(Role::Gateway).await;
+        let released = if round == 1 { CAP - CAP / 2 } else { 0 };
+        for (at, hold) in holds.into_iter().enumerate() {
+            if at < released {
+                let outcome = client.release(RequestId::now(), hold).await.expect("an answer");
+                assert_eq!(outcome, ReleaseOutcome::Released);
+            } else {
+                let outcome = client.confirm(RequestId::now(), hold).await.expect("an answer");
+                assert!(matches!(outcome, ConfirmOutcome::Confirmed(_)), "{outcome}");
+                confirmed += 1;
+            }
+        }
+        let recount = server.audited(&HashMap::new()).await;
+        assert_eq!(recount.hold_outcomes, told, "what was answered is recorded");
+        assert_eq!(recount.activations_of(held), confirmed);
+    }
+    assert_eq!(confirmed as usize, CAP);
 }

@@ -5,7 +5,8 @@ mod support;
 use std::collections::HashMap;
 
 use scrip_protocol::command::{
-    AddCodes, CreateCampaign, OnConflict, Redeem, RedeemOutcome, RegisterClient, RegisterClub, SwitchCampaign,
+    AddCodes, Confirm, CreateCampaign, HOLD_TTL_DEFAULT_MS, Hold, HoldOutcome, OnConflict, Redeem, RedeemOutcome, RegisterClient,
+    RegisterClub, Release, SwitchCampaign,
 };
 use scrip_protocol::frame::{REFUSAL, set_correlation};
 use scrip_protocol::{ClientId, ClubId, Money, Position, Refusal, RequestId, Role, unix_time_ms};
@@ -41,6 +42,17 @@ async fn every_command_is_answered_with_the_same_bytes_again() {
     let client = server.client(Role::Operator).await;
     let arena = club(&client, "Arena").await;
     let id = campaign(&client, terms("Once", Some(1), 300), &codes(&["SPRING", "SUMMER"])).await;
+    // What is held here is confirmed and released below.
+    let few = campaign(&client, terms("Held", Some(2), 300), &codes(&["HELD"])).await;
+    let hold = |of: u128, code: &str, ttl_ms| Hold { client: ClientId(of), club: arena, code: code.into(), ttl_ms };
+    let mut holds = Vec::new();
+    for of in [6, 7] {
+        let outcome = client.hold(RequestId::now(), &hold(of, "HELD", HOLD_TTL_DEFAULT_MS)).await.expect("an answer");
+        let HoldOutcome::Held(held) = outcome else { panic!("{outcome}") };
+        assert_eq!((held.campaign, held.amount), (few, Money(300)));
+        holds.push(held.hold);
+    }
+    let [confirmed, released] = holds[..] else { panic!("two were held") };
     drop(client);
 
     let create = |name: &str, lines: &[&str]| CreateCampaign {
@@ -56,6 +68,16 @@ async fn every_command_is_answered_with_the_same_bytes_again() {
         ("a redemption of an unknown code", request(0, now(), &redemption(2, arena, "WINTER"))),
         ("a redemption of what is no code", request(0, now(), &redemption(2, arena, "a b"))),
         ("a redemption at an unknown club", request(0, now(), &redemption(2, ClubId(77), "SUMMER"))),
+        ("a hold", request(0, now(), &hold(3, "summer", HOLD_TTL_DEFAULT_MS))),
+        ("a hold of a code that is held", request(0, now(), &hold(4, "SUMMER", HOLD_TTL_DEFAULT_MS))),
+        ("a hold of what is no code", request(0, now(), &hold(4, "a b", HOLD_TTL_DEFAULT_MS))),
+        ("a hold for no time", request(0, now(), &hold(4, "SUMMER", 0))),
+        ("a confirmation", request(0, now(), &Confirm { hold: confirmed })),
+        ("a confirmation of a confirmed hold", request(0, now(), &Confirm { hold: confirmed })),
+        ("a confirmation of no hold", request(0, now(), &Confirm { hold: Position(1) })),
+        ("a release", request(0, now(), &Release { hold: released })),
+        ("a release of a released hold", request(0, now(), &Release { hold: released })),
+        ("a release of a confirmed hold", request(0, now(), &Release { hold: confirmed })),
         ("a club", request(0, now(), &RegisterClub { name: "South".into() })),
         ("a club whose name is taken", request(0, now(), &RegisterClub { name: "Arena".into() })),
         ("a client", request(0, now(), &RegisterClient { client: ClientId(1 << 100), name: "Ann".into() })),
@@ -90,7 +112,10 @@ async fn every_command_is_answered_with_the_same_bytes_again() {
     server.restart();
     ask_again(&mut server.lane(Role::Operator).await, &asked, &first, "after a kill").await;
     assert_eq!(position(&server).await, after_first, "nothing was done by asking again");
-    assert_eq!(balance(&server.client(Role::Operator).await, ClientId(1)).await, Money(300));
+    let client = server.client(Role::Operator).await;
+    assert_eq!(balance(&client, ClientId(1)).await, Money(300));
+    assert_eq!(balance(&client, ClientId(6)).await, Money(300), "confirmed once");
+    assert_eq!(balance(&client, ClientId(7)).await, Money(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -62,7 +62,7 @@ async fn ten_times_too_much_is_refused_in_good_order() {
     let findings = overload.audit().await.expect("it can be tailed");
     assert_eq!(findings.audit.differences.first(), [], "nothing that was taken is lost, nothing that was refused is done");
 
-    let (phase, particulars) = (&findings.phases[0], &findings.particulars[0]);
+    let (phase, particulars) = (&findings.phases[0], &findings.phases[0].particulars);
     let taken = phase.answers["redeemed"];
     assert_eq!(taken + phase.busy, requests as u64, "every request was answered, one way or the other");
     assert_eq!((particulars.unanswered, particulars.unsent), (0, 0));

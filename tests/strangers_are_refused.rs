@@ -12,8 +12,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use scrip_protocol::client::{Client, ConnectError, Dial};
 use scrip_protocol::command::{
-    AddCodes, Check, CreateCampaign, ListCampaigns, ListClubs, OnConflict, RegisterClient, RegisterClub, ShowCampaign,
-    ShowClient, SwitchCampaign, Tail,
+    AddCodes, Check, Confirm, CreateCampaign, Hold, ListCampaigns, ListClubs, OnConflict, RegisterClient, RegisterClub, Release,
+    ShowCampaign, ShowClient, SwitchCampaign, Tail,
 };
 use scrip_protocol::frame::{ALPN, Frame, REFUSAL};
 use scrip_protocol::hello::CloseCode;
@@ -27,6 +27,9 @@ fn request_of(kind: Kind, mark: &str) -> Vec<u8> {
     let (lines, on_conflict) = (vec![format!("CODE-{mark}")], OnConflict::Reject);
     match kind {
         Kind::Redeem => request(1, id, &redemption(1, club, mark)),
+        Kind::Hold => request(1, id, &Hold { client, club, code: mark.into(), ttl_ms: 1_000 }),
+        Kind::Confirm => request(1, id, &Confirm { hold: Position(1) }),
+        Kind::Release => request(1, id, &Release { hold: Position(1) }),
         Kind::Check => request(1, id, &Check { club, codes: lines }),
         Kind::RegisterClub => request(1, id, &RegisterClub { name: format!("Club {mark}") }),
         Kind::ListClubs => request(1, id, &ListClubs { after: ClubId(0) }),

@@ -212,6 +212,66 @@ fn codes_are_redeemed_and_checked() {
     }
 }
 
+/// Z1: a use is kept while the payment is taken, then credited or given back.
+#[test]
+fn codes_are_held_confirmed_and_released() {
+    let server = begun();
+    let outcome = |args: &[&str], code| operate_json(&server, args, b"", code)["outcome"].clone();
+    let ran = operate(&server, &["hold", " a ", "--client", "42", "--club", "1"], b"").exits(0);
+    assert!(ran.out.starts_with("held until 2"), "{}", ran.out);
+    assert!(ran.out.ends_with(": 5.00 to be credited, campaign 1, hold 4\n"), "{}", ran.out);
+    let ran = operate(&server, &["redeem", "A", "--client", "43", "--club", "1"], b"").exits(1);
+    assert_eq!(ran.out, "refused: the code was used as often as it may be\n");
+    let ran = operate(&server, &["check", "a"], b"").exits(1);
+    let verdict = ran.out.lines().nth(1).expect("a verdict").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(verdict, "a code_exhausted 1 5.00 0 of 1, 1 held");
+    let ran = operate(&server, &["confirm", "4"], b"").exits(0);
+    assert_eq!(ran.out, "confirmed: 5.00 credited, bonus balance 5.00, campaign 1, activation 6\n");
+    let ran = operate(&server, &["confirm", "4"], b"").exits(1);
+    assert!(ran.out.starts_with("refused: the hold was confirmed before: 5.00 credited"), "{}", ran.out);
+    assert_eq!(outcome(&["release", "4"], 1)["already_confirmed"]["activation"], json!(6));
+
+    let now_ms = scrip_protocol::unix_time_ms();
+    let held = outcome(&["hold", "B", "--client", "42", "--club", "1", "--for", "2h"], 0)["held"].clone();
+    let expires_ms = held["expires_ms"].as_u64().expect("a time");
+    assert!((now_ms + 7_190_000..now_ms + 7_230_000).contains(&expires_ms), "{expires_ms} is two hours after {now_ms}");
+    assert_eq!((&held["hold"], &held["amount"], &held["campaign"]), (&json!(9), &json!(500), &json!(1)));
+    // Another credential's hold is as one that there is not; an operator may end any.
+    let gateway = run(server.scrip(Role::Gateway).args(["release", "9"]), b"").exits(1);
+    assert_eq!(gateway.out, "refused: there is no such hold, or it ended long ago, or it is not yours\n");
+    assert_eq!(operate(&server, &["release", "9"], b"").exits(0).out, "released: the use of the code is free\n");
+    assert_eq!(outcome(&["confirm", "9"], 1), json!("released"));
+    let own = run(server.scrip(Role::Gateway).args(["hold", "B", "--client", "1", "--club", "1", "--json"]), b"").exits(0);
+    let hold = own.json()[0]["outcome"]["held"]["hold"].to_string();
+    run(server.scrip(Role::Gateway).args(["confirm", &hold]), b"").exits(0);
+
+    assert_eq!(outcome(&["hold", "NONE", "--client", "1", "--club", "1"], 1), json!({ "refused": "unknown_code" }));
+    assert_eq!(outcome(&["confirm", "9999"], 1), json!("unknown_hold"));
+    assert_eq!(outcome(&["release", "9999"], 1), json!("unknown_hold"));
+    for time in ["999ms", "8d", "15", "soon"] {
+        let ran = operate(&server, &["hold", "C", "--client", "1", "--club", "1", "--for", time], b"").exits(2);
+        assert!(ran.err.contains("is not a time from 1 second to 7 days, as in 90s, 15m, 2h or 7d"), "{}", ran.err);
+    }
+
+    // The same id: the same answer, and nothing more happens.
+    let id = RequestId::now().to_string();
+    let hold = ["hold", "C", "--client", "42", "--club", "1", "--request-id", &id];
+    assert_eq!(operate_json(&server, &hold, b"", 0), operate_json(&server, &hold, b"", 0));
+    let lines = operate(&server, &["tail"], b"").exits(0).json();
+    let words: Vec<&str> = lines[3..9].iter().filter_map(|line| line["record"].as_str()).collect();
+    assert_eq!(
+        words,
+        ["code_held", "redemption_refused", "hold_confirmed", "confirmation_refused", "refused", "code_held"],
+        "{lines:?}"
+    );
+    assert_eq!(
+        json!([lines[5]["hold"], lines[5]["client"], lines[5]["amount"], lines[5]["stamp"]["credential"]]),
+        json!([4, "42", 500, lines[3]["stamp"]["credential"]])
+    );
+    let help = operate(&server, &["hold", "--help"], b"").exits(0);
+    assert!(help.out.contains("while the payment is taken"), "{}", help.out);
+}
+
 #[test]
 fn the_journal_is_printed_line_by_line() {
     let server = begun();

@@ -1,7 +1,7 @@
 //! The index: finding codes that are there and that are not, and checks as lanes make them.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use scrip_benches::{Organisation, code};
+use scrip_benches::{NOW_MS, Organisation, code};
 use scrip_engine::index::{Index, normalise};
 use scrip_engine::state::Lookup;
 use scrip_protocol::ClubId;
@@ -26,7 +26,7 @@ fn find(c: &mut Criterion) {
     let codes: Vec<String> = (0..8_192).map(|n| code(n * 61)).collect();
     group.throughput(Throughput::Elements(codes.len() as u64));
     group.bench_function("check: 8,192 codes", |b| {
-        b.iter(|| organisation.index.check(ClubId(1), codes.iter().map(String::as_str)));
+        b.iter(|| organisation.index.check(NOW_MS, ClubId(1), codes.iter().map(String::as_str)));
     });
     group.throughput(Throughput::Elements(CODES.into()));
     group.sample_size(10);

@@ -28,7 +28,11 @@ fn append(c: &mut Criterion) {
             b.iter(|| raw.write_all(&bytes).and_then(|()| raw.sync_data()).expect("the disk takes it"));
         });
         group.bench_function(BenchmarkId::new("append", records), |b| {
-            b.iter_batched(batch, |batch| journal.append(batch).expect("the disk takes it"), criterion::BatchSize::SmallInput);
+            b.iter_batched(
+                batch,
+                |batch| journal.append(vec![batch]).expect("the disk takes it"),
+                criterion::BatchSize::SmallInput,
+            );
         });
     }
     group.finish();

@@ -1,9 +1,9 @@
-//! Decide and apply: a redemption that is new, refused, or repeated, in memory alone.
+//! Decide and apply: a redemption that is new, refused, or repeated, and holds where many are open, in memory alone.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use scrip_benches::{NOW_MS, Organisation, code, redeem};
+use scrip_benches::{NOW_MS, Organisation, code, hold, redeem};
 use scrip_engine::index::normalise;
-use scrip_engine::state::{Asked, AskedRedeem};
+use scrip_engine::state::{Asked, AskedRedeem, NamedHold};
 use scrip_protocol::{ClientId, ClubId};
 
 const CODES: u32 = 1_000_000;
@@ -23,7 +23,7 @@ fn decide_and_apply(c: &mut Criterion) {
     let miss = Asked::Redeem(AskedRedeem { client: ClientId(1), club: ClubId(1), code: normalise("NO-SUCH-CODE") });
     group.bench_function("redeem: unknown code", |b| b.iter(|| organisation.change(&miss)));
     let seen = organisation.stamp();
-    let record = organisation.state.decide(seen, &redeem(0), &organisation.index);
+    let record = organisation.state.decide(NOW_MS, seen, &redeem(0), &organisation.index);
     organisation.state.apply(NOW_MS, &record);
     group.bench_function("admit: a repeated request", |b| {
         b.iter(|| organisation.state.admit(NOW_MS, &seen) == scrip_engine::state::requests::Admission::New)
@@ -34,5 +34,35 @@ fn decide_and_apply(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decide_and_apply);
+/// A million holds are open all the while: they are neither to slow down a redemption nor each other.
+fn among_holds(c: &mut Criterion) {
+    let mut group = c.benchmark_group("state");
+    group.throughput(Throughput::Elements(1));
+    let mut organisation = Organisation::with_codes(CODES);
+    for number in 0..CODES {
+        organisation.change(&hold(number));
+    }
+    let mut number = 0;
+    let mut next = move || {
+        number = (number + 611_953) % CODES;
+        number
+    };
+    group.bench_function("hold and confirm (1,000,000 open holds)", |b| {
+        b.iter_batched(
+            || hold(next()),
+            |asked| {
+                organisation.change(&asked);
+                let named = NamedHold { hold: organisation.state.position(), anyones: false };
+                organisation.change(&Asked::Confirm(named))
+            },
+            BatchSize::SmallInput,
+        );
+    });
+    group.bench_function("redeem a code that is held (1,000,000 open holds)", |b| {
+        b.iter_batched(|| redeem(next()), |asked| organisation.change(&asked), BatchSize::SmallInput);
+    });
+    group.finish();
+}
+
+criterion_group!(benches, decide_and_apply, among_holds);
 criterion_main!(benches);

@@ -4,8 +4,8 @@
 //! what the whole does is measured by `scrip loadtest`.
 
 use scrip_engine::index::{Index, normalise};
-use scrip_engine::state::{Asked, AskedCreateCampaign, AskedRedeem, Line, State};
-use scrip_protocol::command::{Activation, OnConflict, RegisterClub, Terms};
+use scrip_engine::state::{Asked, AskedCreateCampaign, AskedHold, AskedRedeem, Line, State};
+use scrip_protocol::command::{Activation, HOLD_TTL_MAX_MS, OnConflict, RegisterClub, Terms};
 use scrip_protocol::record::SettingsApplied;
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Record, RequestId, Settings, Stamp};
 
@@ -61,7 +61,7 @@ impl Organisation {
     pub fn change(&mut self, asked: &Asked) -> Record {
         let stamp = self.stamp();
         assert_eq!(self.state.admit(NOW_MS, &stamp), scrip_engine::state::requests::Admission::New);
-        let record = self.state.decide(stamp, asked, &self.index);
+        let record = self.state.decide(NOW_MS, stamp, asked, &self.index);
         self.state.apply(NOW_MS, &record);
         self.index.follow(&self.state, &record);
         record
@@ -75,8 +75,17 @@ pub fn code(number: u32) -> String {
 
 /// A request to redeem a code.
 pub fn redeem(number: u32) -> Asked {
+    Asked::Redeem(redemption(number))
+}
+
+/// A request to hold a code.
+pub fn hold(number: u32) -> Asked {
+    Asked::Hold(Box::new(AskedHold { redeem: redemption(number), ttl_ms: HOLD_TTL_MAX_MS }))
+}
+
+fn redemption(number: u32) -> AskedRedeem {
     let client = ClientId(u128::from(number % 100_000));
-    Asked::Redeem(AskedRedeem { client, club: ClubId(1), code: normalise(&code(number)) })
+    AskedRedeem { client, club: ClubId(1), code: normalise(&code(number)) }
 }
 
 /// The record of an activation.

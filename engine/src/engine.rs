@@ -71,11 +71,11 @@ impl Engine {
         if behind_ms > 60_000 {
             tracing::warn!(behind_ms, "this machine's clock is behind the journal; time stands still until it has caught up");
         }
-        let clock = Box::new(SystemClock::default());
-        let pipeline = Pipeline::start(state, Box::new(journal), &config.settings, clock, start.limits)
+        let clock = SystemClock::default();
+        let pipeline = Pipeline::start(state, Box::new(journal), &config.settings, Box::new(clock), start.limits)
             .map_err(|error| EngineError::Journal(Arc::new(error)))?;
         let listen = start.listen.unwrap_or(config.listen);
-        let server = Server::start(&pipeline, folder, credentials, listen, start.server_limits)?;
+        let server = Server::start(&pipeline, clock, folder, credentials, listen, start.server_limits)?;
         let address = server.address().map_err(|source| ServerError::Listen { address: listen, source })?;
         Ok(Engine { pipeline, server, address })
     }

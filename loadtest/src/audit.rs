@@ -2,17 +2,18 @@
 //!
 //! Shares no code with the engine's state: what it finds is a second opinion.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use scrip_protocol::batch::Batch;
 use scrip_protocol::client::{Client, ClientError, Dial, TailError, Tailing};
 use scrip_protocol::command::{
-    Activation, AddCodesOutcome, RedeemOutcome, Refused, ShowCampaignOutcome, ShowClientOutcome, Terms,
+    Activation, AddCodesOutcome, CodeHeld, ConfirmOutcome, HoldConfirmed, HoldOutcome, RedeemOutcome, Refused, ReleaseOutcome,
+    ShowCampaignOutcome, ShowClientOutcome, Terms,
 };
 use scrip_protocol::{CampaignId, ClientId, Kind, Money, Position, Record, RequestId, wire};
 
 use crate::caller::Told;
-use crate::difference::{CampaignSums, Difference, Differences};
+use crate::difference::{CampaignSums, Difference, Differences, Promise};
 use crate::drive::{Came, Outcomes};
 use crate::mix::Shape;
 
@@ -31,6 +32,13 @@ pub struct Recount {
     pub outcomes: HashMap<RequestId, RedeemOutcome>,
     /// The outcome of each adding of codes, by request id.
     pub additions: HashMap<RequestId, AddCodesOutcome>,
+    /// The outcome of each hold, by request id.
+    pub hold_outcomes: HashMap<RequestId, HoldOutcome>,
+    /// The outcome of each confirmation, by request id.
+    pub confirm_outcomes: HashMap<RequestId, ConfirmOutcome>,
+    /// The outcome of each release, by request id.
+    pub release_outcomes: HashMap<RequestId, ReleaseOutcome>,
+    holds: HashMap<Position, HoldCount>,
     campaigns: HashMap<CampaignId, CampaignCount>,
     balances: HashMap<ClientId, i128>,
     requests: HashSet<RequestId>,
@@ -42,8 +50,16 @@ struct CampaignCount {
     terms: Terms,
     codes: u32,
     used: HashMap<u32, u32>,
+    /// The holds of each code that have neither ended nor, at the last look, expired; by expiry.
+    open: HashMap<u32, BTreeSet<(u64, Position)>>,
     activations: u64,
     issued: i128,
+}
+
+#[derive(Debug)]
+struct HoldCount {
+    held: CodeHeld,
+    ended: bool,
 }
 
 /// Why no audit could be made.
@@ -69,16 +85,17 @@ impl Recount {
         let mut recount = Recount::default();
         let mut tailing = Tailing::start(dial.clone(), Position(1), false).await?;
         while let Some(bytes) = tailing.next().await? {
-            for item in Batch::parse(&bytes)?.records() {
+            let batch = Batch::parse(&bytes)?;
+            for item in batch.records() {
                 let (position, record) = item?;
-                recount.add(position, &record);
+                recount.add(position, batch.time_ms, &record);
             }
         }
         Ok(recount)
     }
 
-    /// Counts one record.
-    pub fn add(&mut self, position: Position, record: &Record) {
+    /// Counts one record, of a batch of this time.
+    pub fn add(&mut self, position: Position, time_ms: u64, record: &Record) {
         if position.0 != self.position.0 + 1 {
             self.differences.note(Difference::PositionsBroken { position, after: self.position });
         }
@@ -94,6 +111,7 @@ impl Recount {
                     terms: record.terms.clone(),
                     codes: record.codes.len() as u32,
                     used: HashMap::new(),
+                    open: HashMap::new(),
                     activations: 0,
                     issued: 0,
                 };
@@ -110,7 +128,26 @@ impl Recount {
                     campaign.terms.active = record.active;
                 }
             }
-            Record::Activation(record) => self.activation(position, record),
+            Record::Activation(record) => {
+                self.outcomes.insert(record.stamp.request, record.outcome(position));
+                self.activation(position, time_ms, record);
+                let campaign = self.campaigns.get(&record.campaign);
+                if campaign.is_some_and(|campaign| !campaign.terms.active || record.amount != campaign.terms.amount) {
+                    self.differences.note(Difference::Terms { position, campaign: record.campaign });
+                }
+            }
+            Record::CodeHeld(record) => self.hold(position, time_ms, record),
+            Record::HoldRefused(record) => {
+                self.hold_outcomes.insert(record.stamp.request, record.outcome);
+            }
+            Record::HoldConfirmed(record) => self.confirmation(position, time_ms, record),
+            Record::ConfirmationRefused(record) => {
+                self.confirm_outcomes.insert(record.stamp.request, record.outcome);
+            }
+            Record::HoldReleased(record) => {
+                self.release_outcomes.insert(record.stamp.request, ReleaseOutcome::Released);
+                self.end_hold(position, record.hold);
+            }
             Record::RedemptionRefused(record) => {
                 *self.refused.entry(record.outcome.word()).or_default() += 1;
                 self.outcomes.insert(record.stamp.request, record.outcome);
@@ -120,44 +157,110 @@ impl Recount {
         }
     }
 
-    fn activation(&mut self, position: Position, record: &Activation) {
+    fn hold(&mut self, position: Position, time_ms: u64, record: &CodeHeld) {
+        self.hold_outcomes.insert(record.stamp.request, record.outcome(position));
+        self.holds.insert(position, HoldCount { held: record.clone(), ended: false });
+        if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
+            if !campaign.terms.active || record.amount != campaign.terms.amount {
+                self.differences.note(Difference::HoldTerms { position, campaign: record.campaign });
+            }
+            campaign.open.entry(record.slot).or_default().insert((record.expires_ms, position));
+        }
+        self.check_cap(position, time_ms, record.campaign, record.slot);
+    }
+
+    fn confirmation(&mut self, position: Position, time_ms: u64, record: &HoldConfirmed) {
+        let (hold, activation) = (record.hold, &record.activation);
+        self.confirm_outcomes.insert(activation.stamp.request, record.outcome(position));
+        self.end_hold(position, hold);
+        if let Some(HoldCount { held, .. }) = self.holds.get(&hold) {
+            let promised =
+                Promise { client: held.client, club: held.club, campaign: held.campaign, slot: held.slot, amount: held.amount };
+            let done = Promise {
+                client: activation.client,
+                club: activation.club,
+                campaign: activation.campaign,
+                slot: activation.slot,
+                amount: activation.amount,
+            };
+            if promised != done {
+                self.differences.note(Difference::HoldBroken { position, hold, promised: promised.into(), done: done.into() });
+            }
+            let active = self.campaigns.get(&held.campaign).is_some_and(|campaign| campaign.terms.active);
+            if held.expires_ms <= time_ms && !active {
+                self.differences.note(Difference::HoldExpired { position, hold });
+            }
+        }
+        self.activation(position, time_ms, activation);
+    }
+
+    fn end_hold(&mut self, position: Position, hold: Position) {
+        let Some(found) = self.holds.get_mut(&hold) else {
+            return self.differences.note(Difference::NoHold { position, hold });
+        };
+        if std::mem::replace(&mut found.ended, true) {
+            self.differences.note(Difference::HoldEnded { position, hold });
+        }
+        let open = self.campaigns.get_mut(&found.held.campaign).and_then(|campaign| campaign.open.get_mut(&found.held.slot));
+        if let Some(open) = open {
+            open.remove(&(found.held.expires_ms, hold));
+        }
+    }
+
+    /// Activations and open holds of a code are never more than its cap.
+    fn check_cap(&mut self, position: Position, time_ms: u64, campaign: CampaignId, slot: u32) {
+        let Some(count) = self.campaigns.get_mut(&campaign) else {
+            return self.differences.note(Difference::NoCampaign { position, campaign });
+        };
+        let mut uses = u64::from(count.used.get(&slot).copied().unwrap_or(0));
+        if let Some(open) = count.open.get_mut(&slot) {
+            while open.first().is_some_and(|(expires_ms, _)| *expires_ms <= time_ms) {
+                open.pop_first();
+            }
+            uses += open.len() as u64;
+        }
+        if let Some(cap) = count.terms.activations_per_code_max
+            && uses > u64::from(cap)
+        {
+            self.differences.note(Difference::OverCap { position, campaign, slot, uses, cap });
+        }
+        if slot >= count.codes {
+            self.differences.note(Difference::NoCode { position, campaign, slot });
+        }
+    }
+
+    fn activation(&mut self, position: Position, time_ms: u64, record: &Activation) {
         self.activations += 1;
         self.issued += i128::from(record.amount.0);
-        self.outcomes.insert(record.stamp.request, record.outcome(position));
         let balance = self.balances.entry(record.client).or_default();
         *balance += i128::from(record.amount.0);
         if *balance != i128::from(record.balance.0) {
             let recounted = *balance;
             self.differences.note(Difference::Balance { position, client: record.client, recorded: record.balance, recounted });
         }
-        let (slot, campaign) = (record.slot, record.campaign);
-        let Some(count) = self.campaigns.get_mut(&campaign) else {
-            return self.differences.note(Difference::NoCampaign { position, campaign });
-        };
-        count.activations += 1;
-        count.issued += i128::from(record.amount.0);
-        let uses = count.used.entry(slot).or_default();
-        *uses += 1;
-        if let Some(cap) = count.terms.activations_per_code_max
-            && *uses > cap
-        {
-            self.differences.note(Difference::OverCap { position, campaign, slot, uses: *uses, cap });
+        if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
+            campaign.activations += 1;
+            campaign.issued += i128::from(record.amount.0);
+            *campaign.used.entry(record.slot).or_default() += 1;
         }
-        if slot >= count.codes {
-            self.differences.note(Difference::NoCode { position, campaign, slot });
-        }
-        if !count.terms.active || record.amount != count.terms.amount {
-            self.differences.note(Difference::Terms { position, campaign });
-        }
+        self.check_cap(position, time_ms, record.campaign, record.slot);
     }
 
     fn refusal(&mut self, position: Position, record: &Refused) {
-        if record.kind != Kind::AddCodes as u16 {
-            return;
-        }
-        match wire::decode(Kind::AddCodes.word(), &record.reply) {
-            Ok(outcome) => drop(self.additions.insert(record.stamp.request, outcome)),
-            Err(cause) => self.differences.note(Difference::ReplyUnreadable { position, cause }),
+        let (request, reply) = (record.stamp.request, &record.reply);
+        let read = if record.kind == Kind::AddCodes as u16 {
+            wire::decode(Kind::AddCodes.word(), reply).map(|outcome| {
+                self.additions.insert(request, outcome);
+            })
+        } else if record.kind == Kind::Release as u16 {
+            wire::decode(Kind::Release.word(), reply).map(|outcome| {
+                self.release_outcomes.insert(request, outcome);
+            })
+        } else {
+            Ok(())
+        };
+        if let Err(cause) = read {
+            self.differences.note(Difference::ReplyUnreadable { position, cause });
         }
     }
 

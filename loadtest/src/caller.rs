@@ -81,6 +81,14 @@ impl Told {
         })
     }
 
+    /// Whether it says that a code was activated.
+    pub fn is_activation(&self) -> bool {
+        match self {
+            Told::Redeem(outcome) => matches!(outcome, RedeemOutcome::Redeemed(_)),
+            Told::Codes(_) | Told::Checked { .. } | Told::TooManyChecked | Told::Refused(_) | Told::Busy { .. } => false,
+        }
+    }
+
     fn read(shape: Shape, frame: &Frame<'_>) -> Result<Told, Malformed> {
         let told = match shape {
             Shape::Check => frame.reply::<Check>()?.map(|outcome| match outcome {

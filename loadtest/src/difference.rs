@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use scrip_protocol::frame::Malformed;
-use scrip_protocol::{CampaignId, ClientId, Money, Position, RequestId};
+use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position, RequestId};
 
 use crate::caller::Told;
 use crate::mix::Shape;
@@ -28,6 +28,28 @@ impl std::fmt::Display for CampaignSums {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let CampaignSums { codes, codes_activated, activations, issued } = self;
         write!(f, "{codes} codes, {codes_activated} of them activated, {activations} activations, {issued} issued")
+    }
+}
+
+/// What a hold promises, and what its confirmation does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Promise {
+    /// To whom.
+    pub client: ClientId,
+    /// Where.
+    pub club: ClubId,
+    /// Of which campaign.
+    pub campaign: CampaignId,
+    /// Which of its codes, counted from 0.
+    pub slot: u32,
+    /// How much.
+    pub amount: Money,
+}
+
+impl std::fmt::Display for Promise {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Promise { client, club, campaign, slot, amount } = self;
+        write!(f, "{} to client {client} at club {club} for code {slot} of campaign {campaign}", amount.0)
     }
 }
 
@@ -80,17 +102,17 @@ pub enum Difference {
         /// Which of its codes, counted from 0.
         slot: u32,
     },
-    /// A code was activated more often than it may be.
-    #[error("position {position}: code {slot} of campaign {campaign} is activated {uses} times, over its cap of {cap}")]
+    /// A code was activated, or is held, more often than it may be.
+    #[error("position {position}: code {slot} of campaign {campaign} is activated or held {uses} times, over its cap of {cap}")]
     OverCap {
-        /// The activation that is too many.
+        /// The activation or the hold that is too many.
         position: Position,
         /// The campaign.
         campaign: CampaignId,
         /// Which of its codes, counted from 0.
         slot: u32,
-        /// How often it is activated by then.
-        uses: u32,
+        /// How many activations and open holds it has by then.
+        uses: u64,
         /// How often it may be.
         cap: u32,
     },
@@ -101,6 +123,50 @@ pub enum Difference {
         position: Position,
         /// The campaign.
         campaign: CampaignId,
+    },
+    /// A hold while the campaign was off, or of another amount than its terms say.
+    #[error("position {position}: this hold is not on the terms of campaign {campaign}")]
+    HoldTerms {
+        /// Where.
+        position: Position,
+        /// The campaign.
+        campaign: CampaignId,
+    },
+    /// A confirmation or a release of a hold that there is not.
+    #[error("position {position}: there is no hold {hold}")]
+    NoHold {
+        /// Where.
+        position: Position,
+        /// The hold.
+        hold: Position,
+    },
+    /// A hold ended twice.
+    #[error("position {position}: hold {hold} had ended before")]
+    HoldEnded {
+        /// Where it ends once more.
+        position: Position,
+        /// The hold.
+        hold: Position,
+    },
+    /// A confirmation did something else than its hold promised.
+    #[error("position {position}: hold {hold} promised {promised}; done was {done}")]
+    HoldBroken {
+        /// Where.
+        position: Position,
+        /// The hold.
+        hold: Position,
+        /// What it promised.
+        promised: Box<Promise>,
+        /// What was done.
+        done: Box<Promise>,
+    },
+    /// A hold was confirmed after its time, when its campaign was off.
+    #[error("position {position}: hold {hold} had expired, and its campaign was off")]
+    HoldExpired {
+        /// Where.
+        position: Position,
+        /// The hold.
+        hold: Position,
     },
     /// A recorded refusal is no answer to its command.
     #[error("position {position}: the recorded reply cannot be read: {cause}")]
@@ -219,6 +285,11 @@ impl Difference {
             Difference::NoCode { .. } => "no_code",
             Difference::OverCap { .. } => "over_cap",
             Difference::Terms { .. } => "terms",
+            Difference::HoldTerms { .. } => "hold_terms",
+            Difference::NoHold { .. } => "no_hold",
+            Difference::HoldEnded { .. } => "hold_ended",
+            Difference::HoldBroken { .. } => "hold_broken",
+            Difference::HoldExpired { .. } => "hold_expired",
             Difference::ReplyUnreadable { .. } => "reply_unreadable",
             Difference::NoRecord { .. } => "no_record",
             Difference::AnsweredOtherwise { .. } => "answered_otherwise",

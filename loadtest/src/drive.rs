@@ -3,7 +3,7 @@
 //! Everything that a phase sends is written before its clock starts. Each connection is driven by one task ([`crate::caller`]); what
 //! waits, waits here and is counted: a request that is due stays due however long the engine takes no more.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -18,8 +18,9 @@ use crate::caller::{Caller, Gate, Heard, Hearing, Told};
 use crate::lane::LaneError;
 use crate::mix::{Script, Shape};
 use crate::pace::{Pacer, Released};
+use crate::processor::ProcessorTime;
 use crate::recorder::Recorder;
-use crate::report::{Interval, Model, Phase};
+use crate::report::{Interval, Model, Particulars, Phase};
 
 /// How often the coordinator looks whether anything moves.
 const LOOK: Duration = Duration::from_millis(100);
@@ -183,12 +184,16 @@ pub struct Driven {
     /// How late the pacer released what was due, in nanoseconds; empty without one.
     pub pacing: Histogram<u64>,
     /// Answers by their words, repeats counted.
-    pub words: std::collections::BTreeMap<&'static str, u64>,
+    pub words: BTreeMap<&'static str, u64>,
+    /// Requests that activated a code; however often each was repeated.
+    pub activations: u64,
+    /// The processor time of the process from the start to the end. None where the system does not tell.
+    pub processor: Option<ProcessorTime>,
 }
 
 impl Driven {
     /// As a phase of a report.
-    pub fn phase(&self, name: &str, model: Model, connections: usize) -> Phase {
+    pub fn phase(&self, name: &str, model: Model, connections: usize, particulars: Particulars) -> Phase {
         Phase {
             name: name.to_owned(),
             model,
@@ -199,6 +204,9 @@ impl Driven {
             elapsed: self.elapsed,
             latency: self.latency.clone(),
             series: self.series.clone(),
+            activations: self.activations,
+            processor: self.processor,
+            particulars,
         }
     }
 }
@@ -223,6 +231,7 @@ pub async fn drive(
     let (gates, last_due) = gates(offer, &scripts);
     let released: Vec<_> = gates.iter().filter_map(Gate::released).collect();
     let hearings: Vec<_> = (0..).zip(&scripts).map(|(n, script)| Hearing::new(script.len(), drive.seed ^ n)).collect();
+    let processor = ProcessorTime::now();
     let recorder = begin();
     let control = Arc::new(Control {
         stage: AtomicU8::new(Stage::Sending as u8),
@@ -294,7 +303,8 @@ pub async fn drive(
         }
     }
     let pacing = pacer.map_or_else(crate::recorder::histogram, Pacer::stop);
-    Ok(gather(heard, planned, &recorder, pacing))
+    let processor = ProcessorTime::now().zip(processor).map(|(now, before)| now.since(before));
+    Ok(Driven { processor, ..gather(heard, planned, &recorder, pacing) })
 }
 
 /// Whether any connection waits for an answer or has something to send: silence between requests that are not due yet is none.
@@ -329,7 +339,9 @@ fn gather(heard: Vec<Heard>, planned: usize, recorder: &Recorder, pacing: Histog
         latency,
         series,
         pacing,
-        words: std::collections::BTreeMap::new(),
+        words: BTreeMap::new(),
+        activations: 0,
+        processor: None,
     };
     for heard in heard {
         driven.unsent -= heard.begun;
@@ -362,5 +374,7 @@ fn gather(heard: Vec<Heard>, planned: usize, recorder: &Recorder, pacing: Histog
             driven.outcomes.entry(id).or_insert(Came { shape, told: None, otherwise: None });
         }
     }
+    let activates = |came: &&Came| came.told.as_ref().is_some_and(Told::is_activation);
+    driven.activations = driven.outcomes.values().filter(activates).count() as u64;
     driven
 }

@@ -1,4 +1,5 @@
-//! The floor: what this machine's disk and network stack do at best, without any engine.
+//! The floor: what this machine's disk and network stack do at best, without any engine. One measurement each; [`crate::probe`] makes
+//! all of them.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -34,31 +35,39 @@ pub enum FloorError {
     /// The echo's connection.
     #[error("the echo's connection: {0}")]
     Connection(String),
+    /// The disk's part of the measurement did not come to its end.
+    #[error("the disk's measurement ended early: {0}")]
+    Ended(#[from] tokio::task::JoinError),
     /// The echo's lane.
     #[error("the echo: {0}")]
     Lane(#[from] LaneError),
 }
 
-/// Appends a block of 4 KiB and flushes it (`fdatasync`), so many times. Returns how long each took, sorted.
+/// redb's cache, as the engine's journal sets it.
+const CACHE_BYTES: usize = 16 << 20;
+
+/// Appends a block of so many bytes and flushes it (`fdatasync`), so many times, or less often where `within` is over before.
+/// Returns how long each took, sorted.
 ///
 /// # Errors
 /// When the disk refuses.
-pub fn raw_flush(dir: &Path, times: usize) -> Result<Vec<Duration>, FloorError> {
-    let mut file = File::create(dir.join("flush"))?;
-    let block = [7; 4096];
-    timed(times, || {
+pub fn raw_append(dir: &Path, bytes: usize, times: usize, within: Duration) -> Result<Vec<Duration>, FloorError> {
+    let mut file = File::create(dir.join("append"))?;
+    let block = vec![7; bytes];
+    timed(times, within, || {
         file.write_all(&block)?;
         Ok(file.sync_data()?)
     })
 }
 
-/// Commits a row of `bytes` to redb, durably, so many times. Returns how long each took, sorted.
+/// Commits a row of `bytes` to redb, so many times, or less often where `within` is over before. With the settings of the engine's
+/// journal: one flush each, in one phase. Returns how long each took, sorted.
 ///
 /// # Errors
 /// When redb refuses.
-pub fn redb_commit(dir: &Path, bytes: usize, times: usize) -> Result<Vec<Duration>, FloorError> {
+pub fn redb_commit(dir: &Path, bytes: usize, times: usize, within: Duration) -> Result<Vec<Duration>, FloorError> {
     const ROWS: TableDefinition<u64, &[u8]> = TableDefinition::new("rows");
-    let database = Database::create(dir.join("commit.redb")).map_err(redb::Error::from)?;
+    let database = Database::builder().set_cache_size(CACHE_BYTES).create(dir.join("commit.redb")).map_err(redb::Error::from)?;
     let row = vec![7; bytes];
     let mut key = 0;
     let mut commit = || -> Result<(), redb::Error> {
@@ -67,23 +76,19 @@ pub fn redb_commit(dir: &Path, bytes: usize, times: usize) -> Result<Vec<Duratio
         key += 1;
         Ok(transaction.commit()?)
     };
-    timed(times, || Ok(commit()?))
+    timed(times, within, || Ok(commit()?))
 }
 
-fn timed(times: usize, mut step: impl FnMut() -> Result<(), FloorError>) -> Result<Vec<Duration>, FloorError> {
+fn timed(times: usize, within: Duration, mut step: impl FnMut() -> Result<(), FloorError>) -> Result<Vec<Duration>, FloorError> {
     let mut took = Vec::with_capacity(times);
-    for _ in 0..times {
+    let began = Instant::now();
+    while took.len() < times && (took.is_empty() || began.elapsed() < within) {
         let started = Instant::now();
         step()?;
         took.push(started.elapsed());
     }
     took.sort_unstable();
     Ok(took)
-}
-
-/// The middle one of sorted times.
-pub fn median(sorted: &[Duration]) -> Duration {
-    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
 /// A lane to an echo on this machine, with the TLS, the QUIC and the client that an engine is called with.

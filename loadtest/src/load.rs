@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use scrip_protocol::client::{Client, ClientError, Dial};
-use scrip_protocol::command::{
-    AddCodes, AddCodesOutcome, CreateCampaign, CreateCampaignOutcome, OnConflict, RedeemOutcome, RegisterClubOutcome, Terms,
-};
+use scrip_protocol::command::{RedeemOutcome, RegisterClubOutcome, Terms};
 use scrip_protocol::{CampaignId, ClubId, Money, Position, RequestId};
 use tokio::sync::watch;
 
@@ -19,15 +17,13 @@ use crate::audit::{AuditError, Recount};
 use crate::caller::Told;
 use crate::difference::Differences;
 use crate::drive::{Came, Drive, DriveError, Driven, Offer, OnBusy, Outcomes, Storm, drive};
+use crate::import::{ImportError, create_campaign};
 use crate::mix::{Draft, Material, Mix, MixError, Shape};
 use crate::pace::{Arrivals, TICK};
 use crate::plan::{draw_codes, drawn};
 use crate::ramp::{Ramp, Step, Verdict};
 use crate::recorder::{Recorder, SoFar};
-use crate::report::{Model, Phase};
-
-/// Codes of one request to add some: a frame's worth.
-const CODES_PER_REQUEST: usize = 50_000;
+use crate::report::{Climb, Model, Particulars, Phase};
 
 /// How many different codes are used up beforehand, at the most; those who try them share them.
 const SPENT_CODES_MAX: usize = 1_000;
@@ -93,31 +89,6 @@ pub struct Configuration {
     pub interval_ms: u64,
 }
 
-/// What a phase found beside its latencies.
-#[derive(Debug, Clone, PartialEq, Default, serde::Serialize)]
-pub struct Particulars {
-    /// The phase's name.
-    pub phase: String,
-    /// Requests for which there was no time.
-    pub unsent: usize,
-    /// Requests that were sent and never answered.
-    pub unanswered: usize,
-    /// Requests that were told busy, to the end.
-    pub refused_busy: u64,
-    /// How long callers were told to wait, at the least and at the most, in milliseconds.
-    pub retry_after_ms: Option<(u32, u32)>,
-    /// Connections opened anew.
-    pub reconnects: u64,
-    /// Requests that were sent again over them.
-    pub resent: u64,
-    /// Repeats that were answered as what they repeat.
-    pub repeats_alike: usize,
-    /// How late the pacer released what was due, in microseconds: 99th percentile and at the most. None without a pacer.
-    pub pacing_late_us: Option<(f64, f64)>,
-    /// From when the last request was due to the last answer, in milliseconds. None where nothing is due at a time.
-    pub drained_ms: Option<f64>,
-}
-
 /// What the audit found.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Audit {
@@ -148,19 +119,10 @@ pub struct Audit {
 pub struct Findings {
     /// Its phases, in order.
     pub phases: Vec<Phase>,
-    /// For each phase, what it found beside.
-    pub particulars: Vec<Particulars>,
-    /// A ramp's steps.
-    pub steps: Vec<Step>,
+    /// How a ramp rose.
+    pub climb: Option<Climb>,
     /// The audit.
     pub audit: Audit,
-}
-
-impl Findings {
-    /// The last rate of a ramp that held.
-    pub fn rate_held(&self) -> Option<f64> {
-        self.steps.iter().rev().find(|step| step.verdict == Verdict::Held).map(|step| step.per_second)
-    }
 }
 
 /// Why a run has no findings.
@@ -175,12 +137,9 @@ pub enum LoadError {
     /// The club was not taken.
     #[error("the club was not taken: {0}")]
     Club(RegisterClubOutcome),
-    /// A campaign was not taken.
-    #[error("a campaign was not taken: {0}")]
-    Campaign(CreateCampaignOutcome),
-    /// Codes were not taken.
-    #[error("codes were not taken: {0}")]
-    Codes(AddCodesOutcome),
+    /// The codes were not taken.
+    #[error("the codes cannot be imported: {0}")]
+    Import(#[from] ImportError),
     /// A phase ended early.
     #[error("{phase}: {source}")]
     Drive {
@@ -232,7 +191,6 @@ pub struct Run<'a> {
     spent: Vec<String>,
     outcomes: Outcomes,
     phases: Vec<Phase>,
-    particulars: Vec<Particulars>,
     steps: Vec<Step>,
 }
 
@@ -288,7 +246,6 @@ impl<'a> Run<'a> {
             spent: Vec::new(),
             outcomes: HashMap::new(),
             phases: Vec::new(),
-            particulars: Vec::new(),
             steps: Vec::new(),
         })
     }
@@ -391,19 +348,18 @@ impl<'a> Run<'a> {
         drop((draft, material));
         let driven = self.drive(name, scripts, offer, how).await?;
         let us = |ns: u64| ns as f64 / 1e3;
-        self.particulars.push(Particulars {
-            phase: name.to_owned(),
-            unsent: driven.unsent,
-            unanswered: driven.unanswered,
+        let particulars = Particulars {
+            unsent: driven.unsent as u64,
+            unanswered: driven.unanswered as u64,
             refused_busy: refused_busy(&driven.outcomes),
             retry_after_ms: driven.retry_after_ms,
             reconnects: driven.reconnects,
             resent: driven.resent,
-            repeats_alike: driven.repeats_alike,
+            repeats_alike: driven.repeats_alike as u64,
             pacing_late_us: last_due.map(|_| (us(driven.pacing.value_at_quantile(0.99)), us(driven.pacing.max()))),
             drained_ms: last_due.map(|last| (driven.elapsed.as_secs_f64() - last as f64 / 1e9).max(0.0) * 1e3),
-        });
-        self.phases.push(driven.phase(name, model, connections));
+        };
+        self.phases.push(driven.phase(name, model, connections, particulars));
         self.keep(driven);
         Ok(())
     }
@@ -501,19 +457,8 @@ impl<'a> Run<'a> {
             activations_per_code_max: cap,
             active: true,
         };
-        let mut parts = codes.chunks(CODES_PER_REQUEST);
-        let lines = parts.next().unwrap_or_default().to_vec();
-        let asked = CreateCampaign { terms, lines, on_conflict: OnConflict::Reject };
-        let outcome = self.client.create_campaign(RequestId::now(), &asked).await?;
-        let CreateCampaignOutcome::Created { campaign, .. } = outcome else { return Err(LoadError::Campaign(outcome)) };
+        let campaign = create_campaign(&self.client, terms, codes).await?;
         self.campaigns.push(campaign);
-        for lines in parts {
-            let asked = AddCodes { campaign, lines: lines.to_vec(), on_conflict: OnConflict::Reject };
-            let outcome = self.client.add_codes(RequestId::now(), &asked).await?;
-            if !matches!(outcome, AddCodesOutcome::Added(_)) {
-                return Err(LoadError::Codes(outcome));
-            }
-        }
         Ok(campaign)
     }
 
@@ -524,7 +469,8 @@ impl<'a> Run<'a> {
     pub async fn audit(self) -> Result<Findings, LoadError> {
         self.live.doing("the audit");
         let audit = self.audit_through(self.dial, &self.client).await?;
-        Ok(Findings { phases: self.phases, particulars: self.particulars, steps: self.steps, audit })
+        let climb = (!self.steps.is_empty()).then_some(Climb { steps: self.steps });
+        Ok(Findings { phases: self.phases, climb, audit })
     }
 
     /// Recounts a journal and compares it with what came of the requests so far, and with what its engine says.

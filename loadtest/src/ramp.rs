@@ -21,8 +21,8 @@ pub struct Ramp {
 }
 
 /// How a step ended.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-#[serde(tag = "verdict", rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The objective was met at this rate.
     Held,
@@ -32,8 +32,19 @@ pub enum Verdict {
     RateNotKept,
 }
 
+impl Verdict {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Verdict::Held => "held",
+            Verdict::TooSlow => "too slow",
+            Verdict::RateNotKept => "rate not kept",
+        }
+    }
+}
+
 /// One step.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Step {
     /// The rate offered.
     pub per_second: f64,
@@ -42,7 +53,6 @@ pub struct Step {
     /// The 99th percentile, in milliseconds.
     pub p99_ms: f64,
     /// How it ended.
-    #[serde(flatten)]
     pub verdict: Verdict,
 }
 

@@ -5,6 +5,42 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use crate::load;
+use crate::machine::Machine;
+use crate::memory::Resident;
+use crate::probe::Floor;
+use crate::processor::ProcessorTime;
+use crate::ramp::{Step, Verdict};
+
+/// All of a run.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The version of the program.
+    pub scrip: String,
+    /// The commit that it was built from, marked "-dirty" where it was not just that. None where that is not known.
+    pub commit: Option<String>,
+    /// When the run began.
+    pub started: jiff::Timestamp,
+    /// What it ran on.
+    pub machine: Machine,
+    /// The command line.
+    pub command: Vec<String>,
+    /// What the run was told to do, defaults included.
+    pub configuration: serde_json::Value,
+    /// What the machine does without an engine, measured in the same run.
+    pub floor: Option<Floor>,
+    /// What was measured.
+    pub phases: Vec<Phase>,
+    /// How a ramp rose. None where the load was no ramp.
+    pub climb: Option<Climb>,
+    /// What was seen of the engine. None where it is not this process's own.
+    pub engine: Option<Engine>,
+    /// What the recount of the journal found. None where there was none.
+    pub audit: Option<Audit>,
+    /// The memory of the process from the run's beginning. Empty where it was not looked at.
+    pub memory: Vec<Resident>,
+}
+
 /// One measured part of a run.
 #[derive(Debug, Clone)]
 pub struct Phase {
@@ -26,10 +62,129 @@ pub struct Phase {
     pub latency: Histogram<u64>,
     /// The same over time.
     pub series: Vec<Interval>,
+    /// How many requests activated a code, each counted once however often it was repeated.
+    pub activations: u64,
+    /// The processor time of the process, the engine's where it is in it and the load generator's. None where the system does not tell.
+    pub processor: Option<ProcessorTime>,
+    /// What else was found.
+    pub particulars: Particulars,
+}
+
+/// What a phase found beside its answers and their latencies.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Particulars {
+    /// Requests for which there was no time.
+    pub unsent: u64,
+    /// Requests that were sent and never answered.
+    pub unanswered: u64,
+    /// Requests that were told busy, to the end.
+    pub refused_busy: u64,
+    /// How long callers were told to wait, at the least and at the most, in milliseconds.
+    pub retry_after_ms: Option<(u32, u32)>,
+    /// Connections opened anew.
+    pub reconnects: u64,
+    /// Requests that were sent again over them.
+    pub resent: u64,
+    /// Repeats that were answered as what they repeat.
+    pub repeats_alike: u64,
+    /// How late the pacer released what was due, in microseconds: 99th percentile and at the most. None without a pacer.
+    pub pacing_late_us: Option<(f64, f64)>,
+    /// From when the last request was due to the last answer, in milliseconds. None where nothing is due at a time.
+    pub drained_ms: Option<f64>,
+}
+
+/// How a ramp rose. Each step is a phase as well.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Climb {
+    /// Its steps, in order.
+    pub steps: Vec<Step>,
+}
+
+impl Climb {
+    /// The last rate that held, per second.
+    pub fn rate_held(&self) -> Option<f64> {
+        self.steps.iter().rev().find(|step| step.verdict == Verdict::Held).map(|step| step.per_second)
+    }
+}
+
+/// What was seen of an engine in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Engine {
+    /// The most requests under way, of the moments that were looked at.
+    pub requests_under_way_max: usize,
+    /// How many there may be before it says busy.
+    pub requests_limit: usize,
+}
+
+impl Phase {
+    /// How many requests were answered.
+    pub fn answered(&self) -> u64 {
+        self.answers.values().sum()
+    }
+
+    /// Answers per second, over the whole phase; 0 where it took no time.
+    pub fn per_second(&self) -> f64 {
+        match self.elapsed.is_zero() {
+            true => 0.0,
+            false => self.answered() as f64 / self.elapsed.as_secs_f64(),
+        }
+    }
+
+    /// Activations per second, over the whole phase; 0 where it took no time.
+    pub fn activations_per_second(&self) -> f64 {
+        match self.elapsed.is_zero() {
+            true => 0.0,
+            false => self.activations as f64 / self.elapsed.as_secs_f64(),
+        }
+    }
+
+    /// Processor time for each answer, in microseconds. Two cores give two seconds a second: where the answers of a second take
+    /// nearly that, the processor is what limits them.
+    pub fn processor_us(&self) -> Option<f64> {
+        let answered = self.answered();
+        self.processor.filter(|_| answered > 0).map(|used| used.seconds() * 1e6 / answered as f64)
+    }
+
+    /// The latency in microseconds that this share of the answers did not exceed.
+    pub fn quantile_us(&self, quantile: f64) -> f64 {
+        self.latency.value_at_quantile(quantile) as f64 / 1e3
+    }
+
+    /// The slowest answer's latency, in microseconds.
+    pub fn max_us(&self) -> f64 {
+        self.latency.max() as f64 / 1e3
+    }
+
+    /// What of the floor there is left.
+    pub fn shares(&self, floor: &Floor) -> Shares {
+        let (rate, p50) = match self.model {
+            Model::Open { .. } => (true, true),
+            Model::Closed { window: 0 | 1 } => (false, true),
+            Model::Closed { .. } | Model::Burst => (true, false),
+        };
+        let part = |is_meant: bool, of: f64, limit: f64| (is_meant && self.answered() > 0 && limit > 0.0).then(|| of / limit);
+        Shares {
+            rate: part(rate, self.per_second(), floor.echo.limit_per_second()),
+            activations: part(rate, self.activations_per_second(), floor.echo.limit_per_second()),
+            p50: part(p50, self.quantile_us(0.5), floor.alone_us()),
+        }
+    }
+}
+
+/// A phase beside the floor, where the comparison means something: how fast requests go one at a time says nothing about a rate,
+/// and how long a request waits among thousands says nothing about how long one takes.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Shares {
+    /// Its rate, by that of the echo: 1 is the limit.
+    pub rate: Option<f64>,
+    /// Its activations, by the same.
+    pub activations: Option<f64>,
+    /// Its median latency, by that of an echo and a commit alone: 1 is the limit.
+    pub p50: Option<f64>,
 }
 
 /// How load is offered.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "model", rename_all = "snake_case")]
 pub enum Model {
     /// At a rate, whatever the answers do. Latency counts from the time a request was due.
@@ -46,8 +201,42 @@ pub enum Model {
     Burst,
 }
 
+impl Model {
+    /// The load in a few words, for a head or a cell.
+    pub fn words(self) -> String {
+        match self {
+            Model::Open { per_second } => format!("open loop, {}", crate::words::rate(per_second)),
+            Model::Closed { window } => format!("closed loop, {} in flight", crate::words::grouped(window as u64)),
+            Model::Burst => "all at once".to_owned(),
+        }
+    }
+
+    /// What its latency tells, and what it does not.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Model::Open { .. } => {
+                "Requests are due at a fixed rate, whatever the answers do. Latency counts from the time a request was due, \
+                 so that a stall is charged to every request that it held up. It is what callers with a rate of their own see."
+            }
+            Model::Closed { window: 0 | 1 } => {
+                "Each connection asks again when it has its answer. Latency counts from sending: how long one \
+                 request takes with no other of its connection under way. A stall delays the next question, and is counted once."
+            }
+            Model::Closed { .. } => {
+                "Each connection keeps so many requests in flight and sends the next when an answer comes. The rate is the \
+                 engine's own; latency counts from sending and is for the most part the wait behind the others in flight. A stall \
+                 delays the next questions, so that these are not the times that callers with a rate of their own would see."
+            }
+            Model::Burst => {
+                "Every request is due at the start. Latency counts from the start: how long a crowd that comes all at once \
+                 waits, the last of it as long as the whole burst takes."
+            }
+        }
+    }
+}
+
 /// What happened in one stretch of a phase.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Interval {
     /// Its begin and end, in milliseconds from the phase's start.
     pub from_ms: f64,
@@ -63,4 +252,237 @@ pub struct Interval {
     pub p99_us: f64,
     /// The slowest.
     pub max_us: f64,
+}
+
+impl Interval {
+    /// Answers per second; 0 where it took no time.
+    pub fn per_second(&self) -> f64 {
+        match self.to_ms > self.from_ms {
+            true => self.answered as f64 * 1e3 / (self.to_ms - self.from_ms),
+            false => 0.0,
+        }
+    }
+}
+
+/// What the recount of the journal found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Audit {
+    /// What was counted, by its word.
+    pub counts: BTreeMap<String, u64>,
+    /// How many differences there are. 0: everybody was told what the journal holds.
+    pub differences: u64,
+    /// The first of them.
+    pub first_differences: Vec<String>,
+}
+
+impl Audit {
+    /// The audit of a load.
+    pub fn of(audit: &load::Audit) -> Audit {
+        let counts = [
+            ("records", audit.position.0),
+            ("requests", audit.requests),
+            ("answered", audit.answered),
+            ("recorded", audit.recorded),
+            ("refused busy", audit.refused_busy),
+            ("unanswered", audit.unanswered),
+            ("activations", audit.activations),
+            ("campaigns compared", audit.campaigns as u64),
+            ("clients compared", audit.clients as u64),
+        ];
+        Audit {
+            counts: counts.into_iter().map(|(word, count)| (word.to_owned(), count)).collect(),
+            differences: audit.differences.count() as u64,
+            first_differences: audit.differences.first().iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// The verdict, in a line.
+    pub fn verdict(&self) -> String {
+        let records = self.counts.get("records").copied().unwrap_or_default();
+        let found = match self.differences {
+            0 => "no difference between them, the answers and what the engine says".to_owned(),
+            1 => "1 DIFFERENCE".to_owned(),
+            count => format!("{} DIFFERENCES", crate::words::grouped(count)),
+        };
+        format!("{} records recounted: {found}", crate::words::grouped(records))
+    }
+
+    /// What was counted, in a line.
+    pub fn counted(&self) -> String {
+        let counts = self.counts.iter().filter(|(word, _)| *word != "records");
+        counts.map(|(word, count)| format!("{} {word}", crate::words::grouped(*count))).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Reports to test what is made of them.
+#[cfg(test)]
+pub(crate) mod samples {
+    use super::*;
+    use crate::probe::{AppendFloor, CommitFloor, EchoFloor, PipelinedEcho, Spread};
+
+    /// A floor of round figures: 6,000,000 echoes a second, 300 us for a request alone.
+    pub(crate) fn floor() -> Floor {
+        let spread = |median: f64| Spread { median, lowest: median * 0.9, highest: median * 1.1 };
+        Floor {
+            rounds: 3,
+            appends: vec![AppendFloor { bytes: 4096, times: 600, p50_us: 150.0, p99_us: 400.0, bytes_per_second: spread(2.5e7) }],
+            commits: vec![
+                CommitFloor {
+                    records: 1,
+                    row_bytes: 64,
+                    times: 600,
+                    p50_us: 200.0,
+                    p99_us: 500.0,
+                    records_per_second: spread(4_500.0),
+                },
+                CommitFloor {
+                    records: 8_192,
+                    row_bytes: 524_288,
+                    times: 90,
+                    p50_us: 2_700.0,
+                    p99_us: 5_000.0,
+                    records_per_second: spread(2.8e6),
+                },
+            ],
+            echo: EchoFloor {
+                payload_bytes: 56,
+                times: 600,
+                alone_p50_us: 100.0,
+                alone_p99_us: 180.0,
+                pipelined: vec![
+                    PipelinedEcho { window: 1_024, frames_per_second: spread(5.0e6) },
+                    PipelinedEcho { window: 16_384, frames_per_second: spread(6.0e6) },
+                ],
+            },
+        }
+    }
+
+    /// A phase of so many answers, with latencies around `us` that have a tail, and a stretch in which nothing was answered.
+    pub(crate) fn phase(name: &str, model: Model, answered: u64, us: f64) -> Phase {
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut latency = Histogram::new_with_bounds(1, 3_600_000_000_000, 3).expect("the bounds are in order");
+        for _ in 0..answered {
+            let stretch = 1.0 / (1.0 - random.f64()).powf(0.35);
+            latency.saturating_record((us * 1e3 * (0.7 + 0.3 * stretch)) as u64);
+        }
+        let intervals = 60;
+        let series = (0..intervals).map(|n| {
+            let (is_still, wave) = (n == 20, (f64::from(n) * 0.7).sin());
+            let times = |factor: f64| if is_still { 0.0 } else { us * factor * (1.0 + 0.1 * wave) };
+            Interval {
+                from_ms: f64::from(n) * 20.0,
+                to_ms: f64::from(n + 1) * 20.0,
+                answered: if is_still { 0 } else { ((answered / 59) as f64 * (1.0 + 0.1 * wave)) as u64 },
+                busy: u64::from(n % 30 == 5) * 40,
+                p50_us: times(1.0),
+                p99_us: times(2.2),
+                max_us: times(if n == 40 { 60.0 } else { 4.0 }),
+            }
+        });
+        Phase {
+            name: name.to_owned(),
+            model,
+            connections: 2,
+            sent: answered,
+            answers: BTreeMap::from([("redeemed", answered - answered / 10), ("code exhausted", answered / 10)]),
+            busy: 80,
+            elapsed: Duration::from_millis(1_200),
+            latency,
+            series: series.collect(),
+            activations: answered - answered / 10,
+            processor: Some(ProcessorTime { user_s: 1.5, system_s: 0.3 }),
+            particulars: Particulars {
+                unsent: 3,
+                retry_after_ms: Some((5, 40)),
+                reconnects: 4,
+                resent: 170,
+                repeats_alike: 1_200,
+                pacing_late_us: matches!(model, Model::Open { .. }).then_some((120.0, 1_700.0)),
+                ..Particulars::default()
+            },
+        }
+    }
+
+    /// A phase in which nothing happened.
+    pub(crate) fn nothing(name: &str) -> Phase {
+        let latency = Histogram::new_with_bounds(1, 3_600_000_000_000, 3).expect("the bounds are in order");
+        Phase {
+            name: name.to_owned(),
+            model: Model::Closed { window: 1 },
+            connections: 0,
+            sent: 0,
+            answers: BTreeMap::new(),
+            busy: 0,
+            elapsed: Duration::ZERO,
+            latency,
+            series: Vec::new(),
+            activations: 0,
+            processor: None,
+            particulars: Particulars::default(),
+        }
+    }
+
+    /// A run with every kind of phase, one of which is empty.
+    pub(crate) fn report() -> Report {
+        Report {
+            scrip: "0.1.0".to_owned(),
+            commit: Some("0123456789ab-dirty".to_owned()),
+            started: "2026-11-22T01:55:16Z".parse().expect("a time"),
+            machine: Machine { cpu: Some("A <fast> CPU & more".to_owned()), cores: 2, ..Machine::default() },
+            command: vec!["scrip".to_owned(), "loadtest".to_owned(), "--dir".to_owned(), "/tmp/a b".to_owned()],
+            configuration: serde_json::json!({"codes": 1_000_000, "club": "</pre><script>"}),
+            floor: Some(floor()),
+            phases: vec![
+                phase("pipelined", Model::Closed { window: 16_384 }, 600_000, 17_000.0),
+                phase("alone", Model::Closed { window: 1 }, 3_000, 360.0),
+                phase("steady", Model::Open { per_second: 50_000.0 }, 60_000, 450.0),
+                phase("crowd", Model::Burst, 100_000, 60_000.0),
+                nothing("nothing <yet>"),
+            ],
+            climb: Some(Climb {
+                steps: vec![
+                    Step { per_second: 20_000.0, answered_per_second: 19_990.0, p99_ms: 3.25, verdict: Verdict::Held },
+                    Step { per_second: 40_000.0, answered_per_second: 39_000.0, p99_ms: 31.5, verdict: Verdict::TooSlow },
+                ],
+            }),
+            engine: Some(Engine { requests_under_way_max: 16_384, requests_limit: 65_536 }),
+            audit: Some(Audit {
+                counts: BTreeMap::from([("records".to_owned(), 763_005), ("activations".to_owned(), 686_700)]),
+                differences: 0,
+                first_differences: Vec::new(),
+            }),
+            memory: (0..50).map(|n| Resident { at_ms: f64::from(n) * 100.0, bytes: (100 + 3 * n as u64) << 20 }).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phase_is_compared_with_the_floor_where_that_means_something() {
+        let floor = samples::floor();
+        let shares = |model| samples::phase("", model, 60_000, 450.0).shares(&floor);
+        let (rate, p50) = (50_000.0 / 6e6, 1.5);
+        let near = |found: Option<f64>, expected: f64| found.is_some_and(|found| (found / expected - 1.0).abs() < 0.2);
+        let closed = shares(Model::Closed { window: 1_024 });
+        assert!(near(closed.rate, rate) && closed.p50.is_none(), "{closed:?}");
+        let open = shares(Model::Open { per_second: 50_000.0 });
+        assert!(near(open.rate, rate) && near(open.p50, p50), "{open:?}");
+        let alone = shares(Model::Closed { window: 1 });
+        assert!(alone.rate.is_none() && near(alone.p50, p50), "{alone:?}");
+        assert_eq!(samples::nothing("").shares(&floor), Shares::default());
+    }
+
+    #[test]
+    fn a_verdict_says_how_many_differences_there_are() {
+        let mut audit = samples::report().audit.expect("the sample has one");
+        assert_eq!(
+            audit.verdict(),
+            "763,005 records recounted: no difference between them, the answers and what the engine says"
+        );
+        audit.differences = 1;
+        assert_eq!(audit.verdict(), "763,005 records recounted: 1 DIFFERENCE");
+    }
 }

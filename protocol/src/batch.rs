@@ -99,6 +99,13 @@ impl BatchBuilder {
         BatchBuilder { bytes: vec![0; HEADER_BYTES], count: 0, time_ms }
     }
 
+    /// An empty batch of a given time, with room for so many bytes.
+    pub fn with_room(time_ms: u64, bytes: usize) -> BatchBuilder {
+        let mut batch = BatchBuilder::new(time_ms);
+        batch.bytes.reserve(bytes.saturating_sub(HEADER_BYTES));
+        batch
+    }
+
     /// Appends a record.
     pub fn push(&mut self, record: &Record) {
         let start = self.bytes.len();

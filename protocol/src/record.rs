@@ -3,7 +3,8 @@
 //! `records!` below is the one table of them. A row's number never changes; a record that needs other fields gets a new row.
 
 use crate::command::{
-    Activation, CampaignCreated, CampaignSwitched, ClientRegistered, ClubRegistered, CodesAdded, RedemptionRefused, Refused,
+    Activation, CampaignCreated, CampaignSwitched, ClientRegistered, ClubRegistered, CodeHeld, CodesAdded, ConfirmationRefused,
+    HoldConfirmed, HoldRefused, HoldReleased, RedemptionRefused, Refused,
 };
 use crate::frame::Malformed;
 use crate::ids::{CredentialId, RequestId};
@@ -110,6 +111,11 @@ records! {
      2 Refused            "refused";
     10 Activation         "activation";
     11 RedemptionRefused  "redemption-refused";
+    12 CodeHeld           "code-held";
+    13 HoldRefused        "hold-refused";
+    14 HoldConfirmed      "hold-confirmed";
+    15 ConfirmationRefused "confirmation-refused";
+    16 HoldReleased       "hold-released";
     20 ClubRegistered     "club-registered";
     30 ClientRegistered   "client-registered";
     40 CampaignCreated    "campaign-created";
@@ -125,6 +131,11 @@ impl Record {
             Record::Refused(record) => Some(&record.stamp),
             Record::Activation(record) => Some(&record.stamp),
             Record::RedemptionRefused(record) => Some(&record.stamp),
+            Record::CodeHeld(record) => Some(&record.stamp),
+            Record::HoldRefused(record) => Some(&record.stamp),
+            Record::HoldConfirmed(record) => Some(&record.activation.stamp),
+            Record::ConfirmationRefused(record) => Some(&record.stamp),
+            Record::HoldReleased(record) => Some(&record.stamp),
             Record::ClubRegistered(record) => Some(&record.stamp),
             Record::ClientRegistered(record) => Some(&record.stamp),
             Record::CampaignCreated(record) => Some(&record.stamp),

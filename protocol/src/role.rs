@@ -22,7 +22,7 @@ use crate::ids::InvalidId;
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Role {
-    /// A payment gateway: redeems and checks.
+    /// A payment gateway: redeems, holds and checks.
     Gateway = 1,
     /// Marketing staff: campaigns and codes.
     Marketing = 2,

@@ -46,9 +46,12 @@ fn row(code: &str, checked: &CodeChecked) -> Vec<String> {
         CodeChecked::Free { outcome } => (outcome.word(), None),
     };
     let of = |value: fn(&CodeStanding) -> String| standing.map_or("-".into(), value);
-    let used = |standing: &CodeStanding| match standing.activations_max {
-        Some(max) => format!("{} of {max}", standing.activations),
-        None => standing.activations.to_string(),
+    let used = |standing: &CodeStanding| {
+        let held = if standing.held > 0 { format!(", {} held", standing.held) } else { String::new() };
+        match standing.activations_max {
+            Some(max) => format!("{} of {max}{held}", standing.activations),
+            None => format!("{}{held}", standing.activations),
+        }
     };
     vec![
         code.to_owned(),

@@ -6,6 +6,7 @@ mod client;
 mod club;
 mod codes;
 mod demo;
+mod hold;
 mod init;
 mod lists;
 mod loadtest;
@@ -40,6 +41,9 @@ enum Command {
     Campaign(campaign::Campaign),
     Codes(codes::Codes),
     Redeem(redeem::Redeem),
+    Hold(hold::Hold),
+    Confirm(hold::Confirm),
+    Release(hold::Release),
     Check(check::Check),
     Tail(tail::Tail),
     Loadtest(loadtest::Loadtest),
@@ -57,6 +61,9 @@ impl Cli {
             Command::Campaign(command) => command.run().await,
             Command::Codes(command) => command.run().await,
             Command::Redeem(command) => command.run().await,
+            Command::Hold(command) => command.run().await,
+            Command::Confirm(command) => command.run().await,
+            Command::Release(command) => command.run().await,
             Command::Check(command) => command.run().await,
             Command::Tail(command) => command.run().await,
             Command::Loadtest(command) => command.run().await,

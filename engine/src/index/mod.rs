@@ -7,33 +7,56 @@
 //! therefore finds its position in [`Index::shown`], and can wait until that is durable before it answers (Z4).
 
 mod normalise;
+mod prefetch;
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use compact_str::CompactString;
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use parking_lot::RwLock;
-use scrip_protocol::command::{CheckOutcome, CodeChecked, CodeStanding, CodeTexts, RedeemOutcome, Terms};
+use scrip_protocol::codes::InvalidCode;
+use scrip_protocol::command::{Activation, CheckOutcome, CodeChecked, CodeStanding, CodeTexts, RedeemOutcome, Terms};
 use scrip_protocol::{CampaignId, ClubId, Position, Record};
 
 pub use normalise::{normalise, trim};
+use prefetch::prefetch;
 
-use crate::state::{Campaign, CodeAt, Lookup, NormalisedCode, State, refusal_of};
+use crate::state::{Campaign, CodeAt, HeldUses, Lookup, NormalisedCode, State, refusal_of};
+
+/// How many codes are looked up at once: enough that the processor always has as many fetches from memory under way as it can, and few
+/// enough that what was fetched first is still in its nearest cache when it is needed.
+pub const AT_ONCE: usize = 32;
 
 /// More shards than processors: a table that grows holds up its own shard only, and the shorter the fewer codes it has.
 const SHARDS: usize = 256;
 
 /// The index. Shared by the engine thread, which writes, and the lanes, which read.
 pub struct Index {
-    codes: DashMap<CompactString, CodeAt, RandomState>,
+    codes: DashMap<Key, CodeAt, RandomState>,
     /// By number, from 1.
     campaigns: RwLock<Vec<Face>>,
+    /// The codes of which uses are held.
+    held: DashMap<CodeAt, Holding, RandomState>,
+    /// The engine's time when this was made; before it nothing is decided.
+    began_ms: u64,
     clubs: AtomicU32,
     shown: AtomicU64,
     /// Odd while codes are being added or taken out; another number after that than before.
     generation: AtomicU64,
+}
+
+/// A normalised code, as the map keeps it: up to 24 bytes in place.
+#[derive(PartialEq, Eq)]
+struct Key(CompactString);
+
+/// As the bytes are hashed, so that a lookup need not show that they are text.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.as_bytes().hash(state);
+    }
 }
 
 /// Where a code was found, and in which generation of the index: a lane looks it up, so that the engine thread need not.
@@ -55,6 +78,15 @@ struct Face {
     terms: Arc<Terms>,
     /// How often each code was activated, by slot, in blocks that never move.
     activations: Vec<Block>,
+    /// Whether uses of its codes are held.
+    has_holds: AtomicBool,
+}
+
+/// How a code stands of which uses are held. The counters stand together, so that no check sees a hold both open and confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Holding {
+    activations: u32,
+    held: HeldUses,
 }
 
 type Block = Box<[AtomicU32; BLOCK]>;
@@ -64,7 +96,7 @@ const BLOCK: usize = 1024;
 
 impl Face {
     fn of(campaign: &Campaign) -> Face {
-        let mut face = Face { terms: campaign.terms.clone(), activations: Vec::new() };
+        let mut face = Face { terms: campaign.terms.clone(), activations: Vec::new(), has_holds: AtomicBool::new(false) };
         face.reach(campaign);
         for (slot, activations) in campaign.activations_of.iter().enumerate() {
             face.set(slot, *activations);
@@ -97,6 +129,8 @@ impl Index {
         let index = Index {
             codes: DashMap::with_capacity_and_hasher_and_shard_amount(codes, RandomState::default(), SHARDS),
             campaigns: RwLock::new(Vec::new()),
+            held: DashMap::with_capacity_and_hasher_and_shard_amount(0, RandomState::default(), SHARDS),
+            began_ms: state.now_ms(),
             clubs: AtomicU32::new(state.clubs.next().0 - 1),
             shown: AtomicU64::new(state.position().0),
             generation: AtomicU64::new(0),
@@ -105,6 +139,7 @@ impl Index {
             index.campaigns.write().push(Face::of(campaign));
             index.insert_all(id, 0, &campaign.codes);
         }
+        state.holds.codes().for_each(|at| index.show_holds(state, at));
         index
     }
 
@@ -112,13 +147,23 @@ impl Index {
     pub fn follow(&self, state: &State, record: &Record) {
         // Announce before showing; see the module's invariant. Release pairs with the Acquire in `shown`.
         self.shown.store(state.position().0, Ordering::Release);
+        self.show(state, record);
+        // After the counters: who finds no holds of a code reads its counter next, and must find there what became of them.
+        for at in state.holds.touched() {
+            self.show_holds(state, *at);
+        }
+    }
+
+    fn show(&self, state: &State, record: &Record) {
         let number_of = |campaign: CampaignId| campaign.0 as usize - 1;
+        let activated = |record: &Activation| {
+            let Some(campaign) = state.campaigns.of(record.campaign) else { return };
+            let slot = record.slot as usize;
+            self.campaigns.read()[number_of(record.campaign)].set(slot, campaign.activations_of[slot]);
+        };
         match record {
-            Record::Activation(record) => {
-                let Some(campaign) = state.campaigns.of(record.campaign) else { return };
-                let slot = record.slot as usize;
-                self.campaigns.read()[number_of(record.campaign)].set(slot, campaign.activations_of[slot]);
-            }
+            Record::Activation(record) => activated(record),
+            Record::HoldConfirmed(record) => activated(&record.activation),
             Record::CampaignCreated(record) => {
                 let Some(campaign) = state.campaigns.of(record.campaign) else { return };
                 self.campaigns.write().push(Face::of(campaign));
@@ -134,8 +179,29 @@ impl Index {
                 self.campaigns.write()[number_of(record.campaign)].terms = campaign.terms.clone();
             }
             Record::ClubRegistered(record) => self.clubs.store(record.club.0, Ordering::Release),
-            Record::SettingsApplied(_) | Record::Refused(_) | Record::RedemptionRefused(_) | Record::ClientRegistered(_) => {}
+            Record::SettingsApplied(_)
+            | Record::Refused(_)
+            | Record::RedemptionRefused(_)
+            | Record::ClientRegistered(_)
+            | Record::CodeHeld(_)
+            | Record::HoldRefused(_)
+            | Record::ConfirmationRefused(_)
+            | Record::HoldReleased(_) => {}
         }
+    }
+
+    /// Shows how many uses of a code are held.
+    fn show_holds(&self, state: &State, at: CodeAt) {
+        let Some(campaign) = state.campaigns.of(at.campaign) else { return };
+        match (state.holds.of_code(at), campaign.activations_of.get(at.slot as usize)) {
+            (Some(held), Some(activations)) => {
+                self.held.insert(at, Holding { activations: *activations, held });
+            }
+            _ => {
+                self.held.remove(&at);
+            }
+        }
+        self.campaigns.read()[at.campaign.0 as usize - 1].has_holds.store(campaign.held > 0, Ordering::Release);
     }
 
     /// The newest position whose effect a reader may have seen, if it asks after reading.
@@ -154,42 +220,107 @@ impl Index {
     }
 
     /// What redemptions of these codes would answer at a club, or at any for club 0. Each verdict holds at some moment of the
-    /// call; the answer may leave once the position that it names is durable.
-    pub fn check<'a>(&self, club: ClubId, codes: impl Iterator<Item = &'a str>) -> CheckOutcome {
-        let codes = codes.map(|code| self.check_one(club, code)).collect();
+    /// call; the answer may leave once the position that it names is durable. Holds that have expired at `now_ms` count no longer: that
+    /// is a time by the engine's clock, which the batch that is being filled may be behind by the length of a flush.
+    pub fn check<'a>(&self, now_ms: u64, club: ClubId, codes: impl Iterator<Item = &'a str>) -> CheckOutcome {
+        let now_ms = now_ms.max(self.began_ms);
+        let codes: Vec<_> = codes.map(normalise).collect();
+        let mut places = Vec::with_capacity(codes.len());
+        for group in codes.chunks(AT_ONCE) {
+            self.find_each(group.iter().map(|code| code.as_ref().ok()), |at| places.push(at));
+        }
+        let codes = codes.iter().zip(places).map(|(code, at)| self.check_one(now_ms, club, code, at)).collect();
         CheckOutcome::Checked { codes, as_of: self.shown() }
     }
 
-    fn check_one(&self, club: ClubId, code: &str) -> CodeChecked {
-        let code = match normalise(code) {
-            Ok(code) => code,
-            Err(why) => return CodeChecked::Free { outcome: RedeemOutcome::InvalidCode(why) },
-        };
+    fn check_one(
+        &self,
+        now_ms: u64,
+        club: ClubId,
+        code: &Result<NormalisedCode, InvalidCode>,
+        at: Option<CodeAt>,
+    ) -> CodeChecked {
+        if let Err(why) = code {
+            return CodeChecked::Free { outcome: RedeemOutcome::InvalidCode(*why) };
+        }
         let at_club = (club != ClubId(0)).then_some(club);
         if at_club.is_some_and(|club| club.0 > self.clubs.load(Ordering::Acquire)) {
             return CodeChecked::Free { outcome: RedeemOutcome::UnknownClub };
         }
         let unknown = CodeChecked::Free { outcome: RedeemOutcome::UnknownCode };
-        let Some(at) = self.find(&code) else { return unknown };
+        let Some(at) = at else { return unknown };
         let campaigns = self.campaigns.read();
         let Some(face) = campaigns.get(at.campaign.0 as usize - 1) else { return unknown };
-        let activations = face.activations(at.slot);
+        let holding = match face.has_holds.load(Ordering::Acquire) {
+            true => self.held.get(&at).map(|holding| (holding.activations, holding.held.at(now_ms))),
+            false => None,
+        };
+        let (activations, held) = holding.unwrap_or_else(|| (face.activations(at.slot), 0));
         let code = CodeStanding {
             campaign: at.campaign,
             amount: face.terms.amount,
             activations,
+            held,
             activations_max: face.terms.activations_per_code_max,
         };
-        match refusal_of(&face.terms, activations, at_club) {
+        match refusal_of(&face.terms, activations.saturating_add(held), at_club) {
             None => CodeChecked::Redeemable(code),
             Some(outcome) => CodeChecked::Refused { outcome, code },
         }
     }
 
-    /// Looks a code up ahead of time. [`Index::with_hint`] knows whether that still holds.
-    pub fn hint(&self, code: &NormalisedCode) -> Hint {
+    /// Looks codes up ahead of time, and gives a hint for each, in order, `None` where there is no code; best [`AT_ONCE`] of them.
+    /// [`Index::with_hint`] knows whether a hint still holds.
+    pub fn hint_each<'a>(
+        &self,
+        codes: impl Iterator<Item = Option<&'a NormalisedCode>> + Clone,
+        mut give: impl FnMut(Option<Hint>),
+    ) {
         let generation = self.generation.load(Ordering::Acquire);
-        Hint { generation, at: self.find(code) }
+        let mut asked = codes.clone();
+        self.find_each(codes, |at| give(asked.next().flatten().map(|_| Hint { generation, at })));
+    }
+
+    /// Finds codes, and gives the place of each, in order. A lookup waits for memory twice, for the map's tags and for the entry; here
+    /// those of the first [`AT_ONCE`] codes are asked for before the first is waited for.
+    fn find_each<'a>(
+        &self,
+        codes: impl Iterator<Item = Option<&'a NormalisedCode>> + Clone,
+        mut give: impl FnMut(Option<CodeAt>),
+    ) {
+        let mut hashes = [0; AT_ONCE];
+        for (code, hash) in codes.clone().zip(&mut hashes) {
+            let Some(code) = code else { continue };
+            *hash = self.hash_of(code);
+            let table = self.codes.shards()[self.shard_of(*hash)].read();
+            // The tags begin where the entries end; a search starts at the tag that the hash's lower bits name.
+            let tags: *const u8 = table.data_end().as_ptr().cast_const().cast();
+            prefetch(tags.wrapping_add(*hash as usize & (table.buckets() - 1)));
+        }
+        for (code, hash) in codes.clone().zip(&hashes) {
+            if code.is_some() {
+                self.codes.shards()[self.shard_of(*hash)].read().get(*hash, |entry| {
+                    prefetch(entry);
+                    false
+                });
+            }
+        }
+        for (n, code) in codes.enumerate() {
+            give(code.and_then(|code| self.find_hashed(hashes.get(n).copied().unwrap_or_else(|| self.hash_of(code)), code)));
+        }
+    }
+
+    fn hash_of(&self, code: &NormalisedCode) -> u64 {
+        self.codes.hash_usize(&code.as_bytes()) as u64
+    }
+
+    fn shard_of(&self, hash: u64) -> usize {
+        self.codes.determine_shard(hash as usize)
+    }
+
+    fn find_hashed(&self, hash: u64, code: &NormalisedCode) -> Option<CodeAt> {
+        let table = self.codes.shards()[self.shard_of(hash)].read();
+        table.get(hash, |(key, _)| key.0.as_bytes() == code.as_bytes()).map(|(_, at)| *at.get())
     }
 
     /// The index, answering from a hint for as long as no code has come or gone since it was taken. For the engine thread, which
@@ -213,7 +344,7 @@ impl Index {
         for (code, slot) in codes.iter().zip(first_slot as u32..) {
             // A code in the state was normalised when it was decided upon.
             if let Ok(code) = normalise(code) {
-                self.codes.insert(CompactString::new(code.as_str()), CodeAt { campaign, slot });
+                self.codes.insert(Key(CompactString::new(code.as_str())), CodeAt { campaign, slot });
             }
         }
         self.generation.fetch_add(1, Ordering::AcqRel);
@@ -226,12 +357,17 @@ impl Index {
             let counts = |face: &Face| {
                 face.activations.iter().flat_map(|block| block.iter()).map(|n| n.load(Ordering::Acquire)).collect::<Vec<_>>()
             };
-            ours.terms == theirs.terms && counts(ours) == counts(theirs)
+            let has_holds = |face: &Face| face.has_holds.load(Ordering::Acquire);
+            ours.terms == theirs.terms && counts(ours) == counts(theirs) && has_holds(ours) == has_holds(theirs)
         };
+        let holding_alike =
+            || self.held.iter().all(|entry| other.held.get(entry.key()).is_some_and(|there| *there == *entry.value()));
         self.codes.len() == other.codes.len()
             && self.codes.iter().all(|entry| other.codes.get(entry.key()).is_some_and(|there| *there == *entry.value()))
             && faces.len() == others.len()
             && faces.iter().zip(others.iter()).all(alike)
+            && self.held.len() == other.held.len()
+            && holding_alike()
     }
 }
 
@@ -253,19 +389,18 @@ impl Lookup for Hinted<'_> {
 
 impl Lookup for Index {
     fn find(&self, code: &NormalisedCode) -> Option<CodeAt> {
-        self.codes.get(code.as_str()).map(|at| *at)
+        self.find_hashed(self.hash_of(code), code)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use scrip_protocol::codes::InvalidCode;
 
     #[test]
     fn an_empty_index_says_why_a_code_is_free() {
         let index = Index::of(&State::default());
-        let checked = index.check(ClubId(0), ["a", " ", "a b"].into_iter());
+        let checked = index.check(0, ClubId(0), ["a", " ", "a b"].into_iter());
         let free = |outcome| CodeChecked::Free { outcome };
         let codes = vec![
             free(RedeemOutcome::UnknownCode),
@@ -285,13 +420,18 @@ mod tests {
             codes
         };
         let (campaign, other) = (CampaignId(1), CampaignId(2));
-        let unknown = index.hint(&code);
+        let hint = |code| {
+            let mut hints = Vec::new();
+            index.hint_each([Some(code)].into_iter(), |hint| hints.push(hint));
+            hints[0].expect("a code was asked about")
+        };
+        let unknown = hint(&code);
         assert_eq!(index.with_hint(Some(unknown)).find(&code), None);
         index.insert_all(campaign, 0, &codes("CODE"));
         let at = Some(CodeAt { campaign, slot: 0 });
         assert_eq!(index.with_hint(Some(unknown)).find(&code), at, "an outdated hint is not believed");
-        let known = index.hint(&code);
-        index.codes.remove(code.as_str());
+        let known = hint(&code);
+        index.codes.remove(&Key(CompactString::new(code.as_str())));
         assert_eq!(index.with_hint(Some(known)).find(&code), at, "a hint that holds is, without looking");
         index.insert_all(other, 7, &codes("CODE"));
         assert_eq!(index.with_hint(Some(known)).find(&code), Some(CodeAt { campaign: other, slot: 7 }));

@@ -18,18 +18,18 @@ use scrip_protocol::Position;
 use scrip_protocol::batch::{BatchBuilder, BatchError, ChainEnd};
 
 pub use recovery::ReplayProgress;
-pub use segments::{SEGMENT_BYTES, Segments};
+pub use segments::{ROW_BYTES, SEGMENT_BYTES, Segments};
 
 /// Where batches become durable. One thread owns it.
 pub trait Journal: Send {
     /// The newest durable batch.
     fn end(&self) -> ChainEnd;
 
-    /// Appends a batch after the newest; returns when it is durable, with the new end.
+    /// Appends batches after the newest; returns when all are durable, with the new end.
     ///
     /// # Errors
-    /// When it is not known to be durable. It may be, in whole; never in part. Every later append fails as well.
-    fn append(&mut self, batch: BatchBuilder) -> Result<ChainEnd, JournalError>;
+    /// When they are not known to be durable. They may be, all of them; never some. Every later append fails as well.
+    fn append(&mut self, batches: Vec<BatchBuilder>) -> Result<ChainEnd, JournalError>;
 
     /// A reader that may be used while batches are appended.
     fn reader(&self) -> Arc<dyn JournalReader>;

@@ -134,21 +134,29 @@ impl Segments {
         Ok(Segments { catalogue, live, path, bytes, segment_bytes, end, failed: false, _lock: lock })
     }
 
-    fn write(&self, batch: &[u8], first: Position) -> Result<(), redb::Error> {
+    /// Writes batches with one commit. Returns the new end, and how many bytes they have.
+    fn write(&self, batches: Vec<BatchBuilder>) -> Result<(ChainEnd, u64), redb::Error> {
+        let (mut end, mut written) = (self.end, 0);
         let transaction = self.live.begin_write()?;
-        transaction.open_table(BATCHES)?.insert(first.0, batch)?;
+        let mut table = transaction.open_table(BATCHES)?;
+        for batch in batches {
+            let first = end.next();
+            // Inserted as soon as it is hashed, while it is in the processor's cache.
+            let bytes = batch.seal(&mut end);
+            table.insert(first.0, bytes.as_slice())?;
+            written += bytes.len() as u64;
+        }
+        drop(table);
         transaction.commit()?;
-        Ok(())
+        Ok((end, written))
     }
 
-    fn rotate_and_write(&mut self, batch: BatchBuilder) -> Result<ChainEnd, JournalError> {
+    fn rotate_and_write(&mut self, batches: Vec<BatchBuilder>) -> Result<ChainEnd, JournalError> {
         if self.bytes >= self.segment_bytes {
             self.rotate()?;
         }
-        let mut end = self.end;
-        let bytes = batch.seal(&mut end);
-        self.write(&bytes, self.end.next()).map_err(|cause| write_error(&self.path, &cause))?;
-        self.bytes += bytes.len() as u64;
+        let (end, written) = self.write(batches).map_err(|cause| write_error(&self.path, &cause))?;
+        self.bytes += written;
         self.end = end;
         Ok(end)
     }
@@ -176,14 +184,14 @@ impl Journal for Segments {
         self.end
     }
 
-    fn append(&mut self, batch: BatchBuilder) -> Result<ChainEnd, JournalError> {
+    fn append(&mut self, batches: Vec<BatchBuilder>) -> Result<ChainEnd, JournalError> {
         if self.failed {
             let cause = "an earlier write failed, and what is on disk is unknown since".to_owned();
             return Err(JournalError::Write { path: self.path.clone(), cause });
         }
         // Set until all is well: whatever returns early, or unwinds, leaves the journal refusing.
         self.failed = true;
-        let appended = recovery::no_panic(|| self.rotate_and_write(batch));
+        let appended = recovery::no_panic(|| self.rotate_and_write(batches));
         let end = appended.unwrap_or_else(|cause| Err(JournalError::Write { path: self.path.clone(), cause }))?;
         self.failed = false;
         Ok(end)
@@ -239,6 +247,10 @@ impl Catalogue {
         }
     }
 }
+
+/// The most bytes of a row that fills a page of redb, which come in powers of two: before the row such a page holds 16 (kind, number of
+/// entries, end of the value, key).
+pub const ROW_BYTES: usize = (128 << 10) - 16;
 
 /// What a reader sees of a segment.
 struct View {
@@ -388,7 +400,7 @@ mod tests {
         let mut append = || {
             let mut batch = BatchBuilder::new(1);
             batch.push(&record);
-            journal.append(batch).expect("the disk takes it");
+            journal.append(vec![batch]).expect("the disk takes it");
             journal.catalogue.clone()
         };
         let catalogue = append();

@@ -74,7 +74,7 @@ impl Written {
             let position = self.end.position.0 + u64::from(batch.count());
             self.stored.extend((self.end.next().0..=position).map(|at| (batch.time_ms(), record(at))));
             let journal = self.journal.as_mut().expect("the test has not closed it");
-            self.end = journal.append(batch).expect("the disk takes it");
+            self.end = journal.append(vec![batch]).expect("the disk takes it");
             assert_eq!((self.end.position.0, self.end), (position, journal.end()));
         }
     }

@@ -9,7 +9,8 @@ pub trait Clock: Send {
 }
 
 /// The machine's clock, read once; from then on the monotonic clock counts. Setting the machine's clock while the engine runs
-/// therefore changes nothing, and a wrong second cannot push the engine's time ahead for good.
+/// therefore changes nothing, and a wrong second cannot push the engine's time ahead for good. Copies tell the same time.
+#[derive(Debug, Clone, Copy)]
 pub struct SystemClock {
     started_ms: u64,
     started: Instant,

@@ -10,8 +10,8 @@ use scrip_protocol::{Kind, Position};
 use super::clock::Forward;
 use super::{Call, Chunk, Chunks, Limits, Outbox, Read, Request};
 use crate::index::Index;
+use crate::state::State;
 use crate::state::requests::{Admission, Remembered};
-use crate::state::{Asked, State};
 
 /// How many requests are decided before the journal thread is asked again whether it is idle: some tens of microseconds.
 const REQUESTS_PER_LOOK: usize = 64;
@@ -22,14 +22,15 @@ pub(super) struct EngineThread {
     pub(super) now: Forward,
     pub(super) limits: Limits,
     pub(super) chunks: Chunks,
-    pub(super) hand_over: Sender<OpenBatch>,
+    pub(super) hand_over: Sender<Commit>,
 }
 
-/// A batch being filled, with the replies that wait for it.
-pub(super) struct OpenBatch {
-    pub(super) records: BatchBuilder,
+/// Batches being filled, to become durable together, with the replies that wait for that.
+pub(super) struct Commit {
+    /// One at the least; the last is being filled.
+    pub(super) batches: Vec<BatchBuilder>,
     pub(super) replies: Vec<Replies>,
-    /// The newest position that a reply of it may have seen.
+    /// The newest position that one of these replies may have seen.
     pub(super) seen: Position,
 }
 
@@ -54,78 +55,84 @@ impl EngineThread {
         self.state
     }
 
-    /// Opens a batch with a chunk, and fills it until the journal thread takes it.
+    /// Opens a commit with a chunk, and fills it until the journal thread takes it.
     fn fill_and_hand_over(&mut self, chunk: Chunk) -> Result<(), JournalGone> {
         let mut open = Some(self.take(chunk, None)?);
-        while let Some(batch) = open.take() {
-            let Some(batch) = self.offer(batch)? else { return Ok(()) };
-            if batch.records.count() >= self.limits.batch_records_max || batch.records.len() >= self.limits.batch_bytes_max {
-                return self.hand_over.send(batch).map_err(|_| JournalGone);
-            }
+        while let Some(commit) = open.take() {
+            let Some(commit) = self.offer(commit)? else { return Ok(()) };
             open = match self.chunks.try_recv() {
-                Ok(chunk) => Some(self.take(chunk, Some(batch))?),
-                Err(TryRecvError::Disconnected) => return self.hand_over.send(batch).map_err(|_| JournalGone),
-                Err(TryRecvError::Empty) => self.wait(batch)?,
+                Ok(chunk) => Some(self.take(chunk, Some(commit))?),
+                Err(TryRecvError::Disconnected) => return self.hand_over.send(commit).map_err(|_| JournalGone),
+                Err(TryRecvError::Empty) => self.wait(commit)?,
             };
         }
         Ok(())
     }
 
-    /// Waits until either the journal thread takes the batch or another chunk is there for it.
-    fn wait(&mut self, batch: OpenBatch) -> Result<Option<OpenBatch>, JournalGone> {
+    /// Waits until either the journal thread takes the commit or another chunk is there for it.
+    fn wait(&mut self, commit: Commit) -> Result<Option<Commit>, JournalGone> {
         let mut select = Select::new();
         let taken = select.send(&self.hand_over);
         select.recv(&self.chunks);
         let ready = select.select();
         if ready.index() == taken {
-            return ready.send(&self.hand_over, batch).map(|()| None).map_err(|_| JournalGone);
+            return ready.send(&self.hand_over, commit).map(|()| None).map_err(|_| JournalGone);
         }
         match ready.recv(&self.chunks) {
-            Ok(chunk) => self.take(chunk, Some(batch)).map(Some),
-            Err(_) => self.hand_over.send(batch).map(|()| None).map_err(|_| JournalGone),
+            Ok(chunk) => self.take(chunk, Some(commit)).map(Some),
+            Err(_) => self.hand_over.send(commit).map(|()| None).map_err(|_| JournalGone),
         }
     }
 
-    /// Gives the batch to the journal thread if that is idle; otherwise it comes back.
-    fn offer(&self, batch: OpenBatch) -> Result<Option<OpenBatch>, JournalGone> {
-        match self.hand_over.try_send(batch) {
+    /// Gives the commit to the journal thread if that is idle; otherwise it comes back.
+    fn offer(&self, commit: Commit) -> Result<Option<Commit>, JournalGone> {
+        match self.hand_over.try_send(commit) {
             Ok(()) => Ok(None),
-            Err(TrySendError::Full(batch)) => Ok(Some(batch)),
+            Err(TrySendError::Full(commit)) => Ok(Some(commit)),
             Err(TrySendError::Disconnected(_)) => Err(JournalGone),
         }
     }
 
-    /// Decides a chunk into a batch. On the way batches that are full, or that the idle journal thread takes, are handed over.
-    fn take(&mut self, chunk: Chunk, open: Option<OpenBatch>) -> Result<OpenBatch, JournalGone> {
-        let mut batch = match open {
-            Some(batch) => batch,
+    /// Decides a chunk into a commit. On the way a commit that is full, or that the idle journal thread takes, is handed over.
+    fn take(&mut self, chunk: Chunk, open: Option<Commit>) -> Result<Commit, JournalGone> {
+        let mut commit = match open {
+            Some(commit) => commit,
             None => self.open(),
         };
-        batch.address(&chunk.outbox);
+        commit.address(&chunk.outbox);
         let mut requests = chunk.requests.into_iter();
         loop {
             let ahead = requests.as_slice();
             self.touch(&ahead[..ahead.len().min(REQUESTS_PER_LOOK)]);
             for request in requests.by_ref().take(REQUESTS_PER_LOOK) {
-                if batch.records.count() >= self.limits.batch_records_max || batch.records.len() >= self.limits.batch_bytes_max {
-                    self.hand_over.send(batch).map_err(|_| JournalGone)?;
-                    batch = self.open();
-                    batch.address(&chunk.outbox);
+                if self.is_full(commit.batch()) {
+                    if commit.batches.len() >= self.limits.commit_batches_max {
+                        self.hand_over.send(commit).map_err(|_| JournalGone)?;
+                        commit = self.open();
+                        commit.address(&chunk.outbox);
+                    } else {
+                        let now_ms = self.now.now_ms();
+                        commit.batches.push(BatchBuilder::with_room(now_ms, self.limits.batch_bytes_max));
+                    }
                 }
-                self.answer(request, &mut batch);
+                self.answer(request, &mut commit);
             }
             if requests.len() == 0 {
-                return Ok(batch);
+                return Ok(commit);
             }
-            batch = match self.offer(batch)? {
-                Some(batch) => batch,
+            commit = match self.offer(commit)? {
+                Some(commit) => commit,
                 None => {
-                    let mut batch = self.open();
-                    batch.address(&chunk.outbox);
-                    batch
+                    let mut commit = self.open();
+                    commit.address(&chunk.outbox);
+                    commit
                 }
             };
         }
+    }
+
+    fn is_full(&self, batch: &BatchBuilder) -> bool {
+        batch.count() >= self.limits.batch_records_max || batch.len() >= self.limits.batch_bytes_max
     }
 
     /// Reads what some redemptions are about to need, and does nothing with it. Their places in memory have nothing to do with one
@@ -135,22 +142,23 @@ impl EngineThread {
             Call::Change(_, _, hint) => hint.and_then(|hint| hint.place()),
             Call::Read(_) | Call::Answered(_) => None,
         };
-        for request in requests {
-            if let Call::Change(stamp, Asked::Redeem(asked), _) = &request.call {
-                std::hint::black_box(self.state.touch(stamp, asked.client, place_of(request)));
-            }
-        }
+        let redemptions = requests.iter().filter_map(|request| match &request.call {
+            Call::Change(stamp, asked, _) => asked.redemption().map(|asked| (stamp.request, asked.client, place_of(request))),
+            Call::Read(_) | Call::Answered(_) => None,
+        });
+        std::hint::black_box(self.state.touch(redemptions));
         std::hint::black_box(self.index.touch(requests.iter().filter_map(place_of)));
     }
 
-    fn open(&mut self) -> OpenBatch {
-        OpenBatch { records: BatchBuilder::new(self.now.now_ms()), replies: Vec::new(), seen: self.state.position() }
+    fn open(&mut self) -> Commit {
+        Commit { batches: vec![BatchBuilder::new(self.now.now_ms())], replies: Vec::new(), seen: self.state.position() }
     }
 
-    /// Executes one request and adds its reply to the newest replies of the batch.
-    fn answer(&mut self, request: Request, batch: &mut OpenBatch) {
-        let now_ms = batch.records.time_ms();
-        let replies = batch.replies.last_mut().expect("a batch is addressed before it is filled");
+    /// Executes one request and adds its reply to the newest replies of the commit.
+    fn answer(&mut self, request: Request, commit: &mut Commit) {
+        let batch = commit.batches.last_mut().expect("a commit is opened with a batch");
+        let now_ms = batch.time_ms();
+        let replies = commit.replies.last_mut().expect("a commit is addressed before it is filled");
         replies.answers += 1;
         let (frames, correlation) = (&mut replies.frames, request.correlation);
         match request.call {
@@ -160,8 +168,8 @@ impl EngineThread {
                 Admission::Refused(refusal) => push_value(frames, REFUSAL, correlation, &refusal),
                 Admission::Repeated(reply) => push_reply(frames, correlation, reply),
                 Admission::New => {
-                    let record = self.state.decide(stamp, &asked, &self.index.with_hint(hint));
-                    batch.records.push(&record);
+                    let record = self.state.decide(now_ms, stamp, &asked, &self.index.with_hint(hint));
+                    batch.push(&record);
                     self.state.apply(now_ms, &record);
                     let reply = self.state.requests.newest().expect("a request's record has just been remembered with its reply");
                     push_reply(frames, correlation, reply);
@@ -169,7 +177,7 @@ impl EngineThread {
                 }
             },
         }
-        batch.seen = self.state.position();
+        commit.seen = self.state.position();
     }
 
     fn read(&self, now_ms: u64, read: Read, correlation: u64, frames: &mut Vec<u8>) {
@@ -197,7 +205,12 @@ fn push_reply(frames: &mut Vec<u8>, correlation: u64, reply: &Remembered) {
     }
 }
 
-impl OpenBatch {
+impl Commit {
+    /// The batch being filled.
+    fn batch(&self) -> &BatchBuilder {
+        self.batches.last().expect("a commit is opened with a batch")
+    }
+
     /// Makes a lane's replies the newest ones.
     fn address(&mut self, outbox: &Arc<Outbox>) {
         if self.replies.last().is_none_or(|replies| !Arc::ptr_eq(&replies.outbox, outbox)) {

@@ -1,11 +1,11 @@
 //! From a lane to the disk and back: the engine thread decides, the journal thread makes it durable and releases the replies.
 //!
 //! ```text
-//! lanes ─ Chunk ─▶ inbox ─▶ engine thread ─ OpenBatch ─▶ journal thread ─▶ Journal
+//! lanes ─ Chunk ─▶ inbox ─▶ engine thread ─ Commit ─▶ journal thread ─▶ Journal
 //!   ▲                       (owns the state)              │ once durable
 //!   └──────────────── Outbox of each lane ◀───────────────┘
 //! ```
-//! The hand-over to the journal thread has no room in it: a batch is taken when the flush before it is done, and holds whatever
+//! The hand-over to the journal thread has no room in it: a commit is taken when the flush before it is done, and holds whatever
 //! came in meanwhile. A lone request therefore waits for nothing but its own flush.
 //!
 //! Invariants: a reply, to a write or to a read, leaves only after every record that it could have seen is durable (Z4). After a
@@ -31,23 +31,27 @@ pub use clock::{Clock, SystemClock};
 pub use outbox::Outbox;
 
 use crate::index::{Hint, Index};
-use crate::journal::{Journal, JournalError, JournalReader};
+use crate::journal::{Journal, JournalError, JournalReader, ROW_BYTES};
 use crate::state::{Asked, State};
 
 /// How much may be under way at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Requests handed over and not yet answered, over all lanes. One batch on its way to disk and one being filled.
+    /// Requests handed over and not yet answered, over all lanes. One commit on its way to disk and one being filled.
     pub requests_max: usize,
-    /// Records in a batch, after which it is closed.
+    /// Records in a batch, after which the next is begun.
     pub batch_records_max: u32,
-    /// Bytes in a batch, after which it is closed. The last record may pass it.
+    /// Bytes in a batch, after which the next is begun. The last record may pass it.
     pub batch_bytes_max: usize,
+    /// Batches in a commit, after which it is closed.
+    pub commit_batches_max: usize,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { requests_max: 131_072, batch_records_max: 16_384, batch_bytes_max: 2 << 20 }
+        // The last record of a batch, unless it is of an import, keeps it within its page.
+        let batch_bytes_max = ROW_BYTES - 256;
+        Limits { requests_max: 131_072, batch_records_max: 4_096, batch_bytes_max, commit_batches_max: 16 }
     }
 }
 
@@ -159,7 +163,7 @@ impl Pipeline {
             let record = Record::from(scrip_protocol::record::SettingsApplied { settings: settings.clone() });
             let mut batch = scrip_protocol::batch::BatchBuilder::new(now.now_ms());
             batch.push(&record);
-            let end = journal.append(batch)?;
+            let end = journal.append(vec![batch])?;
             state.apply(end.time_ms, &record);
         }
         let index = Arc::new(Index::of(&state));
@@ -167,13 +171,13 @@ impl Pipeline {
         let under_way = Arc::new(AtomicUsize::new(0));
         // As many chunks as requests could be under way in small ones; the count of requests is the limit that is met.
         let (inbox, chunks) = crossbeam_channel::bounded(limits.requests_max.min(16_384));
-        let (hand_over, batches) = crossbeam_channel::bounded(0);
+        let (hand_over, commits) = crossbeam_channel::bounded(0);
         let (durable_sender, durable) = watch::channel(journal.end().position);
         let (failed_sender, failed) = watch::channel(None);
         let engine = engine_thread::EngineThread { state, index: index.clone(), now, limits, chunks, hand_over };
         let release = journal_thread::JournalThread {
             journal,
-            batches,
+            commits,
             durable: durable_sender,
             failed: failed_sender,
             under_way: under_way.clone(),

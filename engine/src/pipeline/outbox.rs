@@ -10,15 +10,22 @@ use tokio::sync::Notify;
 /// Bounded by its lane: that stops reading while as many requests are unanswered, or as many bytes unwritten, as it may have.
 #[derive(Default)]
 pub struct Outbox {
-    bytes: Mutex<Vec<u8>>,
+    waiting: Mutex<Waiting>,
     filled: Notify,
     emptied: Notify,
-    /// Requests taken and not yet answered into `bytes`.
+    /// Requests taken and not yet answered into `waiting`.
     unanswered: AtomicUsize,
     /// Nobody will empty it any more.
     closed: AtomicBool,
     /// Nothing more will come.
     finished: AtomicBool,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// Whole frames each.
+    pieces: Vec<Vec<u8>>,
+    bytes: usize,
 }
 
 impl Outbox {
@@ -28,9 +35,11 @@ impl Outbox {
     }
 
     /// Adds reply frames that answer a number of requests.
-    pub fn deliver(&self, frames: &[u8], answers: usize) {
-        if !self.is_closed() {
-            self.bytes.lock().extend_from_slice(frames);
+    pub fn deliver(&self, frames: Vec<u8>, answers: usize) {
+        if !self.is_closed() && !frames.is_empty() {
+            let mut waiting = self.waiting.lock();
+            waiting.bytes += frames.len();
+            waiting.pieces.push(frames);
         }
         self.unanswered.fetch_sub(answers, Ordering::Release);
         self.filled.notify_one();
@@ -38,13 +47,13 @@ impl Outbox {
     }
 
     /// Takes what there is; waits for it if there is nothing. `None` once nothing more will come.
-    pub async fn take(&self) -> Option<Vec<u8>> {
+    pub async fn take(&self) -> Option<Vec<Vec<u8>>> {
         loop {
             let finished = self.finished.load(Ordering::Acquire);
-            let bytes = std::mem::take(&mut *self.bytes.lock());
-            if !bytes.is_empty() {
+            let pieces = std::mem::take(&mut *self.waiting.lock()).pieces;
+            if !pieces.is_empty() {
                 self.emptied.notify_one();
-                return Some(bytes);
+                return Some(pieces);
             }
             if finished {
                 return None;
@@ -70,7 +79,7 @@ impl Outbox {
     pub async fn room(&self, unanswered_max: usize, bytes_max: usize) {
         loop {
             let unanswered = self.unanswered.load(Ordering::Acquire);
-            if self.is_closed() || (unanswered <= unanswered_max && self.bytes.lock().len() <= bytes_max) {
+            if self.is_closed() || (unanswered <= unanswered_max && self.waiting.lock().bytes <= bytes_max) {
                 return;
             }
             self.emptied.notified().await;
@@ -80,7 +89,7 @@ impl Outbox {
     /// Says that nobody will empty it any more.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        self.bytes.lock().clear();
+        *self.waiting.lock() = Waiting::default();
         self.emptied.notify_one();
     }
 

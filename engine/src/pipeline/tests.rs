@@ -112,18 +112,20 @@ impl Journal for Memory {
         self.end
     }
 
-    fn append(&mut self, batch: BatchBuilder) -> Result<ChainEnd, JournalError> {
+    fn append(&mut self, batches: Vec<BatchBuilder>) -> Result<ChainEnd, JournalError> {
         self.appends += 1;
         if let Some(held) = &self.held {
             // Both fail only when the test has dropped its side.
-            let _ = held.entered.send(batch.count());
+            let _ = held.entered.send(batches.iter().map(BatchBuilder::count).sum());
             let _ = held.leave.recv();
         }
         if self.fails_at.is_some_and(|fails_at| self.appends >= fails_at) {
             return Err(JournalError::Write { path: "memory".into(), cause: "the test wants it".into() });
         }
-        let bytes = batch.seal(&mut self.end);
-        self.kept.batches.lock().push(bytes);
+        for batch in batches {
+            let bytes = batch.seal(&mut self.end);
+            self.kept.batches.lock().push(bytes);
+        }
         Ok(self.end)
     }
 
@@ -170,7 +172,7 @@ impl Run {
         let mut journal = Memory { kept: kept.clone(), end: ChainEnd::default(), fails_at: None, appends: 0, held: None };
         let mut first = BatchBuilder::new(START_MS);
         first.push(&SettingsApplied { settings: Settings::default() }.into());
-        journal.append(first).expect("memory takes it");
+        journal.append(vec![first]).expect("memory takes it");
         (journal.held, journal.fails_at, journal.appends) = (held, fails_at, 0);
         let hands = Hands(Arc::new(AtomicU64::new(START_MS)));
         let pipeline = Pipeline::start(kept.replay(), Box::new(journal), &Settings::default(), Box::new(hands.clone()), limits)
@@ -234,7 +236,7 @@ impl Lane {
     /// What is there now.
     fn replies_now(&self) -> Vec<Reply> {
         block_on(async { tokio::time::timeout(Duration::ZERO, self.0.take()).await })
-            .map_or(Vec::new(), |bytes| frames(&bytes.expect("no test finishes an outbox")))
+            .map_or(Vec::new(), |bytes| frames(&bytes.expect("no test finishes an outbox").concat()))
     }
 
     /// Waits for so many replies.
@@ -244,7 +246,7 @@ impl Lane {
         while replies.len() < count {
             let taken = block_on(async { tokio::time::timeout(DEADLINE, self.0.take()).await });
             let bytes = taken.unwrap_or_else(|_| panic!("{} of {count} replies came", replies.len()));
-            replies.extend(frames(&bytes.expect("no test finishes an outbox")));
+            replies.extend(frames(&bytes.expect("no test finishes an outbox").concat()));
         }
         assert_eq!(replies.len(), count);
         replies
@@ -309,7 +311,7 @@ fn list_clubs(correlation: u64) -> Request {
 /// A reply that a lane has made itself.
 fn answered(correlation: u64, index: &Index) -> Request {
     let mut frame = Vec::new();
-    let outcome = index.check(ClubId(0), ["A"].into_iter());
+    let outcome = index.check(START_MS, ClubId(0), ["A"].into_iter());
     scrip_protocol::frame::push_value(&mut frame, scrip_protocol::Kind::Check as u16, correlation, &outcome);
     Request { correlation, call: Call::Answered(frame) }
 }
@@ -333,7 +335,7 @@ fn other_settings_are_the_first_thing_written() {
     let record: Record = SettingsApplied { settings: other.clone() }.into();
     let mut batch = BatchBuilder::new(1);
     batch.push(&record);
-    assert!(journal.append(batch).is_err(), "the double fails when it is told to");
+    assert!(journal.append(vec![batch]).is_err(), "the double fails when it is told to");
     let hands = Hands(Arc::new(AtomicU64::new(START_MS)));
     let refused = Pipeline::start(State::default(), Box::new(journal), &other, Box::new(hands), Limits::default());
     assert!(refused.is_err(), "an engine whose settings are not durable does not start");

@@ -8,16 +8,16 @@ use quinn::{Connection, RecvStream, SendStream};
 use scrip_protocol::command::{CHECK_CODES_MAX, Check, CheckOutcome, Redeem, Tail};
 use scrip_protocol::frame::{Frame, FrameBuffer, Malformed, REFUSAL, REQUEST_BYTES_MAX, RequestFrame, push_value};
 use scrip_protocol::hello::CloseCode;
-use scrip_protocol::{AnyCommand, Kind, Refusal, RequestId, Stamp, wire};
+use scrip_protocol::{AnyCommand, Kind, Refusal, RequestId, Role, Stamp, wire};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::connection::{Caller, Closing};
 use super::{LARGE_FRAME_BYTES, Shared, tail};
-use crate::index::{normalise, trim};
-use crate::pipeline::{Call, Chunk, InboxFull, Outbox, RETRY_AFTER_MS, Read, Request};
-use crate::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedRedeem, Line};
+use crate::index::{AT_ONCE, Index, normalise, trim};
+use crate::pipeline::{Call, Chunk, Clock, InboxFull, Outbox, RETRY_AFTER_MS, Read, Request};
+use crate::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedHold, AskedRedeem, Line, NamedHold};
 
 /// How many pieces of a stream are taken at once: more than a lane's window holds in packets of Ethernet's size is of no use.
 const PIECES: usize = 256;
@@ -78,8 +78,9 @@ pub(super) async fn serve(lane: Lane, caller: Caller, shared: Arc<Shared>) -> Re
 
 /// Writes what the outbox is given until that is finished, or the caller does not take it any more.
 async fn write(mut send: SendStream, outbox: Arc<Outbox>) -> Result<SendStream, quinn::WriteError> {
-    while let Some(frames) = outbox.take().await {
-        if let Err(error) = send.write_chunk(Bytes::from(frames)).await {
+    while let Some(pieces) = outbox.take().await {
+        let mut pieces: Vec<Bytes> = pieces.into_iter().map(Bytes::from).collect();
+        if let Err(error) = send.write_all_chunks(&mut pieces).await {
             outbox.close();
             return Err(error);
         }
@@ -151,7 +152,7 @@ impl Reader {
             }
             if !sorted.refusals.is_empty() {
                 self.outbox.expect(1);
-                self.outbox.deliver(&sorted.refusals, 1);
+                self.outbox.deliver(sorted.refusals, 1);
             }
             if !sorted.requests.is_empty() {
                 self.hand_over(sorted.requests);
@@ -173,7 +174,8 @@ impl Reader {
         Ok(())
     }
 
-    fn hand_over(&mut self, requests: Vec<Request>) {
+    fn hand_over(&mut self, mut requests: Vec<Request>) {
+        requests.chunks_mut(AT_ONCE).for_each(|requests| look_up(requests, &self.shared.index));
         self.outbox.expect(requests.len());
         let chunk = Chunk { outbox: self.outbox.clone(), requests, budget: self.large.take().map(|(room, _)| room) };
         if let Err(InboxFull(chunk)) = self.shared.intake.offer(chunk) {
@@ -181,7 +183,23 @@ impl Reader {
             for request in &chunk.requests {
                 push_value(&mut frames, REFUSAL, request.correlation, &Refusal::Busy { retry_after_ms: RETRY_AFTER_MS });
             }
-            self.outbox.deliver(&frames, chunk.requests.len());
+            self.outbox.deliver(frames, chunk.requests.len());
+        }
+    }
+}
+
+/// Looks up the codes of redemptions and holds, so that the engine thread need not.
+fn look_up(requests: &mut [Request], index: &Index) {
+    let mut hints = [None; AT_ONCE];
+    let mut given = hints.iter_mut();
+    let codes = requests.iter().map(|request| match &request.call {
+        Call::Change(_, asked, _) => asked.redemption().and_then(|asked| asked.code.as_ref().ok()),
+        Call::Read(_) | Call::Answered(_) => None,
+    });
+    index.hint_each(codes, |hint| *given.next().expect("there are as many hints as requests at the most") = hint);
+    for (request, hint) in requests.iter_mut().zip(hints) {
+        if let Call::Change(_, _, place) = &mut request.call {
+            *place = hint;
         }
     }
 }
@@ -196,19 +214,25 @@ fn sort(frame: Frame<'_>, caller: Caller, shared: &Shared, sorted: &mut Sorted) 
         return Ok(());
     }
     if request.kind == Kind::Redeem {
-        let asked = redeem(&request)?;
-        let hint = asked.code.as_ref().ok().map(|code| shared.index.hint(code));
-        let call = Call::Change(stamp(&request, caller), Asked::Redeem(asked), hint);
+        // The code is looked up later, with others.
+        let call = Call::Change(stamp(&request, caller), Asked::Redeem(redeem(&request)?), None);
         sorted.requests.push(Request { correlation, call });
         return Ok(());
     }
     let change = |asked| Call::Change(stamp(&request, caller), asked, None);
+    let named = |hold| NamedHold { hold, anyones: caller.role == Role::Operator };
     let call = match AnyCommand::decode(request.kind, request.payload)? {
         AnyCommand::Redeem(_) => unreachable!("redeem was taken above, without decoding it to the heap"),
         AnyCommand::Tail(asked) => {
             sorted.tail = Some((correlation, asked));
             return Ok(());
         }
+        AnyCommand::Hold(asked) => {
+            let redeem = AskedRedeem { client: asked.client, club: asked.club, code: normalise(&asked.code) };
+            change(Asked::Hold(Box::new(AskedHold { redeem, ttl_ms: asked.ttl_ms })))
+        }
+        AnyCommand::Confirm(asked) => change(Asked::Confirm(named(asked.hold))),
+        AnyCommand::Release(asked) => change(Asked::Release(named(asked.hold))),
         AnyCommand::Check(asked) => Call::Answered(check(&asked, correlation, shared)),
         AnyCommand::RegisterClub(asked) => change(Asked::RegisterClub(asked)),
         AnyCommand::RegisterClient(asked) => change(Asked::RegisterClient(asked)),
@@ -255,9 +279,10 @@ fn lines(lines: &[String]) -> Vec<Line> {
 }
 
 fn check(asked: &Check, correlation: u64, shared: &Shared) -> Vec<u8> {
+    let mut clock = shared.clock;
     let outcome = match asked.codes.len() > CHECK_CODES_MAX {
         true => CheckOutcome::TooManyCodes,
-        false => shared.index.check(asked.club, asked.codes.iter().map(String::as_str)),
+        false => shared.index.check(clock.now_ms(), asked.club, asked.codes.iter().map(String::as_str)),
     };
     let mut frame = Vec::new();
     push_value(&mut frame, Kind::Check as u16, correlation, &outcome);

@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 
 use crate::credentials::Credentials;
 use crate::folder::Folder;
-use crate::pipeline::{Intake, Pipeline};
+use crate::pipeline::{Intake, Pipeline, SystemClock};
 
 /// What callers may take of the server.
 #[derive(Debug, Clone, Copy)]
@@ -113,6 +113,8 @@ struct Shared {
     credentials: Credentials,
     limits: ServerLimits,
     intake: Intake,
+    /// The engine's time, for checks.
+    clock: SystemClock,
     index: Arc<crate::index::Index>,
     reader: Arc<dyn crate::journal::JournalReader>,
     durable: watch::Receiver<scrip_protocol::Position>,
@@ -122,12 +124,14 @@ struct Shared {
 }
 
 impl Server {
-    /// Starts to serve a pipeline with the certificate and the credentials of a folder. Must be called within a tokio runtime.
+    /// Starts to serve a pipeline, whose clock this is, with the certificate and the credentials of a folder. Must be called within a
+    /// tokio runtime.
     ///
     /// # Errors
     /// When the certificate, the credentials or the address cannot be used.
     pub fn start(
         pipeline: &Pipeline,
+        clock: SystemClock,
         folder: &Folder,
         credentials: Credentials,
         listen: SocketAddr,
@@ -140,6 +144,7 @@ impl Server {
             credentials,
             limits,
             intake: pipeline.intake(),
+            clock,
             index: pipeline.index(),
             reader: pipeline.reader(),
             durable: pipeline.durable(),

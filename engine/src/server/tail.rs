@@ -67,5 +67,5 @@ fn send(outbox: &Outbox, correlation: u64, part: &TailOutcome) {
     let mut frame = Vec::new();
     push_value(&mut frame, Kind::Tail as u16, correlation, part);
     outbox.expect(1);
-    outbox.deliver(&frame, 1);
+    outbox.deliver(frame, 1);
 }

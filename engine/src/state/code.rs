@@ -23,9 +23,14 @@ impl NormalisedCode {
         Some(NormalisedCode { length: text.len() as u8, bytes })
     }
 
+    /// The bytes of the text.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..usize::from(self.length)]).expect("it was made from a text")
+        std::str::from_utf8(self.as_bytes()).expect("it was made from a text")
     }
 }
 

@@ -10,11 +10,15 @@
 
 mod add_codes;
 mod code;
+mod confirm;
 mod create_campaign;
+mod hold;
+mod holds;
 mod reads;
 mod redeem;
 mod register_client;
 mod register_club;
+mod release;
 pub mod requests;
 mod shards;
 mod switch_campaign;
@@ -24,13 +28,18 @@ mod tests;
 
 pub use add_codes::{AskedAddCodes, Line};
 pub use code::NormalisedCode;
+pub use confirm::NamedHold;
 pub use create_campaign::AskedCreateCampaign;
+pub use hold::AskedHold;
+pub use holds::{HeldUses, Holds};
 pub use redeem::{AskedRedeem, refusal_of};
 pub use tables::{Campaign, Campaigns, Clients, Clubs, CodeAt};
 
 use requests::{Admission, Remembered, Requests};
-use scrip_protocol::command::{NAME_BYTES_MAX, RegisterClient, RegisterClub, SwitchCampaign};
-use scrip_protocol::{ClientId, Command, Kind, Position, Record, Settings, Stamp, wire};
+use scrip_protocol::command::{
+    Confirm, Hold, NAME_BYTES_MAX, RegisterClient, RegisterClub, Release, ReleaseOutcome, SwitchCampaign,
+};
+use scrip_protocol::{ClientId, Command, Kind, Position, Record, RequestId, Settings, Stamp, wire};
 
 /// Where codes are. Answers for the state as it is at the moment of asking.
 pub trait Lookup {
@@ -43,6 +52,12 @@ pub trait Lookup {
 pub enum Asked {
     /// Redeem a code.
     Redeem(AskedRedeem),
+    /// Hold one use of a code. Elsewhere, so that a chunk of redemptions is no larger for it.
+    Hold(Box<AskedHold>),
+    /// Make a hold the activation.
+    Confirm(NamedHold),
+    /// Give a held use back.
+    Release(NamedHold),
     /// Register a club.
     RegisterClub(RegisterClub),
     /// Register a client.
@@ -53,6 +68,23 @@ pub enum Asked {
     AddCodes(Box<AskedAddCodes>),
     /// Switch a campaign on or off.
     SwitchCampaign(SwitchCampaign),
+}
+
+impl Asked {
+    /// The redemption that this is, or may become: what is about one code and one client.
+    pub fn redemption(&self) -> Option<&AskedRedeem> {
+        match self {
+            Asked::Redeem(asked) => Some(asked),
+            Asked::Hold(asked) => Some(&asked.redeem),
+            Asked::Confirm(_)
+            | Asked::Release(_)
+            | Asked::RegisterClub(_)
+            | Asked::RegisterClient(_)
+            | Asked::CreateCampaign(_)
+            | Asked::AddCodes(_)
+            | Asked::SwitchCampaign(_) => None,
+        }
+    }
 }
 
 /// Everything that the records so far amount to. Owned by the engine thread.
@@ -67,6 +99,8 @@ pub struct State {
     pub clients: Clients,
     /// The campaigns.
     pub campaigns: Campaigns,
+    /// The uses that are held.
+    pub holds: Holds,
     /// The requests that are remembered.
     pub requests: Requests,
 }
@@ -80,6 +114,7 @@ impl Default for State {
             clubs: Clubs::default(),
             clients: Clients::new(),
             campaigns: Campaigns::default(),
+            holds: Holds::default(),
             requests: Requests::new(),
         }
     }
@@ -106,19 +141,24 @@ impl State {
         self.requests.admit(now_ms, stamp)
     }
 
-    /// Reads what a redemption will need of the request window, of its client and of its code's counter, so that it is in the
-    /// processor's cache by then. What is returned means nothing.
-    pub fn touch(&self, stamp: &Stamp, client: ClientId, at: Option<CodeAt>) -> usize {
-        let campaign = at.and_then(|at| self.campaigns.of(at.campaign).map(|campaign| (campaign, at.slot as usize)));
-        let counter = campaign.and_then(|(campaign, slot)| campaign.activations_of.get(slot));
-        let row = self.clients.balance(client);
-        usize::from(self.requests.holds(stamp)) + counter.map_or(0, |n| *n as usize) + usize::from(row.is_some())
+    /// Reads what some redemptions will need of the request window, of their clients and of their codes' counters, so that it is in the
+    /// processor's cache by then. First what can be read without knowing what was read, all of it at once, then the clients'
+    /// rows. What is returned means nothing.
+    pub fn touch(&self, ahead: impl Iterator<Item = (RequestId, ClientId, Option<CodeAt>)> + Clone) -> u64 {
+        let counter = |at: CodeAt| self.campaigns.of(at.campaign)?.activations_of.get(at.slot as usize).copied();
+        let first = ahead.clone().fold(0, |sum, (request, client, at)| {
+            sum ^ self.requests.touch(request) ^ self.clients.touch(client) ^ u64::from(at.and_then(counter).unwrap_or(0))
+        });
+        ahead.fold(first, |sum, (_, client, _)| sum ^ self.clients.touch_row(client))
     }
 
-    /// Decides an admitted request. Changes nothing.
-    pub fn decide(&self, stamp: Stamp, asked: &Asked, lookup: &impl Lookup) -> Record {
+    /// Decides an admitted request, at the time of the batch that its record is for. Changes nothing.
+    pub fn decide(&self, now_ms: u64, stamp: Stamp, asked: &Asked, lookup: &impl Lookup) -> Record {
         match asked {
-            Asked::Redeem(asked) => redeem::decide(self, stamp, asked, lookup),
+            Asked::Redeem(asked) => redeem::decide(self, now_ms, stamp, asked, lookup),
+            Asked::Hold(asked) => hold::decide(self, now_ms, stamp, asked, lookup),
+            Asked::Confirm(asked) => confirm::decide(self, now_ms, stamp, asked),
+            Asked::Release(asked) => release::decide(self, now_ms, stamp, asked),
             Asked::RegisterClub(asked) => register_club::decide(self, stamp, asked),
             Asked::RegisterClient(asked) => register_client::decide(self, stamp, asked),
             Asked::CreateCampaign(asked) => create_campaign::decide(self, stamp, asked, lookup),
@@ -132,13 +172,17 @@ impl State {
     pub fn apply(&mut self, time_ms: u64, record: &Record) {
         self.position = Position(self.position.0 + 1);
         self.now_ms = time_ms;
+        self.holds.begin(&mut self.campaigns, time_ms);
         match record {
             Record::SettingsApplied(record) => {
                 self.requests.set(&record.settings, time_ms);
                 self.settings = record.settings.clone();
             }
-            Record::Refused(_) | Record::RedemptionRefused(_) => {}
+            Record::Refused(_) | Record::RedemptionRefused(_) | Record::HoldRefused(_) | Record::ConfirmationRefused(_) => {}
             Record::Activation(record) => redeem::apply(self, record),
+            Record::CodeHeld(record) => hold::apply(self, record),
+            Record::HoldConfirmed(record) => confirm::apply(self, record),
+            Record::HoldReleased(record) => release::apply(self, record),
             Record::ClubRegistered(record) => self.clubs.add(&record.name),
             Record::ClientRegistered(record) => self.clients.set_name(record.client, &record.name),
             Record::CampaignCreated(record) => create_campaign::apply(self, record),
@@ -158,6 +202,11 @@ fn reply_of(position: Position, record: &Record) -> Option<Remembered> {
         Record::Refused(record) => Remembered::Other(Box::new((record.kind, record.reply.clone()))),
         Record::Activation(record) => Remembered::Redeem(record.outcome(position)),
         Record::RedemptionRefused(record) => Remembered::Redeem(record.outcome),
+        Record::CodeHeld(record) => encoded::<Hold>(&record.outcome(position)),
+        Record::HoldRefused(record) => encoded::<Hold>(&record.outcome),
+        Record::HoldConfirmed(record) => encoded::<Confirm>(&record.outcome(position)),
+        Record::ConfirmationRefused(record) => encoded::<Confirm>(&record.outcome),
+        Record::HoldReleased(_) => encoded::<Release>(&ReleaseOutcome::Released),
         Record::ClubRegistered(record) => encoded::<RegisterClub>(&record.outcome()),
         Record::ClientRegistered(record) => encoded::<RegisterClient>(&record.outcome()),
         Record::CampaignCreated(record) => encoded::<scrip_protocol::command::CreateCampaign>(&record.outcome()),
@@ -172,9 +221,10 @@ fn encoded<C: Command>(outcome: &C::Outcome) -> Remembered {
     Remembered::Other(Box::new((C::KIND as u16, bytes)))
 }
 
-/// The record of a refusal of any command but redeem.
+/// The record of a refusal of a command whose refusals have no record of their own.
 fn refused<C: Command>(stamp: Stamp, outcome: &C::Outcome) -> Record {
-    debug_assert_ne!(C::KIND, Kind::Redeem, "a refused redemption has a record of its own");
+    let own_record = [Kind::Redeem, Kind::Hold, Kind::Confirm];
+    debug_assert!(!own_record.contains(&C::KIND), "a refusal of this command has a record of its own");
     let mut reply = Vec::new();
     wire::encode(outcome, &mut reply);
     scrip_protocol::command::Refused { stamp, kind: C::KIND as u16, reply }.into()

@@ -4,7 +4,7 @@ use scrip_protocol::codes::InvalidCode;
 use scrip_protocol::command::{Activation, RedeemOutcome, RedemptionRefused, Terms};
 use scrip_protocol::{ClientId, ClubId, Money, Record, Stamp};
 
-use super::{Campaign, Lookup, NormalisedCode, State};
+use super::{Campaign, CodeAt, Lookup, NormalisedCode, State};
 
 /// A request to redeem, with its code normalised.
 #[derive(Debug, Clone, Copy)]
@@ -17,38 +17,75 @@ pub struct AskedRedeem {
     pub code: Result<NormalisedCode, InvalidCode>,
 }
 
-pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedRedeem, lookup: &impl Lookup) -> Record {
-    let refused = |outcome| {
-        let code = asked.code.as_ref().map_or("", NormalisedCode::as_str).to_owned();
-        RedemptionRefused { stamp, client: asked.client, club: asked.club, code, outcome }.into()
-    };
-    let code = match &asked.code {
-        Ok(code) => code,
-        Err(why) => return refused(RedeemOutcome::InvalidCode(*why)),
-    };
-    if !state.clubs.contains(asked.club) {
-        return refused(RedeemOutcome::UnknownClub);
+pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, asked: &AskedRedeem, lookup: &impl Lookup) -> Record {
+    let AskedRedeem { client, club, ref code } = *asked;
+    match permitted(state, now_ms, asked, lookup) {
+        Ok(Permitted { at: CodeAt { campaign, slot }, amount, balance }) => {
+            Activation { stamp, client, club, campaign, slot, amount, balance }.into()
+        }
+        Err(outcome) => {
+            let code = code.as_ref().map_or("", NormalisedCode::as_str).to_owned();
+            RedemptionRefused { stamp, client, club, code, outcome }.into()
+        }
     }
-    let Some(at) = lookup.find(code) else { return refused(RedeemOutcome::UnknownCode) };
-    let Some((campaign, activations)) = standing(state, at) else { return refused(RedeemOutcome::UnknownCode) };
-    if let Some(outcome) = refusal_of(&campaign.terms, activations, Some(asked.club)) {
-        return refused(outcome);
-    }
-    let amount = campaign.terms.amount;
-    let balance = state.clients.balance(asked.client).unwrap_or(Money(0)).checked_add(amount);
-    let (Some(balance), Some(_)) = (balance, campaign.issued.checked_add(amount)) else {
-        return refused(RedeemOutcome::AmountLimit);
-    };
-    Activation { stamp, client: asked.client, club: asked.club, campaign: at.campaign, slot: at.slot, amount, balance }.into()
 }
 
-fn standing(state: &State, at: super::CodeAt) -> Option<(&Campaign, u32)> {
+/// A use that may be taken.
+pub(super) struct Permitted {
+    pub(super) at: CodeAt,
+    pub(super) amount: Money,
+    /// The client's balance after it.
+    pub(super) balance: Money,
+}
+
+/// The ladder of a redemption, which is that of a hold as well: the use, or why it cannot be had.
+#[inline]
+pub(super) fn permitted(
+    state: &State,
+    now_ms: u64,
+    asked: &AskedRedeem,
+    lookup: &impl Lookup,
+) -> Result<Permitted, RedeemOutcome> {
+    let code = asked.code.as_ref().map_err(|why| RedeemOutcome::InvalidCode(*why))?;
+    if !state.clubs.contains(asked.club) {
+        return Err(RedeemOutcome::UnknownClub);
+    }
+    let at = lookup.find(code).ok_or(RedeemOutcome::UnknownCode)?;
+    let (campaign, activations) = standing(state, at).ok_or(RedeemOutcome::UnknownCode)?;
+    let uses = uses_of(state, now_ms, at, campaign, activations);
+    if let Some(refusal) = refusal_of(&campaign.terms, uses, Some(asked.club)) {
+        return Err(refusal);
+    }
+    let amount = campaign.terms.amount;
+    let balance = credited(state, asked.client, campaign, amount).ok_or(RedeemOutcome::AmountLimit)?;
+    Ok(Permitted { at, amount, balance })
+}
+
+pub(super) fn standing(state: &State, at: CodeAt) -> Option<(&Campaign, u32)> {
     let campaign = state.campaigns.of(at.campaign)?;
     Some((campaign, *campaign.activations_of.get(at.slot as usize)?))
 }
 
-/// Why a known code would be refused at a club, or at any, given how often it was activated: the part of the ladder that a check shares.
-pub fn refusal_of(terms: &Terms, activations: u32, club: Option<ClubId>) -> Option<RedeemOutcome> {
+/// How many uses of a code are taken at a time: its activations, and the holds that are open.
+#[inline]
+pub(super) fn uses_of(state: &State, now_ms: u64, at: CodeAt, campaign: &Campaign, activations: u32) -> u32 {
+    // Nearly always: nothing is looked up for a campaign without holds.
+    if campaign.held == 0 {
+        return activations;
+    }
+    activations.saturating_add(state.holds.held(at, now_ms, campaign.room(at.slot)))
+}
+
+/// A client's balance after a bonus of a campaign; `None` where it, or the campaign's sum, cannot hold it.
+pub(super) fn credited(state: &State, client: ClientId, campaign: &Campaign, amount: Money) -> Option<Money> {
+    let balance = state.clients.balance(client).unwrap_or(Money(0)).checked_add(amount)?;
+    campaign.issued.checked_add(amount)?;
+    Some(balance)
+}
+
+/// Why a known code would be refused at a club, or at any, given how many of its uses are taken, by activations and by open holds: the
+/// part of the ladder that a check shares.
+pub fn refusal_of(terms: &Terms, uses: u32, club: Option<ClubId>) -> Option<RedeemOutcome> {
     if !terms.active {
         return Some(RedeemOutcome::CampaignInactive);
     }
@@ -59,7 +96,7 @@ pub fn refusal_of(terms: &Terms, activations: u32, club: Option<ClubId>) -> Opti
         return Some(RedeemOutcome::ClubExcluded);
     }
     // The counter has 32 bits: a code without a cap ends there as well.
-    if activations >= terms.activations_per_code_max.unwrap_or(u32::MAX) {
+    if uses >= terms.activations_per_code_max.unwrap_or(u32::MAX) {
         return Some(RedeemOutcome::CodeExhausted);
     }
     None
@@ -67,6 +104,10 @@ pub fn refusal_of(terms: &Terms, activations: u32, club: Option<ClubId>) -> Opti
 
 pub(super) fn apply(state: &mut State, record: &Activation) {
     state.clients.set_balance(record.client, record.balance);
+    if state.campaigns.of(record.campaign).is_some_and(|campaign| campaign.held > 0) {
+        let at = CodeAt { campaign: record.campaign, slot: record.slot };
+        state.holds.make_room(&mut state.campaigns, at, state.now_ms);
+    }
     let Some(campaign) = state.campaigns.of_mut(record.campaign) else { return };
     let Some(activations) = campaign.activations_of.get_mut(record.slot as usize) else { return };
     campaign.codes_activated += u32::from(*activations == 0);

@@ -63,6 +63,16 @@ impl Clients {
         self.index.find(client.0, |row| self.rows[row as usize].id.0)
     }
 
+    /// Reads where a search for a client starts; see [`Shards::home`].
+    pub(super) fn touch(&self, client: ClientId) -> u64 {
+        self.index.home(client.0)
+    }
+
+    /// Reads the row that is likely the client's.
+    pub(super) fn touch_row(&self, client: ClientId) -> u64 {
+        self.index.likely(client.0).map_or(0, |row| self.rows[row as usize].balance.0 as u64)
+    }
+
     /// A client's bonus balance; `None` for an unknown client.
     pub fn balance(&self, client: ClientId) -> Option<Money> {
         self.row(client).map(|row| self.rows[row as usize].balance)
@@ -105,7 +115,7 @@ impl Clients {
         self.row(client).unwrap_or_else(|| {
             let row = u32::try_from(self.rows.len()).expect("memory ends before 2^32 clients");
             self.rows.push(ClientRow { id: client, balance: Money(0) });
-            self.index.insert(client.0, row, |row| self.rows[row as usize].id.0);
+            self.index.insert(client.0, row);
             row
         })
     }
@@ -124,7 +134,7 @@ impl std::fmt::Debug for Clients {
 }
 
 /// Where a code is: its campaign, and its place among the campaign's codes, counted from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CodeAt {
     /// The campaign.
     pub campaign: CampaignId,
@@ -178,6 +188,8 @@ pub struct Campaign {
     pub codes_activated: u32,
     /// How many activations there were.
     pub activations: u64,
+    /// How many holds of its codes count: those that are open, and expired ones that the state still counts.
+    pub held: u32,
     /// The sum of the bonuses credited.
     pub issued: Money,
     /// When codes were added.
@@ -193,9 +205,17 @@ impl Campaign {
             activations_of: Vec::new(),
             codes_activated: 0,
             activations: 0,
+            held: 0,
             issued: Money(0),
             added: Vec::new(),
         }
+    }
+
+    /// How often a code may still be activated, its holds aside; 0 for a code that the campaign does not have.
+    pub(super) fn room(&self, slot: u32) -> u32 {
+        // The counter has 32 bits: a code without a cap ends there as well.
+        let cap = self.terms.activations_per_code_max.unwrap_or(u32::MAX);
+        self.activations_of.get(slot as usize).map_or(0, |activations| cap.saturating_sub(*activations))
     }
 
     pub(super) fn add_codes(&mut self, codes: &CodeTexts, at_ms: u64, position: Position) {

@@ -6,10 +6,11 @@
 #![expect(clippy::print_stdout, reason = "a random test prints its seed")]
 
 mod cases;
+mod holds;
 mod model;
 mod script;
 
-use scrip_protocol::command::{CheckOutcome, CodeChecked, RedeemOutcome};
+use scrip_protocol::command::{CheckOutcome, CodeChecked, HoldOutcome, RedeemOutcome};
 use scrip_protocol::record::SettingsApplied;
 use scrip_protocol::{ClubId, CredentialId, Position, Record, Refusal, RequestId, Settings, Stamp};
 
@@ -50,31 +51,41 @@ impl Bench {
             Admission::Repeated(reply) => return Answer::Again(reply.clone()),
             Admission::New => {}
         }
-        let record = self.state.decide(stamp, asked, &self.index);
+        let record = self.state.decide(self.now_ms, stamp, asked, &self.index);
         let next = Position(self.state.position().0 + 1);
         let reply = reply_of(next, &record).expect("a request's record has its reply");
-        if let (Asked::Redeem(asked), Remembered::Redeem(outcome)) = (asked, &reply) {
-            self.check_foretells(asked, *outcome);
+        match (asked, &record) {
+            (Asked::Redeem(asked), Record::Activation(_)) => self.check_foretells(asked, None),
+            (Asked::Redeem(asked), Record::RedemptionRefused(refused)) => self.check_foretells(asked, Some(refused.outcome)),
+            (Asked::Hold(asked), Record::CodeHeld(_)) => self.check_foretells(&asked.redeem, None),
+            (Asked::Hold(asked), Record::HoldRefused(refused)) => {
+                if let HoldOutcome::Refused(why) = refused.outcome {
+                    self.check_foretells(&asked.redeem, Some(why));
+                }
+            }
+            _ => {}
         }
         self.follow(record);
         assert_eq!(self.state.requests.newest(), Some(&reply));
         Answer::New(reply)
     }
 
-    /// A check before a redemption says what that will answer (Z6), but for the limit of amounts, which depends on the client.
-    fn check_foretells(&self, asked: &AskedRedeem, outcome: RedeemOutcome) {
+    /// A check before a redemption or a hold says with what it will be refused (Z6), but for the limit of amounts, which depends on the
+    /// client.
+    fn check_foretells(&self, asked: &AskedRedeem, refusal: Option<RedeemOutcome>) {
         // A check at club 0 is one at any club.
         let (Ok(code), true) = (&asked.code, asked.club != ClubId(0)) else { return };
-        let CheckOutcome::Checked { codes, as_of } = self.index.check(asked.club, [code.as_str()].into_iter()) else {
+        let CheckOutcome::Checked { codes, as_of } = self.index.check(self.now_ms, asked.club, [code.as_str()].into_iter())
+        else {
             panic!("one code is not too many")
         };
         assert_eq!(as_of, self.state.position());
         match codes[0] {
             CodeChecked::Redeemable(_) => {
-                assert!(matches!(outcome, RedeemOutcome::Redeemed(_) | RedeemOutcome::AmountLimit), "{outcome:?}");
+                assert!(matches!(refusal, None | Some(RedeemOutcome::AmountLimit)), "{refusal:?}");
             }
             CodeChecked::Refused { outcome: foretold, .. } | CodeChecked::Free { outcome: foretold } => {
-                assert_eq!(outcome, foretold);
+                assert_eq!(refusal, Some(foretold));
             }
         }
     }

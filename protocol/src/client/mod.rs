@@ -22,14 +22,14 @@ pub use dial::{ConnectError, Dial, Dialled, client_config};
 pub use tailing::{TailError, Tailing};
 
 use crate::command::{
-    AddCodes, AddCodesOutcome, Check, CheckOutcome, Command, CreateCampaign, CreateCampaignOutcome, ListCampaigns,
-    ListCampaignsOutcome, ListClubs, ListClubsOutcome, Redeem, RedeemOutcome, RegisterClient, RegisterClientOutcome,
-    RegisterClub, RegisterClubOutcome, ShowCampaign, ShowCampaignOutcome, ShowClient, ShowClientOutcome, SwitchCampaign,
-    SwitchCampaignOutcome,
+    AddCodes, AddCodesOutcome, Check, CheckOutcome, Command, Confirm, ConfirmOutcome, CreateCampaign, CreateCampaignOutcome,
+    Hold, HoldOutcome, ListCampaigns, ListCampaignsOutcome, ListClubs, ListClubsOutcome, Redeem, RedeemOutcome, RegisterClient,
+    RegisterClientOutcome, RegisterClub, RegisterClubOutcome, Release, ReleaseOutcome, ShowCampaign, ShowCampaignOutcome,
+    ShowClient, ShowClientOutcome, SwitchCampaign, SwitchCampaignOutcome,
 };
 use crate::frame::{Frame, LENGTH_BYTES, Malformed, REPLY_BYTES_MAX, REQUEST_BYTES_MAX, push_request};
 use crate::hello::Welcome;
-use crate::ids::{CampaignId, ClientId, ClubId, RequestId};
+use crate::ids::{CampaignId, ClientId, ClubId, Position, RequestId};
 use crate::refusal::Refusal;
 use driver::{Calls, Driver, Reply};
 
@@ -169,6 +169,31 @@ impl Client {
     /// As [`Client::call`].
     pub async fn redeem(&self, request: RequestId, redeem: &Redeem) -> Result<RedeemOutcome, ClientError> {
         self.call(request, redeem).await
+    }
+
+    /// Holds one use of a code while the payment is taken; [`HOLD_TTL_DEFAULT_MS`](crate::command::HOLD_TTL_DEFAULT_MS) is a good
+    /// time for that. Then [`Client::confirm`] it, or [`Client::release`] it.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn hold(&self, request: RequestId, hold: &Hold) -> Result<HoldOutcome, ClientError> {
+        self.call(request, hold).await
+    }
+
+    /// Makes a hold the activation.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn confirm(&self, request: RequestId, hold: Position) -> Result<ConfirmOutcome, ClientError> {
+        self.call(request, &Confirm { hold }).await
+    }
+
+    /// Gives a held use back.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn release(&self, request: RequestId, hold: Position) -> Result<ReleaseOutcome, ClientError> {
+        self.call(request, &Release { hold }).await
     }
 
     /// Says what redemptions of codes would answer.

@@ -64,6 +64,9 @@ pub struct CodeStanding {
     pub amount: Money,
     /// How often it was activated.
     pub activations: u32,
+    /// How many uses are held while payments are taken. Where many holds of a code expire and nothing else happens since, some of them
+    /// may still be counted here; the verdict counts none of them.
+    pub held: u32,
     /// How often it may be activated; none for no limit.
     pub activations_max: Option<u32>,
 }

@@ -13,6 +13,7 @@ mod check;
 mod client;
 mod club;
 mod codes;
+mod hold;
 mod redeem;
 mod tail;
 
@@ -21,6 +22,7 @@ pub use check::*;
 pub use client::*;
 pub use club::*;
 pub use codes::*;
+pub use hold::*;
 pub use redeem::*;
 pub use tail::*;
 
@@ -102,6 +104,9 @@ macro_rules! commands {
 commands! {
      1 Redeem           -> RedeemOutcome,           "redeem",            changes, [Gateway];
      2 Check            -> CheckOutcome,            "check",             reads,   [Gateway Marketing Cashier Reporter];
+     3 Hold             -> HoldOutcome,             "hold",              changes, [Gateway];
+     4 Confirm          -> ConfirmOutcome,          "confirm",           changes, [Gateway];
+     5 Release          -> ReleaseOutcome,          "release",           changes, [Gateway];
     10 RegisterClub     -> RegisterClubOutcome,     "register-club",     changes, [];
     11 ListClubs        -> ListClubsOutcome,        "list-clubs",        reads,   [Gateway Marketing Cashier Reporter];
     20 RegisterClient   -> RegisterClientOutcome,   "register-client",   changes, [Gateway Cashier];
@@ -140,6 +145,7 @@ mod tests {
 
     #[test]
     fn a_gateway_redeems_and_checks_but_makes_no_campaigns() {
+        assert!([Kind::Hold, Kind::Confirm, Kind::Release].iter().all(|kind| kind.permits(Role::Gateway)));
         assert!(Kind::Redeem.permits(Role::Gateway) && Kind::Check.permits(Role::Gateway));
         assert!(!Kind::CreateCampaign.permits(Role::Gateway) && !Kind::Tail.permits(Role::Gateway));
         assert!(!Kind::Redeem.permits(Role::Reporter) && !Kind::Redeem.permits(Role::Marketing));

@@ -37,7 +37,7 @@ pub enum RedeemOutcome {
     CampaignInactive = 4,
     /// The campaign does not run at this club (C2).
     ClubExcluded = 5,
-    /// The code was used as often as its campaign allows (D3).
+    /// The code was used as often as its campaign allows (D3); a use that is held counts (Z1).
     CodeExhausted = 6,
     /// The client's balance or the campaign's sum would pass what an amount can hold.
     AmountLimit = 7,
@@ -109,7 +109,7 @@ pub struct Activation {
     pub campaign: CampaignId,
     /// Which of the campaign's codes, counted from 0 in the order of adding.
     pub slot: u32,
-    /// The bonus credited: the campaign's amount at that moment (A8).
+    /// The bonus credited: the campaign's amount at that moment (A8); of a confirmed hold, at the moment of the hold.
     pub amount: Money,
     /// The client's bonus balance after it.
     pub balance: Money,
@@ -118,12 +118,12 @@ pub struct Activation {
 impl Activation {
     /// The answer that this record gives, standing at `position`.
     pub fn outcome(&self, position: Position) -> RedeemOutcome {
-        RedeemOutcome::Redeemed(Activated {
-            activation: position,
-            campaign: self.campaign,
-            amount: self.amount,
-            balance: self.balance,
-        })
+        RedeemOutcome::Redeemed(self.activated(position))
+    }
+
+    /// What it did, standing at `position`.
+    pub fn activated(&self, position: Position) -> Activated {
+        Activated { activation: position, campaign: self.campaign, amount: self.amount, balance: self.balance }
     }
 }
 

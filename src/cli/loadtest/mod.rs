@@ -1,11 +1,14 @@
-//! `scrip loadtest`: a load on an engine, its figures, and the audit that says whether they can be believed.
+//! `scrip loadtest`: a load on an engine, beside what the machine does at best, and the audit that says whether it can be believed.
 
-mod figures;
+mod document;
 mod options;
+mod own;
+mod probe;
 mod run;
+mod versus;
 mod watch;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::exit::Exit;
 
@@ -20,12 +23,26 @@ use crate::exit::Exit;
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Loadtest {
+    #[command(subcommand)]
+    part: Option<Part>,
     #[command(flatten)]
     options: options::Options,
+    #[command(flatten)]
+    documents: document::Documents,
+}
+
+#[derive(Debug, Subcommand)]
+enum Part {
+    Probe(probe::ProbeCommand),
+    Versus(versus::Versus),
 }
 
 impl Loadtest {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
-        run::run(self.options).await
+        match self.part {
+            Some(Part::Probe(probe)) => probe.run().await,
+            Some(Part::Versus(versus)) => versus.run().await,
+            None => run::run(self.options, self.documents).await,
+        }
     }
 }

@@ -11,11 +11,10 @@ use scrip_loadtest::pace::Arrivals;
 use scrip_loadtest::ramp::Ramp;
 use scrip_protocol::unix_time_ms;
 
+use super::own::CODES_PER_CAMPAIGN;
+
 /// How many requests a run may have: each is written down before the clock starts.
 const REQUESTS_MAX: u64 = 20_000_000;
-
-/// How many codes a campaign of an engine of ours may hold.
-pub(super) const OWN_CODES_PER_CAMPAIGN: u32 = 20_000_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ModelWord {
@@ -137,9 +136,6 @@ pub(super) struct Options {
     /// Do not measure what this machine does at best
     #[arg(long)]
     pub(super) no_floor: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
 
     /// Where to put the temporary folder, on the disk to be measured; without it, the system's place for such
     #[arg(long, value_name = "DIR", help_heading = "An engine of its own")]
@@ -248,7 +244,7 @@ impl Options {
             alone: self.alone as usize,
             seed: self.seed.unwrap_or_else(|| if own { 1 } else { fastrand::u64(..) }),
             time_ms: unix_time_ms(),
-            codes_per_campaign: if own { OWN_CODES_PER_CAMPAIGN } else { self.codes_per_campaign } as usize,
+            codes_per_campaign: if own { CODES_PER_CAMPAIGN } else { self.codes_per_campaign } as usize,
             own_clients: !own,
             sending_max_ms,
             drain_max_ms: u64::from(self.drain_seconds) * 1_000,

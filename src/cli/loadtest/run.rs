@@ -5,74 +5,93 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use scrip_engine::folder::{Config, Folder};
+use scrip_engine::Engine;
+use scrip_engine::folder::Folder;
 use scrip_engine::pipeline::Limits;
-use scrip_engine::{Engine, Start};
-use scrip_loadtest::floor::{Echo, FloorError, median, raw_flush, redb_commit};
 use scrip_loadtest::load::{self, Configuration, Findings, Live};
+use scrip_loadtest::machine::Machine;
+use scrip_loadtest::memory::Watch;
+use scrip_loadtest::probe::{Floor, Probe};
+use scrip_loadtest::report::{self, Audit, Report};
 use scrip_protocol::client::Dial;
-use scrip_protocol::{Role, Settings};
 use tokio::sync::watch;
 
-use super::figures::{Figures, Floor};
-use super::options::{OWN_CODES_PER_CAMPAIGN, Options};
-use super::watch::{Seen, watch as show};
-use crate::exit::Exit;
+use super::document::Documents;
+use super::options::Options;
+use super::own;
+use super::watch::watch as show;
+use crate::exit::{Exit, InputError};
+use crate::print;
 use crate::reach::Reach;
-use crate::{exit, print};
 
-/// The payload of an echoed frame: what a redemption of a 12-character code has, with its request id.
-const ECHO_PAYLOAD: usize = 56;
+/// How often the memory of the process is looked at.
+const MEMORY_EVERY: Duration = Duration::from_millis(100);
 
-pub(super) async fn run(options: Options) -> anyhow::Result<Exit> {
+pub(super) async fn run(options: Options, documents: Documents) -> anyhow::Result<Exit> {
     let configuration =
-        options.configuration().map_err(|cause| exit::InputError { place: "the options".to_owned(), why: cause.to_string() })?;
+        options.configuration().map_err(|cause| InputError { place: "the options".to_owned(), why: cause.to_string() })?;
+    documents.check()?;
+    let started = jiff::Timestamp::now();
+    let memory = Watch::start(MEMORY_EVERY);
     let temporary = match &options.dir {
         Some(dir) => tempfile::tempdir_in(dir).with_context(|| dir.display().to_string()),
         None => tempfile::tempdir().context("a temporary folder"),
     }?;
     let floor = match options.no_floor {
         true => None,
-        false => Some(floor(&options, &configuration, temporary.path()).await?),
+        false => {
+            documents.say("measuring the floor of this machine");
+            Some(floor(&options, &configuration, temporary.path()).await?)
+        }
     };
+    let usual = Limits::default();
+    let limits = Limits { requests_max: options.limit_requests.map_or(usual.requests_max, |limit| limit as usize), ..usual };
+    let requests_limit = limits.requests_max;
     let (engine, dial) = match options.is_running_engine() {
         true => (None, running(&options)?),
         false => {
-            let (engine, dial) = start(&Folder::at(temporary.path().join("data")), options.limit_requests)?;
+            let (engine, dial) = own::start(&Folder::at(temporary.path().join("data")), limits)?;
             (Some(engine), dial)
         }
     };
-    let loaded = load(&options, &configuration, &dial, engine.as_ref()).await;
+    let loaded = load(&configuration, &dial, engine.as_ref(), documents.is_quiet()).await;
     if let Some(engine) = engine {
         engine.stop().await?;
     }
-    let (findings, seen) = loaded?;
-    let differences = findings.audit.differences.count();
-    let figures =
-        Figures { configuration: &configuration, findings: &findings, floor, seen, limit_requests: options.limit_requests };
-    match options.json {
-        true => print::json(&figures.document()),
-        false => figures.print(),
-    }
-    findings.audit.differences.first().iter().for_each(|difference| print::complain(&difference.to_string()));
-    Ok(if differences == 0 { Exit::Done } else { Exit::Mismatch })
+    let (findings, under_way) = loaded?;
+    let report = Report {
+        scrip: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: option_env!("SCRIP_COMMIT").map(str::to_owned),
+        started,
+        machine: Machine::of(temporary.path()),
+        command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+        configuration: serde_json::to_value(&configuration)?,
+        floor,
+        phases: findings.phases,
+        climb: findings.climb,
+        engine: under_way.map(|requests_under_way_max| report::Engine { requests_under_way_max, requests_limit }),
+        audit: Some(Audit::of(&findings.audit)),
+        memory: memory.end(),
+    };
+    documents.give(&report)
 }
 
+/// Runs the load. Returns with its findings the most requests that were under way in an engine of our own.
 async fn load(
-    options: &Options,
     configuration: &Configuration,
     dial: &Dial,
     engine: Option<&Engine>,
-) -> anyhow::Result<(Findings, Option<Seen>)> {
+    quiet: bool,
+) -> anyhow::Result<(Findings, Option<usize>)> {
     let (stop_sender, stop) = watch::channel(false);
     let live = Arc::new(Live::default());
-    let mut seen = Seen::default();
+    let mut under_way = 0;
     let findings = tokio::select! {
         findings = load::run(configuration, dial, stop, live.clone()) => findings?,
-        () = show(&live, engine, options.json, &mut seen) => unreachable!("it watches for as long as the run goes on"),
+        () = show(&live, engine, quiet, &mut under_way) => unreachable!("it watches for as long as the run goes on"),
         () = interrupted(stop_sender) => unreachable!("the second interrupt ends the program"),
     };
-    Ok((findings, engine.map(|_| seen)))
+    Ok((findings, engine.map(|_| under_way)))
 }
 
 /// Ends the sending at the first Ctrl-C, and the program at the second.
@@ -89,23 +108,11 @@ async fn interrupted(stop: watch::Sender<bool>) {
 }
 
 async fn floor(options: &Options, configuration: &Configuration, dir: &Path) -> anyhow::Result<Floor> {
-    if !options.json {
-        print::complain("measuring the floor of this machine");
-    }
-    let (flush, commit) =
-        tokio::task::block_in_place(|| Ok::<_, FloorError>((raw_flush(dir, 1_000)?, redb_commit(dir, 200, 1_000)?)))?;
-    let mut echo = Echo::start().await?;
-    let alone = echo.alone(configuration.alone.max(100), ECHO_PAYLOAD).await?;
-    let count = configuration.requests.clamp(500_000, 4_000_000);
-    let took = echo.frames(count, ECHO_PAYLOAD, options.in_flight as usize).await?;
-    echo.stop().await;
-    let us = |time: Duration| time.as_secs_f64() * 1e6;
-    Ok(Floor {
-        echo_frames_per_second: count as f64 / took.as_secs_f64(),
-        echo_alone_p50_us: us(median(&alone)),
-        flush_p50_us: us(median(&flush)),
-        redb_commit_p50_us: us(median(&commit)),
-    })
+    let quick = Probe::quick();
+    // As many frames as there will be requests, as far as that takes no time worth mentioning.
+    let frames = quick.frames.min(configuration.requests.max(1));
+    let probe = Probe { windows: vec![options.in_flight as usize], frames, ..quick };
+    Ok(probe.run(dir, &mut |_| {}).await?)
 }
 
 fn running(options: &Options) -> anyhow::Result<Dial> {
@@ -113,18 +120,4 @@ fn running(options: &Options) -> anyhow::Result<Dial> {
     let mut dial = Reach::of(data, server, ca, options.token_file.clone()).dial()?;
     dial.patience = Duration::from_secs(30);
     Ok(dial)
-}
-
-fn start(folder: &Folder, limit_requests: Option<u32>) -> anyhow::Result<(Engine, Dial)> {
-    let settings =
-        Settings { organisation: "Loadtest".into(), codes_per_campaign_max: OWN_CODES_PER_CAMPAIGN, ..Settings::default() };
-    let listen = ([127, 0, 0, 1], 0).into();
-    let issued = folder.init(&Config { listen, settings }, &[])?;
-    let operator = issued.into_iter().find(|issued| issued.credential.role == Role::Operator).context("a token for each role")?;
-    let usual = Limits::default();
-    let limits = Limits { requests_max: limit_requests.map_or(usual.requests_max, |limit| limit as usize), ..usual };
-    let engine = tokio::task::block_in_place(|| Engine::start(folder, Start { limits, ..Start::default() }, &mut |_| {}))?;
-    let mut dial = Dial::new(&engine.address().to_string(), std::fs::read(folder.ca_path())?, operator.token)?;
-    dial.patience = Duration::from_secs(60);
-    Ok((engine, dial))
 }

@@ -14,19 +14,9 @@ use crate::print;
 const LOOK: Duration = Duration::from_millis(50);
 const LOOKS_PER_DISPLAY: u32 = 4;
 
-/// What was seen of an engine of our own.
-#[derive(Debug, Clone, Copy, Default, serde::Serialize)]
-pub(super) struct Seen {
-    /// The most requests under way, of those moments that were looked at.
-    pub(super) requests_under_way_max: usize,
-    /// The memory of this process, client included, when requests were first sent, in MiB.
-    pub(super) memory_before_mib: f64,
-    /// The most of it.
-    pub(super) memory_max_mib: f64,
-}
-
-/// Watches until it is dropped: shows how far the run is where standard error is a terminal, unless `quiet`, and looks at the engine.
-pub(super) async fn watch(live: &Arc<Live>, engine: Option<&Engine>, quiet: bool, seen: &mut Seen) {
+/// Watches until it is dropped: shows how far the run is where standard error is a terminal, unless `quiet`, and looks how many requests are under way
+/// in an engine of our own.
+pub(super) async fn watch(live: &Arc<Live>, engine: Option<&Engine>, quiet: bool, under_way_max: &mut usize) {
     let bar = match !quiet && std::io::stderr().is_terminal() {
         true => ProgressBar::new_spinner(),
         false => ProgressBar::hidden(),
@@ -38,7 +28,7 @@ pub(super) async fn watch(live: &Arc<Live>, engine: Option<&Engine>, quiet: bool
         tokio::time::sleep(LOOK).await;
         looks = looks.wrapping_add(1);
         if let Some(engine) = engine {
-            seen.requests_under_way_max = seen.requests_under_way_max.max(engine.requests_under_way());
+            *under_way_max = (*under_way_max).max(engine.requests_under_way());
         }
         if !looks.is_multiple_of(LOOKS_PER_DISPLAY) {
             continue;
@@ -49,11 +39,6 @@ pub(super) async fn watch(live: &Arc<Live>, engine: Option<&Engine>, quiet: bool
             bar.tick();
             continue;
         };
-        let memory_mib = memory_mib();
-        if seen.memory_before_mib == 0.0 {
-            seen.memory_before_mib = memory_mib;
-        }
-        seen.memory_max_mib = seen.memory_max_mib.max(memory_mib);
         let since = if before.0 == doing { so_far.answered.saturating_sub(before.1) } else { so_far.answered };
         let per_second = since as f64 / (LOOK * LOOKS_PER_DISPLAY).as_secs_f64();
         bar.set_message(format!(
@@ -74,11 +59,4 @@ impl Drop for Clear {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
-}
-
-/// The memory of this process that is held in RAM; 0 where the operating system does not say.
-fn memory_mib() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    line.trim().trim_end_matches("kB").trim().parse::<f64>().unwrap_or(0.0) / 1024.0
 }

@@ -22,7 +22,7 @@ fn check_image(written: &Written) {
     let (mut journal, stored) = open(image.path(), written.segment_bytes).expect("nothing is torn");
     assert_eq!(stored, written.stored);
     assert_eq!(journal.end(), written.end);
-    let end = journal.append(super::next_batch(written.firsts.len(), written.end)).expect("the disk takes it");
+    let end = journal.append(vec![super::next_batch(written.firsts.len(), written.end)]).expect("the disk takes it");
     drop(journal);
     let (journal, stored) = open(image.path(), written.segment_bytes).expect("the journal is whole");
     assert_eq!((journal.end(), stored.len() as u64), (end, end.position.0));
@@ -188,7 +188,7 @@ fn a_rotation_that_fails_refuses_from_then_on_and_loses_nothing() {
     fs::create_dir(&in_the_way).expect("the disk takes it");
     let append = |written: &mut Written| {
         let batch = super::next_batch(written.firsts.len(), written.end);
-        written.journal.as_mut().expect("it is open").append(batch).expect_err("the next segment cannot be made")
+        written.journal.as_mut().expect("it is open").append(vec![batch]).expect_err("the next segment cannot be made")
     };
     assert!(matches!(append(&mut written), JournalError::Io { .. }));
     // The cause is gone, but what is on disk is unknown since.

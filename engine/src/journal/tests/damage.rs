@@ -317,9 +317,9 @@ fn a_flipped_bit_anywhere_is_harmless_or_refused() {
         assert_eq!(stored, written.stored, "byte {at}");
         // redb may find its list of free pages damaged only when it needs one: refused, but no panic.
         let (before, batch) = (journal.end(), next_batch(6, journal.end()));
-        if journal.append(batch).is_err() {
+        if journal.append(vec![batch]).is_err() {
             assert_eq!(journal.end(), before);
-            assert!(journal.append(next_batch(6, before)).is_err(), "after one failure none succeeds");
+            assert!(journal.append(vec![next_batch(6, before)]).is_err(), "after one failure none succeeds");
         }
         // Closing writes that list as well, and may panic. By then everything is durable or refused.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(journal)));

@@ -126,7 +126,7 @@ fn whatever_leaves_is_durable_at_that_moment() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
-    let limits = Limits { requests_max: 300, batch_records_max: 40, batch_bytes_max: 6_000 };
+    let limits = Limits { requests_max: 300, batch_records_max: 40, batch_bytes_max: 6_000, commit_batches_max: 2 };
     let run = Run::new(limits);
     let index = run.pipeline.index();
     let lanes: Vec<Lane> = std::iter::repeat_with(Lane::default).take(4).collect();

@@ -6,6 +6,10 @@
 //! campaign amount=5.00 cap=2 clubs=1,2 codes=A,B      also name= from= to= off skip; they are numbered from 1
 //! add 1 codes=C,D skip                                adds codes to campaign 1, skipping what cannot be added
 //! redeem client=7 club=1 code=" a "
+//! hold code=A ttl=1000                                client, club as in redeem; ttl in ms, 15 minutes without
+//! confirm 4                                           the hold at position 4, as `release 4`; by=2 as credential 2 instead of 1;
+//!                                                     operator: of any credential
+//! check code=A club=1
 //! switch 1 off
 //! at 1000                                             the time, in milliseconds after the start; answers nothing
 //! show client 7                                       as do `show campaign 1` and `show added 1`
@@ -14,16 +18,17 @@
 //! reader. Each command answers one line.
 
 use scrip_protocol::command::{
-    AddCodes, AddCodesOutcome, CreateCampaign, CreateCampaignOutcome, OnConflict, RedeemOutcome, RegisterClient,
-    RegisterClientOutcome, RegisterClub, RegisterClubOutcome, ShowCampaign, ShowCampaignOutcome, ShowClient, ShowClientOutcome,
-    SkippedLine, SwitchCampaign, SwitchCampaignOutcome, Terms,
+    AddCodes, AddCodesOutcome, CheckOutcome, CodeChecked, Confirm, ConfirmOutcome, CreateCampaign, CreateCampaignOutcome,
+    HOLD_TTL_DEFAULT_MS, Hold, HoldOutcome, OnConflict, RedeemOutcome, RegisterClient, RegisterClientOutcome, RegisterClub,
+    RegisterClubOutcome, Release, ReleaseOutcome, ShowCampaign, ShowCampaignOutcome, ShowClient, ShowClientOutcome, SkippedLine,
+    SwitchCampaign, SwitchCampaignOutcome, Terms,
 };
-use scrip_protocol::{CampaignId, Kind, Settings, Stamp, wire};
+use scrip_protocol::{CampaignId, ClubId, CredentialId, Kind, Settings, Stamp, wire};
 
 use super::{Answer, Bench, START_MS, lines, stamp};
 use crate::index::normalise;
 use crate::state::requests::Remembered;
-use crate::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedRedeem};
+use crate::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedHold, AskedRedeem, NamedHold};
 
 /// Runs a script on an empty state and compares what it answers, line for line; then the state with its replay.
 #[track_caller]
@@ -125,10 +130,11 @@ fn stamp_of(bench: &Bench, bodies: &mut Vec<String>, words: &Words) -> Stamp {
     bodies.push(without_id.join(" "));
     let newest = bodies.last().expect("one was just added");
     let body = bodies.iter().position(|body| body == newest).unwrap_or(0) as u64;
-    match words.number("request") {
+    let stamp = match words.number("request") {
         Some(number) => stamp(START_MS, number, body),
         None => stamp(bench.now_ms, 1_000_000 + bodies.len() as u64, body),
-    }
+    };
+    Stamp { credential: words.number("by").map_or(stamp.credential, CredentialId), ..stamp }
 }
 
 /// The request that a line asks for; none where it changes nothing.
@@ -154,15 +160,29 @@ fn asked(words: &Words) -> Option<Asked> {
             lines: lines(words.list("codes")),
             on_conflict: words.on_conflict(),
         })),
-        "redeem" => Asked::Redeem(AskedRedeem {
-            client: words.number("client").unwrap_or(scrip_protocol::ClientId(1)),
-            club: words.number("club").unwrap_or(scrip_protocol::ClubId(1)),
-            code: normalise(words.value("code").unwrap_or_default()),
-        }),
+        "redeem" => Asked::Redeem(redemption(words)),
+        "hold" => Asked::Hold(Box::new(AskedHold {
+            redeem: redemption(words),
+            ttl_ms: words.number("ttl").unwrap_or(HOLD_TTL_DEFAULT_MS),
+        })),
+        "confirm" => Asked::Confirm(named(words)),
+        "release" => Asked::Release(named(words)),
         "switch" => Asked::SwitchCampaign(SwitchCampaign { campaign: parsed(words.at(1)), active: words.at(2) == "on" }),
-        "show" => return None,
+        "show" | "check" => return None,
         other => panic!("the notation has no {other:?}"),
     })
+}
+
+fn redemption(words: &Words) -> AskedRedeem {
+    AskedRedeem {
+        client: words.number("client").unwrap_or(scrip_protocol::ClientId(1)),
+        club: words.number("club").unwrap_or(ClubId(1)),
+        code: normalise(words.value("code").unwrap_or_default()),
+    }
+}
+
+fn named(words: &Words) -> NamedHold {
+    NamedHold { hold: parsed(words.at(1)), anyones: words.has("operator") }
 }
 
 pub(super) fn printed(reply: &Remembered) -> String {
@@ -200,6 +220,25 @@ pub(super) fn printed(reply: &Remembered) -> String {
             };
             format!("{outcome}{}", skipped(lines))
         }
+        Kind::Hold => match decoded::<Hold, HoldOutcome>(bytes) {
+            HoldOutcome::Held(held) => {
+                format!("hold {}: campaign {}, {}, until {}", held.hold, held.campaign, held.amount, held.expires_ms - START_MS)
+            }
+            HoldOutcome::Refused(RedeemOutcome::InvalidCode(why)) => format!("invalid_code: {why}"),
+            HoldOutcome::Refused(why) => why.word().to_owned(),
+            other @ (HoldOutcome::InvalidTtl | HoldOutcome::TooManyHolds) => other.to_string(),
+        },
+        Kind::Confirm => match decoded::<Confirm, ConfirmOutcome>(bytes) {
+            ConfirmOutcome::Confirmed(done) => {
+                format!("campaign {}: {} credited, balance {}", done.campaign, done.amount, done.balance)
+            }
+            other @ (ConfirmOutcome::UnknownHold
+            | ConfirmOutcome::AlreadyConfirmed(_)
+            | ConfirmOutcome::Released
+            | ConfirmOutcome::Expired(_)
+            | ConfirmOutcome::AmountLimit) => other.to_string(),
+        },
+        Kind::Release => decoded::<Release, ReleaseOutcome>(bytes).to_string(),
         Kind::Redeem => panic!("a redemption has a reply of its own"),
         Kind::Check | Kind::ListClubs | Kind::ShowClient | Kind::ListCampaigns | Kind::ShowCampaign | Kind::Tail => {
             panic!("{kind:?} changes nothing")
@@ -221,6 +260,17 @@ fn skipped(lines: &[SkippedLine]) -> String {
 
 fn shown(bench: &Bench, words: &Words) -> String {
     let state = &bench.state;
+    if words.at(0) == "check" {
+        let code = words.value("code").unwrap_or_default();
+        let checked = bench.index.check(bench.now_ms, words.number("club").unwrap_or(ClubId(0)), [code].into_iter());
+        let CheckOutcome::Checked { codes, .. } = checked else { panic!("one code is not too many") };
+        let (verdict, code) = match &codes[0] {
+            CodeChecked::Redeemable(code) => ("redeemable", code),
+            CodeChecked::Refused { outcome, code } => (outcome.word(), code),
+            CodeChecked::Free { outcome } => return outcome.word().to_owned(),
+        };
+        return format!("{verdict}: {} activated, {} held", code.activations, code.held);
+    }
     if words.at(1) == "client" {
         return match state.show_client(&ShowClient { client: parsed(words.at(2)) }) {
             ShowClientOutcome::Client(card) => format!("{:?} has {}", card.name, card.balance),

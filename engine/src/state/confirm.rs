@@ -1,0 +1,62 @@
+//! Confirm: a hold becomes the activation (Z1).
+
+use scrip_protocol::command::{Activation, ConfirmOutcome as Outcome, ConfirmationRefused, HoldConfirmed};
+use scrip_protocol::{Position, Record, Stamp};
+
+use super::State;
+use super::holds::{End, Hold};
+use super::redeem::{self, credited, refusal_of, standing, uses_of};
+
+/// A hold that a request names, to confirm or to release it.
+#[derive(Debug, Clone, Copy)]
+pub struct NamedHold {
+    /// The hold.
+    pub hold: Position,
+    /// Whether it may be any credential's, as an operator's requests may, or only the caller's own.
+    pub anyones: bool,
+}
+
+impl NamedHold {
+    /// The hold, if it is known and the caller may name it.
+    pub(super) fn of<'a>(&self, state: &'a State, now_ms: u64, stamp: &Stamp) -> Option<&'a Hold> {
+        let hold = state.holds.known(self.hold, now_ms)?;
+        (self.anyones || hold.credential == stamp.credential).then_some(hold)
+    }
+}
+
+pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, asked: &NamedHold) -> Record {
+    let refused = |outcome| ConfirmationRefused { stamp, hold: asked.hold, outcome }.into();
+    let Some(hold) = asked.of(state, now_ms, &stamp) else { return refused(Outcome::UnknownHold) };
+    match hold.end() {
+        Some(End::Confirmed { activation, balance }) => {
+            return refused(Outcome::AlreadyConfirmed(hold.activated(activation, balance)));
+        }
+        Some(End::Released) => return refused(Outcome::Released),
+        None => {}
+    }
+    let Some((campaign, activations)) = standing(state, hold.at) else { return refused(Outcome::UnknownHold) };
+    // Within its time a hold is a promise, whatever became of the campaign. Past it the use is had on the terms of a redemption.
+    if hold.expires_ms <= now_ms
+        && let Some(why) = refusal_of(&campaign.terms, uses_of(state, now_ms, hold.at, campaign, activations), Some(hold.club))
+    {
+        return refused(Outcome::Expired(why));
+    }
+    let Some(balance) = credited(state, hold.client, campaign, hold.amount) else { return refused(Outcome::AmountLimit) };
+    let activation = Activation {
+        stamp,
+        client: hold.client,
+        club: hold.club,
+        campaign: hold.at.campaign,
+        slot: hold.at.slot,
+        amount: hold.amount,
+        balance,
+    };
+    HoldConfirmed { hold: asked.hold, activation }.into()
+}
+
+pub(super) fn apply(state: &mut State, record: &HoldConfirmed) {
+    let end = End::Confirmed { activation: state.position, balance: record.activation.balance };
+    // First, so that the hold does not stand in the way of its own activation.
+    state.holds.end(&mut state.campaigns, record.hold, end, state.now_ms);
+    redeem::apply(state, &record.activation);
+}

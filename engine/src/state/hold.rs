@@ -1,0 +1,44 @@
+//! Hold: one use of a code is kept for a client while the payment is taken (Z1).
+
+use scrip_protocol::command::{CodeHeld, HOLD_TTL_MAX_MS, HOLD_TTL_MIN_MS, HoldOutcome, HoldRefused};
+use scrip_protocol::{Record, Stamp};
+
+use super::holds::Hold;
+use super::redeem::permitted;
+use super::{AskedRedeem, CodeAt, Lookup, NormalisedCode, State};
+
+/// A request to hold, with its code normalised.
+#[derive(Debug, Clone, Copy)]
+pub struct AskedHold {
+    /// The redemption that it is to become.
+    pub redeem: AskedRedeem,
+    /// How long to hold it, in milliseconds.
+    pub ttl_ms: u64,
+}
+
+pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, asked: &AskedHold, lookup: &impl Lookup) -> Record {
+    let AskedRedeem { client, club, ref code } = asked.redeem;
+    let refused = |outcome| {
+        let code = code.as_ref().map_or("", NormalisedCode::as_str).to_owned();
+        HoldRefused { stamp, client, club, code, outcome }.into()
+    };
+    if !(HOLD_TTL_MIN_MS..=HOLD_TTL_MAX_MS).contains(&asked.ttl_ms) {
+        return refused(HoldOutcome::InvalidTtl);
+    }
+    let permitted = match permitted(state, now_ms, &asked.redeem, lookup) {
+        Ok(permitted) => permitted,
+        Err(why) => return refused(HoldOutcome::Refused(why)),
+    };
+    if state.holds.is_full(now_ms) {
+        return refused(HoldOutcome::TooManyHolds);
+    }
+    let CodeAt { campaign, slot } = permitted.at;
+    let expires_ms = now_ms.saturating_add(asked.ttl_ms);
+    CodeHeld { stamp, client, club, campaign, slot, amount: permitted.amount, expires_ms }.into()
+}
+
+pub(super) fn apply(state: &mut State, record: &CodeHeld) {
+    let at = CodeAt { campaign: record.campaign, slot: record.slot };
+    let hold = Hold::given(at, record.client, record.club, record.stamp.credential, record.amount, record.expires_ms);
+    state.holds.give(&mut state.campaigns, state.position, hold, state.now_ms);
+}

@@ -1,0 +1,472 @@
+//! The cases of hold, confirm and release (Z1, Z5; pains 8, 9, 10, 22).
+//!
+//! Positions: the settings stand at 1, so that the first club stands at 2 and the first campaign at 3.
+
+use scrip_protocol::Settings;
+use scrip_protocol::command::{HOLD_KEPT_MS, HOLD_TTL_MAX_MS};
+
+use super::script::{check, check_with};
+
+/// Z1, pain 8: a use is held for one client while he pays, and nobody else has it; the confirmation is the activation.
+#[test]
+fn a_hold_becomes_the_activation() {
+    check(
+        r#"
+        club Arena
+        campaign amount=5.00 cap=1 codes=A,B
+        hold client=7 code=" a "
+        show client 7
+        show campaign 1
+        check code=A
+        redeem client=8 code=A
+        hold client=8 code=A
+        hold client=7 code=A
+        at 60000
+        confirm 4
+        show client 7
+        show campaign 1
+        check code=A
+        redeem client=8 code=A
+        redeem client=7 code=B
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 2, skipped 0
+        hold 4: campaign 1, 5.00, until 900000
+        unknown
+        active, redeemable, 0 of 2 codes activated, 0 activations, 0.00 issued
+        code_exhausted: 0 activated, 1 held
+        code_exhausted
+        code_exhausted
+        code_exhausted
+        campaign 1: 5.00 credited, balance 5.00
+        "" has 5.00
+        active, redeemable, 1 of 2 codes activated, 1 activations, 5.00 issued
+        code_exhausted: 1 activated, 0 held
+        code_exhausted
+        campaign 1: 5.00 credited, balance 10.00
+        "#,
+    );
+}
+
+/// Pain 9, pain 10: a payment that fails costs nobody the use.
+#[test]
+fn a_released_use_is_free_at_once() {
+    check(
+        r#"
+        club Arena
+        campaign amount=5.00 cap=1 codes=A
+        hold client=7 code=A
+        release 4
+        check code=A
+        confirm 4
+        release 4
+        hold client=8 code=A
+        confirm 8
+        show client 7
+        release 8
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 1, skipped 0
+        hold 4: campaign 1, 5.00, until 900000
+        released: the use of the code is free
+        redeemable: 0 activated, 0 held
+        refused: the hold was released
+        refused: the hold was released before
+        hold 8: campaign 1, 5.00, until 900000
+        campaign 1: 5.00 credited, balance 5.00
+        unknown
+        refused: the hold was confirmed before: 5.00 credited, bonus balance 5.00 then, campaign 1, activation 9
+        "#,
+    );
+}
+
+/// Z1: the ladder is a redemption's, after the time to live. Each attempt fails of everything that comes after its reason as well.
+#[test]
+fn refusals_of_a_hold_come_in_order_of_precedence() {
+    let longest = HOLD_TTL_MAX_MS;
+    let script = format!(
+        r#"
+        club Arena
+        club Base
+        campaign amount=92233720368547758.07 cap=1 clubs=1 codes=X
+        redeem client=1 club=1 code=X
+        switch 1 off
+        hold client=1 club=9 code="x x" ttl=999
+        hold client=1 club=9 code="x x" ttl={}
+        hold client=1 club=9 code="x x" ttl=0
+        hold client=1 club=9 code="x x" ttl=1000
+        hold client=1 club=9 code=none ttl={longest}
+        hold client=1 club=2 code=none
+        hold client=1 club=2 code=X
+        switch 1 on
+        hold client=1 club=2 code=X
+        hold client=1 club=1 code=X
+        add 1 codes=Y
+        hold client=1 club=1 code=Y
+        hold client=2 club=1 code=Y
+        "#,
+        longest + 1
+    );
+    check(
+        &script,
+        r#"
+        registered as club 1
+        registered as club 2
+        created campaign 1: added 1, skipped 0
+        campaign 1: 92233720368547758.07 credited, balance 92233720368547758.07
+        inactive: its codes are refused
+        refused: a code is held for at least 1 second and at most 7 days
+        refused: a code is held for at least 1 second and at most 7 days
+        refused: a code is held for at least 1 second and at most 7 days
+        invalid_code: character 2 is white space
+        unknown_club
+        unknown_code
+        campaign_inactive
+        active: its codes are taken
+        club_excluded
+        code_exhausted
+        added 1, skipped 0
+        amount_limit
+        amount_limit
+        "#,
+    );
+}
+
+/// Z1: the use is free from the very millisecond of the expiry on, and not before.
+#[test]
+fn a_hold_expires_at_its_time() {
+    check(
+        r#"
+        club Arena
+        campaign amount=1 cap=1 codes=A,B
+        hold client=7 code=A ttl=1000
+        hold client=7 code=B ttl=1000
+        at 999
+        check code=A
+        redeem client=8 code=A
+        confirm 5
+        at 1000
+        check code=A
+        redeem client=8 code=A
+        confirm 4
+        release 4
+        confirm 4
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 2, skipped 0
+        hold 4: campaign 1, 1.00, until 1000
+        hold 5: campaign 1, 1.00, until 1000
+        code_exhausted: 0 activated, 1 held
+        code_exhausted
+        campaign 1: 1.00 credited, balance 1.00
+        redeemable: 0 activated, 0 held
+        campaign 1: 1.00 credited, balance 1.00
+        refused: the hold has expired, and its use was taken meanwhile
+        released: the use of the code is free
+        refused: the hold was released
+        "#,
+    );
+}
+
+/// Z1: after its time a hold is confirmed as long as a use is free, whichever.
+#[test]
+fn a_late_confirmation_takes_what_is_free() {
+    check(
+        r#"
+        club Arena
+        campaign amount=1 cap=1 codes=A,B
+        hold client=7 code=A ttl=1000
+        at 500000
+        confirm 4
+        confirm 4
+        # Taken by a hold that comes to nothing: its use is free again for whoever is first.
+        hold client=7 code=B ttl=1000
+        at 501000
+        hold client=8 code=B ttl=1000
+        confirm 7
+        release 8
+        confirm 7
+        # And taken by a hold that has expired like the first.
+        campaign amount=1 cap=1 codes=C
+        hold client=7 code=C ttl=1000
+        at 502000
+        hold client=8 code=C ttl=1000
+        at 503000
+        confirm 13
+        confirm 14
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 2, skipped 0
+        hold 4: campaign 1, 1.00, until 1000
+        campaign 1: 1.00 credited, balance 1.00
+        refused: the hold was confirmed before: 1.00 credited, bonus balance 1.00 then, campaign 1, activation 5
+        hold 7: campaign 1, 1.00, until 501000
+        hold 8: campaign 1, 1.00, until 502000
+        refused: the hold has expired, and its use was taken meanwhile
+        released: the use of the code is free
+        campaign 1: 1.00 credited, balance 2.00
+        created campaign 2: added 1, skipped 0
+        hold 13: campaign 2, 1.00, until 502000
+        hold 14: campaign 2, 1.00, until 503000
+        campaign 2: 1.00 credited, balance 3.00
+        refused: the hold has expired, and its use was taken meanwhile
+        "#,
+    );
+}
+
+/// Pain 22, and its opposite: what was promised is kept within its time, and a campaign that is off stays off after it.
+#[test]
+fn a_campaign_switched_off_keeps_its_promises_and_makes_no_more() {
+    check(
+        r#"
+        club Arena
+        campaign amount=1 cap=2 codes=A
+        hold client=7 code=A ttl=2000
+        hold client=8 code=A ttl=1000
+        switch 1 off
+        at 1000
+        confirm 5
+        at 1999
+        confirm 4
+        at 2000
+        switch 1 on
+        confirm 5
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 1, skipped 0
+        hold 4: campaign 1, 1.00, until 2000
+        hold 5: campaign 1, 1.00, until 1000
+        inactive: its codes are refused
+        refused: the hold has expired; a redemption now would be refused: the campaign is switched off
+        campaign 1: 1.00 credited, balance 1.00
+        active: its codes are taken
+        campaign 1: 1.00 credited, balance 1.00
+        "#,
+    );
+}
+
+/// Z5: activations and open holds together are never more than the cap, and never fewer than it where so many are asked for.
+#[test]
+fn holds_count_against_the_cap() {
+    check(
+        r#"
+        club Arena
+        campaign amount=1 cap=3 codes=A,B
+        hold client=1 code=A ttl=3000
+        redeem client=2 code=A
+        hold client=3 code=A ttl=1000
+        redeem client=4 code=A
+        hold client=4 code=A
+        redeem client=4 code=B
+        check code=A
+        at 1000
+        check code=A
+        hold client=4 code=A ttl=5000
+        redeem client=5 code=A
+        confirm 6
+        confirm 4
+        confirm 11
+        redeem client=5 code=A
+        show campaign 1
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 2, skipped 0
+        hold 4: campaign 1, 1.00, until 3000
+        campaign 1: 1.00 credited, balance 1.00
+        hold 6: campaign 1, 1.00, until 1000
+        code_exhausted
+        code_exhausted
+        campaign 1: 1.00 credited, balance 1.00
+        code_exhausted: 1 activated, 2 held
+        redeemable: 1 activated, 1 held
+        hold 10: campaign 1, 1.00, until 6000
+        code_exhausted
+        refused: the hold has expired, and its use was taken meanwhile
+        campaign 1: 1.00 credited, balance 1.00
+        refused: there is no such hold, or it ended long ago, or it is not yours
+        code_exhausted
+        active, redeemable, 2 of 2 codes activated, 3 activations, 3.00 issued
+        "#,
+    );
+}
+
+/// However many holds expire at one moment, exactly their uses are free from then on: more than one record takes note of.
+#[test]
+fn many_holds_that_expire_at_once_give_back_exactly_their_uses() {
+    const CAP: usize = 60;
+    let held: String = (4..4 + CAP).map(|hold| format!("hold {hold}: campaign 1, 1.00, until 1000\n")).collect();
+    let again = (4 + CAP + 1..).take(CAP / 2).map(|hold| format!("hold {hold}: campaign 1, 1.00, until 2000\n"));
+    let credited = (1..=CAP / 2).map(|nth| format!("campaign 1: 1.00 credited, balance {nth}.00\n"));
+    let script = format!(
+        "club Arena\ncampaign amount=1 cap={CAP} codes=A\n{}redeem code=A\nat 1000\n{}{}redeem code=A\nhold code=A\ncheck code=A",
+        "hold code=A ttl=1000\n".repeat(CAP),
+        "hold code=A ttl=1000\n".repeat(CAP / 2),
+        "redeem code=A\n".repeat(CAP / 2),
+    );
+    let expected = format!(
+        "registered as club 1\ncreated campaign 1: added 1, skipped 0\n{held}code_exhausted\n{}{}code_exhausted\ncode_exhausted\n\
+         code_exhausted: {} activated, {} held",
+        again.collect::<String>(),
+        credited.collect::<String>(),
+        CAP / 2,
+        CAP / 2,
+    );
+    check(&script, &expected);
+}
+
+/// A gateway ends its own holds; an operator any. What is not one's own looks like what is not there.
+#[test]
+fn a_hold_is_ended_by_whoever_made_it_or_an_operator() {
+    check(
+        r#"
+        club Arena
+        campaign amount=1 codes=A
+        hold code=A by=2
+        hold code=A by=2
+        confirm 4
+        release 4
+        confirm 3
+        confirm 99
+        release 99 operator
+        confirm 4 by=2
+        confirm 4
+        release 5 operator
+        release 5 by=2
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 1, skipped 0
+        hold 4: campaign 1, 1.00, until 900000
+        hold 5: campaign 1, 1.00, until 900000
+        refused: there is no such hold, or it ended long ago, or it is not yours
+        refused: there is no such hold, or it ended long ago, or it is not yours
+        refused: there is no such hold, or it ended long ago, or it is not yours
+        refused: there is no such hold, or it ended long ago, or it is not yours
+        refused: there is no such hold, or it ended long ago, or it is not yours
+        campaign 1: 1.00 credited, balance 1.00
+        refused: there is no such hold, or it ended long ago, or it is not yours
+        released: the use of the code is free
+        refused: the hold was released before
+        "#,
+    );
+}
+
+/// What became of a hold is known for a day after its end, to the millisecond, whatever else is recorded meanwhile.
+#[test]
+fn a_hold_that_ended_is_forgotten_after_its_time() {
+    let (kept, expired_kept) = (HOLD_KEPT_MS, 1_000 + HOLD_KEPT_MS);
+    let script = format!(
+        r#"
+        club Arena
+        campaign amount=1 codes=A
+        hold code=A ttl=1000
+        hold code=A ttl=1000
+        hold code=A ttl=1000
+        release 4
+        at {}
+        release 4
+        at {kept}
+        release 4
+        at {}
+        confirm 5
+        at {expired_kept}
+        confirm 6
+        confirm 5
+        "#,
+        kept - 1,
+        expired_kept - 1,
+    );
+    let bench = check_with(
+        Settings::default(),
+        &script,
+        r#"
+        registered as club 1
+        created campaign 1: added 1, skipped 0
+        hold 4: campaign 1, 1.00, until 1000
+        hold 5: campaign 1, 1.00, until 1000
+        hold 6: campaign 1, 1.00, until 1000
+        released: the use of the code is free
+        refused: the hold was released before
+        refused: there is no such hold, or it ended long ago, or it is not yours
+        campaign 1: 1.00 credited, balance 1.00
+        refused: there is no such hold, or it ended long ago, or it is not yours
+        refused: the hold was confirmed before: 1.00 credited, bonus balance 1.00 then, campaign 1, activation 10
+        "#,
+    );
+    assert_eq!(bench.state.holds.len(), 1, "what is unknown takes no room");
+}
+
+/// The limit of what an amount can hold is met at the confirmation as well; the hold is not lost by it.
+#[test]
+fn a_confirmation_that_cannot_be_credited_leaves_the_hold() {
+    check(
+        r#"
+        club Arena
+        campaign amount=92233720368547758.07 codes=A
+        campaign amount=1 codes=B
+        hold client=7 code=A
+        redeem client=7 code=B
+        confirm 5
+        release 5
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 1, skipped 0
+        created campaign 2: added 1, skipped 0
+        hold 5: campaign 1, 92233720368547758.07, until 900000
+        campaign 2: 1.00 credited, balance 1.00
+        refused: the client's balance or the campaign's sum cannot hold this bonus
+        released: the use of the code is free
+        "#,
+    );
+}
+
+/// Z3: a repeated request gets its first reply, whatever has become of the hold since.
+#[test]
+fn repeated_requests_about_holds_get_their_first_replies() {
+    check(
+        r#"
+        club Arena
+        campaign amount=1 cap=1 codes=A
+        hold code=A ttl=1000 request=1
+        hold code=A ttl=1000 request=2
+        hold code=A ttl=1 request=3
+        confirm 4 request=4
+        confirm 4 request=5
+        release 4 request=6
+        hold code=A ttl=1000 request=1
+        hold code=A ttl=1000 request=2
+        at 5000
+        hold code=A ttl=1 request=3
+        confirm 4 request=4
+        confirm 4 request=5
+        release 4 request=6
+        confirm 5 request=4
+        show client 1
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 1, skipped 0
+        hold 4: campaign 1, 1.00, until 1000
+        code_exhausted
+        refused: a code is held for at least 1 second and at most 7 days
+        campaign 1: 1.00 credited, balance 1.00
+        refused: the hold was confirmed before: 1.00 credited, bonus balance 1.00 then, campaign 1, activation 7
+        refused: the hold was confirmed before: 1.00 credited, bonus balance 1.00 then, campaign 1, activation 7
+        again: hold 4: campaign 1, 1.00, until 1000
+        again: code_exhausted
+        again: refused: a code is held for at least 1 second and at most 7 days
+        again: campaign 1: 1.00 credited, balance 1.00
+        again: refused: the hold was confirmed before: 1.00 credited, bonus balance 1.00 then, campaign 1, activation 7
+        again: refused: the hold was confirmed before: 1.00 credited, bonus balance 1.00 then, campaign 1, activation 7
+        not executed: the request id was used for another request
+        "" has 1.00
+        "#,
+    );
+}

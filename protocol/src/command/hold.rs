@@ -1,0 +1,266 @@
+//! Hold, confirm, release: one use of a code is kept for a client while the payment is taken (Z1).
+//!
+//! A hold counts against the code's cap until it is confirmed, released, or its time is up. From the moment of its expiry on its use
+//! is free for anybody; whoever confirms later still gets the activation if nobody has taken the use meanwhile. What became of a hold
+//! is remembered for [`HOLD_KEPT_MS`] after it ended.
+
+use std::fmt;
+
+use crate::command::{Activated, Activation, RedeemOutcome};
+use crate::ids::{CampaignId, ClientId, ClubId, Position};
+use crate::money::Money;
+use crate::record::Stamp;
+
+/// The shortest time to live of a hold, in milliseconds: 1 second.
+pub const HOLD_TTL_MIN_MS: u64 = 1_000;
+
+/// The longest time to live of a hold, in milliseconds: 7 days.
+pub const HOLD_TTL_MAX_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
+
+/// The time to live of a hold where nobody has said another, in milliseconds: 15 minutes.
+pub const HOLD_TTL_DEFAULT_MS: u64 = 15 * 60 * 1_000;
+
+/// How long a hold is remembered after it was confirmed, was released or has expired, in milliseconds: 24 hours.
+pub const HOLD_KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// How many holds are remembered, open and ended ones together: at the limit those that ended first are forgotten early, and where
+/// all are open no more are given. So many take about 1 GiB.
+pub const HOLDS_MAX: usize = 5_000_000;
+
+/// The request to hold one use of a code for a client at a club. It credits nothing and registers nobody.
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct Hold {
+    /// Who will receive the bonus.
+    pub client: ClientId,
+    /// Where.
+    pub club: ClubId,
+    /// The code as it was typed; letter case and surrounding white space do not matter (K4, K9).
+    pub code: String,
+    /// How long to hold it, in milliseconds: [`HOLD_TTL_MIN_MS`] to [`HOLD_TTL_MAX_MS`].
+    pub ttl_ms: u64,
+}
+
+/// The answer to [`Hold`], in order of precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum HoldOutcome {
+    /// The use is held.
+    Held(Held) = 0,
+    /// The time to live is shorter than [`HOLD_TTL_MIN_MS`] or longer than [`HOLD_TTL_MAX_MS`].
+    InvalidTtl = 1,
+    /// A redemption would be refused; with what it would be answered, never [`RedeemOutcome::Redeemed`].
+    Refused(RedeemOutcome) = 2,
+    /// [`HOLDS_MAX`] holds are open.
+    TooManyHolds = 3,
+}
+
+/// A hold that was given.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct Held {
+    /// The hold's id: where it stands in the journal.
+    pub hold: Position,
+    /// The campaign that the code belongs to.
+    pub campaign: CampaignId,
+    /// The bonus that the confirmation will credit, whatever becomes of the campaign's amount meanwhile.
+    pub amount: Money,
+    /// When it expires, in milliseconds since 1970: the first moment at which the use is not held any more.
+    pub expires_ms: u64,
+}
+
+/// The request to make a hold the activation. A gateway confirms the holds of its own credential; an operator any.
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct Confirm {
+    /// The hold.
+    pub hold: Position,
+}
+
+/// The answer to [`Confirm`], in order of precedence.
+///
+/// A hold is a promise: within its time it is confirmed even where its campaign was switched off since, because the client has been
+/// told so and has paid. What was promised is credited: the amount as it was at the hold (it is written into the activation's record,
+/// A8). Past its time the promise has ended, and the use is had on the terms of a redemption, or not at all: a campaign that was
+/// switched off meanwhile stays off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum ConfirmOutcome {
+    /// The bonus is credited and the use of the code is recorded.
+    Confirmed(Activated) = 0,
+    /// There is no such hold, or it ended too long ago to be remembered, or it is another credential's. These are not told apart,
+    /// because the numbers of holds are easily guessed.
+    UnknownHold = 1,
+    /// It was confirmed before, under another request: this is what it did.
+    AlreadyConfirmed(Activated) = 2,
+    /// It was released.
+    Released = 3,
+    /// It has expired, and its use is not to be had any more. Why, in the words of a redemption: the use was taken meanwhile
+    /// ([`RedeemOutcome::CodeExhausted`]), or the campaign is switched off.
+    Expired(RedeemOutcome) = 4,
+    /// The client's balance or the campaign's sum would pass what an amount can hold. The hold stays as it is.
+    AmountLimit = 5,
+}
+
+/// The request to give a held use back. A gateway releases the holds of its own credential; an operator any.
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct Release {
+    /// The hold.
+    pub hold: Position,
+}
+
+/// The answer to [`Release`], in order of precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum ReleaseOutcome {
+    /// Its use is free, and it cannot be confirmed any more. So it is with a hold that has expired, whose use was free already.
+    Released = 0,
+    /// As in [`ConfirmOutcome::UnknownHold`].
+    UnknownHold = 1,
+    /// It was confirmed: this is what it did. An activation is not taken back by a release.
+    AlreadyConfirmed(Activated) = 2,
+    /// It was released before, under another request.
+    AlreadyReleased = 3,
+}
+
+impl fmt::Display for HoldOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HoldOutcome::Held(held) => write!(
+                f,
+                "held: {} to be credited, campaign {}, hold {}, expires at {} (milliseconds since 1970)",
+                held.amount, held.campaign, held.hold, held.expires_ms
+            ),
+            HoldOutcome::InvalidTtl => f.write_str("refused: a code is held for at least 1 second and at most 7 days"),
+            HoldOutcome::Refused(why) => fmt::Display::fmt(why, f),
+            HoldOutcome::TooManyHolds => write!(f, "refused: {HOLDS_MAX} holds are open, and that is the most"),
+        }
+    }
+}
+
+impl fmt::Display for ConfirmOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfirmOutcome::Confirmed(done) => write!(
+                f,
+                "confirmed: {} credited, bonus balance {}, campaign {}, activation {}",
+                done.amount, done.balance, done.campaign, done.activation
+            ),
+            ConfirmOutcome::UnknownHold => f.write_str(UNKNOWN_HOLD),
+            ConfirmOutcome::AlreadyConfirmed(done) => already_confirmed(f, done),
+            ConfirmOutcome::Released => f.write_str("refused: the hold was released"),
+            ConfirmOutcome::Expired(RedeemOutcome::CodeExhausted) => {
+                f.write_str("refused: the hold has expired, and its use was taken meanwhile")
+            }
+            ConfirmOutcome::Expired(why) => write!(f, "refused: the hold has expired; a redemption now would be {why}"),
+            ConfirmOutcome::AmountLimit => fmt::Display::fmt(&RedeemOutcome::AmountLimit, f),
+        }
+    }
+}
+
+impl fmt::Display for ReleaseOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReleaseOutcome::Released => f.write_str("released: the use of the code is free"),
+            ReleaseOutcome::UnknownHold => f.write_str(UNKNOWN_HOLD),
+            ReleaseOutcome::AlreadyConfirmed(done) => already_confirmed(f, done),
+            ReleaseOutcome::AlreadyReleased => f.write_str("refused: the hold was released before"),
+        }
+    }
+}
+
+const UNKNOWN_HOLD: &str = "refused: there is no such hold, or it ended long ago, or it is not yours";
+
+fn already_confirmed(f: &mut fmt::Formatter<'_>, done: &Activated) -> fmt::Result {
+    write!(
+        f,
+        "refused: the hold was confirmed before: {} credited, bonus balance {} then, campaign {}, activation {}",
+        done.amount, done.balance, done.campaign, done.activation
+    )
+}
+
+/// The record of a hold. Its position is the hold's id.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct CodeHeld {
+    /// The request that asked for it.
+    pub stamp: Stamp,
+    /// For whom.
+    pub client: ClientId,
+    /// Where.
+    pub club: ClubId,
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// Which of the campaign's codes, counted from 0 in the order of adding.
+    pub slot: u32,
+    /// The bonus that the confirmation will credit: the campaign's amount at that moment.
+    pub amount: Money,
+    /// The first moment at which the use is not held any more, in milliseconds since 1970.
+    pub expires_ms: u64,
+}
+
+impl CodeHeld {
+    /// The answer that this record gives, standing at `position`.
+    pub fn outcome(&self, position: Position) -> HoldOutcome {
+        HoldOutcome::Held(Held { hold: position, campaign: self.campaign, amount: self.amount, expires_ms: self.expires_ms })
+    }
+}
+
+/// The record of a refused hold, which can be found by its code and its client (Z13).
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct HoldRefused {
+    /// The request.
+    pub stamp: Stamp,
+    /// For whom.
+    pub client: ClientId,
+    /// Where.
+    pub club: ClubId,
+    /// The code, normalised; empty where the text cannot be a code.
+    pub code: String,
+    /// The refusal, never [`HoldOutcome::Held`].
+    pub outcome: HoldOutcome,
+}
+
+/// The record of a hold that was confirmed: the activation, with all that an [`Activation`] does, and the hold that it ends.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct HoldConfirmed {
+    /// The hold.
+    pub hold: Position,
+    /// The activation. Its amount is the hold's.
+    #[serde(flatten)]
+    pub activation: Activation,
+}
+
+impl HoldConfirmed {
+    /// The answer that this record gives, standing at `position`.
+    pub fn outcome(&self, position: Position) -> ConfirmOutcome {
+        ConfirmOutcome::Confirmed(self.activation.activated(position))
+    }
+}
+
+/// The record of a confirmation that was refused: somebody may have paid.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct ConfirmationRefused {
+    /// The request.
+    pub stamp: Stamp,
+    /// The hold that was named.
+    pub hold: Position,
+    /// The refusal, never [`ConfirmOutcome::Confirmed`].
+    pub outcome: ConfirmOutcome,
+}
+
+/// The record of a hold that was released.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct HoldReleased {
+    /// The request that asked for it.
+    pub stamp: Stamp,
+    /// The hold.
+    pub hold: Position,
+}
