@@ -265,9 +265,13 @@ impl Recount {
     }
 
     /// What a request's record says that it was told.
-    fn recorded(&self, request: RequestId) -> Option<Told> {
+    pub(crate) fn recorded(&self, request: RequestId) -> Option<Told> {
         let redeemed = self.outcomes.get(&request).map(|outcome| Told::Redeem(*outcome));
-        redeemed.or_else(|| self.additions.get(&request).map(|outcome| Told::Codes(Box::new(outcome.clone()))))
+        redeemed
+            .or_else(|| self.hold_outcomes.get(&request).map(|outcome| Told::Hold(*outcome)))
+            .or_else(|| self.confirm_outcomes.get(&request).map(|outcome| Told::Confirm(*outcome)))
+            .or_else(|| self.release_outcomes.get(&request).map(|outcome| Told::Release(*outcome)))
+            .or_else(|| self.additions.get(&request).map(|outcome| Told::Codes(Box::new(outcome.clone()))))
     }
 
     /// Compares with what callers were answered: every answer must stand in the journal, just so.
@@ -304,7 +308,9 @@ impl Recount {
         }
         let has_record = self.requests.contains(&request);
         match &came.told {
-            Some(told @ (Told::Redeem(_) | Told::Codes(_))) => self.compare_answer(request, told),
+            Some(told @ (Told::Redeem(_) | Told::Hold(_) | Told::Confirm(_) | Told::Release(_) | Told::Codes(_))) => {
+                self.compare_answer(request, told)
+            }
             Some(Told::Checked { .. } | Told::TooManyChecked | Told::Refused(_)) if has_record => {
                 self.differences.note(Difference::RefusedWithRecord { request });
             }
@@ -440,8 +446,11 @@ fn may_be_told(shape: Shape, told: &Told) -> bool {
             Shape::Miss => *outcome == RedeemOutcome::UnknownCode,
             Shape::Spent => *outcome == RedeemOutcome::CodeExhausted,
             Shape::Any => true,
-            Shape::Check | Shape::Import => false,
+            Shape::Hold | Shape::Confirm | Shape::Release | Shape::Check | Shape::Import => false,
         },
+        Told::Hold(outcome) => shape == Shape::Hold && matches!(outcome, HoldOutcome::Held(_)),
+        Told::Confirm(outcome) => shape == Shape::Confirm && matches!(outcome, ConfirmOutcome::Confirmed(_)),
+        Told::Release(outcome) => shape == Shape::Release && *outcome == ReleaseOutcome::Released,
         Told::Codes(outcome) => shape == Shape::Import && matches!(**outcome, AddCodesOutcome::Added(_)),
         Told::Checked { .. } => shape == Shape::Check,
         Told::TooManyChecked => false,

@@ -13,7 +13,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use quinn::{RecvStream, SendStream, VarInt};
 use scrip_protocol::client::{ConnectError, Dial, Dialled};
-use scrip_protocol::command::{AddCodes, AddCodesOutcome, Check, CheckOutcome, Redeem, RedeemOutcome};
+use scrip_protocol::command::{
+    Activated, AddCodes, AddCodesOutcome, Check, CheckOutcome, Confirm, ConfirmOutcome, Hold, HoldOutcome, Redeem, RedeemOutcome,
+    Release, ReleaseOutcome,
+};
 use scrip_protocol::frame::{Frame, FrameBuffer, Malformed, REPLY_BYTES_MAX};
 use scrip_protocol::hello::CloseCode;
 use scrip_protocol::{Position, Refusal};
@@ -27,6 +30,12 @@ use crate::pace::Released;
 /// How often a busy request's waiting time is doubled: beyond, more waiting helps nobody.
 const DOUBLINGS_MAX: u32 = 5;
 
+/// For how many requests that follow holds there is memory from the start; the widest window has no more.
+const FOLLOWS_AT_ONCE: usize = 32_768;
+
+/// For how many answers that are read at once there is memory from the start.
+const LATENCIES_AT_ONCE: usize = 32_768;
+
 /// Between tries to connect again.
 const REDIAL: Duration = Duration::from_millis(20);
 
@@ -35,6 +44,12 @@ const REDIAL: Duration = Duration::from_millis(20);
 pub enum Told {
     /// The outcome of a redemption.
     Redeem(RedeemOutcome),
+    /// The outcome of a hold.
+    Hold(HoldOutcome),
+    /// The outcome of a confirmation.
+    Confirm(ConfirmOutcome),
+    /// The outcome of a release.
+    Release(ReleaseOutcome),
     /// The outcome of an import.
     Codes(Box<AddCodesOutcome>),
     /// A check's verdicts.
@@ -60,6 +75,26 @@ impl Told {
     pub fn word(&self) -> Option<&'static str> {
         Some(match self {
             Told::Redeem(outcome) => outcome.word(),
+            Told::Hold(outcome) => match outcome {
+                HoldOutcome::Held(_) => "held",
+                HoldOutcome::InvalidTtl => "hold_invalid_ttl",
+                HoldOutcome::Refused(_) => "hold_refused",
+                HoldOutcome::TooManyHolds => "hold_too_many",
+            },
+            Told::Confirm(outcome) => match outcome {
+                ConfirmOutcome::Confirmed(_) => "confirmed",
+                ConfirmOutcome::UnknownHold => "confirm_unknown_hold",
+                ConfirmOutcome::AlreadyConfirmed(_) => "confirm_already_confirmed",
+                ConfirmOutcome::Released => "confirm_released",
+                ConfirmOutcome::Expired(_) => "confirm_expired",
+                ConfirmOutcome::AmountLimit => "confirm_amount_limit",
+            },
+            Told::Release(outcome) => match outcome {
+                ReleaseOutcome::Released => "released",
+                ReleaseOutcome::UnknownHold => "release_unknown_hold",
+                ReleaseOutcome::AlreadyConfirmed(_) => "release_already_confirmed",
+                ReleaseOutcome::AlreadyReleased => "release_already_released",
+            },
             Told::Codes(outcome) => match **outcome {
                 AddCodesOutcome::Added(_) => "codes_added",
                 AddCodesOutcome::UnknownCampaign => "codes_unknown_campaign",
@@ -81,11 +116,14 @@ impl Told {
         })
     }
 
-    /// Whether it says that a code was activated.
-    pub fn is_activation(&self) -> bool {
+    /// The activation that it tells of as done by its request.
+    pub fn activated(&self) -> Option<&Activated> {
         match self {
-            Told::Redeem(outcome) => matches!(outcome, RedeemOutcome::Redeemed(_)),
-            Told::Codes(_) | Told::Checked { .. } | Told::TooManyChecked | Told::Refused(_) | Told::Busy { .. } => false,
+            Told::Redeem(RedeemOutcome::Redeemed(activated)) | Told::Confirm(ConfirmOutcome::Confirmed(activated)) => {
+                Some(activated)
+            }
+            Told::Redeem(_) | Told::Confirm(_) | Told::Hold(_) | Told::Release(_) | Told::Codes(_) => None,
+            Told::Checked { .. } | Told::TooManyChecked | Told::Refused(_) | Told::Busy { .. } => None,
         }
     }
 
@@ -95,6 +133,9 @@ impl Told {
                 CheckOutcome::Checked { codes, as_of } => Told::Checked { verdicts: codes.len() as u32, as_of },
                 CheckOutcome::TooManyCodes => Told::TooManyChecked,
             }),
+            Shape::Hold => frame.reply::<Hold>()?.map(Told::Hold),
+            Shape::Confirm => frame.reply::<Confirm>()?.map(Told::Confirm),
+            Shape::Release => frame.reply::<Release>()?.map(Told::Release),
             Shape::Import => frame.reply::<AddCodes>()?.map(|outcome| Told::Codes(Box::new(outcome))),
             Shape::Distinct | Shape::Hot | Shape::Capped | Shape::Miss | Shape::Spent | Shape::Any => {
                 frame.reply::<Redeem>()?.map(Told::Redeem)
@@ -118,7 +159,8 @@ pub(crate) enum Gate {
 
 impl Gate {
     pub(crate) fn window(window: usize, count: usize) -> Gate {
-        Gate::Window { window: window.max(1), sent_at: (0..count).map(|_| AtomicU64::new(0)).collect() }
+        // Not zeros, which the system would only promise: the memory is there before the clock starts.
+        Gate::Window { window: window.max(1), sent_at: (0..count).map(|_| AtomicU64::new(u64::MAX)).collect() }
     }
 
     pub(crate) fn released(&self) -> Option<Arc<Released>> {
@@ -173,11 +215,13 @@ impl Signals {
 pub(crate) struct Heard {
     pub(crate) script: Script,
     /// By the request's number in the script.
-    pub(crate) told: Vec<(u32, Told)>,
+    pub(crate) told: Vec<Option<Told>>,
     /// Those sent and never answered.
     pub(crate) unanswered: Vec<u32>,
-    /// How many requests of the script were sent.
+    /// How many requests of the script were sent, but for those that follow holds.
     pub(crate) begun: usize,
+    /// Holds that were given, and for whose follow-up there was no time.
+    pub(crate) unfollowed: usize,
     /// How many were sent, each as often as it was.
     pub(crate) sent: u64,
     pub(crate) resent: u64,
@@ -201,18 +245,38 @@ pub(crate) struct Caller {
     control: Arc<Control>,
     signals: Arc<Signals>,
     again: Mutex<Again>,
-    /// How many requests of the script have been sent.
+    /// What follows holds, as the script numbers it.
+    follows: Vec<Follow>,
+    /// How many requests of the script have been sent, but for those that follow holds.
     begun: AtomicUsize,
-    /// How many of them have their last answer.
+    /// How many requests have followed holds, or are about to.
+    followed: AtomicUsize,
+    /// How many of all these have their last answer.
     done: AtomicUsize,
     sent: AtomicU64,
 }
 
+/// A request that follows a hold.
+struct Follow {
+    /// The hold; 0, where nothing stands in a journal, before it was given.
+    hold: AtomicU64,
+    /// When it was given, in nanoseconds from the start: its follow-up is due then.
+    due_ns: AtomicU64,
+}
+
+impl Follow {
+    fn hold(&self) -> Option<Position> {
+        Some(Position(self.hold.load(Ordering::Relaxed))).filter(|hold| hold.0 != 0)
+    }
+}
+
 /// What the reader alone keeps.
 pub(crate) struct Hearing {
-    told: Vec<(u32, Told)>,
-    /// Which requests of the script have no last answer yet.
-    open: Vec<bool>,
+    /// The last answer to each request, by its number in the script.
+    told: Vec<Option<Told>>,
+    /// How many there are.
+    told_count: usize,
+    unfollowed: usize,
     /// No request before this number is open.
     none_open_before: usize,
     /// How often each was busy.
@@ -227,13 +291,17 @@ pub(crate) struct Hearing {
 
 impl Caller {
     pub(crate) fn new(dial: Dial, script: Script, gate: Gate, control: Arc<Control>) -> Caller {
+        let follow = || Follow { hold: AtomicU64::new(0), due_ns: AtomicU64::new(u64::MAX) };
+        let again = Again { now: VecDeque::with_capacity(script.follows().min(FOLLOWS_AT_ONCE)), ..Again::default() };
         Caller {
             dial,
+            follows: (0..script.follows()).map(|_| follow()).collect(),
             script,
             gate,
             control,
             signals: Arc::default(),
-            again: Mutex::default(),
+            again: Mutex::new(again),
+            followed: AtomicUsize::new(0),
             begun: AtomicUsize::new(0),
             done: AtomicUsize::new(0),
             sent: AtomicU64::new(0),
@@ -276,8 +344,9 @@ impl Caller {
             reconnects += 1;
         }
         let begun = self.begun.load(Ordering::Relaxed);
-        let unanswered = (0..begun as u32).filter(|n| hearing.open[*n as usize]).collect();
+        let unanswered = self.unanswered(&hearing).collect();
         Ok(Heard {
+            unfollowed: hearing.unfollowed,
             told: hearing.told,
             unanswered,
             begun,
@@ -303,14 +372,28 @@ impl Caller {
     }
 
     fn send_unanswered_again(&self, hearing: &mut Hearing) {
-        let begun = self.begun.load(Ordering::Relaxed);
         let mut again = self.again.lock();
         let waiting: HashSet<u32> = again.later.iter().map(|Reverse((_, n))| *n).collect();
-        again.now = (hearing.none_open_before as u32..begun as u32)
-            .filter(|n| hearing.open[*n as usize] && !waiting.contains(n))
-            .collect();
+        again.now = self.unanswered(hearing).filter(|n| !waiting.contains(n)).collect();
         hearing.resent += again.now.len() as u64;
         hearing.uncertain.extend(&again.now);
+    }
+
+    /// The requests that were sent and have no last answer.
+    fn unanswered<'a>(&'a self, hearing: &'a Hearing) -> impl Iterator<Item = u32> + 'a {
+        let begun = self.begun.load(Ordering::Relaxed);
+        let follows = self.script.len()..self.script.len() + self.script.follows();
+        let numbers = (hearing.none_open_before..begun).chain(follows);
+        numbers.filter(|n| self.is_open(*n, hearing)).map(|n| n as u32)
+    }
+
+    /// Whether a request was sent, or is about to be sent, and has no last answer.
+    fn is_open(&self, n: usize, hearing: &Hearing) -> bool {
+        let is_sent = match n.checked_sub(self.script.len()) {
+            None => n < self.begun.load(Ordering::Relaxed),
+            Some(follow) => self.follows.get(follow).is_some_and(|follow| follow.hold().is_some()),
+        };
+        is_sent && hearing.told[n].is_none()
     }
 
     async fn write(&self, send: &mut SendStream) -> Result<(), LaneError> {
@@ -349,7 +432,8 @@ impl Caller {
             Gate::Window { .. } => begun,
             Gate::Due(released) => released.due(),
         };
-        self.signals.waiting.store(due.max(begun) > self.done.load(Ordering::Relaxed), Ordering::Relaxed);
+        let due = due.max(begun) + self.followed.load(Ordering::Relaxed);
+        self.signals.waiting.store(due > self.done.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Appends what is to be sent again by now. Returns how many.
@@ -372,7 +456,11 @@ impl Caller {
                     Some(_) | None => break,
                 },
             };
-            self.script.push_frame(next as usize, frames);
+            let next = next as usize;
+            match next.checked_sub(self.script.len()).and_then(|follow| self.follows[follow].hold()) {
+                None => self.script.push_frame(next, frames),
+                Some(hold) => self.script.push_follow(next, hold, frames),
+            }
             count += 1;
         }
         count
@@ -383,7 +471,7 @@ impl Caller {
         let begun = self.begun.load(Ordering::Relaxed);
         let open = match &self.gate {
             Gate::Window { window, .. } => {
-                let in_flight = begun - self.done.load(Ordering::Relaxed);
+                let in_flight = begun + self.followed.load(Ordering::Relaxed) - self.done.load(Ordering::Relaxed);
                 window.saturating_sub(in_flight).min(self.script.len() - begun)
             }
             Gate::Due(released) => released.due() - begun,
@@ -424,13 +512,13 @@ impl Caller {
             };
             pieces[..read].iter_mut().for_each(|piece| frames.extend(&std::mem::take(piece)));
             let now_ns = self.control.recorder.now_ns();
-            let (mut busy, before) = (0, hearing.told.len());
+            let (mut busy, before) = (0, hearing.told_count);
             while let Some(frame) = frames.next(REPLY_BYTES_MAX)? {
                 busy += u64::from(self.hear(&frame, now_ns, hearing)?);
             }
             self.control.recorder.record(now_ns, &hearing.latencies_ns, busy);
             hearing.latencies_ns.clear();
-            self.done.fetch_add(hearing.told.len() - before, Ordering::Relaxed);
+            self.done.fetch_add(hearing.told_count - before, Ordering::Relaxed);
             self.signals.wake();
         }
     }
@@ -439,13 +527,14 @@ impl Caller {
         let begun = self.begun.load(Ordering::Relaxed);
         let stage = self.control.stage();
         let nothing_new = begun == self.script.len() || stage >= Stage::NothingNew;
-        stage == Stage::Over || (nothing_new && self.done.load(Ordering::Relaxed) == begun)
+        let sent = begun + self.followed.load(Ordering::Relaxed);
+        stage == Stage::Over || (nothing_new && self.done.load(Ordering::Relaxed) == sent)
     }
 
     /// Takes one answer. Returns whether it was busy.
     fn hear(&self, frame: &Frame<'_>, now_ns: u64, hearing: &mut Hearing) -> Result<bool, LaneError> {
         let n = frame.correlation as usize;
-        if n >= self.begun.load(Ordering::Relaxed) || !hearing.open[n] {
+        if !self.is_open(n, hearing) {
             return Err(LaneError::Unasked { correlation: frame.correlation });
         }
         let number = n as u32;
@@ -454,9 +543,31 @@ impl Caller {
             self.hear_busy(number, retry_after_ms, now_ns, hearing);
             return Ok(true);
         }
-        hearing.latencies_ns.push(now_ns.saturating_sub(self.gate.origin_ns(n)));
+        let origin_ns = match n.checked_sub(self.script.len()) {
+            None => self.gate.origin_ns(n),
+            Some(follow) => self.follows[follow].due_ns.load(Ordering::Relaxed),
+        };
+        hearing.latencies_ns.push(now_ns.saturating_sub(origin_ns));
+        if let Told::Hold(HoldOutcome::Held(held)) = &told
+            && let Some(follow) = self.script.follow_of(n)
+        {
+            self.follow(follow, held.hold, now_ns, hearing);
+        }
         hearing.tell(number, told);
         Ok(false)
+    }
+
+    /// Has what follows a hold sent, ahead of what is new: so there are never more of them than holds were in flight.
+    fn follow(&self, n: usize, hold: Position, now_ns: u64, hearing: &mut Hearing) {
+        if self.control.stage() >= Stage::NothingAgain {
+            hearing.unfollowed += 1;
+            return;
+        }
+        let follow = &self.follows[n - self.script.len()];
+        follow.due_ns.store(now_ns, Ordering::Relaxed);
+        follow.hold.store(hold.0, Ordering::Relaxed);
+        self.followed.fetch_add(1, Ordering::Relaxed);
+        self.again.lock().now.push_back(n as u32);
     }
 
     fn hear_busy(&self, number: u32, retry_after_ms: u32, now_ns: u64, hearing: &mut Hearing) {
@@ -489,27 +600,38 @@ impl Hearing {
     /// Of a script of so many requests. Its memory is touched here, before the clock starts: the pages that the operating system has to
     /// find for it are not the engine's affair.
     pub(crate) fn new(count: usize, seed: u64) -> Hearing {
-        let mut told = Vec::new();
-        told.resize(count, (0, Told::Busy { uncertain: false }));
-        told.clear();
+        let mut latencies_ns = vec![u64::MAX; LATENCIES_AT_ONCE];
+        latencies_ns.clear();
         Hearing {
-            told,
-            open: vec![true; count],
+            told: vec![None; count],
+            told_count: 0,
+            unfollowed: 0,
             none_open_before: 0,
             refusals: HashMap::new(),
             uncertain: HashSet::new(),
             retry_after_ms: None,
             random: fastrand::Rng::with_seed(seed),
-            latencies_ns: Vec::new(),
+            latencies_ns,
             resent: 0,
         }
     }
 
     fn tell(&mut self, n: u32, told: Told) {
-        self.open[n as usize] = false;
-        self.told.push((n, told));
-        while self.open.get(self.none_open_before) == Some(&false) {
+        self.told[n as usize] = Some(told);
+        self.told_count += 1;
+        while self.told.get(self.none_open_before).is_some_and(Option::is_some) {
             self.none_open_before += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// There is one for each request of a load before its clock starts.
+    #[test]
+    fn an_answer_takes_little_memory() {
+        assert!(size_of::<Option<Told>>() <= 56, "{}", size_of::<Option<Told>>());
     }
 }

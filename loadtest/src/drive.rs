@@ -230,7 +230,8 @@ pub async fn drive(
     let planned: usize = scripts.iter().map(Script::len).sum();
     let (gates, last_due) = gates(offer, &scripts);
     let released: Vec<_> = gates.iter().filter_map(Gate::released).collect();
-    let hearings: Vec<_> = (0..).zip(&scripts).map(|(n, script)| Hearing::new(script.len(), drive.seed ^ n)).collect();
+    let hearings: Vec<_> =
+        (0..).zip(&scripts).map(|(n, script)| Hearing::new(script.len() + script.follows(), drive.seed ^ n)).collect();
     let processor = ProcessorTime::now();
     let recorder = begin();
     let control = Arc::new(Control {
@@ -345,6 +346,7 @@ fn gather(heard: Vec<Heard>, planned: usize, recorder: &Recorder, pacing: Histog
     };
     for heard in heard {
         driven.unsent -= heard.begun;
+        driven.unsent += heard.unfollowed;
         driven.sent += heard.sent;
         driven.resent += heard.resent;
         driven.reconnects += heard.reconnects;
@@ -352,9 +354,9 @@ fn gather(heard: Vec<Heard>, planned: usize, recorder: &Recorder, pacing: Histog
             let (lowest, highest) = driven.retry_after_ms.unwrap_or((low, high));
             driven.retry_after_ms = Some((lowest.min(low), highest.max(high)));
         }
-        driven.unanswered += heard.begun - heard.told.len();
-        for (n, told) in heard.told {
-            let n = n as usize;
+        driven.unanswered += heard.unanswered.len();
+        for (n, told) in heard.told.into_iter().enumerate() {
+            let Some(told) = told else { continue };
             if let Some(word) = told.word() {
                 *driven.words.entry(word).or_default() += 1;
             }
@@ -374,7 +376,7 @@ fn gather(heard: Vec<Heard>, planned: usize, recorder: &Recorder, pacing: Histog
             driven.outcomes.entry(id).or_insert(Came { shape, told: None, otherwise: None });
         }
     }
-    let activates = |came: &&Came| came.told.as_ref().is_some_and(Told::is_activation);
+    let activates = |came: &&Came| came.told.as_ref().is_some_and(|told| told.activated().is_some());
     driven.activations = driven.outcomes.values().filter(activates).count() as u64;
     driven
 }

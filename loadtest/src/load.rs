@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use scrip_protocol::client::{Client, ClientError, Dial};
-use scrip_protocol::command::{RedeemOutcome, RegisterClubOutcome, Terms};
+use scrip_protocol::command::{RegisterClubOutcome, Terms};
 use scrip_protocol::{CampaignId, ClubId, Money, Position, RequestId};
 use tokio::sync::watch;
 
@@ -391,12 +391,15 @@ impl<'a> Run<'a> {
     async fn material(&mut self, draft: &Draft, mix: &Mix) -> Result<Material, LoadError> {
         let mut material = Material { club: self.club, client_base: self.client_base, ..Material::default() };
         material.distinct = draw_codes(self.seed_of("distinct"), draft.count(Shape::Distinct));
-        let mut order: Vec<&String> = material.distinct.iter().collect();
-        // The order of import is not that of redemption.
-        fastrand::Rng::with_seed(self.seed_of("order")).shuffle(&mut order);
-        for part in order.chunks(self.configuration.codes_per_campaign.max(1)) {
-            let codes: Vec<String> = part.iter().map(|code| (*code).clone()).collect();
-            self.create("codes", Some(1), &codes).await?;
+        material.held = draw_codes(self.seed_of("held"), draft.count(Shape::Hold));
+        for (what, codes) in [("codes", &material.distinct), ("codes to hold", &material.held)] {
+            let mut order: Vec<&String> = codes.iter().collect();
+            // The order of import is not that of redemption.
+            fastrand::Rng::with_seed(self.seed_of("order")).shuffle(&mut order);
+            for part in order.chunks(self.configuration.codes_per_campaign.max(1)) {
+                let codes: Vec<String> = part.iter().map(|code| (*code).clone()).collect();
+                self.create(what, Some(1), &codes).await?;
+            }
         }
         if draft.count(Shape::Hot) > 0 {
             if self.hot.is_none() {
@@ -482,15 +485,12 @@ impl<'a> Run<'a> {
         recount.compare_run(&self.outcomes);
         let mut answered: HashMap<CampaignId, u64> = HashMap::new();
         for (request, came) in &self.outcomes {
-            let outcome = match &came.told {
-                Some(Told::Redeem(outcome)) => Some(outcome),
+            let recorded = match &came.told {
                 // Whether it was done only the journal can tell.
-                Some(Told::Busy { uncertain: true }) => recount.outcomes.get(request),
-                Some(Told::Busy { uncertain: false } | Told::Codes(_) | Told::Checked { .. } | Told::TooManyChecked)
-                | Some(Told::Refused(_))
-                | None => None,
+                Some(Told::Busy { uncertain: true }) => recount.recorded(*request),
+                Some(_) | None => None,
             };
-            if let Some(RedeemOutcome::Redeemed(activated)) = outcome {
+            if let Some(activated) = recorded.as_ref().or(came.told.as_ref()).and_then(Told::activated) {
                 *answered.entry(activated.campaign).or_default() += 1;
             }
         }

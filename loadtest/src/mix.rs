@@ -3,12 +3,15 @@
 //! Everything follows from a seed and a time. Shares are kept exactly, and shuffled. To add a shape: a variant of [`Shape`], its share
 //! in [`Mix`], and an arm in [`Draft::write`]; the audit then asks what its answer may be.
 
-use scrip_protocol::command::{AddCodes, Check, OnConflict, Redeem};
+use scrip_protocol::command::{AddCodes, Check, Confirm, HOLD_TTL_DEFAULT_MS, Hold, OnConflict, Redeem, Release};
 use scrip_protocol::frame::{push_request, set_correlation};
-use scrip_protocol::{CampaignId, ClientId, ClubId, RequestId};
+use scrip_protocol::{CampaignId, ClientId, ClubId, Position, RequestId};
 
 use crate::plan::{Planned, draw_id, drawn};
 use crate::zipf::Zipf;
+
+/// Of so many holds one is released; the others are confirmed.
+const HOLDS_PER_RELEASE: u32 = 10;
 
 /// What a load consists of. Shares are parts of 1; what they leave over are redemptions of codes that are each used once.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -29,6 +32,8 @@ pub struct Mix {
     pub misses: f64,
     /// Redemptions of codes that were used up before.
     pub spent: f64,
+    /// Holds. Each brings one more request: when its answer is there, it is confirmed, or one in ten released, on the same connection.
+    pub holds: f64,
     /// Checks.
     pub checks: f64,
     /// How many codes each checks.
@@ -51,6 +56,7 @@ impl Default for Mix {
             repeats: 0.0,
             misses: 0.0,
             spent: 0.0,
+            holds: 0.0,
             checks: 0.0,
             check_codes: 10,
             imports: 0.0,
@@ -73,6 +79,12 @@ pub enum Shape {
     Miss,
     /// A redemption of a code that was used up before.
     Spent,
+    /// The hold of a code that nobody else uses.
+    Hold,
+    /// The confirmation of a hold.
+    Confirm,
+    /// The release of a hold.
+    Release,
     /// A check.
     Check,
     /// An import.
@@ -99,12 +111,13 @@ pub enum MixError {
 
 impl Mix {
     /// The shares, but for repeats and for what is left over.
-    pub fn shares(&self) -> [(Shape, &'static str, f64); 6] {
+    pub fn shares(&self) -> [(Shape, &'static str, f64); 7] {
         [
             (Shape::Hot, "redemptions of the hot code", self.hot),
             (Shape::Capped, "redemptions of the capped code", self.capped),
             (Shape::Miss, "misses", self.misses),
             (Shape::Spent, "spent codes", self.spent),
+            (Shape::Hold, "holds", self.holds),
             (Shape::Check, "checks", self.checks),
             (Shape::Import, "imports", self.imports),
         ]
@@ -161,6 +174,8 @@ pub struct Material {
     pub capped: String,
     /// Codes that are used up.
     pub spent: Vec<String>,
+    /// Codes that are each held once: as many as the draft has holds.
+    pub held: Vec<String>,
     /// The codes to import, request after request.
     pub imports: Vec<String>,
     /// Where to, for each import in turn.
@@ -258,6 +273,18 @@ impl Draft {
                 // No generated code has hyphens.
                 Shape::Miss => script.push(id, shape, &redeem(&format!("NO-SUCH-CODE-{:x}-{nth}", self.seed), &mut random)),
                 Shape::Spent => script.push(id, shape, &redeem(&material.spent[nth % material.spent.len()], &mut random)),
+                Shape::Hold => {
+                    let Redeem { client, club, code } = redeem(&material.held[nth], &mut random);
+                    if matches!(place, Place::First(..)) {
+                        let is_released = nth as u32 % HOLDS_PER_RELEASE == HOLDS_PER_RELEASE - 1;
+                        let shape = if is_released { Shape::Release } else { Shape::Confirm };
+                        // The numbers below are those of the places.
+                        let id = draw_id(self.seed, self.time_ms, (self.places.len() + at) as u64);
+                        script.follows.push(Follow { hold: script.len() as u32, id, shape });
+                    }
+                    script.push(id, shape, &Hold { client, club, code, ttl_ms: HOLD_TTL_DEFAULT_MS });
+                }
+                Shape::Confirm | Shape::Release => unreachable!("what follows a hold has no place of its own"),
                 Shape::Check => {
                     let pool = if material.distinct.is_empty() { &material.spent } else { &material.distinct };
                     let code = |n: usize| match pool.len() {
@@ -289,6 +316,17 @@ pub struct Script {
     shapes: Vec<Shape>,
     frames: Vec<u8>,
     ends: Vec<usize>,
+    /// In the order of their holds.
+    follows: Vec<Follow>,
+}
+
+/// What follows a hold. Its id is known beforehand, its payload from the hold's answer on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Follow {
+    /// The hold's number.
+    hold: u32,
+    id: RequestId,
+    shape: Shape,
 }
 
 impl Script {
@@ -298,6 +336,7 @@ impl Script {
             shapes: Vec::with_capacity(count),
             frames: Vec::with_capacity(count * 72),
             ends: Vec::with_capacity(count),
+            follows: Vec::new(),
         }
     }
 
@@ -315,7 +354,7 @@ impl Script {
         self.ends.push(self.frames.len());
     }
 
-    /// How many requests it has.
+    /// How many requests it has, but for those that follow holds: their numbers come after these.
     pub fn len(&self) -> usize {
         self.ids.len()
     }
@@ -325,14 +364,34 @@ impl Script {
         self.ids.is_empty()
     }
 
+    /// How many requests follow its holds.
+    pub fn follows(&self) -> usize {
+        self.follows.len()
+    }
+
+    /// The number of what follows a request, if that is a hold and no repeat.
+    pub(crate) fn follow_of(&self, n: usize) -> Option<usize> {
+        let found = self.follows.binary_search_by_key(&n, |follow| follow.hold as usize);
+        found.ok().map(|follow| self.len() + follow)
+    }
+
     /// The id of a request. A check has one too, which it is not sent with.
     pub fn id(&self, n: usize) -> RequestId {
-        self.ids[n]
+        self.ids.get(n).copied().unwrap_or_else(|| self.follows[n - self.len()].id)
     }
 
     /// What a request is.
     pub fn shape(&self, n: usize) -> Shape {
-        self.shapes[n]
+        self.shapes.get(n).copied().unwrap_or_else(|| self.follows[n - self.len()].shape)
+    }
+
+    /// Appends the frame of a request that follows a hold, its number for correlation.
+    pub(crate) fn push_follow(&self, n: usize, hold: Position, out: &mut Vec<u8>) {
+        let id = self.id(n);
+        match self.shape(n) == Shape::Release {
+            true => push_request(out, n as u64, id, &Release { hold }),
+            false => push_request(out, n as u64, id, &Confirm { hold }),
+        }
     }
 
     /// Appends the frame of a request, its number for correlation.
@@ -358,6 +417,7 @@ mod tests {
             repeats: 0.1,
             misses: 0.05,
             spent: 0.05,
+            holds: 0.04,
             checks: 0.02,
             imports: 0.01,
             import_codes: 3,
@@ -376,6 +436,7 @@ mod tests {
             hot: "HOT".into(),
             capped: "CAPPED".into(),
             spent: vec!["SPENT".into()],
+            held: crate::plan::draw_codes(3, draft.count(Shape::Hold)),
             imports: crate::plan::draw_codes(2, draft.count(Shape::Import) * 3),
             import_into: vec![CampaignId(3); draft.count(Shape::Import)],
             client_base: 0,
@@ -392,13 +453,34 @@ mod tests {
     #[test]
     fn shares_are_kept_exactly() {
         let draft = draft(7);
-        let counts = [Shape::Distinct, Shape::Hot, Shape::Capped, Shape::Miss, Shape::Spent, Shape::Check, Shape::Import]
-            .map(|shape| draft.count(shape));
-        assert_eq!(counts, [570, 100, 100, 50, 50, 20, 10]);
+        let shapes =
+            [Shape::Distinct, Shape::Hot, Shape::Capped, Shape::Miss, Shape::Spent, Shape::Hold, Shape::Check, Shape::Import];
+        assert_eq!(shapes.map(|shape| draft.count(shape)), [530, 100, 100, 50, 50, 40, 20, 10]);
         let scripts = draft.write(&material(&draft));
         assert_eq!(scripts.iter().map(Script::len).collect::<Vec<_>>(), [250; 4]);
         let ids: Vec<_> = scripts.iter().flat_map(|script| &script.ids).collect();
         assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 900);
+    }
+
+    #[test]
+    fn each_hold_is_followed_once_under_an_id_of_its_own() {
+        let draft = draft(7);
+        let scripts = draft.write(&material(&draft));
+        assert_eq!(scripts.iter().map(Script::follows).sum::<usize>(), 40);
+        let mut ids: HashSet<_> = scripts.iter().flat_map(|script| script.ids.iter().copied()).collect();
+        let mut released = 0;
+        for script in &scripts {
+            let numbers: Vec<_> = (0..script.len()).filter_map(|n| script.follow_of(n)).collect();
+            assert_eq!(numbers, (script.len()..script.len() + script.follows()).collect::<Vec<_>>());
+            for n in numbers {
+                assert!(ids.insert(script.id(n)), "an id of its own");
+                released += usize::from(script.shape(n) == Shape::Release);
+                let mut frame = Vec::new();
+                script.push_follow(n, Position(5), &mut frame);
+                assert!(!frame.is_empty());
+            }
+        }
+        assert_eq!(released, 4);
     }
 
     #[test]

@@ -28,7 +28,8 @@ impl ProcessorTime {
 
     /// What was used since then.
     pub fn since(self, before: ProcessorTime) -> ProcessorTime {
-        let of = |now: f64, before: f64| (now - before).max(0.0);
+        // Whole ticks, which the difference of two fractions is not quite.
+        let of = |now: f64, before: f64| ((now - before).max(0.0) * TICKS_PER_SECOND).round() / TICKS_PER_SECOND;
         ProcessorTime { user_s: of(self.user_s, before.user_s), system_s: of(self.system_s, before.system_s) }
     }
 

@@ -20,6 +20,7 @@ pub(crate) fn mixed() -> Mix {
         repeats: 0.1,
         misses: 0.05,
         spent: 0.05,
+        holds: 0.1,
         checks: 0.05,
         imports: 0.005,
         import_codes: 20,

@@ -101,6 +101,9 @@ pub(super) struct Options {
     /// The share of redemptions of codes that were used up before
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", help_heading = "Mix")]
     pub(super) spent: f64,
+    /// The share of holds; each brings one more request, which confirms it on its answer, or releases one in ten
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE", help_heading = "Mix")]
+    pub(super) holds: f64,
     /// The share of checks, of ten codes each
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", help_heading = "Mix")]
     pub(super) checks: f64,
@@ -225,6 +228,7 @@ impl Options {
             repeats: self.repeats,
             misses: self.misses,
             spent: self.spent,
+            holds: self.holds,
             checks: self.checks,
             imports: self.imports,
             ..Mix::default()
