@@ -274,7 +274,7 @@ impl<'a> Run<'a> {
 
     async fn climb(&mut self, ramp: &Ramp) -> Result<(), LoadError> {
         for per_second in ramp.rates() {
-            let name = format!("ramp {per_second:.0}/s");
+            let name = format!("ramp {}", crate::words::rate(per_second));
             self.offer(&name, Model::Open { per_second }, Arrivals::Even, ramp.count(per_second)).await?;
             let Some(phase) = self.phases.last() else { break };
             let p99 = Duration::from_nanos(phase.latency.value_at_quantile(0.99));

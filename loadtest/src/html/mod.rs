@@ -166,7 +166,7 @@ fn phase_section(n: usize, phase: &Phase, floor: Option<&Floor>) -> String {
         Escaped(phase.model.meaning())
     )];
     let mut counts = vec![vec!["sent".to_owned(), grouped(phase.sent)], vec!["told busy".to_owned(), grouped(phase.busy)]];
-    counts.extend(phase.answers.iter().map(|(word, count)| vec![(*word).to_owned(), grouped(*count)]));
+    counts.extend(phase.answers.iter().map(|(word, count)| vec![word.replace('_', " "), grouped(*count)]));
     counts.push(vec!["took".to_owned(), time_us(phase.elapsed.as_secs_f64() * 1e6)]);
     counts.push(vec!["answered".to_owned(), rate(phase.per_second())]);
     if phase.activations != phase.answered() {
