@@ -222,6 +222,8 @@ pub(crate) struct Heard {
     pub(crate) begun: usize,
     /// Holds that were given, and for whose follow-up there was no time.
     pub(crate) unfollowed: usize,
+    /// How many requests followed holds.
+    pub(crate) followed: usize,
     /// How many were sent, each as often as it was.
     pub(crate) sent: u64,
     pub(crate) resent: u64,
@@ -347,6 +349,7 @@ impl Caller {
         let unanswered = self.unanswered(&hearing).collect();
         Ok(Heard {
             unfollowed: hearing.unfollowed,
+            followed: self.followed.load(Ordering::Relaxed),
             told: hearing.told,
             unanswered,
             begun,

@@ -161,6 +161,8 @@ pub struct Driven {
     pub outcomes: Outcomes,
     /// Requests of the scripts that were never sent: there was no time for them.
     pub unsent: usize,
+    /// Requests that followed holds, beside those that were planned.
+    pub followed: u64,
     /// How many requests were sent, each again for every time that it was.
     pub sent: u64,
     /// How often the engine was busy.
@@ -329,6 +331,7 @@ fn gather(heard: Vec<Heard>, planned: usize, recorder: &Recorder, pacing: Histog
     let mut driven = Driven {
         outcomes: HashMap::with_capacity(heard.iter().map(|heard| heard.told.len()).sum()),
         unsent: planned,
+        followed: 0,
         sent: 0,
         busy: recorder.so_far().busy,
         retry_after_ms: None,
@@ -347,6 +350,7 @@ fn gather(heard: Vec<Heard>, planned: usize, recorder: &Recorder, pacing: Histog
     for heard in heard {
         driven.unsent -= heard.begun;
         driven.unsent += heard.unfollowed;
+        driven.followed += heard.followed as u64;
         driven.sent += heard.sent;
         driven.resent += heard.resent;
         driven.reconnects += heard.reconnects;

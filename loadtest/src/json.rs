@@ -29,7 +29,7 @@
 //!     "p50_by_floor": 1.37,              the same, by echo alone + commit of one record
 //!     "processor": {"user_s", "system_s"},   of the process, all cores; or null
 //!     "processor_us_per_answer": 1.4,    or null
-//!     "particulars": {"unsent", "unanswered", "refused_busy",
+//!     "particulars": {"unsent", "followed", "unanswered", "refused_busy",
 //!                     "retry_after_ms": [5, 40],         at the least and at the most; or null
 //!                     "reconnects", "resent", "repeats_alike",
 //!                     "pacing_late_us": [38.0, 410.0],   99th percentile and at the most; or null

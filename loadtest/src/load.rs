@@ -278,7 +278,9 @@ impl<'a> Run<'a> {
             self.offer(&name, Model::Open { per_second }, Arrivals::Even, ramp.count(per_second)).await?;
             let Some(phase) = self.phases.last() else { break };
             let p99 = Duration::from_nanos(phase.latency.value_at_quantile(0.99));
-            let step = ramp.judge(per_second, phase.latency.len(), phase.elapsed, p99);
+            // What follows holds comes on top of the rate, and must not stand in for what is missing from it.
+            let answered = phase.latency.len().saturating_sub(phase.particulars.followed);
+            let step = ramp.judge(per_second, answered, phase.elapsed, p99);
             self.steps.push(step);
             if step.verdict != Verdict::Held || *self.stop.borrow() {
                 break;
@@ -350,6 +352,7 @@ impl<'a> Run<'a> {
         let us = |ns: u64| ns as f64 / 1e3;
         let particulars = Particulars {
             unsent: driven.unsent as u64,
+            followed: driven.followed,
             unanswered: driven.unanswered as u64,
             refused_busy: refused_busy(&driven.outcomes),
             retry_after_ms: driven.retry_after_ms,

@@ -75,6 +75,8 @@ pub struct Phase {
 pub struct Particulars {
     /// Requests for which there was no time.
     pub unsent: u64,
+    /// Requests that followed holds; a rate that is offered does not count them.
+    pub followed: u64,
     /// Requests that were sent and never answered.
     pub unanswered: u64,
     /// Requests that were told busy, to the end.

@@ -67,6 +67,7 @@ pub fn particulars(phase: &Phase) -> Vec<Vec<String>> {
     let found = &phase.particulars;
     let counts = [
         ("never sent", found.unsent),
+        ("following holds", found.followed),
         ("without an answer", found.unanswered),
         ("refused as busy", found.refused_busy),
         ("repeats answered alike", found.repeats_alike),
