@@ -49,6 +49,11 @@ impl Asking {
 }
 
 impl Reach {
+    /// An engine that was named otherwise than by these options.
+    pub(crate) fn of(data: Option<PathBuf>, server: Option<String>, ca: Option<PathBuf>, token_file: Option<PathBuf>) -> Reach {
+        Reach { data: data.unwrap_or_else(|| "scrip-data".into()), server, ca, token_file, json: false }
+    }
+
     /// What it takes to connect.
     pub(crate) fn dial(&self) -> anyhow::Result<Dial> {
         let folder = Folder::at(&self.data);

@@ -35,7 +35,7 @@ fn a_run_is_printed_and_written_with_its_floor_and_its_audit() {
     let audit = document.audit.expect("every run is audited");
     assert_eq!((audit.differences, audit.counts["activations"]), (0, 2_010));
     assert!(document.floor.is_some_and(|floor| floor.alone_us() > 0.0 && floor.echo.limit_per_second() > 0.0));
-    assert_eq!((document.configuration["codes"].as_u64(), document.configuration["in_flight"].as_u64()), (Some(2_000), Some(64)));
+    assert_eq!((document.configuration["requests"].as_u64(), document.configuration["window"].as_u64()), (Some(2_000), Some(64)));
     assert!(document.command.ends_with(&["--html".to_owned(), page.display().to_string()]), "{:?}", document.command);
     assert!(document.machine.cores > 0);
 

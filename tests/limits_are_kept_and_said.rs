@@ -5,29 +5,15 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use scrip_engine::folder::{Config, Folder};
+use scrip_engine::Start;
 use scrip_engine::pipeline::Limits;
 use scrip_engine::server::ServerLimits;
-use scrip_engine::{Engine, Start};
 use scrip_loadtest::audit::Recount;
 use scrip_loadtest::burst;
 use scrip_loadtest::plan::Plan;
-use scrip_protocol::client::{Client, ConnectError, Dial};
-use scrip_protocol::{ClubId, Role, Settings, unix_time_ms};
-use support::{campaign, club, terms};
-
-/// An engine with limits of its own, in this process, and what an operator calls it with.
-fn engine(start: Start) -> (tempfile::TempDir, Engine, Dial) {
-    let dir = tempfile::tempdir().expect("a folder");
-    let folder = Folder::at(dir.path().join("data"));
-    let config = Config { listen: ([127, 0, 0, 1], 0).into(), settings: Settings::default() };
-    let issued = folder.init(&config, &[]).expect("an empty folder");
-    let operator = issued.into_iter().find(|issued| issued.credential.role == Role::Operator).expect("a token for each role");
-    let engine = tokio::task::block_in_place(|| Engine::start(&folder, start, &mut |_| {})).expect("a new organisation");
-    let authority = std::fs::read(folder.ca_path()).expect("init has made it");
-    let dial = Dial::new(&engine.address().to_string(), authority, operator.token).expect("an address");
-    (dir, engine, dial)
-}
+use scrip_protocol::client::{Client, ConnectError};
+use scrip_protocol::{ClubId, unix_time_ms};
+use support::{campaign, club, engine, terms};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_engine_says_so_and_what_it_refused_can_be_asked_again() {
@@ -54,7 +40,7 @@ async fn a_busy_engine_says_so_and_what_it_refused_can_be_asked_again() {
     let mut recount = Recount::of(&dial).await.expect("it can be tailed");
     recount.compare_answers(&answers.outcomes);
     recount.compare_engine(&client, usize::MAX).await.expect("it answers");
-    assert_eq!(recount.differences().first(), [] as [String; 0]);
+    assert_eq!(recount.differences().first(), []);
     // What was refused as busy left no record: every record here belongs to an answer.
     assert_eq!(recount.outcomes.len(), 4_500);
     assert_eq!(recount.activations_of(campaign), 4_000);

@@ -90,6 +90,11 @@ impl Engine {
         self.pipeline.reader().bytes()
     }
 
+    /// How many requests are under way ([`Pipeline::requests_under_way`]).
+    pub fn requests_under_way(&self) -> usize {
+        self.pipeline.requests_under_way()
+    }
+
     /// Why the journal failed, once it has. [`Engine::stop`] is to be called then.
     pub fn failed(&self) -> watch::Receiver<Option<Arc<JournalError>>> {
         self.pipeline.failed()

@@ -7,13 +7,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use scrip_protocol::batch::Batch;
 use scrip_protocol::client::{Client, ClientError, Dial, TailError, Tailing};
 use scrip_protocol::command::{
-    Activation, CodeHeld, ConfirmOutcome, HoldConfirmed, HoldOutcome, RedeemOutcome, Release, ReleaseOutcome,
+    Activation, AddCodesOutcome, CodeHeld, ConfirmOutcome, HoldConfirmed, HoldOutcome, RedeemOutcome, Refused, ReleaseOutcome,
     ShowCampaignOutcome, ShowClientOutcome, Terms,
 };
-use scrip_protocol::{CampaignId, ClientId, Command, Money, Position, Record, RequestId, wire};
+use scrip_protocol::{CampaignId, ClientId, Kind, Money, Position, Record, RequestId, wire};
 
-/// How many differences are kept; the rest is counted.
-const DIFFERENCES_KEPT: usize = 20;
+use crate::caller::Told;
+use crate::difference::{CampaignSums, Difference, Differences, Promise};
+use crate::drive::{Came, Outcomes};
+use crate::mix::Shape;
 
 /// What the journal says.
 #[derive(Debug, Default)]
@@ -28,11 +30,13 @@ pub struct Recount {
     pub refused: BTreeMap<&'static str, u64>,
     /// The outcome of each redemption, by request id.
     pub outcomes: HashMap<RequestId, RedeemOutcome>,
-    /// The outcome of each hold.
+    /// The outcome of each adding of codes, by request id.
+    pub additions: HashMap<RequestId, AddCodesOutcome>,
+    /// The outcome of each hold, by request id.
     pub hold_outcomes: HashMap<RequestId, HoldOutcome>,
-    /// The outcome of each confirmation.
+    /// The outcome of each confirmation, by request id.
     pub confirm_outcomes: HashMap<RequestId, ConfirmOutcome>,
-    /// The outcome of each release.
+    /// The outcome of each release, by request id.
     pub release_outcomes: HashMap<RequestId, ReleaseOutcome>,
     holds: HashMap<Position, HoldCount>,
     campaigns: HashMap<CampaignId, CampaignCount>,
@@ -56,32 +60,6 @@ struct CampaignCount {
 struct HoldCount {
     held: CodeHeld,
     ended: bool,
-}
-
-/// What does not agree.
-#[derive(Debug, Default)]
-pub struct Differences {
-    kept: Vec<String>,
-    count: usize,
-}
-
-impl Differences {
-    fn note(&mut self, difference: impl FnOnce() -> String) {
-        self.count += 1;
-        if self.kept.len() < DIFFERENCES_KEPT {
-            self.kept.push(difference());
-        }
-    }
-
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.count
-    }
-
-    /// The first of them.
-    pub fn first(&self) -> &[String] {
-        &self.kept
-    }
 }
 
 /// Why no audit could be made.
@@ -119,13 +97,13 @@ impl Recount {
     /// Counts one record, of a batch of this time.
     pub fn add(&mut self, position: Position, time_ms: u64, record: &Record) {
         if position.0 != self.position.0 + 1 {
-            self.differences.note(|| format!("position {position} follows position {}", self.position));
+            self.differences.note(Difference::PositionsBroken { position, after: self.position });
         }
         self.position = position;
         if let Some(stamp) = record.stamp()
             && !self.requests.insert(stamp.request)
         {
-            self.differences.note(|| format!("position {position}: request {} has a second record", stamp.request));
+            self.differences.note(Difference::SecondRecord { position, request: stamp.request });
         }
         match record {
             Record::CampaignCreated(record) => {
@@ -143,6 +121,7 @@ impl Recount {
                 if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
                     campaign.codes += record.codes.len() as u32;
                 }
+                self.additions.insert(record.stamp.request, record.outcome());
             }
             Record::CampaignSwitched(record) => {
                 if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
@@ -154,9 +133,7 @@ impl Recount {
                 self.activation(position, time_ms, record);
                 let campaign = self.campaigns.get(&record.campaign);
                 if campaign.is_some_and(|campaign| !campaign.terms.active || record.amount != campaign.terms.amount) {
-                    self.differences.note(|| {
-                        format!("position {position}: this activation is not on the terms of campaign {}", record.campaign)
-                    });
+                    self.differences.note(Difference::Terms { position, campaign: record.campaign });
                 }
             }
             Record::CodeHeld(record) => self.hold(position, time_ms, record),
@@ -171,19 +148,12 @@ impl Recount {
                 self.release_outcomes.insert(record.stamp.request, ReleaseOutcome::Released);
                 self.end_hold(position, record.hold);
             }
-            Record::Refused(record) if record.kind == Release::KIND as u16 => {
-                match wire::decode(Release::KIND.word(), &record.reply) {
-                    Ok(outcome) => {
-                        self.release_outcomes.insert(record.stamp.request, outcome);
-                    }
-                    Err(why) => self.differences.note(|| format!("position {position}: {why}")),
-                }
-            }
             Record::RedemptionRefused(record) => {
                 *self.refused.entry(record.outcome.word()).or_default() += 1;
                 self.outcomes.insert(record.stamp.request, record.outcome);
             }
-            Record::SettingsApplied(_) | Record::Refused(_) | Record::ClubRegistered(_) | Record::ClientRegistered(_) => {}
+            Record::Refused(record) => self.refusal(position, record),
+            Record::SettingsApplied(_) | Record::ClubRegistered(_) | Record::ClientRegistered(_) => {}
         }
     }
 
@@ -192,8 +162,7 @@ impl Recount {
         self.holds.insert(position, HoldCount { held: record.clone(), ended: false });
         if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
             if !campaign.terms.active || record.amount != campaign.terms.amount {
-                self.differences
-                    .note(|| format!("position {position}: this hold is not on the terms of campaign {}", record.campaign));
+                self.differences.note(Difference::HoldTerms { position, campaign: record.campaign });
             }
             campaign.open.entry(record.slot).or_default().insert((record.expires_ms, position));
         }
@@ -201,19 +170,25 @@ impl Recount {
     }
 
     fn confirmation(&mut self, position: Position, time_ms: u64, record: &HoldConfirmed) {
-        let activation = &record.activation;
+        let (hold, activation) = (record.hold, &record.activation);
         self.confirm_outcomes.insert(activation.stamp.request, record.outcome(position));
-        self.end_hold(position, record.hold);
-        if let Some(HoldCount { held, .. }) = self.holds.get(&record.hold) {
-            let promised = (held.client, held.club, held.campaign, held.slot, held.amount);
-            let done = (activation.client, activation.club, activation.campaign, activation.slot, activation.amount);
+        self.end_hold(position, hold);
+        if let Some(HoldCount { held, .. }) = self.holds.get(&hold) {
+            let promised =
+                Promise { client: held.client, club: held.club, campaign: held.campaign, slot: held.slot, amount: held.amount };
+            let done = Promise {
+                client: activation.client,
+                club: activation.club,
+                campaign: activation.campaign,
+                slot: activation.slot,
+                amount: activation.amount,
+            };
             if promised != done {
-                self.differences.note(|| format!("position {position}: hold {} was {promised:?}, not {done:?}", record.hold));
+                self.differences.note(Difference::HoldBroken { position, hold, promised: promised.into(), done: done.into() });
             }
             let active = self.campaigns.get(&held.campaign).is_some_and(|campaign| campaign.terms.active);
             if held.expires_ms <= time_ms && !active {
-                self.differences
-                    .note(|| format!("position {position}: hold {} had expired, and its campaign was off", record.hold));
+                self.differences.note(Difference::HoldExpired { position, hold });
             }
         }
         self.activation(position, time_ms, activation);
@@ -221,10 +196,10 @@ impl Recount {
 
     fn end_hold(&mut self, position: Position, hold: Position) {
         let Some(found) = self.holds.get_mut(&hold) else {
-            return self.differences.note(|| format!("position {position}: there is no hold {hold}"));
+            return self.differences.note(Difference::NoHold { position, hold });
         };
         if std::mem::replace(&mut found.ended, true) {
-            self.differences.note(|| format!("position {position}: hold {hold} had ended before"));
+            self.differences.note(Difference::HoldEnded { position, hold });
         }
         let open = self.campaigns.get_mut(&found.held.campaign).and_then(|campaign| campaign.open.get_mut(&found.held.slot));
         if let Some(open) = open {
@@ -235,7 +210,7 @@ impl Recount {
     /// Activations and open holds of a code are never more than its cap.
     fn check_cap(&mut self, position: Position, time_ms: u64, campaign: CampaignId, slot: u32) {
         let Some(count) = self.campaigns.get_mut(&campaign) else {
-            return self.differences.note(|| format!("position {position}: there is no campaign {campaign}"));
+            return self.differences.note(Difference::NoCampaign { position, campaign });
         };
         let mut uses = u64::from(count.used.get(&slot).copied().unwrap_or(0));
         if let Some(open) = count.open.get_mut(&slot) {
@@ -244,11 +219,13 @@ impl Recount {
             }
             uses += open.len() as u64;
         }
-        if count.terms.activations_per_code_max.is_some_and(|max| uses > u64::from(max)) {
-            self.differences.note(|| format!("position {position}: code {slot} of campaign {campaign} is over its cap"));
+        if let Some(cap) = count.terms.activations_per_code_max
+            && uses > u64::from(cap)
+        {
+            self.differences.note(Difference::OverCap { position, campaign, slot, uses, cap });
         }
         if slot >= count.codes {
-            self.differences.note(|| format!("position {position}: campaign {campaign} has no code {slot}"));
+            self.differences.note(Difference::NoCode { position, campaign, slot });
         }
     }
 
@@ -258,12 +235,8 @@ impl Recount {
         let balance = self.balances.entry(record.client).or_default();
         *balance += i128::from(record.amount.0);
         if *balance != i128::from(record.balance.0) {
-            self.differences.note(|| {
-                format!(
-                    "position {position}: the balance of client {} is {balance}, and {} is recorded",
-                    record.client, record.balance.0
-                )
-            });
+            let recounted = *balance;
+            self.differences.note(Difference::Balance { position, client: record.client, recorded: record.balance, recounted });
         }
         if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
             campaign.activations += 1;
@@ -273,15 +246,102 @@ impl Recount {
         self.check_cap(position, time_ms, record.campaign, record.slot);
     }
 
+    fn refusal(&mut self, position: Position, record: &Refused) {
+        let (request, reply) = (record.stamp.request, &record.reply);
+        let read = if record.kind == Kind::AddCodes as u16 {
+            wire::decode(Kind::AddCodes.word(), reply).map(|outcome| {
+                self.additions.insert(request, outcome);
+            })
+        } else if record.kind == Kind::Release as u16 {
+            wire::decode(Kind::Release.word(), reply).map(|outcome| {
+                self.release_outcomes.insert(request, outcome);
+            })
+        } else {
+            Ok(())
+        };
+        if let Err(cause) = read {
+            self.differences.note(Difference::ReplyUnreadable { position, cause });
+        }
+    }
+
+    /// What a request's record says that it was told.
+    pub(crate) fn recorded(&self, request: RequestId) -> Option<Told> {
+        let redeemed = self.outcomes.get(&request).map(|outcome| Told::Redeem(*outcome));
+        redeemed
+            .or_else(|| self.hold_outcomes.get(&request).map(|outcome| Told::Hold(*outcome)))
+            .or_else(|| self.confirm_outcomes.get(&request).map(|outcome| Told::Confirm(*outcome)))
+            .or_else(|| self.release_outcomes.get(&request).map(|outcome| Told::Release(*outcome)))
+            .or_else(|| self.additions.get(&request).map(|outcome| Told::Codes(Box::new(outcome.clone()))))
+    }
+
     /// Compares with what callers were answered: every answer must stand in the journal, just so.
     pub fn compare_answers(&mut self, answers: &HashMap<RequestId, RedeemOutcome>) {
         for (request, answer) in answers {
-            match self.outcomes.get(request) {
-                Some(outcome) if outcome == answer => {}
-                Some(outcome) => {
-                    self.differences.note(|| format!("request {request} was answered {answer:?}, and {outcome:?} is recorded"))
-                }
-                None => self.differences.note(|| format!("request {request} was answered {answer:?}, and nothing is recorded")),
+            let told = Told::Redeem(*answer);
+            self.compare_answer(*request, &told);
+        }
+    }
+
+    fn compare_answer(&mut self, request: RequestId, told: &Told) {
+        match self.recorded(request) {
+            Some(recorded) if recorded == *told => {}
+            Some(recorded) => {
+                let (told, recorded) = (Box::new(told.clone()), Box::new(recorded));
+                self.differences.note(Difference::AnsweredOtherwise { request, told, recorded });
+            }
+            None => self.differences.note(Difference::NoRecord { request, told: Box::new(told.clone()) }),
+        }
+    }
+
+    /// Compares with what came of every request of a run: each answer must stand in the journal, just so; each record must have been
+    /// answered; and each answer must be one that its request can have.
+    pub fn compare_run(&mut self, outcomes: &Outcomes) {
+        for (request, came) in outcomes {
+            self.compare_came(*request, came);
+        }
+    }
+
+    fn compare_came(&mut self, request: RequestId, came: &Came) {
+        if let (Some(told), Some(otherwise)) = (&came.told, &came.otherwise) {
+            let (told, otherwise) = (Box::new(told.clone()), otherwise.clone());
+            self.differences.note(Difference::RepeatUnlike { request, told, otherwise });
+        }
+        let has_record = self.requests.contains(&request);
+        match &came.told {
+            Some(told @ (Told::Redeem(_) | Told::Hold(_) | Told::Confirm(_) | Told::Release(_) | Told::Codes(_))) => {
+                self.compare_answer(request, told)
+            }
+            Some(Told::Checked { .. } | Told::TooManyChecked | Told::Refused(_)) if has_record => {
+                self.differences.note(Difference::RefusedWithRecord { request });
+            }
+            Some(Told::Busy { uncertain: false }) if has_record => {
+                self.differences.note(Difference::RefusedWithRecord { request });
+            }
+            None if has_record => self.differences.note(Difference::AnswerMissing { request }),
+            Some(Told::Checked { .. } | Told::TooManyChecked | Told::Refused(_) | Told::Busy { .. }) | None => {}
+        }
+        if let Some(told) = &came.told
+            && !may_be_told(came.shape, told)
+        {
+            self.differences.note(Difference::Unexpected { request, shape: came.shape, told: Box::new(told.clone()) });
+        }
+    }
+
+    /// Compares the sums of a campaign that nobody else uses with what came of a run: its activations are the answers that say so, and
+    /// a code with a cap was used as often as it was tried, or as its cap allows.
+    pub fn compare_campaign(&mut self, campaign: CampaignId, answered: u64, tried: Option<u64>) {
+        let Some(count) = self.campaigns.get(&campaign) else {
+            let position = self.position;
+            return self.differences.note(Difference::NoCampaign { position, campaign });
+        };
+        let recorded = count.activations;
+        if recorded != answered {
+            self.differences.note(Difference::Activations { campaign, answered, recorded });
+        }
+        if let (Some(tried), Some(cap)) = (tried, count.terms.activations_per_code_max) {
+            let expected = tried.min(cap.into());
+            if recorded != expected {
+                self.differences.note(Difference::CapNotMet { campaign, expected, recorded });
             }
         }
     }
@@ -291,36 +351,72 @@ impl Recount {
     /// # Errors
     /// When the engine cannot be asked.
     pub async fn compare_engine(&mut self, client: &Client, clients_max: usize) -> Result<(), AuditError> {
-        for (id, counted) in &self.campaigns {
-            let ShowCampaignOutcome::Campaign(card) = client.show_campaign(*id).await? else {
-                self.differences.note(|| format!("the engine does not know campaign {id}"));
+        let campaigns: Vec<_> = self.campaigns.keys().copied().collect();
+        let clients: Vec<_> = self.balances.keys().take(clients_max).copied().collect();
+        self.compare_engine_on(client, &campaigns, &clients).await
+    }
+
+    /// Compares with what the engine says of some campaigns and clients: of those that nobody else uses meanwhile.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked.
+    pub async fn compare_engine_on(
+        &mut self,
+        client: &Client,
+        campaigns: &[CampaignId],
+        clients: &[ClientId],
+    ) -> Result<(), AuditError> {
+        for campaign in campaigns {
+            let ShowCampaignOutcome::Campaign(card) = client.show_campaign(*campaign).await? else {
+                self.differences.note(Difference::EngineLacksCampaign { campaign: *campaign });
                 continue;
             };
-            let told = (card.codes, card.codes_activated as usize, card.activations, i128::from(card.issued.0));
-            let found = (counted.codes, counted.used.len(), counted.activations, counted.issued);
-            if told != found {
-                self.differences.note(|| {
-                    format!(
-                        "campaign {id}: the engine says {told:?}, the journal {found:?} (codes, activated, activations, issued)"
-                    )
-                });
+            let engine = CampaignSums {
+                codes: card.codes,
+                codes_activated: card.codes_activated,
+                activations: card.activations,
+                issued: card.issued.0.into(),
+            };
+            let journal = self.sums_of(*campaign);
+            if engine != journal {
+                self.differences.note(Difference::CampaignSums { campaign: *campaign, engine, journal });
             }
         }
-        for (id, balance) in self.balances.iter().take(clients_max) {
-            let told = match client.show_client(*id).await? {
+        for id in clients {
+            let engine = match client.show_client(*id).await? {
                 ShowClientOutcome::Client(card) => card.balance,
                 ShowClientOutcome::UnknownClient => Money(0),
             };
-            if i128::from(told.0) != *balance {
-                self.differences.note(|| format!("client {id}: the engine says {}, the journal {balance}", told.0));
+            let journal = self.balances.get(id).copied().unwrap_or(0);
+            if i128::from(engine.0) != journal {
+                self.differences.note(Difference::EngineBalance { client: *id, engine, journal });
             }
         }
         Ok(())
     }
 
+    fn sums_of(&self, campaign: CampaignId) -> CampaignSums {
+        self.campaigns.get(&campaign).map_or(CampaignSums::default(), |count| CampaignSums {
+            codes: count.codes,
+            codes_activated: count.used.len() as u32,
+            activations: count.activations,
+            issued: count.issued,
+        })
+    }
+
     /// How many clients have received a bonus.
     pub fn clients(&self) -> usize {
         self.balances.len()
+    }
+
+    /// The clients who have received a bonus and whose number is in a range.
+    pub fn clients_in(&self, range: std::ops::Range<u128>) -> Vec<ClientId> {
+        self.balances.keys().filter(|client| range.contains(&client.0)).copied().collect()
+    }
+
+    /// How many of some requests have a record.
+    pub fn recorded_of<'a>(&self, requests: impl Iterator<Item = &'a RequestId>) -> u64 {
+        requests.filter(|request| self.requests.contains(request)).count() as u64
     }
 
     /// Activations of a campaign.
@@ -336,5 +432,27 @@ impl Recount {
     /// What did not agree so far.
     pub fn differences(&self) -> &Differences {
         &self.differences
+    }
+}
+
+/// Whether a request of a shape can be told this.
+fn may_be_told(shape: Shape, told: &Told) -> bool {
+    match told {
+        Told::Busy { .. } => true,
+        Told::Refused(_) => shape == Shape::Any,
+        Told::Redeem(outcome) => match shape {
+            Shape::Distinct | Shape::Hot => matches!(outcome, RedeemOutcome::Redeemed(_)),
+            Shape::Capped => matches!(outcome, RedeemOutcome::Redeemed(_) | RedeemOutcome::CodeExhausted),
+            Shape::Miss => *outcome == RedeemOutcome::UnknownCode,
+            Shape::Spent => *outcome == RedeemOutcome::CodeExhausted,
+            Shape::Any => true,
+            Shape::Hold | Shape::Confirm | Shape::Release | Shape::Check | Shape::Import => false,
+        },
+        Told::Hold(outcome) => shape == Shape::Hold && matches!(outcome, HoldOutcome::Held(_)),
+        Told::Confirm(outcome) => shape == Shape::Confirm && matches!(outcome, ConfirmOutcome::Confirmed(_)),
+        Told::Release(outcome) => shape == Shape::Release && *outcome == ReleaseOutcome::Released,
+        Told::Codes(outcome) => shape == Shape::Import && matches!(**outcome, AddCodesOutcome::Added(_)),
+        Told::Checked { .. } => shape == Shape::Check,
+        Told::TooManyChecked => false,
     }
 }

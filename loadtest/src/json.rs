@@ -22,12 +22,25 @@
 //!     "connections", "sent", "busy",
 //!     "answers": {"redeemed": 1000000},  by the word of the outcome; busy is not among them
 //!     "elapsed_ms", "answers_per_second",
+//!     "activations": 1000000,            requests that activated a code, repeats not counted
+//!     "activations_per_second",
 //!     "share_of_echo_rate": 0.15,        or null where the comparison means nothing
+//!     "activations_of_echo_rate": 0.15,  the same, of the activations
 //!     "p50_by_floor": 1.37,              the same, by echo alone + commit of one record
+//!     "processor": {"user_s", "system_s"},   of the process, all cores; or null
+//!     "processor_us_per_answer": 1.4,    or null
+//!     "particulars": {"unsent", "followed", "unanswered", "refused_busy",
+//!                     "retry_after_ms": [5, 40],         at the least and at the most; or null
+//!                     "reconnects", "resent", "repeats_alike",
+//!                     "pacing_late_us": [38.0, 410.0],   99th percentile and at the most; or null
+//!                     "drained_ms": 1.5},                from the last request's time to the last answer; or null
 //!     "latency": {"count", "mean_us", "p50_us", "p90_us", "p99_us", "p999_us", "p9999_us", "max_us",
 //!                 "histogram": "HISTFAAA…"},
 //!     "series": [{"from_ms", "to_ms", "answered", "busy", "p50_us", "p99_us", "max_us"}]
 //!   }],
+//!   "ramp": {"steps": [{"per_second", "answered_per_second", "p99_ms", "verdict": "held" | "too_slow" | "rate_not_kept"}],
+//!            "rate_held": 20000.0},      or null where none held; all of it null where the load is no ramp
+//!   "engine": {"requests_under_way_max", "requests_limit"},   or null where the engine is not this process's own
 //!   "audit": {"counts": {"records": 1000005, …}, "differences": 0, "first_differences": []},   or null
 //!   "memory": [{"at_ms", "bytes"}]       resident bytes of the process; empty where they were not looked at
 //! }
@@ -45,7 +58,9 @@ use serde::{Deserialize, Serialize};
 use crate::machine::Machine;
 use crate::memory::Resident;
 use crate::probe::Floor;
-use crate::report::{Audit, Interval, Model, Phase, Report, Shares};
+use crate::processor::ProcessorTime;
+use crate::ramp::Step;
+use crate::report::{Audit, Climb, Engine as EngineSeen, Interval, Model, Particulars, Phase, Report, Shares};
 
 /// The version of the document's form.
 pub const FORMAT: u32 = 1;
@@ -63,8 +78,18 @@ pub struct Document {
     pub configuration: serde_json::Value,
     pub floor: Option<Floor>,
     pub phases: Vec<PhaseDocument>,
+    pub ramp: Option<ClimbDocument>,
+    pub engine: Option<EngineSeen>,
     pub audit: Option<Audit>,
     pub memory: Vec<Resident>,
+}
+
+/// A ramp as it is written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are drawn above, once")]
+pub struct ClimbDocument {
+    pub steps: Vec<Step>,
+    pub rate_held: Option<f64>,
 }
 
 /// A phase as it is written.
@@ -79,8 +104,14 @@ pub struct PhaseDocument {
     pub answers: BTreeMap<String, u64>,
     pub elapsed_ms: f64,
     pub answers_per_second: f64,
+    pub activations: u64,
+    pub activations_per_second: f64,
     pub share_of_echo_rate: Option<f64>,
+    pub activations_of_echo_rate: Option<f64>,
     pub p50_by_floor: Option<f64>,
+    pub processor: Option<ProcessorTime>,
+    pub processor_us_per_answer: Option<f64>,
+    pub particulars: Particulars,
     pub latency: Latency,
     pub series: Vec<Interval>,
 }
@@ -133,6 +164,8 @@ impl Document {
             configuration: report.configuration.clone(),
             floor: report.floor.clone(),
             phases: report.phases.iter().map(|phase| PhaseDocument::of(phase, report.floor.as_ref())).collect(),
+            ramp: report.climb.as_ref().map(ClimbDocument::of),
+            engine: report.engine,
             audit: report.audit.clone(),
             memory: report.memory.clone(),
         }
@@ -156,9 +189,15 @@ impl Document {
     }
 }
 
+impl ClimbDocument {
+    fn of(climb: &Climb) -> ClimbDocument {
+        ClimbDocument { steps: climb.steps.clone(), rate_held: climb.rate_held() }
+    }
+}
+
 impl PhaseDocument {
     fn of(phase: &Phase, floor: Option<&Floor>) -> PhaseDocument {
-        let shares = floor.map_or(Shares { rate: None, p50: None }, |floor| phase.shares(floor));
+        let shares = floor.map_or(Shares::default(), |floor| phase.shares(floor));
         PhaseDocument {
             name: phase.name.clone(),
             load: phase.model,
@@ -168,8 +207,14 @@ impl PhaseDocument {
             answers: phase.answers.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect(),
             elapsed_ms: phase.elapsed.as_secs_f64() * 1e3,
             answers_per_second: phase.per_second(),
+            activations: phase.activations,
+            activations_per_second: phase.activations_per_second(),
             share_of_echo_rate: shares.rate,
+            activations_of_echo_rate: shares.activations,
             p50_by_floor: shares.p50,
+            processor: phase.processor,
+            processor_us_per_answer: phase.processor_us(),
+            particulars: phase.particulars.clone(),
             latency: Latency::of(&phase.latency),
             series: phase.series.clone(),
         }
@@ -224,6 +269,14 @@ mod tests {
             assert!(written.latency.histogram.starts_with("HISTFAAA"), "as HdrHistogram's own logs begin");
         }
         assert_eq!(read.phases[0].latency.count, report.phases[0].answered());
+        for (written, phase) in read.phases.iter().zip(&report.phases) {
+            let particulars = (&written.particulars, written.activations, written.processor);
+            assert_eq!(particulars, (&phase.particulars, phase.activations, phase.processor));
+        }
+        assert_eq!(read.phases[0].processor_us_per_answer, Some(3.0));
+        let ramp = read.ramp.expect("the sample has one");
+        assert_eq!((Some(ramp.steps), ramp.rate_held), (report.climb.map(|climb| climb.steps), Some(20_000.0)));
+        assert_eq!(read.engine, report.engine);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use scrip_protocol::frame::{Frame, FrameBuffer, Malformed, REPLY_BYTES_MAX};
 use tokio::sync::Semaphore;
 
 /// How many frames are written at once, at the most.
-const WRITTEN_AT_ONCE: usize = 512;
+pub(crate) const WRITTEN_AT_ONCE: usize = 512;
 
 /// Why a lane ended before its last reply.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,12 @@ pub enum LaneError {
     /// What came is not a reply.
     #[error("a reply: {0}")]
     Malformed(#[from] Malformed),
+    /// What came is a reply to nothing that was asked, or a second one.
+    #[error("a reply to nothing that waits for one: correlation {correlation}")]
+    Unasked {
+        /// The number it carries.
+        correlation: u64,
+    },
 }
 
 /// Sends `count` requests with at most `window` in flight. `make` appends the frame of a number with that number as its

@@ -41,24 +41,12 @@ pub struct Planned {
 impl Plan {
     /// The codes.
     pub fn codes(&self) -> Vec<String> {
-        let mut random = fastrand::Rng::with_seed(self.seed);
-        let mut seen = HashSet::with_capacity(self.codes);
-        let mut codes = Vec::with_capacity(self.codes);
-        while codes.len() < self.codes {
-            let code: String = (0..12).map(|_| char::from(ALPHABET[random.usize(..ALPHABET.len())])).collect();
-            if seen.insert(code.clone()) {
-                codes.push(code);
-            }
-        }
-        codes
+        draw_codes(self.seed, self.codes)
     }
 
     /// The id of the `n`-th thing that is asked under this plan. Redemptions count from 0, whatever else from the top down.
     pub fn request_id(&self, n: u64) -> RequestId {
-        let mut random = fastrand::Rng::with_seed(self.seed.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
-        let mut bits = [0; 10];
-        random.fill(&mut bits);
-        RequestId::from_parts(self.time_ms, bits)
+        draw_id(self.seed, self.time_ms, n)
     }
 
     /// The requests for each of so many connections. Repeats go to another connection than what they repeat, where there is
@@ -86,6 +74,32 @@ impl Plan {
         }
         lists
     }
+}
+
+/// So many different codes of twelve characters.
+pub(crate) fn draw_codes(seed: u64, count: usize) -> Vec<String> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut seen = HashSet::with_capacity(count);
+    let mut codes = Vec::with_capacity(count);
+    while codes.len() < count {
+        let code: String = (0..12).map(|_| char::from(ALPHABET[random.usize(..ALPHABET.len())])).collect();
+        if seen.insert(code.clone()) {
+            codes.push(code);
+        }
+    }
+    codes
+}
+
+/// The `n`-th of the random numbers that belong to a seed, drawn in any order.
+pub(crate) fn drawn(seed: u64, n: u64) -> fastrand::Rng {
+    fastrand::Rng::with_seed(seed.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+}
+
+/// The `n`-th request id of a seed and a time.
+pub(crate) fn draw_id(seed: u64, time_ms: u64, n: u64) -> RequestId {
+    let mut bits = [0; 10];
+    drawn(seed, n).fill(&mut bits);
+    RequestId::from_parts(time_ms, bits)
 }
 
 #[cfg(test)]

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::audit::Recount;
+use crate::load;
 use crate::machine::Machine;
 use crate::memory::Resident;
 use crate::probe::Floor;
+use crate::processor::ProcessorTime;
+use crate::ramp::{Step, Verdict};
 
 /// All of a run.
 #[derive(Debug, Clone)]
@@ -29,6 +31,10 @@ pub struct Report {
     pub floor: Option<Floor>,
     /// What was measured.
     pub phases: Vec<Phase>,
+    /// How a ramp rose. None where the load was no ramp.
+    pub climb: Option<Climb>,
+    /// What was seen of the engine. None where it is not this process's own.
+    pub engine: Option<Engine>,
     /// What the recount of the journal found. None where there was none.
     pub audit: Option<Audit>,
     /// The memory of the process from the run's beginning. Empty where it was not looked at.
@@ -56,6 +62,60 @@ pub struct Phase {
     pub latency: Histogram<u64>,
     /// The same over time.
     pub series: Vec<Interval>,
+    /// How many requests activated a code, each counted once however often it was repeated.
+    pub activations: u64,
+    /// The processor time of the process, the engine's where it is in it and the load generator's. None where the system does not tell.
+    pub processor: Option<ProcessorTime>,
+    /// What else was found.
+    pub particulars: Particulars,
+}
+
+/// What a phase found beside its answers and their latencies.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Particulars {
+    /// Requests for which there was no time.
+    pub unsent: u64,
+    /// Requests that followed holds; a rate that is offered does not count them.
+    pub followed: u64,
+    /// Requests that were sent and never answered.
+    pub unanswered: u64,
+    /// Requests that were told busy, to the end.
+    pub refused_busy: u64,
+    /// How long callers were told to wait, at the least and at the most, in milliseconds.
+    pub retry_after_ms: Option<(u32, u32)>,
+    /// Connections opened anew.
+    pub reconnects: u64,
+    /// Requests that were sent again over them.
+    pub resent: u64,
+    /// Repeats that were answered as what they repeat.
+    pub repeats_alike: u64,
+    /// How late the pacer released what was due, in microseconds: 99th percentile and at the most. None without a pacer.
+    pub pacing_late_us: Option<(f64, f64)>,
+    /// From when the last request was due to the last answer, in milliseconds. None where nothing is due at a time.
+    pub drained_ms: Option<f64>,
+}
+
+/// How a ramp rose. Each step is a phase as well.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Climb {
+    /// Its steps, in order.
+    pub steps: Vec<Step>,
+}
+
+impl Climb {
+    /// The last rate that held, per second.
+    pub fn rate_held(&self) -> Option<f64> {
+        self.steps.iter().rev().find(|step| step.verdict == Verdict::Held).map(|step| step.per_second)
+    }
+}
+
+/// What was seen of an engine in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Engine {
+    /// The most requests under way, of the moments that were looked at.
+    pub requests_under_way_max: usize,
+    /// How many there may be before it says busy.
+    pub requests_limit: usize,
 }
 
 impl Phase {
@@ -70,6 +130,21 @@ impl Phase {
             true => 0.0,
             false => self.answered() as f64 / self.elapsed.as_secs_f64(),
         }
+    }
+
+    /// Activations per second, over the whole phase; 0 where it took no time.
+    pub fn activations_per_second(&self) -> f64 {
+        match self.elapsed.is_zero() {
+            true => 0.0,
+            false => self.activations as f64 / self.elapsed.as_secs_f64(),
+        }
+    }
+
+    /// Processor time for each answer, in microseconds. Two cores give two seconds a second: where the answers of a second take
+    /// nearly that, the processor is what limits them.
+    pub fn processor_us(&self) -> Option<f64> {
+        let answered = self.answered();
+        self.processor.filter(|_| answered > 0).map(|used| used.seconds() * 1e6 / answered as f64)
     }
 
     /// The latency in microseconds that this share of the answers did not exceed.
@@ -92,6 +167,7 @@ impl Phase {
         let part = |is_meant: bool, of: f64, limit: f64| (is_meant && self.answered() > 0 && limit > 0.0).then(|| of / limit);
         Shares {
             rate: part(rate, self.per_second(), floor.echo.limit_per_second()),
+            activations: part(rate, self.activations_per_second(), floor.echo.limit_per_second()),
             p50: part(p50, self.quantile_us(0.5), floor.alone_us()),
         }
     }
@@ -99,10 +175,12 @@ impl Phase {
 
 /// A phase beside the floor, where the comparison means something: how fast requests go one at a time says nothing about a rate,
 /// and how long a request waits among thousands says nothing about how long one takes.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Shares {
     /// Its rate, by that of the echo: 1 is the limit.
     pub rate: Option<f64>,
+    /// Its activations, by the same.
+    pub activations: Option<f64>,
     /// Its median latency, by that of an echo and a commit alone: 1 is the limit.
     pub p50: Option<f64>,
 }
@@ -200,26 +278,24 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// What a recount found, after its comparisons.
-    pub fn of(recount: &Recount) -> Audit {
-        let count = |word: &str, count: u64| (word.to_owned(), count);
-        let mut counts = BTreeMap::from([
-            count("records", recount.position.0),
-            count("activations", recount.activations),
-            count("clients credited", recount.clients() as u64),
-        ]);
-        counts.extend(recount.refused.iter().map(|(word, number)| count(word, *number)));
+    /// The audit of a load.
+    pub fn of(audit: &load::Audit) -> Audit {
+        let counts = [
+            ("records", audit.position.0),
+            ("requests", audit.requests),
+            ("answered", audit.answered),
+            ("recorded", audit.recorded),
+            ("refused busy", audit.refused_busy),
+            ("unanswered", audit.unanswered),
+            ("activations", audit.activations),
+            ("campaigns compared", audit.campaigns as u64),
+            ("clients compared", audit.clients as u64),
+        ];
         Audit {
-            counts,
-            differences: recount.differences().count() as u64,
-            first_differences: recount.differences().first().to_vec(),
+            counts: counts.into_iter().map(|(word, count)| (word.to_owned(), count)).collect(),
+            differences: audit.differences.count() as u64,
+            first_differences: audit.differences.first().iter().map(ToString::to_string).collect(),
         }
-    }
-
-    /// Adds a difference that the recount itself could not see.
-    pub fn note(&mut self, difference: String) {
-        self.differences += 1;
-        self.first_differences.push(difference);
     }
 
     /// The verdict, in a line.
@@ -231,6 +307,12 @@ impl Audit {
             count => format!("{} DIFFERENCES", crate::words::grouped(count)),
         };
         format!("{} records recounted: {found}", crate::words::grouped(records))
+    }
+
+    /// What was counted, in a line.
+    pub fn counted(&self) -> String {
+        let counts = self.counts.iter().filter(|(word, _)| *word != "records");
+        counts.map(|(word, count)| format!("{} {word}", crate::words::grouped(*count))).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -309,6 +391,17 @@ pub(crate) mod samples {
             elapsed: Duration::from_millis(1_200),
             latency,
             series: series.collect(),
+            activations: answered - answered / 10,
+            processor: Some(ProcessorTime { user_s: 1.5, system_s: 0.3 }),
+            particulars: Particulars {
+                unsent: 3,
+                retry_after_ms: Some((5, 40)),
+                reconnects: 4,
+                resent: 170,
+                repeats_alike: 1_200,
+                pacing_late_us: matches!(model, Model::Open { .. }).then_some((120.0, 1_700.0)),
+                ..Particulars::default()
+            },
         }
     }
 
@@ -325,6 +418,9 @@ pub(crate) mod samples {
             elapsed: Duration::ZERO,
             latency,
             series: Vec::new(),
+            activations: 0,
+            processor: None,
+            particulars: Particulars::default(),
         }
     }
 
@@ -345,6 +441,13 @@ pub(crate) mod samples {
                 phase("crowd", Model::Burst, 100_000, 60_000.0),
                 nothing("nothing <yet>"),
             ],
+            climb: Some(Climb {
+                steps: vec![
+                    Step { per_second: 20_000.0, answered_per_second: 19_990.0, p99_ms: 3.25, verdict: Verdict::Held },
+                    Step { per_second: 40_000.0, answered_per_second: 39_000.0, p99_ms: 31.5, verdict: Verdict::TooSlow },
+                ],
+            }),
+            engine: Some(Engine { requests_under_way_max: 16_384, requests_limit: 65_536 }),
             audit: Some(Audit {
                 counts: BTreeMap::from([("records".to_owned(), 763_005), ("activations".to_owned(), 686_700)]),
                 differences: 0,
@@ -371,7 +474,7 @@ mod tests {
         assert!(near(open.rate, rate) && near(open.p50, p50), "{open:?}");
         let alone = shares(Model::Closed { window: 1 });
         assert!(alone.rate.is_none() && near(alone.p50, p50), "{alone:?}");
-        assert_eq!(samples::nothing("").shares(&floor), Shares { rate: None, p50: None });
+        assert_eq!(samples::nothing("").shares(&floor), Shares::default());
     }
 
     #[test]
@@ -381,7 +484,7 @@ mod tests {
             audit.verdict(),
             "763,005 records recounted: no difference between them, the answers and what the engine says"
         );
-        audit.note("one".to_owned());
+        audit.differences = 1;
         assert_eq!(audit.verdict(), "763,005 records recounted: 1 DIFFERENCE");
     }
 }

@@ -1,12 +1,24 @@
 //! The findings as rows of tables, for the terminal and for the page.
 
 use crate::probe::{Floor, Spread};
-use crate::report::{Model, Phase, Report};
+use crate::ramp::Step;
+use crate::report::{Climb, Engine, Model, Phase, Report};
 use crate::words::{bytes, grouped, rate, share, time_us};
 
-/// What stands above the columns of [`phases`]; all but the first two hold figures.
-pub const PHASES_HEAD: [&str; 11] =
-    ["phase", "load", "rate", "of echo", "p50", "p99", "p99.9", "max", "by floor", "answers", "busy"];
+/// What stands above the columns of [`phases`]; all but the first two hold figures. How many codes were activated has columns of its own
+/// where that is not simply the number of answers.
+pub fn phases_head(report: &Report) -> Vec<&'static str> {
+    let activated: &[&str] = if tells_activations(report) { &["activated", "of echo"] } else { &[] };
+    let times = ["p50", "p99", "p99.9", "max", "by floor", "cpu", "answers", "busy"];
+    [&["phase", "load", "rate", "of echo"], activated, &times].concat()
+}
+
+fn tells_activations(report: &Report) -> bool {
+    report.phases.iter().any(|phase| phase.activations != phase.answered())
+}
+
+/// What stands above the columns of [`steps`]; all but the last hold figures.
+pub const STEPS_HEAD: [&str; 4] = ["offered", "answered", "p99", ""];
 
 /// What stands above the columns of [`floor`]; all but the first hold figures.
 pub const FLOOR_HEAD: [&str; 6] = ["floor", "p50", "p99", "rate", "lowest", "highest"];
@@ -20,19 +32,22 @@ pub fn phases(report: &Report) -> Vec<Vec<String>> {
         let shares = report.floor.as_ref().map(|floor| phase.shares(floor));
         let part = |part: Option<f64>| part.map_or(NOTHING.to_owned(), share);
         let time = |us: f64| if phase.latency.is_empty() { NOTHING.to_owned() } else { time_us(us) };
-        vec![
-            phase.name.clone(),
-            load(phase),
-            rate(phase.per_second()),
-            part(shares.and_then(|shares| shares.rate)),
+        let mut cells =
+            vec![phase.name.clone(), load(phase), rate(phase.per_second()), part(shares.and_then(|shares| shares.rate))];
+        if tells_activations(report) {
+            cells.extend([rate(phase.activations_per_second()), part(shares.and_then(|shares| shares.activations))]);
+        }
+        cells.extend([
             time(phase.quantile_us(0.5)),
             time(phase.quantile_us(0.99)),
             time(phase.quantile_us(0.999)),
             time(phase.max_us()),
             part(shares.and_then(|shares| shares.p50)),
+            phase.processor_us().map_or(NOTHING.to_owned(), time_us),
             grouped(phase.answered()),
             grouped(phase.busy),
-        ]
+        ]);
+        cells
     };
     report.phases.iter().map(row).collect()
 }
@@ -45,6 +60,59 @@ fn load(phase: &Phase) -> String {
         Model::Closed { window } => format!("closed, {connections} x {}", grouped(window as u64)),
         Model::Burst => format!("burst, {connections} x all"),
     }
+}
+
+/// What a phase found beside its answers and their times, where there is something to be said: what it is, and how much.
+pub fn particulars(phase: &Phase) -> Vec<Vec<String>> {
+    let found = &phase.particulars;
+    let counts = [
+        ("never sent", found.unsent),
+        ("following holds", found.followed),
+        ("without an answer", found.unanswered),
+        ("refused as busy", found.refused_busy),
+        ("repeats answered alike", found.repeats_alike),
+        ("connections opened anew", found.reconnects),
+        ("sent again over them", found.resent),
+    ];
+    let counts = counts.into_iter().filter(|(_, count)| *count > 0).map(|(what, count)| (what, grouped(count)));
+    let told = found.retry_after_ms.map(|(low, high)| match low == high {
+        true => ("told to wait", format!("{low} ms")),
+        false => ("told to wait", format!("{low} to {high} ms")),
+    });
+    let late = found
+        .pacing_late_us
+        .into_iter()
+        .flat_map(|(p99, max)| [("released late, p99", time_us(p99)), ("released late, at the most", time_us(max))]);
+    let drained = found.drained_ms.filter(|ms| *ms >= 1.0).map(|ms| ("last answer after last due", time_us(ms * 1e3)));
+    let processor = phase.processor.into_iter().flat_map(|used| {
+        let seconds = |seconds: f64| format!("{seconds:.2} s");
+        [("processor, user", seconds(used.user_s)), ("processor, system", seconds(used.system_s))]
+    });
+    let all = counts.chain(told).chain(late).chain(drained).chain(processor);
+    all.map(|(what, figure)| vec![what.to_owned(), figure]).collect()
+}
+
+/// A row for each step of a ramp.
+pub fn steps(climb: &Climb) -> Vec<Vec<String>> {
+    let row = |step: &Step| {
+        let verdict = step.verdict.words().to_owned();
+        vec![rate(step.per_second), rate(step.answered_per_second), time_us(step.p99_ms * 1e3), verdict]
+    };
+    climb.steps.iter().map(row).collect()
+}
+
+/// What a ramp came to, in a line.
+pub fn rate_held(climb: &Climb) -> String {
+    match climb.rate_held() {
+        Some(held) => format!("the last rate that held: {}", rate(held)),
+        None => "not even the first rate held".to_owned(),
+    }
+}
+
+/// What was seen of the engine, in a line.
+pub fn engine(engine: &Engine) -> String {
+    let [most, limit] = [engine.requests_under_way_max, engine.requests_limit].map(|number| grouped(number as u64));
+    format!("{most} requests under way at the most, of {limit} that may be")
 }
 
 /// A row for each measurement of the floor.
@@ -83,12 +151,16 @@ pub fn meaning(report: &Report) -> Vec<String> {
         let (echo, alone) = (rate(floor.echo.limit_per_second()), time_us(floor.alone_us()));
         format!("of echo: the rate, by {echo} of raw QUIC; by floor: the p50, by {alone} of one echo and one commit alone")
     }));
+    if report.phases.iter().any(|phase| phase.processor.is_some()) {
+        lines.push("cpu: processor time of the whole process for each answer, load generator included".to_owned());
+    }
     lines
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::processor::ProcessorTime;
     use crate::report::samples;
 
     #[track_caller]
@@ -105,6 +177,8 @@ mod tests {
             (phase.model, phase.connections, phase.busy) = (model, 2, 7);
             phase.elapsed = std::time::Duration::from_secs(2);
             phase.answers.insert("redeemed", 2_000_000);
+            phase.activations = 2_000_000;
+            phase.processor = Some(ProcessorTime { user_s: 1.75, system_s: 0.25 });
             phase.latency.saturating_record_n(450_000, 2_000_000);
             phase
         };
@@ -116,14 +190,38 @@ mod tests {
         ];
         check(
             &phases(&report),
-            "steady | open, 1,000,000/s | 1,000,000/s | 0.17 | 450 µs | 450 µs | 450 µs | 450 µs | 1.50 | 2,000,000 | 7\n\
-             steady | closed, 2 x 1,024 | 1,000,000/s | 0.17 | 450 µs | 450 µs | 450 µs | 450 µs | - | 2,000,000 | 7\n\
-             steady | closed, 2 x 1 | 1,000,000/s | - | 450 µs | 450 µs | 450 µs | 450 µs | 1.50 | 2,000,000 | 7\n\
-             none | closed, 0 x 1 | 0.0/s | - | - | - | - | - | - | 0 | 0",
+            "steady | open, 1,000,000/s | 1,000,000/s | 0.17 | 450 µs | 450 µs | 450 µs | 450 µs | 1.50 | 1.00 µs | 2,000,000 | 7\n\
+             steady | closed, 2 x 1,024 | 1,000,000/s | 0.17 | 450 µs | 450 µs | 450 µs | 450 µs | - | 1.00 µs | 2,000,000 | 7\n\
+             steady | closed, 2 x 1 | 1,000,000/s | - | 450 µs | 450 µs | 450 µs | 450 µs | 1.50 | 1.00 µs | 2,000,000 | 7\n\
+             none | closed, 0 x 1 | 0.0/s | - | - | - | - | - | - | - | 0 | 0",
+        );
+        report.phases[0].activations = 500_000;
+        assert!(
+            phases(&report)[0]
+                .join(" | ")
+                .starts_with("steady | open, 1,000,000/s | 1,000,000/s | 0.17 | 250,000/s | 0.042 | 450")
         );
         report.floor = None;
-        assert!(phases(&report).iter().all(|row| row[3] == NOTHING && row[8] == NOTHING && row.len() == PHASES_HEAD.len()));
-        assert_eq!(meaning(&report).len(), 1);
+        let head = phases_head(&report);
+        assert_eq!(head[4..6], ["activated", "of echo"]);
+        assert!(phases(&report).iter().all(|row| row[3] == NOTHING && row[10] == NOTHING && row.len() == head.len()));
+        assert_eq!(meaning(&report).len(), 2);
+    }
+
+    #[test]
+    fn what_is_found_beside_is_said_where_there_is_something() {
+        let of = |phase: &Phase| particulars(phase).iter().map(|row| row.join(": ")).collect::<Vec<_>>().join("; ");
+        assert_eq!(
+            of(&samples::phase("", Model::Open { per_second: 5e4 }, 1_000, 450.0)),
+            "never sent: 3; repeats answered alike: 1,200; connections opened anew: 4; sent again over them: 170; \
+             told to wait: 5 to 40 ms; released late, p99: 120 µs; released late, at the most: 1.70 ms; processor, user: 1.50 s; \
+             processor, system: 0.30 s"
+        );
+        assert_eq!(of(&samples::nothing("")), "");
+        let climb = samples::report().climb.expect("the sample has one");
+        check(&steps(&climb), "20,000/s | 19,990/s | 3.25 ms | held\n40,000/s | 39,000/s | 31.5 ms | too slow");
+        assert_eq!(rate_held(&climb), "the last rate that held: 20,000/s");
+        assert_eq!(rate_held(&Climb { steps: climb.steps[1..].to_vec() }), "not even the first rate held");
     }
 
     #[test]

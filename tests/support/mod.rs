@@ -5,7 +5,9 @@
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+mod inside;
 mod lane;
+pub(crate) mod load;
 mod port;
 
 use std::collections::HashMap;
@@ -25,6 +27,8 @@ use scrip_protocol::command::{
 use scrip_protocol::{CampaignId, ClientId, ClubId, Money, RequestId, Role};
 use tempfile::TempDir;
 
+#[allow(unused_imports, reason = "each test uses a part of it")]
+pub(crate) use inside::{engine, start_on};
 #[allow(unused_imports, reason = "each test uses a part of it")]
 pub(crate) use lane::{Ending, Lane, Reply, quinn_config, request, tls_config};
 use port::Port;

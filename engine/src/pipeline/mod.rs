@@ -133,9 +133,9 @@ impl Intake {
     /// When too much is under way. Nothing of the chunk was taken.
     pub fn offer(&self, chunk: Chunk) -> Result<(), InboxFull> {
         let count = chunk.requests.len();
-        let before = self.under_way.fetch_add(count, Ordering::Relaxed);
-        if before > 0 && before + count > self.requests_max {
-            self.under_way.fetch_sub(count, Ordering::Relaxed);
+        // Counted only if there is room, so that the count never says more than is under way.
+        let room = |before: usize| (before == 0 || before + count <= self.requests_max).then_some(before + count);
+        if self.under_way.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_err() {
             return Err(InboxFull(chunk));
         }
         match self.inbox.try_send(chunk) {
@@ -209,6 +209,12 @@ impl Pipeline {
     /// The way in.
     pub fn intake(&self) -> Intake {
         self.intake.clone()
+    }
+
+    /// How many requests were handed over and are not yet answered. Above the limit only while a lane's single chunk is: one that
+    /// came when nothing else was under way.
+    pub fn requests_under_way(&self) -> usize {
+        self.intake.under_way.load(Ordering::Relaxed)
     }
 
     /// The index, for checks.

@@ -8,7 +8,7 @@ mod curves;
 use std::fmt;
 
 use crate::probe::Floor;
-use crate::report::{Audit, Phase, Report};
+use crate::report::{Audit, Climb, Phase, Report};
 use crate::table as tables;
 use crate::words::{grouped, rate, time_us};
 
@@ -45,6 +45,9 @@ pub fn page(report: &Report) -> String {
         body.push(verdict(audit));
     }
     body.push(summary(report));
+    if let Some(climb) = &report.climb {
+        body.push(climb_section(climb));
+    }
     if let Some(floor) = floor {
         body.push(floor_section(floor));
     }
@@ -114,10 +117,19 @@ fn plain_table(head: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 fn summary(report: &Report) -> String {
-    let rows = table("phases", &tables::PHASES_HEAD, &tables::phases(report), |n| Some(phase_place(n)));
+    let rows = table("phases", &tables::phases_head(report), &tables::phases(report), |n| Some(phase_place(n)));
     let meaning: String =
         tables::meaning(report).iter().map(|line| format!("<p class=\"small\">{}</p>\n", Escaped(line))).collect();
-    format!("<section>\n<h2>Phases</h2>\n{rows}{meaning}</section>\n")
+    let engine = report.engine.as_ref().map_or(String::new(), |engine| format!("<p>Engine: {}.</p>\n", tables::engine(engine)));
+    format!("<section>\n<h2>Phases</h2>\n{rows}{meaning}{engine}</section>\n")
+}
+
+fn climb_section(climb: &Climb) -> String {
+    let rows = plain_table(&tables::STEPS_HEAD, &tables::steps(climb));
+    format!(
+        "<section>\n<h2>Ramp</h2>\n<p>Rates that rise until the objective breaks; {}.</p>\n{rows}</section>\n",
+        tables::rate_held(climb)
+    )
 }
 
 /// What a phase's part of the page is linked by.
@@ -154,9 +166,13 @@ fn phase_section(n: usize, phase: &Phase, floor: Option<&Floor>) -> String {
         Escaped(phase.model.meaning())
     )];
     let mut counts = vec![vec!["sent".to_owned(), grouped(phase.sent)], vec!["told busy".to_owned(), grouped(phase.busy)]];
-    counts.extend(phase.answers.iter().map(|(word, count)| vec![(*word).to_owned(), grouped(*count)]));
+    counts.extend(phase.answers.iter().map(|(word, count)| vec![word.replace('_', " "), grouped(*count)]));
     counts.push(vec!["took".to_owned(), time_us(phase.elapsed.as_secs_f64() * 1e6)]);
     counts.push(vec!["answered".to_owned(), rate(phase.per_second())]);
+    if phase.activations != phase.answered() {
+        counts.push(vec!["activated".to_owned(), rate(phase.activations_per_second())]);
+    }
+    counts.extend(phase.processor_us().map(|us| vec!["processor, each".to_owned(), time_us(us)]));
     let mut tables = plain_table(&["requests", ""], &counts);
     if !phase.latency.is_empty() {
         let quantiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
@@ -165,6 +181,10 @@ fn phase_section(n: usize, phase: &Phase, floor: Option<&Floor>) -> String {
         rows.push(vec!["max".to_owned(), time_us(phase.max_us())]);
         rows.push(vec!["mean".to_owned(), time_us(phase.latency.mean() / 1e3)]);
         tables.push_str(&plain_table(&["latency", ""], &rows));
+    }
+    let beside = tables::particulars(phase);
+    if !beside.is_empty() {
+        tables.push_str(&plain_table(&["beside", ""], &beside));
     }
     parts.push(format!("<div class=\"tables\">\n{tables}</div>\n"));
     parts.push(curves::throughput(phase, floor));
@@ -186,7 +206,7 @@ fn audit_section(audit: &Audit) -> String {
     format!(
         "<section>\n<h2>Audit</h2>\n<p>The journal recounted from its first record, and compared with what every caller was answered and \
          with what the engine says.</p>\n{list}<div class=\"tables\">\n{}</div>\n</section>\n",
-        plain_table(&["in the journal", ""], &counts)
+        plain_table(&["counted", ""], &counts)
     )
 }
 
@@ -239,6 +259,9 @@ mod tests {
             "closed loop, 16,384 in flight; 2 connections",
             "Latency counts from the time a request was due",
             "763,005 records recounted: no difference",
+            "the last rate that held: 20,000/s",
+            "<td>released late, p99</td><td>120 µs</td>",
+            "16,384 requests under way at the most, of 65,536 that may be",
         ] {
             assert!(page.contains(present), "{present:?} is missing");
         }
@@ -252,6 +275,7 @@ mod tests {
         let mut report = samples::report();
         report.phases = vec![samples::nothing("")];
         (report.floor, report.commit, report.audit) = (None, None, None);
+        (report.climb, report.engine) = (None, None);
         report.memory.clear();
         let page = page(&report);
         check_well_formed(&page);

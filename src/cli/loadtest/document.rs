@@ -43,6 +43,11 @@ impl Documents {
         }
     }
 
+    /// Whether people are told nothing meanwhile.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.json
+    }
+
     /// Prints the findings, writes them where they are wanted, and says how the run ended.
     pub(crate) fn give(&self, report: &Report) -> anyhow::Result<Exit> {
         let document = Document::of(report);
@@ -69,7 +74,15 @@ fn cannot_write(path: &Path) -> String {
 }
 
 fn print_tables(report: &Report) {
-    print_table(&table::PHASES_HEAD, 2, &table::phases(report));
+    print_table(&table::phases_head(report), 2, &table::phases(report));
+    for phase in &report.phases {
+        let found: Vec<_> = table::particulars(phase).iter().map(|row| row.join(" ")).collect();
+        if !found.is_empty() {
+            print::line(format_args!("{}: {}", phase.name, found.join("; ")));
+        }
+    }
+    report.climb.iter().for_each(|climb| print::line(format_args!("ramp: {}", table::rate_held(climb))));
+    report.engine.iter().for_each(|engine| print::line(format_args!("engine: {}", table::engine(engine))));
     if let Some(floor) = &report.floor {
         print::line("");
         print_floor(floor);
@@ -78,6 +91,7 @@ fn print_tables(report: &Report) {
     table::meaning(report).into_iter().for_each(print::line);
     if let Some(audit) = &report.audit {
         print::line(format_args!("audit: {}", audit.verdict()));
+        print::line(format_args!("audit: {}", audit.counted()));
         audit.first_differences.iter().for_each(|difference| print::complain(difference));
     }
 }

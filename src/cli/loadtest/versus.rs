@@ -11,16 +11,21 @@ use clap::{Args, ValueEnum};
 use scrip_loadtest::plan::Plan;
 use scrip_loadtest::probe::Probe;
 use scrip_loadtest::rival::{Kind, Offer, Rival, Terms};
-use scrip_protocol::{ClubId, unix_time_ms};
+use scrip_protocol::{ClubId, Money, unix_time_ms};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{AMOUNT, CAP};
 use crate::exit::Exit;
 use crate::print;
 use findings::{Findings, Row, Sums};
 use subject::{Run, Scrip, Subject};
 
-/// What a rival's codes are good for: the same as those of an engine under load.
+/// What each code is good for.
+const AMOUNT: Money = Money(100);
+
+/// How often.
+const CAP: u32 = 1;
+
+/// The same, for a rival.
 const TERMS: Terms = Terms { cap: CAP, amount: AMOUNT.0 };
 
 /// How many codes show that the rules hold: each redeemed, sent again, and half of them tried by others.

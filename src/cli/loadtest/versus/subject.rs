@@ -10,17 +10,19 @@ use anyhow::Context;
 use hdrhistogram::Histogram;
 use scrip_engine::Engine;
 use scrip_engine::folder::Folder;
+use scrip_engine::pipeline::Limits;
 use scrip_loadtest::audit::Recount;
 use scrip_loadtest::burst;
+use scrip_loadtest::import::create_campaign;
 use scrip_loadtest::plan::Plan;
 use scrip_loadtest::rival::{Answer, Offer, Rival};
 use scrip_protocol::client::{Client, Dial};
-use scrip_protocol::command::{RedeemOutcome, ShowClientOutcome};
+use scrip_protocol::command::{RedeemOutcome, ShowClientOutcome, Terms as CampaignTerms};
 use scrip_protocol::{CampaignId, ClientId, RequestId};
 
-use super::super::{CAP, Loadtest, import};
-use super::TERMS;
+use super::super::own;
 use super::findings::{Rules, Sums};
+use super::{AMOUNT, CAP, TERMS};
 
 /// How many clients' balances are asked for at once.
 const ASKED_AT_ONCE: usize = 64;
@@ -71,10 +73,7 @@ impl Subject {
 
     pub(super) async fn import(&mut self, plan: &Plan) -> anyhow::Result<()> {
         match self {
-            Subject::Scrip(scrip) => {
-                scrip.campaigns += 1;
-                import(&scrip.client, plan).await
-            }
+            Subject::Scrip(scrip) => scrip.import(plan).await,
             Subject::Rival { rival, .. } => Ok(rival.import(&plan.codes()).await?),
         }
     }
@@ -144,10 +143,25 @@ impl Subject {
 impl Scrip {
     /// Starts one on a new data folder, with a club.
     pub(super) async fn start(dir: &Path) -> anyhow::Result<Scrip> {
-        let (engine, dial) = Loadtest::start(&Folder::at(dir))?;
+        let (engine, dial) = own::start(&Folder::at(dir), Limits::default())?;
         let client = Client::connect(dial.clone()).await?;
         client.register_club(RequestId::now(), "Loadtest").await?;
         Ok(Scrip { engine, dial, client, campaigns: 0, answers: HashMap::new(), refused: 0 })
+    }
+
+    async fn import(&mut self, plan: &Plan) -> anyhow::Result<()> {
+        let terms = CampaignTerms {
+            name: "Loadtest".into(),
+            amount: AMOUNT,
+            clubs: Vec::new(),
+            starts_ms: None,
+            ends_ms: None,
+            activations_per_code_max: Some(CAP),
+            active: true,
+        };
+        create_campaign(&self.client, terms, &plan.codes()).await?;
+        self.campaigns += 1;
+        Ok(())
     }
 
     async fn run(&mut self, offer: Offer, lists: Vec<Vec<scrip_loadtest::plan::Planned>>) -> anyhow::Result<Run> {

@@ -1,0 +1,26 @@
+//! An engine of our own, in this process and on a new data folder.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use scrip_engine::folder::{Config, Folder};
+use scrip_engine::pipeline::Limits;
+use scrip_engine::{Engine, Start};
+use scrip_protocol::client::Dial;
+use scrip_protocol::{Role, Settings};
+
+/// How many codes one of its campaigns may hold.
+pub(super) const CODES_PER_CAMPAIGN: u32 = 20_000_000;
+
+/// Starts one, and says how an operator reaches it.
+pub(super) fn start(folder: &Folder, limits: Limits) -> anyhow::Result<(Engine, Dial)> {
+    let settings =
+        Settings { organisation: "Loadtest".into(), codes_per_campaign_max: CODES_PER_CAMPAIGN, ..Settings::default() };
+    let listen = ([127, 0, 0, 1], 0).into();
+    let issued = folder.init(&Config { listen, settings }, &[])?;
+    let operator = issued.into_iter().find(|issued| issued.credential.role == Role::Operator).context("a token for each role")?;
+    let engine = tokio::task::block_in_place(|| Engine::start(folder, Start { limits, ..Start::default() }, &mut |_| {}))?;
+    let mut dial = Dial::new(&engine.address().to_string(), std::fs::read(folder.ca_path())?, operator.token)?;
+    dial.patience = Duration::from_secs(60);
+    Ok((engine, dial))
+}

@@ -1,0 +1,330 @@
+//! Every model of load offers what it was told to, every answer is found in the journal, and what is planted there is found as well.
+
+mod support;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use scrip_engine::folder::Folder;
+use scrip_engine::journal::{Journal, SEGMENT_BYTES, Segments};
+use scrip_engine::{Engine, Start};
+use scrip_loadtest::difference::Difference;
+use scrip_loadtest::drive::Storm;
+use scrip_loadtest::load::{Audit, Findings, Live, Load, Run};
+use scrip_loadtest::mix::{Mix, Shape};
+use scrip_loadtest::pace::Arrivals;
+use scrip_loadtest::ramp::{Ramp, Verdict};
+use scrip_loadtest::report::{Climb, Model};
+use scrip_protocol::batch::{Batch, BatchBuilder};
+use scrip_protocol::client::{Client, Dial};
+use scrip_protocol::{Money, Position, Record, RequestId};
+use support::load::{run, small};
+use support::{engine, start_on};
+use tokio::sync::watch;
+
+/// Nothing differs, and every request of the first phase was answered with what its shape says.
+#[track_caller]
+fn all_agree(findings: &Findings, requests: u64, holds: u64) {
+    let audit = &findings.audit;
+    assert_eq!(audit.differences.first(), []);
+    let answers = &findings.phases[0].answers;
+    let of = |word: &str| answers.get(word).copied().unwrap_or(0);
+    // Each hold is followed once; of ten, nine are confirmed.
+    assert_eq!((of("confirmed"), of("released")), (holds * 9 / 10, holds / 10), "{answers:?}");
+    let requests = requests + holds;
+    assert_eq!(answers.values().sum::<u64>(), requests, "{answers:?}");
+    assert_eq!(findings.phases[0].latency.len(), requests);
+    let over_time: u64 = findings.phases[0].series.iter().map(|interval| interval.answered).sum();
+    assert_eq!(over_time, requests);
+    assert_eq!((audit.answered, audit.recorded, audit.unanswered), (audit.requests, audit.requests, 0));
+    assert!(audit.activations > 0 && audit.campaigns > 0 && audit.clients > 0, "{audit:?}");
+}
+
+#[track_caller]
+fn climb(findings: &Findings) -> &Climb {
+    findings.climb.as_ref().expect("it is a ramp")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_loop_answers_every_shape() {
+    let (_dir, engine, dial) = engine(Start::default());
+    let findings = run(&small(Load::Closed { window: 64 }, 2_000), &dial).await;
+    all_agree(&findings, 2_000, 200);
+    let answers = &findings.phases[0].answers;
+    // Shares are exact: what of them is repeated is drawn, so that these are the least.
+    assert!(answers["unknown_code"] >= 100 && answers["checked"] == 100 && answers["codes_added"] >= 10, "{answers:?}");
+    assert_eq!(findings.phases[0].particulars.repeats_alike, 200);
+    assert_eq!(findings.phases[1].answers, [("redeemed", 20)].into());
+    engine.stop().await.expect("the journal is well");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_loop_counts_latency_from_when_a_request_was_due() {
+    let (_dir, engine, dial) = engine(Start::default());
+    for arrivals in [Arrivals::Even, Arrivals::Poisson] {
+        let findings = run(&small(Load::Open { per_second: 4_000.0, arrivals }, 2_000), &dial).await;
+        all_agree(&findings, 2_000, 200);
+        assert_eq!(findings.phases[0].model, Model::Open { per_second: 4_000.0 });
+        // Nothing is sent before it is due: the last answer is no earlier than the last request's time, about half a second.
+        assert!(findings.phases[0].elapsed.as_secs_f64() > 0.4, "{:?}", findings.phases[0].elapsed);
+        assert!(findings.phases[0].particulars.pacing_late_us.is_some());
+    }
+    engine.stop().await.expect("the journal is well");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_counts_latency_from_its_start() {
+    let (_dir, engine, dial) = engine(Start::default());
+    let mut configuration = small(Load::Burst, 3_000);
+    // What follows a hold is due later than the start.
+    configuration.mix.holds = 0.0;
+    let findings = run(&configuration, &dial).await;
+    all_agree(&findings, 3_000, 0);
+    let phase = &findings.phases[0];
+    // Every request was due at the start: the slowest took as long as all.
+    let slowest_ns = phase.latency.max() as f64;
+    assert!(slowest_ns >= 0.99 * phase.elapsed.as_nanos() as f64, "{slowest_ns} of {:?}", phase.elapsed);
+    engine.stop().await.expect("the journal is well");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ramp_ends_where_its_objective_breaks() {
+    let (_dir, engine, dial) = engine(Start::default());
+    let ramp = Ramp { from: 500.0, factor: 2.0, to: 2_000.0, step_ms: 200, objective_p99_ms: 60_000.0 };
+    let findings = run(&small(Load::Ramp(ramp), ramp.count(ramp.to)), &dial).await;
+    assert_eq!(findings.audit.differences.first(), []);
+    let last = climb(&findings).steps.last().expect("it has steps");
+    assert!(climb(&findings).steps.len() == 3 || last.verdict != Verdict::Held, "{:?}", climb(&findings).steps);
+    assert_eq!(findings.phases.len(), climb(&findings).steps.len() + 1, "each step is a phase, and one is alone");
+    // No disk answers within a nanosecond.
+    let hopeless = Ramp { objective_p99_ms: 1e-6, ..ramp };
+    let findings = run(&small(Load::Ramp(hopeless), 100), &dial).await;
+    assert_eq!((climb(&findings).steps.len(), climb(&findings).rate_held()), (1, None));
+    engine.stop().await.expect("the journal is well");
+}
+
+/// A gateway whose connection breaks asks again under the same id, and nothing happens twice (Z3).
+#[tokio::test(flavor = "multi_thread")]
+async fn storms_of_reconnects_lose_nothing_and_do_nothing_twice() {
+    let (_dir, engine, dial) = engine(Start::default());
+    let mut configuration = small(Load::Open { per_second: 4_000.0, arrivals: Arrivals::Even }, 4_000);
+    configuration.storm = Some(Storm { every_ms: 100, share: 0.7 });
+    let findings = run(&configuration, &dial).await;
+    all_agree(&findings, 4_000, 400);
+    assert!(findings.phases[0].particulars.reconnects > 0, "{:?}", findings.phases[0].particulars);
+    engine.stop().await.expect("the journal is well");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_that_is_stopped_is_audited_as_far_as_it_came() {
+    let (_dir, engine, dial) = engine(Start::default());
+    let configuration = small(Load::Open { per_second: 1_000.0, arrivals: Arrivals::Even }, 60_000);
+    let (stop_sender, stop) = watch::channel(false);
+    let live = Arc::new(Live::default());
+    let until_answers = async {
+        loop {
+            tokio::task::yield_now().await;
+            if matches!(live.look(), (doing, Some(so_far)) if doing == "open" && so_far.answered > 50) {
+                stop_sender.send_replace(true);
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    let findings = tokio::select! {
+        findings = scrip_loadtest::load::run(&configuration, &dial, stop, live.clone()) => findings.expect("the engine runs"),
+        () = until_answers => unreachable!("it waits for the run's end"),
+    };
+    assert_eq!(findings.audit.differences.first(), []);
+    assert!(findings.phases[0].particulars.unsent > 0 && findings.audit.answered > 50, "{:?}", findings.audit);
+    engine.stop().await.expect("the journal is well");
+}
+
+/// On an engine that others use, only what is the load's own is compared.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_loads_on_one_engine_do_not_meet() {
+    let (_dir, engine, dial) = engine(Start::default());
+    let configurations = [small(Load::Burst, 1_000), small(Load::Closed { window: 16 }, 1_000)];
+    let [one, other] = configurations.map(|configuration| {
+        let mut configuration = configuration;
+        // Seeds may be the same where the environment gives one.
+        configuration.time_ms -= configuration.load.eq(&Load::Burst) as u64;
+        configuration
+    });
+    let (one, other) = tokio::join!(run(&one, &dial), run(&other, &dial));
+    all_agree(&one, 1_000, 100);
+    all_agree(&other, 1_000, 100);
+    engine.stop().await.expect("the journal is well");
+}
+
+#[test]
+fn the_program_loads_an_engine_of_its_own_or_one_that_runs() {
+    let small = ["loadtest", "--no-floor", "--json", "--requests", "400", "--alone", "5", "--repeats", "0.1", "--misses", "0.1"];
+    let server = support::Server::start();
+    let dir = server.dir();
+    let dir = dir.to_str().expect("a path of ours");
+    let running = ["--data", dir, "--connections", "2", "--codes-per-campaign", "150"];
+    for more in [[].as_slice(), &running] {
+        for model in [["--model", "burst"].as_slice(), &["--rate", "2000", "--seconds", "1"]] {
+            let mut command = if more.is_empty() { support::scrip() } else { server.scrip(scrip_protocol::Role::Operator) };
+            let ran = support::run(command.args(small).args(more).args(model), b"").exits(0);
+            let [found] = ran.json().try_into().expect("one line");
+            assert_eq!(found["audit"]["differences"], 0, "{found}");
+            assert_eq!(found["phases"][1]["answers"]["redeemed"], 5, "{found}");
+        }
+    }
+    // An environment that names an engine does not make a load go there.
+    let before = server.journal_files();
+    let mut unawares = server.scrip(scrip_protocol::Role::Operator);
+    support::run(unawares.args(small), b"").exits(0);
+    assert_eq!(server.journal_files(), before);
+    support::run(support::scrip().args(["loadtest", "--hot", "2"]), b"").exits(9);
+}
+
+/// A copy of a data folder with other records in its journal.
+fn doctored(folder: &Folder, into: &Path, doctor: impl FnOnce(&mut Vec<(u64, Record)>)) -> Folder {
+    let copy = Folder::at(into);
+    std::fs::create_dir_all(into.join("tls")).expect("a folder");
+    for file in ["scrip.toml", "credentials.json", "tls/ca.pem", "tls/server.pem", "tls/server.key"] {
+        std::fs::copy(folder.dir().join(file), into.join(file)).expect("it is there");
+    }
+    let whole = Segments::open(&folder.journal_path(), SEGMENT_BYTES, &mut |_, _| {}, &mut |_| {}).expect("it is well");
+    let reader = whole.reader();
+    let (mut records, mut next) = (Vec::new(), 1);
+    loop {
+        let batches = reader.read(Position(next), 1 << 20).expect("it can be read");
+        let Some(last) = batches.last() else { break };
+        next = Batch::parse(last).expect("it is whole").end().position.0 + 1;
+        for bytes in &batches {
+            let batch = Batch::parse(bytes).expect("it is whole");
+            records.extend(batch.records().map(|record| (batch.time_ms, record.expect("it is one").1)));
+        }
+    }
+    doctor(&mut records);
+    let mut journal =
+        Segments::open(&copy.journal_path(), SEGMENT_BYTES, &mut |_, _| {}, &mut |_| {}).expect("a new journal can be begun");
+    for batch in records.chunk_by(|(one, _), (other, _)| one == other) {
+        let mut builder = BatchBuilder::new(batch[0].0);
+        batch.iter().for_each(|(_, record)| builder.push(record));
+        journal.append(vec![builder]).expect("the disk takes it");
+    }
+    copy
+}
+
+/// What the run's audit makes of a journal.
+async fn audited(run: &Run<'_>, folder: &Folder, token: &str) -> Audit {
+    let (engine, dial): (Engine, Dial) = start_on(folder, Start::default(), token);
+    let client = Client::connect(dial.clone()).await.expect("it listens");
+    let audit = run.audit_through(&dial, &client).await.expect("it can be tailed");
+    drop(client);
+    engine.stop().await.expect("the journal is well");
+    audit
+}
+
+/// Where the last activation stands among the records, and what it says.
+fn last_activation(records: &mut [(u64, Record)]) -> (usize, &mut scrip_protocol::command::Activation) {
+    let last = records.iter_mut().enumerate().rev().find_map(|(at, (_, record))| match record {
+        Record::Activation(activation) => Some((at, activation)),
+        Record::SettingsApplied(_)
+        | Record::Refused(_)
+        | Record::RedemptionRefused(_)
+        | Record::ClubRegistered(_)
+        | Record::ClientRegistered(_)
+        | Record::CampaignCreated(_)
+        | Record::CodesAdded(_)
+        | Record::CodeHeld(_)
+        | Record::HoldRefused(_)
+        | Record::HoldConfirmed(_)
+        | Record::ConfirmationRefused(_)
+        | Record::HoldReleased(_)
+        | Record::CampaignSwitched(_) => None,
+    });
+    last.expect("something was redeemed")
+}
+
+/// What the last confirmation of a hold says.
+fn last_confirmation(records: &mut [(u64, Record)]) -> &mut scrip_protocol::command::HoldConfirmed {
+    let confirmations = records.iter_mut().rev().filter(|(_, record)| matches!(record, Record::HoldConfirmed(_)));
+    let last = confirmations.map(|(_, record)| record).next();
+    let Some(Record::HoldConfirmed(confirmed)) = last else { panic!("no hold was confirmed") };
+    confirmed
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_planted_in_the_journal_or_in_the_answers_is_found_and_named() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = Folder::at(dir.path().join("data"));
+    let config =
+        scrip_engine::folder::Config { listen: ([127, 0, 0, 1], 0).into(), settings: scrip_protocol::Settings::default() };
+    let issued = folder.init(&config, &[]).expect("an empty folder");
+    let token = issued.into_iter().find(|issued| issued.credential.role == scrip_protocol::Role::Operator);
+    let token = token.expect("a token for each role").token;
+    let (engine, dial) = start_on(&folder, Start::default(), &token);
+    let mut configuration = small(Load::Closed { window: 32 }, 500);
+    // The lone requests come last, so that the newest record is an activation of a code that is used once.
+    configuration.mix = Mix { clients: 20, ..support::load::mixed() };
+    let (_stop_sender, stop) = watch::channel(false);
+    let mut run = Run::begin(&configuration, &dial, stop, Arc::new(Live::default())).await.expect("it listens");
+    run.offer_all().await.expect("the engine runs");
+    engine.stop().await.expect("the journal is well");
+
+    let planted = |name: &str, doctor: fn(&mut Vec<(u64, Record)>)| doctored(&folder, &dir.path().join(name), doctor);
+    let kinds = |audit: &Audit| audit.differences.by_kind().keys().copied().collect::<Vec<_>>();
+    let mut newest = RequestId(0);
+    let nothing = doctored(&folder, &dir.path().join("nothing"), |records| newest = last_activation(records).1.stamp.request);
+    let audit = audited(&run, &nothing, &token).await;
+    assert_eq!(audit.differences.first(), [], "a copy with nothing planted agrees");
+
+    let removed = planted("removed", |records| {
+        let (at, _) = last_activation(records);
+        records.remove(at);
+    });
+    let audit = audited(&run, &removed, &token).await;
+    assert_eq!(kinds(&audit), ["activations", "no_record"]);
+    let named =
+        audit.differences.first().iter().any(|found| matches!(found, Difference::NoRecord { request, .. } if *request == newest));
+    assert!(named, "{:#?}", audit.differences);
+
+    let doubled = planted("doubled", |records| {
+        let (at, _) = last_activation(records);
+        let again = records[at].clone();
+        records.push(again);
+    });
+    let audit = audited(&run, &doubled, &token).await;
+    // The same record once more: a second one of its request, a use too many, a balance that is too small.
+    for kind in ["activations", "balance", "over_cap", "second_record"] {
+        assert!(audit.differences.by_kind().contains_key(kind), "{kind}: {:#?}", audit.differences);
+    }
+    let named = audit.differences.first().iter().any(|found| matches!(found, Difference::OverCap { uses: 2, cap: 1, .. }));
+    assert!(named, "{:#?}", audit.differences);
+
+    let unbalanced = planted("unbalanced", |records| last_activation(records).1.balance.0 += 1);
+    let audit = audited(&run, &unbalanced, &token).await;
+    for kind in ["balance", "answered_otherwise", "engine_balance"] {
+        assert!(audit.differences.by_kind().contains_key(kind), "{kind}: {:#?}", audit.differences);
+    }
+    let overpaid = planted("overpaid", |records| {
+        let activation = last_activation(records).1;
+        activation.amount = Money(activation.amount.0 + 7);
+        activation.balance = Money(activation.balance.0 + 7);
+    });
+    let audit = audited(&run, &overpaid, &token).await;
+    assert_eq!(kinds(&audit), ["answered_otherwise", "terms"], "the sums agree with the journal, and not with the terms");
+
+    let unheld = planted("unheld", |records| {
+        let again = last_confirmation(records).clone();
+        last_confirmation(records).activation.slot += 1;
+        records.push((records[records.len() - 1].0, Record::HoldConfirmed(again)));
+    });
+    let audit = audited(&run, &unheld, &token).await;
+    for kind in ["hold_broken", "hold_ended", "second_record"] {
+        assert!(audit.differences.by_kind().contains_key(kind), "{kind}: {:#?}", audit.differences);
+    }
+
+    let request = *run.outcomes().iter().find(|(_, came)| came.shape == Shape::Hot).expect("there is one").0;
+    run.outcomes_mut().get_mut(&request).expect("just found").told = None;
+    let audit = audited(&run, &nothing, &token).await;
+    assert_eq!(kinds(&audit), ["activations", "answer_missing"]);
+    let named = audit.differences.first().contains(&Difference::AnswerMissing { request });
+    assert!(named, "{:#?}", audit.differences);
+    assert_eq!(audit.unanswered, 1);
+}
