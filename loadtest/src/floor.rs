@@ -13,6 +13,7 @@ use quinn::{Endpoint, RecvStream, SendStream, TransportConfig, VarInt};
 use redb::{Database, TableDefinition};
 use rustls::pki_types::PrivateKeyDer;
 use scrip_protocol::client::client_config;
+use scrip_protocol::endpoint;
 use scrip_protocol::frame::{ALPN, push_bytes};
 
 use crate::lane::{LaneError, pump};
@@ -119,9 +120,9 @@ impl Echo {
         transport.stream_receive_window(VarInt::from_u32(2 << 20)).receive_window(VarInt::from_u32(8 << 20)).send_window(8 << 20);
         config.transport_config(Arc::new(transport));
         let any = || ([127, 0, 0, 1], 0).into();
-        let server = Endpoint::server(config, any())?;
+        let server = endpoint::server(config, any())?;
         tokio::spawn(echo(server.clone()));
-        let client = Endpoint::client(any())?;
+        let client = endpoint::client(any())?;
         let config = client_config(certified.cert.pem().as_bytes()).map_err(|cause| lost(&cause))?;
         let connecting = client.connect_with(config, server.local_addr()?, "127.0.0.1").map_err(|cause| lost(&cause))?;
         let connection = connecting.await.map_err(|cause| lost(&cause))?;

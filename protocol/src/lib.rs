@@ -3,7 +3,7 @@
 //! - [`command`] has the table of commands, and one file for each group of them with its requests, outcomes and records.
 //! - [`frame`] has the bytes on a lane; [`batch`] the bytes in the journal and on a tail; [`wire`] how a value becomes bytes.
 //! - [`hello`] says who calls, and why a connection ended; [`refusal`] what any command may be answered instead.
-//! - [`client`] calls an engine.
+//! - [`client`] calls an engine; [`endpoint`] and [`tls`] are what both sides are connected with.
 //!
 //! Knows no other crate of ours. The one invariant: bytes from outside are checked before they are looked at, and a number
 //! once given to a command, outcome, record or close code never means anything else.
@@ -14,6 +14,7 @@ pub mod batch;
 pub mod client;
 pub mod codes;
 pub mod command;
+pub mod endpoint;
 pub mod frame;
 pub mod hello;
 pub mod ids;

@@ -19,6 +19,7 @@ use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, IdleTimeout, TransportConfig, VarInt};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use scrip_protocol::endpoint;
 use scrip_protocol::frame::ALPN;
 use scrip_protocol::hello::CloseCode;
 use tokio::sync::{Semaphore, watch};
@@ -138,7 +139,7 @@ impl Server {
         limits: ServerLimits,
     ) -> Result<Server, ServerError> {
         let config = server_config(folder, &limits)?;
-        let endpoint = Endpoint::server(config, listen).map_err(|source| ServerError::Listen { address: listen, source })?;
+        let endpoint = endpoint::server(config, listen).map_err(|source| ServerError::Listen { address: listen, source })?;
         let (stopping, stopped) = watch::channel(false);
         let shared = Arc::new(Shared {
             credentials,

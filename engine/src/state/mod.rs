@@ -9,6 +9,7 @@
 //! the crate's other modules. Where a code is, is asked of the [`Lookup`] that is passed in.
 
 mod add_codes;
+mod chunked;
 mod code;
 mod confirm;
 mod create_campaign;

@@ -7,7 +7,7 @@
 //! is absent, as a new request id is, costs one such wait and never a look at a row.
 //!
 //! Growing moves every slot of a shard, by the bits of hash that the slot has, without a look at the rows. In 256 shards each
-//! such move is short (a millisecond for a quarter of a million keys).
+//! such move is short; and the shards start at different sizes, so that they do not all grow at the same moment.
 
 use std::hash::BuildHasher;
 
@@ -17,8 +17,8 @@ use super::prefetch::prefetch;
 
 const SHARDS: usize = 256;
 
-/// Homes that a shard starts with.
-const HOMES_MIN: usize = 16;
+/// Homes that the smallest shard starts with; the largest has nearly half as many again, which is by how much each grows.
+const HOMES_MIN: usize = 64;
 
 /// Finds the number of a row by a 128-bit key that the row itself holds; the index stores only the number.
 /// The hash is seeded anew in each process, so that callers cannot choose ids that collide.
@@ -28,13 +28,14 @@ pub(crate) struct Shards {
 }
 
 /// Taken slots stand in ascending order; an empty one stands between two of them only where the second is at its home.
-#[derive(Default)]
 struct Shard {
     /// As many as there are homes, of which at most three quarters are taken, and some behind them for what the last homes have no
     /// room for. None before the first key.
     slots: Vec<Slot>,
     homes: usize,
     taken: usize,
+    /// How many homes there are to be at first.
+    homes_first: usize,
 }
 
 /// Slots behind the homes.
@@ -47,7 +48,10 @@ const EMPTY: Slot = 0;
 
 impl Shards {
     pub(crate) fn new() -> Shards {
-        Shards { shards: (0..SHARDS).map(|_| Shard::default()).collect(), seed: RandomState::default() }
+        Shards {
+            shards: (0..SHARDS).map(|at| Shard::beginning_with(HOMES_MIN + HOMES_MIN * at / (2 * SHARDS))).collect(),
+            seed: RandomState::default(),
+        }
     }
 
     /// The row with this key. `key_of` reads the key of a row.
@@ -105,6 +109,10 @@ fn tag_of(slot: Slot) -> u32 {
 }
 
 impl Shard {
+    fn beginning_with(homes_first: usize) -> Shard {
+        Shard { slots: Vec::new(), homes: 0, taken: 0, homes_first }
+    }
+
     /// The places and rows with this tag, in the order of search.
     fn probe(&self, tag: u32) -> impl Iterator<Item = (usize, u32)> {
         let home = home_of(tag, self.homes);
@@ -134,7 +142,7 @@ impl Shard {
 
     /// By a half, so that between a half and three quarters of the homes are taken.
     fn grow(&mut self) {
-        self.homes = (self.homes + self.homes / 2).max(HOMES_MIN);
+        self.homes = (self.homes + self.homes / 2).max(self.homes_first);
         let before = std::mem::replace(&mut self.slots, vec![EMPTY; self.homes + TAIL]);
         for slot in before.into_iter().filter(|slot| *slot != EMPTY) {
             // They come in order and are fewer to a home than before.
@@ -191,7 +199,7 @@ mod tests {
 
     #[test]
     fn many_of_the_last_home_stand_behind_it() {
-        let mut shard = Shard::default();
+        let mut shard = Shard::beginning_with(HOMES_MIN);
         let last = u32::MAX;
         (0..30).for_each(|row| shard.insert(last, row));
         assert_eq!(shard.probe(last).map(|(_, row)| row).collect::<Vec<_>>(), (0..30).collect::<Vec<_>>());

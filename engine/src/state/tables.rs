@@ -6,6 +6,7 @@ use std::sync::Arc;
 use scrip_protocol::command::{CodeTexts, CodesBatch, Terms};
 use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position};
 
+use super::chunked::Chunked;
 use super::prefetch::prefetch;
 use super::shards::Shards;
 
@@ -43,7 +44,7 @@ impl Clubs {
 
 /// The clients with their bonus balances.
 pub struct Clients {
-    rows: Vec<ClientRow>,
+    rows: Chunked<ClientRow>,
     index: Shards,
     /// Only clients that have one.
     names: BTreeMap<ClientId, String>,
@@ -57,11 +58,15 @@ struct ClientRow {
 
 impl Clients {
     pub(super) fn new() -> Clients {
-        Clients { rows: Vec::new(), index: Shards::new(), names: BTreeMap::new() }
+        Clients { rows: Chunked::new(), index: Shards::new(), names: BTreeMap::new() }
     }
 
     fn row(&self, client: ClientId) -> Option<u32> {
-        self.index.find(client.0, |row| self.rows[row as usize].id.0)
+        self.index.find(client.0, |row| self.at(row).id.0)
+    }
+
+    fn at(&self, row: u32) -> &ClientRow {
+        self.rows.get(row).expect("the index names rows that are there")
     }
 
     /// Fetches where a search for a client starts.
@@ -71,12 +76,12 @@ impl Clients {
 
     /// Fetches the row that is likely the client's.
     pub(super) fn touch_row(&self, client: ClientId) {
-        self.index.likely(client.0).and_then(|row| self.rows.get(row as usize)).into_iter().for_each(|row| prefetch(row));
+        self.index.likely(client.0).and_then(|row| self.rows.get(row)).into_iter().for_each(|row| prefetch(row));
     }
 
     /// A client's bonus balance; `None` for an unknown client.
     pub fn balance(&self, client: ClientId) -> Option<Money> {
-        self.row(client).map(|row| self.rows[row as usize].balance)
+        self.row(client).map(|row| self.at(row).balance)
     }
 
     /// A client's name, empty for none.
@@ -91,7 +96,7 @@ impl Clients {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.rows.len() == 0
     }
 
     /// All clients with their balances, in the order of registration.
@@ -109,7 +114,7 @@ impl Clients {
 
     pub(super) fn set_balance(&mut self, client: ClientId, balance: Money) {
         let row = self.row_or_new(client);
-        self.rows[row as usize].balance = balance;
+        self.rows.get_mut(row).expect("the row is there, or new").balance = balance;
     }
 
     fn row_or_new(&mut self, client: ClientId) -> u32 {

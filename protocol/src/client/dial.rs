@@ -10,6 +10,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+use crate::endpoint;
 use crate::frame::{ALPN, FrameBuffer, HELLO, HELLO_BYTES_MAX, push_value};
 use crate::hello::{CloseCode, Hello, Welcome};
 use crate::wire;
@@ -178,7 +179,7 @@ impl Dial {
         } else {
             (std::net::Ipv4Addr::UNSPECIFIED, 0).into()
         };
-        let endpoint = Endpoint::client(any).map_err(|cause| ConnectError::Socket(cause.to_string()))?;
+        let endpoint = endpoint::client(any).map_err(|cause| ConnectError::Socket(cause.to_string()))?;
         let failed = |error: ConnectionError| ConnectError::of(&error, self.address);
         let connecting = endpoint
             .connect_with(self.config.clone(), self.address, &self.server_name)
