@@ -38,8 +38,8 @@ async fn most_under_way(engine: &Engine, most: &mut usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_times_too_much_is_refused_in_good_order() {
-    // Batches of one record make the disk the limit. A lane's window holds less than the limit, so that no single chunk passes it.
-    let limits = Limits { requests_max: LIMIT, batch_records_max: 1, ..Limits::default() };
+    // Commits of one record make the disk the limit. A lane's window holds less than the limit, so that no single chunk passes it.
+    let limits = Limits { requests_max: LIMIT, batch_records_max: 1, commit_batches_max: 1, ..Limits::default() };
     let server_limits = ServerLimits { lane_window_bytes: 16 << 10, ..ServerLimits::default() };
     let (_dir, engine, dial) = engine(Start { limits, server_limits, ..Start::default() });
 
