@@ -1,7 +1,7 @@
 //! QUIC endpoints as both sides use them: with room in the kernel for the packets of a burst.
 //!
 //! A system's default (208 KiB on Linux) holds what a window of some two thousand requests sends at once. Past it packets are dropped, and the
-//! congestion control takes that for a crowded network: it waits, and halves its rate. How much is granted is the system's to
+//! congestion control takes that for a crowded network: it waits, and lowers its rate. How much is granted is the system's to
 //! say (`net.core.rmem_max` and `wmem_max` on Linux); less than asked for is no error.
 
 use std::io;
