@@ -108,8 +108,10 @@ async fn many_who_ask_at_once_get_exactly_the_cap() {
         };
         for checked in codes {
             match (race.cap, checked) {
-                (Some(_), CodeChecked::Refused { outcome: RedeemOutcome::CodeExhausted, code })
-                | (None, CodeChecked::Redeemable(code)) => assert_eq!(code.activations as usize, uses),
+                (Some(_), CodeChecked::Refused { reasons, code }) => {
+                    assert_eq!((reasons, code.activations as usize), (vec![RedeemOutcome::CodeExhausted], uses));
+                }
+                (None, CodeChecked::Redeemable(code)) => assert_eq!(code.activations as usize, uses),
                 (cap, checked) => panic!("cap {cap:?}: {checked:?}"),
             }
         }

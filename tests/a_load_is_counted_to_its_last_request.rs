@@ -222,22 +222,9 @@ async fn audited(run: &Run<'_>, folder: &Folder, token: &str) -> Audit {
 
 /// Where the last activation stands among the records, and what it says.
 fn last_activation(records: &mut [(u64, Record)]) -> (usize, &mut scrip_protocol::command::Activation) {
-    let last = records.iter_mut().enumerate().rev().find_map(|(at, (_, record))| match record {
-        Record::Activation(activation) => Some((at, activation)),
-        Record::SettingsApplied(_)
-        | Record::Refused(_)
-        | Record::RedemptionRefused(_)
-        | Record::ClubRegistered(_)
-        | Record::ClientRegistered(_)
-        | Record::CampaignCreated(_)
-        | Record::CodesAdded(_)
-        | Record::CodeHeld(_)
-        | Record::HoldRefused(_)
-        | Record::HoldConfirmed(_)
-        | Record::ConfirmationRefused(_)
-        | Record::HoldReleased(_)
-        | Record::CampaignSwitched(_) => None,
-    });
+    let mut backwards = records.iter_mut().enumerate().rev();
+    let last =
+        backwards.find_map(|(at, (_, record))| if let Record::Activation(found) = record { Some((at, found)) } else { None });
     last.expect("something was redeemed")
 }
 

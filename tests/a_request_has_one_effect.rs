@@ -57,10 +57,15 @@ async fn every_command_is_answered_with_the_same_bytes_again() {
 
     let create = |name: &str, lines: &[&str]| CreateCampaign {
         terms: terms(name, None, 100),
-        lines: codes(lines),
+        lines: lines.iter().collect(),
         on_conflict: OnConflict::Reject,
     };
-    let add = AddCodes { campaign: id, lines: codes(&["SUMMER", "autumn", "AUTUMN", "a b"]), on_conflict: OnConflict::Skip };
+    let add = AddCodes {
+        campaign: id,
+        lines: ["SUMMER", "autumn", "AUTUMN", "a b"].iter().collect(),
+        first_line: 1,
+        on_conflict: OnConflict::Skip,
+    };
     let now = RequestId::now;
     let asked = [
         ("a redemption", request(0, now(), &redemption(1, arena, "spring"))),

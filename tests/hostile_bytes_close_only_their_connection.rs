@@ -393,7 +393,7 @@ async fn announced_bytes_cost_no_memory() {
     }
     let marketing = server.client(Role::Marketing).await;
     let lines = (0..40_000).map(|n| format!("LARGE-{n:058}")).collect();
-    let asked = AddCodes { campaign: ever, lines, on_conflict: OnConflict::Skip };
+    let asked = AddCodes { campaign: ever, lines, first_line: 1, on_conflict: OnConflict::Skip };
     let outcome = marketing.add_codes(RequestId::now(), &asked).await.expect("an answer");
     assert!(matches!(&outcome, AddCodesOutcome::Added(report) if report.added == 40_000), "{outcome}");
     steady.audit(&server).await;
@@ -413,7 +413,7 @@ async fn frames_that_are_announced_and_never_sent_keep_nobody_from_importing() {
         announcing.push(lane);
     }
     let lines = (0..40_000).map(|n| format!("LARGE-{n:058}")).collect();
-    let asked = AddCodes { campaign: ever, lines, on_conflict: OnConflict::Skip };
+    let asked = AddCodes { campaign: ever, lines, first_line: 1, on_conflict: OnConflict::Skip };
     let outcome = marketing.add_codes(RequestId::now(), &asked).await.expect("an answer");
     assert!(matches!(&outcome, AddCodesOutcome::Added(report) if report.added == 40_000), "{outcome}");
 }

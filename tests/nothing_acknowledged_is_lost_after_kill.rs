@@ -55,7 +55,10 @@ impl World {
             }
             3..6 => {
                 let lines = (0..1_000).map(|_| format!("ADDED-{:016x}", random.u64(..))).collect();
-                (request(0, id, &AddCodes { campaign: self.campaign, lines, on_conflict: OnConflict::Skip }), false)
+                (
+                    request(0, id, &AddCodes { campaign: self.campaign, lines, first_line: 1, on_conflict: OnConflict::Skip }),
+                    false,
+                )
             }
             _ => (request(0, id, &self.redeem(random)), true),
         };

@@ -12,12 +12,14 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use scrip_protocol::client::{Client, ConnectError, Dial};
 use scrip_protocol::command::{
-    AddCodes, Check, Confirm, CreateCampaign, Hold, ListCampaigns, ListClubs, OnConflict, RegisterClient, RegisterClub, Release,
-    ShowCampaign, ShowClient, SwitchCampaign, Tail,
+    AddCodes, AddCredential, ArchiveCampaign, ArchiveCodes, Check, CheckFree, CodeFilter, CodeTexts, Confirm, CreateCampaign,
+    GenerateCodes, Grant, Hold, ListCampaigns, ListClubs, ListCodes, ListCredentials, OnConflict, Refund, RegisterClient,
+    RegisterClub, Release, RestoreCampaign, RestoreCodes, RevokeCredential, Secret, ShowCampaign, ShowClient, SwitchCampaign,
+    Tail, TryCodes, UpdateCampaign, UsageFilter,
 };
 use scrip_protocol::frame::{ALPN, Frame, REFUSAL};
 use scrip_protocol::hello::CloseCode;
-use scrip_protocol::{CampaignId, ClientId, ClubId, Kind, Position, Refusal, RequestId, Role, wire};
+use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Kind, Position, Refusal, RequestId, Role, wire};
 use support::{DEADLINE, Lane, Server, redemption, request, run, terms};
 use tokio::time::timeout;
 
@@ -25,6 +27,7 @@ use tokio::time::timeout;
 fn request_of(kind: Kind, mark: &str) -> Vec<u8> {
     let (id, campaign, client, club) = (RequestId::now(), CampaignId(1), ClientId(1), ClubId(1));
     let (lines, on_conflict) = (vec![format!("CODE-{mark}")], OnConflict::Reject);
+    let list: CodeTexts = lines.iter().collect();
     match kind {
         Kind::Redeem => request(1, id, &redemption(1, club, mark)),
         Kind::Hold => request(1, id, &Hold { client, club, code: mark.into(), ttl_ms: 1_000 }),
@@ -35,11 +38,36 @@ fn request_of(kind: Kind, mark: &str) -> Vec<u8> {
         Kind::ListClubs => request(1, id, &ListClubs { after: ClubId(0) }),
         Kind::RegisterClient => request(1, id, &RegisterClient { client, name: mark.into() }),
         Kind::ShowClient => request(1, id, &ShowClient { client }),
-        Kind::CreateCampaign => request(1, id, &CreateCampaign { terms: terms(mark, None, 1), lines, on_conflict }),
-        Kind::AddCodes => request(1, id, &AddCodes { campaign, lines, on_conflict }),
+        Kind::CreateCampaign => request(1, id, &CreateCampaign { terms: terms(mark, None, 1), lines: list, on_conflict }),
+        Kind::AddCodes => request(1, id, &AddCodes { campaign, lines: list, first_line: 1, on_conflict }),
         Kind::SwitchCampaign => request(1, id, &SwitchCampaign { campaign, active: false }),
-        Kind::ListCampaigns => request(1, id, &ListCampaigns { after: CampaignId(0) }),
+        Kind::ListCampaigns => request(1, id, &ListCampaigns::default()),
         Kind::ShowCampaign => request(1, id, &ShowCampaign { campaign }),
+        Kind::UpdateCampaign => {
+            request(1, id, &UpdateCampaign { campaign, name: Some(mark.into()), ..UpdateCampaign::default() })
+        }
+        Kind::ArchiveCampaign => request(1, id, &ArchiveCampaign { campaign }),
+        Kind::RestoreCampaign => request(1, id, &RestoreCampaign { campaign }),
+        Kind::TryCodes => request(1, id, &TryCodes { campaign: Some(campaign), lines: list, first_line: 1, on_conflict }),
+        Kind::GenerateCodes => {
+            let (pattern, alphabet) = (format!("{mark}-************"), String::new());
+            request(1, id, &GenerateCodes { campaign, count: 1, pattern, alphabet })
+        }
+        Kind::ArchiveCodes => request(1, id, &ArchiveCodes { campaign, codes: list }),
+        Kind::RestoreCodes => request(1, id, &RestoreCodes { campaign, codes: list }),
+        Kind::ListCodes => {
+            let (status, usage) = (CodeFilter::All, UsageFilter::All);
+            request(1, id, &ListCodes { campaign, from_slot: 0, status, usage })
+        }
+        Kind::CheckFree => request(1, id, &CheckFree { codes: list }),
+        Kind::Refund => request(1, id, &Refund { activation: Position(1), force: false }),
+        Kind::AddCredential => {
+            let secret = Secret::Token(*blake3::hash(mark.as_bytes()).as_bytes());
+            let grant = Grant { name: mark.into(), role: Role::Reporter, clubs: Vec::new(), reasons: true, secret };
+            request(1, id, &AddCredential { grant })
+        }
+        Kind::RevokeCredential => request(1, id, &RevokeCredential { credential: CredentialId(1_000_000) }),
+        Kind::ListCredentials => request(1, id, &ListCredentials { after: CredentialId(0) }),
         Kind::Tail => request(1, id, &Tail { from: Position(1), follow: false }),
     }
 }

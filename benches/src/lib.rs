@@ -3,8 +3,8 @@
 //! `cargo bench -p scrip-benches` runs them all; `cargo bench -p scrip-benches --bench index` one. They say which function is slow;
 //! what the whole does is measured by `scrip loadtest`.
 
-use scrip_engine::index::{Index, normalise};
-use scrip_engine::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedHold, AskedRedeem, Line, State};
+use scrip_engine::index::{Index, normalise, trim};
+use scrip_engine::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedHold, AskedRedeem, CodeList, State};
 use scrip_protocol::command::{Activation, HOLD_TTL_MAX_MS, OnConflict, RedeemOutcome, RedemptionRefused, RegisterClub, Terms};
 use scrip_protocol::record::SettingsApplied;
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Record, RequestId, Settings, Stamp};
@@ -34,17 +34,8 @@ impl Organisation {
         let index = Index::of(&state);
         let mut organisation = Organisation { state, index, asked: 0 };
         organisation.change(&Asked::RegisterClub(RegisterClub { name: "Club".into() }));
-        let terms = Terms {
-            name: "Campaign".into(),
-            amount: Money(1),
-            clubs: Vec::new(),
-            starts_ms: None,
-            ends_ms: None,
-            activations_per_code_max: None,
-            active: true,
-        };
-        let lines = (0..codes).map(line).collect();
-        let asked = AskedCreateCampaign { terms, lines, on_conflict: OnConflict::Reject };
+        let terms = Terms::new("Campaign", Money(1));
+        let asked = AskedCreateCampaign { terms, list: list(0..codes), on_conflict: OnConflict::Reject };
         organisation.change(&Asked::CreateCampaign(Box::new(asked)));
         organisation
     }
@@ -81,13 +72,12 @@ pub fn refusal(stamp: Stamp) -> Record {
 
 /// A request to add codes to the first campaign: `CODE-0000000` and so on, from one number up to another.
 pub fn add_codes(numbers: std::ops::Range<u32>) -> Asked {
-    let lines = numbers.map(line).collect();
-    Asked::AddCodes(Box::new(AskedAddCodes { campaign: CampaignId(1), lines, on_conflict: OnConflict::Reject }))
+    let list = list(numbers);
+    Asked::AddCodes(Box::new(AskedAddCodes { campaign: Some(CampaignId(1)), list, on_conflict: OnConflict::Reject }))
 }
 
-fn line(number: u32) -> Line {
-    let text = code(number);
-    Line { number: number + 1, code: normalise(&text), text }
+fn list(numbers: std::ops::Range<u32>) -> CodeList {
+    CodeList::prepare(&numbers.map(code).collect(), 1, trim, normalise)
 }
 
 /// The text of a code.

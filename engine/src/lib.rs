@@ -18,5 +18,6 @@ pub mod server;
 pub mod state;
 
 mod engine;
+mod generate;
 
 pub use engine::{Engine, EngineError, Start};

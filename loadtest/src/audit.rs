@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use scrip_protocol::batch::Batch;
 use scrip_protocol::client::{Client, ClientError, Dial, TailError, Tailing};
 use scrip_protocol::command::{
-    Activation, AddCodesOutcome, CodeHeld, ConfirmOutcome, HoldConfirmed, HoldOutcome, RedeemOutcome, Refused, ReleaseOutcome,
-    ShowCampaignOutcome, ShowClientOutcome, Terms,
+    Activation, ActivationRefunded, AddCodesOutcome, CodeHeld, ConfirmOutcome, HoldConfirmed, HoldOutcome, RedeemOutcome,
+    Refunded, Refused, ReleaseOutcome, ShowCampaignOutcome, ShowClientOutcome, Terms,
 };
 use scrip_protocol::{CampaignId, ClientId, Kind, Money, Position, Record, RequestId, wire};
 
@@ -42,6 +42,7 @@ pub struct Recount {
     campaigns: HashMap<CampaignId, CampaignCount>,
     balances: HashMap<ClientId, i128>,
     requests: HashSet<RequestId>,
+    refunded: HashSet<Position>,
     differences: Differences,
 }
 
@@ -52,6 +53,12 @@ struct CampaignCount {
     used: HashMap<u32, u32>,
     /// The holds of each code that have neither ended nor, at the last look, expired; by expiry.
     open: HashMap<u32, BTreeSet<(u64, Position)>>,
+    /// Whether the campaign is archived.
+    archived: bool,
+    /// The codes that stayed archived when it was restored.
+    left_over: HashSet<u32>,
+    /// The codes that were archived by themselves.
+    revoked: HashSet<u32>,
     activations: u64,
     issued: i128,
 }
@@ -112,11 +119,49 @@ impl Recount {
                     codes: record.codes.len() as u32,
                     used: HashMap::new(),
                     open: HashMap::new(),
+                    archived: false,
+                    left_over: HashSet::new(),
+                    revoked: HashSet::new(),
                     activations: 0,
                     issued: 0,
                 };
                 self.campaigns.insert(record.campaign, count);
             }
+            Record::CodesGenerated(record) => {
+                if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
+                    campaign.codes += record.codes.len() as u32;
+                }
+            }
+            Record::CampaignUpdated(record) => {
+                if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
+                    campaign.terms = record.terms.clone();
+                }
+            }
+            Record::CampaignArchived(record) => {
+                if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
+                    campaign.archived = true;
+                }
+            }
+            Record::CampaignRestored(record) => {
+                if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
+                    campaign.archived = false;
+                    campaign.left_over = record.conflicts.iter().copied().collect();
+                }
+            }
+            Record::CodesArchived(record) => {
+                if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
+                    campaign.revoked.extend(&record.slots);
+                }
+            }
+            Record::CodesRestored(record) => {
+                if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
+                    record.slots.iter().for_each(|slot| {
+                        campaign.revoked.remove(slot);
+                        campaign.left_over.remove(slot);
+                    });
+                }
+            }
+            Record::ActivationRefunded(record) => self.refund(position, record),
             Record::CodesAdded(record) => {
                 if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
                     campaign.codes += record.codes.len() as u32;
@@ -132,7 +177,12 @@ impl Recount {
                 self.outcomes.insert(record.stamp.request, record.outcome(position));
                 self.activation(position, time_ms, record);
                 let campaign = self.campaigns.get(&record.campaign);
-                if campaign.is_some_and(|campaign| !campaign.terms.active || record.amount != campaign.terms.amount) {
+                let wrong = |campaign: &CampaignCount| {
+                    let archived =
+                        campaign.archived || campaign.revoked.contains(&record.slot) || campaign.left_over.contains(&record.slot);
+                    archived || !campaign.terms.active || record.amount != campaign.terms.amount
+                };
+                if campaign.is_some_and(wrong) {
                     self.differences.note(Difference::Terms { position, campaign: record.campaign });
                 }
             }
@@ -153,7 +203,11 @@ impl Recount {
                 self.outcomes.insert(record.stamp.request, record.outcome);
             }
             Record::Refused(record) => self.refusal(position, record),
-            Record::SettingsApplied(_) | Record::ClubRegistered(_) | Record::ClientRegistered(_) => {}
+            Record::SettingsApplied(_)
+            | Record::ClubRegistered(_)
+            | Record::ClientRegistered(_)
+            | Record::CredentialAdded(_)
+            | Record::CredentialRevoked(_) => {}
         }
     }
 
@@ -227,6 +281,36 @@ impl Recount {
         if slot >= count.codes {
             self.differences.note(Difference::NoCode { position, campaign, slot });
         }
+    }
+
+    fn refund(&mut self, position: Position, record: &ActivationRefunded) {
+        let Refunded { client, taken, balance: recorded, .. } = record.refunded;
+        if record.activation >= position || !self.refunded.insert(record.activation) {
+            self.differences.note(Difference::SecondRefund { position, activation: record.activation });
+        }
+        self.issued -= i128::from(taken.0);
+        let balance = self.balances.entry(client).or_default();
+        *balance -= i128::from(taken.0);
+        if *balance != i128::from(recorded.0) {
+            let recounted = *balance;
+            self.differences.note(Difference::Balance { position, client, recorded, recounted });
+        }
+        let Some(count) = self.campaigns.get_mut(&record.campaign) else {
+            return self.differences.note(Difference::NoCampaign { position, campaign: record.campaign });
+        };
+        match count.used.get_mut(&record.slot) {
+            Some(used) if *used > 1 => *used -= 1,
+            Some(_) => {
+                count.used.remove(&record.slot);
+            }
+            None => {
+                let activation = record.activation;
+                self.differences.note(Difference::SecondRefund { position, activation });
+            }
+        }
+        count.activations -= 1;
+        count.issued -= i128::from(taken.0);
+        self.activations -= 1;
     }
 
     fn activation(&mut self, position: Position, time_ms: u64, record: &Activation) {

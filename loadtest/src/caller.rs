@@ -98,6 +98,8 @@ impl Told {
             Told::Codes(outcome) => match **outcome {
                 AddCodesOutcome::Added(_) => "codes_added",
                 AddCodesOutcome::UnknownCampaign => "codes_unknown_campaign",
+                AddCodesOutcome::CampaignArchived => "add_codes_campaign_archived",
+                AddCodesOutcome::TooManyLines => "add_codes_too_many_lines",
                 AddCodesOutcome::CodesMissing => "codes_missing",
                 AddCodesOutcome::Conflicts(_) => "codes_conflicts",
                 AddCodesOutcome::TooManyCodes(_) => "codes_too_many",

@@ -116,7 +116,15 @@ pub enum Difference {
         /// How often it may be.
         cap: u32,
     },
-    /// An activation while the campaign was off, or with another amount than its terms say.
+    /// A refund of what is no activation, or was refunded before.
+    #[error("position {position}: there is no activation {activation} to refund, or it was refunded before")]
+    SecondRefund {
+        /// Where.
+        position: Position,
+        /// What was refunded.
+        activation: Position,
+    },
+    /// An activation while the campaign or the code was off or archived, or with another amount than its terms say.
     #[error("position {position}: this activation is not on the terms of campaign {campaign}")]
     Terms {
         /// Where.
@@ -284,6 +292,7 @@ impl Difference {
             Difference::NoCampaign { .. } => "no_campaign",
             Difference::NoCode { .. } => "no_code",
             Difference::OverCap { .. } => "over_cap",
+            Difference::SecondRefund { .. } => "second_refund",
             Difference::Terms { .. } => "terms",
             Difference::HoldTerms { .. } => "hold_terms",
             Difference::NoHold { .. } => "no_hold",

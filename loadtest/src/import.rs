@@ -27,12 +27,12 @@ pub enum ImportError {
 /// When the engine cannot be asked, or refuses.
 pub async fn create_campaign(client: &Client, terms: Terms, codes: &[String]) -> Result<CampaignId, ImportError> {
     let mut parts = codes.chunks(CODES_PER_REQUEST);
-    let lines = parts.next().unwrap_or_default().to_vec();
+    let lines = parts.next().unwrap_or_default().iter().collect();
     let asked = CreateCampaign { terms, lines, on_conflict: OnConflict::Reject };
     let outcome = client.create_campaign(RequestId::now(), &asked).await?;
     let CreateCampaignOutcome::Created { campaign, .. } = outcome else { return Err(ImportError::Campaign(outcome)) };
     for lines in parts {
-        let asked = AddCodes { campaign, lines: lines.to_vec(), on_conflict: OnConflict::Reject };
+        let asked = AddCodes { campaign, lines: lines.iter().collect(), first_line: 1, on_conflict: OnConflict::Reject };
         let outcome = client.add_codes(RequestId::now(), &asked).await?;
         if !matches!(outcome, AddCodesOutcome::Added(_)) {
             return Err(ImportError::Codes(outcome));

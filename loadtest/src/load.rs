@@ -454,15 +454,8 @@ impl<'a> Run<'a> {
 
     /// Creates a campaign of the run.
     async fn create(&mut self, what: &str, cap: Option<u32>, codes: &[String]) -> Result<CampaignId, LoadError> {
-        let terms = Terms {
-            name: format!("Loadtest {} {}: {what}", self.tag, self.campaigns.len() + 1),
-            amount: Money(100),
-            clubs: vec![self.club],
-            starts_ms: None,
-            ends_ms: None,
-            activations_per_code_max: cap,
-            active: true,
-        };
+        let name = format!("Loadtest {} {}: {what}", self.tag, self.campaigns.len() + 1);
+        let terms = Terms { clubs: vec![self.club], activations_per_code_max: cap, ..Terms::new(name, Money(100)) };
         let campaign = create_campaign(&self.client, terms, codes).await?;
         self.campaigns.push(campaign);
         Ok(campaign)

@@ -298,7 +298,8 @@ impl Draft {
                     let from = nth * self.mix.import_codes;
                     let asked = AddCodes {
                         campaign: material.import_into[nth],
-                        lines: material.imports[from..from + self.mix.import_codes].to_vec(),
+                        lines: material.imports[from..from + self.mix.import_codes].iter().collect(),
+                        first_line: 1,
                         on_conflict: OnConflict::Reject,
                     };
                     script.push(id, shape, &asked);

@@ -349,7 +349,8 @@ mod tests {
     fn fifty_thousand_codes_of_the_greatest_length_fit_a_frame() {
         let command = crate::command::AddCodes {
             campaign: crate::ids::CampaignId(1),
-            lines: vec!["x".repeat(crate::codes::CODE_BYTES_MAX); 50_000],
+            lines: vec!["x".repeat(crate::codes::CODE_BYTES_MAX); 50_000].into_iter().collect(),
+            first_line: 1,
             on_conflict: crate::command::OnConflict::Skip,
         };
         let mut bytes = Vec::new();

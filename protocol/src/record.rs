@@ -3,8 +3,9 @@
 //! `records!` below is the one table of them. A row's number never changes; a record that needs other fields gets a new row.
 
 use crate::command::{
-    Activation, CampaignCreated, CampaignSwitched, ClientRegistered, ClubRegistered, CodeHeld, CodesAdded, ConfirmationRefused,
-    HoldConfirmed, HoldRefused, HoldReleased, RedemptionRefused, Refused,
+    Activation, ActivationRefunded, CampaignArchived, CampaignCreated, CampaignRestored, CampaignSwitched, CampaignUpdated,
+    ClientRegistered, ClubRegistered, CodeHeld, CodesAdded, CodesArchived, CodesGenerated, CodesRestored, ConfirmationRefused,
+    CredentialAdded, CredentialRevoked, HoldConfirmed, HoldRefused, HoldReleased, RedemptionRefused, Refused,
 };
 use crate::frame::Malformed;
 use crate::ids::{CredentialId, RequestId};
@@ -116,11 +117,20 @@ records! {
     14 HoldConfirmed      "hold-confirmed";
     15 ConfirmationRefused "confirmation-refused";
     16 HoldReleased       "hold-released";
+    17 ActivationRefunded "activation-refunded";
     20 ClubRegistered     "club-registered";
     30 ClientRegistered   "client-registered";
     40 CampaignCreated    "campaign-created";
     41 CodesAdded         "codes-added";
     42 CampaignSwitched   "campaign-switched";
+    43 CampaignUpdated    "campaign-updated";
+    44 CampaignArchived   "campaign-archived";
+    45 CampaignRestored   "campaign-restored";
+    50 CodesGenerated     "codes-generated";
+    51 CodesArchived      "codes-archived";
+    52 CodesRestored      "codes-restored";
+    60 CredentialAdded    "credential-added";
+    61 CredentialRevoked  "credential-revoked";
 }
 
 impl Record {
@@ -136,11 +146,20 @@ impl Record {
             Record::HoldConfirmed(record) => Some(&record.activation.stamp),
             Record::ConfirmationRefused(record) => Some(&record.stamp),
             Record::HoldReleased(record) => Some(&record.stamp),
+            Record::ActivationRefunded(record) => Some(&record.stamp),
             Record::ClubRegistered(record) => Some(&record.stamp),
             Record::ClientRegistered(record) => Some(&record.stamp),
             Record::CampaignCreated(record) => Some(&record.stamp),
             Record::CodesAdded(record) => Some(&record.stamp),
             Record::CampaignSwitched(record) => Some(&record.stamp),
+            Record::CampaignUpdated(record) => Some(&record.stamp),
+            Record::CampaignArchived(record) => Some(&record.stamp),
+            Record::CampaignRestored(record) => Some(&record.stamp),
+            Record::CodesGenerated(record) => Some(&record.stamp),
+            Record::CodesArchived(record) => Some(&record.stamp),
+            Record::CodesRestored(record) => Some(&record.stamp),
+            Record::CredentialAdded(record) => record.stamp.as_ref(),
+            Record::CredentialRevoked(record) => Some(&record.stamp),
         }
     }
 }

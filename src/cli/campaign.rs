@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use scrip_protocol::command::{
-    CAMPAIGNS_PER_PAGE, CampaignCard, CreateCampaign, CreateCampaignOutcome, ShowCampaignOutcome, SwitchCampaignOutcome, Terms,
+    CampaignCard, CreateCampaign, CreateCampaignOutcome, ListCampaigns, ShowCampaignOutcome, SwitchCampaignOutcome, Terms,
 };
 use scrip_protocol::{CampaignId, ClubId, Money};
 use serde_json::json;
@@ -104,15 +104,14 @@ impl Campaign {
 impl Create {
     async fn run(self) -> anyhow::Result<Exit> {
         let terms = Terms {
-            name: self.name,
-            amount: self.amount,
             clubs: self.clubs,
             starts_ms: self.starts,
             ends_ms: self.ends,
             activations_per_code_max: self.cap,
             active: !self.inactive,
+            ..Terms::new(self.name, self.amount)
         };
-        let asked = CreateCampaign { terms, lines: self.codes.read()?, on_conflict: self.on_conflict.into() };
+        let asked = CreateCampaign { terms, lines: self.codes.read()?.iter().collect(), on_conflict: self.on_conflict.into() };
         let request = self.asking.id();
         let outcome = self.reach.client().await?.create_campaign(request, &asked).await?;
         self.reach.answer(request, &outcome);
@@ -120,13 +119,9 @@ impl Create {
             match &outcome {
                 CreateCampaignOutcome::Created { codes, .. } => print_skipped(&codes.skipped),
                 CreateCampaignOutcome::Conflicts(lines) => print_skipped(lines),
-                CreateCampaignOutcome::InvalidName
-                | CreateCampaignOutcome::InvalidAmount
-                | CreateCampaignOutcome::InvalidCap
-                | CreateCampaignOutcome::PeriodReversed
-                | CreateCampaignOutcome::TooManyClubs
-                | CreateCampaignOutcome::UnknownClub(_)
+                CreateCampaignOutcome::InvalidTerms(_)
                 | CreateCampaignOutcome::CodesMissing
+                | CreateCampaignOutcome::TooManyLines
                 | CreateCampaignOutcome::TooManyCodes(_) => {}
             }
         }
@@ -149,14 +144,13 @@ impl Switch {
 async fn list(reach: &Reach) -> anyhow::Result<Exit> {
     let client = reach.client().await?;
     let mut campaigns = Vec::new();
-    let mut after = CampaignId(0);
+    let mut asked = ListCampaigns::default();
     loop {
-        let page = client.list_campaigns(after).await?.campaigns;
-        after = page.last().map_or(after, |card| card.campaign);
-        let last = page.len() < CAMPAIGNS_PER_PAGE;
-        campaigns.extend(page);
-        if last {
-            break;
+        let page = client.list_campaigns(&asked).await?;
+        campaigns.extend(page.campaigns);
+        match page.next {
+            Some(next) => asked.after = next,
+            None => break,
         }
     }
     if reach.json {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use scrip_protocol::ClubId;
-use scrip_protocol::command::{CHECK_CODES_MAX, CheckOutcome, CodeChecked, CodeStanding};
+use scrip_protocol::command::{CHECK_CODES_MAX, CheckOutcome, CodeChecked, CodeStanding, RedeemOutcome};
 
 use crate::exit::{Exit, InputError};
 use crate::print;
@@ -42,7 +42,8 @@ impl Check {
 fn row(code: &str, checked: &CodeChecked) -> Vec<String> {
     let (verdict, standing) = match checked {
         CodeChecked::Redeemable(standing) => ("redeemable", Some(standing)),
-        CodeChecked::Refused { outcome, code } => (outcome.word(), Some(code)),
+        CodeChecked::Refused { reasons, code } => (reasons.first().map_or("", RedeemOutcome::word), Some(code)),
+        CodeChecked::NotAccepted => (RedeemOutcome::NotAccepted.word(), None),
         CodeChecked::Free { outcome } => (outcome.word(), None),
     };
     let of = |value: fn(&CodeStanding) -> String| standing.map_or("-".into(), value);

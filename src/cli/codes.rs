@@ -39,7 +39,12 @@ struct Add {
 impl Codes {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         let Command::Add(add) = self.command;
-        let asked = AddCodes { campaign: add.campaign, lines: add.codes.read()?, on_conflict: add.on_conflict.into() };
+        let asked = AddCodes {
+            campaign: add.campaign,
+            lines: add.codes.read()?.iter().collect(),
+            first_line: 1,
+            on_conflict: add.on_conflict.into(),
+        };
         let request = add.asking.id();
         let outcome = add.reach.client().await?.add_codes(request, &asked).await?;
         add.reach.answer(request, &outcome);
@@ -47,7 +52,11 @@ impl Codes {
             match &outcome {
                 AddCodesOutcome::Added(report) => print_skipped(&report.skipped),
                 AddCodesOutcome::Conflicts(lines) => print_skipped(lines),
-                AddCodesOutcome::UnknownCampaign | AddCodesOutcome::CodesMissing | AddCodesOutcome::TooManyCodes(_) => {}
+                AddCodesOutcome::UnknownCampaign
+                | AddCodesOutcome::CampaignArchived
+                | AddCodesOutcome::CodesMissing
+                | AddCodesOutcome::TooManyLines
+                | AddCodesOutcome::TooManyCodes(_) => {}
             }
         }
         Ok(if matches!(outcome, AddCodesOutcome::Added(_)) { Exit::Done } else { Exit::Refused })

@@ -292,16 +292,12 @@ async fn register_clubs(client: &Client) -> anyhow::Result<Vec<ClubId>> {
 
 /// Creates the burst's campaign, and a small one for the person at the keyboard.
 async fn import(client: &Client, plan: &Plan, burst: u32) -> anyhow::Result<CampaignId> {
-    let terms = |name: String| Terms {
-        name,
-        amount: Money(500),
-        clubs: Vec::new(),
-        starts_ms: None,
-        ends_ms: None,
-        activations_per_code_max: Some(1),
-        active: true,
+    let terms = |name: String| Terms { activations_per_code_max: Some(1), ..Terms::new(name, Money(500)) };
+    let asked = CreateCampaign {
+        terms: terms(format!("Demo {burst}")),
+        lines: plan.codes().iter().collect(),
+        on_conflict: OnConflict::Reject,
     };
-    let asked = CreateCampaign { terms: terms(format!("Demo {burst}")), lines: plan.codes(), on_conflict: OnConflict::Reject };
     let campaign = match client.create_campaign(plan.request_id(u64::MAX), &asked).await {
         Ok(CreateCampaignOutcome::Created { campaign, .. }) => campaign,
         Ok(other) => bail!("the import was not taken: {other}"),
@@ -310,7 +306,7 @@ async fn import(client: &Client, plan: &Plan, burst: u32) -> anyhow::Result<Camp
         }
         Err(error) => return Err(error.into()),
     };
-    let lines = ["TRY-ONE", "TRY-TWO", "TRY-THREE"].map(str::to_owned).to_vec();
+    let lines = ["TRY-ONE", "TRY-TWO", "TRY-THREE"].into_iter().collect();
     let try_it = CreateCampaign { terms: terms("Try it yourself".into()), lines, on_conflict: OnConflict::Reject };
     let outcome = client.create_campaign(RequestId::now(), &try_it).await?;
     // Conflicts: an earlier run has made it.

@@ -305,20 +305,12 @@ pub(crate) fn files(dir: &Path) -> Vec<(PathBuf, u64)> {
 
 /// A campaign's terms: every club, no period, switched on.
 pub(crate) fn terms(name: &str, cap: Option<u32>, amount: i64) -> Terms {
-    Terms {
-        name: name.to_owned(),
-        amount: Money(amount),
-        clubs: Vec::new(),
-        starts_ms: None,
-        ends_ms: None,
-        activations_per_code_max: cap,
-        active: true,
-    }
+    Terms { activations_per_code_max: cap, ..Terms::new(name, Money(amount)) }
 }
 
 /// Creates a campaign.
 pub(crate) async fn campaign(client: &Client, terms: Terms, codes: &[String]) -> CampaignId {
-    let asked = CreateCampaign { terms, lines: codes.to_vec(), on_conflict: OnConflict::Reject };
+    let asked = CreateCampaign { terms, lines: codes.iter().collect(), on_conflict: OnConflict::Reject };
     let outcome = client.create_campaign(RequestId::now(), &asked).await.expect("an answer");
     let CreateCampaignOutcome::Created { campaign, .. } = outcome else { panic!("{outcome}") };
     campaign

@@ -1,5 +1,9 @@
 //! The index: which campaign holds a code, and what a lane may know of it without asking the engine thread.
 //!
+//! A code stays in it when it is archived, under the campaign that held it last, until another campaign takes the value: so a
+//! refusal can say that it is archived, and archiving a campaign of any size costs nothing here. Whether the one that is found
+//! holds the value, the state says, and the [`Face`] of its campaign.
+//!
 //! The engine thread alone writes it, by [`Index::follow`] with each record it has applied; it asks it, as the state's
 //! [`Lookup`], where a code is. Lanes read it to answer checks.
 //!
@@ -8,6 +12,7 @@
 
 mod normalise;
 
+use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -17,13 +22,16 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 use scrip_protocol::codes::InvalidCode;
-use scrip_protocol::command::{Activation, CheckOutcome, CodeChecked, CodeStanding, CodeTexts, RedeemOutcome, Terms};
+use scrip_protocol::command::{
+    CampaignArchived, CampaignSwitched, CampaignUpdated, CheckFreeOutcome, CheckOutcome, CodeChecked, CodeFree, CodeStanding,
+    CodeTexts, CodesArchived, RedeemOutcome, Terms,
+};
 use scrip_protocol::{CampaignId, ClubId, Position, Record};
 
 pub use normalise::{normalise, trim};
 
 use crate::state::prefetch::prefetch;
-use crate::state::{Campaign, CodeAt, HeldUses, Lookup, NormalisedCode, State, refusal_of};
+use crate::state::{Campaign, CodeAt, HeldUses, Lookup, NormalisedCode, Standing, State, refusals_of};
 
 /// How many codes are looked up at once: enough that the processor always has as many fetches from memory under way as it can, and few
 /// enough that what was fetched first is still in its nearest cache when it is needed.
@@ -75,6 +83,10 @@ impl Hint {
 /// What lanes see of a campaign.
 struct Face {
     terms: Arc<Terms>,
+    /// Whether the campaign is archived.
+    archived: bool,
+    /// The codes that are archived though the campaign may not be, by slot.
+    archived_codes: HashSet<u32, RandomState>,
     /// How often each code was activated, by slot, in blocks that never move.
     activations: Vec<Block>,
     /// Whether uses of its codes are held.
@@ -95,7 +107,13 @@ const BLOCK: usize = 1024;
 
 impl Face {
     fn of(campaign: &Campaign) -> Face {
-        let mut face = Face { terms: campaign.terms.clone(), activations: Vec::new(), has_holds: AtomicBool::new(false) };
+        let mut face = Face {
+            terms: campaign.terms.clone(),
+            archived: campaign.is_archived(),
+            archived_codes: campaign.archived_codes.keys().copied().collect(),
+            activations: Vec::new(),
+            has_holds: AtomicBool::new(false),
+        };
         face.reach(campaign);
         for (slot, activations) in campaign.activations_of.iter().enumerate() {
             face.set(slot, *activations);
@@ -139,7 +157,7 @@ impl Index {
         };
         for (id, campaign) in state.campaigns.after(CampaignId(0)) {
             index.campaigns.write().push(Face::of(campaign));
-            index.insert_all(id, 0, &campaign.codes);
+            index.claim_all(state, id, campaign);
         }
         state.holds.codes().for_each(|at| index.show_holds(state, at));
         index
@@ -157,28 +175,40 @@ impl Index {
     }
 
     fn show(&self, state: &State, record: &Record) {
-        let number_of = |campaign: CampaignId| campaign.0 as usize - 1;
-        let activated = |record: &Activation| {
-            let Some(campaign) = state.campaigns.of(record.campaign) else { return };
-            let slot = record.slot as usize;
-            self.campaigns.read()[number_of(record.campaign)].set(slot, campaign.activations_of[slot]);
+        let activated = |campaign: CampaignId, slot: u32| {
+            let Some(of) = state.campaigns.of(campaign) else { return };
+            let Some(activations) = of.activations_of.get(slot as usize) else { return };
+            self.campaigns.read()[number_of(campaign)].set(slot as usize, *activations);
+        };
+        let added = |campaign: CampaignId, codes: &CodeTexts| {
+            let Some(of) = state.campaigns.of(campaign) else { return };
+            self.campaigns.write()[number_of(campaign)].reach(of);
+            self.insert_all(campaign, of.codes.len() - codes.len(), codes);
         };
         match record {
-            Record::Activation(record) => activated(record),
-            Record::HoldConfirmed(record) => activated(&record.activation),
+            Record::Activation(record) => activated(record.campaign, record.slot),
+            Record::HoldConfirmed(record) => activated(record.activation.campaign, record.activation.slot),
+            Record::ActivationRefunded(record) => activated(record.campaign, record.slot),
             Record::CampaignCreated(record) => {
                 let Some(campaign) = state.campaigns.of(record.campaign) else { return };
                 self.campaigns.write().push(Face::of(campaign));
                 self.insert_all(record.campaign, 0, &record.codes);
             }
-            Record::CodesAdded(record) => {
+            Record::CodesAdded(record) => added(record.campaign, &record.codes),
+            Record::CodesGenerated(record) => added(record.campaign, &record.codes),
+            Record::CampaignSwitched(CampaignSwitched { campaign, .. })
+            | Record::CampaignUpdated(CampaignUpdated { campaign, .. })
+            | Record::CampaignArchived(CampaignArchived { campaign, .. })
+            | Record::CodesArchived(CodesArchived { campaign, .. }) => self.show_terms(state, *campaign),
+            Record::CampaignRestored(record) => {
                 let Some(campaign) = state.campaigns.of(record.campaign) else { return };
-                self.campaigns.write()[number_of(record.campaign)].reach(campaign);
-                self.insert_all(record.campaign, campaign.codes.len() - record.codes.len(), &record.codes);
+                self.reclaim(record.campaign, campaign, 0..campaign.codes.len() as u32);
+                self.show_terms(state, record.campaign);
             }
-            Record::CampaignSwitched(record) => {
+            Record::CodesRestored(record) => {
                 let Some(campaign) = state.campaigns.of(record.campaign) else { return };
-                self.campaigns.write()[number_of(record.campaign)].terms = campaign.terms.clone();
+                self.reclaim(record.campaign, campaign, record.slots.iter().copied());
+                self.show_terms(state, record.campaign);
             }
             Record::ClubRegistered(record) => self.clubs.store(record.club.0, Ordering::Release),
             Record::SettingsApplied(_)
@@ -188,8 +218,20 @@ impl Index {
             | Record::CodeHeld(_)
             | Record::HoldRefused(_)
             | Record::ConfirmationRefused(_)
-            | Record::HoldReleased(_) => {}
+            | Record::HoldReleased(_)
+            | Record::CredentialAdded(_)
+            | Record::CredentialRevoked(_) => {}
         }
+    }
+
+    /// Shows a campaign's terms, and what of it is archived.
+    fn show_terms(&self, state: &State, id: CampaignId) {
+        let Some(campaign) = state.campaigns.of(id) else { return };
+        let face = &mut self.campaigns.write()[number_of(id)];
+        face.terms = campaign.terms.clone();
+        face.archived = campaign.is_archived();
+        face.archived_codes.clear();
+        face.archived_codes.extend(campaign.archived_codes.keys());
     }
 
     /// Shows how many uses of a code are held.
@@ -203,7 +245,7 @@ impl Index {
                 self.held.remove(&at);
             }
         }
-        self.campaigns.read()[at.campaign.0 as usize - 1].has_holds.store(campaign.held > 0, Ordering::Release);
+        self.campaigns.read()[number_of(at.campaign)].has_holds.store(campaign.held > 0, Ordering::Release);
     }
 
     /// The newest position whose effect a reader may have seen, if it asks after reading.
@@ -252,7 +294,7 @@ impl Index {
         let unknown = CodeChecked::Free { outcome: RedeemOutcome::UnknownCode };
         let Some(at) = at else { return unknown };
         let campaigns = self.campaigns.read();
-        let Some(face) = campaigns.get(at.campaign.0 as usize - 1) else { return unknown };
+        let Some(face) = campaigns.get(number_of(at.campaign)) else { return unknown };
         let holding = match face.has_holds.load(Ordering::Acquire) {
             true => self.held.get(&at).map(|holding| (holding.activations, holding.held.at(now_ms))),
             false => None,
@@ -265,10 +307,40 @@ impl Index {
             held,
             activations_max: face.terms.activations_per_code_max,
         };
-        match refusal_of(&face.terms, activations.saturating_add(held), at_club) {
-            None => CodeChecked::Redeemable(code),
-            Some(outcome) => CodeChecked::Refused { outcome, code },
+        let standing = Standing {
+            code_archived: face.archived_codes.contains(&at.slot),
+            campaign_archived: face.archived,
+            now_ms,
+            club: at_club,
+            code_uses: activations.saturating_add(held),
+            ..Standing::default()
+        };
+        match refusals_of(&face.terms, &standing) {
+            reasons if reasons.is_empty() => CodeChecked::Redeemable(code),
+            reasons => CodeChecked::Refused { reasons, code },
         }
+    }
+
+    /// Whether codes are free to be added, and which campaigns hold the others (Z6).
+    pub fn check_free<'a>(&self, codes: impl Iterator<Item = &'a str>) -> CheckFreeOutcome {
+        let codes: Vec<_> = codes.map(normalise).collect();
+        let mut verdicts = Vec::with_capacity(codes.len());
+        for group in codes.chunks(AT_ONCE) {
+            let mut asked = group.iter();
+            self.find_each(group.iter().map(|code| code.as_ref().ok()), |at| {
+                verdicts.push(match (asked.next(), at) {
+                    (Some(Err(why)), _) => CodeFree::Invalid(*why),
+                    (_, Some(at)) if self.is_live(at) => CodeFree::HeldBy(at.campaign),
+                    (_, Some(_) | None) => CodeFree::Free,
+                });
+            });
+        }
+        CheckFreeOutcome::Checked { codes: verdicts, as_of: self.shown() }
+    }
+
+    fn is_live(&self, at: CodeAt) -> bool {
+        let campaigns = self.campaigns.read();
+        campaigns.get(number_of(at.campaign)).is_some_and(|face| !face.archived && !face.archived_codes.contains(&at.slot))
     }
 
     /// Looks codes up ahead of time, and gives a hint for each, in order, `None` where there is no code; best [`AT_ONCE`] of them.
@@ -338,7 +410,7 @@ impl Index {
     pub fn touch(&self, places: impl Iterator<Item = CodeAt>) {
         let campaigns = self.campaigns.read();
         for at in places {
-            let counter = campaigns.get(at.campaign.0 as usize - 1).and_then(|face| face.counter(at.slot));
+            let counter = campaigns.get(number_of(at.campaign)).and_then(|face| face.counter(at.slot));
             counter.into_iter().for_each(|counter| prefetch(counter));
         }
     }
@@ -354,6 +426,49 @@ impl Index {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Puts in the codes of a campaign of a state that is being taken over. Of a value that several campaigns have, the one that
+    /// holds it counts, or where none does the one that held it last.
+    fn claim_all(&self, state: &State, campaign: CampaignId, of: &Campaign) {
+        let freed = |at: CodeAt| state.campaigns.of(at.campaign).and_then(|campaign| campaign.freed(at.slot));
+        for (code, slot) in of.codes.iter().zip(0..) {
+            let (Ok(code), at) = (normalise(code), CodeAt { campaign, slot }) else { continue };
+            let mut place = self.codes.entry(Key(CompactString::new(code.as_str()))).or_insert(at);
+            if let (Some(ours), Some(theirs)) = (freed(at), freed(*place))
+                && ours < theirs
+            {
+                continue;
+            }
+            if freed(*place).is_some() {
+                *place = at;
+            }
+        }
+    }
+
+    /// Takes the values of restored codes back from campaigns that had them meanwhile.
+    fn reclaim(&self, campaign: CampaignId, of: &Campaign, slots: impl Iterator<Item = u32>) {
+        let live = |slot: &u32| of.freed(*slot).is_none();
+        let codes = slots.filter(live).filter_map(|slot| Some((slot, normalise(of.codes.of(slot as usize)?).ok()?)));
+        let codes: Vec<(u32, NormalisedCode)> = codes.collect();
+        let mut lost = Vec::new();
+        for group in codes.chunks(AT_ONCE) {
+            let mut asked = group.iter();
+            self.find_each(group.iter().map(|(_, code)| Some(code)), |at| {
+                let (slot, code) = asked.next().expect("as many places are given as codes are asked about");
+                if at != Some(CodeAt { campaign, slot: *slot }) {
+                    lost.push((*slot, *code));
+                }
+            });
+        }
+        if lost.is_empty() {
+            return;
+        }
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        for (slot, code) in lost {
+            self.codes.insert(Key(CompactString::new(code.as_str())), CodeAt { campaign, slot });
+        }
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Whether two indexes say the same of every code.
     pub fn agrees_with(&self, other: &Index) -> bool {
         let (faces, others) = (self.campaigns.read(), other.campaigns.read());
@@ -362,7 +477,11 @@ impl Index {
                 face.activations.iter().flat_map(|block| block.iter()).map(|n| n.load(Ordering::Acquire)).collect::<Vec<_>>()
             };
             let has_holds = |face: &Face| face.has_holds.load(Ordering::Acquire);
-            ours.terms == theirs.terms && counts(ours) == counts(theirs) && has_holds(ours) == has_holds(theirs)
+            let archived = |face: &Face| (face.archived, face.archived_codes.clone());
+            ours.terms == theirs.terms
+                && archived(ours) == archived(theirs)
+                && counts(ours) == counts(theirs)
+                && has_holds(ours) == has_holds(theirs)
         };
         let holding_alike =
             || self.held.iter().all(|entry| other.held.get(entry.key()).is_some_and(|there| *there == *entry.value()));
@@ -389,11 +508,32 @@ impl Lookup for Hinted<'_> {
             None => self.index.find(code),
         }
     }
+
+    fn find_all(&self, codes: &[NormalisedCode], give: impl FnMut(Option<CodeAt>)) {
+        self.index.find_all(codes, give);
+    }
+
+    fn normalised(&self, text: &str) -> Option<NormalisedCode> {
+        self.index.normalised(text)
+    }
+}
+
+/// Where a campaign's face stands.
+fn number_of(campaign: CampaignId) -> usize {
+    campaign.0 as usize - 1
 }
 
 impl Lookup for Index {
     fn find(&self, code: &NormalisedCode) -> Option<CodeAt> {
         self.find_hashed(self.hash_of(code), code)
+    }
+
+    fn find_all(&self, codes: &[NormalisedCode], mut give: impl FnMut(Option<CodeAt>)) {
+        codes.chunks(AT_ONCE).for_each(|group| self.find_each(group.iter().map(Some), &mut give));
+    }
+
+    fn normalised(&self, text: &str) -> Option<NormalisedCode> {
+        normalise(text).ok()
     }
 }
 

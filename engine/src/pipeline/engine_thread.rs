@@ -236,6 +236,15 @@ impl EngineThread {
             Read::ShowCampaign(asked) => {
                 push_value(frames, Kind::ShowCampaign as u16, correlation, &self.state.show_campaign(now_ms, asked));
             }
+            Read::ListCodes(asked) => {
+                push_value(frames, Kind::ListCodes as u16, correlation, &self.state.list_codes(asked, &*self.index));
+            }
+            Read::TryCodes(asked) => {
+                push_value(frames, Kind::TryCodes as u16, correlation, &self.state.try_codes(asked, &*self.index));
+            }
+            Read::ListCredentials(asked) => {
+                push_value(frames, Kind::ListCredentials as u16, correlation, &self.state.list_credentials(asked));
+            }
         }
     }
 }

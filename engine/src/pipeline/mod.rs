@@ -25,7 +25,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use parking_lot::Mutex;
-use scrip_protocol::command::{ListCampaigns, ListClubs, ShowCampaign, ShowClient};
+use scrip_protocol::command::{ListCampaigns, ListClubs, ListCodes, ListCredentials, ShowCampaign, ShowClient};
 use scrip_protocol::{Position, Record, Settings, Stamp};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
@@ -34,7 +34,7 @@ pub use outbox::Outbox;
 
 use crate::index::{Hint, Index};
 use crate::journal::{Journal, JournalError, JournalReader, ROW_BYTES};
-use crate::state::{Asked, State};
+use crate::state::{Asked, AskedAddCodes, State};
 
 /// How much may be under way at once.
 #[derive(Debug, Clone, Copy)]
@@ -102,6 +102,12 @@ pub enum Read {
     ListCampaigns(ListCampaigns),
     /// A campaign.
     ShowCampaign(ShowCampaign),
+    /// The codes of a campaign.
+    ListCodes(ListCodes),
+    /// What adding codes would do.
+    TryCodes(Box<AskedAddCodes>),
+    /// The credentials.
+    ListCredentials(ListCredentials),
 }
 
 /// The running pipeline. Dropping every [`Intake`] and calling [`Pipeline::finish`] ends it.

@@ -21,9 +21,9 @@ use scrip_protocol::record::SettingsApplied;
 use scrip_protocol::{ClientId, ClubId, Command, CredentialId, Money, Position, Record, Refusal, RequestId, Settings, Stamp};
 
 use super::{Call, Chunk, Clock, InboxFull, Limits, Outbox, Pipeline, Read, Request};
-use crate::index::{Index, normalise};
+use crate::index::{Index, normalise, trim};
 use crate::journal::{Journal, JournalError, JournalReader};
-use crate::state::{Asked, AskedCreateCampaign, AskedRedeem, Line, State};
+use crate::state::{Asked, AskedCreateCampaign, AskedRedeem, CodeList, State};
 
 const START_MS: u64 = 1_790_000_000_000;
 
@@ -287,18 +287,9 @@ fn club(request: u64) -> Request {
 }
 
 fn campaign(request: u64, codes: &[&str]) -> Request {
-    let terms = Terms {
-        name: format!("campaign {request}"),
-        amount: Money(500),
-        clubs: Vec::new(),
-        starts_ms: None,
-        ends_ms: None,
-        activations_per_code_max: Some(2),
-        active: true,
-    };
-    let line = |(number, text): (u32, &&str)| Line { number, text: (*text).to_owned(), code: normalise(text) };
-    let lines = (1..).zip(codes).map(line).collect();
-    change(request, Asked::CreateCampaign(Box::new(AskedCreateCampaign { terms, lines, on_conflict: OnConflict::Reject })))
+    let terms = Terms { activations_per_code_max: Some(2), ..Terms::new(format!("campaign {request}"), Money(500)) };
+    let list = CodeList::prepare(&codes.iter().collect(), 1, trim, normalise);
+    change(request, Asked::CreateCampaign(Box::new(AskedCreateCampaign { terms, list, on_conflict: OnConflict::Reject })))
 }
 
 fn redeem(request: u64, code: &str) -> Request {

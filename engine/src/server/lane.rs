@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use quinn::{Connection, RecvStream, SendStream};
-use scrip_protocol::command::{CHECK_CODES_MAX, Check, CheckOutcome, Redeem, Tail};
+use scrip_protocol::command::{CHECK_CODES_MAX, Check, CheckFreeOutcome, CheckOutcome, CodeTexts, LINES_MAX, Redeem, Tail};
 use scrip_protocol::frame::{Frame, FrameBuffer, Malformed, REFUSAL, REQUEST_BYTES_MAX, RequestFrame, push_value};
 use scrip_protocol::hello::CloseCode;
 use scrip_protocol::{AnyCommand, Kind, Refusal, RequestId, Role, Stamp, wire};
@@ -14,10 +14,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::connection::{Caller, Closing};
-use super::{LARGE_FRAME_BYTES, Shared, tail};
+use super::{LARGE_FRAME_BYTES, Shared, refund, tail};
+use crate::generate::draw;
 use crate::index::{AT_ONCE, Index, normalise, trim};
 use crate::pipeline::{Call, Chunk, Clock, InboxFull, Outbox, RETRY_AFTER_MS, Read, Request};
-use crate::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedHold, AskedRedeem, Line, NamedHold};
+use crate::state::{Asked, AskedAddCodes, AskedCodes, AskedCreateCampaign, AskedHold, AskedRedeem, CodeList, NamedHold};
 
 /// How many pieces of a stream are taken at once. In packets of Ethernet's size they are some 1,200 redemptions: enough to share a hand-over,
 /// and few enough that the chunk is still in the processor's cache when the engine thread comes to it.
@@ -239,15 +240,58 @@ fn sort(frame: Frame<'_>, caller: Caller, shared: &Shared, sorted: &mut Sorted) 
         AnyCommand::RegisterClient(asked) => change(Asked::RegisterClient(asked)),
         AnyCommand::SwitchCampaign(asked) => change(Asked::SwitchCampaign(asked)),
         AnyCommand::CreateCampaign(asked) => change(Asked::CreateCampaign(Box::new(AskedCreateCampaign {
+            list: list(request.kind, &asked.lines, 1)?,
             terms: asked.terms,
-            lines: lines(&asked.lines),
             on_conflict: asked.on_conflict,
         }))),
         AnyCommand::AddCodes(asked) => change(Asked::AddCodes(Box::new(AskedAddCodes {
-            campaign: asked.campaign,
-            lines: lines(&asked.lines),
+            campaign: Some(asked.campaign),
+            list: list(request.kind, &asked.lines, asked.first_line)?,
             on_conflict: asked.on_conflict,
         }))),
+        AnyCommand::TryCodes(asked) => Call::Read(Read::TryCodes(Box::new(AskedAddCodes {
+            campaign: asked.campaign,
+            list: list(request.kind, &asked.lines, asked.first_line)?,
+            on_conflict: asked.on_conflict,
+        }))),
+        AnyCommand::UpdateCampaign(asked) => change(Asked::UpdateCampaign(Box::new(asked))),
+        AnyCommand::ArchiveCampaign(asked) => change(Asked::ArchiveCampaign(asked.campaign)),
+        AnyCommand::RestoreCampaign(asked) => change(Asked::RestoreCampaign(asked.campaign)),
+        AnyCommand::ArchiveCodes(asked) => change(Asked::ArchiveCodes(Box::new(AskedCodes {
+            campaign: asked.campaign,
+            list: list(request.kind, &asked.codes, 1)?,
+        }))),
+        AnyCommand::RestoreCodes(asked) => change(Asked::RestoreCodes(Box::new(AskedCodes {
+            campaign: asked.campaign,
+            list: list(request.kind, &asked.codes, 1)?,
+        }))),
+        AnyCommand::GenerateCodes(asked) => change(Asked::GenerateCodes(Box::new(draw(&asked)))),
+        AnyCommand::CheckFree(asked) => {
+            whole(request.kind, &asked.codes)?;
+            let outcome = match asked.codes.len() > LINES_MAX {
+                true => CheckFreeOutcome::TooManyLines,
+                false => shared.index.check_free(asked.codes.iter()),
+            };
+            let mut frame = Vec::new();
+            push_value(&mut frame, Kind::CheckFree as u16, correlation, &outcome);
+            Call::Answered(frame)
+        }
+        AnyCommand::Refund(asked) => {
+            if asked.force && caller.role != Role::Operator {
+                push_value(&mut sorted.refusals, REFUSAL, correlation, &Refusal::Forbidden { role: caller.role });
+                return Ok(());
+            }
+            let Some(asked) = refund::asked(&asked, caller, shared) else {
+                let busy = Refusal::Busy { retry_after_ms: RETRY_AFTER_MS };
+                push_value(&mut sorted.refusals, REFUSAL, correlation, &busy);
+                return Ok(());
+            };
+            change(Asked::Refund(Box::new(asked)))
+        }
+        AnyCommand::AddCredential(asked) => change(Asked::AddCredential(Box::new(asked))),
+        AnyCommand::RevokeCredential(asked) => change(Asked::RevokeCredential(asked)),
+        AnyCommand::ListCredentials(asked) => Call::Read(Read::ListCredentials(asked)),
+        AnyCommand::ListCodes(asked) => Call::Read(Read::ListCodes(asked)),
         AnyCommand::ListClubs(asked) => Call::Read(Read::ListClubs(asked)),
         AnyCommand::ShowClient(asked) => Call::Read(Read::ShowClient(asked)),
         AnyCommand::ListCampaigns(asked) => Call::Read(Read::ListCampaigns(asked)),
@@ -272,11 +316,18 @@ fn redeem(request: &RequestFrame<'_>) -> Result<AskedRedeem, Malformed> {
     })
 }
 
-/// The lines of a list that are not blank.
-fn lines(lines: &[String]) -> Vec<Line> {
-    let numbered = (1..).zip(lines.iter().map(|line| trim(line)));
-    let line = |(number, text): (u32, &str)| Line { number, text: text.to_owned(), code: normalise(text) };
-    numbered.filter(|(_, text)| !text.is_empty()).map(line).collect()
+/// A list of codes, prepared for the engine thread.
+fn list(kind: Kind, lines: &CodeTexts, first_line: u32) -> Result<CodeList, Malformed> {
+    whole(kind, lines)?;
+    Ok(match lines.len() > LINES_MAX {
+        true => CodeList::too_long(),
+        false => CodeList::prepare(lines, first_line, trim, normalise),
+    })
+}
+
+fn whole(kind: Kind, texts: &CodeTexts) -> Result<(), Malformed> {
+    let torn = || Malformed::Payload { what: kind.word(), cause: "the ends of its texts are not in order".to_owned() };
+    texts.is_whole().then_some(()).ok_or_else(torn)
 }
 
 fn check(asked: &Check, correlation: u64, shared: &Shared) -> Vec<u8> {

@@ -7,6 +7,7 @@
 
 mod connection;
 mod lane;
+mod refund;
 mod tail;
 
 use std::io;

@@ -1,48 +1,57 @@
 //! Add codes to a campaign: what becomes of each line (K3 to K9, A2, A3, Z7).
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
-use scrip_protocol::codes::InvalidCode;
+use foldhash::fast::RandomState;
 use scrip_protocol::command::{
-    AddCodes, AddCodesOutcome as Outcome, CodeLimit, CodeTexts, CodesAdded, LineVerdict, OnConflict, SkippedLine,
+    AddCodes, AddCodesOutcome as Outcome, CodeLimit, CodeTexts, CodesAdded, CodesReport, LineVerdict, OnConflict, SkippedLine,
 };
 use scrip_protocol::{CampaignId, Record, Stamp};
 
-use super::{Lookup, NormalisedCode, State, refused};
+use super::{CodeAt, CodeList, Lookup, NormalisedCode, State, refused};
 
-/// A line of a list of codes that is not blank.
-#[derive(Debug, Clone)]
-pub struct Line {
-    /// Its number in the list, from 1, blank lines counted.
-    pub number: u32,
-    /// What stands in it, without surrounding white space.
-    pub text: String,
-    /// The same, normalised.
-    pub code: Result<NormalisedCode, InvalidCode>,
-}
-
-/// A request to add codes, with the codes normalised.
+/// A request to add codes, or the question what that would do.
 #[derive(Debug, Clone)]
 pub struct AskedAddCodes {
-    /// The campaign.
-    pub campaign: CampaignId,
-    /// The lines that are not blank.
-    pub lines: Vec<Line>,
+    /// The campaign; only the question may be about one that is yet to be created.
+    pub campaign: Option<CampaignId>,
+    /// The codes.
+    pub list: CodeList,
     /// What is to become of the others when a line cannot be added.
     pub on_conflict: OnConflict,
 }
 
 pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedAddCodes, lookup: &impl Lookup) -> Record {
-    let refuse = |outcome: Outcome| refused::<AddCodes>(stamp, &outcome);
-    if state.campaigns.of(asked.campaign).is_none() {
-        return refuse(Outcome::UnknownCampaign);
+    match sort(state, asked, lookup) {
+        Ok(Taken { codes, skipped }) => {
+            let campaign = asked.campaign.unwrap_or_default();
+            CodesAdded { stamp, campaign, codes, skipped }.into()
+        }
+        Err(outcome) => refused::<AddCodes>(stamp, &outcome),
     }
-    match take(state, Some(asked.campaign), &asked.lines, asked.on_conflict, lookup) {
-        Ok(taken) => CodesAdded { stamp, campaign: asked.campaign, codes: taken.codes, skipped: taken.skipped }.into(),
-        Err(TakeError::NoCodes) => refuse(Outcome::CodesMissing),
-        Err(TakeError::Conflicts(lines)) => refuse(Outcome::Conflicts(lines)),
-        Err(TakeError::TooMany(limit)) => refuse(Outcome::TooManyCodes(limit)),
+}
+
+/// What adding codes would answer.
+pub(super) fn foretell(state: &State, asked: &AskedAddCodes, lookup: &impl Lookup) -> Outcome {
+    match sort(state, asked, lookup) {
+        Ok(Taken { codes, skipped }) => Outcome::Added(CodesReport { added: codes.len() as u32, skipped }),
+        Err(outcome) => outcome,
     }
+}
+
+fn sort(state: &State, asked: &AskedAddCodes, lookup: &impl Lookup) -> Result<Taken, Outcome> {
+    if let Some(campaign) = asked.campaign {
+        let campaign = state.campaigns.of(campaign).ok_or(Outcome::UnknownCampaign)?;
+        if campaign.is_archived() {
+            return Err(Outcome::CampaignArchived);
+        }
+    }
+    take(state, asked.campaign, &asked.list, asked.on_conflict, lookup).map_err(|error| match error {
+        TakeError::NoCodes => Outcome::CodesMissing,
+        TakeError::TooManyLines => Outcome::TooManyLines,
+        TakeError::Conflicts(lines) => Outcome::Conflicts(lines),
+        TakeError::TooMany(limit) => Outcome::TooManyCodes(limit),
+    })
 }
 
 pub(super) fn apply(state: &mut State, record: &CodesAdded) {
@@ -61,6 +70,7 @@ pub(super) struct Taken {
 /// Why nothing of a list is taken, in order of precedence.
 pub(super) enum TakeError {
     NoCodes,
+    TooManyLines,
     Conflicts(Vec<SkippedLine>),
     TooMany(CodeLimit),
 }
@@ -69,35 +79,30 @@ pub(super) enum TakeError {
 pub(super) fn take(
     state: &State,
     campaign: Option<CampaignId>,
-    lines: &[Line],
+    list: &CodeList,
     on_conflict: OnConflict,
     lookup: &impl Lookup,
 ) -> Result<Taken, TakeError> {
-    if lines.is_empty() {
+    if list.is_too_long() {
+        return Err(TakeError::TooManyLines);
+    }
+    if list.is_blank() {
         return Err(TakeError::NoCodes);
     }
-    let mut codes = CodeTexts::default();
-    let mut skipped = Vec::new();
-    let mut in_conflict = Vec::new();
-    let mut line_of: HashMap<&str, u32, foldhash::fast::RandomState> =
-        HashMap::with_capacity_and_hasher(lines.len(), Default::default());
-    for line in lines {
-        let why = match verdict(campaign, line, &mut line_of, lookup) {
-            None => {
-                codes.push(&line.text);
-                continue;
-            }
-            Some(why) => why,
-        };
-        let text = line.text.char_indices().nth(64).map_or(line.text.as_str(), |(end, _)| &line.text[..end]);
-        let skip = SkippedLine { line: line.number, code: text.to_owned(), why };
-        if matches!(why, LineVerdict::Invalid(_) | LineVerdict::HeldBy(_)) {
-            in_conflict.push(skip.clone());
+    let verdicts = verdicts(state, campaign, list.normalised(), lookup);
+    let mut skipped = list.skipped().to_vec();
+    let codes = match verdicts.iter().all(Option::is_none) {
+        true => list.codes().clone(),
+        false => list.codes().iter().zip(&verdicts).filter(|(_, why)| why.is_none()).map(|(code, _)| code).collect(),
+    };
+    skipped.extend(verdicts.iter().enumerate().filter_map(|(at, why)| Some(list.skip(at, (*why)?))));
+    skipped.sort_by_key(|skip| skip.line);
+    if on_conflict == OnConflict::Reject {
+        let in_conflict = |skip: &&SkippedLine| matches!(skip.why, LineVerdict::Invalid(_) | LineVerdict::HeldBy(_));
+        let conflicts: Vec<_> = skipped.iter().filter(in_conflict).cloned().collect();
+        if !conflicts.is_empty() {
+            return Err(TakeError::Conflicts(conflicts));
         }
-        skipped.push(skip);
-    }
-    if on_conflict == OnConflict::Reject && !in_conflict.is_empty() {
-        return Err(TakeError::Conflicts(in_conflict));
     }
     let current = campaign.and_then(|campaign| state.campaigns.of(campaign)).map_or(0, |campaign| campaign.codes.len());
     let limit = state.settings().codes_per_campaign_max;
@@ -107,24 +112,29 @@ pub(super) fn take(
     Ok(Taken { codes, skipped })
 }
 
-/// Why a line is not added; `None` if it is.
-fn verdict<'a>(
+/// Why each of some codes cannot be added to a campaign, or to one to be created; `None` for those that can.
+pub(super) fn verdicts(
+    state: &State,
     campaign: Option<CampaignId>,
-    line: &'a Line,
-    line_of: &mut HashMap<&'a str, u32, foldhash::fast::RandomState>,
+    codes: &[NormalisedCode],
     lookup: &impl Lookup,
-) -> Option<LineVerdict> {
-    let code = match &line.code {
-        Ok(code) => code,
-        Err(why) => return Some(LineVerdict::Invalid(*why)),
-    };
-    if let Some(of_line) = line_of.get(code.as_str()) {
-        return Some(LineVerdict::DuplicateInList { of_line: *of_line });
-    }
-    line_of.insert(code.as_str(), line.number);
-    match lookup.find(code) {
-        Some(at) if Some(at.campaign) == campaign => Some(LineVerdict::AlreadyInCampaign),
-        Some(at) => Some(LineVerdict::HeldBy(at.campaign)),
-        None => None,
-    }
+) -> Vec<Option<LineVerdict>> {
+    let overtaken = campaign.map_or_else(HashSet::default, |campaign| overtaken_in(state, campaign, lookup));
+    let mut verdicts = Vec::with_capacity(codes.len());
+    lookup.find_all(codes, |at| {
+        verdicts.push(match at {
+            Some(at) if Some(at.campaign) == campaign => Some(LineVerdict::AlreadyInCampaign),
+            Some(at) if state.campaigns.is_live(at) => Some(LineVerdict::HeldBy(at.campaign)),
+            Some(_) if overtaken.contains(&codes[verdicts.len()]) => Some(LineVerdict::AlreadyInCampaign),
+            Some(_) | None => None,
+        });
+    });
+    verdicts
+}
+
+/// The archived codes of a campaign whose values another campaign has had since, so that a lookup tells that one.
+fn overtaken_in(state: &State, campaign: CampaignId, lookup: &impl Lookup) -> HashSet<NormalisedCode, RandomState> {
+    let Some(of) = state.campaigns.of(campaign) else { return HashSet::default() };
+    let archived = of.archived_codes.keys().filter_map(|slot| Some((*slot, lookup.normalised(of.codes.of(*slot as usize)?)?)));
+    archived.filter(|(slot, code)| lookup.find(code) != Some(CodeAt { campaign, slot: *slot })).map(|(_, code)| code).collect()
 }

@@ -6,7 +6,7 @@ use scrip_protocol::codes::CODE_BYTES_MAX;
 
 /// A normalised code: 1 to [`CODE_BYTES_MAX`] bytes of UTF-8, held in place so that no command allocates for it.
 /// [`crate::index::normalise`] makes it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NormalisedCode {
     length: u8,
     bytes: [u8; CODE_BYTES_MAX],

@@ -5,7 +5,8 @@ use scrip_protocol::{Position, Record, Stamp};
 
 use super::State;
 use super::holds::{End, Hold};
-use super::redeem::{self, credited, refusal_of, standing, uses_of};
+use super::ladder::refusal_of;
+use super::redeem::{self, credited, standing};
 
 /// A hold that a request names, to confirm or to release it.
 #[derive(Debug, Clone, Copy)]
@@ -34,10 +35,12 @@ pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, asked: &NamedHold
         Some(End::Released) => return refused(Outcome::Released),
         None => {}
     }
-    let Some((campaign, activations)) = standing(state, hold.at) else { return refused(Outcome::UnknownHold) };
+    let Some(campaign) = state.campaigns.of(hold.at.campaign) else { return refused(Outcome::UnknownHold) };
+    let standing = standing(state, now_ms, hold.at, campaign, hold.client, Some(hold.club));
+    let Some(standing) = standing else { return refused(Outcome::UnknownHold) };
     // Within its time a hold is a promise, whatever became of the campaign. Past it the use is had on the terms of a redemption.
     if hold.expires_ms <= now_ms
-        && let Some(why) = refusal_of(&campaign.terms, uses_of(state, now_ms, hold.at, campaign, activations), Some(hold.club))
+        && let Some(why) = refusal_of(&campaign.terms, &standing)
     {
         return refused(Outcome::Expired(why));
     }

@@ -305,15 +305,7 @@ mod tests {
     const AT: CodeAt = CodeAt { campaign: CampaignId(1), slot: 0 };
 
     fn campaigns(cap: Option<u32>) -> Campaigns {
-        let terms = Terms {
-            name: "a campaign".into(),
-            amount: Money(1),
-            clubs: Vec::new(),
-            starts_ms: None,
-            ends_ms: None,
-            activations_per_code_max: cap,
-            active: true,
-        };
+        let terms = Terms { activations_per_code_max: cap, ..Terms::new("a campaign", Money(1)) };
         let (mut campaign, mut codes) = (Campaign::new(terms, 0), CodeTexts::default());
         codes.push("A");
         campaign.add_codes(&codes, 0, Position(1));

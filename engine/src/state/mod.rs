@@ -9,15 +9,22 @@
 //! the crate's other modules. Where a code is, is asked of the [`Lookup`] that is passed in.
 
 mod add_codes;
+mod archive_campaign;
+mod archive_codes;
 mod chunked;
 mod code;
+mod code_list;
 mod confirm;
 mod create_campaign;
+mod credentials;
+mod generate_codes;
 mod hold;
 mod holds;
+mod ladder;
 pub(crate) mod prefetch;
 mod reads;
 mod redeem;
+mod refund;
 mod register_client;
 mod register_club;
 mod release;
@@ -27,27 +34,46 @@ mod switch_campaign;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod update_campaign;
 
-pub use add_codes::{AskedAddCodes, Line};
+pub use add_codes::AskedAddCodes;
+pub use archive_codes::AskedCodes;
 pub use code::NormalisedCode;
+pub use code_list::CodeList;
 pub use confirm::NamedHold;
 pub use create_campaign::AskedCreateCampaign;
+pub use credentials::{Credential, Credentials};
+pub use generate_codes::{AskedGenerate, Drawn};
 pub use hold::AskedHold;
 pub use holds::{HeldUses, Holds};
-pub use redeem::{AskedRedeem, refusal_of};
+pub use ladder::{Standing, refusals_of};
+pub use redeem::AskedRedeem;
+pub use refund::AskedRefund;
 pub use tables::{Campaign, Campaigns, Clients, Clubs, CodeAt};
+
+use std::collections::BTreeSet;
 
 use prefetch::prefetch;
 use requests::{Admission, Remembered, Requests};
 use scrip_protocol::command::{
-    Confirm, Hold, NAME_BYTES_MAX, RegisterClient, RegisterClub, Release, ReleaseOutcome, SwitchCampaign,
+    AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCodes, Confirm, GenerateCodes, Hold, NAME_BYTES_MAX, Refund,
+    RegisterClient, RegisterClub, Release, ReleaseOutcome, RestoreCampaign, RestoreCodes, RevokeCredential,
+    RevokeCredentialOutcome, SwitchCampaign, UpdateCampaign,
 };
-use scrip_protocol::{ClientId, Command, Kind, Position, Record, RequestId, Settings, Stamp, wire};
+use scrip_protocol::{CampaignId, ClientId, Command, Kind, Position, Record, RequestId, Settings, Stamp, wire};
 
 /// Where codes are. Answers for the state as it is at the moment of asking.
 pub trait Lookup {
-    /// The campaign that holds a code, and where in it.
+    /// Where a code is: in the campaign that holds it, or where none does, in the one that held it last.
     fn find(&self, code: &NormalisedCode) -> Option<CodeAt>;
+
+    /// Finds many, and gives the place of each, in order.
+    fn find_all(&self, codes: &[NormalisedCode], mut give: impl FnMut(Option<CodeAt>)) {
+        codes.iter().for_each(|code| give(self.find(code)));
+    }
+
+    /// The normalised form of a code as it was written; `None` where it cannot be one.
+    fn normalised(&self, text: &str) -> Option<NormalisedCode>;
 }
 
 /// A request that changes something, with its codes normalised.
@@ -71,6 +97,24 @@ pub enum Asked {
     AddCodes(Box<AskedAddCodes>),
     /// Switch a campaign on or off.
     SwitchCampaign(SwitchCampaign),
+    /// Change a campaign's terms.
+    UpdateCampaign(Box<UpdateCampaign>),
+    /// Archive a campaign.
+    ArchiveCampaign(CampaignId),
+    /// Restore a campaign.
+    RestoreCampaign(CampaignId),
+    /// Generate codes for a campaign.
+    GenerateCodes(Box<AskedGenerate>),
+    /// Archive single codes.
+    ArchiveCodes(Box<AskedCodes>),
+    /// Restore single codes.
+    RestoreCodes(Box<AskedCodes>),
+    /// Refund an activation.
+    Refund(Box<AskedRefund>),
+    /// Add a credential.
+    AddCredential(Box<AddCredential>),
+    /// Revoke a credential.
+    RevokeCredential(RevokeCredential),
 }
 
 impl Asked {
@@ -85,7 +129,16 @@ impl Asked {
             | Asked::RegisterClient(_)
             | Asked::CreateCampaign(_)
             | Asked::AddCodes(_)
-            | Asked::SwitchCampaign(_) => None,
+            | Asked::SwitchCampaign(_)
+            | Asked::UpdateCampaign(_)
+            | Asked::ArchiveCampaign(_)
+            | Asked::RestoreCampaign(_)
+            | Asked::GenerateCodes(_)
+            | Asked::ArchiveCodes(_)
+            | Asked::RestoreCodes(_)
+            | Asked::Refund(_)
+            | Asked::AddCredential(_)
+            | Asked::RevokeCredential(_) => None,
         }
     }
 }
@@ -104,6 +157,10 @@ pub struct State {
     pub campaigns: Campaigns,
     /// The uses that are held.
     pub holds: Holds,
+    /// The activations that were refunded.
+    pub refunded: BTreeSet<Position>,
+    /// The credentials.
+    pub credentials: Credentials,
     /// The requests that are remembered.
     pub requests: Requests,
 }
@@ -118,6 +175,8 @@ impl Default for State {
             clients: Clients::new(),
             campaigns: Campaigns::default(),
             holds: Holds::default(),
+            refunded: BTreeSet::new(),
+            credentials: Credentials::default(),
             requests: Requests::new(),
         }
     }
@@ -169,6 +228,15 @@ impl State {
             Asked::CreateCampaign(asked) => create_campaign::decide(self, stamp, asked, lookup),
             Asked::AddCodes(asked) => add_codes::decide(self, stamp, asked, lookup),
             Asked::SwitchCampaign(asked) => switch_campaign::decide(self, stamp, asked),
+            Asked::UpdateCampaign(asked) => update_campaign::decide(self, stamp, asked),
+            Asked::ArchiveCampaign(campaign) => archive_campaign::decide_archive(self, stamp, *campaign),
+            Asked::RestoreCampaign(campaign) => archive_campaign::decide_restore(self, stamp, *campaign, lookup),
+            Asked::GenerateCodes(asked) => generate_codes::decide(self, stamp, asked, lookup),
+            Asked::ArchiveCodes(asked) => archive_codes::decide_archive(self, stamp, asked, lookup),
+            Asked::RestoreCodes(asked) => archive_codes::decide_restore(self, stamp, asked, lookup),
+            Asked::Refund(asked) => refund::decide(self, stamp, asked),
+            Asked::AddCredential(asked) => credentials::decide_add(self, stamp, asked),
+            Asked::RevokeCredential(asked) => credentials::decide_revoke(self, stamp, asked),
         }
     }
 
@@ -193,6 +261,15 @@ impl State {
             Record::CampaignCreated(record) => create_campaign::apply(self, record),
             Record::CodesAdded(record) => add_codes::apply(self, record),
             Record::CampaignSwitched(record) => switch_campaign::apply(self, record),
+            Record::CampaignUpdated(record) => update_campaign::apply(self, record),
+            Record::CampaignArchived(record) => archive_campaign::apply_archive(self, record),
+            Record::CampaignRestored(record) => archive_campaign::apply_restore(self, record),
+            Record::CodesGenerated(record) => generate_codes::apply(self, record),
+            Record::CodesArchived(record) => archive_codes::apply_archive(self, record),
+            Record::CodesRestored(record) => archive_codes::apply_restore(self, record),
+            Record::ActivationRefunded(record) => refund::apply(self, record),
+            Record::CredentialAdded(record) => credentials::apply_add(self, record),
+            Record::CredentialRevoked(record) => credentials::apply_revoke(self, record),
         }
         if let (Some(stamp), Some(reply)) = (record.stamp(), reply_of(self.position, record)) {
             self.requests.remember(time_ms, stamp, reply);
@@ -217,6 +294,18 @@ fn reply_of(position: Position, record: &Record) -> Option<Remembered> {
         Record::CampaignCreated(record) => encoded::<scrip_protocol::command::CreateCampaign>(&record.outcome()),
         Record::CodesAdded(record) => encoded::<scrip_protocol::command::AddCodes>(&record.outcome()),
         Record::CampaignSwitched(record) => encoded::<SwitchCampaign>(&record.outcome()),
+        Record::CampaignUpdated(record) => encoded::<UpdateCampaign>(&record.outcome()),
+        Record::CampaignArchived(record) => encoded::<ArchiveCampaign>(&record.outcome()),
+        Record::CampaignRestored(record) => encoded::<RestoreCampaign>(&record.outcome()),
+        Record::CodesGenerated(record) => encoded::<GenerateCodes>(&record.outcome()),
+        Record::CodesArchived(record) => encoded::<ArchiveCodes>(&record.outcome()),
+        Record::CodesRestored(record) => encoded::<RestoreCodes>(&record.outcome()),
+        Record::ActivationRefunded(record) => encoded::<Refund>(&record.outcome()),
+        Record::CredentialAdded(record) => {
+            record.stamp?;
+            encoded::<AddCredential>(&AddCredentialOutcome::Added(record.credential))
+        }
+        Record::CredentialRevoked(_) => encoded::<RevokeCredential>(&RevokeCredentialOutcome::Revoked),
     })
 }
 

@@ -1,12 +1,16 @@
 //! What may be asked without changing anything.
 
-use scrip_protocol::CampaignId;
 use scrip_protocol::command::{
-    CAMPAIGNS_PER_PAGE, CLUBS_PER_PAGE, CampaignCard, ClientCard, Club, ListCampaigns, ListCampaignsOutcome, ListClubs,
-    ListClubsOutcome, ShowCampaign, ShowCampaignOutcome, ShowClient, ShowClientOutcome, Terms,
+    AddCodesOutcome, ArchiveCause, CAMPAIGNS_PER_PAGE, CLUBS_PER_PAGE, CODES_LOOKED_AT, CODES_PER_PAGE, CREDENTIALS_PER_PAGE,
+    CampaignCard, CampaignFilter, ClientCard, Club, CodeFilter, CodeRow, CredentialCard, ListCampaigns, ListCampaignsOutcome,
+    ListClubs, ListClubsOutcome, ListCodes, ListCodesOutcome, ListCredentials, ListCredentialsOutcome, Secret, ShowCampaign,
+    ShowCampaignOutcome, ShowClient, ShowClientOutcome, Terms, UsageFilter,
 };
+use scrip_protocol::{CampaignId, ClubId};
 
-use super::{Campaign, State};
+use super::add_codes::foretell;
+use super::archive_campaign::holders;
+use super::{AskedAddCodes, Campaign, Credential, Lookup, State};
 
 /// How many addings of codes a campaign's card shows.
 const ADDED_SHOWN: usize = 100;
@@ -34,9 +38,25 @@ impl State {
 
     /// A page of the campaigns, their status as at a time.
     pub fn list_campaigns(&self, now_ms: u64, asked: &ListCampaigns) -> ListCampaignsOutcome {
-        let page = self.campaigns.after(asked.after).take(CAMPAIGNS_PER_PAGE);
-        let campaigns = page.map(|(id, campaign)| self.card(now_ms, id, campaign)).collect();
-        ListCampaignsOutcome { campaigns, as_of: self.position }
+        let text = asked.text.to_lowercase();
+        let passes = |(_, campaign): &(CampaignId, &Campaign)| {
+            let (terms, active) = (&campaign.terms, is_active(now_ms, campaign));
+            let of_status = match asked.status {
+                CampaignFilter::Present => !campaign.is_archived(),
+                CampaignFilter::Active => active,
+                CampaignFilter::Inactive => !active && !campaign.is_archived(),
+                CampaignFilter::Archived => campaign.is_archived(),
+                CampaignFilter::All => true,
+            };
+            let at_club = asked.club == ClubId(0) || terms.clubs.is_empty() || terms.clubs.binary_search(&asked.club).is_ok();
+            let of_stock = !asked.low_stock || is_low_on_stock(campaign);
+            of_status && at_club && of_stock && (text.is_empty() || terms.name.to_lowercase().contains(&text))
+        };
+        let mut page = self.campaigns.after(asked.after).filter(passes);
+        let campaigns: Vec<_> =
+            page.by_ref().take(CAMPAIGNS_PER_PAGE).map(|(id, campaign)| self.card(now_ms, id, campaign)).collect();
+        let next = page.next().and(campaigns.last().map(|card| card.campaign));
+        ListCampaignsOutcome { campaigns, next, as_of: self.position }
     }
 
     /// A campaign, its status as at a time.
@@ -47,24 +67,120 @@ impl State {
         }
     }
 
+    /// A page of a campaign's codes.
+    pub fn list_codes(&self, asked: &ListCodes, lookup: &impl Lookup) -> ListCodesOutcome {
+        let Some(campaign) = self.campaigns.of(asked.campaign) else { return ListCodesOutcome::UnknownCampaign };
+        let (first, end) = (asked.from_slot, campaign.codes.len() as u32);
+        let looked_at: Vec<u32> = (first..end).take(CODES_LOOKED_AT).collect();
+        let archived_of = |slot: u32| match campaign.archived_codes.get(&slot) {
+            Some(code) => Some(code.cause),
+            None => campaign.is_archived().then_some(ArchiveCause::ByCampaign),
+        };
+        let used = |slot: u32| campaign.activations_of[slot as usize] > 0;
+        let passes = |slot: &u32| {
+            let of_status = match asked.status {
+                CodeFilter::All => true,
+                CodeFilter::Active => archived_of(*slot).is_none(),
+                CodeFilter::Archived | CodeFilter::Conflicting => archived_of(*slot).is_some(),
+            };
+            let of_usage = match asked.usage {
+                UsageFilter::All => true,
+                UsageFilter::Used => used(*slot),
+                UsageFilter::Unused => !used(*slot),
+            };
+            of_status && of_usage
+        };
+        let slots: Vec<u32> = looked_at.iter().copied().filter(passes).collect();
+        let holders = self.holders_of_archived(asked.campaign, campaign, &slots, lookup);
+        let row = |(slot, held_by): (u32, Option<CampaignId>)| CodeRow {
+            slot,
+            code: campaign.codes.of(slot as usize).unwrap_or_default().to_owned(),
+            activations: campaign.activations_of[slot as usize],
+            archived: archived_of(slot),
+            held_by,
+        };
+        let shown = |row: &CodeRow| asked.status != CodeFilter::Conflicting || row.held_by.is_some();
+        let mut rows = slots.into_iter().zip(holders).map(row).filter(shown);
+        let codes: Vec<_> = rows.by_ref().take(CODES_PER_PAGE).collect();
+        let past = first.saturating_add(looked_at.len() as u32);
+        let next = rows.next().map(|row| row.slot).or((past < end).then_some(past));
+        ListCodesOutcome::Codes { codes, next, as_of: self.position }
+    }
+
+    /// The other campaigns that hold the values of codes, of those that are archived.
+    fn holders_of_archived(
+        &self,
+        id: CampaignId,
+        campaign: &Campaign,
+        slots: &[u32],
+        lookup: &impl Lookup,
+    ) -> Vec<Option<CampaignId>> {
+        let archived: Vec<u32> = slots.iter().copied().filter(|slot| campaign.freed(*slot).is_some()).collect();
+        let mut holders = archived.iter().zip(holders(self, id, campaign, &archived, lookup)).peekable();
+        let holder = |slot: &u32| holders.next_if(|(archived, _)| *archived == slot).and_then(|(_, holder)| holder);
+        slots.iter().map(holder).collect()
+    }
+
+    /// What adding codes would answer.
+    pub fn try_codes(&self, asked: &AskedAddCodes, lookup: &impl Lookup) -> AddCodesOutcome {
+        foretell(self, asked, lookup)
+    }
+
+    /// A page of the credentials.
+    pub fn list_credentials(&self, asked: &ListCredentials) -> ListCredentialsOutcome {
+        let card = |(credential, of): (_, &Credential)| CredentialCard {
+            credential,
+            name: of.grant.name.clone(),
+            role: of.grant.role,
+            clubs: of.grant.clubs.clone(),
+            reasons: of.grant.reasons,
+            certificate: matches!(of.grant.secret, Secret::Certificate(_)),
+            added_ms: of.added_ms,
+            revoked_ms: of.revoked_ms,
+        };
+        let credentials = self.credentials.after(asked.after).take(CREDENTIALS_PER_PAGE).map(card).collect();
+        ListCredentialsOutcome { credentials, as_of: self.position }
+    }
+
     fn card(&self, now_ms: u64, id: CampaignId, campaign: &Campaign) -> CampaignCard {
         let shown = campaign.added.len().saturating_sub(ADDED_SHOWN);
         CampaignCard {
             campaign: id,
             terms: Terms::clone(&campaign.terms),
-            status_active: campaign.terms.active && in_period(now_ms, &campaign.terms),
-            redeemable: campaign.terms.active,
+            status_active: is_active(now_ms, campaign),
+            redeemable: is_redeemable(now_ms, campaign),
+            archived_ms: campaign.archived.map(|archived| archived.at_ms),
             created_ms: campaign.created_ms,
             codes: campaign.codes.len() as u32,
+            codes_archived: campaign.codes_archived(),
             codes_activated: campaign.codes_activated,
+            codes_available: campaign.codes_available(),
+            codes_redeemable: campaign.codes_redeemable(),
+            low_stock: is_low_on_stock(campaign),
             activations: campaign.activations,
+            held: campaign.held,
             issued: campaign.issued,
+            refunds: campaign.refunds,
+            uncollected: campaign.uncollected,
+            clients_counted_from_ms: campaign.clients.as_ref().map(|clients| clients.from_ms),
             added: campaign.added[shown..].to_vec(),
             as_of: self.position,
         }
     }
 }
 
-fn in_period(now_ms: u64, terms: &Terms) -> bool {
-    terms.starts_ms.is_none_or(|starts| starts <= now_ms) && terms.ends_ms.is_none_or(|ends| now_ms <= ends)
+/// C6: by the toggle and the period.
+fn is_active(now_ms: u64, campaign: &Campaign) -> bool {
+    campaign.terms.active && !campaign.is_archived() && campaign.terms.is_in_period(now_ms)
+}
+
+/// A1, C8: whether codes are taken, which a period alone does not decide.
+fn is_redeemable(now_ms: u64, campaign: &Campaign) -> bool {
+    let terms = &campaign.terms;
+    terms.active && !campaign.is_archived() && (!terms.enforce_period || terms.is_in_period(now_ms))
+}
+
+/// Z16.
+fn is_low_on_stock(campaign: &Campaign) -> bool {
+    !campaign.is_archived() && campaign.terms.low_stock.is_some_and(|least| campaign.codes_redeemable() < least)
 }

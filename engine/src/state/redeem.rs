@@ -1,9 +1,10 @@
 //! Redeem: one use of a code, and its bonus, in one record (D1 to D6).
 
 use scrip_protocol::codes::InvalidCode;
-use scrip_protocol::command::{Activation, RedeemOutcome, RedemptionRefused, Terms};
+use scrip_protocol::command::{Activation, RedeemOutcome, RedemptionRefused};
 use scrip_protocol::{ClientId, ClubId, Money, Record, Stamp};
 
+use super::ladder::{Standing, refusal_of};
 use super::{Campaign, CodeAt, Lookup, NormalisedCode, State};
 
 /// A request to redeem, with its code normalised.
@@ -51,9 +52,9 @@ pub(super) fn permitted(
         return Err(RedeemOutcome::UnknownClub);
     }
     let at = lookup.find(code).ok_or(RedeemOutcome::UnknownCode)?;
-    let (campaign, activations) = standing(state, at).ok_or(RedeemOutcome::UnknownCode)?;
-    let uses = uses_of(state, now_ms, at, campaign, activations);
-    if let Some(refusal) = refusal_of(&campaign.terms, uses, Some(asked.club)) {
+    let campaign = state.campaigns.of(at.campaign).ok_or(RedeemOutcome::UnknownCode)?;
+    let standing = standing(state, now_ms, at, campaign, asked.client, Some(asked.club)).ok_or(RedeemOutcome::UnknownCode)?;
+    if let Some(refusal) = refusal_of(&campaign.terms, &standing) {
         return Err(refusal);
     }
     let amount = campaign.terms.amount;
@@ -61,9 +62,27 @@ pub(super) fn permitted(
     Ok(Permitted { at, amount, balance })
 }
 
-pub(super) fn standing(state: &State, at: CodeAt) -> Option<(&Campaign, u32)> {
-    let campaign = state.campaigns.of(at.campaign)?;
-    Some((campaign, *campaign.activations_of.get(at.slot as usize)?))
+/// How a code stands for a client at a club; `None` for a code that the campaign does not have.
+#[inline]
+pub(super) fn standing(
+    state: &State,
+    now_ms: u64,
+    at: CodeAt,
+    campaign: &Campaign,
+    client: ClientId,
+    club: Option<ClubId>,
+) -> Option<Standing> {
+    let activations = *campaign.activations_of.get(at.slot as usize)?;
+    Some(Standing {
+        code_archived: campaign.is_code_archived(at.slot),
+        campaign_archived: campaign.is_archived(),
+        now_ms,
+        club,
+        code_uses: uses_of(state, now_ms, at, campaign, activations),
+        client_uses: campaign.clients.as_ref().and_then(|clients| clients.uses.get(&client)).copied().unwrap_or(0),
+        campaign_uses: campaign.activations,
+        committed: campaign.issued,
+    })
 }
 
 /// How many uses of a code are taken at a time: its activations, and the holds that are open.
@@ -83,25 +102,6 @@ pub(super) fn credited(state: &State, client: ClientId, campaign: &Campaign, amo
     Some(balance)
 }
 
-/// Why a known code would be refused at a club, or at any, given how many of its uses are taken, by activations and by open holds: the
-/// part of the ladder that a check shares.
-pub fn refusal_of(terms: &Terms, uses: u32, club: Option<ClubId>) -> Option<RedeemOutcome> {
-    if !terms.active {
-        return Some(RedeemOutcome::CampaignInactive);
-    }
-    if let Some(club) = club
-        && !terms.clubs.is_empty()
-        && terms.clubs.binary_search(&club).is_err()
-    {
-        return Some(RedeemOutcome::ClubExcluded);
-    }
-    // The counter has 32 bits: a code without a cap ends there as well.
-    if uses >= terms.activations_per_code_max.unwrap_or(u32::MAX) {
-        return Some(RedeemOutcome::CodeExhausted);
-    }
-    None
-}
-
 pub(super) fn apply(state: &mut State, record: &Activation) {
     state.clients.set_balance(record.client, record.balance);
     if state.campaigns.of(record.campaign).is_some_and(|campaign| campaign.held > 0) {
@@ -109,9 +109,12 @@ pub(super) fn apply(state: &mut State, record: &Activation) {
         state.holds.make_room(&mut state.campaigns, at, state.now_ms);
     }
     let Some(campaign) = state.campaigns.of_mut(record.campaign) else { return };
-    let Some(activations) = campaign.activations_of.get_mut(record.slot as usize) else { return };
-    campaign.codes_activated += u32::from(*activations == 0);
-    *activations = activations.saturating_add(1);
+    if !campaign.set_activations(record.slot, |activations| activations.saturating_add(1)) {
+        return;
+    }
     campaign.activations += 1;
     campaign.issued = campaign.issued.checked_add(record.amount).unwrap_or(campaign.issued);
+    if let Some(clients) = &mut campaign.clients {
+        *clients.uses.entry(record.client).or_default() += 1;
+    }
 }

@@ -15,7 +15,7 @@ use scrip_protocol::record::SettingsApplied;
 use scrip_protocol::{ClubId, CredentialId, Position, Record, Refusal, RequestId, Settings, Stamp};
 
 use super::requests::{Admission, Remembered};
-use super::{Asked, AskedRedeem, Line, State, reply_of};
+use super::{Asked, AskedRedeem, CodeList, State, reply_of};
 use crate::index::{Index, normalise, trim};
 
 const START_MS: u64 = 1_790_000_000_000;
@@ -84,9 +84,9 @@ impl Bench {
             CodeChecked::Redeemable(_) => {
                 assert!(matches!(refusal, None | Some(RedeemOutcome::AmountLimit)), "{refusal:?}");
             }
-            CodeChecked::Refused { outcome: foretold, .. } | CodeChecked::Free { outcome: foretold } => {
-                assert_eq!(refusal, Some(foretold));
-            }
+            CodeChecked::Refused { ref reasons, .. } => assert_eq!(refusal.as_ref(), reasons.first()),
+            CodeChecked::Free { outcome: foretold } => assert_eq!(refusal, Some(foretold)),
+            CodeChecked::NotAccepted => panic!("the index hides no reasons"),
         }
     }
 
@@ -112,7 +112,6 @@ fn stamp(time_ms: u64, number: u64, body: u64) -> Stamp {
 }
 
 /// A list as it comes from a caller: blank lines are counted and left out.
-fn lines<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Line> {
-    let numbered = (1..).zip(texts.into_iter().map(trim)).filter(|(_, text)| !text.is_empty());
-    numbered.map(|(number, text)| Line { number, text: text.to_owned(), code: normalise(text) }).collect()
+fn list<'a>(texts: impl IntoIterator<Item = &'a str>) -> CodeList {
+    CodeList::prepare(&texts.into_iter().collect(), 1, trim, normalise)
 }

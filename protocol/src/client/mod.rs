@@ -274,12 +274,12 @@ impl Client {
         self.call(request, &SwitchCampaign { campaign, active }).await
     }
 
-    /// Lists the campaigns after one; 0 from the first.
+    /// Lists the campaigns that pass a filter, a page at a time.
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn list_campaigns(&self, after: CampaignId) -> Result<ListCampaignsOutcome, ClientError> {
-        self.call(RequestId(0), &ListCampaigns { after }).await
+    pub async fn list_campaigns(&self, asked: &ListCampaigns) -> Result<ListCampaignsOutcome, ClientError> {
+        self.call(RequestId(0), asked).await
     }
 
     /// Shows a campaign.

@@ -1,7 +1,7 @@
 //! Campaigns: a set of codes with one bonus amount, and the terms on which they are redeemed (C1 to C9).
 
-use crate::command::{CodeLimit, CodeTexts, CodesBatch, CodesReport, NAME_BYTES_MAX, OnConflict, SkippedLine};
-use crate::ids::{CampaignId, ClubId, Position};
+use crate::command::{CodeLimit, CodeTexts, CodesReport, NAME_BYTES_MAX, OnConflict, SkippedLine};
+use crate::ids::{CampaignId, ClubId};
 use crate::money::Money;
 use crate::record::Stamp;
 use std::fmt;
@@ -17,18 +17,93 @@ pub struct Terms {
     pub amount: Money,
     /// The clubs where its codes are taken, ascending; empty for all.
     pub clubs: Vec<ClubId>,
-    /// When the period starts, in milliseconds since 1970. The period informs; it does not stop redemption (C8).
+    /// When the period starts, in milliseconds since 1970. The period informs; it stops redemption only where it is enforced (C8, A1).
     pub starts_ms: Option<u64>,
     /// When the period ends, in milliseconds since 1970: its last moment.
     pub ends_ms: Option<u64>,
-    /// How often one code may be activated; none for no limit.
+    /// Whether codes are refused outside the period (A1).
+    pub enforce_period: bool,
+    /// How often one code may be activated; none for no limit (D3).
     pub activations_per_code_max: Option<u32>,
+    /// How often one client may activate codes of this campaign; none for no limit (A11). Counted from when it was first set.
+    pub activations_per_client_max: Option<u32>,
+    /// How many activations there may be in all; none for no limit (Z5).
+    pub activations_max: Option<u64>,
+    /// How much may be credited in all; none for no limit (Z5).
+    pub budget: Option<Money>,
+    /// The campaign is low on stock when fewer codes than this can still be activated (Z16); none for never.
+    pub low_stock: Option<u32>,
     /// The toggle: whether codes are taken (C7).
     pub active: bool,
 }
 
+impl Terms {
+    /// The terms of a campaign that is switched on, in every club, without period or limits.
+    pub fn new(name: impl Into<String>, amount: Money) -> Terms {
+        Terms {
+            name: name.into(),
+            amount,
+            clubs: Vec::new(),
+            starts_ms: None,
+            ends_ms: None,
+            enforce_period: false,
+            activations_per_code_max: None,
+            activations_per_client_max: None,
+            activations_max: None,
+            budget: None,
+            low_stock: None,
+            active: true,
+        }
+    }
+
+    /// Whether a time lies within the period; any does where there is none.
+    pub fn is_in_period(&self, now_ms: u64) -> bool {
+        self.starts_ms.is_none_or(|starts| starts <= now_ms) && self.ends_ms.is_none_or(|ends| now_ms <= ends)
+    }
+}
+
 /// How many clubs a campaign may name.
 pub const CLUBS_PER_CAMPAIGN_MAX: usize = 10_000;
+
+/// What is wrong with the terms of a campaign, in order of precedence (C3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum InvalidTerms {
+    /// The name is missing or too long.
+    Name = 0,
+    /// The bonus amount is not more than 0.
+    Amount = 1,
+    /// A limit of activations, for each code, for each client or in all, is 0.
+    Cap = 2,
+    /// The budget is not more than 0.
+    Budget = 3,
+    /// The period ends before it starts.
+    PeriodReversed = 4,
+    /// A period is to be enforced, and there is none.
+    PeriodMissing = 5,
+    /// More clubs are named than a campaign may name.
+    TooManyClubs = 6,
+    /// The organisation has no such club.
+    UnknownClub(ClubId) = 7,
+}
+
+impl fmt::Display for InvalidTerms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InvalidTerms::Name => write!(f, "a campaign's name has 1 to {NAME_BYTES_MAX} bytes"),
+            InvalidTerms::Amount => f.write_str("the bonus amount must be more than 0"),
+            InvalidTerms::Cap => f.write_str("a limit of activations must be at least one; name none for no limit"),
+            InvalidTerms::Budget => f.write_str("the budget must be more than 0; name none for no limit"),
+            InvalidTerms::PeriodReversed => f.write_str("the period ends before it starts"),
+            InvalidTerms::PeriodMissing => f.write_str("there is no period to enforce: name a start, an end, or both"),
+            InvalidTerms::TooManyClubs => {
+                write!(f, "a campaign names at most {CLUBS_PER_CAMPAIGN_MAX} clubs; name none for all")
+            }
+            InvalidTerms::UnknownClub(club) => write!(f, "the organisation has no club {club}"),
+        }
+    }
+}
 
 /// The request to create a campaign with its first codes.
 #[derive(
@@ -37,8 +112,8 @@ pub const CLUBS_PER_CAMPAIGN_MAX: usize = 10_000;
 pub struct CreateCampaign {
     /// The terms.
     pub terms: Terms,
-    /// One entry for each line of the list of codes. Blank ones are ignored.
-    pub lines: Vec<String>,
+    /// One entry for each line of the list of codes, [`LINES_MAX`](crate::command::LINES_MAX) at the most. Blank ones are ignored.
+    pub lines: CodeTexts,
     /// What is to become of the others when a line cannot be added.
     pub on_conflict: OnConflict,
 }
@@ -55,24 +130,16 @@ pub enum CreateCampaignOutcome {
         /// What became of the codes.
         codes: CodesReport,
     } = 0,
-    /// The name is missing or too long.
-    InvalidName = 1,
-    /// The bonus amount is not more than 0.
-    InvalidAmount = 2,
-    /// The limit of activations per code is 0.
-    InvalidCap = 3,
-    /// The period ends before it starts.
-    PeriodReversed = 4,
-    /// More clubs are named than a campaign may name.
-    TooManyClubs = 5,
-    /// The organisation has no such club.
-    UnknownClub(ClubId) = 6,
-    /// The list holds no code at all.
-    CodesMissing = 7,
-    /// Lines cannot be added, and skipping them was not asked for.
-    Conflicts(Vec<SkippedLine>) = 8,
+    /// The terms cannot be had.
+    InvalidTerms(InvalidTerms) = 1,
+    /// The list holds no code at all (C3).
+    CodesMissing = 2,
+    /// The list has more than [`LINES_MAX`](crate::command::LINES_MAX) lines.
+    TooManyLines = 3,
+    /// Lines cannot be added, and skipping them was not asked for (A3).
+    Conflicts(Vec<SkippedLine>) = 4,
     /// The list holds more codes than a campaign may have (A2).
-    TooManyCodes(CodeLimit) = 9,
+    TooManyCodes(CodeLimit) = 5,
 }
 
 impl fmt::Display for CreateCampaignOutcome {
@@ -81,15 +148,9 @@ impl fmt::Display for CreateCampaignOutcome {
             CreateCampaignOutcome::Created { campaign, codes } => {
                 write!(f, "created campaign {campaign}: added {}, skipped {}", codes.added, codes.skipped.len())
             }
-            CreateCampaignOutcome::InvalidName => write!(f, "refused: a campaign's name has 1 to {NAME_BYTES_MAX} bytes"),
-            CreateCampaignOutcome::InvalidAmount => f.write_str("refused: the bonus amount must be more than 0"),
-            CreateCampaignOutcome::InvalidCap => f.write_str("refused: a code must be good for at least one activation"),
-            CreateCampaignOutcome::PeriodReversed => f.write_str("refused: the period ends before it starts"),
-            CreateCampaignOutcome::TooManyClubs => {
-                write!(f, "refused: a campaign names at most {CLUBS_PER_CAMPAIGN_MAX} clubs; name none for all")
-            }
-            CreateCampaignOutcome::UnknownClub(club) => write!(f, "refused: the organisation has no club {club}"),
+            CreateCampaignOutcome::InvalidTerms(why) => write!(f, "refused: {why}"),
             CreateCampaignOutcome::CodesMissing => f.write_str("refused: the list holds no code"),
+            CreateCampaignOutcome::TooManyLines => f.write_str(TOO_MANY_LINES),
             CreateCampaignOutcome::Conflicts(lines) => write!(f, "refused: lines that cannot be added: {}", lines.len()),
             CreateCampaignOutcome::TooManyCodes(limit) => write!(f, "refused: {limit}"),
         }
@@ -102,12 +163,16 @@ impl fmt::Display for crate::command::AddCodesOutcome {
         match self {
             Outcome::Added(report) => write!(f, "added {}, skipped {}", report.added, report.skipped.len()),
             Outcome::UnknownCampaign => f.write_str("refused: there is no such campaign"),
+            Outcome::CampaignArchived => f.write_str("refused: the campaign is archived"),
             Outcome::CodesMissing => f.write_str("refused: the list holds no code"),
+            Outcome::TooManyLines => f.write_str(TOO_MANY_LINES),
             Outcome::Conflicts(lines) => write!(f, "refused: lines that cannot be added: {}", lines.len()),
             Outcome::TooManyCodes(limit) => write!(f, "refused: {limit}"),
         }
     }
 }
+
+const TOO_MANY_LINES: &str = "refused: the list is too long for one request; it is to be sent in parts";
 
 /// The record of a created campaign.
 #[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
@@ -187,70 +252,96 @@ impl CampaignSwitched {
     }
 }
 
-/// The request for the campaigns after one, in the order of their numbers, [`CAMPAIGNS_PER_PAGE`] at the most.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
-pub struct ListCampaigns {
-    /// The campaign to continue after; 0 from the first.
-    pub after: CampaignId,
-}
-
-/// How many campaigns an answer to [`ListCampaigns`] holds at the most.
-pub const CAMPAIGNS_PER_PAGE: usize = 100;
-
-/// The answer to [`ListCampaigns`].
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
-pub struct ListCampaignsOutcome {
-    /// The page.
-    pub campaigns: Vec<CampaignCard>,
-    /// The journal position that it is as of.
-    pub as_of: Position,
-}
-
-/// The request for one campaign.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
-pub struct ShowCampaign {
+/// The request to change some of a campaign's terms. What is `None` stays; `Some(None)` takes a limit away. What is changed holds for
+/// later activations only (A8).
+#[derive(Debug, Clone, PartialEq, Eq, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub struct UpdateCampaign {
     /// The campaign.
     pub campaign: CampaignId,
+    /// Each as in [`Terms`].
+    pub name: Option<String>,
+    /// As above.
+    pub amount: Option<Money>,
+    /// As above.
+    pub clubs: Option<Vec<ClubId>>,
+    /// As above.
+    pub starts_ms: Option<Option<u64>>,
+    /// As above.
+    pub ends_ms: Option<Option<u64>>,
+    /// As above.
+    pub enforce_period: Option<bool>,
+    /// As above.
+    pub activations_per_code_max: Option<Option<u32>>,
+    /// As above.
+    pub activations_per_client_max: Option<Option<u32>>,
+    /// As above.
+    pub activations_max: Option<Option<u64>>,
+    /// As above.
+    pub budget: Option<Option<Money>>,
+    /// As above.
+    pub low_stock: Option<Option<u32>>,
 }
 
-/// The answer to [`ShowCampaign`].
+impl UpdateCampaign {
+    /// The terms as they are after the change.
+    pub fn applied_to(&self, terms: &Terms) -> Terms {
+        fn either<T: Clone>(changed: &Option<T>, kept: &T) -> T {
+            changed.as_ref().unwrap_or(kept).clone()
+        }
+        Terms {
+            name: either(&self.name, &terms.name),
+            amount: either(&self.amount, &terms.amount),
+            clubs: either(&self.clubs, &terms.clubs),
+            starts_ms: either(&self.starts_ms, &terms.starts_ms),
+            ends_ms: either(&self.ends_ms, &terms.ends_ms),
+            enforce_period: either(&self.enforce_period, &terms.enforce_period),
+            activations_per_code_max: either(&self.activations_per_code_max, &terms.activations_per_code_max),
+            activations_per_client_max: either(&self.activations_per_client_max, &terms.activations_per_client_max),
+            activations_max: either(&self.activations_max, &terms.activations_max),
+            budget: either(&self.budget, &terms.budget),
+            low_stock: either(&self.low_stock, &terms.low_stock),
+            active: terms.active,
+        }
+    }
+}
+
+/// The answer to [`UpdateCampaign`], in order of precedence.
 #[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
-pub enum ShowCampaignOutcome {
-    /// The campaign.
-    Campaign(CampaignCard) = 0,
+pub enum UpdateCampaignOutcome {
+    /// The terms are these now.
+    Updated(Terms) = 0,
     /// There is no such campaign.
     UnknownCampaign = 1,
+    /// The terms that it would have cannot be had. Nothing is changed.
+    InvalidTerms(InvalidTerms) = 2,
 }
 
-/// A campaign with its counters.
+impl fmt::Display for UpdateCampaignOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UpdateCampaignOutcome::Updated(_) => f.write_str("updated"),
+            UpdateCampaignOutcome::UnknownCampaign => f.write_str("refused: there is no such campaign"),
+            UpdateCampaignOutcome::InvalidTerms(why) => write!(f, "refused: {why}"),
+        }
+    }
+}
+
+/// The record of a campaign's changed terms.
 #[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
-pub struct CampaignCard {
-    /// Its number.
+pub struct CampaignUpdated {
+    /// The request that asked for it.
+    pub stamp: Stamp,
+    /// The campaign.
     pub campaign: CampaignId,
-    /// Its terms.
+    /// All its terms as they are now.
     pub terms: Terms,
-    /// Whether it is switched on and within its period (C6).
-    pub status_active: bool,
-    /// Whether its codes are taken (A1).
-    pub redeemable: bool,
-    /// When it was created, in milliseconds since 1970.
-    pub created_ms: u64,
-    /// How many codes it has.
-    pub codes: u32,
-    /// How many of them were activated at least once (A7).
-    pub codes_activated: u32,
-    /// How many activations there were.
-    pub activations: u64,
-    /// The sum of the bonuses credited (A8).
-    pub issued: Money,
-    /// The latest addings of codes, newest last, 100 at the most.
-    pub added: Vec<CodesBatch>,
-    /// The journal position that it is as of.
-    pub as_of: Position,
+}
+
+impl CampaignUpdated {
+    /// The answer that this record gives.
+    pub fn outcome(&self) -> UpdateCampaignOutcome {
+        UpdateCampaignOutcome::Updated(self.terms.clone())
+    }
 }

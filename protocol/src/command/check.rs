@@ -43,8 +43,9 @@ pub enum CodeChecked {
     Redeemable(CodeStanding) = 0,
     /// A campaign has it, but it would be refused.
     Refused {
-        /// With this.
-        outcome: RedeemOutcome,
+        /// With the first of these; the others stand in its way as well, in order of precedence. What depends on the client is not
+        /// among them.
+        reasons: Vec<RedeemOutcome>,
         /// How it stands.
         code: CodeStanding,
     } = 1,
@@ -53,6 +54,8 @@ pub enum CodeChecked {
         /// [`RedeemOutcome::UnknownCode`], or that it cannot be a code, or that there is no such club.
         outcome: RedeemOutcome,
     } = 2,
+    /// It would be refused, and the caller is not told why (Z9).
+    NotAccepted = 3,
 }
 
 /// How a code stands.

@@ -13,9 +13,29 @@ use crate::record::Stamp;
 pub struct AddCodes {
     /// The campaign.
     pub campaign: CampaignId,
-    /// One entry for each line of the list. Blank ones are ignored.
-    pub lines: Vec<String>,
+    /// One entry for each line of the list, or of a part of it: [`LINES_MAX`] at the most. Blank ones are ignored.
+    pub lines: CodeTexts,
+    /// The number of the first of these lines: 1, unless a longer list is sent in parts.
+    pub first_line: u32,
     /// What is to become of the others when a line cannot be added.
+    pub on_conflict: OnConflict,
+}
+
+/// How many lines a request with a list of codes may carry. A longer list is sent in parts, each of which is added whole or not at all.
+pub const LINES_MAX: usize = 65_536;
+
+/// The question what adding a list of codes would do (Z7): the answer is that of [`AddCodes`], and nothing is added.
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct TryCodes {
+    /// The campaign; none for one that is yet to be created.
+    pub campaign: Option<CampaignId>,
+    /// As in [`AddCodes`].
+    pub lines: CodeTexts,
+    /// As in [`AddCodes`].
+    pub first_line: u32,
+    /// As in [`AddCodes`].
     pub on_conflict: OnConflict,
 }
 
@@ -68,6 +88,12 @@ pub enum LineVerdict {
     AlreadyInCampaign = 3,
     /// Another campaign holds the code (K7).
     HeldBy(CampaignId) = 4,
+    /// The campaign does not have the code.
+    NotInCampaign = 5,
+    /// The code is archived already.
+    AlreadyArchived = 6,
+    /// The code is not archived.
+    NotArchived = 7,
 }
 
 impl fmt::Display for LineVerdict {
@@ -77,6 +103,9 @@ impl fmt::Display for LineVerdict {
             LineVerdict::DuplicateInList { of_line } => write!(f, "duplicate of line {of_line}"),
             LineVerdict::AlreadyInCampaign => f.write_str("already in this campaign"),
             LineVerdict::HeldBy(campaign) => write!(f, "held by campaign {campaign}"),
+            LineVerdict::NotInCampaign => f.write_str("not in this campaign"),
+            LineVerdict::AlreadyArchived => f.write_str("archived already"),
+            LineVerdict::NotArchived => f.write_str("not archived"),
         }
     }
 }
@@ -90,12 +119,16 @@ pub enum AddCodesOutcome {
     Added(CodesReport) = 0,
     /// There is no such campaign.
     UnknownCampaign = 1,
+    /// The campaign is archived.
+    CampaignArchived = 2,
     /// The list holds no code at all.
-    CodesMissing = 2,
+    CodesMissing = 3,
+    /// The list has more than [`LINES_MAX`] lines.
+    TooManyLines = 4,
     /// Lines cannot be added, and skipping them was not asked for. Nothing is added.
-    Conflicts(Vec<SkippedLine>) = 3,
+    Conflicts(Vec<SkippedLine>) = 5,
     /// The campaign would hold more codes than a campaign may (A2). Nothing is added.
-    TooManyCodes(CodeLimit) = 4,
+    TooManyCodes(CodeLimit) = 6,
 }
 
 /// A limit that a list of codes would pass.
@@ -119,7 +152,7 @@ impl fmt::Display for CodeLimit {
     }
 }
 
-/// The codes that a record adds, as they were written, in one text: the code of slot `i` ends at byte `ends[i]`.
+/// Codes as they were written, or lines of a list, in one text: the one of slot `i` ends at byte `ends[i]`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct CodeTexts {
     /// The codes, one after the other.
@@ -152,10 +185,44 @@ impl CodeTexts {
         self.ends.is_empty()
     }
 
+    /// The one of a slot.
+    pub fn of(&self, slot: usize) -> Option<&str> {
+        let start = slot.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
+        self.text.get(start as usize..*self.ends.get(slot)? as usize)
+    }
+
+    /// Adds those of another list, in order.
+    pub fn append(&mut self, other: &CodeTexts) {
+        let before = self.text.len();
+        self.text.push_str(&other.text);
+        let end = |end: &u32| u32::try_from(before + *end as usize).expect("the codes of a campaign have less than 4 GiB");
+        self.ends.extend(other.ends.iter().map(end));
+    }
+
+    /// Whether every end lies within the text, on a letter's boundary, and none before the one before it: what came from outside is
+    /// asked this before it is used.
+    pub fn is_whole(&self) -> bool {
+        self.iter().count() == self.len() && self.ends.last().copied().unwrap_or(0) as usize == self.text.len()
+    }
+
     /// The codes in order. An end that the text does not have ends the sequence.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map_while(|(start, end)| self.text.get(start as usize..*end as usize))
+    }
+}
+
+impl<T: AsRef<str>> FromIterator<T> for CodeTexts {
+    fn from_iter<I: IntoIterator<Item = T>>(texts: I) -> CodeTexts {
+        let mut list = CodeTexts::default();
+        texts.into_iter().for_each(|text| list.push(text.as_ref()));
+        list
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for CodeTexts {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<CodeTexts, D::Error> {
+        Ok(Vec::<String>::deserialize(deserializer)?.into_iter().collect())
     }
 }
 

@@ -8,22 +8,34 @@
 //! An outcome is an answer, not an error: each command has one closed enum, whose variants stand in order of precedence
 //! (success first, then the refusals as they are tried) and carry numbers that never change.
 
+mod archive;
 mod campaign;
+mod campaigns;
 mod check;
 mod client;
 mod club;
 mod codes;
+mod codes_shown;
+mod credential;
+mod generate;
 mod hold;
 mod redeem;
+mod refund;
 mod tail;
 
+pub use archive::*;
 pub use campaign::*;
+pub use campaigns::*;
 pub use check::*;
 pub use client::*;
 pub use club::*;
 pub use codes::*;
+pub use codes_shown::*;
+pub use credential::*;
+pub use generate::*;
 pub use hold::*;
 pub use redeem::*;
+pub use refund::*;
 pub use tail::*;
 
 use crate::frame::Malformed;
@@ -107,6 +119,7 @@ commands! {
      3 Hold             -> HoldOutcome,             "hold",              changes, [Gateway];
      4 Confirm          -> ConfirmOutcome,          "confirm",           changes, [Gateway];
      5 Release          -> ReleaseOutcome,          "release",           changes, [Gateway];
+     6 Refund           -> RefundOutcome,           "refund",            changes, [Gateway];
     10 RegisterClub     -> RegisterClubOutcome,     "register-club",     changes, [];
     11 ListClubs        -> ListClubsOutcome,        "list-clubs",        reads,   [Gateway Marketing Cashier Reporter];
     20 RegisterClient   -> RegisterClientOutcome,   "register-client",   changes, [Gateway Cashier];
@@ -116,7 +129,19 @@ commands! {
     32 SwitchCampaign   -> SwitchCampaignOutcome,   "switch-campaign",   changes, [Marketing];
     33 ListCampaigns    -> ListCampaignsOutcome,    "list-campaigns",    reads,   [Marketing Reporter];
     34 ShowCampaign     -> ShowCampaignOutcome,     "show-campaign",     reads,   [Marketing Reporter];
+    35 UpdateCampaign   -> UpdateCampaignOutcome,   "update-campaign",   changes, [Marketing];
+    36 ArchiveCampaign  -> ArchiveCampaignOutcome,  "archive-campaign",  changes, [Marketing];
+    37 RestoreCampaign  -> RestoreCampaignOutcome,  "restore-campaign",  changes, [Marketing];
     40 Tail             -> TailOutcome,             "tail",              reads,   [Reporter];
+    50 TryCodes         -> AddCodesOutcome,         "try-codes",         reads,   [Marketing];
+    51 GenerateCodes    -> GenerateCodesOutcome,    "generate-codes",    changes, [Marketing];
+    52 ArchiveCodes     -> ArchiveCodesOutcome,     "archive-codes",     changes, [Marketing];
+    53 RestoreCodes     -> RestoreCodesOutcome,     "restore-codes",     changes, [Marketing];
+    54 ListCodes        -> ListCodesOutcome,        "list-codes",        reads,   [Marketing Reporter];
+    55 CheckFree        -> CheckFreeOutcome,        "check-free",        reads,   [Marketing];
+    60 AddCredential    -> AddCredentialOutcome,    "add-credential",    changes, [];
+    61 RevokeCredential -> RevokeCredentialOutcome, "revoke-credential", changes, [];
+    62 ListCredentials  -> ListCredentialsOutcome,  "list-credentials",  reads,   [];
 }
 
 impl Kind {

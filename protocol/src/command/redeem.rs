@@ -33,14 +33,29 @@ pub enum RedeemOutcome {
     UnknownClub = 2,
     /// No campaign has such a code.
     UnknownCode = 3,
+    /// The code was archived by itself (X2), or stayed archived when its campaign was restored (X5).
+    CodeArchived = 4,
+    /// The campaign is archived (X1).
+    CampaignArchived = 5,
     /// The campaign is switched off (C7).
-    CampaignInactive = 4,
+    CampaignInactive = 6,
+    /// The campaign enforces its period, which has not begun or is over (A1).
+    OutsidePeriod = 7,
     /// The campaign does not run at this club (C2).
-    ClubExcluded = 5,
-    /// The code was used as often as its campaign allows (D3); a use that is held counts (Z1).
-    CodeExhausted = 6,
+    ClubExcluded = 8,
+    /// The code was used as often as its campaign allows (D3); a use that is held counts, here and below (Z1).
+    CodeExhausted = 9,
+    /// The client has activated codes of the campaign as often as it allows (A11).
+    ClientExhausted = 10,
+    /// The campaign's codes were activated as often as it allows in all (Z5).
+    CampaignExhausted = 11,
+    /// The campaign has not enough left of its budget for this bonus (Z5).
+    BudgetExhausted = 12,
     /// The client's balance or the campaign's sum would pass what an amount can hold.
-    AmountLimit = 7,
+    AmountLimit = 13,
+    /// The code is not accepted, and the caller is not told why (Z9): any of the refusals from [`RedeemOutcome::UnknownCode`] on. It is
+    /// never in a record, which has the reason.
+    NotAccepted = 14,
 }
 
 /// What a redemption did.
@@ -66,10 +81,17 @@ impl RedeemOutcome {
             RedeemOutcome::InvalidCode(_) => "invalid_code",
             RedeemOutcome::UnknownClub => "unknown_club",
             RedeemOutcome::UnknownCode => "unknown_code",
+            RedeemOutcome::CodeArchived => "code_archived",
+            RedeemOutcome::CampaignArchived => "campaign_archived",
             RedeemOutcome::CampaignInactive => "campaign_inactive",
+            RedeemOutcome::OutsidePeriod => "outside_period",
             RedeemOutcome::ClubExcluded => "club_excluded",
             RedeemOutcome::CodeExhausted => "code_exhausted",
+            RedeemOutcome::ClientExhausted => "client_exhausted",
+            RedeemOutcome::CampaignExhausted => "campaign_exhausted",
+            RedeemOutcome::BudgetExhausted => "budget_exhausted",
             RedeemOutcome::AmountLimit => "amount_limit",
+            RedeemOutcome::NotAccepted => "not_accepted",
         }
     }
 }
@@ -85,9 +107,20 @@ impl fmt::Display for RedeemOutcome {
             RedeemOutcome::InvalidCode(why) => write!(f, "refused: this cannot be a code: {why}"),
             RedeemOutcome::UnknownClub => f.write_str("refused: the organisation has no such club"),
             RedeemOutcome::UnknownCode => f.write_str("refused: no campaign has this code"),
+            RedeemOutcome::CodeArchived => f.write_str("refused: the code is archived"),
+            RedeemOutcome::CampaignArchived => f.write_str("refused: the campaign is archived"),
             RedeemOutcome::CampaignInactive => f.write_str("refused: the campaign is switched off"),
+            RedeemOutcome::OutsidePeriod => f.write_str("refused: the campaign's period has not begun, or is over"),
             RedeemOutcome::ClubExcluded => f.write_str("refused: the campaign does not run at this club"),
             RedeemOutcome::CodeExhausted => f.write_str("refused: the code was used as often as it may be"),
+            RedeemOutcome::ClientExhausted => {
+                f.write_str("refused: the client has used codes of this campaign as often as it allows")
+            }
+            RedeemOutcome::CampaignExhausted => {
+                f.write_str("refused: the campaign's codes were used as often as it allows in all")
+            }
+            RedeemOutcome::BudgetExhausted => f.write_str("refused: the campaign's budget does not hold this bonus"),
+            RedeemOutcome::NotAccepted => f.write_str("refused: the code is not accepted"),
             RedeemOutcome::AmountLimit => {
                 f.write_str("refused: the client's balance or the campaign's sum cannot hold this bonus")
             }

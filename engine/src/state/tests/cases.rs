@@ -4,7 +4,7 @@ use scrip_protocol::command::{Activation, CLUBS_PER_CAMPAIGN_MAX, CreateCampaign
 use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Record, Settings, wire};
 
 use super::script::{check, check_with};
-use super::{Bench, START_MS, lines, stamp};
+use super::{Bench, START_MS, list, stamp};
 use crate::state::requests::Remembered;
 use crate::state::{Asked, AskedCreateCampaign};
 
@@ -341,7 +341,7 @@ fn refusals_of_a_campaign_come_in_order_of_precedence() {
         refused: a campaign's name has 1 to 200 bytes
         refused: the bonus amount must be more than 0
         refused: the bonus amount must be more than 0
-        refused: a code must be good for at least one activation
+        refused: a limit of activations must be at least one; name none for no limit
         refused: the period ends before it starts
         refused: a campaign names at most 10000 clubs; name none for all
         refused: the organisation has no club 2
@@ -462,9 +462,9 @@ fn fifty_thousand_codes_are_taken_and_not_one_more() {
     let mut create = |number: u64, count: usize| {
         let mut terms = terms();
         terms.name = format!("{count} codes");
-        let lines = lines(texts[..count].iter().map(String::as_str));
+        let list = list(texts[..count].iter().map(String::as_str));
         let on_conflict = scrip_protocol::command::OnConflict::Reject;
-        let asked = Asked::CreateCampaign(Box::new(AskedCreateCampaign { terms, lines, on_conflict }));
+        let asked = Asked::CreateCampaign(Box::new(AskedCreateCampaign { terms, list, on_conflict }));
         let super::Answer::New(Remembered::Other(reply)) = bench.run(stamp(START_MS, number, number), &asked) else {
             panic!("the request is new")
         };
@@ -476,15 +476,7 @@ fn fifty_thousand_codes_are_taken_and_not_one_more() {
 }
 
 fn terms() -> scrip_protocol::command::Terms {
-    scrip_protocol::command::Terms {
-        name: "a campaign".to_owned(),
-        amount: Money(1),
-        clubs: Vec::new(),
-        starts_ms: None,
-        ends_ms: None,
-        activations_per_code_max: None,
-        active: true,
-    }
+    scrip_protocol::command::Terms::new("a campaign", Money(1))
 }
 
 /// D4, D6, A8: one record is the activation and the credit, with the amount of that moment, the campaign and the code.

@@ -6,14 +6,15 @@ use std::collections::HashMap;
 use scrip_protocol::codes::InvalidCode;
 use scrip_protocol::command::{
     Activated, AddCodes, AddCodesOutcome, CodeLimit, CodesReport, Confirm, ConfirmOutcome, CreateCampaign, CreateCampaignOutcome,
-    HOLD_KEPT_MS, HOLD_TTL_MAX_MS, HOLD_TTL_MIN_MS, Held, Hold, HoldOutcome, LineVerdict, OnConflict, RedeemOutcome,
-    RegisterClub, RegisterClubOutcome, Release, ReleaseOutcome, SkippedLine, SwitchCampaign, SwitchCampaignOutcome, Terms,
+    HOLD_KEPT_MS, HOLD_TTL_MAX_MS, HOLD_TTL_MIN_MS, Held, Hold, HoldOutcome, InvalidTerms, LineVerdict, OnConflict,
+    RedeemOutcome, RegisterClub, RegisterClubOutcome, Release, ReleaseOutcome, SkippedLine, SwitchCampaign,
+    SwitchCampaignOutcome, Terms,
 };
 use scrip_protocol::{
     CampaignId, ClientId, ClubId, Command, CredentialId, Kind, Money, Position, Refusal, Settings, Stamp, wire,
 };
 
-use super::{Answer, Bench, START_MS, lines, stamp};
+use super::{Answer, Bench, START_MS, list, stamp};
 use crate::index::normalise;
 use crate::state::requests::Remembered;
 use crate::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedHold, AskedRedeem, NamedHold};
@@ -246,17 +247,19 @@ impl Model {
     fn create(&mut self, terms: &Terms, texts: &[&str], on_conflict: OnConflict) -> CreateCampaignOutcome {
         self.position += 1;
         if terms.amount.0 <= 0 {
-            return CreateCampaignOutcome::InvalidAmount;
+            return CreateCampaignOutcome::InvalidTerms(InvalidTerms::Amount);
         }
         if let Some(unknown) = terms.clubs.iter().filter(|club| club.0 == 0 || club.0 as usize > self.clubs.len()).min() {
-            return CreateCampaignOutcome::UnknownClub(*unknown);
+            return CreateCampaignOutcome::InvalidTerms(InvalidTerms::UnknownClub(*unknown));
         }
         match self.add(self.campaigns.len(), texts, on_conflict) {
             AddCodesOutcome::Added(codes) => {
                 self.campaigns.push(terms.clone());
                 CreateCampaignOutcome::Created { campaign: CampaignId(self.campaigns.len() as u32), codes }
             }
-            AddCodesOutcome::UnknownCampaign => unreachable!("the model asks for none"),
+            AddCodesOutcome::UnknownCampaign | AddCodesOutcome::CampaignArchived | AddCodesOutcome::TooManyLines => {
+                unreachable!("the model asks for none")
+            }
             AddCodesOutcome::CodesMissing => CreateCampaignOutcome::CodesMissing,
             AddCodesOutcome::Conflicts(lines) => CreateCampaignOutcome::Conflicts(lines),
             AddCodesOutcome::TooManyCodes(limit) => CreateCampaignOutcome::TooManyCodes(limit),
@@ -349,17 +352,15 @@ fn some_request(random: &mut fastrand::Rng, model: &mut Model, by: u32, number: 
         1 => {
             let amount = [1, 250, 0, i64::MAX, i64::MAX / 3][random.usize(..5)];
             let terms = Terms {
-                name: "a campaign".to_owned(),
-                amount: Money(amount),
                 clubs: (0..random.usize(..3)).map(|_| ClubId(random.u32(..5))).collect(),
-                starts_ms: None,
                 ends_ms: random.bool().then_some(START_MS),
                 activations_per_code_max: [None, Some(1), Some(2), Some(3)][random.usize(..4)],
                 active: random.u32(..4) > 0,
+                ..Terms::new("a campaign", Money(amount))
             };
             let texts = some_texts(random);
             let outcome = model.create(&terms, &texts, on_conflict);
-            let asked = AskedCreateCampaign { terms, lines: lines(texts), on_conflict };
+            let asked = AskedCreateCampaign { terms, list: list(texts), on_conflict };
             (Asked::CreateCampaign(Box::new(asked)), encoded::<CreateCampaign>(&outcome))
         }
         2 | 3 => {
@@ -369,7 +370,7 @@ fn some_request(random: &mut fastrand::Rng, model: &mut Model, by: u32, number: 
                 true => model.add(campaign as usize - 1, &texts, on_conflict),
                 false => AddCodesOutcome::UnknownCampaign,
             };
-            let asked = AskedAddCodes { campaign: CampaignId(campaign), lines: lines(texts), on_conflict };
+            let asked = AskedAddCodes { campaign: Some(CampaignId(campaign)), list: list(texts), on_conflict };
             (Asked::AddCodes(Box::new(asked)), encoded::<AddCodes>(&outcome))
         }
         4 => {

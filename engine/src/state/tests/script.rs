@@ -18,14 +18,17 @@
 //! reader. Each command answers one line.
 
 use scrip_protocol::command::{
-    AddCodes, AddCodesOutcome, CheckOutcome, CodeChecked, Confirm, ConfirmOutcome, CreateCampaign, CreateCampaignOutcome,
-    HOLD_TTL_DEFAULT_MS, Hold, HoldOutcome, OnConflict, RedeemOutcome, RegisterClient, RegisterClientOutcome, RegisterClub,
-    RegisterClubOutcome, Release, ReleaseOutcome, ShowCampaign, ShowCampaignOutcome, ShowClient, ShowClientOutcome, SkippedLine,
-    SwitchCampaign, SwitchCampaignOutcome, Terms,
+    AddCodes, AddCodesOutcome, AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCampaignOutcome, ArchiveCodes,
+    ArchiveCodesOutcome, CheckOutcome, CodeChecked, CodeConflict, Confirm, ConfirmOutcome, CreateCampaign, CreateCampaignOutcome,
+    GenerateCodes, GenerateCodesOutcome, HOLD_TTL_DEFAULT_MS, Hold, HoldOutcome, OnConflict, RedeemOutcome, Refund,
+    RefundOutcome, RegisterClient, RegisterClientOutcome, RegisterClub, RegisterClubOutcome, Release, ReleaseOutcome,
+    RestoreCampaign, RestoreCampaignOutcome, RestoreCodes, RestoreCodesOutcome, RevokeCredential, RevokeCredentialOutcome,
+    ShowCampaign, ShowCampaignOutcome, ShowClient, ShowClientOutcome, SkippedLine, SwitchCampaign, SwitchCampaignOutcome, Terms,
+    UpdateCampaign, UpdateCampaignOutcome,
 };
 use scrip_protocol::{CampaignId, ClubId, CredentialId, Kind, Settings, Stamp, wire};
 
-use super::{Answer, Bench, START_MS, lines, stamp};
+use super::{Answer, Bench, START_MS, list, stamp};
 use crate::index::normalise;
 use crate::state::requests::Remembered;
 use crate::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedHold, AskedRedeem, NamedHold};
@@ -144,20 +147,19 @@ fn asked(words: &Words) -> Option<Asked> {
         "client" => Asked::RegisterClient(RegisterClient { client: parsed(words.at(1)), name: words.at(2).to_owned() }),
         "campaign" => Asked::CreateCampaign(Box::new(AskedCreateCampaign {
             terms: Terms {
-                name: words.value("name").unwrap_or("a campaign").to_owned(),
-                amount: words.number("amount").unwrap_or_default(),
                 clubs: words.list("clubs").into_iter().map(parsed).collect(),
                 starts_ms: words.number("from").map(|after: u64| START_MS + after),
                 ends_ms: words.number("to").map(|after: u64| START_MS + after),
                 activations_per_code_max: words.number("cap"),
                 active: !words.has("off"),
+                ..Terms::new(words.value("name").unwrap_or("a campaign"), words.number("amount").unwrap_or_default())
             },
-            lines: lines(words.list("codes")),
+            list: list(words.list("codes")),
             on_conflict: words.on_conflict(),
         })),
         "add" => Asked::AddCodes(Box::new(AskedAddCodes {
-            campaign: parsed(words.at(1)),
-            lines: lines(words.list("codes")),
+            campaign: Some(parsed(words.at(1))),
+            list: list(words.list("codes")),
             on_conflict: words.on_conflict(),
         })),
         "redeem" => Asked::Redeem(redemption(words)),
@@ -240,9 +242,38 @@ pub(super) fn printed(reply: &Remembered) -> String {
         },
         Kind::Release => decoded::<Release, ReleaseOutcome>(bytes).to_string(),
         Kind::Redeem => panic!("a redemption has a reply of its own"),
-        Kind::Check | Kind::ListClubs | Kind::ShowClient | Kind::ListCampaigns | Kind::ShowCampaign | Kind::Tail => {
-            panic!("{kind:?} changes nothing")
+        Kind::UpdateCampaign => decoded::<UpdateCampaign, UpdateCampaignOutcome>(bytes).to_string(),
+        Kind::ArchiveCampaign => decoded::<ArchiveCampaign, ArchiveCampaignOutcome>(bytes).to_string(),
+        Kind::RestoreCampaign => {
+            let outcome = decoded::<RestoreCampaign, RestoreCampaignOutcome>(bytes);
+            let first = if let RestoreCampaignOutcome::Restored { first, .. } = &outcome { first.as_slice() } else { &[] };
+            let conflict = |conflict: &CodeConflict| format!("; {}: held by campaign {}", conflict.code, conflict.held_by);
+            format!("{outcome}{}", first.iter().map(conflict).collect::<String>())
         }
+        Kind::ArchiveCodes => {
+            let outcome = decoded::<ArchiveCodes, ArchiveCodesOutcome>(bytes);
+            let lines = if let ArchiveCodesOutcome::Archived { skipped, .. } = &outcome { skipped.as_slice() } else { &[] };
+            format!("{outcome}{}", skipped(lines))
+        }
+        Kind::RestoreCodes => {
+            let outcome = decoded::<RestoreCodes, RestoreCodesOutcome>(bytes);
+            let lines = if let RestoreCodesOutcome::Restored { skipped, .. } = &outcome { skipped.as_slice() } else { &[] };
+            format!("{outcome}{}", skipped(lines))
+        }
+        Kind::GenerateCodes => decoded::<GenerateCodes, GenerateCodesOutcome>(bytes).to_string(),
+        Kind::Refund => decoded::<Refund, RefundOutcome>(bytes).to_string(),
+        Kind::AddCredential => decoded::<AddCredential, AddCredentialOutcome>(bytes).to_string(),
+        Kind::RevokeCredential => decoded::<RevokeCredential, RevokeCredentialOutcome>(bytes).to_string(),
+        Kind::Check
+        | Kind::ListClubs
+        | Kind::ShowClient
+        | Kind::ListCampaigns
+        | Kind::ShowCampaign
+        | Kind::Tail
+        | Kind::TryCodes
+        | Kind::ListCodes
+        | Kind::CheckFree
+        | Kind::ListCredentials => panic!("{kind:?} changes nothing"),
     }
 }
 
@@ -265,9 +296,12 @@ fn shown(bench: &Bench, words: &Words) -> String {
         let checked = bench.index.check(bench.now_ms, words.number("club").unwrap_or(ClubId(0)), [code].into_iter());
         let CheckOutcome::Checked { codes, .. } = checked else { panic!("one code is not too many") };
         let (verdict, code) = match &codes[0] {
-            CodeChecked::Redeemable(code) => ("redeemable", code),
-            CodeChecked::Refused { outcome, code } => (outcome.word(), code),
+            CodeChecked::Redeemable(code) => ("redeemable".to_owned(), code),
+            CodeChecked::Refused { reasons, code } => {
+                (reasons.iter().map(RedeemOutcome::word).collect::<Vec<_>>().join(", "), code)
+            }
             CodeChecked::Free { outcome } => return outcome.word().to_owned(),
+            CodeChecked::NotAccepted => panic!("the index hides no reasons"),
         };
         return format!("{verdict}: {} activated, {} held", code.activations, code.held);
     }

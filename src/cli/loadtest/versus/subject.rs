@@ -150,15 +150,7 @@ impl Scrip {
     }
 
     async fn import(&mut self, plan: &Plan) -> anyhow::Result<()> {
-        let terms = CampaignTerms {
-            name: "Loadtest".into(),
-            amount: AMOUNT,
-            clubs: Vec::new(),
-            starts_ms: None,
-            ends_ms: None,
-            activations_per_code_max: Some(CAP),
-            active: true,
-        };
+        let terms = CampaignTerms { activations_per_code_max: Some(CAP), ..CampaignTerms::new("Loadtest", AMOUNT) };
         create_campaign(&self.client, terms, &plan.codes()).await?;
         self.campaigns += 1;
         Ok(())

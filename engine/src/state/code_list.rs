@@ -1,0 +1,99 @@
+//! A list of codes as a lane prepares it for the engine thread: what can be said of its lines without the state is said already.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use scrip_protocol::codes::InvalidCode;
+use scrip_protocol::command::{CodeTexts, LineVerdict, SkippedLine};
+
+use super::NormalisedCode;
+
+/// How much of a line that adds nothing is shown, in characters.
+const SHOWN_CHARS: usize = 64;
+
+/// The lines of a list: its distinct codes, and those that hold none or repeat one.
+#[derive(Debug, Clone, Default)]
+pub struct CodeList {
+    /// Whether there were more lines than a request may carry. Then nothing else is known of it.
+    too_long: bool,
+    /// The distinct codes as they are written, without what surrounds them.
+    codes: CodeTexts,
+    /// The same, normalised.
+    normalised: Vec<NormalisedCode>,
+    /// The lines that they stand in.
+    numbers: Vec<u32>,
+    /// The other lines that are not blank.
+    skipped: Vec<SkippedLine>,
+}
+
+impl CodeList {
+    /// Prepares lines, of which the first has a number. `trim` takes off what surrounds a code, `normalise` makes what is left comparable.
+    pub fn prepare(
+        lines: &CodeTexts,
+        first_line: u32,
+        trim: impl Fn(&str) -> &str,
+        normalise: impl Fn(&str) -> Result<NormalisedCode, InvalidCode>,
+    ) -> CodeList {
+        let mut list = CodeList::default();
+        let mut line_of: HashMap<NormalisedCode, u32, RandomState> =
+            HashMap::with_capacity_and_hasher(lines.len(), RandomState::default());
+        let numbers = (0..).map(|after: u32| first_line.saturating_add(after));
+        for (number, text) in numbers.zip(lines.iter().map(trim)).filter(|(_, text)| !text.is_empty()) {
+            let why = match normalise(text) {
+                Err(why) => LineVerdict::Invalid(why),
+                Ok(code) => match line_of.get(&code) {
+                    Some(of_line) => LineVerdict::DuplicateInList { of_line: *of_line },
+                    None => {
+                        line_of.insert(code, number);
+                        list.codes.push(text);
+                        list.normalised.push(code);
+                        list.numbers.push(number);
+                        continue;
+                    }
+                },
+            };
+            list.skipped.push(skipped(number, text, why));
+        }
+        list
+    }
+
+    /// A list with more lines than a request may carry: it is not looked at.
+    pub fn too_long() -> CodeList {
+        CodeList { too_long: true, ..CodeList::default() }
+    }
+
+    /// Whether it has more lines than a request may carry.
+    pub fn is_too_long(&self) -> bool {
+        self.too_long
+    }
+
+    /// Whether every line is blank.
+    pub fn is_blank(&self) -> bool {
+        self.numbers.is_empty() && self.skipped.is_empty()
+    }
+
+    /// The distinct codes as they are written.
+    pub fn codes(&self) -> &CodeTexts {
+        &self.codes
+    }
+
+    /// The same, normalised.
+    pub fn normalised(&self) -> &[NormalisedCode] {
+        &self.normalised
+    }
+
+    /// The lines that hold no code, or one that an earlier line has.
+    pub fn skipped(&self) -> &[SkippedLine] {
+        &self.skipped
+    }
+
+    /// The code of a place in the list, as a line that adds nothing for a reason.
+    pub fn skip(&self, at: usize, why: LineVerdict) -> SkippedLine {
+        skipped(self.numbers[at], self.codes.of(at).unwrap_or_default(), why)
+    }
+}
+
+fn skipped(line: u32, text: &str, why: LineVerdict) -> SkippedLine {
+    let shown = text.char_indices().nth(SHOWN_CHARS).map_or(text, |(end, _)| &text[..end]);
+    SkippedLine { line, code: shown.to_owned(), why }
+}

@@ -1,0 +1,104 @@
+//! Credentials: who may call (Z15). Those that are revoked stay known by name, because records name them.
+
+use scrip_protocol::command::{
+    AddCredential, AddCredentialOutcome, CLUBS_PER_CREDENTIAL_MAX, CREDENTIALS_MAX, CredentialAdded, CredentialRevoked, Grant,
+    RevokeCredential, RevokeCredentialOutcome,
+};
+use scrip_protocol::{CredentialId, Record, Role, Stamp};
+
+use super::{State, is_name, refused};
+
+/// The credentials of the organisation.
+#[derive(Debug, Default, PartialEq)]
+pub struct Credentials {
+    /// By number, from 1.
+    rows: Vec<Option<Credential>>,
+}
+
+/// One credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// What it permits.
+    pub grant: Grant,
+    /// When it was added, in milliseconds since 1970.
+    pub added_ms: u64,
+    /// When it was revoked; none while it is good.
+    pub revoked_ms: Option<u64>,
+}
+
+impl Credentials {
+    /// A credential, revoked or not.
+    pub fn of(&self, credential: CredentialId) -> Option<&Credential> {
+        self.rows.get((credential.0 as usize).checked_sub(1)?)?.as_ref()
+    }
+
+    /// The credentials after one, with their numbers.
+    pub fn after(&self, credential: CredentialId) -> impl Iterator<Item = (CredentialId, &Credential)> {
+        let numbered = (1..).map(CredentialId).zip(&self.rows).skip(credential.0 as usize);
+        numbered.filter_map(|(id, row)| Some((id, row.as_ref()?)))
+    }
+
+    /// The number that the next credential gets.
+    pub fn next(&self) -> CredentialId {
+        CredentialId(self.rows.len() as u32 + 1)
+    }
+}
+
+pub(super) fn decide_add(state: &State, stamp: Stamp, asked: &AddCredential) -> Record {
+    let refuse = |outcome| refused::<AddCredential>(stamp, &outcome);
+    let mut grant = asked.grant.clone();
+    grant.clubs.sort_unstable();
+    grant.clubs.dedup();
+    if !is_name(&grant.name) {
+        return refuse(AddCredentialOutcome::InvalidName);
+    }
+    if !grant.clubs.is_empty() && grant.role != Role::Gateway {
+        return refuse(AddCredentialOutcome::ClubsNotForRole);
+    }
+    if grant.clubs.len() > CLUBS_PER_CREDENTIAL_MAX {
+        return refuse(AddCredentialOutcome::TooManyClubs);
+    }
+    if let Some(club) = grant.clubs.iter().find(|club| !state.clubs.contains(**club)) {
+        return refuse(AddCredentialOutcome::UnknownClub(*club));
+    }
+    if state.credentials.after(CredentialId(0)).any(|(_, other)| other.grant.secret == grant.secret) {
+        return refuse(AddCredentialOutcome::SecretTaken);
+    }
+    if state.credentials.rows.len() >= CREDENTIALS_MAX {
+        return refuse(AddCredentialOutcome::TooManyCredentials);
+    }
+    CredentialAdded { stamp: Some(stamp), credential: state.credentials.next(), grant }.into()
+}
+
+pub(super) fn apply_add(state: &mut State, record: &CredentialAdded) {
+    let Some(at) = (record.credential.0 as usize).checked_sub(1).filter(|at| *at < CREDENTIALS_MAX) else { return };
+    let rows = &mut state.credentials.rows;
+    if rows.len() <= at {
+        rows.resize(at + 1, None);
+    }
+    rows[at] = Some(Credential { grant: record.grant.clone(), added_ms: state.now_ms, revoked_ms: None });
+}
+
+pub(super) fn decide_revoke(state: &State, stamp: Stamp, asked: &RevokeCredential) -> Record {
+    let refuse = |outcome| refused::<RevokeCredential>(stamp, &outcome);
+    let Some(credential) = state.credentials.of(asked.credential) else {
+        return refuse(RevokeCredentialOutcome::UnknownCredential);
+    };
+    if credential.revoked_ms.is_some() {
+        return refuse(RevokeCredentialOutcome::AlreadyRevoked);
+    }
+    let operates = |credential: &Credential| credential.grant.role == Role::Operator && credential.revoked_ms.is_none();
+    let others = || state.credentials.after(CredentialId(0)).filter(|(id, _)| *id != asked.credential);
+    if operates(credential) && !others().any(|(_, other)| operates(other)) {
+        return refuse(RevokeCredentialOutcome::LastOperator);
+    }
+    CredentialRevoked { stamp, credential: asked.credential }.into()
+}
+
+pub(super) fn apply_revoke(state: &mut State, record: &CredentialRevoked) {
+    let now_ms = state.now_ms;
+    let row = (record.credential.0 as usize).checked_sub(1).and_then(|at| state.credentials.rows.get_mut(at));
+    if let Some(Some(credential)) = row {
+        credential.revoked_ms = Some(now_ms);
+    }
+}

@@ -1,0 +1,67 @@
+//! Generate codes (Z8). The codes are drawn by the lane: to the state, what chance has brought is a part of the request.
+
+use scrip_protocol::command::{
+    CodeLimit, CodesGenerated, GUESSES_PER_HIT_MIN, GenerateCodes, GenerateCodesOutcome as Outcome, InvalidPattern, LINES_MAX,
+};
+use scrip_protocol::{CampaignId, Record, Stamp};
+
+use super::add_codes::verdicts;
+use super::{CodeList, Lookup, State, refused};
+
+/// A request to generate codes, with the codes that were drawn.
+#[derive(Debug, Clone)]
+pub struct AskedGenerate {
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// How many are wanted.
+    pub count: u32,
+    /// What was drawn to the pattern; or what is wrong with it.
+    pub drawn: Result<Drawn, InvalidPattern>,
+}
+
+/// Codes drawn to a pattern.
+#[derive(Debug, Clone)]
+pub struct Drawn {
+    /// How many codes the pattern has; the highest number there is where they are more.
+    pub space: u128,
+    /// Some of them, a few more than are wanted, so that some may exist already.
+    pub list: CodeList,
+}
+
+pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedGenerate, lookup: &impl Lookup) -> Record {
+    let refuse = |outcome| refused::<GenerateCodes>(stamp, &outcome);
+    let Some(campaign) = state.campaigns.of(asked.campaign) else { return refuse(Outcome::UnknownCampaign) };
+    if campaign.is_archived() {
+        return refuse(Outcome::CampaignArchived);
+    }
+    if !(1..=LINES_MAX).contains(&(asked.count as usize)) {
+        return refuse(Outcome::InvalidCount);
+    }
+    let drawn = match &asked.drawn {
+        Ok(drawn) => drawn,
+        Err(why) => return refuse(Outcome::InvalidPattern(*why)),
+    };
+    let (limit, current) = (state.settings().codes_per_campaign_max, campaign.codes.len());
+    if current + asked.count as usize > limit as usize {
+        return refuse(Outcome::TooManyCodes(CodeLimit { limit, current: current as u32, would_add: asked.count }));
+    }
+    // As if all codes of the campaign had the pattern: the attempts of a guesser who knows it, for each that hits, on average.
+    let guesses_per_hit = u64::try_from(drawn.space / (current as u128 + u128::from(asked.count))).unwrap_or(u64::MAX);
+    if guesses_per_hit < GUESSES_PER_HIT_MIN {
+        return refuse(Outcome::SpaceTooSmall { guesses_per_hit });
+    }
+    let exists = verdicts(state, Some(asked.campaign), drawn.list.normalised(), lookup);
+    let new = drawn.list.codes().iter().zip(&exists).filter(|(_, exists)| exists.is_none()).map(|(code, _)| code);
+    let codes: scrip_protocol::command::CodeTexts = new.take(asked.count as usize).collect();
+    if codes.len() < asked.count as usize {
+        return refuse(Outcome::Collisions);
+    }
+    CodesGenerated { stamp, campaign: asked.campaign, first_slot: current as u32, codes, guesses_per_hit }.into()
+}
+
+pub(super) fn apply(state: &mut State, record: &CodesGenerated) {
+    let (now_ms, position) = (state.now_ms, state.position);
+    if let Some(campaign) = state.campaigns.of_mut(record.campaign) {
+        campaign.add_codes(&record.codes, now_ms, position);
+    }
+}

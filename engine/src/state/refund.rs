@@ -1,0 +1,62 @@
+//! Refund: an activation is taken back (Z2; pain 10).
+
+use scrip_protocol::command::{Activation, ActivationRefunded, Refund, RefundOutcome as Outcome, Refunded};
+use scrip_protocol::{Money, Position, Record, Stamp};
+
+use super::{State, refused};
+
+/// A request to refund an activation, with the activation as the journal has it.
+#[derive(Debug, Clone)]
+pub struct AskedRefund {
+    /// The position that was named.
+    pub activation: Position,
+    /// The activation that stands there, if one does.
+    pub found: Option<Activation>,
+    /// Whether it may be any credential's, as an operator's requests may, or only the caller's own.
+    pub anyones: bool,
+    /// Whether to refund it even where the bonus was spent.
+    pub force: bool,
+}
+
+pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedRefund) -> Record {
+    let refuse = |outcome| refused::<Refund>(stamp, &outcome);
+    let own = asked.found.as_ref().filter(|found| asked.anyones || found.stamp.credential == stamp.credential);
+    let Some(found) = own else { return refuse(Outcome::UnknownActivation) };
+    if state.refunded.contains(&asked.activation) {
+        return refuse(Outcome::AlreadyRefunded);
+    }
+    let balance = state.clients.balance(found.client).unwrap_or(Money(0));
+    if balance < found.amount && !asked.force {
+        return refuse(Outcome::BonusSpent { balance });
+    }
+    let taken = balance.min(found.amount);
+    let refunded = Refunded {
+        client: found.client,
+        taken,
+        uncollected: Money(found.amount.0 - taken.0),
+        balance: Money(balance.0 - taken.0),
+    };
+    ActivationRefunded { stamp, activation: asked.activation, campaign: found.campaign, slot: found.slot, refunded }.into()
+}
+
+pub(super) fn apply(state: &mut State, record: &ActivationRefunded) {
+    let Refunded { client, taken, uncollected, balance } = record.refunded;
+    state.refunded.insert(record.activation);
+    state.clients.set_balance(client, balance);
+    let Some(campaign) = state.campaigns.of_mut(record.campaign) else { return };
+    if !campaign.set_activations(record.slot, |activations| activations.saturating_sub(1)) {
+        return;
+    }
+    campaign.activations = campaign.activations.saturating_sub(1);
+    campaign.refunds += 1;
+    campaign.issued = Money(campaign.issued.0 - taken.0);
+    campaign.uncollected = campaign.uncollected.checked_add(uncollected).unwrap_or(campaign.uncollected);
+    if let Some(clients) = &mut campaign.clients
+        && let Some(uses) = clients.uses.get_mut(&client)
+    {
+        *uses -= 1;
+        if *uses == 0 {
+            clients.uses.remove(&client);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Change some of a campaign's terms. Later activations go by the new ones; what was activated stays as it was (A8).
+
+use std::sync::Arc;
+
+use scrip_protocol::command::{CampaignUpdated, UpdateCampaign, UpdateCampaignOutcome as Outcome};
+use scrip_protocol::{Record, Stamp};
+
+use super::create_campaign::in_order;
+use super::{State, refused};
+
+pub(super) fn decide(state: &State, stamp: Stamp, asked: &UpdateCampaign) -> Record {
+    let refuse = |outcome: Outcome| refused::<UpdateCampaign>(stamp, &outcome);
+    let Some(campaign) = state.campaigns.of(asked.campaign) else { return refuse(Outcome::UnknownCampaign) };
+    match in_order(state, asked.applied_to(&campaign.terms)) {
+        Ok(terms) => CampaignUpdated { stamp, campaign: asked.campaign, terms }.into(),
+        Err(why) => refuse(Outcome::InvalidTerms(why)),
+    }
+}
+
+pub(super) fn apply(state: &mut State, record: &CampaignUpdated) {
+    let now_ms = state.now_ms;
+    if let Some(campaign) = state.campaigns.of_mut(record.campaign) {
+        campaign.terms = Arc::new(record.terms.clone());
+        campaign.count_clients_from(now_ms);
+        campaign.recount();
+    }
+}

@@ -1,0 +1,132 @@
+//! What is shown of campaigns: one, or a page of them (C1, C6).
+
+use crate::command::{CodesBatch, Terms};
+use crate::ids::{CampaignId, ClubId, Position};
+use crate::money::Money;
+
+/// The request for the campaigns after one that pass a filter, in the order of their numbers, [`CAMPAIGNS_PER_PAGE`] at the most.
+#[derive(
+    Debug, Clone, PartialEq, Eq, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct ListCampaigns {
+    /// The campaign to continue after; 0 from the first.
+    pub after: CampaignId,
+    /// Which are shown by their status.
+    pub status: CampaignFilter,
+    /// Only those in whose names this stands, letter case aside; empty for all.
+    pub text: String,
+    /// Only those whose codes are taken at this club; 0 for all.
+    pub club: ClubId,
+    /// Only those that are low on stock (Z16).
+    pub low_stock: bool,
+}
+
+/// Which campaigns are shown.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    rkyv::Archive,
+    rkyv::Serialize,
+    rkyv::Deserialize,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum CampaignFilter {
+    /// Those that are not archived.
+    #[default]
+    Present = 0,
+    /// Those whose status is active: switched on, within their period, not archived (C6, A1).
+    Active = 1,
+    /// Those that are not archived, and not active.
+    Inactive = 2,
+    /// Those that are archived.
+    Archived = 3,
+    /// All.
+    All = 4,
+}
+
+/// How many campaigns an answer to [`ListCampaigns`] holds at the most.
+pub const CAMPAIGNS_PER_PAGE: usize = 100;
+
+/// The answer to [`ListCampaigns`].
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct ListCampaignsOutcome {
+    /// The page.
+    pub campaigns: Vec<CampaignCard>,
+    /// Where the next page continues after; none where this is the last.
+    pub next: Option<CampaignId>,
+    /// The journal position that it is as of.
+    pub as_of: Position,
+}
+
+/// The request for one campaign.
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct ShowCampaign {
+    /// The campaign.
+    pub campaign: CampaignId,
+}
+
+/// The answer to [`ShowCampaign`].
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "one is made for each question, and lives until it is written")]
+#[repr(u8)]
+pub enum ShowCampaignOutcome {
+    /// The campaign.
+    Campaign(CampaignCard) = 0,
+    /// There is no such campaign.
+    UnknownCampaign = 1,
+}
+
+/// A campaign with its counters. Refunded activations are taken off again, but for what could not be collected of their bonuses (Z2).
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct CampaignCard {
+    /// Its number.
+    pub campaign: CampaignId,
+    /// Its terms.
+    pub terms: Terms,
+    /// Whether it is switched on, within its period, and not archived (C6).
+    pub status_active: bool,
+    /// Whether its codes are taken (A1).
+    pub redeemable: bool,
+    /// When it was archived, in milliseconds since 1970.
+    pub archived_ms: Option<u64>,
+    /// When it was created, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// How many codes it has, archived ones included (A10).
+    pub codes: u32,
+    /// How many of them are archived, by themselves or with the campaign.
+    pub codes_archived: u32,
+    /// How many of them were activated at least once (A7).
+    pub codes_activated: u32,
+    /// How many were never activated and are not archived (A9).
+    pub codes_available: u32,
+    /// How many are not archived and were activated less often than they may be (A9).
+    pub codes_redeemable: u32,
+    /// Whether these are fewer than the terms' threshold (Z16).
+    pub low_stock: bool,
+    /// How many activations there are.
+    pub activations: u64,
+    /// How many uses are held.
+    pub held: u32,
+    /// The sum of the bonuses credited (A8), less what was taken back.
+    pub issued: Money,
+    /// How many activations were refunded.
+    pub refunds: u64,
+    /// What refunds could not take back, because it was spent.
+    pub uncollected: Money,
+    /// From when on activations are counted for each client, in milliseconds since 1970; none where that was never limited.
+    pub clients_counted_from_ms: Option<u64>,
+    /// The latest addings of codes, newest last, 100 at the most (K9).
+    pub added: Vec<CodesBatch>,
+    /// The journal position that it is as of.
+    pub as_of: Position,
+}

@@ -1,0 +1,184 @@
+//! What is shown of codes: those of a campaign (T5, X3, X4), and whether values are free (Z6).
+
+use std::fmt;
+
+use crate::codes::InvalidCode;
+use crate::command::CodeTexts;
+use crate::ids::{CampaignId, Position};
+
+/// The request for the codes of a campaign that pass a filter, in the order of adding. A page ends after [`CODES_PER_PAGE`] of them, or
+/// after [`CODES_LOOKED_AT`] were looked at.
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct ListCodes {
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// The slot to begin with; 0 for the first.
+    pub from_slot: u32,
+    /// Which are shown by their status.
+    pub status: CodeFilter,
+    /// Which are shown by their usage.
+    pub usage: UsageFilter,
+}
+
+/// How many codes an answer to [`ListCodes`] holds at the most.
+pub const CODES_PER_PAGE: usize = 4_096;
+
+/// How many codes are looked at for one page at the most, so that no page holds up redemptions.
+pub const CODES_LOOKED_AT: usize = 16_384;
+
+/// Which codes are shown by their status.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    rkyv::Archive,
+    rkyv::Serialize,
+    rkyv::Deserialize,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum CodeFilter {
+    /// All.
+    #[default]
+    All = 0,
+    /// Those that are not archived.
+    Active = 1,
+    /// Those that are archived, by themselves or with the campaign.
+    Archived = 2,
+    /// Those that are archived and held by another campaign now: the conflicts of a restoring (X4).
+    Conflicting = 3,
+}
+
+/// Which codes are shown by their usage.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    rkyv::Archive,
+    rkyv::Serialize,
+    rkyv::Deserialize,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum UsageFilter {
+    /// All.
+    #[default]
+    All = 0,
+    /// Those that were activated.
+    Used = 1,
+    /// Those that were not.
+    Unused = 2,
+}
+
+/// The answer to [`ListCodes`].
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum ListCodesOutcome {
+    /// The page.
+    Codes {
+        /// The codes.
+        codes: Vec<CodeRow>,
+        /// The slot that the next page begins with; none where this is the last.
+        next: Option<u32>,
+        /// The journal position that it is as of.
+        as_of: Position,
+    } = 0,
+    /// There is no such campaign.
+    UnknownCampaign = 1,
+}
+
+/// A code of a campaign.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct CodeRow {
+    /// Which of the campaign's codes, counted from 0 in the order of adding.
+    pub slot: u32,
+    /// The code as it was written.
+    pub code: String,
+    /// How often it is activated.
+    pub activations: u32,
+    /// Whether and how it is archived.
+    pub archived: Option<ArchiveCause>,
+    /// The other campaign that holds its value now, where it is archived.
+    pub held_by: Option<CampaignId>,
+}
+
+/// How a code came to be archived (A5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum ArchiveCause {
+    /// With its campaign.
+    ByCampaign = 1,
+    /// By itself.
+    Alone = 2,
+}
+
+impl fmt::Display for ArchiveCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            ArchiveCause::ByCampaign => "with its campaign",
+            ArchiveCause::Alone => "by itself",
+        })
+    }
+}
+
+/// The question whether codes are free to be added (Z6), for [`LINES_MAX`](crate::command::LINES_MAX) at the most.
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct CheckFree {
+    /// The codes.
+    pub codes: CodeTexts,
+}
+
+/// The answer to [`CheckFree`].
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum CheckFreeOutcome {
+    /// One verdict for each code, in the order of asking.
+    Checked {
+        /// The verdicts.
+        codes: Vec<CodeFree>,
+        /// The journal position that they are as of.
+        as_of: Position,
+    } = 0,
+    /// Too many codes were given.
+    TooManyLines = 1,
+}
+
+/// Whether a code is free to be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum CodeFree {
+    /// No campaign holds it.
+    Free = 0,
+    /// This campaign does.
+    HeldBy(CampaignId) = 1,
+    /// It cannot be a code.
+    Invalid(InvalidCode) = 2,
+}
+
+impl fmt::Display for CodeFree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CodeFree::Free => f.write_str("free"),
+            CodeFree::HeldBy(campaign) => write!(f, "held by campaign {campaign}"),
+            CodeFree::Invalid(why) => write!(f, "invalid: {why}"),
+        }
+    }
+}

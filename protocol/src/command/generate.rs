@@ -1,0 +1,180 @@
+//! Generate codes for a campaign (Z8).
+
+use std::fmt;
+
+use crate::command::{CodeLimit, CodeTexts};
+use crate::ids::CampaignId;
+use crate::record::Stamp;
+
+/// The request to generate codes and add them to a campaign. The engine draws them from the operating system's generator.
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct GenerateCodes {
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// How many: 1 to [`LINES_MAX`](crate::command::LINES_MAX).
+    pub count: u32,
+    /// How a code looks: `*` stands for any sign of the alphabet, `#` for any digit of it, `@` for any letter of it, `\` takes the
+    /// meaning off what follows, and everything else stands for itself. 1 to [`PATTERN_BYTES_MAX`] bytes.
+    pub pattern: String,
+    /// The signs to draw from, each once, letter case aside; empty for [`ALPHABET`].
+    pub alphabet: String,
+}
+
+/// The alphabet where none is named: digits and capital letters without those that are taken for one another (0 and O, 1, I and L).
+pub const ALPHABET: &str = "23456789ABCDEFGHJKMNPQRSTUVWXYZ";
+
+/// The pattern where none is named: 16 signs.
+pub const PATTERN: &str = "****************";
+
+/// The most bytes of a pattern.
+pub const PATTERN_BYTES_MAX: usize = 200;
+
+/// How many guesses a code that is hit by chance must cost on average, at the least. With fewer, generation is refused.
+pub const GUESSES_PER_HIT_MIN: u64 = 1_000_000;
+
+/// The answer to [`GenerateCodes`], in order of precedence. Whatever is refused, nothing is added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum GenerateCodesOutcome {
+    /// The codes are added, and to be read with [`ListCodes`](crate::command::ListCodes).
+    Generated {
+        /// The first one's slot.
+        first_slot: u32,
+        /// How many there are.
+        codes: u32,
+        /// How many guesses at this pattern it takes on average to hit one of the campaign's codes, where all of them have it; the
+        /// highest number there is where that is more.
+        guesses_per_hit: u64,
+    } = 0,
+    /// There is no such campaign.
+    UnknownCampaign = 1,
+    /// The campaign is archived.
+    CampaignArchived = 2,
+    /// None, or too many, are asked for.
+    InvalidCount = 3,
+    /// The pattern or the alphabet cannot be used.
+    InvalidPattern(InvalidPattern) = 4,
+    /// The campaign would hold more codes than a campaign may (A2).
+    TooManyCodes(CodeLimit) = 5,
+    /// The pattern has too few possible codes for so many: one would be hit by chance within this number of guesses, and
+    /// [`GUESSES_PER_HIT_MIN`] are the least.
+    SpaceTooSmall {
+        /// How many guesses it would take on average.
+        guesses_per_hit: u64,
+    } = 6,
+    /// Too many of the codes that were drawn exist already. Another request draws others.
+    Collisions = 7,
+}
+
+/// Why codes cannot be drawn to a pattern. Positions count characters from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum InvalidPattern {
+    /// It is empty, or longer than [`PATTERN_BYTES_MAX`].
+    Length = 0,
+    /// A code of it would be longer than [`CODE_BYTES_MAX`](crate::codes::CODE_BYTES_MAX).
+    CodeTooLong = 1,
+    /// No sign of it is drawn.
+    NothingDrawn = 2,
+    /// Nothing follows a `\`.
+    EscapeOpen {
+        /// Where the `\` stands.
+        at: u32,
+    } = 3,
+    /// A sign that cannot stand in a code.
+    Sign {
+        /// Where.
+        at: u32,
+    } = 4,
+    /// The alphabet has none of what is asked for here.
+    AlphabetLacks {
+        /// Where.
+        at: u32,
+    } = 5,
+    /// A sign of the alphabet that cannot stand in a code.
+    AlphabetSign {
+        /// Where.
+        at: u32,
+    } = 6,
+    /// A sign of the alphabet that stands there before, letter case aside.
+    AlphabetRepeats {
+        /// Where.
+        at: u32,
+    } = 7,
+}
+
+/// The record of generated codes.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct CodesGenerated {
+    /// The request that asked for them.
+    pub stamp: Stamp,
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// The first one's slot.
+    pub first_slot: u32,
+    /// The codes.
+    pub codes: CodeTexts,
+    /// As answered.
+    pub guesses_per_hit: u64,
+}
+
+impl CodesGenerated {
+    /// The answer that this record gives.
+    pub fn outcome(&self) -> GenerateCodesOutcome {
+        GenerateCodesOutcome::Generated {
+            first_slot: self.first_slot,
+            codes: self.codes.len() as u32,
+            guesses_per_hit: self.guesses_per_hit,
+        }
+    }
+}
+
+impl fmt::Display for InvalidPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InvalidPattern::Length => write!(f, "a pattern has 1 to {PATTERN_BYTES_MAX} bytes"),
+            InvalidPattern::CodeTooLong => {
+                write!(f, "codes of this pattern are longer than {} bytes", crate::codes::CODE_BYTES_MAX)
+            }
+            InvalidPattern::NothingDrawn => f.write_str("the pattern has no *, # or @ in whose place a sign would be drawn"),
+            InvalidPattern::EscapeOpen { at } => write!(f, "nothing follows the \\ at character {at} of the pattern"),
+            InvalidPattern::Sign { at } => write!(f, "character {at} of the pattern cannot stand in a code"),
+            InvalidPattern::AlphabetLacks { at } => {
+                write!(f, "the alphabet has no sign for character {at} of the pattern")
+            }
+            InvalidPattern::AlphabetSign { at } => write!(f, "character {at} of the alphabet cannot stand in a code"),
+            InvalidPattern::AlphabetRepeats { at } => {
+                write!(f, "character {at} of the alphabet stands there before (letter case does not matter)")
+            }
+        }
+    }
+}
+
+impl fmt::Display for GenerateCodesOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            GenerateCodesOutcome::Generated { codes, guesses_per_hit, .. } => {
+                write!(f, "generated {codes} codes; guessing one takes {guesses_per_hit} attempts on average")
+            }
+            GenerateCodesOutcome::UnknownCampaign => f.write_str("refused: there is no such campaign"),
+            GenerateCodesOutcome::CampaignArchived => f.write_str("refused: the campaign is archived"),
+            GenerateCodesOutcome::InvalidCount => {
+                write!(f, "refused: 1 to {} codes are generated at once", crate::command::LINES_MAX)
+            }
+            GenerateCodesOutcome::InvalidPattern(why) => write!(f, "refused: {why}"),
+            GenerateCodesOutcome::TooManyCodes(limit) => write!(f, "refused: {limit}"),
+            GenerateCodesOutcome::SpaceTooSmall { guesses_per_hit } => write!(
+                f,
+                "refused: too few codes are possible; {guesses_per_hit} guesses would hit one, and {GUESSES_PER_HIT_MIN} are the least: \
+                 take a longer pattern"
+            ),
+            GenerateCodesOutcome::Collisions => {
+                f.write_str("refused: too many of the codes that were drawn exist already; take a longer pattern")
+            }
+        }
+    }
+}

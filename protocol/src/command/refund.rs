@@ -1,0 +1,93 @@
+//! Refund: an activation is taken back, the use and the bonus in one record (Z2).
+
+use std::fmt;
+
+use crate::ids::{CampaignId, ClientId, Position};
+use crate::money::Money;
+use crate::record::Stamp;
+
+/// The request to refund an activation. A gateway refunds the activations of its own credential; an operator any.
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct Refund {
+    /// The activation.
+    pub activation: Position,
+    /// Whether to refund it even where the client has spent the bonus: what is left is taken, and the rest is recorded as uncollected.
+    /// For operators only.
+    pub force: bool,
+}
+
+/// The answer to [`Refund`], in order of precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum RefundOutcome {
+    /// The code has its use again, and the client's bonus is taken back.
+    Refunded(Refunded) = 0,
+    /// There is no such activation, or it is another credential's. These are not told apart, because the numbers of activations are
+    /// easily guessed.
+    UnknownActivation = 1,
+    /// It was refunded before, under another request.
+    AlreadyRefunded = 2,
+    /// The client has spent the bonus, or some of it. Nothing is done.
+    BonusSpent {
+        /// The client's bonus balance.
+        balance: Money,
+    } = 3,
+}
+
+/// What a refund did.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct Refunded {
+    /// Whose bonus it was.
+    pub client: ClientId,
+    /// What was taken back.
+    pub taken: Money,
+    /// What could not be taken back, because it was spent.
+    pub uncollected: Money,
+    /// The client's bonus balance after it.
+    pub balance: Money,
+}
+
+/// The record of a refund, which is the ledger's debit as well: Bonus Write-Off, executor System, origin the activation.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct ActivationRefunded {
+    /// The request that asked for it.
+    pub stamp: Stamp,
+    /// The activation.
+    pub activation: Position,
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// Which of the campaign's codes has its use again.
+    pub slot: u32,
+    /// What was done.
+    pub refunded: Refunded,
+}
+
+impl ActivationRefunded {
+    /// The answer that this record gives.
+    pub fn outcome(&self) -> RefundOutcome {
+        RefundOutcome::Refunded(self.refunded)
+    }
+}
+
+impl fmt::Display for RefundOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RefundOutcome::Refunded(Refunded { client, taken, uncollected: Money(0), balance }) => {
+                write!(f, "refunded: {taken} taken back from client {client}, bonus balance {balance}")
+            }
+            RefundOutcome::Refunded(Refunded { client, taken, uncollected, balance }) => {
+                write!(f, "refunded: {taken} taken back from client {client}, {uncollected} uncollected, bonus balance {balance}")
+            }
+            RefundOutcome::UnknownActivation => f.write_str("refused: there is no such activation, or it is not yours"),
+            RefundOutcome::AlreadyRefunded => f.write_str("refused: the activation was refunded before"),
+            RefundOutcome::BonusSpent { balance } => {
+                write!(f, "refused: the bonus was spent, bonus balance {balance}; an operator may force it")
+            }
+        }
+    }
+}
