@@ -33,7 +33,8 @@
 //!                     "retry_after_ms": [5, 40],         at the least and at the most; or null
 //!                     "reconnects", "resent", "repeats_alike",
 //!                     "pacing_late_us": [38.0, 410.0],   99th percentile and at the most; or null
-//!                     "drained_ms": 1.5},                from the last request's time to the last answer; or null
+//!                     "drained_ms": 1.5,                 from the last request's time to the last answer; or null
+//!                     "upkeep": [{"step", "times", "median_ms", "max_ms", "reply_bytes_max"}]},   left out without --upkeep
 //!     "latency": {"count", "mean_us", "p50_us", "p90_us", "p99_us", "p999_us", "p9999_us", "max_us",
 //!                 "histogram": "HISTFAAA…"},
 //!     "series": [{"from_ms", "to_ms", "answered", "busy", "p50_us", "p99_us", "max_us"}]

@@ -34,5 +34,6 @@ pub mod recorder;
 pub mod report;
 pub mod rival;
 pub mod table;
+pub mod upkeep;
 pub mod words;
 pub mod zipf;

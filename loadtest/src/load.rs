@@ -24,6 +24,7 @@ use crate::plan::{draw_codes, drawn};
 use crate::ramp::{Ramp, Step, Verdict};
 use crate::recorder::{Recorder, SoFar};
 use crate::report::{Climb, Model, Particulars, Phase};
+use crate::upkeep::{self, Upkeep, UpkeepError};
 
 /// How many different codes are used up beforehand, at the most; those who try them share them.
 const SPENT_CODES_MAX: usize = 1_000;
@@ -69,6 +70,8 @@ pub struct Configuration {
     pub on_busy: OnBusy,
     /// Reconnects, if any.
     pub storm: Option<Storm>,
+    /// What is done to campaigns meanwhile, if anything.
+    pub upkeep: Option<Upkeep>,
     /// How many redemptions follow one at a time.
     pub alone: usize,
     /// What everything is drawn from.
@@ -148,6 +151,9 @@ pub enum LoadError {
         /// Why.
         source: DriveError,
     },
+    /// What was to be done to campaigns meanwhile could not be.
+    #[error("the upkeep of campaigns: {0}")]
+    Upkeep(#[from] UpkeepError),
     /// There was no audit.
     #[error("the audit: {0}")]
     Audit(#[from] AuditError),
@@ -298,7 +304,19 @@ impl<'a> Run<'a> {
             sending_max: configuration.sending_max_ms.map(Duration::from_millis),
             ..self.how()
         };
-        self.phase(name, model, arrivals, &configuration.mix, count, configuration.connections, &how).await
+        let Some(upkeep) = configuration.upkeep else {
+            return self.phase(name, model, arrivals, &configuration.mix, count, configuration.connections, &how).await;
+        };
+        let (ended, stop) = watch::channel(false);
+        let kept_up = tokio::spawn(upkeep::run(self.dial.clone(), upkeep, self.seed_of("upkeep"), stop));
+        self.phase(name, model, arrivals, &configuration.mix, count, configuration.connections, &how).await?;
+        ended.send_replace(true);
+        let done = kept_up.await.expect("upkeep does not panic")?;
+        self.campaigns.extend(done.campaigns);
+        if let Some(phase) = self.phases.last_mut() {
+            phase.particulars.upkeep = done.steps;
+        }
+        Ok(())
     }
 
     async fn offer_alone(&mut self, count: usize) -> Result<(), LoadError> {
@@ -360,6 +378,7 @@ impl<'a> Run<'a> {
             resent: driven.resent,
             repeats_alike: driven.repeats_alike as u64,
             pacing_late_us: last_due.map(|_| (us(driven.pacing.value_at_quantile(0.99)), us(driven.pacing.max()))),
+            upkeep: Vec::new(),
             drained_ms: last_due.map(|last| (driven.elapsed.as_secs_f64() - last as f64 / 1e9).max(0.0) * 1e3),
         };
         self.phases.push(driven.phase(name, model, connections, particulars));

@@ -11,6 +11,7 @@ use crate::memory::Resident;
 use crate::probe::Floor;
 use crate::processor::ProcessorTime;
 use crate::ramp::{Step, Verdict};
+use crate::upkeep::Taken;
 
 /// All of a run.
 #[derive(Debug, Clone)]
@@ -93,6 +94,9 @@ pub struct Particulars {
     pub pacing_late_us: Option<(f64, f64)>,
     /// From when the last request was due to the last answer, in milliseconds. None where nothing is due at a time.
     pub drained_ms: Option<f64>,
+    /// What was done to campaigns meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upkeep: Vec<Taken>,
 }
 
 /// How a ramp rose. Each step is a phase as well.

@@ -88,8 +88,16 @@ pub fn particulars(phase: &Phase) -> Vec<Vec<String>> {
         let seconds = |seconds: f64| format!("{seconds:.2} s");
         [("processor, user", seconds(used.user_s)), ("processor, system", seconds(used.system_s))]
     });
+    let upkeep = found.upkeep.iter().map(|taken| {
+        let (median, max) = (time_us(taken.median_ms * 1e3), time_us(taken.max_ms * 1e3));
+        let reply = grouped(taken.reply_bytes_max as u64);
+        vec![
+            format!("campaigns: {}", taken.step),
+            format!("{} times, median {median}, at the most {max}, {reply} bytes answered", taken.times),
+        ]
+    });
     let all = counts.chain(told).chain(late).chain(drained).chain(processor);
-    all.map(|(what, figure)| vec![what.to_owned(), figure]).collect()
+    all.map(|(what, figure)| vec![what.to_owned(), figure]).chain(upkeep).collect()
 }
 
 /// A row for each step of a ramp.

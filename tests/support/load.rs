@@ -37,6 +37,7 @@ pub(crate) fn small(load: Load, requests: usize) -> Configuration {
         mix: mixed(),
         on_busy: OnBusy::Retry,
         storm: None,
+        upkeep: None,
         alone: 20,
         seed: super::seed(),
         time_ms: unix_time_ms(),

@@ -9,6 +9,7 @@ use scrip_loadtest::load::{Configuration, Load};
 use scrip_loadtest::mix::Mix;
 use scrip_loadtest::pace::Arrivals;
 use scrip_loadtest::ramp::Ramp;
+use scrip_loadtest::upkeep::Upkeep;
 use scrip_protocol::unix_time_ms;
 
 use super::own::CODES_PER_CAMPAIGN;
@@ -127,6 +128,10 @@ pub(super) struct Options {
     #[arg(long, default_value_t = 1.0, value_name = "SHARE", help_heading = "Storms", requires = "reconnect_ms")]
     pub(super) reconnect_share: f64,
 
+    /// Meanwhile create campaigns with so many codes, archive them, and restore them with a fifth of the codes in conflict, over and over,
+    /// on another connection
+    #[arg(long, value_name = "CODES", value_parser = clap::value_parser!(u32).range(10..=50_000))]
+    pub(super) upkeep: Option<u32>,
     /// How many redemptions to make one at a time afterwards; 0 for none
     #[arg(long, default_value_t = 2_000, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub(super) alone: u32,
@@ -245,6 +250,7 @@ impl Options {
                 BusyWord::Refused => OnBusy::Refused,
             },
             storm: self.reconnect_ms.map(|every_ms| Storm { every_ms, share: self.reconnect_share }),
+            upkeep: self.upkeep.map(|codes| Upkeep { codes, conflicts: codes / 5 }),
             alone: self.alone as usize,
             seed: self.seed.unwrap_or_else(|| if own { 1 } else { fastrand::u64(..) }),
             time_ms: unix_time_ms(),
