@@ -1,0 +1,146 @@
+//! Uses and bonuses that are given back, taken twice, or promised.
+
+use scrip_protocol::command::{ConfirmOutcome, HoldOutcome, RedeemOutcome, Refund, RefundOutcome, ReleaseOutcome, Terms};
+use scrip_protocol::{ClientId, Money, RequestId, Role};
+use tokio::task::JoinSet;
+
+use crate::support::{DEADLINE, balance, campaign, redemption, request, terms, wait_until};
+use crate::{begin, card, client, hold, numbered, redeem};
+
+/// Pain 9: the payment failed after the use was taken: the voucher was lost, or blocked until somebody noticed. Here it is held, and
+/// free again as soon as it is released, or by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn pain_9_a_payment_that_fails_costs_no_use() {
+    let (_server, operator, arena) = begin().await;
+    let id = campaign(&operator, terms("Pay", Some(1), 100), &["PAY".to_owned()]).await;
+    let failed = hold(&operator, 1, arena, "PAY", 60_000).await.expect("the use is free");
+    assert_eq!(redeem(&operator, &redemption(2, arena, "PAY")).await, RedeemOutcome::CodeExhausted);
+    assert_eq!(operator.release(RequestId::now(), failed).await.expect("an answer"), ReleaseOutcome::Released);
+    hold(&operator, 3, arena, "PAY", 1_000).await.expect("the use is free again");
+    // Nobody releases this one: a second later it is free.
+    let handle = tokio::runtime::Handle::current();
+    let mut others = 4..;
+    let again = tokio::task::spawn_blocking(move || {
+        wait_until(DEADLINE, "the hold expires", || match handle.block_on(redeem(&operator, &redemption(4, arena, "PAY"))) {
+            RedeemOutcome::Redeemed(done) => Some((operator.clone(), done)),
+            refused => {
+                assert_eq!(refused, RedeemOutcome::CodeExhausted);
+                None
+            }
+        })
+    });
+    let (operator, done) = again.await.expect("it was redeemed");
+    assert_eq!((done.balance, card(&operator, id).await.activations), (Money(100), 1));
+}
+
+/// Pain 10: a cancelled order did not give the use back; and, the other way round, one that was refunded freed it for a second person,
+/// who had it beside the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn pain_10_a_refund_gives_the_use_back_once_and_takes_the_bonus() {
+    let (server, operator, arena) = begin().await;
+    let id = campaign(&operator, terms("Back", Some(1), 100), &["BACK".to_owned()]).await;
+    let gateway = server.client(Role::Gateway).await;
+    let RedeemOutcome::Redeemed(first) = redeem(&gateway, &redemption(1, arena, "BACK")).await else { panic!("it is free") };
+    let refund = Refund { activation: first.activation, force: false };
+    // Twenty at once, under twenty ids: one of them does it.
+    let mut tasks = JoinSet::new();
+    for _ in 0..20 {
+        let (gateway, refund) = (gateway.clone(), refund.clone());
+        tasks.spawn(async move { gateway.call(RequestId::now(), &refund).await.expect("an answer") });
+    }
+    let outcomes = tasks.join_all().await;
+    let count = |is: fn(&RefundOutcome) -> bool| outcomes.iter().filter(|outcome| is(outcome)).count();
+    assert_eq!(count(|outcome| matches!(outcome, RefundOutcome::Refunded(_))), 1);
+    assert_eq!(count(|outcome| *outcome == RefundOutcome::AlreadyRefunded), 19);
+    assert_eq!(balance(&operator, client(1)).await, Money(0));
+    let RedeemOutcome::Redeemed(_) = redeem(&gateway, &redemption(2, arena, "BACK")).await else { panic!("it is free again") };
+    assert_eq!(redeem(&gateway, &redemption(3, arena, "BACK")).await, RedeemOutcome::CodeExhausted);
+    let card = card(&operator, id).await;
+    assert_eq!((card.activations, card.refunds, card.issued), (1, 1, Money(100)));
+}
+
+/// Pain 22: a code that was disabled still worked in a cart that was open already. Here what was promised before is kept, and nothing
+/// new is promised.
+#[tokio::test(flavor = "multi_thread")]
+async fn pain_22_a_campaign_that_is_switched_off_promises_nothing_more() {
+    let (_server, operator, arena) = begin().await;
+    let id = campaign(&operator, terms("Off", None, 100), &["OFF".to_owned()]).await;
+    let promised = hold(&operator, 1, arena, "OFF", 60_000).await.expect("it is on");
+    operator.switch_campaign(RequestId::now(), id, false).await.expect("an answer");
+    assert_eq!(redeem(&operator, &redemption(2, arena, "OFF")).await, RedeemOutcome::CampaignInactive);
+    let refused = hold(&operator, 2, arena, "OFF", 60_000).await;
+    assert_eq!(refused, Err(HoldOutcome::Refused(RedeemOutcome::CampaignInactive)));
+    let kept = operator.confirm(RequestId::now(), promised).await.expect("an answer");
+    assert!(matches!(kept, ConfirmOutcome::Confirmed(_)), "{kept}");
+    assert_eq!(card(&operator, id).await.activations, 1);
+}
+
+/// Pain 23: the limit for each user was passed by going about under another spelling of the account; and nobody knew whether it counted
+/// for each code or each promotion. Here it counts in the campaign, whichever code, and a client has one id however it is written.
+#[tokio::test(flavor = "multi_thread")]
+async fn pain_23_a_client_has_the_uses_of_one_client_under_every_spelling() {
+    let (_server, operator, arena) = begin().await;
+    let once_each = Terms { activations_per_client_max: Some(1), ..terms("Once each", Some(1), 100) };
+    campaign(&operator, once_each, &numbered("EACH", 5)).await;
+    let spelled = ["42", "00000000-0000-0000-0000-00000000002a", "0000000000000000000000000000002A"];
+    for (at, spelling) in spelled.into_iter().enumerate() {
+        let asked = scrip_protocol::command::Redeem {
+            client: spelling.parse::<ClientId>().expect("a client's id"),
+            ..redemption(0, arena, &format!("EACH-{at:05}"))
+        };
+        match redeem(&operator, &asked).await {
+            RedeemOutcome::Redeemed(_) => assert_eq!(at, 0, "{spelling}"),
+            refused => assert_eq!((refused, at > 0), (RedeemOutcome::ClientExhausted, true), "{spelling}"),
+        }
+    }
+    let other = redeem(&operator, &redemption(43, arena, "EACH-00004")).await;
+    assert!(matches!(other, RedeemOutcome::Redeemed(_)), "{other}");
+}
+
+/// Pain 25: points were given twenty times by twenty requests at once, and a hold did not stand in the way of spending. Here twenty
+/// confirmations of one hold credit once, whatever else is tried at the same moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn pain_25_twenty_at_once_credit_once() {
+    let (server, operator, arena) = begin().await;
+    campaign(&operator, terms("Points", Some(1), 10_000), &["POINTS".to_owned()]).await;
+    let gateway = server.client(Role::Gateway).await;
+    let held = hold(&gateway, 7, arena, "POINTS", 60_000).await.expect("the use is free");
+    let mut tasks = JoinSet::new();
+    for n in 0..20 {
+        let gateway = gateway.clone();
+        tasks.spawn(async move {
+            match n % 2 {
+                0 => matches!(gateway.confirm(RequestId::now(), held).await.expect("an answer"), ConfirmOutcome::Confirmed(_)),
+                _ => matches!(redeem(&gateway, &redemption(7, arena, "POINTS")).await, RedeemOutcome::Redeemed(_)),
+            }
+        });
+    }
+    assert_eq!(tasks.join_all().await.into_iter().filter(|credited| *credited).count(), 1);
+    assert_eq!(balance(&operator, client(7)).await, Money(10_000));
+}
+
+/// Pain 27: an event that was delivered again was credited again; webhooks came up to 46 times.
+#[tokio::test(flavor = "multi_thread")]
+async fn pain_27_what_is_delivered_forty_six_times_is_credited_once() {
+    let (mut server, operator, arena) = begin().await;
+    let id = campaign(&operator, terms("Again", None, 500), &["AGAIN".to_owned()]).await;
+    let frame = request(7, RequestId::now(), &redemption(1, arena, "AGAIN"));
+    let mut bytes = None;
+    for round in 0..2 {
+        for connection in 0..2 {
+            let mut lane = server.lane(Role::Gateway).await;
+            let copies = if (round, connection) == (0, 0) { 10 } else { 12 };
+            lane.write(&frame.repeat(copies)).await;
+            for reply in lane.replies(copies).await {
+                let first = bytes.get_or_insert_with(|| reply.body.clone());
+                assert_eq!(*first, reply.body);
+            }
+        }
+        server.kill();
+        server.restart();
+    }
+    let operator_again = server.client(Role::Operator).await;
+    drop(operator);
+    let card = card(&operator_again, id).await;
+    assert_eq!((card.activations, balance(&operator_again, client(1)).await), (1, Money(500)));
+}
