@@ -11,6 +11,7 @@
 //! therefore finds its position in [`Index::shown`], and can wait until that is durable before it answers (Z4).
 
 mod normalise;
+mod spread;
 
 use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
@@ -29,6 +30,7 @@ use scrip_protocol::command::{
 use scrip_protocol::{CampaignId, ClubId, Position, Record};
 
 pub use normalise::{normalise, trim};
+use spread::Spread;
 
 use crate::state::prefetch::prefetch;
 use crate::state::{Campaign, CodeAt, HeldUses, Lookup, NormalisedCode, Standing, State, refusals_of};
@@ -38,11 +40,11 @@ use crate::state::{Campaign, CodeAt, HeldUses, Lookup, NormalisedCode, Standing,
 pub const AT_ONCE: usize = 32;
 
 /// More shards than processors: a table that grows holds up its own shard only, and the shorter the fewer codes it has.
-const SHARDS: usize = 256;
+const SHARDS: usize = 1 << spread::SHARD_BITS;
 
 /// The index. Shared by the engine thread, which writes, and the lanes, which read.
 pub struct Index {
-    codes: DashMap<Key, CodeAt, RandomState>,
+    codes: DashMap<Key, CodeAt, Spread>,
     /// By number, from 1.
     campaigns: RwLock<Vec<Face>>,
     /// The codes of which uses are held.
@@ -147,7 +149,7 @@ impl Index {
     pub fn of(state: &State) -> Index {
         let codes = state.campaigns.after(CampaignId(0)).map(|(_, campaign)| campaign.codes.len()).sum();
         let index = Index {
-            codes: DashMap::with_capacity_and_hasher_and_shard_amount(codes, RandomState::default(), SHARDS),
+            codes: DashMap::with_capacity_and_hasher_and_shard_amount(codes, Spread::default(), SHARDS),
             campaigns: RwLock::new(Vec::new()),
             held: DashMap::with_capacity_and_hasher_and_shard_amount(0, RandomState::default(), SHARDS),
             began_ms: state.now_ms(),

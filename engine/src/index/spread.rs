@@ -1,0 +1,98 @@
+//! Hashes that give the shards of a map different shares of its keys.
+//!
+//! A shard's table doubles when it is full, and its keys are moved at once. Where every shard has the same share, all of them are full at
+//! the same moment, and the import that comes then waits for the whole map to be moved. So the last shard gets twice the share of the first,
+//! with the others in between, and the tables double one after the other while the map doubles.
+
+use std::hash::{BuildHasher, Hasher};
+
+use foldhash::fast::{FoldHasher, RandomState};
+
+/// How many bits of a hash say the shard.
+pub(super) const SHARD_BITS: u32 = 8;
+
+/// Dashmap takes the bits of the shard below these, which the tables use as tags.
+const TAG_BITS: u32 = 7;
+
+/// Where the bits of the shard stand.
+const SHIFT: u32 = u64::BITS - TAG_BITS - SHARD_BITS;
+
+/// Makes such hashes.
+#[derive(Clone, Default)]
+pub(super) struct Spread(RandomState);
+
+pub(super) struct SpreadHasher<'a>(FoldHasher<'a>);
+
+impl BuildHasher for Spread {
+    type Hasher = SpreadHasher<'static>;
+
+    fn build_hasher(&self) -> SpreadHasher<'static> {
+        SpreadHasher(self.0.build_hasher())
+    }
+}
+
+impl Hasher for SpreadHasher<'_> {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.write(bytes);
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.0.write_usize(number);
+    }
+
+    fn finish(&self) -> u64 {
+        spread(self.0.finish())
+    }
+}
+
+/// Replaces the bits of the shard, evenly distributed, by ones that are not: `u` of 16 such bits becomes `u + u (1 - u) / 3`, whose slope
+/// goes down from 4/3 to 2/3, so that the first values are hit half as often as the last.
+fn spread(hash: u64) -> u64 {
+    const ONE: u64 = 1 << 16;
+    let u = (hash >> (SHIFT + SHARD_BITS - 16)) % ONE;
+    let uneven = u + (u * (ONE - u) >> 16) / 3;
+    let shard = uneven >> (16 - SHARD_BITS);
+    hash & !(((1 << SHARD_BITS) - 1) << SHIFT) | shard << SHIFT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dashmap::DashMap;
+
+    const SHARDS: usize = 1 << SHARD_BITS;
+
+    #[test]
+    fn shards_have_shares_that_differ_up_to_twofold() {
+        let map: DashMap<u64, (), Spread> = DashMap::with_hasher_and_shard_amount(Spread::default(), SHARDS);
+        for key in 0..1_000_000 {
+            map.insert(key, ());
+        }
+        let shares: Vec<usize> = map.shards().iter().map(|shard| shard.read().len()).collect();
+        assert_eq!(shares.iter().sum::<usize>(), 1_000_000);
+        let of = |part: &[usize]| part.iter().sum::<usize>() as f64 / part.len() as f64 / (1_000_000.0 / SHARDS as f64);
+        let (first, last) = (of(&shares[..16]), of(&shares[SHARDS - 16..]));
+        assert!((0.7..0.85).contains(&first) && (1.3..1.5).contains(&last), "{first} and {last} of an even share");
+        assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
+    }
+
+    #[test]
+    fn tables_do_not_all_grow_at_one_moment() {
+        const STEP: u64 = 4_000;
+        let map: DashMap<u64, (), Spread> = DashMap::with_hasher_and_shard_amount(Spread::default(), SHARDS);
+        let capacities = || map.shards().iter().map(|shard| shard.read().buckets()).collect::<Vec<_>>();
+        let mut most = 0;
+        for step in 0..100 {
+            let before = capacities();
+            for key in step * STEP..(step + 1) * STEP {
+                map.insert(key, ());
+            }
+            // A hundredth of the keys is added in the last step, a fiftieth in the middle.
+            if step >= 50 {
+                let grown = before.iter().zip(capacities()).filter(|(before, after)| **before != *after).count();
+                most = most.max(grown);
+            }
+        }
+        assert!(most <= SHARDS / 8, "{most} of {SHARDS} tables grew while the keys became a fiftieth more");
+    }
+}
