@@ -171,7 +171,7 @@ impl Index {
             index.campaigns.write().push(Face::of(state, id, campaign));
             index.claim_all(state, id, campaign);
         }
-        state.holds.codes().for_each(|at| index.show_code(state, at));
+        state.holds.codes().for_each(|at| index.show_code(state, at, true));
         index
     }
 
@@ -182,16 +182,16 @@ impl Index {
         self.show(state, record);
         let mut shown = None;
         for at in state.holds.touched().iter().filter(|at| shown.replace(**at) != Some(**at)) {
-            self.show_code(state, *at);
+            self.show_code(state, *at, true);
         }
     }
 
     fn show(&self, state: &State, record: &Record) {
         let activated = |campaign: CampaignId, slot: u32| {
             let at = CodeAt { campaign, slot };
-            // One that has or had holds is among those that they touched, and shown with these.
+            // A code that has holds, or had them, is among those that they touched, and shown with these.
             if !state.holds.touched().contains(&at) {
-                self.show_code(state, at);
+                self.show_code(state, at, false);
             }
         };
         let added = |campaign: CampaignId, codes: &CodeTexts| {
@@ -255,8 +255,8 @@ impl Index {
         }
     }
 
-    /// Shows how often a code is activated and held, and with it how its campaign stands.
-    fn show_code(&self, state: &State, at: CodeAt) {
+    /// Shows how often a code is activated, and held if it may be, and with it how its campaign stands.
+    fn show_code(&self, state: &State, at: CodeAt, may_be_held: bool) {
         let Some(campaign) = state.campaigns.of(at.campaign) else { return };
         let Some(activations) = campaign.activations_of.get(at.slot as usize) else { return };
         let faces = self.campaigns.read();
@@ -264,7 +264,7 @@ impl Index {
         let in_all = face.in_all.as_ref().map(Mutex::lock);
         face.set(at.slot as usize, *activations);
         // After the counter: who finds no holds of a code reads its counter next, and must find there what became of them.
-        if campaign.held > 0 || face.has_holds.load(Ordering::Relaxed) {
+        if may_be_held {
             self.show_holding(state, at, campaign);
             face.has_holds.store(campaign.held > 0, Ordering::Release);
         }

@@ -331,10 +331,8 @@ impl Holds {
         let of_client = (at.campaign, client);
         let is_over = |count: Option<u32>, most: i128| count.is_some_and(|count| i128::from(count) > most);
         let of_code = is_over(self.of_code.count(at), most.code).then(|| self.of_code.first(at));
-        let of_client = most
-            .client
-            .filter(|most| is_over(self.of_client.count(of_client), *most))
-            .map(|_| self.of_client.first(of_client));
+        let of_client =
+            most.client.filter(|most| is_over(self.of_client.count(of_client), *most)).map(|_| self.of_client.first(of_client));
         let is_full = most.uses.is_some_and(|most| i128::from(campaign.held) > most);
         let is_spent = most.budget.is_some_and(|most| campaign.held_sum > most);
         let of_campaign = (is_full || is_spent).then(|| self.of_campaign.first(at.campaign));

@@ -49,7 +49,7 @@ pub use hold::AskedHold;
 pub use holds::{FreeFrom, HeldUses, Holds};
 pub use ladder::{Standing, refusals_of};
 pub use redeem::AskedRedeem;
-pub use refund::AskedRefund;
+pub use refund::{AskedRefund, activation_of};
 pub use tables::{Campaign, Campaigns, Clients, Clubs, CodeAt};
 
 use std::collections::BTreeSet;

@@ -18,6 +18,14 @@ pub struct AskedRefund {
     pub force: bool,
 }
 
+/// The activation that a record is, if it is one: a redemption's, or a confirmed hold's.
+pub fn activation_of(record: Record) -> Option<Activation> {
+    if let Record::Activation(activation) = record {
+        return Some(activation);
+    }
+    if let Record::HoldConfirmed(confirmed) = record { Some(confirmed.activation) } else { None }
+}
+
 pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedRefund) -> Record {
     let refuse = |outcome| refused::<Refund>(stamp, &outcome);
     let own = asked.found.as_ref().filter(|found| asked.anyones || found.stamp.credential == stamp.credential);
