@@ -638,7 +638,7 @@ fn a_check_never_sees_a_use_that_was_free_at_no_moment() {
     };
     run(Asked::RegisterClub(RegisterClub { name: "club".into() }));
     let codes: Vec<String> = (0..=ROUNDS).map(|code| format!("CODE-{code}")).collect();
-    let terms = Terms { activations_per_code_max: Some(1), activations_max: Some(2), ..Terms::new("a campaign", Money(1)) };
+    let terms = Terms { activations_per_code_max: Some(1), budget: Some(Money(15)), ..Terms::new("a campaign", Money(1)) };
     let list = list(codes.iter().map(String::as_str));
     run(Asked::CreateCampaign(Box::new(AskedCreateCampaign { terms, list, on_conflict: OnConflict::Reject })));
     let hold = |code: &str| {
@@ -646,8 +646,8 @@ fn a_check_never_sees_a_use_that_was_free_at_no_moment() {
         Asked::Hold(Box::new(AskedHold { redeem, ttl_ms: 1_000_000 }))
     };
     let release = |hold: Position| Asked::Release(NamedHold { hold, anyones: false });
-    let uses = |uses: u64| {
-        let update = UpdateCampaign { campaign: CampaignId(1), activations_max: Some(Some(uses)), ..UpdateCampaign::default() };
+    let amount = |amount: i64| {
+        let update = UpdateCampaign { campaign: CampaignId(1), amount: Some(Money(amount)), ..UpdateCampaign::default() };
         Asked::UpdateCampaign(Box::new(update))
     };
     // The round whose code is not to be had; none while it may be.
@@ -675,14 +675,15 @@ fn a_check_never_sees_a_use_that_was_free_at_no_moment() {
         }
         for at in 0..ROUNDS {
             let ours = run(hold(&codes[at]));
+            run(amount(10));
+            // The code is held, and the budget has ten. Then it has not, and only then the code is free, of which one was held.
             round.store(at, Ordering::SeqCst);
             let other = run(hold(&codes[ROUNDS]));
-            run(uses(1));
             run(release(ours));
             look(at);
             round.store(usize::MAX, Ordering::SeqCst);
-            run(uses(2));
             run(release(other));
+            run(amount(1));
         }
         round.store(ROUNDS, Ordering::SeqCst);
     });
