@@ -10,8 +10,8 @@ use std::time::Instant;
 use fastrand::Rng;
 use scrip_protocol::client::Client;
 use scrip_protocol::command::{
-    CheckOutcome, CodeChecked, ConfirmOutcome, HOLD_TTL_DEFAULT_MS, HOLD_TTL_MIN_MS, Hold, HoldOutcome, RedeemOutcome,
-    ReleaseOutcome, ShowCampaignOutcome, Terms, UpdateCampaign, UpdateCampaignOutcome,
+    CheckOutcome, CodeChecked, ConfirmOutcome, HOLD_TTL_DEFAULT_MS, HOLD_TTL_MIN_MS, Held, Hold, HoldOutcome, RedeemOutcome,
+    ReleaseOutcome, ShowCampaignOutcome, UpdateCampaign, UpdateCampaignOutcome,
 };
 use scrip_protocol::{CampaignId, ClientId, ClubId, Money, RequestId, Role};
 use support::{DEADLINE, Server, campaign, club, redemption, seed, terms};
@@ -23,11 +23,40 @@ const TASKS: usize = 60;
 const TASKS_PER_CLIENT: usize = 5;
 const AMOUNT: i64 = 125;
 
-/// A campaign with limits, and how many uses of it must be had when every task has asked.
+/// Which limit a race is about.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Limit {
+    Uses,
+    PerClient,
+    Budget,
+}
+
+impl Limit {
+    fn refusal(self) -> RedeemOutcome {
+        match self {
+            Limit::Uses => RedeemOutcome::CampaignExhausted,
+            Limit::PerClient => RedeemOutcome::ClientExhausted,
+            Limit::Budget => RedeemOutcome::BudgetExhausted,
+        }
+    }
+
+    /// The change that makes it so many uses, and for a budget something that is not enough for another.
+    fn set_to(self, campaign: CampaignId, uses: usize) -> UpdateCampaign {
+        let mut change = UpdateCampaign { campaign, ..UpdateCampaign::default() };
+        match self {
+            Limit::Uses => change.activations_max = Some(Some(uses as u64)),
+            Limit::PerClient => change.activations_per_client_max = Some(Some(uses as u32)),
+            Limit::Budget => change.budget = Some(Some(Money(AMOUNT * uses as i64 + AMOUNT - 1))),
+        }
+        change
+    }
+}
+
+/// A campaign with a limit, and how many uses of it must be had when every task has asked.
 struct Race {
     campaign: CampaignId,
     codes: Vec<String>,
-    refusal: RedeemOutcome,
+    limit: Limit,
     expected: usize,
 }
 
@@ -47,25 +76,19 @@ async fn hold(client: &Client, of: u128, club: ClubId, code: &str, ttl_ms: u64) 
 
 /// Asks for one use; whether it was had. A refusal is the campaign's own, and no other.
 async fn ask(client: &Client, of: u128, club: ClubId, code: &str, way: Way, refusal: RedeemOutcome) -> bool {
-    let redeem = async || match client.redeem(RequestId::now(), &redemption(of, club, code)).await.expect("an answer") {
-        RedeemOutcome::Redeemed(done) => {
-            assert_eq!(done.amount, Money(AMOUNT));
-            true
-        }
-        other => {
-            assert_eq!(other, refusal);
-            false
-        }
+    let redeem = async || {
+        let outcome = client.redeem(RequestId::now(), &redemption(of, club, code)).await.expect("an answer");
+        let done = if let RedeemOutcome::Redeemed(done) = outcome { Some(done) } else { None };
+        assert!(done.map_or(outcome == refusal, |done| done.amount == Money(AMOUNT)), "{outcome}");
+        done.is_some()
     };
     if matches!(way, Way::Redeem) {
         return redeem().await;
     }
-    let held = match hold(client, of, club, code, HOLD_TTL_DEFAULT_MS).await {
-        HoldOutcome::Held(held) => held.hold,
-        other => {
-            assert_eq!(other, HoldOutcome::Refused(refusal));
-            return false;
-        }
+    let outcome = hold(client, of, club, code, HOLD_TTL_DEFAULT_MS).await;
+    let HoldOutcome::Held(Held { hold: held, .. }) = outcome else {
+        assert_eq!(outcome, HoldOutcome::Refused(refusal));
+        return false;
     };
     if matches!(way, Way::HoldAndConfirm) {
         let outcome = client.confirm(RequestId::now(), held).await.expect("an answer");
@@ -92,7 +115,7 @@ async fn race(server: &Server, races: &Arc<Vec<Race>>, club: ClubId, random: &mu
                 for race in races.iter() {
                     let way = [Way::Redeem, Way::HoldAndConfirm, Way::HoldReleaseAndRedeem][random.usize(..3)];
                     let of = 1 + (task / TASKS_PER_CLIENT) as u128;
-                    had.push(ask(&client, of, club, &race.codes[task], way, race.refusal).await);
+                    had.push(ask(&client, of, club, &race.codes[task], way, race.limit.refusal()).await);
                 }
                 had
             });
@@ -102,11 +125,11 @@ async fn race(server: &Server, races: &Arc<Vec<Race>>, club: ClubId, random: &mu
     (0..races.len()).map(|at| had.iter().filter(|had| had[at]).count()).collect()
 }
 
-async fn limited(operator: &Client, name: &str, refusal: RedeemOutcome, expected: usize, limit: impl FnOnce(&mut Terms)) -> Race {
+/// A campaign that allows so many uses, of which so many must be had.
+async fn limited(operator: &Client, name: &str, limit: Limit, uses: usize, expected: usize) -> Race {
     let codes: Vec<String> = (0..TASKS).map(|code| format!("{name}-{code:03}")).collect();
-    let mut terms = terms(name, None, AMOUNT);
-    limit(&mut terms);
-    Race { campaign: campaign(operator, terms, &codes).await, codes, refusal, expected }
+    let terms = limit.set_to(CampaignId(0), uses).applied_to(&terms(name, None, AMOUNT));
+    Race { campaign: campaign(operator, terms, &codes).await, codes, limit, expected }
 }
 
 async fn activations(operator: &Client, of: CampaignId) -> u64 {
@@ -131,22 +154,13 @@ async fn many_who_ask_through_different_codes_get_exactly_the_limit() {
     let operator = server.client(Role::Operator).await;
     let arena = club(&operator, "Arena").await;
     let clients = TASKS / TASKS_PER_CLIENT;
-    let budget = AMOUNT * USES as i64 + AMOUNT - 1;
-    let all = TASKS as u64;
     let races = Arc::new(vec![
-        limited(&operator, "uses", RedeemOutcome::CampaignExhausted, USES, |terms| terms.activations_max = Some(USES as u64))
-            .await,
-        limited(&operator, "client", RedeemOutcome::ClientExhausted, clients * PER_CLIENT, |terms| {
-            terms.activations_per_client_max = Some(PER_CLIENT as u32);
-        })
-        .await,
-        limited(&operator, "budget", RedeemOutcome::BudgetExhausted, USES, |terms| terms.budget = Some(Money(budget))).await,
+        limited(&operator, "uses", Limit::Uses, USES, USES).await,
+        limited(&operator, "client", Limit::PerClient, PER_CLIENT, clients * PER_CLIENT).await,
+        limited(&operator, "budget", Limit::Budget, USES, USES).await,
         // As many as ask, and a limit that nobody meets.
-        limited(&operator, "met", RedeemOutcome::CampaignExhausted, TASKS, |terms| terms.activations_max = Some(all)).await,
-        limited(&operator, "wide", RedeemOutcome::BudgetExhausted, TASKS, |terms| {
-            terms.budget = Some(Money(AMOUNT * (TASKS as i64 + 1)));
-        })
-        .await,
+        limited(&operator, "met", Limit::Uses, TASKS, TASKS).await,
+        limited(&operator, "wide", Limit::Budget, TASKS + 1, TASKS).await,
     ]);
     let expected: Vec<usize> = races.iter().map(|race| race.expected).collect();
     assert_eq!(race(&server, &races, arena, &mut random).await, expected);
@@ -160,27 +174,16 @@ async fn many_who_ask_through_different_codes_get_exactly_the_limit() {
     server.kill();
     server.restart();
     let operator = server.client(Role::Operator).await;
-    let again: Vec<usize> = vec![0, 0, 0, 0, 1];
-    assert_eq!(race(&server, &races, arena, &mut random).await, again);
-    for race in races.iter() {
-        let mut change = UpdateCampaign { campaign: race.campaign, ..UpdateCampaign::default() };
-        match race.refusal {
-            RedeemOutcome::CampaignExhausted => change.activations_max = Some(Some(race.expected as u64 + 5)),
-            RedeemOutcome::ClientExhausted => change.activations_per_client_max = Some(Some(PER_CLIENT as u32 + 1)),
-            _ => change.budget = Some(Some(Money(AMOUNT * (race.expected as i64 + 6)))),
-        }
-        update(&operator, change).await;
+    assert_eq!(race(&server, &races, arena, &mut random).await, [0, 0, 0, 0, 1]);
+    for (race, uses) in races.iter().zip([USES + 5, PER_CLIENT + 1, USES + 6, TASKS + 5, TASKS + 6]) {
+        update(&operator, race.limit.set_to(race.campaign, uses)).await;
     }
     assert_eq!(race(&server, &races, arena, &mut random).await, [5, clients, 6, 5, 5]);
     // Lowered below what was had: nothing, and nothing is taken away.
     for race in races.iter() {
-        let mut change = UpdateCampaign { campaign: race.campaign, ..UpdateCampaign::default() };
-        match race.refusal {
-            RedeemOutcome::CampaignExhausted => change.activations_max = Some(Some(1)),
-            RedeemOutcome::ClientExhausted => change.activations_per_client_max = Some(Some(1)),
-            _ => change.budget = Some(Some(Money(1))),
-        }
-        update(&operator, change).await;
+        let before = activations(&operator, race.campaign).await;
+        update(&operator, race.limit.set_to(race.campaign, 1)).await;
+        assert_eq!(activations(&operator, race.campaign).await, before);
     }
     assert_eq!(race(&server, &races, arena, &mut random).await, [0; 5]);
     server.audited(&HashMap::new()).await;
@@ -190,11 +193,11 @@ async fn many_who_ask_through_different_codes_get_exactly_the_limit() {
         panic!("there are not too many")
     };
     for (race, checked) in races.iter().zip(codes) {
-        match (race.refusal, checked) {
+        match checked {
             // What depends on the client is not foretold.
-            (RedeemOutcome::ClientExhausted, CodeChecked::Redeemable(_)) => {}
-            (refusal, CodeChecked::Refused { reasons, .. }) => assert_eq!(reasons, [refusal]),
-            (refusal, checked) => panic!("{refusal}: {checked:?}"),
+            CodeChecked::Redeemable(_) => assert_eq!(race.limit, Limit::PerClient),
+            CodeChecked::Refused { reasons, .. } => assert_eq!(reasons, [race.limit.refusal()]),
+            CodeChecked::Free { .. } | CodeChecked::NotAccepted => panic!("{checked:?}"),
         }
     }
 }
@@ -207,20 +210,18 @@ async fn uses_whose_holds_expire_are_had_by_exactly_as_many_others() {
     let server = Server::start();
     let operator = server.client(Role::Operator).await;
     let arena = club(&operator, "Arena").await;
-    let budget = Money(AMOUNT * USES as i64);
     let races = Arc::new(vec![
-        limited(&operator, "uses", RedeemOutcome::CampaignExhausted, USES, |terms| terms.activations_max = Some(USES as u64))
-            .await,
-        limited(&operator, "budget", RedeemOutcome::BudgetExhausted, USES, |terms| terms.budget = Some(budget)).await,
+        limited(&operator, "uses", Limit::Uses, USES, USES).await,
+        limited(&operator, "budget", Limit::Budget, USES, USES).await,
     ]);
     let gateway = server.client(Role::Gateway).await;
     for race in races.iter() {
         let mut held = 0;
         for code in &race.codes {
-            match hold(&gateway, 1, arena, code, HOLD_TTL_MIN_MS).await {
-                HoldOutcome::Held(_) => held += 1,
-                other => assert_eq!(other, HoldOutcome::Refused(race.refusal)),
-            }
+            let outcome = hold(&gateway, 1, arena, code, HOLD_TTL_MIN_MS).await;
+            let is_held = matches!(outcome, HoldOutcome::Held(_));
+            assert!(is_held || outcome == HoldOutcome::Refused(race.limit.refusal()), "{outcome}");
+            held += usize::from(is_held);
         }
         // On a machine that stands still for a second the first may have expired before the last was asked for.
         assert!(held >= USES, "{held}");

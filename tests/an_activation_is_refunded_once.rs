@@ -21,10 +21,8 @@ const TASKS: usize = 40;
 const AMOUNT: i64 = 300;
 
 async fn redeem(client: &Client, of: u128, club: ClubId, code: &str) -> Result<Position, RedeemOutcome> {
-    match client.redeem(RequestId::now(), &redemption(of, club, code)).await.expect("an answer") {
-        RedeemOutcome::Redeemed(done) => Ok(done.activation),
-        other => Err(other),
-    }
+    let outcome = client.redeem(RequestId::now(), &redemption(of, club, code)).await.expect("an answer");
+    if let RedeemOutcome::Redeemed(done) = outcome { Ok(done.activation) } else { Err(outcome) }
 }
 
 async fn refund(client: &Client, activation: Position, force: bool) -> RefundOutcome {

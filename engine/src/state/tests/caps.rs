@@ -498,29 +498,27 @@ fn random_uses_of_a_limited_campaign_are_counted_exactly() {
             let mut add = |expires_ms, amount| taken.uses.push(Use { at, client, code, amount, expires_ms, is_over: false });
             let context = format!("seed {seed}, command {number}");
             match random.u32(..20) {
-                0..5 => match run(&mut bench, number, &Asked::Redeem(redeem)) {
-                    Record::Activation(done) => {
+                0..5 => {
+                    let record = run(&mut bench, number, &Asked::Redeem(redeem));
+                    if let Record::Activation(done) = record {
                         assert_eq!((refusal, done.amount), (None, terms.amount), "{context}");
                         add(None, done.amount.0);
+                        continue;
                     }
-                    Record::RedemptionRefused(refused) => {
-                        *seen.entry(refused.outcome.word()).or_default() += 1;
-                        assert_eq!(refusal, Some(refused.outcome), "{context}");
-                    }
-                    other => panic!("{context}: {other:?}"),
-                },
+                    let Record::RedemptionRefused(refused) = record else { panic!("{context}: {record:?}") };
+                    *seen.entry(refused.outcome.word()).or_default() += 1;
+                    assert_eq!(refusal, Some(refused.outcome), "{context}");
+                }
                 5..12 => {
                     let asked = AskedHold { redeem, ttl_ms: [1_000, 1_000, 1_200, 3_000][random.usize(..4)] };
-                    match run(&mut bench, number, &Asked::Hold(Box::new(asked))) {
-                        Record::CodeHeld(held) => {
-                            assert_eq!(refusal, None, "{context}");
-                            add(Some(held.expires_ms), held.amount.0);
-                        }
-                        Record::HoldRefused(refused) => {
-                            assert_eq!(refusal.map(HoldOutcome::Refused), Some(refused.outcome), "{context}");
-                        }
-                        other => panic!("{context}: {other:?}"),
+                    let record = run(&mut bench, number, &Asked::Hold(Box::new(asked)));
+                    if let Record::CodeHeld(held) = record {
+                        assert_eq!(refusal, None, "{context}");
+                        add(Some(held.expires_ms), held.amount.0);
+                        continue;
                     }
+                    let Record::HoldRefused(refused) = record else { panic!("{context}: {record:?}") };
+                    assert_eq!(refusal.map(HoldOutcome::Refused), Some(refused.outcome), "{context}");
                 }
                 12..16 => {
                     let open = |of: &&mut Use| of.expires_ms.is_some() && !of.is_over;
@@ -536,19 +534,16 @@ fn random_uses_of_a_limited_campaign_are_counted_exactly() {
                     let (client, code, amount, expires_ms) = (hold.client, hold.code, hold.amount, hold.expires_ms);
                     let is_late = expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms);
                     let refusal = taken.refusal(now_ms, &terms, client, code, amount).filter(|_| is_late);
-                    match run(&mut bench, number, &Asked::Confirm(named)) {
-                        Record::HoldConfirmed(done) => {
-                            assert_eq!((refusal, done.activation.amount.0), (None, amount), "{context}");
-                            taken.uses.iter_mut().filter(|other| other.at == of).for_each(|hold| hold.is_over = true);
-                            taken.uses.push(Use { at, client, code, amount, expires_ms: None, is_over: false });
-                        }
-                        Record::ConfirmationRefused(refused) => {
-                            *seen.entry("late").or_default() += 1;
-                            let expected = refusal.map(ConfirmOutcome::Expired);
-                            assert_eq!(expected, Some(refused.outcome), "{context}");
-                        }
-                        other => panic!("{context}: {other:?}"),
+                    let record = run(&mut bench, number, &Asked::Confirm(named));
+                    if let Record::HoldConfirmed(done) = record {
+                        assert_eq!((refusal, done.activation.amount.0), (None, amount), "{context}");
+                        taken.uses.iter_mut().filter(|other| other.at == of).for_each(|hold| hold.is_over = true);
+                        taken.uses.push(Use { at, client, code, amount, expires_ms: None, is_over: false });
+                        continue;
                     }
+                    let Record::ConfirmationRefused(refused) = record else { panic!("{context}: {record:?}") };
+                    *seen.entry("late").or_default() += 1;
+                    assert_eq!(refusal.map(ConfirmOutcome::Expired), Some(refused.outcome), "{context}");
                 }
                 16 | 17 => {
                     let done = taken.uses.iter_mut().filter(|of| of.expires_ms.is_none() && !of.is_over);

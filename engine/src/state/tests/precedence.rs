@@ -120,14 +120,14 @@ fn each_refusal_stands_before_those_that_fail_as_well() {
         for (more, asked) in [(1, hold), (2, Asked::Redeem(redeem))] {
             bench.run(stamp(START_MS, number + more, number + more), &asked);
             let (_, record) = bench.records.last().expect("one was just added");
-            let found = match record {
-                Record::HoldRefused(refused) => match refused.outcome {
-                    HoldOutcome::Refused(why) => why.word(),
-                    other @ (HoldOutcome::Held(_) | HoldOutcome::InvalidTtl | HoldOutcome::TooManyHolds) => panic!("{other}"),
-                },
-                Record::RedemptionRefused(refused) => refused.outcome.word(),
-                Record::CodeHeld(_) | Record::Activation(_) => "redeemed",
-                other => panic!("{other:?}"),
+            let found = if let Record::HoldRefused(refused) = record {
+                let HoldOutcome::Refused(why) = refused.outcome else { panic!("{refused:?}") };
+                why.word()
+            } else if let Record::RedemptionRefused(refused) = record {
+                refused.outcome.word()
+            } else {
+                assert!(matches!(record, Record::CodeHeld(_) | Record::Activation(_)), "{record:?}");
+                "redeemed"
             };
             assert_eq!(found, word, "{asked:?}");
         }

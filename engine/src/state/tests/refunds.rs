@@ -289,10 +289,9 @@ fn repeated_refunds_get_their_first_replies() {
 /// Runs one more request of credential 1.
 fn run(bench: &mut Bench, number: u64, asked: &Asked) -> String {
     let stamp = stamp(bench.now_ms, number, number);
-    match bench.run(stamp, asked) {
-        super::Answer::New(reply) => super::script::printed(&reply),
-        other => panic!("{other:?}"),
-    }
+    let answer = bench.run(stamp, asked);
+    let super::Answer::New(reply) = answer else { panic!("{answer:?}") };
+    super::script::printed(&reply)
 }
 
 /// The request to refund what stands at a position.
