@@ -4,7 +4,8 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use scrip_benches::{NOW_MS, Organisation, code, hold, redeem};
 use scrip_engine::index::normalise;
 use scrip_engine::state::{Asked, AskedRedeem, NamedHold};
-use scrip_protocol::{ClientId, ClubId};
+use scrip_protocol::command::Terms;
+use scrip_protocol::{ClientId, ClubId, Money};
 
 const CODES: u32 = 1_000_000;
 
@@ -34,11 +35,42 @@ fn decide_and_apply(c: &mut Criterion) {
     group.finish();
 }
 
-/// A million holds are open all the while: they are neither to slow down a redemption nor each other.
-fn among_holds(c: &mut Criterion) {
+/// Limits that are never met: they are looked at all the same.
+fn limited() -> Terms {
+    Terms {
+        activations_per_code_max: Some(u32::MAX - 1),
+        activations_per_client_max: Some(u32::MAX),
+        activations_max: Some(u64::MAX),
+        budget: Some(Money(i64::MAX)),
+        ..Terms::new("Campaign", Money(1))
+    }
+}
+
+fn under_limits(c: &mut Criterion) {
     let mut group = c.benchmark_group("state");
     group.throughput(Throughput::Elements(1));
-    let mut organisation = Organisation::with_codes(CODES);
+    let mut organisation = Organisation::with_terms(CODES, limited());
+    let mut number = 0;
+    let mut next = move || {
+        number = (number + 611_953) % CODES;
+        redeem(number)
+    };
+    group.bench_function("redeem under every limit (1,000,000 codes)", |b| {
+        b.iter_batched(&mut next, |asked| organisation.change(&asked), BatchSize::SmallInput);
+    });
+    group.finish();
+}
+
+fn among_holds(c: &mut Criterion) {
+    among_holds_of(c, Terms::new("Campaign", Money(1)), "1,000,000 open holds");
+    among_holds_of(c, limited(), "1,000,000 open holds, every limit");
+}
+
+/// A million holds are open all the while: they are neither to slow down a redemption nor each other.
+fn among_holds_of(c: &mut Criterion, terms: Terms, what: &str) {
+    let mut group = c.benchmark_group("state");
+    group.throughput(Throughput::Elements(1));
+    let mut organisation = Organisation::with_terms(CODES, terms);
     for number in 0..CODES {
         organisation.change(&hold(number));
     }
@@ -47,7 +79,7 @@ fn among_holds(c: &mut Criterion) {
         number = (number + 611_953) % CODES;
         number
     };
-    group.bench_function("hold and confirm (1,000,000 open holds)", |b| {
+    group.bench_function(format!("hold and confirm ({what})"), |b| {
         b.iter_batched(
             || hold(next()),
             |asked| {
@@ -58,11 +90,11 @@ fn among_holds(c: &mut Criterion) {
             BatchSize::SmallInput,
         );
     });
-    group.bench_function("redeem a code that is held (1,000,000 open holds)", |b| {
+    group.bench_function(format!("redeem a code that is held ({what})"), |b| {
         b.iter_batched(|| redeem(next()), |asked| organisation.change(&asked), BatchSize::SmallInput);
     });
     group.finish();
 }
 
-criterion_group!(benches, decide_and_apply, among_holds);
+criterion_group!(benches, decide_and_apply, under_limits, among_holds);
 criterion_main!(benches);

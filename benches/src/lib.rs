@@ -28,13 +28,17 @@ pub struct Organisation {
 impl Organisation {
     /// Makes it.
     pub fn with_codes(codes: u32) -> Organisation {
+        Organisation::with_terms(codes, Terms::new("Campaign", Money(1)))
+    }
+
+    /// The same, on terms.
+    pub fn with_terms(codes: u32, terms: Terms) -> Organisation {
         let mut state = State::default();
         let settings = Settings { codes_per_campaign_max: u32::MAX, ..Settings::default() };
         state.apply(NOW_MS, &SettingsApplied { settings }.into());
         let index = Index::of(&state);
         let mut organisation = Organisation { state, index, asked: 0 };
         organisation.change(&Asked::RegisterClub(RegisterClub { name: "Club".into() }));
-        let terms = Terms::new("Campaign", Money(1));
         let asked = AskedCreateCampaign { terms, list: list(0..codes), on_conflict: OnConflict::Reject };
         organisation.change(&Asked::CreateCampaign(Box::new(asked)));
         organisation

@@ -2,17 +2,18 @@
 //!
 //! Shares no code with the engine's state: what it finds is a second opinion.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use scrip_protocol::batch::Batch;
 use scrip_protocol::client::{Client, ClientError, Dial, TailError, Tailing};
 use scrip_protocol::command::{
     Activation, ActivationRefunded, AddCodesOutcome, CodeHeld, ConfirmOutcome, HoldConfirmed, HoldOutcome, RedeemOutcome,
-    Refunded, Refused, ReleaseOutcome, ShowCampaignOutcome, ShowClientOutcome, Terms,
+    Refunded, Refused, ReleaseOutcome, ShowCampaignOutcome, ShowClientOutcome,
 };
 use scrip_protocol::{CampaignId, ClientId, Kind, Money, Position, Record, RequestId, wire};
 
 use crate::caller::Told;
+use crate::count::{CampaignCount, Use};
 use crate::difference::{CampaignSums, Difference, Differences, Promise};
 use crate::drive::{Came, Outcomes};
 use crate::mix::Shape;
@@ -42,31 +43,22 @@ pub struct Recount {
     campaigns: HashMap<CampaignId, CampaignCount>,
     balances: HashMap<ClientId, i128>,
     requests: HashSet<RequestId>,
-    refunded: HashSet<Position>,
+    /// The activations that were not refunded.
+    activated: HashMap<Position, Credit>,
     differences: Differences,
-}
-
-#[derive(Debug)]
-struct CampaignCount {
-    terms: Terms,
-    codes: u32,
-    used: HashMap<u32, u32>,
-    /// The holds of each code that have neither ended nor, at the last look, expired; by expiry.
-    open: HashMap<u32, BTreeSet<(u64, Position)>>,
-    /// Whether the campaign is archived.
-    archived: bool,
-    /// The codes that stayed archived when it was restored.
-    left_over: HashSet<u32>,
-    /// The codes that were archived by themselves.
-    revoked: HashSet<u32>,
-    activations: u64,
-    issued: i128,
 }
 
 #[derive(Debug)]
 struct HoldCount {
     held: CodeHeld,
     ended: bool,
+}
+
+/// An activation that may be refunded.
+#[derive(Debug)]
+struct Credit {
+    of: Use,
+    amount: Money,
 }
 
 /// Why no audit could be made.
@@ -114,17 +106,7 @@ impl Recount {
         }
         match record {
             Record::CampaignCreated(record) => {
-                let count = CampaignCount {
-                    terms: record.terms.clone(),
-                    codes: record.codes.len() as u32,
-                    used: HashMap::new(),
-                    open: HashMap::new(),
-                    archived: false,
-                    left_over: HashSet::new(),
-                    revoked: HashSet::new(),
-                    activations: 0,
-                    issued: 0,
-                };
+                let count = CampaignCount::new(record.terms.clone(), record.codes.len() as u32);
                 self.campaigns.insert(record.campaign, count);
             }
             Record::CodesGenerated(record) => {
@@ -134,7 +116,7 @@ impl Recount {
             }
             Record::CampaignUpdated(record) => {
                 if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
-                    campaign.terms = record.terms.clone();
+                    campaign.change(record.terms.clone(), position);
                 }
             }
             Record::CampaignArchived(record) => {
@@ -175,7 +157,8 @@ impl Recount {
             }
             Record::Activation(record) => {
                 self.outcomes.insert(record.stamp.request, record.outcome(position));
-                self.activation(position, time_ms, record);
+                self.activation(position, record);
+                self.check_limits(position, time_ms, use_of(record));
                 let campaign = self.campaigns.get(&record.campaign);
                 let wrong = |campaign: &CampaignCount| {
                     let archived =
@@ -218,15 +201,16 @@ impl Recount {
             if !campaign.terms.active || record.amount != campaign.terms.amount {
                 self.differences.note(Difference::HoldTerms { position, campaign: record.campaign });
             }
-            campaign.open.entry(record.slot).or_default().insert((record.expires_ms, position));
+            campaign.hold(position, record);
         }
-        self.check_cap(position, time_ms, record.campaign, record.slot);
+        self.check_limits(position, time_ms, Use { campaign: record.campaign, slot: record.slot, client: record.client });
     }
 
     fn confirmation(&mut self, position: Position, time_ms: u64, record: &HoldConfirmed) {
         let (hold, activation) = (record.hold, &record.activation);
         self.confirm_outcomes.insert(activation.stamp.request, record.outcome(position));
         self.end_hold(position, hold);
+        let mut is_late = false;
         if let Some(HoldCount { held, .. }) = self.holds.get(&hold) {
             let promised =
                 Promise { client: held.client, club: held.club, campaign: held.campaign, slot: held.slot, amount: held.amount };
@@ -241,11 +225,16 @@ impl Recount {
                 self.differences.note(Difference::HoldBroken { position, hold, promised: promised.into(), done: done.into() });
             }
             let active = self.campaigns.get(&held.campaign).is_some_and(|campaign| campaign.terms.active);
-            if held.expires_ms <= time_ms && !active {
+            is_late = held.expires_ms <= time_ms;
+            if is_late && !active {
                 self.differences.note(Difference::HoldExpired { position, hold });
             }
         }
-        self.activation(position, time_ms, activation);
+        self.activation(position, activation);
+        // Within its time it takes nothing that was not held already.
+        if is_late {
+            self.check_limits(position, time_ms, use_of(activation));
+        }
     }
 
     fn end_hold(&mut self, position: Position, hold: Position) {
@@ -255,65 +244,48 @@ impl Recount {
         if std::mem::replace(&mut found.ended, true) {
             self.differences.note(Difference::HoldEnded { position, hold });
         }
-        let open = self.campaigns.get_mut(&found.held.campaign).and_then(|campaign| campaign.open.get_mut(&found.held.slot));
-        if let Some(open) = open {
-            open.remove(&(found.held.expires_ms, hold));
+        if let Some(campaign) = self.campaigns.get_mut(&found.held.campaign) {
+            campaign.end_hold(hold, &found.held);
         }
     }
 
-    /// Activations and open holds of a code are never more than its cap.
-    fn check_cap(&mut self, position: Position, time_ms: u64, campaign: CampaignId, slot: u32) {
-        let Some(count) = self.campaigns.get_mut(&campaign) else {
-            return self.differences.note(Difference::NoCampaign { position, campaign });
+    /// What is new is of a code that there is, and within every limit.
+    fn check_limits(&mut self, position: Position, time_ms: u64, of: Use) {
+        let Some(count) = self.campaigns.get_mut(&of.campaign) else {
+            return self.differences.note(Difference::NoCampaign { position, campaign: of.campaign });
         };
-        let mut uses = u64::from(count.used.get(&slot).copied().unwrap_or(0));
-        if let Some(open) = count.open.get_mut(&slot) {
-            while open.first().is_some_and(|(expires_ms, _)| *expires_ms <= time_ms) {
-                open.pop_first();
-            }
-            uses += open.len() as u64;
-        }
-        if let Some(cap) = count.terms.activations_per_code_max
-            && uses > u64::from(cap)
-        {
-            self.differences.note(Difference::OverCap { position, campaign, slot, uses, cap });
-        }
-        if slot >= count.codes {
-            self.differences.note(Difference::NoCode { position, campaign, slot });
+        count.check_limits(position, time_ms, of, &mut self.differences);
+        if of.slot >= count.codes {
+            self.differences.note(Difference::NoCode { position, campaign: of.campaign, slot: of.slot });
         }
     }
 
     fn refund(&mut self, position: Position, record: &ActivationRefunded) {
-        let Refunded { client, taken, balance: recorded, .. } = record.refunded;
-        if record.activation >= position || !self.refunded.insert(record.activation) {
-            self.differences.note(Difference::SecondRefund { position, activation: record.activation });
-        }
-        self.issued -= i128::from(taken.0);
+        let Refunded { client, taken, uncollected, balance: recorded } = record.refunded;
+        let activation = record.activation;
         let balance = self.balances.entry(client).or_default();
         *balance -= i128::from(taken.0);
         if *balance != i128::from(recorded.0) {
             let recounted = *balance;
             self.differences.note(Difference::Balance { position, client, recorded, recounted });
         }
-        let Some(count) = self.campaigns.get_mut(&record.campaign) else {
-            return self.differences.note(Difference::NoCampaign { position, campaign: record.campaign });
+        self.issued -= i128::from(taken.0);
+        let Some(Credit { of, amount }) = self.activated.remove(&activation) else {
+            return self.differences.note(Difference::SecondRefund { position, activation });
         };
-        match count.used.get_mut(&record.slot) {
-            Some(used) if *used > 1 => *used -= 1,
-            Some(_) => {
-                count.used.remove(&record.slot);
-            }
-            None => {
-                let activation = record.activation;
-                self.differences.note(Difference::SecondRefund { position, activation });
-            }
+        let is_its = (of.client, of.campaign, of.slot) == (client, record.campaign, record.slot);
+        let is_whole = taken.0 >= 0 && uncollected.0 >= 0 && taken.checked_add(uncollected) == Some(amount);
+        // What is there is taken: something is missing only where nothing is left.
+        if !is_its || !is_whole || (uncollected.0 > 0 && recorded.0 != 0) {
+            self.differences.note(Difference::RefundUnlike { position, activation });
         }
-        count.activations -= 1;
-        count.issued -= i128::from(taken.0);
         self.activations -= 1;
+        if let Some(count) = self.campaigns.get_mut(&of.campaign) {
+            count.refund(activation, of, &record.refunded);
+        }
     }
 
-    fn activation(&mut self, position: Position, time_ms: u64, record: &Activation) {
+    fn activation(&mut self, position: Position, record: &Activation) {
         self.activations += 1;
         self.issued += i128::from(record.amount.0);
         let balance = self.balances.entry(record.client).or_default();
@@ -322,12 +294,10 @@ impl Recount {
             let recounted = *balance;
             self.differences.note(Difference::Balance { position, client: record.client, recorded: record.balance, recounted });
         }
+        self.activated.insert(position, Credit { of: use_of(record), amount: record.amount });
         if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
-            campaign.activations += 1;
-            campaign.issued += i128::from(record.amount.0);
-            *campaign.used.entry(record.slot).or_default() += 1;
+            campaign.activate(use_of(record), record.amount.0);
         }
-        self.check_cap(position, time_ms, record.campaign, record.slot);
     }
 
     fn refusal(&mut self, position: Position, record: &Refused) {
@@ -460,6 +430,8 @@ impl Recount {
                 codes_activated: card.codes_activated,
                 activations: card.activations,
                 issued: card.issued.0.into(),
+                refunds: card.refunds,
+                uncollected: card.uncollected.0.into(),
             };
             let journal = self.sums_of(*campaign);
             if engine != journal {
@@ -480,12 +452,7 @@ impl Recount {
     }
 
     fn sums_of(&self, campaign: CampaignId) -> CampaignSums {
-        self.campaigns.get(&campaign).map_or(CampaignSums::default(), |count| CampaignSums {
-            codes: count.codes,
-            codes_activated: count.used.len() as u32,
-            activations: count.activations,
-            issued: count.issued,
-        })
+        self.campaigns.get(&campaign).map_or(CampaignSums::default(), CampaignCount::sums)
     }
 
     /// How many clients have received a bonus.
@@ -517,6 +484,10 @@ impl Recount {
     pub fn differences(&self) -> &Differences {
         &self.differences
     }
+}
+
+fn use_of(activation: &Activation) -> Use {
+    Use { campaign: activation.campaign, slot: activation.slot, client: activation.client }
 }
 
 /// Whether a request of a shape can be told this.

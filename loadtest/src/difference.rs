@@ -20,14 +20,19 @@ pub struct CampaignSums {
     pub codes_activated: u32,
     /// Activations.
     pub activations: u64,
-    /// Bonuses, in minor units.
+    /// Bonuses, in minor units, less what refunds took back.
     pub issued: i128,
+    /// Refunds.
+    pub refunds: u64,
+    /// What refunds could not take back, in minor units.
+    pub uncollected: i128,
 }
 
 impl std::fmt::Display for CampaignSums {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let CampaignSums { codes, codes_activated, activations, issued } = self;
-        write!(f, "{codes} codes, {codes_activated} of them activated, {activations} activations, {issued} issued")
+        let CampaignSums { codes, codes_activated, activations, issued, refunds, uncollected } = self;
+        write!(f, "{codes} codes, {codes_activated} of them activated, {activations} activations, {issued} issued, ")?;
+        write!(f, "{refunds} refunds, {uncollected} uncollected")
     }
 }
 
@@ -116,12 +121,58 @@ pub enum Difference {
         /// How often it may be.
         cap: u32,
     },
+    /// A client has, or holds, more uses of a campaign than he may have.
+    #[error("position {position}: client {client} has {uses} uses of campaign {campaign}, over his limit of {max}")]
+    OverClientLimit {
+        /// The activation or the hold that is too many.
+        position: Position,
+        /// The campaign.
+        campaign: CampaignId,
+        /// Whose.
+        client: ClientId,
+        /// How many activations, as far as they are counted, and open holds he has by then.
+        uses: u64,
+        /// How many he may have.
+        max: u32,
+    },
+    /// A campaign's codes were activated, or are held, more often than they may be in all.
+    #[error("position {position}: the codes of campaign {campaign} are activated or held {uses} times, over its limit of {max}")]
+    OverCampaignLimit {
+        /// The activation or the hold that is too many.
+        position: Position,
+        /// The campaign.
+        campaign: CampaignId,
+        /// How many activations and open holds it has by then.
+        uses: u64,
+        /// How many it may have.
+        max: u64,
+    },
+    /// A campaign has given, and promised, more than its budget.
+    #[error("position {position}: campaign {campaign} has issued and held {committed}, over its budget of {}", .budget.0)]
+    OverBudget {
+        /// The activation or the hold that is too much.
+        position: Position,
+        /// The campaign.
+        campaign: CampaignId,
+        /// The sum of what is issued and of its open holds by then, in minor units.
+        committed: i128,
+        /// How much it may be.
+        budget: Money,
+    },
     /// A refund of what is no activation, or was refunded before.
     #[error("position {position}: there is no activation {activation} to refund, or it was refunded before")]
     SecondRefund {
         /// Where.
         position: Position,
         /// What was refunded.
+        activation: Position,
+    },
+    /// A refund of another use than its activation, or of another amount; or more is uncollected than the client had spent.
+    #[error("position {position}: this refund is not that of activation {activation}")]
+    RefundUnlike {
+        /// Where.
+        position: Position,
+        /// The activation.
         activation: Position,
     },
     /// An activation while the campaign or the code was off or archived, or with another amount than its terms say.
@@ -292,7 +343,11 @@ impl Difference {
             Difference::NoCampaign { .. } => "no_campaign",
             Difference::NoCode { .. } => "no_code",
             Difference::OverCap { .. } => "over_cap",
+            Difference::OverClientLimit { .. } => "over_client_limit",
+            Difference::OverCampaignLimit { .. } => "over_campaign_limit",
+            Difference::OverBudget { .. } => "over_budget",
             Difference::SecondRefund { .. } => "second_refund",
+            Difference::RefundUnlike { .. } => "refund_unlike",
             Difference::Terms { .. } => "terms",
             Difference::HoldTerms { .. } => "hold_terms",
             Difference::NoHold { .. } => "no_hold",

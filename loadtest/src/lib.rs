@@ -14,6 +14,7 @@
 pub mod audit;
 pub mod burst;
 pub mod caller;
+mod count;
 pub mod difference;
 pub mod drive;
 pub mod floor;

@@ -9,6 +9,9 @@
 //!
 //! Invariant: [`Index::follow`] announces a record's position before it shows the record's effect. Whoever has seen an effect
 //! therefore finds its position in [`Index::shown`], and can wait until that is durable before it answers (Z4).
+//!
+//! Invariant: no check sees a use as free that at no moment of it was. What a code's activations and holds are is shown in one
+//! step; where its campaign limits uses or bonuses in all (Z5), that stands beside it under one lock, which other campaigns have not.
 
 mod normalise;
 mod spread;
@@ -21,19 +24,19 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use compact_str::CompactString;
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use scrip_protocol::codes::InvalidCode;
 use scrip_protocol::command::{
     CampaignArchived, CampaignSwitched, CampaignUpdated, CheckFreeOutcome, CheckOutcome, CodeChecked, CodeFree, CodeStanding,
     CodeTexts, CodesArchived, RedeemOutcome, Terms,
 };
-use scrip_protocol::{CampaignId, ClubId, Position, Record};
+use scrip_protocol::{CampaignId, ClubId, Money, Position, Record};
 
 pub use normalise::{normalise, trim};
 use spread::Spread;
 
 use crate::state::prefetch::prefetch;
-use crate::state::{Campaign, CodeAt, HeldUses, Lookup, NormalisedCode, Standing, State, refusals_of};
+use crate::state::{Campaign, CodeAt, FreeFrom, HeldUses, Lookup, NormalisedCode, Standing, State, refusals_of};
 
 /// How many codes are looked up at once: enough that the processor always has as many fetches from memory under way as it can, and few
 /// enough that what was fetched first is still in its nearest cache when it is needed.
@@ -93,6 +96,8 @@ struct Face {
     activations: Vec<Block>,
     /// Whether uses of its codes are held.
     has_holds: AtomicBool,
+    /// How it stands in all; none where it limits nothing there. Locked while one of its codes is shown, or looked at.
+    in_all: Option<Mutex<FreeFrom>>,
 }
 
 /// How a code stands of which uses are held. The counters stand together, so that no check sees a hold both open and confirmed.
@@ -108,13 +113,14 @@ type Block = Box<[AtomicU32; BLOCK]>;
 const BLOCK: usize = 1024;
 
 impl Face {
-    fn of(campaign: &Campaign) -> Face {
+    fn of(state: &State, id: CampaignId, campaign: &Campaign) -> Face {
         let mut face = Face {
             terms: campaign.terms.clone(),
             archived: campaign.is_archived(),
             archived_codes: campaign.archived_codes.keys().copied().collect(),
             activations: Vec::new(),
             has_holds: AtomicBool::new(false),
+            in_all: in_all(state, id, campaign),
         };
         face.reach(campaign);
         for (slot, activations) in campaign.activations_of.iter().enumerate() {
@@ -144,6 +150,12 @@ impl Face {
     }
 }
 
+/// How a campaign stands in all; none where it limits nothing there.
+fn in_all(state: &State, id: CampaignId, campaign: &Campaign) -> Option<Mutex<FreeFrom>> {
+    let is_limited = campaign.terms.activations_max.is_some() || campaign.terms.budget.is_some();
+    is_limited.then(|| Mutex::new(state.holds.free_from(id, campaign)))
+}
+
 impl Index {
     /// The index of a state.
     pub fn of(state: &State) -> Index {
@@ -158,10 +170,10 @@ impl Index {
             generation: AtomicU64::new(0),
         };
         for (id, campaign) in state.campaigns.after(CampaignId(0)) {
-            index.campaigns.write().push(Face::of(campaign));
+            index.campaigns.write().push(Face::of(state, id, campaign));
             index.claim_all(state, id, campaign);
         }
-        state.holds.codes().for_each(|at| index.show_holds(state, at));
+        state.holds.codes().for_each(|at| index.show_code(state, at, true));
         index
     }
 
@@ -170,17 +182,19 @@ impl Index {
         // Announce before showing; see the module's invariant. Release pairs with the Acquire in `shown`.
         self.shown.store(state.position().0, Ordering::Release);
         self.show(state, record);
-        // After the counters: who finds no holds of a code reads its counter next, and must find there what became of them.
-        for at in state.holds.touched() {
-            self.show_holds(state, *at);
+        let mut shown = None;
+        for at in state.holds.touched().iter().filter(|at| shown.replace(**at) != Some(**at)) {
+            self.show_code(state, *at, true);
         }
     }
 
     fn show(&self, state: &State, record: &Record) {
         let activated = |campaign: CampaignId, slot: u32| {
-            let Some(of) = state.campaigns.of(campaign) else { return };
-            let Some(activations) = of.activations_of.get(slot as usize) else { return };
-            self.campaigns.read()[number_of(campaign)].set(slot as usize, *activations);
+            let at = CodeAt { campaign, slot };
+            // A code that has holds, or had them, is among those that they touched, and shown with these.
+            if !state.holds.touched().contains(&at) {
+                self.show_code(state, at, false);
+            }
         };
         let added = |campaign: CampaignId, codes: &CodeTexts| {
             let Some(of) = state.campaigns.of(campaign) else { return };
@@ -193,7 +207,7 @@ impl Index {
             Record::ActivationRefunded(record) => activated(record.campaign, record.slot),
             Record::CampaignCreated(record) => {
                 let Some(campaign) = state.campaigns.of(record.campaign) else { return };
-                self.campaigns.write().push(Face::of(campaign));
+                self.campaigns.write().push(Face::of(state, record.campaign, campaign));
                 self.insert_all(record.campaign, 0, &record.codes);
             }
             Record::CodesAdded(record) => added(record.campaign, &record.codes),
@@ -226,20 +240,44 @@ impl Index {
         }
     }
 
-    /// Shows a campaign's terms, and what of it is archived.
+    /// Shows a campaign's terms, and what of it is archived; to nobody before it is whole.
     fn show_terms(&self, state: &State, id: CampaignId) {
         let Some(campaign) = state.campaigns.of(id) else { return };
-        let face = &mut self.campaigns.write()[number_of(id)];
+        let faces = &mut self.campaigns.write();
+        let face = &mut faces[number_of(id)];
+        let cap = face.terms.activations_per_code_max;
         face.terms = campaign.terms.clone();
         face.archived = campaign.is_archived();
         face.archived_codes.clear();
         face.archived_codes.extend(campaign.archived_codes.keys());
+        face.in_all = in_all(state, id, campaign);
+        // When a use is free depends on the cap.
+        if cap != campaign.terms.activations_per_code_max {
+            state.holds.codes_of(id).for_each(|at| self.show_holding(state, at, campaign));
+        }
+    }
+
+    /// Shows how often a code is activated, and held if it may be, and with it how its campaign stands.
+    fn show_code(&self, state: &State, at: CodeAt, may_be_held: bool) {
+        let Some(campaign) = state.campaigns.of(at.campaign) else { return };
+        let Some(activations) = campaign.activations_of.get(at.slot as usize) else { return };
+        let faces = self.campaigns.read();
+        let face = &faces[number_of(at.campaign)];
+        let in_all = face.in_all.as_ref().map(Mutex::lock);
+        face.set(at.slot as usize, *activations);
+        // After the counter: who finds no holds of a code reads its counter next, and must find there what became of them.
+        if may_be_held {
+            self.show_holding(state, at, campaign);
+            face.has_holds.store(campaign.held > 0, Ordering::Release);
+        }
+        if let Some(mut in_all) = in_all {
+            *in_all = state.holds.free_from(at.campaign, campaign);
+        }
     }
 
     /// Shows how many uses of a code are held.
-    fn show_holds(&self, state: &State, at: CodeAt) {
-        let Some(campaign) = state.campaigns.of(at.campaign) else { return };
-        match (state.holds.of_code(at), campaign.activations_of.get(at.slot as usize)) {
+    fn show_holding(&self, state: &State, at: CodeAt, campaign: &Campaign) {
+        match (state.holds.of_code(at, campaign), campaign.activations_of.get(at.slot as usize)) {
             (Some(held), Some(activations)) => {
                 self.held.insert(at, Holding { activations: *activations, held });
             }
@@ -247,7 +285,6 @@ impl Index {
                 self.held.remove(&at);
             }
         }
-        self.campaigns.read()[number_of(at.campaign)].has_holds.store(campaign.held > 0, Ordering::Release);
     }
 
     /// The newest position whose effect a reader may have seen, if it asks after reading.
@@ -297,11 +334,15 @@ impl Index {
         let Some(at) = at else { return unknown };
         let campaigns = self.campaigns.read();
         let Some(face) = campaigns.get(number_of(at.campaign)) else { return unknown };
+        // Held until the code is looked at, so that both are as of one moment.
+        let in_all = face.in_all.as_ref().map(Mutex::lock);
         let holding = match face.has_holds.load(Ordering::Acquire) {
             true => self.held.get(&at).map(|holding| (holding.activations, holding.held.at(now_ms))),
             false => None,
         };
         let (activations, held) = holding.unwrap_or_else(|| (face.activations(at.slot), 0));
+        let in_all = in_all.map_or(FreeFrom::default(), |in_all| *in_all);
+        let (has_uses, has_budget) = (in_all.uses_ms <= now_ms, in_all.budget_ms <= now_ms);
         let code = CodeStanding {
             campaign: at.campaign,
             amount: face.terms.amount,
@@ -315,7 +356,11 @@ impl Index {
             now_ms,
             club: at_club,
             code_uses: activations.saturating_add(held),
-            ..Standing::default()
+            // What depends on the client is not foretold.
+            client_uses: 0,
+            campaign_uses: if has_uses { 0 } else { u64::MAX },
+            committed: if has_budget { Money(0) } else { Money(i64::MAX) },
+            amount: face.terms.amount,
         };
         match refusals_of(&face.terms, &standing) {
             reasons if reasons.is_empty() => CodeChecked::Redeemable(code),
@@ -479,11 +524,13 @@ impl Index {
                 face.activations.iter().flat_map(|block| block.iter()).map(|n| n.load(Ordering::Acquire)).collect::<Vec<_>>()
             };
             let has_holds = |face: &Face| face.has_holds.load(Ordering::Acquire);
+            let in_all = |face: &Face| face.in_all.as_ref().map(|in_all| *in_all.lock());
             let archived = |face: &Face| (face.archived, face.archived_codes.clone());
             ours.terms == theirs.terms
                 && archived(ours) == archived(theirs)
                 && counts(ours) == counts(theirs)
                 && has_holds(ours) == has_holds(theirs)
+                && in_all(ours) == in_all(theirs)
         };
         let holding_alike =
             || self.held.iter().all(|entry| other.held.get(entry.key()).is_some_and(|there| *there == *entry.value()));

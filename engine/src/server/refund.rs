@@ -1,11 +1,11 @@
 //! Refund: the activation that a request names is read from the journal here, so that the state need not remember them all.
 
 use scrip_protocol::command::{Activation, Refund};
-use scrip_protocol::{Position, Record, Role, batch};
+use scrip_protocol::{Position, Role, batch};
 
 use super::Shared;
 use super::connection::Caller;
-use crate::state::AskedRefund;
+use crate::state::{AskedRefund, activation_of};
 
 /// What is asked, with the activation as the journal has it; `None` where the journal cannot be read.
 pub(super) fn asked(asked: &Refund, caller: Caller, shared: &Shared) -> Option<AskedRefund> {
@@ -25,7 +25,8 @@ fn activation_at(position: Position, shared: &Shared) -> Result<Option<Activatio
         tracing::error!(%error, %position, "the journal cannot be read for a refund");
         Unreadable
     };
-    let batches = shared.reader.read(position, 1).map_err(|error| unreadable(&error))?;
+    // It reads from disk, and may wait for a segment that is being sealed: this thread's other lanes go to another meanwhile.
+    let batches = tokio::task::block_in_place(|| shared.reader.read(position, 1)).map_err(|error| unreadable(&error))?;
     let Some(bytes) = batches.first() else { return Ok(None) };
     let batch = batch::Batch::parse(bytes).map_err(|error| unreadable(&error))?;
     for record in batch.records() {
@@ -35,11 +36,4 @@ fn activation_at(position: Position, shared: &Shared) -> Result<Option<Activatio
         }
     }
     Ok(None)
-}
-
-fn activation_of(record: Record) -> Option<Activation> {
-    if let Record::Activation(activation) = record {
-        return Some(activation);
-    }
-    if let Record::HoldConfirmed(confirmed) = record { Some(confirmed.activation) } else { None }
 }

@@ -36,13 +36,14 @@ pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, asked: &NamedHold
         None => {}
     }
     let Some(campaign) = state.campaigns.of(hold.at.campaign) else { return refused(Outcome::UnknownHold) };
-    let standing = standing(state, now_ms, hold.at, campaign, hold.client, Some(hold.club));
-    let Some(standing) = standing else { return refused(Outcome::UnknownHold) };
-    // Within its time a hold is a promise, whatever became of the campaign. Past it the use is had on the terms of a redemption.
-    if hold.expires_ms <= now_ms
-        && let Some(why) = refusal_of(&campaign.terms, &standing)
-    {
-        return refused(Outcome::Expired(why));
+    // Within its time a hold is a promise, whatever became of the campaign and its limits. Past it the use is had on the terms of a
+    // redemption, but for the amount; its own use is not held any more, and does not stand in its way.
+    if hold.expires_ms <= now_ms {
+        let standing = standing(state, now_ms, hold.at, campaign, (hold.client, hold.club), hold.amount);
+        let Some(standing) = standing else { return refused(Outcome::UnknownHold) };
+        if let Some(why) = refusal_of(&campaign.terms, &standing) {
+            return refused(Outcome::Expired(why));
+        }
     }
     let Some(balance) = credited(state, hold.client, campaign, hold.amount) else { return refused(Outcome::AmountLimit) };
     let activation = Activation {

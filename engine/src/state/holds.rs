@@ -1,18 +1,24 @@
 //! The holds: uses of codes that are kept for clients while payments are taken (Z1).
 //!
 //! A hold is open until its expiry. That moment changes nothing by itself: whoever asks compares the time with it, and the row says so
-//! a little later, when a record comes along. Until then an expired hold is counted with the open ones of its code, in the order of
-//! expiry. There are never more activations and counted holds of a code than its cap permits, because whatever takes a use drops an
-//! expired hold from the count where that is full; so that one look at the earliest expiry tells whether a use is free, however many
-//! holds there are. Nothing is ever scanned, and no record settles more than a few holds of others.
+//! a little later, when a record comes along. Until then an expired hold is counted with the open ones, in the order of expiry, in
+//! three scopes ([`Counted`]): its code's, its client's in the campaign, and its campaign's, there with its amount. Whatever takes a
+//! use drops expired holds from the count where a limit would be passed with them; so that one look at the earliest expiry tells
+//! whether a use is free, however many holds there are. No record settles more than a few holds of others.
+//!
+//! Not bounded by that is what a limit costs that was lowered while holds were open, or a budget whose campaign's amount was raised:
+//! then more than one hold must have expired for a use to be free, and as many are gone through, from the nearer end, at each
+//! record of that scope; the one that takes the use drops them all. It is as exact as ever.
 //!
 //! Invariant: which expired holds are still counted changes no answer. What is asked here depends on the records and on the time alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use scrip_protocol::command::{Activated, HOLD_KEPT_MS, HOLDS_MAX};
-use scrip_protocol::{ClientId, ClubId, CredentialId, Money, Position};
+use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position};
 
+use super::counted::Counted;
+use super::ladder::Standing;
 use super::tables::{Campaign, Campaigns, CodeAt};
 
 /// How many expired holds a record drops from the count, and how many ended ones it forgets. It adds at most one, so that both shrink.
@@ -86,16 +92,63 @@ impl Hold {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldUses {
     count: u32,
+    /// How many uses of the code its activations leave.
+    room: u32,
+    /// From when on one of these is free.
+    free_from_ms: u64,
     /// The earliest expiries of those that count, ascending; the latest time there is where there are fewer.
     earliest: [u64; EARLIEST],
 }
 
 impl HeldUses {
-    /// How many are held at a time. Where more than a few have expired that the state still counts, some of them are in it; but never
-    /// so that no use seems free where one is.
+    /// How many are held at a time: exact where that decides whether a use is free, whatever became of the cap. Where more than a few
+    /// have expired that the state still counts, some of them may be in it.
     pub fn at(&self, now_ms: u64) -> u32 {
-        self.count - self.earliest.partition_point(|expires_ms| *expires_ms <= now_ms) as u32
+        let expired = self.earliest.partition_point(|expires_ms| *expires_ms <= now_ms) as u32;
+        match self.free_from_ms <= now_ms {
+            true => (self.count - expired).min(self.room.saturating_sub(1)),
+            false => self.count - expired,
+        }
     }
+}
+
+/// From when on one more use fits into what a campaign allows in all, if nothing but time passes: 0 for at once, the end of time for never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FreeFrom {
+    /// By the number of activations.
+    pub uses_ms: u64,
+    /// By the budget.
+    pub budget_ms: u64,
+}
+
+/// How much of each limit may be held while one more use is free; less than 0 where none is. `None` for no limit.
+struct Most {
+    code: i128,
+    client: Option<i128>,
+    uses: Option<i128>,
+    budget: Option<i128>,
+}
+
+impl Most {
+    fn of(campaign: &Campaign, slot: u32, client: ClientId, amount: Money) -> Most {
+        let code = i128::from(campaign.room(slot)) - 1;
+        let client_max = campaign.terms.activations_per_client_max;
+        let client = client_max.map(|max| i128::from(max) - i128::from(campaign.client_uses(client)) - 1);
+        Most { code, client, uses: most_uses(campaign), budget: most_budget(campaign, amount) }
+    }
+}
+
+fn most_uses(campaign: &Campaign) -> Option<i128> {
+    campaign.terms.activations_max.map(|max| i128::from(max) - i128::from(campaign.activations) - 1)
+}
+
+fn most_budget(campaign: &Campaign, amount: Money) -> Option<i128> {
+    campaign.terms.budget.map(|budget| i128::from(budget.0) - i128::from(campaign.issued.0) - i128::from(amount.0))
+}
+
+/// What is held at a time, exact where it matters: where so much is held that no use is free. Below that expired holds may be in it.
+fn held(sum: i128, most: i128, free_from_ms: u64, now_ms: u64) -> i128 {
+    if free_from_ms <= now_ms { sum.min(most) } else { sum }
 }
 
 /// The holds. Owned by the state.
@@ -103,10 +156,12 @@ impl HeldUses {
 pub struct Holds {
     limit: usize,
     rows: BTreeMap<Position, Hold>,
-    /// Those that count, of each code in the order of expiry.
-    counted: BTreeSet<(CodeAt, u64, Position)>,
-    /// How many of a code count; only codes that have some.
-    count_of: BTreeMap<CodeAt, u32>,
+    /// Those that count, of each code.
+    of_code: Counted<CodeAt, ()>,
+    /// The same, of each client in each campaign.
+    of_client: Counted<(CampaignId, ClientId), ()>,
+    /// The same, of each campaign, with their amounts.
+    of_campaign: Counted<CampaignId, Money>,
     /// Those that count, in the order of expiry.
     expiring: BTreeSet<(u64, Position)>,
     /// The others, in the order of being forgotten.
@@ -122,8 +177,9 @@ impl Default for Holds {
         Holds {
             limit: HOLDS_MAX,
             rows: BTreeMap::new(),
-            counted: BTreeSet::new(),
-            count_of: BTreeMap::new(),
+            of_code: Counted::default(),
+            of_client: Counted::default(),
+            of_campaign: Counted::default(),
             expiring: BTreeSet::new(),
             ended: BTreeSet::new(),
             next_ms: u64::MAX,
@@ -143,22 +199,51 @@ impl Holds {
         self.rows.is_empty()
     }
 
-    /// How many uses of a code count as held; `None` for none.
-    pub fn of_code(&self, at: CodeAt) -> Option<HeldUses> {
-        let count = *self.count_of.get(&at)?;
+    /// How many uses of a code of a campaign count as held; `None` for none.
+    pub fn of_code(&self, at: CodeAt, campaign: &Campaign) -> Option<HeldUses> {
+        let count = self.of_code.count(at)?;
+        let room = campaign.room(at.slot);
         let mut earliest = [u64::MAX; EARLIEST];
-        earliest.iter_mut().zip(self.expiries(at)).for_each(|(place, expires_ms)| *place = expires_ms);
-        Some(HeldUses { count, earliest })
+        earliest.iter_mut().zip(self.of_code.expiries(at)).for_each(|(place, expires_ms)| *place = expires_ms);
+        let free_from_ms = self.of_code.at_most_from(at, count.into(), i128::from(room) - 1, |()| 1);
+        Some(HeldUses { count, room, free_from_ms, earliest })
+    }
+
+    /// When one more use fits into what a campaign allows in all.
+    pub fn free_from(&self, id: CampaignId, campaign: &Campaign) -> FreeFrom {
+        let uses = most_uses(campaign).map_or(0, |most| self.uses_free_from(id, campaign, most));
+        let budget = most_budget(campaign, campaign.terms.amount).map_or(0, |most| self.budget_free_from(id, campaign, most));
+        FreeFrom { uses_ms: uses, budget_ms: budget }
+    }
+
+    fn uses_free_from(&self, id: CampaignId, campaign: &Campaign, most: i128) -> u64 {
+        self.of_campaign.at_most_from(id, campaign.held.into(), most, |_| 1)
+    }
+
+    fn budget_free_from(&self, id: CampaignId, campaign: &Campaign, most: i128) -> u64 {
+        self.of_campaign.at_most_from(id, campaign.held_sum, most, |amount| amount.0.into())
     }
 
     /// The codes of which holds count.
     pub fn codes(&self) -> impl Iterator<Item = CodeAt> {
-        self.count_of.keys().copied()
+        self.of_code.scopes().keys().copied()
     }
 
-    /// The codes whose standing the newest record may have changed, of campaigns that have or had holds: at most a few.
+    /// The codes of a campaign of which holds count.
+    pub fn codes_of(&self, campaign: CampaignId) -> impl Iterator<Item = CodeAt> {
+        let slots = CodeAt { campaign, slot: 0 }..=CodeAt { campaign, slot: u32::MAX };
+        self.of_code.scopes().range(slots).map(|(at, _)| *at)
+    }
+
+    /// The codes whose standing the newest record may have changed, of campaigns that have or had holds: at most a few, but where a
+    /// limit was lowered.
     pub fn touched(&self) -> &[CodeAt] {
         &self.touched
+    }
+
+    /// A code's counter has changed.
+    pub(super) fn touch(&mut self, at: CodeAt) {
+        self.touched.push(at);
     }
 
     /// A hold that is known at a time.
@@ -172,21 +257,35 @@ impl Holds {
         self.rows.len() >= self.limit && all_open
     }
 
-    /// How many uses of a code are held at a time, exact where it matters: where so many as there is `room` for would be. Below that
-    /// expired ones may be among them.
-    pub(super) fn held(&self, at: CodeAt, now_ms: u64, room: u32) -> u32 {
-        let count = self.count_of.get(&at).copied().unwrap_or(0);
-        if count < room {
-            return count;
+    /// Adds the uses that are held at a time to the standing of a code for a client: to those of the limits that there are, exactly
+    /// where it decides whether they are met.
+    pub(super) fn add_to(&self, standing: &mut Standing, at: CodeAt, client: ClientId, campaign: &Campaign) {
+        let most = Most::of(campaign, at.slot, client, standing.amount);
+        let now_ms = standing.now_ms;
+        if let Some(count) = self.of_code.count(at) {
+            let free_from_ms = self.of_code.at_most_from(at, count.into(), most.code, |()| 1);
+            let held = held(count.into(), most.code, free_from_ms, now_ms);
+            standing.code_uses = standing.code_uses.saturating_add(held as u32);
         }
-        // One use is to be free: so many must have expired, and they are the earliest. It is one, as long as caps are not lowered.
-        let needed = (count - room) as usize + 1;
-        let expired = self.expiries(at).take(needed).take_while(|expires_ms| *expires_ms <= now_ms).count();
-        count - expired as u32
-    }
-
-    fn expiries(&self, at: CodeAt) -> impl Iterator<Item = u64> {
-        self.counted.range((at, 0, Position(0))..=(at, u64::MAX, Position(u64::MAX))).map(|(_, expires_ms, _)| *expires_ms)
+        let of_client = (at.campaign, client);
+        if let Some(most) = most.client
+            && let Some(count) = self.of_client.count(of_client)
+        {
+            let free_from_ms = self.of_client.at_most_from(of_client, count.into(), most, |()| 1);
+            standing.client_uses = standing.client_uses.saturating_add(held(count.into(), most, free_from_ms, now_ms) as u32);
+        }
+        if let Some(most) = most.uses {
+            let free_from_ms = self.uses_free_from(at.campaign, campaign, most);
+            let held = held(campaign.held.into(), most, free_from_ms, now_ms);
+            standing.campaign_uses = standing.campaign_uses.saturating_add(held as u64);
+        }
+        if let Some(most) = most.budget {
+            let free_from_ms = self.budget_free_from(at.campaign, campaign, most);
+            let held = held(campaign.held_sum, most, free_from_ms, now_ms);
+            // A sum that an amount cannot hold is over any budget, with the bonus that comes to it.
+            let committed = i64::try_from(i128::from(standing.committed.0) + held).unwrap_or(i64::MAX);
+            standing.committed = Money(committed);
+        }
     }
 
     /// Begins a record: takes note of a few holds that have expired by its time, and forgets a few that ended long ago.
@@ -215,28 +314,39 @@ impl Holds {
         self.set_next();
     }
 
-    /// A use of a code is about to be taken: where only expired holds stand in the way of it, they count no longer.
-    pub(super) fn make_room(&mut self, campaigns: &mut Campaigns, at: CodeAt, now_ms: u64) {
+    /// A use of a code is about to be taken by a client: where only expired holds stand in the way of it, they count no longer.
+    pub(super) fn make_room(&mut self, campaigns: &mut Campaigns, at: CodeAt, client: ClientId, amount: Money, now_ms: u64) {
         self.touched.push(at);
-        loop {
-            let Some(count) = self.count_of.get(&at) else { return };
-            if campaigns.of(at.campaign).is_none_or(|campaign| campaign.room(at.slot) > *count) {
-                return;
-            }
-            match self.counted.range((at, 0, Position(0))..).next() {
-                Some((_, expires_ms, hold)) if *expires_ms <= now_ms => self.lapse(campaigns, *hold),
-                Some(_) | None => return,
-            }
+        let Some(campaign) = campaigns.of(at.campaign) else { return };
+        let most = Most::of(campaign, at.slot, client, amount);
+        while let Some(first) = self.in_the_way(campaigns, &most, at, client).filter(|(expires_ms, _)| *expires_ms <= now_ms) {
+            self.lapse(campaigns, first.1);
             self.set_next();
         }
     }
 
+    /// Of a limit that would be passed, the counted hold that expires first. Where it has not expired, neither has another.
+    fn in_the_way(&self, campaigns: &Campaigns, most: &Most, at: CodeAt, client: ClientId) -> Option<(u64, Position)> {
+        let campaign = campaigns.of(at.campaign).filter(|campaign| campaign.held > 0)?;
+        let of_client = (at.campaign, client);
+        let is_over = |count: Option<u32>, most: i128| count.is_some_and(|count| i128::from(count) > most);
+        let of_code = is_over(self.of_code.count(at), most.code).then(|| self.of_code.first(at));
+        let of_client =
+            most.client.filter(|most| is_over(self.of_client.count(of_client), *most)).map(|_| self.of_client.first(of_client));
+        let is_full = most.uses.is_some_and(|most| i128::from(campaign.held) > most);
+        let is_spent = most.budget.is_some_and(|most| campaign.held_sum > most);
+        let of_campaign = (is_full || is_spent).then(|| self.of_campaign.first(at.campaign));
+        // The first of all: that of one limit may be open where that of another has expired.
+        [of_code, of_client, of_campaign].into_iter().flatten().flatten().min()
+    }
+
     /// Adds a hold. At the limit the one that is nearest to being forgotten is forgotten now.
     pub(super) fn give(&mut self, campaigns: &mut Campaigns, position: Position, hold: Hold, now_ms: u64) {
-        let at = hold.at;
-        self.make_room(campaigns, at, now_ms);
+        let (at, client) = (hold.at, (hold.at.campaign, hold.client));
+        self.make_room(campaigns, at, hold.client, hold.amount, now_ms);
         let Some(campaign) = campaigns.of_mut(at.campaign) else { return };
         campaign.held += 1;
+        campaign.held_sum += i128::from(hold.amount.0);
         while self.rows.len() >= self.limit.max(1) {
             match (self.ended.first(), self.expiring.first()) {
                 (Some(oldest), _) => self.forget(*oldest),
@@ -244,8 +354,9 @@ impl Holds {
                 (None, None) => break,
             }
         }
-        *self.count_of.entry(at).or_default() += 1;
-        self.counted.insert((at, hold.expires_ms, position));
+        self.of_code.insert(at, hold.expires_ms, position, ());
+        self.of_client.insert(client, hold.expires_ms, position, ());
+        self.of_campaign.insert(at.campaign, hold.expires_ms, position, hold.amount);
         self.expiring.insert((hold.expires_ms, position));
         self.rows.insert(position, hold);
         self.set_next();
@@ -271,17 +382,16 @@ impl Holds {
     fn lapse(&mut self, campaigns: &mut Campaigns, position: Position) {
         let hold = self.rows.get_mut(&position).expect("what counts has a row");
         hold.status = Status::Lapsed;
-        let (at, expires_ms, forgotten_ms) = (hold.at, hold.expires_ms, hold.forgotten_ms);
-        self.counted.remove(&(at, expires_ms, position));
+        let (at, client, amount) = (hold.at, (hold.at.campaign, hold.client), hold.amount);
+        let (expires_ms, forgotten_ms) = (hold.expires_ms, hold.forgotten_ms);
+        self.of_code.remove(at, expires_ms, position);
+        self.of_client.remove(client, expires_ms, position);
+        self.of_campaign.remove(at.campaign, expires_ms, position);
         self.expiring.remove(&(expires_ms, position));
         self.ended.insert((forgotten_ms, position));
-        let count = self.count_of.get_mut(&at).expect("its code has a count");
-        *count -= 1;
-        if *count == 0 {
-            self.count_of.remove(&at);
-        }
         let campaign: &mut Campaign = campaigns.of_mut(at.campaign).expect("a hold was given on its campaign, which stays");
         campaign.held -= 1;
+        campaign.held_sum -= i128::from(amount.0);
         self.touched.push(at);
     }
 
@@ -352,11 +462,22 @@ mod tests {
             holds.begin(&mut campaigns, 1_000);
             assert_eq!(held(&campaigns), given - records * SWEPT_PER_RECORD);
         }
-        assert_eq!((holds.of_code(AT), holds.codes().count(), holds.len()), (None, 0, given));
+        assert_eq!((told(&holds, &campaigns), holds.codes().count(), holds.len()), (None, 0, given));
         for _ in 0..5 {
             holds.begin(&mut campaigns, 1_000 + HOLD_KEPT_MS);
         }
         assert_eq!(holds, Holds { touched: Vec::new(), ..Holds::default() });
+    }
+
+    fn told(holds: &Holds, campaigns: &Campaigns) -> Option<HeldUses> {
+        holds.of_code(AT, campaigns.of(AT.campaign).expect("there is one"))
+    }
+
+    /// How many uses of the code are held at a time, as a redemption is told.
+    fn held(holds: &Holds, campaigns: &Campaigns, now_ms: u64) -> u32 {
+        let mut standing = Standing { now_ms, ..Standing::default() };
+        holds.add_to(&mut standing, AT, ClientId(1), campaigns.of(AT.campaign).expect("there is one"));
+        standing.code_uses
     }
 
     #[test]
@@ -364,13 +485,22 @@ mod tests {
         let (mut campaigns, mut holds) = (campaigns(Some(40)), Holds::default());
         (1..=40).for_each(|position| give(&mut holds, &mut campaigns, position, 0, 1_000 + position));
         // At no time is more expired than it is, and a use is free as soon as one is.
-        assert_eq!(holds.held(AT, 1_000, 40), 40);
-        assert_eq!(holds.held(AT, 1_001, 40), 39);
-        let told = holds.of_code(AT).expect("there are some");
-        assert_eq!([1_000, 1_001, 1_005].map(|now_ms| told.at(now_ms)), [40, 39, 35]);
+        assert_eq!(held(&holds, &campaigns, 1_000), 40);
+        assert_eq!(held(&holds, &campaigns, 1_001), 39);
+        let seen = told(&holds, &campaigns).expect("there are some");
+        assert_eq!([1_000, 1_001, 1_005].map(|now_ms| seen.at(now_ms)), [40, 39, 35]);
         // The forty-first takes the place of the earliest, and of no other.
         give(&mut holds, &mut campaigns, 41, 1_001, 5_000);
-        assert_eq!(holds.held(AT, 1_001, 40), 40);
-        assert_eq!(holds.of_code(AT).map(|held| held.at(1_001)), Some(40));
+        assert_eq!(held(&holds, &campaigns, 1_001), 40);
+        assert_eq!(told(&holds, &campaigns).map(|held| held.at(1_001)), Some(40));
+        // The cap is lowered: a use is free when so many have expired, and not one before, for the state and for those outside.
+        let of = campaigns.of_mut(AT.campaign).expect("there is one");
+        of.terms = std::sync::Arc::new(Terms { activations_per_code_max: Some(10), ..Terms::clone(&of.terms) });
+        let seen = told(&holds, &campaigns).expect("there are some");
+        for (now_ms, is_free) in [(1_030, false), (1_031, false), (1_032, true), (5_000, true)] {
+            assert_eq!((held(&holds, &campaigns, now_ms) < 10, seen.at(now_ms) < 10), (is_free, is_free), "at {now_ms}");
+        }
+        give(&mut holds, &mut campaigns, 42, 1_032, 6_000);
+        assert_eq!((held(&holds, &campaigns, 1_032), told(&holds, &campaigns).map(|held| held.at(1_032))), (10, Some(10)));
     }
 }

@@ -27,6 +27,8 @@ pub struct Standing {
     pub campaign_uses: u64,
     /// The sum of the bonuses credited and held; as above.
     pub committed: Money,
+    /// The bonus that comes to it.
+    pub amount: Money,
 }
 
 /// Tells why a code would be refused, first things first, for as long as `tell` goes on.
@@ -65,7 +67,7 @@ pub(super) fn ladder(
         tell(RedeemOutcome::CampaignExhausted)?;
     }
     if let Some(budget) = terms.budget
-        && standing.committed.checked_add(terms.amount).is_none_or(|sum| sum > budget)
+        && standing.committed.checked_add(standing.amount).is_none_or(|sum| sum > budget)
     {
         tell(RedeemOutcome::BudgetExhausted)?;
     }

@@ -53,46 +53,41 @@ pub(super) fn permitted(
     }
     let at = lookup.find(code).ok_or(RedeemOutcome::UnknownCode)?;
     let campaign = state.campaigns.of(at.campaign).ok_or(RedeemOutcome::UnknownCode)?;
-    let standing = standing(state, now_ms, at, campaign, asked.client, Some(asked.club)).ok_or(RedeemOutcome::UnknownCode)?;
+    let amount = campaign.terms.amount;
+    let standing = standing(state, now_ms, at, campaign, (asked.client, asked.club), amount).ok_or(RedeemOutcome::UnknownCode)?;
     if let Some(refusal) = refusal_of(&campaign.terms, &standing) {
         return Err(refusal);
     }
-    let amount = campaign.terms.amount;
     let balance = credited(state, asked.client, campaign, amount).ok_or(RedeemOutcome::AmountLimit)?;
     Ok(Permitted { at, amount, balance })
 }
 
-/// How a code stands for a client at a club; `None` for a code that the campaign does not have.
+/// How a code stands for a client at a club, who would be credited an amount; `None` for a code that the campaign does not have.
 #[inline]
 pub(super) fn standing(
     state: &State,
     now_ms: u64,
     at: CodeAt,
     campaign: &Campaign,
-    client: ClientId,
-    club: Option<ClubId>,
+    (client, club): (ClientId, ClubId),
+    amount: Money,
 ) -> Option<Standing> {
-    let activations = *campaign.activations_of.get(at.slot as usize)?;
-    Some(Standing {
+    let mut standing = Standing {
         code_archived: campaign.is_code_archived(at.slot),
         campaign_archived: campaign.is_archived(),
         now_ms,
-        club,
-        code_uses: uses_of(state, now_ms, at, campaign, activations),
-        client_uses: campaign.clients.as_ref().and_then(|clients| clients.uses.get(&client)).copied().unwrap_or(0),
+        club: Some(club),
+        code_uses: *campaign.activations_of.get(at.slot as usize)?,
+        client_uses: campaign.client_uses(client),
         campaign_uses: campaign.activations,
         committed: campaign.issued,
-    })
-}
-
-/// How many uses of a code are taken at a time: its activations, and the holds that are open.
-#[inline]
-pub(super) fn uses_of(state: &State, now_ms: u64, at: CodeAt, campaign: &Campaign, activations: u32) -> u32 {
+        amount,
+    };
     // Nearly always: nothing is looked up for a campaign without holds.
-    if campaign.held == 0 {
-        return activations;
+    if campaign.held > 0 {
+        state.holds.add_to(&mut standing, at, client, campaign);
     }
-    activations.saturating_add(state.holds.held(at, now_ms, campaign.room(at.slot)))
+    Some(standing)
 }
 
 /// A client's balance after a bonus of a campaign; `None` where it, or the campaign's sum, cannot hold it.
@@ -106,7 +101,7 @@ pub(super) fn apply(state: &mut State, record: &Activation) {
     state.clients.set_balance(record.client, record.balance);
     if state.campaigns.of(record.campaign).is_some_and(|campaign| campaign.held > 0) {
         let at = CodeAt { campaign: record.campaign, slot: record.slot };
-        state.holds.make_room(&mut state.campaigns, at, state.now_ms);
+        state.holds.make_room(&mut state.campaigns, at, record.client, record.amount, state.now_ms);
     }
     let Some(campaign) = state.campaigns.of_mut(record.campaign) else { return };
     if !campaign.set_activations(record.slot, |activations| activations.saturating_add(1)) {

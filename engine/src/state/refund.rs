@@ -3,7 +3,7 @@
 use scrip_protocol::command::{Activation, ActivationRefunded, Refund, RefundOutcome as Outcome, Refunded};
 use scrip_protocol::{Money, Position, Record, Stamp};
 
-use super::{State, refused};
+use super::{CodeAt, State, refused};
 
 /// A request to refund an activation, with the activation as the journal has it.
 #[derive(Debug, Clone)]
@@ -16,6 +16,14 @@ pub struct AskedRefund {
     pub anyones: bool,
     /// Whether to refund it even where the bonus was spent.
     pub force: bool,
+}
+
+/// The activation that a record is, if it is one: a redemption's, or a confirmed hold's.
+pub fn activation_of(record: Record) -> Option<Activation> {
+    if let Record::Activation(activation) = record {
+        return Some(activation);
+    }
+    if let Record::HoldConfirmed(confirmed) = record { Some(confirmed.activation) } else { None }
 }
 
 pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedRefund) -> Record {
@@ -47,11 +55,16 @@ pub(super) fn apply(state: &mut State, record: &ActivationRefunded) {
     if !campaign.set_activations(record.slot, |activations| activations.saturating_sub(1)) {
         return;
     }
+    if campaign.held > 0 {
+        state.holds.touch(CodeAt { campaign: record.campaign, slot: record.slot });
+    }
     campaign.activations = campaign.activations.saturating_sub(1);
     campaign.refunds += 1;
-    campaign.issued = Money(campaign.issued.0 - taken.0);
+    campaign.issued = Money(campaign.issued.0.saturating_sub(taken.0));
     campaign.uncollected = campaign.uncollected.checked_add(uncollected).unwrap_or(campaign.uncollected);
+    // An activation from before clients were counted is none of a client's uses, and gives none back.
     if let Some(clients) = &mut campaign.clients
+        && record.activation > clients.from
         && let Some(uses) = clients.uses.get_mut(&client)
     {
         *uses -= 1;

@@ -216,6 +216,8 @@ pub struct Campaign {
     pub refunds: u64,
     /// How many holds of its codes count: those that are open, and expired ones that the state still counts.
     pub held: u32,
+    /// The sum of the amounts of these holds, in minor units.
+    pub held_sum: i128,
     /// The sum of the bonuses credited, less what refunds took back.
     pub issued: Money,
     /// What refunds could not take back.
@@ -249,6 +251,8 @@ pub struct ArchivedCode {
 pub struct ClientUses {
     /// From when on they are counted, in milliseconds since 1970.
     pub from_ms: u64,
+    /// The record that began it: activations after it are counted.
+    pub from: Position,
     /// The clients with at least one.
     pub uses: HashMap<ClientId, u32, RandomState>,
 }
@@ -269,12 +273,13 @@ impl Campaign {
             activations: 0,
             refunds: 0,
             held: 0,
+            held_sum: 0,
             issued: Money(0),
             uncollected: Money(0),
             clients: None,
             added: Vec::new(),
         };
-        campaign.count_clients_from(created_ms);
+        campaign.count_clients_from(created_ms, Position(0));
         campaign
     }
 
@@ -333,10 +338,16 @@ impl Campaign {
     }
 
     /// Begins to count activations for each client, where the terms limit them and that was not begun before.
-    pub(super) fn count_clients_from(&mut self, now_ms: u64) {
+    pub(super) fn count_clients_from(&mut self, now_ms: u64, position: Position) {
         if self.terms.activations_per_client_max.is_some() && self.clients.is_none() {
-            self.clients = Some(ClientUses { from_ms: now_ms, ..ClientUses::default() });
+            self.clients = Some(ClientUses { from_ms: now_ms, from: position, ..ClientUses::default() });
         }
+    }
+
+    /// How often a client has activated codes, as far as that was counted.
+    #[inline]
+    pub(super) fn client_uses(&self, client: ClientId) -> u32 {
+        self.clients.as_ref().and_then(|clients| clients.uses.get(&client)).copied().unwrap_or(0)
     }
 
     /// Sets a code's counter. Returns whether the campaign has the code.

@@ -5,9 +5,12 @@
 
 #![expect(clippy::print_stdout, reason = "a random test prints its seed")]
 
+mod caps;
 mod cases;
 mod holds;
 mod model;
+mod precedence;
+mod refunds;
 mod script;
 
 use scrip_protocol::command::{CheckOutcome, CodeChecked, HoldOutcome, RedeemOutcome};
@@ -70,8 +73,8 @@ impl Bench {
         Answer::New(reply)
     }
 
-    /// A check before a redemption or a hold says with what it will be refused (Z6), but for the limit of amounts, which depends on the
-    /// client.
+    /// A check before a redemption or a hold says with what it will be refused (Z6), but for the limit of amounts and that for each
+    /// client, which depend on the client.
     fn check_foretells(&self, asked: &AskedRedeem, refusal: Option<RedeemOutcome>) {
         // A check at club 0 is one at any club.
         let (Ok(code), true) = (&asked.code, asked.club != ClubId(0)) else { return };
@@ -82,7 +85,12 @@ impl Bench {
         assert_eq!(as_of, self.state.position());
         match codes[0] {
             CodeChecked::Redeemable(_) => {
-                assert!(matches!(refusal, None | Some(RedeemOutcome::AmountLimit)), "{refusal:?}");
+                let of_client = [None, Some(RedeemOutcome::AmountLimit), Some(RedeemOutcome::ClientExhausted)];
+                assert!(of_client.contains(&refusal), "{refusal:?}");
+            }
+            CodeChecked::Refused { ref reasons, .. } if refusal == Some(RedeemOutcome::ClientExhausted) => {
+                let in_all = [RedeemOutcome::CampaignExhausted, RedeemOutcome::BudgetExhausted];
+                assert!(reasons.iter().all(|why| in_all.contains(why)), "{reasons:?} come after it");
             }
             CodeChecked::Refused { ref reasons, .. } => assert_eq!(refusal.as_ref(), reasons.first()),
             CodeChecked::Free { outcome: foretold } => assert_eq!(refusal, Some(foretold)),

@@ -1,4 +1,5 @@
-//! Change some of a campaign's terms. Later activations go by the new ones; what was activated stays as it was (A8).
+//! Change some of a campaign's terms. Later activations go by the new ones; what was activated stays as it was (A8), and what is
+//! held stays promised: a limit may be lowered under what is taken already, and then nothing more is had until it is enough.
 
 use std::sync::Arc;
 
@@ -18,10 +19,10 @@ pub(super) fn decide(state: &State, stamp: Stamp, asked: &UpdateCampaign) -> Rec
 }
 
 pub(super) fn apply(state: &mut State, record: &CampaignUpdated) {
-    let now_ms = state.now_ms;
+    let (now_ms, position) = (state.now_ms, state.position);
     if let Some(campaign) = state.campaigns.of_mut(record.campaign) {
         campaign.terms = Arc::new(record.terms.clone());
-        campaign.count_clients_from(now_ms);
+        campaign.count_clients_from(now_ms, position);
         campaign.recount();
     }
 }

@@ -7,6 +7,12 @@ use crate::record::Stamp;
 use std::fmt;
 
 /// The terms of a campaign (C2).
+///
+/// Of its four limits each is exact: of many who ask for what is left, just so many get it, through whichever codes (Z5). A use that
+/// is held counts against each, with the amount that it was held for, until it is confirmed, is released or expires (Z1); a refund
+/// gives its use back to each, and to the budget what it could take back (Z2). A limit may be changed at any time. Lowered below
+/// what is taken, it takes nothing away: nothing more is had until enough has come back, and a hold is confirmed within its time all
+/// the same, because it is a promise. Raised or taken away, there is more at once.
 #[derive(
     Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
 )]
@@ -25,11 +31,12 @@ pub struct Terms {
     pub enforce_period: bool,
     /// How often one code may be activated; none for no limit (D3).
     pub activations_per_code_max: Option<u32>,
-    /// How often one client may activate codes of this campaign; none for no limit (A11). Counted from when it was first set.
+    /// How often one client may activate codes of this campaign; none for no limit (A11). Activations are counted from when it was first
+    /// set, and on even while there is none again; what was held at that moment counts, and what was activated before it does not.
     pub activations_per_client_max: Option<u32>,
     /// How many activations there may be in all; none for no limit (Z5).
     pub activations_max: Option<u64>,
-    /// How much may be credited in all; none for no limit (Z5).
+    /// How much may be credited in all; none for no limit (Z5). The last use is had while the whole bonus fits into what is left.
     pub budget: Option<Money>,
     /// The campaign is low on stock when fewer codes than this can still be activated (Z16); none for never.
     pub low_stock: Option<u32>,

@@ -1,6 +1,6 @@
 //! Hold, confirm, release: one use of a code is kept for a client while the payment is taken (Z1).
 //!
-//! A hold counts against the code's cap until it is confirmed, released, or its time is up. From the moment of its expiry on its use
+//! A hold counts against every limit of the code's campaign until it is confirmed, released, or its time is up. From the moment of its expiry on its use
 //! is free for anybody; whoever confirms later still gets the activation if nobody has taken the use meanwhile. What became of a hold
 //! is remembered for [`HOLD_KEPT_MS`] after it ended.
 
@@ -100,8 +100,8 @@ pub enum ConfirmOutcome {
     AlreadyConfirmed(Activated) = 2,
     /// It was released.
     Released = 3,
-    /// It has expired, and its use is not to be had any more. Why, in the words of a redemption: the use was taken meanwhile
-    /// ([`RedeemOutcome::CodeExhausted`]), or the campaign is switched off.
+    /// It has expired, and its use is not to be had any more. Why, in the words of a redemption of its amount: the use was taken
+    /// meanwhile ([`RedeemOutcome::CodeExhausted`]), or another of the campaign's limits is met, or the campaign is switched off.
     Expired(RedeemOutcome) = 4,
     /// The client's balance or the campaign's sum would pass what an amount can hold. The hold stays as it is.
     AmountLimit = 5,

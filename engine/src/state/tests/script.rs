@@ -4,11 +4,14 @@
 //! club Arena                                          registers a club; they are numbered from 1
 //! client 7 Ann                                        registers a client
 //! campaign amount=5.00 cap=2 clubs=1,2 codes=A,B      also name= from= to= off skip; they are numbered from 1
+//!                                                     per-client=1 uses=10 budget=50.00 low=3 enforce, as in `update`
+//! update 1 cap=2 amount=1                             changes terms; cap=none takes a limit away
 //! add 1 codes=C,D skip                                adds codes to campaign 1, skipping what cannot be added
 //! redeem client=7 club=1 code=" a "
 //! hold code=A ttl=1000                                client, club as in redeem; ttl in ms, 15 minutes without
 //! confirm 4                                           the hold at position 4, as `release 4`; by=2 as credential 2 instead of 1;
 //!                                                     operator: of any credential
+//! refund 7                                            the activation at position 7; also force; by=2, operator as above
 //! check code=A club=1
 //! switch 1 off
 //! at 1000                                             the time, in milliseconds after the start; answers nothing
@@ -26,12 +29,13 @@ use scrip_protocol::command::{
     ShowCampaign, ShowCampaignOutcome, ShowClient, ShowClientOutcome, SkippedLine, SwitchCampaign, SwitchCampaignOutcome, Terms,
     UpdateCampaign, UpdateCampaignOutcome,
 };
-use scrip_protocol::{CampaignId, ClubId, CredentialId, Kind, Settings, Stamp, wire};
+use scrip_protocol::{CampaignId, ClubId, CredentialId, Kind, Position, Settings, Stamp, wire};
 
 use super::{Answer, Bench, START_MS, list, stamp};
 use crate::index::normalise;
+use crate::state::refund::activation_of;
 use crate::state::requests::Remembered;
-use crate::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedHold, AskedRedeem, NamedHold};
+use crate::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedHold, AskedRedeem, AskedRefund, NamedHold};
 
 /// Runs a script on an empty state and compares what it answers, line for line; then the state with its replay.
 #[track_caller]
@@ -98,6 +102,10 @@ impl Words {
         self.value(key).map(|value| parsed(value))
     }
 
+    fn limit<T: std::str::FromStr>(&self, key: &str) -> Option<Option<T>> {
+        self.value(key).map(|value| (value != "none").then(|| parsed(value)))
+    }
+
     fn list(&self, key: &str) -> Vec<&str> {
         self.value(key).filter(|value| !value.is_empty()).map_or(Vec::new(), |value| value.split(',').collect())
     }
@@ -118,7 +126,7 @@ fn run_line(bench: &mut Bench, bodies: &mut Vec<String>, line: &str) -> Option<S
         bench.now_ms = START_MS + parsed::<u64>(words.at(1));
         return None;
     }
-    let Some(asked) = asked(&words) else { return Some(shown(bench, &words)) };
+    let Some(asked) = asked(bench, &words) else { return Some(shown(bench, &words)) };
     let stamp = stamp_of(bench, bodies, &words);
     Some(match bench.run(stamp, &asked) {
         Answer::New(reply) => printed(&reply),
@@ -141,7 +149,7 @@ fn stamp_of(bench: &Bench, bodies: &mut Vec<String>, words: &Words) -> Stamp {
 }
 
 /// The request that a line asks for; none where it changes nothing.
-fn asked(words: &Words) -> Option<Asked> {
+fn asked(bench: &Bench, words: &Words) -> Option<Asked> {
     Some(match words.at(0) {
         "club" => Asked::RegisterClub(RegisterClub { name: words.at(1).to_owned() }),
         "client" => Asked::RegisterClient(RegisterClient { client: parsed(words.at(1)), name: words.at(2).to_owned() }),
@@ -150,7 +158,12 @@ fn asked(words: &Words) -> Option<Asked> {
                 clubs: words.list("clubs").into_iter().map(parsed).collect(),
                 starts_ms: words.number("from").map(|after: u64| START_MS + after),
                 ends_ms: words.number("to").map(|after: u64| START_MS + after),
+                enforce_period: words.has("enforce"),
                 activations_per_code_max: words.number("cap"),
+                activations_per_client_max: words.number("per-client"),
+                activations_max: words.number("uses"),
+                budget: words.number("budget"),
+                low_stock: words.number("low"),
                 active: !words.has("off"),
                 ..Terms::new(words.value("name").unwrap_or("a campaign"), words.number("amount").unwrap_or_default())
             },
@@ -170,6 +183,17 @@ fn asked(words: &Words) -> Option<Asked> {
         "confirm" => Asked::Confirm(named(words)),
         "release" => Asked::Release(named(words)),
         "switch" => Asked::SwitchCampaign(SwitchCampaign { campaign: parsed(words.at(1)), active: words.at(2) == "on" }),
+        "update" => Asked::UpdateCampaign(Box::new(UpdateCampaign {
+            campaign: parsed(words.at(1)),
+            amount: words.number("amount"),
+            activations_per_code_max: words.limit("cap"),
+            activations_per_client_max: words.limit("per-client"),
+            activations_max: words.limit("uses"),
+            budget: words.limit("budget"),
+            low_stock: words.limit("low"),
+            ..UpdateCampaign::default()
+        })),
+        "refund" => Asked::Refund(Box::new(refund(bench, words))),
         "show" | "check" => return None,
         other => panic!("the notation has no {other:?}"),
     })
@@ -181,6 +205,14 @@ fn redemption(words: &Words) -> AskedRedeem {
         club: words.number("club").unwrap_or(ClubId(1)),
         code: normalise(words.value("code").unwrap_or_default()),
     }
+}
+
+/// With the activation as a lane would find it in the journal.
+fn refund(bench: &Bench, words: &Words) -> AskedRefund {
+    let activation: Position = parsed(words.at(1));
+    let record = (activation.0 as usize).checked_sub(1).and_then(|at| bench.records.get(at));
+    let found = record.and_then(|(_, record)| activation_of(record.clone()));
+    AskedRefund { activation, found, anyones: words.has("operator"), force: words.has("force") }
 }
 
 fn named(words: &Words) -> NamedHold {

@@ -1,0 +1,409 @@
+//! The cases of refund (Z2; pain 10).
+//!
+//! Positions: the settings stand at 1, so that the first club stands at 2 and the first campaign at 3.
+
+use scrip_protocol::command::{Activation, ShowCampaign, ShowCampaignOutcome};
+use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Settings};
+
+use super::script::{check, check_with};
+use super::{Bench, list, stamp};
+use crate::state::{Asked, AskedCodes, AskedRefund};
+
+/// Z2, pain 10: the use is given back to the code, the client and the campaign, and the bonus to the budget; once.
+#[test]
+fn a_refund_gives_back_every_use() {
+    for (limit, refused) in [
+        ("cap=1", "code_exhausted"),
+        ("per-client=1", "client_exhausted"),
+        ("uses=1", "campaign_exhausted"),
+        ("budget=5.00", "budget_exhausted"),
+    ] {
+        let script = format!(
+            r#"
+            club Arena
+            campaign amount=5.00 {limit} codes=A
+            redeem client=7 code=A
+            redeem client=7 code=A
+            refund 4
+            show client 7
+            show campaign 1
+            redeem client=7 code=A
+            redeem client=7 code=A
+            refund 4
+            refund 4 operator force
+            show client 7
+            show campaign 1
+            "#
+        );
+        let expected = format!(
+            r#"
+            registered as club 1
+            created campaign 1: added 1, skipped 0
+            campaign 1: 5.00 credited, balance 5.00
+            {refused}
+            refunded: 5.00 taken back from client 7, bonus balance 0.00
+            "" has 0.00
+            active, redeemable, 0 of 1 codes activated, 0 activations, 0.00 issued
+            campaign 1: 5.00 credited, balance 5.00
+            {refused}
+            refused: the activation was refunded before
+            refused: the activation was refunded before
+            "" has 5.00
+            active, redeemable, 1 of 1 codes activated, 1 activations, 5.00 issued
+            "#
+        );
+        check(&script, &expected);
+    }
+}
+
+/// Z2: what is no activation cannot be refunded, and another's looks like that; an operator may refund any.
+#[test]
+fn an_activation_is_refunded_by_whoever_made_it_or_an_operator() {
+    let unknown = "refused: there is no such activation, or it is not yours";
+    check(
+        r#"
+        club Arena
+        campaign amount=5.00 cap=3 codes=A
+        redeem client=7 code=A by=2
+        redeem client=7 code=A by=2
+        redeem client=7 code=A
+        redeem client=7 code=A
+        refund 0
+        refund 0 operator
+        refund 1 operator
+        refund 3
+        # A refused redemption, and refusals of refunds, are no activations either.
+        refund 7
+        refund 9
+        refund 99 operator
+        refund 18446744073709551615 operator
+        refund 4
+        refund 4 by=3
+        refund 4 by=2
+        refund 4
+        refund 5 operator
+        refund 5 by=2
+        refund 6
+        show client 7
+        "#,
+        &format!(
+            r#"
+            registered as club 1
+            created campaign 1: added 1, skipped 0
+            campaign 1: 5.00 credited, balance 5.00
+            campaign 1: 5.00 credited, balance 10.00
+            campaign 1: 5.00 credited, balance 15.00
+            code_exhausted
+            {unknown}
+            {unknown}
+            {unknown}
+            {unknown}
+            {unknown}
+            {unknown}
+            {unknown}
+            {unknown}
+            {unknown}
+            {unknown}
+            refunded: 5.00 taken back from client 7, bonus balance 10.00
+            {unknown}
+            refunded: 5.00 taken back from client 7, bonus balance 5.00
+            refused: the activation was refunded before
+            refunded: 5.00 taken back from client 7, bonus balance 0.00
+            "" has 0.00
+            "#
+        ),
+    );
+}
+
+/// Z2: what came of a hold is refunded by the position of its confirmation; that of the hold is none of an activation.
+#[test]
+fn a_confirmed_hold_is_refunded_like_a_redemption() {
+    check(
+        r#"
+        club Arena
+        campaign amount=5.00 cap=1 per-client=1 codes=A
+        hold client=7 code=A
+        refund 4
+        update 1 amount=9.00
+        confirm 4
+        refund 4
+        refund 7
+        confirm 4
+        redeem client=7 code=A
+        refund 7
+        show client 7
+        show campaign 1
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 1, skipped 0
+        hold 4: campaign 1, 5.00, until 900000
+        refused: there is no such activation, or it is not yours
+        updated
+        campaign 1: 5.00 credited, balance 5.00
+        refused: there is no such activation, or it is not yours
+        refunded: 5.00 taken back from client 7, bonus balance 0.00
+        refused: the hold was confirmed before: 5.00 credited, bonus balance 5.00 then, campaign 1, activation 7
+        campaign 1: 9.00 credited, balance 9.00
+        refused: the activation was refunded before
+        "" has 9.00
+        active, redeemable, 1 of 1 codes activated, 1 activations, 9.00 issued
+        "#,
+    );
+}
+
+/// Z2, Z6: the freed use of a code of which others are held is free for a check as well.
+#[test]
+fn a_refund_beside_open_holds_frees_one_use() {
+    check(
+        r#"
+        club Arena
+        campaign amount=1 cap=2 uses=2 codes=A,B
+        hold client=1 code=A
+        redeem client=2 code=A
+        check code=A
+        check code=B
+        refund 5
+        check code=A
+        check code=B
+        redeem client=3 code=A
+        check code=A
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 2, skipped 0
+        hold 4: campaign 1, 1.00, until 900000
+        campaign 1: 1.00 credited, balance 1.00
+        code_exhausted, campaign_exhausted: 1 activated, 1 held
+        campaign_exhausted: 0 activated, 0 held
+        refunded: 1.00 taken back from client 2, bonus balance 0.00
+        redeemable: 0 activated, 1 held
+        redeemable: 0 activated, 0 held
+        campaign 1: 1.00 credited, balance 1.00
+        code_exhausted, campaign_exhausted: 1 activated, 1 held
+        "#,
+    );
+}
+
+/// Z2, Z5: a refund under a limit that was lowered frees only what is under it.
+#[test]
+fn a_refund_after_a_limit_was_lowered_frees_what_is_under_it() {
+    check(
+        r#"
+        club Arena
+        campaign amount=1 codes=A
+        redeem client=1 code=A
+        redeem client=2 code=A
+        redeem client=3 code=A
+        update 1 cap=2
+        refund 4
+        redeem client=4 code=A
+        refund 5
+        redeem client=4 code=A
+        redeem client=4 code=A
+        show campaign 1
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 1, skipped 0
+        campaign 1: 1.00 credited, balance 1.00
+        campaign 1: 1.00 credited, balance 1.00
+        campaign 1: 1.00 credited, balance 1.00
+        updated
+        refunded: 1.00 taken back from client 1, bonus balance 0.00
+        code_exhausted
+        refunded: 1.00 taken back from client 2, bonus balance 0.00
+        campaign 1: 1.00 credited, balance 1.00
+        code_exhausted
+        active, redeemable, 1 of 1 codes activated, 2 activations, 2.00 issued
+        "#,
+    );
+}
+
+/// A11, Z2: an activation from before clients were counted gives no use back that was counted for another.
+#[test]
+fn an_activation_that_was_not_counted_gives_the_client_nothing_back() {
+    check(
+        r#"
+        club Arena
+        campaign amount=1 codes=A
+        redeem client=1 code=A
+        update 1 per-client=1
+        redeem client=1 code=A
+        refund 4
+        redeem client=1 code=A
+        refund 6
+        redeem client=1 code=A
+        redeem client=1 code=A
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 1, skipped 0
+        campaign 1: 1.00 credited, balance 1.00
+        updated
+        campaign 1: 1.00 credited, balance 2.00
+        refunded: 1.00 taken back from client 1, bonus balance 1.00
+        client_exhausted
+        refunded: 1.00 taken back from client 1, bonus balance 0.00
+        campaign 1: 1.00 credited, balance 1.00
+        client_exhausted
+        "#,
+    );
+}
+
+/// Z3: a repeated request gets its first reply, whatever has become of the activation and the balance since.
+#[test]
+fn repeated_refunds_get_their_first_replies() {
+    check(
+        r#"
+        club Arena
+        campaign amount=1 cap=1 codes=A
+        redeem client=7 code=A
+        refund 9 request=1
+        refund 4 request=2
+        refund 4 request=3
+        redeem client=7 code=A
+        refund 9 request=1
+        refund 4 request=2
+        refund 4 request=3
+        refund 8 request=2
+        show client 7
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 1, skipped 0
+        campaign 1: 1.00 credited, balance 1.00
+        refused: there is no such activation, or it is not yours
+        refunded: 1.00 taken back from client 7, bonus balance 0.00
+        refused: the activation was refunded before
+        campaign 1: 1.00 credited, balance 1.00
+        again: refused: there is no such activation, or it is not yours
+        again: refunded: 1.00 taken back from client 7, bonus balance 0.00
+        again: refused: the activation was refunded before
+        not executed: the request id was used for another request
+        "" has 1.00
+        "#,
+    );
+}
+
+/// Runs one more request of credential 1.
+fn run(bench: &mut Bench, number: u64, asked: &Asked) -> String {
+    let stamp = stamp(bench.now_ms, number, number);
+    let answer = bench.run(stamp, asked);
+    let super::Answer::New(reply) = answer else { panic!("{answer:?}") };
+    super::script::printed(&reply)
+}
+
+/// The request to refund what stands at a position.
+fn refund(bench: &Bench, activation: u64, force: bool) -> Asked {
+    let (_, record) = &bench.records[activation as usize - 1];
+    let found = crate::state::refund::activation_of(record.clone());
+    Asked::Refund(Box::new(AskedRefund { activation: scrip_protocol::Position(activation), found, anyones: false, force }))
+}
+
+/// A client spends: nothing else takes balances down as yet, so this is a record of another journal, of a campaign that there is not.
+fn spend_down_to(bench: &mut Bench, client: u128, balance: i64) {
+    let record = Activation {
+        stamp: stamp(bench.now_ms, 9_999 + balance as u64, 0),
+        client: ClientId(client),
+        club: ClubId(1),
+        campaign: CampaignId(99),
+        slot: 0,
+        amount: Money(0),
+        balance: Money(balance),
+    };
+    bench.follow(record.into());
+}
+
+/// Z2: a bonus that was spent stays, unless an operator forces it: then what is left is taken, and the rest is said to be missing and
+/// stays issued, so that the budget does not give it twice. The use is free either way.
+#[test]
+fn a_bonus_that_was_spent_is_taken_back_by_force_as_far_as_it_goes() {
+    let mut bench = check_with(
+        Settings::default(),
+        r#"
+        club Arena
+        campaign amount=5.00 cap=1 budget=9.99 codes=A,B
+        redeem client=7 code=A
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 2, skipped 0
+        campaign 1: 5.00 credited, balance 5.00
+        "#,
+    );
+    spend_down_to(&mut bench, 7, 499);
+    let spent = "refused: the bonus was spent, bonus balance 4.99; an operator may force it";
+    let asked = refund(&bench, 4, false);
+    assert_eq!(run(&mut bench, 1, &asked), spent);
+    spend_down_to(&mut bench, 7, 120);
+    let forced = refund(&bench, 4, true);
+    let answer = run(&mut bench, 2, &forced);
+    assert_eq!(answer, "refunded: 1.20 taken back from client 7, 3.80 uncollected, bonus balance 0.00");
+    assert_eq!(run(&mut bench, 3, &forced), "refused: the activation was refunded before");
+    let ShowCampaignOutcome::Campaign(card) = bench.state.show_campaign(bench.now_ms, &ShowCampaign { campaign: CampaignId(1) })
+    else {
+        panic!("it is there")
+    };
+    assert_eq!((card.activations, card.refunds, card.codes_activated), (0, 1, 0));
+    assert_eq!((card.issued, card.uncollected), (Money(380), Money(380)), "what was spent was issued");
+    // 3.80 are gone: 5.00 fit into 9.99 once more, and not twice.
+    let redeem = |code: &str| {
+        let code = crate::index::normalise(code);
+        Asked::Redeem(crate::state::AskedRedeem { client: ClientId(7), club: ClubId(1), code })
+    };
+    assert_eq!(run(&mut bench, 4, &redeem("A")), "campaign 1: 5.00 credited, balance 5.00");
+    assert_eq!(run(&mut bench, 5, &redeem("A")), "code_exhausted");
+    assert_eq!(run(&mut bench, 6, &redeem("B")), "budget_exhausted");
+    // With nothing left at all, nothing is taken.
+    spend_down_to(&mut bench, 7, 0);
+    let at = bench.state.position().0 - 3;
+    let asked = refund(&bench, at, false);
+    assert_eq!(run(&mut bench, 7, &asked), "refused: the bonus was spent, bonus balance 0.00; an operator may force it");
+    let forced = refund(&bench, at, true);
+    let answer = run(&mut bench, 8, &forced);
+    assert_eq!(answer, "refunded: 0.00 taken back from client 7, 5.00 uncollected, bonus balance 0.00");
+    bench.compare_with_replay();
+}
+
+/// Z2, X1, X2: what is archived is refunded like what is not, and its use is had again once it is restored.
+#[test]
+fn what_is_archived_is_refunded_too() {
+    let mut bench = check_with(
+        Settings::default(),
+        r#"
+        club Arena
+        campaign amount=5.00 cap=1 codes=A,B
+        redeem client=7 code=A
+        redeem client=7 code=B
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 2, skipped 0
+        campaign 1: 5.00 credited, balance 5.00
+        campaign 1: 5.00 credited, balance 10.00
+        "#,
+    );
+    let (campaign, codes) = (CampaignId(1), || Box::new(AskedCodes { campaign: CampaignId(1), list: list(["A"]) }));
+    run(&mut bench, 1, &Asked::ArchiveCodes(codes()));
+    let asked = refund(&bench, 4, false);
+    assert_eq!(run(&mut bench, 2, &asked), "refunded: 5.00 taken back from client 7, bonus balance 5.00");
+    run(&mut bench, 3, &Asked::ArchiveCampaign(campaign));
+    let asked = refund(&bench, 5, false);
+    assert_eq!(run(&mut bench, 4, &asked), "refunded: 5.00 taken back from client 7, bonus balance 0.00");
+    run(&mut bench, 5, &Asked::RestoreCampaign(campaign));
+    run(&mut bench, 6, &Asked::RestoreCodes(codes()));
+    let of = bench.state.campaigns.of(campaign).expect("it is there");
+    assert_eq!((of.codes_available(), of.codes_redeemable(), of.codes_archived()), (2, 2, 0));
+    for (number, code, answer) in [
+        (7, "A", "campaign 1: 5.00 credited, balance 5.00"),
+        (8, "B", "campaign 1: 5.00 credited, balance 10.00"),
+        (9, "A", "code_exhausted"),
+        (10, "B", "code_exhausted"),
+    ] {
+        let code = crate::index::normalise(code);
+        let asked = Asked::Redeem(crate::state::AskedRedeem { client: ClientId(7), club: ClubId(1), code });
+        assert_eq!(run(&mut bench, number, &asked), answer);
+    }
+    bench.compare_with_replay();
+}
