@@ -164,11 +164,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn generate_codes(
-        &self,
-        request: RequestId,
-        asked: &GenerateCodes,
-    ) -> Result<GenerateCodesOutcome, ClientError> {
+    pub async fn generate_codes(&self, request: RequestId, asked: &GenerateCodes) -> Result<GenerateCodesOutcome, ClientError> {
         self.call(request, asked).await
     }
 
