@@ -112,14 +112,15 @@ impl Create {
             activations_per_code_max: self.cap,
             active: !self.inactive,
         };
-        let asked = CreateCampaign { terms, lines: self.codes.read()?, on_conflict: self.on_conflict.into() };
+        let (lines, places) = self.codes.read()?;
+        let asked = CreateCampaign { terms, lines, on_conflict: self.on_conflict.into() };
         let request = self.asking.id();
         let outcome = self.reach.client().await?.create_campaign(request, &asked).await?;
         self.reach.answer(request, &outcome);
         if !self.reach.json {
             match &outcome {
-                CreateCampaignOutcome::Created { codes, .. } => print_skipped(&codes.skipped),
-                CreateCampaignOutcome::Conflicts(lines) => print_skipped(lines),
+                CreateCampaignOutcome::Created { codes, .. } => print_skipped(&places, &codes.skipped),
+                CreateCampaignOutcome::Conflicts(lines) => print_skipped(&places, lines),
                 CreateCampaignOutcome::InvalidName
                 | CreateCampaignOutcome::InvalidAmount
                 | CreateCampaignOutcome::InvalidCap

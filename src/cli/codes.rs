@@ -39,14 +39,15 @@ struct Add {
 impl Codes {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         let Command::Add(add) = self.command;
-        let asked = AddCodes { campaign: add.campaign, lines: add.codes.read()?, on_conflict: add.on_conflict.into() };
+        let (lines, places) = add.codes.read()?;
+        let asked = AddCodes { campaign: add.campaign, lines, on_conflict: add.on_conflict.into() };
         let request = add.asking.id();
         let outcome = add.reach.client().await?.add_codes(request, &asked).await?;
         add.reach.answer(request, &outcome);
         if !add.reach.json {
             match &outcome {
-                AddCodesOutcome::Added(report) => print_skipped(&report.skipped),
-                AddCodesOutcome::Conflicts(lines) => print_skipped(lines),
+                AddCodesOutcome::Added(report) => print_skipped(&places, &report.skipped),
+                AddCodesOutcome::Conflicts(lines) => print_skipped(&places, lines),
                 AddCodesOutcome::UnknownCampaign | AddCodesOutcome::CodesMissing | AddCodesOutcome::TooManyCodes(_) => {}
             }
         }
