@@ -111,14 +111,15 @@ impl Create {
             active: !self.inactive,
             ..Terms::new(self.name, self.amount)
         };
-        let asked = CreateCampaign { terms, lines: self.codes.read()?.iter().collect(), on_conflict: self.on_conflict.into() };
+        let (lines, places) = self.codes.read()?;
+        let asked = CreateCampaign { terms, lines: lines.iter().collect(), on_conflict: self.on_conflict.into() };
         let request = self.asking.id();
         let outcome = self.reach.client().await?.create_campaign(request, &asked).await?;
         self.reach.answer(request, &outcome);
         if !self.reach.json {
             match &outcome {
-                CreateCampaignOutcome::Created { codes, .. } => print_skipped(&codes.skipped),
-                CreateCampaignOutcome::Conflicts(lines) => print_skipped(lines),
+                CreateCampaignOutcome::Created { codes, .. } => print_skipped(&places, &codes.skipped),
+                CreateCampaignOutcome::Conflicts(lines) => print_skipped(&places, lines),
                 CreateCampaignOutcome::InvalidTerms(_)
                 | CreateCampaignOutcome::CodesMissing
                 | CreateCampaignOutcome::TooManyLines

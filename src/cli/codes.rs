@@ -39,9 +39,10 @@ struct Add {
 impl Codes {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         let Command::Add(add) = self.command;
+        let (lines, places) = add.codes.read()?;
         let asked = AddCodes {
             campaign: add.campaign,
-            lines: add.codes.read()?.iter().collect(),
+            lines: lines.iter().collect(),
             first_line: 1,
             on_conflict: add.on_conflict.into(),
         };
@@ -50,8 +51,8 @@ impl Codes {
         add.reach.answer(request, &outcome);
         if !add.reach.json {
             match &outcome {
-                AddCodesOutcome::Added(report) => print_skipped(&report.skipped),
-                AddCodesOutcome::Conflicts(lines) => print_skipped(lines),
+                AddCodesOutcome::Added(report) => print_skipped(&places, &report.skipped),
+                AddCodesOutcome::Conflicts(lines) => print_skipped(&places, lines),
                 AddCodesOutcome::UnknownCampaign
                 | AddCodesOutcome::CampaignArchived
                 | AddCodesOutcome::CodesMissing
