@@ -126,14 +126,11 @@ enum Kind {
 }
 
 impl List {
-    /// Opens a list; `-` is standard input. Of a spreadsheet, every cell of the column is judged before this returns.
-    pub(crate) fn open(file: &Path, options: &ListOptions) -> Result<List, InputError> {
-        let standard_input = file.to_str() == Some("-");
-        let name = if standard_input { "standard input".to_owned() } else { file.display().to_string() };
-        let kind = if standard_input { Kind::of_stream(io::stdin(), options) } else { Kind::of_file(file, options) };
-        match kind {
-            Ok(kind) => Ok(List { name, kind }),
-            Err(fault) => Err(fault.in_file(&name)),
+    /// Opens a list that people call by a name. Of a spreadsheet, every cell of the column is judged before this returns.
+    pub(crate) fn open(name: &str, file: &Path, options: &ListOptions) -> Result<List, InputError> {
+        match Kind::of_file(file, options) {
+            Ok(kind) => Ok(List { name: name.to_owned(), kind }),
+            Err(fault) => Err(fault.in_file(name)),
         }
     }
 
