@@ -2,6 +2,7 @@
 
 mod cli;
 mod exit;
+mod lists;
 mod print;
 mod reach;
 

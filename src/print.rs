@@ -1,22 +1,44 @@
 //! What is printed: text for people, JSON for scripts, tables. A reader that goes away ends the program quietly.
 
+use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{self, Write};
 
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Unit};
 pub(crate) use scrip_loadtest::words::grouped;
 use serde::Serialize;
 
 /// Prints a line on standard output.
 pub(crate) fn line(text: impl std::fmt::Display) {
-    let mut out = io::stdout().lock();
-    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
-        // Nobody reads any more, as in `scrip tail | head`.
-        std::process::exit(0);
-    }
+    out(|out| writeln!(out, "{text}"));
 }
 
 /// Prints a value as one line of JSON.
 pub(crate) fn json(value: &impl Serialize) {
     line(serde_json::to_string(value).expect("what is printed has a form in JSON"));
+}
+
+/// Prints a line of JSON whose middle is in a file, because it may be long.
+pub(crate) fn json_around(before: &str, middle: &mut File, after: &str) {
+    out(|out| {
+        out.write_all(before.as_bytes())?;
+        io::copy(middle, out)?;
+        writeln!(out, "{after}")
+    });
+}
+
+/// Prints whole lines at once.
+pub(crate) fn lines(text: &str) {
+    out(|out| out.write_all(text.as_bytes()));
+}
+
+fn out(write: impl FnOnce(&mut io::StdoutLock) -> io::Result<()>) {
+    let mut out = io::stdout().lock();
+    if write(&mut out).and_then(|()| out.flush()).is_err() {
+        // Nobody reads any more, as in `scrip tail | head`.
+        std::process::exit(0);
+    }
 }
 
 /// Prints a line on standard error.
@@ -27,31 +49,124 @@ pub(crate) fn complain(text: &str) {
 
 /// Prints rows under a head, in columns as wide as they need to be. Columns whose head begins with `>` are set to the right.
 pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) {
-    let names: Vec<&str> = head.iter().map(|name| name.trim_start_matches('>')).collect();
-    let width_of = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-        cells.chain([names[column].chars().count()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width_of).collect();
-    let show = |cells: &[&str]| {
-        let padded = cells.iter().zip(&widths).zip(head).map(|((cell, width), name)| match name.starts_with('>') {
+    Table::new(head).rows(rows);
+}
+
+/// A table that is printed piece by piece: a column is as wide as its widest cell so far.
+pub(crate) struct Table<'a> {
+    head: &'a [&'a str],
+    widths: Vec<usize>,
+    begun: bool,
+}
+
+impl<'a> Table<'a> {
+    /// A table with this head, of which nothing is printed yet.
+    pub(crate) fn new(head: &'a [&'a str]) -> Table<'a> {
+        Table {
+            head,
+            widths: head.iter().map(|name| shown(name.trim_start_matches('>')).chars().count()).collect(),
+            begun: false,
+        }
+    }
+
+    /// Prints further rows; before the first ones, the head, unless it is blank.
+    pub(crate) fn rows(&mut self, rows: &[Vec<String>]) {
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| shown(cell)).collect()).collect();
+        for row in &rows {
+            for (width, cell) in self.widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        let names: Vec<String> = self.head.iter().map(|name| name.trim_start_matches('>').to_owned()).collect();
+        let mut text = String::new();
+        if !self.begun && names.iter().any(|name| !name.is_empty()) {
+            self.write(&mut text, &names);
+        }
+        self.begun = true;
+        rows.iter().for_each(|row| self.write(&mut text, row));
+        lines(&text);
+    }
+
+    fn write(&self, text: &mut String, cells: &[String]) {
+        let padded = cells.iter().zip(&self.widths).zip(self.head).map(|((cell, width), name)| match name.starts_with('>') {
             true => format!("{cell:>width$}"),
             false => format!("{cell:<width$}"),
         });
-        line(padded.collect::<Vec<_>>().join("  ").trim_end());
-    };
-    if names.iter().any(|name| !name.is_empty()) {
-        show(&names);
-    }
-    for row in rows {
-        show(&row.iter().map(String::as_str).collect::<Vec<_>>());
+        let row = padded.collect::<Vec<_>>().join("  ");
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}", row.trim_end());
     }
 }
 
-/// A time of the journal, for people.
+/// A cell on one line of a terminal: what would move its cursor is made visible.
+fn shown(cell: &str) -> String {
+    cell.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// A name of somebody's choice, cut to a number of characters.
+pub(crate) fn cut(text: &str, chars_max: usize) -> String {
+    match text.chars().count() > chars_max {
+        true => text.chars().take(chars_max - 1).chain(['…']).collect(),
+        false => text.to_owned(),
+    }
+}
+
+/// A number with its noun, as in `1 code`, `2,000 codes`.
+pub(crate) fn count(number: impl Into<u64>, noun: &str) -> String {
+    let number = number.into();
+    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// A time of the journal, for people: to the second, in UTC.
 pub(crate) fn time(ms: u64) -> String {
-    i64::try_from(ms)
-        .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
-        .map_or("-".into(), |time| format!("{time:.0}"))
+    timestamp(ms).map_or("-".into(), |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+}
+
+/// The start of a period: a day, where it is the first moment of one.
+pub(crate) fn start(ms: u64) -> String {
+    day_that(ms, ms).unwrap_or_else(|| time(ms))
+}
+
+/// The end of a period: a day, where it is the last millisecond of one.
+pub(crate) fn end(ms: u64) -> String {
+    ms.checked_add(1).and_then(|next| day_that(ms, next)).unwrap_or_else(|| time(ms))
+}
+
+/// The day of a time, if the other time is a midnight (UTC).
+fn day_that(ms: u64, midnight: u64) -> Option<String> {
+    let at = timestamp(midnight)?.to_zoned(TimeZone::UTC);
+    let is_midnight = at.round(Unit::Day).is_ok_and(|day| day == at);
+    is_midnight.then(|| timestamp(ms).map(|day| day.strftime("%Y-%m-%d").to_string()))?
+}
+
+fn timestamp(ms: u64) -> Option<Timestamp> {
+    Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_at_a_glance() {
+        let midnight = 1_798_675_200_000;
+        assert_eq!(time(midnight + 999), "2026-12-31 00:00:00 UTC");
+        assert_eq!((start(midnight), end(midnight + 86_399_999)), ("2026-12-31".into(), "2026-12-31".into()));
+        assert_eq!(
+            (start(midnight + 1_000), end(midnight)),
+            ("2026-12-31 00:00:01 UTC".into(), "2026-12-31 00:00:00 UTC".into())
+        );
+        assert_eq!((time(u64::MAX), start(u64::MAX), end(u64::MAX)), ("-".into(), "-".into(), "-".into()));
+    }
+
+    #[test]
+    fn numbers_have_their_nouns() {
+        assert_eq!([count(0_u32, "code"), count(1_u32, "code"), count(2_000_u64, "code")], ["0 codes", "1 code", "2,000 codes"]);
+        assert_eq!((cut("Frühling", 8), cut("Frühling", 4)), ("Frühling".into(), "Frü…".into()));
+    }
+
+    #[test]
+    fn a_cell_cannot_move_the_cursor() {
+        assert_eq!(shown("A\x1b[2JB\nC"), "A\u{fffd}[2JB\u{fffd}C");
+    }
 }

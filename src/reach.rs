@@ -42,6 +42,11 @@ pub(crate) struct Asking {
 }
 
 impl Asking {
+    /// Whether the caller has named the id: then it may have been sent before.
+    pub(crate) fn is_given(&self) -> bool {
+        self.request_id.is_some()
+    }
+
     /// The id to send.
     pub(crate) fn id(&self) -> RequestId {
         self.request_id.unwrap_or_else(RequestId::now)
@@ -77,6 +82,14 @@ impl Reach {
         match self.json {
             true => print::json(&serde_json::json!({ "request": request, "outcome": outcome })),
             false => print::line(outcome),
+        }
+    }
+
+    /// How many codes a campaign of the organisation may hold, where its data folder is at hand.
+    pub(crate) fn codes_per_campaign_max(&self) -> Option<u32> {
+        match self.server {
+            Some(_) => None,
+            None => Folder::at(&self.data).config().ok().map(|config| config.settings.codes_per_campaign_max),
         }
     }
 

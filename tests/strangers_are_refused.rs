@@ -48,7 +48,9 @@ fn request_of(kind: Kind, mark: &str) -> Vec<u8> {
         }
         Kind::ArchiveCampaign => request(1, id, &ArchiveCampaign { campaign }),
         Kind::RestoreCampaign => request(1, id, &RestoreCampaign { campaign }),
-        Kind::TryCodes => request(1, id, &TryCodes { campaign: Some(campaign), lines: list, first_line: 1, on_conflict }),
+        Kind::TryCodes => {
+            request(1, id, &TryCodes { campaign: Some(campaign), lines: list, first_line: 1, earlier: 0, on_conflict })
+        }
         Kind::GenerateCodes => {
             let (pattern, alphabet) = (format!("{mark}-************"), String::new());
             request(1, id, &GenerateCodes { campaign, count: 1, pattern, alphabet })

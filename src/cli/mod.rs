@@ -11,6 +11,7 @@ mod init;
 mod lists;
 mod loadtest;
 mod redeem;
+mod refund;
 mod serve;
 mod tail;
 
@@ -41,6 +42,7 @@ enum Command {
     Campaign(campaign::Campaign),
     Codes(codes::Codes),
     Redeem(redeem::Redeem),
+    Refund(refund::Refund),
     Hold(hold::Hold),
     Confirm(hold::Confirm),
     Release(hold::Release),
@@ -61,6 +63,7 @@ impl Cli {
             Command::Campaign(command) => command.run().await,
             Command::Codes(command) => command.run().await,
             Command::Redeem(command) => command.run().await,
+            Command::Refund(command) => command.run().await,
             Command::Hold(command) => command.run().await,
             Command::Confirm(command) => command.run().await,
             Command::Release(command) => command.run().await,

@@ -251,7 +251,7 @@ fn sort(frame: Frame<'_>, caller: Caller, shared: &Shared, sorted: &mut Sorted) 
         }))),
         AnyCommand::TryCodes(asked) => Call::Read(Read::TryCodes(Box::new(AskedAddCodes {
             campaign: asked.campaign,
-            list: list(request.kind, &asked.lines, asked.first_line)?,
+            list: list(request.kind, &asked.lines, asked.first_line)?.after(asked.earlier),
             on_conflict: asked.on_conflict,
         }))),
         AnyCommand::UpdateCampaign(asked) => change(Asked::UpdateCampaign(Box::new(asked))),

@@ -106,8 +106,10 @@ pub(super) fn take(
     }
     let current = campaign.and_then(|campaign| state.campaigns.of(campaign)).map_or(0, |campaign| campaign.codes.len());
     let limit = state.settings().codes_per_campaign_max;
-    if current + codes.len() > limit as usize {
-        return Err(TakeError::TooMany(CodeLimit { limit, current: current as u32, would_add: codes.len() as u32 }));
+    let would_add = codes.len() + list.earlier() as usize;
+    if current + would_add > limit as usize {
+        let would_add = u32::try_from(would_add).unwrap_or(u32::MAX);
+        return Err(TakeError::TooMany(CodeLimit { limit, current: current as u32, would_add }));
     }
     Ok(Taken { codes, skipped })
 }

@@ -16,6 +16,8 @@ const SHOWN_CHARS: usize = 64;
 pub struct CodeList {
     /// Whether there were more lines than a request may carry. Then nothing else is known of it.
     too_long: bool,
+    /// How many codes the parts of a longer list before this one would add.
+    earlier: u32,
     /// The distinct codes as they are written, without what surrounds them.
     codes: CodeTexts,
     /// The same, normalised.
@@ -60,6 +62,16 @@ impl CodeList {
     /// A list with more lines than a request may carry: it is not looked at.
     pub fn too_long() -> CodeList {
         CodeList { too_long: true, ..CodeList::default() }
+    }
+
+    /// The same list as a part of a longer one, of which the parts before it would add so many codes.
+    pub fn after(self, earlier: u32) -> CodeList {
+        CodeList { earlier, ..self }
+    }
+
+    /// How many codes the parts of a longer list before this one would add.
+    pub fn earlier(&self) -> u32 {
+        self.earlier
     }
 
     /// Whether it has more lines than a request may carry.

@@ -1,6 +1,7 @@
 //! The client: calls an engine over QUIC.
 //!
-//! - [`Client`] for commands: many in flight at once, repeated under the same request id when the connection is lost.
+//! - [`Client`] for commands: many in flight at once, repeated under the same request id when the connection is lost. Its methods
+//!   for campaigns and their codes are in `campaigns.rs`.
 //! - [`Tailing`] for the journal.
 //! - [`Dial`] for a connection whose lanes the caller drives by itself.
 //!
@@ -8,6 +9,7 @@
 //! is unknown. Whoever gets the last asks again, under the same request id, until an answer comes: it is then the answer to
 //! the first asking.
 
+mod campaigns;
 mod dial;
 mod driver;
 mod tailing;
@@ -22,14 +24,13 @@ pub use dial::{ConnectError, Dial, Dialled, client_config};
 pub use tailing::{TailError, Tailing};
 
 use crate::command::{
-    AddCodes, AddCodesOutcome, Check, CheckOutcome, Command, Confirm, ConfirmOutcome, CreateCampaign, CreateCampaignOutcome,
-    Hold, HoldOutcome, ListCampaigns, ListCampaignsOutcome, ListClubs, ListClubsOutcome, Redeem, RedeemOutcome, RegisterClient,
-    RegisterClientOutcome, RegisterClub, RegisterClubOutcome, Release, ReleaseOutcome, ShowCampaign, ShowCampaignOutcome,
-    ShowClient, ShowClientOutcome, SwitchCampaign, SwitchCampaignOutcome,
+    Check, CheckOutcome, Command, Confirm, ConfirmOutcome, Hold, HoldOutcome, ListClubs, ListClubsOutcome, Redeem, RedeemOutcome,
+    Refund, RefundOutcome, RegisterClient, RegisterClientOutcome, RegisterClub, RegisterClubOutcome, Release, ReleaseOutcome,
+    ShowClient, ShowClientOutcome,
 };
 use crate::frame::{Frame, LENGTH_BYTES, Malformed, REPLY_BYTES_MAX, REQUEST_BYTES_MAX, push_request};
 use crate::hello::Welcome;
-use crate::ids::{CampaignId, ClientId, ClubId, Position, RequestId};
+use crate::ids::{ClientId, ClubId, Position, RequestId};
 use crate::refusal::Refusal;
 use driver::{Calls, Driver, Reply};
 
@@ -196,6 +197,14 @@ impl Client {
         self.call(request, &Release { hold }).await
     }
 
+    /// Takes an activation back, the use and the bonus. `force` does so even where the bonus was spent, and is for operators only.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn refund(&self, request: RequestId, activation: Position, force: bool) -> Result<RefundOutcome, ClientError> {
+        self.call(request, &Refund { activation, force }).await
+    }
+
     /// Says what redemptions of codes would answer.
     ///
     /// # Errors
@@ -239,55 +248,6 @@ impl Client {
     /// As [`Client::call`].
     pub async fn show_client(&self, client: ClientId) -> Result<ShowClientOutcome, ClientError> {
         self.call(RequestId(0), &ShowClient { client }).await
-    }
-
-    /// Creates a campaign.
-    ///
-    /// # Errors
-    /// As [`Client::call`].
-    pub async fn create_campaign(
-        &self,
-        request: RequestId,
-        campaign: &CreateCampaign,
-    ) -> Result<CreateCampaignOutcome, ClientError> {
-        self.call(request, campaign).await
-    }
-
-    /// Adds codes to a campaign.
-    ///
-    /// # Errors
-    /// As [`Client::call`].
-    pub async fn add_codes(&self, request: RequestId, codes: &AddCodes) -> Result<AddCodesOutcome, ClientError> {
-        self.call(request, codes).await
-    }
-
-    /// Switches a campaign on or off.
-    ///
-    /// # Errors
-    /// As [`Client::call`].
-    pub async fn switch_campaign(
-        &self,
-        request: RequestId,
-        campaign: CampaignId,
-        active: bool,
-    ) -> Result<SwitchCampaignOutcome, ClientError> {
-        self.call(request, &SwitchCampaign { campaign, active }).await
-    }
-
-    /// Lists the campaigns that pass a filter, a page at a time.
-    ///
-    /// # Errors
-    /// As [`Client::call`].
-    pub async fn list_campaigns(&self, asked: &ListCampaigns) -> Result<ListCampaignsOutcome, ClientError> {
-        self.call(RequestId(0), asked).await
-    }
-
-    /// Shows a campaign.
-    ///
-    /// # Errors
-    /// As [`Client::call`].
-    pub async fn show_campaign(&self, campaign: CampaignId) -> Result<ShowCampaignOutcome, ClientError> {
-        self.call(RequestId(0), &ShowCampaign { campaign }).await
     }
 }
 

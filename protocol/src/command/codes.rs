@@ -35,6 +35,8 @@ pub struct TryCodes {
     pub lines: CodeTexts,
     /// As in [`AddCodes`].
     pub first_line: u32,
+    /// How many codes the list's earlier parts would add, where it is tried in parts: they count against the campaign's limit (A2).
+    pub earlier: u32,
     /// As in [`AddCodes`].
     pub on_conflict: OnConflict,
 }

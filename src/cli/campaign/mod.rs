@@ -1,0 +1,182 @@
+//! `scrip campaign`: campaigns.
+
+mod restore;
+mod show;
+mod terms;
+
+use clap::{Args, Subcommand};
+use scrip_protocol::CampaignId;
+use scrip_protocol::command::{ArchiveCampaignOutcome, SwitchCampaignOutcome, UpdateCampaignOutcome};
+use serde_json::json;
+
+use super::lists::adding::{Adding, Target};
+use super::lists::{CodeList, Conflict};
+use crate::exit::Exit;
+use crate::print;
+use crate::reach::{Asking, Reach};
+use terms::{ChangedTerms, NewTerms};
+
+/// Create, change, show, switch, archive and restore campaigns
+///
+/// A campaign is a set of promo codes with one bonus amount. It belongs to the organisation, and its codes are taken at all clubs or at
+/// those that it names. How its codes reach the players is not its matter.
+#[derive(Debug, Args)]
+pub(crate) struct Campaign {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Create(Box<Create>),
+    Update(Box<Update>),
+    /// List the campaigns
+    List(show::List),
+    /// Show a campaign: its terms and its counters
+    Show {
+        /// The campaign's number
+        campaign: CampaignId,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Switch a campaign on: its codes are taken
+    Activate(Named),
+    /// Switch a campaign off: its codes are refused until it is switched on again
+    Deactivate(Named),
+    /// Archive a campaign: it and all its codes stop at once, and other campaigns may have the codes
+    ///
+    /// Nothing is lost: its codes and all activations are kept, and `scrip campaign restore` brings it back.
+    Archive(Named),
+    /// Restore an archived campaign
+    ///
+    /// Codes that another campaign has meanwhile stay archived, and are listed with the campaign that holds them. Archive them there, and
+    /// restore this campaign again to bring them back. Codes that were archived one by one stay archived in any case; `scrip codes
+    /// restore` brings them back.
+    Restore(Named),
+}
+
+/// Create a campaign with its codes
+///
+/// Its codes come from a list, and each must be free: a code belongs to one campaign at a time. `scrip codes check` tells which are.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  scrip campaign create --name Spring --amount 5 --cap 1 codes.txt
+  scrip campaign create --name Easter --amount 12.50 --starts 2027-03-26 --ends 2027-03-29 --club 1 --club 2 codes.xlsx
+  scrip campaign create --name Welcome --amount 5 --cap 1 --per-client 1 --budget 10000 --low-stock 500 codes.xlsx
+
+A list of more than 65,536 lines is sent in parts, after all of it was tried. If it breaks off in the middle, the same command with
+--request-id and the id that it names goes on where it stopped.")]
+struct Create {
+    #[command(flatten)]
+    terms: NewTerms,
+    /// What to do when the list has codes that another campaign has, or lines that cannot be codes: create nothing, or skip these lines
+    #[arg(long, value_enum, default_value = "reject", hide_possible_values = true, value_name = "reject|skip")]
+    on_conflict: Conflict,
+    #[command(flatten)]
+    codes: CodeList,
+    #[command(flatten)]
+    asking: Asking,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// Change a campaign's terms; what is not named stays
+///
+/// Activations that were made keep the bonus that they had.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  scrip campaign update 7 --amount 10 --ends 2027-01-31
+  scrip campaign update 7 --cap none --ends none --club all")]
+struct Update {
+    /// The campaign's number
+    campaign: CampaignId,
+    #[command(flatten)]
+    changes: ChangedTerms,
+    #[command(flatten)]
+    asking: Asking,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+#[derive(Debug, Args)]
+struct Named {
+    /// The campaign's number
+    campaign: CampaignId,
+    #[command(flatten)]
+    asking: Asking,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+impl Campaign {
+    pub(crate) async fn run(self) -> anyhow::Result<Exit> {
+        match self.command {
+            Command::Create(create) => create.run().await,
+            Command::Update(update) => update.run().await,
+            Command::List(list) => list.run().await,
+            Command::Show { campaign, reach } => show::show(&reach, campaign).await,
+            Command::Activate(named) => named.switch(true).await,
+            Command::Deactivate(named) => named.switch(false).await,
+            Command::Archive(named) => named.archive().await,
+            Command::Restore(named) => named.restore().await,
+        }
+    }
+}
+
+impl Create {
+    async fn run(self) -> anyhow::Result<Exit> {
+        let adding = Adding {
+            reach: &self.reach,
+            asking: &self.asking,
+            source: self.codes.source()?,
+            on_conflict: self.on_conflict,
+            target: Target::New(Box::new(self.terms.into())),
+            dry_run: false,
+        };
+        adding.run().await
+    }
+}
+
+impl Update {
+    async fn run(self) -> anyhow::Result<Exit> {
+        let request = self.asking.id();
+        let outcome = self.reach.client().await?.update_campaign(request, &self.changes.of(self.campaign)).await?;
+        if self.reach.json {
+            print::json(&json!({ "request": request, "outcome": outcome }));
+        } else {
+            print::line(format_args!("campaign {}: {outcome}", self.campaign));
+        }
+        match outcome {
+            UpdateCampaignOutcome::Updated(_) if self.reach.json => Ok(Exit::Done),
+            UpdateCampaignOutcome::Updated(_) => show::show(&self.reach, self.campaign).await,
+            UpdateCampaignOutcome::UnknownCampaign | UpdateCampaignOutcome::InvalidTerms(_) => Ok(Exit::Refused),
+        }
+    }
+}
+
+impl Named {
+    async fn switch(self, active: bool) -> anyhow::Result<Exit> {
+        let request = self.asking.id();
+        let outcome = self.reach.client().await?.switch_campaign(request, self.campaign, active).await?;
+        match self.reach.json {
+            true => print::json(&json!({ "request": request, "outcome": outcome })),
+            false => print::line(format_args!("campaign {}: {outcome}", self.campaign)),
+        }
+        Ok(if matches!(outcome, SwitchCampaignOutcome::Switched { .. }) { Exit::Done } else { Exit::Refused })
+    }
+
+    async fn archive(self) -> anyhow::Result<Exit> {
+        let request = self.asking.id();
+        let outcome = self.reach.client().await?.archive_campaign(request, self.campaign).await?;
+        match (self.reach.json, outcome) {
+            (true, outcome) => print::json(&json!({ "request": request, "outcome": outcome })),
+            (false, ArchiveCampaignOutcome::Archived { codes }) => {
+                print::line(format_args!("campaign {}: archived with {}", self.campaign, print::count(codes, "code")));
+            }
+            (false, outcome @ (ArchiveCampaignOutcome::UnknownCampaign | ArchiveCampaignOutcome::AlreadyArchived)) => {
+                print::line(format_args!("campaign {}: {outcome}", self.campaign));
+            }
+        }
+        Ok(if matches!(outcome, ArchiveCampaignOutcome::Archived { .. }) { Exit::Done } else { Exit::Refused })
+    }
+}

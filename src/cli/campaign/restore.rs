@@ -1,0 +1,78 @@
+//! `scrip campaign restore`: what comes back, what does not, and what to do about that (X4, X5).
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use scrip_protocol::CampaignId;
+use scrip_protocol::client::{Client, ClientError};
+use scrip_protocol::command::{CodeConflict, RestoreCampaignOutcome, ShowCampaignOutcome};
+use serde_json::json;
+
+use super::Named;
+use crate::exit::Exit;
+use crate::print;
+
+/// How many conflicts are shown to people.
+const SHOWN: usize = 20;
+
+impl Named {
+    pub(super) async fn restore(self) -> anyhow::Result<Exit> {
+        let request = self.asking.id();
+        let client = self.reach.client().await?;
+        let outcome = client.restore_campaign(request, self.campaign).await?;
+        if self.reach.json {
+            print::json(&json!({ "request": request, "outcome": outcome }));
+        }
+        match &outcome {
+            RestoreCampaignOutcome::Restored { restored, conflicts, first } => {
+                if !self.reach.json {
+                    print::line(format_args!("campaign {}: restored with {}", self.campaign, print::count(*restored, "code")));
+                    if *conflicts > 0 {
+                        self.print_conflicts(&client, *conflicts, first).await?;
+                    }
+                }
+                Ok(Exit::Done)
+            }
+            RestoreCampaignOutcome::UnknownCampaign | RestoreCampaignOutcome::NotArchived => {
+                if !self.reach.json {
+                    print::line(format_args!("campaign {}: {outcome}", self.campaign));
+                }
+                Ok(Exit::Refused)
+            }
+        }
+    }
+
+    async fn print_conflicts(&self, client: &Client, conflicts: u32, first: &[CodeConflict]) -> Result<(), ClientError> {
+        let (stay, hold) = if conflicts == 1 { ("stays", "it") } else { ("stay", "them") };
+        print::line(format_args!("{} {stay} archived, because other campaigns hold {hold}:", print::count(conflicts, "code")));
+        let shown = &first[..first.len().min(SHOWN)];
+        let mut holders: BTreeMap<CampaignId, String> = BTreeMap::new();
+        for conflict in shown {
+            if let Entry::Vacant(holder) = holders.entry(conflict.held_by) {
+                holder.insert(name_of(client, conflict.held_by).await?);
+            }
+        }
+        let row = |conflict: &CodeConflict| {
+            let name = holders.get(&conflict.held_by).map_or("", String::as_str);
+            vec![format!("  {}", conflict.code), format!("{} {}", conflict.held_by, print::cut(name, 40))]
+        };
+        print::table(&["  CODE", "HELD BY CAMPAIGN"], &shown.iter().map(row).collect::<Vec<_>>());
+        if conflicts as usize > shown.len() {
+            let more = print::grouped(conflicts as usize - shown.len());
+            print::line(format_args!("  and {more} more; `scrip codes list {} --status conflicting` lists all", self.campaign));
+        }
+        let holder = first.first().map_or(CampaignId(0), |conflict| conflict.held_by);
+        print::line(format_args!(
+            "To bring {hold} back, archive {hold} there, as with `scrip codes archive {holder} CODE`, and restore campaign {} again",
+            self.campaign
+        ));
+        Ok(())
+    }
+}
+
+async fn name_of(client: &Client, campaign: CampaignId) -> Result<String, ClientError> {
+    Ok(match client.show_campaign(campaign).await? {
+        ShowCampaignOutcome::Campaign(card) => card.terms.name,
+        ShowCampaignOutcome::UnknownCampaign => String::new(),
+    })
+}

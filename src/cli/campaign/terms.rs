@@ -1,0 +1,222 @@
+//! The terms of a campaign as options: for one that is created, and for one that is changed, where `none` takes a limit away.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use clap::{ArgAction, Args};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use scrip_protocol::command::{Terms, UpdateCampaign};
+use scrip_protocol::{CampaignId, ClubId, Money};
+
+/// The terms of a new campaign.
+#[derive(Debug, Args)]
+pub(super) struct NewTerms {
+    /// A label for your own use
+    #[arg(long)]
+    name: String,
+    /// The bonus for each activation, as in 500 or 12.50
+    #[arg(long)]
+    amount: Money,
+    /// How often one code may be activated; without it, without limit
+    #[arg(long, value_name = "TIMES")]
+    cap: Option<u32>,
+    /// How often one client may activate codes of this campaign; without it, without limit. 1 is what most campaigns want: otherwise
+    /// a client may use as many codes as they can find
+    #[arg(long, value_name = "TIMES")]
+    per_client: Option<u32>,
+    /// How many activations there may be in all; without it, without limit
+    #[arg(long, value_name = "TIMES")]
+    uses: Option<u64>,
+    /// How much may be credited in all; without it, without limit
+    #[arg(long, value_name = "AMOUNT")]
+    budget: Option<Money>,
+    /// A club where the codes are taken, by number; may be given several times; without it, every club
+    #[arg(long = "club", value_name = "CLUB")]
+    clubs: Vec<ClubId>,
+    /// When the period starts: a day (2026-12-01, in UTC) or a moment (2026-12-01T09:00:00+01:00). For your information: codes are
+    /// taken whenever the campaign is switched on, unless --enforce-period is given
+    #[arg(long, value_name = "WHEN", value_parser = starts)]
+    starts: Option<u64>,
+    /// When the period ends: a day, which belongs to it, or a moment
+    #[arg(long, value_name = "WHEN", value_parser = ends)]
+    ends: Option<u64>,
+    /// Refuse codes outside the period
+    #[arg(long)]
+    enforce_period: bool,
+    /// Mark the campaign as low on codes when fewer than this can still be activated
+    #[arg(long, value_name = "CODES")]
+    low_stock: Option<u32>,
+    /// Create it switched off
+    #[arg(long)]
+    inactive: bool,
+}
+
+impl From<NewTerms> for Terms {
+    fn from(new: NewTerms) -> Terms {
+        Terms {
+            clubs: new.clubs,
+            starts_ms: new.starts,
+            ends_ms: new.ends,
+            enforce_period: new.enforce_period,
+            activations_per_code_max: new.cap,
+            activations_per_client_max: new.per_client,
+            activations_max: new.uses,
+            budget: new.budget,
+            low_stock: new.low_stock,
+            active: !new.inactive,
+            ..Terms::new(new.name, new.amount)
+        }
+    }
+}
+
+/// What is to be changed of the terms.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(super) struct ChangedTerms {
+    /// A label for your own use
+    #[arg(long)]
+    name: Option<String>,
+    /// The bonus for each activation from now on, as in 500 or 12.50
+    #[arg(long)]
+    amount: Option<Money>,
+    /// How often one code may be activated, or none for no limit
+    #[arg(long, value_name = "TIMES|none")]
+    cap: Option<Limit<u32>>,
+    /// How often one client may activate codes of this campaign, or none for no limit. It is counted from when this is first set
+    #[arg(long, value_name = "TIMES|none")]
+    per_client: Option<Limit<u32>>,
+    /// How many activations there may be in all, or none for no limit
+    #[arg(long, value_name = "TIMES|none")]
+    uses: Option<Limit<u64>>,
+    /// How much may be credited in all, or none for no limit
+    #[arg(long, value_name = "AMOUNT|none")]
+    budget: Option<Limit<Money>>,
+    /// A club where the codes are taken, by number, instead of those before; may be given several times; all for every club
+    #[arg(long = "club", value_name = "CLUB|all")]
+    clubs: Vec<ClubOrAll>,
+    /// When the period starts: a day (2026-12-01, in UTC), a moment (2026-12-01T09:00:00+01:00), or none
+    #[arg(long, value_name = "WHEN|none", value_parser = |text: &str| unless_none(text, starts))]
+    starts: Option<Limit<u64>>,
+    /// When the period ends: a day, which belongs to it, a moment, or none
+    #[arg(long, value_name = "WHEN|none", value_parser = |text: &str| unless_none(text, ends))]
+    ends: Option<Limit<u64>>,
+    /// Whether codes are refused outside the period: yes or no
+    #[arg(long, value_name = "yes|no", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "yes", value_parser = yes_or_no)]
+    enforce_period: Option<bool>,
+    /// Mark the campaign as low on codes when fewer than this can still be activated, or none for never
+    #[arg(long, value_name = "CODES|none")]
+    low_stock: Option<Limit<u32>>,
+}
+
+impl ChangedTerms {
+    /// The change, for a campaign.
+    pub(super) fn of(self, campaign: CampaignId) -> UpdateCampaign {
+        let is_all = self.clubs.iter().any(|club| matches!(club, ClubOrAll::All));
+        let numbers = self.clubs.iter().filter_map(|club| if let ClubOrAll::Club(club) = club { Some(*club) } else { None });
+        let clubs: Vec<ClubId> = if is_all { Vec::new() } else { numbers.collect() };
+        UpdateCampaign {
+            campaign,
+            name: self.name,
+            amount: self.amount,
+            clubs: (!self.clubs.is_empty()).then_some(clubs),
+            starts_ms: self.starts.map(|limit| limit.0),
+            ends_ms: self.ends.map(|limit| limit.0),
+            enforce_period: self.enforce_period,
+            activations_per_code_max: self.cap.map(|limit| limit.0),
+            activations_per_client_max: self.per_client.map(|limit| limit.0),
+            activations_max: self.uses.map(|limit| limit.0),
+            budget: self.budget.map(|limit| limit.0),
+            low_stock: self.low_stock.map(|limit| limit.0),
+        }
+    }
+}
+
+/// A limit, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Limit<T>(Option<T>);
+
+impl<T: FromStr<Err: Display>> FromStr for Limit<T> {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Limit<T>, String> {
+        unless_none(text, |text| text.parse().map_err(|why| format!("{why}, and none takes the limit away")))
+    }
+}
+
+fn unless_none<T>(text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Limit<T>, String> {
+    match text {
+        "none" => Ok(Limit(None)),
+        text => parse(text).map(|value| Limit(Some(value))),
+    }
+}
+
+/// A club, or all of them.
+#[derive(Debug, Clone, Copy)]
+enum ClubOrAll {
+    All,
+    Club(ClubId),
+}
+
+impl FromStr for ClubOrAll {
+    type Err = String;
+    fn from_str(text: &str) -> Result<ClubOrAll, String> {
+        match text {
+            "all" => Ok(ClubOrAll::All),
+            text => text.parse().map(ClubOrAll::Club).map_err(|why: scrip_protocol::InvalidId| format!("{why}, nor all")),
+        }
+    }
+}
+
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        other => Err(format!("{other:?} is neither yes nor no")),
+    }
+}
+
+fn starts(text: &str) -> Result<u64, String> {
+    moment(text, |day| day.to_zoned(TimeZone::UTC).map(|start| start.timestamp()))
+}
+
+/// A day belongs to the period to its last millisecond.
+fn ends(text: &str) -> Result<u64, String> {
+    moment(text, |day| day.tomorrow()?.to_zoned(TimeZone::UTC)?.timestamp().checked_sub(1.millisecond()))
+}
+
+fn moment(text: &str, of_day: impl Fn(Date) -> Result<Timestamp, jiff::Error>) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is neither a day, as in 2026-12-31, nor a moment, as in 2026-12-31T18:00:00+01:00");
+    let moment = match text.parse::<Timestamp>() {
+        Ok(moment) => moment,
+        Err(_) => of_day(text.parse().map_err(|_| wrong())?).map_err(|_| wrong())?,
+    };
+    u64::try_from(moment.as_millisecond()).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pain 21: an end date includes its day.
+    #[test]
+    fn a_last_day_belongs_to_the_period() {
+        assert_eq!(starts("2026-12-31"), Ok(1_798_675_200_000));
+        assert_eq!(ends("2026-12-31"), Ok(1_798_675_200_000 + 86_400_000 - 1));
+        assert_eq!(ends("2026-12-31T00:00:00Z"), Ok(1_798_675_200_000));
+        assert_eq!(starts("2026-12-31T01:00:00+01:00"), Ok(1_798_675_200_000));
+        for text in ["", "tomorrow", "2026-13-01", "31.12.2026", "1900-01-01"] {
+            assert!(starts(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn none_takes_a_limit_away() {
+        assert_eq!("none".parse(), Ok(Limit::<u32>(None)));
+        assert_eq!("3".parse(), Ok(Limit(Some(3_u32))));
+        assert_eq!("12.50".parse(), Ok(Limit(Some(Money(1_250)))));
+        for text in ["", "None", "-1", "x"] {
+            assert!(text.parse::<Limit<u32>>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! `scrip codes archive`, `scrip codes restore`: single codes of a campaign (X2, A5, A6).
+
+use clap::Args;
+use scrip_protocol::CampaignId;
+use scrip_protocol::command::{ArchiveCodes, ArchiveCodesOutcome, LineVerdict, RestoreCodes, RestoreCodesOutcome, SkippedLine};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::cli::lists::SomeCodes;
+use crate::cli::lists::parts::{Part, Parts};
+use crate::cli::lists::progress::Progress;
+use crate::cli::lists::report::Skipped;
+use crate::exit::Exit;
+use crate::lists::Places;
+use crate::print;
+use crate::reach::{Asking, Reach};
+
+/// Archive single codes of a campaign: they are refused at once, and the campaign's other codes are taken as before
+///
+/// What was activated stays. Other campaigns may have the codes then, and `scrip codes restore` brings them back. The exit code is 0 if
+/// all these codes are archived now, whether by this command or before it.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  scrip codes archive 7 SPRING-1 SPRING-2
+  scrip codes archive 7 --file leaked.txt")]
+pub(super) struct Archive {
+    /// The campaign's number
+    campaign: CampaignId,
+    #[command(flatten)]
+    codes: SomeCodes,
+    #[command(flatten)]
+    asking: Asking,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// Restore archived codes of a campaign
+///
+/// A code that another campaign has meanwhile stays archived. The exit code is 0 if none of these codes is archived any more.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  scrip codes restore 7 SPRING-1 SPRING-2
+  scrip codes restore 7 --file found.txt")]
+pub(super) struct Restore {
+    /// The campaign's number
+    campaign: CampaignId,
+    #[command(flatten)]
+    codes: SomeCodes,
+    #[command(flatten)]
+    asking: Asking,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// What became of a part.
+enum Answer {
+    /// So many codes were changed, and these lines were not.
+    Changed(u32, Vec<SkippedLine>),
+    /// It was refused: for people and for scripts.
+    Refused(String, serde_json::Value),
+}
+
+fn refused(outcome: &(impl Serialize + ToString)) -> Answer {
+    Answer::Refused(outcome.to_string(), json!(outcome))
+}
+
+impl Archive {
+    pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        let (campaign, request) = (self.campaign, self.asking.id());
+        let mut given = self.codes.open()?;
+        let places = given.places();
+        let client = self.reach.client().await?;
+        let mut change = Change::new(&self.reach, "archived")?;
+        let mut parts = Parts::of(given.lines()?);
+        while let Some(part) = parts.next()? {
+            let asked = ArchiveCodes { campaign, codes: part.lines.clone() };
+            let answer = match client.archive_codes(request.of_part(part.number), &asked).await {
+                Ok(ArchiveCodesOutcome::Archived { codes, skipped }) => Answer::Changed(codes, skipped),
+                Ok(
+                    other @ (ArchiveCodesOutcome::UnknownCampaign
+                    | ArchiveCodesOutcome::CodesMissing
+                    | ArchiveCodesOutcome::TooManyLines),
+                ) => refused(&other),
+                Err(error) => return Err(change.interrupted(error.into(), request)),
+            };
+            if !change.take(&part, answer)? {
+                break;
+            }
+        }
+        change.print(places.as_ref(), request)
+    }
+}
+
+impl Restore {
+    pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        let (campaign, request) = (self.campaign, self.asking.id());
+        let mut given = self.codes.open()?;
+        let places = given.places();
+        let client = self.reach.client().await?;
+        let mut change = Change::new(&self.reach, "restored")?;
+        let mut parts = Parts::of(given.lines()?);
+        while let Some(part) = parts.next()? {
+            let asked = RestoreCodes { campaign, codes: part.lines.clone() };
+            let answer = match client.restore_codes(request.of_part(part.number), &asked).await {
+                Ok(RestoreCodesOutcome::Restored { codes, skipped }) => Answer::Changed(codes, skipped),
+                Ok(
+                    other @ (RestoreCodesOutcome::UnknownCampaign
+                    | RestoreCodesOutcome::CampaignArchived
+                    | RestoreCodesOutcome::CodesMissing
+                    | RestoreCodesOutcome::TooManyLines),
+                ) => refused(&other),
+                Err(error) => return Err(change.interrupted(error.into(), request)),
+            };
+            if !change.take(&part, answer)? {
+                break;
+            }
+        }
+        change.print(places.as_ref(), request)
+    }
+}
+
+/// What was changed so far.
+struct Change<'a> {
+    reach: &'a Reach,
+    /// `archived`, `restored`.
+    done: &'static str,
+    codes: u64,
+    parts: u64,
+    skipped: Skipped,
+    /// Whether a code is not as it was to be.
+    is_incomplete: bool,
+    refused: Option<(String, serde_json::Value)>,
+    progress: Progress,
+}
+
+impl Change<'_> {
+    fn new<'a>(reach: &'a Reach, done: &'static str) -> std::io::Result<Change<'a>> {
+        let (skipped, progress) = (Skipped::new(reach.json)?, Progress::new("sending the list", None));
+        Ok(Change { reach, done, codes: 0, parts: 0, skipped, is_incomplete: false, refused: None, progress })
+    }
+
+    /// Counts a part; whether to go on.
+    fn take(&mut self, part: &Part, answer: Answer) -> std::io::Result<bool> {
+        let (codes, skipped) = match answer {
+            Answer::Changed(codes, skipped) => (codes, skipped),
+            Answer::Refused(words, outcome) => {
+                self.refused = Some((words, outcome));
+                return Ok(false);
+            }
+        };
+        self.codes += u64::from(codes);
+        self.parts += 1;
+        self.progress.at(part.number, part.last_line());
+        for skip in skipped {
+            self.is_incomplete |= match skip.why {
+                LineVerdict::DuplicateInList { .. } | LineVerdict::AlreadyArchived | LineVerdict::NotArchived => false,
+                LineVerdict::Invalid(_)
+                | LineVerdict::AlreadyInCampaign
+                | LineVerdict::HeldBy(_)
+                | LineVerdict::NotInCampaign => true,
+            };
+            self.skipped.push(part.of_list(skip))?;
+        }
+        Ok(true)
+    }
+
+    fn print(self, places: Option<&Places>, request: scrip_protocol::RequestId) -> anyhow::Result<Exit> {
+        drop(self.progress);
+        if let Some((words, outcome)) = self.refused {
+            match self.reach.json {
+                true => print::json(&json!({ "request": request, "outcome": outcome })),
+                false => print::line(words),
+            }
+            return Ok(Exit::Refused);
+        }
+        if self.reach.json {
+            let before = format!(r#"{{"request":"{request}","outcome":{{"{}":{{"codes":{},"skipped":"#, self.done, self.codes);
+            self.skipped.print_json(&before, "}}}")?;
+        } else {
+            let left_out = print::grouped(self.skipped.number());
+            print::line(format_args!("{} {}, skipped {left_out}", self.done, print::grouped(self.codes)));
+            self.skipped.print(places);
+        }
+        Ok(if self.is_incomplete { Exit::Refused } else { Exit::Done })
+    }
+
+    fn interrupted(&self, error: anyhow::Error, request: scrip_protocol::RequestId) -> anyhow::Error {
+        match self.parts {
+            0 => error,
+            _ => error.context(format!(
+                "{} {} before that, and the same command with --request-id {request} does the rest",
+                print::count(self.codes, "code"),
+                self.done
+            )),
+        }
+    }
+}

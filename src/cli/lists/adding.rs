@@ -1,0 +1,330 @@
+//! The way of a list into a campaign, or of a campaign with its list: tried as a whole where it is long, then sent part by part.
+//!
+//! A part is added whole or not at all. So that the same holds for a list of several parts as far as it can, all of it is tried before any
+//! is sent; what comes in between from elsewhere can still stop it in the middle, and then it is said how far it got. Repeating the command
+//! under its request id repeats each part under its own: what was answered is answered again, and what is missing is added.
+
+use scrip_protocol::client::{Client, ClientError};
+use scrip_protocol::command::{
+    AddCodes, AddCodesOutcome, CodesReport, CreateCampaign, CreateCampaignOutcome, LineVerdict, SkippedLine, Terms,
+};
+use scrip_protocol::{CampaignId, RequestId};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::parts::{Part, Parts};
+use super::progress::Progress;
+use super::report::{Counts, Skipped};
+use super::trial::Trial;
+use super::{Conflict, Source, say_header};
+use crate::exit::{Exit, InputError};
+use crate::lists::Places;
+use crate::print;
+use crate::reach::{Asking, Reach};
+
+/// Where the codes go.
+pub(crate) enum Target {
+    /// Into a campaign that is created with them.
+    New(Box<Terms>),
+    /// Into this one.
+    Campaign(CampaignId),
+}
+
+/// A list to be added.
+pub(crate) struct Adding<'a> {
+    pub(crate) reach: &'a Reach,
+    pub(crate) asking: &'a Asking,
+    pub(crate) source: Source,
+    pub(crate) on_conflict: Conflict,
+    pub(crate) target: Target,
+    /// Whether to say only what would be done.
+    pub(crate) dry_run: bool,
+}
+
+/// What was done so far.
+struct Done {
+    campaign: Option<CampaignId>,
+    counts: Counts,
+    skipped: Skipped,
+    /// The last line of the list that was taken.
+    to_line: Option<u32>,
+}
+
+/// What became of a part.
+enum Sent {
+    /// It is added.
+    Added(CampaignId, CodesReport),
+    /// It has nothing that a campaign could be created with.
+    Nothing(Vec<SkippedLine>),
+    /// The engine said no, because of these lines.
+    Conflicts(Vec<SkippedLine>),
+    /// It said no for another reason.
+    No(No),
+}
+
+/// A refusal.
+enum No {
+    /// Because of these lines.
+    Lines(Skipped),
+    /// For another reason: for people, and for scripts.
+    Other(String, Value),
+}
+
+impl No {
+    fn other(outcome: &(impl Serialize + ToString)) -> No {
+        No::Other(outcome.to_string(), json!(outcome))
+    }
+}
+
+impl Adding<'_> {
+    pub(crate) async fn run(self) -> anyhow::Result<Exit> {
+        let list = self.source.open()?;
+        say_header(&list);
+        let places = list.places();
+        let client = self.reach.client().await?;
+        let base = self.asking.id();
+        let trial = Trial::of(list, &client, self.campaign(), self.on_conflict, self.dry_run, self.reach.json).await?;
+        let Some(mut trial) = trial else { return self.send(&client, base, &places, None).await };
+        if trial.refused.is_none() {
+            self.source.say_recognised(&places, trial.codes, trial.last_line);
+        }
+        match self.foretold(&mut trial)? {
+            None if self.dry_run => self.would_do(&places, trial),
+            None => self.send(&client, base, &places, Some(&trial)).await,
+            // It may be that the campaign was created under this id before, and that it is the one which holds the codes.
+            Some(No::Lines(_)) if trial.first_adds_nothing && self.has_created(&client, base).await? => {
+                self.send(&client, base, &places, Some(&trial)).await
+            }
+            Some(no) => self.refuse(base, &places, no, None),
+        }
+    }
+
+    fn campaign(&self) -> Option<CampaignId> {
+        match self.target {
+            Target::New(_) => None,
+            Target::Campaign(campaign) => Some(campaign),
+        }
+    }
+
+    /// What the engine would say no to.
+    fn foretold(&self, trial: &mut Trial) -> anyhow::Result<Option<No>> {
+        if let Some(outcome) = &trial.refused {
+            return Ok(Some(No::other(outcome)));
+        }
+        if self.on_conflict == Conflict::Reject && trial.conflicts.number() > 0 {
+            return Ok(Some(No::Lines(std::mem::replace(&mut trial.conflicts, Skipped::new(false)?))));
+        }
+        if let Some(limit) = trial.too_many {
+            return Ok(Some(No::other(&AddCodesOutcome::TooManyCodes(limit))));
+        }
+        Ok((trial.counts.recognised == 0).then(|| No::other(&AddCodesOutcome::CodesMissing)))
+    }
+
+    /// Whether the campaign was created under this id before. No code of the list's first part can be added: nothing is created by asking.
+    async fn has_created(&self, client: &Client, base: RequestId) -> anyhow::Result<bool> {
+        if !self.asking.is_given() || self.dry_run || self.campaign().is_some() {
+            return Ok(false);
+        }
+        let mut list = self.source.open()?;
+        let Some(first) = Parts::of(list.lines()?).next()? else { return Ok(false) };
+        Ok(matches!(self.send_part(client, base, None, &first).await?, Sent::Added(..)))
+    }
+
+    /// Sends the parts of the list, which are as they were tried.
+    async fn send(&self, client: &Client, base: RequestId, places: &Places, trial: Option<&Trial>) -> anyhow::Result<Exit> {
+        let skipped = Skipped::new(self.reach.json)?;
+        let mut done = Done { campaign: self.campaign(), counts: Counts::default(), skipped, to_line: None };
+        let mut list = self.source.open()?;
+        let mut parts = Parts::of(list.lines()?);
+        let mut progress = Progress::new("sending the list", trial.map(|trial| trial.parts.len() as u64));
+        while let Some(part) = parts.next()? {
+            let is_as_tried = match trial {
+                Some(trial) => trial.parts.get(part.number as usize) == Some(&part.fingerprint()),
+                None => parts.is_at_end(),
+            };
+            if !is_as_tried {
+                let place = format!("{}: {}", self.source.name(), places.of(part.first_line));
+                let why = "the list was changed while it was read: from here on nothing was sent".to_owned();
+                return Err(self.interrupted(InputError { place, why }.into(), &done, places, base));
+            }
+            if trial.is_none() {
+                self.source.say_recognised(places, part.codes(), part.last_line());
+            }
+            progress.at(part.number, part.first_line);
+            let sent = self.send_part(client, base, done.campaign, &part).await;
+            match sent.map_err(|error| self.interrupted(error.into(), &done, places, base))? {
+                Sent::Added(campaign, report) => done.take(campaign, &part, report, trial)?,
+                Sent::Nothing(lines) => done.pass(lines)?,
+                Sent::Conflicts(lines) => {
+                    drop(progress);
+                    let mut conflicts = Skipped::new(self.reach.json)?;
+                    lines.into_iter().try_for_each(|skip| conflicts.push(skip))?;
+                    return self.refuse(base, places, No::Lines(conflicts), Some(&done));
+                }
+                Sent::No(no) => {
+                    drop(progress);
+                    return self.refuse(base, places, no, Some(&done));
+                }
+            }
+        }
+        drop(progress);
+        match done.campaign {
+            Some(campaign) => self.report(base, places, campaign, done),
+            None if done.counts.recognised == 0 => self.refuse(base, places, No::other(&AddCodesOutcome::CodesMissing), None),
+            None => self.refuse(base, places, No::Lines(done.skipped), None),
+        }
+    }
+
+    async fn send_part(
+        &self,
+        client: &Client,
+        base: RequestId,
+        campaign: Option<CampaignId>,
+        part: &Part,
+    ) -> Result<Sent, ClientError> {
+        let (id, on_conflict) = (base.of_part(part.number), self.on_conflict.into());
+        if let (Target::New(terms), None) = (&self.target, campaign) {
+            let asked = CreateCampaign { terms: Terms::clone(terms), lines: part.lines.clone(), on_conflict };
+            let of_list = |lines: Vec<SkippedLine>| lines.into_iter().map(|skip| part.of_list(skip)).collect();
+            return Ok(match client.create_campaign(id, &asked).await? {
+                CreateCampaignOutcome::Created { campaign, codes } => {
+                    Sent::Added(campaign, CodesReport { skipped: of_list(codes.skipped), ..codes })
+                }
+                CreateCampaignOutcome::Conflicts(lines) if self.on_conflict == Conflict::Skip => Sent::Nothing(of_list(lines)),
+                CreateCampaignOutcome::CodesMissing => Sent::Nothing(Vec::new()),
+                CreateCampaignOutcome::Conflicts(lines) => Sent::Conflicts(of_list(lines)),
+                other @ (CreateCampaignOutcome::InvalidTerms(_)
+                | CreateCampaignOutcome::TooManyLines
+                | CreateCampaignOutcome::TooManyCodes(_)) => Sent::No(No::other(&other)),
+            });
+        }
+        let campaign = campaign.or(self.campaign()).unwrap_or_default();
+        let asked = AddCodes { campaign, lines: part.lines.clone(), first_line: part.first_line, on_conflict };
+        Ok(match client.add_codes(id, &asked).await? {
+            AddCodesOutcome::Added(report) => Sent::Added(campaign, report),
+            AddCodesOutcome::Conflicts(lines) => Sent::Conflicts(lines),
+            AddCodesOutcome::CodesMissing if part.number > 0 => Sent::Added(campaign, CodesReport::default()),
+            other @ (AddCodesOutcome::UnknownCampaign
+            | AddCodesOutcome::CampaignArchived
+            | AddCodesOutcome::CodesMissing
+            | AddCodesOutcome::TooManyLines
+            | AddCodesOutcome::TooManyCodes(_)) => Sent::No(No::other(&other)),
+        })
+    }
+
+    /// Says what was added: all of the list was sent.
+    fn report(&self, base: RequestId, places: &Places, campaign: CampaignId, done: Done) -> anyhow::Result<Exit> {
+        let added = done.counts.added;
+        match self.target {
+            Target::New(_) => {
+                let before =
+                    format!(r#""request":"{base}","outcome":{{"created":{{"campaign":{campaign},"codes":{{"added":{added}"#);
+                self.say(places, &format!("created campaign {campaign}: "), (&before, "}}}"), done.counts, done.skipped)
+            }
+            Target::Campaign(_) => {
+                let before = format!(r#""request":"{base}","outcome":{{"added":{{"added":{added}"#);
+                self.say(places, "", (&before, "}}"), done.counts, done.skipped)
+            }
+        }
+    }
+
+    /// Says what would be added.
+    fn would_do(&self, places: &Places, trial: Trial) -> anyhow::Result<Exit> {
+        let before = format!(r#""dry_run":true,"outcome":{{"added":{{"added":{}"#, trial.counts.added);
+        self.say(places, "nothing was changed; it would be: ", (&before, "}}"), trial.counts, trial.skipped)
+    }
+
+    fn say(
+        &self,
+        places: &Places,
+        words: &str,
+        (before, after): (&str, &str),
+        counts: Counts,
+        skipped: Skipped,
+    ) -> anyhow::Result<Exit> {
+        if self.reach.json {
+            skipped.print_json(&format!(r#"{{{before},"skipped":"#), &format!(r#"{after},"summary":{}}}"#, json!(counts)))?;
+        } else {
+            let (added, left_out) = (print::grouped(counts.added), print::grouped(counts.skipped()));
+            print::line(format_args!("{words}added {added}, skipped {left_out}"));
+            counts.print();
+            skipped.print(Some(places));
+        }
+        Ok(Exit::Done)
+    }
+
+    /// Says that the list, or what was left of it, was refused.
+    fn refuse(&self, base: RequestId, places: &Places, no: No, done: Option<&Done>) -> anyhow::Result<Exit> {
+        let before = done.and_then(|done| Some((done, done.to_line?)));
+        if self.reach.json {
+            let asked = if self.dry_run { r#""dry_run":true"#.to_owned() } else { format!(r#""request":"{base}""#) };
+            let so_far =
+                before.map(|(done, to_line)| json!({ "campaign": done.campaign, "line": to_line, "summary": done.counts }));
+            let after = so_far.map_or("}".into(), |so_far| format!(r#","stopped_after":{so_far}}}"#));
+            match no {
+                No::Lines(lines) => {
+                    lines.print_json(&format!(r#"{{{asked},"outcome":{{"conflicts":"#), &format!("}}{after}"))?;
+                }
+                No::Other(_, outcome) => print::line(format_args!(r#"{{{asked},"outcome":{outcome}{after}"#)),
+            }
+            return Ok(Exit::Refused);
+        }
+        match no {
+            No::Other(words, _) => print::line(words),
+            No::Lines(lines) => {
+                let number = print::count(lines.number(), "line");
+                print::line(format_args!("refused: {number} cannot be added"));
+                lines.print(Some(places));
+                if before.is_none() && self.on_conflict == Conflict::Reject {
+                    print::line("nothing was added; with --on-conflict skip, such lines are left out and the others are added");
+                }
+            }
+        }
+        if let Some((done, to_line)) = before {
+            let campaign = done.campaign.unwrap_or_default();
+            print::line(format_args!(
+                "{} up to {} were added to campaign {campaign} before that, and nothing after it. To go on, mend the list and add it \
+                 with `scrip codes add {campaign}`: codes that the campaign has already are skipped",
+                print::count(done.counts.added, "code"),
+                places.of(to_line)
+            ));
+        }
+        Ok(Exit::Refused)
+    }
+
+    /// An error, with what was done before it.
+    fn interrupted(&self, error: anyhow::Error, done: &Done, places: &Places, base: RequestId) -> anyhow::Error {
+        let Some(to_line) = done.to_line else { return error };
+        error.context(format!(
+            "the list is added up to {} ({}, campaign {}), and the same command with --request-id {base} adds the rest",
+            places.of(to_line),
+            print::count(done.counts.added, "code"),
+            done.campaign.unwrap_or_default(),
+        ))
+    }
+}
+
+impl Done {
+    /// Counts a part that was added.
+    fn take(&mut self, campaign: CampaignId, part: &Part, report: CodesReport, trial: Option<&Trial>) -> std::io::Result<()> {
+        self.campaign = Some(campaign);
+        self.to_line = Some(part.last_line());
+        self.counts.add(u64::from(report.added));
+        for skip in report.skipped {
+            // A code that the list itself has added is a duplicate in it, whichever part it came with.
+            let is_own = skip.why == LineVerdict::AlreadyInCampaign && trial.is_some_and(|trial| trial.would_add(&skip.code));
+            self.counts.skip(if is_own { LineVerdict::DuplicateInList { of_line: 0 } } else { skip.why });
+            self.skipped.push(skip)?;
+        }
+        Ok(())
+    }
+
+    /// Counts a part of which no code can be added.
+    fn pass(&mut self, lines: Vec<SkippedLine>) -> std::io::Result<()> {
+        for skip in lines {
+            self.counts.skip(skip.why);
+            self.skipped.push(skip)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,50 @@
+//! A progress bar for what takes over a second, on a terminal only.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::print;
+
+/// How long nothing is shown.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// How far a list has got.
+pub(crate) struct Progress {
+    began: Instant,
+    doing: &'static str,
+    total: Option<u64>,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// Begins; the total is that of the parts, where it is known.
+    pub(crate) fn new(doing: &'static str, total: Option<u64>) -> Progress {
+        Progress { began: Instant::now(), doing, total, bar: None }
+    }
+
+    /// Shows how far it has got.
+    pub(crate) fn at(&mut self, parts: u64, lines: u32) {
+        if self.began.elapsed() < QUIET {
+            return;
+        }
+        let bar = self.bar.get_or_insert_with(|| {
+            let template = match self.total {
+                Some(_) => format!("{} {{bar:40}} {{percent}} %, {{eta}} left, at line {{msg}}", self.doing),
+                None => format!("{} {{spinner}} at line {{msg}}", self.doing),
+            };
+            let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            self.total.map_or_else(ProgressBar::new_spinner, ProgressBar::new).with_style(style)
+        });
+        bar.set_message(print::grouped(lines));
+        bar.set_position(parts);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

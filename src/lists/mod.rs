@@ -1,0 +1,283 @@
+//! Lists of promo codes from files: text with one code per line, or a spreadsheet (XLSX) with one code per row.
+//!
+//! Both give the same: lines with their numbers, in order, one at a time, so that a list of any length is read in bounded memory. A
+//! line's number is that of the text's line or of the sheet's row, as people see it; [`Places`] says a number as people say it. Lines
+//! and cells that are blank are left out, and counted. What a code may look like is not judged here: the engine does that, line by line.
+//!
+//! Which kind a file is of is seen from its first bytes. Bytes from outside never panic, and what a file unpacks to is bounded:
+//! `package.rs` has the container, `strings.rs`, `formats.rs` and `cells.rs` what is in it, `xlsx.rs` the choice of a column.
+
+mod cells;
+mod fault;
+mod formats;
+mod package;
+mod strings;
+#[cfg(test)]
+mod tests;
+mod text;
+mod xlsx;
+
+use std::fs::File;
+use std::io::{self, BufReader, Cursor, Read, Seek};
+use std::path::Path;
+
+use clap::{Args, ValueEnum};
+
+use crate::exit::InputError;
+use fault::{Fault, Why};
+use package::{MIB, Source};
+use text::TextLines;
+use xlsx::{SheetLines, Xlsx};
+
+/// What a spreadsheet may have that comes through a pipe: it is read from its end, so all of it is held in memory.
+const STREAM_BYTES_MAX: u64 = 256 * MIB;
+
+/// The words that head a column of codes, in lower case and without what may stand between their parts.
+const HEADERS: [&str; 4] = ["code", "codes", "promocode", "promocodes"];
+
+/// How a list is to be read.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ListOptions {
+    /// The sheet of a spreadsheet that has the codes; without it, the first visible one with anything in it. Its hidden rows are read
+    /// as well
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sheet: Option<String>,
+    /// The column of a spreadsheet that has the codes, by its letters or its header; without it, the one with the header "code" or
+    /// "promo code", or the only one
+    #[arg(long, value_name = "LETTERS|HEADER")]
+    pub(crate) column: Option<String>,
+    /// Whether the first line with anything in it is a header, which is not read as a code. auto: if it says "code", "codes" or
+    /// "promo code"
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) header: Header,
+}
+
+/// Whether a list has a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Header {
+    /// The first line tells
+    #[default]
+    Auto,
+    /// It has one
+    Yes,
+    /// It has none
+    No,
+}
+
+impl Header {
+    /// Whether this first line of a list is a header.
+    fn is_meant_by(self, first: &str) -> bool {
+        match self {
+            Header::Auto => Header::is_word(first),
+            Header::Yes => true,
+            Header::No => false,
+        }
+    }
+
+    /// Whether this is what is written above codes.
+    fn is_word(text: &str) -> bool {
+        let word: String = text.trim().chars().filter(|character| !matches!(character, ' ' | '-' | '_')).collect();
+        HEADERS.contains(&word.to_lowercase().as_str())
+    }
+}
+
+/// A line of a list: a code, with what surrounds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// The number of the text's line, or of the sheet's row, from 1.
+    pub(crate) number: u32,
+    /// What is there.
+    pub(crate) text: String,
+}
+
+/// How people say where a line of a list is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Places {
+    /// `line 7`
+    Lines,
+    /// `Sheet1!B7`
+    Cells {
+        /// The sheet's name.
+        sheet: String,
+        /// The column, from 1.
+        column: u32,
+    },
+}
+
+impl Places {
+    /// The place of the line with that number.
+    pub(crate) fn of(&self, line: u32) -> String {
+        match self {
+            Places::Lines => format!("line {line}"),
+            Places::Cells { sheet, column } => cells::place(sheet, line, *column),
+        }
+    }
+}
+
+/// A list that was found to be one, and is about to be read.
+pub(crate) struct List {
+    name: String,
+    kind: Kind,
+}
+
+enum Kind {
+    Text(TextLines),
+    Sheet(Box<Xlsx>),
+}
+
+impl List {
+    /// Opens a list that people call by a name. Of a spreadsheet, every cell of the column is judged before this returns.
+    pub(crate) fn open(name: &str, file: &Path, options: &ListOptions) -> Result<List, InputError> {
+        match Kind::of_file(file, options) {
+            Ok(kind) => Ok(List { name: name.to_owned(), kind }),
+            Err(fault) => Err(fault.in_file(name)),
+        }
+    }
+
+    /// How people call it: its file, or standard input.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How people say where its lines are.
+    pub(crate) fn places(&self) -> Places {
+        match &self.kind {
+            Kind::Text(_) => Places::Lines,
+            Kind::Sheet(xlsx) => Places::Cells { sheet: xlsx.sheet().to_owned(), column: xlsx.column() },
+        }
+    }
+
+    /// The line that was taken for a header.
+    pub(crate) fn header(&self) -> Option<&Line> {
+        match &self.kind {
+            Kind::Text(lines) => lines.header(),
+            Kind::Sheet(xlsx) => xlsx.header(),
+        }
+    }
+
+    /// Its lines, but for blank ones and the header. Those of a text can be read once. An error ends them.
+    pub(crate) fn lines(&mut self) -> Result<Lines<'_>, InputError> {
+        let lines = match &mut self.kind {
+            Kind::Text(lines) => LinesOf::Text(lines),
+            Kind::Sheet(xlsx) => LinesOf::Sheet(Box::new(xlsx.lines().map_err(|fault| fault.in_file(&self.name))?)),
+        };
+        Ok(Lines { name: &self.name, lines: Some(lines) })
+    }
+}
+
+/// The lines of a list.
+pub(crate) struct Lines<'a> {
+    name: &'a str,
+    lines: Option<LinesOf<'a>>,
+}
+
+enum LinesOf<'a> {
+    Text(&'a mut TextLines),
+    Sheet(Box<SheetLines<'a>>),
+}
+
+impl Iterator for Lines<'_> {
+    type Item = Result<Line, InputError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = match self.lines.as_mut()? {
+            LinesOf::Text(lines) => lines.next(),
+            LinesOf::Sheet(lines) => lines.next(),
+        };
+        if !matches!(next, Ok(Some(_))) {
+            self.lines = None;
+        }
+        next.map_err(|fault| fault.in_file(self.name)).transpose()
+    }
+}
+
+/// What a file is like, by its first bytes.
+enum Like {
+    Text,
+    Archive,
+    /// A document of before 2007, or a later one that is protected by a password.
+    OldDocument,
+}
+
+/// How many bytes tell.
+const BEGINNING: usize = 8;
+
+/// Reads the first bytes.
+fn begin(reader: &mut impl Read) -> io::Result<(Vec<u8>, Like)> {
+    let mut bytes = Vec::new();
+    reader.take(BEGINNING as u64).read_to_end(&mut bytes)?;
+    let like = match bytes.as_slice() {
+        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Like::Archive,
+        [0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1] => Like::OldDocument,
+        _ => Like::Text,
+    };
+    Ok((bytes, like))
+}
+
+impl Kind {
+    fn of_file(path: &Path, options: &ListOptions) -> Result<Kind, Fault> {
+        let mut file = File::open(path)?;
+        if !file.metadata()?.is_file() {
+            return Kind::of_stream(file, options);
+        }
+        let (bytes, like) = begin(&mut file)?;
+        let named_so = path.extension().and_then(|name| name.to_str()).map(str::to_lowercase);
+        match like {
+            Like::Text if matches!(named_so.as_deref(), Some("xlsx" | "xlsm")) => Err(Why::NotWhatItsNameSays.into()),
+            Like::Text | Like::OldDocument => Kind::of_rest(bytes, like, file, options),
+            Like::Archive => {
+                file.rewind()?;
+                Kind::sheet(Box::new(BufReader::new(file)), options)
+            }
+        }
+    }
+
+    fn of_stream(mut stream: impl Read + Send + 'static, options: &ListOptions) -> Result<Kind, Fault> {
+        let (bytes, like) = begin(&mut stream)?;
+        Kind::of_rest(bytes, like, stream, options)
+    }
+
+    /// What the first bytes were read of already.
+    fn of_rest(bytes: Vec<u8>, like: Like, rest: impl Read + Send + 'static, options: &ListOptions) -> Result<Kind, Fault> {
+        let mut all = BufReader::new(Cursor::new(bytes).chain(rest));
+        match like {
+            Like::Text => {
+                let asked = [("--sheet", &options.sheet), ("--column", &options.column)];
+                match asked.iter().find(|(_, given)| given.is_some()) {
+                    Some((option, _)) => Err(Why::OnlyForSpreadsheets(option).into()),
+                    None => Ok(Kind::Text(TextLines::open(Box::new(all), options.header)?)),
+                }
+            }
+            Like::Archive => {
+                let mut bytes = Vec::new();
+                (&mut all).take(STREAM_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+                if bytes.len() as u64 > STREAM_BYTES_MAX {
+                    return Err(Why::StreamTooLong { max_mib: STREAM_BYTES_MAX / MIB }.into());
+                }
+                Kind::sheet(Box::new(Cursor::new(bytes)), options)
+            }
+            Like::OldDocument => Err(if has_an_encrypted_package(all)? { Why::PasswordProtected } else { Why::OldKind }.into()),
+        }
+    }
+
+    fn sheet(source: Box<dyn Source>, options: &ListOptions) -> Result<Kind, Fault> {
+        Ok(Kind::Sheet(Box::new(Xlsx::open(source, options)?)))
+    }
+}
+
+/// Whether an old document holds a new one that is encrypted: it then has a stream of this name, in UTF-16, in its directory.
+fn has_an_encrypted_package(document: impl Read) -> io::Result<bool> {
+    let name: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let mut document = document.take(STREAM_BYTES_MAX);
+    let mut window = Vec::new();
+    loop {
+        let kept = window.len().saturating_sub(name.len());
+        window.drain(..kept);
+        if (&mut document).take(64 * 1024).read_to_end(&mut window)? == 0 {
+            return Ok(false);
+        }
+        if window.windows(name.len()).any(|bytes| bytes == name) {
+            return Ok(true);
+        }
+    }
+}

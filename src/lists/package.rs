@@ -1,0 +1,327 @@
+//! A spreadsheet as a container: a ZIP archive of XML parts that refer to each other.
+//!
+//! Nothing in such a file is believed: the sizes it declares, the depth and the length of what is in it, and the references between
+//! its parts are all checked here. What a part unpacks to is counted as it is read, against a limit that its reader states, so a small
+//! file that unpacks to gigabytes is refused while its first megabytes are read. A checksum stands at the end of each part; whoever
+//! reads only the beginning of one calls [`Xml::finish`] to have it checked all the same.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::io::{self, BufRead, BufReader, Read, Seek};
+
+use quick_xml::XmlVersion;
+use quick_xml::escape::resolve_xml_entity;
+use quick_xml::events::{BytesRef, BytesStart, Event};
+use zip::ZipArchive;
+use zip::read::ZipFile;
+use zip::result::ZipError;
+
+use super::fault::{Fault, Why};
+
+/// What a part may unpack to that says how the others hang together, or how they look.
+pub(super) const PART_BYTES_MAX: u64 = 32 * MIB;
+
+/// The longest single text, tag or comment: a cell holds at most 32,767 characters, of which each may be written in 6 bytes and more.
+const TOKEN_BYTES_MAX: usize = 1024 * 1024;
+
+/// The deepest nesting; that of a worksheet is about 10.
+const DEPTH_MAX: u32 = 64;
+
+/// The most parts that a part refers to: a workbook refers to each of its sheets.
+pub(super) const RELATIONS_MAX: usize = 2_000;
+
+pub(super) const MIB: u64 = 1024 * 1024;
+
+/// What a spreadsheet is read from.
+pub(super) trait Source: Read + Seek + Send {}
+
+impl<S: Read + Seek + Send> Source for S {}
+
+/// The archive.
+pub(super) struct Package {
+    archive: ZipArchive<Box<dyn Source>>,
+    /// The parts by their names in lower case: those that refer to them are not exact about it.
+    parts: HashMap<String, usize>,
+}
+
+/// A reference of one part to another.
+pub(super) struct Relation {
+    /// What refers by it.
+    pub(super) id: String,
+    /// The last word of its type, as in `worksheet`.
+    pub(super) kind: String,
+    /// The part.
+    pub(super) part: String,
+}
+
+impl Package {
+    /// Reads the archive's directory.
+    pub(super) fn open(source: Box<dyn Source>) -> Result<Package, Fault> {
+        let archive = ZipArchive::new(source).map_err(Why::Archive)?;
+        let name_of = |name: &[u8]| String::from_utf8_lossy(name).replace('\\', "/").to_lowercase();
+        let parts = archive.file_names_raw().map(name_of).zip(0..).collect();
+        Ok(Package { archive, parts })
+    }
+
+    /// Whether there is such a part.
+    pub(super) fn has(&self, part: &str) -> bool {
+        self.parts.contains_key(&part.to_lowercase())
+    }
+
+    /// Begins to read a part that unpacks to at most so many bytes.
+    pub(super) fn part(&mut self, part: &str, bytes_max: u64) -> Result<Xml<'_>, Fault> {
+        let part = part.to_owned();
+        let Some(index) = self.parts.get(&part.to_lowercase()) else {
+            return Err(Why::PartMissing { part }.into());
+        };
+        let file = self.archive.by_index(*index).map_err(|error| {
+            let locked = matches!(error, ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED));
+            if locked { Why::PasswordProtected } else { Why::Archive(error) }
+        })?;
+        if file.size() > bytes_max {
+            return Err(Why::PartTooLarge { part, max_mib: bytes_max / MIB }.into());
+        }
+        let metered = Metered { inner: BufReader::new(file), left: bytes_max, token_left: TOKEN_BYTES_MAX };
+        let mut reader = quick_xml::Reader::from_reader(metered);
+        reader.config_mut().expand_empty_elements = true;
+        Ok(Xml { reader, buffer: Vec::new(), depth: 0, part, bytes_max })
+    }
+
+    /// The parts that a part refers to; for the empty name, those that the whole refers to.
+    pub(super) fn relations_of(&mut self, part: &str) -> Result<Vec<Relation>, Fault> {
+        let (folder, name) = part.rsplit_once('/').unwrap_or(("", part));
+        let holder = absolute(folder, &format!("_rels/{name}.rels"));
+        let mut relations = Vec::new();
+        let mut xml = self.part(&holder, PART_BYTES_MAX)?;
+        loop {
+            match xml.next()? {
+                Node::Start(tag) if tag.name() == "Relationship" => {
+                    let (id, kind, target) = (tag.attribute("Id")?, tag.attribute("Type")?, tag.attribute("Target")?);
+                    if let (Some(id), Some(kind), Some(target)) = (id, kind, target) {
+                        relations.push(Relation {
+                            id: id.into_owned(),
+                            kind: kind.rsplit('/').next().unwrap_or_default().to_owned(),
+                            part: absolute(folder, &target),
+                        });
+                    }
+                    if relations.len() > RELATIONS_MAX {
+                        return Err(Why::PartWrong { part: holder, what: "it refers to too many parts" }.into());
+                    }
+                }
+                Node::Start(_) | Node::End | Node::Text(_) | Node::Aside => {}
+                Node::Done => return Ok(relations),
+            }
+        }
+    }
+}
+
+/// The name of a part that another part of this folder calls so.
+fn absolute(folder: &str, target: &str) -> String {
+    let mut steps: Vec<&str> = if target.starts_with('/') { Vec::new() } else { folder.split('/').collect() };
+    for step in target.split('/') {
+        match step {
+            ".." => drop(steps.pop()),
+            step => steps.push(step),
+        }
+    }
+    steps.retain(|step| !matches!(*step, "" | "."));
+    steps.join("/")
+}
+
+type Unpacked<'a> = BufReader<ZipFile<'a, Box<dyn Source>>>;
+
+/// A part of the archive, piece by piece.
+pub(super) struct Xml<'a> {
+    reader: quick_xml::Reader<Metered<Unpacked<'a>>>,
+    buffer: Vec<u8>,
+    depth: u32,
+    part: String,
+    bytes_max: u64,
+}
+
+/// A piece of a part. An element without content has a start and an end like any other.
+pub(super) enum Node<'e> {
+    Start(Tag<'e>),
+    End,
+    Text(Cow<'e, str>),
+    /// A comment, an instruction, a declaration.
+    Aside,
+    /// The end of the part, with every element closed.
+    Done,
+}
+
+impl<'a> Xml<'a> {
+    /// How many elements are open.
+    pub(super) fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    /// The part's name.
+    pub(super) fn part(&self) -> &str {
+        &self.part
+    }
+
+    /// The next piece.
+    pub(super) fn next(&mut self) -> Result<Node<'_>, Fault> {
+        let Xml { reader, buffer, depth, part, bytes_max } = self;
+        buffer.clear();
+        reader.get_mut().token_left = TOKEN_BYTES_MAX;
+        let event = reader.read_event_into(buffer).map_err(|error| wrong(error, part, *bytes_max))?;
+        Ok(match event {
+            Event::Start(tag) => {
+                *depth += 1;
+                if *depth > DEPTH_MAX {
+                    return Err(Why::NestedTooDeep { part: part.clone(), max: DEPTH_MAX }.into());
+                }
+                Node::Start(Tag { start: tag, part })
+            }
+            // Elements without content are expanded to a start and an end.
+            Event::Empty(_) | Event::End(_) => {
+                *depth -= 1;
+                Node::End
+            }
+            Event::Text(text) => Node::Text(text.xml10_content()),
+            Event::CData(text) => Node::Text(text.xml10_content()),
+            Event::GeneralRef(reference) => Node::Text(resolved(&reference, part)?),
+            Event::DocType(_) => {
+                return Err(Why::PartWrong { part: part.clone(), what: "it declares a type of its own" }.into());
+            }
+            Event::Comment(_) | Event::Decl(_) | Event::PI(_) => Node::Aside,
+            Event::Eof if *depth == 0 => Node::Done,
+            Event::Eof => return Err(Why::PartCutOff { part: part.clone() }.into()),
+        })
+    }
+
+    /// Passes over the element that was just begun.
+    pub(super) fn skip(&mut self) -> Result<(), Fault> {
+        let outside = self.depth - 1;
+        while self.depth > outside {
+            self.next()?;
+        }
+        Ok(())
+    }
+
+    /// Adds the text of the element that was just begun, to its end. Other elements in it are passed over.
+    pub(super) fn text(&mut self, text: &mut String) -> Result<(), Fault> {
+        loop {
+            match self.next()? {
+                Node::Text(more) => text.push_str(&more),
+                Node::Start(_) => self.skip()?,
+                Node::Aside => {}
+                Node::End | Node::Done => return Ok(()),
+            }
+            if text.len() > TOKEN_BYTES_MAX {
+                return Err(text_too_long(&self.part));
+            }
+        }
+    }
+
+    /// Reads the rest unseen, and with it the checksum.
+    pub(super) fn finish(&mut self) -> Result<(), Fault> {
+        let Xml { reader, part, bytes_max, .. } = self;
+        let metered = reader.get_mut();
+        metered.token_left = usize::MAX;
+        io::copy(metered, &mut io::sink()).map_err(|error| wrong(error.into(), part, *bytes_max))?;
+        Ok(())
+    }
+}
+
+fn text_too_long(part: &str) -> Fault {
+    Why::TextTooLong { part: part.to_owned(), max_kib: TOKEN_BYTES_MAX / 1024 }.into()
+}
+
+fn wrong(error: quick_xml::Error, part: &str, bytes_max: u64) -> Fault {
+    let limit = if let quick_xml::Error::Io(error) = &error {
+        error.get_ref().and_then(|error| error.downcast_ref::<Reached>())
+    } else {
+        None
+    };
+    let part = part.to_owned();
+    match limit {
+        Some(Reached::Part) => Why::PartTooLarge { part, max_mib: bytes_max / MIB }.into(),
+        Some(Reached::Token) => text_too_long(&part),
+        None if matches!(error, quick_xml::Error::Syntax(_)) => Why::PartCutOff { part }.into(),
+        None => Why::PartDamaged { part, source: error }.into(),
+    }
+}
+
+/// What `&lt;` or `&#65;` stands for. Nothing else is declared in a spreadsheet.
+fn resolved(reference: &BytesRef<'_>, part: &str) -> Result<Cow<'static, str>, Fault> {
+    if let Some(text) = resolve_xml_entity(reference) {
+        return Ok(text.into());
+    }
+    match reference.resolve_char_ref() {
+        Ok(Some(character)) => Ok(character.to_string().into()),
+        Ok(None) | Err(_) => Err(Why::PartWrong { part: part.to_owned(), what: "it has a reference to nothing" }.into()),
+    }
+}
+
+/// The start of an element.
+pub(super) struct Tag<'e> {
+    start: BytesStart<'e>,
+    part: &'e str,
+}
+
+impl Tag<'_> {
+    /// Its name, without a prefix.
+    pub(super) fn name(&self) -> &str {
+        self.start.local_name().into_inner()
+    }
+
+    /// An attribute by its name without a prefix.
+    pub(super) fn attribute(&self, name: &str) -> Result<Option<Cow<'_, str>>, Fault> {
+        let damaged = |source| Why::PartDamaged { part: self.part.to_owned(), source };
+        for attribute in self.start.attributes().with_checks(false) {
+            let attribute = attribute.map_err(|error| damaged(error.into()))?;
+            if attribute.key.local_name().into_inner() == name {
+                return Ok(Some(attribute.normalized_value(XmlVersion::Implicit1_0).map_err(damaged)?));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Which limit was reached.
+#[derive(Debug, thiserror::Error)]
+enum Reached {
+    #[error("the part is too large")]
+    Part,
+    #[error("a text in it is too long")]
+    Token,
+}
+
+/// A reader that counts what it gives: in all, and since it was last told that a new token begins.
+struct Metered<R> {
+    inner: R,
+    left: u64,
+    token_left: usize,
+}
+
+impl<R: BufRead> BufRead for Metered<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let bytes = self.inner.fill_buf()?;
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(self.token_left);
+        match most {
+            0 if bytes.is_empty() => Ok(bytes),
+            0 if self.left == 0 => Err(io::Error::other(Reached::Part)),
+            0 => Err(io::Error::other(Reached::Token)),
+            most => Ok(&bytes[..bytes.len().min(most)]),
+        }
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.left -= bytes as u64;
+        self.token_left -= bytes;
+        self.inner.consume(bytes);
+    }
+}
+
+impl<R: BufRead> Read for Metered<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.fill_buf()?;
+        let count = bytes.len().min(into.len());
+        into[..count].copy_from_slice(&bytes[..count]);
+        self.consume(count);
+        Ok(count)
+    }
+}
