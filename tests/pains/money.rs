@@ -21,11 +21,13 @@ async fn pain_9_a_payment_that_fails_costs_no_use() {
     let handle = tokio::runtime::Handle::current();
     let mut others = 4..;
     let again = tokio::task::spawn_blocking(move || {
-        wait_until(DEADLINE, "the hold expires", || match handle.block_on(redeem(&operator, &redemption(4, arena, "PAY"))) {
-            RedeemOutcome::Redeemed(done) => Some((operator.clone(), done)),
-            refused => {
-                assert_eq!(refused, RedeemOutcome::CodeExhausted);
-                None
+        wait_until(DEADLINE, "the hold expires", || {
+            match handle.block_on(redeem(&operator, &redemption(others.next().expect("there is no last one"), arena, "PAY"))) {
+                RedeemOutcome::Redeemed(done) => Some((operator.clone(), done)),
+                refused => {
+                    assert_eq!(refused, RedeemOutcome::CodeExhausted);
+                    None
+                }
             }
         })
     });
