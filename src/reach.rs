@@ -15,6 +15,7 @@ use crate::print;
 
 /// Where the engine is, and who calls.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "The engine")]
 pub(crate) struct Reach {
     /// The engine's data folder, on the same machine: the address and the certificate authority are read from it
     #[arg(long, env = "SCRIP_DATA", default_value = "scrip-data", value_name = "DIR")]
@@ -29,7 +30,7 @@ pub(crate) struct Reach {
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, help_heading = "Options")]
     pub(crate) json: bool,
 }
 

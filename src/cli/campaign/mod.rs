@@ -84,6 +84,7 @@ struct Create {
 ///
 /// Activations that were made keep the bonus that they had.
 #[derive(Debug, Args)]
+#[command(override_usage = "scrip campaign update [OPTIONS] <CAMPAIGN>")]
 #[command(after_help = "Examples:
   scrip campaign update 7 --amount 10 --ends 2027-01-31
   scrip campaign update 7 --cap none --ends none --club all")]

@@ -43,8 +43,11 @@ impl Named {
     }
 
     async fn print_conflicts(&self, client: &Client, conflicts: u32, first: &[CodeConflict]) -> Result<(), ClientError> {
-        let (stay, hold) = if conflicts == 1 { ("stays", "it") } else { ("stay", "them") };
-        print::line(format_args!("{} {stay} archived, because other campaigns hold {hold}:", print::count(conflicts, "code")));
+        let (stays, them) = match conflicts {
+            1 => ("stays archived, because another campaign holds it", "it"),
+            _ => ("stay archived, because other campaigns hold them", "them"),
+        };
+        print::line(format_args!("{} {stays}:", print::count(conflicts, "code")));
         let shown = &first[..first.len().min(SHOWN)];
         let mut holders: BTreeMap<CampaignId, String> = BTreeMap::new();
         for conflict in shown {
@@ -63,7 +66,7 @@ impl Named {
         }
         let holder = first.first().map_or(CampaignId(0), |conflict| conflict.held_by);
         print::line(format_args!(
-            "To bring {hold} back, archive {hold} there, as with `scrip codes archive {holder} CODE`, and restore campaign {} again",
+            "To bring {them} back, archive {them} there, as with `scrip codes archive {holder} CODE`, and restore campaign {} again",
             self.campaign
         ));
         Ok(())

@@ -103,7 +103,7 @@ pub(super) struct ChangedTerms {
     #[arg(long, value_name = "WHEN|none", value_parser = |text: &str| unless_none(text, ends))]
     ends: Option<Limit<u64>>,
     /// Whether codes are refused outside the period: yes or no
-    #[arg(long, value_name = "yes|no", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "yes", value_parser = yes_or_no)]
+    #[arg(long, value_name = "yes|no", action = ArgAction::Set, value_parser = yes_or_no)]
     enforce_period: Option<bool>,
     /// Mark the campaign as low on codes when fewer than this can still be activated, or none for never
     #[arg(long, value_name = "CODES|none")]

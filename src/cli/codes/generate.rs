@@ -15,6 +15,7 @@ use scrip_protocol::{CampaignId, RequestId};
 use serde_json::json;
 use tempfile::NamedTempFile;
 
+use crate::cli::lists::past_limit;
 use crate::exit::{Exit, InputError};
 use crate::print;
 use crate::reach::{Asking, Reach};
@@ -74,7 +75,13 @@ impl Generate {
         };
         let outcome = client.generate_codes(request, &asked).await?;
         let GenerateCodesOutcome::Generated { first_slot, codes, guesses_per_hit } = outcome else {
-            self.reach.answer(request, &outcome);
+            if let GenerateCodesOutcome::TooManyCodes(limit) = &outcome
+                && !self.reach.json
+            {
+                print::line(past_limit(limit));
+            } else {
+                self.reach.answer(request, &outcome);
+            }
             return Ok(Exit::Refused);
         };
         let read = self.read_back(&client, first_slot, codes).await;

@@ -6,7 +6,7 @@
 
 use scrip_protocol::client::{Client, ClientError};
 use scrip_protocol::command::{
-    AddCodes, AddCodesOutcome, CodesReport, CreateCampaign, CreateCampaignOutcome, LineVerdict, SkippedLine, Terms,
+    AddCodes, AddCodesOutcome, CodeLimit, CodesReport, CreateCampaign, CreateCampaignOutcome, LineVerdict, SkippedLine, Terms,
 };
 use scrip_protocol::{CampaignId, RequestId};
 use serde::Serialize;
@@ -16,7 +16,7 @@ use super::parts::{Part, Parts};
 use super::progress::Progress;
 use super::report::{Counts, Skipped};
 use super::trial::Trial;
-use super::{Conflict, Source, say_header};
+use super::{Conflict, Source, past_limit, say_header};
 use crate::exit::{Exit, InputError};
 use crate::lists::Places;
 use crate::print;
@@ -66,6 +66,8 @@ enum Sent {
 enum No {
     /// Because of these lines.
     Lines(Skipped),
+    /// Because of the campaign's limit.
+    TooMany(CodeLimit),
     /// For another reason: for people, and for scripts.
     Other(String, Value),
 }
@@ -115,7 +117,7 @@ impl Adding<'_> {
             return Ok(Some(No::Lines(std::mem::replace(&mut trial.conflicts, Skipped::new(false)?))));
         }
         if let Some(limit) = trial.too_many {
-            return Ok(Some(No::other(&AddCodesOutcome::TooManyCodes(limit))));
+            return Ok(Some(No::TooMany(limit)));
         }
         Ok((trial.counts.recognised == 0).then(|| No::other(&AddCodesOutcome::CodesMissing)))
     }
@@ -193,9 +195,10 @@ impl Adding<'_> {
                 CreateCampaignOutcome::Conflicts(lines) if self.on_conflict == Conflict::Skip => Sent::Nothing(of_list(lines)),
                 CreateCampaignOutcome::CodesMissing => Sent::Nothing(Vec::new()),
                 CreateCampaignOutcome::Conflicts(lines) => Sent::Conflicts(of_list(lines)),
-                other @ (CreateCampaignOutcome::InvalidTerms(_)
-                | CreateCampaignOutcome::TooManyLines
-                | CreateCampaignOutcome::TooManyCodes(_)) => Sent::No(No::other(&other)),
+                CreateCampaignOutcome::TooManyCodes(limit) => Sent::No(No::TooMany(limit)),
+                other @ (CreateCampaignOutcome::InvalidTerms(_) | CreateCampaignOutcome::TooManyLines) => {
+                    Sent::No(No::other(&other))
+                }
             });
         }
         let campaign = campaign.or(self.campaign()).unwrap_or_default();
@@ -203,12 +206,12 @@ impl Adding<'_> {
         Ok(match client.add_codes(id, &asked).await? {
             AddCodesOutcome::Added(report) => Sent::Added(campaign, report),
             AddCodesOutcome::Conflicts(lines) => Sent::Conflicts(lines),
+            AddCodesOutcome::TooManyCodes(limit) => Sent::No(No::TooMany(limit)),
             AddCodesOutcome::CodesMissing if part.number > 0 => Sent::Added(campaign, CodesReport::default()),
             other @ (AddCodesOutcome::UnknownCampaign
             | AddCodesOutcome::CampaignArchived
             | AddCodesOutcome::CodesMissing
-            | AddCodesOutcome::TooManyLines
-            | AddCodesOutcome::TooManyCodes(_)) => Sent::No(No::other(&other)),
+            | AddCodesOutcome::TooManyLines) => Sent::No(No::other(&other)),
         })
     }
 
@@ -265,18 +268,26 @@ impl Adding<'_> {
                 No::Lines(lines) => {
                     lines.print_json(&format!(r#"{{{asked},"outcome":{{"conflicts":"#), &format!("}}{after}"))?;
                 }
+                No::TooMany(limit) => {
+                    let outcome = json!(AddCodesOutcome::TooManyCodes(limit));
+                    print::line(format_args!(r#"{{{asked},"outcome":{outcome}{after}"#));
+                }
                 No::Other(_, outcome) => print::line(format_args!(r#"{{{asked},"outcome":{outcome}{after}"#)),
             }
             return Ok(Exit::Refused);
         }
         match no {
             No::Other(words, _) => print::line(words),
+            No::TooMany(limit) => print::line(past_limit(&limit)),
             No::Lines(lines) => {
                 let number = print::count(lines.number(), "line");
                 print::line(format_args!("refused: {number} cannot be added"));
                 lines.print(Some(places));
                 if before.is_none() && self.on_conflict == Conflict::Reject {
-                    print::line("nothing was added; with --on-conflict skip, such lines are left out and the others are added");
+                    let nothing = if self.campaign().is_some() { "added" } else { "created" };
+                    print::line(format_args!(
+                        "nothing was {nothing}; with --on-conflict skip, such lines are left out and the others are added"
+                    ));
                 }
             }
         }
@@ -314,7 +325,10 @@ impl Done {
             // A code that the list itself has added is a duplicate in it, whichever part it came with.
             let is_own = skip.why == LineVerdict::AlreadyInCampaign && trial.is_some_and(|trial| trial.would_add(&skip.code));
             self.counts.skip(if is_own { LineVerdict::DuplicateInList { of_line: 0 } } else { skip.why });
-            self.skipped.push(skip)?;
+            match is_own {
+                true => self.skipped.push_repeated(skip)?,
+                false => self.skipped.push(skip)?,
+            }
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use std::sync::LazyLock;
 use clap::{Args, ValueEnum};
 use scrip_engine::folder::Folder;
 use scrip_protocol::Settings;
-use scrip_protocol::command::OnConflict;
+use scrip_protocol::command::{CodeLimit, OnConflict};
 use tempfile::NamedTempFile;
 
 use crate::exit::InputError;
@@ -173,6 +173,16 @@ impl Source {
         };
         print::complain(&format!("{}: {found}", self.name));
     }
+}
+
+/// That a campaign cannot hold so many codes (K1, A2).
+pub(crate) fn past_limit(limit: &CodeLimit) -> String {
+    format!(
+        "refused: a campaign holds at most {}, archived ones included; this one has {}, and {} more would be added",
+        print::count(limit.limit, "code"),
+        print::grouped(limit.current),
+        print::grouped(limit.would_add)
+    )
 }
 
 /// Says what was taken for a header.
