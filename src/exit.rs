@@ -82,7 +82,7 @@ fn of(error: &anyhow::Error) -> Exit {
 fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<ClientError>() {
         return Some(match error {
-            ClientError::Refused(Refusal::Forbidden { .. }) => Exit::Denied,
+            ClientError::Refused(Refusal::Forbidden { .. } | Refusal::ClubForbidden { .. } | Refusal::Revoked) => Exit::Denied,
             ClientError::Refused(Refusal::Busy { .. }) => Exit::Unreachable,
             ClientError::Refused(
                 Refusal::RequestIdInvalid
@@ -127,7 +127,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
 
 fn of_connect(error: &ConnectError) -> Exit {
     match error {
-        ConnectError::Closed { code: CloseCode::Unauthenticated, .. } => Exit::Denied,
+        ConnectError::Closed { code: CloseCode::Unauthenticated | CloseCode::Revoked, .. } => Exit::Denied,
+        ConnectError::Certificate(_) => Exit::Denied,
+        ConnectError::Identity(_) => Exit::Input,
         ConnectError::Closed { .. }
         | ConnectError::Address { .. }
         | ConnectError::Authority(_)

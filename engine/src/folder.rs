@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! scrip.toml         where to listen, and the organisation's settings
-//! credentials.json   the credentials, with hashes of their tokens
-//! tls/ca.pem         the private certificate authority: what callers trust
-//! tls/ca.key         its key; not needed to run, and better kept elsewhere
+//! credentials.json   the credentials that the organisation begins with; what became of them, and the others, are in the journal
+//! tls/ca.pem         the private certificate authority: what callers trust, and who has signed theirs
+//! tls/ca.key         its key; needed only to issue certificates, and better kept elsewhere
 //! tls/server.pem     the server's certificate
 //! tls/server.key     its key
 //! journal/           see the journal module
@@ -18,9 +18,11 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
-use scrip_protocol::{Role, Settings};
+use scrip_protocol::command::Grant;
+use scrip_protocol::{CredentialId, Role, Settings};
 
-use crate::credentials::{Credential, Credentials, IssuedToken};
+use crate::credentials::{Credential, Credentials, InvalidCredential, IssuedToken};
+use crate::state;
 
 /// A data folder.
 #[derive(Debug, Clone)]
@@ -65,6 +67,14 @@ pub enum FolderError {
         path: PathBuf,
         /// What is wrong, and where.
         cause: String,
+    },
+    /// A credential of the file cannot be taken.
+    #[error("{path}: {source}")]
+    Credential {
+        /// The file.
+        path: PathBuf,
+        /// Which one, and why.
+        source: InvalidCredential,
     },
     /// A certificate could not be made.
     #[error("a certificate for {hosts:?} could not be made: {source}")]
@@ -163,7 +173,7 @@ impl Folder {
         let wrong =
             |field: &str, why: &str| FolderError::Config { path: path.clone(), cause: format!("settings.{field}: {why}") };
         let settings = &config.settings;
-        if settings.request_window_ms < crate::state::requests::KEPT_AT_LEAST_MS {
+        if settings.request_window_ms < state::requests::KEPT_AT_LEAST_MS {
             return Err(wrong("request_window_ms", "a request id must be remembered for at least 60000 ms"));
         }
         if settings.requests_max == 0 || settings.requests_max > u64::from(u32::MAX) {
@@ -175,10 +185,19 @@ impl Folder {
         Ok(config)
     }
 
-    /// Reads the credentials.
+    /// What the file of credentials has that a journal does not know.
     ///
     /// # Errors
-    /// When they are missing or wrong.
+    /// When the file is missing or wrong, or says otherwise than the journal.
+    pub fn credentials_unknown_to(&self, journal: &state::Credentials) -> Result<Vec<(CredentialId, Grant)>, FolderError> {
+        let invalid = |source| FolderError::Credential { path: self.credentials_path(), source };
+        self.credentials()?.unknown_to(journal).map_err(invalid)
+    }
+
+    /// Reads the file of credentials.
+    ///
+    /// # Errors
+    /// When it is missing or wrong.
     pub fn credentials(&self) -> Result<Credentials, FolderError> {
         let path = self.credentials_path();
         let list: Vec<Credential> = serde_json::from_str(&read(&path)?)
@@ -245,9 +264,7 @@ mod tests {
         let tokens = folder.init(&config(), &["shop.example".to_owned()]).expect("an empty folder");
         assert_eq!(folder.config().expect("just written"), config());
         let credentials = folder.credentials().expect("just written");
-        for issued in &tokens {
-            assert_eq!(credentials.of_token(&issued.token), Some(&issued.credential));
-        }
+        assert!(tokens.iter().map(|issued| &issued.credential).eq(credentials.list()));
         assert!(matches!(folder.init(&config(), &[]), Err(FolderError::Exists(_))));
         for entry in
             fs::read_dir(folder.dir()).expect("a folder").chain(fs::read_dir(folder.dir().join("tls")).expect("a folder"))

@@ -108,7 +108,9 @@ impl Told {
             Told::TooManyChecked => "check_too_many",
             Told::Refused(refusal) => match refusal {
                 Refusal::Forbidden { .. } => "refused_forbidden",
+                Refusal::ClubForbidden { .. } => "refused_club_forbidden",
                 Refusal::Busy { .. } => return None,
+                Refusal::Revoked => "refused_revoked",
                 Refusal::RequestIdInvalid => "refused_id_invalid",
                 Refusal::RequestTooOld { .. } => "refused_too_old",
                 Refusal::RequestFromFuture { .. } => "refused_from_future",

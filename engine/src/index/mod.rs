@@ -10,6 +10,7 @@
 //! Invariant: [`Index::follow`] announces a record's position before it shows the record's effect. Whoever has seen an effect
 //! therefore finds its position in [`Index::shown`], and can wait until that is durable before it answers (Z4).
 
+mod credentials;
 mod normalise;
 
 use std::collections::HashSet;
@@ -28,6 +29,7 @@ use scrip_protocol::command::{
 };
 use scrip_protocol::{CampaignId, ClubId, Position, Record};
 
+pub use credentials::{Holder, Holders};
 pub use normalise::{normalise, trim};
 
 use crate::state::prefetch::prefetch;
@@ -47,6 +49,7 @@ pub struct Index {
     campaigns: RwLock<Vec<Face>>,
     /// The codes of which uses are held.
     held: DashMap<CodeAt, Holding, RandomState>,
+    holders: Holders,
     /// The engine's time when this was made; before it nothing is decided.
     began_ms: u64,
     clubs: AtomicU32,
@@ -150,6 +153,7 @@ impl Index {
             codes: DashMap::with_capacity_and_hasher_and_shard_amount(codes, RandomState::default(), SHARDS),
             campaigns: RwLock::new(Vec::new()),
             held: DashMap::with_capacity_and_hasher_and_shard_amount(0, RandomState::default(), SHARDS),
+            holders: Holders::of(state),
             began_ms: state.now_ms(),
             clubs: AtomicU32::new(state.clubs.next().0 - 1),
             shown: AtomicU64::new(state.position().0),
@@ -211,6 +215,8 @@ impl Index {
                 self.show_terms(state, record.campaign);
             }
             Record::ClubRegistered(record) => self.clubs.store(record.club.0, Ordering::Release),
+            Record::CredentialAdded(record) => self.holders.add(state, record.credential),
+            Record::CredentialRevoked(record) => self.holders.revoke(state, record.credential),
             Record::SettingsApplied(_)
             | Record::Refused(_)
             | Record::RedemptionRefused(_)
@@ -218,9 +224,7 @@ impl Index {
             | Record::CodeHeld(_)
             | Record::HoldRefused(_)
             | Record::ConfirmationRefused(_)
-            | Record::HoldReleased(_)
-            | Record::CredentialAdded(_)
-            | Record::CredentialRevoked(_) => {}
+            | Record::HoldReleased(_) => {}
         }
     }
 
@@ -251,6 +255,11 @@ impl Index {
     /// The newest position whose effect a reader may have seen, if it asks after reading.
     pub fn shown(&self) -> Position {
         Position(self.shown.load(Ordering::Acquire))
+    }
+
+    /// Who holds a credential.
+    pub fn holders(&self) -> &Holders {
+        &self.holders
     }
 
     /// How many codes there are.
@@ -469,7 +478,7 @@ impl Index {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Whether two indexes say the same of every code.
+    /// Whether two indexes say the same of every code and every credential.
     pub fn agrees_with(&self, other: &Index) -> bool {
         let (faces, others) = (self.campaigns.read(), other.campaigns.read());
         let alike = |(ours, theirs): (&Face, &Face)| {
@@ -491,6 +500,7 @@ impl Index {
             && faces.iter().zip(others.iter()).all(alike)
             && self.held.len() == other.held.len()
             && holding_alike()
+            && self.holders.agrees_with(&other.holders)
     }
 }
 

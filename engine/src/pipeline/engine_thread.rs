@@ -7,7 +7,7 @@ use crossbeam_channel::{Select, Sender, TryRecvError, TrySendError};
 use parking_lot::Mutex;
 use scrip_protocol::batch::BatchBuilder;
 use scrip_protocol::frame::{REFUSAL, push_bytes, push_value};
-use scrip_protocol::{Kind, Position};
+use scrip_protocol::{Kind, Position, Refusal};
 
 use super::clock::Forward;
 use super::journal_thread::Release;
@@ -206,6 +206,10 @@ impl EngineThread {
         match &request.call {
             Call::Answered(frame) => frames.extend_from_slice(frame),
             Call::Read(read) => self.read(now_ms, read, correlation, frames),
+            // Its connections are being closed: what they sent since the record is not done any more.
+            Call::Change(stamp, ..) if self.state.credentials.is_revoked(stamp.credential) => {
+                push_value(frames, REFUSAL, correlation, &Refusal::Revoked);
+            }
             Call::Change(stamp, asked, hint) => match self.state.admit(now_ms, stamp) {
                 Admission::Refused(refusal) => push_value(frames, REFUSAL, correlation, &refusal),
                 Admission::Repeated(reply) => push_reply(frames, correlation, reply),

@@ -25,8 +25,12 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use parking_lot::Mutex;
-use scrip_protocol::command::{ListCampaigns, ListClubs, ListCodes, ListCredentials, ShowCampaign, ShowClient};
-use scrip_protocol::{Position, Record, Settings, Stamp};
+use scrip_protocol::batch::BatchBuilder;
+use scrip_protocol::command::{
+    CredentialAdded, Grant, ListCampaigns, ListClubs, ListCodes, ListCredentials, ShowCampaign, ShowClient,
+};
+use scrip_protocol::record::SettingsApplied;
+use scrip_protocol::{CredentialId, Position, Record, Settings, Stamp};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 pub use clock::{Clock, SystemClock};
@@ -110,6 +114,28 @@ pub enum Read {
     ListCredentials(ListCredentials),
 }
 
+/// What the data folder gives an engine to begin with, beside its journal.
+#[derive(Debug, Clone, Default)]
+pub struct Beginning {
+    /// The organisation's settings.
+    pub settings: Settings,
+    /// The credentials that the organisation begins with. Those whose number the state knows are left out.
+    pub credentials: Vec<(CredentialId, Grant)>,
+}
+
+impl Beginning {
+    /// What of it a state does not say yet.
+    fn records(&self, state: &State) -> Vec<Record> {
+        let settings = SettingsApplied { settings: self.settings.clone() };
+        let settings = (state.settings() != &self.settings).then(|| settings.into());
+        let credentials = self.credentials.iter().filter(|(credential, _)| state.credentials.of(*credential).is_none());
+        let added = |(credential, grant): &(CredentialId, Grant)| {
+            CredentialAdded { stamp: None, credential: *credential, grant: grant.clone() }.into()
+        };
+        settings.into_iter().chain(credentials.map(added)).collect()
+    }
+}
+
 /// The running pipeline. Dropping every [`Intake`] and calling [`Pipeline::finish`] ends it.
 pub struct Pipeline {
     intake: Intake,
@@ -157,25 +183,25 @@ impl Intake {
 }
 
 impl Pipeline {
-    /// Starts on a state that its journal was replayed into. Where the settings are not those of the state, a record of them is
-    /// the first thing written.
+    /// Starts on a state that its journal was replayed into. Other settings than those of the state, and credentials that it does not
+    /// know, are the first thing written: a batch of records.
     ///
     /// # Errors
-    /// When that record, or a thread's start, fails.
+    /// When that batch, or a thread's start, fails.
     pub fn start(
         mut state: State,
         mut journal: Box<dyn Journal>,
-        settings: &Settings,
+        beginning: &Beginning,
         clock: Box<dyn Clock>,
         limits: Limits,
     ) -> Result<Pipeline, JournalError> {
         let mut now = clock::Forward::new(clock, journal.end().time_ms);
-        if state.settings() != settings {
-            let record = Record::from(scrip_protocol::record::SettingsApplied { settings: settings.clone() });
-            let mut batch = scrip_protocol::batch::BatchBuilder::new(now.now_ms());
-            batch.push(&record);
+        let first = beginning.records(&state);
+        if !first.is_empty() {
+            let mut batch = BatchBuilder::new(now.now_ms());
+            first.iter().for_each(|record| batch.push(record));
             let end = journal.append(vec![batch])?;
-            state.apply(end.time_ms, &record);
+            first.iter().for_each(|record| state.apply(end.time_ms, record));
         }
         let index = Arc::new(Index::of(&state));
         let reader = journal.reader();

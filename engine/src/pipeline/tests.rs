@@ -20,7 +20,7 @@ use scrip_protocol::frame::{Frame, FrameBuffer, REPLY_BYTES_MAX};
 use scrip_protocol::record::SettingsApplied;
 use scrip_protocol::{ClientId, ClubId, Command, CredentialId, Money, Position, Record, Refusal, RequestId, Settings, Stamp};
 
-use super::{Call, Chunk, Clock, InboxFull, Limits, Outbox, Pipeline, Read, Request};
+use super::{Beginning, Call, Chunk, Clock, InboxFull, Limits, Outbox, Pipeline, Read, Request};
 use crate::index::{Index, normalise, trim};
 use crate::journal::{Journal, JournalError, JournalReader};
 use crate::state::{Asked, AskedCreateCampaign, AskedRedeem, CodeList, State};
@@ -177,7 +177,7 @@ impl Run {
         journal.append(vec![first]).expect("memory takes it");
         (journal.held, journal.fails_at, journal.appends) = (held, fails_at, 0);
         let hands = Hands(Arc::new(AtomicU64::new(START_MS)));
-        let pipeline = Pipeline::start(kept.replay(), Box::new(journal), &Settings::default(), Box::new(hands.clone()), limits)
+        let pipeline = Pipeline::start(kept.replay(), Box::new(journal), &Beginning::default(), Box::new(hands.clone()), limits)
             .expect("nothing is written at the start");
         Run { pipeline, kept, hands }
     }
@@ -315,7 +315,8 @@ fn other_settings_are_the_first_thing_written() {
     let start = |settings: &Settings| {
         let journal = Memory { kept: kept.clone(), end: kept.end(), fails_at: None, appends: 0, held: None };
         let hands = Hands(Arc::new(AtomicU64::new(START_MS)));
-        let pipeline = Pipeline::start(kept.replay(), Box::new(journal), settings, Box::new(hands), Limits::default());
+        let beginning = Beginning { settings: settings.clone(), ..Beginning::default() };
+        let pipeline = Pipeline::start(kept.replay(), Box::new(journal), &beginning, Box::new(hands), Limits::default());
         pipeline.expect("memory takes it").finish().expect("memory takes it")
     };
     let other = Settings { codes_per_campaign_max: 3, ..Settings::default() };
@@ -330,6 +331,7 @@ fn other_settings_are_the_first_thing_written() {
     batch.push(&record);
     assert!(journal.append(vec![batch]).is_err(), "the double fails when it is told to");
     let hands = Hands(Arc::new(AtomicU64::new(START_MS)));
-    let refused = Pipeline::start(State::default(), Box::new(journal), &other, Box::new(hands), Limits::default());
+    let beginning = Beginning { settings: other, ..Beginning::default() };
+    let refused = Pipeline::start(State::default(), Box::new(journal), &beginning, Box::new(hands), Limits::default());
     assert!(refused.is_err(), "an engine whose settings are not durable does not start");
 }

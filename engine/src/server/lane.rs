@@ -8,15 +8,15 @@ use quinn::{Connection, RecvStream, SendStream};
 use scrip_protocol::command::{CHECK_CODES_MAX, Check, CheckFreeOutcome, CheckOutcome, CodeTexts, LINES_MAX, Redeem, Tail};
 use scrip_protocol::frame::{Frame, FrameBuffer, Malformed, REFUSAL, REQUEST_BYTES_MAX, RequestFrame, push_value};
 use scrip_protocol::hello::CloseCode;
-use scrip_protocol::{AnyCommand, Kind, Refusal, RequestId, Role, Stamp, wire};
+use scrip_protocol::{AnyCommand, ClubId, Kind, Refusal, RequestId, Role, Stamp, wire};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::connection::{Caller, Closing};
+use super::connection::Closing;
 use super::{LARGE_FRAME_BYTES, Shared, refund, tail};
 use crate::generate::draw;
-use crate::index::{AT_ONCE, Index, normalise, trim};
+use crate::index::{AT_ONCE, Holder, Index, normalise, trim};
 use crate::pipeline::{Call, Chunk, Clock, InboxFull, Outbox, RETRY_AFTER_MS, Read, Request};
 use crate::state::{Asked, AskedAddCodes, AskedCodes, AskedCreateCampaign, AskedHold, AskedRedeem, CodeList, NamedHold};
 
@@ -52,7 +52,7 @@ struct Sorted {
 }
 
 /// Serves a lane to its end, or until the server stops; then waits for its answers. An error closes the connection.
-pub(super) async fn serve(lane: Lane, caller: Caller, shared: Arc<Shared>) -> Result<(), Closing> {
+pub(super) async fn serve(lane: Lane, caller: Arc<Holder>, shared: Arc<Shared>) -> Result<(), Closing> {
     let Lane { connection, send, receive, frames } = lane;
     let outbox = Arc::new(Outbox::default());
     // In a set of its own, so that it ends when this task is dropped.
@@ -93,7 +93,7 @@ async fn write(mut send: SendStream, outbox: Arc<Outbox>) -> Result<SendStream, 
 struct Reader {
     receive: RecvStream,
     frames: FrameBuffer,
-    caller: Caller,
+    caller: Arc<Holder>,
     shared: Arc<Shared>,
     outbox: Arc<Outbox>,
     /// The share of the memory for large frames that the incomplete frame holds, and until when it may.
@@ -149,7 +149,7 @@ impl Reader {
             while sorted.tail.is_none()
                 && let Some(frame) = self.frames.next(REQUEST_BYTES_MAX)?
             {
-                sort(frame, self.caller, &self.shared, &mut sorted)?;
+                sort(frame, &self.caller, &self.shared, &mut sorted)?;
                 whole = true;
             }
             if !sorted.refusals.is_empty() {
@@ -207,7 +207,7 @@ fn look_up(requests: &mut [Request], index: &Index) {
 }
 
 /// Checks and decodes one frame, and puts it where it belongs.
-fn sort(frame: Frame<'_>, caller: Caller, shared: &Shared, sorted: &mut Sorted) -> Result<(), Malformed> {
+fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted) -> Result<(), Malformed> {
     let request = frame.request()?;
     let correlation = frame.correlation;
     if !request.kind.permits(caller.role) {
@@ -216,8 +216,12 @@ fn sort(frame: Frame<'_>, caller: Caller, shared: &Shared, sorted: &mut Sorted) 
         return Ok(());
     }
     if request.kind == Kind::Redeem {
+        let asked = redeem(&request)?;
+        if !caller.may_ask_for(asked.club) {
+            return Ok(forbid_club(asked.club, correlation, sorted));
+        }
         // The code is looked up later, with others.
-        let call = Call::Change(stamp(&request, caller), Asked::Redeem(redeem(&request)?), None);
+        let call = Call::Change(stamp(&request, caller), Asked::Redeem(asked), None);
         sorted.requests.push(Request { correlation, call });
         return Ok(());
     }
@@ -230,12 +234,20 @@ fn sort(frame: Frame<'_>, caller: Caller, shared: &Shared, sorted: &mut Sorted) 
             return Ok(());
         }
         AnyCommand::Hold(asked) => {
+            if !caller.may_ask_for(asked.club) {
+                return Ok(forbid_club(asked.club, correlation, sorted));
+            }
             let redeem = AskedRedeem { client: asked.client, club: asked.club, code: normalise(&asked.code) };
             change(Asked::Hold(Box::new(AskedHold { redeem, ttl_ms: asked.ttl_ms })))
         }
         AnyCommand::Confirm(asked) => change(Asked::Confirm(named(asked.hold))),
         AnyCommand::Release(asked) => change(Asked::Release(named(asked.hold))),
-        AnyCommand::Check(asked) => Call::Answered(check(&asked, correlation, shared)),
+        AnyCommand::Check(asked) => {
+            if !caller.may_ask_for(asked.club) {
+                return Ok(forbid_club(asked.club, correlation, sorted));
+            }
+            Call::Answered(check(&asked, correlation, shared))
+        }
         AnyCommand::RegisterClub(asked) => change(Asked::RegisterClub(asked)),
         AnyCommand::RegisterClient(asked) => change(Asked::RegisterClient(asked)),
         AnyCommand::SwitchCampaign(asked) => change(Asked::SwitchCampaign(asked)),
@@ -301,7 +313,12 @@ fn sort(frame: Frame<'_>, caller: Caller, shared: &Shared, sorted: &mut Sorted) 
     Ok(())
 }
 
-fn stamp(request: &RequestFrame<'_>, caller: Caller) -> Stamp {
+/// Refuses a request of a credential that is bound to other clubs. Nothing is recorded of it.
+fn forbid_club(club: ClubId, correlation: u64, sorted: &mut Sorted) {
+    push_value(&mut sorted.refusals, REFUSAL, correlation, &Refusal::ClubForbidden { club });
+}
+
+fn stamp(request: &RequestFrame<'_>, caller: &Holder) -> Stamp {
     let id = request.request.unwrap_or(RequestId(0));
     Stamp { request: id, body: request.body_hash(), credential: caller.credential }
 }
@@ -311,7 +328,7 @@ fn redeem(request: &RequestFrame<'_>) -> Result<AskedRedeem, Malformed> {
     let asked = wire::access::<Redeem>(Kind::Redeem.word(), request.payload)?;
     Ok(AskedRedeem {
         client: scrip_protocol::ClientId(asked.client.0.to_native()),
-        club: scrip_protocol::ClubId(asked.club.0.to_native()),
+        club: ClubId(asked.club.0.to_native()),
         code: normalise(asked.code.as_str()),
     })
 }

@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "a random test prints its seed")]
 
 mod cases;
+mod credentials;
 mod holds;
 mod model;
 mod script;
