@@ -53,7 +53,7 @@ pub(crate) struct InputError {
 
 /// Nobody said who calls.
 #[derive(Debug, thiserror::Error)]
-#[error("no token: set SCRIP_TOKEN, or give --token-file")]
+#[error("no token: set SCRIP_TOKEN, or give --token-file, or --cert and --key")]
 pub(crate) struct NoToken;
 
 /// Says what went wrong, on standard error, and returns the code for it.

@@ -16,11 +16,12 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use scrip_protocol::command::Grant;
 use scrip_protocol::{CredentialId, Role, Settings};
 
+use crate::certificates::{self, CallersAuthority, IssueError, IssuedCertificate};
 use crate::credentials::{Credential, Credentials, InvalidCredential, IssuedToken};
 use crate::state;
 
@@ -76,6 +77,14 @@ pub enum FolderError {
         /// Which one, and why.
         source: InvalidCredential,
     },
+    /// A caller's certificate could not be issued.
+    #[error("{path}: {source}")]
+    AuthorityKey {
+        /// The authority's key.
+        path: PathBuf,
+        /// Why.
+        source: IssueError,
+    },
     /// A certificate could not be made.
     #[error("a certificate for {hosts:?} could not be made: {source}")]
     Certificate {
@@ -127,6 +136,29 @@ impl Folder {
         self.dir.join("journal")
     }
 
+    /// The authority's key.
+    pub fn ca_key_path(&self) -> PathBuf {
+        self.dir.join("tls/ca.key")
+    }
+
+    /// The authority that callers' certificates must be signed by.
+    pub(crate) fn callers_authority(&self) -> Result<CallersAuthority, FolderError> {
+        let path = self.ca_path();
+        let pem = read(&path)?;
+        CallersAuthority::of(pem.as_bytes()).map_err(|cause| FolderError::Config { path, cause })
+    }
+
+    /// Makes a certificate for a caller, and its key, with the authority's key. It is good from one time to another, both since 1970. It
+    /// lets nobody in before there is a credential for it.
+    ///
+    /// # Errors
+    /// When the authority or its key is not there or cannot be used.
+    pub fn issue_certificate(&self, name: &str, from: Duration, until: Duration) -> Result<IssuedCertificate, FolderError> {
+        let (authority, path) = (self.callers_authority()?, self.ca_key_path());
+        let issued = certificates::issue(&authority, &read(&path)?, name, from, until);
+        issued.map_err(|source| FolderError::AuthorityKey { path, source })
+    }
+
     fn credentials_path(&self) -> PathBuf {
         self.dir.join("credentials.json")
     }
@@ -145,9 +177,9 @@ impl Folder {
             made.map_err(|source| FolderError::Io { path: dir, source })?;
         }
         let hosts: Vec<String> = LOCAL_HOSTS.map(str::to_owned).into_iter().chain(others.iter().cloned()).collect();
-        let certificates = certificates(&hosts).map_err(|source| FolderError::Certificate { hosts, source })?;
+        let certificates = certificates::begin(&hosts).map_err(|source| FolderError::Certificate { hosts, source })?;
         write_private(&self.ca_path(), &certificates.ca)?;
-        write_private(&self.dir.join("tls/ca.key"), &certificates.ca_key)?;
+        write_private(&self.ca_key_path(), &certificates.ca_key)?;
         write_private(&self.certificate_path(), &certificates.server)?;
         write_private(&self.key_path(), &certificates.server_key)?;
         let mut credentials = Credentials::default();
@@ -217,34 +249,6 @@ fn write_private(path: &Path, text: &str) -> Result<(), FolderError> {
         file.sync_all()
     };
     write().map_err(|source| FolderError::Io { path: path.to_owned(), source })
-}
-
-struct Certificates {
-    ca: String,
-    ca_key: String,
-    server: String,
-    server_key: String,
-}
-
-fn certificates(hosts: &[String]) -> Result<Certificates, rcgen::Error> {
-    let ca_key = KeyPair::generate()?;
-    let mut ca = CertificateParams::default();
-    ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    ca.distinguished_name.push(DnType::CommonName, "Scrip private authority");
-    let ca_certificate = ca.self_signed(&ca_key)?;
-    let server_key = KeyPair::generate()?;
-    let mut server = CertificateParams::new(hosts)?;
-    server.distinguished_name.push(DnType::CommonName, "Scrip engine");
-    server.use_authority_key_identifier_extension = true;
-    let issuer = Issuer::from_params(&ca, &ca_key);
-    let server_certificate = server.signed_by(&server_key, &issuer)?;
-    Ok(Certificates {
-        ca: ca_certificate.pem(),
-        ca_key: ca_key.serialize_pem(),
-        server: server_certificate.pem(),
-        server_key: server_key.serialize_pem(),
-    })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use quinn::{Connection, Incoming, RecvStream, SendStream, VarInt};
+use rustls::pki_types::{CertificateDer, UnixTime};
 use scrip_protocol::frame::{FrameBuffer, HELLO, HELLO_BYTES_MAX, Malformed, push_value};
 use scrip_protocol::hello::{CloseCode, Hello, Welcome};
 use scrip_protocol::{unix_time_ms, wire};
@@ -144,7 +145,7 @@ async fn say_hello(connection: &Connection, shared: &Shared) -> Result<Option<(A
 /// Who says hello: by the token, or where that is empty by the certificate.
 fn holder_of(hello: &Hello, connection: &Connection, shared: &Shared) -> Result<Arc<Holder>, Closing> {
     let certificate = match hello.token.is_empty() {
-        true => shared.certificates.shown_on(connection)?,
+        true => certificate_of(connection, shared)?,
         false => None,
     };
     let (secret, what) = match certificate {
@@ -155,6 +156,18 @@ fn holder_of(hello: &Hello, connection: &Connection, shared: &Shared) -> Result<
         let reason = format!("the {what} is not one of this organisation's");
         Closing { code: CloseCode::Unauthenticated, reason }
     })
+}
+
+/// The certificate that a connection's caller has shown; none where it has shown none. It was checked in the handshake; but a connection
+/// that resumes an earlier one shows nothing again, and the certificate may have expired since.
+fn certificate_of(connection: &Connection, shared: &Shared) -> Result<Option<CertificateDer<'static>>, Closing> {
+    let shown = connection.peer_identity().and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());
+    let Some(chain) = shown else { return Ok(None) };
+    shared.callers.check(&chain, UnixTime::now()).map_err(|cause| {
+        let reason = format!("the certificate is not taken: {cause}");
+        Closing { code: CloseCode::Unauthenticated, reason }
+    })?;
+    Ok(chain.into_iter().next())
 }
 
 async fn read_hello(receive: &mut RecvStream, frames: &mut FrameBuffer) -> Result<Option<Hello>, Closing> {

@@ -5,7 +5,6 @@
 //!
 //! 0-RTT is off: what is sent in it can be replayed by anybody who saw it (RFC 9001, section 9.2).
 
-mod certificates;
 mod connection;
 mod lane;
 mod refund;
@@ -25,9 +24,9 @@ use scrip_protocol::{endpoint, tls};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::folder::Folder;
+use crate::certificates::CallersAuthority;
+use crate::folder::{Folder, FolderError};
 use crate::pipeline::{Intake, Pipeline, SystemClock};
-use certificates::Certificates;
 
 /// What callers may take of the server.
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +83,9 @@ impl Default for ServerLimits {
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
+    /// The authority that callers' certificates are signed by cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// A certificate or key cannot be used.
     #[error("{path}: {cause}")]
     Certificate {
@@ -111,7 +113,7 @@ pub struct Server {
 
 /// What every connection needs.
 struct Shared {
-    certificates: Certificates,
+    callers: CallersAuthority,
     limits: ServerLimits,
     intake: Intake,
     /// The engine's time, for checks.
@@ -137,12 +139,12 @@ impl Server {
         listen: SocketAddr,
         limits: ServerLimits,
     ) -> Result<Server, ServerError> {
-        let certificates = certificates(folder)?;
-        let config = server_config(folder, &certificates, &limits)?;
+        let callers = folder.callers_authority()?;
+        let config = server_config(folder, &callers, &limits)?;
         let endpoint = endpoint::server(config, listen).map_err(|source| ServerError::Listen { address: listen, source })?;
         let (stopping, stopped) = watch::channel(false);
         let shared = Arc::new(Shared {
-            certificates,
+            callers,
             limits,
             intake: pipeline.intake(),
             clock,
@@ -205,22 +207,12 @@ async fn accept(endpoint: Endpoint, shared: Arc<Shared>) {
     while connections.join_next().await.is_some() {}
 }
 
-fn certificates(folder: &Folder) -> Result<Certificates, ServerError> {
-    let path = folder.ca_path();
-    let pem = read(&path)?;
-    Certificates::of(&pem).map_err(|cause| ServerError::Certificate { path, cause })
-}
-
 fn read(path: &Path) -> Result<Vec<u8>, ServerError> {
     let unreadable = |cause: io::Error| ServerError::Certificate { path: path.to_owned(), cause: cause.to_string() };
     std::fs::read(path).map_err(unreadable)
 }
 
-fn server_config(
-    folder: &Folder,
-    certificates: &Certificates,
-    limits: &ServerLimits,
-) -> Result<quinn::ServerConfig, ServerError> {
+fn server_config(folder: &Folder, callers: &CallersAuthority, limits: &ServerLimits) -> Result<quinn::ServerConfig, ServerError> {
     let wrong = |path: &Path, cause: String| ServerError::Certificate { path: path.to_owned(), cause };
     let (certificate, key) = (folder.certificate_path(), folder.key_path());
     let chain = tls::chain(&read(&certificate)?).map_err(|cause| wrong(&certificate, cause.to_string()))?;
@@ -228,7 +220,7 @@ fn server_config(
     let mut tls = rustls::ServerConfig::builder_with_provider(tls::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("the provider has TLS 1.3")
-        .with_client_cert_verifier(certificates.verifier())
+        .with_client_cert_verifier(callers.verifier())
         .with_single_cert(chain, key_der)
         .map_err(|cause| wrong(&certificate, cause.to_string()))?;
     tls.alpn_protocols = vec![ALPN.to_vec()];
