@@ -20,7 +20,7 @@ use scrip_protocol::command::{
 use scrip_protocol::frame::{ALPN, Frame, REFUSAL};
 use scrip_protocol::hello::CloseCode;
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Kind, Position, Refusal, RequestId, Role, wire};
-use support::{DEADLINE, Lane, Server, redemption, request, run, terms};
+use support::{BEGUN, DEADLINE, Lane, Server, redemption, request, run, terms};
 use tokio::time::timeout;
 
 /// A valid request of each kind, whose names and codes carry a mark of their own.
@@ -149,7 +149,7 @@ async fn who_has_no_token_of_this_organisation_is_not_let_in() {
         let reason = format!("the first frame has the kind {}, and a hello has 65520", *kind as u16);
         assert_eq!(ending.code_and_reason(), (CloseCode::HelloExpected, reason.as_str()));
     }
-    assert_eq!(position(&server).await, Position(1), "only the settings are recorded");
+    assert_eq!(position(&server).await, Position(BEGUN), "only what an engine begins with is recorded");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,7 +186,7 @@ async fn the_command_line_says_who_is_refused_and_why() {
     }
     let ran = run(server.scrip(Role::Operator).env_remove("SCRIP_TOKEN").args(["club", "list"]), b"");
     assert!(ran.code != 0 && ran.err.contains("SCRIP_TOKEN"), "{ran:?}");
-    assert_eq!(position(&server).await, Position(1));
+    assert_eq!(position(&server).await, Position(BEGUN));
 }
 
 /// Keeps tickets, and notes how much may be sent early under each.

@@ -65,7 +65,7 @@ pub(crate) fn say(text: &str) {
 /// The program, with an environment in which nothing of ours is set.
 pub(crate) fn scrip() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scrip"));
-    for name in ["SCRIP_DATA", "SCRIP_SERVER", "SCRIP_CA", "SCRIP_TOKEN", "SCRIP_LOG"] {
+    for name in ["SCRIP_DATA", "SCRIP_SERVER", "SCRIP_CA", "SCRIP_TOKEN", "SCRIP_CERT", "SCRIP_KEY", "SCRIP_LOG"] {
         command.env_remove(name);
     }
     command
@@ -148,6 +148,9 @@ impl Running {
         lines
     }
 }
+
+/// The position of the last record that a first start writes: the settings, and a credential for each role.
+pub(crate) const BEGUN: u64 = 1 + Role::ALL.len() as u64;
 
 /// An organisation in a temporary folder, and the engine that serves it.
 pub(crate) struct Server {
