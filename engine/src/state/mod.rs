@@ -9,7 +9,7 @@
 //! the crate's other modules. Where a code is, is asked of the [`Lookup`] that is passed in.
 
 mod add_codes;
-mod chunked;
+pub(crate) mod chunked;
 mod code;
 mod confirm;
 mod create_campaign;
@@ -22,7 +22,7 @@ mod register_client;
 mod register_club;
 mod release;
 pub mod requests;
-mod shards;
+pub(crate) mod shards;
 mod switch_campaign;
 mod tables;
 #[cfg(test)]
