@@ -1,7 +1,7 @@
 //! The data folder of an organisation: what is where, and how it begins.
 //!
 //! ```text
-//! scrip.toml         where to listen, and the organisation's settings
+//! scrip.toml         where to listen, the organisation's settings, and the guard's limits
 //! credentials.json   the credentials that the organisation begins with; what became of them, and the others, are in the journal
 //! tls/ca.pem         the private certificate authority: what callers trust, and who has signed theirs
 //! tls/ca.key         its key; needed only to issue certificates, and better kept elsewhere
@@ -23,6 +23,7 @@ use scrip_protocol::{CredentialId, Role, Settings};
 
 use crate::certificates::{self, CallersAuthority, IssueError, IssuedCertificate};
 use crate::credentials::{Credential, Credentials, InvalidCredential, IssuedToken};
+use crate::guard::GuardLimits;
 use crate::state;
 
 /// A data folder.
@@ -39,6 +40,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The organisation's settings.
     pub settings: Settings,
+    /// How many misses there may be. They are the running engine's alone: no record keeps them, and what is left out is as by default.
+    #[serde(default)]
+    pub guard: GuardLimits,
 }
 
 /// The names under which an engine is reached on its own machine.
@@ -214,6 +218,7 @@ impl Folder {
         if settings.codes_per_campaign_max == 0 || settings.codes_per_campaign_max > 50_000_000 {
             return Err(wrong("codes_per_campaign_max", "this must be 1 to 50000000"));
         }
+        config.guard.check().map_err(|wrong| FolderError::Config { path: path.clone(), cause: wrong.to_string() })?;
         Ok(config)
     }
 
@@ -257,7 +262,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn config() -> Config {
-        Config { listen: "127.0.0.1:4600".parse().expect("an address"), settings: Settings::default() }
+        let listen = "127.0.0.1:4600".parse().expect("an address");
+        Config { listen, settings: Settings::default(), guard: GuardLimits::default() }
     }
 
     #[test]
@@ -293,5 +299,23 @@ mod tests {
         fs::write(folder.config_path(), text.replace("requests_max", "request_max")).expect("written");
         let error = folder.config().expect_err("it is wrong").to_string();
         assert!(error.contains("request_max") && error.contains("line"), "{error}");
+    }
+
+    /// Z9: a file from before there was a guard still reads, and a number of the guard may be set alone.
+    #[test]
+    fn the_guard_is_as_by_default_unless_the_file_says_otherwise() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::at(dir.path());
+        let text = toml::to_string(&config()).expect("plain values");
+        let without = &text[..text.find("[guard").expect("it is written out")];
+        fs::write(folder.config_path(), without).expect("written");
+        assert_eq!(folder.config().expect("it is right"), config());
+        fs::write(folder.config_path(), format!("{without}[guard.client]\nmisses_per_minute = 20\n")).expect("written");
+        let mut expected = config();
+        expected.guard.client.misses_per_minute = 20;
+        assert_eq!(folder.config().expect("it is right"), expected);
+        fs::write(folder.config_path(), format!("{without}[guard.client]\nquiet_ms = 0\n")).expect("written");
+        let error = folder.config().expect_err("it is wrong").to_string();
+        assert!(error.contains("scrip.toml: guard.client.quiet_ms: this must be 1 to"), "{error}");
     }
 }
