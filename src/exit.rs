@@ -17,7 +17,7 @@ pub(crate) enum Exit {
     Done = 0,
     /// The engine answered no: a code was refused, a name was taken, a list had conflicts.
     Refused = 1,
-    /// The engine cannot be reached, or was too busy. Or a rival of a load test is not installed, or cannot be run.
+    /// The engine cannot be reached, or says that it may be asked again later: it is too busy, or too many codes were not accepted. Or a rival of a load test is not installed, or cannot be run.
     Unreachable = 3,
     /// There is no token, it is unknown, or its role may not do this.
     Denied = 4,
@@ -83,7 +83,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<ClientError>() {
         return Some(match error {
             ClientError::Refused(Refusal::Forbidden { .. } | Refusal::ClubForbidden { .. } | Refusal::Revoked) => Exit::Denied,
-            ClientError::Refused(Refusal::Busy { .. }) => Exit::Unreachable,
+            ClientError::Refused(Refusal::Busy { .. } | Refusal::TooManyMisses { .. }) => Exit::Unreachable,
             ClientError::Refused(
                 Refusal::RequestIdInvalid
                 | Refusal::RequestTooOld { .. }

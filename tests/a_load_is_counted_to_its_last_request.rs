@@ -243,7 +243,7 @@ async fn what_is_planted_in_the_journal_or_in_the_answers_is_found_and_named() {
     let config = scrip_engine::folder::Config {
         listen: ([127, 0, 0, 1], 0).into(),
         settings: scrip_protocol::Settings::default(),
-        guard: scrip_engine::guard::GuardLimits::default(),
+        guard: scrip_engine::guard::GuardLimits::OFF,
     };
     let issued = folder.init(&config, &[]).expect("an empty folder");
     let token = issued.into_iter().find(|issued| issued.credential.role == scrip_protocol::Role::Operator);

@@ -263,8 +263,8 @@ async fn a_gateway_bound_to_clubs_is_refused_at_others() {
     let till = Client::connect(dial(&server, &token)).await.expect("it works at once");
     let before = server.audited(&HashMap::new()).await.position;
     for other in [south, ClubId(99), ClubId(0)] {
-        let hold = Hold { client: ClientId(1), club: other, code: "A".into(), ttl_ms: HOLD_TTL_DEFAULT_MS };
-        let check = Check { club: other, codes: vec!["A".into()] };
+        let hold = Hold::new(ClientId(1), other, "A", HOLD_TTL_DEFAULT_MS);
+        let check = Check::new(other, vec!["A".into()]);
         let refusals = [
             till.redeem(RequestId::now(), &redemption(1, other, "A")).await.map(|_| ()),
             till.hold(RequestId::now(), &hold).await.map(|_| ()),

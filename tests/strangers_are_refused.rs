@@ -30,10 +30,10 @@ fn request_of(kind: Kind, mark: &str) -> Vec<u8> {
     let list: CodeTexts = lines.iter().collect();
     match kind {
         Kind::Redeem => request(1, id, &redemption(1, club, mark)),
-        Kind::Hold => request(1, id, &Hold { client, club, code: mark.into(), ttl_ms: 1_000 }),
+        Kind::Hold => request(1, id, &Hold::new(client, club, mark, 1_000)),
         Kind::Confirm => request(1, id, &Confirm { hold: Position(1) }),
         Kind::Release => request(1, id, &Release { hold: Position(1) }),
-        Kind::Check => request(1, id, &Check { club, codes: lines }),
+        Kind::Check => request(1, id, &Check::new(club, lines)),
         Kind::RegisterClub => request(1, id, &RegisterClub { name: format!("Club {mark}") }),
         Kind::ListClubs => request(1, id, &ListClubs { after: ClubId(0) }),
         Kind::RegisterClient => request(1, id, &RegisterClient { client, name: mark.into() }),

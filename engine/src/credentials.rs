@@ -228,24 +228,20 @@ mod tests {
     #[test]
     fn a_file_that_says_otherwise_than_the_journal_is_refused() {
         let (file, unknown) = of_two();
-        let changed = |change: fn(&mut Vec<Credential>)| {
+        let changed = |change: &dyn Fn(&mut Vec<Credential>)| {
             let mut file = file.clone();
             change(&mut file.list);
             file.unknown_to(&journal(&unknown, &[]).credentials).map_err(|error| (error.credential.0, error.why))
         };
-        let cases: [(fn(&mut Vec<Credential>), _); 8] = [
-            (|list| list[1].token_hash = "00".repeat(32), (2, WhyInvalid::OtherToken)),
-            (|list| list[0].role = Role::Operator, (1, WhyInvalid::OtherRole(Role::Gateway))),
-            (|list| list[1].credential.0 = 3, (3, WhyInvalid::TokenOf(CredentialId(2)))),
-            (|list| list[1].credential.0 = 1, (1, WhyInvalid::NumberTwice)),
-            (|list| list[0].credential.0 = 0, (0, WhyInvalid::Number)),
-            (|list| list[0].credential.0 = 100_001, (100_001, WhyInvalid::Number)),
-            (|list| list[0].name = " ".into(), (1, WhyInvalid::Name)),
-            (|list| list[0].token_hash.truncate(63), (1, WhyInvalid::Hash)),
-        ];
-        for (change, expected) in cases {
-            assert_eq!(changed(change), Err(expected));
-        }
+        let zeros = || "00".repeat(32);
+        assert_eq!(changed(&|list| list[1].token_hash = zeros()), Err((2, WhyInvalid::OtherToken)));
+        assert_eq!(changed(&|list| list[0].role = Role::Operator), Err((1, WhyInvalid::OtherRole(Role::Gateway))));
+        assert_eq!(changed(&|list| list[1].credential.0 = 3), Err((3, WhyInvalid::TokenOf(CredentialId(2)))));
+        assert_eq!(changed(&|list| list[1].credential.0 = 1), Err((1, WhyInvalid::NumberTwice)));
+        assert_eq!(changed(&|list| list[0].credential.0 = 0), Err((0, WhyInvalid::Number)));
+        assert_eq!(changed(&|list| list[0].credential.0 = 100_001), Err((100_001, WhyInvalid::Number)));
+        assert_eq!(changed(&|list| list[0].name = " ".into()), Err((1, WhyInvalid::Name)));
+        assert_eq!(changed(&|list| list[0].token_hash.truncate(63)), Err((1, WhyInvalid::Hash)));
         // Two of one token are refused as well where the journal knows neither.
         let mut twice = file.clone();
         twice.list[1].token_hash = twice.list[0].token_hash.clone();

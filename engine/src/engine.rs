@@ -72,7 +72,7 @@ impl Engine {
         }
         let clock = SystemClock::default();
         let credentials = folder.credentials_unknown_to(&state.credentials)?;
-        let beginning = Beginning { settings: config.settings, credentials };
+        let beginning = Beginning { settings: config.settings, credentials, guard: config.guard };
         let pipeline = Pipeline::start(state, Box::new(journal), &beginning, Box::new(clock), start.limits)
             .map_err(|error| EngineError::Journal(Arc::new(error)))?;
         let listen = start.listen.unwrap_or(config.listen);

@@ -1,6 +1,7 @@
 //! Refusals: what any command may be answered instead of an outcome of its own. Nothing was done; nothing is recorded.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::ids::ClubId;
 use crate::role::Role;
@@ -41,6 +42,12 @@ pub enum Refusal {
     } = 5,
     /// The request id was used for another body.
     RequestIdReused = 6,
+    /// The client, its network or the credential has named too many codes that are not accepted; whether this one is, is not looked at
+    /// (Z9). The same request may be sent again, after a while.
+    TooManyMisses {
+        /// How long to wait, in milliseconds.
+        retry_after_ms: u32,
+    } = 9,
 }
 
 impl fmt::Display for Refusal {
@@ -61,6 +68,10 @@ impl fmt::Display for Refusal {
                 write!(f, "the request id's time is ahead of the engine's clock, which says {now_ms}")
             }
             Refusal::RequestIdReused => f.write_str("the request id was used for another request"),
+            Refusal::TooManyMisses { retry_after_ms } => {
+                let wait = Duration::from_millis(u64::from(*retry_after_ms));
+                write!(f, "too many codes were not accepted lately; try again in {wait:?}")
+            }
         }
     }
 }

@@ -30,12 +30,13 @@ use scrip_protocol::command::{
     CredentialAdded, Grant, ListCampaigns, ListClubs, ListCodes, ListCredentials, ShowCampaign, ShowClient,
 };
 use scrip_protocol::record::SettingsApplied;
-use scrip_protocol::{CredentialId, Position, Record, Settings, Stamp};
+use scrip_protocol::{ClientNetwork, CredentialId, Position, Record, Settings, Stamp};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 pub use clock::{Clock, SystemClock};
 pub use outbox::Outbox;
 
+use crate::guard::{Asker, Guard, GuardLimits};
 use crate::index::{Hint, Index};
 use crate::journal::{Journal, JournalError, JournalReader, ROW_BYTES};
 use crate::state::{Asked, AskedAddCodes, State};
@@ -87,13 +88,46 @@ pub struct Request {
 
 /// What is asked of the engine thread.
 pub enum Call {
-    /// Change something. Where that is about one code, the lane may have looked it up already.
-    Change(Stamp, Asked, Option<Hint>),
+    /// Change something.
+    Change(Change),
     /// Look at the state.
     Read(Read),
     /// Nothing: the lane has made this reply frame from the index. It passes through here because it may leave only when what it
     /// shows is durable, and whatever the lane saw was applied before this is reached.
-    Answered(Vec<u8>),
+    Answered {
+        /// The frame.
+        frame: Vec<u8>,
+        /// What the guard is told of it, where it says something about codes.
+        attempt: Option<Attempt>,
+    },
+}
+
+/// A request that changes something.
+pub struct Change {
+    /// The request, and whose it is.
+    pub stamp: Stamp,
+    /// What is asked.
+    pub asked: Asked,
+    /// Where it is about one code, and the lane has looked that up already.
+    pub hint: Option<Hint>,
+    /// Where the client calls from; looked at only where it is about one code.
+    pub network: ClientNetwork,
+}
+
+impl Change {
+    /// A change about which nothing more is known.
+    pub fn new(stamp: Stamp, asked: Asked) -> Change {
+        Change { stamp, asked, hint: None, network: ClientNetwork::UNKNOWN }
+    }
+}
+
+/// A look at codes, as the guard sees it (Z9).
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt {
+    /// Who looked.
+    pub asker: Asker,
+    /// How many of the codes would be refused.
+    pub misses: u32,
 }
 
 /// What may be looked at.
@@ -121,6 +155,8 @@ pub struct Beginning {
     pub settings: Settings,
     /// The credentials that the organisation begins with. Those whose number the state knows are left out.
     pub credentials: Vec<(CredentialId, Grant)>,
+    /// How many misses there may be. No record keeps these limits, nor the misses.
+    pub guard: GuardLimits,
 }
 
 impl Beginning {
@@ -217,6 +253,7 @@ impl Pipeline {
         let journal = journal_thread::JournalThread { release: release.clone(), commits, finished: finished.clone() };
         let engine = engine_thread::EngineThread {
             state,
+            guard: Guard::new(beginning.guard),
             index: index.clone(),
             now,
             limits,
