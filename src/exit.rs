@@ -17,7 +17,7 @@ pub(crate) enum Exit {
     Done = 0,
     /// The engine answered no: a code was refused, a name was taken, a list had conflicts.
     Refused = 1,
-    /// The engine cannot be reached, or was too busy. Or a rival of a load test is not installed, or cannot be run.
+    /// The engine cannot be reached, or says that it may be asked again later: it is too busy, or too many codes were not accepted. Or a rival of a load test is not installed, or cannot be run.
     Unreachable = 3,
     /// There is no token, it is unknown, or its role may not do this.
     Denied = 4,
@@ -53,7 +53,7 @@ pub(crate) struct InputError {
 
 /// Nobody said who calls.
 #[derive(Debug, thiserror::Error)]
-#[error("no token: set SCRIP_TOKEN, or give --token-file")]
+#[error("no token: set SCRIP_TOKEN, or give --token-file, or --cert and --key")]
 pub(crate) struct NoToken;
 
 /// Says what went wrong, on standard error, and returns the code for it.
@@ -82,8 +82,8 @@ fn of(error: &anyhow::Error) -> Exit {
 fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<ClientError>() {
         return Some(match error {
-            ClientError::Refused(Refusal::Forbidden { .. }) => Exit::Denied,
-            ClientError::Refused(Refusal::Busy { .. }) => Exit::Unreachable,
+            ClientError::Refused(Refusal::Forbidden { .. } | Refusal::ClubForbidden { .. } | Refusal::Revoked) => Exit::Denied,
+            ClientError::Refused(Refusal::Busy { .. } | Refusal::TooManyMisses { .. }) => Exit::Unreachable,
             ClientError::Refused(
                 Refusal::RequestIdInvalid
                 | Refusal::RequestTooOld { .. }
@@ -127,7 +127,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
 
 fn of_connect(error: &ConnectError) -> Exit {
     match error {
-        ConnectError::Closed { code: CloseCode::Unauthenticated, .. } => Exit::Denied,
+        ConnectError::Closed { code: CloseCode::Unauthenticated | CloseCode::Revoked, .. } => Exit::Denied,
+        ConnectError::Certificate(_) => Exit::Denied,
+        ConnectError::Identity(_) => Exit::Input,
         ConnectError::Closed { .. }
         | ConnectError::Address { .. }
         | ConnectError::Authority(_)

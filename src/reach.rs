@@ -1,7 +1,7 @@
 //! How a subcommand reaches an engine.
 
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -29,6 +29,12 @@ pub(crate) struct Reach {
     /// A file that holds the token; without it, the environment's SCRIP_TOKEN is used
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// A file that holds the caller's own certificate, instead of a token (PEM)
+    #[arg(long, env = "SCRIP_CERT", value_name = "FILE", requires = "key", conflicts_with = "token_file")]
+    cert: Option<PathBuf>,
+    /// A file that holds the private key of --cert (PEM)
+    #[arg(long, env = "SCRIP_KEY", value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
     /// Print JSON
     #[arg(long, help_heading = "Options")]
     pub(crate) json: bool,
@@ -57,23 +63,34 @@ impl Asking {
 impl Reach {
     /// An engine that was named otherwise than by these options.
     pub(crate) fn of(data: Option<PathBuf>, server: Option<String>, ca: Option<PathBuf>, token_file: Option<PathBuf>) -> Reach {
-        Reach { data: data.unwrap_or_else(|| "scrip-data".into()), server, ca, token_file, json: false }
+        Reach { data: data.unwrap_or_else(|| "scrip-data".into()), server, ca, token_file, cert: None, key: None, json: false }
+    }
+
+    /// The data folder, which need not be there where everything is said otherwise.
+    pub(crate) fn folder(&self) -> Folder {
+        Folder::at(&self.data)
+    }
+
+    fn token(&self) -> anyhow::Result<String> {
+        match &self.token_file {
+            Some(file) => std::fs::read_to_string(file).with_context(|| file.display().to_string()),
+            None => Ok(std::env::var("SCRIP_TOKEN").map_err(|_| NoToken)?),
+        }
     }
 
     /// What it takes to connect.
     pub(crate) fn dial(&self) -> anyhow::Result<Dial> {
-        let folder = Folder::at(&self.data);
+        let folder = self.folder();
         let address = match &self.server {
             Some(address) => address.clone(),
             None => folder.config()?.listen.to_string(),
         };
         let ca = self.ca.clone().unwrap_or_else(|| folder.ca_path());
-        let authority = std::fs::read(&ca).with_context(|| ca.display().to_string())?;
-        let token = match &self.token_file {
-            Some(file) => std::fs::read_to_string(file).with_context(|| file.display().to_string())?,
-            None => std::env::var("SCRIP_TOKEN").map_err(|_| NoToken)?,
+        let authority = read(&ca)?;
+        let mut dial = match (&self.cert, &self.key) {
+            (Some(cert), Some(key)) => Dial::certified(&address, authority, read(cert)?, read(key)?)?,
+            (Some(_) | None, Some(_) | None) => Dial::new(&address, authority, self.token()?.trim())?,
         };
-        let mut dial = Dial::new(&address, authority, token.trim())?;
         dial.program = concat!("scrip ", env!("CARGO_PKG_VERSION")).to_owned();
         Ok(dial)
     }
@@ -98,4 +115,8 @@ impl Reach {
     pub(crate) async fn client(&self) -> anyhow::Result<Client> {
         Ok(Client::connect(self.dial()?).await?)
     }
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| path.display().to_string())
 }

@@ -176,8 +176,7 @@ async fn held_uses_count_against_the_cap_among_many_who_ask_at_once() {
         for task in 0..TASKS {
             let (client, start) = (server.client(Role::Gateway).await, start.clone());
             tasks.spawn(async move {
-                let asked =
-                    Hold { client: ClientId(task as u128), club: arena, code: "held".into(), ttl_ms: HOLD_TTL_DEFAULT_MS };
+                let asked = Hold::new(ClientId(task as u128), arena, "held", HOLD_TTL_DEFAULT_MS);
                 start.wait().await;
                 let id = RequestId::now();
                 (id, client.hold(id, &asked).await.expect("an answer"))

@@ -240,8 +240,11 @@ fn last_confirmation(records: &mut [(u64, Record)]) -> &mut scrip_protocol::comm
 async fn what_is_planted_in_the_journal_or_in_the_answers_is_found_and_named() {
     let dir = tempfile::tempdir().expect("a folder");
     let folder = Folder::at(dir.path().join("data"));
-    let config =
-        scrip_engine::folder::Config { listen: ([127, 0, 0, 1], 0).into(), settings: scrip_protocol::Settings::default() };
+    let config = scrip_engine::folder::Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        settings: scrip_protocol::Settings::default(),
+        guard: scrip_engine::guard::GuardLimits::OFF,
+    };
     let issued = folder.init(&config, &[]).expect("an empty folder");
     let token = issued.into_iter().find(|issued| issued.credential.role == scrip_protocol::Role::Operator);
     let token = token.expect("a token for each role").token;

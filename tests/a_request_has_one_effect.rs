@@ -44,7 +44,7 @@ async fn every_command_is_answered_with_the_same_bytes_again() {
     let id = campaign(&client, terms("Once", Some(1), 300), &codes(&["SPRING", "SUMMER"])).await;
     // What is held here is confirmed and released below.
     let few = campaign(&client, terms("Held", Some(2), 300), &codes(&["HELD"])).await;
-    let hold = |of: u128, code: &str, ttl_ms| Hold { client: ClientId(of), club: arena, code: code.into(), ttl_ms };
+    let hold = |of: u128, code: &str, ttl_ms| Hold::new(ClientId(of), arena, code, ttl_ms);
     let mut holds = Vec::new();
     for of in [6, 7] {
         let outcome = client.hold(RequestId::now(), &hold(of, "HELD", HOLD_TTL_DEFAULT_MS)).await.expect("an answer");

@@ -360,7 +360,7 @@ async fn announced_bytes_cost_no_memory() {
     for n in 0..CONNECTIONS {
         let mut lane = Lane::open_silent_on(&endpoint, server.address(), &authority).await;
         lane.say_hello(&token).await;
-        let mut bytes = request(1, RequestId::now(), &Check { club: ClubId(0), codes: vec!["STEADY".into()] });
+        let mut bytes = request(1, RequestId::now(), &Check::new(ClubId(0), vec!["STEADY".into()]));
         bytes.extend(frame(REQUEST_BYTES_MAX as u32, 1, &vec![7; if n % 2 == 0 { 0 } else { 1_000 }]));
         lane.write(&bytes).await;
         let checked = lane.next().await.expect("a reply").outcome::<Check>();
@@ -406,7 +406,7 @@ async fn frames_that_are_announced_and_never_sent_keep_nobody_from_importing() {
     let mut announcing = Vec::new();
     for _ in 0..64 {
         let mut lane = server.lane(Role::Gateway).await;
-        let mut bytes = request(1, RequestId::now(), &Check { club: ClubId(0), codes: vec!["STEADY".into()] });
+        let mut bytes = request(1, RequestId::now(), &Check::new(ClubId(0), vec!["STEADY".into()]));
         bytes.extend((REQUEST_BYTES_MAX as u32).to_le_bytes());
         lane.write(&bytes).await;
         lane.next().await.expect("a reply");

@@ -20,7 +20,7 @@ use scrip_protocol::command::{
 use scrip_protocol::frame::{ALPN, Frame, REFUSAL};
 use scrip_protocol::hello::CloseCode;
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Kind, Position, Refusal, RequestId, Role, wire};
-use support::{DEADLINE, Lane, Server, redemption, request, run, terms};
+use support::{BEGUN, DEADLINE, Lane, Server, redemption, request, run, terms};
 use tokio::time::timeout;
 
 /// A valid request of each kind, whose names and codes carry a mark of their own.
@@ -30,10 +30,10 @@ fn request_of(kind: Kind, mark: &str) -> Vec<u8> {
     let list: CodeTexts = lines.iter().collect();
     match kind {
         Kind::Redeem => request(1, id, &redemption(1, club, mark)),
-        Kind::Hold => request(1, id, &Hold { client, club, code: mark.into(), ttl_ms: 1_000 }),
+        Kind::Hold => request(1, id, &Hold::new(client, club, mark, 1_000)),
         Kind::Confirm => request(1, id, &Confirm { hold: Position(1) }),
         Kind::Release => request(1, id, &Release { hold: Position(1) }),
-        Kind::Check => request(1, id, &Check { club, codes: lines }),
+        Kind::Check => request(1, id, &Check::new(club, lines)),
         Kind::RegisterClub => request(1, id, &RegisterClub { name: format!("Club {mark}") }),
         Kind::ListClubs => request(1, id, &ListClubs { after: ClubId(0) }),
         Kind::RegisterClient => request(1, id, &RegisterClient { client, name: mark.into() }),
@@ -151,7 +151,7 @@ async fn who_has_no_token_of_this_organisation_is_not_let_in() {
         let reason = format!("the first frame has the kind {}, and a hello has 65520", *kind as u16);
         assert_eq!(ending.code_and_reason(), (CloseCode::HelloExpected, reason.as_str()));
     }
-    assert_eq!(position(&server).await, Position(1), "only the settings are recorded");
+    assert_eq!(position(&server).await, Position(BEGUN), "only what an engine begins with is recorded");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,7 +188,7 @@ async fn the_command_line_says_who_is_refused_and_why() {
     }
     let ran = run(server.scrip(Role::Operator).env_remove("SCRIP_TOKEN").args(["club", "list"]), b"");
     assert!(ran.code != 0 && ran.err.contains("SCRIP_TOKEN"), "{ran:?}");
-    assert_eq!(position(&server).await, Position(1));
+    assert_eq!(position(&server).await, Position(BEGUN));
 }
 
 /// Keeps tickets, and notes how much may be sent early under each.

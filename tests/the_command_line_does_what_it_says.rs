@@ -219,27 +219,27 @@ fn codes_are_held_confirmed_and_released() {
     let outcome = |args: &[&str], code| operate_json(&server, args, b"", code)["outcome"].clone();
     let ran = operate(&server, &["hold", " a ", "--client", "42", "--club", "1"], b"").exits(0);
     assert!(ran.out.starts_with("held until 2"), "{}", ran.out);
-    assert!(ran.out.ends_with(": 5.00 to be credited, campaign 1, hold 4\n"), "{}", ran.out);
+    assert!(ran.out.ends_with(": 5.00 to be credited, campaign 1, hold 9\n"), "{}", ran.out);
     let ran = operate(&server, &["redeem", "A", "--client", "43", "--club", "1"], b"").exits(1);
     assert_eq!(ran.out, "refused: the code was used as often as it may be\n");
     let ran = operate(&server, &["check", "a"], b"").exits(1);
     let verdict = ran.out.lines().nth(1).expect("a verdict").split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(verdict, "a code_exhausted 1 5.00 0 of 1, 1 held");
-    let ran = operate(&server, &["confirm", "4"], b"").exits(0);
-    assert_eq!(ran.out, "confirmed: 5.00 credited, bonus balance 5.00, campaign 1, activation 6\n");
-    let ran = operate(&server, &["confirm", "4"], b"").exits(1);
+    let ran = operate(&server, &["confirm", "9"], b"").exits(0);
+    assert_eq!(ran.out, "confirmed: 5.00 credited, bonus balance 5.00, campaign 1, activation 11\n");
+    let ran = operate(&server, &["confirm", "9"], b"").exits(1);
     assert!(ran.out.starts_with("refused: the hold was confirmed before: 5.00 credited"), "{}", ran.out);
-    assert_eq!(outcome(&["release", "4"], 1)["already_confirmed"]["activation"], json!(6));
+    assert_eq!(outcome(&["release", "9"], 1)["already_confirmed"]["activation"], json!(11));
 
     let now_ms = scrip_protocol::unix_time_ms();
     let held = outcome(&["hold", "B", "--client", "42", "--club", "1", "--for", "2h"], 0)["held"].clone();
     let expires_ms = held["expires_ms"].as_u64().expect("a time");
     assert!((now_ms + 7_190_000..now_ms + 7_230_000).contains(&expires_ms), "{expires_ms} is two hours after {now_ms}");
-    assert_eq!((&held["hold"], &held["amount"], &held["campaign"]), (&json!(9), &json!(500), &json!(1)));
+    assert_eq!((&held["hold"], &held["amount"], &held["campaign"]), (&json!(14), &json!(500), &json!(1)));
     // Another credential's hold is as one that there is not; an operator may end any.
-    let gateway = run(server.scrip(Role::Gateway).args(["release", "9"]), b"").exits(1);
+    let gateway = run(server.scrip(Role::Gateway).args(["release", "14"]), b"").exits(1);
     assert_eq!(gateway.out, "refused: there is no such hold, or it ended long ago, or it is not yours\n");
-    assert_eq!(operate(&server, &["release", "9"], b"").exits(0).out, "released: the use of the code is free\n");
+    assert_eq!(operate(&server, &["release", "14"], b"").exits(0).out, "released: the use of the code is free\n");
     assert_eq!(outcome(&["confirm", "9"], 1), json!("released"));
     let own = run(server.scrip(Role::Gateway).args(["hold", "B", "--client", "1", "--club", "1", "--json"]), b"").exits(0);
     let hold = own.json()[0]["outcome"]["held"]["hold"].to_string();
@@ -258,15 +258,15 @@ fn codes_are_held_confirmed_and_released() {
     let hold = ["hold", "C", "--client", "42", "--club", "1", "--request-id", &id];
     assert_eq!(operate_json(&server, &hold, b"", 0), operate_json(&server, &hold, b"", 0));
     let lines = operate(&server, &["tail"], b"").exits(0).json();
-    let words: Vec<&str> = lines[3..9].iter().filter_map(|line| line["record"].as_str()).collect();
+    let words: Vec<&str> = lines[8..14].iter().filter_map(|line| line["record"].as_str()).collect();
     assert_eq!(
         words,
         ["code_held", "redemption_refused", "hold_confirmed", "confirmation_refused", "refused", "code_held"],
         "{lines:?}"
     );
     assert_eq!(
-        json!([lines[5]["hold"], lines[5]["client"], lines[5]["amount"], lines[5]["stamp"]["credential"]]),
-        json!([4, "42", 500, lines[3]["stamp"]["credential"]])
+        json!([lines[10]["hold"], lines[10]["client"], lines[10]["amount"], lines[10]["stamp"]["credential"]]),
+        json!([9, "42", 500, lines[8]["stamp"]["credential"]])
     );
     let help = operate(&server, &["hold", "--help"], b"").exits(0);
     assert!(help.out.contains("while the payment is taken"), "{}", help.out);
@@ -278,16 +278,17 @@ fn the_journal_is_printed_line_by_line() {
     operate(&server, &["redeem", "A", "--client", "1", "--club", "1"], b"").exits(0);
     let lines = operate(&server, &["tail"], b"").exits(0).json();
     let records: Vec<_> = lines.iter().map(|line| (line["position"].clone(), line["record"].clone())).collect();
-    let words = ["settings_applied", "club_registered", "campaign_created", "activation"];
+    let begun = ["settings_applied"].into_iter().chain(Role::ALL.map(|_| "credential_added"));
+    let words = begun.chain(["club_registered", "campaign_created", "activation"]);
     let expected: Vec<_> = (1..).zip(words).map(|(position, word)| (json!(position), json!(word))).collect();
     assert_eq!(records, expected);
-    assert_eq!(lines[2]["codes"], json!(["A", "B", "C"]));
+    assert_eq!(lines[7]["codes"], json!(["A", "B", "C"]));
     assert!(lines.iter().all(|line| line["at_ms"].as_u64() > Some(1_700_000_000_000)), "{lines:?}");
-    let later = operate(&server, &["tail", "--from", "4", "--json"], b"").exits(0).json();
-    assert_eq!(later, lines[3..]);
-    operate(&server, &["tail", "--from", "5"], b"").exits(0);
-    let ran = operate(&server, &["tail", "--from", "6"], b"").exits(1);
-    assert!(ran.err.contains("the next position is 5"), "{}", ran.err);
+    let later = operate(&server, &["tail", "--from", "9", "--json"], b"").exits(0).json();
+    assert_eq!(later, lines[8..]);
+    operate(&server, &["tail", "--from", "10"], b"").exits(0);
+    let ran = operate(&server, &["tail", "--from", "11"], b"").exits(1);
+    assert!(ran.err.contains("the next position is 10"), "{}", ran.err);
 
     // Followed: what is written later comes as well.
     let mut command = server.scrip(Role::Reporter);
@@ -297,7 +298,7 @@ fn the_journal_is_printed_line_by_line() {
     let next = || -> Value {
         serde_json::from_str(&followed.recv_timeout(support::DEADLINE).expect("a line within the deadline")).expect("JSON")
     };
-    let so_far: Vec<_> = (0..4).map(|_| next()).collect();
+    let so_far: Vec<_> = (0..9).map(|_| next()).collect();
     assert_eq!(so_far, lines);
     operate(&server, &["redeem", "B", "--client", "1", "--club", "1"], b"").exits(0);
     assert_eq!(next()["record"], json!("activation"));

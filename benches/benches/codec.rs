@@ -10,7 +10,7 @@ use scrip_protocol::{ClientId, ClubId, Kind, Position, Record, RequestId, wire};
 fn frames(c: &mut Criterion) {
     let mut group = c.benchmark_group("codec");
     group.throughput(Throughput::Elements(1));
-    let asked = Redeem { client: ClientId(42), club: ClubId(1), code: "SUMMER-25-AB".into() };
+    let asked = Redeem::new(ClientId(42), ClubId(1), "SUMMER-25-AB");
     let request = RequestId::from_parts(1_790_000_000_000, [7; 10]);
     let mut out = Vec::with_capacity(1024);
     group.bench_function("redeem: make the request", |b| {

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::folder::{Folder, FolderError};
 use crate::journal::{JournalError, ReplayProgress, SEGMENT_BYTES, Segments};
-use crate::pipeline::{Limits, Pipeline, SystemClock};
+use crate::pipeline::{Beginning, Limits, Pipeline, SystemClock};
 use crate::server::{Server, ServerError, ServerLimits};
 use crate::state::State;
 
@@ -62,7 +62,6 @@ impl Engine {
     /// When anything of the folder is missing, damaged or in use.
     pub fn start(folder: &Folder, start: Start, progress: &mut dyn FnMut(ReplayProgress)) -> Result<Engine, EngineError> {
         let config = folder.config()?;
-        let credentials = folder.credentials()?;
         let mut state = State::default();
         let mut apply = |time_ms, record: &_| state.apply(time_ms, record);
         let journal =
@@ -72,10 +71,12 @@ impl Engine {
             tracing::warn!(behind_ms, "this machine's clock is behind the journal; time stands still until it has caught up");
         }
         let clock = SystemClock::default();
-        let pipeline = Pipeline::start(state, Box::new(journal), &config.settings, Box::new(clock), start.limits)
+        let credentials = folder.credentials_unknown_to(&state.credentials)?;
+        let beginning = Beginning { settings: config.settings, credentials, guard: config.guard };
+        let pipeline = Pipeline::start(state, Box::new(journal), &beginning, Box::new(clock), start.limits)
             .map_err(|error| EngineError::Journal(Arc::new(error)))?;
         let listen = start.listen.unwrap_or(config.listen);
-        let server = Server::start(&pipeline, clock, folder, credentials, listen, start.server_limits)?;
+        let server = Server::start(&pipeline, clock, folder, listen, start.server_limits)?;
         let address = server.address().map_err(|source| ServerError::Listen { address: listen, source })?;
         Ok(Engine { pipeline, server, address })
     }

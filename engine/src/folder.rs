@@ -1,10 +1,10 @@
 //! The data folder of an organisation: what is where, and how it begins.
 //!
 //! ```text
-//! scrip.toml         where to listen, and the organisation's settings
-//! credentials.json   the credentials, with hashes of their tokens
-//! tls/ca.pem         the private certificate authority: what callers trust
-//! tls/ca.key         its key; not needed to run, and better kept elsewhere
+//! scrip.toml         where to listen, the organisation's settings, and the guard's limits
+//! credentials.json   the credentials that the organisation begins with; what became of them, and the others, are in the journal
+//! tls/ca.pem         the private certificate authority: what callers trust, and who has signed theirs
+//! tls/ca.key         its key; needed only to issue certificates, and better kept elsewhere
 //! tls/server.pem     the server's certificate
 //! tls/server.key     its key
 //! journal/           see the journal module
@@ -16,11 +16,15 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
-use scrip_protocol::{Role, Settings};
+use scrip_protocol::command::Grant;
+use scrip_protocol::{CredentialId, Role, Settings};
 
-use crate::credentials::{Credential, Credentials, IssuedToken};
+use crate::certificates::{self, CallersAuthority, IssueError, IssuedCertificate};
+use crate::credentials::{Credential, Credentials, InvalidCredential, IssuedToken};
+use crate::guard::GuardLimits;
+use crate::state;
 
 /// A data folder.
 #[derive(Debug, Clone)]
@@ -36,6 +40,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The organisation's settings.
     pub settings: Settings,
+    /// How many misses there may be. They are the running engine's alone: no record keeps them, and what is left out is as by default.
+    #[serde(default)]
+    pub guard: GuardLimits,
 }
 
 /// The names under which an engine is reached on its own machine.
@@ -65,6 +72,22 @@ pub enum FolderError {
         path: PathBuf,
         /// What is wrong, and where.
         cause: String,
+    },
+    /// A credential of the file cannot be taken.
+    #[error("{path}: {source}")]
+    Credential {
+        /// The file.
+        path: PathBuf,
+        /// Which one, and why.
+        source: InvalidCredential,
+    },
+    /// A caller's certificate could not be issued.
+    #[error("{path}: {source}")]
+    AuthorityKey {
+        /// The authority's key.
+        path: PathBuf,
+        /// Why.
+        source: IssueError,
     },
     /// A certificate could not be made.
     #[error("a certificate for {hosts:?} could not be made: {source}")]
@@ -117,6 +140,29 @@ impl Folder {
         self.dir.join("journal")
     }
 
+    /// The authority's key.
+    pub fn ca_key_path(&self) -> PathBuf {
+        self.dir.join("tls/ca.key")
+    }
+
+    /// The authority that callers' certificates must be signed by.
+    pub(crate) fn callers_authority(&self) -> Result<CallersAuthority, FolderError> {
+        let path = self.ca_path();
+        let pem = read(&path)?;
+        CallersAuthority::of(pem.as_bytes()).map_err(|cause| FolderError::Config { path, cause })
+    }
+
+    /// Makes a certificate for a caller, and its key, with the authority's key. It is good from one time to another, both since 1970. It
+    /// lets nobody in before there is a credential for it.
+    ///
+    /// # Errors
+    /// When the authority or its key is not there or cannot be used.
+    pub fn issue_certificate(&self, name: &str, from: Duration, until: Duration) -> Result<IssuedCertificate, FolderError> {
+        let (authority, path) = (self.callers_authority()?, self.ca_key_path());
+        let issued = certificates::issue(&authority, &read(&path)?, name, from, until);
+        issued.map_err(|source| FolderError::AuthorityKey { path, source })
+    }
+
     fn credentials_path(&self) -> PathBuf {
         self.dir.join("credentials.json")
     }
@@ -135,9 +181,9 @@ impl Folder {
             made.map_err(|source| FolderError::Io { path: dir, source })?;
         }
         let hosts: Vec<String> = LOCAL_HOSTS.map(str::to_owned).into_iter().chain(others.iter().cloned()).collect();
-        let certificates = certificates(&hosts).map_err(|source| FolderError::Certificate { hosts, source })?;
+        let certificates = certificates::begin(&hosts).map_err(|source| FolderError::Certificate { hosts, source })?;
         write_private(&self.ca_path(), &certificates.ca)?;
-        write_private(&self.dir.join("tls/ca.key"), &certificates.ca_key)?;
+        write_private(&self.ca_key_path(), &certificates.ca_key)?;
         write_private(&self.certificate_path(), &certificates.server)?;
         write_private(&self.key_path(), &certificates.server_key)?;
         let mut credentials = Credentials::default();
@@ -163,7 +209,7 @@ impl Folder {
         let wrong =
             |field: &str, why: &str| FolderError::Config { path: path.clone(), cause: format!("settings.{field}: {why}") };
         let settings = &config.settings;
-        if settings.request_window_ms < crate::state::requests::KEPT_AT_LEAST_MS {
+        if settings.request_window_ms < state::requests::KEPT_AT_LEAST_MS {
             return Err(wrong("request_window_ms", "a request id must be remembered for at least 60000 ms"));
         }
         if settings.requests_max == 0 || settings.requests_max > u64::from(u32::MAX) {
@@ -172,13 +218,23 @@ impl Folder {
         if settings.codes_per_campaign_max == 0 || settings.codes_per_campaign_max > 50_000_000 {
             return Err(wrong("codes_per_campaign_max", "this must be 1 to 50000000"));
         }
+        config.guard.check().map_err(|wrong| FolderError::Config { path: path.clone(), cause: wrong.to_string() })?;
         Ok(config)
     }
 
-    /// Reads the credentials.
+    /// What the file of credentials has that a journal does not know.
     ///
     /// # Errors
-    /// When they are missing or wrong.
+    /// When the file is missing or wrong, or says otherwise than the journal.
+    pub fn credentials_unknown_to(&self, journal: &state::Credentials) -> Result<Vec<(CredentialId, Grant)>, FolderError> {
+        let invalid = |source| FolderError::Credential { path: self.credentials_path(), source };
+        self.credentials()?.unknown_to(journal).map_err(invalid)
+    }
+
+    /// Reads the file of credentials.
+    ///
+    /// # Errors
+    /// When it is missing or wrong.
     pub fn credentials(&self) -> Result<Credentials, FolderError> {
         let path = self.credentials_path();
         let list: Vec<Credential> = serde_json::from_str(&read(&path)?)
@@ -200,41 +256,14 @@ fn write_private(path: &Path, text: &str) -> Result<(), FolderError> {
     write().map_err(|source| FolderError::Io { path: path.to_owned(), source })
 }
 
-struct Certificates {
-    ca: String,
-    ca_key: String,
-    server: String,
-    server_key: String,
-}
-
-fn certificates(hosts: &[String]) -> Result<Certificates, rcgen::Error> {
-    let ca_key = KeyPair::generate()?;
-    let mut ca = CertificateParams::default();
-    ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    ca.distinguished_name.push(DnType::CommonName, "Scrip private authority");
-    let ca_certificate = ca.self_signed(&ca_key)?;
-    let server_key = KeyPair::generate()?;
-    let mut server = CertificateParams::new(hosts)?;
-    server.distinguished_name.push(DnType::CommonName, "Scrip engine");
-    server.use_authority_key_identifier_extension = true;
-    let issuer = Issuer::from_params(&ca, &ca_key);
-    let server_certificate = server.signed_by(&server_key, &issuer)?;
-    Ok(Certificates {
-        ca: ca_certificate.pem(),
-        ca_key: ca_key.serialize_pem(),
-        server: server_certificate.pem(),
-        server_key: server_key.serialize_pem(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
     fn config() -> Config {
-        Config { listen: "127.0.0.1:4600".parse().expect("an address"), settings: Settings::default() }
+        let listen = "127.0.0.1:4600".parse().expect("an address");
+        Config { listen, settings: Settings::default(), guard: GuardLimits::default() }
     }
 
     #[test]
@@ -245,9 +274,7 @@ mod tests {
         let tokens = folder.init(&config(), &["shop.example".to_owned()]).expect("an empty folder");
         assert_eq!(folder.config().expect("just written"), config());
         let credentials = folder.credentials().expect("just written");
-        for issued in &tokens {
-            assert_eq!(credentials.of_token(&issued.token), Some(&issued.credential));
-        }
+        assert!(tokens.iter().map(|issued| &issued.credential).eq(credentials.list()));
         assert!(matches!(folder.init(&config(), &[]), Err(FolderError::Exists(_))));
         for entry in
             fs::read_dir(folder.dir()).expect("a folder").chain(fs::read_dir(folder.dir().join("tls")).expect("a folder"))
@@ -272,5 +299,23 @@ mod tests {
         fs::write(folder.config_path(), text.replace("requests_max", "request_max")).expect("written");
         let error = folder.config().expect_err("it is wrong").to_string();
         assert!(error.contains("request_max") && error.contains("line"), "{error}");
+    }
+
+    /// Z9: a file from before there was a guard still reads, and a number of the guard may be set alone.
+    #[test]
+    fn the_guard_is_as_by_default_unless_the_file_says_otherwise() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::at(dir.path());
+        let text = toml::to_string(&config()).expect("plain values");
+        let without = &text[..text.find("[guard").expect("it is written out")];
+        fs::write(folder.config_path(), without).expect("written");
+        assert_eq!(folder.config().expect("it is right"), config());
+        fs::write(folder.config_path(), format!("{without}[guard.client]\nmisses_per_minute = 20\n")).expect("written");
+        let mut expected = config();
+        expected.guard.client.misses_per_minute = 20;
+        assert_eq!(folder.config().expect("it is right"), expected);
+        fs::write(folder.config_path(), format!("{without}[guard.client]\nquiet_ms = 0\n")).expect("written");
+        let error = folder.config().expect_err("it is wrong").to_string();
+        assert!(error.contains("scrip.toml: guard.client.quiet_ms: this must be 1 to"), "{error}");
     }
 }

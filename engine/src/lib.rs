@@ -5,12 +5,15 @@
 //! - [`journal`]: batches of records on disk, and their recovery.
 //! - [`pipeline`]: the engine thread and the journal thread between lanes and disk.
 //! - [`server`]: QUIC, lanes, roles, limits.
-//! - [`folder`] and [`credentials`]: what stands in a data folder beside the journal.
+//! - [`guard`]: who has missed too often to be asked again just now.
+//! - [`folder`], [`credentials`] and [`certificates`]: what stands in a data folder beside the journal.
 //!
 //! [`Engine`] is all of it together, as a process runs it.
 
+pub mod certificates;
 pub mod credentials;
 pub mod folder;
+pub mod guard;
 pub mod index;
 pub mod journal;
 pub mod pipeline;

@@ -108,11 +108,14 @@ impl Told {
             Told::TooManyChecked => "check_too_many",
             Told::Refused(refusal) => match refusal {
                 Refusal::Forbidden { .. } => "refused_forbidden",
+                Refusal::ClubForbidden { .. } => "refused_club_forbidden",
                 Refusal::Busy { .. } => return None,
+                Refusal::Revoked => "refused_revoked",
                 Refusal::RequestIdInvalid => "refused_id_invalid",
                 Refusal::RequestTooOld { .. } => "refused_too_old",
                 Refusal::RequestFromFuture { .. } => "refused_from_future",
                 Refusal::RequestIdReused => "refused_id_reused",
+                Refusal::TooManyMisses { .. } => "refused_too_many_misses",
             },
             Told::Busy { .. } => return None,
         })
@@ -546,6 +549,12 @@ impl Caller {
         let told = Told::read(self.script.shape(n), frame)?;
         if let Told::Refused(Refusal::Busy { retry_after_ms }) = told {
             self.hear_busy(number, retry_after_ms, now_ns, hearing);
+            return Ok(true);
+        }
+        // A running engine's guard: as with one that is busy nothing was done, but waiting for it would only measure the waiting.
+        if let Told::Refused(Refusal::TooManyMisses { .. }) = told {
+            let uncertain = hearing.uncertain.contains(&number);
+            hearing.tell(number, Told::Busy { uncertain });
             return Ok(true);
         }
         let origin_ns = match n.checked_sub(self.script.len()) {

@@ -261,10 +261,9 @@ impl Draft {
             let mut random = drawn(self.seed ^ 0x00c1_1e47, of as u64);
             let id = draw_id(self.seed, self.time_ms, of as u64);
             let script = &mut scripts[self.connection_of(at)];
-            let redeem = |code: &str, random: &mut fastrand::Rng| Redeem {
-                client: ClientId(material.client_base + u128::from(zipf.draw(random))),
-                club: material.club,
-                code: code.to_owned(),
+            let redeem = |code: &str, random: &mut fastrand::Rng| {
+                let client = ClientId(material.client_base + u128::from(zipf.draw(random)));
+                Redeem::new(client, material.club, code)
             };
             match shape {
                 Shape::Distinct | Shape::Any => script.push(id, shape, &redeem(&material.distinct[nth], &mut random)),
@@ -274,7 +273,7 @@ impl Draft {
                 Shape::Miss => script.push(id, shape, &redeem(&format!("NO-SUCH-CODE-{:x}-{nth}", self.seed), &mut random)),
                 Shape::Spent => script.push(id, shape, &redeem(&material.spent[nth % material.spent.len()], &mut random)),
                 Shape::Hold => {
-                    let Redeem { client, club, code } = redeem(&material.held[nth], &mut random);
+                    let Redeem { client, club, code, .. } = redeem(&material.held[nth], &mut random);
                     if matches!(place, Place::First(..)) {
                         let is_released = nth as u32 % HOLDS_PER_RELEASE == HOLDS_PER_RELEASE - 1;
                         let shape = if is_released { Shape::Release } else { Shape::Confirm };
@@ -282,7 +281,7 @@ impl Draft {
                         let id = draw_id(self.seed, self.time_ms, (self.places.len() + at) as u64);
                         script.follows.push(Follow { hold: script.len() as u32, id, shape });
                     }
-                    script.push(id, shape, &Hold { client, club, code, ttl_ms: HOLD_TTL_DEFAULT_MS });
+                    script.push(id, shape, &Hold::new(client, club, code, HOLD_TTL_DEFAULT_MS));
                 }
                 Shape::Confirm | Shape::Release => unreachable!("what follows a hold has no place of its own"),
                 Shape::Check => {
@@ -292,7 +291,7 @@ impl Draft {
                         length => pool[random.usize(..length)].clone(),
                     };
                     let codes = (0..self.mix.check_codes).map(code).collect();
-                    script.push(id, shape, &Check { club: material.club, codes });
+                    script.push(id, shape, &Check::new(material.club, codes));
                 }
                 Shape::Import => {
                     let from = nth * self.mix.import_codes;

@@ -57,7 +57,7 @@ impl Plan {
         let club_of = |n: usize| self.clubs.get(n % self.clubs.len().max(1)).copied().unwrap_or_default();
         let planned = |n: usize, code: String| Planned {
             request: self.request_id(n as u64),
-            redeem: Redeem { client: ClientId(1 + (n % self.clients.max(1)) as u128), club: club_of(n), code },
+            redeem: Redeem::new(ClientId(1 + (n % self.clients.max(1)) as u128), club_of(n), code),
         };
         let mut all: Vec<Planned> = codes.iter().enumerate().map(|(n, code)| planned(n, code.clone())).collect();
         all.extend((0..self.spent).map(|n| planned(self.codes + n, codes[n % codes.len()].to_lowercase())));

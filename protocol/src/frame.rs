@@ -254,13 +254,13 @@ mod tests {
     use crate::ids::{ClientId, ClubId};
 
     const GOLDEN_REDEEM: &str = concat!(
-        "4600000001000500000000000000",     // length, kind, correlation
+        "4e00000001000500000000000000",     // length, kind, correlation
         "01a0c4506c0073038303030303030303", // request id
-        "53554d4d45522d323032362d41424344070000000000000000000000000000000200000090000000dcffffff",
+        "53554d4d45522d323032362d41424344070000000000000000000000000000000200000090000000dcffffff0000000000000000",
     );
 
     fn redeem() -> Redeem {
-        Redeem { client: ClientId(7), club: ClubId(2), code: "SUMMER-2026-ABCD".into() }
+        Redeem::new(ClientId(7), ClubId(2), "SUMMER-2026-ABCD")
     }
 
     fn redeem_frame() -> Vec<u8> {
@@ -356,7 +356,7 @@ mod tests {
         let mut bytes = Vec::new();
         push_request(&mut bytes, 1, RequestId::now(), &command);
         assert!(bytes.len() <= REQUEST_BYTES_MAX, "{}", bytes.len());
-        let check = Check { club: ClubId(0), codes: vec!["x".repeat(64); crate::command::CHECK_CODES_MAX] };
+        let check = Check::new(ClubId(0), vec!["x".repeat(64); crate::command::CHECK_CODES_MAX]);
         bytes.clear();
         push_request(&mut bytes, 1, RequestId::now(), &check);
         assert!(bytes.len() <= REQUEST_BYTES_MAX, "{}", bytes.len());

@@ -6,7 +6,7 @@ use crate::role::Role;
 /// The first frame, of kind [`HELLO`](crate::frame::HELLO), on the first lane of a connection.
 #[derive(Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Hello {
-    /// The token.
+    /// The token; empty where the certificate that the caller has shown says who it is.
     pub token: String,
     /// The calling program and its version, for the engine's log; 100 bytes at the most are kept.
     pub program: String,
@@ -15,7 +15,7 @@ pub struct Hello {
 /// The answer to [`Hello`]. Other lanes may be opened once it is here.
 #[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
 pub struct Welcome {
-    /// The credential that the token belongs to.
+    /// The credential that the token or certificate belongs to.
     pub credential: CredentialId,
     /// Its role.
     pub role: Role,
@@ -58,7 +58,7 @@ close_codes! {
     3 HelloExpected "hello-expected";
     /// No hello came in time.
     4 HelloTimeout "hello-timeout";
-    /// The token is not one of the organisation's.
+    /// The token, or the certificate, is not one of the organisation's.
     5 Unauthenticated "unauthenticated";
     /// A frame's length is out of bounds.
     6 FrameLength "frame-length";
@@ -70,6 +70,8 @@ close_codes! {
     9 MalformedPayload "malformed-payload";
     /// A large frame was begun and not finished in time.
     10 FrameTimeout "frame-timeout";
+    /// The credential was revoked. Whether unanswered requests were done is unknown, and is found out with another credential.
+    11 Revoked "revoked";
 }
 
 impl CloseCode {

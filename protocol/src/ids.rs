@@ -175,6 +175,7 @@ macro_rules! serde_as_text {
         }
     };
 }
+pub(crate) use serde_as_text;
 serde_as_text!(ClientId);
 serde_as_text!(RequestId);
 

@@ -1,7 +1,9 @@
 //! Refusals: what any command may be answered instead of an outcome of its own. Nothing was done; nothing is recorded.
 
 use std::fmt;
+use std::time::Duration;
 
+use crate::ids::ClubId;
 use crate::role::Role;
 
 /// Why a request was not executed, in order of precedence.
@@ -14,11 +16,18 @@ pub enum Refusal {
         /// The role.
         role: Role,
     } = 1,
+    /// The credential is bound to other clubs. Club 0, which is any, is asked for by one that is bound to none.
+    ClubForbidden {
+        /// The club.
+        club: ClubId,
+    } = 7,
     /// More requests are under way than the engine takes at once. The same request may be sent again, after a while.
     Busy {
         /// How long to wait, in milliseconds.
         retry_after_ms: u32,
     } = 2,
+    /// The credential was revoked before this was reached. The connection is being closed.
+    Revoked = 8,
     /// The request id is not a UUID of version 7.
     RequestIdInvalid = 3,
     /// The request id is older than the engine remembers, so that it cannot tell whether this was done (Z3).
@@ -33,12 +42,23 @@ pub enum Refusal {
     } = 5,
     /// The request id was used for another body.
     RequestIdReused = 6,
+    /// The client, its network or the credential has named too many codes that are not accepted; whether this one is, is not looked at
+    /// (Z9). The same request may be sent again, after a while.
+    TooManyMisses {
+        /// How long to wait, in milliseconds.
+        retry_after_ms: u32,
+    } = 9,
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::Forbidden { role } => write!(f, "a credential with the role {role} may not do this"),
+            Refusal::ClubForbidden { club: ClubId(0) } => {
+                f.write_str("a credential that is bound to clubs must name one of them")
+            }
+            Refusal::ClubForbidden { club } => write!(f, "the credential is bound to other clubs than {club}"),
+            Refusal::Revoked => f.write_str("the credential was revoked"),
             Refusal::Busy { retry_after_ms } => write!(f, "the engine is busy; try again in {retry_after_ms} ms"),
             Refusal::RequestIdInvalid => f.write_str("the request id is not a UUID of version 7"),
             Refusal::RequestTooOld { oldest_ms } => {
@@ -48,6 +68,10 @@ impl fmt::Display for Refusal {
                 write!(f, "the request id's time is ahead of the engine's clock, which says {now_ms}")
             }
             Refusal::RequestIdReused => f.write_str("the request id was used for another request"),
+            Refusal::TooManyMisses { retry_after_ms } => {
+                let wait = Duration::from_millis(u64::from(*retry_after_ms));
+                write!(f, "too many codes were not accepted lately; try again in {wait:?}")
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! `scrip check`: what a redemption of codes would answer, without any effect.
 
 use clap::Args;
-use scrip_protocol::ClubId;
 use scrip_protocol::command::{CHECK_CODES_MAX, CheckOutcome, CodeChecked, CodeStanding, RedeemOutcome};
+use scrip_protocol::{ClientId, ClientNetwork, ClubId, RequestId};
 
 use crate::exit::{Exit, InputError};
 use crate::print;
@@ -17,13 +17,25 @@ pub(crate) struct Check {
     /// The club where they would be redeemed; without it, any
     #[arg(long, default_value = "0", hide_default_value = true)]
     club: ClubId,
+    /// The id of the client who asks, if there is one: who tries too many codes is stopped
+    #[arg(long)]
+    client: Option<ClientId>,
+    /// The internet address that the client calls from, if you know it: the same
+    #[arg(long, value_name = "ADDRESS", default_value = "-", hide_default_value = true)]
+    network: ClientNetwork,
     #[command(flatten)]
     reach: Reach,
 }
 
 impl Check {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
-        let outcome = self.reach.client().await?.check(self.club, self.codes.clone()).await?;
+        let asked = scrip_protocol::command::Check {
+            club: self.club,
+            codes: self.codes.clone(),
+            client: self.client,
+            network: self.network,
+        };
+        let outcome = self.reach.client().await?.call(RequestId(0), &asked).await?;
         let CheckOutcome::Checked { codes, .. } = &outcome else {
             let why = format!("{} codes were given, and {CHECK_CODES_MAX} may be checked at once", self.codes.len());
             return Err(InputError { place: "arguments".into(), why }.into());

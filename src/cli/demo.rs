@@ -13,6 +13,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use scrip_engine::folder::{Config, Folder};
+use scrip_engine::guard::GuardLimits;
 use scrip_engine::{Engine, Start};
 use scrip_loadtest::audit::Recount;
 use scrip_loadtest::burst::{self, Answers};
@@ -96,7 +97,7 @@ impl Demo {
             return serde_json::from_str(&notes).with_context(|| path.display().to_string());
         }
         let settings = Settings { organisation: "Demo".into(), ..Settings::default() };
-        let config = Config { listen: ([127, 0, 0, 1], 4600).into(), settings };
+        let config = Config { listen: ([127, 0, 0, 1], 4600).into(), settings, guard: GuardLimits::OFF };
         let issued = folder.init(&config, &[])?;
         let operator = issued.into_iter().find(|issued| issued.credential.role == Role::Operator);
         let token = operator.context("init issues a token for each role")?.token;

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Span, SpanRelativeTo};
 use scrip_protocol::command::{
     ConfirmOutcome, HOLD_TTL_DEFAULT_MS, HOLD_TTL_MAX_MS, HOLD_TTL_MIN_MS, HoldOutcome, ReleaseOutcome,
 };
-use scrip_protocol::{ClientId, ClubId, Position};
+use scrip_protocol::{ClientId, ClientNetwork, ClubId, Position};
 
 use crate::exit::Exit;
 use crate::print;
@@ -28,6 +28,9 @@ pub(crate) struct Hold {
     /// How long to keep it, as in 90s, 15m, 2h or 7d: 1 second to 7 days; without it, 15 minutes
     #[arg(long = "for", value_name = "TIME", value_parser = ttl)]
     ttl_ms: Option<u64>,
+    /// The internet address that the client calls from, if you know it: who tries too many codes from there is stopped
+    #[arg(long, value_name = "ADDRESS", default_value = "-", hide_default_value = true)]
+    network: ClientNetwork,
     #[command(flatten)]
     asking: Asking,
     #[command(flatten)]
@@ -63,7 +66,13 @@ impl Hold {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         let request = self.asking.id();
         let ttl_ms = self.ttl_ms.unwrap_or(HOLD_TTL_DEFAULT_MS);
-        let asked = scrip_protocol::command::Hold { client: self.client, club: self.club, code: self.code, ttl_ms };
+        let asked = scrip_protocol::command::Hold {
+            client: self.client,
+            club: self.club,
+            code: self.code,
+            ttl_ms,
+            network: self.network,
+        };
         let outcome = self.reach.client().await?.hold(request, &asked).await?;
         match &outcome {
             HoldOutcome::Held(held) if !self.reach.json => print::line(format_args!(

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use scrip_engine::folder::{Config, Folder};
+use scrip_engine::guard::GuardLimits;
 use scrip_protocol::Settings;
 
 use crate::exit::Exit;
@@ -37,7 +38,7 @@ pub(crate) struct Init {
 impl Init {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
         let settings = Settings { organisation: self.organisation, currency: self.currency, ..Settings::default() };
-        let config = Config { listen: self.listen, settings };
+        let config = Config { listen: self.listen, settings, guard: GuardLimits::default() };
         let issued = Folder::at(&self.dir).init(&config, &self.hosts)?;
         if self.json {
             let tokens: serde_json::Map<_, _> =

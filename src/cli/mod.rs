@@ -14,6 +14,7 @@ mod redeem;
 mod refund;
 mod serve;
 mod tail;
+mod token;
 
 use clap::{Parser, Subcommand};
 
@@ -21,8 +22,8 @@ use crate::exit::Exit;
 
 /// A promo-code redemption engine: each code activated once per permitted use, durable before it is answered.
 ///
-/// Exit codes: 0 done; 1 the engine answered no; 2 the arguments cannot be understood; 3 the engine cannot be reached, or is too
-/// busy; 4 there is no token, it is unknown, or its role may not do this; 5 no answer came, and whether it was done is unknown; 6 the
+/// Exit codes: 0 done; 1 the engine answered no; 2 the arguments cannot be understood; 3 the engine cannot be reached, is too
+/// busy, or answers nothing for a while because too many codes were not accepted; 4 there is no token or certificate, it is unknown or revoked, or its role may not do this; 5 no answer came, and whether it was done is unknown; 6 the
 /// data folder or its journal cannot be used; 7 the journal failed and the engine stopped; 8 an audit found a difference; 9 an
 /// input file cannot be used; 70 anything else. SCRIP_LOG sets what is logged (warn, info, debug).
 #[derive(Debug, Parser)]
@@ -47,6 +48,7 @@ enum Command {
     Confirm(hold::Confirm),
     Release(hold::Release),
     Check(check::Check),
+    Token(token::Token),
     Tail(tail::Tail),
     Loadtest(loadtest::Loadtest),
 }
@@ -68,6 +70,7 @@ impl Cli {
             Command::Confirm(command) => command.run().await,
             Command::Release(command) => command.run().await,
             Command::Check(command) => command.run().await,
+            Command::Token(command) => command.run().await,
             Command::Tail(command) => command.run().await,
             Command::Loadtest(command) => command.run().await,
         }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use scrip_protocol::command::RedeemOutcome;
-use scrip_protocol::{ClientId, ClubId};
+use scrip_protocol::{ClientId, ClientNetwork, ClubId};
 
 use crate::exit::Exit;
 use crate::reach::{Asking, Reach};
@@ -18,6 +18,9 @@ pub(crate) struct Redeem {
     /// The club's number
     #[arg(long)]
     club: ClubId,
+    /// The internet address that the client calls from, if you know it: who tries too many codes from there is stopped
+    #[arg(long, value_name = "ADDRESS", default_value = "-", hide_default_value = true)]
+    network: ClientNetwork,
     #[command(flatten)]
     asking: Asking,
     #[command(flatten)]
@@ -27,7 +30,8 @@ pub(crate) struct Redeem {
 impl Redeem {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         let request = self.asking.id();
-        let asked = scrip_protocol::command::Redeem { client: self.client, club: self.club, code: self.code };
+        let asked =
+            scrip_protocol::command::Redeem { client: self.client, club: self.club, code: self.code, network: self.network };
         let outcome = self.reach.client().await?.redeem(request, &asked).await?;
         self.reach.answer(request, &outcome);
         Ok(if matches!(outcome, RedeemOutcome::Redeemed(_)) { Exit::Done } else { Exit::Refused })

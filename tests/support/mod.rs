@@ -65,7 +65,7 @@ pub(crate) fn say(text: &str) {
 /// The program, with an environment in which nothing of ours is set.
 pub(crate) fn scrip() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scrip"));
-    for name in ["SCRIP_DATA", "SCRIP_SERVER", "SCRIP_CA", "SCRIP_TOKEN", "SCRIP_LOG"] {
+    for name in ["SCRIP_DATA", "SCRIP_SERVER", "SCRIP_CA", "SCRIP_TOKEN", "SCRIP_CERT", "SCRIP_KEY", "SCRIP_LOG"] {
         command.env_remove(name);
     }
     command
@@ -149,6 +149,9 @@ impl Running {
     }
 }
 
+/// The position of the last record that a first start writes: the settings, and a credential for each role.
+pub(crate) const BEGUN: u64 = 1 + Role::ALL.len() as u64;
+
 /// An organisation in a temporary folder, and the engine that serves it.
 pub(crate) struct Server {
     folder: TempDir,
@@ -160,17 +163,33 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Begins an organisation and starts its engine.
+    /// Begins an organisation and starts its engine, which counts no misses: most tests have many.
     pub(crate) fn start() -> Server {
         Server::start_with(&[])
     }
 
     /// As [`Server::start`], with further options for `serve`.
     pub(crate) fn start_with(options: &[&str]) -> Server {
+        let off = "misses_per_minute = 0";
+        Server::begin(options, &format!("[guard]\nclient.{off}\nnetwork.{off}\ncredential.{off}\n"))
+    }
+
+    /// As [`Server::start`], under a guard: what `scrip.toml` says of it, or as `init` writes it where that is nothing.
+    pub(crate) fn guarded(guard: &str) -> Server {
+        Server::begin(&[], guard)
+    }
+
+    fn begin(options: &[&str], guard: &str) -> Server {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let port = Port::reserve();
         let listen = port.address().to_string();
         let ran = run(scrip().arg("init").arg(folder.path().join("data")).args(["--json", "--listen", &listen]), b"").exits(0);
+        if !guard.is_empty() {
+            let path = folder.path().join("data/scrip.toml");
+            let text = std::fs::read_to_string(&path).expect("init has made it");
+            let rest = &text[..text.find("[guard").expect("init writes the guard's limits last")];
+            std::fs::write(&path, format!("{rest}{guard}")).expect("it can be written");
+        }
         let tokens = &ran.json()[0]["tokens"];
         let token = |role: &Role| (*role, tokens[role.word()].as_str().expect("init prints a token for each role").to_owned());
         let tokens = Role::ALL.iter().map(token).collect();
@@ -333,5 +352,5 @@ pub(crate) async fn balance(client: &Client, of: ClientId) -> Money {
 
 /// A redemption.
 pub(crate) fn redemption(client: u128, club: ClubId, code: &str) -> Redeem {
-    Redeem { client: ClientId(client), club, code: code.to_owned() }
+    Redeem::new(ClientId(client), club, code)
 }

@@ -13,6 +13,7 @@
 //! Invariant: no check sees a use as free that at no moment of it was. What a code's activations and holds are is shown in one
 //! step; where its campaign limits uses or bonuses in all (Z5), that stands beside it under one lock, which other campaigns have not.
 
+mod credentials;
 mod normalise;
 mod spread;
 
@@ -32,6 +33,7 @@ use scrip_protocol::command::{
 };
 use scrip_protocol::{CampaignId, ClubId, Money, Position, Record};
 
+pub use credentials::{Holder, Holders};
 pub use normalise::{normalise, trim};
 use spread::Spread;
 
@@ -52,6 +54,7 @@ pub struct Index {
     campaigns: RwLock<Vec<Face>>,
     /// The codes of which uses are held.
     held: DashMap<CodeAt, Holding, RandomState>,
+    holders: Holders,
     /// The engine's time when this was made; before it nothing is decided.
     began_ms: u64,
     clubs: AtomicU32,
@@ -164,6 +167,7 @@ impl Index {
             codes: DashMap::with_capacity_and_hasher_and_shard_amount(codes, Spread::default(), SHARDS),
             campaigns: RwLock::new(Vec::new()),
             held: DashMap::with_capacity_and_hasher_and_shard_amount(0, RandomState::default(), SHARDS),
+            holders: Holders::of(state),
             began_ms: state.now_ms(),
             clubs: AtomicU32::new(state.clubs.next().0 - 1),
             shown: AtomicU64::new(state.position().0),
@@ -227,6 +231,8 @@ impl Index {
                 self.show_terms(state, record.campaign);
             }
             Record::ClubRegistered(record) => self.clubs.store(record.club.0, Ordering::Release),
+            Record::CredentialAdded(record) => self.holders.add(state, record.credential),
+            Record::CredentialRevoked(record) => self.holders.revoke(state, record.credential),
             Record::SettingsApplied(_)
             | Record::Refused(_)
             | Record::RedemptionRefused(_)
@@ -234,9 +240,7 @@ impl Index {
             | Record::CodeHeld(_)
             | Record::HoldRefused(_)
             | Record::ConfirmationRefused(_)
-            | Record::HoldReleased(_)
-            | Record::CredentialAdded(_)
-            | Record::CredentialRevoked(_) => {}
+            | Record::HoldReleased(_) => {}
         }
     }
 
@@ -290,6 +294,11 @@ impl Index {
     /// The newest position whose effect a reader may have seen, if it asks after reading.
     pub fn shown(&self) -> Position {
         Position(self.shown.load(Ordering::Acquire))
+    }
+
+    /// Who holds a credential.
+    pub fn holders(&self) -> &Holders {
+        &self.holders
     }
 
     /// How many codes there are.
@@ -516,7 +525,7 @@ impl Index {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Whether two indexes say the same of every code.
+    /// Whether two indexes say the same of every code and every credential.
     pub fn agrees_with(&self, other: &Index) -> bool {
         let (faces, others) = (self.campaigns.read(), other.campaigns.read());
         let alike = |(ours, theirs): (&Face, &Face)| {
@@ -540,6 +549,7 @@ impl Index {
             && faces.iter().zip(others.iter()).all(alike)
             && self.held.len() == other.held.len()
             && holding_alike()
+            && self.holders.agrees_with(&other.holders)
     }
 }
 

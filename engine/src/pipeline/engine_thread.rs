@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_channel::{Select, Sender, TryRecvError, TrySendError};
 use parking_lot::Mutex;
 use scrip_protocol::batch::BatchBuilder;
+use scrip_protocol::command::{Confirm, ConfirmOutcome, Hold, HoldOutcome};
 use scrip_protocol::frame::{REFUSAL, push_bytes, push_value};
-use scrip_protocol::{Kind, Position};
+use scrip_protocol::{Command, CredentialId, Kind, Position, Record, Refusal, wire};
 
 use super::clock::Forward;
 use super::journal_thread::Release;
-use super::{Call, Chunk, Chunks, Limits, Outbox, Read, Request};
+use super::{Attempt, Call, Change, Chunk, Chunks, Limits, Outbox, Read, Request};
+use crate::guard::{Asker, Guard};
 use crate::index::Index;
 use crate::state::State;
 use crate::state::requests::{Admission, Remembered};
@@ -21,6 +23,7 @@ const REQUESTS_PER_LOOK: usize = 64;
 
 pub(super) struct EngineThread {
     pub(super) state: State,
+    pub(super) guard: Guard,
     pub(super) index: Arc<Index>,
     pub(super) now: Forward,
     pub(super) limits: Limits,
@@ -175,12 +178,14 @@ impl EngineThread {
     /// Fetches what some redemptions are about to need. Deciding one after the other, the processor would wait for each place in memory.
     fn touch(&self, requests: &[Request]) {
         let place_of = |request: &Request| match &request.call {
-            Call::Change(_, _, hint) => hint.and_then(|hint| hint.place()),
-            Call::Read(_) | Call::Answered(_) => None,
+            Call::Change(change) => change.hint.and_then(|hint| hint.place()),
+            Call::Read(_) | Call::Answered { .. } => None,
         };
         let redemptions = requests.iter().filter_map(|request| match &request.call {
-            Call::Change(stamp, asked, _) => asked.redemption().map(|asked| (stamp.request, asked.client, place_of(request))),
-            Call::Read(_) | Call::Answered(_) => None,
+            Call::Change(Change { stamp, asked, .. }) => {
+                asked.redemption().map(|asked| (stamp.request, asked.client, place_of(request)))
+            }
+            Call::Read(_) | Call::Answered { .. } => None,
         });
         self.state.touch(redemptions);
         self.index.touch(requests.iter().filter_map(place_of));
@@ -204,22 +209,76 @@ impl EngineThread {
         commit.answers += 1;
         let (frames, correlation) = (&mut replies.frames, request.correlation);
         match &request.call {
-            Call::Answered(frame) => frames.extend_from_slice(frame),
-            Call::Read(read) => self.read(now_ms, read, correlation, frames),
-            Call::Change(stamp, asked, hint) => match self.state.admit(now_ms, stamp) {
-                Admission::Refused(refusal) => push_value(frames, REFUSAL, correlation, &refusal),
-                Admission::Repeated(reply) => push_reply(frames, correlation, reply),
-                Admission::New => {
-                    let record = self.state.decide(now_ms, *stamp, asked, &self.index.with_hint(*hint));
-                    batch.push(&record);
-                    self.state.apply(now_ms, &record);
-                    let reply = self.state.requests.newest().expect("a request's record has just been remembered with its reply");
-                    push_reply(frames, correlation, reply);
-                    self.index.follow(&self.state, &record);
-                }
+            Call::Answered { frame, attempt } => match attempt.and_then(|attempt| self.guarded(now_ms, attempt)) {
+                Some(refusal) => push_value(frames, REFUSAL, correlation, &refusal),
+                None => frames.extend_from_slice(frame),
             },
+            Call::Read(read) => self.read(now_ms, read, correlation, frames),
+            Call::Change(change) => self.change(now_ms, change, batch, correlation, frames),
         }
         commit.seen = self.state.position();
+    }
+
+    /// Counts the misses of a check, or refuses it where its asker is locked out.
+    fn guarded(&mut self, now_ms: u64, Attempt { asker, misses }: Attempt) -> Option<Refusal> {
+        if let Some(retry_after_ms) = self.guard.refuses(now_ms, asker) {
+            return Some(Refusal::TooManyMisses { retry_after_ms });
+        }
+        self.guard.missed(now_ms, asker, misses);
+        None
+    }
+
+    /// Executes a request, unless it was before, and answers it.
+    #[inline]
+    fn change(&mut self, now_ms: u64, change: &Change, batch: &mut BatchBuilder, correlation: u64, frames: &mut Vec<u8>) {
+        let Change { stamp, asked, hint, network } = change;
+        if self.state.credentials.is_revoked(stamp.credential) {
+            // Its connections are being closed: what they have sent since is not done any more.
+            return push_value(frames, REFUSAL, correlation, &Refusal::Revoked);
+        }
+        match self.state.admit(now_ms, stamp) {
+            Admission::Refused(refusal) => return push_value(frames, REFUSAL, correlation, &refusal),
+            Admission::Repeated(reply) => return self.push_reply(stamp.credential, reply, correlation, frames),
+            Admission::New => {}
+        }
+        let asker =
+            asked.redemption().map(|asked| Asker { credential: stamp.credential, client: Some(asked.client), network: *network });
+        if let Some(asker) = asker
+            && let Some(retry_after_ms) = self.guard.refuses(now_ms, asker)
+        {
+            return push_value(frames, REFUSAL, correlation, &Refusal::TooManyMisses { retry_after_ms });
+        }
+        let record = self.state.decide(now_ms, *stamp, asked, &self.index.with_hint(*hint));
+        if let Some(asker) = asker
+            && is_miss(&record)
+        {
+            self.guard.missed(now_ms, asker, 1);
+        }
+        batch.push(&record);
+        self.state.apply(now_ms, &record);
+        let reply = self.state.requests.newest().expect("a request's record has just been remembered with its reply");
+        self.push_reply(stamp.credential, reply, correlation, frames);
+        self.index.follow(&self.state, &record);
+    }
+
+    /// Answers a caller what is remembered of a request. One who is not told reasons is answered alike whatever the reason is, and the
+    /// frame has the same length; what is remembered keeps it.
+    #[inline]
+    fn push_reply(&self, caller: CredentialId, reply: &Remembered, correlation: u64, frames: &mut Vec<u8>) {
+        let is_told = || self.state.credentials.is_told_reasons(caller);
+        match reply {
+            Remembered::Redeem(outcome) if outcome.is_miss() && !is_told() => {
+                push_value(frames, Kind::Redeem as u16, correlation, &outcome.without_reason());
+            }
+            Remembered::Redeem(outcome) => push_value(frames, Kind::Redeem as u16, correlation, outcome),
+            Remembered::Other(reply) if reply.0 == Kind::Hold as u16 && !is_told() => {
+                push_without::<Hold>(frames, correlation, &reply.1, HoldOutcome::without_reason);
+            }
+            Remembered::Other(reply) if reply.0 == Kind::Confirm as u16 && !is_told() => {
+                push_without::<Confirm>(frames, correlation, &reply.1, ConfirmOutcome::without_reason);
+            }
+            Remembered::Other(reply) => push_bytes(frames, reply.0, correlation, &reply.1),
+        }
     }
 
     fn read(&self, now_ms: u64, read: &Read, correlation: u64, frames: &mut Vec<u8>) {
@@ -249,11 +308,21 @@ impl EngineThread {
     }
 }
 
-fn push_reply(frames: &mut Vec<u8>, correlation: u64, reply: &Remembered) {
-    match reply {
-        Remembered::Redeem(outcome) => push_value(frames, Kind::Redeem as u16, correlation, outcome),
-        Remembered::Other(reply) => push_bytes(frames, reply.0, correlation, &reply.1),
+/// Adds a remembered reply without the reason in it.
+fn push_without<C: Command>(frames: &mut Vec<u8>, correlation: u64, bytes: &[u8], without: fn(C::Outcome) -> C::Outcome) {
+    match wire::decode::<C::Outcome>(C::KIND.word(), bytes) {
+        Ok(outcome) => push_value(frames, C::KIND as u16, correlation, &without(outcome)),
+        // From a journal of elsewhere, and nothing that a caller can read either.
+        Err(_) => push_bytes(frames, C::KIND as u16, correlation, bytes),
     }
+}
+
+/// Whether an attempt was refused in a way that says something about a code.
+fn is_miss(record: &Record) -> bool {
+    if let Record::RedemptionRefused(refused) = record {
+        return refused.outcome.is_miss();
+    }
+    if let Record::HoldRefused(refused) = record { refused.outcome.is_miss() } else { false }
 }
 
 impl Commit {

@@ -25,13 +25,18 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use parking_lot::Mutex;
-use scrip_protocol::command::{ListCampaigns, ListClubs, ListCodes, ListCredentials, ShowCampaign, ShowClient};
-use scrip_protocol::{Position, Record, Settings, Stamp};
+use scrip_protocol::batch::BatchBuilder;
+use scrip_protocol::command::{
+    CredentialAdded, Grant, ListCampaigns, ListClubs, ListCodes, ListCredentials, ShowCampaign, ShowClient,
+};
+use scrip_protocol::record::SettingsApplied;
+use scrip_protocol::{ClientNetwork, CredentialId, Position, Record, Settings, Stamp};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 pub use clock::{Clock, SystemClock};
 pub use outbox::Outbox;
 
+use crate::guard::{Asker, Guard, GuardLimits};
 use crate::index::{Hint, Index};
 use crate::journal::{Journal, JournalError, JournalReader, ROW_BYTES};
 use crate::state::{Asked, AskedAddCodes, State};
@@ -83,13 +88,46 @@ pub struct Request {
 
 /// What is asked of the engine thread.
 pub enum Call {
-    /// Change something. Where that is about one code, the lane may have looked it up already.
-    Change(Stamp, Asked, Option<Hint>),
+    /// Change something.
+    Change(Change),
     /// Look at the state.
     Read(Read),
     /// Nothing: the lane has made this reply frame from the index. It passes through here because it may leave only when what it
     /// shows is durable, and whatever the lane saw was applied before this is reached.
-    Answered(Vec<u8>),
+    Answered {
+        /// The frame.
+        frame: Vec<u8>,
+        /// What the guard is told of it, where it says something about codes.
+        attempt: Option<Attempt>,
+    },
+}
+
+/// A request that changes something.
+pub struct Change {
+    /// The request, and whose it is.
+    pub stamp: Stamp,
+    /// What is asked.
+    pub asked: Asked,
+    /// Where it is about one code, and the lane has looked that up already.
+    pub hint: Option<Hint>,
+    /// Where the client calls from; looked at only where it is about one code.
+    pub network: ClientNetwork,
+}
+
+impl Change {
+    /// A change about which nothing more is known.
+    pub fn new(stamp: Stamp, asked: Asked) -> Change {
+        Change { stamp, asked, hint: None, network: ClientNetwork::UNKNOWN }
+    }
+}
+
+/// A look at codes, as the guard sees it (Z9).
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt {
+    /// Who looked.
+    pub asker: Asker,
+    /// How many of the codes would be refused.
+    pub misses: u32,
 }
 
 /// What may be looked at.
@@ -108,6 +146,30 @@ pub enum Read {
     TryCodes(Box<AskedAddCodes>),
     /// The credentials.
     ListCredentials(ListCredentials),
+}
+
+/// What the data folder gives an engine to begin with, beside its journal.
+#[derive(Debug, Clone, Default)]
+pub struct Beginning {
+    /// The organisation's settings.
+    pub settings: Settings,
+    /// The credentials that the organisation begins with. Those whose number the state knows are left out.
+    pub credentials: Vec<(CredentialId, Grant)>,
+    /// How many misses there may be. No record keeps these limits, nor the misses.
+    pub guard: GuardLimits,
+}
+
+impl Beginning {
+    /// What of it a state does not say yet.
+    fn records(&self, state: &State) -> Vec<Record> {
+        let settings = SettingsApplied { settings: self.settings.clone() };
+        let settings = (state.settings() != &self.settings).then(|| settings.into());
+        let credentials = self.credentials.iter().filter(|(credential, _)| state.credentials.of(*credential).is_none());
+        let added = |(credential, grant): &(CredentialId, Grant)| {
+            CredentialAdded { stamp: None, credential: *credential, grant: grant.clone() }.into()
+        };
+        settings.into_iter().chain(credentials.map(added)).collect()
+    }
 }
 
 /// The running pipeline. Dropping every [`Intake`] and calling [`Pipeline::finish`] ends it.
@@ -157,25 +219,25 @@ impl Intake {
 }
 
 impl Pipeline {
-    /// Starts on a state that its journal was replayed into. Where the settings are not those of the state, a record of them is
-    /// the first thing written.
+    /// Starts on a state that its journal was replayed into. Other settings than those of the state, and credentials that it does not
+    /// know, are the first thing written: a batch of records.
     ///
     /// # Errors
-    /// When that record, or a thread's start, fails.
+    /// When that batch, or a thread's start, fails.
     pub fn start(
         mut state: State,
         mut journal: Box<dyn Journal>,
-        settings: &Settings,
+        beginning: &Beginning,
         clock: Box<dyn Clock>,
         limits: Limits,
     ) -> Result<Pipeline, JournalError> {
         let mut now = clock::Forward::new(clock, journal.end().time_ms);
-        if state.settings() != settings {
-            let record = Record::from(scrip_protocol::record::SettingsApplied { settings: settings.clone() });
-            let mut batch = scrip_protocol::batch::BatchBuilder::new(now.now_ms());
-            batch.push(&record);
+        let first = beginning.records(&state);
+        if !first.is_empty() {
+            let mut batch = BatchBuilder::new(now.now_ms());
+            first.iter().for_each(|record| batch.push(record));
             let end = journal.append(vec![batch])?;
-            state.apply(end.time_ms, &record);
+            first.iter().for_each(|record| state.apply(end.time_ms, record));
         }
         let index = Arc::new(Index::of(&state));
         let reader = journal.reader();
@@ -191,6 +253,7 @@ impl Pipeline {
         let journal = journal_thread::JournalThread { release: release.clone(), commits, finished: finished.clone() };
         let engine = engine_thread::EngineThread {
             state,
+            guard: Guard::new(beginning.guard),
             index: index.clone(),
             now,
             limits,

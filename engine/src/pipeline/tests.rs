@@ -1,11 +1,12 @@
 //! The pipeline over a journal in memory, whose appends a test may hold back or let fail.
 //!
-//! `release`: what leaves, and when. `batches`: what is written together, and under which time. Every test that ends well
+//! `release`: what leaves, and when. `batches`: what is written together, and under which time. `callers`: what depends on who asks. Every test that ends well
 //! compares the state that it leaves with a replay of what was written.
 
 #![expect(clippy::print_stdout, reason = "a random test prints its seed")]
 
 mod batches;
+mod callers;
 mod release;
 
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use scrip_protocol::frame::{Frame, FrameBuffer, REPLY_BYTES_MAX};
 use scrip_protocol::record::SettingsApplied;
 use scrip_protocol::{ClientId, ClubId, Command, CredentialId, Money, Position, Record, Refusal, RequestId, Settings, Stamp};
 
-use super::{Call, Chunk, Clock, InboxFull, Limits, Outbox, Pipeline, Read, Request};
+use super::{Beginning, Call, Change, Chunk, Clock, InboxFull, Limits, Outbox, Pipeline, Read, Request};
+use crate::guard::GuardLimits;
 use crate::index::{Index, normalise, trim};
 use crate::journal::{Journal, JournalError, JournalReader};
 use crate::state::{Asked, AskedCreateCampaign, AskedRedeem, CodeList, State};
@@ -170,6 +172,11 @@ impl Run {
     }
 
     fn start(limits: Limits, held: Option<Held>, fails_at: Option<usize>) -> Run {
+        let beginning = Beginning { guard: GuardLimits::OFF, ..Beginning::default() };
+        Run::begin(&beginning, limits, held, fails_at)
+    }
+
+    fn begin(beginning: &Beginning, limits: Limits, held: Option<Held>, fails_at: Option<usize>) -> Run {
         let kept = Kept::default();
         let mut journal = Memory { kept: kept.clone(), end: ChainEnd::default(), fails_at: None, appends: 0, held: None };
         let mut first = BatchBuilder::new(START_MS);
@@ -177,8 +184,8 @@ impl Run {
         journal.append(vec![first]).expect("memory takes it");
         (journal.held, journal.fails_at, journal.appends) = (held, fails_at, 0);
         let hands = Hands(Arc::new(AtomicU64::new(START_MS)));
-        let pipeline = Pipeline::start(kept.replay(), Box::new(journal), &Settings::default(), Box::new(hands.clone()), limits)
-            .expect("nothing is written at the start");
+        let pipeline = Pipeline::start(kept.replay(), Box::new(journal), beginning, Box::new(hands.clone()), limits)
+            .expect("memory takes what is written at the start");
         Run { pipeline, kept, hands }
     }
 
@@ -279,7 +286,7 @@ fn stamp(request: u64) -> Stamp {
 
 /// A request with its own number for correlation, request id and body.
 fn change(request: u64, asked: Asked) -> Request {
-    Request { correlation: request, call: Call::Change(stamp(request), asked, None) }
+    Request { correlation: request, call: Call::Change(Change::new(stamp(request), asked)) }
 }
 
 fn club(request: u64) -> Request {
@@ -306,7 +313,7 @@ fn answered(correlation: u64, index: &Index) -> Request {
     let mut frame = Vec::new();
     let outcome = index.check(START_MS, ClubId(0), ["A"].into_iter());
     scrip_protocol::frame::push_value(&mut frame, scrip_protocol::Kind::Check as u16, correlation, &outcome);
-    Request { correlation, call: Call::Answered(frame) }
+    Request { correlation, call: Call::Answered { frame, attempt: None } }
 }
 
 #[test]
@@ -315,7 +322,8 @@ fn other_settings_are_the_first_thing_written() {
     let start = |settings: &Settings| {
         let journal = Memory { kept: kept.clone(), end: kept.end(), fails_at: None, appends: 0, held: None };
         let hands = Hands(Arc::new(AtomicU64::new(START_MS)));
-        let pipeline = Pipeline::start(kept.replay(), Box::new(journal), settings, Box::new(hands), Limits::default());
+        let beginning = Beginning { settings: settings.clone(), ..Beginning::default() };
+        let pipeline = Pipeline::start(kept.replay(), Box::new(journal), &beginning, Box::new(hands), Limits::default());
         pipeline.expect("memory takes it").finish().expect("memory takes it")
     };
     let other = Settings { codes_per_campaign_max: 3, ..Settings::default() };
@@ -330,6 +338,7 @@ fn other_settings_are_the_first_thing_written() {
     batch.push(&record);
     assert!(journal.append(vec![batch]).is_err(), "the double fails when it is told to");
     let hands = Hands(Arc::new(AtomicU64::new(START_MS)));
-    let refused = Pipeline::start(State::default(), Box::new(journal), &other, Box::new(hands), Limits::default());
+    let beginning = Beginning { settings: other, ..Beginning::default() };
+    let refused = Pipeline::start(State::default(), Box::new(journal), &beginning, Box::new(hands), Limits::default());
     assert!(refused.is_err(), "an engine whose settings are not durable does not start");
 }

@@ -3,22 +3,18 @@
 use std::sync::Arc;
 
 use quinn::{Connection, Incoming, RecvStream, SendStream, VarInt};
+use rustls::pki_types::{CertificateDer, UnixTime};
 use scrip_protocol::frame::{FrameBuffer, HELLO, HELLO_BYTES_MAX, Malformed, push_value};
 use scrip_protocol::hello::{CloseCode, Hello, Welcome};
-use scrip_protocol::{CredentialId, Role, unix_time_ms, wire};
+use scrip_protocol::{unix_time_ms, wire};
 use tokio::task::JoinSet;
 
 use super::{Shared, lane};
+use crate::credentials::{secret_of_certificate, secret_of_token};
+use crate::index::Holder;
 
 /// The most bytes of a caller's name for itself that are logged.
 const PROGRAM_BYTES_MAX: usize = 100;
-
-/// Whose requests come in on a lane.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Caller {
-    pub(super) credential: CredentialId,
-    pub(super) role: Role,
-}
 
 /// Why a connection is closed from our side.
 pub(super) struct Closing {
@@ -82,13 +78,17 @@ async fn serve_lanes(connection: &Connection, shared: &Arc<Shared>) -> Option<Cl
     connection.set_receive_window(VarInt::from_u32(shared.limits.connection_window_bytes));
     connection.set_max_concurrent_bi_streams(VarInt::from_u32(shared.limits.lanes_max));
     let mut lanes = JoinSet::new();
-    lanes.spawn(lane::serve(first, caller, shared.clone()));
+    lanes.spawn(lane::serve(first, caller.clone(), shared.clone()));
+    let revoked = shared.index.holders().revoked(&caller);
+    tokio::pin!(revoked);
     loop {
         tokio::select! {
+            // What was handed over before is done; whether its answers still leave is not waited for.
+            () = &mut revoked => return Some(closing_revoked(&caller)),
             opened = connection.accept_bi() => match opened {
                 Ok((send, receive)) => {
                     let lane = lane::Lane { connection: connection.clone(), send, receive, frames: FrameBuffer::default() };
-                    lanes.spawn(lane::serve(lane, caller, shared.clone()));
+                    lanes.spawn(lane::serve(lane, caller.clone(), shared.clone()));
                 }
                 Err(_) => return None,
             },
@@ -109,20 +109,29 @@ fn shutting_down() -> Closing {
     Closing { code: CloseCode::ShuttingDown, reason: "the engine stops".into() }
 }
 
+fn closing_revoked(holder: &Holder) -> Closing {
+    Closing { code: CloseCode::Revoked, reason: format!("credential {} was revoked", holder.credential) }
+}
+
 /// Takes the hello off the first lane, and answers it.
-async fn say_hello(connection: &Connection, shared: &Shared) -> Result<Option<(Caller, lane::Lane)>, Closing> {
+async fn say_hello(connection: &Connection, shared: &Shared) -> Result<Option<(Arc<Holder>, lane::Lane)>, Closing> {
     let Ok((mut send, mut receive)) = connection.accept_bi().await else { return Ok(None) };
     let mut frames = FrameBuffer::default();
     let Some(hello) = read_hello(&mut receive, &mut frames).await? else { return Ok(None) };
-    let Some(credential) = shared.credentials.of_token(&hello.token) else {
-        let reason = "the token is not one of this organisation's".to_owned();
-        return Err(Closing { code: CloseCode::Unauthenticated, reason });
-    };
+    let holder = holder_of(&hello, connection, shared)?;
+    if holder.is_revoked() {
+        return Err(closing_revoked(&holder));
+    }
+    // Nearly always it is: only a credential that was added just now is not durable yet, and a crash would undo what let its holder in (Z4).
+    let mut durable = shared.durable.clone();
+    if durable.wait_for(|durable| *durable >= holder.since).await.is_err() {
+        return Err(shutting_down());
+    }
     let program: String = hello.program.chars().filter(|c| !c.is_control()).take(PROGRAM_BYTES_MAX).collect();
-    tracing::debug!(from = %connection.remote_address(), credential = %credential.credential, role = %credential.role, program, "welcome");
+    tracing::debug!(from = %connection.remote_address(), credential = %holder.credential, role = %holder.role, program, "welcome");
     let welcome = Welcome {
-        credential: credential.credential,
-        role: credential.role,
+        credential: holder.credential,
+        role: holder.role,
         now_ms: unix_time_ms(),
         durable: *shared.durable.borrow(),
         lane_requests_max: shared.limits.lane_requests_max,
@@ -130,8 +139,35 @@ async fn say_hello(connection: &Connection, shared: &Shared) -> Result<Option<(C
     if answer_hello(&mut send, &welcome).await.is_err() {
         return Ok(None);
     }
-    let caller = Caller { credential: credential.credential, role: credential.role };
-    Ok(Some((caller, lane::Lane { connection: connection.clone(), send, receive, frames })))
+    Ok(Some((holder, lane::Lane { connection: connection.clone(), send, receive, frames })))
+}
+
+/// Who says hello: by the token, or where that is empty by the certificate.
+fn holder_of(hello: &Hello, connection: &Connection, shared: &Shared) -> Result<Arc<Holder>, Closing> {
+    let certificate = match hello.token.is_empty() {
+        true => certificate_of(connection, shared)?,
+        false => None,
+    };
+    let (secret, what) = match certificate {
+        Some(certificate) => (secret_of_certificate(&certificate), "certificate"),
+        None => (secret_of_token(&hello.token), "token"),
+    };
+    shared.index.holders().of_secret(&secret).ok_or_else(|| {
+        let reason = format!("the {what} is not one of this organisation's");
+        Closing { code: CloseCode::Unauthenticated, reason }
+    })
+}
+
+/// The certificate that a connection's caller has shown; none where it has shown none. It was checked in the handshake; but a connection
+/// that resumes an earlier one shows nothing again, and the certificate may have expired since.
+fn certificate_of(connection: &Connection, shared: &Shared) -> Result<Option<CertificateDer<'static>>, Closing> {
+    let shown = connection.peer_identity().and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());
+    let Some(chain) = shown else { return Ok(None) };
+    shared.callers.check(&chain, UnixTime::now()).map_err(|cause| {
+        let reason = format!("the certificate is not taken: {cause}");
+        Closing { code: CloseCode::Unauthenticated, reason }
+    })?;
+    Ok(chain.into_iter().next())
 }
 
 async fn read_hello(receive: &mut RecvStream, frames: &mut FrameBuffer) -> Result<Option<Hello>, Closing> {

@@ -5,19 +5,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use quinn::{Connection, RecvStream, SendStream};
-use scrip_protocol::command::{CHECK_CODES_MAX, Check, CheckFreeOutcome, CheckOutcome, CodeTexts, LINES_MAX, Redeem, Tail};
+use scrip_protocol::command::{
+    CHECK_CODES_MAX, Check, CheckFreeOutcome, CheckOutcome, CodeChecked, CodeTexts, LINES_MAX, Redeem, Tail,
+};
 use scrip_protocol::frame::{Frame, FrameBuffer, Malformed, REFUSAL, REQUEST_BYTES_MAX, RequestFrame, push_value};
 use scrip_protocol::hello::CloseCode;
-use scrip_protocol::{AnyCommand, Kind, Refusal, RequestId, Role, Stamp, wire};
+use scrip_protocol::{AnyCommand, ClientNetwork, ClubId, Kind, Refusal, RequestId, Role, Stamp, wire};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::connection::{Caller, Closing};
+use super::connection::Closing;
 use super::{LARGE_FRAME_BYTES, Shared, refund, tail};
 use crate::generate::draw;
-use crate::index::{AT_ONCE, Index, normalise, trim};
-use crate::pipeline::{Call, Chunk, Clock, InboxFull, Outbox, RETRY_AFTER_MS, Read, Request};
+use crate::guard::Asker;
+use crate::index::{AT_ONCE, Holder, Index, normalise, trim};
+use crate::pipeline::{Attempt, Call, Change, Chunk, Clock, InboxFull, Outbox, RETRY_AFTER_MS, Read, Request};
 use crate::state::{Asked, AskedAddCodes, AskedCodes, AskedCreateCampaign, AskedHold, AskedRedeem, CodeList, NamedHold};
 
 /// How many pieces of a stream are taken at once. In packets of Ethernet's size they are some 1,200 redemptions: enough to share a hand-over,
@@ -25,7 +28,7 @@ use crate::state::{Asked, AskedAddCodes, AskedCodes, AskedCreateCampaign, AskedH
 const PIECES: usize = 64;
 
 /// About what a redemption's frame has, by which the room for a chunk's requests is made at once.
-const REDEEM_FRAME_BYTES: usize = 72;
+const REDEEM_FRAME_BYTES: usize = 80;
 
 /// For how many requests of a chunk room is made at once, at the most: more than one read brings in such packets.
 const EXPECTED_MAX: usize = 4096;
@@ -51,8 +54,16 @@ struct Sorted {
     tail: Option<(u64, Tail)>,
 }
 
+impl Sorted {
+    /// Refuses a request, without a look at the state. Nothing is recorded of it.
+    fn refuse(&mut self, correlation: u64, refusal: &Refusal) -> Result<(), Malformed> {
+        push_value(&mut self.refusals, REFUSAL, correlation, refusal);
+        Ok(())
+    }
+}
+
 /// Serves a lane to its end, or until the server stops; then waits for its answers. An error closes the connection.
-pub(super) async fn serve(lane: Lane, caller: Caller, shared: Arc<Shared>) -> Result<(), Closing> {
+pub(super) async fn serve(lane: Lane, caller: Arc<Holder>, shared: Arc<Shared>) -> Result<(), Closing> {
     let Lane { connection, send, receive, frames } = lane;
     let outbox = Arc::new(Outbox::default());
     // In a set of its own, so that it ends when this task is dropped.
@@ -93,7 +104,7 @@ async fn write(mut send: SendStream, outbox: Arc<Outbox>) -> Result<SendStream, 
 struct Reader {
     receive: RecvStream,
     frames: FrameBuffer,
-    caller: Caller,
+    caller: Arc<Holder>,
     shared: Arc<Shared>,
     outbox: Arc<Outbox>,
     /// The share of the memory for large frames that the incomplete frame holds, and until when it may.
@@ -149,7 +160,7 @@ impl Reader {
             while sorted.tail.is_none()
                 && let Some(frame) = self.frames.next(REQUEST_BYTES_MAX)?
             {
-                sort(frame, self.caller, &self.shared, &mut sorted)?;
+                sort(frame, &self.caller, &self.shared, &mut sorted)?;
                 whole = true;
             }
             if !sorted.refusals.is_empty() {
@@ -195,33 +206,37 @@ fn look_up(requests: &mut [Request], index: &Index) {
     let mut hints = [None; AT_ONCE];
     let mut given = hints.iter_mut();
     let codes = requests.iter().map(|request| match &request.call {
-        Call::Change(_, asked, _) => asked.redemption().and_then(|asked| asked.code.as_ref().ok()),
-        Call::Read(_) | Call::Answered(_) => None,
+        Call::Change(change) => change.asked.redemption().and_then(|asked| asked.code.as_ref().ok()),
+        Call::Read(_) | Call::Answered { .. } => None,
     });
     index.hint_each(codes, |hint| *given.next().expect("there are as many hints as requests at the most") = hint);
     for (request, hint) in requests.iter_mut().zip(hints) {
-        if let Call::Change(_, _, place) = &mut request.call {
-            *place = hint;
+        if let Call::Change(change) = &mut request.call {
+            change.hint = hint;
         }
     }
 }
 
 /// Checks and decodes one frame, and puts it where it belongs.
-fn sort(frame: Frame<'_>, caller: Caller, shared: &Shared, sorted: &mut Sorted) -> Result<(), Malformed> {
+fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted) -> Result<(), Malformed> {
     let request = frame.request()?;
     let correlation = frame.correlation;
     if !request.kind.permits(caller.role) {
         // The payload is not looked at: whoever may not ask learns nothing from asking wrongly.
-        push_value(&mut sorted.refusals, REFUSAL, correlation, &Refusal::Forbidden { role: caller.role });
-        return Ok(());
+        return sorted.refuse(correlation, &Refusal::Forbidden { role: caller.role });
     }
     if request.kind == Kind::Redeem {
+        let (asked, network) = redeem(&request)?;
+        if !caller.may_ask_for(asked.club) {
+            return sorted.refuse(correlation, &Refusal::ClubForbidden { club: asked.club });
+        }
         // The code is looked up later, with others.
-        let call = Call::Change(stamp(&request, caller), Asked::Redeem(redeem(&request)?), None);
+        let change = Change { network, ..Change::new(stamp(&request, caller), Asked::Redeem(asked)) };
+        let call = Call::Change(change);
         sorted.requests.push(Request { correlation, call });
         return Ok(());
     }
-    let change = |asked| Call::Change(stamp(&request, caller), asked, None);
+    let change = |asked| Call::Change(Change::new(stamp(&request, caller), asked));
     let named = |hold| NamedHold { hold, anyones: caller.role == Role::Operator };
     let call = match AnyCommand::decode(request.kind, request.payload)? {
         AnyCommand::Redeem(_) => unreachable!("redeem was taken above, without decoding it to the heap"),
@@ -230,12 +245,21 @@ fn sort(frame: Frame<'_>, caller: Caller, shared: &Shared, sorted: &mut Sorted) 
             return Ok(());
         }
         AnyCommand::Hold(asked) => {
+            if !caller.may_ask_for(asked.club) {
+                return sorted.refuse(correlation, &Refusal::ClubForbidden { club: asked.club });
+            }
             let redeem = AskedRedeem { client: asked.client, club: asked.club, code: normalise(&asked.code) };
-            change(Asked::Hold(Box::new(AskedHold { redeem, ttl_ms: asked.ttl_ms })))
+            let hold = Asked::Hold(Box::new(AskedHold { redeem, ttl_ms: asked.ttl_ms }));
+            Call::Change(Change { network: asked.network, ..Change::new(stamp(&request, caller), hold) })
         }
         AnyCommand::Confirm(asked) => change(Asked::Confirm(named(asked.hold))),
         AnyCommand::Release(asked) => change(Asked::Release(named(asked.hold))),
-        AnyCommand::Check(asked) => Call::Answered(check(&asked, correlation, shared)),
+        AnyCommand::Check(asked) => {
+            if !caller.may_ask_for(asked.club) {
+                return sorted.refuse(correlation, &Refusal::ClubForbidden { club: asked.club });
+            }
+            check(&asked, correlation, caller, shared)
+        }
         AnyCommand::RegisterClub(asked) => change(Asked::RegisterClub(asked)),
         AnyCommand::RegisterClient(asked) => change(Asked::RegisterClient(asked)),
         AnyCommand::SwitchCampaign(asked) => change(Asked::SwitchCampaign(asked)),
@@ -274,17 +298,14 @@ fn sort(frame: Frame<'_>, caller: Caller, shared: &Shared, sorted: &mut Sorted) 
             };
             let mut frame = Vec::new();
             push_value(&mut frame, Kind::CheckFree as u16, correlation, &outcome);
-            Call::Answered(frame)
+            Call::Answered { frame, attempt: None }
         }
         AnyCommand::Refund(asked) => {
             if asked.force && caller.role != Role::Operator {
-                push_value(&mut sorted.refusals, REFUSAL, correlation, &Refusal::Forbidden { role: caller.role });
-                return Ok(());
+                return sorted.refuse(correlation, &Refusal::Forbidden { role: caller.role });
             }
             let Some(asked) = refund::asked(&asked, caller, shared) else {
-                let busy = Refusal::Busy { retry_after_ms: RETRY_AFTER_MS };
-                push_value(&mut sorted.refusals, REFUSAL, correlation, &busy);
-                return Ok(());
+                return sorted.refuse(correlation, &Refusal::Busy { retry_after_ms: RETRY_AFTER_MS });
             };
             change(Asked::Refund(Box::new(asked)))
         }
@@ -301,19 +322,21 @@ fn sort(frame: Frame<'_>, caller: Caller, shared: &Shared, sorted: &mut Sorted) 
     Ok(())
 }
 
-fn stamp(request: &RequestFrame<'_>, caller: Caller) -> Stamp {
+fn stamp(request: &RequestFrame<'_>, caller: &Holder) -> Stamp {
     let id = request.request.unwrap_or(RequestId(0));
     Stamp { request: id, body: request.body_hash(), credential: caller.credential }
 }
 
 /// Reads a redemption in place: this is the hot path, and nothing on it allocates.
-fn redeem(request: &RequestFrame<'_>) -> Result<AskedRedeem, Malformed> {
+fn redeem(request: &RequestFrame<'_>) -> Result<(AskedRedeem, ClientNetwork), Malformed> {
     let asked = wire::access::<Redeem>(Kind::Redeem.word(), request.payload)?;
-    Ok(AskedRedeem {
+    let network = ClientNetwork(asked.network.0.to_native());
+    let asked = AskedRedeem {
         client: scrip_protocol::ClientId(asked.client.0.to_native()),
-        club: scrip_protocol::ClubId(asked.club.0.to_native()),
+        club: ClubId(asked.club.0.to_native()),
         code: normalise(asked.code.as_str()),
-    })
+    };
+    Ok((asked, network))
 }
 
 /// A list of codes, prepared for the engine thread.
@@ -330,13 +353,26 @@ fn whole(kind: Kind, texts: &CodeTexts) -> Result<(), Malformed> {
     texts.is_whole().then_some(()).ok_or_else(torn)
 }
 
-fn check(asked: &Check, correlation: u64, shared: &Shared) -> Vec<u8> {
+/// A check's reply, made here from the index, with what the guard is to know of it.
+fn check(asked: &Check, correlation: u64, caller: &Holder, shared: &Shared) -> Call {
     let mut clock = shared.clock;
-    let outcome = match asked.codes.len() > CHECK_CODES_MAX {
+    let mut outcome = match asked.codes.len() > CHECK_CODES_MAX {
         true => CheckOutcome::TooManyCodes,
         false => shared.index.check(clock.now_ms(), asked.club, asked.codes.iter().map(String::as_str)),
     };
+    let mut attempt = None;
+    if let CheckOutcome::Checked { codes, .. } = &mut outcome {
+        let asker = Asker { credential: caller.credential, client: asked.client, network: asked.network };
+        let mut misses = 0;
+        for verdict in codes.iter_mut().filter(|verdict| verdict.is_miss()) {
+            misses += 1;
+            if !caller.reasons {
+                *verdict = CodeChecked::NotAccepted;
+            }
+        }
+        attempt = Some(Attempt { asker, misses });
+    }
     let mut frame = Vec::new();
     push_value(&mut frame, Kind::Check as u16, correlation, &outcome);
-    frame
+    Call::Answered { frame, attempt }
 }

@@ -12,22 +12,20 @@ mod tail;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, IdleTimeout, TransportConfig, VarInt};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use scrip_protocol::endpoint;
 use scrip_protocol::frame::ALPN;
 use scrip_protocol::hello::CloseCode;
+use scrip_protocol::{endpoint, tls};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::credentials::Credentials;
-use crate::folder::Folder;
+use crate::certificates::CallersAuthority;
+use crate::folder::{Folder, FolderError};
 use crate::pipeline::{Intake, Pipeline, SystemClock};
 
 /// What callers may take of the server.
@@ -85,6 +83,9 @@ impl Default for ServerLimits {
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
+    /// The authority that callers' certificates are signed by cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// A certificate or key cannot be used.
     #[error("{path}: {cause}")]
     Certificate {
@@ -112,7 +113,7 @@ pub struct Server {
 
 /// What every connection needs.
 struct Shared {
-    credentials: Credentials,
+    callers: CallersAuthority,
     limits: ServerLimits,
     intake: Intake,
     /// The engine's time, for checks.
@@ -126,24 +127,24 @@ struct Shared {
 }
 
 impl Server {
-    /// Starts to serve a pipeline, whose clock this is, with the certificate and the credentials of a folder. Must be called within a
+    /// Starts to serve a pipeline, whose clock this is, with the certificates of a folder. Must be called within a
     /// tokio runtime.
     ///
     /// # Errors
-    /// When the certificate, the credentials or the address cannot be used.
+    /// When a certificate or the address cannot be used.
     pub fn start(
         pipeline: &Pipeline,
         clock: SystemClock,
         folder: &Folder,
-        credentials: Credentials,
         listen: SocketAddr,
         limits: ServerLimits,
     ) -> Result<Server, ServerError> {
-        let config = server_config(folder, &limits)?;
+        let callers = folder.callers_authority()?;
+        let config = server_config(folder, &callers, &limits)?;
         let endpoint = endpoint::server(config, listen).map_err(|source| ServerError::Listen { address: listen, source })?;
         let (stopping, stopped) = watch::channel(false);
         let shared = Arc::new(Shared {
-            credentials,
+            callers,
             limits,
             intake: pipeline.intake(),
             clock,
@@ -206,19 +207,22 @@ async fn accept(endpoint: Endpoint, shared: Arc<Shared>) {
     while connections.join_next().await.is_some() {}
 }
 
-fn server_config(folder: &Folder, limits: &ServerLimits) -> Result<quinn::ServerConfig, ServerError> {
-    let wrong = |path: PathBuf| move |cause: String| ServerError::Certificate { path, cause };
+fn read(path: &Path) -> Result<Vec<u8>, ServerError> {
+    let unreadable = |cause: io::Error| ServerError::Certificate { path: path.to_owned(), cause: cause.to_string() };
+    std::fs::read(path).map_err(unreadable)
+}
+
+fn server_config(folder: &Folder, callers: &CallersAuthority, limits: &ServerLimits) -> Result<quinn::ServerConfig, ServerError> {
+    let wrong = |path: &Path, cause: String| ServerError::Certificate { path: path.to_owned(), cause };
     let (certificate, key) = (folder.certificate_path(), folder.key_path());
-    let chain = CertificateDer::pem_file_iter(&certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|cause| wrong(certificate.clone())(cause.to_string()))?;
-    let key_der = PrivateKeyDer::from_pem_file(&key).map_err(|cause| wrong(key.clone())(cause.to_string()))?;
-    let mut tls = rustls::ServerConfig::builder_with_provider(scrip_protocol::tls::provider())
+    let chain = tls::chain(&read(&certificate)?).map_err(|cause| wrong(&certificate, cause.to_string()))?;
+    let key_der = tls::key(&read(&key)?).map_err(|cause| wrong(&key, cause.to_string()))?;
+    let mut tls = rustls::ServerConfig::builder_with_provider(tls::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("the provider has TLS 1.3")
-        .with_no_client_auth()
+        .with_client_cert_verifier(callers.verifier())
         .with_single_cert(chain, key_der)
-        .map_err(|cause| wrong(certificate.clone())(cause.to_string()))?;
+        .map_err(|cause| wrong(&certificate, cause.to_string()))?;
     tls.alpn_protocols = vec![ALPN.to_vec()];
     tls.max_early_data_size = 0;
     let crypto = QuicServerConfig::try_from(tls).expect("the provider has QUIC's initial cipher suite");

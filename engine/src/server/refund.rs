@@ -4,11 +4,11 @@ use scrip_protocol::command::{Activation, Refund};
 use scrip_protocol::{Position, Role, batch};
 
 use super::Shared;
-use super::connection::Caller;
+use crate::index::Holder;
 use crate::state::{AskedRefund, activation_of};
 
 /// What is asked, with the activation as the journal has it; `None` where the journal cannot be read.
-pub(super) fn asked(asked: &Refund, caller: Caller, shared: &Shared) -> Option<AskedRefund> {
+pub(super) fn asked(asked: &Refund, caller: &Holder, shared: &Shared) -> Option<AskedRefund> {
     let found = activation_at(asked.activation, shared).ok()?;
     Some(AskedRefund { activation: asked.activation, found, anyones: caller.role == Role::Operator, force: asked.force })
 }

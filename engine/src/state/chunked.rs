@@ -5,29 +5,29 @@ const CHUNK: usize = 4096;
 
 /// Rows, numbered from 0 in the order of adding.
 #[derive(Debug, PartialEq)]
-pub(super) struct Chunked<T> {
+pub(crate) struct Chunked<T> {
     /// All but the last are full.
     chunks: Vec<Vec<T>>,
 }
 
 impl<T> Chunked<T> {
-    pub(super) fn new() -> Chunked<T> {
+    pub(crate) fn new() -> Chunked<T> {
         Chunked { chunks: Vec::new() }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * CHUNK + last.len())
     }
 
-    pub(super) fn get(&self, row: u32) -> Option<&T> {
+    pub(crate) fn get(&self, row: u32) -> Option<&T> {
         self.chunks.get(row as usize / CHUNK)?.get(row as usize % CHUNK)
     }
 
-    pub(super) fn get_mut(&mut self, row: u32) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, row: u32) -> Option<&mut T> {
         self.chunks.get_mut(row as usize / CHUNK)?.get_mut(row as usize % CHUNK)
     }
 
-    pub(super) fn push(&mut self, row: T) {
+    pub(crate) fn push(&mut self, row: T) {
         match self.chunks.last_mut() {
             Some(last) if last.len() < CHUNK => last.push(row),
             Some(_) | None => {
@@ -38,7 +38,7 @@ impl<T> Chunked<T> {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.chunks.iter().flatten()
     }
 }

@@ -38,6 +38,18 @@ impl Credentials {
         numbered.filter_map(|(id, row)| Some((id, row.as_ref()?)))
     }
 
+    /// Whether a credential is revoked. One that is not known is not.
+    #[inline]
+    pub fn is_revoked(&self, credential: CredentialId) -> bool {
+        self.of(credential).is_some_and(|credential| credential.revoked_ms.is_some())
+    }
+
+    /// Whether a credential's holder is told why a code is refused (Z9). One that is not known is.
+    #[inline]
+    pub fn is_told_reasons(&self, credential: CredentialId) -> bool {
+        self.of(credential).is_none_or(|credential| credential.grant.reasons)
+    }
+
     /// The number that the next credential gets.
     pub fn next(&self) -> CredentialId {
         CredentialId(self.rows.len() as u32 + 1)
@@ -76,7 +88,8 @@ pub(super) fn apply_add(state: &mut State, record: &CredentialAdded) {
     if rows.len() <= at {
         rows.resize(at + 1, None);
     }
-    rows[at] = Some(Credential { grant: record.grant.clone(), added_ms: state.now_ms, revoked_ms: None });
+    // What a number stands for never changes: records name it.
+    rows[at].get_or_insert(Credential { grant: record.grant.clone(), added_ms: state.now_ms, revoked_ms: None });
 }
 
 pub(super) fn decide_revoke(state: &State, stamp: Stamp, asked: &RevokeCredential) -> Record {

@@ -11,7 +11,7 @@
 mod add_codes;
 mod archive_campaign;
 mod archive_codes;
-mod chunked;
+pub(crate) mod chunked;
 mod code;
 mod code_list;
 mod confirm;
@@ -30,7 +30,7 @@ mod register_client;
 mod register_club;
 mod release;
 pub mod requests;
-mod shards;
+pub(crate) mod shards;
 mod switch_campaign;
 mod tables;
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 mod caps;
 mod cases;
+mod credentials;
 mod holds;
 mod model;
 mod precedence;

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, IdleTimeout, RecvStream, SendStream, TransportConfig, VarInt};
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::endpoint;
 use crate::frame::{ALPN, FrameBuffer, HELLO, HELLO_BYTES_MAX, push_value};
 use crate::hello::{CloseCode, Hello, Welcome};
-use crate::wire;
+use crate::tls::UnusablePem;
+use crate::{tls, wire};
 
 /// How long an engine may be silent, asked whether it is there, before the connection is taken for lost.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
@@ -58,7 +57,10 @@ pub enum ConnectError {
     },
     /// The certificate authority's file holds no certificate that can be used.
     #[error("the certificate authority cannot be used: {0}")]
-    Authority(String),
+    Authority(UnusablePem),
+    /// The caller's own certificate or key cannot be used.
+    #[error("the caller's own certificate cannot be used: {0}")]
+    Identity(String),
     /// No socket could be had.
     #[error("no UDP socket: {0}")]
     Socket(String),
@@ -76,6 +78,9 @@ pub enum ConnectError {
         /// Why.
         cause: String,
     },
+    /// The engine does not take the caller's own certificate.
+    #[error("the engine does not take the certificate: {0}")]
+    Certificate(&'static str),
     /// The engine closed the connection, and said why.
     #[error("the engine closed the connection: {reason} ({})", .code.word())]
     Closed {
@@ -102,6 +107,7 @@ impl ConnectError {
                 | CloseCode::FrameTimeout => true,
                 CloseCode::HelloExpected
                 | CloseCode::Unauthenticated
+                | CloseCode::Revoked
                 | CloseCode::FrameLength
                 | CloseCode::FrameTruncated
                 | CloseCode::UnknownKind
@@ -109,9 +115,11 @@ impl ConnectError {
             },
             ConnectError::Address { .. }
             | ConnectError::Authority(_)
+            | ConnectError::Identity(_)
             | ConnectError::Socket(_)
             | ConnectError::Protocol
-            | ConnectError::Handshake { .. } => false,
+            | ConnectError::Handshake { .. }
+            | ConnectError::Certificate(_) => false,
         }
     }
 
@@ -128,12 +136,15 @@ impl ConnectError {
             ConnectionError::ConnectionClosed(close) if u64::from(close.error_code) == NO_APPLICATION_PROTOCOL => {
                 ConnectError::Protocol
             }
+            ConnectionError::ConnectionClosed(close) => match refused_certificate(close.error_code.into()) {
+                Some(why) => ConnectError::Certificate(why),
+                None => ConnectError::Lost(error.to_string()),
+            },
             ConnectionError::TransportError(cause) if u64::from(cause.code) == NO_APPLICATION_PROTOCOL => ConnectError::Protocol,
             ConnectionError::TransportError(cause) if u64::from(cause.code) >= 0x100 => {
                 ConnectError::Handshake { address, cause: cause.reason.clone() }
             }
-            ConnectionError::ConnectionClosed(_)
-            | ConnectionError::TransportError(_)
+            ConnectionError::TransportError(_)
             | ConnectionError::VersionMismatch
             | ConnectionError::Reset
             | ConnectionError::LocallyClosed
@@ -148,14 +159,33 @@ impl Dial {
     /// # Errors
     /// When the address or the authority cannot be used.
     pub fn new(address: &str, authority: impl AsRef<[u8]>, token: impl Into<String>) -> Result<Dial, ConnectError> {
+        Dial::to(address, client_config(authority.as_ref())?, token.into())
+    }
+
+    /// The same, called with a certificate that the authority has signed, and its private key (both PEM), instead of a token.
+    ///
+    /// # Errors
+    /// When the address, the authority, the certificate or the key cannot be used.
+    pub fn certified(
+        address: &str,
+        authority: impl AsRef<[u8]>,
+        certificate: impl AsRef<[u8]>,
+        key: impl AsRef<[u8]>,
+    ) -> Result<Dial, ConnectError> {
+        let unusable = |cause: UnusablePem| ConnectError::Identity(cause.to_string());
+        let chain = tls::chain(certificate.as_ref()).map_err(unusable)?;
+        let key = tls::key(key.as_ref()).map_err(unusable)?;
+        Dial::to(address, config_of(authority.as_ref(), Some((chain, key)))?, String::new())
+    }
+
+    fn to(address: &str, config: ClientConfig, token: String) -> Result<Dial, ConnectError> {
         let cannot = |cause: String| ConnectError::Address { address: address.to_owned(), cause };
         let resolved = address.to_socket_addrs().map_err(|cause| cannot(cause.to_string()))?.next();
         let resolved = resolved.ok_or_else(|| cannot("it has no address".into()))?;
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
         let server_name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let config = client_config(authority.as_ref())?;
         let program = concat!("scrip-protocol ", env!("CARGO_PKG_VERSION")).to_owned();
-        Ok(Dial { address: resolved, server_name, token: token.into(), program, patience: Duration::from_secs(10), config })
+        Ok(Dial { address: resolved, server_name, token, program, patience: Duration::from_secs(10), config })
     }
 
     /// The engine's address.
@@ -200,6 +230,17 @@ impl Dial {
     }
 }
 
+/// What a TLS alert (RFC 8446, section 6), as QUIC carries it, says of the caller's certificate; `None` where it says nothing of it.
+fn refused_certificate(code: u64) -> Option<&'static str> {
+    match code.checked_sub(0x100)? {
+        45 => Some("it has expired, or is not valid yet"),
+        48 | 51 => Some("it was not issued by this organisation's authority"),
+        42 | 43 | 46 | 49 => Some("it is not a certificate for callers"),
+        44 => Some("it is revoked"),
+        _ => None,
+    }
+}
+
 /// The answer to the hello; `None` where the connection ends without one.
 async fn read_welcome(receive: &mut RecvStream) -> Option<Welcome> {
     let mut frames = FrameBuffer::default();
@@ -218,20 +259,23 @@ async fn read_welcome(receive: &mut RecvStream) -> Option<Welcome> {
 /// # Errors
 /// When the authority cannot be used.
 pub fn client_config(authority: &[u8]) -> Result<ClientConfig, ConnectError> {
-    let unusable = |cause: String| ConnectError::Authority(cause);
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(authority) {
-        let certificate = certificate.map_err(|cause| unusable(cause.to_string()))?;
-        roots.add(certificate).map_err(|cause| unusable(cause.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(unusable("it holds no certificate".into()));
-    }
-    let mut tls = rustls::ClientConfig::builder_with_provider(crate::tls::provider())
+    config_of(authority, None)
+}
+
+/// The same, with what the caller shows of itself.
+fn config_of(
+    authority: &[u8],
+    identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+) -> Result<ClientConfig, ConnectError> {
+    let roots = tls::authorities(authority).map_err(ConnectError::Authority)?;
+    let tls = rustls::ClientConfig::builder_with_provider(tls::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("the provider has TLS 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let mut tls = match identity {
+        None => tls.with_no_client_auth(),
+        Some((chain, key)) => tls.with_client_auth_cert(chain, key).map_err(|cause| ConnectError::Identity(cause.to_string()))?,
+    };
     tls.alpn_protocols = vec![ALPN.to_vec()];
     let crypto = QuicClientConfig::try_from(tls).expect("the provider has QUIC's initial cipher suite");
     let mut config = ClientConfig::new(Arc::new(crypto));

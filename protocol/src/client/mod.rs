@@ -75,7 +75,7 @@ pub enum ClientError {
 /// let dial = Dial::new("127.0.0.1:4600", std::fs::read("data/tls/ca.pem")?, std::env::var("SCRIP_TOKEN")?)?;
 /// let client = Client::connect(dial).await?;
 /// let request = RequestId::now(); // to be stored before it is sent, so that it can be sent again
-/// let redeem = Redeem { client: ClientId(42), club: ClubId(1), code: "SUMMER-25".into() };
+/// let redeem = Redeem::new(ClientId(42), ClubId(1), "SUMMER-25");
 /// println!("{}", client.redeem(request, &redeem).await?);
 /// # Ok(())
 /// # }
@@ -210,7 +210,7 @@ impl Client {
     /// # Errors
     /// As [`Client::call`].
     pub async fn check(&self, club: ClubId, codes: Vec<String>) -> Result<CheckOutcome, ClientError> {
-        self.call(RequestId(0), &Check { club, codes }).await
+        self.call(RequestId(0), &Check::new(club, codes)).await
     }
 
     /// Registers a club.

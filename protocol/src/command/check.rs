@@ -1,8 +1,9 @@
 //! Check: what a redemption of these codes would answer now, without any effect (Z6).
 
 use crate::command::RedeemOutcome;
-use crate::ids::{CampaignId, ClubId, Position};
+use crate::ids::{CampaignId, ClientId, ClubId, Position};
 use crate::money::Money;
+use crate::network::ClientNetwork;
 
 /// How many codes one [`Check`] may carry.
 pub const CHECK_CODES_MAX: usize = 8_192;
@@ -16,6 +17,19 @@ pub struct Check {
     pub club: ClubId,
     /// The codes: at most [`CHECK_CODES_MAX`].
     pub codes: Vec<String>,
+    /// The client who asks, where it is one: misses are counted of it (Z9). What the client may do is not looked at.
+    #[serde(default)]
+    pub client: Option<ClientId>,
+    /// The network that the client calls from, as far as the gateway knows it: misses are counted of it as well (Z9).
+    #[serde(default)]
+    pub network: ClientNetwork,
+}
+
+impl Check {
+    /// A check on behalf of nobody in particular.
+    pub fn new(club: ClubId, codes: Vec<String>) -> Check {
+        Check { club, codes, client: None, network: ClientNetwork::UNKNOWN }
+    }
 }
 
 /// The answer to [`Check`].
@@ -56,6 +70,17 @@ pub enum CodeChecked {
     } = 2,
     /// It would be refused, and the caller is not told why (Z9).
     NotAccepted = 3,
+}
+
+impl CodeChecked {
+    /// Whether this is a verdict that says something about a code that would be refused: a miss (Z9).
+    pub const fn is_miss(&self) -> bool {
+        match self {
+            CodeChecked::Redeemable(_) => false,
+            CodeChecked::Refused { .. } | CodeChecked::NotAccepted => true,
+            CodeChecked::Free { outcome } => outcome.is_miss(),
+        }
+    }
 }
 
 /// How a code stands.

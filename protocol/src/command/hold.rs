@@ -9,6 +9,7 @@ use std::fmt;
 use crate::command::{Activated, Activation, RedeemOutcome};
 use crate::ids::{CampaignId, ClientId, ClubId, Position};
 use crate::money::Money;
+use crate::network::ClientNetwork;
 use crate::record::Stamp;
 
 /// The shortest time to live of a hold, in milliseconds: 1 second.
@@ -40,6 +41,16 @@ pub struct Hold {
     pub code: String,
     /// How long to hold it, in milliseconds: [`HOLD_TTL_MIN_MS`] to [`HOLD_TTL_MAX_MS`].
     pub ttl_ms: u64,
+    /// The network that the client calls from, as far as the gateway knows it: misses are counted of it as well (Z9).
+    #[serde(default)]
+    pub network: ClientNetwork,
+}
+
+impl Hold {
+    /// A hold for a client whose network is not known.
+    pub fn new(client: ClientId, club: ClubId, code: impl Into<String>, ttl_ms: u64) -> Hold {
+        Hold { client, club, code: code.into(), ttl_ms, network: ClientNetwork::UNKNOWN }
+    }
 }
 
 /// The answer to [`Hold`], in order of precedence.
@@ -131,6 +142,38 @@ pub enum ReleaseOutcome {
     AlreadyReleased = 3,
 }
 
+impl HoldOutcome {
+    /// Whether this is a refusal that says something about a code ([`RedeemOutcome::is_miss`]).
+    pub const fn is_miss(&self) -> bool {
+        match self {
+            HoldOutcome::Refused(why) => why.is_miss(),
+            HoldOutcome::Held(_) | HoldOutcome::InvalidTtl | HoldOutcome::TooManyHolds => false,
+        }
+    }
+
+    /// The same, for a caller who is not told why a code is refused (Z9).
+    pub fn without_reason(self) -> HoldOutcome {
+        match self {
+            HoldOutcome::Refused(why) => HoldOutcome::Refused(why.without_reason()),
+            HoldOutcome::Held(_) | HoldOutcome::InvalidTtl | HoldOutcome::TooManyHolds => self,
+        }
+    }
+}
+
+impl ConfirmOutcome {
+    /// The same, for a caller who is not told why a code is refused (Z9).
+    pub fn without_reason(self) -> ConfirmOutcome {
+        match self {
+            ConfirmOutcome::Expired(why) => ConfirmOutcome::Expired(why.without_reason()),
+            ConfirmOutcome::Confirmed(_)
+            | ConfirmOutcome::UnknownHold
+            | ConfirmOutcome::AlreadyConfirmed(_)
+            | ConfirmOutcome::Released
+            | ConfirmOutcome::AmountLimit => self,
+        }
+    }
+}
+
 impl fmt::Display for HoldOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -159,6 +202,9 @@ impl fmt::Display for ConfirmOutcome {
             ConfirmOutcome::Released => f.write_str("refused: the hold was released"),
             ConfirmOutcome::Expired(RedeemOutcome::CodeExhausted) => {
                 f.write_str("refused: the hold has expired, and its use was taken meanwhile")
+            }
+            ConfirmOutcome::Expired(RedeemOutcome::NotAccepted) => {
+                f.write_str("refused: the hold has expired, and its use is not to be had any more")
             }
             ConfirmOutcome::Expired(why) => write!(f, "refused: the hold has expired; a redemption now would be {why}"),
             ConfirmOutcome::AmountLimit => fmt::Display::fmt(&RedeemOutcome::AmountLimit, f),

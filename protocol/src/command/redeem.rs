@@ -5,6 +5,7 @@ use std::fmt;
 use crate::codes::InvalidCode;
 use crate::ids::{CampaignId, ClientId, ClubId, Position};
 use crate::money::Money;
+use crate::network::ClientNetwork;
 use crate::record::Stamp;
 
 /// The request to redeem a code for a client at a club. A client unknown to the organisation is registered by it.
@@ -18,6 +19,16 @@ pub struct Redeem {
     pub club: ClubId,
     /// The code as it was typed; letter case and surrounding white space do not matter (K4, K9).
     pub code: String,
+    /// The network that the client calls from, as far as the gateway knows it: misses are counted of it as well (Z9).
+    #[serde(default)]
+    pub network: ClientNetwork,
+}
+
+impl Redeem {
+    /// A redemption for a client whose network is not known.
+    pub fn new(client: ClientId, club: ClubId, code: impl Into<String>) -> Redeem {
+        Redeem { client, club, code: code.into(), network: ClientNetwork::UNKNOWN }
+    }
 }
 
 /// The answer to [`Redeem`], in order of precedence.
@@ -74,6 +85,30 @@ pub struct Activated {
 }
 
 impl RedeemOutcome {
+    /// Whether this is a refusal that says something about a code, as those from [`RedeemOutcome::UnknownCode`] on do: a miss (Z9).
+    pub const fn is_miss(&self) -> bool {
+        match self {
+            RedeemOutcome::Redeemed(_) | RedeemOutcome::InvalidCode(_) | RedeemOutcome::UnknownClub => false,
+            RedeemOutcome::UnknownCode
+            | RedeemOutcome::CodeArchived
+            | RedeemOutcome::CampaignArchived
+            | RedeemOutcome::CampaignInactive
+            | RedeemOutcome::OutsidePeriod
+            | RedeemOutcome::ClubExcluded
+            | RedeemOutcome::CodeExhausted
+            | RedeemOutcome::ClientExhausted
+            | RedeemOutcome::CampaignExhausted
+            | RedeemOutcome::BudgetExhausted
+            | RedeemOutcome::AmountLimit
+            | RedeemOutcome::NotAccepted => true,
+        }
+    }
+
+    /// The same, for a caller who is not told why a code is refused (Z9).
+    pub fn without_reason(self) -> RedeemOutcome {
+        if self.is_miss() { RedeemOutcome::NotAccepted } else { self }
+    }
+
     /// The word of this outcome, as in reports and metrics.
     pub const fn word(&self) -> &'static str {
         match self {

@@ -6,7 +6,7 @@ use scrip_protocol::command::RegisterClub;
 use scrip_protocol::{CampaignId, Position, Refusal};
 
 use super::{Asked, Call, Lane, Run, START_MS, campaign, club, list_clubs, parsed, redeem, stamp};
-use crate::pipeline::{InboxFull, Limits, Request};
+use crate::pipeline::{Change, InboxFull, Limits, Request};
 
 #[test]
 fn what_comes_in_during_a_flush_is_one_batch() {
@@ -64,11 +64,10 @@ fn a_repeated_request_is_executed_once_and_answered_alike() {
         assert_eq!(correlations, [100, 200, 300].map(|from| from + at as u64));
     }
 
-    let other_body = Call::Change(
+    let other_body = Call::Change(Change::new(
         scrip_protocol::Stamp { body: 77, ..stamp(1) },
         Asked::RegisterClub(RegisterClub { name: "another".into() }),
-        None,
-    );
+    ));
     run.offer(one, vec![Request { correlation: 500, call: other_body }]);
     assert_eq!(one.replies(1)[0].read::<RegisterClub>(), Err(Refusal::RequestIdReused));
     drop(gate);

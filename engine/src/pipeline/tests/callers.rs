@@ -1,0 +1,200 @@
+//! What depends on who asks: revoked credentials, callers who miss too often, and callers who are not told why (Z9, Z15).
+
+use std::sync::atomic::Ordering;
+
+use scrip_protocol::command::{
+    Check, CheckOutcome, Confirm, ConfirmOutcome, Grant, Hold, HoldOutcome, Redeem, RedeemOutcome, RegisterClub,
+    RevokeCredential, RevokeCredentialOutcome, Secret,
+};
+use scrip_protocol::{ClientId, ClientNetwork, ClubId, CredentialId, Position, Refusal, Role, Stamp};
+
+use super::{Asked, Lane, Reply, Run, START_MS, campaign, club, normalise, stamp};
+use crate::guard::{Asker, BudgetLimits, GuardLimits};
+use crate::pipeline::{Attempt, Beginning, Call, Change, Limits, Request};
+use crate::state::{AskedHold, AskedRedeem, NamedHold};
+
+const OPERATOR: CredentialId = CredentialId(1);
+/// A gateway that is told reasons.
+const TILL: CredentialId = CredentialId(2);
+/// A gateway that is not.
+const SHOP: CredentialId = CredentialId(3);
+
+fn grant(role: Role, number: u8, reasons: bool) -> Grant {
+    Grant { name: format!("{role} {number}"), role, clubs: Vec::new(), reasons, secret: Secret::Token([number; 32]) }
+}
+
+/// A club and a campaign of A, B and C, two uses of each, under a guard.
+fn begun(guard: GuardLimits) -> (Run, Lane) {
+    let grants = [(OPERATOR, Role::Operator, true), (TILL, Role::Gateway, true), (SHOP, Role::Gateway, false)];
+    let credentials = grants.map(|(id, role, reasons)| (id, grant(role, id.0 as u8, reasons))).to_vec();
+    let beginning = Beginning { credentials, guard, ..Beginning::default() };
+    let run = Run::begin(&beginning, Limits::default(), None, None);
+    let lane = Lane::default();
+    run.offer(&lane, vec![club(1), campaign(2, &["A", "B", "C"])]);
+    lane.replies(2);
+    assert_eq!(*run.pipeline.durable().borrow(), Position(6), "the settings, three credentials, the club, the campaign");
+    (run, lane)
+}
+
+/// Three misses at once, and no more for a minute.
+fn strict() -> GuardLimits {
+    let client = BudgetLimits { misses_at_once: 3, misses_per_minute: 1, lockout_first_ms: 60_000, ..GuardLimits::CLIENT };
+    GuardLimits { client, network: BudgetLimits { misses_at_once: 6, ..client }, ..GuardLimits::OFF }
+}
+
+fn by(credential: CredentialId, request: u64, asked: Asked, network: u64) -> Request {
+    let stamp = Stamp { credential, ..stamp(request) };
+    let change = Change { network: ClientNetwork(network), ..Change::new(stamp, asked) };
+    Request { correlation: request, call: Call::Change(change) }
+}
+
+fn redemption(client: u128, code: &str) -> AskedRedeem {
+    AskedRedeem { client: ClientId(client), club: ClubId(1), code: normalise(code) }
+}
+
+fn redeem(credential: CredentialId, request: u64, client: u128, code: &str) -> Request {
+    by(credential, request, Asked::Redeem(redemption(client, code)), 0)
+}
+
+fn hold(credential: CredentialId, request: u64, client: u128, code: &str) -> Request {
+    let asked = AskedHold { redeem: redemption(client, code), ttl_ms: 1_000 };
+    by(credential, request, Asked::Hold(Box::new(asked)), 0)
+}
+
+fn ask(run: &Run, lane: &Lane, request: Request) -> Reply {
+    run.offer(lane, vec![request]);
+    lane.replies(1).remove(0)
+}
+
+#[track_caller]
+fn locked_out(reply: &Reply) -> u32 {
+    match reply.read::<Redeem>() {
+        Err(Refusal::TooManyMisses { retry_after_ms }) => retry_after_ms,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Z15: in the order of the journal nothing of a credential comes after its revocation, whatever was handed over already.
+#[test]
+fn what_a_revoked_credential_has_sent_is_not_done() {
+    let (run, lane) = begun(GuardLimits::OFF);
+    let register = |request| by(TILL, request, Asked::RegisterClub(RegisterClub { name: "late".into() }), 0);
+    let revoke = Asked::RevokeCredential(RevokeCredential { credential: TILL });
+    run.offer(&lane, vec![redeem(TILL, 10, 1, "A"), by(OPERATOR, 11, revoke, 0), register(12), redeem(TILL, 10, 1, "A")]);
+    let replies = lane.replies(4);
+    assert!(matches!(replies[0].read::<Redeem>(), Ok(RedeemOutcome::Redeemed(_))));
+    assert_eq!(replies[1].read::<RevokeCredential>(), Ok(RevokeCredentialOutcome::Revoked));
+    assert_eq!(replies[2].read::<RegisterClub>(), Err(Refusal::Revoked));
+    assert_eq!(replies[3].read::<Redeem>(), Err(Refusal::Revoked), "nor is it told what it was answered before");
+    // What it was answered is found out under another credential.
+    assert_eq!(ask(&run, &lane, redeem(OPERATOR, 10, 1, "A")).read::<Redeem>(), replies[0].read::<Redeem>());
+    assert_eq!(run.finish().position(), Position(8));
+}
+
+/// Z9, pain 20: whoever misses too often is answered alike for every code, until the time is up; nothing is recorded of it.
+#[test]
+fn who_misses_too_often_is_not_answered_for_a_while() {
+    let (run, lane) = begun(strict());
+    for request in 10..13 {
+        let reply = ask(&run, &lane, redeem(TILL, request, 1, "guess"));
+        assert_eq!(reply.read::<Redeem>(), Ok(RedeemOutcome::UnknownCode), "request {request}");
+    }
+    for (request, code) in [(13, "guess"), (14, "A"), (15, "no code")] {
+        assert_eq!(locked_out(&ask(&run, &lane, redeem(TILL, request, 1, code))), 60_000);
+    }
+    assert_eq!(ask(&run, &lane, hold(TILL, 16, 1, "A")).read::<Hold>(), Err(Refusal::TooManyMisses { retry_after_ms: 60_000 }));
+    // A repeat is answered as it was, whoever is locked out; and nobody else is.
+    assert_eq!(ask(&run, &lane, redeem(TILL, 10, 1, "guess")).read::<Redeem>(), Ok(RedeemOutcome::UnknownCode));
+    assert!(matches!(ask(&run, &lane, redeem(TILL, 17, 2, "A")).read::<Redeem>(), Ok(RedeemOutcome::Redeemed(_))));
+    // The same request, refused before, is executed once the time is up.
+    run.hands.0.store(START_MS + 60_000, Ordering::SeqCst);
+    assert!(matches!(ask(&run, &lane, redeem(TILL, 14, 1, "A")).read::<Redeem>(), Ok(RedeemOutcome::Redeemed(_))));
+    assert_eq!(run.finish().position(), Position(6 + 3 + 2));
+}
+
+/// Z9: what cannot be a code, and a club that there is not, say nothing of a code.
+#[test]
+fn what_says_nothing_of_a_code_is_no_miss() {
+    let (run, lane) = begun(strict());
+    let elsewhere = AskedRedeem { club: ClubId(9), ..redemption(1, "guess") };
+    for request in 0..20 {
+        ask(&run, &lane, redeem(TILL, 100 + request, 1, "no code"));
+        ask(&run, &lane, by(TILL, 200 + request, Asked::Redeem(elsewhere), 0));
+        let short = AskedHold { redeem: redemption(1, "guess"), ttl_ms: 0 };
+        ask(&run, &lane, by(TILL, 300 + request, Asked::Hold(Box::new(short)), 0));
+    }
+    for request in [400, 401, 402] {
+        let reply = ask(&run, &lane, hold(TILL, request, 1, "guess")).read::<Hold>();
+        assert_eq!(reply, Ok(HoldOutcome::Refused(RedeemOutcome::UnknownCode)), "request {request}");
+    }
+    locked_out(&ask(&run, &lane, redeem(TILL, 403, 1, "A")));
+    run.finish();
+}
+
+/// Z9: a network of many clients; and the misses of a check, which a lane counts.
+#[test]
+fn networks_are_counted_and_checks_are() {
+    let (run, lane) = begun(strict());
+    let from_network = |request, client| by(TILL, request, Asked::Redeem(redemption(client, "guess")), 7);
+    for request in 10..16 {
+        let reply = ask(&run, &lane, from_network(request, request.into()));
+        assert_eq!(reply.read::<Redeem>(), Ok(RedeemOutcome::UnknownCode));
+    }
+    locked_out(&ask(&run, &lane, from_network(16, 99)));
+    assert_eq!(ask(&run, &lane, redeem(TILL, 17, 99, "guess")).read::<Redeem>(), Ok(RedeemOutcome::UnknownCode));
+
+    let check = |correlation, client, misses| {
+        let mut frame = Vec::new();
+        let outcome = CheckOutcome::Checked { codes: Vec::new(), as_of: Position(0) };
+        scrip_protocol::frame::push_value(&mut frame, scrip_protocol::Kind::Check as u16, correlation, &outcome);
+        let asker = Asker { credential: TILL, client: Some(ClientId(client)), network: ClientNetwork::UNKNOWN };
+        Request { correlation, call: Call::Answered { frame, attempt: Some(Attempt { asker, misses }) } }
+    };
+    for (correlation, misses) in [(20, 0), (21, 2), (22, 0), (23, 500)] {
+        assert!(ask(&run, &lane, check(correlation, 5, misses)).read::<Check>().is_ok(), "{correlation}");
+    }
+    for misses in [0, 1] {
+        let refused = ask(&run, &lane, check(24, 5, misses)).read::<Check>();
+        assert!(matches!(refused, Err(Refusal::TooManyMisses { .. })), "{refused:?}");
+    }
+    assert!(ask(&run, &lane, check(25, 6, 0)).read::<Check>().is_ok());
+    locked_out(&ask(&run, &lane, redeem(TILL, 26, 5, "A")));
+    run.finish();
+}
+
+/// Z9: who is not told reasons is answered alike, byte for byte; the journal and what is remembered keep the reason.
+#[test]
+fn reasons_are_kept_and_told_only_to_those_who_may_know() {
+    let (run, lane) = begun(GuardLimits::OFF);
+    for request in [10, 11] {
+        ask(&run, &lane, redeem(SHOP, request, 1, "A"));
+    }
+    let body = |reply: Reply| (reply.kind, reply.body);
+    let unknown = body(ask(&run, &lane, redeem(SHOP, 20, 1, "guess")));
+    assert_eq!(body(ask(&run, &lane, redeem(SHOP, 21, 1, "A"))), unknown);
+    assert_eq!(body(ask(&run, &lane, redeem(SHOP, 21, 1, "A"))), unknown, "and so again");
+    let told = ask(&run, &lane, redeem(TILL, 21, 1, "A")).read::<Redeem>();
+    assert_eq!(told, Ok(RedeemOutcome::CodeExhausted), "whoever may know is told what is remembered");
+    assert_eq!(ask(&run, &lane, redeem(SHOP, 21, 1, "A")).read::<Redeem>(), Ok(RedeemOutcome::NotAccepted));
+    // What is the caller's own mistake is told to all.
+    assert!(matches!(ask(&run, &lane, redeem(SHOP, 22, 1, "a b")).read::<Redeem>(), Ok(RedeemOutcome::InvalidCode(_))));
+
+    let refused = body(ask(&run, &lane, hold(SHOP, 30, 1, "guess")));
+    assert_eq!(body(ask(&run, &lane, hold(SHOP, 31, 1, "A"))), refused);
+    let told = ask(&run, &lane, hold(TILL, 31, 1, "A")).read::<Hold>();
+    assert_eq!(told, Ok(HoldOutcome::Refused(RedeemOutcome::CodeExhausted)));
+    assert_eq!(ask(&run, &lane, hold(SHOP, 31, 1, "A")).read::<Hold>(), Ok(HoldOutcome::Refused(RedeemOutcome::NotAccepted)));
+
+    // A hold that has expired, and whose use was taken.
+    let Ok(HoldOutcome::Held(held)) = ask(&run, &lane, hold(SHOP, 40, 1, "B")).read::<Hold>() else { panic!("B has two uses") };
+    run.hands.0.store(START_MS + 1_000, Ordering::SeqCst);
+    for request in [41, 42] {
+        assert!(matches!(ask(&run, &lane, redeem(TILL, request, 1, "B")).read::<Redeem>(), Ok(RedeemOutcome::Redeemed(_))));
+    }
+    let confirm = |credential, anyones| by(credential, 43, Asked::Confirm(NamedHold { hold: held.hold, anyones }), 0);
+    let told = ask(&run, &lane, confirm(SHOP, false)).read::<Confirm>();
+    assert_eq!(told, Ok(ConfirmOutcome::Expired(RedeemOutcome::NotAccepted)));
+    let told = ask(&run, &lane, confirm(OPERATOR, true)).read::<Confirm>();
+    assert_eq!(told, Ok(ConfirmOutcome::Expired(RedeemOutcome::CodeExhausted)));
+    run.finish();
+}

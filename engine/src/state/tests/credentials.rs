@@ -1,0 +1,145 @@
+//! Credentials as commands and records (Z15).
+
+use scrip_protocol::command::{
+    AddCredential, AddCredentialOutcome as Added, CLUBS_PER_CREDENTIAL_MAX, CredentialAdded, Grant, ListCredentials,
+    RegisterClub, RevokeCredential, RevokeCredentialOutcome as Revoked, Secret,
+};
+use scrip_protocol::{ClubId, CredentialId, Kind, Record, Role, Settings, wire};
+
+use super::{Answer, Bench, START_MS, stamp};
+use crate::state::Asked;
+use crate::state::requests::Remembered;
+
+/// Two clubs, and the credentials of an operator and of a gateway, numbered 5 and 1 as a file may have them.
+struct Organisation {
+    bench: Bench,
+    requests: u64,
+}
+
+fn grant(role: Role, secret: u8) -> Grant {
+    Grant { name: format!("{role} {secret}"), role, clubs: Vec::new(), reasons: true, secret: Secret::Token([secret; 32]) }
+}
+
+impl Organisation {
+    fn new() -> Organisation {
+        let mut organisation = Organisation { bench: Bench::new(Settings::default()), requests: 0 };
+        for (number, role) in [(1, Role::Gateway), (5, Role::Operator)] {
+            let added = CredentialAdded { stamp: None, credential: CredentialId(number), grant: grant(role, number as u8) };
+            organisation.bench.follow(added.into());
+        }
+        for name in ["Arena", "North"] {
+            organisation.run(&Asked::RegisterClub(RegisterClub { name: name.to_owned() }));
+        }
+        organisation
+    }
+
+    fn run(&mut self, asked: &Asked) -> Vec<u8> {
+        self.requests += 1;
+        let answer = self.bench.run(stamp(self.bench.now_ms, self.requests, self.requests), asked);
+        let Answer::New(Remembered::Other(reply)) = answer else { panic!("{answer:?}") };
+        reply.1
+    }
+
+    fn add(&mut self, grant: Grant) -> Added {
+        let bytes = self.run(&Asked::AddCredential(Box::new(AddCredential { grant })));
+        wire::decode(Kind::AddCredential.word(), &bytes).expect("it was just encoded")
+    }
+
+    fn revoke(&mut self, credential: u32) -> Revoked {
+        let bytes = self.run(&Asked::RevokeCredential(RevokeCredential { credential: CredentialId(credential) }));
+        wire::decode(Kind::RevokeCredential.word(), &bytes).expect("it was just encoded")
+    }
+
+    /// Number, role, whether it is revoked, of each.
+    fn listed(&self, after: u32) -> Vec<(u32, Role, bool)> {
+        let list = self.bench.state.list_credentials(&ListCredentials { after: CredentialId(after) });
+        list.credentials.iter().map(|card| (card.credential.0, card.role, card.revoked_ms.is_some())).collect()
+    }
+}
+
+/// Z15: numbers go on after the greatest, whatever gaps the first ones have, and are never given again.
+#[test]
+fn credentials_are_numbered_after_those_that_were_there() {
+    let mut of = Organisation::new();
+    assert_eq!(of.add(grant(Role::Cashier, 6)), Added::Added(CredentialId(6)));
+    assert_eq!(of.revoke(6), Revoked::Revoked);
+    assert_eq!(of.add(grant(Role::Reporter, 7)), Added::Added(CredentialId(7)));
+    let all = [(1, Role::Gateway, false), (5, Role::Operator, false), (6, Role::Cashier, true), (7, Role::Reporter, false)];
+    assert_eq!(of.listed(0), all);
+    assert_eq!(of.listed(1), all[1..]);
+    assert_eq!(of.listed(6), all[3..]);
+    assert_eq!(of.listed(7), []);
+    of.bench.compare_with_replay();
+}
+
+/// Z15: a gateway's clubs are those of the organisation, each once and in order.
+#[test]
+fn what_cannot_be_granted_is_refused_with_its_reason() {
+    let mut of = Organisation::new();
+    let at = |clubs: &[u32]| Grant { clubs: clubs.iter().copied().map(ClubId).collect(), ..grant(Role::Gateway, 9) };
+    let named = |name: &str| Grant { name: name.to_owned(), ..at(&[]) };
+    for (asked, expected) in [
+        (named(""), Added::InvalidName),
+        (named(&"x".repeat(201)), Added::InvalidName),
+        (Grant { role: Role::Cashier, ..at(&[1]) }, Added::ClubsNotForRole),
+        (at(&(1..=CLUBS_PER_CREDENTIAL_MAX as u32 + 1).collect::<Vec<_>>()), Added::TooManyClubs),
+        (at(&[2, 3, 1]), Added::UnknownClub(ClubId(3))),
+        (grant(Role::Gateway, 5), Added::SecretTaken),
+    ] {
+        assert_eq!(of.add(asked), expected);
+    }
+    assert_eq!(of.listed(1), [(5, Role::Operator, false)], "nothing was added");
+    assert_eq!(of.add(at(&[2, 1, 2])), Added::Added(CredentialId(6)));
+    let added = of.bench.state.credentials.of(CredentialId(6)).expect("it was just added");
+    assert_eq!((added.grant.clubs.as_slice(), added.added_ms), ([ClubId(1), ClubId(2)].as_slice(), START_MS));
+    // A certificate's hash is another secret than a token's that happens to be the same.
+    let certified = Grant { secret: Secret::Certificate([5; 32]), ..grant(Role::Operator, 0) };
+    assert_eq!(of.add(certified), Added::Added(CredentialId(7)));
+    of.bench.compare_with_replay();
+}
+
+/// Z15: somebody can always add another.
+#[test]
+fn the_last_operator_stays() {
+    let mut of = Organisation::new();
+    assert_eq!(of.revoke(2), Revoked::UnknownCredential);
+    assert_eq!(of.revoke(99), Revoked::UnknownCredential);
+    assert_eq!(of.revoke(5), Revoked::LastOperator);
+    assert_eq!(of.add(grant(Role::Operator, 6)), Added::Added(CredentialId(6)));
+    assert_eq!(of.revoke(5), Revoked::Revoked);
+    assert_eq!(of.revoke(5), Revoked::AlreadyRevoked);
+    assert_eq!(of.revoke(6), Revoked::LastOperator);
+    assert_eq!(of.revoke(1), Revoked::Revoked);
+    of.bench.compare_with_replay();
+}
+
+/// Z15: a revoked credential's secret does not come back under another number.
+#[test]
+fn a_revoked_secret_is_not_given_again() {
+    let mut of = Organisation::new();
+    assert_eq!(of.revoke(1), Revoked::Revoked);
+    assert_eq!(of.add(grant(Role::Gateway, 1)), Added::SecretTaken);
+    let holder = of.bench.index.holders().of_secret(&Secret::Token([1; 32])).expect("it stays known");
+    assert!(holder.is_revoked() && holder.credential == CredentialId(1));
+    // Nor does a record of its number bring it back.
+    let again = CredentialAdded { stamp: None, credential: CredentialId(1), grant: grant(Role::Operator, 8) };
+    of.bench.follow(Record::from(again));
+    assert_eq!(of.listed(0), [(1, Role::Gateway, true), (5, Role::Operator, false)]);
+    assert!(of.bench.index.holders().of_secret(&Secret::Token([8; 32])).is_none());
+    of.bench.compare_with_replay();
+}
+
+/// Z15: which clubs a holder may ask for.
+#[test]
+fn a_holder_bound_to_clubs_may_ask_for_those() {
+    let mut of = Organisation::new();
+    let bound = Grant { clubs: vec![ClubId(2)], reasons: false, ..grant(Role::Gateway, 6) };
+    assert_eq!(of.add(bound), Added::Added(CredentialId(6)));
+    let holder = |secret: u8| of.bench.index.holders().of_secret(&Secret::Token([secret; 32])).expect("it was added");
+    let may = |secret: u8| [0, 1, 2, 3].map(|club| holder(secret).may_ask_for(ClubId(club)));
+    assert_eq!(may(6), [false, false, true, false]);
+    assert_eq!(may(1), [true; 4]);
+    assert!(!holder(6).reasons && holder(1).reasons);
+    assert!(!of.bench.state.credentials.is_told_reasons(CredentialId(6)));
+    assert_eq!(holder(6).since, of.bench.state.position());
+}

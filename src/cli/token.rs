@@ -1,0 +1,231 @@
+//! `scrip token`: who may call the engine, in which role, at which clubs.
+//!
+//! A token is made here, and only its hash travels; a certificate's key is made here, and stays here.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use scrip_engine::certificates::IssuedCertificate;
+use scrip_engine::credentials::{new_token, secret_of_token};
+use scrip_protocol::command::{
+    AddCredential, AddCredentialOutcome, CREDENTIALS_PER_PAGE, CredentialCard, Grant, ListCredentials, RevokeCredential,
+    RevokeCredentialOutcome,
+};
+use scrip_protocol::{ClubId, CredentialId, RequestId, Role};
+
+use crate::exit::{Exit, InputError};
+use crate::print;
+use crate::reach::{Asking, Reach};
+
+/// Say who may call the engine: add, list and revoke tokens and certificates
+///
+/// Whoever calls the engine needs a token, a secret word that this command makes, or a certificate, a file that only the engine's own
+/// authority can issue. Each has a role, which says what its holder may do: gateway (redeem, hold and check codes), marketing (campaigns
+/// and codes), cashier (clients), reporter (read everything), operator (everything, and this). The journal keeps who did what under the
+/// credential's number.
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Add(Add),
+    /// List who may call, and who might once
+    List {
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Revoke a token or certificate, at once and for good
+    ///
+    /// Its connections are closed, and it is not let in again. What was done with it stays done. The last operator's is not revoked.
+    Revoke {
+        /// Its number, as `scrip token list` shows it
+        credential: CredentialId,
+        #[command(flatten)]
+        asking: Asking,
+        #[command(flatten)]
+        reach: Reach,
+    },
+}
+
+/// Add a token, or with --certificate a certificate
+///
+/// The token is printed once and stored nowhere: copy it to where it will be used. If it is lost, revoke it and add another one.
+#[derive(Debug, Args)]
+struct Add {
+    /// For whom, as you will know it again in a year: `till north`, `web shop`
+    #[arg(long)]
+    name: String,
+    /// What its holder may do: gateway, marketing, cashier, reporter or operator
+    #[arg(long)]
+    role: Role,
+    /// The number of a club at which a gateway may redeem; may be given several times; without it, at all clubs
+    #[arg(long = "club", value_name = "CLUB")]
+    clubs: Vec<ClubId>,
+    /// Do not tell its holder why a code is refused, only that it is not accepted; for gateways that pass answers on to strangers
+    #[arg(long)]
+    no_reasons: bool,
+    /// Make a certificate instead of a token: FILE_PREFIX.pem and its private key FILE_PREFIX.key; needs the data folder's tls/ca.key
+    #[arg(long, value_name = "FILE_PREFIX")]
+    certificate: Option<PathBuf>,
+    /// For how many days the certificate is good
+    #[arg(long, value_name = "DAYS", default_value = "730", requires = "certificate",
+          value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    days: u32,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+impl Token {
+    pub(crate) async fn run(self) -> anyhow::Result<Exit> {
+        match self.command {
+            Command::Add(add) => add.run().await,
+            Command::List { reach } => list(&reach).await,
+            Command::Revoke { credential, asking, reach } => {
+                let request = asking.id();
+                let outcome = reach.client().await?.call(request, &RevokeCredential { credential }).await?;
+                reach.answer(request, &outcome);
+                Ok(if outcome == RevokeCredentialOutcome::Revoked { Exit::Done } else { Exit::Refused })
+            }
+        }
+    }
+}
+
+impl Add {
+    async fn run(self) -> anyhow::Result<Exit> {
+        match &self.certificate {
+            None => self.run_token().await,
+            Some(prefix) => self.run_certificate(prefix).await,
+        }
+    }
+
+    fn grant(&self, secret: scrip_protocol::command::Secret) -> Grant {
+        let Add { name, role, clubs, no_reasons, .. } = self;
+        Grant { name: name.clone(), role: *role, clubs: clubs.clone(), reasons: !no_reasons, secret }
+    }
+
+    async fn ask(&self, grant: Grant) -> anyhow::Result<AddCredentialOutcome> {
+        let answer = self.reach.client().await?.call(RequestId::now(), &AddCredential { grant }).await;
+        answer.context("`scrip token list` shows whether it was added")
+    }
+
+    async fn run_token(&self) -> anyhow::Result<Exit> {
+        let token = new_token(self.role);
+        let outcome = self.ask(self.grant(secret_of_token(&token))).await?;
+        let AddCredentialOutcome::Added(credential) = outcome else { return Ok(self.refused(&outcome)) };
+        match self.reach.json {
+            true => print::json(&serde_json::json!({ "credential": credential, "token": token })),
+            false => {
+                print::line(format_args!("{outcome}. Its token, shown only here:\n"));
+                print::line(token);
+            }
+        }
+        Ok(Exit::Done)
+    }
+
+    /// The files come first: where it stays unknown whether the credential was added, they can be used if it was.
+    async fn run_certificate(&self, prefix: &Path) -> anyhow::Result<Exit> {
+        let [certificate, key] = ["pem", "key"].map(|ending| with_ending(prefix, ending));
+        let from = SystemTime::UNIX_EPOCH.elapsed().context("this machine's clock is set before 1970")?;
+        let until = from + Duration::from_secs(u64::from(self.days) * 86_400);
+        let issued = self.reach.folder().issue_certificate(&self.name, from, until)?;
+        write_both(&issued, &certificate, &key)?;
+        let outcome = self.ask(self.grant(issued.secret)).await?;
+        let AddCredentialOutcome::Added(credential) = outcome else {
+            for file in [&certificate, &key] {
+                std::fs::remove_file(file).with_context(|| file.display().to_string())?;
+            }
+            return Ok(self.refused(&outcome));
+        };
+        let until_ms = until.as_millis() as u64;
+        match self.reach.json {
+            true => print::json(&serde_json::json!({
+                "credential": credential, "certificate": certificate, "key": key, "until_ms": until_ms
+            })),
+            false => print::line(format_args!(
+                "{outcome}; its certificate is {}, good until {}, and its private key {}",
+                certificate.display(),
+                print::time(until_ms),
+                key.display()
+            )),
+        }
+        Ok(Exit::Done)
+    }
+
+    fn refused(&self, outcome: &AddCredentialOutcome) -> Exit {
+        match self.reach.json {
+            true => print::json(outcome),
+            false => print::line(outcome),
+        }
+        Exit::Refused
+    }
+}
+
+async fn list(reach: &Reach) -> anyhow::Result<Exit> {
+    let client = reach.client().await?;
+    let (mut credentials, mut after) = (Vec::new(), CredentialId(0));
+    loop {
+        let page = client.call(RequestId(0), &ListCredentials { after }).await?.credentials;
+        after = page.last().map_or(after, |card| card.credential);
+        let last = page.len() < CREDENTIALS_PER_PAGE;
+        credentials.extend(page);
+        if last {
+            break;
+        }
+    }
+    match reach.json {
+        true => credentials.iter().for_each(print::json),
+        false => {
+            let head = [">NUMBER", "NAME", "ROLE", "CLUBS", "REASONS", "KIND", "ADDED", "REVOKED"];
+            print::table(&head, &credentials.iter().map(row).collect::<Vec<_>>());
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn row(card: &CredentialCard) -> Vec<String> {
+    let clubs: Vec<_> = card.clubs.iter().map(ClubId::to_string).collect();
+    vec![
+        card.credential.to_string(),
+        card.name.clone(),
+        card.role.to_string(),
+        if clubs.is_empty() { "all".to_owned() } else { clubs.join(", ") },
+        if card.reasons { "told" } else { "not told" }.to_owned(),
+        if card.certificate { "certificate" } else { "token" }.to_owned(),
+        print::time(card.added_ms),
+        card.revoked_ms.map_or("-".to_owned(), print::time),
+    ]
+}
+
+/// `shop.north` becomes `shop.north.pem`.
+fn with_ending(prefix: &Path, ending: &str) -> PathBuf {
+    let mut path = prefix.as_os_str().to_owned();
+    path.push(".");
+    path.push(ending);
+    path.into()
+}
+
+/// Neither is written over what is there already: it may be somebody's only key.
+fn write_both(issued: &IssuedCertificate, certificate: &Path, key: &Path) -> Result<(), InputError> {
+    write_new(key, &issued.key)?;
+    write_new(certificate, &issued.certificate).inspect_err(|_| {
+        // Nothing was signed for it that anybody has.
+        let _ = std::fs::remove_file(key);
+    })
+}
+
+fn write_new(path: &Path, text: &str) -> Result<(), InputError> {
+    let write = || -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(|why| InputError { place: path.display().to_string(), why: why.to_string() })
+}

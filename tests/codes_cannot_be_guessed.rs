@@ -1,0 +1,308 @@
+//! Codes cannot be guessed (Z9; pain 20): misses are counted of clients, networks and credentials, who has too many is not answered for a
+//! while, and a gateway that is not told reasons learns nothing from any answer.
+
+mod support;
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use scrip_engine::credentials::{new_token, secret_of_token};
+use scrip_protocol::client::{Client, ClientError};
+use scrip_protocol::command::{
+    AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCodes, Check, CheckOutcome, CodeChecked, Grant,
+    HOLD_TTL_DEFAULT_MS, Hold, HoldOutcome, Redeem, RedeemOutcome, Terms,
+};
+use scrip_protocol::{ClientId, ClientNetwork, ClubId, Money, Refusal, RequestId, Role};
+use support::{DEADLINE, Lane, Server, campaign, club, request, run, say, terms};
+
+/// Three misses of a client at once, nine of a network, thirty of a credential; each is locked out for long.
+const STRICT: &str = "
+[guard.client]
+misses_at_once = 3
+misses_per_minute = 1
+lockout_first_ms = 600000
+[guard.network]
+misses_at_once = 9
+misses_per_minute = 1
+lockout_first_ms = 600000
+[guard.credential]
+misses_at_once = 30
+misses_per_minute = 1
+lockout_first_ms = 600000
+lockout_longest_ms = 600000
+";
+
+/// A gateway's token, told reasons or not.
+async fn gateway(operator: &Client, name: &str, reasons: bool) -> String {
+    let token = new_token(Role::Gateway);
+    let secret = secret_of_token(&token);
+    let grant = Grant { name: name.to_owned(), role: Role::Gateway, clubs: Vec::new(), reasons, secret };
+    let outcome = operator.call(RequestId::now(), &AddCredential { grant }).await.expect("an answer");
+    assert!(matches!(outcome, AddCredentialOutcome::Added(_)), "{outcome}");
+    token
+}
+
+fn from_network(client: u128, club: ClubId, code: &str, network: &str) -> Redeem {
+    let network: ClientNetwork = network.parse().expect("an address");
+    Redeem { network, ..Redeem::new(ClientId(client), club, code) }
+}
+
+async fn redeemed(client: &Client, asked: &Redeem) -> Result<RedeemOutcome, Refusal> {
+    match client.redeem(RequestId::now(), asked).await {
+        Ok(outcome) => Ok(outcome),
+        Err(ClientError::Refused(refusal)) => Err(refusal),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[track_caller]
+fn assert_locked_out<T: std::fmt::Debug>(answer: Result<T, Refusal>) {
+    let Err(Refusal::TooManyMisses { retry_after_ms }) = answer else { panic!("{answer:?}") };
+    assert!((1..=600_000).contains(&retry_after_ms), "{retry_after_ms}");
+}
+
+/// Z9, pain 20: a client, then a network of clients, then a whole credential; others are not touched.
+#[tokio::test(flavor = "multi_thread")]
+async fn misses_are_counted_of_clients_networks_and_credentials() {
+    let server = Server::guarded(STRICT);
+    let operator = server.client(Role::Operator).await;
+    let arena = club(&operator, "Arena").await;
+    campaign(&operator, terms("Spring", None, 100), &["GOOD".to_owned()]).await;
+    let till = server.client(Role::Gateway).await;
+    let (here, there) = ("203.0.113.7", "198.51.100.1");
+    let guess = async |client: u128, network: &str| redeemed(&till, &from_network(client, arena, "guess", network)).await;
+    let good = async |client: u128, network: &str| redeemed(&till, &from_network(client, arena, "GOOD", network)).await;
+
+    for _ in 0..3 {
+        assert_eq!(guess(1, here).await, Ok(RedeemOutcome::UnknownCode));
+    }
+    // Whatever client 1 asks for, and from wherever: the answer says nothing of the code.
+    assert_locked_out(guess(1, here).await);
+    assert_locked_out(good(1, there).await);
+    let hold = till.hold(RequestId::now(), &Hold::new(ClientId(1), arena, "GOOD", HOLD_TTL_DEFAULT_MS)).await;
+    assert!(matches!(hold, Err(ClientError::Refused(Refusal::TooManyMisses { .. }))), "{hold:?}");
+    let check = Check { client: Some(ClientId(1)), ..Check::new(arena, vec!["GOOD".into()]) };
+    let checked = till.call(RequestId(0), &check).await;
+    assert!(matches!(checked, Err(ClientError::Refused(Refusal::TooManyMisses { .. }))), "{checked:?}");
+    assert!(matches!(good(2, here).await, Ok(RedeemOutcome::Redeemed(_))));
+
+    // Six more, of two other clients next door: the network is locked out, for whoever calls from it.
+    for client in [3, 4] {
+        for _ in 0..3 {
+            assert_eq!(guess(client, "203.0.113.200").await, Ok(RedeemOutcome::UnknownCode));
+        }
+    }
+    assert_locked_out(good(2, here).await);
+    assert!(matches!(good(2, there).await, Ok(RedeemOutcome::Redeemed(_))));
+    assert!(matches!(good(5, "-").await, Ok(RedeemOutcome::Redeemed(_))), "a network that is not known is nobody's");
+
+    // A check of many at once: the credential's budget is spent, for whichever client.
+    let outcome =
+        till.check(arena, (0..25).map(|n| format!("guess {n}").replace(' ', "-")).collect()).await.expect("it had some left");
+    let CheckOutcome::Checked { codes, .. } = outcome else { panic!("25 codes are not too many") };
+    assert!(codes.iter().all(CodeChecked::is_miss));
+    assert_locked_out(good(6, there).await);
+    assert!(matches!(till.check(arena, vec!["GOOD".into()]).await, Err(ClientError::Refused(Refusal::TooManyMisses { .. }))));
+    assert!(till.list_clubs(ClubId(0)).await.is_ok(), "what is not about codes goes on");
+    assert!(matches!(redeemed(&operator, &from_network(6, arena, "GOOD", there)).await, Ok(RedeemOutcome::Redeemed(_))));
+
+    // Nothing was recorded of what was refused: the audit finds the misses and the redemptions.
+    let recount = server.audited(&HashMap::new()).await;
+    assert_eq!((recount.activations, recount.refused.get("unknown_code")), (4, Some(&9)));
+}
+
+/// Z9: it ends by itself; Z3: what was answered is answered again meanwhile, and what was refused is done afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lockout_ends_by_itself() {
+    let server = Server::guarded("[guard.client]\nmisses_at_once = 2\nmisses_per_minute = 40\nlockout_first_ms = 1500\n");
+    let operator = server.client(Role::Operator).await;
+    let arena = club(&operator, "Arena").await;
+    campaign(&operator, terms("Spring", None, 100), &["GOOD".to_owned()]).await;
+    let (good, guess) = (Redeem::new(ClientId(1), arena, "GOOD"), Redeem::new(ClientId(1), arena, "guess"));
+    let (done, missed) = (RequestId::now(), RequestId::now());
+    let first = operator.redeem(done, &good).await.expect("an answer");
+    operator.redeem(missed, &guess).await.expect("an answer");
+    assert_eq!(redeemed(&operator, &guess).await, Ok(RedeemOutcome::UnknownCode));
+    let refused = RequestId::now();
+    let Err(ClientError::Refused(Refusal::TooManyMisses { retry_after_ms })) = operator.redeem(refused, &good).await else {
+        panic!("the second miss was the last")
+    };
+    assert!((1..=1_500).contains(&retry_after_ms), "{retry_after_ms}");
+    assert_eq!(operator.redeem(done, &good).await.expect("it was done before"), first);
+    assert_eq!(operator.redeem(missed, &guess).await.expect("it was done before"), RedeemOutcome::UnknownCode);
+    // The same request, until the time is up.
+    let began = Instant::now();
+    let outcome = loop {
+        match operator.redeem(refused, &good).await {
+            Ok(outcome) => break outcome,
+            Err(ClientError::Refused(Refusal::TooManyMisses { .. })) => assert!(began.elapsed() < DEADLINE),
+            Err(other) => panic!("{other}"),
+        }
+    };
+    assert!(matches!(outcome, RedeemOutcome::Redeemed(_)), "{outcome}");
+    say(&format!("locked out for {:?}", began.elapsed()));
+    server.audited(&HashMap::new()).await;
+}
+
+/// Pain 20: as `scrip init` sets it up, a client has ten guesses in a row, and an attacker with many clients is slowed down as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guard_is_on_from_the_start() {
+    let server = Server::guarded("");
+    let operator = server.client(Role::Operator).await;
+    let arena = club(&operator, "Arena").await;
+    let till = server.client(Role::Gateway).await;
+    let mut misses = 0;
+    while redeemed(&till, &Redeem::new(ClientId(7), arena, format!("guess-{misses}"))).await.is_ok() {
+        misses += 1;
+        assert!(misses <= 10, "the budget of a client holds ten");
+    }
+    assert!(misses >= 10, "{misses}");
+}
+
+/// What a gateway that is not told reasons may meet.
+struct Unhappy {
+    what: &'static str,
+    code: &'static str,
+    club: ClubId,
+}
+
+/// Z9: one refusal for unknown, exhausted, archived, inactive and foreign codes, equal byte for byte, and so of equal length.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_is_not_told_reasons_learns_none() {
+    let server = Server::start();
+    let operator = server.client(Role::Operator).await;
+    let (arena, north) = (club(&operator, "Arena").await, club(&operator, "North").await);
+    let begin = async |terms: Terms, codes: &[&str]| {
+        let codes: Vec<String> = codes.iter().map(|code| (*code).to_owned()).collect();
+        campaign(&operator, terms, &codes).await
+    };
+    let spring = begin(terms("Spring", Some(1), 100), &["SPENT", "GONE", "FRESH", "OTHER"]).await;
+    operator.redeem(RequestId::now(), &Redeem::new(ClientId(9), arena, "SPENT")).await.expect("an answer");
+    let codes = ["GONE"].iter().collect();
+    operator.call(RequestId::now(), &ArchiveCodes { campaign: spring, codes }).await.expect("an answer");
+    let old = begin(terms("Old", None, 100), &["OLD"]).await;
+    operator.call(RequestId::now(), &ArchiveCampaign { campaign: old }).await.expect("an answer");
+    begin(Terms { active: false, ..terms("Off", None, 100) }, &["OFF"]).await;
+    begin(Terms { clubs: vec![north], ..terms("North", None, 100) }, &["NORTH"]).await;
+    begin(Terms { activations_per_client_max: Some(1), ..terms("Once", None, 100) }, &["ONCE", "TWICE"]).await;
+    begin(Terms { activations_max: Some(1), ..terms("Full", None, 100) }, &["FULL", "LAST"]).await;
+    begin(Terms { budget: Some(Money(150)), ..terms("Poor", None, 100) }, &["POOR", "RICH"]).await;
+    for code in ["ONCE", "LAST", "RICH"] {
+        let outcome = operator.redeem(RequestId::now(), &Redeem::new(ClientId(1), arena, code)).await.expect("an answer");
+        assert!(matches!(outcome, RedeemOutcome::Redeemed(_)), "{code}: {outcome}");
+    }
+
+    let unhappy = [
+        ("unknown", "NONE"),
+        ("exhausted", "SPENT"),
+        ("archived", "GONE"),
+        ("of an archived campaign", "OLD"),
+        ("inactive", "OFF"),
+        ("foreign", "NORTH"),
+        ("exhausted for the client", "TWICE"),
+        ("of a campaign that is used up", "FULL"),
+        ("of a campaign without a budget", "POOR"),
+        ("unknown and long", "A-CODE-THAT-NOBODY-HAS-AND-THAT-IS-AS-LONG-AS-A-CODE-MAY-BE-64"),
+    ];
+    let unhappy = unhappy.map(|(what, code)| Unhappy { what, code, club: arena });
+    let (silent, told) = (gateway(&operator, "shop", false).await, gateway(&operator, "till", true).await);
+    let mut shop = Lane::open(&server.dial(Role::Operator).with_token(silent.as_str())).await.expect("it works at once");
+    let mut till = Lane::open(&server.dial(Role::Operator).with_token(told.as_str())).await.expect("it works at once");
+    let mut replies: HashMap<&str, Vec<(u16, Vec<u8>)>> = HashMap::new();
+    let mut reasons = Vec::new();
+    for Unhappy { what, code, club } in &unhappy {
+        let client = ClientId(1);
+        let redeem = Redeem::new(client, *club, *code);
+        let hold = Hold::new(client, *club, *code, HOLD_TTL_DEFAULT_MS);
+        // A check looks at the code and its campaign's terms; in the place of one that these do not refuse there is another.
+        let is_refused = !["TWICE", "FULL", "POOR"].contains(code);
+        let check = Check::new(*club, vec![if is_refused { code } else { "SPENT" }.to_owned()]);
+        let ids = [RequestId::now(), RequestId::now()];
+        let frames =
+            [("redeem", request(1, ids[0], &redeem)), ("hold", request(1, ids[1], &hold)), ("check", request(1, ids[0], &check))];
+        for (kind, frame) in frames {
+            shop.write(&frame).await;
+            let reply = shop.next().await.expect("a reply");
+            shop.write(&frame).await;
+            assert_eq!(shop.next().await.expect("a reply"), reply, "{kind} of a code that is {what}: a repeat is answered alike");
+            replies.entry(kind).or_default().push((reply.kind, reply.body));
+        }
+        // The journal, and with it whoever may know, has the reason of the very same request.
+        let outcome = till.ask(1, ids[0], &redeem).await.outcome::<Redeem>().expect("an outcome");
+        assert_ne!(outcome, RedeemOutcome::NotAccepted, "{what}");
+        let held = till.ask(1, ids[1], &hold).await.outcome::<Hold>().expect("an outcome");
+        assert_eq!(held, HoldOutcome::Refused(outcome), "{what}");
+        reasons.push(outcome);
+    }
+    // A check names the position that it is as of: the same for all, as long as nothing else happens.
+    let of_check = replies.remove("check").expect("checks were asked");
+    let verdicts =
+        of_check.iter().map(|(_, body)| scrip_protocol::wire::decode::<CheckOutcome>("check", body).expect("it is one"));
+    for (verdict, Unhappy { what, .. }) in verdicts.zip(&unhappy) {
+        let CheckOutcome::Checked { codes, .. } = verdict else { panic!("one code is not too many") };
+        assert_eq!(codes, [CodeChecked::NotAccepted], "{what}");
+    }
+    assert!(of_check.iter().all(|(_, body)| body.len() == of_check[0].1.len()));
+    for (kind, replies) in replies {
+        for (reply, Unhappy { what, .. }) in replies.iter().zip(&unhappy) {
+            assert_eq!(reply, &replies[0], "{kind} of a code that is {what}");
+        }
+    }
+    reasons.dedup();
+    assert!(reasons.len() >= 9, "{reasons:?}");
+    let recount = server.audited(&HashMap::new()).await;
+    assert_eq!(recount.refused.get("not_accepted"), None);
+    assert_eq!(recount.refused.get("code_exhausted"), Some(&1));
+
+    // In one check, at one position: byte for byte.
+    let checks = ["NONE", "SPENT", "GONE", "OLD", "OFF", "NORTH", "A-CODE-THAT-NOBODY-HAS-AND-THAT-IS-LONG"]
+        .map(|code| Check::new(arena, vec![code.to_owned()]));
+    let mut bodies = Vec::new();
+    for check in checks {
+        bodies.push(shop.ask(1, RequestId(0), &check).await.body);
+    }
+    assert!(bodies.iter().all(|body| *body == bodies[0]));
+    // A code that is good is said to be; what is the caller's own mistake is told.
+    let good = shop.ask(1, RequestId(0), &Check::new(arena, vec!["FRESH".into(), "no code".into()])).await.outcome::<Check>();
+    let Ok(CheckOutcome::Checked { codes, .. }) = good else { panic!("{good:?}") };
+    assert!(matches!(codes[..], [CodeChecked::Redeemable(_), CodeChecked::Free { outcome: RedeemOutcome::InvalidCode(_) }]));
+
+    let mut command = server.scrip(Role::Gateway);
+    let args = ["redeem", "SPENT", "--client", "1", "--club", "1", "--network", "203.0.113.7"];
+    let ran = run(command.env("SCRIP_TOKEN", &silent).args(args), b"").exits(1);
+    assert_eq!(ran.out, "refused: the code is not accepted\n");
+}
+
+/// Z9: locked out, a caller sees the same for every code, good ones among them.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_locked_out_sees_the_same_for_every_code() {
+    let server = Server::guarded(STRICT);
+    let operator = server.client(Role::Operator).await;
+    let arena = club(&operator, "Arena").await;
+    campaign(&operator, terms("Spring", Some(1), 100), &["GOOD".to_owned(), "SPENT".to_owned()]).await;
+    operator.redeem(RequestId::now(), &Redeem::new(ClientId(9), arena, "SPENT")).await.expect("an answer");
+    let token = gateway(&operator, "shop", false).await;
+    let mut shop = Lane::open(&server.dial(Role::Operator).with_token(token.as_str())).await.expect("it works at once");
+    for n in 0..3 {
+        shop.ask(n, RequestId::now(), &Redeem::new(ClientId(1), arena, "guess")).await.outcome::<Redeem>().expect("an outcome");
+    }
+    let mut lengths = Vec::new();
+    for code in ["GOOD", "SPENT", "NONE", "no code"] {
+        let redeem = shop.ask(9, RequestId::now(), &Redeem::new(ClientId(1), arena, code)).await;
+        assert_locked_out(redeem.outcome::<Redeem>());
+        let hold = shop.ask(9, RequestId::now(), &Hold::new(ClientId(1), arena, code, HOLD_TTL_DEFAULT_MS)).await;
+        assert_locked_out(hold.outcome::<Hold>());
+        let check = Check { client: Some(ClientId(1)), ..Check::new(arena, vec![code.to_owned()]) };
+        let check = shop.ask(9, RequestId(0), &check).await;
+        assert_locked_out(check.outcome::<Check>());
+        lengths.extend([redeem, hold, check].map(|reply| reply.body.len()));
+    }
+    assert!(lengths.iter().all(|length| *length == lengths[0]), "{lengths:?}");
+    let mut command = server.scrip(Role::Gateway);
+    let args = ["redeem", "GOOD", "--client", "1", "--club", "1"];
+    let ran = run(command.env("SCRIP_TOKEN", &token).args(args), b"").exits(3);
+    assert!(ran.err.contains("too many codes were not accepted lately; try again in "), "{}", ran.err);
+    let position = server.audited(&HashMap::new()).await;
+    assert_eq!(position.activations, 1);
+    tokio::time::timeout(Duration::from_secs(5), operator.list_clubs(ClubId(0))).await.expect("in time").expect("an answer");
+}
