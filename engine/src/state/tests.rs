@@ -5,10 +5,15 @@
 
 #![expect(clippy::print_stdout, reason = "a random test prints its seed")]
 
+mod archive;
+mod bounds;
+mod campaigns;
 mod cases;
+mod codes;
 mod holds;
 mod model;
 mod script;
+mod shown;
 
 use scrip_protocol::command::{CheckOutcome, CodeChecked, HoldOutcome, RedeemOutcome};
 use scrip_protocol::record::SettingsApplied;
@@ -101,6 +106,7 @@ impl Bench {
         self.records.iter().for_each(|(time_ms, record)| replayed.apply(*time_ms, record));
         assert_eq!(replayed, self.state);
         assert!(Index::of(&replayed).agrees_with(&self.index), "the index says of each code what a replay says");
+        shown::recount(self);
     }
 }
 
