@@ -5,7 +5,7 @@
 
 use scrip_protocol::codes::CODE_BYTES_MAX;
 use scrip_protocol::command::{
-    ALPHABET, CodeTexts, GUESSES_PER_HIT_MIN, GenerateCodes, InvalidPattern, LINES_MAX, PATTERN_BYTES_MAX,
+    ALPHABET, ALPHABET_SIGNS_MAX, CodeTexts, GUESSES_PER_HIT_MIN, GenerateCodes, InvalidPattern, LINES_MAX, PATTERN_BYTES_MAX,
 };
 
 use crate::index::{normalise, trim};
@@ -75,9 +75,14 @@ fn fixed(at: u32, c: char) -> Result<Sign, InvalidPattern> {
 }
 
 fn alphabet(text: &str) -> Result<Vec<char>, InvalidPattern> {
+    // Before anything is done with it: what comes after takes the square of its length.
+    if text.chars().nth(ALPHABET_SIGNS_MAX).is_some() {
+        return Err(InvalidPattern::AlphabetLength);
+    }
     let mut seen = Vec::new();
     for (at, c) in (1..).zip(text.chars()) {
-        let folded = folded(c).ok_or(InvalidPattern::AlphabetSign { at })?;
+        // One that is compared as several letters is none either: two draws might be the same code.
+        let folded = folded(c).filter(|folded| folded.chars().count() == 1).ok_or(InvalidPattern::AlphabetSign { at })?;
         if seen.contains(&folded) {
             return Err(InvalidPattern::AlphabetRepeats { at });
         }
@@ -142,5 +147,82 @@ impl Chance {
         }
         let bytes = self.block.split_off(self.block.len() - 4);
         u32::from_le_bytes(bytes.try_into().expect("four bytes were split off"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scrip_protocol::CampaignId;
+    use scrip_protocol::command::PATTERN;
+
+    fn asked(count: u32, pattern: &str, alphabet: &str) -> GenerateCodes {
+        GenerateCodes { campaign: CampaignId(1), count, pattern: pattern.into(), alphabet: alphabet.into() }
+    }
+
+    fn drawn(count: u32, pattern: &str, alphabet: &str) -> Result<Drawn, InvalidPattern> {
+        draw(&asked(count, pattern, alphabet)).drawn
+    }
+
+    /// Z8: prefix, suffix, placeholders and escapes; the space is the product of the choices.
+    #[test]
+    fn codes_have_the_signs_that_their_pattern_asks_for() {
+        let of = drawn(500, r"VIP-\*##@*-x", "01234567ABCD").expect("a pattern");
+        assert_eq!(of.space, 8 * 8 * 4 * 12);
+        assert_eq!(of.list.codes().len(), 0, "in so small a space nothing is drawn: it is refused");
+        let of = drawn(50, r"VIP-\*##@*****-x", "01234567ABCD").expect("a pattern");
+        assert_eq!(of.space, 8 * 8 * 4 * 12_u128.pow(5));
+        assert_eq!(of.list.codes().len(), 50 + 50 / 8 + 16, "a few more are drawn than are asked for");
+        for code in of.list.codes().iter() {
+            let signs: Vec<char> = code.chars().collect();
+            assert!(code.starts_with("VIP-*") && code.ends_with("-x") && signs.len() == 15, "{code}");
+            assert!(signs[5..7].iter().all(char::is_ascii_digit) && "ABCD".contains(signs[7]), "{code}");
+            assert!(signs[8..13].iter().all(|sign| "01234567ABCD".contains(*sign)), "{code}");
+        }
+    }
+
+    /// Z8: without an alphabet of one's own, nothing that is taken for something else is drawn; and each sign about as often.
+    #[test]
+    fn the_alphabet_is_unambiguous_and_its_signs_are_drawn_alike() {
+        assert!("0O1IL".chars().all(|sign| !ALPHABET.contains(sign)));
+        let of = drawn(20_000, PATTERN, "").expect("a pattern");
+        assert_eq!(of.space, 31_u128.pow(16));
+        assert!(of.list.codes().iter().all(|code| code.chars().count() == 16));
+        let text = &of.list.codes().text;
+        let expected = text.len() / ALPHABET.len();
+        for sign in ALPHABET.chars() {
+            let found = text.chars().filter(|other| *other == sign).count();
+            // Some eleven thousand of each, whose standard deviation is about a hundred: this fails once in 10^20 times.
+            assert!(found.abs_diff(expected) < 1_000, "{sign}: {found} of {expected}");
+        }
+        assert_eq!(text.chars().filter(|sign| !ALPHABET.contains(*sign)).count(), 0);
+    }
+
+    /// Z8: what cannot be drawn from is named, with its place.
+    #[test]
+    fn patterns_and_alphabets_that_cannot_be_used_are_named() {
+        let check = |pattern: &str, alphabet: &str, expected| {
+            assert_eq!(drawn(1, pattern, alphabet).err(), Some(expected), "{pattern:?} of {alphabet:?}");
+        };
+        check("", "", InvalidPattern::Length);
+        check(&"*".repeat(PATTERN_BYTES_MAX + 1), "", InvalidPattern::Length);
+        check(&"*".repeat(CODE_BYTES_MAX + 1), "", InvalidPattern::CodeTooLong);
+        check(&"*".repeat(CODE_BYTES_MAX / 2 + 1), "ЖШ", InvalidPattern::CodeTooLong);
+        check("SUMMER", "", InvalidPattern::NothingDrawn);
+        check(r"SUMMER-\*", "", InvalidPattern::NothingDrawn);
+        check(r"**\", "", InvalidPattern::EscapeOpen { at: 3 });
+        check("** **", "", InvalidPattern::Sign { at: 3 });
+        check("*\u{200b}", "", InvalidPattern::Sign { at: 2 });
+        check("**#", "ABC", InvalidPattern::AlphabetLacks { at: 3 });
+        check("*@", "123", InvalidPattern::AlphabetLacks { at: 2 });
+        check("*", "AB C", InvalidPattern::AlphabetSign { at: 3 });
+        // It is compared as `ss`, so that `ßs` and `sß` would be one code.
+        check("**", "sß", InvalidPattern::AlphabetSign { at: 2 });
+        check("**", "ABa", InvalidPattern::AlphabetRepeats { at: 3 });
+        let long: String = ('\u{4e00}'..).take(ALPHABET_SIGNS_MAX + 1).collect();
+        check("*", &long, InvalidPattern::AlphabetLength);
+        assert!(drawn(1, "*", &long['\u{4e00}'.len_utf8()..]).is_ok());
+        assert!(drawn(1, &"*".repeat(CODE_BYTES_MAX), "").is_ok());
+        assert_eq!(drawn(1, &"*".repeat(64), "").map(|drawn| drawn.space).ok(), Some(u128::MAX), "more than can be counted");
     }
 }

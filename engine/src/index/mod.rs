@@ -14,10 +14,11 @@
 //! step; where its campaign limits uses or bonuses in all (Z5), that stands beside it under one lock, which other campaigns have not.
 
 mod credentials;
+mod insert;
 mod normalise;
+mod slots;
 mod spread;
 
-use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -35,6 +36,7 @@ use scrip_protocol::{CampaignId, ClubId, Money, Position, Record};
 
 pub use credentials::{Holder, Holders};
 pub use normalise::{normalise, trim};
+use slots::SlotSet;
 use spread::Spread;
 
 use crate::state::prefetch::prefetch;
@@ -94,7 +96,7 @@ struct Face {
     /// Whether the campaign is archived.
     archived: bool,
     /// The codes that are archived though the campaign may not be, by slot.
-    archived_codes: HashSet<u32, RandomState>,
+    archived_codes: SlotSet,
     /// How often each code was activated, by slot, in blocks that never move.
     activations: Vec<Block>,
     /// Whether uses of its codes are held.
@@ -120,7 +122,7 @@ impl Face {
         let mut face = Face {
             terms: campaign.terms.clone(),
             archived: campaign.is_archived(),
-            archived_codes: campaign.archived_codes.keys().copied().collect(),
+            archived_codes: SlotSet::of(campaign.archived_codes.keys().copied()),
             activations: Vec::new(),
             has_holds: AtomicBool::new(false),
             in_all: in_all(state, id, campaign),
@@ -247,13 +249,13 @@ impl Index {
     /// Shows a campaign's terms, and what of it is archived; to nobody before it is whole.
     fn show_terms(&self, state: &State, id: CampaignId) {
         let Some(campaign) = state.campaigns.of(id) else { return };
+        let archived_codes = SlotSet::of(campaign.archived_codes.keys().copied());
         let faces = &mut self.campaigns.write();
         let face = &mut faces[number_of(id)];
         let cap = face.terms.activations_per_code_max;
         face.terms = campaign.terms.clone();
         face.archived = campaign.is_archived();
-        face.archived_codes.clear();
-        face.archived_codes.extend(campaign.archived_codes.keys());
+        face.archived_codes = archived_codes;
         face.in_all = in_all(state, id, campaign);
         // When a use is free depends on the cap.
         if cap != campaign.terms.activations_per_code_max {
@@ -360,7 +362,7 @@ impl Index {
             activations_max: face.terms.activations_per_code_max,
         };
         let standing = Standing {
-            code_archived: face.archived_codes.contains(&at.slot),
+            code_archived: face.archived_codes.contains(at.slot),
             campaign_archived: face.archived,
             now_ms,
             club: at_club,
@@ -396,7 +398,7 @@ impl Index {
 
     fn is_live(&self, at: CodeAt) -> bool {
         let campaigns = self.campaigns.read();
-        campaigns.get(number_of(at.campaign)).is_some_and(|face| !face.archived && !face.archived_codes.contains(&at.slot))
+        campaigns.get(number_of(at.campaign)).is_some_and(|face| !face.archived && !face.archived_codes.contains(at.slot))
     }
 
     /// Looks codes up ahead of time, and gives a hint for each, in order, `None` where there is no code; best [`AT_ONCE`] of them.
@@ -472,14 +474,9 @@ impl Index {
     }
 
     fn insert_all(&self, campaign: CampaignId, first_slot: usize, codes: &CodeTexts) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        for (code, slot) in codes.iter().zip(first_slot as u32..) {
-            // A code in the state was normalised when it was decided upon.
-            if let Ok(code) = normalise(code) {
-                self.codes.insert(Key(CompactString::new(code.as_str())), CodeAt { campaign, slot });
-            }
-        }
-        self.generation.fetch_add(1, Ordering::AcqRel);
+        let slots = first_slot as u32..first_slot as u32 + codes.len() as u32;
+        // A code in the state was normalised when it was decided upon; of the others there are none.
+        self.put_all(slots.zip(codes.iter()).filter_map(|(slot, code)| Some((normalise(code).ok()?, CodeAt { campaign, slot }))));
     }
 
     /// Puts in the codes of a campaign of a state that is being taken over. Of a value that several campaigns have, the one that
@@ -510,19 +507,15 @@ impl Index {
             let mut asked = group.iter();
             self.find_each(group.iter().map(|(_, code)| Some(code)), |at| {
                 let (slot, code) = asked.next().expect("as many places are given as codes are asked about");
-                if at != Some(CodeAt { campaign, slot: *slot }) {
-                    lost.push((*slot, *code));
+                let ours = CodeAt { campaign, slot: *slot };
+                if at != Some(ours) {
+                    lost.push((*code, ours));
                 }
             });
         }
-        if lost.is_empty() {
-            return;
+        if !lost.is_empty() {
+            self.put_all(lost.into_iter());
         }
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        for (slot, code) in lost {
-            self.codes.insert(Key(CompactString::new(code.as_str())), CodeAt { campaign, slot });
-        }
-        self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Whether two indexes say the same of every code and every credential.
@@ -534,9 +527,9 @@ impl Index {
             };
             let has_holds = |face: &Face| face.has_holds.load(Ordering::Acquire);
             let in_all = |face: &Face| face.in_all.as_ref().map(|in_all| *in_all.lock());
-            let archived = |face: &Face| (face.archived, face.archived_codes.clone());
             ours.terms == theirs.terms
-                && archived(ours) == archived(theirs)
+                && ours.archived == theirs.archived
+                && ours.archived_codes == theirs.archived_codes
                 && counts(ours) == counts(theirs)
                 && has_holds(ours) == has_holds(theirs)
                 && in_all(ours) == in_all(theirs)

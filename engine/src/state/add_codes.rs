@@ -8,7 +8,7 @@ use scrip_protocol::command::{
 };
 use scrip_protocol::{CampaignId, Record, Stamp};
 
-use super::{CodeAt, CodeList, Lookup, NormalisedCode, State, refused};
+use super::{CodeList, Lookup, NormalisedCode, State, refused};
 
 /// A request to add codes, or the question what that would do.
 #[derive(Debug, Clone)]
@@ -34,6 +34,8 @@ pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedAddCodes, lookup:
 /// What adding codes would answer.
 pub(super) fn foretell(state: &State, asked: &AskedAddCodes, lookup: &impl Lookup) -> Outcome {
     match sort(state, asked, lookup) {
+        // Of a campaign that is yet to be created: without codes it is not.
+        Ok(Taken { codes, skipped }) if asked.campaign.is_none() && codes.is_empty() => Outcome::Conflicts(skipped),
         Ok(Taken { codes, skipped }) => Outcome::Added(CodesReport { added: codes.len() as u32, skipped }),
         Err(outcome) => outcome,
     }
@@ -115,28 +117,46 @@ pub(super) fn take(
 }
 
 /// Why each of some codes cannot be added to a campaign, or to one to be created; `None` for those that can.
-pub(super) fn verdicts(
+fn verdicts(
     state: &State,
     campaign: Option<CampaignId>,
     codes: &[NormalisedCode],
     lookup: &impl Lookup,
 ) -> Vec<Option<LineVerdict>> {
-    let overtaken = campaign.map_or_else(HashSet::default, |campaign| overtaken_in(state, campaign, lookup));
     let mut verdicts = Vec::with_capacity(codes.len());
+    // Those that a campaign has, which does not hold them.
+    let mut freed = Vec::new();
     lookup.find_all(codes, |at| {
         verdicts.push(match at {
             Some(at) if Some(at.campaign) == campaign => Some(LineVerdict::AlreadyInCampaign),
             Some(at) if state.campaigns.is_live(at) => Some(LineVerdict::HeldBy(at.campaign)),
-            Some(_) if overtaken.contains(&codes[verdicts.len()]) => Some(LineVerdict::AlreadyInCampaign),
-            Some(_) | None => None,
+            Some(_) => {
+                freed.push(verdicts.len());
+                None
+            }
+            None => None,
         });
     });
+    if let Some(campaign) = campaign.filter(|_| !freed.is_empty()) {
+        let overtaken = overtaken_in(state, campaign, lookup);
+        let ours = freed.into_iter().filter(|at| overtaken.contains(&codes[*at]));
+        ours.for_each(|at| verdicts[at] = Some(LineVerdict::AlreadyInCampaign));
+    }
     verdicts
 }
 
 /// The archived codes of a campaign whose values another campaign has had since, so that a lookup tells that one.
 fn overtaken_in(state: &State, campaign: CampaignId, lookup: &impl Lookup) -> HashSet<NormalisedCode, RandomState> {
     let Some(of) = state.campaigns.of(campaign) else { return HashSet::default() };
-    let archived = of.archived_codes.keys().filter_map(|slot| Some((*slot, lookup.normalised(of.codes.of(*slot as usize)?)?)));
-    archived.filter(|(slot, code)| lookup.find(code) != Some(CodeAt { campaign, slot: *slot })).map(|(_, code)| code).collect()
+    let code = |slot: &u32| lookup.normalised(of.codes.of(*slot as usize)?);
+    let archived: Vec<NormalisedCode> = of.archived_codes.keys().filter_map(code).collect();
+    let mut overtaken = HashSet::default();
+    let mut asked = archived.iter();
+    lookup.find_all(&archived, |at| {
+        let code = asked.next().expect("as many places are given as codes are asked about");
+        if at.is_none_or(|at| at.campaign != campaign) {
+            overtaken.insert(*code);
+        }
+    });
+    overtaken
 }

@@ -1,6 +1,6 @@
 //! Archive and restore of single codes (X2, A5, A6).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::RandomState;
 use scrip_protocol::command::{
@@ -9,9 +9,8 @@ use scrip_protocol::command::{
 };
 use scrip_protocol::{CampaignId, Record, Stamp};
 
-use super::archive_campaign::holders;
 use super::tables::ArchivedCode;
-use super::{Campaign, CodeList, Lookup, NormalisedCode, State, refused};
+use super::{Campaign, CodeAt, CodeList, Lookup, NormalisedCode, State, refused};
 
 /// A request about single codes of a campaign.
 #[derive(Debug, Clone)]
@@ -32,12 +31,12 @@ pub(super) fn decide_archive(state: &State, stamp: Stamp, asked: &AskedCodes, lo
         return refuse(ArchiveCodesOutcome::CodesMissing);
     }
     let is_alone = |slot| of.archived_codes.get(&slot).is_some_and(|code| code.cause == ArchiveCause::Alone);
-    let verdict = |slot: Option<u32>| match slot {
+    let verdict = |found: Found| match found.slot {
         None => Err(LineVerdict::NotInCampaign),
         Some(slot) if is_alone(slot) => Err(LineVerdict::AlreadyArchived),
         Some(slot) => Ok(slot),
     };
-    let found = slots(asked.campaign, of, asked.list.normalised(), lookup);
+    let found = find(asked.campaign, of, asked.list.normalised(), lookup);
     let (slots, skipped) = sorted(&asked.list, found.into_iter().map(verdict));
     CodesArchived { stamp, campaign: asked.campaign, slots, skipped }.into()
 }
@@ -45,9 +44,16 @@ pub(super) fn decide_archive(state: &State, stamp: Stamp, asked: &AskedCodes, lo
 pub(super) fn apply_archive(state: &mut State, record: &CodesArchived) {
     let position = state.position;
     let Some(campaign) = state.campaigns.of_mut(record.campaign) else { return };
-    for slot in record.slots.iter().filter(|slot| (**slot as usize) < campaign.codes.len()) {
+    let archived = |slot: &u32| {
         let freed = campaign.freed(*slot).unwrap_or(position);
-        campaign.archived_codes.insert(*slot, ArchivedCode { cause: ArchiveCause::Alone, freed });
+        (*slot, ArchivedCode { cause: ArchiveCause::Alone, freed })
+    };
+    let slots = record.slots.iter().filter(|slot| (**slot as usize) < campaign.codes.len());
+    let mut archived: BTreeMap<u32, ArchivedCode> = slots.map(archived).collect();
+    // Appending makes the whole map anew, which many codes pay for and few do not.
+    match archived.len() * 16 > campaign.archived_codes.len() {
+        true => campaign.archived_codes.append(&mut archived),
+        false => campaign.archived_codes.extend(archived),
     }
     campaign.recount();
 }
@@ -64,15 +70,13 @@ pub(super) fn decide_restore(state: &State, stamp: Stamp, asked: &AskedCodes, lo
     if asked.list.is_blank() {
         return refuse(RestoreCodesOutcome::CodesMissing);
     }
-    let verdict = |slot: Option<u32>| match slot {
-        None => Err(LineVerdict::NotInCampaign),
-        Some(slot) if !of.is_code_archived(slot) => Err(LineVerdict::NotArchived),
-        Some(slot) => match holders(state, asked.campaign, of, &[slot], lookup).first() {
-            Some(Some(holder)) => Err(LineVerdict::HeldBy(*holder)),
-            Some(None) | None => Ok(slot),
-        },
+    let verdict = |found: Found| match (found.slot, found.elsewhere.filter(|at| state.campaigns.is_live(*at))) {
+        (None, _) => Err(LineVerdict::NotInCampaign),
+        (Some(slot), _) if !of.is_code_archived(slot) => Err(LineVerdict::NotArchived),
+        (Some(_), Some(holder)) => Err(LineVerdict::HeldBy(holder.campaign)),
+        (Some(slot), None) => Ok(slot),
     };
-    let found = slots(asked.campaign, of, asked.list.normalised(), lookup);
+    let found = find(asked.campaign, of, asked.list.normalised(), lookup);
     let (slots, skipped) = sorted(&asked.list, found.into_iter().map(verdict));
     CodesRestored { stamp, campaign: asked.campaign, slots, skipped }.into()
 }
@@ -99,18 +103,37 @@ fn sorted(list: &CodeList, verdicts: impl Iterator<Item = Result<u32, LineVerdic
     (slots, skipped)
 }
 
-/// Where a campaign has each of some codes, by slot.
-fn slots(campaign: CampaignId, of: &Campaign, codes: &[NormalisedCode], lookup: &impl Lookup) -> Vec<Option<u32>> {
-    let mut slots = Vec::with_capacity(codes.len());
-    lookup.find_all(codes, |at| slots.push(at.filter(|at| at.campaign == campaign).map(|at| at.slot)));
-    // A value that the campaign has not got by itself, but has had since before another one, is found among its archived codes only.
-    if slots.contains(&None) && (of.is_archived() || !of.archived_codes.is_empty()) {
+/// Where a code is that is asked for by a campaign.
+#[derive(Clone, Copy)]
+struct Found {
+    /// In the campaign; none where it does not have the code.
+    slot: Option<u32>,
+    /// In another one, which has had it since.
+    elsewhere: Option<CodeAt>,
+}
+
+/// Finds codes for a campaign.
+fn find(campaign: CampaignId, of: &Campaign, codes: &[NormalisedCode], lookup: &impl Lookup) -> Vec<Found> {
+    let mut found = Vec::with_capacity(codes.len());
+    lookup.find_all(codes, |at| {
+        let (ours, elsewhere) = (at.filter(|at| at.campaign == campaign), at.filter(|at| at.campaign != campaign));
+        found.push(Found { slot: ours.map(|at| at.slot), elsewhere });
+    });
+    // A value that the campaign has had, and another one since, is told to be in that; here it is among the archived codes.
+    let has_archived = of.is_archived() || !of.archived_codes.is_empty();
+    if has_archived && found.iter().any(|found| found.elsewhere.is_some()) {
         let mut missing: HashMap<&NormalisedCode, usize, RandomState> = HashMap::default();
-        missing.extend(codes.iter().zip(0..).filter(|(_, at)| slots[*at].is_none()));
-        let archived = (0..of.codes.len() as u32).filter(|slot| of.freed(*slot).is_some());
-        let found: Vec<_> =
-            archived.filter_map(|slot| Some((*missing.get(&lookup.normalised(of.codes.of(slot as usize)?)?)?, slot))).collect();
-        found.into_iter().for_each(|(at, slot)| slots[at] = Some(slot));
+        missing.extend(codes.iter().zip(0..).filter(|(_, at)| found[*at].elsewhere.is_some()));
+        let mut look = |slot: u32| {
+            let code = of.codes.of(slot as usize).and_then(|code| lookup.normalised(code));
+            if let Some(at) = code.and_then(|code| missing.get(&code)) {
+                found[*at].slot = Some(slot);
+            }
+        };
+        match of.is_archived() {
+            true => (0..of.codes.len() as u32).for_each(look),
+            false => of.archived_codes.keys().for_each(|slot| look(*slot)),
+        }
     }
-    slots
+    found
 }

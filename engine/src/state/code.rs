@@ -1,12 +1,13 @@
 //! A code in the form in which codes are compared.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use scrip_protocol::codes::CODE_BYTES_MAX;
 
 /// A normalised code: 1 to [`CODE_BYTES_MAX`] bytes of UTF-8, held in place so that no command allocates for it.
 /// [`crate::index::normalise`] makes it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct NormalisedCode {
     length: u8,
     bytes: [u8; CODE_BYTES_MAX],
@@ -23,6 +24,11 @@ impl NormalisedCode {
         Some(NormalisedCode { length: text.len() as u8, bytes })
     }
 
+    /// Makes the letters of a text in ASCII small.
+    pub(crate) fn make_ascii_lowercase(&mut self) {
+        self.bytes.make_ascii_lowercase();
+    }
+
     /// The bytes of the text.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]
@@ -31,6 +37,13 @@ impl NormalisedCode {
     /// The text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(self.as_bytes()).expect("it was made from a text")
+    }
+}
+
+/// By the text alone: what is behind it is always the same.
+impl Hash for NormalisedCode {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
     }
 }
 

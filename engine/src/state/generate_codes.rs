@@ -1,11 +1,11 @@
 //! Generate codes (Z8). The codes are drawn by the lane: to the state, what chance has brought is a part of the request.
 
 use scrip_protocol::command::{
-    CodeLimit, CodesGenerated, GUESSES_PER_HIT_MIN, GenerateCodes, GenerateCodesOutcome as Outcome, InvalidPattern, LINES_MAX,
+    CodeLimit, CodeTexts, CodesGenerated, GUESSES_PER_HIT_MIN, GenerateCodes, GenerateCodesOutcome as Outcome, InvalidPattern,
+    LINES_MAX,
 };
 use scrip_protocol::{CampaignId, Record, Stamp};
 
-use super::add_codes::verdicts;
 use super::{CodeList, Lookup, State, refused};
 
 /// A request to generate codes, with the codes that were drawn.
@@ -50,9 +50,11 @@ pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedGenerate, lookup:
     if guesses_per_hit < GUESSES_PER_HIT_MIN {
         return refuse(Outcome::SpaceTooSmall { guesses_per_hit });
     }
-    let exists = verdicts(state, Some(asked.campaign), drawn.list.normalised(), lookup);
-    let new = drawn.list.codes().iter().zip(&exists).filter(|(_, exists)| exists.is_none()).map(|(code, _)| code);
-    let codes: scrip_protocol::command::CodeTexts = new.take(asked.count as usize).collect();
+    // Archived codes exist as well, so that none stands in the way of a restoring.
+    let mut exists = Vec::with_capacity(drawn.list.codes().len());
+    lookup.find_all(drawn.list.normalised(), |at| exists.push(at.is_some()));
+    let new = drawn.list.codes().iter().zip(&exists).filter(|(_, exists)| !**exists).map(|(code, _)| code);
+    let codes: CodeTexts = new.take(asked.count as usize).collect();
     if codes.len() < asked.count as usize {
         return refuse(Outcome::Collisions);
     }

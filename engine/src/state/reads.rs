@@ -90,7 +90,9 @@ impl State {
             };
             of_status && of_usage
         };
-        let slots: Vec<u32> = looked_at.iter().copied().filter(passes).collect();
+        // One more than is shown tells where the next page begins; of conflicts, which of them are shown is known only further down.
+        let enough = if asked.status == CodeFilter::Conflicting { CODES_LOOKED_AT } else { CODES_PER_PAGE + 1 };
+        let slots: Vec<u32> = looked_at.iter().copied().filter(passes).take(enough).collect();
         let holders = self.holders_of_archived(asked.campaign, campaign, &slots, lookup);
         let row = |(slot, held_by): (u32, Option<CampaignId>)| CodeRow {
             slot,

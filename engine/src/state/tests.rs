@@ -5,14 +5,19 @@
 
 #![expect(clippy::print_stdout, reason = "a random test prints its seed")]
 
+mod archive;
+mod bounds;
+mod campaigns;
 mod caps;
 mod cases;
+mod codes;
 mod credentials;
 mod holds;
 mod model;
 mod precedence;
 mod refunds;
 mod script;
+mod shown;
 
 use scrip_protocol::command::{CheckOutcome, CodeChecked, HoldOutcome, RedeemOutcome};
 use scrip_protocol::record::SettingsApplied;
@@ -110,6 +115,7 @@ impl Bench {
         self.records.iter().for_each(|(time_ms, record)| replayed.apply(*time_ms, record));
         assert_eq!(replayed, self.state);
         assert!(Index::of(&replayed).agrees_with(&self.index), "the index says of each code what a replay says");
+        shown::recount(self);
     }
 }
 

@@ -18,12 +18,15 @@ pub struct GenerateCodes {
     /// How a code looks: `*` stands for any sign of the alphabet, `#` for any digit of it, `@` for any letter of it, `\` takes the
     /// meaning off what follows, and everything else stands for itself. 1 to [`PATTERN_BYTES_MAX`] bytes.
     pub pattern: String,
-    /// The signs to draw from, each once, letter case aside; empty for [`ALPHABET`].
+    /// The signs to draw from, each once, letter case aside, [`ALPHABET_SIGNS_MAX`] at the most; empty for [`ALPHABET`].
     pub alphabet: String,
 }
 
 /// The alphabet where none is named: digits and capital letters without those that are taken for one another (0 and O, 1, I and L).
 pub const ALPHABET: &str = "23456789ABCDEFGHJKMNPQRSTUVWXYZ";
+
+/// The most signs of an alphabet.
+pub const ALPHABET_SIGNS_MAX: usize = 256;
 
 /// The pattern where none is named: 16 signs.
 pub const PATTERN: &str = "****************";
@@ -95,7 +98,7 @@ pub enum InvalidPattern {
         /// Where.
         at: u32,
     } = 5,
-    /// A sign of the alphabet that cannot stand in a code.
+    /// A sign of the alphabet that cannot stand in a code, or is compared as several letters.
     AlphabetSign {
         /// Where.
         at: u32,
@@ -105,6 +108,8 @@ pub enum InvalidPattern {
         /// Where.
         at: u32,
     } = 7,
+    /// The alphabet has more than [`ALPHABET_SIGNS_MAX`] signs.
+    AlphabetLength = 8,
 }
 
 /// The record of generated codes.
@@ -146,10 +151,13 @@ impl fmt::Display for InvalidPattern {
             InvalidPattern::AlphabetLacks { at } => {
                 write!(f, "the alphabet has no sign for character {at} of the pattern")
             }
-            InvalidPattern::AlphabetSign { at } => write!(f, "character {at} of the alphabet cannot stand in a code"),
+            InvalidPattern::AlphabetSign { at } => {
+                write!(f, "character {at} of the alphabet cannot stand in a code, or stands for several letters")
+            }
             InvalidPattern::AlphabetRepeats { at } => {
                 write!(f, "character {at} of the alphabet stands there before (letter case does not matter)")
             }
+            InvalidPattern::AlphabetLength => write!(f, "an alphabet has at most {ALPHABET_SIGNS_MAX} signs"),
         }
     }
 }

@@ -7,6 +7,9 @@
 //!                                                     per-client=1 uses=10 budget=50.00 low=3 enforce, as in `update`
 //! update 1 cap=2 amount=1                             changes terms; cap=none takes a limit away
 //! add 1 codes=C,D skip                                adds codes to campaign 1, skipping what cannot be added
+//! archive 1                                           as does `restore 1`
+//! archive-codes 1 codes=A,B                           as does `restore-codes 1 codes=A,B`
+//! generate 1 count=3 pattern=VIP-****                 also alphabet=; drawn=A,B,C space=9000000: as if chance had brought these
 //! redeem client=7 club=1 code=" a "
 //! hold code=A ttl=1000                                client, club as in redeem; ttl in ms, 15 minutes without
 //! confirm 4                                           the hold at position 4, as `release 4`; by=2 as credential 2 instead of 1;
@@ -15,7 +18,7 @@
 //! check code=A club=1
 //! switch 1 off
 //! at 1000                                             the time, in milliseconds after the start; answers nothing
-//! show client 7                                       as do `show campaign 1` and `show added 1`
+//! show client 7                                       as do `show campaign 1`, `show added 1` and what stands in `shown`
 //! ```
 //! `request=3` on a command that changes something sends it under that request id. A line that starts with `#` is for the
 //! reader. Each command answers one line.
@@ -23,7 +26,7 @@
 use scrip_protocol::command::{
     AddCodes, AddCodesOutcome, AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCampaignOutcome, ArchiveCodes,
     ArchiveCodesOutcome, CheckOutcome, CodeChecked, CodeConflict, Confirm, ConfirmOutcome, CreateCampaign, CreateCampaignOutcome,
-    GenerateCodes, GenerateCodesOutcome, HOLD_TTL_DEFAULT_MS, Hold, HoldOutcome, OnConflict, RedeemOutcome, Refund,
+    GenerateCodes, GenerateCodesOutcome, HOLD_TTL_DEFAULT_MS, Hold, HoldOutcome, OnConflict, PATTERN, RedeemOutcome, Refund,
     RefundOutcome, RegisterClient, RegisterClientOutcome, RegisterClub, RegisterClubOutcome, Release, ReleaseOutcome,
     RestoreCampaign, RestoreCampaignOutcome, RestoreCodes, RestoreCodesOutcome, RevokeCredential, RevokeCredentialOutcome,
     ShowCampaign, ShowCampaignOutcome, ShowClient, ShowClientOutcome, SkippedLine, SwitchCampaign, SwitchCampaignOutcome, Terms,
@@ -31,11 +34,14 @@ use scrip_protocol::command::{
 };
 use scrip_protocol::{CampaignId, ClubId, CredentialId, Kind, Position, Settings, Stamp, wire};
 
-use super::{Answer, Bench, START_MS, list, stamp};
+use super::{Answer, Bench, START_MS, list, shown, stamp};
+use crate::generate::draw;
 use crate::index::normalise;
 use crate::state::refund::activation_of;
 use crate::state::requests::Remembered;
-use crate::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedHold, AskedRedeem, AskedRefund, NamedHold};
+use crate::state::{
+    Asked, AskedAddCodes, AskedCodes, AskedCreateCampaign, AskedGenerate, AskedHold, AskedRedeem, AskedRefund, Drawn, NamedHold,
+};
 
 /// Runs a script on an empty state and compares what it answers, line for line; then the state with its replay.
 #[track_caller]
@@ -67,7 +73,7 @@ fn meant(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The words of a line, some of them `key=value`.
-struct Words {
+pub(super) struct Words {
     words: Vec<String>,
 }
 
@@ -86,37 +92,37 @@ impl Words {
     }
 
     /// The words in order, without those with a key.
-    fn at(&self, at: usize) -> &str {
+    pub(super) fn at(&self, at: usize) -> &str {
         self.words.get(at).map_or("", String::as_str)
     }
 
-    fn has(&self, word: &str) -> bool {
+    pub(super) fn has(&self, word: &str) -> bool {
         self.words.iter().any(|other| other == word)
     }
 
-    fn value(&self, key: &str) -> Option<&str> {
+    pub(super) fn value(&self, key: &str) -> Option<&str> {
         self.words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
     }
 
-    fn number<T: std::str::FromStr>(&self, key: &str) -> Option<T> {
+    pub(super) fn number<T: std::str::FromStr>(&self, key: &str) -> Option<T> {
         self.value(key).map(|value| parsed(value))
     }
 
-    fn limit<T: std::str::FromStr>(&self, key: &str) -> Option<Option<T>> {
+    pub(super) fn limit<T: std::str::FromStr>(&self, key: &str) -> Option<Option<T>> {
         self.value(key).map(|value| (value != "none").then(|| parsed(value)))
     }
 
-    fn list(&self, key: &str) -> Vec<&str> {
+    pub(super) fn list(&self, key: &str) -> Vec<&str> {
         self.value(key).filter(|value| !value.is_empty()).map_or(Vec::new(), |value| value.split(',').collect())
     }
 
-    fn on_conflict(&self) -> OnConflict {
+    pub(super) fn on_conflict(&self) -> OnConflict {
         if self.has("skip") { OnConflict::Skip } else { OnConflict::Reject }
     }
 }
 
 #[track_caller]
-fn parsed<T: std::str::FromStr>(text: &str) -> T {
+pub(super) fn parsed<T: std::str::FromStr>(text: &str) -> T {
     text.parse().unwrap_or_else(|_| panic!("the script's {text:?} is not what is needed there"))
 }
 
@@ -175,6 +181,11 @@ fn asked(bench: &Bench, words: &Words) -> Option<Asked> {
             list: list(words.list("codes")),
             on_conflict: words.on_conflict(),
         })),
+        "archive" => Asked::ArchiveCampaign(parsed(words.at(1))),
+        "restore" => Asked::RestoreCampaign(parsed(words.at(1))),
+        "archive-codes" => Asked::ArchiveCodes(codes(words)),
+        "restore-codes" => Asked::RestoreCodes(codes(words)),
+        "generate" => Asked::GenerateCodes(Box::new(generation(words))),
         "redeem" => Asked::Redeem(redemption(words)),
         "hold" => Asked::Hold(Box::new(AskedHold {
             redeem: redemption(words),
@@ -185,16 +196,21 @@ fn asked(bench: &Bench, words: &Words) -> Option<Asked> {
         "switch" => Asked::SwitchCampaign(SwitchCampaign { campaign: parsed(words.at(1)), active: words.at(2) == "on" }),
         "update" => Asked::UpdateCampaign(Box::new(UpdateCampaign {
             campaign: parsed(words.at(1)),
+            name: words.value("name").map(str::to_owned),
             amount: words.number("amount"),
+            clubs: words.value("clubs").map(|_| words.list("clubs").into_iter().map(parsed).collect()),
+            starts_ms: words.limit("from").map(|from| from.map(|after: u64| START_MS + after)),
+            ends_ms: words.limit("to").map(|to| to.map(|after: u64| START_MS + after)),
+            enforce_period: words.number("enforce"),
             activations_per_code_max: words.limit("cap"),
             activations_per_client_max: words.limit("per-client"),
             activations_max: words.limit("uses"),
             budget: words.limit("budget"),
             low_stock: words.limit("low"),
-            ..UpdateCampaign::default()
         })),
         "refund" => Asked::Refund(Box::new(refund(bench, words))),
         "show" | "check" => return None,
+        other if shown::knows(other) => return None,
         other => panic!("the notation has no {other:?}"),
     })
 }
@@ -213,6 +229,26 @@ fn refund(bench: &Bench, words: &Words) -> AskedRefund {
     let record = (activation.0 as usize).checked_sub(1).and_then(|at| bench.records.get(at));
     let found = record.and_then(|(_, record)| activation_of(record.clone()));
     AskedRefund { activation, found, anyones: words.has("operator"), force: words.has("force") }
+}
+
+fn codes(words: &Words) -> Box<AskedCodes> {
+    Box::new(AskedCodes { campaign: parsed(words.at(1)), list: list(words.list("codes")) })
+}
+
+fn generation(words: &Words) -> AskedGenerate {
+    let count = words.number("count").unwrap_or_default();
+    let asked = GenerateCodes {
+        campaign: parsed(words.at(1)),
+        count,
+        pattern: words.value("pattern").unwrap_or(PATTERN).to_owned(),
+        alphabet: words.value("alphabet").unwrap_or_default().to_owned(),
+    };
+    match words.number("space") {
+        Some(space) => {
+            AskedGenerate { campaign: asked.campaign, count, drawn: Ok(Drawn { space, list: list(words.list("drawn")) }) }
+        }
+        None => draw(&asked),
+    }
 }
 
 fn named(words: &Words) -> NamedHold {
@@ -316,13 +352,16 @@ where
     wire::decode(C::KIND.word(), bytes).expect("the reply was just encoded")
 }
 
-fn skipped(lines: &[SkippedLine]) -> String {
+pub(super) fn skipped(lines: &[SkippedLine]) -> String {
     let one = |line: &SkippedLine| format!("; {} {}: {}", line.line, line.code, line.why);
     lines.iter().map(one).collect()
 }
 
 fn shown(bench: &Bench, words: &Words) -> String {
     let state = &bench.state;
+    if shown::knows(words.at(0)) {
+        return shown::shown(bench, words);
+    }
     if words.at(0) == "check" {
         let code = words.value("code").unwrap_or_default();
         let checked = bench.index.check(bench.now_ms, words.number("club").unwrap_or(ClubId(0)), [code].into_iter());

@@ -1,0 +1,153 @@
+//! Replies and records stay within the limits of frames, whatever is asked: of lists as long as requests may carry, each in its worst
+//! case.
+
+use scrip_protocol::batch::BatchBuilder;
+use scrip_protocol::codes::CODE_BYTES_MAX;
+use scrip_protocol::command::{
+    AddCodes, CHECK_CODES_MAX, CLUBS_PER_CAMPAIGN_MAX, ClubRegistered, CodeFilter, CodeTexts, ListCampaigns, ListCodes,
+    NAME_BYTES_MAX, OnConflict, TailOutcome, Terms, UsageFilter,
+};
+use scrip_protocol::frame::{REPLY_BYTES_MAX, REQUEST_BYTES_MAX, push_request};
+use scrip_protocol::{CampaignId, ClubId, Money, RequestId, Settings, wire};
+
+use super::{Answer, Bench, START_MS, stamp};
+use crate::index::{normalise, trim};
+use crate::journal::ROW_BYTES;
+use crate::state::requests::Remembered;
+use crate::state::{Asked, AskedAddCodes, AskedCodes, AskedCreateCampaign, CodeList};
+
+/// The longest that a code may be as it is written: each of these letters has three bytes, and one when it is compared.
+const LONG_LETTER: &str = "\u{212a}";
+
+struct Large {
+    bench: Bench,
+    number: u64,
+    /// The largest reply so far, and the largest record as it travels to a reader, alone behind a batch that was nearly full.
+    reply: usize,
+    record: usize,
+}
+
+impl Large {
+    fn run(&mut self, asked: &Asked) {
+        self.number += 1;
+        let Answer::New(Remembered::Other(reply)) = self.bench.run(stamp(START_MS, self.number, 0), asked) else {
+            panic!("the request is new")
+        };
+        self.reply = self.reply.max(reply.1.len());
+        let (_, record) = self.bench.records.last().expect("one was just added");
+        let mut batch = BatchBuilder::new(START_MS);
+        batch.push(record);
+        let mut tailed = Vec::new();
+        wire::encode(&TailOutcome::Batch(vec![0; ROW_BYTES + batch.len()]), &mut tailed);
+        self.record = self.record.max(tailed.len());
+    }
+
+    fn read<T: wire::Wire>(&mut self, outcome: &T) {
+        let mut bytes = Vec::new();
+        wire::encode(outcome, &mut bytes);
+        self.reply = self.reply.max(bytes.len());
+    }
+}
+
+/// Lines of a length that fill a request, as many as it may carry or fit.
+fn filling(line: impl Fn(usize) -> String) -> CodeTexts {
+    let mut lines = CodeTexts::default();
+    for text in (0..scrip_protocol::command::LINES_MAX).map(line) {
+        if lines.text.len() + text.len() + 4 * (lines.len() + 1) > REQUEST_BYTES_MAX - 100 {
+            break;
+        }
+        lines.push(&text);
+    }
+    let mut request = Vec::new();
+    let asked = AddCodes { campaign: CampaignId(1), lines, first_line: 1, on_conflict: OnConflict::Skip };
+    push_request(&mut request, 1, RequestId(0), &asked);
+    assert!(request.len() <= REQUEST_BYTES_MAX, "{}", request.len());
+    asked.lines
+}
+
+/// Pain 18 the other way round: nothing is cut off silently because it could not be sent.
+#[test]
+fn the_largest_replies_and_records_can_be_sent() {
+    let mut large = Large { bench: Bench::new(Settings::default()), number: 0, reply: 0, record: 0 };
+    for club in 0..CLUBS_PER_CAMPAIGN_MAX {
+        let (club, name) = (ClubId(club as u32 + 1), club.to_string());
+        large.bench.follow(ClubRegistered { stamp: stamp(START_MS, 1_000_000 + u64::from(club.0), 0), club, name }.into());
+    }
+    let terms = Terms {
+        clubs: (1..=CLUBS_PER_CAMPAIGN_MAX as u32).map(ClubId).collect(),
+        starts_ms: Some(1),
+        ends_ms: Some(START_MS),
+        enforce_period: true,
+        activations_per_code_max: Some(1),
+        activations_per_client_max: Some(1),
+        activations_max: Some(1),
+        budget: Some(Money(1)),
+        low_stock: Some(1),
+        ..Terms::new("n".repeat(NAME_BYTES_MAX), Money(1))
+    };
+    let list = |lines: &CodeTexts| CodeList::prepare(lines, u32::MAX - 70_000, trim, normalise);
+    let (campaign, other) = (CampaignId(1), CampaignId(2));
+    let create = |lines: &CodeTexts, on_conflict| {
+        Asked::CreateCampaign(Box::new(AskedCreateCampaign { terms: terms.clone(), list: list(lines), on_conflict }))
+    };
+    let add = |lines: &CodeTexts, on_conflict| {
+        Asked::AddCodes(Box::new(AskedAddCodes { campaign: Some(campaign), list: list(lines), on_conflict }))
+    };
+    let codes = |lines: &CodeTexts| Box::new(AskedCodes { campaign, list: list(lines) });
+
+    let held = filling(|number| format!("{number:0>width$}", width = 59)).iter().take(50_000).collect::<CodeTexts>();
+    large.run(&create(&held, OnConflict::Reject));
+    let lists = [
+        // As many lines as there may be, each as long as is possible then: most are held, or all invalid.
+        filling(|number| format!("{number:0>width$}", width = 59)),
+        filling(|number| format!("x {number:0>width$}", width = 57)),
+        // The longest texts that are shown whole, and the longest codes.
+        filling(|number| format!(" {:\u{1d54f}>width$}", number, width = CODE_BYTES_MAX)),
+        filling(|number| format!("{number:0>5}{}", LONG_LETTER.repeat(CODE_BYTES_MAX - 5))),
+    ];
+    for lines in &lists {
+        for on_conflict in [OnConflict::Reject, OnConflict::Skip] {
+            large.run(&create(lines, on_conflict));
+            large.run(&add(lines, on_conflict));
+        }
+        let asked = AskedAddCodes { campaign: None, list: list(lines), on_conflict: OnConflict::Skip };
+        let tried = large.bench.state.try_codes(&asked, &large.bench.index);
+        large.read(&tried);
+        large.run(&Asked::RestoreCodes(codes(lines)));
+        large.run(&Asked::ArchiveCodes(codes(lines)));
+        let free = large.bench.index.check_free(lines.iter());
+        large.read(&free);
+        let checked = large.bench.index.check(START_MS, ClubId(10_000), lines.iter().take(CHECK_CODES_MAX));
+        large.read(&checked);
+    }
+    // Everything in conflict, and the longest codes on a page.
+    large.run(&Asked::RestoreCodes(codes(&held)));
+    large.run(&Asked::ArchiveCampaign(campaign));
+    large.run(&create(&held, OnConflict::Skip));
+    large.run(&Asked::RestoreCampaign(campaign));
+    let long = filling(|number| format!("{number:0>5}{}", LONG_LETTER.repeat(CODE_BYTES_MAX - 5)));
+    large.run(&create(&long.iter().take(10_000).collect(), OnConflict::Skip));
+    for campaign in [campaign, other].into_iter().chain((3..20).map(CampaignId)) {
+        for status in [CodeFilter::All, CodeFilter::Conflicting] {
+            let page = ListCodes { campaign, from_slot: 0, status, usage: UsageFilter::All };
+            let page = large.bench.state.list_codes(&page, &large.bench.index);
+            large.read(&page);
+        }
+    }
+    let mut number = 0;
+    while large.bench.state.campaigns.next() <= CampaignId(100) {
+        number += 1;
+        let line = [format!("one-of-{number}")].iter().collect();
+        large.run(&create(&line, OnConflict::Reject));
+        for more in 0..3 {
+            let line = [format!("more-{more}-of-{number}")].iter().collect();
+            large.run(&add(&line, OnConflict::Reject));
+        }
+    }
+    let page = large.bench.state.list_campaigns(START_MS, &ListCampaigns::default());
+    large.read(&page);
+
+    println!("the largest reply has {} bytes, the largest frame of a tail {}", large.reply, large.record);
+    assert!(large.reply < REPLY_BYTES_MAX / 2, "{}", large.reply);
+    assert!(large.record < REPLY_BYTES_MAX / 2, "{}", large.record);
+}

@@ -1,0 +1,316 @@
+//! Codes of campaigns, by requirement: what is shown of them, whether values are free, dry runs, generation.
+
+use scrip_protocol::command::{CODES_LOOKED_AT, CODES_PER_PAGE, CodeFilter, GUESSES_PER_HIT_MIN, LINES_MAX, UsageFilter};
+use scrip_protocol::{CampaignId, Settings};
+
+use super::script::{check, check_with};
+use super::shown::rows;
+use super::{Answer, Bench, START_MS, list, stamp};
+use crate::state::{Asked, AskedCodes, AskedCreateCampaign};
+
+/// T5, X3: the filters for status and for usage combine.
+#[test]
+fn codes_are_shown_by_status_and_usage() {
+    check(
+        r#"
+        club Arena
+        campaign amount=1 cap=2 codes=A,B,C,D,E
+        redeem code=A
+        redeem code=A
+        redeem code=B
+        archive-codes 1 codes=B,C
+        codes 1
+        codes 1 used
+        codes 1 unused
+        codes 1 active
+        codes 1 active used
+        codes 1 active unused
+        codes 1 archived
+        codes 1 archived used
+        codes 1 archived unused
+        codes 1 conflicting
+        campaign amount=1 codes=B,C
+        codes 1 conflicting
+        codes 1 conflicting used
+        codes 1 conflicting unused
+        codes 2 archived
+        codes 3
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 5, skipped 0
+        campaign 1: 1.00 credited, balance 1.00
+        campaign 1: 1.00 credited, balance 2.00
+        campaign 1: 1.00 credited, balance 3.00
+        archived 2, skipped 0
+        A x2; B x1 archived by itself; C archived by itself; D; E
+        A x2; B x1 archived by itself
+        C archived by itself; D; E
+        A x2; D; E
+        A x2
+        D; E
+        B x1 archived by itself; C archived by itself
+        B x1 archived by itself
+        C archived by itself
+        none
+        created campaign 2: added 2, skipped 0
+        B x1 archived by itself, held by 2; C archived by itself, held by 2
+        B x1 archived by itself, held by 2
+        C archived by itself, held by 2
+        none
+        unknown
+        "#,
+    );
+}
+
+/// X3, X4, K1: pages hold all codes of a large campaign, each once, in order, whatever the filter; the conflicts too, which no reply
+/// to a restore lists in full. Pain 18.
+#[test]
+fn pages_show_every_code_once() {
+    let mut bench = Bench::new(Settings::default());
+    let mut number = 0;
+    let mut run = |bench: &mut Bench, asked: Asked| {
+        number += 1;
+        assert!(matches!(bench.run(stamp(START_MS, number, number), &asked), Answer::New(_)));
+    };
+    let texts: Vec<String> = (0..2 * CODES_LOOKED_AT + 100).map(|number| format!("code-{number}")).collect();
+    let some = |first: usize, step: usize| list(texts.iter().skip(first).step_by(step).map(String::as_str));
+    let create = |list| {
+        let terms = scrip_protocol::command::Terms::new("a campaign", scrip_protocol::Money(1));
+        let on_conflict = scrip_protocol::command::OnConflict::Reject;
+        Asked::CreateCampaign(Box::new(AskedCreateCampaign { terms, list, on_conflict }))
+    };
+    run(&mut bench, create(some(0, 1)));
+    let campaign = CampaignId(1);
+    run(&mut bench, Asked::ArchiveCodes(Box::new(AskedCodes { campaign, list: some(0, 2) })));
+    // Only codes of the last of three stretches that are looked at, so that pages before them are empty.
+    run(&mut bench, create(some(2 * CODES_LOOKED_AT, 4)));
+    let shown = |status, usage| {
+        let rows = rows(&bench, campaign, status, usage).expect("there is that campaign");
+        rows.iter().map(|row| row.code.clone()).collect::<Vec<_>>()
+    };
+    let expected = |first: usize, step: usize| texts.iter().skip(first).step_by(step).cloned().collect::<Vec<_>>();
+    assert_eq!(shown(CodeFilter::All, UsageFilter::All), texts);
+    assert_eq!(shown(CodeFilter::All, UsageFilter::Unused), texts);
+    assert_eq!(shown(CodeFilter::All, UsageFilter::Used), Vec::<String>::new());
+    assert_eq!(shown(CodeFilter::Archived, UsageFilter::All), expected(0, 2));
+    assert_eq!(shown(CodeFilter::Active, UsageFilter::All), expected(1, 2));
+    assert_eq!(shown(CodeFilter::Conflicting, UsageFilter::All), expected(2 * CODES_LOOKED_AT, 4));
+    assert!(texts.len() > 8 * CODES_PER_PAGE, "there are many pages");
+    bench.compare_with_replay();
+}
+
+/// Z6, K7, K4: whether values are free to be added, and which campaigns hold the others; letter case and white space aside.
+#[test]
+fn values_are_free_or_held_by_a_campaign() {
+    check(
+        r#"
+        club Arena
+        campaign amount=1 codes=Summer,ЛЕТО off
+        campaign amount=1 codes=B to=0
+        free codes=" sUMMER,лето ,b,C,"
+        free codes="in side, ,C"
+        archive-codes 1 codes=summer
+        archive 2
+        free codes=SUMMER,ЛЕТО,B
+        campaign amount=1 codes=SUMMER
+        free codes=SUMMER,ЛЕТО,B
+        restore 2
+        free codes=SUMMER,ЛЕТО,B
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 2, skipped 0
+        created campaign 2: added 1, skipped 0
+        held by campaign 1, held by campaign 1, held by campaign 2, free, invalid: it is empty
+        invalid: character 3 is white space, invalid: it is empty, free
+        archived 1, skipped 0
+        archived with 1 codes
+        free, held by campaign 1, free
+        created campaign 3: added 1, skipped 0
+        held by campaign 3, held by campaign 1, free
+        restored with 1 codes
+        held by campaign 3, held by campaign 1, held by campaign 2
+        "#,
+    );
+}
+
+/// Z7, A15, K5: a dry run answers line for line what adding would, and adds nothing.
+#[test]
+fn a_dry_run_answers_as_adding_does() {
+    let settings = Settings { codes_per_campaign_max: 4, ..Settings::default() };
+    check_with(
+        settings,
+        r#"
+        club Arena
+        campaign amount=1 codes=A,B
+        campaign amount=1 codes=X
+        try 1 codes="new, ,NEW,b,x,in side" skip
+        try 1 codes="new, ,NEW,b,x,in side"
+        try 1 codes="new,NEW,b"
+        add 1 codes="new,NEW,b"
+        try 1 codes="C,D"
+        try 1 codes="C,b"
+        try 1 codes=" ,"
+        try 4 codes=C
+        archive 2
+        try 2 codes=C
+        try 1 codes=x
+        try new codes="A,C,c" skip
+        try new codes="A,C,c"
+        try new codes="C,D,E,F,G"
+        try new codes="A,b b" skip
+        campaign amount=1 codes="A,b b" skip
+        try new codes=
+        free codes=C,D,NEW
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 2, skipped 0
+        created campaign 2: added 1, skipped 0
+        added 1, skipped 4; 3 NEW: duplicate of line 1; 4 b: already in this campaign; 5 x: held by campaign 2; 6 in side: invalid: character 3 is white space
+        refused: lines that cannot be added: 2; 5 x: held by campaign 2; 6 in side: invalid: character 3 is white space
+        added 1, skipped 2; 2 NEW: duplicate of line 1; 3 b: already in this campaign
+        added 1, skipped 2; 2 NEW: duplicate of line 1; 3 b: already in this campaign
+        refused: a campaign holds at most 4 codes; this one has 3 and the list would add 2
+        added 1, skipped 1; 2 b: already in this campaign
+        refused: the list holds no code
+        refused: there is no such campaign
+        archived with 1 codes
+        refused: the campaign is archived
+        added 1, skipped 0
+        added 1, skipped 2; 1 A: held by campaign 1; 3 c: duplicate of line 2
+        refused: lines that cannot be added: 1; 1 A: held by campaign 1
+        refused: a campaign holds at most 4 codes; this one has 0 and the list would add 5
+        refused: lines that cannot be added: 2; 1 A: held by campaign 1; 2 b b: invalid: character 2 is white space
+        refused: lines that cannot be added: 2; 1 A: held by campaign 1; 2 b b: invalid: character 2 is white space
+        refused: the list holds no code
+        free, free, held by campaign 1
+        "#,
+    );
+}
+
+/// Z8, K9: generated codes are added as others are, in one batch of their own, and redeemed.
+#[test]
+fn codes_are_generated_and_redeemed() {
+    check(
+        r#"
+        club Arena
+        campaign amount=1 cap=1 codes=A
+        at 700
+        generate 1 count=2 space=9000000 drawn=G,H,spare
+        redeem code=g
+        redeem code=H
+        redeem code=spare
+        codes 1
+        card 1
+        show added 1
+        generate 1 count=3
+        card 1
+        show added 1
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 1, skipped 0
+        generated 2 codes; guessing one takes 3000000 attempts on average
+        campaign 1: 1.00 credited, balance 1.00
+        campaign 1: 1.00 credited, balance 2.00
+        unknown_code
+        A; G x1; H x1
+        3 codes: 0 archived, 2 activated, 1 available, 1 redeemable
+        1 at 0, 2 at 700
+        generated 3 codes; guessing one takes 18446744073709551615 attempts on average
+        6 codes: 0 archived, 2 activated, 4 available, 4 redeemable
+        1 at 0, 2 at 700, 3 at 700
+        "#,
+    );
+}
+
+/// Z8: no code is generated that any campaign has or had, archived or not, so that none stands in the way of a restore. Where
+/// chance brought too many of them, nothing is added.
+#[test]
+fn no_code_is_generated_that_exists() {
+    check(
+        r#"
+        club Arena
+        campaign amount=1 codes=A,B
+        campaign amount=1 codes=X
+        campaign amount=1 codes=Y,Z
+        archive-codes 1 codes=B
+        archive 3
+        generate 1 count=2 space=90000000 drawn=A,b,x,Y,new,newer,newest
+        codes 1
+        generate 1 count=2 space=90000000 drawn=A,b,x,Y,NEW,fresh
+        generate 1 count=1 space=90000000 drawn=
+        codes 1
+        restore 3
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 2, skipped 0
+        created campaign 2: added 1, skipped 0
+        created campaign 3: added 2, skipped 0
+        archived 1, skipped 0
+        archived with 2 codes
+        generated 2 codes; guessing one takes 22500000 attempts on average
+        A; B archived by itself; new; newer
+        refused: too many of the codes that were drawn exist already; take a longer pattern
+        refused: too many of the codes that were drawn exist already; take a longer pattern
+        A; B archived by itself; new; newer
+        restored with 2 codes
+        "#,
+    );
+}
+
+/// Z8, A2, pain 15: refusals in order of precedence, each with what is wrong of all that comes after it; a space of codes that is too
+/// small to be safe is refused at its exact edge, however often one asks, and nothing overflows.
+#[test]
+fn refusals_of_generation_come_in_order_of_precedence() {
+    let settings = Settings { codes_per_campaign_max: 3, ..Settings::default() };
+    let (edge, too_many) = (3 * GUESSES_PER_HIT_MIN, LINES_MAX + 1);
+    let script = format!(
+        r#"
+        club Arena
+        campaign amount=1 codes=A
+        generate 2 count=0 pattern=" "
+        archive 1
+        generate 1 count=0 pattern=" "
+        restore 1
+        generate 1 count=0 pattern=" "
+        generate 1 count={too_many} pattern=" "
+        generate 1 count=3 pattern=" "
+        generate 1 count=3 pattern=A
+        generate 1 count=3 pattern=*
+        generate 1 count=4294967295 pattern=*
+        generate 1 count=2 pattern=*
+        generate 1 count=2 pattern=****
+        generate 1 count=2 space={} drawn=B,C
+        generate 1 count=2 space={edge} drawn=B,C
+        generate 1 count=2 alphabet=abA pattern=****************
+        "#,
+        edge - 1
+    );
+    check_with(
+        settings,
+        &script,
+        r#"
+        registered as club 1
+        created campaign 1: added 1, skipped 0
+        refused: there is no such campaign
+        archived with 1 codes
+        refused: the campaign is archived
+        restored with 1 codes
+        refused: 1 to 65536 codes are generated at once
+        refused: 1 to 65536 codes are generated at once
+        refused: character 1 of the pattern cannot stand in a code
+        refused: the pattern has no *, # or @ in whose place a sign would be drawn
+        refused: a campaign holds at most 3 codes; this one has 1 and the list would add 3
+        refused: 1 to 65536 codes are generated at once
+        refused: too few codes are possible; 10 guesses would hit one, and 1000000 are the least: take a longer pattern
+        refused: too few codes are possible; 307840 guesses would hit one, and 1000000 are the least: take a longer pattern
+        refused: too few codes are possible; 999999 guesses would hit one, and 1000000 are the least: take a longer pattern
+        generated 2 codes; guessing one takes 1000000 attempts on average
+        refused: character 3 of the alphabet stands there before (letter case does not matter)
+        "#,
+    );
+}

@@ -1,0 +1,311 @@
+//! Random requests of every kind, each with what the model answers to it.
+
+use scrip_protocol::command::{
+    AddCodes, AddCredential, ArchiveCampaign, ArchiveCodes, Confirm, CreateCampaign, GenerateCodes,
+    GenerateCodesOutcome as Outcome, Grant, HOLD_TTL_MAX_MS, Hold, InvalidPattern, OnConflict, Refund, RegisterClient,
+    RegisterClientOutcome, RegisterClub, RegisterClubOutcome, Release, RestoreCampaign, RestoreCodes, RevokeCredential, Secret,
+    SwitchCampaign, SwitchCampaignOutcome, Terms, UpdateCampaign,
+};
+use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position, Record, Role};
+
+use super::{Bench, LIMITS_COUNT_HOLDS, Model, START_MS, encoded};
+use crate::index::normalise;
+use crate::state::requests::Remembered;
+use crate::state::tests::list;
+use crate::state::{
+    Asked, AskedAddCodes, AskedCodes, AskedCreateCampaign, AskedGenerate, AskedHold, AskedRedeem, AskedRefund, Drawn, NamedHold,
+};
+
+/// Few codes, clubs and clients, so that they meet; in odd writing, so that normalisation matters.
+const TEXTS: [&str; 16] = ["a", "A", " a ", "B", "b", "c", "d", "e", "E ", "f", "g", "h", "i", "", "in side", "A B"];
+
+/// So many campaigns are enough for codes to go from one to the other.
+const CAMPAIGNS_MAX: usize = 7;
+
+/// Most often the first, which there is.
+fn some_club(random: &mut fastrand::Rng) -> u32 {
+    [0, 1, 1, 1, 1, 2, 2, 3][random.usize(..8)]
+}
+
+fn some_clubs(random: &mut fastrand::Rng) -> Vec<ClubId> {
+    let count = [0, 0, 1, 2][random.usize(..4)];
+    (0..count).map(|_| ClubId(random.u32(..5).max(random.u32(..3)))).collect()
+}
+
+/// Most often one of the first.
+fn some_text(random: &mut fastrand::Rng) -> &'static str {
+    TEXTS[random.usize(..TEXTS.len()).min(random.usize(..TEXTS.len()))]
+}
+
+fn some_texts(random: &mut fastrand::Rng, most: usize) -> Vec<&'static str> {
+    (0..random.usize(..=most)).map(|_| TEXTS[random.usize(..TEXTS.len())]).collect()
+}
+
+/// A client of a few, others later on: those who have as much as can be are of no further use.
+fn some_client(random: &mut fastrand::Rng, number: u64) -> u128 {
+    random.u128(1..5) + 4 * u128::from(number / 400)
+}
+
+fn some_time(random: &mut fastrand::Rng, model: &Model) -> Option<u64> {
+    let around = model.now_ms.max(START_MS) - 2_000 + random.u64(..4_000);
+    [None, None, Some(around)][random.usize(..3)]
+}
+
+fn some_cap(random: &mut fastrand::Rng) -> Option<u32> {
+    [None, Some(1), Some(1), Some(2), Some(3), Some(9), Some(random.u32(..3))][random.usize(..7)]
+}
+
+/// A limit beside the cap of a code.
+fn some_limit<T>(random: &mut fastrand::Rng, some: impl Fn(&mut fastrand::Rng) -> T) -> Option<T> {
+    let drawn = (random.u32(..3) == 0).then(|| some(random));
+    drawn.filter(|_| LIMITS_COUNT_HOLDS)
+}
+
+fn some_terms(random: &mut fastrand::Rng, model: &Model) -> Terms {
+    Terms {
+        name: if random.u32(..20) == 0 { "" } else { ["a campaign", "another"][random.usize(..2)] }.to_owned(),
+        amount: Model::some_amount(random),
+        clubs: some_clubs(random),
+        starts_ms: some_time(random, model),
+        ends_ms: some_time(random, model),
+        enforce_period: random.u32(..4) == 0,
+        activations_per_code_max: some_cap(random),
+        activations_per_client_max: some_limit(random, |random| random.u32(..4)),
+        activations_max: some_limit(random, |random| random.u64(..12)),
+        budget: some_limit(random, |random| Money(random.i64(..3_000))),
+        low_stock: random.bool().then(|| random.u32(..4)),
+        active: random.u32(..6) > 0,
+    }
+}
+
+fn some_update(random: &mut fastrand::Rng, model: &Model, campaign: u32) -> UpdateCampaign {
+    let terms = some_terms(random, model);
+    let mut update = UpdateCampaign { campaign: CampaignId(campaign), ..UpdateCampaign::default() };
+    let mut asked = |one_in: u32| random.u32(..one_in) == 0;
+    update.name = asked(4).then_some(terms.name);
+    update.amount = asked(2).then_some(terms.amount);
+    update.clubs = asked(4).then_some(terms.clubs);
+    update.starts_ms = asked(4).then_some(terms.starts_ms);
+    update.ends_ms = asked(4).then_some(terms.ends_ms);
+    update.enforce_period = asked(4).then_some(terms.enforce_period);
+    let cap = terms.activations_per_code_max;
+    // A cap may be lowered under what is held where that is counted exactly.
+    let before = model.known_campaign(campaign).and_then(|at| model.campaigns[at].terms.activations_per_code_max);
+    let is_counted = LIMITS_COUNT_HOLDS || cap == Some(0) || cap.unwrap_or(u32::MAX) >= before.unwrap_or(u32::MAX);
+    update.activations_per_code_max = (asked(2) && is_counted).then_some(cap);
+    update.activations_per_client_max = asked(2).then_some(terms.activations_per_client_max);
+    update.activations_max = asked(2).then_some(terms.activations_max);
+    update.budget = asked(2).then_some(terms.budget);
+    update.low_stock = asked(4).then_some(terms.low_stock);
+    update
+}
+
+/// A hold that there may be, or not.
+fn some_hold(random: &mut fastrand::Rng, model: &Model) -> NamedHold {
+    let hold = match model.holds.len() {
+        0 => Position(random.u64(..9)),
+        holds => match random.u32(..10) {
+            0 => Position(random.u64(..model.position + 2)),
+            // Most often a young one, which may be open.
+            1..4 => model.holds[random.usize(..holds)].hold,
+            _ => model.holds[random.usize(holds.saturating_sub(4)..holds)].hold,
+        },
+    };
+    NamedHold { hold, anyones: random.bool() }
+}
+
+/// An activation that there may be, or not, as a lane finds it in the journal.
+fn some_refund(random: &mut fastrand::Rng, model: &Model, bench: &Bench) -> AskedRefund {
+    let activation = match model.activations.len() {
+        activations if activations > 0 && random.u32(..8) > 0 => {
+            // Most often one that was not refunded, so that amounts do not only grow.
+            let drawn = std::iter::repeat_with(|| &model.activations[random.usize(..activations)]).take(3);
+            let drawn: Vec<_> = drawn.collect();
+            drawn.iter().find(|one| !one.refunded).unwrap_or(&drawn[0]).position
+        }
+        _ => random.u64(..model.position + 2),
+    };
+    // What is held of its code is shown to checks where that is counted exactly.
+    let is_held = |at| model.holds.iter().any(|hold| hold.at == at && hold.end.is_none());
+    let of_held = model.activations.iter().any(|one| one.position == activation && is_held(one.at));
+    let activation = if of_held && !LIMITS_COUNT_HOLDS { 0 } else { activation };
+    let record = (activation as usize).checked_sub(1).and_then(|at| bench.records.get(at)).map(|(_, record)| record);
+    let found = if let Some(Record::Activation(activation)) = record {
+        Some(activation.clone())
+    } else if let Some(Record::HoldConfirmed(confirmed)) = record {
+        Some(confirmed.activation.clone())
+    } else {
+        None
+    };
+    AskedRefund { activation: Position(activation), found, anyones: random.bool(), force: random.bool() }
+}
+
+fn some_grant(random: &mut fastrand::Rng) -> Grant {
+    let role = Role::ALL[random.usize(..Role::ALL.len())];
+    let clubs = if role == Role::Gateway || random.u32(..4) == 0 { some_clubs(random) } else { Vec::new() };
+    let secret = [random.u8(..60); 32];
+    Grant {
+        name: if random.u32(..8) == 0 { "" } else { "somebody" }.to_owned(),
+        role,
+        clubs,
+        reasons: random.bool(),
+        secret: if random.bool() { Secret::Token(secret) } else { Secret::Certificate(secret) },
+    }
+}
+
+/// A random request of a credential, and what the model answers to it.
+pub(super) fn some_request(
+    random: &mut fastrand::Rng,
+    model: &mut Model,
+    bench: &Bench,
+    by: u32,
+    number: u64,
+) -> (Asked, Remembered) {
+    model.position += 1;
+    let on_conflict = if random.bool() { OnConflict::Skip } else { OnConflict::Reject };
+    let campaign = random.u32(..model.campaigns.len() as u32 + 2).max(random.u32(..2));
+    // First something to redeem, and where.
+    let which = match number {
+        0..2 => 0,
+        2..5 => 1,
+        _ => random.u32(..44),
+    };
+    match which {
+        0 => {
+            let name = format!("club {}", random.u32(..5));
+            let outcome = match model.clubs.iter().position(|other| *other == name) {
+                Some(at) => RegisterClubOutcome::NameTaken(ClubId(at as u32 + 1)),
+                None => {
+                    model.clubs.push(name.clone());
+                    RegisterClubOutcome::Registered(ClubId(model.clubs.len() as u32))
+                }
+            };
+            (Asked::RegisterClub(RegisterClub { name }), encoded::<RegisterClub>(&outcome))
+        }
+        1 => {
+            let mut terms = some_terms(random, model);
+            if model.campaigns.len() >= CAMPAIGNS_MAX {
+                terms.amount = Money(0);
+            }
+            let valid = [TEXTS.len(), TEXTS.len() - 3][random.usize(..2)];
+            let texts: Vec<_> = (0..random.usize(..12)).map(|_| TEXTS[random.usize(..valid)]).collect();
+            let outcome = model.create(&terms, &texts, on_conflict);
+            let asked = AskedCreateCampaign { terms, list: list(texts), on_conflict };
+            (Asked::CreateCampaign(Box::new(asked)), encoded::<CreateCampaign>(&outcome))
+        }
+        2 | 3 => {
+            let texts = some_texts(random, 6);
+            let asked_of = |campaign: Option<u32>| AskedAddCodes {
+                campaign: campaign.map(CampaignId),
+                list: list(texts.iter().copied()),
+                on_conflict,
+            };
+            // The dry run first, of this campaign or of one that is yet to be created.
+            let tried = random.bool().then_some(campaign);
+            let expected = model.tried(tried, &texts, on_conflict);
+            assert_eq!(bench.state.try_codes(&asked_of(tried), &bench.index), expected);
+            let outcome = model.add(campaign, &texts, on_conflict);
+            (Asked::AddCodes(Box::new(asked_of(Some(campaign)))), encoded::<AddCodes>(&outcome))
+        }
+        4 => {
+            let active = random.u32(..3) > 0;
+            let outcome = match model.known_campaign(campaign) {
+                Some(at) => {
+                    model.campaigns[at].terms.active = active;
+                    SwitchCampaignOutcome::Switched { active }
+                }
+                None => SwitchCampaignOutcome::UnknownCampaign,
+            };
+            let asked = SwitchCampaign { campaign: CampaignId(campaign), active };
+            (Asked::SwitchCampaign(asked), encoded::<SwitchCampaign>(&outcome))
+        }
+        5..=9 => {
+            let (client, club, text) = (some_client(random, number), some_club(random), some_text(random));
+            let ttl_ms = [1_000, 1_000, 1_100, 1_500, 3_000, HOLD_TTL_MAX_MS, 999, HOLD_TTL_MAX_MS + 1][random.usize(..8)];
+            let outcome = model.hold(by, client, club, text, ttl_ms);
+            let redeem = AskedRedeem { client: ClientId(client), club: ClubId(club), code: normalise(text) };
+            (Asked::Hold(Box::new(AskedHold { redeem, ttl_ms })), encoded::<Hold>(&outcome))
+        }
+        10..=12 => {
+            let named = some_hold(random, model);
+            let outcome = model.confirm(by, &named);
+            (Asked::Confirm(named), encoded::<Confirm>(&outcome))
+        }
+        13 => {
+            let named = some_hold(random, model);
+            let outcome = model.release(by, &named);
+            (Asked::Release(named), encoded::<Release>(&outcome))
+        }
+        14 | 15 => {
+            let asked = some_update(random, model, campaign);
+            let outcome = model.update(&asked);
+            (Asked::UpdateCampaign(Box::new(asked)), encoded::<UpdateCampaign>(&outcome))
+        }
+        16 => {
+            let outcome = model.archive(campaign);
+            (Asked::ArchiveCampaign(CampaignId(campaign)), encoded::<ArchiveCampaign>(&outcome))
+        }
+        17..=19 => {
+            let outcome = model.restore(campaign);
+            (Asked::RestoreCampaign(CampaignId(campaign)), encoded::<RestoreCampaign>(&outcome))
+        }
+        20 => {
+            let texts = some_texts(random, 4);
+            let outcome = model.archive_codes(campaign, &texts);
+            let asked = AskedCodes { campaign: CampaignId(campaign), list: list(texts) };
+            (Asked::ArchiveCodes(Box::new(asked)), encoded::<ArchiveCodes>(&outcome))
+        }
+        21 | 22 => {
+            let texts = some_texts(random, 6);
+            let outcome = model.restore_codes(campaign, &texts);
+            let asked = AskedCodes { campaign: CampaignId(campaign), list: list(texts) };
+            (Asked::RestoreCodes(Box::new(asked)), encoded::<RestoreCodes>(&outcome))
+        }
+        23 => some_generation(random, model, campaign),
+        24..=27 => {
+            let asked = some_refund(random, model, bench);
+            let outcome = model.refund(by, &asked);
+            (Asked::Refund(Box::new(asked)), encoded::<Refund>(&outcome))
+        }
+        28 if random.bool() => {
+            let grant = some_grant(random);
+            let outcome = model.add_credential(&grant);
+            (Asked::AddCredential(Box::new(AddCredential { grant })), encoded::<AddCredential>(&outcome))
+        }
+        28 => {
+            let credential = random.u32(..model.credentials.len() as u32 + 2);
+            let outcome = model.revoke(credential);
+            let asked = RevokeCredential { credential: CredentialId(credential) };
+            (Asked::RevokeCredential(asked), encoded::<RevokeCredential>(&outcome))
+        }
+        29 => {
+            let (client, name) = (some_client(random, number), "Ann".to_owned());
+            let outcome = RegisterClientOutcome::Registered { new: !model.balances.contains_key(&client) };
+            model.balances.entry(client).or_default();
+            (Asked::RegisterClient(RegisterClient { client: ClientId(client), name }), encoded::<RegisterClient>(&outcome))
+        }
+        _ => {
+            let (client, club, text) = (some_client(random, number), some_club(random), some_text(random));
+            let outcome = model.redeem(by, client, club, text);
+            let asked = AskedRedeem { client: ClientId(client), club: ClubId(club), code: normalise(text) };
+            (Asked::Redeem(asked), Remembered::Redeem(outcome))
+        }
+    }
+}
+
+/// Of the codes that there are few of, so that they collide; or with a pattern that cannot be drawn from.
+fn some_generation(random: &mut fastrand::Rng, model: &mut Model, campaign: u32) -> (Asked, Remembered) {
+    let count = [0, 1, 1, 1, 2, 2, u32::MAX][random.usize(..7)];
+    let space = [0, 5_999_999, 6_000_000, 60_000_000, u64::MAX.into()][random.usize(..5)];
+    let texts = some_texts(random, 16);
+    let asked = |drawn| Asked::GenerateCodes(Box::new(AskedGenerate { campaign: CampaignId(campaign), count, drawn }));
+    if random.u32(..8) == 0 {
+        // Whatever comes before the pattern is told first; then nothing else.
+        let outcome = model.generate(campaign, count, 0, &[]);
+        let before = [Outcome::UnknownCampaign, Outcome::CampaignArchived, Outcome::InvalidCount].contains(&outcome);
+        let outcome = if before { outcome } else { Outcome::InvalidPattern(InvalidPattern::NothingDrawn) };
+        return (asked(Err(InvalidPattern::NothingDrawn)), encoded::<GenerateCodes>(&outcome));
+    }
+    let outcome = model.generate(campaign, count, space, &texts);
+    (asked(Ok(Drawn { space, list: list(texts) })), encoded::<GenerateCodes>(&outcome))
+}

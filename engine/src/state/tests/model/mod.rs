@@ -1,0 +1,397 @@
+//! Random commands against a model that is slow and obviously right: codes in lists that are gone through from one end to the other,
+//! money in 128 bits, no counters of what is taken and no index.
+//!
+//! [`campaigns`] has what is done with campaigns and their codes, [`commands`] draws requests of every kind, [`seen`] counts what they
+//! came to: a random test that never comes upon an outcome has not tested it. Not come upon are those that take more than this
+//! (too many holds, lines, clubs or credentials), and a refund of a bonus that was spent, as nothing spends bonuses here.
+
+mod campaigns;
+mod commands;
+mod seen;
+
+use std::collections::{BTreeSet, HashMap};
+
+use scrip_protocol::codes::InvalidCode;
+use scrip_protocol::command::{
+    Activated, CampaignCard, ConfirmOutcome, Grant, HOLD_KEPT_MS, HOLD_TTL_MAX_MS, HOLD_TTL_MIN_MS, Held, HoldOutcome,
+    ListCampaigns, RedeemOutcome, RefundOutcome, Refunded, ReleaseOutcome, Terms,
+};
+use scrip_protocol::{CampaignId, ClubId, Command, CredentialId, Money, Position, Refusal, Settings, Stamp, wire};
+
+use super::shown;
+use super::{Answer, Bench, START_MS, stamp};
+use crate::state::requests::Remembered;
+use crate::state::{Asked, AskedRefund, NamedHold};
+
+/// Whether limits for clients, uses and budgets are drawn: on from when open holds count in all of them.
+const LIMITS_COUNT_HOLDS: bool = false;
+
+const CODES_MAX: u32 = 6;
+
+#[derive(Default)]
+struct Model {
+    now_ms: u64,
+    position: u64,
+    clubs: Vec<String>,
+    campaigns: Vec<Campaign>,
+    balances: HashMap<u128, i128>,
+    holds: Vec<ModelHold>,
+    activations: Vec<ModelActivation>,
+    /// With whether it was revoked.
+    credentials: Vec<(Grant, bool)>,
+}
+
+struct Campaign {
+    terms: Terms,
+    archived: bool,
+    codes: Vec<Code>,
+    /// The position from which on clients' activations count against their limit.
+    counted_from: Option<u64>,
+}
+
+struct Code {
+    /// As it was written, and as it is compared.
+    text: String,
+    code: String,
+    archived: Archived,
+    /// When its campaign last stopped to hold it.
+    freed: u64,
+}
+
+/// How a code is archived, its campaign aside.
+#[derive(Clone, Copy, PartialEq)]
+enum Archived {
+    No,
+    Alone,
+    /// Left over when the campaign was restored.
+    LeftOver,
+}
+
+/// A code: its campaign, and its place among the campaign's codes, each counted from 0.
+type Place = (usize, usize);
+
+#[derive(Clone)]
+struct ModelHold {
+    hold: Position,
+    by: u32,
+    client: u128,
+    club: u32,
+    at: Place,
+    amount: Money,
+    expires_ms: u64,
+    end: Option<(u64, ModelEnd)>,
+}
+
+#[derive(Clone)]
+enum ModelEnd {
+    Confirmed(Activated),
+    Released,
+}
+
+struct ModelActivation {
+    position: u64,
+    by: u32,
+    client: u128,
+    at: Place,
+    amount: Money,
+    refunded: bool,
+}
+
+/// The code that a text is; the texts here have no other white space or letters than these.
+fn code_of(text: &str) -> Result<String, InvalidCode> {
+    let code = text.trim().to_lowercase();
+    match code.chars().position(|c| c == ' ') {
+        _ if code.is_empty() => Err(InvalidCode::Empty),
+        Some(before) => Err(InvalidCode::InnerWhiteSpace { at: before as u32 + 1 }),
+        None => Ok(code),
+    }
+}
+
+impl Model {
+    fn code(&self, at: Place) -> &Code {
+        &self.campaigns[at.0].codes[at.1]
+    }
+
+    fn places(&self) -> impl Iterator<Item = Place> {
+        let codes = |campaign: usize| (0..self.campaigns[campaign].codes.len()).map(move |code| (campaign, code));
+        (0..self.campaigns.len()).flat_map(codes)
+    }
+
+    fn is_live(&self, at: Place) -> bool {
+        self.code(at).archived == Archived::No && !self.campaigns[at.0].archived
+    }
+
+    /// Where a value is: in the campaign that holds it, or in the one that held it last.
+    fn find(&self, code: &str) -> Option<Place> {
+        let mut having: Vec<Place> = self.places().filter(|at| self.code(*at).code == code).collect();
+        having.sort_by_key(|at| (self.is_live(*at), self.code(*at).freed));
+        having.last().copied()
+    }
+
+    /// The campaign that holds a value.
+    fn holder(&self, code: &str) -> Option<usize> {
+        self.find(code).filter(|at| self.is_live(*at)).map(|at| at.0)
+    }
+
+    /// Holds that nobody has ended and whose time is not up.
+    fn open_holds(&self, campaign: usize) -> impl Iterator<Item = &ModelHold> {
+        let open = move |hold: &&ModelHold| hold.at.0 == campaign && hold.end.is_none() && self.now_ms < hold.expires_ms;
+        self.holds.iter().filter(open)
+    }
+
+    /// Activations that were not refunded.
+    fn activations(&self, campaign: usize) -> impl Iterator<Item = &ModelActivation> {
+        self.activations.iter().filter(move |activation| activation.at.0 == campaign && !activation.refunded)
+    }
+
+    fn activations_of(&self, at: Place) -> u32 {
+        self.activations(at.0).filter(|activation| activation.at == at).count() as u32
+    }
+
+    fn issued(&self, campaign: usize) -> i128 {
+        self.activations(campaign).map(|activation| i128::from(activation.amount.0)).sum()
+    }
+
+    /// Why a use of a code is not to be had by a client at a club, for a bonus. Open holds count as activations do, in every limit.
+    fn refusal_of(&self, at: Place, client: u128, club: u32, amount: Money) -> Option<RedeemOutcome> {
+        let Campaign { terms, archived, counted_from, .. } = &self.campaigns[at.0];
+        let held = |whose: &dyn Fn(&&ModelHold) -> bool| self.open_holds(at.0).filter(whose).count();
+        let code_uses = self.activations_of(at) as usize + held(&|hold| hold.at == at);
+        let counted = |activation: &&ModelActivation| {
+            activation.client == client && counted_from.is_some_and(|from| activation.position > from)
+        };
+        let client_uses = self.activations(at.0).filter(counted).count() + held(&|hold| hold.client == client);
+        let uses = self.activations(at.0).count() + held(&|_| true);
+        let committed = self.issued(at.0) + self.open_holds(at.0).map(|hold| i128::from(hold.amount.0)).sum::<i128>();
+        if self.code(at).archived != Archived::No {
+            return Some(RedeemOutcome::CodeArchived);
+        }
+        if *archived {
+            return Some(RedeemOutcome::CampaignArchived);
+        }
+        if !terms.active {
+            return Some(RedeemOutcome::CampaignInactive);
+        }
+        let begun = terms.starts_ms.is_none_or(|starts_ms| starts_ms <= self.now_ms);
+        let over = terms.ends_ms.is_some_and(|ends_ms| ends_ms < self.now_ms);
+        if terms.enforce_period && (!begun || over) {
+            return Some(RedeemOutcome::OutsidePeriod);
+        }
+        if !terms.clubs.is_empty() && !terms.clubs.contains(&ClubId(club)) {
+            return Some(RedeemOutcome::ClubExcluded);
+        }
+        if terms.activations_per_code_max.is_some_and(|max| code_uses >= max as usize) {
+            return Some(RedeemOutcome::CodeExhausted);
+        }
+        if terms.activations_per_client_max.is_some_and(|max| client_uses >= max as usize) {
+            return Some(RedeemOutcome::ClientExhausted);
+        }
+        if terms.activations_max.is_some_and(|max| uses as u64 >= max) {
+            return Some(RedeemOutcome::CampaignExhausted);
+        }
+        let budget = terms.budget.map(|budget| i128::from(budget.0));
+        budget.is_some_and(|budget| committed + i128::from(amount.0) > budget).then_some(RedeemOutcome::BudgetExhausted)
+    }
+
+    /// What a client would have after a bonus; none where he, or the campaign's sum, would have more than can be.
+    fn balance_after(&self, client: u128, campaign: usize, amount: Money) -> Option<Money> {
+        let balance = self.balances.get(&client).copied().unwrap_or(0) + i128::from(amount.0);
+        i64::try_from(self.issued(campaign) + i128::from(amount.0)).ok()?;
+        i64::try_from(balance).ok().map(Money)
+    }
+
+    /// The code and the amount of a use that a client may have.
+    fn permitted(&self, client: u128, club: u32, text: &str) -> Result<(Place, Money), RedeemOutcome> {
+        let code = code_of(text).map_err(RedeemOutcome::InvalidCode)?;
+        if club == 0 || club as usize > self.clubs.len() {
+            return Err(RedeemOutcome::UnknownClub);
+        }
+        let at = self.find(&code).ok_or(RedeemOutcome::UnknownCode)?;
+        let amount = self.campaigns[at.0].terms.amount;
+        if let Some(refusal) = self.refusal_of(at, client, club, amount) {
+            return Err(refusal);
+        }
+        self.balance_after(client, at.0, amount).ok_or(RedeemOutcome::AmountLimit)?;
+        Ok((at, amount))
+    }
+
+    fn activate(&mut self, by: u32, client: u128, at: Place, amount: Money) -> Option<Activated> {
+        let balance = self.balance_after(client, at.0, amount)?;
+        self.balances.insert(client, balance.0.into());
+        self.activations.push(ModelActivation { position: self.position, by, client, at, amount, refunded: false });
+        Some(Activated { activation: Position(self.position), campaign: CampaignId(at.0 as u32 + 1), amount, balance })
+    }
+
+    fn redeem(&mut self, by: u32, client: u128, club: u32, text: &str) -> RedeemOutcome {
+        match self.permitted(client, club, text) {
+            Ok((at, amount)) => self.activate(by, client, at, amount).map_or(RedeemOutcome::AmountLimit, RedeemOutcome::Redeemed),
+            Err(refusal) => refusal,
+        }
+    }
+
+    fn hold(&mut self, by: u32, client: u128, club: u32, text: &str, ttl_ms: u64) -> HoldOutcome {
+        if !(HOLD_TTL_MIN_MS..=HOLD_TTL_MAX_MS).contains(&ttl_ms) {
+            return HoldOutcome::InvalidTtl;
+        }
+        let (at, amount) = match self.permitted(client, club, text) {
+            Ok(permitted) => permitted,
+            Err(refusal) => return HoldOutcome::Refused(refusal),
+        };
+        let (hold, expires_ms) = (Position(self.position), self.now_ms + ttl_ms);
+        self.holds.push(ModelHold { hold, by, client, club, at, amount, expires_ms, end: None });
+        HoldOutcome::Held(Held { hold, campaign: CampaignId(at.0 as u32 + 1), amount, expires_ms })
+    }
+
+    /// The place of a hold that is known to whoever asks.
+    fn known(&self, by: u32, named: &NamedHold) -> Option<usize> {
+        let at = self.holds.iter().position(|hold| hold.hold == named.hold)?;
+        let hold = &self.holds[at];
+        let ended_ms = hold.end.as_ref().map_or(hold.expires_ms, |(ended_ms, _)| *ended_ms);
+        (self.now_ms < ended_ms + HOLD_KEPT_MS && (named.anyones || hold.by == by)).then_some(at)
+    }
+
+    fn confirm(&mut self, by: u32, named: &NamedHold) -> ConfirmOutcome {
+        let Some(nth) = self.known(by, named) else { return ConfirmOutcome::UnknownHold };
+        let ModelHold { client, club, at, amount, expires_ms, end, .. } = self.holds[nth].clone();
+        match end {
+            Some((_, ModelEnd::Confirmed(done))) => return ConfirmOutcome::AlreadyConfirmed(done),
+            Some((_, ModelEnd::Released)) => return ConfirmOutcome::Released,
+            None => {}
+        }
+        if expires_ms <= self.now_ms
+            && let Some(refusal) = self.refusal_of(at, client, club, amount)
+        {
+            return ConfirmOutcome::Expired(refusal);
+        }
+        let Some(done) = self.activate(by, client, at, amount) else { return ConfirmOutcome::AmountLimit };
+        self.holds[nth].end = Some((self.now_ms, ModelEnd::Confirmed(done)));
+        ConfirmOutcome::Confirmed(done)
+    }
+
+    fn release(&mut self, by: u32, named: &NamedHold) -> ReleaseOutcome {
+        let Some(at) = self.known(by, named) else { return ReleaseOutcome::UnknownHold };
+        match self.holds[at].end {
+            Some((_, ModelEnd::Confirmed(done))) => ReleaseOutcome::AlreadyConfirmed(done),
+            Some((_, ModelEnd::Released)) => ReleaseOutcome::AlreadyReleased,
+            None => {
+                self.holds[at].end = Some((self.now_ms, ModelEnd::Released));
+                ReleaseOutcome::Released
+            }
+        }
+    }
+
+    fn refund(&mut self, by: u32, asked: &AskedRefund) -> RefundOutcome {
+        let own = |activation: &&mut ModelActivation| asked.anyones || activation.by == by;
+        let named = self.activations.iter_mut().find(|activation| activation.position == asked.activation.0);
+        let Some(activation) = named.filter(own) else { return RefundOutcome::UnknownActivation };
+        if activation.refunded {
+            return RefundOutcome::AlreadyRefunded;
+        }
+        activation.refunded = true;
+        let (client, taken) = (activation.client, activation.amount);
+        let balance = self.balances.entry(client).or_default();
+        *balance -= i128::from(taken.0);
+        let balance = Money(i64::try_from(*balance).expect("it is less than it was"));
+        RefundOutcome::Refunded(Refunded { client: scrip_protocol::ClientId(client), taken, uncollected: Money(0), balance })
+    }
+
+    /// Compares everything that can be seen of the state.
+    fn compare(&self, bench: &Bench) {
+        let state = &bench.state;
+        assert_eq!(state.position(), Position(self.position));
+        let balances: HashMap<u128, i128> = state.clients.iter().map(|(id, money)| (id.0, money.0.into())).collect();
+        assert_eq!(balances, self.balances);
+        assert_eq!(state.campaigns.next(), CampaignId(self.campaigns.len() as u32 + 1));
+        let values: BTreeSet<&str> = self.places().map(|at| self.code(at).code.as_str()).collect();
+        assert_eq!(bench.index.len(), values.len());
+        let refunded: BTreeSet<u64> = self.activations.iter().filter(|one| one.refunded).map(|one| one.position).collect();
+        assert_eq!(state.refunded.iter().map(|position| position.0).collect::<BTreeSet<u64>>(), refunded);
+        let all = ListCampaigns { status: scrip_protocol::command::CampaignFilter::All, ..ListCampaigns::default() };
+        let mut activations_of: HashMap<Place, u32> = HashMap::new();
+        let activations = self.activations.iter().filter(|activation| !activation.refunded);
+        activations.for_each(|activation| *activations_of.entry(activation.at).or_default() += 1);
+        for card in state.list_campaigns(bench.now_ms, &all).campaigns {
+            self.compare_campaign(&card, bench, &activations_of);
+        }
+        let credentials = state.credentials.after(CredentialId(0));
+        let credentials: Vec<_> = credentials.map(|(_, of)| (of.grant.clone(), of.revoked_ms.is_some())).collect();
+        assert_eq!(credentials, self.credentials);
+    }
+
+    fn compare_campaign(&self, card: &CampaignCard, bench: &Bench, activations_of: &HashMap<Place, u32>) {
+        let at = card.campaign.0 as usize - 1;
+        let campaign = &self.campaigns[at];
+        assert_eq!(card.terms, campaign.terms);
+        assert_eq!(card.archived_ms.is_some(), campaign.archived, "campaign {}", card.campaign);
+        assert_eq!(card.activations, self.activations(at).count() as u64);
+        assert_eq!(i128::from(card.issued.0), self.issued(at));
+        assert_eq!(card.refunds, self.activations.iter().filter(|one| one.at.0 == at && one.refunded).count() as u64);
+        assert_eq!(card.clients_counted_from_ms.is_some(), campaign.counted_from.is_some());
+        assert_eq!(card.added.iter().map(|batch| batch.codes as usize).sum::<usize>(), campaign.codes.len());
+        let of_state = bench.state.campaigns.of(card.campaign).expect("it has a card");
+        let texts: Vec<&str> = of_state.codes.iter().collect();
+        assert_eq!(texts, campaign.codes.iter().map(|code| code.text.as_str()).collect::<Vec<_>>());
+        for (nth, code) in campaign.codes.iter().enumerate() {
+            let slot = nth as u32;
+            let activations = activations_of.get(&(at, nth)).copied().unwrap_or(0);
+            assert_eq!(of_state.activations_of[nth], activations, "{}", code.text);
+            assert_eq!(of_state.is_code_archived(slot), code.archived != Archived::No, "{}", code.text);
+            assert_eq!(of_state.freed(slot).is_none(), self.is_live((at, nth)), "{}", code.text);
+            let found = crate::state::Lookup::find(&bench.index, &crate::index::normalise(&code.code).expect("a code"));
+            let expected = self.find(&code.code).map(|(campaign, slot)| (campaign as u32 + 1, slot as u32));
+            assert_eq!(found.map(|at| (at.campaign.0, at.slot)), expected, "{}", code.text);
+        }
+    }
+}
+
+fn encoded<C: Command>(outcome: &C::Outcome) -> Remembered {
+    let mut bytes = Vec::new();
+    wire::encode(outcome, &mut bytes);
+    Remembered::Other(Box::new((C::KIND as u16, bytes)))
+}
+
+#[test]
+fn random_commands_do_what_the_model_does() {
+    let first_seed = fastrand::u64(..);
+    println!("seeds from {first_seed}");
+    let mut seen = seen::Seen::default();
+    for seed in (0..150).map(|more| first_seed.wrapping_add(more)) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut bench = Bench::new(Settings { codes_per_campaign_max: CODES_MAX, ..Settings::default() });
+        let mut model = Model { position: 1, ..Model::default() };
+        let mut sent: Vec<(Stamp, Asked, Remembered)> = Vec::new();
+        for number in 0..random.u64(20..2_000) {
+            bench.now_ms += random.u64(..100);
+            if random.u32(..400) == 0 {
+                // Some holds will be forgotten at about that time; and the ids of the requests so far are.
+                bench.now_ms += HOLD_KEPT_MS - random.u64(..3_000);
+                sent.clear();
+            }
+            model.now_ms = bench.now_ms;
+            if !sent.is_empty() && random.u32(..10) == 0 {
+                let (stamp, asked, reply) = &sent[random.usize(..sent.len())];
+                assert_eq!(bench.run(*stamp, asked), Answer::Again(reply.clone()), "seed {seed}, command {number}");
+                let other = Stamp { body: u64::MAX, ..*stamp };
+                let refused = bench.run(other, asked);
+                assert_eq!(refused, Answer::Refused(Refusal::RequestIdReused), "seed {seed}, command {number}");
+                continue;
+            }
+            let by = random.u32(1..3);
+            let (asked, reply) = commands::some_request(&mut random, &mut model, &bench, by, number);
+            let stamp = Stamp { credential: CredentialId(by), ..stamp(bench.now_ms, number, number) };
+            let found = bench.run(stamp, &asked);
+            assert_eq!(found, Answer::New(reply.clone()), "seed {seed}, command {number}: {asked:?}");
+            seen.count(&reply);
+            sent.push((stamp, asked, reply));
+            if number % 4 == 0 {
+                model.compare(&bench);
+            }
+            if number % 16 == 0 {
+                shown::recount(&bench);
+            }
+        }
+        model.compare(&bench);
+        bench.compare_with_replay();
+    }
+    seen.check();
+}

@@ -1,0 +1,186 @@
+//! What may be asked without changing anything, in the notation of [`script`](super::script); and the counters of campaigns, counted
+//! anew from what is shown of their codes.
+//!
+//! ```text
+//! codes 1 archived unused                  the codes of campaign 1: also active, conflicting, used
+//! campaigns archived text=sum club=2 low   the numbers of campaigns: also present, active, inactive, all
+//! card 1                                   the counters of campaign 1
+//! free codes=A,B                           whether they are free to be added
+//! try 1 codes=A,B skip                     what adding them would answer; `try new` for a campaign that is yet to be created
+//! ```
+
+use std::collections::HashMap;
+
+use scrip_protocol::command::{
+    AddCodesOutcome, CampaignFilter, CheckFreeOutcome, CodeFilter, CodeFree, CodeRow, ListCampaigns, ListCampaignsOutcome,
+    ListCodes, ListCodesOutcome, ShowCampaign, ShowCampaignOutcome, SkippedLine, UsageFilter,
+};
+use scrip_protocol::{CampaignId, ClubId};
+
+use super::script::{Words, parsed, skipped};
+use super::{Bench, list};
+use crate::index::normalise;
+use crate::state::{AskedAddCodes, CodeAt, Lookup};
+
+/// Whether a word is one of these.
+pub(super) fn knows(word: &str) -> bool {
+    ["codes", "campaigns", "card", "free", "try"].contains(&word)
+}
+
+pub(super) fn shown(bench: &Bench, words: &Words) -> String {
+    let or_none = |text: String| if text.is_empty() { "none".to_owned() } else { text };
+    match words.at(0) {
+        "codes" => {
+            let (status, usage) = (code_filter(words), usage_filter(words));
+            let Some(rows) = rows(bench, parsed(words.at(1)), status, usage) else { return "unknown".to_owned() };
+            or_none(rows.iter().map(row).collect::<Vec<_>>().join("; "))
+        }
+        "campaigns" => {
+            let asked = ListCampaigns {
+                status: campaign_filter(words),
+                text: words.value("text").unwrap_or_default().to_owned(),
+                club: words.number("club").unwrap_or(ClubId(0)),
+                low_stock: words.has("low"),
+                ..ListCampaigns::default()
+            };
+            or_none(campaigns(bench, asked).iter().map(CampaignId::to_string).collect::<Vec<_>>().join(", "))
+        }
+        "card" => card(bench, parsed(words.at(1))),
+        "free" => {
+            let checked = bench.index.check_free(words.list("codes").into_iter());
+            let CheckFreeOutcome::Checked { codes, as_of } = checked else { panic!("these are not too many") };
+            assert_eq!(as_of, bench.state.position());
+            codes.iter().map(CodeFree::to_string).collect::<Vec<_>>().join(", ")
+        }
+        "try" => tried(bench, words),
+        other => panic!("the notation has no {other:?}"),
+    }
+}
+
+fn tried(bench: &Bench, words: &Words) -> String {
+    let campaign = (words.at(1) != "new").then(|| parsed(words.at(1)));
+    let asked = AskedAddCodes { campaign, list: list(words.list("codes")), on_conflict: words.on_conflict() };
+    let outcome = bench.state.try_codes(&asked, &bench.index);
+    let lines: &[SkippedLine] = if let AddCodesOutcome::Added(report) = &outcome {
+        &report.skipped
+    } else if let AddCodesOutcome::Conflicts(lines) = &outcome {
+        lines
+    } else {
+        &[]
+    };
+    format!("{outcome}{}", skipped(lines))
+}
+
+fn code_filter(words: &Words) -> CodeFilter {
+    match words.at(2) {
+        "active" => CodeFilter::Active,
+        "archived" => CodeFilter::Archived,
+        "conflicting" => CodeFilter::Conflicting,
+        _ => CodeFilter::All,
+    }
+}
+
+fn usage_filter(words: &Words) -> UsageFilter {
+    match (words.has("used"), words.has("unused")) {
+        (true, _) => UsageFilter::Used,
+        (_, true) => UsageFilter::Unused,
+        (false, false) => UsageFilter::All,
+    }
+}
+
+fn campaign_filter(words: &Words) -> CampaignFilter {
+    match words.at(1) {
+        "all" => CampaignFilter::All,
+        "active" => CampaignFilter::Active,
+        "inactive" => CampaignFilter::Inactive,
+        "archived" => CampaignFilter::Archived,
+        _ => CampaignFilter::Present,
+    }
+}
+
+fn row(row: &CodeRow) -> String {
+    let used = if row.activations > 0 { format!(" x{}", row.activations) } else { String::new() };
+    let archived = row.archived.map(|cause| format!(" archived {cause}")).unwrap_or_default();
+    let held_by = row.held_by.map(|campaign| format!(", held by {campaign}")).unwrap_or_default();
+    format!("{}{used}{archived}{held_by}", row.code)
+}
+
+fn card(bench: &Bench, campaign: CampaignId) -> String {
+    let ShowCampaignOutcome::Campaign(card) = bench.state.show_campaign(bench.now_ms, &ShowCampaign { campaign }) else {
+        return "unknown".to_owned();
+    };
+    let low = if card.low_stock { ", low on stock" } else { "" };
+    format!(
+        "{} codes: {} archived, {} activated, {} available, {} redeemable{low}",
+        card.codes, card.codes_archived, card.codes_activated, card.codes_available, card.codes_redeemable
+    )
+}
+
+/// The codes of a campaign, page after page.
+pub(super) fn rows(bench: &Bench, campaign: CampaignId, status: CodeFilter, usage: UsageFilter) -> Option<Vec<CodeRow>> {
+    let (mut rows, mut from_slot) = (Vec::new(), 0);
+    loop {
+        let asked = ListCodes { campaign, from_slot, status, usage };
+        let ListCodesOutcome::Codes { codes, next, as_of } = bench.state.list_codes(&asked, &bench.index) else { return None };
+        assert_eq!(as_of, bench.state.position());
+        rows.extend(codes);
+        let Some(next) = next else { return Some(rows) };
+        assert!(next > from_slot, "every page goes on");
+        from_slot = next;
+    }
+}
+
+/// The campaigns that pass a filter, page after page.
+pub(super) fn campaigns(bench: &Bench, mut asked: ListCampaigns) -> Vec<CampaignId> {
+    let mut found = Vec::new();
+    loop {
+        let ListCampaignsOutcome { campaigns, next, as_of } = bench.state.list_campaigns(bench.now_ms, &asked);
+        assert_eq!(as_of, bench.state.position());
+        found.extend(campaigns.iter().map(|card| card.campaign));
+        let Some(next) = next else { return found };
+        assert!(next > asked.after, "every page goes on");
+        asked.after = next;
+    }
+}
+
+/// Counts anew what the cards count, from what is shown of the codes; and looks whether each value has one holder at the most (K7),
+/// which the index and the lists of conflicts name.
+pub(super) fn recount(bench: &Bench) {
+    let state = &bench.state;
+    let mut held: HashMap<_, CodeAt> = HashMap::new();
+    let mut archived = Vec::new();
+    for (id, campaign) in state.campaigns.after(CampaignId(0)) {
+        let rows = rows(bench, id, CodeFilter::All, UsageFilter::All).expect("there is that campaign");
+        let cap = campaign.terms.activations_per_code_max.unwrap_or(u32::MAX);
+        let count = |counts: &dyn Fn(&&CodeRow) -> bool| rows.iter().filter(counts).count() as u32;
+        let counted = [
+            rows.len() as u32,
+            count(&|row| row.archived.is_some()),
+            count(&|row| row.activations > 0),
+            count(&|row| row.activations == 0 && row.archived.is_none()),
+            count(&|row| row.activations < cap && row.archived.is_none()),
+        ];
+        let ShowCampaignOutcome::Campaign(card) = state.show_campaign(bench.now_ms, &ShowCampaign { campaign: id }) else {
+            panic!("there is campaign {id}")
+        };
+        let told = [card.codes, card.codes_archived, card.codes_activated, card.codes_available, card.codes_redeemable];
+        assert_eq!(told, counted, "codes, archived, activated, available, redeemable of campaign {id}");
+        let low = campaign.terms.low_stock.is_some_and(|least| card.archived_ms.is_none() && counted[4] < least);
+        assert_eq!(card.low_stock, low, "campaign {id}");
+        assert_eq!(card.activations, rows.iter().map(|row| u64::from(row.activations)).sum::<u64>(), "campaign {id}");
+        for row in rows {
+            let code = normalise(&row.code).expect("only codes are added");
+            let at = CodeAt { campaign: id, slot: row.slot };
+            match row.archived {
+                None => assert_eq!(held.insert(code, at), None, "two hold {code:?}"),
+                Some(_) => archived.push((code, row.held_by)),
+            }
+        }
+    }
+    for (code, at) in &held {
+        assert_eq!(bench.index.find(code), Some(*at), "{code:?}");
+    }
+    for (code, held_by) in &archived {
+        assert_eq!(*held_by, held.get(code).map(|at| at.campaign), "{code:?}");
+    }
+}
