@@ -8,7 +8,7 @@ use scrip_protocol::command::{
 };
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position, Record, Role};
 
-use super::{Bench, LIMITS_COUNT_HOLDS, Model, START_MS, encoded};
+use super::{Bench, Model, START_MS, encoded};
 use crate::index::normalise;
 use crate::state::requests::Remembered;
 use crate::state::tests::list;
@@ -57,8 +57,7 @@ fn some_cap(random: &mut fastrand::Rng) -> Option<u32> {
 
 /// A limit beside the cap of a code.
 fn some_limit<T>(random: &mut fastrand::Rng, some: impl Fn(&mut fastrand::Rng) -> T) -> Option<T> {
-    let drawn = (random.u32(..3) == 0).then(|| some(random));
-    drawn.filter(|_| LIMITS_COUNT_HOLDS)
+    (random.u32(..3) == 0).then(|| some(random))
 }
 
 fn some_terms(random: &mut fastrand::Rng, model: &Model) -> Terms {
@@ -72,7 +71,7 @@ fn some_terms(random: &mut fastrand::Rng, model: &Model) -> Terms {
         activations_per_code_max: some_cap(random),
         activations_per_client_max: some_limit(random, |random| random.u32(..4)),
         activations_max: some_limit(random, |random| random.u64(..12)),
-        budget: some_limit(random, |random| Money(random.i64(..3_000))),
+        budget: some_limit(random, |random| Money(random.i64(0..1_500))),
         low_stock: random.bool().then(|| random.u32(..4)),
         active: random.u32(..6) > 0,
     }
@@ -89,10 +88,7 @@ fn some_update(random: &mut fastrand::Rng, model: &Model, campaign: u32) -> Upda
     update.ends_ms = asked(4).then_some(terms.ends_ms);
     update.enforce_period = asked(4).then_some(terms.enforce_period);
     let cap = terms.activations_per_code_max;
-    // A cap may be lowered under what is held where that is counted exactly.
-    let before = model.known_campaign(campaign).and_then(|at| model.campaigns[at].terms.activations_per_code_max);
-    let is_counted = LIMITS_COUNT_HOLDS || cap == Some(0) || cap.unwrap_or(u32::MAX) >= before.unwrap_or(u32::MAX);
-    update.activations_per_code_max = (asked(2) && is_counted).then_some(cap);
+    update.activations_per_code_max = asked(2).then_some(cap);
     update.activations_per_client_max = asked(2).then_some(terms.activations_per_client_max);
     update.activations_max = asked(2).then_some(terms.activations_max);
     update.budget = asked(2).then_some(terms.budget);
@@ -125,10 +121,6 @@ fn some_refund(random: &mut fastrand::Rng, model: &Model, bench: &Bench) -> Aske
         }
         _ => random.u64(..model.position + 2),
     };
-    // What is held of its code is shown to checks where that is counted exactly.
-    let is_held = |at| model.holds.iter().any(|hold| hold.at == at && hold.end.is_none());
-    let of_held = model.activations.iter().any(|one| one.position == activation && is_held(one.at));
-    let activation = if of_held && !LIMITS_COUNT_HOLDS { 0 } else { activation };
     let record = (activation as usize).checked_sub(1).and_then(|at| bench.records.get(at)).map(|(_, record)| record);
     let found = if let Some(Record::Activation(activation)) = record {
         Some(activation.clone())

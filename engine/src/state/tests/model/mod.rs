@@ -23,9 +23,6 @@ use super::{Answer, Bench, START_MS, stamp};
 use crate::state::requests::Remembered;
 use crate::state::{Asked, AskedRefund, NamedHold};
 
-/// Whether limits for clients, uses and budgets are drawn: on from when open holds count in all of them.
-const LIMITS_COUNT_HOLDS: bool = false;
-
 const CODES_MAX: u32 = 6;
 
 #[derive(Default)]

@@ -10,7 +10,6 @@ use scrip_protocol::command::{
 };
 use scrip_protocol::{Command, Kind, wire};
 
-use super::LIMITS_COUNT_HOLDS;
 use crate::state::requests::Remembered;
 
 #[derive(Default)]
@@ -29,10 +28,10 @@ impl Seen {
     /// Checks that each was seen that can be, and no other.
     pub(super) fn check(&self) {
         let refusals = "UnknownCode CodeArchived CampaignArchived CampaignInactive OutsidePeriod ClubExcluded CodeExhausted";
-        let limits = if LIMITS_COUNT_HOLDS { "ClientExhausted CampaignExhausted BudgetExhausted" } else { "" };
+        let limits = "ClientExhausted CampaignExhausted BudgetExhausted";
         let terms = "InvalidTerms.Name InvalidTerms.Amount InvalidTerms.Cap InvalidTerms.PeriodReversed InvalidTerms.PeriodMissing \
                      InvalidTerms.UnknownClub";
-        let budget = if LIMITS_COUNT_HOLDS { "InvalidTerms.Budget" } else { "" };
+        let budget = "InvalidTerms.Budget";
         let lines = "line.Invalid line.DuplicateInList line.HeldBy";
         let expected = [
             ("redeem", format!("Redeemed InvalidCode UnknownClub {refusals} {limits} AmountLimit")),
