@@ -306,3 +306,15 @@ async fn who_is_locked_out_sees_the_same_for_every_code() {
     assert_eq!(position.activations, 1);
     tokio::time::timeout(Duration::from_secs(5), operator.list_clubs(ClubId(0))).await.expect("in time").expect("an answer");
 }
+
+/// A load test against an engine whose guard is on: what the guard refuses is counted as what a busy engine refuses, and everything else
+/// agrees.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_test_of_a_guarded_engine_finds_no_differences() {
+    let server = Server::guarded("[guard.client]\nmisses_at_once = 1\nmisses_per_minute = 1\n");
+    let load = scrip_loadtest::load::Load::Closed { window: 64 };
+    let found = support::load::run(&support::load::small(load, 2_000), &server.dial(Role::Operator)).await;
+    assert_eq!(found.audit.differences.count(), 0, "{:#?}", found.audit.differences.first());
+    assert!(found.audit.refused_busy > 0 && found.audit.unanswered == 0);
+    assert_eq!(found.audit.answered + found.audit.refused_busy, found.audit.requests);
+}

@@ -63,6 +63,7 @@ async fn a_token_works_from_its_adding_to_its_revocation() {
     let redeemed = till.ask(1, RequestId::now(), &redemption(1, arena, "A")).await.outcome::<Redeem>();
     assert!(matches!(redeemed, Ok(RedeemOutcome::Redeemed(_))), "{redeemed:?}");
     let mut second = Lane::open(&dial(&server, &token)).await.expect("as often as one likes");
+    let calling = Client::connect(dial(&server, &token)).await.expect("as often as one likes");
     let unconcerned = Client::connect(dial(&server, &other)).await.expect("it is another's");
     assert_eq!(revoked(&operator, number).await, RevokeCredentialOutcome::Revoked);
     for lane in [&mut till, &mut second] {
@@ -72,6 +73,11 @@ async fn a_token_works_from_its_adding_to_its_revocation() {
     let expected = (CloseCode::Revoked, "credential 6 was revoked".to_owned());
     assert_eq!(turned_away(dial(&server, &token)).await, expected);
     assert!(unconcerned.list_clubs(ClubId(0)).await.is_ok());
+    // A client's handles do not say that nothing was done: a request may have been on its way.
+    let cut_off = calling.redeem(RequestId::now(), &redemption(1, arena, "A")).await;
+    let told =
+        matches!(&cut_off, Err(ClientError::NoAnswer { last: Some(ConnectError::Closed { code: CloseCode::Revoked, .. }), .. }));
+    assert!(told, "{cut_off:?}");
     assert_eq!(revoked(&operator, number).await, RevokeCredentialOutcome::AlreadyRevoked);
 
     // Of every record the journal says whose request it was, and who that is.

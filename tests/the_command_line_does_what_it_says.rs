@@ -240,7 +240,7 @@ fn codes_are_held_confirmed_and_released() {
     let gateway = run(server.scrip(Role::Gateway).args(["release", "14"]), b"").exits(1);
     assert_eq!(gateway.out, "refused: there is no such hold, or it ended long ago, or it is not yours\n");
     assert_eq!(operate(&server, &["release", "14"], b"").exits(0).out, "released: the use of the code is free\n");
-    assert_eq!(outcome(&["confirm", "9"], 1), json!("released"));
+    assert_eq!(outcome(&["confirm", "14"], 1), json!("released"));
     let own = run(server.scrip(Role::Gateway).args(["hold", "B", "--client", "1", "--club", "1", "--json"]), b"").exits(0);
     let hold = own.json()[0]["outcome"]["held"]["hold"].to_string();
     run(server.scrip(Role::Gateway).args(["confirm", &hold]), b"").exits(0);

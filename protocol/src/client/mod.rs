@@ -43,7 +43,7 @@ pub enum ClientError {
     /// The engine refused it. Nothing was done.
     #[error("refused: {0}")]
     Refused(Refusal),
-    /// No answer came in time. If the command changes something, whether it was done is unknown: ask again under the same id.
+    /// No answer came in time, or the credential was revoked before one came. If the command changes something, whether it was done is unknown: ask again under the same id.
     #[error("no answer to request {request} within {waited:?}{}; whether it was done is unknown until the same request is asked again", .last.as_ref().map(|error| format!(" ({error})")).unwrap_or_default())]
     NoAnswer {
         /// The request.
@@ -155,6 +155,10 @@ impl Client {
             Some(Ok(Ok(frame))) => {
                 let frame = Frame::split(&frame, REPLY_BYTES_MAX)?.ok_or(Malformed::Truncated { have: frame.len() as u64 })?.0;
                 frame.reply::<C>()?.map_err(ClientError::Refused)
+            }
+            // It may have been on its way when the credential was revoked.
+            Some(Ok(Err(error @ ConnectError::Closed { code: crate::hello::CloseCode::Revoked, .. }))) => {
+                Err(ClientError::NoAnswer { request, waited: self.patience, last: Some(error) })
             }
             Some(Ok(Err(error))) => Err(ClientError::Connect(error)),
             Some(Err(_)) | None => {
