@@ -13,21 +13,23 @@ use serde::Serialize;
 use crate::exit::NoToken;
 use crate::print;
 
+/// The same options for every command stand apart from its own in its help.
+const HEADING: &str = "The engine";
+
 /// Where the engine is, and who calls.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "The engine")]
 pub(crate) struct Reach {
     /// The engine's data folder, on the same machine: the address and the certificate authority are read from it
-    #[arg(long, env = "SCRIP_DATA", default_value = "scrip-data", value_name = "DIR")]
+    #[arg(long, env = "SCRIP_DATA", default_value = "scrip-data", value_name = "DIR", help_heading = HEADING)]
     data: PathBuf,
     /// The engine's address, instead of the data folder's (host:port, UDP)
-    #[arg(long, env = "SCRIP_SERVER", value_name = "ADDRESS", requires = "ca")]
+    #[arg(long, env = "SCRIP_SERVER", value_name = "ADDRESS", requires = "ca", help_heading = HEADING)]
     server: Option<String>,
     /// The certificate authority to trust, instead of the data folder's (PEM)
-    #[arg(long, env = "SCRIP_CA", value_name = "FILE")]
+    #[arg(long, env = "SCRIP_CA", value_name = "FILE", help_heading = HEADING)]
     ca: Option<PathBuf>,
     /// A file that holds the token; without it, the environment's SCRIP_TOKEN is used
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = HEADING)]
     token_file: Option<PathBuf>,
     /// A file that holds the caller's own certificate, instead of a token (PEM)
     #[arg(long, env = "SCRIP_CERT", value_name = "FILE", requires = "key", conflicts_with = "token_file")]
@@ -36,7 +38,7 @@ pub(crate) struct Reach {
     #[arg(long, env = "SCRIP_KEY", value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
     /// Print JSON
-    #[arg(long, help_heading = "Options")]
+    #[arg(long)]
     pub(crate) json: bool,
 }
 

@@ -76,15 +76,16 @@ fn a_campaign_is_created_from_a_spreadsheet() {
     let ran = create(&server, "Spring", &list, &[]).exits(0);
     assert_eq!(
         ran.out,
-        "created campaign 1: added 9, skipped 2\n  duplicates in the file: 1\n  Sheet1!B9: \"SPRING-1\": duplicate of Sheet1!B8\n  \
-         Sheet1!B12: \"no good\": invalid: character 3 is white space\n"
+        "created campaign 1: added 9, skipped 2\n  recognised in the list   11\n  duplicates in the list    1\n  \
+         already in the campaign   0\n  held by other campaigns   0\n  invalid                   1\n  \
+         Sheet1!B9: \"SPRING-1\": duplicate of Sheet1!B8\n  Sheet1!B12: \"no good\": invalid: character 3 is white space\n"
     );
     let name = list.display();
     assert_eq!(
         ran.err,
         format!(
-            "{name}: 11 codes recognised, the last in Sheet1!B13\n\
-             {name}: Sheet1!B1: \"Promo Code\" is read as a header; --header no reads it as a code\n"
+            "{name}: Sheet1!B1: \"Promo Code\" is read as a header; --header no reads it as a code\n\
+             {name}: 11 codes recognised, the last in Sheet1!B13\n"
         )
     );
     assert_eq!(
@@ -102,9 +103,11 @@ fn codes_are_added_from_a_spreadsheet() {
     let ran = add(&[], &sheets.bytes("good.xlsx")).exits(0);
     assert_eq!(
         ran.out,
-        "added 0, skipped 2\n  Sheet1!A2: \"GOOD-1\": already in this campaign\n  Sheet1!A3: \"GOOD-2\": already in this campaign\n"
+        "added 0, skipped 2\n  recognised in the list   2\n  duplicates in the list   0\n  already in the campaign  2\n  \
+         held by other campaigns  0\n  invalid                  0\n  Sheet1!A2: \"GOOD-1\": already in this campaign\n  \
+         Sheet1!A3: \"GOOD-2\": already in this campaign\n"
     );
-    assert!(ran.err.starts_with("standard input: 2 codes recognised, the last in Sheet1!A3\n"), "{}", ran.err);
+    assert!(ran.err.ends_with("standard input: 2 codes recognised, the last in Sheet1!A3\n"), "{}", ran.err);
     // With a header that is a code, and an answer for scripts, in which lines are the sheet's rows.
     let ran = add(&["--header", "no", "--json"], &sheets.bytes("good.xlsx")).exits(0);
     let skipped = json!([
@@ -127,7 +130,7 @@ fn codes_are_added_from_a_spreadsheet() {
 fn a_spreadsheet_may_hold_all_codes_of_a_campaign() {
     let (server, sheets) = (Server::start(), Spreadsheets::write(&["bulk"]));
     let ran = create(&server, "Bulk", &sheets.path("fifty_thousand.xlsx"), &[]).exits(0);
-    assert_eq!(ran.out, "created campaign 1: added 50000, skipped 0\n");
+    assert_eq!(ran.out, "created campaign 1: added 50,000, skipped 0\n");
     let codes = codes_of_the_last_record(&server);
     assert_eq!((&codes[0], &codes[49_999]), (&json!("BULK-00000"), &json!("BULK-49999")));
 }

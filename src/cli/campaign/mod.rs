@@ -6,7 +6,7 @@ mod terms;
 
 use clap::{Args, Subcommand};
 use scrip_protocol::CampaignId;
-use scrip_protocol::command::{ArchiveCampaignOutcome, SwitchCampaignOutcome, UpdateCampaignOutcome};
+use scrip_protocol::command::{ArchiveCampaignOutcome, SwitchCampaignOutcome, UpdateCampaign, UpdateCampaignOutcome};
 use serde_json::json;
 
 use super::lists::adding::{Adding, Target};
@@ -84,7 +84,6 @@ struct Create {
 ///
 /// Activations that were made keep the bonus that they had.
 #[derive(Debug, Args)]
-#[command(override_usage = "scrip campaign update [OPTIONS] <CAMPAIGN>")]
 #[command(after_help = "Examples:
   scrip campaign update 7 --amount 10 --ends 2027-01-31
   scrip campaign update 7 --cap none --ends none --club all")]
@@ -140,8 +139,13 @@ impl Create {
 
 impl Update {
     async fn run(self) -> anyhow::Result<Exit> {
+        let changes = self.changes.of(self.campaign);
+        if changes == (UpdateCampaign { campaign: self.campaign, ..UpdateCampaign::default() }) {
+            let why = "nothing is to be changed: name a new term, as in --amount 10 or --ends none\n";
+            clap::Error::raw(clap::error::ErrorKind::MissingRequiredArgument, why).exit();
+        }
         let request = self.asking.id();
-        let outcome = self.reach.client().await?.update_campaign(request, &self.changes.of(self.campaign)).await?;
+        let outcome = self.reach.client().await?.update_campaign(request, &changes).await?;
         if self.reach.json {
             print::json(&json!({ "request": request, "outcome": outcome }));
         } else {

@@ -73,7 +73,6 @@ impl From<NewTerms> for Terms {
 
 /// What is to be changed of the terms.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = true)]
 pub(super) struct ChangedTerms {
     /// A label for your own use
     #[arg(long)]
@@ -140,7 +139,7 @@ struct Limit<T>(Option<T>);
 impl<T: FromStr<Err: Display>> FromStr for Limit<T> {
     type Err = String;
     fn from_str(text: &str) -> Result<Limit<T>, String> {
-        unless_none(text, |text| text.parse().map_err(|why| format!("{why}, and none takes the limit away")))
+        unless_none(text, |text| text.parse().map_err(|why| format!("neither a limit ({why}) nor none")))
     }
 }
 
