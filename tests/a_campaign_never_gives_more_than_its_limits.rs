@@ -70,7 +70,7 @@ enum Way {
 }
 
 async fn hold(client: &Client, of: u128, club: ClubId, code: &str, ttl_ms: u64) -> HoldOutcome {
-    let asked = Hold { client: ClientId(of), club, code: code.to_owned(), ttl_ms };
+    let asked = Hold::new(ClientId(of), club, code, ttl_ms);
     client.hold(RequestId::now(), &asked).await.expect("an answer")
 }
 

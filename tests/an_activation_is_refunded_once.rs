@@ -91,7 +91,7 @@ async fn only_what_one_may_refund_is_there() {
         redeem(&gateway, 1, arena, "many").await.expect("it is free"),
         redeem(&operator, 1, arena, "many").await.expect("it is free"),
     );
-    let asked = Hold { client: ClientId(1), club: arena, code: "many".into(), ttl_ms: HOLD_TTL_DEFAULT_MS };
+    let asked = Hold::new(ClientId(1), arena, "many", HOLD_TTL_DEFAULT_MS);
     let HoldOutcome::Held(held) = gateway.hold(RequestId::now(), &asked).await.expect("an answer") else { panic!("it is free") };
     let ConfirmOutcome::Confirmed(confirmed) = gateway.confirm(RequestId::now(), held.hold).await.expect("an answer") else {
         panic!("it is held")

@@ -56,7 +56,7 @@ async fn redeem(client: &Client, asked: &Redeem) -> RedeemOutcome {
 
 /// Holds a code for a client, and returns the hold.
 async fn hold(client: &Client, of: u128, club: ClubId, code: &str, ttl_ms: u64) -> Result<Position, HoldOutcome> {
-    let asked = Hold { client: ClientId(of), club, code: code.to_owned(), ttl_ms };
+    let asked = Hold::new(ClientId(of), club, code, ttl_ms);
     match client.hold(RequestId::now(), &asked).await.expect("an answer") {
         HoldOutcome::Held(held) => Ok(held.hold),
         refused @ (HoldOutcome::InvalidTtl | HoldOutcome::Refused(_) | HoldOutcome::TooManyHolds) => Err(refused),

@@ -51,6 +51,28 @@ pub struct Asker {
     pub network: ClientNetwork,
 }
 
+/// Misses: attempts that were refused in a way that says something about a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Misses {
+    /// All of them: clients and networks are charged with these.
+    pub all: u32,
+    /// Those of them at codes that no campaign holds: a credential is charged with these alone. What is tried at it when a code that was
+    /// made known to everybody is used up are no guesses, and must not lock a gateway out with all its players.
+    pub guesses: u32,
+}
+
+impl Misses {
+    /// So many guesses.
+    pub const fn guessed(number: u32) -> Misses {
+        Misses { all: number, guesses: number }
+    }
+
+    /// One miss, which was a guess or was not.
+    pub const fn one(is_guess: bool) -> Misses {
+        Misses { all: 1, guesses: is_guess as u32 }
+    }
+}
+
 /// Whose budget it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Whose {
@@ -112,12 +134,14 @@ impl Guard {
     }
 
     /// Counts misses of an attempt that was not refused: one of a redemption, as many as there were of a check.
-    pub fn missed(&mut self, now_ms: u64, who: Asker, misses: u32) {
-        if misses == 0 {
+    pub fn missed(&mut self, now_ms: u64, who: Asker, misses: Misses) {
+        if misses.all == 0 {
             return;
         }
-        for (buckets, key) in [&mut self.credentials, &mut self.clients, &mut self.networks].into_iter().zip(keys(&who)) {
-            if let (Some(buckets), Some(key)) = (buckets, key) {
+        let charged =
+            [(&mut self.credentials, misses.guesses), (&mut self.clients, misses.all), (&mut self.networks, misses.all)];
+        for ((buckets, misses), key) in charged.into_iter().zip(keys(&who)) {
+            if let (Some(buckets), Some(key), 1..) = (buckets, key, misses) {
                 buckets.miss(now_ms, key, misses);
             }
         }

@@ -24,7 +24,7 @@ fn asker(credential: u32, client: u128, network: &str) -> Asker {
 fn tries(guard: &mut Guard, now_ms: u64, who: Asker) -> bool {
     let looked_at = guard.refuses(now_ms, who).is_none();
     if looked_at {
-        guard.missed(now_ms, who, 1);
+        guard.missed(now_ms, who, Misses::guessed(1));
     }
     looked_at
 }
@@ -48,7 +48,7 @@ fn a_lockout_is_refused_until_its_last_millisecond() {
     let ann = asker(1, 1, "203.0.113.7");
     for _ in 0..10 {
         assert_eq!(guard.refuses(START, ann), None);
-        guard.missed(START, ann, 1);
+        guard.missed(START, ann, Misses::guessed(1));
     }
     for (after_ms, refused) in [(0, Some(30_000)), (0, Some(30_000)), (1, Some(29_999)), (29_999, Some(1)), (30_000, None)] {
         assert_eq!(guard.refuses(START + after_ms, ann), refused, "{after_ms}");
@@ -63,12 +63,12 @@ fn a_lockout_is_refused_until_its_last_millisecond() {
 fn what_comes_during_a_lockout_changes_nothing() {
     let mut guard = Guard::new(GuardLimits::default());
     let (ann, alone) = (asker(1, 1, "-"), Asker { client: None, ..asker(1, 1, "-") });
-    guard.missed(START, ann, 10);
+    guard.missed(START, ann, Misses::guessed(10));
     for after_ms in 0..30_000 {
         assert_eq!(guard.refuses(START + after_ms, ann), Some(30_000 - after_ms as u32));
         assert_eq!(guard.refuses(START + after_ms, alone), None);
     }
-    guard.missed(START + 29_999, ann, 1);
+    guard.missed(START + 29_999, ann, Misses::guessed(1));
     assert_eq!(guard.refuses(START + 30_000, ann), None);
 }
 
@@ -111,7 +111,11 @@ fn each_budget_is_counted_for_itself() {
 #[test]
 fn equal_numbers_of_different_kinds_are_different() {
     let mut guard = Guard::new(small());
-    guard.missed(START, Asker { credential: CredentialId(9), client: Some(ClientId(0)), network: ClientNetwork(7) }, 3);
+    guard.missed(
+        START,
+        Asker { credential: CredentialId(9), client: Some(ClientId(0)), network: ClientNetwork(7) },
+        Misses::guessed(3),
+    );
     let of = |credential, client: Option<u128>, network| Asker {
         credential: CredentialId(credential),
         client: client.map(ClientId),
@@ -120,7 +124,7 @@ fn equal_numbers_of_different_kinds_are_different() {
     assert_eq!(guard.refuses(START, of(1, Some(0), 1)), Some(100_000));
     assert_eq!(guard.refuses(START, of(9, Some(7), 1)), None);
     assert_eq!(guard.refuses(START, of(9, None, 1)), None);
-    guard.missed(START, of(2, None, 0), 6);
+    guard.missed(START, of(2, None, 0), Misses::guessed(6));
     assert_eq!(guard.refuses(START, of(3, None, 0)), None);
     assert_eq!(guard.refuses(START, of(3, Some(1), 0)), None);
 }
@@ -141,7 +145,7 @@ fn a_budget_of_0_is_off() {
         (GuardLimits::OFF, vec![]),
     ] {
         let mut guard = Guard::new(limits);
-        guard.missed(START, ann, 7);
+        guard.missed(START, ann, Misses::guessed(7));
         assert_eq!(guard.locked(START).map(|(whose, _)| whose).collect::<Vec<_>>(), locked);
         assert_eq!((guard.len(), guard.refuses(START, ann).is_some()), (locked.len(), !locked.is_empty()));
     }
@@ -152,9 +156,9 @@ fn a_budget_of_0_is_off() {
 fn a_check_may_spend_all_three_budgets_at_once() {
     let mut guard = Guard::new(GuardLimits::default());
     let ann = asker(1, 1, "203.0.113.7");
-    guard.missed(START, ann, 0);
+    guard.missed(START, ann, Misses::guessed(0));
     assert!(guard.is_empty());
-    guard.missed(START, ann, 8_192);
+    guard.missed(START, ann, Misses::guessed(8_192));
     let locked = [
         (Whose::Credential(ann.credential), START + 21_930),
         (Whose::Client(ClientId(1)), START + HOUR),
@@ -170,9 +174,9 @@ fn who_is_locked_out_is_told_in_the_order_of_becoming_free() {
     let mut guard = Guard::new(GuardLimits { client: GuardLimits::CLIENT, ..GuardLimits::OFF });
     assert_eq!(guard.locked(START).count(), 0);
     for client in [3, 1, 2] {
-        guard.missed(START + client as u64, asker(1, client, "-"), 10);
+        guard.missed(START + client as u64, asker(1, client, "-"), Misses::guessed(10));
     }
-    guard.missed(START + 4, asker(1, 4, "-"), 9);
+    guard.missed(START + 4, asker(1, 4, "-"), Misses::guessed(9));
     let locked = |now_ms| guard.locked(now_ms).map(|(whose, ends_ms)| (whose, ends_ms - START)).collect::<Vec<_>>();
     let client = |client| (Whose::Client(ClientId(client)), 30_000 + client as u64);
     assert_eq!(locked(START + 4), [client(1), client(2), client(3)]);
@@ -185,12 +189,30 @@ fn the_ends_of_time_do_no_harm() {
     let ann = asker(u32::MAX, u128::MAX, "ffff:ffff:ffff:ffff::");
     let mut guard = Guard::new(GuardLimits::default());
     assert_eq!(guard.refuses(0, ann), None);
-    guard.missed(0, ann, u32::MAX);
+    guard.missed(0, ann, Misses::guessed(u32::MAX));
     assert_eq!(guard.refuses(0, ann), Some(HOUR as u32));
     assert_eq!(guard.refuses(u64::MAX, ann), None);
-    guard.missed(u64::MAX - 1, ann, u32::MAX);
+    guard.missed(u64::MAX - 1, ann, Misses::guessed(u32::MAX));
     assert_eq!(guard.refuses(u64::MAX - 1, ann), Some(1), "time ends before the lock-out");
     assert_eq!((guard.refuses(u64::MAX, ann), guard.locked(u64::MAX).count()), (None, 0));
-    guard.missed(u64::MAX, ann, 1);
+    guard.missed(u64::MAX, ann, Misses::guessed(1));
     assert_eq!(guard.refuses(u64::MAX, ann), None);
+}
+
+/// A code that everybody knows is used up: its refusals are counted for clients and networks, and do not lock out the gateway that
+/// asks for all of them.
+#[test]
+fn a_credential_is_charged_with_guesses_alone() {
+    let mut guard = Guard::new(GuardLimits::default());
+    for client in 0..20_000 {
+        let who =
+            Asker { credential: CredentialId(1), client: Some(ClientId(client)), network: ClientNetwork(1 + client as u64) };
+        assert_eq!(guard.refuses(START, who), None, "client {client}");
+        guard.missed(START, who, Misses::one(false));
+    }
+    let one = Asker { credential: CredentialId(1), client: Some(ClientId(7)), network: ClientNetwork::default() };
+    for _ in 0..9 {
+        guard.missed(START, one, Misses::one(false));
+    }
+    assert!(guard.refuses(START, one).is_some(), "the client has missed ten times");
 }

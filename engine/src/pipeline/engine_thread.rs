@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_channel::{Select, Sender, TryRecvError, TrySendError};
 use parking_lot::Mutex;
 use scrip_protocol::batch::BatchBuilder;
-use scrip_protocol::command::{Confirm, ConfirmOutcome, Hold, HoldOutcome};
+use scrip_protocol::command::{Confirm, ConfirmOutcome, Hold, HoldOutcome, HoldRefused, RedeemOutcome};
 use scrip_protocol::frame::{REFUSAL, push_bytes, push_value};
 use scrip_protocol::{Command, CredentialId, Kind, Position, Record, Refusal, wire};
 
 use super::clock::Forward;
 use super::journal_thread::Release;
 use super::{Attempt, Call, Change, Chunk, Chunks, Limits, Outbox, Read, Request};
-use crate::guard::{Asker, Guard};
+use crate::guard::{Asker, Guard, Misses};
 use crate::index::Index;
 use crate::state::State;
 use crate::state::requests::{Admission, Remembered};
@@ -249,10 +249,10 @@ impl EngineThread {
             return push_value(frames, REFUSAL, correlation, &Refusal::TooManyMisses { retry_after_ms });
         }
         let record = self.state.decide(now_ms, *stamp, asked, &self.index.with_hint(*hint));
-        if let Some(asker) = asker
-            && is_miss(&record)
+        if let (Some(asker), Some(refusal)) = (asker, refusal_of(&record))
+            && refusal.is_miss()
         {
-            self.guard.missed(now_ms, asker, 1);
+            self.guard.missed(now_ms, asker, Misses::one(refusal.is_guess()));
         }
         batch.push(&record);
         self.state.apply(now_ms, &record);
@@ -317,12 +317,12 @@ fn push_without<C: Command>(frames: &mut Vec<u8>, correlation: u64, bytes: &[u8]
     }
 }
 
-/// Whether an attempt was refused in a way that says something about a code.
-fn is_miss(record: &Record) -> bool {
+/// Why a redemption, or a hold in the words of one, was refused.
+fn refusal_of(record: &Record) -> Option<RedeemOutcome> {
     if let Record::RedemptionRefused(refused) = record {
-        return refused.outcome.is_miss();
+        return Some(refused.outcome);
     }
-    if let Record::HoldRefused(refused) = record { refused.outcome.is_miss() } else { false }
+    if let Record::HoldRefused(HoldRefused { outcome: HoldOutcome::Refused(why), .. }) = record { Some(*why) } else { None }
 }
 
 impl Commit {

@@ -36,7 +36,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 pub use clock::{Clock, SystemClock};
 pub use outbox::Outbox;
 
-use crate::guard::{Asker, Guard, GuardLimits};
+use crate::guard::{Asker, Guard, GuardLimits, Misses};
 use crate::index::{Hint, Index};
 use crate::journal::{Journal, JournalError, JournalReader, ROW_BYTES};
 use crate::state::{Asked, AskedAddCodes, State};
@@ -127,7 +127,7 @@ pub struct Attempt {
     /// Who looked.
     pub asker: Asker,
     /// How many of the codes would be refused.
-    pub misses: u32,
+    pub misses: Misses,
 }
 
 /// What may be looked at.

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::connection::Closing;
 use super::{LARGE_FRAME_BYTES, Shared, refund, tail};
 use crate::generate::draw;
-use crate::guard::Asker;
+use crate::guard::{Asker, Misses};
 use crate::index::{AT_ONCE, Holder, Index, normalise, trim};
 use crate::pipeline::{Attempt, Call, Change, Chunk, Clock, InboxFull, Outbox, RETRY_AFTER_MS, Read, Request};
 use crate::state::{Asked, AskedAddCodes, AskedCodes, AskedCreateCampaign, AskedHold, AskedRedeem, CodeList, NamedHold};
@@ -363,9 +363,10 @@ fn check(asked: &Check, correlation: u64, caller: &Holder, shared: &Shared) -> C
     let mut attempt = None;
     if let CheckOutcome::Checked { codes, .. } = &mut outcome {
         let asker = Asker { credential: caller.credential, client: asked.client, network: asked.network };
-        let mut misses = 0;
+        let mut misses = Misses::default();
         for verdict in codes.iter_mut().filter(|verdict| verdict.is_miss()) {
-            misses += 1;
+            misses.all += 1;
+            misses.guesses += u32::from(verdict.is_guess());
             if !caller.reasons {
                 *verdict = CodeChecked::NotAccepted;
             }

@@ -81,6 +81,15 @@ impl CodeChecked {
             CodeChecked::Free { outcome } => outcome.is_miss(),
         }
     }
+
+    /// Whether it is a miss at a code that no campaign holds (Z9).
+    pub fn is_guess(&self) -> bool {
+        match self {
+            CodeChecked::Redeemable(_) | CodeChecked::NotAccepted => false,
+            CodeChecked::Refused { reasons, .. } => reasons.first().is_some_and(RedeemOutcome::is_guess),
+            CodeChecked::Free { outcome } => outcome.is_guess(),
+        }
+    }
 }
 
 /// How a code stands.

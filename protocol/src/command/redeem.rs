@@ -104,6 +104,11 @@ impl RedeemOutcome {
         }
     }
 
+    /// Whether this is a miss at a code that no campaign holds (Z9).
+    pub const fn is_guess(&self) -> bool {
+        matches!(self, RedeemOutcome::UnknownCode | RedeemOutcome::CodeArchived | RedeemOutcome::CampaignArchived)
+    }
+
     /// The same, for a caller who is not told why a code is refused (Z9).
     pub fn without_reason(self) -> RedeemOutcome {
         if self.is_miss() { RedeemOutcome::NotAccepted } else { self }

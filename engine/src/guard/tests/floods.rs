@@ -28,7 +28,7 @@ fn a_flood_of_clients_stays_within_the_limit() {
             let before: Vec<_> = guard.locked(now_ms).collect();
             // Half of the time hardly anyone stops before his lock-out.
             let misses = if step % 1_000 < 500 { random.u32(1..12) } else { 10 };
-            guard.missed(now_ms, client(random.u128(..3 * limit as u128)), misses);
+            guard.missed(now_ms, client(random.u128(..3 * limit as u128)), Misses::guessed(misses));
             assert!(guard.len() <= limit, "seed {seed}");
             let after: Vec<_> = guard.locked(now_ms).collect();
             let gone: Vec<_> = before.iter().filter(|locked| !after.contains(locked)).collect();
@@ -48,7 +48,7 @@ fn a_gateway_cannot_fill_the_guard_with_invented_clients() {
     for (misses_each, until_ms) in [(1, START + HOUR / 6), (10, START + 2 * HOUR)] {
         let mut guard = Guard::new(GuardLimits::default());
         let guesser = asker(1, 1, "203.0.113.7");
-        guard.missed(START, guesser, 5_000);
+        guard.missed(START, guesser, Misses::guessed(5_000));
         let (mut now_ms, mut invented, mut most) = (START, 1 << 48, 0);
         while now_ms < until_ms {
             // As fast as the gateway may: a hundred misses a second.
@@ -56,7 +56,7 @@ fn a_gateway_cannot_fill_the_guard_with_invented_clients() {
             invented += 1;
             let another = Asker { client: Some(ClientId(invented)), network: ClientNetwork(invented as u64), ..guesser };
             assert_eq!(guard.refuses(now_ms, another), None);
-            guard.missed(now_ms, another, misses_each);
+            guard.missed(now_ms, another, Misses::guessed(misses_each));
             most = most.max(guard.len());
             assert_eq!(guard.refuses(now_ms, guesser).is_some(), now_ms < START + HOUR);
         }

@@ -16,7 +16,7 @@ fn tries_until(end_ms: u64, who: impl Fn(u64) -> Asker, mut wait_ms: impl FnMut(
         match guard.refuses(now_ms, who(count)) {
             Some(told_ms) => now_ms += u64::from(told_ms),
             None => {
-                guard.missed(now_ms, who(count), 1);
+                guard.missed(now_ms, who(count), Misses::guessed(1));
                 count += 1;
                 assert!(count <= CREDENTIAL_TRIES, "nothing ever locks out");
                 now_ms += wait_ms(count);

@@ -153,7 +153,7 @@ fn random_misses_do_what_the_slow_guard_does() {
             // Told of those who are locked out as well: that counts as nothing.
             let who = everyone[random.usize(..everyone.len())];
             let misses = if random.u8(..10) == 0 { random.u32(..100) } else { 1 };
-            guard.missed(now_ms, who, misses);
+            guard.missed(now_ms, who, Misses::guessed(misses));
             slow.missed(who, misses);
         }
     }

@@ -9,7 +9,7 @@ use scrip_protocol::command::{
 use scrip_protocol::{ClientId, ClientNetwork, ClubId, CredentialId, Position, Refusal, Role, Stamp};
 
 use super::{Asked, Lane, Reply, Run, START_MS, campaign, club, normalise, stamp};
-use crate::guard::{Asker, BudgetLimits, GuardLimits};
+use crate::guard::{Asker, BudgetLimits, GuardLimits, Misses};
 use crate::pipeline::{Attempt, Beginning, Call, Change, Limits, Request};
 use crate::state::{AskedHold, AskedRedeem, NamedHold};
 
@@ -151,13 +151,13 @@ fn networks_are_counted_and_checks_are() {
         Request { correlation, call: Call::Answered { frame, attempt: Some(Attempt { asker, misses }) } }
     };
     for (correlation, misses) in [(20, 0), (21, 2), (22, 0), (23, 500)] {
-        assert!(ask(&run, &lane, check(correlation, 5, misses)).read::<Check>().is_ok(), "{correlation}");
+        assert!(ask(&run, &lane, check(correlation, 5, Misses::guessed(misses))).read::<Check>().is_ok(), "{correlation}");
     }
     for misses in [0, 1] {
-        let refused = ask(&run, &lane, check(24, 5, misses)).read::<Check>();
+        let refused = ask(&run, &lane, check(24, 5, Misses::guessed(misses))).read::<Check>();
         assert!(matches!(refused, Err(Refusal::TooManyMisses { .. })), "{refused:?}");
     }
-    assert!(ask(&run, &lane, check(25, 6, 0)).read::<Check>().is_ok());
+    assert!(ask(&run, &lane, check(25, 6, Misses::default())).read::<Check>().is_ok());
     locked_out(&ask(&run, &lane, redeem(TILL, 26, 5, "A")));
     run.finish();
 }
