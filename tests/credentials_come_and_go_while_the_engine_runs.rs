@@ -334,7 +334,7 @@ async fn the_command_line_adds_lists_and_revokes() {
     assert_eq!(words[0], ["NUMBER", "NAME", "ROLE", "CLUBS", "REASONS", "KIND", "ADDED", "REVOKED"]);
     assert_eq!(words[6][..6], ["6", "till north", "gateway", "1", "not told", "token"]);
     assert_eq!(words[7][..6], ["7", "reports", "reporter", "all", "told", "token"]);
-    assert!(words[6][7] == "-" && words[7][7].ends_with('Z'), "{list}");
+    assert!(words[6][7] == "-" && words[7][7].ends_with(" UTC"), "{list}");
     let json = operate(&server, &["token", "list", "--json"]).exits(0).json();
     assert_eq!(json.len(), 7);
     assert_eq!(json!([json[5]["name"], json[5]["clubs"], json[5]["reasons"]]), json!(["till north", [1], false]));

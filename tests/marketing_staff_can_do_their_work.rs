@@ -618,3 +618,16 @@ async fn a_long_list_that_is_stopped_says_how_far_it_got() {
     let ran = staff(&server, &["codes", "add", "1", text(&list)], "").exits(0);
     assert!(ran.out.starts_with("added 1, skipped 65,536\n"), "{}", ran.out);
 }
+
+/// C10: delivery is another program's. That reads the codes that may be given out with a reporter's credential, and can change nothing.
+#[test]
+fn codes_are_read_by_whoever_delivers_them() {
+    let server = begun();
+    redeem(&server, "b", "1").exits(0);
+    let reporter = |args: &[&str]| run(server.scrip(Role::Reporter).args(args), b"");
+    let list = ["codes", "list", "1", "--status", "active", "--usage", "unused", "--json"];
+    let codes: Vec<Value> = reporter(&list).exits(0).json().into_iter().map(|row| row["code"].clone()).collect();
+    assert_eq!(codes, [json!("A"), json!("C")]);
+    let ran = reporter(&["campaign", "archive", "1"]).exits(4);
+    assert!(ran.err.contains("reporter"), "{}", ran.err);
+}

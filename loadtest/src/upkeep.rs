@@ -126,13 +126,12 @@ impl Rounds {
         let terms =
             Terms { activations_per_code_max: Some(1), ..Terms::new(format!("Upkeep {}", self.campaigns.len()), Money(100)) };
         let asked = CreateCampaign { terms, lines: codes.iter().collect(), on_conflict: OnConflict::Reject };
-        match self.call(step, &asked).await? {
-            CreateCampaignOutcome::Created { campaign, .. } => {
-                self.campaigns.push(campaign);
-                Ok(campaign)
-            }
-            refused => Err(UpkeepError::Unexpected { step: step.1, answer: refused.to_string() }),
-        }
+        let outcome = self.call(step, &asked).await?;
+        let CreateCampaignOutcome::Created { campaign, .. } = outcome else {
+            return Err(UpkeepError::Unexpected { step: step.1, answer: outcome.to_string() });
+        };
+        self.campaigns.push(campaign);
+        Ok(campaign)
     }
 
     async fn archive(&mut self, step: (u8, &'static str), campaign: CampaignId) -> Result<(), UpkeepError> {

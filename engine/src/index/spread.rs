@@ -50,7 +50,7 @@ impl Hasher for SpreadHasher<'_> {
 fn spread(hash: u64) -> u64 {
     const ONE: u64 = 1 << 16;
     let u = (hash >> (SHIFT + SHARD_BITS - 16)) % ONE;
-    let uneven = u + (u * (ONE - u) >> 16) / 3;
+    let uneven = u + ((u * (ONE - u)) >> 16) / 3;
     let shard = uneven >> (16 - SHARD_BITS);
     hash & !(((1 << SHARD_BITS) - 1) << SHIFT) | shard << SHIFT
 }

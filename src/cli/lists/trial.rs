@@ -124,10 +124,11 @@ impl Trial {
                 }
             }
             AddCodesOutcome::CodesMissing => {}
-            AddCodesOutcome::UnknownCampaign
-            | AddCodesOutcome::CampaignArchived
-            | AddCodesOutcome::TooManyLines
-            | AddCodesOutcome::Conflicts(_) => self.refused = Some(outcome),
+            // No code of it can be added, and alone it would make no campaign.
+            AddCodesOutcome::Conflicts(skipped) => self.take(part, CodesReport { added: 0, skipped })?,
+            AddCodesOutcome::UnknownCampaign | AddCodesOutcome::CampaignArchived | AddCodesOutcome::TooManyLines => {
+                self.refused = Some(outcome);
+            }
         }
         Ok(())
     }

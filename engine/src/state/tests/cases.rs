@@ -479,7 +479,8 @@ fn terms() -> scrip_protocol::command::Terms {
     scrip_protocol::command::Terms::new("a campaign", Money(1))
 }
 
-/// D4, D6, A8: one record is the activation and the credit, with the amount of that moment, the campaign and the code.
+/// D4, D6, A8, A12, A13: one record is the activation and the credit, with the amount of that moment, the campaign and the code it comes
+/// of; and nothing else comes of it, least of all a top-up.
 #[test]
 fn one_record_carries_the_activation_and_the_credit() {
     let bench = check_with(
