@@ -72,7 +72,7 @@ fn some_terms(random: &mut fastrand::Rng, model: &Model) -> Terms {
         activations_per_code_max: some_cap(random),
         activations_per_client_max: some_limit(random, |random| random.u32(..4)),
         activations_max: some_limit(random, |random| random.u64(..12)),
-        budget: some_limit(random, |random| Money(random.i64(0..3_000))),
+        budget: some_limit(random, |random| Money(random.i64(-100..1_500))),
         low_stock: random.bool().then(|| random.u32(..4)),
         active: random.u32(..6) > 0,
     }
