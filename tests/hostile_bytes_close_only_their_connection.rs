@@ -10,7 +10,10 @@ use std::collections::HashMap;
 use fastrand::Rng;
 use quinn::Endpoint;
 use scrip_protocol::client::ConnectError;
-use scrip_protocol::command::{AddCodes, AddCodesOutcome, Check, CheckOutcome, OnConflict, Redeem, RedeemOutcome};
+use scrip_protocol::command::{
+    AddCodes, AddCodesOutcome, ArchiveCodes, Check, CheckFree, CheckOutcome, CodeTexts, CreateCampaign, OnConflict, Redeem,
+    RedeemOutcome, RestoreCodes, TryCodes,
+};
 use scrip_protocol::frame::{
     FrameBuffer, HEADER_BYTES, HELLO, HELLO_BYTES_MAX, Malformed, REFUSAL, REQUEST_BYTES_MAX, REQUEST_ID_BYTES, push_bytes,
     push_value,
@@ -416,4 +419,39 @@ async fn frames_that_are_announced_and_never_sent_keep_nobody_from_importing() {
     let asked = AddCodes { campaign: ever, lines, first_line: 1, on_conflict: OnConflict::Skip };
     let outcome = marketing.add_codes(RequestId::now(), &asked).await.expect("an answer");
     assert!(matches!(&outcome, AddCodesOutcome::Added(report) if report.added == 40_000), "{outcome}");
+}
+
+/// A list's ends may be in order, out of order, past its text or within a letter; only the first is a list, whichever command has it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_whose_ends_do_not_fit_its_text_is_refused() {
+    let (server, arena, campaign) = begin().await;
+    let steady = Steady::start(&server, arena).await;
+    let lists = [
+        ("out of order", "abc", vec![2, 1, 3]),
+        ("past the text", "abc", vec![1, 2, 4]),
+        ("far past the text", "abc", vec![1, u32::MAX, 3]),
+        ("within a letter", "aЖ", vec![2, 3]),
+        ("before the text's end", "abc", vec![1, 2]),
+        ("none, but for a text", "abc", vec![]),
+    ];
+    for (what, text, ends) in lists {
+        let codes = CodeTexts { text: text.into(), ends };
+        let (id, on_conflict, first_line) = (RequestId::now(), OnConflict::Skip, 1);
+        let terms = terms("List", None, 1);
+        let requests = [
+            (Kind::CreateCampaign, request(1, id, &CreateCampaign { terms, lines: codes.clone(), on_conflict })),
+            (Kind::AddCodes, request(1, id, &AddCodes { campaign, lines: codes.clone(), first_line, on_conflict })),
+            (Kind::TryCodes, request(1, id, &TryCodes { campaign: None, lines: codes.clone(), first_line, on_conflict })),
+            (Kind::ArchiveCodes, request(1, id, &ArchiveCodes { campaign, codes: codes.clone() })),
+            (Kind::RestoreCodes, request(1, id, &RestoreCodes { campaign, codes: codes.clone() })),
+            (Kind::CheckFree, request(1, id, &CheckFree { codes })),
+        ];
+        for (kind, bytes) in requests {
+            let mut lane = server.lane(Role::Marketing).await;
+            lane.write(&bytes).await;
+            let expected = Expected::Closed(CloseCode::MalformedPayload, format!("the payload is not a valid {}", kind.word()));
+            compare(&format!("{} with ends {what}", kind.word()), &expected, lane).await;
+        }
+    }
+    steady.audit(&server).await;
 }

@@ -12,8 +12,12 @@ use scrip_loadtest::audit::Recount;
 use scrip_loadtest::burst;
 use scrip_loadtest::plan::Plan;
 use scrip_protocol::client::{Client, ConnectError};
-use scrip_protocol::{ClubId, unix_time_ms};
-use support::{campaign, club, engine, terms};
+use scrip_protocol::command::{
+    ArchiveCampaign, ArchiveCampaignOutcome, CHECK_CODES_MAX, Check, CheckFree, CheckFreeOutcome, CheckOutcome, CodeChecked,
+    CodeFree, CodeTexts, CreateCampaign, CreateCampaignOutcome, LINES_MAX, OnConflict,
+};
+use scrip_protocol::{CampaignId, ClubId, Command, Position, RequestId, Role, unix_time_ms};
+use support::{Lane, Server, campaign, club, engine, terms};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_engine_says_so_and_what_it_refused_can_be_asked_again() {
@@ -65,4 +69,42 @@ async fn more_connections_than_there_may_be_are_refused_until_one_ends() {
     }
     drop(second);
     engine.stop().await.expect("the journal is well");
+}
+
+/// Z6, Z4: whether codes are free is answered by the lane, as of everything that was answered before; more than fit are refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn checks_are_answered_between_the_lists_that_they_are_about() {
+    let server = Server::start();
+    let mut lane = server.lane(Role::Operator).await;
+    let texts: CodeTexts = (0..9_000).map(|n| format!("LIST-{n}")).collect();
+    let free = |held_by: Option<CampaignId>| vec![held_by.map_or(CodeFree::Free, CodeFree::HeldBy); texts.len()];
+    let lines = texts.clone();
+    let asked = CreateCampaign { terms: terms("List", None, 1), lines, on_conflict: OnConflict::Reject };
+    let CheckFreeOutcome::Checked { codes, .. } = ask(&mut lane, &CheckFree { codes: texts.clone() }).await else {
+        panic!("these are not too many")
+    };
+    assert_eq!(codes, free(None));
+    let CreateCampaignOutcome::Created { campaign, .. } = ask(&mut lane, &asked).await else { panic!("all of them are free") };
+    let CheckFreeOutcome::Checked { codes, as_of } = ask(&mut lane, &CheckFree { codes: texts.clone() }).await else {
+        panic!("these are not too many")
+    };
+    assert_eq!(codes, free(Some(campaign)));
+    let code = texts.of(0).expect("there is one").to_owned();
+    let CheckOutcome::Checked { codes, .. } = ask(&mut lane, &Check { club: ClubId(0), codes: vec![code] }).await else {
+        panic!("one is not too many")
+    };
+    assert!(matches!(codes[0], CodeChecked::Redeemable(_)), "{codes:?}");
+    assert!(matches!(ask(&mut lane, &ArchiveCampaign { campaign }).await, ArchiveCampaignOutcome::Archived { codes: 9_000 }));
+    let CheckFreeOutcome::Checked { codes, as_of: later } = ask(&mut lane, &CheckFree { codes: texts.clone() }).await else {
+        panic!("these are not too many")
+    };
+    assert_eq!((codes, later), (free(None), Position(as_of.0 + 1)));
+    let many: CodeTexts = (0..=LINES_MAX).map(|_| "x").collect();
+    assert_eq!(ask(&mut lane, &CheckFree { codes: many }).await, CheckFreeOutcome::TooManyLines);
+    let many = vec![String::new(); CHECK_CODES_MAX + 1];
+    assert_eq!(ask(&mut lane, &Check { club: ClubId(0), codes: many }).await, CheckOutcome::TooManyCodes);
+}
+
+async fn ask<C: Command>(lane: &mut Lane, asked: &C) -> C::Outcome {
+    lane.ask(1, RequestId::now(), asked).await.outcome::<C>().expect("an operator may ask that")
 }

@@ -33,6 +33,9 @@ const REDEEM_FRAME_BYTES: usize = 80;
 /// For how many requests of a chunk room is made at once, at the most: more than one read brings in such packets.
 const EXPECTED_MAX: usize = 4096;
 
+/// How many codes a lane looks at on the worker that other lanes' tasks share: some hundred microseconds.
+const CODES_ON_WORKER: usize = 4096;
+
 /// How long a drained lane waits for its caller to have received the last reply.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -289,12 +292,12 @@ fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted)
             campaign: asked.campaign,
             list: list(request.kind, &asked.codes, 1)?,
         }))),
-        AnyCommand::GenerateCodes(asked) => change(Asked::GenerateCodes(Box::new(draw(&asked)))),
+        AnyCommand::GenerateCodes(asked) => change(Asked::GenerateCodes(Box::new(aside(asked.count as usize, || draw(&asked))))),
         AnyCommand::CheckFree(asked) => {
             whole(request.kind, &asked.codes)?;
             let outcome = match asked.codes.len() > LINES_MAX {
                 true => CheckFreeOutcome::TooManyLines,
-                false => shared.index.check_free(asked.codes.iter()),
+                false => aside(asked.codes.len(), || shared.index.check_free(asked.codes.iter())),
             };
             let mut frame = Vec::new();
             push_value(&mut frame, Kind::CheckFree as u16, correlation, &outcome);
@@ -344,8 +347,13 @@ fn list(kind: Kind, lines: &CodeTexts, first_line: u32) -> Result<CodeList, Malf
     whole(kind, lines)?;
     Ok(match lines.len() > LINES_MAX {
         true => CodeList::too_long(),
-        false => CodeList::prepare(lines, first_line, trim, normalise),
+        false => aside(lines.len(), || CodeList::prepare(lines, first_line, trim, normalise)),
     })
+}
+
+/// Does what takes its time with so many codes; where they are many, so that the tasks of other lanes need not wait for it.
+fn aside<T>(codes: usize, work: impl FnOnce() -> T) -> T {
+    if codes > CODES_ON_WORKER { tokio::task::block_in_place(work) } else { work() }
 }
 
 fn whole(kind: Kind, texts: &CodeTexts) -> Result<(), Malformed> {
@@ -358,7 +366,9 @@ fn check(asked: &Check, correlation: u64, caller: &Holder, shared: &Shared) -> C
     let mut clock = shared.clock;
     let mut outcome = match asked.codes.len() > CHECK_CODES_MAX {
         true => CheckOutcome::TooManyCodes,
-        false => shared.index.check(clock.now_ms(), asked.club, asked.codes.iter().map(String::as_str)),
+        false => {
+            aside(asked.codes.len(), || shared.index.check(clock.now_ms(), asked.club, asked.codes.iter().map(String::as_str)))
+        }
     };
     let mut attempt = None;
     if let CheckOutcome::Checked { codes, .. } = &mut outcome {

@@ -1,6 +1,8 @@
 //! A list of codes as a lane prepares it for the engine thread: what can be said of its lines without the state is said already.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 use scrip_protocol::codes::InvalidCode;
@@ -36,23 +38,33 @@ impl CodeList {
         trim: impl Fn(&str) -> &str,
         normalise: impl Fn(&str) -> Result<NormalisedCode, InvalidCode>,
     ) -> CodeList {
-        let mut list = CodeList::default();
-        let mut line_of: HashMap<NormalisedCode, u32, RandomState> =
-            HashMap::with_capacity_and_hasher(lines.len(), RandomState::default());
+        let mut list = CodeList { normalised: Vec::with_capacity(lines.len()), ..CodeList::default() };
+        // By their hashes, so that the table is small: with the codes themselves in it, each look would wait for memory.
+        let hasher = RandomState::default();
+        let mut place_of: HashMap<u64, u32, RandomState> = HashMap::with_capacity_and_hasher(lines.len(), RandomState::default());
         let numbers = (0..).map(|after: u32| first_line.saturating_add(after));
         for (number, text) in numbers.zip(lines.iter().map(trim)).filter(|(_, text)| !text.is_empty()) {
             let why = match normalise(text) {
                 Err(why) => LineVerdict::Invalid(why),
-                Ok(code) => match line_of.get(&code) {
-                    Some(of_line) => LineVerdict::DuplicateInList { of_line: *of_line },
-                    None => {
-                        line_of.insert(code, number);
-                        list.codes.push(text);
-                        list.normalised.push(code);
-                        list.numbers.push(number);
-                        continue;
+                Ok(code) => {
+                    let mut hash = hasher.hash_one(code);
+                    // Another code with the same hash, once in many lives of a list: the next number stands for this one.
+                    while let Some(other) = place_of.get(&hash)
+                        && list.normalised[*other as usize] != code
+                    {
+                        hash = hash.wrapping_add(1);
                     }
-                },
+                    match place_of.entry(hash) {
+                        Entry::Occupied(place) => LineVerdict::DuplicateInList { of_line: list.numbers[*place.get() as usize] },
+                        Entry::Vacant(place) => {
+                            place.insert(list.normalised.len() as u32);
+                            list.codes.push(text);
+                            list.normalised.push(code);
+                            list.numbers.push(number);
+                            continue;
+                        }
+                    }
+                }
             };
             list.skipped.push(skipped(number, text, why));
         }

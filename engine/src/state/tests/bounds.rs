@@ -7,7 +7,7 @@ use scrip_protocol::command::{
     AddCodes, CHECK_CODES_MAX, CLUBS_PER_CAMPAIGN_MAX, ClubRegistered, CodeFilter, CodeTexts, ListCampaigns, ListCodes,
     NAME_BYTES_MAX, OnConflict, TailOutcome, Terms, UsageFilter,
 };
-use scrip_protocol::frame::{REPLY_BYTES_MAX, REQUEST_BYTES_MAX, push_request};
+use scrip_protocol::frame::{HEADER_BYTES, REPLY_BYTES_MAX, REQUEST_BYTES_MAX, push_request};
 use scrip_protocol::{CampaignId, ClubId, Money, RequestId, Settings, wire};
 
 use super::{Answer, Bench, START_MS, stamp};
@@ -37,9 +37,9 @@ impl Large {
         let (_, record) = self.bench.records.last().expect("one was just added");
         let mut batch = BatchBuilder::new(START_MS);
         batch.push(record);
-        let mut tailed = Vec::new();
-        wire::encode(&TailOutcome::Batch(vec![0; ROW_BYTES + batch.len()]), &mut tailed);
-        self.record = self.record.max(tailed.len());
+        let mut around = Vec::new();
+        wire::encode(&TailOutcome::Batch(Vec::new()), &mut around);
+        self.record = self.record.max(ROW_BYTES + batch.len() + around.len() + HEADER_BYTES);
     }
 
     fn read<T: wire::Wire>(&mut self, outcome: &T) {
@@ -87,46 +87,41 @@ fn the_largest_replies_and_records_can_be_sent() {
     };
     let list = |lines: &CodeTexts| CodeList::prepare(lines, u32::MAX - 70_000, trim, normalise);
     let (campaign, other) = (CampaignId(1), CampaignId(2));
-    let create = |lines: &CodeTexts, on_conflict| {
-        Asked::CreateCampaign(Box::new(AskedCreateCampaign { terms: terms.clone(), list: list(lines), on_conflict }))
+    let create = |list: &CodeList, on_conflict| {
+        Asked::CreateCampaign(Box::new(AskedCreateCampaign { terms: terms.clone(), list: list.clone(), on_conflict }))
     };
-    let add = |lines: &CodeTexts, on_conflict| {
-        Asked::AddCodes(Box::new(AskedAddCodes { campaign: Some(campaign), list: list(lines), on_conflict }))
-    };
-    let codes = |lines: &CodeTexts| Box::new(AskedCodes { campaign, list: list(lines) });
+    let adding = |campaign, list: &CodeList, on_conflict| AskedAddCodes { campaign, list: list.clone(), on_conflict };
+    let add = |list: &CodeList, on_conflict| Asked::AddCodes(Box::new(adding(Some(campaign), list, on_conflict)));
+    let codes = |list: &CodeList| Box::new(AskedCodes { campaign, list: list.clone() });
 
-    let held = filling(|number| format!("{number:0>width$}", width = 59)).iter().take(50_000).collect::<CodeTexts>();
+    // As many lines as there may be, each as long as is possible then; most of them are held, or all are invalid.
+    let many = filling(|number| format!("{number:0>width$}", width = 59));
+    let invalid = filling(|number| format!("x {number:0>width$}", width = 57));
+    // The longest texts that are shown whole, and the longest codes.
+    let shown = filling(|number| format!(" {:\u{1d54f}>width$}", number, width = CODE_BYTES_MAX));
+    let long = filling(|number| format!("{number:0>5}{}", LONG_LETTER.repeat(CODE_BYTES_MAX - 5)));
+    let held = list(&many.iter().take(50_000).collect());
     large.run(&create(&held, OnConflict::Reject));
-    let lists = [
-        // As many lines as there may be, each as long as is possible then: most are held, or all invalid.
-        filling(|number| format!("{number:0>width$}", width = 59)),
-        filling(|number| format!("x {number:0>width$}", width = 57)),
-        // The longest texts that are shown whole, and the longest codes.
-        filling(|number| format!(" {:\u{1d54f}>width$}", number, width = CODE_BYTES_MAX)),
-        filling(|number| format!("{number:0>5}{}", LONG_LETTER.repeat(CODE_BYTES_MAX - 5))),
-    ];
-    for lines in &lists {
-        for on_conflict in [OnConflict::Reject, OnConflict::Skip] {
-            large.run(&create(lines, on_conflict));
-            large.run(&add(lines, on_conflict));
-        }
-        let asked = AskedAddCodes { campaign: None, list: list(lines), on_conflict: OnConflict::Skip };
-        let tried = large.bench.state.try_codes(&asked, &large.bench.index);
+    for lines in [&many, &invalid, &shown, &long] {
+        let list = list(lines);
+        large.run(&create(&list, OnConflict::Skip));
+        large.run(&add(&list, OnConflict::Reject));
+        large.run(&add(&list, OnConflict::Skip));
+        let tried = large.bench.state.try_codes(&adding(None, &list, OnConflict::Skip), &large.bench.index);
         large.read(&tried);
-        large.run(&Asked::RestoreCodes(codes(lines)));
-        large.run(&Asked::ArchiveCodes(codes(lines)));
-        let free = large.bench.index.check_free(lines.iter());
-        large.read(&free);
+        large.run(&Asked::RestoreCodes(codes(&list)));
+        large.run(&Asked::ArchiveCodes(codes(&list)));
         let checked = large.bench.index.check(START_MS, ClubId(10_000), lines.iter().take(CHECK_CODES_MAX));
         large.read(&checked);
     }
+    let free = large.bench.index.check_free(many.iter());
+    large.read(&free);
     // Everything in conflict, and the longest codes on a page.
     large.run(&Asked::RestoreCodes(codes(&held)));
     large.run(&Asked::ArchiveCampaign(campaign));
     large.run(&create(&held, OnConflict::Skip));
     large.run(&Asked::RestoreCampaign(campaign));
-    let long = filling(|number| format!("{number:0>5}{}", LONG_LETTER.repeat(CODE_BYTES_MAX - 5)));
-    large.run(&create(&long.iter().take(10_000).collect(), OnConflict::Skip));
+    large.run(&create(&list(&long.iter().take(10_000).collect()), OnConflict::Skip));
     for campaign in [campaign, other].into_iter().chain((3..20).map(CampaignId)) {
         for status in [CodeFilter::All, CodeFilter::Conflicting] {
             let page = ListCodes { campaign, from_slot: 0, status, usage: UsageFilter::All };
@@ -137,10 +132,10 @@ fn the_largest_replies_and_records_can_be_sent() {
     let mut number = 0;
     while large.bench.state.campaigns.next() <= CampaignId(100) {
         number += 1;
-        let line = [format!("one-of-{number}")].iter().collect();
+        let line = list(&[format!("one-of-{number}")].iter().collect());
         large.run(&create(&line, OnConflict::Reject));
         for more in 0..3 {
-            let line = [format!("more-{more}-of-{number}")].iter().collect();
+            let line = list(&[format!("more-{more}-of-{number}")].iter().collect());
             large.run(&add(&line, OnConflict::Reject));
         }
     }
