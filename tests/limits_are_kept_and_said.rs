@@ -90,7 +90,7 @@ async fn checks_are_answered_between_the_lists_that_they_are_about() {
     };
     assert_eq!(codes, free(Some(campaign)));
     let code = texts.of(0).expect("there is one").to_owned();
-    let CheckOutcome::Checked { codes, .. } = ask(&mut lane, &Check { club: ClubId(0), codes: vec![code] }).await else {
+    let CheckOutcome::Checked { codes, .. } = ask(&mut lane, &Check::new(ClubId(0), vec![code])).await else {
         panic!("one is not too many")
     };
     assert!(matches!(codes[0], CodeChecked::Redeemable(_)), "{codes:?}");
@@ -102,7 +102,7 @@ async fn checks_are_answered_between_the_lists_that_they_are_about() {
     let many: CodeTexts = (0..=LINES_MAX).map(|_| "x").collect();
     assert_eq!(ask(&mut lane, &CheckFree { codes: many }).await, CheckFreeOutcome::TooManyLines);
     let many = vec![String::new(); CHECK_CODES_MAX + 1];
-    assert_eq!(ask(&mut lane, &Check { club: ClubId(0), codes: many }).await, CheckOutcome::TooManyCodes);
+    assert_eq!(ask(&mut lane, &Check::new(ClubId(0), many)).await, CheckOutcome::TooManyCodes);
 }
 
 async fn ask<C: Command>(lane: &mut Lane, asked: &C) -> C::Outcome {
