@@ -308,7 +308,12 @@ impl<'a> Run<'a> {
             return self.phase(name, model, arrivals, &configuration.mix, count, configuration.connections, &how).await;
         };
         let (ended, stop) = watch::channel(false);
-        let kept_up = tokio::spawn(upkeep::run(self.dial.clone(), upkeep, self.seed_of("upkeep"), stop));
+        // On a thread of its own: what it writes and reads at once would hold up the measured requests on their way through this process.
+        let (dial, seed) = (self.dial.clone(), self.seed_of("upkeep"));
+        let kept_up = tokio::task::spawn_blocking(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.map_err(UpkeepError::Runtime)?.block_on(upkeep::run(dial, upkeep, seed, stop))
+        });
         self.phase(name, model, arrivals, &configuration.mix, count, configuration.connections, &how).await?;
         ended.send_replace(true);
         let done = kept_up.await.expect("upkeep does not panic")?;

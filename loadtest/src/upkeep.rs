@@ -27,6 +27,8 @@ pub struct Upkeep {
     pub codes: u32,
     /// How many of them another campaign takes meanwhile.
     pub conflicts: u32,
+    /// How often a round begins, in milliseconds, if the one before it is done; 0 for one after the other without a pause.
+    pub every_ms: u64,
 }
 
 /// What one kind of step took, over all rounds.
@@ -50,6 +52,9 @@ pub enum UpkeepError {
     /// The engine could not be asked.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// It has no thread to run on.
+    #[error("a thread of its own: {0}")]
+    Runtime(#[source] std::io::Error),
     /// An answer was not what it should be.
     #[error("{step}: {answer}")]
     Unexpected {
@@ -68,10 +73,16 @@ pub(crate) struct Done {
 }
 
 /// Does one round after the other until it is told to stop, but at least one. Codes are drawn from a seed.
-pub(crate) async fn run(dial: Dial, upkeep: Upkeep, seed: u64, stop: watch::Receiver<bool>) -> Result<Done, UpkeepError> {
+pub(crate) async fn run(dial: Dial, upkeep: Upkeep, seed: u64, mut stop: watch::Receiver<bool>) -> Result<Done, UpkeepError> {
     let client = Client::connect(dial).await.map_err(ClientError::Connect)?;
     let mut rounds = Rounds { client, times: BTreeMap::new(), campaigns: Vec::new() };
+    let begun = tokio::time::Instant::now();
     for round in 0..ROUNDS_MAX {
+        let due = begun + Duration::from_millis(round * upkeep.every_ms);
+        tokio::select! {
+            () = tokio::time::sleep_until(due) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
         rounds.round(upkeep, &draw_codes(seed.wrapping_add(round), upkeep.codes as usize)).await?;
         if *stop.borrow() {
             break;

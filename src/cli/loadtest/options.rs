@@ -132,6 +132,9 @@ pub(super) struct Options {
     /// on another connection
     #[arg(long, value_name = "CODES", value_parser = clap::value_parser!(u32).range(10..=50_000))]
     pub(super) upkeep: Option<u32>,
+    /// How often that begins again, if it is done by then; 0 for without a pause
+    #[arg(long, default_value_t = 0, value_name = "MS", value_parser = clap::value_parser!(u32).range(0..=60_000))]
+    pub(super) upkeep_every_ms: u32,
     /// How many redemptions to make one at a time afterwards; 0 for none
     #[arg(long, default_value_t = 2_000, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub(super) alone: u32,
@@ -250,7 +253,7 @@ impl Options {
                 BusyWord::Refused => OnBusy::Refused,
             },
             storm: self.reconnect_ms.map(|every_ms| Storm { every_ms, share: self.reconnect_share }),
-            upkeep: self.upkeep.map(|codes| Upkeep { codes, conflicts: codes / 5 }),
+            upkeep: self.upkeep.map(|codes| Upkeep { codes, conflicts: codes / 5, every_ms: self.upkeep_every_ms.into() }),
             alone: self.alone as usize,
             seed: self.seed.unwrap_or_else(|| if own { 1 } else { fastrand::u64(..) }),
             time_ms: unix_time_ms(),
