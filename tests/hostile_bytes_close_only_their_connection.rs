@@ -441,7 +441,10 @@ async fn a_list_whose_ends_do_not_fit_its_text_is_refused() {
         let requests = [
             (Kind::CreateCampaign, request(1, id, &CreateCampaign { terms, lines: codes.clone(), on_conflict })),
             (Kind::AddCodes, request(1, id, &AddCodes { campaign, lines: codes.clone(), first_line, on_conflict })),
-            (Kind::TryCodes, request(1, id, &TryCodes { campaign: None, lines: codes.clone(), first_line, on_conflict })),
+            (
+                Kind::TryCodes,
+                request(1, id, &TryCodes { campaign: None, lines: codes.clone(), first_line, earlier: 0, on_conflict }),
+            ),
             (Kind::ArchiveCodes, request(1, id, &ArchiveCodes { campaign, codes: codes.clone() })),
             (Kind::RestoreCodes, request(1, id, &RestoreCodes { campaign, codes: codes.clone() })),
             (Kind::CheckFree, request(1, id, &CheckFree { codes })),

@@ -2,7 +2,7 @@
 //!
 //! A code stays in it when it is archived, under the campaign that held it last, until another campaign takes the value: so a
 //! refusal can say that it is archived, and archiving a campaign of any size costs nothing here. Whether the one that is found
-//! holds the value, the state says, and the [`Face`] of its campaign.
+//! holds the value, the state says, and what lanes see of its campaign.
 //!
 //! The engine thread alone writes it, by [`Index::follow`] with each record it has applied; it asks it, as the state's
 //! [`Lookup`], where a code is. Lanes read it to answer checks.
@@ -500,10 +500,14 @@ impl Index {
     /// Takes the values of restored codes back from campaigns that had them meanwhile.
     fn reclaim(&self, campaign: CampaignId, of: &Campaign, slots: impl Iterator<Item = u32>) {
         let live = |slot: &u32| of.freed(*slot).is_none();
-        let codes = slots.filter(live).filter_map(|slot| Some((slot, normalise(of.codes.of(slot as usize)?).ok()?)));
-        let codes: Vec<(u32, NormalisedCode)> = codes.collect();
-        let mut lost = Vec::new();
-        for group in codes.chunks(AT_ONCE) {
+        let mut codes = slots.filter(live).filter_map(|slot| Some((slot, normalise(of.codes.of(slot as usize)?).ok()?)));
+        let (mut group, mut lost) = (Vec::with_capacity(AT_ONCE), Vec::new());
+        loop {
+            group.clear();
+            group.extend(codes.by_ref().take(AT_ONCE));
+            if group.is_empty() {
+                break;
+            }
             let mut asked = group.iter();
             self.find_each(group.iter().map(|(_, code)| Some(code)), |at| {
                 let (slot, code) = asked.next().expect("as many places are given as codes are asked about");

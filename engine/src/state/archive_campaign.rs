@@ -64,6 +64,9 @@ fn archived_with(campaign: &Campaign) -> Vec<u32> {
     campaign.archived_codes.keys().copied().filter(|slot| !alone(slot)).collect()
 }
 
+/// How many codes are normalised before they are looked up: some 16 KiB of them.
+const NORMALISED_AT_ONCE: usize = 256;
+
 /// The other campaign that holds the value of each of a campaign's archived codes; `None` where it is free.
 pub(super) fn holders(
     state: &State,
@@ -72,13 +75,18 @@ pub(super) fn holders(
     slots: &[u32],
     lookup: &impl Lookup,
 ) -> Vec<Option<CampaignId>> {
-    // A code in the state was normalised when it was decided upon.
-    let codes: Vec<_> = slots.iter().filter_map(|slot| lookup.normalised(of.codes.of(*slot as usize)?)).collect();
-    let mut holders = Vec::with_capacity(codes.len());
-    lookup.find_all(&codes, |at| {
-        let holder = at.filter(|at| at.campaign != campaign && state.campaigns.is_live(*at));
-        holders.push(holder.map(|at: CodeAt| at.campaign));
-    });
+    let mut holders = Vec::with_capacity(slots.len());
+    // Few at a time: what is written and read again stays in the processor's cache, and no fresh memory is waited for.
+    let mut codes = Vec::with_capacity(NORMALISED_AT_ONCE);
+    for slots in slots.chunks(NORMALISED_AT_ONCE) {
+        codes.clear();
+        // A code in the state was normalised when it was decided upon.
+        codes.extend(slots.iter().filter_map(|slot| lookup.normalised(of.codes.of(*slot as usize)?)));
+        lookup.find_all(&codes, |at| {
+            let holder = at.filter(|at| at.campaign != campaign && state.campaigns.is_live(*at));
+            holders.push(holder.map(|at: CodeAt| at.campaign));
+        });
+    }
     holders
 }
 
