@@ -46,6 +46,10 @@ use crate::state::{Campaign, CodeAt, FreeFrom, HeldUses, Lookup, NormalisedCode,
 /// enough that what was fetched first is still in its nearest cache when it is needed.
 pub const AT_ONCE: usize = 32;
 
+/// How many codes of a list are put in at once: enough that each shard has some of them, and few enough that what is written for them
+/// takes no fresh memory that would be waited for.
+const PUT_AT_ONCE: usize = 8_192;
+
 /// More shards than processors: a table that grows holds up its own shard only, and the shorter the fewer codes it has.
 const SHARDS: usize = 1 << spread::SHARD_BITS;
 
@@ -476,7 +480,13 @@ impl Index {
     fn insert_all(&self, campaign: CampaignId, first_slot: usize, codes: &CodeTexts) {
         let slots = first_slot as u32..first_slot as u32 + codes.len() as u32;
         // A code in the state was normalised when it was decided upon; of the others there are none.
-        self.put_all(slots.zip(codes.iter()).filter_map(|(slot, code)| Some((normalise(code).ok()?, CodeAt { campaign, slot }))));
+        let mut codes = slots
+            .zip(codes.iter())
+            .filter_map(|(slot, code)| Some((normalise(code).ok()?, CodeAt { campaign, slot })))
+            .peekable();
+        while codes.peek().is_some() {
+            self.put_all(codes.by_ref().take(PUT_AT_ONCE));
+        }
     }
 
     /// Puts in the codes of a campaign of a state that is being taken over. Of a value that several campaigns have, the one that
