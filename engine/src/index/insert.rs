@@ -1,7 +1,8 @@
 //! Putting a list of codes into the map: an import of 50,000 is to hold up redemptions for as short as can be.
 //!
 //! One after the other, each would wait for memory twice, for the map's tags and for the place of its entry, and lock a shard. Here
-//! the list is sorted by shard first; each shard is locked once, and the places of a group are asked for before the first is waited for.
+//! some thousands are sorted by shard first; each shard is locked once for them, and the places of a group are asked for before the first
+//! is waited for.
 
 use std::sync::atomic::Ordering;
 
