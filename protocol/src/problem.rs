@@ -1,0 +1,76 @@
+//! What is wrong with a text of a rule, and why a formula has no result.
+
+use std::fmt;
+
+/// What is wrong with a formula, a condition or a push text, and where.
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct TextProblem {
+    /// Where: the character of the text, counted from 1. One more than there are where the text ends too early.
+    pub at: u32,
+    /// What stands there, in a few words; empty at the end of the text.
+    pub found: String,
+    /// What would have been accepted there, or what the limit is.
+    pub expected: String,
+    /// The known name that is nearest to what stands there, where one is near.
+    pub nearest: Option<String>,
+}
+
+impl fmt::Display for TextProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "character {}: expected {}", self.at, self.expected)?;
+        match self.found.as_str() {
+            "" => f.write_str(", found the end of the text")?,
+            found => write!(f, ", found {found}")?,
+        }
+        match &self.nearest {
+            Some(nearest) => write!(f, "; did you mean {nearest}?"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why a formula has no result for a top-up (A20). The rule fails, and others go on.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    rkyv::Archive,
+    rkyv::Serialize,
+    rkyv::Deserialize,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum FormulaFailure {
+    /// Something is divided by what is zero for this top-up.
+    DivisionByZero = 1,
+    /// The result, or the client's balance with it, is more than an amount can hold.
+    Overflow = 2,
+}
+
+impl FormulaFailure {
+    /// The word of this failure, as in reports.
+    pub const fn word(self) -> &'static str {
+        match self {
+            FormulaFailure::DivisionByZero => "division_by_zero",
+            FormulaFailure::Overflow => "overflow",
+        }
+    }
+}
+
+impl fmt::Display for FormulaFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FormulaFailure::DivisionByZero => "division by zero",
+            FormulaFailure::Overflow => "more than an amount can hold",
+        })
+    }
+}
