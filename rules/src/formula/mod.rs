@@ -1,0 +1,117 @@
+//! Formulas: how much a rule credits, worked out from what is known of a top-up (U5, U6, A20, A21).
+//!
+//! `{{topupAmountMajor}} * 0.05 + 50`: numbers, variables in double braces, `+ - * / ( )` and a minus before anything. The page
+//! docs/formulas.md has the whole language; a test holds it against this code.
+//!
+//! A [`Formula`] is parsed once (`lexer`, `parser`), kept in the order in which it is worked out, and evaluated for each top-up
+//! (`evaluate`) in exact fractions ([`Exact`]). It prints a canonical text (`printer`), which is never longer than the text
+//! that it was parsed from may be, and parses to the same formula again.
+//!
+//! The invariant: [`FORMULA_BYTES_MAX`] bounds everything. Nothing recurses deeper than [`NESTING_MAX`], and the numbers in between
+//! have at most about as many digits as all numbers of the formula together, so that nothing overflows before the end.
+
+mod decimal;
+mod evaluate;
+mod exact;
+mod lexer;
+mod parser;
+mod printer;
+#[cfg(test)]
+mod tests;
+
+use scrip_protocol::{TextProblem, Variable};
+
+use decimal::Decimal;
+pub use exact::Exact;
+
+/// The most bytes that the text of a formula has.
+pub const FORMULA_BYTES_MAX: usize = 500;
+
+/// How deep parentheses and minus signs may stand in one another.
+pub const NESTING_MAX: usize = 32;
+
+/// The most digits that a number has before its point, and the most after it.
+pub const DIGITS_MAX: usize = 18;
+
+/// A formula, ready to be evaluated.
+///
+/// - Made by [`Formula::parse`], and printed by `Display`: what is printed parses to an equal formula.
+/// - [`Formula::evaluate`] works out the result for a top-up; [`Exact::round`] makes whole units of it.
+/// - [`Formula::variables`] are those that it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Formula {
+    /// In the order in which they are worked out: operands first, then what is done with them.
+    steps: Vec<Step>,
+    /// The most results that wait for their operator at one moment.
+    waiting_max: usize,
+}
+
+/// One step of working out a formula.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// A number comes.
+    Number(Decimal),
+    /// The value of a variable comes: of one that is a number.
+    Variable(Variable),
+    /// The last result changes its sign.
+    Negate,
+    /// The last two results become one.
+    Combine(Operator),
+}
+
+/// What is done with two numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    Plus,
+    Minus,
+    Times,
+    Over,
+}
+
+impl Operator {
+    const fn sign(self) -> char {
+        match self {
+            Operator::Plus => '+',
+            Operator::Minus => '-',
+            Operator::Times => '*',
+            Operator::Over => '/',
+        }
+    }
+
+    /// Whether it is a product: products are worked out before sums.
+    const fn is_product(self) -> bool {
+        match self {
+            Operator::Plus | Operator::Minus => false,
+            Operator::Times | Operator::Over => true,
+        }
+    }
+}
+
+impl Formula {
+    /// Reads a formula.
+    ///
+    /// # Errors
+    /// The first problem of the text, with its place and what would have been accepted there.
+    pub fn parse(text: &str) -> Result<Formula, TextProblem> {
+        Ok(Formula::of(parser::parse(text)?))
+    }
+
+    /// The variables that the formula names, each once.
+    pub fn variables(&self) -> impl Iterator<Item = Variable> {
+        Variable::ALL.into_iter().filter(|variable| self.steps.contains(&Step::Variable(*variable)))
+    }
+
+    fn of(steps: Vec<Step>) -> Formula {
+        let mut waiting = 0_usize;
+        let mut waiting_max = 0;
+        for step in &steps {
+            match step {
+                Step::Number(_) | Step::Variable(_) => waiting += 1,
+                Step::Negate => {}
+                Step::Combine(_) => waiting -= 1,
+            }
+            waiting_max = waiting.max(waiting_max);
+        }
+        Formula { steps, waiting_max }
+    }
+}
