@@ -132,6 +132,9 @@ pub(crate) fn problem(at: u32, found: &str, expected: impl Into<String>) -> Text
 
 /// A text as a problem shows it.
 fn shown(text: &str) -> String {
+    if text == " " {
+        return "a space".to_owned();
+    }
     let mut shown = String::new();
     for (number, c) in text.chars().enumerate() {
         if number == SHOWN_CHARS_MAX {
@@ -170,6 +173,7 @@ mod tests {
         assert_eq!(cursor.take(), Some('+'));
         assert_eq!((cursor.take(), cursor.at(), cursor.found()), (None, 6, ""));
         assert_eq!(problem(1, "\u{0}", "").found, "U+0000");
+        assert_eq!(problem(1, " ", "").found, "a space");
         assert_eq!(problem(1, "\u{200b}", "").found, "U+200B");
         assert_eq!(problem(1, &"x".repeat(50), "").found, format!("{}…", "x".repeat(40)));
     }

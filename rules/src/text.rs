@@ -128,10 +128,102 @@ fn is_refused(c: char) -> bool {
 mod tests {
     use super::*;
 
+    const TOP_UP: Variables = Variables {
+        amount: Money(50_000),
+        source: TopUpSource::PosTerminal,
+        gaming: Money(12_050),
+        bonus: Money(-307),
+        spent: Money(i64::MIN),
+        sessions: u32::MAX,
+    };
+
+    /// What becomes of a text: what it prints, its fewest characters, and what it renders to; or the problem.
+    fn check(text: &str, expected: &str) {
+        let found = match PushText::parse(text) {
+            Err(problem) => problem.to_string(),
+            Ok(parsed) => {
+                let printed = parsed.to_string();
+                assert_eq!(PushText::parse(&printed).as_ref(), Ok(&parsed), "{printed}");
+                let rendered = parsed.render(&TOP_UP);
+                assert!(rendered.chars().count() >= parsed.chars_min(), "{rendered}");
+                format!("{printed} | {} | {rendered}", parsed.chars_min())
+            }
+        };
+        assert_eq!(found, expected, "{text:?}");
+    }
+
+    /// U3, U13: every variable, as players read it.
     #[test]
-    fn a_text_is_rendered() {
-        let text = PushText::parse("{{topupAmountMajor}} came in by {{ topUpSource }}").expect("a text");
-        assert_eq!(text.to_string(), "{{topupAmountMajor}} came in by {{topUpSource}}");
-        assert_eq!(text.chars_min(), 17);
+    fn variables_are_rendered() {
+        check("{{topupAmountMajor}}", "{{topupAmountMajor}} | 1 | 500");
+        check("{{ topUpSource\u{a0}}}", "{{topUpSource}} | 4 | POS_TERMINAL");
+        check("{{gamingBalanceMajor}}", "{{gamingBalanceMajor}} | 1 | 120.50");
+        check("{{bonusBalanceMajor}}", "{{bonusBalanceMajor}} | 1 | -3.07");
+        check("{{totalSpentMajor}}", "{{totalSpentMajor}} | 1 | -92233720368547758.08");
+        check("{{sessionsCount}}", "{{sessionsCount}} | 1 | 4294967295");
+        check("+{{topupAmountMajor}}! {{sessionsCount}}", "+{{topupAmountMajor}}! {{sessionsCount}} | 5 | +500! 4294967295");
+        check("{{topupAmountMajor}}{{topupAmountMajor}}", "{{topupAmountMajor}}{{topupAmountMajor}} | 2 | 500500");
+        let text = PushText::parse("{{sessionsCount}}{{topUpSource}}{{sessionsCount}}").expect("a text");
+        assert_eq!(text.variables().collect::<Vec<_>>(), [Variable::TopUpSource, Variable::SessionsCount]);
+    }
+
+    /// U13, A31: all else is literal, and counted in Unicode scalar values.
+    #[test]
+    fn all_else_is_literal() {
+        check("", " | 0 | ");
+        check("Спасибо, 10% 👍", "Спасибо, 10% 👍 | 14 | Спасибо, 10% 👍");
+        check("{ } }} { {x} 5 * 2", "{ } }} { {x} 5 * 2 | 18 | { } }} { {x} 5 * 2");
+        check("topupAmountMajor", "topupAmountMajor | 16 | topupAmountMajor");
+        check(" a\nb ", " a\nb  | 5 |  a\nb ");
+        check("{{topupAmountMajor}}}", "{{topupAmountMajor}}} | 2 | 500}");
+        let family = "👨\u{200d}👩\u{200d}👧";
+        check(family, &format!("{family} | 5 | {family}"));
+    }
+
+    /// A16, U13: braces hold a name that is known.
+    #[test]
+    fn problems_of_names() {
+        let names = "topupAmountMajor, topUpSource, gamingBalanceMajor, bonusBalanceMajor, totalSpentMajor or sessionsCount";
+        check(
+            "hi {{topUpAmountMajor}}",
+            &format!(
+                "character 6: expected the name of a variable: {names}, found topUpAmountMajor; did you mean topupAmountMajor?"
+            ),
+        );
+        check(
+            "{{topupSource}}",
+            &format!("character 3: expected the name of a variable: {names}, found topupSource; did you mean topUpSource?"),
+        );
+        check("{{name}}, hi", &format!("character 3: expected the name of a variable: {names}, found name"));
+        check("hi {{", &format!("character 6: expected the name of a variable: {names}, found the end of the text"));
+        check("{{}}", &format!("character 3: expected the name of a variable: {names}, found }}"));
+        check("{{{topUpSource}}}", &format!("character 3: expected the name of a variable: {names}, found {{"));
+        check("é {{topUpSource}", "character 16: expected }} after topUpSource, found }");
+        check("{{topUpSource", "character 14: expected }} after topUpSource, found the end of the text");
+        check("{{topUpSource * 2}}", "character 15: expected }} after topUpSource, found *");
+    }
+
+    /// U13: what would show as nothing or as a box is refused with its place. Lines stand in bodies alone.
+    #[test]
+    fn problems_of_control_characters() {
+        check("a\0", "character 2: expected no control characters, found U+0000");
+        check("é\tb", "character 2: expected no control characters, found U+0009");
+        check("a\r\nb", "character 2: expected no control characters, found U+000D");
+        check("{{topUpSource}}\u{85}", "character 16: expected no control characters, found U+0085");
+        check("a\u{2028}", "character 2: expected no control characters, found U+2028");
+        assert_eq!(
+            PushText::parse_line("{{topUpSource}}\nb").expect_err("two lines").to_string(),
+            "character 16: expected a single line, found U+000A"
+        );
+        assert_eq!(PushText::parse_line("a {{topUpSource}}"), PushText::parse("a {{topUpSource}}"));
+    }
+
+    /// A31: the longest that can fit, and hostile texts.
+    #[test]
+    fn limits() {
+        let most = "{{gamingBalanceMajor}}".repeat(120);
+        assert_eq!(PushText::parse(&most).expect("within the limit").chars_min(), 120);
+        check(&"{".repeat(4_096), &PushText::parse("{{{").expect_err("no name").to_string());
+        check(&"x".repeat(4_097), "character 4097: expected at most 4096 bytes, found a text of 4097 bytes");
     }
 }

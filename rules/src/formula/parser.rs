@@ -14,7 +14,7 @@ use scrip_protocol::TextProblem;
 
 use super::lexer::{self, OPERAND, Token};
 use super::{NESTING_MAX, Operator, Step};
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, problem};
 
 /// The steps of a formula.
 pub(super) fn parse(text: &str) -> Result<Vec<Step>, TextProblem> {
@@ -24,7 +24,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Step>, TextProblem> {
     let mut parser = Parser { here, token, next, steps: Vec::new() };
     parser.sum(0)?;
     if parser.token != Token::End {
-        return Err(parser.here.problem("+, -, *, / or the end of the formula"));
+        return Err(parser.problem("+, -, *, / or the end of the formula"));
     }
     Ok(parser.steps)
 }
@@ -80,12 +80,12 @@ impl Parser<'_> {
                 self.nest(depth)?;
                 self.sum(depth + 1)?;
                 if self.token != Token::Close {
-                    return Err(self.here.problem(format!("+, -, *, / or ) for the ( at character {opened}")));
+                    return Err(self.problem(format!("+, -, *, / or ) for the ( at character {opened}")));
                 }
                 self.advance()
             }
             Token::Sign(Operator::Plus | Operator::Times | Operator::Over) | Token::Close | Token::End => {
-                Err(self.here.problem(OPERAND))
+                Err(self.problem(OPERAND))
             }
         }
     }
@@ -93,9 +93,14 @@ impl Parser<'_> {
     /// Goes one level deeper, if there is one.
     fn nest(&mut self, depth: usize) -> Result<(), TextProblem> {
         if depth == NESTING_MAX {
-            return Err(self.here.problem(format!("at most {NESTING_MAX} levels of ( and - in one another")));
+            return Err(self.problem(format!("at most {NESTING_MAX} levels of ( and - in one another")));
         }
         self.advance()
+    }
+
+    /// The problem that something else was expected than the token.
+    fn problem(&self, expected: impl Into<String>) -> TextProblem {
+        problem(self.here.at(), self.next.since(&self.here), expected)
     }
 
     fn advance(&mut self) -> Result<(), TextProblem> {

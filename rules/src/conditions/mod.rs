@@ -7,6 +7,9 @@
 //! Thresholds are whole major units, and amounts compare with them exactly, in minor units. [`Conditions`] print a canonical text, which
 //! parses to the same again.
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -246,7 +249,7 @@ fn take_variable(cursor: &mut Cursor<'_>) -> Result<Variable, TextProblem> {
 
 fn take_comparison(cursor: &mut Cursor<'_>) -> Result<Comparison, TextProblem> {
     // What other languages write. Before our own, as some of it begins like them.
-    const FOREIGN: [(&str, Comparison); 8] = [
+    const FOREIGN: [(&str, Comparison); 9] = [
         ("==", Comparison::Eq),
         ("=>", Comparison::Ge),
         ("=<", Comparison::Le),
@@ -255,6 +258,7 @@ fn take_comparison(cursor: &mut Cursor<'_>) -> Result<Comparison, TextProblem> {
         ("≤", Comparison::Le),
         ("≠", Comparison::Ne),
         ("⩾", Comparison::Ge),
+        ("⩽", Comparison::Le),
     ];
     if let Some((foreign, ours)) = FOREIGN.into_iter().find(|(foreign, _)| cursor.is_next(foreign)) {
         return Err(problem(cursor.at(), foreign, ours.sign()));
@@ -330,10 +334,13 @@ fn take_and(cursor: &mut Cursor<'_>) -> Result<(), TextProblem> {
     if word.eq_ignore_ascii_case(AND) {
         return Ok(());
     }
+    if word.eq_ignore_ascii_case("or") || begin.is_next("||") {
+        let found = if word.is_empty() { "||" } else { word };
+        return Err(problem(begin.at(), found, "AND: what is joined by OR makes two rules"));
+    }
     Err(match begin.peek() {
-        Some('|') => begin.problem("AND: what is joined by OR makes two rules"),
-        _ if word.eq_ignore_ascii_case("or") => begin.problem("AND: what is joined by OR makes two rules"),
-        Some('&' | ',' | ';' | '+') => begin.problem("AND between conditions"),
+        Some('&') => problem(begin.at(), if begin.is_next("&&") { "&&" } else { "&" }, "AND between conditions"),
+        Some(',' | ';' | '+') => begin.problem("AND between conditions"),
         _ => begin.problem("AND or the end of the conditions"),
     })
 }
