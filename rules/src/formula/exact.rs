@@ -1,7 +1,8 @@
 //! Exact numbers: fractions that never overflow and never lose anything (A20, A21; pain 28: noise of floating point made coupons invalid).
 //!
 //! Nearly every formula is worked out in two 128-bit whole numbers, a numerator and a denominator, which are not even reduced.
-//! Where that would overflow, arbitrarily large ones take over for that step. Rounding happens once, at the end.
+//! Where that would overflow, arbitrarily large ones take over for that step, not reduced either: to find what they have in common costs many
+//! times what it would save, as a formula is too short for its numbers to grow long. Rounding happens once, at the end.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -30,8 +31,18 @@ enum Form {
     /// The denominator is positive, and neither is `i128::MIN`, so that both can change their sign. Not necessarily reduced.
     Small { numerator: i128, denominator: i128 },
     /// For what does not fit.
-    Big(Box<BigRational>),
+    Big(Box<Big>),
 }
+
+/// A fraction of large numbers. The denominator is positive. Not necessarily reduced.
+#[derive(Debug, Clone)]
+struct Big {
+    numerator: BigInt,
+    denominator: BigInt,
+}
+
+/// How many bits a large number has at most to become a small one again: far enough from the ends of `i128`.
+const SMALL_BITS_MAX: u64 = 126;
 
 impl Exact {
     /// A fraction. The denominator must be positive, and both far from the ends of `i128`.
@@ -44,7 +55,7 @@ impl Exact {
     pub fn sign(&self) -> Ordering {
         match &self.0 {
             Form::Small { numerator, .. } => numerator.cmp(&0),
-            Form::Big(ratio) => ratio.numer().cmp(&BigInt::ZERO),
+            Form::Big(big) => big.numerator.cmp(&BigInt::ZERO),
         }
     }
 
@@ -63,9 +74,9 @@ impl Exact {
                 let away = if rest >= denominator - rest { numerator.signum() } else { 0 };
                 i64::try_from(whole + away).ok()
             }
-            Form::Big(ratio) => {
-                let (whole, rest) = ratio.numer().div_rem(ratio.denom());
-                let away = if rest.abs() * 2 >= *ratio.denom() { ratio.numer().signum() } else { BigInt::ZERO };
+            Form::Big(big) => {
+                let (whole, rest) = big.numerator.div_rem(&big.denominator);
+                let away = if rest.abs() * 2 >= big.denominator { big.numerator.signum() } else { BigInt::ZERO };
                 (whole + away).to_i64()
             }
         }
@@ -87,17 +98,21 @@ impl Exact {
                     Some((numerator, denominator))
                 }
             },
-            |a, b| a / b,
+            |one, other| {
+                let (numerator, denominator) = (one.numerator * other.denominator, one.denominator * other.numerator);
+                match denominator.is_negative() {
+                    true => Big { numerator: -numerator, denominator: -denominator },
+                    false => Big { numerator, denominator },
+                }
+            },
         );
         Some(quotient)
     }
 
     /// The same number as a reduced fraction of whole numbers of any size.
     pub fn to_ratio(&self) -> BigRational {
-        match &self.0 {
-            Form::Small { numerator, denominator } => BigRational::new((*numerator).into(), (*denominator).into()),
-            Form::Big(ratio) => BigRational::clone(ratio),
-        }
+        let Big { numerator, denominator } = self.clone().into_big();
+        BigRational::new(numerator, denominator)
     }
 
     /// The result of a step: in small numbers where that works, else in big ones.
@@ -105,7 +120,7 @@ impl Exact {
         self,
         other: Exact,
         small: impl FnOnce((i128, i128), (i128, i128)) -> Option<(i128, i128)>,
-        big: impl FnOnce(BigRational, BigRational) -> BigRational,
+        big: impl FnOnce(Big, Big) -> Big,
     ) -> Exact {
         if let Form::Small { numerator: a, denominator: b } = self.0
             && let Form::Small { numerator: c, denominator: d } = other.0
@@ -114,16 +129,18 @@ impl Exact {
         {
             return Exact(Form::Small { numerator, denominator });
         }
-        Exact::from(big(self.to_ratio(), other.to_ratio()))
-    }
-}
-
-impl From<BigRational> for Exact {
-    fn from(ratio: BigRational) -> Exact {
-        let small = |number: &BigInt| number.to_i128().filter(|small| *small != i128::MIN);
-        match (small(ratio.numer()), small(ratio.denom())) {
+        let result = big(self.into_big(), other.into_big());
+        let small = |number: &BigInt| number.to_i128().filter(|_| number.bits() <= SMALL_BITS_MAX);
+        match (small(&result.numerator), small(&result.denominator)) {
             (Some(numerator), Some(denominator)) => Exact(Form::Small { numerator, denominator }),
-            _ => Exact(Form::Big(Box::new(ratio))),
+            _ => Exact(Form::Big(Box::new(result))),
+        }
+    }
+
+    fn into_big(self) -> Big {
+        match self.0 {
+            Form::Small { numerator, denominator } => Big { numerator: numerator.into(), denominator: denominator.into() },
+            Form::Big(big) => *big,
         }
     }
 }
@@ -149,7 +166,13 @@ impl Add for Exact {
                 true => Some((a.checked_add(c)?, b)),
                 false => Some((a.checked_mul(d)?.checked_add(c.checked_mul(b)?)?, b.checked_mul(d)?)),
             },
-            |a, b| a + b,
+            |one, other| match one.denominator == other.denominator {
+                true => Big { numerator: one.numerator + other.numerator, denominator: one.denominator },
+                false => Big {
+                    numerator: one.numerator * &other.denominator + other.numerator * &one.denominator,
+                    denominator: one.denominator * other.denominator,
+                },
+            },
         )
     }
 }
@@ -164,7 +187,11 @@ impl Sub for Exact {
 impl Mul for Exact {
     type Output = Exact;
     fn mul(self, other: Exact) -> Exact {
-        self.combined(other, |(a, b), (c, d)| Some((a.checked_mul(c)?, b.checked_mul(d)?)), |a, b| a * b)
+        self.combined(
+            other,
+            |(a, b), (c, d)| Some((a.checked_mul(c)?, b.checked_mul(d)?)),
+            |one, other| Big { numerator: one.numerator * other.numerator, denominator: one.denominator * other.denominator },
+        )
     }
 }
 
@@ -173,7 +200,10 @@ impl Neg for Exact {
     fn neg(self) -> Exact {
         match self.0 {
             Form::Small { numerator, denominator } => Exact(Form::Small { numerator: -numerator, denominator }),
-            Form::Big(ratio) => Exact(Form::Big(Box::new(-*ratio))),
+            Form::Big(mut big) => {
+                big.numerator = -big.numerator;
+                Exact(Form::Big(big))
+            }
         }
     }
 }
@@ -186,9 +216,8 @@ impl Ord for Exact {
         {
             return left.cmp(&right);
         }
-        // Multiplied out: the comparison of BigRational recurses as often as there are steps of a division.
-        let (one, other) = (self.to_ratio(), other.to_ratio());
-        (one.numer() * other.denom()).cmp(&(other.numer() * one.denom()))
+        let (one, other) = (self.clone().into_big(), other.clone().into_big());
+        (one.numerator * other.denominator).cmp(&(other.numerator * one.denominator))
     }
 }
 
@@ -262,7 +291,7 @@ mod tests {
         ] {
             let small = fraction(numerator, denominator);
             assert_eq!(small.round(), Some(expected), "{numerator}/{denominator}");
-            assert_eq!(Exact(Form::Big(Box::new(small.to_ratio()))).round(), Some(expected), "{numerator}/{denominator}, big");
+            assert_eq!(Exact(Form::Big(Box::new(small.into_big()))).round(), Some(expected), "{numerator}/{denominator}, big");
         }
     }
 
