@@ -1,7 +1,9 @@
 //! What is printed: text for people, JSON for scripts, tables. A reader that goes away ends the program quietly.
 
-use std::fmt::Write as _;
+use std::collections::HashMap;
+use std::fmt::{Display, Write as _};
 use std::fs::File;
+use std::hash::Hash;
 use std::io::{self, Write};
 
 use jiff::tz::TimeZone;
@@ -10,7 +12,7 @@ pub(crate) use scrip_loadtest::words::grouped;
 use serde::Serialize;
 
 /// Prints a line on standard output.
-pub(crate) fn line(text: impl std::fmt::Display) {
+pub(crate) fn line(text: impl Display) {
     out(|out| writeln!(out, "{text}"));
 }
 
@@ -115,6 +117,12 @@ pub(crate) fn cut(text: &str, chars_max: usize) -> String {
 pub(crate) fn count(number: impl Into<u64>, noun: &str) -> String {
     let number = number.into();
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// Things that have numbers, as people know them: by their names, each with its number.
+pub(crate) fn named<Id: Copy + Eq + Hash + Display>(ids: &[Id], names: &HashMap<Id, String>) -> String {
+    let name = |id: &Id| names.get(id).map_or_else(|| id.to_string(), |name| format!("{name} ({id})"));
+    ids.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 /// A time of the journal, for people: to the second, in UTC.

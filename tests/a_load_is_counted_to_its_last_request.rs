@@ -8,6 +8,7 @@ use std::sync::Arc;
 use scrip_engine::folder::Folder;
 use scrip_engine::journal::{Journal, SEGMENT_BYTES, Segments};
 use scrip_engine::{Engine, Start};
+use scrip_loadtest::audit::Recount;
 use scrip_loadtest::difference::Difference;
 use scrip_loadtest::drive::Storm;
 use scrip_loadtest::load::{Audit, Findings, Live, Load, Run};
@@ -17,7 +18,8 @@ use scrip_loadtest::ramp::{Ramp, Verdict};
 use scrip_loadtest::report::{Climb, Model};
 use scrip_protocol::batch::{Batch, BatchBuilder};
 use scrip_protocol::client::{Client, Dial};
-use scrip_protocol::{Money, Position, Record, RequestId};
+use scrip_protocol::command::{Action, RegisterGroup, RegisterGroupOutcome, ToppedUp};
+use scrip_protocol::{ClientId, Money, Position, Record, RequestId};
 use support::load::{run, small};
 use support::{engine, start_on};
 use tokio::sync::watch;
@@ -53,6 +55,7 @@ async fn a_closed_loop_answers_every_shape() {
     let answers = &findings.phases[0].answers;
     // Shares are exact: what of them is repeated is drawn, so that these are the least.
     assert!(answers["unknown_code"] >= 100 && answers["checked"] == 100 && answers["codes_added"] >= 10, "{answers:?}");
+    assert!(answers["topped_up"] >= 200, "{answers:?}");
     assert_eq!(findings.phases[0].particulars.repeats_alike, 200);
     assert_eq!(findings.phases[1].answers, [("redeemed", 20)].into());
     engine.stop().await.expect("the journal is well");
@@ -158,7 +161,8 @@ async fn two_loads_on_one_engine_do_not_meet() {
 
 #[test]
 fn the_program_loads_an_engine_of_its_own_or_one_that_runs() {
-    let small = ["loadtest", "--no-floor", "--json", "--requests", "400", "--alone", "5", "--repeats", "0.1", "--misses", "0.1"];
+    let small = "loadtest --no-floor --json --requests 400 --alone 5 --repeats 0.1 --misses 0.1 --top-ups 0.1 --rules 4";
+    let small: Vec<&str> = small.split(' ').collect();
     let server = support::Server::start();
     let dir = server.dir();
     let dir = dir.to_str().expect("a path of ours");
@@ -166,7 +170,7 @@ fn the_program_loads_an_engine_of_its_own_or_one_that_runs() {
     for more in [[].as_slice(), &running] {
         for model in [["--model", "burst"].as_slice(), &["--rate", "2000", "--seconds", "1"]] {
             let mut command = if more.is_empty() { support::scrip() } else { server.scrip(scrip_protocol::Role::Operator) };
-            let ran = support::run(command.args(small).args(more).args(model), b"").exits(0);
+            let ran = support::run(command.args(&small).args(more).args(model), b"").exits(0);
             let [found] = ran.json().try_into().expect("one line");
             assert_eq!(found["audit"]["differences"], 0, "{found}");
             assert_eq!(found["phases"][1]["answers"]["redeemed"], 5, "{found}");
@@ -175,7 +179,7 @@ fn the_program_loads_an_engine_of_its_own_or_one_that_runs() {
     // An environment that names an engine does not make a load go there.
     let before = server.journal_files();
     let mut unawares = server.scrip(scrip_protocol::Role::Operator);
-    support::run(unawares.args(small), b"").exits(0);
+    support::run(unawares.args(&small), b"").exits(0);
     assert_eq!(server.journal_files(), before);
     support::run(support::scrip().args(["loadtest", "--hot", "2"]), b"").exits(9);
 }
@@ -226,6 +230,13 @@ fn last_activation(records: &mut [(u64, Record)]) -> (usize, &mut scrip_protocol
     let last =
         backwards.find_map(|(at, (_, record))| if let Record::Activation(found) = record { Some((at, found)) } else { None });
     last.expect("something was redeemed")
+}
+
+/// What the last top-up says.
+fn last_top_up(records: &mut [(u64, Record)]) -> &mut ToppedUp {
+    let last = records.iter_mut().rev().find(|(_, record)| matches!(record, Record::ToppedUp(_)));
+    let Some((_, Record::ToppedUp(found))) = last else { panic!("nothing was topped up") };
+    found
 }
 
 /// What the last confirmation of a hold says.
@@ -289,7 +300,7 @@ async fn what_is_planted_in_the_journal_or_in_the_answers_is_found_and_named() {
 
     let unbalanced = planted("unbalanced", |records| last_activation(records).1.balance.0 += 1);
     let audit = audited(&run, &unbalanced, &token).await;
-    for kind in ["balance", "answered_otherwise", "engine_balance"] {
+    for kind in ["balance", "answered_otherwise", "engine_accounts"] {
         assert!(audit.differences.by_kind().contains_key(kind), "{kind}: {:#?}", audit.differences);
     }
     let overpaid = planted("overpaid", |records| {
@@ -310,6 +321,14 @@ async fn what_is_planted_in_the_journal_or_in_the_answers_is_found_and_named() {
         assert!(audit.differences.by_kind().contains_key(kind), "{kind}: {:#?}", audit.differences);
     }
 
+    let unseen = planted("unseen", |records| last_top_up(records).variables.gaming.0 += 1);
+    assert_eq!(kinds(&audited(&run, &unseen, &token).await), ["snapshot"]);
+    let unfired = planted("unfired", |records| drop(last_top_up(records).fired.pop()));
+    let audit = audited(&run, &unfired, &token).await;
+    for kind in ["credits", "balance", "answered_otherwise"] {
+        assert!(audit.differences.by_kind().contains_key(kind), "{kind}: {:#?}", audit.differences);
+    }
+
     let request = *run.outcomes().iter().find(|(_, came)| came.shape == Shape::Hot).expect("there is one").0;
     run.outcomes_mut().get_mut(&request).expect("just found").told = None;
     let audit = audited(&run, &nothing, &token).await;
@@ -317,4 +336,37 @@ async fn what_is_planted_in_the_journal_or_in_the_answers_is_found_and_named() {
     let named = audit.differences.first().contains(&Difference::AnswerMissing { request });
     assert!(named, "{:#?}", audit.differences);
     assert_eq!(audit.unanswered, 1);
+}
+
+/// B1, U12: what an engine says of clients, rules and campaigns is held against the journal, each as a whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_says_otherwise_than_its_journal_is_found_out() {
+    let (_dir, one, dial) = engine(Start::default());
+    let client = Client::connect(dial.clone()).await.expect("it listens");
+    let arena = support::club(&client, "Arena").await;
+    let group = client.call(RequestId::now(), &RegisterGroup { name: "Gold".into() }).await.expect("an answer");
+    let RegisterGroupOutcome::Registered(group) = group else { panic!("{group}") };
+    let mut terms = support::rule("Tenth", "", "{{topupAmountMajor}} * 0.1");
+    terms.actions.push(Action::AssignGroup { group });
+    support::create_rule(&client, terms).await;
+    client.register_client(RequestId::now(), ClientId(1), "Ann").await.expect("an answer");
+    support::campaign(&client, support::terms("Spring", None, 100), &["SPRING".to_owned()]).await;
+    let differs = async |recount: &mut Recount, client: &Client, expected: &[&str]| {
+        recount.compare_engine(client, usize::MAX).await.expect("it answers");
+        assert_eq!(recount.differences().by_kind().keys().copied().collect::<Vec<_>>(), expected);
+    };
+    let mut recount = Recount::of(&dial).await.expect("it can be tailed");
+    differs(&mut recount, &client, &[]).await;
+    // What happens after the recount stands in for what an engine only says.
+    client.call(RequestId::now(), &support::top_up(1, arena, 10_000)).await.expect("an answer");
+    client.redeem(RequestId::now(), &support::redemption(1, arena, "SPRING")).await.expect("an answer");
+    differs(&mut recount, &client, &["campaign_sums", "engine_accounts", "engine_groups", "engine_rule"]).await;
+    // Another engine knows nothing of it.
+    let (_other_dir, other, other_dial) = engine(Start::default());
+    let stranger = Client::connect(other_dial).await.expect("it listens");
+    let mut recount = Recount::of(&dial).await.expect("it can be tailed");
+    differs(&mut recount, &stranger, &["engine_lacks_campaign", "engine_lacks_client", "engine_lacks_rule"]).await;
+    drop((client, stranger));
+    one.stop().await.expect("the journal is well");
+    other.stop().await.expect("the journal is well");
 }

@@ -5,12 +5,14 @@ mod support;
 use std::collections::HashMap;
 
 use scrip_protocol::command::{
-    AddCodes, Confirm, CreateCampaign, HOLD_TTL_DEFAULT_MS, Hold, HoldOutcome, OnConflict, Redeem, RedeemOutcome, RegisterClient,
-    RegisterClub, Release, SwitchCampaign,
+    AddCodes, ArchiveRule, BonusOutcome, Confirm, CreateCampaign, CreateRule, CreditBonus, HOLD_TTL_DEFAULT_MS, Hold,
+    HoldOutcome, Note, OnConflict, PaidFor, PaidFrom, PayBonus, RecordPurchase, RecordSession, Redeem, RedeemOutcome,
+    RefundBonus, RefundTopUp, RegisterClient, RegisterClub, RegisterGroup, Release, RestoreRule, SwitchCampaign, SwitchRule,
+    TopUp, TopUpOutcome, UpdateRule, WriteOffBonus,
 };
 use scrip_protocol::frame::{REFUSAL, set_correlation};
-use scrip_protocol::{ClientId, ClubId, Money, Position, Refusal, RequestId, Role, unix_time_ms};
-use support::{Lane, Server, balance, campaign, club, redemption, request, terms};
+use scrip_protocol::{Accounts, ClientId, ClubId, Money, Position, Refusal, RequestId, Role, RuleId, unix_time_ms};
+use support::{Lane, Server, accounts, balance, campaign, club, create_rule, redemption, request, rule, terms, top_up};
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -34,6 +36,31 @@ async fn ask_again(lane: &mut Lane, asked: &[(&str, Vec<u8>)], first: &[(u16, Ve
         assert_eq!(reply.correlation, correlation);
         assert_eq!(reply.bytes(), (first.0, first.1.as_slice()), "{what}, again {when}");
     }
+}
+
+/// Asks everything, and then again on every way there is, over a restart and a kill: the answers are the same, and nothing is done by it.
+async fn each_is_done_once(server: &mut Server, asked: &[(&str, Vec<u8>)]) {
+    let mut lane = server.lane(Role::Operator).await;
+    let mut first = Vec::new();
+    for (what, frame) in asked {
+        lane.write(frame).await;
+        let reply = lane.next().await.expect("a reply");
+        assert_ne!(reply.kind, REFUSAL, "{what} is not refused without an outcome");
+        first.push((reply.kind, reply.body));
+    }
+    let after_first = position(server).await;
+
+    ask_again(&mut lane, asked, &first, "on the same lane").await;
+    let mut second = lane.another().await;
+    ask_again(&mut second, asked, &first, "on another lane").await;
+    ask_again(&mut server.lane(Role::Operator).await, asked, &first, "on another connection").await;
+    assert!(server.terminate().success());
+    server.restart();
+    ask_again(&mut server.lane(Role::Operator).await, asked, &first, "after a restart").await;
+    server.kill();
+    server.restart();
+    ask_again(&mut server.lane(Role::Operator).await, asked, &first, "after a kill").await;
+    assert_eq!(position(server).await, after_first, "nothing was done by asking again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,9 +104,9 @@ async fn every_command_is_answered_with_the_same_bytes_again() {
         ("a hold of a code that is held", request(0, now(), &hold(4, "SUMMER", HOLD_TTL_DEFAULT_MS))),
         ("a hold of what is no code", request(0, now(), &hold(4, "a b", HOLD_TTL_DEFAULT_MS))),
         ("a hold for no time", request(0, now(), &hold(4, "SUMMER", 0))),
-        ("a confirmation", request(0, now(), &Confirm { hold: confirmed })),
-        ("a confirmation of a confirmed hold", request(0, now(), &Confirm { hold: confirmed })),
-        ("a confirmation of no hold", request(0, now(), &Confirm { hold: Position(1) })),
+        ("a confirmation", request(0, now(), &Confirm::new(confirmed))),
+        ("a confirmation of a confirmed hold", request(0, now(), &Confirm::new(confirmed))),
+        ("a confirmation of no hold", request(0, now(), &Confirm::new(Position(1)))),
         ("a release", request(0, now(), &Release { hold: released })),
         ("a release of a released hold", request(0, now(), &Release { hold: released })),
         ("a release of a confirmed hold", request(0, now(), &Release { hold: confirmed })),
@@ -96,31 +123,95 @@ async fn every_command_is_answered_with_the_same_bytes_again() {
         }),
         ("a switch", request(0, now(), &SwitchCampaign { campaign: id, active: false })),
     ];
-    let mut lane = server.lane(Role::Operator).await;
-    let mut first = Vec::new();
-    for (what, frame) in &asked {
-        lane.write(frame).await;
-        let reply = lane.next().await.expect("a reply");
-        assert_ne!(reply.kind, REFUSAL, "{what} is not refused without an outcome");
-        first.push((reply.kind, reply.body));
-    }
-    let after_first = position(&server).await;
-
-    ask_again(&mut lane, &asked, &first, "on the same lane").await;
-    let mut second = lane.another().await;
-    ask_again(&mut second, &asked, &first, "on another lane").await;
-    ask_again(&mut server.lane(Role::Operator).await, &asked, &first, "on another connection").await;
-    assert!(server.terminate().success());
-    server.restart();
-    ask_again(&mut server.lane(Role::Operator).await, &asked, &first, "after a restart").await;
-    server.kill();
-    server.restart();
-    ask_again(&mut server.lane(Role::Operator).await, &asked, &first, "after a kill").await;
-    assert_eq!(position(&server).await, after_first, "nothing was done by asking again");
+    each_is_done_once(&mut server, &asked).await;
     let client = server.client(Role::Operator).await;
     assert_eq!(balance(&client, ClientId(1)).await, Money(300));
     assert_eq!(balance(&client, ClientId(6)).await, Money(300), "confirmed once");
     assert_eq!(balance(&client, ClientId(7)).await, Money(0));
+}
+
+/// Z3, pain 27: everything that moves an account or changes a rule, done or refused, is one of these.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_of_the_ledger_is_answered_with_the_same_bytes_again() {
+    let mut server = Server::start();
+    let operator = server.client(Role::Operator).await;
+    let arena = club(&operator, "Arena").await;
+    let tenth = create_rule(&operator, rule("Tenth", "topupAmountMajor >= 100", "{{topupAmountMajor}} * 0.1")).await;
+    let other = create_rule(&operator, rule("Other", "topupAmountMajor >= 1000000", "1")).await;
+    let archived = create_rule(&operator, rule("Archived", "", "1")).await;
+    operator.call(RequestId::now(), &ArchiveRule { rule: archived }).await.expect("an answer");
+    // What is given back below.
+    let outcome = operator.call(RequestId::now(), &top_up(1, arena, 100_000)).await.expect("an answer");
+    let TopUpOutcome::ToppedUp(topped_up) = outcome else { panic!("{outcome}") };
+    let note = Note::default;
+    let (client, club) = (ClientId(1), Some(arena));
+    let pay = |amount| PayBonus { client, club: arena, amount: Money(amount), paid_for: PaidFor::GamingTime, note: note() };
+    let outcome = operator.call(RequestId::now(), &pay(2_000)).await.expect("an answer");
+    let BonusOutcome::Done(paid) = outcome else { panic!("{outcome}") };
+    drop(operator);
+
+    let back = |top_up, amount: Option<i64>| RefundTopUp { top_up, amount: amount.map(Money), claw_back: true, note: note() };
+    let refund = |payment, amount: Option<i64>| RefundBonus { payment, amount: amount.map(Money), note: note() };
+    let credit = |client: u128, amount| CreditBonus { client: ClientId(client), club, amount: Money(amount), note: note() };
+    let write_off = |amount| WriteOffBonus { client, club, amount: Money(amount), note: note() };
+    let (gaming, directly) = (PaidFrom::GamingBalance, PaidFrom::Directly);
+    let session = |price, paid_from| RecordSession { client, club: arena, price: Money(price), paid_from, note: note() };
+    let purchase = |price, paid_from| RecordPurchase { client, club: arena, price: Money(price), paid_from, note: note() };
+    let update = |rule, formula: &str| UpdateRule { rule, terms: support::rule("Other", "topUpSource = CASH", formula) };
+    let now = RequestId::now;
+    let asked = [
+        ("a top-up", request(0, now(), &top_up(1, arena, 50_000))),
+        ("a top-up of a client who is not known", request(0, now(), &top_up(2, arena, 10_050))),
+        ("a top-up of nothing", request(0, now(), &top_up(1, arena, 0))),
+        ("a top-up at an unknown club", request(0, now(), &top_up(1, ClubId(77), 100))),
+        ("a top-up that no balance can hold", request(0, now(), &top_up(1, arena, i64::MAX))),
+        ("a top-up with a note that is too long", {
+            let note = Note { comment: "x".repeat(501), ..note() };
+            request(0, now(), &TopUp { note, ..top_up(1, arena, 100) })
+        }),
+        ("a refund of a top-up", request(0, now(), &back(topped_up.top_up, Some(40_000)))),
+        ("a refund of more than is left", request(0, now(), &back(topped_up.top_up, Some(60_001)))),
+        ("a refund of no top-up", request(0, now(), &back(paid.operation, None))),
+        ("a credit", request(0, now(), &credit(1, 700))),
+        ("a credit of less than nothing", request(0, now(), &credit(1, -700))),
+        ("a credit to nobody", request(0, now(), &credit(99, 700))),
+        ("a write-off", request(0, now(), &write_off(300))),
+        ("a write-off of more than there is", request(0, now(), &write_off(1_000_000))),
+        ("a payment", request(0, now(), &pay(1_000))),
+        ("a payment of more than there is", request(0, now(), &pay(1_000_000))),
+        ("a refund of a payment", request(0, now(), &refund(paid.operation, Some(1_500)))),
+        ("a refund of more than is left of it", request(0, now(), &refund(paid.operation, Some(501)))),
+        ("a refund of no payment", request(0, now(), &refund(Position(1), None))),
+        ("a session", request(0, now(), &session(10_000, gaming))),
+        ("a session of more than there is", request(0, now(), &session(10_000_000, gaming))),
+        ("a free session", request(0, now(), &session(0, directly))),
+        ("a purchase", request(0, now(), &purchase(5_000, directly))),
+        ("a purchase of nothing", request(0, now(), &purchase(0, directly))),
+        ("a group", request(0, now(), &RegisterGroup { name: "Gold".into() })),
+        ("a group whose name is taken", request(0, now(), &RegisterGroup { name: "Gold".into() })),
+        ("a rule", request(0, now(), &CreateRule { terms: rule("New", "", "{{topupAmountMajor}} * 0.05") })),
+        ("a rule that cannot be", request(0, now(), &CreateRule { terms: rule("New", "", "topupAmountMajor * 0.05") })),
+        ("a change of a rule", request(0, now(), &update(other, "2"))),
+        ("a change that cannot be", request(0, now(), &update(other, "2 *"))),
+        ("a change of an archived rule", request(0, now(), &update(archived, "2"))),
+        ("a rule switched off", request(0, now(), &SwitchRule { rule: tenth, active: false })),
+        ("no rule switched off", request(0, now(), &SwitchRule { rule: RuleId(99), active: false })),
+        ("a rule archived", request(0, now(), &ArchiveRule { rule: tenth })),
+        ("an archived rule archived", request(0, now(), &ArchiveRule { rule: tenth })),
+        ("a rule restored", request(0, now(), &RestoreRule { rule: archived })),
+        ("a restored rule restored", request(0, now(), &RestoreRule { rule: archived })),
+    ];
+    each_is_done_once(&mut server, &asked).await;
+    let operator = server.client(Role::Operator).await;
+    // 100,000 and 50,000 less 40,000 and 10,000; 10,000 and 5,000 of bonus, less 2,000, 4,000 of 40,000, 300 and 1,000, and 700 and 1,500.
+    let has = Accounts { gaming: Money(100_000), bonus: Money(9_900), spent: Money(15_000), sessions: 2 };
+    assert_eq!(accounts(&operator, client).await, has);
+    assert_eq!(accounts(&operator, ClientId(2)).await.bonus, Money(1_000), "a tenth of 100.50 is ten");
+    // The rule that was created and the one that was changed are live, the others are not.
+    let outcome = operator.call(RequestId::now(), &top_up(3, arena, 50_000)).await.expect("an answer");
+    let TopUpOutcome::ToppedUp(last) = outcome else { panic!("{outcome}") };
+    assert_eq!((last.fired, last.credited), (2, Money(2_700)));
+    server.audited(&HashMap::new()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

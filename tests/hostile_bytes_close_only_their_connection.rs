@@ -11,16 +11,17 @@ use fastrand::Rng;
 use quinn::Endpoint;
 use scrip_protocol::client::ConnectError;
 use scrip_protocol::command::{
-    AddCodes, AddCodesOutcome, ArchiveCodes, Check, CheckFree, CheckOutcome, CodeTexts, CreateCampaign, OnConflict, Redeem,
-    RedeemOutcome, RestoreCodes, TryCodes,
+    Action, AddCodes, AddCodesOutcome, ArchiveCodes, Check, CheckFree, CheckOutcome, CodeTexts, CreateCampaign, CreateRule,
+    CreditBonus, LintRule, Note, OnConflict, PaidFor, PaidFrom, PayBonus, Push, RecordSession, Redeem, RedeemOutcome,
+    RefundTopUp, RestoreCodes, RuleTerms, TopUp, TryCodes, UpdateRule,
 };
 use scrip_protocol::frame::{
     FrameBuffer, HEADER_BYTES, HELLO, HELLO_BYTES_MAX, Malformed, REFUSAL, REQUEST_BYTES_MAX, REQUEST_ID_BYTES, push_bytes,
     push_value,
 };
 use scrip_protocol::hello::{CloseCode, Hello};
-use scrip_protocol::{AnyCommand, CampaignId, ClubId, Kind, RequestId, Role};
-use support::{DEADLINE, Ending, Lane, Server, campaign, club, redemption, request, seed, terms};
+use scrip_protocol::{AnyCommand, CampaignId, ClientId, ClubId, Kind, Money, Position, RequestId, Role};
+use support::{DEADLINE, Ending, Lane, Server, campaign, club, create_rule, redemption, request, rule, seed, terms, top_up};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -148,7 +149,16 @@ async fn begin() -> (Server, ClubId, CampaignId) {
 
 /// Sends each list of bytes on a connection of its own, says that nothing follows, and compares what comes of it.
 async fn send_all(server: &Server, hello_first: bool, attempts: Vec<(String, Vec<u8>)>) {
-    let (dial, authority, address) = (server.dial(Role::Gateway), server.authority(), server.address());
+    send(server, hello_first, Role::Gateway, attempts).await;
+}
+
+/// The same, after the hello of a role.
+async fn send_all_as(server: &Server, role: Role, attempts: Vec<(String, Vec<u8>)>) {
+    send(server, true, role, attempts).await;
+}
+
+async fn send(server: &Server, hello_first: bool, role: Role, attempts: Vec<(String, Vec<u8>)>) {
+    let (dial, authority, address) = (server.dial(role), server.authority(), server.address());
     let mut tasks = JoinSet::new();
     for (what, bytes) in attempts {
         if tasks.len() >= AT_ONCE {
@@ -157,7 +167,7 @@ async fn send_all(server: &Server, hello_first: bool, attempts: Vec<(String, Vec
         let (dial, authority) = (dial.clone(), authority.clone());
         tasks.spawn(async move {
             let (mut lane, expected) = match hello_first {
-                true => (Lane::open(&dial).await.expect("the engine takes connections"), expected(&bytes, Role::Gateway)),
+                true => (Lane::open(&dial).await.expect("the engine takes connections"), expected(&bytes, role)),
                 false => (Lane::open_silent(address, &authority).await, expected_before_hello(&bytes)),
             };
             lane.write(&bytes).await;
@@ -215,6 +225,56 @@ async fn a_redemption_cut_or_changed_anywhere_is_answered_or_named() {
         .collect();
     assert_eq!(codes.len(), 4, "these come to every way in which bytes can be wrong: {codes:?}");
     send_all(&server, true, attempts).await;
+    steady.audit(&server).await;
+}
+
+/// The same of what moves accounts and changes rules: whatever comes of the bytes is another request, or none. Rules are an operator's,
+/// because a gateway's are not looked at.
+#[tokio::test(flavor = "multi_thread")]
+async fn operations_and_rules_cut_or_changed_anywhere_are_answered_or_named() {
+    let (server, arena, _) = begin().await;
+    let steady = Steady::start(&server, arena).await;
+    let operator = server.client(Role::Operator).await;
+    let live = create_rule(&operator, rule("Live", "", "{{topupAmountMajor}} * 0.1")).await;
+    let note = || Note { by: "Ann".into(), comment: "a comment of some length".into(), tags: vec!["a".into(), "b".into()] };
+    let (client, amount, id) = (ClientId(66), Money(100), RequestId::now);
+    let terms = RuleTerms {
+        actions: vec![
+            Action::AddBonus { formula: "{{topupAmountMajor}} * 0.1".into() },
+            Action::SendPush(Push { title: "Title".into(), body: "{{topupAmountMajor}}".into() }),
+        ],
+        // Whatever becomes of it, it credits nobody here.
+        ..rule("Hostile", "topupAmountMajor >= 1000000", "1")
+    };
+    let pay = PayBonus { client, club: arena, amount, paid_for: PaidFor::Order, note: note() };
+    let session = RecordSession { client, club: arena, price: amount, paid_from: PaidFrom::GamingBalance, note: note() };
+    let give_back = RefundTopUp { top_up: Position(9), amount: Some(amount), claw_back: true, note: note() };
+    let requests = [
+        ("a top-up", Role::Gateway, request(7, id(), &TopUp { note: note(), ..top_up(66, arena, 100) })),
+        ("a payment", Role::Gateway, request(7, id(), &pay)),
+        ("a session", Role::Gateway, request(7, id(), &session)),
+        ("a refund of a top-up", Role::Gateway, request(7, id(), &give_back)),
+        ("a credit", Role::Operator, request(7, id(), &CreditBonus { client, club: None, amount, note: note() })),
+        ("a rule", Role::Operator, request(7, id(), &CreateRule { terms: terms.clone() })),
+        ("a rule to change", Role::Operator, request(7, id(), &UpdateRule { rule: live, terms: terms.clone() })),
+        ("a rule to lint", Role::Operator, request(7, id(), &LintRule { terms, replaces: live })),
+    ];
+    for (what, role, bytes) in requests {
+        let mut attempts = Vec::new();
+        for cut in (0..bytes.len()).step_by(3) {
+            attempts.push((format!("{what} cut after {cut} bytes"), bytes[..cut].to_vec()));
+        }
+        // The header, whose bytes a redemption's test has changed one by one, is left whole; but for the id.
+        for at in HEADER_BYTES..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1 << (at % 8);
+            attempts.push((format!("{what} with a bit of byte {at} flipped"), changed));
+            let mut changed = bytes.clone();
+            changed[at] = !changed[at];
+            attempts.push((format!("{what} with byte {at} inverted"), changed));
+        }
+        send_all_as(&server, role, attempts).await;
+    }
     steady.audit(&server).await;
 }
 

@@ -10,10 +10,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use fastrand::Rng;
-use scrip_protocol::command::{AddCodes, CreateCampaign, OnConflict, Redeem, RedeemOutcome};
+use scrip_protocol::command::{
+    AddCodes, CreateCampaign, CreditBonus, Note, OnConflict, PaidFor, PaidFrom, PayBonus, RecordPurchase, RecordSession, Redeem,
+    RedeemOutcome, RefundTopUp, TopUp, TopUpOutcome, WriteOffBonus,
+};
 use scrip_protocol::frame::{REFUSAL, set_correlation};
-use scrip_protocol::{CampaignId, ClubId, Position, RequestId, Role};
-use support::{Lane, Server, campaign, club, redemption, request, say, seed, terms, wait_until};
+use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position, RequestId, Role, RuleId, TopUpSource};
+use support::{Lane, Server, campaign, club, create_rule, redemption, request, rule, say, seed, terms, top_up, wait_until};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -27,11 +30,20 @@ struct Kept {
     id: RequestId,
     /// Its correlation number is set when it is sent.
     frame: Vec<u8>,
-    redeems: bool,
+    of: Of,
     /// Kind and body of the first reply.
     answer: Option<(u16, Vec<u8>)>,
     /// In how many runs of the engine it was answered.
     answered_in: usize,
+}
+
+/// What a request is, as far as its answers are compared with the journal one by one.
+#[derive(Clone, Copy, PartialEq)]
+enum Of {
+    Redemption,
+    TopUp,
+    /// Of the other requests the sums are compared.
+    Other,
 }
 
 /// What new requests are drawn from.
@@ -46,23 +58,53 @@ struct World {
 impl World {
     fn draw(&self, random: &mut Rng) -> Kept {
         let id = RequestId::now();
-        let (frame, redeems) = match random.u32(..1_000) {
+        let (frame, of) = match random.u32(..1_000) {
             // Large records, so that segments end often: a list of which no line can be added, and a list that is added.
             0..3 => {
                 let lines = (0..2_000).map(|n| format!("{n:04} {}", "x".repeat(58))).collect();
                 let asked = CreateCampaign { terms: terms("Never", None, 1), lines, on_conflict: OnConflict::Reject };
-                (request(0, id, &asked), false)
+                (request(0, id, &asked), Of::Other)
             }
             3..6 => {
                 let lines = (0..1_000).map(|_| format!("ADDED-{:016x}", random.u64(..))).collect();
                 (
                     request(0, id, &AddCodes { campaign: self.campaign, lines, first_line: 1, on_conflict: OnConflict::Skip }),
-                    false,
+                    Of::Other,
                 )
             }
-            _ => (request(0, id, &self.redeem(random)), true),
+            6..250 => (request(0, id, &self.top_up(random)), Of::TopUp),
+            250..400 => (self.spending(id, random), Of::Other),
+            _ => (request(0, id, &self.redeem(random)), Of::Redemption),
         };
-        Kept { id, frame, redeems, answer: None, answered_in: 0 }
+        Kept { id, frame, of, answer: None, answered_in: 0 }
+    }
+
+    fn top_up(&self, random: &mut Rng) -> TopUp {
+        let source = *random.choice(&TopUpSource::ALL).expect("there are three");
+        TopUp { source, ..top_up(random.u128(1..=40), self.club(random), random.i64(1..=200_000)) }
+    }
+
+    /// What takes from the accounts of the same clients, or puts bonuses onto them by hand.
+    fn spending(&self, id: RequestId, random: &mut Rng) -> Vec<u8> {
+        let (client, club) = (ClientId(random.u128(1..=40)), self.club(random));
+        let (amount, note) = (Money(random.i64(1..=50_000)), Note::default());
+        let paid_from = if random.bool() { PaidFrom::GamingBalance } else { PaidFrom::Directly };
+        match random.u32(..6) {
+            0 => request(0, id, &CreditBonus { client, club: Some(club), amount, note }),
+            1 => request(0, id, &WriteOffBonus { client, club: None, amount, note }),
+            2 => request(0, id, &RecordSession { client, club, price: amount, paid_from, note }),
+            3 => request(0, id, &RecordPurchase { client, club, price: amount, paid_from, note }),
+            // Now and then there is one at the position.
+            4 => {
+                let top_up = Position(random.u64(1..=2_000));
+                request(0, id, &RefundTopUp { top_up, amount: Some(amount), claw_back: random.bool(), note })
+            }
+            _ => request(0, id, &PayBonus { client, club, amount, paid_for: PaidFor::Order, note }),
+        }
+    }
+
+    fn club(&self, random: &mut Rng) -> ClubId {
+        *random.choice(&self.clubs).expect("there are clubs")
     }
 
     fn redeem(&self, random: &mut Rng) -> Redeem {
@@ -72,7 +114,7 @@ impl World {
             _ => random.choice(&self.codes).expect("there are codes").clone(),
         };
         let code = if random.bool() { code.to_lowercase() } else { format!(" {code}\t") };
-        let club = if random.u32(..50) == 0 { ClubId(999) } else { *random.choice(&self.clubs).expect("there are clubs") };
+        let club = if random.u32(..50) == 0 { ClubId(999) } else { self.club(random) };
         redemption(random.u128(1..=40), club, &code)
     }
 }
@@ -130,9 +172,15 @@ async fn ask_until_gone(
 }
 
 fn outcome(kept: &Kept) -> Option<(RequestId, RedeemOutcome)> {
-    let (kind, body) = kept.answer.clone().filter(|_| kept.redeems)?;
+    let (kind, body) = kept.answer.clone().filter(|_| kept.of == Of::Redemption)?;
     let reply = support::Reply { kind, correlation: 0, body };
     Some((kept.id, reply.outcome::<Redeem>().expect("refusals were not taken")))
+}
+
+fn topped_up(kept: &Kept) -> Option<(RequestId, TopUpOutcome)> {
+    let (kind, body) = kept.answer.clone().filter(|_| kept.of == Of::TopUp)?;
+    let reply = support::Reply { kind, correlation: 0, body };
+    Some((kept.id, reply.outcome::<TopUp>().expect("refusals were not taken")))
 }
 
 /// Waits for a moment that the seed decides: a number of answers, a time, or the making of a new segment.
@@ -171,6 +219,15 @@ async fn what_was_acknowledged_stays_through_many_kills() {
         let codes: Vec<String> = (0..count).map(|n| format!("{name}-{n:05}")).collect();
         world.campaign = campaign(&client, terms(name, cap, 250), &codes).await;
         world.codes.extend(codes);
+    }
+    // Two rules or three fire on a top-up, or one and another that fails.
+    for (conditions, formula) in [
+        ("", "{{topupAmountMajor}} * 0.05"),
+        ("topupAmountMajor < 1000", "{{topupAmountMajor}} * 0.1 - 1"),
+        ("topupAmountMajor >= 1000 AND sessionsCount >= 1", "{{totalSpentMajor}} / {{sessionsCount}}"),
+        ("bonusBalanceMajor >= 100", "500 / ({{gamingBalanceMajor}} - {{bonusBalanceMajor}} + {{bonusBalanceMajor}})"),
+    ] {
+        create_rule(&client, rule(formula, conditions, formula)).await;
     }
     drop(client);
 
@@ -236,8 +293,12 @@ async fn what_was_acknowledged_stays_through_many_kills() {
         }
     }
     let recount = server.audited(&told).await;
-    let redeems = recent.iter().filter(|kept| kept.redeems).count();
+    let redeems = recent.iter().filter(|kept| kept.of == Of::Redemption).count();
     assert_eq!((told.len(), recount.outcomes.len()), (redeems, redeems), "each redemption asked for is recorded, and no other");
+    let top_ups: HashMap<RequestId, TopUpOutcome> = recent.iter().filter_map(topped_up).collect();
+    assert_eq!(top_ups, recount.top_up_outcomes, "each top-up asked for is recorded as it was answered, and no other");
+    let fired: u64 = (1..=4).map(|rule| recount.firings_of(RuleId(rule)).fired).sum();
+    assert!(fired > top_ups.len() as u64, "{fired} firings on {} top-ups", top_ups.len());
     let segments = server.journal_files().len() - 1;
     assert!(segments > 3, "segments ended under way: {segments}");
     say(&format!("{} requests, {} activations, {segments} segments", recent.len(), recount.activations));

@@ -10,28 +10,40 @@ use quinn::{ClientConfig, Endpoint};
 use rustls::client::{ClientSessionMemoryCache, ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use scrip_engine::credentials::{new_token, secret_of_token};
 use scrip_protocol::client::{Client, ConnectError, Dial};
 use scrip_protocol::command::{
-    AddCodes, AddCredential, ArchiveCampaign, ArchiveCodes, Check, CheckFree, CodeFilter, CodeTexts, Confirm, CreateCampaign,
-    GenerateCodes, Grant, Hold, ListCampaigns, ListClubs, ListCodes, ListCredentials, OnConflict, Refund, RegisterClient,
-    RegisterClub, Release, RestoreCampaign, RestoreCodes, RevokeCredential, Secret, ShowCampaign, ShowClient, SwitchCampaign,
-    Tail, TryCodes, UpdateCampaign, UsageFilter,
+    AddCodes, AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCodes, ArchiveRule, Check, CheckFree, CodeFilter,
+    CodeTexts, Confirm, CreateCampaign, CreateRule, CreditBonus, GenerateCodes, Grant, Hold, LintRule, ListCampaigns, ListClubs,
+    ListCodes, ListCredentials, ListGroups, ListRules, Note, OnConflict, PaidFor, PaidFrom, PayBonus, RecordPurchase,
+    RecordSession, Refund, RefundBonus, RefundTopUp, RegisterClient, RegisterClub, RegisterGroup, RehearseRule, Release,
+    RestoreCampaign, RestoreCodes, RestoreRule, RevokeCredential, RuleTerms, Secret, ShowCampaign, ShowClient, ShowRule,
+    SwitchCampaign, SwitchRule, Tail, TopUp, TopUpOutcome, TryCodes, UpdateCampaign, UpdateRule, UsageFilter, WriteOffBonus,
 };
-use scrip_protocol::frame::{ALPN, Frame, REFUSAL};
+use scrip_protocol::frame::{ALPN, Frame, REFUSAL, REQUEST_BYTES_MAX};
 use scrip_protocol::hello::CloseCode;
-use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Kind, Position, Refusal, RequestId, Role, wire};
-use support::{BEGUN, DEADLINE, Lane, Server, redemption, request, run, terms};
+use scrip_protocol::{
+    AnyCommand, CampaignId, ClientId, ClubId, CredentialId, GroupId, Kind, Money, Position, Refusal, RequestId, Role, RuleId,
+    TopUpSource, wire,
+};
+use support::{BEGUN, DEADLINE, Lane, Server, club, redemption, request, rule, run, terms, top_up};
 use tokio::time::timeout;
+
+fn rule_terms(mark: &str) -> RuleTerms {
+    rule(mark, "topupAmountMajor >= 1", "{{topupAmountMajor}} * 0.1")
+}
 
 /// A valid request of each kind, whose names and codes carry a mark of their own.
 fn request_of(kind: Kind, mark: &str) -> Vec<u8> {
     let (id, campaign, client, club) = (RequestId::now(), CampaignId(1), ClientId(1), ClubId(1));
     let (lines, on_conflict) = (vec![format!("CODE-{mark}")], OnConflict::Reject);
     let list: CodeTexts = lines.iter().collect();
+    let (amount, paid_from) = (Money(100), PaidFrom::Directly);
+    let note = Note { comment: mark.into(), ..Note::default() };
     match kind {
         Kind::Redeem => request(1, id, &redemption(1, club, mark)),
         Kind::Hold => request(1, id, &Hold::new(client, club, mark, 1_000)),
-        Kind::Confirm => request(1, id, &Confirm { hold: Position(1) }),
+        Kind::Confirm => request(1, id, &Confirm::new(Position(1))),
         Kind::Release => request(1, id, &Release { hold: Position(1) }),
         Kind::Check => request(1, id, &Check::new(club, lines)),
         Kind::RegisterClub => request(1, id, &RegisterClub { name: format!("Club {mark}") }),
@@ -71,6 +83,27 @@ fn request_of(kind: Kind, mark: &str) -> Vec<u8> {
         Kind::RevokeCredential => request(1, id, &RevokeCredential { credential: CredentialId(1_000_000) }),
         Kind::ListCredentials => request(1, id, &ListCredentials { after: CredentialId(0) }),
         Kind::Tail => request(1, id, &Tail { from: Position(1), follow: false }),
+        Kind::RegisterGroup => request(1, id, &RegisterGroup { name: format!("Group {mark}") }),
+        Kind::ListGroups => request(1, id, &ListGroups { after: GroupId(0) }),
+        Kind::TopUp => request(1, id, &TopUp { client, club, amount, source: TopUpSource::Cash, note }),
+        Kind::RefundTopUp => request(1, id, &RefundTopUp { top_up: Position(1), amount: None, claw_back: true, note }),
+        Kind::CreditBonus => request(1, id, &CreditBonus { client, club: None, amount, note }),
+        Kind::WriteOffBonus => request(1, id, &WriteOffBonus { client, club: Some(club), amount, note }),
+        Kind::PayBonus => request(1, id, &PayBonus { client, club, amount, paid_for: PaidFor::Order, note }),
+        Kind::RefundBonus => request(1, id, &RefundBonus { payment: Position(1), amount: None, note }),
+        Kind::RecordSession => request(1, id, &RecordSession { client, club, price: amount, paid_from, note }),
+        Kind::RecordPurchase => request(1, id, &RecordPurchase { client, club, price: amount, paid_from, note }),
+        Kind::CreateRule => request(1, id, &CreateRule { terms: rule_terms(mark) }),
+        Kind::UpdateRule => request(1, id, &UpdateRule { rule: RuleId(1), terms: rule_terms(mark) }),
+        Kind::SwitchRule => request(1, id, &SwitchRule { rule: RuleId(1), active: true }),
+        Kind::ArchiveRule => request(1, id, &ArchiveRule { rule: RuleId(1) }),
+        Kind::RestoreRule => request(1, id, &RestoreRule { rule: RuleId(1) }),
+        Kind::ListRules => request(1, id, &ListRules::default()),
+        Kind::ShowRule => request(1, id, &ShowRule { rule: RuleId(1) }),
+        Kind::LintRule => request(1, id, &LintRule { terms: rule_terms(mark), replaces: RuleId(0) }),
+        Kind::RehearseRule => {
+            request(1, id, &RehearseRule { terms: rule_terms(mark), replaces: RuleId(0), from_ms: 0, to_ms: u64::MAX })
+        }
     }
 }
 
@@ -106,6 +139,43 @@ async fn a_role_may_do_what_the_table_says_and_no_more() {
     }
     assert_eq!(permitted + refused, Kind::ALL.len() * Role::ALL.len());
     assert!(refused > permitted / 2, "{refused} refused, {permitted} permitted");
+}
+
+/// Z15: a gateway that is bound to clubs is a gateway of those, whatever it asks for: top-ups, payments, sessions and purchases as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_bound_to_clubs_is_refused_whatever_it_asks_for_elsewhere() {
+    let server = Server::start();
+    let operator = server.client(Role::Operator).await;
+    let (elsewhere, own) = (club(&operator, "Elsewhere").await, club(&operator, "Own").await);
+    assert_eq!(elsewhere, ClubId(1), "the club of every request here");
+    let token = new_token(Role::Gateway);
+    let secret = secret_of_token(&token);
+    let grant = Grant { name: "till".into(), role: Role::Gateway, clubs: vec![own], reasons: true, secret };
+    let added = operator.call(RequestId::now(), &AddCredential { grant }).await.expect("an answer");
+    assert!(matches!(added, AddCredentialOutcome::Added(_)), "{added}");
+    let before = position(&server).await;
+    let mut lane = Lane::open(&server.dial(Role::Gateway).with_token(&token)).await.expect("it works at once");
+    let mut of_a_club = Vec::new();
+    for kind in Kind::ALL.iter().filter(|kind| kind.permits(Role::Gateway)) {
+        let bytes = request_of(*kind, kind.word());
+        let (frame, _) = Frame::split(&bytes, REQUEST_BYTES_MAX).expect("well formed").expect("whole");
+        let asked = frame.request().expect("a known kind");
+        let names = AnyCommand::decode(asked.kind, asked.payload).expect("valid").club();
+        let Some(named) = names else { continue };
+        assert_eq!(named, elsewhere, "{}", kind.word());
+        of_a_club.push(*kind);
+        lane.write(&bytes).await;
+        let reply = lane.next().await.expect("a reply");
+        assert_eq!(reply.kind, REFUSAL, "{}", kind.word());
+        let refusal: Refusal = wire::decode("refusal", &reply.body).expect("it is one");
+        assert_eq!(refusal, Refusal::ClubForbidden { club: elsewhere }, "{}", kind.word());
+    }
+    let expected =
+        [Kind::Redeem, Kind::Check, Kind::Hold, Kind::TopUp, Kind::PayBonus, Kind::RecordSession, Kind::RecordPurchase];
+    assert_eq!(of_a_club, expected);
+    assert_eq!(position(&server).await, before, "nothing is recorded of it");
+    let outcome = lane.ask(1, RequestId::now(), &top_up(1, own, 100)).await.outcome::<TopUp>();
+    assert!(matches!(outcome, Ok(TopUpOutcome::ToppedUp(_))), "{outcome:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

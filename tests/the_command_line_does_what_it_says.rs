@@ -78,7 +78,13 @@ fn clubs_and_clients_are_registered_and_shown() {
     let again = operate_json(&server, &["client", "add", uuid, "--name", "Anna"], b"", 0);
     assert_eq!(again["outcome"], json!({ "registered": { "new": false } }));
     let ran = operate(&server, &["client", "show", uuid], b"").exits(0);
-    assert_eq!(ran.out, format!("client {uuid} (Anna): bonus balance 0.00\n"));
+    assert_eq!(
+        ran.out,
+        format!(
+            "client          {uuid} (Anna)\nbonus balance   0.00\ngaming balance  0.00\nspent in all    0.00\nsessions        0\n\
+             groups          none\nas of position  11\n"
+        )
+    );
     let shown = operate_json(&server, &["client", "show", uuid], b"", 0);
     assert_eq!((&shown["client"]["client"], &shown["client"]["name"]), (&json!(uuid), &json!("Anna")));
     let ran = operate(&server, &["client", "show", "12"], b"").exits(1);
@@ -108,7 +114,7 @@ fn codes_are_redeemed_and_checked() {
     assert_eq!(operate_json(&server, &redeem, b"", 0), first);
     assert_eq!(
         first["outcome"]["redeemed"]["balance"],
-        operate_json(&server, &["client", "show", "42"], b"", 0)["client"]["balance"]
+        operate_json(&server, &["client", "show", "42"], b"", 0)["client"]["accounts"]["bonus"]
     );
     let other = ["redeem", "C", "--client", "42", "--club", "1", "--request-id", &id];
     let ran = operate(&server, &other, b"").exits(1);

@@ -5,7 +5,7 @@ use scrip_benches::{NOW_MS, Organisation, code, hold, redeem};
 use scrip_engine::index::normalise;
 use scrip_engine::state::{Asked, AskedRedeem, NamedHold};
 use scrip_protocol::command::Terms;
-use scrip_protocol::{ClientId, ClubId, Money};
+use scrip_protocol::{ClientId, ClubId, Money, Position};
 
 const CODES: u32 = 1_000_000;
 
@@ -21,7 +21,8 @@ fn decide_and_apply(c: &mut Criterion) {
     group.bench_function("redeem: admit, decide, apply, index (1,000,000 codes)", |b| {
         b.iter_batched(&mut next, |asked| organisation.change(&asked), BatchSize::SmallInput);
     });
-    let miss = Asked::Redeem(AskedRedeem { client: ClientId(1), club: ClubId(1), code: normalise("NO-SUCH-CODE") });
+    let miss =
+        Asked::Redeem(AskedRedeem { client: ClientId(1), club: ClubId(1), code: normalise("NO-SUCH-CODE"), top_up: Position(0) });
     group.bench_function("redeem: unknown code", |b| b.iter(|| organisation.change(&miss)));
     let seen = organisation.stamp();
     let record = organisation.state.decide(NOW_MS, seen, &redeem(0), &organisation.index);
@@ -85,7 +86,7 @@ fn among_holds_of(c: &mut Criterion, terms: Terms, what: &str) {
             |asked| {
                 organisation.change(&asked);
                 let named = NamedHold { hold: organisation.state.position(), anyones: false };
-                organisation.change(&Asked::Confirm(named))
+                organisation.change(&Asked::Confirm(named.into()))
             },
             BatchSize::SmallInput,
         );

@@ -7,7 +7,7 @@ use scrip_engine::index::{Index, normalise, trim};
 use scrip_engine::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedHold, AskedRedeem, CodeList, State};
 use scrip_protocol::command::{Activation, HOLD_TTL_MAX_MS, OnConflict, RedeemOutcome, RedemptionRefused, RegisterClub, Terms};
 use scrip_protocol::record::SettingsApplied;
-use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Record, RequestId, Settings, Stamp};
+use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position, Record, RequestId, Settings, Stamp};
 
 /// The allocator of the program: with another one, tables lie on other pages and cost other times.
 #[global_allocator]
@@ -101,7 +101,7 @@ pub fn hold(number: u32) -> Asked {
 
 fn redemption(number: u32) -> AskedRedeem {
     let client = ClientId(u128::from(number % 100_000));
-    AskedRedeem { client, club: ClubId(1), code: normalise(&code(number)) }
+    AskedRedeem { client, club: ClubId(1), code: normalise(&code(number)), top_up: Position(0) }
 }
 
 /// The record of an activation.
@@ -114,5 +114,6 @@ pub fn activation() -> Activation {
         slot: 7,
         amount: Money(8),
         balance: Money(9),
+        top_up: Position(0),
     }
 }

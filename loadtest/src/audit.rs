@@ -1,6 +1,7 @@
 //! The audit: the journal recounted from its first record, in the plainest way, and compared with what everybody was told.
 //!
-//! Shares no code with the engine's state: what it finds is a second opinion.
+//! Shares no code with the engine's state: what it finds is a second opinion. Campaigns are counted in `count.rs`, accounts in `accounts.rs`,
+//! rules in `firings.rs`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -8,14 +9,16 @@ use scrip_protocol::batch::Batch;
 use scrip_protocol::client::{Client, ClientError, Dial, TailError, Tailing};
 use scrip_protocol::command::{
     Activation, ActivationRefunded, AddCodesOutcome, CodeHeld, ConfirmOutcome, HoldConfirmed, HoldOutcome, RedeemOutcome,
-    Refunded, Refused, ReleaseOutcome, ShowCampaignOutcome, ShowClientOutcome,
+    Refunded, Refused, ReleaseOutcome, ShowCampaignOutcome, ShowClientOutcome, ShowRule, ShowRuleOutcome, TopUpOutcome,
 };
-use scrip_protocol::{CampaignId, ClientId, Kind, Money, Position, Record, RequestId, wire};
+use scrip_protocol::{CampaignId, ClientId, Kind, Money, Position, Record, RequestId, RuleId, wire};
 
+use crate::accounts::Ledger;
 use crate::caller::Told;
 use crate::count::{CampaignCount, Use};
-use crate::difference::{CampaignSums, Difference, Differences, Promise};
+use crate::difference::{AccountSums, CampaignSums, Difference, Differences, Promise, RuleSums};
 use crate::drive::{Came, Outcomes};
+use crate::firings::Firings;
 use crate::mix::Shape;
 
 /// What the journal says.
@@ -39,9 +42,12 @@ pub struct Recount {
     pub confirm_outcomes: HashMap<RequestId, ConfirmOutcome>,
     /// The outcome of each release, by request id.
     pub release_outcomes: HashMap<RequestId, ReleaseOutcome>,
+    /// The outcome of each top-up, by request id.
+    pub top_up_outcomes: HashMap<RequestId, TopUpOutcome>,
     holds: HashMap<Position, HoldCount>,
     campaigns: HashMap<CampaignId, CampaignCount>,
-    balances: HashMap<ClientId, i128>,
+    ledger: Ledger,
+    firings: Firings,
     requests: HashSet<RequestId>,
     /// The activations that were not refunded.
     activated: HashMap<Position, Credit>,
@@ -186,9 +192,22 @@ impl Recount {
                 self.outcomes.insert(record.stamp.request, record.outcome);
             }
             Record::Refused(record) => self.refusal(position, record),
+            Record::ClientRegistered(record) => self.ledger.register(record.client),
+            Record::ToppedUp(record) => {
+                self.top_up_outcomes.insert(record.stamp.request, record.outcome(position));
+                self.ledger.topped_up(position, record, &mut self.differences);
+                self.firings.topped_up(position, record, &mut self.differences);
+            }
+            Record::TopUpRefunded(record) => self.ledger.top_up_refunded(position, record, &mut self.differences),
+            Record::BonusChanged(record) => self.ledger.bonus_changed(position, record, &mut self.differences),
+            Record::Spent(record) => self.ledger.spent(position, record, &mut self.differences),
+            Record::RuleSaved(record) => self.firings.saved(record.rule, &record.terms),
+            Record::RuleSwitched(record) => self.firings.switched(record.rule, record.active),
+            Record::RuleArchived(record) => self.firings.archived(record.rule),
+            Record::RuleRestored(record) => self.firings.restored(record.rule),
             Record::SettingsApplied(_)
             | Record::ClubRegistered(_)
-            | Record::ClientRegistered(_)
+            | Record::GroupRegistered(_)
             | Record::CredentialAdded(_)
             | Record::CredentialRevoked(_) => {}
         }
@@ -263,12 +282,7 @@ impl Recount {
     fn refund(&mut self, position: Position, record: &ActivationRefunded) {
         let Refunded { client, taken, uncollected, balance: recorded } = record.refunded;
         let activation = record.activation;
-        let balance = self.balances.entry(client).or_default();
-        *balance -= i128::from(taken.0);
-        if *balance != i128::from(recorded.0) {
-            let recounted = *balance;
-            self.differences.note(Difference::Balance { position, client, recorded, recounted });
-        }
+        self.ledger.activation_refunded(position, &record.refunded, &mut self.differences);
         self.issued -= i128::from(taken.0);
         let Some(Credit { of, amount }) = self.activated.remove(&activation) else {
             return self.differences.note(Difference::SecondRefund { position, activation });
@@ -288,12 +302,7 @@ impl Recount {
     fn activation(&mut self, position: Position, record: &Activation) {
         self.activations += 1;
         self.issued += i128::from(record.amount.0);
-        let balance = self.balances.entry(record.client).or_default();
-        *balance += i128::from(record.amount.0);
-        if *balance != i128::from(record.balance.0) {
-            let recounted = *balance;
-            self.differences.note(Difference::Balance { position, client: record.client, recorded: record.balance, recounted });
-        }
+        self.ledger.activation(position, record, &mut self.differences);
         self.activated.insert(position, Credit { of: use_of(record), amount: record.amount });
         if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
             campaign.activate(use_of(record), record.amount.0);
@@ -310,6 +319,10 @@ impl Recount {
             wire::decode(Kind::Release.word(), reply).map(|outcome| {
                 self.release_outcomes.insert(request, outcome);
             })
+        } else if record.kind == Kind::TopUp as u16 {
+            wire::decode(Kind::TopUp.word(), reply).map(|outcome| {
+                self.top_up_outcomes.insert(request, outcome);
+            })
         } else {
             Ok(())
         };
@@ -325,6 +338,7 @@ impl Recount {
             .or_else(|| self.hold_outcomes.get(&request).map(|outcome| Told::Hold(*outcome)))
             .or_else(|| self.confirm_outcomes.get(&request).map(|outcome| Told::Confirm(*outcome)))
             .or_else(|| self.release_outcomes.get(&request).map(|outcome| Told::Release(*outcome)))
+            .or_else(|| self.top_up_outcomes.get(&request).map(|outcome| Told::TopUp(*outcome)))
             .or_else(|| self.additions.get(&request).map(|outcome| Told::Codes(Box::new(outcome.clone()))))
     }
 
@@ -362,9 +376,9 @@ impl Recount {
         }
         let has_record = self.requests.contains(&request);
         match &came.told {
-            Some(told @ (Told::Redeem(_) | Told::Hold(_) | Told::Confirm(_) | Told::Release(_) | Told::Codes(_))) => {
-                self.compare_answer(request, told)
-            }
+            Some(
+                told @ (Told::Redeem(_) | Told::Hold(_) | Told::Confirm(_) | Told::Release(_) | Told::Codes(_) | Told::TopUp(_)),
+            ) => self.compare_answer(request, told),
             Some(Told::Checked { .. } | Told::TooManyChecked | Told::Refused(_)) if has_record => {
                 self.differences.note(Difference::RefusedWithRecord { request });
             }
@@ -378,6 +392,18 @@ impl Recount {
             && !may_be_told(came.shape, told)
         {
             self.differences.note(Difference::Unexpected { request, shape: came.shape, told: Box::new(told.clone()) });
+        }
+    }
+
+    /// Compares the top-ups of a run with its rules: so many fire on each.
+    pub fn compare_firings(&mut self, outcomes: &Outcomes, firings: u32) {
+        for (request, came) in outcomes {
+            if let Some(told @ Told::TopUp(TopUpOutcome::ToppedUp(done))) = &came.told
+                && (done.fired, done.failed) != (firings, 0)
+            {
+                let (request, told) = (*request, Box::new(told.clone()));
+                self.differences.note(Difference::Unexpected { request, shape: came.shape, told });
+            }
         }
     }
 
@@ -400,17 +426,18 @@ impl Recount {
         }
     }
 
-    /// Compares with what the engine says of every campaign, and of every client or so many of them.
+    /// Compares with what the engine says of every campaign, of every rule, and of every client or so many of them.
     ///
     /// # Errors
     /// When the engine cannot be asked.
     pub async fn compare_engine(&mut self, client: &Client, clients_max: usize) -> Result<(), AuditError> {
         let campaigns: Vec<_> = self.campaigns.keys().copied().collect();
-        let clients: Vec<_> = self.balances.keys().take(clients_max).copied().collect();
-        self.compare_engine_on(client, &campaigns, &clients).await
+        let clients: Vec<_> = self.ledger.clients().take(clients_max).collect();
+        let rules: Vec<_> = self.firings.rules().collect();
+        self.compare_engine_on(client, &campaigns, &clients, &rules).await
     }
 
-    /// Compares with what the engine says of some campaigns and clients: of those that nobody else uses meanwhile.
+    /// Compares with what the engine says of some campaigns, clients and rules: of those that nobody else uses meanwhile.
     ///
     /// # Errors
     /// When the engine cannot be asked.
@@ -419,6 +446,7 @@ impl Recount {
         client: &Client,
         campaigns: &[CampaignId],
         clients: &[ClientId],
+        rules: &[RuleId],
     ) -> Result<(), AuditError> {
         for campaign in campaigns {
             let ShowCampaignOutcome::Campaign(card) = client.show_campaign(*campaign).await? else {
@@ -439,13 +467,29 @@ impl Recount {
             }
         }
         for id in clients {
-            let engine = match client.show_client(*id).await? {
-                ShowClientOutcome::Client(card) => card.balance,
-                ShowClientOutcome::UnknownClient => Money(0),
+            let ShowClientOutcome::Client(card) = client.show_client(*id).await? else {
+                self.differences.note(Difference::EngineLacksClient { client: *id });
+                continue;
             };
-            let journal = self.balances.get(id).copied().unwrap_or(0);
-            if i128::from(engine.0) != journal {
-                self.differences.note(Difference::EngineBalance { client: *id, engine, journal });
+            let (engine, journal) = (AccountSums::from(card.accounts), self.ledger.of(*id).unwrap_or_default());
+            if engine != journal {
+                self.differences.note(Difference::EngineAccounts { client: *id, engine: engine.into(), journal: journal.into() });
+            }
+            let (engine, journal) = (card.groups, self.firings.groups_of(*id));
+            if engine != journal {
+                self.differences.note(Difference::EngineGroups { client: *id, engine, journal });
+            }
+        }
+        for rule in rules {
+            let asked = ShowRule { rule: *rule };
+            let ShowRuleOutcome::Rule(card) = client.call(RequestId(0), &asked).await? else {
+                self.differences.note(Difference::EngineLacksRule { rule: *rule });
+                continue;
+            };
+            let engine = RuleSums { fired: card.fired, failed: card.failed, credited: card.credited.0.into() };
+            let journal = self.firings.sums_of(*rule);
+            if engine != journal {
+                self.differences.note(Difference::EngineRule { rule: *rule, engine, journal });
             }
         }
         Ok(())
@@ -455,14 +499,24 @@ impl Recount {
         self.campaigns.get(&campaign).map_or(CampaignSums::default(), CampaignCount::sums)
     }
 
-    /// How many clients have received a bonus.
+    /// How many clients there are.
     pub fn clients(&self) -> usize {
-        self.balances.len()
+        self.ledger.len()
     }
 
-    /// The clients who have received a bonus and whose number is in a range.
+    /// The clients whose number is in a range.
     pub fn clients_in(&self, range: std::ops::Range<u128>) -> Vec<ClientId> {
-        self.balances.keys().filter(|client| range.contains(&client.0)).copied().collect()
+        self.ledger.clients().filter(|client| range.contains(&client.0)).collect()
+    }
+
+    /// What a client has by the journal; nothing of one that nobody has registered.
+    pub fn accounts_of(&self, client: ClientId) -> AccountSums {
+        self.ledger.of(client).unwrap_or_default()
+    }
+
+    /// What a rule has done by the journal.
+    pub fn firings_of(&self, rule: RuleId) -> RuleSums {
+        self.firings.sums_of(rule)
     }
 
     /// How many of some requests have a record.
@@ -501,12 +555,13 @@ fn may_be_told(shape: Shape, told: &Told) -> bool {
             Shape::Miss => *outcome == RedeemOutcome::UnknownCode,
             Shape::Spent => *outcome == RedeemOutcome::CodeExhausted,
             Shape::Any => true,
-            Shape::Hold | Shape::Confirm | Shape::Release | Shape::Check | Shape::Import => false,
+            Shape::Hold | Shape::Confirm | Shape::Release | Shape::Check | Shape::Import | Shape::TopUp => false,
         },
         Told::Hold(outcome) => shape == Shape::Hold && matches!(outcome, HoldOutcome::Held(_)),
         Told::Confirm(outcome) => shape == Shape::Confirm && matches!(outcome, ConfirmOutcome::Confirmed(_)),
         Told::Release(outcome) => shape == Shape::Release && *outcome == ReleaseOutcome::Released,
         Told::Codes(outcome) => shape == Shape::Import && matches!(**outcome, AddCodesOutcome::Added(_)),
+        Told::TopUp(outcome) => shape == Shape::TopUp && matches!(outcome, TopUpOutcome::ToppedUp(_)),
         Told::Checked { .. } => shape == Shape::Check,
         Told::TooManyChecked => false,
     }

@@ -100,7 +100,7 @@ pub async fn run(
         match came.told {
             Some(Told::Redeem(outcome)) => drop(answers.outcomes.insert(request, outcome)),
             Some(Told::Refused(refusal)) => answers.refused.push((request, refusal)),
-            Some(Told::Hold(_) | Told::Confirm(_) | Told::Release(_) | Told::Codes(_)) => {}
+            Some(Told::Hold(_) | Told::Confirm(_) | Told::Release(_) | Told::Codes(_) | Told::TopUp(_)) => {}
             Some(Told::Busy { .. } | Told::Checked { .. } | Told::TooManyChecked) | None => {}
         }
     }

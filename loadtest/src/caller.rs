@@ -15,7 +15,7 @@ use quinn::{RecvStream, SendStream, VarInt};
 use scrip_protocol::client::{ConnectError, Dial, Dialled};
 use scrip_protocol::command::{
     Activated, AddCodes, AddCodesOutcome, Check, CheckOutcome, Confirm, ConfirmOutcome, Hold, HoldOutcome, Redeem, RedeemOutcome,
-    Release, ReleaseOutcome,
+    Release, ReleaseOutcome, TopUp, TopUpOutcome,
 };
 use scrip_protocol::frame::{Frame, FrameBuffer, Malformed, REPLY_BYTES_MAX};
 use scrip_protocol::hello::CloseCode;
@@ -52,6 +52,8 @@ pub enum Told {
     Release(ReleaseOutcome),
     /// The outcome of an import.
     Codes(Box<AddCodesOutcome>),
+    /// The outcome of a top-up.
+    TopUp(TopUpOutcome),
     /// A check's verdicts.
     Checked {
         /// How many.
@@ -104,6 +106,13 @@ impl Told {
                 AddCodesOutcome::Conflicts(_) => "codes_conflicts",
                 AddCodesOutcome::TooManyCodes(_) => "codes_too_many",
             },
+            Told::TopUp(outcome) => match outcome {
+                TopUpOutcome::ToppedUp(_) => "topped_up",
+                TopUpOutcome::InvalidAmount => "top_up_invalid_amount",
+                TopUpOutcome::InvalidNote(_) => "top_up_invalid_note",
+                TopUpOutcome::UnknownClub => "top_up_unknown_club",
+                TopUpOutcome::AmountLimit => "top_up_amount_limit",
+            },
             Told::Checked { .. } => "checked",
             Told::TooManyChecked => "check_too_many",
             Told::Refused(refusal) => match refusal {
@@ -127,7 +136,8 @@ impl Told {
             Told::Redeem(RedeemOutcome::Redeemed(activated)) | Told::Confirm(ConfirmOutcome::Confirmed(activated)) => {
                 Some(activated)
             }
-            Told::Redeem(_) | Told::Confirm(_) | Told::Hold(_) | Told::Release(_) | Told::Codes(_) => None,
+            Told::Redeem(_) | Told::Confirm(_) | Told::Hold(_) | Told::Release(_) => None,
+            Told::Codes(_) | Told::TopUp(_) => None,
             Told::Checked { .. } | Told::TooManyChecked | Told::Refused(_) | Told::Busy { .. } => None,
         }
     }
@@ -142,6 +152,7 @@ impl Told {
             Shape::Confirm => frame.reply::<Confirm>()?.map(Told::Confirm),
             Shape::Release => frame.reply::<Release>()?.map(Told::Release),
             Shape::Import => frame.reply::<AddCodes>()?.map(|outcome| Told::Codes(Box::new(outcome))),
+            Shape::TopUp => frame.reply::<TopUp>()?.map(Told::TopUp),
             Shape::Distinct | Shape::Hot | Shape::Capped | Shape::Miss | Shape::Spent | Shape::Any => {
                 frame.reply::<Redeem>()?.map(Told::Redeem)
             }

@@ -227,7 +227,16 @@ mod tests {
             let balance = self.balances.entry(client).or_default();
             *balance += 5;
             let balance = Money(*balance);
-            Activation { stamp: self.stamp(), client, club: ClubId(1), campaign: CAMPAIGN, slot, amount: Money(5), balance }
+            Activation {
+                stamp: self.stamp(),
+                client,
+                club: ClubId(1),
+                campaign: CAMPAIGN,
+                slot,
+                amount: Money(5),
+                balance,
+                top_up: Position(0),
+            }
         }
 
         fn activate(&mut self, client: u128, slot: u32) -> Position {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use scrip_protocol::frame::Malformed;
-use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position, RequestId};
+use scrip_protocol::{Account, Accounts, CampaignId, ClientId, ClubId, GroupId, Money, Position, RequestId, RuleId};
 
 use crate::caller::Told;
 use crate::mix::Shape;
@@ -33,6 +33,59 @@ impl std::fmt::Display for CampaignSums {
         let CampaignSums { codes, codes_activated, activations, issued, refunds, uncollected } = self;
         write!(f, "{codes} codes, {codes_activated} of them activated, {activations} activations, {issued} issued, ")?;
         write!(f, "{refunds} refunds, {uncollected} uncollected")
+    }
+}
+
+/// What a client has, and what is counted of it; in minor units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AccountSums {
+    /// The gaming balance.
+    pub gaming: i128,
+    /// The bonus balance.
+    pub bonus: i128,
+    /// What was paid in money for sessions and purchases.
+    pub spent: i128,
+    /// How many sessions there were.
+    pub sessions: u64,
+}
+
+impl From<Accounts> for AccountSums {
+    fn from(accounts: Accounts) -> AccountSums {
+        let Accounts { gaming, bonus, spent, sessions } = accounts;
+        AccountSums { gaming: gaming.0.into(), bonus: bonus.0.into(), spent: spent.0.into(), sessions: sessions.into() }
+    }
+}
+
+impl std::fmt::Display for AccountSums {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let AccountSums { gaming, bonus, spent, sessions } = self;
+        write!(f, "gaming balance {gaming}, bonus balance {bonus}, {spent} spent, {sessions} sessions")
+    }
+}
+
+/// What a rule has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RuleSums {
+    /// How often it has fired.
+    pub fired: u64,
+    /// How often it has failed.
+    pub failed: u64,
+    /// What it has credited, in minor units.
+    pub credited: i128,
+}
+
+impl std::fmt::Display for RuleSums {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let RuleSums { fired, failed, credited } = self;
+        write!(f, "fired {fired} times, failed {failed} times, {credited} credited")
+    }
+}
+
+/// An account in a word.
+const fn account_word(account: Account) -> &'static str {
+    match account {
+        Account::Gaming => "gaming",
+        Account::Bonus => "bonus",
     }
 }
 
@@ -78,16 +131,156 @@ pub enum Difference {
         request: RequestId,
     },
     /// A recorded balance is not the sum of the entries before it.
-    #[error("position {position}: the balance of client {client} is {recounted}, and {} is recorded", .recorded.0)]
+    #[error("position {position}: the {} balance of client {client} is {recounted}, and {} is recorded", account_word(*.account), .recorded.0)]
     Balance {
         /// Where.
         position: Position,
         /// Whose.
         client: ClientId,
+        /// Which.
+        account: Account,
         /// The record's.
         recorded: Money,
         /// The sum, in minor units.
         recounted: i128,
+    },
+    /// A balance goes below 0.
+    #[error("position {position}: the {} balance of client {client} is {recounted}, and {} is recorded: below 0", account_word(*.account), .recorded.0)]
+    BelowZero {
+        /// Where.
+        position: Position,
+        /// Whose.
+        client: ClientId,
+        /// Which.
+        account: Account,
+        /// The record's.
+        recorded: Money,
+        /// The sum, in minor units.
+        recounted: i128,
+    },
+    /// What is recorded as spent, or the number of sessions, is not what the records before it come to.
+    #[error("position {position}: client {client} has {recounted}, and {recorded} is recorded")]
+    Spending {
+        /// Where.
+        position: Position,
+        /// Whose.
+        client: ClientId,
+        /// The record's.
+        recorded: Box<AccountSums>,
+        /// What the records come to.
+        recounted: Box<AccountSums>,
+    },
+    /// Rules were decided by something else than what the client had before the top-up.
+    #[error("position {position}: client {client} had {recounted} before the top-up, and its rules saw {recorded}")]
+    Snapshot {
+        /// The top-up.
+        position: Position,
+        /// Whose.
+        client: ClientId,
+        /// What the rules saw.
+        recorded: Box<AccountSums>,
+        /// What the records before it come to.
+        recounted: Box<AccountSums>,
+    },
+    /// What a top-up adds to the bonus balance is not what its rules credit together.
+    #[error("position {position}: the rules of this top-up credit {credited} in all, and {stated} is added to the bonus balance")]
+    Credits {
+        /// The top-up.
+        position: Position,
+        /// By how much the recorded bonus balance grows, in minor units.
+        stated: i128,
+        /// The results of its rules, each times 100.
+        credited: i128,
+    },
+    /// An amount that no such operation can have.
+    #[error("position {position}: an operation of {}", .amount.0)]
+    Amount {
+        /// Where.
+        position: Position,
+        /// The amount.
+        amount: Money,
+    },
+    /// An operation for a client whom nobody has registered.
+    #[error("position {position}: nobody is registered as client {client}")]
+    NoClient {
+        /// Where.
+        position: Position,
+        /// Who.
+        client: ClientId,
+    },
+    /// A refund of what is no top-up.
+    #[error("position {position}: there is no top-up {top_up} to give back")]
+    NoTopUp {
+        /// Where.
+        position: Position,
+        /// What was given back.
+        top_up: Position,
+    },
+    /// A refund of what is no bonus payment.
+    #[error("position {position}: there is no payment {payment} to give back")]
+    NoPayment {
+        /// Where.
+        position: Position,
+        /// What was given back.
+        payment: Position,
+    },
+    /// A top-up or a payment is given back to another client, or at another club.
+    #[error("position {position}: operation {of} is given back to another than whose it was, or elsewhere")]
+    GivenBackUnlike {
+        /// Where.
+        position: Position,
+        /// The top-up or the payment.
+        of: Position,
+    },
+    /// More was given back of a top-up or a payment than there was of it.
+    #[error("position {position}: {given_back} was given back of operation {of}, which was of {whole}")]
+    OverGivenBack {
+        /// The refund that is too much.
+        position: Position,
+        /// The top-up or the payment.
+        of: Position,
+        /// All that was given back by then, in minor units.
+        given_back: i128,
+        /// How much it was, in minor units.
+        whole: i128,
+    },
+    /// What is taken back of a top-up's bonus is neither nothing nor its share; or some is uncollected though there was some left.
+    #[error(
+        "position {position}: {taken} of the bonus of top-up {top_up} is taken back or uncollected, and {due} would be its share"
+    )]
+    ClawBack {
+        /// Where.
+        position: Position,
+        /// The top-up.
+        top_up: Position,
+        /// What is taken and what is uncollected, in minor units.
+        taken: i128,
+        /// What goes with the part that is given back, in minor units.
+        due: i128,
+    },
+    /// A rule fired, or failed, that is off, archived, of other clubs, or that there is not.
+    #[error("position {position}: rule {rule} fired or failed, and is not live there")]
+    RuleNotLive {
+        /// The top-up.
+        position: Position,
+        /// The rule.
+        rule: RuleId,
+    },
+    /// A rule fired or failed twice on one top-up.
+    #[error("position {position}: rule {rule} fired or failed before on this top-up")]
+    RuleTwice {
+        /// The top-up.
+        position: Position,
+        /// The rule.
+        rule: RuleId,
+    },
+    /// A rule did something else than its actions say.
+    #[error("position {position}: what rule {rule} did is not what it says")]
+    FiredUnlike {
+        /// The top-up.
+        position: Position,
+        /// The rule.
+        rule: RuleId,
     },
     /// An activation of a campaign, or a campaign of the run, that there is not.
     #[error("position {position}: there is no campaign {campaign}")]
@@ -321,15 +514,47 @@ pub enum Difference {
         /// What the journal says.
         journal: CampaignSums,
     },
-    /// The engine's balance of a client is not the sum of the journal's entries.
-    #[error("client {client}: the engine says {}, the journal {journal}", .engine.0)]
-    EngineBalance {
+    /// What the engine says that a client has is not what the journal's records come to.
+    #[error("client {client}: the engine says {engine}; the journal {journal}")]
+    EngineAccounts {
         /// The client.
         client: ClientId,
         /// What the engine says.
-        engine: Money,
-        /// The sum, in minor units.
-        journal: i128,
+        engine: Box<AccountSums>,
+        /// What the journal says.
+        journal: Box<AccountSums>,
+    },
+    /// The engine does not know a client of the journal.
+    #[error("the engine does not know client {client}")]
+    EngineLacksClient {
+        /// The client.
+        client: ClientId,
+    },
+    /// The engine has a client in other groups than the journal's rules have put it into.
+    #[error("client {client}: the engine says groups {engine:?}; the journal {journal:?}")]
+    EngineGroups {
+        /// The client.
+        client: ClientId,
+        /// What the engine says.
+        engine: Vec<GroupId>,
+        /// What the journal says.
+        journal: Vec<GroupId>,
+    },
+    /// The engine does not know a rule of the journal.
+    #[error("the engine does not know rule {rule}")]
+    EngineLacksRule {
+        /// The rule.
+        rule: RuleId,
+    },
+    /// The engine's sums of a rule are not those of the journal.
+    #[error("rule {rule}: the engine says {engine}; the journal {journal}")]
+    EngineRule {
+        /// The rule.
+        rule: RuleId,
+        /// What the engine says.
+        engine: RuleSums,
+        /// What the journal says.
+        journal: RuleSums,
     },
 }
 
@@ -340,6 +565,20 @@ impl Difference {
             Difference::PositionsBroken { .. } => "positions_broken",
             Difference::SecondRecord { .. } => "second_record",
             Difference::Balance { .. } => "balance",
+            Difference::BelowZero { .. } => "below_zero",
+            Difference::Spending { .. } => "spending",
+            Difference::Snapshot { .. } => "snapshot",
+            Difference::Credits { .. } => "credits",
+            Difference::Amount { .. } => "amount",
+            Difference::NoClient { .. } => "no_client",
+            Difference::NoTopUp { .. } => "no_top_up",
+            Difference::NoPayment { .. } => "no_payment",
+            Difference::GivenBackUnlike { .. } => "given_back_unlike",
+            Difference::OverGivenBack { .. } => "over_given_back",
+            Difference::ClawBack { .. } => "claw_back",
+            Difference::RuleNotLive { .. } => "rule_not_live",
+            Difference::RuleTwice { .. } => "rule_twice",
+            Difference::FiredUnlike { .. } => "fired_unlike",
             Difference::NoCampaign { .. } => "no_campaign",
             Difference::NoCode { .. } => "no_code",
             Difference::OverCap { .. } => "over_cap",
@@ -365,7 +604,11 @@ impl Difference {
             Difference::CapNotMet { .. } => "cap_not_met",
             Difference::EngineLacksCampaign { .. } => "engine_lacks_campaign",
             Difference::CampaignSums { .. } => "campaign_sums",
-            Difference::EngineBalance { .. } => "engine_balance",
+            Difference::EngineAccounts { .. } => "engine_accounts",
+            Difference::EngineLacksClient { .. } => "engine_lacks_client",
+            Difference::EngineGroups { .. } => "engine_groups",
+            Difference::EngineLacksRule { .. } => "engine_lacks_rule",
+            Difference::EngineRule { .. } => "engine_rule",
         }
     }
 }

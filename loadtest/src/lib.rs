@@ -11,12 +11,14 @@
 //!
 //! Talks to the address it is given, to itself and to the rivals that it started; every loop has an end.
 
+mod accounts;
 pub mod audit;
 pub mod burst;
 pub mod caller;
 mod count;
 pub mod difference;
 pub mod drive;
+mod firings;
 pub mod floor;
 pub mod html;
 pub mod import;
@@ -35,6 +37,7 @@ pub mod recorder;
 pub mod report;
 pub mod rival;
 pub mod table;
+pub mod top_ups;
 pub mod upkeep;
 pub mod words;
 pub mod zipf;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use scrip_protocol::client::{Client, ClientError, Dial};
-use scrip_protocol::command::{RegisterClubOutcome, Terms};
-use scrip_protocol::{CampaignId, ClubId, Money, Position, RequestId};
+use scrip_protocol::command::{CreateRule, CreateRuleOutcome, InvalidRule, RegisterClubOutcome, Terms};
+use scrip_protocol::{CampaignId, ClubId, Money, Position, RequestId, RuleId};
 use tokio::sync::watch;
 
 use crate::audit::{AuditError, Recount};
@@ -24,6 +24,7 @@ use crate::plan::{draw_codes, drawn};
 use crate::ramp::{Ramp, Step, Verdict};
 use crate::recorder::{Recorder, SoFar};
 use crate::report::{Climb, Model, Particulars, Phase};
+use crate::top_ups;
 use crate::upkeep::{self, Upkeep, UpkeepError};
 
 /// How many different codes are used up beforehand, at the most; those who try them share them.
@@ -140,6 +141,9 @@ pub enum LoadError {
     /// The club was not taken.
     #[error("the club was not taken: {0}")]
     Club(RegisterClubOutcome),
+    /// A rule was not taken.
+    #[error("a rule was not taken: {0}")]
+    Rule(InvalidRule),
     /// The codes were not taken.
     #[error("the codes cannot be imported: {0}")]
     Import(#[from] ImportError),
@@ -192,6 +196,7 @@ pub struct Run<'a> {
     /// How many phases were prepared.
     prepared: u64,
     campaigns: Vec<CampaignId>,
+    rules: Option<Vec<RuleId>>,
     hot: Option<String>,
     capped: Option<(String, CampaignId)>,
     spent: Vec<String>,
@@ -247,6 +252,7 @@ impl<'a> Run<'a> {
             client_base: if configuration.own_clients { own } else { 0 },
             prepared: 0,
             campaigns: Vec::new(),
+            rules: None,
             hot: None,
             capped: None,
             spent: Vec::new(),
@@ -453,6 +459,9 @@ impl<'a> Run<'a> {
             }
             material.spent = self.spent.clone();
         }
+        if draft.count(Shape::TopUp) > 0 && self.rules.is_none() {
+            self.rules = Some(self.create_rules(mix.rules).await?);
+        }
         let imports = draft.count(Shape::Import);
         material.imports = draw_codes(self.seed_of("imports"), imports * mix.import_codes);
         let each = ((self.configuration.codes_per_campaign - 1) / mix.import_codes.max(1)).max(1);
@@ -463,6 +472,18 @@ impl<'a> Run<'a> {
             material.import_into.extend(std::iter::repeat_n(campaign, count));
         }
         Ok(material)
+    }
+
+    /// Creates the rules of the run, which fire at its club alone.
+    async fn create_rules(&self, count: u32) -> Result<Vec<RuleId>, LoadError> {
+        let mut rules = Vec::new();
+        for terms in top_ups::rules(count, self.club, &format!("Loadtest {}", self.tag)) {
+            match self.client.call(RequestId::now(), &CreateRule { terms }).await? {
+                CreateRuleOutcome::Created { rule, .. } => rules.push(rule),
+                CreateRuleOutcome::InvalidRule(why) => return Err(LoadError::Rule(why)),
+            }
+        }
+        Ok(rules)
     }
 
     /// Redeems codes before the clock starts, so that they are used up when it does.
@@ -503,6 +524,7 @@ impl<'a> Run<'a> {
     pub async fn audit_through(&self, dial: &Dial, client: &Client) -> Result<Audit, LoadError> {
         let mut recount = Recount::of(dial).await?;
         recount.compare_run(&self.outcomes);
+        recount.compare_firings(&self.outcomes, top_ups::firings(self.configuration.mix.rules));
         let mut answered: HashMap<CampaignId, u64> = HashMap::new();
         for (request, came) in &self.outcomes {
             let recorded = match &came.told {
@@ -523,7 +545,7 @@ impl<'a> Run<'a> {
         }
         let mut clients = recount.clients_in(self.client_base..self.client_base + u128::from(self.configuration.mix.clients) + 1);
         clients.truncate(CLIENTS_AUDITED);
-        recount.compare_engine_on(client, &self.campaigns, &clients).await?;
+        recount.compare_engine_on(client, &self.campaigns, &clients, self.rules.as_deref().unwrap_or_default()).await?;
         let mutating = self.outcomes.values().filter(|came| came.shape != Shape::Check);
         let told = |came: &&Came| matches!(&came.told, Some(told) if told.word().is_some());
         Ok(Audit {

@@ -8,6 +8,7 @@ use scrip_protocol::frame::{push_request, set_correlation};
 use scrip_protocol::{CampaignId, ClientId, ClubId, Position, RequestId};
 
 use crate::plan::{Planned, draw_id, drawn};
+use crate::top_ups;
 use crate::zipf::Zipf;
 
 /// Of so many holds one is released; the others are confirmed.
@@ -42,6 +43,12 @@ pub struct Mix {
     pub imports: f64,
     /// How many codes each adds.
     pub import_codes: usize,
+    /// Top-ups.
+    #[serde(default)]
+    pub top_ups: f64,
+    /// How many rules are live for them, of which two match each.
+    #[serde(default)]
+    pub rules: u32,
 }
 
 impl Default for Mix {
@@ -61,6 +68,8 @@ impl Default for Mix {
             check_codes: 10,
             imports: 0.0,
             import_codes: 1_000,
+            top_ups: 0.0,
+            rules: 10,
         }
     }
 }
@@ -89,6 +98,8 @@ pub enum Shape {
     Check,
     /// An import.
     Import,
+    /// A top-up.
+    TopUp,
     /// Whatever its sender says: nothing is known of what its answer should be.
     Any,
 }
@@ -111,7 +122,7 @@ pub enum MixError {
 
 impl Mix {
     /// The shares, but for repeats and for what is left over.
-    pub fn shares(&self) -> [(Shape, &'static str, f64); 7] {
+    pub fn shares(&self) -> [(Shape, &'static str, f64); 8] {
         [
             (Shape::Hot, "redemptions of the hot code", self.hot),
             (Shape::Capped, "redemptions of the capped code", self.capped),
@@ -120,6 +131,7 @@ impl Mix {
             (Shape::Hold, "holds", self.holds),
             (Shape::Check, "checks", self.checks),
             (Shape::Import, "imports", self.imports),
+            (Shape::TopUp, "top-ups", self.top_ups),
         ]
     }
 
@@ -283,6 +295,10 @@ impl Draft {
                     }
                     script.push(id, shape, &Hold::new(client, club, code, HOLD_TTL_DEFAULT_MS));
                 }
+                Shape::TopUp => {
+                    let client = redeem("", &mut random).client;
+                    script.push(id, shape, &top_ups::draw(client, material.club, &mut random));
+                }
                 Shape::Confirm | Shape::Release => unreachable!("what follows a hold has no place of its own"),
                 Shape::Check => {
                     let pool = if material.distinct.is_empty() { &material.spent } else { &material.distinct };
@@ -390,7 +406,7 @@ impl Script {
         let id = self.id(n);
         match self.shape(n) == Shape::Release {
             true => push_request(out, n as u64, id, &Release { hold }),
-            false => push_request(out, n as u64, id, &Confirm { hold }),
+            false => push_request(out, n as u64, id, &Confirm::new(hold)),
         }
     }
 
@@ -421,6 +437,7 @@ mod tests {
             checks: 0.02,
             imports: 0.01,
             import_codes: 3,
+            top_ups: 0.05,
             ..Mix::default()
         }
     }
@@ -453,9 +470,8 @@ mod tests {
     #[test]
     fn shares_are_kept_exactly() {
         let draft = draft(7);
-        let shapes =
-            [Shape::Distinct, Shape::Hot, Shape::Capped, Shape::Miss, Shape::Spent, Shape::Hold, Shape::Check, Shape::Import];
-        assert_eq!(shapes.map(|shape| draft.count(shape)), [530, 100, 100, 50, 50, 40, 20, 10]);
+        let drawn = mix().shares().map(|(shape, ..)| draft.count(shape));
+        assert_eq!((draft.count(Shape::Distinct), drawn), (480, [100, 100, 50, 50, 40, 20, 10, 50]));
         let scripts = draft.write(&material(&draft));
         assert_eq!(scripts.iter().map(Script::len).collect::<Vec<_>>(), [250; 4]);
         let ids: Vec<_> = scripts.iter().flat_map(|script| &script.ids).collect();

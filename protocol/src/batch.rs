@@ -16,7 +16,8 @@
 
 use crate::frame::Malformed;
 use crate::ids::Position;
-use crate::record::Record;
+use crate::record::{OneRecord, Record};
+use crate::wire;
 
 /// The format version.
 pub const VERSION: u16 = 1;
@@ -225,16 +226,39 @@ impl<'a> Batch<'a> {
 
     /// The records with their positions. The first error ends the sequence.
     pub fn records(&self) -> impl Iterator<Item = Result<(Position, Record), BatchError>> + use<'a> {
+        self.decoded(|kind, payload| Some(Record::decode(kind, payload)))
+    }
+
+    /// The records of one kind with their positions; the others are not decoded. The first error ends the sequence.
+    pub fn records_of<R: OneRecord>(&self) -> impl Iterator<Item = Result<(Position, R), BatchError>> + use<'a, R> {
+        self.decoded(|kind, payload| (kind == R::KIND).then(|| wire::decode(R::WORD, payload)))
+    }
+
+    fn decoded<R, F>(self, decode: F) -> impl Iterator<Item = Result<(Position, R), BatchError>> + use<'a, R, F>
+    where
+        F: Fn(u16, &[u8]) -> Option<Result<R, Malformed>>,
+    {
         let (count, first, mut rest, mut index, mut failed) = (self.count, self.first.0, self.records, 0, false);
-        std::iter::from_fn(move || {
+        let mut next = move || {
             if failed || (index == count && rest.is_empty()) {
                 return None;
             }
-            let item = if index < count { take_record(&mut rest, index) } else { Err(BatchError::Layout { index }) };
-            failed = item.is_err();
+            let raw = if index < count { take_record(&mut rest, index) } else { Err(BatchError::Layout { index }) };
+            let record = raw.and_then(|(kind, payload)| {
+                decode(kind, payload).transpose().map_err(|cause| BatchError::Record { index, cause })
+            });
+            failed = record.is_err();
             let position = Position(first + u64::from(index));
             index += 1;
-            Some(item.map(|record| (position, record)))
+            Some(record.map(|record| record.map(|record| (position, record))))
+        };
+        std::iter::from_fn(move || {
+            loop {
+                // One that is not asked for is passed over.
+                if let Some(item) = next()?.transpose() {
+                    return Some(item);
+                }
+            }
         })
     }
 }
@@ -245,13 +269,14 @@ pub fn stated_extent(bytes: &[u8]) -> Option<(Position, u32)> {
     Some((Position(u64::from_le_bytes(field(header, 8))), u32::from_le_bytes(field(header, 4))))
 }
 
-fn take_record(rest: &mut &[u8], index: u32) -> Result<Record, BatchError> {
+/// The kind and the bytes of the next record.
+fn take_record<'a>(rest: &mut &'a [u8], index: u32) -> Result<(u16, &'a [u8]), BatchError> {
     let layout = || BatchError::Layout { index };
     let (header, after) = rest.split_first_chunk::<RECORD_HEADER_BYTES>().ok_or_else(layout)?;
     let length = u32::from_le_bytes(field(header, 0)) as usize;
     let (payload, after) = after.split_at_checked(length).ok_or_else(layout)?;
     *rest = after;
-    Record::decode(u16::from_le_bytes(field(header, 4)), payload).map_err(|cause| BatchError::Record { index, cause })
+    Ok((u16::from_le_bytes(field(header, 4)), payload))
 }
 
 fn field<const N: usize>(header: &[u8], at: usize) -> [u8; N] {
@@ -261,7 +286,7 @@ fn field<const N: usize>(header: &[u8], at: usize) -> [u8; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::{Activation, ClubRegistered};
+    use crate::command::{Activation, ClubRegistered, ToppedUp};
     use crate::ids::{CampaignId, ClientId, ClubId, CredentialId, RequestId};
     use crate::money::Money;
     use crate::record::Stamp;
@@ -279,6 +304,7 @@ mod tests {
             slot: 3,
             amount: Money(200),
             balance: Money(400),
+            top_up: Position(0),
         };
         vec![ClubRegistered { stamp: stamp(), club: ClubId(1), name: "a club of a name".into() }.into(), activation.into()]
     }
@@ -329,6 +355,50 @@ mod tests {
                 assert!(Batch::parse(&changed).is_err(), "bit {bit} of byte {at}");
             }
         }
+    }
+
+    /// Z12: who looks for one kind of record finds each of them at its position, and nothing else.
+    #[test]
+    fn records_of_one_kind_keep_their_positions() {
+        let mut chain = ChainEnd { position: Position(40), ..ChainEnd::default() };
+        let mut builder = BatchBuilder::new(1);
+        let [club, activation] = records().try_into().expect("there are two");
+        [&club, &activation, &activation, &club, &club].into_iter().for_each(|record| builder.push(record));
+        let bytes = builder.seal(&mut chain);
+        let batch = Batch::parse(&bytes).expect("it was just written");
+        fn of<R: OneRecord + Into<Record>>(batch: &Batch<'_>) -> Vec<(u64, Record)> {
+            let found = batch.records_of::<R>().map(|item| item.expect("it was just written"));
+            found.map(|(position, record)| (position.0, record.into())).collect()
+        }
+        let at = |positions: &[u64], record: &Record| positions.iter().map(|at| (*at, record.clone())).collect::<Vec<_>>();
+        assert_eq!(of::<ClubRegistered>(&batch), at(&[41, 44, 45], &club));
+        assert_eq!(of::<Activation>(&batch), at(&[42, 43], &activation));
+        assert_eq!(of::<ToppedUp>(&batch), []);
+        assert_eq!(batch.records().count(), 5);
+    }
+
+    /// What is not asked for is passed over whatever it is; what is asked for, and the layout, are checked.
+    #[test]
+    fn records_of_one_kind_pass_over_no_fault_of_their_own_kind() {
+        let sealed_with = |kind: u16, payload: &[u8], count: u32| {
+            let mut builder = BatchBuilder::new(1);
+            records().iter().for_each(|record| builder.push(record));
+            builder.bytes.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+            builder.bytes.extend_from_slice(&kind.to_le_bytes());
+            builder.bytes.extend_from_slice(payload);
+            builder.count = count;
+            builder.seal(&mut ChainEnd::default())
+        };
+        let last = |bytes: &[u8]| Batch::parse(bytes).expect("the hash is right").records_of::<Activation>().last();
+        // No such kind, and no such bytes of another one.
+        for kind in [9999, ClubRegistered::KIND] {
+            let bytes = sealed_with(kind, &[1, 2, 3], 3);
+            let found: Vec<_> = Batch::parse(&bytes).expect("the hash is right").records_of::<Activation>().collect();
+            assert!(matches!(found[..], [Ok((Position(2), _))]), "{found:?}");
+        }
+        assert!(matches!(last(&sealed_with(Activation::KIND, &[1, 2, 3], 3)), Some(Err(BatchError::Record { index: 2, .. }))));
+        assert_eq!(last(&sealed_with(9999, &[1, 2, 3], 4)), Some(Err(BatchError::Layout { index: 3 })));
+        assert_eq!(last(&sealed_with(9999, &[1, 2, 3], 2)), Some(Err(BatchError::Layout { index: 2 })));
     }
 
     #[test]

@@ -54,6 +54,14 @@ number_id! {
     CampaignId, u32, "a campaign number"
 }
 number_id! {
+    /// A rule, numbered from 1 in the order of creation.
+    RuleId, u32, "a rule number"
+}
+number_id! {
+    /// A group of clients, numbered from 1 in the order of registration.
+    GroupId, u32, "a group number"
+}
+number_id! {
     /// A credential of the organisation, numbered from 1. 0 is the engine itself.
     CredentialId, u32, "a credential number"
 }

@@ -3,6 +3,7 @@
 //! - [`command`] has the table of commands, and one file for each group of them with its requests, outcomes and records.
 //! - [`frame`] has the bytes on a lane; [`batch`] the bytes in the journal and on a tail; [`wire`] how a value becomes bytes.
 //! - [`hello`] says who calls, and why a connection ended; [`refusal`] what any command may be answered instead.
+//! - [`ledger`] says of each record which accounts it moved; [`variables`] what a rule knows of a top-up.
 //! - [`client`] calls an engine; [`endpoint`] and [`tls`] are what both sides are connected with.
 //!
 //! Knows no other crate of ours. The one invariant: bytes from outside are checked before they are looked at, and a number
@@ -18,6 +19,7 @@ pub mod endpoint;
 pub mod frame;
 pub mod hello;
 pub mod ids;
+pub mod ledger;
 pub mod money;
 pub mod network;
 pub mod problem;
@@ -29,7 +31,8 @@ pub mod variables;
 pub mod wire;
 
 pub use command::{AnyCommand, Command, Kind};
-pub use ids::{CampaignId, ClientId, ClubId, CredentialId, InvalidId, Position, RequestId, unix_time_ms};
+pub use ids::{CampaignId, ClientId, ClubId, CredentialId, GroupId, InvalidId, Position, RequestId, RuleId, unix_time_ms};
+pub use ledger::{Account, Accounts, Entry, Executor, Label};
 pub use money::Money;
 pub use network::ClientNetwork;
 pub use problem::{FormulaFailure, TextProblem};

@@ -3,9 +3,10 @@
 //! `records!` below is the one table of them. A row's number never changes; a record that needs other fields gets a new row.
 
 use crate::command::{
-    Activation, ActivationRefunded, CampaignArchived, CampaignCreated, CampaignRestored, CampaignSwitched, CampaignUpdated,
-    ClientRegistered, ClubRegistered, CodeHeld, CodesAdded, CodesArchived, CodesGenerated, CodesRestored, ConfirmationRefused,
-    CredentialAdded, CredentialRevoked, HoldConfirmed, HoldRefused, HoldReleased, RedemptionRefused, Refused,
+    Activation, ActivationRefunded, BonusChanged, CampaignArchived, CampaignCreated, CampaignRestored, CampaignSwitched,
+    CampaignUpdated, ClientRegistered, ClubRegistered, CodeHeld, CodesAdded, CodesArchived, CodesGenerated, CodesRestored,
+    ConfirmationRefused, CredentialAdded, CredentialRevoked, GroupRegistered, HoldConfirmed, HoldRefused, HoldReleased,
+    RedemptionRefused, Refused, RuleArchived, RuleRestored, RuleSaved, RuleSwitched, Spent, TopUpRefunded, ToppedUp,
 };
 use crate::frame::Malformed;
 use crate::ids::{CredentialId, RequestId};
@@ -69,6 +70,14 @@ pub struct SettingsApplied {
     pub settings: Settings,
 }
 
+/// A record of one kind: a type that has a row in the table.
+pub trait OneRecord: wire::Wire {
+    /// The number of its kind.
+    const KIND: u16;
+    /// Its word.
+    const WORD: &str;
+}
+
 macro_rules! records {
     ($($number:literal $name:ident $word:literal;)*) => {
         /// Any one record.
@@ -103,6 +112,19 @@ macro_rules! records {
 
         $(impl From<$name> for Record {
             fn from(record: $name) -> Record { Record::$name(record) }
+        }
+
+        impl OneRecord for $name {
+            const KIND: u16 = $number;
+            const WORD: &str = $word;
+        }
+
+        impl TryFrom<Record> for $name {
+            type Error = Record;
+            /// The record, if it is of this kind; otherwise it comes back.
+            fn try_from(record: Record) -> Result<$name, Record> {
+                if let Record::$name(record) = record { Ok(record) } else { Err(record) }
+            }
         })*
     };
 }
@@ -119,6 +141,7 @@ records! {
     16 HoldReleased       "hold-released";
     17 ActivationRefunded "activation-refunded";
     20 ClubRegistered     "club-registered";
+    21 GroupRegistered    "group-registered";
     30 ClientRegistered   "client-registered";
     40 CampaignCreated    "campaign-created";
     41 CodesAdded         "codes-added";
@@ -131,6 +154,14 @@ records! {
     52 CodesRestored      "codes-restored";
     60 CredentialAdded    "credential-added";
     61 CredentialRevoked  "credential-revoked";
+    70 ToppedUp           "topped-up";
+    71 TopUpRefunded      "top-up-refunded";
+    72 BonusChanged       "bonus-changed";
+    73 Spent              "spent";
+    80 RuleSaved          "rule-saved";
+    81 RuleSwitched       "rule-switched";
+    82 RuleArchived       "rule-archived";
+    83 RuleRestored       "rule-restored";
 }
 
 impl Record {
@@ -148,6 +179,7 @@ impl Record {
             Record::HoldReleased(record) => Some(&record.stamp),
             Record::ActivationRefunded(record) => Some(&record.stamp),
             Record::ClubRegistered(record) => Some(&record.stamp),
+            Record::GroupRegistered(record) => Some(&record.stamp),
             Record::ClientRegistered(record) => Some(&record.stamp),
             Record::CampaignCreated(record) => Some(&record.stamp),
             Record::CodesAdded(record) => Some(&record.stamp),
@@ -160,6 +192,14 @@ impl Record {
             Record::CodesRestored(record) => Some(&record.stamp),
             Record::CredentialAdded(record) => record.stamp.as_ref(),
             Record::CredentialRevoked(record) => Some(&record.stamp),
+            Record::ToppedUp(record) => Some(&record.stamp),
+            Record::TopUpRefunded(record) => Some(&record.stamp),
+            Record::BonusChanged(record) => Some(&record.stamp),
+            Record::Spent(record) => Some(&record.stamp),
+            Record::RuleSaved(record) => Some(&record.stamp),
+            Record::RuleSwitched(record) => Some(&record.stamp),
+            Record::RuleArchived(record) => Some(&record.stamp),
+            Record::RuleRestored(record) => Some(&record.stamp),
         }
     }
 }

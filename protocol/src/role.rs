@@ -22,11 +22,11 @@ use crate::ids::InvalidId;
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Role {
-    /// A payment gateway: redeems, holds and checks.
+    /// A payment gateway: redeems, holds and checks; tops up, and pays with bonuses for an app.
     Gateway = 1,
-    /// Marketing staff: campaigns and codes.
+    /// Marketing staff: campaigns, codes, rules and groups.
     Marketing = 2,
-    /// A cashier: clients.
+    /// A cashier: clients, top-ups, and the bonus balance by hand.
     Cashier = 3,
     /// A reporting job: reads and tails.
     Reporter = 4,

@@ -2,8 +2,9 @@
 
 use clap::{Args, Subcommand};
 use scrip_protocol::ClientId;
-use scrip_protocol::command::{RegisterClientOutcome, ShowClientOutcome};
+use scrip_protocol::command::{ClientCard, RegisterClientOutcome, ShowClientOutcome};
 
+use super::group;
 use crate::exit::Exit;
 use crate::print;
 use crate::reach::{Asking, Reach};
@@ -17,7 +18,7 @@ pub(crate) struct ClientCommand {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Register a client, or set a client's name. A redemption registers its client by itself
+    /// Register a client, or set a client's name. A redemption or a top-up registers its client by itself
     Add {
         /// The client's id: a UUID or a decimal number
         client: ClientId,
@@ -29,7 +30,7 @@ enum Command {
         #[command(flatten)]
         reach: Reach,
     },
-    /// Show a client's bonus balance
+    /// Show a client: both balances, what was spent, the groups
     Show {
         /// The client's id
         client: ClientId,
@@ -48,15 +49,19 @@ impl ClientCommand {
                 Ok(if matches!(outcome, RegisterClientOutcome::Registered { .. }) { Exit::Done } else { Exit::Refused })
             }
             Command::Show { client, reach } => {
-                let outcome = reach.client().await?.show_client(client).await?;
+                let asked = reach.client().await?;
+                let outcome = asked.show_client(client).await?;
                 if reach.json {
                     print::json(&outcome);
                 }
                 match outcome {
                     ShowClientOutcome::Client(card) => {
                         if !reach.json {
-                            let name = if card.name.is_empty() { String::new() } else { format!(" ({})", card.name) };
-                            print::line(format_args!("client {}{name}: bonus balance {}", card.client, card.balance));
+                            let groups = match card.groups.as_slice() {
+                                [] => "none".to_owned(),
+                                of => print::named(of, &group::names(&asked).await?),
+                            };
+                            print_card(card, groups);
                         }
                         Ok(Exit::Done)
                     }
@@ -70,4 +75,19 @@ impl ClientCommand {
             }
         }
     }
+}
+
+fn print_card(card: ClientCard, groups: String) {
+    let name = if card.name.is_empty() { String::new() } else { format!(" ({})", card.name) };
+    let rows = [
+        ("client", format!("{}{name}", card.client)),
+        ("bonus balance", card.accounts.bonus.to_string()),
+        ("gaming balance", card.accounts.gaming.to_string()),
+        ("spent in all", card.accounts.spent.to_string()),
+        ("sessions", print::grouped(card.accounts.sessions)),
+        ("groups", groups),
+        ("as of position", card.as_of.to_string()),
+    ];
+    let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    print::table(&["", ""], &rows);
 }

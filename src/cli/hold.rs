@@ -45,6 +45,9 @@ pub(crate) struct Hold {
 pub(crate) struct Confirm {
     /// The hold's number, which `scrip hold` has printed
     hold: Position,
+    /// The number of the top-up during which the code was typed, if it was one: it is kept with the activation
+    #[arg(long, value_name = "POSITION", default_value = "0", hide_default_value = true)]
+    top_up: Position,
     #[command(flatten)]
     asking: Asking,
     #[command(flatten)]
@@ -93,7 +96,8 @@ impl Hold {
 impl Confirm {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         let request = self.asking.id();
-        let outcome = self.reach.client().await?.confirm(request, self.hold).await?;
+        let asked = scrip_protocol::command::Confirm { hold: self.hold, top_up: self.top_up };
+        let outcome = self.reach.client().await?.call(request, &asked).await?;
         self.reach.answer(request, &outcome);
         Ok(if matches!(outcome, ConfirmOutcome::Confirmed(_)) { Exit::Done } else { Exit::Refused })
     }

@@ -1,20 +1,27 @@
 //! The subcommands.
 
+mod bonus;
 mod campaign;
 mod check;
 mod client;
 mod club;
 mod codes;
 mod demo;
+mod group;
 mod hold;
 mod init;
 mod lists;
 mod loadtest;
+mod note;
+mod pushes;
 mod redeem;
 mod refund;
+mod rule;
 mod serve;
+mod spend;
 mod tail;
 mod token;
+mod top_up;
 
 use clap::{Parser, Subcommand};
 
@@ -40,6 +47,7 @@ enum Command {
     Serve(serve::Serve),
     Club(club::Club),
     Client(client::ClientCommand),
+    Group(group::GroupCommand),
     Campaign(campaign::Campaign),
     Codes(codes::Codes),
     Redeem(redeem::Redeem),
@@ -48,6 +56,12 @@ enum Command {
     Confirm(hold::Confirm),
     Release(hold::Release),
     Check(check::Check),
+    TopUp(top_up::TopUp),
+    RefundTopUp(top_up::RefundTopUp),
+    Bonus(bonus::Bonus),
+    Spend(spend::Spend),
+    Rule(rule::Rule),
+    Pushes(pushes::Pushes),
     Token(token::Token),
     Tail(tail::Tail),
     Loadtest(loadtest::Loadtest),
@@ -62,6 +76,7 @@ impl Cli {
             Command::Serve(command) => command.run().await,
             Command::Club(command) => command.run().await,
             Command::Client(command) => command.run().await,
+            Command::Group(command) => command.run().await,
             Command::Campaign(command) => command.run().await,
             Command::Codes(command) => command.run().await,
             Command::Redeem(command) => command.run().await,
@@ -70,6 +85,12 @@ impl Cli {
             Command::Confirm(command) => command.run().await,
             Command::Release(command) => command.run().await,
             Command::Check(command) => command.run().await,
+            Command::TopUp(command) => command.run().await,
+            Command::RefundTopUp(command) => command.run().await,
+            Command::Bonus(command) => command.run().await,
+            Command::Spend(command) => command.run().await,
+            Command::Rule(command) => command.run().await,
+            Command::Pushes(command) => command.run().await,
             Command::Token(command) => command.run().await,
             Command::Tail(command) => command.run().await,
             Command::Loadtest(command) => command.run().await,

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use scrip_protocol::command::RedeemOutcome;
-use scrip_protocol::{ClientId, ClientNetwork, ClubId};
+use scrip_protocol::{ClientId, ClientNetwork, ClubId, Position};
 
 use crate::exit::Exit;
 use crate::reach::{Asking, Reach};
@@ -21,6 +21,9 @@ pub(crate) struct Redeem {
     /// The internet address that the client calls from, if you know it: who tries too many codes from there is stopped
     #[arg(long, value_name = "ADDRESS", default_value = "-", hide_default_value = true)]
     network: ClientNetwork,
+    /// The number of the top-up during which the code was typed, if it was one: it is kept with the activation
+    #[arg(long, value_name = "POSITION", default_value = "0", hide_default_value = true)]
+    top_up: Position,
     #[command(flatten)]
     asking: Asking,
     #[command(flatten)]
@@ -30,8 +33,13 @@ pub(crate) struct Redeem {
 impl Redeem {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         let request = self.asking.id();
-        let asked =
-            scrip_protocol::command::Redeem { client: self.client, club: self.club, code: self.code, network: self.network };
+        let asked = scrip_protocol::command::Redeem {
+            client: self.client,
+            club: self.club,
+            code: self.code,
+            network: self.network,
+            top_up: self.top_up,
+        };
         let outcome = self.reach.client().await?.redeem(request, &asked).await?;
         self.reach.answer(request, &outcome);
         Ok(if matches!(outcome, RedeemOutcome::Redeemed(_)) { Exit::Done } else { Exit::Refused })

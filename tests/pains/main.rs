@@ -6,6 +6,7 @@ mod support;
 
 mod codes;
 mod counting;
+mod ledger;
 mod money;
 
 use std::sync::Arc;

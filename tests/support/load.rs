@@ -24,6 +24,8 @@ pub(crate) fn mixed() -> Mix {
         checks: 0.05,
         imports: 0.005,
         import_codes: 20,
+        top_ups: 0.1,
+        rules: 6,
         ..Mix::default()
     }
 }

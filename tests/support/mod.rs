@@ -22,9 +22,10 @@ use std::time::{Duration, Instant};
 use scrip_loadtest::audit::Recount;
 use scrip_protocol::client::{Client, Dial};
 use scrip_protocol::command::{
-    CreateCampaign, CreateCampaignOutcome, OnConflict, Redeem, RegisterClubOutcome, ShowClientOutcome, Terms,
+    Action, CreateCampaign, CreateCampaignOutcome, CreateRule, CreateRuleOutcome, Note, OnConflict, Redeem, RegisterClubOutcome,
+    RuleEvent, RuleTerms, ShowClientOutcome, Terms, TopUp,
 };
-use scrip_protocol::{CampaignId, ClientId, ClubId, Money, RequestId, Role};
+use scrip_protocol::{Accounts, CampaignId, ClientId, ClubId, Money, RequestId, Role, RuleId, TopUpSource};
 use tempfile::TempDir;
 
 #[allow(unused_imports, reason = "each test uses a part of it")]
@@ -344,10 +345,41 @@ pub(crate) async fn club(client: &Client, name: &str) -> ClubId {
 
 /// A client's bonus balance.
 pub(crate) async fn balance(client: &Client, of: ClientId) -> Money {
-    match client.show_client(of).await.expect("an answer") {
-        ShowClientOutcome::Client(card) => card.balance,
-        ShowClientOutcome::UnknownClient => Money(0),
+    accounts(client, of).await.bonus
+}
+
+/// A rule that is live, at every club, and credits what its formula says.
+pub(crate) fn rule(name: &str, conditions: &str, formula: &str) -> RuleTerms {
+    RuleTerms {
+        name: name.to_owned(),
+        description: String::new(),
+        active: true,
+        clubs: Vec::new(),
+        event: RuleEvent::BalanceToppedUp,
+        conditions: conditions.to_owned(),
+        actions: vec![Action::AddBonus { formula: formula.to_owned() }],
+        tags: Vec::new(),
     }
+}
+
+/// Creates a rule.
+pub(crate) async fn create_rule(client: &Client, terms: RuleTerms) -> RuleId {
+    let outcome = client.call(RequestId::now(), &CreateRule { terms }).await.expect("an answer");
+    let CreateRuleOutcome::Created { rule, .. } = outcome else { panic!("{outcome}") };
+    rule
+}
+
+/// What a client has; nothing where the client is not known.
+pub(crate) async fn accounts(client: &Client, of: ClientId) -> Accounts {
+    match client.show_client(of).await.expect("an answer") {
+        ShowClientOutcome::Client(card) => card.accounts,
+        ShowClientOutcome::UnknownClient => Accounts::default(),
+    }
+}
+
+/// A top-up in cash.
+pub(crate) fn top_up(client: u128, club: ClubId, minor: i64) -> TopUp {
+    TopUp { client: ClientId(client), club, amount: Money(minor), source: TopUpSource::Cash, note: Note::default() }
 }
 
 /// A redemption.

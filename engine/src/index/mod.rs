@@ -246,7 +246,16 @@ impl Index {
             | Record::CodeHeld(_)
             | Record::HoldRefused(_)
             | Record::ConfirmationRefused(_)
-            | Record::HoldReleased(_) => {}
+            | Record::HoldReleased(_)
+            | Record::GroupRegistered(_)
+            | Record::ToppedUp(_)
+            | Record::TopUpRefunded(_)
+            | Record::BonusChanged(_)
+            | Record::Spent(_)
+            | Record::RuleSaved(_)
+            | Record::RuleSwitched(_)
+            | Record::RuleArchived(_)
+            | Record::RuleRestored(_) => {}
         }
     }
 

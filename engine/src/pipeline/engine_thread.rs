@@ -304,6 +304,18 @@ impl EngineThread {
             Read::ListCredentials(asked) => {
                 push_value(frames, Kind::ListCredentials as u16, correlation, &self.state.list_credentials(asked));
             }
+            Read::ListGroups(asked) => {
+                push_value(frames, Kind::ListGroups as u16, correlation, &self.state.list_groups(asked));
+            }
+            Read::ListRules(asked) => {
+                push_value(frames, Kind::ListRules as u16, correlation, &self.state.list_rules(asked));
+            }
+            Read::ShowRule(asked) => {
+                push_value(frames, Kind::ShowRule as u16, correlation, &self.state.show_rule(asked));
+            }
+            Read::LintRule(asked) => {
+                push_value(frames, Kind::LintRule as u16, correlation, &self.state.lint_rule(asked));
+            }
         }
     }
 }

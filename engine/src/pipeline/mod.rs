@@ -27,7 +27,8 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use parking_lot::Mutex;
 use scrip_protocol::batch::BatchBuilder;
 use scrip_protocol::command::{
-    CredentialAdded, Grant, ListCampaigns, ListClubs, ListCodes, ListCredentials, ShowCampaign, ShowClient,
+    CredentialAdded, Grant, LintRule, ListCampaigns, ListClubs, ListCodes, ListCredentials, ListGroups, ListRules, ShowCampaign,
+    ShowClient, ShowRule,
 };
 use scrip_protocol::record::SettingsApplied;
 use scrip_protocol::{ClientNetwork, CredentialId, Position, Record, Settings, Stamp};
@@ -146,6 +147,14 @@ pub enum Read {
     TryCodes(Box<AskedAddCodes>),
     /// The credentials.
     ListCredentials(ListCredentials),
+    /// The groups of clients.
+    ListGroups(ListGroups),
+    /// The rules.
+    ListRules(ListRules),
+    /// A rule.
+    ShowRule(ShowRule),
+    /// What is odd about a rule.
+    LintRule(Box<LintRule>),
 }
 
 /// What the data folder gives an engine to begin with, beside its journal.

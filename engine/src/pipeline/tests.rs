@@ -301,7 +301,7 @@ fn campaign(request: u64, codes: &[&str]) -> Request {
 
 fn redeem(request: u64, code: &str) -> Request {
     let client = ClientId((request % 7).into());
-    change(request, Asked::Redeem(AskedRedeem { client, club: ClubId(1), code: normalise(code) }))
+    change(request, Asked::Redeem(AskedRedeem { client, club: ClubId(1), code: normalise(code), top_up: Position(0) }))
 }
 
 fn list_clubs(correlation: u64) -> Request {

@@ -6,22 +6,24 @@ use std::time::Duration;
 use bytes::Bytes;
 use quinn::{Connection, RecvStream, SendStream};
 use scrip_protocol::command::{
-    CHECK_CODES_MAX, Check, CheckFreeOutcome, CheckOutcome, CodeChecked, CodeTexts, LINES_MAX, Redeem, Tail,
+    CHECK_CODES_MAX, Check, CheckFreeOutcome, CheckOutcome, CodeChecked, CodeTexts, LINES_MAX, Redeem, RehearseRule, Tail,
 };
 use scrip_protocol::frame::{Frame, FrameBuffer, Malformed, REFUSAL, REQUEST_BYTES_MAX, RequestFrame, push_value};
 use scrip_protocol::hello::CloseCode;
-use scrip_protocol::{AnyCommand, ClientNetwork, ClubId, Kind, Refusal, RequestId, Role, Stamp, wire};
+use scrip_protocol::{AnyCommand, ClientNetwork, ClubId, Kind, Position, Refusal, RequestId, Role, Stamp, wire};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::connection::Closing;
-use super::{LARGE_FRAME_BYTES, Shared, refund, tail};
+use super::{LARGE_FRAME_BYTES, Shared, refund, rehearsal, tail};
 use crate::generate::draw;
 use crate::guard::{Asker, Misses};
 use crate::index::{AT_ONCE, Holder, Index, normalise, trim};
 use crate::pipeline::{Attempt, Call, Change, Chunk, Clock, InboxFull, Outbox, RETRY_AFTER_MS, Read, Request};
-use crate::state::{Asked, AskedAddCodes, AskedCodes, AskedCreateCampaign, AskedHold, AskedRedeem, CodeList, NamedHold};
+use crate::state::{
+    Asked, AskedAddCodes, AskedCodes, AskedConfirm, AskedCreateCampaign, AskedHold, AskedRedeem, CodeList, NamedHold,
+};
 
 /// How many pieces of a stream are taken at once. In packets of Ethernet's size they are some 1,200 redemptions: enough to share a hand-over,
 /// and few enough that the chunk is still in the processor's cache when the engine thread comes to it.
@@ -35,6 +37,9 @@ const EXPECTED_MAX: usize = 4096;
 
 /// How many codes a lane looks at on the worker that other lanes' tasks share: some hundred microseconds.
 const CODES_ON_WORKER: usize = 4096;
+
+/// The answer where something cannot be had just now.
+pub(super) const BUSY: Refusal = Refusal::Busy { retry_after_ms: RETRY_AFTER_MS };
 
 /// How long a drained lane waits for its caller to have received the last reply.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -55,6 +60,8 @@ struct Sorted {
     refusals: Vec<u8>,
     /// A tail ends what is read at once: the lane serves it before it reads on.
     tail: Option<(u64, Tail)>,
+    /// They are answered when they are done.
+    rehearsals: Vec<(u64, RehearseRule)>,
 }
 
 impl Sorted {
@@ -177,6 +184,9 @@ impl Reader {
                 // The frame that was not whole yet is the first that is now; if it was refused, its share goes back here.
                 self.large = None;
             }
+            for (correlation, asked) in sorted.rehearsals {
+                rehearsal::begin(correlation, asked, &self.shared, &self.outbox);
+            }
             let Some((correlation, asked)) = sorted.tail else { break };
             tail::serve(correlation, &asked, &self.shared, &self.outbox).await;
         }
@@ -241,28 +251,25 @@ fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted)
     }
     let change = |asked| Call::Change(Change::new(stamp(&request, caller), asked));
     let named = |hold| NamedHold { hold, anyones: caller.role == Role::Operator };
-    let call = match AnyCommand::decode(request.kind, request.payload)? {
+    let asked = AnyCommand::decode(request.kind, request.payload)?;
+    if let Some(club) = asked.club().filter(|club| !caller.may_ask_for(*club)) {
+        return sorted.refuse(correlation, &Refusal::ClubForbidden { club });
+    }
+    let call = match asked {
         AnyCommand::Redeem(_) => unreachable!("redeem was taken above, without decoding it to the heap"),
         AnyCommand::Tail(asked) => {
             sorted.tail = Some((correlation, asked));
             return Ok(());
         }
         AnyCommand::Hold(asked) => {
-            if !caller.may_ask_for(asked.club) {
-                return sorted.refuse(correlation, &Refusal::ClubForbidden { club: asked.club });
-            }
-            let redeem = AskedRedeem { client: asked.client, club: asked.club, code: normalise(&asked.code) };
+            let redeem =
+                AskedRedeem { client: asked.client, club: asked.club, code: normalise(&asked.code), top_up: Position(0) };
             let hold = Asked::Hold(Box::new(AskedHold { redeem, ttl_ms: asked.ttl_ms }));
             Call::Change(Change { network: asked.network, ..Change::new(stamp(&request, caller), hold) })
         }
-        AnyCommand::Confirm(asked) => change(Asked::Confirm(named(asked.hold))),
+        AnyCommand::Confirm(asked) => change(Asked::Confirm(AskedConfirm { hold: named(asked.hold), top_up: asked.top_up })),
         AnyCommand::Release(asked) => change(Asked::Release(named(asked.hold))),
-        AnyCommand::Check(asked) => {
-            if !caller.may_ask_for(asked.club) {
-                return sorted.refuse(correlation, &Refusal::ClubForbidden { club: asked.club });
-            }
-            check(&asked, correlation, caller, shared)
-        }
+        AnyCommand::Check(asked) => check(&asked, correlation, caller, shared),
         AnyCommand::RegisterClub(asked) => change(Asked::RegisterClub(asked)),
         AnyCommand::RegisterClient(asked) => change(Asked::RegisterClient(asked)),
         AnyCommand::SwitchCampaign(asked) => change(Asked::SwitchCampaign(asked)),
@@ -307,10 +314,38 @@ fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted)
             if asked.force && caller.role != Role::Operator {
                 return sorted.refuse(correlation, &Refusal::Forbidden { role: caller.role });
             }
-            let Some(asked) = refund::asked(&asked, caller, shared) else {
-                return sorted.refuse(correlation, &Refusal::Busy { retry_after_ms: RETRY_AFTER_MS });
-            };
-            change(Asked::Refund(Box::new(asked)))
+            match refund::activation(&asked, caller, shared) {
+                Ok(asked) => change(Asked::Refund(Box::new(asked))),
+                Err(refund::Unreadable) => return sorted.refuse(correlation, &BUSY),
+            }
+        }
+        AnyCommand::RefundTopUp(asked) => match refund::top_up(asked, caller, shared) {
+            Ok(asked) => change(Asked::RefundTopUp(Box::new(asked))),
+            Err(refund::Unreadable) => return sorted.refuse(correlation, &BUSY),
+        },
+        AnyCommand::RefundBonus(asked) => match refund::bonus(asked, caller, shared) {
+            Ok(asked) => change(Asked::RefundBonus(Box::new(asked))),
+            Err(refund::Unreadable) => return sorted.refuse(correlation, &BUSY),
+        },
+        AnyCommand::TopUp(asked) => change(Asked::TopUp(Box::new(asked))),
+        AnyCommand::PayBonus(asked) => change(Asked::PayBonus(Box::new(asked))),
+        AnyCommand::RecordSession(asked) => change(Asked::RecordSession(Box::new(asked))),
+        AnyCommand::RecordPurchase(asked) => change(Asked::RecordPurchase(Box::new(asked))),
+        AnyCommand::CreditBonus(asked) => change(Asked::CreditBonus(Box::new(asked))),
+        AnyCommand::WriteOffBonus(asked) => change(Asked::WriteOffBonus(Box::new(asked))),
+        AnyCommand::RegisterGroup(asked) => change(Asked::RegisterGroup(asked)),
+        AnyCommand::CreateRule(asked) => change(Asked::CreateRule(Box::new(asked))),
+        AnyCommand::UpdateRule(asked) => change(Asked::UpdateRule(Box::new(asked))),
+        AnyCommand::SwitchRule(asked) => change(Asked::SwitchRule(asked)),
+        AnyCommand::ArchiveRule(asked) => change(Asked::ArchiveRule(asked.rule)),
+        AnyCommand::RestoreRule(asked) => change(Asked::RestoreRule(asked.rule)),
+        AnyCommand::ListGroups(asked) => Call::Read(Read::ListGroups(asked)),
+        AnyCommand::ListRules(asked) => Call::Read(Read::ListRules(asked)),
+        AnyCommand::ShowRule(asked) => Call::Read(Read::ShowRule(asked)),
+        AnyCommand::LintRule(asked) => Call::Read(Read::LintRule(Box::new(asked))),
+        AnyCommand::RehearseRule(asked) => {
+            sorted.rehearsals.push((correlation, asked));
+            return Ok(());
         }
         AnyCommand::AddCredential(asked) => change(Asked::AddCredential(Box::new(asked))),
         AnyCommand::RevokeCredential(asked) => change(Asked::RevokeCredential(asked)),
@@ -338,6 +373,7 @@ fn redeem(request: &RequestFrame<'_>) -> Result<(AskedRedeem, ClientNetwork), Ma
         client: scrip_protocol::ClientId(asked.client.0.to_native()),
         club: ClubId(asked.club.0.to_native()),
         code: normalise(asked.code.as_str()),
+        top_up: Position(asked.top_up.0.to_native()),
     };
     Ok((asked, network))
 }

@@ -8,6 +8,7 @@
 mod connection;
 mod lane;
 mod refund;
+mod rehearsal;
 mod tail;
 
 use std::io;
@@ -124,6 +125,8 @@ struct Shared {
     stopping: watch::Receiver<bool>,
     /// Room for large frames, in KiB.
     large_frames: Arc<Semaphore>,
+    /// Rehearsals at once: one.
+    rehearsals: Arc<Semaphore>,
 }
 
 impl Server {
@@ -153,6 +156,7 @@ impl Server {
             durable: pipeline.durable(),
             stopping: stopped,
             large_frames: Arc::new(Semaphore::new(limits.large_frames_bytes_max >> 10)),
+            rehearsals: Arc::new(Semaphore::new(1)),
         });
         let accepting = tokio::spawn(accept(endpoint.clone(), shared));
         Ok(Server { endpoint, stopping, accepting })

@@ -1,23 +1,42 @@
-//! Refund: the activation that a request names is read from the journal here, so that the state need not remember them all.
+//! Refunds: the operation that a request names is read from the journal here, so that the state need not remember them all.
 
-use scrip_protocol::command::{Activation, Refund};
-use scrip_protocol::{Position, Role, batch};
+use scrip_protocol::command::{BonusChanged, Refund, RefundBonus, RefundTopUp, ToppedUp};
+use scrip_protocol::{Position, Record, Role, batch};
 
 use super::Shared;
 use crate::index::Holder;
-use crate::state::{AskedRefund, activation_of};
-
-/// What is asked, with the activation as the journal has it; `None` where the journal cannot be read.
-pub(super) fn asked(asked: &Refund, caller: &Holder, shared: &Shared) -> Option<AskedRefund> {
-    let found = activation_at(asked.activation, shared).ok()?;
-    Some(AskedRefund { activation: asked.activation, found, anyones: caller.role == Role::Operator, force: asked.force })
-}
+use crate::state::{AskedRefund, AskedRefundBonus, AskedRefundTopUp, activation_of};
 
 /// The journal cannot be read, and says why in the log.
-struct Unreadable;
+pub(super) struct Unreadable;
 
-/// The activation at a position. Whoever names one has seen its reply, so that it is durable.
-fn activation_at(position: Position, shared: &Shared) -> Result<Option<Activation>, Unreadable> {
+/// What is asked, with the activation as the journal has it.
+pub(super) fn activation(asked: &Refund, caller: &Holder, shared: &Shared) -> Result<AskedRefund, Unreadable> {
+    let found = record_at(asked.activation, shared)?.and_then(activation_of);
+    Ok(AskedRefund { activation: asked.activation, found, anyones: caller.role == Role::Operator, force: asked.force })
+}
+
+/// What is asked, with the top-up as the journal has it.
+pub(super) fn top_up(asked: RefundTopUp, caller: &Holder, shared: &Shared) -> Result<AskedRefundTopUp, Unreadable> {
+    let RefundTopUp { top_up, amount, claw_back, note } = asked;
+    let found = record_at(top_up, shared)?.and_then(|record| ToppedUp::try_from(record).ok());
+    Ok(AskedRefundTopUp { top_up, found, anyones: may_name_anyones(caller), amount, claw_back, note })
+}
+
+/// What is asked, with the payment as the journal has it.
+pub(super) fn bonus(asked: RefundBonus, caller: &Holder, shared: &Shared) -> Result<AskedRefundBonus, Unreadable> {
+    let RefundBonus { payment, amount, note } = asked;
+    let found = record_at(payment, shared)?.and_then(|record| BonusChanged::try_from(record).ok());
+    Ok(AskedRefundBonus { payment, found, anyones: may_name_anyones(caller), amount, note })
+}
+
+/// A till gives back what another took; a gateway only its own.
+fn may_name_anyones(caller: &Holder) -> bool {
+    caller.role != Role::Gateway
+}
+
+/// The record at a position. Whoever names one has seen its reply, so that it is durable.
+fn record_at(position: Position, shared: &Shared) -> Result<Option<Record>, Unreadable> {
     if position == Position(0) || position > *shared.durable.borrow() {
         return Ok(None);
     }
@@ -32,7 +51,7 @@ fn activation_at(position: Position, shared: &Shared) -> Result<Option<Activatio
     for record in batch.records() {
         let (at, record) = record.map_err(|error| unreadable(&error))?;
         if at == position {
-            return Ok(activation_of(record));
+            return Ok(Some(record));
         }
     }
     Ok(None)

@@ -17,6 +17,22 @@ pub struct NamedHold {
     pub anyones: bool,
 }
 
+/// A request to confirm a hold.
+#[derive(Debug, Clone, Copy)]
+pub struct AskedConfirm {
+    /// The hold.
+    pub hold: NamedHold,
+    /// The top-up during which the code was typed, 0 for none (A12).
+    pub top_up: Position,
+}
+
+impl From<NamedHold> for AskedConfirm {
+    /// Apart from any top-up.
+    fn from(hold: NamedHold) -> AskedConfirm {
+        AskedConfirm { hold, top_up: Position(0) }
+    }
+}
+
 impl NamedHold {
     /// The hold, if it is known and the caller may name it.
     pub(super) fn of<'a>(&self, state: &'a State, now_ms: u64, stamp: &Stamp) -> Option<&'a Hold> {
@@ -25,9 +41,10 @@ impl NamedHold {
     }
 }
 
-pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, asked: &NamedHold) -> Record {
-    let refused = |outcome| ConfirmationRefused { stamp, hold: asked.hold, outcome }.into();
-    let Some(hold) = asked.of(state, now_ms, &stamp) else { return refused(Outcome::UnknownHold) };
+pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, asked: &AskedConfirm) -> Record {
+    let AskedConfirm { hold: named, top_up } = asked;
+    let refused = |outcome| ConfirmationRefused { stamp, hold: named.hold, outcome }.into();
+    let Some(hold) = named.of(state, now_ms, &stamp) else { return refused(Outcome::UnknownHold) };
     match hold.end() {
         Some(End::Confirmed { activation, balance }) => {
             return refused(Outcome::AlreadyConfirmed(hold.activated(activation, balance)));
@@ -54,8 +71,9 @@ pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, asked: &NamedHold
         slot: hold.at.slot,
         amount: hold.amount,
         balance,
+        top_up: *top_up,
     };
-    HoldConfirmed { hold: asked.hold, activation }.into()
+    HoldConfirmed { hold: named.hold, activation }.into()
 }
 
 pub(super) fn apply(state: &mut State, record: &HoldConfirmed) {

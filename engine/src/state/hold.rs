@@ -17,7 +17,7 @@ pub struct AskedHold {
 }
 
 pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, asked: &AskedHold, lookup: &impl Lookup) -> Record {
-    let AskedRedeem { client, club, ref code } = asked.redeem;
+    let AskedRedeem { client, club, ref code, .. } = asked.redeem;
     let refused = |outcome| {
         let code = code.as_ref().map_or("", NormalisedCode::as_str).to_owned();
         HoldRefused { stamp, client, club, code, outcome }.into()

@@ -11,14 +11,18 @@
 mod add_codes;
 mod archive_campaign;
 mod archive_codes;
+mod bonus;
 pub(crate) mod chunked;
+mod clients;
 mod code;
 mod code_list;
 mod confirm;
 mod counted;
 mod create_campaign;
 mod credentials;
+mod executor;
 mod generate_codes;
+mod groups;
 mod hold;
 mod holds;
 mod ladder;
@@ -26,42 +30,54 @@ pub(crate) mod prefetch;
 mod reads;
 mod redeem;
 mod refund;
+mod refund_top_up;
 mod register_client;
 mod register_club;
 mod release;
 pub mod requests;
+mod rules;
+mod save_rule;
 pub(crate) mod shards;
+mod spending;
 mod switch_campaign;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod top_up;
 mod update_campaign;
 
 pub use add_codes::AskedAddCodes;
 pub use archive_codes::AskedCodes;
+pub use bonus::AskedRefundBonus;
+pub use clients::Clients;
 pub use code::NormalisedCode;
 pub use code_list::CodeList;
-pub use confirm::NamedHold;
+pub use confirm::{AskedConfirm, NamedHold};
 pub use create_campaign::AskedCreateCampaign;
 pub use credentials::{Credential, Credentials};
 pub use generate_codes::{AskedGenerate, Drawn};
+pub use groups::Groups;
 pub use hold::AskedHold;
 pub use holds::{FreeFrom, HeldUses, Holds};
 pub use ladder::{Standing, refusals_of};
 pub use redeem::AskedRedeem;
 pub use refund::{AskedRefund, activation_of};
-pub use tables::{Campaign, Campaigns, Clients, Clubs, CodeAt};
+pub use refund_top_up::AskedRefundTopUp;
+pub use rules::{Rule, Rules};
+pub use tables::{Campaign, Campaigns, Clubs, CodeAt};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prefetch::prefetch;
 use requests::{Admission, Remembered, Requests};
 use scrip_protocol::command::{
-    AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCodes, Confirm, GenerateCodes, Hold, NAME_BYTES_MAX, Refund,
-    RegisterClient, RegisterClub, Release, ReleaseOutcome, RestoreCampaign, RestoreCodes, RevokeCredential,
-    RevokeCredentialOutcome, SwitchCampaign, UpdateCampaign,
+    AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCodes, ArchiveRule, ArchiveRuleOutcome, Confirm, CreateRule,
+    CreditBonus, GenerateCodes, Hold, NAME_BYTES_MAX, PayBonus, RecordPurchase, RecordSession, Refund, RefundTopUp,
+    RegisterClient, RegisterClub, RegisterGroup, Release, ReleaseOutcome, RestoreCampaign, RestoreCodes, RestoreRule,
+    RestoreRuleOutcome, RevokeCredential, RevokeCredentialOutcome, SwitchCampaign, SwitchRule, SwitchRuleOutcome, TopUp,
+    UpdateCampaign, UpdateRule, WriteOffBonus,
 };
-use scrip_protocol::{CampaignId, ClientId, Command, Kind, Position, Record, RequestId, Settings, Stamp, wire};
+use scrip_protocol::{CampaignId, ClientId, Command, Kind, Money, Position, Record, RequestId, RuleId, Settings, Stamp, wire};
 
 /// Where codes are. Answers for the state as it is at the moment of asking.
 pub trait Lookup {
@@ -85,7 +101,7 @@ pub enum Asked {
     /// Hold one use of a code. Elsewhere, so that a chunk of redemptions is no larger for it.
     Hold(Box<AskedHold>),
     /// Make a hold the activation.
-    Confirm(NamedHold),
+    Confirm(AskedConfirm),
     /// Give a held use back.
     Release(NamedHold),
     /// Register a club.
@@ -116,6 +132,34 @@ pub enum Asked {
     AddCredential(Box<AddCredential>),
     /// Revoke a credential.
     RevokeCredential(RevokeCredential),
+    /// Register a group of clients.
+    RegisterGroup(RegisterGroup),
+    /// Top up a client's gaming balance.
+    TopUp(Box<TopUp>),
+    /// Refund a top-up.
+    RefundTopUp(Box<AskedRefundTopUp>),
+    /// Credit bonuses by hand.
+    CreditBonus(Box<CreditBonus>),
+    /// Write bonuses off by hand.
+    WriteOffBonus(Box<WriteOffBonus>),
+    /// Pay with bonuses.
+    PayBonus(Box<PayBonus>),
+    /// Give a bonus payment back.
+    RefundBonus(Box<AskedRefundBonus>),
+    /// Record a session.
+    RecordSession(Box<RecordSession>),
+    /// Record a purchase.
+    RecordPurchase(Box<RecordPurchase>),
+    /// Create a rule.
+    CreateRule(Box<CreateRule>),
+    /// Change a rule.
+    UpdateRule(Box<UpdateRule>),
+    /// Switch a rule on or off.
+    SwitchRule(SwitchRule),
+    /// Archive a rule.
+    ArchiveRule(RuleId),
+    /// Restore a rule.
+    RestoreRule(RuleId),
 }
 
 impl Asked {
@@ -139,7 +183,21 @@ impl Asked {
             | Asked::RestoreCodes(_)
             | Asked::Refund(_)
             | Asked::AddCredential(_)
-            | Asked::RevokeCredential(_) => None,
+            | Asked::RevokeCredential(_)
+            | Asked::RegisterGroup(_)
+            | Asked::TopUp(_)
+            | Asked::RefundTopUp(_)
+            | Asked::CreditBonus(_)
+            | Asked::WriteOffBonus(_)
+            | Asked::PayBonus(_)
+            | Asked::RefundBonus(_)
+            | Asked::RecordSession(_)
+            | Asked::RecordPurchase(_)
+            | Asked::CreateRule(_)
+            | Asked::UpdateRule(_)
+            | Asked::SwitchRule(_)
+            | Asked::ArchiveRule(_)
+            | Asked::RestoreRule(_) => None,
         }
     }
 }
@@ -158,8 +216,14 @@ pub struct State {
     pub campaigns: Campaigns,
     /// The uses that are held.
     pub holds: Holds,
+    /// The groups of clients.
+    pub groups: Groups,
+    /// The rules of top-ups.
+    pub rules: Rules,
     /// The activations that were refunded.
     pub refunded: BTreeSet<Position>,
+    /// What was given back of top-ups and of bonus payments, of each of which something was.
+    pub given_back: BTreeMap<Position, Money>,
     /// The credentials.
     pub credentials: Credentials,
     /// The requests that are remembered.
@@ -176,7 +240,10 @@ impl Default for State {
             clients: Clients::new(),
             campaigns: Campaigns::default(),
             holds: Holds::default(),
+            groups: Groups::default(),
+            rules: Rules::default(),
             refunded: BTreeSet::new(),
+            given_back: BTreeMap::new(),
             credentials: Credentials::default(),
             requests: Requests::new(),
         }
@@ -238,6 +305,20 @@ impl State {
             Asked::Refund(asked) => refund::decide(self, stamp, asked),
             Asked::AddCredential(asked) => credentials::decide_add(self, stamp, asked),
             Asked::RevokeCredential(asked) => credentials::decide_revoke(self, stamp, asked),
+            Asked::RegisterGroup(asked) => groups::decide(self, stamp, asked),
+            Asked::TopUp(asked) => top_up::decide(self, stamp, asked),
+            Asked::RefundTopUp(asked) => refund_top_up::decide(self, stamp, asked),
+            Asked::CreditBonus(asked) => bonus::decide_credit(self, stamp, asked),
+            Asked::WriteOffBonus(asked) => bonus::decide_write_off(self, stamp, asked),
+            Asked::PayBonus(asked) => bonus::decide_payment(self, stamp, asked),
+            Asked::RefundBonus(asked) => bonus::decide_refund(self, stamp, asked),
+            Asked::RecordSession(asked) => spending::decide_session(self, stamp, asked),
+            Asked::RecordPurchase(asked) => spending::decide_purchase(self, stamp, asked),
+            Asked::CreateRule(asked) => save_rule::decide_create(self, stamp, asked),
+            Asked::UpdateRule(asked) => save_rule::decide_update(self, stamp, asked),
+            Asked::SwitchRule(asked) => save_rule::decide_switch(self, stamp, asked),
+            Asked::ArchiveRule(rule) => save_rule::decide_archive(self, stamp, *rule),
+            Asked::RestoreRule(rule) => save_rule::decide_restore(self, stamp, *rule),
         }
     }
 
@@ -271,10 +352,25 @@ impl State {
             Record::ActivationRefunded(record) => refund::apply(self, record),
             Record::CredentialAdded(record) => credentials::apply_add(self, record),
             Record::CredentialRevoked(record) => credentials::apply_revoke(self, record),
+            Record::GroupRegistered(record) => groups::apply(self, record),
+            Record::ToppedUp(record) => top_up::apply(self, record),
+            Record::TopUpRefunded(record) => refund_top_up::apply(self, record),
+            Record::BonusChanged(record) => bonus::apply(self, record),
+            Record::Spent(record) => spending::apply(self, record),
+            Record::RuleSaved(record) => self.rules.save(record.rule, &record.terms, time_ms),
+            Record::RuleSwitched(record) => self.rules.switch(record.rule, record.active),
+            Record::RuleArchived(record) => self.rules.archive(record.rule, time_ms),
+            Record::RuleRestored(record) => self.rules.restore(record.rule),
         }
         if let (Some(stamp), Some(reply)) = (record.stamp(), reply_of(self.position, record)) {
             self.requests.remember(time_ms, stamp, reply);
         }
+    }
+
+    /// Some more of a top-up, or of a bonus payment, is given back.
+    fn give_back(&mut self, operation: Position, amount: Money) {
+        let given = self.given_back.entry(operation).or_default();
+        *given = Money(given.0.saturating_add(amount.0));
     }
 }
 
@@ -307,6 +403,15 @@ fn reply_of(position: Position, record: &Record) -> Option<Remembered> {
             encoded::<AddCredential>(&AddCredentialOutcome::Added(record.credential))
         }
         Record::CredentialRevoked(_) => encoded::<RevokeCredential>(&RevokeCredentialOutcome::Revoked),
+        Record::GroupRegistered(record) => encoded::<RegisterGroup>(&record.outcome()),
+        Record::ToppedUp(record) => encoded::<TopUp>(&record.outcome(position)),
+        Record::TopUpRefunded(record) => encoded::<RefundTopUp>(&record.outcome()),
+        Record::BonusChanged(record) => bonus::reply_of(record, position),
+        Record::Spent(record) => spending::reply_of(record, position),
+        Record::RuleSaved(record) => save_rule::reply_of(record),
+        Record::RuleSwitched(record) => encoded::<SwitchRule>(&SwitchRuleOutcome::Switched { active: record.active }),
+        Record::RuleArchived(_) => encoded::<ArchiveRule>(&ArchiveRuleOutcome::Archived),
+        Record::RuleRestored(_) => encoded::<RestoreRule>(&RestoreRuleOutcome::Restored),
     })
 }
 

@@ -2,15 +2,16 @@
 
 use scrip_protocol::command::{
     AddCodesOutcome, ArchiveCause, CAMPAIGNS_PER_PAGE, CLUBS_PER_PAGE, CODES_LOOKED_AT, CODES_PER_PAGE, CREDENTIALS_PER_PAGE,
-    CampaignCard, CampaignFilter, ClientCard, Club, CodeFilter, CodeRow, CredentialCard, ListCampaigns, ListCampaignsOutcome,
-    ListClubs, ListClubsOutcome, ListCodes, ListCodesOutcome, ListCredentials, ListCredentialsOutcome, Secret, ShowCampaign,
-    ShowCampaignOutcome, ShowClient, ShowClientOutcome, Terms, UsageFilter,
+    CampaignCard, CampaignFilter, ClientCard, Club, CodeFilter, CodeRow, CredentialCard, GROUPS_PER_PAGE, Group, ListCampaigns,
+    ListCampaignsOutcome, ListClubs, ListClubsOutcome, ListCodes, ListCodesOutcome, ListCredentials, ListCredentialsOutcome,
+    ListGroups, ListGroupsOutcome, ListRules, ListRulesOutcome, RULES_PER_PAGE, RuleCard, RuleFilter, Secret, ShowCampaign,
+    ShowCampaignOutcome, ShowClient, ShowClientOutcome, ShowRule, ShowRuleOutcome, Terms, UsageFilter,
 };
-use scrip_protocol::{CampaignId, ClubId};
+use scrip_protocol::{CampaignId, ClubId, RuleId};
 
 use super::add_codes::foretell;
 use super::archive_campaign::holders;
-use super::{AskedAddCodes, Campaign, Credential, Lookup, State};
+use super::{AskedAddCodes, Campaign, Credential, Lookup, Rule, State};
 
 /// How many addings of codes a campaign's card shows.
 const ADDED_SHOWN: usize = 100;
@@ -22,15 +23,67 @@ impl State {
         ListClubsOutcome { clubs: self.clubs.after(asked.after).take(CLUBS_PER_PAGE).map(club).collect(), as_of: self.position }
     }
 
+    /// A page of the groups.
+    pub fn list_groups(&self, asked: &ListGroups) -> ListGroupsOutcome {
+        let group = |(group, name, clients): (_, &str, _)| Group { group, name: name.to_owned(), clients };
+        ListGroupsOutcome {
+            groups: self.groups.after(asked.after).take(GROUPS_PER_PAGE).map(group).collect(),
+            as_of: self.position,
+        }
+    }
+
+    /// A page of the rules.
+    pub fn list_rules(&self, asked: &ListRules) -> ListRulesOutcome {
+        let passes = |(_, rule): &(RuleId, &Rule)| {
+            let (archived, active) = (rule.archived_ms.is_some(), rule.terms.active);
+            let of_filter = match asked.filter {
+                RuleFilter::Present => !archived,
+                RuleFilter::Active => !archived && active,
+                RuleFilter::Inactive => !archived && !active,
+                RuleFilter::Archived => archived,
+            };
+            let clubs = &rule.terms.clubs;
+            of_filter && (asked.club == ClubId(0) || clubs.is_empty() || clubs.binary_search(&asked.club).is_ok())
+        };
+        let mut page = self.rules.after(asked.after).filter(passes);
+        let rules: Vec<_> = page.by_ref().take(RULES_PER_PAGE).map(|(id, rule)| self.rule_card(id, rule)).collect();
+        let next = page.next().and(rules.last().map(|card| card.rule));
+        ListRulesOutcome { rules, next, as_of: self.position }
+    }
+
+    /// A rule.
+    pub fn show_rule(&self, asked: &ShowRule) -> ShowRuleOutcome {
+        match self.rules.of(asked.rule) {
+            None => ShowRuleOutcome::UnknownRule,
+            Some(rule) => ShowRuleOutcome::Rule(self.rule_card(asked.rule, rule)),
+        }
+    }
+
+    fn rule_card(&self, id: RuleId, rule: &Rule) -> RuleCard {
+        let Rule { terms, created_ms, changed_ms, archived_ms, fired, failed, credited, .. } = rule;
+        RuleCard {
+            rule: id,
+            terms: terms.clone(),
+            created_ms: *created_ms,
+            changed_ms: *changed_ms,
+            archived_ms: *archived_ms,
+            fired: *fired,
+            failed: *failed,
+            credited: *credited,
+            as_of: self.position,
+        }
+    }
+
     /// A client's card.
     pub fn show_client(&self, asked: &ShowClient) -> ShowClientOutcome {
         let client = asked.client;
-        match self.clients.balance(client) {
+        match self.clients.accounts(client) {
             None => ShowClientOutcome::UnknownClient,
-            Some(balance) => ShowClientOutcome::Client(ClientCard {
+            Some(accounts) => ShowClientOutcome::Client(ClientCard {
                 client,
                 name: self.clients.name(client).to_owned(),
-                balance,
+                accounts,
+                groups: self.groups.of_client(client).to_vec(),
                 as_of: self.position,
             }),
         }

@@ -2,7 +2,7 @@
 
 use scrip_protocol::codes::InvalidCode;
 use scrip_protocol::command::{Activation, RedeemOutcome, RedemptionRefused};
-use scrip_protocol::{ClientId, ClubId, Money, Record, Stamp};
+use scrip_protocol::{ClientId, ClubId, Money, Position, Record, Stamp};
 
 use super::ladder::{Standing, refusal_of};
 use super::{Campaign, CodeAt, Lookup, NormalisedCode, State};
@@ -16,13 +16,15 @@ pub struct AskedRedeem {
     pub club: ClubId,
     /// The code.
     pub code: Result<NormalisedCode, InvalidCode>,
+    /// The top-up during which it was typed, 0 for none (A12).
+    pub top_up: Position,
 }
 
 pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, asked: &AskedRedeem, lookup: &impl Lookup) -> Record {
-    let AskedRedeem { client, club, ref code } = *asked;
+    let AskedRedeem { client, club, ref code, top_up } = *asked;
     match permitted(state, now_ms, asked, lookup) {
         Ok(Permitted { at: CodeAt { campaign, slot }, amount, balance }) => {
-            Activation { stamp, client, club, campaign, slot, amount, balance }.into()
+            Activation { stamp, client, club, campaign, slot, amount, balance, top_up }.into()
         }
         Err(outcome) => {
             let code = code.as_ref().map_or("", NormalisedCode::as_str).to_owned();
@@ -92,13 +94,13 @@ pub(super) fn standing(
 
 /// A client's balance after a bonus of a campaign; `None` where it, or the campaign's sum, cannot hold it.
 pub(super) fn credited(state: &State, client: ClientId, campaign: &Campaign, amount: Money) -> Option<Money> {
-    let balance = state.clients.balance(client).unwrap_or(Money(0)).checked_add(amount)?;
+    let balance = state.clients.bonus(client).unwrap_or(Money(0)).checked_add(amount)?;
     campaign.issued.checked_add(amount)?;
     Some(balance)
 }
 
 pub(super) fn apply(state: &mut State, record: &Activation) {
-    state.clients.set_balance(record.client, record.balance);
+    state.clients.set_bonus(record.client, record.balance);
     if state.campaigns.of(record.campaign).is_some_and(|campaign| campaign.held > 0) {
         let at = CodeAt { campaign: record.campaign, slot: record.slot };
         state.holds.make_room(&mut state.campaigns, at, record.client, record.amount, state.now_ms);

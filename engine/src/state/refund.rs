@@ -33,7 +33,7 @@ pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedRefund) -> Record
     if state.refunded.contains(&asked.activation) {
         return refuse(Outcome::AlreadyRefunded);
     }
-    let balance = state.clients.balance(found.client).unwrap_or(Money(0));
+    let balance = state.clients.bonus(found.client).unwrap_or(Money(0));
     if balance < found.amount && !asked.force {
         return refuse(Outcome::BonusSpent { balance });
     }
@@ -50,7 +50,7 @@ pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedRefund) -> Record
 pub(super) fn apply(state: &mut State, record: &ActivationRefunded) {
     let Refunded { client, taken, uncollected, balance } = record.refunded;
     state.refunded.insert(record.activation);
-    state.clients.set_balance(client, balance);
+    state.clients.set_bonus(client, balance);
     let Some(campaign) = state.campaigns.of_mut(record.campaign) else { return };
     if !campaign.set_activations(record.slot, |activations| activations.saturating_sub(1)) {
         return;

@@ -9,6 +9,6 @@ pub(super) fn decide(state: &State, stamp: Stamp, asked: &RegisterClient) -> Rec
     if asked.name.len() > NAME_BYTES_MAX {
         return refused::<RegisterClient>(stamp, &RegisterClientOutcome::InvalidName);
     }
-    let new = state.clients.balance(asked.client).is_none();
+    let new = !state.clients.contains(asked.client);
     ClientRegistered { stamp, client: asked.client, name: asked.name.clone(), new }.into()
 }

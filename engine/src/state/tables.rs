@@ -1,4 +1,4 @@
-//! What the organisation has: clubs, clients, campaigns with their codes.
+//! What the organisation has: clubs, and campaigns with their codes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -6,10 +6,6 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use scrip_protocol::command::{ArchiveCause, CodeTexts, CodesBatch, Terms};
 use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position};
-
-use super::chunked::Chunked;
-use super::prefetch::prefetch;
-use super::shards::Shards;
 
 /// The clubs, numbered from 1.
 #[derive(Debug, Default, PartialEq)]
@@ -40,103 +36,6 @@ impl Clubs {
 
     pub(super) fn add(&mut self, name: &str) {
         self.names.push(name.to_owned());
-    }
-}
-
-/// The clients with their bonus balances.
-pub struct Clients {
-    rows: Chunked<ClientRow>,
-    index: Shards,
-    /// Only clients that have one.
-    names: BTreeMap<ClientId, String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct ClientRow {
-    id: ClientId,
-    balance: Money,
-}
-
-impl Clients {
-    pub(super) fn new() -> Clients {
-        Clients { rows: Chunked::new(), index: Shards::new(), names: BTreeMap::new() }
-    }
-
-    fn row(&self, client: ClientId) -> Option<u32> {
-        self.index.find(client.0, |row| self.at(row).id.0)
-    }
-
-    fn at(&self, row: u32) -> &ClientRow {
-        self.rows.get(row).expect("the index names rows that are there")
-    }
-
-    /// Fetches where a search for a client starts.
-    pub(super) fn touch(&self, client: ClientId) {
-        self.index.touch(client.0);
-    }
-
-    /// Fetches the row that is likely the client's.
-    pub(super) fn touch_row(&self, client: ClientId) {
-        self.index.likely(client.0).and_then(|row| self.rows.get(row)).into_iter().for_each(|row| prefetch(row));
-    }
-
-    /// A client's bonus balance; `None` for an unknown client.
-    pub fn balance(&self, client: ClientId) -> Option<Money> {
-        self.row(client).map(|row| self.at(row).balance)
-    }
-
-    /// A client's name, empty for none.
-    pub fn name(&self, client: ClientId) -> &str {
-        self.names.get(&client).map_or("", String::as_str)
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.rows.len() == 0
-    }
-
-    /// All clients with their balances, in the order of registration.
-    pub fn iter(&self) -> impl Iterator<Item = (ClientId, Money)> {
-        self.rows.iter().map(|row| (row.id, row.balance))
-    }
-
-    pub(super) fn set_name(&mut self, client: ClientId, name: &str) {
-        self.row_or_new(client);
-        match name {
-            "" => self.names.remove(&client),
-            _ => self.names.insert(client, name.to_owned()),
-        };
-    }
-
-    pub(super) fn set_balance(&mut self, client: ClientId, balance: Money) {
-        let row = self.row_or_new(client);
-        self.rows.get_mut(row).expect("the row is there, or new").balance = balance;
-    }
-
-    fn row_or_new(&mut self, client: ClientId) -> u32 {
-        self.row(client).unwrap_or_else(|| {
-            let row = u32::try_from(self.rows.len()).expect("memory ends before 2^32 clients");
-            self.rows.push(ClientRow { id: client, balance: Money(0) });
-            self.index.insert(client.0, row);
-            row
-        })
-    }
-}
-
-impl PartialEq for Clients {
-    fn eq(&self, other: &Clients) -> bool {
-        self.rows == other.rows && self.names == other.names
-    }
-}
-
-impl std::fmt::Debug for Clients {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_map().entries(self.iter()).finish()
     }
 }
 

@@ -13,11 +13,14 @@ mod cases;
 mod codes;
 mod credentials;
 mod holds;
+mod ledger;
 mod model;
 mod precedence;
 mod refunds;
+mod rules;
 mod script;
 mod shown;
+mod top_ups;
 
 use scrip_protocol::command::{CheckOutcome, CodeChecked, HoldOutcome, RedeemOutcome};
 use scrip_protocol::record::SettingsApplied;

@@ -1,7 +1,7 @@
 //! The client: calls an engine over QUIC.
 //!
 //! - [`Client`] for commands: many in flight at once, repeated under the same request id when the connection is lost. Its methods
-//!   for campaigns and their codes are in `campaigns.rs`.
+//!   for campaigns and their codes are in `campaigns.rs`, for the ledger in `ledger.rs`, for the rules of top-ups in `rules.rs`.
 //! - [`Tailing`] for the journal.
 //! - [`Dial`] for a connection whose lanes the caller drives by itself.
 //!
@@ -12,6 +12,8 @@
 mod campaigns;
 mod dial;
 mod driver;
+mod ledger;
+mod rules;
 mod tailing;
 
 use std::sync::Arc;
@@ -113,11 +115,24 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn call<C: Command>(&self, request: RequestId, command: &C) -> Result<C::Outcome, ClientError> {
+        self.call_within(self.patience, request, command).await
+    }
+
+    /// The same, with a patience of its own: for what may take the engine longer than other commands.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn call_within<C: Command>(
+        &self,
+        patience: Duration,
+        request: RequestId,
+        command: &C,
+    ) -> Result<C::Outcome, ClientError> {
         let frame = frame_of(request, command)?;
         let _permit = self.in_flight.acquire().await.expect("the semaphore is never closed");
         let (correlation, reply) = self.calls.0.add(frame);
-        let answered = tokio::time::timeout_at(Instant::now() + self.patience, reply).await;
-        self.outcome::<C>(request, correlation, answered.ok())
+        let answered = tokio::time::timeout(patience, reply).await;
+        self.outcome::<C>(request, correlation, patience, answered.ok())
     }
 
     /// Sends many redemptions at once, and waits for the answers, in the same order.
@@ -135,7 +150,7 @@ impl Client {
                     (Some(error), _) => Err(error),
                     (None, Some((correlation, reply))) => {
                         let answered = tokio::time::timeout_at(deadline, reply).await;
-                        self.outcome::<Redeem>(*request, correlation, answered.ok())
+                        self.outcome::<Redeem>(*request, correlation, self.patience, answered.ok())
                     }
                     (None, None) => unreachable!("every frame that was made was added"),
                 });
@@ -149,6 +164,7 @@ impl Client {
         &self,
         request: RequestId,
         correlation: u64,
+        waited: Duration,
         answered: Option<Result<Reply, tokio::sync::oneshot::error::RecvError>>,
     ) -> Result<C::Outcome, ClientError> {
         match answered {
@@ -158,12 +174,12 @@ impl Client {
             }
             // It may have been on its way when the credential was revoked.
             Some(Ok(Err(error @ ConnectError::Closed { code: crate::hello::CloseCode::Revoked, .. }))) => {
-                Err(ClientError::NoAnswer { request, waited: self.patience, last: Some(error) })
+                Err(ClientError::NoAnswer { request, waited, last: Some(error) })
             }
             Some(Ok(Err(error))) => Err(ClientError::Connect(error)),
             Some(Err(_)) | None => {
                 let last = self.calls.0.give_up(correlation);
-                Err(ClientError::NoAnswer { request, waited: self.patience, last })
+                Err(ClientError::NoAnswer { request, waited, last })
             }
         }
     }
@@ -190,7 +206,7 @@ impl Client {
     /// # Errors
     /// As [`Client::call`].
     pub async fn confirm(&self, request: RequestId, hold: Position) -> Result<ConfirmOutcome, ClientError> {
-        self.call(request, &Confirm { hold }).await
+        self.call(request, &Confirm::new(hold)).await
     }
 
     /// Gives a held use back.

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::command::NAME_BYTES_MAX;
-use crate::ids::{ClientId, Position};
-use crate::money::Money;
+use crate::ids::{ClientId, GroupId, Position};
+use crate::ledger::Accounts;
 use crate::record::Stamp;
 
 /// The request to register a client, or to give a registered one another name.
@@ -89,8 +89,10 @@ pub struct ClientCard {
     pub client: ClientId,
     /// The name, or empty.
     pub name: String,
-    /// The bonus balance.
-    pub balance: Money,
+    /// What the client has, and what is counted of it (B1, B5).
+    pub accounts: Accounts,
+    /// The groups that the client is in, ascending.
+    pub groups: Vec<GroupId>,
     /// The journal position that it is as of.
     pub as_of: Position,
 }

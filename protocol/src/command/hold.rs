@@ -90,6 +90,16 @@ pub struct Held {
 pub struct Confirm {
     /// The hold.
     pub hold: Position,
+    /// The top-up during which the code was typed, 0 for none (A12), as in [`Redeem`](crate::command::Redeem).
+    #[serde(default)]
+    pub top_up: Position,
+}
+
+impl Confirm {
+    /// A confirmation apart from any top-up.
+    pub fn new(hold: Position) -> Confirm {
+        Confirm { hold, top_up: Position(0) }
+    }
 }
 
 /// The answer to [`Confirm`], in order of precedence.

@@ -9,6 +9,7 @@
 //! (success first, then the refusals as they are tried) and carry numbers that never change.
 
 mod archive;
+mod bonus;
 mod campaign;
 mod campaigns;
 mod check;
@@ -18,12 +19,19 @@ mod codes;
 mod codes_shown;
 mod credential;
 mod generate;
+mod group;
 mod hold;
+mod note;
 mod redeem;
 mod refund;
+mod rule;
+mod rules_shown;
+mod spending;
 mod tail;
+mod top_up;
 
 pub use archive::*;
+pub use bonus::*;
 pub use campaign::*;
 pub use campaigns::*;
 pub use check::*;
@@ -33,12 +41,19 @@ pub use codes::*;
 pub use codes_shown::*;
 pub use credential::*;
 pub use generate::*;
+pub use group::*;
 pub use hold::*;
+pub use note::*;
 pub use redeem::*;
 pub use refund::*;
+pub use rule::*;
+pub use rules_shown::*;
+pub use spending::*;
 pub use tail::*;
+pub use top_up::*;
 
 use crate::frame::Malformed;
+use crate::ids::ClubId;
 use crate::role::Role;
 
 /// A command: a request that has a row in the table.
@@ -122,6 +137,8 @@ commands! {
      6 Refund           -> RefundOutcome,           "refund",            changes, [Gateway];
     10 RegisterClub     -> RegisterClubOutcome,     "register-club",     changes, [];
     11 ListClubs        -> ListClubsOutcome,        "list-clubs",        reads,   [Gateway Marketing Cashier Reporter];
+    12 RegisterGroup    -> RegisterGroupOutcome,    "register-group",    changes, [Marketing];
+    13 ListGroups       -> ListGroupsOutcome,       "list-groups",       reads,   [Gateway Marketing Cashier Reporter];
     20 RegisterClient   -> RegisterClientOutcome,   "register-client",   changes, [Gateway Cashier];
     21 ShowClient       -> ShowClientOutcome,       "show-client",       reads,   [Gateway Marketing Cashier Reporter];
     30 CreateCampaign   -> CreateCampaignOutcome,   "create-campaign",   changes, [Marketing];
@@ -142,12 +159,85 @@ commands! {
     60 AddCredential    -> AddCredentialOutcome,    "add-credential",    changes, [];
     61 RevokeCredential -> RevokeCredentialOutcome, "revoke-credential", changes, [];
     62 ListCredentials  -> ListCredentialsOutcome,  "list-credentials",  reads,   [];
+    70 TopUp            -> TopUpOutcome,            "top-up",            changes, [Gateway Cashier];
+    71 RefundTopUp      -> RefundTopUpOutcome,      "refund-top-up",     changes, [Gateway Cashier];
+    72 CreditBonus      -> BonusOutcome,            "credit-bonus",      changes, [Cashier];
+    73 WriteOffBonus    -> BonusOutcome,            "write-off-bonus",   changes, [Cashier];
+    74 PayBonus         -> BonusOutcome,            "pay-bonus",         changes, [Gateway Cashier];
+    75 RefundBonus      -> RefundBonusOutcome,      "refund-bonus",      changes, [Gateway Cashier];
+    76 RecordSession    -> SpendOutcome,            "record-session",    changes, [Gateway Cashier];
+    77 RecordPurchase   -> SpendOutcome,            "record-purchase",   changes, [Gateway Cashier];
+    80 CreateRule       -> CreateRuleOutcome,       "create-rule",       changes, [Marketing];
+    81 UpdateRule       -> UpdateRuleOutcome,       "update-rule",       changes, [Marketing];
+    82 SwitchRule       -> SwitchRuleOutcome,       "switch-rule",       changes, [Marketing];
+    83 ArchiveRule      -> ArchiveRuleOutcome,      "archive-rule",      changes, [Marketing];
+    84 RestoreRule      -> RestoreRuleOutcome,      "restore-rule",      changes, [Marketing];
+    85 ListRules        -> ListRulesOutcome,        "list-rules",        reads,   [Marketing Reporter];
+    86 ShowRule         -> ShowRuleOutcome,         "show-rule",         reads,   [Marketing Reporter];
+    87 LintRule         -> LintRuleOutcome,         "lint-rule",         reads,   [Marketing];
+    88 RehearseRule     -> RehearseRuleOutcome,     "rehearse-rule",     reads,   [Marketing];
 }
 
 impl Kind {
     /// Whether a credential of this role may send it.
     pub fn permits(self, role: Role) -> bool {
         role == Role::Operator || self.roles().contains(&role)
+    }
+}
+
+impl AnyCommand {
+    /// The club at which it is asked for, where a credential that is bound to clubs may ask it only for those.
+    pub fn club(&self) -> Option<ClubId> {
+        Some(match self {
+            AnyCommand::Redeem(asked) => asked.club,
+            AnyCommand::Check(asked) => asked.club,
+            AnyCommand::Hold(asked) => asked.club,
+            AnyCommand::TopUp(asked) => asked.club,
+            AnyCommand::PayBonus(asked) => asked.club,
+            AnyCommand::RecordSession(asked) => asked.club,
+            AnyCommand::RecordPurchase(asked) => asked.club,
+            // What names an operation or a hold is bound to the caller's own; the rest no gateway sends, or is of no club.
+            AnyCommand::Confirm(_)
+            | AnyCommand::Release(_)
+            | AnyCommand::Refund(_)
+            | AnyCommand::RefundTopUp(_)
+            | AnyCommand::RefundBonus(_)
+            | AnyCommand::CreditBonus(_)
+            | AnyCommand::WriteOffBonus(_)
+            | AnyCommand::RegisterClub(_)
+            | AnyCommand::ListClubs(_)
+            | AnyCommand::RegisterGroup(_)
+            | AnyCommand::ListGroups(_)
+            | AnyCommand::RegisterClient(_)
+            | AnyCommand::ShowClient(_)
+            | AnyCommand::CreateCampaign(_)
+            | AnyCommand::AddCodes(_)
+            | AnyCommand::SwitchCampaign(_)
+            | AnyCommand::ListCampaigns(_)
+            | AnyCommand::ShowCampaign(_)
+            | AnyCommand::UpdateCampaign(_)
+            | AnyCommand::ArchiveCampaign(_)
+            | AnyCommand::RestoreCampaign(_)
+            | AnyCommand::Tail(_)
+            | AnyCommand::TryCodes(_)
+            | AnyCommand::GenerateCodes(_)
+            | AnyCommand::ArchiveCodes(_)
+            | AnyCommand::RestoreCodes(_)
+            | AnyCommand::ListCodes(_)
+            | AnyCommand::CheckFree(_)
+            | AnyCommand::AddCredential(_)
+            | AnyCommand::RevokeCredential(_)
+            | AnyCommand::ListCredentials(_)
+            | AnyCommand::CreateRule(_)
+            | AnyCommand::UpdateRule(_)
+            | AnyCommand::SwitchRule(_)
+            | AnyCommand::ArchiveRule(_)
+            | AnyCommand::RestoreRule(_)
+            | AnyCommand::ListRules(_)
+            | AnyCommand::ShowRule(_)
+            | AnyCommand::LintRule(_)
+            | AnyCommand::RehearseRule(_) => return None,
+        })
     }
 }
 

@@ -22,12 +22,15 @@ pub struct Redeem {
     /// The network that the client calls from, as far as the gateway knows it: misses are counted of it as well (Z9).
     #[serde(default)]
     pub network: ClientNetwork,
+    /// The top-up during which the code was typed, 0 for none (A12): kept with the activation for whoever reads the journal.
+    #[serde(default)]
+    pub top_up: Position,
 }
 
 impl Redeem {
-    /// A redemption for a client whose network is not known.
+    /// A redemption for a client whose network is not known, apart from any top-up.
     pub fn new(client: ClientId, club: ClubId, code: impl Into<String>) -> Redeem {
-        Redeem { client, club, code: code.into(), network: ClientNetwork::UNKNOWN }
+        Redeem { client, club, code: code.into(), network: ClientNetwork::UNKNOWN, top_up: Position(0) }
     }
 }
 
@@ -186,6 +189,8 @@ pub struct Activation {
     pub amount: Money,
     /// The client's bonus balance after it.
     pub balance: Money,
+    /// The top-up during which the code was typed, as the caller says; 0 for none (A12).
+    pub top_up: Position,
 }
 
 impl Activation {

@@ -101,6 +101,14 @@ impl Formula {
         Variable::ALL.into_iter().filter(|variable| self.steps.contains(&Step::Variable(*variable)))
     }
 
+    /// The numbers that stand in the formula.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = Exact> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Number(number) => Some(number.exact()),
+            Step::Variable(_) | Step::Negate | Step::Combine(_) => None,
+        })
+    }
+
     fn of(steps: Vec<Step>) -> Formula {
         let mut waiting = 0_usize;
         let mut waiting_max = 0;

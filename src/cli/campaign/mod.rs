@@ -14,7 +14,9 @@ use super::lists::{CodeList, Conflict};
 use crate::exit::Exit;
 use crate::print;
 use crate::reach::{Asking, Reach};
+pub(super) use show::club_names;
 use terms::{ChangedTerms, NewTerms};
+pub(super) use terms::{ends, starts};
 
 /// Create, change, show, switch, archive and restore campaigns
 ///

@@ -149,7 +149,8 @@ pub(super) async fn show(reach: &Reach, campaign: CampaignId) -> anyhow::Result<
     }
 }
 
-async fn club_names(client: &Client) -> Result<HashMap<ClubId, String>, ClientError> {
+/// The clubs' names.
+pub(in crate::cli) async fn club_names(client: &Client) -> Result<HashMap<ClubId, String>, ClientError> {
     let (mut names, mut after) = (HashMap::new(), ClubId(0));
     loop {
         let page = client.list_clubs(after).await?.clubs;

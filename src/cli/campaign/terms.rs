@@ -175,12 +175,13 @@ fn yes_or_no(text: &str) -> Result<bool, String> {
     }
 }
 
-fn starts(text: &str) -> Result<u64, String> {
+/// The start of a period: a day begins with its first moment.
+pub(in crate::cli) fn starts(text: &str) -> Result<u64, String> {
     moment(text, |day| day.to_zoned(TimeZone::UTC).map(|start| start.timestamp()))
 }
 
-/// A day belongs to the period to its last millisecond.
-fn ends(text: &str) -> Result<u64, String> {
+/// The end of a period: a day belongs to it to its last millisecond.
+pub(in crate::cli) fn ends(text: &str) -> Result<u64, String> {
     moment(text, |day| day.tomorrow()?.to_zoned(TimeZone::UTC)?.timestamp().checked_sub(1.millisecond()))
 }
 

@@ -111,6 +111,12 @@ pub(super) struct Options {
     /// The share of imports, of a thousand new codes each
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", help_heading = "Mix")]
     pub(super) imports: f64,
+    /// The share of top-ups, on each of which two rules fire
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE", help_heading = "Mix")]
+    pub(super) top_ups: f64,
+    /// How many rules are live for them
+    #[arg(long, default_value_t = 10, value_name = "N", help_heading = "Mix", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub(super) rules: u32,
     /// Over how many clients the requests are spread [default: a fifth of the requests]
     #[arg(long, value_name = "N", help_heading = "Mix", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub(super) clients: Option<u64>,
@@ -239,6 +245,8 @@ impl Options {
             holds: self.holds,
             checks: self.checks,
             imports: self.imports,
+            top_ups: self.top_ups,
+            rules: self.rules,
             ..Mix::default()
         };
         mix.checked()?;

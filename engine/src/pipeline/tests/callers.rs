@@ -49,7 +49,7 @@ fn by(credential: CredentialId, request: u64, asked: Asked, network: u64) -> Req
 }
 
 fn redemption(client: u128, code: &str) -> AskedRedeem {
-    AskedRedeem { client: ClientId(client), club: ClubId(1), code: normalise(code) }
+    AskedRedeem { client: ClientId(client), club: ClubId(1), code: normalise(code), top_up: Position(0) }
 }
 
 fn redeem(credential: CredentialId, request: u64, client: u128, code: &str) -> Request {
@@ -191,7 +191,7 @@ fn reasons_are_kept_and_told_only_to_those_who_may_know() {
     for request in [41, 42] {
         assert!(matches!(ask(&run, &lane, redeem(TILL, request, 1, "B")).read::<Redeem>(), Ok(RedeemOutcome::Redeemed(_))));
     }
-    let confirm = |credential, anyones| by(credential, 43, Asked::Confirm(NamedHold { hold: held.hold, anyones }), 0);
+    let confirm = |credential, anyones| by(credential, 43, Asked::Confirm(NamedHold { hold: held.hold, anyones }.into()), 0);
     let told = ask(&run, &lane, confirm(SHOP, false)).read::<Confirm>();
     assert_eq!(told, Ok(ConfirmOutcome::Expired(RedeemOutcome::NotAccepted)));
     let told = ask(&run, &lane, confirm(OPERATOR, true)).read::<Confirm>();

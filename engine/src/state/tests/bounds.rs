@@ -4,12 +4,15 @@
 use scrip_protocol::batch::BatchBuilder;
 use scrip_protocol::codes::CODE_BYTES_MAX;
 use scrip_protocol::command::{
-    AddCodes, CHECK_CODES_MAX, CLUBS_PER_CAMPAIGN_MAX, ClubRegistered, CodeFilter, CodeTexts, ListCampaigns, ListCodes,
-    NAME_BYTES_MAX, OnConflict, TailOutcome, Terms, UsageFilter,
+    ACTIONS_MAX, Action, AddCodes, CHECK_CODES_MAX, CLUBS_PER_CAMPAIGN_MAX, CLUBS_PER_RULE_MAX, COMMENT_BYTES_MAX,
+    ClubRegistered, CodeFilter, CodeTexts, CreateRule, DESCRIPTION_BYTES_MAX, FIRED_MAX, ListCampaigns, ListCodes, ListRules,
+    NAME_BYTES_MAX, Note, OnConflict, PUSH_BODY_CHARS_MAX, PUSH_TITLE_CHARS_MAX, Push, RULES_PER_PAGE, RegisterGroup, RuleEvent,
+    RuleTerms, TAG_BYTES_MAX, TAGS_MAX, TailOutcome, Terms, TopUp, UsageFilter,
 };
 use scrip_protocol::frame::{HEADER_BYTES, REPLY_BYTES_MAX, REQUEST_BYTES_MAX, push_request};
-use scrip_protocol::{CampaignId, ClubId, Money, RequestId, Settings, wire};
+use scrip_protocol::{CampaignId, ClientId, ClubId, GroupId, Money, Record, RequestId, RuleId, Settings, TopUpSource, wire};
 
+use super::rules::save;
 use super::{Answer, Bench, START_MS, stamp};
 use crate::index::{normalise, trim};
 use crate::journal::ROW_BYTES;
@@ -141,8 +144,53 @@ fn the_largest_replies_and_records_can_be_sent() {
     }
     let page = large.bench.state.list_campaigns(START_MS, &ListCampaigns::default());
     large.read(&page);
+    top_up_that_fires_everything(&mut large);
 
     println!("the largest reply has {} bytes, the largest frame of a tail {}", large.reply, large.record);
     assert!(large.reply < REPLY_BYTES_MAX / 2, "{}", large.reply);
     assert!(large.record < REPLY_BYTES_MAX / 2, "{}", large.record);
+}
+
+/// Of as many rules as fire at once, each does as much as it can, in letters of four bytes; and the first are as long as can be written.
+fn top_up_that_fires_everything(large: &mut Large) {
+    let letters = |count: usize| "\u{1d54f}".repeat(count);
+    let groups = ACTIONS_MAX - 2;
+    for group in 0..groups {
+        large.run(&Asked::RegisterGroup(RegisterGroup { name: group.to_string() }));
+    }
+    let assign = (1..=groups as u32).map(|group| Action::AssignGroup { group: GroupId(group) });
+    let push = Push { title: letters(PUSH_TITLE_CHARS_MAX), body: letters(PUSH_BODY_CHARS_MAX) };
+    let widest = "{{ topupAmountMajor }}";
+    let rule = |formula: &str, push: &Push| RuleTerms {
+        name: "n".repeat(NAME_BYTES_MAX),
+        description: String::new(),
+        active: true,
+        clubs: Vec::new(),
+        event: RuleEvent::BalanceToppedUp,
+        conditions: String::new(),
+        actions: [Action::AddBonus { formula: formula.to_owned() }, Action::SendPush(push.clone())]
+            .into_iter()
+            .chain(assign.clone())
+            .collect(),
+        tags: (0..TAGS_MAX).map(|tag| format!("{tag:0>TAG_BYTES_MAX$}")).collect(),
+    };
+    let long = RuleTerms {
+        description: "d".repeat(DESCRIPTION_BYTES_MAX),
+        clubs: (1..=CLUBS_PER_RULE_MAX as u32).map(ClubId).collect(),
+        conditions: format!("topupAmountMajor >= 1{:979}", ' '),
+        ..rule(&format!("{:>500}", '1'), &Push { title: widest.to_owned(), body: widest.repeat(PUSH_BODY_CHARS_MAX) })
+    };
+    large.run(&Asked::CreateRule(Box::new(CreateRule { terms: long.clone() })));
+    assert_eq!(large.bench.state.rules.next(), RuleId(2), "it is a rule");
+    (1..RULES_PER_PAGE).for_each(|_| save(&mut large.bench, &long));
+    let rules = large.bench.state.list_rules(&ListRules::default());
+    assert_eq!((rules.rules.len(), rules.next), (RULES_PER_PAGE, None));
+    large.read(&rules);
+    (RULES_PER_PAGE..FIRED_MAX).for_each(|_| save(&mut large.bench, &rule("1", &push)));
+    let note = Note { by: "n".repeat(NAME_BYTES_MAX), comment: "c".repeat(COMMENT_BYTES_MAX), tags: rule("1", &push).tags };
+    let top_up = TopUp { client: ClientId(1), club: ClubId(1), amount: Money(100), source: TopUpSource::Cash, note };
+    large.run(&Asked::TopUp(Box::new(top_up)));
+    let Some((_, Record::ToppedUp(record))) = large.bench.records.last() else { panic!("it is a top-up") };
+    assert_eq!((record.fired.len(), record.failed.len(), record.beyond), (FIRED_MAX, 0, 0));
+    assert!(record.fired.iter().skip(RULES_PER_PAGE).all(|fired| fired.push.is_some()));
 }

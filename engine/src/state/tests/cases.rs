@@ -1,7 +1,7 @@
 //! The cases, by requirement.
 
 use scrip_protocol::command::{Activation, CLUBS_PER_CAMPAIGN_MAX, CreateCampaignOutcome, NAME_BYTES_MAX};
-use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Record, Settings, wire};
+use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position, Record, Settings, wire};
 
 use super::script::{check, check_with};
 use super::{Bench, START_MS, list, stamp};
@@ -505,6 +505,7 @@ fn one_record_carries_the_activation_and_the_credit() {
         slot: 1,
         amount: Money(500),
         balance: Money(1000),
+        top_up: Position(0),
     };
     assert_eq!(*second, expected);
     assert_eq!(first.balance, Money(500));

@@ -7,7 +7,7 @@ use scrip_protocol::command::{
     ArchiveCause, CheckOutcome, CodeChecked, HoldOutcome, OnConflict, RedeemOutcome, RegisterClub, SwitchCampaign, Terms,
     UpdateCampaign,
 };
-use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Record, Settings};
+use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position, Record, Settings};
 
 use super::{Bench, START_MS, list, stamp};
 use crate::index::normalise;
@@ -71,7 +71,7 @@ fn everything_fails() -> Bench {
     let created = AskedCreateCampaign { terms, list: list(["Y", "Z"]), on_conflict: OnConflict::Reject };
     run(Asked::CreateCampaign(Box::new(created)));
     for code in ["Y", "Z"] {
-        run(Asked::Redeem(AskedRedeem { client: ClientId(1), club: HOME, code: normalise(code) }));
+        run(Asked::Redeem(AskedRedeem { client: ClientId(1), club: HOME, code: normalise(code), top_up: Position(0) }));
     }
     let exhausted = update(|terms| {
         terms.activations_max = Some(Some(2));
@@ -115,7 +115,7 @@ fn each_refusal_stands_before_those_that_fail_as_well() {
             CodeChecked::NotAccepted => panic!("the index hides no reasons"),
         };
         assert_eq!(reasons, left, "{word} and all that come after it");
-        let redeem = AskedRedeem { client: ClientId(1), club, code: normalise(code) };
+        let redeem = AskedRedeem { client: ClientId(1), club, code: normalise(code), top_up: Position(0) };
         let hold = Asked::Hold(Box::new(AskedHold { redeem, ttl_ms: 1_000 }));
         for (more, asked) in [(1, hold), (2, Asked::Redeem(redeem))] {
             bench.run(stamp(START_MS, number + more, number + more), &asked);

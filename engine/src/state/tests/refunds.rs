@@ -2,8 +2,8 @@
 //!
 //! Positions: the settings stand at 1, so that the first club stands at 2 and the first campaign at 3.
 
-use scrip_protocol::command::{Activation, ShowCampaign, ShowCampaignOutcome};
-use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Settings};
+use scrip_protocol::command::{ShowCampaign, ShowCampaignOutcome};
+use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position, Settings};
 
 use super::script::{check, check_with};
 use super::{Bench, list, stamp};
@@ -298,72 +298,103 @@ fn run(bench: &mut Bench, number: u64, asked: &Asked) -> String {
 fn refund(bench: &Bench, activation: u64, force: bool) -> Asked {
     let (_, record) = &bench.records[activation as usize - 1];
     let found = crate::state::refund::activation_of(record.clone());
-    Asked::Refund(Box::new(AskedRefund { activation: scrip_protocol::Position(activation), found, anyones: false, force }))
-}
-
-/// A client spends: nothing else takes balances down as yet, so this is a record of another journal, of a campaign that there is not.
-fn spend_down_to(bench: &mut Bench, client: u128, balance: i64) {
-    let record = Activation {
-        stamp: stamp(bench.now_ms, 9_999 + balance as u64, 0),
-        client: ClientId(client),
-        club: ClubId(1),
-        campaign: CampaignId(99),
-        slot: 0,
-        amount: Money(0),
-        balance: Money(balance),
-    };
-    bench.follow(record.into());
+    Asked::Refund(Box::new(AskedRefund { activation: Position(activation), found, anyones: false, force }))
 }
 
 /// Z2: a bonus that was spent stays, unless an operator forces it: then what is left is taken, and the rest is said to be missing and
 /// stays issued, so that the budget does not give it twice. The use is free either way.
 #[test]
 fn a_bonus_that_was_spent_is_taken_back_by_force_as_far_as_it_goes() {
-    let mut bench = check_with(
+    let bench = check_with(
         Settings::default(),
         r#"
         club Arena
         campaign amount=5.00 cap=1 budget=9.99 codes=A,B
         redeem client=7 code=A
+        pay 7 0.01
+        refund 4
+        pay 7 3.79 order
+        refund 4 force
+        refund 4 force
+        entries 8
+        show campaign 1
+        # 3.80 are gone: 5.00 fit into 9.99 once more, and not twice.
+        redeem client=7 code=A
+        redeem client=7 code=A
+        redeem client=7 code=B
+        # With nothing left at all, nothing is taken.
+        write-off 7 5.00
+        refund 10
+        refund 10 force
+        entries 15
+        show campaign 1
         "#,
         r#"
         registered as club 1
         created campaign 1: added 2, skipped 0
         campaign 1: 5.00 credited, balance 5.00
+        Bonus Payment: 0.01, bonus balance 4.99, operation 5
+        refused: the bonus was spent, bonus balance 4.99; an operator may force it
+        Bonus Payment: 3.79, bonus balance 1.20, operation 7
+        refunded: 1.20 taken back from client 7, 3.80 uncollected, bonus balance 0.00
+        refused: the activation was refunded before
+        7 bonus -1.20: Bonus Write-Off / System, of activation 4 #promo-code-refund
+        active, redeemable, 0 of 2 codes activated, 0 activations, 3.80 issued
+        campaign 1: 5.00 credited, balance 5.00
+        code_exhausted
+        budget_exhausted
+        Bonus Write-Off: 5.00, bonus balance 0.00, operation 13
+        refused: the bonus was spent, bonus balance 0.00; an operator may force it
+        refunded: 0.00 taken back from client 7, 5.00 uncollected, bonus balance 0.00
+        none
+        active, redeemable, 0 of 2 codes activated, 0 activations, 8.80 issued
         "#,
     );
-    spend_down_to(&mut bench, 7, 499);
-    let spent = "refused: the bonus was spent, bonus balance 4.99; an operator may force it";
-    let asked = refund(&bench, 4, false);
-    assert_eq!(run(&mut bench, 1, &asked), spent);
-    spend_down_to(&mut bench, 7, 120);
-    let forced = refund(&bench, 4, true);
-    let answer = run(&mut bench, 2, &forced);
-    assert_eq!(answer, "refunded: 1.20 taken back from client 7, 3.80 uncollected, bonus balance 0.00");
-    assert_eq!(run(&mut bench, 3, &forced), "refused: the activation was refunded before");
     let ShowCampaignOutcome::Campaign(card) = bench.state.show_campaign(bench.now_ms, &ShowCampaign { campaign: CampaignId(1) })
     else {
         panic!("it is there")
     };
-    assert_eq!((card.activations, card.refunds, card.codes_activated), (0, 1, 0));
-    assert_eq!((card.issued, card.uncollected), (Money(380), Money(380)), "what was spent was issued");
-    // 3.80 are gone: 5.00 fit into 9.99 once more, and not twice.
-    let redeem = |code: &str| {
-        let code = crate::index::normalise(code);
-        Asked::Redeem(crate::state::AskedRedeem { client: ClientId(7), club: ClubId(1), code })
-    };
-    assert_eq!(run(&mut bench, 4, &redeem("A")), "campaign 1: 5.00 credited, balance 5.00");
-    assert_eq!(run(&mut bench, 5, &redeem("A")), "code_exhausted");
-    assert_eq!(run(&mut bench, 6, &redeem("B")), "budget_exhausted");
-    // With nothing left at all, nothing is taken.
-    spend_down_to(&mut bench, 7, 0);
-    let at = bench.state.position().0 - 3;
-    let asked = refund(&bench, at, false);
-    assert_eq!(run(&mut bench, 7, &asked), "refused: the bonus was spent, bonus balance 0.00; an operator may force it");
-    let forced = refund(&bench, at, true);
-    let answer = run(&mut bench, 8, &forced);
-    assert_eq!(answer, "refunded: 0.00 taken back from client 7, 5.00 uncollected, bonus balance 0.00");
-    bench.compare_with_replay();
+    assert_eq!((card.activations, card.refunds, card.codes_activated), (0, 2, 0));
+    assert_eq!((card.issued, card.uncollected), (Money(880), Money(880)), "what was spent was issued");
+}
+
+/// Z2, A29: what was spent and is given back is there to be taken, and what was credited otherwise as well: a balance is one amount.
+#[test]
+fn a_refund_takes_whatever_bonus_there_is() {
+    check(
+        r#"
+        club Arena
+        campaign amount=5.00 codes=A
+        redeem client=7 code=A
+        redeem client=7 code=A
+        pay 7 6.00
+        refund 4
+        refund-payment 6 amount=0.99
+        refund 4
+        refund-payment 6 amount=0.01
+        refund 4
+        credit 7 5.00
+        refund 5
+        refund-payment 6
+        show client 7
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 1, skipped 0
+        campaign 1: 5.00 credited, balance 5.00
+        campaign 1: 5.00 credited, balance 10.00
+        Bonus Payment: 6.00, bonus balance 4.00, operation 6
+        refused: the bonus was spent, bonus balance 4.00; an operator may force it
+        Bonus Refund: 0.99, bonus balance 4.99, operation 8
+        refused: the bonus was spent, bonus balance 4.99; an operator may force it
+        Bonus Refund: 0.01, bonus balance 5.00, operation 10
+        refunded: 5.00 taken back from client 7, bonus balance 0.00
+        Bonus Credit: 5.00, bonus balance 5.00, operation 12
+        refunded: 5.00 taken back from client 7, bonus balance 0.00
+        Bonus Refund: 5.00, bonus balance 5.00, operation 14
+        "" has 5.00
+        "#,
+    );
 }
 
 /// Z2, X1, X2: what is archived is refunded like what is not, and its use is had again once it is restored.
@@ -402,7 +433,7 @@ fn what_is_archived_is_refunded_too() {
         (10, "B", "code_exhausted"),
     ] {
         let code = crate::index::normalise(code);
-        let asked = Asked::Redeem(crate::state::AskedRedeem { client: ClientId(7), club: ClubId(1), code });
+        let asked = Asked::Redeem(crate::state::AskedRedeem { client: ClientId(7), club: ClubId(1), code, top_up: Position(0) });
         assert_eq!(run(&mut bench, number, &asked), answer);
     }
     bench.compare_with_replay();

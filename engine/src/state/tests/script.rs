@@ -20,17 +20,23 @@
 //! at 1000                                             the time, in milliseconds after the start; answers nothing
 //! show client 7                                       as do `show campaign 1`, `show added 1` and what stands in `shown`
 //! ```
+//! What is about the ledger and the rules of top-ups stands in [`ledger`]. `top-up=5` on `redeem` and `confirm` is the top-up it is typed in.
 //! `request=3` on a command that changes something sends it under that request id. A line that starts with `#` is for the
 //! reader. Each command answers one line.
 
+mod ledger;
+
 use scrip_protocol::command::{
     AddCodes, AddCodesOutcome, AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCampaignOutcome, ArchiveCodes,
-    ArchiveCodesOutcome, CheckOutcome, CodeChecked, CodeConflict, Confirm, ConfirmOutcome, CreateCampaign, CreateCampaignOutcome,
-    GenerateCodes, GenerateCodesOutcome, HOLD_TTL_DEFAULT_MS, Hold, HoldOutcome, OnConflict, PATTERN, RedeemOutcome, Refund,
-    RefundOutcome, RegisterClient, RegisterClientOutcome, RegisterClub, RegisterClubOutcome, Release, ReleaseOutcome,
-    RestoreCampaign, RestoreCampaignOutcome, RestoreCodes, RestoreCodesOutcome, RevokeCredential, RevokeCredentialOutcome,
-    ShowCampaign, ShowCampaignOutcome, ShowClient, ShowClientOutcome, SkippedLine, SwitchCampaign, SwitchCampaignOutcome, Terms,
-    UpdateCampaign, UpdateCampaignOutcome,
+    ArchiveCodesOutcome, ArchiveRule, ArchiveRuleOutcome, BonusOutcome, CheckOutcome, CodeChecked, CodeConflict, Confirm,
+    ConfirmOutcome, CreateCampaign, CreateCampaignOutcome, CreateRule, CreateRuleOutcome, CreditBonus, GenerateCodes,
+    GenerateCodesOutcome, HOLD_TTL_DEFAULT_MS, Hold, HoldOutcome, OnConflict, PATTERN, PayBonus, RecordPurchase, RecordSession,
+    RedeemOutcome, Refund, RefundBonus, RefundBonusOutcome, RefundOutcome, RefundTopUp, RefundTopUpOutcome, RegisterClient,
+    RegisterClientOutcome, RegisterClub, RegisterClubOutcome, RegisterGroup, RegisterGroupOutcome, Release, ReleaseOutcome,
+    RestoreCampaign, RestoreCampaignOutcome, RestoreCodes, RestoreCodesOutcome, RestoreRule, RestoreRuleOutcome,
+    RevokeCredential, RevokeCredentialOutcome, ShowCampaign, ShowCampaignOutcome, ShowClient, ShowClientOutcome, SkippedLine,
+    SpendOutcome, SwitchCampaign, SwitchCampaignOutcome, SwitchRule, SwitchRuleOutcome, Terms, TopUp, TopUpOutcome,
+    UpdateCampaign, UpdateCampaignOutcome, UpdateRule, UpdateRuleOutcome, WriteOffBonus,
 };
 use scrip_protocol::{CampaignId, ClubId, CredentialId, Kind, Position, Settings, Stamp, wire};
 
@@ -40,7 +46,8 @@ use crate::index::normalise;
 use crate::state::refund::activation_of;
 use crate::state::requests::Remembered;
 use crate::state::{
-    Asked, AskedAddCodes, AskedCodes, AskedCreateCampaign, AskedGenerate, AskedHold, AskedRedeem, AskedRefund, Drawn, NamedHold,
+    Asked, AskedAddCodes, AskedCodes, AskedConfirm, AskedCreateCampaign, AskedGenerate, AskedHold, AskedRedeem, AskedRefund,
+    Drawn, NamedHold,
 };
 
 /// Runs a script on an empty state and compares what it answers, line for line; then the state with its replay.
@@ -191,7 +198,7 @@ fn asked(bench: &Bench, words: &Words) -> Option<Asked> {
             redeem: redemption(words),
             ttl_ms: words.number("ttl").unwrap_or(HOLD_TTL_DEFAULT_MS),
         })),
-        "confirm" => Asked::Confirm(named(words)),
+        "confirm" => Asked::Confirm(AskedConfirm { top_up: words.number("top-up").unwrap_or_default(), ..named(words).into() }),
         "release" => Asked::Release(named(words)),
         "switch" => Asked::SwitchCampaign(SwitchCampaign { campaign: parsed(words.at(1)), active: words.at(2) == "on" }),
         "update" => Asked::UpdateCampaign(Box::new(UpdateCampaign {
@@ -210,8 +217,8 @@ fn asked(bench: &Bench, words: &Words) -> Option<Asked> {
         })),
         "refund" => Asked::Refund(Box::new(refund(bench, words))),
         "show" | "check" => return None,
-        other if shown::knows(other) => return None,
-        other => panic!("the notation has no {other:?}"),
+        other if shown::knows(other) || ledger::shows(other) => return None,
+        other => ledger::asked(bench, words).unwrap_or_else(|| panic!("the notation has no {other:?}")),
     })
 }
 
@@ -220,6 +227,7 @@ fn redemption(words: &Words) -> AskedRedeem {
         client: words.number("client").unwrap_or(scrip_protocol::ClientId(1)),
         club: words.number("club").unwrap_or(ClubId(1)),
         code: normalise(words.value("code").unwrap_or_default()),
+        top_up: words.number("top-up").unwrap_or_default(),
     }
 }
 
@@ -332,8 +340,27 @@ pub(super) fn printed(reply: &Remembered) -> String {
         Kind::Refund => decoded::<Refund, RefundOutcome>(bytes).to_string(),
         Kind::AddCredential => decoded::<AddCredential, AddCredentialOutcome>(bytes).to_string(),
         Kind::RevokeCredential => decoded::<RevokeCredential, RevokeCredentialOutcome>(bytes).to_string(),
+        Kind::RegisterGroup => decoded::<RegisterGroup, RegisterGroupOutcome>(bytes).to_string(),
+        Kind::TopUp => decoded::<TopUp, TopUpOutcome>(bytes).to_string(),
+        Kind::RefundTopUp => decoded::<RefundTopUp, RefundTopUpOutcome>(bytes).to_string(),
+        Kind::CreditBonus => decoded::<CreditBonus, BonusOutcome>(bytes).to_string(),
+        Kind::WriteOffBonus => decoded::<WriteOffBonus, BonusOutcome>(bytes).to_string(),
+        Kind::PayBonus => decoded::<PayBonus, BonusOutcome>(bytes).to_string(),
+        Kind::RefundBonus => decoded::<RefundBonus, RefundBonusOutcome>(bytes).to_string(),
+        Kind::RecordSession => decoded::<RecordSession, SpendOutcome>(bytes).to_string(),
+        Kind::RecordPurchase => decoded::<RecordPurchase, SpendOutcome>(bytes).to_string(),
+        Kind::CreateRule => decoded::<CreateRule, CreateRuleOutcome>(bytes).to_string(),
+        Kind::UpdateRule => decoded::<UpdateRule, UpdateRuleOutcome>(bytes).to_string(),
+        Kind::SwitchRule => decoded::<SwitchRule, SwitchRuleOutcome>(bytes).to_string(),
+        Kind::ArchiveRule => decoded::<ArchiveRule, ArchiveRuleOutcome>(bytes).to_string(),
+        Kind::RestoreRule => decoded::<RestoreRule, RestoreRuleOutcome>(bytes).to_string(),
         Kind::Check
         | Kind::ListClubs
+        | Kind::ListGroups
+        | Kind::ListRules
+        | Kind::ShowRule
+        | Kind::LintRule
+        | Kind::RehearseRule
         | Kind::ShowClient
         | Kind::ListCampaigns
         | Kind::ShowCampaign
@@ -362,6 +389,9 @@ fn shown(bench: &Bench, words: &Words) -> String {
     if shown::knows(words.at(0)) {
         return shown::shown(bench, words);
     }
+    if ledger::shows(words.at(0)) {
+        return ledger::shown(bench, words);
+    }
     if words.at(0) == "check" {
         let code = words.value("code").unwrap_or_default();
         let checked = bench.index.check(bench.now_ms, words.number("club").unwrap_or(ClubId(0)), [code].into_iter());
@@ -378,7 +408,7 @@ fn shown(bench: &Bench, words: &Words) -> String {
     }
     if words.at(1) == "client" {
         return match state.show_client(&ShowClient { client: parsed(words.at(2)) }) {
-            ShowClientOutcome::Client(card) => format!("{:?} has {}", card.name, card.balance),
+            ShowClientOutcome::Client(card) => format!("{:?} has {}", card.name, card.accounts.bonus),
             ShowClientOutcome::UnknownClient => "unknown".to_owned(),
         };
     }

@@ -207,7 +207,7 @@ impl Scrip {
                 let mut sum = 0;
                 for id in (1..=clients).skip(asker).step_by(ASKED_AT_ONCE) {
                     if let ShowClientOutcome::Client(card) = client.show_client(ClientId(id as u128)).await? {
-                        sum += i128::from(card.balance.0);
+                        sum += i128::from(card.accounts.bonus.0);
                     }
                 }
                 Ok::<_, scrip_protocol::client::ClientError>(sum)

@@ -8,7 +8,8 @@ use scrip_protocol::command::{
 };
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position, Record, Role};
 
-use super::{Bench, Model, START_MS, encoded};
+use super::operations::{SHARES, some_operation};
+use super::{Bench, Model, ModelHold, START_MS, encoded};
 use crate::index::normalise;
 use crate::state::requests::Remembered;
 use crate::state::tests::list;
@@ -23,11 +24,11 @@ const TEXTS: [&str; 16] = ["a", "A", " a ", "B", "b", "c", "d", "e", "E ", "f", 
 const CAMPAIGNS_MAX: usize = 7;
 
 /// Most often the first, which there is.
-fn some_club(random: &mut fastrand::Rng) -> u32 {
+pub(super) fn some_club(random: &mut fastrand::Rng) -> u32 {
     [0, 1, 1, 1, 1, 2, 2, 3][random.usize(..8)]
 }
 
-fn some_clubs(random: &mut fastrand::Rng) -> Vec<ClubId> {
+pub(super) fn some_clubs(random: &mut fastrand::Rng) -> Vec<ClubId> {
     let count = [0, 0, 1, 2][random.usize(..4)];
     (0..count).map(|_| ClubId(random.u32(..5).max(random.u32(..3)))).collect()
 }
@@ -42,12 +43,13 @@ fn some_texts(random: &mut fastrand::Rng, most: usize) -> Vec<&'static str> {
 }
 
 /// A client of a few, others later on: those who have as much as can be are of no further use.
-fn some_client(random: &mut fastrand::Rng, number: u64) -> u128 {
+pub(super) fn some_client(random: &mut fastrand::Rng, number: u64) -> u128 {
     random.u128(1..5) + 4 * u128::from(number / 400)
 }
 
-fn some_time(random: &mut fastrand::Rng, model: &Model) -> Option<u64> {
-    let around = model.now_ms.max(START_MS) - 2_000 + random.u64(..4_000);
+/// Within a time of so many milliseconds from now.
+fn some_time(random: &mut fastrand::Rng, model: &Model, from_now_ms: std::ops::Range<i64>) -> Option<u64> {
+    let around = model.now_ms.max(START_MS).saturating_add_signed(random.i64(from_now_ms));
     [None, None, Some(around)][random.usize(..3)]
 }
 
@@ -65,9 +67,9 @@ fn some_terms(random: &mut fastrand::Rng, model: &Model) -> Terms {
         name: if random.u32(..20) == 0 { "" } else { ["a campaign", "another"][random.usize(..2)] }.to_owned(),
         amount: Model::some_amount(random),
         clubs: some_clubs(random),
-        starts_ms: some_time(random, model),
-        ends_ms: some_time(random, model),
-        enforce_period: random.u32(..4) == 0,
+        starts_ms: some_time(random, model, -3_000..1_000),
+        ends_ms: some_time(random, model, -1_000..3_000),
+        enforce_period: random.u32(..3) == 0,
         activations_per_code_max: some_cap(random),
         activations_per_client_max: some_limit(random, |random| random.u32(..4)),
         activations_max: some_limit(random, |random| random.u64(..12)),
@@ -100,10 +102,16 @@ fn some_update(random: &mut fastrand::Rng, model: &Model, campaign: u32) -> Upda
 fn some_hold(random: &mut fastrand::Rng, model: &Model) -> NamedHold {
     let hold = match model.holds.len() {
         0 => Position(random.u64(..9)),
-        holds => match random.u32(..10) {
+        holds => match random.u32(..12) {
             0 => Position(random.u64(..model.position + 2)),
-            // Most often a young one, which may be open.
             1..4 => model.holds[random.usize(..holds)].hold,
+            // One whose time is up, of which the most can be said.
+            4..8 => {
+                let expired = |hold: &&ModelHold| hold.end.is_none() && hold.expires_ms <= model.now_ms;
+                let expired: Vec<&ModelHold> = model.holds.iter().rev().take(20).filter(expired).collect();
+                random.choice(expired).unwrap_or(&model.holds[holds - 1]).hold
+            }
+            // Most often a young one, which may be open.
             _ => model.holds[random.usize(holds.saturating_sub(4)..holds)].hold,
         },
     };
@@ -154,13 +162,19 @@ pub(super) fn some_request(
     number: u64,
 ) -> (Asked, Remembered) {
     model.position += 1;
+    model.posted.clear();
     let on_conflict = if random.bool() { OnConflict::Skip } else { OnConflict::Reject };
-    let campaign = random.u32(..model.campaigns.len() as u32 + 2).max(random.u32(..2));
+    let of_hold = model.holds.iter().rev().take(6).map(|hold| hold.at.0 as u32 + 1).collect::<Vec<_>>();
+    let campaign = match random.u32(..4) {
+        // One of which something is held, so that confirmations meet what became of it.
+        0 if !of_hold.is_empty() => of_hold[random.usize(..of_hold.len())],
+        _ => random.u32(..model.campaigns.len() as u32 + 2).max(random.u32(..2)),
+    };
     // First something to redeem, and where.
     let which = match number {
         0..2 => 0,
         2..5 => 1,
-        _ => random.u32(..44),
+        _ => random.u32(..49 + SHARES),
     };
     match which {
         0 => {
@@ -174,7 +188,7 @@ pub(super) fn some_request(
             };
             (Asked::RegisterClub(RegisterClub { name }), encoded::<RegisterClub>(&outcome))
         }
-        1 => {
+        1 | 44 => {
             let mut terms = some_terms(random, model);
             if model.campaigns.len() >= CAMPAIGNS_MAX {
                 terms.amount = Money(0);
@@ -211,17 +225,17 @@ pub(super) fn some_request(
             let asked = SwitchCampaign { campaign: CampaignId(campaign), active };
             (Asked::SwitchCampaign(asked), encoded::<SwitchCampaign>(&outcome))
         }
-        5..=9 => {
+        5..=9 | 48 => {
             let (client, club, text) = (some_client(random, number), some_club(random), some_text(random));
             let ttl_ms = [1_000, 1_000, 1_100, 1_500, 3_000, HOLD_TTL_MAX_MS, 999, HOLD_TTL_MAX_MS + 1][random.usize(..8)];
             let outcome = model.hold(by, client, club, text, ttl_ms);
-            let redeem = AskedRedeem { client: ClientId(client), club: ClubId(club), code: normalise(text) };
+            let redeem = AskedRedeem { client: ClientId(client), club: ClubId(club), code: normalise(text), top_up: Position(0) };
             (Asked::Hold(Box::new(AskedHold { redeem, ttl_ms })), encoded::<Hold>(&outcome))
         }
-        10..=12 => {
+        10..=12 | 45 | 46 => {
             let named = some_hold(random, model);
             let outcome = model.confirm(by, &named);
-            (Asked::Confirm(named), encoded::<Confirm>(&outcome))
+            (Asked::Confirm(named.into()), encoded::<Confirm>(&outcome))
         }
         13 => {
             let named = some_hold(random, model);
@@ -259,7 +273,7 @@ pub(super) fn some_request(
             let outcome = model.refund(by, &asked);
             (Asked::Refund(Box::new(asked)), encoded::<Refund>(&outcome))
         }
-        28 if random.bool() => {
+        47 => {
             let grant = some_grant(random);
             let outcome = model.add_credential(&grant);
             (Asked::AddCredential(Box::new(AddCredential { grant })), encoded::<AddCredential>(&outcome))
@@ -272,16 +286,17 @@ pub(super) fn some_request(
         }
         29 => {
             let (client, name) = (some_client(random, number), "Ann".to_owned());
-            let outcome = RegisterClientOutcome::Registered { new: !model.balances.contains_key(&client) };
-            model.balances.entry(client).or_default();
+            let outcome = RegisterClientOutcome::Registered { new: !model.clients.contains_key(&client) };
+            model.clients.entry(client).or_default();
             (Asked::RegisterClient(RegisterClient { client: ClientId(client), name }), encoded::<RegisterClient>(&outcome))
         }
-        _ => {
+        30..44 => {
             let (client, club, text) = (some_client(random, number), some_club(random), some_text(random));
             let outcome = model.redeem(by, client, club, text);
-            let asked = AskedRedeem { client: ClientId(client), club: ClubId(club), code: normalise(text) };
+            let asked = AskedRedeem { client: ClientId(client), club: ClubId(club), code: normalise(text), top_up: Position(0) };
             (Asked::Redeem(asked), Remembered::Redeem(outcome))
         }
+        _ => some_operation(random, model, bench, by, number),
     }
 }
 

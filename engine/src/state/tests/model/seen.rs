@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use scrip_protocol::command::{
-    AddCodes, AddCodesOutcome, AddCredential, ArchiveCampaign, ArchiveCodes, ArchiveCodesOutcome, Confirm, CreateCampaign,
-    CreateCampaignOutcome, GenerateCodes, Hold, Refund, RegisterClient, RegisterClub, Release, RestoreCampaign,
-    RestoreCampaignOutcome, RestoreCodes, RestoreCodesOutcome, RevokeCredential, SkippedLine, SwitchCampaign, UpdateCampaign,
+    AddCodes, AddCodesOutcome, AddCredential, ArchiveCampaign, ArchiveCodes, ArchiveCodesOutcome, ArchiveRule, Confirm,
+    CreateCampaign, CreateCampaignOutcome, CreateRule, CreditBonus, GenerateCodes, Hold, PayBonus, RecordPurchase, RecordSession,
+    Refund, RefundBonus, RefundOutcome, RefundTopUp, RefundTopUpOutcome, RegisterClient, RegisterClub, RegisterGroup, Release,
+    RestoreCampaign, RestoreCampaignOutcome, RestoreCodes, RestoreCodesOutcome, RestoreRule, RevokeCredential, SkippedLine,
+    SwitchCampaign, SwitchRule, TopUp, TopUpDone, TopUpGivenBack, TopUpOutcome, UpdateCampaign, UpdateRule, WriteOffBonus,
 };
-use scrip_protocol::{Command, Kind, wire};
+use scrip_protocol::{Command, Kind, Money, wire};
 
 use crate::state::requests::Remembered;
 
@@ -27,13 +29,35 @@ impl Seen {
 
     /// Checks that each was seen that can be, and no other.
     pub(super) fn check(&self) {
-        let refusals = "UnknownCode CodeArchived CampaignArchived CampaignInactive OutsidePeriod ClubExcluded CodeExhausted";
-        let limits = "ClientExhausted CampaignExhausted BudgetExhausted";
-        let terms = "InvalidTerms.Name InvalidTerms.Amount InvalidTerms.Cap InvalidTerms.PeriodReversed InvalidTerms.PeriodMissing \
+        let (expected, found) = (expected(), self.found());
+        let missed: Vec<_> = expected.difference(&found).collect();
+        let unforeseen: Vec<_> = found.difference(&expected).collect();
+        assert!(missed.is_empty() && unforeseen.is_empty(), "missed {missed:?}, unforeseen {unforeseen:?}: {:?}", self.outcomes);
+    }
+
+    /// Whether each was seen that can be.
+    pub(super) fn is_complete(&self) -> bool {
+        expected().is_subset(&self.found())
+    }
+
+    fn found(&self) -> BTreeSet<String> {
+        self.outcomes.keys().cloned().collect()
+    }
+}
+
+/// Every outcome that random commands can come to.
+fn expected() -> BTreeSet<String> {
+    let refusals = "UnknownCode CodeArchived CampaignArchived CampaignInactive OutsidePeriod ClubExcluded CodeExhausted";
+    let limits = "ClientExhausted CampaignExhausted BudgetExhausted";
+    let terms = "InvalidTerms.Name InvalidTerms.Amount InvalidTerms.Cap InvalidTerms.PeriodReversed InvalidTerms.PeriodMissing \
                      InvalidTerms.UnknownClub";
-        let budget = "InvalidTerms.Budget";
-        let lines = "line.Invalid line.DuplicateInList line.HeldBy";
-        let expected = [
+    let budget = "InvalidTerms.Budget";
+    let notes = "InvalidNote.By InvalidNote.Comment InvalidNote.Tags";
+    let rules = "InvalidRule.Name InvalidRule.Description InvalidRule.UnknownClub InvalidRule.Conditions InvalidRule.Actions \
+                     InvalidRule.SecondAction InvalidRule.Formula InvalidRule.UnknownGroup InvalidRule.PushEmpty InvalidRule.Push \
+                     InvalidRule.PushTooLong InvalidRule.Tags";
+    let lines = "line.Invalid line.DuplicateInList line.HeldBy";
+    let expected = [
             ("redeem", format!("Redeemed InvalidCode UnknownClub {refusals} {limits} AmountLimit")),
             ("hold", format!("Held InvalidTtl Refused.InvalidCode Refused.UnknownClub Refused.AmountLimit {}", within("Refused", &[refusals, limits]))),
             ("confirm", {
@@ -42,7 +66,21 @@ impl Seen {
                 format!("Confirmed UnknownHold AlreadyConfirmed Released AmountLimit {expired}")
             }),
             ("release", "Released UnknownHold AlreadyConfirmed AlreadyReleased".to_owned()),
-            ("refund", "Refunded UnknownActivation AlreadyRefunded".to_owned()),
+            ("refund", "Refunded uncollected UnknownActivation AlreadyRefunded BonusSpent".to_owned()),
+            ("register-group", "Registered InvalidName NameTaken".to_owned()),
+            ("top-up", format!("ToppedUp fired failed InvalidAmount {notes} UnknownClub AmountLimit")),
+            ("refund-top-up", format!("Refunded clawed uncollected InvalidAmount {notes} UnknownTopUp MoreThanLeft Overdraft")),
+            ("credit-bonus", format!("Done InvalidAmount {notes} UnknownClub UnknownClient AmountLimit")),
+            ("write-off-bonus", format!("Done InvalidAmount {notes} UnknownClub UnknownClient Overdraft")),
+            ("pay-bonus", format!("Done InvalidAmount {notes} UnknownClub UnknownClient Overdraft")),
+            ("refund-bonus", format!("Done InvalidAmount {notes} UnknownPayment MoreThanLeft AmountLimit")),
+            ("record-session", format!("Recorded InvalidAmount {notes} UnknownClub UnknownClient Overdraft AmountLimit")),
+            ("record-purchase", format!("Recorded InvalidAmount {notes} UnknownClub UnknownClient Overdraft AmountLimit")),
+            ("create-rule", format!("Created {rules}")),
+            ("update-rule", format!("Updated UnknownRule RuleArchived {rules}")),
+            ("switch-rule", "Switched UnknownRule RuleArchived".to_owned()),
+            ("archive-rule", "Archived UnknownRule AlreadyArchived".to_owned()),
+            ("restore-rule", "Restored UnknownRule NotArchived".to_owned()),
             ("register-club", "Registered NameTaken".to_owned()),
             ("register-client", "Registered".to_owned()),
             ("create-campaign", format!("Created {terms} {budget} CodesMissing Conflicts TooManyCodes {lines}")),
@@ -57,15 +95,10 @@ impl Seen {
             ("add-credential", "Added InvalidName ClubsNotForRole UnknownClub SecretTaken".to_owned()),
             ("revoke-credential", "Revoked UnknownCredential AlreadyRevoked LastOperator".to_owned()),
         ];
-        let named = |(command, outcomes): &(&str, String)| {
-            outcomes.split_whitespace().map(|outcome| format!("{command} {outcome}")).collect::<Vec<_>>()
-        };
-        let expected: BTreeSet<String> = expected.iter().flat_map(named).collect();
-        let found: BTreeSet<String> = self.outcomes.keys().cloned().collect();
-        let missed: Vec<_> = expected.difference(&found).collect();
-        let unforeseen: Vec<_> = found.difference(&expected).collect();
-        assert!(missed.is_empty() && unforeseen.is_empty(), "missed {missed:?}, unforeseen {unforeseen:?}: {:?}", self.outcomes);
-    }
+    let named = |(command, outcomes): &(&str, String)| {
+        outcomes.split_whitespace().map(|outcome| format!("{command} {outcome}")).collect::<Vec<_>>()
+    };
+    expected.iter().flat_map(named).collect()
 }
 
 fn within(outer: &str, words: &[&str]) -> String {
@@ -82,7 +115,11 @@ fn outcomes_of(reply: &Remembered) -> Vec<String> {
         Kind::Hold => (name(&decoded::<Hold>(bytes)), Vec::new()),
         Kind::Confirm => (name(&decoded::<Confirm>(bytes)), Vec::new()),
         Kind::Release => (name(&decoded::<Release>(bytes)), Vec::new()),
-        Kind::Refund => (name(&decoded::<Refund>(bytes)), Vec::new()),
+        Kind::Refund => {
+            let outcome = decoded::<Refund>(bytes);
+            let uncollected = matches!(&outcome, RefundOutcome::Refunded(done) if done.uncollected > Money(0));
+            (name(&outcome), words([(uncollected, "uncollected")]))
+        }
         Kind::RegisterClub => (name(&decoded::<RegisterClub>(bytes)), Vec::new()),
         Kind::RegisterClient => (name(&decoded::<RegisterClient>(bytes)), Vec::new()),
         Kind::SwitchCampaign => (name(&decoded::<SwitchCampaign>(bytes)), Vec::new()),
@@ -91,6 +128,28 @@ fn outcomes_of(reply: &Remembered) -> Vec<String> {
         Kind::GenerateCodes => (name(&decoded::<GenerateCodes>(bytes)), Vec::new()),
         Kind::AddCredential => (name(&decoded::<AddCredential>(bytes)), Vec::new()),
         Kind::RevokeCredential => (name(&decoded::<RevokeCredential>(bytes)), Vec::new()),
+        Kind::RegisterGroup => (name(&decoded::<RegisterGroup>(bytes)), Vec::new()),
+        Kind::TopUp => {
+            let outcome = decoded::<TopUp>(bytes);
+            let is = |count: fn(&TopUpDone) -> u32| matches!(&outcome, TopUpOutcome::ToppedUp(done) if count(done) > 0);
+            (name(&outcome), words([(is(|done| done.fired), "fired"), (is(|done| done.failed), "failed")]))
+        }
+        Kind::RefundTopUp => {
+            let outcome = decoded::<RefundTopUp>(bytes);
+            let is = |amount: fn(&TopUpGivenBack) -> Money| matches!(&outcome, RefundTopUpOutcome::Refunded(done) if amount(done) > Money(0));
+            (name(&outcome), words([(is(|done| done.clawed), "clawed"), (is(|done| done.uncollected), "uncollected")]))
+        }
+        Kind::CreditBonus => (name(&decoded::<CreditBonus>(bytes)), Vec::new()),
+        Kind::WriteOffBonus => (name(&decoded::<WriteOffBonus>(bytes)), Vec::new()),
+        Kind::PayBonus => (name(&decoded::<PayBonus>(bytes)), Vec::new()),
+        Kind::RefundBonus => (name(&decoded::<RefundBonus>(bytes)), Vec::new()),
+        Kind::RecordSession => (name(&decoded::<RecordSession>(bytes)), Vec::new()),
+        Kind::RecordPurchase => (name(&decoded::<RecordPurchase>(bytes)), Vec::new()),
+        Kind::CreateRule => (name(&decoded::<CreateRule>(bytes)), Vec::new()),
+        Kind::UpdateRule => (name(&decoded::<UpdateRule>(bytes)), Vec::new()),
+        Kind::SwitchRule => (name(&decoded::<SwitchRule>(bytes)), Vec::new()),
+        Kind::ArchiveRule => (name(&decoded::<ArchiveRule>(bytes)), Vec::new()),
+        Kind::RestoreRule => (name(&decoded::<RestoreRule>(bytes)), Vec::new()),
         Kind::CreateCampaign => {
             let outcome = decoded::<CreateCampaign>(bytes);
             let lines =
@@ -126,6 +185,11 @@ fn outcomes_of(reply: &Remembered) -> Vec<String> {
         Kind::Redeem => panic!("a redemption has a reply of its own"),
         Kind::Check
         | Kind::ListClubs
+        | Kind::ListGroups
+        | Kind::ListRules
+        | Kind::ShowRule
+        | Kind::LintRule
+        | Kind::RehearseRule
         | Kind::ShowClient
         | Kind::ListCampaigns
         | Kind::ShowCampaign
@@ -138,6 +202,10 @@ fn outcomes_of(reply: &Remembered) -> Vec<String> {
     std::iter::once(outcome).chain(more).map(|outcome| format!("{} {outcome}", kind.word())).collect()
 }
 
+fn words<const N: usize>(told: [(bool, &str); N]) -> Vec<String> {
+    told.into_iter().filter(|(is, _)| *is).map(|(_, word)| word.to_owned()).collect()
+}
+
 fn lines(skipped: &[SkippedLine]) -> Vec<String> {
     skipped.iter().map(|line| format!("line.{}", name(&line.why))).collect()
 }
@@ -147,7 +215,7 @@ fn name(outcome: &impl Debug) -> String {
     let text = format!("{outcome:?}");
     let mut words = text.split(['(', ' ', '{', ')']);
     let outer = words.next().unwrap_or_default();
-    match ["Refused", "Expired", "InvalidTerms", "InvalidPattern"].contains(&outer) {
+    match ["Refused", "Expired", "InvalidTerms", "InvalidPattern", "InvalidNote", "InvalidRule"].contains(&outer) {
         true => format!("{outer}.{}", words.next().unwrap_or_default()),
         false => outer.to_owned(),
     }

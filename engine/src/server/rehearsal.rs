@@ -1,0 +1,124 @@
+//! Rehearsal: what a rule would have done to the top-ups of a past period (Z12), read from the journal.
+//!
+//! The engine and journal threads take no part in it, and one runs at a time: it reads as fast as the disk gives, and others want that
+//! as well. The begin of the period is found by halving, because the times of batches never run backwards.
+
+use std::sync::Arc;
+
+use scrip_protocol::batch::{Batch, BatchError};
+use scrip_protocol::command::{RehearseRule, RehearseRuleOutcome as Outcome, ToppedUp};
+use scrip_protocol::frame::{REFUSAL, push_value};
+use scrip_protocol::{Kind, Position};
+use scrip_rules::{Rehearsing, check};
+
+use super::Shared;
+use super::lane::BUSY;
+use crate::journal::{JournalError, JournalReader};
+use crate::pipeline::Outbox;
+
+/// How many bytes of batches are read from disk at once.
+const BYTES_PER_READ: usize = 1 << 20;
+
+/// Begins a rehearsal, which answers when it is done; or that the engine is busy, while another one runs.
+pub(super) fn begin(correlation: u64, asked: RehearseRule, shared: &Arc<Shared>, outbox: &Arc<Outbox>) {
+    outbox.expect(1);
+    let (shared, outbox) = (shared.clone(), outbox.clone());
+    tokio::spawn(async move {
+        let mut frame = Vec::new();
+        match rehearsed(asked, &shared, &outbox).await {
+            Some(outcome) => push_value(&mut frame, Kind::RehearseRule as u16, correlation, &outcome),
+            None => push_value(&mut frame, REFUSAL, correlation, &BUSY),
+        }
+        outbox.deliver(frame, 1);
+    });
+}
+
+/// The answer; none where another rehearsal runs, or the engine stops.
+async fn rehearsed(asked: RehearseRule, shared: &Arc<Shared>, outbox: &Arc<Outbox>) -> Option<Outcome> {
+    if asked.to_ms < asked.from_ms {
+        return Some(Outcome::PeriodReversed);
+    }
+    // Clubs and groups that there are not have had no top-ups, and change nothing of what is credited.
+    let rehearsing = match check(&asked.terms, |_| true, |_| true) {
+        Ok((_, compiled)) => Rehearsing::new(compiled, asked.replaces),
+        Err(why) => return Some(Outcome::InvalidRule(why)),
+    };
+    let permit = shared.rehearsals.clone().try_acquire_owned().ok()?;
+    let (shared, outbox) = (shared.clone(), outbox.clone());
+    let reading = tokio::task::spawn_blocking(move || {
+        let gone = || outbox.is_closed() || *shared.stopping.borrow();
+        let read = read(&asked, rehearsing, *shared.durable.borrow(), shared.reader.as_ref(), gone);
+        drop(permit);
+        read
+    });
+    match reading.await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the journal cannot be read for a rehearsal");
+            Some(Outcome::Unreadable)
+        }
+        Err(error) => {
+            tracing::error!(%error, "a rehearsal failed");
+            Some(Outcome::Unreadable)
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("the batch from position {from}: {cause}")]
+    Batch { from: Position, cause: BatchError },
+    #[error("the journal does not hold position {0}, which is said to be durable")]
+    Missing(Position),
+}
+
+fn read(
+    asked: &RehearseRule,
+    mut rehearsing: Rehearsing,
+    durable: Position,
+    reader: &dyn JournalReader,
+    gone: impl Fn() -> bool,
+) -> Result<Option<Outcome>, ReadError> {
+    let mut next = first_from(asked.from_ms, durable, reader)?;
+    while next <= durable {
+        if gone() {
+            return Ok(None);
+        }
+        let batches = reader.read(next, BYTES_PER_READ)?;
+        if batches.is_empty() {
+            return Err(ReadError::Missing(next));
+        }
+        for bytes in batches {
+            let broken = |cause| ReadError::Batch { from: next, cause };
+            let batch = Batch::parse(&bytes).map_err(broken)?;
+            if batch.time_ms > asked.to_ms {
+                return Ok(Some(Outcome::Rehearsed(rehearsing.finish(Position(next.0 - 1)))));
+            }
+            for top_up in batch.records_of::<ToppedUp>() {
+                let (position, top_up) = top_up.map_err(broken)?;
+                rehearsing.look(position, &top_up);
+            }
+            next = Position(batch.end().position.0 + 1);
+        }
+    }
+    Ok(Some(Outcome::Rehearsed(rehearsing.finish(Position(next.0 - 1)))))
+}
+
+/// The position of the first record that is not older than a time; the next one there will be, where there is none.
+fn first_from(time_ms: u64, durable: Position, reader: &dyn JournalReader) -> Result<Position, ReadError> {
+    // Both are first positions of batches.
+    let (mut low, mut high) = (1, durable.0 + 1);
+    while low < high {
+        let middle = Position(low + (high - low) / 2);
+        let batches = reader.read(middle, 1)?;
+        let bytes = batches.first().ok_or(ReadError::Missing(middle))?;
+        let batch = Batch::parse(bytes).map_err(|cause| ReadError::Batch { from: middle, cause })?;
+        match batch.time_ms < time_ms {
+            true => low = batch.end().position.0 + 1,
+            false => high = batch.first.0,
+        }
+    }
+    Ok(Position(low))
+}

@@ -1,0 +1,136 @@
+//! The bonus balance by hand, and what is paid with it: credits, write-offs, payments and their refunds (B3, B4, A30).
+
+use scrip_protocol::command::{
+    BonusChanged, BonusDone, BonusOperation, BonusOutcome as Outcome, CreditBonus, Note, PayBonus, RefundBonus,
+    RefundBonusOutcome, WriteOffBonus,
+};
+use scrip_protocol::ledger::ExecutorKind;
+use scrip_protocol::{ClientId, ClubId, Command, Executor, Money, Position, Record, Stamp};
+
+use super::executor::executor;
+use super::{State, refused};
+
+/// A request to give back a bonus payment, with the payment as the journal has it.
+#[derive(Debug, Clone)]
+pub struct AskedRefundBonus {
+    /// The position that was named.
+    pub payment: Position,
+    /// The payment that stands there, if one does.
+    pub found: Option<BonusChanged>,
+    /// Whether it may be any credential's, or only the caller's own.
+    pub anyones: bool,
+    /// How much; none for what is left.
+    pub amount: Option<Money>,
+    /// By whom, and what they say of it.
+    pub note: Note,
+}
+
+/// What credits, write-offs and payments have in common.
+struct Asked<'a> {
+    operation: BonusOperation,
+    client: ClientId,
+    club: Option<ClubId>,
+    amount: Money,
+    note: &'a Note,
+}
+
+pub(super) fn decide_credit(state: &State, stamp: Stamp, asked: &CreditBonus) -> Record {
+    let CreditBonus { client, club, amount, note } = asked;
+    let asked = Asked { operation: BonusOperation::Credit, client: *client, club: *club, amount: *amount, note };
+    decide::<CreditBonus>(state, stamp, &asked)
+}
+
+pub(super) fn decide_write_off(state: &State, stamp: Stamp, asked: &WriteOffBonus) -> Record {
+    let WriteOffBonus { client, club, amount, note } = asked;
+    let asked = Asked { operation: BonusOperation::WriteOff, client: *client, club: *club, amount: *amount, note };
+    decide::<WriteOffBonus>(state, stamp, &asked)
+}
+
+pub(super) fn decide_payment(state: &State, stamp: Stamp, asked: &PayBonus) -> Record {
+    let PayBonus { client, club, amount, paid_for, note } = asked;
+    let operation = BonusOperation::Payment(*paid_for);
+    let asked = Asked { operation, client: *client, club: Some(*club), amount: *amount, note };
+    decide::<PayBonus>(state, stamp, &asked)
+}
+
+fn decide<C: Command<Outcome = Outcome>>(state: &State, stamp: Stamp, asked: &Asked<'_>) -> Record {
+    let refuse = |outcome| refused::<C>(stamp, &outcome);
+    let Asked { operation, client, club, amount, note } = *asked;
+    if amount <= Money(0) {
+        return refuse(Outcome::InvalidAmount);
+    }
+    let note = match note.in_order() {
+        Ok(note) => note,
+        Err(why) => return refuse(Outcome::InvalidNote(why)),
+    };
+    if club.is_some_and(|club| !state.clubs.contains(club)) {
+        return refuse(Outcome::UnknownClub);
+    }
+    let Some(before) = state.clients.bonus(client) else { return refuse(Outcome::UnknownClient) };
+    let balance = match operation {
+        BonusOperation::Credit | BonusOperation::Refund { .. } => match before.checked_add(amount) {
+            Some(balance) => balance,
+            None => return refuse(Outcome::AmountLimit),
+        },
+        BonusOperation::WriteOff | BonusOperation::Payment(_) if before < amount => {
+            return refuse(Outcome::Overdraft { balance: before });
+        }
+        BonusOperation::WriteOff | BonusOperation::Payment(_) => Money(before.0 - amount.0),
+    };
+    let executor = executor(state, &stamp, note.by);
+    let (comment, tags) = (note.comment, note.tags);
+    BonusChanged { stamp, operation, executor, client, club, amount, balance, comment, tags }.into()
+}
+
+pub(super) fn decide_refund(state: &State, stamp: Stamp, asked: &AskedRefundBonus) -> Record {
+    let refuse = |outcome| refused::<RefundBonus>(stamp, &outcome);
+    if asked.amount.is_some_and(|amount| amount <= Money(0)) {
+        return refuse(RefundBonusOutcome::InvalidAmount);
+    }
+    let note = match asked.note.in_order() {
+        Ok(note) => note,
+        Err(why) => return refuse(RefundBonusOutcome::InvalidNote(why)),
+    };
+    let own = asked.found.as_ref().filter(|found| asked.anyones || found.stamp.credential == stamp.credential);
+    let payment = own.filter(|found| matches!(found.operation, BonusOperation::Payment(_)));
+    let Some(payment) = payment else { return refuse(RefundBonusOutcome::UnknownPayment) };
+    let before = state.given_back.get(&asked.payment).copied().unwrap_or(Money(0));
+    let left = Money(payment.amount.0.saturating_sub(before.0));
+    let amount = asked.amount.unwrap_or(left);
+    if amount > left || left <= Money(0) {
+        return refuse(RefundBonusOutcome::MoreThanLeft { left });
+    }
+    let balance = state.clients.bonus(payment.client).unwrap_or(Money(0)).checked_add(amount);
+    let Some(balance) = balance else { return refuse(RefundBonusOutcome::AmountLimit) };
+    BonusChanged {
+        stamp,
+        operation: BonusOperation::Refund { payment: asked.payment },
+        // Whoever asks for it, reports have it as the system's (B3).
+        executor: Executor { kind: ExecutorKind::System, ..executor(state, &stamp, note.by) },
+        client: payment.client,
+        club: payment.club,
+        amount,
+        balance,
+        comment: note.comment,
+        tags: note.tags,
+    }
+    .into()
+}
+
+pub(super) fn apply(state: &mut State, record: &BonusChanged) {
+    state.clients.set_bonus(record.client, record.balance);
+    if let BonusOperation::Refund { payment } = record.operation {
+        state.give_back(payment, record.amount);
+    }
+}
+
+/// What the request that a record comes from is answered.
+pub(super) fn reply_of(record: &BonusChanged, position: Position) -> super::Remembered {
+    let done: BonusDone = record.done(position);
+    match record.operation {
+        BonusOperation::Credit => super::encoded::<CreditBonus>(&Outcome::Done(done)),
+        BonusOperation::WriteOff => super::encoded::<WriteOffBonus>(&Outcome::Done(done)),
+        BonusOperation::Payment(_) => super::encoded::<PayBonus>(&Outcome::Done(done)),
+        BonusOperation::Refund { .. } => super::encoded::<RefundBonus>(&RefundBonusOutcome::Done(done)),
+    }
+}

@@ -1,0 +1,109 @@
+//! The refund of a top-up, or of some of it; the bonus of its rules is taken back only where that is asked for (A29).
+
+use scrip_protocol::command::{Note, RefundTopUp, RefundTopUpOutcome as Outcome, TopUpGivenBack, TopUpRefunded, ToppedUp};
+use scrip_protocol::{Money, Position, Record, Stamp};
+
+use super::executor::executor;
+use super::{State, refused};
+
+/// A request to refund a top-up, with the top-up as the journal has it.
+#[derive(Debug, Clone)]
+pub struct AskedRefundTopUp {
+    /// The position that was named.
+    pub top_up: Position,
+    /// The top-up that stands there, if one does.
+    pub found: Option<ToppedUp>,
+    /// Whether it may be any credential's, or only the caller's own.
+    pub anyones: bool,
+    /// How much; none for what is left.
+    pub amount: Option<Money>,
+    /// Whether to take the bonus back.
+    pub claw_back: bool,
+    /// By whom, and what they say of it.
+    pub note: Note,
+}
+
+pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedRefundTopUp) -> Record {
+    let refuse = |outcome| refused::<RefundTopUp>(stamp, &outcome);
+    if asked.amount.is_some_and(|amount| amount <= Money(0)) {
+        return refuse(Outcome::InvalidAmount);
+    }
+    let note = match asked.note.in_order() {
+        Ok(note) => note,
+        Err(why) => return refuse(Outcome::InvalidNote(why)),
+    };
+    let own = asked.found.as_ref().filter(|found| asked.anyones || found.stamp.credential == stamp.credential);
+    let Some(found) = own else { return refuse(Outcome::UnknownTopUp) };
+    let before = state.given_back.get(&asked.top_up).copied().unwrap_or(Money(0));
+    let whole = found.variables.amount;
+    let left = Money(whole.0.saturating_sub(before.0));
+    let amount = asked.amount.unwrap_or(left);
+    if amount > left || left <= Money(0) {
+        return refuse(Outcome::MoreThanLeft { left });
+    }
+    let accounts = state.clients.accounts(found.client).unwrap_or_default();
+    if accounts.gaming < amount {
+        return refuse(Outcome::Overdraft { balance: accounts.gaming });
+    }
+    let due = if asked.claw_back { share_of(found.credited(), whole, before, amount) } else { Money(0) };
+    let clawed = due.min(accounts.bonus);
+    let given_back = TopUpGivenBack {
+        amount,
+        gaming: Money(accounts.gaming.0 - amount.0),
+        clawed,
+        uncollected: Money(due.0 - clawed.0),
+        bonus: Money(accounts.bonus.0 - clawed.0),
+    };
+    TopUpRefunded {
+        stamp,
+        top_up: asked.top_up,
+        executor: executor(state, &stamp, note.by),
+        client: found.client,
+        club: found.club,
+        given_back,
+        comment: note.comment,
+        tags: note.tags,
+    }
+    .into()
+}
+
+/// The share of a top-up's bonus that goes with a part of it, of which some was given back before. However it is divided, the shares add
+/// up to the bonus, because each is the difference of two rounded sums.
+fn share_of(credited: Money, whole: Money, before: Money, amount: Money) -> Money {
+    let up_to = |part: i64| {
+        let (credited, whole) = (i128::from(credited.0), i128::from(whole.0));
+        (2 * credited * i128::from(part) + whole) / (2 * whole)
+    };
+    let share = up_to(before.0 + amount.0) - up_to(before.0);
+    Money(i64::try_from(share).expect("a share is at most the whole"))
+}
+
+pub(super) fn apply(state: &mut State, record: &TopUpRefunded) {
+    let TopUpGivenBack { amount, gaming, bonus, .. } = record.given_back;
+    state.clients.set_balances(record.client, gaming, bonus);
+    state.give_back(record.top_up, amount);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A29, pain 28: the shares are of whole minor units, and add up to the bonus.
+    #[test]
+    fn shares_of_a_bonus_add_up_to_it() {
+        let seed = fastrand::u64(..);
+        let mut random = fastrand::Rng::with_seed(seed);
+        for _ in 0..2_000 {
+            let (credited, whole) = (random.i64(0..i64::MAX), random.i64(1..i64::MAX));
+            let (mut given, mut clawed) = (0, 0);
+            while given < whole {
+                let part = random.i64(1..=(whole - given).min(whole / 3 + 1));
+                let share = share_of(Money(credited), Money(whole), Money(given), Money(part));
+                assert!(share >= Money(0), "seed {seed}");
+                given += part;
+                clawed += share.0;
+            }
+            assert_eq!(clawed, credited, "seed {seed}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Create a rule, change one as a whole, switch, archive and restore it (U9 to U11, A32).
+
+use scrip_protocol::command::{
+    ArchiveRule, ArchiveRuleOutcome, CreateRule, CreateRuleOutcome, InvalidRule, LintRule, LintRuleOutcome, RestoreRule,
+    RestoreRuleOutcome, RuleArchived, RuleRestored, RuleSaved, RuleSwitched, RuleTerms, SwitchRule, SwitchRuleOutcome,
+    UpdateRule, UpdateRuleOutcome,
+};
+use scrip_protocol::{Record, RuleId, Stamp};
+use scrip_rules::{Compiled, check};
+
+use super::{Remembered, State, encoded, refused};
+
+/// The terms as they are kept, and the rule as it fires.
+fn checked(state: &State, terms: &RuleTerms) -> Result<(RuleTerms, Compiled), InvalidRule> {
+    check(terms, |club| state.clubs.contains(club), |group| state.groups.contains(group))
+}
+
+pub(super) fn decide_create(state: &State, stamp: Stamp, asked: &CreateRule) -> Record {
+    let rule = state.rules.next();
+    match checked(state, &asked.terms) {
+        Ok((terms, compiled)) => RuleSaved { stamp, rule, new: true, terms, lint: state.rules.lint(rule, &compiled) }.into(),
+        Err(why) => refused::<CreateRule>(stamp, &CreateRuleOutcome::InvalidRule(why)),
+    }
+}
+
+pub(super) fn decide_update(state: &State, stamp: Stamp, asked: &UpdateRule) -> Record {
+    let refuse = |outcome| refused::<UpdateRule>(stamp, &outcome);
+    let Some(row) = state.rules.of(asked.rule) else { return refuse(UpdateRuleOutcome::UnknownRule) };
+    if row.archived_ms.is_some() {
+        return refuse(UpdateRuleOutcome::RuleArchived);
+    }
+    match checked(state, &asked.terms) {
+        Ok((terms, compiled)) => {
+            let lint = state.rules.lint(asked.rule, &compiled);
+            RuleSaved { stamp, rule: asked.rule, new: false, terms, lint }.into()
+        }
+        Err(why) => refuse(UpdateRuleOutcome::InvalidRule(why)),
+    }
+}
+
+pub(super) fn decide_switch(state: &State, stamp: Stamp, asked: &SwitchRule) -> Record {
+    let refuse = |outcome| refused::<SwitchRule>(stamp, &outcome);
+    let Some(row) = state.rules.of(asked.rule) else { return refuse(SwitchRuleOutcome::UnknownRule) };
+    if row.archived_ms.is_some() {
+        return refuse(SwitchRuleOutcome::RuleArchived);
+    }
+    RuleSwitched { stamp, rule: asked.rule, active: asked.active }.into()
+}
+
+pub(super) fn decide_archive(state: &State, stamp: Stamp, rule: RuleId) -> Record {
+    let refuse = |outcome| refused::<ArchiveRule>(stamp, &outcome);
+    let Some(row) = state.rules.of(rule) else { return refuse(ArchiveRuleOutcome::UnknownRule) };
+    if row.archived_ms.is_some() {
+        return refuse(ArchiveRuleOutcome::AlreadyArchived);
+    }
+    RuleArchived { stamp, rule }.into()
+}
+
+pub(super) fn decide_restore(state: &State, stamp: Stamp, rule: RuleId) -> Record {
+    let refuse = |outcome| refused::<RestoreRule>(stamp, &outcome);
+    let Some(row) = state.rules.of(rule) else { return refuse(RestoreRuleOutcome::UnknownRule) };
+    if row.archived_ms.is_none() {
+        return refuse(RestoreRuleOutcome::NotArchived);
+    }
+    RuleRestored { stamp, rule }.into()
+}
+
+impl State {
+    /// What is odd about a rule, without saving it (Z12).
+    pub fn lint_rule(&self, asked: &LintRule) -> LintRuleOutcome {
+        if asked.replaces != RuleId(0) && self.rules.of(asked.replaces).is_none() {
+            return LintRuleOutcome::UnknownRule;
+        }
+        match checked(self, &asked.terms) {
+            Ok((_, compiled)) => LintRuleOutcome::Lint { lint: self.rules.lint(asked.replaces, &compiled), as_of: self.position },
+            Err(why) => LintRuleOutcome::InvalidRule(why),
+        }
+    }
+}
+
+/// What the request that a record comes from is answered.
+pub(super) fn reply_of(record: &RuleSaved) -> Remembered {
+    let lint = record.lint.clone();
+    match record.new {
+        true => encoded::<CreateRule>(&CreateRuleOutcome::Created { rule: record.rule, lint }),
+        false => encoded::<UpdateRule>(&UpdateRuleOutcome::Updated { lint }),
+    }
+}

@@ -1,0 +1,161 @@
+//! Random requests of the ledger and of rules, each with what the model answers to it.
+
+use scrip_protocol::command::{
+    ArchiveRule, CreateRule, CreditBonus, PaidFrom, PayBonus, RecordPurchase, RecordSession, RefundBonus, RefundTopUp,
+    RegisterGroup, RestoreRule, SwitchRule, TopUp, UpdateRule, WriteOffBonus,
+};
+use scrip_protocol::{ClientId, ClubId, Money, Position, Record, RuleId, TopUpSource};
+
+use super::commands::{some_client, some_club};
+use super::ledger::{some_note, some_use};
+use super::{Bench, Model, encoded};
+use crate::state::requests::Remembered;
+use crate::state::{Asked, AskedRefundBonus, AskedRefundTopUp};
+
+/// How often each kind of request is drawn, of so many.
+pub(super) const SHARES: u32 = 40;
+
+/// Seldom one whom nobody knows.
+fn some_known_client(random: &mut fastrand::Rng, number: u64) -> ClientId {
+    ClientId(if random.u32(..20) == 0 { u128::MAX } else { some_client(random, number) })
+}
+
+/// What adds to a balance: seldom what fills it, or one more than that.
+fn some_more(random: &mut fastrand::Rng, balance: i128) -> Money {
+    let room = i64::MAX - balance as i64;
+    match random.u32(..40) {
+        0 => Money(room),
+        1 => Money(room.saturating_add(1)),
+        2..20 => Money(random.i64(1..2_000)),
+        _ => Model::some_amount(random),
+    }
+}
+
+/// What takes from a balance: often all of it, one more, or some.
+fn some_less(random: &mut fastrand::Rng, balance: i128) -> Money {
+    let balance = balance as i64;
+    match random.u32(..16) {
+        0..2 => Money(balance),
+        2 => Money(balance.saturating_add(1)),
+        3..6 => Money(random.i64(0..=balance)),
+        6..9 => Money(random.i64(0..=balance.min(200))),
+        _ => Model::some_amount(random),
+    }
+}
+
+/// How much is to be given back: most often what is left, or part of a small amount.
+fn some_part(random: &mut fastrand::Rng) -> Option<Money> {
+    match random.u32(..8) {
+        0..2 => None,
+        2 => Some(Model::some_amount(random)),
+        _ => Some(Money(random.i64(1..300))),
+    }
+}
+
+/// A position of these, most often one of the newest; or any.
+fn some_position(random: &mut fastrand::Rng, model: &Model, positions: impl Fn(usize) -> u64, count: usize) -> Position {
+    Position(match random.u32(..12) {
+        _ if count == 0 => random.u64(..model.position + 2),
+        0 => random.u64(..model.position + 2),
+        1..4 => positions(random.usize(..count)),
+        _ => positions(random.usize(count.saturating_sub(3)..count)),
+    })
+}
+
+fn record_at(bench: &Bench, position: Position) -> Option<Record> {
+    (position.0 as usize).checked_sub(1).and_then(|at| bench.records.get(at)).map(|(_, record)| record.clone())
+}
+
+/// A random request of a credential, and what the model answers to it.
+pub(super) fn some_operation(
+    random: &mut fastrand::Rng,
+    model: &mut Model,
+    bench: &Bench,
+    by: u32,
+    number: u64,
+) -> (Asked, Remembered) {
+    let (client, club) = (some_known_client(random, number), ClubId(some_club(random)));
+    let (has, note, anyones) = (model.holdings(client.0), some_note(random), random.bool());
+    let paid_from = if random.u32(..3) == 0 { PaidFrom::Directly } else { PaidFrom::GamingBalance };
+    let rule = RuleId(random.u32(..model.rules.len() as u32 + 2).max(random.u32(..2)));
+    match random.u32(..SHARES) {
+        0 => {
+            let name = ["", "VIP", "New", "Old", "Other"][random.usize(..5)].to_owned();
+            let outcome = model.register_group(&name);
+            (Asked::RegisterGroup(RegisterGroup { name }), encoded::<RegisterGroup>(&outcome))
+        }
+        1..10 => {
+            let source = TopUpSource::ALL[random.usize(..3)];
+            let client = ClientId(some_client(random, number));
+            let amount = some_more(random, model.holdings(client.0).gaming);
+            let asked = TopUp { client, club, amount, source, note };
+            let outcome = model.top_up(by, &asked);
+            (Asked::TopUp(Box::new(asked)), encoded::<TopUp>(&outcome))
+        }
+        10..14 => {
+            let top_up = some_position(random, model, |at| model.top_ups[at].position, model.top_ups.len());
+            let found = record_at(bench, top_up).and_then(|record| record.try_into().ok());
+            let (amount, claw_back) = (some_part(random), random.u32(..3) > 0);
+            let asked = AskedRefundTopUp { top_up, found, anyones, amount, claw_back, note };
+            let outcome = model.refund_top_up(by, &asked);
+            (Asked::RefundTopUp(Box::new(asked)), encoded::<RefundTopUp>(&outcome))
+        }
+        14..16 => {
+            let club = random.bool().then_some(club);
+            let asked = CreditBonus { client, club, amount: some_more(random, has.bonus), note };
+            let outcome = model.credit(by, &asked);
+            (Asked::CreditBonus(Box::new(asked)), encoded::<CreditBonus>(&outcome))
+        }
+        16..18 => {
+            let club = random.bool().then_some(club);
+            let asked = WriteOffBonus { client, club, amount: some_less(random, has.bonus), note };
+            let outcome = model.write_off(by, &asked);
+            (Asked::WriteOffBonus(Box::new(asked)), encoded::<WriteOffBonus>(&outcome))
+        }
+        18..22 => {
+            let asked = PayBonus { client, club, amount: some_less(random, has.bonus), paid_for: some_use(random), note };
+            let outcome = model.pay(by, &asked);
+            (Asked::PayBonus(Box::new(asked)), encoded::<PayBonus>(&outcome))
+        }
+        22..25 => {
+            let payment = some_position(random, model, |at| model.payments[at].position, model.payments.len());
+            let found = record_at(bench, payment).and_then(|record| record.try_into().ok());
+            let asked = AskedRefundBonus { payment, found, anyones, amount: some_part(random), note };
+            let outcome = model.refund_payment(by, &asked);
+            (Asked::RefundBonus(Box::new(asked)), encoded::<RefundBonus>(&outcome))
+        }
+        25..28 => {
+            let asked = RecordSession { client, club, price: some_less(random, has.gaming), paid_from, note };
+            let outcome = model.session(by, &asked);
+            (Asked::RecordSession(Box::new(asked)), encoded::<RecordSession>(&outcome))
+        }
+        28..31 => {
+            let asked = RecordPurchase { client, club, price: some_less(random, has.gaming), paid_from, note };
+            let outcome = model.purchase(by, &asked);
+            (Asked::RecordPurchase(Box::new(asked)), encoded::<RecordPurchase>(&outcome))
+        }
+        31..35 => {
+            let terms = model.some_rule(random, true);
+            let outcome = model.create_rule(&terms);
+            (Asked::CreateRule(Box::new(CreateRule { terms })), encoded::<CreateRule>(&outcome))
+        }
+        35..37 => {
+            let terms = model.some_rule(random, false);
+            let outcome = model.update_rule(rule, &terms);
+            (Asked::UpdateRule(Box::new(UpdateRule { rule, terms })), encoded::<UpdateRule>(&outcome))
+        }
+        37 => {
+            let active = random.bool();
+            let outcome = model.switch_rule(rule, active);
+            (Asked::SwitchRule(SwitchRule { rule, active }), encoded::<SwitchRule>(&outcome))
+        }
+        38 => {
+            let outcome = model.archive_rule(rule);
+            (Asked::ArchiveRule(rule), encoded::<ArchiveRule>(&outcome))
+        }
+        _ => {
+            let outcome = model.restore_rule(rule);
+            (Asked::RestoreRule(rule), encoded::<RestoreRule>(&outcome))
+        }
+    }
+}

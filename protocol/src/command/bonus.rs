@@ -1,0 +1,266 @@
+//! The bonus account by hand: credits, write-offs, payments, and what is given back of a payment (B1 to B4, B6).
+
+use std::fmt;
+
+use crate::command::{InvalidNote, Note};
+use crate::ids::{ClientId, ClubId, Position};
+use crate::ledger::{Executor, Label};
+use crate::money::Money;
+use crate::record::Stamp;
+
+/// The request to credit a client's bonus balance by hand (B4).
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct CreditBonus {
+    /// Whose balance.
+    pub client: ClientId,
+    /// Where, if anywhere.
+    #[serde(default)]
+    pub club: Option<ClubId>,
+    /// How much: more than 0.
+    pub amount: Money,
+    /// By whom, and what they say of it.
+    #[serde(default)]
+    pub note: Note,
+}
+
+/// The request to write off some of a client's bonus balance by hand (B4).
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct WriteOffBonus {
+    /// Whose balance.
+    pub client: ClientId,
+    /// Where, if anywhere.
+    #[serde(default)]
+    pub club: Option<ClubId>,
+    /// How much: more than 0, and no more than there is (A30).
+    pub amount: Money,
+    /// By whom, and what they say of it.
+    #[serde(default)]
+    pub note: Note,
+}
+
+/// The request to pay with bonuses (B1). Asked for by a gateway, it is the app's payment; by a cashier, the cashier's (B3).
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct PayBonus {
+    /// Who pays.
+    pub client: ClientId,
+    /// Where.
+    pub club: ClubId,
+    /// How much: more than 0, and no more than there is (A30).
+    pub amount: Money,
+    /// What for.
+    pub paid_for: PaidFor,
+    /// By whom, and what they say of it.
+    #[serde(default)]
+    pub note: Note,
+}
+
+/// What bonuses are spent on.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    rkyv::Archive,
+    rkyv::Serialize,
+    rkyv::Deserialize,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum PaidFor {
+    /// Gaming time.
+    GamingTime = 1,
+    /// An order.
+    Order = 2,
+}
+
+/// The answer to [`CreditBonus`], [`WriteOffBonus`] and [`PayBonus`], in order of precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum BonusOutcome {
+    /// It is done.
+    Done(BonusDone) = 0,
+    /// The amount is not more than 0.
+    InvalidAmount = 1,
+    /// The note passes a limit.
+    InvalidNote(InvalidNote) = 2,
+    /// The organisation has no such club.
+    UnknownClub = 3,
+    /// Nobody of that id is registered.
+    UnknownClient = 4,
+    /// The client has less than that (A30). Nothing is done.
+    Overdraft {
+        /// The client's bonus balance.
+        balance: Money,
+    } = 5,
+    /// The client's balance would pass what an amount can hold.
+    AmountLimit = 6,
+}
+
+/// What was done to a bonus balance.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct BonusDone {
+    /// The operation's id: where it stands in the journal.
+    pub operation: Position,
+    /// What it is called in reports.
+    pub label: Label,
+    /// How much.
+    pub amount: Money,
+    /// The client's bonus balance after it.
+    pub balance: Money,
+}
+
+/// The request to give back what was paid with bonuses, or some of it. A gateway gives back payments of its own credential; a cashier
+/// or an operator any.
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct RefundBonus {
+    /// The payment.
+    pub payment: Position,
+    /// How much; none for what is left of it.
+    #[serde(default)]
+    pub amount: Option<Money>,
+    /// By whom, and what they say of it.
+    #[serde(default)]
+    pub note: Note,
+}
+
+/// The answer to [`RefundBonus`], in order of precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum RefundBonusOutcome {
+    /// It is given back.
+    Done(BonusDone) = 0,
+    /// The amount is not more than 0.
+    InvalidAmount = 1,
+    /// The note passes a limit.
+    InvalidNote(InvalidNote) = 2,
+    /// There is no such payment, or it is another credential's.
+    UnknownPayment = 3,
+    /// That is more than is left of the payment, which is nothing where all of it was given back.
+    MoreThanLeft {
+        /// What is left of it.
+        left: Money,
+    } = 4,
+    /// The client's balance would pass what an amount can hold.
+    AmountLimit = 5,
+}
+
+/// What became of a bonus balance, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum BonusOperation {
+    /// Credited by hand.
+    Credit = 1,
+    /// Written off by hand.
+    WriteOff = 2,
+    /// Paid.
+    Payment(PaidFor) = 3,
+    /// Given back, of a payment.
+    Refund {
+        /// The payment.
+        payment: Position,
+    } = 4,
+}
+
+/// The record of a bonus operation that is neither a rule's nor a code's.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct BonusChanged {
+    /// The request that asked for it.
+    pub stamp: Stamp,
+    /// What it is.
+    pub operation: BonusOperation,
+    /// Who did it.
+    pub executor: Executor,
+    /// Whose balance.
+    pub client: ClientId,
+    /// Where, if anywhere.
+    pub club: Option<ClubId>,
+    /// How much: more than 0, whichever way it goes.
+    pub amount: Money,
+    /// The client's bonus balance after it.
+    pub balance: Money,
+    /// What was said of it.
+    pub comment: String,
+    /// Its tags.
+    pub tags: Vec<String>,
+}
+
+impl BonusOperation {
+    /// What it is called in reports (B3).
+    pub const fn label(self) -> Label {
+        match self {
+            BonusOperation::Credit => Label::BonusCredit,
+            BonusOperation::WriteOff => Label::BonusWriteOff,
+            BonusOperation::Payment(_) => Label::BonusPayment,
+            BonusOperation::Refund { .. } => Label::BonusRefund,
+        }
+    }
+}
+
+impl BonusChanged {
+    /// What it did, standing at `position`.
+    pub fn done(&self, position: Position) -> BonusDone {
+        BonusDone { operation: position, label: self.operation.label(), amount: self.amount, balance: self.balance }
+    }
+}
+
+impl fmt::Display for PaidFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            PaidFor::GamingTime => "gaming time",
+            PaidFor::Order => "an order",
+        })
+    }
+}
+
+impl fmt::Display for BonusDone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}, bonus balance {}, operation {}", self.label, self.amount, self.balance, self.operation)
+    }
+}
+
+impl fmt::Display for BonusOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BonusOutcome::Done(done) => done.fmt(f),
+            BonusOutcome::InvalidAmount => f.write_str("refused: the amount must be more than 0"),
+            BonusOutcome::InvalidNote(why) => write!(f, "refused: {why}"),
+            BonusOutcome::UnknownClub => f.write_str("refused: the organisation has no such club"),
+            BonusOutcome::UnknownClient => f.write_str("refused: nobody is registered under that id"),
+            BonusOutcome::Overdraft { balance } => write!(f, "refused: the bonus balance is {balance}"),
+            BonusOutcome::AmountLimit => f.write_str("refused: the bonus balance cannot hold this amount"),
+        }
+    }
+}
+
+impl fmt::Display for RefundBonusOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RefundBonusOutcome::Done(done) => done.fmt(f),
+            RefundBonusOutcome::InvalidAmount => f.write_str("refused: the amount must be more than 0"),
+            RefundBonusOutcome::InvalidNote(why) => write!(f, "refused: {why}"),
+            RefundBonusOutcome::UnknownPayment => f.write_str("refused: there is no such payment, or it is not yours"),
+            RefundBonusOutcome::MoreThanLeft { left: Money(0) } => {
+                f.write_str("refused: the whole payment was given back before")
+            }
+            RefundBonusOutcome::MoreThanLeft { left } => write!(f, "refused: {left} is left of the payment"),
+            RefundBonusOutcome::AmountLimit => f.write_str("refused: the bonus balance cannot hold this amount"),
+        }
+    }
+}

@@ -1,0 +1,443 @@
+//! Rules: what happens by itself when a balance is topped up (U1 to U13).
+//!
+//! Formulas, conditions and push texts travel as the texts that staff type; the engine checks them when a rule is saved.
+
+use std::fmt;
+
+use crate::command::{InvalidTags, Lint, NAME_BYTES_MAX};
+use crate::ids::{ClubId, GroupId, RuleId};
+use crate::problem::TextProblem;
+use crate::record::Stamp;
+
+/// The most bytes of a rule's description.
+pub const DESCRIPTION_BYTES_MAX: usize = 2_000;
+/// How many clubs a rule may name.
+pub const CLUBS_PER_RULE_MAX: usize = 1_000;
+/// How many actions a rule may have.
+pub const ACTIONS_MAX: usize = 8;
+/// The most characters (Unicode scalars) of a push notification's title (U13, A31).
+pub const PUSH_TITLE_CHARS_MAX: usize = 40;
+/// The most characters (Unicode scalars) of a push notification's body (U13, A31).
+pub const PUSH_BODY_CHARS_MAX: usize = 120;
+
+/// A rule as staff write it (U1).
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+#[serde(deny_unknown_fields)]
+pub struct RuleTerms {
+    /// 1 to [`NAME_BYTES_MAX`] bytes.
+    pub name: String,
+    /// [`DESCRIPTION_BYTES_MAX`] bytes at the most; may be empty.
+    #[serde(default)]
+    pub description: String,
+    /// The toggle: whether it fires (U9).
+    pub active: bool,
+    /// The clubs whose top-ups it fires on, ascending; empty for all.
+    #[serde(rename = "clubIds", default)]
+    pub clubs: Vec<ClubId>,
+    /// What it fires on.
+    #[serde(default)]
+    pub event: RuleEvent,
+    /// What must hold of the top-up, as in `topupAmountMajor >= 500 AND topUpSource = CASH`; empty for nothing (U4).
+    #[serde(default)]
+    pub conditions: String,
+    /// What it does: 1 to [`ACTIONS_MAX`], one `ADD_BONUS` and one `SEND_PUSH` at the most, each group once (U12).
+    pub actions: Vec<Action>,
+    /// The tags of its credits (B6), as in a [`Note`](crate::command::Note).
+    #[serde(default)]
+    pub tags: Vec<String>,
+}
+
+/// What a rule fires on.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Default,
+    rkyv::Archive,
+    rkyv::Serialize,
+    rkyv::Deserialize,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[repr(u8)]
+pub enum RuleEvent {
+    /// A top-up of any source, at the moment that it is done (U2).
+    #[default]
+    BalanceToppedUp = 1,
+}
+
+/// One thing that a rule does (U12).
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", deny_unknown_fields)]
+#[repr(u8)]
+pub enum Action {
+    /// Credits the client's bonus balance.
+    AddBonus {
+        /// How much, in major units, as in `{{topupAmountMajor}} * 0.1` (U5). Rounded to whole ones (U6).
+        formula: String,
+    } = 1,
+    /// Puts the client into a group.
+    AssignGroup {
+        /// The group.
+        group: GroupId,
+    } = 2,
+    /// Takes the client out of a group.
+    UnassignGroup {
+        /// The group.
+        group: GroupId,
+    } = 3,
+    /// Sends the client a push notification, in which variables may stand (U13).
+    SendPush(Push) = 4,
+}
+
+/// A push notification.
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+#[serde(deny_unknown_fields)]
+pub struct Push {
+    /// [`PUSH_TITLE_CHARS_MAX`] characters at the most.
+    pub title: String,
+    /// [`PUSH_BODY_CHARS_MAX`] characters at the most.
+    pub body: String,
+}
+
+/// A part of a push notification.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    rkyv::Archive,
+    rkyv::Serialize,
+    rkyv::Deserialize,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum PushPart {
+    /// The title.
+    Title = 1,
+    /// The body.
+    Body = 2,
+}
+
+impl PushPart {
+    /// How many characters it has at the most.
+    pub const fn chars_max(self) -> usize {
+        match self {
+            PushPart::Title => PUSH_TITLE_CHARS_MAX,
+            PushPart::Body => PUSH_BODY_CHARS_MAX,
+        }
+    }
+}
+
+/// What is wrong with a rule, in order of precedence.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum InvalidRule {
+    /// The name is missing or too long.
+    Name = 0,
+    /// The description is too long.
+    Description = 1,
+    /// More clubs are named than a rule may name.
+    TooManyClubs = 2,
+    /// The organisation has no such club.
+    UnknownClub(ClubId) = 3,
+    /// The conditions cannot be understood.
+    Conditions(TextProblem) = 4,
+    /// There is no action, or there are too many.
+    Actions = 5,
+    /// There is a second `ADD_BONUS` or `SEND_PUSH`, or a second action for the same group. Counted from 1.
+    SecondAction(u32) = 6,
+    /// The formula cannot be understood.
+    Formula(TextProblem) = 7,
+    /// The organisation has no such group.
+    UnknownGroup(GroupId) = 8,
+    /// A part of the push notification is empty.
+    PushEmpty(PushPart) = 9,
+    /// A part of the push notification cannot be understood.
+    Push {
+        /// Which.
+        part: PushPart,
+        /// What is wrong with it.
+        problem: TextProblem,
+    } = 10,
+    /// A part of the push notification is too long, whatever stands for its variables.
+    PushTooLong {
+        /// Which.
+        part: PushPart,
+        /// How many characters it has at the least.
+        chars: u32,
+    } = 11,
+    /// Its tags pass a limit.
+    Tags(InvalidTags) = 12,
+}
+
+/// The request to create a rule. Created active, it is live for the next top-up (U9).
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct CreateRule {
+    /// The rule.
+    pub terms: RuleTerms,
+}
+
+/// The answer to [`CreateRule`], in order of precedence.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum CreateRuleOutcome {
+    /// It is created.
+    Created {
+        /// Its number.
+        rule: RuleId,
+        /// What is odd about it (Z12).
+        lint: Lint,
+    } = 0,
+    /// It cannot be had.
+    InvalidRule(InvalidRule) = 1,
+}
+
+/// The request to change a rule as a whole (U10). Later top-ups go by what it is then.
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct UpdateRule {
+    /// Which.
+    pub rule: RuleId,
+    /// What it is from now on.
+    pub terms: RuleTerms,
+}
+
+/// The answer to [`UpdateRule`], in order of precedence.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum UpdateRuleOutcome {
+    /// It is changed.
+    Updated {
+        /// What is odd about it (Z12).
+        lint: Lint,
+    } = 0,
+    /// There is no such rule.
+    UnknownRule = 1,
+    /// It is archived, and has to be restored first.
+    RuleArchived = 2,
+    /// It cannot be had. Nothing is changed.
+    InvalidRule(InvalidRule) = 3,
+}
+
+/// The request to switch a rule on or off (U9).
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct SwitchRule {
+    /// Which.
+    pub rule: RuleId,
+    /// On or off.
+    pub active: bool,
+}
+
+/// The answer to [`SwitchRule`], in order of precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum SwitchRuleOutcome {
+    /// It is on or off, as asked.
+    Switched {
+        /// Whether it is on.
+        active: bool,
+    } = 0,
+    /// There is no such rule.
+    UnknownRule = 1,
+    /// It is archived, and has to be restored first.
+    RuleArchived = 2,
+}
+
+/// The request to archive a rule: it never fires, and its settings and history stay (U11).
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct ArchiveRule {
+    /// Which.
+    pub rule: RuleId,
+}
+
+/// The answer to [`ArchiveRule`], in order of precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum ArchiveRuleOutcome {
+    /// It is archived.
+    Archived = 0,
+    /// There is no such rule.
+    UnknownRule = 1,
+    /// It was archived before.
+    AlreadyArchived = 2,
+}
+
+/// The request to restore an archived rule. It comes back switched off (A32).
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct RestoreRule {
+    /// Which.
+    pub rule: RuleId,
+}
+
+/// The answer to [`RestoreRule`], in order of precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum RestoreRuleOutcome {
+    /// It is there again, switched off.
+    Restored = 0,
+    /// There is no such rule.
+    UnknownRule = 1,
+    /// It is not archived.
+    NotArchived = 2,
+}
+
+/// The record of a created or changed rule.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct RuleSaved {
+    /// The request that asked for it.
+    pub stamp: Stamp,
+    /// Its number.
+    pub rule: RuleId,
+    /// Whether it is new.
+    pub new: bool,
+    /// All of it, its lists in order.
+    pub terms: RuleTerms,
+    /// What was odd about it then.
+    pub lint: Lint,
+}
+
+/// The record of a rule switched on or off.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct RuleSwitched {
+    /// The request that asked for it.
+    pub stamp: Stamp,
+    /// Which.
+    pub rule: RuleId,
+    /// Whether it is on.
+    pub active: bool,
+}
+
+/// The record of an archived rule.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct RuleArchived {
+    /// The request that asked for it.
+    pub stamp: Stamp,
+    /// Which.
+    pub rule: RuleId,
+}
+
+/// The record of a restored rule.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct RuleRestored {
+    /// The request that asked for it.
+    pub stamp: Stamp,
+    /// Which.
+    pub rule: RuleId,
+}
+
+impl fmt::Display for PushPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            PushPart::Title => "title",
+            PushPart::Body => "body",
+        })
+    }
+}
+
+impl fmt::Display for InvalidRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InvalidRule::Name => write!(f, "a rule's name has 1 to {NAME_BYTES_MAX} bytes"),
+            InvalidRule::Description => write!(f, "a rule's description has at most {DESCRIPTION_BYTES_MAX} bytes"),
+            InvalidRule::TooManyClubs => write!(f, "a rule names at most {CLUBS_PER_RULE_MAX} clubs; name none for all"),
+            InvalidRule::UnknownClub(club) => write!(f, "the organisation has no club {club}"),
+            InvalidRule::Conditions(problem) => write!(f, "the conditions, {problem}"),
+            InvalidRule::Actions => write!(f, "a rule has 1 to {ACTIONS_MAX} actions"),
+            InvalidRule::SecondAction(at) => {
+                write!(f, "action {at}: a rule has one ADD_BONUS and one SEND_PUSH at the most, and one action for each group")
+            }
+            InvalidRule::Formula(problem) => write!(f, "the formula, {problem}"),
+            InvalidRule::UnknownGroup(group) => write!(f, "the organisation has no group {group}"),
+            InvalidRule::PushEmpty(part) => write!(f, "the push notification's {part} is empty"),
+            InvalidRule::Push { part, problem } => write!(f, "the push notification's {part}, {problem}"),
+            InvalidRule::PushTooLong { part, chars } => {
+                write!(f, "the push notification's {part} has {chars} characters, and {} are the most", part.chars_max())
+            }
+            InvalidRule::Tags(why) => why.fmt(f),
+        }
+    }
+}
+
+const UNKNOWN_RULE: &str = "refused: there is no such rule";
+const RULE_ARCHIVED: &str = "refused: the rule is archived; restore it first";
+
+impl fmt::Display for CreateRuleOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CreateRuleOutcome::Created { rule, .. } => write!(f, "created rule {rule}"),
+            CreateRuleOutcome::InvalidRule(why) => write!(f, "refused: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for UpdateRuleOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UpdateRuleOutcome::Updated { .. } => f.write_str("updated"),
+            UpdateRuleOutcome::UnknownRule => f.write_str(UNKNOWN_RULE),
+            UpdateRuleOutcome::RuleArchived => f.write_str(RULE_ARCHIVED),
+            UpdateRuleOutcome::InvalidRule(why) => write!(f, "refused: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for SwitchRuleOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SwitchRuleOutcome::Switched { active: true } => "active: it fires on the next top-up that it matches",
+            SwitchRuleOutcome::Switched { active: false } => "inactive: it does not fire",
+            SwitchRuleOutcome::UnknownRule => UNKNOWN_RULE,
+            SwitchRuleOutcome::RuleArchived => RULE_ARCHIVED,
+        })
+    }
+}
+
+impl fmt::Display for ArchiveRuleOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ArchiveRuleOutcome::Archived => "archived: it does not fire any more",
+            ArchiveRuleOutcome::UnknownRule => UNKNOWN_RULE,
+            ArchiveRuleOutcome::AlreadyArchived => "refused: the rule is archived already",
+        })
+    }
+}
+
+impl fmt::Display for RestoreRuleOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RestoreRuleOutcome::Restored => "restored, and switched off",
+            RestoreRuleOutcome::UnknownRule => UNKNOWN_RULE,
+            RestoreRuleOutcome::NotArchived => "refused: the rule is not archived",
+        })
+    }
+}

@@ -1,0 +1,239 @@
+//! Rules made ready: what staff wrote is checked once, when it is saved, and then fires on top-ups without being read again (U1, U12).
+//!
+//! [`check`] is the ladder of [`InvalidRule`], in its order; [`Compiled::of`] makes the same of terms that passed it before, when the journal is
+//! read again. [`Compiled::matches`] and [`Compiled::fire`] look at one rule; [`fire_all`] at all that match a top-up: each sees what was
+//! before it, and none what another does (A22), so that nothing depends on their order but which of them an amount is too small for.
+//!
+//! What happens to the balance and the groups of a client is none of this: the record that comes of it says what to do.
+
+use scrip_protocol::command::{
+    ACTIONS_MAX, Action, CLUBS_PER_RULE_MAX, DESCRIPTION_BYTES_MAX, FIRED_MAX, InvalidRule, NAME_BYTES_MAX, Push, PushPart,
+    RuleFailed, RuleFired, RuleTerms, tags_in_order,
+};
+use scrip_protocol::{ClubId, FormulaFailure, GroupId, Money, RuleId, TextProblem, Variables};
+
+use crate::conditions::Conditions;
+use crate::formula::Formula;
+use crate::ranges::Ranges;
+use crate::text::PushText;
+
+/// A rule, ready to fire.
+///
+/// - Made by [`check`], or by [`Compiled::of`] of what was checked.
+/// - [`Compiled::matches`] says whether it fires on a top-up, [`Compiled::fire`] what it then does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compiled {
+    /// Ascending; empty for all.
+    pub(crate) clubs: Vec<ClubId>,
+    pub(crate) ranges: Ranges,
+    pub(crate) formula: Option<Formula>,
+    pub(crate) push: Option<CompiledPush>,
+    pub(crate) assigned: Vec<GroupId>,
+    pub(crate) unassigned: Vec<GroupId>,
+    pub(crate) tags: Vec<String>,
+}
+
+/// The texts of a push notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CompiledPush {
+    pub(crate) title: PushText,
+    pub(crate) body: PushText,
+}
+
+/// What rules did on a top-up: a part of its record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fired {
+    /// The rules that fired, by their numbers.
+    pub fired: Vec<RuleFired>,
+    /// The rules that failed (A20), by their numbers.
+    pub failed: Vec<RuleFailed>,
+    /// How many more matched than may fire at once.
+    pub beyond: u32,
+    /// The client's bonus balance after all credits.
+    pub bonus: Money,
+}
+
+/// Checks a rule that somebody wrote. Answers its terms as they are kept, its lists in order; and the rule, ready to fire.
+///
+/// # Errors
+/// The first of [`InvalidRule`] that holds.
+pub fn check(
+    terms: &RuleTerms,
+    has_club: impl Fn(ClubId) -> bool,
+    has_group: impl Fn(GroupId) -> bool,
+) -> Result<(RuleTerms, Compiled), InvalidRule> {
+    let mut terms = terms.clone();
+    terms.clubs.sort_unstable();
+    terms.clubs.dedup();
+    if terms.name.trim().is_empty() || terms.name.len() > NAME_BYTES_MAX {
+        return Err(InvalidRule::Name);
+    }
+    if terms.description.len() > DESCRIPTION_BYTES_MAX {
+        return Err(InvalidRule::Description);
+    }
+    if terms.clubs.len() > CLUBS_PER_RULE_MAX {
+        return Err(InvalidRule::TooManyClubs);
+    }
+    if let Some(club) = terms.clubs.iter().find(|club| !has_club(**club)) {
+        return Err(InvalidRule::UnknownClub(*club));
+    }
+    let conditions = Conditions::parse(&terms.conditions).map_err(InvalidRule::Conditions)?;
+    if terms.actions.is_empty() || terms.actions.len() > ACTIONS_MAX {
+        return Err(InvalidRule::Actions);
+    }
+    if let Some(at) = (1..terms.actions.len()).find(|at| is_second(&terms.actions, *at)) {
+        return Err(InvalidRule::SecondAction(at as u32 + 1));
+    }
+    let mut compiled = Compiled {
+        clubs: terms.clubs.clone(),
+        ranges: Ranges::of(&conditions),
+        formula: None,
+        push: None,
+        assigned: Vec::new(),
+        unassigned: Vec::new(),
+        tags: Vec::new(),
+    };
+    let mut groups = Vec::new();
+    let mut push = None;
+    for action in &terms.actions {
+        match action {
+            Action::AddBonus { formula } => compiled.formula = Some(Formula::parse(formula).map_err(InvalidRule::Formula)?),
+            Action::AssignGroup { group } => {
+                groups.push(*group);
+                compiled.assigned.push(*group);
+            }
+            Action::UnassignGroup { group } => {
+                groups.push(*group);
+                compiled.unassigned.push(*group);
+            }
+            Action::SendPush(sent) => push = Some(sent),
+        }
+    }
+    compiled.assigned.sort_unstable();
+    compiled.unassigned.sort_unstable();
+    if let Some(group) = groups.into_iter().find(|group| !has_group(*group)) {
+        return Err(InvalidRule::UnknownGroup(group));
+    }
+    compiled.push = push.map(compile_push).transpose()?;
+    terms.tags = tags_in_order(terms.tags).map_err(InvalidRule::Tags)?;
+    compiled.tags = terms.tags.clone();
+    Ok((terms, compiled))
+}
+
+/// Whether an action is one that a rule has once, and an earlier one is it already.
+fn is_second(actions: &[Action], at: usize) -> bool {
+    let group = |action: &Action| match action {
+        Action::AssignGroup { group } | Action::UnassignGroup { group } => Some(*group),
+        Action::AddBonus { .. } | Action::SendPush(_) => None,
+    };
+    let same = |earlier: &Action| match (group(earlier), group(&actions[at])) {
+        (Some(earlier), Some(later)) => earlier == later,
+        (None, None) => std::mem::discriminant(earlier) == std::mem::discriminant(&actions[at]),
+        (Some(_), None) | (None, Some(_)) => false,
+    };
+    actions[..at].iter().any(same)
+}
+
+fn compile_push(push: &Push) -> Result<CompiledPush, InvalidRule> {
+    let texts = [(PushPart::Title, &push.title), (PushPart::Body, &push.body)];
+    if let Some((part, _)) = texts.into_iter().find(|(_, text)| text.trim().is_empty()) {
+        return Err(InvalidRule::PushEmpty(part));
+    }
+    let invalid = |part| move |problem: TextProblem| InvalidRule::Push { part, problem };
+    let compiled = CompiledPush {
+        title: PushText::parse_line(&push.title).map_err(invalid(PushPart::Title))?,
+        body: PushText::parse(&push.body).map_err(invalid(PushPart::Body))?,
+    };
+    for (part, text) in compiled.parts() {
+        if text.chars_min() > part.chars_max() {
+            return Err(InvalidRule::PushTooLong { part, chars: u32::try_from(text.chars_min()).unwrap_or(u32::MAX) });
+        }
+    }
+    Ok(compiled)
+}
+
+impl CompiledPush {
+    pub(crate) fn parts(&self) -> [(PushPart, &PushText); 2] {
+        [(PushPart::Title, &self.title), (PushPart::Body, &self.body)]
+    }
+
+    /// The notification for a top-up; none where a part of it is too long then (A31).
+    fn render(&self, variables: &Variables) -> Option<Push> {
+        let fits = |part: PushPart, text: String| (text.chars().count() <= part.chars_max()).then_some(text);
+        let title = fits(PushPart::Title, self.title.render(variables))?;
+        Some(Push { title, body: fits(PushPart::Body, self.body.render(variables))? })
+    }
+}
+
+impl Compiled {
+    /// The rule of terms that were checked when they were saved. None for terms that do not pass [`check`], whatever clubs and groups
+    /// there are: those of a journal that this release did not write.
+    pub fn of(terms: &RuleTerms) -> Option<Compiled> {
+        check(terms, |_| true, |_| true).ok().map(|(_, compiled)| compiled)
+    }
+
+    /// Whether it fires on a top-up at this club.
+    pub fn matches(&self, club: ClubId, variables: &Variables) -> bool {
+        self.is_of(club) && self.ranges.contain(variables)
+    }
+
+    /// What it does on a top-up that it matches. A credit of 0 or less credits nothing, and a push notification that is too long is not
+    /// sent (A31); all else that it does is done.
+    ///
+    /// # Errors
+    /// When its formula has no result, or one that no amount can hold. Then it does nothing at all (A20).
+    pub fn fire(&self, rule: RuleId, variables: &Variables) -> Result<RuleFired, RuleFailed> {
+        let result = self.result(variables).map_err(|why| RuleFailed { rule, why })?;
+        let push = self.push.as_ref().and_then(|push| push.render(variables));
+        Ok(RuleFired {
+            rule,
+            result,
+            assigned: self.assigned.clone(),
+            unassigned: self.unassigned.clone(),
+            push_too_long: self.push.is_some() && push.is_none(),
+            push,
+            tags: self.tags.clone(),
+        })
+    }
+
+    /// What its formula comes to, in whole major units; none where it has no formula.
+    pub(crate) fn result(&self, variables: &Variables) -> Result<Option<i64>, FormulaFailure> {
+        let Some(formula) = &self.formula else { return Ok(None) };
+        let result = formula.evaluate(variables)?.round().ok_or(FormulaFailure::Overflow)?;
+        // What is less than 0 credits nothing, however much less it is.
+        result.max(0).checked_mul(100).ok_or(FormulaFailure::Overflow)?;
+        Ok(Some(result))
+    }
+
+    pub(crate) fn is_of(&self, club: ClubId) -> bool {
+        self.clubs.is_empty() || self.clubs.binary_search(&club).is_ok()
+    }
+}
+
+/// Fires all rules that match a top-up. They are given ascending, as [`Candidates::at`](crate::Candidates::at) finds them.
+///
+/// A rule whose credit the client's bonus balance cannot hold on top of those before it fails, and the others go on. After
+/// [`FIRED_MAX`] the rest is only counted.
+pub fn fire_all<'a>(matching: impl Iterator<Item = (RuleId, &'a Compiled)>, variables: &Variables) -> Fired {
+    let mut all = Fired { fired: Vec::new(), failed: Vec::new(), beyond: 0, bonus: variables.bonus };
+    for (rule, compiled) in matching {
+        if all.fired.len() + all.failed.len() >= FIRED_MAX {
+            all.beyond = all.beyond.saturating_add(1);
+            continue;
+        }
+        match compiled.fire(rule, variables) {
+            Ok(fired) => match all.bonus.checked_add(fired.credited()) {
+                Some(bonus) => {
+                    all.bonus = bonus;
+                    all.fired.push(fired);
+                }
+                None => all.failed.push(RuleFailed { rule, why: FormulaFailure::Overflow }),
+            },
+            Err(failed) => all.failed.push(failed),
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,320 @@
+use scrip_protocol::command::{InvalidTags, TAGS_MAX};
+use scrip_protocol::{TopUpSource, Variable};
+
+use super::*;
+use crate::ranges::Axis;
+use crate::sample::{Sample, compiled, fired, terms, top_up};
+
+const NO_RULE: RuleId = RuleId(0);
+
+fn checked(terms: &RuleTerms) -> Result<(RuleTerms, Compiled), InvalidRule> {
+    check(terms, |club| club.0 <= 9, |group| group.0 <= 9)
+}
+
+fn with(change: impl FnOnce(&mut RuleTerms)) -> RuleTerms {
+    let mut terms = terms("topupAmountMajor >= 500", "{{topupAmountMajor}} * 0.1");
+    change(&mut terms);
+    terms
+}
+
+fn push(title: &str, body: &str) -> Action {
+    Action::SendPush(Push { title: title.into(), body: body.into() })
+}
+
+fn credited(rules: &[Compiled], minor: i64) -> Vec<(u32, i64)> {
+    let fired = fired(rules, &top_up(minor));
+    assert_eq!((fired.failed, fired.beyond), (Vec::new(), 0));
+    fired.fired.iter().map(|fired| (fired.rule.0, fired.credited().0 / 100)).collect()
+}
+
+/// U1, U4, U12, U13, B6: each limit has its own answer, and of several the first in the order of the enum is told.
+#[test]
+fn what_is_wrong_is_told_in_order_of_precedence() {
+    type Worsen = fn(&mut RuleTerms);
+    type Is = fn(&InvalidRule) -> bool;
+    let group = |group| Action::AssignGroup { group: GroupId(group) };
+    assert_eq!(checked(&with(|terms| terms.actions = vec![group(1); 2])).err(), Some(InvalidRule::SecondAction(2)));
+    // Each step makes the rule worse in one way, and the one before it is mended: from the last check to the first.
+    let steps: [(Worsen, Is); 10] = [
+        (|terms| terms.tags = vec!["a".into(), " ".into()], |why| *why == InvalidRule::Tags(InvalidTags::Tag(2))),
+        (
+            |terms| terms.actions.push(push(&"t".repeat(41), "b")),
+            |why| *why == InvalidRule::PushTooLong { part: PushPart::Title, chars: 41 },
+        ),
+        (
+            |terms| terms.actions[1] = push(&"t".repeat(41), "{{nobody}}"),
+            |why| matches!(why, InvalidRule::Push { part: PushPart::Body, problem } if problem.at == 3),
+        ),
+        (|terms| terms.actions[1] = push("{{", " "), |why| *why == InvalidRule::PushEmpty(PushPart::Body)),
+        (
+            |terms| terms.actions.push(Action::UnassignGroup { group: GroupId(10) }),
+            |why| *why == InvalidRule::UnknownGroup(GroupId(10)),
+        ),
+        (
+            |terms| terms.actions[0] = Action::AddBonus { formula: "topupAmountMajor * 2".into() },
+            |why| matches!(why, InvalidRule::Formula(problem) if problem.at == 1),
+        ),
+        (|terms| terms.actions.push(Action::AssignGroup { group: GroupId(10) }), |why| *why == InvalidRule::SecondAction(4)),
+        (
+            |terms| terms.actions.extend((11..20).map(|group| Action::AssignGroup { group: GroupId(group) })),
+            |why| *why == InvalidRule::Actions,
+        ),
+        (
+            |terms| terms.conditions = "topupAmountMajor >= 1.5".into(),
+            |why| matches!(why, InvalidRule::Conditions(problem) if problem.at == 21),
+        ),
+        (|terms| terms.clubs = vec![ClubId(12), ClubId(1), ClubId(10)], |why| *why == InvalidRule::UnknownClub(ClubId(10))),
+    ];
+    let mut terms = with(|_| {});
+    for (at, (worsen, is)) in steps.into_iter().enumerate() {
+        worsen(&mut terms);
+        let why = checked(&terms).expect_err("it was made worse");
+        assert!(is(&why), "step {at}: {why:?}");
+    }
+    terms.clubs = (0..=CLUBS_PER_RULE_MAX as u32).map(ClubId).collect();
+    assert_eq!(checked(&terms).err(), Some(InvalidRule::TooManyClubs));
+    terms.description = "d".repeat(DESCRIPTION_BYTES_MAX + 1);
+    assert_eq!(checked(&terms).err(), Some(InvalidRule::Description));
+    terms.name = " ".into();
+    assert_eq!(checked(&terms).err(), Some(InvalidRule::Name));
+    terms.name = "n".repeat(NAME_BYTES_MAX + 1);
+    assert_eq!(checked(&terms).err(), Some(InvalidRule::Name));
+}
+
+/// U1, U12: the limits themselves are within.
+#[test]
+fn limits_are_within() {
+    let terms = with(|terms| {
+        terms.name = "n".repeat(NAME_BYTES_MAX);
+        terms.description = "d".repeat(DESCRIPTION_BYTES_MAX);
+        terms.clubs = (0..2 * CLUBS_PER_RULE_MAX as u32).map(|n| ClubId(n / 2)).collect();
+        terms.actions.push(push(&"ä".repeat(40), &"\u{1f600}".repeat(120)));
+        terms.actions.extend((1..=6).map(|group| Action::AssignGroup { group: GroupId(group) }));
+        terms.tags = (0..TAGS_MAX).map(|n| n.to_string()).collect();
+    });
+    assert_eq!(terms.actions.len(), ACTIONS_MAX);
+    assert!(check(&terms, |_| true, |_| true).is_ok());
+    assert_eq!(checked(&with(|terms| terms.actions.clear())).err(), Some(InvalidRule::Actions));
+    let two = |action: Action| checked(&with(|terms| terms.actions = vec![action.clone(), action])).err();
+    assert_eq!(two(push("t", "b")), Some(InvalidRule::SecondAction(2)));
+    assert_eq!(two(Action::AddBonus { formula: "1".into() }), Some(InvalidRule::SecondAction(2)));
+}
+
+/// U1, B6: lists are kept in order, and what was checked is made again of the terms as they are kept.
+#[test]
+fn lists_are_kept_in_order() {
+    let terms = with(|terms| {
+        terms.clubs = [3, 1, 3].map(ClubId).into();
+        terms.tags = ["b", "a", "b"].map(String::from).into();
+    });
+    let (kept, compiled) = checked(&terms).expect("a rule");
+    assert_eq!(kept.clubs, [ClubId(1), ClubId(3)]);
+    assert_eq!(kept.tags, ["a", "b"]);
+    assert_eq!(RuleTerms { clubs: terms.clubs.clone(), tags: terms.tags.clone(), ..kept.clone() }, terms);
+    assert_eq!(checked(&kept), Ok((kept.clone(), compiled.clone())));
+    assert_eq!(Compiled::of(&kept), Some(compiled));
+    assert_eq!(Compiled::of(&with(|terms| terms.conditions = "later >= 1".into())), None);
+}
+
+/// U1, U4, A19: clubs and conditions decide, amounts to the minor unit.
+#[test]
+fn clubs_and_conditions_decide() {
+    let mut rule = compiled("topupAmountMajor >= 500 AND topupAmountMajor < 1000", "1");
+    let matches = |rule: &Compiled, club, minor| rule.matches(ClubId(club), &top_up(minor));
+    for (minor, expected) in [(49_999, false), (50_000, true), (99_999, true), (100_000, false)] {
+        assert_eq!(matches(&rule, 7, minor), expected, "{minor}");
+    }
+    rule.clubs = vec![ClubId(1), ClubId(3)];
+    assert_eq!([1, 2, 3, 4].map(|club| matches(&rule, club, 50_000)), [true, false, true, false]);
+}
+
+/// U4: what compares a rule's ranges is what its conditions say, for whatever conditions.
+#[test]
+fn ranges_say_what_the_conditions_say() {
+    let seed = fastrand::u64(..);
+    let mut sample = Sample::of(seed);
+    for _ in 0..3_000 {
+        let text = sample.conditions();
+        let (conditions, compiled) = (Conditions::parse(&text).expect("conditions"), compiled(&text, "1"));
+        for _ in 0..20 {
+            let variables = sample.variables();
+            let matches = compiled.matches(ClubId(1), &variables);
+            assert_eq!(matches, conditions.hold(&variables), "seed {seed}: {text}, {variables:?}");
+        }
+    }
+}
+
+/// U2, U4: `topUpSource = ACQUIRING` leaves the other two out; without it every source fires.
+#[test]
+fn a_condition_on_the_source_leaves_the_others_out() {
+    let sources = |conditions| {
+        let rule = compiled(conditions, "1");
+        TopUpSource::ALL.map(|source| rule.matches(ClubId(1), &Variables { source, ..top_up(100) }))
+    };
+    assert_eq!(sources("topUpSource = ACQUIRING"), [true, false, false]);
+    assert_eq!(sources("topUpSource != ACQUIRING"), [false, true, true]);
+    assert_eq!(sources(""), [true, true, true]);
+    assert_eq!(sources("topUpSource = CASH AND topUpSource = ACQUIRING"), [false, false, false]);
+}
+
+/// U5, U6, A21: the formulas of the sources, in major units and rounded to whole ones.
+#[test]
+fn formulas_of_the_sources_credit_what_they_say() {
+    let credit = |formula, minor| credited(&[compiled("", formula)], minor)[0].1;
+    assert_eq!(credit("{{topupAmountMajor}} * 0.1", 100_000), 100);
+    assert_eq!(credit("{{topupAmountMajor}} * 0.10", 100_000), 100);
+    assert_eq!(credit("{{topupAmountMajor}} * 0.15", 100_000), 150);
+    assert_eq!(credit("{{topupAmountMajor}} * 0.05 + 50", 100_000), 100);
+    assert_eq!(credit("{{topupAmountMajor}} * 0.05", 1_000), 1);
+    assert_eq!(credit("{{topupAmountMajor}} * 0.05", 999), 0);
+}
+
+/// U7: the rules "from 500" and "from 1000" both fire at 1000 and above, and what they credit is added up.
+#[test]
+fn rules_that_match_stack() {
+    let rules = [("topupAmountMajor >= 500", "50"), ("topupAmountMajor >= 1000", "120")].map(|(c, f)| compiled(c, f));
+    assert_eq!(credited(&rules, 49_999), []);
+    assert_eq!(credited(&rules, 99_999), [(1, 50)]);
+    assert_eq!(credited(&rules, 100_000), [(1, 50), (2, 120)]);
+    assert_eq!(fired(&rules, &top_up(100_000)).bonus, Money(17_000));
+}
+
+/// U12: all four actions in one rule, and tags on its credit (B6).
+#[test]
+fn a_rule_does_all_that_it_says() {
+    let terms = with(|terms| {
+        terms.actions.extend([
+            Action::AssignGroup { group: GroupId(7) },
+            Action::AssignGroup { group: GroupId(2) },
+            Action::UnassignGroup { group: GroupId(5) },
+            push("Thank you", "{{topupAmountMajor}} by {{topUpSource}}"),
+        ]);
+        terms.tags = vec!["vip".into()];
+    });
+    let (_, rule) = checked(&terms).expect("a rule");
+    let expected = RuleFired {
+        rule: RuleId(1),
+        result: Some(50),
+        assigned: vec![GroupId(2), GroupId(7)],
+        unassigned: vec![GroupId(5)],
+        push: Some(Push { title: "Thank you".into(), body: "500 by ACQUIRING".into() }),
+        push_too_long: false,
+        tags: vec!["vip".into()],
+    };
+    assert_eq!(rule.fire(RuleId(1), &top_up(50_000)), Ok(expected));
+}
+
+/// A20: ties go away from zero; what comes to 0 or less is kept, credits nothing, and keeps nothing else from being done.
+#[test]
+fn what_is_not_positive_credits_nothing() {
+    let group = Action::AssignGroup { group: GroupId(1) };
+    for (formula, result) in [("2.5", 3), ("0.5", 1), ("0.49", 0), ("0", 0), ("-2.5", -3), ("0 - {{topupAmountMajor}}", -500)] {
+        let rule = Compiled::of(&with(|terms| terms.actions = vec![group.clone(), Action::AddBonus { formula: formula.into() }]));
+        let fired = fired(&[rule.expect("a rule")], &Variables { bonus: Money(7), ..top_up(50_000) });
+        assert_eq!(fired.fired[0].result, Some(result), "{formula}");
+        assert_eq!(fired.fired[0].assigned, [GroupId(1)]);
+        assert_eq!(fired.bonus, Money(7 + result.max(0) * 100), "{formula}");
+    }
+    // Less than 0 by more than minor units can tell.
+    let rule = compiled("", "0 - 100000000000000000");
+    assert_eq!(
+        rule.fire(NO_RULE, &top_up(1)).map(|fired| (fired.result, fired.credited())),
+        Ok((Some(-(10_i64.pow(17))), Money(0)))
+    );
+}
+
+/// A20: a rule whose formula fails does none of its actions, and the others go on.
+#[test]
+fn a_rule_that_fails_does_nothing_and_others_go_on() {
+    let failing = |formula: &str| {
+        let group = Action::AssignGroup { group: GroupId(1) };
+        Compiled::of(&with(|terms| terms.actions = vec![group, Action::AddBonus { formula: formula.into() }])).expect("a rule")
+    };
+    let rules = [
+        failing("1 / {{sessionsCount}}"),
+        compiled("", "10"),
+        failing("{{topupAmountMajor}} * 1000000000000000"),
+        failing("92233720368547759"),
+        compiled("", "20"),
+    ];
+    let fired = fired(&rules, &top_up(100_000));
+    assert_eq!(fired.fired.iter().map(|fired| fired.rule.0).collect::<Vec<_>>(), [2, 5]);
+    let failed = |rule, why| RuleFailed { rule: RuleId(rule), why };
+    let overflow = FormulaFailure::Overflow;
+    assert_eq!(fired.failed, [failed(1, FormulaFailure::DivisionByZero), failed(3, overflow), failed(4, overflow)]);
+    assert_eq!((fired.beyond, fired.bonus), (0, Money(3_000)));
+}
+
+/// A20: what the balance cannot hold fails; a later credit that it can hold is made.
+#[test]
+fn a_credit_that_passes_the_balance_fails_alone() {
+    let rules = [compiled("", "5"), compiled("", "6"), compiled("", "4")];
+    let full = Variables { bonus: Money(i64::MAX - 900), ..top_up(100) };
+    let fired = fired(&rules, &full);
+    assert_eq!(fired.fired.iter().map(|fired| fired.rule.0).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(fired.failed, [RuleFailed { rule: RuleId(2), why: FormulaFailure::Overflow }]);
+    assert_eq!(fired.bonus, Money(i64::MAX));
+}
+
+/// A31: a push notification that is too long once the variables stand in it is not sent, and nothing else fails.
+#[test]
+fn a_push_that_is_too_long_is_not_sent() {
+    let title = format!("{}{{{{topupAmountMajor}}}}", "é".repeat(36));
+    let rule = Compiled::of(&with(|terms| terms.actions.push(push(&title, "b")))).expect("38 characters at the least");
+    let fire = |minor| rule.fire(NO_RULE, &top_up(minor)).expect("it has a result");
+    let sent = fire(999_900);
+    assert_eq!((sent.push.map(|push| push.title.chars().count()), sent.push_too_long), (Some(40), false));
+    let too_long = fire(999_901);
+    assert_eq!((too_long.result, too_long.push, too_long.push_too_long), (Some(1_000), None, true));
+}
+
+/// A record has a size that readers can take: after so many rules the rest is only counted.
+#[test]
+fn beyond_the_most_that_fire_rules_are_counted() {
+    let mut rules = vec![compiled("", "1"); FIRED_MAX + 5];
+    rules[0] = compiled("", "1 / 0");
+    let fired = fired(&rules, &top_up(100));
+    assert_eq!((fired.fired.len(), fired.failed.len(), fired.beyond), (FIRED_MAX - 1, 1, 5));
+    assert_eq!(fired.bonus, Money((FIRED_MAX as i64 - 1) * 100));
+    assert_eq!(fired.fired.last().map(|fired| fired.rule), Some(RuleId(FIRED_MAX as u32)));
+}
+
+/// A22: each rule sees what was before the top-up, so that their order does not matter for what is credited.
+#[test]
+fn the_order_of_rules_does_not_matter() {
+    let seed = fastrand::u64(..);
+    let mut sample = Sample::of(seed);
+    for _ in 0..300 {
+        let mut rules: Vec<Compiled> = (0..12).map(|_| sample.rule()).collect();
+        let variables = Variables { bonus: Money(0), ..sample.variables() };
+        let sorted = |rules: &[Compiled]| {
+            let fired = fired(rules, &variables);
+            let mut results: Vec<Option<i64>> = fired.fired.iter().map(|fired| fired.result).collect();
+            results.sort_unstable();
+            (results, fired.failed.len(), fired.bonus)
+        };
+        let before = sorted(&rules);
+        sample.shuffle(&mut rules);
+        let after = sorted(&rules);
+        // Near to what a balance can hold, order does matter.
+        let is_near = |bonus: Money| bonus.0 > i64::MAX / 2;
+        assert!(before == after || is_near(before.2) || is_near(after.2), "seed {seed}: {variables:?}, {before:?}, {after:?}");
+    }
+    let doubling = [compiled("", "{{bonusBalanceMajor}} + 10"), compiled("bonusBalanceMajor = 0", "{{bonusBalanceMajor}} + 10")];
+    assert_eq!(credited(&doubling, 100), [(1, 10), (2, 10)]);
+}
+
+/// U3: every variable but the source is a number, and has a range of its own.
+#[test]
+fn every_variable_but_the_source_is_a_number() {
+    let axes: Vec<Axis> = Variable::ALL.into_iter().filter_map(Axis::of).collect();
+    assert_eq!(axes, Axis::ALL);
+    assert_eq!(Axis::of(Variable::TopUpSource), None);
+    let mut at = top_up(0);
+    for (place, axis) in Axis::ALL.into_iter().enumerate() {
+        axis.put(&mut at, place as i64 + 1);
+    }
+    assert_eq!(Axis::ALL.map(|axis| axis.value(&at)), [1, 2, 3, 4, 5]);
+    Axis::Sessions.put(&mut at, i64::MAX);
+    assert_eq!(at.sessions, u32::MAX);
+}

@@ -1,0 +1,194 @@
+//! What a rule would have done to past top-ups, before it is enabled (Z12).
+//!
+//! A [`Rehearsing`] is shown the records of a period, one after the other, and adds up. Each top-up is taken as it was, with the
+//! balances that the client had (A22): what the rule's own credits would have changed later is not followed. A top-up counts once,
+//! whatever else fired on it (A23).
+//!
+//! It holds 16 bytes and a place in a set for each client that the rule would have fired for, as they are counted exactly: for a
+//! million clients some 40 MB. All else is bounded by the number of rules. Sums stop at what an amount can hold.
+
+use std::collections::{BTreeMap, HashSet};
+
+use scrip_protocol::command::{Rehearsal, StackedWith, ToppedUp, WouldFire};
+use scrip_protocol::{ClientId, Money, Position, RuleId};
+
+use crate::compiled::Compiled;
+
+/// How many rules that it would have stacked with are told, and how many of its firings.
+const TOLD_MAX: usize = 10;
+
+/// A rule that is rehearsed. [`Rehearsing::look`] at each top-up, then [`Rehearsing::finish`].
+#[derive(Debug, Clone)]
+pub struct Rehearsing {
+    compiled: Compiled,
+    replaces: RuleId,
+    done: Rehearsal,
+    clients: HashSet<ClientId>,
+    stacked_with: BTreeMap<RuleId, u64>,
+}
+
+impl Rehearsing {
+    /// Begins. Firings of the rule that it would replace are left out of what it would have stacked with: 0 for none.
+    pub fn new(compiled: Compiled, replaces: RuleId) -> Rehearsing {
+        Rehearsing { compiled, replaces, done: Rehearsal::default(), clients: HashSet::new(), stacked_with: BTreeMap::new() }
+    }
+
+    /// Looks at a top-up of the period, which stands at this position.
+    pub fn look(&mut self, position: Position, record: &ToppedUp) {
+        self.done.top_ups += 1;
+        if !self.compiled.matches(record.club, &record.variables) {
+            return;
+        }
+        let others = || record.fired.iter().filter(|fired| fired.rule != self.replaces);
+        let credited_by_others = sum(others().map(|fired| fired.credited()));
+        let Ok(fired) = self.compiled.fire(self.replaces, &record.variables) else {
+            self.done.failed += 1;
+            return;
+        };
+        let credited = fired.credited();
+        // As it would have failed then: on top of what the others credited the balance has to hold it.
+        let before = add(record.variables.bonus, credited_by_others);
+        if before.checked_add(credited).is_none() {
+            self.done.failed += 1;
+            return;
+        }
+        if others().next().is_some() {
+            self.done.stacked += 1;
+            self.done.stacked_credited = add(self.done.stacked_credited, credited_by_others);
+            others().for_each(|fired| *self.stacked_with.entry(fired.rule).or_default() += 1);
+        }
+        self.done.fired += 1;
+        self.done.without_credit += u64::from(credited == Money(0));
+        self.clients.insert(record.client);
+        self.done.topped_up = add(self.done.topped_up, record.variables.amount);
+        self.done.credited = add(self.done.credited, credited);
+        self.keep_if_large(WouldFire { top_up: position, amount: record.variables.amount, credited });
+    }
+
+    /// What came of it. The last position that was looked at is told by whoever read the records.
+    pub fn finish(self, as_of: Position) -> Rehearsal {
+        let stacked_with = self.stacked_with.into_iter().map(|(rule, top_ups)| StackedWith { rule, top_ups });
+        let mut stacked_with: Vec<StackedWith> = stacked_with.collect();
+        // Of those that are equal the order of their numbers stays.
+        stacked_with.sort_by_key(|with| std::cmp::Reverse(with.top_ups));
+        stacked_with.truncate(TOLD_MAX);
+        Rehearsal { clients: self.clients.len() as u64, stacked_with, as_of, ..self.done }
+    }
+
+    /// The largest credits first, and of equal ones the earlier.
+    fn keep_if_large(&mut self, firing: WouldFire) {
+        let largest = &mut self.done.largest;
+        let order = |firing: &WouldFire| (std::cmp::Reverse(firing.credited), firing.top_up);
+        if firing.credited > Money(0) {
+            largest.insert(largest.partition_point(|other| order(other) < order(&firing)), firing);
+            largest.truncate(TOLD_MAX);
+        }
+    }
+}
+
+fn add(one: Money, other: Money) -> Money {
+    Money(one.0.saturating_add(other.0))
+}
+
+fn sum(amounts: impl Iterator<Item = Money>) -> Money {
+    amounts.fold(Money(0), add)
+}
+
+#[cfg(test)]
+mod tests {
+    use scrip_protocol::command::RuleFired;
+    use scrip_protocol::{ClubId, CredentialId, Executor, RequestId, Stamp, Variables};
+
+    use super::*;
+    use crate::sample::{compiled, top_up};
+
+    fn fired(rule: u32, result: i64) -> RuleFired {
+        compiled("", &result.to_string()).fire(RuleId(rule), &top_up(1)).expect("it has a result")
+    }
+
+    fn record(client: u128, variables: Variables, fired: Vec<RuleFired>) -> ToppedUp {
+        ToppedUp {
+            stamp: Stamp { request: RequestId(1), body: 2, credential: CredentialId(3) },
+            executor: Executor::system(),
+            client: ClientId(client),
+            club: ClubId(1),
+            variables,
+            fired,
+            failed: Vec::new(),
+            beyond: 0,
+            gaming: Money(0),
+            bonus: Money(0),
+            comment: String::new(),
+            tags: Vec::new(),
+        }
+    }
+
+    fn rehearse(compiled: Compiled, replaces: u32, records: &[ToppedUp]) -> Rehearsal {
+        let mut rehearsing = Rehearsing::new(compiled, RuleId(replaces));
+        for (at, record) in records.iter().enumerate() {
+            rehearsing.look(Position(at as u64 + 1), record);
+        }
+        rehearsing.finish(Position(records.len() as u64))
+    }
+
+    /// Z12, A22, A23: what a draft would have cost, on which top-ups, and with which rules it would have stacked.
+    #[test]
+    fn a_rehearsal_says_what_a_rule_would_have_cost() {
+        let draft = compiled("topupAmountMajor >= 500", "{{topupAmountMajor}} * 0.1");
+        let records = [
+            record(1, top_up(49_999), vec![fired(1, 7)]),
+            record(1, top_up(50_000), vec![]),
+            record(2, top_up(100_000), vec![fired(1, 7), fired(2, -3)]),
+            record(1, top_up(50_000), vec![fired(2, 30), fired(3, 1)]),
+        ];
+        let expected = Rehearsal {
+            top_ups: 4,
+            fired: 3,
+            clients: 2,
+            topped_up: Money(200_000),
+            credited: Money(20_000),
+            without_credit: 0,
+            failed: 0,
+            stacked: 2,
+            stacked_credited: Money(3_800),
+            stacked_with: [(2, 2), (1, 1), (3, 1)].map(|(rule, top_ups)| StackedWith { rule: RuleId(rule), top_ups }).into(),
+            largest: [(3, 100_000, 10_000), (2, 50_000, 5_000), (4, 50_000, 5_000)]
+                .map(|(at, amount, credited)| WouldFire {
+                    top_up: Position(at),
+                    amount: Money(amount),
+                    credited: Money(credited),
+                })
+                .into(),
+            as_of: Position(4),
+        };
+        assert_eq!(rehearse(draft.clone(), 0, &records), expected);
+        // What it would replace would not have fired beside it.
+        let replacing = rehearse(draft, 2, &records);
+        assert_eq!((replacing.stacked, replacing.stacked_credited), (2, Money(800)));
+        assert_eq!(replacing.stacked_with.iter().map(|with| with.rule.0).collect::<Vec<_>>(), [1, 3]);
+    }
+
+    /// A20, A22: failures are told apart from firings that credit nothing, and the balances of then decide.
+    #[test]
+    fn failures_and_firings_without_credit_are_counted() {
+        let draft = compiled("", "100 / {{bonusBalanceMajor}} - 1");
+        let with = |bonus| record(1, Variables { bonus: Money(bonus), ..top_up(100) }, vec![fired(1, 1)]);
+        let done = rehearse(draft, 0, &[with(0), with(1_000), with(10_000), with(20_000)]);
+        assert_eq!((done.top_ups, done.fired, done.failed, done.without_credit), (4, 3, 1, 2));
+        assert_eq!((done.clients, done.credited, done.largest.len()), (1, Money(900), 1));
+        let full = rehearse(compiled("", "1"), 0, &[with(i64::MAX - 199), with(i64::MAX - 200)]);
+        assert_eq!((full.fired, full.failed), (1, 1));
+    }
+
+    /// Sums stop at what an amount can hold, and of rules and firings ten are told.
+    #[test]
+    fn sums_stop_and_lists_are_short() {
+        let most = i64::MAX / 100;
+        let others: Vec<RuleFired> = (1..=12).map(|rule| fired(rule, 0)).collect();
+        let records = vec![record(1, top_up(i64::MAX), others); 12];
+        let done = rehearse(compiled("", &most.to_string()), 0, &records);
+        assert_eq!((done.topped_up, done.credited, done.fired), (Money(i64::MAX), Money(i64::MAX), 12));
+        assert_eq!(done.stacked_with.iter().map(|with| with.rule.0).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
+        assert_eq!(done.largest.iter().map(|firing| firing.top_up.0).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
+    }
+}

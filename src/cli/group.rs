@@ -1,0 +1,84 @@
+//! `scrip group`: groups of clients.
+
+use std::collections::HashMap;
+
+use clap::{Args, Subcommand};
+use scrip_protocol::GroupId;
+use scrip_protocol::client::{Client, ClientError};
+use scrip_protocol::command::{GROUPS_PER_PAGE, Group, RegisterGroupOutcome};
+
+use crate::exit::Exit;
+use crate::print;
+use crate::reach::{Asking, Reach};
+
+/// Register and list groups of clients
+///
+/// Rules put clients into groups and take them out again.
+#[derive(Debug, Args)]
+pub(crate) struct GroupCommand {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Register a group
+    Add {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        asking: Asking,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// List the groups, with how many clients are in each
+    List {
+        #[command(flatten)]
+        reach: Reach,
+    },
+}
+
+impl GroupCommand {
+    pub(crate) async fn run(self) -> anyhow::Result<Exit> {
+        match self.command {
+            Command::Add { name, asking, reach } => {
+                let request = asking.id();
+                let outcome = reach.client().await?.register_group(request, &name).await?;
+                reach.answer(request, &outcome);
+                Ok(if matches!(outcome, RegisterGroupOutcome::Registered(_)) { Exit::Done } else { Exit::Refused })
+            }
+            Command::List { reach } => {
+                let groups = groups(&reach.client().await?).await?;
+                match reach.json {
+                    true => groups.iter().for_each(print::json),
+                    false if groups.is_empty() => print::line("there are no groups"),
+                    false => {
+                        let row = |group: Group| vec![group.group.to_string(), group.name, print::grouped(group.clients)];
+                        let rows: Vec<_> = groups.into_iter().map(row).collect();
+                        print::table(&[">ID", "NAME", ">CLIENTS"], &rows);
+                    }
+                }
+                Ok(Exit::Done)
+            }
+        }
+    }
+}
+
+/// All groups, in the order of their numbers.
+async fn groups(client: &Client) -> Result<Vec<Group>, ClientError> {
+    let (mut groups, mut after) = (Vec::new(), GroupId(0));
+    loop {
+        let page = client.list_groups(after).await?.groups;
+        after = page.last().map_or(after, |group| group.group);
+        let is_last = page.len() < GROUPS_PER_PAGE;
+        groups.extend(page);
+        if is_last {
+            return Ok(groups);
+        }
+    }
+}
+
+/// The groups' names.
+pub(super) async fn names(client: &Client) -> Result<HashMap<GroupId, String>, ClientError> {
+    Ok(groups(client).await?.into_iter().map(|group| (group.group, group.name)).collect())
+}

@@ -1,0 +1,305 @@
+//! A rule as options: for one that is created, and for one that is changed, where what is not named stays (U10).
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+use scrip_protocol::command::{Action, Push, RuleEvent, RuleTerms};
+use scrip_protocol::{ClubId, GroupId, InvalidId};
+
+use super::file;
+use crate::exit::InputError;
+
+/// A rule without anything but a name: it matches every top-up, and does nothing yet.
+pub(super) fn blank(name: &str) -> RuleTerms {
+    RuleTerms {
+        name: name.to_owned(),
+        description: String::new(),
+        active: true,
+        clubs: Vec::new(),
+        event: RuleEvent::BalanceToppedUp,
+        conditions: String::new(),
+        actions: Vec::new(),
+        tags: Vec::new(),
+    }
+}
+
+/// A new rule.
+#[derive(Debug, Args)]
+pub(super) struct NewTerms {
+    /// Its name
+    #[arg(long, required_unless_present = "file")]
+    name: Option<String>,
+    /// What it is for, for your own use
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// Create it switched off
+    #[arg(long)]
+    inactive: bool,
+    /// A club on whose top-ups it fires, by number; may be given several times; without it, every club
+    #[arg(long = "club", value_name = "CLUB")]
+    clubs: Vec<ClubId>,
+    /// What must hold of the top-up, as in 'topupAmountMajor >= 500 AND topUpSource = CASH'; without it, nothing
+    #[arg(long, value_name = "CONDITIONS")]
+    when: Option<String>,
+    /// How much it credits, as in '{{topupAmountMajor}} * 0.1'
+    #[arg(long, value_name = "FORMULA")]
+    add_bonus: Option<String>,
+    /// A group that it puts the client into, by number; may be given several times
+    #[arg(long = "assign-group", value_name = "GROUP")]
+    assigned: Vec<GroupId>,
+    /// A group that it takes the client out of, by number; may be given several times
+    #[arg(long = "unassign-group", value_name = "GROUP")]
+    unassigned: Vec<GroupId>,
+    /// The title of the push notification that it sends, at most 40 characters; variables may stand in it
+    #[arg(long, value_name = "TEXT", requires = "push_body")]
+    push_title: Option<String>,
+    /// The body of that push notification, at most 120 characters; variables may stand in it
+    #[arg(long, value_name = "TEXT", requires = "push_title")]
+    push_body: Option<String>,
+    /// A tag for its credits, by which reports tell them apart; may be given several times
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// All of it from a file instead (JSON), - for standard input: the terms that `scrip rule show --terms` prints
+    #[arg(long, conflicts_with_all = [
+        "name", "description", "inactive", "clubs", "when", "add_bonus", "assigned", "unassigned", "push_title", "push_body", "tags",
+    ])]
+    file: Option<PathBuf>,
+}
+
+impl NewTerms {
+    /// The rule.
+    pub(super) fn terms(self) -> Result<RuleTerms, InputError> {
+        if let Some(path) = &self.file {
+            return file::read(path);
+        }
+        let changes = ChangedTerms {
+            name: self.name,
+            description: self.description,
+            clubs: self.clubs.into_iter().map(|club| Unless(Some(club))).collect(),
+            when: self.when,
+            add_bonus: self.add_bonus,
+            assigned: self.assigned.into_iter().map(|group| Unless(Some(group))).collect(),
+            unassigned: self.unassigned.into_iter().map(|group| Unless(Some(group))).collect(),
+            push_title: self.push_title,
+            push_body: self.push_body,
+            no_push: false,
+            tags: self.tags,
+            no_tags: false,
+            file: None,
+        };
+        let terms = changes.applied_to(blank(""))?;
+        Ok(RuleTerms { active: !self.inactive, ..terms })
+    }
+}
+
+/// What is to be changed of a rule.
+#[derive(Debug, Args)]
+pub(super) struct ChangedTerms {
+    /// Its name
+    #[arg(long)]
+    name: Option<String>,
+    /// What it is for, for your own use
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// A club on whose top-ups it fires, by number, instead of those before; may be given several times; all for every club
+    #[arg(long = "club", value_name = "CLUB|all", value_parser = |text: &str| unless::<ClubId>("all", text))]
+    clubs: Vec<Unless<ClubId>>,
+    /// What must hold of the top-up, as in 'topupAmountMajor >= 500 AND topUpSource = CASH', or none for nothing
+    #[arg(long, value_name = "CONDITIONS|none")]
+    when: Option<String>,
+    /// How much it credits, as in '{{topupAmountMajor}} * 0.1', or none for no bonus
+    #[arg(long, value_name = "FORMULA|none")]
+    add_bonus: Option<String>,
+    /// A group that it puts the client into, by number, instead of those before; may be given several times; or none
+    #[arg(long = "assign-group", value_name = "GROUP|none", value_parser = |text: &str| unless::<GroupId>("none", text))]
+    assigned: Vec<Unless<GroupId>>,
+    /// A group that it takes the client out of, by number, instead of those before; may be given several times; or none
+    #[arg(long = "unassign-group", value_name = "GROUP|none", value_parser = |text: &str| unless::<GroupId>("none", text))]
+    unassigned: Vec<Unless<GroupId>>,
+    /// The title of the push notification that it sends, at most 40 characters; variables may stand in it
+    #[arg(long, value_name = "TEXT")]
+    push_title: Option<String>,
+    /// The body of that push notification, at most 120 characters; variables may stand in it
+    #[arg(long, value_name = "TEXT")]
+    push_body: Option<String>,
+    /// It sends no push notification
+    #[arg(long, conflicts_with_all = ["push_title", "push_body"])]
+    no_push: bool,
+    /// A tag for its credits, instead of those before; may be given several times
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// Its credits have no tags
+    #[arg(long, conflicts_with = "tags")]
+    no_tags: bool,
+    /// All of it from a file instead (JSON), - for standard input: the terms that `scrip rule show --terms` prints
+    #[arg(long, conflicts_with_all = [
+        "name", "description", "clubs", "when", "add_bonus", "assigned", "unassigned", "push_title", "push_body", "no_push", "tags",
+        "no_tags",
+    ])]
+    file: Option<PathBuf>,
+}
+
+impl ChangedTerms {
+    /// Whether nothing is named.
+    pub(super) fn is_empty(&self) -> bool {
+        let texts = [&self.name, &self.description, &self.when, &self.add_bonus, &self.push_title, &self.push_body];
+        let is_named = texts.iter().any(|text| text.is_some())
+            || !(self.clubs.is_empty() && self.assigned.is_empty() && self.unassigned.is_empty() && self.tags.is_empty())
+            || self.no_push
+            || self.no_tags
+            || self.file.is_some();
+        !is_named
+    }
+
+    /// The rule with the changes.
+    pub(super) fn applied_to(self, mut terms: RuleTerms) -> Result<RuleTerms, InputError> {
+        if let Some(path) = &self.file {
+            return file::read(path);
+        }
+        set(&mut terms.name, self.name);
+        set(&mut terms.description, self.description);
+        if !self.clubs.is_empty() {
+            terms.clubs = ids(&self.clubs);
+        }
+        set(&mut terms.conditions, self.when.map(|when| if when == NONE { String::new() } else { when }));
+        let actions = &mut terms.actions;
+        if let Some(formula) = self.add_bonus {
+            let new = (formula != NONE).then_some(Action::AddBonus { formula });
+            replace(actions, |action| matches!(action, Action::AddBonus { .. }), new);
+        }
+        if !self.assigned.is_empty() {
+            let new = ids(&self.assigned).into_iter().map(|group| Action::AssignGroup { group });
+            replace(actions, |action| matches!(action, Action::AssignGroup { .. }), new);
+        }
+        if !self.unassigned.is_empty() {
+            let new = ids(&self.unassigned).into_iter().map(|group| Action::UnassignGroup { group });
+            replace(actions, |action| matches!(action, Action::UnassignGroup { .. }), new);
+        }
+        if self.no_push || self.push_title.is_some() || self.push_body.is_some() {
+            let before =
+                actions.iter().find_map(|action| if let Action::SendPush(push) = action { Some(push.clone()) } else { None });
+            let mut push = before.unwrap_or(Push { title: String::new(), body: String::new() });
+            set(&mut push.title, self.push_title);
+            set(&mut push.body, self.push_body);
+            replace(actions, |action| matches!(action, Action::SendPush(_)), (!self.no_push).then_some(Action::SendPush(push)));
+        }
+        if self.no_tags || !self.tags.is_empty() {
+            terms.tags = self.tags;
+        }
+        Ok(terms)
+    }
+}
+
+/// What takes conditions, a formula or groups away.
+const NONE: &str = "none";
+
+fn set(text: &mut String, new: Option<String>) {
+    if let Some(new) = new {
+        *text = new;
+    }
+}
+
+/// Puts actions in the place of those of their kind; where there are none of it, at the end.
+fn replace(actions: &mut Vec<Action>, is_of_kind: impl Fn(&Action) -> bool, new: impl IntoIterator<Item = Action>) {
+    let at = actions.iter().position(&is_of_kind).unwrap_or(actions.len());
+    actions.retain(|action| !is_of_kind(action));
+    actions.splice(at..at, new);
+}
+
+/// A number, unless a word stands for another thing than a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Unless<T>(Option<T>);
+
+fn unless<T: FromStr<Err = InvalidId>>(word: &str, text: &str) -> Result<Unless<T>, String> {
+    match text == word {
+        true => Ok(Unless(None)),
+        false => text.parse().map(|id| Unless(Some(id))).map_err(|why| format!("{why}, nor {word}")),
+    }
+}
+
+/// The numbers; where the word was among them, none.
+fn ids<T: Copy>(of: &[Unless<T>]) -> Vec<T> {
+    of.iter().map(|unless| unless.0).collect::<Option<_>>().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Changing {
+        #[command(flatten)]
+        changes: ChangedTerms,
+    }
+
+    fn changed(terms: &RuleTerms, args: &[&str]) -> RuleTerms {
+        let args = [&["scrip"], args].concat();
+        let changing = Changing::try_parse_from(&args).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(changing.changes.is_empty(), args.len() == 1);
+        changing.changes.applied_to(terms.clone()).expect("no file is read")
+    }
+
+    fn full() -> RuleTerms {
+        let push = Push { title: "Thanks".into(), body: "50 for you".into() };
+        RuleTerms {
+            description: "For cash".into(),
+            active: false,
+            clubs: vec![ClubId(1), ClubId(2)],
+            conditions: "topUpSource = CASH".into(),
+            actions: vec![
+                Action::AssignGroup { group: GroupId(1) },
+                Action::AddBonus { formula: "50".into() },
+                Action::UnassignGroup { group: GroupId(2) },
+                Action::SendPush(push),
+            ],
+            tags: vec!["cash".into()],
+            ..blank("Cash")
+        }
+    }
+
+    /// U10: what is not named stays, the toggle and the order of actions as well.
+    #[test]
+    fn only_what_is_named_is_changed() {
+        let before = full();
+        assert_eq!(changed(&before, &[]), before);
+        let named = changed(&before, &["--name", "Coins", "--description", ""]);
+        assert_eq!(named, RuleTerms { name: "Coins".into(), description: String::new(), ..before.clone() });
+        let elsewhere = changed(&before, &["--club", "7", "--when", "sessionsCount > 3", "--tag", "b"]);
+        let expected = RuleTerms {
+            clubs: vec![ClubId(7)],
+            conditions: "sessionsCount > 3".into(),
+            tags: vec!["b".into()],
+            ..before.clone()
+        };
+        assert_eq!(elsewhere, expected);
+        let acting = changed(&before, &["--add-bonus", "60", "--assign-group", "3", "--assign-group", "4", "--push-body", "60!"]);
+        let expected = vec![
+            Action::AssignGroup { group: GroupId(3) },
+            Action::AssignGroup { group: GroupId(4) },
+            Action::AddBonus { formula: "60".into() },
+            Action::UnassignGroup { group: GroupId(2) },
+            Action::SendPush(Push { title: "Thanks".into(), body: "60!".into() }),
+        ];
+        assert_eq!(acting, RuleTerms { actions: expected, ..before });
+    }
+
+    #[test]
+    fn what_is_none_is_taken_away() {
+        let args = ["--club", "all", "--when", "none", "--add-bonus", "none", "--assign-group", "none", "--no-push", "--no-tags"];
+        let before = full();
+        let after = changed(&before, &args);
+        let expected = RuleTerms {
+            clubs: Vec::new(),
+            conditions: String::new(),
+            actions: vec![Action::UnassignGroup { group: GroupId(2) }],
+            tags: Vec::new(),
+            ..before
+        };
+        assert_eq!(after, expected);
+        assert!(Changing::try_parse_from(["scrip", "--assign-group", "VIP"]).is_err());
+        assert!(Changing::try_parse_from(["scrip", "--file", "x", "--name", "y"]).is_err());
+    }
+}
