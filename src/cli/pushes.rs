@@ -10,7 +10,7 @@ use clap::Args;
 use scrip_protocol::batch::Batch;
 use scrip_protocol::client::Tailing;
 use scrip_protocol::command::{Push, ToppedUp};
-use scrip_protocol::{ClientId, Position, RuleId};
+use scrip_protocol::{ClientId, InvalidId, Position, RuleId};
 use serde::Serialize;
 
 use crate::exit::Exit;
@@ -54,10 +54,11 @@ impl fmt::Display for PushId {
 }
 
 impl FromStr for PushId {
-    type Err = String;
-    fn from_str(text: &str) -> Result<PushId, String> {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<PushId, InvalidId> {
         let parts = text.split_once('-').and_then(|(top_up, rule)| Some((top_up.parse().ok()?, rule.parse().ok()?)));
-        let wrong = || format!("{text:?} is not the id of a push notification: a top-up and a rule, as in 1207-3");
+        let expected = "the id of a push notification (a top-up and a rule, as in 1207-3)";
+        let wrong = || InvalidId { text: text.to_owned(), expected };
         parts.map(|(top_up, rule)| PushId { top_up, rule }).ok_or_else(wrong)
     }
 }
