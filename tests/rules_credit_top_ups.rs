@@ -295,7 +295,9 @@ fn a_refund_takes_the_bonus_back_where_that_is_asked_for() {
         refund(&[&second, "--claw-back"]),
         "refunded: 75.00, gaming balance 0.00, 1.00 taken back of the bonus, 6.50 of the bonus uncollected, bonus balance 0.00\n"
     );
-    let last = records(&server, "top_up_refunded").pop().expect("there were three");
+    let refunds = records(&server, "top_up_refunded");
+    assert_eq!(refunds.iter().map(|refund| &refund["claw_back"]).collect::<Vec<_>>(), [false, true, true]);
+    let last = refunds.last().expect("there were three");
     assert_eq!(json!([last["given_back"]["clawed"], last["given_back"]["uncollected"]]), json!([100, 650]));
 }
 

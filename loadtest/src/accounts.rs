@@ -112,9 +112,10 @@ impl Ledger {
         paid.give_back(position, top_up, (client, Some(record.club)), amount, differences);
         let taken = i128::from(clawed.0) + i128::from(uncollected.0);
         let due = share(paid.credited, paid.whole, before + i128::from(amount.0)) - share(paid.credited, paid.whole, before);
+        let due = if record.claw_back { due } else { 0 };
         let negative = clawed.0 < 0 || uncollected.0 < 0;
-        // What is there is taken: something is missing only where nothing is left. Whether anything was to be taken is not recorded.
-        if negative || (taken != 0 && taken != due) || (uncollected.0 > 0 && bonus.0 != 0) {
+        // What is there is taken: something is missing only where nothing is left.
+        if negative || taken != due || (uncollected.0 > 0 && bonus.0 != 0) {
             differences.note(Difference::ClawBack { position, top_up, taken, due });
         }
     }

@@ -394,7 +394,7 @@ mod tests {
         let given_back = TopUpGivenBack { amount, gaming: Money(0), clawed: Money(clawed), uncollected, bonus: Money(0) };
         let (stamp, executor, client, club) = (stamp(), cashier(), CLIENT, CLUB);
         let (comment, tags) = (String::new(), tagged("till"));
-        TopUpRefunded { stamp, top_up: AT, executor, client, club, given_back, comment, tags }.into()
+        TopUpRefunded { stamp, top_up: AT, executor, client, club, claw_back: true, given_back, comment, tags }.into()
     }
 
     /// An entry as: account, label, amount, who did it, what it originates from, tags.

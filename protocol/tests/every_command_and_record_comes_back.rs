@@ -461,6 +461,7 @@ fn records() -> Vec<Record> {
             executor: executor(),
             client,
             club,
+            claw_back: true,
             given_back,
             comment: comment.clone(),
             tags: tags.clone(),

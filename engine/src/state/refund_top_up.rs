@@ -60,6 +60,7 @@ pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedRefundTopUp) -> R
         executor: executor(state, &stamp, note.by),
         client: found.client,
         club: found.club,
+        claw_back: asked.claw_back,
         given_back,
         comment: note.comment,
         tags: note.tags,

@@ -76,8 +76,12 @@ fn spent(on: SpentOn, price: i64, paid_from: PaidFrom, after: Accounts) -> Recor
     Spent { stamp: stamp(), on, executor, client: CLIENT, club, price, paid_from, after, comment, tags }.into()
 }
 
-/// Of the top-up at position 4: amount, gaming, clawed, uncollected, bonus.
+/// Of the top-up at position 4: amount, gaming, clawed, uncollected, bonus. What of the bonus is taken was to be taken.
 fn given_back(done: [i64; 5]) -> Record {
+    given_back_as(done, done[2] + done[3] != 0)
+}
+
+fn given_back_as(done: [i64; 5], claw_back: bool) -> Record {
     let [amount, gaming, clawed, uncollected, bonus] = done.map(Money);
     TopUpRefunded {
         stamp: stamp(),
@@ -85,6 +89,7 @@ fn given_back(done: [i64; 5]) -> Record {
         executor: Executor::system(),
         client: CLIENT,
         club: ClubId(1),
+        claw_back,
         given_back: TopUpGivenBack { amount, gaming, clawed, uncollected, bonus },
         comment: String::new(),
         tags: Vec::new(),
@@ -308,14 +313,16 @@ fn wrong_claw_backs_are_named() {
             &["claw_back"],
         );
     }
-    // None of it is asked for.
-    differs(
-        |day| {
-            day[9] = given_back([20_000, 20_000, 0, 0, 5_000]);
-            day.truncate(10);
-        },
-        &[],
-    );
+    // None of it is asked for; all of it is, and nothing is taken; none of it is, and it is taken.
+    for (clawed, claw_back, found) in [(0, false, &[][..]), (0, true, &["claw_back"]), (2_000, false, &["claw_back"])] {
+        differs(
+            |day| {
+                day[9] = given_back_as([20_000, 20_000, clawed, 0, 5_000 - clawed], claw_back);
+                day.truncate(10);
+            },
+            found,
+        );
+    }
 }
 
 /// U1, U7, U9, U11, A32: what is off, archived, of another club or nowhere does nothing; and each rule does its own, once.

@@ -227,6 +227,8 @@ pub struct TopUpRefunded {
     pub client: ClientId,
     /// Where it was.
     pub club: ClubId,
+    /// Whether its share of the bonus was to be taken back.
+    pub claw_back: bool,
     /// What was done.
     pub given_back: TopUpGivenBack,
     /// What was said of it.
