@@ -30,7 +30,7 @@ use crate::state::{
 const PIECES: usize = 64;
 
 /// About what a redemption's frame has, by which the room for a chunk's requests is made at once.
-const REDEEM_FRAME_BYTES: usize = 80;
+const REDEEM_FRAME_BYTES: usize = 88;
 
 /// For how many requests of a chunk room is made at once, at the most: more than one read brings in such packets.
 const EXPECTED_MAX: usize = 4096;
@@ -207,7 +207,7 @@ impl Reader {
         if let Err(InboxFull(chunk)) = self.shared.intake.offer(chunk) {
             let mut frames = Vec::new();
             for request in &chunk.requests {
-                push_value(&mut frames, REFUSAL, request.correlation, &Refusal::Busy { retry_after_ms: RETRY_AFTER_MS });
+                push_value(&mut frames, REFUSAL, request.correlation, &BUSY);
             }
             self.outbox.deliver(frames, chunk.requests.len());
         }
