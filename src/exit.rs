@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use scrip_engine::EngineError;
+use scrip_engine::backup::BackupError;
 use scrip_engine::folder::FolderError;
+use scrip_engine::journal::JournalError;
+use scrip_engine::snapshot::SnapshotError;
 use scrip_loadtest::rival::RivalError;
 use scrip_protocol::Refusal;
 use scrip_protocol::client::{ClientError, ConnectError, TailError};
@@ -23,11 +26,11 @@ pub(crate) enum Exit {
     Denied = 4,
     /// No answer came: whether it was done is unknown. The same request id may be sent again.
     Unknown = 5,
-    /// The data folder or the journal cannot be used, and nothing was started on it.
+    /// The data folder, the journal, a snapshot or a backup cannot be used, and nothing was started on it or made of it. Or what was inspected is damaged.
     Data = 6,
-    /// The journal failed while the engine ran, and the engine stopped.
+    /// The journal failed while the engine ran, or what it started on was found to be damaged, and the engine stopped.
     JournalFailed = 7,
-    /// An audit found that something does not agree.
+    /// An audit or a verification found that something does not agree.
     Mismatch = 8,
     /// A file given as input cannot be used.
     Input = 9,
@@ -62,11 +65,11 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     of(error).into()
 }
 
-/// The error and its causes, but for those that an error before them has named already.
+/// The error and its causes, but for those that an error before them has named already, and for a place that the next one names as well.
 fn words_of(error: &anyhow::Error) -> String {
     let mut words = String::new();
     for cause in error.chain().map(ToString::to_string) {
-        if words.is_empty() {
+        if words.is_empty() || cause.starts_with(&words) {
             words = cause;
         } else if !words.contains(&cause) {
             words = format!("{words}: {cause}");
@@ -100,14 +103,34 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         return Some(match error {
             TailError::Connect(error) => of_connect(error),
             TailError::Refused(_) => Exit::Denied,
-            TailError::BeyondEnd { .. } => Exit::Refused,
+            TailError::BeyondEnd { .. } | TailError::Dropped { .. } => Exit::Refused,
             TailError::Unreadable | TailError::Malformed(_) | TailError::Batch { .. } => Exit::Internal,
         });
     }
     if let Some(error) = cause.downcast_ref::<EngineError>() {
         return Some(match error {
-            EngineError::Folder(_) | EngineError::Recovery(_) | EngineError::Server(_) => Exit::Data,
-            EngineError::Journal(_) => Exit::JournalFailed,
+            EngineError::Folder(_) | EngineError::Recovery(_) | EngineError::Snapshot(_) | EngineError::Server(_) => Exit::Data,
+            EngineError::Journal(_) | EngineError::Damaged(_) => Exit::JournalFailed,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<BackupError>() {
+        return Some(match error {
+            BackupError::OtherHistory { .. }
+            | BackupError::Shorter { .. }
+            | BackupError::NotKept { .. }
+            | BackupError::Before { .. }
+            | BackupError::Beyond { .. } => Exit::Refused,
+            BackupError::Journal(_)
+            | BackupError::Snapshot(_)
+            | BackupError::Folder(_)
+            | BackupError::Io { .. }
+            | BackupError::Manifest { .. }
+            | BackupError::Batch { .. }
+            | BackupError::Incomplete { .. }
+            | BackupError::NoSnapshot { .. }
+            | BackupError::Missing { .. }
+            | BackupError::NotEmpty { .. }
+            | BackupError::NoBackup { .. } => Exit::Data,
         });
     }
     if let Some(error) = cause.downcast_ref::<ConnectError>() {
@@ -119,7 +142,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if cause.is::<NoToken>() {
         return Some(Exit::Denied);
     }
-    if cause.is::<FolderError>() {
+    if cause.is::<FolderError>() || cause.is::<JournalError>() || cause.is::<SnapshotError>() {
         return Some(Exit::Data);
     }
     cause.is::<InputError>().then_some(Exit::Input)

@@ -4,6 +4,7 @@ mod cli;
 mod exit;
 mod lists;
 mod print;
+mod progress;
 mod reach;
 
 use std::io::IsTerminal;

@@ -73,6 +73,11 @@ impl Reach {
         Folder::at(&self.data)
     }
 
+    /// The data folder of the engine that is reached, where it is on this machine.
+    pub(crate) fn folder_at_hand(&self) -> Option<Folder> {
+        Some(self.folder()).filter(|folder| self.server.is_none() && folder.exists())
+    }
+
     fn token(&self) -> anyhow::Result<String> {
         match &self.token_file {
             Some(file) => std::fs::read_to_string(file).with_context(|| file.display().to_string()),

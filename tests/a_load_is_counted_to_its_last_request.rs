@@ -5,6 +5,7 @@ mod support;
 use std::path::Path;
 use std::sync::Arc;
 
+use scrip_engine::disk::OsDisk;
 use scrip_engine::folder::Folder;
 use scrip_engine::journal::{Journal, SEGMENT_BYTES, Segments};
 use scrip_engine::{Engine, Start};
@@ -16,7 +17,7 @@ use scrip_loadtest::mix::{Mix, Shape};
 use scrip_loadtest::pace::Arrivals;
 use scrip_loadtest::ramp::{Ramp, Verdict};
 use scrip_loadtest::report::{Climb, Model};
-use scrip_protocol::batch::{Batch, BatchBuilder};
+use scrip_protocol::batch::{Batch, BatchBuilder, ChainEnd};
 use scrip_protocol::client::{Client, Dial};
 use scrip_protocol::command::{Action, RegisterGroup, RegisterGroupOutcome, ToppedUp};
 use scrip_protocol::{ClientId, Money, Position, Record, RequestId};
@@ -191,7 +192,11 @@ fn doctored(folder: &Folder, into: &Path, doctor: impl FnOnce(&mut Vec<(u64, Rec
     for file in ["scrip.toml", "credentials.json", "tls/ca.pem", "tls/server.pem", "tls/server.key"] {
         std::fs::copy(folder.dir().join(file), into.join(file)).expect("it is there");
     }
-    let whole = Segments::open(&folder.journal_path(), SEGMENT_BYTES, &mut |_, _| {}, &mut |_| {}).expect("it is well");
+    let open = |folder: &Folder| {
+        let (disk, none) = (Arc::new(OsDisk), ChainEnd::default());
+        Segments::open(disk, &folder.journal_path(), SEGMENT_BYTES, none, &mut |_, _| {}, &mut |_| {})
+    };
+    let whole = open(folder).expect("it is well");
     let reader = whole.reader();
     let (mut records, mut next) = (Vec::new(), 1);
     loop {
@@ -204,8 +209,7 @@ fn doctored(folder: &Folder, into: &Path, doctor: impl FnOnce(&mut Vec<(u64, Rec
         }
     }
     doctor(&mut records);
-    let mut journal =
-        Segments::open(&copy.journal_path(), SEGMENT_BYTES, &mut |_, _| {}, &mut |_| {}).expect("a new journal can be begun");
+    let mut journal = open(&copy).expect("a new journal can be begun");
     for batch in records.chunk_by(|(one, _), (other, _)| one == other) {
         let mut builder = BatchBuilder::new(batch[0].0);
         batch.iter().for_each(|(_, record)| builder.push(record));
@@ -251,11 +255,8 @@ fn last_confirmation(records: &mut [(u64, Record)]) -> &mut scrip_protocol::comm
 async fn what_is_planted_in_the_journal_or_in_the_answers_is_found_and_named() {
     let dir = tempfile::tempdir().expect("a folder");
     let folder = Folder::at(dir.path().join("data"));
-    let config = scrip_engine::folder::Config {
-        listen: ([127, 0, 0, 1], 0).into(),
-        settings: scrip_protocol::Settings::default(),
-        guard: scrip_engine::guard::GuardLimits::OFF,
-    };
+    let settings = scrip_protocol::Settings::default();
+    let config = scrip_engine::folder::Config::new(([127, 0, 0, 1], 0).into(), settings, scrip_engine::guard::GuardLimits::OFF);
     let issued = folder.init(&config, &[]).expect("an empty folder");
     let token = issued.into_iter().find(|issued| issued.credential.role == scrip_protocol::Role::Operator);
     let token = token.expect("a token for each role").token;

@@ -5,10 +5,10 @@ mod support;
 use std::collections::HashMap;
 
 use scrip_protocol::command::{
-    AddCodes, ArchiveRule, BonusOutcome, Confirm, CreateCampaign, CreateRule, CreditBonus, HOLD_TTL_DEFAULT_MS, Hold,
-    HoldOutcome, Note, OnConflict, PaidFor, PaidFrom, PayBonus, RecordPurchase, RecordSession, Redeem, RedeemOutcome,
-    RefundBonus, RefundTopUp, RegisterClient, RegisterClub, RegisterGroup, Release, RestoreRule, SwitchCampaign, SwitchRule,
-    TopUp, TopUpOutcome, UpdateRule, WriteOffBonus,
+    AddCodes, ArchiveRule, BonusOutcome, Confirm, CreateCampaign, CreateRule, CreditBonus, ForgetReader, HOLD_TTL_DEFAULT_MS,
+    Hold, HoldOutcome, KeepReader, Note, OnConflict, PaidFor, PaidFrom, PayBonus, RecordPurchase, RecordSession, Redeem,
+    RedeemOutcome, RefundBonus, RefundTopUp, RegisterClient, RegisterClub, RegisterGroup, Release, RestoreRule, SwitchCampaign,
+    SwitchRule, TopUp, TopUpOutcome, UpdateRule, WriteOffBonus,
 };
 use scrip_protocol::frame::{REFUSAL, set_correlation};
 use scrip_protocol::{Accounts, ClientId, ClubId, Money, Position, Refusal, RequestId, Role, RuleId, unix_time_ms};
@@ -200,6 +200,13 @@ async fn every_operation_of_the_ledger_is_answered_with_the_same_bytes_again() {
         ("an archived rule archived", request(0, now(), &ArchiveRule { rule: tenth })),
         ("a rule restored", request(0, now(), &RestoreRule { rule: archived })),
         ("a restored rule restored", request(0, now(), &RestoreRule { rule: archived })),
+        ("a reader", request(0, now(), &KeepReader { name: "reports".into(), position: Position(9) })),
+        ("a reader that goes back", request(0, now(), &KeepReader { name: "reports".into(), position: Position(8) })),
+        ("a reader that has read what is not written", {
+            request(0, now(), &KeepReader { name: "reports".into(), position: Position(1_000_000) })
+        }),
+        ("a reader forgotten", request(0, now(), &ForgetReader { name: "reports".into() })),
+        ("a forgotten reader forgotten", request(0, now(), &ForgetReader { name: "reports".into() })),
     ];
     each_is_done_once(&mut server, &asked).await;
     let operator = server.client(Role::Operator).await;

@@ -241,7 +241,9 @@ async fn the_journal_is_the_authority_and_the_file_begins_it() {
 async fn an_older_journal_is_given_its_credentials_at_the_next_start() {
     let mut server = Server::start();
     assert!(server.terminate().success());
-    std::fs::remove_dir_all(server.dir().join("journal")).expect("it is there");
+    for folder in ["journal", "snapshots"] {
+        std::fs::remove_dir_all(server.dir().join(folder)).expect("it is there");
+    }
     let mut kept = Vec::new();
     edit(&server, |list| kept = std::mem::take(list));
     server.restart();

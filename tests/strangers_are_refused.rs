@@ -14,11 +14,12 @@ use scrip_engine::credentials::{new_token, secret_of_token};
 use scrip_protocol::client::{Client, ConnectError, Dial};
 use scrip_protocol::command::{
     AddCodes, AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCodes, ArchiveRule, Check, CheckFree, CodeFilter,
-    CodeTexts, Confirm, CreateCampaign, CreateRule, CreditBonus, GenerateCodes, Grant, Hold, LintRule, ListCampaigns, ListClubs,
-    ListCodes, ListCredentials, ListGroups, ListRules, Note, OnConflict, PaidFor, PaidFrom, PayBonus, RecordPurchase,
-    RecordSession, Refund, RefundBonus, RefundTopUp, RegisterClient, RegisterClub, RegisterGroup, RehearseRule, Release,
-    RestoreCampaign, RestoreCodes, RestoreRule, RevokeCredential, RuleTerms, Secret, ShowCampaign, ShowClient, ShowRule,
-    SwitchCampaign, SwitchRule, Tail, TopUp, TopUpOutcome, TryCodes, UpdateCampaign, UpdateRule, UsageFilter, WriteOffBonus,
+    CodeTexts, Confirm, CreateCampaign, CreateRule, CreditBonus, ForgetReader, GenerateCodes, Grant, Hold, KeepReader, LintRule,
+    ListCampaigns, ListClubs, ListCodes, ListCredentials, ListGroups, ListReaders, ListRules, Note, OnConflict, PaidFor,
+    PaidFrom, PayBonus, RecordPurchase, RecordSession, Refund, RefundBonus, RefundTopUp, RegisterClient, RegisterClub,
+    RegisterGroup, RehearseRule, Release, RestoreCampaign, RestoreCodes, RestoreRule, RevokeCredential, RuleTerms, Secret,
+    ShowCampaign, ShowClient, ShowRule, SwitchCampaign, SwitchRule, Tail, TakeSnapshot, TopUp, TopUpOutcome, TryCodes,
+    UpdateCampaign, UpdateRule, UsageFilter, WriteOffBonus,
 };
 use scrip_protocol::frame::{ALPN, Frame, REFUSAL, REQUEST_BYTES_MAX};
 use scrip_protocol::hello::CloseCode;
@@ -104,6 +105,10 @@ fn request_of(kind: Kind, mark: &str) -> Vec<u8> {
         Kind::RehearseRule => {
             request(1, id, &RehearseRule { terms: rule_terms(mark), replaces: RuleId(0), from_ms: 0, to_ms: u64::MAX })
         }
+        Kind::TakeSnapshot => request(1, id, &TakeSnapshot {}),
+        Kind::KeepReader => request(1, id, &KeepReader { name: mark.into(), position: Position(1) }),
+        Kind::ForgetReader => request(1, id, &ForgetReader { name: mark.into() }),
+        Kind::ListReaders => request(1, id, &ListReaders {}),
     }
 }
 

@@ -286,14 +286,15 @@ fn serve_says_where_it_listens_and_that_it_has_stopped() {
     let scratch = tempfile::tempdir().expect("a temporary folder");
     let dir = scratch.path().join("org");
     run(scrip().arg("init").arg(&dir), b"").exits(0);
-    for signal in ["TERM", "INT"] {
+    // A stop leaves a snapshot.
+    for (signal, how) in [("TERM", "a new journal"), ("INT", "6 records: 6 from a snapshot, 0 replayed, in ")] {
         let mut command = scrip();
         command.args(["serve", "--data", text(&dir), "--listen", "127.0.0.1:0"]).stdout(std::process::Stdio::piped());
         let mut running = Running(command.spawn().expect("it runs"));
         let lines = running.lines();
         let line = || lines.recv_timeout(support::DEADLINE).expect("a line within the deadline");
         let first = line();
-        assert!(first.starts_with("listening on 127.0.0.1:") && first.contains("records replayed in"), "{first}");
+        assert!(first.starts_with("listening on 127.0.0.1:") && first.contains(&format!("(UDP); {how}")), "{first}");
         running.signal(signal);
         assert_eq!(line(), "stopped: everything taken was answered");
         let status = support::wait_until(support::DEADLINE, "it ends", || running.0.try_wait().expect("it can be waited for"));

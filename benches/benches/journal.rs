@@ -1,18 +1,21 @@
 //! The journal on this machine's disk: batches made durable. Beside it, a raw append and flush of as many bytes.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use scrip_benches::activation;
+use scrip_engine::disk::OsDisk;
 use scrip_engine::journal::{Journal, SEGMENT_BYTES, Segments};
 use scrip_protocol::Record;
-use scrip_protocol::batch::BatchBuilder;
+use scrip_protocol::batch::{BatchBuilder, ChainEnd};
 
 fn append(c: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a folder");
     let record = Record::from(activation());
-    let mut journal =
-        Segments::open(&dir.path().join("journal"), SEGMENT_BYTES, &mut |_, _| {}, &mut |_| {}).expect("a new journal");
+    let (disk, none) = (Arc::new(OsDisk), ChainEnd::default());
+    let mut journal = Segments::open(disk, &dir.path().join("journal"), SEGMENT_BYTES, none, &mut |_, _| {}, &mut |_| {})
+        .expect("a new journal");
     let mut group = c.benchmark_group("journal");
     group.sample_size(50);
     for records in [1_u64, 64, 1_024, 8_192] {

@@ -1,21 +1,41 @@
 //! An engine as a process runs it: a data folder recovered, and served.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use scrip_protocol::Position;
 
+use crate::disk::{Disk, OsDisk};
 use crate::folder::{Folder, FolderError};
-use crate::journal::{JournalError, ReplayProgress, SEGMENT_BYTES, Segments};
-use crate::pipeline::{Beginning, Limits, Pipeline, SystemClock};
+use crate::journal::{JournalError, ReplayProgress, SEGMENT_BYTES};
+use crate::keeper::{Keeper, KeeperSettings};
+use crate::pipeline::{Beginning, Finished, Limits, Pipeline, SystemClock};
+use crate::recover::{Recovered, recover};
 use crate::server::{Server, ServerError, ServerLimits};
+use crate::snapshot::{self, Pace, SnapshotError};
 use crate::state::State;
+use crate::verifier::{Damage, Verifier};
 
 /// A running engine.
 pub struct Engine {
     pipeline: Pipeline,
+    keeper: Keeper,
     server: Server,
     address: SocketAddr,
+    disk: Arc<dyn Disk>,
+    snapshots: PathBuf,
+    start: Started,
+    verifier: Verifier,
+}
+
+/// How an engine came to its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Started {
+    /// The newest record of the snapshot that it started on; 0 for none.
+    pub snapshot: Position,
+    /// The newest record of the journal, up to which it was replayed.
+    pub replayed: Position,
 }
 
 /// How an engine is to start.
@@ -46,6 +66,12 @@ pub enum EngineError {
     /// The journal, on opening it.
     #[error("the journal was not opened")]
     Recovery(#[source] JournalError),
+    /// A snapshot, without which the journal cannot be read, or the folder of snapshots.
+    #[error("no snapshot was opened, and the journal does not go back to its beginning")]
+    Snapshot(#[source] SnapshotError),
+    /// What the engine started on is damaged, as was found while it ran.
+    #[error("what the engine started on is damaged, and the engine stopped")]
+    Damaged(#[source] Arc<Damage>),
     /// The journal, on writing to it.
     #[error("the journal failed, and the engine stopped")]
     Journal(#[source] Arc<JournalError>),
@@ -62,23 +88,29 @@ impl Engine {
     /// When anything of the folder is missing, damaged or in use.
     pub fn start(folder: &Folder, start: Start, progress: &mut dyn FnMut(ReplayProgress)) -> Result<Engine, EngineError> {
         let config = folder.config()?;
-        let mut state = State::default();
-        let mut apply = |time_ms, record: &_| state.apply(time_ms, record);
-        let journal =
-            Segments::open(&folder.journal_path(), start.segment_bytes, &mut apply, progress).map_err(EngineError::Recovery)?;
+        let (disk, snapshots): (Arc<dyn Disk>, _) = (Arc::new(OsDisk), folder.snapshots_path());
+        let verify_bytes = config.snapshots.verify_at_open_mib << 20;
+        let recovered = recover(&disk, folder, start.segment_bytes, verify_bytes, progress)?;
+        let Recovered { state, journal, snapshot, is_verified, .. } = recovered;
+        let last = snapshot.as_ref().map(|snapshot| snapshot.header().end.position);
+        let started = Started { snapshot: last.unwrap_or(Position(0)), replayed: state.position() };
         let behind_ms = state.now_ms().saturating_sub(scrip_protocol::unix_time_ms());
         if behind_ms > 60_000 {
             tracing::warn!(behind_ms, "this machine's clock is behind the journal; time stands still until it has caught up");
         }
         let clock = SystemClock::default();
+        let keeping = KeeperSettings::from(&config);
         let credentials = folder.credentials_unknown_to(&state.credentials)?;
         let beginning = Beginning { settings: config.settings, credentials, guard: config.guard };
         let pipeline = Pipeline::start(state, Box::new(journal), &beginning, Box::new(clock), start.limits)
             .map_err(|error| EngineError::Journal(Arc::new(error)))?;
         let listen = start.listen.unwrap_or(config.listen);
-        let server = Server::start(&pipeline, clock, folder, listen, start.server_limits)?;
+        let (reader, durable) = (pipeline.reader(), pipeline.durable());
+        let verifier = Verifier::start(snapshot.filter(|_| !is_verified), reader.clone());
+        let keeper = Keeper::start(disk.clone(), snapshots.clone(), keeping, reader, durable, last);
+        let server = Server::start(&pipeline, keeper.handle(), clock, folder, listen, start.server_limits)?;
         let address = server.address().map_err(|source| ServerError::Listen { address: listen, source })?;
-        Ok(Engine { pipeline, server, address })
+        Ok(Engine { pipeline, keeper, server, address, disk, snapshots, start: started, verifier })
     }
 
     /// Where it listens.
@@ -96,15 +128,32 @@ impl Engine {
         self.pipeline.requests_under_way()
     }
 
-    /// Why the journal failed, once it has. [`Engine::stop`] is to be called then.
-    pub fn failed(&self) -> watch::Receiver<Option<Arc<JournalError>>> {
-        self.pipeline.failed()
+    /// How it came to its state.
+    pub fn started(&self) -> Started {
+        self.start
     }
 
-    /// Stops: takes nothing more, answers what was taken, and ends. Returns the state as it is then.
+    /// Waits until the journal fails, or what the engine started on is found to be damaged. [`Engine::stop`] is to be called then, and says why.
+    pub fn failed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (mut failed, mut damage) = (self.pipeline.failed(), self.verifier.damage());
+        async move {
+            let damaged = async {
+                if damage.wait_for(Option::is_some).await.is_err() {
+                    // All was looked at, and is well.
+                    std::future::pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                _ = failed.wait_for(Option::is_some) => {}
+                () = damaged => {}
+            }
+        }
+    }
+
+    /// Stops: takes nothing more, answers what was taken, writes a snapshot, and ends. Returns the state as it is then.
     ///
     /// # Errors
-    /// When the journal failed, before or meanwhile.
+    /// When the journal failed, before or meanwhile, or what the engine started on is damaged.
     pub async fn stop(self) -> Result<State, EngineError> {
         let failed = self.pipeline.failed();
         let already = failed.borrow().clone();
@@ -119,7 +168,29 @@ impl Engine {
                 }
             }
         }
-        let finished = tokio::task::spawn_blocking(move || self.pipeline.finish()).await;
-        finished.expect("the pipeline's threads do not panic").map_err(EngineError::Journal)
+        let Engine { pipeline, keeper, disk, snapshots, start, verifier, .. } = self;
+        let finish = move || {
+            keeper.stop();
+            let finished = pipeline.finish().map_err(EngineError::Journal)?;
+            let is_verified = verifier.stop().map_err(EngineError::Damaged)?;
+            if finished.journal.end().position > start.snapshot {
+                // What nobody has looked at whole is not to get a new hash that says that it is well.
+                match is_verified {
+                    true => keep(disk.as_ref(), &snapshots, &finished),
+                    false => tracing::warn!("no snapshot is written: the one that the engine started on was not yet verified"),
+                }
+            }
+            Ok(finished.state)
+        };
+        tokio::task::spawn_blocking(finish).await.expect("the pipeline's threads do not panic")
+    }
+}
+
+/// Writes a snapshot of the state that an engine ends with, so that the next start has nothing to replay. Where that fails the next start replays the
+/// journal, and nothing is lost.
+fn keep(disk: &dyn Disk, dir: &Path, finished: &Finished) {
+    let written = snapshot::write(disk, dir, &finished.state, finished.journal.end(), Pace::Full, &mut |_, _| {});
+    if let Err(error) = written.and_then(|_| snapshot::prune(disk, dir, snapshot::GENERATIONS)) {
+        tracing::warn!(%error, "no snapshot was written; the next start replays the journal");
     }
 }

@@ -1,13 +1,14 @@
 //! The data folder of an organisation: what is where, and how it begins.
 //!
 //! ```text
-//! scrip.toml         where to listen, the organisation's settings, and the guard's limits
+//! scrip.toml         where to listen, the organisation's settings, when snapshots are taken, what is kept, and the guard's limits
 //! credentials.json   the credentials that the organisation begins with; what became of them, and the others, are in the journal
 //! tls/ca.pem         the private certificate authority: what callers trust, and who has signed theirs
 //! tls/ca.key         its key; needed only to issue certificates, and better kept elsewhere
 //! tls/server.pem     the server's certificate
 //! tls/server.key     its key
 //! journal/           see the journal module
+//! snapshots/         see the snapshot module
 //! ```
 //! Folders are made with mode 0700 and files with 0600.
 
@@ -40,10 +41,62 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The organisation's settings.
     pub settings: Settings,
+    /// When snapshots are taken and verified. What is left out is as by default; here and below.
+    #[serde(default)]
+    pub snapshots: SnapshotSettings,
+    /// What is kept.
+    #[serde(default)]
+    pub retention: RetentionSettings,
     /// How many misses there may be. They are the running engine's alone: no record keeps them, and what is left out is as by default.
     #[serde(default)]
     pub guard: GuardLimits,
 }
+
+impl Config {
+    /// A configuration that leaves the rest as by default.
+    pub fn new(listen: SocketAddr, settings: Settings, guard: GuardLimits) -> Config {
+        Config { listen, settings, snapshots: SnapshotSettings::default(), retention: RetentionSettings::default(), guard }
+    }
+}
+
+/// When snapshots are taken, and how they are verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SnapshotSettings {
+    /// One is taken when the journal has grown by so many MiB since the newest; 0 for never by itself.
+    pub journal_mib: u64,
+    /// A snapshot of up to so many MiB is verified whole before the engine starts on it, a larger one while the engine runs.
+    pub verify_at_open_mib: u64,
+}
+
+impl Default for SnapshotSettings {
+    /// A start replays a GiB of journal in seconds, and reads a quarter of that in less than one.
+    fn default() -> SnapshotSettings {
+        SnapshotSettings { journal_mib: 1024, verify_at_open_mib: 256 }
+    }
+}
+
+/// What is kept of what is not needed to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionSettings {
+    /// What is kept of the journal.
+    pub journal: Retention,
+}
+
+/// What is kept of the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Retention {
+    /// All of it.
+    #[default]
+    All,
+    /// What a kept snapshot or a registered reader has not passed. What every one of them has may be dropped, a segment at a time.
+    Needed,
+}
+
+/// The most MiB that a setting may name: 16 TiB, so that they can be counted in bytes.
+const MIB_MAX: u64 = 1 << 24;
 
 /// The names under which an engine is reached on its own machine.
 const LOCAL_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -140,6 +193,11 @@ impl Folder {
         self.dir.join("journal")
     }
 
+    /// The folder of snapshots.
+    pub fn snapshots_path(&self) -> PathBuf {
+        self.dir.join("snapshots")
+    }
+
     /// The authority's key.
     pub fn ca_key_path(&self) -> PathBuf {
         self.dir.join("tls/ca.key")
@@ -206,17 +264,22 @@ impl Folder {
         }
         let config: Config = toml::from_str(&read(&path)?)
             .map_err(|cause| FolderError::Config { path: path.clone(), cause: cause.to_string() })?;
-        let wrong =
-            |field: &str, why: &str| FolderError::Config { path: path.clone(), cause: format!("settings.{field}: {why}") };
+        let wrong = |field: &str, why: &str| FolderError::Config { path: path.clone(), cause: format!("{field}: {why}") };
         let settings = &config.settings;
         if settings.request_window_ms < state::requests::KEPT_AT_LEAST_MS {
-            return Err(wrong("request_window_ms", "a request id must be remembered for at least 60000 ms"));
+            return Err(wrong("settings.request_window_ms", "a request id must be remembered for at least 60000 ms"));
         }
         if settings.requests_max == 0 || settings.requests_max > u64::from(u32::MAX) {
-            return Err(wrong("requests_max", "this must be 1 to 4294967295"));
+            return Err(wrong("settings.requests_max", "this must be 1 to 4294967295"));
         }
         if settings.codes_per_campaign_max == 0 || settings.codes_per_campaign_max > 50_000_000 {
-            return Err(wrong("codes_per_campaign_max", "this must be 1 to 50000000"));
+            return Err(wrong("settings.codes_per_campaign_max", "this must be 1 to 50000000"));
+        }
+        if config.snapshots.journal_mib > MIB_MAX {
+            return Err(wrong("snapshots.journal_mib", "this must be 0 (never) to 16777216"));
+        }
+        if config.snapshots.verify_at_open_mib > MIB_MAX {
+            return Err(wrong("snapshots.verify_at_open_mib", "this must be 0 to 16777216"));
         }
         config.guard.check().map_err(|wrong| FolderError::Config { path: path.clone(), cause: wrong.to_string() })?;
         Ok(config)
@@ -263,7 +326,7 @@ mod tests {
 
     fn config() -> Config {
         let listen = "127.0.0.1:4600".parse().expect("an address");
-        Config { listen, settings: Settings::default(), guard: GuardLimits::default() }
+        Config::new(listen, Settings::default(), GuardLimits::default())
     }
 
     #[test]
@@ -299,6 +362,40 @@ mod tests {
         fs::write(folder.config_path(), text.replace("requests_max", "request_max")).expect("written");
         let error = folder.config().expect_err("it is wrong").to_string();
         assert!(error.contains("request_max") && error.contains("line"), "{error}");
+    }
+
+    /// A file from before there were snapshots still reads, what it does not say is as by default, and by default nothing of the journal is
+    /// dropped.
+    #[test]
+    fn what_is_kept_is_all_unless_the_file_says_otherwise() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::at(dir.path());
+        let text = toml::to_string(&config()).expect("plain values");
+        assert!(
+            text.contains("[snapshots]\njournal_mib = 1024\nverify_at_open_mib = 256\n\n[retention]\njournal = \"all\"\n"),
+            "{text}"
+        );
+        let (from, to) = (text.find("[snapshots").expect("it is written out"), text.find("[guard").expect("as is this"));
+        let read = |kept: &str| {
+            fs::write(folder.config_path(), format!("{}{kept}{}", &text[..from], &text[to..])).expect("written");
+            folder.config()
+        };
+        assert_eq!(read("").expect("it is right"), config());
+        let said = read("[snapshots]\njournal_mib = 0\n[retention]\njournal = \"needed\"\n").expect("it is right");
+        assert_eq!(said.snapshots, SnapshotSettings { journal_mib: 0, ..SnapshotSettings::default() });
+        assert_eq!(said.retention, RetentionSettings { journal: Retention::Needed });
+        for (kept, words) in [
+            ("[snapshots]\njournal_mib = 16777217\n", "scrip.toml: snapshots.journal_mib: this must be 0 (never) to 16777216"),
+            (
+                "[snapshots]\nverify_at_open_mib = 16777217\n",
+                "scrip.toml: snapshots.verify_at_open_mib: this must be 0 to 16777216",
+            ),
+            ("[snapshots]\njournal_mb = 1\n", "journal_mb"),
+            ("[retention]\njournal = \"some\"\n", "expected `all` or `needed`"),
+        ] {
+            let error = read(kept).expect_err("it is wrong").to_string();
+            assert!(error.contains(words), "{error}");
+        }
     }
 
     /// Z9: a file from before there was a guard still reads, and a number of the guard may be set alone.

@@ -209,7 +209,9 @@ impl Recount {
             | Record::ClubRegistered(_)
             | Record::GroupRegistered(_)
             | Record::CredentialAdded(_)
-            | Record::CredentialRevoked(_) => {}
+            | Record::CredentialRevoked(_)
+            | Record::ReaderKept(_)
+            | Record::ReaderForgotten(_) => {}
         }
     }
 

@@ -314,7 +314,9 @@ pub fn entries(record: &Record) -> Vec<Entry<'_>> {
         | Record::RuleSaved(_)
         | Record::RuleSwitched(_)
         | Record::RuleArchived(_)
-        | Record::RuleRestored(_) => {}
+        | Record::RuleRestored(_)
+        | Record::ReaderKept(_)
+        | Record::ReaderForgotten(_) => {}
     }
     entries.retain(|entry| entry.amount != Money(0));
     entries

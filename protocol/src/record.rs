@@ -6,7 +6,8 @@ use crate::command::{
     Activation, ActivationRefunded, BonusChanged, CampaignArchived, CampaignCreated, CampaignRestored, CampaignSwitched,
     CampaignUpdated, ClientRegistered, ClubRegistered, CodeHeld, CodesAdded, CodesArchived, CodesGenerated, CodesRestored,
     ConfirmationRefused, CredentialAdded, CredentialRevoked, GroupRegistered, HoldConfirmed, HoldRefused, HoldReleased,
-    RedemptionRefused, Refused, RuleArchived, RuleRestored, RuleSaved, RuleSwitched, Spent, TopUpRefunded, ToppedUp,
+    ReaderForgotten, ReaderKept, RedemptionRefused, Refused, RuleArchived, RuleRestored, RuleSaved, RuleSwitched, Spent,
+    TopUpRefunded, ToppedUp,
 };
 use crate::frame::Malformed;
 use crate::ids::{CredentialId, RequestId};
@@ -162,6 +163,8 @@ records! {
     81 RuleSwitched       "rule-switched";
     82 RuleArchived       "rule-archived";
     83 RuleRestored       "rule-restored";
+    90 ReaderKept         "reader-kept";
+    91 ReaderForgotten    "reader-forgotten";
 }
 
 impl Record {
@@ -200,6 +203,8 @@ impl Record {
             Record::RuleSwitched(record) => Some(&record.stamp),
             Record::RuleArchived(record) => Some(&record.stamp),
             Record::RuleRestored(record) => Some(&record.stamp),
+            Record::ReaderKept(record) => Some(&record.stamp),
+            Record::ReaderForgotten(record) => Some(&record.stamp),
         }
     }
 }

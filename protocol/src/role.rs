@@ -28,7 +28,7 @@ pub enum Role {
     Marketing = 2,
     /// A cashier: clients, top-ups, and the bonus balance by hand.
     Cashier = 3,
-    /// A reporting job: reads and tails.
+    /// A reporting job: reads and tails, and says how far it has come.
     Reporter = 4,
     /// An operator: everything.
     Operator = 5,

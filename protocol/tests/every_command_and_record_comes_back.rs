@@ -177,7 +177,10 @@ fn check_kind(kind: Kind) {
         Kind::Hold => check(Hold::new(CLIENT, CLUB, "CODE", 60_000), vec![HoldOutcome::InvalidTtl]),
         Kind::Confirm => check(Confirm { top_up: AT, ..Confirm::new(Position(9)) }, vec![ConfirmOutcome::UnknownHold]),
         Kind::Release => check(Release { hold: AT }, vec![ReleaseOutcome::Released]),
-        Kind::Refund => check(Refund { activation: AT, force: true }, vec![RefundOutcome::BonusSpent { balance: AMOUNT }]),
+        Kind::Refund => check(
+            Refund { activation: AT, force: true },
+            vec![RefundOutcome::NotKept { first: AT }, RefundOutcome::BonusSpent { balance: AMOUNT }],
+        ),
         Kind::RegisterClub => check(RegisterClub { name: "Club".into() }, vec![RegisterClubOutcome::NameTaken(CLUB)]),
         Kind::ListClubs => check(ListClubs { after: CLUB }, vec![]),
         Kind::RegisterGroup => check(
@@ -209,7 +212,10 @@ fn check_kind(kind: Kind) {
         }
         Kind::ArchiveCampaign => check(ArchiveCampaign { campaign }, vec![]),
         Kind::RestoreCampaign => check(RestoreCampaign { campaign }, vec![]),
-        Kind::Tail => check(Tail { from: AT, follow: true }, vec![]),
+        Kind::Tail => check(
+            Tail { from: AT, follow: true },
+            vec![TailOutcome::End { next: AT }, TailOutcome::Unreadable, TailOutcome::Dropped { first: AT }],
+        ),
         Kind::TryCodes => {
             check(TryCodes { campaign: Some(campaign), lines: codes(), first_line: 1, earlier: 2, on_conflict }, vec![]);
         }
@@ -245,6 +251,7 @@ fn check_kind(kind: Kind) {
             let mut outcomes = vec![
                 RefundTopUpOutcome::Refunded(TopUpGivenBack { amount, gaming, clawed, uncollected, bonus }),
                 RefundTopUpOutcome::InvalidAmount,
+                RefundTopUpOutcome::NotKept { first: AT },
                 RefundTopUpOutcome::UnknownTopUp,
                 RefundTopUpOutcome::MoreThanLeft { left: AMOUNT },
                 RefundTopUpOutcome::Overdraft { balance: AMOUNT },
@@ -271,6 +278,7 @@ fn check_kind(kind: Kind) {
             let mut outcomes = vec![
                 RefundBonusOutcome::Done(bonus_done(Label::BonusRefund)),
                 RefundBonusOutcome::InvalidAmount,
+                RefundBonusOutcome::NotKept { first: AT },
                 RefundBonusOutcome::UnknownPayment,
                 RefundBonusOutcome::MoreThanLeft { left: AMOUNT },
                 RefundBonusOutcome::AmountLimit,
@@ -336,10 +344,36 @@ fn check_kind(kind: Kind) {
                 largest: vec![WouldFire { top_up: AT, amount: AMOUNT, credited: Money(10) }],
                 as_of: AT,
             };
-            let others = [RehearseRuleOutcome::PeriodReversed, RehearseRuleOutcome::Unreadable];
+            let not_kept = RehearseRuleOutcome::NotKept { first: AT, first_ms: u64::MAX };
+            let others = [RehearseRuleOutcome::PeriodReversed, not_kept, RehearseRuleOutcome::Unreadable];
             let mut outcomes = vec![RehearseRuleOutcome::Rehearsed(rehearsal)];
             outcomes.extend(others.into_iter().chain(invalid_rules().into_iter().map(RehearseRuleOutcome::InvalidRule)));
             check(RehearseRule { terms: rule_terms(), replaces: RULE, from_ms: 1, to_ms: u64::MAX }, outcomes);
+        }
+        Kind::TakeSnapshot => {
+            let taken = SnapshotTaken { position: AT, bytes: u64::MAX, codes: 1, milliseconds: 2 };
+            let failed = TakeSnapshotOutcome::Failed("no space left on device, which is longer than a short text".into());
+            let outcomes = vec![TakeSnapshotOutcome::Taken(taken), TakeSnapshotOutcome::NothingNew { since: AT }, failed];
+            check(TakeSnapshot {}, outcomes);
+        }
+        Kind::KeepReader => check(
+            KeepReader { name: "reports".into(), position: AT },
+            vec![
+                KeepReaderOutcome::Kept { position: AT },
+                KeepReaderOutcome::InvalidName,
+                KeepReaderOutcome::BeyondEnd { newest: AT },
+                KeepReaderOutcome::AlreadyFurther { position: AT },
+                KeepReaderOutcome::NotKept { first: AT },
+                KeepReaderOutcome::TooManyReaders,
+            ],
+        ),
+        Kind::ForgetReader => check(
+            ForgetReader { name: "reports".into() },
+            vec![ForgetReaderOutcome::Forgotten, ForgetReaderOutcome::UnknownReader],
+        ),
+        Kind::ListReaders => {
+            let reader = Reader { name: "reports, by a name that is longer".into(), position: AT, moved_ms: u64::MAX };
+            check(ListReaders {}, vec![ListReadersOutcome { readers: vec![reader], as_of: AT }]);
         }
     }
 }
@@ -471,6 +505,8 @@ fn records() -> Vec<Record> {
         RuleSwitched { stamp, rule: RULE, active: true }.into(),
         RuleArchived { stamp, rule: RULE }.into(),
         RuleRestored { stamp, rule: RULE }.into(),
+        ReaderKept { stamp, name: "reports, by a name that is longer".into(), position: AT }.into(),
+        ReaderForgotten { stamp, name: "reports".into() }.into(),
     ];
     let operations = [
         BonusOperation::Credit,

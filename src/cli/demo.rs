@@ -22,7 +22,7 @@ use scrip_protocol::client::{Client, ClientError, Dial};
 use scrip_protocol::command::{CreateCampaign, CreateCampaignOutcome, OnConflict, RegisterClubOutcome, Terms};
 use scrip_protocol::{CampaignId, ClubId, Money, Refusal, RequestId, Role, Settings, unix_time_ms};
 
-use super::serve::start_engine;
+use super::serve::{came_to, start_engine};
 use crate::exit::Exit;
 use crate::print;
 
@@ -79,10 +79,9 @@ impl Demo {
         };
         if !self.once {
             self.invite(&folder, &notes, address);
-            let mut failed = engine.failed();
             tokio::select! {
                 _ = tokio::signal::ctrl_c() => {}
-                _ = failed.wait_for(Option::is_some) => {}
+                () = engine.failed() => {}
             }
         }
         engine.stop().await?;
@@ -97,7 +96,7 @@ impl Demo {
             return serde_json::from_str(&notes).with_context(|| path.display().to_string());
         }
         let settings = Settings { organisation: "Demo".into(), ..Settings::default() };
-        let config = Config { listen: ([127, 0, 0, 1], 4600).into(), settings, guard: GuardLimits::OFF };
+        let config = Config::new(([127, 0, 0, 1], 4600).into(), settings, GuardLimits::OFF);
         let issued = folder.init(&config, &[])?;
         let operator = issued.into_iter().find(|issued| issued.credential.role == Role::Operator);
         let token = operator.context("init issues a token for each role")?.token;
@@ -111,12 +110,8 @@ impl Demo {
         let listen = folder.config()?.listen;
         // Another engine may have the usual port; the demo then takes any.
         let listen = std::net::UdpSocket::bind(listen).map_or(([127, 0, 0, 1], 0).into(), |_| listen);
-        let (engine, position) = start_engine(folder, Start { listen: Some(listen), ..Start::default() })?;
-        let address = engine.address();
-        let recovered = match position {
-            0 => "a new journal".to_owned(),
-            position => format!("{} records recovered from the journal in {:.2?}", print::grouped(position), began.elapsed()),
-        };
+        let engine = start_engine(folder, Start { listen: Some(listen), ..Start::default() })?;
+        let (address, recovered) = (engine.address(), came_to(&engine, began.elapsed()));
         print::line(format_args!("  engine   listening on {address} (UDP), {recovered}"));
         Ok((engine, address))
     }

@@ -38,7 +38,7 @@ pub(crate) struct Init {
 impl Init {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
         let settings = Settings { organisation: self.organisation, currency: self.currency, ..Settings::default() };
-        let config = Config { listen: self.listen, settings, guard: GuardLimits::default() };
+        let config = Config::new(self.listen, settings, GuardLimits::default());
         let issued = Folder::at(&self.dir).init(&config, &self.hosts)?;
         if self.json {
             let tokens: serde_json::Map<_, _> =

@@ -1,5 +1,6 @@
 //! The subcommands.
 
+mod backup;
 mod bonus;
 mod campaign;
 mod check;
@@ -10,18 +11,23 @@ mod demo;
 mod group;
 mod hold;
 mod init;
+mod inspect;
 mod lists;
 mod loadtest;
 mod note;
 mod pushes;
+mod reader;
 mod redeem;
 mod refund;
+mod restore;
 mod rule;
 mod serve;
+mod snapshot;
 mod spend;
 mod tail;
 mod token;
 mod top_up;
+mod verify;
 
 use clap::{Parser, Subcommand};
 
@@ -31,8 +37,8 @@ use crate::exit::Exit;
 ///
 /// Exit codes: 0 done; 1 the engine answered no; 2 the arguments cannot be understood; 3 the engine cannot be reached, is too
 /// busy, or answers nothing for a while because too many codes were not accepted; 4 there is no token or certificate, it is unknown or revoked, or its role may not do this; 5 no answer came, and whether it was done is unknown; 6 the
-/// data folder or its journal cannot be used; 7 the journal failed and the engine stopped; 8 an audit found a difference; 9 an
-/// input file cannot be used; 70 anything else. SCRIP_LOG sets what is logged (warn, info, debug).
+/// data folder, its journal, a snapshot or a backup cannot be used, or what was inspected is damaged; 7 the journal failed and the engine stopped; 8 an audit or
+/// a verification found a difference; 9 an input file cannot be used; 70 anything else. SCRIP_LOG sets what is logged (warn, info, debug).
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 110)]
 pub(crate) struct Cli {
@@ -63,7 +69,13 @@ enum Command {
     Rule(rule::Rule),
     Pushes(pushes::Pushes),
     Token(token::Token),
+    Snapshot(snapshot::SnapshotCommand),
+    Reader(reader::ReaderCommand),
     Tail(tail::Tail),
+    Verify(verify::Verify),
+    Inspect(inspect::Inspect),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Loadtest(loadtest::Loadtest),
 }
 
@@ -92,7 +104,13 @@ impl Cli {
             Command::Rule(command) => command.run().await,
             Command::Pushes(command) => command.run().await,
             Command::Token(command) => command.run().await,
+            Command::Snapshot(command) => command.run().await,
+            Command::Reader(command) => command.run().await,
             Command::Tail(command) => command.run().await,
+            Command::Verify(command) => command.run().await,
+            Command::Inspect(command) => command.run(),
+            Command::Backup(command) => command.run().await,
+            Command::Restore(command) => command.run(),
             Command::Loadtest(command) => command.run().await,
         }
     }

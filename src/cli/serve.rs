@@ -6,14 +6,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use scrip_engine::folder::Folder;
-use scrip_engine::journal::{ReplayProgress, SEGMENT_BYTES};
+use scrip_engine::journal::SEGMENT_BYTES;
 use scrip_engine::{Engine, Start};
+use scrip_loadtest::words;
+use scrip_protocol::Position;
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::Exit;
 use crate::print;
+use crate::progress::Progress;
 
 /// Run the engine on a data folder, until SIGINT or SIGTERM
 #[derive(Debug, Args)]
@@ -38,22 +41,23 @@ impl Serve {
         let mut terminate = signal(SignalKind::terminate())?;
         let start = Start { listen: self.listen, segment_bytes: self.segment_mib << 20, ..Start::default() };
         let folder = Folder::at(&self.data);
-        let started = Instant::now();
-        let (engine, position) = start_engine(&folder, start)?;
+        let began = Instant::now();
+        let engine = start_engine(&folder, start)?;
+        let (took, started) = (began.elapsed(), engine.started());
         match self.json {
-            true => print::json(&serde_json::json!({ "listening": engine.address(), "position": position })),
-            false => print::line(format_args!(
-                "listening on {} (UDP); {} records replayed in {:.2?}",
-                engine.address(),
-                print::grouped(position),
-                started.elapsed()
-            )),
+            true => print::json(&json!({
+                "listening": engine.address(),
+                "position": started.replayed,
+                "snapshot": started.snapshot,
+                "replayed": started.replayed.0 - started.snapshot.0,
+                "milliseconds": took.as_millis() as u64,
+            })),
+            false => print::line(format_args!("listening on {} (UDP); {}", engine.address(), came_to(&engine, took))),
         }
-        let mut failed = engine.failed();
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-            _ = failed.wait_for(Option::is_some) => {}
+            () = engine.failed() => {}
         }
         engine.stop().await?;
         if !self.json {
@@ -63,27 +67,23 @@ impl Serve {
     }
 }
 
-/// Starts an engine, with a progress bar when the replay takes over a second. Returns it with the position it was replayed to.
-pub(crate) fn start_engine(folder: &Folder, start: Start) -> anyhow::Result<(Engine, u64)> {
-    let began = Instant::now();
-    let mut bar: Option<ProgressBar> = None;
-    let mut position = 0;
-    let mut progress = |so_far: ReplayProgress| {
-        position = so_far.position.0;
-        if began.elapsed() < Duration::from_secs(1) {
-            return;
-        }
-        let bar = bar.get_or_insert_with(|| {
-            let style = ProgressStyle::with_template("replaying the journal {bar:40} {bytes}/{total_bytes} {eta} left, at {msg}");
-            ProgressBar::new(so_far.bytes_total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        });
-        bar.set_position(so_far.bytes_done);
-        bar.set_message(print::grouped(so_far.position.0));
-    };
-    let engine = tokio::task::block_in_place(|| Engine::start(folder, start, &mut progress));
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
+/// Starts an engine, with a progress bar when the replay takes over a second.
+pub(crate) fn start_engine(folder: &Folder, start: Start) -> anyhow::Result<Engine> {
+    let mut progress = Progress::new("replaying the journal");
+    let engine = tokio::task::block_in_place(|| Engine::start(folder, start, &mut |so_far| progress.replayed(so_far)));
+    drop(progress);
+    engine.with_context(|| folder.dir().display().to_string())
+}
+
+/// How an engine came to its state, in words, and how long that took.
+pub(crate) fn came_to(engine: &Engine, took: Duration) -> String {
+    let started = engine.started();
+    let (all, Position(snapshot)) = (print::count(started.replayed.0, "record"), started.snapshot);
+    let replayed = print::grouped(started.replayed.0 - snapshot);
+    let took = words::time_us(took.as_micros() as f64);
+    match (snapshot, started.replayed) {
+        (_, Position(0)) => "a new journal".to_owned(),
+        (0, _) => format!("{all} replayed in {took}"),
+        (snapshot, _) => format!("{all}: {} from a snapshot, {replayed} replayed, in {took}", print::grouped(snapshot)),
     }
-    let engine = engine.with_context(|| folder.dir().display().to_string())?;
-    Ok((engine, position))
 }

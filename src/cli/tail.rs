@@ -23,12 +23,13 @@ pub(crate) struct Tail {
     reach: Reach,
 }
 
+/// A record as it is printed.
 #[derive(Serialize)]
-struct Line<'a> {
-    position: Position,
-    at_ms: u64,
+pub(super) struct Line<'a> {
+    pub(super) position: Position,
+    pub(super) at_ms: u64,
     #[serde(flatten)]
-    record: &'a Record,
+    pub(super) record: &'a Record,
 }
 
 impl Tail {

@@ -10,7 +10,7 @@ use scrip_protocol::{Role, Settings};
 pub(crate) fn engine(start: Start) -> (tempfile::TempDir, Engine, Dial) {
     let dir = tempfile::tempdir().expect("a folder");
     let folder = Folder::at(dir.path().join("data"));
-    let config = Config { listen: ([127, 0, 0, 1], 0).into(), settings: Settings::default(), guard: GuardLimits::OFF };
+    let config = Config::new(([127, 0, 0, 1], 0).into(), Settings::default(), GuardLimits::OFF);
     let issued = folder.init(&config, &[]).expect("an empty folder");
     let operator = issued.into_iter().find(|issued| issued.credential.role == Role::Operator).expect("a token for each role");
     let (engine, dial) = start_on(&folder, start, &operator.token);

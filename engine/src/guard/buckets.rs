@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use super::bucket::{Bucket, Pace};
-use crate::state::chunked::Chunked;
+use super::chunked::Chunked;
 use crate::state::shards::Shards;
 
 /// How many ended lock-outs one miss notes, and how many quiet buckets it drops. It adds one at the most, so that both shrink.

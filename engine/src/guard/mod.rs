@@ -21,6 +21,7 @@
 
 mod bucket;
 mod buckets;
+mod chunked;
 mod limits;
 #[cfg(test)]
 mod tests;

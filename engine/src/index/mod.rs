@@ -13,15 +13,17 @@
 //! Invariant: no check sees a use as free that at no moment of it was. What a code's activations and holds are is shown in one
 //! step; where its campaign limits uses or bonuses in all (Z5), that stands beside it under one lock, which other campaigns have not.
 
+mod base;
 mod credentials;
+mod face;
 mod insert;
 mod normalise;
 mod slots;
 mod spread;
 
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use compact_str::CompactString;
 use dashmap::DashMap;
@@ -30,11 +32,13 @@ use parking_lot::{Mutex, RwLock};
 use scrip_protocol::codes::InvalidCode;
 use scrip_protocol::command::{
     CampaignArchived, CampaignSwitched, CampaignUpdated, CheckFreeOutcome, CheckOutcome, CodeChecked, CodeFree, CodeStanding,
-    CodeTexts, CodesArchived, RedeemOutcome, Terms,
+    CodeTexts, CodesArchived, RedeemOutcome,
 };
 use scrip_protocol::{CampaignId, ClubId, Money, Position, Record};
 
+use base::BaseCodes;
 pub use credentials::{Holder, Holders};
+use face::{Face, in_all};
 pub use normalise::{normalise, trim};
 use slots::SlotSet;
 use spread::Spread;
@@ -55,7 +59,10 @@ const SHARDS: usize = 1 << spread::SHARD_BITS;
 
 /// The index. Shared by the engine thread, which writes, and the lanes, which read.
 pub struct Index {
+    /// The codes that came or moved since the snapshot.
     codes: DashMap<Key, CodeAt, Spread>,
+    /// The others.
+    base: BaseCodes,
     /// By number, from 1.
     campaigns: RwLock<Vec<Face>>,
     /// The codes of which uses are held.
@@ -94,21 +101,6 @@ impl Hint {
     }
 }
 
-/// What lanes see of a campaign.
-struct Face {
-    terms: Arc<Terms>,
-    /// Whether the campaign is archived.
-    archived: bool,
-    /// The codes that are archived though the campaign may not be, by slot.
-    archived_codes: SlotSet,
-    /// How often each code was activated, by slot, in blocks that never move.
-    activations: Vec<Block>,
-    /// Whether uses of its codes are held.
-    has_holds: AtomicBool,
-    /// How it stands in all; none where it limits nothing there. Locked while one of its codes is shown, or looked at.
-    in_all: Option<Mutex<FreeFrom>>,
-}
-
 /// How a code stands of which uses are held. The counters stand together, so that no check sees a hold both open and confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Holding {
@@ -116,60 +108,13 @@ struct Holding {
     held: HeldUses,
 }
 
-type Block = Box<[AtomicU32; BLOCK]>;
-
-/// Counters of a block.
-const BLOCK: usize = 1024;
-
-impl Face {
-    fn of(state: &State, id: CampaignId, campaign: &Campaign) -> Face {
-        let mut face = Face {
-            terms: campaign.terms.clone(),
-            archived: campaign.is_archived(),
-            archived_codes: SlotSet::of(campaign.archived_codes.keys().copied()),
-            activations: Vec::new(),
-            has_holds: AtomicBool::new(false),
-            in_all: in_all(state, id, campaign),
-        };
-        face.reach(campaign);
-        for (slot, activations) in campaign.activations_of.iter().enumerate() {
-            face.set(slot, *activations);
-        }
-        face
-    }
-
-    /// Makes room for every code of the campaign.
-    fn reach(&mut self, campaign: &Campaign) {
-        let blocks = campaign.activations_of.len().div_ceil(BLOCK);
-        self.activations.resize_with(blocks, || Box::new([const { AtomicU32::new(0) }; BLOCK]));
-    }
-
-    fn set(&self, slot: usize, activations: u32) {
-        if let Some(block) = self.activations.get(slot / BLOCK) {
-            block[slot % BLOCK].store(activations, Ordering::Release);
-        }
-    }
-
-    fn counter(&self, slot: u32) -> Option<&AtomicU32> {
-        self.activations.get(slot as usize / BLOCK).map(|block| &block[slot as usize % BLOCK])
-    }
-
-    fn activations(&self, slot: u32) -> u32 {
-        self.counter(slot).map_or(0, |counter| counter.load(Ordering::Acquire))
-    }
-}
-
-/// How a campaign stands in all; none where it limits nothing there.
-fn in_all(state: &State, id: CampaignId, campaign: &Campaign) -> Option<Mutex<FreeFrom>> {
-    let is_limited = campaign.terms.activations_max.is_some() || campaign.terms.budget.is_some();
-    is_limited.then(|| Mutex::new(state.holds.free_from(id, campaign)))
-}
-
 impl Index {
     /// The index of a state.
     pub fn of(state: &State) -> Index {
-        let codes = state.campaigns.after(CampaignId(0)).map(|(_, campaign)| campaign.codes.len()).sum();
+        let codes =
+            state.campaigns.after(CampaignId(0)).map(|(_, campaign)| campaign.codes.len() - campaign.codes.base_len()).sum();
         let index = Index {
+            base: BaseCodes::of(state.campaigns.base()),
             codes: DashMap::with_capacity_and_hasher_and_shard_amount(codes, Spread::default(), SHARDS),
             campaigns: RwLock::new(Vec::new()),
             held: DashMap::with_capacity_and_hasher_and_shard_amount(0, RandomState::default(), SHARDS),
@@ -181,8 +126,8 @@ impl Index {
         };
         for (id, campaign) in state.campaigns.after(CampaignId(0)) {
             index.campaigns.write().push(Face::of(state, id, campaign));
-            index.claim_all(state, id, campaign);
         }
+        index.claim_all(state);
         state.holds.codes().for_each(|at| index.show_code(state, at, true));
         index
     }
@@ -255,7 +200,9 @@ impl Index {
             | Record::RuleSaved(_)
             | Record::RuleSwitched(_)
             | Record::RuleArchived(_)
-            | Record::RuleRestored(_) => {}
+            | Record::RuleRestored(_)
+            | Record::ReaderKept(_)
+            | Record::ReaderForgotten(_) => {}
         }
     }
 
@@ -279,7 +226,7 @@ impl Index {
     /// Shows how often a code is activated, and held if it may be, and with it how its campaign stands.
     fn show_code(&self, state: &State, at: CodeAt, may_be_held: bool) {
         let Some(campaign) = state.campaigns.of(at.campaign) else { return };
-        let Some(activations) = campaign.activations_of.get(at.slot as usize) else { return };
+        let Some(activations) = campaign.activations_of.get(at.slot) else { return };
         let faces = self.campaigns.read();
         let face = &faces[number_of(at.campaign)];
         let in_all = face.in_all.as_ref().map(Mutex::lock);
@@ -296,7 +243,7 @@ impl Index {
 
     /// Shows how many uses of a code are held.
     fn show_holding(&self, state: &State, at: CodeAt, campaign: &Campaign) {
-        match (state.holds.of_code(at, campaign), campaign.activations_of.get(at.slot as usize)) {
+        match (state.holds.of_code(at, campaign), campaign.activations_of.get(at.slot)) {
             (Some(held), Some(activations)) => {
                 self.held.insert(at, Holding { activations: *activations, held });
             }
@@ -316,14 +263,11 @@ impl Index {
         &self.holders
     }
 
-    /// How many codes there are.
-    pub fn len(&self) -> usize {
-        self.codes.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.codes.is_empty()
+    /// How many values there are.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        let live = self.codes.iter().filter_map(|entry| NormalisedCode::from_normalised(&entry.key().0));
+        live.chain(self.base.iter()).collect::<std::collections::HashSet<_>>().len()
     }
 
     /// What redemptions of these codes would answer at a club, or at any for club 0. Each verdict holds at some moment of the
@@ -450,8 +394,15 @@ impl Index {
                 });
             }
         }
+        let mut places = [None; AT_ONCE];
+        for ((code, hash), place) in codes.clone().zip(&hashes).zip(&mut places) {
+            *place = code.and_then(|code| self.find_live(*hash, code));
+        }
+        if !self.base.is_empty() {
+            self.base.find_each(codes.clone().take(AT_ONCE), &mut places);
+        }
         for (n, code) in codes.enumerate() {
-            give(code.and_then(|code| self.find_hashed(hashes.get(n).copied().unwrap_or_else(|| self.hash_of(code)), code)));
+            give(places.get(n).copied().unwrap_or_else(|| code.and_then(|code| self.find(code))));
         }
     }
 
@@ -463,7 +414,8 @@ impl Index {
         self.codes.determine_shard(hash as usize)
     }
 
-    fn find_hashed(&self, hash: u64, code: &NormalisedCode) -> Option<CodeAt> {
+    /// Where a code is that came or moved since the snapshot.
+    fn find_live(&self, hash: u64, code: &NormalisedCode) -> Option<CodeAt> {
         let table = self.codes.shards()[self.shard_of(hash)].read();
         table.get(hash, |(key, _)| key.0.as_bytes() == code.as_bytes()).map(|(_, at)| *at.get())
     }
@@ -481,38 +433,72 @@ impl Index {
     pub fn touch(&self, places: impl Iterator<Item = CodeAt>) {
         let campaigns = self.campaigns.read();
         for at in places {
-            let counter = campaigns.get(number_of(at.campaign)).and_then(|face| face.counter(at.slot));
-            counter.into_iter().for_each(|counter| prefetch(counter));
+            campaigns.get(number_of(at.campaign)).into_iter().for_each(|face| face.touch(at.slot));
         }
     }
 
     fn insert_all(&self, campaign: CampaignId, first_slot: usize, codes: &CodeTexts) {
         let slots = first_slot as u32..first_slot as u32 + codes.len() as u32;
         // A code in the state was normalised when it was decided upon; of the others there are none.
-        let mut codes = slots
-            .zip(codes.iter())
-            .filter_map(|(slot, code)| Some((normalise(code).ok()?, CodeAt { campaign, slot })))
-            .peekable();
-        while codes.peek().is_some() {
-            self.put_all(codes.by_ref().take(PUT_AT_ONCE));
-        }
+        self.put_groups(
+            slots.zip(codes.iter()).filter_map(|(slot, code)| Some((normalise(code).ok()?, CodeAt { campaign, slot }))),
+        );
     }
 
-    /// Puts in the codes of a campaign of a state that is being taken over. Of a value that several campaigns have, the one that
-    /// holds it counts, or where none does the one that held it last.
-    fn claim_all(&self, state: &State, campaign: CampaignId, of: &Campaign) {
-        let freed = |at: CodeAt| state.campaigns.of(at.campaign).and_then(|campaign| campaign.freed(at.slot));
-        for (code, slot) in of.codes.iter().zip(0..) {
-            let (Ok(code), at) = (normalise(code), CodeAt { campaign, slot }) else { continue };
-            let mut place = self.codes.entry(Key(CompactString::new(code.as_str()))).or_insert(at);
-            if let (Some(ours), Some(theirs)) = (freed(at), freed(*place))
-                && ours < theirs
-            {
-                continue;
+    /// Puts in the codes of a state that is being taken over, but for those that are where its snapshot says. Of a value that several
+    /// campaigns have, the one that holds it counts, or where none does the one that held it last: so whatever is free goes first, in the
+    /// order in which it was freed.
+    fn claim_all(&self, state: &State) {
+        let mut freed = Vec::new();
+        for (id, campaign) in state.campaigns.after(CampaignId(0)) {
+            let at = |slot| Some((campaign.freed(slot)?, CodeAt { campaign: id, slot }));
+            match campaign.is_archived() {
+                true => freed.extend(claimed(state, id, campaign).filter_map(at)),
+                false => {
+                    let claimed = claimed(state, id, campaign);
+                    freed.extend(campaign.archived_codes.range(claimed).filter_map(|(slot, _)| at(*slot)));
+                }
             }
-            if freed(*place).is_some() {
-                *place = at;
+        }
+        freed.sort_unstable();
+        let freed_at = |at: CodeAt| state.campaigns.of(at.campaign).and_then(|campaign| campaign.freed(at.slot));
+        let prevails = |since: Position, code: &NormalisedCode| match self.base.find(code) {
+            Some(other) => freed_at(other).is_some_and(|other| other <= since),
+            None => true,
+        };
+        let of = |at: CodeAt| normalise(state.campaigns.of(at.campaign)?.codes.of(at.slot as usize)?).ok();
+        let freed = freed.into_iter().filter_map(|(since, at)| Some((since, of(at)?, at)));
+        let freed = freed.filter(|(since, code, _)| prevails(*since, code)).map(|(_, code, at)| (code, at));
+        self.put_groups(freed);
+        // Each of these is one campaign's alone, so that their order does not matter: they go in by as many threads as there are processors.
+        let holding = state.campaigns.after(CampaignId(0)).filter(|(_, campaign)| !campaign.is_archived());
+        let parts = holding.flat_map(|(id, campaign)| {
+            let claimed = claimed(state, id, campaign);
+            let part = move |first: u32| (id, campaign, first..claimed.end.min(first + PUT_AT_ONCE as u32));
+            claimed.step_by(PUT_AT_ONCE).map(part)
+        });
+        let parts = Mutex::new(parts);
+        let put = || {
+            loop {
+                let part = parts.lock().next();
+                let Some((id, campaign, slots)) = part else { return };
+                let live = slots.filter(|slot| !campaign.is_code_archived(*slot)).map(|slot| CodeAt { campaign: id, slot });
+                // A code in the state was normalised when it was decided upon; of the others there are none.
+                self.put_groups(live.filter_map(|at| Some((of(at)?, at))));
             }
+        };
+        std::thread::scope(|threads| {
+            let others = std::thread::available_parallelism().map_or(0, |processors| processors.get() - 1);
+            (0..others).for_each(|_| drop(threads.spawn(put)));
+            put();
+        });
+    }
+
+    /// Puts codes in, some thousands at a time.
+    fn put_groups(&self, codes: impl Iterator<Item = (NormalisedCode, CodeAt)>) {
+        let mut codes = codes.peekable();
+        while codes.peek().is_some() {
+            self.put_all(codes.by_ref().take(PUT_AT_ONCE));
         }
     }
 
@@ -544,29 +530,28 @@ impl Index {
     /// Whether two indexes say the same of every code and every credential.
     pub fn agrees_with(&self, other: &Index) -> bool {
         let (faces, others) = (self.campaigns.read(), other.campaigns.read());
-        let alike = |(ours, theirs): (&Face, &Face)| {
-            let counts = |face: &Face| {
-                face.activations.iter().flat_map(|block| block.iter()).map(|n| n.load(Ordering::Acquire)).collect::<Vec<_>>()
-            };
-            let has_holds = |face: &Face| face.has_holds.load(Ordering::Acquire);
-            let in_all = |face: &Face| face.in_all.as_ref().map(|in_all| *in_all.lock());
-            ours.terms == theirs.terms
-                && ours.archived == theirs.archived
-                && ours.archived_codes == theirs.archived_codes
-                && counts(ours) == counts(theirs)
-                && has_holds(ours) == has_holds(theirs)
-                && in_all(ours) == in_all(theirs)
-        };
         let holding_alike =
             || self.held.iter().all(|entry| other.held.get(entry.key()).is_some_and(|there| *there == *entry.value()));
-        self.codes.len() == other.codes.len()
-            && self.codes.iter().all(|entry| other.codes.get(entry.key()).is_some_and(|there| *there == *entry.value()))
+        let alike = |code: &NormalisedCode| self.find(code) == other.find(code);
+        let live_alike = |index: &Index| {
+            let mut codes = index.codes.iter().filter_map(|entry| NormalisedCode::from_normalised(&entry.key().0));
+            codes.all(|code| alike(&code))
+        };
+        live_alike(self)
+            && live_alike(other)
+            && self.base.iter().chain(other.base.iter()).all(|code| alike(&code))
             && faces.len() == others.len()
-            && faces.iter().zip(others.iter()).all(alike)
+            && faces.iter().zip(others.iter()).all(|(ours, theirs)| ours.agrees_with(theirs))
             && self.held.len() == other.held.len()
             && holding_alike()
             && self.holders.agrees_with(&other.holders)
     }
+}
+
+/// The slots of a campaign whose codes are not where the snapshot says, or may not be.
+fn claimed(state: &State, id: CampaignId, campaign: &Campaign) -> Range<u32> {
+    let first = if state.campaigns.was_restored(id) { 0 } else { campaign.codes.base_len() };
+    first as u32..campaign.codes.len() as u32
 }
 
 /// An index with a hint for the one code that is asked about.
@@ -600,7 +585,7 @@ fn number_of(campaign: CampaignId) -> usize {
 
 impl Lookup for Index {
     fn find(&self, code: &NormalisedCode) -> Option<CodeAt> {
-        self.find_hashed(self.hash_of(code), code)
+        self.find_live(self.hash_of(code), code).or_else(|| self.base.find(code))
     }
 
     fn find_all(&self, codes: &[NormalisedCode], mut give: impl FnMut(Option<CodeAt>)) {

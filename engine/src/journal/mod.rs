@@ -1,15 +1,22 @@
 //! The journal: batches of records on disk, each continuing the one before.
 //!
-//! [`Journal`] is what the engine needs of one; [`Segments`] keeps it in redb files. Batches and their chain of hashes are
-//! described in [`scrip_protocol::batch`].
+//! [`Journal`] is what the engine needs of one; [`Segments`] keeps it in redb files of a [`Disk`](crate::disk::Disk). Batches and their
+//! chain of hashes are described in [`scrip_protocol::batch`].
+//!
+//! - `segments`: the files drawn; opening, appending, rotating. `segment`: one of them.
+//! - `recovery`: the replay of what is behind a snapshot, and the checks. [`walk`]: the same of a journal that is only looked at.
+//! - `catalogue`: reading while it is written; dropping the oldest segments.
 //!
 //! Invariants: an append that returned is durable; after one that failed, none succeeds. Reading never repairs: what is
 //! not whole is named, with its file and position ([`JournalError`]), and the engine does not start on it.
 
+mod catalogue;
 mod recovery;
+mod segment;
 mod segments;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+mod walk;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +26,7 @@ use scrip_protocol::batch::{BatchBuilder, BatchError, ChainEnd};
 
 pub use recovery::ReplayProgress;
 pub use segments::{ROW_BYTES, SEGMENT_BYTES, Segments};
+pub use walk::{Visit, walk};
 
 /// Where batches become durable. One thread owns it.
 pub trait Journal: Send {
@@ -41,11 +49,29 @@ pub trait JournalReader: Send + Sync {
     /// None when `from` is past the end.
     ///
     /// # Errors
-    /// When they cannot be read.
+    /// When they cannot be read, or were dropped.
     fn read(&self, from: Position, bytes_max: usize) -> Result<Vec<Vec<u8>>, JournalError>;
 
     /// How many bytes the journal has on disk.
     fn bytes(&self) -> u64;
+
+    /// The position of the oldest record that is kept; of the first there will be, where there is none.
+    fn first(&self) -> Position;
+
+    /// Drops the segments all of whose records are at or before a position, the oldest first, each for good before the next. The
+    /// live one stays. Whoever is reading one reads on. Returns how many were dropped.
+    ///
+    /// # Errors
+    /// When one cannot be removed, or is not known to be.
+    fn drop_through(&self, position: Position) -> Result<usize, JournalError>;
+
+    /// Checks the segments that were not read when the journal was opened, because a snapshot covers them: that all are there, that
+    /// each starts where its name says and the one before it ends, and ends with the batch that it says. Its other batches are not read.
+    /// Before each it is asked whether to go on.
+    ///
+    /// # Errors
+    /// When one is missing, another, or damaged where it was looked at.
+    fn check_sealed(&self, goes_on: &dyn Fn() -> bool) -> Result<(), JournalError>;
 }
 
 /// Why a journal cannot be opened, read or written.
@@ -126,6 +152,52 @@ pub enum JournalError {
         dir: PathBuf,
         /// Where it should start.
         expected: Position,
+    },
+    /// A snapshot is of another history than the journal.
+    #[error("{path}: the snapshot at position {position} does not meet the journal: no batch with its hash and time ends there")]
+    OtherHistory {
+        /// The file in which it should.
+        path: PathBuf,
+        /// Where the snapshot stands.
+        position: Position,
+    },
+    /// The journal has less than a snapshot.
+    #[error(
+        "{dir}: the journal ends at position {end}, and a snapshot was taken at {from}: the journal's newest batches are missing"
+    )]
+    EndsBefore {
+        /// The folder.
+        dir: PathBuf,
+        /// The newest record that is there.
+        end: Position,
+        /// Where the snapshot stands.
+        from: Position,
+    },
+    /// What is to be read was dropped.
+    #[error("{dir}: the record at position {position} was dropped: the journal begins at {first}")]
+    Dropped {
+        /// The folder.
+        dir: PathBuf,
+        /// What was to be read.
+        position: Position,
+        /// The oldest record that is kept.
+        first: Position,
+    },
+    /// A journal was to be begun where there is one.
+    #[error("{dir}: there is a journal already")]
+    AlreadyThere {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// A batch that was sealed elsewhere does not continue this journal.
+    #[error("{dir}: the batch for position {position} does not continue this journal: {cause}")]
+    NotNext {
+        /// The folder.
+        dir: PathBuf,
+        /// What comes next.
+        position: Position,
+        /// What is wrong with it.
+        cause: BatchError,
     },
     /// A segment has a successor but was not finished.
     #[error("{path}: the segment was not finished, but another follows it")]

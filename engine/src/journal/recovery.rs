@@ -1,22 +1,31 @@
-//! Opening a journal: every batch is read, checked against the chain, and handed on. Nothing is mended.
+//! Opening a journal: the batches behind a snapshot are read, checked against the chain, and handed on. Nothing is mended.
+//!
+//! What a snapshot covers is not read: the segments that end at or before it are left to [`check_sealed`], and the segment that holds
+//! its end is read from the first batch behind it. The batch that the snapshot ends with is the witness that both are of one history.
+//!
+//! A thread of its own reads the rows, hashes them and decodes the records; the caller's thread applies them. What is between the two is
+//! bounded, and an error is told once everything before it was applied.
+//!
+//! [`check_sealed`]: super::JournalReader::check_sealed
 
-use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
+use crossbeam_channel::Sender;
+use redb::{ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 use scrip_protocol::batch::{Batch, BatchError, ChainEnd};
 use scrip_protocol::{Position, Record};
 
 use super::JournalError;
-use super::segments::{BATCHES, SEAL, SEGMENT, START, builder, decode_end};
+use super::segment::{self, BATCHES, Live, SEAL, check_start, guarded, read_end, unreadable};
+use crate::disk::Disk;
 
 /// How far a replay is.
 #[derive(Debug, Clone, Copy)]
 pub struct ReplayProgress {
     /// The newest record replayed.
     pub position: Position,
-    /// How many bytes of segments are done.
+    /// How many bytes of the segments that are read are done.
     pub bytes_done: u64,
     /// How many there are.
     pub bytes_total: u64,
@@ -36,138 +45,341 @@ pub(super) struct Found {
     bytes: u64,
 }
 
-pub(super) fn list(dir: &Path) -> Result<Listing, JournalError> {
-    let io = |source| JournalError::Io { path: dir.to_owned(), source };
+pub(super) fn list(disk: &dyn Disk, dir: &Path) -> Result<Listing, JournalError> {
     let mut listing = Listing { segments: Vec::new(), unfinished: Vec::new() };
-    for entry in fs::read_dir(dir).map_err(io)? {
-        let entry = entry.map_err(io)?;
-        let path = entry.path();
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.ends_with(".redb.new") {
+    for entry in disk.list(dir).map_err(|source| JournalError::Io { path: dir.to_owned(), source })? {
+        let path = dir.join(&entry.name);
+        if entry.name.ends_with(".redb.new") {
             listing.unfinished.push(path);
-        } else if let Some(stem) = name.strip_suffix(".redb") {
-            let Ok(first) = stem.parse() else {
+        } else if let Some(stem) = entry.name.strip_suffix(".redb") {
+            let first = Position(stem.parse().unwrap_or(0));
+            // One position has one name, so that two files cannot be the same segment.
+            if first == Position(0) || path != segment::segment_path(dir, first) {
                 return Err(JournalError::NotThatSegment { path, why: "its name is not a position" });
-            };
-            listing.segments.push(Found { first: Position(first), bytes: entry.metadata().map_err(io)?.len(), path });
+            }
+            listing.segments.push(Found { first, bytes: entry.bytes, path });
         }
     }
     listing.segments.sort_by_key(|found| found.first);
     Ok(listing)
 }
 
-/// Reads segments in order.
-pub(super) struct Replay<'a> {
-    dir: &'a Path,
-    chain: ChainEnd,
-    progress: ReplayProgress,
-    apply: &'a mut dyn FnMut(u64, &Record),
-    report: &'a mut dyn FnMut(ReplayProgress),
+/// What a replay found.
+pub(super) struct Replayed {
+    /// Where the journal ends.
+    pub(super) end: ChainEnd,
+    /// How many segments, counted from the oldest, were not read.
+    pub(super) unread: usize,
+    /// The last segment, open for writing, and the bytes of its batches; none where it is sealed.
+    pub(super) live: Option<(Live, u64)>,
 }
 
-impl<'a> Replay<'a> {
-    pub(super) fn new(
-        dir: &'a Path,
-        listing: &Listing,
-        apply: &'a mut dyn FnMut(u64, &Record),
-        report: &'a mut dyn FnMut(ReplayProgress),
-    ) -> Replay<'a> {
-        let bytes_total = listing.segments.iter().map(|found| found.bytes).sum();
-        let progress = ReplayProgress { position: Position(0), bytes_done: 0, bytes_total };
-        Replay { dir, chain: ChainEnd::default(), progress, apply, report }
-    }
-
-    /// Replays a segment. Returns the bytes of its batches; and, open for writing, the last one if it is not sealed.
-    pub(super) fn segment(&mut self, found: &Found, is_last: bool) -> Result<(u64, Option<Database>), JournalError> {
-        if found.first != self.chain.next() {
-            return Err(JournalError::MissingSegment { dir: self.dir.to_owned(), expected: self.chain.next() });
-        }
-        let path = &found.path;
-        let unreadable = |cause: String| JournalError::Unreadable { path: path.clone(), cause };
-        let replayed = guarded(path, || {
-            if !is_last {
-                match builder().open_read_only(path) {
-                    Ok(database) => return Ok((self.database(&database, found, false)?.0, None)),
-                    // It was not closed: the last run ended just after sealing it. Opening it for writing lets redb finish.
-                    Err(redb::DatabaseError::RepairAborted) => {}
-                    Err(cause) => return Err(unreadable(cause.to_string())),
-                }
+/// Hands over every batch behind `from`, on the caller's thread; `report` is told now and then how far that is.
+pub(super) fn replay(
+    disk: &dyn Disk,
+    dir: &Path,
+    listing: &Listing,
+    from: ChainEnd,
+    apply: &mut dyn FnMut(u64, &[Record]),
+    report: &mut dyn FnMut(ReplayProgress),
+) -> Result<Replayed, JournalError> {
+    let (say, heard) = crossbeam_channel::bounded(GROUPS_AHEAD);
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(move || read(disk, dir, listing, from, say));
+        for group in heard {
+            for batch in &group.batches {
+                apply(batch.time_ms, &batch.records);
             }
-            let database = builder().open(path).map_err(|cause| unreadable(cause.to_string()))?;
-            let (bytes, sealed) = self.database(&database, found, is_last)?;
-            Ok((bytes, (!sealed).then_some(database)))
-        })?;
-        self.progress.bytes_done += found.bytes;
-        (self.report)(self.progress);
-        Ok(replayed)
-    }
+            report(group.progress);
+        }
+        reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
 
-    /// Replays an open segment. Returns the bytes of its batches, and whether it is sealed.
-    fn database(&mut self, database: &impl ReadableDatabase, found: &Found, is_last: bool) -> Result<(u64, bool), JournalError> {
+/// Groups of decoded batches that may wait to be applied: enough that neither thread waits for the other's every step, and some
+/// megabytes at the most.
+const GROUPS_AHEAD: usize = 4;
+/// Records in a group. A batch is not divided.
+const GROUP_RECORDS: usize = 2048;
+
+struct Decoded {
+    time_ms: u64,
+    records: Vec<Record>,
+}
+
+struct Group {
+    batches: Vec<Decoded>,
+    records: usize,
+    progress: ReplayProgress,
+}
+
+impl Group {
+    fn take(&mut self) -> Group {
+        self.records = 0;
+        Group { batches: std::mem::take(&mut self.batches), records: 0, progress: self.progress }
+    }
+}
+
+fn read(disk: &dyn Disk, dir: &Path, listing: &Listing, from: ChainEnd, groups: Sender<Group>) -> Result<Replayed, JournalError> {
+    let unread = first_to_read(dir, &listing.segments, from)?;
+    let segments = &listing.segments[unread..];
+    let bytes_total = segments.iter().map(|found| found.bytes).sum();
+    let progress = ReplayProgress { position: from.position, bytes_done: 0, bytes_total };
+    let mut group = Group { batches: Vec::new(), records: 0, progress };
+    let mut chain = Chain { dir, end: from };
+    let (mut live, mut bytes_done) = (None, 0);
+    let replayed = segments.iter().enumerate().try_for_each(|(at, found)| {
+        let is_last = at + 1 == segments.len();
+        let begins = match at {
+            0 if found.first <= from.position => Begins::Before,
+            0 if from.position > Position(0) => Begins::AtSnapshot,
+            _ => Begins::Next,
+        };
+        let mut visit = |row: Row<'_>| {
+            let records = records_of(&row.batch)?;
+            group.records += records.len();
+            group.batches.push(Decoded { time_ms: row.batch.time_ms, records });
+            group.progress.position = row.batch.end().position;
+            group.progress.bytes_done = bytes_done + (row.part * found.bytes as f64) as u64;
+            if group.records < GROUP_RECORDS {
+                return Ok(ControlFlow::Continue(()));
+            }
+            // Nobody hears it only where applying panicked.
+            Ok(if groups.send(group.take()).is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        };
+        live = guarded(&found.path, || match is_last {
+            false => {
+                let database = segment::open_sealed(disk, &found.path).map_err(|cause| unreadable(&found.path, cause))?;
+                let transaction = database.begin_read().map_err(|cause| unreadable(&found.path, cause))?;
+                chain.segment(&transaction, found, begins, false, &mut visit)?;
+                Ok(None)
+            }
+            true => {
+                let database = Live::new(segment::open(disk, &found.path).map_err(|cause| unreadable(&found.path, cause))?);
+                let transaction = database.begin_read().map_err(|cause| unreadable(&found.path, cause))?;
+                let read = chain.segment(&transaction, found, begins, true, &mut visit)?;
+                let bytes = bytes_in(&transaction, &read).map_err(|cause| unreadable(&found.path, cause))?;
+                drop(transaction);
+                Ok((!read.is_sealed).then_some((database, bytes)))
+            }
+        })?;
+        bytes_done += found.bytes;
+        group.progress.bytes_done = bytes_done;
+        Ok(())
+    });
+    // Also where the replay ends with an error: what is before it is applied. It is heard unless applying panicked.
+    let _ = groups.send(group.take());
+    replayed.map(|()| Replayed { end: chain.end, unread, live })
+}
+
+/// Which segment holds what comes behind a snapshot.
+fn first_to_read(dir: &Path, segments: &[Found], from: ChainEnd) -> Result<usize, JournalError> {
+    match segments.iter().rposition(|found| found.first <= from.next()) {
+        Some(at) => Ok(at),
+        None if !segments.is_empty() => Err(JournalError::MissingSegment { dir: dir.to_owned(), expected: from.next() }),
+        None if from.position > Position(0) => {
+            Err(JournalError::EndsBefore { dir: dir.to_owned(), end: Position(0), from: from.position })
+        }
+        None => Ok(0),
+    }
+}
+
+pub(super) fn records_of(batch: &Batch<'_>) -> Result<Vec<Record>, BatchError> {
+    // Not more room than its bytes can fill, whatever it states.
+    let mut records = Vec::with_capacity((batch.count as usize).min(4096));
+    for record in batch.records() {
+        records.push(record?.1);
+    }
+    Ok(records)
+}
+
+/// The bytes of a segment's batches. Those that were not read are reckoned from some of them, so that opening does not read them.
+fn bytes_in(transaction: &ReadTransaction, read: &Read) -> Result<u64, redb::Error> {
+    const SAMPLES: u64 = 32;
+    let table = transaction.open_table(BATCHES)?;
+    let rows_before = table.len()?.saturating_sub(read.rows);
+    if rows_before == 0 {
+        return Ok(read.bytes);
+    }
+    let before = read.behind.0;
+    if rows_before <= SAMPLES {
+        return table.range(..=before)?.try_fold(read.bytes, |bytes, row| Ok(bytes + row?.1.value().len() as u64));
+    }
+    let first = table.first()?.map_or(before, |(key, _)| key.value());
+    let (mut bytes, mut rows) = (0, 0);
+    for sample in 0..SAMPLES {
+        let at = first + (before - first) / SAMPLES * sample;
+        if let Some(row) = table.range(at..=before)?.next() {
+            (bytes, rows) = (bytes + row?.1.value().len() as u64, rows + 1);
+        }
+    }
+    Ok(read.bytes + bytes * rows_before / rows.max(1))
+}
+
+/// A batch that comes next in the chain.
+pub(super) struct Row<'a> {
+    pub(super) batch: Batch<'a>,
+    pub(super) bytes: &'a [u8],
+    /// Which share of its segment is done with it.
+    pub(super) part: f64,
+}
+
+/// What was read of a segment.
+pub(super) struct Read {
+    /// Which batches: those behind this position.
+    behind: Position,
+    /// How many.
+    rows: u64,
+    /// The bytes of these.
+    bytes: u64,
+    pub(super) is_sealed: bool,
+    /// It was not read to its end.
+    pub(super) is_broken_off: bool,
+}
+
+/// Where a segment begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begins {
+    /// With what comes next in the chain.
+    Next,
+    /// With what comes next after a snapshot, of which it is not known whether it is of this journal.
+    AtSnapshot,
+    /// Before that: it holds the chain's end.
+    Before,
+}
+
+/// Follows segments in order, and checks each batch against the one before it.
+pub(super) struct Chain<'a> {
+    pub(super) dir: &'a Path,
+    /// Where it stands: at the newest batch that was checked, or what the first of them must continue.
+    pub(super) end: ChainEnd,
+}
+
+impl Chain<'_> {
+    /// Reads what a segment has behind the chain's end. A segment that holds that end must have the batch that it is the end of.
+    pub(super) fn segment(
+        &mut self,
+        transaction: &ReadTransaction,
+        found: &Found,
+        begins: Begins,
+        is_last: bool,
+        visit: &mut dyn FnMut(Row<'_>) -> Result<ControlFlow<()>, BatchError>,
+    ) -> Result<Read, JournalError> {
         let path = &found.path;
-        let bytes = self.batches(database, path, found.bytes, is_last)?;
-        let seal = read_end(database, SEAL)
-            .map_err(|cause| JournalError::Unreadable { path: path.to_owned(), cause: cause.to_string() })?;
-        match seal {
-            Some(seal) if seal != self.chain => {
-                Err(JournalError::SealBroken { path: path.clone(), sealed: seal.position, found: self.chain.position })
+        let other_history = || Err(JournalError::OtherHistory { path: path.clone(), position: self.end.position });
+        let from = match begins {
+            Begins::Next if found.first != self.end.next() => {
+                return Err(JournalError::MissingSegment { dir: self.dir.to_owned(), expected: self.end.next() });
+            }
+            Begins::AtSnapshot if segment::start_of(transaction, path, found.first)? != self.end => return other_history(),
+            Begins::AtSnapshot => Position(0),
+            Begins::Next => {
+                check_start(transaction, path, self.end)?;
+                Position(0)
+            }
+            Begins::Before => {
+                self.check_meeting(transaction, found, is_last)?;
+                self.end.next()
+            }
+        };
+        let read = self.batches(transaction, path, from, is_last, visit)?;
+        if read.is_broken_off {
+            return Ok(read);
+        }
+        match read_end(transaction, path, SEAL)? {
+            Some(seal) if seal != self.end => {
+                Err(JournalError::SealBroken { path: path.clone(), sealed: seal.position, found: self.end.position })
             }
             None if !is_last => Err(JournalError::Unsealed { path: path.to_owned() }),
-            seal => Ok((bytes, seal.is_some())),
+            seal => Ok(Read { is_sealed: seal.is_some(), ..read }),
+        }
+    }
+
+    /// Checks that the batch that the chain ends with is in a segment.
+    fn check_meeting(&self, transaction: &ReadTransaction, found: &Found, is_last: bool) -> Result<(), JournalError> {
+        let (path, from) = (&found.path, self.end);
+        segment::start_of(transaction, path, found.first)?;
+        let unreadable = |cause: redb::Error| unreadable(path, cause);
+        let table = transaction.open_table(BATCHES).map_err(|cause| unreadable(cause.into()))?;
+        let row = |range| -> Result<_, redb::Error> { Ok(table.range::<u64>(range)?.next_back().transpose()?) };
+        let newest = row((std::ops::Bound::Unbounded, std::ops::Bound::Included(from.position.0))).map_err(unreadable)?;
+        let next = table.range(from.next().0..).and_then(|mut rows| rows.next().transpose());
+        let next = next.map_err(|cause| unreadable(cause.into()))?.map(|(key, _)| Position(key.value()));
+        let end = match newest {
+            None => ChainEnd { position: Position(found.first.0 - 1), ..ChainEnd::default() },
+            Some((key, value)) => {
+                let position = Position(key.value());
+                let newest = is_last && next.is_none();
+                let batch = Batch::parse(value.value()).map_err(|cause| name(path, position, cause, newest))?;
+                if batch.first != position {
+                    return Err(JournalError::Gap { path: path.clone(), expected: position, found: batch.first });
+                }
+                batch.end()
+            }
+        };
+        if end == from {
+            return Ok(());
+        }
+        if end.position >= from.position {
+            return Err(JournalError::OtherHistory { path: path.clone(), position: from.position });
+        }
+        match (next, read_end(transaction, path, SEAL)?) {
+            (Some(found), _) => Err(JournalError::Gap { path: path.clone(), expected: end.next(), found }),
+            (None, Some(seal)) if seal.position != end.position => {
+                Err(JournalError::SealBroken { path: path.clone(), sealed: seal.position, found: end.position })
+            }
+            (None, _) if is_last => {
+                Err(JournalError::EndsBefore { dir: self.dir.to_owned(), end: end.position, from: from.position })
+            }
+            (None, Some(_)) => Err(JournalError::MissingSegment { dir: self.dir.to_owned(), expected: end.next() }),
+            (None, None) => Err(JournalError::Unsealed { path: path.clone() }),
         }
     }
 
     fn batches(
         &mut self,
-        database: &impl ReadableDatabase,
+        transaction: &ReadTransaction,
         path: &Path,
-        file_bytes: u64,
+        from: Position,
         is_last: bool,
-    ) -> Result<u64, JournalError> {
-        let unreadable = |cause: redb::Error| JournalError::Unreadable { path: path.to_owned(), cause: cause.to_string() };
-        check_start(database, path, self.chain)?;
-        let transaction = database.begin_read().map_err(|cause| unreadable(cause.into()))?;
+        visit: &mut dyn FnMut(Row<'_>) -> Result<ControlFlow<()>, BatchError>,
+    ) -> Result<Read, JournalError> {
+        let unreadable = |cause: redb::Error| unreadable(path, cause);
         let table = transaction.open_table(BATCHES).map_err(|cause| unreadable(cause.into()))?;
-        // A file has room for more than is in it: how far this is, is told by positions, and said in bytes of the file.
+        // A file has room for more than is in it: how far this is, is told by positions.
         let last = table.last().map_err(|cause| unreadable(cause.into()))?.map_or(0, |(key, _)| key.value());
-        let (before, span) = (self.chain.position.0, last.saturating_sub(self.chain.position.0).max(1));
-        let mut rows = table.iter().map_err(|cause| unreadable(cause.into()))?.peekable();
-        let mut bytes = 0;
+        let behind = self.end.position;
+        let span = last.saturating_sub(behind.0).max(1);
+        let mut read = Read { behind, rows: 0, bytes: 0, is_sealed: false, is_broken_off: false };
+        let mut rows = table.range(from.0..).map_err(|cause| unreadable(cause.into()))?.peekable();
         while let Some(row) = rows.next() {
             let (key, value) = row.map_err(|cause| unreadable(cause.into()))?;
-            let position = Position(key.value());
+            let (position, bytes) = (Position(key.value()), value.value());
             let newest = is_last && rows.peek().is_none();
-            self.batch(position, value.value()).map_err(|cause| name(path, position, cause, newest))?;
-            bytes += value.value().len() as u64;
-            self.progress.position = self.chain.position;
-            let part = position.0.saturating_sub(before).min(span) as f64 / span as f64;
-            let bytes_done = self.progress.bytes_done + (part * file_bytes as f64) as u64;
-            (self.report)(ReplayProgress { bytes_done, ..self.progress });
+            let batch = self.next(position, bytes).map_err(|cause| name(path, position, cause, newest))?;
+            (read.rows, read.bytes) = (read.rows + 1, read.bytes + bytes.len() as u64);
+            let part = position.0.saturating_sub(behind.0).min(span) as f64 / span as f64;
+            let going_on = visit(Row { batch, bytes, part }).map_err(|cause| name(path, position, cause, newest))?;
+            if going_on.is_break() {
+                read.is_broken_off = true;
+                break;
+            }
         }
-        Ok(bytes)
+        Ok(read)
     }
 
-    fn batch(&mut self, key: Position, bytes: &[u8]) -> Result<(), BatchError> {
-        if key != self.chain.next() {
-            return Err(BatchError::Gap { expected: self.chain.next(), found: key });
+    fn next<'a>(&mut self, key: Position, bytes: &'a [u8]) -> Result<Batch<'a>, BatchError> {
+        if key != self.end.next() {
+            return Err(BatchError::Gap { expected: self.end.next(), found: key });
         }
         let batch = Batch::parse(bytes)?;
-        batch.follow(&mut self.chain)?;
-        for record in batch.records() {
-            (self.apply)(batch.time_ms, &record?.1);
-        }
-        Ok(())
-    }
-
-    /// Where the journal ends.
-    pub(super) fn end(&self) -> ChainEnd {
-        self.chain
+        batch.follow(&mut self.end)?;
+        Ok(batch)
     }
 }
 
 /// Says what a batch that does not fit means for the journal.
-fn name(path: &Path, position: Position, cause: BatchError, newest: bool) -> JournalError {
+pub(super) fn name(path: &Path, position: Position, cause: BatchError, newest: bool) -> JournalError {
     let path = path.to_owned();
     match cause {
         BatchError::Gap { expected, found } => JournalError::Gap { path, expected, found },
@@ -179,52 +391,4 @@ fn name(path: &Path, position: Position, cause: BatchError, newest: bool) -> Jou
         | BatchError::Layout { .. }
         | BatchError::Record { .. } => JournalError::Damaged { path, position, cause },
     }
-}
-
-/// Opens a segment that was made and not used: it starts where the chain ends, and has no batch yet.
-pub(super) fn open_empty(path: &Path, start: ChainEnd) -> Result<Database, JournalError> {
-    let unreadable = |cause: redb::Error| JournalError::Unreadable { path: path.to_owned(), cause: cause.to_string() };
-    guarded(path, || {
-        let database = builder().open(path).map_err(|cause| unreadable(cause.into()))?;
-        check_start(&database, path, start)?;
-        let is_empty = || database.begin_read()?.open_table(BATCHES)?.is_empty().map_err(redb::Error::from);
-        match is_empty().map_err(unreadable)? {
-            true => Ok(database),
-            false => Err(JournalError::NotThatSegment { path: path.to_owned(), why: "it holds batches, and was not in use yet" }),
-        }
-    })
-}
-
-fn check_start(database: &impl ReadableDatabase, path: &Path, start: ChainEnd) -> Result<(), JournalError> {
-    let found = read_end(database, START)
-        .map_err(|cause| JournalError::Unreadable { path: path.to_owned(), cause: cause.to_string() })?;
-    match found == Some(start) {
-        true => Ok(()),
-        false => Err(JournalError::NotThatSegment { path: path.to_owned(), why: "it does not continue the segment before it" }),
-    }
-}
-
-fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, JournalError>) -> Result<T, JournalError> {
-    no_panic(read).unwrap_or_else(|cause| Err(JournalError::Unreadable { path: path.to_owned(), cause }))
-}
-
-/// Runs what redb does to a file. It was not written for files that somebody has changed, and may panic on one: then its words
-/// are returned.
-pub(super) fn no_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| words_of(panic.as_ref()))
-}
-
-fn read_end(database: &impl ReadableDatabase, key: &str) -> Result<Option<ChainEnd>, redb::Error> {
-    let transaction = database.begin_read()?;
-    let table = match transaction.open_table(SEGMENT) {
-        Ok(table) => table,
-        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
-        Err(cause) => return Err(cause.into()),
-    };
-    Ok(table.get(key)?.and_then(|value| decode_end(value.value())))
-}
-
-fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    words.unwrap_or("redb could not make sense of it").to_owned()
 }

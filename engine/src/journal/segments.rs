@@ -11,171 +11,237 @@
 //!
 //! After a crash redb walks a whole file before it opens it again, so a segment ends at [`SEGMENT_BYTES`]. The next one is made
 //! beside it under another name, then this one is sealed, then the next is renamed. A sealed segment without a successor,
-//! finished or ready to be renamed, is therefore a journal whose newest part has been taken away, and is refused.
+//! finished or ready to be renamed, is therefore a journal whose newest part has been taken away, and is refused. The oldest segments may
+//! be dropped, one after the other ([`JournalReader::drop_through`]): such a journal is opened with a snapshot that covers them.
 
-use std::fs::{self, File};
+use std::fmt::Debug;
+use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::Arc;
 
-use parking_lot::{Mutex, RwLock};
-use redb::{Builder, Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, TableDefinition};
-use scrip_protocol::Position;
-use scrip_protocol::batch::{self, BatchBuilder, ChainEnd};
+use scrip_protocol::batch::{Batch, BatchBuilder, BatchError, ChainEnd};
+use scrip_protocol::{Position, Record};
 
+use super::catalogue::{Catalogue, Listed};
 use super::recovery::{self, ReplayProgress};
+use super::segment::{self, BATCHES, Live, no_panic, segment_path, sync_folder, unfinished_path, write_error};
 use super::{Journal, JournalError, JournalReader};
+use crate::disk::Disk;
 
 /// The bytes of batches after which a segment ends.
 pub const SEGMENT_BYTES: u64 = 256 << 20;
 
-/// redb's cache for one file. Batches are written once and read in order, so that more would not help.
-const CACHE_BYTES: usize = 16 << 20;
-
-pub(super) const BATCHES: TableDefinition<u64, &[u8]> = TableDefinition::new("batches");
-pub(super) const SEGMENT: TableDefinition<&str, &[u8]> = TableDefinition::new("segment");
-pub(super) const START: &str = "start";
-pub(super) const SEAL: &str = "seal";
+/// The most bytes of a row that fills a page of redb, which come in powers of two: before the row such a page holds 16 (kind, number of
+/// entries, end of the value, key).
+pub const ROW_BYTES: usize = (128 << 10) - 16;
 
 /// The journal of a folder. Owned by the journal thread.
 pub struct Segments {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
     catalogue: Arc<Catalogue>,
-    live: Arc<Database>,
+    live: Arc<Live>,
     path: PathBuf,
     bytes: u64,
     segment_bytes: u64,
     end: ChainEnd,
     failed: bool,
-    _lock: File,
-}
-
-/// The segments that there are. Shared by the writer, which adds to it, and readers.
-pub(super) struct Catalogue {
-    dir: PathBuf,
-    /// By first position. The last is the one being written.
-    segments: RwLock<Vec<Listed>>,
-}
-
-struct Listed {
-    first: Position,
-    path: PathBuf,
-    open: Mutex<Open>,
-}
-
-enum Open {
-    Live(Arc<Database>),
-    Sealed(Weak<ReadOnlyDatabase>),
+    _lock: Box<dyn Debug + Send + Sync>,
 }
 
 impl Segments {
-    /// Opens the journal of a folder, or begins one. Every record is handed to `apply` with the time of its batch; `progress` is
-    /// told now and then how far that is.
+    /// Opens the journal of a folder, or begins one. The records behind `from`, where a snapshot stands (or the default, for none),
+    /// are handed to `apply`, batch by batch, each with its time; `progress` is told now and then how far that is. Of what is at or before
+    /// `from` only the batch that ends there is looked at: the rest is for [`JournalReader::check_sealed`].
     ///
     /// # Errors
-    /// When anything of it is missing, damaged or out of order.
+    /// When anything of it is missing, damaged or out of order, or another history than that of `from`.
     pub fn open(
+        disk: Arc<dyn Disk>,
         dir: &Path,
         segment_bytes: u64,
-        apply: &mut dyn FnMut(u64, &scrip_protocol::Record),
+        from: ChainEnd,
+        apply: &mut dyn FnMut(u64, &[Record]),
         progress: &mut dyn FnMut(ReplayProgress),
     ) -> Result<Segments, JournalError> {
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |source| JournalError::Io { path, source }
-        };
-        fs::create_dir_all(dir).map_err(io(dir))?;
-        let lock_path = dir.join("lock");
-        let lock = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(io(&lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Err(JournalError::Locked { dir: dir.to_owned() }),
-            Err(fs::TryLockError::Error(source)) => return Err(JournalError::Io { path: lock_path, source }),
-        }
+        Segments::open_reaching(disk, dir, segment_bytes, from, Position(0), apply, progress)
+    }
 
-        let listing = recovery::list(dir)?;
-        let mut replay = recovery::Replay::new(dir, &listing, apply, progress);
-        let mut listed = Vec::new();
-        let mut newest = None;
-        for (at, found) in listing.segments.iter().enumerate() {
-            let is_last = at + 1 == listing.segments.len();
-            match replay.segment(found, is_last)? {
-                (bytes, Some(database)) => newest = Some((Arc::new(database), found.path.clone(), bytes)),
-                (_, None) => {
-                    let open = Mutex::new(Open::Sealed(Weak::new()));
-                    listed.push(Listed { first: found.first, path: found.path.clone(), open });
-                }
+    /// The same of a journal of which it is known that it reached up to a position. One that does not any more is left as it is.
+    ///
+    /// # Errors
+    /// As well where it ends before that.
+    pub(crate) fn open_reaching(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        segment_bytes: u64,
+        from: ChainEnd,
+        reached: Position,
+        apply: &mut dyn FnMut(u64, &[Record]),
+        progress: &mut dyn FnMut(ReplayProgress),
+    ) -> Result<Segments, JournalError> {
+        let lock = lock(&*disk, dir)?;
+        // A process that was killed may have left names that do not last yet: what is appended would be acknowledged and go with them.
+        sync_folder(&*disk, dir)?;
+        let listing = recovery::list(&*disk, dir)?;
+        let replayed = recovery::replay(&*disk, dir, &listing, from, apply, progress).map_err(|mut error| {
+            if let JournalError::EndsBefore { from, .. } = &mut error {
+                *from = reached.max(*from);
             }
+            error
+        })?;
+        let (end, is_new) = (replayed.end, listing.segments.is_empty());
+        if end.position < reached {
+            return Err(JournalError::EndsBefore { dir: dir.to_owned(), end: end.position, from: reached });
         }
-        let end = replay.end();
         // What was being made when the last run stopped is of use only if the segment before it was sealed.
         let next_path = segment_path(dir, end.next());
-        for path in &listing.unfinished {
-            if newest.is_none() && !listed.is_empty() && *path == unfinished_path(&next_path) {
-                continue;
-            }
-            fs::remove_file(path).map_err(io(path))?;
+        let is_next = |path: &PathBuf| replayed.live.is_none() && !is_new && *path == unfinished_path(&next_path);
+        for path in listing.unfinished.iter().filter(|path| !is_next(path)) {
+            disk.remove(path).map_err(|source| JournalError::Io { path: path.clone(), source })?;
         }
-        let (live, path, bytes) = match newest {
-            Some(newest) => newest,
-            None => {
-                if !listed.is_empty() && !unfinished_path(&next_path).exists() {
-                    return Err(JournalError::MissingSegment { dir: dir.to_owned(), expected: end.next() });
-                }
-                if listed.is_empty() {
-                    make_segment(dir, &next_path, end)?;
-                    sync_folder(dir.parent().unwrap_or(dir))?;
-                }
-                (publish_segment(dir, &next_path, end)?, next_path, 0)
+        if replayed.live.is_none() && !is_new && !listing.unfinished.iter().any(is_next) {
+            return Err(JournalError::MissingSegment { dir: dir.to_owned(), expected: end.next() });
+        }
+        let unread_before = listing.segments.get(replayed.unread).map_or(Position(0), |first_read| first_read.first);
+        let mut found = listing.segments;
+        let (live, first, path, bytes) = match replayed.live {
+            Some((live, bytes)) => {
+                let last = found.pop().expect("a segment that is open was found");
+                (Arc::new(live), last.first, last.path, bytes)
             }
+            None if is_new => (Segments::make_first(&*disk, dir, end)?, end.next(), next_path, 0),
+            None => (segment::publish(&*disk, dir, &next_path, end)?, end.next(), next_path, 0),
         };
-        let first = listing.segments.last().filter(|last| last.path == path).map_or(end.next(), |last| last.first);
-        listed.push(Listed { first, path: path.clone(), open: Mutex::new(Open::Live(live.clone())) });
-        let catalogue = Arc::new(Catalogue { dir: dir.to_owned(), segments: RwLock::new(listed) });
-        Ok(Segments { catalogue, live, path, bytes, segment_bytes, end, failed: false, _lock: lock })
+        let mut listed: Vec<_> = found.into_iter().map(|found| Listed::sealed(found.first, found.path)).collect();
+        listed.push(Listed::live(first, path.clone(), live.clone()));
+        let catalogue = Arc::new(Catalogue::new(disk.clone(), dir, listed, unread_before));
+        Ok(Segments { disk, dir: dir.to_owned(), catalogue, live, path, bytes, segment_bytes, end, failed: false, _lock: lock })
     }
 
-    /// Writes batches with one commit. Returns the new end, and how many bytes they have.
-    fn write(&self, batches: Vec<BatchBuilder>) -> Result<(ChainEnd, u64), redb::Error> {
+    /// Begins an empty journal that continues a chain that ended elsewhere: one that is restored or copied, and whose first segments were
+    /// dropped.
+    ///
+    /// # Errors
+    /// When there is a journal already, or none can be made.
+    pub fn begin(disk: Arc<dyn Disk>, dir: &Path, segment_bytes: u64, at: ChainEnd) -> Result<Segments, JournalError> {
+        let lock = lock(&*disk, dir)?;
+        let listing = recovery::list(&*disk, dir)?;
+        if !listing.segments.is_empty() || !listing.unfinished.is_empty() {
+            return Err(JournalError::AlreadyThere { dir: dir.to_owned() });
+        }
+        let live = Segments::make_first(&*disk, dir, at)?;
+        let path = segment_path(dir, at.next());
+        let listed = vec![Listed::live(at.next(), path.clone(), live.clone())];
+        let catalogue = Arc::new(Catalogue::new(disk.clone(), dir, listed, Position(0)));
+        let dir = dir.to_owned();
+        Ok(Segments { disk, dir, catalogue, live, path, bytes: 0, segment_bytes, end: at, failed: false, _lock: lock })
+    }
+
+    fn make_first(disk: &dyn Disk, dir: &Path, at: ChainEnd) -> Result<Arc<Live>, JournalError> {
+        let path = segment_path(dir, at.next());
+        segment::make(disk, dir, &path, at)?;
+        sync_folder(disk, dir.parent().unwrap_or(dir))?;
+        segment::publish(disk, dir, &path, at)
+    }
+
+    /// Appends batches as they were sealed elsewhere. Each is read and checked to continue the chain, with all its records, before any is
+    /// written. Returns when all are durable, with the new end.
+    ///
+    /// # Errors
+    /// When one does not continue the chain: nothing was written, and the journal goes on. Or when they are not known to be durable: they
+    /// may be, from the first of them up to any; every later append fails as well.
+    pub fn adopt(&mut self, batches: Vec<Vec<u8>>) -> Result<ChainEnd, JournalError> {
+        self.check_not_failed()?;
+        let (mut end, mut ends) = (self.end, Vec::with_capacity(batches.len()));
+        for bytes in &batches {
+            let position = end.next();
+            let not_next = |cause| JournalError::NotNext { dir: self.dir.clone(), position, cause };
+            let batch = Batch::parse(bytes).map_err(not_next)?;
+            batch.follow(&mut end).map_err(not_next)?;
+            // One without records would leave its place to the next.
+            if recovery::records_of(&batch).map_err(not_next)?.is_empty() {
+                return Err(not_next(BatchError::Layout { index: 0 }));
+            }
+            ends.push(end);
+        }
+        self.or_fail(|journal| {
+            let mut batches = batches.into_iter().zip(ends).peekable();
+            while batches.peek().is_some() {
+                journal.rotate_if_full()?;
+                // As many as the segment has room for.
+                let (mut room, mut rows) = (journal.segment_bytes.saturating_sub(journal.bytes).max(1), Vec::new());
+                while let Some((bytes, end)) = batches.next_if(|_| room > 0) {
+                    room = room.saturating_sub(bytes.len() as u64);
+                    rows.push((bytes, end));
+                }
+                journal.write(rows.into_iter().map(|row| move |_: &mut ChainEnd| row))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes batches with one commit, each as it is when it is asked for: its bytes, and where the chain ends with it.
+    fn write<M>(&mut self, batches: impl Iterator<Item = M>) -> Result<(), JournalError>
+    where
+        M: FnOnce(&mut ChainEnd) -> (Vec<u8>, ChainEnd),
+    {
         let (mut end, mut written) = (self.end, 0);
-        let transaction = self.live.begin_write()?;
-        let mut table = transaction.open_table(BATCHES)?;
-        for batch in batches {
-            let first = end.next();
-            // Inserted as soon as it is hashed, while it is in the processor's cache.
-            let bytes = batch.seal(&mut end);
-            table.insert(first.0, bytes.as_slice())?;
-            written += bytes.len() as u64;
-        }
-        drop(table);
-        transaction.commit()?;
-        Ok((end, written))
+        let commit = || -> Result<(), redb::Error> {
+            let transaction = self.live.begin_write()?;
+            let mut table = transaction.open_table(BATCHES)?;
+            for batch in batches {
+                let first = end.next();
+                // Inserted as soon as it is hashed, while it is in the processor's cache.
+                let (bytes, after) = batch(&mut end);
+                end = after;
+                table.insert(first.0, bytes.as_slice())?;
+                written += bytes.len() as u64;
+            }
+            drop(table);
+            transaction.commit()?;
+            Ok(())
+        };
+        commit().map_err(|cause| write_error(&self.path, &cause))?;
+        (self.end, self.bytes) = (end, self.bytes + written);
+        Ok(())
     }
 
-    fn rotate_and_write(&mut self, batches: Vec<BatchBuilder>) -> Result<ChainEnd, JournalError> {
-        if self.bytes >= self.segment_bytes {
-            self.rotate()?;
+    fn rotate_if_full(&mut self) -> Result<(), JournalError> {
+        if self.bytes < self.segment_bytes {
+            return Ok(());
         }
-        let (end, written) = self.write(batches).map_err(|cause| write_error(&self.path, &cause))?;
-        self.bytes += written;
-        self.end = end;
-        Ok(end)
-    }
-
-    fn rotate(&mut self) -> Result<(), JournalError> {
-        let dir = self.catalogue.dir.clone();
-        let first = self.end.next();
-        let path = segment_path(&dir, first);
-        make_segment(&dir, &path, self.end)?;
-        seal(&self.live, self.end).map_err(|cause| write_error(&self.path, &cause))?;
-        let live = publish_segment(&dir, &path, self.end)?;
-        let mut segments = self.catalogue.segments.write();
-        if let Some(sealed) = segments.last_mut() {
-            *sealed.open.lock() = Open::Sealed(Weak::new());
-        }
-        segments.push(Listed { first, path: path.clone(), open: Mutex::new(Open::Live(live.clone())) });
-        drop(segments);
+        let path = segment_path(&self.dir, self.end.next());
+        segment::make(&*self.disk, &self.dir, &path, self.end)?;
+        segment::seal(&self.live, self.end).map_err(|cause| write_error(&self.path, &cause))?;
+        let live = segment::publish(&*self.disk, &self.dir, &path, self.end)?;
+        self.catalogue.rotated(Listed::live(self.end.next(), path.clone(), live.clone()));
         (self.live, self.path, self.bytes) = (live, path, 0);
         Ok(())
+    }
+
+    fn check_not_failed(&self) -> Result<(), JournalError> {
+        if !self.failed {
+            return Ok(());
+        }
+        let cause = "an earlier write failed, and what is on disk is unknown since".to_owned();
+        Err(JournalError::Write { path: self.path.clone(), cause })
+    }
+
+    /// Writes; after a failure nothing is written any more.
+    fn or_fail(&mut self, write: impl FnOnce(&mut Segments) -> Result<(), JournalError>) -> Result<ChainEnd, JournalError> {
+        self.check_not_failed()?;
+        // Set until all is well: whatever returns early, or unwinds, leaves the journal refusing.
+        self.failed = true;
+        let written = no_panic(|| write(self));
+        written.unwrap_or_else(|cause| Err(JournalError::Write { path: self.path.clone(), cause }))?;
+        self.failed = false;
+        Ok(self.end)
+    }
+
+    #[cfg(test)]
+    pub(super) fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.catalogue
     }
 }
 
@@ -185,16 +251,15 @@ impl Journal for Segments {
     }
 
     fn append(&mut self, batches: Vec<BatchBuilder>) -> Result<ChainEnd, JournalError> {
-        if self.failed {
-            let cause = "an earlier write failed, and what is on disk is unknown since".to_owned();
-            return Err(JournalError::Write { path: self.path.clone(), cause });
-        }
-        // Set until all is well: whatever returns early, or unwinds, leaves the journal refusing.
-        self.failed = true;
-        let appended = recovery::no_panic(|| self.rotate_and_write(batches));
-        let end = appended.unwrap_or_else(|cause| Err(JournalError::Write { path: self.path.clone(), cause }))?;
-        self.failed = false;
-        Ok(end)
+        self.or_fail(|journal| {
+            journal.rotate_if_full()?;
+            journal.write(batches.into_iter().map(|batch| {
+                |end: &mut ChainEnd| {
+                    let bytes = batch.seal(end);
+                    (bytes, *end)
+                }
+            }))
+        })
     }
 
     fn reader(&self) -> Arc<dyn JournalReader> {
@@ -202,215 +267,20 @@ impl Journal for Segments {
     }
 }
 
-impl JournalReader for Catalogue {
-    fn read(&self, from: Position, bytes_max: usize) -> Result<Vec<Vec<u8>>, JournalError> {
-        let mut batches = Vec::new();
-        let mut bytes = 0;
-        let mut from = from.0.max(1);
-        while let Some(view) = self.view_at(Position(from))? {
-            read_batches(&view.transaction, from, bytes_max, &mut bytes, &mut batches)
-                .map_err(|cause| JournalError::Unreadable { path: view.path.clone(), cause: cause.to_string() })?;
-            let next = self.segments.read().iter().map(|listed| listed.first).find(|other| *other > view.first);
-            match next {
-                Some(next) if bytes <= bytes_max => from = next.0,
-                _ => break,
-            }
-        }
-        Ok(batches)
-    }
-
-    fn bytes(&self) -> u64 {
-        let size = |listed: &Listed| fs::metadata(&listed.path).map_or(0, |metadata| metadata.len());
-        self.segments.read().iter().map(size).sum()
-    }
+/// Makes the journal's folder where it is not there yet, and takes its lock.
+fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Debug + Send + Sync>, JournalError> {
+    disk.create_folder(dir).map_err(|source| JournalError::Io { path: dir.to_owned(), source })?;
+    take_lock(disk, dir)
 }
 
-impl Catalogue {
-    /// A view of the segment that a position belongs to.
-    fn view_at(&self, position: Position) -> Result<Option<View>, JournalError> {
-        // A segment that has just been sealed stays locked until its last reader has finished: milliseconds.
-        let mut tries = 0;
-        loop {
-            let segments = self.segments.read();
-            let Some(listed) = segments.iter().rev().find(|listed| listed.first <= position) else { return Ok(None) };
-            let (first, path) = (listed.first, listed.path.clone());
-            let opened = listed.begin_read();
-            drop(segments);
-            match opened {
-                Ok((transaction, held)) => return Ok(Some(View { first, path, transaction, _held: held })),
-                Err(DatabaseError::DatabaseAlreadyOpen) if tries < 1000 => {
-                    tries += 1;
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                Err(cause) => return Err(JournalError::Unreadable { path, cause: cause.to_string() }),
-            }
-        }
-    }
+/// Takes the lock of a journal's folder.
+pub(super) fn take_lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Debug + Send + Sync>, JournalError> {
+    let path = dir.join(LOCK);
+    disk.lock(&path).map_err(|error| match error {
+        TryLockError::WouldBlock => JournalError::Locked { dir: dir.to_owned() },
+        TryLockError::Error(source) => JournalError::Io { path, source },
+    })
 }
 
-/// The most bytes of a row that fills a page of redb, which come in powers of two: before the row such a page holds 16 (kind, number of
-/// entries, end of the value, key).
-pub const ROW_BYTES: usize = (128 << 10) - 16;
-
-/// What a reader sees of a segment.
-struct View {
-    first: Position,
-    path: PathBuf,
-    transaction: ReadTransaction,
-    /// Kept open for as long as it is read: the writer may seal and leave the segment meanwhile.
-    _held: Held,
-}
-
-#[expect(dead_code, reason = "what is held is only held")]
-enum Held {
-    Live(Arc<Database>),
-    Sealed(Arc<ReadOnlyDatabase>),
-}
-
-impl Listed {
-    fn begin_read(&self) -> Result<(ReadTransaction, Held), DatabaseError> {
-        let failed = |cause: redb::TransactionError| DatabaseError::Storage(redb::StorageError::Corrupted(cause.to_string()));
-        let mut open = self.open.lock();
-        match &mut *open {
-            Open::Live(database) => Ok((database.begin_read().map_err(failed)?, Held::Live(database.clone()))),
-            Open::Sealed(weak) => {
-                let database = match weak.upgrade() {
-                    Some(database) => database,
-                    None => Arc::new(builder().open_read_only(&self.path)?),
-                };
-                *weak = Arc::downgrade(&database);
-                Ok((database.begin_read().map_err(failed)?, Held::Sealed(database)))
-            }
-        }
-    }
-}
-
-fn read_batches(
-    transaction: &ReadTransaction,
-    from: u64,
-    bytes_max: usize,
-    bytes: &mut usize,
-    batches: &mut Vec<Vec<u8>>,
-) -> Result<(), redb::Error> {
-    let table = transaction.open_table(BATCHES)?;
-    let holder = table.range(..=from)?.next_back().transpose()?.map_or(from, |(key, _)| key.value());
-    for row in table.range(holder..)? {
-        let (key, value) = row?;
-        let stored = value.value();
-        // The newest batch before `from` need not reach it.
-        let count = batch::stated_extent(stored).map_or(u32::MAX, |(_, count)| count);
-        if key.value().saturating_add(u64::from(count)) <= from {
-            continue;
-        }
-        batches.push(stored.to_vec());
-        *bytes += stored.len();
-        if *bytes > bytes_max {
-            break;
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn builder() -> Builder {
-    let mut builder = Builder::new();
-    builder.set_cache_size(CACHE_BYTES);
-    builder
-}
-
-pub(super) fn segment_path(dir: &Path, first: Position) -> PathBuf {
-    dir.join(format!("{:020}.redb", first.0))
-}
-
-pub(super) fn unfinished_path(path: &Path) -> PathBuf {
-    path.with_extension("redb.new")
-}
-
-pub(super) fn encode_end(end: ChainEnd) -> [u8; 48] {
-    let mut bytes = [0; 48];
-    bytes[..8].copy_from_slice(&end.position.0.to_le_bytes());
-    bytes[8..16].copy_from_slice(&end.time_ms.to_le_bytes());
-    bytes[16..].copy_from_slice(&end.hash);
-    bytes
-}
-
-pub(super) fn decode_end(bytes: &[u8]) -> Option<ChainEnd> {
-    let bytes: &[u8; 48] = bytes.try_into().ok()?;
-    let number = |at: usize| bytes[at..].first_chunk().copied().map(u64::from_le_bytes);
-    Some(ChainEnd { position: Position(number(0)?), time_ms: number(8)?, hash: *bytes[16..].first_chunk()? })
-}
-
-/// Makes an empty segment under its unfinished name.
-fn make_segment(dir: &Path, path: &Path, start: ChainEnd) -> Result<(), JournalError> {
-    let unfinished = unfinished_path(path);
-    if let Err(source) = fs::remove_file(&unfinished)
-        && source.kind() != std::io::ErrorKind::NotFound
-    {
-        return Err(JournalError::Io { path: unfinished, source });
-    }
-    let make = || -> Result<(), redb::Error> {
-        let database = builder().create(&unfinished)?;
-        let transaction = database.begin_write()?;
-        transaction.open_table(BATCHES)?;
-        transaction.open_table(SEGMENT)?.insert(START, &encode_end(start)[..])?;
-        transaction.commit()?;
-        database.close()?;
-        Ok(())
-    };
-    make().map_err(|cause| write_error(&unfinished, &cause))?;
-    // Before its predecessor is sealed: a crash that kept the seal and lost this file would look like a loss of batches.
-    sync_folder(dir)
-}
-
-/// Gives a segment that was made its name, for good, and returns it open.
-fn publish_segment(dir: &Path, path: &Path, start: ChainEnd) -> Result<Arc<Database>, JournalError> {
-    // Looked at before it is renamed: what is not the next segment stays as it was found.
-    let database = recovery::open_empty(&unfinished_path(path), start)?;
-    fs::rename(unfinished_path(path), path).map_err(|source| JournalError::Io { path: path.to_owned(), source })?;
-    // Before a batch in it is acknowledged: a name that a crash takes back would take the batch with it.
-    sync_folder(dir)?;
-    Ok(Arc::new(database))
-}
-
-fn sync_folder(dir: &Path) -> Result<(), JournalError> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|source| JournalError::Io { path: dir.to_owned(), source })
-}
-
-fn seal(database: &Database, end: ChainEnd) -> Result<(), redb::Error> {
-    let transaction = database.begin_write()?;
-    transaction.open_table(SEGMENT)?.insert(SEAL, &encode_end(end)[..])?;
-    transaction.commit()?;
-    Ok(())
-}
-
-fn write_error(path: &Path, cause: &redb::Error) -> JournalError {
-    JournalError::Write { path: path.to_owned(), cause: cause.to_string() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use scrip_protocol::{Record, Settings, record::SettingsApplied};
-
-    #[test]
-    fn what_is_being_read_stays_open_when_the_writer_moves_on() {
-        let dir = tempfile::tempdir().expect("a folder");
-        // Every batch fills a segment.
-        let mut journal = Segments::open(dir.path(), 1, &mut |_, _| {}, &mut |_| {}).expect("a new journal");
-        let record = Record::from(SettingsApplied { settings: Settings::default() });
-        let mut append = || {
-            let mut batch = BatchBuilder::new(1);
-            batch.push(&record);
-            journal.append(vec![batch]).expect("the disk takes it");
-            journal.catalogue.clone()
-        };
-        let catalogue = append();
-        let view = catalogue.view_at(Position(1)).expect("it can be read").expect("it is there");
-        append();
-        append();
-        let (mut bytes, mut batches) = (0, Vec::new());
-        read_batches(&view.transaction, 1, usize::MAX, &mut bytes, &mut batches).expect("it is still open");
-        assert_eq!(batches.len(), 1);
-        drop(view);
-        assert_eq!(catalogue.read(Position(1), usize::MAX).expect("they can be read").len(), 3);
-    }
-}
+/// The name of the file that is locked.
+pub(super) const LOCK: &str = "lock";

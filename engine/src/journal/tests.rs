@@ -1,23 +1,32 @@
 //! The journal on disk: what was appended is there again, in whole or refused by name.
 //!
 //! Here: appending, opening again, reading while it is written. `damage`: what is told apart when it is not whole. `crash`:
-//! what is found after a process that was killed, at each step of a rotation.
+//! what is found after a process that was killed, at each step of a rotation. `behind`: opening behind a snapshot, and dropping what it
+//! covers. `looks`: reading one that nobody has open, and making one out of another's batches. `enumerated`: a crash after every operation on
+//! the disk, and the failure of each. `flips`: every byte changed.
 
 #![expect(clippy::print_stdout, reason = "a random test prints its seed")]
 
+mod behind;
 mod crash;
 mod damage;
+pub(crate) mod enumerated;
+mod flips;
+mod looks;
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use scrip_protocol::batch::{Batch, BatchBuilder, ChainEnd};
 use scrip_protocol::command::ClubRegistered;
 use scrip_protocol::{ClubId, CredentialId, Position, Record, RequestId, Stamp};
 use tempfile::TempDir;
 
-use super::segments::segment_path;
-use super::{Journal, JournalError, ReplayProgress, Segments};
+use super::segment::segment_path;
+use super::{Journal, JournalError, ReplayProgress, Segments, walk};
+use crate::disk::OsDisk;
 
 const START_MS: u64 = 1_790_000_000_000;
 
@@ -88,6 +97,17 @@ impl Written {
         self.journal = Some(journal);
     }
 
+    /// Where the chain stands after each batch. The journal must be closed.
+    fn ends(&self) -> Vec<ChainEnd> {
+        let mut ends = Vec::new();
+        let mut visit = |_: &Path, batch: &Batch<'_>, _: &[u8]| {
+            ends.push(batch.end());
+            ControlFlow::Continue(())
+        };
+        walk(&OsDisk, &self.dir(), Position(0), &mut visit).expect("the journal is whole");
+        ends
+    }
+
     fn segment_files(&self) -> Vec<u64> {
         let positions = fs::read_dir(self.dir()).expect("the folder is there").filter_map(|entry| {
             let name = entry.expect("the folder can be read").file_name();
@@ -100,9 +120,14 @@ impl Written {
 }
 
 fn open(dir: &Path, segment_bytes: u64) -> Result<(Segments, Stored), JournalError> {
+    open_from(dir, segment_bytes, ChainEnd::default())
+}
+
+/// Opens a journal behind a snapshot.
+fn open_from(dir: &Path, segment_bytes: u64, from: ChainEnd) -> Result<(Segments, Stored), JournalError> {
     let mut stored = Vec::new();
-    let mut apply = |time_ms, record: &Record| stored.push((time_ms, record.clone()));
-    let journal = Segments::open(dir, segment_bytes, &mut apply, &mut |_| {})?;
+    let mut apply = |time_ms, records: &[Record]| stored.extend(records.iter().map(|record| (time_ms, record.clone())));
+    let journal = Segments::open(Arc::new(OsDisk), dir, segment_bytes, from, &mut apply, &mut |_| {})?;
     Ok((journal, stored))
 }
 
@@ -174,7 +199,9 @@ fn a_segment_grows_on_after_it_was_opened_again() {
 fn opening_tells_how_far_it_is() {
     let written = Written::of(500, 9);
     let mut told: Vec<ReplayProgress> = Vec::new();
-    Segments::open(&written.dir(), 500, &mut |_, _| {}, &mut |progress| told.push(progress)).expect("the journal is whole");
+    let (disk, none) = (Arc::new(OsDisk), ChainEnd::default());
+    Segments::open(disk, &written.dir(), 500, none, &mut |_, _| {}, &mut |progress| told.push(progress))
+        .expect("the journal is whole");
     assert!(told.iter().all(|progress| progress.bytes_done <= progress.bytes_total), "{told:?}");
     assert!(told.is_sorted_by_key(|progress| (progress.position, progress.bytes_done)), "{told:?}");
     let last = told.last().expect("it was told something");

@@ -238,7 +238,7 @@ impl EngineThread {
         }
         match self.state.admit(now_ms, stamp) {
             Admission::Refused(refusal) => return push_value(frames, REFUSAL, correlation, &refusal),
-            Admission::Repeated(reply) => return self.push_reply(stamp.credential, reply, correlation, frames),
+            Admission::Repeated(reply) => return self.push_reply(stamp.credential, &reply, correlation, frames),
             Admission::New => {}
         }
         let asker =
@@ -315,6 +315,9 @@ impl EngineThread {
             }
             Read::LintRule(asked) => {
                 push_value(frames, Kind::LintRule as u16, correlation, &self.state.lint_rule(asked));
+            }
+            Read::ListReaders => {
+                push_value(frames, Kind::ListReaders as u16, correlation, &self.state.list_readers());
             }
         }
     }

@@ -155,6 +155,8 @@ pub enum Read {
     ShowRule(ShowRule),
     /// What is odd about a rule.
     LintRule(Box<LintRule>),
+    /// The readers of the journal.
+    ListReaders,
 }
 
 /// What the data folder gives an engine to begin with, beside its journal.
@@ -190,6 +192,15 @@ pub struct Pipeline {
     failed: watch::Receiver<Option<Arc<JournalError>>>,
     engine: JoinHandle<State>,
     journal: JoinHandle<Result<(), Arc<JournalError>>>,
+    release: Arc<Mutex<journal_thread::Release>>,
+}
+
+/// What is left of a pipeline that has ended well.
+pub struct Finished {
+    /// The state, of which everything is durable.
+    pub state: State,
+    /// The journal, still open.
+    pub journal: Box<dyn Journal>,
 }
 
 /// The way in, for lanes.
@@ -270,7 +281,7 @@ impl Pipeline {
             hand_over,
             handed: 0,
             finished,
-            release,
+            release: release.clone(),
         };
         let intake = Intake { inbox, under_way, requests_max: limits.requests_max };
         Ok(Pipeline {
@@ -281,6 +292,7 @@ impl Pipeline {
             failed,
             engine: spawn("engine", move || engine.run()),
             journal: spawn("journal", move || journal.run()),
+            release,
         })
     }
 
@@ -316,15 +328,20 @@ impl Pipeline {
     }
 
     /// Waits until everything taken in is durable and answered. Every other [`Intake`] must be gone, or will keep this waiting.
-    /// Returns the state as it is then.
+    /// Returns what there is then.
     ///
     /// # Errors
     /// When the journal failed.
-    pub fn finish(self) -> Result<State, Arc<JournalError>> {
+    ///
+    /// # Panics
+    /// When one of the pipeline's threads did.
+    pub fn finish(self) -> Result<Finished, Arc<JournalError>> {
         drop(self.intake);
         // The journal thread first: when it fails, the engine thread may still wait for lanes that are not gone.
         self.journal.join().expect("the journal thread does not panic")?;
-        Ok(self.engine.join().expect("the engine thread does not panic"))
+        let state = self.engine.join().expect("the engine thread does not panic");
+        let release = Arc::into_inner(self.release).expect("both threads have ended, which alone had it as well");
+        Ok(Finished { state, journal: release.into_inner().journal })
     }
 }
 

@@ -1,12 +1,14 @@
 //! The pipeline over a journal in memory, whose appends a test may hold back or let fail.
 //!
-//! `release`: what leaves, and when. `batches`: what is written together, and under which time. `callers`: what depends on who asks. Every test that ends well
+//! `release`: what leaves, and when. `batches`: what is written together, and under which time. `callers`: what depends on who asks. `full_disk`: a real journal
+//! whose disk has no more room. Every test that ends well
 //! compares the state that it leaves with a replay of what was written.
 
 #![expect(clippy::print_stdout, reason = "a random test prints its seed")]
 
 mod batches;
 mod callers;
+mod full_disk;
 mod release;
 
 use std::sync::Arc;
@@ -73,6 +75,21 @@ impl JournalReader for Kept {
 
     fn bytes(&self) -> u64 {
         self.batches.lock().iter().map(|bytes| bytes.len() as u64).sum()
+    }
+
+    fn first(&self) -> Position {
+        self.batches.lock().first().map_or(Position(1), |bytes| parsed(bytes).first)
+    }
+
+    fn drop_through(&self, position: Position) -> Result<usize, JournalError> {
+        let mut batches = self.batches.lock();
+        let before = batches.len();
+        batches.retain(|bytes| parsed(bytes).end().position > position);
+        Ok(before - batches.len())
+    }
+
+    fn check_sealed(&self, _goes_on: &dyn Fn() -> bool) -> Result<(), JournalError> {
+        Ok(())
     }
 }
 
@@ -214,7 +231,7 @@ impl Run {
     /// Ends it, and compares the state that it leaves, and the index, with a replay.
     fn finish(self) -> State {
         let index = self.pipeline.index();
-        let state = self.pipeline.finish().expect("the journal has not failed");
+        let state = self.pipeline.finish().expect("the journal has not failed").state;
         let replayed = self.kept.replay();
         assert_eq!(state, replayed);
         assert!(Index::of(&replayed).agrees_with(&index));
@@ -324,7 +341,7 @@ fn other_settings_are_the_first_thing_written() {
         let hands = Hands(Arc::new(AtomicU64::new(START_MS)));
         let beginning = Beginning { settings: settings.clone(), ..Beginning::default() };
         let pipeline = Pipeline::start(kept.replay(), Box::new(journal), &beginning, Box::new(hands), Limits::default());
-        pipeline.expect("memory takes it").finish().expect("memory takes it")
+        pipeline.expect("memory takes it").finish().expect("memory takes it").state
     };
     let other = Settings { codes_per_campaign_max: 3, ..Settings::default() };
     for (settings, position) in [(&Settings::default(), 1), (&Settings::default(), 1), (&other, 2), (&Settings::default(), 3)] {

@@ -16,13 +16,14 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::connection::Closing;
-use super::{LARGE_FRAME_BYTES, Shared, refund, rehearsal, tail};
+use super::{LARGE_FRAME_BYTES, Shared, refund, rehearsal, snapshot, tail};
 use crate::generate::draw;
 use crate::guard::{Asker, Misses};
 use crate::index::{AT_ONCE, Holder, Index, normalise, trim};
 use crate::pipeline::{Attempt, Call, Change, Chunk, Clock, InboxFull, Outbox, RETRY_AFTER_MS, Read, Request};
 use crate::state::{
-    Asked, AskedAddCodes, AskedCodes, AskedConfirm, AskedCreateCampaign, AskedHold, AskedRedeem, CodeList, NamedHold,
+    Asked, AskedAddCodes, AskedCodes, AskedConfirm, AskedCreateCampaign, AskedHold, AskedKeepReader, AskedRedeem, CodeList,
+    NamedHold,
 };
 
 /// How many pieces of a stream are taken at once. In packets of Ethernet's size they are some 1,200 redemptions: enough to share a hand-over,
@@ -62,6 +63,8 @@ struct Sorted {
     tail: Option<(u64, Tail)>,
     /// They are answered when they are done.
     rehearsals: Vec<(u64, RehearseRule)>,
+    /// As are these.
+    snapshots: Vec<u64>,
 }
 
 impl Sorted {
@@ -186,6 +189,9 @@ impl Reader {
             }
             for (correlation, asked) in sorted.rehearsals {
                 rehearsal::begin(correlation, asked, &self.shared, &self.outbox);
+            }
+            for correlation in sorted.snapshots {
+                snapshot::begin(correlation, &self.shared, &self.outbox);
             }
             let Some((correlation, asked)) = sorted.tail else { break };
             tail::serve(correlation, &asked, &self.shared, &self.outbox).await;
@@ -347,6 +353,15 @@ fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted)
             sorted.rehearsals.push((correlation, asked));
             return Ok(());
         }
+        AnyCommand::TakeSnapshot(_) => {
+            sorted.snapshots.push(correlation);
+            return Ok(());
+        }
+        AnyCommand::KeepReader(asked) => {
+            change(Asked::KeepReader(Box::new(AskedKeepReader { asked, kept_from: shared.reader.first() })))
+        }
+        AnyCommand::ForgetReader(asked) => change(Asked::ForgetReader(asked)),
+        AnyCommand::ListReaders(_) => Call::Read(Read::ListReaders),
         AnyCommand::AddCredential(asked) => change(Asked::AddCredential(Box::new(asked))),
         AnyCommand::RevokeCredential(asked) => change(Asked::RevokeCredential(asked)),
         AnyCommand::ListCredentials(asked) => Call::Read(Read::ListCredentials(asked)),

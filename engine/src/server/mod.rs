@@ -9,6 +9,7 @@ mod connection;
 mod lane;
 mod refund;
 mod rehearsal;
+mod snapshot;
 mod tail;
 
 use std::io;
@@ -27,6 +28,7 @@ use tokio::task::JoinSet;
 
 use crate::certificates::CallersAuthority;
 use crate::folder::{Folder, FolderError};
+use crate::keeper::KeeperHandle;
 use crate::pipeline::{Intake, Pipeline, SystemClock};
 
 /// What callers may take of the server.
@@ -127,16 +129,19 @@ struct Shared {
     large_frames: Arc<Semaphore>,
     /// Rehearsals at once: one.
     rehearsals: Arc<Semaphore>,
+    /// Who takes snapshots.
+    keeper: KeeperHandle,
 }
 
 impl Server {
-    /// Starts to serve a pipeline, whose clock this is, with the certificates of a folder. Must be called within a
-    /// tokio runtime.
+    /// Starts to serve a pipeline, whose clock and keeper of snapshots these are, with the certificates of a folder. Must be called within
+    /// a tokio runtime.
     ///
     /// # Errors
     /// When a certificate or the address cannot be used.
     pub fn start(
         pipeline: &Pipeline,
+        keeper: KeeperHandle,
         clock: SystemClock,
         folder: &Folder,
         listen: SocketAddr,
@@ -157,6 +162,7 @@ impl Server {
             stopping: stopped,
             large_frames: Arc::new(Semaphore::new(limits.large_frames_bytes_max >> 10)),
             rehearsals: Arc::new(Semaphore::new(1)),
+            keeper,
         });
         let accepting = tokio::spawn(accept(endpoint.clone(), shared));
         Ok(Server { endpoint, stopping, accepting })

@@ -12,22 +12,25 @@ pub(super) struct Unreadable;
 
 /// What is asked, with the activation as the journal has it.
 pub(super) fn activation(asked: &Refund, caller: &Holder, shared: &Shared) -> Result<AskedRefund, Unreadable> {
-    let found = record_at(asked.activation, shared)?.and_then(activation_of);
-    Ok(AskedRefund { activation: asked.activation, found, anyones: caller.role == Role::Operator, force: asked.force })
+    let Kept { record, kept_from } = record_at(asked.activation, shared)?;
+    let (found, anyones) = (record.and_then(activation_of), caller.role == Role::Operator);
+    Ok(AskedRefund { activation: asked.activation, found, kept_from, anyones, force: asked.force })
 }
 
 /// What is asked, with the top-up as the journal has it.
 pub(super) fn top_up(asked: RefundTopUp, caller: &Holder, shared: &Shared) -> Result<AskedRefundTopUp, Unreadable> {
     let RefundTopUp { top_up, amount, claw_back, note } = asked;
-    let found = record_at(top_up, shared)?.and_then(|record| ToppedUp::try_from(record).ok());
-    Ok(AskedRefundTopUp { top_up, found, anyones: may_name_anyones(caller), amount, claw_back, note })
+    let Kept { record, kept_from } = record_at(top_up, shared)?;
+    let found = record.and_then(|record| ToppedUp::try_from(record).ok());
+    Ok(AskedRefundTopUp { top_up, found, kept_from, anyones: may_name_anyones(caller), amount, claw_back, note })
 }
 
 /// What is asked, with the payment as the journal has it.
 pub(super) fn bonus(asked: RefundBonus, caller: &Holder, shared: &Shared) -> Result<AskedRefundBonus, Unreadable> {
     let RefundBonus { payment, amount, note } = asked;
-    let found = record_at(payment, shared)?.and_then(|record| BonusChanged::try_from(record).ok());
-    Ok(AskedRefundBonus { payment, found, anyones: may_name_anyones(caller), amount, note })
+    let Kept { record, kept_from } = record_at(payment, shared)?;
+    let found = record.and_then(|record| BonusChanged::try_from(record).ok());
+    Ok(AskedRefundBonus { payment, found, kept_from, anyones: may_name_anyones(caller), amount, note })
 }
 
 /// A till gives back what another took; a gateway only its own.
@@ -35,24 +38,36 @@ fn may_name_anyones(caller: &Holder) -> bool {
     caller.role != Role::Gateway
 }
 
+/// What the journal keeps of a position. That it was dropped is decided with the request, so that a repeated one has its first answer.
+struct Kept {
+    record: Option<Record>,
+    kept_from: Position,
+}
+
 /// The record at a position. Whoever names one has seen its reply, so that it is durable.
-fn record_at(position: Position, shared: &Shared) -> Result<Option<Record>, Unreadable> {
+fn record_at(position: Position, shared: &Shared) -> Result<Kept, Unreadable> {
     if position == Position(0) || position > *shared.durable.borrow() {
-        return Ok(None);
+        return Ok(Kept { record: None, kept_from: shared.reader.first() });
     }
     let unreadable = |error: &dyn std::error::Error| {
         tracing::error!(%error, %position, "the journal cannot be read for a refund");
         Unreadable
     };
     // It reads from disk, and may wait for a segment that is being sealed: this thread's other lanes go to another meanwhile.
-    let batches = tokio::task::block_in_place(|| shared.reader.read(position, 1)).map_err(|error| unreadable(&error))?;
-    let Some(bytes) = batches.first() else { return Ok(None) };
+    let read = tokio::task::block_in_place(|| shared.reader.read(position, 1));
+    // Asked after it, because it may be dropped meanwhile.
+    let kept_from = shared.reader.first();
+    if position < kept_from {
+        return Ok(Kept { record: None, kept_from });
+    }
+    let batches = read.map_err(|error| unreadable(&error))?;
+    let Some(bytes) = batches.first() else { return Ok(Kept { record: None, kept_from }) };
     let batch = batch::Batch::parse(bytes).map_err(|error| unreadable(&error))?;
     for record in batch.records() {
         let (at, record) = record.map_err(|error| unreadable(&error))?;
         if at == position {
-            return Ok(Some(record));
+            return Ok(Kept { record: Some(record), kept_from });
         }
     }
-    Ok(None)
+    Ok(Kept { record: None, kept_from })
 }

@@ -47,7 +47,9 @@ async fn rehearsed(asked: RehearseRule, shared: &Arc<Shared>, outbox: &Arc<Outbo
     let (shared, outbox) = (shared.clone(), outbox.clone());
     let reading = tokio::task::spawn_blocking(move || {
         let gone = || outbox.is_closed() || *shared.stopping.borrow();
-        let read = read(&asked, rehearsing, *shared.durable.borrow(), shared.reader.as_ref(), gone);
+        // Let go of at once: as long as it is borrowed, nothing becomes durable.
+        let durable = *shared.durable.borrow();
+        let read = read(&asked, rehearsing, durable, shared.reader.as_ref(), gone);
         drop(permit);
         read
     });
@@ -81,12 +83,22 @@ fn read(
     reader: &dyn JournalReader,
     gone: impl Fn() -> bool,
 ) -> Result<Option<Outcome>, ReadError> {
-    let mut next = first_from(asked.from_ms, durable, reader)?;
+    let (first, first_ms) = first_kept(reader)?;
+    // What was dropped is no newer than what is kept.
+    if first > Position(1) && first_ms >= asked.from_ms {
+        return Ok(Some(Outcome::NotKept { first, first_ms }));
+    }
+    let mut next = first_from(asked.from_ms, first, durable, reader)?;
     while next <= durable {
         if gone() {
             return Ok(None);
         }
-        let batches = reader.read(next, BYTES_PER_READ)?;
+        let read = reader.read(next, BYTES_PER_READ);
+        if next < reader.first() {
+            let (first, first_ms) = first_kept(reader)?;
+            return Ok(Some(Outcome::NotKept { first, first_ms }));
+        }
+        let batches = read?;
         if batches.is_empty() {
             return Err(ReadError::Missing(next));
         }
@@ -106,10 +118,19 @@ fn read(
     Ok(Some(Outcome::Rehearsed(rehearsing.finish(Position(next.0 - 1)))))
 }
 
+/// The first position that is kept, and the time of its batch.
+fn first_kept(reader: &dyn JournalReader) -> Result<(Position, u64), ReadError> {
+    let first = reader.first();
+    let batches = reader.read(first, 1)?;
+    let bytes = batches.first().ok_or(ReadError::Missing(first))?;
+    let batch = Batch::parse(bytes).map_err(|cause| ReadError::Batch { from: first, cause })?;
+    Ok((first, batch.time_ms))
+}
+
 /// The position of the first record that is not older than a time; the next one there will be, where there is none.
-fn first_from(time_ms: u64, durable: Position, reader: &dyn JournalReader) -> Result<Position, ReadError> {
+fn first_from(time_ms: u64, first: Position, durable: Position, reader: &dyn JournalReader) -> Result<Position, ReadError> {
     // Both are first positions of batches.
-    let (mut low, mut high) = (1, durable.0 + 1);
+    let (mut low, mut high) = (first.0, durable.0 + 1);
     while low < high {
         let middle = Position(low + (high - low) / 2);
         let batches = reader.read(middle, 1)?;

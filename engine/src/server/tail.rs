@@ -37,6 +37,11 @@ pub(super) async fn serve(correlation: u64, asked: &Tail, shared: &Shared, outbo
         }
         let reader = shared.reader.clone();
         let read = tokio::task::spawn_blocking(move || reader.read(Position(next), BYTES_PER_READ)).await;
+        // Asked after it, because it may be dropped while a slow reader has not come so far.
+        let first = shared.reader.first();
+        if next < first.0 {
+            return send(outbox, correlation, &TailOutcome::Dropped { first });
+        }
         let batches = match read {
             Ok(Ok(batches)) => batches,
             Ok(Err(error)) => {

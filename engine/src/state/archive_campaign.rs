@@ -91,6 +91,7 @@ pub(super) fn holders(
 }
 
 pub(super) fn apply_restore(state: &mut State, record: &CampaignRestored) {
+    state.campaigns.note_restored(record.campaign);
     let Some(campaign) = state.campaigns.of_mut(record.campaign) else { return };
     let freed_with_it = campaign.archived.take().map(|archived| archived.position);
     let mut left: BTreeMap<u32, ArchivedCode> = BTreeMap::new();

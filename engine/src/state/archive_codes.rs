@@ -82,6 +82,7 @@ pub(super) fn decide_restore(state: &State, stamp: Stamp, asked: &AskedCodes, lo
 }
 
 pub(super) fn apply_restore(state: &mut State, record: &CodesRestored) {
+    state.campaigns.note_restored(record.campaign);
     let Some(campaign) = state.campaigns.of_mut(record.campaign) else { return };
     for slot in &record.slots {
         campaign.archived_codes.remove(slot);

@@ -8,6 +8,7 @@ use scrip_protocol::ledger::ExecutorKind;
 use scrip_protocol::{ClientId, ClubId, Command, Executor, Money, Position, Record, Stamp};
 
 use super::executor::executor;
+use super::refund::is_dropped;
 use super::{State, refused};
 
 /// A request to give back a bonus payment, with the payment as the journal has it.
@@ -17,6 +18,8 @@ pub struct AskedRefundBonus {
     pub payment: Position,
     /// The payment that stands there, if one does.
     pub found: Option<BonusChanged>,
+    /// The first position that the journal keeps: what stood before it is not known any more.
+    pub kept_from: Position,
     /// Whether it may be any credential's, or only the caller's own.
     pub anyones: bool,
     /// How much; none for what is left.
@@ -91,10 +94,13 @@ pub(super) fn decide_refund(state: &State, stamp: Stamp, asked: &AskedRefundBonu
         Ok(note) => note,
         Err(why) => return refuse(RefundBonusOutcome::InvalidNote(why)),
     };
+    if is_dropped(asked.payment, asked.kept_from) {
+        return refuse(RefundBonusOutcome::NotKept { first: asked.kept_from });
+    }
     let own = asked.found.as_ref().filter(|found| asked.anyones || found.stamp.credential == stamp.credential);
     let payment = own.filter(|found| matches!(found.operation, BonusOperation::Payment(_)));
     let Some(payment) = payment else { return refuse(RefundBonusOutcome::UnknownPayment) };
-    let before = state.given_back.get(&asked.payment).copied().unwrap_or(Money(0));
+    let before = state.given_back.of(asked.payment);
     let left = Money(payment.amount.0.saturating_sub(before.0));
     let amount = asked.amount.unwrap_or(left);
     if amount > left || left <= Money(0) {
@@ -120,7 +126,7 @@ pub(super) fn decide_refund(state: &State, stamp: Stamp, asked: &AskedRefundBonu
 pub(super) fn apply(state: &mut State, record: &BonusChanged) {
     state.clients.set_bonus(record.client, record.balance);
     if let BonusOperation::Refund { payment } = record.operation {
-        state.give_back(payment, record.amount);
+        state.given_back.give_back(payment, record.amount);
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Credentials {
 }
 
 /// One credential.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Credential {
     /// What it permits.
     pub grant: Grant,
@@ -27,6 +27,15 @@ pub struct Credential {
 }
 
 impl Credentials {
+    /// Those of a snapshot.
+    pub(super) fn over(rows: Vec<Option<Credential>>) -> Credentials {
+        Credentials { rows }
+    }
+
+    pub(super) fn rows(&self) -> &[Option<Credential>] {
+        &self.rows
+    }
+
     /// A credential, revoked or not.
     pub fn of(&self, credential: CredentialId) -> Option<&Credential> {
         self.rows.get((credential.0 as usize).checked_sub(1)?)?.as_ref()

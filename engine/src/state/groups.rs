@@ -1,23 +1,29 @@
 //! Groups of clients: which there are, and who is in them (U12).
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::RandomState;
 use scrip_protocol::command::{GROUPS_MAX, GroupRegistered, RegisterGroup, RegisterGroupOutcome as Outcome};
 use scrip_protocol::{ClientId, GroupId, Record, Stamp};
 
+use super::frozen::{MemberRow, Rows};
+use super::given_back::merged;
 use super::{State, is_name, refused};
 
 /// The groups, numbered from 1.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub struct Groups {
     rows: Vec<GroupRow>,
-    /// The groups of each client that is in any, ascending.
+    /// Who was in which group in the snapshot, in the order of clients and groups.
+    members: Rows<MemberRow>,
+    /// The groups of each client, ascending, that is in others since, or was in none before.
     of_client: HashMap<ClientId, Vec<GroupId>, RandomState>,
 }
 
-#[derive(Debug, PartialEq)]
-struct GroupRow {
+/// A group.
+#[derive(Debug, Clone, PartialEq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub struct GroupRow {
     name: String,
     clients: u64,
 }
@@ -45,29 +51,69 @@ impl Groups {
     }
 
     /// The groups that a client is in, ascending.
-    pub fn of_client(&self, client: ClientId) -> &[GroupId] {
-        self.of_client.get(&client).map_or(&[], Vec::as_slice)
+    pub fn of_client(&self, client: ClientId) -> Cow<'_, [GroupId]> {
+        match self.of_client.get(&client) {
+            Some(groups) => Cow::Borrowed(groups),
+            None if self.members.is_empty() => Cow::Borrowed(&[]),
+            None => Cow::Owned(self.in_base(client)),
+        }
+    }
+
+    fn in_base(&self, client: ClientId) -> Vec<GroupId> {
+        let first = self.members.partition_point(|row| row.client < client.0);
+        let rows = self.members[first..].iter().take_while(|row| row.client == client.0);
+        rows.map(|row| GroupId(row.group as u32)).collect()
+    }
+
+    pub(super) fn over(rows: Vec<GroupRow>, members: Rows<MemberRow>) -> Groups {
+        Groups { rows, members, of_client: HashMap::default() }
+    }
+
+    pub(super) fn rows(&self) -> &[GroupRow] {
+        &self.rows
+    }
+
+    /// Who is in which group, in the order of clients and groups.
+    pub fn members(&self) -> impl Iterator<Item = (ClientId, GroupId)> {
+        let base = self.members.iter().map(|row| (ClientId(row.client), GroupId(row.group as u32)));
+        let unchanged = base.filter(|(client, _)| !self.of_client.contains_key(client));
+        let changed: BTreeMap<_, _> = self.of_client.iter().collect();
+        let changed = changed.into_iter().flat_map(|(client, groups)| groups.iter().map(|group| (*client, *group)));
+        merged(unchanged, changed, |member| *member)
     }
 
     /// Puts a client into a group; nothing where the client is in it, or there is no such group.
     pub(super) fn assign(&mut self, client: ClientId, group: GroupId) {
-        let Some(row) = (group.0 as usize).checked_sub(1).and_then(|at| self.rows.get_mut(at)) else { return };
-        let groups = self.of_client.entry(client).or_default();
+        if !self.contains(group) {
+            return;
+        }
+        let mut groups = self.of_client(client).into_owned();
         if let Err(at) = groups.binary_search(&group) {
             groups.insert(at, group);
-            row.clients += 1;
+            self.of_client.insert(client, groups);
+            self.rows[group.0 as usize - 1].clients += 1;
         }
     }
 
     /// Takes a client out of a group; nothing where the client is not in it.
     pub(super) fn unassign(&mut self, client: ClientId, group: GroupId) {
-        let Some(groups) = self.of_client.get_mut(&client) else { return };
+        let mut groups = self.of_client(client).into_owned();
         let Ok(at) = groups.binary_search(&group) else { return };
         groups.remove(at);
-        if groups.is_empty() {
-            self.of_client.remove(&client);
+        match groups.is_empty() && self.members.is_empty() {
+            true => self.of_client.remove(&client),
+            false => self.of_client.insert(client, groups),
+        };
+        // A snapshot that is damaged and not yet verified may have members of groups that there are not, or that have none.
+        if let Some(row) = (group.0 as usize).checked_sub(1).and_then(|at| self.rows.get_mut(at)) {
+            row.clients = row.clients.saturating_sub(1);
         }
-        self.rows[group.0 as usize - 1].clients -= 1;
+    }
+}
+
+impl PartialEq for Groups {
+    fn eq(&self, other: &Groups) -> bool {
+        self.rows == other.rows && self.members().eq(other.members())
     }
 }
 

@@ -28,8 +28,8 @@ const SWEPT_PER_RECORD: usize = 8;
 const EARLIEST: usize = SWEPT_PER_RECORD;
 
 /// One hold.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Hold {
+#[derive(Debug, Clone, PartialEq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub struct Hold {
     pub(super) at: CodeAt,
     pub(super) client: ClientId,
     pub(super) club: ClubId,
@@ -44,7 +44,7 @@ pub(super) struct Hold {
     status: Status,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 enum Status {
     /// It counts: it is open, or has expired and nothing has taken note of that.
     Counted,
@@ -54,7 +54,7 @@ enum Status {
 }
 
 /// How a hold ended, other than by its time.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub(super) enum End {
     Confirmed { activation: Position, balance: Money },
     Released,
@@ -79,6 +79,21 @@ impl Hold {
         match self.status {
             Status::Counted | Status::Lapsed => None,
             Status::Ended(end) => Some(end),
+        }
+    }
+
+    /// What became of it, in words.
+    pub(super) fn standing(&self) -> String {
+        match self.status {
+            Status::Counted => "counted".to_owned(),
+            Status::Lapsed => "lapsed".to_owned(),
+            Status::Ended(End::Released) => format!("released, and forgotten at {}", self.forgotten_ms),
+            Status::Ended(End::Confirmed { activation, balance }) => {
+                format!(
+                    "confirmed by activation {activation} with a balance of {balance}, and forgotten at {}",
+                    self.forgotten_ms
+                )
+            }
         }
     }
 
@@ -152,7 +167,7 @@ fn held(sum: i128, most: i128, free_from_ms: u64, now_ms: u64) -> i128 {
 }
 
 /// The holds. Owned by the state.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Holds {
     limit: usize,
     rows: BTreeMap<Position, Hold>,
@@ -172,6 +187,20 @@ pub struct Holds {
     touched: Vec<CodeAt>,
 }
 
+/// What the newest record touched is for those who look on, and no part of the state.
+impl PartialEq for Holds {
+    fn eq(&self, other: &Holds) -> bool {
+        self.limit == other.limit
+            && self.rows == other.rows
+            && self.of_code == other.of_code
+            && self.of_client == other.of_client
+            && self.of_campaign == other.of_campaign
+            && self.expiring == other.expiring
+            && self.ended == other.ended
+            && self.next_ms == other.next_ms
+    }
+}
+
 impl Default for Holds {
     fn default() -> Holds {
         Holds {
@@ -189,6 +218,27 @@ impl Default for Holds {
 }
 
 impl Holds {
+    /// Those of a snapshot, whose campaigns are there already.
+    pub(super) fn over(rows: Vec<(Position, Hold)>, campaigns: &mut Campaigns) -> Holds {
+        let mut holds = Holds::default();
+        for (position, hold) in rows {
+            match hold.status {
+                Status::Counted => holds.count(campaigns, position, &hold),
+                Status::Lapsed | Status::Ended(_) => {
+                    holds.ended.insert((hold.forgotten_ms, position));
+                }
+            }
+            holds.rows.insert(position, hold);
+        }
+        holds.set_next();
+        holds
+    }
+
+    /// All that are remembered, in the order in which they were given.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (Position, &Hold)> {
+        self.rows.iter().map(|(position, hold)| (*position, hold))
+    }
+
     /// How many are remembered.
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -197,6 +247,11 @@ impl Holds {
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// The holds that are remembered, in the order of their positions.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Position, &Hold)> {
+        self.rows.iter().map(|(position, hold)| (*position, hold))
     }
 
     /// How many uses of a code of a campaign count as held; `None` for none.
@@ -342,11 +397,10 @@ impl Holds {
 
     /// Adds a hold. At the limit the one that is nearest to being forgotten is forgotten now.
     pub(super) fn give(&mut self, campaigns: &mut Campaigns, position: Position, hold: Hold, now_ms: u64) {
-        let (at, client) = (hold.at, (hold.at.campaign, hold.client));
-        self.make_room(campaigns, at, hold.client, hold.amount, now_ms);
-        let Some(campaign) = campaigns.of_mut(at.campaign) else { return };
-        campaign.held += 1;
-        campaign.held_sum += i128::from(hold.amount.0);
+        self.make_room(campaigns, hold.at, hold.client, hold.amount, now_ms);
+        if campaigns.of(hold.at.campaign).is_none() {
+            return;
+        }
         while self.rows.len() >= self.limit.max(1) {
             match (self.ended.first(), self.expiring.first()) {
                 (Some(oldest), _) => self.forget(*oldest),
@@ -354,12 +408,21 @@ impl Holds {
                 (None, None) => break,
             }
         }
+        self.count(campaigns, position, &hold);
+        self.rows.insert(position, hold);
+        self.set_next();
+    }
+
+    /// A hold counts from now on.
+    fn count(&mut self, campaigns: &mut Campaigns, position: Position, hold: &Hold) {
+        let (at, client) = (hold.at, (hold.at.campaign, hold.client));
+        let Some(campaign) = campaigns.of_mut(at.campaign) else { return };
+        campaign.held += 1;
+        campaign.held_sum += i128::from(hold.amount.0);
         self.of_code.insert(at, hold.expires_ms, position, ());
         self.of_client.insert(client, hold.expires_ms, position, ());
         self.of_campaign.insert(at.campaign, hold.expires_ms, position, hold.amount);
         self.expiring.insert((hold.expires_ms, position));
-        self.rows.insert(position, hold);
-        self.set_next();
     }
 
     /// Ends a hold that has not ended.
@@ -466,7 +529,7 @@ mod tests {
         for _ in 0..5 {
             holds.begin(&mut campaigns, 1_000 + HOLD_KEPT_MS);
         }
-        assert_eq!(holds, Holds { touched: Vec::new(), ..Holds::default() });
+        assert_eq!(holds, Holds::default());
     }
 
     fn told(holds: &Holds, campaigns: &Campaigns) -> Option<HeldUses> {

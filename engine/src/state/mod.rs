@@ -12,7 +12,6 @@ mod add_codes;
 mod archive_campaign;
 mod archive_codes;
 mod bonus;
-pub(crate) mod chunked;
 mod clients;
 mod code;
 mod code_list;
@@ -20,13 +19,18 @@ mod confirm;
 mod counted;
 mod create_campaign;
 mod credentials;
+mod difference;
 mod executor;
+pub mod frozen;
 mod generate_codes;
+mod given_back;
 mod groups;
 mod hold;
 mod holds;
 mod ladder;
+mod overlay;
 pub(crate) mod prefetch;
+mod readers;
 mod reads;
 mod redeem;
 mod refund;
@@ -38,13 +42,16 @@ pub mod requests;
 mod rules;
 mod save_rule;
 pub(crate) mod shards;
+pub(crate) mod snapshot;
 mod spending;
 mod switch_campaign;
 mod tables;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+mod texts;
 mod top_up;
 mod update_campaign;
+mod uses;
 
 pub use add_codes::AskedAddCodes;
 pub use archive_codes::AskedCodes;
@@ -55,29 +62,32 @@ pub use code_list::CodeList;
 pub use confirm::{AskedConfirm, NamedHold};
 pub use create_campaign::AskedCreateCampaign;
 pub use credentials::{Credential, Credentials};
+pub use difference::{Difference, first_difference};
 pub use generate_codes::{AskedGenerate, Drawn};
+pub use given_back::GivenBack;
 pub use groups::Groups;
 pub use hold::AskedHold;
 pub use holds::{FreeFrom, HeldUses, Holds};
 pub use ladder::{Standing, refusals_of};
+pub use readers::{AskedKeepReader, ReaderRow, Readers};
 pub use redeem::AskedRedeem;
 pub use refund::{AskedRefund, activation_of};
 pub use refund_top_up::AskedRefundTopUp;
 pub use rules::{Rule, Rules};
 pub use tables::{Campaign, Campaigns, Clubs, CodeAt};
-
-use std::collections::{BTreeMap, BTreeSet};
+pub use texts::Texts;
+pub use uses::ClientUses;
 
 use prefetch::prefetch;
 use requests::{Admission, Remembered, Requests};
 use scrip_protocol::command::{
     AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCodes, ArchiveRule, ArchiveRuleOutcome, Confirm, CreateRule,
-    CreditBonus, GenerateCodes, Hold, NAME_BYTES_MAX, PayBonus, RecordPurchase, RecordSession, Refund, RefundTopUp,
-    RegisterClient, RegisterClub, RegisterGroup, Release, ReleaseOutcome, RestoreCampaign, RestoreCodes, RestoreRule,
-    RestoreRuleOutcome, RevokeCredential, RevokeCredentialOutcome, SwitchCampaign, SwitchRule, SwitchRuleOutcome, TopUp,
-    UpdateCampaign, UpdateRule, WriteOffBonus,
+    CreditBonus, ForgetReader, ForgetReaderOutcome, GenerateCodes, Hold, KeepReader, NAME_BYTES_MAX, PayBonus, RecordPurchase,
+    RecordSession, Refund, RefundTopUp, RegisterClient, RegisterClub, RegisterGroup, Release, ReleaseOutcome, RestoreCampaign,
+    RestoreCodes, RestoreRule, RestoreRuleOutcome, RevokeCredential, RevokeCredentialOutcome, SwitchCampaign, SwitchRule,
+    SwitchRuleOutcome, TopUp, UpdateCampaign, UpdateRule, WriteOffBonus,
 };
-use scrip_protocol::{CampaignId, ClientId, Command, Kind, Money, Position, Record, RequestId, RuleId, Settings, Stamp, wire};
+use scrip_protocol::{CampaignId, ClientId, Command, Kind, Position, Record, RequestId, RuleId, Settings, Stamp, wire};
 
 /// Where codes are. Answers for the state as it is at the moment of asking.
 pub trait Lookup {
@@ -160,6 +170,10 @@ pub enum Asked {
     ArchiveRule(RuleId),
     /// Restore a rule.
     RestoreRule(RuleId),
+    /// Register or move a reader of the journal.
+    KeepReader(Box<AskedKeepReader>),
+    /// Forget a reader.
+    ForgetReader(ForgetReader),
 }
 
 impl Asked {
@@ -197,7 +211,9 @@ impl Asked {
             | Asked::UpdateRule(_)
             | Asked::SwitchRule(_)
             | Asked::ArchiveRule(_)
-            | Asked::RestoreRule(_) => None,
+            | Asked::RestoreRule(_)
+            | Asked::KeepReader(_)
+            | Asked::ForgetReader(_) => None,
         }
     }
 }
@@ -220,12 +236,12 @@ pub struct State {
     pub groups: Groups,
     /// The rules of top-ups.
     pub rules: Rules,
-    /// The activations that were refunded.
-    pub refunded: BTreeSet<Position>,
-    /// What was given back of top-ups and of bonus payments, of each of which something was.
-    pub given_back: BTreeMap<Position, Money>,
+    /// What was given back of activations, top-ups and payments.
+    pub given_back: GivenBack,
     /// The credentials.
     pub credentials: Credentials,
+    /// The readers of the journal.
+    pub readers: Readers,
     /// The requests that are remembered.
     pub requests: Requests,
 }
@@ -237,15 +253,15 @@ impl Default for State {
             now_ms: 0,
             settings: Settings { organisation: String::new(), currency: String::new(), ..Settings::default() },
             clubs: Clubs::default(),
-            clients: Clients::new(),
+            clients: Clients::default(),
             campaigns: Campaigns::default(),
             holds: Holds::default(),
             groups: Groups::default(),
             rules: Rules::default(),
-            refunded: BTreeSet::new(),
-            given_back: BTreeMap::new(),
+            given_back: GivenBack::default(),
             credentials: Credentials::default(),
-            requests: Requests::new(),
+            readers: Readers::default(),
+            requests: Requests::default(),
         }
     }
 }
@@ -278,10 +294,32 @@ impl State {
         for (request, client, at) in ahead.clone() {
             self.requests.touch(request);
             self.clients.touch(client);
-            let counter = at.and_then(|at| self.campaigns.of(at.campaign)?.activations_of.get(at.slot as usize));
+            let counter = at.and_then(|at| self.campaigns.of(at.campaign)?.activations_of.get(at.slot));
             counter.into_iter().for_each(|counter| prefetch(counter));
         }
         ahead.for_each(|(_, client, _)| self.clients.touch_row(client));
+    }
+
+    /// Applies the records of a batch, as [`State::apply`] each; what some of them will need of memory is fetched before the first of these
+    /// is applied.
+    pub fn replay(&mut self, time_ms: u64, records: &[Record]) {
+        const AT_ONCE: usize = 64;
+        let needs = |record: &Record| {
+            // Those that come by the million are fetched for, and no others.
+            let activation = if let Record::Activation(activation) = record {
+                activation
+            } else if let Record::HoldConfirmed(confirmed) = record {
+                &confirmed.activation
+            } else {
+                return None;
+            };
+            let at = CodeAt { campaign: activation.campaign, slot: activation.slot };
+            Some((activation.stamp.request, activation.client, Some(at)))
+        };
+        for some in records.chunks(AT_ONCE) {
+            self.touch(some.iter().filter_map(needs));
+            some.iter().for_each(|record| self.apply(time_ms, record));
+        }
     }
 
     /// Decides an admitted request, at the time of the batch that its record is for. Changes nothing.
@@ -319,6 +357,8 @@ impl State {
             Asked::SwitchRule(asked) => save_rule::decide_switch(self, stamp, asked),
             Asked::ArchiveRule(rule) => save_rule::decide_archive(self, stamp, *rule),
             Asked::RestoreRule(rule) => save_rule::decide_restore(self, stamp, *rule),
+            Asked::KeepReader(asked) => readers::decide_keep(self, stamp, asked),
+            Asked::ForgetReader(asked) => readers::decide_forget(self, stamp, asked),
         }
     }
 
@@ -361,16 +401,12 @@ impl State {
             Record::RuleSwitched(record) => self.rules.switch(record.rule, record.active),
             Record::RuleArchived(record) => self.rules.archive(record.rule, time_ms),
             Record::RuleRestored(record) => self.rules.restore(record.rule),
+            Record::ReaderKept(record) => readers::apply_kept(self, record, time_ms),
+            Record::ReaderForgotten(record) => readers::apply_forgotten(self, record),
         }
         if let (Some(stamp), Some(reply)) = (record.stamp(), reply_of(self.position, record)) {
             self.requests.remember(time_ms, stamp, reply);
         }
-    }
-
-    /// Some more of a top-up, or of a bonus payment, is given back.
-    fn give_back(&mut self, operation: Position, amount: Money) {
-        let given = self.given_back.entry(operation).or_default();
-        *given = Money(given.0.saturating_add(amount.0));
     }
 }
 
@@ -412,6 +448,8 @@ fn reply_of(position: Position, record: &Record) -> Option<Remembered> {
         Record::RuleSwitched(record) => encoded::<SwitchRule>(&SwitchRuleOutcome::Switched { active: record.active }),
         Record::RuleArchived(_) => encoded::<ArchiveRule>(&ArchiveRuleOutcome::Archived),
         Record::RuleRestored(_) => encoded::<RestoreRule>(&RestoreRuleOutcome::Restored),
+        Record::ReaderKept(record) => encoded::<KeepReader>(&record.outcome()),
+        Record::ReaderForgotten(_) => encoded::<ForgetReader>(&ForgetReaderOutcome::Forgotten),
     })
 }
 

@@ -4,14 +4,14 @@ use scrip_protocol::command::{
     AddCodesOutcome, ArchiveCause, CAMPAIGNS_PER_PAGE, CLUBS_PER_PAGE, CODES_LOOKED_AT, CODES_PER_PAGE, CREDENTIALS_PER_PAGE,
     CampaignCard, CampaignFilter, ClientCard, Club, CodeFilter, CodeRow, CredentialCard, GROUPS_PER_PAGE, Group, ListCampaigns,
     ListCampaignsOutcome, ListClubs, ListClubsOutcome, ListCodes, ListCodesOutcome, ListCredentials, ListCredentialsOutcome,
-    ListGroups, ListGroupsOutcome, ListRules, ListRulesOutcome, RULES_PER_PAGE, RuleCard, RuleFilter, Secret, ShowCampaign,
-    ShowCampaignOutcome, ShowClient, ShowClientOutcome, ShowRule, ShowRuleOutcome, Terms, UsageFilter,
+    ListGroups, ListGroupsOutcome, ListReadersOutcome, ListRules, ListRulesOutcome, RULES_PER_PAGE, Reader, RuleCard, RuleFilter,
+    Secret, ShowCampaign, ShowCampaignOutcome, ShowClient, ShowClientOutcome, ShowRule, ShowRuleOutcome, Terms, UsageFilter,
 };
 use scrip_protocol::{CampaignId, ClubId, RuleId};
 
 use super::add_codes::foretell;
 use super::archive_campaign::holders;
-use super::{AskedAddCodes, Campaign, Credential, Lookup, Rule, State};
+use super::{AskedAddCodes, Campaign, Credential, Lookup, ReaderRow, Rule, State};
 
 /// How many addings of codes a campaign's card shows.
 const ADDED_SHOWN: usize = 100;
@@ -30,6 +30,12 @@ impl State {
             groups: self.groups.after(asked.after).take(GROUPS_PER_PAGE).map(group).collect(),
             as_of: self.position,
         }
+    }
+
+    /// The readers of the journal.
+    pub fn list_readers(&self) -> ListReadersOutcome {
+        let reader = |(name, ReaderRow { position, moved_ms }): (&str, _)| Reader { name: name.to_owned(), position, moved_ms };
+        ListReadersOutcome { readers: self.readers.iter().map(reader).collect(), as_of: self.position }
     }
 
     /// A page of the rules.
@@ -83,7 +89,7 @@ impl State {
                 client,
                 name: self.clients.name(client).to_owned(),
                 accounts,
-                groups: self.groups.of_client(client).to_vec(),
+                groups: self.groups.of_client(client).into_owned(),
                 as_of: self.position,
             }),
         }
@@ -129,7 +135,7 @@ impl State {
             Some(code) => Some(code.cause),
             None => campaign.is_archived().then_some(ArchiveCause::ByCampaign),
         };
-        let used = |slot: u32| campaign.activations_of[slot as usize] > 0;
+        let used = |slot: u32| campaign.activations_of.get(slot).is_some_and(|activations| *activations > 0);
         let passes = |slot: &u32| {
             let of_status = match asked.status {
                 CodeFilter::All => true,
@@ -150,7 +156,7 @@ impl State {
         let row = |(slot, held_by): (u32, Option<CampaignId>)| CodeRow {
             slot,
             code: campaign.codes.of(slot as usize).unwrap_or_default().to_owned(),
-            activations: campaign.activations_of[slot as usize],
+            activations: campaign.activations_of.get(slot).copied().unwrap_or(0),
             archived: archived_of(slot),
             held_by,
         };

@@ -79,7 +79,7 @@ pub(super) fn standing(
         campaign_archived: campaign.is_archived(),
         now_ms,
         club: Some(club),
-        code_uses: *campaign.activations_of.get(at.slot as usize)?,
+        code_uses: *campaign.activations_of.get(at.slot)?,
         client_uses: campaign.client_uses(client),
         campaign_uses: campaign.activations,
         committed: campaign.issued,
@@ -112,6 +112,6 @@ pub(super) fn apply(state: &mut State, record: &Activation) {
     campaign.activations += 1;
     campaign.issued = campaign.issued.checked_add(record.amount).unwrap_or(campaign.issued);
     if let Some(clients) = &mut campaign.clients {
-        *clients.uses.entry(record.client).or_default() += 1;
+        clients.change(record.client, |uses| uses.saturating_add(1));
     }
 }

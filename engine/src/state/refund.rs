@@ -12,6 +12,8 @@ pub struct AskedRefund {
     pub activation: Position,
     /// The activation that stands there, if one does.
     pub found: Option<Activation>,
+    /// The first position that the journal keeps: what stood before it is not known any more.
+    pub kept_from: Position,
     /// Whether it may be any credential's, as an operator's requests may, or only the caller's own.
     pub anyones: bool,
     /// Whether to refund it even where the bonus was spent.
@@ -26,30 +28,39 @@ pub fn activation_of(record: Record) -> Option<Activation> {
     if let Record::HoldConfirmed(confirmed) = record { Some(confirmed.activation) } else { None }
 }
 
+/// Whether what stood at a position was dropped from the journal. Nothing ever stood at 0.
+pub(super) fn is_dropped(position: Position, kept_from: Position) -> bool {
+    position > Position(0) && position < kept_from
+}
+
 pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedRefund) -> Record {
     let refuse = |outcome| refused::<Refund>(stamp, &outcome);
+    if is_dropped(asked.activation, asked.kept_from) {
+        return refuse(Outcome::NotKept { first: asked.kept_from });
+    }
     let own = asked.found.as_ref().filter(|found| asked.anyones || found.stamp.credential == stamp.credential);
     let Some(found) = own else { return refuse(Outcome::UnknownActivation) };
-    if state.refunded.contains(&asked.activation) {
+    if state.given_back.is_refunded(asked.activation) {
         return refuse(Outcome::AlreadyRefunded);
     }
     let balance = state.clients.bonus(found.client).unwrap_or(Money(0));
     if balance < found.amount && !asked.force {
         return refuse(Outcome::BonusSpent { balance });
     }
-    let taken = balance.min(found.amount);
+    // No balance is below 0 but one of a snapshot that is damaged and not yet verified.
+    let taken = balance.clamp(Money(0), found.amount.max(Money(0)));
     let refunded = Refunded {
         client: found.client,
         taken,
         uncollected: Money(found.amount.0 - taken.0),
-        balance: Money(balance.0 - taken.0),
+        balance: Money(balance.0.saturating_sub(taken.0)),
     };
     ActivationRefunded { stamp, activation: asked.activation, campaign: found.campaign, slot: found.slot, refunded }.into()
 }
 
 pub(super) fn apply(state: &mut State, record: &ActivationRefunded) {
     let Refunded { client, taken, uncollected, balance } = record.refunded;
-    state.refunded.insert(record.activation);
+    state.given_back.refund(record.activation);
     state.clients.set_bonus(client, balance);
     let Some(campaign) = state.campaigns.of_mut(record.campaign) else { return };
     if !campaign.set_activations(record.slot, |activations| activations.saturating_sub(1)) {
@@ -65,11 +76,7 @@ pub(super) fn apply(state: &mut State, record: &ActivationRefunded) {
     // An activation from before clients were counted is none of a client's uses, and gives none back.
     if let Some(clients) = &mut campaign.clients
         && record.activation > clients.from
-        && let Some(uses) = clients.uses.get_mut(&client)
     {
-        *uses -= 1;
-        if *uses == 0 {
-            clients.uses.remove(&client);
-        }
+        clients.change(client, |uses| uses.saturating_sub(1));
     }
 }

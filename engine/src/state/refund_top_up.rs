@@ -4,6 +4,7 @@ use scrip_protocol::command::{Note, RefundTopUp, RefundTopUpOutcome as Outcome, 
 use scrip_protocol::{Money, Position, Record, Stamp};
 
 use super::executor::executor;
+use super::refund::is_dropped;
 use super::{State, refused};
 
 /// A request to refund a top-up, with the top-up as the journal has it.
@@ -13,6 +14,8 @@ pub struct AskedRefundTopUp {
     pub top_up: Position,
     /// The top-up that stands there, if one does.
     pub found: Option<ToppedUp>,
+    /// The first position that the journal keeps: what stood before it is not known any more.
+    pub kept_from: Position,
     /// Whether it may be any credential's, or only the caller's own.
     pub anyones: bool,
     /// How much; none for what is left.
@@ -32,10 +35,14 @@ pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedRefundTopUp) -> R
         Ok(note) => note,
         Err(why) => return refuse(Outcome::InvalidNote(why)),
     };
+    if is_dropped(asked.top_up, asked.kept_from) {
+        return refuse(Outcome::NotKept { first: asked.kept_from });
+    }
     let own = asked.found.as_ref().filter(|found| asked.anyones || found.stamp.credential == stamp.credential);
     let Some(found) = own else { return refuse(Outcome::UnknownTopUp) };
-    let before = state.given_back.get(&asked.top_up).copied().unwrap_or(Money(0));
     let whole = found.variables.amount;
+    // Nothing else is given back of it but by a snapshot that is damaged and not yet verified.
+    let before = state.given_back.of(asked.top_up).clamp(Money(0), whole.max(Money(0)));
     let left = Money(whole.0.saturating_sub(before.0));
     let amount = asked.amount.unwrap_or(left);
     if amount > left || left <= Money(0) {
@@ -46,13 +53,13 @@ pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedRefundTopUp) -> R
         return refuse(Outcome::Overdraft { balance: accounts.gaming });
     }
     let due = if asked.claw_back { share_of(found.credited(), whole, before, amount) } else { Money(0) };
-    let clawed = due.min(accounts.bonus);
+    let clawed = due.min(accounts.bonus).max(Money(0));
     let given_back = TopUpGivenBack {
         amount,
         gaming: Money(accounts.gaming.0 - amount.0),
         clawed,
         uncollected: Money(due.0 - clawed.0),
-        bonus: Money(accounts.bonus.0 - clawed.0),
+        bonus: Money(accounts.bonus.0.saturating_sub(clawed.0)),
     };
     TopUpRefunded {
         stamp,
@@ -82,7 +89,7 @@ fn share_of(credited: Money, whole: Money, before: Money, amount: Money) -> Mone
 pub(super) fn apply(state: &mut State, record: &TopUpRefunded) {
     let TopUpGivenBack { amount, gaming, bonus, .. } = record.given_back;
     state.clients.set_balances(record.client, gaming, bonus);
-    state.give_back(record.top_up, amount);
+    state.given_back.give_back(record.top_up, amount);
 }
 
 #[cfg(test)]

@@ -6,11 +6,13 @@
 //!
 //! Order of calls: [`Requests::admit`] before a command is decided, `Requests::remember` when its record is applied.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use scrip_protocol::command::RedeemOutcome;
-use scrip_protocol::{Refusal, RequestId, Settings, Stamp};
+use scrip_protocol::{Kind, Refusal, RequestId, Settings, Stamp, wire};
 
+use super::frozen::{Frozen, RequestRow, Rows, WindowBase};
 use super::shards::Shards;
 
 /// How long an id is remembered whatever the limit, in milliseconds: far longer than a caller waits for a reply.
@@ -38,7 +40,7 @@ pub enum Admission<'a> {
     /// It was not seen before.
     New,
     /// It was executed before and answered this.
-    Repeated(&'a Remembered),
+    Repeated(Cow<'a, Remembered>),
     /// It is not executed.
     Refused(Refusal),
 }
@@ -54,35 +56,108 @@ struct Row {
 const _: () = assert!(size_of::<Row>() == 64);
 
 /// The window. Owned by the state.
+#[derive(Default)]
 pub struct Requests {
     window_ms: u64,
     skew_ms: u64,
     limit: usize,
     /// Ids before this time were forgotten, and are refused.
     horizon_ms: u64,
+    /// The oldest rows may stand in a snapshot.
+    base: Base,
     /// Rows in the order of arrival; all chunks but the last are full.
     chunks: VecDeque<Vec<Row>>,
     /// How many rows of the first chunk are forgotten.
     gone: usize,
+    /// How many rows these are that are not forgotten.
     length: usize,
-    /// The number of the oldest row. Numbers wrap; there are never 2^32 rows.
+    /// The number of the oldest of these rows. Numbers wrap; there are never 2^32 rows.
     first: u32,
     index: Shards,
 }
 
-impl Requests {
-    pub(super) fn new() -> Requests {
-        Requests {
-            window_ms: 0,
-            skew_ms: 0,
-            limit: 0,
-            horizon_ms: 0,
-            chunks: VecDeque::new(),
-            gone: 0,
-            length: 0,
-            first: 0,
-            index: Shards::new(),
+/// The requests that a snapshot remembers.
+#[derive(Default)]
+struct Base {
+    rows: Rows<RequestRow>,
+    replies: Rows<u8>,
+    index: Frozen,
+    /// The latest time of any of these ids: a newer one is not looked for among them.
+    newest_ms: u64,
+    /// How many of them are forgotten since.
+    gone: usize,
+}
+
+impl Base {
+    fn len(&self) -> usize {
+        self.rows.len() - self.gone
+    }
+
+    /// A request that is not forgotten.
+    fn find(&self, id: RequestId) -> Option<usize> {
+        let is = |row: u32| row as usize >= self.gone && self.rows.get(row as usize).is_some_and(|row| row.id == id.0);
+        let known = id.time_ms() <= self.newest_ms && self.len() > 0;
+        let row = known.then(|| self.index.find(self.index.key.hash_id(id.0), is));
+        row.flatten().map(|row| row as usize)
+    }
+
+    /// What a request was answered. A reply that is damaged is one without bytes, which no caller can read.
+    fn reply(&self, at: usize) -> Remembered {
+        let end = |row: &RequestRow| (row.kind_and_end & REPLY_END) as usize;
+        let row = &self.rows[at];
+        let start = at.checked_sub(1).map_or(0, |before| end(&self.rows[before]));
+        let bytes = self.replies.get(start..end(row)).unwrap_or_default();
+        let kind = (row.kind_and_end >> REPLY_END_BITS) as u16;
+        let redeem = (kind == Kind::Redeem as u16).then(|| wire::decode::<RedeemOutcome>(Kind::Redeem.word(), bytes).ok());
+        match redeem.flatten() {
+            Some(outcome) => Remembered::Redeem(outcome),
+            None => Remembered::Other(Box::new((kind, bytes.to_vec()))),
         }
+    }
+}
+
+/// How many bits of a row say where its reply ends; those above say the command's kind.
+const REPLY_END_BITS: u32 = 48;
+const REPLY_END: u64 = (1 << REPLY_END_BITS) - 1;
+
+impl Requests {
+    /// The window of a snapshot.
+    pub(super) fn over(window: &WindowBase, rows: Rows<RequestRow>, replies: Rows<u8>, index: Frozen) -> Requests {
+        Requests {
+            window_ms: window.window_ms,
+            skew_ms: window.skew_ms,
+            limit: usize::try_from(window.limit).unwrap_or(usize::MAX),
+            horizon_ms: window.horizon_ms,
+            base: Base { rows, replies, index, newest_ms: window.newest_ms, gone: 0 },
+            ..Requests::default()
+        }
+    }
+
+    /// What a snapshot keeps of the window beside its rows.
+    pub(super) fn window(&self, newest_ms: u64) -> WindowBase {
+        let (window_ms, skew_ms, limit, horizon_ms) = (self.window_ms, self.skew_ms, self.limit as u64, self.horizon_ms);
+        WindowBase { window_ms, skew_ms, limit, horizon_ms, newest_ms }
+    }
+
+    /// Calls with each row of a snapshot, and with the bytes of its reply, in the order of arrival. Where a reply ends is said in each row as
+    /// far as it is before.
+    /// Returns the latest time of their ids.
+    pub(super) fn each_row(&self, mut each: impl FnMut(RequestRow, &[u8])) -> u64 {
+        let (mut end, mut encoded, mut newest_ms) = (0, Vec::new(), 0);
+        for (id, body, reply) in self.rows() {
+            encoded.clear();
+            let (kind, bytes) = match &*reply {
+                Remembered::Redeem(outcome) => {
+                    wire::encode(outcome, &mut encoded);
+                    (Kind::Redeem as u16, encoded.as_slice())
+                }
+                Remembered::Other(reply) => (reply.0, reply.1.as_slice()),
+            };
+            end += bytes.len() as u64;
+            newest_ms = id.time_ms().max(newest_ms);
+            each(RequestRow { id: id.0, body, kind_and_end: u64::from(kind) << REPLY_END_BITS | end }, bytes);
+        }
+        newest_ms
     }
 
     /// Takes over settings. What the window before was free to forget stays refused when it grows; before the first window nothing
@@ -103,12 +178,17 @@ impl Requests {
 
     /// How many ids are remembered.
     pub fn len(&self) -> usize {
-        self.length
+        self.base.len() + self.length
     }
 
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
-        self.length == 0
+        self.len() == 0
+    }
+
+    /// Before which time ids were forgotten early, or with an earlier window, in milliseconds since 1970.
+    pub(super) fn horizon_ms(&self) -> u64 {
+        self.horizon_ms
     }
 
     /// Fetches where a search for an id starts.
@@ -136,12 +216,18 @@ impl Requests {
         if let Some(number) = self.index.find(stamp.request.0, |number| self.row(number).id.0) {
             let row = self.row(number);
             return match row.body == stamp.body {
-                true => Admission::Repeated(&row.reply),
+                true => Admission::Repeated(Cow::Borrowed(&row.reply)),
                 false => Admission::Refused(Refusal::RequestIdReused),
             };
         }
-        if self.length >= self.limit {
-            let oldest_kept = self.length.checked_sub(1).map_or(now_ms, |_| self.row(self.first).id.time_ms());
+        if let Some(at) = self.base.find(stamp.request) {
+            return match self.base.rows[at].body == stamp.body {
+                true => Admission::Repeated(Cow::Owned(self.base.reply(at))),
+                false => Admission::Refused(Refusal::RequestIdReused),
+            };
+        }
+        if self.len() >= self.limit {
+            let oldest_kept = self.oldest().map_or(now_ms, |id| id.time_ms());
             let free_at = oldest_kept.saturating_add(KEPT_AT_LEAST_MS);
             if free_at > now_ms {
                 return Admission::Refused(Refusal::Busy { retry_after_ms: (free_at - now_ms).min(u32::MAX.into()) as u32 });
@@ -154,12 +240,12 @@ impl Requests {
     pub(super) fn remember(&mut self, now_ms: u64, stamp: &Stamp, reply: Remembered) {
         let passed_ms = now_ms.saturating_sub(self.window_ms);
         for _ in 0..FORGOTTEN_PER_RECORD {
-            if self.length == 0 || self.row(self.first).id.time_ms() >= passed_ms {
+            if self.oldest().is_none_or(|id| id.time_ms() >= passed_ms) {
                 break;
             }
             self.forget_oldest();
         }
-        while self.length >= self.limit.max(1) {
+        while self.len() >= self.limit.max(1) {
             let forgotten_ms = self.forget_oldest();
             self.horizon_ms = self.horizon_ms.max(forgotten_ms + 1);
         }
@@ -172,7 +258,19 @@ impl Requests {
         self.index.insert(stamp.request.0, number);
     }
 
+    fn oldest(&self) -> Option<RequestId> {
+        match self.base.rows.get(self.base.gone) {
+            Some(row) => Some(RequestId(row.id)),
+            None => (self.length > 0).then(|| self.row(self.first).id),
+        }
+    }
+
+    /// Forgets the oldest of them, of which there is one. Returns its time.
     fn forget_oldest(&mut self) -> u64 {
+        if let Some(row) = self.base.rows.get(self.base.gone) {
+            self.base.gone += 1;
+            return RequestId(row.id).time_ms();
+        }
         let id = self.row(self.first).id;
         self.index.remove(id.0, self.first);
         self.first = self.first.wrapping_add(1);
@@ -190,16 +288,20 @@ impl Requests {
         &self.chunks[at / CHUNK][at % CHUNK]
     }
 
-    fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.chunks.iter().flatten().skip(self.gone)
+    /// All that are remembered, in the order of arrival: id, hash of what was asked, and what was answered.
+    pub fn rows(&self) -> impl Iterator<Item = (RequestId, u64, Cow<'_, Remembered>)> {
+        let base = (self.base.gone..self.base.rows.len()).zip(&self.base.rows[self.base.gone..]);
+        let base = base.map(|(at, row)| (RequestId(row.id), row.body, Cow::Owned(self.base.reply(at))));
+        let live = self.chunks.iter().flatten().skip(self.gone);
+        base.chain(live.map(|row| (row.id, row.body, Cow::Borrowed(&row.reply))))
     }
 }
 
 /// Two windows are equal when they answer alike, now and later; how their indexes are laid out does not matter.
 impl PartialEq for Requests {
     fn eq(&self, other: &Requests) -> bool {
-        (self.window_ms, self.skew_ms, self.limit, self.horizon_ms, self.length)
-            == (other.window_ms, other.skew_ms, other.limit, other.horizon_ms, other.length)
+        (self.window_ms, self.skew_ms, self.limit, self.horizon_ms, self.len())
+            == (other.window_ms, other.skew_ms, other.limit, other.horizon_ms, other.len())
             && self.rows().eq(other.rows())
     }
 }
@@ -219,7 +321,7 @@ mod tests {
     const HOUR: u64 = 3_600_000;
 
     fn window(limit: u64) -> Requests {
-        let mut requests = Requests::new();
+        let mut requests = Requests::default();
         let settings = Settings { requests_max: limit, ..Settings::default() };
         requests.set(&settings, 0);
         requests
@@ -241,7 +343,7 @@ mod tests {
         let first = stamp(START, 1);
         assert_eq!(requests.admit(START, &first), Admission::New);
         requests.remember(START, &first, reply(1));
-        assert_eq!(requests.admit(START + 23 * HOUR, &first), Admission::Repeated(&reply(1)));
+        assert_eq!(requests.admit(START + 23 * HOUR, &first), Admission::Repeated(Cow::Owned(reply(1))));
         let other_body = Stamp { body: 2, ..first };
         assert_eq!(requests.admit(START, &other_body), Admission::Refused(Refusal::RequestIdReused));
     }
@@ -270,7 +372,7 @@ mod tests {
             requests.remember(later, &stamp(later, n), reply(n));
         }
         assert_eq!(requests.len(), 10_000 - 8 * 1_000 + 1_000);
-        assert_eq!(requests.admit(later, &stamp(later, 999)), Admission::Repeated(&reply(999)));
+        assert_eq!(requests.admit(later, &stamp(later, 999)), Admission::Repeated(Cow::Owned(reply(999))));
     }
 
     #[test]
@@ -286,7 +388,7 @@ mod tests {
         requests.remember(later, &stamp(later, 100), reply(100));
         assert_eq!(requests.len(), 100);
         assert_eq!(requests.admit(later, &stamp(START, 0)), Admission::Refused(Refusal::RequestTooOld { oldest_ms: START + 1 }));
-        assert_eq!(requests.admit(later, &stamp(START + 1, 1)), Admission::Repeated(&reply(1)));
+        assert_eq!(requests.admit(later, &stamp(START + 1, 1)), Admission::Repeated(Cow::Owned(reply(1))));
     }
 
     #[test]
@@ -307,7 +409,7 @@ mod tests {
         let now = START + 500_000;
         assert_eq!(requests.len(), 20_000);
         for n in 30_000..50_000 {
-            assert_eq!(requests.admit(now, &stamp(START + n * 10, n)), Admission::Repeated(&reply(n)), "{n}");
+            assert_eq!(requests.admit(now, &stamp(START + n * 10, n)), Admission::Repeated(Cow::Owned(reply(n))), "{n}");
         }
         assert!(requests.index.find(stamp(START, 0).request.0, |number| requests.row(number).id.0).is_none());
     }

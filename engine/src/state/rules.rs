@@ -13,11 +13,12 @@ pub struct Rules {
 }
 
 /// One rule.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Rule {
     /// As staff wrote it.
     pub terms: RuleTerms,
     /// As it fires; none where a journal from elsewhere has one that cannot be understood, which never does.
+    #[rkyv(with = rkyv::with::Skip)]
     compiled: Option<Compiled>,
     /// When it was created, in milliseconds since 1970.
     pub created_ms: u64,
@@ -40,6 +41,24 @@ impl Rule {
 }
 
 impl Rules {
+    /// Those of a snapshot.
+    pub(super) fn over(rows: Vec<Rule>) -> Rules {
+        let mut rules = Rules { rows, candidates: Candidates::default() };
+        for (row, rule) in rules.rows.iter_mut().zip((1..).map(RuleId)) {
+            row.compiled = Compiled::of(&row.terms);
+            if let Some(compiled) = row.live() {
+                rules.candidates.insert(rule, compiled);
+            }
+        }
+        rules
+    }
+
+    /// What a snapshot keeps of them.
+    pub(super) fn rows(&self) -> Vec<Rule> {
+        let kept = |row: &Rule| Rule { terms: row.terms.clone(), compiled: None, ..*row };
+        self.rows.iter().map(kept).collect()
+    }
+
     /// A rule.
     pub fn of(&self, rule: RuleId) -> Option<&Rule> {
         self.rows.get((rule.0 as usize).checked_sub(1)?)

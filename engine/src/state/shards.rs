@@ -46,6 +46,12 @@ type Slot = u64;
 
 const EMPTY: Slot = 0;
 
+impl Default for Shards {
+    fn default() -> Shards {
+        Shards::new()
+    }
+}
+
 impl Shards {
     pub(crate) fn new() -> Shards {
         Shards {

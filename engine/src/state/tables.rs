@@ -1,11 +1,15 @@
 //! What the organisation has: clubs, and campaigns with their codes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
 use scrip_protocol::command::{ArchiveCause, CodeTexts, CodesBatch, Terms};
 use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position};
+
+use super::frozen::{CampaignBase, FrozenCodes, Places};
+use super::overlay::Overlay;
+use super::texts::Texts;
+use super::uses::{ClientUses, FrozenUses};
 
 /// The clubs, numbered from 1.
 #[derive(Debug, Default, PartialEq)]
@@ -14,6 +18,11 @@ pub struct Clubs {
 }
 
 impl Clubs {
+    /// Those of a snapshot.
+    pub(super) fn over(names: Vec<String>) -> Clubs {
+        Clubs { names }
+    }
+
     /// Whether there is a club of this number.
     pub fn contains(&self, club: ClubId) -> bool {
         club.0 >= 1 && club.0 as usize <= self.names.len()
@@ -40,7 +49,7 @@ impl Clubs {
 }
 
 /// Where a code is: its campaign, and its place among the campaign's codes, counted from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct CodeAt {
     /// The campaign.
     pub campaign: CampaignId,
@@ -49,9 +58,18 @@ pub struct CodeAt {
 }
 
 /// The campaigns, numbered from 1.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub struct Campaigns {
     rows: Vec<Campaign>,
+    base: Arc<FrozenCodes>,
+    /// Those of which codes were restored since the snapshot: what that says of the values of these may be outdated.
+    restored: BTreeSet<CampaignId>,
+}
+
+impl PartialEq for Campaigns {
+    fn eq(&self, other: &Campaigns) -> bool {
+        self.rows == other.rows
+    }
 }
 
 impl Campaigns {
@@ -80,6 +98,29 @@ impl Campaigns {
         self.rows.push(campaign);
     }
 
+    /// Those of a snapshot.
+    pub(super) fn over(base: Vec<CampaignBase>, codes: Arc<FrozenCodes>, uses: &Arc<FrozenUses>) -> Campaigns {
+        let rows = (1..).map(CampaignId).zip(base).map(|(id, base)| Campaign::over(id, base, &codes, uses));
+        Campaigns { rows: rows.collect(), base: codes, restored: BTreeSet::new() }
+    }
+
+    /// Takes note that codes of a campaign are restored.
+    pub(super) fn note_restored(&mut self, campaign: CampaignId) {
+        if !self.base.is_empty() {
+            self.restored.insert(campaign);
+        }
+    }
+
+    /// Whether the place that the snapshot gives for the value of a code of a campaign may be outdated.
+    pub(crate) fn was_restored(&self, campaign: CampaignId) -> bool {
+        self.restored.contains(&campaign)
+    }
+
+    /// The codes that the snapshot has.
+    pub(crate) fn base(&self) -> &Arc<FrozenCodes> {
+        &self.base
+    }
+
     pub(super) fn of_mut(&mut self, campaign: CampaignId) -> Option<&mut Campaign> {
         self.rows.get_mut((campaign.0 as usize).checked_sub(1)?)
     }
@@ -93,9 +134,9 @@ pub struct Campaign {
     /// When it was created, in milliseconds since 1970.
     pub created_ms: u64,
     /// The codes as they were written.
-    pub codes: CodeTexts,
+    pub codes: Texts,
     /// How often each code is activated, by slot.
-    pub activations_of: Vec<u32>,
+    pub(crate) activations_of: Overlay<u32>,
     /// When the campaign was archived, and by which record; none while it is not.
     pub archived: Option<Archived>,
     /// The codes that are archived while the campaign is not: by themselves, or left over when it was restored; and those that were
@@ -128,7 +169,7 @@ pub struct Campaign {
 }
 
 /// When a campaign was archived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Archived {
     /// In milliseconds since 1970.
     pub at_ms: u64,
@@ -145,24 +186,13 @@ pub struct ArchivedCode {
     pub freed: Position,
 }
 
-/// How often each client has activated codes of a campaign.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ClientUses {
-    /// From when on they are counted, in milliseconds since 1970.
-    pub from_ms: u64,
-    /// The record that began it: activations after it are counted.
-    pub from: Position,
-    /// The clients with at least one.
-    pub uses: HashMap<ClientId, u32, RandomState>,
-}
-
 impl Campaign {
     pub(super) fn new(terms: Terms, created_ms: u64) -> Campaign {
         let mut campaign = Campaign {
             terms: Arc::new(terms),
             created_ms,
-            codes: CodeTexts::default(),
-            activations_of: Vec::new(),
+            codes: Texts::default(),
+            activations_of: Overlay::default(),
             archived: None,
             archived_codes: BTreeMap::new(),
             codes_activated: 0,
@@ -180,6 +210,54 @@ impl Campaign {
         };
         campaign.count_clients_from(created_ms, Position(0));
         campaign
+    }
+
+    fn over(id: CampaignId, base: CampaignBase, codes: &Arc<FrozenCodes>, uses: &Arc<FrozenUses>) -> Campaign {
+        let archived = base.archived_codes.into_iter().map(|(slot, cause, freed)| (slot, ArchivedCode { cause, freed }));
+        let clients = base
+            .clients
+            .map(|(from_ms, from, (first, end))| ClientUses::over(uses, id, (from_ms, from), first as usize..end as usize));
+        Campaign {
+            terms: Arc::new(base.terms),
+            created_ms: base.created_ms,
+            codes: Texts::over(codes, &base.places),
+            activations_of: Overlay::over(codes.activations.part(base.places.rows())),
+            archived: base.archived,
+            archived_codes: archived.collect(),
+            codes_activated: base.codes_activated,
+            archived_activated: base.archived_activated,
+            codes_exhausted: base.codes_exhausted,
+            archived_exhausted: base.archived_exhausted,
+            activations: base.activations,
+            refunds: base.refunds,
+            held: 0,
+            held_sum: 0,
+            issued: base.issued,
+            uncollected: base.uncollected,
+            clients,
+            added: base.added,
+        }
+    }
+
+    /// What a snapshot keeps of it, whose codes stand at these places and whose clients in these rows; its holds it has elsewhere.
+    pub(super) fn base(&self, places: Places, clients: (u64, u64)) -> CampaignBase {
+        CampaignBase {
+            terms: Terms::clone(&self.terms),
+            created_ms: self.created_ms,
+            places,
+            archived: self.archived,
+            archived_codes: self.archived_codes.iter().map(|(slot, code)| (*slot, code.cause, code.freed)).collect(),
+            codes_activated: self.codes_activated,
+            archived_activated: self.archived_activated,
+            codes_exhausted: self.codes_exhausted,
+            archived_exhausted: self.archived_exhausted,
+            activations: self.activations,
+            refunds: self.refunds,
+            issued: self.issued,
+            uncollected: self.uncollected,
+            clients: self.clients.as_ref().map(|uses| (uses.from_ms, uses.from, clients)),
+            added: self.added.clone(),
+        }
     }
 
     /// Whether the campaign is archived.
@@ -208,18 +286,18 @@ impl Campaign {
     /// How many codes were never activated and are not archived (A9).
     pub fn codes_available(&self) -> u32 {
         let live = self.codes.len() as u32 - self.codes_archived();
-        if self.is_archived() { 0 } else { live - (self.codes_activated - self.archived_activated) }
+        if self.is_archived() { 0 } else { less(live, less(self.codes_activated, self.archived_activated)) }
     }
 
     /// How many codes are not archived and may be activated again (A9).
     pub fn codes_redeemable(&self) -> u32 {
         let live = self.codes.len() as u32 - self.codes_archived();
-        if self.is_archived() { 0 } else { live - (self.codes_exhausted - self.archived_exhausted) }
+        if self.is_archived() { 0 } else { less(live, less(self.codes_exhausted, self.archived_exhausted)) }
     }
 
     /// How often a code may still be activated, its holds aside; 0 for a code that the campaign does not have.
     pub(super) fn room(&self, slot: u32) -> u32 {
-        self.activations_of.get(slot as usize).map_or(0, |activations| self.cap().saturating_sub(*activations))
+        self.activations_of.get(slot).map_or(0, |activations| self.cap().saturating_sub(*activations))
     }
 
     /// The counter of a code has 32 bits: one without a cap ends there as well.
@@ -227,9 +305,29 @@ impl Campaign {
         self.terms.activations_per_code_max.unwrap_or(u32::MAX)
     }
 
+    /// The text of a code.
+    pub(super) fn text_of(&self, slot: u32) -> Option<&str> {
+        self.codes.of(slot as usize)
+    }
+
+    /// How often a code is activated; 0 for one that the campaign does not have.
+    pub(super) fn activations_at(&self, slot: u32) -> u32 {
+        self.activations_of.get(slot).copied().unwrap_or(0)
+    }
+
+    /// The codes of [`Campaign::archived_codes`], by slot.
+    pub(super) fn archived_slots(&self) -> impl Iterator<Item = (u32, ArchivedCode)> {
+        self.archived_codes.iter().map(|(slot, code)| (*slot, *code))
+    }
+
+    /// The clients whose activations are counted, with their numbers, in no order.
+    pub(super) fn uses_of_clients(&self) -> impl Iterator<Item = (ClientId, u32)> {
+        self.clients.iter().flat_map(|clients| clients.iter())
+    }
+
     pub(super) fn add_codes(&mut self, codes: &CodeTexts, at_ms: u64, position: Position) {
         self.codes.append(codes);
-        self.activations_of.resize(self.codes.len(), 0);
+        self.activations_of.push_zeros(codes.len());
         if codes.is_empty() {
             return;
         }
@@ -239,24 +337,24 @@ impl Campaign {
     /// Begins to count activations for each client, where the terms limit them and that was not begun before.
     pub(super) fn count_clients_from(&mut self, now_ms: u64, position: Position) {
         if self.terms.activations_per_client_max.is_some() && self.clients.is_none() {
-            self.clients = Some(ClientUses { from_ms: now_ms, from: position, ..ClientUses::default() });
+            self.clients = Some(ClientUses::from(now_ms, position));
         }
     }
 
     /// How often a client has activated codes, as far as that was counted.
     #[inline]
     pub(super) fn client_uses(&self, client: ClientId) -> u32 {
-        self.clients.as_ref().and_then(|clients| clients.uses.get(&client)).copied().unwrap_or(0)
+        self.clients.as_ref().map_or(0, |clients| clients.of(client))
     }
 
     /// Sets a code's counter. Returns whether the campaign has the code.
     pub(super) fn set_activations(&mut self, slot: u32, change: impl FnOnce(u32) -> u32) -> bool {
         let cap = self.cap();
-        let Some(activations) = self.activations_of.get_mut(slot as usize) else { return false };
+        let Some(activations) = self.activations_of.get_mut(slot) else { return false };
         let (before, after) = (*activations, change(*activations));
         *activations = after;
         let archived = self.is_code_archived(slot);
-        let count = |counter: &mut u32, was: bool, is: bool| *counter = *counter + u32::from(is) - u32::from(was);
+        let count = |counter: &mut u32, was: bool, is: bool| *counter = less(*counter + u32::from(is), u32::from(was));
         count(&mut self.codes_activated, before > 0, after > 0);
         count(&mut self.codes_exhausted, before >= cap, after >= cap);
         if archived {
@@ -270,11 +368,17 @@ impl Campaign {
     pub(super) fn recount(&mut self) {
         let cap = self.cap();
         self.codes_exhausted = self.activations_of.iter().filter(|activations| **activations >= cap).count() as u32;
-        let archived = || self.archived_codes.keys().filter_map(|slot| self.activations_of.get(*slot as usize));
+        let archived = || self.archived_codes.keys().filter_map(|slot| self.activations_of.get(*slot));
         let (activated, exhausted) = (
             archived().filter(|activations| **activations > 0).count(),
             archived().filter(|activations| **activations >= cap).count(),
         );
         (self.archived_activated, self.archived_exhausted) = (activated as u32, exhausted as u32);
     }
+}
+
+/// One count less another that is a part of it. The counters of codes may stand in a snapshot that is damaged and not yet verified, and then
+/// contradict these sums: that is for its verification to say.
+fn less(all: u32, part: u32) -> u32 {
+    all.saturating_sub(part)
 }

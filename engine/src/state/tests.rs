@@ -12,23 +12,28 @@ mod caps;
 mod cases;
 mod codes;
 mod credentials;
+mod differences;
 mod holds;
 mod ledger;
 mod model;
 mod precedence;
+mod readers;
 mod refunds;
 mod rules;
 mod script;
 mod shown;
 mod top_ups;
 
+use scrip_protocol::batch::ChainEnd;
 use scrip_protocol::command::{CheckOutcome, CodeChecked, HoldOutcome, RedeemOutcome};
 use scrip_protocol::record::SettingsApplied;
 use scrip_protocol::{ClubId, CredentialId, Position, Record, Refusal, RequestId, Settings, Stamp};
 
 use super::requests::{Admission, Remembered};
 use super::{Asked, AskedRedeem, CodeList, State, reply_of};
+use crate::disk::OsDisk;
 use crate::index::{Index, normalise, trim};
+use crate::snapshot::{self, Pace, Snapshot};
 
 const START_MS: u64 = 1_790_000_000_000;
 
@@ -60,7 +65,7 @@ impl Bench {
     fn run(&mut self, stamp: Stamp, asked: &Asked) -> Answer {
         match self.state.admit(self.now_ms, &stamp) {
             Admission::Refused(refusal) => return Answer::Refused(refusal),
-            Admission::Repeated(reply) => return Answer::Again(reply.clone()),
+            Admission::Repeated(reply) => return Answer::Again(reply.into_owned()),
             Admission::New => {}
         }
         let record = self.state.decide(self.now_ms, stamp, asked, &self.index);
@@ -117,9 +122,59 @@ impl Bench {
         let mut replayed = State::default();
         self.records.iter().for_each(|(time_ms, record)| replayed.apply(*time_ms, record));
         assert_eq!(replayed, self.state);
+        self.compare_with_snapshots();
         assert!(Index::of(&replayed).agrees_with(&self.index), "the index says of each code what a replay says");
         shown::recount(self);
     }
+}
+
+impl Bench {
+    /// The state as a restart has it that finds a snapshot; and each snapshot as the keeper makes it, of the one before and of the records
+    /// since, beside a state that has never seen one.
+    fn compare_with_snapshots(&self) {
+        let mut taken: Vec<usize> = (0..fastrand::usize(1..4)).map(|_| fastrand::usize(..=self.records.len())).collect();
+        taken.sort_unstable();
+        let mut state = State::default();
+        for (n, (time_ms, record)) in self.records.iter().enumerate() {
+            (0..taken.iter().filter(|at| **at == n).count()).for_each(|_| state = through_a_file(&state));
+            state.apply(*time_ms, record);
+        }
+        let late = self.records.len();
+        assert_eq!(state, self.state, "after snapshots at {taken:?} of {late} records");
+        assert!(Index::of(&state).agrees_with(&self.index), "after snapshots at {taken:?} of {late} records");
+        let state = through_a_file(&state);
+        assert_eq!(state, self.state, "after snapshots at {taken:?} and at {late}");
+        assert!(Index::of(&state).agrees_with(&self.index), "after snapshots at {taken:?} and at {late}");
+    }
+
+    /// Goes on as after a restart that finds a snapshot.
+    fn restart_from_snapshot(&mut self) {
+        self.state = through_a_file(&self.state);
+        self.index = Index::of(&self.state);
+    }
+}
+
+/// A state as its snapshot has it.
+fn through_a_file(state: &State) -> State {
+    let dir = tempfile::tempdir().expect("there is room for temporary files");
+    let end = ChainEnd { position: state.position(), hash: [7; 32], time_ms: state.now_ms() };
+    let kept = snapshot::write(&OsDisk, dir.path(), state, end, Pace::Full, &mut |_, _| {}).expect("the disk takes it");
+    let snapshot = Snapshot::open(&OsDisk, &kept.path).expect("it was just written");
+    snapshot.verify(&mut |_| {}).expect("it was just written");
+    assert_eq!(snapshot.header().end, end);
+    snapshot.state().expect("it was just written")
+}
+
+/// The records that a script makes, each with its time: for tests of what keeps a state.
+pub(crate) fn recorded(script: &str) -> Vec<(u64, Record)> {
+    script::ran(script).records
+}
+
+/// Runs a script on a state that may be damaged, whose journal has these records. What it answers is not looked at, only that it does.
+pub(crate) fn run_on_any(state: State, records: &[(u64, Record)], script: &str) {
+    let index = Index::of(&state);
+    let now_ms = state.now_ms();
+    script::run_on_any(&mut Bench { state, index, records: records.to_vec(), now_ms }, script);
 }
 
 /// The n-th request of a time.

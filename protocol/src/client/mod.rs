@@ -1,7 +1,8 @@
 //! The client: calls an engine over QUIC.
 //!
 //! - [`Client`] for commands: many in flight at once, repeated under the same request id when the connection is lost. Its methods
-//!   for campaigns and their codes are in `campaigns.rs`, for the ledger in `ledger.rs`, for the rules of top-ups in `rules.rs`.
+//!   for campaigns and their codes are in `campaigns.rs`, for the ledger in `ledger.rs`, for the rules of top-ups in `rules.rs`, for
+//!   snapshots and the readers of the journal in `operators.rs`.
 //! - [`Tailing`] for the journal.
 //! - [`Dial`] for a connection whose lanes the caller drives by itself.
 //!
@@ -13,6 +14,7 @@ mod campaigns;
 mod dial;
 mod driver;
 mod ledger;
+mod operators;
 mod rules;
 mod tailing;
 

@@ -35,6 +35,12 @@ pub enum TailError {
         /// The position after the newest durable record.
         next: Position,
     },
+    /// The position is not kept any more.
+    #[error("the journal is kept from position {first} on; what was before it was dropped")]
+    Dropped {
+        /// The first position that is kept.
+        first: Position,
+    },
     /// The engine cannot read its journal.
     #[error("the engine cannot read its journal there; its log says why")]
     Unreadable,
@@ -78,6 +84,7 @@ impl Tailing {
                     TailOutcome::Batch(bytes) => return self.checked(bytes).map(Some),
                     TailOutcome::End { .. } => self.ended = true,
                     TailOutcome::BeyondEnd { next } => return Err(TailError::BeyondEnd { next }),
+                    TailOutcome::Dropped { first } => return Err(TailError::Dropped { first }),
                     TailOutcome::Unreadable => return Err(TailError::Unreadable),
                 }
                 continue;

@@ -149,6 +149,11 @@ pub enum RefundBonusOutcome {
     InvalidAmount = 1,
     /// The note passes a limit.
     InvalidNote(InvalidNote) = 2,
+    /// The journal is kept from this position on only, so that what stood before it cannot be given back any more.
+    NotKept {
+        /// The first position that is kept.
+        first: Position,
+    } = 6,
     /// There is no such payment, or it is another credential's.
     UnknownPayment = 3,
     /// That is more than is left of the payment, which is nothing where all of it was given back.
@@ -255,6 +260,9 @@ impl fmt::Display for RefundBonusOutcome {
             RefundBonusOutcome::Done(done) => done.fmt(f),
             RefundBonusOutcome::InvalidAmount => f.write_str("refused: the amount must be more than 0"),
             RefundBonusOutcome::InvalidNote(why) => write!(f, "refused: {why}"),
+            RefundBonusOutcome::NotKept { first } => {
+                write!(f, "refused: the journal is kept from position {first} on, and nothing from before it can be refunded")
+            }
             RefundBonusOutcome::UnknownPayment => f.write_str("refused: there is no such payment, or it is not yours"),
             RefundBonusOutcome::MoreThanLeft { left: Money(0) } => {
                 f.write_str("refused: the whole payment was given back before")

@@ -22,10 +22,12 @@ mod generate;
 mod group;
 mod hold;
 mod note;
+mod reader;
 mod redeem;
 mod refund;
 mod rule;
 mod rules_shown;
+mod snapshot;
 mod spending;
 mod tail;
 mod top_up;
@@ -44,10 +46,12 @@ pub use generate::*;
 pub use group::*;
 pub use hold::*;
 pub use note::*;
+pub use reader::*;
 pub use redeem::*;
 pub use refund::*;
 pub use rule::*;
 pub use rules_shown::*;
+pub use snapshot::*;
 pub use spending::*;
 pub use tail::*;
 pub use top_up::*;
@@ -176,6 +180,10 @@ commands! {
     86 ShowRule         -> ShowRuleOutcome,         "show-rule",         reads,   [Marketing Reporter];
     87 LintRule         -> LintRuleOutcome,         "lint-rule",         reads,   [Marketing];
     88 RehearseRule     -> RehearseRuleOutcome,     "rehearse-rule",     reads,   [Marketing];
+    90 TakeSnapshot     -> TakeSnapshotOutcome,     "take-snapshot",     reads,   [];
+    91 KeepReader       -> KeepReaderOutcome,       "keep-reader",       changes, [Reporter];
+    92 ForgetReader     -> ForgetReaderOutcome,     "forget-reader",     changes, [Reporter];
+    93 ListReaders      -> ListReadersOutcome,      "list-readers",      reads,   [Reporter];
 }
 
 impl Kind {
@@ -236,7 +244,11 @@ impl AnyCommand {
             | AnyCommand::ListRules(_)
             | AnyCommand::ShowRule(_)
             | AnyCommand::LintRule(_)
-            | AnyCommand::RehearseRule(_) => return None,
+            | AnyCommand::RehearseRule(_)
+            | AnyCommand::TakeSnapshot(_)
+            | AnyCommand::KeepReader(_)
+            | AnyCommand::ForgetReader(_)
+            | AnyCommand::ListReaders(_) => return None,
         })
     }
 }

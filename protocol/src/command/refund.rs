@@ -25,6 +25,11 @@ pub struct Refund {
 pub enum RefundOutcome {
     /// The code has its use again, and the client's bonus is taken back.
     Refunded(Refunded) = 0,
+    /// The journal is kept from this position on only, so that what stood before it cannot be given back any more.
+    NotKept {
+        /// The first position that is kept.
+        first: Position,
+    } = 4,
     /// There is no such activation, or it is another credential's. These are not told apart, because the numbers of activations are
     /// easily guessed.
     UnknownActivation = 1,
@@ -82,6 +87,9 @@ impl fmt::Display for RefundOutcome {
             }
             RefundOutcome::Refunded(Refunded { client, taken, uncollected, balance }) => {
                 write!(f, "refunded: {taken} taken back from client {client}, {uncollected} uncollected, bonus balance {balance}")
+            }
+            RefundOutcome::NotKept { first } => {
+                write!(f, "refused: the journal is kept from position {first} on, and nothing from before it can be refunded")
             }
             RefundOutcome::UnknownActivation => f.write_str("refused: there is no such activation, or it is not yours"),
             RefundOutcome::AlreadyRefunded => f.write_str("refused: the activation was refunded before"),

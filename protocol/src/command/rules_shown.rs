@@ -158,6 +158,13 @@ pub enum RehearseRuleOutcome {
     PeriodReversed = 1,
     /// It cannot be had.
     InvalidRule(InvalidRule) = 2,
+    /// The period begins before what is kept of the journal.
+    NotKept {
+        /// The first position that is kept.
+        first: Position,
+        /// The time of its record, in milliseconds since 1970. A period that begins after it can be had.
+        first_ms: u64,
+    } = 4,
     /// The journal cannot be read; the engine's log says why.
     Unreadable = 3,
 }
@@ -374,6 +381,9 @@ impl fmt::Display for RehearseRuleOutcome {
             ),
             RehearseRuleOutcome::PeriodReversed => f.write_str("refused: the period ends before it begins"),
             RehearseRuleOutcome::InvalidRule(why) => write!(f, "refused: {why}"),
+            RehearseRuleOutcome::NotKept { first, .. } => {
+                write!(f, "refused: the journal is kept from position {first} on, and the period begins before it")
+            }
             RehearseRuleOutcome::Unreadable => f.write_str("refused: the journal cannot be read; the engine's log says why"),
         }
     }

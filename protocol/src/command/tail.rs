@@ -32,4 +32,9 @@ pub enum TailOutcome {
     } = 2,
     /// The journal could not be read; the engine's log says why.
     Unreadable = 3,
+    /// The position asked for is not kept any more: what every reader and the snapshots had passed was dropped.
+    Dropped {
+        /// The first position that is kept.
+        first: Position,
+    } = 4,
 }

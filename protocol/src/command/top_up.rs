@@ -183,6 +183,11 @@ pub enum RefundTopUpOutcome {
     InvalidAmount = 1,
     /// The note passes a limit.
     InvalidNote(InvalidNote) = 2,
+    /// The journal is kept from this position on only, so that what stood before it cannot be given back any more.
+    NotKept {
+        /// The first position that is kept.
+        first: Position,
+    } = 6,
     /// There is no such top-up, or it is another credential's.
     UnknownTopUp = 3,
     /// That is more than is left of the top-up, which is nothing where all of it was given back.
@@ -281,6 +286,9 @@ impl fmt::Display for RefundTopUpOutcome {
             }
             RefundTopUpOutcome::InvalidAmount => f.write_str("refused: the amount must be more than 0"),
             RefundTopUpOutcome::InvalidNote(why) => write!(f, "refused: {why}"),
+            RefundTopUpOutcome::NotKept { first } => {
+                write!(f, "refused: the journal is kept from position {first} on, and nothing from before it can be refunded")
+            }
             RefundTopUpOutcome::UnknownTopUp => f.write_str("refused: there is no such top-up, or it is not yours"),
             RefundTopUpOutcome::MoreThanLeft { left: Money(0) } => f.write_str("refused: the whole top-up was given back before"),
             RefundTopUpOutcome::MoreThanLeft { left } => write!(f, "refused: {left} is left of the top-up"),

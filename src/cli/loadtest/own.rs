@@ -18,7 +18,7 @@ pub(super) fn start(folder: &Folder, limits: Limits) -> anyhow::Result<(Engine, 
     let settings =
         Settings { organisation: "Loadtest".into(), codes_per_campaign_max: CODES_PER_CAMPAIGN, ..Settings::default() };
     let listen = ([127, 0, 0, 1], 0).into();
-    let issued = folder.init(&Config { listen, settings, guard: GuardLimits::OFF }, &[])?;
+    let issued = folder.init(&Config::new(listen, settings, GuardLimits::OFF), &[])?;
     let operator = issued.into_iter().find(|issued| issued.credential.role == Role::Operator).context("a token for each role")?;
     let engine = tokio::task::block_in_place(|| Engine::start(folder, Start { limits, ..Start::default() }, &mut |_| {}))?;
     let mut dial = Dial::new(&engine.address().to_string(), std::fs::read(folder.ca_path())?, operator.token)?;

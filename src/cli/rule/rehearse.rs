@@ -61,6 +61,12 @@ impl Rehearse {
                 }
                 Ok(Exit::Refused)
             }
+            RehearseRuleOutcome::NotKept { first_ms, .. } => {
+                if !self.reach.json {
+                    print::line(format_args!("what is kept begins at {}", print::time(first_ms)));
+                }
+                Ok(Exit::Refused)
+            }
             RehearseRuleOutcome::PeriodReversed => Ok(Exit::Refused),
             RehearseRuleOutcome::Unreadable => Ok(Exit::Internal),
         }

@@ -9,7 +9,7 @@ use scrip_protocol::Position;
 use scrip_protocol::batch::ChainEnd;
 
 use super::{ONE_SEGMENT, SEGMENT_EACH, Written, open};
-use crate::journal::segments::{BATCHES, SEAL, SEGMENT, START, builder, encode_end, segment_path, unfinished_path};
+use crate::journal::segment::{BATCHES, SEAL, SEGMENT, START, builder, encode_end, segment_path, unfinished_path};
 use crate::journal::{Journal, JournalError};
 
 /// Opens a copy of the journal as it is on disk at this moment, and checks that it has everything and takes more.

@@ -112,7 +112,7 @@ fn after_a_failed_append_nothing_is_released() {
         let _ = run.try_offer(late, vec![list_clubs(request), club(request), answered(request, &run.pipeline.index())]);
     }
     let kept = run.kept.clone();
-    let error = run.pipeline.finish().expect_err("the journal has failed");
+    let error = run.pipeline.finish().err().expect("the journal has failed");
     assert_eq!(error.to_string(), why.to_string());
     for lane in [writer, reader, late] {
         assert_eq!(lane.replies_now(), []);
@@ -137,7 +137,7 @@ fn after_a_failed_append_of_a_lone_request_nothing_is_released() {
         assert_eq!(block_on(wait), Ok(true), "the failure is told");
         let _ = run.try_offer(&lane, vec![club(4)]);
         let kept = run.kept.clone();
-        let error = run.pipeline.finish().expect_err("the journal has failed");
+        let error = run.pipeline.finish().err().expect("the journal has failed");
         assert!(matches!(*error, JournalError::Write { .. }), "{error}");
         assert_eq!((lane.replies_now(), kept.end().position), (vec![], Position(3)));
     }

@@ -552,7 +552,7 @@ fn random_uses_of_a_limited_campaign_are_counted_exactly() {
                     of.is_over = true;
                     let (_, record) = &bench.records[of.at.0 as usize - 1];
                     let found = activation_of(record.clone());
-                    let asked = AskedRefund { activation: of.at, found, anyones: false, force: false };
+                    let asked = AskedRefund { activation: of.at, found, kept_from: Position(1), anyones: false, force: false };
                     let record = run(&mut bench, number, &Asked::Refund(Box::new(asked)));
                     assert!(matches!(record, Record::ActivationRefunded(_)), "{context}: {record:?}");
                 }

@@ -298,7 +298,13 @@ fn run(bench: &mut Bench, number: u64, asked: &Asked) -> String {
 fn refund(bench: &Bench, activation: u64, force: bool) -> Asked {
     let (_, record) = &bench.records[activation as usize - 1];
     let found = crate::state::refund::activation_of(record.clone());
-    Asked::Refund(Box::new(AskedRefund { activation: Position(activation), found, anyones: false, force }))
+    Asked::Refund(Box::new(AskedRefund {
+        activation: Position(activation),
+        found,
+        kept_from: Position(1),
+        anyones: false,
+        force,
+    }))
 }
 
 /// Z2: a bonus that was spent stays, unless an operator forces it: then what is left is taken, and the rest is said to be missing and

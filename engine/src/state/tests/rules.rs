@@ -440,7 +440,7 @@ fn records_that_name_what_is_not_there_do_no_harm() {
     bench.follow(top_up.into());
     let has = bench.state.clients.accounts(ClientId(7)).map(|has| (has.gaming, has.bonus));
     assert_eq!(has, Some((Money(300), Money(200))));
-    assert_eq!(bench.state.groups.of_client(ClientId(7)), [GroupId(1)]);
+    assert_eq!(*bench.state.groups.of_client(ClientId(7)), [GroupId(1)]);
     // One fires as it did before.
     let asked =
         TopUp { client: ClientId(8), club: ClubId(1), amount: Money(100), source: TopUpSource::Cash, note: Note::default() };

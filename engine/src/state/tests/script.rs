@@ -14,29 +14,32 @@
 //! hold code=A ttl=1000                                client, club as in redeem; ttl in ms, 15 minutes without
 //! confirm 4                                           the hold at position 4, as `release 4`; by=2 as credential 2 instead of 1;
 //!                                                     operator: of any credential
-//! refund 7                                            the activation at position 7; also force; by=2, operator as above
+//! refund 7                                            the activation at position 7; also force; by=2, operator as above;
+//!                                                     kept-from=9 as if the journal began at position 9
 //! check code=A club=1
 //! switch 1 off
 //! at 1000                                             the time, in milliseconds after the start; answers nothing
 //! show client 7                                       as do `show campaign 1`, `show added 1` and what stands in `shown`
 //! ```
-//! What is about the ledger and the rules of top-ups stands in [`ledger`]. `top-up=5` on `redeem` and `confirm` is the top-up it is typed in.
+//! What is about the ledger and the rules of top-ups stands in [`ledger`], and readers of the journal in [`readers`]. `top-up=5` on `redeem` and `confirm` is the top-up it is typed in.
 //! `request=3` on a command that changes something sends it under that request id. A line that starts with `#` is for the
 //! reader. Each command answers one line.
 
 mod ledger;
+mod readers;
 
 use scrip_protocol::command::{
     AddCodes, AddCodesOutcome, AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCampaignOutcome, ArchiveCodes,
     ArchiveCodesOutcome, ArchiveRule, ArchiveRuleOutcome, BonusOutcome, CheckOutcome, CodeChecked, CodeConflict, Confirm,
-    ConfirmOutcome, CreateCampaign, CreateCampaignOutcome, CreateRule, CreateRuleOutcome, CreditBonus, GenerateCodes,
-    GenerateCodesOutcome, HOLD_TTL_DEFAULT_MS, Hold, HoldOutcome, OnConflict, PATTERN, PayBonus, RecordPurchase, RecordSession,
-    RedeemOutcome, Refund, RefundBonus, RefundBonusOutcome, RefundOutcome, RefundTopUp, RefundTopUpOutcome, RegisterClient,
-    RegisterClientOutcome, RegisterClub, RegisterClubOutcome, RegisterGroup, RegisterGroupOutcome, Release, ReleaseOutcome,
-    RestoreCampaign, RestoreCampaignOutcome, RestoreCodes, RestoreCodesOutcome, RestoreRule, RestoreRuleOutcome,
-    RevokeCredential, RevokeCredentialOutcome, ShowCampaign, ShowCampaignOutcome, ShowClient, ShowClientOutcome, SkippedLine,
-    SpendOutcome, SwitchCampaign, SwitchCampaignOutcome, SwitchRule, SwitchRuleOutcome, Terms, TopUp, TopUpOutcome,
-    UpdateCampaign, UpdateCampaignOutcome, UpdateRule, UpdateRuleOutcome, WriteOffBonus,
+    ConfirmOutcome, CreateCampaign, CreateCampaignOutcome, CreateRule, CreateRuleOutcome, CreditBonus, ForgetReader,
+    ForgetReaderOutcome, GenerateCodes, GenerateCodesOutcome, HOLD_TTL_DEFAULT_MS, Hold, HoldOutcome, KeepReader,
+    KeepReaderOutcome, OnConflict, PATTERN, PayBonus, RecordPurchase, RecordSession, RedeemOutcome, Refund, RefundBonus,
+    RefundBonusOutcome, RefundOutcome, RefundTopUp, RefundTopUpOutcome, RegisterClient, RegisterClientOutcome, RegisterClub,
+    RegisterClubOutcome, RegisterGroup, RegisterGroupOutcome, Release, ReleaseOutcome, RestoreCampaign, RestoreCampaignOutcome,
+    RestoreCodes, RestoreCodesOutcome, RestoreRule, RestoreRuleOutcome, RevokeCredential, RevokeCredentialOutcome, ShowCampaign,
+    ShowCampaignOutcome, ShowClient, ShowClientOutcome, SkippedLine, SpendOutcome, SwitchCampaign, SwitchCampaignOutcome,
+    SwitchRule, SwitchRuleOutcome, Terms, TopUp, TopUpOutcome, UpdateCampaign, UpdateCampaignOutcome, UpdateRule,
+    UpdateRuleOutcome, WriteOffBonus,
 };
 use scrip_protocol::{CampaignId, ClubId, CredentialId, Kind, Position, Settings, Stamp, wire};
 
@@ -44,7 +47,7 @@ use super::{Answer, Bench, START_MS, list, shown, stamp};
 use crate::generate::draw;
 use crate::index::normalise;
 use crate::state::refund::activation_of;
-use crate::state::requests::Remembered;
+use crate::state::requests::{Admission, Remembered};
 use crate::state::{
     Asked, AskedAddCodes, AskedCodes, AskedConfirm, AskedCreateCampaign, AskedGenerate, AskedHold, AskedRedeem, AskedRefund,
     Drawn, NamedHold,
@@ -73,6 +76,35 @@ pub(super) fn check_with(settings: Settings, script: &str, expected: &str) -> Be
     assert_eq!(answers, expected, "\nfound:\n{}\nexpected:\n{}\n", answers.join("\n"), expected.join("\n"));
     bench.compare_with_replay();
     bench
+}
+
+/// Runs a script whose answers are of no interest.
+pub(super) fn ran(script: &str) -> Bench {
+    let (mut bench, mut bodies) = (Bench::new(Settings::default()), Vec::new());
+    for line in meant(script) {
+        run_line(&mut bench, &mut bodies, line);
+    }
+    bench
+}
+
+/// Runs a script on a state that may be damaged: whatever is answered, and shown, is as good as another.
+pub(super) fn run_on_any(bench: &mut Bench, script: &str) {
+    // Requests that nobody has sent before.
+    let mut bodies = vec![String::new(); 10_000];
+    for line in meant(script) {
+        let words = Words::of(line);
+        if words.at(0) == "at" {
+            bench.now_ms = START_MS + parsed::<u64>(words.at(1));
+        } else if let Some(asked) = asked(bench, &words) {
+            let stamp = stamp_of(bench, &mut bodies, &words);
+            if bench.state.admit(bench.now_ms, &stamp) == Admission::New {
+                let record = bench.state.decide(bench.now_ms, stamp, &asked, &bench.index);
+                bench.follow(record);
+            }
+        } else {
+            shown(bench, &words);
+        }
+    }
 }
 
 fn meant(text: &str) -> impl Iterator<Item = &str> {
@@ -150,7 +182,9 @@ fn run_line(bench: &mut Bench, bodies: &mut Vec<String>, line: &str) -> Option<S
 
 /// The same words are the same body.
 fn stamp_of(bench: &Bench, bodies: &mut Vec<String>, words: &Words) -> Stamp {
-    let without_id: Vec<&str> = words.words.iter().map(String::as_str).filter(|word| !word.starts_with("request=")).collect();
+    // Where the journal begins is known to the lane, and is none of the request's words.
+    let of_request = |word: &&str| !word.starts_with("request=") && !word.starts_with("kept-from=");
+    let without_id: Vec<&str> = words.words.iter().map(String::as_str).filter(of_request).collect();
     bodies.push(without_id.join(" "));
     let newest = bodies.last().expect("one was just added");
     let body = bodies.iter().position(|body| body == newest).unwrap_or(0) as u64;
@@ -217,8 +251,11 @@ fn asked(bench: &Bench, words: &Words) -> Option<Asked> {
         })),
         "refund" => Asked::Refund(Box::new(refund(bench, words))),
         "show" | "check" => return None,
-        other if shown::knows(other) || ledger::shows(other) => return None,
-        other => ledger::asked(bench, words).unwrap_or_else(|| panic!("the notation has no {other:?}")),
+        other if shown::knows(other) || ledger::shows(other) || readers::shows(other) => return None,
+        other => {
+            let asked = ledger::asked(bench, words).or_else(|| readers::asked(words));
+            asked.unwrap_or_else(|| panic!("the notation has no {other:?}"))
+        }
     })
 }
 
@@ -236,7 +273,13 @@ fn refund(bench: &Bench, words: &Words) -> AskedRefund {
     let activation: Position = parsed(words.at(1));
     let record = (activation.0 as usize).checked_sub(1).and_then(|at| bench.records.get(at));
     let found = record.and_then(|(_, record)| activation_of(record.clone()));
-    AskedRefund { activation, found, anyones: words.has("operator"), force: words.has("force") }
+    let kept_from = kept_from(words);
+    AskedRefund { activation, found, kept_from, anyones: words.has("operator"), force: words.has("force") }
+}
+
+/// Where the journal is said to begin; at its first record, unless the line says otherwise.
+pub(super) fn kept_from(words: &Words) -> Position {
+    words.number("kept-from").unwrap_or(Position(1))
 }
 
 fn codes(words: &Words) -> Box<AskedCodes> {
@@ -354,6 +397,8 @@ pub(super) fn printed(reply: &Remembered) -> String {
         Kind::SwitchRule => decoded::<SwitchRule, SwitchRuleOutcome>(bytes).to_string(),
         Kind::ArchiveRule => decoded::<ArchiveRule, ArchiveRuleOutcome>(bytes).to_string(),
         Kind::RestoreRule => decoded::<RestoreRule, RestoreRuleOutcome>(bytes).to_string(),
+        Kind::KeepReader => decoded::<KeepReader, KeepReaderOutcome>(bytes).to_string(),
+        Kind::ForgetReader => decoded::<ForgetReader, ForgetReaderOutcome>(bytes).to_string(),
         Kind::Check
         | Kind::ListClubs
         | Kind::ListGroups
@@ -368,7 +413,9 @@ pub(super) fn printed(reply: &Remembered) -> String {
         | Kind::TryCodes
         | Kind::ListCodes
         | Kind::CheckFree
-        | Kind::ListCredentials => panic!("{kind:?} changes nothing"),
+        | Kind::ListCredentials
+        | Kind::TakeSnapshot
+        | Kind::ListReaders => panic!("{kind:?} changes nothing"),
     }
 }
 
@@ -391,6 +438,9 @@ fn shown(bench: &Bench, words: &Words) -> String {
     }
     if ledger::shows(words.at(0)) {
         return ledger::shown(bench, words);
+    }
+    if readers::shows(words.at(0)) {
+        return readers::shown(bench);
     }
     if words.at(0) == "check" {
         let code = words.value("code").unwrap_or_default();

@@ -9,6 +9,7 @@ use scrip_protocol::command::{
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position, Record, Role};
 
 use super::operations::{SHARES, some_operation};
+use super::readers::{READERS, some_reader};
 use super::{Bench, Model, ModelHold, START_MS, encoded};
 use crate::index::normalise;
 use crate::state::requests::Remembered;
@@ -137,7 +138,13 @@ fn some_refund(random: &mut fastrand::Rng, model: &Model, bench: &Bench) -> Aske
     } else {
         None
     };
-    AskedRefund { activation: Position(activation), found, anyones: random.bool(), force: random.bool() }
+    let kept_from = some_kept_from(random, model);
+    AskedRefund { activation: Position(activation), found, kept_from, anyones: random.bool(), force: random.bool() }
+}
+
+/// Where the journal begins: seldom somewhere else than at its first record.
+pub(super) fn some_kept_from(random: &mut fastrand::Rng, model: &Model) -> Position {
+    Position(if random.u32(..16) == 0 { random.u64(1..=model.position) } else { 1 })
 }
 
 fn some_grant(random: &mut fastrand::Rng) -> Grant {
@@ -174,7 +181,7 @@ pub(super) fn some_request(
     let which = match number {
         0..2 => 0,
         2..5 => 1,
-        _ => random.u32(..49 + SHARES),
+        _ => random.u32(..49 + SHARES + READERS),
     };
     match which {
         0 => {
@@ -296,7 +303,8 @@ pub(super) fn some_request(
             let asked = AskedRedeem { client: ClientId(client), club: ClubId(club), code: normalise(text), top_up: Position(0) };
             (Asked::Redeem(asked), Remembered::Redeem(outcome))
         }
-        _ => some_operation(random, model, bench, by, number),
+        which if which < 49 + SHARES => some_operation(random, model, bench, by, number),
+        _ => some_reader(random, model),
     }
 }
 

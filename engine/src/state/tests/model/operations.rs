@@ -6,7 +6,7 @@ use scrip_protocol::command::{
 };
 use scrip_protocol::{ClientId, ClubId, Money, Position, Record, RuleId, TopUpSource};
 
-use super::commands::{some_client, some_club};
+use super::commands::{some_client, some_club, some_kept_from};
 use super::ledger::{some_note, some_use};
 use super::{Bench, Model, encoded};
 use crate::state::requests::Remembered;
@@ -96,7 +96,8 @@ pub(super) fn some_operation(
             let top_up = some_position(random, model, |at| model.top_ups[at].position, model.top_ups.len());
             let found = record_at(bench, top_up).and_then(|record| record.try_into().ok());
             let (amount, claw_back) = (some_part(random), random.u32(..3) > 0);
-            let asked = AskedRefundTopUp { top_up, found, anyones, amount, claw_back, note };
+            let kept_from = some_kept_from(random, model);
+            let asked = AskedRefundTopUp { top_up, found, kept_from, anyones, amount, claw_back, note };
             let outcome = model.refund_top_up(by, &asked);
             (Asked::RefundTopUp(Box::new(asked)), encoded::<RefundTopUp>(&outcome))
         }
@@ -120,7 +121,8 @@ pub(super) fn some_operation(
         22..25 => {
             let payment = some_position(random, model, |at| model.payments[at].position, model.payments.len());
             let found = record_at(bench, payment).and_then(|record| record.try_into().ok());
-            let asked = AskedRefundBonus { payment, found, anyones, amount: some_part(random), note };
+            let (kept_from, amount) = (some_kept_from(random, model), some_part(random));
+            let asked = AskedRefundBonus { payment, found, kept_from, anyones, amount, note };
             let outcome = model.refund_payment(by, &asked);
             (Asked::RefundBonus(Box::new(asked)), encoded::<RefundBonus>(&outcome))
         }

@@ -5,10 +5,11 @@ use std::fmt::Debug;
 
 use scrip_protocol::command::{
     AddCodes, AddCodesOutcome, AddCredential, ArchiveCampaign, ArchiveCodes, ArchiveCodesOutcome, ArchiveRule, Confirm,
-    CreateCampaign, CreateCampaignOutcome, CreateRule, CreditBonus, GenerateCodes, Hold, PayBonus, RecordPurchase, RecordSession,
-    Refund, RefundBonus, RefundOutcome, RefundTopUp, RefundTopUpOutcome, RegisterClient, RegisterClub, RegisterGroup, Release,
-    RestoreCampaign, RestoreCampaignOutcome, RestoreCodes, RestoreCodesOutcome, RestoreRule, RevokeCredential, SkippedLine,
-    SwitchCampaign, SwitchRule, TopUp, TopUpDone, TopUpGivenBack, TopUpOutcome, UpdateCampaign, UpdateRule, WriteOffBonus,
+    CreateCampaign, CreateCampaignOutcome, CreateRule, CreditBonus, ForgetReader, GenerateCodes, Hold, KeepReader, PayBonus,
+    RecordPurchase, RecordSession, Refund, RefundBonus, RefundOutcome, RefundTopUp, RefundTopUpOutcome, RegisterClient,
+    RegisterClub, RegisterGroup, Release, RestoreCampaign, RestoreCampaignOutcome, RestoreCodes, RestoreCodesOutcome,
+    RestoreRule, RevokeCredential, SkippedLine, SwitchCampaign, SwitchRule, TopUp, TopUpDone, TopUpGivenBack, TopUpOutcome,
+    UpdateCampaign, UpdateRule, WriteOffBonus,
 };
 use scrip_protocol::{Command, Kind, Money, wire};
 
@@ -66,14 +67,16 @@ fn expected() -> BTreeSet<String> {
                 format!("Confirmed UnknownHold AlreadyConfirmed Released AmountLimit {expired}")
             }),
             ("release", "Released UnknownHold AlreadyConfirmed AlreadyReleased".to_owned()),
-            ("refund", "Refunded uncollected UnknownActivation AlreadyRefunded BonusSpent".to_owned()),
+            ("refund", "Refunded uncollected NotKept UnknownActivation AlreadyRefunded BonusSpent".to_owned()),
+            ("keep-reader", "Kept InvalidName BeyondEnd AlreadyFurther NotKept".to_owned()),
+            ("forget-reader", "Forgotten UnknownReader".to_owned()),
             ("register-group", "Registered InvalidName NameTaken".to_owned()),
             ("top-up", format!("ToppedUp fired failed InvalidAmount {notes} UnknownClub AmountLimit")),
-            ("refund-top-up", format!("Refunded clawed uncollected InvalidAmount {notes} UnknownTopUp MoreThanLeft Overdraft")),
+            ("refund-top-up", format!("Refunded clawed uncollected InvalidAmount {notes} NotKept UnknownTopUp MoreThanLeft Overdraft")),
             ("credit-bonus", format!("Done InvalidAmount {notes} UnknownClub UnknownClient AmountLimit")),
             ("write-off-bonus", format!("Done InvalidAmount {notes} UnknownClub UnknownClient Overdraft")),
             ("pay-bonus", format!("Done InvalidAmount {notes} UnknownClub UnknownClient Overdraft")),
-            ("refund-bonus", format!("Done InvalidAmount {notes} UnknownPayment MoreThanLeft AmountLimit")),
+            ("refund-bonus", format!("Done InvalidAmount {notes} NotKept UnknownPayment MoreThanLeft AmountLimit")),
             ("record-session", format!("Recorded InvalidAmount {notes} UnknownClub UnknownClient Overdraft AmountLimit")),
             ("record-purchase", format!("Recorded InvalidAmount {notes} UnknownClub UnknownClient Overdraft AmountLimit")),
             ("create-rule", format!("Created {rules}")),
@@ -149,6 +152,8 @@ fn outcomes_of(reply: &Remembered) -> Vec<String> {
         Kind::UpdateRule => (name(&decoded::<UpdateRule>(bytes)), Vec::new()),
         Kind::SwitchRule => (name(&decoded::<SwitchRule>(bytes)), Vec::new()),
         Kind::ArchiveRule => (name(&decoded::<ArchiveRule>(bytes)), Vec::new()),
+        Kind::KeepReader => (name(&decoded::<KeepReader>(bytes)), Vec::new()),
+        Kind::ForgetReader => (name(&decoded::<ForgetReader>(bytes)), Vec::new()),
         Kind::RestoreRule => (name(&decoded::<RestoreRule>(bytes)), Vec::new()),
         Kind::CreateCampaign => {
             let outcome = decoded::<CreateCampaign>(bytes);
@@ -197,7 +202,9 @@ fn outcomes_of(reply: &Remembered) -> Vec<String> {
         | Kind::TryCodes
         | Kind::ListCodes
         | Kind::CheckFree
-        | Kind::ListCredentials => panic!("{kind:?} changes nothing"),
+        | Kind::ListCredentials
+        | Kind::TakeSnapshot
+        | Kind::ListReaders => panic!("{kind:?} changes nothing"),
     };
     std::iter::once(outcome).chain(more).map(|outcome| format!("{} {outcome}", kind.word())).collect()
 }

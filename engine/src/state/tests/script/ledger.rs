@@ -5,7 +5,7 @@
 //! group VIP                                           registers a group; they are numbered from 1
 //! top-up 7 100.00 CASH club=1                         tops up the gaming balance of client 7; at club 1 without
 //! refund-top-up 5 amount=1.00 claw-back               of the top-up at position 5; what is left of it without an amount;
-//!                                                     by=2, operator as in `refund`
+//!                                                     by=2, operator, kept-from=9 as in `refund`
 //! credit 7 1.00 club=1                                as `write-off 7 1.00`; at no club without
 //! pay 7 1.00 order                                    pays with bonuses for an order; for gaming time without
 //! refund-payment 6 amount=1.00                        as `refund-top-up`
@@ -32,7 +32,7 @@ use scrip_protocol::ledger::{Account, Entry, Origin, entries};
 use scrip_protocol::{ClientId, ClubId, CredentialId, Executor, GroupId, Money, Position, Record, RuleId, TopUpSource};
 
 use super::super::Bench;
-use super::{Words, parsed};
+use super::{Words, kept_from, parsed};
 use crate::state::{Asked, AskedRefundBonus, AskedRefundTopUp};
 
 /// The request that a line asks for; none where the word is none of these.
@@ -106,6 +106,7 @@ fn refund_of_top_up(bench: &Bench, words: &Words) -> AskedRefundTopUp {
     AskedRefundTopUp {
         top_up,
         found: record_at(bench, top_up).and_then(|record| record.clone().try_into().ok()),
+        kept_from: kept_from(words),
         anyones: words.has("operator"),
         amount: words.number("amount"),
         claw_back: words.has("claw-back"),
@@ -119,6 +120,7 @@ fn refund_of_payment(bench: &Bench, words: &Words) -> AskedRefundBonus {
     AskedRefundBonus {
         payment,
         found: record_at(bench, payment).and_then(|record| record.clone().try_into().ok()),
+        kept_from: kept_from(words),
         anyones: words.has("operator"),
         amount: words.number("amount"),
         note: note(words),

@@ -1,0 +1,543 @@
+//! A backup: a folder that holds a copy of a journal, and what else it takes to make a data folder of it ([`restore`]).
+//!
+//! ```text
+//! journal/            the batches as they are, a journal of its own
+//! snapshots/          a snapshot, where there was one: so that what is restored opens fast
+//! scrip.toml, credentials.json, tls/
+//!                     as in the data folder, where that was at hand
+//! backup.toml         when, and up to which record: written last, so that what it says is there
+//! ```
+//! A backup is taken batch by batch, each checked against the chain of hashes as it is written ([`Taking`]). Another run goes on where the
+//! one before ended, and only on the same history: the batch at which it ended must stand in the journal just so.
+//!
+//! Invariant: at every moment what `backup.toml` says is in the folder, also while a run goes on, and after one that was cut short.
+
+mod restore;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use scrip_protocol::Position;
+use scrip_protocol::batch::{Batch, BatchError, ChainEnd, Hash};
+
+use crate::disk::Disk;
+use crate::folder::{Folder, FolderError};
+use crate::journal::{Journal, JournalError, SEGMENT_BYTES, Segments};
+use crate::snapshot::{self, Kept, Snapshot, SnapshotError};
+
+pub use restore::{Restored, Until, restore};
+
+/// The bytes of batches that are written with one flush.
+const COMMIT_BYTES: usize = 4 << 20;
+
+/// How much of a file is copied at once.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// The files of a data folder beside the journal and the snapshots, and which of them are private keys. The configuration is the last: its
+/// presence says that a data folder is whole.
+const FILES: [(&str, bool); 6] = [
+    ("tls/ca.pem", false),
+    ("tls/ca.key", true),
+    ("tls/server.pem", false),
+    ("tls/server.key", true),
+    ("credentials.json", false),
+    ("scrip.toml", false),
+];
+
+/// Why a backup cannot be taken or restored.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The journal of the backup, or the one that is read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A snapshot.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The data folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The operating system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What the backup says of itself cannot be read.
+    #[error("{path}: {cause}")]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
+    /// There is no backup.
+    #[error("{dir}: there is no finished backup here")]
+    NoBackup {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// What was read is not the next batch.
+    #[error("the batch after position {after}: {cause}")]
+    Batch {
+        /// The newest position that was in order.
+        after: Position,
+        /// What is wrong.
+        cause: BatchError,
+    },
+    /// The backup is of another organisation, or of another history of this one.
+    #[error(
+        "{dir}: this is a backup of another organisation, or of another history of this one: the journal does not hold the batch with which the backup ends, at position {position}; nothing was changed"
+    )]
+    OtherHistory {
+        /// The backup.
+        dir: PathBuf,
+        /// Where it ends.
+        position: Position,
+    },
+    /// The journal ends before the backup does.
+    #[error(
+        "{dir}: this backup goes up to position {backup}, and the journal ends at position {journal}: newer records are missing there, or it is that of another organisation; nothing was changed"
+    )]
+    Shorter {
+        /// The backup.
+        dir: PathBuf,
+        /// Where it ends.
+        backup: Position,
+        /// Where the journal ends.
+        journal: Position,
+    },
+    /// The backup's journal ends before what it says of itself.
+    #[error("{dir}: the backup says that it goes up to position {stated}, and its journal ends at position {found}")]
+    Incomplete {
+        /// The backup.
+        dir: PathBuf,
+        /// Where it says that it ends.
+        stated: Position,
+        /// Where it ends.
+        found: Position,
+    },
+    /// The first records are not kept any more, and there is no snapshot to begin with.
+    #[error(
+        "the journal begins at position {first}: what was before is not kept any more, and there is no good snapshot to begin with; `scrip snapshot create` makes one, and a backup needs the data folder to be at hand for it"
+    )]
+    NoSnapshot {
+        /// The first record that is kept.
+        first: Position,
+    },
+    /// The records that come next were dropped from the journal.
+    #[error(
+        "{dir}: this backup goes up to position {backup}, and the journal is kept from position {first} on: what is between was dropped; take a new backup, into another folder"
+    )]
+    NotKept {
+        /// The backup.
+        dir: PathBuf,
+        /// Where it ends.
+        backup: Position,
+        /// The first record that is kept.
+        first: Position,
+    },
+    /// What is asked for lies before the first record that can be restored.
+    #[error("{dir}: the backup begins with position {first}: there is nothing up to what was asked for")]
+    Before {
+        /// The backup.
+        dir: PathBuf,
+        /// The first position that can be restored to.
+        first: Position,
+        /// Its time.
+        first_ms: u64,
+    },
+    /// What is asked for lies past the end of the backup.
+    #[error("{dir}: the backup ends at position {last}, before position {asked}")]
+    Beyond {
+        /// The backup.
+        dir: PathBuf,
+        /// Where it ends.
+        last: Position,
+        /// What was asked for.
+        asked: Position,
+    },
+    /// There is something else in the folder.
+    #[error("{dir}: there are other files here; nothing was changed")]
+    NotEmpty {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// A file that a data folder needs is not in the backup.
+    #[error(
+        "{path}: this file is missing: the backup was taken without its data folder at hand; put it there, and restore again"
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// What a backup says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// When it was taken, for people to read.
+    pub made: String,
+    /// Up to which record.
+    pub position: Position,
+    /// The time of that record, in milliseconds since 1970.
+    pub time_ms: u64,
+    /// The hash of the batch that ends with it, in hexadecimal.
+    pub hash: String,
+    /// The record before the first: 0, or what the oldest snapshot of the backup goes up to.
+    pub begins_after: Position,
+    /// Whether private keys are among its files.
+    pub keys: bool,
+}
+
+impl Manifest {
+    /// Reads what a backup says of itself; `None` where it says nothing yet.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub fn of(dir: &Path) -> Result<Option<Manifest>, BackupError> {
+        let path = dir.join("backup.toml");
+        let text = match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            read => read.map_err(|source| BackupError::Io { path: path.clone(), source })?,
+        };
+        let manifest: Manifest =
+            toml::from_str(&text).map_err(|cause| BackupError::Manifest { path: path.clone(), cause: cause.to_string() })?;
+        match hash_of(&manifest.hash) {
+            Some(_) => Ok(Some(manifest)),
+            None => Err(BackupError::Manifest { path, cause: "hash: this is not a hash in hexadecimal".to_owned() }),
+        }
+    }
+
+    /// Where the chain stands at its end.
+    pub fn end(&self) -> ChainEnd {
+        ChainEnd { position: self.position, time_ms: self.time_ms, hash: hash_of(&self.hash).unwrap_or_default() }
+    }
+}
+
+fn hash_of(text: &str) -> Option<Hash> {
+    let mut hash = Hash::default();
+    if text.len() != 2 * hash.len() || !text.is_ascii() {
+        return None;
+    }
+    for (at, byte) in hash.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
+    }
+    Some(hash)
+}
+
+fn text_of(hash: &Hash) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A backup being taken. Order of calls: [`Taking::open`]; [`Taking::begin_with`] where the journal's first records are gone;
+/// [`Taking::take`] for each batch; [`Taking::finish`].
+pub struct Taking {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    /// None before the first batch of a new backup.
+    journal: Option<Segments>,
+    /// The chain before the first batch of the backup.
+    begins_after: ChainEnd,
+    /// The chain up to the newest batch that was given.
+    end: ChainEnd,
+    waiting: Vec<Vec<u8>>,
+    waiting_bytes: usize,
+    /// How many records this run has added.
+    added: u64,
+}
+
+impl Taking {
+    /// Opens the backup of a folder, or begins one.
+    ///
+    /// # Errors
+    /// When there is one that is damaged.
+    pub fn open(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Taking, BackupError> {
+        let manifest = Manifest::of(dir)?;
+        let journal = dir.join("journal");
+        let stated = manifest.as_ref().map(Manifest::end).unwrap_or_default();
+        let begun = manifest.is_some() || journal.is_dir();
+        let opened = begun.then(|| Segments::open(disk.clone(), &journal, SEGMENT_BYTES, stated, &mut |_, _| {}, &mut |_| {}));
+        let journal = opened.transpose()?;
+        let end = journal.as_ref().map(Journal::end).unwrap_or_default();
+        if end.position < stated.position {
+            return Err(BackupError::Incomplete { dir: dir.to_owned(), stated: stated.position, found: end.position });
+        }
+        let mut taking = Taking {
+            disk: disk.clone(),
+            dir: dir.to_owned(),
+            journal,
+            begins_after: ChainEnd::default(),
+            end,
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            added: 0,
+        };
+        let begins_after = manifest.map_or(Position(0), |manifest| manifest.begins_after);
+        if begins_after > Position(0) {
+            let snapshots = snapshot::list(&**disk, &taking.snapshots())?;
+            let base = snapshots.iter().find(|snapshot| snapshot.position == begins_after);
+            let base = base.ok_or(BackupError::NoSnapshot { first: Position(begins_after.0 + 1) })?;
+            taking.begins_after = Snapshot::open(&**disk, &base.path)?.header().end;
+        }
+        Ok(taking)
+    }
+
+    /// The position to read batches from: that of the newest one that the backup has, so that it can be recognised, or the first.
+    pub fn from(&self) -> Position {
+        match self.end == self.begins_after {
+            true => self.end.next(),
+            false => self.end.position,
+        }
+    }
+
+    /// The position to read batches from in a journal that is kept from `first` on; none where the first records are gone, and the backup is
+    /// to begin with a snapshot ([`Taking::begin_with`]). The batch that comes next says as well which one is before it.
+    ///
+    /// # Errors
+    /// When what comes next is not kept any more.
+    pub fn from_within(&self, first: Position) -> Result<Option<Position>, BackupError> {
+        let (from, backup) = (self.from(), self.end.position);
+        match first {
+            first if first <= from => Ok(Some(from)),
+            first if backup == Position(0) && first > Position(1) => Ok(None),
+            first if first == self.end.next() => Ok(Some(first)),
+            first => Err(BackupError::NotKept { dir: self.dir.clone(), backup, first }),
+        }
+    }
+
+    /// Where the backup ends, with what was given so far.
+    pub fn end(&self) -> ChainEnd {
+        self.end
+    }
+
+    /// How many records this run has added.
+    pub fn added(&self) -> u64 {
+        self.added
+    }
+
+    /// Begins a new backup with a good snapshot of a folder: of a journal whose first records are gone. With the oldest one, so that all is in
+    /// the backup that is still kept. Returns its position.
+    ///
+    /// # Errors
+    /// When there is none that the first record that is kept, or an earlier one, follows.
+    pub fn begin_with(&mut self, snapshots: &Path, first: Position) -> Result<Position, BackupError> {
+        let meets = |snapshot: &&Kept| snapshot.position.0 + 1 >= first.0;
+        for snapshot in snapshot::list(&*self.disk, snapshots)?.iter().rev().filter(meets) {
+            if let Some(end) = self.copy_snapshot(snapshot, |_| true)? {
+                (self.begins_after, self.end) = (end, end);
+                return Ok(end.position);
+            }
+        }
+        Err(BackupError::NoSnapshot { first })
+    }
+
+    /// Takes the next batch. One that the backup has is recognised, and passed over.
+    ///
+    /// # Errors
+    /// When it is not the next one, or cannot be written.
+    pub fn take(&mut self, bytes: Vec<u8>) -> Result<(), BackupError> {
+        let wrong = |cause| BackupError::Batch { after: self.end.position, cause };
+        let batch = Batch::parse(&bytes).map_err(wrong)?;
+        let is_known = batch.end().position <= self.end.position;
+        if is_known && (batch.end().position < self.end.position || batch.hash == self.end.hash) {
+            return Ok(());
+        }
+        let is_new = self.end == ChainEnd::default();
+        if is_new && batch.first > self.end.next() {
+            return Err(BackupError::NoSnapshot { first: batch.first });
+        }
+        let mut end = self.end;
+        if let Err(cause) = batch.follow(&mut end) {
+            return Err(match self.added {
+                0 if !is_new => BackupError::OtherHistory { dir: self.dir.clone(), position: self.end.position },
+                _ => wrong(cause),
+            });
+        }
+        self.added += u64::from(batch.count);
+        self.end = end;
+        self.waiting_bytes += bytes.len();
+        self.waiting.push(bytes);
+        if self.waiting_bytes >= COMMIT_BYTES { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> Result<(), BackupError> {
+        let begins_after = self.begins_after;
+        let journal = match &mut self.journal {
+            Some(journal) => journal,
+            none => {
+                let dir = self.dir.join("journal");
+                self.disk.create_folder(&dir).map_err(io_at(&dir))?;
+                none.insert(Segments::begin(self.disk.clone(), &dir, SEGMENT_BYTES, begins_after)?)
+            }
+        };
+        if !self.waiting.is_empty() {
+            journal.adopt(std::mem::take(&mut self.waiting))?;
+            self.waiting_bytes = 0;
+        }
+        Ok(())
+    }
+
+    /// Ends: what waits is written, the files of the data folder and its newest snapshot are copied where it is at hand, and then the
+    /// backup says of itself what it is. `made` is when that was, for people to read.
+    ///
+    /// # Errors
+    /// When something cannot be read or written.
+    pub fn finish(
+        mut self,
+        made: String,
+        folder: Option<&Folder>,
+        keys: bool,
+    ) -> Result<(Manifest, Option<Position>), BackupError> {
+        self.write()?;
+        let mut snapshot = self.newest_snapshot()?;
+        if let Some(folder) = folder {
+            snapshot = self.take_snapshot(&folder.dir().join("snapshots"))?.or(snapshot);
+            for (name, is_key) in FILES {
+                let (from, to) = (folder.dir().join(name), self.dir.join(name));
+                match is_key && !keys {
+                    true => remove(&to)?,
+                    false if from.exists() => copy(&*self.disk, &from, &to)?,
+                    false => {}
+                }
+            }
+        }
+        let manifest = Manifest {
+            made,
+            position: self.end.position,
+            time_ms: self.end.time_ms,
+            hash: text_of(&self.end.hash),
+            begins_after: self.begins_after.position,
+            keys: FILES.iter().any(|(name, is_key)| *is_key && self.dir.join(name).exists()),
+        };
+        // Closed before the backup says that it is there.
+        drop(self.journal.take());
+        let text = toml::to_string(&manifest).expect("what a backup says of itself is plain values");
+        write(&*self.disk, &self.dir.join("backup.toml"), &mut text.as_bytes())?;
+        Ok((manifest, snapshot))
+    }
+
+    fn snapshots(&self) -> PathBuf {
+        self.dir.join("snapshots")
+    }
+
+    fn newest_snapshot(&self) -> Result<Option<Position>, BackupError> {
+        Ok(snapshot::list(&*self.disk, &self.snapshots())?.first().map(|snapshot| snapshot.position))
+    }
+
+    /// Takes over the newest snapshot that is of what the backup holds, and lets go of others, but for the one that it begins with.
+    fn take_snapshot(&self, from: &Path) -> Result<Option<Position>, BackupError> {
+        let have = self.newest_snapshot()?;
+        let within = |snapshot: &&Kept| {
+            (self.begins_after.position..=self.end.position).contains(&snapshot.position) && Some(snapshot.position) > have
+        };
+        for snapshot in snapshot::list(&*self.disk, from)?.iter().filter(within) {
+            if self.copy_snapshot(snapshot, |end| self.holds(end))?.is_none() {
+                continue;
+            }
+            let stays = [snapshot.position, self.begins_after.position];
+            for other in snapshot::list(&*self.disk, &self.snapshots())?.iter().filter(|other| !stays.contains(&other.position)) {
+                remove(&other.path)?;
+            }
+            return Ok(Some(snapshot.position));
+        }
+        Ok(None)
+    }
+
+    /// Whether a batch of the backup ends just so.
+    fn holds(&self, end: ChainEnd) -> bool {
+        let read = self.journal.as_ref().map(|journal| journal.reader().read(end.position, 0));
+        let Some(Ok(batches)) = read else { return false };
+        batches.first().is_some_and(|bytes| Batch::parse(bytes).is_ok_and(|batch| batch.end() == end))
+    }
+
+    /// Copies a snapshot under another name, looks it through, and gives it its name. `None` where it is gone or not good.
+    fn copy_snapshot(&self, snapshot: &Kept, fits: impl FnOnce(ChainEnd) -> bool) -> Result<Option<ChainEnd>, BackupError> {
+        let dir = self.snapshots();
+        self.disk.create_folder(&dir).map_err(io_at(&dir))?;
+        copy_snapshot(&*self.disk, snapshot, &dir, fits)
+    }
+}
+
+/// Copies a snapshot into a folder under another name, looks it through, and gives it its name there. `None` where it is gone or not good:
+/// a snapshot only saves time.
+fn copy_snapshot(
+    disk: &dyn Disk,
+    snapshot: &Kept,
+    dir: &Path,
+    fits: impl FnOnce(ChainEnd) -> bool,
+) -> Result<Option<ChainEnd>, BackupError> {
+    let to = dir.join(format!("{:020}.snapshot", snapshot.position.0));
+    let unfinished = to.with_extension("snapshot.new");
+    if let Err(error) = File::open(&snapshot.path) {
+        tracing::warn!(%error, path = %snapshot.path.display(), "a snapshot is gone, and was not copied");
+        return Ok(None);
+    }
+    copy_as(disk, &snapshot.path, &unfinished)?;
+    let looked_through = Snapshot::open(disk, &unfinished).and_then(|copied| {
+        copied.verify(&mut |_| {})?;
+        Ok(copied.header().end)
+    });
+    match looked_through {
+        Ok(end) if end.position == snapshot.position && fits(end) => {
+            disk.rename(&unfinished, &to).and_then(|()| disk.sync_folder(dir)).map_err(io_at(&to))?;
+            return Ok(Some(end));
+        }
+        Ok(_) => tracing::warn!(path = %snapshot.path.display(), "this snapshot is not of this journal, and was not copied"),
+        Err(error) => tracing::warn!(%error, path = %snapshot.path.display(), "this snapshot is not whole, and was not copied"),
+    }
+    remove(&unfinished)?;
+    Ok(None)
+}
+
+/// Copies a file so that its name is there only once all of it is.
+fn copy(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), BackupError> {
+    write(disk, to, &mut File::open(from).map_err(io_at(from))?)
+}
+
+/// Writes a file so that its name is there only once all of it is.
+fn write(disk: &dyn Disk, to: &Path, from: &mut dyn Read) -> Result<(), BackupError> {
+    let dir = to.parent().unwrap_or(to);
+    disk.create_folder(dir).map_err(io_at(dir))?;
+    let mut unfinished = to.as_os_str().to_owned();
+    unfinished.push(".new");
+    let unfinished = PathBuf::from(unfinished);
+    write_as(disk, from, &unfinished)?;
+    disk.rename(&unfinished, to).and_then(|()| disk.sync_folder(dir)).map_err(io_at(to))
+}
+
+fn copy_as(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), BackupError> {
+    write_as(disk, &mut File::open(from).map_err(io_at(from))?, to)
+}
+
+fn write_as(disk: &dyn Disk, from: &mut dyn Read, to: &Path) -> Result<(), BackupError> {
+    let mut write = || {
+        let (mut file, mut piece, mut offset) = (disk.create(to)?, vec![0; PIECE_BYTES], 0);
+        loop {
+            let length = from.read(&mut piece)?;
+            if length == 0 {
+                return file.sync();
+            }
+            file.write_at(offset, &piece[..length])?;
+            offset += length as u64;
+        }
+    };
+    write().map_err(io_at(to))
+}
+
+/// Removes a file that may not be there.
+fn remove(path: &Path) -> Result<(), BackupError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_at(path)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn io_at(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
+    let path = path.to_owned();
+    move |source| BackupError::Io { path, source }
+}

@@ -1,0 +1,298 @@
+//! A data folder made of a backup, as a whole, or as it was at a position or a time.
+//!
+//! Every batch is checked against the chain as it is copied. Where the last position lies within a batch, that batch is sealed anew with the
+//! records up to there: the chain of hashes of what is restored then differs from that of the backup from this batch on, and so does
+//! every later hash. A backup of it is one of another history.
+//!
+//! The configuration is copied last: its presence says that the folder is whole. A file `restoring` stands in the folder meanwhile, by which
+//! a restoring that was cut short is recognised; it is begun again from the start.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use scrip_protocol::Position;
+use scrip_protocol::batch::{Batch, BatchBuilder, ChainEnd};
+
+use super::{BackupError, COMMIT_BYTES, FILES, Manifest, copy, copy_snapshot, io_at, remove, write};
+use crate::disk::Disk;
+use crate::folder::{Folder, FolderError};
+use crate::journal::{self, Journal, SEGMENT_BYTES, Segments};
+use crate::snapshot::{self, Kept, Snapshot};
+
+/// The file that stands in a folder while it is being restored.
+const UNDER_WAY: &str = "restoring";
+
+/// Up to where a backup is restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// All of it.
+    End,
+    /// Up to and with this record.
+    Position(Position),
+    /// Every batch whose time is at or before this, in milliseconds since 1970.
+    Time(u64),
+}
+
+/// What was restored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    /// Where the journal ends now.
+    pub end: ChainEnd,
+    /// How many records of the backup were left out.
+    pub left_out: u64,
+    /// The batch that was sealed anew, where the end lies within one.
+    pub resealed: Option<Position>,
+    /// The snapshot that was taken over.
+    pub snapshot: Option<Position>,
+    /// The files that an engine needs and that the backup did not have.
+    pub missing: Vec<&'static str>,
+}
+
+/// Makes a data folder of a backup. `progress` is told the position reached, and the last there is.
+///
+/// # Errors
+/// When the backup is not whole, there is something in the folder, or it cannot be written.
+pub fn restore(
+    disk: &Arc<dyn Disk>,
+    from: &Path,
+    folder: &Folder,
+    until: Until,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Restored, BackupError> {
+    let manifest = Manifest::of(from)?.ok_or_else(|| BackupError::NoBackup { dir: from.to_owned() })?;
+    for needed in ["scrip.toml", "credentials.json"] {
+        if !from.join(needed).exists() {
+            return Err(BackupError::Missing { path: from.join(needed) });
+        }
+    }
+    make_room(&**disk, from, folder)?;
+    let snapshots = snapshot::list(&**disk, &from.join("snapshots"))?;
+    let mut copying = Copying::new(disk.clone(), from, folder, until, &snapshots, manifest.end());
+    let mut failed = None;
+    let end = journal::walk(&**disk, &from.join("journal"), Position(0), &mut |_, batch, bytes| {
+        progress(batch.end().position.0, manifest.position.0);
+        match copying.batch(batch, bytes) {
+            Ok(flow) => flow,
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    });
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let end = end?;
+    if !copying.is_full && end.position < manifest.position {
+        return Err(BackupError::Incomplete { dir: from.to_owned(), stated: manifest.position, found: end.position });
+    }
+    let mut restored = copying.finish(end)?;
+    for (name, is_key) in FILES {
+        match from.join(name).exists() {
+            true => copy(&**disk, &from.join(name), &folder.dir().join(name))?,
+            false if is_key && name == "tls/ca.key" => {}
+            false => restored.missing.push(name),
+        }
+    }
+    remove(&folder.dir().join(UNDER_WAY))?;
+    Ok(restored)
+}
+
+/// Sees to it that there is a folder with nothing in it, but that it is being restored.
+fn make_room(disk: &dyn Disk, from: &Path, folder: &Folder) -> Result<(), BackupError> {
+    let dir = folder.dir();
+    if folder.exists() {
+        return Err(FolderError::Exists(dir.to_owned()).into());
+    }
+    let under_way = dir.join(UNDER_WAY);
+    if under_way.exists() {
+        // Nothing in it was ever used: what was begun before is begun again.
+        for made in ["journal", "snapshots", "tls"].map(|name| dir.join(name)) {
+            match std::fs::remove_dir_all(&made) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io_at(&made)(error)),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        remove(&dir.join("credentials.json"))?;
+        return Ok(());
+    }
+    disk.create_folder(dir).map_err(io_at(dir))?;
+    if std::fs::read_dir(dir).map_err(io_at(dir))?.next().is_some() {
+        return Err(BackupError::NotEmpty { dir: dir.to_owned() });
+    }
+    let text = format!("{}\n", from.display());
+    write(disk, &under_way, &mut text.as_bytes())
+}
+
+/// The journal on its way.
+struct Copying<'a> {
+    disk: Arc<dyn Disk>,
+    from: PathBuf,
+    dir: PathBuf,
+    until: Until,
+    snapshots: &'a [Kept],
+    /// Where the backup says that it ends.
+    stated: ChainEnd,
+    /// None before the first batch.
+    journal: Option<Segments>,
+    end: ChainEnd,
+    waiting: Vec<Vec<u8>>,
+    waiting_bytes: usize,
+    resealed: Option<Position>,
+    /// What came after the end: nothing else is wanted.
+    is_full: bool,
+    /// The ends of batches at which there are snapshots.
+    ends: HashMap<Position, ChainEnd>,
+}
+
+impl<'a> Copying<'a> {
+    fn new(
+        disk: Arc<dyn Disk>,
+        from: &Path,
+        folder: &Folder,
+        until: Until,
+        snapshots: &'a [Kept],
+        stated: ChainEnd,
+    ) -> Copying<'a> {
+        Copying {
+            disk,
+            from: from.to_owned(),
+            dir: folder.dir().to_owned(),
+            until,
+            snapshots,
+            stated,
+            journal: None,
+            end: ChainEnd::default(),
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            resealed: None,
+            is_full: false,
+            ends: HashMap::new(),
+        }
+    }
+
+    fn batch(&mut self, batch: &Batch<'_>, bytes: &[u8]) -> Result<ControlFlow<()>, BackupError> {
+        if self.journal.is_none() {
+            self.begin(batch.first, batch.time_ms)?;
+        }
+        let end = batch.end();
+        if self.snapshots.iter().any(|snapshot| snapshot.position == end.position) {
+            self.ends.insert(end.position, end);
+        }
+        if end.position <= self.end.position {
+            // Before the snapshot that the restored journal begins with.
+            return Ok(ControlFlow::Continue(()));
+        }
+        let is_past = match self.until {
+            Until::End => false,
+            Until::Position(last) => end.position > last,
+            Until::Time(last_ms) => batch.time_ms > last_ms,
+        };
+        if is_past {
+            self.is_full = true;
+            self.write()?;
+            if let Until::Position(last) = self.until
+                && batch.first <= last
+            {
+                self.reseal(batch, last)?;
+            }
+            return Ok(ControlFlow::Break(()));
+        }
+        self.end = end;
+        self.waiting_bytes += bytes.len();
+        self.waiting.push(bytes.to_vec());
+        if self.waiting_bytes >= COMMIT_BYTES {
+            self.write()?;
+        }
+        self.is_full = matches!(self.until, Until::Position(last) if last == end.position);
+        Ok(if self.is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    }
+
+    /// Begins the journal: with the first record, or with the oldest snapshot that the first one kept follows.
+    fn begin(&mut self, first: Position, first_ms: u64) -> Result<(), BackupError> {
+        let mut at = ChainEnd::default();
+        if first > Position(1) {
+            let meets = |snapshot: &&Kept| snapshot.position.0 + 1 >= first.0;
+            let oldest = self.snapshots.iter().rev().find(meets).ok_or(BackupError::NoSnapshot { first })?;
+            at = Snapshot::open(&*self.disk, &oldest.path)?.header().end;
+            self.ends.insert(at.position, at);
+        }
+        let lies_before = match self.until {
+            Until::End => false,
+            Until::Position(last) => last < at.position,
+            Until::Time(last_ms) if at.position == Position(0) => last_ms < first_ms,
+            Until::Time(last_ms) => last_ms < at.time_ms,
+        };
+        if lies_before {
+            let (first, first_ms) = match at.position {
+                Position(0) => (first, first_ms),
+                position => (position, at.time_ms),
+            };
+            return Err(BackupError::Before { dir: self.from.clone(), first, first_ms });
+        }
+        let dir = self.dir.join("journal");
+        self.disk.create_folder(&dir).map_err(io_at(&dir))?;
+        self.journal = Some(Segments::begin(self.disk.clone(), &dir, SEGMENT_BYTES, at)?);
+        self.end = at;
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), BackupError> {
+        if !self.waiting.is_empty() {
+            let journal = self.journal.as_mut().expect("it is begun with the first batch");
+            journal.adopt(std::mem::take(&mut self.waiting))?;
+            self.waiting_bytes = 0;
+        }
+        Ok(())
+    }
+
+    /// Seals a batch anew, with its records up to one of them.
+    fn reseal(&mut self, batch: &Batch<'_>, last: Position) -> Result<(), BackupError> {
+        let mut builder = BatchBuilder::new(batch.time_ms);
+        for item in batch.records() {
+            let (position, record) = item.map_err(|cause| BackupError::Batch { after: self.end.position, cause })?;
+            if position <= last {
+                builder.push(&record);
+            }
+        }
+        let journal = self.journal.as_mut().expect("it is begun with the first batch");
+        self.end = journal.append(vec![builder])?;
+        self.resealed = Some(batch.first);
+        Ok(())
+    }
+
+    fn finish(mut self, walked: ChainEnd) -> Result<Restored, BackupError> {
+        let last = walked.position.max(self.stated.position);
+        // A backup that begins with a snapshot after which nothing has come yet.
+        if self.journal.is_none() && walked.position > Position(0) {
+            self.begin(walked.next(), walked.time_ms)?;
+        }
+        if let Until::Position(asked) = self.until
+            && asked > self.end.position
+        {
+            return Err(BackupError::Beyond { dir: self.from, last, asked });
+        }
+        self.write()?;
+        // Closed before anything says that it is there.
+        drop(self.journal.take());
+        let mut snapshot = None;
+        for candidate in self.snapshots.iter().filter(|candidate| candidate.position <= self.end.position) {
+            let Some(end) = self.ends.get(&candidate.position) else { continue };
+            let dir = self.dir.join("snapshots");
+            self.disk.create_folder(&dir).map_err(io_at(&dir))?;
+            if copy_snapshot(&*self.disk, candidate, &dir, |found| found == *end)?.is_some() {
+                snapshot = Some(candidate.position);
+                break;
+            }
+        }
+        Ok(Restored {
+            end: self.end,
+            left_out: last.0.saturating_sub(self.end.position.0),
+            resealed: self.resealed,
+            snapshot,
+            missing: Vec::new(),
+        })
+    }
+}

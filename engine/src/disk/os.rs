@@ -1,0 +1,104 @@
+//! The machine's own disk.
+
+use std::fmt::Debug;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use redb::StorageBackend;
+use redb::backends::FileBackend;
+
+use super::{Access, Disk, DiskFile, Entry, Mapped};
+
+/// Files as the operating system has them. Folders are made with mode 0700 and files with 0600.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OsDisk;
+
+fn options() -> OpenOptions {
+    let mut options = File::options();
+    options.read(true).write(true).mode(0o600);
+    options
+}
+
+impl Disk for OsDisk {
+    fn create_folder(&self, dir: &Path) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            match fs::metadata(entry.path()) {
+                Ok(metadata) if metadata.is_file() => {
+                    entries.push(Entry { name: entry.file_name().to_string_lossy().into_owned(), bytes: metadata.len() });
+                }
+                Ok(_) => {}
+                // Removed since the folder was read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(entries)
+    }
+
+    fn sync_folder(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn lock(&self, path: &Path) -> Result<Box<dyn Debug + Send + Sync>, TryLockError> {
+        let file = options().create(true).truncate(false).open(path).map_err(TryLockError::Error)?;
+        file.try_lock()?;
+        Ok(Box::new(file))
+    }
+
+    fn storage(&self, path: &Path, how: Access) -> io::Result<Box<dyn StorageBackend>> {
+        let file = match how {
+            Access::Read => File::open(path)?,
+            Access::Write => options().open(path)?,
+            Access::Create => options().create(true).truncate(false).open(path)?,
+        };
+        Ok(Box::new(FileBackend::new(file).map_err(io::Error::other)?))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(OsFile(options().create(true).truncate(true).open(path)?)))
+    }
+
+    fn map(&self, path: &Path) -> io::Result<Mapped> {
+        let file = File::open(path)?;
+        // SAFETY: what is mapped is not to change while it is. Files that are mapped here are written once, under another name, and
+        // are only ever removed after that, which leaves the map as it is.
+        #[expect(unsafe_code, reason = "a file that is read in place can be had in no other way")]
+        let map = unsafe { memmap2::Mmap::map(&file)? };
+        Ok(Mapped::File(map))
+    }
+}
+
+#[derive(Debug)]
+struct OsFile(File);
+
+impl DiskFile for OsFile {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    /// Advice that pages will not be needed makes Linux write those that are changed.
+    #[cfg(target_os = "linux")]
+    fn write_out(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
+        Ok(rustix::fs::fadvise(&self.0, offset, std::num::NonZeroU64::new(bytes), rustix::fs::Advice::DontNeed)?)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+}

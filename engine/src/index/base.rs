@@ -1,0 +1,63 @@
+//! The codes of the snapshot that the state began with: where each is, or was last. What has come or moved since stands in the map, which is
+//! asked first.
+
+use std::sync::Arc;
+
+use super::{AT_ONCE, normalise};
+use crate::state::frozen::FrozenCodes;
+use crate::state::{CodeAt, NormalisedCode};
+
+/// The codes of a snapshot.
+pub(super) struct BaseCodes(Arc<FrozenCodes>);
+
+impl BaseCodes {
+    pub(super) fn of(codes: &Arc<FrozenCodes>) -> BaseCodes {
+        BaseCodes(codes.clone())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn hash_of(&self, code: &NormalisedCode) -> u64 {
+        self.0.index.key.hash(code.as_bytes())
+    }
+
+    pub(super) fn find(&self, code: &NormalisedCode) -> Option<CodeAt> {
+        if self.is_empty() { None } else { self.find_hashed(self.hash_of(code), code) }
+    }
+
+    /// A row whose hash is alike is told from the one that is looked for by its text.
+    fn find_hashed(&self, hash: u64, code: &NormalisedCode) -> Option<CodeAt> {
+        let at = |row: u32| self.0.at(row).filter(|(text, _)| normalise(text).is_ok_and(|other| other == *code));
+        let row = self.0.index.find(hash, |row| at(row).is_some())?;
+        self.0.at(row).map(|(_, at)| at)
+    }
+
+    /// Finds those codes that have no place yet, at most [`AT_ONCE`]. A lookup waits for memory three times, for the slot, for where the text
+    /// ends, and for the text; here all are asked for before the first is waited for.
+    pub(super) fn find_each<'a>(
+        &self,
+        codes: impl Iterator<Item = Option<&'a NormalisedCode>> + Clone,
+        places: &mut [Option<CodeAt>],
+    ) {
+        let mut hashes = [None; AT_ONCE];
+        for (code, (hash, place)) in codes.clone().zip(hashes.iter_mut().zip(places.iter())) {
+            *hash = code.filter(|_| place.is_none()).map(|code| self.hash_of(code));
+            hash.iter().for_each(|hash| self.0.index.touch(*hash));
+        }
+        let likely = |hash: &Option<u64>| hash.and_then(|hash| self.0.index.likely(hash));
+        hashes.iter().filter_map(likely).for_each(|row| self.0.touch_end(row));
+        hashes.iter().filter_map(likely).for_each(|row| self.0.touch_text(row));
+        for (code, (hash, place)) in codes.zip(hashes.iter().zip(places)) {
+            if let (Some(code), Some(hash)) = (code, hash) {
+                *place = self.find_hashed(*hash, code);
+            }
+        }
+    }
+
+    /// The codes that there are, normalised. Of a value that stands in several campaigns each of them is given.
+    pub(super) fn iter(&self) -> impl Iterator<Item = NormalisedCode> {
+        (0..self.0.ends.len() as u32).filter_map(|row| self.0.at(row)).filter_map(|(text, _)| normalise(text).ok())
+    }
+}

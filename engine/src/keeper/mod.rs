@@ -1,0 +1,236 @@
+//! The keeper: takes snapshots beside the running engine, on a thread of its own, and drops what of the journal nobody needs.
+//!
+//! A snapshot is made of the one before it and of the journal since (in `taking`), so that the engine thread takes no part and no lock
+//! is held. One is taken when it is asked for, and when the journal has grown by so much since the newest. The thread has the lowest
+//! priority there is, rests as long as it works, and writes at a gentle pace: redemptions go on meanwhile.
+//!
+//! A failure is logged, answered where somebody asked, and tried again after the next growth; the engine runs on.
+//!
+//! Owned by the engine, which starts it when the pipeline runs and stops it before the pipeline is finished.
+
+mod stoppable;
+mod taking;
+#[cfg(test)]
+mod tests;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, after, never, select};
+use scrip_protocol::Position;
+use scrip_protocol::command::{SnapshotTaken, TakeSnapshotOutcome as Outcome};
+use tokio::sync::{oneshot, watch};
+
+use crate::disk::Disk;
+use crate::folder::{Config, Retention};
+use crate::journal::JournalReader;
+use taking::{TakeError, Taking};
+
+/// How often it is looked whether the journal has grown enough.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How many may wait for a snapshot. All who wait when one is begun are answered with it; past this many the answer is that it failed.
+const ASKED_MAX: usize = 64;
+
+/// When snapshots are taken by themselves, and what is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeeperSettings {
+    /// One is taken when the journal has grown by so many bytes since the newest; 0 for never by itself.
+    pub journal_bytes: u64,
+    /// What is kept of the journal.
+    pub retention: Retention,
+}
+
+impl From<&Config> for KeeperSettings {
+    fn from(config: &Config) -> KeeperSettings {
+        KeeperSettings { journal_bytes: config.snapshots.journal_mib << 20, retention: config.retention.journal }
+    }
+}
+
+/// Takes snapshots until it is stopped. Where it is dropped instead, its thread ends by itself, soon.
+pub struct Keeper {
+    handle: KeeperHandle,
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+/// The way to ask for a snapshot.
+#[derive(Debug, Clone)]
+pub struct KeeperHandle {
+    asked: Sender<oneshot::Sender<Outcome>>,
+}
+
+impl KeeperHandle {
+    /// Takes a snapshot up to what is durable now.
+    pub async fn take(&self) -> Outcome {
+        let stops = || Outcome::Failed("the engine stops".to_owned());
+        let (reply, outcome) = oneshot::channel();
+        match self.asked.try_send(reply) {
+            Ok(()) => outcome.await.unwrap_or_else(|_| stops()),
+            Err(TrySendError::Full(_)) => Outcome::Failed(format!("{ASKED_MAX} requests wait for one already")),
+            Err(TrySendError::Disconnected(_)) => stops(),
+        }
+    }
+}
+
+/// Says that the keeper is to stop, once its other end is dropped; nothing is ever sent.
+#[derive(Debug, Clone)]
+struct Stopping(Receiver<()>);
+
+impl Stopping {
+    fn is_set(&self) -> bool {
+        self.0.try_recv() == Err(TryRecvError::Disconnected)
+    }
+}
+
+impl Keeper {
+    /// Starts it on the snapshots of a folder, the newest of which is up to `last`, and on a journal that is durable up to `durable`.
+    ///
+    /// # Panics
+    /// When the operating system gives no thread.
+    pub fn start(
+        disk: Arc<dyn Disk>,
+        snapshots: PathBuf,
+        settings: KeeperSettings,
+        reader: Arc<dyn JournalReader>,
+        durable: watch::Receiver<Position>,
+        last: Option<Position>,
+    ) -> Keeper {
+        let (asked, requests) = crossbeam_channel::bounded(ASKED_MAX);
+        let (stop, stopping) = crossbeam_channel::bounded(0);
+        let stopping = Stopping(stopping);
+        let newest = *durable.borrow();
+        let growth = Growth::since(last, settings.journal_bytes, reader.as_ref(), newest);
+        let taking = Taking { disk, dir: snapshots, reader, durable, retention: settings.retention, stopping };
+        let thread = spawn("keeper", move || run(&taking, &requests, growth));
+        Keeper { handle: KeeperHandle { asked }, stop, thread }
+    }
+
+    /// The way to ask for a snapshot.
+    pub fn handle(&self) -> KeeperHandle {
+        self.handle.clone()
+    }
+
+    /// Stops it, and waits until it touches nothing any more. What it was writing is given up, and removed when the next one is taken; who
+    /// waits for it is told.
+    ///
+    /// # Panics
+    /// When its thread did.
+    pub fn stop(self) {
+        let Keeper { handle, stop, thread } = self;
+        drop((handle, stop));
+        thread.join().expect("what a snapshot can panic with is caught");
+    }
+}
+
+/// A thread of the lowest priority.
+pub(crate) fn spawn<T: Send + 'static>(name: &str, run: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    let run = || {
+        // On Linux this is the thread's own, not the process's.
+        #[cfg(target_os = "linux")]
+        if let Err(error) = rustix::process::setpriority_process(None, 19) {
+            tracing::warn!(%error, "a thread beside the engine runs at the priority of all others");
+        }
+        run()
+    };
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).expect("the operating system gives us one more thread")
+}
+
+fn run(taking: &Taking, requests: &Receiver<oneshot::Sender<Outcome>>, mut growth: Growth) {
+    let Taking { reader, durable, stopping, .. } = taking;
+    loop {
+        let look = if growth.every == 0 { never() } else { after(LOOK_EVERY) };
+        let mut waiting = Vec::new();
+        select! {
+            recv(stopping.0) -> _ => return,
+            recv(requests) -> request => match request {
+                Ok(request) => waiting.push(request),
+                Err(_) => return,
+            },
+            recv(look) -> _ => {
+                let newest = *durable.borrow();
+                if !growth.is_due(reader.as_ref(), newest) {
+                    continue;
+                }
+            }
+        }
+        waiting.extend(requests.try_iter());
+        // What comes while the snapshot is being taken counts for the next one.
+        let bytes = reader.bytes();
+        // Read after the last who waits has asked: it gets what was durable then, or more. Let go of at once: as long as it is borrowed,
+        // nothing becomes durable.
+        let up_to = *durable.borrow();
+        let outcome = take(taking, up_to);
+        if stopping.is_set() {
+            return;
+        }
+        // Less may be left of the journal than there was.
+        growth.begins(bytes.min(reader.bytes()));
+        // Who does not wait any more is not to be told.
+        waiting.into_iter().for_each(|waiting| drop(waiting.send(outcome.clone())));
+    }
+}
+
+/// Takes a snapshot, and logs how that went.
+fn take(taking: &Taking, up_to: Position) -> Outcome {
+    let began = Instant::now();
+    // The journal is read with redb, which may panic on a file that somebody has changed.
+    let taken = catch_unwind(AssertUnwindSafe(|| taking.take(up_to)))
+        .unwrap_or_else(|panic| Err(TakeError::Panicked(words_of(panic.as_ref()))));
+    match taken {
+        Ok(Some(taken)) => {
+            let milliseconds = began.elapsed().as_millis() as u64;
+            tracing::info!(position = %taken.position, bytes = taken.bytes, milliseconds, "a snapshot was taken");
+            Outcome::Taken(SnapshotTaken { milliseconds, ..taken })
+        }
+        Ok(None) => Outcome::NothingNew { since: up_to },
+        Err(TakeError::Stopping) => Outcome::Failed(TakeError::Stopping.to_string()),
+        Err(error) => {
+            tracing::error!(%error, %up_to, "no snapshot was taken; the engine runs on, and tries again when the journal has grown");
+            Outcome::Failed(error.to_string())
+        }
+    }
+}
+
+fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    words.unwrap_or("no words").to_owned()
+}
+
+/// How much the journal has grown.
+struct Growth {
+    /// After how many bytes a snapshot is due; 0 for never.
+    every: u64,
+    /// What the journal had when it began to count.
+    from: u64,
+    /// What was durable at the last look.
+    seen: Position,
+}
+
+impl Growth {
+    /// Since the newest snapshot. How many bytes came after it is not written down anywhere: its share of the positions is taken.
+    fn since(last: Option<Position>, every: u64, reader: &dyn JournalReader, durable: Position) -> Growth {
+        let before = u128::from(reader.first().0.saturating_sub(1));
+        let (last, durable) = (u128::from(last.map_or(0, |last| last.0)), u128::from(durable.0));
+        let (passed, all) = (last.saturating_sub(before), durable.saturating_sub(before));
+        let from = u128::from(reader.bytes()) * passed.min(all) / all.max(1);
+        Growth { every, from: u64::try_from(from).expect("a part of a u64"), seen: Position(0) }
+    }
+
+    /// Whether a snapshot is due. The files are looked at only if something was written since the last look.
+    fn is_due(&mut self, reader: &dyn JournalReader, durable: Position) -> bool {
+        if self.seen == durable {
+            return false;
+        }
+        self.seen = durable;
+        reader.bytes().saturating_sub(self.from) >= self.every
+    }
+
+    /// Counts from when the journal had so many bytes.
+    fn begins(&mut self, bytes: u64) {
+        self.from = bytes;
+    }
+}

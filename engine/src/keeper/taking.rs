@@ -1,0 +1,212 @@
+//! How a snapshot is taken: the newest that is whole, the journal since, and what is dropped after it.
+//!
+//! What it begins with is read whole and checked first: damage would otherwise be written on, under a hash that says that it is well.
+//! The journal is read a little at a time, each batch checked against the chain, and applied as a restart does.
+//!
+//! Order, when nothing goes wrong: the snapshot is durable, then older ones are removed, and only then, where nothing but what is needed
+//! is to be kept, segments of the journal that both snapshots and every reader have passed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::RecvTimeoutError;
+use scrip_protocol::Position;
+use scrip_protocol::batch::{Batch, BatchError, ChainEnd};
+use scrip_protocol::command::{ReaderKept, SnapshotTaken};
+use tokio::sync::watch;
+
+use super::Stopping;
+use super::stoppable::Stoppable;
+use crate::disk::Disk;
+use crate::folder::Retention;
+use crate::journal::{JournalError, JournalReader};
+use crate::snapshot::{self, GENERATIONS, Kept, Pace, Snapshot, SnapshotError};
+use crate::state::State;
+
+/// How many bytes of batches are read and applied at once: some milliseconds' worth.
+const BYTES_PER_READ: usize = 1 << 20;
+
+/// What it takes to take a snapshot.
+pub(super) struct Taking {
+    pub(super) disk: Arc<dyn Disk>,
+    /// The folder of snapshots.
+    pub(super) dir: PathBuf,
+    pub(super) reader: Arc<dyn JournalReader>,
+    /// Up to where the journal is durable.
+    pub(super) durable: watch::Receiver<Position>,
+    pub(super) retention: Retention,
+    pub(super) stopping: Stopping,
+}
+
+/// Why a snapshot could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TakeError {
+    #[error("the engine stops")]
+    Stopping,
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("the batch of the journal after position {after}: {cause}")]
+    Batch { after: Position, cause: BatchError },
+    #[error("the journal does not hold position {0}, which is said to be durable")]
+    Missing(Position),
+    #[error("the journal is kept from position {first} on, and no snapshot that can be read reaches up to it")]
+    NoBeginning { first: Position },
+    #[error("reading what there is failed: {0}")]
+    Panicked(String),
+}
+
+/// What a snapshot begins with.
+struct Beginning {
+    state: State,
+    end: ChainEnd,
+    /// The snapshot that it is of; none where it is the begin of the journal.
+    of: Option<PathBuf>,
+    /// Newer ones, which are damaged.
+    damaged: Vec<PathBuf>,
+}
+
+impl Taking {
+    /// Takes a snapshot up to a durable position; none where there is one already.
+    pub(super) fn take(&self, up_to: Position) -> Result<Option<SnapshotTaken>, TakeError> {
+        let Beginning { mut state, mut end, of, damaged } = self.beginning()?;
+        if end.position >= up_to {
+            return Ok(None);
+        }
+        self.replay(&mut state, &mut end, up_to)?;
+        let disk = Stoppable { disk: self.disk.clone(), stopping: self.stopping.clone() };
+        let written = snapshot::write(&disk, &self.dir, &state, end, Pace::Gentle, &mut |_, _| {});
+        let written = written.map_err(|error| if self.stopping.is_set() { TakeError::Stopping } else { error.into() })?;
+        let codes = Snapshot::open(self.disk.as_ref(), &written.path)?.header().counts.codes;
+        // Now that there is a newer one, they say nothing more; left there, they would count as one of those that are kept.
+        for path in damaged.into_iter().filter(|path| *path != written.path) {
+            tracing::warn!(path = %path.display(), "a damaged snapshot is removed: there is a newer one that is whole");
+            self.disk.remove(&path).map_err(|source| SnapshotError::Io { path, source })?;
+        }
+        snapshot::prune(self.disk.as_ref(), &self.dir, GENERATIONS)?;
+        let Kept { position, bytes, .. } = written;
+        match self.retention {
+            Retention::All => {}
+            Retention::Needed => match self.drop_passed(&state, position, of) {
+                Ok(0) => {}
+                Ok(segments) => {
+                    tracing::info!(segments, first = %self.reader.first(), "what everybody has passed of the journal was dropped")
+                }
+                Err(error) => tracing::error!(%error, "nothing of the journal was dropped"),
+            },
+        }
+        Ok(Some(SnapshotTaken { position, bytes, codes, milliseconds: 0 }))
+    }
+
+    /// The newest snapshot that is whole, or the begin of the journal.
+    fn beginning(&self) -> Result<Beginning, TakeError> {
+        let mut damaged = Vec::new();
+        let kept = snapshot::list(self.disk.as_ref(), &self.dir)?;
+        for Kept { path, .. } in kept {
+            match self.whole(&path).and_then(|snapshot| Ok((snapshot.state()?, snapshot.header().end))) {
+                Ok((state, end)) => return self.joined(Beginning { state, end, of: Some(path), damaged }),
+                Err(error) => {
+                    tracing::error!(%error, "a snapshot cannot be used, and is passed over");
+                    // One that the disk does not give, or that another release wrote, may be well, and is left alone.
+                    if !matches!(error, SnapshotError::Io { .. } | SnapshotError::Version { .. }) {
+                        damaged.push(path);
+                    }
+                }
+            }
+            if self.stopping.is_set() {
+                return Err(TakeError::Stopping);
+            }
+        }
+        self.joined(Beginning { state: State::default(), end: ChainEnd::default(), of: None, damaged })
+    }
+
+    /// A beginning, if the journal goes on where it ends.
+    fn joined(&self, beginning: Beginning) -> Result<Beginning, TakeError> {
+        let first = self.reader.first();
+        if first > beginning.end.next() { Err(TakeError::NoBeginning { first }) } else { Ok(beginning) }
+    }
+
+    fn whole(&self, path: &Path) -> Result<Snapshot, SnapshotError> {
+        let snapshot = Snapshot::open(self.disk.as_ref(), path)?;
+        snapshot.verify(&mut |_| {})?;
+        Ok(snapshot)
+    }
+
+    /// Applies the journal up to a durable position, where a batch ends.
+    fn replay(&self, state: &mut State, end: &mut ChainEnd, up_to: Position) -> Result<(), TakeError> {
+        while end.position < up_to {
+            let began = Instant::now();
+            let batches = self.reader.read(end.next(), BYTES_PER_READ)?;
+            if batches.is_empty() {
+                return Err(TakeError::Missing(end.next()));
+            }
+            for bytes in batches {
+                if end.position >= up_to {
+                    break;
+                }
+                let after = end.position;
+                let wrong = |cause| TakeError::Batch { after, cause };
+                let batch = Batch::parse(&bytes).map_err(wrong)?;
+                batch.follow(end).map_err(wrong)?;
+                for record in batch.records() {
+                    state.apply(batch.time_ms, &record.map_err(wrong)?.1);
+                }
+            }
+            self.rest(began)?;
+        }
+        Ok(())
+    }
+
+    /// Rests for as long as it has worked, so that the engine has at least half of what both use: memory, the disk, a processor that others
+    /// keep busy.
+    fn rest(&self, began: Instant) -> Result<(), TakeError> {
+        match self.stopping.0.recv_timeout(began.elapsed()) {
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => Err(TakeError::Stopping),
+        }
+    }
+
+    /// Drops the segments that every kept snapshot and every reader have passed. Returns how many. Nothing, where there is one snapshot
+    /// only. `state` is that of the newest snapshot, which is up to `end`; the one at `verified` was read whole already.
+    fn drop_passed(&self, state: &State, end: Position, verified: Option<PathBuf>) -> Result<usize, TakeError> {
+        let kept = snapshot::list(self.disk.as_ref(), &self.dir)?;
+        if kept.len() < GENERATIONS {
+            return Ok(0);
+        }
+        // What is dropped is gone: what is to stand in for it is read again first.
+        for Kept { path, .. } in kept.iter().filter(|kept| Some(&kept.path) != verified.as_ref()) {
+            self.whole(path)?;
+        }
+        let snapshots = kept.iter().map(|kept| kept.position).min();
+        let readers = state.readers.all_passed().into_iter().chain(self.readers_since(end)?).min();
+        match snapshots.into_iter().chain(readers).min() {
+            Some(passed) => Ok(self.reader.drop_through(passed)?),
+            None => Ok(0),
+        }
+    }
+
+    /// How far those have come who were registered, or moved, while the snapshot was written.
+    fn readers_since(&self, end: Position) -> Result<Option<Position>, TakeError> {
+        let (mut after, mut least) = (end, None);
+        let durable = *self.durable.borrow();
+        while after < durable {
+            let next = Position(after.0 + 1);
+            let batches = self.reader.read(next, BYTES_PER_READ)?;
+            if batches.is_empty() {
+                return Err(TakeError::Missing(next));
+            }
+            for bytes in batches {
+                let wrong = |cause| TakeError::Batch { after, cause };
+                let batch = Batch::parse(&bytes).map_err(wrong)?;
+                for kept in batch.records_of::<ReaderKept>() {
+                    let position = kept.map_err(wrong)?.1.position;
+                    least = Some(least.map_or(position, |least: Position| least.min(position)));
+                }
+                after = batch.end().position;
+            }
+        }
+        Ok(least)
+    }
+}

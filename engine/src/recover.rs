@@ -1,0 +1,90 @@
+//! Recovery: the newest snapshot of a data folder that is whole, and the journal behind it replayed.
+//!
+//! A snapshot that is damaged is passed over for the one before it, and in the end for the journal's own beginning, where the journal still has
+//! that: a snapshot says nothing that the journal does not. But its name bears witness: a journal that ends before any snapshot was
+//! taken has lost its newest batches, and is refused.
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use scrip_protocol::Position;
+use scrip_protocol::batch::ChainEnd;
+
+use crate::disk::Disk;
+use crate::engine::EngineError;
+use crate::folder::Folder;
+use crate::journal::{JournalError, ReplayProgress, Segments};
+use crate::snapshot::{self, Snapshot, SnapshotError};
+use crate::state::State;
+
+/// A data folder as it is on disk.
+pub struct Recovered {
+    /// The state.
+    pub state: State,
+    /// Its journal, which nobody else has open.
+    pub journal: Segments,
+    /// What the state lies over; none where the journal was replayed from its beginning.
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// Whether the whole of that snapshot has been checked.
+    pub is_verified: bool,
+    /// The snapshots that are newer and damaged.
+    pub passed_over: Vec<PathBuf>,
+}
+
+/// Recovers a data folder that no engine runs on. Snapshots of up to `verify_bytes` are checked whole first. `progress` is told how far the
+/// replay of the journal is.
+///
+/// # Errors
+/// When anything of the journal is missing, damaged or in use, or does not meet the snapshots.
+pub fn recover(
+    disk: &Arc<dyn Disk>,
+    folder: &Folder,
+    segment_bytes: u64,
+    verify_bytes: u64,
+    progress: &mut dyn FnMut(ReplayProgress),
+) -> Result<Recovered, EngineError> {
+    let kept = snapshot::list(disk.as_ref(), &folder.snapshots_path()).map_err(EngineError::Snapshot)?;
+    let witness = kept.first().map_or(Position(0), |newest| newest.position);
+    let (mut passed_over, mut found, mut why) = (Vec::new(), None, None);
+    for kept in kept {
+        match open(disk.as_ref(), &kept, verify_bytes) {
+            Ok(opened) => {
+                found = Some(opened);
+                break;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a snapshot is damaged, and passed over");
+                passed_over.push(kept.path);
+                why = Some(error);
+            }
+        }
+    }
+    let (mut state, snapshot, is_verified) = match found {
+        Some((snapshot, state, is_verified)) => (state, Some(Arc::new(snapshot)), is_verified),
+        None => (State::default(), None, true),
+    };
+    let from = snapshot.as_ref().map_or(ChainEnd::default(), |snapshot| snapshot.header().end);
+    let mut apply = |time_ms, records: &[_]| state.replay(time_ms, records);
+    let (dir, disk) = (folder.journal_path(), disk.clone());
+    let opened = Segments::open_reaching(disk, &dir, segment_bytes, from, witness, &mut apply, progress);
+    let journal = opened.map_err(|error| match (error, why) {
+        // Where no snapshot can be read, that is what is wrong: by itself the journal may be without its beginning.
+        (JournalError::MissingSegment { expected, .. }, Some(why)) if expected == from.next() => EngineError::Snapshot(why),
+        (error, _) => EngineError::Recovery(error),
+    })?;
+    Ok(Recovered { state, journal, snapshot, is_verified, passed_over })
+}
+
+/// Opens a snapshot, with its state. Says as well whether all of it was checked.
+fn open(disk: &dyn Disk, kept: &snapshot::Kept, verify_bytes: u64) -> Result<(Snapshot, State, bool), SnapshotError> {
+    let snapshot = Snapshot::open(disk, &kept.path)?;
+    let is_verified = kept.bytes <= verify_bytes;
+    if is_verified {
+        snapshot.verify(&mut |_| {})?;
+    }
+    let state = snapshot.state()?;
+    Ok((snapshot, state, is_verified))
+}

@@ -1,0 +1,300 @@
+//! Every operation on the disk in turn: a crash after it, a process that is killed after it, and its failure. After each crash there is every
+//! acknowledged record and nothing by halves, and nothing is ever refused.
+//!
+//! A workload has rotations of small segments, snapshots that the keeper takes beside it, segments that it drops, stops that end with a
+//! snapshot and one that does not.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use scrip_protocol::Position;
+use scrip_protocol::command::TakeSnapshotOutcome as Outcome;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+
+use super::{Recovered, commit, files, folder, new_disk, recovered, state_at, take};
+use crate::disk::double::{Crash, Done, Double, EIO, ENOSPC, Faults, Image};
+use crate::folder::Retention;
+use crate::journal::tests::enumerated::each;
+use crate::journal::{Journal, Segments};
+use crate::keeper::{Keeper, KeeperSettings};
+use crate::snapshot::{self, GENERATIONS};
+
+/// A segment ends after two commits or three.
+const SEGMENT_BYTES: u64 = 900;
+
+/// What the workload has been told, and when: after so many changes of the disk.
+#[derive(Debug, Default)]
+struct Told {
+    /// Where commits end that were begun.
+    begun: Vec<(usize, Position)>,
+    /// The same of those that were acknowledged.
+    acknowledged: Vec<(usize, Position)>,
+    snapshots: usize,
+}
+
+/// Where the newest of these stands after so many changes.
+fn newest(told: &[(usize, Position)], changes: usize) -> Position {
+    told.iter().rfind(|(at, _)| *at <= changes).map_or(Position(0), |(_, position)| *position)
+}
+
+impl Told {
+    fn append(&mut self, disk: &Double, journal: &mut Segments) {
+        let batches = 1 + self.begun.len() % 2;
+        let mut end = journal.end().position;
+        (0..batches).for_each(|_| end.0 += super::batch_behind(end.0).1 as u64);
+        self.begun.push((disk.changes(), end));
+        assert_eq!(commit(journal, batches).expect("nothing fails").position, end);
+        self.acknowledged.push((disk.changes(), end));
+    }
+
+    /// Where a recovery after so many changes may end.
+    fn ends(&self, changes: usize) -> [Position; 2] {
+        [newest(&self.acknowledged, changes), newest(&self.begun, changes)]
+    }
+}
+
+/// A keeper beside a journal.
+struct Beside {
+    keeper: Keeper,
+    durable: watch::Sender<Position>,
+    runtime: Runtime,
+}
+
+impl Beside {
+    fn start(disk: &Double, journal: &Segments, retention: Retention) -> Beside {
+        let settings = KeeperSettings { journal_bytes: 0, retention };
+        let (durable, reader) = (watch::Sender::new(journal.end().position), journal.reader());
+        let (disk, dir) = (Arc::new(disk.clone()), folder().snapshots_path());
+        let keeper = Keeper::start(disk, dir, settings, reader, durable.subscribe(), None);
+        let runtime = Builder::new_current_thread().build().expect("a runtime");
+        Beside { keeper, durable, runtime }
+    }
+
+    fn take(&self, journal: &Segments) -> Outcome {
+        self.durable.send_replace(journal.end().position);
+        self.runtime.block_on(self.keeper.handle().take())
+    }
+}
+
+/// What an engine goes through, as far as its disk is concerned.
+fn work(disk: &Double, told: &mut Told) {
+    for run in 0..3 {
+        let Recovered { mut journal, state, .. } = recovered(disk, SEGMENT_BYTES).expect("nothing fails");
+        assert!(state == *state_at(journal.end().position));
+        let beside = Beside::start(disk, &journal, Retention::Needed);
+        for step in 0..4 {
+            told.append(disk, &mut journal);
+            if step % 2 == run % 2 {
+                let taken = beside.take(&journal);
+                assert!(matches!(taken, Outcome::Taken(_)), "{taken}");
+                told.snapshots += 1;
+            }
+        }
+        beside.keeper.stop();
+        if run != 1 {
+            take(disk, journal.end()).expect("nothing fails");
+            told.snapshots += 1;
+        }
+    }
+    assert!(told.snapshots > 6 && told.acknowledged.len() == 12);
+}
+
+/// Recovers what is on a disk, and checks that it ends at one of these positions and is what the records up to there amount to; and,
+/// if asked, that it goes on.
+fn check(disk: &Double, ends: &[Position], goes_on: bool) {
+    let Recovered { state, mut journal, passed_over, .. } = recovered(disk, SEGMENT_BYTES).expect("nothing was lost");
+    let end = journal.end().position;
+    assert!(ends.contains(&end), "it ends at {end}, and not at one of {ends:?}");
+    assert!(state == *state_at(end), "the state at {end} is another");
+    assert_eq!(passed_over.len(), 0, "no snapshot is damaged by a crash");
+    let reader = journal.reader();
+    reader.check_sealed(&|| true).expect("nothing was lost");
+    reader.read(reader.first(), usize::MAX).expect("nothing was lost");
+    if !goes_on {
+        return;
+    }
+    commit(&mut journal, 2).expect("the disk takes it");
+    take(disk, journal.end()).expect("the disk takes it");
+    let more = commit(&mut journal, 1).expect("the disk takes it");
+    drop((journal, reader));
+    let Recovered { state, snapshot, .. } = recovered(disk, SEGMENT_BYTES).expect("it was closed");
+    assert!(state == *state_at(more.position));
+    assert!(snapshot.is_some_and(|snapshot| snapshot.header().end.position > end));
+    let kept = snapshot::list(disk, &folder().snapshots_path()).expect("it can be read");
+    assert!(kept.len() <= GENERATIONS);
+}
+
+/// A process that is killed, and one after it that works on what it left and has not flushed; then the power fails.
+///
+/// What was killed in the middle of names has the worst of it: the next one appends, is done, and all that does not last is lost.
+fn check_killed(left: &Image, ends: &[Position], amid_names: bool, random: &mut fastrand::Rng) {
+    let disk = left.clone().disk();
+    let before = disk.changes();
+    let Recovered { state, mut journal, .. } = recovered(&disk, SEGMENT_BYTES).expect("nothing was lost");
+    let mut end = journal.end();
+    assert!(ends.contains(&end.position) && state == *state_at(end.position));
+    let mut acknowledged = vec![(0, Position(0)), (disk.changes(), end.position)];
+    if end.position > Position(0) && !amid_names && random.bool() {
+        take(&disk, end).expect("the disk takes it");
+    }
+    // What the first process was answered counts from the beginning.
+    acknowledged[0].1 = ends[0];
+    let mut begun = acknowledged.clone();
+    for _ in 0..if amid_names { 1 } else { random.usize(..3) } {
+        let next = Position(end.position.0 + super::batch_behind(end.position.0).1 as u64);
+        begun.push((disk.changes(), next));
+        end = commit(&mut journal, 1).expect("the disk takes it");
+        acknowledged.push((disk.changes(), end.position));
+    }
+    drop(journal);
+    let log = disk.log();
+    let cut = if amid_names || random.u8(..4) > 0 { log.len() } else { random.usize(..=log.len()) };
+    let mut image = left.clone();
+    log[..cut].iter().for_each(|done| image.apply(done));
+    let changes = before + cut;
+    let crash = if amid_names { Crash::AllLost } else { Crash::ALL[random.usize(..Crash::ALL.len())] };
+    println!("killed, and after {cut} of {} more changes a crash: {crash:?}", log.len());
+    // What the second found, and did not write itself, was acknowledged to nobody before it had recovered.
+    let mut may = vec![newest(&acknowledged, changes), newest(&begun, changes)];
+    may.extend(ends.iter().filter(|_| changes < acknowledged[1].0));
+    check(&image.after(crash, random).disk(), &may, false);
+}
+
+/// Pain 29, Z4: no crash takes back what was acknowledged, leaves half of a commit, or brings forth a refusal.
+#[test]
+fn a_crash_after_any_operation_is_recovered_from() {
+    let disk = new_disk();
+    let (before, first) = (disk.image(), disk.changes());
+    let mut told = Told::default();
+    work(&disk, &mut told);
+    let log = disk.log().split_off(first);
+    println!("{} changes", log.len());
+    // A part after the other, so that not all images are kept.
+    const PARTS: usize = 16;
+    each(PARTS, fastrand::u64(..), |part, random| {
+        let of: Range<usize> = (log.len() + 1) * part / PARTS..(log.len() + 1) * (part + 1) / PARTS;
+        let mut image = before.clone();
+        log[..of.start].iter().for_each(|done| image.apply(done));
+        for number in of {
+            let ends = told.ends(first + number);
+            // Of the kinds of crashes two, that is more than half of all images in three runs.
+            for turn in [number, number + random.usize(1..Crash::ALL.len())] {
+                let crash = Crash::ALL[turn % Crash::ALL.len()];
+                println!("a crash after change {number}: {crash:?}");
+                let left = image.after(crash, random);
+                match random.u8(..4) {
+                    0 => check_again(left, &ends, random),
+                    _ => check(&left.disk(), &ends, random.u8(..3) == 0),
+                }
+            }
+            println!("killed after change {number}");
+            let amid_names = number > 0 && matches!(log[number - 1], Done::Name(_));
+            check_killed(&image, &ends, amid_names, random);
+            if let Some(done) = log.get(number) {
+                image.apply(done);
+            }
+        }
+    });
+}
+
+/// Another crash while what the first one left is recovered, and the stop after it.
+fn check_again(left: Image, ends: &[Position], random: &mut fastrand::Rng) {
+    let disk = left.clone().disk();
+    let journal = recovered(&disk, SEGMENT_BYTES).expect("nothing was lost").journal;
+    if journal.end().position > Position(0) {
+        take(&disk, journal.end()).expect("the disk takes it");
+    }
+    drop(journal);
+    let (mut again, log) = (left, disk.log());
+    log.iter().take(random.usize(..=log.len())).for_each(|done| again.apply(done));
+    let crash = Crash::ALL[random.usize(..Crash::ALL.len())];
+    println!("and another: {crash:?}");
+    check(&again.after(crash, random).disk(), ends, false);
+}
+
+/// A disk on which an engine has worked for a while, with its journal open and something to take.
+fn under_way() -> (Double, Segments) {
+    let disk = new_disk();
+    let mut journal = recovered(&disk, SEGMENT_BYTES).expect("it is empty").journal;
+    for _ in 0..3 {
+        for _ in 0..2 {
+            commit(&mut journal, 2).expect("the disk takes it");
+        }
+        take(&disk, journal.end()).expect("the disk takes it");
+    }
+    commit(&mut journal, 2).expect("the disk takes it");
+    (disk, journal)
+}
+
+/// Z4: whatever the disk refuses the keeper while it takes a snapshot, the file is named, the journal and the older snapshots are as they were,
+/// the engine goes on, and the next one goes well.
+#[test]
+fn any_operation_that_fails_the_keeper_costs_one_snapshot_at_the_most() {
+    let (disk, journal) = under_way();
+    let beside = Beside::start(&disk, &journal, Retention::All);
+    let before = disk.operations();
+    assert!(matches!(beside.take(&journal), Outcome::Taken(_)));
+    let operations = (disk.operations() - before) as usize;
+    beside.keeper.stop();
+    each(operations * 2, fastrand::u64(..), |number, random| {
+        let (at, lasting, error) = (number / 2, number % 2 == 0, if random.bool() { EIO } else { ENOSPC });
+        println!("operation {at} of {operations}, {error}, lasting: {lasting}");
+        let (disk, mut journal) = under_way();
+        let (journal_before, kept) = (files(&disk, &folder().journal_path()), files(&disk, &folder().snapshots_path()));
+        let beside = Beside::start(&disk, &journal, Retention::All);
+        disk.set_faults(Faults { at: Some((disk.operations() + at as u64, error)), lasting, ..Faults::default() });
+        let outcome = beside.take(&journal);
+        disk.set_faults(Faults::default());
+        match outcome {
+            Outcome::Failed(why) => assert!(why.starts_with("/data/"), "{why}"),
+            // It was begun with the older one, or had all that it needs.
+            Outcome::Taken(_) => {}
+            Outcome::NothingNew { .. } => panic!("there is something new"),
+        }
+        assert!(files(&disk, &folder().journal_path()) == journal_before, "the journal is only read");
+        let now = files(&disk, &folder().snapshots_path());
+        let whole = |files: &[(String, Vec<u8>)]| files.iter().filter(|(name, _)| name.ends_with(".snapshot")).count();
+        assert!(whole(&now) >= GENERATIONS && kept.iter().skip(1).all(|file| now.contains(file)));
+
+        let crash = Crash::ALL[random.usize(..Crash::ALL.len())];
+        check(&disk.image().after(crash, random).disk(), &[journal.end().position], false);
+        commit(&mut journal, 1).expect("the fault is gone");
+        let outcome = beside.take(&journal);
+        assert!(matches!(outcome, Outcome::Taken(_)), "{outcome}");
+        beside.keeper.stop();
+        drop(journal);
+        let Recovered { state, snapshot, .. } = recovered(&disk, SEGMENT_BYTES).expect("the fault is gone");
+        assert_eq!(snapshot.map(|snapshot| snapshot.header().end.position), Some(state.position()));
+    });
+}
+
+/// Z4: a disk that fails while a folder is recovered is named, or an older snapshot does; and nothing is lost by it.
+#[test]
+fn any_operation_that_fails_a_recovery_is_named_and_loses_nothing() {
+    let (disk, journal) = under_way();
+    let end = journal.end().position;
+    drop(journal);
+    let image = disk.image();
+    let count = {
+        let disk = image.clone().disk();
+        drop(recovered(&disk, SEGMENT_BYTES).expect("nothing fails"));
+        disk.operations() as usize
+    };
+    each(count * 2, fastrand::u64(..), |number, random| {
+        let disk = image.clone().disk();
+        let (at, lasting) = ((number / 2) as u64, number % 2 == 0);
+        println!("operation {at} of {count}, lasting: {lasting}");
+        disk.set_faults(Faults { at: Some((at, if random.bool() { EIO } else { ENOSPC })), lasting, ..Faults::default() });
+        match recovered(&disk, SEGMENT_BYTES) {
+            Ok(Recovered { state, .. }) => assert!(state == *state_at(end)),
+            Err(error) => {
+                let source = std::error::Error::source(&error).expect("it has a cause").to_string();
+                assert!(source.starts_with("/data/"), "{source}");
+            }
+        }
+        disk.set_faults(Faults::default());
+        let crash = Crash::ALL[random.usize(..Crash::ALL.len())];
+        check(&disk.image().after(crash, random).disk(), &[end], random.bool());
+    });
+}

@@ -1,0 +1,260 @@
+//! What recovery falls back to where a snapshot is damaged, and what it refuses, by name.
+
+use std::path::PathBuf;
+
+use scrip_protocol::Position;
+use scrip_protocol::batch::ChainEnd;
+
+use super::{Recovered, commit, files, folder, new_disk, recovered, segment_path, snapshot_path, state_at, take};
+use crate::disk::Disk;
+use crate::disk::double::Double;
+use crate::engine::EngineError;
+use crate::journal::{Journal, JournalError};
+use crate::snapshot::{self, Pace, SnapshotError};
+
+/// Larger than anything that a test writes: one segment.
+const ONE_SEGMENT: u64 = 1 << 20;
+/// Each commit gets a segment of its own.
+const SEGMENT_EACH: u64 = 1;
+
+/// A folder that nobody has open any more.
+struct Written {
+    disk: Double,
+    segment_bytes: u64,
+    /// Where the chain stands after each commit; before the first it stands at the default.
+    ends: Vec<ChainEnd>,
+}
+
+impl Written {
+    /// Of so many commits, after some of which a snapshot was taken.
+    fn of(segment_bytes: u64, commits: usize, snapshots: &[usize]) -> Written {
+        let written = Written { disk: new_disk(), segment_bytes, ends: vec![ChainEnd::default()] };
+        written.and(commits, snapshots)
+    }
+
+    /// The same with so many more commits.
+    fn and(mut self, commits: usize, snapshots: &[usize]) -> Written {
+        let mut journal = recovered(&self.disk, self.segment_bytes).expect("it is whole").journal;
+        for _ in 0..commits {
+            self.ends.push(commit(&mut journal, 1).expect("the disk takes it"));
+            if snapshots.contains(&(self.ends.len() - 1)) {
+                take(&self.disk, journal.end()).expect("the disk takes it");
+            }
+        }
+        self
+    }
+
+    fn position(&self, commits: usize) -> Position {
+        self.ends[commits].position
+    }
+
+    fn snapshot(&self, commits: usize) -> PathBuf {
+        snapshot_path(self.position(commits).0)
+    }
+
+    /// The segment that a commit begins, where each has one.
+    fn segment(&self, commits: usize) -> PathBuf {
+        segment_path(self.position(commits - 1).0 + 1)
+    }
+
+    fn damage(&self, snapshots: &[usize]) {
+        // A byte of the first section.
+        snapshots.iter().for_each(|of| self.disk.tamper(&self.snapshot(*of), |bytes| bytes[4096] ^= 1));
+    }
+
+    fn remove(&self, path: PathBuf) {
+        self.disk.remove(&path).expect("it is there");
+    }
+
+    /// Recovers it with all its commits, on the snapshot that was taken after so many.
+    #[track_caller]
+    fn recovers_on(&self, snapshot: Option<usize>, passed_over: &[usize]) {
+        let found = recovered(&self.disk, self.segment_bytes).unwrap_or_else(|error| panic!("{error:?}"));
+        let Recovered { state, journal, snapshot: on, is_verified, passed_over: passed } = found;
+        let end = self.ends.last().expect("there is one").position;
+        assert_eq!((state.position(), journal.end().position), (end, end));
+        assert!(state == *state_at(end));
+        assert_eq!(on.map(|on| on.header().end), snapshot.map(|of| self.ends[of]));
+        assert_eq!(passed, passed_over.iter().map(|of| self.snapshot(*of)).collect::<Vec<_>>());
+        assert!(is_verified);
+        journal.reader().check_sealed(&|| true).expect("it is whole");
+    }
+
+    /// Refuses it, twice: nothing is mended by trying.
+    #[track_caller]
+    fn refusal(&self) -> EngineError {
+        let before = (files(&self.disk, &folder().snapshots_path()), self.segment_names());
+        let first = recovered(&self.disk, self.segment_bytes).err().expect("it is refused");
+        let second = recovered(&self.disk, self.segment_bytes).err().expect("it is refused again");
+        assert_eq!(format!("{first:?}"), format!("{second:?}"));
+        assert!(before == (files(&self.disk, &folder().snapshots_path()), self.segment_names()));
+        first
+    }
+
+    fn segment_names(&self) -> Vec<String> {
+        let entries = self.disk.list(&folder().journal_path()).expect("it can be read");
+        entries.into_iter().map(|entry| entry.name).filter(|name| name != "lock").collect()
+    }
+
+    #[track_caller]
+    fn ends_before(&self, expected_end: Position, expected_from: Position) {
+        let refused = self.refusal();
+        let EngineError::Recovery(JournalError::EndsBefore { dir, end, from }) = &refused else { panic!("{refused:?}") };
+        assert_eq!((dir, *end, *from), (&folder().journal_path(), expected_end, expected_from));
+    }
+}
+
+#[test]
+fn the_newest_snapshot_damaged_is_passed_over_for_the_older_one() {
+    for segment_bytes in [ONE_SEGMENT, SEGMENT_EACH] {
+        let written = Written::of(segment_bytes, 8, &[3, 6]);
+        written.recovers_on(Some(6), &[]);
+        written.damage(&[6]);
+        written.recovers_on(Some(3), &[6]);
+        // As one that is cut off, one of a later release, and one that is nothing at all.
+        let changes: [fn(&mut Vec<u8>); 3] = [|bytes| bytes.truncate(9000), |bytes| bytes[8] = 2, Vec::clear];
+        for change in changes {
+            written.disk.tamper(&written.snapshot(6), change);
+            written.recovers_on(Some(3), &[6]);
+        }
+    }
+}
+
+#[test]
+fn an_older_snapshot_damaged_does_not_matter() {
+    let written = Written::of(SEGMENT_EACH, 8, &[3, 6]);
+    written.damage(&[3]);
+    written.recovers_on(Some(6), &[]);
+}
+
+#[test]
+fn both_snapshots_damaged_the_journal_is_replayed_from_its_beginning() {
+    for segment_bytes in [ONE_SEGMENT, SEGMENT_EACH] {
+        let written = Written::of(segment_bytes, 8, &[3, 6]);
+        written.damage(&[3, 6]);
+        written.recovers_on(None, &[6, 3]);
+    }
+}
+
+#[test]
+fn both_snapshots_damaged_and_the_journals_beginning_dropped_names_the_snapshot() {
+    let written = Written::of(SEGMENT_EACH, 8, &[3, 6]);
+    let journal = recovered(&written.disk, SEGMENT_EACH).expect("it is whole").journal;
+    assert_eq!(journal.reader().drop_through(written.position(3)).expect("they can be removed"), 3);
+    drop(journal);
+    written.recovers_on(Some(6), &[]);
+    written.damage(&[6]);
+    written.recovers_on(Some(3), &[6]);
+    written.damage(&[3]);
+    let refused = written.refusal();
+    let EngineError::Snapshot(SnapshotError::Damaged { path, .. }) = &refused else { panic!("{refused:?}") };
+    assert_eq!(*path, written.snapshot(3));
+}
+
+/// The newest segment's file is gone: the snapshot says so, also where it is damaged.
+#[test]
+fn a_journal_without_its_newest_segment_ends_before_the_snapshot() {
+    let written = Written::of(SEGMENT_EACH, 8, &[3, 8]);
+    written.remove(written.segment(8));
+    written.ends_before(written.position(7), written.position(8));
+    written.damage(&[8]);
+    written.ends_before(written.position(7), written.position(8));
+    written.damage(&[3]);
+    written.ends_before(written.position(7), written.position(8));
+
+    // Where no snapshot is beyond its end, the seal of the segment before it says it.
+    let written = Written::of(SEGMENT_EACH, 8, &[3, 6]);
+    written.remove(written.segment(8));
+    let refused = written.refusal();
+    let EngineError::Recovery(JournalError::MissingSegment { expected, .. }) = &refused else { panic!("{refused:?}") };
+    assert_eq!(expected.0, written.position(7).0 + 1);
+}
+
+/// The newest batches are gone from the unfinished segment, as if an older copy of it had been put back: nothing else could tell.
+#[test]
+fn a_journal_without_its_newest_batches_ends_before_the_snapshot() {
+    for damaged in [&[][..], &[8], &[3, 8]] {
+        let written = Written::of(ONE_SEGMENT, 6, &[3]);
+        let older = written.disk.contents(&segment_path(1));
+        let written = written.and(2, &[8]);
+        written.damage(damaged);
+        written.disk.tamper(&segment_path(1), |bytes| *bytes = older);
+        written.ends_before(written.position(6), written.position(8));
+    }
+}
+
+/// All of the journal is gone: nothing is begun in its place.
+#[test]
+fn an_emptied_journal_ends_before_the_snapshot_and_stays_empty() {
+    for damaged in [&[][..], &[6], &[3, 6]] {
+        let written = Written::of(SEGMENT_EACH, 8, &[3, 6]);
+        for name in written.segment_names().into_iter().chain(["lock".to_owned()]) {
+            written.remove(folder().journal_path().join(name));
+        }
+        written.damage(damaged);
+        written.ends_before(Position(0), written.position(6));
+        assert_eq!(written.segment_names(), [""; 0]);
+    }
+}
+
+/// A name bears witness as well.
+#[test]
+fn a_snapshot_whose_name_says_more_than_the_journal_has_is_a_witness() {
+    let written = Written::of(SEGMENT_EACH, 4, &[3]);
+    written.disk.rename(&written.snapshot(3), &snapshot_path(9)).expect("it is there");
+    written.ends_before(written.position(4), Position(9));
+    // Of less, it is one that is passed over.
+    written.disk.rename(&snapshot_path(9), &snapshot_path(2)).expect("it is there");
+    let Recovered { state, passed_over, .. } = recovered(&written.disk, SEGMENT_EACH).expect("the journal is whole");
+    assert!(state == *state_at(written.position(4)));
+    assert_eq!(passed_over, [snapshot_path(2)]);
+}
+
+#[test]
+fn a_snapshot_of_another_history_is_refused() {
+    for segment_bytes in [ONE_SEGMENT, SEGMENT_EACH] {
+        for at in [3, 6, 8] {
+            let written = Written::of(segment_bytes, 8, &[]);
+            let other = ChainEnd { hash: [5; 32], ..written.ends[at] };
+            let (dir, state) = (folder().snapshots_path(), state_at(other.position));
+            snapshot::write(&written.disk, &dir, state, other, Pace::Full, &mut |_, _| {}).expect("the disk takes it");
+            let refused = written.refusal();
+            let EngineError::Recovery(JournalError::OtherHistory { position, .. }) = &refused else { panic!("{refused:?}") };
+            assert_eq!(*position, other.position);
+        }
+    }
+}
+
+/// Wherever it lies: within a segment, at its very end, which is the beginning of the next one, and at the end of all.
+#[test]
+fn a_snapshot_after_any_commit_is_recovered_from() {
+    for segment_bytes in [ONE_SEGMENT, SEGMENT_EACH, 700] {
+        for at in 1..=8 {
+            let written = Written::of(segment_bytes, 8, &[at]);
+            written.recovers_on(Some(at), &[]);
+            // The next run has it behind it and goes on.
+            written.and(2, &[]).recovers_on(Some(at), &[]);
+        }
+    }
+    Written::of(SEGMENT_EACH, 8, &[]).recovers_on(None, &[]);
+    Written::of(SEGMENT_EACH, 0, &[]).recovers_on(None, &[]);
+}
+
+/// The segment that a snapshot ends with is sealed while the next one is being made: so far as a process came that was killed at it.
+#[test]
+fn a_snapshot_at_the_end_of_a_segment_whose_next_one_is_being_made() {
+    let written = Written::of(SEGMENT_EACH, 3, &[3]);
+    let before = written.disk.image();
+    let disk = before.clone().disk();
+    let mut journal = recovered(&disk, SEGMENT_EACH).expect("it is whole").journal;
+    let next = commit(&mut journal, 1).expect("the disk takes it");
+    let log = disk.log();
+    for changes in 0..=log.len() {
+        let mut image = before.clone();
+        log[..changes].iter().for_each(|done| image.apply(done));
+        let Recovered { state, snapshot, .. } = recovered(&image.disk(), SEGMENT_EACH).expect("nothing was lost");
+        assert!([written.position(3), next.position].contains(&state.position()));
+        assert!(state == *state_at(state.position()));
+        assert_eq!(snapshot.map(|snapshot| snapshot.header().end), Some(written.ends[3]));
+    }
+}

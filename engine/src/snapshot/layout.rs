@@ -1,0 +1,199 @@
+//! The bytes before a snapshot's sections, and what sections there are.
+
+use std::path::Path;
+
+use scrip_protocol::Position;
+use scrip_protocol::batch::ChainEnd;
+
+use super::{Counts, Header, Section, SnapshotError};
+
+/// The format version.
+pub const VERSION: u32 = 1;
+
+/// The bytes that sections begin at a multiple of, and that the header has: a page.
+pub(super) const PAGE: usize = 4096;
+
+const MAGIC: &[u8; 8] = b"SCRIPSNP";
+const SECTIONS_AT: usize = 112;
+const SECTION_BYTES: usize = 64;
+const HASH_AT: usize = PAGE - 32;
+
+/// The name of a section whose number this version does not know.
+pub(super) const UNKNOWN: &str = "unknown";
+
+macro_rules! sections {
+    ($($number:literal $name:ident $word:literal $row:literal;)*) => {
+        /// What a section holds. The numbers never change.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u32)]
+        pub(super) enum Part {
+            $($name = $number,)*
+        }
+
+        impl Part {
+            /// Every part, by number.
+            pub(super) const ALL: &[Part] = &[$(Part::$name),*];
+
+            const fn from_number(number: u32) -> Option<Part> {
+                match number {
+                    $($number => Some(Part::$name),)*
+                    _ => None,
+                }
+            }
+
+            pub(super) const fn word(self) -> &'static str {
+                match self { $(Part::$name => $word,)* }
+            }
+
+            /// How many bytes a row of it has.
+            pub(super) const fn row_bytes(self) -> usize {
+                match self { $(Part::$name => $row,)* }
+            }
+        }
+    };
+}
+
+sections! {
+     1 Small            "small"             1;
+     2 CodeTexts        "code-texts"        1;
+     3 CodeEnds         "code-ends"         4;
+     4 CodeActivations  "code-activations"  4;
+     5 CodeSlots        "code-slots"        8;
+     6 Clients          "clients"          32;
+     7 ClientCounts     "client-counts"    16;
+     8 ClientSlots      "client-slots"      8;
+     9 ClientNames      "client-names"     32;
+    10 ClientNameTexts  "client-name-texts" 1;
+    11 Members          "members"          32;
+    12 Uses             "uses"             32;
+    13 UsesSlots        "uses-slots"        8;
+    14 Requests         "requests"         32;
+    15 Replies          "replies"           1;
+    16 RequestSlots     "request-slots"     8;
+    17 Refunded         "refunded"          8;
+    18 GivenBack        "given-back"       16;
+}
+
+impl Section {
+    pub(super) fn is(&self, part: Part) -> bool {
+        self.name == part.word()
+    }
+}
+
+/// The page that a snapshot begins with.
+pub(super) fn encode(header: &Header) -> Box<[u8; PAGE]> {
+    let mut page = Box::new([0; PAGE]);
+    let mut put = |at: usize, bytes: &[u8]| page[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, MAGIC);
+    put(8, &header.version.to_le_bytes());
+    put(12, &(header.sections.len() as u32).to_le_bytes());
+    put(16, &header.end.position.0.to_le_bytes());
+    put(24, &header.end.time_ms.to_le_bytes());
+    put(32, &header.end.hash);
+    let Counts { campaigns, codes, clients, requests } = header.counts;
+    for (at, count) in (64..).step_by(8).zip([campaigns, codes, clients, requests]) {
+        put(at, &count.to_le_bytes());
+    }
+    put(96, &header.bytes.to_le_bytes());
+    for (at, section) in (SECTIONS_AT..).step_by(SECTION_BYTES).zip(&header.sections) {
+        put(at, &section.number.to_le_bytes());
+        put(at + 8, &section.offset.to_le_bytes());
+        put(at + 16, &section.bytes.to_le_bytes());
+        put(at + 32, &section.hash);
+    }
+    let hash = blake3::hash(&page[..HASH_AT]);
+    page[HASH_AT..].copy_from_slice(hash.as_bytes());
+    page
+}
+
+/// Reads the header of a file, and checks that its sections lie within the file.
+pub(super) fn decode(path: &Path, file: &[u8]) -> Result<Header, SnapshotError> {
+    let damaged = |what| SnapshotError::Header { path: path.to_owned(), what };
+    let page: &[u8; PAGE] = file.first_chunk().ok_or(damaged("it is shorter than a header"))?;
+    if !begins_as_one(page) {
+        return Err(damaged("it does not begin as a snapshot does"));
+    }
+    // Before its hash: another version may have it elsewhere.
+    let version = version_of(page);
+    if version != VERSION {
+        return Err(SnapshotError::Version { path: path.to_owned(), version });
+    }
+    if !has_its_hash(page) {
+        return Err(damaged("its header does not have the hash that it states"));
+    }
+    let header = header_of(page, version);
+    let header = header.ok_or(damaged("it has sections that this version does not know"))?;
+    if header.bytes != file.len() as u64 {
+        return Err(damaged("it has not as many bytes as it says"));
+    }
+    let lies_within = |section: &Section| {
+        section.offset.is_multiple_of(PAGE as u64)
+            && section.offset.checked_add(section.bytes).is_some_and(|end| end <= header.bytes)
+    };
+    match header.sections.iter().all(lies_within) {
+        true => Ok(header),
+        false => Err(damaged("a section of it passes its end")),
+    }
+}
+
+/// What a page says, whatever its hash is; `None` where it has sections that this version does not know.
+fn header_of(page: &[u8; PAGE], version: u32) -> Option<Header> {
+    let header = told_by(page, version);
+    let is_known = |section: &Section| section.name != UNKNOWN;
+    (header.sections.len() == sections_stated(page) as usize && header.sections.iter().all(is_known)).then_some(header)
+}
+
+/// How many sections a page says that there are.
+pub(super) fn sections_stated(page: &[u8; PAGE]) -> u32 {
+    u32_at(page, 12)
+}
+
+/// What a page says, whatever its hash is, and whether it makes sense: no more sections than it has room for, and those that this version
+/// does not know under the name [`UNKNOWN`].
+pub(super) fn told_by(page: &[u8; PAGE], version: u32) -> Header {
+    let rows = page[SECTIONS_AT..HASH_AT].chunks_exact(SECTION_BYTES);
+    let section = |row: &[u8]| {
+        let number = u32_at(row, 0);
+        let name = Part::from_number(number).map_or(UNKNOWN, Part::word);
+        Section { number, name, offset: u64_at(row, 8), bytes: u64_at(row, 16), hash: hash_at(row, 32) }
+    };
+    Header {
+        version,
+        end: ChainEnd { position: Position(u64_at(page, 16)), time_ms: u64_at(page, 24), hash: hash_at(page, 32) },
+        counts: Counts {
+            campaigns: u64_at(page, 64),
+            codes: u64_at(page, 72),
+            clients: u64_at(page, 80),
+            requests: u64_at(page, 88),
+        },
+        bytes: u64_at(page, 96),
+        sections: rows.take(sections_stated(page) as usize).map(section).collect(),
+    }
+}
+
+/// Whether a page begins as a snapshot does.
+pub(super) fn begins_as_one(page: &[u8]) -> bool {
+    page.starts_with(MAGIC)
+}
+
+/// The version that a page states.
+pub(super) fn version_of(page: &[u8; PAGE]) -> u32 {
+    u32_at(page, 8)
+}
+
+/// Whether a page has the hash that it states.
+pub(super) fn has_its_hash(page: &[u8; PAGE]) -> bool {
+    blake3::hash(&page[..HASH_AT]) == page[HASH_AT..]
+}
+
+fn hash_at(bytes: &[u8], at: usize) -> [u8; 32] {
+    *bytes[at..].first_chunk().expect("the field lies within the header")
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(*bytes[at..].first_chunk().expect("the field lies within the header"))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(*bytes[at..].first_chunk().expect("the field lies within the header"))
+}

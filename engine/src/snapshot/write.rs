@@ -1,0 +1,287 @@
+//! Writing a snapshot: section after section, then the header, then its name.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bytemuck::{Pod, bytes_of};
+use scrip_protocol::batch::ChainEnd;
+use scrip_protocol::{CampaignId, Position, wire};
+
+use super::layout::{self, PAGE, Part, VERSION};
+use super::{Counts, Header, Kept, Section, SnapshotError, kept};
+use crate::disk::{Disk, DiskFile};
+use crate::index::normalise;
+use crate::state::frozen::{HashKey, Places, freeze};
+use crate::state::snapshot::{Laid, hash_of_use};
+use crate::state::{CodeAt, State};
+
+/// How fast a snapshot is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// As fast as the disk takes it.
+    Full,
+    /// A little at a time, on its way to the disk before the next: the journal's flushes on the same disk wait for little.
+    Gentle,
+}
+
+/// How many bytes are written at once.
+const WRITTEN_AT_ONCE: usize = 1 << 20;
+
+/// How long a gentle pace rests after each of these: at most 128 MiB go to the disk in a second.
+const GENTLE_REST: Duration = Duration::from_millis(8);
+
+/// Writes a snapshot of a state that the journal has made up to `end`, beside the others. `progress` is told the bytes done, and of how many,
+/// as far as that can be known.
+///
+/// # Errors
+/// When it could not be made durable; what was there before still is.
+pub fn write(
+    disk: &dyn Disk,
+    dir: &Path,
+    state: &State,
+    end: ChainEnd,
+    pace: Pace,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Kept, SnapshotError> {
+    let (path, unfinished) = kept::paths(dir, end.position);
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| SnapshotError::Io { path, source }
+    };
+    disk.create_folder(dir).map_err(io(dir))?;
+    let file = disk.create(&unfinished).map_err(io(&unfinished))?;
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|cause| io(&unfinished)(io::Error::other(cause.to_string())))?;
+    let [a, b]: [u64; 2] = bytemuck::cast(random);
+    let counts = counts_of(state);
+    if let Some((what, _)) = [("codes", counts.codes), ("clients", counts.clients), ("requests", counts.requests)]
+        .into_iter()
+        .find(|(_, count)| *count > u64::from(u32::MAX))
+    {
+        return Err(SnapshotError::TooMany { path: unfinished, what });
+    }
+    let likely = counts.codes * 32 + counts.clients * 64 + counts.requests * 76;
+    let file = Laying {
+        file,
+        buffer: Vec::new(),
+        at: PAGE as u64,
+        hasher: blake3::Hasher::new(),
+        sections: Vec::new(),
+        pace,
+        likely,
+        progress,
+    };
+    let bytes = lay(file, state, HashKey(a, b), end, counts).map_err(io(&unfinished))?;
+    disk.rename(&unfinished, &path).map_err(io(&path))?;
+    // The folder's own name as well: it may be new.
+    disk.sync_folder(dir).and_then(|()| disk.sync_folder(dir.parent().unwrap_or(dir))).map_err(io(dir))?;
+    Ok(Kept { position: end.position, path, bytes })
+}
+
+fn counts_of(state: &State) -> Counts {
+    let campaigns = || state.campaigns.after(CampaignId(0));
+    Counts {
+        campaigns: campaigns().count() as u64,
+        codes: campaigns().map(|(_, campaign)| campaign.codes.len() as u64).sum(),
+        clients: state.clients.len() as u64,
+        requests: state.requests.len() as u64,
+    }
+}
+
+/// A file that is being laid out.
+struct Laying<'a> {
+    file: Box<dyn DiskFile>,
+    buffer: Vec<u8>,
+    /// Where the buffer's bytes go in the file.
+    at: u64,
+    /// Of the section so far, without the buffer.
+    hasher: blake3::Hasher,
+    sections: Vec<Section>,
+    pace: Pace,
+    likely: u64,
+    progress: &'a mut dyn FnMut(u64, u64),
+}
+
+impl Laying<'_> {
+    fn begin(&mut self, part: Part) {
+        self.sections.push(Section { number: part as u32, name: part.word(), offset: self.at, bytes: 0, hash: [0; 32] });
+        self.hasher.reset();
+    }
+
+    #[inline]
+    fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= WRITTEN_AT_ONCE { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let began = Instant::now();
+        self.hasher.update(&self.buffer);
+        self.file.write_at(self.at, &self.buffer)?;
+        let written = self.buffer.len() as u64;
+        self.at += written;
+        self.buffer.clear();
+        (self.progress)(self.at, self.likely.max(self.at));
+        if self.pace == Pace::Gentle && written > 0 {
+            self.file.write_out(self.at - written, written)?;
+            // As long again at the least, so that others have the disk for half of the time.
+            std::thread::sleep(began.elapsed().clamp(GENTLE_REST, 100 * GENTLE_REST));
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.flush()?;
+        let section = self.sections.last_mut().expect("a section is begun before it is ended");
+        section.bytes = self.at - section.offset;
+        section.hash = self.hasher.finalize().into();
+        let next = self.at.next_multiple_of(PAGE as u64);
+        self.file.write_at(self.at, &[0; PAGE][..(next - self.at) as usize])?;
+        self.at = next;
+        Ok(())
+    }
+
+    fn rows<T: Pod>(&mut self, part: Part, rows: impl Iterator<Item = T>) -> io::Result<()> {
+        debug_assert_eq!(size_of::<T>(), part.row_bytes(), "{}", part.word());
+        self.begin(part);
+        for row in rows {
+            self.push(bytes_of(&row))?;
+        }
+        self.end()
+    }
+
+    /// The slots of an index. Returns how many homes it has.
+    fn slots(&mut self, part: Part, hashes: impl Iterator<Item = u64>, lost: impl Fn(u32, u32) -> bool) -> io::Result<u64> {
+        self.begin(part);
+        let mut result = Ok(());
+        let homes = freeze(hashes.zip(0..), lost, |slot| {
+            if result.is_ok() {
+                result = self.push(bytes_of(&slot));
+            }
+        });
+        result?;
+        self.end()?;
+        Ok(homes)
+    }
+}
+
+/// Writes the sections and the header. Returns the bytes of the file.
+fn lay(mut file: Laying<'_>, state: &State, key: HashKey, end: ChainEnd, counts: Counts) -> io::Result<u64> {
+    let mut laid = Laid { key, ..Laid::default() };
+    lay_codes(&mut file, state, &mut laid)?;
+    file.rows(Part::Clients, state.clients.rows().copied())?;
+    file.rows(Part::ClientCounts, state.clients.counts().copied())?;
+    laid.homes.clients = file.slots(Part::ClientSlots, state.clients.rows().map(|row| key.hash_id(row.id)), |_, _| false)?;
+    file.rows(Part::ClientNames, state.name_rows().map(|(row, _)| row))?;
+    file.begin(Part::ClientNameTexts);
+    state.name_rows().try_for_each(|(_, name)| file.push(name))?;
+    file.end()?;
+    file.rows(Part::Members, state.member_rows())?;
+    lay_uses(&mut file, state, &mut laid)?;
+    lay_requests(&mut file, state, &mut laid)?;
+    file.rows(Part::Refunded, state.given_back.refunded().map(|activation| activation.0))?;
+    file.rows(Part::GivenBack, state.given_back.rows())?;
+    file.begin(Part::Small);
+    let mut small = Vec::new();
+    wire::encode(&state.small(&laid), &mut small);
+    file.push(&small)?;
+    file.end()?;
+    // All of it before the header: what has one is whole.
+    let bytes = file.at;
+    file.file.sync()?;
+    let header = Header { version: VERSION, end, counts, bytes, sections: file.sections };
+    file.file.write_at(0, &layout::encode(&header)[..])?;
+    file.file.sync()?;
+    Ok(bytes)
+}
+
+fn lay_codes(file: &mut Laying<'_>, state: &State, laid: &mut Laid) -> io::Result<()> {
+    let campaigns = || state.campaigns.after(CampaignId(0)).map(|(_, campaign)| campaign);
+    file.begin(Part::CodeTexts);
+    let (mut first, mut text) = (0, 0);
+    for campaign in campaigns() {
+        let mut text_bytes = 0;
+        for code in campaign.codes.iter() {
+            file.push(code.as_bytes())?;
+            text_bytes += code.len() as u64;
+        }
+        let places = Places { first, count: campaign.codes.len() as u32, text, text_bytes };
+        (first, text) = (first + places.count, text + text_bytes);
+        laid.places.push(places);
+    }
+    file.end()?;
+    let ends = campaigns().flat_map(|campaign| {
+        campaign.codes.iter().scan(0, |end, code| {
+            *end += code.len() as u32;
+            Some(*end)
+        })
+    });
+    file.rows(Part::CodeEnds, ends)?;
+    file.rows(Part::CodeActivations, campaigns().flat_map(|campaign| campaign.activations_of.iter().copied()))?;
+    // A code of a state is one; were it not, it would be found under no text.
+    let hash = |code: &str| normalise(code).map_or(0, |code| laid.key.hash(code.as_bytes()));
+    let hashes = campaigns().flat_map(|campaign| campaign.codes.iter()).map(hash);
+    laid.homes.codes = file.slots(Part::CodeSlots, hashes, |row, other| is_lost(state, &laid.places, row, other))?;
+    Ok(())
+}
+
+/// Whether the value of a code belongs to another one, of two whose hashes are alike: to the campaign that holds it, or where none does to the one
+/// that held it last.
+fn is_lost(state: &State, places: &[Places], row: u32, other: u32) -> bool {
+    let at = |row: u32| {
+        let after = places.partition_point(|places| places.first <= row);
+        CodeAt { campaign: CampaignId(after as u32), slot: row - places[after - 1].first }
+    };
+    let value = |at: CodeAt| normalise(state.campaigns.of(at.campaign)?.codes.of(at.slot as usize)?).ok();
+    let freed = |at: CodeAt| state.campaigns.of(at.campaign).and_then(|campaign| campaign.freed(at.slot));
+    let (ours, theirs) = (at(row), at(other));
+    value(ours) == value(theirs) && is_freed_before(freed(ours).map(|at| (at, row)), freed(theirs).map(|at| (at, other)))
+}
+
+/// Whether of two codes of the same value the second one prevails: who holds it, before those who held it, of whom the last.
+fn is_freed_before(ours: Option<(Position, u32)>, theirs: Option<(Position, u32)>) -> bool {
+    ours.is_some_and(|ours| theirs.is_none_or(|theirs| ours < theirs))
+}
+
+fn lay_uses(file: &mut Laying<'_>, state: &State, laid: &mut Laid) -> io::Result<()> {
+    file.begin(Part::Uses);
+    let (mut end, mut hashes) = (0, Vec::new());
+    for (campaign, _) in state.campaigns.after(CampaignId(0)) {
+        let first = end;
+        for row in state.uses_rows(campaign) {
+            file.push(bytes_of(&row))?;
+            hashes.push(hash_of_use(laid.key, &row));
+            end += 1;
+        }
+        laid.uses.push((first, end));
+    }
+    file.end()?;
+    laid.homes.uses = file.slots(Part::UsesSlots, hashes.into_iter(), |_, _| false)?;
+    Ok(())
+}
+
+fn lay_requests(file: &mut Laying<'_>, state: &State, laid: &mut Laid) -> io::Result<()> {
+    let mut result = Ok(());
+    let mut hashes = Vec::with_capacity(state.requests.len());
+    file.begin(Part::Requests);
+    laid.newest_request_ms = state.each_request_row(|row, _| {
+        hashes.push(laid.key.hash_id(row.id));
+        if result.is_ok() {
+            result = file.push(bytes_of(&row));
+        }
+    });
+    result?;
+    file.end()?;
+    let mut result = Ok(());
+    file.begin(Part::Replies);
+    state.each_request_row(|_, reply| {
+        if result.is_ok() {
+            result = file.push(reply);
+        }
+    });
+    result?;
+    file.end()?;
+    laid.homes.requests = file.slots(Part::RequestSlots, hashes.into_iter(), |_, _| false)?;
+    Ok(())
+}

@@ -1,0 +1,375 @@
+//! What differs first between two states that should be one.
+//!
+//! Whoever recomputes a state from the journal compares it with another that claims to be it: that of a snapshot, or what a running
+//! engine answers. Everything that a state holds is gone through in a fixed order, and the first thing that is not the same is named with
+//! its place and with what each side says (Z10). Two states without a difference answer every request alike.
+//!
+//! Nothing here looks at how a table lies in memory: of two equal states one may be built from records and the other be read in place.
+
+use std::fmt::{Debug, Display};
+
+use scrip_protocol::command::CodesBatch;
+use scrip_protocol::{CampaignId, ClubId, CredentialId, GroupId, Position, RuleId};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::holds::Hold;
+use super::requests::Remembered;
+use super::{Campaign, State};
+
+/// The first thing that is not the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The thing, and its place.
+    pub what: String,
+    /// What the one side makes it.
+    pub ours: String,
+    /// What the other says.
+    pub theirs: String,
+}
+
+impl Difference {
+    /// The difference as a sentence, in which both sides have names, as in `the journal` and `the snapshot`.
+    pub fn said_of(&self, ours: &str, theirs: &str) -> String {
+        format!("{}: {ours} makes it {}, {theirs} says {}", self.what, self.ours, self.theirs)
+    }
+
+    /// The first field in which two values of one kind are not the same, by the names that the fields have in JSON.
+    pub fn between<T: Serialize + PartialEq + ?Sized>(what: impl Display, ours: &T, theirs: &T) -> Option<Difference> {
+        if ours == theirs {
+            return None;
+        }
+        let value = |of: &T| serde_json::to_value(of).unwrap_or(Value::Null);
+        let found = unlike(what.to_string(), &value(ours), &value(theirs));
+        let unseen = || Difference { what: what.to_string(), ours: "one thing".to_owned(), theirs: "another".to_owned() };
+        Some(found.unwrap_or_else(unseen))
+    }
+}
+
+/// Compares everything of two states. The first is meant to be the one that was recomputed.
+pub fn first_difference(ours: &State, theirs: &State) -> Option<Difference> {
+    compare(ours, theirs).err()
+}
+
+fn compare(ours: &State, theirs: &State) -> Result<(), Difference> {
+    same(|| "the position".to_owned(), &ours.position, &theirs.position)?;
+    same(|| "the time of the newest record".to_owned(), &ours.now_ms, &theirs.now_ms)?;
+    fields("the settings", &ours.settings, &theirs.settings)?;
+    clubs(ours, theirs)?;
+    campaigns(ours, theirs)?;
+    clients(ours, theirs)?;
+    groups(ours, theirs)?;
+    holds(ours, theirs)?;
+    rules(ours, theirs)?;
+    money_given_back(ours, theirs)?;
+    credentials(ours, theirs)?;
+    readers(ours, theirs)?;
+    requests(ours, theirs)
+}
+
+fn clubs(ours: &State, theirs: &State) -> Result<(), Difference> {
+    each(
+        ours.clubs.after(ClubId(0)),
+        theirs.clubs.after(ClubId(0)),
+        |(club, _)| format!("club {club}"),
+        |ours, theirs| same(|| format!("club {}, its name", ours.0), &ours.1, &theirs.1),
+    )
+}
+
+fn campaigns(ours: &State, theirs: &State) -> Result<(), Difference> {
+    let all = |state: &'_ State| state.campaigns.next().0 - 1;
+    same(|| "the number of campaigns".to_owned(), &all(ours), &all(theirs))?;
+    let pairs = ours.campaigns.after(CampaignId(0)).zip(theirs.campaigns.after(CampaignId(0)));
+    pairs.into_iter().try_for_each(|((id, ours), (_, theirs))| campaign(id, ours, theirs))
+}
+
+fn campaign(id: CampaignId, ours: &Campaign, theirs: &Campaign) -> Result<(), Difference> {
+    fields(&format!("campaign {id}, its terms"), &*ours.terms, &*theirs.terms)?;
+    let sums = |of: &Campaign| {
+        let archived = of.archived.map(|archived| (archived.at_ms, archived.position));
+        let counted = of.clients.as_ref().map(|clients| (clients.from_ms, clients.from));
+        [
+            ("time of creation", of.created_ms.to_string()),
+            ("time and position of its archiving", told(archived)),
+            ("number of codes", of.codes.len().to_string()),
+            ("number of archived codes", of.codes_archived().to_string()),
+            ("activations", of.activations.to_string()),
+            ("refunds", of.refunds.to_string()),
+            ("bonuses issued", of.issued.to_string()),
+            ("bonuses not collected", of.uncollected.to_string()),
+            ("uses held", of.held.to_string()),
+            ("sum of the holds", of.held_sum.to_string()),
+            ("time and position from which clients are counted", told(counted)),
+        ]
+    };
+    for ((name, ours), (_, theirs)) in sums(ours).into_iter().zip(sums(theirs)) {
+        same_words(|| format!("campaign {id}, {name}"), ours, theirs)?;
+    }
+    for slot in 0..u32::try_from(ours.codes.len()).unwrap_or(u32::MAX) {
+        let place = || format!("campaign {id}, code in slot {slot}");
+        same(|| format!("{}, its text", place()), &ours.text_of(slot), &theirs.text_of(slot))?;
+        let (ours, theirs) = (ours.activations_at(slot), theirs.activations_at(slot));
+        if ours != theirs {
+            return Err(Difference { what: place(), ours: activations(ours), theirs: activations(theirs) });
+        }
+    }
+    let slot = |(slot, _): &(u32, _)| format!("campaign {id}, archived code in slot {slot}");
+    each(ours.archived_slots(), theirs.archived_slots(), slot, |ours, theirs| {
+        same(|| slot(ours), &(ours.1.cause, ours.1.freed), &(theirs.1.cause, theirs.1.freed))
+    })?;
+    // What follows from the codes, and is kept beside them.
+    let derived = |of: &Campaign| {
+        [
+            ("codes activated", of.codes_activated),
+            ("codes available", of.codes_available()),
+            ("codes redeemable", of.codes_redeemable()),
+        ]
+    };
+    for ((name, ours), (_, theirs)) in derived(ours).into_iter().zip(derived(theirs)) {
+        same(|| format!("campaign {id}, {name}"), &ours, &theirs)?;
+    }
+    same(
+        || format!("campaign {id}, the number of clients with activations"),
+        &ours.uses_of_clients().count(),
+        &theirs.uses_of_clients().count(),
+    )?;
+    for (client, uses) in ours.uses_of_clients() {
+        let other = theirs.client_uses(client);
+        if uses != other {
+            let what = format!("campaign {id}, client {client}");
+            return Err(Difference { what, ours: activations(uses), theirs: activations(other) });
+        }
+    }
+    let adding = |of: &CodesBatch| format!("campaign {id}, the adding of codes at position {}", of.position);
+    each(ours.added.iter(), theirs.added.iter(), |of| adding(of), |ours, theirs| fields(&adding(ours), *ours, *theirs))
+}
+
+fn clients(ours: &State, theirs: &State) -> Result<(), Difference> {
+    let mut place = 0_u64;
+    each(
+        ours.clients.iter(),
+        theirs.clients.iter(),
+        |(client, _)| format!("client {client}"),
+        |our, their| {
+            place += 1;
+            same(|| format!("the client that was registered as number {place}"), &our.0, &their.0)?;
+            fields(&format!("client {}", our.0), &our.1, &their.1)?;
+            same(|| format!("client {}, the name", our.0), &ours.clients.name(our.0), &theirs.clients.name(our.0))
+        },
+    )
+}
+
+fn groups(ours: &State, theirs: &State) -> Result<(), Difference> {
+    let all = |state: &State| state.groups.after(GroupId(0)).map(|(id, name, clients)| (id, name.to_owned(), clients)).collect();
+    let (our, their): (Vec<_>, Vec<_>) = (all(ours), all(theirs));
+    each(
+        our.iter(),
+        their.iter(),
+        |(group, ..)| format!("group {group}"),
+        |ours, theirs| {
+            same(|| format!("group {}, its name", ours.0), &ours.1, &theirs.1)?;
+            same(|| format!("group {}, the number of clients in it", ours.0), &ours.2, &theirs.2)
+        },
+    )?;
+    let member = |(client, group): &(_, _)| format!("client {client} in group {group}");
+    each(ours.groups.members(), theirs.groups.members(), member, |ours, theirs| {
+        same(|| "the next client of a group".to_owned(), ours, theirs)
+    })
+}
+
+fn holds(ours: &State, theirs: &State) -> Result<(), Difference> {
+    let words = |hold: &Hold| {
+        let Hold { at, client, club, credential, amount, expires_ms, .. } = hold;
+        [
+            ("its code", format!("code {} of campaign {}", at.slot, at.campaign)),
+            ("its client", client.to_string()),
+            ("its club", club.to_string()),
+            ("its credential", credential.to_string()),
+            ("its amount", amount.to_string()),
+            ("its expiry", expires_ms.to_string()),
+            ("what became of it", hold.standing()),
+        ]
+    };
+    each(
+        ours.holds.iter(),
+        theirs.holds.iter(),
+        |(position, _)| format!("hold {position}"),
+        |ours, theirs| {
+            same(|| "the next hold".to_owned(), &ours.0, &theirs.0)?;
+            for ((name, our), (_, their)) in words(ours.1).into_iter().zip(words(theirs.1)) {
+                same_words(|| format!("hold {}, {name}", ours.0), our, their)?;
+            }
+            Ok(())
+        },
+    )
+}
+
+fn rules(ours: &State, theirs: &State) -> Result<(), Difference> {
+    each(
+        ours.rules.after(RuleId(0)),
+        theirs.rules.after(RuleId(0)),
+        |(rule, _)| format!("rule {rule}"),
+        |(id, ours), (_, theirs)| {
+            fields(&format!("rule {id}, its terms"), &ours.terms, &theirs.terms)?;
+            let at = |what: &'static str| move || format!("rule {id}, {what}");
+            same(at("time of creation"), &ours.created_ms, &theirs.created_ms)?;
+            same(at("time of the last change"), &ours.changed_ms, &theirs.changed_ms)?;
+            same(at("time of archiving"), &ours.archived_ms, &theirs.archived_ms)?;
+            same(at("how often it has fired"), &ours.fired, &theirs.fired)?;
+            same(at("how often it has failed"), &ours.failed, &theirs.failed)?;
+            same_words(at("what it has credited"), ours.credited.to_string(), theirs.credited.to_string())
+        },
+    )
+}
+
+fn money_given_back(ours: &State, theirs: &State) -> Result<(), Difference> {
+    let refunded = |position: &Position| format!("the refund of the activation at position {position}");
+    each(ours.given_back.refunded(), theirs.given_back.refunded(), refunded, |ours, theirs| {
+        same(|| "the next refunded activation".to_owned(), ours, theirs)
+    })?;
+    let given = |(position, _): &(Position, _)| format!("what was given back of the operation at position {position}");
+    each(ours.given_back.amounts(), theirs.given_back.amounts(), given, |ours, theirs| {
+        same(|| "the next operation of which something was given back".to_owned(), &ours.0, &theirs.0)?;
+        same_words(|| given(ours), ours.1.to_string(), theirs.1.to_string())
+    })
+}
+
+fn credentials(ours: &State, theirs: &State) -> Result<(), Difference> {
+    let all = |state: &'_ State| state.credentials.next();
+    same(|| "the number of the next credential".to_owned(), &all(ours), &all(theirs))?;
+    let (our, their) = (ours.credentials.after(CredentialId(0)), theirs.credentials.after(CredentialId(0)));
+    each(
+        our,
+        their,
+        |(id, _)| format!("credential {id}"),
+        |(id, ours), (other, theirs)| {
+            same(|| "the next credential".to_owned(), id, other)?;
+            // The grant holds what a secret is compared with, which is not for a terminal.
+            match ours.grant == theirs.grant {
+                true => Ok(()),
+                false => Err(unequal(format!("credential {id}, what it permits"))),
+            }?;
+            same(|| format!("credential {id}, time of adding"), &ours.added_ms, &theirs.added_ms)?;
+            same(|| format!("credential {id}, time of revocation"), &ours.revoked_ms, &theirs.revoked_ms)
+        },
+    )
+}
+
+fn readers(ours: &State, theirs: &State) -> Result<(), Difference> {
+    each(
+        ours.readers.iter(),
+        theirs.readers.iter(),
+        |(name, _)| format!("reader {name}"),
+        |ours, theirs| {
+            same(|| "the next reader".to_owned(), &ours.0, &theirs.0)?;
+            same(|| format!("reader {}, its position", ours.0), &ours.1.position, &theirs.1.position)?;
+            same(|| format!("reader {}, the time of its last move", ours.0), &ours.1.moved_ms, &theirs.1.moved_ms)
+        },
+    )
+}
+
+fn requests(ours: &State, theirs: &State) -> Result<(), Difference> {
+    let (our, their) = (&ours.requests, &theirs.requests);
+    same(|| "the number of requests remembered".to_owned(), &our.len(), &their.len())?;
+    same(|| "the time before which requests were forgotten".to_owned(), &our.horizon_ms(), &their.horizon_ms())?;
+    let mut place = 0_u64;
+    each(
+        our.rows(),
+        their.rows(),
+        |(id, ..)| format!("request {id}"),
+        |ours, theirs| {
+            place += 1;
+            same(|| format!("the remembered request of place {place}"), &ours.0, &theirs.0)?;
+            same(|| format!("request {}, the hash of its body", ours.0), &ours.1, &theirs.1)?;
+            if ours.2 != theirs.2 {
+                let what = format!("request {}, its answer", ours.0);
+                return Err(Difference { what, ours: answer(&ours.2), theirs: answer(&theirs.2) });
+            }
+            Ok(())
+        },
+    )
+}
+
+/// Goes through two sequences side by side. One that ends before the other is a difference in what comes next.
+fn each<T>(
+    ours: impl Iterator<Item = T>,
+    theirs: impl Iterator<Item = T>,
+    name: impl Fn(&T) -> String,
+    mut compare: impl FnMut(&T, &T) -> Result<(), Difference>,
+) -> Result<(), Difference> {
+    let (mut ours, mut theirs) = (ours, theirs);
+    loop {
+        let (what, ours, theirs) = match (ours.next(), theirs.next()) {
+            (Some(ours), Some(theirs)) => {
+                compare(&ours, &theirs)?;
+                continue;
+            }
+            (None, None) => return Ok(()),
+            (Some(ours), None) => (name(&ours), "one that there is", "there is none"),
+            (None, Some(theirs)) => (name(&theirs), "one that there is not", "there is one"),
+        };
+        return Err(Difference { what, ours: ours.to_owned(), theirs: theirs.to_owned() });
+    }
+}
+
+fn same<T: PartialEq + Debug>(what: impl FnOnce() -> String, ours: &T, theirs: &T) -> Result<(), Difference> {
+    match ours == theirs {
+        true => Ok(()),
+        false => Err(Difference { what: what(), ours: format!("{ours:?}"), theirs: format!("{theirs:?}") }),
+    }
+}
+
+fn same_words(what: impl FnOnce() -> String, ours: String, theirs: String) -> Result<(), Difference> {
+    match ours == theirs {
+        true => Ok(()),
+        false => Err(Difference { what: what(), ours, theirs }),
+    }
+}
+
+fn fields<T: Serialize + PartialEq>(what: &str, ours: &T, theirs: &T) -> Result<(), Difference> {
+    Difference::between(what, ours, theirs).map_or(Ok(()), Err)
+}
+
+fn unequal(what: String) -> Difference {
+    Difference { what, ours: "one thing".to_owned(), theirs: "another".to_owned() }
+}
+
+/// The first field, element or plain value in which two values are not the same.
+fn unlike(what: String, ours: &Value, theirs: &Value) -> Option<Difference> {
+    if ours == theirs {
+        return None;
+    }
+    match (ours, theirs) {
+        (Value::Object(ours), Value::Object(theirs)) => {
+            let names = ours.keys().chain(theirs.keys().filter(|name| !ours.contains_key(*name)));
+            let of = |value: &serde_json::Map<String, Value>, name: &str| value.get(name).cloned().unwrap_or(Value::Null);
+            names.into_iter().find_map(|name| unlike(format!("{what}, {name}"), &of(ours, name), &of(theirs, name)))
+        }
+        (Value::Array(ours), Value::Array(theirs)) if ours.len() == theirs.len() => {
+            let mut pairs = ours.iter().zip(theirs).enumerate();
+            pairs.find_map(|(at, (ours, theirs))| unlike(format!("{what}, {at}"), ours, theirs))
+        }
+        (Value::Array(ours), Value::Array(theirs)) => {
+            Some(Difference { what: format!("{what}, how many"), ours: ours.len().to_string(), theirs: theirs.len().to_string() })
+        }
+        (
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_),
+        ) => Some(Difference { what, ours: ours.to_string(), theirs: theirs.to_string() }),
+    }
+}
+
+fn activations(count: u32) -> String {
+    format!("{count} activation{}", if count == 1 { "" } else { "s" })
+}
+
+fn told<T: Debug>(of: Option<T>) -> String {
+    of.map_or("none".to_owned(), |of| format!("{of:?}"))
+}
+
+fn answer(reply: &Remembered) -> String {
+    match reply {
+        Remembered::Redeem(outcome) => outcome.to_string(),
+        Remembered::Other(other) => format!("an answer of kind {} with {} bytes", other.0, other.1.len()),
+    }
+}

@@ -1,0 +1,102 @@
+//! What a state begins with: the tables of a snapshot, which stay as they are and are read in place.
+//!
+//! Over each of them lies a table of what has changed since, and of what has come: a lookup asks the one, then the other. So a state with
+//! a hundred million codes is there at once, and what nobody asks for is never read.
+//!
+//! [`Rows`] are the rows of one table in a file's bytes; [`Frozen`] is a hash index over such rows; the structs here are what stands in
+//! them: fixed sizes, no gaps, the machine's order of bytes, which is little-endian.
+
+mod base;
+mod rows;
+mod table;
+
+pub use base::{Base, CampaignBase, FrozenCodes, Homes, Places, Small, WindowBase};
+pub use rows::{Ground, Rows};
+pub use table::{Frozen, HashKey, freeze};
+
+#[cfg(target_endian = "big")]
+compile_error!("snapshots are read in place, and are little-endian");
+
+use bytemuck::{Pod, Zeroable};
+
+/// A client, with what a redemption changes.
+#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct ClientRow {
+    /// The id.
+    pub id: u128,
+    /// The bonus balance, in minor units.
+    pub bonus: i64,
+    /// The gaming balance.
+    pub gaming: i64,
+}
+
+/// What is counted of a client in all time.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct CountsRow {
+    /// What was spent, in minor units.
+    pub spent: i64,
+    /// How many sessions.
+    pub sessions: u64,
+}
+
+/// A client's name.
+#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct NameRow {
+    /// The client.
+    pub client: u128,
+    /// Where the name begins among the names, in bytes.
+    pub start: u64,
+    /// How many bytes it has.
+    pub bytes: u64,
+}
+
+/// A client who is in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct MemberRow {
+    /// The client.
+    pub client: u128,
+    /// The group.
+    pub group: u64,
+    /// Nothing: rows have a multiple of 16 bytes.
+    pub zero: u64,
+}
+
+/// How often a client has activated codes of a campaign.
+#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct UsesRow {
+    /// The client.
+    pub client: u128,
+    /// The campaign.
+    pub campaign: u32,
+    /// How often.
+    pub uses: u32,
+    /// Nothing: rows have a multiple of 16 bytes.
+    pub zero: u64,
+}
+
+/// A request that is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct RequestRow {
+    /// The id.
+    pub id: u128,
+    /// The hash of what was asked.
+    pub body: u64,
+    /// The number of the command's kind in the upper 16 bits; in the others where its reply ends among the replies, in bytes.
+    pub kind_and_end: u64,
+}
+
+/// What was given back of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct GivenBackRow {
+    /// Where the operation stands in the journal.
+    pub position: u64,
+    /// How much of it, in minor units.
+    pub amount: i64,
+}

@@ -1,0 +1,70 @@
+//! Readers of the journal: a list that is gone through, and random requests of it.
+
+use scrip_protocol::Position;
+use scrip_protocol::command::{ForgetReader, ForgetReaderOutcome, KeepReader, KeepReaderOutcome, NAME_BYTES_MAX, Reader};
+
+use super::commands::some_kept_from;
+use super::{Bench, Model, encoded};
+use crate::state::requests::Remembered;
+use crate::state::{Asked, AskedKeepReader};
+
+/// How often a request of these is drawn, among others.
+pub(super) const READERS: u32 = 3;
+
+impl Model {
+    fn keep_reader(&mut self, asked: &AskedKeepReader) -> KeepReaderOutcome {
+        let AskedKeepReader { asked: KeepReader { name, position }, kept_from } = asked;
+        if name.trim().is_empty() || name.len() > NAME_BYTES_MAX {
+            return KeepReaderOutcome::InvalidName;
+        }
+        // The record of this request is not there yet.
+        let newest = Position(self.position - 1);
+        if *position > newest {
+            return KeepReaderOutcome::BeyondEnd { newest };
+        }
+        let before = self.readers.iter().find(|reader| reader.name == *name).map(|reader| reader.position);
+        if let Some(before) = before.filter(|before| before > position) {
+            return KeepReaderOutcome::AlreadyFurther { position: before };
+        }
+        if (position.0 + 1..kept_from.0).next().is_some() {
+            return KeepReaderOutcome::NotKept { first: *kept_from };
+        }
+        self.readers.retain(|reader| reader.name != *name);
+        self.readers.push(Reader { name: name.clone(), position: *position, moved_ms: self.now_ms });
+        KeepReaderOutcome::Kept { position: *position }
+    }
+
+    fn forget_reader(&mut self, name: &str) -> ForgetReaderOutcome {
+        match self.readers.iter().position(|reader| reader.name == name) {
+            Some(at) => {
+                self.readers.remove(at);
+                ForgetReaderOutcome::Forgotten
+            }
+            None => ForgetReaderOutcome::UnknownReader,
+        }
+    }
+
+    /// Z10: as of the newest record, in the order of their names.
+    pub(super) fn compare_readers(&self, bench: &Bench) {
+        let mut readers = self.readers.clone();
+        readers.sort_by(|one, other| one.name.cmp(&other.name));
+        let listed = bench.state.list_readers();
+        assert_eq!((listed.readers, listed.as_of), (readers, Position(self.position)));
+        let least = self.readers.iter().map(|reader| reader.position).min();
+        assert_eq!(bench.state.readers.all_passed(), least);
+    }
+}
+
+/// A random request, and what the model answers to it.
+pub(super) fn some_reader(random: &mut fastrand::Rng, model: &mut Model) -> (Asked, Remembered) {
+    let name = ["reports", "crm", "archive", "Reports", " ", ""][random.usize(..6)].to_owned();
+    if random.u32(..4) == 0 {
+        let outcome = model.forget_reader(&name);
+        return (Asked::ForgetReader(ForgetReader { name }), encoded::<ForgetReader>(&outcome));
+    }
+    let back = random.u64(..3 + model.position / 4);
+    let position = Position((model.position + 1).saturating_sub(back));
+    let asked = AskedKeepReader { asked: KeepReader { name, position }, kept_from: some_kept_from(random, model) };
+    let outcome = model.keep_reader(&asked);
+    (Asked::KeepReader(Box::new(asked)), encoded::<KeepReader>(&outcome))
+}

@@ -1,0 +1,165 @@
+//! The cases of readers of the journal, and of what was dropped of it because all of them had passed.
+//!
+//! Positions: the settings stand at 1. A refusal is a record as well.
+
+use scrip_protocol::command::{NAME_BYTES_MAX, READERS_MAX};
+use scrip_protocol::{Position, Settings};
+
+use super::script::{check, check_with};
+
+/// Z10: a reader is registered, moves, and is forgotten; the list says where each is, and since when. It never goes back: what it has passed
+/// may not be there any more.
+#[test]
+fn a_reader_moves_ahead_and_never_back() {
+    check(
+        "
+        readers
+        club Arena
+        reader reports 2
+        reader crm 0
+        readers
+        at 500
+        reader reports 4
+        reader reports 3
+        reader reports 4
+        readers
+        forget-reader crm
+        forget-reader crm
+        reader crm 1
+        readers
+        ",
+        "
+        none
+        registered as club 1
+        kept: what comes after position 2 is kept for it
+        kept: what comes after position 0 is kept for it
+        crm at 0 since 0, reports at 2 since 0
+        kept: what comes after position 4 is kept for it
+        refused: the reader is at position 4 already, and does not go back
+        kept: what comes after position 4 is kept for it
+        crm at 0 since 0, reports at 4 since 500
+        forgotten: nothing is kept for it any more
+        refused: there is no reader of that name
+        kept: what comes after position 1 is kept for it
+        crm at 1 since 500, reports at 4 since 500
+        ",
+    );
+}
+
+/// Nobody has read what is not written; and nothing is promised of what was dropped. A reader that takes what there is begins before it.
+#[test]
+fn a_reader_is_within_what_there_is() {
+    check(
+        "
+        reader reports 2
+        reader reports 1
+        reader reports 4 kept-from=9
+        reader crm 2 kept-from=4
+        reader crm 3 kept-from=4
+        reader crm 2 kept-from=4
+        readers
+        ",
+        "
+        refused: the newest record is at position 1
+        kept: what comes after position 1 is kept for it
+        refused: the newest record is at position 3
+        refused: the journal is kept from position 4 on, and what comes after the reader's is not all there
+        kept: what comes after position 3 is kept for it
+        refused: the reader is at position 3 already, and does not go back
+        crm at 3 since 0, reports at 1 since 0
+        ",
+    );
+}
+
+/// Z3: a repeated request has its first answer, although the reader has moved on, or is not there any more.
+#[test]
+fn a_repeated_request_has_its_first_answer() {
+    check(
+        "
+        reader reports 0 request=1
+        reader reports 2
+        reader reports 0 request=1
+        forget-reader reports request=2
+        forget-reader reports request=2
+        reader reports 0 request=1
+        readers
+        ",
+        "
+        kept: what comes after position 0 is kept for it
+        kept: what comes after position 2 is kept for it
+        again: kept: what comes after position 0 is kept for it
+        forgotten: nothing is kept for it any more
+        again: forgotten: nothing is kept for it any more
+        again: kept: what comes after position 0 is kept for it
+        none
+        ",
+    );
+}
+
+/// As many readers as there may be, by names as long as they may be; and no one more, although those that there are move.
+#[test]
+fn there_are_so_many_readers_at_the_most() {
+    let long = "x".repeat(NAME_BYTES_MAX);
+    let mut script = format!("reader \" \" 1\nreader {long}x 1\nreader {long} 1\n");
+    let invalid = "refused: a reader's name has 1 to 200 bytes\n";
+    let mut expected = invalid.repeat(2);
+    for number in 1..READERS_MAX {
+        script += &format!("reader reader-{number} 1\n");
+    }
+    expected += &"kept: what comes after position 1 is kept for it\n".repeat(READERS_MAX);
+    script += "reader one-more 2\nreader one-more 9999\nreader reader-7 2\nforget-reader reader-1\nreader one-more 2\n";
+    expected += "refused: there are 64 readers already\n\
+                 refused: the newest record is at position 68\n\
+                 kept: what comes after position 2 is kept for it\n\
+                 forgotten: nothing is kept for it any more\n\
+                 kept: what comes after position 2 is kept for it\n";
+    let bench = check_with(Settings::default(), &script, &expected);
+    assert_eq!(bench.state.list_readers().readers.len(), READERS_MAX);
+    assert_eq!(bench.state.readers.all_passed(), Some(Position(1)));
+}
+
+/// Z2, Z3: of an activation, a top-up or a payment that was dropped, it is said that it is not kept, not that there is none; and the same again
+/// when the request is repeated. What is wrong with the request itself is told first.
+#[test]
+fn what_was_dropped_is_not_said_to_be_unknown() {
+    check(
+        "
+        club Arena
+        campaign amount=2.00 codes=A,B
+        redeem client=7 code=A
+        redeem client=7 code=B
+        top-up 7 10.00 CASH
+        pay 7 1.00
+        refund 4 kept-from=5
+        refund 5 kept-from=5 request=1
+        refund 5 kept-from=9 request=1
+        refund 5 kept-from=9
+        refund 0 kept-from=9
+        refund-top-up 6 kept-from=7
+        refund-top-up 6 kept-from=7 amount=0
+        refund-top-up 6 kept-from=6 amount=1.00
+        refund-payment 7 kept-from=8
+        refund-payment 7 kept-from=8 amount=0
+        refund-payment 7 kept-from=7 amount=0.50
+        ",
+        "
+        registered as club 1
+        created campaign 1: added 2, skipped 0
+        campaign 1: 2.00 credited, balance 2.00
+        campaign 1: 2.00 credited, balance 4.00
+        topped up: gaming balance 10.00, bonus balance 4.00, rules fired 0, top-up 6
+        Bonus Payment: 1.00, bonus balance 3.00, operation 7
+        refused: the journal is kept from position 5 on, and nothing from before it can be refunded
+        refunded: 2.00 taken back from client 7, bonus balance 1.00
+        again: refunded: 2.00 taken back from client 7, bonus balance 1.00
+        refused: the journal is kept from position 9 on, and nothing from before it can be refunded
+        refused: there is no such activation, or it is not yours
+        refused: the journal is kept from position 7 on, and nothing from before it can be refunded
+        refused: the amount must be more than 0
+        refunded: 1.00, gaming balance 9.00, bonus balance 1.00
+        refused: the journal is kept from position 8 on, and nothing from before it can be refunded
+        refused: the amount must be more than 0
+        Bonus Refund: 0.50, bonus balance 1.50, operation 17
+        ",
+    );
+}

@@ -1,0 +1,68 @@
+//! The codes of a campaign as they were written: those that stand in a snapshot, and those that were added since.
+
+use std::sync::Arc;
+
+use scrip_protocol::command::CodeTexts;
+
+use super::frozen::{FrozenCodes, Places, Rows};
+
+/// The codes of a campaign, by slot.
+#[derive(Debug, Default)]
+pub struct Texts {
+    base_text: Rows<u8>,
+    base_ends: Rows<u32>,
+    added: CodeTexts,
+}
+
+impl Texts {
+    /// Those of a campaign of a snapshot.
+    pub(super) fn over(codes: &Arc<FrozenCodes>, places: &Places) -> Texts {
+        let bytes = places.text as usize..(places.text + places.text_bytes) as usize;
+        Texts { base_text: codes.texts.part(bytes), base_ends: codes.ends.part(places.rows()), added: CodeTexts::default() }
+    }
+
+    /// How many there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.base_ends.len() + self.added.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many of them stand in the snapshot.
+    pub fn base_len(&self) -> usize {
+        self.base_ends.len()
+    }
+
+    /// The one of a slot.
+    pub fn of(&self, slot: usize) -> Option<&str> {
+        match slot.checked_sub(self.base_ends.len()) {
+            Some(slot) => self.added.of(slot),
+            None => {
+                let start = slot.checked_sub(1).map_or(Some(0), |before| self.base_ends.get(before).copied())?;
+                let text = self.base_text.get(start as usize..*self.base_ends.get(slot)? as usize)?;
+                std::str::from_utf8(text).ok()
+            }
+        }
+    }
+
+    /// Adds codes, in order.
+    pub(super) fn append(&mut self, codes: &CodeTexts) {
+        self.added.append(codes);
+    }
+
+    /// The codes in order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        let base = (0..self.base_ends.len()).map_while(|slot| self.of(slot));
+        base.chain(self.added.iter())
+    }
+}
+
+impl PartialEq for Texts {
+    fn eq(&self, other: &Texts) -> bool {
+        self.len() == other.len() && self.iter().eq(other.iter())
+    }
+}

@@ -1,0 +1,80 @@
+//! What an engine does not look at before it starts is looked at while it runs: the whole of a large snapshot, and the segments of the
+//! journal that the snapshot covers. Where something is wrong with these, the engine stops: what it answers may be wrong.
+//!
+//! An engine that stops waits for it, which is not long: a segment that it has open could not be closed, and the next start would have to
+//! finish it first.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use tokio::sync::watch;
+
+use crate::journal::{JournalError, JournalReader};
+use crate::keeper::spawn;
+use crate::snapshot::{Snapshot, SnapshotError};
+
+/// What was found to be damaged under a running engine.
+#[derive(Debug, thiserror::Error)]
+pub enum Damage {
+    /// The snapshot that it started on.
+    #[error(transparent)]
+    Snapshot(SnapshotError),
+    /// A segment of the journal that it has not read.
+    #[error(transparent)]
+    Journal(JournalError),
+}
+
+/// Looks at what was not looked at, on a thread of its own, as slowly as may be. Owned by the engine.
+pub(crate) struct Verifier {
+    damage: watch::Receiver<Option<Arc<Damage>>>,
+    stop: Arc<AtomicBool>,
+    /// Whether the snapshot is whole.
+    thread: JoinHandle<bool>,
+}
+
+impl Verifier {
+    /// Starts it on a snapshot that was not verified, if there is one, and on a journal.
+    pub(crate) fn start(snapshot: Option<Arc<Snapshot>>, reader: Arc<dyn JournalReader>) -> Verifier {
+        let (found, damage) = watch::channel(None);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopping = stop.clone();
+        let look = move || -> Result<bool, Damage> {
+            let goes_on = || !stopping.load(Ordering::Relaxed);
+            reader.check_sealed(&goes_on).map_err(Damage::Journal)?;
+            // Whoever has it keeps the segments open that it has open.
+            drop(reader);
+            let Some(snapshot) = snapshot else { return Ok(true) };
+            let is_whole = snapshot.verify_while(&goes_on).map_err(Damage::Snapshot)?;
+            if is_whole {
+                tracing::info!(path = %snapshot.path().display(), "the snapshot that the engine started on is whole");
+            }
+            Ok(is_whole)
+        };
+        let thread = spawn("verifier", move || {
+            look().unwrap_or_else(|error| {
+                found.send_replace(Some(Arc::new(error)));
+                false
+            })
+        });
+        Verifier { damage, stop, thread }
+    }
+
+    /// What is found to be damaged.
+    pub(crate) fn damage(&self) -> watch::Receiver<Option<Arc<Damage>>> {
+        self.damage.clone()
+    }
+
+    /// Stops it, and waits until it has nothing open any more. Says whether the snapshot is known to be whole.
+    ///
+    /// # Errors
+    /// When something was found to be damaged.
+    pub(crate) fn stop(self) -> Result<bool, Arc<Damage>> {
+        self.stop.store(true, Ordering::Relaxed);
+        let is_whole = self.thread.join().expect("what redb can panic with is caught");
+        match self.damage.borrow().clone() {
+            Some(damage) => Err(damage),
+            None => Ok(is_whole),
+        }
+    }
+}

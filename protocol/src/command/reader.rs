@@ -1,0 +1,158 @@
+//! Readers of the journal: who tails it, and how far each has come.
+//!
+//! A reader is registered so that what it has not read is kept: the journal may be told to drop what every reader and the kept
+//! snapshots have passed. A reader that is not registered takes what there is.
+
+use std::fmt;
+
+use crate::command::NAME_BYTES_MAX;
+use crate::ids::Position;
+use crate::record::Stamp;
+
+/// How many readers there may be.
+pub const READERS_MAX: usize = 64;
+
+/// The request to register a reader, or to move it: it has read everything up to a position, and needs only what comes after.
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct KeepReader {
+    /// Its name, 1 to [`NAME_BYTES_MAX`] bytes.
+    pub name: String,
+    /// The newest record that it has read; 0 where it has read none.
+    pub position: Position,
+}
+
+/// The answer to [`KeepReader`], in order of precedence.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum KeepReaderOutcome {
+    /// What comes after this position is kept for it.
+    Kept {
+        /// The position.
+        position: Position,
+    } = 0,
+    /// The name is empty or too long.
+    InvalidName = 1,
+    /// There is no such record yet, so that it cannot have been read.
+    BeyondEnd {
+        /// The newest record.
+        newest: Position,
+    } = 2,
+    /// The reader has come further already, and does not go back: what is before that may be dropped.
+    AlreadyFurther {
+        /// Where it is.
+        position: Position,
+    } = 3,
+    /// The journal is kept from a later position on, so that what comes after this one cannot be promised. A reader that takes what there is
+    /// begins before the first.
+    NotKept {
+        /// The first position that is kept.
+        first: Position,
+    } = 5,
+    /// There are [`READERS_MAX`] readers, and this is none of them.
+    TooManyReaders = 4,
+}
+
+impl fmt::Display for KeepReaderOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KeepReaderOutcome::Kept { position } => write!(f, "kept: what comes after position {position} is kept for it"),
+            KeepReaderOutcome::InvalidName => write!(f, "refused: a reader's name has 1 to {NAME_BYTES_MAX} bytes"),
+            KeepReaderOutcome::BeyondEnd { newest } => write!(f, "refused: the newest record is at position {newest}"),
+            KeepReaderOutcome::AlreadyFurther { position } => {
+                write!(f, "refused: the reader is at position {position} already, and does not go back")
+            }
+            KeepReaderOutcome::NotKept { first } => {
+                write!(
+                    f,
+                    "refused: the journal is kept from position {first} on, and what comes after the reader's is not all there"
+                )
+            }
+            KeepReaderOutcome::TooManyReaders => write!(f, "refused: there are {READERS_MAX} readers already"),
+        }
+    }
+}
+
+/// The record of a reader that was registered, or moved.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct ReaderKept {
+    /// The request that asked for it.
+    pub stamp: Stamp,
+    /// Its name.
+    pub name: String,
+    /// The newest record that it has read.
+    pub position: Position,
+}
+
+impl ReaderKept {
+    /// The answer that this record gives.
+    pub fn outcome(&self) -> KeepReaderOutcome {
+        KeepReaderOutcome::Kept { position: self.position }
+    }
+}
+
+/// The request to forget a reader: nothing is kept for it any more.
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct ForgetReader {
+    /// Its name.
+    pub name: String,
+}
+
+/// The answer to [`ForgetReader`], in order of precedence.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum ForgetReaderOutcome {
+    /// It is none any more.
+    Forgotten = 0,
+    /// There is no reader of that name.
+    UnknownReader = 1,
+}
+
+impl fmt::Display for ForgetReaderOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ForgetReaderOutcome::Forgotten => "forgotten: nothing is kept for it any more",
+            ForgetReaderOutcome::UnknownReader => "refused: there is no reader of that name",
+        })
+    }
+}
+
+/// The record of a reader that was forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct ReaderForgotten {
+    /// The request that asked for it.
+    pub stamp: Stamp,
+    /// Its name.
+    pub name: String,
+}
+
+/// The request for the readers, in the order of their names.
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct ListReaders {}
+
+/// The answer to [`ListReaders`]: all of them, as there are [`READERS_MAX`] at the most.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct ListReadersOutcome {
+    /// The readers.
+    pub readers: Vec<Reader>,
+    /// The journal position that it is as of.
+    pub as_of: Position,
+}
+
+/// One reader.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct Reader {
+    /// Its name.
+    pub name: String,
+    /// The newest record that it has read.
+    pub position: Position,
+    /// When it said so, in milliseconds since 1970.
+    pub moved_ms: u64,
+}

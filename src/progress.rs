@@ -1,0 +1,63 @@
+//! A progress bar for what takes over a second, on a terminal only.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use scrip_engine::journal::ReplayProgress;
+use scrip_loadtest::words;
+
+use crate::print;
+
+/// How long nothing is shown.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// How far something has got that is told in positions of the journal, or in bytes.
+pub(crate) struct Progress {
+    began: Instant,
+    doing: &'static str,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// Begins to do something, which is named as in `verifying the journal`.
+    pub(crate) fn new(doing: &'static str) -> Progress {
+        Progress { began: Instant::now(), doing, bar: None }
+    }
+
+    /// Shows that it has got to a position, of those up to another.
+    pub(crate) fn at(&mut self, position: u64, last: u64) {
+        self.show(position, last, || format!("at {}", print::grouped(position)));
+    }
+
+    /// Shows how far a replay of the journal is.
+    pub(crate) fn replayed(&mut self, so_far: ReplayProgress) {
+        self.show(so_far.bytes_done, so_far.bytes_total, || format!("at {}", print::grouped(so_far.position.0)));
+    }
+
+    /// Shows how many bytes are done, and of how many.
+    pub(crate) fn bytes(&mut self, done: u64, of: u64) {
+        self.show(done, of, || format!("{} of {}", words::bytes(done as f64), words::bytes(of as f64)));
+    }
+
+    fn show(&mut self, done: u64, of: u64, words: impl FnOnce() -> String) {
+        if self.began.elapsed() < QUIET {
+            return;
+        }
+        let bar = self.bar.get_or_insert_with(|| {
+            let template = format!("{} {{bar:40}} {{percent}} %, {{eta}} left, {{msg}}", self.doing);
+            let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(of).with_style(style)
+        });
+        bar.set_length(of);
+        bar.set_message(words());
+        bar.set_position(done);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! A journal and a snapshot that were written when their formats had version 1 are read as they were then (Z4, Z10, Z11).
+//!
+//! `tests/data/v1` holds them: `journal/` with sealed segments and the live one, as a stopped engine leaves it; `snapshots/` with one from
+//! the middle of it; `records.jsonl`, every record as `scrip tail` printed it; `snapshot.json`, what the snapshot says. In them is something
+//! of every kind of record and of every section that there was.
+//!
+//! They are not to be written again: what they are for is that they are old. When a format gets another version, its files go
+//! into a folder beside them, which [`the_files_are_written`] makes.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use scrip_engine::disk::{Disk, OsDisk};
+use scrip_engine::folder::{Config, Folder};
+use scrip_engine::guard::GuardLimits;
+use scrip_engine::journal::{Journal, SEGMENT_BYTES, walk};
+use scrip_engine::snapshot::{self, Snapshot, look};
+use scrip_engine::state::requests::{Admission, Remembered};
+use scrip_engine::state::{CodeAt, Lookup, NormalisedCode, State};
+use scrip_engine::{Start, recover};
+use scrip_protocol::client::Client;
+use scrip_protocol::command::{
+    CodeFilter, ListCodes, ListCredentials, ListGroups, ListRules, RuleFilter, ShowCampaign, ShowClient, UsageFilter,
+};
+use scrip_protocol::frame::Malformed;
+use scrip_protocol::{CampaignId, CredentialId, GroupId, Position, Record, Role, Settings};
+use serde::Serialize;
+use serde_json::{Value, json};
+use support::{run, scrip, start_on};
+
+/// How many kinds of records, and of sections, there were.
+const KINDS: usize = 34;
+const SECTIONS: usize = 18;
+
+/// Where the files of this version stand.
+fn kept(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/v1").join(name)
+}
+
+/// A data folder's journal and snapshots, copied: nothing writes where they are kept.
+fn copied() -> (tempfile::TempDir, Folder) {
+    let dir = tempfile::tempdir().expect("a folder");
+    for part in ["journal", "snapshots"] {
+        copy(&kept(part), &dir.path().join(part));
+    }
+    let folder = Folder::at(dir.path());
+    (dir, folder)
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("there is room");
+    for (path, _) in support::files(from) {
+        let name = path.file_name().expect("a file has a name");
+        if name != "lock" {
+            fs::copy(&path, to.join(name)).expect("there is room");
+        }
+    }
+}
+
+/// A record as `scrip tail` prints it.
+#[derive(Serialize)]
+struct Line<'a> {
+    position: Position,
+    at_ms: u64,
+    #[serde(flatten)]
+    record: &'a Record,
+}
+
+/// The records of a journal, with their times and positions.
+fn records(folder: &Folder) -> Vec<(Position, u64, Record)> {
+    let mut found = Vec::new();
+    let walked = walk(&OsDisk, &folder.journal_path(), Position(0), &mut |_, batch, _| {
+        for item in batch.records() {
+            let (position, record) = item.expect("it was checked");
+            found.push((position, batch.time_ms, record));
+        }
+        ControlFlow::Continue(())
+    });
+    walked.expect("it is whole");
+    found
+}
+
+fn replayed(records: &[(Position, u64, Record)], up_to: Position) -> State {
+    let mut state = State::default();
+    records.iter().filter(|(at, ..)| *at <= up_to).for_each(|(_, time_ms, record)| state.apply(*time_ms, record));
+    state
+}
+
+/// The one snapshot of a folder.
+fn the_snapshot(folder: &Folder) -> Snapshot {
+    let kept = snapshot::list(&OsDisk, &folder.snapshots_path()).expect("it can be listed");
+    assert_eq!(kept.len(), 1);
+    Snapshot::open(&OsDisk, &kept[0].path).expect("it is whole")
+}
+
+/// What a snapshot says.
+fn told(snapshot: &Snapshot, records: &[(Position, u64, Record)]) -> Value {
+    let (header, state) = (snapshot.header(), snapshot.state().expect("it is whole"));
+    let campaigns = state.campaigns.after(CampaignId(0)).map(|(campaign, _)| {
+        let asked = ListCodes { campaign, from_slot: 0, status: CodeFilter::All, usage: UsageFilter::All };
+        let (card, codes) = (state.show_campaign(state.now_ms(), &ShowCampaign { campaign }), state.list_codes(&asked, &Nowhere));
+        json!({ "card": of(&card), "codes": of(&codes) })
+    });
+    let rules = [RuleFilter::Present, RuleFilter::Archived].map(|filter| {
+        let asked = ListRules { filter, ..ListRules::default() };
+        of(&state.list_rules(&asked))
+    });
+    let hexadecimal = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let repeated = records.iter().take_while(|(at, ..)| *at <= header.end.position).filter_map(|(.., record)| {
+        let stamp = record.stamp()?;
+        let reply = match state.admit(state.now_ms(), stamp) {
+            Admission::Repeated(reply) => match reply.into_owned() {
+                Remembered::Redeem(outcome) => json!({ "redeem": outcome }),
+                Remembered::Other(other) => json!({ "kind": other.0, "reply": hexadecimal(&other.1) }),
+            },
+            Admission::New => json!("it would be executed"),
+            Admission::Refused(refusal) => json!(refusal.to_string()),
+        };
+        Some(json!({ "request": stamp.request, "answer": reply }))
+    });
+    let small = look(snapshot.path()).expect("it can be read").small.expect("it is whole");
+    json!({
+        "position": header.end.position,
+        "at_ms": header.end.time_ms,
+        "hash": hexadecimal(&header.end.hash),
+        "counts": header.counts,
+        "small": small,
+        "settings": state.settings(),
+        "campaigns": campaigns.collect::<Vec<_>>(),
+        "clients": state.clients.iter().map(|(client, _)| of(&state.show_client(&ShowClient { client }))).collect::<Vec<_>>(),
+        "names": state.clients.names().map(|(client, name)| json!([client, name])).collect::<Vec<_>>(),
+        "groups": of(&state.list_groups(&ListGroups { after: GroupId(0) })),
+        "rules": rules,
+        "readers": of(&state.list_readers()),
+        "credentials": of(&state.list_credentials(&ListCredentials { after: CredentialId(0) })),
+        "repeated": repeated.collect::<Vec<_>>(),
+    })
+}
+
+/// As it is printed.
+fn of(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).expect("what is printed has a form in JSON")
+}
+
+/// No index: nothing is looked up.
+struct Nowhere;
+
+impl Lookup for Nowhere {
+    fn find(&self, _code: &NormalisedCode) -> Option<CodeAt> {
+        None
+    }
+
+    fn normalised(&self, _text: &str) -> Option<NormalisedCode> {
+        None
+    }
+}
+
+/// Everything that was said is said still. A program of today may say more.
+#[track_caller]
+fn holds(place: &str, expected: &Value, found: &Value) {
+    match (expected, found) {
+        (Value::Object(expected), Value::Object(found)) => {
+            for (name, value) in expected {
+                holds(&format!("{place}.{name}"), value, found.get(name).unwrap_or(&Value::Null));
+            }
+        }
+        (Value::Array(expected), Value::Array(found)) => {
+            assert_eq!(expected.len(), found.len(), "{place}");
+            expected
+                .iter()
+                .zip(found)
+                .enumerate()
+                .for_each(|(at, (ours, theirs))| holds(&format!("{place}[{at}]"), ours, theirs));
+        }
+        (expected, found) => assert_eq!(expected, found, "{place}"),
+    }
+}
+
+/// Z4: the journal is replayed record for record.
+#[test]
+fn the_journal_is_read_record_for_record() {
+    let (_dir, folder) = copied();
+    let expected = fs::read_to_string(kept("records.jsonl")).expect("it is kept");
+    let records = records(&folder);
+    let found = records.iter().map(|(position, at_ms, record)| {
+        serde_json::to_string(&Line { position: *position, at_ms: *at_ms, record }).expect("a record has a form in JSON")
+    });
+    for (found, expected) in found.zip(expected.lines()) {
+        assert_eq!(found, expected);
+    }
+    assert_eq!(records.len(), expected.lines().count());
+    let kinds: BTreeSet<u16> = records.iter().map(|(.., record)| record.kind()).collect();
+    assert_eq!(kinds.len(), KINDS);
+    let segments = support::files(&folder.journal_path());
+    assert!(segments.len() >= 2, "{segments:?}");
+}
+
+/// Z10: the snapshot is what its records make of it, in each of its sections, and says what it said.
+#[test]
+fn the_snapshot_is_what_the_journal_makes_of_it() {
+    let (_dir, folder) = copied();
+    let (records, snapshot) = (records(&folder), the_snapshot(&folder));
+    snapshot.verify(&mut |_| {}).expect("it is whole");
+    let header = snapshot.header();
+    assert_eq!((header.version, header.sections.len()), (1, SECTIONS));
+    let empty: Vec<_> = header.sections.iter().filter(|section| section.bytes == 0).map(|section| section.name).collect();
+    assert!(empty.is_empty(), "{empty:?}");
+    assert!(replayed(&records, header.end.position) == snapshot.state().expect("it is whole"));
+    let expected = fs::read(kept("snapshot.json")).expect("it is kept");
+    let expected: Value = serde_json::from_slice(&expected).expect("it is JSON");
+    holds("", &expected, &told(&snapshot, &records));
+    let counted = |word: &str| expected["small"][word].as_u64();
+    assert!(counted("holds") > Some(1) && expected["small"]["readers"].as_array().is_some_and(|readers| !readers.is_empty()));
+    let answers = expected["repeated"].as_array().expect("they are listed");
+    assert!(answers.len() > 30 && answers.iter().all(|one| one["answer"].is_object()), "each is answered as it was");
+}
+
+/// Z4, Z11: a start finds the snapshot, replays what came after it, and has the state that all records make.
+#[test]
+fn a_start_goes_on_from_there() {
+    let (_dir, folder) = copied();
+    let records = records(&folder);
+    let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+    let recovered = recover(&disk, &folder, SEGMENT_BYTES, u64::MAX, &mut |_| {}).expect("it is whole");
+    let last = records.last().expect("there are some").0;
+    assert_eq!(recovered.journal.end().position, last);
+    let from = recovered.snapshot.as_ref().expect("there is one").header().end.position;
+    assert!(Position(0) < from && from < last, "{from} of {last}");
+    assert!(recovered.state == replayed(&records, last));
+    recovered.journal.reader().check_sealed(&|| true).expect("they are whole");
+}
+
+/// What is done, a command of `scrip` a line. `name=` before one gives the position of its record a name, `$name` after it is that position;
+/// what follows `<` is its input, a word a line. A line with `no:` is one that is refused.
+const SCRIPT: &str = r#"
+    club add "Arena North"
+    no: club add "Arena North"
+    client add 7 --name Ann
+    campaign create --name Summer --amount 5 --cap 2 --per-client 9 --uses 500 --budget 900 < A B C D E
+    codes add 1 < F G
+    codes generate 1 --count 3 --prefix SUN- --length 8
+    campaign deactivate 1
+    campaign activate 1
+    campaign update 1 --name "High summer" --budget 1000
+    redeem A --client 7 --club 1
+    redeem A --client 8 --club 1
+    no: redeem A --client 9 --club 1
+    taken-back=redeem B --client 7 --club 1
+    refund $taken-back
+    hold C --client 8 --club 1 --for 7d
+    confirmed=hold D --client 8 --club 1
+    confirm $confirmed
+    no: confirm $confirmed
+    released=hold E --client 8 --club 1
+    release $released
+    no: hold NONE --client 8 --club 1
+    codes archive 1 F G
+    codes restore 1 F
+    campaign create --name Winter --amount 1.50 < X Y
+    campaign archive 2
+    campaign restore 2
+    campaign create --name Spring --amount 2 < Z
+    campaign archive 3
+    group add VIP
+    rule create --name "Ten per cent" --when "topupAmountMajor >= 50" --add-bonus "{{topupAmountMajor}} * 0.1" --assign-group 1 --push-title Thanks --push-body "{{topupAmountMajor}} more"
+    rule create --name "A little" --add-bonus 1 --inactive
+    rule activate 2
+    rule update 2 --add-bonus 2
+    rule archive 2
+    rule restore 2
+    top-up=top-up 100 --client 7 --club 1 --source CASH --comment "at the till" --tag late
+    refund-top-up $top-up --amount 1 --claw-back
+    bonus credit 5 --client 7 --comment "for the wait"
+    paid=bonus pay 1 --client 7 --club 1 --for order
+    bonus refund $paid --amount 0.50
+    bonus write-off 0.25 --client 7
+    spend session 3 --client 7 --club 1
+    spend purchase 2.50 --client 7 --club 1 --directly
+    token add --name "Till 3" --role gateway --club 1 --no-reasons
+    token revoke 6
+    reader keep reports --position 12
+    reader keep crm --position 3
+    reader forget crm
+    snapshot create
+    redeem X --client 9 --club 1
+    hold Y --client 7 --club 1 --for 7d
+    codes archive 2 X
+    top-up 60 --client 11 --club 1 --source POS_TERMINAL
+    reader keep reports --position 40
+"#;
+
+/// The bytes of batches after which a segment ends: so few that there are some.
+const SMALL_SEGMENT: u64 = 4 << 10;
+
+/// Writes the files of this version anew, into the folder that the environment's SCRIP_TEST_DATA names:
+/// `SCRIP_TEST_DATA=tests/data/v2 cargo test --test files_of_version_1_are_read -- --ignored`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it writes files, when a format has another version"]
+async fn the_files_are_written() {
+    let to = PathBuf::from(std::env::var_os("SCRIP_TEST_DATA").expect("SCRIP_TEST_DATA names a folder"));
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = Folder::at(dir.path().join("data"));
+    let config = Config::new(([127, 0, 0, 1], 0).into(), Settings::default(), GuardLimits::OFF);
+    let issued = folder.init(&config, &[]).expect("an empty folder");
+    let operator = issued.into_iter().find(|issued| issued.credential.role == Role::Operator).expect("a token for each role");
+    let (engine, dial) = start_on(&folder, Start { segment_bytes: SMALL_SEGMENT, ..Start::default() }, &operator.token);
+    let program = || {
+        let mut program = scrip();
+        let server = dial.address().to_string();
+        program.env("SCRIP_SERVER", server).env("SCRIP_CA", folder.ca_path()).env("SCRIP_TOKEN", &operator.token);
+        program
+    };
+    let mut named = BTreeMap::new();
+    for line in SCRIPT.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (words, input) = words_of(line, &named);
+        let (code, words) = if words[0] == "no:" { (1, &words[1..]) } else { (0, &words[..]) };
+        let (name, first) = words[0].split_once('=').map_or((None, words[0].as_str()), |(name, first)| (Some(name), first));
+        tokio::task::block_in_place(|| run(program().arg(first).args(&words[1..]), input.as_bytes())).exits(code);
+        let durable = Client::connect(dial.clone()).await.expect("the engine runs").welcome().durable;
+        named.extend(name.map(|name| (name.to_owned(), durable)));
+    }
+    let tail = tokio::task::block_in_place(|| run(program().arg("tail"), b"")).exits(0);
+    engine.stop().await.expect("it stops");
+    for part in ["journal", "snapshots"] {
+        let _ = fs::remove_dir_all(to.join(part));
+        copy(&folder.dir().join(part), &to.join(part));
+    }
+    // That of the stop: what is kept is the one before.
+    let newest = snapshot::list(&OsDisk, &to.join("snapshots")).expect("it can be listed").remove(0);
+    fs::remove_file(newest.path).expect("it was just written");
+    let written = Folder::at(&to);
+    let records = records(&written);
+    let kinds: BTreeSet<u16> = records.iter().map(|(.., record)| record.kind()).collect();
+    let known = |kind: &u16| !matches!(Record::decode(*kind, &[]), Err(Malformed::UnknownKind(_)));
+    assert_eq!(kinds, (0..=u16::MAX).filter(known).collect(), "there is something of every kind");
+    let snapshot = the_snapshot(&written);
+    assert!(snapshot.header().sections.iter().all(|section| section.bytes > 0), "and of every section: {:?}", snapshot.header());
+    fs::write(to.join("records.jsonl"), tail.out).expect("there is room");
+    let told = serde_json::to_string_pretty(&told(&snapshot, &records)).expect("it is JSON");
+    fs::write(to.join("snapshot.json"), told + "\n").expect("there is room");
+}
+
+/// The words of a line of the script, and the input that it gives.
+fn words_of(line: &str, named: &BTreeMap<String, Position>) -> (Vec<String>, String) {
+    let (line, input) = line.split_once(" < ").unwrap_or((line, ""));
+    let (mut words, mut quoted) = (vec![String::new()], false);
+    for c in line.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            ' ' if !quoted => words.push(String::new()),
+            c => words.last_mut().expect("there is one from the start").push(c),
+        }
+    }
+    let meant = |word: String| match word.strip_prefix('$') {
+        Some(name) => named[name].to_string(),
+        None => word,
+    };
+    (words.into_iter().map(meant).collect(), input.replace(' ', "\n"))
+}

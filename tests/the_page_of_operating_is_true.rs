@@ -1,0 +1,268 @@
+//! The page for operators, docs/operating.md, has the words of every refusal to start and of every stop (Z11).
+//!
+//! Each list below has every variant of an error: the function beside it does not compile where one is added, until it has a number,
+//! and the number is missed until the list has it.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use scrip_engine::backup::BackupError;
+use scrip_engine::certificates::IssueError;
+use scrip_engine::credentials::{InvalidCredential, WhyInvalid};
+use scrip_engine::folder::{Config, Folder, FolderError};
+use scrip_engine::guard::GuardLimits;
+use scrip_engine::journal::JournalError;
+use scrip_engine::server::ServerError;
+use scrip_engine::snapshot::SnapshotError;
+use scrip_engine::{Damage, EngineError};
+use scrip_protocol::batch::BatchError;
+use scrip_protocol::{CredentialId, Position, Settings};
+
+const PAGE: &str = include_str!("../docs/operating.md");
+
+/// What stands for paths and causes in the errors made here, and for numbers.
+const ANY: &str = "<>";
+const NUMBER: u64 = 7_777_777;
+const P: Position = Position(NUMBER);
+
+fn path() -> PathBuf {
+    ANY.into()
+}
+
+fn any() -> String {
+    ANY.to_owned()
+}
+
+fn refused() -> io::Error {
+    io::Error::other(ANY)
+}
+
+/// The rows of the page's tables, each by itself, and its paragraphs.
+fn places() -> Vec<String> {
+    let rows = PAGE.lines().filter(|line| line.starts_with('|')).map(str::to_owned);
+    let paragraphs = PAGE.split("\n\n").filter(|text| !text.starts_with('|')).map(str::to_owned);
+    let plain = |text: String| text.replace('`', "").split_whitespace().collect::<Vec<_>>().join(" ");
+    rows.chain(paragraphs).map(plain).collect()
+}
+
+/// Checks that one place of the page has all the words of an error that are always the same.
+#[track_caller]
+fn stands(error: &impl ToString) {
+    let cause = BatchError::Changed.to_string();
+    let words = error.to_string().replace(&cause, ANY).replace(&NUMBER.to_string(), ANY).replace('`', "");
+    let fixed: Vec<&str> =
+        words.split(ANY).map(|part| part.trim_matches([' ', ':', '"', '['])).filter(|part| part.len() > 3).collect();
+    let found = places().iter().any(|place| fixed.iter().all(|part| place.contains(part)));
+    assert!(found, "docs/operating.md lacks this: {words}");
+}
+
+/// Checks each of them, and that all numbers from 0 on are there.
+#[track_caller]
+fn all_stand<E: ToString>(errors: &[E], number: impl Fn(&E) -> usize) {
+    for (at, error) in errors.iter().enumerate() {
+        assert_eq!(number(error), at, "{}", error.to_string());
+        stands(error);
+    }
+}
+
+/// Z11: the words of every error of the journal stand on the page.
+#[test]
+fn every_refusal_of_the_journal_stands_there() {
+    let (dir, cause) = (path, || BatchError::Changed);
+    let errors = [
+        JournalError::Locked { dir: dir() },
+        JournalError::Io { path: path(), source: refused() },
+        JournalError::Unreadable { path: path(), cause: any() },
+        JournalError::NotThatSegment { path: path(), why: ANY },
+        JournalError::TornEnd { path: path(), position: P, cause: cause() },
+        JournalError::Damaged { path: path(), position: P, cause: cause() },
+        JournalError::Gap { path: path(), expected: P, found: P },
+        JournalError::BrokenChain { path: path(), position: P },
+        JournalError::MissingSegment { dir: dir(), expected: P },
+        JournalError::OtherHistory { path: path(), position: P },
+        JournalError::EndsBefore { dir: dir(), end: P, from: P },
+        JournalError::Dropped { dir: dir(), position: P, first: P },
+        JournalError::AlreadyThere { dir: dir() },
+        JournalError::NotNext { dir: dir(), position: P, cause: cause() },
+        JournalError::Unsealed { path: path() },
+        JournalError::SealBroken { path: path(), sealed: P, found: P },
+        JournalError::Write { path: path(), cause: any() },
+    ];
+    all_stand(&errors, |error| match error {
+        JournalError::Locked { .. } => 0,
+        JournalError::Io { .. } => 1,
+        JournalError::Unreadable { .. } => 2,
+        JournalError::NotThatSegment { .. } => 3,
+        JournalError::TornEnd { .. } => 4,
+        JournalError::Damaged { .. } => 5,
+        JournalError::Gap { .. } => 6,
+        JournalError::BrokenChain { .. } => 7,
+        JournalError::MissingSegment { .. } => 8,
+        JournalError::OtherHistory { .. } => 9,
+        JournalError::EndsBefore { .. } => 10,
+        JournalError::Dropped { .. } => 11,
+        JournalError::AlreadyThere { .. } => 12,
+        JournalError::NotNext { .. } => 13,
+        JournalError::Unsealed { .. } => 14,
+        JournalError::SealBroken { .. } => 15,
+        JournalError::Write { .. } => 16,
+    });
+}
+
+/// Z11: as do those of a snapshot.
+#[test]
+fn every_refusal_of_a_snapshot_stands_there() {
+    let errors = [
+        SnapshotError::Io { path: path(), source: refused() },
+        SnapshotError::Header { path: path(), what: ANY },
+        SnapshotError::Version { path: path(), version: NUMBER as u32 },
+        SnapshotError::Damaged { path: path(), section: ANY, offset: NUMBER, end: NUMBER },
+        SnapshotError::Inconsistent { path: path(), what: ANY },
+        SnapshotError::Misnamed { path: path(), found: P },
+        SnapshotError::TooMany { path: path(), what: ANY },
+    ];
+    all_stand(&errors, |error| match error {
+        SnapshotError::Io { .. } => 0,
+        SnapshotError::Header { .. } => 1,
+        SnapshotError::Version { .. } => 2,
+        SnapshotError::Damaged { .. } => 3,
+        SnapshotError::Inconsistent { .. } => 4,
+        SnapshotError::Misnamed { .. } => 5,
+        SnapshotError::TooMany { .. } => 6,
+    });
+}
+
+/// Z11: and those of an engine, its folder and its server, at a start or while it runs.
+#[test]
+fn every_refusal_and_stop_of_an_engine_stands_there() {
+    let journal = || JournalError::Locked { dir: path() };
+    let errors = [
+        EngineError::Folder(FolderError::Missing(path())),
+        EngineError::Recovery(journal()),
+        EngineError::Snapshot(SnapshotError::Misnamed { path: path(), found: P }),
+        EngineError::Damaged(Arc::new(Damage::Journal(journal()))),
+        EngineError::Journal(Arc::new(journal())),
+        EngineError::Server(ServerError::Certificate { path: path(), cause: any() }),
+    ];
+    all_stand(&errors, |error| match error {
+        EngineError::Folder(_) => 0,
+        EngineError::Recovery(_) => 1,
+        EngineError::Snapshot(_) => 2,
+        EngineError::Damaged(_) => 3,
+        EngineError::Journal(_) => 4,
+        EngineError::Server(_) => 5,
+    });
+
+    let invalid = InvalidCredential { credential: CredentialId(NUMBER as u32), name: any(), why: WhyInvalid::NumberTwice };
+    let dir = tempfile::tempdir().expect("a folder");
+    let config = Config::new(([127, 0, 0, 1], 0).into(), Settings::default(), GuardLimits::OFF);
+    let no_name = Folder::at(dir.path().join("data")).init(&config, &["é".to_owned()]);
+    let errors = [
+        FolderError::Io { path: path(), source: refused() },
+        FolderError::Exists(path()),
+        FolderError::Missing(path()),
+        FolderError::Config { path: path(), cause: any() },
+        FolderError::Credential { path: path(), source: invalid },
+        FolderError::AuthorityKey { path: path(), source: IssueError::OtherAuthority(any()) },
+        no_name.err().expect("no certificate has that name"),
+    ];
+    for (at, error) in errors.iter().enumerate() {
+        let number = match error {
+            FolderError::Io { .. } => 0,
+            FolderError::Exists(_) => 1,
+            FolderError::Missing(_) => 2,
+            FolderError::Config { .. } => 3,
+            FolderError::Credential { .. } => 4,
+            FolderError::AuthorityKey { .. } => 5,
+            FolderError::Certificate { .. } => 6,
+        };
+        assert_eq!(number, at, "{error}");
+        match error {
+            // Its words are those of the reasons, which the file's own errors say.
+            FolderError::Credential { .. } => stands(&format!("{ANY}: credential {ANY} ({ANY}): {ANY}")),
+            FolderError::Certificate { .. } => stands(&format!("a certificate for {ANY} could not be made: {ANY}")),
+            FolderError::Io { .. }
+            | FolderError::Exists(_)
+            | FolderError::Missing(_)
+            | FolderError::Config { .. }
+            | FolderError::AuthorityKey { .. } => stands(error),
+        }
+    }
+    let errors = [
+        ServerError::Folder(FolderError::Missing(path())),
+        ServerError::Certificate { path: path(), cause: any() },
+        ServerError::Listen { address: ([0, 0, 0, 0], 1).into(), source: refused() },
+    ];
+    for (at, error) in errors.iter().enumerate() {
+        let number = match error {
+            ServerError::Folder(_) => 0,
+            ServerError::Certificate { .. } => 1,
+            ServerError::Listen { .. } => 2,
+        };
+        assert_eq!(number, at, "{error}");
+        stands(&error.to_string().replace("0.0.0.0:1", ANY));
+    }
+}
+
+/// Z11: and those of a backup and of restoring.
+#[test]
+fn every_refusal_of_a_backup_stands_there() {
+    let dir = path;
+    let errors = [
+        BackupError::Journal(JournalError::Locked { dir: dir() }),
+        BackupError::Snapshot(SnapshotError::Misnamed { path: path(), found: P }),
+        BackupError::Folder(FolderError::Missing(dir())),
+        BackupError::Io { path: path(), source: refused() },
+        BackupError::Manifest { path: path(), cause: any() },
+        BackupError::NoBackup { dir: dir() },
+        BackupError::Batch { after: P, cause: BatchError::Changed },
+        BackupError::OtherHistory { dir: dir(), position: P },
+        BackupError::Shorter { dir: dir(), backup: P, journal: P },
+        BackupError::Incomplete { dir: dir(), stated: P, found: P },
+        BackupError::NoSnapshot { first: P },
+        BackupError::NotKept { dir: dir(), backup: P, first: P },
+        BackupError::Before { dir: dir(), first: P, first_ms: NUMBER },
+        BackupError::Beyond { dir: dir(), last: P, asked: P },
+        BackupError::NotEmpty { dir: dir() },
+        BackupError::Missing { path: path() },
+    ];
+    all_stand(&errors, |error| match error {
+        BackupError::Journal(_) => 0,
+        BackupError::Snapshot(_) => 1,
+        BackupError::Folder(_) => 2,
+        BackupError::Io { .. } => 3,
+        BackupError::Manifest { .. } => 4,
+        BackupError::NoBackup { .. } => 5,
+        BackupError::Batch { .. } => 6,
+        BackupError::OtherHistory { .. } => 7,
+        BackupError::Shorter { .. } => 8,
+        BackupError::Incomplete { .. } => 9,
+        BackupError::NoSnapshot { .. } => 10,
+        BackupError::NotKept { .. } => 11,
+        BackupError::Before { .. } => 12,
+        BackupError::Beyond { .. } => 13,
+        BackupError::NotEmpty { .. } => 14,
+        BackupError::Missing { .. } => 15,
+    });
+}
+
+/// What is logged rather than ended with stands there as well, and so does every file of a data folder.
+#[test]
+fn what_is_logged_and_what_is_on_disk_stands_there() {
+    for words in [
+        "no snapshot was taken; the engine runs on, and tries again when the journal has grown",
+        "no snapshot was written; the next start replays the journal",
+        "this machine's clock is behind the journal; time stands still until it has caught up",
+    ] {
+        stands(&words);
+        let sources = [include_str!("../engine/src/engine.rs"), include_str!("../engine/src/keeper/mod.rs")];
+        assert!(sources.iter().any(|source| source.contains(words)), "it is logged so: {words}");
+    }
+    let folder = Folder::at("");
+    let paths = [folder.config_path(), folder.ca_path(), folder.certificate_path(), folder.key_path(), folder.ca_key_path()];
+    let dirs = [folder.journal_path(), folder.snapshots_path()];
+    for name in paths.iter().chain(&dirs).map(|path| path.display().to_string()) {
+        assert!(PAGE.contains(&format!("`{name}")), "{name}");
+    }
+}
