@@ -60,7 +60,7 @@ impl Face {
 
     pub(super) fn set(&self, slot: usize, activations: u32) {
         let Some(block) = self.blocks.get(slot / BLOCK) else { return };
-        // A code that is shown as never activated is one by not being there.
+        // A block is made only where something is shown that the snapshot does not say already; without one, that is never activated.
         if block.get().is_some() || self.in_base(slot) != activations {
             block.get_or_init(|| self.block(slot / BLOCK * BLOCK))[slot % BLOCK].store(activations, Ordering::Release);
         }

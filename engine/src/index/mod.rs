@@ -4,6 +4,9 @@
 //! refusal can say that it is archived, and archiving a campaign of any size costs nothing here. Whether the one that is found
 //! holds the value, the state says, and what lanes see of its campaign.
 //!
+//! Codes that are where the snapshot says, with which the state began, are looked up there (`base.rs`); those that came or moved since
+//! stand in the map, which is asked first.
+//!
 //! The engine thread alone writes it, by [`Index::follow`] with each record it has applied; it asks it, as the state's
 //! [`Lookup`], where a code is. Lanes read it to answer checks.
 //!
