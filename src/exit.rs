@@ -9,8 +9,15 @@ use scrip_engine::journal::JournalError;
 use scrip_engine::snapshot::SnapshotError;
 use scrip_loadtest::rival::RivalError;
 use scrip_protocol::Refusal;
-use scrip_protocol::client::{ClientError, ConnectError, TailError};
+use scrip_protocol::client::{ClientError, ConnectError, PartError, TailError};
 use scrip_protocol::hello::CloseCode;
+use scrip_reporting::attempts::AttemptsError;
+use scrip_reporting::export::ExportError;
+use scrip_reporting::follow::FollowError;
+use scrip_reporting::read_model::ReadModelError;
+use scrip_reporting::sidecar::SidecarError;
+
+use crate::cli::export::NoReadModel;
 
 /// How the program ended. (2 is clap's: the arguments cannot be understood.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,12 +106,27 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             ClientError::Reply(_) => Exit::Internal,
         });
     }
+    if cause.is::<ReadModelError>()
+        || cause.is::<AttemptsError>()
+        || matches!(cause.downcast_ref(), Some(FollowError::Behind { .. }))
+        || matches!(cause.downcast_ref(), Some(SidecarError::Listen { .. }))
+    {
+        return Some(Exit::Data);
+    }
     if let Some(error) = cause.downcast_ref::<TailError>() {
         return Some(match error {
             TailError::Connect(error) => of_connect(error),
             TailError::Refused(_) => Exit::Denied,
             TailError::BeyondEnd { .. } | TailError::Dropped { .. } => Exit::Refused,
+            TailError::Forked { .. } => Exit::Data,
             TailError::Unreadable | TailError::Malformed(_) | TailError::Batch { .. } => Exit::Internal,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<PartError>() {
+        return Some(match error {
+            PartError::Connect(error) => of_connect(error),
+            PartError::Refused(_) => Exit::Denied,
+            PartError::Malformed(_) => Exit::Internal,
         });
     }
     if let Some(error) = cause.downcast_ref::<EngineError>() {
@@ -132,6 +154,18 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             | BackupError::NotEmpty { .. }
             | BackupError::NoBackup { .. } => Exit::Data,
         });
+    }
+    if let Some(error) = cause.downcast_ref::<ExportError>() {
+        return Some(match error {
+            ExportError::NoCampaign(_) => Exit::Refused,
+            ExportError::Busy(_) => Exit::Unreachable,
+            ExportError::View(_) | ExportError::Sqlite(_) | ExportError::Missing { .. } => Exit::Data,
+            ExportError::Sink(_) => Exit::Input,
+            ExportError::Xlsx(_) | ExportError::Scratch | ExportError::Parquet(_) | ExportError::GivenUp => Exit::Internal,
+        });
+    }
+    if cause.is::<NoReadModel>() {
+        return Some(Exit::Data);
     }
     if let Some(error) = cause.downcast_ref::<ConnectError>() {
         return Some(of_connect(error));

@@ -218,7 +218,7 @@ async fn what_everybody_has_passed_is_dropped_and_said_to_be() {
     assert_eq!((&listed[0]["readers"][0]["name"], &listed[0]["readers"][0]["position"]), (&"reports".into(), &one.0.into()));
     take(&operator).await;
 
-    let kept = format!("the journal is kept from position {one} on");
+    let kept = format!("the journal is kept from position {one}");
     let check = async |server: &Server| {
         let tail = |from: Position| run(server.scrip(Role::Reporter).args(["tail", "--from", &from.to_string()]), b"");
         let ran = tail(Position(1)).exits(1);

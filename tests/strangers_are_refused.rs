@@ -17,9 +17,9 @@ use scrip_protocol::command::{
     CodeTexts, Confirm, CreateCampaign, CreateRule, CreditBonus, ForgetReader, GenerateCodes, Grant, Hold, KeepReader, LintRule,
     ListCampaigns, ListClubs, ListCodes, ListCredentials, ListGroups, ListReaders, ListRules, Note, OnConflict, PaidFor,
     PaidFrom, PayBonus, RecordPurchase, RecordSession, Refund, RefundBonus, RefundTopUp, RegisterClient, RegisterClub,
-    RegisterGroup, RehearseRule, Release, RestoreCampaign, RestoreCodes, RestoreRule, RevokeCredential, RuleTerms, Secret,
-    ShowCampaign, ShowClient, ShowRule, SwitchCampaign, SwitchRule, Tail, TakeSnapshot, TopUp, TopUpOutcome, TryCodes,
-    UpdateCampaign, UpdateRule, UsageFilter, WriteOffBonus,
+    RegisterGroup, RehearseRule, Release, RestoreCampaign, RestoreCodes, RestoreRule, RevokeCredential, RuleTerms, RunId, Secret,
+    ShowCampaign, ShowClient, ShowRule, ShowStatus, SwitchCampaign, SwitchRule, Tail, TakeSnapshot, TopUp, TopUpOutcome,
+    TryCodes, UpdateCampaign, UpdateRule, UsageFilter, WatchAttempts, WriteOffBonus,
 };
 use scrip_protocol::frame::{ALPN, Frame, REFUSAL, REQUEST_BYTES_MAX};
 use scrip_protocol::hello::CloseCode;
@@ -109,6 +109,8 @@ fn request_of(kind: Kind, mark: &str) -> Vec<u8> {
         Kind::KeepReader => request(1, id, &KeepReader { name: mark.into(), position: Position(1) }),
         Kind::ForgetReader => request(1, id, &ForgetReader { name: mark.into() }),
         Kind::ListReaders => request(1, id, &ListReaders {}),
+        Kind::ShowStatus => request(1, id, &ShowStatus {}),
+        Kind::WatchAttempts => request(1, id, &WatchAttempts { after: 0, run: RunId::default(), follow: false }),
     }
 }
 

@@ -3,7 +3,11 @@
 //! Each list below has every variant of an error: the function beside it does not compile where one is added, until it has a number,
 //! and the number is missed until the list has it.
 
+mod support;
+
+use std::fs;
 use std::io;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,7 +21,15 @@ use scrip_engine::server::ServerError;
 use scrip_engine::snapshot::SnapshotError;
 use scrip_engine::{Damage, EngineError};
 use scrip_protocol::batch::BatchError;
-use scrip_protocol::{CredentialId, Position, Settings};
+use scrip_protocol::client::{ConnectError, TailError};
+use scrip_protocol::frame::Malformed;
+use scrip_protocol::{CredentialId, Position, Refusal, Settings};
+use scrip_reporting::attempts::{Attempts, AttemptsError};
+use scrip_reporting::follow::FollowError;
+use scrip_reporting::read_model::ReadModelError;
+use scrip_reporting::sidecar::SidecarError;
+use scrip_reporting::store::{Store, read_model_path};
+use support::{run, scrip};
 
 const PAGE: &str = include_str!("../docs/operating.md");
 
@@ -264,5 +276,169 @@ fn what_is_logged_and_what_is_on_disk_stands_there() {
     let dirs = [folder.journal_path(), folder.snapshots_path()];
     for name in paths.iter().chain(&dirs).map(|path| path.display().to_string()) {
         assert!(PAGE.contains(&format!("`{name}")), "{name}");
+    }
+}
+
+/// An error with its causes, as it is printed.
+fn whole(error: &dyn std::error::Error) -> String {
+    let sqlite = rusqlite::Error::InvalidQuery.to_string();
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        if !words.ends_with(&next.to_string()) {
+            words = format!("{words}: {next}");
+        }
+        cause = next.source();
+    }
+    words.replace(&sqlite, ANY)
+}
+
+/// Checks each of them with its causes, and that all numbers from 0 on are there.
+#[track_caller]
+fn all_stand_whole<E: std::error::Error>(errors: &[E], number: impl Fn(&E) -> usize) {
+    for (at, error) in errors.iter().enumerate() {
+        assert_eq!(number(error), at, "{error}");
+        stands(&whole(error));
+    }
+}
+
+/// Z11: the words of every refusal of a sidecar to start or to go on stand on the page.
+#[test]
+fn every_refusal_of_a_sidecar_stands_there() {
+    let sqlite = || rusqlite::Error::InvalidQuery;
+    let cause = || BatchError::Changed;
+    let errors = [
+        ReadModelError::Sqlite { path: path(), source: sqlite() },
+        ReadModelError::File { path: path(), source: refused() },
+        ReadModelError::InUse { path: path() },
+        ReadModelError::Batch { after: P, cause: cause() },
+    ];
+    all_stand_whole(&errors, |error| match error {
+        ReadModelError::Sqlite { .. } => 0,
+        ReadModelError::File { .. } => 1,
+        ReadModelError::InUse { .. } => 2,
+        ReadModelError::Batch { .. } => 3,
+    });
+    let errors = [
+        TailError::BeyondEnd { next: P },
+        TailError::Dropped { first: P },
+        TailError::Unreadable,
+        TailError::Malformed(Malformed::UnknownKind(0)),
+        TailError::Forked { after: P, cause: cause() },
+        TailError::Batch { after: P, cause: cause() },
+        TailError::Refused(Refusal::Revoked),
+        // What it says is said of every command.
+        TailError::Connect(ConnectError::Protocol),
+    ];
+    for (at, error) in errors.iter().enumerate() {
+        let number = match error {
+            TailError::BeyondEnd { .. } => 0,
+            TailError::Dropped { .. } => 1,
+            TailError::Unreadable => 2,
+            TailError::Malformed(_) => 3,
+            TailError::Forked { .. } => 4,
+            TailError::Batch { .. } => 5,
+            TailError::Refused(_) => 6,
+            TailError::Connect(_) => 7,
+        };
+        assert_eq!(number, at, "{error}");
+        match error {
+            TailError::Malformed(why) => stands(&error.to_string().replace(&why.to_string(), ANY)),
+            TailError::Refused(why) => stands(&error.to_string().replace(&why.to_string(), ANY)),
+            TailError::Connect(_) => {}
+            TailError::BeyondEnd { .. }
+            | TailError::Dropped { .. }
+            | TailError::Unreadable
+            | TailError::Forked { .. }
+            | TailError::Batch { .. } => stands(error),
+        }
+    }
+    let in_use = || ReadModelError::InUse { path: path() };
+    let errors = [
+        FollowError::ReadModel(in_use()),
+        FollowError::Tail(TailError::Dropped { first: P }),
+        FollowError::Behind { journal: P, applied: P },
+    ];
+    all_stand_whole(&errors, |error| match error {
+        FollowError::ReadModel(_) => 0,
+        FollowError::Tail(_) => 1,
+        FollowError::Behind { .. } => 2,
+    });
+    for gone in [TailError::Forked { after: P, cause: cause() }, TailError::Batch { after: P, cause: cause() }] {
+        stands(&whole(&FollowError::Tail(gone)));
+    }
+    let errors = [
+        AttemptsError::Sqlite { path: path(), source: sqlite() },
+        AttemptsError::OtherVersion { path: path(), found: NUMBER as i64 },
+    ];
+    all_stand_whole(&errors, |error| match error {
+        AttemptsError::Sqlite { .. } => 0,
+        AttemptsError::OtherVersion { .. } => 1,
+    });
+    let errors = [
+        SidecarError::ReadModel(ReadModelError::Batch { after: P, cause: cause() }),
+        SidecarError::Follow(FollowError::Behind { journal: P, applied: P }),
+        SidecarError::Build(TailError::Connect(ConnectError::Protocol)),
+        SidecarError::Attempts(AttemptsError::Sqlite { path: path(), source: sqlite() }),
+        SidecarError::Listen { address: ([0, 0, 0, 0], 1).into(), source: refused() },
+    ];
+    let connecting = whole(&ConnectError::Protocol);
+    for (at, error) in errors.iter().enumerate() {
+        let number = match error {
+            SidecarError::ReadModel(_) => 0,
+            SidecarError::Follow(_) => 1,
+            SidecarError::Build(_) => 2,
+            SidecarError::Attempts(_) => 3,
+            SidecarError::Listen { .. } => 4,
+        };
+        assert_eq!(number, at, "{error}");
+        stands(&whole(error).replace("0.0.0.0:1", ANY).replace(&connecting, ANY));
+    }
+    stands(&"the tail has ended; connecting again");
+    assert!(include_str!("../reporting/src/follow.rs").contains("the tail has ended; connecting again"));
+}
+
+/// Z11: what keeps a sidecar from starting ends it with the exit code that the page says, and changes nothing.
+#[test]
+fn a_sidecar_that_does_not_start_says_so() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let data = dir.path().join("data");
+    run(scrip().arg("init").arg(&data), b"").exits(0);
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let taken = taken.local_addr().expect("it listens").to_string();
+    let refused = |store: &str, listen: &str| {
+        let mut sidecar = scrip();
+        sidecar.args(["sidecar", "--listen", listen, "--data"]).arg(&data).arg("--store").arg(dir.path().join(store));
+        run(sidecar.env("SCRIP_TOKEN", "nobody's"), b"").exits(6).err
+    };
+    assert!(refused("a", &taken).contains(&format!("listening on {taken} (TCP)")), "the address is taken");
+
+    let held = Store::open(&dir.path().join("b")).expect("nobody has it");
+    assert!(refused("b", "127.0.0.1:0").contains("is in use by another process"));
+    drop(held);
+
+    let store = dir.path().join("c");
+    fs::create_dir(&store).expect("a folder can be made");
+    fs::write(read_model_path(&store), "no database, and long enough for SQLite to see that".repeat(20))
+        .expect("it can be written");
+    assert!(refused("c", "127.0.0.1:0").contains("the read model"));
+
+    let held = Store::open(&dir.path().join("d")).expect("nobody has it");
+    drop(Attempts::open(&held.attempts()).expect("it is new"));
+    let sqlite = rusqlite::Connection::open(held.attempts()).expect("it is there");
+    sqlite.pragma_update(None, "user_version", 2).expect("it can be written");
+    drop((sqlite, held));
+    assert!(refused("d", "127.0.0.1:0").contains("its version is 2, and this program keeps version 1"));
+}
+
+/// Every file of a sidecar's folder stands on the page.
+#[test]
+fn the_sidecars_folder_stands_there() {
+    let source = include_str!("../reporting/src/store.rs");
+    let names = source.lines().filter(|line| line.starts_with("const ")).filter_map(|line| line.split('"').nth(1));
+    let names: Vec<&str> = names.collect();
+    assert_eq!(names, ["read-model.sqlite", "read-model.sqlite.new", "attempts.sqlite", "lock"]);
+    for name in names {
+        assert!(PAGE.contains(&format!("`reporting/{name}`")), "{name}");
     }
 }

@@ -16,6 +16,7 @@ use crate::server::{Server, ServerError, ServerLimits};
 use crate::snapshot::{self, Pace, SnapshotError};
 use crate::state::State;
 use crate::verifier::{Damage, Verifier};
+use crate::vitals::Vitals;
 
 /// A running engine.
 pub struct Engine {
@@ -27,6 +28,7 @@ pub struct Engine {
     snapshots: PathBuf,
     start: Started,
     verifier: Verifier,
+    vitals: Arc<Vitals>,
 }
 
 /// How an engine came to its state.
@@ -92,8 +94,8 @@ impl Engine {
         let verify_bytes = config.snapshots.verify_at_open_mib << 20;
         let recovered = recover(&disk, folder, start.segment_bytes, verify_bytes, progress)?;
         let Recovered { state, journal, snapshot, is_verified, .. } = recovered;
-        let last = snapshot.as_ref().map(|snapshot| snapshot.header().end.position);
-        let started = Started { snapshot: last.unwrap_or(Position(0)), replayed: state.position() };
+        let last = snapshot.as_ref().map(|snapshot| snapshot.header().end);
+        let started = Started { snapshot: last.map_or(Position(0), |last| last.position), replayed: state.position() };
         let behind_ms = state.now_ms().saturating_sub(scrip_protocol::unix_time_ms());
         if behind_ms > 60_000 {
             tracing::warn!(behind_ms, "this machine's clock is behind the journal; time stands still until it has caught up");
@@ -108,9 +110,20 @@ impl Engine {
         let (reader, durable) = (pipeline.reader(), pipeline.durable());
         let verifier = Verifier::start(snapshot.filter(|_| !is_verified), reader.clone());
         let keeper = Keeper::start(disk.clone(), snapshots.clone(), keeping, reader, durable, last);
-        let server = Server::start(&pipeline, keeper.handle(), clock, folder, listen, start.server_limits)?;
+        let vitals = Arc::new(Vitals {
+            started_ms: scrip_protocol::unix_time_ms(),
+            clock,
+            counters: pipeline.counters(),
+            attempts: pipeline.attempts(),
+            reader: pipeline.reader(),
+            newest: keeper.handle().newest(),
+            under_way: pipeline.under_way(),
+            under_way_max: start.limits.requests_max,
+            connections_max: start.server_limits.connections_max,
+        });
+        let server = Server::start(&pipeline, keeper.handle(), vitals.clone(), folder, listen, start.server_limits)?;
         let address = server.address().map_err(|source| ServerError::Listen { address: listen, source })?;
-        Ok(Engine { pipeline, keeper, server, address, disk, snapshots, start: started, verifier })
+        Ok(Engine { pipeline, keeper, server, address, disk, snapshots, start: started, verifier, vitals })
     }
 
     /// Where it listens.
@@ -126,6 +139,11 @@ impl Engine {
     /// How many requests are under way ([`Pipeline::requests_under_way`]).
     pub fn requests_under_way(&self) -> usize {
         self.pipeline.requests_under_way()
+    }
+
+    /// How it is. May be held on to while it stops.
+    pub fn vitals(&self) -> Arc<Vitals> {
+        self.vitals.clone()
     }
 
     /// How it came to its state.

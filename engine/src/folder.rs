@@ -1,7 +1,8 @@
 //! The data folder of an organisation: what is where, and how it begins.
 //!
 //! ```text
-//! scrip.toml         where to listen, the organisation's settings, when snapshots are taken, what is kept, and the guard's limits
+//! scrip.toml         where to listen, the organisation's settings, when snapshots are taken, what is kept, where metrics are given, and
+//!                    the guard's limits
 //! credentials.json   the credentials that the organisation begins with; what became of them, and the others, are in the journal
 //! tls/ca.pem         the private certificate authority: what callers trust, and who has signed theirs
 //! tls/ca.key         its key; needed only to issue certificates, and better kept elsewhere
@@ -47,6 +48,9 @@ pub struct Config {
     /// What is kept.
     #[serde(default)]
     pub retention: RetentionSettings,
+    /// Where metrics are given.
+    #[serde(default, skip_serializing_if = "MetricsSettings::is_default")]
+    pub metrics: MetricsSettings,
     /// How many misses there may be. They are the running engine's alone: no record keeps them, and what is left out is as by default.
     #[serde(default)]
     pub guard: GuardLimits,
@@ -55,7 +59,8 @@ pub struct Config {
 impl Config {
     /// A configuration that leaves the rest as by default.
     pub fn new(listen: SocketAddr, settings: Settings, guard: GuardLimits) -> Config {
-        Config { listen, settings, snapshots: SnapshotSettings::default(), retention: RetentionSettings::default(), guard }
+        let (snapshots, retention) = (SnapshotSettings::default(), RetentionSettings::default());
+        Config { listen, settings, snapshots, retention, metrics: MetricsSettings::default(), guard }
     }
 }
 
@@ -73,6 +78,20 @@ impl Default for SnapshotSettings {
     /// A start replays a GiB of journal in seconds, and reads a quarter of that in less than one.
     fn default() -> SnapshotSettings {
         SnapshotSettings { journal_mib: 1024, verify_at_open_mib: 256 }
+    }
+}
+
+/// Where the engine answers probes and gives metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsSettings {
+    /// Where it listens (TCP); nowhere, where that is left out.
+    pub listen: Option<SocketAddr>,
+}
+
+impl MetricsSettings {
+    fn is_default(&self) -> bool {
+        *self == MetricsSettings::default()
     }
 }
 

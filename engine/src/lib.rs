@@ -10,6 +10,7 @@
 //! - [`guard`]: who has missed too often to be asked again just now.
 //! - [`backup`]: a copy of a data folder, and a data folder of a copy.
 //! - [`folder`], [`credentials`] and [`certificates`]: what stands in a data folder beside the journal.
+//! - [`Vitals`]: how a running engine is, and what it has counted.
 //!
 //! [`Engine`] is all of it together, as a process runs it.
 
@@ -28,11 +29,15 @@ pub mod server;
 pub mod snapshot;
 pub mod state;
 
+mod attempts;
+mod counters;
 mod engine;
 mod generate;
 mod recover;
 mod verifier;
+mod vitals;
 
 pub use engine::{Engine, EngineError, Start};
 pub use recover::{Recovered, recover};
 pub use verifier::Damage;
+pub use vitals::Vitals;

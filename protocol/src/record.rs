@@ -94,6 +94,14 @@ macro_rules! records {
                 match self { $(Record::$name(_) => $number,)* }
             }
 
+            /// The word of a kind of record, by its number.
+            pub const fn word_of(kind: u16) -> Option<&'static str> {
+                match kind {
+                    $($number => Some($word),)*
+                    _ => None,
+                }
+            }
+
             /// Appends the record's bytes.
             pub fn encode(&self, out: &mut Vec<u8>) {
                 match self { $(Record::$name(record) => wire::encode(record, out),)* }

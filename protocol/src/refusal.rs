@@ -50,6 +50,41 @@ pub enum Refusal {
     } = 9,
 }
 
+impl Refusal {
+    /// The words of all refusals; that of the number 1 is the first.
+    pub const WORDS: [&str; 9] = [
+        "forbidden",
+        "busy",
+        "request_id_invalid",
+        "request_too_old",
+        "request_from_future",
+        "request_id_reused",
+        "club_forbidden",
+        "revoked",
+        "too_many_misses",
+    ];
+
+    /// The number of this refusal, from 1.
+    pub const fn number(&self) -> usize {
+        match self {
+            Refusal::Forbidden { .. } => 1,
+            Refusal::Busy { .. } => 2,
+            Refusal::RequestIdInvalid => 3,
+            Refusal::RequestTooOld { .. } => 4,
+            Refusal::RequestFromFuture { .. } => 5,
+            Refusal::RequestIdReused => 6,
+            Refusal::ClubForbidden { .. } => 7,
+            Refusal::Revoked => 8,
+            Refusal::TooManyMisses { .. } => 9,
+        }
+    }
+
+    /// The word of this refusal, as in reports and metrics.
+    pub const fn word(&self) -> &'static str {
+        Self::WORDS[self.number() - 1]
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -12,7 +12,8 @@ use scrip_protocol::record::SettingsApplied;
 use scrip_protocol::wire::{self, Wire};
 use scrip_protocol::{
     Accounts, AnyCommand, CampaignId, ClientId, ClientNetwork, ClubId, CredentialId, Executor, FormulaFailure, GroupId, Kind,
-    Label, Money, Position, Record, RequestId, Role, RuleId, Settings, Stamp, TextProblem, TopUpSource, Variable, Variables,
+    Label, Money, Position, Record, Refusal, RequestId, Role, RuleId, Settings, Stamp, TextProblem, TopUpSource, Variable,
+    Variables,
 };
 
 const CLIENT: ClientId = ClientId(u128::MAX - 5);
@@ -118,6 +119,56 @@ fn card() -> RuleCard {
     }
 }
 
+fn status() -> Status {
+    let counted = |word: &str| vec![Counted { word: word.into(), count: u64::MAX }];
+    let steps = vec![DurationStep { us_max: 100, count: 1 }, DurationStep { us_max: 200, count: 2 }];
+    let flushes = Durations { steps, longer: 3, sum_us: 4 };
+    Status {
+        now_ms: 1,
+        started_ms: 2,
+        journal: JournalStatus {
+            first: Position(1),
+            durable: AT,
+            time_ms: 3,
+            disk_bytes: 4,
+            batches: 5,
+            records: 6,
+            bytes: 7,
+            flushes,
+        },
+        snapshot: Some(SnapshotStatus { position: AT, time_ms: 8 }),
+        readers: vec![
+            ReaderStatus { name: "reports".into(), position: AT, moved_ms: 9, lag_records: 10, lag_ms: Some(11) },
+            ReaderStatus { name: "a reader with a long name".into(), position: AT, moved_ms: 9, lag_records: 10, lag_ms: None },
+        ],
+        sizes: StateSizes { clients: 12, campaigns: 13, codes: 14, holds: 15, requests: 16, guarded: 17 },
+        requests: counted("redeem"),
+        redemptions: counted("campaign_exhausted"),
+        holds: counted("held"),
+        refusals: counted("busy"),
+        repeated: 18,
+        lockouts: 19,
+        load: Load { connections: 20, tails: 21, ..Load::default() },
+        attempts: AttemptCounts { all: 22, lost: 23 },
+    }
+}
+
+fn attempt() -> Attempt {
+    Attempt {
+        sequence: 8,
+        at_ms: 9,
+        after: AT,
+        command: "redeem".into(),
+        credential: CredentialId(7),
+        request: RequestId(u128::MAX - 9),
+        client: Some(CLIENT),
+        club: None,
+        code: Some("a code that is long enough".into()),
+        network: ClientNetwork(7),
+        refusal: Refusal::TooManyMisses { retry_after_ms: 5 },
+    }
+}
+
 const INVALID_NOTES: [InvalidNote; 4] =
     [InvalidNote::By, InvalidNote::Comment, InvalidNote::Tags(InvalidTags::TooMany), InvalidNote::Tags(InvalidTags::Tag(8))];
 
@@ -216,6 +267,12 @@ fn check_kind(kind: Kind) {
             Tail { from: AT, follow: true },
             vec![TailOutcome::End { next: AT }, TailOutcome::Unreadable, TailOutcome::Dropped { first: AT }],
         ),
+        Kind::ShowStatus => check(ShowStatus {}, vec![status()]),
+        Kind::WatchAttempts => {
+            let attempts = Attempts { run: RunId(u128::MAX - 3), lost: 1, through: 9, attempts: vec![attempt()] };
+            let outcomes = vec![WatchAttemptsOutcome::Attempts(attempts), WatchAttemptsOutcome::End];
+            check(WatchAttempts { after: 7, run: RunId(8), follow: true }, outcomes);
+        }
         Kind::TryCodes => {
             check(TryCodes { campaign: Some(campaign), lines: codes(), first_line: 1, earlier: 2, on_conflict }, vec![]);
         }

@@ -8,6 +8,7 @@ mod client;
 mod club;
 mod codes;
 mod demo;
+pub(crate) mod export;
 mod group;
 mod hold;
 mod init;
@@ -22,6 +23,7 @@ mod refund;
 mod restore;
 mod rule;
 mod serve;
+mod sidecar;
 mod snapshot;
 mod spend;
 mod tail;
@@ -51,6 +53,7 @@ enum Command {
     Demo(demo::Demo),
     Init(init::Init),
     Serve(serve::Serve),
+    Sidecar(sidecar::SidecarCommand),
     Club(club::Club),
     Client(client::ClientCommand),
     Group(group::GroupCommand),
@@ -77,6 +80,7 @@ enum Command {
     Backup(backup::Backup),
     Restore(restore::Restore),
     Loadtest(loadtest::Loadtest),
+    Export(export::ExportCommand),
 }
 
 impl Cli {
@@ -86,6 +90,7 @@ impl Cli {
             Command::Demo(command) => command.run().await,
             Command::Init(command) => command.run(),
             Command::Serve(command) => command.run().await,
+            Command::Sidecar(command) => command.run().await,
             Command::Club(command) => command.run().await,
             Command::Client(command) => command.run().await,
             Command::Group(command) => command.run().await,
@@ -112,6 +117,7 @@ impl Cli {
             Command::Backup(command) => command.run().await,
             Command::Restore(command) => command.run(),
             Command::Loadtest(command) => command.run().await,
+            Command::Export(command) => command.run(),
         }
     }
 }

@@ -1,8 +1,9 @@
-//! `scrip tail`: the journal as JSON lines.
+//! `scrip tail`: the journal as JSON lines; or what is told beside it.
 
 use clap::Args;
 use scrip_protocol::batch::Batch;
-use scrip_protocol::client::Tailing;
+use scrip_protocol::client::{Tailing, Watching};
+use scrip_protocol::command::RunId;
 use scrip_protocol::{Position, Record};
 use serde::Serialize;
 
@@ -19,6 +20,10 @@ pub(crate) struct Tail {
     /// Stay, and print what is written from now on
     #[arg(long)]
     follow: bool,
+    /// Print the refused attempts that left no record instead: those that the engine still keeps in memory. They are not durable, and gone
+    /// when its process ends
+    #[arg(long, conflicts_with = "from")]
+    attempts: bool,
     #[command(flatten)]
     reach: Reach,
 }
@@ -34,6 +39,9 @@ pub(super) struct Line<'a> {
 
 impl Tail {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
+        if self.attempts {
+            return self.watch().await;
+        }
         let mut tailing = Tailing::start(self.reach.dial()?, self.from, self.follow).await?;
         while let Some(bytes) = tailing.next().await? {
             let batch = Batch::parse(&bytes)?;
@@ -43,6 +51,18 @@ impl Tail {
                     print::json(&Line { position, at_ms: batch.time_ms, record: &record });
                 }
             }
+        }
+        Ok(Exit::Done)
+    }
+
+    /// One attempt a line, and a line wherever some were lost.
+    async fn watch(self) -> anyhow::Result<Exit> {
+        let mut watching = Watching::start(self.reach.dial()?, RunId::default(), 0, self.follow).await?;
+        while let Some(told) = watching.next().await? {
+            if told.lost > 0 {
+                print::json(&serde_json::json!({ "lost": told.lost, "run": told.run }));
+            }
+            told.attempts.iter().for_each(print::json);
         }
         Ok(Exit::Done)
     }

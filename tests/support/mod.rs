@@ -1,4 +1,4 @@
-//! What the tests share: a data folder with the real `scrip serve` on it, the `scrip` program run once, raw lanes.
+//! What the tests share: a data folder with the real `scrip serve` on it, a `scrip sidecar` beside it, the `scrip` program run once, raw lanes.
 //!
 //! Nothing here sleeps to synchronise: what is waited for is a condition, with a deadline. Every process that is started
 //! here is ended when its owner is dropped.
@@ -9,6 +9,7 @@ mod inside;
 mod lane;
 pub(crate) mod load;
 mod port;
+mod sidecar;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -33,6 +34,8 @@ pub(crate) use inside::{engine, start_on};
 #[allow(unused_imports, reason = "each test uses a part of it")]
 pub(crate) use lane::{Ending, Lane, Reply, quinn_config, request, tls_config};
 use port::Port;
+#[allow(unused_imports, reason = "each test uses a part of it")]
+pub(crate) use sidecar::{Answer, Sidecar, http, sidecar};
 
 /// How long anything that must happen may take, on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);

@@ -77,17 +77,20 @@ impl Buckets {
         not_over.map(|(ends_ms, at)| (self.row(*at).key, *ends_ms))
     }
 
-    /// Counts misses of a key.
-    pub(super) fn miss(&mut self, now_ms: u64, key: u128, misses: u32) {
+    /// Counts misses of a key. Returns whether a lock-out begins with them.
+    pub(super) fn miss(&mut self, now_ms: u64, key: u128, misses: u32) -> bool {
         self.sweep(now_ms);
         let at = self.find(key).unwrap_or_else(|| self.add(key));
         self.take_from_its_set(at);
         let pace = self.pace;
         let row = self.row_mut(at);
+        let was_locked = now_ms < row.bucket.ends_ms();
         row.bucket.miss(now_ms, misses, &pace);
         row.locked = now_ms < row.bucket.ends_ms();
+        let begins = row.locked && !was_locked;
         self.put_in_its_set(at);
         self.last_end_ms = self.locked.last().map_or(0, |(ends_ms, _)| *ends_ms);
+        begins
     }
 
     /// Notes a few lock-outs that have ended, and drops a few buckets that are quiet.
@@ -175,7 +178,7 @@ mod tests {
     #[test]
     fn quiet_buckets_are_dropped_a_few_with_each_miss() {
         let mut buckets = of_clients(10_000);
-        (1..=1_000).for_each(|key| buckets.miss(START, key, 1));
+        (1..=1_000).for_each(|key| assert!(!buckets.miss(START, key, 1)));
         buckets.miss(START + 5_999, 1_001, 1);
         assert_eq!(buckets.len(), 1_001, "they are quiet after 6,000 ms");
         for more in 1..=125 {
@@ -183,7 +186,7 @@ mod tests {
             assert_eq!(buckets.len(), 1_001 - 8 * more);
         }
         assert_eq!(buckets.rows.len(), 1_001);
-        (2_000..3_000).for_each(|key| buckets.miss(START + 6_000, key, 1));
+        (2_000..3_000).for_each(|key| assert!(!buckets.miss(START + 6_000, key, 1)));
         assert_eq!(buckets.rows.len(), 1_001, "rows are used again");
     }
 
@@ -222,11 +225,11 @@ mod tests {
     #[test]
     fn at_the_limit_ended_lockouts_go_before_others() {
         let mut buckets = of_clients(20);
-        (1..=20).for_each(|key| buckets.miss(START, key, if key <= 19 { 10 } else { 8_192 }));
+        (1..=20).for_each(|key| assert!(buckets.miss(START, key, if key <= 19 { 10 } else { 8_192 })));
         // Eight of them are noted with this miss, and the first of those makes room.
         buckets.miss(START + 30_000, 21, 10);
         assert_eq!((buckets.len(), buckets.locked.len(), buckets.open.len()), (20, 13, 7));
-        (22..=40).for_each(|key| buckets.miss(START + 30_000, key, 10));
+        (22..=40).for_each(|key| assert!(buckets.miss(START + 30_000, key, 10)));
         assert!(buckets.find(20).is_some() && buckets.find(21).is_none());
     }
 }

@@ -94,6 +94,8 @@ pub struct Guard {
     networks: Option<Buckets>,
     /// When nobody is locked out any more.
     locked_until_ms: u64,
+    /// How many lock-outs have begun.
+    lockouts: u64,
 }
 
 impl Guard {
@@ -109,6 +111,7 @@ impl Guard {
             clients: buckets(limits.client),
             networks: buckets(limits.network),
             locked_until_ms: 0,
+            lockouts: 0,
         }
     }
 
@@ -143,7 +146,7 @@ impl Guard {
             [(&mut self.credentials, misses.guesses), (&mut self.clients, misses.all), (&mut self.networks, misses.all)];
         for ((buckets, misses), key) in charged.into_iter().zip(keys(&who)) {
             if let (Some(buckets), Some(key), 1..) = (buckets, key, misses) {
-                buckets.miss(now_ms, key, misses);
+                self.lockouts += u64::from(buckets.miss(now_ms, key, misses));
             }
         }
         self.locked_until_ms = self.all().map(Buckets::last_end_ms).max().unwrap_or(0);
@@ -155,6 +158,11 @@ impl Guard {
         let clients = locked_of(&self.clients, now_ms, |key| Whose::Client(ClientId(key)));
         let networks = locked_of(&self.networks, now_ms, |key| Whose::Network(ClientNetwork(key as u64)));
         credentials.chain(clients).chain(networks)
+    }
+
+    /// How many lock-outs have begun.
+    pub fn lockouts(&self) -> u64 {
+        self.lockouts
     }
 
     /// How many credentials, clients and networks are remembered, together.

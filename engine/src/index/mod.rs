@@ -20,7 +20,6 @@ mod base;
 mod credentials;
 mod face;
 mod insert;
-mod normalise;
 mod slots;
 mod spread;
 
@@ -42,7 +41,7 @@ use scrip_protocol::{CampaignId, ClubId, Money, Position, Record};
 use base::BaseCodes;
 pub use credentials::{Holder, Holders};
 use face::{Face, in_all};
-pub use normalise::{normalise, trim};
+pub use scrip_protocol::codes::{normalise, trim};
 use slots::SlotSet;
 use spread::Spread;
 

@@ -20,8 +20,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, after, never, select};
+use parking_lot::Mutex;
 use scrip_protocol::Position;
-use scrip_protocol::command::{SnapshotTaken, TakeSnapshotOutcome as Outcome};
+use scrip_protocol::batch::ChainEnd;
+use scrip_protocol::command::{SnapshotStatus, SnapshotTaken, TakeSnapshotOutcome as Outcome};
 use tokio::sync::{oneshot, watch};
 
 use crate::disk::Disk;
@@ -61,9 +63,34 @@ pub struct Keeper {
 #[derive(Debug, Clone)]
 pub struct KeeperHandle {
     asked: Sender<oneshot::Sender<Outcome>>,
+    newest: Newest,
+}
+
+/// The newest snapshot, as it changes.
+#[derive(Debug, Clone)]
+pub(crate) struct Newest(Arc<Mutex<Option<SnapshotStatus>>>);
+
+impl Newest {
+    fn begin(end: Option<ChainEnd>) -> Newest {
+        Newest(Arc::new(Mutex::new(end.map(status_of))))
+    }
+
+    /// Which it is; none where there is none yet.
+    pub(crate) fn of(&self) -> Option<SnapshotStatus> {
+        *self.0.lock()
+    }
+}
+
+fn status_of(end: ChainEnd) -> SnapshotStatus {
+    SnapshotStatus { position: end.position, time_ms: end.time_ms }
 }
 
 impl KeeperHandle {
+    /// The newest snapshot.
+    pub(crate) fn newest(&self) -> Newest {
+        self.newest.clone()
+    }
+
     /// Takes a snapshot up to what is durable now.
     pub async fn take(&self) -> Outcome {
         let stops = || Outcome::Failed("the engine stops".to_owned());
@@ -87,7 +114,7 @@ impl Stopping {
 }
 
 impl Keeper {
-    /// Starts it on the snapshots of a folder, the newest of which is up to `last`, and on a journal that is durable up to `durable`.
+    /// Starts it on the snapshots of a folder, the newest of which ends with `last`, and on a journal that is durable up to `durable`.
     ///
     /// # Panics
     /// When the operating system gives no thread.
@@ -97,16 +124,18 @@ impl Keeper {
         settings: KeeperSettings,
         reader: Arc<dyn JournalReader>,
         durable: watch::Receiver<Position>,
-        last: Option<Position>,
+        last: Option<ChainEnd>,
     ) -> Keeper {
         let (asked, requests) = crossbeam_channel::bounded(ASKED_MAX);
         let (stop, stopping) = crossbeam_channel::bounded(0);
         let stopping = Stopping(stopping);
         let newest = *durable.borrow();
-        let growth = Growth::since(last, settings.journal_bytes, reader.as_ref(), newest);
+        let growth = Growth::since(last.map(|last| last.position), settings.journal_bytes, reader.as_ref(), newest);
         let taking = Taking { disk, dir: snapshots, reader, durable, retention: settings.retention, stopping };
-        let thread = spawn("keeper", move || run(&taking, &requests, growth));
-        Keeper { handle: KeeperHandle { asked }, stop, thread }
+        let latest = Newest::begin(last);
+        let handle = KeeperHandle { asked, newest: latest.clone() };
+        let thread = spawn("keeper", move || run(&taking, &requests, growth, &latest));
+        Keeper { handle, stop, thread }
     }
 
     /// The way to ask for a snapshot.
@@ -139,7 +168,7 @@ pub(crate) fn spawn<T: Send + 'static>(name: &str, run: impl FnOnce() -> T + Sen
     std::thread::Builder::new().name(name.to_owned()).spawn(run).expect("the operating system gives us one more thread")
 }
 
-fn run(taking: &Taking, requests: &Receiver<oneshot::Sender<Outcome>>, mut growth: Growth) {
+fn run(taking: &Taking, requests: &Receiver<oneshot::Sender<Outcome>>, mut growth: Growth, latest: &Newest) {
     let Taking { reader, durable, stopping, .. } = taking;
     loop {
         let look = if growth.every == 0 { never() } else { after(LOOK_EVERY) };
@@ -163,7 +192,7 @@ fn run(taking: &Taking, requests: &Receiver<oneshot::Sender<Outcome>>, mut growt
         // Read after the last who waits has asked: it gets what was durable then, or more. Let go of at once: as long as it is borrowed,
         // nothing becomes durable.
         let up_to = *durable.borrow();
-        let outcome = take(taking, up_to);
+        let outcome = take(taking, up_to, latest);
         if stopping.is_set() {
             return;
         }
@@ -175,13 +204,14 @@ fn run(taking: &Taking, requests: &Receiver<oneshot::Sender<Outcome>>, mut growt
 }
 
 /// Takes a snapshot, and logs how that went.
-fn take(taking: &Taking, up_to: Position) -> Outcome {
+fn take(taking: &Taking, up_to: Position, latest: &Newest) -> Outcome {
     let began = Instant::now();
     // The journal is read with redb, which may panic on a file that somebody has changed.
     let taken = catch_unwind(AssertUnwindSafe(|| taking.take(up_to)))
         .unwrap_or_else(|panic| Err(TakeError::Panicked(words_of(panic.as_ref()))));
     match taken {
-        Ok(Some(taken)) => {
+        Ok(Some((taken, end))) => {
+            *latest.0.lock() = Some(status_of(end));
             let milliseconds = began.elapsed().as_millis() as u64;
             tracing::info!(position = %taken.position, bytes = taken.bytes, milliseconds, "a snapshot was taken");
             Outcome::Taken(SnapshotTaken { milliseconds, ..taken })

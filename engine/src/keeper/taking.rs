@@ -69,8 +69,8 @@ struct Beginning {
 }
 
 impl Taking {
-    /// Takes a snapshot up to a durable position; none where there is one already.
-    pub(super) fn take(&self, up_to: Position) -> Result<Option<SnapshotTaken>, TakeError> {
+    /// Takes a snapshot up to a durable position, and says where it ends; none where there is one already.
+    pub(super) fn take(&self, up_to: Position) -> Result<Option<(SnapshotTaken, ChainEnd)>, TakeError> {
         let Beginning { mut state, mut end, of, damaged } = self.beginning()?;
         if end.position >= up_to {
             return Ok(None);
@@ -97,7 +97,7 @@ impl Taking {
                 Err(error) => tracing::error!(%error, "nothing of the journal was dropped"),
             },
         }
-        Ok(Some(SnapshotTaken { position, bytes, codes, milliseconds: 0 }))
+        Ok(Some((SnapshotTaken { position, bytes, codes, milliseconds: 0 }, end)))
     }
 
     /// The newest snapshot that is whole, or the begin of the journal.

@@ -52,7 +52,7 @@ impl Bench {
 
     fn keeper_on(&self, disk: Arc<dyn Disk>, retention: Retention, journal_bytes: u64) -> Keeper {
         let settings = KeeperSettings { journal_bytes, retention };
-        let last = self.listed().first().map(|kept| kept.position);
+        let last = self.listed().first().map(|kept| ChainEnd { position: kept.position, ..ChainEnd::default() });
         Keeper::start(disk, self.snapshots(), settings, self.journal.reader(), self.durable.subscribe(), last)
     }
 

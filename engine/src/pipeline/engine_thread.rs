@@ -12,6 +12,7 @@ use scrip_protocol::{Command, CredentialId, Kind, Position, Record, Refusal, wir
 
 use super::clock::Forward;
 use super::journal_thread::Release;
+use super::tally::Tally;
 use super::{Attempt, Call, Change, Chunk, Chunks, Limits, Outbox, Read, Request};
 use crate::guard::{Asker, Guard, Misses};
 use crate::index::Index;
@@ -24,6 +25,7 @@ const REQUESTS_PER_LOOK: usize = 64;
 pub(super) struct EngineThread {
     pub(super) state: State,
     pub(super) guard: Guard,
+    pub(super) tally: Tally,
     pub(super) index: Arc<Index>,
     pub(super) now: Forward,
     pub(super) limits: Limits,
@@ -65,6 +67,7 @@ impl EngineThread {
             if self.fill_and_hand_over(chunk).is_err() {
                 break;
             }
+            self.tally.rest();
         }
         self.state
     }
@@ -81,6 +84,7 @@ impl EngineThread {
                 Ok(chunk) => Some(self.take(chunk, Some(commit))?),
                 Err(TryRecvError::Disconnected) => return self.send(commit),
                 Err(TryRecvError::Empty) if commit.answers <= self.limits.alone_max && self.is_journal_idle() => {
+                    self.tally.publish(&self.state, &self.guard);
                     return self.release.lock().commit(commit).map_err(|_| JournalGone);
                 }
                 Err(TryRecvError::Empty) => match self.offer(commit)? {
@@ -116,6 +120,7 @@ impl EngineThread {
 
     /// Gives the commit to the journal thread if that is idle; otherwise it comes back.
     fn offer(&mut self, commit: Commit) -> Result<Option<Commit>, JournalGone> {
+        self.tally.publish(&self.state, &self.guard);
         match self.hand_over.try_send(commit) {
             Ok(()) => {
                 self.handed += 1;
@@ -128,6 +133,7 @@ impl EngineThread {
 
     /// Gives the commit to the journal thread as soon as that takes it.
     fn send(&mut self, commit: Commit) -> Result<(), JournalGone> {
+        self.tally.publish(&self.state, &self.guard);
         self.hand_over.send(commit).map_err(|_| JournalGone)?;
         self.handed += 1;
         Ok(())
@@ -222,7 +228,9 @@ impl EngineThread {
     /// Counts the misses of a check, or refuses it where its asker is locked out.
     fn guarded(&mut self, now_ms: u64, Attempt { asker, misses }: Attempt) -> Option<Refusal> {
         if let Some(retry_after_ms) = self.guard.refuses(now_ms, asker) {
-            return Some(Refusal::TooManyMisses { retry_after_ms });
+            let refusal = Refusal::TooManyMisses { retry_after_ms };
+            self.tally.check_refused(now_ms, Attempt { asker, misses }, refusal);
+            return Some(refusal);
         }
         self.guard.missed(now_ms, asker, misses);
         None
@@ -234,11 +242,14 @@ impl EngineThread {
         let Change { stamp, asked, hint, network } = change;
         if self.state.credentials.is_revoked(stamp.credential) {
             // Its connections are being closed: what they have sent since is not done any more.
-            return push_value(frames, REFUSAL, correlation, &Refusal::Revoked);
+            return self.refuse(now_ms, change, Refusal::Revoked, correlation, frames);
         }
         match self.state.admit(now_ms, stamp) {
-            Admission::Refused(refusal) => return push_value(frames, REFUSAL, correlation, &refusal),
-            Admission::Repeated(reply) => return self.push_reply(stamp.credential, &reply, correlation, frames),
+            Admission::Refused(refusal) => return self.refuse(now_ms, change, refusal, correlation, frames),
+            Admission::Repeated(reply) => {
+                self.tally.repeated();
+                return self.push_reply(stamp.credential, &reply, correlation, frames);
+            }
             Admission::New => {}
         }
         let asker =
@@ -246,7 +257,7 @@ impl EngineThread {
         if let Some(asker) = asker
             && let Some(retry_after_ms) = self.guard.refuses(now_ms, asker)
         {
-            return push_value(frames, REFUSAL, correlation, &Refusal::TooManyMisses { retry_after_ms });
+            return self.refuse(now_ms, change, Refusal::TooManyMisses { retry_after_ms }, correlation, frames);
         }
         let record = self.state.decide(now_ms, *stamp, asked, &self.index.with_hint(*hint));
         if let (Some(asker), Some(refusal)) = (asker, refusal_of(&record))
@@ -254,11 +265,18 @@ impl EngineThread {
         {
             self.guard.missed(now_ms, asker, Misses::one(refusal.is_guess()));
         }
+        self.tally.executed(&record);
         batch.push(&record);
         self.state.apply(now_ms, &record);
         let reply = self.state.requests.newest().expect("a request's record has just been remembered with its reply");
         self.push_reply(stamp.credential, reply, correlation, frames);
         self.index.follow(&self.state, &record);
+    }
+
+    /// Refuses a request, which leaves no record.
+    fn refuse(&mut self, now_ms: u64, change: &Change, refusal: Refusal, correlation: u64, frames: &mut Vec<u8>) {
+        self.tally.refused(now_ms, change, refusal);
+        push_value(frames, REFUSAL, correlation, &refusal);
     }
 
     /// Answers a caller what is remembered of a request. One who is not told reasons is answered alike whatever the reason is, and the

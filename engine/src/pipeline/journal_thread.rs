@@ -5,13 +5,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use crossbeam_channel::Receiver;
 use parking_lot::Mutex;
 use scrip_protocol::Position;
+use scrip_protocol::batch::BatchBuilder;
 use tokio::sync::watch;
 
 use super::engine_thread::Commit;
+use crate::counters::{Counters, Written};
 use crate::journal::{Journal, JournalError};
 
 /// The journal, and everybody who waits for it. Used by one of two threads at a time, which only the engine thread decides.
@@ -20,6 +23,7 @@ pub(super) struct Release {
     pub(super) durable: watch::Sender<Position>,
     pub(super) failed: watch::Sender<Option<Arc<JournalError>>>,
     pub(super) under_way: Arc<AtomicUsize>,
+    pub(super) counters: Arc<Counters>,
 }
 
 impl Release {
@@ -28,8 +32,14 @@ impl Release {
     pub(super) fn commit(&mut self, mut commit: Commit) -> Result<(), Arc<JournalError>> {
         commit.batches.retain(|batch| !batch.is_empty());
         if !commit.batches.is_empty() {
+            let written = written(&commit.batches);
+            let began = Instant::now();
             match self.journal.append(commit.batches) {
-                Ok(end) => self.durable.send_replace(end.position),
+                Ok(end) => {
+                    self.counters.journal.ends(end.position, end.time_ms);
+                    self.counters.journal.flushed(written, began.elapsed());
+                    self.durable.send_replace(end.position)
+                }
                 Err(error) => {
                     let error = Arc::new(error);
                     self.failed.send_replace(Some(error.clone()));
@@ -44,6 +54,14 @@ impl Release {
         self.under_way.fetch_sub(commit.answers, Ordering::Relaxed);
         Ok(())
     }
+}
+
+fn written(batches: &[BatchBuilder]) -> Written {
+    batches.iter().fold(Written::default(), |sum, batch| Written {
+        batches: sum.batches + 1,
+        records: sum.records + u64::from(batch.count()),
+        bytes: sum.bytes + batch.len() as u64,
+    })
 }
 
 pub(super) struct JournalThread {

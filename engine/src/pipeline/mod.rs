@@ -12,10 +12,12 @@
 //! Invariants: a reply, to a write or to a read, leaves only after every record that it could have seen is durable (Z4). After a
 //! failed append nothing leaves any more. What waits here is bounded by [`Limits`]; past it the answer is `Busy`.
 
+mod about;
 mod clock;
 mod engine_thread;
 mod journal_thread;
 mod outbox;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +39,8 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 pub use clock::{Clock, SystemClock};
 pub use outbox::Outbox;
 
+use crate::attempts::Attempts;
+use crate::counters::Counters;
 use crate::guard::{Asker, Guard, GuardLimits, Misses};
 use crate::index::{Hint, Index};
 use crate::journal::{Journal, JournalError, JournalReader, ROW_BYTES};
@@ -193,6 +197,8 @@ pub struct Pipeline {
     engine: JoinHandle<State>,
     journal: JoinHandle<Result<(), Arc<JournalError>>>,
     release: Arc<Mutex<journal_thread::Release>>,
+    counters: Arc<Counters>,
+    attempts: Arc<Attempts>,
 }
 
 /// What is left of a pipeline that has ended well.
@@ -267,13 +273,23 @@ impl Pipeline {
         let (hand_over, commits) = crossbeam_channel::bounded(0);
         let (durable_sender, durable) = watch::channel(journal.end().position);
         let (failed_sender, failed) = watch::channel(None);
-        let release =
-            journal_thread::Release { journal, durable: durable_sender, failed: failed_sender, under_way: under_way.clone() };
+        let (counters, attempts) = (Arc::new(Counters::default()), Arc::new(Attempts::new()));
+        counters.journal.ends(journal.end().position, journal.end().time_ms);
+        let release = journal_thread::Release {
+            journal,
+            durable: durable_sender,
+            failed: failed_sender,
+            under_way: under_way.clone(),
+            counters: counters.clone(),
+        };
         let (release, finished) = (Arc::new(Mutex::new(release)), Arc::new(AtomicU64::new(0)));
         let journal = journal_thread::JournalThread { release: release.clone(), commits, finished: finished.clone() };
+        let guard = Guard::new(beginning.guard);
+        let tally = tally::Tally::new(counters.clone(), attempts.clone(), &state, &guard);
         let engine = engine_thread::EngineThread {
             state,
-            guard: Guard::new(beginning.guard),
+            guard,
+            tally,
             index: index.clone(),
             now,
             limits,
@@ -293,6 +309,8 @@ impl Pipeline {
             engine: spawn("engine", move || engine.run()),
             journal: spawn("journal", move || journal.run()),
             release,
+            counters,
+            attempts,
         })
     }
 
@@ -305,6 +323,21 @@ impl Pipeline {
     /// came when nothing else was under way.
     pub fn requests_under_way(&self) -> usize {
         self.intake.under_way.load(Ordering::Relaxed)
+    }
+
+    /// The same, as it changes.
+    pub(crate) fn under_way(&self) -> Arc<AtomicUsize> {
+        self.intake.under_way.clone()
+    }
+
+    /// What is counted.
+    pub(crate) fn counters(&self) -> Arc<Counters> {
+        self.counters.clone()
+    }
+
+    /// Refused attempts that leave no record.
+    pub(crate) fn attempts(&self) -> Arc<Attempts> {
+        self.attempts.clone()
     }
 
     /// The index, for checks.

@@ -8,6 +8,7 @@
 
 mod batches;
 mod callers;
+mod counted;
 mod full_disk;
 mod release;
 

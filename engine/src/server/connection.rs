@@ -10,6 +10,7 @@ use scrip_protocol::{unix_time_ms, wire};
 use tokio::task::JoinSet;
 
 use super::{Shared, lane};
+use crate::counters::One;
 use crate::credentials::{secret_of_certificate, secret_of_token};
 use crate::index::Holder;
 
@@ -45,6 +46,7 @@ impl From<Malformed> for Closing {
 /// Serves a connection to its end.
 pub(super) async fn serve(incoming: Incoming, shared: Arc<Shared>) {
     let from = incoming.remote_address();
+    let _one = One::of(&shared.counters.server.connections);
     let connection = match incoming.await {
         Ok(connection) => connection,
         Err(error) => return tracing::debug!(%from, %error, "no connection"),

@@ -5,18 +5,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use quinn::{Connection, RecvStream, SendStream};
+use scrip_protocol::codes::NormalisedCode;
 use scrip_protocol::command::{
     CHECK_CODES_MAX, Check, CheckFreeOutcome, CheckOutcome, CodeChecked, CodeTexts, LINES_MAX, Redeem, RehearseRule, Tail,
+    WatchAttempts,
 };
 use scrip_protocol::frame::{Frame, FrameBuffer, Malformed, REFUSAL, REQUEST_BYTES_MAX, RequestFrame, push_value};
 use scrip_protocol::hello::CloseCode;
-use scrip_protocol::{AnyCommand, ClientNetwork, ClubId, Kind, Position, Refusal, RequestId, Role, Stamp, wire};
+use scrip_protocol::{AnyCommand, ClientId, ClientNetwork, ClubId, Kind, Position, Refusal, RequestId, Role, Stamp, wire};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::connection::Closing;
-use super::{LARGE_FRAME_BYTES, Shared, refund, rehearsal, snapshot, tail};
+use super::{LARGE_FRAME_BYTES, Shared, refund, rehearsal, snapshot, tail, watching};
+use crate::attempts::{About, Refused, Waiting};
+use crate::counters::{One, RefusalCounts, RequestCounts, count_refusals};
 use crate::generate::draw;
 use crate::guard::{Asker, Misses};
 use crate::index::{AT_ONCE, Holder, Index, normalise, trim};
@@ -59,25 +63,64 @@ struct Sorted {
     requests: Vec<Request>,
     /// Reply frames that show nothing of the state and may leave at once.
     refusals: Vec<u8>,
-    /// A tail ends what is read at once: the lane serves it before it reads on.
-    tail: Option<(u64, Tail)>,
+    /// A stream ends what is read at once: the lane serves it before it reads on.
+    stream: Option<(u64, Stream)>,
     /// They are answered when they are done.
     rehearsals: Vec<(u64, RehearseRule)>,
     /// As are these.
     snapshots: Vec<u64>,
+    /// What is counted of them.
+    counts: RequestCounts,
+    refused: RefusalCounts,
+    waiting: Waiting,
+}
+
+/// What is answered by many frames.
+enum Stream {
+    Tail(Tail),
+    Watch(WatchAttempts),
 }
 
 impl Sorted {
     /// Refuses a request, without a look at the state. Nothing is recorded of it.
     fn refuse(&mut self, correlation: u64, refusal: &Refusal) -> Result<(), Malformed> {
         push_value(&mut self.refusals, REFUSAL, correlation, refusal);
+        count_refusals(&mut self.refused, refusal, 1);
         Ok(())
+    }
+
+    /// The same for who may not ask this, which is told beside the journal where it would have changed something, or said something of codes.
+    fn forbid(
+        &mut self,
+        request: &RequestFrame<'_>,
+        correlation: u64,
+        caller: &Holder,
+        shared: &Shared,
+        about: About,
+        refusal: Refusal,
+    ) -> Result<(), Malformed> {
+        if request.kind.mutates() || request.kind == Kind::Check {
+            let mut clock = shared.clock;
+            self.waiting.push(Refused {
+                at_ms: clock.now_ms(),
+                after: *shared.durable.borrow(),
+                kind: request.kind,
+                credential: caller.credential,
+                request: request.request.unwrap_or(RequestId(0)),
+                about,
+                network: ClientNetwork::UNKNOWN,
+                refusal,
+            });
+        }
+        self.refuse(correlation, &refusal)
     }
 }
 
 /// Serves a lane to its end, or until the server stops; then waits for its answers. An error closes the connection.
 pub(super) async fn serve(lane: Lane, caller: Arc<Holder>, shared: Arc<Shared>) -> Result<(), Closing> {
     let Lane { connection, send, receive, frames } = lane;
+    let counters = shared.counters.clone();
+    let _one = One::of(&counters.server.lanes);
     let outbox = Arc::new(Outbox::default());
     // In a set of its own, so that it ends when this task is dropped.
     let mut writer = JoinSet::new();
@@ -170,11 +213,16 @@ impl Reader {
             let expected = (self.frames.pending() / REDEEM_FRAME_BYTES).min(EXPECTED_MAX);
             let mut whole = false;
             let mut sorted = Sorted { requests: Vec::with_capacity(expected), ..Sorted::default() };
-            while sorted.tail.is_none()
+            while sorted.stream.is_none()
                 && let Some(frame) = self.frames.next(REQUEST_BYTES_MAX)?
             {
                 sort(frame, &self.caller, &self.shared, &mut sorted)?;
                 whole = true;
+            }
+            self.shared.counters.requests.add(&sorted.counts);
+            if !sorted.refusals.is_empty() {
+                self.shared.counters.refusals.take(&mut sorted.refused);
+                self.shared.attempts.add(&mut sorted.waiting);
             }
             if !sorted.refusals.is_empty() {
                 self.outbox.expect(1);
@@ -193,8 +241,13 @@ impl Reader {
             for correlation in sorted.snapshots {
                 snapshot::begin(correlation, &self.shared, &self.outbox);
             }
-            let Some((correlation, asked)) = sorted.tail else { break };
-            tail::serve(correlation, &asked, &self.shared, &self.outbox).await;
+            match sorted.stream {
+                None => break,
+                Some((correlation, Stream::Tail(asked))) => tail::serve(correlation, &asked, &self.shared, &self.outbox).await,
+                Some((correlation, Stream::Watch(asked))) => {
+                    watching::serve(correlation, &asked, &self.shared, &self.outbox).await
+                }
+            }
         }
         // A frame counts as large once so much of it is here: announcing one costs a caller nothing, and holds nothing.
         if self.large.is_none() && self.frames.pending() > LARGE_FRAME_BYTES {
@@ -211,6 +264,9 @@ impl Reader {
         self.outbox.expect(requests.len());
         let chunk = Chunk { outbox: self.outbox.clone(), requests, budget: self.large.take().map(|(room, _)| room) };
         if let Err(InboxFull(chunk)) = self.shared.intake.offer(chunk) {
+            let mut refused = RefusalCounts::default();
+            count_refusals(&mut refused, &BUSY, chunk.requests.len() as u64);
+            self.shared.counters.refusals.take(&mut refused);
             let mut frames = Vec::new();
             for request in &chunk.requests {
                 push_value(&mut frames, REFUSAL, request.correlation, &BUSY);
@@ -240,14 +296,18 @@ fn look_up(requests: &mut [Request], index: &Index) {
 fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted) -> Result<(), Malformed> {
     let request = frame.request()?;
     let correlation = frame.correlation;
+    sorted.counts.count(request.kind);
     if !request.kind.permits(caller.role) {
         // The payload is not looked at: whoever may not ask learns nothing from asking wrongly.
-        return sorted.refuse(correlation, &Refusal::Forbidden { role: caller.role });
+        let refusal = Refusal::Forbidden { role: caller.role };
+        return sorted.forbid(&request, correlation, caller, shared, About::default(), refusal);
     }
     if request.kind == Kind::Redeem {
         let (asked, network) = redeem(&request)?;
         if !caller.may_ask_for(asked.club) {
-            return sorted.refuse(correlation, &Refusal::ClubForbidden { club: asked.club });
+            let about = About { client: Some(asked.client), club: Some(asked.club), code: asked.code.as_ref().ok().copied() };
+            let refusal = Refusal::ClubForbidden { club: asked.club };
+            return sorted.forbid(&request, correlation, caller, shared, about, refusal);
         }
         // The code is looked up later, with others.
         let change = Change { network, ..Change::new(stamp(&request, caller), Asked::Redeem(asked)) };
@@ -259,13 +319,25 @@ fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted)
     let named = |hold| NamedHold { hold, anyones: caller.role == Role::Operator };
     let asked = AnyCommand::decode(request.kind, request.payload)?;
     if let Some(club) = asked.club().filter(|club| !caller.may_ask_for(*club)) {
-        return sorted.refuse(correlation, &Refusal::ClubForbidden { club });
+        let about = About { client: client_of(&asked), club: Some(club), code: code_of(&asked) };
+        return sorted.forbid(&request, correlation, caller, shared, about, Refusal::ClubForbidden { club });
     }
     let call = match asked {
         AnyCommand::Redeem(_) => unreachable!("redeem was taken above, without decoding it to the heap"),
         AnyCommand::Tail(asked) => {
-            sorted.tail = Some((correlation, asked));
+            sorted.stream = Some((correlation, Stream::Tail(asked)));
             return Ok(());
+        }
+        AnyCommand::WatchAttempts(asked) => {
+            sorted.stream = Some((correlation, Stream::Watch(asked)));
+            return Ok(());
+        }
+        AnyCommand::ShowStatus(_) => {
+            // It reads from disk where readers are behind: this thread's other lanes go to another meanwhile.
+            let status = tokio::task::block_in_place(|| shared.vitals.status());
+            let mut frame = Vec::new();
+            push_value(&mut frame, Kind::ShowStatus as u16, correlation, &status);
+            Call::Answered { frame, attempt: None }
         }
         AnyCommand::Hold(asked) => {
             let redeem =
@@ -318,7 +390,8 @@ fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted)
         }
         AnyCommand::Refund(asked) => {
             if asked.force && caller.role != Role::Operator {
-                return sorted.refuse(correlation, &Refusal::Forbidden { role: caller.role });
+                let refusal = Refusal::Forbidden { role: caller.role };
+                return sorted.forbid(&request, correlation, caller, shared, About::default(), refusal);
             }
             match refund::activation(&asked, caller, shared) {
                 Ok(asked) => change(Asked::Refund(Box::new(asked))),
@@ -375,6 +448,31 @@ fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted)
     Ok(())
 }
 
+/// Whom a command is about that is bound to a club.
+fn client_of(asked: &AnyCommand) -> Option<ClientId> {
+    if let AnyCommand::Check(asked) = asked {
+        return asked.client;
+    }
+    if let AnyCommand::Hold(asked) = asked {
+        return Some(asked.client);
+    }
+    if let AnyCommand::TopUp(asked) = asked {
+        return Some(asked.client);
+    }
+    if let AnyCommand::PayBonus(asked) = asked {
+        return Some(asked.client);
+    }
+    if let AnyCommand::RecordSession(asked) = asked {
+        return Some(asked.client);
+    }
+    if let AnyCommand::RecordPurchase(asked) = asked { Some(asked.client) } else { None }
+}
+
+/// The code that a command is about that is bound to a club.
+fn code_of(asked: &AnyCommand) -> Option<NormalisedCode> {
+    if let AnyCommand::Hold(asked) = asked { normalise(&asked.code).ok() } else { None }
+}
+
 fn stamp(request: &RequestFrame<'_>, caller: &Holder) -> Stamp {
     let id = request.request.unwrap_or(RequestId(0));
     Stamp { request: id, body: request.body_hash(), credential: caller.credential }
@@ -385,7 +483,7 @@ fn redeem(request: &RequestFrame<'_>) -> Result<(AskedRedeem, ClientNetwork), Ma
     let asked = wire::access::<Redeem>(Kind::Redeem.word(), request.payload)?;
     let network = ClientNetwork(asked.network.0.to_native());
     let asked = AskedRedeem {
-        client: scrip_protocol::ClientId(asked.client.0.to_native()),
+        client: ClientId(asked.client.0.to_native()),
         club: ClubId(asked.club.0.to_native()),
         code: normalise(asked.code.as_str()),
         top_up: Position(asked.top_up.0.to_native()),

@@ -11,11 +11,13 @@ mod refund;
 mod rehearsal;
 mod snapshot;
 mod tail;
+mod watching;
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicServerConfig;
@@ -26,10 +28,13 @@ use scrip_protocol::{endpoint, tls};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::attempts::Attempts;
 use crate::certificates::CallersAuthority;
+use crate::counters::Counters;
 use crate::folder::{Folder, FolderError};
 use crate::keeper::KeeperHandle;
 use crate::pipeline::{Intake, Pipeline, SystemClock};
+use crate::vitals::Vitals;
 
 /// What callers may take of the server.
 #[derive(Debug, Clone, Copy)]
@@ -131,10 +136,13 @@ struct Shared {
     rehearsals: Arc<Semaphore>,
     /// Who takes snapshots.
     keeper: KeeperHandle,
+    counters: Arc<Counters>,
+    attempts: Arc<Attempts>,
+    vitals: Arc<Vitals>,
 }
 
 impl Server {
-    /// Starts to serve a pipeline, whose clock and keeper of snapshots these are, with the certificates of a folder. Must be called within
+    /// Starts to serve a pipeline, whose keeper of snapshots and vitals these are, with the certificates of a folder. Must be called within
     /// a tokio runtime.
     ///
     /// # Errors
@@ -142,7 +150,7 @@ impl Server {
     pub fn start(
         pipeline: &Pipeline,
         keeper: KeeperHandle,
-        clock: SystemClock,
+        vitals: Arc<Vitals>,
         folder: &Folder,
         listen: SocketAddr,
         limits: ServerLimits,
@@ -155,7 +163,7 @@ impl Server {
             callers,
             limits,
             intake: pipeline.intake(),
-            clock,
+            clock: vitals.clock,
             index: pipeline.index(),
             reader: pipeline.reader(),
             durable: pipeline.durable(),
@@ -163,6 +171,9 @@ impl Server {
             large_frames: Arc::new(Semaphore::new(limits.large_frames_bytes_max >> 10)),
             rehearsals: Arc::new(Semaphore::new(1)),
             keeper,
+            counters: pipeline.counters(),
+            attempts: pipeline.attempts(),
+            vitals,
         });
         let accepting = tokio::spawn(accept(endpoint.clone(), shared));
         Ok(Server { endpoint, stopping, accepting })
@@ -206,10 +217,12 @@ async fn accept(endpoint: Endpoint, shared: Arc<Shared>) {
         if connections.len() >= shared.limits.connections_max {
             tracing::warn!(from = %incoming.remote_address(), "connection refused: there are as many as there may be");
             incoming.refuse();
+            shared.counters.server.connections_refused.fetch_add(1, Ordering::Relaxed);
         } else if connections.len() >= shared.limits.connections_max / 2 && incoming.may_retry() {
             // Under pressure an address must prove itself before it costs a handshake.
             let _ = incoming.retry();
         } else {
+            shared.counters.server.connections_taken.fetch_add(1, Ordering::Relaxed);
             connections.spawn(connection::serve(incoming, shared.clone()));
         }
     }

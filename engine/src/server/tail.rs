@@ -5,6 +5,7 @@ use scrip_protocol::frame::push_value;
 use scrip_protocol::{Kind, Position, batch};
 
 use super::Shared;
+use crate::counters::One;
 use crate::pipeline::Outbox;
 
 /// How many bytes of batches are read from disk at once.
@@ -12,6 +13,7 @@ const BYTES_PER_READ: usize = 1 << 20;
 
 /// Serves a tail until it ends, its reader has gone, or the server stops.
 pub(super) async fn serve(correlation: u64, asked: &Tail, shared: &Shared, outbox: &Outbox) {
+    let _one = One::of(&shared.counters.server.tails);
     let mut durable = shared.durable.clone();
     let mut stopping = shared.stopping.clone();
     let mut next = asked.from.0.max(1);

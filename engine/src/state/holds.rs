@@ -44,6 +44,25 @@ pub struct Hold {
     status: Status,
 }
 
+/// A hold that was neither confirmed nor released, for those who begin with the state. Its time may be over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenHold {
+    /// Its record.
+    pub hold: Position,
+    /// Of which code.
+    pub at: CodeAt,
+    /// Who may use it.
+    pub client: ClientId,
+    /// Where.
+    pub club: ClubId,
+    /// Whose request it was.
+    pub credential: CredentialId,
+    /// What its confirmation credits.
+    pub amount: Money,
+    /// The first moment at which it is not open any more, in milliseconds since 1970.
+    pub expires_ms: u64,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 enum Status {
     /// It counts: it is open, or has expired and nothing has taken note of that.
@@ -237,6 +256,14 @@ impl Holds {
     /// All that are remembered, in the order in which they were given.
     pub(super) fn rows(&self) -> impl Iterator<Item = (Position, &Hold)> {
         self.rows.iter().map(|(position, hold)| (*position, hold))
+    }
+
+    /// Those that were neither confirmed nor released, in the same order.
+    pub fn open(&self) -> impl Iterator<Item = OpenHold> {
+        self.rows().filter(|(_, row)| row.end().is_none()).map(|(hold, row)| {
+            let Hold { at, client, club, credential, amount, expires_ms, .. } = *row;
+            OpenHold { hold, at, client, club, credential, amount, expires_ms }
+        })
     }
 
     /// How many are remembered.

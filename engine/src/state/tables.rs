@@ -311,7 +311,7 @@ impl Campaign {
     }
 
     /// How often a code is activated; 0 for one that the campaign does not have.
-    pub(super) fn activations_at(&self, slot: u32) -> u32 {
+    pub fn activations_at(&self, slot: u32) -> u32 {
         self.activations_of.get(slot).copied().unwrap_or(0)
     }
 

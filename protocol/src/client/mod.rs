@@ -3,7 +3,7 @@
 //! - [`Client`] for commands: many in flight at once, repeated under the same request id when the connection is lost. Its methods
 //!   for campaigns and their codes are in `campaigns.rs`, for the ledger in `ledger.rs`, for the rules of top-ups in `rules.rs`, for
 //!   snapshots and the readers of the journal in `operators.rs`.
-//! - [`Tailing`] for the journal.
+//! - [`Tailing`] for the journal, [`Watching`] for refused attempts that left no record in it.
 //! - [`Dial`] for a connection whose lanes the caller drives by itself.
 //!
 //! A request has three ends: an outcome; a [`Refusal`], and nothing was done; or [`ClientError::NoAnswer`], and whether it was done
@@ -15,8 +15,10 @@ mod dial;
 mod driver;
 mod ledger;
 mod operators;
+mod parts;
 mod rules;
 mod tailing;
+mod watching;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +27,9 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 pub use dial::{ConnectError, Dial, Dialled, client_config};
+pub use parts::PartError;
 pub use tailing::{TailError, Tailing};
+pub use watching::Watching;
 
 use crate::command::{
     Check, CheckOutcome, Command, Confirm, ConfirmOutcome, Hold, HoldOutcome, ListClubs, ListClubsOutcome, Redeem, RedeemOutcome,

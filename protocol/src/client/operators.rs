@@ -1,11 +1,11 @@
-//! The client's methods for operators: snapshots, and the readers of the journal.
+//! The client's methods for operators: snapshots, the readers of the journal, and how the engine is.
 
 use std::time::Duration;
 
 use super::{Client, ClientError};
 use crate::command::{
-    ForgetReader, ForgetReaderOutcome, KeepReader, KeepReaderOutcome, ListReaders, ListReadersOutcome, TakeSnapshot,
-    TakeSnapshotOutcome,
+    ForgetReader, ForgetReaderOutcome, KeepReader, KeepReaderOutcome, ListReaders, ListReadersOutcome, ShowStatus, Status,
+    TakeSnapshot, TakeSnapshotOutcome,
 };
 use crate::ids::{Position, RequestId};
 
@@ -60,5 +60,13 @@ impl Client {
     /// As [`Client::call`].
     pub async fn list_readers(&self) -> Result<ListReadersOutcome, ClientError> {
         self.call(RequestId(0), &ListReaders {}).await
+    }
+
+    /// Shows how the engine is, and what it has counted since its process began.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn show_status(&self) -> Result<Status, ClientError> {
+        self.call(RequestId(0), &ShowStatus {}).await
     }
 }

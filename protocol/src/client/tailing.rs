@@ -1,23 +1,29 @@
 //! Tailing: the journal's batches, checked as they come.
 
-use bytes::Bytes;
-
-use super::dial::{ConnectError, Dial, Dialled};
+use super::dial::{ConnectError, Dial};
+use super::parts::{PartError, Parts};
 use crate::batch::{Batch, BatchError, ChainEnd};
 use crate::command::{Tail, TailOutcome};
-use crate::frame::{FrameBuffer, Malformed, REPLY_BYTES_MAX, push_request};
-use crate::ids::{Position, RequestId};
+use crate::frame::Malformed;
+use crate::ids::Position;
 use crate::refusal::Refusal;
 
 /// A tail of the journal on a connection of its own.
 pub struct Tailing {
-    dialled: Dialled,
-    dial: Dial,
-    frames: FrameBuffer,
-    pieces: Vec<Bytes>,
-    /// Where the chain stands, once the first batch is here.
-    chain: Option<ChainEnd>,
+    parts: Parts<Tail>,
+    chain: Chain,
     ended: bool,
+}
+
+/// Where the chain of what a tail has brought stands.
+#[derive(Debug, Clone, Copy)]
+enum Chain {
+    /// Nothing is here yet, and anything may come first.
+    Open,
+    /// Nothing is here yet, and what comes first must continue this, which was read before.
+    Resumed(ChainEnd),
+    /// The newest batch.
+    At(ChainEnd),
 }
 
 /// Why a tail cannot go on.
@@ -36,7 +42,10 @@ pub enum TailError {
         next: Position,
     },
     /// The position is not kept any more.
-    #[error("the journal is kept from position {first} on; what was before it was dropped")]
+    #[error(
+        "what was to come next was dropped from the journal; a full history is rebuilt from a backup folder, and a read model can \
+         begin from a snapshot; the journal is kept from position {first}"
+    )]
     Dropped {
         /// The first position that is kept.
         first: Position,
@@ -47,6 +56,14 @@ pub enum TailError {
     /// What came is not a reply.
     #[error("the engine's reply: {0}")]
     Malformed(#[from] Malformed),
+    /// The journal there is another one than what was read before: its first batch is whole, and does not continue that.
+    #[error("the journal there is another one than what was read up to position {after}: {cause}")]
+    Forked {
+        /// Up to where was read before.
+        after: Position,
+        /// How the two differ.
+        cause: BatchError,
+    },
     /// What came is not the next batch.
     #[error("the batch after position {after}: {cause}")]
     Batch {
@@ -57,19 +74,60 @@ pub enum TailError {
     },
 }
 
+impl From<PartError> for TailError {
+    fn from(error: PartError) -> TailError {
+        match error {
+            PartError::Connect(error) => error.into(),
+            PartError::Refused(refusal) => TailError::Refused(refusal),
+            PartError::Malformed(malformed) => malformed.into(),
+        }
+    }
+}
+
 impl Tailing {
     /// Begins to tail from a position; with `follow`, without an end.
     ///
     /// # Errors
     /// When there is no connection.
     pub async fn start(dial: Dial, from: Position, follow: bool) -> Result<Tailing, TailError> {
-        let mut dialled = dial.connect().await?;
-        let mut request = Vec::new();
-        push_request(&mut request, 1, RequestId(0), &Tail { from, follow });
-        // If this fails, reading will say why.
-        let _ = dialled.send.write_all(&request).await;
-        let pieces = vec![Bytes::new(); 256];
-        Ok(Tailing { dialled, dial, frames: FrameBuffer::default(), pieces, chain: None, ended: false })
+        Tailing::begin(dial, from, follow, Chain::Open).await
+    }
+
+    /// Begins to tail behind what was read before; with `follow`, without an end. The first batch must continue that, or the tail ends
+    /// with [`TailError::Forked`]. Where the journal ends at the cursor there is nothing to compare before the next batch comes; where
+    /// it ends before it, the answer is [`TailError::BeyondEnd`].
+    ///
+    /// ```no_run
+    /// # async fn example(dial: scrip_protocol::client::Dial, cursor: scrip_protocol::batch::ChainEnd) -> Result<(), Box<dyn std::error::Error>> {
+    /// use scrip_protocol::batch::Batch;
+    /// use scrip_protocol::client::Tailing;
+    ///
+    /// let mut tailing = Tailing::resume(dial, cursor, true).await?;
+    /// while let Some(bytes) = tailing.next().await? {
+    ///     let batch = Batch::parse(&bytes)?;
+    ///     let cursor = batch.end(); // to be stored together with what the batch brought
+    ///     println!("up to {}", cursor.position);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When there is no connection.
+    pub async fn resume(dial: Dial, cursor: ChainEnd, follow: bool) -> Result<Tailing, TailError> {
+        Tailing::begin(dial, cursor.next(), follow, Chain::Resumed(cursor)).await
+    }
+
+    async fn begin(dial: Dial, from: Position, follow: bool, chain: Chain) -> Result<Tailing, TailError> {
+        Ok(Tailing { parts: Parts::ask(dial, &Tail { from, follow }).await?, chain, ended: false })
+    }
+
+    /// Where the chain stands with the newest batch that has come; none before the first.
+    pub fn end(&self) -> Option<ChainEnd> {
+        match self.chain {
+            Chain::Open | Chain::Resumed(_) => None,
+            Chain::At(end) => Some(end),
+        }
     }
 
     /// The next batch's bytes, for [`Batch::parse`]; its hash and its place in the chain have been checked. `None` at the end. The
@@ -78,38 +136,96 @@ impl Tailing {
     /// # Errors
     /// See [`TailError`].
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, TailError> {
-        while !self.ended {
-            if let Some(frame) = self.frames.next(REPLY_BYTES_MAX)? {
-                match frame.reply::<Tail>()?.map_err(TailError::Refused)? {
-                    TailOutcome::Batch(bytes) => return self.checked(bytes).map(Some),
-                    TailOutcome::End { .. } => self.ended = true,
-                    TailOutcome::BeyondEnd { next } => return Err(TailError::BeyondEnd { next }),
-                    TailOutcome::Dropped { first } => return Err(TailError::Dropped { first }),
-                    TailOutcome::Unreadable => return Err(TailError::Unreadable),
-                }
-                continue;
-            }
-            match self.dialled.receive.read_chunks(&mut self.pieces).await {
-                Ok(Some(count)) => {
-                    self.pieces[..count].iter_mut().for_each(|piece| self.frames.extend(&std::mem::take(piece)));
-                }
-                Ok(None) | Err(_) => {
-                    let error = self.dialled.connection.closed().await;
-                    return Err(ConnectError::of(&error, self.dial.address()).into());
-                }
-            }
+        if self.ended {
+            return Ok(None);
         }
-        Ok(None)
+        match self.parts.next().await? {
+            TailOutcome::Batch(bytes) => {
+                self.chain.take(&bytes)?;
+                Ok(Some(bytes))
+            }
+            TailOutcome::End { .. } => {
+                self.ended = true;
+                Ok(None)
+            }
+            TailOutcome::BeyondEnd { next } => Err(TailError::BeyondEnd { next }),
+            TailOutcome::Dropped { first } => Err(TailError::Dropped { first }),
+            TailOutcome::Unreadable => Err(TailError::Unreadable),
+        }
+    }
+}
+
+impl Chain {
+    /// Checks a batch, and that it comes next; then the chain stands at its end.
+    fn take(&mut self, bytes: &[u8]) -> Result<(), TailError> {
+        let after = match self {
+            Chain::Open => Position(0),
+            Chain::Resumed(end) | Chain::At(end) => end.position,
+        };
+        let batch = Batch::parse(bytes).map_err(|cause| TailError::Batch { after, cause })?;
+        match *self {
+            Chain::Open => {}
+            Chain::Resumed(mut end) => batch.follow(&mut end).map_err(|cause| TailError::Forked { after, cause })?,
+            Chain::At(mut end) => batch.follow(&mut end).map_err(|cause| TailError::Batch { after, cause })?,
+        }
+        *self = Chain::At(batch.end());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Settings;
+    use crate::batch::BatchBuilder;
+    use crate::record::SettingsApplied;
+
+    /// Sealed batches of one record each, the journal of an organisation of a given name.
+    fn journal(name: &str) -> Vec<(Vec<u8>, ChainEnd)> {
+        let mut chain = ChainEnd::default();
+        let sealed = |time_ms| {
+            let mut batch = BatchBuilder::new(time_ms);
+            batch.push(&SettingsApplied { settings: Settings { organisation: name.to_owned(), ..Settings::default() } }.into());
+            (batch.seal(&mut chain), chain)
+        };
+        (1..=3).map(sealed).collect()
     }
 
-    fn checked(&mut self, bytes: Vec<u8>) -> Result<Vec<u8>, TailError> {
-        let after = self.chain.map_or(Position(0), |chain| chain.position);
-        let wrong = |cause| TailError::Batch { after, cause };
-        let batch = Batch::parse(&bytes).map_err(wrong)?;
-        match &mut self.chain {
-            Some(chain) => batch.follow(chain).map_err(wrong)?,
-            None => self.chain = Some(batch.end()),
-        }
-        Ok(bytes)
+    fn resumed(cursor: ChainEnd, batches: &[&Vec<u8>]) -> Result<(), TailError> {
+        let mut chain = Chain::Resumed(cursor);
+        batches.iter().try_for_each(|bytes| chain.take(bytes))
+    }
+
+    /// Z11: a tail that goes on behind what was read before is told when the journal there is another one.
+    #[test]
+    fn what_was_read_before_is_continued_or_the_journal_is_another() {
+        let (ours, theirs) = (journal("ours"), journal("theirs"));
+        let (first, cursor) = &ours[0];
+        assert!(resumed(ChainEnd::default(), &[first, &ours[1].0]).is_ok());
+        assert!(resumed(*cursor, &[&ours[1].0, &ours[2].0]).is_ok());
+        let forked = resumed(*cursor, &[&theirs[1].0]);
+        assert!(matches!(forked, Err(TailError::Forked { after: Position(1), cause: BatchError::BrokenChain })), "{forked:?}");
+        // Where the batches of the other journal are cut elsewhere, the first one sent begins before the cursor.
+        let forked = resumed(ours[1].1, &[&theirs[1].0]);
+        assert!(matches!(forked, Err(TailError::Forked { cause: BatchError::Gap { .. }, .. })), "{forked:?}");
+    }
+
+    /// Z11: what is changed on its way, or missing behind the first batch, is no other journal.
+    #[test]
+    fn a_batch_that_is_changed_or_missing_is_told_apart_from_another_journal() {
+        let ours = journal("ours");
+        let mut changed = ours[1].0.clone();
+        *changed.last_mut().expect("it has bytes") ^= 1;
+        let damaged = resumed(ours[0].1, &[&changed]);
+        assert!(matches!(damaged, Err(TailError::Batch { cause: BatchError::Changed, .. })), "{damaged:?}");
+        let missing = resumed(ChainEnd::default(), &[&ours[0].0, &ours[2].0]);
+        assert!(matches!(missing, Err(TailError::Batch { after: Position(1), cause: BatchError::Gap { .. } })), "{missing:?}");
+    }
+
+    /// Pain 18: who meets the end of what is kept is told what a full history is made of, and from where on the journal is.
+    #[test]
+    fn what_was_dropped_is_said_with_what_to_do() {
+        let text = TailError::Dropped { first: Position(81_000) }.to_string();
+        assert!(text.contains("backup") && text.contains("snapshot") && text.ends_with("position 81000"), "{text}");
     }
 }

@@ -153,6 +153,33 @@ pub enum ReleaseOutcome {
 }
 
 impl HoldOutcome {
+    /// The words of all outcomes, a refusal's being that of the redemption's.
+    pub const WORDS: [&str; RedeemOutcome::WORDS.len() + 2] = {
+        let mut words = [""; RedeemOutcome::WORDS.len() + 2];
+        let mut number = 1;
+        while number < RedeemOutcome::WORDS.len() {
+            words[number] = RedeemOutcome::WORDS[number];
+            number += 1;
+        }
+        (words[0], words[number], words[number + 1]) = ("held", "invalid_ttl", "too_many_holds");
+        words
+    };
+
+    /// Where the word of this outcome stands in [`HoldOutcome::WORDS`].
+    pub const fn word_number(&self) -> usize {
+        match self {
+            HoldOutcome::Held(_) => 0,
+            HoldOutcome::Refused(why) => why.number(),
+            HoldOutcome::InvalidTtl => RedeemOutcome::WORDS.len(),
+            HoldOutcome::TooManyHolds => RedeemOutcome::WORDS.len() + 1,
+        }
+    }
+
+    /// The word of this outcome, as in metrics.
+    pub const fn word(&self) -> &'static str {
+        Self::WORDS[self.word_number()]
+    }
+
     /// Whether this is a refusal that says something about a code ([`RedeemOutcome::is_miss`]).
     pub const fn is_miss(&self) -> bool {
         match self {

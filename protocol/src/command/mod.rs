@@ -9,6 +9,7 @@
 //! (success first, then the refusals as they are tried) and carry numbers that never change.
 
 mod archive;
+mod attempts;
 mod bonus;
 mod campaign;
 mod campaigns;
@@ -29,10 +30,12 @@ mod rule;
 mod rules_shown;
 mod snapshot;
 mod spending;
+mod status;
 mod tail;
 mod top_up;
 
 pub use archive::*;
+pub use attempts::*;
 pub use bonus::*;
 pub use campaign::*;
 pub use campaigns::*;
@@ -53,6 +56,7 @@ pub use rule::*;
 pub use rules_shown::*;
 pub use snapshot::*;
 pub use spending::*;
+pub use status::*;
 pub use tail::*;
 pub use top_up::*;
 
@@ -123,6 +127,32 @@ macro_rules! commands {
             }
         }
 
+        /// The answer to any one command.
+        #[derive(Debug, serde::Serialize)]
+        #[serde(untagged)]
+        pub enum AnyOutcome {
+            $(#[doc = concat!("Of `", $word, "`")] $name($outcome),)*
+        }
+
+        impl AnyOutcome {
+            /// Checks the bytes of an answer and decodes them.
+            ///
+            /// # Errors
+            /// When the bytes are not such an answer, whole and valid.
+            pub fn decode(kind: Kind, payload: &[u8]) -> Result<AnyOutcome, Malformed> {
+                match kind {
+                    $(Kind::$name => crate::wire::decode(kind.word(), payload).map(AnyOutcome::$name),)*
+                }
+            }
+
+            /// The answer in words; those to commands that only read are data, and have none.
+            pub fn words(&self) -> Option<String> {
+                match self {
+                    $(AnyOutcome::$name(outcome) => commands!(@words $effect outcome),)*
+                }
+            }
+        }
+
         $(impl Command for $name {
             const KIND: Kind = Kind::$name;
             type Outcome = $outcome;
@@ -130,6 +160,11 @@ macro_rules! commands {
     };
     (@changes) => { true };
     (@reads) => { false };
+    (@words changes $outcome:ident) => { Some($outcome.to_string()) };
+    (@words reads $outcome:ident) => {{
+        let _ = $outcome;
+        None
+    }};
 }
 
 commands! {
@@ -154,6 +189,8 @@ commands! {
     36 ArchiveCampaign  -> ArchiveCampaignOutcome,  "archive-campaign",  changes, [Marketing];
     37 RestoreCampaign  -> RestoreCampaignOutcome,  "restore-campaign",  changes, [Marketing];
     40 Tail             -> TailOutcome,             "tail",              reads,   [Reporter];
+    41 ShowStatus       -> Status,                  "show-status",       reads,   [Reporter];
+    42 WatchAttempts    -> WatchAttemptsOutcome,    "watch-attempts",    reads,   [Reporter];
     50 TryCodes         -> AddCodesOutcome,         "try-codes",         reads,   [Marketing];
     51 GenerateCodes    -> GenerateCodesOutcome,    "generate-codes",    changes, [Marketing];
     52 ArchiveCodes     -> ArchiveCodesOutcome,     "archive-codes",     changes, [Marketing];
@@ -227,6 +264,8 @@ impl AnyCommand {
             | AnyCommand::ArchiveCampaign(_)
             | AnyCommand::RestoreCampaign(_)
             | AnyCommand::Tail(_)
+            | AnyCommand::ShowStatus(_)
+            | AnyCommand::WatchAttempts(_)
             | AnyCommand::TryCodes(_)
             | AnyCommand::GenerateCodes(_)
             | AnyCommand::ArchiveCodes(_)

@@ -117,25 +117,49 @@ impl RedeemOutcome {
         if self.is_miss() { RedeemOutcome::NotAccepted } else { self }
     }
 
+    /// The words of all outcomes, by their numbers.
+    pub const WORDS: [&str; 15] = [
+        "redeemed",
+        "invalid_code",
+        "unknown_club",
+        "unknown_code",
+        "code_archived",
+        "campaign_archived",
+        "campaign_inactive",
+        "outside_period",
+        "club_excluded",
+        "code_exhausted",
+        "client_exhausted",
+        "campaign_exhausted",
+        "budget_exhausted",
+        "amount_limit",
+        "not_accepted",
+    ];
+
+    /// The number of this outcome.
+    pub const fn number(&self) -> usize {
+        match self {
+            RedeemOutcome::Redeemed(_) => 0,
+            RedeemOutcome::InvalidCode(_) => 1,
+            RedeemOutcome::UnknownClub => 2,
+            RedeemOutcome::UnknownCode => 3,
+            RedeemOutcome::CodeArchived => 4,
+            RedeemOutcome::CampaignArchived => 5,
+            RedeemOutcome::CampaignInactive => 6,
+            RedeemOutcome::OutsidePeriod => 7,
+            RedeemOutcome::ClubExcluded => 8,
+            RedeemOutcome::CodeExhausted => 9,
+            RedeemOutcome::ClientExhausted => 10,
+            RedeemOutcome::CampaignExhausted => 11,
+            RedeemOutcome::BudgetExhausted => 12,
+            RedeemOutcome::AmountLimit => 13,
+            RedeemOutcome::NotAccepted => 14,
+        }
+    }
+
     /// The word of this outcome, as in reports and metrics.
     pub const fn word(&self) -> &'static str {
-        match self {
-            RedeemOutcome::Redeemed(_) => "redeemed",
-            RedeemOutcome::InvalidCode(_) => "invalid_code",
-            RedeemOutcome::UnknownClub => "unknown_club",
-            RedeemOutcome::UnknownCode => "unknown_code",
-            RedeemOutcome::CodeArchived => "code_archived",
-            RedeemOutcome::CampaignArchived => "campaign_archived",
-            RedeemOutcome::CampaignInactive => "campaign_inactive",
-            RedeemOutcome::OutsidePeriod => "outside_period",
-            RedeemOutcome::ClubExcluded => "club_excluded",
-            RedeemOutcome::CodeExhausted => "code_exhausted",
-            RedeemOutcome::ClientExhausted => "client_exhausted",
-            RedeemOutcome::CampaignExhausted => "campaign_exhausted",
-            RedeemOutcome::BudgetExhausted => "budget_exhausted",
-            RedeemOutcome::AmountLimit => "amount_limit",
-            RedeemOutcome::NotAccepted => "not_accepted",
-        }
+        Self::WORDS[self.number()]
     }
 }
 

@@ -15,7 +15,7 @@ use crate::state::{AskedHold, AskedRedeem, NamedHold};
 
 const OPERATOR: CredentialId = CredentialId(1);
 /// A gateway that is told reasons.
-const TILL: CredentialId = CredentialId(2);
+pub(super) const TILL: CredentialId = CredentialId(2);
 /// A gateway that is not.
 const SHOP: CredentialId = CredentialId(3);
 
@@ -24,7 +24,7 @@ fn grant(role: Role, number: u8, reasons: bool) -> Grant {
 }
 
 /// A club and a campaign of A, B and C, two uses of each, under a guard.
-fn begun(guard: GuardLimits) -> (Run, Lane) {
+pub(super) fn begun(guard: GuardLimits) -> (Run, Lane) {
     let grants = [(OPERATOR, Role::Operator, true), (TILL, Role::Gateway, true), (SHOP, Role::Gateway, false)];
     let credentials = grants.map(|(id, role, reasons)| (id, grant(role, id.0 as u8, reasons))).to_vec();
     let beginning = Beginning { credentials, guard, ..Beginning::default() };
@@ -37,37 +37,37 @@ fn begun(guard: GuardLimits) -> (Run, Lane) {
 }
 
 /// Three misses at once, and no more for a minute.
-fn strict() -> GuardLimits {
+pub(super) fn strict() -> GuardLimits {
     let client = BudgetLimits { misses_at_once: 3, misses_per_minute: 1, lockout_first_ms: 60_000, ..GuardLimits::CLIENT };
     GuardLimits { client, network: BudgetLimits { misses_at_once: 6, ..client }, ..GuardLimits::OFF }
 }
 
-fn by(credential: CredentialId, request: u64, asked: Asked, network: u64) -> Request {
+pub(super) fn by(credential: CredentialId, request: u64, asked: Asked, network: u64) -> Request {
     let stamp = Stamp { credential, ..stamp(request) };
     let change = Change { network: ClientNetwork(network), ..Change::new(stamp, asked) };
     Request { correlation: request, call: Call::Change(change) }
 }
 
-fn redemption(client: u128, code: &str) -> AskedRedeem {
+pub(super) fn redemption(client: u128, code: &str) -> AskedRedeem {
     AskedRedeem { client: ClientId(client), club: ClubId(1), code: normalise(code), top_up: Position(0) }
 }
 
-fn redeem(credential: CredentialId, request: u64, client: u128, code: &str) -> Request {
+pub(super) fn redeem(credential: CredentialId, request: u64, client: u128, code: &str) -> Request {
     by(credential, request, Asked::Redeem(redemption(client, code)), 0)
 }
 
-fn hold(credential: CredentialId, request: u64, client: u128, code: &str) -> Request {
+pub(super) fn hold(credential: CredentialId, request: u64, client: u128, code: &str) -> Request {
     let asked = AskedHold { redeem: redemption(client, code), ttl_ms: 1_000 };
     by(credential, request, Asked::Hold(Box::new(asked)), 0)
 }
 
-fn ask(run: &Run, lane: &Lane, request: Request) -> Reply {
+pub(super) fn ask(run: &Run, lane: &Lane, request: Request) -> Reply {
     run.offer(lane, vec![request]);
     lane.replies(1).remove(0)
 }
 
 #[track_caller]
-fn locked_out(reply: &Reply) -> u32 {
+pub(super) fn locked_out(reply: &Reply) -> u32 {
     match reply.read::<Redeem>() {
         Err(Refusal::TooManyMisses { retry_after_ms }) => retry_after_ms,
         other => panic!("{other:?}"),

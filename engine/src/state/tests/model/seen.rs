@@ -204,7 +204,9 @@ fn outcomes_of(reply: &Remembered) -> Vec<String> {
         | Kind::CheckFree
         | Kind::ListCredentials
         | Kind::TakeSnapshot
-        | Kind::ListReaders => panic!("{kind:?} changes nothing"),
+        | Kind::ListReaders
+        | Kind::ShowStatus
+        | Kind::WatchAttempts => panic!("{kind:?} changes nothing"),
     };
     std::iter::once(outcome).chain(more).map(|outcome| format!("{} {outcome}", kind.word())).collect()
 }

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use scrip_protocol::codes::CODE_BYTES_MAX;
+use super::CODE_BYTES_MAX;
 
 /// A normalised code: 1 to [`CODE_BYTES_MAX`] bytes of UTF-8, held in place so that no command allocates for it.
-/// [`crate::index::normalise`] makes it.
+/// [`normalise`](super::normalise) makes it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct NormalisedCode {
     length: u8,
@@ -15,6 +15,7 @@ pub struct NormalisedCode {
 
 impl NormalisedCode {
     /// Takes a text that is normalised already; `None` where it is empty or too long.
+    #[inline]
     pub fn from_normalised(text: &str) -> Option<NormalisedCode> {
         if text.is_empty() || text.len() > CODE_BYTES_MAX {
             return None;
@@ -25,16 +26,19 @@ impl NormalisedCode {
     }
 
     /// Makes the letters of a text in ASCII small.
-    pub(crate) fn make_ascii_lowercase(&mut self) {
+    #[inline]
+    pub(super) fn make_ascii_lowercase(&mut self) {
         self.bytes.make_ascii_lowercase();
     }
 
     /// The bytes of the text.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]
     }
 
     /// The text.
+    #[inline]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(self.as_bytes()).expect("it was made from a text")
     }
@@ -42,6 +46,7 @@ impl NormalisedCode {
 
 /// By the text alone: what is behind it is always the same.
 impl Hash for NormalisedCode {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.as_bytes().hash(state);
     }

@@ -1,5 +1,7 @@
 //! `scrip serve`: the engine.
 
+mod metrics;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -17,6 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::exit::Exit;
 use crate::print;
 use crate::progress::Progress;
+use metrics::Probed;
 
 /// Run the engine on a data folder, until SIGINT or SIGTERM
 #[derive(Debug, Args)]
@@ -30,6 +33,9 @@ pub(crate) struct Serve {
     /// After how many MiB a segment of the journal ends
     #[arg(long, default_value_t = SEGMENT_BYTES >> 20, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=4096))]
     segment_mib: u64,
+    /// Where to answer probes and give metrics (TCP, HTTP), instead of where the configuration says; nowhere, if neither does
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -44,6 +50,17 @@ impl Serve {
         let began = Instant::now();
         let engine = start_engine(&folder, start)?;
         let (took, started) = (began.elapsed(), engine.started());
+        let probed = match self.metrics.or(folder.config()?.metrics.listen) {
+            Some(listen) => match Probed::start(listen, engine.vitals()).await {
+                Ok(probed) => Some(probed),
+                Err(error) => {
+                    engine.stop().await?;
+                    return Err(error);
+                }
+            },
+            None => None,
+        };
+        let metrics = probed.as_ref().map(Probed::address);
         match self.json {
             true => print::json(&json!({
                 "listening": engine.address(),
@@ -51,13 +68,20 @@ impl Serve {
                 "snapshot": started.snapshot,
                 "replayed": started.replayed.0 - started.snapshot.0,
                 "milliseconds": took.as_millis() as u64,
+                "metrics": metrics,
             })),
             false => print::line(format_args!("listening on {} (UDP); {}", engine.address(), came_to(&engine, took))),
         }
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            () = engine.failed() => {}
+        if let Some(metrics) = metrics.filter(|_| !self.json) {
+            print::line(format_args!("metrics on http://{metrics}/metrics"));
+        }
+        let why = tokio::select! {
+            _ = interrupt.recv() => "it stops",
+            _ = terminate.recv() => "it stops",
+            () = engine.failed() => "it has failed, and its log says why",
+        };
+        if let Some(probed) = &probed {
+            probed.not_ready(why);
         }
         engine.stop().await?;
         if !self.json {

@@ -4,9 +4,7 @@
 //! makes letter case not matter. Control and invisible characters, and white space inside, are refused: they come from a
 //! damaged file or a bad paste, and a player cannot type them.
 
-use scrip_protocol::codes::{CODE_BYTES_MAX, InvalidCode};
-
-use crate::state::NormalisedCode;
+use super::{CODE_BYTES_MAX, InvalidCode, NormalisedCode};
 
 /// Takes off what surrounds a code: white space and invisible characters.
 pub fn trim(text: &str) -> &str {
@@ -17,6 +15,7 @@ pub fn trim(text: &str) -> &str {
 ///
 /// # Errors
 /// When it cannot be a code, with the reason and the place.
+#[inline]
 pub fn normalise(text: &str) -> Result<NormalisedCode, InvalidCode> {
     // Nearly every code there is: nothing to take off, and each byte a letter.
     if text.len() <= CODE_BYTES_MAX

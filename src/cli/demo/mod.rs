@@ -1,7 +1,9 @@
-//! `scrip demo`: the main job, end to end, on sample data: import, burst, figures, audit.
+//! `scrip demo`: the main job, end to end, on sample data: import, burst, figures, audit, and the reporting sidecar.
 //!
 //! What is under way is written down before it is sent (`demo.json`), as every caller of an engine should do: a demo that was
 //! killed sends its burst again, under the same request ids, and the audit shows that nothing was lost or done twice.
+
+mod report;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,7 +24,9 @@ use scrip_protocol::client::{Client, ClientError, Dial};
 use scrip_protocol::command::{CreateCampaign, CreateCampaignOutcome, OnConflict, RegisterClubOutcome, Terms};
 use scrip_protocol::{CampaignId, ClubId, Money, Refusal, RequestId, Role, Settings, unix_time_ms};
 
+use self::report::Report;
 use super::serve::{came_to, start_engine};
+use super::sidecar::store_in;
 use crate::exit::Exit;
 use crate::print;
 
@@ -62,6 +66,17 @@ struct Notes {
     unfinished: Option<Plan>,
 }
 
+/// A burst that is over, and what is said of it.
+struct Burst<'a> {
+    plan: &'a Plan,
+    campaign: CampaignId,
+    answers: &'a Answers,
+    /// Whether it was begun by an earlier run, which was interrupted.
+    again: bool,
+    /// How many activations the sidecar counts.
+    reported: u64,
+}
+
 impl Demo {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         let folder = Folder::at(&self.data);
@@ -70,22 +85,24 @@ impl Demo {
         let (engine, address) = self.start(&folder)?;
         let dial = Dial::new(&address.to_string(), std::fs::read(folder.ca_path())?, notes.token.as_str())?;
         let ended = self.show(&folder, &mut notes, &dial, &engine).await;
-        let exit = match ended {
-            Ok(exit) => exit,
+        let (exit, report) = match ended {
+            Ok(ended) => ended,
             Err(error) => {
                 engine.stop().await?;
                 return Err(error);
             }
         };
         if !self.once {
-            self.invite(&folder, &notes, address);
+            self.invite(&folder, &notes, address, report.address());
             tokio::select! {
                 _ = tokio::signal::ctrl_c() => {}
                 () = engine.failed() => {}
+                () = report.halted() => {}
             }
         }
+        let reported = report.stop().await;
         engine.stop().await?;
-        Ok(exit)
+        reported.map(|()| exit)
     }
 
     fn notes(&self, folder: &Folder) -> anyhow::Result<Notes> {
@@ -116,7 +133,7 @@ impl Demo {
         Ok((engine, address))
     }
 
-    async fn show(&self, folder: &Folder, notes: &mut Notes, dial: &Dial, engine: &Engine) -> anyhow::Result<Exit> {
+    async fn show(&self, folder: &Folder, notes: &mut Notes, dial: &Dial, engine: &Engine) -> anyhow::Result<(Exit, Report)> {
         let client = Client::connect(dial.clone()).await?;
         let clubs = register_clubs(&client).await?;
         let mut resumed = notes.unfinished.take();
@@ -151,7 +168,13 @@ impl Demo {
         note(folder, notes)?;
         print_answers(&answers, &plan, self.in_flight);
         print::line(format_args!("  journal  {:.1} MiB on disk", engine.journal_bytes() as f64 / f64::from(1 << 20)));
-        self.audit(dial, &client, &plan, campaign, &answers, again).await
+        let position = engine.vitals().status().journal.durable;
+        // After the burst, whose speed is the engine's alone.
+        let report = Report::start(folder, dial.clone()).await?;
+        let reported = report.activations_of(campaign, position).await?;
+        let burst = Burst { plan: &plan, campaign, answers: &answers, again, reported };
+        let exit = audit(dial, &client, &burst).await?;
+        Ok((exit, report))
     }
 
     fn plan(&self, clubs: Vec<ClubId>) -> Plan {
@@ -194,73 +217,72 @@ impl Demo {
         Ok(answers?)
     }
 
-    async fn audit(
-        &self,
-        dial: &Dial,
-        client: &Client,
-        plan: &Plan,
-        campaign: CampaignId,
-        answers: &Answers,
-        again: bool,
-    ) -> anyhow::Result<Exit> {
-        let mut recount = Recount::of(dial).await?;
-        recount.compare_answers(&answers.outcomes);
-        recount.compare_engine(client, CLIENTS_AUDITED).await?;
-        let words = answers.by_word();
-        let found = |word: &str| words.get(word).copied().unwrap_or(0);
-        let uses = recount.uses_of(campaign);
-        let checks = [
-            ("every code activated", plan.codes, uses.len()),
-            ("activations of them", plan.codes, recount.activations_of(campaign) as usize),
-            ("answers: redeemed", plan.codes, found("redeemed")),
-            ("answers: code spent", plan.spent, found("code_exhausted")),
-            ("answers: no such code", plan.misses, found("unknown_code")),
-            ("repeats answered alike", plan.repeats, answers.repeats_alike),
-            ("repeats answered otherwise", 0, answers.repeats_unlike.len()),
-            ("refused without an outcome", 0, answers.refused.len()),
-            ("differences in the recount", 0, recount.differences().count()),
-        ];
-        let row = |(what, expected, found): &(&str, usize, usize)| {
-            let verdict = if expected == found { "ok" } else { "WRONG" };
-            vec![format!("  {what}"), print::grouped(*expected as u64), print::grouped(*found as u64), verdict.to_owned()]
-        };
-        print::line(format_args!(
-            "\n  audit    the journal recounted from its first record to position {}{}\n",
-            print::grouped(recount.position.0),
-            if again { ", across the interruption" } else { "" },
-        ));
-        print::table(&["  CHECK", ">EXPECTED", ">FOUND", ""], &checks.iter().map(row).collect::<Vec<_>>());
-        recount.differences().first().iter().for_each(|difference| print::line(format_args!("  difference: {difference}")));
-        if checks.iter().any(|(_, expected, found)| expected != found) {
-            print::line("\n  The sums do NOT agree.");
-            return Ok(Exit::Mismatch);
-        }
-        print::line(format_args!(
-            "\n  The sums agree: {} activations in all, {} credited to {} clients, nothing lost, nothing twice.",
-            print::grouped(recount.activations),
-            Money(i64::try_from(recount.issued).unwrap_or(i64::MAX)),
-            print::grouped(recount.clients() as u64),
-        ));
-        Ok(Exit::Done)
-    }
-
-    fn invite(&self, folder: &Folder, notes: &Notes, address: SocketAddr) {
+    fn invite(&self, folder: &Folder, notes: &Notes, address: SocketAddr, reports: SocketAddr) {
         let program = std::env::args().next().unwrap_or_else(|| "scrip".into());
         print::line(format_args!(
-            "\nThe engine stays up; Ctrl-C stops it. In another terminal:\n\n  \
+            "\nThe engine and the sidecar stay up; Ctrl-C stops them. In another terminal:\n\n  \
              export SCRIP_SERVER={address} SCRIP_CA={} SCRIP_TOKEN={}\n  \
              {program} redeem TRY-ONE --client 42 --club 1\n  \
              {program} redeem try-one --client 43 --club 1      # spent: refused\n  \
              {program} check TRY-ONE TRY-TWO NO-SUCH-CODE\n  \
              {program} campaign list\n  \
-             {program} tail --from 1 | head\n\n\
+             {program} tail --from 1 | head\n  \
+             {program} export codes 1 --store {}\n  \
+             curl -H \"Authorization: Bearer $SCRIP_TOKEN\" http://{reports}/v1/campaigns\n  \
+             curl http://{reports}/openapi.json         # what else it answers; /metrics, /healthz, /readyz\n\n\
              To kill it in the middle: {program} demo --once --in-flight 1, then kill -9 {} from another\n\
              terminal while it runs (its own number, not this one), then {program} demo --once.",
             folder.ca_path().display(),
             notes.token,
+            store_in(folder).display(),
             std::process::id(),
         ));
     }
+}
+
+/// Recounts the journal, and compares it with what was answered, with the engine and with the sidecar.
+async fn audit(dial: &Dial, client: &Client, burst: &Burst<'_>) -> anyhow::Result<Exit> {
+    let Burst { plan, campaign, answers, again, reported } = *burst;
+    let mut recount = Recount::of(dial).await?;
+    recount.compare_answers(&answers.outcomes);
+    recount.compare_engine(client, CLIENTS_AUDITED).await?;
+    let words = answers.by_word();
+    let found = |word: &str| words.get(word).copied().unwrap_or(0);
+    let uses = recount.uses_of(campaign);
+    let checks = [
+        ("every code activated", plan.codes, uses.len()),
+        ("activations of them", plan.codes, recount.activations_of(campaign) as usize),
+        ("activations in the sidecar", plan.codes, reported as usize),
+        ("answers: redeemed", plan.codes, found("redeemed")),
+        ("answers: code spent", plan.spent, found("code_exhausted")),
+        ("answers: no such code", plan.misses, found("unknown_code")),
+        ("repeats answered alike", plan.repeats, answers.repeats_alike),
+        ("repeats answered otherwise", 0, answers.repeats_unlike.len()),
+        ("refused without an outcome", 0, answers.refused.len()),
+        ("differences in the recount", 0, recount.differences().count()),
+    ];
+    let row = |(what, expected, found): &(&str, usize, usize)| {
+        let verdict = if expected == found { "ok" } else { "WRONG" };
+        vec![format!("  {what}"), print::grouped(*expected as u64), print::grouped(*found as u64), verdict.to_owned()]
+    };
+    print::line(format_args!(
+        "\n  audit    the journal recounted from its first record to position {}{}\n",
+        print::grouped(recount.position.0),
+        if again { ", across the interruption" } else { "" },
+    ));
+    print::table(&["  CHECK", ">EXPECTED", ">FOUND", ""], &checks.iter().map(row).collect::<Vec<_>>());
+    recount.differences().first().iter().for_each(|difference| print::line(format_args!("  difference: {difference}")));
+    if checks.iter().any(|(_, expected, found)| expected != found) {
+        print::line("\n  The sums do NOT agree.");
+        return Ok(Exit::Mismatch);
+    }
+    print::line(format_args!(
+        "\n  The sums agree: {} activations in all, {} credited to {} clients, nothing lost, nothing twice.",
+        print::grouped(recount.activations),
+        Money(i64::try_from(recount.issued).unwrap_or(i64::MAX)),
+        print::grouped(recount.clients() as u64),
+    ));
+    Ok(Exit::Done)
 }
 
 fn note(folder: &Folder, notes: &Notes) -> anyhow::Result<()> {

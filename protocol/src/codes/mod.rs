@@ -1,6 +1,12 @@
-//! What is wrong with a text that cannot be a code.
+//! Codes as they are compared, and what is wrong with a text that cannot be one.
+
+mod normalise;
+mod normalised;
 
 use std::fmt;
+
+pub use normalise::{normalise, trim};
+pub use normalised::NormalisedCode;
 
 /// The most bytes that a code has after normalisation (UTF-8).
 pub const CODE_BYTES_MAX: usize = 64;

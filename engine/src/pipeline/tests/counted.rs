@@ -1,0 +1,103 @@
+//! What the engine thread counts, and what it tells beside the journal (Z13).
+
+use std::sync::atomic::Ordering;
+
+use scrip_protocol::command::{Attempt, Counted, HoldOutcome, RedeemOutcome};
+use scrip_protocol::{ClientId, ClubId, CredentialId, Position, Refusal, RequestId};
+
+use super::callers::{TILL, ask, begun, by, hold, locked_out, redeem, redemption, strict};
+use super::{START_MS, stamp};
+use crate::guard::GuardLimits;
+use crate::pipeline::Pipeline;
+use crate::state::Asked;
+
+fn counted(words: &[(&str, u64)]) -> Vec<Counted> {
+    words.iter().map(|(word, count)| Counted { word: (*word).to_owned(), count: *count }).collect()
+}
+
+fn attempts(pipeline: &Pipeline) -> Vec<Attempt> {
+    pipeline.attempts().after(0).attempts
+}
+
+/// Outcomes, repeats and sizes are counted when the reply is there.
+#[test]
+fn what_was_executed_is_counted_by_its_outcome() {
+    let (run, lane) = begun(GuardLimits::OFF);
+    for (request, code) in [(10, "A"), (11, "A"), (12, "A"), (13, "guess"), (10, "A")] {
+        ask(&run, &lane, redeem(TILL, request, 1, code));
+    }
+    ask(&run, &lane, hold(TILL, 20, 1, "B"));
+    ask(&run, &lane, hold(TILL, 21, 1, "A"));
+    let counters = run.pipeline.counters();
+    let redemptions = counted(&[("redeemed", 2), ("unknown_code", 1), ("code_exhausted", 1)]);
+    assert_eq!(counters.redemptions.counted(&RedeemOutcome::WORDS), redemptions);
+    assert_eq!(counters.holds.counted(&HoldOutcome::WORDS), counted(&[("held", 1), ("code_exhausted", 1)]));
+    assert_eq!(counters.repeated.load(Ordering::Relaxed), 1);
+    let sizes = *counters.sizes.lock();
+    assert_eq!((sizes.clients, sizes.campaigns, sizes.codes, sizes.holds), (1, 1, 3, 1));
+    assert_eq!(counters.journal.durable.load(Ordering::Relaxed), 6 + 4 + 2);
+    assert_eq!(counters.journal.written().records, 2 + 4 + 2, "what this process has written itself, after the start");
+    assert_eq!(counters.journal.flushes().count(), counters.journal.written().batches, "each request came alone");
+    assert!(attempts(&run.pipeline).is_empty(), "what leaves a record is not told beside the journal");
+    run.finish();
+}
+
+/// Z13: what is refused before it is decided leaves no record, and is told beside the journal with the condition that decided.
+#[test]
+fn what_leaves_no_record_is_told_beside_the_journal() {
+    let (run, lane) = begun(strict());
+    let lockouts = || run.pipeline.counters().lockouts.load(Ordering::Relaxed);
+    for request in 10..13 {
+        assert_eq!(lockouts(), 0);
+        ask(&run, &lane, redeem(TILL, request, 1, "guess"));
+    }
+    let durable = Position(6 + 3);
+    locked_out(&ask(&run, &lane, redeem(TILL, 13, 1, "A")));
+    assert_eq!(lockouts(), 1);
+    ask(&run, &lane, redeem(TILL, 13, 1, "A"));
+    // The same id for another body, and an id from before the window.
+    let mut reused = by(TILL, 10, Asked::Redeem(redemption(2, "B")), 7);
+    if let crate::pipeline::Call::Change(change) = &mut reused.call {
+        change.stamp.body += 1;
+    }
+    ask(&run, &lane, reused);
+    let mut old = by(TILL, 14, Asked::Redeem(redemption(3, "no code")), 0);
+    if let crate::pipeline::Call::Change(change) = &mut old.call {
+        change.stamp.request = RequestId::from_parts(1, [0; 10]);
+    }
+    ask(&run, &lane, old);
+
+    let told = attempts(&run.pipeline);
+    let refusals: Vec<_> = told.iter().map(|attempt| attempt.refusal.word()).collect();
+    assert_eq!(refusals, ["too_many_misses", "too_many_misses", "request_id_reused", "request_too_old"]);
+    let expected = Attempt {
+        sequence: 1,
+        at_ms: START_MS,
+        after: durable,
+        command: "redeem".to_owned(),
+        credential: TILL,
+        request: stamp(13).request,
+        client: Some(ClientId(1)),
+        club: Some(ClubId(1)),
+        code: Some("a".to_owned()),
+        network: scrip_protocol::ClientNetwork::UNKNOWN,
+        refusal: Refusal::TooManyMisses { retry_after_ms: 60_000 },
+    };
+    assert_eq!(told[0], expected);
+    assert_eq!((told[1].sequence, told[2].client, told[2].network.0), (2, Some(ClientId(2)), 7));
+    assert_eq!((told[3].client, told[3].code.as_deref()), (Some(ClientId(3)), None), "what cannot be a code is not kept as one");
+    assert_eq!(run.pipeline.counters().refusals.counted(&Refusal::WORDS).iter().map(|counted| counted.count).sum::<u64>(), 4);
+    assert_eq!(run.finish().position(), durable, "nothing of it is in the journal");
+}
+
+/// Z15: what a revoked credential has sent is counted, and not told: the journal has its revocation.
+#[test]
+fn what_a_revoked_credential_has_sent_is_counted() {
+    let (run, lane) = begun(GuardLimits::OFF);
+    let revoke = scrip_protocol::command::RevokeCredential { credential: TILL };
+    ask(&run, &lane, by(CredentialId(1), 10, Asked::RevokeCredential(revoke), 0));
+    ask(&run, &lane, redeem(TILL, 11, 1, "A"));
+    assert_eq!(run.pipeline.counters().refusals.counted(&Refusal::WORDS), counted(&[("revoked", 1)]));
+    assert!(attempts(&run.pipeline).is_empty());
+    run.finish();
+}

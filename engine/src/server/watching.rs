@@ -1,0 +1,49 @@
+//! Watch: refused attempts that left no record, to one reader, at the reader's pace (Z13). The engine thread takes no part in it.
+
+use scrip_protocol::Kind;
+use scrip_protocol::command::{WatchAttempts, WatchAttemptsOutcome};
+use scrip_protocol::frame::push_value;
+
+use super::Shared;
+use crate::counters::One;
+use crate::pipeline::Outbox;
+
+/// Serves a watch until it ends, its reader has gone, or the server stops.
+pub(super) async fn serve(correlation: u64, asked: &WatchAttempts, shared: &Shared, outbox: &Outbox) {
+    let _one = One::of(&shared.counters.server.watchers);
+    let mut newest = shared.attempts.newest();
+    let mut stopping = shared.stopping.clone();
+    let mut after = shared.attempts.resumed(asked.run, asked.after);
+    let mut told_the_run = false;
+    loop {
+        outbox.room(usize::MAX, shared.limits.lane_reply_bytes_max).await;
+        if outbox.is_closed() || *stopping.borrow() {
+            return;
+        }
+        // Seen before it is read, so that what comes meanwhile wakes this again.
+        newest.borrow_and_update();
+        let frame = shared.attempts.after(after);
+        let moved = frame.through > after;
+        after = frame.through;
+        if moved || !told_the_run {
+            told_the_run = true;
+            send(outbox, correlation, &WatchAttemptsOutcome::Attempts(frame));
+            continue;
+        }
+        if !asked.follow {
+            return send(outbox, correlation, &WatchAttemptsOutcome::End);
+        }
+        tokio::select! {
+            changed = newest.changed() => if changed.is_err() { return },
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+            () = outbox.closed() => return,
+        }
+    }
+}
+
+fn send(outbox: &Outbox, correlation: u64, part: &WatchAttemptsOutcome) {
+    let mut frame = Vec::new();
+    push_value(&mut frame, Kind::WatchAttempts as u16, correlation, part);
+    outbox.expect(1);
+    outbox.deliver(frame, 1);
+}

@@ -1,0 +1,152 @@
+//! Refused attempts that leave no record, told beside the journal (Z13).
+//!
+//! A redemption or a hold that is decided leaves a record, refused or not. What is refused before that, because of the request's id, the
+//! caller's role or clubs, or too many misses, leaves none: writing one would let anybody fill the disk. The engine keeps the newest
+//! [`ATTEMPTS_KEPT`] of these in memory for whoever watches. They are not durable: they are gone with the process, and those that come
+//! faster than [`ATTEMPTS_PER_SECOND`] are only counted.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::ids::{ClientId, ClubId, CredentialId, InvalidId, Position, RequestId, serde_as_text};
+use crate::network::ClientNetwork;
+use crate::refusal::Refusal;
+
+/// How many attempts are kept; the oldest go first.
+pub const ATTEMPTS_KEPT: usize = 65_536;
+
+/// How many attempts of a second are kept. Further ones are counted as lost.
+pub const ATTEMPTS_PER_SECOND: u64 = 10_000;
+
+/// How many attempts one frame has at the most.
+pub const ATTEMPTS_PER_FRAME: usize = 256;
+
+/// One run of an engine's process: a random number. Attempts are numbered anew in each; 0 is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub struct RunId(pub u128);
+
+impl RunId {
+    /// A new one.
+    ///
+    /// # Panics
+    /// When the operating system has no random numbers to give.
+    pub fn random() -> RunId {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).expect("the operating system has a random generator");
+        RunId(u128::from_le_bytes(bytes))
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl FromStr for RunId {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<RunId, InvalidId> {
+        let invalid = || InvalidId { text: text.to_owned(), expected: "a run: 32 hexadecimal digits" };
+        let is_hexadecimal = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = is_hexadecimal.then(|| u128::from_str_radix(text, 16).ok()).flatten();
+        number.map(RunId).ok_or_else(invalid)
+    }
+}
+
+serde_as_text!(RunId);
+
+/// The request for refused attempts that left no record. It is answered by many frames, each a [`WatchAttemptsOutcome`].
+#[derive(
+    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
+pub struct WatchAttempts {
+    /// The newest attempt that is known already; 0 for none.
+    pub after: u64,
+    /// The run that it is of. Where the engine is in another one, it begins with the oldest attempt that it keeps.
+    pub run: RunId,
+    /// Whether to stay and send what comes from now on.
+    pub follow: bool,
+}
+
+/// One part of the answer to [`WatchAttempts`].
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum WatchAttemptsOutcome {
+    /// Attempts, in order. The first part may be without any: it tells the run.
+    Attempts(Attempts) = 0,
+    /// All that was there has been sent, and nothing follows.
+    End = 1,
+}
+
+/// Some attempts of a run, in order.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct Attempts {
+    /// The run.
+    pub run: RunId,
+    /// How many of the numbers after the last part, or after what was asked for, up to `through` are not here: they came too fast, or had
+    /// to make room for newer ones.
+    pub lost: u64,
+    /// The number to continue after.
+    pub through: u64,
+    /// The attempts.
+    pub attempts: Vec<Attempt>,
+}
+
+/// A refused attempt that left no record. Nothing was done.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct Attempt {
+    /// Its number in its run, from 1. Attempts that were lost have had one as well.
+    pub sequence: u64,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The newest durable record at that time.
+    pub after: Position,
+    /// The word of the command, as in `redeem`.
+    pub command: String,
+    /// Who asked.
+    pub credential: CredentialId,
+    /// The request's id; 0 for a command that has none.
+    pub request: RequestId,
+    /// For whom, where the command names one and was looked at.
+    pub client: Option<ClientId>,
+    /// Where, likewise.
+    pub club: Option<ClubId>,
+    /// The code as it is compared, where the command is about one that can be a code.
+    pub code: Option<String>,
+    /// Where the client called from, as far as that is known.
+    pub network: ClientNetwork,
+    /// Why it was refused.
+    pub refusal: Refusal,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{HoldOutcome, RedeemOutcome};
+
+    #[test]
+    fn runs_are_written_as_they_are_read() {
+        let run = RunId::random();
+        assert_eq!(run.to_string().parse(), Ok(run));
+        for text in ["", "7", "+0000000000000000000000000000007", "zz"] {
+            assert!(text.parse::<RunId>().is_err(), "{text}");
+        }
+    }
+
+    /// What metrics and reports name by a word is named by one alone.
+    #[test]
+    fn words_of_outcomes_and_refusals_are_unique_and_found_by_their_numbers() {
+        for words in [&RedeemOutcome::WORDS[..], &HoldOutcome::WORDS, &Refusal::WORDS] {
+            let mut sorted = words.to_vec();
+            sorted.sort_unstable();
+            sorted.dedup();
+            assert_eq!(sorted.len(), words.len(), "{words:?}");
+        }
+        assert_eq!(RedeemOutcome::NotAccepted.word(), "not_accepted");
+        assert_eq!(HoldOutcome::Refused(RedeemOutcome::UnknownCode).word(), "unknown_code");
+        assert_eq!((HoldOutcome::InvalidTtl.word(), HoldOutcome::TooManyHolds.word()), ("invalid_ttl", "too_many_holds"));
+        assert_eq!(Refusal::TooManyMisses { retry_after_ms: 1 }.word(), "too_many_misses");
+        assert_eq!((Refusal::Revoked.word(), Refusal::RequestIdReused.number()), ("revoked", 6));
+    }
+}

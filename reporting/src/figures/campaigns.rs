@@ -1,0 +1,306 @@
+//! The campaigns: the list with its filters (C1, C6), and all that is to be said of one.
+//!
+//! Status and redeemability are two values (A1): a period that is over makes a campaign inactive, and its codes are taken for as long as
+//! nothing enforces the period. Both are as of the time of the newest batch.
+
+use rusqlite::{OptionalExtension, Row};
+use scrip_protocol::CampaignId;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{CampaignFigures, Counters, Page, of_campaign, page, utilisation};
+use crate::read_model::{AsOf, View};
+use crate::shown::{self, Amount, At, Json, Request};
+
+/// How many campaigns are looked at for a page.
+const LOOKED_AT_MAX: usize = 4_096;
+/// How many addings of codes, and how many changes, a campaign is shown with.
+const LATEST: i64 = 100;
+
+/// Which campaigns are shown.
+#[derive(Debug, Clone, Default)]
+pub struct CampaignFilter {
+    /// By their status; `None` for those that are not archived.
+    pub status: Option<StatusFilter>,
+    /// By whether their codes are taken.
+    pub redeemable: Option<bool>,
+    /// Only those that run at this club.
+    pub club: Option<u32>,
+    /// Only those whose name has this text in it, whatever the letter case.
+    pub text: Option<String>,
+    /// By whether they are low on stock (Z16).
+    pub low_stock: Option<bool>,
+    /// Only those behind this number.
+    pub after: u32,
+    /// How many at the most.
+    pub limit: usize,
+}
+
+/// Which campaigns are shown by their status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusFilter {
+    /// Those of this status.
+    Only(Status),
+    /// All of them.
+    All,
+}
+
+/// The status of a campaign (C6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Switched on, and within its period.
+    Active,
+    /// Switched off, or outside its period.
+    Inactive,
+    /// Archived.
+    Archived,
+}
+
+/// A campaign: its terms and its state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Campaign {
+    /// Its number.
+    pub campaign: u32,
+    /// Its name.
+    pub name: String,
+    /// The bonus for an activation.
+    pub amount: Amount,
+    /// The numbers of the clubs at which it runs; empty for all.
+    pub clubs: Vec<u32>,
+    /// When its period starts.
+    pub starts_at: Option<At>,
+    /// When its period ends; this moment is within it.
+    pub ends_at: Option<At>,
+    /// Whether its codes are taken within the period alone.
+    pub enforce_period: bool,
+    /// How often a code may be activated; none for any number.
+    pub activations_per_code_max: Option<u64>,
+    /// How often a client may activate codes of it.
+    pub activations_per_client_max: Option<u64>,
+    /// How often its codes may be activated in all.
+    pub activations_max: Option<u64>,
+    /// What it may spend on bonuses.
+    pub budget: Option<Amount>,
+    /// It is low on stock when fewer codes are redeemable.
+    pub low_stock_below: Option<u64>,
+    /// Whether it is switched on.
+    pub switched_on: bool,
+    /// By the switch and the period (C6).
+    pub status: Status,
+    /// Whether its codes are taken (A1).
+    pub redeemable: bool,
+    /// Whether its period is over and its codes are still taken (A1).
+    pub ended_still_accepting: bool,
+    /// When it was created.
+    pub created_at: At,
+    /// When it was archived.
+    pub archived_at: Option<At>,
+    /// How many codes it has.
+    pub codes: u64,
+    /// How many of them were activated (A7).
+    pub codes_activated: u64,
+    /// How many were never activated and are not archived (A9).
+    pub codes_available: u64,
+    /// How many are not archived and may be activated again.
+    pub codes_redeemable: u64,
+    /// Activated codes of all, in per cent; `-` where there is none (T2).
+    pub utilisation: String,
+    /// How many activations there are.
+    pub activations: u64,
+    /// The bonuses credited, less what was taken back.
+    pub issued: Amount,
+    /// Whether it is low on stock (Z16).
+    pub low_stock: bool,
+}
+
+/// A page of the campaigns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Campaigns {
+    /// By number.
+    pub campaigns: Vec<Campaign>,
+    /// The next page is of those after this number; none where this is the last.
+    pub next: Option<u32>,
+    /// What this is as of.
+    pub as_of: AsOf,
+}
+
+/// All that is to be said of a campaign.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct CampaignPage {
+    /// Its terms and its state.
+    pub campaign: Campaign,
+    /// Its counters.
+    pub figures: CampaignFigures,
+    /// Where its codes came from, the newest first, 100 at the most (K9).
+    pub added: Vec<Added>,
+    /// What staff changed, the newest first, 100 at the most.
+    pub changes: Vec<Change>,
+    /// What this is as of.
+    pub as_of: AsOf,
+}
+
+/// Codes that were added at one time (K9).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Added {
+    /// The slot of the first.
+    pub first_slot: u64,
+    /// How many.
+    pub codes: u64,
+    /// When.
+    pub at: At,
+    /// The record.
+    pub position: u64,
+    /// `created` with the campaign, `added` or `generated`; `unknown` of codes from before the read model began.
+    pub how: String,
+}
+
+/// Something that staff changed.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Change {
+    /// The record.
+    pub position: u64,
+    /// When.
+    pub at: At,
+    /// Its kind, as in `campaign-updated`.
+    pub kind: String,
+    /// Whose request it was; 0 for the engine itself.
+    pub credential: u32,
+    /// The name of that credential.
+    pub credential_name: Option<String>,
+    /// The request.
+    pub request: Option<Request>,
+    /// What was changed.
+    #[schema(value_type = Object)]
+    pub body: serde_json::Value,
+}
+
+/// A page of the campaigns that pass a filter.
+///
+/// # Errors
+/// When SQLite fails.
+pub fn list(view: &View<'_>, filter: &CampaignFilter) -> rusqlite::Result<Campaigns> {
+    let text = filter.text.as_deref().map(str::to_lowercase);
+    let passes = |campaign: &Campaign| {
+        let of_status = match filter.status {
+            None => campaign.status != Status::Archived,
+            Some(StatusFilter::Only(status)) => campaign.status == status,
+            Some(StatusFilter::All) => true,
+        };
+        of_status
+            && filter.redeemable.is_none_or(|redeemable| campaign.redeemable == redeemable)
+            && filter.low_stock.is_none_or(|low| campaign.low_stock == low)
+            && filter.club.is_none_or(|club| campaign.clubs.is_empty() || campaign.clubs.contains(&club))
+            && text.as_deref().is_none_or(|text| campaign.name.to_lowercase().contains(text))
+    };
+    let mut statement = view.connection.prepare_cached(&select("campaign > ?1 ORDER BY campaign LIMIT ?2"))?;
+    let rows = statement.query_map((filter.after, LOOKED_AT_MAX as i64 + 1), |row| {
+        let campaign = of_row(row, view.as_of)?;
+        Ok((campaign.campaign, Some(campaign).filter(passes)))
+    })?;
+    let Page { rows: campaigns, next } = page(rows, filter.limit, LOOKED_AT_MAX)?;
+    Ok(Campaigns { campaigns, next, as_of: view.as_of })
+}
+
+/// All that is to be said of a campaign; none where there is no such campaign.
+///
+/// # Errors
+/// When SQLite fails.
+pub fn show(view: &View<'_>, campaign: CampaignId) -> rusqlite::Result<Option<CampaignPage>> {
+    let mut statement = view.connection.prepare_cached(&select("campaign = ?1"))?;
+    let found = statement.query_row([campaign.0], |row| of_row(row, view.as_of)).optional()?;
+    let (Some(found), Some(figures)) = (found, of_campaign(view, campaign)?) else { return Ok(None) };
+    let added = added(view, campaign)?;
+    let changes = changes(view, campaign)?;
+    Ok(Some(CampaignPage { campaign: found, figures, added, changes, as_of: view.as_of }))
+}
+
+fn added(view: &View<'_>, campaign: CampaignId) -> rusqlite::Result<Vec<Added>> {
+    view.connection
+        .prepare_cached(
+            "SELECT first_slot, codes, at_ms, position, how FROM codes_added WHERE campaign = ?1 ORDER BY first_slot DESC LIMIT ?2",
+        )?
+        .query_map((campaign.0, LATEST), |row| {
+            Ok(Added {
+                first_slot: shown::whole(row, 0)?,
+                codes: shown::whole(row, 1)?,
+                at: row.get(2)?,
+                position: shown::whole(row, 3)?,
+                how: row.get(4)?,
+            })
+        })?
+        .collect()
+}
+
+pub(super) const CHANGES: &str = "SELECT position, at_ms, change.kind, change.credential, credential.name, request, body \
+     FROM change LEFT JOIN credential ON credential.credential = change.credential \
+     WHERE campaign = ?1 ORDER BY position DESC LIMIT ?2";
+
+fn changes(view: &View<'_>, campaign: CampaignId) -> rusqlite::Result<Vec<Change>> {
+    view.connection.prepare_cached(CHANGES)?.query_map((campaign.0, LATEST), change_of)?.collect()
+}
+
+/// Reads a change from columns as in [`CHANGES`].
+fn change_of(row: &Row<'_>) -> rusqlite::Result<Change> {
+    let Json(body) = row.get(6)?;
+    Ok(Change {
+        position: shown::whole(row, 0)?,
+        at: row.get(1)?,
+        kind: row.get(2)?,
+        credential: row.get(3)?,
+        credential_name: row.get(4)?,
+        request: row.get(5)?,
+        body,
+    })
+}
+
+fn select(which: &str) -> String {
+    const TERMS: &str = "campaign, name, amount, clubs, starts_ms, ends_ms, enforce_period, activations_per_code_max, \
+         activations_per_client_max, activations_max, budget, low_stock, active, created_ms, archived_ms";
+    format!("SELECT {TERMS}, {} FROM campaign WHERE {which}", Counters::COLUMNS)
+}
+
+fn of_row(row: &Row<'_>, as_of: AsOf) -> rusqlite::Result<Campaign> {
+    let counters = Counters::of(row, 15)?;
+    let (starts_at, ends_at): (Option<At>, Option<At>) = (row.get(4)?, row.get(5)?);
+    let (enforce_period, switched_on): (bool, bool) = (row.get(6)?, row.get(12)?);
+    let archived_at: Option<At> = row.get(14)?;
+    let Json(clubs) = row.get(3)?;
+    let now = At(as_of.time_ms);
+    let ended = ends_at.is_some_and(|ends| ends < now);
+    let in_period = starts_at.is_none_or(|starts| starts <= now) && !ended;
+    let status = match archived_at {
+        Some(_) => Status::Archived,
+        None if switched_on && in_period => Status::Active,
+        None => Status::Inactive,
+    };
+    let redeemable = switched_on && archived_at.is_none() && (!enforce_period || in_period);
+    Ok(Campaign {
+        campaign: row.get(0)?,
+        name: row.get(1)?,
+        amount: row.get(2)?,
+        clubs,
+        starts_at,
+        ends_at,
+        enforce_period,
+        activations_per_code_max: shown::whole_or_none(row, 7)?,
+        activations_per_client_max: shown::whole_or_none(row, 8)?,
+        activations_max: shown::whole_or_none(row, 9)?,
+        budget: row.get(10)?,
+        low_stock_below: shown::whole_or_none(row, 11)?,
+        switched_on,
+        status,
+        redeemable,
+        ended_still_accepting: redeemable && ended,
+        created_at: row.get(13)?,
+        archived_at,
+        codes: counters.codes,
+        codes_activated: counters.codes_activated,
+        codes_available: counters.available(),
+        codes_redeemable: counters.redeemable(),
+        utilisation: utilisation(counters.codes_activated, counters.codes),
+        activations: counters.activations,
+        issued: Amount(counters.issued),
+        low_stock: counters.is_low_on_stock(),
+    })
+}

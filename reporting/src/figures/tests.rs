@@ -1,0 +1,218 @@
+//! Figures of the sample.
+
+use jiff::tz::TimeZone;
+use scrip_protocol::{CampaignId, Position};
+
+use super::activations::{self, Before};
+use super::activity::{self, Days};
+use super::campaigns::{self, CampaignFilter, Status, StatusFilter};
+use super::codes::{self, CodeFilter, CodeStatus};
+use super::*;
+use crate::sample::{self, plan};
+use crate::{history, refusals, search};
+
+const AUTUMN: CampaignId = CampaignId(1);
+const ALL: Before = Before { before: None, limit: 100 };
+
+/// T1, T2, T3, A7 to A10, Z1, Z16, Z10: the counters are those of the engine's own definitions, as of a position.
+#[test]
+fn counters_follow_from_the_table() {
+    let figures = sample::view(|view| of_campaign(view, AUTUMN)).expect("there is such a campaign");
+    let CampaignFigures { codes, codes_archived, codes_activated, codes_available, codes_redeemable, .. } = figures;
+    assert_eq!([codes, codes_archived, codes_activated, codes_available, codes_redeemable], [4, 1, 1, 2, 2]);
+    assert_eq!((figures.activations, figures.issued, figures.refunds, figures.taken_back), (2, 1_000, 1, 500));
+    assert_eq!((figures.held, figures.low_stock, figures.utilisation.as_str()), (1, true, "25.00"));
+    assert_eq!(figures.as_of.position, Position(sample::POSITION));
+    let archived = sample::view(|view| of_campaign(view, CampaignId(2))).expect("there is such a campaign");
+    assert_eq!((archived.codes_archived, archived.codes_available, archived.codes_redeemable), (1, 0, 0));
+    assert!(!archived.low_stock);
+    let empty = sample::view(|view| of_campaign(view, CampaignId(3))).expect("there is such a campaign");
+    assert_eq!(empty.utilisation, "-");
+    assert_eq!(sample::view(|view| of_campaign(view, CampaignId(99))), None);
+}
+
+/// T2: to two decimals, half away from zero, of any number of codes.
+#[test]
+fn utilisation_is_exact() {
+    for (activated, codes, expected) in [
+        (1, 3, "33.33"),
+        (2, 3, "66.67"),
+        (1, 20_000, "0.01"),
+        (1, 20_001, "0.00"),
+        (3, 3, "100.00"),
+        (u64::MAX, u64::MAX, "100.00"),
+    ] {
+        assert_eq!(utilisation(activated, codes), expected);
+    }
+}
+
+/// C1, C6, C8, A1: status follows the switch and the period, redeemability the switch; the list filters by both, by text, club and stock.
+#[test]
+fn campaigns_are_listed_by_what_they_are() {
+    let list = |filter: CampaignFilter| {
+        let limit = filter.limit.max(1) + if filter.limit == 0 { 99 } else { 0 };
+        let page = sample::view(|view| campaigns::list(view, &CampaignFilter { limit, ..filter }));
+        (page.campaigns.iter().map(|campaign| campaign.campaign).collect::<Vec<_>>(), page.next)
+    };
+    let of = CampaignFilter::default;
+    let status = |status| CampaignFilter { status: Some(status), ..of() };
+    assert_eq!(list(of()), (vec![1, 3, 4], None));
+    assert_eq!(list(status(StatusFilter::All)), (vec![1, 2, 3, 4], None));
+    assert_eq!(list(status(StatusFilter::Only(Status::Active))), (vec![3], None));
+    assert_eq!(list(status(StatusFilter::Only(Status::Inactive))), (vec![1, 4], None));
+    assert_eq!(list(status(StatusFilter::Only(Status::Archived))), (vec![2], None));
+    assert_eq!(list(CampaignFilter { redeemable: Some(false), ..of() }), (vec![4], None));
+    assert_eq!(list(CampaignFilter { club: Some(2), ..of() }), (vec![1, 3], None));
+    assert_eq!(list(CampaignFilter { text: Some("AUT".into()), ..of() }), (vec![1], None));
+    assert_eq!(list(CampaignFilter { low_stock: Some(true), ..of() }), (vec![1], None));
+    assert_eq!(list(CampaignFilter { limit: 2, ..of() }), (vec![1, 3], Some(3)));
+    assert_eq!(list(CampaignFilter { limit: 2, after: 3, ..of() }), (vec![4], None));
+}
+
+/// A1, K9: a campaign that has ended and still accepts says so; where its codes came from and what was changed is told with it.
+#[test]
+fn a_campaign_is_shown_with_where_its_codes_came_from() {
+    let page = sample::view(|view| campaigns::show(view, AUTUMN)).expect("there is such a campaign");
+    assert!(page.campaign.ended_still_accepting && page.campaign.redeemable);
+    assert_eq!(page.campaign.status, Status::Inactive);
+    let added: Vec<_> = page.added.iter().map(|added| (added.codes, added.how.as_str())).collect();
+    assert_eq!(added, [(1, "added"), (3, "created")]);
+    assert_eq!(page.changes.len(), 2);
+    assert_eq!(page.changes[0].credential_name.as_deref(), Some("marketing"));
+    let enforced = sample::view(|view| campaigns::show(view, CampaignId(4))).expect("there is such a campaign");
+    assert!(!enforced.campaign.ended_still_accepting);
+}
+
+#[track_caller]
+fn days(zone: &str, last: &str, days: u16) -> Vec<(String, u64)> {
+    let zone = TimeZone::get(zone).expect("there is such a time zone");
+    let asked = Days { zone, last: Some(last.parse().expect("it is a day")), days };
+    let activity = sample::view(|view| activity::by_day(view, AUTUMN, &asked)).expect("there is such a campaign");
+    activity.days.iter().map(|day| (day.date.to_string(), day.happened.activations)).collect()
+}
+
+/// Pain 21, T4: a day is that of the time zone which was asked for, with its 23 to 25 hours, and one without activations is there.
+#[test]
+fn days_are_those_of_the_time_zone() {
+    let of = |rows: &[(&str, u64)]| rows.iter().map(|(day, n)| ((*day).to_owned(), *n)).collect::<Vec<_>>();
+    assert_eq!(days("UTC", "2026-09-21", 3), of(&[("2026-09-19", 0), ("2026-09-20", 3), ("2026-09-21", 0)]));
+    assert_eq!(days("Europe/Berlin", "2026-09-21", 2), of(&[("2026-09-20", 1), ("2026-09-21", 2)]));
+    assert_eq!(days("Asia/Kathmandu", "2026-09-21", 1), of(&[("2026-09-21", 3)]));
+    assert_eq!(days("Europe/Berlin", "2026-10-26", 2), of(&[("2026-10-25", 7), ("2026-10-26", 0)]));
+    assert_eq!(days("UTC", "2026-09-21", 400).len(), 400);
+    assert_eq!(days("Pacific/Kiritimati", "9999-12-31", 2).len(), 2);
+    assert_eq!(days("America/New_York", "0000-01-01", 400).len(), 400);
+}
+
+/// T6: what happened at each club, refunds included.
+#[test]
+fn clubs_have_their_own_figures() {
+    let clubs = sample::view(|view| activity::by_club(view, AUTUMN, 0, 1)).expect("there is such a campaign");
+    assert_eq!((clubs.clubs[0].name.as_deref(), clubs.clubs[0].happened.activations, clubs.next), (Some("North"), 2, Some(1)));
+    let clubs = sample::view(|view| activity::by_club(view, AUTUMN, 1, 1)).expect("there is such a campaign");
+    assert_eq!((clubs.clubs[0].happened.taken_back, clubs.next), (shown::Amount(500), None));
+}
+
+/// T5, X2, X3: both filters of the code table combine; pages continue behind a slot.
+#[test]
+fn the_code_table_combines_its_filters() {
+    let list = |archived, used, after, limit| {
+        let filter = CodeFilter { archived, used, after, limit };
+        let page = sample::view(|view| codes::list(view, AUTUMN, &filter)).expect("there is such a campaign");
+        (page.codes.iter().map(|code| code.slot).collect::<Vec<_>>(), page.next)
+    };
+    assert_eq!(list(None, None, None, 100), (vec![0, 1, 2, 3], None));
+    assert_eq!(list(Some(false), None, None, 100), (vec![0, 2, 3], None));
+    assert_eq!(list(Some(true), None, None, 100), (vec![1], None));
+    assert_eq!(list(None, Some(true), None, 100), (vec![0], None));
+    assert_eq!(list(Some(false), Some(false), None, 1), (vec![2], Some(2)));
+    assert_eq!(list(Some(false), Some(false), Some(2), 1), (vec![3], None));
+    assert_eq!(list(Some(true), Some(true), None, 100), (vec![], None));
+}
+
+/// T6: a code that was redeemed shows who, when and at which club, first and last.
+#[test]
+fn a_code_says_who_activated_it_when_and_where() {
+    let filter = CodeFilter { limit: 10, ..CodeFilter::default() };
+    let page = sample::view(|view| codes::list(view, AUTUMN, &filter)).expect("there is such a campaign");
+    let first = page.codes[0].first.as_ref().expect("it was activated");
+    assert_eq!(
+        (first.client_name.as_deref(), first.club_name.as_deref(), first.at.0),
+        (Some("Ann"), Some("North"), 1_789_900_000_000)
+    );
+    assert_eq!(page.codes[0].last.as_ref().map(|last| last.activation), Some(5_000));
+    let refunded = &page.codes[1];
+    assert_eq!((refunded.status, refunded.activations, refunded.last.is_some()), (CodeStatus::ArchivedByItself, 0, false));
+    assert!(refunded.first.as_ref().is_some_and(|first| first.refunded));
+    let with_campaign = sample::view(|view| codes::list(view, CampaignId(2), &filter)).expect("there is such a campaign");
+    assert_eq!(with_campaign.codes[0].status, CodeStatus::ArchivedWithCampaign);
+}
+
+/// T6, Z2: activations of a code, of a campaign and of all, the newest first, in pages.
+#[test]
+fn activations_come_newest_first_in_pages() {
+    let ids = |page: activations::Activations| (page.activations.iter().map(|a| a.activation).collect::<Vec<_>>(), page.next);
+    let of_code = |before| sample::view(|view| activations::of_code(view, AUTUMN, 0, before)).expect("there is such a code");
+    let of_campaign = |before| sample::view(|view| activations::of_campaign(view, AUTUMN, before)).expect("there is one");
+    let (all, one) = (ALL, |before| Before { before, limit: 1 });
+    assert_eq!(ids(of_code(all)), (vec![5_000, 101], None));
+    assert_eq!(ids(of_code(one(None))), (vec![5_000], Some(5_000)));
+    assert_eq!(ids(of_code(one(Some(5_000)))), (vec![101], None));
+    assert_eq!(ids(of_campaign(all)), (vec![5_000, 102, 101], None));
+    assert_eq!(ids(of_campaign(one(Some(5_000)))), (vec![102], Some(102)));
+    assert_eq!(ids(of_campaign(one(Some(102)))), (vec![101], None));
+    assert_eq!(ids(sample::view(|view| activations::of_all(view, one(None)))), (vec![5_000], Some(5_000)));
+    let refunded = sample::view(|view| activations::one(view, Position(102))).expect("there is such an activation");
+    assert_eq!(refunded.refund.map(|refund| refund.refund), Some(6_000));
+    assert_eq!(sample::view(|view| activations::one(view, Position(u64::MAX))), None);
+}
+
+/// Pain 19: what is asked often finds its rows by keys and indexes.
+#[test]
+fn no_hot_query_scans_a_table() {
+    let queries = [
+        activations::select(activations::OF_ALL),
+        activations::select(activations::ONE),
+        activations::select(activations::OF_STRETCH),
+        activations::select(activations::AGAIN),
+        activations::STRETCHES.to_owned(),
+        activity::BY_QUARTER.to_owned(),
+        activity::BY_CLUB.to_owned(),
+        campaigns::CHANGES.to_owned(),
+        codes::LIST.to_owned(),
+        codes::USE.to_owned(),
+        "SELECT count(*) FROM hold WHERE campaign = ?1 AND ended IS NULL AND expires_ms > ?2".to_owned(),
+        history::operations::POSITIONS.to_owned(),
+        history::operations::ACTIVATION.to_owned(),
+        history::operations::ENTRIES.to_owned(),
+        history::operations::HOLD.to_owned(),
+        refusals::select(refusals::OF_ALL),
+        refusals::select(refusals::OF_CLIENT),
+        refusals::select(refusals::OF_CODE),
+        refusals::select(refusals::ONE),
+        search::PLACES.to_owned(),
+        crate::http::caller::BY_SECRET.to_owned(),
+        history::operations::SPENDING.to_owned(),
+        history::operations::REFUND.to_owned(),
+        refusals::select(refusals::OF_CAMPAIGN),
+        search::changes::select(search::changes::OF_ALL),
+        search::changes::select(search::changes::OF_CAMPAIGN),
+    ];
+    sample::view(|view| {
+        for query in &queries {
+            let steps = plan(view, query)?;
+            assert!(steps.iter().all(|step| !step.starts_with("SCAN")), "{query}\n{steps:#?}");
+        }
+        for (query, index) in [(&queries[3], "activation_again"), (&queries[10], "hold_open"), (&queries[17], "refusal_by_code")]
+        {
+            let steps = plan(view, query)?;
+            assert!(steps.iter().any(|step| step.contains(index)), "{query}\n{steps:#?}");
+        }
+        // Sorted by the key that they are found by: none of the pages is sorted first.
+        for query in queries.iter().filter(|query| query.contains("DESC") && !query.contains("code.value")) {
+            let steps = plan(view, query)?;
+            assert!(steps.iter().all(|step| !step.contains("TEMP B-TREE")), "{query}\n{steps:#?}");
+        }
+        Ok(())
+    });
+}

@@ -1,0 +1,193 @@
+//! Following the journal: the tail, applied as it comes.
+//!
+//! A task takes batches off the tail, at most so many bytes ahead; a thread of its own applies all that has come meanwhile in one
+//! transaction, and says how far it is. What it says can be read already. The task connects again for as long as it takes; what
+//! somebody has to decide about halts it: a journal that is another one, or that is not kept as far back.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use scrip_protocol::Refusal;
+use scrip_protocol::batch::{ChainEnd, stated_extent};
+use scrip_protocol::client::{Dial, TailError, Tailing};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+
+use crate::read_model::{ReadModel, ReadModelError};
+use crate::standing::{Following, Standing};
+
+/// How many records a transaction holds at the most, or a batch more: what came while the last one was written, when the read model is
+/// behind.
+pub const RECORDS_AT_ONCE: usize = 1 << 17;
+
+/// How many KiB of batches wait to be applied at the most. One that is larger by itself waits alone.
+const WAITING_KIB: u32 = 64 << 10;
+
+/// From how many records on a transaction is followed by a pause, and how long after its beginning the next one may begin. What changes all
+/// over the file is written once for so long, and the disk is left to the engine that may share it; the lag stays under a second.
+const PAUSE: (usize, Duration) = (1 << 10, Duration::from_millis(300));
+
+/// How long it waits before it connects again: from, and up to.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Why a follower halts.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// The read model does not take it.
+    #[error("the read model")]
+    ReadModel(#[from] ReadModelError),
+    /// The tail cannot go on from where the read model is.
+    #[error("the read model cannot go on from where it is")]
+    Tail(#[source] TailError),
+    /// The journal ends before what the read model has.
+    #[error(
+        "the journal ends at position {journal}, and the read model has come to {applied}: the engine was restored to an earlier \
+         state, and the read model is of a history that is none any more; build it anew"
+    )]
+    Behind {
+        /// The newest record of the journal.
+        journal: scrip_protocol::Position,
+        /// The newest record of the read model.
+        applied: scrip_protocol::Position,
+    },
+}
+
+/// A batch on its way to the read model, with the room that it takes.
+struct Waiting {
+    bytes: Vec<u8>,
+    room: OwnedSemaphorePermit,
+}
+
+/// Follows the engine until `stop` is true or something halts it. Ends when what had come is applied.
+///
+/// # Errors
+/// See [`FollowError`].
+pub async fn follow(
+    dial: Dial,
+    model: ReadModel,
+    standing: watch::Sender<Standing>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), FollowError> {
+    let cursor = model.cursor();
+    let (send, receive) = mpsc::unbounded_channel();
+    let applier = Applier::start(model, receive, standing.clone());
+    let ended = tokio::select! {
+        ended = take(dial, cursor, &send, &standing) => ended,
+        _ = stop.wait_for(|stop| *stop) => Ok(()),
+    };
+    drop(send);
+    // The thread ends with the channel, in the time of one transaction.
+    let applied = tokio::task::spawn_blocking(|| applier.join()).await.expect("joining a thread does not panic");
+    let ended = applied.map_err(FollowError::from).and(ended);
+    if let Err(error) = &ended {
+        standing.send_modify(|standing| standing.following = Following::Halted(chain_of(error)));
+    }
+    ended
+}
+
+/// Takes batches off one tail after another. Ends when the applier has, or with what somebody has to decide.
+async fn take(
+    dial: Dial,
+    mut cursor: ChainEnd,
+    send: &mpsc::UnboundedSender<Waiting>,
+    standing: &watch::Sender<Standing>,
+) -> Result<(), FollowError> {
+    let room = Arc::new(Semaphore::new(WAITING_KIB as usize));
+    let mut backoff = BACKOFF.0;
+    loop {
+        let before = cursor;
+        let error = match take_one(&dial, &mut cursor, send, standing, &room).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        match error {
+            TailError::BeyondEnd { next } => {
+                let journal = scrip_protocol::Position(next.0.saturating_sub(1));
+                return Err(FollowError::Behind { journal, applied: cursor.position });
+            }
+            // A role stays what it is.
+            TailError::Refused(Refusal::Forbidden { .. }) => return Err(FollowError::Tail(error)),
+            TailError::Dropped { .. } | TailError::Forked { .. } | TailError::Batch { .. } | TailError::Malformed(_) => {
+                return Err(FollowError::Tail(error));
+            }
+            TailError::Connect(_) | TailError::Refused(_) | TailError::Unreadable => {}
+        }
+        let why = chain_of(&error);
+        tracing::warn!(error = %why, "the tail has ended; connecting again");
+        standing.send_modify(|standing| standing.following = Following::Apart(why));
+        backoff = if cursor == before { (backoff * 2).min(BACKOFF.1) } else { BACKOFF.0 };
+        tokio::time::sleep(backoff).await;
+    }
+}
+
+async fn take_one(
+    dial: &Dial,
+    cursor: &mut ChainEnd,
+    send: &mpsc::UnboundedSender<Waiting>,
+    standing: &watch::Sender<Standing>,
+    room: &Arc<Semaphore>,
+) -> Result<(), TailError> {
+    let mut tailing = Tailing::resume(dial.clone(), *cursor, true).await?;
+    standing.send_modify(|standing| standing.following = Following::Tailing);
+    while let Some(bytes) = tailing.next().await? {
+        *cursor = tailing.end().expect("a batch has come");
+        let kib = u32::try_from(bytes.len() >> 10).unwrap_or(u32::MAX).clamp(1, WAITING_KIB);
+        let room = room.clone().acquire_many_owned(kib).await.expect("the semaphore is never closed");
+        if send.send(Waiting { bytes, room }).is_err() {
+            // Why the applier has ended is what its thread returns.
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// The thread that applies.
+struct Applier {
+    thread: JoinHandle<Result<(), ReadModelError>>,
+}
+
+impl Applier {
+    fn start(mut model: ReadModel, mut receive: mpsc::UnboundedReceiver<Waiting>, standing: watch::Sender<Standing>) -> Applier {
+        let run = move || {
+            while let Some(first) = receive.blocking_recv() {
+                let (mut batches, mut rooms, mut records) = (Vec::new(), Vec::new(), 0);
+                let mut next = Some(first);
+                while let Some(Waiting { bytes, room }) = next {
+                    records += stated_extent(&bytes).map_or(0, |(_, count)| count as usize);
+                    batches.push(bytes);
+                    rooms.push(room);
+                    next = if records < RECORDS_AT_ONCE { receive.try_recv().ok() } else { None };
+                }
+                let began = Instant::now();
+                model.apply(&batches)?;
+                let cursor = model.cursor();
+                standing.send_modify(|standing| {
+                    (standing.applied, standing.applied_ms) = (cursor.position, cursor.time_ms);
+                });
+                drop((batches, rooms));
+                // One that was full is behind, and goes on.
+                if (PAUSE.0..RECORDS_AT_ONCE).contains(&records) {
+                    std::thread::sleep(PAUSE.1.saturating_sub(began.elapsed()));
+                }
+            }
+            model.close()
+        };
+        let thread = std::thread::Builder::new().name("read-model".into()).spawn(run).expect("a thread can be started");
+        Applier { thread }
+    }
+
+    fn join(self) -> Result<(), ReadModelError> {
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+/// An error with its causes, on a line.
+pub(crate) fn chain_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}

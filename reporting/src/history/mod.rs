@@ -1,0 +1,105 @@
+//! The history of a client (B5): what the client has, and every operation, the newest first.
+//!
+//! [`operations`] finds the records that concern a client by stretches of the journal, the newest stretch first, and tells the entries of
+//! the ledger, holds, refunds and refusals of each (B2, B3, A13, A28).
+
+pub mod operations;
+
+use rusqlite::{OptionalExtension, Row};
+use scrip_protocol::ClientId;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::figures::{Page, page};
+use crate::read_model::{AsOf, View};
+use crate::shown::{self, Amount, At, Client};
+
+/// How many clients are looked at for a page of those of a name.
+const LOOKED_AT_MAX: usize = 65_536;
+
+/// What a client has, and what is counted of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ClientCard {
+    /// The client.
+    pub client: Client,
+    /// The name; it may be empty.
+    pub name: String,
+    /// When the client was registered; none where that was before the read model began.
+    pub registered_at: Option<At>,
+    /// The gaming balance.
+    pub gaming: Amount,
+    /// The bonus balance (B5).
+    pub bonus: Amount,
+    /// What was paid in money for sessions and purchases, in all time.
+    pub spent: Amount,
+    /// How many sessions there were.
+    pub sessions: u64,
+    /// How many activations there are, refunded ones taken off; those from before the read model began are not counted.
+    pub activations: u64,
+    /// What this is as of.
+    pub as_of: AsOf,
+}
+
+/// A page of the clients of a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Clients {
+    /// By id. There may be none though a next page has some.
+    pub clients: Vec<ClientCard>,
+    /// The next page is of those after this client; none where this is the last.
+    pub next: Option<Client>,
+    /// What this is as of.
+    pub as_of: AsOf,
+}
+
+/// What a client has; none where there is no such client.
+///
+/// # Errors
+/// When SQLite fails.
+pub fn card(view: &View<'_>, client: ClientId) -> rusqlite::Result<Option<ClientCard>> {
+    view.connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM client WHERE client = ?1"))?
+        .query_row([Client(client)], |row| card_of(row, view.as_of))
+        .optional()
+}
+
+/// A page of the clients whose names begin with a text, whatever the letter case; all clients for an empty one.
+///
+/// # Errors
+/// When SQLite fails.
+pub fn named(view: &View<'_>, name: &str, after: Option<ClientId>, limit: usize) -> rusqlite::Result<Clients> {
+    let name = name.to_lowercase();
+    let passes = |card: &ClientCard| card.name.to_lowercase().starts_with(&name);
+    let of_row = |row: &Row<'_>| {
+        let card = card_of(row, view.as_of)?;
+        Ok((card.client, Some(card).filter(passes)))
+    };
+    let (all, after_one) = (
+        format!("SELECT {COLUMNS} FROM client ORDER BY client LIMIT ?1"),
+        format!("SELECT {COLUMNS} FROM client WHERE client > ?2 ORDER BY client LIMIT ?1"),
+    );
+    let looked_at = LOOKED_AT_MAX as i64 + 1;
+    let Page { rows: clients, next } = match after {
+        None => page(view.connection.prepare_cached(&all)?.query_map([looked_at], of_row)?, limit, LOOKED_AT_MAX)?,
+        Some(after) => {
+            let mut statement = view.connection.prepare_cached(&after_one)?;
+            page(statement.query_map((looked_at, Client(after)), of_row)?, limit, LOOKED_AT_MAX)?
+        }
+    };
+    Ok(Clients { clients, next, as_of: view.as_of })
+}
+
+const COLUMNS: &str = "client, name, nullif(registered_ms, 0), gaming, bonus, spent, sessions, activations";
+
+fn card_of(row: &Row<'_>, as_of: AsOf) -> rusqlite::Result<ClientCard> {
+    Ok(ClientCard {
+        client: row.get(0)?,
+        name: row.get(1)?,
+        registered_at: row.get(2)?,
+        gaming: row.get(3)?,
+        bonus: row.get(4)?,
+        spent: row.get(5)?,
+        sessions: shown::whole(row, 6)?,
+        activations: shown::whole(row, 7)?,
+        as_of,
+    })
+}

@@ -1,0 +1,485 @@
+//! The operations of a client, the newest first (B5, B8), each with its label, executor and origin (B2, B3).
+//!
+//! A page holds whole records: one that moved an account several times, as a top-up on which rules fired, is never cut in two.
+
+use rusqlite::{CachedStatement, OptionalExtension, Row};
+use scrip_protocol::ledger::TAG_PROMO_CODE;
+use scrip_protocol::{ClientId, Label};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::read_model::{AsOf, HISTORY_BITS, View};
+use crate::refusals::{self, Refusal};
+use crate::shown::{self, Amount, At, Client, Json};
+
+/// How many records are looked at for a page.
+const LOOKED_AT_MAX: usize = 16_384;
+
+/// Every label, in the order of their numbers.
+pub const LABELS: [Label; 8] = [
+    Label::TopUp,
+    Label::TopUpRefund,
+    Label::Session,
+    Label::Purchase,
+    Label::BonusCredit,
+    Label::BonusPayment,
+    Label::BonusWriteOff,
+    Label::BonusRefund,
+];
+
+/// Which operations are shown.
+#[derive(Debug, Clone, Default)]
+pub struct OperationFilter {
+    /// Of which kind.
+    pub kind: KindFilter,
+    /// Only entries of this label.
+    pub label: Option<Label>,
+    /// Only from this time on, in milliseconds since 1970.
+    pub from_ms: Option<i64>,
+    /// Only before this time.
+    pub end_ms: Option<i64>,
+    /// Only entries of at least this amount, its sign aside.
+    pub amount_min: Option<i64>,
+    /// Only entries of at most this amount, its sign aside.
+    pub amount_max: Option<i64>,
+    /// Only those before this position.
+    pub before: Option<u64>,
+    /// How many at the most; the last record may bring more.
+    pub limit: usize,
+}
+
+/// Which kinds of operations are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KindFilter {
+    /// What moved an account, or would have: what was paid for otherwise, and refunds that found nothing, are of amount 0.
+    #[default]
+    Ledger,
+    /// Uses that were held.
+    Holds,
+    /// What was refused.
+    Refusals,
+    /// All of these.
+    All,
+}
+
+/// Something that happened to a client.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Operation {
+    /// An account was moved.
+    Entry(Entry),
+    /// A use of a code was held.
+    Hold(Hold),
+    /// An attempt was refused.
+    Refusal(Refusal),
+    /// Something was paid for otherwise than from an account.
+    Spending(Spending),
+    /// An activation was refunded when nothing of its bonus was left.
+    Refund(Refunded),
+}
+
+/// A movement of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Entry {
+    /// The record.
+    pub position: u64,
+    /// Which of its entries, from 0.
+    pub nth: u64,
+    /// When.
+    pub at: At,
+    /// `gaming` or `bonus`.
+    pub account: String,
+    /// What it is called, as in `Bonus Credit` (B3).
+    pub label: String,
+    /// Who did it (A28).
+    pub executor: Executor,
+    /// What it originates from (B2).
+    pub origin: Origin,
+    /// How much: more than 0 for a credit, less for a debit.
+    pub amount: Amount,
+    /// The balance of that account after it.
+    pub balance: Amount,
+    /// Where.
+    pub club: Option<u32>,
+    /// The club's name.
+    pub club_name: Option<String>,
+    /// What the executor remarked.
+    pub comment: String,
+    /// Its tags (B6).
+    pub tags: Vec<String>,
+}
+
+/// Who did it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Executor {
+    /// `System` or `Administrator`.
+    pub kind: String,
+    /// The name; empty where it happened by itself.
+    pub name: String,
+    /// The credential; 0 where it happened by itself.
+    pub credential: u32,
+}
+
+/// What an entry originates from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Origin {
+    /// `request`, `code`, `rule`, `activation`, `top_up` or `payment`.
+    pub kind: String,
+    /// The number of the campaign or rule, or the position of the activation, top-up or payment.
+    pub id: Option<u64>,
+    /// The name of the campaign or rule.
+    pub name: Option<String>,
+    /// The code.
+    pub code: Option<String>,
+}
+
+/// A use that was held (Z1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Hold {
+    /// The hold.
+    pub position: u64,
+    /// When.
+    pub at: At,
+    /// The club.
+    pub club: u32,
+    /// The campaign.
+    pub campaign: u32,
+    /// The campaign's name.
+    pub campaign_name: Option<String>,
+    /// The code.
+    pub code: Option<String>,
+    /// The bonus that it holds.
+    pub amount: Amount,
+    /// When it expires, or did.
+    pub expires_at: At,
+    /// What became of it.
+    pub state: HoldState,
+    /// The record that ended it.
+    pub ended_by: Option<u64>,
+}
+
+/// A session or a purchase that was paid for directly: no account was moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Spending {
+    /// The record.
+    pub position: u64,
+    /// When.
+    pub at: At,
+    /// What for: `Session` or `Purchase`.
+    pub label: String,
+    /// What was taken from an account: nothing.
+    pub amount: Amount,
+    /// What it cost.
+    pub price: Amount,
+    /// Where.
+    pub club: u32,
+    /// The club's name.
+    pub club_name: Option<String>,
+    /// Whose request it was.
+    pub credential: u32,
+    /// The name of that credential.
+    pub credential_name: Option<String>,
+}
+
+/// A refund that gave a use back, and found nothing to take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Refunded {
+    /// The record.
+    pub position: u64,
+    /// When.
+    pub at: At,
+    /// The activation that was refunded.
+    pub activation: u64,
+    /// The campaign.
+    pub campaign: u32,
+    /// The campaign's name.
+    pub campaign_name: Option<String>,
+    /// The code.
+    pub code: Option<String>,
+    /// What was taken back: nothing.
+    pub amount: Amount,
+    /// What could not be taken back, because it was spent.
+    pub uncollected: Amount,
+    /// Whose request it was.
+    pub credential: u32,
+    /// The name of that credential.
+    pub credential_name: Option<String>,
+}
+
+/// What became of a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldState {
+    /// It still holds.
+    Open,
+    /// The use was activated.
+    Confirmed,
+    /// The use was given back.
+    Released,
+    /// The use was given back by time.
+    Expired,
+}
+
+/// A page of the operations of a client.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Operations {
+    /// The newest first. There may be none though a next page has some.
+    pub operations: Vec<Operation>,
+    /// The next page is of those before this position; none where this is the last.
+    pub next: Option<u64>,
+    /// What this is as of.
+    pub as_of: AsOf,
+}
+
+/// A page of the operations of a client that pass a filter; none where there is no such client.
+///
+/// # Errors
+/// When SQLite fails.
+pub fn list(view: &View<'_>, client: ClientId, filter: &OperationFilter) -> rusqlite::Result<Option<Operations>> {
+    let is_there = view.connection.prepare_cached("SELECT 1 FROM client WHERE client = ?1")?.exists([Client(client)])?;
+    if !is_there {
+        return Ok(None);
+    }
+    let done = |operations, next| Ok(Some(Operations { operations, next, as_of: view.as_of }));
+    let before = shown::bound(filter.before.unwrap_or(u64::MAX)).min(shown::bound(view.as_of.position.0).saturating_add(1));
+    let mut positions = view.connection.prepare_cached(POSITIONS)?;
+    let mut records = Records::new(view)?;
+    let (mut operations, mut looked_at, mut last) = (Vec::new(), 0, None);
+    for stretch in (0..=before >> HISTORY_BITS).rev() {
+        let mut positions = positions.query((stretch, Client(client), before))?;
+        while let Some(row) = positions.next()? {
+            let position = shown::whole(row, 0)?;
+            if operations.len() >= filter.limit || looked_at >= LOOKED_AT_MAX {
+                return done(operations, last);
+            }
+            let found = records.of(position, client)?;
+            // What comes before it in the journal is no younger.
+            if found.iter().any(|operation| filter.from_ms.is_some_and(|from| shown::bound(operation.at().0) < from)) {
+                return done(operations, None);
+            }
+            operations.extend(found.into_iter().filter(|operation| filter.passes(operation)));
+            (looked_at, last) = (looked_at + 1, Some(position));
+        }
+    }
+    done(operations, None)
+}
+
+pub(crate) const POSITIONS: &str =
+    "SELECT position FROM client_history WHERE stretch = ?1 AND client = ?2 AND position < ?3 ORDER BY position DESC";
+
+impl Operation {
+    fn at(&self) -> At {
+        match self {
+            Operation::Entry(entry) => entry.at,
+            Operation::Hold(hold) => hold.at,
+            Operation::Refusal(refusal) => refusal.at,
+            Operation::Spending(spending) => spending.at,
+            Operation::Refund(refund) => refund.at,
+        }
+    }
+}
+
+impl OperationFilter {
+    fn passes(&self, operation: &Operation) -> bool {
+        let of_entry = self.label.is_some() || self.amount_min.is_some() || self.amount_max.is_some();
+        let of_kind = match (self.kind, operation) {
+            (KindFilter::All, _)
+            | (KindFilter::Ledger, Operation::Entry(_) | Operation::Spending(_) | Operation::Refund(_))
+            | (KindFilter::Holds, Operation::Hold(_))
+            | (KindFilter::Refusals, Operation::Refusal(_)) => true,
+            (KindFilter::Ledger | KindFilter::Holds | KindFilter::Refusals, _) => false,
+        };
+        let fits = match operation {
+            Operation::Hold(_) | Operation::Refusal(_) => !of_entry,
+            Operation::Entry(entry) => self.takes(&entry.label, entry.amount),
+            Operation::Spending(spending) => self.takes(&spending.label, spending.amount),
+            Operation::Refund(refund) => self.takes(Label::BonusWriteOff.words(), refund.amount),
+        };
+        of_kind && fits && self.end_ms.is_none_or(|end| shown::bound(operation.at().0) < end)
+    }
+
+    fn takes(&self, of: &str, amount: Amount) -> bool {
+        let amount = amount.0.unsigned_abs();
+        let at_least = |min: i64| amount >= min.max(0).unsigned_abs();
+        let at_most = |max: i64| max >= 0 && amount <= max.unsigned_abs();
+        self.label.is_none_or(|label| of == label.words())
+            && self.amount_min.is_none_or(at_least)
+            && self.amount_max.is_none_or(at_most)
+    }
+}
+
+/// What stands in the tables of one record.
+pub(crate) struct Records<'v> {
+    as_of: AsOf,
+    activation: CachedStatement<'v>,
+    entries: CachedStatement<'v>,
+    hold: CachedStatement<'v>,
+    refusal: CachedStatement<'v>,
+    spending: CachedStatement<'v>,
+    refund: CachedStatement<'v>,
+}
+
+pub(crate) const ACTIVATION: &str = "SELECT a.at_ms, a.club, club.name, a.campaign, campaign.name, code.code, a.amount, a.balance \
+     FROM activation a \
+     LEFT JOIN club ON club.club = a.club \
+     LEFT JOIN campaign ON campaign.campaign = a.campaign \
+     LEFT JOIN code ON code.campaign = a.campaign AND code.slot = a.slot \
+     WHERE a.activation = ?1";
+
+pub(crate) const ENTRIES: &str = "SELECT e.nth, e.at_ms, e.account, e.label, e.executor, e.executor_name, e.credential, e.origin, \
+     e.origin_id, rule.name, e.amount, e.balance, e.club, club.name, e.comment, e.tags \
+     FROM entry e \
+     LEFT JOIN club ON club.club = e.club \
+     LEFT JOIN rule ON e.origin = 'rule' AND rule.rule = e.origin_id \
+     WHERE e.position = ?1 AND e.client = ?2 ORDER BY e.nth DESC";
+
+pub(crate) const HOLD: &str = "SELECT h.at_ms, h.club, h.campaign, campaign.name, code.code, h.amount, h.expires_ms, h.ended, h.ended_at \
+     FROM hold h \
+     LEFT JOIN campaign ON campaign.campaign = h.campaign \
+     LEFT JOIN code ON code.campaign = h.campaign AND code.slot = h.slot \
+     WHERE h.hold = ?1";
+
+pub(crate) const SPENDING: &str = "SELECT s.at_ms, s.kind, s.price, s.club, club.name, s.credential, credential.name \
+     FROM spending s \
+     LEFT JOIN club ON club.club = s.club \
+     LEFT JOIN credential ON credential.credential = s.credential \
+     WHERE s.position = ?1";
+
+pub(crate) const REFUND: &str = "SELECT r.at_ms, r.activation, r.campaign, campaign.name, code.code, r.taken, r.uncollected, \
+     r.credential, credential.name \
+     FROM refund r \
+     LEFT JOIN campaign ON campaign.campaign = r.campaign \
+     LEFT JOIN code ON code.campaign = r.campaign AND code.slot = r.slot \
+     LEFT JOIN credential ON credential.credential = r.credential \
+     WHERE r.refund = ?1";
+
+impl<'v> Records<'v> {
+    pub(crate) fn new(view: &View<'v>) -> rusqlite::Result<Records<'v>> {
+        Ok(Records {
+            as_of: view.as_of,
+            activation: view.connection.prepare_cached(ACTIVATION)?,
+            entries: view.connection.prepare_cached(ENTRIES)?,
+            hold: view.connection.prepare_cached(HOLD)?,
+            refusal: view.connection.prepare_cached(&refusals::select(refusals::ONE))?,
+            spending: view.connection.prepare_cached(SPENDING)?,
+            refund: view.connection.prepare_cached(REFUND)?,
+        })
+    }
+
+    /// What a record did to a client, the newest first. Most are activations.
+    pub(crate) fn of(&mut self, position: u64, client: ClientId) -> rusqlite::Result<Vec<Operation>> {
+        let at = shown::bound(position);
+        if let Some(entry) = self.activation.query_row([at], |row| credited(row, position)).optional()? {
+            return Ok(vec![Operation::Entry(entry)]);
+        }
+        let entries = self.entries.query_map((at, Client(client)), |row| entry(row, position).map(Operation::Entry))?;
+        let entries = entries.collect::<rusqlite::Result<Vec<_>>>()?;
+        if !entries.is_empty() {
+            return Ok(entries);
+        }
+        let as_of = self.as_of;
+        if let Some(hold) = self.hold.query_row([at], |row| hold(row, position, as_of)).optional()? {
+            return Ok(vec![Operation::Hold(hold)]);
+        }
+        if let Some(refusal) = self.refusal.query_row([at], refusals::of_row).optional()? {
+            return Ok(vec![Operation::Refusal(refusal)]);
+        }
+        if let Some(spending) = self.spending.query_row([at], |row| spending(row, position)).optional()? {
+            return Ok(vec![Operation::Spending(spending)]);
+        }
+        let refund = self.refund.query_row([at], |row| refunded(row, position)).optional()?;
+        Ok(refund.map(Operation::Refund).into_iter().collect())
+    }
+}
+
+/// D6, A13: the entry that an activation is.
+fn credited(row: &Row<'_>, position: u64) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        position,
+        nth: 0,
+        at: row.get(0)?,
+        account: "bonus".to_owned(),
+        label: Label::BonusCredit.words().to_owned(),
+        executor: Executor { kind: "System".to_owned(), name: String::new(), credential: 0 },
+        origin: Origin { kind: "code".to_owned(), id: Some(shown::whole(row, 3)?), name: row.get(4)?, code: row.get(5)? },
+        amount: row.get(6)?,
+        balance: row.get(7)?,
+        club: row.get(1)?,
+        club_name: row.get(2)?,
+        comment: String::new(),
+        tags: vec![TAG_PROMO_CODE.to_owned()],
+    })
+}
+
+fn entry(row: &Row<'_>, position: u64) -> rusqlite::Result<Entry> {
+    let Json(tags) = row.get(15)?;
+    Ok(Entry {
+        position,
+        nth: shown::whole(row, 0)?,
+        at: row.get(1)?,
+        account: row.get(2)?,
+        label: row.get(3)?,
+        executor: Executor { kind: row.get(4)?, name: row.get(5)?, credential: row.get(6)? },
+        origin: Origin { kind: row.get(7)?, id: shown::whole_or_none(row, 8)?, name: row.get(9)?, code: None },
+        amount: row.get(10)?,
+        balance: row.get(11)?,
+        club: row.get(12)?,
+        club_name: row.get(13)?,
+        comment: row.get(14)?,
+        tags,
+    })
+}
+
+fn spending(row: &Row<'_>, position: u64) -> rusqlite::Result<Spending> {
+    let kind: String = row.get(1)?;
+    let label = if kind == "session" { Label::Session } else { Label::Purchase };
+    Ok(Spending {
+        position,
+        at: row.get(0)?,
+        label: label.words().to_owned(),
+        amount: Amount(0),
+        price: row.get(2)?,
+        club: row.get(3)?,
+        club_name: row.get(4)?,
+        credential: row.get(5)?,
+        credential_name: row.get(6)?,
+    })
+}
+
+fn refunded(row: &Row<'_>, position: u64) -> rusqlite::Result<Refunded> {
+    Ok(Refunded {
+        position,
+        at: row.get(0)?,
+        activation: shown::whole(row, 1)?,
+        campaign: row.get(2)?,
+        campaign_name: row.get(3)?,
+        code: row.get(4)?,
+        amount: row.get(5)?,
+        uncollected: row.get(6)?,
+        credential: row.get(7)?,
+        credential_name: row.get(8)?,
+    })
+}
+
+fn hold(row: &Row<'_>, position: u64, as_of: AsOf) -> rusqlite::Result<Hold> {
+    let expires_at: At = row.get(6)?;
+    let ended: Option<String> = row.get(7)?;
+    let state = match ended.as_deref() {
+        Some("confirmed") => HoldState::Confirmed,
+        Some(_) => HoldState::Released,
+        None if expires_at.0 <= as_of.time_ms => HoldState::Expired,
+        None => HoldState::Open,
+    };
+    Ok(Hold {
+        position,
+        at: row.get(0)?,
+        club: row.get(1)?,
+        campaign: row.get(2)?,
+        campaign_name: row.get(3)?,
+        code: row.get(4)?,
+        amount: row.get(5)?,
+        expires_at,
+        state,
+        ended_by: shown::whole_or_none(row, 8)?,
+    })
+}

@@ -1,0 +1,328 @@
+//! How a read is answered: who calls, whether the read model has come far enough, and one view that everything is read in.
+//!
+//! An answer depends on its position alone, so that its entity tag is made of that: `"p<position>-<of the chain's hash>"`. Queries run on
+//! threads that may block; [`RUNNING_MAX`] at once, [`QUEUED_MAX`] more wait, and whoever comes then is told to come again. A query that
+//! nobody waits for any more is interrupted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use parking_lot::Mutex;
+use rusqlite::InterruptHandle;
+use scrip_protocol::{Position, Role};
+use serde::Serialize;
+use tokio::sync::{Semaphore, watch};
+
+use super::caller::{Caller, Token};
+use super::parameters::{Parameters, WHOLE_MAX};
+use super::problem::{Kind, Problem};
+use crate::export::Export;
+use crate::export::download::Downloads;
+use crate::read_model::{Readers, View};
+use crate::refusals::{Attempt, RefusalFilter};
+use crate::standing::Standing;
+
+/// How many queries run at once.
+pub const RUNNING_MAX: usize = 8;
+/// How many more wait.
+pub const QUEUED_MAX: usize = 32;
+/// How many requests wait for a position.
+const WAITING_MAX: usize = 1_024;
+/// How many streams there are at once.
+pub const STREAMS_MAX: usize = 256;
+/// How long a query may take, its waiting included.
+const QUERY_MAX: Duration = Duration::from_secs(20);
+/// How long a position is waited for, in milliseconds, where nothing is said; and at the most.
+const WAIT_MS: (u64, u64) = (5_000, 30_000);
+
+/// The header with the position of an answer.
+pub(crate) const SCRIP_POSITION: HeaderName = HeaderName::from_static("scrip-position");
+
+/// Refused attempts that left no record: those that pass a filter, the newest first, so many at the most.
+pub type Attempts = Arc<dyn Fn(&RefusalFilter, usize) -> Vec<Attempt> + Send + Sync>;
+
+/// What every route has: the read model, and how far it has come.
+#[derive(Clone)]
+pub struct Api {
+    pub(crate) readers: Arc<Readers>,
+    pub(crate) standing: watch::Receiver<Standing>,
+    pub(crate) attempts: Option<Attempts>,
+    pub(crate) streams: Arc<Semaphore>,
+    downloads: Arc<Downloads>,
+    running: Arc<Semaphore>,
+    /// Those that run and those that wait.
+    places: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+}
+
+/// What every read is asked, beside what is its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrival {
+    pub(crate) token: Option<Token>,
+    pub(crate) last_event: Option<u64>,
+    if_none_match: Option<String>,
+    wait_for: Option<u64>,
+    wait: Duration,
+}
+
+impl Arrival {
+    pub(crate) fn read(from: &mut Parameters, headers: &HeaderMap) -> Result<Arrival, Problem> {
+        let described = "Waits until the read model has come to this position, so that a caller reads what it wrote.";
+        let wait_for = from.number("wait_for", 0, WHOLE_MAX, described)?;
+        let (default, max) = WAIT_MS;
+        let described = "How long `wait_for` waits, in milliseconds; 5000 where nothing is said.";
+        let wait = Duration::from_millis(from.number("wait_ms", 0, max, described)?.unwrap_or(default));
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let last_event = text(HeaderName::from_static("last-event-id")).and_then(|id| id.parse().ok());
+        let if_none_match = text(header::IF_NONE_MATCH).map(str::to_owned);
+        Ok(Arrival { token: Token::of(headers), last_event, if_none_match, wait_for, wait })
+    }
+
+    /// RFC 9110, section 13.1.2: whether the caller has what has this tag.
+    fn has(&self, tag: &str) -> bool {
+        let tags = self.if_none_match.as_deref().unwrap_or_default();
+        tags.split(',').map(str::trim).any(|of| of.strip_prefix("W/").unwrap_or(of) == tag)
+    }
+
+    /// Whether the caller wants an answer only if there is nothing to be answered.
+    fn has_any(&self) -> bool {
+        self.if_none_match.as_deref().is_some_and(|tags| tags.trim() == "*")
+    }
+}
+
+/// What came of a read.
+struct Seen {
+    position: Position,
+    /// None where the answer may change though the position does not.
+    tag: Option<String>,
+    /// None where the caller has it.
+    body: Option<Vec<u8>>,
+}
+
+/// Whether an answer follows from the position alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Follows {
+    /// It does.
+    FromPosition,
+    /// Something else goes into it.
+    FromMore,
+}
+
+impl Api {
+    /// What answers from this read model, as far as that has come.
+    pub fn new(readers: Arc<Readers>, standing: watch::Receiver<Standing>) -> Api {
+        let downloads = Arc::new(Downloads::new(Arc::clone(&readers)));
+        Api {
+            downloads,
+            readers,
+            standing,
+            attempts: None,
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            running: Arc::new(Semaphore::new(RUNNING_MAX)),
+            places: Arc::new(Semaphore::new(RUNNING_MAX + QUEUED_MAX)),
+            waiting: Arc::new(Semaphore::new(WAITING_MAX)),
+        }
+    }
+
+    /// The same, which also knows refused attempts that left no record.
+    pub fn with_attempts(self, attempts: Attempts) -> Api {
+        Api { attempts: Some(attempts), ..self }
+    }
+
+    /// Answers with what a view has; with a problem where it has no such thing, as in `campaign`.
+    pub(crate) async fn answer<T: Serialize>(
+        &self,
+        arrival: Arrival,
+        roles: &'static [Role],
+        what: &'static str,
+        read: impl FnOnce(&View<'_>, &Caller) -> rusqlite::Result<Option<T>> + Send + 'static,
+    ) -> Result<Response, Problem> {
+        self.answer_that(Follows::FromPosition, arrival, roles, what, read).await
+    }
+
+    /// The same, for an answer that may not follow from the position alone: that one has no entity tag.
+    pub(crate) async fn answer_that<T: Serialize>(
+        &self,
+        follows: Follows,
+        arrival: Arrival,
+        roles: &'static [Role],
+        what: &'static str,
+        read: impl FnOnce(&View<'_>, &Caller) -> rusqlite::Result<Option<T>> + Send + 'static,
+    ) -> Result<Response, Problem> {
+        self.wait(&arrival, roles).await?;
+        let seen = self
+            .read(move |view| {
+                let caller = match Caller::of(view, arrival.token, roles)? {
+                    Ok(caller) => caller,
+                    Err(problem) => return Ok(Err(problem)),
+                };
+                let position = view.as_of.position;
+                let tag = match follows {
+                    Follows::FromPosition => Some(tag(view)?),
+                    Follows::FromMore => None,
+                };
+                if tag.as_deref().is_some_and(|tag| arrival.has(tag)) {
+                    return Ok(Ok(Seen { position, tag, body: None }));
+                }
+                let Some(found) = read(view, &caller)? else { return Ok(Err(Problem::no_such(what).at(position))) };
+                let body = serde_json::to_vec(&found).expect("answers have texts for keys, and no floating-point numbers");
+                Ok(Ok(Seen { position, tag, body: Some(body).filter(|_| !arrival.has_any()) }))
+            })
+            .await??;
+        Ok(response(seen))
+    }
+
+    /// Answers with an export.
+    pub(crate) async fn export(&self, arrival: Arrival, roles: &'static [Role], export: Export) -> Result<Response, Problem> {
+        self.wait(&arrival, roles).await?;
+        self.read(move |view| Caller::of(view, arrival.token, roles)).await??;
+        let mut response = self.downloads.begin(export).await?;
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        headers.insert(header::VARY, HeaderValue::from_static("authorization"));
+        Ok(response)
+    }
+
+    /// Calls `read` with a view, on a thread that may block. What it says of SQLite is logged here.
+    ///
+    /// # Errors
+    /// When too much is asked at once, when it takes too long, and when SQLite fails.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&View<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let busy = || Problem::new(Kind::Busy, format!("{} queries are being answered", RUNNING_MAX + QUEUED_MAX));
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| busy())?;
+        let too_slow = || Problem::new(Kind::TooSlow, format!("no answer was found within {} s", QUERY_MAX.as_secs()));
+        let answered = tokio::time::timeout(QUERY_MAX, async {
+            let run = Arc::clone(&self.running).acquire_owned().await.map_err(|_| busy())?;
+            let (readers, running) = (Arc::clone(&self.readers), Arc::new(Running::default()));
+            let _interrupts_when_dropped = Interrupts(Arc::clone(&running));
+            let read = move || {
+                let _held_until_it_ends = (place, run);
+                readers.view(|view| {
+                    // SQLite forgets that it was interrupted when no statement is open. With one open throughout, an interruption
+                    // between two queries reaches the second.
+                    let mut open = view.connection.prepare_cached("SELECT 1")?;
+                    let mut open = open.query([])?;
+                    open.next()?;
+                    if !running.begins(view.connection.get_interrupt_handle()) {
+                        return Ok(None);
+                    }
+                    let found = read(view);
+                    running.ends();
+                    found.map(Some)
+                })
+            };
+            let internal = || Problem::new(Kind::Internal, "the read model could not be read; the log says why");
+            match tokio::task::spawn_blocking(read).await {
+                Ok(Ok(Some(found))) => Ok(found),
+                Ok(Ok(None)) => Err(too_slow()),
+                Ok(Err(why)) => {
+                    tracing::error!(error = &why as &dyn std::error::Error, "a query failed");
+                    Err(internal())
+                }
+                Err(why) => {
+                    tracing::error!(error = &why as &dyn std::error::Error, "a query ended without an answer");
+                    Err(internal())
+                }
+            }
+        });
+        answered.await.unwrap_or_else(|_| Err(too_slow()))
+    }
+
+    /// Waits until the read model has come to the position that was named, for those who may read what is there.
+    async fn wait(&self, arrival: &Arrival, roles: &'static [Role]) -> Result<(), Problem> {
+        let Some(position) = arrival.wait_for else { return Ok(()) };
+        let has_come = |standing: &Standing| standing.applied.0 >= position;
+        let mut standing = self.standing.clone();
+        if has_come(&standing.borrow()) {
+            return Ok(());
+        }
+        let token = arrival.token;
+        match self.read(move |view| Caller::of(view, token, roles)).await? {
+            Ok(_) => {}
+            // Who may call comes with the first records: it is asked again when they are there.
+            Err(problem) if problem.kind == Kind::Empty => {}
+            Err(problem) => return Err(problem),
+        }
+        let busy = || Problem::new(Kind::Busy, format!("{WAITING_MAX} requests wait for a position"));
+        let _place = self.waiting.try_acquire().map_err(|_| busy())?;
+        // Whoever follows the journal may have ended; then nothing comes any more.
+        let reached = matches!(tokio::time::timeout(arrival.wait, standing.wait_for(has_come)).await, Ok(Ok(_)));
+        if reached {
+            return Ok(());
+        }
+        let applied = self.standing.borrow().applied;
+        Err(Problem::new(Kind::Behind, format!("the read model has come to position {applied}, not to {position}")).at(applied))
+    }
+}
+
+/// The entity tag of everything at this position: of another journal, the hash is another.
+fn tag(view: &View<'_>) -> rusqlite::Result<String> {
+    let hash: Vec<u8> = view.connection.prepare_cached("SELECT hash FROM cursor")?.query_row([], |row| row.get(0))?;
+    let hash: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("\"p{}-{hash}\"", view.as_of.position))
+}
+
+fn response(seen: Seen) -> Response {
+    let unchanged = seen.body.is_none();
+    let mut response = Response::new(seen.body.map_or_else(Body::empty, Body::from));
+    let headers = response.headers_mut();
+    headers.insert(SCRIP_POSITION, HeaderValue::from(seen.position.0));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(header::VARY, HeaderValue::from_static("authorization"));
+    if let Some(tag) = seen.tag {
+        headers.insert(header::ETAG, HeaderValue::try_from(tag).expect("digits and hexadecimals are visible"));
+    }
+    if unchanged {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    response
+}
+
+/// A query, as far as it can be interrupted: while it runs, and not when its connection has gone on to another.
+#[derive(Default)]
+struct Running(Mutex<Stage>);
+
+#[derive(Default)]
+enum Stage {
+    #[default]
+    NotBegun,
+    Runs(InterruptHandle),
+    Over,
+}
+
+impl Running {
+    /// Whether anybody still waits for it.
+    fn begins(&self, handle: InterruptHandle) -> bool {
+        let mut stage = self.0.lock();
+        let begins = matches!(*stage, Stage::NotBegun);
+        if begins {
+            *stage = Stage::Runs(handle);
+        }
+        begins
+    }
+
+    fn ends(&self) {
+        *self.0.lock() = Stage::Over;
+    }
+}
+
+/// Interrupts a query when it is dropped: then nobody waits for it any more.
+struct Interrupts(Arc<Running>);
+
+impl Drop for Interrupts {
+    fn drop(&mut self) {
+        let mut stage = self.0.0.lock();
+        if let Stage::Runs(handle) = &*stage {
+            handle.interrupt();
+        }
+        *stage = Stage::Over;
+    }
+}

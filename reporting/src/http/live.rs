@@ -1,0 +1,129 @@
+//! The counters of a campaign whenever they change, as server-sent events (T4, A36).
+//!
+//! At most four events a second; each has the position that it is as of for its id. A reader that comes back with that id is not told the
+//! same again. A stream ends when its token is revoked, and when nobody follows the journal any more.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{self, Stream};
+use scrip_protocol::CampaignId;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
+
+use super::answer::{Api, STREAMS_MAX};
+use super::caller::{CAMPAIGNS, Caller, Token};
+use super::parameters::Asked;
+use super::problem::{Kind, Problem};
+use super::routes::campaigns::OneCampaign;
+use crate::figures::{self, CampaignFigures};
+use crate::standing::Standing;
+
+/// The least time from one event to the next.
+const APART: Duration = Duration::from_millis(250);
+/// How long a stream says nothing before it says that it is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// The counters of a campaign whenever they change
+///
+/// Server-sent events named `figures`, whose data are the counters as `/figures` has them and whose id is the position. At most four a
+/// second. With `Last-Event-ID`, what was told at that position is not told again.
+#[utoipa::path(
+    get,
+    path = "/v1/campaigns/{campaign}/live",
+    tag = "campaigns",
+    params(Asked<OneCampaign>),
+    responses((status = 200, description = "The events.", body = String, content_type = "text/event-stream"))
+)]
+pub(crate) async fn live(State(api): State<Api>, asked: Asked<OneCampaign>) -> Result<Response, Problem> {
+    let Asked { asked: OneCampaign(campaign), arrival } = asked;
+    let busy = || Problem::new(Kind::Busy, format!("there are {STREAMS_MAX} streams"));
+    let place = Arc::clone(&api.streams).try_acquire_owned().map_err(|_| busy())?;
+    let mut standing = api.standing.clone();
+    standing.mark_changed();
+    let token = arrival.token;
+    let mut live = Live { api, campaign, token, standing, told: None, next: Instant::now(), _place: place };
+    // What is wrong is said before the stream begins.
+    let figures = live.look().await?.ok_or_else(|| Problem::no_such("campaign"))?;
+    if arrival.last_event == Some(figures.as_of.position.0) {
+        live.told = Some(figures);
+    }
+    let events = Sse::new(live.events()).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    let mut response = events.into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    Ok(response)
+}
+
+/// One stream.
+struct Live {
+    api: Api,
+    campaign: CampaignId,
+    token: Option<Token>,
+    standing: watch::Receiver<Standing>,
+    /// What was told last.
+    told: Option<CampaignFigures>,
+    /// When the next may be told.
+    next: Instant,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Live {
+    async fn look(&self) -> Result<Option<CampaignFigures>, Problem> {
+        let (campaign, token) = (self.campaign, self.token);
+        let look = move |view: &crate::read_model::View<'_>| match Caller::of(view, token, CAMPAIGNS)? {
+            Err(problem) => Ok(Err(problem)),
+            Ok(_) => figures::of_campaign(view, campaign).map(Ok),
+        };
+        self.api.read(look).await?
+    }
+
+    fn events(self) -> impl Stream<Item = Result<Event, Infallible>> {
+        stream::unfold(self, |mut live| async {
+            let figures = live.next_change().await?;
+            let data = serde_json::to_string(&figures).expect("counters are JSON");
+            let event = Event::default().event("figures").id(figures.as_of.position.to_string()).data(data);
+            live.told = Some(figures);
+            Some((Ok(event), live))
+        })
+    }
+
+    /// The counters when they are others than those told last; none when the stream is to end.
+    async fn next_change(&mut self) -> Option<CampaignFigures> {
+        loop {
+            self.standing.changed().await.ok()?;
+            tokio::time::sleep_until(self.next).await;
+            self.standing.borrow_and_update();
+            self.next = Instant::now() + APART;
+            match self.look().await {
+                Ok(figures) => {
+                    let figures = figures?;
+                    if self.told.as_ref().is_none_or(|told| differ(told, &figures)) {
+                        return Some(figures);
+                    }
+                }
+                Err(problem) => match problem.kind {
+                    // They pass: the next change is looked at again.
+                    Kind::Busy | Kind::TooSlow => self.standing.mark_changed(),
+                    Kind::BadParameter
+                    | Kind::Unauthorised
+                    | Kind::Forbidden
+                    | Kind::NotFound
+                    | Kind::MethodNotAllowed
+                    | Kind::Internal
+                    | Kind::Empty
+                    | Kind::Behind => return None,
+                },
+            }
+        }
+    }
+}
+
+/// Whether counters differ, whatever they are as of.
+fn differ(told: &CampaignFigures, now: &CampaignFigures) -> bool {
+    *told != CampaignFigures { as_of: told.as_of, ..now.clone() }
+}

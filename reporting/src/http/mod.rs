@@ -1,0 +1,118 @@
+//! The HTTP interface: JSON, described by its own OpenAPI document under `/openapi.json`.
+//!
+//! It reads and changes nothing. Every route is under `/v1`, needs a bearer token ([`caller`]), answers from one view ([`answer`]) and says what
+//! is wrong as problem details ([`problem`]). [`parameters`] reads what is asked and describes it in one. What goes into an address that is
+//! not known is refused, so that a mistyped filter is never taken for none. Bodies of requests are not read.
+//!
+//! [`router`] has the routes, [`serve`] drives them; other modules merge theirs into it and ask [`Caller::of`] who calls.
+
+pub mod answer;
+pub mod caller;
+mod document;
+mod live;
+pub mod parameters;
+pub mod problem;
+mod routes;
+
+use std::future::Future;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderValue, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use tokio::net::TcpListener;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use answer::{Api, Attempts};
+pub use caller::{Caller, Token};
+pub use problem::{Kind, Problem};
+
+/// How long those who are being answered have left when the server stops. Streams never end by themselves.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// The routes that are described, and their description.
+pub fn described(api: Api) -> (Router, OpenApi) {
+    let (router, document) = OpenApiRouter::with_openapi(document::begun())
+        .routes(routes!(routes::campaigns::campaigns))
+        .routes(routes!(routes::campaigns::campaign))
+        .routes(routes!(routes::campaigns::figures))
+        .routes(routes!(routes::campaigns::days))
+        .routes(routes!(routes::campaigns::clubs))
+        .routes(routes!(routes::campaigns::codes))
+        .routes(routes!(live::live))
+        .routes(routes!(routes::activations::of_campaign))
+        .routes(routes!(routes::activations::of_code))
+        .routes(routes!(routes::activations::activations))
+        .routes(routes!(routes::activations::activation))
+        .routes(routes!(routes::exports::codes))
+        .routes(routes!(routes::exports::of_campaign))
+        .routes(routes!(routes::exports::all))
+        .routes(routes!(routes::changes::changes))
+        .routes(routes!(routes::changes::of_campaign))
+        .routes(routes!(routes::clients::clients))
+        .routes(routes!(routes::clients::client_card))
+        .routes(routes!(routes::clients::operations))
+        .routes(routes!(routes::search::refusals))
+        .routes(routes!(routes::search::code))
+        .routes(routes!(routes::search::request))
+        .routes(routes!(routes::search::search))
+        .with_state(api)
+        .split_for_parts();
+    (router, document::completed(document))
+}
+
+/// All of it: the routes, the document, and what is answered where nothing is.
+pub fn router(api: Api) -> Router {
+    let (router, document) = described(api);
+    finished(router, &document)
+}
+
+/// Adds the document, and what holds for every answer, to routes that may have come from several places.
+pub fn finished(router: Router, document: &OpenApi) -> Router {
+    let document = Bytes::from(serde_json::to_vec(document).expect("the document is JSON"));
+    let document = move || async move { ([(header::CONTENT_TYPE, "application/json")], document).into_response() };
+    router
+        .route("/openapi.json", get(document))
+        .fallback(async || Problem::new(Kind::NotFound, "no route has this path; /openapi.json has those there are"))
+        .method_not_allowed_fallback(async || Problem::new(Kind::MethodNotAllowed, "everything here is read with GET"))
+        .layer(from_fn(async |request: Request, next: Next| -> Response {
+            let mut response = next.run(request).await;
+            response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+            response
+        }))
+}
+
+/// Answers on a listener until told to stop; then those who are being answered have three seconds left.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let (stops, stopped) = tokio::sync::oneshot::channel::<()>();
+    let graceful = axum::serve(listener, router).with_graceful_shutdown(async move {
+        shutdown.await;
+        // Whoever drains may be gone already: then there is nobody to tell.
+        drop(stops);
+    });
+    let drained = async {
+        // It is never sent: it ends when the other end is dropped.
+        drop(stopped.await);
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        ended = graceful.into_future() => ended,
+        () = drained => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,312 @@
+//! The parameters of a request: read and described by the same lines.
+//!
+//! What a route is asked is a type with `Asks`. Its `read` takes each parameter by name, with its bounds. When a request is there, that gives the
+//! values, or a problem that names the parameter; when the document is made, each taking describes the parameter instead, and gives
+//! nothing. So the document cannot promise what is not accepted. A parameter that is not taken, or that is there twice, is a problem.
+
+use std::sync::LazyLock;
+
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+use jiff::civil::Date;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+use scrip_protocol::{CampaignId, Money};
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{SchemaFormat, Type};
+use utoipa::openapi::{KnownFormat, ObjectBuilder, Required};
+
+use super::answer::Arrival;
+use super::problem::{Kind, Problem};
+
+/// The greatest whole number that is accepted anywhere: of SQLite's integers.
+pub(crate) const WHOLE_MAX: u64 = i64::MAX as u64;
+
+/// What a route is asked.
+pub(crate) trait Asks: Sized {
+    /// Takes its parameters.
+    fn read(from: &mut Parameters) -> Result<Self, Problem>;
+}
+
+/// What a route is asked, with what all routes are asked: an extractor, and the description of its parameters.
+pub(crate) struct Asked<T> {
+    pub(crate) asked: T,
+    pub(crate) arrival: Arrival,
+}
+
+/// The time zones that are built in: the same on every machine.
+static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
+
+/// The parameters of a request, or the description that is made of them.
+pub(crate) enum Parameters {
+    /// What is left of a request's.
+    Sent { path: Vec<(String, String)>, query: Vec<(String, String)> },
+    /// What was described.
+    Described(Vec<Parameter>),
+}
+
+impl<S: Send + Sync, T: Asks> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Asked<T>, Problem> {
+        let path = match RawPathParams::from_request_parts(parts, state).await {
+            Ok(named) => named.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            Err(RawPathParamsRejection::MissingPathParams(_)) => Vec::new(),
+            Err(_) => return Err(Problem::new(Kind::BadParameter, "the path is not UTF-8")),
+        };
+        let mut parameters = Parameters::Sent { path, query: pairs(parts.uri.query().unwrap_or_default())? };
+        let asked = T::read(&mut parameters)?;
+        let arrival = Arrival::read(&mut parameters, &parts.headers)?;
+        parameters.end()?;
+        Ok(Asked { asked, arrival })
+    }
+}
+
+impl<T: Asks> IntoParams for Asked<T> {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let mut parameters = Parameters::Described(Vec::new());
+        let described = T::read(&mut parameters).and_then(|_| Arrival::read(&mut parameters, &axum::http::HeaderMap::new()));
+        debug_assert!(described.is_ok(), "what is described is refused: {:?}", described.err());
+        match parameters {
+            Parameters::Described(described) => described,
+            Parameters::Sent { .. } => Vec::new(),
+        }
+    }
+}
+
+/// The pairs of a query, in order, decoded.
+fn pairs(query: &str) -> Result<Vec<(String, String)>, Problem> {
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decoded(name)?, decoded(value)?))
+        })
+        .collect()
+}
+
+/// A part of a query as it was before it was written into a URL.
+fn decoded(text: &str) -> Result<String, Problem> {
+    let not_utf8 = || Problem::new(Kind::BadParameter, "the query is not UTF-8 in percent-encoding");
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16)).ok_or_else(not_utf8);
+                let (high, low) = (digit()?, digit()?);
+                u8::try_from(high * 16 + low).map_err(|_| not_utf8())?
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).map_err(|_| not_utf8())
+}
+
+impl Parameters {
+    /// A whole number of the path.
+    pub(crate) fn number_in_path(&mut self, name: &str, max: u64, description: &str) -> Result<u64, Problem> {
+        let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0u64)).maximum(Some(max));
+        let text = self.in_path(name, schema, description);
+        text.map_or(Ok(0), |text| whole(name, &text, 0, max))
+    }
+
+    /// The number of the campaign in the path.
+    pub(crate) fn campaign(&mut self) -> Result<CampaignId, Problem> {
+        let number = self.number_in_path("campaign", u64::from(u32::MAX), "The number of the campaign.")?;
+        u32::try_from(number).map(CampaignId).map_err(|_| Problem::no_such("campaign"))
+    }
+
+    /// A text of the path that names something. What cannot be such a name names nothing.
+    pub(crate) fn name_in_path<T: std::str::FromStr>(&mut self, name: &str, description: &str) -> Result<Option<T>, Problem> {
+        match self.text_in_path(name, description)? {
+            None => Ok(None),
+            Some(text) => text.parse().map(Some).map_err(|_| Problem::no_such(name)),
+        }
+    }
+
+    /// A text of the path.
+    pub(crate) fn text_in_path(&mut self, name: &str, description: &str) -> Result<Option<String>, Problem> {
+        let schema = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(TEXT_CHARS_MAX));
+        match self.in_path(name, schema, description) {
+            Some(text) if text.chars().count() > TEXT_CHARS_MAX => Err(too_long(name, TEXT_CHARS_MAX)),
+            text => Ok(text),
+        }
+    }
+
+    /// A whole number of the query, within bounds.
+    pub(crate) fn number(&mut self, name: &str, min: u64, max: u64, description: &str) -> Result<Option<u64>, Problem> {
+        let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(min)).maximum(Some(max));
+        self.in_query(name, schema, description)?.map(|text| whole(name, &text, min, max)).transpose()
+    }
+
+    /// How many rows a page has at the most.
+    pub(crate) fn limit(&mut self, default: u64, max: u64) -> Result<usize, Problem> {
+        let limit = self.number("limit", 1, max, &format!("How many at the most; {default} where nothing is said."))?;
+        Ok(usize::try_from(limit.unwrap_or(default)).unwrap_or(usize::MAX))
+    }
+
+    /// Only what comes before this position.
+    pub(crate) fn before(&mut self) -> Result<Option<u64>, Problem> {
+        self.number("before", 0, WHOLE_MAX, "Only what comes before this position: the `next` of the page before.")
+    }
+
+    /// A text of the query.
+    pub(crate) fn text(&mut self, name: &str, description: &str) -> Result<Option<String>, Problem> {
+        let schema = ObjectBuilder::new().schema_type(Type::String).max_length(Some(TEXT_CHARS_MAX));
+        match self.in_query(name, schema, description)? {
+            Some(text) if text.chars().count() > TEXT_CHARS_MAX => Err(too_long(name, TEXT_CHARS_MAX)),
+            text => Ok(text),
+        }
+    }
+
+    /// One of several words of the query.
+    pub(crate) fn word<T: Copy>(&mut self, name: &str, words: &[(&str, T)], description: &str) -> Result<Option<T>, Problem> {
+        let enumerated: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+        let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(enumerated.clone()));
+        let Some(text) = self.in_query(name, schema, description)? else { return Ok(None) };
+        match words.iter().find(|(word, _)| *word == text) {
+            Some((_, meant)) => Ok(Some(*meant)),
+            None => Err(Problem::new(Kind::BadParameter, format!("`{name}` is none of: {}", enumerated.join(", ")))),
+        }
+    }
+
+    /// Whether or not.
+    pub(crate) fn whether(&mut self, name: &str, description: &str) -> Result<Option<bool>, Problem> {
+        let schema = ObjectBuilder::new().schema_type(Type::Boolean);
+        match self.in_query(name, schema, description)?.as_deref() {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(_) => Err(Problem::new(Kind::BadParameter, format!("`{name}` is neither true nor false"))),
+        }
+    }
+
+    /// A day.
+    pub(crate) fn date(&mut self, name: &str, description: &str) -> Result<Option<Date>, Problem> {
+        let format = SchemaFormat::KnownFormat(KnownFormat::Date);
+        let schema = ObjectBuilder::new().schema_type(Type::String).format(Some(format));
+        let Some(text) = self.in_query(name, schema, description)? else { return Ok(None) };
+        let no_date = || Problem::new(Kind::BadParameter, format!("`{name}` is not a day, as in 2026-02-28"));
+        let is_strict = text.len() == 10
+            && text.bytes().enumerate().all(|(at, byte)| match at {
+                4 | 7 => byte == b'-',
+                _ => byte.is_ascii_digit(),
+            });
+        if !is_strict {
+            return Err(no_date());
+        }
+        text.parse().map(Some).map_err(|_| no_date())
+    }
+
+    /// A time zone, by its name; UTC where none is named.
+    pub(crate) fn zone(&mut self) -> Result<TimeZone, Problem> {
+        let described: Vec<String> = match self {
+            Parameters::Sent { .. } => Vec::new(),
+            Parameters::Described(_) => ZONES.available().map(|zone| zone.to_string()).collect(),
+        };
+        let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(described));
+        let Some(name) = self.in_query("zone", schema, "The time zone whose days are meant; UTC where none is named.")? else {
+            return Ok(TimeZone::UTC);
+        };
+        // Names are known by any letter case there; one spelling is enough here.
+        match ZONES.get(&name) {
+            Ok(zone) if zone.iana_name() == Some(&name) => Ok(zone),
+            Ok(_) | Err(_) => Err(Problem::new(Kind::BadParameter, "`zone` is not the name of a time zone, as in Europe/Berlin")),
+        }
+    }
+
+    /// An amount that is not negative, in minor units.
+    pub(crate) fn amount(&mut self, name: &str, description: &str) -> Result<Option<i64>, Problem> {
+        let pattern = r"^[0-9]{1,15}(\.[0-9]{1,2})?$";
+        let schema = ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
+        let Some(text) = self.in_query(name, schema, description)? else { return Ok(None) };
+        let digits = text.split_once('.').map_or(text.as_str(), |(major, _)| major).len();
+        match text.parse::<Money>() {
+            Ok(amount) if amount.0 >= 0 && digits <= 15 && !text.starts_with('-') => Ok(Some(amount.0)),
+            Ok(_) | Err(_) => Err(Problem::new(Kind::BadParameter, format!("`{name}` is not an amount, as in 12.50"))),
+        }
+    }
+
+    /// A text of the query without which nothing is asked.
+    pub(crate) fn text_needed(&mut self, name: &str, description: &str) -> Result<String, Problem> {
+        let text = self.text(name, description)?;
+        if let Parameters::Described(described) = self
+            && let Some(parameter) = described.last_mut()
+        {
+            parameter.required = Required::True;
+            return Ok(String::new());
+        }
+        text.ok_or_else(|| Problem::new(Kind::BadParameter, format!("`{name}` is missing")))
+    }
+
+    fn in_path(&mut self, name: &str, schema: ObjectBuilder, description: &str) -> Option<String> {
+        match self {
+            Parameters::Sent { path, .. } => path.iter().position(|(of, _)| of == name).map(|at| path.swap_remove(at).1),
+            Parameters::Described(described) => {
+                described.push(parameter(name, ParameterIn::Path, schema, description));
+                None
+            }
+        }
+    }
+
+    fn in_query(&mut self, name: &str, schema: ObjectBuilder, description: &str) -> Result<Option<String>, Problem> {
+        match self {
+            Parameters::Sent { query, .. } => {
+                let Some(at) = query.iter().position(|(of, _)| of == name) else { return Ok(None) };
+                let (_, value) = query.remove(at);
+                if query.iter().any(|(of, _)| of == name) {
+                    return Err(Problem::new(Kind::BadParameter, format!("`{name}` is given more than once")));
+                }
+                Ok(Some(value))
+            }
+            Parameters::Described(described) => {
+                described.push(parameter(name, ParameterIn::Query, schema, description));
+                Ok(None)
+            }
+        }
+    }
+
+    /// What nobody took is not known.
+    pub(crate) fn end(self) -> Result<(), Problem> {
+        match self {
+            Parameters::Described(_) => Ok(()),
+            Parameters::Sent { query, .. } => match query.first() {
+                None => Ok(()),
+                Some((name, _)) => {
+                    let name: String = name.chars().take(40).collect();
+                    Err(Problem::new(Kind::BadParameter, format!("there is no parameter {name:?} here")))
+                }
+            },
+        }
+    }
+}
+
+/// How many characters a text of a request has at the most.
+const TEXT_CHARS_MAX: usize = 200;
+
+fn too_long(name: &str, max: usize) -> Problem {
+    Problem::new(Kind::BadParameter, format!("`{name}` has more than {max} characters"))
+}
+
+fn parameter(name: &str, place: ParameterIn, schema: ObjectBuilder, description: &str) -> Parameter {
+    let required = if place == ParameterIn::Path { Required::True } else { Required::False };
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(required)
+        .description(Some(description))
+        .schema(Some(schema.build()))
+        .build()
+}
+
+fn whole(name: &str, text: &str, min: u64, max: u64) -> Result<u64, Problem> {
+    let of = || Problem::new(Kind::BadParameter, format!("`{name}` is not a whole number from {min} to {max}"));
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(of());
+    }
+    text.parse().ok().filter(|number| (min..=max).contains(number)).ok_or_else(of)
+}

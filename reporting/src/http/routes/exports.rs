@@ -1,0 +1,138 @@
+//! Exports as downloads. Who may have one and what is in it is checked first; then the file is streamed as it is made.
+
+use axum::extract::State;
+use axum::response::Response;
+use jiff::Timestamp;
+use scrip_protocol::CampaignId;
+
+use crate::export::{Export, ExportError, Format, Status, Usage, What};
+use crate::http::answer::Api;
+use crate::http::caller::CAMPAIGNS;
+use crate::http::parameters::{Asked, Asks, Parameters};
+use crate::http::problem::{Kind, Problem};
+
+const FORMATS: [(&str, Format); 3] = [("csv", Format::Csv), ("xlsx", Format::Xlsx), ("parquet", Format::Parquet)];
+
+/// The parameters of every export.
+struct File {
+    format: Format,
+    byte_order_mark: bool,
+}
+
+impl Asks for File {
+    fn read(from: &mut Parameters) -> Result<File, Problem> {
+        let format = from.word("format", &FORMATS, "The format of the file; `csv` where nothing is said.")?;
+        let described = "Whether a CSV begins with a byte order mark, by which old spreadsheet programs know UTF-8.";
+        let byte_order_mark = from.whether("byte_order_mark", described)?.unwrap_or(false);
+        Ok(File { format: format.unwrap_or(Format::Csv), byte_order_mark })
+    }
+}
+
+impl File {
+    fn of(self, what: What) -> Export {
+        Export { what, format: self.format, byte_order_mark: self.byte_order_mark, scratch: None }
+    }
+}
+
+/// The codes of a campaign are wanted.
+pub(crate) struct CodesWanted(Export);
+
+impl Asks for CodesWanted {
+    fn read(from: &mut Parameters) -> Result<CodesWanted, Problem> {
+        let campaign = from.campaign()?;
+        let words = [("all", Status::All), ("active", Status::Active), ("archived", Status::Archived)];
+        let status = from.word("status", &words, "Only codes that are archived, or are not; all where nothing is said.")?;
+        let words = [("all", Usage::All), ("used", Usage::Used), ("unused", Usage::Unused)];
+        let usage = from.word("usage", &words, "Only codes that were activated, or were not; all where nothing is said.")?;
+        let (status, usage) = (status.unwrap_or(Status::All), usage.unwrap_or(Usage::All));
+        Ok(CodesWanted(File::read(from)?.of(What::Codes { campaign, status, usage })))
+    }
+}
+
+/// Activations are wanted, of one campaign or of all.
+fn activations(campaign: Option<CampaignId>, from: &mut Parameters) -> Result<Export, Problem> {
+    let from_ms = moment(from.date("from", "Only activations on this day (UTC) or later.")?);
+    let to_ms = moment(from.date("to", "Only activations before this day (UTC).")?);
+    Ok(File::read(from)?.of(What::Activations { campaign, from_ms, to_ms }))
+}
+
+/// When a day begins, in milliseconds since 1970; the first moment of all where that is before.
+fn moment(day: Option<jiff::civil::Date>) -> Option<u64> {
+    let midnight = day?.to_zoned(jiff::tz::TimeZone::UTC).map(|zoned| zoned.timestamp()).unwrap_or(Timestamp::MAX);
+    Some(u64::try_from(midnight.as_millisecond()).unwrap_or(0))
+}
+
+/// The activations of a campaign are wanted.
+pub(crate) struct OfCampaignWanted(Export);
+
+impl Asks for OfCampaignWanted {
+    fn read(from: &mut Parameters) -> Result<OfCampaignWanted, Problem> {
+        let campaign = from.campaign()?;
+        activations(Some(campaign), from).map(OfCampaignWanted)
+    }
+}
+
+/// All activations are wanted.
+pub(crate) struct AllWanted(Export);
+
+impl Asks for AllWanted {
+    fn read(from: &mut Parameters) -> Result<AllWanted, Problem> {
+        activations(None, from).map(AllWanted)
+    }
+}
+
+impl From<ExportError> for Problem {
+    fn from(error: ExportError) -> Problem {
+        match &error {
+            ExportError::NoCampaign(_) => Problem::no_such("campaign"),
+            ExportError::Busy(_) => Problem::new(Kind::Busy, error.to_string()),
+            ExportError::View(_)
+            | ExportError::Sqlite(_)
+            | ExportError::Missing { .. }
+            | ExportError::Sink(_)
+            | ExportError::Xlsx(_)
+            | ExportError::Scratch
+            | ExportError::Parquet(_)
+            | ExportError::GivenUp => {
+                tracing::error!(error = &error as &dyn std::error::Error, "an export failed");
+                Problem::new(Kind::Internal, "the export could not be begun; the log says why")
+            }
+        }
+    }
+}
+
+/// The codes of a campaign, as a file
+///
+/// In the order of adding, archived ones as well: a row for each activation of a code, and one without for a code that was never activated.
+#[utoipa::path(get, path = "/v1/campaigns/{campaign}/codes/export", tag = "exports", params(Asked<CodesWanted>),
+    operation_id = "export_codes",
+    responses((status = 200, description = "The file; broken off without an end where something fails.", content(
+        (String = "text/csv"), (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        (String = "application/vnd.apache.parquet")))))]
+pub(crate) async fn codes(State(api): State<Api>, asked: Asked<CodesWanted>) -> Result<Response, Problem> {
+    api.export(asked.arrival, CAMPAIGNS, asked.asked.0).await
+}
+
+/// The activations of a campaign, as a file
+///
+/// In the order in which they happened.
+#[utoipa::path(get, path = "/v1/campaigns/{campaign}/activations/export", tag = "exports", params(Asked<OfCampaignWanted>),
+    operation_id = "export_activations_of_campaign",
+    responses((status = 200, description = "The file; broken off without an end where something fails.", content(
+        (String = "text/csv"), (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        (String = "application/vnd.apache.parquet")))))]
+pub(crate) async fn of_campaign(State(api): State<Api>, asked: Asked<OfCampaignWanted>) -> Result<Response, Problem> {
+    api.export(asked.arrival, CAMPAIGNS, asked.asked.0).await
+}
+
+/// All activations, as a file
+///
+/// In the order in which they happened.
+#[utoipa::path(get, path = "/v1/activations/export", tag = "exports", params(Asked<AllWanted>),
+    operation_id = "export_activations",
+    responses((status = 200, description = "The file; broken off without an end where something fails.", content(
+        (String = "text/csv"), (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        (String = "application/vnd.apache.parquet")))))]
+pub(crate) async fn all(State(api): State<Api>, asked: Asked<AllWanted>) -> Result<Response, Problem> {
+    api.export(asked.arrival, CAMPAIGNS, asked.asked.0).await
+}

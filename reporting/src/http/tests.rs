@@ -1,0 +1,532 @@
+//! The interface from outside: requests through the router, on the sample in a file.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, StatusCode};
+use rusqlite::Connection;
+use scrip_protocol::Position;
+use serde_json::Value;
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use super::*;
+use crate::read_model::Readers;
+use crate::sample::{self, REQUEST};
+use crate::standing::{Following, Standing};
+
+/// A read model in a file, what answers from it, and who says how far it has come.
+struct Server {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+    api: Api,
+    router: Router,
+    standing: watch::Sender<Standing>,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: axum::http::HeaderMap,
+    body: Vec<u8>,
+}
+
+fn standing(applied: u64) -> Standing {
+    Standing { applied: Position(applied), applied_ms: 0, newest: None, following: Following::Tailing }
+}
+
+impl Server {
+    fn new(fill: fn(&Connection)) -> Server {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let path = folder.path().join("read-model.sqlite");
+        fill(&Connection::open(&path).expect("SQLite opens"));
+        let (sender, receiver) = watch::channel(standing(sample::POSITION));
+        let api = Api::new(Arc::new(Readers::new(&path)), receiver);
+        Server { _folder: folder, path, router: router(api.clone()), api, standing: sender }
+    }
+
+    async fn send(&self, method: Method, uri: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = headers
+            .iter()
+            .fold(Request::builder().method(method).uri(uri), |request, (name, value)| request.header(*name, *value));
+        let request = request.body(Body::empty()).expect("it is a request");
+        let response = self.router.clone().oneshot(request).await.expect("a router answers");
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, 1 << 24).await.expect("the body ends").to_vec();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    async fn get(&self, token: &str, uri: &str) -> Answer {
+        self.send(Method::GET, uri, &[("authorization", &format!("Bearer {token}"))]).await
+    }
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("the body is JSON")
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("headers are texts"))
+    }
+
+    #[track_caller]
+    fn is_problem(&self, status: StatusCode) {
+        assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.header("x-content-type-options"), "nosniff");
+        let problem = self.json();
+        assert_eq!(problem["status"], status.as_u16());
+        assert!(problem["type"].as_str().is_some_and(|kind| kind.starts_with("urn:scrip:problem:")), "{problem}");
+    }
+}
+
+/// Every path, with values that name something.
+const PATHS: [&str; 19] = [
+    "/v1/campaigns",
+    "/v1/campaigns/1",
+    "/v1/campaigns/1/figures",
+    "/v1/campaigns/1/days",
+    "/v1/campaigns/1/clubs",
+    "/v1/campaigns/1/codes",
+    "/v1/campaigns/1/codes/0/activations",
+    "/v1/campaigns/1/activations",
+    "/v1/activations",
+    "/v1/activations/101",
+    "/v1/changes",
+    "/v1/campaigns/1/changes",
+    "/v1/codes/abc",
+    "/v1/clients",
+    "/v1/clients/7",
+    "/v1/clients/7/operations",
+    "/v1/refusals",
+    "/v1/search?q=ann",
+    "/v1/requests/0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c11",
+];
+
+/// Z15: each route is for its roles; a token that is missing, unknown or revoked opens none.
+#[tokio::test]
+async fn routes_are_for_their_roles() {
+    let server = Server::new(sample::fill);
+    for (at, path) in PATHS.into_iter().enumerate() {
+        for (role, up_to) in [("marketing", 19), ("reporter", 19), ("operator", 19)] {
+            let answer = server.get(role, path).await;
+            assert_eq!((answer.status, at < up_to), (StatusCode::OK, true), "{role} {path}");
+        }
+        let cashier = server.get("cashier", path).await;
+        if at < 13 {
+            cashier.is_problem(StatusCode::FORBIDDEN)
+        } else {
+            assert_eq!(cashier.status, StatusCode::OK, "{path}")
+        }
+        let gateway = server.get("gateway", path).await;
+        if at < 18 {
+            gateway.is_problem(StatusCode::FORBIDDEN)
+        } else {
+            assert_eq!(gateway.status, StatusCode::OK, "{path}")
+        }
+        for token in ["", "nobody", "revoked", "ä"] {
+            let answer = server.get(token, path).await;
+            answer.is_problem(StatusCode::UNAUTHORIZED);
+            assert!(answer.header("www-authenticate").starts_with("Bearer"));
+        }
+        server.send(Method::GET, path, &[]).await.is_problem(StatusCode::UNAUTHORIZED);
+        server.send(Method::GET, path, &[("authorization", "Basic b3BlcmF0b3I6")]).await.is_problem(StatusCode::UNAUTHORIZED);
+    }
+}
+
+/// Z3, Z15: a gateway learns what became of its own requests, and nothing of those of others, not even that they exist.
+#[tokio::test]
+async fn a_gateway_sees_its_own_requests() {
+    let server = Server::new(sample::fill);
+    let own = server.get("gateway", &format!("/v1/requests/{REQUEST}")).await;
+    assert_eq!(own.json()["position"], 101);
+    let (others, nobodys) = ("0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c12", "0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c99");
+    let others = server.get("gateway", &format!("/v1/requests/{others}")).await;
+    let nobodys = server.get("gateway", &format!("/v1/requests/{nobodys}")).await;
+    others.is_problem(StatusCode::NOT_FOUND);
+    assert_eq!(others.body, nobodys.body);
+}
+
+/// A read model to which nothing has come knows nobody: it asks to come again.
+#[tokio::test]
+async fn an_empty_read_model_asks_to_come_again() {
+    let server = Server::new(sample::empty);
+    for token in ["operator", ""] {
+        let answer = server.get(token, "/v1/campaigns").await;
+        answer.is_problem(StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.header("retry-after"), "1");
+    }
+}
+
+/// Z10, A36: every answer names its position, in the body, in a header and as entity tag; what the caller has is not sent again.
+#[tokio::test]
+async fn answers_name_their_position() {
+    let server = Server::new(sample::fill);
+    for path in PATHS {
+        let answer = server.get("operator", path).await;
+        let position = answer.json()["as_of"]["position"].clone();
+        assert_eq!((position, answer.header("scrip-position")), (sample::POSITION.into(), "2000000"), "{path}");
+        assert_eq!(answer.json()["as_of"]["time"], "2026-09-21T14:13:20Z");
+        assert_eq!(answer.header("cache-control"), "private, no-cache");
+        let tag = answer.header("etag").to_owned();
+        assert_eq!(tag, "\"p2000000-00000000\"");
+        for known in [&tag, &format!("W/\"x\", W/{tag}"), "*"] {
+            let headers = [("authorization", "Bearer operator"), ("if-none-match", known)];
+            let unchanged = server.send(Method::GET, path, &headers).await;
+            assert_eq!((unchanged.status, unchanged.body.len(), unchanged.header("etag")), (StatusCode::NOT_MODIFIED, 0, &*tag));
+        }
+        let headers = [("authorization", "Bearer operator"), ("if-none-match", "\"p1-00000000\"")];
+        assert_eq!(server.send(Method::GET, path, &headers).await.status, StatusCode::OK);
+    }
+}
+
+/// A36: amounts are texts of major units, the counters are there.
+#[tokio::test]
+async fn figures_leave_as_texts_of_major_units() {
+    let server = Server::new(sample::fill);
+    let figures = server.get("marketing", "/v1/campaigns/1/figures").await.json();
+    assert_eq!((&figures["issued"], &figures["utilisation"]), (&"10.00".into(), &"25.00".into()));
+    let codes = server.get("marketing", "/v1/campaigns/1/codes?status=active&usage=used&limit=1").await.json();
+    assert_eq!(codes["codes"][0]["first"]["client_name"], "Ann");
+    let days = server.get("marketing", "/v1/campaigns/1/days?zone=Europe/Berlin&last=2026-09-21&days=2").await.json();
+    assert_eq!(days["days"][1]["happened"]["activations"], 2);
+}
+
+/// Whoever waits for a position is answered as soon as the read model is there, and told how far it is where it does not come.
+#[tokio::test]
+async fn a_caller_reads_what_it_wrote() {
+    let server = Server::new(sample::fill);
+    let late = sample::POSITION + 5;
+    let path = format!("/v1/campaigns/1/figures?wait_for={late}&wait_ms=30000");
+    let answered = server.get("operator", &path);
+    let comes = async {
+        tokio::task::yield_now().await;
+        server.standing.send_replace(standing(late));
+    };
+    assert_eq!(tokio::join!(answered, comes).0.status, StatusCode::OK);
+    let behind = server.get("operator", &format!("/v1/campaigns?wait_for={}&wait_ms=1", late + 1)).await;
+    behind.is_problem(StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!((behind.json()["position"].clone(), behind.header("retry-after")), (late.into(), "1"));
+    // Nobody waits who may not read what comes.
+    server.get("nobody", &format!("/v1/campaigns?wait_for={}", late + 1)).await.is_problem(StatusCode::UNAUTHORIZED);
+}
+
+/// Whoever waits for a position does so before anything has come as well: a sidecar that has just begun is on its way there.
+#[tokio::test]
+async fn a_caller_waits_for_the_first_records() {
+    let server = Server::new(sample::empty);
+    server.standing.send_replace(standing(0));
+    let waited = server.get("operator", "/v1/campaigns?wait_for=1&wait_ms=1").await;
+    waited.is_problem(StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(waited.json()["type"], "urn:scrip:problem:behind");
+}
+
+/// What nobody asks for politely: none of it is answered with a 500, or in another form than a problem.
+#[tokio::test]
+async fn hostile_parameters_are_refused_or_find_nothing() {
+    let server = Server::new(sample::fill);
+    let values = [
+        "",
+        "-1",
+        "%2B1",
+        "0x1",
+        "1.0",
+        "1e3",
+        "NaN",
+        "null",
+        "4294967296",
+        "9223372036854775808",
+        "18446744073709551616",
+        "99999999999999999999999999",
+        "%00",
+        "a%00b",
+        "%FF",
+        "%C3%28",
+        "%",
+        "%zz",
+        "%F0%9F%92%A9",
+        "%E2%80%AE",
+        "'%3B--",
+        "..%2F..",
+        "%2F",
+        "true%20",
+        "Europe%2FNowhere",
+        "2026-02-30",
+        "20260228",
+        "9999-12-31",
+        "0000-01-01",
+        "1.234",
+    ];
+    let names = [
+        "limit",
+        "after",
+        "before",
+        "status",
+        "usage",
+        "redeemable",
+        "low_stock",
+        "club",
+        "text",
+        "zone",
+        "last",
+        "days",
+        "name",
+        "kind",
+        "label",
+        "from",
+        "to",
+        "amount_min",
+        "amount_max",
+        "client",
+        "code",
+        "campaign",
+        "q",
+        "wait_ms",
+        "unknown",
+        "%00",
+        "",
+    ];
+    let fine = [StatusCode::OK, StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND];
+    let check = |uri: String, answer: Answer| {
+        assert!(fine.contains(&answer.status), "{uri}: {}", answer.status);
+        if answer.status != StatusCode::OK {
+            answer.is_problem(answer.status);
+        }
+    };
+    for path in PATHS {
+        let (path, and) = path.split_once('?').map_or((path, String::new()), |(path, query)| (path, format!("&{query}")));
+        for name in names {
+            for value in values {
+                let uri = format!("{path}?{name}={value}{and}");
+                let answer = server.get("operator", &uri).await;
+                check(uri, answer);
+            }
+        }
+    }
+    let long = "9".repeat(5_000);
+    for value in values.into_iter().chain([&*long]) {
+        for (before, after) in [
+            ("/v1/campaigns/", ""),
+            ("/v1/campaigns/", "/codes"),
+            ("/v1/campaigns/1/codes/", "/activations"),
+            ("/v1/activations/", ""),
+            ("/v1/clients/", ""),
+            ("/v1/clients/", "/operations"),
+            ("/v1/codes/", ""),
+            ("/v1/requests/", ""),
+        ] {
+            let uri = format!("{before}{value}{after}");
+            let answer = server.get("operator", &uri).await;
+            check(uri, answer);
+        }
+    }
+}
+
+/// A mistyped filter is never taken for none, and none is given twice.
+#[tokio::test]
+async fn parameters_are_known_and_given_once() {
+    let server = Server::new(sample::fill);
+    for uri in [
+        "/v1/campaigns?staus=active",
+        "/v1/campaigns?limit=1&limit=2",
+        "/v1/campaigns?limit=201",
+        "/v1/campaigns?status=gone",
+        "/v1/campaigns/1/figures?x",
+        "/v1/search",
+        "/v1/campaigns/1/days?days=401",
+        "/v1/campaigns/1/days?zone=europe/berlin",
+        "/v1/campaigns/1/codes?limit=1001",
+        "/v1/clients?name=%FF",
+    ] {
+        server.get("operator", uri).await.is_problem(StatusCode::BAD_REQUEST);
+    }
+    let long = "ä".repeat(201).bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    server.get("operator", &format!("/v1/campaigns?text={long}")).await.is_problem(StatusCode::BAD_REQUEST);
+    assert_eq!(server.get("operator", &format!("/v1/campaigns?text={}", &long[..1_200])).await.status, StatusCode::OK);
+}
+
+/// What is not there, and what is not asked so, has the form of every problem.
+#[tokio::test]
+async fn other_paths_and_methods_are_problems() {
+    let server = Server::new(sample::fill);
+    for uri in ["/", "/v1", "/v1/", "/v1/campaigns/", "//v1/campaigns", "/v2/campaigns", "/v1/campaigns/1/2/3", "/%00", "/%FF"] {
+        server.get("operator", uri).await.is_problem(StatusCode::NOT_FOUND);
+    }
+    for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"] {
+        for path in PATHS.into_iter().chain(["/openapi.json"]) {
+            let method = Method::from_bytes(method.as_bytes()).expect("it is a method");
+            let answer = server.send(method, path, &[]).await;
+            answer.is_problem(StatusCode::METHOD_NOT_ALLOWED);
+            assert!(answer.header("allow").contains("GET"), "{path}");
+        }
+    }
+    assert_eq!(server.send(Method::HEAD, "/v1/campaigns", &[("authorization", "Bearer operator")]).await.status, StatusCode::OK);
+}
+
+/// Z13: refused attempts that left no record stand beside those that did, and an answer with them claims no entity tag.
+#[tokio::test]
+async fn attempts_without_a_record_stand_apart() {
+    let server = Server::new(sample::fill);
+    let attempt = |_: &crate::refusals::RefusalFilter, _| {
+        vec![crate::refusals::Attempt {
+            at: crate::shown::At(1),
+            command: "check".into(),
+            credential: 4,
+            client: None,
+            club: None,
+            code: Some("abc".into()),
+            campaign: None,
+            reason: "code_exhausted".into(),
+            decided: "activated 2 of 2".into(),
+        }]
+    };
+    let server = Server { router: router(server.api.clone().with_attempts(Arc::new(attempt))), ..server };
+    let first = server.get("cashier", "/v1/refusals?code=abc").await;
+    assert_eq!((first.json()["attempts"].as_array().map(Vec::len), first.header("etag")), (Some(1), ""));
+    let next = server.get("cashier", "/v1/refusals?code=abc&before=400").await;
+    assert_eq!(next.json()["attempts"].as_array().map(Vec::len), Some(0));
+}
+
+/// Every `$ref` of the document leads somewhere, every parameter has bounds, every operation says who may ask and what may come.
+#[tokio::test]
+async fn the_document_says_what_is_valid() {
+    let server = Server::new(sample::fill);
+    let answer = server.send(Method::GET, "/openapi.json", &[]).await;
+    assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, "application/json"));
+    let document = answer.json();
+    let (mut refs, mut ids) = (Vec::new(), BTreeSet::new());
+    find_refs(&document, &mut refs);
+    for reference in refs {
+        let pointer = reference.trim_start_matches('#');
+        assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+    }
+    let paths = document["paths"].as_object().expect("there are paths");
+    assert_eq!(paths.len(), PATHS.len() + 4, "each path, the stream and the exports");
+    for (path, item) in paths {
+        let operation = &item["get"];
+        assert!(ids.insert(operation["operationId"].to_string()), "{operation}");
+        assert!(operation["security"][0]["token"].is_array(), "{path}");
+        for status in ["200", "400", "401", "403", "404", "405", "500", "503", "504"] {
+            assert!(!operation["responses"][status].is_null(), "{path} {status}");
+        }
+        let parameters = operation["parameters"].as_array().expect("each has parameters");
+        for name in path.split(['{', '}']).skip(1).step_by(2) {
+            assert!(parameters.iter().any(|of| of["name"] == name && of["in"] == "path" && of["required"] == true), "{path}");
+        }
+        for parameter in parameters {
+            let schema = &parameter["schema"];
+            let is_bound = match schema["type"].as_str() {
+                Some("integer") => schema["minimum"].is_number() && schema["maximum"].is_number(),
+                Some("string") => ["maxLength", "enum", "format", "pattern"].iter().any(|bound| !schema[*bound].is_null()),
+                Some("boolean") => true,
+                _ => false,
+            };
+            assert!(is_bound, "{path} {parameter}");
+            if parameter["name"] == "zone" {
+                for zone in schema["enum"].as_array().expect("zones are enumerated") {
+                    let zone = zone.as_str().expect("zones have names").replace('+', "%2B");
+                    let uri = format!("/v1/campaigns/1/days?days=1&zone={zone}");
+                    assert_eq!(server.get("operator", &uri).await.status, StatusCode::OK, "{zone}");
+                }
+            }
+        }
+    }
+}
+
+fn find_refs(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            found.extend(fields.get("$ref").and_then(Value::as_str).map(str::to_owned));
+            fields.values().for_each(|value| find_refs(value, found));
+        }
+        Value::Array(values) => values.iter().for_each(|value| find_refs(value, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// T4, A36: a stream tells the counters, tells them again when they are others, and ends when its token is revoked.
+#[tokio::test]
+async fn a_stream_tells_what_changes_and_ends_with_its_token() {
+    use futures_util::StreamExt;
+    let server = Server::new(sample::fill);
+    let request = Request::get("/v1/campaigns/1/live").header("authorization", "Bearer reporter");
+    let request = request.body(Body::empty()).expect("it is a request");
+    let response = server.router.clone().oneshot(request).await.expect("a router answers");
+    assert_eq!(
+        (response.status(), &response.headers()["content-type"]),
+        (StatusCode::OK, &HeaderValue::from_static("text/event-stream"))
+    );
+    let mut events = response.into_body().into_data_stream();
+    let sqlite = Connection::open(&server.path).expect("SQLite opens");
+    let change = |sql: &str, position: u64| {
+        sqlite.execute_batch(sql).expect("the row is there");
+        sqlite.execute("UPDATE cursor SET position = ?1", [position as i64]).expect("there is a cursor");
+        server.standing.send_replace(standing(position));
+    };
+    let mut next = async || loop {
+        let event = events.next().await?;
+        let event = String::from_utf8(event.expect("the stream holds").to_vec()).expect("events are texts");
+        // A comment keeps the connection alive.
+        if !event.starts_with(':') {
+            return Some(event);
+        }
+    };
+    let first = next().await.expect("the counters are told first");
+    assert!(first.contains("event: figures") && first.contains("id: 2000000") && first.contains("\"activations\":2"), "{first}");
+    change("UPDATE club SET name = 'Other'", sample::POSITION + 1);
+    change("UPDATE campaign SET activations = 3 WHERE campaign = 1", sample::POSITION + 2);
+    let second = next().await.expect("they have changed");
+    assert!(second.contains("id: 2000002") && second.contains("\"activations\":3"), "{second}");
+    change("UPDATE credential SET revoked_ms = 1", sample::POSITION + 3);
+    assert_eq!(next().await, None);
+}
+
+/// Streams, queries that run and queries that wait have their limits, at which callers are asked to come again.
+#[tokio::test]
+async fn too_much_at_once_is_refused() {
+    let server = Server::new(sample::fill);
+    let streams = Arc::clone(&server.api.streams).try_acquire_many_owned(answer::STREAMS_MAX as u32).expect("there are none");
+    server.get("operator", "/v1/campaigns/1/live").await.is_problem(StatusCode::SERVICE_UNAVAILABLE);
+    drop(streams);
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let held = Arc::new(parking_lot::Mutex::new(held));
+    let mut tasks: Vec<_> = (0..answer::RUNNING_MAX + answer::QUEUED_MAX)
+        .map(|_| {
+            let held = Arc::clone(&held);
+            Box::pin(server.api.read(move |_| Ok(held.lock().recv().is_err())))
+        })
+        .collect();
+    for task in &mut tasks {
+        assert!(futures_util::FutureExt::now_or_never(task).is_none());
+    }
+    server.get("operator", "/v1/campaigns").await.is_problem(StatusCode::SERVICE_UNAVAILABLE);
+    drop(release);
+    for task in tasks {
+        assert_eq!(task.await, Ok(true));
+    }
+    assert_eq!(server.get("operator", "/v1/campaigns").await.status, StatusCode::OK);
+}
+
+/// A query that nobody waits for any more ends, and the next one on its connection is answered.
+#[tokio::test]
+async fn a_query_is_interrupted_when_nobody_waits() {
+    let server = Server::new(sample::fill);
+    let (begun, begins) = tokio::sync::oneshot::channel();
+    let (ended, ends) = tokio::sync::oneshot::channel();
+    let endless = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n) SELECT max(n) FROM n";
+    let mut task = Box::pin(server.api.read(move |view| {
+        begun.send(()).expect("the test waits");
+        let found: rusqlite::Result<i64> = view.connection.query_row(endless, [], |row| row.get(0));
+        ended.send(found.is_err()).expect("the test waits");
+        found
+    }));
+    tokio::select! {
+        _ = &mut task => panic!("it never ends by itself"),
+        begins = begins => begins.expect("it begins"),
+    }
+    drop(task);
+    assert_eq!(ends.await, Ok(true));
+    assert_eq!(server.get("operator", "/v1/campaigns").await.status, StatusCode::OK);
+}

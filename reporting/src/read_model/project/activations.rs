@@ -1,0 +1,113 @@
+//! Activations, their refunds, and holds.
+
+use rusqlite::{OptionalExtension, params};
+use scrip_protocol::Position;
+use scrip_protocol::command::{Activation, ActivationRefunded, CodeHeld};
+
+use super::{At, Writing};
+use crate::read_model::campaigns::number;
+use crate::read_model::rows::{ClientKey, request_bytes};
+
+pub(super) const INSERT: &str = "INSERT INTO activation VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+impl Writing<'_> {
+    pub(super) fn activated(&mut self, at: At, record: &Activation, hold: Option<Position>) -> rusqlite::Result<()> {
+        let (campaign, slot, club) = (record.campaign.0, record.slot, record.club.0);
+        let before = self.known.uses.activate(self.connection, campaign, slot, at.position.0)?;
+        self.activation.execute(params![
+            number(at.position.0),
+            number(at.ms),
+            ClientKey::of(record.client),
+            club,
+            campaign,
+            slot,
+            i64::from(before.ever) + 1,
+            record.amount.0,
+            record.balance.0,
+            record.stamp.credential.0,
+            request_bytes(record.stamp.request),
+            hold.map(|hold| number(hold.0)),
+            Some(number(record.top_up.0)).filter(|top_up| *top_up > 0),
+        ])?;
+        if let Some(of) = self.known.campaigns.of_mut(campaign) {
+            of.moved(slot, before.activations, before.activations.saturating_add(1));
+            of.activations += 1;
+            of.issued = of.issued.saturating_add(record.amount.0);
+            of.last_activation = Some(at.position.0);
+        }
+        let counts = self.gathered.activity(campaign, at.ms, club);
+        counts.activations += 1;
+        counts.issued = counts.issued.saturating_add(record.amount.0);
+        self.gathered.activation_at(campaign, at.position);
+        self.gathered.history(record.client, at.position);
+        let client = self.gathered.client(record.client, at.ms);
+        client.bonus += record.amount.0;
+        client.activations += 1;
+        match hold {
+            Some(hold) => self.hold_ended(hold, "confirmed", at.position),
+            None => Ok(()),
+        }
+    }
+
+    /// What the record takes off the client's account is an entry of the ledger. Returns the club of the activation, for that.
+    pub(super) fn refunded(&mut self, at: At, record: &ActivationRefunded) -> rusqlite::Result<Option<u32>> {
+        let (campaign, slot, done) = (record.campaign.0, record.slot, record.refunded);
+        self.connection.prepare_cached("INSERT INTO refund VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?.execute(params![
+            number(at.position.0),
+            number(record.activation.0),
+            number(at.ms),
+            campaign,
+            slot,
+            ClientKey::of(done.client),
+            done.taken.0,
+            done.uncollected.0,
+            done.balance.0,
+            record.stamp.credential.0,
+            request_bytes(record.stamp.request),
+        ])?;
+        let before = self.known.uses.refund(self.connection, campaign, slot)?;
+        if let Some(of) = self.known.campaigns.of_mut(campaign) {
+            of.moved(slot, before.activations, before.activations.saturating_sub(1));
+            of.activations = of.activations.saturating_sub(1);
+            of.issued = of.issued.saturating_sub(done.taken.0);
+            of.refunds += 1;
+            of.taken_back = of.taken_back.saturating_add(done.taken.0);
+            of.uncollected = of.uncollected.saturating_add(done.uncollected.0);
+        }
+        let mut club = self.connection.prepare_cached("SELECT club FROM activation WHERE activation = ?")?;
+        // Where the read model began after the activation, it does not know the club.
+        let club = club.query_row([number(record.activation.0)], |row| row.get::<_, u32>(0)).optional()?;
+        let counts = self.gathered.activity(campaign, at.ms, club.unwrap_or(0));
+        counts.refunds += 1;
+        counts.taken_back = counts.taken_back.saturating_add(done.taken.0);
+        self.gathered.history(done.client, at.position);
+        // Nor has it counted it among the client's.
+        self.gathered.client(done.client, at.ms).activations -= i64::from(club.is_some());
+        Ok(club)
+    }
+
+    pub(super) fn held(&mut self, at: At, record: &CodeHeld) -> rusqlite::Result<()> {
+        self.gathered.history(record.client, at.position);
+        let mut statement =
+            self.connection.prepare_cached("INSERT INTO hold VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)")?;
+        statement.execute(params![
+            number(at.position.0),
+            number(at.ms),
+            ClientKey::of(record.client),
+            record.club.0,
+            record.campaign.0,
+            record.slot,
+            record.amount.0,
+            number(record.expires_ms),
+            record.stamp.credential.0,
+            request_bytes(record.stamp.request),
+        ])?;
+        Ok(())
+    }
+
+    pub(super) fn hold_ended(&mut self, hold: Position, how: &str, by: Position) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare_cached("UPDATE hold SET ended = ?2, ended_at = ?3 WHERE hold = ?1")?;
+        statement.execute(params![number(hold.0), how, number(by.0)])?;
+        Ok(())
+    }
+}

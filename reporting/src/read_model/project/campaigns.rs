@@ -1,0 +1,99 @@
+//! Campaigns and their codes: added, archived and restored.
+
+use rusqlite::params;
+use scrip_protocol::CampaignId;
+use scrip_protocol::codes::{NormalisedCode, normalise};
+use scrip_protocol::command::{CampaignRestored, CampaignUpdated, CodeTexts};
+
+use super::{At, Writing};
+use crate::read_model::campaigns::number;
+
+/// What stands in `code.archived` of a code that stayed behind when its campaign was restored.
+pub(in crate::read_model) const LEFT: u8 = 1;
+/// What stands there of one that was archived by itself.
+pub(in crate::read_model) const ALONE: u8 = 2;
+
+const ARCHIVE: &str = "UPDATE code SET archived = ?3 WHERE campaign = ?1 AND slot = ?2";
+const RESTORE: &str = "UPDATE code SET archived = 0, taken = ?3 WHERE campaign = ?1 AND slot = ?2";
+
+impl Writing<'_> {
+    pub(super) fn codes_added(&mut self, at: At, campaign: CampaignId, codes: &CodeTexts, how: &str) -> rusqlite::Result<()> {
+        let Some(of) = self.known.campaigns.of_mut(campaign.0) else { return Ok(()) };
+        let first = of.codes;
+        of.codes += codes.len() as u32;
+        if codes.is_empty() {
+            return Ok(());
+        }
+        let mut statement = self.connection.prepare_cached("INSERT INTO codes_added VALUES (?, ?, ?, ?, ?, ?)")?;
+        let (position, count) = (number(at.position.0), codes.len() as u32);
+        statement.execute(params![campaign.0, first, count, number(at.ms), position, how])?;
+        let mut statement = self.connection.prepare_cached("INSERT INTO code VALUES (?, ?, ?, ?, 0, ?)")?;
+        for (code, slot) in codes.iter().zip(first..) {
+            // The engine took it for a code, so that it has a normal form.
+            let value = normalise(code);
+            let value = value.as_ref().map_or(code, NormalisedCode::as_str);
+            statement.execute(params![campaign.0, slot, code, value, position])?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn terms_changed(&mut self, record: &CampaignUpdated) -> rusqlite::Result<()> {
+        let campaign = record.campaign.0;
+        let Some(of) = self.known.campaigns.of_mut(campaign) else { return Ok(()) };
+        let before = of.cap();
+        of.terms = record.terms.clone();
+        if of.cap() != before { self.recount(campaign) } else { Ok(()) }
+    }
+
+    /// The codes that were archived for the campaign's sake are back, but for those in conflict.
+    pub(super) fn campaign_restored(&mut self, at: At, record: &CampaignRestored) -> rusqlite::Result<()> {
+        let (campaign, position) = (record.campaign.0, number(at.position.0));
+        let Some(of) = self.known.campaigns.of_mut(campaign) else { return Ok(()) };
+        let was_archived = of.archived_ms.take().is_some();
+        let left: Vec<u32> = of.archived.iter().filter(|(_, how)| **how == LEFT).map(|(slot, _)| *slot).collect();
+        of.archived.retain(|_, how| *how != LEFT);
+        of.archived.extend(record.conflicts.iter().map(|slot| (*slot, LEFT)));
+        let mut statement = self.connection.prepare_cached(ARCHIVE)?;
+        for slot in &record.conflicts {
+            statement.execute(params![campaign, slot, LEFT])?;
+        }
+        let mut statement = self.connection.prepare_cached(RESTORE)?;
+        for slot in left.iter().filter(|slot| record.conflicts.binary_search(slot).is_err()) {
+            statement.execute(params![campaign, slot, position])?;
+        }
+        if was_archived {
+            let mut statement =
+                self.connection.prepare_cached("UPDATE code SET taken = ?2 WHERE campaign = ?1 AND archived = 0")?;
+            statement.execute(params![campaign, position])?;
+        }
+        self.recount(campaign)
+    }
+
+    /// Codes are archived by themselves.
+    pub(super) fn codes_archived(&mut self, campaign: CampaignId, slots: &[u32]) -> rusqlite::Result<()> {
+        let Some(of) = self.known.campaigns.of_mut(campaign.0) else { return Ok(()) };
+        let mut statement = self.connection.prepare_cached(ARCHIVE)?;
+        for slot in slots {
+            of.archived.insert(*slot, ALONE);
+            statement.execute(params![campaign.0, slot, ALONE])?;
+        }
+        self.recount(campaign.0)
+    }
+
+    /// Codes are restored by themselves.
+    pub(super) fn codes_restored(&mut self, at: At, campaign: CampaignId, slots: &[u32]) -> rusqlite::Result<()> {
+        let Some(of) = self.known.campaigns.of_mut(campaign.0) else { return Ok(()) };
+        let mut statement = self.connection.prepare_cached(RESTORE)?;
+        for slot in slots {
+            of.archived.remove(slot);
+            statement.execute(params![campaign.0, slot, number(at.position.0)])?;
+        }
+        self.recount(campaign.0)
+    }
+
+    fn recount(&mut self, campaign: u32) -> rusqlite::Result<()> {
+        let Some(of) = self.known.campaigns.of_mut(campaign) else { return Ok(()) };
+        of.recount(self.known.uses.all(self.connection, campaign)?);
+        Ok(())
+    }
+}

@@ -1,0 +1,162 @@
+//! Entries of the ledger, as the protocol reads them off a record, and what is counted of clients beside them.
+
+use rusqlite::params;
+use scrip_protocol::command::{PaidFrom, Spent, SpentOn};
+use scrip_protocol::ledger::{Account, Origin, entries};
+use scrip_protocol::{ClubId, Money, Record};
+
+use super::{At, Writing};
+use crate::read_model::campaigns::number;
+use crate::read_model::rows::{ClientKey, json, request_bytes};
+
+/// What a record says of its entries as a whole.
+#[derive(Debug, Clone, Copy)]
+struct Whole<'a> {
+    club: Option<ClubId>,
+    comment: &'a str,
+    /// The balances after the last of them, where the record moves that account.
+    gaming: Money,
+    bonus: Money,
+}
+
+impl Writing<'_> {
+    /// Writes the entries of a record that is no activation; `club` is where it was, if the record itself does not say.
+    pub(super) fn entries(&mut self, at: At, record: &Record, club: Option<u32>) -> rusqlite::Result<()> {
+        let Some(whole) = whole(record) else { return Ok(()) };
+        let club = whole.club.map(|club| club.0).or(club);
+        let entries = entries(record);
+        // The record has the balances after the last entry; from there each is found backwards.
+        let mut balances = Vec::with_capacity(entries.len());
+        let (mut gaming, mut bonus) = (whole.gaming.0, whole.bonus.0);
+        for entry in entries.iter().rev() {
+            let of = match entry.account {
+                Account::Gaming => &mut gaming,
+                Account::Bonus => &mut bonus,
+            };
+            balances.push(*of);
+            *of = of.saturating_sub(entry.amount.0);
+        }
+        let credential = record.stamp().map_or(0, |stamp| stamp.credential.0);
+        let mut statement =
+            self.connection.prepare_cached("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+        for ((entry, balance), nth) in entries.iter().zip(balances.iter().rev()).zip(0..) {
+            let (origin, origin_id) = origin(&entry.origin);
+            let account = match entry.account {
+                Account::Gaming => "gaming",
+                Account::Bonus => "bonus",
+            };
+            statement.execute(params![
+                number(at.position.0),
+                nth,
+                number(at.ms),
+                ClientKey::of(entry.client),
+                club,
+                account,
+                entry.label.words(),
+                entry.executor.kind.to_string(),
+                entry.executor.name,
+                credential,
+                origin,
+                origin_id,
+                entry.amount.0,
+                balance,
+                whole.comment,
+                json(&entry.tags),
+            ])?;
+            self.gathered.history(entry.client, at.position);
+            let client = self.gathered.client(entry.client, at.ms);
+            match entry.account {
+                Account::Gaming => client.gaming += entry.amount.0,
+                Account::Bonus => client.bonus += entry.amount.0,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn spent(&mut self, at: At, record: &Spent) -> rusqlite::Result<()> {
+        let kind = match record.on {
+            SpentOn::Session => "session",
+            SpentOn::Purchase => "purchase",
+        };
+        let paid_from = match record.paid_from {
+            PaidFrom::GamingBalance => "gaming_balance",
+            PaidFrom::Directly => "directly",
+        };
+        self.connection.prepare_cached("INSERT INTO spending VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?.execute(params![
+            number(at.position.0),
+            number(at.ms),
+            ClientKey::of(record.client),
+            record.club.0,
+            kind,
+            record.price.0,
+            paid_from,
+            record.stamp.credential.0,
+            request_bytes(record.stamp.request),
+        ])?;
+        self.gathered.history(record.client, at.position);
+        let client = self.gathered.client(record.client, at.ms);
+        client.spent += record.price.0;
+        client.sessions += i64::from(record.on == SpentOn::Session);
+        Ok(())
+    }
+}
+
+fn whole(record: &Record) -> Option<Whole<'_>> {
+    let none = Money(0);
+    Some(match record {
+        Record::ActivationRefunded(record) => Whole { club: None, comment: "", gaming: none, bonus: record.refunded.balance },
+        Record::ToppedUp(record) => {
+            Whole { club: Some(record.club), comment: &record.comment, gaming: record.gaming, bonus: record.bonus }
+        }
+        Record::TopUpRefunded(record) => {
+            let done = &record.given_back;
+            Whole { club: Some(record.club), comment: &record.comment, gaming: done.gaming, bonus: done.bonus }
+        }
+        Record::BonusChanged(record) => {
+            Whole { club: record.club, comment: &record.comment, gaming: none, bonus: record.balance }
+        }
+        Record::Spent(record) => {
+            Whole { club: Some(record.club), comment: &record.comment, gaming: record.after.gaming, bonus: record.after.bonus }
+        }
+        Record::SettingsApplied(_)
+        | Record::Refused(_)
+        | Record::Activation(_)
+        | Record::RedemptionRefused(_)
+        | Record::CodeHeld(_)
+        | Record::HoldRefused(_)
+        | Record::HoldConfirmed(_)
+        | Record::ConfirmationRefused(_)
+        | Record::HoldReleased(_)
+        | Record::ClubRegistered(_)
+        | Record::GroupRegistered(_)
+        | Record::ClientRegistered(_)
+        | Record::CampaignCreated(_)
+        | Record::CodesAdded(_)
+        | Record::CampaignSwitched(_)
+        | Record::CampaignUpdated(_)
+        | Record::CampaignArchived(_)
+        | Record::CampaignRestored(_)
+        | Record::CodesGenerated(_)
+        | Record::CodesArchived(_)
+        | Record::CodesRestored(_)
+        | Record::CredentialAdded(_)
+        | Record::CredentialRevoked(_)
+        | Record::RuleSaved(_)
+        | Record::RuleSwitched(_)
+        | Record::RuleArchived(_)
+        | Record::RuleRestored(_)
+        | Record::ReaderKept(_)
+        | Record::ReaderForgotten(_) => return None,
+    })
+}
+
+fn origin(origin: &Origin) -> (&'static str, Option<i64>) {
+    match origin {
+        Origin::Request => ("request", None),
+        Origin::Code { campaign, .. } => ("code", Some(campaign.0.into())),
+        Origin::Rule(rule) => ("rule", Some(rule.0.into())),
+        Origin::Activation(position) => ("activation", Some(number(position.0))),
+        Origin::TopUp(position) => ("top_up", Some(number(position.0))),
+        Origin::Payment(position) => ("payment", Some(number(position.0))),
+    }
+}

@@ -1,0 +1,148 @@
+//! What each record writes into the tables.
+//!
+//! [`Writing::record`] is the one place where records are told apart; a file for each group of them says the rest. A record's rows depend on
+//! the records before it alone, never on where a transaction begins or ends.
+
+mod activations;
+mod campaigns;
+mod ledger;
+mod refusals;
+mod staff;
+
+pub(super) use campaigns::{ALONE, LEFT};
+use rusqlite::Connection;
+use scrip_protocol::{Position, Record};
+
+use super::campaigns::{Campaign, Campaigns};
+use super::gathered::Gathered;
+use super::uses::Uses;
+
+/// What the projection remembers between transactions, all of it in the tables as well.
+#[derive(Debug)]
+pub(super) struct Known {
+    campaigns: Campaigns,
+    uses: Uses,
+}
+
+impl Known {
+    pub(super) fn load(connection: &Connection) -> rusqlite::Result<Known> {
+        Ok(Known { campaigns: Campaigns::load(connection)?, uses: Uses::default() })
+    }
+}
+
+/// A transaction being written.
+pub(super) struct Writing<'t> {
+    connection: &'t Connection,
+    known: &'t mut Known,
+    gathered: Gathered,
+    activation: rusqlite::CachedStatement<'t>,
+}
+
+/// Where and when a record stands.
+#[derive(Debug, Clone, Copy)]
+struct At {
+    position: Position,
+    ms: u64,
+}
+
+impl<'t> Writing<'t> {
+    /// Begins a transaction's writing.
+    pub(super) fn begin(connection: &'t Connection, known: &'t mut Known) -> rusqlite::Result<Writing<'t>> {
+        let activation = connection.prepare_cached(activations::INSERT)?;
+        Ok(Writing { connection, known, gathered: Gathered::default(), activation })
+    }
+
+    /// Writes what was added up.
+    pub(super) fn finish(self) -> rusqlite::Result<()> {
+        self.known.uses.write(self.connection)?;
+        self.known.campaigns.write(self.connection)?;
+        self.gathered.write(self.connection)
+    }
+
+    /// Writes a record.
+    pub(super) fn record(&mut self, position: Position, ms: u64, record: &Record) -> rusqlite::Result<()> {
+        let at = At { position, ms };
+        if let Some(stamp) = record.stamp() {
+            self.gathered.request(*stamp, position, record.kind());
+        }
+        match record {
+            Record::Activation(activation) => self.activated(at, activation, None),
+            Record::HoldConfirmed(confirmed) => self.activated(at, &confirmed.activation, Some(confirmed.hold)),
+            Record::ActivationRefunded(refunded) => {
+                let club = self.refunded(at, refunded)?;
+                self.entries(at, record, club)
+            }
+            Record::CodeHeld(held) => self.held(at, held),
+            Record::HoldReleased(released) => self.hold_ended(released.hold, "released", position),
+            Record::ToppedUp(_) | Record::TopUpRefunded(_) | Record::BonusChanged(_) => self.entries(at, record, None),
+            Record::Spent(spent) => {
+                self.spent(at, spent)?;
+                self.entries(at, record, None)
+            }
+            Record::RedemptionRefused(refused) => self.redemption_refused(at, refused),
+            Record::HoldRefused(refused) => self.hold_refused(at, refused),
+            Record::ConfirmationRefused(refused) => self.confirmation_refused(at, refused),
+            Record::Refused(refused) => self.other_refused(at, refused),
+            Record::ClientRegistered(registered) => {
+                self.gathered.history(registered.client, position);
+                self.gathered.client(registered.client, ms).name = Some(registered.name.clone());
+                Ok(())
+            }
+            Record::CampaignCreated(created) => {
+                self.known.campaigns.insert(created.campaign.0, Campaign::new(created.terms.clone(), ms));
+                self.codes_added(at, created.campaign, &created.codes, "created")?;
+                self.change(at, record, Some(created.campaign))
+            }
+            Record::CodesAdded(added) => {
+                self.codes_added(at, added.campaign, &added.codes, "added")?;
+                self.change(at, record, Some(added.campaign))
+            }
+            Record::CodesGenerated(generated) => {
+                self.codes_added(at, generated.campaign, &generated.codes, "generated")?;
+                self.change(at, record, Some(generated.campaign))
+            }
+            Record::CampaignSwitched(switched) => {
+                if let Some(campaign) = self.known.campaigns.of_mut(switched.campaign.0) {
+                    campaign.terms.active = switched.active;
+                }
+                self.change(at, record, Some(switched.campaign))
+            }
+            Record::CampaignUpdated(updated) => {
+                self.terms_changed(updated)?;
+                self.change(at, record, Some(updated.campaign))
+            }
+            Record::CampaignArchived(archived) => {
+                if let Some(campaign) = self.known.campaigns.of_mut(archived.campaign.0) {
+                    campaign.archived_ms = Some(ms);
+                }
+                self.change(at, record, Some(archived.campaign))
+            }
+            Record::CampaignRestored(restored) => {
+                self.campaign_restored(at, restored)?;
+                self.change(at, record, Some(restored.campaign))
+            }
+            Record::CodesArchived(archived) => {
+                self.codes_archived(archived.campaign, &archived.slots)?;
+                self.change(at, record, Some(archived.campaign))
+            }
+            Record::CodesRestored(restored) => {
+                self.codes_restored(at, restored.campaign, &restored.slots)?;
+                self.change(at, record, Some(restored.campaign))
+            }
+            Record::SettingsApplied(_)
+            | Record::ClubRegistered(_)
+            | Record::GroupRegistered(_)
+            | Record::CredentialAdded(_)
+            | Record::CredentialRevoked(_)
+            | Record::RuleSaved(_)
+            | Record::RuleSwitched(_)
+            | Record::RuleArchived(_)
+            | Record::RuleRestored(_)
+            | Record::ReaderKept(_)
+            | Record::ReaderForgotten(_) => {
+                self.staff(at, record)?;
+                self.change(at, record, None)
+            }
+        }
+    }
+}

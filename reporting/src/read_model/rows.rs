@@ -1,0 +1,61 @@
+//! How values stand in the tables.
+
+use std::io::Write as _;
+
+use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
+use scrip_protocol::{ClientId, RequestId};
+
+use crate::shown::Client;
+
+/// A client's id as it stands in the tables: an integer where it is one up to 2^63 - 1, otherwise the text that it is written as.
+pub fn client_value(client: ClientId) -> Value {
+    Client(client).into()
+}
+
+/// The same, for binding: nothing is allocated for it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ClientKey {
+    Number(i64),
+    Text { bytes: [u8; 36], length: usize },
+}
+
+impl ClientKey {
+    pub(super) fn of(client: ClientId) -> ClientKey {
+        if let Ok(number) = i64::try_from(client.0) {
+            return ClientKey::Number(number);
+        }
+        let mut bytes = [0; 36];
+        let mut rest = &mut bytes[..];
+        write!(rest, "{client}").expect("a UUID has 36 characters, and no number has as many");
+        let left = rest.len();
+        ClientKey::Text { bytes, length: bytes.len() - left }
+    }
+}
+
+impl ToSql for ClientKey {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            ClientKey::Number(number) => ValueRef::Integer(*number),
+            ClientKey::Text { bytes, length } => ValueRef::Text(&bytes[..*length]),
+        }))
+    }
+}
+
+/// The 16 bytes of a request's id, in the order of the ids.
+pub(super) fn request_bytes(request: RequestId) -> [u8; 16] {
+    request.0.to_be_bytes()
+}
+
+/// A list as JSON.
+pub(super) fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string(value).expect("lists and records are JSON")
+}
+
+/// The client that stands in the tables as this value.
+pub(super) fn client_of(value: &Value) -> Option<ClientId> {
+    match value {
+        Value::Integer(number) => u128::try_from(*number).ok().map(ClientId),
+        Value::Text(text) => text.parse().ok(),
+        Value::Null | Value::Real(_) | Value::Blob(_) => None,
+    }
+}

@@ -1,0 +1,99 @@
+//! Views: one position of the read model, for queries.
+
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, OpenFlags};
+use scrip_protocol::Position;
+
+use super::{BUSY, ReadModelError, read_cursor};
+use crate::shown::{self, At};
+
+/// How many KiB of the file a reader keeps in memory.
+const CACHE_KIB: i64 = 16 << 10;
+
+/// How much of the file is read in place, through a map: what SQLite maps at the most, 2 GiB. Exports read half as long again without.
+const MAPPED_BYTES: i64 = 0x7fff_0000;
+
+/// How many connections are kept for the next who read.
+const IDLE_MAX: usize = 16;
+
+/// Those that read: connections to a read model that are used in turn, by blocking threads.
+pub struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+/// What a view is as of: every figure that is read through it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct AsOf {
+    /// The newest record of the journal that is in it.
+    #[schema(value_type = u64)]
+    pub position: Position,
+    /// The time of that record's batch: in milliseconds since 1970 here, in JSON as a text.
+    #[serde(rename = "time", serialize_with = "shown::time")]
+    #[schema(value_type = At)]
+    pub time_ms: u64,
+}
+
+/// One position of the read model: a read transaction. As long as it lives, what is written meanwhile waits in the write-ahead log, so
+/// that it should not live for long.
+pub struct View<'a> {
+    /// For queries; they change nothing.
+    pub connection: &'a Connection,
+    /// What they are as of.
+    pub as_of: AsOf,
+}
+
+impl Readers {
+    /// Readers of a file that [`ReadModel::open`](super::ReadModel::open) has made.
+    pub fn new(path: &Path) -> Readers {
+        Readers { path: path.to_owned(), idle: Mutex::new(Vec::new()) }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Calls `read` with a view of the newest position. Blocks.
+    ///
+    /// # Errors
+    /// When SQLite fails, here or in `read`.
+    pub fn view<T>(&self, read: impl FnOnce(&View<'_>) -> rusqlite::Result<T>) -> Result<T, ReadModelError> {
+        let mut connection = self.connection().map_err(ReadModelError::sqlite(&self.path))?;
+        let found = in_one_transaction(&mut connection, read).map_err(ReadModelError::sqlite(&self.path))?;
+        let mut idle = self.idle.lock();
+        if idle.len() < IDLE_MAX {
+            idle.push(connection);
+        }
+        Ok(found)
+    }
+
+    fn connection(&self) -> rusqlite::Result<Connection> {
+        // Taken out before one is made: a guard in the pattern would be held meanwhile.
+        let idle = self.idle.lock().pop();
+        if let Some(connection) = idle {
+            return Ok(connection);
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.busy_timeout(BUSY)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        connection.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
+        Ok(connection)
+    }
+}
+
+fn in_one_transaction<T>(
+    connection: &mut Connection,
+    read: impl FnOnce(&View<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let transaction = connection.transaction()?;
+    let cursor = read_cursor(&transaction)?;
+    let as_of = AsOf { position: Position(cursor.position.0), time_ms: cursor.time_ms };
+    let found = read(&View { connection: &transaction, as_of })?;
+    transaction.commit()?;
+    Ok(found)
+}

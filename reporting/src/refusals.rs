@@ -1,0 +1,183 @@
+//! Why (Z13): attempts that were refused, by client, by code, by campaign, the newest first, each with the condition that decided it.
+//!
+//! Refusals that have a record are in the tables. The engine tells of others beside the journal, which leave no record and have no
+//! position: whoever keeps those gives them as [`Attempt`]s, and an answer has them apart.
+
+use rusqlite::types::Value;
+use rusqlite::{Row, params_from_iter};
+use scrip_protocol::codes::normalise;
+use scrip_protocol::{CampaignId, ClientId};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::figures::activations::Before;
+use crate::figures::{Page, page};
+use crate::read_model::{AsOf, View};
+use crate::shown::{self, At, Client, Json, Request};
+
+/// How many refusals are looked at for a page: no index has those of several of these.
+const LOOKED_AT_MAX: usize = 16_384;
+
+/// How many attempts that left no record are told at the most.
+pub const ATTEMPTS_MAX: usize = 100;
+
+/// Whose refusals are shown; what is named must all hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RefusalFilter {
+    /// Of this client.
+    pub client: Option<ClientId>,
+    /// Of this code, in any letter case.
+    pub code: Option<String>,
+    /// Of codes that this campaign has, or had last.
+    pub campaign: Option<CampaignId>,
+}
+
+/// An attempt that was refused.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Refusal {
+    /// The record.
+    pub position: u64,
+    /// When.
+    pub at: At,
+    /// What was asked, as in `redeem`.
+    pub command: String,
+    /// Whose request it was.
+    pub credential: u32,
+    /// The name of that credential.
+    pub credential_name: Option<String>,
+    /// The request.
+    pub request: Request,
+    /// For whom.
+    pub client: Option<Client>,
+    /// The client's name.
+    pub client_name: Option<String>,
+    /// Where.
+    pub club: Option<u32>,
+    /// The club's name.
+    pub club_name: Option<String>,
+    /// The code, as it is compared.
+    pub code: Option<String>,
+    /// The campaign that had the code.
+    pub campaign: Option<u32>,
+    /// The campaign's name.
+    pub campaign_name: Option<String>,
+    /// The outcome, as in `code_exhausted`.
+    pub reason: String,
+    /// The condition that decided, as in `activated 1 of 1`.
+    pub decided: String,
+    /// What was answered.
+    #[schema(value_type = Value)]
+    pub reply: serde_json::Value,
+}
+
+/// A refused attempt that left no record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Attempt {
+    /// When.
+    pub at: At,
+    /// What was asked, as in `redeem`.
+    pub command: String,
+    /// Whose request it was.
+    pub credential: u32,
+    /// For whom.
+    pub client: Option<Client>,
+    /// Where.
+    pub club: Option<u32>,
+    /// The code, as it is compared.
+    pub code: Option<String>,
+    /// The campaign that had the code.
+    pub campaign: Option<u32>,
+    /// The outcome.
+    pub reason: String,
+    /// The condition that decided.
+    pub decided: String,
+}
+
+/// A page of refusals.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Refusals {
+    /// The newest first. There may be none though a next page has some.
+    pub refusals: Vec<Refusal>,
+    /// The next page is of those before this position; none where this is the last.
+    pub next: Option<u64>,
+    /// Refused attempts that left no record, the newest first, 100 at the most; on the first page alone. They are told beside the journal:
+    /// not all there ever were, and not as of its position.
+    pub attempts: Vec<Attempt>,
+    /// What the refusals are as of.
+    pub as_of: AsOf,
+}
+
+/// A page of the refusals that pass a filter, without attempts.
+///
+/// # Errors
+/// When SQLite fails.
+pub fn list(view: &View<'_>, filter: &RefusalFilter, asked: Before) -> rusqlite::Result<Refusals> {
+    let none = || Refusals { refusals: Vec::new(), next: None, attempts: Vec::new(), as_of: view.as_of };
+    let code = match filter.code.as_deref().map(normalise) {
+        Some(Ok(code)) => Some(code.as_str().to_owned()),
+        // What cannot be a code was never compared with any.
+        Some(Err(_)) => return Ok(none()),
+        None => None,
+    };
+    let campaign = filter.campaign.map(|campaign| campaign.0);
+    let (which, bound) = match (filter.client, &code, campaign) {
+        // A client has few, in all time; of a code there may be many, as of one that everybody tries.
+        (Some(client), _, _) => (OF_CLIENT, vec![Client(client).into()]),
+        (None, Some(code), _) => (OF_CODE, vec![Value::Text(code.clone())]),
+        (None, None, Some(campaign)) => (OF_CAMPAIGN, vec![Value::Integer(campaign.into())]),
+        (None, None, None) => (OF_ALL, Vec::new()),
+    };
+    let mut statement = view.connection.prepare_cached(&select(which))?;
+    let bound = [Value::Integer(asked.bound())].into_iter().chain(bound);
+    let rows = statement.query_map(params_from_iter(bound), |row| {
+        let refusal = of_row(row)?;
+        let of_code = code.is_none() || refusal.code == code;
+        let of_campaign = campaign.is_none() || refusal.campaign == campaign;
+        Ok((refusal.position, Some(refusal).filter(|_| of_code && of_campaign)))
+    })?;
+    let Page { rows: refusals, next } = page(rows, asked.limit, LOOKED_AT_MAX)?;
+    Ok(Refusals { refusals, next, ..none() })
+}
+
+pub(crate) const ONE: &str = "r.position = ?1";
+pub(crate) const OF_ALL: &str = "r.position < ?1 ORDER BY r.position DESC";
+pub(crate) const OF_CLIENT: &str = "r.client = ?2 AND r.position < ?1 ORDER BY r.position DESC";
+pub(crate) const OF_CODE: &str = "r.code = ?2 AND r.position < ?1 ORDER BY r.position DESC";
+pub(crate) const OF_CAMPAIGN: &str = "r.campaign = ?2 AND r.position < ?1 ORDER BY r.position DESC";
+
+/// Refusals with all the names that belong to them.
+pub(crate) fn select(which: &str) -> String {
+    format!(
+        "SELECT r.position, r.at_ms, r.command, r.credential, credential.name, r.request, r.client, client.name, r.club, club.name, \
+         r.code, r.campaign, campaign.name, r.reason, r.decided, r.reply \
+         FROM refusal r \
+         LEFT JOIN credential ON credential.credential = r.credential \
+         LEFT JOIN client ON client.client = r.client \
+         LEFT JOIN club ON club.club = r.club \
+         LEFT JOIN campaign ON campaign.campaign = r.campaign \
+         WHERE {which}"
+    )
+}
+
+/// Reads a refusal from columns as in [`select`].
+pub(crate) fn of_row(row: &Row<'_>) -> rusqlite::Result<Refusal> {
+    let Json(reply) = row.get(15)?;
+    Ok(Refusal {
+        position: shown::whole(row, 0)?,
+        at: row.get(1)?,
+        command: row.get(2)?,
+        credential: row.get(3)?,
+        credential_name: row.get(4)?,
+        request: row.get(5)?,
+        client: row.get(6)?,
+        client_name: row.get(7)?,
+        club: row.get(8)?,
+        club_name: row.get(9)?,
+        code: row.get(10)?,
+        campaign: row.get(11)?,
+        campaign_name: row.get(12)?,
+        reason: row.get(13)?,
+        decided: row.get(14)?,
+        reply,
+    })
+}

@@ -1,0 +1,151 @@
+//! Search: what became of a code, of a request, of an activation, and one search that guesses which of these is meant.
+//!
+//! Nothing is found by looking through a table, but for the names of clients, of which a bounded number is looked at.
+
+pub(crate) mod changes;
+mod request;
+
+pub use changes::{Changed, Changes, changes};
+pub use request::{Did, RequestFound, by_request};
+
+use rusqlite::Row;
+use scrip_protocol::codes::normalise;
+use scrip_protocol::{CampaignId, ClientId, Position, RequestId, Role};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::figures::activations::{self, Activation, Before};
+use crate::figures::codes::{CodeStatus, Use, Uses, is_archived, status};
+use crate::history::{self, ClientCard};
+use crate::read_model::{AsOf, View};
+use crate::refusals::{self, Refusal, RefusalFilter};
+use crate::shown;
+
+/// How many campaigns, refusals or clients are told of one search.
+const FOUND_MAX: usize = 20;
+
+/// What became of a code, in every campaign that has it or had it.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct CodeFound {
+    /// As it is compared.
+    pub code: String,
+    /// Every campaign that has it or had it, the newest first, 20 at the most.
+    pub campaigns: Vec<CodePlace>,
+    /// The campaign that holds it now.
+    pub held_by: Option<u32>,
+    /// Refused attempts, the newest first, 20 at the most.
+    pub refusals: Vec<Refusal>,
+    /// What this is as of.
+    pub as_of: AsOf,
+}
+
+/// A code in a campaign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct CodePlace {
+    /// The campaign.
+    pub campaign: u32,
+    /// The campaign's name.
+    pub campaign_name: String,
+    /// Which of its codes.
+    pub slot: u32,
+    /// As it was written there.
+    pub code: String,
+    /// Whether it is archived there.
+    pub status: CodeStatus,
+    /// How often it is activated there, refunded activations taken off.
+    pub activations: u64,
+    /// Its first activation there.
+    pub first: Option<Use>,
+    /// Its last activation there, where that is another one.
+    pub last: Option<Use>,
+}
+
+/// What a search found.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Found {
+    /// The code, where any campaign has it or had it, or attempts at it were refused.
+    pub code: Option<CodeFound>,
+    /// Clients of this id or of names that begin so, 20 at the most.
+    pub clients: Vec<ClientCard>,
+    /// The request of this id.
+    pub request: Option<RequestFound>,
+    /// The activation of this id.
+    pub activation: Option<Activation>,
+    /// What this is as of.
+    pub as_of: AsOf,
+}
+
+/// What became of a code; none where nobody ever had it or tried it.
+///
+/// # Errors
+/// When SQLite fails.
+pub fn by_code(view: &View<'_>, text: &str) -> rusqlite::Result<Option<CodeFound>> {
+    let Ok(code) = normalise(text) else { return Ok(None) };
+    let code = code.as_str();
+    let mut uses = Uses::new(view)?;
+    let mut statement = view.connection.prepare_cached(PLACES)?;
+    let place = |row: &Row<'_>| {
+        let campaign = row.get(0)?;
+        let status = status(row.get(4)?, is_archived(view, CampaignId(campaign))?);
+        let (first, last) = uses.first_and_last(shown::whole_or_none(row, 6)?, shown::whole_or_none(row, 7)?)?;
+        Ok(CodePlace {
+            campaign,
+            campaign_name: row.get(1)?,
+            slot: row.get(2)?,
+            code: row.get(3)?,
+            status,
+            activations: shown::whole_or_none(row, 5)?.unwrap_or(0),
+            first,
+            last,
+        })
+    };
+    let campaigns: Vec<_> = statement.query_map((code, FOUND_MAX as i64), place)?.collect::<rusqlite::Result<_>>()?;
+    let held_by = campaigns.iter().find(|place| place.status == CodeStatus::Active).map(|place| place.campaign);
+    let filter = RefusalFilter { code: Some(code.to_owned()), ..RefusalFilter::default() };
+    let refusals = refusals::list(view, &filter, Before { before: None, limit: FOUND_MAX })?.refusals;
+    let found = !campaigns.is_empty() || !refusals.is_empty();
+    Ok(found.then(|| CodeFound { code: code.to_owned(), campaigns, held_by, refusals, as_of: view.as_of }))
+}
+
+// The one that holds it now comes first: more campaigns may have had it than are told.
+pub(crate) const PLACES: &str = "SELECT code.campaign, campaign.name, code.slot, code.code, code.archived, u.activations, \
+     u.first_activation, u.last_activation \
+     FROM code JOIN campaign ON campaign.campaign = code.campaign \
+     LEFT JOIN code_use u ON u.campaign = code.campaign AND u.slot = code.slot \
+     WHERE code.value = ?1 ORDER BY code.archived = 0 AND campaign.archived_ms IS NULL DESC, code.campaign DESC LIMIT ?2";
+
+/// What a text may mean: a code, the id of a client, of a request or of an activation, the beginning of a client's name. Those who may not
+/// see codes are not told of codes and activations.
+///
+/// # Errors
+/// When SQLite fails.
+pub fn guess(view: &View<'_>, text: &str, sees_codes: bool) -> rusqlite::Result<Found> {
+    let text = text.trim();
+    let activation = match text.parse() {
+        Ok(position) if sees_codes => activations::one(view, Position(position))?,
+        Ok(_) | Err(_) => None,
+    };
+    let by_id = match text.parse::<ClientId>() {
+        Ok(client) => history::card(view, client)?,
+        Err(_) => None,
+    };
+    let by_name = if text.is_empty() { Vec::new() } else { history::named(view, text, None, FOUND_MAX)?.clients };
+    let of_id = by_id.as_ref().map(|card| card.client);
+    let by_name = by_name.into_iter().filter(|card| Some(card.client) != of_id);
+    let mut clients: Vec<_> = by_id.clone().into_iter().chain(by_name).collect();
+    clients.truncate(FOUND_MAX);
+    let request = match text.parse::<RequestId>() {
+        Ok(request) => by_request(view, request)?,
+        Err(_) => None,
+    };
+    let code = if sees_codes { by_code(view, text)? } else { None };
+    Ok(Found { code, clients, request, activation, as_of: view.as_of })
+}
+
+/// Whether somebody of this role may see codes.
+pub(crate) const fn sees_codes(role: Role) -> bool {
+    matches!(role, Role::Marketing | Role::Reporter | Role::Operator)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! What became of a request, however old (Z3): which record it made, and what that did.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{OptionalExtension, Row};
+use scrip_protocol::{Record, RequestId};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+use crate::read_model::{AsOf, View};
+use crate::shown::{self, Amount, At, Request};
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct RequestFound {
+    /// The request.
+    pub request: Request,
+    /// The record that it made.
+    pub position: u64,
+    /// What that record is, as in `hold-released`.
+    pub record: String,
+    /// Whose request it was.
+    pub credential: u32,
+    /// What the record did; nothing where it did nothing that is kept apart.
+    pub did: Vec<Did>,
+    /// What this is as of.
+    pub as_of: AsOf,
+}
+
+/// Something that a record did.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Did {
+    /// What: `activation`, `entry`, `spending`, `refund`, `hold`, `refusal` or `change`.
+    pub what: String,
+    /// Its fields, as the read model has them.
+    #[schema(value_type = Object)]
+    pub fields: Value,
+}
+
+/// The tables in which a record may have left something, and the column with its position.
+const TABLES: [(&str, &str); 7] = [
+    ("activation", "activation"),
+    ("entry", "position"),
+    ("spending", "position"),
+    ("refund", "refund"),
+    ("hold", "hold"),
+    ("refusal", "position"),
+    ("change", "position"),
+];
+
+/// What became of a request; none where there never was one of this id.
+///
+/// # Errors
+/// When SQLite fails.
+pub fn by_request(view: &View<'_>, request: RequestId) -> rusqlite::Result<Option<RequestFound>> {
+    let of_row = |row: &Row<'_>| Ok((shown::whole(row, 0)?, row.get::<_, u16>(1)?, row.get(2)?));
+    let found = view.connection.prepare_cached(POSITION)?.query_row([Request(request)], of_row).optional()?;
+    let Some((position, kind, credential)) = found else { return Ok(None) };
+    let record = Record::word_of(kind).unwrap_or("unknown").to_owned();
+    let mut did = Vec::new();
+    for (table, column) in TABLES {
+        let mut statement = view.connection.prepare_cached(&select(table, column))?;
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
+        let mut rows = statement.query([shown::bound(position)])?;
+        while let Some(row) = rows.next()? {
+            let mut fields = Map::new();
+            for (at, name) in names.iter().enumerate() {
+                let (name, value) = field(name, row.get_ref(at)?)?;
+                fields.insert(name, value);
+            }
+            did.push(Did { what: table.to_owned(), fields: Value::Object(fields) });
+        }
+    }
+    Ok(Some(RequestFound { request: Request(request), position, record, credential, did, as_of: view.as_of }))
+}
+
+pub(crate) const POSITION: &str = "SELECT position, kind, credential FROM request WHERE request = ?1";
+
+pub(crate) fn select(table: &str, column: &str) -> String {
+    format!("SELECT * FROM \"{table}\" WHERE {column} = ?1")
+}
+
+/// A column as a field: amounts, times and ids as everywhere, what is JSON as such.
+fn field(name: &str, value: ValueRef<'_>) -> rusqlite::Result<(String, Value)> {
+    let number = match value {
+        ValueRef::Integer(number) => Some(number),
+        ValueRef::Null | ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Blob(_) => None,
+    };
+    let text = || value.as_str().unwrap_or_default().to_owned();
+    let shown = match (name, number) {
+        ("amount" | "balance" | "price" | "taken" | "uncollected", Some(number)) => json!(Amount(number)),
+        (name, Some(number)) if name.ends_with("_ms") => {
+            let name = name.trim_end_matches("ms").to_owned() + "at";
+            // `at_ms` is `at`, as everywhere.
+            let name = if name == "at_at" { "at".to_owned() } else { name };
+            return Ok((name, json!(At(u64::try_from(number).unwrap_or(0)))));
+        }
+        ("client", _) if value != ValueRef::Null => json!(value.as_i64().map_or_else(|_| text(), |number| number.to_string())),
+        ("request", _) => match value.as_blob().ok().and_then(|blob| <[u8; 16]>::try_from(blob).ok()) {
+            Some(bytes) => json!(Request(RequestId(u128::from_be_bytes(bytes)))),
+            None => Value::Null,
+        },
+        ("body" | "tags" | "reply", _) => serde_json::from_str(&text()).unwrap_or(Value::Null),
+        (_, Some(number)) => json!(number),
+        (_, None) if value == ValueRef::Null => Value::Null,
+        (_, None) => json!(text()),
+    };
+    Ok((name.to_owned(), shown))
+}

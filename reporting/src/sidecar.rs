@@ -1,0 +1,218 @@
+//! The sidecar as a process runs it: a folder taken, the journal followed, and what is asked answered over HTTP.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use scrip_protocol::Position;
+use scrip_protocol::client::{Dial, TailError, Tailing};
+use scrip_protocol::codes::normalise;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::attempts::{Attempts, AttemptsError, AttemptsOf, AttemptsPage, KeptAttempt, follow_attempts};
+use crate::follow::{FollowError, follow};
+use crate::http::{self, Api};
+use crate::read_model::{ReadModel, ReadModelError, Readers};
+use crate::refusals::{Attempt, RefusalFilter};
+use crate::shown::{At, Client};
+use crate::standing::{Following, Standing};
+use crate::store::Store;
+use crate::watch::watch_engine;
+use crate::{probes as asked, sidecar_metrics};
+
+/// How a sidecar is to run.
+#[derive(Clone)]
+pub struct SidecarSettings {
+    /// The engine, with a reporter's credential.
+    pub dial: Dial,
+    /// The sidecar's own folder.
+    pub store: PathBuf,
+    /// Where it answers HTTP (TCP).
+    pub listen: SocketAddr,
+    /// The name under which the engine keeps the journal for it; none to take what there is.
+    pub reader: Option<String>,
+    /// Whether the read model is built anew, though there is one.
+    pub rebuild: bool,
+}
+
+/// Why a sidecar does not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum SidecarError {
+    /// The read model.
+    #[error("the read model")]
+    ReadModel(#[from] ReadModelError),
+    /// The tail.
+    #[error("the sidecar stopped")]
+    Follow(#[from] FollowError),
+    /// The tail, while a read model was built.
+    #[error("the read model was not built")]
+    Build(#[source] TailError),
+    /// The refused attempts that left no record.
+    #[error("the refused attempts that left no record")]
+    Attempts(#[from] AttemptsError),
+    /// The address.
+    #[error("listening on {address} (TCP)")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// What is wrong with it.
+        source: std::io::Error,
+    },
+}
+
+/// A running sidecar.
+pub struct Sidecar {
+    address: SocketAddr,
+    standing: watch::Receiver<Standing>,
+    stop: watch::Sender<bool>,
+    following: JoinHandle<Result<(), FollowError>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Builds the read model of a folder anew, from the engine's journal as far as it goes now. `progress` is told the positions.
+///
+/// # Errors
+/// When the engine cannot be reached, does not keep its journal from the beginning on, or the read model cannot be written. The one that was
+/// there is there still.
+pub async fn rebuild(dial: Dial, store: &Store, progress: &mut (dyn FnMut(Position) + Send)) -> Result<Position, SidecarError> {
+    let mut building = store.build()?;
+    let mut tailing = Tailing::resume(dial, building.cursor(), false).await.map_err(SidecarError::Build)?;
+    while let Some(batch) = tailing.next().await.map_err(SidecarError::Build)? {
+        tokio::task::block_in_place(|| building.take(batch))?;
+        progress(building.cursor().position);
+    }
+    Ok(tokio::task::block_in_place(|| building.finish())?)
+}
+
+impl Sidecar {
+    /// Takes the folder, builds the read model anew where it is of another version or that is asked for, and follows the engine. Must be
+    /// called on a runtime with several threads.
+    ///
+    /// # Errors
+    /// When the folder or the address cannot be had, or a read model that must be built cannot be.
+    pub async fn start(settings: SidecarSettings, progress: &mut (dyn FnMut(Position) + Send)) -> Result<Sidecar, SidecarError> {
+        let store = Store::open(&settings.store)?;
+        let opened = if settings.rebuild { None } else { ReadModel::open(&store.read_model())? };
+        let model = match opened {
+            Some(model) => model,
+            None => {
+                rebuild(settings.dial.clone(), &store, progress).await?;
+                ReadModel::open(&store.read_model())?.expect("it was just built, and is of this version")
+            }
+        };
+        let cursor = model.cursor();
+        let (standing, watched) = watch::channel(Standing {
+            applied: cursor.position,
+            applied_ms: cursor.time_ms,
+            newest: None,
+            following: Following::Apart("not yet connected".into()),
+        });
+        let listen = |source| SidecarError::Listen { address: settings.listen, source };
+        let listener = tokio::net::TcpListener::bind(settings.listen).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let (stop, stopping) = watch::channel(false);
+        let attempts = Arc::new(Attempts::open(&store.attempts())?);
+        let readers = Arc::new(Readers::new(&store.read_model()));
+        let api = Api::new(readers, watched.clone()).with_attempts(found_in(&attempts));
+        let router = http::router(api).merge(probes(&watched, store.read_model()));
+        let stopped = {
+            let mut stopping = stopping.clone();
+            // An error is that nobody is left to say so.
+            async move { drop(stopping.wait_for(|stop| *stop).await) }
+        };
+        let tasks = vec![
+            tokio::spawn(async move {
+                if let Err(error) = http::serve(listener, router, stopped).await {
+                    tracing::error!(%error, "HTTP is not answered any more");
+                }
+            }),
+            tokio::spawn(watch_engine(settings.dial.clone(), settings.reader, standing.clone())),
+            tokio::spawn(keep_attempts(settings.dial.clone(), attempts, stopping.clone())),
+        ];
+        let following = tokio::spawn(async move {
+            let ended = follow(settings.dial, model, standing, stopping).await;
+            // The folder is another's when nothing is written to it any more.
+            drop(store);
+            ended
+        });
+        Ok(Sidecar { address, standing: watched, stop, following, tasks })
+    }
+
+    /// Where it answers HTTP.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How far it has come.
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.standing.clone()
+    }
+
+    /// Resolves when it has halted; why is what [`Sidecar::stop`] returns.
+    pub async fn halted(&self) {
+        let mut standing = self.standing.clone();
+        // An error is that the follower has ended.
+        let _ = standing.wait_for(|standing| matches!(standing.following, Following::Halted(_))).await;
+    }
+
+    /// Ends it: what had come is applied.
+    ///
+    /// # Errors
+    /// Why it had halted.
+    pub async fn stop(self) -> Result<(), SidecarError> {
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            task.abort();
+        }
+        Ok(self.following.await.expect("following does not panic")?)
+    }
+}
+
+/// Health, readiness and metrics of a sidecar.
+fn probes(standing: &watch::Receiver<Standing>, file: PathBuf) -> axum::Router {
+    let (ready, counted) = (standing.clone(), standing.clone());
+    let readiness = move || sidecar_metrics::readiness(&ready.borrow().clone());
+    asked::router(readiness, move || sidecar_metrics::text(&counted.borrow().clone(), &file))
+}
+
+/// Refused attempts as the HTTP interface asks for them. Of which campaign one was is not known.
+fn found_in(attempts: &Arc<Attempts>) -> http::Attempts {
+    let attempts = Arc::clone(attempts);
+    Arc::new(move |filter: &RefusalFilter, limit| {
+        let code = filter.code.as_deref().map(|code| normalise(code).map(|code| code.as_str().to_owned()));
+        let of = match (filter.client, &code, filter.campaign) {
+            (_, _, Some(_)) | (_, Some(Err(_)), _) => return Vec::new(),
+            (Some(client), _, None) => AttemptsOf::Client(client),
+            (None, Some(Ok(code)), None) => AttemptsOf::Code(code),
+            (None, None, None) => AttemptsOf::Anybody,
+        };
+        let found = attempts.find(of, None, limit).unwrap_or_else(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "refused attempts cannot be read");
+            AttemptsPage { attempts: Vec::new(), before: None, lost: 0 }
+        });
+        let wanted = code.and_then(Result::ok);
+        let is_wanted = |attempt: &KeptAttempt| wanted.is_none() || attempt.code == wanted;
+        found.attempts.into_iter().filter(is_wanted).map(shown).collect()
+    })
+}
+
+fn shown(kept: KeptAttempt) -> Attempt {
+    Attempt {
+        at: At(kept.at_ms),
+        command: kept.command,
+        credential: kept.credential,
+        client: kept.client.and_then(|client| client.parse().ok()).map(Client),
+        club: kept.club,
+        code: kept.code,
+        campaign: None,
+        reason: kept.reason,
+        decided: kept.decided,
+    }
+}
+
+async fn keep_attempts(dial: Dial, attempts: Arc<Attempts>, stop: watch::Receiver<bool>) {
+    if let Err(error) = follow_attempts(dial, attempts, stop).await {
+        tracing::error!(error = &error as &dyn std::error::Error, "refused attempts that leave no record are not kept any more");
+    }
+}

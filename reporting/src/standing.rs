@@ -1,0 +1,55 @@
+//! How far the read model has come, for those who wait for it or watch it.
+
+use scrip_protocol::Position;
+
+/// How far the read model has come, and where the engine is. Told through a `tokio::sync::watch` channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The newest record in the read model; it can be read.
+    pub applied: Position,
+    /// The time of its batch, in milliseconds since 1970.
+    pub applied_ms: u64,
+    /// The newest durable record of the engine, as it last said.
+    pub newest: Option<Newest>,
+    /// What the follower is doing.
+    pub following: Following,
+}
+
+/// What the engine last said of its journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Newest {
+    /// The newest durable record.
+    pub position: Position,
+    /// The engine's time at the moment of saying so, in milliseconds since 1970.
+    pub now_ms: u64,
+}
+
+/// What the follower is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Following {
+    /// It has no connection, for this reason, and tries again.
+    Apart(String),
+    /// It is connected and applies what comes.
+    Tailing,
+    /// It cannot go on, for this reason: somebody has to decide.
+    Halted(String),
+}
+
+/// How far behind the read model is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lag {
+    /// In records.
+    pub records: u64,
+    /// In milliseconds: how old what is missing is at the most. 0 where nothing is missing.
+    pub milliseconds: u64,
+}
+
+impl Standing {
+    /// How far behind the read model is, as far as is known: nothing until the engine was reached.
+    pub fn lag(&self) -> Option<Lag> {
+        let newest = self.newest?;
+        let records = newest.position.0.saturating_sub(self.applied.0);
+        let milliseconds = if records == 0 { 0 } else { newest.now_ms.saturating_sub(self.applied_ms) };
+        Some(Lag { records, milliseconds })
+    }
+}

@@ -1,0 +1,93 @@
+//! What does not come next, or is not what was hashed, is refused by name (Z11): nothing of it or of the batches beside it is applied, and the
+//! read model goes on with the right ones.
+
+use scrip_protocol::batch::{BatchBuilder, BatchError, ChainEnd, HEADER_BYTES};
+use scrip_protocol::command::ClubRegistered;
+use scrip_protocol::{ClubId, Position, Record};
+use scrip_reporting::read_model::ReadModelError;
+
+use crate::support::recount::Recount;
+use crate::support::{read_model, synthetic, tables};
+
+/// Twenty clubs, two in each batch.
+fn clubs() -> Vec<Vec<u8>> {
+    let mut journal = synthetic::Journal::default();
+    for batch in 0..10_u32 {
+        let club = |club: u32| -> Record {
+            ClubRegistered { stamp: synthetic::stamp(club.into()), club: ClubId(club), name: format!("Club {club}") }.into()
+        };
+        journal.batch(batch.into(), &[club(2 * batch + 1), club(2 * batch + 2)]);
+    }
+    journal.batches
+}
+
+/// Applies four batches, then some of which one is not in order; checks what is said, and that nothing has changed.
+#[track_caller]
+fn check(damage: impl FnOnce(&mut Vec<Vec<u8>>), after: u64, is_it: impl Fn(&BatchError) -> bool) {
+    let batches = clubs();
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("read-model.sqlite");
+    let mut model = read_model::open(&path);
+    model.apply(&batches[..4]).expect("batches that come next");
+    let before = read_model::dump(&path);
+    let mut damaged = batches[4..7].to_vec();
+    damage(&mut damaged);
+    let refused = model.apply(&damaged).expect_err("one of them is not in order");
+    let ReadModelError::Batch { after: found, cause } = refused else { panic!("{refused}") };
+    assert!(is_it(&cause), "{cause:?}");
+    assert_eq!(found, Position(after));
+    drop(model);
+    read_model::same(&before, &read_model::dump(&path), "nothing is applied");
+    let mut model = read_model::open(&path);
+    assert_eq!(model.cursor().position, Position(8));
+    read_model::apply(&mut model, &batches, || 2, |_| true);
+    tables::compare(&read_model::look(&path), &Recount::of(&batches).now(), "the right batches");
+}
+
+#[test]
+fn a_changed_byte_is_refused() {
+    check(|batches| batches[1][HEADER_BYTES + 20] ^= 1, 10, |cause| *cause == BatchError::Changed);
+    check(|batches| batches[0][60] ^= 1, 8, |cause| *cause == BatchError::Changed);
+    check(|batches| batches[2][0] ^= 2, 12, |cause| matches!(cause, BatchError::Version(_)));
+}
+
+#[test]
+fn a_cut_batch_is_refused() {
+    check(|batches| batches[1].truncate(HEADER_BYTES - 1), 10, |cause| matches!(cause, BatchError::Short(_)));
+    check(|batches| batches[1].truncate(HEADER_BYTES + 9), 10, |cause| *cause == BatchError::Changed);
+}
+
+#[test]
+fn a_missing_swapped_or_repeated_batch_is_refused() {
+    let gap = |expected, found| BatchError::Gap { expected: Position(expected), found: Position(found) };
+    check(|batches| drop(batches.remove(0)), 8, |cause| *cause == gap(9, 11));
+    check(|batches| batches.swap(1, 2), 10, |cause| *cause == gap(11, 13));
+    check(|batches| batches.insert(1, batches[0].clone()), 10, |cause| *cause == gap(11, 9));
+}
+
+/// A batch of another journal, well hashed, at the very position.
+#[test]
+fn a_batch_of_another_journal_is_refused() {
+    let another = |position| {
+        let mut chain = ChainEnd { position: Position(position), hash: [7; 32], time_ms: 0 };
+        let mut batch = BatchBuilder::new(1);
+        let name = "Another".to_owned();
+        batch.push(&ClubRegistered { stamp: synthetic::stamp(1), club: ClubId(9), name }.into());
+        batch.seal(&mut chain)
+    };
+    check(|batches| batches[0] = another(8), 8, |cause| *cause == BatchError::BrokenChain);
+    check(|batches| batches[1] = another(10), 10, |cause| *cause == BatchError::BrokenChain);
+}
+
+/// A record that this program does not know, in a batch that is in order otherwise: written by a later release.
+#[test]
+fn a_record_of_a_later_release_is_refused() {
+    let later = |batch: &mut Vec<u8>| {
+        batch[HEADER_BYTES + 4..HEADER_BYTES + 6].copy_from_slice(&9_999_u16.to_le_bytes());
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&batch[..HEADER_BYTES - 32]).update(&batch[HEADER_BYTES..]);
+        let hash = hasher.finalize();
+        batch[HEADER_BYTES - 32..HEADER_BYTES].copy_from_slice(hash.as_bytes());
+    };
+    check(|batches| later(&mut batches[2]), 12, |cause| matches!(cause, BatchError::Record { index: 0, .. }));
+}

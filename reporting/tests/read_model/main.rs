@@ -1,0 +1,12 @@
+//! The read model beside an independent recount of the journal, in whatever way it was made: in other groups of batches, after having
+//! been killed, after power was lost, and after damage was refused.
+//!
+//! All of it is one program, because each part has the engine and SQLite in it.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod a_damaged_batch_is_refused;
+mod a_killed_sidecar_goes_on;
+mod the_read_model_equals_a_recount;
+mod the_recount_agrees_with_the_engine;

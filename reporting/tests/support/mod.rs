@@ -1,0 +1,48 @@
+//! What the tests of the read model share: an independent recount of the journal, random workloads that write one, and the read model
+//! laid beside the recount.
+//!
+//! - [`recount`]: the figures, counted anew from the list of all records at the moment of asking; it is slow, and keeps no sums.
+//! - [`workload`]: a real engine on loopback, driven at random. [`synthetic`]: journals of extreme values, made without an engine.
+//! - [`tables`]: what the recount says must stand in each table; [`figures`]: what it says must be answered to each question. [`read_model`]: applying batches, and dumping the database.
+//!
+//! Nothing here sleeps to synchronise: what is waited for is a condition, with a deadline.
+
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+pub(crate) mod figures;
+pub(crate) mod read_model;
+pub(crate) mod recount;
+pub(crate) mod synthetic;
+pub(crate) mod tables;
+pub(crate) mod workload;
+
+use std::time::{Duration, Instant};
+
+/// How long anything that must happen may take, on a busy machine.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Waits until a condition holds, and returns what it gives.
+pub(crate) fn wait_until<T>(deadline: Duration, what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(began.elapsed() < deadline, "waited {deadline:?} in vain for this: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The seed of a random test: that of the environment's SCRIP_SEED, or a new one. It is printed, so that a failure can be seen again.
+pub(crate) fn seed() -> u64 {
+    let given = std::env::var("SCRIP_SEED").ok().map(|text| text.parse().expect("SCRIP_SEED is a whole number"));
+    let seed = given.unwrap_or_else(|| fastrand::u64(..));
+    say(&format!("SCRIP_SEED={seed} repeats this"));
+    seed
+}
+
+/// Prints on standard error, which a test's harness shows when the test fails.
+#[expect(clippy::print_stderr, reason = "what a failed test did is to be seen")]
+pub(crate) fn say(text: &str) {
+    eprintln!("{text}");
+}

@@ -1,0 +1,294 @@
+//! Campaigns as they are now, their codes, and their counters (T1 to T6, with A7 to A10). Sums are of 128 bits, so that none can overflow.
+
+use scrip_protocol::codes::normalise;
+use scrip_protocol::command::{CodeTexts, Terms};
+use scrip_protocol::{CampaignId, Record};
+
+use super::{Past, Recorded, Use};
+
+/// How a code is archived, apart from its campaign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Archived {
+    /// It is not.
+    No,
+    /// It stayed so when its campaign was restored, because another one had taken it (X5).
+    LeftBehind,
+    /// By itself (X2).
+    Alone,
+}
+
+/// A code of a campaign.
+#[derive(Debug, Clone)]
+pub(crate) struct Code {
+    pub(crate) slot: u32,
+    /// As it was written.
+    pub(crate) text: String,
+    pub(crate) archived: Archived,
+    /// Where its campaign took the value last, by adding or restoring it.
+    pub(crate) taken: u64,
+}
+
+/// A filter by status (T5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    All,
+    Active,
+    Archived,
+}
+
+/// A filter by usage (T5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Usage {
+    All,
+    Used,
+    Unused,
+}
+
+/// A row of the code table (T6).
+#[derive(Debug, Clone)]
+pub(crate) struct CodeLine<'a> {
+    pub(crate) code: Code,
+    /// By itself or with its campaign.
+    pub(crate) is_archived: bool,
+    /// Who, when and where; what was refunded is not among them.
+    pub(crate) uses: Vec<Use<'a>>,
+}
+
+/// Codes that came into a campaign together (K9).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Adding {
+    pub(crate) first_slot: u32,
+    pub(crate) codes: u32,
+    pub(crate) at_ms: u64,
+    pub(crate) position: u64,
+    pub(crate) how: &'static str,
+}
+
+/// The counters of a campaign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Counters {
+    pub(crate) codes: u64,
+    pub(crate) codes_archived: u64,
+    pub(crate) codes_activated: u64,
+    pub(crate) codes_available: u64,
+    pub(crate) codes_redeemable: u64,
+    pub(crate) activations: u64,
+    /// At the time of the newest batch.
+    pub(crate) held: u64,
+    pub(crate) issued: i128,
+    pub(crate) refunds: u64,
+    pub(crate) taken_back: i128,
+    pub(crate) uncollected: i128,
+    pub(crate) utilisation: String,
+    pub(crate) low_stock: bool,
+}
+
+impl<'a> Past<'a> {
+    /// The numbers of all campaigns.
+    pub(crate) fn campaigns(&self) -> Vec<CampaignId> {
+        let created = |recorded: &Recorded| match &recorded.record {
+            Record::CampaignCreated(record) => Some(record.campaign),
+            _ => None,
+        };
+        self.records.iter().filter_map(created).collect()
+    }
+
+    /// A campaign's terms as they are now.
+    pub(crate) fn terms(&self, campaign: CampaignId) -> Option<Terms> {
+        let mut terms = None;
+        for recorded in self.records {
+            match &recorded.record {
+                Record::CampaignCreated(record) if record.campaign == campaign => terms = Some(record.terms.clone()),
+                Record::CampaignUpdated(record) if record.campaign == campaign => terms = Some(record.terms.clone()),
+                Record::CampaignSwitched(record) if record.campaign == campaign => {
+                    terms.as_mut().expect("it was created before it was switched").active = record.active;
+                }
+                _ => {}
+            }
+        }
+        terms
+    }
+
+    /// When it was created.
+    pub(crate) fn created_ms(&self, campaign: CampaignId) -> Option<u64> {
+        let created = |recorded: &&Recorded| match &recorded.record {
+            Record::CampaignCreated(record) => record.campaign == campaign,
+            _ => false,
+        };
+        self.records.iter().find(created).map(|recorded| recorded.at_ms)
+    }
+
+    /// When it was archived, where it is.
+    pub(crate) fn archived_ms(&self, campaign: CampaignId) -> Option<u64> {
+        let mut archived = None;
+        for recorded in self.records {
+            match &recorded.record {
+                Record::CampaignArchived(record) if record.campaign == campaign => archived = Some(recorded.at_ms),
+                Record::CampaignRestored(record) if record.campaign == campaign => archived = None,
+                _ => {}
+            }
+        }
+        archived
+    }
+
+    /// What was added to it, and when (K9).
+    pub(crate) fn addings(&self, campaign: CampaignId) -> Vec<(Adding, &'a CodeTexts)> {
+        let mut addings = Vec::new();
+        let mut slots = 0;
+        for recorded in self.records {
+            let (codes, how) = match &recorded.record {
+                Record::CampaignCreated(record) if record.campaign == campaign => (&record.codes, "created"),
+                Record::CodesAdded(record) if record.campaign == campaign => (&record.codes, "added"),
+                Record::CodesGenerated(record) if record.campaign == campaign => (&record.codes, "generated"),
+                _ => continue,
+            };
+            let count = codes.iter().count() as u32;
+            // One of which every line was skipped has added nothing.
+            if count == 0 {
+                continue;
+            }
+            let (at_ms, position) = (recorded.at_ms, recorded.position);
+            addings.push((Adding { first_slot: slots, codes: count, at_ms, position, how }, codes));
+            slots += count;
+        }
+        addings
+    }
+
+    /// Its codes, in the order of adding.
+    pub(crate) fn codes(&self, campaign: CampaignId) -> Vec<Code> {
+        let mut codes: Vec<Code> = Vec::new();
+        for (adding, texts) in self.addings(campaign) {
+            let code =
+                |(slot, text): (u32, &str)| Code { slot, text: text.to_owned(), archived: Archived::No, taken: adding.position };
+            codes.extend((adding.first_slot..).zip(texts.iter()).map(code));
+        }
+        let mut is_campaign_archived = false;
+        for recorded in self.records {
+            match &recorded.record {
+                Record::CampaignArchived(record) if record.campaign == campaign => is_campaign_archived = true,
+                Record::CampaignRestored(record) if record.campaign == campaign => {
+                    // What was added later was not there then; what is not archived is not restored.
+                    let was_there = |code: &&mut Code| code.taken < recorded.position && code.archived != Archived::Alone;
+                    for code in codes.iter_mut().filter(was_there) {
+                        let was_archived = is_campaign_archived || code.archived == Archived::LeftBehind;
+                        let is_taken = record.conflicts.contains(&code.slot);
+                        code.archived = if is_taken { Archived::LeftBehind } else { Archived::No };
+                        if was_archived && !is_taken {
+                            code.taken = recorded.position;
+                        }
+                    }
+                    is_campaign_archived = false;
+                }
+                Record::CodesArchived(record) if record.campaign == campaign => {
+                    record.slots.iter().for_each(|slot| codes[*slot as usize].archived = Archived::Alone);
+                }
+                Record::CodesRestored(record) if record.campaign == campaign => {
+                    for slot in &record.slots {
+                        let code = &mut codes[*slot as usize];
+                        (code.archived, code.taken) = (Archived::No, recorded.position);
+                    }
+                }
+                _ => {}
+            }
+        }
+        codes
+    }
+
+    /// Its codes with who, when and where (T5, T6).
+    pub(crate) fn code_table(&self, campaign: CampaignId, status: Status, usage: Usage) -> Vec<CodeLine<'a>> {
+        let is_campaign_archived = self.archived_ms(campaign).is_some();
+        let mut of_slot: std::collections::HashMap<u32, Vec<Use<'a>>> = std::collections::HashMap::new();
+        for used in self.uses_of(campaign).into_iter().filter(Use::stands) {
+            of_slot.entry(used.activation.slot).or_default().push(used);
+        }
+        let line = |code: Code| {
+            let is_archived = is_campaign_archived || code.archived != Archived::No;
+            let uses = of_slot.remove(&code.slot).unwrap_or_default();
+            CodeLine { code, is_archived, uses }
+        };
+        let passes = |line: &CodeLine<'_>| {
+            let by_status = match status {
+                Status::All => true,
+                Status::Active => !line.is_archived,
+                Status::Archived => line.is_archived,
+            };
+            let by_usage = match usage {
+                Usage::All => true,
+                Usage::Used => !line.uses.is_empty(),
+                Usage::Unused => line.uses.is_empty(),
+            };
+            by_status && by_usage
+        };
+        self.codes(campaign).into_iter().map(line).filter(passes).collect()
+    }
+
+    /// A code of a campaign, as it is compared.
+    pub(crate) fn value(&self, campaign: CampaignId, slot: u32) -> String {
+        normalise(&self.codes(campaign)[slot as usize].text).expect("it is a code").as_str().to_owned()
+    }
+
+    /// Whose code a value is: of the campaign that was given it last, by being created or restored or by adding, whether it has it still.
+    pub(crate) fn holder(&self, value: &str) -> Option<CampaignId> {
+        let mut holder = None;
+        for (at, recorded) in self.records.iter().enumerate() {
+            let before = Past { records: &self.records[..at], ..*self };
+            let is_it = |text: &str| normalise(text).is_ok_and(|code| code.as_str() == value);
+            let of_slots = |campaign: CampaignId, is_restored: &dyn Fn(&Code) -> bool| {
+                let codes = before.codes(campaign);
+                codes.iter().any(|code| is_restored(code) && is_it(&code.text)).then_some(campaign)
+            };
+            let given = match &recorded.record {
+                Record::CampaignCreated(record) => record.codes.iter().any(is_it).then_some(record.campaign),
+                Record::CodesAdded(record) => record.codes.iter().any(is_it).then_some(record.campaign),
+                Record::CodesGenerated(record) => record.codes.iter().any(is_it).then_some(record.campaign),
+                Record::CampaignRestored(record) => {
+                    of_slots(record.campaign, &|code| code.archived != Archived::Alone && !record.conflicts.contains(&code.slot))
+                }
+                Record::CodesRestored(record) => of_slots(record.campaign, &|code| record.slots.contains(&code.slot)),
+                _ => None,
+            };
+            holder = given.or(holder);
+        }
+        holder
+    }
+
+    /// Its counters, counted over its codes and its activations.
+    pub(crate) fn counters(&self, campaign: CampaignId) -> Option<Counters> {
+        let terms = self.terms(campaign)?;
+        let (lines, uses) = (self.code_table(campaign, Status::All, Usage::All), self.uses_of(campaign));
+        let count = |condition: &dyn Fn(&CodeLine<'_>) -> bool| lines.iter().filter(|line| condition(line)).count() as u64;
+        let may_be = |line: &CodeLine<'_>| terms.activations_per_code_max.is_none_or(|most| line.uses.len() < most as usize);
+        let refunds: Vec<_> = uses.iter().filter_map(|used| used.refund).map(|refund| refund.record.refunded).collect();
+        let taken_back: i128 = refunds.iter().map(|refunded| i128::from(refunded.taken.0)).sum();
+        let codes_redeemable = count(&|line| !line.is_archived && may_be(line));
+        let (codes, codes_activated) = (lines.len() as u64, count(&|line| !line.uses.is_empty()));
+        Some(Counters {
+            codes,
+            codes_archived: count(&|line| line.is_archived),
+            codes_activated,
+            codes_available: count(&|line| !line.is_archived && line.uses.is_empty()),
+            codes_redeemable,
+            activations: uses.iter().filter(|used| used.stands()).count() as u64,
+            held: self.held(campaign, self.end.time_ms),
+            issued: uses.iter().map(|used| i128::from(used.activation.amount.0)).sum::<i128>() - taken_back,
+            refunds: refunds.len() as u64,
+            taken_back,
+            uncollected: refunds.iter().map(|refunded| i128::from(refunded.uncollected.0)).sum(),
+            utilisation: per_cent(codes_activated, codes),
+            // What is archived is not to be restocked.
+            low_stock: self.archived_ms(campaign).is_none()
+                && terms.low_stock.is_some_and(|threshold| codes_redeemable < u64::from(threshold)),
+        })
+    }
+}
+
+/// A share in per cent with two decimals, half up; `-` of nothing (T2).
+pub(crate) fn per_cent(part: u64, whole: u64) -> String {
+    match whole {
+        0 => "-".to_owned(),
+        whole => {
+            let hundredths = (part * 20_000 + whole) / (2 * whole);
+            format!("{}.{:02}", hundredths / 100, hundredths % 100)
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Attempts that were refused and left a record (Z13).
+
+use std::collections::HashMap;
+
+use scrip_protocol::command::AnyOutcome;
+use scrip_protocol::{CampaignId, ClientId, ClubId, Kind, Record, Stamp};
+
+use super::Past;
+
+/// A refused attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Refusal<'a> {
+    pub(crate) position: u64,
+    pub(crate) at_ms: u64,
+    /// The command's word.
+    pub(crate) command: &'static str,
+    pub(crate) stamp: &'a Stamp,
+    pub(crate) client: Option<ClientId>,
+    pub(crate) club: Option<ClubId>,
+    /// As it is compared; none where the text cannot be one.
+    pub(crate) code: Option<String>,
+    /// That held the code, or had held it last.
+    pub(crate) campaign: Option<CampaignId>,
+    /// What was answered, in JSON.
+    pub(crate) reply: serde_json::Value,
+}
+
+impl Refusal<'_> {
+    /// The outcome's word: the innermost, where the refusal is that of a redemption.
+    pub(crate) fn reason(&self) -> String {
+        fn word(reply: &serde_json::Value) -> String {
+            match reply {
+                serde_json::Value::String(word) => word.clone(),
+                serde_json::Value::Object(fields) => fields.keys().next().expect("an outcome has a word").clone(),
+                other => panic!("an outcome is no {other}"),
+            }
+        }
+        let outer = word(&self.reply);
+        match (outer.as_str(), &self.reply[&outer]) {
+            ("refused", inner) => word(inner),
+            _ => outer,
+        }
+    }
+}
+
+impl<'a> Past<'a> {
+    /// Every refused attempt, in order.
+    pub(crate) fn refusals(&self) -> Vec<Refusal<'a>> {
+        let holds: HashMap<_, _> = self.holds().into_iter().map(|hold| (hold.position, hold.record)).collect();
+        let mut refusals = Vec::new();
+        for (at, recorded) in self.records.iter().enumerate() {
+            let holder = |code: &str| Past { records: &self.records[..at], ..*self }.holder(code);
+            let (position, at_ms) = (recorded.position, recorded.at_ms);
+            let some = |code: &String| (!code.is_empty()).then(|| code.clone());
+            refusals.push(match &recorded.record {
+                Record::RedemptionRefused(record) => Refusal {
+                    position,
+                    at_ms,
+                    command: Kind::Redeem.word(),
+                    stamp: &record.stamp,
+                    client: Some(record.client),
+                    club: Some(record.club),
+                    code: some(&record.code),
+                    campaign: holder(&record.code),
+                    reply: json(&record.outcome),
+                },
+                Record::HoldRefused(record) => Refusal {
+                    position,
+                    at_ms,
+                    command: Kind::Hold.word(),
+                    stamp: &record.stamp,
+                    client: Some(record.client),
+                    club: Some(record.club),
+                    code: some(&record.code),
+                    campaign: holder(&record.code),
+                    reply: json(&record.outcome),
+                },
+                Record::ConfirmationRefused(record) => {
+                    let hold = holds.get(&record.hold.0);
+                    Refusal {
+                        position,
+                        at_ms,
+                        command: Kind::Confirm.word(),
+                        stamp: &record.stamp,
+                        client: hold.map(|hold| hold.client),
+                        club: hold.map(|hold| hold.club),
+                        code: hold.map(|hold| self.value(hold.campaign, hold.slot)),
+                        campaign: hold.map(|hold| hold.campaign),
+                        reply: json(&record.outcome),
+                    }
+                }
+                Record::Refused(record) => {
+                    let kind = Kind::from_number(record.kind).expect("a command that there is");
+                    let reply = reply_of(kind, &record.reply);
+                    let (stamp, command) = (&record.stamp, kind.word());
+                    let (client, club, code, campaign) = (None, None, None, None);
+                    Refusal { position, at_ms, command, stamp, client, club, code, campaign, reply }
+                }
+                _ => continue,
+            });
+        }
+        refusals
+    }
+}
+
+fn json(outcome: &impl serde::Serialize) -> serde_json::Value {
+    serde_json::to_value(outcome).expect("an outcome can be JSON")
+}
+
+/// The outcome that a refusal's bytes are.
+fn reply_of(kind: Kind, bytes: &[u8]) -> serde_json::Value {
+    json(&AnyOutcome::decode(kind, bytes).expect("the outcome's bytes"))
+}

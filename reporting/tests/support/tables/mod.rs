@@ -1,0 +1,123 @@
+//! The read model laid beside the recount: what must stand in each table of `schema.sql`, row by row.
+//!
+//! [`compare`] asks every table there is; one that nobody recounts is a difference as well. Lists and terms in JSON are compared as
+//! values. Counters of 64 bits that a sum would pass stand at their end.
+
+mod campaigns;
+mod clients;
+mod staff;
+
+use std::collections::BTreeSet;
+
+use rusqlite::Connection;
+use rusqlite::types::Value;
+use scrip_protocol::{ClientId, Stamp};
+
+use super::read_model;
+use super::recount::Past;
+
+/// A row, its columns in the order of the schema.
+pub(crate) type Row = Vec<Value>;
+
+/// What must stand in a table or a view.
+struct Table {
+    name: &'static str,
+    rows: Vec<Row>,
+}
+
+/// Says in what the read model differs from the recount: nothing, if it does not.
+pub(crate) fn differences(connection: &Connection, past: &Past<'_>) -> Vec<String> {
+    let mut differences = Vec::new();
+    let tables = [campaigns::tables(past), clients::tables(past), staff::tables(past)].into_iter().flatten();
+    let mut left: BTreeSet<String> = read_model::tables(connection).into_iter().collect();
+    for Table { name, rows } in tables {
+        left.remove(name);
+        let mut found = read_model::rows(connection, &format!("SELECT * FROM {name}"));
+        // What is said of a refusal or a change is for people: that it is said is compared, and that it is a text of its kind.
+        match name {
+            "refusal" => found.iter_mut().for_each(|row| said(&mut row[10], |text| !text.trim().is_empty())),
+            "change" => found.iter_mut().for_each(|row| said(&mut row[6], |text| text.starts_with('{') && is_json(text))),
+            _ => {}
+        }
+        let (expected, found) = (shown(name, &rows), shown(name, &found));
+        let missing: Vec<_> = expected.difference(&found).take(3).collect();
+        let surplus: Vec<_> = found.difference(&expected).take(3).collect();
+        if !missing.is_empty() || !surplus.is_empty() {
+            differences.push(format!("{name}: expected {missing:#?}, found {surplus:#?}"));
+        } else if rows.len() != expected.len() {
+            differences.push(format!("{name}: a row stands there twice"));
+        }
+    }
+    if !left.is_empty() {
+        differences.push(format!("nobody recounts these tables: {left:?}"));
+    }
+    differences
+}
+
+/// Checks that the read model is what the recount says.
+#[track_caller]
+pub(crate) fn compare(connection: &Connection, past: &Past<'_>, what: &str) {
+    let differences = differences(connection, past);
+    assert!(differences.is_empty(), "{what}, at position {}:\n{}", past.end.position, differences.join("\n"));
+}
+
+/// Rows as texts, so that they can be sorted and read. What is JSON is written in one way.
+fn shown(name: &str, rows: &[Row]) -> BTreeSet<String> {
+    let value = |value: &Value| match value {
+        Value::Null => "null".to_owned(),
+        Value::Integer(number) => number.to_string(),
+        Value::Real(number) => number.to_string(),
+        Value::Blob(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        Value::Text(text) => match serde_json::from_str::<serde_json::Value>(text) {
+            Ok(json @ (serde_json::Value::Array(_) | serde_json::Value::Object(_))) => format!("{json:?}"),
+            Ok(_) | Err(_) => format!("{text:?}"),
+        },
+    };
+    let row = |row: &Row| row.iter().map(value).collect::<Vec<_>>().join(" | ");
+    rows.iter().map(|of| format!("{name}: {}", row(of))).collect()
+}
+
+/// Puts one word for any text of a kind.
+fn said(value: &mut Value, is_of_kind: impl Fn(&str) -> bool) {
+    if matches!(value, Value::Text(text) if is_of_kind(text)) {
+        *value = text("said");
+    }
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(text).is_ok()
+}
+
+/// A number, at the end of 64 bits where it is larger.
+fn number<N: TryInto<i128>>(number: N) -> Value {
+    let wide: i128 = number.try_into().unwrap_or_else(|_| panic!("a number of at most 64 bits"));
+    let most = i128::from(i64::MAX);
+    Value::Integer(wide.clamp(-most - 1, most) as i64)
+}
+
+fn optional<N: TryInto<i128>>(some: Option<N>) -> Value {
+    some.map_or(Value::Null, number)
+}
+
+fn text(text: impl Into<String>) -> Value {
+    Value::Text(text.into())
+}
+
+fn json(value: &impl serde::Serialize) -> Value {
+    text(serde_json::to_string(value).expect("it can be JSON"))
+}
+
+fn client(client: ClientId) -> Value {
+    match i64::try_from(client.0) {
+        Ok(number) => Value::Integer(number),
+        Err(_) => text(client.to_string()),
+    }
+}
+
+fn credential(stamp: &Stamp) -> Value {
+    number(stamp.credential.0)
+}
+
+fn request(stamp: &Stamp) -> Value {
+    Value::Blob(stamp.request.0.to_be_bytes().to_vec())
+}

@@ -1,0 +1,160 @@
+//! The organisation: its settings, clubs, groups, credentials and rules, and what staff changed.
+
+#![expect(clippy::wildcard_enum_match_arm, reason = "each table is of a few kinds of records")]
+
+use std::collections::BTreeMap;
+
+use rusqlite::types::Value;
+use scrip_protocol::command::Secret;
+use scrip_protocol::{CampaignId, CredentialId, Record, RuleId};
+
+use super::{Row, Table, json, number, optional, request, text};
+use crate::support::recount::Past;
+
+pub(super) fn tables(past: &Past<'_>) -> Vec<Table> {
+    let table = |name, rows| Table { name, rows };
+    vec![
+        table(
+            "cursor",
+            vec![vec![number(1), number(past.end.position.0), Value::Blob(past.end.hash.to_vec()), number(past.end.time_ms)]],
+        ),
+        // The journal is read from its first record on.
+        table("beginning", vec![vec![number(1), number(0)]]),
+        table("organisation", organisation(past)),
+        table("club", clubs(past)),
+        table("client_group", groups(past)),
+        table("credential", credentials(past)),
+        table("rule", rules(past)),
+        table("change", changes(past)),
+    ]
+}
+
+fn organisation(past: &Past<'_>) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for recorded in past.records {
+        if let Record::SettingsApplied(record) = &recorded.record {
+            let of = &record.settings;
+            let (name, currency) = (text(of.organisation.clone()), text(of.currency.clone()));
+            rows = vec![vec![number(1), name, currency, number(of.codes_per_campaign_max), number(recorded.position)]];
+        }
+    }
+    rows
+}
+
+fn clubs(past: &Past<'_>) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for recorded in past.records {
+        if let Record::ClubRegistered(record) = &recorded.record {
+            rows.push(vec![number(record.club.0), text(record.name.clone()), number(recorded.at_ms)]);
+        }
+    }
+    rows
+}
+
+fn groups(past: &Past<'_>) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for recorded in past.records {
+        if let Record::GroupRegistered(record) = &recorded.record {
+            rows.push(vec![number(record.group.0), text(record.name.clone()), number(recorded.at_ms)]);
+        }
+    }
+    rows
+}
+
+fn credentials(past: &Past<'_>) -> Vec<Row> {
+    let revoked = |credential: CredentialId| {
+        past.records.iter().find_map(|recorded| match &recorded.record {
+            Record::CredentialRevoked(record) if record.credential == credential => Some(recorded.at_ms),
+            _ => None,
+        })
+    };
+    let mut rows = Vec::new();
+    for recorded in past.records {
+        let Record::CredentialAdded(record) = &recorded.record else { continue };
+        let (kind, secret) = match record.grant.secret {
+            Secret::Token(hash) => ("token", hash),
+            Secret::Certificate(hash) => ("certificate", hash),
+        };
+        rows.push(vec![
+            number(record.credential.0),
+            text(record.grant.name.clone()),
+            text(record.grant.role.word()),
+            json(&record.grant.clubs),
+            text(kind),
+            Value::Blob(secret.to_vec()),
+            number(recorded.at_ms),
+            optional(revoked(record.credential)),
+        ]);
+    }
+    rows
+}
+
+fn rules(past: &Past<'_>) -> Vec<Row> {
+    let mut rules = BTreeMap::<RuleId, (scrip_protocol::command::RuleTerms, u64, Option<u64>)>::new();
+    for recorded in past.records {
+        match &recorded.record {
+            Record::RuleSaved(record) => {
+                rules.insert(record.rule, (record.terms.clone(), recorded.at_ms, None));
+            }
+            Record::RuleSwitched(record) => {
+                rules.get_mut(&record.rule).expect("it was saved").0.active = record.active;
+            }
+            Record::RuleArchived(record) => {
+                rules.get_mut(&record.rule).expect("it was saved").2 = Some(recorded.at_ms);
+            }
+            // A32: it comes back disabled.
+            Record::RuleRestored(record) => {
+                let rule = rules.get_mut(&record.rule).expect("it was saved");
+                (rule.0.active, rule.2) = (false, None);
+            }
+            _ => {}
+        }
+    }
+    let row = |(rule, (terms, saved_ms, archived_ms)): (RuleId, (scrip_protocol::command::RuleTerms, u64, Option<u64>))| {
+        let (name, active, json) = (text(terms.name.clone()), number(u8::from(terms.active)), json(&terms));
+        vec![number(rule.0), name, active, json, number(saved_ms), optional(archived_ms)]
+    };
+    rules.into_iter().map(row).collect()
+}
+
+/// What staff changed. Of the texts only that they are there is compared.
+fn changes(past: &Past<'_>) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for recorded in past.records {
+        let campaign = match &recorded.record {
+            Record::SettingsApplied(_)
+            | Record::ClubRegistered(_)
+            | Record::GroupRegistered(_)
+            | Record::CredentialAdded(_)
+            | Record::CredentialRevoked(_)
+            | Record::RuleSaved(_)
+            | Record::RuleSwitched(_)
+            | Record::RuleArchived(_)
+            | Record::RuleRestored(_)
+            | Record::ReaderKept(_)
+            | Record::ReaderForgotten(_) => None,
+            Record::CampaignCreated(record) => Some(record.campaign),
+            Record::CodesAdded(record) => Some(record.campaign),
+            Record::CampaignSwitched(record) => Some(record.campaign),
+            Record::CampaignUpdated(record) => Some(record.campaign),
+            Record::CampaignArchived(record) => Some(record.campaign),
+            Record::CampaignRestored(record) => Some(record.campaign),
+            Record::CodesGenerated(record) => Some(record.campaign),
+            Record::CodesArchived(record) => Some(record.campaign),
+            Record::CodesRestored(record) => Some(record.campaign),
+            _ => continue,
+        };
+        let json = serde_json::to_value(&recorded.record).expect("a record can be JSON");
+        let stamp = recorded.record.stamp();
+        rows.push(vec![
+            number(recorded.position),
+            number(recorded.at_ms),
+            text(json["record"].as_str().expect("a record has a word")),
+            number(stamp.map_or(0, |stamp| stamp.credential.0)),
+            stamp.map_or(Value::Null, request),
+            optional(campaign.map(|CampaignId(campaign)| campaign)),
+            text("said"),
+        ]);
+    }
+    rows
+}

@@ -1,0 +1,82 @@
+//! The demo's reporting sidecar: started beside the engine, asked what it says of the burst, and left for whoever sits there.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use scrip_engine::folder::Folder;
+use scrip_protocol::client::Dial;
+use scrip_protocol::{CampaignId, Money, Position};
+use scrip_reporting::figures;
+use scrip_reporting::read_model::Readers;
+use scrip_reporting::sidecar::{Sidecar, SidecarSettings};
+use scrip_reporting::store::read_model_path;
+
+use crate::cli::sidecar::{LISTEN, store_in};
+use crate::print;
+
+/// How long the sidecar may take to read what the demo has done.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The sidecar of a demo.
+pub(super) struct Report {
+    sidecar: Sidecar,
+    readers: Readers,
+    began: Instant,
+}
+
+impl Report {
+    /// Starts it in the demo's folder.
+    pub(super) async fn start(folder: &Folder, dial: Dial) -> anyhow::Result<Report> {
+        let listen: SocketAddr = LISTEN.parse().context("the usual address is one")?;
+        // Another sidecar may have the usual port; the demo then takes any.
+        let listen = std::net::TcpListener::bind(listen).map_or(([127, 0, 0, 1], 0).into(), |_| listen);
+        let store = store_in(folder);
+        let readers = Readers::new(&read_model_path(&store));
+        let settings = SidecarSettings { dial, store, listen, reader: Some("sidecar".into()), rebuild: false };
+        let began = Instant::now();
+        let sidecar = Sidecar::start(settings, &mut |_| {}).await.context("the reporting sidecar")?;
+        Ok(Report { sidecar, readers, began })
+    }
+
+    /// How many activations of a campaign it counts, once it has come to a position; says so.
+    pub(super) async fn activations_of(&self, campaign: CampaignId, position: Position) -> anyhow::Result<u64> {
+        let mut standing = self.sidecar.standing();
+        let come = standing.wait_for(|standing| standing.applied >= position);
+        if !matches!(tokio::time::timeout(PATIENCE, come).await, Ok(Ok(_))) {
+            bail!("the reporting sidecar has not come to position {position}");
+        }
+        let took = self.began.elapsed();
+        let read = || self.readers.view(|view| figures::of_campaign(view, campaign));
+        let Some(found) = tokio::task::block_in_place(read)? else { bail!("the reporting sidecar knows no campaign {campaign}") };
+        print::line(format_args!(
+            "\n  sidecar  http://{}, at position {} after {took:.2?}",
+            self.address(),
+            print::grouped(position.0)
+        ));
+        print::line(format_args!(
+            "           campaign {campaign}: {} of {} codes activated ({} %), {} credited, {} codes left",
+            print::grouped(found.codes_activated),
+            print::grouped(found.codes),
+            found.utilisation,
+            Money(found.issued),
+            print::grouped(found.codes_available),
+        ));
+        Ok(found.activations)
+    }
+
+    /// Where it answers HTTP.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.sidecar.address()
+    }
+
+    /// Resolves when it has halted.
+    pub(super) async fn halted(&self) {
+        self.sidecar.halted().await;
+    }
+
+    /// Ends it.
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
+        Ok(self.sidecar.stop().await?)
+    }
+}

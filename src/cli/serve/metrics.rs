@@ -1,0 +1,165 @@
+//! The engine's metrics: its status in the words of Prometheus, and where a supervisor asks for them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use scrip_engine::Vitals;
+use scrip_protocol::command::{Counted, Status};
+use scrip_reporting::probes::{Exposition, MetricKind, Readiness, router, serve};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// The address on which an engine answers probes, for as long as this lives.
+pub(super) struct Probed {
+    address: SocketAddr,
+    readiness: watch::Sender<Readiness>,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+impl Probed {
+    /// Begins to answer.
+    pub(super) async fn start(listen: SocketAddr, vitals: Arc<Vitals>) -> anyhow::Result<Probed> {
+        let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen} (TCP) for metrics"))?;
+        let address = listener.local_addr()?;
+        let (readiness, ready) = watch::channel(Readiness::Ready);
+        let router = router(move || ready.borrow().clone(), move || text(&vitals.status()));
+        Ok(Probed { address, readiness, serving: tokio::spawn(serve(listener, router)) })
+    }
+
+    /// Where.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Says from now on that the engine does not serve any more.
+    pub(super) fn not_ready(&self, why: &str) {
+        self.readiness.send_replace(Readiness::NotReady(why.to_owned()));
+    }
+}
+
+impl Drop for Probed {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1_000.0
+}
+
+/// A status as text.
+fn text(status: &Status) -> String {
+    let mut text = Exposition::default();
+    journal(&mut text, status);
+    requests(&mut text, status);
+    readers(&mut text, status);
+    sizes(&mut text, status);
+    load(&mut text, status);
+    text.into_text()
+}
+
+fn journal(text: &mut Exposition, status: &Status) {
+    use MetricKind::{Counter, Gauge, Histogram};
+    let Status { journal, snapshot, .. } = status;
+    let started = "When the process began to serve, in seconds since 1970.";
+    text.one("scrip_engine_start_time_seconds", Gauge, started, seconds(status.started_ms));
+    text.one("scrip_engine_time_seconds", Gauge, "The engine's time, in seconds since 1970.", seconds(status.now_ms));
+    text.one("scrip_engine_journal_first_position", Gauge, "The first position that the journal keeps.", journal.first);
+    text.one("scrip_engine_journal_position", Gauge, "The newest durable position.", journal.durable);
+    text.one("scrip_engine_journal_disk_bytes", Gauge, "What the journal's files have on disk.", journal.disk_bytes);
+    text.one("scrip_engine_journal_batches_total", Counter, "Batches made durable.", journal.batches);
+    text.one("scrip_engine_journal_records_total", Counter, "Records made durable.", journal.records);
+    text.one("scrip_engine_journal_bytes_total", Counter, "Bytes of batches made durable.", journal.bytes);
+    let steps = journal.flushes.steps.iter().map(|step| (f64::from(step.us_max) / 1e6, step.count));
+    let help = "How long it took to make what was there durable.";
+    let mut flushes = text.family("scrip_engine_journal_flush_duration_seconds", Histogram, help);
+    flushes.histogram(&[], steps, journal.flushes.longer, journal.flushes.sum_us as f64 / 1e6);
+    if let Some(snapshot) = snapshot {
+        text.one("scrip_engine_snapshot_position", Gauge, "The newest record in the newest snapshot.", snapshot.position);
+        let age = status.now_ms.saturating_sub(snapshot.time_ms);
+        text.one("scrip_engine_snapshot_age_seconds", Gauge, "How old the newest record in it is.", seconds(age));
+    }
+}
+
+fn requests(text: &mut Exposition, status: &Status) {
+    let mut counted = |name: &str, label: &str, help: &str, counts: &[Counted]| {
+        let mut family = text.family(name, MetricKind::Counter, help);
+        for Counted { word, count } in counts {
+            family.sample(&[(label, word)], count);
+        }
+    };
+    counted("scrip_engine_requests_total", "command", "Requests that came.", &status.requests);
+    counted("scrip_engine_redemptions_total", "outcome", "Redemptions that were decided.", &status.redemptions);
+    counted("scrip_engine_holds_total", "outcome", "Holds that were decided.", &status.holds);
+    counted("scrip_engine_refusals_total", "reason", "Requests that were not executed.", &status.refusals);
+    let Status { repeated, lockouts, attempts, .. } = status;
+    for (name, help, count) in [
+        ("scrip_engine_repeated_requests_total", "Requests answered as an earlier one of the same id.", repeated),
+        ("scrip_engine_guard_lockouts_total", "Lock-outs that the guard has begun.", lockouts),
+        ("scrip_engine_attempts_total", "Refused attempts that left no record.", &attempts.all),
+        ("scrip_engine_attempts_lost_total", "Those of them that came too fast to be kept.", &attempts.lost),
+    ] {
+        text.one(name, MetricKind::Counter, help, count);
+    }
+}
+
+/// How far the readers are behind, each, and the slowest.
+fn readers(text: &mut Exposition, status: &Status) {
+    let readers = &status.readers;
+    let help = "Durable records that a registered reader has not read.";
+    let mut family = text.family("scrip_engine_reader_lag_records", MetricKind::Gauge, help);
+    for reader in readers {
+        family.sample(&[("reader", &reader.name)], reader.lag_records);
+    }
+    let help = "For how long the oldest of them has been there, as far as that is known.";
+    let mut family = text.family("scrip_engine_reader_lag_seconds", MetricKind::Gauge, help);
+    for reader in readers {
+        if let Some(lag_ms) = reader.lag_ms {
+            family.sample(&[("reader", &reader.name)], seconds(lag_ms));
+        }
+    }
+    if let Some(slowest) = readers.iter().max_by_key(|reader| reader.lag_records) {
+        let help = "Durable records that the slowest registered reader has not read.";
+        text.one("scrip_engine_slowest_reader_lag_records", MetricKind::Gauge, help, slowest.lag_records);
+        if let Some(lag_ms) = slowest.lag_ms {
+            let help = "For how long the oldest of them has been there.";
+            text.one("scrip_engine_slowest_reader_lag_seconds", MetricKind::Gauge, help, seconds(lag_ms));
+        }
+    }
+}
+
+fn sizes(text: &mut Exposition, status: &Status) {
+    let sizes = &status.sizes;
+    for (name, help, size) in [
+        ("scrip_engine_clients", "Clients in the state.", sizes.clients),
+        ("scrip_engine_campaigns", "Campaigns, archived ones as well.", sizes.campaigns),
+        ("scrip_engine_codes", "Codes of all campaigns, archived ones as well.", sizes.codes),
+        ("scrip_engine_holds", "Holds that are remembered, open and ended ones.", sizes.holds),
+        ("scrip_engine_request_ids", "Request ids that are remembered.", sizes.requests),
+        ("scrip_engine_guarded", "Clients, networks and credentials whose misses are remembered.", sizes.guarded),
+    ] {
+        text.one(name, MetricKind::Gauge, help, size);
+    }
+}
+
+fn load(text: &mut Exposition, status: &Status) {
+    let load = &status.load;
+    for (name, help, now) in [
+        ("scrip_engine_connections", "Connections.", load.connections),
+        ("scrip_engine_connections_limit", "How many connections there may be.", load.connections_max),
+        ("scrip_engine_lanes", "Lanes of all connections.", load.lanes),
+        ("scrip_engine_tails", "Tails of the journal.", load.tails),
+        ("scrip_engine_watchers", "Those who watch for refused attempts.", load.watchers),
+        ("scrip_engine_requests_under_way", "Requests handed over and not yet answered.", load.requests_under_way),
+        ("scrip_engine_requests_under_way_limit", "How many of them there may be.", load.requests_under_way_max),
+    ] {
+        text.one(name, MetricKind::Gauge, help, now);
+    }
+    for (name, help, count) in [
+        ("scrip_engine_connections_taken_total", "Connections that came and were taken.", load.connections_taken),
+        ("scrip_engine_connections_refused_total", "Connections refused: there were too many.", load.connections_refused),
+    ] {
+        text.one(name, MetricKind::Counter, help, count);
+    }
+}

@@ -1,0 +1,159 @@
+//! `scrip sidecar`: the reporting sidecar.
+
+mod from_snapshot;
+
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use scrip_engine::disk::OsDisk;
+use scrip_engine::folder::Folder;
+use scrip_engine::journal::walk;
+use scrip_protocol::Position;
+use scrip_protocol::client::{Client, TailError};
+use scrip_reporting::follow::FollowError;
+use scrip_reporting::sidecar::{Sidecar, SidecarError, SidecarSettings};
+use scrip_reporting::store::Store;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::exit::Exit;
+use crate::print;
+use crate::progress::Progress;
+use crate::reach::Reach;
+
+/// Where the sidecar answers where nobody has said otherwise.
+pub(crate) const LISTEN: &str = "127.0.0.1:4680";
+
+/// Run the reporting sidecar: statistics, history and exports over HTTP, until SIGINT or SIGTERM
+///
+/// It tails the engine's journal with a reporter's token and keeps what it reads in a folder of its own, in tables of SQLite that other tools
+/// may read while it runs. The engine does not need it: it may be stopped, and its folder deleted, at any time.
+#[derive(Debug, Args)]
+pub(crate) struct SidecarCommand {
+    /// The sidecar's own folder [default: `reporting` in the data folder]
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// Where to answer HTTP (TCP)
+    #[arg(long, value_name = "ADDRESS", default_value = LISTEN)]
+    listen: SocketAddr,
+    /// Build the tables anew from the engine's journal, and put them in the place of those that are there when they are whole
+    #[arg(long)]
+    rebuild: bool,
+    /// Build the tables anew from the journal in this backup, which has what the engine may have dropped, and go on from the engine
+    #[arg(long, value_name = "FOLDER", conflicts_with = "rebuild")]
+    from_backup: Option<PathBuf>,
+    /// Begin the tables anew with the newest whole snapshot of the data folder, or with this file, and go on from the engine: what was
+    /// before is in counters and balances only. For an engine that has dropped the beginning of its journal
+    #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with_all = ["rebuild", "from_backup"])]
+    from_snapshot: Option<Option<PathBuf>>,
+    /// The name under which the engine keeps its journal for this sidecar; `none` to take what there is
+    #[arg(long, value_name = "NAME", default_value = "sidecar")]
+    reader: String,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+impl SidecarCommand {
+    pub(crate) async fn run(self) -> anyhow::Result<Exit> {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let store = self.store.clone().unwrap_or_else(|| store_in(&self.reach.folder()));
+        if let Some(backup) = &self.from_backup {
+            let position = tokio::task::block_in_place(|| build_from(backup, &store))?;
+            if !self.reach.json {
+                print::line(format_args!("built from {} up to position {position}", backup.display()));
+            }
+        }
+        if let Some(named) = &self.from_snapshot {
+            let begin = || from_snapshot::build(named.as_deref(), &self.reach.folder(), &store);
+            let (snapshot, position) = tokio::task::block_in_place(begin)?;
+            if !self.reach.json {
+                print::line(format_args!("begun with {} at position {position}", snapshot.display()));
+            }
+        }
+        let dial = self.reach.dial()?;
+        let mut progress = Progress::new("building the read model");
+        let last = match self.rebuild {
+            true => Client::connect(dial.clone()).await?.welcome().durable.0,
+            false => 0,
+        };
+        let settings = SidecarSettings {
+            dial,
+            store: store.clone(),
+            listen: self.listen,
+            reader: Some(self.reader).filter(|name| name != "none"),
+            rebuild: self.rebuild,
+        };
+        let started = Sidecar::start(settings, &mut |Position(at)| progress.at(at, last.max(at))).await;
+        drop(progress);
+        let sidecar = started.map_err(with_ways_on).with_context(|| store.display().to_string())?;
+        let (address, applied) = (sidecar.address(), sidecar.standing().borrow().applied);
+        match self.reach.json {
+            true => print::json(&json!({ "listening": address, "position": applied, "store": store })),
+            false => print::line(format_args!(
+                "listening on http://{address}; {} in {}",
+                print::count(applied.0, "record"),
+                store.display()
+            )),
+        }
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            () = sidecar.halted() => {}
+        }
+        sidecar.stop().await.map_err(with_ways_on)?;
+        if !self.reach.json {
+            print::line("stopped");
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// Says what can be done where the journal is not kept as far back as the read model would have it.
+fn with_ways_on(error: SidecarError) -> anyhow::Error {
+    let dropped = matches!(
+        &error,
+        SidecarError::Build(TailError::Dropped { .. }) | SidecarError::Follow(FollowError::Tail(TailError::Dropped { .. }))
+    );
+    let error = anyhow::Error::from(error);
+    match dropped {
+        true => error.context(
+            "the engine has dropped what the read model needs: `scrip sidecar --from-backup FOLDER` builds it from a backup, with the \
+             whole history; `scrip sidecar --from-snapshot` begins with the engine's newest snapshot, without the history before it",
+        ),
+        false => error,
+    }
+}
+
+/// The sidecar's folder, where it has none of its own.
+pub(crate) fn store_in(folder: &Folder) -> PathBuf {
+    folder.dir().join("reporting")
+}
+
+/// Builds the read model of a folder from the journal of a backup.
+fn build_from(backup: &Path, store: &Path) -> anyhow::Result<Position> {
+    let store = Store::open(store)?;
+    let mut building = store.build()?;
+    let (mut failed, mut progress) = (None, Progress::new("building the read model"));
+    let journal = backup.join("journal");
+    let end = walk(&OsDisk, &journal, Position(1), &mut |_, batch, bytes| {
+        progress.at(batch.first.0, batch.first.0);
+        match building.take(bytes.to_vec()) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    });
+    match failed {
+        Some(error) => Err(error.into()),
+        None => {
+            end.with_context(|| backup.display().to_string())?;
+            Ok(building.finish()?)
+        }
+    }
+}

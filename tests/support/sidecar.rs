@@ -1,0 +1,172 @@
+//! A real `scrip sidecar` beside the engine, and HTTP as anybody speaks it: bytes over TCP.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+use scrip_protocol::Role;
+
+use super::{DEADLINE, Running, Server, wait_until};
+
+/// A sidecar with a folder of its own, and the process that runs on it.
+pub(crate) struct Sidecar {
+    store: PathBuf,
+    token: String,
+    address: SocketAddr,
+    running: Option<Running>,
+    log: PathBuf,
+}
+
+/// What came back over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as a text.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON, of an answer that is one.
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        assert_eq!(self.status, 200, "{}\n{}", self.head, self.text());
+        serde_json::from_slice(&self.body).expect("the body is JSON")
+    }
+}
+
+/// The program as a sidecar of this engine, not yet started.
+pub(crate) fn sidecar(server: &Server, role: Role, store: &Path) -> Command {
+    let mut command = server.scrip(role);
+    command.env("SCRIP_LOG", "warn").args(["sidecar", "--json", "--listen", "127.0.0.1:0", "--store"]).arg(store);
+    command
+}
+
+impl Sidecar {
+    /// Starts one, which reads with the reporter's token and is asked with the operator's.
+    pub(crate) fn start(server: &Server) -> Sidecar {
+        Sidecar::start_on(server, &server.scratch().join("reporting"), &[])
+    }
+
+    /// The same, on this folder and with further options.
+    pub(crate) fn start_on(server: &Server, store: &Path, options: &[&str]) -> Sidecar {
+        let mut sidecar = Sidecar {
+            store: store.to_owned(),
+            token: server.token(Role::Operator).to_owned(),
+            address: ([127, 0, 0, 1], 0).into(),
+            running: None,
+            log: server.scratch().join("sidecar.log"),
+        };
+        sidecar.restart(server, options);
+        sidecar
+    }
+
+    /// Starts it again on the same folder, wherever a port is free.
+    pub(crate) fn restart(&mut self, server: &Server, options: &[&str]) {
+        assert!(self.running.is_none(), "it runs already");
+        let log = File::options().create(true).append(true).open(&self.log).expect("a log");
+        let mut command = sidecar(server, Role::Reporter, &self.store);
+        let mut running = Running(command.args(options).stdout(Stdio::piped()).stderr(log).spawn().expect("it runs"));
+        let first = running.lines().recv_timeout(DEADLINE);
+        let first = first.unwrap_or_else(|why| panic!("the sidecar does not say that it listens ({why}):\n{}", self.log()));
+        let line: serde_json::Value = serde_json::from_str(&first).expect("the first line is JSON");
+        self.address = line["listening"].as_str().and_then(|address| address.parse().ok()).expect("an address");
+        self.running = Some(running);
+    }
+
+    /// Where it answers HTTP.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its folder.
+    pub(crate) fn store(&self) -> &Path {
+        &self.store
+    }
+
+    /// What it has said on standard error, over all its runs.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The running process.
+    pub(crate) fn process(&self) -> &Running {
+        self.running.as_ref().expect("it runs")
+    }
+
+    /// Kills it at once (SIGKILL).
+    pub(crate) fn kill(&mut self) {
+        drop(self.running.take().expect("it runs"));
+    }
+
+    /// Asks it to stop (SIGTERM), and waits until it has.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        self.process().signal("TERM");
+        self.ended()
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        let mut running = self.running.take().expect("it runs");
+        wait_until(DEADLINE, "the sidecar ends", || running.0.try_wait().expect("it can be waited for"))
+    }
+
+    /// Asks without a token.
+    pub(crate) fn ask(&self, path: &str) -> Answer {
+        http(self.address, path, "")
+    }
+
+    /// Asks with the operator's token.
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.get_as(&self.token, path)
+    }
+
+    /// Asks with this token.
+    pub(crate) fn get_as(&self, token: &str, path: &str) -> Answer {
+        http(self.address, path, &format!("Authorization: Bearer {token}\r\n"))
+    }
+
+    /// Waits until it says that it is ready.
+    pub(crate) fn ready(&self) {
+        wait_until(DEADLINE, "the sidecar is ready", || (self.ask("/readyz").status == 200).then_some(()));
+    }
+}
+
+/// Asks with GET, and reads the answer to its end: in chunks, or of the length that its head says.
+pub(crate) fn http(address: SocketAddr, path: &str, headers: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a deadline can be set");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}Connection: close\r\n\r\n").expect("it is taken");
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).expect("an answer");
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head and a body");
+    let head = String::from_utf8(bytes[..end].to_vec()).expect("heads are texts").to_lowercase();
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    let body = &bytes[end + 4..];
+    let body = if head.contains("\r\ntransfer-encoding: chunked") { unchunked(body) } else { body.to_vec() };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    assert!(length.is_none_or(|length: usize| length == body.len()), "the body is not of the length that was said: {head}");
+    Answer { status, head, body }
+}
+
+/// The body that was sent in chunks, the last of which is empty (RFC 9112, section 7.1).
+fn unchunked(mut rest: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let end = rest.windows(2).position(|two| two == b"\r\n").expect("a chunk has a length");
+        let length = std::str::from_utf8(&rest[..end]).expect("lengths are texts");
+        let length = usize::from_str_radix(length, 16).expect("lengths are hexadecimal");
+        if length == 0 {
+            return body;
+        }
+        rest = &rest[end + 2..];
+        body.extend_from_slice(rest.get(..length).expect("the answer was broken off"));
+        rest = rest.get(length + 2..).expect("the answer was broken off");
+    }
+}

@@ -1,0 +1,190 @@
+//! The page for those who run and call the sidecar, docs/reporting.md, has every route with the roles that may ask it, every kind of
+//! problem, every metric of both processes, every option of `scrip sidecar`, and the limits that the program has.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use scrip_protocol::batch::{BatchBuilder, ChainEnd};
+use scrip_protocol::command::{CampaignCreated, CredentialAdded, Grant, Secret, Terms};
+use scrip_protocol::{CampaignId, CredentialId, Money, Position, RequestId, Role, Stamp};
+use scrip_reporting::export::download::{AT_ONCE, STALLED};
+use scrip_reporting::figures::activity::DAYS_MAX;
+use scrip_reporting::http::answer::{QUEUED_MAX, RUNNING_MAX, STREAMS_MAX};
+use scrip_reporting::http::{Api, Kind, described, serve};
+use scrip_reporting::read_model::{ReadModel, Readers};
+use scrip_reporting::standing::{Following, Standing};
+use serde_json::Value;
+use support::{run, scrip};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
+
+const PAGE: &str = include_str!("../docs/reporting.md");
+
+/// The cells of the rows of the page's table whose first column begins so.
+fn rows(beginning: &str) -> Vec<Vec<String>> {
+    let cells = |row: &str| row.trim_matches('|').split(" | ").map(|cell| cell.trim().replace('`', "")).collect();
+    PAGE.lines().filter(|line| line.starts_with(&format!("| `{beginning}"))).map(cells).collect()
+}
+
+/// A read model with a credential of each role, whose token is the role's word, and with campaign 1.
+fn model(path: &Path) {
+    let mut batch = BatchBuilder::new(1_795_161_600_000);
+    for (role, number) in Role::ALL.into_iter().zip(1..) {
+        let secret = Secret::Token(*blake3::hash(role.word().as_bytes()).as_bytes());
+        let grant = Grant { name: role.word().into(), role, clubs: Vec::new(), reasons: true, secret };
+        batch.push(&CredentialAdded { stamp: None, credential: CredentialId(number), grant }.into());
+    }
+    let stamp = Stamp { request: RequestId::from_parts(1, [0; 10]), body: 1, credential: CredentialId(1) };
+    let (terms, codes) = (Terms::new("Autumn", Money(500)), ["AUTUMN"].iter().collect());
+    batch.push(&CampaignCreated { stamp, campaign: CampaignId(1), terms, codes, skipped: Vec::new() }.into());
+    let mut model = ReadModel::open(path).expect("it is new").expect("it is of this version");
+    model.apply(&[batch.seal(&mut ChainEnd::default())]).expect("the chain is whole");
+    model.close().expect("it can be closed");
+}
+
+/// What answers from it.
+fn api(path: &Path) -> (Api, watch::Sender<Standing>) {
+    let standing = Standing { applied: Position(1), applied_ms: 0, newest: None, following: Following::Tailing };
+    let (standing, watched) = watch::channel(standing);
+    (Api::new(Arc::new(Readers::new(path)), watched), standing)
+}
+
+/// T1 to T7, B5, Z13: every route stands on the page, and no other.
+#[test]
+fn every_route_stands_there() {
+    let (_, document) = described(api(Path::new("nowhere")).0);
+    let document = serde_json::to_value(&document).expect("the document is JSON");
+    let paths = document["paths"].as_object().expect("there are paths").iter();
+    let routes: BTreeSet<String> = paths
+        .flat_map(|(path, item)| {
+            item.as_object().expect("methods").keys().map(move |method| format!("{} {path}", method.to_uppercase()))
+        })
+        .collect();
+    let said: BTreeSet<String> = rows("GET /v1").into_iter().map(|mut cells| cells.swap_remove(0)).collect();
+    assert_eq!(said, routes);
+}
+
+/// Z15: the roles of each route are those that the page says: others are forbidden to ask.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_roles_of_each_route_are_those_said() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("read-model.sqlite");
+    model(&path);
+    let (api, _standing) = api(&path);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let address = listener.local_addr().expect("it listens");
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(serve(listener, scrip_reporting::http::router(api), async move { drop(stopped.await) }));
+    let routes = rows("GET /v1");
+    assert!(!routes.is_empty());
+    for cells in routes {
+        let route = cells[0].trim_start_matches("GET ");
+        let filled = [("{campaign}", "1"), ("{slot}", "0"), ("{activation}", "1"), ("{client}", "7"), ("{code}", "autumn")];
+        let asked = filled.iter().fold(route.to_owned(), |route, (name, value)| route.replace(name, value));
+        let asked = asked.replace("{request}", "0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c11");
+        let asked = if route == "/v1/search" { format!("{asked}?q=a") } else { asked };
+        for role in Role::ALL {
+            let mut stream = TcpStream::connect(address).await.expect("it listens");
+            let word = role.word();
+            let request =
+                format!("GET {asked} HTTP/1.1\r\nHost: page\r\nAuthorization: Bearer {word}\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.expect("it is taken");
+            // The status alone: the stream of live events has no end.
+            let mut status = [0; 12];
+            stream.read_exact(&mut status).await.expect("an answer");
+            let status = String::from_utf8_lossy(&status[9..]).into_owned();
+            assert!(["200", "403", "404"].contains(&status.as_str()), "{asked} as {word}: {status}");
+            let may = cells[1].split(", ").any(|of| of == word);
+            assert_eq!(status != "403", may, "{route} as {word}: {status}");
+        }
+    }
+    drop(stop);
+    serving.await.expect("it does not panic").expect("it ends");
+}
+
+/// Every kind of problem stands there with its status.
+#[test]
+fn every_problem_stands_there() {
+    for kind in Kind::ALL {
+        let cells = rows(&format!("{}`", kind.word()));
+        let said: Vec<&str> = cells.iter().map(|cells| cells[1].as_str()).collect();
+        assert_eq!(said, [kind.status().as_str()], "{}", kind.word());
+    }
+}
+
+/// Every metric of both processes stands there with its kind, in their order.
+#[test]
+fn every_metric_stands_there() {
+    let sources = [include_str!("../src/cli/serve/metrics.rs"), include_str!("../reporting/src/sidecar_metrics.rs")];
+    let literals = sources.iter().flat_map(|source| source.split('"').skip(1).step_by(2));
+    let names: Vec<&str> = literals.filter(|text| text.starts_with("scrip_")).collect();
+    let said = rows("scrip_");
+    assert_eq!(said.iter().map(|cells| cells[0].as_str()).collect::<Vec<_>>(), names);
+    for cells in said {
+        let is_counter = cells[0].ends_with("_total");
+        assert_eq!(is_counter, cells[1] == "counter", "{}", cells[0]);
+        assert!(["counter", "gauge", "histogram"].contains(&cells[1].as_str()), "{}", cells[0]);
+    }
+}
+
+/// Every option of `scrip sidecar` that is its own stands there.
+#[test]
+fn every_option_stands_there() {
+    let help = run(scrip().args(["sidecar", "--help"]), b"").exits(0).out;
+    let shared = run(scrip().args(["tail", "--help"]), b"").exits(0).out;
+    let options = |help: &str| -> BTreeSet<String> {
+        let names = help.split_whitespace().filter_map(|word| word.strip_prefix("--"));
+        names.map(|name| name.trim_end_matches(|end: char| !end.is_ascii_alphanumeric()).to_owned()).collect()
+    };
+    for option in options(&help).difference(&options(&shared)) {
+        assert!(PAGE.contains(&format!("| `--{option}` |")), "--{option}");
+    }
+}
+
+/// Z14 and the bounds: what the page says of limits is what the program has.
+#[test]
+fn the_limits_are_those_said() {
+    let says = |words: String| assert!(PAGE.contains(&words), "{words}");
+    says(format!("| {RUNNING_MAX} run, {QUEUED_MAX} more wait, then `busy` |"));
+    says(format!("| streams of live events | {STREAMS_MAX}, then `busy` |"));
+    says(format!("| exports over HTTP at once | {AT_ONCE}, then `busy` |"));
+    says(format!("| an export whose reader takes nothing | {} s,", STALLED.as_secs()));
+    says(format!("up to {DAYS_MAX} days"));
+    let answer = include_str!("../reporting/src/http/answer.rs");
+    let live = include_str!("../reporting/src/http/live.rs");
+    let http = include_str!("../reporting/src/http/mod.rs");
+    let metrics = include_str!("../reporting/src/sidecar_metrics.rs");
+    for (source, constant, said) in [
+        (answer, "WAITING_MAX: usize = 1_024;", "| requests that wait for a position | 1,024,"),
+        (answer, "QUERY_MAX: Duration = Duration::from_secs(20);", "| a query, its waiting included | 20 s,"),
+        (answer, "WAIT_MS: (u64, u64) = (5_000, 30_000);", "It waits 5,000 ms, or `wait_ms`, up to 30,000;"),
+        (live, "APART: Duration = Duration::from_millis(250);", "at most four in\na second"),
+        (live, "KEEP_ALIVE: Duration = Duration::from_secs(10);", "every 10 s"),
+        (http, "DRAIN: Duration = Duration::from_secs(3);", "| 3 s, then they are cut off |"),
+        (metrics, "READY_LAG_MS: u64 = 10_000;", "at most 10 s behind"),
+        (include_str!("../reporting/src/refusals.rs"), "ATTEMPTS_MAX: usize = 100;", "at most 100 of the newest"),
+        (include_str!("../reporting/src/attempts/mod.rs"), "ATTEMPTS_MAX: u64 = 1_000_000;", "the newest 1,000,000"),
+        (include_str!("../reporting/src/export/xlsx.rs"), "SHEET_ROWS: u32 = 1 << 20;", "up to 1,048,576 rows"),
+    ] {
+        assert!(source.contains(constant), "{constant}");
+        says(said.to_owned());
+    }
+    let (_, document) = described(api(Path::new("nowhere")).0);
+    let document = serde_json::to_value(&document).expect("the document is JSON");
+    let limits = |path: &str| -> Option<u64> {
+        let parameters = document["paths"][path]["get"]["parameters"].as_array()?;
+        parameters.iter().find(|of| of["name"] == "limit").map(|of| &of["schema"]["maximum"]).and_then(Value::as_u64)
+    };
+    says("| rows of a page | 1,000 at the most; 200 campaigns or clients, 500 operations |".to_owned());
+    let paths = document["paths"].as_object().expect("there are paths").keys();
+    let all: BTreeSet<u64> = paths.filter_map(|path| limits(path)).collect();
+    assert_eq!(all, BTreeSet::from([200, 500, 1_000]));
+    assert_eq!(
+        [limits("/v1/campaigns"), limits("/v1/clients"), limits("/v1/clients/{client}/operations")],
+        [Some(200), Some(200), Some(500)]
+    );
+}
