@@ -120,7 +120,8 @@ fn client_history(past: &Past<'_>) -> Vec<Row> {
 
 fn requests(past: &Past<'_>) -> Vec<Row> {
     let row = |recorded: &crate::support::recount::Recorded| {
-        recorded.record.stamp().map(|stamp| vec![request(stamp), number(recorded.position)])
+        let kind = number(recorded.record.kind());
+        recorded.record.stamp().map(|stamp| vec![request(stamp), number(recorded.position), kind, credential(stamp)])
     };
     past.records.iter().filter_map(row).collect()
 }
