@@ -80,7 +80,7 @@ fn a_file_is_named_after_its_position() {
     let refused = office.export(&["codes", "1"]).exits(9);
     assert_eq!(refused.err, "scrip: campaign-1-codes-p12345.csv: this file exists; --force overwrites it\n");
     let said = office.export(&["codes", "1", "--force", "--usage", "unused", "--status", "active", "--json"]).exits(0).json();
-    let as_of = json!({ "position": 12_345, "time_ms": 1_798_675_200_000_u64 });
+    let as_of = json!({ "position": 12_345, "time": "2026-12-31T00:00:00Z" });
     let bytes = fs::metadata(office.path("campaign-1-codes-p12345.csv")).expect("it was written").len();
     assert_eq!(said, [json!({ "file": "campaign-1-codes-p12345.csv", "rows": 1, "bytes": bytes, "as_of": as_of })]);
 
