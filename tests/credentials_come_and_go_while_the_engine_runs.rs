@@ -18,7 +18,7 @@ use scrip_protocol::command::{
 use scrip_protocol::hello::CloseCode;
 use scrip_protocol::{ClientId, ClubId, CredentialId, Position, Refusal, RequestId, Role};
 use serde_json::{Value, json};
-use support::{BEGUN, Lane, Ran, Server, campaign, club, redemption, request, run, scrip, terms};
+use support::{BEGUN, Ending, Lane, Ran, Server, campaign, club, redemption, request, run, scrip, terms};
 
 fn grant(name: &str, role: Role, secret: Secret) -> Grant {
     Grant { name: name.to_owned(), role, clubs: Vec::new(), reasons: true, secret }
@@ -129,7 +129,11 @@ async fn a_revocation_in_the_middle_leaves_nothing_half_done() {
         let (outcome, ()) = tokio::join!(revoked(&operator, number), lane.write(rest));
         assert_eq!(outcome, RevokeCredentialOutcome::Revoked);
         let (replies, _) = lane.until_the_end().await;
-        assert_eq!(lane.ending().await.code_and_reason().0, CloseCode::Revoked);
+        let ending = lane.ending().await;
+        // The code travels in one datagram, which may be lost under such a load: then the connection is reset (RFC 9000, section 10.3).
+        if !matches!(ending, Ending::Closed(ConnectError::Lost(_))) {
+            assert_eq!(ending.code_and_reason().0, CloseCode::Revoked);
+        }
         let mut answers = HashMap::new();
         for reply in &replies {
             match reply.outcome::<Redeem>() {
