@@ -11,19 +11,18 @@ use crate::read_model::rows::{ClientKey, json, request_bytes};
 
 /// What a record says of its entries as a whole.
 #[derive(Debug, Clone, Copy)]
-struct Whole<'a> {
-    club: Option<ClubId>,
-    comment: &'a str,
+pub(super) struct Whole<'a> {
+    pub(super) club: Option<ClubId>,
+    pub(super) comment: &'a str,
     /// The balances after the last of them, where the record moves that account.
-    gaming: Money,
-    bonus: Money,
+    pub(super) gaming: Money,
+    pub(super) bonus: Money,
 }
 
 impl Writing<'_> {
-    /// Writes the entries of a record that is no activation; `club` is where it was, if the record itself does not say.
-    pub(super) fn entries(&mut self, at: At, record: &Record, club: Option<u32>) -> rusqlite::Result<()> {
-        let Some(whole) = whole(record) else { return Ok(()) };
-        let club = whole.club.map(|club| club.0).or(club);
+    /// Writes the entries of a record that is no activation.
+    pub(super) fn entries(&mut self, at: At, record: &Record, whole: Whole<'_>) -> rusqlite::Result<()> {
+        let club = whole.club.map(|club| club.0);
         let entries = entries(record);
         // The record has the balances after the last entry; from there each is found backwards.
         let mut balances = Vec::with_capacity(entries.len());
@@ -99,55 +98,6 @@ impl Writing<'_> {
         client.sessions += i64::from(record.on == SpentOn::Session);
         Ok(())
     }
-}
-
-fn whole(record: &Record) -> Option<Whole<'_>> {
-    let none = Money(0);
-    Some(match record {
-        Record::ActivationRefunded(record) => Whole { club: None, comment: "", gaming: none, bonus: record.refunded.balance },
-        Record::ToppedUp(record) => {
-            Whole { club: Some(record.club), comment: &record.comment, gaming: record.gaming, bonus: record.bonus }
-        }
-        Record::TopUpRefunded(record) => {
-            let done = &record.given_back;
-            Whole { club: Some(record.club), comment: &record.comment, gaming: done.gaming, bonus: done.bonus }
-        }
-        Record::BonusChanged(record) => {
-            Whole { club: record.club, comment: &record.comment, gaming: none, bonus: record.balance }
-        }
-        Record::Spent(record) => {
-            Whole { club: Some(record.club), comment: &record.comment, gaming: record.after.gaming, bonus: record.after.bonus }
-        }
-        Record::SettingsApplied(_)
-        | Record::Refused(_)
-        | Record::Activation(_)
-        | Record::RedemptionRefused(_)
-        | Record::CodeHeld(_)
-        | Record::HoldRefused(_)
-        | Record::HoldConfirmed(_)
-        | Record::ConfirmationRefused(_)
-        | Record::HoldReleased(_)
-        | Record::ClubRegistered(_)
-        | Record::GroupRegistered(_)
-        | Record::ClientRegistered(_)
-        | Record::CampaignCreated(_)
-        | Record::CodesAdded(_)
-        | Record::CampaignSwitched(_)
-        | Record::CampaignUpdated(_)
-        | Record::CampaignArchived(_)
-        | Record::CampaignRestored(_)
-        | Record::CodesGenerated(_)
-        | Record::CodesArchived(_)
-        | Record::CodesRestored(_)
-        | Record::CredentialAdded(_)
-        | Record::CredentialRevoked(_)
-        | Record::RuleSaved(_)
-        | Record::RuleSwitched(_)
-        | Record::RuleArchived(_)
-        | Record::RuleRestored(_)
-        | Record::ReaderKept(_)
-        | Record::ReaderForgotten(_) => return None,
-    })
 }
 
 fn origin(origin: &Origin) -> (&'static str, Option<i64>) {

@@ -11,8 +11,9 @@ mod staff;
 
 pub(super) use campaigns::{ALONE, LEFT};
 use rusqlite::Connection;
-use scrip_protocol::{Position, Record};
+use scrip_protocol::{ClubId, Money, Position, Record};
 
+use self::ledger::Whole;
 use super::campaigns::{Campaign, Campaigns};
 use super::gathered::Gathered;
 use super::uses::Uses;
@@ -70,14 +71,27 @@ impl<'t> Writing<'t> {
             Record::HoldConfirmed(confirmed) => self.activated(at, &confirmed.activation, Some(confirmed.hold)),
             Record::ActivationRefunded(refunded) => {
                 let club = self.refunded(at, refunded)?;
-                self.entries(at, record, club)
+                let bonus = refunded.refunded.balance;
+                self.entries(at, record, Whole { club: club.map(ClubId), comment: "", gaming: Money(0), bonus })
             }
             Record::CodeHeld(held) => self.held(at, held),
             Record::HoldReleased(released) => self.hold_ended(released.hold, "released", position),
-            Record::ToppedUp(_) | Record::TopUpRefunded(_) | Record::BonusChanged(_) => self.entries(at, record, None),
+            Record::ToppedUp(done) => {
+                let (gaming, bonus) = (done.gaming, done.bonus);
+                self.entries(at, record, Whole { club: Some(done.club), comment: &done.comment, gaming, bonus })
+            }
+            Record::TopUpRefunded(refunded) => {
+                let (gaming, bonus) = (refunded.given_back.gaming, refunded.given_back.bonus);
+                self.entries(at, record, Whole { club: Some(refunded.club), comment: &refunded.comment, gaming, bonus })
+            }
+            Record::BonusChanged(changed) => {
+                let (gaming, bonus) = (Money(0), changed.balance);
+                self.entries(at, record, Whole { club: changed.club, comment: &changed.comment, gaming, bonus })
+            }
             Record::Spent(spent) => {
                 self.spent(at, spent)?;
-                self.entries(at, record, None)
+                let (gaming, bonus) = (spent.after.gaming, spent.after.bonus);
+                self.entries(at, record, Whole { club: Some(spent.club), comment: &spent.comment, gaming, bonus })
             }
             Record::RedemptionRefused(refused) => self.redemption_refused(at, refused),
             Record::HoldRefused(refused) => self.hold_refused(at, refused),
