@@ -196,11 +196,16 @@ impl Compiled {
         })
     }
 
-    /// What its formula comes to, in whole major units; none where it has no formula.
+    /// The result of its formula in whole major units, at least `i64::MIN`; none if it has no formula.
     pub(crate) fn result(&self, variables: &Variables) -> Result<Option<i64>, FormulaFailure> {
         let Some(formula) = &self.formula else { return Ok(None) };
-        let result = formula.evaluate(variables)?.round().ok_or(FormulaFailure::Overflow)?;
-        // What is less than 0 credits nothing, however much less it is.
+        let exact = formula.evaluate(variables)?;
+        let result = match exact.round() {
+            Some(result) => result,
+            None if exact.is_positive() => return Err(FormulaFailure::Overflow),
+            // A negative result credits nothing, however far below the smallest number it is.
+            None => i64::MIN,
+        };
         result.max(0).checked_mul(100).ok_or(FormulaFailure::Overflow)?;
         Ok(Some(result))
     }

@@ -223,6 +223,21 @@ fn what_is_not_positive_credits_nothing() {
     );
 }
 
+/// A20: a result below the smallest 64-bit number credits nothing, in both forms of exact numbers, and the rule does all else.
+#[test]
+fn a_result_below_every_amount_credits_nothing() {
+    let group = Action::AssignGroup { group: GroupId(1) };
+    let huge = vec!["{{topupAmountMajor}}"; 23].join("*");
+    let smallest = "0 - 922337203685477580 * 10 - 8";
+    for formula in [smallest, &format!("{smallest} - 0.5"), &format!("{smallest} - 1"), &format!("0 - {huge}")] {
+        let rule = Compiled::of(&with(|terms| terms.actions = vec![group.clone(), Action::AddBonus { formula: formula.into() }]));
+        let fired = fired(&[rule.expect("a rule")], &Variables { bonus: Money(7), ..top_up(50_000) });
+        assert_eq!(fired.failed, [], "{formula}");
+        assert_eq!((fired.fired[0].result, fired.fired[0].credited(), fired.bonus), (Some(i64::MIN), Money(0), Money(7)), "{formula}");
+        assert_eq!(fired.fired[0].assigned, [GroupId(1)], "{formula}");
+    }
+}
+
 /// A20: a rule whose formula fails does none of its actions, and the others go on.
 #[test]
 fn a_rule_that_fails_does_nothing_and_others_go_on() {
