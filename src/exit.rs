@@ -41,6 +41,8 @@ pub(crate) enum Exit {
     Mismatch = 8,
     /// A file given as input cannot be used.
     Input = 9,
+    /// The clock of this machine or of the engine's is wrong: nothing was executed, or the engine was not started.
+    Clock = 10,
     /// Anything else.
     Internal = 70,
 }
@@ -94,12 +96,10 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         return Some(match error {
             ClientError::Refused(Refusal::Forbidden { .. } | Refusal::ClubForbidden { .. } | Refusal::Revoked) => Exit::Denied,
             ClientError::Refused(Refusal::Busy { .. } | Refusal::TooManyMisses { .. }) => Exit::Unreachable,
-            ClientError::Refused(
-                Refusal::RequestIdInvalid
-                | Refusal::RequestTooOld { .. }
-                | Refusal::RequestFromFuture { .. }
-                | Refusal::RequestIdReused,
-            ) => Exit::Refused,
+            ClientError::Refused(Refusal::RequestIdInvalid | Refusal::RequestTooOld { .. } | Refusal::RequestIdReused) => {
+                Exit::Refused
+            }
+            ClientError::Refused(Refusal::RequestFromFuture { .. }) => Exit::Clock,
             ClientError::NoAnswer { .. } => Exit::Unknown,
             ClientError::Connect(error) => of_connect(error),
             ClientError::TooLarge(_) => Exit::Input,
@@ -132,6 +132,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<EngineError>() {
         return Some(match error {
             EngineError::Folder(_) | EngineError::Recovery(_) | EngineError::Snapshot(_) | EngineError::Server(_) => Exit::Data,
+            EngineError::Clock(_) => Exit::Clock,
             EngineError::Journal(_) | EngineError::Damaged(_) => Exit::JournalFailed,
         });
     }

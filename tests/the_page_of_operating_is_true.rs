@@ -17,13 +17,14 @@ use scrip_engine::credentials::{InvalidCredential, WhyInvalid};
 use scrip_engine::folder::{Config, Folder, FolderError};
 use scrip_engine::guard::GuardLimits;
 use scrip_engine::journal::JournalError;
+use scrip_engine::pipeline::ClockError;
 use scrip_engine::server::ServerError;
 use scrip_engine::snapshot::SnapshotError;
 use scrip_engine::{Damage, EngineError};
 use scrip_protocol::batch::BatchError;
 use scrip_protocol::client::{ConnectError, TailError};
 use scrip_protocol::frame::Malformed;
-use scrip_protocol::{CredentialId, Position, Refusal, Settings};
+use scrip_protocol::{CredentialId, Position, Refusal, Settings, UtcTime};
 use scrip_reporting::attempts::{Attempts, AttemptsError};
 use scrip_reporting::follow::FollowError;
 use scrip_reporting::read_model::ReadModelError;
@@ -156,6 +157,7 @@ fn every_refusal_and_stop_of_an_engine_stands_there() {
         EngineError::Damaged(Arc::new(Damage::Journal(journal()))),
         EngineError::Journal(Arc::new(journal())),
         EngineError::Server(ServerError::Certificate { path: path(), cause: any() }),
+        EngineError::Clock(ClockError::NeverSet { wall_ms: 0 }),
     ];
     all_stand(&errors, |error| match error {
         EngineError::Folder(_) => 0,
@@ -164,7 +166,16 @@ fn every_refusal_and_stop_of_an_engine_stands_there() {
         EngineError::Damaged(_) => 3,
         EngineError::Journal(_) => 4,
         EngineError::Server(_) => 5,
+        EngineError::Clock(_) => 6,
     });
+    let (never, newest_ms) = (UtcTime(0).to_string(), 0);
+    for error in [
+        ClockError::NeverSet { wall_ms: 0 },
+        ClockError::Behind { wall_ms: 0, newest_ms },
+        ClockError::Ahead { wall_ms: 0, newest_ms },
+    ] {
+        stands(&error.to_string().replace(&never, ANY));
+    }
 
     let invalid = InvalidCredential { credential: CredentialId(NUMBER as u32), name: any(), why: WhyInvalid::NumberTwice };
     let dir = tempfile::tempdir().expect("a folder");
@@ -265,10 +276,17 @@ fn what_is_logged_and_what_is_on_disk_stands_there() {
     for words in [
         "no snapshot was taken; the engine runs on, and tries again when the journal has grown",
         "no snapshot was written; the next start replays the journal",
-        "this machine's clock is behind the journal; time stands still until it has caught up",
+        "this machine's clock was set back",
+        "this machine's clock was set forward, or the machine slept; the engine follows it",
+        "this machine's clock is behind the newest record; the time of records runs at half speed until the clock has caught up",
+        "this machine's clock is over 31 days ahead of the engine's time and is not followed; requests by that clock are refused",
     ] {
         stands(&words);
-        let sources = [include_str!("../engine/src/engine.rs"), include_str!("../engine/src/keeper/mod.rs")];
+        let sources = [
+            include_str!("../engine/src/engine.rs"),
+            include_str!("../engine/src/keeper/mod.rs"),
+            include_str!("../engine/src/pipeline/clock.rs"),
+        ];
         assert!(sources.iter().any(|source| source.contains(words)), "it is logged so: {words}");
     }
     let folder = Folder::at("");

@@ -10,7 +10,7 @@ use crate::disk::{Disk, OsDisk};
 use crate::folder::{Folder, FolderError};
 use crate::journal::{JournalError, ReplayProgress, SEGMENT_BYTES};
 use crate::keeper::{Keeper, KeeperSettings};
-use crate::pipeline::{Beginning, Finished, Limits, Pipeline, SystemClock};
+use crate::pipeline::{Beginning, ClockError, Finished, Limits, Pipeline, SystemClock, check_start};
 use crate::recover::{Recovered, recover};
 use crate::server::{Server, ServerError, ServerLimits};
 use crate::snapshot::{self, Pace, SnapshotError};
@@ -51,11 +51,14 @@ pub struct Start {
     pub limits: Limits,
     /// What callers may take.
     pub server_limits: ServerLimits,
+    /// Start although the machine's clock is implausible beside the newest record ([`check_start`]).
+    pub accept_clock: bool,
 }
 
 impl Default for Start {
     fn default() -> Start {
-        Start { listen: None, segment_bytes: SEGMENT_BYTES, limits: Limits::default(), server_limits: ServerLimits::default() }
+        let (limits, server_limits) = (Limits::default(), ServerLimits::default());
+        Start { listen: None, segment_bytes: SEGMENT_BYTES, limits, server_limits, accept_clock: false }
     }
 }
 
@@ -71,6 +74,9 @@ pub enum EngineError {
     /// A snapshot, without which the journal cannot be read, or the folder of snapshots.
     #[error("no snapshot was opened, and the journal does not go back to its beginning")]
     Snapshot(#[source] SnapshotError),
+    /// The machine's clock, beside the newest record.
+    #[error("the engine was not started")]
+    Clock(#[source] ClockError),
     /// What the engine started on is damaged, as was found while it ran.
     #[error("what the engine started on is damaged, and the engine stopped")]
     Damaged(#[source] Arc<Damage>),
@@ -96,9 +102,11 @@ impl Engine {
         let Recovered { state, journal, snapshot, is_verified, .. } = recovered;
         let last = snapshot.as_ref().map(|snapshot| snapshot.header().end);
         let started = Started { snapshot: last.map_or(Position(0), |last| last.position), replayed: state.position() };
-        let behind_ms = state.now_ms().saturating_sub(scrip_protocol::unix_time_ms());
-        if behind_ms > 60_000 {
-            tracing::warn!(behind_ms, "this machine's clock is behind the journal; time stands still until it has caught up");
+        let checked = check_start(state.now_ms(), scrip_protocol::unix_time_ms());
+        match checked {
+            Err(error) if !start.accept_clock => return Err(EngineError::Clock(error)),
+            Err(error) => tracing::warn!(%error, "the machine's clock is accepted"),
+            Ok(()) => {}
         }
         let clock = SystemClock::default();
         let keeping = KeeperSettings::from(&config);
@@ -112,7 +120,7 @@ impl Engine {
         let keeper = Keeper::start(disk.clone(), snapshots.clone(), keeping, reader, durable, last);
         let vitals = Arc::new(Vitals {
             started_ms: scrip_protocol::unix_time_ms(),
-            clock,
+            clock: pipeline.clock(),
             counters: pipeline.counters(),
             attempts: pipeline.attempts(),
             reader: pipeline.reader(),

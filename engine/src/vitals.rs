@@ -14,12 +14,12 @@ use crate::attempts::Attempts;
 use crate::counters::Counters;
 use crate::journal::JournalReader;
 use crate::keeper::Newest;
-use crate::pipeline::{Clock, SystemClock};
+use crate::pipeline::{ClockStatus, EngineClock};
 
 /// How a running engine is.
 pub struct Vitals {
     pub(crate) started_ms: u64,
-    pub(crate) clock: SystemClock,
+    pub(crate) clock: EngineClock,
     pub(crate) counters: Arc<Counters>,
     pub(crate) attempts: Arc<Attempts>,
     pub(crate) reader: Arc<dyn JournalReader>,
@@ -30,15 +30,23 @@ pub struct Vitals {
 }
 
 impl Vitals {
+    /// How the machine's clock has behaved.
+    pub fn clock(&self) -> ClockStatus {
+        self.clock.status()
+    }
+
+    /// Why requests whose ids have the time of this machine are refused, while they are.
+    pub fn clock_fault(&self) -> Option<String> {
+        self.clock.fault()
+    }
+
     /// How it is now. Blocks; see above.
     pub fn status(&self) -> Status {
         let Counters { requests, refusals, redemptions, holds, repeated, lockouts, sizes, readers, journal, server } =
             &*self.counters;
         let durable = Position(journal.durable.load(Ordering::Relaxed));
         let time_ms = journal.time_ms.load(Ordering::Relaxed);
-        let mut clock = self.clock;
-        // As the engine thread has it: never behind the journal.
-        let now_ms = clock.now_ms().max(time_ms);
+        let now_ms = self.clock.now().record_ms.max(time_ms);
         let written = journal.written();
         let readers = readers.lock().clone();
         let count = |count: &AtomicUsize| count.load(Ordering::Relaxed) as u64;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::ids::ClubId;
 use crate::role::Role;
+use crate::time::UtcTime;
 
 /// Why a request was not executed, in order of precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
@@ -97,10 +98,14 @@ impl fmt::Display for Refusal {
             Refusal::Busy { retry_after_ms } => write!(f, "the engine is busy; try again in {retry_after_ms} ms"),
             Refusal::RequestIdInvalid => f.write_str("the request id is not a UUID of version 7"),
             Refusal::RequestTooOld { oldest_ms } => {
-                write!(f, "the request id is older than the engine remembers (its time must be {oldest_ms} or later)")
+                write!(f, "the request id is older than the engine remembers (its time must be {} or later)", UtcTime(*oldest_ms))
             }
             Refusal::RequestFromFuture { now_ms } => {
-                write!(f, "the request id's time is ahead of the engine's clock, which says {now_ms}")
+                let now = UtcTime(*now_ms);
+                write!(
+                    f,
+                    "the request id's time is ahead of the engine's clock, which says {now}; one of the two clocks is wrong"
+                )
             }
             Refusal::RequestIdReused => f.write_str("the request id was used for another request"),
             Refusal::TooManyMisses { retry_after_ms } => {

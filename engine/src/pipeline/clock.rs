@@ -1,46 +1,286 @@
-//! Time at the rim: taken once per batch, never running backwards.
+//! The engine's time: the machine's clock, read at the I/O boundary and held to what records may show.
+//!
+//! Two times follow from each reading. The time of records never runs backwards. It follows the machine's clock forward, by up to
+//! [`CLOCK_AHEAD_MS_MAX`] at once. If the clock is set back, the time of records runs at half speed until the clock has caught up: holds and
+//! lockouts still expire, and the distance shrinks. The ids of requests are judged by the clock itself ([`ClockRange`]), so that a clock that
+//! was ahead once, and was set right, does not close the engine: what is remembered of ids, not the clock, keeps a request from being executed
+//! twice.
+//!
+//! A clock that is too far ahead is not followed. Time goes on as if it had not moved, ids by that clock are refused, and
+//! [`EngineClock::fault`] says why, until the clock is set right or a restart accepts it.
 
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A source of time, in milliseconds since 1970.
-pub trait Clock: Send {
-    /// The present time. It may jump either way; the pipeline holds it to the newest.
-    fn now_ms(&mut self) -> u64;
+use parking_lot::Mutex;
+use scrip_protocol::UtcTime;
+
+use crate::state::requests::ClockRange;
+
+/// How far the machine's clock may be ahead of the newest record, or jump while the engine runs: 31 days. A shop may be closed for weeks and a machine
+/// sleep for as long; a clock that is wrong by months must not date records.
+const CLOCK_AHEAD_MS_MAX: u64 = 31 * 24 * 60 * 60 * 1000;
+
+/// How far the machine's clock may be behind the newest record at a start: 10 minutes. More than that, either this clock has not been set
+/// yet, or another one was ahead when that record was written.
+const CLOCK_BEHIND_MS_MAX: u64 = 10 * 60 * 1000;
+
+/// No clock that was set is before this, 2024-01-01: a machine without a battery for its clock begins in 1970.
+const CLOCK_EARLIEST_MS: u64 = 1_704_067_200_000;
+
+/// A difference between the machine's clock and its monotonic one that counts as a step.
+const STEP_MS: u64 = 1_000;
+
+/// What a machine tells of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// The machine's clock, in milliseconds since 1970. It may jump either way.
+    pub wall_ms: u64,
+    /// Milliseconds since some moment, by a clock that is never set.
+    pub elapsed_ms: u64,
 }
 
-/// The machine's clock, read once; from then on the monotonic clock counts. Setting the machine's clock while the engine runs
-/// therefore changes nothing, and a wrong second cannot push the engine's time ahead for good. Copies tell the same time.
-#[derive(Debug, Clone, Copy)]
-pub struct SystemClock {
-    started_ms: u64,
-    started: Instant,
+/// A source of time.
+pub trait Clock: Send {
+    /// The present reading.
+    fn read(&mut self) -> Reading;
 }
+
+/// The clocks of this machine.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock(Instant);
 
 impl Default for SystemClock {
     fn default() -> SystemClock {
-        SystemClock { started_ms: scrip_protocol::unix_time_ms(), started: Instant::now() }
+        SystemClock(Instant::now())
     }
 }
 
 impl Clock for SystemClock {
-    fn now_ms(&mut self) -> u64 {
-        self.started_ms + Duration::as_millis(&self.started.elapsed()) as u64
+    fn read(&mut self) -> Reading {
+        Reading { wall_ms: scrip_protocol::unix_time_ms(), elapsed_ms: Duration::as_millis(&self.0.elapsed()) as u64 }
     }
 }
 
-/// A clock held to the newest time that was given out or stands in the journal.
-pub(super) struct Forward {
+/// Why an engine does not start at the time that the machine's clock shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ClockError {
+    /// The clock was never set.
+    #[error(
+        "this machine's clock says {}, before any engine was written; set it, or start once with --accept-clock",
+        UtcTime(*wall_ms)
+    )]
+    NeverSet {
+        /// What it says.
+        wall_ms: u64,
+    },
+    /// The newest record is from the future.
+    #[error(
+        "this machine's clock says {}, and the newest record is of {}: one of the two clocks was wrong; set this one right, or, if it is right, start once with --accept-clock",
+        UtcTime(*wall_ms), UtcTime(*newest_ms)
+    )]
+    Behind {
+        /// What the clock says.
+        wall_ms: u64,
+        /// The time of the newest record.
+        newest_ms: u64,
+    },
+    /// The newest record is implausibly old.
+    #[error(
+        "this machine's clock says {}, more than 31 days after the newest record, of {}; set it right, or, if the engine was stopped for so long, start once with --accept-clock",
+        UtcTime(*wall_ms), UtcTime(*newest_ms)
+    )]
+    Ahead {
+        /// What the clock says.
+        wall_ms: u64,
+        /// The time of the newest record.
+        newest_ms: u64,
+    },
+}
+
+/// Whether an engine may start on a journal whose newest record is of a time (0 for an empty journal), by this clock.
+///
+/// # Errors
+/// When one of the two is implausible beside the other.
+pub fn check_start(newest_ms: u64, wall_ms: u64) -> Result<(), ClockError> {
+    if newest_ms > wall_ms.saturating_add(CLOCK_BEHIND_MS_MAX) {
+        return Err(ClockError::Behind { wall_ms, newest_ms });
+    }
+    if wall_ms < CLOCK_EARLIEST_MS {
+        return Err(ClockError::NeverSet { wall_ms });
+    }
+    if newest_ms > 0 && wall_ms > newest_ms.saturating_add(CLOCK_AHEAD_MS_MAX) {
+        return Err(ClockError::Ahead { wall_ms, newest_ms });
+    }
+    Ok(())
+}
+
+/// The present time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// The time of records, in milliseconds since 1970. Never runs backwards.
+    pub record_ms: u64,
+    /// By what times request ids are judged.
+    pub requests: ClockRange,
+}
+
+/// How the machine's clock has behaved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockStatus {
+    /// The time of records.
+    pub record_ms: u64,
+    /// The machine's clock.
+    pub wall_ms: u64,
+    /// How often it was set forward by over a second, or the machine slept.
+    pub steps_forward: u64,
+    /// How often it was set back by over a second.
+    pub steps_back: u64,
+    /// Whether it is followed.
+    pub is_followed: bool,
+}
+
+/// The clock of a running engine. Copies tell the same time; a reading takes a lock for some nanoseconds.
+#[derive(Clone)]
+pub struct EngineClock(Arc<Mutex<Inner>>);
+
+struct Inner {
     clock: Box<dyn Clock>,
-    newest_ms: u64,
+    timeline: Timeline,
 }
 
-impl Forward {
-    pub(super) fn new(clock: Box<dyn Clock>, newest_ms: u64) -> Forward {
-        Forward { clock, newest_ms }
+impl EngineClock {
+    /// Begins after the newest record, at whatever the clock shows: see [`check_start`].
+    pub fn new(mut clock: Box<dyn Clock>, newest_ms: u64) -> EngineClock {
+        let timeline = Timeline::new(newest_ms, clock.read());
+        EngineClock(Arc::new(Mutex::new(Inner { clock, timeline })))
     }
 
-    pub(super) fn now_ms(&mut self) -> u64 {
-        self.newest_ms = self.newest_ms.max(self.clock.now_ms());
-        self.newest_ms
+    /// The present time.
+    pub fn now(&self) -> Now {
+        let mut inner = self.0.lock();
+        let reading = inner.clock.read();
+        inner.timeline.advance(reading)
+    }
+
+    /// How the machine's clock has behaved.
+    pub fn status(&self) -> ClockStatus {
+        self.now();
+        let Timeline { record_ms, last, steps_forward, steps_back, is_followed, .. } = self.0.lock().timeline;
+        ClockStatus { record_ms, wall_ms: last.wall_ms, steps_forward, steps_back, is_followed }
+    }
+
+    /// Why requests with ids by this machine's clock are refused, while they are.
+    pub fn fault(&self) -> Option<String> {
+        let ClockStatus { record_ms, wall_ms, is_followed, .. } = self.status();
+        let why = || {
+            let (wall, record) = (UtcTime(wall_ms), UtcTime(record_ms));
+            format!("this machine's clock says {wall}, over 31 days after the engine's time, {record}; it is not followed")
+        };
+        (!is_followed).then(why)
     }
 }
+
+impl fmt::Debug for EngineClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("EngineClock").field(&self.0.lock().timeline).finish()
+    }
+}
+
+/// What follows from the readings so far.
+#[derive(Debug, Clone, Copy)]
+struct Timeline {
+    last: Reading,
+    record_ms: u64,
+    /// The time if the clock had never been set back while the engine runs. It may be that which was wrong.
+    unstepped_ms: u64,
+    /// While the clock is behind the time of records: that time, and the elapsed time, when that began.
+    slowed: Option<(u64, u64)>,
+    is_followed: bool,
+    steps_forward: u64,
+    steps_back: u64,
+}
+
+impl Timeline {
+    fn new(newest_ms: u64, first: Reading) -> Timeline {
+        let record_ms = newest_ms.max(first.wall_ms);
+        let behind_ms = newest_ms.saturating_sub(first.wall_ms);
+        if behind_ms > STEP_MS {
+            tracing::warn!(behind_ms, "{BEHIND}");
+        }
+        Timeline {
+            last: first,
+            record_ms,
+            // Further behind, an operator has said that this clock is right.
+            unstepped_ms: if behind_ms <= CLOCK_BEHIND_MS_MAX { record_ms } else { first.wall_ms },
+            slowed: (behind_ms > 0).then_some((record_ms, first.elapsed_ms)),
+            is_followed: true,
+            steps_forward: 0,
+            steps_back: 0,
+        }
+    }
+
+    fn advance(&mut self, reading: Reading) -> Now {
+        let passed_ms = reading.elapsed_ms.saturating_sub(self.last.elapsed_ms);
+        let expected_ms = self.last.wall_ms.saturating_add(passed_ms);
+        let wall_ms = reading.wall_ms;
+        self.last = reading;
+        self.unstepped_ms = self.unstepped_ms.saturating_add(passed_ms);
+        let unmoved_ms = match self.slowed {
+            Some((since_ms, from_ms)) => {
+                since_ms.saturating_add(reading.elapsed_ms.saturating_sub(from_ms) / 2).max(self.record_ms)
+            }
+            None => self.record_ms,
+        };
+        let limit_ms = self.record_ms.saturating_add(passed_ms).saturating_add(CLOCK_AHEAD_MS_MAX);
+        let was_followed = std::mem::replace(&mut self.is_followed, wall_ms <= limit_ms);
+        if wall_ms > expected_ms.saturating_add(STEP_MS) {
+            self.steps_forward += 1;
+            if self.is_followed {
+                tracing::warn!(by_ms = wall_ms - expected_ms, "{FORWARD}");
+            }
+        } else if wall_ms.saturating_add(STEP_MS) < expected_ms {
+            self.steps_back += 1;
+            tracing::warn!(by_ms = expected_ms - wall_ms, "this machine's clock was set back");
+        }
+        if !self.is_followed {
+            if was_followed {
+                tracing::error!(wall = %UtcTime(wall_ms), engine = %UtcTime(self.record_ms), "{NOT_FOLLOWED}");
+            }
+            self.record_ms = if self.slowed.is_some() { unmoved_ms } else { self.record_ms.saturating_add(passed_ms) };
+            let latest_ms = self.unstepped_ms.max(self.record_ms);
+            return Now { record_ms: self.record_ms, requests: ClockRange { earliest_ms: self.record_ms, latest_ms } };
+        }
+        if !was_followed {
+            tracing::info!("this machine's clock is followed again");
+        }
+        if wall_ms >= unmoved_ms {
+            self.record_ms = wall_ms;
+            self.slowed = None;
+        } else {
+            if self.slowed.is_none() {
+                if unmoved_ms - wall_ms > STEP_MS {
+                    tracing::warn!(behind_ms = unmoved_ms - wall_ms, "{BEHIND}");
+                }
+                self.slowed = Some((unmoved_ms, reading.elapsed_ms));
+            }
+            self.record_ms = unmoved_ms;
+        }
+        self.unstepped_ms = self.unstepped_ms.max(wall_ms);
+        Now { record_ms: self.record_ms, requests: ClockRange { earliest_ms: wall_ms, latest_ms: self.unstepped_ms } }
+    }
+}
+
+/// Logged for a step forward.
+const FORWARD: &str = "this machine's clock was set forward, or the machine slept; the engine follows it";
+
+/// Logged where the clock is behind the time of records.
+const BEHIND: &str =
+    "this machine's clock is behind the newest record; the time of records runs at half speed until the clock has caught up";
+
+/// Logged where the clock is too far ahead.
+const NOT_FOLLOWED: &str =
+    "this machine's clock is over 31 days ahead of the engine's time and is not followed; requests by that clock are refused";

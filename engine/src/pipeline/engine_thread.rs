@@ -10,14 +10,14 @@ use scrip_protocol::command::{Confirm, ConfirmOutcome, Hold, HoldOutcome, HoldRe
 use scrip_protocol::frame::{REFUSAL, push_bytes, push_value};
 use scrip_protocol::{Command, CredentialId, Kind, Position, Record, Refusal, wire};
 
-use super::clock::Forward;
+use super::clock::EngineClock;
 use super::journal_thread::Release;
 use super::tally::Tally;
 use super::{Attempt, Call, Change, Chunk, Chunks, Limits, Outbox, Read, Request};
 use crate::guard::{Asker, Guard, Misses};
 use crate::index::Index;
 use crate::state::State;
-use crate::state::requests::{Admission, Remembered};
+use crate::state::requests::{Admission, ClockRange, Remembered};
 
 /// How many requests are decided before the journal thread is asked again whether it is idle: some tens of microseconds.
 const REQUESTS_PER_LOOK: usize = 64;
@@ -27,7 +27,7 @@ pub(super) struct EngineThread {
     pub(super) guard: Guard,
     pub(super) tally: Tally,
     pub(super) index: Arc<Index>,
-    pub(super) now: Forward,
+    pub(super) clock: EngineClock,
     pub(super) limits: Limits,
     pub(super) chunks: Chunks,
     pub(super) hand_over: Sender<Commit>,
@@ -43,6 +43,8 @@ pub(super) struct EngineThread {
 pub(super) struct Commit {
     /// One at the least; the last is being filled.
     pub(super) batches: Vec<BatchBuilder>,
+    /// By what times request ids are judged in the batch that is being filled.
+    pub(super) clock: ClockRange,
     pub(super) replies: Vec<Replies>,
     /// How many answers they are.
     pub(super) answers: usize,
@@ -156,8 +158,9 @@ impl EngineThread {
                         commit = self.open();
                         commit.address(&chunk.outbox);
                     } else {
-                        let now_ms = self.now.now_ms();
-                        commit.batches.push(BatchBuilder::with_room(now_ms, self.limits.batch_bytes_max));
+                        let now = self.clock.now();
+                        commit.clock = now.requests;
+                        commit.batches.push(BatchBuilder::with_room(now.record_ms, self.limits.batch_bytes_max));
                     }
                 }
                 self.answer(request, &mut commit);
@@ -198,8 +201,10 @@ impl EngineThread {
     }
 
     fn open(&mut self) -> Commit {
+        let now = self.clock.now();
         Commit {
-            batches: vec![BatchBuilder::new(self.now.now_ms())],
+            batches: vec![BatchBuilder::new(now.record_ms)],
+            clock: now.requests,
             replies: Vec::new(),
             answers: 0,
             seen: self.state.position(),
@@ -220,7 +225,7 @@ impl EngineThread {
                 None => frames.extend_from_slice(frame),
             },
             Call::Read(read) => self.read(now_ms, read, correlation, frames),
-            Call::Change(change) => self.change(now_ms, change, batch, correlation, frames),
+            Call::Change(change) => self.change((now_ms, commit.clock), change, batch, correlation, frames),
         }
         commit.seen = self.state.position();
     }
@@ -238,13 +243,20 @@ impl EngineThread {
 
     /// Executes a request, unless it was before, and answers it.
     #[inline]
-    fn change(&mut self, now_ms: u64, change: &Change, batch: &mut BatchBuilder, correlation: u64, frames: &mut Vec<u8>) {
+    fn change(
+        &mut self,
+        (now_ms, clock): (u64, ClockRange),
+        change: &Change,
+        batch: &mut BatchBuilder,
+        correlation: u64,
+        frames: &mut Vec<u8>,
+    ) {
         let Change { stamp, asked, hint, network } = change;
         if self.state.credentials.is_revoked(stamp.credential) {
             // Its connections are being closed: what they have sent since is not done any more.
             return self.refuse(now_ms, change, Refusal::Revoked, correlation, frames);
         }
-        match self.state.admit(now_ms, stamp) {
+        match self.state.admit(clock, stamp) {
             Admission::Refused(refusal) => return self.refuse(now_ms, change, refusal, correlation, frames),
             Admission::Repeated(reply) => {
                 self.tally.repeated();

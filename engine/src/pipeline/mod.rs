@@ -36,7 +36,7 @@ use scrip_protocol::record::SettingsApplied;
 use scrip_protocol::{ClientNetwork, CredentialId, Position, Record, Settings, Stamp};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-pub use clock::{Clock, SystemClock};
+pub use clock::{Clock, ClockError, ClockStatus, EngineClock, Reading, SystemClock, check_start};
 pub use outbox::Outbox;
 
 use crate::attempts::Attempts;
@@ -199,6 +199,7 @@ pub struct Pipeline {
     release: Arc<Mutex<journal_thread::Release>>,
     counters: Arc<Counters>,
     attempts: Arc<Attempts>,
+    clock: EngineClock,
 }
 
 /// What is left of a pipeline that has ended well.
@@ -257,10 +258,10 @@ impl Pipeline {
         clock: Box<dyn Clock>,
         limits: Limits,
     ) -> Result<Pipeline, JournalError> {
-        let mut now = clock::Forward::new(clock, journal.end().time_ms);
+        let clock = EngineClock::new(clock, journal.end().time_ms);
         let first = beginning.records(&state);
         if !first.is_empty() {
-            let mut batch = BatchBuilder::new(now.now_ms());
+            let mut batch = BatchBuilder::new(clock.now().record_ms);
             first.iter().for_each(|record| batch.push(record));
             let end = journal.append(vec![batch])?;
             first.iter().for_each(|record| state.apply(end.time_ms, record));
@@ -291,7 +292,7 @@ impl Pipeline {
             guard,
             tally,
             index: index.clone(),
-            now,
+            clock: clock.clone(),
             limits,
             chunks,
             hand_over,
@@ -311,6 +312,7 @@ impl Pipeline {
             release,
             counters,
             attempts,
+            clock,
         })
     }
 
@@ -338,6 +340,11 @@ impl Pipeline {
     /// Refused attempts that leave no record.
     pub(crate) fn attempts(&self) -> Arc<Attempts> {
         self.attempts.clone()
+    }
+
+    /// The engine's time.
+    pub fn clock(&self) -> EngineClock {
+        self.clock.clone()
     }
 
     /// The index, for checks.

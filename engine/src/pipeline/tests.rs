@@ -1,6 +1,6 @@
 //! The pipeline over a journal in memory, whose appends a test may hold back or let fail.
 //!
-//! `release`: what leaves, and when. `batches`: what is written together, and under which time. `callers`: what depends on who asks. `full_disk`: a real journal
+//! `clock`: what happens when the machine's clock is set. `release`: what leaves, and when. `batches`: what is written together, and under which time. `callers`: what depends on who asks. `full_disk`: a real journal
 //! whose disk has no more room. Every test that ends well
 //! compares the state that it leaves with a replay of what was written.
 
@@ -8,6 +8,7 @@
 
 mod batches;
 mod callers;
+mod clock;
 mod counted;
 mod full_disk;
 mod release;
@@ -24,7 +25,7 @@ use scrip_protocol::frame::{Frame, FrameBuffer, REPLY_BYTES_MAX};
 use scrip_protocol::record::SettingsApplied;
 use scrip_protocol::{ClientId, ClubId, Command, CredentialId, Money, Position, Record, Refusal, RequestId, Settings, Stamp};
 
-use super::{Beginning, Call, Change, Chunk, Clock, InboxFull, Limits, Outbox, Pipeline, Read, Request};
+use super::{Beginning, Call, Change, Chunk, Clock, InboxFull, Limits, Outbox, Pipeline, Read, Reading, Request};
 use crate::guard::GuardLimits;
 use crate::index::{Index, normalise, trim};
 use crate::journal::{Journal, JournalError, JournalReader};
@@ -159,8 +160,9 @@ impl Journal for Memory {
 struct Hands(Arc<AtomicU64>);
 
 impl Clock for Hands {
-    fn now_ms(&mut self) -> u64 {
-        self.0.load(Ordering::SeqCst)
+    /// No time passes but by the hands.
+    fn read(&mut self) -> Reading {
+        Reading { wall_ms: self.0.load(Ordering::SeqCst), elapsed_ms: 0 }
     }
 }
 
@@ -205,6 +207,15 @@ impl Run {
         let pipeline = Pipeline::start(kept.replay(), Box::new(journal), beginning, Box::new(hands.clone()), limits)
             .expect("memory takes what is written at the start");
         Run { pipeline, kept, hands }
+    }
+
+    /// A restart on a journal, at a time.
+    fn again(kept: Kept, wall_ms: u64) -> Run {
+        let journal = Memory { kept: kept.clone(), end: kept.end(), fails_at: None, appends: 0, held: None };
+        let hands = Hands(Arc::new(AtomicU64::new(wall_ms)));
+        let beginning = Beginning { guard: GuardLimits::OFF, ..Beginning::default() };
+        let pipeline = Pipeline::start(kept.replay(), Box::new(journal), &beginning, Box::new(hands.clone()), Limits::default());
+        Run { pipeline: pipeline.expect("memory takes it"), kept, hands }
     }
 
     #[track_caller]

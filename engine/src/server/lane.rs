@@ -24,7 +24,7 @@ use crate::counters::{One, RefusalCounts, RequestCounts, count_refusals};
 use crate::generate::draw;
 use crate::guard::{Asker, Misses};
 use crate::index::{AT_ONCE, Holder, Index, normalise, trim};
-use crate::pipeline::{Attempt, Call, Change, Chunk, Clock, InboxFull, Outbox, RETRY_AFTER_MS, Read, Request};
+use crate::pipeline::{Attempt, Call, Change, Chunk, InboxFull, Outbox, RETRY_AFTER_MS, Read, Request};
 use crate::state::{
     Asked, AskedAddCodes, AskedCodes, AskedConfirm, AskedCreateCampaign, AskedHold, AskedKeepReader, AskedRedeem, CodeList,
     NamedHold,
@@ -100,9 +100,8 @@ impl Sorted {
         refusal: Refusal,
     ) -> Result<(), Malformed> {
         if request.kind.mutates() || request.kind == Kind::Check {
-            let mut clock = shared.clock;
             self.waiting.push(Refused {
-                at_ms: clock.now_ms(),
+                at_ms: shared.clock.now().record_ms,
                 after: *shared.durable.borrow(),
                 kind: request.kind,
                 credential: caller.credential,
@@ -512,11 +511,11 @@ fn whole(kind: Kind, texts: &CodeTexts) -> Result<(), Malformed> {
 
 /// A check's reply, made here from the index, with what the guard is to know of it.
 fn check(asked: &Check, correlation: u64, caller: &Holder, shared: &Shared) -> Call {
-    let mut clock = shared.clock;
     let mut outcome = match asked.codes.len() > CHECK_CODES_MAX {
         true => CheckOutcome::TooManyCodes,
         false => {
-            aside(asked.codes.len(), || shared.index.check(clock.now_ms(), asked.club, asked.codes.iter().map(String::as_str)))
+            let now_ms = shared.clock.now().record_ms;
+            aside(asked.codes.len(), || shared.index.check(now_ms, asked.club, asked.codes.iter().map(String::as_str)))
         }
     };
     let mut attempt = None;

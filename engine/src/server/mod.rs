@@ -33,7 +33,7 @@ use crate::certificates::CallersAuthority;
 use crate::counters::Counters;
 use crate::folder::{Folder, FolderError};
 use crate::keeper::KeeperHandle;
-use crate::pipeline::{Intake, Pipeline, SystemClock};
+use crate::pipeline::{EngineClock, Intake, Pipeline};
 use crate::vitals::Vitals;
 
 /// What callers may take of the server.
@@ -125,7 +125,7 @@ struct Shared {
     limits: ServerLimits,
     intake: Intake,
     /// The engine's time, for checks.
-    clock: SystemClock,
+    clock: EngineClock,
     index: Arc<crate::index::Index>,
     reader: Arc<dyn crate::journal::JournalReader>,
     durable: watch::Receiver<scrip_protocol::Position>,
@@ -163,7 +163,7 @@ impl Server {
             callers,
             limits,
             intake: pipeline.intake(),
-            clock: vitals.clock,
+            clock: vitals.clock.clone(),
             index: pipeline.index(),
             reader: pipeline.reader(),
             durable: pipeline.durable(),

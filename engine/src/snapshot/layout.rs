@@ -7,8 +7,11 @@ use scrip_protocol::batch::ChainEnd;
 
 use super::{Counts, Header, Section, SnapshotError};
 
-/// The format version.
-pub const VERSION: u32 = 1;
+/// The format version that is written.
+pub const VERSION: u32 = 2;
+
+/// The oldest format version that is read. In version 1 ids that had passed were forgotten without a move of the horizon.
+pub const VERSION_OLDEST: u32 = 1;
 
 /// The bytes that sections begin at a multiple of, and that the header has: a page.
 pub(super) const PAGE: usize = 4096;
@@ -115,7 +118,7 @@ pub(super) fn decode(path: &Path, file: &[u8]) -> Result<Header, SnapshotError> 
     }
     // Before its hash: another version may have it elsewhere.
     let version = version_of(page);
-    if version != VERSION {
+    if !is_read(version) {
         return Err(SnapshotError::Version { path: path.to_owned(), version });
     }
     if !has_its_hash(page) {
@@ -179,6 +182,11 @@ pub(super) fn begins_as_one(page: &[u8]) -> bool {
 /// The version that a page states.
 pub(super) fn version_of(page: &[u8; PAGE]) -> u32 {
     u32_at(page, 8)
+}
+
+/// Whether this program reads a version.
+pub(super) fn is_read(version: u32) -> bool {
+    (VERSION_OLDEST..=VERSION).contains(&version)
 }
 
 /// Whether a page has the hash that it states.

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use scrip_protocol::{Position, wire};
 
-use super::layout::{self, PAGE, Part, UNKNOWN, VERSION};
+use super::layout::{self, PAGE, Part, UNKNOWN, VERSION, VERSION_OLDEST};
 use super::{Header, Section, kept};
 use crate::salvage::hash_of_part;
 use crate::state::frozen::Small;
@@ -95,7 +95,7 @@ pub enum Fault {
     #[error("it does not begin as a snapshot does")]
     NotOne,
     /// It was written in another format.
-    #[error("it says that its format version is {0}, and this program reads {VERSION}")]
+    #[error("it says that its format version is {0}, and this program reads {VERSION_OLDEST} to {VERSION}")]
     Version(u32),
     /// The header's bytes are not those that were written: what it says may be wrong.
     #[error("its header does not have the hash that it states: what it says may be wrong")]
@@ -179,12 +179,12 @@ impl Looked {
         let header = layout::told_by(page, version);
         let sections: Vec<_> = header.sections.iter().map(|section| looked_at(section, file)).collect();
         // One section that has its hash leaves no doubt that this is a header, whatever became of the rest of it.
-        let is_header = (begins_as_one && version == VERSION)
+        let is_header = (begins_as_one && layout::is_read(version))
             || is_good
             || sections.iter().any(|section| section.section.bytes > 0 && matches!(section.verdict, Verdict::Good));
         if !begins_as_one {
             self.faults.push(Fault::NotOne);
-        } else if version != VERSION {
+        } else if !layout::is_read(version) {
             self.faults.push(Fault::Version(version));
         }
         if !is_header {

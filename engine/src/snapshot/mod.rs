@@ -5,7 +5,7 @@
 //!
 //! offset  size
 //!      0     8  "SCRIPSNP"
-//!      8     4  format version, 1
+//!      8     4  format version, 2; version 1 is read as well
 //!     12     4  number of sections
 //!     16     8  position of the newest record that is in it
 //!     24     8  time of that record's batch, milliseconds since 1970
@@ -39,7 +39,7 @@ use std::path::PathBuf;
 use scrip_protocol::batch::ChainEnd;
 
 pub use kept::{GENERATIONS, Kept, list, prune};
-pub use layout::VERSION;
+pub use layout::{VERSION, VERSION_OLDEST};
 pub use look::{Fault, Looked, SectionLooked, SmallLooked, Verdict, look};
 pub use open::Snapshot;
 pub use write::{Pace, write};
@@ -109,7 +109,7 @@ pub enum SnapshotError {
         what: &'static str,
     },
     /// It was written in another format.
-    #[error("{path}: the snapshot's format version is {version}, and this program reads {VERSION}")]
+    #[error("{path}: the snapshot's format version is {version}, and this program reads {VERSION_OLDEST} to {VERSION}")]
     Version {
         /// The file.
         path: PathBuf,

@@ -112,7 +112,13 @@ impl Snapshot {
         let small = self.section(Part::Small)?;
         self.check(small, &mut |_| {})?;
         let inconsistent = |what| SnapshotError::Inconsistent { path: self.path.clone(), what };
-        let small: Small = wire::decode("small", self.bytes_of(small)).map_err(|_| inconsistent("its small part is not one"))?;
+        let mut small: Small =
+            wire::decode("small", self.bytes_of(small)).map_err(|_| inconsistent("its small part is not one"))?;
+        if self.header.version == 1 {
+            // All ids before this may have been forgotten.
+            let passed_ms = small.now_ms.saturating_sub(small.window.window_ms);
+            small.window.horizon_ms = small.window.horizon_ms.max(passed_ms);
+        }
         let (key, homes) = (small.key, small.homes);
         let index = |part, homes| Ok(Frozen::new(self.rows(part)?, homes, key));
         let codes = FrozenCodes {

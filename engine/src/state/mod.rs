@@ -78,7 +78,7 @@ pub use texts::Texts;
 pub use uses::ClientUses;
 
 use prefetch::prefetch;
-use requests::{Admission, Remembered, Requests};
+use requests::{Admission, ClockRange, Remembered, Requests};
 use scrip_protocol::command::{
     AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCodes, ArchiveRule, ArchiveRuleOutcome, Confirm, CreateRule,
     CreditBonus, ForgetReader, ForgetReaderOutcome, GenerateCodes, Hold, KeepReader, NAME_BYTES_MAX, PayBonus, RecordPurchase,
@@ -282,8 +282,8 @@ impl State {
     }
 
     /// Whether a request is to be executed at all.
-    pub fn admit(&self, now_ms: u64, stamp: &Stamp) -> Admission<'_> {
-        self.requests.admit(now_ms, stamp)
+    pub fn admit(&self, clock: impl Into<ClockRange>, stamp: &Stamp) -> Admission<'_> {
+        self.requests.admit(clock, stamp)
     }
 
     /// Fetches what some redemptions will need of the request window, of their clients and of their codes' counters into the processor's
@@ -369,7 +369,7 @@ impl State {
         self.holds.begin(&mut self.campaigns, time_ms);
         match record {
             Record::SettingsApplied(record) => {
-                self.requests.set(&record.settings, time_ms);
+                self.requests.set(&record.settings);
                 self.settings = record.settings.clone();
             }
             Record::Refused(_) | Record::RedemptionRefused(_) | Record::HoldRefused(_) | Record::ConfirmationRefused(_) => {}

@@ -1,10 +1,19 @@
 //! The request ids that are remembered, with what each was answered (Z3).
 //!
-//! An id is remembered for as long as the window says, counted by the time inside the id. An id older than that is refused
-//! and never executed, so that forgetting it is safe. At the limit of ids the oldest are forgotten early, and the horizon moves up to
-//! them; ids younger than [`KEPT_AT_LEAST_MS`] are never forgotten, and the caller is told to wait instead.
+//! An id is remembered for as long as the window says, counted by the time inside the id. At the limit of ids the oldest are forgotten
+//! early; ids younger than [`KEPT_AT_LEAST_MS`] are never forgotten, and the caller is told to wait instead.
+//!
+//! Invariant: an id that was executed is remembered, or its time is below the horizon, where every id is refused. The horizon moves up to each
+//! id that is forgotten, so that no clock can cause a second execution, whatever it has shown.
+//!
+//! What is forgotten is decided from the time of records and the time inside the newest id, whichever is less: after a clock that was
+//! ahead, the time of records stays ahead for a while, and by it alone every id would be forgotten at once. Ids from such a time are moved behind
+//! newer ones when they come first, so that they keep nothing else from being forgotten.
 //!
 //! Order of calls: [`Requests::admit`] before a command is decided, `Requests::remember` when its record is applied.
+
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -18,8 +27,8 @@ use super::shards::Shards;
 /// How long an id is remembered whatever the limit, in milliseconds: far longer than a caller waits for a reply.
 pub const KEPT_AT_LEAST_MS: u64 = 60_000;
 
-/// How many ids one record may make the window forget. One record adds one id, so that the window shrinks all the same,
-/// and a long silence is not paid for by the first request after it.
+/// How many ids one record may make the window forget. One record adds one id, so that the window shrinks all the same: the first request
+/// after a long silence, or after the limit was lowered, does not pay for all of it.
 const FORGOTTEN_PER_RECORD: usize = 8;
 
 /// Rows of a chunk. A chunk never moves once it is there: growing copies nothing.
@@ -32,6 +41,22 @@ pub enum Remembered {
     Redeem(RedeemOutcome),
     /// Any other command: the number of its kind and the bytes of its outcome.
     Other(Box<(u16, Vec<u8>)>),
+}
+
+/// By what times ids are judged, in milliseconds since 1970. While the clock runs evenly both are the same; after it was set back the right
+/// time may be either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockRange {
+    /// The machine's clock. Ids older than the window before this are refused.
+    pub earliest_ms: u64,
+    /// The clock if it had not been set back. Ids further ahead of this than the allowance are refused.
+    pub latest_ms: u64,
+}
+
+impl From<u64> for ClockRange {
+    fn from(now_ms: u64) -> ClockRange {
+        ClockRange { earliest_ms: now_ms, latest_ms: now_ms }
+    }
 }
 
 /// Whether a request is to be executed.
@@ -61,7 +86,7 @@ pub struct Requests {
     window_ms: u64,
     skew_ms: u64,
     limit: usize,
-    /// Ids before this time were forgotten, and are refused.
+    /// Every id that was forgotten is before this time; such ids are refused.
     horizon_ms: u64,
     /// The oldest rows may stand in a snapshot.
     base: Base,
@@ -160,12 +185,8 @@ impl Requests {
         newest_ms
     }
 
-    /// Takes over settings. What the window before was free to forget stays refused when it grows; before the first window nothing
-    /// was done that could be forgotten.
-    pub(super) fn set(&mut self, settings: &Settings, now_ms: u64) {
-        if self.window_ms > 0 {
-            self.horizon_ms = self.oldest_ms(now_ms);
-        }
+    /// Takes over settings. Ids that were forgotten stay refused when the window grows.
+    pub(super) fn set(&mut self, settings: &Settings) {
         self.window_ms = settings.request_window_ms;
         self.skew_ms = settings.request_skew_ms;
         self.limit = usize::try_from(settings.requests_max).unwrap_or(usize::MAX).min(u32::MAX as usize);
@@ -186,7 +207,7 @@ impl Requests {
         self.len() == 0
     }
 
-    /// Before which time ids were forgotten early, or with an earlier window, in milliseconds since 1970.
+    /// The time that all forgotten ids are before, in milliseconds since 1970.
     pub(super) fn horizon_ms(&self) -> u64 {
         self.horizon_ms
     }
@@ -196,22 +217,19 @@ impl Requests {
         self.index.touch(request.0);
     }
 
-    fn oldest_ms(&self, now_ms: u64) -> u64 {
-        self.horizon_ms.max(now_ms.saturating_sub(self.window_ms))
-    }
-
     /// Whether a request is new, was seen, or is refused, at a time.
-    pub fn admit(&self, now_ms: u64, stamp: &Stamp) -> Admission<'_> {
+    pub fn admit(&self, clock: impl Into<ClockRange>, stamp: &Stamp) -> Admission<'_> {
+        let ClockRange { earliest_ms, latest_ms } = clock.into();
         let time_ms = stamp.request.time_ms();
-        let oldest_ms = self.oldest_ms(now_ms);
+        let oldest_ms = self.horizon_ms.max(earliest_ms.saturating_sub(self.window_ms));
         if !stamp.request.is_version_7() {
             return Admission::Refused(Refusal::RequestIdInvalid);
         }
         if time_ms < oldest_ms {
             return Admission::Refused(Refusal::RequestTooOld { oldest_ms });
         }
-        if time_ms > now_ms.saturating_add(self.skew_ms) {
-            return Admission::Refused(Refusal::RequestFromFuture { now_ms });
+        if time_ms > latest_ms.saturating_add(self.skew_ms) {
+            return Admission::Refused(Refusal::RequestFromFuture { now_ms: latest_ms });
         }
         if let Some(number) = self.index.find(stamp.request.0, |number| self.row(number).id.0) {
             let row = self.row(number);
@@ -227,10 +245,10 @@ impl Requests {
             };
         }
         if self.len() >= self.limit {
-            let oldest_kept = self.oldest().map_or(now_ms, |id| id.time_ms());
+            let oldest_kept = self.oldest().map_or(earliest_ms, |id| id.time_ms());
             let free_at = oldest_kept.saturating_add(KEPT_AT_LEAST_MS);
-            if free_at > now_ms {
-                return Admission::Refused(Refusal::Busy { retry_after_ms: (free_at - now_ms).min(u32::MAX.into()) as u32 });
+            if free_at > earliest_ms {
+                return Admission::Refused(Refusal::Busy { retry_after_ms: (free_at - earliest_ms).min(u32::MAX.into()) as u32 });
             }
         }
         Admission::New
@@ -238,24 +256,40 @@ impl Requests {
 
     /// Remembers what a request was answered, and forgets what has passed.
     pub(super) fn remember(&mut self, now_ms: u64, stamp: &Stamp, reply: Remembered) {
+        self.make_room(now_ms, stamp.request.time_ms());
+        self.push(stamp.request, stamp.body, reply);
+    }
+
+    /// Forgets what has passed, and at the limit the oldest, at the time of a record and of its id.
+    fn make_room(&mut self, record_ms: u64, id_ms: u64) {
+        let now_ms = record_ms.min(id_ms);
         let passed_ms = now_ms.saturating_sub(self.window_ms);
-        for _ in 0..FORGOTTEN_PER_RECORD {
-            if self.oldest().is_none_or(|id| id.time_ms() >= passed_ms) {
+        // An id that far ahead of one that was just admitted is from a time when the clock was ahead.
+        let ahead_ms = id_ms.saturating_add(self.window_ms).saturating_add(self.skew_ms);
+        for step in 0..FORGOTTEN_PER_RECORD {
+            let Some(oldest_ms) = self.oldest().map(|id| id.time_ms()) else { break };
+            let is_over = self.len() >= self.limit.max(1);
+            if oldest_ms < passed_ms {
+                self.forget_oldest();
+            } else if oldest_ms > ahead_ms {
+                self.move_oldest_back();
+            // The first has been found old enough when the request was admitted.
+            } else if is_over && (step == 0 || oldest_ms.saturating_add(KEPT_AT_LEAST_MS) <= now_ms) {
+                self.forget_oldest();
+            } else {
                 break;
             }
-            self.forget_oldest();
         }
-        while self.len() >= self.limit.max(1) {
-            let forgotten_ms = self.forget_oldest();
-            self.horizon_ms = self.horizon_ms.max(forgotten_ms + 1);
-        }
+    }
+
+    fn push(&mut self, id: RequestId, body: u64, reply: Remembered) {
         if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK) {
             self.chunks.push_back(Vec::with_capacity(CHUNK));
         }
         let number = self.first.wrapping_add(self.length as u32);
-        self.chunks.back_mut().expect("one was just added").push(Row { id: stamp.request, body: stamp.body, reply });
+        self.chunks.back_mut().expect("one was just added").push(Row { id, body, reply });
         self.length += 1;
-        self.index.insert(stamp.request.0, number);
+        self.index.insert(id.0, number);
     }
 
     fn oldest(&self) -> Option<RequestId> {
@@ -265,11 +299,27 @@ impl Requests {
         }
     }
 
-    /// Forgets the oldest of them, of which there is one. Returns its time.
-    fn forget_oldest(&mut self) -> u64 {
-        if let Some(row) = self.base.rows.get(self.base.gone) {
+    /// Forgets the oldest of them, of which there is one.
+    fn forget_oldest(&mut self) {
+        let forgotten_ms = self.oldest().map_or(0, |id| id.time_ms());
+        self.horizon_ms = self.horizon_ms.max(forgotten_ms + 1);
+        self.drop_oldest();
+    }
+
+    /// Makes the oldest of them, of which there is one, the newest.
+    fn move_oldest_back(&mut self) {
+        let row = match self.base.rows.get(self.base.gone) {
+            Some(row) => Row { id: RequestId(row.id), body: row.body, reply: self.base.reply(self.base.gone) },
+            None => self.row(self.first).clone(),
+        };
+        self.drop_oldest();
+        self.push(row.id, row.body, row.reply);
+    }
+
+    fn drop_oldest(&mut self) {
+        if self.base.gone < self.base.rows.len() {
             self.base.gone += 1;
-            return RequestId(row.id).time_ms();
+            return;
         }
         let id = self.row(self.first).id;
         self.index.remove(id.0, self.first);
@@ -280,7 +330,6 @@ impl Requests {
             self.chunks.pop_front();
             self.gone = 0;
         }
-        id.time_ms()
     }
 
     fn row(&self, number: u32) -> &Row {
@@ -309,108 +358,5 @@ impl PartialEq for Requests {
 impl std::fmt::Debug for Requests {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Requests").field("horizon_ms", &self.horizon_ms).field("rows", &self.rows().collect::<Vec<_>>()).finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use scrip_protocol::CredentialId;
-
-    const START: u64 = 1_790_000_000_000;
-    const HOUR: u64 = 3_600_000;
-
-    fn window(limit: u64) -> Requests {
-        let mut requests = Requests::default();
-        let settings = Settings { requests_max: limit, ..Settings::default() };
-        requests.set(&settings, 0);
-        requests
-    }
-
-    fn stamp(time_ms: u64, n: u64) -> Stamp {
-        let mut random = [0; 10];
-        random[2..].copy_from_slice(&n.to_be_bytes());
-        Stamp { request: RequestId::from_parts(time_ms, random), body: n, credential: CredentialId(1) }
-    }
-
-    fn reply(n: u64) -> Remembered {
-        Remembered::Other(Box::new((1, n.to_le_bytes().to_vec())))
-    }
-
-    #[test]
-    fn a_request_is_new_once() {
-        let mut requests = window(100);
-        let first = stamp(START, 1);
-        assert_eq!(requests.admit(START, &first), Admission::New);
-        requests.remember(START, &first, reply(1));
-        assert_eq!(requests.admit(START + 23 * HOUR, &first), Admission::Repeated(Cow::Owned(reply(1))));
-        let other_body = Stamp { body: 2, ..first };
-        assert_eq!(requests.admit(START, &other_body), Admission::Refused(Refusal::RequestIdReused));
-    }
-
-    #[test]
-    fn ids_out_of_the_window_are_refused_at_its_exact_edges() {
-        let requests = window(100);
-        let now = START + 24 * HOUR;
-        assert_eq!(requests.admit(now, &stamp(START, 1)), Admission::New);
-        assert_eq!(requests.admit(now, &stamp(START - 1, 1)), Admission::Refused(Refusal::RequestTooOld { oldest_ms: START }));
-        assert_eq!(requests.admit(now, &stamp(now + 60_000, 1)), Admission::New);
-        let ahead = requests.admit(now, &stamp(now + 60_001, 1));
-        assert_eq!(ahead, Admission::Refused(Refusal::RequestFromFuture { now_ms: now }));
-        let not_v7 = Stamp { request: RequestId(u128::from(START) << 80), body: 0, credential: CredentialId(1) };
-        assert_eq!(requests.admit(START, &not_v7), Admission::Refused(Refusal::RequestIdInvalid));
-    }
-
-    #[test]
-    fn what_has_passed_is_forgotten_a_little_at_a_time() {
-        let mut requests = window(1_000_000);
-        for n in 0..10_000 {
-            requests.remember(START, &stamp(START, n), reply(n));
-        }
-        let later = START + 25 * HOUR;
-        for n in 0..1_000 {
-            requests.remember(later, &stamp(later, n), reply(n));
-        }
-        assert_eq!(requests.len(), 10_000 - 8 * 1_000 + 1_000);
-        assert_eq!(requests.admit(later, &stamp(later, 999)), Admission::Repeated(Cow::Owned(reply(999))));
-    }
-
-    #[test]
-    fn at_the_limit_the_oldest_go_and_are_refused_but_never_the_young() {
-        let mut requests = window(100);
-        for n in 0..100 {
-            requests.remember(START, &stamp(START + n, n), reply(n));
-        }
-        let full = requests.admit(START + 100, &stamp(START + 100, 100));
-        assert_eq!(full, Admission::Refused(Refusal::Busy { retry_after_ms: KEPT_AT_LEAST_MS as u32 - 100 }));
-        let later = START + KEPT_AT_LEAST_MS;
-        assert_eq!(requests.admit(later, &stamp(later, 100)), Admission::New);
-        requests.remember(later, &stamp(later, 100), reply(100));
-        assert_eq!(requests.len(), 100);
-        assert_eq!(requests.admit(later, &stamp(START, 0)), Admission::Refused(Refusal::RequestTooOld { oldest_ms: START + 1 }));
-        assert_eq!(requests.admit(later, &stamp(START + 1, 1)), Admission::Repeated(Cow::Owned(reply(1))));
-    }
-
-    #[test]
-    fn a_longer_window_does_not_admit_what_was_forgotten() {
-        let mut requests = window(100);
-        let now = START + 30 * HOUR;
-        requests.set(&Settings { request_window_ms: 48 * HOUR, ..Settings::default() }, now);
-        let old = stamp(START, 1);
-        assert_eq!(requests.admit(now, &old), Admission::Refused(Refusal::RequestTooOld { oldest_ms: now - 24 * HOUR }));
-    }
-
-    #[test]
-    fn rows_are_found_across_many_chunks() {
-        let mut requests = window(20_000);
-        for n in 0..50_000 {
-            requests.remember(START + n * 10, &stamp(START + n * 10, n), reply(n));
-        }
-        let now = START + 500_000;
-        assert_eq!(requests.len(), 20_000);
-        for n in 30_000..50_000 {
-            assert_eq!(requests.admit(now, &stamp(START + n * 10, n)), Admission::Repeated(Cow::Owned(reply(n))), "{n}");
-        }
-        assert!(requests.index.find(stamp(START, 0).request.0, |number| requests.row(number).id.0).is_none());
     }
 }

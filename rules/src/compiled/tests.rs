@@ -233,7 +233,11 @@ fn a_result_below_every_amount_credits_nothing() {
         let rule = Compiled::of(&with(|terms| terms.actions = vec![group.clone(), Action::AddBonus { formula: formula.into() }]));
         let fired = fired(&[rule.expect("a rule")], &Variables { bonus: Money(7), ..top_up(50_000) });
         assert_eq!(fired.failed, [], "{formula}");
-        assert_eq!((fired.fired[0].result, fired.fired[0].credited(), fired.bonus), (Some(i64::MIN), Money(0), Money(7)), "{formula}");
+        assert_eq!(
+            (fired.fired[0].result, fired.fired[0].credited(), fired.bonus),
+            (Some(i64::MIN), Money(0), Money(7)),
+            "{formula}"
+        );
         assert_eq!(fired.fired[0].assigned, [GroupId(1)], "{formula}");
     }
 }

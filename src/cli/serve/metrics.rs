@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use scrip_engine::Vitals;
+use scrip_engine::pipeline::ClockStatus;
 use scrip_protocol::command::{Counted, Status};
 use scrip_reporting::probes::{Exposition, MetricKind, Readiness, router, serve};
 use tokio::net::TcpListener;
@@ -23,7 +24,12 @@ impl Probed {
         let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen} (TCP) for metrics"))?;
         let address = listener.local_addr()?;
         let (readiness, ready) = watch::channel(Readiness::Ready);
-        let router = router(move || ready.borrow().clone(), move || text(&vitals.status()));
+        let clock = vitals.clone();
+        let probed = move || match (ready.borrow().clone(), clock.clock_fault()) {
+            (Readiness::Ready, Some(why)) => Readiness::NotReady(why),
+            (readiness, _) => readiness,
+        };
+        let router = router(probed, move || text(&vitals.status(), &vitals.clock()));
         Ok(Probed { address, readiness, serving: tokio::spawn(serve(listener, router)) })
     }
 
@@ -49,9 +55,10 @@ fn seconds(ms: u64) -> f64 {
 }
 
 /// A status as text.
-fn text(status: &Status) -> String {
+fn text(status: &Status, clock: &ClockStatus) -> String {
     let mut text = Exposition::default();
     journal(&mut text, status);
+    machine_clock(&mut text, clock);
     requests(&mut text, status);
     readers(&mut text, status);
     sizes(&mut text, status);
@@ -80,6 +87,19 @@ fn journal(text: &mut Exposition, status: &Status) {
         let age = status.now_ms.saturating_sub(snapshot.time_ms);
         text.one("scrip_engine_snapshot_age_seconds", Gauge, "How old the newest record in it is.", seconds(age));
     }
+}
+
+fn machine_clock(text: &mut Exposition, clock: &ClockStatus) {
+    use MetricKind::{Counter, Gauge};
+    let lead_ms = clock.record_ms as f64 - clock.wall_ms as f64;
+    let help = "How far the time of records is ahead of the machine's clock; below 0 the clock is not followed.";
+    text.one("scrip_engine_clock_lead_seconds", Gauge, help, lead_ms / 1_000.0);
+    let help = "Whether the machine's clock is followed.";
+    text.one("scrip_engine_clock_followed", Gauge, help, u8::from(clock.is_followed));
+    let help = "Steps of the machine's clock of over a second.";
+    let mut family = text.family("scrip_engine_clock_steps_total", Counter, help);
+    family.sample(&[("direction", "forward")], clock.steps_forward);
+    family.sample(&[("direction", "back")], clock.steps_back);
 }
 
 fn requests(text: &mut Exposition, status: &Status) {

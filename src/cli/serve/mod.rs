@@ -36,6 +36,13 @@ pub(crate) struct Serve {
     /// Where to answer probes and give metrics (TCP, HTTP), instead of where the configuration says; nowhere, if neither does
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
+    /// Start although this machine's clock is implausible beside the newest record
+    ///
+    /// Give it once, after checking that the clock is right. If the newest record is from the future, the times of new records start
+    /// there and run at half speed until the clock has caught up: holds and lockouts last up to twice as long, and
+    /// reports show those times. Requests are judged by the clock as it is now, and none is executed twice.
+    #[arg(long)]
+    accept_clock: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -45,7 +52,12 @@ impl Serve {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let start = Start { listen: self.listen, segment_bytes: self.segment_mib << 20, ..Start::default() };
+        let start = Start {
+            listen: self.listen,
+            segment_bytes: self.segment_mib << 20,
+            accept_clock: self.accept_clock,
+            ..Start::default()
+        };
         let folder = Folder::at(&self.data);
         let began = Instant::now();
         let engine = start_engine(&folder, start)?;

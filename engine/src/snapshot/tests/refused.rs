@@ -45,9 +45,9 @@ fn what_is_no_snapshot_is_refused_by_name() {
 fn another_version_is_refused_by_its_number() {
     let sample = Sample::new();
     let mut bytes = sample.disk.contents(&sample.kept.path);
-    bytes[8] = 2;
+    bytes[8] = 3;
     let name = sample.kept.path.file_name().expect("it has one").to_string_lossy().into_owned();
-    let expected = format!("{name}: the snapshot's format version is 2, and this program reads 1");
+    let expected = format!("{name}: the snapshot's format version is 3, and this program reads 1 to 2");
     assert_eq!(refusal(&name, &bytes), expected);
     // Whatever else is different there.
     bytes[12..PAGE].fill(0xff);

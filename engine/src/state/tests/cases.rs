@@ -1,7 +1,7 @@
 //! The cases, by requirement.
 
 use scrip_protocol::command::{Activation, CLUBS_PER_CAMPAIGN_MAX, CreateCampaignOutcome, NAME_BYTES_MAX};
-use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position, Record, Settings, wire};
+use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position, Record, Settings, UtcTime, wire};
 
 use super::script::{check, check_with};
 use super::{Bench, START_MS, list, stamp};
@@ -562,7 +562,7 @@ fn a_repeated_request_gets_its_first_reply() {
 #[test]
 fn a_request_older_than_the_window_is_not_executed() {
     let settings = Settings { request_window_ms: 1000, request_skew_ms: 10, ..Settings::default() };
-    let oldest = START_MS + 1;
+    let oldest = UtcTime(START_MS + 1);
     check_with(
         settings,
         r#"

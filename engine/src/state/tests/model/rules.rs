@@ -93,7 +93,7 @@ impl ModelRule {
         });
         let Some((_, work_out)) = formula else { return Ok(None) };
         let (numerator, denominator) = work_out(variables).ok_or(FormulaFailure::DivisionByZero)?;
-        let result = i64::try_from(rounded(numerator, denominator)).map_err(|_| FormulaFailure::Overflow)?;
+        let result = i64::try_from(rounded(numerator, denominator).max(i64::MIN.into())).map_err(|_| FormulaFailure::Overflow)?;
         if i128::from(result) * 100 > i128::from(i64::MAX) { Err(FormulaFailure::Overflow) } else { Ok(Some(result)) }
     }
 

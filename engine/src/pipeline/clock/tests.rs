@@ -1,0 +1,126 @@
+use super::*;
+
+const START: u64 = 1_790_000_000_000;
+const MINUTE: u64 = 60_000;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// A timeline, and the clocks that it reads.
+struct Run {
+    timeline: Timeline,
+    reading: Reading,
+}
+
+impl Run {
+    fn new(newest_ms: u64, wall_ms: u64) -> Run {
+        let reading = Reading { wall_ms, elapsed_ms: 7 };
+        Run { timeline: Timeline::new(newest_ms, reading), reading }
+    }
+
+    /// Lets time pass, sets the clock forward or back by some more, and reads it.
+    fn after(&mut self, passed_ms: u64, step_ms: i64) -> Now {
+        self.reading.elapsed_ms += passed_ms;
+        self.reading.wall_ms = self.reading.wall_ms.saturating_add(passed_ms).saturating_add_signed(step_ms);
+        let before = self.timeline.record_ms;
+        let now = self.timeline.advance(self.reading);
+        assert!(now.record_ms >= before, "the time of records never runs backwards");
+        now
+    }
+
+    fn steps(&self) -> (u64, u64, bool) {
+        (self.timeline.steps_forward, self.timeline.steps_back, self.timeline.is_followed)
+    }
+}
+
+fn even(ms: u64) -> Now {
+    Now { record_ms: ms, requests: ms.into() }
+}
+
+#[test]
+fn an_even_clock_is_followed() {
+    let mut run = Run::new(START - DAY, START);
+    assert_eq!(run.after(0, 0), even(START));
+    assert_eq!(run.after(20, 0), even(START + 20));
+    assert_eq!(run.after(40 * DAY, 0), even(START + 20 + 40 * DAY), "nobody asked for weeks");
+    assert_eq!(run.steps(), (0, 0, true));
+}
+
+/// A machine that slept, or a clock that NTP sets after boot.
+#[test]
+fn a_step_forward_is_followed_up_to_its_bound() {
+    let mut run = Run::new(START, START);
+    assert_eq!(run.after(5, 61_000), even(START + 61_005));
+    let far = START + 61_005 + CLOCK_AHEAD_MS_MAX;
+    assert_eq!(run.after(0, CLOCK_AHEAD_MS_MAX as i64), even(far));
+    assert_eq!(run.steps(), (2, 0, true));
+    let now = run.after(10, CLOCK_AHEAD_MS_MAX as i64 + 1);
+    assert_eq!((now, run.steps()), (even(far + 10), (3, 0, false)));
+    assert_eq!(run.after(HOUR, 0), even(far + 10 + HOUR), "time goes on as if the clock had not moved");
+    // Set right, it is followed again.
+    assert_eq!(run.after(0, -(CLOCK_AHEAD_MS_MAX as i64) - 1), even(far + 10 + HOUR));
+    assert_eq!(run.steps(), (3, 1, true));
+}
+
+/// While the clock is behind, the time of records runs at half speed, and ids by both clocks are taken.
+#[test]
+fn a_clock_set_back_is_caught_up_with_at_half_speed() {
+    let mut run = Run::new(START, START);
+    let now = run.after(0, -(HOUR as i64));
+    let requests = |earliest_ms, latest_ms| ClockRange { earliest_ms, latest_ms };
+    assert_eq!((now.record_ms, now.requests), (START, requests(START - HOUR, START)));
+    for minutes in 1..120 {
+        let now = run.after(MINUTE, 0);
+        let passed = minutes * MINUTE;
+        assert_eq!(now.record_ms, START + passed / 2, "after {minutes} minutes");
+        assert_eq!(now.requests, requests(START - HOUR + passed, START + passed));
+    }
+    assert_eq!(run.after(MINUTE, 0).record_ms, START + HOUR);
+    assert_eq!(run.after(MINUTE, 0).record_ms, START + HOUR + MINUTE, "it has caught up");
+    assert_eq!(run.steps(), (0, 1, true));
+    // Slowly even where it is read a thousand times a second.
+    let mut run = Run::new(START, START);
+    run.after(0, -(HOUR as i64));
+    for _ in 0..10_000 {
+        run.after(1, 0);
+    }
+    assert_eq!(run.timeline.record_ms, START + 5_000);
+}
+
+/// A clock that was ahead once, and is right at the next start.
+#[test]
+fn a_start_behind_the_newest_record_goes_on_after_it() {
+    let ahead = START + 366 * DAY;
+    let mut run = Run::new(ahead, START);
+    let now = run.after(HOUR, 0);
+    assert_eq!((now.record_ms, now.requests), (ahead + HOUR / 2, (START + HOUR).into()));
+    // Behind by so little that the clock may not be set yet, both are taken.
+    let now = Run::new(START + MINUTE, START).after(0, 0);
+    assert_eq!(now.requests, ClockRange { earliest_ms: START, latest_ms: START + MINUTE });
+    // A step that brings a clock back that had begun in 1970 is no step too far.
+    let mut run = Run::new(START, 0);
+    assert_eq!(run.after(0, START as i64 + 5), even(START + 5));
+}
+
+#[test]
+fn an_engine_starts_only_at_a_plausible_time() {
+    let (ahead, behind) = (CLOCK_AHEAD_MS_MAX, CLOCK_BEHIND_MS_MAX);
+    for wall_ms in [START - behind, START, START + 20 * DAY, START + ahead] {
+        assert_eq!(check_start(START, wall_ms), Ok(()), "{wall_ms}");
+    }
+    for wall_ms in [0, CLOCK_EARLIEST_MS, START - behind - 1] {
+        assert_eq!(check_start(START, wall_ms), Err(ClockError::Behind { wall_ms, newest_ms: START }));
+    }
+    for wall_ms in [START + ahead + 1, u64::MAX] {
+        assert_eq!(check_start(START, wall_ms), Err(ClockError::Ahead { wall_ms, newest_ms: START }));
+    }
+    assert_eq!((check_start(0, START), check_start(0, 5)), (Ok(()), Err(ClockError::NeverSet { wall_ms: 5 })));
+}
+
+/// No sequence of steps makes the time of records run backwards, nor overflows.
+#[test]
+fn any_clock_is_survived() {
+    let mut run = Run::new(START, START);
+    for step in [i64::MAX, i64::MIN, i64::MAX, 0, -(START as i64), i64::MIN, DAY as i64, i64::MAX, i64::MAX, i64::MIN] {
+        run.after(1, step);
+    }
+}

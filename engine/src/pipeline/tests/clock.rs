@@ -1,0 +1,143 @@
+//! What happens to requests when the machine's clock is set, by a clock that the test sets.
+
+use std::sync::atomic::Ordering;
+
+use scrip_protocol::command::{Redeem, RedeemOutcome};
+use scrip_protocol::{ClientId, ClubId, CredentialId, Position, Refusal, RequestId, Stamp};
+
+use super::{Asked, Lane, Reply, Run, START_MS, campaign, club, normalise};
+use crate::pipeline::{Call, Change, Limits, Request};
+use crate::state::AskedRedeem;
+
+const HOUR: u64 = 3_600_000;
+
+/// A redemption whose id has a time, under the number of its client.
+fn redeem_at(id_ms: u64, client: u128, code: &str) -> Request {
+    let mut random = [0; 10];
+    random[2..].copy_from_slice(&(1_000 + client as u64).to_be_bytes());
+    let request = RequestId::from_parts(id_ms, random);
+    let stamp = Stamp { request, body: client as u64, credential: CredentialId(1) };
+    let asked = AskedRedeem { client: ClientId(client), club: ClubId(1), code: normalise(code), top_up: Position(0) };
+    Request { correlation: client as u64, call: Call::Change(Change::new(stamp, Asked::Redeem(asked))) }
+}
+
+struct Shop {
+    run: Run,
+    lane: Lane,
+}
+
+impl Shop {
+    /// A club and a campaign whose codes can be used twice.
+    fn open(run: Run, codes: &[&str]) -> Shop {
+        let lane = Lane::default();
+        run.offer(&lane, vec![club(1), campaign(2, codes)]);
+        lane.replies(2);
+        Shop { run, lane }
+    }
+
+    fn set_clock(&self, wall_ms: u64) {
+        self.run.hands.0.store(wall_ms, Ordering::SeqCst);
+    }
+
+    fn ask(&self, request: Request) -> Reply {
+        self.run.offer(&self.lane, vec![request]);
+        self.lane.replies(1).remove(0)
+    }
+
+    #[track_caller]
+    fn redeems(&self, id_ms: u64, client: u128, code: &str) -> Reply {
+        let reply = self.ask(redeem_at(id_ms, client, code));
+        let outcome = reply.read::<Redeem>();
+        assert!(matches!(outcome, Ok(RedeemOutcome::Redeemed(_))), "{outcome:?}");
+        reply
+    }
+
+    fn is_refused(&self, id_ms: u64, client: u128, code: &str) -> Option<Refusal> {
+        self.ask(redeem_at(id_ms, client, code)).read::<Redeem>().err()
+    }
+}
+
+/// A machine that slept for a weekend, or whose clock was set just after boot, goes on without a restart.
+#[test]
+fn a_step_forward_does_not_close_the_engine() {
+    let shop = Shop::open(Run::new(Limits::default()), &["A", "B"]);
+    let later = START_MS + 60 * HOUR;
+    shop.set_clock(later);
+    shop.redeems(later, 1, "A");
+    assert_eq!(shop.run.pipeline.clock().status().steps_forward, 1);
+    assert_eq!(shop.run.pipeline.clock().fault(), None);
+    let kept = shop.run.kept.clone();
+    shop.run.finish();
+    assert_eq!(kept.end().time_ms, later);
+}
+
+/// A step that is too far to be right is not followed, and the engine says so; set right, the clock is followed again.
+#[test]
+fn a_step_past_the_bound_is_refused_with_the_engines_time_until_it_is_set_right() {
+    let shop = Shop::open(Run::new(Limits::default()), &["A", "B"]);
+    let wrong = START_MS + 24 * HOUR * 366;
+    shop.set_clock(wrong);
+    let refusal = shop.is_refused(wrong, 1, "A").expect("it is from the future");
+    assert_eq!(refusal, Refusal::RequestFromFuture { now_ms: START_MS });
+    assert!(refusal.to_string().contains("2026-09-21T14:13:20.000Z"), "{refusal}");
+    let fault = shop.run.pipeline.clock().fault().expect("writes are refused");
+    assert!(fault.contains("2027-09-22T14:13:20.000Z") && fault.contains("2026-09-21T14:13:20.000Z"), "{fault}");
+    shop.redeems(START_MS, 2, "A");
+    shop.set_clock(START_MS + 10);
+    assert_eq!(shop.run.pipeline.clock().fault(), None);
+    shop.redeems(START_MS + 10, 1, "A");
+    let kept = shop.run.kept.clone();
+    shop.run.finish();
+    assert_eq!(kept.end().time_ms, START_MS + 10, "no record has the wrong date");
+}
+
+/// A clock that was a day and an hour ahead once closes the engine to nobody when it is set right, neither at once nor after a restart; and
+/// what was executed by either clock is executed once.
+#[test]
+fn a_clock_that_was_ahead_and_is_set_right_closes_nothing_and_repeats_nothing() {
+    let shop = Shop::open(Run::new(Limits::default()), &["A", "B", "C"]);
+    let before = shop.redeems(START_MS, 1, "A");
+    let ahead = START_MS + 25 * HOUR;
+    shop.set_clock(ahead);
+    let meanwhile = shop.redeems(ahead, 2, "A");
+    let right = START_MS + 2 * HOUR;
+    shop.set_clock(right);
+    let after = shop.redeems(right, 3, "B");
+    assert!(matches!(before.read::<Redeem>(), Ok(RedeemOutcome::Redeemed(_))));
+    for (id_ms, client, code, first) in [(right, 3, "B", &after), (ahead, 2, "A", &meanwhile)] {
+        assert_eq!(shop.ask(redeem_at(id_ms, client, code)).body, first.body, "the retry of {client}");
+    }
+    let kept = shop.run.kept.clone();
+    assert_eq!(kept.end().time_ms, ahead, "time in records does not run backwards");
+    shop.run.finish();
+
+    // A restart after the clock was set right.
+    let run = Run::again(kept.clone(), right + HOUR);
+    let shop = Shop { run, lane: Lane::default() };
+    let restarted = shop.redeems(right + HOUR, 4, "C");
+    for (id_ms, client, code, first) in [(right + HOUR, 4, "C", &restarted), (right, 3, "B", &after)] {
+        assert_eq!(shop.ask(redeem_at(id_ms, client, code)).body, first.body, "the retry of {client}");
+    }
+    // A day had passed by the clock that was ahead: the first one was forgotten, and is refused.
+    assert!(matches!(shop.is_refused(START_MS, 1, "A"), Some(Refusal::RequestTooOld { .. })));
+    // By the clock as it is now the one from the time ahead is from the future; when its time comes it is remembered.
+    assert!(matches!(shop.is_refused(ahead, 2, "A"), Some(Refusal::RequestFromFuture { .. })));
+    shop.set_clock(ahead);
+    assert_eq!(shop.ask(redeem_at(ahead, 2, "A")).body, meanwhile.body);
+    let state = shop.run.finish();
+    assert_eq!(state.position(), Position(7), "four redemptions, and no record of a retry");
+}
+
+/// A clock that is set back by mistake does not refuse callers whose clocks are right.
+#[test]
+fn a_clock_set_back_by_mistake_refuses_nobody() {
+    let shop = Shop::open(Run::new(Limits::default()), &["A", "B"]);
+    shop.redeems(START_MS, 1, "A");
+    shop.set_clock(0);
+    let reply = shop.redeems(START_MS + 20, 2, "A");
+    assert_eq!(shop.ask(redeem_at(START_MS + 20, 2, "A")).body, reply.body);
+    shop.set_clock(START_MS + 30);
+    shop.redeems(START_MS + 30, 3, "B");
+    assert_eq!(shop.run.pipeline.clock().fault(), None);
+    shop.run.finish();
+}

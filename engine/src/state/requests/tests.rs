@@ -1,0 +1,176 @@
+use super::*;
+use scrip_protocol::CredentialId;
+
+const START: u64 = 1_790_000_000_000;
+const HOUR: u64 = 3_600_000;
+
+fn window(limit: u64) -> Requests {
+    let mut requests = Requests::default();
+    let settings = Settings { requests_max: limit, ..Settings::default() };
+    requests.set(&settings);
+    requests
+}
+
+fn stamp(time_ms: u64, n: u64) -> Stamp {
+    let mut random = [0; 10];
+    random[2..].copy_from_slice(&n.to_be_bytes());
+    Stamp { request: RequestId::from_parts(time_ms, random), body: n, credential: CredentialId(1) }
+}
+
+fn reply(n: u64) -> Remembered {
+    Remembered::Other(Box::new((1, n.to_le_bytes().to_vec())))
+}
+
+#[test]
+fn a_request_is_new_once() {
+    let mut requests = window(100);
+    let first = stamp(START, 1);
+    assert_eq!(requests.admit(START, &first), Admission::New);
+    requests.remember(START, &first, reply(1));
+    assert_eq!(requests.admit(START + 23 * HOUR, &first), Admission::Repeated(Cow::Owned(reply(1))));
+    let other_body = Stamp { body: 2, ..first };
+    assert_eq!(requests.admit(START, &other_body), Admission::Refused(Refusal::RequestIdReused));
+}
+
+#[test]
+fn ids_out_of_the_window_are_refused_at_its_exact_edges() {
+    let requests = window(100);
+    let now = START + 24 * HOUR;
+    assert_eq!(requests.admit(now, &stamp(START, 1)), Admission::New);
+    assert_eq!(requests.admit(now, &stamp(START - 1, 1)), Admission::Refused(Refusal::RequestTooOld { oldest_ms: START }));
+    assert_eq!(requests.admit(now, &stamp(now + 60_000, 1)), Admission::New);
+    let ahead = requests.admit(now, &stamp(now + 60_001, 1));
+    assert_eq!(ahead, Admission::Refused(Refusal::RequestFromFuture { now_ms: now }));
+    let not_v7 = Stamp { request: RequestId(u128::from(START) << 80), body: 0, credential: CredentialId(1) };
+    assert_eq!(requests.admit(START, &not_v7), Admission::Refused(Refusal::RequestIdInvalid));
+}
+
+#[test]
+fn what_has_passed_is_forgotten_a_little_at_a_time() {
+    let mut requests = window(1_000_000);
+    for n in 0..10_000 {
+        requests.remember(START, &stamp(START, n), reply(n));
+    }
+    let later = START + 25 * HOUR;
+    for n in 0..1_000 {
+        requests.remember(later, &stamp(later, n), reply(n));
+    }
+    assert_eq!(requests.len(), 10_000 - 8 * 1_000 + 1_000);
+    assert_eq!(requests.admit(later, &stamp(later, 999)), Admission::Repeated(Cow::Owned(reply(999))));
+}
+
+#[test]
+fn at_the_limit_the_oldest_go_and_are_refused_but_never_the_young() {
+    let mut requests = window(100);
+    for n in 0..100 {
+        requests.remember(START, &stamp(START + n, n), reply(n));
+    }
+    let full = requests.admit(START + 100, &stamp(START + 100, 100));
+    assert_eq!(full, Admission::Refused(Refusal::Busy { retry_after_ms: KEPT_AT_LEAST_MS as u32 - 100 }));
+    let later = START + KEPT_AT_LEAST_MS;
+    assert_eq!(requests.admit(later, &stamp(later, 100)), Admission::New);
+    requests.remember(later, &stamp(later, 100), reply(100));
+    assert_eq!(requests.len(), 100);
+    assert_eq!(requests.admit(later, &stamp(START, 0)), Admission::Refused(Refusal::RequestTooOld { oldest_ms: START + 1 }));
+    assert_eq!(requests.admit(later, &stamp(START + 1, 1)), Admission::Repeated(Cow::Owned(reply(1))));
+}
+
+#[test]
+fn a_longer_window_does_not_admit_what_was_forgotten() {
+    let mut requests = window(100);
+    let now = START + 30 * HOUR;
+    requests.remember(START, &stamp(START, 1), reply(1));
+    requests.remember(now, &stamp(now, 2), reply(2));
+    requests.set(&Settings { request_window_ms: 48 * HOUR, ..Settings::default() });
+    let refused = Admission::Refused(Refusal::RequestTooOld { oldest_ms: START + 1 });
+    assert_eq!(requests.admit(now, &stamp(START, 1)), refused);
+    assert_eq!(requests.admit(now, &stamp(START + 1, 3)), Admission::New);
+}
+
+/// Lowering the limit forgets a few ids for each record, and none that is younger than 60 s.
+#[test]
+fn a_lowered_limit_forgets_a_little_at_a_time_and_never_the_young() {
+    let mut requests = window(20_000);
+    for n in 0..10_000 {
+        requests.remember(START + n, &stamp(START + n, n), reply(n));
+    }
+    requests.set(&Settings { requests_max: 1_000, ..Settings::default() });
+    let now = START + KEPT_AT_LEAST_MS + 99;
+    requests.remember(now, &stamp(now, 10_000), reply(0));
+    assert_eq!(requests.len(), 10_001 - 8);
+    for n in 10_001..10_100 {
+        requests.remember(now, &stamp(now, n), reply(n));
+    }
+    // Of the 100 that are old enough, and of one more for each record after them, which each found the oldest to be old enough.
+    assert!(requests.len() >= 10_100 - 200, "{}", requests.len());
+    let young = stamp(START + 9_999, 9_999);
+    assert_eq!(requests.admit(now, &young), Admission::Repeated(Cow::Owned(reply(9_999))));
+    let full = requests.admit(now, &stamp(now, 20_000));
+    assert!(matches!(full, Admission::Refused(Refusal::Busy { .. })), "{full:?}");
+    let later = now + 2 * KEPT_AT_LEAST_MS;
+    let mut admitted = 0;
+    while requests.admit(later, &stamp(later, 30_000 + admitted)) == Admission::New {
+        requests.remember(later, &stamp(later, 30_000 + admitted), reply(admitted));
+        admitted += 1;
+    }
+    assert_eq!(requests.len() as u64, admitted, "only those are left that are younger than 60 s");
+    assert!(admitted > 1_000);
+}
+
+/// The clock was ahead once and is right again: ids by the right clock are executed once, and those from before and from the time ahead
+/// are answered as they were, or refused.
+#[test]
+fn after_a_clock_that_was_ahead_no_id_is_executed_twice_and_new_ones_are_admitted() {
+    const DAY: u64 = 24 * HOUR;
+    for ahead in [25 * HOUR, 3 * DAY, 366 * DAY] {
+        let mut requests = window(1_000_000);
+        let mut done = Vec::new();
+        let execute = |requests: &mut Requests, done: &mut Vec<Stamp>, record_ms: u64, clock: ClockRange, id_ms: u64| {
+            let stamp = stamp(id_ms, done.len() as u64);
+            assert_eq!(requests.admit(clock, &stamp), Admission::New, "ahead by {ahead}, after {}", done.len());
+            requests.remember(record_ms, &stamp, reply(stamp.body));
+            done.push(stamp);
+        };
+        for n in 0..1_000 {
+            execute(&mut requests, &mut done, START + n, (START + n).into(), START + n);
+        }
+        // The clock jumps, and with it that of every second caller.
+        let wrong = START + 1_000 + ahead;
+        for n in 0..1_000 {
+            let clock = ClockRange { earliest_ms: wrong + n, latest_ms: wrong + n };
+            let id_ms = if n % 2 == 0 || ahead > DAY { wrong + n } else { START + 1_000 + ahead - DAY + n };
+            execute(&mut requests, &mut done, wrong + n, clock, id_ms);
+        }
+        // It is set right. The time of records goes on from where it was, slowly.
+        let right = START + 3_000;
+        for n in 0..20_000 {
+            let now = right + n * 10_000;
+            let record = (wrong + 1_000 + n * 5_000).max(now);
+            execute(&mut requests, &mut done, record, now.into(), now);
+            assert!(matches!(requests.admit(now, &done[done.len() - 1]), Admission::Repeated(_)));
+        }
+        // A request each 10 s: those of a day are kept, with those from the time ahead. These may keep others for two days more when their
+        // time comes.
+        assert!(ahead < 7 * DAY || requests.len() < 8_640 + 3_000, "{} ids are kept", requests.len());
+        let now = right + 20_000 * 10_000;
+        for clock in [now, wrong + 1_000, now + ahead] {
+            for stamp in &done {
+                assert_ne!(requests.admit(clock, stamp), Admission::New, "{stamp:?} by {clock}");
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_are_found_across_many_chunks() {
+    let mut requests = window(20_000);
+    for n in 0..50_000 {
+        requests.remember(START + n * 10, &stamp(START + n * 10, n), reply(n));
+    }
+    let now = START + 500_000;
+    assert_eq!(requests.len(), 20_000);
+    for n in 30_000..50_000 {
+        assert_eq!(requests.admit(now, &stamp(START + n * 10, n)), Admission::Repeated(Cow::Owned(reply(n))), "{n}");
+    }
+    assert!(requests.index.find(stamp(START, 0).request.0, |number| requests.row(number).id.0).is_none());
+}

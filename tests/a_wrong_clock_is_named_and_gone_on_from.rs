@@ -1,0 +1,109 @@
+//! A clock that was wrong does not close the engine, nor make it start at an implausible time (Z3, Z11, pain 33).
+
+mod support;
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+
+use scrip_engine::disk::{Disk, OsDisk};
+use scrip_engine::folder::Folder;
+use scrip_engine::journal::{Journal, SEGMENT_BYTES};
+use scrip_engine::recover;
+use scrip_protocol::batch::BatchBuilder;
+use scrip_protocol::client::ClientError;
+use scrip_protocol::command::RedeemOutcome;
+use scrip_protocol::record::SettingsApplied;
+use scrip_protocol::{Refusal, RequestId, Role, Settings, UtcTime, unix_time_ms};
+use support::{Server, campaign, club, http, redemption, run, scrip, terms};
+
+const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
+/// Appends a record of a time to the journal of a folder, as an engine whose clock showed that time.
+fn append_at(dir: &Path, time_ms: u64) {
+    let (disk, folder): (Arc<dyn Disk>, _) = (Arc::new(OsDisk), Folder::at(dir));
+    let mut recovered = recover(&disk, &folder, SEGMENT_BYTES, u64::MAX, &mut |_| {}).expect("the folder is well");
+    let settings = match recovered.state.position().0 {
+        0 => Settings::default(),
+        _ => recovered.state.settings().clone(),
+    };
+    let mut batch = BatchBuilder::new(time_ms);
+    batch.push(&SettingsApplied { settings }.into());
+    recovered.journal.append(vec![batch]).expect("the disk takes it");
+}
+
+/// A free port for TCP on this machine.
+fn free_port() -> String {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("there is one").to_string()
+}
+
+/// The newest record is 25 hours, or a year, ahead: the engine names both times and refuses to start; with the flag it starts, redeems each
+/// code once, and says that it is ready.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_from_the_future_is_gone_on_from_with_a_flag() {
+    for ahead_ms in [25 * HOUR_MS, 366 * DAY_MS] {
+        let metrics = free_port();
+        let mut server = Server::start_with(&["--accept-clock", "--metrics", &metrics]);
+        let client = server.client(Role::Operator).await;
+        let arena = club(&client, "Arena").await;
+        campaign(&client, terms("Once", Some(1), 100), &["A".to_owned(), "B".to_owned()]).await;
+        let before = RequestId::now();
+        let first = client.redeem(before, &redemption(1, arena, "A")).await.expect("an answer");
+        assert!(matches!(first, RedeemOutcome::Redeemed(_)), "{first}");
+        drop(client);
+        assert!(server.terminate().success());
+        let future_ms = unix_time_ms() + ahead_ms;
+        append_at(&server.dir(), future_ms);
+
+        let refused = run(scrip().arg("serve").arg("--data").arg(server.dir()), b"").exits(10);
+        let newest = UtcTime(future_ms).to_string();
+        assert!(refused.err.contains(&newest) && refused.err.contains("--accept-clock"), "{}", refused.err);
+
+        server.restart();
+        let client = server.client(Role::Operator).await;
+        let again = client.redeem(before, &redemption(1, arena, "A")).await;
+        assert_eq!(again.expect("an answer"), first, "what was done before is remembered");
+        let id = RequestId::now();
+        let second = client.redeem(id, &redemption(2, arena, "B")).await.expect("an answer");
+        assert!(matches!(second, RedeemOutcome::Redeemed(_)), "{second}");
+        assert_eq!(client.redeem(id, &redemption(2, arena, "B")).await.expect("an answer"), second);
+        let refused = client.redeem(RequestId::from_parts(unix_time_ms() + HOUR_MS, [7; 10]), &redemption(2, arena, "B")).await;
+        let Err(ClientError::Refused(refusal @ Refusal::RequestFromFuture { .. })) = refused else { panic!("{refused:?}") };
+        assert!(refusal.to_string().contains(&UtcTime(unix_time_ms()).to_string()[..11]), "{refusal}");
+        assert_eq!(http(metrics.parse().expect("an address"), "/readyz", "").status, 200);
+        let text = http(metrics.parse().expect("an address"), "/metrics", "").text();
+        let lead = text.lines().find_map(|line| line.strip_prefix("scrip_engine_clock_lead_seconds "));
+        let lead_s: f64 = lead.and_then(|lead| lead.parse().ok()).unwrap_or_else(|| panic!("{text}"));
+        assert!(lead_s > (ahead_ms / 1_000) as f64 - 120.0, "{lead_s}");
+        drop(client);
+
+        server.kill();
+        server.restart();
+        let client = server.client(Role::Operator).await;
+        assert_eq!(client.redeem(id, &redemption(2, arena, "B")).await.expect("an answer"), second);
+        assert_eq!(client.redeem(before, &redemption(1, arena, "A")).await.expect("an answer"), first);
+    }
+}
+
+/// A journal that is implausibly old is refused as well, and a shop that was closed for weeks is not.
+#[test]
+fn a_journal_that_is_implausibly_old_is_started_on_with_a_flag_alone() {
+    for (days, is_plausible) in [(29, true), (40, false)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = folder.path().join("data");
+        run(scrip().arg("init").arg(&dir).args(["--json", "--listen", "127.0.0.1:0"]), b"").exits(0);
+        append_at(&dir, unix_time_ms() - days * DAY_MS);
+        // It ends at once where it cannot listen, after the time was looked at.
+        let taken = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let listen = taken.local_addr().expect("it has one").to_string();
+        let serve =
+            |flags: &[&str]| run(scrip().arg("serve").args(["--listen", &listen]).arg("--data").arg(&dir).args(flags), b"");
+        let ran = serve(&[]);
+        match is_plausible {
+            true => assert!(ran.exits(6).err.contains("cannot listen"), "{days} days"),
+            false => assert!(ran.exits(10).err.contains("more than 31 days after the newest record"), "{days} days"),
+        }
+        assert!(serve(&["--accept-clock"]).exits(6).err.contains("cannot listen"), "{days} days");
+    }
+}
