@@ -1,14 +1,16 @@
-//! CSV, as RFC 4180 has it: UTF-8, commas, lines that end with CR LF, quotes where they are needed, a head.
+//! CSV, as RFC 4180 has it: UTF-8, commas, lines that end with CR LF, a head. Every text stands in quotes; numbers, amounts and times do
+//! not, and an empty cell has nothing in it, by which it differs from an empty text.
 //!
 //! Spreadsheet programs run a cell as a formula if it begins as one. Text that does so gets an apostrophe before it, which they take for "this
-//! is text" (pain 31); amounts are ours, and a negative one stays a number. For the rest a code stands as it is, as in `0012` or `219E01BE`:
-//! a program that opens the file at a double click reads these as numbers (pain 30). Either the columns are imported as text, or
-//! XLSX is asked for, where they are.
+//! is text" (pain 31). Where a cell begins depends on the program: in many countries Excel splits a line at semicolons, whatever is in
+//! quotes, and LibreOffice at what its user ticks. So the apostrophe stands as well before what would begin a formula behind any of the
+//! [separators](is_separator) inside a text. Amounts are ours, and a negative one stays a number. For the rest a code stands as it is, as
+//! in `0012` or `219E01BE`: a program that opens the file at a double click reads these as numbers (pain 30). Either the columns are imported
+//! as text, or XLSX is requested, where they are.
 
 use std::fmt::Write as _;
 use std::io::Write;
 
-use ::csv::{ByteRecord, Terminator, Writer, WriterBuilder};
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 use scrip_protocol::Money;
@@ -18,22 +20,31 @@ use super::{Cell, Column, ExportError, Table};
 /// To the millisecond, all of the same length, so that their order as texts is that of the times.
 const TIMES: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
+/// How many bytes are gathered before the sink gets them.
+const BUFFER_BYTES: usize = 1 << 16;
+
 pub(super) struct Csv<W: Write> {
-    out: Writer<W>,
-    record: ByteRecord,
-    text: String,
+    sink: W,
+    lines: String,
     /// The time that was written last: many follow that are the same.
     time: (i64, String),
 }
 
 impl<W: Write> Csv<W> {
-    pub(super) fn begin(mut sink: W, columns: &[Column], byte_order_mark: bool) -> Result<Csv<W>, ExportError> {
+    pub(super) fn begin(sink: W, columns: &[Column], byte_order_mark: bool) -> Result<Csv<W>, ExportError> {
+        let mut lines = String::with_capacity(BUFFER_BYTES + 4096);
         if byte_order_mark {
-            sink.write_all("\u{feff}".as_bytes()).map_err(ExportError::Sink)?;
+            lines.push('\u{feff}');
         }
-        let mut out = WriterBuilder::new().terminator(Terminator::CRLF).buffer_capacity(1 << 16).from_writer(sink);
-        out.write_record(columns.iter().map(|column| column.name)).map_err(failed)?;
-        Ok(Csv { out, record: ByteRecord::new(), text: String::new(), time: (i64::MIN, String::new()) })
+        for (at, column) in columns.iter().enumerate() {
+            if at > 0 {
+                lines.push(',');
+            }
+            // The names of columns are plain words.
+            lines.push_str(column.name);
+        }
+        lines.push_str("\r\n");
+        Ok(Csv { sink, lines, time: (i64::MIN, String::new()) })
     }
 
     fn push_time(&mut self, ms: i64) {
@@ -46,49 +57,134 @@ impl<W: Write> Csv<W> {
                 Err(_) => write!(self.time.1, "{ms}"),
             };
         }
-        self.record.push_field(self.time.1.as_bytes());
+        self.lines.push_str(&self.time.1);
     }
 
     fn push(&mut self, value: impl std::fmt::Display) {
-        self.text.clear();
         // Writing to a string cannot fail.
-        let _ = write!(self.text, "{value}");
-        self.record.push_field(self.text.as_bytes());
+        let _ = write!(self.lines, "{value}");
+    }
+
+    fn pass_on(&mut self) -> Result<(), ExportError> {
+        let passed = self.sink.write_all(self.lines.as_bytes()).map_err(ExportError::Sink);
+        self.lines.clear();
+        passed
     }
 }
 
 impl<W: Write> Table for Csv<W> {
     fn row(&mut self, cells: &[Cell<'_>]) -> Result<(), ExportError> {
-        self.record.clear();
-        for cell in cells {
+        for (at, cell) in cells.iter().enumerate() {
+            if at > 0 {
+                self.lines.push(',');
+            }
             match *cell {
-                Cell::Blank => self.record.push_field(b""),
-                Cell::Text(text) if is_run(text) => {
-                    self.text.clear();
-                    self.text.push('\'');
-                    self.text.push_str(text);
-                    self.record.push_field(self.text.as_bytes());
-                }
-                Cell::Text(text) => self.record.push_field(text.as_bytes()),
+                Cell::Blank => {}
+                Cell::Text(text) => push_text(&mut self.lines, text),
                 Cell::Id(number) | Cell::Count(number) => self.push(number),
                 Cell::Amount(minor) => self.push(Money(minor)),
                 Cell::Time(ms) => self.push_time(ms),
             }
         }
-        self.out.write_byte_record(&self.record).map_err(failed)
+        self.lines.push_str("\r\n");
+        if self.lines.len() >= BUFFER_BYTES { self.pass_on() } else { Ok(()) }
     }
 
     fn finish(mut self: Box<Self>) -> Result<(), ExportError> {
-        self.out.flush().map_err(ExportError::Sink)
+        self.pass_on()?;
+        self.sink.flush().map_err(ExportError::Sink)
     }
 }
 
-/// Whether a spreadsheet program runs a cell with this text, or takes it apart. The wide forms are the signs as East Asian keyboards have them.
-fn is_run(text: &str) -> bool {
-    text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
+/// Adds a text in quotes, with an apostrophe before whatever a spreadsheet program may run.
+fn push_text(out: &mut String, text: &str) {
+    out.push('"');
+    // A program that cuts off what begins a cell, as a tab, finds a formula behind it.
+    let mut begins = true;
+    if text.starts_with(is_separator) {
+        out.push('\'');
+    }
+    for sign in text.chars() {
+        if begins && is_run(sign) {
+            out.push('\'');
+        }
+        begins = is_separator(sign) || (begins && is_skipped(sign));
+        if sign == '"' {
+            out.push('"');
+        }
+        out.push(sign);
+    }
+    out.push('"');
 }
 
-/// All rows have the same number of cells, so that only the sink fails.
-fn failed(error: ::csv::Error) -> ExportError {
-    ExportError::Sink(error.into())
+/// Whether a cell that begins so is run. The wide forms are the signs as East Asian keyboards have them.
+fn is_run(sign: char) -> bool {
+    matches!(sign, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠')
+}
+
+/// Whether a program may begin a cell behind it.
+fn is_separator(sign: char) -> bool {
+    matches!(sign, ',' | ';' | '|' | '\t' | '\r' | '\n' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// Whether a program may take what follows for the beginning of a cell: it reads over space, and over the quotes of another cell.
+fn is_skipped(sign: char) -> bool {
+    sign.is_whitespace() || sign.is_control() || matches!(sign, '"' | '\u{feff}' | '\u{200b}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pain 31: nothing that a spreadsheet would run begins a cell, wherever the program lets cells begin.
+    #[test]
+    fn nothing_that_is_run_begins_a_cell() {
+        for (text, expected) in [
+            ("Ann", r#""Ann""#),
+            ("", r#""""#),
+            ("0012", r#""0012""#),
+            ("=1+1", r#""'=1+1""#),
+            ("-5", r#""'-5""#),
+            ("Anne-Marie", r#""Anne-Marie""#),
+            ("a@b", r#""a@b""#),
+            ("x;=1+1", r#""x;'=1+1""#),
+            ("x; =1+1", r#""x; '=1+1""#),
+            ("x,@SUM(A1)", r#""x,'@SUM(A1)""#),
+            ("x\t+1", "\"x\t'+1\""),
+            ("x\r\n=1", "\"x\r\n'=1\""),
+            ("x\u{2028}=1", "\"x\u{2028}'=1\""),
+            ("x|-1", r#""x|'-1""#),
+            ("x;＝1", r#""x;'＝1""#),
+            (r#"x";"=1"#, r#""x"";""'=1""#),
+            (r#""=1"#, r#""""'=1""#),
+            (" =1", r#"" '=1""#),
+            ("\t1", "\"'\t1\""),
+            (";1", r#""';1""#),
+            ("x;y=1", r#""x;y=1""#),
+            ("==1", r#""'==1""#),
+        ] {
+            let mut out = String::new();
+            push_text(&mut out, text);
+            assert_eq!(out, expected, "{text:?}");
+        }
+    }
+
+    /// Pain 31: no text of signs that matter leaves a formula at the beginning of a cell, as programs split lines. The texts are all
+    /// of up to five such signs.
+    #[test]
+    fn no_text_leaves_a_formula_at_the_beginning_of_a_cell() {
+        const SIGNS: [char; 8] = ['=', '-', ';', ',', '\t', '"', ' ', 'a'];
+        for number in 0..SIGNS.len().pow(5) {
+            let text: String = (0..5).map(|digit| SIGNS[number / SIGNS.len().pow(digit) % SIGNS.len()]).collect();
+            let mut out = String::new();
+            push_text(&mut out, &text);
+            let formula = |cell: &str| cell.trim_start_matches(|sign| is_skipped(sign)).starts_with(is_run);
+            for separator in [';', ',', '\t'] {
+                assert!(!out.split(separator).any(formula), "{text:?} became {out:?}");
+            }
+            // What a reader of CSV makes of it has the text, but for apostrophes.
+            let inner = out[1..out.len() - 1].replace("\"\"", "\"");
+            assert_eq!(inner.replace('\'', ""), text);
+        }
+    }
 }

@@ -27,11 +27,11 @@ impl Model {
     pub(super) fn on(connection: Connection) -> Model {
         connection.execute_batch(SCHEMA).expect("the schema is one");
         let model = Model(connection);
-        model.put("INSERT INTO organisation VALUES (1, 'Arena', 'EUR', 50000, 1)", &[]);
+        model.put("INSERT INTO organisation VALUES (1, 'Arena', 'EUR', 50000, 1, 86400000, 60000)", &[]);
         for (club, name) in [(1, "Arena North"), (2, "Arena South")] {
             model.put("INSERT INTO club VALUES (?1, ?2, 0)", &[&club, &name]);
         }
-        model.put("INSERT INTO credential VALUES (3, 'Kiosk', 'gateway', '[]', 'token', x'00', 0, NULL)", &[]);
+        model.put("INSERT INTO credential VALUES (3, 'Kiosk', 'gateway', '[]', 1, 'token', x'00', 0, NULL)", &[]);
         model.client(&7, "Ann");
         model.client(&"0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c11", "");
         model
@@ -109,15 +109,22 @@ impl Model {
         Ok((bytes, done))
     }
 
-    /// The lines of a CSV, its head first.
+    /// The fields of a CSV as a reader of the format has them, its head first.
+    #[track_caller]
+    pub(super) fn fields(&self, what: What) -> Vec<Vec<String>> {
+        let (bytes, done) = self.export(&export(what, Format::Csv)).expect("it is exported");
+        assert!(bytes.ends_with(b"\r\n"), "each line has an end");
+        let mut reader = ::csv::ReaderBuilder::new().has_headers(false).from_reader(&*bytes);
+        let records = reader.records().map(|record| record.expect("each row has as many cells as the head"));
+        let fields: Vec<Vec<String>> = records.map(|record| record.iter().map(Into::into).collect()).collect();
+        assert_eq!(done.rows, fields.len() as u64 - 1, "each row is counted");
+        fields
+    }
+
+    /// Those fields with commas between them.
     #[track_caller]
     pub(super) fn lines(&self, what: What) -> Vec<String> {
-        let (bytes, done) = self.export(&export(what, Format::Csv)).expect("it is exported");
-        let text = String::from_utf8(bytes).expect("it is UTF-8");
-        let text = text.strip_suffix("\r\n").expect("each line has an end");
-        let lines: Vec<String> = text.split("\r\n").map(Into::into).collect();
-        assert_eq!(done.rows, lines.len() as u64 - 1, "each row is counted");
-        lines
+        self.fields(what).iter().map(|fields| fields.join(",")).collect()
     }
 
     /// Those lines without their head.
@@ -129,11 +136,11 @@ impl Model {
 
 /// A view of what stands in a database.
 pub(super) fn view_of(connection: &Connection) -> View<'_> {
-    View { connection, as_of: AsOf { position: Position(AS_OF), time_ms: NOW_MS as u64 } }
+    View { connection, as_of: AsOf::whole(Position(AS_OF), NOW_MS as u64) }
 }
 
 pub(super) fn export(what: What, format: Format) -> Export {
-    Export { what, format, byte_order_mark: false, scratch: None }
+    Export { what, format, byte_order_mark: false, scratch: None, scratch_bytes_max: None }
 }
 
 /// The code list of a campaign.
