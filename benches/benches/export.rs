@@ -39,7 +39,7 @@ fn main() {
     let connection = Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("it can be read");
     // As much as those that read the sidecar's file have.
     connection.execute_batch("PRAGMA cache_size = -16384; BEGIN").expect("a transaction can be begun");
-    let view = View { connection: &connection, as_of: AsOf { position: Position(activations), time_ms: NOW_MS } };
+    let view = View { connection: &connection, as_of: AsOf::whole(Position(activations), NOW_MS) };
 
     let one = CampaignId(1);
     let codes = What::Codes { campaign: one, status: Status::All, usage: Usage::All };
@@ -54,7 +54,7 @@ fn main() {
 }
 
 fn measure(view: &View<'_>, name: &str, what: What, format: Format) {
-    let export = Export { what, format, byte_order_mark: false, scratch: None };
+    let export = Export { what, format, byte_order_mark: false, scratch: None, scratch_bytes_max: None };
     reset_peak();
     let before = resident();
     let began = Instant::now();
@@ -130,8 +130,8 @@ fn make(file: &Path, activations: u64) -> rusqlite::Result<()> {
     connection.execute_batch(SCHEMA)?;
     connection.execute_batch("BEGIN")?;
     let spread = Spread::over(activations);
-    connection.execute("INSERT INTO organisation VALUES (1, 'Organisation', 'EUR', 50000, 1)", [])?;
-    connection.execute("INSERT INTO credential VALUES (1, 'Kiosk', 'gateway', '[]', 'token', x'00', 0, NULL)", [])?;
+    connection.execute("INSERT INTO organisation VALUES (1, 'Organisation', 'EUR', 50000, 1, 86400000, 60000)", [])?;
+    connection.execute("INSERT INTO credential VALUES (1, 'Kiosk', 'gateway', '[]', 1, 'token', x'00', 0, NULL)", [])?;
     let mut club = connection.prepare("INSERT INTO club VALUES (?1, 'Club ' || ?1, 0)")?;
     (1..=CLUBS).try_for_each(|number| club.execute([number as i64]).map(drop))?;
     let mut client = connection.prepare("INSERT INTO client VALUES (?1, 'Client number ' || ?1, 0, 0, 0, 0, 0, 0)")?;

@@ -112,7 +112,7 @@ impl ExportCommand {
             print::complain(&format!("scrip: the read model has not come to position {position} in {wait_seconds} s"));
             return Ok(Exit::Unreachable);
         }
-        let export = Export { what: self.what.into(), format, byte_order_mark, scratch: None };
+        let export = Export { what: self.what.into(), format, byte_order_mark, scratch: None, scratch_bytes_max: None };
         let mut progress = Progress::new("exporting");
         let written = readers.view(|view| Ok(write(&export, view, out.as_deref(), force, &mut progress)));
         drop(progress);

@@ -1,161 +1,358 @@
-//! Exports over HTTP: a blocking thread writes, and a body passes on what it wrote.
+//! Exports over HTTP: the file is made first, on disk, and then sent.
 //!
-//! Between them are at most [`CHUNKS`] chunks of [`CHUNK_BYTES`]: the thread waits for the reader. A reader that takes nothing for
-//! [`STALLED`] has lost its export, and one that goes away ends it, because an export holds a view of the read model.
+//! Making it needs a view of the read model, which keeps the write-ahead log from being taken over. So it is made as fast as the disk
+//! takes it, whatever its reader does, within [`BUILD_MAX`] and while the log is at most [`LOG_BYTES_MAX`]. [`BUILDS_MAX`] are made at once,
+//! one for a credential; others wait for their turn. The file has no name, and is gone with the process at the latest. All files
+//! together have at most [`FILES_BYTES_MAX`].
 //!
-//! The answer begins before the last row is read. If something fails then, the body ends with an error and without its last chunk, by
-//! which every client of HTTP sees that it has a part only (pain 18).
+//! What is sent has a length, so that a part of it never looks whole, over HTTP/1.0 neither (pain 18, pain 42). A reader has to take
+//! [`Pace`]: a slow connection is no reason to cut it, but a reader that takes nothing does not keep its file for ever.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use axum::response::{IntoResponse, Response};
-use bytes::{Bytes, BytesMut};
-use futures_util::stream;
-use tokio::runtime::Handle;
-use tokio::sync::mpsc::error::SendTimeoutError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use parking_lot::Mutex;
 
 use super::{Done, Export, ExportError, Head};
-use crate::read_model::{ReadModelError, Readers, View};
+use crate::places::{Place, Places};
+use crate::read_model::{Readers, View, log_bytes};
 
-/// How many exports may be under way: each has a thread, and a view that keeps the write-ahead log from being taken over.
-pub const AT_ONCE: usize = 4;
+/// How many exports there may be from the request to the last byte.
+pub const DOWNLOADS_MAX: usize = 32;
 
-/// How many bytes are passed on at once.
-pub const CHUNK_BYTES: usize = 64 << 10;
+/// How many of these one credential may have.
+pub const DOWNLOADS_OF_ONE: usize = 4;
 
-/// How many chunks may wait for the reader.
-pub const CHUNKS: usize = 16;
+/// How many are made at once, each for another credential: each has a thread and a view.
+pub const BUILDS_MAX: usize = 2;
 
-/// How long a reader may take nothing.
-pub const STALLED: Duration = Duration::from_secs(60);
+/// How long an export waits for its turn to be made.
+pub const TURN_MAX: Duration = Duration::from_secs(60);
 
-/// The position that an answer is as of.
+/// How long it takes to make one, at most.
+pub const BUILD_MAX: Duration = Duration::from_secs(180);
+
+/// How many bytes all files have together, at most.
+pub const FILES_BYTES_MAX: u64 = 4 << 30;
+
+/// How many bytes of rows a spreadsheet keeps on disk until it is written, at most.
+pub const SCRATCH_BYTES_MAX: u64 = 2 << 30;
+
+/// How large the write-ahead log may be while an export is made.
+pub const LOG_BYTES_MAX: u64 = 512 << 20;
+
+/// How many bytes are sent at once.
+const CHUNK_BYTES: u64 = 64 << 10;
+
+/// How many bytes are written to disk at once.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// The position that an answer is as of, and the one that its history begins after.
 const POSITION: HeaderName = HeaderName::from_static("scrip-position");
+const HISTORY_AFTER: HeaderName = HeaderName::from_static("scrip-history-after");
+
+/// How fast a reader has to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// How many bytes it takes in a second, on average since the first.
+    pub bytes_per_second: u64,
+    /// For how long nothing is expected of it.
+    pub grace: Duration,
+    /// How long it may take in all.
+    pub total: Duration,
+}
+
+/// What is expected of readers. What the system keeps in its buffers counts as taken, so that a slow reader is never behind it.
+pub const PACE: Pace =
+    Pace { bytes_per_second: 4 << 10, grace: Duration::from_secs(60), total: Duration::from_secs(6 * 60 * 60) };
+
+/// How often readers are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+impl Pace {
+    /// Whether a reader goes on that has taken so many bytes in this time.
+    pub fn allows(&self, elapsed: Duration, taken: u64) -> bool {
+        let expected = elapsed.saturating_sub(self.grace).as_secs().saturating_mul(self.bytes_per_second);
+        elapsed <= self.total && taken >= expected
+    }
+}
+
+/// What limits the exports of a process.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) build: Duration,
+    pub(super) turn: Duration,
+    pub(super) files_bytes: u64,
+    pub(super) log_bytes: u64,
+    pub(super) pace: Pace,
+    pub(super) look_every: Duration,
+}
+
+/// The limits that hold.
+pub(super) const LIMITS: Limits = Limits {
+    build: BUILD_MAX,
+    turn: TURN_MAX,
+    files_bytes: FILES_BYTES_MAX,
+    log_bytes: LOG_BYTES_MAX,
+    pace: PACE,
+    look_every: LOOK_EVERY,
+};
 
 /// Those exports that are under way over HTTP.
 pub struct Downloads {
     readers: Arc<Readers>,
-    pub(super) room: Arc<Semaphore>,
+    pub(super) places: Places,
+    builds: Places,
+    room: Room,
+    limits: Limits,
+}
+
+/// A turn to make an export.
+#[derive(Debug)]
+pub struct Turn {
+    place: Place,
+    build: Place,
 }
 
 impl Downloads {
     /// None yet.
     pub fn new(readers: Arc<Readers>) -> Downloads {
-        Downloads { readers, room: Arc::new(Semaphore::new(AT_ONCE)) }
+        Downloads::with_limits(readers, LIMITS)
     }
 
-    /// Begins an export, and answers with it.
+    pub(super) fn with_limits(readers: Arc<Readers>, limits: Limits) -> Downloads {
+        Downloads {
+            readers,
+            places: Places::new(DOWNLOADS_MAX, DOWNLOADS_OF_ONE),
+            builds: Places::new(BUILDS_MAX, 1),
+            room: Room { used: Arc::default(), max: limits.files_bytes },
+            limits,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn pace(&self) -> Pace {
+        self.limits.pace
+    }
+
+    /// How many bytes all files have together.
+    #[cfg(test)]
+    pub(super) fn bytes_on_disk(&self) -> u64 {
+        self.room.used.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the turn of a credential.
     ///
     /// # Errors
-    /// When too many are under way ([`ExportError::Busy`]), there is no such campaign, or the read model fails before the answer has begun.
-    pub async fn begin(&self, export: Export) -> Result<Response, ExportError> {
-        let room = Arc::clone(&self.room).try_acquire_owned().map_err(|_| ExportError::Busy(AT_ONCE))?;
-        let readers = Arc::clone(&self.readers);
-        answer(export, room, STALLED, move |read| {
-            readers.view(|view| {
-                read(view);
-                Ok(())
-            })
-        })
-        .await
+    /// When too many exports are under way, or its turn does not come in time ([`ExportError::Busy`]).
+    pub async fn turn(&self, credential: u32) -> Result<Turn, ExportError> {
+        let place = self.places.take(credential).ok_or(ExportError::Busy)?;
+        let build = tokio::time::timeout(self.limits.turn, self.builds.wait(credential)).await;
+        Ok(Turn { place, build: build.map_err(|_| ExportError::Busy)? })
     }
-}
 
-/// Answers with an export of what `look` gives a view of.
-pub(super) async fn answer(
-    export: Export,
-    room: OwnedSemaphorePermit,
-    stalled: Duration,
-    look: impl FnOnce(&mut dyn FnMut(&View<'_>)) -> Result<(), ReadModelError> + Send + 'static,
-) -> Result<Response, ExportError> {
-    let media_type = export.format.media_type();
-    let (say, said) = oneshot::channel();
-    let (send, receive) = mpsc::channel(CHUNKS);
-    let whole = Arc::new(AtomicBool::new(false));
-    let is_whole = Arc::clone(&whole);
-    let handle = Handle::current();
-    tokio::task::spawn_blocking(move || {
-        let _room = room;
-        let mut say = Some(say);
-        let looked = look(&mut |view| {
-            let Some(say) = say.take() else { return };
-            match export.head(view) {
-                // Whoever asked may be gone, which the first chunk will tell.
-                Ok(head) => drop(say.send(Ok(head))),
-                Err(error) => return drop(say.send(Err(error))),
-            }
-            let mut chunks = Chunks { send: send.clone(), handle: handle.clone(), stalled, chunk: BytesMut::new() };
-            match export.run(view, &mut chunks, &mut |_, _| !send.is_closed()) {
-                Ok(Done { rows, bytes, as_of }) => {
-                    whole.store(true, Ordering::Release);
-                    tracing::debug!(rows, bytes, position = as_of.position.0, "exported");
-                }
-                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "an export ended before its end"),
-            }
+    /// Makes an export, and answers with it.
+    ///
+    /// # Errors
+    /// When it cannot be made: nothing has been sent then.
+    pub async fn begin(&self, turn: Turn, export: Export) -> Result<Response, ExportError> {
+        let Turn { place, build } = turn;
+        let media_type = export.format.media_type();
+        let going = Going::default();
+        let making = Making {
+            readers: Arc::clone(&self.readers),
+            export,
+            room: self.room.clone(),
+            limits: self.limits,
+            gone: Arc::clone(&going.0),
+        };
+        // If nobody waits for it any longer, `going` is dropped, and the thread ends at its next look.
+        let made = tokio::task::spawn_blocking(move || {
+            let _held_until_it_is_made = build;
+            making.run()
         });
-        if let (Err(error), Some(say)) = (looked, say) {
-            let _ = say.send(Err(error.into()));
-        }
-    });
-    let Head { file_name, as_of } = said.await.unwrap_or(Err(ExportError::GivenUp))?;
-    let chunks = stream::unfold(Some(receive), move |receive| {
-        let whole = Arc::clone(&is_whole);
-        async move {
-            let mut receive = receive?;
-            match receive.recv().await {
-                Some(chunk) => Some((Ok(chunk), Some(receive))),
-                // The thread is done. Whether it came to its end is what it says; it may have panicked as well.
-                None if whole.load(Ordering::Acquire) => None,
-                None => Some((Err(io::Error::other("the export ended before its end")), None)),
-            }
-        }
-    });
-    let headers = [
-        (CONTENT_TYPE, media_type.to_owned()),
-        (CONTENT_DISPOSITION, format!("attachment; filename=\"{file_name}\"")),
-        (POSITION, as_of.position.to_string()),
-    ];
-    Ok((headers, Body::from_stream(chunks)).into_response())
-}
-
-/// What is written, in chunks.
-struct Chunks {
-    send: mpsc::Sender<Bytes>,
-    handle: Handle,
-    stalled: Duration,
-    chunk: BytesMut,
-}
-
-impl Chunks {
-    fn pass_on(&mut self) -> io::Result<()> {
-        let chunk = std::mem::replace(&mut self.chunk, BytesMut::with_capacity(CHUNK_BYTES)).freeze();
-        self.handle.block_on(self.send.send_timeout(chunk, self.stalled)).map_err(|error| match error {
-            SendTimeoutError::Timeout(_) => io::Error::new(io::ErrorKind::TimedOut, "the reader takes nothing"),
-            SendTimeoutError::Closed(_) => io::Error::new(io::ErrorKind::BrokenPipe, "the reader is gone"),
-        })
+        let Made { head: Head { file_name, as_of }, file } = made.await.unwrap_or(Err(ExportError::GivenUp))?;
+        drop(going);
+        let length = file.bytes;
+        let headers = [
+            (CONTENT_TYPE, media_type.to_owned()),
+            (CONTENT_LENGTH, length.to_string()),
+            (CONTENT_DISPOSITION, format!("attachment; filename=\"{file_name}\"")),
+            (POSITION, as_of.position.to_string()),
+            (HISTORY_AFTER, as_of.history_after.to_string()),
+        ];
+        Ok((headers, Body::from_stream(sent(file, place, self.limits))).into_response())
     }
 }
 
-impl Write for Chunks {
+/// Whoever waits for an export: gone when this is dropped.
+#[derive(Debug, Default)]
+struct Going(Arc<AtomicBool>);
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// An export that is to be made.
+struct Making {
+    readers: Arc<Readers>,
+    export: Export,
+    room: Room,
+    limits: Limits,
+    gone: Arc<AtomicBool>,
+}
+
+/// An export on disk.
+struct Made {
+    head: Head,
+    file: Spool,
+}
+
+impl Making {
+    fn run(self) -> Result<Made, ExportError> {
+        let mut made = Err(ExportError::GivenUp);
+        self.readers.view(|view| {
+            made = self.make(view);
+            Ok(())
+        })?;
+        made
+    }
+
+    fn make(&self, view: &View<'_>) -> Result<Made, ExportError> {
+        let head = self.export.head(view)?;
+        let folder = self.readers.path().parent().filter(|folder| !folder.as_os_str().is_empty());
+        let mut file = Spool::new(folder.unwrap_or(Path::new(".")), self.room.clone()).map_err(ExportError::from_disk)?;
+        let began = Instant::now();
+        let mut ended = None;
+        let mut goes_on = |_, _| {
+            let why = if self.gone.load(Ordering::Relaxed) {
+                ExportError::GivenUp
+            } else if began.elapsed() > self.limits.build {
+                ExportError::TooLong(self.limits.build)
+            } else if log_bytes(self.readers.path()) > self.limits.log_bytes {
+                ExportError::LogFull
+            } else {
+                return true;
+            };
+            ended = Some(why);
+            false
+        };
+        let mut buffer = BufWriter::with_capacity(BUFFER_BYTES, &mut file);
+        let done = self.export.run(view, &mut buffer, &mut goes_on);
+        drop(buffer);
+        let Done { rows, bytes, as_of } = match (done, ended) {
+            (Err(ExportError::GivenUp), Some(why)) => return Err(why),
+            (Err(ExportError::Sink(why)), _) => return Err(ExportError::from_disk(why)),
+            (done, _) => done?,
+        };
+        tracing::debug!(rows, bytes, position = as_of.position.0, seconds = began.elapsed().as_secs_f64(), "made an export");
+        Ok(Made { head, file })
+    }
+}
+
+/// Room on disk, which all files share.
+#[derive(Debug, Clone)]
+struct Room {
+    used: Arc<AtomicU64>,
+    max: u64,
+}
+
+/// A file without a name, and the room that it has.
+struct Spool {
+    file: Arc<File>,
+    bytes: u64,
+    room: Room,
+}
+
+impl Spool {
+    fn new(folder: &Path, room: Room) -> io::Result<Spool> {
+        Ok(Spool { file: Arc::new(tempfile::tempfile_in(folder)?), bytes: 0, room })
+    }
+}
+
+impl Write for Spool {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(CHUNK_BYTES - self.chunk.len());
-        self.chunk.extend_from_slice(&bytes[..taken]);
-        if self.chunk.len() == CHUNK_BYTES {
-            self.pass_on()?;
-        }
-        Ok(taken)
+        let more = bytes.len() as u64;
+        let within = |used: u64| used.checked_add(more).filter(|all| *all <= self.room.max);
+        let room = self.room.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within);
+        room.map_err(|_| io::Error::from(io::ErrorKind::StorageFull))?;
+        self.bytes += more;
+        self.file.write_all_at(bytes, self.bytes - more)?;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self.chunk.is_empty() {
-            true => Ok(()),
-            false => self.pass_on(),
-        }
+        Ok(())
     }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        self.room.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// A file that is being sent, with its place among the downloads. Both are gone when its reader is too slow.
+struct Source {
+    open: Mutex<Option<(Spool, Place)>>,
+    taken: AtomicU64,
+}
+
+/// What is sent of a file.
+fn sent(file: Spool, place: Place, limits: Limits) -> impl Stream<Item = io::Result<Bytes>> {
+    let length = file.bytes;
+    let source = Arc::new(Source { open: Mutex::new(Some((file, place))), taken: AtomicU64::new(0) });
+    let (watched, began) = (Arc::downgrade(&source), tokio::time::Instant::now());
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(limits.look_every).await;
+            let Some(source) = watched.upgrade() else { return };
+            let (elapsed, taken) = (began.elapsed(), source.taken.load(Ordering::Relaxed));
+            if !limits.pace.allows(elapsed, taken) {
+                tracing::warn!(
+                    taken,
+                    length,
+                    seconds = elapsed.as_secs(),
+                    "the reader of an export is too slow; the export is cut"
+                );
+                drop(source.open.lock().take());
+                return;
+            }
+        }
+    });
+    stream::unfold(Some((source, 0)), move |state| async move {
+        let (source, at) = state.filter(|(_, at)| *at < length)?;
+        let open = source.open.lock().as_ref().map(|(spool, _)| Arc::clone(&spool.file));
+        let Some(file) = open else {
+            return Some((Err(io::Error::new(io::ErrorKind::TimedOut, "the reader was too slow")), None));
+        };
+        let size = usize::try_from(CHUNK_BYTES.min(length - at)).unwrap_or(0);
+        let read = tokio::task::spawn_blocking(move || {
+            let mut chunk = vec![0; size];
+            file.read_exact_at(&mut chunk, at).map(|()| Bytes::from(chunk))
+        });
+        match read.await.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
+            Ok(chunk) => {
+                let at = at + chunk.len() as u64;
+                source.taken.store(at, Ordering::Relaxed);
+                Some((Ok(chunk), Some((source, at))))
+            }
+            Err(error) => {
+                tracing::error!(%error, "the file of an export cannot be read");
+                Some((Err(error), None))
+            }
+        }
+    })
 }

@@ -6,7 +6,7 @@
 //! - `csv`, `xlsx` and `parquet` write them. A row is a slice of `Cell`s, for which nothing is allocated.
 //!
 //! A file is whole or it is an error: whatever fails on the way is told, never passed over. Every file says which position it is as of: in
-//! its name, in each row, and in its properties where the format has such (Z10).
+//! its name, in each row, and in its properties where the format has such (Z10). So does one whose history begins later than the journal.
 
 mod activations;
 mod codes;
@@ -41,6 +41,8 @@ pub struct Export {
     /// The folder where XLSX keeps rows until all are there; none for the folder of the read model. The file in it has no name, and is
     /// gone with the process at the latest.
     pub scratch: Option<PathBuf>,
+    /// How many bytes such rows may have, about; none for no limit.
+    pub scratch_bytes_max: Option<u64>,
 }
 
 /// The rows of an export.
@@ -81,7 +83,7 @@ pub struct Done {
 /// What can be said of an export before its first row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// What it is called, as in `campaign-1-codes-p12345.csv`.
+    /// What it is called, as in `campaign-1-codes-p12345.csv`; `campaign-1-codes-after-p900-p12345.csv` where the history begins later.
     pub file_name: String,
     /// What it is as of.
     pub as_of: AsOf,
@@ -93,9 +95,18 @@ pub enum ExportError {
     /// There is no such campaign.
     #[error("there is no campaign {0}")]
     NoCampaign(CampaignId),
-    /// As many exports as may be are under way.
-    #[error("{0} exports are under way, and no more are begun")]
-    Busy(usize),
+    /// As many exports as may be are under way, in all or of this credential.
+    #[error("too many exports are under way, in all or of this credential")]
+    Busy,
+    /// It takes too long to make it.
+    #[error("the export was not made within {} s", .0.as_secs())]
+    TooLong(std::time::Duration),
+    /// So much is written to the read model that it must not be held any longer.
+    #[error("the read model changes too fast for an export")]
+    LogFull,
+    /// There is no room on disk for it.
+    #[error("there is no room for the export in the folder of the read model")]
+    NoRoom,
     /// The read model.
     #[error(transparent)]
     View(#[from] ReadModelError),
@@ -133,6 +144,16 @@ pub enum ExportError {
     GivenUp,
 }
 
+impl ExportError {
+    /// What a disk says that does not take an export.
+    fn from_disk(why: io::Error) -> ExportError {
+        match why.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ExportError::NoRoom,
+            _ => ExportError::Sink(why),
+        }
+    }
+}
+
 impl Export {
     /// What it is called and as of.
     ///
@@ -145,7 +166,11 @@ impl Export {
             known(view, campaign)?;
             of = format!("campaign-{campaign}-");
         }
-        let file_name = format!("{of}{}-p{position}.{}", self.what.noun(), self.format);
+        let mut whole = String::new();
+        if view.as_of.history_after.0 > 0 {
+            whole = format!("after-p{}-", view.as_of.history_after);
+        }
+        let file_name = format!("{of}{}-{whole}p{position}.{}", self.what.noun(), self.format);
         Ok(Head { file_name, as_of: view.as_of })
     }
 
@@ -190,7 +215,8 @@ impl Export {
             Format::Xlsx => Box::new(xlsx::Xlsx::begin(&mut *sink, columns, about, &self.scratch(view))?),
             Format::Parquet => Box::new(parquet::Parquet::begin(&mut *sink, columns, about)?),
         };
-        let mut rows = Rows { table: &mut *table, written: 0, as_of: view.as_of.position.0 as i64, goes_on };
+        let scratch = self.scratch_bytes_max.filter(|_| self.format == Format::Xlsx).map(|max| Scratch { bytes: 0, max });
+        let mut rows = Rows { table: &mut *table, written: 0, as_of: view.as_of.position.0 as i64, scratch, goes_on };
         match self.what {
             What::Codes { campaign, status, usage } => codes::write(view, campaign, status, usage, &mut rows)?,
             What::Activations { campaign, from_ms, to_ms } => activations::write(view, campaign, from_ms, to_ms, &mut rows)?,
@@ -237,6 +263,7 @@ struct About {
     /// `codes` or `activations`.
     noun: &'static str,
     position: String,
+    history_after: String,
     time: Timestamp,
     organisation: String,
     currency: String,
@@ -250,7 +277,9 @@ impl About {
         let (organisation, currency) = settings.unwrap_or_default();
         let time = i64::try_from(view.as_of.time_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
         let time = time.unwrap_or(Timestamp::MAX);
-        Ok(About { noun: export.what.noun(), position: view.as_of.position.to_string(), time, organisation, currency })
+        let AsOf { position, history_after, .. } = view.as_of;
+        let (position, history_after) = (position.to_string(), history_after.to_string());
+        Ok(About { noun: export.what.noun(), position, history_after, time, organisation, currency })
     }
 }
 
@@ -305,18 +334,40 @@ trait Table {
 /// After how many rows it is asked whether to go on.
 const ASK_AFTER: u64 = 4_096;
 
+/// Rows of a spreadsheet on disk, by what they are estimated to need.
+struct Scratch {
+    bytes: u64,
+    max: u64,
+}
+
+impl Scratch {
+    /// What stands around each cell, or is a number in it.
+    const CELL_BYTES: u64 = 64;
+
+    fn add(&mut self, cells: &[Cell<'_>]) -> Result<(), ExportError> {
+        let texts = cells.iter().map(|cell| if let Cell::Text(text) = cell { text.len() as u64 } else { 0 });
+        self.bytes += texts.sum::<u64>() + cells.len() as u64 * Scratch::CELL_BYTES;
+        if self.bytes > self.max { Err(ExportError::NoRoom) } else { Ok(()) }
+    }
+}
+
 /// Where rows are put.
 struct Rows<'a> {
     table: &'a mut dyn Table,
     written: u64,
     /// The last cell of each row.
     as_of: i64,
+    /// The rows that wait on disk, where these are limited.
+    scratch: Option<Scratch>,
     goes_on: &'a mut dyn FnMut(u64, u64) -> bool,
 }
 
 impl Rows<'_> {
     /// Writes a row, which is at this place of so many.
     fn put(&mut self, at: i64, of: i64, cells: &[Cell<'_>]) -> Result<(), ExportError> {
+        if let Some(scratch) = &mut self.scratch {
+            scratch.add(cells)?;
+        }
         self.table.row(cells)?;
         self.written += 1;
         if self.written.is_multiple_of(ASK_AFTER) && !(self.goes_on)(at as u64, of as u64) {

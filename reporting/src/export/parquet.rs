@@ -1,7 +1,8 @@
 //! Parquet: typed columns, in groups of so many rows that memory stays the same.
 //!
 //! Ids and counts are INT64, amounts DECIMAL(18, 2), times TIMESTAMP (milliseconds, UTC), the rest text in UTF-8; a cell without value is
-//! null. The position and its time stand in the metadata of the file, under `scrip.position` and `scrip.time`.
+//! null. The position and its time stand in the metadata of the file, under `scrip.position` and `scrip.time`,
+//! and the position after which the history begins under `scrip.history_after`.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -51,6 +52,7 @@ impl<W: Write + Send> Parquet<W> {
         let schema = Type::group_type_builder(about.noun).with_fields(types).build()?;
         let said = [
             ("scrip.position", about.position.clone()),
+            ("scrip.history_after", about.history_after.clone()),
             ("scrip.time", about.time.to_string()),
             ("scrip.organisation", about.organisation.clone()),
             ("scrip.currency", about.currency.clone()),

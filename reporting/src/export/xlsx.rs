@@ -152,6 +152,7 @@ fn properties(about: &About) -> Result<DocProperties, XlsxError> {
         // A file is made of its position alone, not of the moment of making it.
         .set_creation_datetime(&made)
         .set_custom_property("as_of_position", about.position.as_str())
+        .set_custom_property("history_after", about.history_after.as_str())
         .set_custom_property("as_of_time", about.time.to_string().as_str()))
 }
 
@@ -170,6 +171,7 @@ mod tests {
         let about = About {
             noun: "codes",
             position: "1".into(),
+            history_after: "0".into(),
             time: Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(24 * 365 * 50),
             organisation: String::new(),
             currency: "EUR".into(),

@@ -1,13 +1,21 @@
 //! The write-ahead log, brought into the file beside the writing: a thread of its own copies and flushes while the writer goes on.
 //!
-//! A log begins anew only when all of it was brought into the file and nobody reads it. Under a writer that never rests the thread alone would
-//! never come to that; at [`PAGES_MAX`] the writer brings in the rest itself, which is what came since the thread's last turn.
+//! A log begins again only when all of it was brought into the file and nobody reads it. Three things see to that:
+//!
+//! - After every [`RECORDS`] the thread brings in what it can, beside the writer and the readers.
+//! - When nothing was written for [`QUIET`], the thread brings in the rest and gives the disk back.
+//! - Under a writer that never rests, the writer itself does so where the log has [`BYTES_MAX`], waiting [`WAIT`] for readers at most. If
+//!   a reader takes longer, it tries again when the log has grown by [`AGAIN_BYTES`]. Queries and exports have a limit of time, by which
+//!   this ends.
+//!
+//! A log that begins again keeps [`KEPT_BYTES`] of its file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -15,56 +23,132 @@ use rusqlite::Connection;
 /// After how many records the thread takes its turn.
 const RECORDS: u64 = 1 << 16;
 
-/// From how many pages of 4 KiB on the writer brings the log in: 512 MiB.
-const PAGES_MAX: u64 = 128 << 10;
+/// How large the log is when the writer brings it in.
+const BYTES_MAX: u64 = 128 << 20;
+
+/// By how much the log grows from one attempt of the writer to the next.
+const AGAIN_BYTES: u64 = 32 << 20;
+
+/// How much of its file a log keeps that begins again.
+pub(super) const KEPT_BYTES: i64 = 32 << 20;
+
+/// For how long nothing was written where the disk is given back.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// How long the writer waits for readers of the log.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// How many bytes the log of a read model has on disk; 0 where there is none.
+pub fn log_bytes(file: &Path) -> u64 {
+    std::fs::metadata(beside(file)).map_or(0, |log| log.len())
+}
+
+fn beside(file: &Path) -> PathBuf {
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
+}
 
 /// The log of a read model, beside its writer.
 #[derive(Debug)]
 pub(super) struct Log {
-    connection: Arc<Mutex<Connection>>,
-    /// How many pages it had after the last turn.
-    pages: Arc<AtomicU64>,
-    records: u64,
+    shared: Arc<Shared>,
+    /// From which size of the log on the writer brings it in.
+    limit: u64,
     wake: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
+#[derive(Debug)]
+struct Shared {
+    file: PathBuf,
+    connection: Mutex<Connection>,
+    /// Records since the last turn.
+    records: AtomicU64,
+    /// Whether the log has anything that was not brought in, or more of the disk than it keeps.
+    is_dirty: AtomicBool,
+}
+
 impl Log {
     pub(super) fn beside(path: &Path) -> rusqlite::Result<Log> {
-        let connection = Arc::new(Mutex::new(Connection::open(path)?));
-        let pages = Arc::new(AtomicU64::new(0));
-        // One turn waits at the most: it brings in all that there is.
+        let connection = Connection::open(path)?;
+        let shared = Arc::new(Shared {
+            file: path.to_owned(),
+            connection: Mutex::new(connection),
+            records: AtomicU64::new(0),
+            // What an earlier process left.
+            is_dirty: AtomicBool::new(true),
+        });
+        // One turn waits at most: it brings in all that there is.
         let (wake, turns) = sync_channel(1);
         let run = {
-            let (connection, pages) = (connection.clone(), pages.clone());
-            move || turns.iter().for_each(|()| turn(&connection, &pages))
+            let shared = Arc::clone(&shared);
+            move || loop {
+                let quiet = if shared.is_dirty.load(Ordering::Relaxed) { QUIET } else { Duration::MAX };
+                match turns.recv_timeout(quiet) {
+                    Ok(()) if shared.records.load(Ordering::Relaxed) >= RECORDS => shared.bring_in_beside(),
+                    Ok(()) => {}
+                    Err(RecvTimeoutError::Timeout) => shared.give_back(Duration::ZERO),
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+            }
         };
         let thread = std::thread::Builder::new().name("read-model-log".into()).spawn(run).expect("a thread can be started");
-        Ok(Log { connection, pages, records: 0, wake: Some(wake), thread: Some(thread) })
+        // So that the thread looks at what an earlier process left.
+        let _ = wake.try_send(());
+        Ok(Log { shared, limit: BYTES_MAX, wake: Some(wake), thread: Some(thread) })
     }
 
     /// A transaction of so many records was written.
     pub(super) fn grew(&mut self, records: u64) {
-        self.records += records;
-        if self.records < RECORDS {
+        self.shared.records.fetch_add(records, Ordering::Relaxed);
+        self.shared.is_dirty.store(true, Ordering::Relaxed);
+        let bytes = log_bytes(&self.shared.file);
+        if bytes > self.limit {
+            self.shared.give_back(WAIT);
+            let left = log_bytes(&self.shared.file);
+            self.limit = BYTES_MAX.max(left + AGAIN_BYTES);
             return;
         }
-        self.records = 0;
-        if self.pages.load(Ordering::Relaxed) > PAGES_MAX {
-            turn(&self.connection, &self.pages);
-        } else if let Some(wake) = &self.wake {
+        if bytes <= BYTES_MAX {
+            self.limit = BYTES_MAX;
+        }
+        if let Some(wake) = &self.wake {
             // If it is full, a turn is due already.
             let _ = wake.try_send(());
         }
     }
 }
 
-/// Brings the log in as far as nobody reads it. What fails here is tried again at the next turn, and nothing is lost by it.
-fn turn(connection: &Mutex<Connection>, pages: &AtomicU64) {
-    let connection = connection.lock();
-    match connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(1)) {
-        Ok(there) => pages.store(u64::try_from(there).unwrap_or(0), Ordering::Relaxed),
-        Err(error) => tracing::warn!(%error, "the write-ahead log was not brought into the read model's file"),
+impl Shared {
+    /// Brings in what nobody reads, beside the writer.
+    fn bring_in_beside(&self) {
+        self.records.store(0, Ordering::Relaxed);
+        self.checkpoint("PASSIVE", Duration::ZERO);
+    }
+
+    /// Brings in all of it and cuts the log's file, where no reader is in the way.
+    fn give_back(&self, wait: Duration) {
+        self.is_dirty.store(false, Ordering::Relaxed);
+        self.records.store(0, Ordering::Relaxed);
+        if !self.checkpoint("TRUNCATE", wait) {
+            self.is_dirty.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether all of it was done, waiting so long for readers. What fails here is tried again, and nothing is lost by it.
+    fn checkpoint(&self, how: &str, wait: Duration) -> bool {
+        let connection = self.connection.lock();
+        let waits = connection.busy_timeout(wait);
+        let done =
+            waits.and_then(|()| connection.query_row(&format!("PRAGMA wal_checkpoint({how})"), [], |row| row.get::<_, i64>(0)));
+        match done {
+            Ok(busy) => busy == 0,
+            Err(error) => {
+                tracing::warn!(%error, "the write-ahead log was not brought into the read model's file");
+                false
+            }
+        }
     }
 }
 
@@ -75,5 +159,103 @@ impl Drop for Log {
             // A panic there was printed, and nothing depends on the thread.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::read_model::ReadModel;
+
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    /// A read model's file with its log, and a writer that writes much.
+    struct Site {
+        _folder: tempfile::TempDir,
+        path: PathBuf,
+        writer: Connection,
+        log: Log,
+    }
+
+    impl Site {
+        fn new() -> Site {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let path = folder.path().join("read-model.sqlite");
+            let writer = Connection::open(&path).expect("a new file");
+            writer.pragma_update(None, "journal_mode", "wal").expect("it is on disk");
+            writer.pragma_update(None, "wal_autocheckpoint", 0).expect("it is a setting");
+            writer.execute_batch("CREATE TABLE t (bytes BLOB)").expect("it can be made");
+            let log = Log::beside(&path).expect("it can be opened");
+            let site = Site { _folder: folder, path, writer, log };
+            site.write();
+            site
+        }
+
+        fn write(&self) {
+            self.writer.execute("INSERT INTO t VALUES (zeroblob(1048576))", []).expect("it can be written");
+        }
+
+        fn is_given_back(&self) {
+            let began = Instant::now();
+            while log_bytes(&self.path) > 0 {
+                assert!(began.elapsed() < DEADLINE, "{} bytes are left", log_bytes(&self.path));
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    /// Pain 43: the disk is given back while the process runs, soon after the last transaction.
+    #[test]
+    fn the_log_is_given_back_when_nothing_is_written() {
+        let mut site = Site::new();
+        site.log.grew(1);
+        site.is_given_back();
+        site.write();
+        site.log.grew(1);
+        site.is_given_back();
+    }
+
+    /// A reader keeps the log, and it is given back when the reader is done.
+    #[test]
+    fn a_reader_keeps_the_log_only_while_it_reads() {
+        let mut site = Site::new();
+        let reader = Connection::open(&site.path).expect("it is there");
+        reader.execute_batch("BEGIN").expect("it can begin");
+        let count = || reader.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0)).expect("it can be read");
+        assert_eq!(count(), 1);
+        site.write();
+        site.log.shared.give_back(Duration::ZERO);
+        assert!(log_bytes(&site.path) > 0 && site.log.shared.is_dirty.load(Ordering::Relaxed));
+        assert_eq!(count(), 1);
+        site.log.grew(1);
+        reader.execute_batch("COMMIT").expect("it was begun");
+        site.is_given_back();
+    }
+
+    /// A writer that never rests brings the log in itself where it is large, and goes on where a reader is in the way.
+    #[test]
+    fn a_writer_that_never_rests_brings_the_log_in() {
+        let mut site = Site::new();
+        site.log.limit = 1;
+        site.log.grew(1);
+        assert_eq!(log_bytes(&site.path), 0);
+        let reader = Connection::open(&site.path).expect("it is there");
+        reader.execute_batch("BEGIN; SELECT count(*) FROM t;").expect("it can be read");
+        site.write();
+        site.log.limit = 1;
+        site.log.grew(1);
+        assert!(log_bytes(&site.path) > 0 && site.log.limit >= BYTES_MAX);
+    }
+
+    /// What a log keeps of its file when it begins again is a part of what it may have.
+    #[test]
+    fn a_log_that_begins_again_keeps_little() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let model = ReadModel::open(&folder.path().join("read-model.sqlite")).expect("it can be made").expect("it is new");
+        let limit = model.connection.pragma_query_value(None, "journal_size_limit", |row| row.get::<_, i64>(0));
+        assert_eq!(limit, Ok(KEPT_BYTES));
+        const { assert!((KEPT_BYTES as u64) < BYTES_MAX) }
     }
 }

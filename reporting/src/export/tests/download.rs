@@ -4,65 +4,90 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::response::Response;
-use futures_util::StreamExt;
+use axum::response::{IntoResponse, Response};
+use futures_util::{FutureExt, StreamExt};
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::model::{AS_OF, Model, codes, export, view_of};
-use crate::export::download::{AT_ONCE, CHUNK_BYTES, CHUNKS, Downloads, STALLED, answer};
+use crate::export::download::{DOWNLOADS_OF_ONE, Downloads, LIMITS, Limits, PACE, Pace};
 use crate::export::{Export, ExportError, Format};
-use crate::read_model::Readers;
+use crate::http::Problem;
+use crate::read_model::{Readers, log_bytes};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Many more bytes than may wait for a reader.
+/// A file of many chunks.
 const CODES: u32 = 40_000;
 
-/// A read model in a file, and room for one export.
+/// Some credentials.
+const ONE: u32 = 1;
+const OTHER: u32 = 2;
+
+/// A pace that nobody keeps.
+const HASTE: Pace = Pace { bytes_per_second: u64::MAX, grace: Duration::ZERO, total: Duration::ZERO };
+
+/// A read model in a file, with a writer, and the exports of it.
 struct Site {
     folder: TempDir,
-    room: Arc<Semaphore>,
+    writer: Mutex<Connection>,
+    downloads: Downloads,
 }
 
 impl Site {
     fn new() -> Site {
-        let site = Site { folder: tempfile::tempdir().expect("a temporary folder"), room: Arc::new(Semaphore::new(1)) };
-        let model = Model::on(Connection::open(site.path()).expect("a new file"));
-        let texts: Vec<String> = (0..CODES).map(|n| format!("CODE{n}")).collect();
+        Site::with(CODES, LIMITS)
+    }
+
+    fn with(codes: u32, limits: Limits) -> Site {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("read-model.sqlite");
+        let connection = Connection::open(&path).expect("a new file");
+        connection.pragma_update(None, "journal_mode", "wal").expect("it is on disk");
+        connection.pragma_update(None, "wal_autocheckpoint", 0).expect("it is a setting");
+        let model = Model::on(connection);
+        let texts: Vec<String> = (0..codes).map(|n| format!("CODE{n}")).collect();
         model.put("BEGIN", &[]);
         model.campaign(1, "Winter", &texts.iter().map(String::as_str).collect::<Vec<_>>());
-        model.activate(10, 1, CODES - 1);
+        model.activate(10, 1, codes - 1);
+        model.put("INSERT OR REPLACE INTO cursor VALUES (1, ?1, zeroblob(32), 1798675200000)", &[&(AS_OF as i64)]);
         model.put("COMMIT", &[]);
-        site
+        let downloads = Downloads::with_limits(Arc::new(Readers::new(&path)), limits);
+        Site { folder, writer: Mutex::new(model.0), downloads }
     }
 
     fn path(&self) -> PathBuf {
         self.folder.path().join("read-model.sqlite")
     }
 
-    async fn answer(&self, export: Export, stalled: Duration) -> Result<Response, ExportError> {
-        let (path, room) = (self.path(), Arc::clone(&self.room));
-        let room = room.acquire_owned().await.expect("it is not closed");
-        answer(export, room, stalled, move |read| {
-            read(&view_of(&Connection::open(&path).expect("it is there")));
-            Ok(())
-        })
-        .await
+    async fn answer(&self, credential: u32, export: Export) -> Result<Response, ExportError> {
+        let turn = self.downloads.turn(credential).await?;
+        self.downloads.begin(turn, export).await
     }
 
-    /// Waits until the export is no longer under way.
-    async fn ended(&self) {
-        drop(timeout(DEADLINE, self.room.acquire()).await.expect("the export ends"));
+    /// Waits until so many exports are under way.
+    async fn until_there_are(&self, count: usize) {
+        let come = async {
+            while self.downloads.places.taken() != count {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(DEADLINE, come).await.expect("the others end");
+    }
+
+    /// Whether all of the log was brought into the file: nobody reads in it.
+    fn gives_the_log_back(&self) -> bool {
+        let busy: i64 =
+            self.writer.lock().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).expect("it is answered");
+        busy == 0 && log_bytes(&self.path()) == 0
     }
 
     /// Loses the only activation: the last row of the list.
     fn lose_the_last(&self) {
-        let connection = Connection::open(self.path()).expect("it is there");
-        connection.execute("DELETE FROM activation", []).expect("it can be written");
+        self.writer.lock().execute("DELETE FROM activation", []).expect("it can be written");
     }
 }
 
@@ -72,10 +97,7 @@ async fn read(answer: Response) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
     while let Some(chunk) = timeout(DEADLINE, body.next()).await.expect("the body goes on") {
         match chunk {
-            Ok(chunk) => {
-                assert!(chunk.len() <= CHUNK_BYTES);
-                bytes.extend_from_slice(&chunk);
-            }
+            Ok(chunk) => bytes.extend_from_slice(&chunk),
             Err(_) => {
                 assert!(body.next().await.is_none(), "nothing comes after an error");
                 return (bytes, false);
@@ -85,71 +107,136 @@ async fn read(answer: Response) -> (Vec<u8>, bool) {
     (bytes, true)
 }
 
-/// T7, Z10: the answer is the file, with its type, its name and its position.
+/// T7, Z10: the answer is the file, with its type, its name, its position and its length.
 #[tokio::test]
 async fn an_answer_is_the_whole_file() {
     let site = Site::new();
     for format in [Format::Csv, Format::Xlsx, Format::Parquet] {
         let wanted = export(codes(1), format);
-        let answer = site.answer(wanted.clone(), STALLED).await.expect("it is exported");
+        let answer = site.answer(ONE, wanted.clone()).await.expect("it is exported");
         let header = |name: &str| answer.headers()[name].to_str().expect("it is text").to_owned();
         assert_eq!(header("content-type"), format.media_type());
         assert_eq!(header("content-disposition"), format!("attachment; filename=\"campaign-1-codes-p{AS_OF}.{format}\""));
-        assert_eq!(header("scrip-position"), AS_OF.to_string());
+        assert_eq!((header("scrip-position"), header("scrip-history-after")), (AS_OF.to_string(), "0".to_owned()));
+        let length: usize = header("content-length").parse().expect("a number");
         let (bytes, is_whole) = read(answer).await;
         let mut expected = Vec::new();
-        let connection = Connection::open(site.path()).expect("it is there");
-        wanted.run(&view_of(&connection), &mut expected, &mut |_, _| true).expect("it is exported");
-        assert!(is_whole && bytes == expected, "{format}: {} bytes of {}", bytes.len(), expected.len());
-        site.ended().await;
+        wanted.run(&view_of(&site.writer.lock()), &mut expected, &mut |_, _| true).expect("it is exported");
+        assert!(is_whole && bytes == expected && length == bytes.len(), "{format}: {} of {}", bytes.len(), expected.len());
+        site.until_there_are(0).await;
     }
 }
 
-/// Memory stays the same at any size: of a reader who takes nothing, no more is kept than the chunks that may wait. After a while the
-/// export ends, so that its view of the read model does, and what the reader then gets is no whole file.
+/// Pain 43: whoever takes an export slowly, or not at all, holds no view of the read model: its log is given back meanwhile.
 #[tokio::test]
-async fn a_reader_that_stops_is_cut() {
+async fn a_reader_holds_no_view() {
     let site = Site::new();
-    let answer = site.answer(export(codes(1), Format::Csv), Duration::from_millis(50)).await.expect("it is exported");
-    site.ended().await;
+    let answer = site.answer(ONE, export(codes(1), Format::Csv)).await.expect("it is exported");
+    site.writer.lock().execute("UPDATE client SET name = 'Other'", []).expect("it can be written");
+    assert!(log_bytes(&site.path()) > 0);
+    assert!(site.gives_the_log_back(), "nobody reads in it");
     let (bytes, is_whole) = read(answer).await;
-    assert!(!is_whole);
-    assert_eq!(bytes.len(), CHUNKS * CHUNK_BYTES);
+    assert!(is_whole && bytes.windows(3).any(|three| three == b"Ann"), "it is as of where it was made");
 }
 
-/// An export ends when its reader is gone, whether it waits for him or has not yet begun to write, as a spreadsheet.
+/// A slow reader is not a reader that stands still: one of 8 KiB/s has its 40 MB, whatever the system's buffers took in advance; one of
+/// 2 KB/s or of nothing is cut.
+#[test]
+fn slow_readers_pass_and_idle_ones_do_not() {
+    let length: u64 = 40 << 20;
+    for (speed, passes) in [(96 << 10, true), (8 << 10, true), (2_000, false), (0, false)] {
+        for in_advance in [0, 64 << 10, 4 << 20] {
+            let needed = if speed == 0 { 1 << 20 } else { length.div_ceil(speed) };
+            let is_allowed = (0..=needed).all(|second| {
+                let taken = (in_advance + second * speed).min(length);
+                PACE.allows(Duration::from_secs(second), taken)
+            });
+            assert_eq!(is_allowed, passes, "{speed} B/s, {in_advance} B in advance");
+        }
+    }
+    let day = Duration::from_secs(24 * 60 * 60);
+    assert!(!PACE.allows(day, u64::MAX), "no export goes on for ever");
+}
+
+/// A reader that is too slow loses its place and its file, and what it then gets is no whole file.
 #[tokio::test]
-async fn a_reader_that_goes_away_ends_his_export() {
+async fn a_reader_that_is_too_slow_is_cut() {
+    let site = Site::with(CODES, Limits { pace: HASTE, look_every: Duration::from_millis(1), ..LIMITS });
+    let answer = site.answer(ONE, export(codes(1), Format::Csv)).await.expect("it is exported");
+    site.until_there_are(0).await;
+    let (bytes, is_whole) = read(answer).await;
+    assert!(!is_whole && bytes.is_empty());
+}
+
+/// An export ends when its reader is gone: while it is made, and while it is sent.
+#[tokio::test]
+async fn a_reader_that_goes_away_ends_its_export() {
     let site = Site::new();
     for format in [Format::Csv, Format::Xlsx] {
-        drop(site.answer(export(codes(1), format), STALLED).await.expect("it is exported"));
-        site.ended().await;
+        drop(site.answer(ONE, export(codes(1), format)).await.expect("it is exported"));
+        site.until_there_are(0).await;
+        let turn = site.downloads.turn(ONE).await.expect("its turn comes");
+        let mut making = Box::pin(site.downloads.begin(turn, export(codes(1), format)));
+        assert!((&mut making).now_or_never().is_none(), "it takes a while");
+        drop(making);
+        site.until_there_are(0).await;
+        drop(timeout(DEADLINE, site.downloads.turn(ONE)).await.expect("its thread ends").expect("its turn comes"));
     }
 }
 
-/// Pain 18: an export that fails in the middle is seen to be a part: the body ends with an error, and on the wire without the chunk that
-/// says that it is whole.
+/// Pain 18: an export that cannot be made is never a shorter file: it has no answer.
 #[tokio::test]
 async fn an_export_that_fails_is_never_a_shorter_file() {
-    let site = Arc::new(Site::new());
-    let whole = exchange(Arc::clone(&site)).await;
-    assert!(whole.starts_with(b"HTTP/1.1 200") && whole.ends_with(b"\r\n0\r\n\r\n"));
+    let site = Site::new();
     site.lose_the_last();
-    let (bytes, is_whole) = read(site.answer(export(codes(1), Format::Csv), STALLED).await.expect("it begins")).await;
-    assert!(!is_whole && bytes.len() > CHUNKS * CHUNK_BYTES);
-    let part = exchange(site).await;
-    assert!(part.starts_with(b"HTTP/1.1 200") && !part.ends_with(b"\r\n0\r\n\r\n"));
+    let failed = site.answer(ONE, export(codes(1), Format::Csv)).await;
+    assert!(matches!(failed, Err(ExportError::Missing { .. })), "{failed:?}");
+    site.until_there_are(0).await;
+    let answer = exchange(Arc::new(site), "HTTP/1.1").await;
+    assert!(answer.starts_with(b"HTTP/1.1 500"), "{}", String::from_utf8_lossy(&answer));
 }
 
-/// What a client of HTTP gets, up to the end of the connection.
-async fn exchange(site: Arc<Site>) -> Vec<u8> {
-    let get = move || async move { site.answer(export(codes(1), Format::Csv), STALLED).await.expect("it begins") };
+/// Pain 42: a proxy that speaks HTTP/1.0 is told the length, by which it notices a part: also where the export is cut.
+#[tokio::test]
+async fn a_length_is_told_over_http_1_0() {
+    let (site, cut) = (Site::new(), Site::with(CODES, Limits { pace: HASTE, look_every: Duration::from_millis(1), ..LIMITS }));
+    let whole = exchange(Arc::new(site), "HTTP/1.0").await;
+    let (length, sent) = told(&whole).expect("a head");
+    assert_eq!(length, sent, "all of it");
+    let part = exchange(Arc::new(cut), "HTTP/1.0").await;
+    assert!(told(&part).is_none_or(|(length, sent)| sent < length), "{}", String::from_utf8_lossy(&part));
+}
+
+/// The length that a head tells, and how many bytes came behind it; none where no head came.
+fn told(answer: &[u8]) -> Option<(usize, usize)> {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
+    assert!(head.starts_with("http/1.0 200") && !head.contains("transfer-encoding"), "{head}");
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
+    Some((length.parse().expect("a number"), answer.len() - end))
+}
+
+/// What a client of HTTP gets, up to the end of the connection. It begins to read when the export is whole, or cut.
+async fn exchange(site: Arc<Site>, version: &str) -> Vec<u8> {
+    let cuts = site.downloads.pace().total.is_zero();
+    let get = move || async move {
+        match site.answer(ONE, export(codes(1), Format::Csv)).await {
+            Ok(answer) => {
+                if cuts {
+                    site.until_there_are(0).await;
+                }
+                answer
+            }
+            Err(error) => Problem::from(error).into_response(),
+        }
+    };
     let router = axum::Router::new().route("/", axum::routing::get(get));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     let server = tokio::spawn(async { axum::serve(listener, router).await });
     let mut client = tokio::net::TcpStream::connect(address).await.expect("it listens");
-    client.write_all(b"GET / HTTP/1.1\r\nhost: scrip\r\nconnection: close\r\n\r\n").await.expect("it reads");
+    let request = format!("GET / {version}\r\nhost: scrip\r\nconnection: close\r\n\r\n");
+    client.write_all(request.as_bytes()).await.expect("it reads");
     let mut bytes = Vec::new();
     // A connection that is cut may end with an error on this side as well.
     let _ = timeout(DEADLINE, client.read_to_end(&mut bytes)).await.expect("the connection ends");
@@ -160,17 +247,45 @@ async fn exchange(site: Arc<Site>) -> Vec<u8> {
 /// What is wrong before the first row is the answer itself.
 #[tokio::test]
 async fn a_campaign_that_is_not_there_has_no_answer() {
-    let site = Site::new();
-    let failed = site.answer(export(codes(9), Format::Csv), STALLED).await;
+    let site = Site::with(1, LIMITS);
+    let failed = site.answer(ONE, export(codes(9), Format::Csv)).await;
     assert!(matches!(failed, Err(ExportError::NoCampaign(_))), "{failed:?}");
-    site.ended().await;
+    site.until_there_are(0).await;
 }
 
-/// No more than four at once: each holds a view of the read model.
+/// One credential has some of the places, and makes one export at a time; others go on beside it.
 #[tokio::test]
-async fn more_exports_than_there_is_room_for_are_refused() {
-    let downloads = Downloads::new(Arc::new(Readers::new("read-model.sqlite".as_ref())));
-    let _all = downloads.room.acquire_many(AT_ONCE as u32).await.expect("it is not closed");
-    let failed = downloads.begin(export(codes(1), Format::Csv)).await;
-    assert!(matches!(failed, Err(ExportError::Busy(AT_ONCE))), "{failed:?}");
+async fn one_credential_leaves_exports_to_others() {
+    let site = Site::with(1, Limits { turn: Duration::from_millis(50), ..LIMITS });
+    let mut answers = Vec::new();
+    for _ in 0..DOWNLOADS_OF_ONE {
+        answers.push(site.answer(ONE, export(codes(1), Format::Csv)).await.expect("there is a place"));
+    }
+    let refused = site.answer(ONE, export(codes(1), Format::Csv)).await;
+    assert!(matches!(refused, Err(ExportError::Busy)), "{refused:?}");
+    let turn = site.downloads.turn(OTHER).await.expect("others have places");
+    let second = site.downloads.turn(OTHER).await;
+    assert!(matches!(second, Err(ExportError::Busy)), "its first one is being made: {second:?}");
+    answers.clear();
+    drop(site.answer(ONE, export(codes(1), Format::Csv)).await.expect("there are places again"));
+    drop(site.downloads.begin(turn, export(codes(1), Format::Csv)).await.expect("it was its turn"));
+}
+
+/// All limits of making an export end it before anything is sent, and leave nothing behind.
+#[tokio::test]
+async fn the_making_of_an_export_has_limits() {
+    let check = async |limits: Limits, wanted: Export, is_expected: fn(&ExportError) -> bool| {
+        let site = Site::with(20_000, limits);
+        assert!(log_bytes(&site.path()) > 0);
+        let failed = site.answer(ONE, wanted).await.map(|_| ()).expect_err("it is limited");
+        assert!(is_expected(&failed), "{failed:?}");
+        site.until_there_are(0).await;
+        assert_eq!(site.downloads.bytes_on_disk(), 0);
+    };
+    let csv = || export(codes(1), Format::Csv);
+    check(Limits { build: Duration::ZERO, ..LIMITS }, csv(), |error| matches!(error, ExportError::TooLong(_))).await;
+    check(Limits { log_bytes: 0, ..LIMITS }, csv(), |error| matches!(error, ExportError::LogFull)).await;
+    check(Limits { files_bytes: 100_000, ..LIMITS }, csv(), |error| matches!(error, ExportError::NoRoom)).await;
+    let sheet = Export { scratch_bytes_max: Some(1_000_000), ..export(codes(1), Format::Xlsx) };
+    check(LIMITS, sheet, |error| matches!(error, ExportError::NoRoom)).await;
 }
