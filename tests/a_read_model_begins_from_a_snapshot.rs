@@ -98,6 +98,11 @@ impl Sidecar {
 
     /// The body of an answer.
     fn get(&self, server: &Server, path: &str) -> serde_json::Value {
+        self.problem(server, "200", path)
+    }
+
+    /// The body of an answer of this status.
+    fn problem(&self, server: &Server, status: &str, path: &str) -> serde_json::Value {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
         stream.set_read_timeout(Some(DEADLINE)).expect("a deadline can be set");
         let token = server.token(Role::Operator);
@@ -105,7 +110,7 @@ impl Sidecar {
         write!(stream, "GET {path} HTTP/1.1\r\n{head}\r\n\r\n").expect("it is taken");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
-        assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
         let body = answer.split_once("\r\n\r\n").expect("a head and a body").1;
         // It may come in chunks, of which these are short enough to be one.
         let json = &body[body.find('{').expect("an object")..=body.rfind('}').expect("an object")];
@@ -169,7 +174,7 @@ async fn agree(server: &Server, operator: &Client, sidecar: &Sidecar, campaigns:
             run(support::scrip().args(["export", "codes", &id.0.to_string(), "--out", "-", "--store"]).arg(&sidecar.store), b"");
         let lines: Vec<_> = exported.exits(0).out.lines().skip(1).map(str::to_owned).collect();
         for row in &rows {
-            let of_code = |line: &&String| line.split(',').nth(2) == Some(row.code.as_str());
+            let of_code = |line: &&String| line.split(',').nth(2) == Some(&*format!("\"{}\"", row.code));
             let activations: Vec<_> = lines.iter().filter(of_code).map(|line| line.split(',').nth(5)).collect();
             let expected = row.activations.to_string();
             assert!(
@@ -201,7 +206,8 @@ async fn figures_go_on_from_a_snapshot_as_the_engine_counts() {
     let spring = campaign(&operator, terms("Spring", Some(2), 500), &["A", "B", "C", "D", "E", "F"].map(str::to_owned)).await;
     let any = campaign(&operator, terms("Any", None, 300), &["X", "Y"].map(str::to_owned)).await;
     let gone = campaign(&operator, terms("Gone", None, 200), &["G", "H", "K"].map(str::to_owned)).await;
-    operator.register_client(RequestId::now(), ClientId(7), "Ann").await.expect("an answer");
+    let (early, late) = (RequestId::now(), RequestId::now());
+    operator.register_client(early, ClientId(7), "Ann").await.expect("an answer");
     operator.call(RequestId::now(), &top_up(7, arena, 10_000)).await.expect("an answer");
     redeem(&operator, 7, arena, "A").await;
     let again = redeem(&operator, 8, arena, "A").await;
@@ -240,6 +246,12 @@ async fn figures_go_on_from_a_snapshot_as_the_engine_counts() {
     let (page, card) = (sidecar.get(&server, &format!("/v1/campaigns/{spring}")), sidecar.get(&server, "/v1/clients/7"));
     assert_eq!((page["campaign"]["activations"].as_u64(), card["name"].as_str()), (Some(3), Some("Ann")), "{page} {card}");
     assert_eq!((&card["registered_at"], &card["activations"]), (&serde_json::Value::Null, &0.into()), "{card}");
+    // Z3: of a request from before, and of one that the engine may still execute, it does not say that there is none.
+    for request in [early, late] {
+        let problem = sidecar.problem(&server, "409", &format!("/v1/requests/{request}"));
+        assert_eq!((&problem["type"], &problem["history_after"]), (&"urn:scrip:problem:not-known-here".into(), &begun.0.into()));
+    }
+    assert_eq!((&card["as_of"]["history_after"], card["as_of"]["history_after_time"].is_string()), (&begun.0.into(), true));
     // Its codes are there, its activations are not.
     let before = activations::Before { before: None, limit: 10 };
     let of_code = |slot| {

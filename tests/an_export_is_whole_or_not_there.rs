@@ -28,10 +28,10 @@ impl Office {
         connection
             .execute_batch(
                 "INSERT INTO cursor VALUES (1, 12345, zeroblob(32), 1798675200000);
-                 INSERT INTO beginning VALUES (1, 0);
-                 INSERT INTO organisation VALUES (1, 'Arena', 'EUR', 50000, 1);
+                 INSERT INTO beginning VALUES (1, 0, 0);
+                 INSERT INTO organisation VALUES (1, 'Arena', 'EUR', 50000, 1, 86400000, 60000);
                  INSERT INTO club VALUES (1, 'Arena North', 0);
-                 INSERT INTO credential VALUES (3, 'Kiosk', 'gateway', '[]', 'token', x'00', 0, NULL);
+                 INSERT INTO credential VALUES (3, 'Kiosk', 'gateway', '[]', 1, 'token', x'00', 0, NULL);
                  INSERT INTO client VALUES (7, '=Ann', 0, 0, 0, 0, 0, 0);
                  INSERT INTO campaign VALUES (1, 'Winter', 500, '[]', NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, 1, 0, NULL,
                                               3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL);
@@ -69,18 +69,25 @@ impl Office {
 fn a_file_is_named_after_its_position() {
     let office = Office::new();
     let said = office.export(&["codes", "1"]).exits(0);
-    assert_eq!(said.out, "campaign-1-codes-p12345.csv: 3 rows, 410 bytes, as of position 12,345, 2026-12-31 00:00:00 UTC\n");
+    assert_eq!(said.out, "campaign-1-codes-p12345.csv: 3 rows, 434 bytes, as of position 12,345, 2026-12-31 00:00:00 UTC\n");
     let text = fs::read_to_string(office.path("campaign-1-codes-p12345.csv")).expect("it was written");
-    assert_eq!(text.len(), 410);
+    assert_eq!(text.len(), 434);
     assert!(
-        text.contains("\r\n1,Winter,0012,active,2026-12-31T00:00:00.000Z,1,20,2026-12-31T00:00:20.000Z,7,'=Ann,1,"),
+        text.contains(
+            "\r\n1,\"Winter\",\"0012\",\"active\",2026-12-31T00:00:00.000Z,1,20,2026-12-31T00:00:20.000Z,\"7\",\"'=Ann\",1,"
+        ),
         "{text}"
     );
 
     let refused = office.export(&["codes", "1"]).exits(9);
     assert_eq!(refused.err, "scrip: campaign-1-codes-p12345.csv: this file exists; --force overwrites it\n");
     let said = office.export(&["codes", "1", "--force", "--usage", "unused", "--status", "active", "--json"]).exits(0).json();
-    let as_of = json!({ "position": 12_345, "time": "2026-12-31T00:00:00Z" });
+    let as_of = json!({
+        "position": 12_345,
+        "time": "2026-12-31T00:00:00Z",
+        "history_after": 0,
+        "history_after_time": null
+    });
     let bytes = fs::metadata(office.path("campaign-1-codes-p12345.csv")).expect("it was written").len();
     assert_eq!(said, [json!({ "file": "campaign-1-codes-p12345.csv", "rows": 1, "bytes": bytes, "as_of": as_of })]);
 
@@ -197,6 +204,6 @@ print(json.dumps({'sheet': sheet.title, 'frozen': sheet.freeze_panes, 'rows': ro
         ["1", "Winter", "219E01BE", "archived", added, 0, n, n, n, n, n, n, n, n, n, "12345"],
         ["1", "Winter", "1E5", "active", added, 0, n, n, n, n, n, n, n, n, n, "12345"],
     ]);
-    let about = json!({ "as_of_position": "12345", "as_of_time": "2026-12-31T00:00:00Z" });
+    let about = json!({ "as_of_position": "12345", "history_after": "0", "as_of_time": "2026-12-31T00:00:00Z" });
     assert_eq!(read, [json!({ "sheet": "codes", "frozen": "A2", "rows": rows, "about": about })]);
 }

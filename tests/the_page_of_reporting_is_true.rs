@@ -10,11 +10,14 @@ use std::sync::Arc;
 use scrip_protocol::batch::{BatchBuilder, ChainEnd};
 use scrip_protocol::command::{CampaignCreated, CredentialAdded, Grant, Secret, Terms};
 use scrip_protocol::{CampaignId, CredentialId, Money, Position, RequestId, Role, Stamp};
-use scrip_reporting::export::download::{AT_ONCE, STALLED};
+use scrip_reporting::export::download::{
+    BUILD_MAX, BUILDS_MAX, DOWNLOADS_MAX, DOWNLOADS_OF_ONE, FILES_BYTES_MAX, LOG_BYTES_MAX, PACE, SCRATCH_BYTES_MAX, TURN_MAX,
+};
 use scrip_reporting::figures::activity::DAYS_MAX;
-use scrip_reporting::http::answer::{QUEUED_MAX, RUNNING_MAX, STREAMS_MAX};
+use scrip_reporting::http::answer::{QUERIES_OF_ONE, QUEUED_MAX, RUNNING_MAX, RUNNING_OF_ONE, STREAMS_MAX, STREAMS_OF_ONE};
 use scrip_reporting::http::{Api, Kind, described, serve};
 use scrip_reporting::read_model::{ReadModel, Readers};
+use scrip_reporting::sight::{Sight, Subject};
 use scrip_reporting::standing::{Following, Standing};
 use serde_json::Value;
 use support::{run, scrip};
@@ -97,13 +100,26 @@ async fn the_roles_of_each_route_are_those_said() {
             let mut status = [0; 12];
             stream.read_exact(&mut status).await.expect("an answer");
             let status = String::from_utf8_lossy(&status[9..]).into_owned();
-            assert!(["200", "403", "404"].contains(&status.as_str()), "{asked} as {word}: {status}");
+            assert!(["200", "403", "404", "409"].contains(&status.as_str()), "{asked} as {word}: {status}");
             let may = cells[1].split(", ").any(|of| of == word);
             assert_eq!(status != "403", may, "{route} as {word}: {status}");
         }
     }
     drop(stop);
     serving.await.expect("it does not panic").expect("it ends");
+}
+
+/// Z15: who sees what is what the program shows.
+#[test]
+fn who_sees_what_stands_there() {
+    const ROLES: [Role; 4] = [Role::Cashier, Role::Marketing, Role::Reporter, Role::Operator];
+    assert!(PAGE.contains("\n| about | cashier | marketing | reporter | operator |\n"));
+    for subject in Subject::ALL {
+        let seen = ROLES.map(|role| Sight { credential: 1, role, reasons: true }.sees(Some(subject)));
+        let cells = seen.map(|is_seen| if is_seen { "yes" } else { "no" });
+        let row = format!("\n| {} | {} |\n", subject.words(), cells.join(" | "));
+        assert!(PAGE.contains(&row), "{row}");
+    }
 }
 
 /// Every kind of problem stands there with its status.
@@ -150,21 +166,32 @@ fn every_option_stands_there() {
 fn the_limits_are_those_said() {
     let says = |words: String| assert!(PAGE.contains(&words), "{words}");
     says(format!("| {RUNNING_MAX} run, {QUEUED_MAX} more wait, then `busy` |"));
-    says(format!("| streams of live events | {STREAMS_MAX}, then `busy` |"));
-    says(format!("| exports over HTTP at once | {AT_ONCE}, then `busy` |"));
-    says(format!("| an export whose reader takes nothing | {} s,", STALLED.as_secs()));
+    says(format!("| {RUNNING_OF_ONE} run, {QUERIES_OF_ONE} with those that wait, then `busy` |"));
+    says(format!("| streams of live events | {STREAMS_MAX}, of one credential {STREAMS_OF_ONE}, then `busy` |"));
+    says(format!("| exports over HTTP at once | {DOWNLOADS_MAX}, of one credential {DOWNLOADS_OF_ONE}, then `busy` |"));
+    says(format!("| {BUILDS_MAX}, of one credential 1; others wait up to {} s, then `busy` |", TURN_MAX.as_secs()));
+    let (build, log) = (BUILD_MAX.as_secs(), LOG_BYTES_MAX >> 20);
+    says(format!("| {build} s, then `too-slow`; `busy` where SQLite's log reaches {log} MiB |"));
+    says(format!("| {} GiB together, then `no-room` |", FILES_BYTES_MAX >> 30));
+    says(format!("| about {} GiB, then `no-room` |", SCRATCH_BYTES_MAX >> 30));
+    let (speed, grace, hours) = (PACE.bytes_per_second >> 10, PACE.grace.as_secs(), PACE.total.as_secs() / 3_600);
+    says(format!("| {speed} KiB/s on average after {grace} s, and {hours} h; then it is cut |"));
+    says(format!("takes less than {speed} KiB/s on average after its first minute, or is not done after {hours} h"));
     says(format!("up to {DAYS_MAX} days"));
     let answer = include_str!("../reporting/src/http/answer.rs");
     let live = include_str!("../reporting/src/http/live.rs");
     let http = include_str!("../reporting/src/http/mod.rs");
     let metrics = include_str!("../reporting/src/sidecar_metrics.rs");
+    let log_file = include_str!("../reporting/src/read_model/log.rs");
     for (source, constant, said) in [
-        (answer, "WAITING_MAX: usize = 1_024;", "| requests that wait for a position | 1,024,"),
+        (answer, "WAITING_MAX: (usize, usize) = (1_024, 256);", "| 1,024, of one credential 256, then `busy` |"),
         (answer, "QUERY_MAX: Duration = Duration::from_secs(20);", "| a query, its waiting included | 20 s,"),
         (answer, "WAIT_MS: (u64, u64) = (5_000, 30_000);", "It waits 5,000 ms, or `wait_ms`, up to 30,000;"),
         (live, "APART: Duration = Duration::from_millis(250);", "at most four in\na second"),
         (live, "KEEP_ALIVE: Duration = Duration::from_secs(10);", "every 10 s"),
         (http, "DRAIN: Duration = Duration::from_secs(3);", "| 3 s, then they are cut off |"),
+        (log_file, "BYTES_MAX: u64 = 128 << 20;", "or at 128 MiB;"),
+        (log_file, "QUIET: Duration = Duration::from_secs(1);", "when nothing is written for 1 s,"),
         (metrics, "READY_LAG_MS: u64 = 10_000;", "at most 10 s behind"),
         (include_str!("../reporting/src/refusals.rs"), "ATTEMPTS_MAX: usize = 100;", "at most 100 of the newest"),
         (include_str!("../reporting/src/attempts/mod.rs"), "ATTEMPTS_MAX: u64 = 1_000_000;", "the newest 1,000,000"),

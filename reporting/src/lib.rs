@@ -4,6 +4,7 @@
 //!   is made from, and [`standing`]: how far that has come.
 //! - [`figures`], [`history`], [`search`]: what is read from it: statistics, who did what, and what became of a request.
 //! - [`refusals`]: why attempts were refused; [`shown`]: how amounts, times and ids leave.
+//! - [`sight`]: what each caller sees of all that.
 //! - [`export`]: code lists and activation logs as CSV, XLSX and Parquet, in bounded memory.
 //! - [`attempts`]: refused attempts that left no record, which the engine tells beside the journal.
 //! - [`http`]: all of that as JSON over HTTP, described by its own OpenAPI document; [`probes`]: health, readiness and metrics.
@@ -19,6 +20,7 @@ pub mod figures;
 pub mod follow;
 pub mod history;
 pub mod http;
+pub mod places;
 pub mod probes;
 pub mod read_model;
 pub mod refusals;
@@ -28,6 +30,7 @@ pub mod search;
 pub mod shown;
 pub mod sidecar;
 mod sidecar_metrics;
+pub mod sight;
 pub mod standing;
 pub mod store;
 mod watch;

@@ -14,10 +14,25 @@ pub(crate) const REQUEST: &str = "0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c11";
 /// A client whose id is no number.
 pub(crate) const UUID_CLIENT: &str = "0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c22";
 
-/// The roles of credentials 1 to 5, whose tokens are these words as well; 6 is an operator's that was revoked.
-const CREDENTIALS: [&str; 6] = ["operator", "marketing", "cashier", "gateway", "reporter", "revoked"];
+/// The roles of credentials 1 to 5, whose tokens are these words as well; 6 is an operator's that was revoked. Credentials 7 to 11 have the
+/// roles again, and learn no reasons.
+const CREDENTIALS: [&str; 11] = [
+    "operator",
+    "marketing",
+    "cashier",
+    "gateway",
+    "reporter",
+    "revoked",
+    "operator-without",
+    "marketing-without",
+    "cashier-without",
+    "gateway-without",
+    "reporter-without",
+];
 
 const ROWS: &str = "
+INSERT INTO organisation VALUES (1, 'Arena', 'EUR', 50000, 1, 86400000, 60000);
+INSERT INTO beginning VALUES (1, 0, 0);
 INSERT INTO club VALUES (1, 'North', 1), (2, 'South', 1);
 INSERT INTO rule VALUES (1, 'Gold', 1, '{}', 1, NULL);
 INSERT INTO client VALUES (7, 'Ann', 1, 50000, 5900, 0, 0, 1), (8, '', 1, 0, 500, 0, 0, 1),
@@ -70,10 +85,12 @@ pub(crate) fn fill(sqlite: &Connection) {
     sqlite.execute("UPDATE cursor SET position = ?1, time_ms = ?2", (POSITION as i64, NOW_MS as i64)).expect("there is a cursor");
     for (role, credential) in CREDENTIALS.into_iter().zip(1..) {
         let hash = *blake3::hash(role.as_bytes()).as_bytes();
-        let (of, revoked) = if role == "revoked" { ("operator", Some(1)) } else { (role, None) };
-        let row = (credential, role, of, hash, revoked);
+        let of = role.strip_suffix("-without");
+        let reasons = of.is_none();
+        let (of, revoked) = if role == "revoked" { ("operator", Some(1)) } else { (of.unwrap_or(role), None) };
+        let row = (credential, role, of, reasons, hash, revoked);
         sqlite
-            .execute("INSERT INTO credential VALUES (?1, ?2, ?3, '[]', 'token', ?4, 1, ?5)", row)
+            .execute("INSERT INTO credential VALUES (?1, ?2, ?3, '[]', ?4, 'token', ?5, 1, ?6)", row)
             .expect("the row fits the table");
     }
 }
@@ -89,7 +106,7 @@ pub(crate) fn empty(sqlite: &Connection) {
 pub(crate) fn view<T>(look: impl FnOnce(&View<'_>) -> rusqlite::Result<T>) -> T {
     let sqlite = Connection::open_in_memory().expect("SQLite opens");
     fill(&sqlite);
-    let as_of = AsOf { position: Position(POSITION), time_ms: NOW_MS };
+    let as_of = AsOf::whole(Position(POSITION), NOW_MS);
     look(&View { connection: &sqlite, as_of }).expect("SQLite answers")
 }
 

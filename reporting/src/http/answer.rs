@@ -1,9 +1,12 @@
 //! How a read is answered: who calls, whether the read model has come far enough, and one view that everything is read in.
 //!
-//! An answer depends on its position alone, so that its entity tag is made of that: `"p<position>-<of the chain's hash>"`. Queries run on
-//! threads that may block; [`RUNNING_MAX`] at once, [`QUEUED_MAX`] more wait, and whoever comes then is told to come again. A query that
-//! nobody waits for any more is interrupted.
+//! An answer depends on its position alone, so that its entity tag is made of that: `"p<position>-<of the chain's hash>"`.
+//!
+//! A caller is authenticated first, on threads that do nothing else, so that a stranger never takes a place from a caller. Queries run on
+//! threads that may block: [`RUNNING_MAX`] at once, [`QUEUED_MAX`] more wait, and further ones are refused as busy. One credential has a
+//! part of these. Live streams read on threads of their own. A query is interrupted when its caller is gone.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,16 +15,17 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use parking_lot::Mutex;
 use rusqlite::InterruptHandle;
-use scrip_protocol::{Position, Role};
+use scrip_protocol::Role;
 use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 
-use super::caller::{Caller, Token};
+use super::caller::{self, Caller, Token};
 use super::parameters::{Parameters, WHOLE_MAX};
 use super::problem::{Kind, Problem};
 use crate::export::Export;
 use crate::export::download::Downloads;
-use crate::read_model::{Readers, View};
+use crate::places::{Place, Places};
+use crate::read_model::{AsOf, Readers, View};
 use crate::refusals::{Attempt, RefusalFilter};
 use crate::standing::Standing;
 
@@ -29,10 +33,20 @@ use crate::standing::Standing;
 pub const RUNNING_MAX: usize = 8;
 /// How many more wait.
 pub const QUEUED_MAX: usize = 32;
-/// How many requests wait for a position.
-const WAITING_MAX: usize = 1_024;
+/// How many queries of one credential run at once.
+pub const RUNNING_OF_ONE: usize = 6;
+/// How many queries of one credential run or wait.
+pub const QUERIES_OF_ONE: usize = 24;
+/// How many requests wait for a position: in all, and of one credential.
+const WAITING_MAX: (usize, usize) = (1_024, 256);
 /// How many streams there are at once.
 pub const STREAMS_MAX: usize = 256;
+/// How many streams one credential has at once.
+pub const STREAMS_OF_ONE: usize = 64;
+/// How many reads of streams run at once: in all, and of one credential.
+const STREAM_READS: (usize, usize) = (4, 2);
+/// How many tokens are looked up at once.
+const LOOKED_UP: usize = 4;
 /// How long a query may take, its waiting included.
 const QUERY_MAX: Duration = Duration::from_secs(20);
 /// How long a position is waited for, in milliseconds, where nothing is said; and at the most.
@@ -40,6 +54,11 @@ const WAIT_MS: (u64, u64) = (5_000, 30_000);
 
 /// The header with the position of an answer.
 pub(crate) const SCRIP_POSITION: HeaderName = HeaderName::from_static("scrip-position");
+/// The header with the position after which the history begins that an answer is made from.
+pub(crate) const SCRIP_HISTORY_AFTER: HeaderName = HeaderName::from_static("scrip-history-after");
+
+/// Stands for a credential where nobody is known yet: before the first records.
+const NOBODY: u32 = 0;
 
 /// Refused attempts that left no record: those that pass a filter, the newest first, so many at the most.
 pub type Attempts = Arc<dyn Fn(&RefusalFilter, usize) -> Vec<Attempt> + Send + Sync>;
@@ -50,12 +69,14 @@ pub struct Api {
     pub(crate) readers: Arc<Readers>,
     pub(crate) standing: watch::Receiver<Standing>,
     pub(crate) attempts: Option<Attempts>,
-    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) streams: Places,
     downloads: Arc<Downloads>,
-    running: Arc<Semaphore>,
-    /// Those that run and those that wait.
-    places: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
+    /// Queries that run and those that wait.
+    queries: Places,
+    running: Places,
+    pub(crate) stream_reads: Places,
+    looked_up: Arc<Semaphore>,
+    waiting: Places,
 }
 
 /// What every read is asked, beside what is its own.
@@ -95,7 +116,7 @@ impl Arrival {
 
 /// What came of a read.
 struct Seen {
-    position: Position,
+    as_of: AsOf,
     /// None where the answer may change though the position does not.
     tag: Option<String>,
     /// None where the caller has it.
@@ -120,10 +141,12 @@ impl Api {
             readers,
             standing,
             attempts: None,
-            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
-            running: Arc::new(Semaphore::new(RUNNING_MAX)),
-            places: Arc::new(Semaphore::new(RUNNING_MAX + QUEUED_MAX)),
-            waiting: Arc::new(Semaphore::new(WAITING_MAX)),
+            streams: Places::new(STREAMS_MAX, STREAMS_OF_ONE),
+            queries: Places::new(RUNNING_MAX + QUEUED_MAX, QUERIES_OF_ONE),
+            running: Places::new(RUNNING_MAX, RUNNING_OF_ONE),
+            stream_reads: Places::new(STREAM_READS.0, STREAM_READS.1),
+            looked_up: Arc::new(Semaphore::new(LOOKED_UP)),
+            waiting: Places::new(WAITING_MAX.0, WAITING_MAX.1),
         }
     }
 
@@ -152,24 +175,43 @@ impl Api {
         what: &'static str,
         read: impl FnOnce(&View<'_>, &Caller) -> rusqlite::Result<Option<T>> + Send + 'static,
     ) -> Result<Response, Problem> {
-        self.wait(&arrival, roles).await?;
+        let read = move |view: &View<'_>, caller: &Caller| {
+            let found = read(view, caller)?;
+            Ok(found.ok_or_else(|| Problem::no_such(what).as_of(view.as_of)))
+        };
+        self.answer_or_problem(follows, arrival, roles, read).await
+    }
+
+    /// The same, where what is missing may be another problem than that there is no such thing.
+    pub(crate) async fn answer_or_problem<T: Serialize>(
+        &self,
+        follows: Follows,
+        arrival: Arrival,
+        roles: &'static [Role],
+        read: impl FnOnce(&View<'_>, &Caller) -> rusqlite::Result<Result<T, Problem>> + Send + 'static,
+    ) -> Result<Response, Problem> {
+        let credential = self.admit(&arrival, roles).await?;
         let seen = self
-            .read(move |view| {
+            .read(credential, move |view| {
+                // Again, in the view that answers: the token may have been revoked meanwhile.
                 let caller = match Caller::of(view, arrival.token, roles)? {
                     Ok(caller) => caller,
                     Err(problem) => return Ok(Err(problem)),
                 };
-                let position = view.as_of.position;
+                let as_of = view.as_of;
                 let tag = match follows {
                     Follows::FromPosition => Some(tag(view)?),
                     Follows::FromMore => None,
                 };
                 if tag.as_deref().is_some_and(|tag| arrival.has(tag)) {
-                    return Ok(Ok(Seen { position, tag, body: None }));
+                    return Ok(Ok(Seen { as_of, tag, body: None }));
                 }
-                let Some(found) = read(view, &caller)? else { return Ok(Err(Problem::no_such(what).at(position))) };
+                let found = match read(view, &caller)? {
+                    Ok(found) => found,
+                    Err(problem) => return Ok(Err(problem)),
+                };
                 let body = serde_json::to_vec(&found).expect("answers have texts for keys, and no floating-point numbers");
-                Ok(Ok(Seen { position, tag, body: Some(body).filter(|_| !arrival.has_any()) }))
+                Ok(Ok(Seen { as_of, tag, body: Some(body).filter(|_| !arrival.has_any()) }))
             })
             .await??;
         Ok(response(seen))
@@ -177,32 +219,73 @@ impl Api {
 
     /// Answers with an export.
     pub(crate) async fn export(&self, arrival: Arrival, roles: &'static [Role], export: Export) -> Result<Response, Problem> {
-        self.wait(&arrival, roles).await?;
-        self.read(move |view| Caller::of(view, arrival.token, roles)).await??;
-        let mut response = self.downloads.begin(export).await?;
+        let credential = self.admit(&arrival, roles).await?;
+        let turn = self.downloads.turn(credential).await?;
+        // Again: a turn may have been waited for.
+        self.look_up(arrival.token, roles).await?;
+        let mut response = self.downloads.begin(turn, export).await?;
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
         headers.insert(header::VARY, HeaderValue::from_static("authorization"));
         Ok(response)
     }
 
-    /// Calls `read` with a view, on a thread that may block. What it says of SQLite is logged here.
+    /// Calls `read` with a view, on a thread that may block, for a query of a credential.
     ///
     /// # Errors
-    /// When too much is asked at once, when it takes too long, and when SQLite fails.
+    /// When too much is requested at once, when it takes too long, and when SQLite fails, which is logged here.
     pub async fn read<T: Send + 'static>(
         &self,
+        credential: u32,
         read: impl FnOnce(&View<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Problem> {
-        let busy = || Problem::new(Kind::Busy, format!("{} queries are being answered", RUNNING_MAX + QUEUED_MAX));
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| busy())?;
+        let busy = || {
+            let all = RUNNING_MAX + QUEUED_MAX;
+            Problem::new(Kind::Busy, format!("{all} queries are being answered, or {QUERIES_OF_ONE} of this credential"))
+        };
+        let place = self.queries.take(credential).ok_or_else(busy)?;
+        let turn = async { (place, self.running.wait(credential).await) };
+        self.read_in_turn(turn, read).await
+    }
+
+    /// The same for a stream, which has its place already.
+    ///
+    /// # Errors
+    /// See [`Api::read`].
+    pub(crate) async fn read_for_stream<T: Send + 'static>(
+        &self,
+        credential: u32,
+        read: impl FnOnce(&View<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.read_in_turn(self.stream_reads.wait(credential), read).await
+    }
+
+    /// Who calls, by the newest view.
+    ///
+    /// # Errors
+    /// When nobody does whose role is one of these; and see [`Api::read`].
+    pub(crate) async fn look_up(&self, token: Option<Token>, roles: &'static [Role]) -> Result<Caller, Problem> {
+        if token.is_none() {
+            let is_empty = self.standing.borrow().applied.0 == 0;
+            return Err(if is_empty { caller::empty() } else { caller::unauthorised() });
+        }
+        let turn = async { Arc::clone(&self.looked_up).acquire_owned().await };
+        self.read_in_turn(turn, move |view| Caller::of(view, token, roles)).await?
+    }
+
+    /// Calls `read` when its turn has come.
+    async fn read_in_turn<T: Send + 'static, Turn: Send + 'static>(
+        &self,
+        turn: impl Future<Output = Turn>,
+        read: impl FnOnce(&View<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Problem> {
         let too_slow = || Problem::new(Kind::TooSlow, format!("no answer was found within {} s", QUERY_MAX.as_secs()));
         let answered = tokio::time::timeout(QUERY_MAX, async {
-            let run = Arc::clone(&self.running).acquire_owned().await.map_err(|_| busy())?;
+            let turn = turn.await;
             let (readers, running) = (Arc::clone(&self.readers), Arc::new(Running::default()));
             let _interrupts_when_dropped = Interrupts(Arc::clone(&running));
             let read = move || {
-                let _held_until_it_ends = (place, run);
+                let _held_until_it_ends = turn;
                 readers.view(|view| {
                     // SQLite forgets that it was interrupted when no statement is open. With one open throughout, an interruption
                     // between two queries reaches the second.
@@ -234,23 +317,37 @@ impl Api {
         answered.await.unwrap_or_else(|_| Err(too_slow()))
     }
 
-    /// Waits until the read model has come to the position that was named, for those who may read what is there.
-    async fn wait(&self, arrival: &Arrival, roles: &'static [Role]) -> Result<(), Problem> {
-        let Some(position) = arrival.wait_for else { return Ok(()) };
+    /// Authenticates a caller, and waits with it until the read model has come to the position that was named. Returns its credential.
+    ///
+    /// # Errors
+    /// When the caller may not read what is there, or the position is not reached in time.
+    pub(crate) async fn admit(&self, arrival: &Arrival, roles: &'static [Role]) -> Result<u32, Problem> {
+        match (self.look_up(arrival.token, roles).await, arrival.wait_for) {
+            (Ok(Caller { credential, .. }), None) => Ok(credential),
+            (Ok(Caller { credential, .. }), Some(position)) => {
+                self.wait(credential, arrival, position).await?;
+                Ok(credential)
+            }
+            // Who may call comes with the first records: it is looked up again when they are there.
+            (Err(problem), Some(position)) if problem.kind == Kind::Empty => {
+                self.wait(NOBODY, arrival, position).await?;
+                Ok(self.look_up(arrival.token, roles).await?.credential)
+            }
+            (Err(problem), _) => Err(problem),
+        }
+    }
+
+    async fn wait(&self, credential: u32, arrival: &Arrival, position: u64) -> Result<(), Problem> {
         let has_come = |standing: &Standing| standing.applied.0 >= position;
         let mut standing = self.standing.clone();
         if has_come(&standing.borrow()) {
             return Ok(());
         }
-        let token = arrival.token;
-        match self.read(move |view| Caller::of(view, token, roles)).await? {
-            Ok(_) => {}
-            // Who may call comes with the first records: it is asked again when they are there.
-            Err(problem) if problem.kind == Kind::Empty => {}
-            Err(problem) => return Err(problem),
-        }
-        let busy = || Problem::new(Kind::Busy, format!("{WAITING_MAX} requests wait for a position"));
-        let _place = self.waiting.try_acquire().map_err(|_| busy())?;
+        let busy = || {
+            let (all, of_one) = WAITING_MAX;
+            Problem::new(Kind::Busy, format!("{all} requests wait for a position, or {of_one} of this credential"))
+        };
+        let _place: Place = self.waiting.take(credential).ok_or_else(busy)?;
         // Whoever follows the journal may have ended; then nothing comes any more.
         let reached = matches!(tokio::time::timeout(arrival.wait, standing.wait_for(has_come)).await, Ok(Ok(_)));
         if reached {
@@ -272,7 +369,8 @@ fn response(seen: Seen) -> Response {
     let unchanged = seen.body.is_none();
     let mut response = Response::new(seen.body.map_or_else(Body::empty, Body::from));
     let headers = response.headers_mut();
-    headers.insert(SCRIP_POSITION, HeaderValue::from(seen.position.0));
+    headers.insert(SCRIP_POSITION, HeaderValue::from(seen.as_of.position.0));
+    headers.insert(SCRIP_HISTORY_AFTER, HeaderValue::from(seen.as_of.history_after.0));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     headers.insert(header::VARY, HeaderValue::from_static("authorization"));
     if let Some(tag) = seen.tag {

@@ -6,10 +6,11 @@
 
 use axum::http::{HeaderMap, header};
 use rusqlite::OptionalExtension;
-use scrip_protocol::Role;
+use scrip_protocol::{Position, Role};
 
 use super::problem::{Kind, Problem};
 use crate::read_model::View;
+use crate::sight::Sight;
 
 /// Those who may see campaigns, codes, figures and exports.
 pub const CAMPAIGNS: &[Role] = &[Role::Marketing, Role::Reporter, Role::Operator];
@@ -29,6 +30,8 @@ pub struct Caller {
     pub credential: u32,
     /// Its role.
     pub role: Role,
+    /// Whether it learns why a code is refused.
+    pub reasons: bool,
 }
 
 impl Token {
@@ -48,25 +51,37 @@ impl Caller {
     /// # Errors
     /// When SQLite fails. The problem is inside.
     pub fn of(view: &View<'_>, token: Option<Token>, roles: &[Role]) -> rusqlite::Result<Result<Caller, Problem>> {
-        let position = view.as_of.position;
-        if position.0 == 0 {
-            return Ok(Err(
-                Problem::new(Kind::Empty, "the read model is empty: try again when the engine was reached").at(position)
-            ));
+        if view.as_of.position.0 == 0 {
+            return Ok(Err(empty()));
         }
-        let unauthorised = || Err(Problem::new(Kind::Unauthorised, "send `Authorization: Bearer` and a token that is in force"));
-        let Some(Token(hash)) = token else { return Ok(unauthorised()) };
-        let found: Option<(u32, String)> =
-            view.connection.prepare_cached(BY_SECRET)?.query_row([&hash[..]], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        let Some((credential, role)) = found else { return Ok(unauthorised()) };
-        let Ok(role) = role.parse::<Role>() else { return Ok(unauthorised()) };
+        let Some(Token(hash)) = token else { return Ok(Err(unauthorised())) };
+        let of_row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let found: Option<(u32, String, bool)> =
+            view.connection.prepare_cached(BY_SECRET)?.query_row([&hash[..]], of_row).optional()?;
+        let Some((credential, role, reasons)) = found else { return Ok(Err(unauthorised())) };
+        let Ok(role) = role.parse::<Role>() else { return Ok(Err(unauthorised())) };
         if roles.contains(&role) {
-            return Ok(Ok(Caller { credential, role }));
+            return Ok(Ok(Caller { credential, role, reasons }));
         }
         let permitted: Vec<_> = roles.iter().map(|role| role.word()).collect();
         Ok(Err(Problem::new(Kind::Forbidden, format!("this is for: {}; not for: {role}", permitted.join(", ")))))
     }
+
+    /// What it sees.
+    pub fn sight(&self) -> Sight {
+        Sight { credential: self.credential, role: self.role, reasons: self.reasons }
+    }
+}
+
+/// Nobody can call before the first records.
+pub(crate) fn empty() -> Problem {
+    Problem::new(Kind::Empty, "the read model is empty: try again when the engine was reached").at(Position(0))
+}
+
+/// No token, or none that is in force.
+pub(crate) fn unauthorised() -> Problem {
+    Problem::new(Kind::Unauthorised, "send `Authorization: Bearer` and a token that is in force")
 }
 
 pub(crate) const BY_SECRET: &str =
-    "SELECT credential, role FROM credential WHERE secret = ?1 AND kind = 'token' AND revoked_ms IS NULL";
+    "SELECT credential, role, reasons FROM credential WHERE secret = ?1 AND kind = 'token' AND revoked_ms IS NULL";

@@ -7,23 +7,25 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use scrip_protocol::CampaignId;
-use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::answer::{Api, STREAMS_MAX};
+use super::answer::{Api, STREAMS_MAX, STREAMS_OF_ONE};
 use super::caller::{CAMPAIGNS, Caller, Token};
 use super::parameters::Asked;
 use super::problem::{Kind, Problem};
 use super::routes::campaigns::OneCampaign;
 use crate::figures::{self, CampaignFigures};
+use crate::places::Place;
 use crate::standing::Standing;
 
+/// Tells nginx, and those who follow it, not to buffer an answer.
+const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// The least time from one event to the next.
 const APART: Duration = Duration::from_millis(250);
 /// How long a stream says nothing before it says that it is there.
@@ -42,12 +44,13 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 )]
 pub(crate) async fn live(State(api): State<Api>, asked: Asked<OneCampaign>) -> Result<Response, Problem> {
     let Asked { asked: OneCampaign(campaign), arrival } = asked;
-    let busy = || Problem::new(Kind::Busy, format!("there are {STREAMS_MAX} streams"));
-    let place = Arc::clone(&api.streams).try_acquire_owned().map_err(|_| busy())?;
+    let credential = api.admit(&arrival, CAMPAIGNS).await?;
+    let busy = || Problem::new(Kind::Busy, format!("there are {STREAMS_MAX} streams, or {STREAMS_OF_ONE} of this credential"));
+    let place = api.streams.take(credential).ok_or_else(busy)?;
     let mut standing = api.standing.clone();
     standing.mark_changed();
     let token = arrival.token;
-    let mut live = Live { api, campaign, token, standing, told: None, next: Instant::now(), _place: place };
+    let mut live = Live { api, campaign, token, credential, standing, told: None, next: Instant::now(), _place: place };
     // What is wrong is said before the stream begins.
     let figures = live.look().await?.ok_or_else(|| Problem::no_such("campaign"))?;
     if arrival.last_event == Some(figures.as_of.position.0) {
@@ -55,7 +58,10 @@ pub(crate) async fn live(State(api): State<Api>, asked: Asked<OneCampaign>) -> R
     }
     let events = Sse::new(live.events()).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     let mut response = events.into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store, no-cache"));
+    // A proxy that gathers an answer before it passes it on, as nginx does by itself, would never pass on an event.
+    headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
     Ok(response)
 }
 
@@ -64,12 +70,13 @@ struct Live {
     api: Api,
     campaign: CampaignId,
     token: Option<Token>,
+    credential: u32,
     standing: watch::Receiver<Standing>,
     /// What was told last.
     told: Option<CampaignFigures>,
     /// When the next may be told.
     next: Instant,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Live {
@@ -79,7 +86,7 @@ impl Live {
             Err(problem) => Ok(Err(problem)),
             Ok(_) => figures::of_campaign(view, campaign).map(Ok),
         };
-        self.api.read(look).await?
+        self.api.read_for_stream(self.credential, look).await?
     }
 
     fn events(self) -> impl Stream<Item = Result<Event, Infallible>> {
@@ -108,11 +115,12 @@ impl Live {
                 }
                 Err(problem) => match problem.kind {
                     // They pass: the next change is looked at again.
-                    Kind::Busy | Kind::TooSlow => self.standing.mark_changed(),
+                    Kind::Busy | Kind::TooSlow | Kind::NoRoom => self.standing.mark_changed(),
                     Kind::BadParameter
                     | Kind::Unauthorised
                     | Kind::Forbidden
                     | Kind::NotFound
+                    | Kind::NotKnownHere
                     | Kind::MethodNotAllowed
                     | Kind::Internal
                     | Kind::Empty

@@ -10,6 +10,8 @@ use scrip_protocol::Position;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::read_model::AsOf;
+
 /// How long to wait before another try, in seconds.
 const RETRY_AFTER_S: &str = "1";
 
@@ -24,6 +26,8 @@ pub enum Kind {
     Forbidden,
     /// There is no such thing.
     NotFound,
+    /// There may be such a thing, before the history in here begins or after its newest record.
+    NotKnownHere,
     /// It is there, and is not asked for by this method.
     MethodNotAllowed,
     /// Something went wrong here.
@@ -36,21 +40,25 @@ pub enum Kind {
     Busy,
     /// It took too long.
     TooSlow,
+    /// There is no room on disk to make it.
+    NoRoom,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 12] = [
         Kind::BadParameter,
         Kind::Unauthorised,
         Kind::Forbidden,
         Kind::NotFound,
+        Kind::NotKnownHere,
         Kind::MethodNotAllowed,
         Kind::Internal,
         Kind::Empty,
         Kind::Behind,
         Kind::Busy,
         Kind::TooSlow,
+        Kind::NoRoom,
     ];
 
     /// Its word, which ends its type.
@@ -60,12 +68,14 @@ impl Kind {
             Kind::Unauthorised => "unauthorised",
             Kind::Forbidden => "forbidden",
             Kind::NotFound => "not-found",
+            Kind::NotKnownHere => "not-known-here",
             Kind::MethodNotAllowed => "method-not-allowed",
             Kind::Internal => "internal",
             Kind::Empty => "empty",
             Kind::Behind => "behind",
             Kind::Busy => "busy",
             Kind::TooSlow => "too-slow",
+            Kind::NoRoom => "no-room",
         }
     }
 
@@ -76,12 +86,14 @@ impl Kind {
             Kind::Unauthorised => "A token that is in force is needed",
             Kind::Forbidden => "The role of the token does not permit this",
             Kind::NotFound => "There is no such thing",
+            Kind::NotKnownHere => "The history in here does not say whether there is such a thing",
             Kind::MethodNotAllowed => "This is not asked for by this method",
             Kind::Internal => "Something went wrong here",
             Kind::Empty => "Nothing has come from the journal yet",
             Kind::Behind => "The read model has not come that far",
             Kind::Busy => "Too much is asked at once",
             Kind::TooSlow => "It took too long",
+            Kind::NoRoom => "There is no room on disk to make it",
         }
     }
 
@@ -92,10 +104,12 @@ impl Kind {
             Kind::Unauthorised => StatusCode::UNAUTHORIZED,
             Kind::Forbidden => StatusCode::FORBIDDEN,
             Kind::NotFound => StatusCode::NOT_FOUND,
+            Kind::NotKnownHere => StatusCode::CONFLICT,
             Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Kind::Empty | Kind::Behind | Kind::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Kind::TooSlow => StatusCode::GATEWAY_TIMEOUT,
+            Kind::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
         }
     }
 }
@@ -109,17 +123,24 @@ pub struct Problem {
     pub detail: String,
     /// The position of the read model, where it is known.
     pub position: Option<Position>,
+    /// After which position its history begins, where that is known.
+    pub history_after: Option<Position>,
 }
 
 impl Problem {
     /// A problem of a kind.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Problem {
-        Problem { kind, detail: detail.into(), position: None }
+        Problem { kind, detail: detail.into(), position: None, history_after: None }
     }
 
     /// The same, with the position of the read model.
     pub fn at(self, position: Position) -> Problem {
         Problem { position: Some(position), ..self }
+    }
+
+    /// The same, with what the view is as of.
+    pub fn as_of(self, as_of: AsOf) -> Problem {
+        Problem { position: Some(as_of.position), history_after: Some(as_of.history_after), ..self }
     }
 
     /// There is nothing of this name, as in `campaign`.
@@ -147,17 +168,22 @@ pub(crate) struct Details<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     position: Option<u64>,
+    /// History in the read model begins after this position, where it is known; 0 where all of it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    history_after: Option<u64>,
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Problem { kind, detail, position } = &self;
+        let Problem { kind, detail, position, history_after } = &self;
         let details = Details {
             kind: format!("urn:scrip:problem:{}", kind.word()),
             title: kind.title(),
             status: kind.status().as_u16(),
             detail,
             position: position.map(|position| position.0),
+            history_after: history_after.map(|position| position.0),
         };
         let body = serde_json::to_vec(&details).expect("texts and numbers are JSON");
         let mut response = Response::new(Body::from(body));
@@ -169,10 +195,15 @@ impl IntoResponse for Problem {
             Kind::Unauthorised => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"scrip\""));
             }
-            Kind::Empty | Kind::Behind | Kind::Busy | Kind::TooSlow => {
+            Kind::Empty | Kind::Behind | Kind::Busy | Kind::TooSlow | Kind::NoRoom => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
             }
-            Kind::BadParameter | Kind::Forbidden | Kind::NotFound | Kind::MethodNotAllowed | Kind::Internal => {}
+            Kind::BadParameter
+            | Kind::Forbidden
+            | Kind::NotFound
+            | Kind::NotKnownHere
+            | Kind::MethodNotAllowed
+            | Kind::Internal => {}
         }
         response
     }

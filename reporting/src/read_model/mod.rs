@@ -24,12 +24,13 @@ use scrip_protocol::Position;
 use scrip_protocol::batch::{Batch, BatchError, ChainEnd};
 
 pub(crate) use gathered::HISTORY_BITS;
+pub use log::log_bytes;
 pub use rows::client_value;
 pub use seed::{Seed, beginning};
 pub use views::{AsOf, Readers, View};
 
 /// The version of the tables. It changes with them, and with what is put into them.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;
 
 /// The tables.
 pub const SCHEMA: &str = include_str!("schema.sql");
@@ -111,6 +112,7 @@ impl ReadModel {
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         // The log is brought into the file by a thread of its own.
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        connection.pragma_update(None, "journal_size_limit", log::KEPT_BYTES)?;
         connection.pragma_update(None, "temp_store", "memory")?;
         let begun = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))? > 0;
         if !begun {
@@ -120,7 +122,7 @@ impl ReadModel {
             let none = ChainEnd::default();
             let cursor = params![none.position.0 as i64, none.hash, none.time_ms as i64];
             transaction.execute("INSERT INTO cursor VALUES (1, ?, ?, ?)", cursor)?;
-            transaction.execute("INSERT INTO beginning VALUES (1, 0)", [])?;
+            transaction.execute("INSERT INTO beginning VALUES (1, 0, 0)", [])?;
             transaction.commit()?;
         }
         if connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? != VERSION {
@@ -184,7 +186,7 @@ impl ReadModel {
         let path = &self.path;
         let failed = |source| ReadModelError::Sqlite { path: path.clone(), source };
         let transaction = self.connection.transaction().map_err(failed)?;
-        let mut seed = Seed::begin(&transaction, end.position);
+        let mut seed = Seed::begin(&transaction, end);
         fill(&mut seed).and_then(|()| seed.finish()).map_err(failed)?;
         write_cursor(&transaction, &end).map_err(failed)?;
         transaction.commit().map_err(failed)?;

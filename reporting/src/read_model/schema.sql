@@ -15,7 +15,8 @@ CREATE TABLE cursor (
 -- Where its history begins.
 CREATE TABLE beginning (
     id       INTEGER PRIMARY KEY CHECK (id = 1),
-    position INTEGER NOT NULL               -- what was up to here is in counters and balances only; 0 where all of it is in here
+    position INTEGER NOT NULL,              -- what was up to here is in counters and balances only; 0 where all of it is in here
+    time_ms  INTEGER NOT NULL               -- of the batch that this record ended; 0 where all of it is in here
 ) STRICT;
 
 -- The organisation's settings, as they are now.
@@ -24,7 +25,10 @@ CREATE TABLE organisation (
     name     TEXT    NOT NULL,
     currency TEXT    NOT NULL,              -- ISO 4217
     codes_per_campaign_max INTEGER NOT NULL,
-    since    INTEGER NOT NULL               -- position of the record
+    since    INTEGER NOT NULL,              -- position of the record
+    -- The longest that any settings in here allowed: a request id's own time bounds when the request can have been executed.
+    request_window_max_ms INTEGER NOT NULL, -- after that time
+    request_skew_max_ms   INTEGER NOT NULL  -- before it
 ) STRICT;
 
 CREATE TABLE club (
@@ -45,6 +49,7 @@ CREATE TABLE credential (
     name       TEXT    NOT NULL,
     role       TEXT    NOT NULL,
     clubs      TEXT    NOT NULL,            -- JSON array of club numbers; [] for all
+    reasons    INTEGER NOT NULL,            -- whether it learns why a code is refused
     kind       TEXT    NOT NULL,            -- 'token' or 'certificate'
     secret     BLOB    NOT NULL,            -- BLAKE3 of it
     added_ms   INTEGER NOT NULL,

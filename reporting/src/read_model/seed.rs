@@ -11,6 +11,7 @@
 //! or of an archived code the record that archived it, so that the campaigns that have had a value stay in their order.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use scrip_protocol::batch::ChainEnd;
 use scrip_protocol::codes::{NormalisedCode, normalise};
 use scrip_protocol::command::{ArchiveCause, CodesBatch, Grant, RuleTerms, Secret, Terms};
 use scrip_protocol::{
@@ -93,13 +94,13 @@ pub struct SeededHold {
 /// Writes what a snapshot says into an empty read model.
 pub struct Seed<'t> {
     connection: &'t Connection,
-    beginning: Position,
+    end: ChainEnd,
     campaigns: Campaigns,
 }
 
 impl<'t> Seed<'t> {
-    pub(super) fn begin(transaction: &'t Transaction<'_>, beginning: Position) -> Seed<'t> {
-        Seed { connection: transaction, beginning, campaigns: Campaigns::default() }
+    pub(super) fn begin(transaction: &'t Transaction<'_>, end: ChainEnd) -> Seed<'t> {
+        Seed { connection: transaction, end, campaigns: Campaigns::default() }
     }
 
     /// The settings.
@@ -107,8 +108,12 @@ impl<'t> Seed<'t> {
     /// # Errors
     /// When SQLite fails, as of all that follow.
     pub fn settings(&mut self, settings: &Settings) -> rusqlite::Result<()> {
-        let Settings { organisation, currency, codes_per_campaign_max, .. } = settings;
-        self.put("INSERT INTO organisation VALUES (1, ?, ?, ?, 0)", params![organisation, currency, codes_per_campaign_max])
+        let Settings { organisation, currency, codes_per_campaign_max, request_window_ms, request_skew_ms, .. } = settings;
+        let (window, skew) = (number(*request_window_ms), number(*request_skew_ms));
+        self.put(
+            "INSERT INTO organisation VALUES (1, ?, ?, ?, 0, ?, ?)",
+            params![organisation, currency, codes_per_campaign_max, window, skew],
+        )
     }
 
     /// A club.
@@ -144,8 +149,8 @@ impl<'t> Seed<'t> {
         };
         let (role, clubs, revoked_ms) = (grant.role.word(), json(&grant.clubs), revoked_ms.map(number));
         self.put(
-            "INSERT INTO credential VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            params![credential.0, grant.name, role, clubs, kind, secret, number(added_ms), revoked_ms],
+            "INSERT INTO credential VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            params![credential.0, grant.name, role, clubs, grant.reasons, kind, secret, number(added_ms), revoked_ms],
         )
     }
 
@@ -187,7 +192,7 @@ impl<'t> Seed<'t> {
                 ArchiveCause::Alone => ALONE,
             });
             let freed = code.archived.or(seeded.archived.map(|(_, by)| (ArchiveCause::ByCampaign, by))).map(|(_, by)| by);
-            let taken = freed.unwrap_or(self.beginning);
+            let taken = freed.unwrap_or(self.end.position);
             // The engine took it for a code, so that it has a normal form.
             let value = normalise(code.code);
             let value = value.as_ref().map_or(code.code, NormalisedCode::as_str);
@@ -259,7 +264,8 @@ impl<'t> Seed<'t> {
 
     pub(super) fn finish(mut self) -> rusqlite::Result<()> {
         self.campaigns.write(self.connection)?;
-        self.put("UPDATE beginning SET position = ?", params![number(self.beginning.0)])
+        let ChainEnd { position, time_ms, .. } = self.end;
+        self.put("UPDATE beginning SET position = ?, time_ms = ?", params![number(position.0), number(time_ms)])
     }
 
     fn put(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<()> {
@@ -269,7 +275,6 @@ impl<'t> Seed<'t> {
 
 #[cfg(test)]
 mod tests {
-    use scrip_protocol::batch::ChainEnd;
     use scrip_protocol::{Role, Settings};
 
     use super::*;
@@ -357,10 +362,10 @@ mod tests {
             let found = Readers::new(&path).view(|view| Ok(rows(view.connection, query))).expect("it can be read");
             assert_eq!(found, expected, "{query}");
         };
-        check("SELECT position FROM beginning", &["900"]);
+        check("SELECT position, time_ms FROM beginning", &["900 1790000000000"]);
         check("SELECT name, currency, since FROM organisation", &["Organisation EUR 0"]);
         check("SELECT * FROM club UNION ALL SELECT * FROM client_group", &["1 Arena 0", "1 Gold 0"]);
-        check("SELECT * FROM credential", &["3 Till gateway [1] token 32 bytes 5 6"]);
+        check("SELECT * FROM credential", &["3 Till gateway [1] 1 token 32 bytes 5 6"]);
         check(
             "SELECT campaign, created_ms, archived_ms, codes, codes_archived, codes_activated, codes_exhausted, archived_activated,
                     archived_exhausted, activations, issued, refunds, taken_back, uncollected, last_activation FROM campaign",

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use scrip_protocol::Position;
 
 use super::{BUSY, ReadModelError, read_cursor};
@@ -34,6 +34,11 @@ pub struct AsOf {
     #[serde(rename = "time", serialize_with = "shown::time")]
     #[schema(value_type = At)]
     pub time_ms: u64,
+    /// History begins after this record: what happened up to it is in counters and balances only. 0 where all of it is here.
+    #[schema(value_type = u64)]
+    pub history_after: Position,
+    /// The time of that record's batch; none where all of the history is here.
+    pub history_after_time: Option<At>,
 }
 
 /// One position of the read model: a read transaction. As long as it lives, what is written meanwhile waits in the write-ahead log, so
@@ -43,6 +48,33 @@ pub struct View<'a> {
     pub connection: &'a Connection,
     /// What they are as of.
     pub as_of: AsOf,
+}
+
+impl AsOf {
+    /// What a read model with all of the history is as of.
+    pub fn whole(position: Position, time_ms: u64) -> AsOf {
+        AsOf { position, time_ms, history_after: Position(0), history_after_time: None }
+    }
+
+    /// Whether what happened at this position is in rows here.
+    pub fn covers(&self, position: Position) -> bool {
+        // No record is at position 0.
+        position.0 == 0 || (self.history_after < position && position <= self.position)
+    }
+
+    /// Reads what a transaction sees.
+    fn read(connection: &Connection) -> rusqlite::Result<AsOf> {
+        let cursor = read_cursor(connection)?;
+        let mut beginning = connection.prepare_cached("SELECT position, time_ms FROM beginning")?;
+        let beginning = beginning.query_row([], |row| Ok((shown::whole(row, 0)?, row.get(1)?))).optional()?;
+        let (after, time) = beginning.filter(|(after, _)| *after > 0).unzip();
+        Ok(AsOf {
+            position: cursor.position,
+            time_ms: cursor.time_ms,
+            history_after: Position(after.unwrap_or(0)),
+            history_after_time: time,
+        })
+    }
 }
 
 impl Readers {
@@ -91,8 +123,7 @@ fn in_one_transaction<T>(
     read: impl FnOnce(&View<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
     let transaction = connection.transaction()?;
-    let cursor = read_cursor(&transaction)?;
-    let as_of = AsOf { position: Position(cursor.position.0), time_ms: cursor.time_ms };
+    let as_of = AsOf::read(&transaction)?;
     let found = read(&View { connection: &transaction, as_of })?;
     transaction.commit()?;
     Ok(found)

@@ -37,7 +37,7 @@ pub struct Changed {
 /// A page of changes.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Changes {
-    /// The newest first.
+    /// The newest first. There may be none though a next page has some.
     pub changes: Vec<Changed>,
     /// The next page is of those before this position; none where this is the last.
     pub next: Option<u64>,
@@ -45,22 +45,37 @@ pub struct Changes {
     pub as_of: AsOf,
 }
 
-/// A page of all changes, or of those of a campaign; none where there is no such campaign.
+/// How many changes are looked at for a page of those that a caller sees.
+const LOOKED_AT_MAX: usize = 16_384;
+
+/// A page of all changes, or of those of a campaign, of the kinds that a caller sees; none where there is no such campaign.
 ///
 /// # Errors
 /// When SQLite fails.
-pub fn changes(view: &View<'_>, campaign: Option<CampaignId>, asked: Before) -> rusqlite::Result<Option<Changes>> {
-    let of_row = |row: &Row<'_>| of_row(row).map(|change| (change.position, Some(change)));
+pub fn changes(
+    view: &View<'_>,
+    campaign: Option<CampaignId>,
+    asked: Before,
+    sees: &dyn Fn(&str) -> bool,
+) -> rusqlite::Result<Option<Changes>> {
+    let of_row = |row: &Row<'_>| {
+        let change = of_row(row)?;
+        // The tables have words as JSON has them.
+        let is_seen = sees(&change.kind.replace('_', "-"));
+        Ok((change.position, Some(change).filter(|_| is_seen)))
+    };
     let Page { rows: changes, next } = match campaign {
-        None => {
-            page(view.connection.prepare_cached(&select(OF_ALL))?.query_map([asked.bound()], of_row)?, asked.limit, usize::MAX)?
-        }
+        None => page(
+            view.connection.prepare_cached(&select(OF_ALL))?.query_map([asked.bound()], of_row)?,
+            asked.limit,
+            LOOKED_AT_MAX,
+        )?,
         Some(CampaignId(campaign)) => {
             if !view.connection.prepare_cached("SELECT 1 FROM campaign WHERE campaign = ?1")?.exists([campaign])? {
                 return Ok(None);
             }
             let mut statement = view.connection.prepare_cached(&select(OF_CAMPAIGN))?;
-            page(statement.query_map((asked.bound(), campaign), of_row)?, asked.limit, usize::MAX)?
+            page(statement.query_map((asked.bound(), campaign), of_row)?, asked.limit, LOOKED_AT_MAX)?
         }
     };
     Ok(Some(Changes { changes, next, as_of: view.as_of }))

@@ -6,11 +6,11 @@ pub(crate) mod changes;
 mod request;
 
 pub use changes::{Changed, Changes, changes};
-pub use request::{Did, RequestFound, by_request};
+pub use request::{Coverage, Did, RequestFound, by_request, coverage};
 
 use rusqlite::Row;
 use scrip_protocol::codes::normalise;
-use scrip_protocol::{CampaignId, ClientId, Position, RequestId, Role};
+use scrip_protocol::{CampaignId, ClientId, Position, RequestId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -71,6 +71,9 @@ pub struct Found {
     pub request: Option<RequestFound>,
     /// The activation of this id.
     pub activation: Option<Activation>,
+    /// Whether there may be a request or an activation of this id that is not shown: one from before the history in here begins or
+    /// after its newest record, or one that is not for the caller to see.
+    pub may_exist: bool,
     /// What this is as of.
     pub as_of: AsOf,
 }
@@ -134,17 +137,16 @@ pub fn guess(view: &View<'_>, text: &str, sees_codes: bool) -> rusqlite::Result<
     let by_name = by_name.into_iter().filter(|card| Some(card.client) != of_id);
     let mut clients: Vec<_> = by_id.clone().into_iter().chain(by_name).collect();
     clients.truncate(FOUND_MAX);
-    let request = match text.parse::<RequestId>() {
-        Ok(request) => by_request(view, request)?,
-        Err(_) => None,
-    };
+    let (mut request, mut may_exist) = (None, false);
+    if let Ok(id) = text.parse::<RequestId>() {
+        request = by_request(view, id)?;
+        may_exist = request.is_none() && coverage(view, id)? != Coverage::Whole;
+    }
+    if let Ok(position) = text.parse::<u64>() {
+        may_exist |= sees_codes && activation.is_none() && !view.as_of.covers(Position(position));
+    }
     let code = if sees_codes { by_code(view, text)? } else { None };
-    Ok(Found { code, clients, request, activation, as_of: view.as_of })
-}
-
-/// Whether somebody of this role may see codes.
-pub(crate) const fn sees_codes(role: Role) -> bool {
-    matches!(role, Role::Marketing | Role::Reporter | Role::Operator)
+    Ok(Found { code, clients, request, activation, may_exist, as_of: view.as_of })
 }
 
 #[cfg(test)]

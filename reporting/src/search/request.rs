@@ -48,7 +48,7 @@ const TABLES: [(&str, &str); 7] = [
     ("change", "position"),
 ];
 
-/// What became of a request; none where there never was one of this id.
+/// What became of a request; none where no record in here is of this id: [`coverage`] says what that means.
 ///
 /// # Errors
 /// When SQLite fails.
@@ -73,6 +73,43 @@ pub fn by_request(view: &View<'_>, request: RequestId) -> rusqlite::Result<Optio
     }
     Ok(Some(RequestFound { request: Request(request), position, record, credential, did, as_of: view.as_of }))
 }
+
+/// Whether a request without a record here was certainly never executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coverage {
+    /// It was not: every record that it could have made would be here.
+    Whole,
+    /// It may have been, before the history in here begins.
+    BeforeHistory,
+    /// It may have been, or may yet be, after the newest record in here.
+    NotYet,
+}
+
+/// How far the history in here covers the time in which a request could be executed. The engine executes a request from
+/// `request_skew_ms` before the time in its id until `request_window_ms` after it.
+///
+/// # Errors
+/// When SQLite fails.
+pub fn coverage(view: &View<'_>, request: RequestId) -> rusqlite::Result<Coverage> {
+    if !request.is_version_7() {
+        // The engine never executes it.
+        return Ok(Coverage::Whole);
+    }
+    let bounds = |row: &Row<'_>| Ok((shown::whole(row, 0)?, shown::whole(row, 1)?));
+    let bounds = view.connection.prepare_cached(BOUNDS)?.query_row([], bounds).optional()?;
+    let (window_ms, skew_ms) = bounds.unwrap_or((u64::MAX, u64::MAX));
+    let (time_ms, as_of) = (request.time_ms(), view.as_of);
+    let begins_ms = as_of.history_after_time.map(|At(time_ms)| time_ms);
+    Ok(if begins_ms.is_some_and(|begins_ms| time_ms.saturating_sub(skew_ms) <= begins_ms) {
+        Coverage::BeforeHistory
+    } else if as_of.time_ms <= time_ms.saturating_add(window_ms) {
+        Coverage::NotYet
+    } else {
+        Coverage::Whole
+    })
+}
+
+pub(crate) const BOUNDS: &str = "SELECT request_window_max_ms, request_skew_max_ms FROM organisation";
 
 pub(crate) const POSITION: &str = "SELECT position, kind, credential FROM request WHERE request = ?1";
 

@@ -195,7 +195,7 @@ fn a_request_without_a_row_is_known() {
 #[test]
 fn changes_name_who_made_them() {
     let page = |campaign, before, limit| {
-        let found = sample::view(|view| changes(view, campaign, Before { before, limit }))?;
+        let found = sample::view(|view| changes(view, campaign, Before { before, limit }, &|_| true))?;
         let rows: Vec<_> = found.changes.into_iter().map(|of| (of.position, of.kind, of.credential_name)).collect();
         Some((rows, found.next))
     };

@@ -5,10 +5,11 @@ use axum::response::Response;
 use scrip_protocol::{CampaignId, Position};
 
 use crate::figures::activations::{self, Activations, Before, OneActivation};
-use crate::http::answer::Api;
+use crate::http::answer::{Api, Follows};
 use crate::http::caller::CAMPAIGNS;
 use crate::http::parameters::{Asked, Asks, Parameters, WHOLE_MAX};
-use crate::http::problem::Problem;
+use crate::http::problem::{Kind, Problem};
+use crate::read_model::AsOf;
 
 impl Asks for Before {
     fn read(from: &mut Parameters) -> Result<Before, Problem> {
@@ -82,13 +83,26 @@ pub(crate) async fn activations(State(api): State<Api>, asked: Asked<Before>) ->
     api.answer(asked.arrival, CAMPAIGNS, "page", move |view, _| activations::of_all(view, before).map(Some)).await
 }
 
+fn not_known_here(as_of: AsOf) -> Problem {
+    let AsOf { position, history_after, .. } = as_of;
+    let detail = format!("the history in here begins after position {history_after}, and goes to position {position}");
+    Problem::new(Kind::NotKnownHere, detail).as_of(as_of)
+}
+
 /// An activation
+///
+/// One before the beginning of the history in here, or after its newest record, is not known here.
 #[utoipa::path(get, path = "/v1/activations/{activation}", tag = "activations", params(Asked<OneAsked>),
     responses((status = 200, description = "The activation.", body = OneActivation)))]
 pub(crate) async fn activation(State(api): State<Api>, asked: Asked<OneAsked>) -> Result<Response, Problem> {
     let OneAsked(id) = asked.asked;
-    let one = move |view: &crate::read_model::View<'_>| {
-        Ok(activations::one(view, id)?.map(|activation| OneActivation { activation, as_of: view.as_of }))
-    };
-    api.answer(asked.arrival, CAMPAIGNS, "activation", move |view, _| one(view)).await
+    api.answer_or_problem(Follows::FromPosition, asked.arrival, CAMPAIGNS, move |view, _| {
+        let as_of = view.as_of;
+        let found = activations::one(view, id)?.map(|activation| OneActivation { activation, as_of });
+        Ok(found.ok_or_else(|| match as_of.covers(id) {
+            true => Problem::no_such("activation").as_of(as_of),
+            false => not_known_here(as_of),
+        }))
+    })
+    .await
 }

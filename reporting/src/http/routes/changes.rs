@@ -10,6 +10,7 @@ use crate::http::caller::CAMPAIGNS;
 use crate::http::parameters::{Asked, Asks, Parameters};
 use crate::http::problem::Problem;
 use crate::search::{self, Changes};
+use crate::sight::Subject;
 
 /// The changes of a campaign are asked for.
 pub(crate) struct OfCampaign(CampaignId, Before);
@@ -22,12 +23,17 @@ impl Asks for OfCampaign {
 
 /// Who changed what
 ///
-/// Campaigns, codes, clubs, groups, rules, credentials, readers and settings, the newest change first.
+/// Campaigns, codes, clubs, groups, rules, credentials, readers and settings, the newest change first. A role sees changes of what its commands
+/// are about. A page may be short, or empty, and still have a next one.
 #[utoipa::path(get, path = "/v1/changes", tag = "changes", params(Asked<Before>),
     responses((status = 200, description = "A page of them.", body = Changes)))]
 pub(crate) async fn changes(State(api): State<Api>, asked: Asked<Before>) -> Result<Response, Problem> {
     let before = asked.asked;
-    api.answer(asked.arrival, CAMPAIGNS, "page", move |view, _| search::changes(view, None, before)).await
+    api.answer(asked.arrival, CAMPAIGNS, "page", move |view, caller| {
+        let sight = caller.sight();
+        search::changes(view, None, before, &|kind| sight.sees(Subject::of_record(kind)))
+    })
+    .await
 }
 
 /// Who changed what of a campaign
@@ -38,5 +44,9 @@ pub(crate) async fn changes(State(api): State<Api>, asked: Asked<Before>) -> Res
     responses((status = 200, description = "A page of them.", body = Changes)))]
 pub(crate) async fn of_campaign(State(api): State<Api>, asked: Asked<OfCampaign>) -> Result<Response, Problem> {
     let OfCampaign(campaign, before) = asked.asked;
-    api.answer(asked.arrival, CAMPAIGNS, "campaign", move |view, _| search::changes(view, Some(campaign), before)).await
+    api.answer(asked.arrival, CAMPAIGNS, "campaign", move |view, caller| {
+        let sight = caller.sight();
+        search::changes(view, Some(campaign), before, &|kind| sight.sees(Subject::of_record(kind)))
+    })
+    .await
 }

@@ -1,10 +1,11 @@
-//! Exports as downloads. Who may have one and what is in it is checked first; then the file is streamed as it is made.
+//! Exports as downloads. Who may have one and what is in it is checked first; then the file is made, and sent when it is whole.
 
 use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
 use scrip_protocol::CampaignId;
 
+use crate::export::download::SCRATCH_BYTES_MAX;
 use crate::export::{Export, ExportError, Format, Status, Usage, What};
 use crate::http::answer::Api;
 use crate::http::caller::CAMPAIGNS;
@@ -30,7 +31,8 @@ impl Asks for File {
 
 impl File {
     fn of(self, what: What) -> Export {
-        Export { what, format: self.format, byte_order_mark: self.byte_order_mark, scratch: None }
+        let scratch_bytes_max = Some(SCRATCH_BYTES_MAX);
+        Export { what, format: self.format, byte_order_mark: self.byte_order_mark, scratch: None, scratch_bytes_max }
     }
 }
 
@@ -85,7 +87,9 @@ impl From<ExportError> for Problem {
     fn from(error: ExportError) -> Problem {
         match &error {
             ExportError::NoCampaign(_) => Problem::no_such("campaign"),
-            ExportError::Busy(_) => Problem::new(Kind::Busy, error.to_string()),
+            ExportError::Busy | ExportError::LogFull => Problem::new(Kind::Busy, error.to_string()),
+            ExportError::TooLong(_) => Problem::new(Kind::TooSlow, error.to_string()),
+            ExportError::NoRoom => Problem::new(Kind::NoRoom, error.to_string()),
             ExportError::View(_)
             | ExportError::Sqlite(_)
             | ExportError::Missing { .. }
@@ -106,7 +110,7 @@ impl From<ExportError> for Problem {
 /// In the order of adding, archived ones as well: a row for each activation of a code, and one without for a code that was never activated.
 #[utoipa::path(get, path = "/v1/campaigns/{campaign}/codes/export", tag = "exports", params(Asked<CodesWanted>),
     operation_id = "export_codes",
-    responses((status = 200, description = "The file; broken off without an end where something fails.", content(
+    responses((status = 200, description = "The file, of the length that its head says.", content(
         (String = "text/csv"), (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
         (String = "application/vnd.apache.parquet")))))]
 pub(crate) async fn codes(State(api): State<Api>, asked: Asked<CodesWanted>) -> Result<Response, Problem> {
@@ -118,7 +122,7 @@ pub(crate) async fn codes(State(api): State<Api>, asked: Asked<CodesWanted>) -> 
 /// In the order in which they happened.
 #[utoipa::path(get, path = "/v1/campaigns/{campaign}/activations/export", tag = "exports", params(Asked<OfCampaignWanted>),
     operation_id = "export_activations_of_campaign",
-    responses((status = 200, description = "The file; broken off without an end where something fails.", content(
+    responses((status = 200, description = "The file, of the length that its head says.", content(
         (String = "text/csv"), (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
         (String = "application/vnd.apache.parquet")))))]
 pub(crate) async fn of_campaign(State(api): State<Api>, asked: Asked<OfCampaignWanted>) -> Result<Response, Problem> {
@@ -130,7 +134,7 @@ pub(crate) async fn of_campaign(State(api): State<Api>, asked: Asked<OfCampaignW
 /// In the order in which they happened.
 #[utoipa::path(get, path = "/v1/activations/export", tag = "exports", params(Asked<AllWanted>),
     operation_id = "export_activations",
-    responses((status = 200, description = "The file; broken off without an end where something fails.", content(
+    responses((status = 200, description = "The file, of the length that its head says.", content(
         (String = "text/csv"), (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
         (String = "application/vnd.apache.parquet")))))]
 pub(crate) async fn all(State(api): State<Api>, asked: Asked<AllWanted>) -> Result<Response, Problem> {

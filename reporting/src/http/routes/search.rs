@@ -2,15 +2,15 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use scrip_protocol::{CampaignId, RequestId, Role};
+use scrip_protocol::{CampaignId, RequestId};
 
 use crate::figures::activations::Before;
 use crate::http::answer::{Api, Follows};
 use crate::http::caller::{CAMPAIGNS, CLIENTS, REQUESTS};
 use crate::http::parameters::{Asked, Asks, Parameters};
-use crate::http::problem::Problem;
+use crate::http::problem::{Kind, Problem};
 use crate::refusals::{self, ATTEMPTS_MAX, RefusalFilter, Refusals};
-use crate::search::{self, CodeFound, Found, RequestFound};
+use crate::search::{self, CodeFound, Coverage, Found, RequestFound};
 
 /// Refusals are asked for.
 pub(crate) struct RefusalsAsked(RefusalFilter, Before);
@@ -62,13 +62,21 @@ impl Asks for Searched {
     responses((status = 200, description = "A page of them.", body = Refusals)))]
 pub(crate) async fn refusals(State(api): State<Api>, asked: Asked<RefusalsAsked>) -> Result<Response, Problem> {
     let RefusalsAsked(filter, before) = asked.asked;
+    let by_campaign = filter.campaign.is_some();
     let attempts = api.attempts.clone().filter(|_| before.before.is_none());
     let follows = if api.attempts.is_some() { Follows::FromMore } else { Follows::FromPosition };
-    let read = move |view: &crate::read_model::View<'_>| {
+    api.answer_or_problem(follows, asked.arrival, CLIENTS, move |view, caller| {
+        let sight = caller.sight();
+        if by_campaign && !sight.reasons {
+            // Which campaign had a code is a reason.
+            return Ok(Err(Problem::new(Kind::Forbidden, "this credential does not learn which campaign a refused code is of")));
+        }
         let attempts = attempts.map(|attempts| attempts(&filter, ATTEMPTS_MAX)).unwrap_or_default();
-        Ok(Some(Refusals { attempts, ..refusals::list(view, &filter, before)? }))
-    };
-    api.answer_that(follows, asked.arrival, CLIENTS, "page", move |view, _| read(view)).await
+        let page = refusals::list(view, &filter, before)?;
+        let (refusals, attempts) = (sight.refusals(page.refusals), sight.attempts(attempts));
+        Ok(Ok(Refusals { refusals, attempts, ..page }))
+    })
+    .await
 }
 
 /// What became of a code
@@ -79,31 +87,57 @@ pub(crate) async fn refusals(State(api): State<Api>, asked: Asked<RefusalsAsked>
     responses((status = 200, description = "The code.", body = CodeFound)))]
 pub(crate) async fn code(State(api): State<Api>, asked: Asked<CodeAsked>) -> Result<Response, Problem> {
     let CodeAsked(code) = asked.asked;
-    api.answer(asked.arrival, CAMPAIGNS, "code", move |view, _| search::by_code(view, &code)).await
+    api.answer(asked.arrival, CAMPAIGNS, "code", move |view, caller| {
+        let sight = caller.sight();
+        Ok(search::by_code(view, &code)?.and_then(|found| sight.code(found)))
+    })
+    .await
 }
 
 /// What became of a request
 ///
-/// Which record it made and what that did, however old it is. A gateway sees its own requests.
+/// Which record it made and what that did, however old it is. A gateway sees its own requests; others see requests about what their
+/// commands are about. `not-found` says that the request was never executed, and never will be: it is answered only where the history in
+/// here covers all of the time in which the engine may execute it. Otherwise a request without a record is `not-known-here`.
 #[utoipa::path(get, path = "/v1/requests/{request}", tag = "requests", params(Asked<RequestAsked>),
     responses((status = 200, description = "The request.", body = RequestFound)))]
 pub(crate) async fn request(State(api): State<Api>, asked: Asked<RequestAsked>) -> Result<Response, Problem> {
     let RequestAsked(request) = asked.asked;
-    api.answer(asked.arrival, REQUESTS, "request", move |view, caller| {
-        let found = search::by_request(view, request)?;
-        let may_see = |found: &RequestFound| caller.role != Role::Gateway || found.credential == caller.credential;
-        Ok(found.filter(may_see))
+    api.answer_or_problem(Follows::FromPosition, asked.arrival, REQUESTS, move |view, caller| {
+        let as_of = view.as_of;
+        if let Some(found) = search::by_request(view, request)? {
+            // Never as if there were none: whoever has the id would send the request again under another one.
+            let not_seen = || Problem::new(Kind::Forbidden, "there is such a request, and this credential may not see it");
+            return Ok(caller.sight().request(found).ok_or_else(not_seen));
+        }
+        let detail = match search::coverage(view, request)? {
+            Coverage::Whole => return Ok(Err(Problem::no_such("request").as_of(as_of))),
+            Coverage::BeforeHistory => "the request may have been executed before the history in here begins",
+            Coverage::NotYet => {
+                "no record up to this position is of this request; the engine may have executed it since, or still may"
+            }
+        };
+        Ok(Err(Problem::new(Kind::NotKnownHere, detail).as_of(as_of)))
     })
     .await
 }
 
 /// Search
 ///
-/// Guesses what a text means, and answers all that it may. Codes and activations are left out for those who may not see campaigns.
+/// Guesses what a text means, and answers all that it may. Codes and activations are left out for those who may not see campaigns, and
+/// requests for those who may not see what they are about.
 #[utoipa::path(get, path = "/v1/search", tag = "search", params(Asked<Searched>),
     responses((status = 200, description = "What was found.", body = Found)))]
 pub(crate) async fn search(State(api): State<Api>, asked: Asked<Searched>) -> Result<Response, Problem> {
     let Searched(text) = asked.asked;
-    let found = move |view: &crate::read_model::View<'_>, sees_codes| search::guess(view, &text, sees_codes).map(Some);
-    api.answer(asked.arrival, CLIENTS, "page", move |view, caller| found(view, search::sees_codes(caller.role))).await
+    api.answer(asked.arrival, CLIENTS, "page", move |view, caller| {
+        let sight = caller.sight();
+        let found = search::guess(view, &text, sight.sees_codes())?;
+        let code = found.code.and_then(|code| sight.code(code));
+        let is_found = found.request.is_some();
+        let request = found.request.and_then(|request| sight.request(request));
+        let may_exist = found.may_exist || (is_found && request.is_none());
+        Ok(Some(Found { code, request, may_exist, ..found }))
+    })
+    .await
 }

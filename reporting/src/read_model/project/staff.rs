@@ -18,8 +18,13 @@ impl Writing<'_> {
             Record::SettingsApplied(applied) => {
                 let settings = &applied.settings;
                 let (max, since) = (settings.codes_per_campaign_max, number(at.position.0));
-                let values: [&dyn rusqlite::ToSql; 4] = [&settings.organisation, &settings.currency, &max, &since];
-                write("INSERT OR REPLACE INTO organisation VALUES (1, ?, ?, ?, ?)", &values)
+                let (window, skew) = (number(settings.request_window_ms), number(settings.request_skew_ms));
+                write(
+                    "INSERT INTO organisation VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)
+                     ON CONFLICT DO UPDATE SET name = ?1, currency = ?2, codes_per_campaign_max = ?3, since = ?4,
+                     request_window_max_ms = max(request_window_max_ms, ?5), request_skew_max_ms = max(request_skew_max_ms, ?6)",
+                    params![settings.organisation, settings.currency, max, since, window, skew],
+                )
             }
             Record::ClubRegistered(club) => write("INSERT INTO club VALUES (?, ?, ?)", params![club.club.0, club.name, ms]),
             Record::GroupRegistered(group) => {
@@ -33,8 +38,8 @@ impl Writing<'_> {
                 };
                 let clubs = json(&grant.clubs);
                 write(
-                    "INSERT INTO credential VALUES (?, ?, ?, ?, ?, ?, ?, NULL)",
-                    params![added.credential.0, grant.name, grant.role.word(), clubs, kind, secret, ms],
+                    "INSERT INTO credential VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+                    params![added.credential.0, grant.name, grant.role.word(), clubs, grant.reasons, kind, secret, ms],
                 )
             }
             Record::CredentialRevoked(revoked) => {

@@ -19,7 +19,7 @@ pub(super) fn tables(past: &Past<'_>) -> Vec<Table> {
             vec![vec![number(1), number(past.end.position.0), Value::Blob(past.end.hash.to_vec()), number(past.end.time_ms)]],
         ),
         // The journal is read from its first record on.
-        table("beginning", vec![vec![number(1), number(0)]]),
+        table("beginning", vec![vec![number(1), number(0), number(0)]]),
         table("organisation", organisation(past)),
         table("club", clubs(past)),
         table("client_group", groups(past)),
@@ -31,11 +31,14 @@ pub(super) fn tables(past: &Past<'_>) -> Vec<Table> {
 
 fn organisation(past: &Past<'_>) -> Vec<Row> {
     let mut rows = Vec::new();
+    let (mut window, mut skew) = (0, 0);
     for recorded in past.records {
         if let Record::SettingsApplied(record) = &recorded.record {
             let of = &record.settings;
+            (window, skew) = (of.request_window_ms.max(window), of.request_skew_ms.max(skew));
             let (name, currency) = (text(of.organisation.clone()), text(of.currency.clone()));
-            rows = vec![vec![number(1), name, currency, number(of.codes_per_campaign_max), number(recorded.position)]];
+            let (codes, since) = (number(of.codes_per_campaign_max), number(recorded.position));
+            rows = vec![vec![number(1), name, currency, codes, since, number(window), number(skew)]];
         }
     }
     rows
@@ -80,6 +83,7 @@ fn credentials(past: &Past<'_>) -> Vec<Row> {
             text(record.grant.name.clone()),
             text(record.grant.role.word()),
             json(&record.grant.clubs),
+            number(u8::from(record.grant.reasons)),
             text(kind),
             Value::Blob(secret.to_vec()),
             number(recorded.at_ms),

@@ -13,6 +13,10 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::*;
+mod history;
+mod places;
+mod sight;
+
 use crate::read_model::Readers;
 use crate::sample::{self, REQUEST};
 use crate::standing::{Following, Standing};
@@ -115,7 +119,8 @@ async fn routes_are_for_their_roles() {
             assert_eq!((answer.status, at < up_to), (StatusCode::OK, true), "{role} {path}");
         }
         let cashier = server.get("cashier", path).await;
-        if at < 13 {
+        // The request made an activation, which a cashier does not see by its request.
+        if at < 13 || path.starts_with("/v1/requests/") {
             cashier.is_problem(StatusCode::FORBIDDEN)
         } else {
             assert_eq!(cashier.status, StatusCode::OK, "{path}")
@@ -136,7 +141,8 @@ async fn routes_are_for_their_roles() {
     }
 }
 
-/// Z3, Z15: a gateway learns what became of its own requests, and nothing of those of others, not even that they exist.
+/// Z3, Z15: a gateway learns what became of its own requests, and of those of others nothing but that they are not its own: an answer that
+/// there is none would have it send the request again.
 #[tokio::test]
 async fn a_gateway_sees_its_own_requests() {
     let server = Server::new(sample::fill);
@@ -145,14 +151,15 @@ async fn a_gateway_sees_its_own_requests() {
     let (others, nobodys) = ("0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c12", "0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c99");
     let others = server.get("gateway", &format!("/v1/requests/{others}")).await;
     let nobodys = server.get("gateway", &format!("/v1/requests/{nobodys}")).await;
-    others.is_problem(StatusCode::NOT_FOUND);
-    assert_eq!(others.body, nobodys.body);
+    others.is_problem(StatusCode::FORBIDDEN);
+    nobodys.is_problem(StatusCode::NOT_FOUND);
 }
 
 /// A read model to which nothing has come knows nobody: it asks to come again.
 #[tokio::test]
 async fn an_empty_read_model_asks_to_come_again() {
     let server = Server::new(sample::empty);
+    server.standing.send_replace(standing(0));
     for token in ["operator", ""] {
         let answer = server.get(token, "/v1/campaigns").await;
         answer.is_problem(StatusCode::SERVICE_UNAVAILABLE);
@@ -168,6 +175,7 @@ async fn answers_name_their_position() {
         let answer = server.get("operator", path).await;
         let position = answer.json()["as_of"]["position"].clone();
         assert_eq!((position, answer.header("scrip-position")), (sample::POSITION.into(), "2000000"), "{path}");
+        assert_eq!((&answer.json()["as_of"]["history_after"], answer.header("scrip-history-after")), (&0.into(), "0"), "{path}");
         assert_eq!(answer.json()["as_of"]["time"], "2026-09-21T14:13:20Z");
         assert_eq!(answer.header("cache-control"), "private, no-cache");
         let tag = answer.header("etag").to_owned();
@@ -288,7 +296,7 @@ async fn hostile_parameters_are_refused_or_find_nothing() {
         "%00",
         "",
     ];
-    let fine = [StatusCode::OK, StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND];
+    let fine = [StatusCode::OK, StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::CONFLICT];
     let check = |uri: String, answer: Answer| {
         assert!(fine.contains(&answer.status), "{uri}: {}", answer.status);
         if answer.status != StatusCode::OK {
@@ -408,7 +416,7 @@ async fn the_document_says_what_is_valid() {
         let operation = &item["get"];
         assert!(ids.insert(operation["operationId"].to_string()), "{operation}");
         assert!(operation["security"][0]["token"].is_array(), "{path}");
-        for status in ["200", "400", "401", "403", "404", "405", "500", "503", "504"] {
+        for status in ["200", "400", "401", "403", "404", "405", "409", "500", "503", "504", "507"] {
             assert!(!operation["responses"][status].is_null(), "{path} {status}");
         }
         let parameters = operation["parameters"].as_array().expect("each has parameters");
@@ -483,32 +491,6 @@ async fn a_stream_tells_what_changes_and_ends_with_its_token() {
     assert_eq!(next().await, None);
 }
 
-/// Streams, queries that run and queries that wait have their limits, at which callers are asked to come again.
-#[tokio::test]
-async fn too_much_at_once_is_refused() {
-    let server = Server::new(sample::fill);
-    let streams = Arc::clone(&server.api.streams).try_acquire_many_owned(answer::STREAMS_MAX as u32).expect("there are none");
-    server.get("operator", "/v1/campaigns/1/live").await.is_problem(StatusCode::SERVICE_UNAVAILABLE);
-    drop(streams);
-    let (release, held) = std::sync::mpsc::channel::<()>();
-    let held = Arc::new(parking_lot::Mutex::new(held));
-    let mut tasks: Vec<_> = (0..answer::RUNNING_MAX + answer::QUEUED_MAX)
-        .map(|_| {
-            let held = Arc::clone(&held);
-            Box::pin(server.api.read(move |_| Ok(held.lock().recv().is_err())))
-        })
-        .collect();
-    for task in &mut tasks {
-        assert!(futures_util::FutureExt::now_or_never(task).is_none());
-    }
-    server.get("operator", "/v1/campaigns").await.is_problem(StatusCode::SERVICE_UNAVAILABLE);
-    drop(release);
-    for task in tasks {
-        assert_eq!(task.await, Ok(true));
-    }
-    assert_eq!(server.get("operator", "/v1/campaigns").await.status, StatusCode::OK);
-}
-
 /// A query that nobody waits for any more ends, and the next one on its connection is answered.
 #[tokio::test]
 async fn a_query_is_interrupted_when_nobody_waits() {
@@ -516,7 +498,7 @@ async fn a_query_is_interrupted_when_nobody_waits() {
     let (begun, begins) = tokio::sync::oneshot::channel();
     let (ended, ends) = tokio::sync::oneshot::channel();
     let endless = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n) SELECT max(n) FROM n";
-    let mut task = Box::pin(server.api.read(move |view| {
+    let mut task = Box::pin(server.api.read(1, move |view| {
         begun.send(()).expect("the test waits");
         let found: rusqlite::Result<i64> = view.connection.query_row(endless, [], |row| row.get(0));
         ended.send(found.is_err()).expect("the test waits");

@@ -1,0 +1,96 @@
+//! What is said of requests and activations that the history in here may not have.
+
+use scrip_protocol::RequestId;
+
+use super::*;
+use crate::search::{Coverage, coverage};
+
+const DAY_MS: u64 = 86_400_000;
+const SKEW_MS: u64 = 60_000;
+/// When the history of the sample begins, once it begins with a snapshot: ten days before its newest batch.
+const BEGINS_MS: u64 = sample::NOW_MS - 10 * DAY_MS;
+
+/// The sample, begun from a snapshot that ended with position 150.
+fn begun(sqlite: &Connection) {
+    sample::fill(sqlite);
+    sqlite.execute("UPDATE beginning SET position = 150, time_ms = ?1", [BEGINS_MS as i64]).expect("there is a beginning");
+}
+
+/// The id of a request of a time, which is not in the sample.
+fn request_of(time_ms: u64) -> RequestId {
+    RequestId::from_parts(time_ms, [7; 10])
+}
+
+/// Z3: "there is none" is said of a request only where all the time is covered in which the engine may execute it: from the skew before
+/// the time in its id up to the window after it. Otherwise a caller would send it again under another id, and it would be done twice.
+#[tokio::test]
+async fn none_is_said_only_of_requests_that_cannot_have_been_executed() {
+    let (whole, begun) = (Server::new(sample::fill), Server::new(begun));
+    let not_yet = sample::NOW_MS - DAY_MS;
+    let begins = BEGINS_MS + SKEW_MS;
+    let (none, unknown) = (StatusCode::NOT_FOUND, StatusCode::CONFLICT);
+    for (time_ms, of_whole, of_begun) in [
+        (1, none, unknown),
+        (BEGINS_MS - DAY_MS, none, unknown),
+        (BEGINS_MS, none, unknown),
+        (begins, none, unknown),
+        (begins + 1, none, none),
+        (not_yet - 1, none, none),
+        (not_yet, unknown, unknown),
+        (sample::NOW_MS, unknown, unknown),
+        (sample::NOW_MS + DAY_MS, unknown, unknown),
+        (u64::MAX >> 16, unknown, unknown),
+    ] {
+        let path = format!("/v1/requests/{}", request_of(time_ms));
+        for (server, expected, after) in [(&whole, of_whole, 0), (&begun, of_begun, 150)] {
+            for token in ["gateway", "gateway-without", "cashier", "operator"] {
+                let answer = server.get(token, &path).await;
+                answer.is_problem(expected);
+                let problem = answer.json();
+                let kind = if expected == none { "not-found" } else { "not-known-here" };
+                assert_eq!(problem["type"], format!("urn:scrip:problem:{kind}"), "{time_ms} {token}");
+                assert_eq!((&problem["position"], &problem["history_after"]), (&sample::POSITION.into(), &after.into()));
+            }
+            let search = server.get("operator", &format!("/v1/search?q={}", request_of(time_ms))).await.json();
+            assert_eq!((&search["request"], &search["may_exist"]), (&Value::Null, &(expected == unknown).into()), "{time_ms}");
+        }
+    }
+    // The engine never executes what is not of version 7.
+    begun.get("gateway", "/v1/requests/0190b6a0-7c1e-4d43-9a52-3f8d2f0b6c11").await.is_problem(none);
+}
+
+/// The longest window and skew that there ever were count, and before the settings are known nothing is sure.
+#[test]
+fn the_bounds_are_those_of_the_settings() {
+    sample::view(|view| {
+        let old = request_of(sample::NOW_MS - 2 * DAY_MS);
+        assert_eq!(coverage(view, old)?, Coverage::Whole);
+        view.connection.execute("UPDATE organisation SET request_window_max_ms = ?1", [2 * DAY_MS as i64])?;
+        assert_eq!(coverage(view, old)?, Coverage::NotYet);
+        view.connection.execute("DELETE FROM organisation", [])?;
+        assert_eq!(coverage(view, request_of(1))?, Coverage::NotYet);
+        Ok(())
+    });
+}
+
+/// Pain 18: every answer says where its history begins; an activation from before, or after its newest record, is not known here.
+#[tokio::test]
+async fn answers_say_where_their_history_begins() {
+    let server = Server::new(begun);
+    for path in PATHS.into_iter().filter(|path| !path.starts_with("/v1/activations/")) {
+        let answer = server.get("operator", path).await;
+        let as_of = answer.json()["as_of"].clone();
+        assert_eq!((&as_of["history_after"], answer.header("scrip-history-after")), (&150.into(), "150"), "{path}");
+        assert_eq!(as_of["history_after_time"], "2026-09-11T14:13:20Z");
+    }
+    // An activation that is in here is shown; of others it is said whether they can be.
+    for (activation, expected) in [(99, StatusCode::CONFLICT), (150, StatusCode::CONFLICT), (151, StatusCode::NOT_FOUND)] {
+        server.get("operator", &format!("/v1/activations/{activation}")).await.is_problem(expected);
+    }
+    let newer = format!("/v1/activations/{}", sample::POSITION + 1);
+    server.get("operator", &newer).await.is_problem(StatusCode::CONFLICT);
+    let exported = server.get("operator", "/v1/campaigns/1/activations/export").await;
+    assert_eq!((exported.status, exported.header("scrip-history-after")), (StatusCode::OK, "150"));
+    assert!(exported.header("content-disposition").contains("campaign-1-activations-after-p150-p2000000.csv"));
+    assert_eq!(exported.header("content-length"), exported.body.len().to_string());
+}

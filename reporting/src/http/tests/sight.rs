@@ -1,0 +1,222 @@
+//! What each role sees, and what those without reasons learn.
+
+use scrip_protocol::command::RedeemOutcome;
+
+use super::*;
+use crate::shown::At;
+
+const ROLES: [&str; 5] = ["operator", "marketing", "cashier", "gateway", "reporter"];
+/// The credentials of the two gateways, told reasons and not.
+const GATEWAYS: [u32; 2] = [4, 10];
+
+/// The id of a request that the tests add.
+fn id(credential: u32, number: usize) -> String {
+    format!("0190b6a0-7c1e-7d43-9a52-{credential:04x}{number:08x}")
+}
+
+/// Refused attempts at codes for each reason, of both gateways; and attempts without a record.
+struct Refused {
+    server: Server,
+    requests: Vec<(u32, String)>,
+    /// Words of which somebody without reasons must see none.
+    reasons: Vec<String>,
+}
+
+impl Refused {
+    fn new() -> Refused {
+        let server = Server::new(sample::fill);
+        let sqlite = Connection::open(&server.path).expect("SQLite opens");
+        let (mut requests, mut reasons) = (Vec::new(), Vec::new());
+        let about_codes = RedeemOutcome::WORDS.into_iter().skip(RedeemOutcome::UnknownCode.number());
+        let mut position = 1_000;
+        for reason in about_codes.filter(|reason| *reason != "not_accepted") {
+            reasons.push(format!("\"{reason}\""));
+            for (command, reply) in [
+                ("redeem", format!("\"{reason}\"")),
+                ("hold", format!("{{\"refused\":\"{reason}\"}}")),
+                ("confirm", format!("{{\"expired\":\"{reason}\"}}")),
+            ] {
+                let (kind, said) = match command {
+                    "redeem" => (11, reason),
+                    "hold" => (13, reason),
+                    _ => (15, "expired"),
+                };
+                let decided = format!("decided by rule {}", reason.len() * 7);
+                for credential in GATEWAYS {
+                    let request = id(credential, position);
+                    let bytes = u128::from_str_radix(&request.replace('-', ""), 16).expect("it is hexadecimal").to_be_bytes();
+                    let campaign = if reason == "unknown_code" { None } else { Some(77) };
+                    sqlite
+                        .execute(
+                            "INSERT INTO refusal VALUES (?1, 1789900001700, ?2, ?3, ?4, 7, 1, 'secret', ?5, ?6, ?7, ?8)",
+                            (position as i64, command, credential, bytes, campaign, said, &decided, &reply),
+                        )
+                        .expect("the row fits");
+                    sqlite
+                        .execute("INSERT INTO request VALUES (?1, ?2, ?3, ?4)", (bytes, position as i64, kind, credential))
+                        .expect("the row fits");
+                    sqlite.execute("INSERT INTO client_history VALUES (0, 7, ?1)", [position as i64]).expect("the row fits");
+                    requests.push((credential, request));
+                    position += 1;
+                }
+            }
+        }
+        reasons.extend(["decided by rule".to_owned(), "\"campaign\":77".to_owned()]);
+        let attempt = |_: &crate::refusals::RefusalFilter, _| {
+            vec![crate::refusals::Attempt {
+                at: At(1),
+                command: "check".into(),
+                credential: 4,
+                client: None,
+                club: None,
+                code: Some("secret".into()),
+                campaign: Some(77),
+                reason: "code_exhausted".into(),
+                decided: "decided by rule 1".into(),
+            }]
+        };
+        let router = router(server.api.clone().with_attempts(Arc::new(attempt)));
+        Refused { server: Server { router, ..server }, requests, reasons }
+    }
+
+    /// Every path that may show a refusal.
+    fn paths(&self) -> Vec<String> {
+        let own = ["?client=7", "?code=secret", "?limit=1000"].map(|query| format!("/v1/refusals{query}"));
+        let clients = ["refusals", "all"].map(|kind| format!("/v1/clients/7/operations?kind={kind}&limit=500"));
+        let codes = ["/v1/codes/secret", "/v1/search?q=secret"].map(str::to_owned);
+        let requests = self.requests.iter().map(|(_, request)| format!("/v1/requests/{request}"));
+        let searches = self.requests.iter().map(|(_, request)| format!("/v1/search?q={request}"));
+        let all = PATHS.map(str::to_owned).into_iter().chain(own).chain(clients).chain(codes);
+        all.chain(requests).chain(searches).collect()
+    }
+
+    fn reveals(&self, answer: &Answer) -> bool {
+        let text = String::from_utf8_lossy(&answer.body);
+        self.reasons.iter().any(|reason| text.contains(&**reason))
+    }
+}
+
+/// Z9: whoever learns no reasons learns none through any route, whatever its role; whoever does, does.
+#[tokio::test]
+async fn those_without_reasons_learn_none_through_any_route() {
+    let refused = Refused::new();
+    for role in ROLES {
+        let (mut told, mut answered) = (0, 0);
+        for path in refused.paths() {
+            let with = refused.server.get(role, &path).await;
+            let without = refused.server.get(&format!("{role}-without"), &path).await;
+            assert!(!refused.reveals(&without), "{role} {path}: {}", String::from_utf8_lossy(&without.body));
+            told += usize::from(refused.reveals(&with));
+            answered += usize::from(without.status == StatusCode::OK);
+        }
+        assert!(told > 30 && answered > 30, "{role}: {told} of {answered}");
+        // Which campaign had a code is a reason as well.
+        let by_campaign = refused.server.get(&format!("{role}-without"), "/v1/refusals?campaign=77").await;
+        by_campaign.is_problem(StatusCode::FORBIDDEN);
+    }
+}
+
+/// Z9: a gateway without reasons sees the same of every refused code, of the same length.
+#[tokio::test]
+async fn refused_codes_look_alike_without_reasons() {
+    let refused = Refused::new();
+    let mut seen: std::collections::BTreeMap<String, BTreeSet<String>> = Default::default();
+    for (credential, request) in &refused.requests {
+        let answer = refused.server.get("gateway-without", &format!("/v1/requests/{request}")).await;
+        if *credential != 10 {
+            answer.is_problem(StatusCode::FORBIDDEN);
+            continue;
+        }
+        assert_eq!(answer.status, StatusCode::OK);
+        let position = answer.json()["position"].to_string();
+        let body = String::from_utf8_lossy(&answer.body).replace(request, "ID").replace(&position, "POSITION");
+        let command = answer.json()["did"][0]["fields"]["command"].to_string();
+        seen.entry(command).or_default().insert(body);
+    }
+    assert_eq!(seen.keys().collect::<Vec<_>>(), ["\"confirm\"", "\"hold\"", "\"redeem\""]);
+    assert!(seen.values().all(|bodies| bodies.len() == 1), "{seen:?}");
+}
+
+/// Records of every subject: its position, the number of its kind, whose it is, and who sees it by its request.
+const RECORDS: [(u64, u16, u32, &[&str]); 6] = [
+    (101, 10, 4, &["marketing", "reporter", "operator", "gateway"]),
+    (2_001, 72, 3, &["cashier", "marketing", "reporter", "operator"]),
+    (2_002, 40, 2, &["marketing", "reporter", "operator"]),
+    (2_003, 60, 1, &["reporter", "operator"]),
+    (2_004, 90, 5, &["reporter", "operator"]),
+    (2_005, 11, 4, &["cashier", "marketing", "reporter", "operator", "gateway"]),
+];
+
+/// Z15: a role sees of requests and of changes what its commands are about. A request that it does not see is none of those that there
+/// are not.
+#[tokio::test]
+async fn each_role_sees_what_its_commands_are_about() {
+    let server = Server::new(sample::fill);
+    let sqlite = Connection::open(&server.path).expect("SQLite opens");
+    let mut requests = Vec::new();
+    for (position, kind, credential, roles) in RECORDS {
+        let request = id(credential, position as usize);
+        let bytes = u128::from_str_radix(&request.replace('-', ""), 16).expect("it is hexadecimal").to_be_bytes();
+        sqlite
+            .execute("INSERT INTO request VALUES (?1, ?2, ?3, ?4)", (bytes, position as i64, kind, credential))
+            .expect("the row fits");
+        requests.push((request, roles));
+    }
+    for (position, kind) in
+        [(3_001, "credential_added"), (3_002, "reader_kept"), (3_003, "settings_applied"), (3_004, "rule_saved")]
+    {
+        sqlite.execute("INSERT INTO change VALUES (?1, 4000, ?2, 1, NULL, NULL, '{}')", (position, kind)).expect("the row fits");
+    }
+    for role in ROLES {
+        for (request, roles) in &requests {
+            let answer = server.get(role, &format!("/v1/requests/{request}")).await;
+            let expected = if roles.contains(&role) { StatusCode::OK } else { StatusCode::FORBIDDEN };
+            assert_eq!(answer.status, expected, "{role} {request}");
+            if role != "gateway" {
+                let search = server.get(role, &format!("/v1/search?q={request}")).await.json();
+                let is_seen = roles.contains(&role);
+                assert_eq!(
+                    (search["request"].is_null(), &search["may_exist"]),
+                    (!is_seen, &(!is_seen).into()),
+                    "{role} {request}"
+                );
+            }
+        }
+    }
+    let kinds = |answer: &Answer| -> Vec<String> {
+        let changes = answer.json()["changes"].as_array().cloned().unwrap_or_default();
+        changes.iter().map(|change| change["kind"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let of_staff = ["rule_saved", "campaign-switched", "club-registered", "campaign-created"];
+    assert_eq!(kinds(&server.get("marketing", "/v1/changes").await), of_staff);
+    let all = ["rule_saved", "settings_applied", "reader_kept", "credential_added"];
+    for role in ["reporter", "operator"] {
+        assert_eq!(kinds(&server.get(role, "/v1/changes").await)[..4], all, "{role}");
+    }
+}
+
+/// Z13, Z15: of refused commands a role sees those at what its commands are about.
+#[tokio::test]
+async fn refused_commands_are_seen_by_those_who_see_their_subject() {
+    let server = Server::new(sample::fill);
+    let sqlite = Connection::open(&server.path).expect("SQLite opens");
+    for (position, command) in
+        [(3_001, "add-credential"), (3_002, "create-campaign"), (3_003, "pay-bonus"), (3_004, "keep-reader")]
+    {
+        sqlite
+            .execute(
+                "INSERT INTO refusal VALUES (?1, 1789900001700, ?2, 1, zeroblob(16), NULL, NULL, NULL, NULL, 'no', 'no', '\"no\"')",
+                (position, command),
+            )
+            .expect("the row fits");
+    }
+    for (role, expected) in [
+        ("cashier", &["pay-bonus", "redeem", "redeem"][..]),
+        ("marketing", &["pay-bonus", "create-campaign", "redeem", "redeem"]),
+        ("operator", &["keep-reader", "pay-bonus", "create-campaign", "add-credential", "redeem", "redeem"]),
+    ] {
+        let answer = server.get(role, "/v1/refusals").await.json();
+        let seen: Vec<_> = answer["refusals"].as_array().expect("a list").iter().map(|of| of["command"].as_str()).collect();
+        assert_eq!(seen, expected.iter().map(|command| Some(*command)).collect::<Vec<_>>(), "{role}");
+    }
+}

@@ -1,0 +1,311 @@
+//! What each caller sees of records, changes and refusals (Z9, Z15): what the commands of its role would show it, and no more.
+//!
+//! Routes admit roles; within a route that several roles share, [`Sight`] decides row by row. A row is about one [`Subject`]. A
+//! credential without reasons (`scrip token add --no-reasons`) sees every refused code alike, as the engine answers it: no
+//! campaign, no condition, one reason.
+
+use scrip_protocol::command::{ConfirmOutcome, HoldOutcome, RedeemOutcome};
+use scrip_protocol::{Kind, Role};
+use serde_json::Value;
+
+use crate::history::operations::{Operation, Operations};
+use crate::refusals::{Attempt, Refusal};
+use crate::search::{CodeFound, RequestFound};
+
+/// What a record or a refusal is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// Activations, their refunds, and holds.
+    Uses,
+    /// Refused attempts at codes.
+    CodeAttempts,
+    /// Clients, top-ups, bonuses and spending, refused attempts at them included.
+    Clients,
+    /// Campaigns, codes, clubs, groups and rules, refused attempts at them included.
+    Campaigns,
+    /// Credentials, settings and journal readers, refused attempts at them included.
+    Access,
+}
+
+impl Subject {
+    /// Every subject.
+    pub const ALL: [Subject; 5] = [Subject::Uses, Subject::CodeAttempts, Subject::Clients, Subject::Campaigns, Subject::Access];
+
+    /// What it is called in the documentation.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Subject::Uses => "activations, holds, refunds of activations",
+            Subject::CodeAttempts => "refused attempts at codes",
+            Subject::Clients => "clients, top-ups, bonuses, spending",
+            Subject::Campaigns => "campaigns, codes, clubs, groups, rules",
+            Subject::Access => "credentials, settings, journal readers",
+        }
+    }
+
+    /// The roles that see it. A gateway sees its own requests alone, whatever they are about.
+    pub const fn roles(self) -> &'static [Role] {
+        match self {
+            Subject::Uses | Subject::Campaigns => &[Role::Marketing, Role::Reporter, Role::Operator],
+            Subject::CodeAttempts | Subject::Clients => &[Role::Cashier, Role::Marketing, Role::Reporter, Role::Operator],
+            Subject::Access => &[Role::Reporter, Role::Operator],
+        }
+    }
+
+    /// The subject of a kind of record, by its word; none for one that is not known here, and for a refused command, whose
+    /// subject follows from the command.
+    pub fn of_record(word: &str) -> Option<Subject> {
+        Some(match word {
+            "activation" | "code-held" | "hold-confirmed" | "hold-released" | "activation-refunded" => Subject::Uses,
+            "redemption-refused" | "hold-refused" | "confirmation-refused" => Subject::CodeAttempts,
+            "client-registered" | "topped-up" | "top-up-refunded" | "bonus-changed" | "spent" => Subject::Clients,
+            "campaign-created" | "codes-added" | "campaign-switched" | "campaign-updated" | "campaign-archived"
+            | "campaign-restored" | "codes-generated" | "codes-archived" | "codes-restored" | "club-registered"
+            | "group-registered" | "rule-saved" | "rule-switched" | "rule-archived" | "rule-restored" => Subject::Campaigns,
+            "settings-applied" | "credential-added" | "credential-revoked" | "reader-kept" | "reader-forgotten" => {
+                Subject::Access
+            }
+            _ => return None,
+        })
+    }
+
+    /// The subject of refused attempts at a command, by its word.
+    pub fn of_command(word: &str) -> Option<Subject> {
+        let kind = Kind::ALL.iter().find(|kind| kind.word() == word)?;
+        Some(match kind {
+            Kind::Redeem | Kind::Check | Kind::Hold | Kind::Confirm | Kind::Release | Kind::Refund => Subject::CodeAttempts,
+            Kind::RegisterClient
+            | Kind::ShowClient
+            | Kind::TopUp
+            | Kind::RefundTopUp
+            | Kind::CreditBonus
+            | Kind::WriteOffBonus
+            | Kind::PayBonus
+            | Kind::RefundBonus
+            | Kind::RecordSession
+            | Kind::RecordPurchase => Subject::Clients,
+            Kind::RegisterClub
+            | Kind::ListClubs
+            | Kind::RegisterGroup
+            | Kind::ListGroups
+            | Kind::CreateCampaign
+            | Kind::AddCodes
+            | Kind::SwitchCampaign
+            | Kind::ListCampaigns
+            | Kind::ShowCampaign
+            | Kind::UpdateCampaign
+            | Kind::ArchiveCampaign
+            | Kind::RestoreCampaign
+            | Kind::TryCodes
+            | Kind::GenerateCodes
+            | Kind::ArchiveCodes
+            | Kind::RestoreCodes
+            | Kind::ListCodes
+            | Kind::CheckFree
+            | Kind::CreateRule
+            | Kind::UpdateRule
+            | Kind::SwitchRule
+            | Kind::ArchiveRule
+            | Kind::RestoreRule
+            | Kind::ListRules
+            | Kind::ShowRule
+            | Kind::LintRule
+            | Kind::RehearseRule => Subject::Campaigns,
+            Kind::Tail
+            | Kind::ShowStatus
+            | Kind::WatchAttempts
+            | Kind::AddCredential
+            | Kind::RevokeCredential
+            | Kind::ListCredentials
+            | Kind::TakeSnapshot
+            | Kind::KeepReader
+            | Kind::ForgetReader
+            | Kind::ListReaders => Subject::Access,
+        })
+    }
+}
+
+/// What a caller sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sight {
+    /// The caller's credential.
+    pub credential: u32,
+    /// Its role.
+    pub role: Role,
+    /// Whether it learns why a code is refused.
+    pub reasons: bool,
+}
+
+impl Sight {
+    /// Whether the role sees a subject. What is not known here is for those who see everything.
+    pub fn sees(self, subject: Option<Subject>) -> bool {
+        subject.unwrap_or(Subject::Access).roles().contains(&self.role)
+    }
+
+    /// Whether it sees the codes and activations of campaigns.
+    pub fn sees_codes(self) -> bool {
+        self.sees(Some(Subject::Campaigns)) && self.sees(Some(Subject::Uses))
+    }
+
+    /// A refusal as it sees it; none where it does not.
+    pub fn refusal(self, refusal: Refusal) -> Option<Refusal> {
+        if !self.sees(Subject::of_command(&refusal.command)) {
+            return None;
+        }
+        let hidden = self.hides(&refusal.command, &refusal.reason);
+        Some(match hidden {
+            None => refusal,
+            Some(Uniform { reason, decided, reply }) => {
+                Refusal { campaign: None, campaign_name: None, reason, decided, reply, ..refusal }
+            }
+        })
+    }
+
+    /// The refusals that it sees, as it sees them.
+    pub fn refusals(self, refusals: Vec<Refusal>) -> Vec<Refusal> {
+        refusals.into_iter().filter_map(|refusal| self.refusal(refusal)).collect()
+    }
+
+    /// The attempts without a record that it sees, as it sees them.
+    pub fn attempts(self, attempts: Vec<Attempt>) -> Vec<Attempt> {
+        let seen = attempts.into_iter().filter(|attempt| self.sees(Subject::of_command(&attempt.command)));
+        let shown = seen.map(|attempt| match self.hides(&attempt.command, &attempt.reason) {
+            None => attempt,
+            Some(Uniform { reason, decided, .. }) => Attempt { campaign: None, reason, decided, ..attempt },
+        });
+        shown.collect()
+    }
+
+    /// A client's operations as it sees them: all of them (B5), without reasons where it learns none.
+    pub fn operations(self, page: Operations) -> Operations {
+        let seen = page.operations.into_iter().filter_map(|operation| match operation {
+            Operation::Refusal(refusal) => self.refusal(refusal).map(Operation::Refusal),
+            Operation::Entry(_) | Operation::Hold(_) | Operation::Spending(_) | Operation::Refund(_) => Some(operation),
+        });
+        Operations { operations: seen.collect(), ..page }
+    }
+
+    /// What became of a code, as it sees it; none where what it sees is nothing.
+    pub fn code(self, found: CodeFound) -> Option<CodeFound> {
+        let found = CodeFound { refusals: self.refusals(found.refusals), ..found };
+        (!found.campaigns.is_empty() || !found.refusals.is_empty()).then_some(found)
+    }
+
+    /// What became of a request, as it sees it; none where the request is not for it to see.
+    pub fn request(self, mut found: RequestFound) -> Option<RequestFound> {
+        let text = |did: &crate::search::Did, name: &str| did.fields.get(name).and_then(Value::as_str).map(str::to_owned);
+        let refused = found.did.iter().find(|did| did.what == "refusal").and_then(|did| text(did, "command"));
+        let subject = match &refused {
+            Some(command) => Subject::of_command(command),
+            None => Subject::of_record(&found.record),
+        };
+        let is_seen = match self.role {
+            Role::Gateway => found.credential == self.credential,
+            Role::Cashier | Role::Marketing | Role::Reporter | Role::Operator => self.sees(subject),
+        };
+        if !is_seen {
+            return None;
+        }
+        for did in &mut found.did {
+            let hidden = match (did.what.as_str(), text(did, "command"), text(did, "reason")) {
+                ("refusal", Some(command), Some(reason)) => self.hides(&command, &reason),
+                _ => None,
+            };
+            let Some(fields) = did.fields.as_object_mut() else { continue };
+            if self.role == Role::Gateway {
+                // A gateway's reply has neither where a code stands in its list nor how often it was used.
+                fields.retain(|name, _| name != "slot" && name != "nth");
+            }
+            if let Some(Uniform { reason, decided, reply }) = hidden {
+                fields.insert("campaign".into(), Value::Null);
+                fields.insert("reason".into(), reason.into());
+                fields.insert("decided".into(), decided.into());
+                fields.insert("reply".into(), reply);
+            }
+        }
+        Some(found)
+    }
+
+    /// What it sees in the place of a reason, where it does not see that.
+    fn hides(self, command: &str, reason: &str) -> Option<Uniform> {
+        if self.reasons { None } else { Uniform::of(command, reason) }
+    }
+}
+
+/// What a refused code looks like to a caller without reasons: the answer that the engine gave it.
+struct Uniform {
+    reason: String,
+    decided: String,
+    reply: Value,
+}
+
+impl Uniform {
+    /// The uniform answer of a command, where the reason says something about a code.
+    fn of(command: &str, reason: &str) -> Option<Uniform> {
+        const NOT: RedeemOutcome = RedeemOutcome::NotAccepted;
+        // The first words say nothing about a code: it was taken, or the request could not be one for a code.
+        let about_a_code = RedeemOutcome::WORDS[RedeemOutcome::UnknownCode.number()..].contains(&reason);
+        let kind = Kind::ALL.iter().find(|kind| kind.word() == command);
+        let (reason, words, reply) = match kind {
+            Some(Kind::Confirm) if reason == "expired" => {
+                let outcome = ConfirmOutcome::Expired(NOT);
+                (reason, outcome.to_string(), serde_json::to_value(outcome))
+            }
+            Some(Kind::Hold) if about_a_code => {
+                let outcome = HoldOutcome::Refused(NOT);
+                (NOT.word(), outcome.to_string(), serde_json::to_value(outcome))
+            }
+            Some(Kind::Redeem | Kind::Check) if about_a_code => (NOT.word(), NOT.to_string(), serde_json::to_value(NOT)),
+            _ => return None,
+        };
+        let decided = words.strip_prefix("refused: ").unwrap_or(&words).to_owned();
+        Some(Uniform { reason: reason.to_owned(), decided, reply: reply.expect("an outcome is JSON") })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use scrip_protocol::Record;
+
+    use super::*;
+
+    /// Z15: every kind of record is about something, so that no record is hidden because nobody thought of it.
+    #[test]
+    fn every_record_has_a_subject() {
+        for word in (0..u16::MAX).filter_map(Record::word_of).filter(|word| *word != "refused") {
+            assert!(Subject::of_record(word).is_some(), "{word}");
+        }
+        assert!(Kind::ALL.iter().all(|kind| Subject::of_command(kind.word()).is_some()));
+    }
+
+    /// Z15: a role sees refused attempts at each command that it may send.
+    #[test]
+    fn a_role_sees_what_its_commands_are_about() {
+        for role in [Role::Cashier, Role::Marketing, Role::Reporter, Role::Operator] {
+            let sight = Sight { credential: 1, role, reasons: true };
+            for kind in Kind::ALL.iter().filter(|kind| kind.roles().contains(&role)) {
+                // Clubs and groups are listed to everybody; what staff changed of them is not.
+                let is_list = matches!(kind, Kind::ListClubs | Kind::ListGroups);
+                assert!(is_list || sight.sees(Subject::of_command(kind.word())), "{role} {}", kind.word());
+            }
+        }
+    }
+
+    /// Z9: whatever the reason is, the same is seen; what is the caller's own mistake is told.
+    #[test]
+    fn reasons_about_a_code_look_alike() {
+        for command in ["redeem", "hold", "check"] {
+            let seen: Vec<_> = RedeemOutcome::WORDS[3..]
+                .iter()
+                .map(|reason| {
+                    let Uniform { reason, decided, reply } = Uniform::of(command, reason).expect("it is about a code");
+                    (reason, decided, reply)
+                })
+                .collect();
+            assert!(seen.iter().all(|one| *one == seen[0]) && seen[0].0 == "not_accepted", "{seen:?}");
+            for own in ["invalid_code", "unknown_club", "invalid_ttl", "too_many_holds"] {
+                assert!(Uniform::of(command, own).is_none());
+            }
+        }
+        assert!(Uniform::of("confirm", "expired").is_some());
+    }
+}
