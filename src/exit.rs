@@ -159,9 +159,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<ExportError>() {
         return Some(match error {
             ExportError::NoCampaign(_) => Exit::Refused,
-            ExportError::Busy(_) => Exit::Unreachable,
+            ExportError::Busy | ExportError::LogFull | ExportError::TooLong(_) => Exit::Unreachable,
             ExportError::View(_) | ExportError::Sqlite(_) | ExportError::Missing { .. } => Exit::Data,
-            ExportError::Sink(_) => Exit::Input,
+            ExportError::Sink(_) | ExportError::NoRoom => Exit::Input,
             ExportError::Xlsx(_) | ExportError::Scratch | ExportError::Parquet(_) | ExportError::GivenUp => Exit::Internal,
         });
     }
