@@ -147,10 +147,8 @@ pub enum ExportError {
 impl ExportError {
     /// What a disk says that does not take an export.
     fn from_disk(why: io::Error) -> ExportError {
-        match why.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ExportError::NoRoom,
-            _ => ExportError::Sink(why),
-        }
+        let is_full = matches!(why.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        if is_full { ExportError::NoRoom } else { ExportError::Sink(why) }
     }
 }
 
