@@ -178,7 +178,7 @@ mod tests {
             let text: String = (0..5).map(|digit| SIGNS[number / SIGNS.len().pow(digit) % SIGNS.len()]).collect();
             let mut out = String::new();
             push_text(&mut out, &text);
-            let formula = |cell: &str| cell.trim_start_matches(|sign| is_skipped(sign)).starts_with(is_run);
+            let formula = |cell: &str| cell.trim_start_matches(is_skipped).starts_with(is_run);
             for separator in [';', ',', '\t'] {
                 assert!(!out.split(separator).any(formula), "{text:?} became {out:?}");
             }
