@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use scrip_protocol::command::Grant;
+use scrip_protocol::record::InvalidSetting;
 use scrip_protocol::{CredentialId, Role, Settings};
 
 use crate::certificates::{self, CallersAuthority, IssueError, IssuedCertificate};
@@ -284,16 +285,8 @@ impl Folder {
         let config: Config = toml::from_str(&read(&path)?)
             .map_err(|cause| FolderError::Config { path: path.clone(), cause: cause.to_string() })?;
         let wrong = |field: &str, why: &str| FolderError::Config { path: path.clone(), cause: format!("{field}: {why}") };
-        let settings = &config.settings;
-        if settings.request_window_ms < state::requests::KEPT_AT_LEAST_MS {
-            return Err(wrong("settings.request_window_ms", "a request id must be remembered for at least 60000 ms"));
-        }
-        if settings.requests_max == 0 || settings.requests_max > u64::from(u32::MAX) {
-            return Err(wrong("settings.requests_max", "this must be 1 to 4294967295"));
-        }
-        if settings.codes_per_campaign_max == 0 || settings.codes_per_campaign_max > 50_000_000 {
-            return Err(wrong("settings.codes_per_campaign_max", "this must be 1 to 50000000"));
-        }
+        let invalid = |wrong: InvalidSetting| FolderError::Config { path: path.clone(), cause: wrong.to_string() };
+        config.settings.check().map_err(invalid)?;
         if config.snapshots.journal_mib > MIB_MAX {
             return Err(wrong("snapshots.journal_mib", "this must be 0 (never) to 16777216"));
         }

@@ -2,6 +2,7 @@
 //!
 //! `records!` below is the one table of them. A row's number never changes; a record that needs other fields gets a new row.
 
+use crate::command::NAME_BYTES_MAX;
 use crate::command::{
     Activation, ActivationRefunded, BonusChanged, CampaignArchived, CampaignCreated, CampaignRestored, CampaignSwitched,
     CampaignUpdated, ClientRegistered, ClubRegistered, CodeHeld, CodesAdded, CodesArchived, CodesGenerated, CodesRestored,
@@ -49,6 +50,55 @@ pub struct Settings {
     pub requests_max: u64,
     /// How many codes a campaign may hold (A2).
     pub codes_per_campaign_max: u32,
+}
+
+/// The most codes that a campaign may hold, whatever the settings say: the record of a restored campaign has 4 bytes for each code in conflict,
+/// and a tail takes it in one frame ([`REPLY_BYTES_MAX`](crate::frame::REPLY_BYTES_MAX)).
+pub const CODES_PER_CAMPAIGN_MAX: u32 = 4_000_000;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// A setting that an engine does not start with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("settings.{key} is {value}; it must be {range}")]
+pub struct InvalidSetting {
+    /// Which.
+    pub key: &'static str,
+    /// What it is.
+    pub value: String,
+    /// What it may be.
+    pub range: String,
+}
+
+impl Settings {
+    /// How many codes a campaign may hold; less than the settings say where a journal has some from before there was a limit.
+    pub fn codes_per_campaign(&self) -> u32 {
+        self.codes_per_campaign_max.min(CODES_PER_CAMPAIGN_MAX)
+    }
+
+    /// Whether an engine may start with these.
+    ///
+    /// # Errors
+    /// The first setting that is out of its range.
+    pub fn check(&self) -> Result<(), InvalidSetting> {
+        let text = |key, value: &str, is_valid: bool, range: &str| match is_valid {
+            true => Ok(()),
+            false => Err(InvalidSetting { key, value: format!("{value:?}"), range: range.to_owned() }),
+        };
+        let within = |key, value: u64, least: u64, most: u64| match (least..=most).contains(&value) {
+            true => Ok(()),
+            false => Err(InvalidSetting { key, value: value.to_string(), range: format!("{least} to {most}") }),
+        };
+        let organisation = self.organisation.as_str();
+        let is_name = !organisation.trim().is_empty() && organisation.len() <= NAME_BYTES_MAX;
+        text("organisation", organisation, is_name, "a name of 1 to 200 bytes")?;
+        let is_currency = self.currency.len() == 3 && self.currency.bytes().all(|letter| letter.is_ascii_uppercase());
+        text("currency", &self.currency, is_currency, "three capital letters, as in EUR (ISO 4217)")?;
+        within("request_window_ms", self.request_window_ms, 60_000, 31 * DAY_MS)?;
+        within("request_skew_ms", self.request_skew_ms, 0, DAY_MS)?;
+        within("requests_max", self.requests_max, 1, u32::MAX.into())?;
+        within("codes_per_campaign_max", self.codes_per_campaign_max.into(), 1, CODES_PER_CAMPAIGN_MAX.into())
+    }
 }
 
 impl Default for Settings {
@@ -214,5 +264,66 @@ impl Record {
             Record::ReaderKept(record) => Some(&record.stamp),
             Record::ReaderForgotten(record) => Some(&record.stamp),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{CampaignRestored, CodeConflict};
+    use crate::frame::REPLY_BYTES_MAX;
+    use crate::ids::CampaignId;
+
+    /// A setting out of its range is named with its value and its range.
+    #[test]
+    fn every_setting_has_a_range() {
+        assert_eq!(Settings::default().check(), Ok(()));
+        let change = |change: fn(&mut Settings)| {
+            let mut settings = Settings::default();
+            change(&mut settings);
+            settings.check().map_err(|error| error.to_string())
+        };
+        for (result, expected) in [
+            (change(|settings| settings.organisation = " ".into()), "organisation is \" \"; it must be a name of 1 to 200 bytes"),
+            (change(|settings| settings.organisation = "x".repeat(200)), ""),
+            (
+                change(|settings| settings.currency = "eur".into()),
+                "currency is \"eur\"; it must be three capital letters, as in EUR (ISO 4217)",
+            ),
+            (
+                change(|settings| settings.request_window_ms = 59_999),
+                "request_window_ms is 59999; it must be 60000 to 2678400000",
+            ),
+            (change(|settings| settings.request_window_ms = 60_000), ""),
+            (
+                change(|settings| settings.request_window_ms = u64::MAX),
+                "request_window_ms is 18446744073709551615; it must be 60000 to 2678400000",
+            ),
+            (change(|settings| settings.request_skew_ms = 86_400_001), "request_skew_ms is 86400001; it must be 0 to 86400000"),
+            (change(|settings| settings.requests_max = 0), "requests_max is 0; it must be 1 to 4294967295"),
+            (change(|settings| settings.requests_max = 1 << 32), "requests_max is 4294967296; it must be 1 to 4294967295"),
+            (change(|settings| settings.codes_per_campaign_max = 0), "codes_per_campaign_max is 0; it must be 1 to 4000000"),
+            (
+                change(|settings| settings.codes_per_campaign_max = 4_000_001),
+                "codes_per_campaign_max is 4000001; it must be 1 to 4000000",
+            ),
+            (change(|settings| settings.codes_per_campaign_max = 4_000_000), ""),
+        ] {
+            let expected = if expected.is_empty() { Ok(()) } else { Err(format!("settings.{expected}")) };
+            assert_eq!(result, expected);
+        }
+        assert!(change(|settings| settings.organisation = "x".repeat(201)).is_err());
+    }
+
+    /// The largest record that a campaign's size decides fits a frame, with the rest of a batch.
+    #[test]
+    fn the_record_of_the_largest_restore_fits_a_frame() {
+        let stamp = Stamp { request: RequestId(0), body: 0, credential: CredentialId(1) };
+        let first = CodeConflict { slot: 0, code: "x".repeat(256), held_by: CampaignId(1) };
+        let conflicts = (0..CODES_PER_CAMPAIGN_MAX).collect();
+        let restored = CampaignRestored { stamp, campaign: CampaignId(1), restored: 0, conflicts, first: vec![first; 1_000] };
+        let mut bytes = Vec::new();
+        Record::from(restored).encode(&mut bytes);
+        assert!(bytes.len() + (256 << 10) <= REPLY_BYTES_MAX, "{} bytes", bytes.len());
     }
 }

@@ -10,7 +10,7 @@ use super::{Counts, Header, Section, SnapshotError};
 /// The format version that is written.
 pub const VERSION: u32 = 2;
 
-/// The oldest format version that is read. In version 1 ids that had passed were forgotten without a move of the horizon.
+/// The oldest format version that is read. In version 1 the horizon did not move with ids that had passed.
 pub const VERSION_OLDEST: u32 = 1;
 
 /// The bytes that sections begin at a multiple of, and that the header has: a page.

@@ -112,13 +112,9 @@ impl Snapshot {
         let small = self.section(Part::Small)?;
         self.check(small, &mut |_| {})?;
         let inconsistent = |what| SnapshotError::Inconsistent { path: self.path.clone(), what };
-        let mut small: Small =
-            wire::decode("small", self.bytes_of(small)).map_err(|_| inconsistent("its small part is not one"))?;
-        if self.header.version == 1 {
-            // All ids before this may have been forgotten.
-            let passed_ms = small.now_ms.saturating_sub(small.window.window_ms);
-            small.window.horizon_ms = small.window.horizon_ms.max(passed_ms);
-        }
+        let small: Small = wire::decode("small", self.bytes_of(small)).map_err(|_| inconsistent("its small part is not one"))?;
+        // All ids before this may have been forgotten.
+        let passed_ms = if self.header.version == 1 { small.now_ms.saturating_sub(small.window.window_ms) } else { 0 };
         let (key, homes) = (small.key, small.homes);
         let index = |part, homes| Ok(Frozen::new(self.rows(part)?, homes, key));
         let codes = FrozenCodes {
@@ -146,7 +142,9 @@ impl Snapshot {
             small,
         };
         check_places(&base).map_err(inconsistent)?;
-        Ok(State::over(base, self.header.end.position))
+        let mut state = State::over(base, self.header.end.position);
+        state.requests.refuse_before(passed_ms);
+        Ok(state)
     }
 
     fn section(&self, part: Part) -> Result<&Section, SnapshotError> {

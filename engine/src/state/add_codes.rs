@@ -107,7 +107,7 @@ pub(super) fn take(
         }
     }
     let current = campaign.and_then(|campaign| state.campaigns.of(campaign)).map_or(0, |campaign| campaign.codes.len());
-    let limit = state.settings().codes_per_campaign_max;
+    let limit = state.settings().codes_per_campaign();
     let would_add = codes.len() + list.earlier() as usize;
     if current + would_add > limit as usize {
         let would_add = u32::try_from(would_add).unwrap_or(u32::MAX);

@@ -41,7 +41,7 @@ pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedGenerate, lookup:
         Ok(drawn) => drawn,
         Err(why) => return refuse(Outcome::InvalidPattern(*why)),
     };
-    let (limit, current) = (state.settings().codes_per_campaign_max, campaign.codes.len());
+    let (limit, current) = (state.settings().codes_per_campaign(), campaign.codes.len());
     if current + asked.count as usize > limit as usize {
         return refuse(Outcome::TooManyCodes(CodeLimit { limit, current: current as u32, would_add: asked.count }));
     }

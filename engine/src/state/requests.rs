@@ -88,6 +88,9 @@ pub struct Requests {
     limit: usize,
     /// Every id that was forgotten is before this time; such ids are refused.
     horizon_ms: u64,
+    /// Ids before this time are refused as well, because a snapshot of version 1 does not say which of them were forgotten. Nothing that a
+    /// replay would make, so that it is no part of what is compared.
+    floor_ms: u64,
     /// The oldest rows may stand in a snapshot.
     base: Base,
     /// Rows in the order of arrival; all chunks but the last are full.
@@ -185,6 +188,11 @@ impl Requests {
         newest_ms
     }
 
+    /// Refuses ids before a time from now on.
+    pub(crate) fn refuse_before(&mut self, floor_ms: u64) {
+        self.floor_ms = floor_ms;
+    }
+
     /// Takes over settings. Ids that were forgotten stay refused when the window grows.
     pub(super) fn set(&mut self, settings: &Settings) {
         self.window_ms = settings.request_window_ms;
@@ -221,7 +229,7 @@ impl Requests {
     pub fn admit(&self, clock: impl Into<ClockRange>, stamp: &Stamp) -> Admission<'_> {
         let ClockRange { earliest_ms, latest_ms } = clock.into();
         let time_ms = stamp.request.time_ms();
-        let oldest_ms = self.horizon_ms.max(earliest_ms.saturating_sub(self.window_ms));
+        let oldest_ms = self.horizon_ms.max(self.floor_ms).max(earliest_ms.saturating_sub(self.window_ms));
         if !stamp.request.is_version_7() {
             return Admission::Refused(Refusal::RequestIdInvalid);
         }

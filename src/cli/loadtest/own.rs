@@ -8,10 +8,11 @@ use scrip_engine::guard::GuardLimits;
 use scrip_engine::pipeline::Limits;
 use scrip_engine::{Engine, Start};
 use scrip_protocol::client::Dial;
+use scrip_protocol::record::CODES_PER_CAMPAIGN_MAX;
 use scrip_protocol::{Role, Settings};
 
 /// How many codes one of its campaigns may hold.
-pub(super) const CODES_PER_CAMPAIGN: u32 = 20_000_000;
+pub(super) const CODES_PER_CAMPAIGN: u32 = CODES_PER_CAMPAIGN_MAX;
 
 /// Starts one, and says how an operator reaches it.
 pub(super) fn start(folder: &Folder, limits: Limits) -> anyhow::Result<(Engine, Dial)> {

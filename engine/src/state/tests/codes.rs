@@ -1,11 +1,16 @@
 //! Codes of campaigns, by requirement: what is shown of them, whether values are free, dry runs, generation.
 
-use scrip_protocol::command::{CODES_LOOKED_AT, CODES_PER_PAGE, CodeFilter, GUESSES_PER_HIT_MIN, LINES_MAX, UsageFilter};
-use scrip_protocol::{CampaignId, Settings};
+use scrip_protocol::command::{
+    CODES_LOOKED_AT, CODES_PER_PAGE, CodeFilter, CodeLimit, CreateCampaignOutcome, GUESSES_PER_HIT_MIN, LINES_MAX, OnConflict,
+    Terms, UsageFilter,
+};
+use scrip_protocol::record::CODES_PER_CAMPAIGN_MAX;
+use scrip_protocol::{CampaignId, Money, Settings, wire};
 
 use super::script::{check, check_with};
 use super::shown::rows;
 use super::{Answer, Bench, START_MS, list, stamp};
+use crate::state::requests::Remembered;
 use crate::state::{Asked, AskedCodes, AskedCreateCampaign};
 
 /// T5, X3: the filters for status and for usage combine.
@@ -76,8 +81,8 @@ fn pages_show_every_code_once() {
     let texts: Vec<String> = (0..2 * CODES_LOOKED_AT + 100).map(|number| format!("code-{number}")).collect();
     let some = |first: usize, step: usize| list(texts.iter().skip(first).step_by(step).map(String::as_str));
     let create = |list| {
-        let terms = scrip_protocol::command::Terms::new("a campaign", scrip_protocol::Money(1));
-        let on_conflict = scrip_protocol::command::OnConflict::Reject;
+        let terms = Terms::new("a campaign", Money(1));
+        let on_conflict = OnConflict::Reject;
         Asked::CreateCampaign(Box::new(AskedCreateCampaign { terms, list, on_conflict }))
     };
     run(&mut bench, create(some(0, 1)));
@@ -133,6 +138,21 @@ fn values_are_free_or_held_by_a_campaign() {
         held by campaign 3, held by campaign 1, held by campaign 2
         "#,
     );
+}
+
+/// A limit from an older journal that is higher than any campaign may have is not followed.
+#[test]
+fn a_campaign_never_holds_more_than_a_record_can_restore() {
+    let settings = Settings { codes_per_campaign_max: u32::MAX, ..Settings::default() };
+    let mut bench = Bench::new(settings);
+    let terms = Terms::new("Large", Money(100));
+    let create = AskedCreateCampaign { terms, list: list(["A"]).after(CODES_PER_CAMPAIGN_MAX), on_conflict: OnConflict::Reject };
+    let Answer::New(Remembered::Other(reply)) = bench.run(stamp(START_MS, 1, 1), &Asked::CreateCampaign(Box::new(create))) else {
+        panic!("a new request");
+    };
+    let outcome: CreateCampaignOutcome = wire::decode("create-campaign", &reply.1).expect("its reply");
+    let limit = CodeLimit { limit: CODES_PER_CAMPAIGN_MAX, current: 0, would_add: CODES_PER_CAMPAIGN_MAX + 1 };
+    assert_eq!(outcome, CreateCampaignOutcome::TooManyCodes(limit));
 }
 
 /// Z7, A15, K5: a dry run answers line for line what adding would, and adds nothing.
