@@ -178,7 +178,11 @@ impl Written {
                 let (rows, bytes) = (print::count(*rows, "row"), print::count(*bytes, "byte"));
                 let (position, time) = (print::grouped(as_of.position.0), print::time(as_of.time_ms));
                 let file = file.as_deref().map_or("standard output".into(), |file| file.display().to_string());
-                format!("{file}: {rows}, {bytes}, as of position {position}, {time}")
+                let history = match as_of.history_after.0 {
+                    0 => String::new(),
+                    after => format!("; the history begins after position {}", print::grouped(after)),
+                };
+                format!("{file}: {rows}, {bytes}, as of position {position}, {time}{history}")
             }
         };
         match file {

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::{Page, page};
 use crate::read_model::{AsOf, View};
-use crate::shown::{self, Amount};
+use crate::shown::{self, Amount, At};
 
 /// How many milliseconds a quarter of an hour has.
 const QUARTER_MS: i64 = 900_000;
@@ -49,6 +49,8 @@ pub struct Day {
     pub date: Date,
     /// What happened on it.
     pub happened: Happened,
+    /// Whether the history in here has the day from its beginning; otherwise more may have happened on it.
+    pub is_whole: bool,
 }
 
 /// Activations and refunds of a time or a place.
@@ -117,8 +119,12 @@ pub fn by_day(view: &View<'_>, campaign: CampaignId, asked: &Days) -> rusqlite::
     let days = asked.days.clamp(1, DAYS_MAX);
     let first = last.saturating_sub(Span::new().days(i64::from(days) - 1));
     let nothing = Happened { activations: 0, issued: Amount(0), refunds: 0, taken_back: Amount(0) };
-    let mut days: Vec<Day> =
-        first.series(Span::new().days(1)).take_while(|date| *date <= last).map(|date| Day { date, happened: nothing }).collect();
+    let begins_after = view.as_of.history_after_time.map(|At(time_ms)| shown::bound(time_ms));
+    let day = |date| {
+        let is_whole = begins_after.is_none_or(|after| beginning_ms(date, &asked.zone) > after);
+        Day { date, happened: nothing, is_whole }
+    };
+    let mut days: Vec<Day> = first.series(Span::new().days(1)).take_while(|date| *date <= last).map(day).collect();
     // The first quarter that begins on each day or after it.
     let begins: Vec<i64> = days.iter().map(|day| quarter(beginning_ms(day.date, &asked.zone))).collect();
     let (from, end) = (quarter(beginning_ms(first, &asked.zone)), quarter(end_ms(last, &asked.zone)));

@@ -16,7 +16,7 @@ const CACHE_KIB: i64 = 16 << 10;
 const MAPPED_BYTES: i64 = 0x7fff_0000;
 
 /// How many connections are kept for the next who read.
-const IDLE_MAX: usize = 16;
+const IDLE_MAX: usize = 24;
 
 /// Those that read: connections to a read model that are used in turn, by blocking threads.
 pub struct Readers {

@@ -83,6 +83,10 @@ async fn answers_say_where_their_history_begins() {
         assert_eq!((&as_of["history_after"], answer.header("scrip-history-after")), (&150.into(), "150"), "{path}");
         assert_eq!(as_of["history_after_time"], "2026-09-11T14:13:20Z");
     }
+    // Days from before, and the one on which it begins, are not whole.
+    let days = server.get("operator", "/v1/campaigns/1/days?last=2026-09-13&days=4").await.json();
+    let whole: Vec<_> = days["days"].as_array().expect("days").iter().map(|day| day["is_whole"].as_bool()).collect();
+    assert_eq!(whole, [Some(false), Some(false), Some(true), Some(true)]);
     // An activation that is in here is shown; of others it is said whether they can be.
     for (activation, expected) in [(99, StatusCode::CONFLICT), (150, StatusCode::CONFLICT), (151, StatusCode::NOT_FOUND)] {
         server.get("operator", &format!("/v1/activations/{activation}")).await.is_problem(expected);
