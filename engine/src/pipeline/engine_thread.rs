@@ -8,12 +8,12 @@ use parking_lot::Mutex;
 use scrip_protocol::batch::BatchBuilder;
 use scrip_protocol::command::{Confirm, ConfirmOutcome, Hold, HoldOutcome, HoldRefused, RedeemOutcome};
 use scrip_protocol::frame::{REFUSAL, push_bytes, push_value};
-use scrip_protocol::{Command, CredentialId, Kind, Position, Record, Refusal, wire};
+use scrip_protocol::{Command, CredentialId, Kind, Position, Record, Refusal, Stamp, wire};
 
 use super::clock::EngineClock;
 use super::journal_thread::Release;
 use super::tally::Tally;
-use super::{Attempt, Call, Change, Chunk, Chunks, Limits, Outbox, Read, Request};
+use super::{Attempt, Call, Change, Chunk, Chunks, Limits, Outbox, RETRY_AFTER_MS, Read, Request};
 use crate::guard::{Asker, Guard, Misses};
 use crate::index::Index;
 use crate::state::State;
@@ -188,13 +188,13 @@ impl EngineThread {
     fn touch(&self, requests: &[Request]) {
         let place_of = |request: &Request| match &request.call {
             Call::Change(change) => change.hint.and_then(|hint| hint.place()),
-            Call::Read(_) | Call::Answered { .. } => None,
+            Call::Read(_) | Call::Busy { .. } | Call::Answered { .. } => None,
         };
         let redemptions = requests.iter().filter_map(|request| match &request.call {
             Call::Change(Change { stamp, asked, .. }) => {
                 asked.redemption().map(|asked| (stamp.request, asked.client, place_of(request)))
             }
-            Call::Read(_) | Call::Answered { .. } => None,
+            Call::Read(_) | Call::Busy { .. } | Call::Answered { .. } => None,
         });
         self.state.touch(redemptions);
         self.index.touch(requests.iter().filter_map(place_of));
@@ -225,6 +225,7 @@ impl EngineThread {
                 None => frames.extend_from_slice(frame),
             },
             Call::Read(read) => self.read(now_ms, read, correlation, frames),
+            Call::Busy { kind, stamp } => self.busy((now_ms, commit.clock), *kind, stamp, correlation, frames),
             Call::Change(change) => self.change((now_ms, commit.clock), change, batch, correlation, frames),
         }
         commit.seen = self.state.position();
@@ -283,6 +284,31 @@ impl EngineThread {
         let reply = self.state.requests.newest().expect("a request's record has just been remembered with its reply");
         self.push_reply(stamp.credential, reply, correlation, frames);
         self.index.follow(&self.state, &record);
+    }
+
+    /// Answers a request that cannot be executed now: as it was answered before, if it was.
+    #[cold]
+    fn busy(
+        &mut self,
+        (now_ms, clock): (u64, ClockRange),
+        kind: Kind,
+        stamp: &Stamp,
+        correlation: u64,
+        frames: &mut Vec<u8>,
+    ) {
+        let refusal = match self.state.credentials.is_revoked(stamp.credential) {
+            true => Refusal::Revoked,
+            false => match self.state.admit(clock, stamp) {
+                Admission::Repeated(reply) => {
+                    self.tally.repeated();
+                    return self.push_reply(stamp.credential, &reply, correlation, frames);
+                }
+                Admission::Refused(refusal) => refusal,
+                Admission::New => Refusal::Busy { retry_after_ms: RETRY_AFTER_MS },
+            },
+        };
+        self.tally.busy(now_ms, kind, stamp, refusal);
+        push_value(frames, REFUSAL, correlation, &refusal);
     }
 
     /// Refuses a request, which leaves no record.

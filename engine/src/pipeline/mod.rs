@@ -33,7 +33,7 @@ use scrip_protocol::command::{
     ShowClient, ShowRule,
 };
 use scrip_protocol::record::SettingsApplied;
-use scrip_protocol::{ClientNetwork, CredentialId, Position, Record, Settings, Stamp};
+use scrip_protocol::{ClientNetwork, CredentialId, Kind, Position, Record, Settings, Stamp};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 pub use clock::{Clock, ClockError, ClockStatus, EngineClock, Reading, SystemClock, check_start};
@@ -97,6 +97,14 @@ pub enum Call {
     Change(Change),
     /// Look at the state.
     Read(Read),
+    /// Nothing new: the lane has no room for this request at the moment. If it was executed before, it is answered as it was then;
+    /// otherwise the answer is `Busy`.
+    Busy {
+        /// The command.
+        kind: Kind,
+        /// The request, and whose it is.
+        stamp: Stamp,
+    },
     /// Nothing: the lane has made this reply frame from the index. It passes through here because it may leave only when what it
     /// shows is durable, and whatever the lane saw was applied before this is reached.
     Answered {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use scrip_protocol::command::{HoldOutcome, RedeemOutcome, StateSizes};
-use scrip_protocol::{CampaignId, ClientNetwork, CredentialId, Kind, Position, Record, Refusal, RequestId};
+use scrip_protocol::{CampaignId, ClientNetwork, CredentialId, Kind, Position, Record, Refusal, RequestId, Stamp};
 
 use super::about::about;
 use super::{Attempt, Change};
@@ -85,6 +85,12 @@ impl Tally {
         let Change { stamp, asked, network, .. } = change;
         let (kind, about) = about(asked);
         self.tell(at_ms, kind, stamp.credential, stamp.request, about, *network, refusal);
+    }
+
+    /// Counts a request for which there was no room.
+    #[cold]
+    pub(super) fn busy(&mut self, at_ms: u64, kind: Kind, stamp: &Stamp, refusal: Refusal) {
+        self.tell(at_ms, kind, stamp.credential, stamp.request, About::default(), ClientNetwork::UNKNOWN, refusal);
     }
 
     /// Counts a check that was not answered.

@@ -281,7 +281,7 @@ fn look_up(requests: &mut [Request], index: &Index) {
     let mut given = hints.iter_mut();
     let codes = requests.iter().map(|request| match &request.call {
         Call::Change(change) => change.asked.redemption().and_then(|asked| asked.code.as_ref().ok()),
-        Call::Read(_) | Call::Answered { .. } => None,
+        Call::Read(_) | Call::Busy { .. } | Call::Answered { .. } => None,
     });
     index.hint_each(codes, |hint| *given.next().expect("there are as many hints as requests at the most") = hint);
     for (request, hint) in requests.iter_mut().zip(hints) {
@@ -315,6 +315,8 @@ fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted)
         return Ok(());
     }
     let change = |asked| Call::Change(Change::new(stamp(&request, caller), asked));
+    // What was executed before is answered from the window, even if the journal cannot be read now.
+    let busy = || Call::Busy { kind: request.kind, stamp: stamp(&request, caller) };
     let named = |hold| NamedHold { hold, anyones: caller.role == Role::Operator };
     let asked = AnyCommand::decode(request.kind, request.payload)?;
     if let Some(club) = asked.club().filter(|club| !caller.may_ask_for(*club)) {
@@ -394,16 +396,16 @@ fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted)
             }
             match refund::activation(&asked, caller, shared) {
                 Ok(asked) => change(Asked::Refund(Box::new(asked))),
-                Err(refund::Unreadable) => return sorted.refuse(correlation, &BUSY),
+                Err(refund::Unreadable) => busy(),
             }
         }
         AnyCommand::RefundTopUp(asked) => match refund::top_up(asked, caller, shared) {
             Ok(asked) => change(Asked::RefundTopUp(Box::new(asked))),
-            Err(refund::Unreadable) => return sorted.refuse(correlation, &BUSY),
+            Err(refund::Unreadable) => busy(),
         },
         AnyCommand::RefundBonus(asked) => match refund::bonus(asked, caller, shared) {
             Ok(asked) => change(Asked::RefundBonus(Box::new(asked))),
-            Err(refund::Unreadable) => return sorted.refuse(correlation, &BUSY),
+            Err(refund::Unreadable) => busy(),
         },
         AnyCommand::TopUp(asked) => change(Asked::TopUp(Box::new(asked))),
         AnyCommand::PayBonus(asked) => change(Asked::PayBonus(Box::new(asked))),

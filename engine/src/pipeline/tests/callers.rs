@@ -6,11 +6,11 @@ use scrip_protocol::command::{
     Check, CheckOutcome, Confirm, ConfirmOutcome, Grant, Hold, HoldOutcome, Redeem, RedeemOutcome, RegisterClub,
     RevokeCredential, RevokeCredentialOutcome, Secret,
 };
-use scrip_protocol::{ClientId, ClientNetwork, ClubId, CredentialId, Position, Refusal, Role, Stamp};
+use scrip_protocol::{ClientId, ClientNetwork, ClubId, CredentialId, Kind, Position, Refusal, Role, Stamp};
 
 use super::{Asked, Lane, Reply, Run, START_MS, campaign, club, normalise, stamp};
 use crate::guard::{Asker, BudgetLimits, GuardLimits, Misses};
-use crate::pipeline::{Attempt, Beginning, Call, Change, Limits, Request};
+use crate::pipeline::{Attempt, Beginning, Call, Change, Limits, RETRY_AFTER_MS, Request};
 use crate::state::{AskedHold, AskedRedeem, NamedHold};
 
 const OPERATOR: CredentialId = CredentialId(1);
@@ -91,6 +91,26 @@ fn what_a_revoked_credential_has_sent_is_not_done() {
     assert_eq!(run.finish().position(), Position(8));
 }
 
+/// Z3: where there is no room for a request, a retry of one that was executed still gets the first answer.
+#[test]
+fn a_retry_is_answered_from_the_window_before_it_is_refused_as_busy() {
+    let (run, lane) = begun(GuardLimits::OFF);
+    let busy = |credential, request| {
+        let stamp = Stamp { credential, ..stamp(request) };
+        Request { correlation: request, call: Call::Busy { kind: Kind::Redeem, stamp } }
+    };
+    assert_eq!(ask(&run, &lane, busy(TILL, 10)).read::<Redeem>(), Err(Refusal::Busy { retry_after_ms: RETRY_AFTER_MS }));
+    let first = ask(&run, &lane, redeem(TILL, 10, 1, "A")).read::<Redeem>();
+    assert!(matches!(first, Ok(RedeemOutcome::Redeemed(_))), "a busy answer leaves the request new: {first:?}");
+    assert_eq!(ask(&run, &lane, busy(TILL, 10)).read::<Redeem>(), first);
+    let other_body = Stamp { body: 11, credential: TILL, ..stamp(10) };
+    let reused = Request { correlation: 10, call: Call::Busy { kind: Kind::Redeem, stamp: other_body } };
+    assert_eq!(ask(&run, &lane, reused).read::<Redeem>(), Err(Refusal::RequestIdReused));
+    ask(&run, &lane, by(OPERATOR, 12, Asked::RevokeCredential(RevokeCredential { credential: TILL }), 0));
+    assert_eq!(ask(&run, &lane, busy(TILL, 10)).read::<Redeem>(), Err(Refusal::Revoked));
+    assert_eq!(run.finish().position(), Position(8), "nothing but the redemption and the revocation is recorded");
+}
+
 /// Z9, pain 20: whoever misses too often is answered alike for every code, until the time is up; nothing is recorded of it.
 #[test]
 fn who_misses_too_often_is_not_answered_for_a_while() {
@@ -146,7 +166,7 @@ fn networks_are_counted_and_checks_are() {
     let check = |correlation, client, misses| {
         let mut frame = Vec::new();
         let outcome = CheckOutcome::Checked { codes: Vec::new(), as_of: Position(0) };
-        scrip_protocol::frame::push_value(&mut frame, scrip_protocol::Kind::Check as u16, correlation, &outcome);
+        scrip_protocol::frame::push_value(&mut frame, Kind::Check as u16, correlation, &outcome);
         let asker = Asker { credential: TILL, client: Some(ClientId(client)), network: ClientNetwork::UNKNOWN };
         Request { correlation, call: Call::Answered { frame, attempt: Some(Attempt { asker, misses }) } }
     };
