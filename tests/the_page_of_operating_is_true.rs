@@ -24,6 +24,7 @@ use scrip_engine::{Damage, EngineError};
 use scrip_protocol::batch::BatchError;
 use scrip_protocol::client::{ConnectError, TailError};
 use scrip_protocol::frame::Malformed;
+use scrip_protocol::private::SecretError;
 use scrip_protocol::{CredentialId, Position, Refusal, Settings, UtcTime};
 use scrip_reporting::attempts::{Attempts, AttemptsError};
 use scrip_reporting::follow::FollowError;
@@ -49,6 +50,11 @@ fn any() -> String {
 
 fn refused() -> io::Error {
     io::Error::other(ANY)
+}
+
+/// The mode in its words is a number.
+fn exposed() -> SecretError {
+    SecretError::Exposed { path: path(), mode: u32::from_str_radix(&NUMBER.to_string(), 8).expect("its digits are octal") }
 }
 
 /// The rows of the page's tables, each by itself, and its paragraphs.
@@ -189,6 +195,7 @@ fn every_refusal_and_stop_of_an_engine_stands_there() {
         FolderError::Credential { path: path(), source: invalid },
         FolderError::AuthorityKey { path: path(), source: IssueError::OtherAuthority(any()) },
         no_name.err().expect("no certificate has that name"),
+        FolderError::Secret(exposed()),
     ];
     for (at, error) in errors.iter().enumerate() {
         let number = match error {
@@ -199,6 +206,7 @@ fn every_refusal_and_stop_of_an_engine_stands_there() {
             FolderError::Credential { .. } => 4,
             FolderError::AuthorityKey { .. } => 5,
             FolderError::Certificate { .. } => 6,
+            FolderError::Secret(_) => 7,
         };
         assert_eq!(number, at, "{error}");
         match error {
@@ -209,6 +217,7 @@ fn every_refusal_and_stop_of_an_engine_stands_there() {
             | FolderError::Exists(_)
             | FolderError::Missing(_)
             | FolderError::Config { .. }
+            | FolderError::Secret(_)
             | FolderError::AuthorityKey { .. } => stands(error),
         }
     }
@@ -216,12 +225,14 @@ fn every_refusal_and_stop_of_an_engine_stands_there() {
         ServerError::Folder(FolderError::Missing(path())),
         ServerError::Certificate { path: path(), cause: any() },
         ServerError::Listen { address: ([0, 0, 0, 0], 1).into(), source: refused() },
+        ServerError::Key(exposed()),
     ];
     for (at, error) in errors.iter().enumerate() {
         let number = match error {
             ServerError::Folder(_) => 0,
             ServerError::Certificate { .. } => 1,
             ServerError::Listen { .. } => 2,
+            ServerError::Key(_) => 3,
         };
         assert_eq!(number, at, "{error}");
         stands(&error.to_string().replace("0.0.0.0:1", ANY));

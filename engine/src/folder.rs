@@ -13,14 +13,13 @@
 //! ```
 //! Folders are made with mode 0700 and files with 0600.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::Write;
+use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use scrip_protocol::command::Grant;
+use scrip_protocol::private::{self, SecretError};
 use scrip_protocol::record::InvalidSetting;
 use scrip_protocol::{CredentialId, Role, Settings};
 
@@ -154,6 +153,9 @@ pub enum FolderError {
         /// Which one, and why.
         source: InvalidCredential,
     },
+    /// The authority's key cannot be read, or others may read it.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// A caller's certificate could not be issued.
     #[error("{path}: {source}")]
     AuthorityKey {
@@ -237,7 +239,8 @@ impl Folder {
     /// When the authority or its key is not there or cannot be used.
     pub fn issue_certificate(&self, name: &str, from: Duration, until: Duration) -> Result<IssuedCertificate, FolderError> {
         let (authority, path) = (self.callers_authority()?, self.ca_key_path());
-        let issued = certificates::issue(&authority, &read(&path)?, name, from, until);
+        let key = String::from_utf8_lossy(&private::read(&path)?).into_owned();
+        let issued = certificates::issue(&authority, &key, name, from, until);
         issued.map_err(|source| FolderError::AuthorityKey { path, source })
     }
 
@@ -245,32 +248,44 @@ impl Folder {
         self.dir.join("credentials.json")
     }
 
-    /// Begins an organisation: configuration, certificates for this machine's own names and for the others given, and one token for
-    /// each role, which are returned and kept nowhere.
+    /// Begins an organisation: as [`Folder::begin`], where nothing need be shown before it is made.
+    ///
+    /// # Errors
+    /// As [`Folder::begin`].
+    pub fn init(&self, config: &Config, others: &[String]) -> Result<Vec<IssuedToken>, FolderError> {
+        self.begin(config, others)?.finish()
+    }
+
+    /// Writes what an organisation begins with: certificates for this machine's own names and for the others given, and one token for
+    /// each role, which are kept nowhere. It is an organisation only once that is finished: so that it is none whose tokens nobody saw.
+    ///
+    /// The folder and its files are for their owner alone, whatever was there before: see [`private`].
     ///
     /// # Errors
     /// When there is an organisation already, or something cannot be written.
-    pub fn init(&self, config: &Config, others: &[String]) -> Result<Vec<IssuedToken>, FolderError> {
+    pub fn begin(&self, config: &Config, others: &[String]) -> Result<Beginning, FolderError> {
         if self.exists() {
             return Err(FolderError::Exists(self.dir.clone()));
         }
+        let mut beginning = Beginning { made: Vec::new(), config: None, tokens: Vec::new() };
         for dir in [self.dir.clone(), self.dir.join("tls")] {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
-            made.map_err(|source| FolderError::Io { path: dir, source })?;
+            if !dir.exists() {
+                beginning.made.push(dir.clone());
+            }
+            private::folder(&dir).map_err(|source| FolderError::Io { path: dir, source })?;
         }
         let hosts: Vec<String> = LOCAL_HOSTS.map(str::to_owned).into_iter().chain(others.iter().cloned()).collect();
         let certificates = certificates::begin(&hosts).map_err(|source| FolderError::Certificate { hosts, source })?;
-        write_private(&self.ca_path(), &certificates.ca)?;
-        write_private(&self.ca_key_path(), &certificates.ca_key)?;
-        write_private(&self.certificate_path(), &certificates.server)?;
-        write_private(&self.key_path(), &certificates.server_key)?;
+        beginning.write(self.ca_path(), &certificates.ca)?;
+        beginning.write(self.ca_key_path(), &certificates.ca_key)?;
+        beginning.write(self.certificate_path(), &certificates.server)?;
+        beginning.write(self.key_path(), &certificates.server_key)?;
         let mut credentials = Credentials::default();
-        let issued: Vec<_> = Role::ALL.iter().map(|role| credentials.issue(role.word(), *role)).collect();
+        beginning.tokens = Role::ALL.iter().map(|role| credentials.issue(role.word(), *role)).collect();
         let list = serde_json::to_string_pretty(credentials.list()).expect("credentials are plain values");
-        write_private(&self.credentials_path(), &list)?;
-        // Last: its presence says that the folder is whole.
-        write_private(&self.config_path(), &toml::to_string(config).expect("a configuration is plain values"))?;
-        Ok(issued)
+        beginning.write(self.credentials_path(), &list)?;
+        beginning.config = Some((self.config_path(), toml::to_string(config).expect("a configuration is plain values")));
+        Ok(beginning)
     }
 
     /// Reads the configuration.
@@ -318,17 +333,52 @@ impl Folder {
     }
 }
 
-fn read(path: &Path) -> Result<String, FolderError> {
-    fs::read_to_string(path).map_err(|source| FolderError::Io { path: path.to_owned(), source })
+/// An organisation that is not finished. Dropped before it is, it takes away the files that it has written.
+pub struct Beginning {
+    /// The folders and files that were not there before, in the order in which they were made.
+    made: Vec<PathBuf>,
+    config: Option<(PathBuf, String)>,
+    tokens: Vec<IssuedToken>,
 }
 
-fn write_private(path: &Path, text: &str) -> Result<(), FolderError> {
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    };
-    write().map_err(|source| FolderError::Io { path: path.to_owned(), source })
+impl Beginning {
+    /// The tokens, which are nowhere else.
+    pub fn tokens(&self) -> &[IssuedToken] {
+        &self.tokens
+    }
+
+    /// Writes the configuration, whose presence says that the folder is whole.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn finish(mut self) -> Result<Vec<IssuedToken>, FolderError> {
+        if let Some((path, text)) = self.config.take() {
+            self.write(path, &text)?;
+        }
+        self.made.clear();
+        Ok(std::mem::take(&mut self.tokens))
+    }
+
+    fn write(&mut self, path: PathBuf, text: &str) -> Result<(), FolderError> {
+        match private::write(&path, text.as_bytes()) {
+            Ok(()) => self.made.push(path),
+            Err(source) => return Err(FolderError::Io { path, source }),
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Beginning {
+    fn drop(&mut self) {
+        // What cannot be taken away is replaced by the next attempt.
+        for path in self.made.iter().rev() {
+            let _ = if path.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) };
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, FolderError> {
+    fs::read_to_string(path).map_err(|source| FolderError::Io { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -361,6 +411,69 @@ mod tests {
             let holds = |token: &IssuedToken| String::from_utf8_lossy(&text).contains(&token.token);
             assert!(!tokens.iter().any(holds), "{:?} holds a token", entry.path());
         }
+    }
+
+    /// Tokens that nobody saw are no organisation's.
+    #[test]
+    fn a_beginning_that_is_not_finished_leaves_nothing() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::at(dir.path().join("data"));
+        let beginning = folder.begin(&config(), &[]).expect("an empty folder");
+        assert_eq!(beginning.tokens().len(), Role::ALL.len());
+        assert!(folder.key_path().exists() && !folder.exists());
+        drop(beginning);
+        assert!(!folder.dir().exists());
+        fs::create_dir(folder.dir()).expect("made");
+        fs::write(folder.dir().join("notes"), "ours").expect("written");
+        drop(folder.begin(&config(), &[]).expect("no organisation"));
+        let left: Vec<_> = fs::read_dir(folder.dir()).expect("it was there before").collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+    }
+
+    /// Whatever the modes and links were in a folder that exists, an organisation is its owner's alone.
+    #[test]
+    fn a_folder_that_exists_is_closed_to_others_and_its_links_are_not_followed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::at(dir.path().join("data"));
+        let theirs = dir.path().join("theirs");
+        fs::create_dir_all(folder.dir().join("tls")).expect("made");
+        fs::write(&theirs, "theirs").expect("written");
+        let set_mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+        fs::write(folder.ca_key_path(), "old").expect("written");
+        for (path, mode) in [(folder.dir(), 0o755), (&folder.dir().join("tls"), 0o777), (&folder.ca_key_path(), 0o666)] {
+            set_mode(path, mode);
+        }
+        for link in [folder.key_path(), folder.config_path(), folder.dir().join("credentials.json")] {
+            let target = if link == folder.config_path() { dir.path().join("missing") } else { theirs.clone() };
+            std::os::unix::fs::symlink(target, link).expect("linked");
+        }
+        folder.init(&config(), &[]).expect("no organisation");
+        for path in [folder.dir(), &folder.dir().join("tls")] {
+            assert_eq!(fs::metadata(path).expect("it is there").permissions().mode() & 0o7777, 0o700, "{path:?}");
+        }
+        for path in [folder.ca_key_path(), folder.key_path(), folder.config_path(), folder.dir().join("credentials.json")] {
+            let metadata = fs::symlink_metadata(&path).expect("it is there");
+            assert_eq!((metadata.permissions().mode() & 0o7777, metadata.is_file()), (0o600, true), "{path:?}");
+        }
+        assert_eq!(fs::read(&theirs).expect("theirs"), b"theirs");
+        assert!(!dir.path().join("missing").exists());
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(dir.path().join("other"), &link).expect("linked");
+        fs::create_dir(dir.path().join("other")).expect("made");
+        let refused = Folder::at(&link).init(&config(), &[]).err();
+        assert!(matches!(&refused, Some(FolderError::Io { path, .. }) if *path == link), "{refused:?}");
+        assert_eq!(fs::read_dir(dir.path().join("other")).expect("it is there").count(), 0);
+    }
+
+    #[test]
+    fn the_authority_s_key_is_refused_where_others_may_read_it() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::at(dir.path().join("data"));
+        folder.init(&config(), &[]).expect("an empty folder");
+        fs::set_permissions(folder.ca_key_path(), fs::Permissions::from_mode(0o644)).expect("it is ours");
+        let issued = folder.issue_certificate("till", Duration::ZERO, Duration::from_secs(86_400));
+        let Err(FolderError::Secret(error)) = issued else { panic!("it was used") };
+        assert!(error.to_string().contains("run chmod 600"), "{error}");
     }
 
     #[test]

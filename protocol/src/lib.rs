@@ -22,6 +22,7 @@ pub mod ids;
 pub mod ledger;
 pub mod money;
 pub mod network;
+pub mod private;
 pub mod problem;
 pub mod record;
 pub mod refusal;

@@ -6,15 +6,16 @@
 //! read-model.sqlite.new     one being built; what is left of it after a crash is thrown away
 //! attempts.sqlite           refused attempts that left no record
 //! ```
+//! The folder has mode 0700 and its files 0600, whatever they had before: they hold codes and the data of players.
 //! All of it may be deleted while no sidecar runs: the read model is built again from the journal, and the attempts are hearsay.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use scrip_protocol::Position;
 use scrip_protocol::batch::ChainEnd;
+use scrip_protocol::private;
 
 use crate::follow::RECORDS_AT_ONCE;
 use crate::read_model::{ReadModel, ReadModelError, Seed};
@@ -40,23 +41,29 @@ pub fn read_model_path(dir: &Path) -> PathBuf {
 }
 
 impl Store {
-    /// Takes a folder, and makes it if it is not there.
+    /// Takes a folder, and makes it if it is not there. Nobody but its owner may use it from then on.
     ///
     /// # Errors
-    /// When another process has it, or it cannot be made.
+    /// When another process has it, it cannot be made, or it belongs to somebody else.
     pub fn open(dir: &Path) -> Result<Store, ReadModelError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| ReadModelError::File { path, source }
         };
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed(dir))?;
+        // A folder may be on another disk, behind a link that only its owner can have made.
+        let real = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+        private::folder(&real).map_err(failed(dir))?;
         let path = dir.join(LOCK);
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed(&path))?;
+        let lock = private::file(&path).map_err(failed(&path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Store { dir: dir.to_owned(), _lock: lock }),
-            Err(fs::TryLockError::WouldBlock) => Err(ReadModelError::InUse { path }),
-            Err(fs::TryLockError::Error(source)) => Err(ReadModelError::File { path, source }),
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Err(ReadModelError::InUse { path }),
+            Err(fs::TryLockError::Error(source)) => return Err(ReadModelError::File { path, source }),
         }
+        let store = Store { dir: dir.to_owned(), _lock: lock };
+        make_private(&store.attempts())?;
+        close_to_others(&store.read_model())?;
+        Ok(store)
     }
 
     /// The read model's file.
@@ -144,6 +151,29 @@ impl Building<'_> {
         File::open(&self.store.dir).and_then(|dir| dir.sync_all()).map_err(failed)?;
         Ok(position)
     }
+}
+
+/// Makes a database that only its owner may use, or closes one that is there to others. What stands beside it SQLite makes with its mode.
+pub(crate) fn make_private(path: &Path) -> Result<(), ReadModelError> {
+    if !path.exists() {
+        private::file(path).map_err(|source| ReadModelError::File { path: path.to_owned(), source })?;
+    }
+    close_to_others(path)
+}
+
+/// Gives a database and what stands beside it mode 0600, where they are there. By their names: to close a file that SQLite has open
+/// would take its locks away.
+fn close_to_others(path: &Path) -> Result<(), ReadModelError> {
+    for end in ["", "-wal", "-shm"] {
+        let mut path = path.as_os_str().to_owned();
+        path.push(end);
+        let path = PathBuf::from(path);
+        match private::tighten_path(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(ReadModelError::File { path, source }),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Removes a database that nobody has open, with what stands beside it.

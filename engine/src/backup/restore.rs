@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use scrip_protocol::Position;
 use scrip_protocol::batch::{Batch, BatchBuilder, ChainEnd};
+use scrip_protocol::private;
 
 use super::{BackupError, COMMIT_BYTES, FILES, Manifest, copy, copy_snapshot, io_at, remove, write};
 use crate::disk::Disk;
@@ -68,6 +69,7 @@ pub fn restore(
         }
     }
     make_room(&**disk, from, folder)?;
+    private::folder(folder.dir()).map_err(io_at(folder.dir()))?;
     let snapshots = snapshot::list(&**disk, &from.join("snapshots"))?;
     let mut copying = Copying::new(disk.clone(), from, folder, until, &snapshots, manifest.end());
     let mut failed = None;

@@ -8,10 +8,12 @@ use std::path::Path;
 
 use redb::StorageBackend;
 use redb::backends::FileBackend;
+use scrip_protocol::private;
 
 use super::{Access, Disk, DiskFile, Entry, Mapped};
 
-/// Files as the operating system has them. Folders are made with mode 0700 and files with 0600.
+/// Files as the operating system has them. Folders are made with mode 0700 and files with 0600, whatever mode a file had that is written
+/// over.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OsDisk;
 
@@ -56,7 +58,7 @@ impl Disk for OsDisk {
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn Debug + Send + Sync>, TryLockError> {
-        let file = options().create(true).truncate(false).open(path).map_err(TryLockError::Error)?;
+        let file = private::file(path).map_err(TryLockError::Error)?;
         file.try_lock()?;
         Ok(Box::new(file))
     }
@@ -65,13 +67,15 @@ impl Disk for OsDisk {
         let file = match how {
             Access::Read => File::open(path)?,
             Access::Write => options().open(path)?,
-            Access::Create => options().create(true).truncate(false).open(path)?,
+            Access::Create => private::file(path)?,
         };
         Ok(Box::new(FileBackend::new(file).map_err(io::Error::other)?))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(OsFile(options().create(true).truncate(true).open(path)?)))
+        let file = private::file(path)?;
+        file.set_len(0)?;
+        Ok(Box::new(OsFile(file)))
     }
 
     fn map(&self, path: &Path) -> io::Result<Mapped> {

@@ -24,6 +24,7 @@ use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, IdleTimeout, TransportConfig, VarInt};
 use scrip_protocol::frame::ALPN;
 use scrip_protocol::hello::CloseCode;
+use scrip_protocol::private::{self, SecretError};
 use scrip_protocol::{endpoint, tls};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -94,6 +95,9 @@ pub enum ServerError {
     /// The authority that callers' certificates are signed by cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// The server's key cannot be read, or others may read it.
+    #[error(transparent)]
+    Key(#[from] SecretError),
     /// A certificate or key cannot be used.
     #[error("{path}: {cause}")]
     Certificate {
@@ -239,7 +243,7 @@ fn server_config(folder: &Folder, callers: &CallersAuthority, limits: &ServerLim
     let wrong = |path: &Path, cause: String| ServerError::Certificate { path: path.to_owned(), cause };
     let (certificate, key) = (folder.certificate_path(), folder.key_path());
     let chain = tls::chain(&read(&certificate)?).map_err(|cause| wrong(&certificate, cause.to_string()))?;
-    let key_der = tls::key(&read(&key)?).map_err(|cause| wrong(&key, cause.to_string()))?;
+    let key_der = tls::key(&private::read(&key)?).map_err(|cause| wrong(&key, cause.to_string()))?;
     let mut tls = rustls::ServerConfig::builder_with_provider(tls::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("the provider has TLS 1.3")

@@ -23,6 +23,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use scrip_protocol::Position;
 use scrip_protocol::batch::{Batch, BatchError, ChainEnd};
 
+use crate::store::make_private;
+
 pub(crate) use gathered::HISTORY_BITS;
 pub use log::log_bytes;
 pub use rows::client_value;
@@ -98,6 +100,7 @@ impl ReadModel {
     /// # Errors
     /// When it cannot be opened, or is no read model.
     pub fn open(path: &Path) -> Result<Option<ReadModel>, ReadModelError> {
+        make_private(path)?;
         ReadModel::try_open(path).map_err(ReadModelError::sqlite(path))
     }
 

@@ -22,7 +22,7 @@ use scrip_loadtest::burst::{self, Answers};
 use scrip_loadtest::plan::Plan;
 use scrip_protocol::client::{Client, ClientError, Dial};
 use scrip_protocol::command::{CreateCampaign, CreateCampaignOutcome, OnConflict, RegisterClubOutcome, Terms};
-use scrip_protocol::{CampaignId, ClubId, Money, Refusal, RequestId, Role, Settings, unix_time_ms};
+use scrip_protocol::{CampaignId, ClubId, Money, Refusal, RequestId, Role, Settings, private, unix_time_ms};
 
 use self::report::Report;
 use super::serve::{came_to, start_engine};
@@ -286,15 +286,7 @@ async fn audit(dial: &Dial, client: &Client, burst: &Burst<'_>) -> anyhow::Resul
 }
 
 fn note(folder: &Folder, notes: &Notes) -> anyhow::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let path = folder.dir().join("demo.json");
-    let draft = folder.dir().join("demo.json.new");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-    file.write_all(serde_json::to_string(notes)?.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&draft, &path)?;
-    Ok(std::fs::File::open(folder.dir())?.sync_all()?)
+    Ok(private::write(&folder.dir().join("demo.json"), serde_json::to_string(notes)?.as_bytes())?)
 }
 
 async fn register_clubs(client: &Client) -> anyhow::Result<Vec<ClubId>> {
