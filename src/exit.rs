@@ -8,9 +8,10 @@ use scrip_engine::folder::FolderError;
 use scrip_engine::journal::JournalError;
 use scrip_engine::snapshot::SnapshotError;
 use scrip_loadtest::rival::RivalError;
-use scrip_protocol::Refusal;
 use scrip_protocol::client::{ClientError, ConnectError, PartError, TailError};
 use scrip_protocol::hello::CloseCode;
+use scrip_protocol::private::SecretError;
+use scrip_protocol::{Refusal, RequestId};
 use scrip_reporting::attempts::AttemptsError;
 use scrip_reporting::export::ExportError;
 use scrip_reporting::follow::FollowError;
@@ -18,8 +19,9 @@ use scrip_reporting::read_model::ReadModelError;
 use scrip_reporting::sidecar::SidecarError;
 
 use crate::cli::export::NoReadModel;
+use crate::print::NotShown;
 
-/// How the program ended. (2 is clap's: the arguments cannot be understood.)
+/// How the program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
@@ -27,11 +29,15 @@ pub(crate) enum Exit {
     Done = 0,
     /// The engine answered no: a code was refused, a name was taken, a list had conflicts.
     Refused = 1,
-    /// The engine cannot be reached, or says that it may be asked again later: it is too busy, or too many codes were not accepted. Or a rival of a load test is not installed, or cannot be run.
+    /// The arguments cannot be understood, or help was printed instead of running the command.
+    Usage = 2,
+    /// The engine cannot be reached or does not answer, or refuses for the moment: it is too busy, or too many codes were not accepted.
+    /// Nothing was executed. Or a rival of a load test is not installed, or cannot be run.
     Unreachable = 3,
     /// There is no token, it is unknown, or its role may not do this.
     Denied = 4,
-    /// No answer came: whether it was done is unknown. The same request id may be sent again.
+    /// The request may have been executed, by this command or by an earlier one with the same `--request-id`, and its outcome is
+    /// unknown. The same command with that request id finds out.
     Unknown = 5,
     /// The data folder, the journal, a snapshot or a backup cannot be used, and nothing was started on it or made of it. Or what was inspected is damaged.
     Data = 6,
@@ -43,6 +49,8 @@ pub(crate) enum Exit {
     Input = 9,
     /// The clock of this machine or of the engine's is wrong: nothing was executed, or the engine was not started.
     Clock = 10,
+    /// The command did what it does, and standard output could not be written. Or a secret could not be shown, and was not made.
+    Output = 11,
     /// Anything else.
     Internal = 70,
 }
@@ -68,14 +76,37 @@ pub(crate) struct InputError {
 #[error("no token: set SCRIP_TOKEN, or give --token-file, or --cert and --key")]
 pub(crate) struct NoToken;
 
-/// Says what went wrong, on standard error, and returns the code for it.
-pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+/// The command was executed, and what it made could not be shown.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct MadeNotShown(pub(crate) String);
+
+/// A request that may have been executed has no outcome.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}; whether request {request} was executed is unknown: run the same command with --request-id {request} to find out")]
+pub(crate) struct Unknown {
+    /// The request.
+    pub(crate) request: RequestId,
+    /// What came instead of an outcome, in words.
+    pub(crate) why: String,
+}
+
+/// Reports what went wrong on standard error, and returns the code for it.
+pub(crate) fn report(error: &anyhow::Error) -> Exit {
     crate::print::complain(&format!("scrip: {}", words_of(error)));
-    of(error).into()
+    of(error)
+}
+
+/// The exit code of a command whose output may have failed. The code of what the command did comes first.
+pub(crate) fn after_output(exit: Exit) -> Exit {
+    match (exit, crate::print::failure()) {
+        (Exit::Done, Some(_)) => Exit::Output,
+        (exit, _) => exit,
+    }
 }
 
 /// The error and its causes, but for those that an error before them has named already, and for a place that the next one names as well.
-fn words_of(error: &anyhow::Error) -> String {
+pub(crate) fn words_of(error: &anyhow::Error) -> String {
     let mut words = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if words.is_empty() || cause.starts_with(&words) {
@@ -92,15 +123,21 @@ fn of(error: &anyhow::Error) -> Exit {
 }
 
 fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
+    if cause.is::<Unknown>() {
+        return Some(Exit::Unknown);
+    }
+    if cause.is::<NotShown>() || cause.is::<MadeNotShown>() {
+        return Some(Exit::Output);
+    }
     if let Some(error) = cause.downcast_ref::<ClientError>() {
         return Some(match error {
             ClientError::Refused(Refusal::Forbidden { .. } | Refusal::ClubForbidden { .. } | Refusal::Revoked) => Exit::Denied,
             ClientError::Refused(Refusal::Busy { .. } | Refusal::TooManyMisses { .. }) => Exit::Unreachable,
-            ClientError::Refused(Refusal::RequestIdInvalid | Refusal::RequestTooOld { .. } | Refusal::RequestIdReused) => {
-                Exit::Refused
-            }
-            ClientError::Refused(Refusal::RequestFromFuture { .. }) => Exit::Clock,
-            ClientError::NoAnswer { .. } => Exit::Unknown,
+            ClientError::Refused(Refusal::RequestIdInvalid | Refusal::RequestIdReused) => Exit::Refused,
+            // Of an id that was just made: one that was given is unknown then.
+            ClientError::Refused(Refusal::RequestTooOld { .. } | Refusal::RequestFromFuture { .. }) => Exit::Clock,
+            ClientError::Unknown { .. } => Exit::Unknown,
+            ClientError::NoAnswer { .. } => Exit::Unreachable,
             ClientError::Connect(error) => of_connect(error),
             ClientError::TooLarge(_) => Exit::Input,
             ClientError::Reply(_) => Exit::Internal,
@@ -173,6 +210,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     }
     if cause.is::<RivalError>() {
         return Some(Exit::Unreachable);
+    }
+    if cause.is::<SecretError>() {
+        return Some(Exit::Input);
     }
     if cause.is::<NoToken>() {
         return Some(Exit::Denied);

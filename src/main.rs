@@ -2,6 +2,7 @@
 
 mod cli;
 mod exit;
+mod help;
 mod lists;
 mod print;
 mod progress;
@@ -10,7 +11,6 @@ mod reach;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 /// Batches and replies are large buffers that live for milliseconds: the system's allocator gives each back to the kernel, which
@@ -22,12 +22,14 @@ fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("SCRIP_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
+    let cli = match help::parse() {
+        Ok(cli) => cli,
+        Err(exit) => return exit::after_output(exit).into(),
+    };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return exit::report(&anyhow::Error::new(error).context("no runtime")),
+        Err(error) => return exit::report(&anyhow::Error::new(error).context("no runtime")).into(),
     };
-    match runtime.block_on(cli::Cli::parse().run()) {
-        Ok(code) => code.into(),
-        Err(error) => exit::report(&error),
-    }
+    let exit = runtime.block_on(cli.run()).unwrap_or_else(|error| exit::report(&error));
+    exit::after_output(exit).into()
 }

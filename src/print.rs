@@ -1,15 +1,28 @@
-//! What is printed: text for people, JSON for scripts, tables. A reader that goes away ends the program quietly.
+//! Standard output: text for people, JSON for scripts, tables.
+//!
+//! What a command did decides its exit code, not whether it could be printed. So nothing here ends the program. The first write that
+//! fails is reported on standard error and remembered, later ones are dropped, and `exit::after_output` decides at the end. A closed
+//! pipe, as in `scrip tail | head`, is no failure, except for secrets that are shown only once ([`ensure_shown`]).
 
 use std::collections::HashMap;
 use std::fmt::{Display, Write as _};
 use std::fs::File;
 use std::hash::Hash;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
+use std::sync::OnceLock;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
 pub(crate) use scrip_loadtest::words::grouped;
 use serde::Serialize;
+
+/// Why standard output failed, from the first write that did.
+static FAILED: OnceLock<io::Error> = OnceLock::new();
+
+/// What was to be shown could not be.
+#[derive(Debug, thiserror::Error)]
+#[error("standard output cannot be written: {0}")]
+pub(crate) struct NotShown(&'static io::Error);
 
 /// Prints a line on standard output.
 pub(crate) fn line(text: impl Display) {
@@ -36,16 +49,43 @@ pub(crate) fn lines(text: &str) {
 }
 
 fn out(write: impl FnOnce(&mut io::StdoutLock) -> io::Result<()>) {
-    let mut out = io::stdout().lock();
-    if write(&mut out).and_then(|()| out.flush()).is_err() {
-        // Nobody reads any more, as in `scrip tail | head`.
-        std::process::exit(0);
+    if is_over() {
+        return;
     }
+    let mut out = io::stdout().lock();
+    if let Err(error) = write(&mut out).and_then(|()| out.flush()) {
+        drop(out);
+        failed(error);
+    }
+}
+
+/// Notes that standard output cannot be written, where something else than this module has found that out.
+pub(crate) fn failed(error: io::Error) {
+    if FAILED.set(error).is_ok()
+        && let Some(error) = failure()
+    {
+        complain(&format!("scrip: standard output cannot be written: {error}"));
+    }
+}
+
+/// Whether printing more is in vain: the reader of a closed pipe has enough, or the output failed.
+pub(crate) fn is_over() -> bool {
+    FAILED.get().is_some()
+}
+
+/// Why standard output failed, if it did. A closed pipe is no failure.
+pub(crate) fn failure() -> Option<&'static io::Error> {
+    FAILED.get().filter(|error| error.kind() != ErrorKind::BrokenPipe)
+}
+
+/// Checks that everything printed so far was written. For secrets that are shown only once, a closed pipe is a failure as well.
+pub(crate) fn ensure_shown() -> Result<(), NotShown> {
+    FAILED.get().map_or(Ok(()), |error| Err(NotShown(error)))
 }
 
 /// Prints a line on standard error.
 pub(crate) fn complain(text: &str) {
-    // Where standard error is gone there is nobody to tell.
+    // Without standard error there is no way to report anything.
     let _ = writeln!(io::stderr(), "{text}");
 }
 

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use scrip_engine::folder::Folder;
-use scrip_protocol::RequestId;
-use scrip_protocol::client::{Client, Dial};
+use scrip_protocol::client::{Client, ClientError, Dial};
+use scrip_protocol::{Refusal, RequestId, private};
 use serde::Serialize;
 
-use crate::exit::NoToken;
+use crate::exit::{InputError, NoToken, Unknown, words_of};
 use crate::print;
 
 /// The same options for every command stand apart from its own in its help.
@@ -28,13 +28,13 @@ pub(crate) struct Reach {
     /// The certificate authority to trust, instead of the data folder's (PEM)
     #[arg(long, env = "SCRIP_CA", value_name = "FILE", help_heading = HEADING)]
     ca: Option<PathBuf>,
-    /// A file that holds the token; without it, the environment's SCRIP_TOKEN is used
+    /// A file that holds the token, for its owner alone (mode 0600); without it, the environment's SCRIP_TOKEN is used
     #[arg(long, value_name = "FILE", help_heading = HEADING)]
     token_file: Option<PathBuf>,
     /// A file that holds the caller's own certificate, instead of a token (PEM)
     #[arg(long, env = "SCRIP_CERT", value_name = "FILE", requires = "key", conflicts_with = "token_file")]
     cert: Option<PathBuf>,
-    /// A file that holds the private key of --cert (PEM)
+    /// A file that holds the private key of --cert, for its owner alone (PEM, mode 0600)
     #[arg(long, env = "SCRIP_KEY", value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
     /// Print JSON
@@ -45,7 +45,7 @@ pub(crate) struct Reach {
 /// The id of a request that changes something.
 #[derive(Debug, Args)]
 pub(crate) struct Asking {
-    /// The request's id (UUIDv7), to repeat an earlier request whose answer did not come; without it, a new one is made
+    /// The request's id (UUIDv7), to retry an earlier request whose outcome is unknown; without it, a new one is made
     #[arg(long, value_name = "UUID")]
     request_id: Option<RequestId>,
 }
@@ -80,7 +80,7 @@ impl Reach {
 
     fn token(&self) -> anyhow::Result<String> {
         match &self.token_file {
-            Some(file) => std::fs::read_to_string(file).with_context(|| file.display().to_string()),
+            Some(file) => Ok(String::from_utf8_lossy(&private::read(file)?).into_owned()),
             None => Ok(std::env::var("SCRIP_TOKEN").map_err(|_| NoToken)?),
         }
     }
@@ -95,7 +95,7 @@ impl Reach {
         let ca = self.ca.clone().unwrap_or_else(|| folder.ca_path());
         let authority = read(&ca)?;
         let mut dial = match (&self.cert, &self.key) {
-            (Some(cert), Some(key)) => Dial::certified(&address, authority, read(cert)?, read(key)?)?,
+            (Some(cert), Some(key)) => Dial::certified(&address, authority, read(cert)?, private::read(key)?)?,
             (Some(_) | None, Some(_) | None) => Dial::new(&address, authority, self.token()?.trim())?,
         };
         dial.program = concat!("scrip ", env!("CARGO_PKG_VERSION")).to_owned();
@@ -108,6 +108,56 @@ impl Reach {
             true => print::json(&serde_json::json!({ "request": request, "outcome": outcome })),
             false => print::line(outcome),
         }
+        if print::failure().is_some() {
+            print::complain(&format!("scrip: the same command with --request-id {request} prints the outcome again"));
+        }
+    }
+
+    /// Sends a request that changes something. Returns its id with the outcome.
+    ///
+    /// # Errors
+    /// As [`Reach::without_outcome`].
+    pub(crate) async fn change<T, E: Into<anyhow::Error>>(
+        &self,
+        asking: &Asking,
+        call: impl AsyncFnOnce(&Client, RequestId) -> Result<T, E>,
+    ) -> anyhow::Result<(RequestId, T)> {
+        let request = asking.id();
+        let called = async {
+            let client = self.client_for(asking).await?;
+            call(&client, request).await.map_err(Into::into)
+        };
+        match called.await {
+            Ok(outcome) => Ok((request, outcome)),
+            Err(error) => Err(self.without_outcome(asking, request, error)),
+        }
+    }
+
+    /// The error of a request that changes something and has no outcome. With `--request-id` an earlier command may have sent it, so
+    /// that whatever went wrong now, whether it was executed is unknown. For scripts that is printed as well.
+    pub(crate) fn without_outcome(&self, asking: &Asking, request: RequestId, error: anyhow::Error) -> anyhow::Error {
+        if error.is::<Unknown>() || error.chain().any(|cause| cause.is::<InputError>()) {
+            return error;
+        }
+        let why = match error.chain().find_map(|cause| cause.downcast_ref::<ClientError>()) {
+            // Such an id is never executed.
+            Some(ClientError::Refused(Refusal::RequestIdInvalid)) => return error,
+            Some(ClientError::Unknown { waited, cause, .. }) => match cause {
+                Some(cause) => format!("no outcome after {waited:.1?} ({cause})"),
+                None => format!("no outcome after {waited:.1?}"),
+            },
+            _ if asking.is_given() => words_of(&error),
+            _ => return error,
+        };
+        self.unknown(request, why)
+    }
+
+    /// The error of a request that may have been executed and whose outcome is unknown. For scripts it is printed as well.
+    pub(crate) fn unknown(&self, request: RequestId, why: String) -> anyhow::Error {
+        if self.json {
+            print::json(&serde_json::json!({ "request": request, "outcome": "unknown", "error": why }));
+        }
+        Unknown { request, why }.into()
     }
 
     /// How many codes a campaign of the organisation may hold, where its data folder is at hand.
@@ -121,6 +171,12 @@ impl Reach {
     /// A client.
     pub(crate) async fn client(&self) -> anyhow::Result<Client> {
         Ok(Client::connect(self.dial()?).await?)
+    }
+
+    /// A client for a request that changes something, which is a retry where its id is given.
+    pub(crate) async fn client_for(&self, asking: &Asking) -> anyhow::Result<Client> {
+        let client = self.client().await?;
+        Ok(if asking.is_given() { client.retrying() } else { client })
     }
 }
 

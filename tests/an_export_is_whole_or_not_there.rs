@@ -207,3 +207,21 @@ print(json.dumps({'sheet': sheet.title, 'frozen': sheet.freeze_panes, 'rows': ro
     let about = json!({ "as_of_position": "12345", "history_after": "0", "as_of_time": "2026-12-31T00:00:00Z" });
     assert_eq!(read, [json!({ "sheet": "codes", "frozen": "A2", "rows": rows, "about": about })]);
 }
+
+/// An export that standard output does not take is not done, and its end, which waits in a buffer, is part of it.
+#[test]
+fn an_export_into_a_full_disk_is_no_success() {
+    let office = Office::new();
+    for format in ["csv", "xlsx", "parquet"] {
+        let mut command = scrip();
+        command.current_dir(office.0.path()).args(["export", "--store", "store", "--format", format, "--out", "-", "codes", "1"]);
+        let full = fs::File::options().write(true).open("/dev/full").expect("Linux has one");
+        let ran = command.stdout(full).output().expect("it runs");
+        let err = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(11), "{format}: {err}");
+        assert!(err.contains("standard output cannot be written"), "{format}: {err}");
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        assert_eq!(command.stdout(writer).output().expect("it runs").status.code(), Some(0), "{format}");
+    }
+}

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use scrip_engine::credentials::{new_token, secret_of_token};
 use scrip_engine::folder::Folder;
-use scrip_protocol::client::{Client, ClientError, ConnectError, Dial};
+use scrip_protocol::client::{Client, ClientError, ConnectError, Dial, NoOutcome};
 use scrip_protocol::command::{
     AddCredential, AddCredentialOutcome, Check, Grant, HOLD_TTL_DEFAULT_MS, Hold, Redeem, RedeemOutcome, RevokeCredential,
     RevokeCredentialOutcome, Secret,
@@ -73,11 +73,13 @@ async fn a_token_works_from_its_adding_to_its_revocation() {
     let expected = (CloseCode::Revoked, "credential 6 was revoked".to_owned());
     assert_eq!(turned_away(dial(&server, &token)).await, expected);
     assert!(unconcerned.list_clubs(ClubId(0)).await.is_ok());
-    // A client's handles do not say that nothing was done: a request may have been on its way.
+    // Whether the request was on its way when the connection was closed, the client knows.
     let cut_off = calling.redeem(RequestId::now(), &redemption(1, arena, "A")).await;
-    let told =
-        matches!(&cut_off, Err(ClientError::NoAnswer { last: Some(ConnectError::Closed { code: CloseCode::Revoked, .. }), .. }));
-    assert!(told, "{cut_off:?}");
+    let (Err(ClientError::Connect(why)) | Err(ClientError::Unknown { cause: Some(NoOutcome::Connect(why)), .. })) = &cut_off
+    else {
+        panic!("{cut_off:?}")
+    };
+    assert!(matches!(why, ConnectError::Closed { code: CloseCode::Revoked, .. }), "{why:?}");
     assert_eq!(revoked(&operator, number).await, RevokeCredentialOutcome::AlreadyRevoked);
 
     // Of every record the journal says whose request it was, and who that is.
@@ -363,7 +365,7 @@ fn issued(server: &Server, name: &str, from: Duration, until: Duration) -> (Secr
     let issued = Folder::at(server.dir()).issue_certificate(name, from, until).expect("the authority's key is there");
     let [certificate, key] = ["pem", "key"].map(|ending| server.scratch().join(format!("{name}.{ending}")));
     std::fs::write(&certificate, &issued.certificate).expect("it can be written");
-    std::fs::write(&key, &issued.key).expect("it can be written");
+    scrip_protocol::private::write(&key, issued.key.as_bytes()).expect("it can be written");
     (issued.secret, certificate, key)
 }
 

@@ -234,7 +234,7 @@ fn a_top_up_that_is_repeated_is_credited_once() {
     let card = scrip(&server, Role::Reporter, &["rule", "show", "1", "--json"]).json()[0]["rule"].clone();
     assert_eq!(json!([card["fired"], card["credited"]]), json!([1, 5_000]));
     let other = ["top-up", "501", "--client", "42", "--club", "1", "--source", "CASH", "--request-id", &id];
-    let ran = scrip(&server, Role::Gateway, &other).exits(1);
+    let ran = scrip(&server, Role::Gateway, &other).exits(5);
     assert!(ran.err.contains("the request id was used for another request"), "{}", ran.err);
 }
 

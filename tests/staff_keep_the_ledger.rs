@@ -362,7 +362,7 @@ fn what_is_asked_again_is_not_done_again() {
     assert_eq!(codes, [0, 0, 0, 0, 0, 0, 0, 0, 1]);
     let (id, _) = &asked[0];
     let other = [&with(&["top-up", "11", "--source", "CASH"])[..], &["--request-id", id]].concat();
-    let ran = scrip(&server, Role::Cashier, &other).exits(1);
+    let ran = scrip(&server, Role::Cashier, &other).exits(5);
     assert!(ran.err.contains("the request id was used for another request"), "{}", ran.err);
 }
 

@@ -562,9 +562,10 @@ impl Caller {
             self.hear_busy(number, retry_after_ms, now_ns, hearing);
             return Ok(true);
         }
-        // A running engine's guard: as with one that is busy nothing was done, but waiting for it would only measure the waiting.
-        if let Told::Refused(Refusal::TooManyMisses { .. }) = told {
-            let uncertain = hearing.uncertain.contains(&number);
+        let uncertain = hearing.uncertain.contains(&number);
+        // The guard of a running engine refuses as a busy one does, but waiting for it would only measure the waiting. A refusal of a
+        // retry says nothing about the first attempt.
+        if matches!(told, Told::Refused(Refusal::TooManyMisses { .. })) || (uncertain && matches!(told, Told::Refused(_))) {
             hearing.tell(number, Told::Busy { uncertain });
             return Ok(true);
         }

@@ -50,7 +50,7 @@ macro_rules! close_codes {
 close_codes! {
     /// The caller has finished.
     0 Done "done";
-    /// The engine stops. What it took before is answered; the rest was not done.
+    /// The engine stops. It answers what it took before; whether a request without an answer was executed is unknown.
     1 ShuttingDown "shutting-down";
     /// The engine could not make its journal durable and stops. Whether unanswered requests were done is unknown.
     2 JournalFailed "journal-failed";

@@ -1,4 +1,5 @@
-//! Refusals: what any command may be answered instead of an outcome of its own. Nothing was done; nothing is recorded.
+//! Refusals: what any command may be answered instead of an outcome of its own. The engine did not execute the request that it
+//! refuses, and records nothing. A refusal says nothing about an earlier attempt under the same request id.
 
 use std::fmt;
 use std::time::Duration;
@@ -77,6 +78,20 @@ impl Refusal {
             Refusal::ClubForbidden { .. } => 7,
             Refusal::Revoked => 8,
             Refusal::TooManyMisses { .. } => 9,
+        }
+    }
+
+    /// After how many milliseconds the same request may be accepted, for refusals that pass by themselves.
+    pub const fn retry_after_ms(&self) -> Option<u32> {
+        match self {
+            Refusal::Busy { retry_after_ms } | Refusal::TooManyMisses { retry_after_ms } => Some(*retry_after_ms),
+            Refusal::Forbidden { .. }
+            | Refusal::ClubForbidden { .. }
+            | Refusal::Revoked
+            | Refusal::RequestIdInvalid
+            | Refusal::RequestTooOld { .. }
+            | Refusal::RequestFromFuture { .. }
+            | Refusal::RequestIdReused => None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! `scrip bonus`: the bonus balance by hand.
 
 use clap::{Args, Subcommand, ValueEnum};
+use scrip_protocol::client::Client;
 use scrip_protocol::command::{BonusOutcome, CreditBonus, PaidFor, PayBonus, RefundBonus, RefundBonusOutcome, WriteOffBonus};
 use scrip_protocol::{ClientId, ClubId, Money, Position, RequestId};
 
@@ -104,27 +105,27 @@ impl Bonus {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         match self.command {
             Command::Credit(ByHand { amount, client, club, note, asking, reach }) => {
-                let request = asking.id();
                 let asked = CreditBonus { client, club, amount, note: note.into() };
-                let outcome = reach.client().await?.credit_bonus(request, &asked).await?;
+                let call = async |client: &Client, request| client.credit_bonus(request, &asked).await;
+                let (request, outcome) = reach.change(&asking, call).await?;
                 Ok(answer(&reach, request, &outcome))
             }
             Command::WriteOff(ByHand { amount, client, club, note, asking, reach }) => {
-                let request = asking.id();
                 let asked = WriteOffBonus { client, club, amount, note: note.into() };
-                let outcome = reach.client().await?.write_off_bonus(request, &asked).await?;
+                let call = async |client: &Client, request| client.write_off_bonus(request, &asked).await;
+                let (request, outcome) = reach.change(&asking, call).await?;
                 Ok(answer(&reach, request, &outcome))
             }
             Command::Pay(Pay { amount, client, club, paid_for, note, asking, reach }) => {
-                let request = asking.id();
                 let asked = PayBonus { client, club, amount, paid_for: paid_for.into(), note: note.into() };
-                let outcome = reach.client().await?.pay_bonus(request, &asked).await?;
+                let call = async |client: &Client, request| client.pay_bonus(request, &asked).await;
+                let (request, outcome) = reach.change(&asking, call).await?;
                 Ok(answer(&reach, request, &outcome))
             }
             Command::Refund(Refund { payment, amount, note, asking, reach }) => {
-                let request = asking.id();
                 let asked = RefundBonus { payment, amount, note: note.into() };
-                let outcome = reach.client().await?.refund_bonus(request, &asked).await?;
+                let call = async |client: &Client, request| client.refund_bonus(request, &asked).await;
+                let (request, outcome) = reach.change(&asking, call).await?;
                 reach.answer(request, &outcome);
                 Ok(if matches!(outcome, RefundBonusOutcome::Done(_)) { Exit::Done } else { Exit::Refused })
             }

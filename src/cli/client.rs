@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use scrip_protocol::ClientId;
+use scrip_protocol::client::Client;
 use scrip_protocol::command::{ClientCard, RegisterClientOutcome, ShowClientOutcome};
 
 use super::group;
@@ -43,8 +44,8 @@ impl ClientCommand {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         match self.command {
             Command::Add { client, name, asking, reach } => {
-                let request = asking.id();
-                let outcome = reach.client().await?.register_client(request, client, &name).await?;
+                let call = async |engine: &Client, request| engine.register_client(request, client, &name).await;
+                let (request, outcome) = reach.change(&asking, call).await?;
                 reach.answer(request, &outcome);
                 Ok(if matches!(outcome, RegisterClientOutcome::Registered { .. }) { Exit::Done } else { Exit::Refused })
             }

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use scrip_protocol::ClubId;
+use scrip_protocol::client::Client;
 use scrip_protocol::command::{CLUBS_PER_PAGE, RegisterClubOutcome};
 
 use crate::exit::Exit;
@@ -37,8 +38,8 @@ impl Club {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         match self.command {
             Command::Add { name, asking, reach } => {
-                let request = asking.id();
-                let outcome = reach.client().await?.register_club(request, &name).await?;
+                let call = async |client: &Client, request| client.register_club(request, &name).await;
+                let (request, outcome) = reach.change(&asking, call).await?;
                 reach.answer(request, &outcome);
                 Ok(if matches!(outcome, RegisterClubOutcome::Registered(_)) { Exit::Done } else { Exit::Refused })
             }

@@ -118,9 +118,12 @@ impl ExportCommand {
         drop(progress);
         match written? {
             Ok(written) => written.tell(json),
-            // Whoever read standard output has enough, as in `scrip export … --out - | head`.
-            Err(error) if is_read_no_more(&error) => {}
-            Err(error) => return Err(error),
+            Err(error) => match error.downcast() {
+                // An error of a file's sink is an error of that input, and was made into one.
+                Ok(ExportError::Sink(why)) => print::failed(why),
+                Ok(error) => return Err(error.into()),
+                Err(error) => return Err(error),
+            },
         }
         Ok(Exit::Done)
     }
@@ -200,7 +203,9 @@ fn write(export: &Export, view: &View<'_>, out: Option<&Path>, force: bool, prog
     };
     let path = out.map_or_else(|| PathBuf::from(file_name), Into::into);
     if path == Path::new("-") {
-        return Ok(Written { file: None, done: export.run(view, io::stdout(), goes_on)? });
+        let done = export.run(view, io::stdout(), goes_on)?;
+        io::stdout().flush().map_err(ExportError::Sink)?;
+        return Ok(Written { file: None, done });
     }
     refuse_existing(&path, force)?;
     let unusable = |why: io::Error| InputError { place: path.display().to_string(), why: why.to_string() };
@@ -223,9 +228,4 @@ fn refuse_existing(path: &Path, force: bool) -> Result<(), InputError> {
         true => Err(InputError { place: path.display().to_string(), why: "this file exists; --force overwrites it".into() }),
         false => Ok(()),
     }
-}
-
-fn is_read_no_more(error: &anyhow::Error) -> bool {
-    let broken = |why: &io::Error| why.kind() == io::ErrorKind::BrokenPipe;
-    matches!(error.downcast_ref(), Some(ExportError::Sink(why)) if broken(why))
 }

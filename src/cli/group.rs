@@ -42,8 +42,8 @@ impl GroupCommand {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         match self.command {
             Command::Add { name, asking, reach } => {
-                let request = asking.id();
-                let outcome = reach.client().await?.register_group(request, &name).await?;
+                let call = async |client: &Client, request| client.register_group(request, &name).await;
+                let (request, outcome) = reach.change(&asking, call).await?;
                 reach.answer(request, &outcome);
                 Ok(if matches!(outcome, RegisterGroupOutcome::Registered(_)) { Exit::Done } else { Exit::Refused })
             }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
+use scrip_protocol::client::Client;
 use scrip_protocol::command::{
     ConfirmOutcome, HOLD_TTL_DEFAULT_MS, HOLD_TTL_MAX_MS, HOLD_TTL_MIN_MS, HoldOutcome, ReleaseOutcome,
 };
@@ -18,6 +19,7 @@ use crate::reach::{Asking, Reach};
 #[derive(Debug, Args)]
 pub(crate) struct Hold {
     /// The code, as it was typed
+    #[arg(allow_hyphen_values = true)]
     code: String,
     /// The client's id: a UUID or a decimal number
     #[arg(long)]
@@ -67,7 +69,6 @@ pub(crate) struct Release {
 
 impl Hold {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
-        let request = self.asking.id();
         let ttl_ms = self.ttl_ms.unwrap_or(HOLD_TTL_DEFAULT_MS);
         let asked = scrip_protocol::command::Hold {
             client: self.client,
@@ -76,7 +77,8 @@ impl Hold {
             ttl_ms,
             network: self.network,
         };
-        let outcome = self.reach.client().await?.hold(request, &asked).await?;
+        let call = async |client: &Client, request| client.hold(request, &asked).await;
+        let (request, outcome) = self.reach.change(&self.asking, call).await?;
         match &outcome {
             HoldOutcome::Held(held) if !self.reach.json => print::line(format_args!(
                 "held until {}: {} to be credited, campaign {}, hold {}",
@@ -95,9 +97,9 @@ impl Hold {
 
 impl Confirm {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
-        let request = self.asking.id();
         let asked = scrip_protocol::command::Confirm { hold: self.hold, top_up: self.top_up };
-        let outcome = self.reach.client().await?.call(request, &asked).await?;
+        let call = async |client: &Client, request| client.call(request, &asked).await;
+        let (request, outcome) = self.reach.change(&self.asking, call).await?;
         self.reach.answer(request, &outcome);
         Ok(if matches!(outcome, ConfirmOutcome::Confirmed(_)) { Exit::Done } else { Exit::Refused })
     }
@@ -105,8 +107,8 @@ impl Confirm {
 
 impl Release {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
-        let request = self.asking.id();
-        let outcome = self.reach.client().await?.release(request, self.hold).await?;
+        let call = async |client: &Client, request| client.release(request, self.hold).await;
+        let (request, outcome) = self.reach.change(&self.asking, call).await?;
         self.reach.answer(request, &outcome);
         Ok(if matches!(outcome, ReleaseOutcome::Released) { Exit::Done } else { Exit::Refused })
     }

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
+use scrip_engine::credentials::IssuedToken;
 use scrip_engine::folder::{Config, Folder};
 use scrip_engine::guard::GuardLimits;
 use scrip_protocol::Settings;
@@ -37,20 +39,25 @@ pub(crate) struct Init {
 
 impl Init {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
-        let settings = Settings { organisation: self.organisation, currency: self.currency, ..Settings::default() };
+        let settings =
+            Settings { organisation: self.organisation.clone(), currency: self.currency.clone(), ..Settings::default() };
         let config = Config::new(self.listen, settings, GuardLimits::default());
-        let issued = Folder::at(&self.dir).init(&config, &self.hosts)?;
+        let begun = Folder::at(&self.dir).begin(&config, &self.hosts)?;
+        self.show(begun.tokens());
+        print::ensure_shown().context("the tokens could not be shown, and no organisation was made")?;
+        begun.finish()?;
+        Ok(Exit::Done)
+    }
+
+    fn show(&self, tokens: &[IssuedToken]) {
         if self.json {
             let tokens: serde_json::Map<_, _> =
-                issued.iter().map(|issued| (issued.credential.role.to_string(), issued.token.as_str().into())).collect();
-            print::json(&serde_json::json!({ "dir": self.dir, "listen": self.listen, "tokens": tokens }));
-            return Ok(Exit::Done);
+                tokens.iter().map(|issued| (issued.credential.role.to_string(), issued.token.as_str().into())).collect();
+            return print::json(&serde_json::json!({ "dir": self.dir, "listen": self.listen, "tokens": tokens }));
         }
         print::line(format_args!("{} holds an organisation now. Its tokens, shown only here:\n", self.dir.display()));
-        let row =
-            |issued: &scrip_engine::credentials::IssuedToken| vec![issued.credential.role.to_string(), issued.token.clone()];
-        print::table(&["ROLE", "TOKEN"], &issued.iter().map(row).collect::<Vec<_>>());
+        let row = |issued: &IssuedToken| vec![issued.credential.role.to_string(), issued.token.clone()];
+        print::table(&["ROLE", "TOKEN"], &tokens.iter().map(row).collect::<Vec<_>>());
         print::line(format_args!("\nNext: scrip serve --data {}", self.dir.display()));
-        Ok(Exit::Done)
     }
 }

@@ -37,10 +37,13 @@ use crate::exit::Exit;
 
 /// A promo-code redemption engine: each code activated once per permitted use, durable before it is answered.
 ///
-/// Exit codes: 0 done; 1 the engine answered no; 2 the arguments cannot be understood; 3 the engine cannot be reached, is too
-/// busy, or answers nothing for a while because too many codes were not accepted; 4 there is no token or certificate, it is unknown or revoked, or its role may not do this; 5 no answer came, and whether it was done is unknown; 6 the
-/// data folder, its journal, a snapshot or a backup cannot be used, or what was inspected is damaged; 7 the journal failed and the engine stopped; 8 an audit or
-/// a verification found a difference; 9 an input file cannot be used; 10 the clock of this machine or of the engine's is wrong; 70 anything else. SCRIP_LOG sets what is logged (warn, info, debug).
+/// Exit codes: 0 done; 1 the engine refused; 2 the arguments cannot be understood, or help was printed instead of running the command;
+/// 3 the engine cannot be reached or does not answer, is too busy, or refuses for a while because too many codes were not accepted; 4
+/// there is no token or certificate, it is unknown or revoked, or its role does not allow the command; 5 the request may have been
+/// executed and its outcome is unknown: run the same command with --request-id; 6 the data folder, its journal, a snapshot or a backup
+/// cannot be used, or what was inspected is damaged; 7 the journal failed and the engine stopped; 8 an audit or a verification found a
+/// difference; 9 an input file cannot be used; 10 the clock of this machine or of the engine's is wrong; 11 the command was executed, but
+/// standard output could not be written; 70 anything else. SCRIP_LOG sets what is logged (warn, info, debug).
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 110)]
 pub(crate) struct Cli {

@@ -90,6 +90,9 @@ impl Pushes {
                     }
                 }
             }
+            if print::is_over() {
+                break;
+            }
         }
         Ok(Exit::Done)
     }

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use scrip_protocol::Position;
+use scrip_protocol::client::Client;
 use scrip_protocol::command::{ForgetReaderOutcome, KeepReaderOutcome, Reader};
 
 use crate::exit::Exit;
@@ -53,14 +54,14 @@ impl ReaderCommand {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         match self.command {
             Command::Keep { name, position, asking, reach } => {
-                let request = asking.id();
-                let outcome = reach.client().await?.keep_reader(request, &name, position).await?;
+                let call = async |client: &Client, request| client.keep_reader(request, &name, position).await;
+                let (request, outcome) = reach.change(&asking, call).await?;
                 reach.answer(request, &outcome);
                 Ok(if matches!(outcome, KeepReaderOutcome::Kept { .. }) { Exit::Done } else { Exit::Refused })
             }
             Command::Forget { name, asking, reach } => {
-                let request = asking.id();
-                let outcome = reach.client().await?.forget_reader(request, &name).await?;
+                let call = async |client: &Client, request| client.forget_reader(request, &name).await;
+                let (request, outcome) = reach.change(&asking, call).await?;
                 reach.answer(request, &outcome);
                 Ok(if outcome == ForgetReaderOutcome::Forgotten { Exit::Done } else { Exit::Refused })
             }

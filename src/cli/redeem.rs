@@ -1,6 +1,7 @@
 //! `scrip redeem`: takes one use of a code, and credits the bonus.
 
 use clap::Args;
+use scrip_protocol::client::Client;
 use scrip_protocol::command::RedeemOutcome;
 use scrip_protocol::{ClientId, ClientNetwork, ClubId, Position};
 
@@ -11,6 +12,7 @@ use crate::reach::{Asking, Reach};
 #[derive(Debug, Args)]
 pub(crate) struct Redeem {
     /// The code, as it was typed
+    #[arg(allow_hyphen_values = true)]
     code: String,
     /// The client's id: a UUID or a decimal number
     #[arg(long)]
@@ -32,7 +34,6 @@ pub(crate) struct Redeem {
 
 impl Redeem {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
-        let request = self.asking.id();
         let asked = scrip_protocol::command::Redeem {
             client: self.client,
             club: self.club,
@@ -40,7 +41,8 @@ impl Redeem {
             network: self.network,
             top_up: self.top_up,
         };
-        let outcome = self.reach.client().await?.redeem(request, &asked).await?;
+        let call = async |client: &Client, request| client.redeem(request, &asked).await;
+        let (request, outcome) = self.reach.change(&self.asking, call).await?;
         self.reach.answer(request, &outcome);
         Ok(if matches!(outcome, RedeemOutcome::Redeemed(_)) { Exit::Done } else { Exit::Refused })
     }

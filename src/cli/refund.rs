@@ -2,6 +2,7 @@
 
 use clap::Args;
 use scrip_protocol::Position;
+use scrip_protocol::client::Client;
 use scrip_protocol::command::RefundOutcome;
 
 use crate::exit::Exit;
@@ -26,8 +27,8 @@ pub(crate) struct Refund {
 
 impl Refund {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
-        let request = self.asking.id();
-        let outcome = self.reach.client().await?.refund(request, self.activation, self.force).await?;
+        let call = async |client: &Client, request| client.refund(request, self.activation, self.force).await;
+        let (request, outcome) = self.reach.change(&self.asking, call).await?;
         self.reach.answer(request, &outcome);
         Ok(if matches!(outcome, RefundOutcome::Refunded(_)) { Exit::Done } else { Exit::Refused })
     }

@@ -1,6 +1,7 @@
 //! `scrip spend`: sessions and purchases, which rules look at later (`totalSpentMajor`, `sessionsCount`).
 
 use clap::{Args, Subcommand};
+use scrip_protocol::client::Client;
 use scrip_protocol::command::{PaidFrom, RecordPurchase, RecordSession, SpendOutcome};
 use scrip_protocol::{ClientId, ClubId, Money};
 
@@ -59,15 +60,17 @@ impl Spend {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         let (request, reach, outcome) = match self.command {
             Command::Session(of) => {
-                let (request, paid_from) = (of.asking.id(), of.paid_from());
+                let paid_from = of.paid_from();
                 let asked = RecordSession { client: of.client, club: of.club, price: of.price, paid_from, note: of.note.into() };
-                let outcome = of.reach.client().await?.record_session(request, &asked).await?;
+                let call = async |client: &Client, request| client.record_session(request, &asked).await;
+                let (request, outcome) = of.reach.change(&of.asking, call).await?;
                 (request, of.reach, outcome)
             }
             Command::Purchase(of) => {
-                let (request, paid_from) = (of.asking.id(), of.paid_from());
+                let paid_from = of.paid_from();
                 let asked = RecordPurchase { client: of.client, club: of.club, price: of.price, paid_from, note: of.note.into() };
-                let outcome = of.reach.client().await?.record_purchase(request, &asked).await?;
+                let call = async |client: &Client, request| client.record_purchase(request, &asked).await;
+                let (request, outcome) = of.reach.change(&of.asking, call).await?;
                 (request, of.reach, outcome)
             }
         };

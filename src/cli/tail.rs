@@ -51,6 +51,9 @@ impl Tail {
                     print::json(&Line { position, at_ms: batch.time_ms, record: &record });
                 }
             }
+            if print::is_over() {
+                break;
+            }
         }
         Ok(Exit::Done)
     }
@@ -63,6 +66,9 @@ impl Tail {
                 print::json(&serde_json::json!({ "lost": told.lost, "run": told.run }));
             }
             told.attempts.iter().for_each(print::json);
+            if print::is_over() {
+                break;
+            }
         }
         Ok(Exit::Done)
     }

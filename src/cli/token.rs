@@ -12,6 +12,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use scrip_engine::certificates::IssuedCertificate;
 use scrip_engine::credentials::{new_token, secret_of_token};
+use scrip_protocol::client::{Client, ClientError};
 use scrip_protocol::command::{
     AddCredential, AddCredentialOutcome, CREDENTIALS_PER_PAGE, CredentialCard, Grant, ListCredentials, RevokeCredential,
     RevokeCredentialOutcome,
@@ -89,8 +90,8 @@ impl Token {
             Command::Add(add) => add.run().await,
             Command::List { reach } => list(&reach).await,
             Command::Revoke { credential, asking, reach } => {
-                let request = asking.id();
-                let outcome = reach.client().await?.call(request, &RevokeCredential { credential }).await?;
+                let call = async |client: &Client, request| client.call(request, &RevokeCredential { credential }).await;
+                let (request, outcome) = reach.change(&asking, call).await?;
                 reach.answer(request, &outcome);
                 Ok(if outcome == RevokeCredentialOutcome::Revoked { Exit::Done } else { Exit::Refused })
             }
@@ -111,14 +112,24 @@ impl Add {
         Grant { name: name.clone(), role: *role, clubs: clubs.clone(), reasons: !no_reasons, secret }
     }
 
-    async fn ask(&self, grant: Grant) -> anyhow::Result<AddCredentialOutcome> {
-        let answer = self.reach.client().await?.call(RequestId::now(), &AddCredential { grant }).await;
-        answer.context("`scrip token list` shows whether it was added")
+    async fn add(&self, client: &Client, grant: Grant) -> anyhow::Result<AddCredentialOutcome> {
+        let request = RequestId::now();
+        let error = match client.call(request, &AddCredential { grant }).await {
+            Ok(outcome) => return Ok(outcome),
+            Err(error) => error,
+        };
+        // The token is not shown, so that nobody can send this request again.
+        let hint = "`scrip token list` shows whether it was added; if it was, revoke it and add another one";
+        if self.reach.json && matches!(error, ClientError::Unknown { .. }) {
+            print::json(&serde_json::json!({ "request": request, "outcome": "unknown", "error": format!("{error}; {hint}") }));
+        }
+        Err(anyhow::Error::from(error).context(hint))
     }
 
     async fn run_token(&self) -> anyhow::Result<Exit> {
         let token = new_token(self.role);
-        let outcome = self.ask(self.grant(secret_of_token(&token))).await?;
+        let client = self.reach.client().await?;
+        let outcome = self.add(&client, self.grant(secret_of_token(&token))).await?;
         let AddCredentialOutcome::Added(credential) = outcome else { return Ok(self.refused(&outcome)) };
         match self.reach.json {
             true => print::json(&serde_json::json!({ "credential": credential, "token": token })),
@@ -127,7 +138,19 @@ impl Add {
                 print::line(token);
             }
         }
-        Ok(Exit::Done)
+        let Err(not_shown) = print::ensure_shown() else { return Ok(Exit::Done) };
+        // Nobody has the token, and nobody ever will.
+        let revoked = client.call(RequestId::now(), &RevokeCredential { credential }).await;
+        Err(anyhow::Error::from(not_shown).context(match revoked {
+            Ok(RevokeCredentialOutcome::Revoked | RevokeCredentialOutcome::AlreadyRevoked) => {
+                format!("the token could not be shown, and credential {credential} was revoked")
+            }
+            Ok(outcome) => format!("the token could not be shown, and credential {credential} could not be revoked: {outcome}"),
+            Err(error) => format!(
+                "the token could not be shown, and whether credential {credential} was revoked is unknown ({error}): run \
+                 `scrip token revoke {credential}`"
+            ),
+        }))
     }
 
     /// The files come first: where it stays unknown whether the credential was added, they can be used if it was.
@@ -137,7 +160,7 @@ impl Add {
         let until = from + Duration::from_secs(u64::from(self.days) * 86_400);
         let issued = self.reach.folder().issue_certificate(&self.name, from, until)?;
         write_both(&issued, &certificate, &key)?;
-        let outcome = self.ask(self.grant(issued.secret)).await?;
+        let outcome = self.add(&self.reach.client().await?, self.grant(issued.secret)).await?;
         let AddCredentialOutcome::Added(credential) = outcome else {
             for file in [&certificate, &key] {
                 std::fs::remove_file(file).with_context(|| file.display().to_string())?;

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use scrip_protocol::client::Client;
 use scrip_protocol::command::{RefundTopUpOutcome, TopUpOutcome};
 use scrip_protocol::{ClientId, ClubId, Money, Position, TopUpSource};
 
@@ -68,7 +69,6 @@ fn source() -> impl TypedValueParser<Value = TopUpSource> {
 
 impl TopUp {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
-        let request = self.asking.id();
         let asked = scrip_protocol::command::TopUp {
             client: self.client,
             club: self.club,
@@ -76,7 +76,8 @@ impl TopUp {
             source: self.source,
             note: self.note.into(),
         };
-        let outcome = self.reach.client().await?.top_up(request, &asked).await?;
+        let call = async |client: &Client, request| client.top_up(request, &asked).await;
+        let (request, outcome) = self.reach.change(&self.asking, call).await?;
         self.reach.answer(request, &outcome);
         Ok(if matches!(outcome, TopUpOutcome::ToppedUp(_)) { Exit::Done } else { Exit::Refused })
     }
@@ -84,14 +85,14 @@ impl TopUp {
 
 impl RefundTopUp {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
-        let request = self.asking.id();
         let asked = scrip_protocol::command::RefundTopUp {
             top_up: self.top_up,
             amount: self.amount,
             claw_back: self.claw_back,
             note: self.note.into(),
         };
-        let outcome = self.reach.client().await?.refund_top_up(request, &asked).await?;
+        let call = async |client: &Client, request| client.refund_top_up(request, &asked).await;
+        let (request, outcome) = self.reach.change(&self.asking, call).await?;
         self.reach.answer(request, &outcome);
         Ok(if matches!(outcome, RefundTopUpOutcome::Refunded(_)) { Exit::Done } else { Exit::Refused })
     }

@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub(crate) mod fake;
 mod inside;
 mod lane;
 pub(crate) mod load;

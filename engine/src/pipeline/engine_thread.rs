@@ -288,14 +288,7 @@ impl EngineThread {
 
     /// Answers a request that cannot be executed now: as it was answered before, if it was.
     #[cold]
-    fn busy(
-        &mut self,
-        (now_ms, clock): (u64, ClockRange),
-        kind: Kind,
-        stamp: &Stamp,
-        correlation: u64,
-        frames: &mut Vec<u8>,
-    ) {
+    fn busy(&mut self, (now_ms, clock): (u64, ClockRange), kind: Kind, stamp: &Stamp, correlation: u64, frames: &mut Vec<u8>) {
         let refusal = match self.state.credentials.is_revoked(stamp.credential) {
             true => Refusal::Revoked,
             false => match self.state.admit(clock, stamp) {

@@ -199,11 +199,16 @@ impl Dial {
         self
     }
 
-    /// Connects, and says hello.
+    /// Connects, and says hello. Gives up after [`Dial::patience`].
     ///
     /// # Errors
     /// See [`ConnectError`].
     pub async fn connect(&self) -> Result<Dialled, ConnectError> {
+        let connecting = tokio::time::timeout(self.patience, self.connect_to_the_end());
+        connecting.await.unwrap_or(Err(ConnectError::Unreachable(self.address)))
+    }
+
+    async fn connect_to_the_end(&self) -> Result<Dialled, ConnectError> {
         let any: SocketAddr = if self.address.is_ipv6() {
             (std::net::Ipv6Addr::UNSPECIFIED, 0).into()
         } else {
@@ -214,10 +219,7 @@ impl Dial {
         let connecting = endpoint
             .connect_with(self.config.clone(), self.address, &self.server_name)
             .map_err(|cause| ConnectError::Handshake { address: self.address, cause: cause.to_string() })?;
-        let connection = tokio::time::timeout(self.patience, connecting)
-            .await
-            .map_err(|_| ConnectError::Unreachable(self.address))?
-            .map_err(failed)?;
+        let connection = connecting.await.map_err(failed)?;
         let (mut send, mut receive) = connection.open_bi().await.map_err(failed)?;
         let mut bytes = Vec::new();
         push_value(&mut bytes, HELLO, 0, &Hello { token: self.token.clone(), program: self.program.clone() });

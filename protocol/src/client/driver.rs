@@ -1,4 +1,4 @@
-//! What keeps a client connected: writes requests, hands out replies, and repeats what is unanswered on the next connection.
+//! Keeps a client connected: writes requests, hands out replies, and retries unanswered requests on the next connection.
 
 use std::collections::BTreeMap;
 use std::sync::Weak;
@@ -16,8 +16,26 @@ use crate::hello::CloseCode;
 /// How long to wait before the first reconnect, and at the most.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
 
-/// A reply's frame, or why none will ever come.
-pub(super) type Reply = Result<Vec<u8>, ConnectError>;
+/// What became of a request.
+#[derive(Debug)]
+pub(super) struct Reply {
+    /// The reply's frame, or why there will never be one.
+    pub(super) frame: Result<Vec<u8>, ConnectError>,
+    /// How far the request got.
+    pub(super) sent: Sent,
+}
+
+/// How far a request got. Only one that was never sent is certain not to have been executed; a refusal of one that was sent on an
+/// earlier connection as well is certain of nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Sent {
+    /// No connection was given a byte of it.
+    Never,
+    /// One connection was given it, in full or in part.
+    Once,
+    /// Several connections were.
+    Again,
+}
 
 /// The calls of a client. Shared by the client's handles, which add, and its driver, which answers.
 #[derive(Default)]
@@ -33,6 +51,10 @@ struct Table {
     waiting: BTreeMap<u64, Waiting>,
     /// Frames that the present connection has not been given yet.
     unsent: Vec<u8>,
+    /// Correlations below this were given to some connection.
+    sent_below: u64,
+    /// Correlations below this were given to a connection before the present one.
+    sent_before_below: u64,
     /// Why the connection was lost last.
     lost: Option<ConnectError>,
     /// Set when trying again cannot help.
@@ -62,34 +84,36 @@ impl Calls {
         added
     }
 
-    /// Waits for a reply no longer. Returns why the connection was lost, if it is.
-    pub(super) fn give_up(&self, correlation: u64) -> Option<ConnectError> {
+    /// Stops waiting for a reply. Returns how far the request got, and why the connection was lost, if it is.
+    pub(super) fn give_up(&self, correlation: u64) -> (Sent, Option<ConnectError>) {
         let mut table = self.table.lock();
         table.waiting.remove(&correlation);
-        table.lost.clone()
+        (table.sent(correlation), table.lost.clone())
     }
 
-    /// Says that nobody will call any more.
+    /// Ends the client once everything unsent is written.
     pub(super) fn close(&self) {
         self.table.lock().over = true;
         self.added.notify_one();
     }
 
-    /// Makes everything unanswered unsent again, in the order of asking, under the same request ids.
-    fn repeat_unanswered(&self) {
+    /// Makes everything unanswered unsent again, in the order of the calls, under the same request ids.
+    fn retry_unanswered(&self) {
         let mut table = self.table.lock();
         table.lost = None;
+        table.sent_before_below = table.sent_below;
         table.unsent = table.waiting.values().flat_map(|waiting| &waiting.frame).copied().collect();
     }
 
-    /// Notes why the connection was lost. Returns whether to try again; if not, every caller is told.
+    /// Notes why the connection was lost. Returns whether to try again; if not, every call ends with the error.
     fn lose(&self, error: ConnectError) -> bool {
         let mut table = self.table.lock();
         table.over |= !error.is_passing();
         if table.over {
-            for (_, waiting) in std::mem::take(&mut table.waiting) {
+            for (correlation, waiting) in std::mem::take(&mut table.waiting) {
+                let reply = Reply { frame: Err(error.clone()), sent: table.sent(correlation) };
                 // The caller may have given up meanwhile.
-                let _ = waiting.done.send(Err(error.clone()));
+                let _ = waiting.done.send(reply);
             }
         }
         table.lost = Some(error);
@@ -103,8 +127,9 @@ impl Calls {
             if let Some(waiting) = table.waiting.remove(&frame.correlation) {
                 let mut bytes = Vec::with_capacity(HEADER_BYTES + frame.body.len());
                 crate::frame::push_bytes(&mut bytes, frame.kind, frame.correlation, frame.body);
+                let reply = Reply { frame: Ok(bytes), sent: table.sent(frame.correlation) };
                 // The caller may have given up meanwhile.
-                let _ = waiting.done.send(Ok(bytes));
+                let _ = waiting.done.send(reply);
             }
         }
         Ok(())
@@ -112,13 +137,27 @@ impl Calls {
 }
 
 impl Table {
+    fn sent(&self, correlation: u64) -> Sent {
+        match correlation {
+            again if again < self.sent_before_below => Sent::Again,
+            once if once < self.sent_below => Sent::Once,
+            _ => Sent::Never,
+        }
+    }
+
+    /// Takes what is to be written. From now on its requests may have been executed.
+    fn take_unsent(&mut self) -> Vec<u8> {
+        self.sent_below = self.next;
+        std::mem::take(&mut self.unsent)
+    }
+
     fn add(&mut self, mut frame: Vec<u8>) -> (u64, oneshot::Receiver<Reply>) {
         let (done, reply) = oneshot::channel();
         let correlation = self.next;
         self.next += 1;
         match self.lost.clone() {
             Some(error) if self.over => {
-                let _ = done.send(Err(error));
+                let _ = done.send(Reply { frame: Err(error), sent: Sent::Never });
             }
             _ => {
                 set_correlation(&mut frame, correlation);
@@ -156,7 +195,7 @@ impl Driver {
                 None => match self.dial.connect().await {
                     Ok(connection) => {
                         let Some(calls) = self.calls.upgrade() else { return };
-                        calls.repeat_unanswered();
+                        calls.retry_unanswered();
                         dialled = Some(connection);
                         continue;
                     }
@@ -196,7 +235,7 @@ impl Driver {
             let calls = self.calls.upgrade()?;
             let (unsent, over) = {
                 let mut table = calls.table.lock();
-                (std::mem::take(&mut table.unsent), table.over)
+                (table.take_unsent(), table.over)
             };
             if unsent.is_empty() {
                 if over {

@@ -1,14 +1,16 @@
 //! The client: calls an engine over QUIC.
 //!
-//! - [`Client`] for commands: many in flight at once, repeated under the same request id when the connection is lost. Its methods
+//! - [`Client`] for commands: many in flight at once, retried under the same request id when the connection is lost. Its methods
 //!   for campaigns and their codes are in `campaigns.rs`, for the ledger in `ledger.rs`, for the rules of top-ups in `rules.rs`, for
 //!   snapshots and the readers of the journal in `operators.rs`.
 //! - [`Tailing`] for the journal, [`Watching`] for refused attempts that left no record in it.
 //! - [`Dial`] for a connection whose lanes the caller drives by itself.
 //!
-//! A request has three ends: an outcome; a [`Refusal`], and nothing was done; or [`ClientError::NoAnswer`], and whether it was done
-//! is unknown. Whoever gets the last asks again, under the same request id, until an answer comes: it is then the answer to
-//! the first asking.
+//! A request that changes something ends in one of three ways: an outcome; an error that says that it was not executed; or
+//! [`ClientError::Unknown`]. Once a connection was given a byte of the request, or where the caller sends a retry
+//! ([`Client::retrying`]), nothing but an outcome is certain: a refusal of a retry says nothing about the first attempt, and an error
+//! while reconnecting says nothing about the connection before. After `Unknown`, send the same request again under the same id until
+//! there is an outcome. It is the outcome of the first attempt that was executed.
 
 mod campaigns;
 mod dial;
@@ -20,10 +22,11 @@ mod rules;
 mod tailing;
 mod watching;
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
 pub use dial::{ConnectError, Dial, Dialled, client_config};
@@ -40,7 +43,7 @@ use crate::frame::{Frame, LENGTH_BYTES, Malformed, REPLY_BYTES_MAX, REQUEST_BYTE
 use crate::hello::Welcome;
 use crate::ids::{ClientId, ClubId, Position, RequestId};
 use crate::refusal::Refusal;
-use driver::{Calls, Driver, Reply};
+use driver::{Calls, Driver, Reply, Sent};
 
 /// How many requests a client has in flight at the most; further calls wait.
 pub const IN_FLIGHT_MAX: usize = 16_384;
@@ -48,28 +51,57 @@ pub const IN_FLIGHT_MAX: usize = 16_384;
 /// Why a call has no outcome.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ClientError {
-    /// The engine refused it. Nothing was done.
+    /// The engine refused the request, which was sent once. It was not executed.
     #[error("refused: {0}")]
     Refused(Refusal),
-    /// No answer came in time, or the credential was revoked before one came. If the command changes something, whether it was done is unknown: ask again under the same id.
-    #[error("no answer to request {request} within {waited:?}{}; whether it was done is unknown until the same request is asked again", .last.as_ref().map(|error| format!(" ({error})")).unwrap_or_default())]
-    NoAnswer {
+    /// The request may have been executed, now or by an earlier attempt. Send it again under the same id to find out.
+    #[error(
+        "request {request} has no outcome after {waited:.1?}{}; whether it was executed is unknown until the same request is sent again",
+        cause_in_words(.cause)
+    )]
+    Unknown {
         /// The request.
         request: RequestId,
-        /// How long was waited.
+        /// How long the client waited and retried.
+        waited: Duration,
+        /// What came instead of an outcome, if anything did.
+        cause: Option<NoOutcome>,
+    },
+    /// A command that changes nothing got no answer in time.
+    #[error("no answer within {waited:.1?}{}", .last.as_ref().map(|error| format!(" ({error})")).unwrap_or_default())]
+    NoAnswer {
+        /// How long the client waited.
         waited: Duration,
         /// Why the connection was lost, if it was.
         last: Option<ConnectError>,
     },
-    /// The engine cannot be called with what this client was given. Nothing was done.
+    /// The engine cannot be reached, or does not accept this client. The request was never sent.
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The request is larger than a frame may be. It was not sent.
     #[error("the request has {0} bytes, and a frame has at most {REQUEST_BYTES_MAX}")]
     TooLarge(usize),
-    /// The reply is not what it should be.
+    /// The reply to a command that changes nothing is malformed.
     #[error("the engine's reply: {0}")]
     Reply(#[from] Malformed),
+}
+
+/// What came instead of an outcome.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum NoOutcome {
+    /// The connection was lost, and no other could be made.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A retry was refused, which says nothing about the attempts before it.
+    #[error("a retry was refused: {0}")]
+    Refused(Refusal),
+    /// The reply is malformed.
+    #[error("the engine's reply: {0}")]
+    Reply(#[from] Malformed),
+}
+
+fn cause_in_words(cause: &Option<NoOutcome>) -> String {
+    cause.as_ref().map(|cause| format!(" ({cause})")).unwrap_or_default()
 }
 
 /// A client of one engine. Cheap to clone; clones share a connection. Must be used within a tokio runtime.
@@ -94,6 +126,8 @@ pub struct Client {
     in_flight: Arc<Semaphore>,
     patience: Duration,
     welcome: Arc<Welcome>,
+    /// Whether an earlier attempt may have been executed, whatever this client sees.
+    retrying: bool,
 }
 
 impl Client {
@@ -108,7 +142,14 @@ impl Client {
         let calls = Arc::new(Calls::default());
         tokio::spawn(Driver::new(dial, Arc::downgrade(&calls)).run(first));
         let calls = Arc::new(Handles(calls));
-        Ok(Client { calls, in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)), patience, welcome })
+        Ok(Client { calls, in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)), patience, welcome, retrying: false })
+    }
+
+    /// The same client, for requests that may have been sent before: by another process, or by a call that ended with
+    /// [`ClientError::Unknown`]. Its calls end with an outcome or with `Unknown`, never with an error that says that the request was
+    /// not executed.
+    pub fn retrying(&self) -> Client {
+        Client { retrying: true, ..self.clone() }
     }
 
     /// What the engine said when this client first connected.
@@ -136,9 +177,9 @@ impl Client {
     ) -> Result<C::Outcome, ClientError> {
         let frame = frame_of(request, command)?;
         let _permit = self.in_flight.acquire().await.expect("the semaphore is never closed");
-        let (correlation, reply) = self.calls.0.add(frame);
-        let answered = tokio::time::timeout(patience, reply).await;
-        self.outcome::<C>(request, correlation, patience, answered.ok())
+        let call = Call::<C>::new(request, patience, self.retrying);
+        let added = self.calls.0.add(frame);
+        self.outcome(call, command, added).await
     }
 
     /// Sends many redemptions at once, and waits for the answers, in the same order.
@@ -148,45 +189,54 @@ impl Client {
             let permits = self.in_flight.acquire_many(some.len() as u32).await.expect("the semaphore is never closed");
             let frames: Vec<_> = some.iter().map(|(request, redeem)| frame_of(*request, redeem)).collect();
             let too_large: Vec<_> = frames.iter().map(|frame| frame.as_ref().err().cloned()).collect();
-            let added = self.calls.0.add_all(frames.into_iter().flatten().collect());
-            let mut added = added.into_iter();
-            let deadline = Instant::now() + self.patience;
-            for ((request, _), too_large) in some.iter().zip(too_large) {
-                outcomes.push(match (too_large, added.next()) {
-                    (Some(error), _) => Err(error),
-                    (None, Some((correlation, reply))) => {
-                        let answered = tokio::time::timeout_at(deadline, reply).await;
-                        self.outcome::<Redeem>(*request, correlation, self.patience, answered.ok())
-                    }
-                    (None, None) => unreachable!("every frame that was made was added"),
-                });
+            let mut added = self.calls.0.add_all(frames.into_iter().flatten().collect()).into_iter();
+            let began = Instant::now();
+            for ((request, redeem), too_large) in some.iter().zip(too_large) {
+                if let Some(error) = too_large {
+                    outcomes.push(Err(error));
+                    continue;
+                }
+                let added = added.next().expect("every frame that was made was added");
+                let call = Call { began, ..Call::<Redeem>::new(*request, self.patience, self.retrying) };
+                outcomes.push(self.outcome(call, redeem, added).await);
             }
             drop(permits);
         }
         outcomes
     }
 
-    fn outcome<C: Command>(
+    /// Waits for the outcome of a request. A retry for which the engine has no room at the moment is sent again for as long as the
+    /// call's patience lasts: the engine may be busy without having looked for the first attempt.
+    async fn outcome<C: Command>(
         &self,
-        request: RequestId,
-        correlation: u64,
-        waited: Duration,
-        answered: Option<Result<Reply, tokio::sync::oneshot::error::RecvError>>,
+        mut call: Call<C>,
+        command: &C,
+        mut added: (u64, oneshot::Receiver<Reply>),
     ) -> Result<C::Outcome, ClientError> {
-        match answered {
-            Some(Ok(Ok(frame))) => {
-                let frame = Frame::split(&frame, REPLY_BYTES_MAX)?.ok_or(Malformed::Truncated { have: frame.len() as u64 })?.0;
-                frame.reply::<C>()?.map_err(ClientError::Refused)
+        let deadline = call.began + call.patience;
+        loop {
+            let (correlation, reply) = added;
+            // An error here means that the driver ended without an answer, which it does not while there are handles.
+            let Ok(Ok(Reply { frame, sent })) = tokio::time::timeout_at(deadline, reply).await else {
+                let (sent, last) = self.calls.0.give_up(correlation);
+                call.sent = call.sent.max(sent);
+                return Err(call.no_answer(last));
+            };
+            call.sent = call.sent.max(sent);
+            let refusal = match call.read(frame)? {
+                Ok(outcome) => return Ok(outcome),
+                Err(refusal) => refusal,
+            };
+            // An id that is none was never executed.
+            if !call.is_retry() || refusal == Refusal::RequestIdInvalid {
+                return Err(ClientError::Refused(refusal));
             }
-            // It may have been on its way when the credential was revoked.
-            Some(Ok(Err(error @ ConnectError::Closed { code: crate::hello::CloseCode::Revoked, .. }))) => {
-                Err(ClientError::NoAnswer { request, waited, last: Some(error) })
+            let retry_at = Instant::now() + Duration::from_millis(refusal.retry_after_ms().map_or(u64::MAX >> 20, u64::from));
+            if retry_at >= deadline {
+                return Err(call.unknown(Some(NoOutcome::Refused(refusal))));
             }
-            Some(Ok(Err(error))) => Err(ClientError::Connect(error)),
-            Some(Err(_)) | None => {
-                let last = self.calls.0.give_up(correlation);
-                Err(ClientError::NoAnswer { request, waited, last })
-            }
+            tokio::time::sleep_until(retry_at).await;
+            added = self.calls.0.add(frame_of(call.request, command)?);
         }
     }
 
@@ -283,6 +333,63 @@ struct Handles(Arc<Calls>);
 impl Drop for Handles {
     fn drop(&mut self) {
         self.0.close();
+    }
+}
+
+/// A call under way.
+struct Call<C> {
+    request: RequestId,
+    began: Instant,
+    patience: Duration,
+    /// Whether the caller sends a retry.
+    retrying: bool,
+    /// How far the furthest of its frames got.
+    sent: Sent,
+    command: PhantomData<fn(C)>,
+}
+
+impl<C: Command> Call<C> {
+    fn new(request: RequestId, patience: Duration, retrying: bool) -> Call<C> {
+        Call { request, began: Instant::now(), patience, retrying, sent: Sent::Never, command: PhantomData }
+    }
+
+    /// Whether the engine may have executed the request before it was refused.
+    fn is_retry(&self) -> bool {
+        C::KIND.mutates() && (self.retrying || self.sent == Sent::Again)
+    }
+
+    /// Whether the engine may have executed the request, where there is no reply.
+    fn may_be_done(&self) -> bool {
+        C::KIND.mutates() && (self.retrying || self.sent > Sent::Never)
+    }
+
+    fn unknown(&self, cause: Option<NoOutcome>) -> ClientError {
+        ClientError::Unknown { request: self.request, waited: self.began.elapsed(), cause }
+    }
+
+    fn no_answer(&self, last: Option<ConnectError>) -> ClientError {
+        match last {
+            last if self.may_be_done() => self.unknown(last.map(NoOutcome::Connect)),
+            Some(error) if self.sent == Sent::Never => ClientError::Connect(error),
+            last => ClientError::NoAnswer { waited: self.began.elapsed(), last },
+        }
+    }
+
+    /// Reads a reply: an outcome or a refusal.
+    fn read(&self, frame: Result<Vec<u8>, ConnectError>) -> Result<Result<C::Outcome, Refusal>, ClientError> {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) if self.may_be_done() => return Err(self.unknown(Some(error.into()))),
+            Err(error) => return Err(error.into()),
+        };
+        let split = Frame::split(&frame, REPLY_BYTES_MAX).and_then(|split| match split {
+            Some((frame, _)) => frame.reply::<C>(),
+            None => Err(Malformed::Truncated { have: frame.len() as u64 }),
+        });
+        split.map_err(|malformed| match self.may_be_done() {
+            true => self.unknown(Some(malformed.into())),
+            false => malformed.into(),
+        })
     }
 }
 

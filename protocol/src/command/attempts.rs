@@ -93,7 +93,7 @@ pub struct Attempts {
     pub attempts: Vec<Attempt>,
 }
 
-/// A refused attempt that left no record. Nothing was done.
+/// A refused attempt that left no record. The engine did not execute it.
 #[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
 pub struct Attempt {
     /// Its number in its run, from 1. Attempts that were lost have had one as well.

@@ -6,6 +6,7 @@ mod terms;
 
 use clap::{Args, Subcommand};
 use scrip_protocol::CampaignId;
+use scrip_protocol::client::Client;
 use scrip_protocol::command::{ArchiveCampaignOutcome, SwitchCampaignOutcome, UpdateCampaign, UpdateCampaignOutcome};
 use serde_json::json;
 
@@ -146,8 +147,8 @@ impl Update {
             let why = "nothing is to be changed: name a new term, as in --amount 10 or --ends none\n";
             clap::Error::raw(clap::error::ErrorKind::MissingRequiredArgument, why).exit();
         }
-        let request = self.asking.id();
-        let outcome = self.reach.client().await?.update_campaign(request, &changes).await?;
+        let call = async |client: &Client, request| client.update_campaign(request, &changes).await;
+        let (request, outcome) = self.reach.change(&self.asking, call).await?;
         if self.reach.json {
             print::json(&json!({ "request": request, "outcome": outcome }));
         } else {
@@ -163,8 +164,8 @@ impl Update {
 
 impl Named {
     async fn switch(self, active: bool) -> anyhow::Result<Exit> {
-        let request = self.asking.id();
-        let outcome = self.reach.client().await?.switch_campaign(request, self.campaign, active).await?;
+        let call = async |client: &Client, request| client.switch_campaign(request, self.campaign, active).await;
+        let (request, outcome) = self.reach.change(&self.asking, call).await?;
         match self.reach.json {
             true => print::json(&json!({ "request": request, "outcome": outcome })),
             false => print::line(format_args!("campaign {}: {outcome}", self.campaign)),
@@ -173,8 +174,8 @@ impl Named {
     }
 
     async fn archive(self) -> anyhow::Result<Exit> {
-        let request = self.asking.id();
-        let outcome = self.reach.client().await?.archive_campaign(request, self.campaign).await?;
+        let call = async |client: &Client, request| client.archive_campaign(request, self.campaign).await;
+        let (request, outcome) = self.reach.change(&self.asking, call).await?;
         match (self.reach.json, outcome) {
             (true, outcome) => print::json(&json!({ "request": request, "outcome": outcome })),
             (false, ArchiveCampaignOutcome::Archived { codes }) => {

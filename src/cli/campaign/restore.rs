@@ -17,9 +17,11 @@ const SHOWN: usize = 20;
 
 impl Named {
     pub(super) async fn restore(self) -> anyhow::Result<Exit> {
-        let request = self.asking.id();
-        let client = self.reach.client().await?;
-        let outcome = client.restore_campaign(request, self.campaign).await?;
+        let call = async |client: &Client, request| {
+            let outcome = client.restore_campaign(request, self.campaign).await?;
+            Ok::<_, ClientError>((client.clone(), outcome))
+        };
+        let (request, (client, outcome)) = self.reach.change(&self.asking, call).await?;
         if self.reach.json {
             print::json(&json!({ "request": request, "outcome": outcome }));
         }
@@ -28,7 +30,7 @@ impl Named {
                 if !self.reach.json {
                     print::line(format_args!("campaign {}: restored with {}", self.campaign, print::count(*restored, "code")));
                     if *conflicts > 0 {
-                        self.print_conflicts(&client, *conflicts, first).await?;
+                        self.print_conflicts(&client, *conflicts, first).await;
                     }
                 }
                 Ok(Exit::Done)
@@ -42,7 +44,7 @@ impl Named {
         }
     }
 
-    async fn print_conflicts(&self, client: &Client, conflicts: u32, first: &[CodeConflict]) -> Result<(), ClientError> {
+    async fn print_conflicts(&self, client: &Client, conflicts: u32, first: &[CodeConflict]) {
         let (stays, them) = match conflicts {
             1 => ("stays archived, because another campaign holds it", "it"),
             _ => ("stay archived, because other campaigns hold them", "them"),
@@ -52,7 +54,7 @@ impl Named {
         let mut holders: BTreeMap<CampaignId, String> = BTreeMap::new();
         for conflict in shown {
             if let Entry::Vacant(holder) = holders.entry(conflict.held_by) {
-                holder.insert(name_of(client, conflict.held_by).await?);
+                holder.insert(name_of(client, conflict.held_by).await);
             }
         }
         let row = |conflict: &CodeConflict| {
@@ -69,13 +71,13 @@ impl Named {
             "To bring {them} back, archive {them} there, as with `scrip codes archive {holder} CODE`, and restore campaign {} again",
             self.campaign
         ));
-        Ok(())
     }
 }
 
-async fn name_of(client: &Client, campaign: CampaignId) -> Result<String, ClientError> {
-    Ok(match client.show_campaign(campaign).await? {
-        ShowCampaignOutcome::Campaign(card) => card.terms.name,
-        ShowCampaignOutcome::UnknownCampaign => String::new(),
-    })
+/// The name of a campaign. The restore is done, and a name that cannot be had does not make it fail.
+async fn name_of(client: &Client, campaign: CampaignId) -> String {
+    match client.show_campaign(campaign).await {
+        Ok(ShowCampaignOutcome::Campaign(card)) => card.terms.name,
+        Ok(ShowCampaignOutcome::UnknownCampaign) | Err(_) => String::new(),
+    }
 }

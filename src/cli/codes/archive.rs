@@ -1,8 +1,9 @@
 //! `scrip codes archive`, `scrip codes restore`: single codes of a campaign (X2, A5, A6).
 
 use clap::Args;
-use scrip_protocol::CampaignId;
+use scrip_protocol::client::ClientError;
 use scrip_protocol::command::{ArchiveCodes, ArchiveCodesOutcome, LineVerdict, RestoreCodes, RestoreCodesOutcome, SkippedLine};
+use scrip_protocol::{CampaignId, RequestId};
 use serde::Serialize;
 use serde_json::json;
 
@@ -66,10 +67,16 @@ fn refused(outcome: &(impl Serialize + ToString)) -> Answer {
 
 impl Archive {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        let (campaign, request) = (self.campaign, self.asking.id());
+        let request = self.asking.id();
+        let done = self.send(request).await;
+        done.map_err(|error| self.reach.without_outcome(&self.asking, request, error))
+    }
+
+    async fn send(&self, request: RequestId) -> anyhow::Result<Exit> {
+        let campaign = self.campaign;
         let mut given = self.codes.open()?;
         let places = given.places();
-        let client = self.reach.client().await?;
+        let client = self.reach.client_for(&self.asking).await?;
         let mut change = Change::new(&self.reach, "archived")?;
         let mut parts = Parts::of(given.lines()?);
         while let Some(part) = parts.next()? {
@@ -81,7 +88,7 @@ impl Archive {
                     | ArchiveCodesOutcome::CodesMissing
                     | ArchiveCodesOutcome::TooManyLines),
                 ) => refused(&other),
-                Err(error) => return Err(change.interrupted(error.into(), request)),
+                Err(error) => return Err(change.interrupted(error, request)),
             };
             if !change.take(&part, answer)? {
                 break;
@@ -93,10 +100,16 @@ impl Archive {
 
 impl Restore {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        let (campaign, request) = (self.campaign, self.asking.id());
+        let request = self.asking.id();
+        let done = self.send(request).await;
+        done.map_err(|error| self.reach.without_outcome(&self.asking, request, error))
+    }
+
+    async fn send(&self, request: RequestId) -> anyhow::Result<Exit> {
+        let campaign = self.campaign;
         let mut given = self.codes.open()?;
         let places = given.places();
-        let client = self.reach.client().await?;
+        let client = self.reach.client_for(&self.asking).await?;
         let mut change = Change::new(&self.reach, "restored")?;
         let mut parts = Parts::of(given.lines()?);
         while let Some(part) = parts.next()? {
@@ -109,7 +122,7 @@ impl Restore {
                     | RestoreCodesOutcome::CodesMissing
                     | RestoreCodesOutcome::TooManyLines),
                 ) => refused(&other),
-                Err(error) => return Err(change.interrupted(error.into(), request)),
+                Err(error) => return Err(change.interrupted(error, request)),
             };
             if !change.take(&part, answer)? {
                 break;
@@ -164,7 +177,7 @@ impl Change<'_> {
         Ok(true)
     }
 
-    fn print(self, places: Option<&Places>, request: scrip_protocol::RequestId) -> anyhow::Result<Exit> {
+    fn print(self, places: Option<&Places>, request: RequestId) -> anyhow::Result<Exit> {
         drop(self.progress);
         if let Some((words, outcome)) = self.refused {
             match self.reach.json {
@@ -184,14 +197,13 @@ impl Change<'_> {
         Ok(if self.is_incomplete { Exit::Refused } else { Exit::Done })
     }
 
-    fn interrupted(&self, error: anyhow::Error, request: scrip_protocol::RequestId) -> anyhow::Error {
-        match self.parts {
-            0 => error,
-            _ => error.context(format!(
-                "{} {} before that, and the same command with --request-id {request} does the rest",
-                print::count(self.codes, "code"),
-                self.done
-            )),
+    /// An error, with what was done before it. Once a part was changed the whole request is neither executed nor refused.
+    fn interrupted(&self, error: ClientError, request: RequestId) -> anyhow::Error {
+        if self.parts == 0 {
+            return error.into();
         }
+        let so_far = print::count(self.codes, "code");
+        let rest = format!("the same command with --request-id {request} does the rest");
+        self.reach.unknown(request, format!("{so_far} {} before that, and {rest}: {error}", self.done))
     }
 }

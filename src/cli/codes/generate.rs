@@ -5,9 +5,8 @@
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::Args;
-use scrip_protocol::client::Client;
+use scrip_protocol::client::{Client, ClientError};
 use scrip_protocol::command::{
     ALPHABET, CodeFilter, GenerateCodes, GenerateCodesOutcome, LINES_MAX, ListCodes, ListCodesOutcome, PATTERN, UsageFilter,
 };
@@ -16,7 +15,7 @@ use serde_json::json;
 use tempfile::NamedTempFile;
 
 use crate::cli::lists::past_limit;
-use crate::exit::{Exit, InputError};
+use crate::exit::{Exit, InputError, MadeNotShown, words_of};
 use crate::print;
 use crate::reach::{Asking, Reach};
 
@@ -65,15 +64,17 @@ pub(super) struct Generate {
 impl Generate {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         let file = self.out.as_deref().map(NewFile::beside).transpose()?;
-        let request = self.asking.id();
-        let client = self.reach.client().await?;
         let asked = GenerateCodes {
             campaign: self.campaign,
             count: self.count,
             pattern: self.pattern.clone().unwrap_or_else(|| pattern(&self.prefix, self.length, &self.suffix)),
             alphabet: self.alphabet.clone().unwrap_or_default(),
         };
-        let outcome = client.generate_codes(request, &asked).await?;
+        let call = async |client: &Client, request| {
+            let outcome = client.generate_codes(request, &asked).await?;
+            Ok::<_, ClientError>((client.clone(), outcome))
+        };
+        let (request, (client, outcome)) = self.reach.change(&self.asking, call).await?;
         let GenerateCodesOutcome::Generated { first_slot, codes, guesses_per_hit } = outcome else {
             if let GenerateCodesOutcome::TooManyCodes(limit) = &outcome
                 && !self.reach.json
@@ -85,7 +86,7 @@ impl Generate {
             return Ok(Exit::Refused);
         };
         let read = self.read_back(&client, first_slot, codes).await;
-        let read = read.with_context(|| made_but("read", codes, self.campaign, request))?;
+        let read = read.map_err(|error| made_but("read", &error, codes, self.campaign, request))?;
         let said = format!(
             "generated {}; guessing one takes {} on average",
             print::count(codes, "code"),
@@ -96,7 +97,8 @@ impl Generate {
         );
         if let Some(file) = file {
             let path = file.path.clone();
-            file.write(&read).with_context(|| made_but("written", codes, self.campaign, request))?;
+            let written = file.write(&read);
+            written.map_err(|error| made_but("written", &error.into(), codes, self.campaign, request))?;
             match self.reach.json {
                 true => print::json(&json!({ "request": request, "outcome": outcome, "out": path })),
                 false => print::line(format_args!("{said}\nwritten to {}", path.display())),
@@ -107,6 +109,7 @@ impl Generate {
             print::lines(&read.iter().map(|code| format!("{code}\n")).collect::<String>());
             print::complain(&said);
         }
+        print::ensure_shown().map_err(|error| made_but("shown", &error.into(), codes, self.campaign, request))?;
         Ok(Exit::Done)
     }
 
@@ -128,12 +131,13 @@ impl Generate {
     }
 }
 
-fn made_but(what: &str, codes: u32, campaign: CampaignId, request: RequestId) -> String {
-    format!(
+fn made_but(what: &str, why: &anyhow::Error, codes: u32, campaign: CampaignId, request: RequestId) -> MadeNotShown {
+    MadeNotShown(format!(
         "{} were generated for campaign {campaign}, but could not be {what}; the same command with --request-id {request} gives the \
-         same ones again",
-        print::count(codes, "code")
-    )
+         same ones again: {}",
+        print::count(codes, "code"),
+        words_of(why)
+    ))
 }
 
 /// The pattern of codes with a beginning and an end, which stand for themselves.

@@ -84,6 +84,7 @@ impl List {
                 false => table.rows(&codes.iter().map(row).collect::<Vec<_>>()),
             }
             match next {
+                _ if print::is_over() => break,
                 Some(next) => asked.from_slot = next,
                 None => break,
             }

@@ -80,11 +80,16 @@ impl No {
 
 impl Adding<'_> {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
+        let base = self.asking.id();
+        let added = self.add(base).await;
+        added.map_err(|error| if self.dry_run { error } else { self.reach.without_outcome(self.asking, base, error) })
+    }
+
+    async fn add(&self, base: RequestId) -> anyhow::Result<Exit> {
         let list = self.source.open()?;
         say_header(&list);
         let places = list.places();
-        let client = self.reach.client().await?;
-        let base = self.asking.id();
+        let client = self.reach.client_for(self.asking).await?;
         let trial = Trial::of(list, &client, self.campaign(), self.on_conflict, self.dry_run, self.reach.json).await?;
         let Some(mut trial) = trial else { return self.send(&client, base, &places, None).await };
         if trial.refused.is_none() {
@@ -303,15 +308,19 @@ impl Adding<'_> {
         Ok(Exit::Refused)
     }
 
-    /// An error, with what was done before it.
+    /// An error, with what was done before it. Once a part was added the whole request is neither executed nor refused.
     fn interrupted(&self, error: anyhow::Error, done: &Done, places: &Places, base: RequestId) -> anyhow::Error {
         let Some(to_line) = done.to_line else { return error };
-        error.context(format!(
+        let so_far = format!(
             "the list is added up to {} ({}, campaign {}), and the same command with --request-id {base} adds the rest",
             places.of(to_line),
             print::count(done.counts.added, "code"),
             done.campaign.unwrap_or_default(),
-        ))
+        );
+        match error.is::<ClientError>() {
+            true => self.reach.unknown(base, format!("{so_far}: {error}")),
+            false => error.context(so_far),
+        }
     }
 }
 

@@ -95,11 +95,11 @@ pub(crate) enum Given {
 
 impl SomeCodes {
     /// Opens the list, if there is one.
-    pub(crate) fn open(self) -> Result<Given, InputError> {
-        match self.file {
-            None => Ok(Given::Arguments(self.codes)),
+    pub(crate) fn open(&self) -> Result<Given, InputError> {
+        match &self.file {
+            None => Ok(Given::Arguments(self.codes.clone())),
             Some(file) => {
-                let list = Source::of(&file, &self.options)?.open()?;
+                let list = Source::of(file, &self.options)?.open()?;
                 say_header(&list);
                 Ok(Given::Listed(Box::new(list)))
             }

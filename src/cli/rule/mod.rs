@@ -154,8 +154,8 @@ impl Rule {
 impl Create {
     async fn run(self) -> anyhow::Result<Exit> {
         let terms = self.terms.terms()?;
-        let request = self.asking.id();
-        let outcome = self.reach.client().await?.create_rule(request, terms.clone()).await?;
+        let call = async |client: &Client, request| client.create_rule(request, terms.clone()).await;
+        let (request, outcome) = self.reach.change(&self.asking, call).await?;
         self.reach.answer(request, &outcome);
         match outcome {
             CreateRuleOutcome::Created { lint, .. } => {
@@ -180,16 +180,17 @@ impl Update {
             let why = "nothing is to be changed: name something, as in --name Cash or --club all, or give --file\n";
             clap::Error::raw(clap::error::ErrorKind::MissingRequiredArgument, why).exit();
         }
-        let client = self.reach.client().await?;
-        let request = self.asking.id();
-        let terms = match terms_of(&client, self.rule).await? {
-            Some(terms) => self.changes.applied_to(terms)?,
-            None => {
-                answer_of(&self.reach, request, self.rule, &UpdateRuleOutcome::UnknownRule);
-                return Ok(Exit::Refused);
-            }
+        let call = async |client: &Client, request| {
+            let Some(terms) = terms_of(client, self.rule).await? else { return Ok(None) };
+            let terms = self.changes.applied_to(terms)?;
+            let outcome = client.update_rule(request, self.rule, terms.clone()).await?;
+            Ok::<_, anyhow::Error>(Some((terms, outcome)))
         };
-        let outcome = client.update_rule(request, self.rule, terms.clone()).await?;
+        let (request, updated) = self.reach.change(&self.asking, call).await?;
+        let Some((terms, outcome)) = updated else {
+            answer_of(&self.reach, request, self.rule, &UpdateRuleOutcome::UnknownRule);
+            return Ok(Exit::Refused);
+        };
         answer_of(&self.reach, request, self.rule, &outcome);
         match outcome {
             UpdateRuleOutcome::Updated { lint } => {
@@ -211,22 +212,22 @@ impl Update {
 
 impl Named {
     async fn switch(self, active: bool) -> anyhow::Result<Exit> {
-        let request = self.asking.id();
-        let outcome = self.reach.client().await?.switch_rule(request, self.rule, active).await?;
+        let call = async |client: &Client, request| client.switch_rule(request, self.rule, active).await;
+        let (request, outcome) = self.reach.change(&self.asking, call).await?;
         answer_of(&self.reach, request, self.rule, &outcome);
         Ok(if matches!(outcome, SwitchRuleOutcome::Switched { .. }) { Exit::Done } else { Exit::Refused })
     }
 
     async fn archive(self) -> anyhow::Result<Exit> {
-        let request = self.asking.id();
-        let outcome = self.reach.client().await?.archive_rule(request, self.rule).await?;
+        let call = async |client: &Client, request| client.archive_rule(request, self.rule).await;
+        let (request, outcome) = self.reach.change(&self.asking, call).await?;
         answer_of(&self.reach, request, self.rule, &outcome);
         Ok(if matches!(outcome, ArchiveRuleOutcome::Archived) { Exit::Done } else { Exit::Refused })
     }
 
     async fn restore(self) -> anyhow::Result<Exit> {
-        let request = self.asking.id();
-        let outcome = self.reach.client().await?.restore_rule(request, self.rule).await?;
+        let call = async |client: &Client, request| client.restore_rule(request, self.rule).await;
+        let (request, outcome) = self.reach.change(&self.asking, call).await?;
         answer_of(&self.reach, request, self.rule, &outcome);
         Ok(if matches!(outcome, RestoreRuleOutcome::Restored) { Exit::Done } else { Exit::Refused })
     }

@@ -1,0 +1,100 @@
+//! Arguments, and help that is not mistaken for success.
+//!
+//! `scrip check "$CODE" && grant` must not grant when a player types `-h`. So help ends with 0 only where nothing else can have been
+//! meant: no other argument is given, and the command is not one whose only argument says what it is about.
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+
+use crate::cli::Cli;
+use crate::exit::Exit;
+use crate::print;
+
+/// Commands that one argument completes, and whose exit code says something about that argument.
+const ABOUT_ONE_ARGUMENT: [&str; 4] = ["check", "confirm", "release", "refund"];
+
+/// Reads the arguments.
+///
+/// # Errors
+/// With the exit code, where help or an error was printed instead.
+pub(crate) fn parse() -> Result<Cli, Exit> {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    Cli::try_parse_from(&arguments).map_err(|error| {
+        if let Err(why) = error.print()
+            && !error.use_stderr()
+        {
+            print::failed(why);
+        }
+        let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+        match is_help && is_meant(arguments.get(1..).unwrap_or_default()) {
+            true => Exit::Done,
+            false if is_help => {
+                print::complain(
+                    "scrip: help was printed and the command was not run; a value that begins with a hyphen goes after --, as in \
+                     `scrip check -- -h`",
+                );
+                Exit::Usage
+            }
+            false => Exit::Usage,
+        }
+    })
+}
+
+/// Whether these arguments can only ask for help.
+fn is_meant(arguments: &[OsString]) -> bool {
+    let mut command = &Cli::command();
+    for (at, argument) in arguments.iter().enumerate() {
+        if argument == "help" && command.has_subcommands() {
+            return true;
+        }
+        match argument.to_str().and_then(|name| command.find_subcommand(name)) {
+            Some(named) => command = named,
+            None => return at + 1 == arguments.len() && !ABOUT_ONE_ARGUMENT.contains(&command.get_name()),
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(arguments: &str, expected: bool) {
+        let arguments: Vec<OsString> = arguments.split_whitespace().map(Into::into).collect();
+        assert_eq!(is_meant(&arguments), expected, "{arguments:?}");
+    }
+
+    #[test]
+    fn help_is_meant_where_nothing_else_can_be() {
+        for arguments in ["--help", "-h", "--version", "redeem --help", "redeem -h", "campaign create -h", "help", "help check"] {
+            check(arguments, true);
+        }
+        for arguments in [
+            "redeem -h --client 1 --club 1",
+            "redeem --client 1 --club 1 -h",
+            "hold -h --client 1 --club 1",
+            "check -h",
+            "check help -h",
+            "check --help",
+            "check A -h",
+            "confirm -h",
+            "release -h",
+            "refund --help",
+            "--version redeem A",
+            "-h redeem A --client 1 --club 1",
+        ] {
+            check(arguments, false);
+        }
+    }
+
+    /// The names in the list above are those of commands.
+    #[test]
+    fn commands_about_one_argument_exist() {
+        for name in ABOUT_ONE_ARGUMENT {
+            assert!(Cli::command().find_subcommand(name).is_some(), "{name}");
+        }
+    }
+}

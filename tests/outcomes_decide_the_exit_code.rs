@@ -1,0 +1,270 @@
+//! What a command did decides its exit code, whether or not its output can be written; and help is not success.
+
+mod support;
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use scrip_protocol::{RequestId, Role};
+use serde_json::json;
+use support::{DEADLINE, Ran, Running, Server, run, scrip, wait_until};
+
+/// Where standard output of a run goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Output {
+    /// A disk without room.
+    Full,
+    /// A pipe that nobody reads any more.
+    Closed,
+}
+
+impl Output {
+    fn open(self) -> Stdio {
+        match self {
+            Output::Full => File::options().write(true).open("/dev/full").expect("Linux has one").into(),
+            Output::Closed => {
+                let (reader, writer) = std::io::pipe().expect("a pipe");
+                drop(reader);
+                writer.into()
+            }
+        }
+    }
+}
+
+/// Runs a command to its end with this output. What it printed there is lost.
+fn run_into(command: &mut Command, output: Output) -> Ran {
+    let error = tempfile::NamedTempFile::new().expect("a temporary file");
+    let stderr = error.reopen().expect("it is there");
+    let mut child = Running(command.stdin(Stdio::null()).stdout(output.open()).stderr(stderr).spawn().expect("it runs"));
+    let status = wait_until(DEADLINE, "the program ends", || child.0.try_wait().expect("it can be waited for"));
+    let err = fs::read_to_string(error.path()).expect("it is text");
+    Ran { code: status.code().unwrap_or(-1), out: String::new(), err }
+}
+
+/// An engine with a club and a campaign of the codes A to E, each good for one bonus.
+fn begun() -> Server {
+    let server = Server::start();
+    operate(&server, &["club", "add", "Arena"]).exits(0);
+    let create = ["campaign", "create", "--name", "Spring", "--amount", "5", "--cap", "1", "-"];
+    run(server.scrip(Role::Operator).args(create), b"A\nB\nC\nD\nE\n").exits(0);
+    server
+}
+
+fn operate(server: &Server, arguments: &[&str]) -> Ran {
+    run(server.scrip(Role::Operator).args(arguments), b"")
+}
+
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+#[test]
+fn a_refusal_is_a_refusal_wherever_it_is_printed() {
+    let server = begun();
+    for output in [Output::Full, Output::Closed] {
+        for is_json in [false, true] {
+            let code = |line: &str, expected| {
+                let mut command = server.scrip(Role::Operator);
+                command.args(words(line)).args(is_json.then_some("--json"));
+                let ran = run_into(&mut command, output);
+                assert_eq!(ran.code, expected, "{line} into {output:?}, JSON: {is_json}: {ran:?}");
+                assert_eq!(ran.err.contains("standard output cannot be written"), output == Output::Full, "{ran:?}");
+                ran
+            };
+            for line in [
+                "redeem NO-SUCH --client 1 --club 1",
+                "hold NO-SUCH --client 1 --club 1",
+                "confirm 999",
+                "release 999",
+                "refund 999",
+                "check NO-SUCH",
+                "check A NO-SUCH",
+                "codes check A",
+                "club add Arena",
+                "client show 999",
+                "campaign show 999",
+                "campaign archive 999",
+                "codes archive 1 NO-SUCH",
+                "codes list 999",
+                "bonus write-off 5 --client 1",
+                "token revoke 999",
+                "rule show 999",
+                "reader forget nobody",
+            ] {
+                code(line, 1);
+            }
+            let done = if output == Output::Full { 11 } else { 0 };
+            for line in ["check A", "club list", "campaign list", "campaign show 1", "codes list 1", "tail", "token list"] {
+                code(line, done);
+            }
+        }
+    }
+}
+
+/// The bonus is credited, and the exit code does not say that all is well: nobody has read the amount.
+#[test]
+fn a_redemption_whose_answer_is_lost_names_the_request_that_prints_it_again() {
+    let server = begun();
+    let mut command = server.scrip(Role::Gateway);
+    let ran = run_into(command.args(words("redeem A --client 42 --club 1")), Output::Full).exits(11);
+    let id = ran.err.split("--request-id ").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("the id is named");
+    let again = run(server.scrip(Role::Gateway).args(words("redeem A --client 42 --club 1 --request-id")).arg(id), b"").exits(0);
+    assert!(again.out.starts_with("redeemed: 5.00 credited, bonus balance 5.00"), "{}", again.out);
+    let mut command = server.scrip(Role::Gateway);
+    run_into(command.args(words("redeem B --client 42 --club 1")), Output::Closed).exits(0);
+    let shown = operate(&server, &["client", "show", "42"]).exits(0).out;
+    assert!(shown.contains("bonus balance   10.00"), "each was credited once: {shown}");
+}
+
+#[test]
+fn what_was_inspected_is_damaged_even_if_that_cannot_be_printed() {
+    let mut server = begun();
+    assert!(server.terminate().success());
+    let mut files = server.journal_files().into_iter().map(|(path, _)| path);
+    let segment = files.find(|path| path.extension() == Some("redb".as_ref())).expect("there is one segment");
+    let whole = fs::read(&segment).expect("it can be read");
+    fs::write(&segment, &whole[..whole.len() / 2]).expect("written");
+    let snapshot =
+        support::files(&server.dir().join("snapshots")).into_iter().map(|(path, _)| path).next().expect("a stop takes one");
+    let bytes = fs::read(&snapshot).expect("it can be read");
+    fs::write(&snapshot, &bytes[..bytes.len() / 2]).expect("written");
+    let text = |path: &Path| path.to_str().expect("temporary folders have plain names").to_owned();
+    let (dir, snapshot) = (text(&server.dir()), text(&snapshot));
+    for arguments in [
+        vec!["inspect", "journal", &dir],
+        vec!["inspect", "journal", &dir, "--json"],
+        vec!["inspect", "journal", &dir, "--records"],
+        vec!["inspect", "snapshot", &snapshot],
+        vec!["inspect", "snapshot", &snapshot, "--json"],
+        vec!["snapshot", "list", "--data", &dir],
+        vec!["snapshot", "verify", "--data", &dir],
+    ] {
+        for output in [Output::Full, Output::Closed] {
+            let ran = run_into(scrip().args(&arguments), output);
+            assert_eq!(ran.code, 6, "{arguments:?} into {output:?}: {ran:?}");
+        }
+    }
+}
+
+/// An engine has more to do than to print.
+#[test]
+fn an_engine_whose_output_is_lost_serves_and_says_so_at_the_end() {
+    for (output, expected) in [(Output::Full, 11), (Output::Closed, 0)] {
+        let mut server = begun();
+        assert!(server.terminate().success());
+        let mut command = scrip();
+        command.arg("serve").arg("--data").arg(server.dir()).stdout(output.open()).stderr(Stdio::null());
+        let mut engine = Running(command.spawn().expect("it runs"));
+        wait_until(DEADLINE, "the engine answers", || {
+            assert_eq!(engine.0.try_wait().expect("it can be waited for"), None, "it goes on, {output:?}");
+            (operate(&server, &["check", "A"]).code == 0).then_some(())
+        });
+        engine.signal("TERM");
+        let status = wait_until(DEADLINE, "it ends", || engine.0.try_wait().expect("it can be waited for"));
+        assert_eq!(status.code(), Some(expected), "{output:?}");
+    }
+}
+
+/// Secrets are shown once. What could not be shown is not made.
+#[test]
+fn an_organisation_whose_tokens_cannot_be_shown_is_not_made() {
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let dir = scratch.path().join("org");
+    for output in [Output::Full, Output::Closed] {
+        for is_json in [false, true] {
+            let mut command = scrip();
+            let ran = run_into(command.arg("init").arg(&dir).args(is_json.then_some("--json")), output).exits(11);
+            assert!(ran.err.contains("the tokens could not be shown, and no organisation was made"), "{ran:?}");
+            assert!(!dir.exists());
+        }
+    }
+    run(scrip().arg("init").arg(&dir), b"").exits(0);
+}
+
+#[test]
+fn a_token_that_cannot_be_shown_is_revoked() {
+    let server = begun();
+    for (output, name) in [(Output::Full, "full"), (Output::Closed, "closed")] {
+        let mut command = server.scrip(Role::Operator);
+        let ran = run_into(command.args(["token", "add", "--name", name, "--role", "gateway"]), output).exits(11);
+        let listed = operate(&server, &["token", "list", "--json"]).exits(0).json();
+        let card = listed.iter().find(|card| card["name"] == *name).expect("the journal keeps it");
+        assert!(card["revoked_ms"].is_u64(), "{card}");
+        let number = &card["credential"];
+        assert!(ran.err.contains(&format!("the token could not be shown, and credential {number} was revoked")), "{ran:?}");
+    }
+}
+
+#[test]
+fn codes_that_cannot_be_shown_are_shown_by_the_same_request() {
+    let server = begun();
+    for output in [Output::Full, Output::Closed] {
+        let id = RequestId::now().to_string();
+        let generate = ["codes", "generate", "1", "--count", "3", "--request-id", &id];
+        let ran = run_into(server.scrip(Role::Marketing).args(generate), output).exits(11);
+        assert!(ran.err.contains(&format!("the same command with --request-id {id} gives the same ones again")), "{ran:?}");
+        let codes = run(server.scrip(Role::Marketing).args(generate), b"").exits(0).out;
+        assert_eq!(codes.lines().count(), 3);
+    }
+    let listed = operate(&server, &["codes", "list", "1", "--json"]).exits(0).json();
+    assert_eq!(listed.len(), 5 + 6, "each request has made its codes once");
+}
+
+/// `scrip check "$CODE" && grant`, and a player types `-h`.
+#[test]
+fn help_instead_of_an_outcome_is_not_success() {
+    for line in [
+        "redeem -h --client 1 --club 1",
+        "redeem --help --client 1 --club 1",
+        "redeem --client 1 --club 1 -h",
+        "hold -h --client 1 --club 1",
+        "check -h",
+        "check --help",
+        "check -h --club 1",
+        "check help -h",
+        "confirm -h",
+        "release --help",
+        "refund -h",
+        "refund -h --force",
+        "campaign archive -h 1",
+        "--version redeem A --client 1 --club 1",
+    ] {
+        let ran = run(scrip().args(words(line)), b"").exits(2);
+        assert!(ran.err.contains("the command was not run"), "{line}: {}", ran.err);
+    }
+    for line in [
+        "--help",
+        "-h",
+        "--version",
+        "help redeem",
+        "help check",
+        "redeem --help",
+        "hold -h",
+        "campaign --help",
+        "campaign archive -h",
+    ] {
+        let ran = run(scrip().args(words(line)), b"").exits(0);
+        assert!(!ran.out.is_empty() && ran.err.is_empty(), "{line}: {ran:?}");
+    }
+    run_into(scrip().arg("--help"), Output::Full).exits(11);
+    run_into(scrip().arg("--help"), Output::Closed).exits(0);
+    run(&mut scrip(), b"").exits(2);
+}
+
+#[test]
+fn codes_that_begin_with_a_hyphen_are_codes() {
+    let server = begun();
+    for code in ["-5OFF", "-hX", "--SUMMER", "-"] {
+        for command in ["redeem", "hold"] {
+            let ran = operate(&server, &[command, code, "--client", "1", "--club", "1", "--json"]).exits(1);
+            let expected = if command == "redeem" { json!("unknown_code") } else { json!({ "refused": "unknown_code" }) };
+            assert_eq!(ran.json()[0]["outcome"], expected, "{code}");
+        }
+    }
+    let checked = operate(&server, &["check", "--json", "--", "-h", "-5OFF", "A"]).exits(1).json();
+    let codes = checked[0]["checked"]["codes"].as_array().expect("a verdict for each");
+    assert_eq!(codes.iter().filter(|code| code["redeemable"].is_object()).count(), 1, "{checked:?}");
+    operate(&server, &["redeem", "--client", "1", "--club", "1", "--", "-h"]).exits(1);
+    operate(&server, &["check", "-5OFF"]).exits(2);
+}

@@ -1,0 +1,201 @@
+//! An engine that is a script: on each connection it does what the test says, so that a client meets every way in which one can end.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{Endpoint, ServerConfig, VarInt};
+use scrip_engine::folder::{Config, Folder};
+use scrip_engine::guard::GuardLimits;
+use scrip_protocol::client::Dial;
+use scrip_protocol::command::{Redeem, RedeemOutcome};
+use scrip_protocol::frame::{ALPN, Frame, FrameBuffer, HELLO, REFUSAL, REQUEST_BYTES_MAX, push_bytes, push_value};
+use scrip_protocol::hello::{CloseCode, Welcome};
+use scrip_protocol::{Command, CredentialId, Position, Refusal, RequestId, Role, Settings, tls, unix_time_ms};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+/// What the engine does with one connection.
+#[derive(Debug, Clone)]
+pub(crate) enum Meets {
+    /// It shows a certificate of another authority.
+    OtherAuthority,
+    /// It speaks another protocol.
+    OtherProtocol,
+    /// It answers the hello by closing the connection.
+    TurnsAway(CloseCode),
+    /// It welcomes the caller, answers a request for each of these, and closes the connection.
+    Answers(Vec<Says>, CloseCode),
+    /// The same, and the connection stays open.
+    Stays(Vec<Says>),
+}
+
+/// What the engine does with one request.
+#[derive(Debug, Clone)]
+pub(crate) enum Says {
+    /// It reads it.
+    Nothing,
+    /// It sends the first half of an outcome.
+    Half,
+    /// It sends what no outcome is.
+    Nonsense,
+    /// It refuses it.
+    Refused(Refusal),
+    /// It answers a redemption.
+    Outcome(RedeemOutcome),
+}
+
+/// The engine, and the data folder of an organisation whose certificates it has.
+pub(crate) struct FakeEngine {
+    pub(crate) folder: Folder,
+    address: SocketAddr,
+    requests: Arc<Mutex<Vec<RequestId>>>,
+    serving: JoinHandle<()>,
+    _dirs: [TempDir; 2],
+}
+
+impl Drop for FakeEngine {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+fn organisation() -> (TempDir, Folder) {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let folder = Folder::at(dir.path().join("data"));
+    let config = Config::new(([127, 0, 0, 1], 0).into(), Settings::default(), GuardLimits::OFF);
+    folder.init(&config, &[]).expect("an empty folder");
+    (dir, folder)
+}
+
+fn config(folder: &Folder, protocol: &[u8]) -> ServerConfig {
+    let read = |path: PathBuf| std::fs::read(path).expect("init has made it");
+    let chain = tls::chain(&read(folder.certificate_path())).expect("init has made it");
+    let key = tls::key(&read(folder.key_path())).expect("init has made it");
+    let builder = rustls::ServerConfig::builder_with_provider(tls::provider());
+    let builder = builder.with_protocol_versions(&[&rustls::version::TLS13]).expect("the provider has TLS 1.3");
+    let mut server = builder.with_no_client_auth().with_single_cert(chain, key).expect("they belong together");
+    server.alpn_protocols = vec![protocol.to_vec()];
+    ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(server).expect("TLS 1.3 is what QUIC needs")))
+}
+
+impl FakeEngine {
+    /// Starts an engine that meets one connection after the other like this, and then no more.
+    pub(crate) fn start(script: Vec<Meets>) -> FakeEngine {
+        let ((dir, folder), (other_dir, other)) = (organisation(), organisation());
+        let configs = [config(&folder, ALPN), config(&other, ALPN), config(&folder, b"other/1")];
+        let endpoint = Endpoint::server(configs[0].clone(), ([127, 0, 0, 1], 0).into()).expect("a port is free");
+        let address = endpoint.local_addr().expect("it has one");
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let serving = tokio::spawn(serve(endpoint, configs, script, requests.clone()));
+        FakeEngine { folder, address, requests, serving, _dirs: [dir, other_dir] }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it takes to connect.
+    pub(crate) fn dial(&self) -> Dial {
+        let authority = std::fs::read(self.folder.ca_path()).expect("init has made it");
+        Dial::new(&self.address.to_string(), authority, "any token").expect("the address is one")
+    }
+
+    /// The ids of the requests that it has read, in their order.
+    pub(crate) fn requests(&self) -> Vec<RequestId> {
+        self.requests.lock().expect("nobody panics with it").clone()
+    }
+}
+
+async fn serve(endpoint: Endpoint, configs: [ServerConfig; 3], script: Vec<Meets>, requests: Arc<Mutex<Vec<RequestId>>>) {
+    let mut open = Vec::new();
+    for meets in script {
+        let config = match &meets {
+            Meets::OtherAuthority => &configs[1],
+            Meets::OtherProtocol => &configs[2],
+            Meets::TurnsAway(_) | Meets::Answers(..) | Meets::Stays(_) => &configs[0],
+        };
+        let Some(incoming) = endpoint.accept().await else { return };
+        // Where the client ends the handshake, the next one begins.
+        let Ok(connecting) = incoming.accept_with(Arc::new(config.clone())) else { continue };
+        let Ok(connection) = connecting.await else { continue };
+        let (says, code) = match meets {
+            Meets::OtherAuthority | Meets::OtherProtocol => {
+                connection.closed().await;
+                continue;
+            }
+            Meets::TurnsAway(code) => {
+                connection.close(VarInt::from_u32(code as u32), b"turned away");
+                continue;
+            }
+            Meets::Answers(says, code) => (says, Some(code)),
+            Meets::Stays(says) => (says, None),
+        };
+        let Ok((mut send, mut receive)) = connection.accept_bi().await else { continue };
+        let (mut frames, mut piece) = (FrameBuffer::default(), vec![0; 64 << 10]);
+        let is_in_halves = says.last().is_none_or(|last| matches!(last, Says::Half));
+        let mut says = says.into_iter();
+        let mut is_welcome = false;
+        loop {
+            let mut reply = Vec::new();
+            if let Some(frame) = frames.next(REQUEST_BYTES_MAX).expect("a client of ours sends whole frames") {
+                match is_welcome {
+                    false => push_value(&mut reply, HELLO, 0, &welcome()),
+                    true => {
+                        let request = frame.request().expect("a request");
+                        requests.lock().expect("nobody panics with it").push(request.request.unwrap_or(RequestId(0)));
+                        // A request beyond the script is read and not answered.
+                        answer(&frame, says.next().unwrap_or(Says::Nothing), &mut reply);
+                    }
+                }
+                is_welcome = true;
+                if send.write_all(&reply).await.is_err() {
+                    break;
+                }
+                if says.len() == 0 && code.is_some() {
+                    break;
+                }
+                continue;
+            }
+            match receive.read(&mut piece).await {
+                Ok(Some(length)) => frames.extend(&piece[..length]),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        if let Some(code) = code {
+            // What was written last must arrive first, and the close would overtake it.
+            if is_in_halves {
+                let _ = send.finish();
+                let _ = send.stopped().await;
+            }
+            connection.close(VarInt::from_u32(code as u32), b"as the test says");
+        }
+        open.push(connection);
+    }
+    std::future::pending::<()>().await;
+}
+
+fn welcome() -> Welcome {
+    Welcome {
+        credential: CredentialId(1),
+        role: Role::Operator,
+        now_ms: unix_time_ms(),
+        durable: Position(1),
+        lane_requests_max: 1_000,
+    }
+}
+
+fn answer(frame: &Frame<'_>, says: Says, reply: &mut Vec<u8>) {
+    let redeem = Redeem::KIND as u16;
+    match says {
+        Says::Nothing => {}
+        Says::Nonsense => push_bytes(reply, redeem, frame.correlation, b"?"),
+        Says::Refused(refusal) => push_value(reply, REFUSAL, frame.correlation, &refusal),
+        Says::Outcome(outcome) => push_value(reply, redeem, frame.correlation, &outcome),
+        Says::Half => {
+            push_value(reply, redeem, frame.correlation, &RedeemOutcome::UnknownCode);
+            reply.truncate(reply.len() / 2);
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! A request that may have been executed has an outcome, or is unknown: nothing else is ever reported of it (Z3).
+//!
+//! The client and the program meet a scripted engine that closes the connection, refuses, falls silent or answers in halves at every
+//! point of a request's way.
+
+mod support;
+
+use std::process::Command;
+use std::time::Duration;
+
+use scrip_protocol::client::{Client, ClientError, ConnectError, NoOutcome};
+use scrip_protocol::command::{Redeem, RedeemOutcome};
+use scrip_protocol::hello::CloseCode;
+use scrip_protocol::{ClientId, ClubId, Refusal, RequestId, Role};
+use serde_json::{Value, json};
+use support::fake::Meets::{Answers, OtherAuthority, OtherProtocol, Stays, TurnsAway};
+use support::fake::Says::{Half, Nonsense, Nothing, Outcome, Refused};
+use support::fake::{FakeEngine, Meets, Says};
+use support::{DEADLINE, Ran, run, scrip};
+
+const SPENT: RedeemOutcome = RedeemOutcome::CodeExhausted;
+
+/// Every refusal. The compiler and `Refusal::WORDS` see to it that none is left out.
+fn refusals() -> Vec<Refusal> {
+    let all = vec![
+        Refusal::Forbidden { role: Role::Reporter },
+        Refusal::ClubForbidden { club: ClubId(1) },
+        Refusal::Busy { retry_after_ms: 3_600_000 },
+        Refusal::Revoked,
+        Refusal::RequestTooOld { oldest_ms: 1 },
+        Refusal::RequestFromFuture { now_ms: 1 },
+        Refusal::RequestIdReused,
+        Refusal::TooManyMisses { retry_after_ms: 3_600_000 },
+    ];
+    let others = Refusal::WORDS.iter().filter(|word| all.iter().all(|refusal| refusal.word() != **word));
+    assert_eq!(others.collect::<Vec<_>>(), [&"request_id_invalid"], "an id that is none is never executed");
+    all
+}
+
+fn busy(retry_after_ms: u32) -> Says {
+    Refused(Refusal::Busy { retry_after_ms })
+}
+
+/// The connection is lost after a request was read.
+fn lost() -> Meets {
+    Answers(vec![Nothing], CloseCode::ShuttingDown)
+}
+
+fn redemption() -> Redeem {
+    Redeem::new(ClientId(42), ClubId(1), "SUMMER-25")
+}
+
+/// A client's call of an engine that does this. Returns what it ended with, and how often the request was sent.
+async fn called(script: Vec<Meets>, patience: Duration, retrying: bool) -> (Result<RedeemOutcome, ClientError>, usize) {
+    let engine = FakeEngine::start(script);
+    let mut dial = engine.dial();
+    dial.patience = patience;
+    let client = Client::connect(dial).await.expect("the first connection is welcome");
+    let client = if retrying { client.retrying() } else { client };
+    let request = RequestId::now();
+    let ended = client.redeem(request, &redemption()).await;
+    if let Err(ClientError::Unknown { request: named, .. }) = &ended {
+        assert_eq!(*named, request);
+    }
+    let read = engine.requests();
+    assert!(read.iter().all(|id| *id == request), "every attempt has the same id: {read:?}");
+    (ended, read.len())
+}
+
+#[track_caller]
+fn is_unknown(what: &str, ended: &Result<RedeemOutcome, ClientError>) -> Option<NoOutcome> {
+    match ended {
+        Err(ClientError::Unknown { cause, .. }) => cause.clone(),
+        other => panic!("{what}: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reconnect_that_fails_for_good_leaves_it_unknown() {
+    let turned_away = [CloseCode::Unauthenticated, CloseCode::Revoked, CloseCode::HelloExpected].map(TurnsAway);
+    for failing in turned_away.into_iter().chain([OtherAuthority, OtherProtocol]) {
+        for first in [lost(), Answers(vec![Half], CloseCode::ShuttingDown), Answers(vec![Nothing], CloseCode::JournalFailed)] {
+            let what = format!("{first:?}, {failing:?}");
+            let (ended, _) = called(vec![first, failing.clone()], DEADLINE, false).await;
+            let cause = is_unknown(&what, &ended);
+            assert!(matches!(cause, Some(NoOutcome::Connect(_))), "{what}: {cause:?}");
+        }
+    }
+    for code in [CloseCode::FrameLength, CloseCode::UnknownKind, CloseCode::MalformedPayload, CloseCode::Revoked] {
+        let (ended, _) = called(vec![Answers(vec![Nothing], code)], DEADLINE, false).await;
+        let cause = is_unknown(code.word(), &ended);
+        assert!(matches!(&cause, Some(NoOutcome::Connect(ConnectError::Closed { code: why, .. })) if *why == code), "{cause:?}");
+    }
+}
+
+/// Before anything is written there is nothing to be unknown.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_never_sent_is_not_unknown() {
+    let engine = FakeEngine::start(vec![Answers(vec![], CloseCode::ShuttingDown), TurnsAway(CloseCode::Unauthenticated)]);
+    let client = Client::connect(engine.dial()).await.expect("the first connection is welcome");
+    let began = std::time::Instant::now();
+    // A call may be made before the client knows that the connection is closed.
+    loop {
+        match client.redeem(RequestId::now(), &redemption()).await {
+            Err(ClientError::Connect(ConnectError::Closed { code: CloseCode::Unauthenticated, .. })) => break,
+            Err(ClientError::Unknown { .. }) => assert!(began.elapsed() < DEADLINE),
+            other => panic!("{other:?}"),
+        }
+    }
+    let ended = client.retrying().redeem(RequestId::now(), &redemption()).await;
+    is_unknown("an earlier attempt may have been executed", &ended);
+    assert!(matches!(client.list_clubs(ClubId(0)).await, Err(ClientError::Connect(_))));
+    let refused = Client::connect(FakeEngine::start(vec![OtherAuthority]).dial()).await.err();
+    assert!(matches!(refused, Some(ConnectError::Handshake { .. })), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_final_only_for_a_request_that_was_sent_once() {
+    for refusal in refusals() {
+        let what = refusal.word();
+        let (ended, sent) = called(vec![Stays(vec![Refused(refusal)])], DEADLINE, false).await;
+        assert!(matches!(&ended, Err(ClientError::Refused(why)) if *why == refusal), "{what}: {ended:?}");
+        assert_eq!(sent, 1, "{what}");
+
+        let (ended, sent) = called(vec![lost(), Stays(vec![Refused(refusal)])], Duration::from_secs(20), false).await;
+        let cause = is_unknown(what, &ended);
+        assert!(matches!(cause, Some(NoOutcome::Refused(why)) if why == refusal), "{what}: {cause:?}");
+        assert_eq!(sent, 2, "{what}: what asks for more time than there is is not waited for");
+
+        let (ended, _) = called(vec![Stays(vec![Refused(refusal)])], DEADLINE, true).await;
+        is_unknown(what, &ended);
+    }
+    for retrying in [false, true] {
+        let (ended, _) = called(vec![Stays(vec![Refused(Refusal::RequestIdInvalid)])], DEADLINE, retrying).await;
+        assert!(matches!(ended, Err(ClientError::Refused(Refusal::RequestIdInvalid))), "{ended:?}");
+    }
+}
+
+/// The engine may be busy without having looked for the first attempt.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_that_meets_a_busy_engine_goes_on_until_there_is_an_outcome() {
+    let (ended, sent) = called(vec![lost(), Stays(vec![busy(1), busy(5), Outcome(SPENT)])], DEADLINE, false).await;
+    assert_eq!((ended.expect("an outcome"), sent), (SPENT, 4));
+    let (ended, sent) = called(vec![Stays(vec![busy(1), Outcome(SPENT)])], DEADLINE, true).await;
+    assert_eq!((ended.expect("an outcome"), sent), (SPENT, 2));
+    // Lost again while it is retried.
+    let again = Answers(vec![busy(1), Nothing], CloseCode::ShuttingDown);
+    let (ended, sent) = called(vec![lost(), again, Stays(vec![Outcome(SPENT)])], DEADLINE, false).await;
+    assert_eq!((ended.expect("an outcome"), sent), (SPENT, 4));
+    let (ended, sent) = called(vec![lost(), Stays(vec![busy(50); 1_000])], Duration::from_millis(700), false).await;
+    let cause = is_unknown("busy to the end", &ended);
+    assert!(matches!(cause, None | Some(NoOutcome::Refused(Refusal::Busy { .. }))), "{cause:?}");
+    assert!(sent > 2, "{sent}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn halves_silence_and_nonsense_are_no_outcome() {
+    let half = Answers(vec![Half], CloseCode::ShuttingDown);
+    let (ended, sent) = called(vec![half, Stays(vec![Outcome(SPENT)])], DEADLINE, false).await;
+    assert_eq!((ended.expect("an outcome"), sent), (SPENT, 2));
+    let (ended, _) = called(vec![Stays(vec![Nothing])], Duration::from_millis(200), false).await;
+    assert!(is_unknown("silence", &ended).is_none());
+    let (ended, _) = called(vec![Stays(vec![Nonsense])], DEADLINE, false).await;
+    assert!(matches!(is_unknown("nonsense", &ended), Some(NoOutcome::Reply(_))));
+}
+
+/// What changes nothing may be asked again by anybody: it is never unknown.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_changes_nothing_is_never_unknown() {
+    for failing in [TurnsAway(CloseCode::Unauthenticated), OtherProtocol] {
+        let engine = FakeEngine::start(vec![lost(), failing]);
+        let client = Client::connect(engine.dial()).await.expect("the first connection is welcome");
+        let ended = client.retrying().list_clubs(ClubId(0)).await;
+        assert!(matches!(ended, Err(ClientError::Connect(_))), "{ended:?}");
+    }
+    let engine = FakeEngine::start(vec![lost(), Stays(vec![busy(1)])]);
+    let client = Client::connect(engine.dial()).await.expect("the first connection is welcome");
+    let ended = client.list_clubs(ClubId(0)).await;
+    assert!(matches!(ended, Err(ClientError::Refused(Refusal::Busy { .. }))), "{ended:?}");
+    let engine = FakeEngine::start(vec![Stays(vec![Nothing])]);
+    let mut dial = engine.dial();
+    dial.patience = Duration::from_millis(200);
+    let ended = Client::connect(dial).await.expect("welcome").list_clubs(ClubId(0)).await;
+    assert!(matches!(ended, Err(ClientError::NoAnswer { .. })), "{ended:?}");
+}
+
+/// The program, set to reach the engine.
+fn program(engine: &FakeEngine) -> Command {
+    let mut command = scrip();
+    command.env("SCRIP_TOKEN", "any token").env("SCRIP_SERVER", engine.address().to_string());
+    command.env("SCRIP_CA", engine.folder.ca_path());
+    command
+}
+
+fn redeemed(script: Vec<Meets>, arguments: &[&str]) -> Ran {
+    let engine = FakeEngine::start(script);
+    let redeem = ["redeem", "SUMMER-25", "--client", "42", "--club", "1"];
+    tokio::task::block_in_place(|| run(program(&engine).args(redeem).args(arguments), b""))
+}
+
+/// Checks that a run reports a request as unknown in both of its languages. Returns the request's id.
+#[track_caller]
+fn reports_unknown(ran: &Ran, is_json: bool) -> String {
+    assert_eq!(ran.code, 5, "{ran:#?}");
+    let named = ran.err.split("--request-id ").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let named = named.unwrap_or_else(|| panic!("{ran:#?}")).to_owned();
+    assert!(ran.err.contains(&format!("whether request {named} was executed is unknown")), "{ran:#?}");
+    match is_json {
+        false => assert_eq!(ran.out, ""),
+        true => {
+            let [line] = &ran.json()[..] else { panic!("{ran:#?}") };
+            assert_eq!([&line["request"], &line["outcome"]], [&json!(named), &json!("unknown")], "{ran:#?}");
+            assert!(matches!(&line["error"], Value::String(why) if !why.is_empty()), "{ran:#?}");
+        }
+    }
+    named
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_names_the_request_whose_outcome_is_unknown() {
+    for arguments in [&[][..], &["--json"]] {
+        for after in [TurnsAway(CloseCode::Unauthenticated), OtherAuthority, Stays(vec![Refused(Refusal::Revoked)])] {
+            reports_unknown(&redeemed(vec![lost(), after], arguments), !arguments.is_empty());
+        }
+        reports_unknown(&redeemed(vec![Stays(vec![Nonsense])], arguments), !arguments.is_empty());
+    }
+    redeemed(vec![Stays(vec![Refused(Refusal::Revoked)])], &[]).exits(4);
+    redeemed(vec![Stays(vec![busy(1)])], &[]).exits(3);
+    redeemed(vec![OtherProtocol], &[]).exits(3);
+    let spent = redeemed(vec![lost(), Stays(vec![busy(1), Outcome(SPENT)])], &["--json"]).exits(1);
+    assert_eq!(spent.json()[0]["outcome"], json!("code_exhausted"));
+}
+
+/// Whoever names the request's id may have sent it before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_id_is_given_has_an_outcome_or_is_unknown() {
+    let id = RequestId::now().to_string();
+    for arguments in [&["--request-id", &id][..], &["--request-id", &id, "--json"]] {
+        let is_json = arguments.len() > 2;
+        for refusal in refusals() {
+            assert_eq!(reports_unknown(&redeemed(vec![Stays(vec![Refused(refusal)])], arguments), is_json), id);
+        }
+        for meets in [TurnsAway(CloseCode::Unauthenticated), OtherAuthority, OtherProtocol] {
+            assert_eq!(reports_unknown(&redeemed(vec![meets], arguments), is_json), id);
+        }
+        let spent = redeemed(vec![Stays(vec![busy(1), Outcome(SPENT)])], arguments).exits(1);
+        assert!(spent.out.contains(if is_json { "code_exhausted" } else { "as often as it may be" }), "{spent:?}");
+    }
+    // Without a token, and without an engine.
+    let engine = FakeEngine::start(vec![]);
+    let redeem = ["redeem", "SUMMER-25", "--client", "42", "--club", "1"];
+    let ran = |command: &mut Command| tokio::task::block_in_place(|| run(command.args(redeem), b""));
+    ran(program(&engine).env_remove("SCRIP_TOKEN")).exits(4);
+    let given = |command: &mut Command| {
+        tokio::task::block_in_place(|| run(command.args(redeem).args(["--request-id", &id, "--json"]), b""))
+    };
+    assert_eq!(reports_unknown(&given(program(&engine).env_remove("SCRIP_TOKEN")), true), id);
+    let gone = std::net::UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port that nobody has");
+    assert_eq!(reports_unknown(&given(program(&engine).env("SCRIP_SERVER", gone.to_string())), true), id);
+}
+
+/// Every command that takes an id keeps to it: the same list is what `--help` says.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_with_a_request_id_keeps_to_this() {
+    let id = RequestId::now().to_string();
+    let engine = FakeEngine::start(vec![TurnsAway(CloseCode::Unauthenticated); 100]);
+    let list = engine.folder.dir().join("codes.txt");
+    std::fs::write(&list, "A\nB\n").expect("written");
+    let list = list.to_str().expect("temporary folders have plain names");
+    let commands = [
+        "redeem A --client 1 --club 1",
+        "hold A --client 1 --club 1",
+        "confirm 1",
+        "release 1",
+        "refund 1",
+        "top-up 5 --client 1 --club 1 --source cash",
+        "refund-top-up 1",
+        "bonus credit 5 --client 1",
+        "bonus write-off 5 --client 1",
+        "bonus pay 5 --client 1 --club 1 --for order",
+        "bonus refund 1",
+        "spend session 5 --client 1 --club 1",
+        "spend purchase 5 --client 1 --club 1",
+        "club add Arena",
+        "client add 1 --name Ann",
+        "group add VIP",
+        "campaign create --name Spring --amount 5 LIST",
+        "campaign update 1 --amount 5",
+        "campaign activate 1",
+        "campaign deactivate 1",
+        "campaign archive 1",
+        "campaign restore 1",
+        "codes add 1 LIST",
+        "codes generate 1 --count 5",
+        "codes archive 1 A",
+        "codes restore 1 A",
+        "rule create --name Cash --add-bonus 5",
+        "rule update 1 --name Cash",
+        "rule activate 1",
+        "rule deactivate 1",
+        "rule archive 1",
+        "rule restore 1",
+        "token revoke 1",
+        "reader keep mine --position 1",
+        "reader forget mine",
+    ];
+    for command in commands {
+        let arguments: Vec<&str> = command.split(' ').map(|word| if word == "LIST" { list } else { word }).collect();
+        let mut with_id = program(&engine);
+        with_id.args(&arguments).args(["--request-id", &id, "--json"]);
+        let ran = tokio::task::block_in_place(|| run(&mut with_id, b""));
+        assert_eq!(ran.code, 5, "{command}: {ran:#?}");
+        assert_eq!(reports_unknown(&ran, true), id, "{command}");
+        let ran = tokio::task::block_in_place(|| run(program(&engine).args(&arguments).arg("--json"), b""));
+        assert_eq!((ran.code, ran.out.as_str()), (4, ""), "{command}: {ran:#?}");
+    }
+    let help = |names: &[&str]| run(scrip().args(names).arg("--help"), b"").exits(0).out;
+    let names = |help: &str| -> Vec<String> {
+        let lines = help.lines().skip_while(|line| !line.starts_with("Commands:")).skip(1);
+        let names = lines.take_while(|line| !line.is_empty()).filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+        names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").map(str::to_owned).collect()
+    };
+    let mut with_id = Vec::new();
+    for name in names(&help(&[])) {
+        // Help of these is not success: see `help.rs`.
+        let page = run(scrip().args([name.as_str(), "--help"]), b"").out;
+        for (path, page) in match names(&page) {
+            inner if inner.is_empty() => vec![(name.clone(), page)],
+            inner => inner
+                .iter()
+                .map(|inner| (format!("{name} {inner}"), run(scrip().args([&name, inner]).arg("--help"), b"").out))
+                .collect(),
+        } {
+            if page.contains("--request-id") {
+                with_id.push(path);
+            }
+        }
+    }
+    let without: Vec<_> = with_id.iter().filter(|path| !commands.iter().any(|command| command.starts_with(*path))).collect();
+    assert!(with_id.len() == commands.len() && without.is_empty(), "{without:?} of {with_id:?}");
+}
