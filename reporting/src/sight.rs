@@ -61,9 +61,8 @@ impl Subject {
             "campaign-created" | "codes-added" | "campaign-switched" | "campaign-updated" | "campaign-archived"
             | "campaign-restored" | "codes-generated" | "codes-archived" | "codes-restored" | "club-registered"
             | "group-registered" | "rule-saved" | "rule-switched" | "rule-archived" | "rule-restored" => Subject::Campaigns,
-            "settings-applied" | "credential-added" | "credential-revoked" | "reader-kept" | "reader-forgotten" => {
-                Subject::Access
-            }
+            "settings-applied" | "settings-set" | "credential-added" | "credential-revoked" | "reader-kept"
+            | "reader-registered" | "reader-forgotten" => Subject::Access,
             _ => return None,
         })
     }
