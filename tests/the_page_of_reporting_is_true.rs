@@ -15,7 +15,8 @@ use scrip_reporting::export::download::{
 };
 use scrip_reporting::figures::activity::DAYS_MAX;
 use scrip_reporting::http::answer::{QUERIES_OF_ONE, QUEUED_MAX, RUNNING_MAX, RUNNING_OF_ONE, STREAMS_MAX, STREAMS_OF_ONE};
-use scrip_reporting::http::{Api, Kind, described, serve};
+use scrip_reporting::http::{Api, Kind, described};
+use scrip_reporting::listener::{ListenerLimits, serve};
 use scrip_reporting::read_model::{ReadModel, Readers};
 use scrip_reporting::sight::{Sight, Subject};
 use scrip_reporting::standing::{Following, Standing};
@@ -81,7 +82,8 @@ async fn the_roles_of_each_route_are_those_said() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let address = listener.local_addr().expect("it listens");
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(serve(listener, scrip_reporting::http::router(api), async move { drop(stopped.await) }));
+    let (router, limits) = (scrip_reporting::http::router(api), ListenerLimits::SIDECAR);
+    let serving = tokio::spawn(serve(listener, router, limits, async move { drop(stopped.await) }));
     let routes = rows("GET /v1");
     assert!(!routes.is_empty());
     for cells in routes {
@@ -106,7 +108,7 @@ async fn the_roles_of_each_route_are_those_said() {
         }
     }
     drop(stop);
-    serving.await.expect("it does not panic").expect("it ends");
+    serving.await.expect("it does not panic");
 }
 
 /// Z15: who sees what is what the program shows.

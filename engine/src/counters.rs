@@ -189,6 +189,9 @@ pub(crate) struct ServerCounters {
     pub(crate) connections: AtomicUsize,
     pub(crate) connections_taken: AtomicU64,
     pub(crate) connections_refused: AtomicU64,
+    /// Connections closed before their hello to make room; as of the newest arrival.
+    pub(crate) handshakes_evicted: AtomicU64,
+    pub(crate) retries: AtomicU64,
     pub(crate) lanes: AtomicUsize,
     pub(crate) tails: AtomicUsize,
     pub(crate) watchers: AtomicUsize,

@@ -77,6 +77,8 @@ impl Vitals {
                 connections_max: self.connections_max as u64,
                 connections_taken: server.connections_taken.load(Ordering::Relaxed),
                 connections_refused: server.connections_refused.load(Ordering::Relaxed),
+                handshakes_evicted: server.handshakes_evicted.load(Ordering::Relaxed),
+                retries: server.retries.load(Ordering::Relaxed),
                 lanes: count(&server.lanes),
                 tails: count(&server.tails),
                 watchers: count(&server.watchers),

@@ -4,7 +4,8 @@
 //! - [`frame`] has the bytes on a lane; [`batch`] the bytes in the journal and on a tail; [`wire`] how a value becomes bytes.
 //! - [`hello`] says who calls, and why a connection ended; [`refusal`] what any command may be answered instead.
 //! - [`ledger`] says of each record which accounts it moved; [`variables`] what a rule knows of a top-up.
-//! - [`client`] calls an engine; [`endpoint`] and [`tls`] are what both sides are connected with.
+//! - [`client`] calls an engine; [`endpoint`] and [`tls`] are what both sides are connected with; [`strangers`] what listeners need
+//!   against callers that they do not know.
 //!
 //! Knows no other crate of ours. The one invariant: bytes from outside are checked before they are looked at, and a number
 //! once given to a command, outcome, record or close code never means anything else.
@@ -27,6 +28,7 @@ pub mod problem;
 pub mod record;
 pub mod refusal;
 pub mod role;
+pub mod strangers;
 pub mod time;
 pub mod tls;
 pub mod variables;

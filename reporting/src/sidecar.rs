@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use crate::attempts::{Attempts, AttemptsError, AttemptsOf, AttemptsPage, KeptAttempt, follow_attempts};
 use crate::follow::{FollowError, follow};
 use crate::http::{self, Api};
+use crate::listener::{self, ListenerLimits};
 use crate::read_model::{ReadModel, ReadModelError, Readers};
 use crate::refusals::{Attempt, RefusalFilter};
 use crate::shown::{At, Client};
@@ -30,6 +31,8 @@ pub struct SidecarSettings {
     pub store: PathBuf,
     /// Where it answers HTTP (TCP).
     pub listen: SocketAddr,
+    /// What it takes of connections there.
+    pub connections: ListenerLimits,
     /// The name under which the engine keeps the journal for it; none to take what there is.
     pub reader: Option<String>,
     /// Whether the read model is built anew, though there is one.
@@ -122,11 +125,7 @@ impl Sidecar {
             async move { drop(stopping.wait_for(|stop| *stop).await) }
         };
         let tasks = vec![
-            tokio::spawn(async move {
-                if let Err(error) = http::serve(listener, router, stopped).await {
-                    tracing::error!(%error, "HTTP is not answered any more");
-                }
-            }),
+            tokio::spawn(listener::serve(listener, router, settings.connections, stopped)),
             tokio::spawn(watch_engine(settings.dial.clone(), settings.reader, standing.clone())),
             tokio::spawn(keep_attempts(settings.dial.clone(), attempts, stopping.clone())),
         ];

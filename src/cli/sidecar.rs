@@ -14,6 +14,7 @@ use scrip_engine::journal::walk;
 use scrip_protocol::Position;
 use scrip_protocol::client::{Client, TailError};
 use scrip_reporting::follow::FollowError;
+use scrip_reporting::listener::{ListenerLimits, descriptors};
 use scrip_reporting::sidecar::{Sidecar, SidecarError, SidecarSettings};
 use scrip_reporting::store::Store;
 use serde_json::json;
@@ -75,6 +76,7 @@ impl SidecarCommand {
             }
         }
         let dial = self.reach.dial()?;
+        let descriptors = descriptors::for_connections(descriptors::SIDECAR_RESERVE)?;
         let mut progress = Progress::new("building the read model");
         let last = match self.rebuild {
             true => Client::connect(dial.clone()).await?.welcome().durable.0,
@@ -84,6 +86,7 @@ impl SidecarCommand {
             dial,
             store: store.clone(),
             listen: self.listen,
+            connections: ListenerLimits::SIDECAR.within(descriptors),
             reader: Some(self.reader).filter(|name| name != "none"),
             rebuild: self.rebuild,
         };

@@ -1,5 +1,6 @@
 //! One connection: its hello, then its lanes.
 
+use std::future::IntoFuture;
 use std::sync::Arc;
 
 use quinn::{Connection, Incoming, RecvStream, SendStream, VarInt};
@@ -8,7 +9,9 @@ use scrip_protocol::frame::{FrameBuffer, HELLO, HELLO_BYTES_MAX, Malformed, push
 use scrip_protocol::hello::{CloseCode, Hello, Welcome};
 use scrip_protocol::{unix_time_ms, wire};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
+use super::door::Visit;
 use super::{Shared, lane};
 use crate::counters::One;
 use crate::credentials::{secret_of_certificate, secret_of_token};
@@ -44,20 +47,32 @@ impl From<Malformed> for Closing {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(incoming: Incoming, shared: Arc<Shared>) {
+pub(super) async fn serve(incoming: Incoming, mut visit: Visit, shared: Arc<Shared>) {
     let from = incoming.remote_address();
     let _one = One::of(&shared.counters.server.connections);
-    let connection = match incoming.await {
-        Ok(connection) => connection,
-        Err(error) => return tracing::debug!(%from, %error, "no connection"),
+    // The handshake counts: whoever sends its packets again and again gets no more time by it.
+    let until = Instant::now() + shared.limits.hello;
+    let handshake = tokio::select! {
+        handshake = timeout_at(until, incoming.into_future()) => handshake,
+        // To drop a handshake is to end it.
+        () = visit.turned_away() => return tracing::debug!(%from, "turned away during its handshake"),
     };
-    match serve_lanes(&connection, &shared).await {
+    let connection = match handshake {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return tracing::debug!(%from, %error, "no connection"),
+        Err(_) => return tracing::debug!(%from, "the handshake took too long"),
+    };
+    let mut is_welcomed = false;
+    match serve_lanes(&connection, &shared, &mut visit, until, &mut is_welcomed).await {
         None => tracing::debug!(%from, "connection ended"),
         Some(closing) => {
-            if closing.code == CloseCode::ShuttingDown {
-                tracing::debug!(%from, "connection drained and closed");
-            } else {
-                tracing::warn!(%from, code = closing.code.word(), reason = closing.reason, "connection closed");
+            // The lines of callers that nobody knows are limited: each costs them a connection, and us a place on the disk.
+            let suppressed = if is_welcomed { Some(0) } else { shared.strangers.admit(std::time::Instant::now()) };
+            match suppressed {
+                Some(suppressed) if closing.code != CloseCode::ShuttingDown => {
+                    tracing::warn!(%from, code = closing.code.word(), reason = closing.reason, suppressed, "connection closed");
+                }
+                Some(_) | None => tracing::debug!(%from, code = closing.code.word(), reason = closing.reason, "connection closed"),
             }
             closing.close(&connection);
         }
@@ -65,18 +80,32 @@ pub(super) async fn serve(incoming: Incoming, shared: Arc<Shared>) {
 }
 
 /// Returns why to close the connection, or `None` where the caller has ended it.
-async fn serve_lanes(connection: &Connection, shared: &Arc<Shared>) -> Option<Closing> {
+async fn serve_lanes(
+    connection: &Connection,
+    shared: &Arc<Shared>,
+    visit: &mut Visit,
+    until: Instant,
+    is_welcomed: &mut bool,
+) -> Option<Closing> {
     let mut stopping = shared.stopping.clone();
     let hello = tokio::select! {
-        hello = tokio::time::timeout(shared.limits.hello, say_hello(connection, shared)) => hello,
+        hello = timeout_at(until, say_hello(connection, shared)) => hello,
+        () = visit.turned_away() => return Some(no_hello("others had no room to say hello")),
         _ = stopping.wait_for(|stopping| *stopping) => return Some(shutting_down()),
     };
-    let (caller, first) = match hello {
+    let (caller, welcome, mut first) = match hello {
         Ok(Ok(Some(welcomed))) => welcomed,
         Ok(Ok(None)) => return None,
         Ok(Err(closing)) => return Some(closing),
-        Err(_) => return Some(Closing { code: CloseCode::HelloTimeout, reason: "no hello came in time".into() }),
+        Err(_) => return Some(no_hello("no hello came in time")),
     };
+    if !visit.welcome(std::time::Instant::now()) {
+        return Some(no_hello("there are as many connections as there may be"));
+    }
+    *is_welcomed = true;
+    if timeout_at(until, answer_hello(&mut first.send, &welcome)).await.is_ok_and(|answered| answered.is_err()) {
+        return None;
+    }
     connection.set_receive_window(VarInt::from_u32(shared.limits.connection_window_bytes));
     connection.set_max_concurrent_bi_streams(VarInt::from_u32(shared.limits.lanes_max));
     let mut lanes = JoinSet::new();
@@ -107,6 +136,10 @@ async fn serve_lanes(connection: &Connection, shared: &Arc<Shared>) -> Option<Cl
     Some(shutting_down())
 }
 
+fn no_hello(reason: &str) -> Closing {
+    Closing { code: CloseCode::HelloTimeout, reason: reason.to_owned() }
+}
+
 fn shutting_down() -> Closing {
     Closing { code: CloseCode::ShuttingDown, reason: "the engine stops".into() }
 }
@@ -115,9 +148,9 @@ fn closing_revoked(holder: &Holder) -> Closing {
     Closing { code: CloseCode::Revoked, reason: format!("credential {} was revoked", holder.credential) }
 }
 
-/// Takes the hello off the first lane, and answers it.
-async fn say_hello(connection: &Connection, shared: &Shared) -> Result<Option<(Arc<Holder>, lane::Lane)>, Closing> {
-    let Ok((mut send, mut receive)) = connection.accept_bi().await else { return Ok(None) };
+/// Takes the hello off the first lane. Returns who calls, and what to answer.
+async fn say_hello(connection: &Connection, shared: &Shared) -> Result<Option<(Arc<Holder>, Welcome, lane::Lane)>, Closing> {
+    let Ok((send, mut receive)) = connection.accept_bi().await else { return Ok(None) };
     let mut frames = FrameBuffer::default();
     let Some(hello) = read_hello(&mut receive, &mut frames).await? else { return Ok(None) };
     let holder = holder_of(&hello, connection, shared)?;
@@ -138,10 +171,7 @@ async fn say_hello(connection: &Connection, shared: &Shared) -> Result<Option<(A
         durable: *shared.durable.borrow(),
         lane_requests_max: shared.limits.lane_requests_max,
     };
-    if answer_hello(&mut send, &welcome).await.is_err() {
-        return Ok(None);
-    }
-    Ok(Some((holder, lane::Lane { connection: connection.clone(), send, receive, frames })))
+    Ok(Some((holder, welcome, lane::Lane { connection: connection.clone(), send, receive, frames })))
 }
 
 /// Who says hello: by the token, or where that is empty by the certificate.

@@ -6,6 +6,7 @@
 //! 0-RTT is off: what is sent in it can be replayed by anybody who saw it (RFC 9001, section 9.2).
 
 mod connection;
+mod door;
 mod lane;
 mod refund;
 mod rehearsal;
@@ -18,13 +19,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, IdleTimeout, TransportConfig, VarInt};
 use scrip_protocol::frame::ALPN;
 use scrip_protocol::hello::CloseCode;
 use scrip_protocol::private::{self, SecretError};
+use scrip_protocol::strangers::{LogThrottle, PeerAddress};
 use scrip_protocol::{endpoint, tls};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -36,12 +38,21 @@ use crate::folder::{Folder, FolderError};
 use crate::keeper::KeeperHandle;
 use crate::pipeline::{EngineClock, Intake, Pipeline};
 use crate::vitals::Vitals;
+use door::{Arrival, Door, DoorLimits};
 
 /// What callers may take of the server.
 #[derive(Debug, Clone, Copy)]
 pub struct ServerLimits {
-    /// Connections at once. Further ones are refused before their handshake.
+    /// Connections at once whose hello was welcomed. Further ones are refused before their handshake.
     pub connections_max: usize,
+    /// Connections at once that have not said hello. Beyond that the one that has waited longest is closed.
+    pub handshakes_max: usize,
+    /// Those of them from one address (an IPv6 address counts as its /64) that no known credential has called from lately.
+    pub handshakes_per_address_max: usize,
+    /// The part of them that is reserved for addresses that a known credential has called from lately.
+    pub handshakes_reserved: usize,
+    /// As soon as so many wait, in all or from an address, that address must prove itself (Retry) before it costs a handshake.
+    pub handshakes_unproven_max: usize,
     /// Lanes of a connection at once. Opening more waits, as QUIC has it.
     pub lanes_max: u32,
     /// Requests of a lane that are not answered yet. At that many the lane is not read.
@@ -59,7 +70,7 @@ pub struct ServerLimits {
     pub large_frame: Duration,
     /// A connection on which nothing happens for so long is closed.
     pub idle: Duration,
-    /// A connection that has not said hello for so long is closed.
+    /// A connection that has not said hello so long after its first packet is closed, whatever its handshake has come to.
     pub hello: Duration,
 }
 
@@ -69,6 +80,9 @@ pub const LARGE_FRAME_BYTES: usize = 64 << 10;
 /// How long a stop waits for callers to take their replies.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// One line in so long about callers that are not let in: each costs them a packet.
+const LOG_PERIOD: Duration = Duration::from_secs(10);
+
 /// What a connection may send before it has said hello.
 const WINDOW_BEFORE_HELLO: u32 = 16 << 10;
 
@@ -76,6 +90,10 @@ impl Default for ServerLimits {
     fn default() -> ServerLimits {
         ServerLimits {
             connections_max: 1024,
+            handshakes_max: 512,
+            handshakes_per_address_max: 128,
+            handshakes_reserved: 128,
+            handshakes_unproven_max: 16,
             lanes_max: 16,
             lane_requests_max: 32_768,
             lane_reply_bytes_max: 8 << 20,
@@ -85,6 +103,18 @@ impl Default for ServerLimits {
             large_frame: Duration::from_secs(10),
             idle: Duration::from_secs(30),
             hello: Duration::from_secs(5),
+        }
+    }
+}
+
+impl ServerLimits {
+    fn door(&self) -> DoorLimits {
+        DoorLimits {
+            welcomed_max: self.connections_max,
+            waiting_max: self.handshakes_max,
+            waiting_per_address_max: self.handshakes_per_address_max,
+            reserved: self.handshakes_reserved.min(self.handshakes_max.saturating_sub(1)),
+            unproven_max: self.handshakes_unproven_max,
         }
     }
 }
@@ -127,6 +157,10 @@ pub struct Server {
 struct Shared {
     callers: CallersAuthority,
     limits: ServerLimits,
+    /// Counts those that have not said hello.
+    door: Arc<Door>,
+    /// Limits the log lines about callers that are not let in.
+    strangers: LogThrottle,
     intake: Intake,
     /// The engine's time, for checks.
     clock: EngineClock,
@@ -166,6 +200,8 @@ impl Server {
         let shared = Arc::new(Shared {
             callers,
             limits,
+            door: Door::new(limits.door()),
+            strangers: LogThrottle::new(LOG_PERIOD),
             intake: pipeline.intake(),
             clock: vitals.clock.clone(),
             index: pipeline.index(),
@@ -218,17 +254,26 @@ async fn accept(endpoint: Endpoint, shared: Arc<Shared>) {
         };
         let Some(incoming) = incoming else { break };
         while connections.try_join_next().is_some() {}
-        if connections.len() >= shared.limits.connections_max {
-            tracing::warn!(from = %incoming.remote_address(), "connection refused: there are as many as there may be");
-            incoming.refuse();
-            shared.counters.server.connections_refused.fetch_add(1, Ordering::Relaxed);
-        } else if connections.len() >= shared.limits.connections_max / 2 && incoming.may_retry() {
-            // Under pressure an address must prove itself before it costs a handshake.
-            let _ = incoming.retry();
-        } else {
-            shared.counters.server.connections_taken.fetch_add(1, Ordering::Relaxed);
-            connections.spawn(connection::serve(incoming, shared.clone()));
+        let (from, counters) = (incoming.remote_address(), &shared.counters.server);
+        match shared.door.arrive(Instant::now(), PeerAddress::of(from.ip()), incoming.remote_address_validated()) {
+            Arrival::Refused => {
+                incoming.refuse();
+                counters.connections_refused.fetch_add(1, Ordering::Relaxed);
+                if let Some(suppressed) = shared.strangers.admit(Instant::now()) {
+                    tracing::warn!(%from, suppressed, "connection refused: there are as many as there may be");
+                }
+            }
+            Arrival::Retry => {
+                counters.retries.fetch_add(1, Ordering::Relaxed);
+                // It may be asked: an address that is not validated has not answered one yet.
+                let _ = incoming.retry();
+            }
+            Arrival::Admitted(visit) => {
+                counters.connections_taken.fetch_add(1, Ordering::Relaxed);
+                connections.spawn(connection::serve(incoming, visit, shared.clone()));
+            }
         }
+        counters.handshakes_evicted.store(shared.door.turned_away(), Ordering::Relaxed);
     }
     endpoint.set_server_config(None);
     while connections.join_next().await.is_some() {}
@@ -254,7 +299,7 @@ fn server_config(folder: &Folder, callers: &CallersAuthority, limits: &ServerLim
     tls.max_early_data_size = 0;
     let crypto = QuicServerConfig::try_from(tls).expect("the provider has QUIC's initial cipher suite");
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-    config.max_incoming(limits.connections_max);
+    config.max_incoming(limits.handshakes_max);
     let mut transport = TransportConfig::default();
     transport
         // One lane and little memory until hello is said; then `connection` widens both.

@@ -153,6 +153,10 @@ pub struct Load {
     pub connections_taken: u64,
     /// Connections that were refused since then, because there were as many as there may be.
     pub connections_refused: u64,
+    /// Connections that had not said hello and were closed to make room for others, since then.
+    pub handshakes_evicted: u64,
+    /// Connections that had to prove their address first (Retry), since then.
+    pub retries: u64,
     /// Lanes of all connections.
     pub lanes: u64,
     /// Tails of the journal.

@@ -4,7 +4,7 @@
 //! is wrong as problem details ([`problem`]). [`parameters`] reads what is asked and describes it in one. What goes into an address that is
 //! not known is refused, so that a mistyped filter is never taken for none. Bodies of requests are not read.
 //!
-//! [`router`] has the routes, [`serve`] drives them; other modules merge theirs into it and ask [`Caller::of`] who calls.
+//! [`router`] has the routes, [`listener::serve`](crate::listener::serve) drives them; other modules merge theirs into it and ask [`Caller::of`] who calls.
 
 pub mod answer;
 pub mod caller;
@@ -14,9 +14,6 @@ pub mod parameters;
 pub mod problem;
 mod routes;
 
-use std::future::Future;
-use std::time::Duration;
-
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
@@ -24,7 +21,6 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
-use tokio::net::TcpListener;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -32,9 +28,6 @@ use utoipa_axum::routes;
 pub use answer::{Api, Attempts};
 pub use caller::{Caller, Token};
 pub use problem::{Kind, Problem};
-
-/// How long those who are being answered have left when the server stops. Streams never end by themselves.
-const DRAIN: Duration = Duration::from_secs(3);
 
 /// The routes that are described, and their description.
 pub fn described(api: Api) -> (Router, OpenApi) {
@@ -86,32 +79,6 @@ pub fn finished(router: Router, document: &OpenApi) -> Router {
             response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
             response
         }))
-}
-
-/// Answers on a listener until told to stop; then those who are being answered have three seconds left.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let (stops, stopped) = tokio::sync::oneshot::channel::<()>();
-    let graceful = axum::serve(listener, router).with_graceful_shutdown(async move {
-        shutdown.await;
-        // Whoever drains may be gone already: then there is nobody to tell.
-        drop(stops);
-    });
-    let drained = async {
-        // It is never sent: it ends when the other end is dropped.
-        drop(stopped.await);
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        ended = graceful.into_future() => ended,
-        () = drained => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use scrip_engine::folder::Folder;
 use scrip_protocol::client::Dial;
 use scrip_protocol::{CampaignId, Money, Position};
 use scrip_reporting::figures;
+use scrip_reporting::listener::{ListenerLimits, descriptors};
 use scrip_reporting::read_model::Readers;
 use scrip_reporting::sidecar::{Sidecar, SidecarSettings};
 use scrip_reporting::store::read_model_path;
@@ -33,7 +34,10 @@ impl Report {
         let listen = std::net::TcpListener::bind(listen).map_or(([127, 0, 0, 1], 0).into(), |_| listen);
         let store = store_in(folder);
         let readers = Readers::new(&read_model_path(&store));
-        let settings = SidecarSettings { dial, store, listen, reader: Some("sidecar".into()), rebuild: false };
+        let reserve = descriptors::ENGINE_RESERVE + descriptors::SIDECAR_RESERVE;
+        let connections = ListenerLimits::SIDECAR.within(descriptors::for_connections(reserve)?);
+        let settings =
+            SidecarSettings { dial, store, listen, connections, reader: Some("sidecar".into()), rebuild: false };
         let began = Instant::now();
         let sidecar = Sidecar::start(settings, &mut |_| {}).await.context("the reporting sidecar")?;
         Ok(Report { sidecar, readers, began })

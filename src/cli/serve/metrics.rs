@@ -7,7 +7,8 @@ use anyhow::Context;
 use scrip_engine::Vitals;
 use scrip_engine::pipeline::ClockStatus;
 use scrip_protocol::command::{Counted, Status};
-use scrip_reporting::probes::{Exposition, MetricKind, Readiness, router, serve};
+use scrip_reporting::listener::{ListenerLimits, serve};
+use scrip_reporting::probes::{Exposition, MetricKind, Readiness, router};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -19,8 +20,8 @@ pub(super) struct Probed {
 }
 
 impl Probed {
-    /// Begins to answer.
-    pub(super) async fn start(listen: SocketAddr, vitals: Arc<Vitals>) -> anyhow::Result<Probed> {
+    /// Begins to answer. Connections use at most so many file descriptors.
+    pub(super) async fn start(listen: SocketAddr, vitals: Arc<Vitals>, descriptors: usize) -> anyhow::Result<Probed> {
         let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen} (TCP) for metrics"))?;
         let address = listener.local_addr()?;
         let (readiness, ready) = watch::channel(Readiness::Ready);
@@ -30,7 +31,8 @@ impl Probed {
             (readiness, _) => readiness,
         };
         let router = router(probed, move || text(&vitals.status(), &vitals.clock()));
-        Ok(Probed { address, readiness, serving: tokio::spawn(serve(listener, router)) })
+        let serving = serve(listener, router, ListenerLimits::PROBES.within(descriptors), std::future::pending());
+        Ok(Probed { address, readiness, serving: tokio::spawn(serving) })
     }
 
     /// Where.
@@ -179,6 +181,8 @@ fn load(text: &mut Exposition, status: &Status) {
     for (name, help, count) in [
         ("scrip_engine_connections_taken_total", "Connections that came and were taken.", load.connections_taken),
         ("scrip_engine_connections_refused_total", "Connections refused: there were too many.", load.connections_refused),
+        ("scrip_engine_handshakes_evicted_total", "Connections closed before their hello to make room.", load.handshakes_evicted),
+        ("scrip_engine_retries_total", "Connections that had to prove their address first.", load.retries),
     ] {
         text.one(name, MetricKind::Counter, help, count);
     }

@@ -13,6 +13,7 @@ use scrip_engine::journal::SEGMENT_BYTES;
 use scrip_engine::{Engine, Start};
 use scrip_loadtest::words;
 use scrip_protocol::Position;
+use scrip_reporting::listener::descriptors;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -59,11 +60,12 @@ impl Serve {
             ..Start::default()
         };
         let folder = Folder::at(&self.data);
+        let descriptors = descriptors::for_connections(descriptors::ENGINE_RESERVE)?;
         let began = Instant::now();
         let engine = start_engine(&folder, start)?;
         let (took, started) = (began.elapsed(), engine.started());
         let probed = match self.metrics.or(folder.config()?.metrics.listen) {
-            Some(listen) => match Probed::start(listen, engine.vitals()).await {
+            Some(listen) => match Probed::start(listen, engine.vitals(), descriptors).await {
                 Ok(probed) => Some(probed),
                 Err(error) => {
                     engine.stop().await?;

@@ -1,0 +1,295 @@
+//! The door: which connections are let in before anybody knows whose they are.
+//!
+//! A connection waits here from its first packet until its hello was welcomed. Until then it belongs to a stranger, so that what waits is
+//! limited in time ([`ServerLimits::hello`](super::ServerLimits)), in number and per address, and never takes the place of a caller that
+//! was welcomed: those are counted apart. When there is no room, the connection that has waited longest is turned away, not the new one:
+//! an honest caller says hello within milliseconds, and whoever holds places silently is always older.
+//!
+//! Addresses can be forged. So once a few connections wait, an address must prove by an answer to Retry (RFC 9000, section 8.1.2) that
+//! packets reach it; until then it holds nothing here. A part of the room is reserved for addresses from which a known credential has said
+//! hello lately: a flood from elsewhere does not touch those who reconnect.
+//!
+//! Pure but for the locks: the caller says what time it is.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use scrip_protocol::strangers::PeerAddress;
+use tokio::sync::Notify;
+
+/// How long an address is known after a hello from there.
+const KNOWN_FOR: Duration = Duration::from_secs(3_600);
+
+/// How many addresses are known at once; beyond that the one that has said hello least lately is forgotten.
+const KNOWN_MAX: usize = 4_096;
+
+/// How much of the door is open to whom.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DoorLimits {
+    /// Connections that were welcomed.
+    pub(super) welcomed_max: usize,
+    /// Connections that wait.
+    pub(super) waiting_max: usize,
+    /// Those of them from one address that is not known.
+    pub(super) waiting_per_address_max: usize,
+    /// The part of `waiting_max` that only known addresses get.
+    pub(super) reserved: usize,
+    /// As soon as so many wait, in all or of its address, an address must prove itself.
+    pub(super) unproven_max: usize,
+}
+
+/// What is to be done with a connection that arrives.
+pub(super) enum Arrival {
+    /// As many are welcomed as may be.
+    Refused,
+    /// Its address must prove itself first.
+    Retry,
+    /// It may begin its handshake.
+    Admitted(Visit),
+}
+
+pub(super) struct Door {
+    limits: DoorLimits,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    next: u64,
+    /// By the order of arrival.
+    waiting: BTreeMap<u64, Waiting>,
+    per_address: HashMap<PeerAddress, usize>,
+    /// How many of those that wait are from addresses that were not known when they arrived.
+    strangers: usize,
+    welcomed: usize,
+    known: HashMap<PeerAddress, Instant>,
+    turned_away: u64,
+}
+
+struct Waiting {
+    address: PeerAddress,
+    is_known: bool,
+    leave: Arc<Notify>,
+}
+
+/// A connection that was let in, from its first packet to its end.
+pub(super) struct Visit {
+    door: Arc<Door>,
+    number: u64,
+    address: PeerAddress,
+    is_welcomed: bool,
+    leave: Arc<Notify>,
+}
+
+impl Door {
+    pub(super) fn new(limits: DoorLimits) -> Arc<Door> {
+        Arc::new(Door { limits, table: Mutex::default() })
+    }
+
+    /// Decides about a connection that arrives from an address, which is proven or may be forged.
+    pub(super) fn arrive(self: &Arc<Door>, now: Instant, address: PeerAddress, is_proven: bool) -> Arrival {
+        let limits = &self.limits;
+        let table = &mut *self.table.lock();
+        if table.welcomed >= limits.welcomed_max {
+            return Arrival::Refused;
+        }
+        let of_address = table.per_address.get(&address).copied().unwrap_or(0);
+        if !is_proven && (table.waiting.len() >= limits.unproven_max || of_address >= limits.unproven_max) {
+            return Arrival::Retry;
+        }
+        let is_known = table.known.get(&address).is_some_and(|hello| now.saturating_duration_since(*hello) < KNOWN_FOR);
+        if is_known {
+            if table.waiting.len() >= limits.waiting_max {
+                let _ = table.turn_away(|waiting| !waiting.is_known) || table.turn_away(|_| true);
+            }
+        } else if of_address >= limits.waiting_per_address_max {
+            table.turn_away(|waiting| waiting.address == address);
+        } else if table.strangers >= limits.waiting_max - limits.reserved {
+            table.turn_away(|waiting| !waiting.is_known);
+        }
+        let leave = Arc::new(Notify::new());
+        table.next += 1;
+        let number = table.next;
+        table.waiting.insert(number, Waiting { address, is_known, leave: leave.clone() });
+        *table.per_address.entry(address).or_default() += 1;
+        table.strangers += usize::from(!is_known);
+        Arrival::Admitted(Visit { door: Arc::clone(self), number, address, is_welcomed: false, leave })
+    }
+
+    /// How many connections were turned away so far.
+    pub(super) fn turned_away(&self) -> u64 {
+        self.table.lock().turned_away
+    }
+}
+
+impl Table {
+    /// Turns the connection of a kind away that has waited longest; whether there is one.
+    fn turn_away(&mut self, is_wanted: impl Fn(&Waiting) -> bool) -> bool {
+        let first = self.waiting.iter().find(|(_, waiting)| is_wanted(waiting)).map(|(number, _)| *number);
+        let Some(leaving) = first.and_then(|number| self.remove(number)) else { return false };
+        leaving.leave.notify_one();
+        self.turned_away += 1;
+        true
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Waiting> {
+        let gone = self.waiting.remove(&number)?;
+        self.strangers -= usize::from(!gone.is_known);
+        if let Some(count) = self.per_address.get_mut(&gone.address) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_address.remove(&gone.address);
+            }
+        }
+        Some(gone)
+    }
+
+    fn know(&mut self, now: Instant, address: PeerAddress) {
+        if self.known.len() >= KNOWN_MAX && !self.known.contains_key(&address) {
+            let oldest = self.known.iter().min_by_key(|(_, hello)| **hello).map(|(address, _)| *address);
+            oldest.map(|oldest| self.known.remove(&oldest));
+        }
+        self.known.insert(address, now);
+    }
+}
+
+impl Visit {
+    /// Resolves when the connection must leave, because others have no room.
+    pub(super) async fn turned_away(&self) {
+        self.leave.notified().await;
+    }
+
+    /// Its hello was that of a known credential: it waits no longer. False where as many are welcomed as may be, or it was turned away
+    /// just before.
+    #[must_use]
+    pub(super) fn welcome(&mut self, now: Instant) -> bool {
+        let table = &mut *self.door.table.lock();
+        if table.welcomed >= self.door.limits.welcomed_max || table.remove(self.number).is_none() {
+            return false;
+        }
+        table.know(now, self.address);
+        table.welcomed += 1;
+        self.is_welcomed = true;
+        true
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let table = &mut *self.door.table.lock();
+        match self.is_welcomed {
+            true => table.welcomed -= 1,
+            false => drop(table.remove(self.number)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    const LIMITS: DoorLimits =
+        DoorLimits { welcomed_max: 5, waiting_max: 10, waiting_per_address_max: 4, reserved: 3, unproven_max: 2 };
+
+    fn address(number: u8) -> PeerAddress {
+        PeerAddress::of(IpAddr::from([203, 0, 113, number]))
+    }
+
+    #[track_caller]
+    fn admitted(door: &Arc<Door>, now: Instant, of: u8) -> Visit {
+        match door.arrive(now, address(of), true) {
+            Arrival::Admitted(visit) => visit,
+            Arrival::Refused => panic!("refused"),
+            Arrival::Retry => panic!("it has proven itself"),
+        }
+    }
+
+    /// How many connections wait, and how many were turned away.
+    fn waiting(door: &Door) -> (usize, u64) {
+        (door.table.lock().waiting.len(), door.turned_away())
+    }
+
+    /// Whether a connection was told to leave.
+    fn has_left(visit: &Visit) -> bool {
+        visit.door.table.lock().waiting.get(&visit.number).is_none() && !visit.is_welcomed
+    }
+
+    #[test]
+    fn a_forged_address_holds_nothing_once_a_few_wait() {
+        let (door, now) = (Door::new(LIMITS), Instant::now());
+        let first = door.arrive(now, address(1), false);
+        let second = door.arrive(now, address(2), false);
+        assert!(matches!((&first, &second), (Arrival::Admitted(_), Arrival::Admitted(_))));
+        for of in 3..=255 {
+            assert!(matches!(door.arrive(now, address(of), false), Arrival::Retry));
+        }
+        assert_eq!(waiting(&door), (2, 0));
+        drop((first, second));
+        assert!(matches!(door.arrive(now, address(9), false), Arrival::Admitted(_)));
+    }
+
+    #[test]
+    fn an_address_that_is_not_known_crowds_out_only_itself() {
+        let (door, now) = (Door::new(LIMITS), Instant::now());
+        let other = admitted(&door, now, 1);
+        let silent: Vec<_> = (0..100).map(|_| admitted(&door, now, 2)).collect();
+        assert_eq!(waiting(&door), (5, 96));
+        assert!(!has_left(&other));
+        assert!(silent[..96].iter().all(has_left) && !silent[96..].iter().any(has_left), "the oldest leave first");
+        let mut newest = admitted(&door, now, 2);
+        assert!(newest.welcome(now), "an honest caller of the same address says hello before it is the oldest");
+    }
+
+    #[test]
+    fn addresses_of_known_credentials_have_room_in_a_flood_from_everywhere() {
+        let (door, now) = (Door::new(LIMITS), Instant::now());
+        assert!(admitted(&door, now, 1).welcome(now));
+        let flood: Vec<_> = (2..=255).map(|of| admitted(&door, now, of)).collect();
+        assert_eq!(waiting(&door).0, 7, "three places are reserved");
+        let known: Vec<_> = (0..3).map(|_| admitted(&door, now, 1)).collect();
+        let more: Vec<_> = (2..=255).map(|of| admitted(&door, now, of)).collect();
+        assert!(!known.iter().any(has_left));
+        assert_eq!(waiting(&door).0, 10);
+        // A fourth takes the place of a stranger.
+        let fourth = admitted(&door, now, 1);
+        assert!(!has_left(&fourth) && !known.iter().any(has_left));
+        assert_eq!(waiting(&door).0, 10);
+        drop((flood, more));
+        let later = now + KNOWN_FOR;
+        let _filled: Vec<_> = (2..=100).map(|of| admitted(&door, later, of)).collect();
+        let _forgotten = admitted(&door, later, 1);
+        assert_eq!(waiting(&door).0, 4 + 7, "an hour later it is known no longer");
+    }
+
+    #[test]
+    fn those_who_wait_take_nothing_of_those_who_were_welcomed() {
+        let (door, now) = (Door::new(LIMITS), Instant::now());
+        let mut visits: Vec<_> = (1..=7).map(|of| admitted(&door, now, of)).collect();
+        let welcomed = visits.iter_mut().filter_map(|visit| visit.welcome(now).then_some(())).count();
+        assert_eq!(welcomed, 5);
+        assert!(matches!(door.arrive(now, address(9), true), Arrival::Refused));
+        visits.remove(0);
+        assert!(matches!(door.arrive(now, address(9), true), Arrival::Admitted(_)));
+        drop(visits);
+        let table = door.table.lock();
+        assert_eq!((table.welcomed, table.waiting.len(), table.strangers, table.per_address.len()), (0, 0, 0, 0));
+    }
+
+    #[test]
+    fn who_was_turned_away_is_not_welcomed_and_the_known_are_bounded() {
+        let (door, now) = (Door::new(LIMITS), Instant::now());
+        let mut first = admitted(&door, now, 1);
+        let _others: Vec<_> = (0..4).map(|_| admitted(&door, now, 1)).collect();
+        assert!(has_left(&first) && !first.welcome(now));
+        let table = &mut *door.table.lock();
+        for number in 0..2 * KNOWN_MAX as u32 {
+            table.know(now + Duration::from_secs(number.into()), PeerAddress::of(IpAddr::V4(number.into())));
+        }
+        assert_eq!(table.known.len(), KNOWN_MAX);
+        assert!(table.known.contains_key(&PeerAddress::of(IpAddr::V4((KNOWN_MAX as u32).into()))), "the oldest are forgotten");
+    }
+}

@@ -1,0 +1,174 @@
+//! The slots of a listener: one per connection, in all and per address, and which connection is idle since when.
+//!
+//! Invariant: a slot is free only when its connection's descriptor is closed. The connection that is told to close keeps its slot until
+//! it has.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use scrip_protocol::strangers::PeerAddress;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use super::ListenerLimits;
+
+/// How long a new connection waits for the one that is closed for it: some milliseconds, but on a machine that is out of breath.
+const HAND_OVER: Duration = Duration::from_secs(1);
+
+pub(super) struct Slots {
+    pub(super) free: Arc<Semaphore>,
+    per_address_max: usize,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    next: u64,
+    /// By the order in which they became idle, or began their newest request; a connection gets a new number each time.
+    open: BTreeMap<u64, Open>,
+    per_address: HashMap<PeerAddress, usize>,
+}
+
+struct Open {
+    address: PeerAddress,
+    is_idle: bool,
+    close: Arc<Notify>,
+}
+
+/// The slot of one connection.
+pub(super) struct Slot {
+    slots: Arc<Slots>,
+    address: PeerAddress,
+    number: Mutex<u64>,
+    /// Requests in progress. HTTP/1 has one at a time, but the next may begin before the last response is dropped.
+    requests: AtomicUsize,
+    close: Arc<Notify>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// A request in progress: while it lives, its connection is not idle.
+pub(super) struct InProgress(Arc<Slot>);
+
+impl Slots {
+    pub(super) fn new(limits: ListenerLimits) -> Slots {
+        let free = Arc::new(Semaphore::new(limits.connections_max));
+        Slots { free, per_address_max: limits.connections_per_address_max, table: Mutex::default() }
+    }
+
+    /// A slot for a connection from an address. At a limit the connection that has been idle for longest is closed for it; none where no
+    /// connection is idle.
+    pub(super) async fn take(self: &Arc<Slots>, address: PeerAddress) -> Option<Arc<Slot>> {
+        let closes = self.close_if_crowded(address)?;
+        let permit = match self.free.clone().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                if !closes && !self.close_longest_idle() {
+                    return None;
+                }
+                let free = self.free.clone().acquire_owned();
+                tokio::time::timeout(HAND_OVER, free).await.ok()?.expect("the slots are never closed")
+            }
+        };
+        let close = Arc::new(Notify::new());
+        let number = self.table.lock().add(address, close.clone());
+        let slots = Arc::clone(self);
+        Some(Arc::new(Slot {
+            slots,
+            address,
+            number: Mutex::new(number),
+            requests: AtomicUsize::new(0),
+            close,
+            _permit: permit,
+        }))
+    }
+
+    /// Closes a connection of an address that has as many as it may. Whether it did; none where all of them have requests in progress.
+    fn close_if_crowded(&self, address: PeerAddress) -> Option<bool> {
+        let mut table = self.table.lock();
+        let taken = table.per_address.get(&address).copied().unwrap_or(0);
+        if address.is_loopback() || taken < self.per_address_max {
+            return Some(false);
+        }
+        table.close_first(|open| open.address == address).then_some(true)
+    }
+
+    /// Tells the connection that has been idle for longest to close; whether there was one.
+    pub(super) fn close_longest_idle(&self) -> bool {
+        self.table.lock().close_first(|_| true)
+    }
+}
+
+impl Table {
+    fn add(&mut self, address: PeerAddress, close: Arc<Notify>) -> u64 {
+        let number = self.number();
+        self.open.insert(number, Open { address, is_idle: true, close });
+        *self.per_address.entry(address).or_default() += 1;
+        number
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// Tells the first idle connection of a kind to close. It leaves the table at once, so that it is told only once, and counts for its
+    /// address no longer.
+    fn close_first(&mut self, is_wanted: impl Fn(&Open) -> bool) -> bool {
+        let first = self.open.iter().find(|(_, open)| open.is_idle && is_wanted(open)).map(|(number, _)| *number);
+        let Some(closing) = first.and_then(|number| self.open.remove(&number)) else { return false };
+        self.leaves(closing.address);
+        closing.close.notify_one();
+        true
+    }
+
+    fn leaves(&mut self, address: PeerAddress) {
+        if let Some(count) = self.per_address.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_address.remove(&address);
+            }
+        }
+    }
+}
+
+impl Slot {
+    /// Resolves when the connection must close to make room.
+    pub(super) async fn evicted(&self) {
+        self.close.notified().await;
+    }
+
+    /// Marks the connection as one with a request in progress.
+    pub(super) fn begin(self: &Arc<Slot>) -> InProgress {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.renumber(false);
+        InProgress(Arc::clone(self))
+    }
+
+    fn renumber(&self, is_idle: bool) {
+        let (mut number, mut table) = (self.number.lock(), self.slots.table.lock());
+        // It is not there where it was told to close.
+        if let Some(open) = table.open.remove(&number) {
+            *number = table.number();
+            table.open.insert(*number, Open { is_idle, ..open });
+        }
+    }
+}
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        if self.0.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.renumber(true);
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut table = self.slots.table.lock();
+        if table.open.remove(self.number.get_mut()).is_some() {
+            table.leaves(self.address);
+        }
+    }
+}
