@@ -1,9 +1,10 @@
-//! Codes cannot be guessed (Z9; pain 20): misses are counted of clients, networks and credentials, who has too many is not answered for a
-//! while, and a gateway that is not told reasons learns nothing from any answer.
+//! Codes cannot be guessed (Z9; pain 20): failed attempts are counted for clients, networks and credentials, those with too many are locked
+//! out for a while, no credential can do that to whom it likes, and a gateway without reasons learns nothing from any answer.
 
 mod support;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use scrip_engine::credentials::{new_token, secret_of_token};
@@ -63,14 +64,18 @@ fn assert_locked_out<T: std::fmt::Debug>(answer: Result<T, Refusal>) {
 
 /// Z9, pain 20: a client, then a network of clients, then a whole credential; others are not touched.
 #[tokio::test(flavor = "multi_thread")]
-async fn misses_are_counted_of_clients_networks_and_credentials() {
+async fn failed_attempts_are_counted_for_clients_networks_and_credentials() {
     let server = Server::guarded(STRICT);
     let operator = server.client(Role::Operator).await;
     let arena = club(&operator, "Arena").await;
     campaign(&operator, terms("Spring", None, 100), &["GOOD".to_owned()]).await;
     let till = server.client(Role::Gateway).await;
     let (here, there) = ("203.0.113.7", "198.51.100.1");
-    let guess = async |client: u128, network: &str| redeemed(&till, &from_network(client, arena, "guess", network)).await;
+    let guesses = AtomicU32::new(0);
+    let guess = async |client: u128, network: &str| {
+        let code = format!("guess-{}", guesses.fetch_add(1, Ordering::Relaxed));
+        redeemed(&till, &from_network(client, arena, &code, network)).await
+    };
     let good = async |client: u128, network: &str| redeemed(&till, &from_network(client, arena, "GOOD", network)).await;
 
     for _ in 0..3 {
@@ -97,8 +102,7 @@ async fn misses_are_counted_of_clients_networks_and_credentials() {
     assert!(matches!(good(5, "-").await, Ok(RedeemOutcome::Redeemed(_))), "a network that is not known is nobody's");
 
     // A check of many at once: the credential's budget is spent, for whichever client.
-    let outcome =
-        till.check(arena, (0..25).map(|n| format!("guess {n}").replace(' ', "-")).collect()).await.expect("it had some left");
+    let outcome = till.check(arena, (0..25).map(|n| format!("many-{n}")).collect()).await.expect("it had some left");
     let CheckOutcome::Checked { codes, .. } = outcome else { panic!("25 codes are not too many") };
     assert!(codes.iter().all(CodeChecked::is_miss));
     assert_locked_out(good(6, there).await);
@@ -118,11 +122,12 @@ async fn a_lockout_ends_by_itself() {
     let operator = server.client(Role::Operator).await;
     let arena = club(&operator, "Arena").await;
     campaign(&operator, terms("Spring", None, 100), &["GOOD".to_owned()]).await;
-    let (good, guess) = (Redeem::new(ClientId(1), arena, "GOOD"), Redeem::new(ClientId(1), arena, "guess"));
+    let of = |code: &str| Redeem::new(ClientId(1), arena, code);
+    let (good, guess, other) = (of("GOOD"), of("guess"), of("other"));
     let (done, missed) = (RequestId::now(), RequestId::now());
     let first = operator.redeem(done, &good).await.expect("an answer");
     operator.redeem(missed, &guess).await.expect("an answer");
-    assert_eq!(redeemed(&operator, &guess).await, Ok(RedeemOutcome::UnknownCode));
+    assert_eq!(redeemed(&operator, &other).await, Ok(RedeemOutcome::UnknownCode));
     let refused = RequestId::now();
     let Err(ClientError::Refused(Refusal::TooManyMisses { retry_after_ms })) = operator.redeem(refused, &good).await else {
         panic!("the second miss was the last")
@@ -284,7 +289,10 @@ async fn who_is_locked_out_sees_the_same_for_every_code() {
     let token = gateway(&operator, "shop", false).await;
     let mut shop = Lane::open(&server.dial(Role::Operator).with_token(token.as_str())).await.expect("it works at once");
     for n in 0..3 {
-        shop.ask(n, RequestId::now(), &Redeem::new(ClientId(1), arena, "guess")).await.outcome::<Redeem>().expect("an outcome");
+        shop.ask(n, RequestId::now(), &Redeem::new(ClientId(1), arena, format!("guess-{n}")))
+            .await
+            .outcome::<Redeem>()
+            .expect("an outcome");
     }
     let mut lengths = Vec::new();
     for code in ["GOOD", "SPENT", "NONE", "no code"] {
@@ -317,4 +325,62 @@ async fn a_load_test_of_a_guarded_engine_finds_no_differences() {
     assert_eq!(found.audit.differences.count(), 0, "{:#?}", found.audit.differences.first());
     assert!(found.audit.refused_busy > 0 && found.audit.unanswered == 0);
     assert_eq!(found.audit.answered + found.audit.refused_busy, found.audit.requests);
+}
+
+/// Z9: only a credential that may redeem acts for clients. Z15: operators, and nobody else, see who is locked out and lift it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_may_not_redeem_locks_nobody_out_and_operators_lift_lockouts() {
+    let server = Server::guarded(STRICT);
+    let operator = server.client(Role::Operator).await;
+    let arena = club(&operator, "Arena").await;
+    campaign(&operator, terms("Spring", Some(10), 100), &["GOOD".to_owned()]).await;
+    campaign(&operator, terms("Used up", Some(1), 100), &["SPENT".to_owned()]).await;
+    operator.redeem(RequestId::now(), &Redeem::new(ClientId(9), arena, "SPENT")).await.expect("an answer");
+    let here = "203.0.113.7";
+    let network: ClientNetwork = here.parse().expect("an address");
+    let check = |code: String| Check { client: Some(ClientId(42)), network, ..Check::new(arena, vec![code]) };
+    for role in [Role::Reporter, Role::Marketing, Role::Cashier] {
+        let client = server.client(role).await;
+        for number in 0..29 {
+            client.call(RequestId(0), &check(format!("{role}-{number}"))).await.expect("its own budget has some left");
+        }
+        client.call(RequestId(0), &check(format!("{role}-last"))).await.expect("the last one");
+        let refused = client.call(RequestId(0), &check("SPENT".to_owned())).await;
+        assert!(matches!(refused, Err(ClientError::Refused(Refusal::TooManyMisses { .. }))), "{role}: {refused:?}");
+    }
+    let till = server.client(Role::Gateway).await;
+    // One used-up code, however often it is tried, is one failed attempt.
+    for _ in 0..100 {
+        let outcome = redeemed(&till, &from_network(42, arena, "SPENT", here)).await;
+        assert_eq!(outcome, Ok(RedeemOutcome::CodeExhausted));
+    }
+    assert!(matches!(redeemed(&till, &from_network(42, arena, "GOOD", here)).await, Ok(RedeemOutcome::Redeemed(_))));
+
+    for number in 0..2 {
+        redeemed(&till, &from_network(42, arena, &format!("guess-{number}"), here)).await.expect("an answer");
+    }
+    assert_locked_out(redeemed(&till, &from_network(42, arena, "GOOD", here)).await);
+    let lockouts = |role, args: &[&str]| run(server.scrip(role).arg("lockouts").args(args), b"");
+    let listed = lockouts(Role::Operator, &["list", "--json"]).exits(0).json().remove(0);
+    let till_id = u64::from(till.welcome().credential.0);
+    let mut clients = listed["lockouts"].as_array().expect("a list").iter().filter(|lockout| lockout.get("client").is_some());
+    let (of_client, None) = (clients.next().expect("client 42"), clients.next()) else { panic!("{listed}") };
+    assert_eq!((of_client["client"].as_str(), of_client["caused_by"].as_u64()), (Some("42"), Some(till_id)), "{listed}");
+    assert_eq!(listed["total"].as_u64(), Some(1 + 3), "the client, and three credentials that guessed: {listed}");
+    let table = lockouts(Role::Operator, &["list", "--kind", "client"]).exits(0).out;
+    assert!(table.contains("client") && table.contains("42") && !table.contains("credential  "), "{table}");
+    for role in [Role::Gateway, Role::Marketing, Role::Cashier, Role::Reporter] {
+        lockouts(role, &["list"]).exits(4);
+        lockouts(role, &["lift", "client", "42"]).exits(4);
+    }
+
+    assert_eq!(lockouts(Role::Operator, &["lift", "client", "42"]).exits(0).out, "lifted: client 42\n");
+    assert!(matches!(redeemed(&till, &from_network(42, arena, "GOOD", here)).await, Ok(RedeemOutcome::Redeemed(_))));
+    assert_eq!(lockouts(Role::Operator, &["lift", "client", "42"]).exits(1).out, "client 42 is not locked out\n");
+    assert_eq!(lockouts(Role::Operator, &["lift", "credential", "--all"]).exits(0).out, "lifted: 3 lockouts\n");
+    assert_eq!(lockouts(Role::Operator, &["list"]).exits(0).out, "nobody is locked out\n");
+    lockouts(Role::Operator, &["lift", "client"]).exits(2);
+    lockouts(Role::Operator, &["lift", "club", "1"]).exits(2);
+    lockouts(Role::Operator, &["lift", "network", "here"]).exits(9);
+    assert!(server.log().contains("lockouts lifted") && server.log().contains("client 42"), "{}", server.log());
 }

@@ -14,12 +14,13 @@ use scrip_engine::credentials::{new_token, secret_of_token};
 use scrip_protocol::client::{Client, ConnectError, Dial};
 use scrip_protocol::command::{
     AddCodes, AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCodes, ArchiveRule, Check, CheckFree, CodeFilter,
-    CodeTexts, Confirm, CreateCampaign, CreateRule, CreditBonus, ForgetReader, GenerateCodes, Grant, Hold, KeepReader, LintRule,
-    ListCampaigns, ListClubs, ListCodes, ListCredentials, ListGroups, ListReaders, ListRules, Note, OnConflict, PaidFor,
-    PaidFrom, PayBonus, RecordPurchase, RecordSession, Refund, RefundBonus, RefundTopUp, RegisterClient, RegisterClub,
-    RegisterGroup, RehearseRule, Release, RestoreCampaign, RestoreCodes, RestoreRule, RevokeCredential, RuleTerms, RunId, Secret,
-    ShowCampaign, ShowClient, ShowRule, ShowStatus, SwitchCampaign, SwitchRule, Tail, TakeSnapshot, TopUp, TopUpOutcome,
-    TryCodes, UpdateCampaign, UpdateRule, UsageFilter, WatchAttempts, WriteOffBonus,
+    CodeTexts, Confirm, CreateCampaign, CreateRule, CreditBonus, ForgetReader, GenerateCodes, Grant, Hold, KeepReader,
+    LiftLockouts, LintRule, ListCampaigns, ListClubs, ListCodes, ListCredentials, ListGroups, ListLockouts, ListReaders,
+    ListRules, LockoutKind, Note, OnConflict, PaidFor, PaidFrom, PayBonus, RecordPurchase, RecordSession, Refund, RefundBonus,
+    RefundTopUp, RegisterClient, RegisterClub, RegisterGroup, RehearseRule, Release, RestoreCampaign, RestoreCodes, RestoreRule,
+    RevokeCredential, RuleTerms, RunId, Secret, ShowCampaign, ShowClient, ShowRule, ShowStatus, SwitchCampaign, SwitchRule, Tail,
+    TakeSnapshot, TopUp, TopUpOutcome, TryCodes, UpdateCampaign, UpdateRule, UsageFilter, WatchAttempts, WhichLockouts,
+    WriteOffBonus,
 };
 use scrip_protocol::frame::{ALPN, Frame, REFUSAL, REQUEST_BYTES_MAX};
 use scrip_protocol::hello::CloseCode;
@@ -105,6 +106,8 @@ fn request_of(kind: Kind, mark: &str) -> Vec<u8> {
         Kind::RehearseRule => {
             request(1, id, &RehearseRule { terms: rule_terms(mark), replaces: RuleId(0), from_ms: 0, to_ms: u64::MAX })
         }
+        Kind::ListLockouts => request(1, id, &ListLockouts { kind: None }),
+        Kind::LiftLockouts => request(1, id, &LiftLockouts { which: WhichLockouts::AllOf(LockoutKind::Client) }),
         Kind::TakeSnapshot => request(1, id, &TakeSnapshot {}),
         Kind::KeepReader => request(1, id, &KeepReader { name: mark.into(), position: Position(1) }),
         Kind::ForgetReader => request(1, id, &ForgetReader { name: mark.into() }),

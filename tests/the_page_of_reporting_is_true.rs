@@ -182,7 +182,7 @@ fn the_limits_are_those_said() {
     says(format!("up to {DAYS_MAX} days"));
     let answer = include_str!("../reporting/src/http/answer.rs");
     let live = include_str!("../reporting/src/http/live.rs");
-    let http = include_str!("../reporting/src/http/mod.rs");
+    let listener = include_str!("../reporting/src/listener/mod.rs");
     let metrics = include_str!("../reporting/src/sidecar_metrics.rs");
     let log_file = include_str!("../reporting/src/read_model/log.rs");
     for (source, constant, said) in [
@@ -191,7 +191,7 @@ fn the_limits_are_those_said() {
         (answer, "WAIT_MS: (u64, u64) = (5_000, 30_000);", "It waits 5,000 ms, or `wait_ms`, up to 30,000;"),
         (live, "APART: Duration = Duration::from_millis(250);", "at most four in\na second"),
         (live, "KEEP_ALIVE: Duration = Duration::from_secs(10);", "every 10 s"),
-        (http, "DRAIN: Duration = Duration::from_secs(3);", "| 3 s, then they are cut off |"),
+        (listener, "DRAIN: Duration = Duration::from_secs(3);", "| 3 s, then they are cut off |"),
         (log_file, "BYTES_MAX: u64 = 128 << 20;", "or at 128 MiB;"),
         (log_file, "QUIET: Duration = Duration::from_secs(1);", "when nothing is written for 1 s,"),
         (metrics, "READY_LAG_MS: u64 = 10_000;", "at most 10 s behind"),
@@ -202,6 +202,10 @@ fn the_limits_are_those_said() {
         assert!(source.contains(constant), "{constant}");
         says(said.to_owned());
     }
+    let ListenerLimits { connections_max, connections_per_address_max, header, stalled } = ListenerLimits::SIDECAR;
+    says(format!("| connections; of one address | {connections_max}; {connections_per_address_max},"));
+    says(format!("| the head of a request; a connection without one | {} s,", header.as_secs()));
+    says(format!("| a response of which its reader takes nothing | {} s,", stalled.as_secs()));
     let (_, document) = described(api(Path::new("nowhere")).0);
     let document = serde_json::to_value(&document).expect("the document is JSON");
     let limits = |path: &str| -> Option<u64> {

@@ -407,6 +407,16 @@ fn check_kind(kind: Kind) {
             outcomes.extend(others.into_iter().chain(invalid_rules().into_iter().map(RehearseRuleOutcome::InvalidRule)));
             check(RehearseRule { terms: rule_terms(), replaces: RULE, from_ms: 1, to_ms: u64::MAX }, outcomes);
         }
+        Kind::ListLockouts => {
+            let of = |key| Lockout { key, until_ms: u64::MAX, caused_by: CredentialId(9) };
+            let keys =
+                [LockoutKey::Credential(CredentialId(2)), LockoutKey::Client(CLIENT), LockoutKey::Network(ClientNetwork(7))];
+            let outcome = ListLockoutsOutcome { lockouts: keys.map(of).to_vec(), total: u64::MAX, now_ms: 1 };
+            check(ListLockouts { kind: Some(LockoutKind::Network) }, vec![outcome]);
+        }
+        Kind::LiftLockouts => {
+            check(LiftLockouts { which: WhichLockouts::Of(LockoutKey::Client(CLIENT)) }, vec![LiftLockoutsOutcome { lifted: 1 }]);
+        }
         Kind::TakeSnapshot => {
             let taken = SnapshotTaken { position: AT, bytes: u64::MAX, codes: 1, milliseconds: 2 };
             let failed = TakeSnapshotOutcome::Failed("no space left on device, which is longer than a short text".into());

@@ -116,6 +116,8 @@ impl Subject {
             | Kind::RevokeCredential
             | Kind::ListCredentials
             | Kind::TakeSnapshot
+            | Kind::ListLockouts
+            | Kind::LiftLockouts
             | Kind::KeepReader
             | Kind::ForgetReader
             | Kind::ListReaders => Subject::Access,

@@ -17,10 +17,10 @@ pub(crate) struct Check {
     /// The club where they would be redeemed; without it, any
     #[arg(long, default_value = "0", hide_default_value = true)]
     club: ClubId,
-    /// The id of the client who asks, if there is one: who tries too many codes is stopped
+    /// Id of the client who asks, if there is one. With a gateway's token, failed attempts count towards its lockout
     #[arg(long)]
     client: Option<ClientId>,
-    /// The internet address that the client calls from, if you know it: the same
+    /// IP address that the client calls from, if known. Used like the client's id
     #[arg(long, value_name = "ADDRESS", default_value = "-", hide_default_value = true)]
     network: ClientNetwork,
     #[command(flatten)]

@@ -15,6 +15,7 @@ mod init;
 mod inspect;
 mod lists;
 mod loadtest;
+mod lockouts;
 mod note;
 mod pushes;
 mod reader;
@@ -77,6 +78,7 @@ enum Command {
     Token(token::Token),
     Snapshot(snapshot::SnapshotCommand),
     Reader(reader::ReaderCommand),
+    Lockouts(lockouts::Lockouts),
     Tail(tail::Tail),
     Verify(verify::Verify),
     Inspect(inspect::Inspect),
@@ -114,6 +116,7 @@ impl Cli {
             Command::Token(command) => command.run().await,
             Command::Snapshot(command) => command.run().await,
             Command::Reader(command) => command.run().await,
+            Command::Lockouts(command) => command.run().await,
             Command::Tail(command) => command.run().await,
             Command::Verify(command) => command.run().await,
             Command::Inspect(command) => command.run(),

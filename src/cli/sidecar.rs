@@ -40,6 +40,9 @@ pub(crate) struct SidecarCommand {
     /// Where to answer HTTP (TCP)
     #[arg(long, value_name = "ADDRESS", default_value = LISTEN)]
     listen: SocketAddr,
+    /// Connections that one address may have at once. Loopback addresses have no such limit; a reverse proxy on another machine may need more
+    #[arg(long, value_name = "N", default_value_t = ListenerLimits::SIDECAR.connections_per_address_max)]
+    connections_per_address: usize,
     /// Build the tables anew from the engine's journal, and put them in the place of those that are there when they are whole
     #[arg(long)]
     rebuild: bool,
@@ -82,11 +85,13 @@ impl SidecarCommand {
             true => Client::connect(dial.clone()).await?.welcome().durable.0,
             false => 0,
         };
+        let limits = ListenerLimits { connections_per_address_max: self.connections_per_address, ..ListenerLimits::SIDECAR };
+        let connections = limits.within(descriptors);
         let settings = SidecarSettings {
             dial,
             store: store.clone(),
             listen: self.listen,
-            connections: ListenerLimits::SIDECAR.within(descriptors),
+            connections,
             reader: Some(self.reader).filter(|name| name != "none"),
             rebuild: self.rebuild,
         };

@@ -9,8 +9,9 @@ pub(crate) mod fake;
 mod inside;
 mod lane;
 pub(crate) mod load;
+pub(crate) mod metrics;
 mod port;
-mod sidecar;
+pub(crate) mod sidecar;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -165,6 +166,32 @@ pub(crate) struct Server {
     options: Vec<String>,
     running: Option<Running>,
     position: u64,
+    metrics: Option<SocketAddr>,
+    files: Option<FileLimit>,
+}
+
+/// How many files a process may open: the soft limit of `ulimit -S -n`, and where it is lowered the hard one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FileLimit {
+    pub(crate) soft: u32,
+    pub(crate) hard: Option<u32>,
+}
+
+impl FileLimit {
+    /// A program that begins under this limit.
+    pub(crate) fn wrap(self, program: &Command) -> Command {
+        let hard = self.hard.map(|hard| format!("ulimit -H -n {hard}; ")).unwrap_or_default();
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("ulimit -S -n {}; {hard}exec \"$0\" \"$@\"", self.soft));
+        command.arg(program.get_program()).args(program.get_args());
+        for (name, value) in program.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command
+    }
 }
 
 impl Server {
@@ -199,9 +226,15 @@ impl Server {
         let token = |role: &Role| (*role, tokens[role.word()].as_str().expect("init prints a token for each role").to_owned());
         let tokens = Role::ALL.iter().map(token).collect();
         let options = options.iter().map(|option| (*option).to_owned()).collect();
-        let mut server = Server { folder, tokens, port, options, running: None, position: 0 };
+        let mut server = Server { folder, tokens, port, options, running: None, position: 0, metrics: None, files: None };
         server.restart();
         server
+    }
+
+    /// Starts the engine again, able to open so many files.
+    pub(crate) fn restart_with_files(&mut self, files: FileLimit) {
+        self.files = Some(files);
+        self.restart();
     }
 
     /// Starts the engine again, on the same folder and address.
@@ -210,12 +243,16 @@ impl Server {
         let log = File::options().create(true).append(true).open(self.log_path()).expect("a log");
         let mut command = scrip();
         command.env("SCRIP_LOG", "warn").arg("serve").arg("--json").arg("--data").arg(self.dir()).args(&self.options);
+        if let Some(files) = self.files {
+            command = files.wrap(&command);
+        }
         let mut running = Running(command.stdout(Stdio::piped()).stderr(log).spawn().expect("it runs"));
         let first = running.lines().recv_timeout(DEADLINE);
         let first = first.unwrap_or_else(|why| panic!("the engine does not say that it listens ({why}):\n{}", self.log()));
         let line: serde_json::Value = serde_json::from_str(&first).expect("the first line is JSON");
         assert_eq!(line["listening"], self.address().to_string(), "{first}");
         self.position = line["position"].as_u64().expect("a position");
+        self.metrics = line["metrics"].as_str().and_then(|address| address.parse().ok());
         self.running = Some(running);
     }
 
@@ -241,6 +278,11 @@ impl Server {
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.port.address()
+    }
+
+    /// Where it answers probes.
+    pub(crate) fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// The position that the last start replayed the journal to.

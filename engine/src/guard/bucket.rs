@@ -1,24 +1,24 @@
-//! One bucket of misses, and the lock-outs that it has brought: arithmetic on times, without a table around it.
+//! One bucket of failed attempts, and the lockouts that it has brought: arithmetic on times, without a table around it.
 //!
-//! A bucket is written only when there is a miss. What it holds at another time, and how far its level has decayed by then, is
+//! A bucket is written only when there is a failed attempt. What it holds at another time, and how far its level has decayed by then, is
 //! worked out from that one moment, in whole numbers: however often it is asked, nothing is rounded and nothing drifts.
 
 use super::limits::{BudgetLimits, MISSES_MAX, TIME_MAX_MS};
 
-/// The parts of one miss: as many as a minute has milliseconds, so that a bucket regains `misses_per_minute` parts in each of them.
-const MISS: u64 = 60_000;
+/// The parts of one attempt: as many as a minute has milliseconds, so that a bucket regains `misses_per_minute` parts in each of them.
+const ATTEMPT: u64 = 60_000;
 
 /// A budget's limits, in the units that buckets count in.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
     capacity: u64,
-    /// How much may be missing: so much that the longest lock-out brings one miss back.
+    /// How much may be missing: so much that the longest lockout brings one attempt back.
     spent_max: u64,
     regained_per_ms: u64,
     first_ms: u64,
     longest_ms: u64,
     quiet_ms: u64,
-    /// From which level on a lock-out is the longest.
+    /// From which level on a lockout is the longest.
     level_max: u32,
 }
 
@@ -27,12 +27,12 @@ impl Pace {
     pub(super) fn of(limits: &BudgetLimits) -> Option<Pace> {
         let misses = |misses: u32| u64::from(misses.clamp(1, MISSES_MAX));
         let time_ms = |time_ms: u32| u64::from(time_ms.clamp(1, TIME_MAX_MS));
-        let (capacity, regained_per_ms) = (misses(limits.misses_at_once) * MISS, misses(limits.misses_per_minute));
+        let (capacity, regained_per_ms) = (misses(limits.misses_at_once) * ATTEMPT, misses(limits.misses_per_minute));
         let first_ms = time_ms(limits.lockout_first_ms);
         let longest_ms = time_ms(limits.lockout_longest_ms).max(first_ms);
         (limits.misses_per_minute > 0).then(|| Pace {
             capacity,
-            spent_max: capacity.max(capacity - MISS + longest_ms * regained_per_ms),
+            spent_max: capacity.max(capacity - ATTEMPT + longest_ms * regained_per_ms),
             regained_per_ms,
             first_ms,
             longest_ms,
@@ -45,40 +45,40 @@ impl Pace {
 /// What is left of a budget. A default one is full and has never been locked out.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Bucket {
-    /// How many parts were missing from it at `counted_ms`. Misses that come many at once may have taken more than there was.
+    /// How many parts were missing from it at `counted_ms`. Attempts that come many at once may have taken more than there was.
     spent: u64,
     counted_ms: u64,
-    /// When the newest lock-out ends; the first moment at which attempts are looked at again.
+    /// When the newest lockout ends; the first moment at which attempts are looked at again.
     ends_ms: u64,
-    /// How often the length of a lock-out that begins at `ends_ms` would be doubled.
+    /// How often the length of a lockout that begins at `ends_ms` would be doubled.
     level: u32,
 }
 
 impl Bucket {
-    /// When the newest lock-out ends or has ended; 0 before the first.
+    /// When the newest lockout ends or has ended; 0 before the first.
     pub(super) fn ends_ms(&self) -> u64 {
         self.ends_ms
     }
 
-    /// Takes misses out. If it has not one whole miss left then, a lock-out begins, and lasts until there is one at the least; unless
-    /// that would take longer than the longest, when the rest is forgiven. Misses during a lock-out are not counted.
-    pub(super) fn miss(&mut self, now_ms: u64, misses: u32, pace: &Pace) {
-        if now_ms < self.ends_ms {
+    /// Takes failed attempts out. If it has not one whole attempt left then, a lockout begins, and lasts at least until there is one; unless
+    /// that would take longer than the longest, when the rest is forgiven. Attempts during a lockout are not counted.
+    pub(super) fn charge(&mut self, now_ms: u64, attempts: u32, pace: &Pace) {
+        if now_ms < self.ends_ms || attempts == 0 {
             return;
         }
-        self.spent = (self.spent_at(now_ms, pace) + u64::from(misses) * MISS).min(pace.spent_max);
+        self.spent = (self.spent_at(now_ms, pace) + u64::from(attempts) * ATTEMPT).min(pace.spent_max);
         self.counted_ms = now_ms;
-        if self.spent + MISS <= pace.capacity {
+        if self.spent + ATTEMPT <= pace.capacity {
             return;
         }
-        let until_one_is_left_ms = (self.spent + MISS - pace.capacity).div_ceil(pace.regained_per_ms);
+        let until_one_is_left_ms = (self.spent + ATTEMPT - pace.capacity).div_ceil(pace.regained_per_ms);
         let level = self.level_at(now_ms, pace);
         let length_ms = (pace.first_ms << level).max(until_one_is_left_ms).min(pace.longest_ms);
         self.ends_ms = now_ms.saturating_add(length_ms);
         self.level = (level + 1).min(pace.level_max);
     }
 
-    /// From when on it differs in nothing from a default one, if no miss comes before: it is full, and its level is 0.
+    /// From when on it differs in nothing from a default one, if no failed attempt comes before: it is full, and its level is 0.
     pub(super) fn quiet_from_ms(&self, pace: &Pace) -> u64 {
         let full_ms = self.counted_ms.saturating_add(self.spent.div_ceil(pace.regained_per_ms));
         full_ms.max(self.ends_ms.saturating_add(u64::from(self.level) * pace.quiet_ms))
@@ -89,7 +89,7 @@ impl Bucket {
         self.spent.saturating_sub(regained)
     }
 
-    /// One less for each quiet period since the newest lock-out.
+    /// One less for each quiet period since the newest lockout.
     fn level_at(&self, now_ms: u64, pace: &Pace) -> u32 {
         let periods = now_ms.saturating_sub(self.ends_ms) / pace.quiet_ms;
         self.level - u32::try_from(periods).unwrap_or(u32::MAX).min(self.level)
@@ -108,13 +108,13 @@ mod tests {
         Pace::of(&GuardLimits::CLIENT).expect("it is on")
     }
 
-    /// How long the lock-out lasts that a miss at a time begins; 0 if it begins none.
+    /// How long the lockout lasts that a miss at a time begins; 0 if it begins none.
     fn lockout_ms(bucket: &mut Bucket, now_ms: u64, misses: u32, pace: &Pace) -> u64 {
-        bucket.miss(now_ms, misses, pace);
+        bucket.charge(now_ms, misses, pace);
         bucket.ends_ms.saturating_sub(now_ms)
     }
 
-    /// Z9: the last miss that a budget has begins the lock-out.
+    /// Z9: the last miss that a budget has begins the lockout.
     #[test]
     fn the_tenth_miss_locks_out_for_half_a_minute() {
         let mut bucket = Bucket::default();
@@ -129,7 +129,7 @@ mod tests {
         // One in 6,000 ms: with nine taken there is not one beside the next a millisecond earlier.
         for (wait_ms, locked_out_ms) in [(5_999, 30_000), (6_000, 0), (6_001, 0)] {
             let mut bucket = Bucket::default();
-            bucket.miss(START, 9, &pace());
+            bucket.charge(START, 9, &pace());
             assert_eq!(lockout_ms(&mut bucket, START + wait_ms, 1, &pace()), locked_out_ms, "{wait_ms}");
         }
     }
@@ -141,7 +141,7 @@ mod tests {
         let seed = fastrand::u64(..);
         let mut random = fastrand::Rng::with_seed(seed);
         let mut bucket = Bucket::default();
-        bucket.miss(START, 9, &pace);
+        bucket.charge(START, 9, &pace);
         for miss in 1..=1_000_000_u64 {
             let exact_ms = START + (miss * 60_000).div_ceil(7);
             if random.u8(..4) == 0 {
@@ -166,7 +166,7 @@ mod tests {
     fn the_level_decays_by_one_at_the_end_of_each_quiet_period() {
         let mut hardened = Bucket::default();
         for _ in 0..3 {
-            hardened.miss(hardened.ends_ms.max(START), 10, &pace());
+            hardened.charge(hardened.ends_ms.max(START), 10, &pace());
         }
         // The next one would last 240 s.
         for (quiet_ms, expected_s) in [
@@ -188,9 +188,9 @@ mod tests {
     #[test]
     fn a_miss_during_a_lockout_is_not_counted_and_prolongs_nothing() {
         let mut bucket = Bucket::default();
-        bucket.miss(START, 10, &pace());
+        bucket.charge(START, 10, &pace());
         for now_ms in [START, START + 1, START + 29_999] {
-            bucket.miss(now_ms, 1_000, &pace());
+            bucket.charge(now_ms, 1_000, &pace());
             assert_eq!(bucket.ends_ms, START + 30_000);
         }
         // Half a minute has brought five back: the fourth leaves one, the fifth none.
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(lockout_ms(&mut bucket, START + 30_000, 1, &pace()), 60_000);
     }
 
-    /// Z9: what a `check` misses at once is paid off, but no lock-out is longer than the longest.
+    /// Z9: what a `check` misses at once is paid off, but no lockout is longer than the longest.
     #[test]
     fn many_misses_at_once_lock_out_until_one_is_left_again() {
         let mut bucket = Bucket::default();
@@ -216,15 +216,15 @@ mod tests {
     fn a_bucket_is_quiet_when_it_is_full_and_its_level_is_0() {
         let mut bucket = Bucket::default();
         assert_eq!(bucket.quiet_from_ms(&pace()), 0);
-        bucket.miss(START, 1, &pace());
+        bucket.charge(START, 1, &pace());
         assert_eq!(bucket.quiet_from_ms(&pace()), START + 6_000);
-        bucket.miss(START + 6_000, 3, &pace());
+        bucket.charge(START + 6_000, 3, &pace());
         assert_eq!(bucket.quiet_from_ms(&pace()), START + 24_000);
-        bucket.miss(START + 6_000, 7, &pace());
+        bucket.charge(START + 6_000, 7, &pace());
         assert_eq!(bucket.quiet_from_ms(&pace()), START + 6_000 + 30_000 + HOUR);
         let flat = Pace::of(&BudgetLimits { lockout_longest_ms: 30_000, ..GuardLimits::CLIENT }).expect("it is on");
         let mut bucket = Bucket::default();
-        bucket.miss(START, 10, &flat);
+        bucket.charge(START, 10, &flat);
         assert_eq!(bucket.quiet_from_ms(&flat), START + 60_000, "with one length for all there is no level");
     }
 
@@ -246,7 +246,7 @@ mod tests {
             let mut bucket = Bucket::default();
             for now_ms in [0, 0, 1, START, START, u64::MAX - 1, u64::MAX, u64::MAX] {
                 for misses in [0, 1, u32::MAX] {
-                    bucket.miss(now_ms, misses, &pace);
+                    bucket.charge(now_ms, misses, &pace);
                     assert!(bucket.ends_ms <= now_ms.saturating_add(pace.longest_ms));
                     assert!(bucket.quiet_from_ms(&pace) >= bucket.ends_ms);
                 }

@@ -1,26 +1,54 @@
-//! The buckets of one budget, one for each key that has missed lately, and never more than a given number.
+//! The buckets of one budget, one for each key with a failed attempt lately, and never more than a given number.
 //!
-//! A bucket that is quiet ([`Bucket::quiet_from_ms`]) differs in nothing from none, and is dropped when misses come, a few each
-//! time; so that neither a miss nor a look-up ever walks through the table. At the limit a new key takes the place of another one: of that
-//! which would have been quiet first among those that are not locked out; only where all are, of that which is free first.
+//! A bucket that is quiet ([`Bucket::quiet_from_ms`]) differs in nothing from none, and is dropped when failed attempts come, a few each
+//! time; so that neither an attempt nor a look-up ever walks through the table. At the limit a new key takes the place of another one: of
+//! that which would have been quiet first among those that are not locked out; only where all are, of that which is free first. A credential
+//! that has brought in its share brings in no more.
 //!
-//! Invariant: below the limit, what was dropped and which ended lock-outs were noted changes no answer.
+//! Invariant: below the limit, what was dropped and which ended lockouts were noted changes no answer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
+
+use scrip_protocol::CredentialId;
 
 use super::bucket::{Bucket, Pace};
 use super::chunked::Chunked;
+use super::fingerprint::{Fingerprint, Recent};
 use crate::state::shards::Shards;
 
-/// How many ended lock-outs one miss notes, and how many quiet buckets it drops. It adds one at the most, so that both shrink.
-const SWEPT_PER_MISS: usize = 8;
+/// How many ended lockouts one charge notes, and how many quiet buckets it drops. It adds one at most, so that both shrink.
+const SWEPT_PER_CHARGE: usize = 8;
 
-/// The buckets of one budget.
-pub(super) struct Buckets {
+/// Failed attempts to be charged.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Attempts<'a> {
+    /// One for each code that was not tried lately.
+    Codes(&'a [Fingerprint]),
+    /// So many, of no code.
+    Number(u32),
+}
+
+/// What came of a charge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Charged {
+    /// Nobody is locked out that was not before.
+    Counted,
+    /// A lockout begins with it.
+    LockedOut,
+    /// A lockout would begin with it, and may not: nothing was charged.
+    Withheld,
+}
+
+/// The buckets of one budget. `N` codes are remembered of each key.
+pub(super) struct Buckets<const N: usize> {
     pace: Pace,
     limit: usize,
-    rows: Chunked<Row>,
+    /// How many rows one credential may have brought in.
+    share_max: usize,
+    /// How many each has.
+    shares: HashMap<CredentialId, usize>,
+    rows: Chunked<Row<N>>,
     /// Rows that no key has.
     free: Vec<u32>,
     index: Shards,
@@ -32,21 +60,29 @@ pub(super) struct Buckets {
     last_end_ms: u64,
 }
 
-struct Row {
+struct Row<const N: usize> {
     key: u128,
     bucket: Bucket,
+    /// The wrong codes tried most lately.
+    recent: Recent<N>,
+    /// The credential that brought it in.
+    by: CredentialId,
+    /// The credential whose attempt began the newest lockout.
+    caused_by: CredentialId,
     /// Which of the two sets it is in.
     locked: bool,
 }
 
-/// What a bucket costs in memory, beside 11 to 16 bytes of the index and some 30 of its set.
-const _: () = assert!(size_of::<Row>() == 64);
+/// What a client's bucket costs in memory, beside 11 to 16 bytes of the index and some 30 of its set.
+const _: () = assert!(size_of::<Row<8>>() == 96);
 
-impl Buckets {
-    pub(super) fn new(pace: Pace, limit: usize) -> Buckets {
+impl<const N: usize> Buckets<N> {
+    pub(super) fn new(pace: Pace, limit: usize, share_max: usize) -> Buckets<N> {
         Buckets {
             pace,
             limit: limit.clamp(1, u32::MAX as usize),
+            share_max,
+            shares: HashMap::new(),
             rows: Chunked::new(),
             free: Vec::new(),
             index: Shards::new(),
@@ -71,48 +107,79 @@ impl Buckets {
         self.find(key).map_or(0, |at| self.row(at).bucket.ends_ms())
     }
 
-    /// Those that are locked out, in the order in which they will be free, each with that time.
-    pub(super) fn locked(&self, now_ms: u64) -> impl Iterator<Item = (u128, u64)> {
+    /// Those that are locked out, in the order in which they will be free, each with that time and who caused it.
+    pub(super) fn locked(&self, now_ms: u64) -> impl Iterator<Item = (u128, u64, CredentialId)> {
         let not_over = self.locked.range((Bound::Excluded((now_ms, u32::MAX)), Bound::Unbounded));
-        not_over.map(|(ends_ms, at)| (self.row(*at).key, *ends_ms))
+        not_over.map(|(ends_ms, at)| (self.row(*at).key, *ends_ms, self.row(*at).caused_by))
     }
 
-    /// Counts misses of a key. Returns whether a lock-out begins with them.
-    pub(super) fn miss(&mut self, now_ms: u64, key: u128, misses: u32) -> bool {
+    /// Charges failed attempts to a key, through a credential that may begin a lockout or not.
+    pub(super) fn charge(&mut self, now_ms: u64, key: u128, by: CredentialId, attempts: Attempts<'_>, may_lock: bool) -> Charged {
         self.sweep(now_ms);
-        let at = self.find(key).unwrap_or_else(|| self.add(key));
-        self.take_from_its_set(at);
+        let Some(at) = self.find(key).or_else(|| self.add(key, by)) else { return Charged::Counted };
         let pace = self.pace;
         let row = self.row_mut(at);
         let was_locked = now_ms < row.bucket.ends_ms();
-        row.bucket.miss(now_ms, misses, &pace);
-        row.locked = now_ms < row.bucket.ends_ms();
-        let begins = row.locked && !was_locked;
+        let (mut bucket, mut recent) = (row.bucket, row.recent);
+        let number = match attempts {
+            Attempts::Codes(codes) => codes.iter().map(|code| u32::from(recent.note(*code))).sum(),
+            Attempts::Number(number) => number,
+        };
+        bucket.charge(now_ms, number, &pace);
+        let is_locked = now_ms < bucket.ends_ms();
+        if is_locked && !was_locked && !may_lock {
+            // What was tried was tried: it is not charged in another way again.
+            self.row_mut(at).recent = recent;
+            return Charged::Withheld;
+        }
+        self.take_from_its_set(at);
+        let row = self.row_mut(at);
+        (row.bucket, row.recent, row.locked) = (bucket, recent, is_locked);
+        if is_locked && !was_locked {
+            row.caused_by = by;
+        }
         self.put_in_its_set(at);
-        self.last_end_ms = self.locked.last().map_or(0, |(ends_ms, _)| *ends_ms);
-        begins
+        self.note_last_end();
+        if is_locked && !was_locked { Charged::LockedOut } else { Charged::Counted }
     }
 
-    /// Notes a few lock-outs that have ended, and drops a few buckets that are quiet.
+    /// Forgets a key: it has a full budget, and was never locked out.
+    pub(super) fn forget(&mut self, key: u128) {
+        if let Some(at) = self.find(key) {
+            self.drop_row(at);
+            self.note_last_end();
+        }
+    }
+
+    fn note_last_end(&mut self) {
+        self.last_end_ms = self.locked.last().map_or(0, |(ends_ms, _)| *ends_ms);
+    }
+
+    /// Notes a few lockouts that have ended, and drops a few buckets that are quiet.
     fn sweep(&mut self, now_ms: u64) {
-        for _ in 0..SWEPT_PER_MISS {
+        for _ in 0..SWEPT_PER_CHARGE {
             let Some((_, at)) = self.locked.first().copied().filter(|(ends_ms, _)| *ends_ms <= now_ms) else { break };
             self.take_from_its_set(at);
             self.row_mut(at).locked = false;
             self.put_in_its_set(at);
         }
-        for _ in 0..SWEPT_PER_MISS {
+        for _ in 0..SWEPT_PER_CHARGE {
             let Some((_, at)) = self.open.first().copied().filter(|(quiet_ms, _)| *quiet_ms <= now_ms) else { break };
             self.drop_row(at);
         }
     }
 
-    fn add(&mut self, key: u128) -> u32 {
+    /// Adds a key, unless its credential has brought in its share.
+    fn add(&mut self, key: u128, by: CredentialId) -> Option<u32> {
+        if self.shares.get(&by).is_some_and(|share| *share >= self.share_max) {
+            return None;
+        }
         if self.len() >= self.limit {
-            let (_, at) = *self.open.first().or(self.locked.first()).expect("a limit is 1 at the least, and so many there are");
+            let (_, at) = *self.open.first().or(self.locked.first()).expect("a limit is at least 1, and so many there are");
             self.drop_row(at);
         }
-        let row = Row { key, bucket: Bucket::default(), locked: false };
+        *self.shares.entry(by).or_default() += 1;
+        let row = Row { key, bucket: Bucket::default(), recent: Recent::NONE, by, caused_by: by, locked: false };
         let at = match self.free.pop() {
             Some(at) => {
                 *self.row_mut(at) = row;
@@ -125,13 +192,20 @@ impl Buckets {
         };
         self.index.insert(key, at);
         self.put_in_its_set(at);
-        at
+        Some(at)
     }
 
     fn drop_row(&mut self, at: u32) {
         self.take_from_its_set(at);
-        self.index.remove(self.row(at).key, at);
+        let (key, by) = (self.row(at).key, self.row(at).by);
+        self.index.remove(key, at);
         self.free.push(at);
+        if let Some(share) = self.shares.get_mut(&by) {
+            *share -= 1;
+            if *share == 0 {
+                self.shares.remove(&by);
+            }
+        }
     }
 
     fn put_in_its_set(&mut self, at: u32) {
@@ -154,11 +228,11 @@ impl Buckets {
         self.index.find(key, |at| self.row(at).key)
     }
 
-    fn row(&self, at: u32) -> &Row {
+    fn row(&self, at: u32) -> &Row<N> {
         self.rows.get(at).expect("index and sets name rows that there are")
     }
 
-    fn row_mut(&mut self, at: u32) -> &mut Row {
+    fn row_mut(&mut self, at: u32) -> &mut Row<N> {
         self.rows.get_mut(at).expect("index and sets name rows that there are")
     }
 }
@@ -171,65 +245,122 @@ mod tests {
     const START: u64 = 1_790_000_000_000;
     const HOUR: u64 = 3_600_000;
 
-    fn of_clients(limit: usize) -> Buckets {
-        Buckets::new(Pace::of(&GuardLimits::CLIENT).expect("it is on"), limit)
+    const BY: CredentialId = CredentialId(1);
+
+    fn of_clients(limit: usize) -> Buckets<8> {
+        Buckets::new(Pace::of(&GuardLimits::CLIENT).expect("it is on"), limit, limit + 1)
+    }
+
+    impl Buckets<8> {
+        /// Charges attempts at other codes each time. Whether a lockout begins.
+        fn fails(&mut self, now_ms: u64, key: u128, attempts: u32) -> bool {
+            self.charge(now_ms, key, BY, Attempts::Number(attempts), true) == Charged::LockedOut
+        }
     }
 
     #[test]
-    fn quiet_buckets_are_dropped_a_few_with_each_miss() {
+    fn quiet_buckets_are_dropped_a_few_with_each_charge() {
         let mut buckets = of_clients(10_000);
-        (1..=1_000).for_each(|key| assert!(!buckets.miss(START, key, 1)));
-        buckets.miss(START + 5_999, 1_001, 1);
+        (1..=1_000).for_each(|key| assert!(!buckets.fails(START, key, 1)));
+        buckets.fails(START + 5_999, 1_001, 1);
         assert_eq!(buckets.len(), 1_001, "they are quiet after 6,000 ms");
         for more in 1..=125 {
-            buckets.miss(START + 6_000, 1_001, 1);
+            buckets.fails(START + 6_000, 1_001, 1);
             assert_eq!(buckets.len(), 1_001 - 8 * more);
         }
         assert_eq!(buckets.rows.len(), 1_001);
-        (2_000..3_000).for_each(|key| assert!(!buckets.miss(START + 6_000, key, 1)));
+        (2_000..3_000).for_each(|key| assert!(!buckets.fails(START + 6_000, key, 1)));
         assert_eq!(buckets.rows.len(), 1_001, "rows are used again");
     }
 
     #[test]
     fn a_lockout_is_remembered_until_its_level_has_decayed() {
         let mut buckets = of_clients(10);
-        buckets.miss(START, 1, 10);
+        buckets.fails(START, 1, 10);
         let quiet_ms = START + 30_000 + HOUR;
-        buckets.miss(quiet_ms - 1, 2, 1);
+        buckets.fails(quiet_ms - 1, 2, 1);
         assert!(buckets.find(1).is_some());
-        buckets.miss(quiet_ms, 2, 1);
+        buckets.fails(quiet_ms, 2, 1);
         assert!(buckets.find(1).is_none() && buckets.find(2).is_some());
     }
 
     /// Z9, and bounded everything: at the limit the one goes that would be quiet first; one that is locked out, last.
     #[test]
-    fn at_the_limit_those_who_missed_least_are_forgotten_first() {
+    fn at_the_limit_those_with_the_fewest_failed_attempts_are_forgotten_first() {
         let mut buckets = of_clients(4);
-        for (key, misses) in [(1, 10), (2, 5), (3, 2), (4, 9)] {
-            buckets.miss(START, key, misses);
+        for (key, attempts) in [(1, 10), (2, 5), (3, 2), (4, 9)] {
+            buckets.fails(START, key, attempts);
         }
-        for (newcomer, misses, forgotten) in
+        for (newcomer, attempts, forgotten) in
             [(5, 6, 3), (6, 10, 2), (7, 1, 5), (8, 1, 7), (9, 20, 8), (10, 30, 4), (11, 1, 1), (12, 1, 11)]
         {
             assert!(buckets.find(forgotten).is_some(), "{newcomer}");
-            buckets.miss(START, newcomer, misses);
+            buckets.fails(START, newcomer, attempts);
             assert!(buckets.find(forgotten).is_none() && buckets.find(newcomer).is_some(), "{newcomer}");
             assert_eq!(buckets.len(), 4);
         }
         // Client 1, locked out for as long as 6, was forgotten when all four were locked out.
-        assert!(buckets.locked(START).eq([(6, START + 30_000), (9, START + 66_000), (10, START + 126_000)]));
+        assert!(buckets.locked(START).eq([(6, START + 30_000, BY), (9, START + 66_000, BY), (10, START + 126_000, BY)]));
         assert_eq!((buckets.ends_ms(1), buckets.last_end_ms()), (0, START + 126_000));
     }
 
-    /// A lock-out that has ended is forgotten before one that lasts, even if nothing has taken note of its end.
+    /// A lockout that has ended is forgotten before one that lasts, even if nothing has taken note of its end.
     #[test]
     fn at_the_limit_ended_lockouts_go_before_others() {
         let mut buckets = of_clients(20);
-        (1..=20).for_each(|key| assert!(buckets.miss(START, key, if key <= 19 { 10 } else { 8_192 })));
-        // Eight of them are noted with this miss, and the first of those makes room.
-        buckets.miss(START + 30_000, 21, 10);
+        (1..=20).for_each(|key| assert!(buckets.fails(START, key, if key <= 19 { 10 } else { 8_192 })));
+        // Eight of them are noted with this charge, and the first of those makes room.
+        buckets.fails(START + 30_000, 21, 10);
         assert_eq!((buckets.len(), buckets.locked.len(), buckets.open.len()), (20, 13, 7));
-        (22..=40).for_each(|key| assert!(buckets.miss(START + 30_000, key, 10)));
+        (22..=40).for_each(|key| assert!(buckets.fails(START + 30_000, key, 10)));
         assert!(buckets.find(20).is_some() && buckets.find(21).is_none());
+    }
+
+    /// The same wrong code again is not another guess.
+    #[test]
+    fn a_code_that_was_tried_lately_is_not_charged_again() {
+        let mut buckets = of_clients(10);
+        let code = |number: u32| [Fingerprint(number)];
+        for _ in 0..1_000 {
+            assert_eq!(buckets.charge(START, 1, BY, Attempts::Codes(&code(7)), true), Charged::Counted);
+        }
+        for number in 8..16 {
+            assert_eq!(buckets.charge(START, 1, BY, Attempts::Codes(&code(number)), true), Charged::Counted);
+        }
+        assert_eq!(buckets.charge(START, 1, BY, Attempts::Codes(&code(99)), true), Charged::LockedOut, "the tenth other code");
+        let all: Vec<_> = (0..10).map(|number| Fingerprint(number / 2)).collect();
+        assert_eq!(buckets.charge(START, 2, BY, Attempts::Codes(&all), true), Charged::Counted, "five codes, each twice");
+    }
+
+    #[test]
+    fn a_lockout_that_may_not_begin_leaves_the_key_at_its_edge() {
+        let mut buckets = of_clients(10);
+        assert!(!buckets.fails(START, 1, 9));
+        let other = CredentialId(2);
+        for (code, may_lock, expected) in [
+            (1, false, Charged::Withheld),
+            (1, false, Charged::Counted),
+            (2, false, Charged::Withheld),
+            (2, true, Charged::Counted),
+        ] {
+            assert_eq!(buckets.charge(START, 1, other, Attempts::Codes(&[Fingerprint(code)]), may_lock), expected);
+        }
+        assert_eq!((buckets.ends_ms(1), buckets.locked(START).count()), (0, 0));
+        assert_eq!(buckets.charge(START, 1, other, Attempts::Codes(&[Fingerprint(3)]), true), Charged::LockedOut);
+        assert!(buckets.locked(START).eq([(1, START + 30_000, other)]), "whoever began it is named");
+    }
+
+    /// Bounded everything: one credential cannot have the clients of others forgotten.
+    #[test]
+    fn a_credential_brings_in_its_share_and_no_more() {
+        let mut buckets: Buckets<8> = Buckets::new(Pace::of(&GuardLimits::CLIENT).expect("it is on"), 100, 10);
+        (0..50).for_each(|key| assert!(!buckets.fails(START, key, 1)));
+        assert_eq!(buckets.len(), 10);
+        let other = CredentialId(2);
+        assert_eq!(buckets.charge(START, 77, other, Attempts::Number(10), true), Charged::LockedOut);
+        // What is quiet gives its part of the share back.
+        assert!(!buckets.fails(START + 6_000, 60, 1) && buckets.find(60).is_some());
+        buckets.forget(77);
+        assert_eq!((buckets.ends_ms(77), buckets.last_end_ms(), buckets.shares.len()), (0, 0, 1));
     }
 }

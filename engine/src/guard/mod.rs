@@ -1,11 +1,16 @@
-//! The guard against guessing codes (Z9): who misses too often is not answered for a while.
+//! The guard against guessing codes (Z9): callers with too many failed attempts are locked out for a while.
 //!
-//! Misses are limited, not requests: of each client, of each network that clients call from, and of each credential, each for itself. A
-//! budget regains misses as time passes; the miss that leaves it with less than one begins a lock-out. While that lasts, attempts are
-//! refused before they are looked at: they reveal nothing, count as nothing and prolong nothing. It ends by itself, at a time that is
-//! known from its beginning. Each further one lasts twice as long, up to the longest; each quiet period takes one doubling back.
+//! A failed attempt is a code that was refused, for whatever reason: unknown, archived and exhausted codes are charged alike, so that a
+//! caller without reasons learns nothing from a lockout. The same wrong code again is not another attempt: it guesses nothing, and nobody
+//! is locked out by one used-up code that everybody tries ([`Fingerprint`]).
 //!
-//! **How many tries that leaves**: in any time, what a budget holds when it is full and what it regains meanwhile. By default:
+//! Attempts are charged to the credential that they come through first, then to the client and to the network that it calls from, each for
+//! itself. Only a credential that may redeem acts for clients: the checks of any other are charged to that credential alone. A budget
+//! regains attempts as time passes; the failed attempt that leaves it with less than one begins a lockout. While that lasts, attempts are
+//! refused before they are looked at: they reveal nothing, count as nothing and prolong nothing. It ends by itself, at a time that is known
+//! from its beginning. Each further one lasts twice as long, up to the longest; each quiet period takes one doubling back.
+//!
+//! **How many guesses that leaves**: in any time, what a budget holds when it is full and what it regains meanwhile. By default:
 //!
 //! | of | at once | a minute | in 24 hours, at most |
 //! |---|---|---|---|
@@ -14,32 +19,57 @@
 //! | a credential | 6,000 | 6,000 | 8,646,000 |
 //!
 //! A client gets so many if it knows the limits and keeps just clear of them; one that tries again whenever it is let gets 295. Many
-//! misses of one call (a check of up to 8,192 codes) all count, but a call is refused as a whole or not at all: the last one may go beyond
-//! the bound. The lock-out after it lasts until that is paid off, or for as long as the longest.
+//! failed attempts of one call (a check of up to 8,192 codes) all count, but a call is refused as a whole or not at all: the last one may go
+//! beyond the bound. The lockout after it lasts until that is paid off, or for as long as the longest.
 //!
-//! Owned by the engine thread. What is in it is not journalled: a restart gives everyone a full budget.
+//! **What one credential can do to others** is bounded: it begins at most [`LOCKOUTS_MAX`] lockouts of clients and networks at once and one
+//! more every [`LOCKOUT_REGAINED_MS`]; beyond that it pays in their place, [`LOCKOUT_COST`] attempts of its own for each. And it takes at
+//! most [`SHARE_MAX`] of the clients and networks that are remembered; beyond that its own budget alone limits what is tried through it.
+//!
+//! Owned by the engine thread. What is in it is not journalled: a restart gives everyone a full budget. Operators see the lockouts and lift
+//! them ([`Guard::lockouts`], [`Guard::lift`]).
 
+mod allowance;
 mod bucket;
 mod buckets;
 mod chunked;
+mod fingerprint;
 mod limits;
 #[cfg(test)]
 mod tests;
 
+use scrip_protocol::command::{Lockout, LockoutKey, WhichLockouts};
 use scrip_protocol::{ClientId, ClientNetwork, CredentialId};
 
+use allowance::Allowances;
 use bucket::Pace;
-use buckets::Buckets;
+use buckets::{Attempts, Buckets, Charged};
+pub use fingerprint::{Fingerprint, Fingerprints};
 pub use limits::{BudgetLimits, GuardLimits, InvalidGuardLimit};
 
 /// How many clients the guard remembers at once, and how many networks, and credentials: a million of the first two together, in
-/// some 120 MB. Those who are remembered have missed in the last seconds, or were locked out in the last hours.
+/// some 150 MB. Those who are remembered had a failed attempt in the last seconds, or were locked out in the last hours.
 ///
-/// At the limit those are forgotten first who are not locked out. Inventing clients or networks gets nobody off his lock-out by that:
-/// who has missed once is forgotten after seconds anyway, and to be remembered for longer costs six misses an hour and more, all of them
-/// misses of the credential that they come through. With its 6,000 a minute a credential keeps fewer than 60,000 clients in mind: nine
-/// credentials would have to do nothing else for hours to reach the limit, and would then push out one another's first.
+/// At the limit those are forgotten first who are not locked out.
 pub const BUCKETS_MAX: usize = 500_000;
+
+/// How many of them one credential may have brought in. So ten credentials would have to work together to have others forgotten.
+pub const SHARE_MAX: usize = BUCKETS_MAX / 10;
+
+/// How many lockouts of clients and networks a credential may begin at once: some hundred guessers through one gateway.
+pub const LOCKOUTS_MAX: u32 = 120;
+
+/// How long it takes until it may begin one more.
+pub const LOCKOUT_REGAINED_MS: u64 = 30_000;
+
+/// How many failed attempts of the credential itself each lockout counts as that it may not begin: a hundred of them spend its budget.
+pub const LOCKOUT_COST: u32 = 60;
+
+/// How many wrong codes of a client or network are remembered as tried: with ten at once, all that a lockout may be about but two.
+const CODES_OF_CLIENT: usize = 8;
+
+/// How many of a credential: the used-up codes that its clients try most.
+const CODES_OF_CREDENTIAL: usize = 64;
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,70 +82,54 @@ pub struct Asker {
     pub network: ClientNetwork,
 }
 
-/// Misses: attempts that were refused in a way that says something about a code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Misses {
-    /// All of them: clients and networks are charged with these.
-    pub all: u32,
-    /// Those of them at codes that no campaign holds: a credential is charged with these alone. What is tried at it when a code that was
-    /// made known to everybody is used up are no guesses, and must not lock a gateway out with all its players.
-    pub guesses: u32,
-}
-
-impl Misses {
-    /// So many guesses.
-    pub const fn guessed(number: u32) -> Misses {
-        Misses { all: number, guesses: number }
-    }
-
-    /// One miss, which was a guess or was not.
-    pub const fn one(is_guess: bool) -> Misses {
-        Misses { all: 1, guesses: is_guess as u32 }
-    }
-}
-
-/// Whose budget it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Whose {
-    /// A credential's.
-    Credential(CredentialId),
-    /// A client's.
-    Client(ClientId),
-    /// A network's.
-    Network(ClientNetwork),
-}
-
-/// The guard: [`Guard::refuses`] is asked before each attempt, [`Guard::missed`] told of those that found no code. Times are in milliseconds
-/// since 1970, those of batches, and never run backwards.
+/// The guard: [`Guard::refuses`] is asked before each attempt, and [`Guard::failed`] is given the codes of those that were refused. Times are
+/// in milliseconds since 1970, those of batches, and never run backwards.
 pub struct Guard {
     /// Where a budget is off there are none.
-    credentials: Option<Buckets>,
-    clients: Option<Buckets>,
-    networks: Option<Buckets>,
-    /// When nobody is locked out any more.
+    credentials: Option<Buckets<CODES_OF_CREDENTIAL>>,
+    clients: Option<Buckets<CODES_OF_CLIENT>>,
+    networks: Option<Buckets<CODES_OF_CLIENT>>,
+    allowances: Allowances,
+    fingerprints: Fingerprints,
+    /// When nobody is locked out any longer.
     locked_until_ms: u64,
-    /// How many lock-outs have begun.
-    lockouts: u64,
+    /// How many lockouts have begun.
+    begun: u64,
+}
+
+/// How much the guard remembers, and lets one credential do to others.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    buckets_max: usize,
+    share_max: usize,
+    lockouts_max: u32,
 }
 
 impl Guard {
     /// A guard that has seen nobody. Limits out of their range ([`GuardLimits::check`]) are taken as the nearest that is in it.
     pub fn new(limits: GuardLimits) -> Guard {
-        Guard::with_buckets_max(limits, BUCKETS_MAX)
+        Guard::with_bounds(limits, Bounds { buckets_max: BUCKETS_MAX, share_max: SHARE_MAX, lockouts_max: LOCKOUTS_MAX })
     }
 
-    fn with_buckets_max(limits: GuardLimits, buckets_max: usize) -> Guard {
-        let buckets = |limits| Pace::of(&limits).map(|pace| Buckets::new(pace, buckets_max));
+    fn with_bounds(limits: GuardLimits, bounds: Bounds) -> Guard {
+        let Bounds { buckets_max, share_max, lockouts_max } = bounds;
         Guard {
-            credentials: buckets(limits.credential),
-            clients: buckets(limits.client),
-            networks: buckets(limits.network),
+            credentials: Pace::of(&limits.credential).map(|pace| Buckets::new(pace, buckets_max, buckets_max)),
+            clients: Pace::of(&limits.client).map(|pace| Buckets::new(pace, buckets_max, share_max)),
+            networks: Pace::of(&limits.network).map(|pace| Buckets::new(pace, buckets_max, share_max)),
+            allowances: Allowances::new(lockouts_max, LOCKOUT_REGAINED_MS),
+            fingerprints: Fingerprints::default(),
             locked_until_ms: 0,
-            lockouts: 0,
+            begun: 0,
         }
     }
 
-    /// Whether an attempt is refused unseen, and in how many milliseconds it will not be: when all of the asker's lock-outs are over.
+    /// What makes the fingerprints that it is given.
+    pub fn fingerprints(&self) -> &Fingerprints {
+        &self.fingerprints
+    }
+
+    /// Whether an attempt is refused unseen, and in how many milliseconds it will not be: when all of the asker's lockouts are over.
     /// While nobody at all is locked out this is one comparison.
     #[inline]
     pub fn refuses(&self, now_ms: u64, who: Asker) -> Option<u32> {
@@ -127,47 +141,86 @@ impl Guard {
 
     #[inline(never)]
     fn refuses_while_some_are_locked_out(&self, now_ms: u64, who: &Asker) -> Option<u32> {
-        let ends_ms = |(buckets, key): (&Option<Buckets>, Option<u128>)| match (buckets, key) {
-            (Some(buckets), Some(key)) if now_ms < buckets.last_end_ms() => buckets.ends_ms(key),
-            (Some(_) | None, Some(_) | None) => 0,
-        };
-        let all = [&self.credentials, &self.clients, &self.networks].into_iter().zip(keys(who));
-        let free_ms = all.map(ends_ms).max().unwrap_or(0);
-        // The longest lock-out fits; see the limits.
+        let [credential, client, network] = keys(who);
+        let free_ms = ends_ms(&self.credentials, now_ms, credential).max(ends_ms(&self.clients, now_ms, client)).max(ends_ms(
+            &self.networks,
+            now_ms,
+            network,
+        ));
+        // The longest lockout fits; see the limits.
         (now_ms < free_ms).then(|| u32::try_from(free_ms - now_ms).unwrap_or(u32::MAX))
     }
 
-    /// Counts misses of an attempt that was not refused: one of a redemption, as many as there were of a check.
-    pub fn missed(&mut self, now_ms: u64, who: Asker, misses: Misses) {
-        if misses.all == 0 {
+    /// Charges failed attempts of a call that was not refused: the code of a redemption, or those of a check.
+    pub fn failed(&mut self, now_ms: u64, who: Asker, codes: &[Fingerprint]) {
+        if codes.is_empty() {
             return;
         }
-        let charged =
-            [(&mut self.credentials, misses.guesses), (&mut self.clients, misses.all), (&mut self.networks, misses.all)];
-        for ((buckets, misses), key) in charged.into_iter().zip(keys(&who)) {
-            if let (Some(buckets), Some(key), 1..) = (buckets, key, misses) {
-                self.lockouts += u64::from(buckets.miss(now_ms, key, misses));
+        let [own, client, network] = keys(&who);
+        self.charge_credential(now_ms, who.credential, own, Attempts::Codes(codes));
+        let (allowances, begun, mut withheld) = (&mut self.allowances, &mut self.begun, 0);
+        let by = who.credential;
+        let mut charge = |buckets: &mut Option<Buckets<CODES_OF_CLIENT>>, key: Option<u128>| {
+            let (Some(buckets), Some(key)) = (buckets, key) else { return };
+            match buckets.charge(now_ms, key, by, Attempts::Codes(codes), allowances.has_one(now_ms, by)) {
+                Charged::Counted => {}
+                Charged::LockedOut => {
+                    allowances.take(now_ms, by);
+                    *begun += 1;
+                }
+                Charged::Withheld => withheld += LOCKOUT_COST,
             }
+        };
+        charge(&mut self.clients, client);
+        charge(&mut self.networks, network);
+        if withheld > 0 {
+            self.charge_credential(now_ms, who.credential, own, Attempts::Number(withheld));
         }
-        self.locked_until_ms = self.all().map(Buckets::last_end_ms).max().unwrap_or(0);
+        self.locked_until_ms = self.last_end_ms();
     }
 
-    /// Who is locked out at a time, and until when; of each budget in the order of becoming free. Costs as much as there are.
-    pub fn locked(&self, now_ms: u64) -> impl Iterator<Item = (Whose, u64)> {
-        let credentials = locked_of(&self.credentials, now_ms, |key| Whose::Credential(CredentialId(key as u32)));
-        let clients = locked_of(&self.clients, now_ms, |key| Whose::Client(ClientId(key)));
-        let networks = locked_of(&self.networks, now_ms, |key| Whose::Network(ClientNetwork(key as u64)));
+    fn charge_credential(&mut self, now_ms: u64, by: CredentialId, key: Option<u128>, attempts: Attempts<'_>) {
+        if let (Some(buckets), Some(key)) = (&mut self.credentials, key) {
+            let charged = buckets.charge(now_ms, key, by, attempts, true);
+            self.begun += u64::from(charged == Charged::LockedOut);
+        }
+    }
+
+    /// Who is locked out at a time, until when, and who caused it: credentials, clients, networks, each in the order of becoming free. Costs
+    /// as much as there are.
+    pub fn lockouts(&self, now_ms: u64) -> impl Iterator<Item = Lockout> {
+        let credentials = lockouts_of(&self.credentials, now_ms, |key| LockoutKey::Credential(CredentialId(key as u32)));
+        let clients = lockouts_of(&self.clients, now_ms, |key| LockoutKey::Client(ClientId(key)));
+        let networks = lockouts_of(&self.networks, now_ms, |key| LockoutKey::Network(ClientNetwork(key as u64)));
         credentials.chain(clients).chain(networks)
     }
 
-    /// How many lock-outs have begun.
-    pub fn lockouts(&self) -> u64 {
-        self.lockouts
+    /// Lifts lockouts: whoever had one has a full budget again. Returns which.
+    pub fn lift(&mut self, now_ms: u64, which: WhichLockouts) -> Vec<Lockout> {
+        let is_meant = |lockout: &Lockout| match which {
+            WhichLockouts::Of(key) => lockout.key == key,
+            WhichLockouts::AllOf(kind) => lockout.key.kind() == kind,
+        };
+        let lifted: Vec<_> = self.lockouts(now_ms).filter(is_meant).collect();
+        for lockout in &lifted {
+            match lockout.key {
+                LockoutKey::Credential(CredentialId(key)) => forget(&mut self.credentials, key.into()),
+                LockoutKey::Client(ClientId(key)) => forget(&mut self.clients, key),
+                LockoutKey::Network(ClientNetwork(key)) => forget(&mut self.networks, key.into()),
+            }
+        }
+        self.locked_until_ms = self.last_end_ms();
+        lifted
+    }
+
+    /// How many lockouts have begun.
+    pub fn begun(&self) -> u64 {
+        self.begun
     }
 
     /// How many credentials, clients and networks are remembered, together.
     pub fn len(&self) -> usize {
-        self.all().map(Buckets::len).sum()
+        len(&self.credentials) + len(&self.clients) + len(&self.networks)
     }
 
     /// Whether none is.
@@ -175,8 +228,8 @@ impl Guard {
         self.len() == 0
     }
 
-    fn all(&self) -> impl Iterator<Item = &Buckets> {
-        [&self.credentials, &self.clients, &self.networks].into_iter().flatten()
+    fn last_end_ms(&self) -> u64 {
+        last_end_ms(&self.credentials).max(last_end_ms(&self.clients)).max(last_end_ms(&self.networks))
     }
 }
 
@@ -186,7 +239,32 @@ fn keys(who: &Asker) -> [Option<u128>; 3] {
     [Some(who.credential.0.into()), who.client.map(|client| client.0), network]
 }
 
-fn locked_of(buckets: &Option<Buckets>, now_ms: u64, whose: fn(u128) -> Whose) -> impl Iterator<Item = (Whose, u64)> {
+fn ends_ms<const N: usize>(buckets: &Option<Buckets<N>>, now_ms: u64, key: Option<u128>) -> u64 {
+    match (buckets, key) {
+        (Some(buckets), Some(key)) if now_ms < buckets.last_end_ms() => buckets.ends_ms(key),
+        (Some(_) | None, Some(_) | None) => 0,
+    }
+}
+
+fn last_end_ms<const N: usize>(buckets: &Option<Buckets<N>>) -> u64 {
+    buckets.as_ref().map_or(0, Buckets::last_end_ms)
+}
+
+fn len<const N: usize>(buckets: &Option<Buckets<N>>) -> usize {
+    buckets.as_ref().map_or(0, Buckets::len)
+}
+
+fn forget<const N: usize>(buckets: &mut Option<Buckets<N>>, key: u128) {
+    if let Some(buckets) = buckets {
+        buckets.forget(key);
+    }
+}
+
+fn lockouts_of<const N: usize>(
+    buckets: &Option<Buckets<N>>,
+    now_ms: u64,
+    key_of: fn(u128) -> LockoutKey,
+) -> impl Iterator<Item = Lockout> {
     let locked = buckets.iter().flat_map(move |buckets| buckets.locked(now_ms));
-    locked.map(move |(key, ends_ms)| (whose(key), ends_ms))
+    locked.map(move |(key, until_ms, caused_by)| Lockout { key: key_of(key), until_ms, caused_by })
 }

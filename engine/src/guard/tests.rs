@@ -1,10 +1,14 @@
-//! Cases of the guard as a whole: whose misses count for whom, at which moments, and what is remembered of whom.
+//! Cases of the guard as a whole: whose failed attempts count for whom, at which moments, and what is remembered of whom.
 
 #![expect(clippy::print_stdout, reason = "a random test prints its seed")]
 
 mod floods;
 mod guessing;
 mod model;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use scrip_protocol::command::LockoutKind;
 
 use super::*;
 
@@ -20,11 +24,23 @@ fn asker(credential: u32, client: u128, network: &str) -> Asker {
     }
 }
 
+/// Codes that nobody has tried before.
+fn fresh(number: u32) -> Vec<Fingerprint> {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let first = NEXT.fetch_add(number, Ordering::Relaxed);
+    (0..number).map(|more| Fingerprint(first.wrapping_add(more))).collect()
+}
+
+/// Who is locked out, and until when.
+fn locked(guard: &Guard, now_ms: u64) -> Vec<(LockoutKey, u64)> {
+    guard.lockouts(now_ms).map(|lockout| (lockout.key, lockout.until_ms)).collect()
+}
+
 /// Of one try at a time: whether it was looked at, and missed.
 fn tries(guard: &mut Guard, now_ms: u64, who: Asker) -> bool {
     let looked_at = guard.refuses(now_ms, who).is_none();
     if looked_at {
-        guard.missed(now_ms, who, Misses::guessed(1));
+        guard.failed(now_ms, who, &fresh(1));
     }
     looked_at
 }
@@ -41,14 +57,14 @@ fn small() -> GuardLimits {
     GuardLimits { client: of(3, 100_000), network: of(5, 200_000), credential: of(7, 300_000) }
 }
 
-/// Z9, pain 20: the lock-out ends at its exact time, without anything happening then.
+/// Z9, pain 20: the lockout ends at its exact time, without anything happening then.
 #[test]
 fn a_lockout_is_refused_until_its_last_millisecond() {
     let mut guard = Guard::new(GuardLimits::default());
     let ann = asker(1, 1, "203.0.113.7");
     for _ in 0..10 {
         assert_eq!(guard.refuses(START, ann), None);
-        guard.missed(START, ann, Misses::guessed(1));
+        guard.failed(START, ann, &fresh(1));
     }
     for (after_ms, refused) in [(0, Some(30_000)), (0, Some(30_000)), (1, Some(29_999)), (29_999, Some(1)), (30_000, None)] {
         assert_eq!(guard.refuses(START + after_ms, ann), refused, "{after_ms}");
@@ -63,12 +79,12 @@ fn a_lockout_is_refused_until_its_last_millisecond() {
 fn what_comes_during_a_lockout_changes_nothing() {
     let mut guard = Guard::new(GuardLimits::default());
     let (ann, alone) = (asker(1, 1, "-"), Asker { client: None, ..asker(1, 1, "-") });
-    guard.missed(START, ann, Misses::guessed(10));
+    guard.failed(START, ann, &fresh(10));
     for after_ms in 0..30_000 {
         assert_eq!(guard.refuses(START + after_ms, ann), Some(30_000 - after_ms as u32));
         assert_eq!(guard.refuses(START + after_ms, alone), None);
     }
-    guard.missed(START + 29_999, ann, Misses::guessed(1));
+    guard.failed(START + 29_999, ann, &fresh(1));
     assert_eq!(guard.refuses(START + 30_000, ann), None);
 }
 
@@ -111,11 +127,7 @@ fn each_budget_is_counted_for_itself() {
 #[test]
 fn equal_numbers_of_different_kinds_are_different() {
     let mut guard = Guard::new(small());
-    guard.missed(
-        START,
-        Asker { credential: CredentialId(9), client: Some(ClientId(0)), network: ClientNetwork(7) },
-        Misses::guessed(3),
-    );
+    guard.failed(START, Asker { credential: CredentialId(9), client: Some(ClientId(0)), network: ClientNetwork(7) }, &fresh(3));
     let of = |credential, client: Option<u128>, network| Asker {
         credential: CredentialId(credential),
         client: client.map(ClientId),
@@ -124,7 +136,7 @@ fn equal_numbers_of_different_kinds_are_different() {
     assert_eq!(guard.refuses(START, of(1, Some(0), 1)), Some(100_000));
     assert_eq!(guard.refuses(START, of(9, Some(7), 1)), None);
     assert_eq!(guard.refuses(START, of(9, None, 1)), None);
-    guard.missed(START, of(2, None, 0), Misses::guessed(6));
+    guard.failed(START, of(2, None, 0), &fresh(6));
     assert_eq!(guard.refuses(START, of(3, None, 0)), None);
     assert_eq!(guard.refuses(START, of(3, Some(1), 0)), None);
 }
@@ -136,7 +148,7 @@ fn a_budget_of_0_is_off() {
     let off = |limits: BudgetLimits| BudgetLimits { misses_per_minute: 0, ..limits };
     let ann = asker(1, 1, "203.0.113.7");
     let (credential, client, network) =
-        (Whose::Credential(ann.credential), Whose::Client(ClientId(1)), Whose::Network(ann.network));
+        (LockoutKey::Credential(ann.credential), LockoutKey::Client(ClientId(1)), LockoutKey::Network(ann.network));
     for (limits, locked) in [
         (on, vec![credential, client, network]),
         (GuardLimits { credential: off(on.credential), ..on }, vec![client, network]),
@@ -145,8 +157,8 @@ fn a_budget_of_0_is_off() {
         (GuardLimits::OFF, vec![]),
     ] {
         let mut guard = Guard::new(limits);
-        guard.missed(START, ann, Misses::guessed(7));
-        assert_eq!(guard.locked(START).map(|(whose, _)| whose).collect::<Vec<_>>(), locked);
+        guard.failed(START, ann, &fresh(7));
+        assert_eq!(guard.lockouts(START).map(|lockout| lockout.key).collect::<Vec<_>>(), locked);
         assert_eq!((guard.len(), guard.refuses(START, ann).is_some()), (locked.len(), !locked.is_empty()));
     }
 }
@@ -156,15 +168,15 @@ fn a_budget_of_0_is_off() {
 fn a_check_may_spend_all_three_budgets_at_once() {
     let mut guard = Guard::new(GuardLimits::default());
     let ann = asker(1, 1, "203.0.113.7");
-    guard.missed(START, ann, Misses::guessed(0));
+    guard.failed(START, ann, &fresh(0));
     assert!(guard.is_empty());
-    guard.missed(START, ann, Misses::guessed(8_192));
+    guard.failed(START, ann, &fresh(8_192));
     let locked = [
-        (Whose::Credential(ann.credential), START + 21_930),
-        (Whose::Client(ClientId(1)), START + HOUR),
-        (Whose::Network(ann.network), START + HOUR / 4),
+        (LockoutKey::Credential(ann.credential), START + 21_930),
+        (LockoutKey::Client(ClientId(1)), START + HOUR),
+        (LockoutKey::Network(ann.network), START + HOUR / 4),
     ];
-    assert!(guard.locked(START).eq(locked));
+    assert_eq!(tests::locked(&guard, START), locked);
     assert_eq!(guard.refuses(START, ann), Some(HOUR as u32));
     assert_eq!(guard.refuses(START, asker(1, 2, "-")), Some(21_930));
 }
@@ -172,16 +184,16 @@ fn a_check_may_spend_all_three_budgets_at_once() {
 #[test]
 fn who_is_locked_out_is_told_in_the_order_of_becoming_free() {
     let mut guard = Guard::new(GuardLimits { client: GuardLimits::CLIENT, ..GuardLimits::OFF });
-    assert_eq!(guard.locked(START).count(), 0);
+    assert_eq!(guard.lockouts(START).count(), 0);
     for client in [3, 1, 2] {
-        guard.missed(START + client as u64, asker(1, client, "-"), Misses::guessed(10));
+        guard.failed(START + client as u64, asker(1, client, "-"), &fresh(10));
     }
-    guard.missed(START + 4, asker(1, 4, "-"), Misses::guessed(9));
-    let locked = |now_ms| guard.locked(now_ms).map(|(whose, ends_ms)| (whose, ends_ms - START)).collect::<Vec<_>>();
-    let client = |client| (Whose::Client(ClientId(client)), 30_000 + client as u64);
+    guard.failed(START + 4, asker(1, 4, "-"), &fresh(9));
+    let locked = |now_ms| locked(&guard, now_ms).into_iter().map(|(key, ends_ms)| (key, ends_ms - START)).collect::<Vec<_>>();
+    let client = |client| (LockoutKey::Client(ClientId(client)), 30_000 + client as u64);
     assert_eq!(locked(START + 4), [client(1), client(2), client(3)]);
     assert_eq!(locked(START + 30_001), [client(2), client(3)]);
-    assert_eq!(locked(START + 30_003), []);
+    assert!(locked(START + 30_003).is_empty());
 }
 
 #[test]
@@ -189,30 +201,108 @@ fn the_ends_of_time_do_no_harm() {
     let ann = asker(u32::MAX, u128::MAX, "ffff:ffff:ffff:ffff::");
     let mut guard = Guard::new(GuardLimits::default());
     assert_eq!(guard.refuses(0, ann), None);
-    guard.missed(0, ann, Misses::guessed(u32::MAX));
+    guard.failed(0, ann, &fresh(8_192));
     assert_eq!(guard.refuses(0, ann), Some(HOUR as u32));
     assert_eq!(guard.refuses(u64::MAX, ann), None);
-    guard.missed(u64::MAX - 1, ann, Misses::guessed(u32::MAX));
-    assert_eq!(guard.refuses(u64::MAX - 1, ann), Some(1), "time ends before the lock-out");
-    assert_eq!((guard.refuses(u64::MAX, ann), guard.locked(u64::MAX).count()), (None, 0));
-    guard.missed(u64::MAX, ann, Misses::guessed(1));
+    guard.failed(u64::MAX - 1, ann, &fresh(8_192));
+    assert_eq!(guard.refuses(u64::MAX - 1, ann), Some(1), "time ends before the lockout");
+    assert_eq!((guard.refuses(u64::MAX, ann), guard.lockouts(u64::MAX).count()), (None, 0));
+    guard.failed(u64::MAX, ann, &fresh(1));
     assert_eq!(guard.refuses(u64::MAX, ann), None);
 }
 
-/// A code that everybody knows is used up: its refusals are counted for clients and networks, and do not lock out the gateway that
-/// asks for all of them.
+/// A code that everybody knows is used up: it is one wrong code, whoever tries it and however often, and locks out neither the gateway
+/// that all of them use nor anybody who tries it again.
 #[test]
-fn a_credential_is_charged_with_guesses_alone() {
+fn the_same_wrong_code_is_charged_once() {
     let mut guard = Guard::new(GuardLimits::default());
+    let used_up = fresh(1);
     for client in 0..20_000 {
-        let who =
-            Asker { credential: CredentialId(1), client: Some(ClientId(client)), network: ClientNetwork(1 + client as u64) };
-        assert_eq!(guard.refuses(START, who), None, "client {client}");
-        guard.missed(START, who, Misses::one(false));
+        let network = ClientNetwork(1 + client as u64 / 100);
+        let who = Asker { credential: CredentialId(1), client: Some(ClientId(client)), network };
+        for _ in 0..3 {
+            assert_eq!(guard.refuses(START, who), None, "client {client}");
+            guard.failed(START, who, &used_up);
+        }
     }
-    let one = Asker { credential: CredentialId(1), client: Some(ClientId(7)), network: ClientNetwork::default() };
+    let one = asker(1, 7, "-");
     for _ in 0..9 {
-        guard.missed(START, one, Misses::one(false));
+        assert!(tries(&mut guard, START, one));
     }
-    assert!(guard.refuses(START, one).is_some(), "the client has missed ten times");
+    assert!(guard.refuses(START, one).is_some(), "with ten different codes the client is locked out");
+}
+
+/// Z9: one credential cannot lock out whom it likes: after a bounded number of clients it pays itself.
+#[test]
+fn a_credential_locks_out_a_bounded_number_of_clients() {
+    let mut guard = Guard::new(GuardLimits::default());
+    let mut clients = 0;
+    while guard.refuses(START, asker(1, 0, "-")).is_none() {
+        clients += 1;
+        assert!(clients <= 1_000, "it is never stopped");
+        guard.failed(START, asker(1, clients, "-"), &fresh(10));
+    }
+    let lockouts: Vec<_> = guard.lockouts(START).collect();
+    assert_eq!(lockouts.len() as u32, 1 + LOCKOUTS_MAX);
+    assert!(lockouts.iter().all(|lockout| lockout.caused_by == CredentialId(1)));
+    assert!(clients < u128::from(LOCKOUTS_MAX) + 6_000 / u128::from(LOCKOUT_COST) + 1, "{clients}");
+    // A client that it could not lock out is served, and another credential has an allowance of its own.
+    let (spared, by_another) = (asker(2, clients, "-"), asker(2, clients + 1, "-"));
+    assert_eq!(guard.refuses(START, spared), None);
+    guard.failed(START, by_another, &fresh(10));
+    assert!(guard.refuses(START, by_another).is_some());
+    // An hour brings so many back, and no more than there were.
+    let later = START + HOUR;
+    let more = (0..300).filter(|more| {
+        let client = asker(1, clients + 2 + more, "-");
+        guard.failed(later, client, &fresh(10));
+        guard.refuses(later, Asker { credential: CredentialId(2), ..client }).is_some()
+    });
+    assert_eq!(more.count() as u32, LOCKOUTS_MAX);
+}
+
+/// Bounded everything: one credential takes a share of what the guard remembers, even with one wrong code for each client.
+#[test]
+fn one_credential_cannot_fill_the_guard() {
+    let bounds = Bounds { buckets_max: 1_000, share_max: 100, lockouts_max: LOCKOUTS_MAX };
+    let mut guard = Guard::with_bounds(GuardLimits::default(), bounds);
+    let (known, used_up) = (asker(2, 1 << 70, "198.51.100.1"), fresh(1));
+    guard.failed(START, known, &fresh(9));
+    for client in 0..10_000 {
+        let who = Asker { network: ClientNetwork(1 << 48 | client), ..asker(1, u128::from(client), "-") };
+        guard.failed(START, who, &used_up);
+    }
+    assert_eq!(guard.len(), 3 + 1 + 100 + 100);
+    assert!(tries(&mut guard, START, known));
+    assert!(guard.refuses(START, known).is_some(), "nobody was forgotten");
+}
+
+/// Operators see who is locked out and by whom, and lift it: with that everything is as at first.
+#[test]
+fn lockouts_are_listed_and_lifted() {
+    let mut guard = Guard::new(small());
+    let here = "203.0.113.7";
+    let (client, network) = (LockoutKey::Client(ClientId(1)), LockoutKey::Network(asker(1, 1, here).network));
+    guard.failed(START, asker(1, 1, here), &fresh(5));
+    guard.failed(START, asker(2, 2, "-"), &fresh(3));
+    let listed: Vec<_> = guard.lockouts(START).collect();
+    let of = |key, until_ms, by| Lockout { key, until_ms, caused_by: CredentialId(by) };
+    let expected = [
+        of(LockoutKey::Client(ClientId(2)), START + 100_000, 2),
+        of(client, START + 180_000, 1),
+        of(network, START + 200_000, 1),
+    ];
+    assert_eq!(listed, expected);
+    let one = WhichLockouts::Of(client);
+    assert_eq!(guard.lift(START, WhichLockouts::Of(LockoutKey::Client(ClientId(9)))), []);
+    assert_eq!(guard.lift(START, one), [expected[1]]);
+    assert_eq!(guard.lift(START, one), []);
+    assert_eq!(guard.refuses(START, asker(3, 1, "-")), None);
+    assert_eq!(guard.refuses(START, asker(3, 1, here)), Some(200_000), "the network is locked out still");
+    assert_eq!(guard.lift(START, WhichLockouts::AllOf(LockoutKind::Network)), [expected[2]]);
+    assert_eq!(guard.lift(START, WhichLockouts::AllOf(LockoutKind::Client)), [expected[0]]);
+    // With nobody locked out one comparison is enough again; and who was has a full budget, and no level.
+    assert_eq!((guard.locked_until_ms, guard.lockouts(START).count()), (0, 0));
+    guard.failed(START, asker(3, 1, "-"), &fresh(3));
+    assert_eq!(guard.refuses(START, asker(3, 1, "-")), Some(100_000));
 }

@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_channel::{Select, Sender, TryRecvError, TrySendError};
 use parking_lot::Mutex;
 use scrip_protocol::batch::BatchBuilder;
-use scrip_protocol::command::{Confirm, ConfirmOutcome, Hold, HoldOutcome, HoldRefused, RedeemOutcome};
+use scrip_protocol::command::{
+    Confirm, ConfirmOutcome, Hold, HoldOutcome, HoldRefused, LOCKOUTS_PER_PAGE, LiftLockoutsOutcome, ListLockouts,
+    ListLockoutsOutcome, LockoutKey, RedeemOutcome, WhichLockouts,
+};
 use scrip_protocol::frame::{REFUSAL, push_bytes, push_value};
 use scrip_protocol::{Command, CredentialId, Kind, Position, Record, Refusal, Stamp, wire};
 
@@ -14,7 +17,7 @@ use super::clock::EngineClock;
 use super::journal_thread::Release;
 use super::tally::Tally;
 use super::{Attempt, Call, Change, Chunk, Chunks, Limits, Outbox, RETRY_AFTER_MS, Read, Request};
-use crate::guard::{Asker, Guard, Misses};
+use crate::guard::{Asker, Guard};
 use crate::index::Index;
 use crate::state::State;
 use crate::state::requests::{Admission, ClockRange, Remembered};
@@ -188,13 +191,13 @@ impl EngineThread {
     fn touch(&self, requests: &[Request]) {
         let place_of = |request: &Request| match &request.call {
             Call::Change(change) => change.hint.and_then(|hint| hint.place()),
-            Call::Read(_) | Call::Busy { .. } | Call::Answered { .. } => None,
+            Call::Read(_) | Call::Lift { .. } | Call::Busy { .. } | Call::Answered { .. } => None,
         };
         let redemptions = requests.iter().filter_map(|request| match &request.call {
             Call::Change(Change { stamp, asked, .. }) => {
                 asked.redemption().map(|asked| (stamp.request, asked.client, place_of(request)))
             }
-            Call::Read(_) | Call::Busy { .. } | Call::Answered { .. } => None,
+            Call::Read(_) | Call::Lift { .. } | Call::Busy { .. } | Call::Answered { .. } => None,
         });
         self.state.touch(redemptions);
         self.index.touch(requests.iter().filter_map(place_of));
@@ -220,26 +223,54 @@ impl EngineThread {
         commit.answers += 1;
         let (frames, correlation) = (&mut replies.frames, request.correlation);
         match &request.call {
-            Call::Answered { frame, attempt } => match attempt.and_then(|attempt| self.guarded(now_ms, attempt)) {
+            Call::Answered { frame, attempt } => match attempt.as_ref().and_then(|attempt| self.guarded(now_ms, attempt)) {
                 Some(refusal) => push_value(frames, REFUSAL, correlation, &refusal),
                 None => frames.extend_from_slice(frame),
             },
             Call::Read(read) => self.read(now_ms, read, correlation, frames),
+            Call::Lift { by, which } => {
+                push_value(frames, Kind::LiftLockouts as u16, correlation, &self.lift(now_ms, *by, *which));
+            }
             Call::Busy { kind, stamp } => self.busy((now_ms, commit.clock), *kind, stamp, correlation, frames),
             Call::Change(change) => self.change((now_ms, commit.clock), change, batch, correlation, frames),
         }
         commit.seen = self.state.position();
     }
 
-    /// Counts the misses of a check, or refuses it where its asker is locked out.
-    fn guarded(&mut self, now_ms: u64, Attempt { asker, misses }: Attempt) -> Option<Refusal> {
-        if let Some(retry_after_ms) = self.guard.refuses(now_ms, asker) {
+    /// Charges the failed attempts of a check, or refuses it where its asker is locked out.
+    fn guarded(&mut self, now_ms: u64, attempt: &Attempt) -> Option<Refusal> {
+        if let Some(retry_after_ms) = self.guard.refuses(now_ms, attempt.asker) {
             let refusal = Refusal::TooManyMisses { retry_after_ms };
-            self.tally.check_refused(now_ms, Attempt { asker, misses }, refusal);
+            self.tally.check_refused(now_ms, attempt.asker, refusal);
             return Some(refusal);
         }
-        self.guard.missed(now_ms, asker, misses);
+        self.guard.failed(now_ms, attempt.asker, &attempt.failed);
         None
+    }
+
+    fn lift(&mut self, now_ms: u64, by: CredentialId, which: WhichLockouts) -> LiftLockoutsOutcome {
+        if self.state.credentials.is_revoked(by) {
+            // Its connections are being closed: what they have sent since is not done.
+            return LiftLockoutsOutcome { lifted: 0 };
+        }
+        let lifted = self.guard.lift(now_ms, which);
+        // No record says so: the lockouts are in none either. A list of many is one line.
+        if let Some(first) = lifted.first() {
+            tracing::warn!(%by, lifted = lifted.len(), first = %first.key, "lockouts lifted");
+        }
+        LiftLockoutsOutcome { lifted: lifted.len() as u64 }
+    }
+
+    fn list_lockouts(&self, now_ms: u64, ListLockouts { kind }: &ListLockouts) -> ListLockoutsOutcome {
+        let is_wanted = |key: LockoutKey| kind.is_none_or(|kind| key.kind() == kind);
+        let (mut lockouts, mut total) = (Vec::new(), 0);
+        for lockout in self.guard.lockouts(now_ms).filter(|lockout| is_wanted(lockout.key)) {
+            total += 1;
+            if lockouts.len() < LOCKOUTS_PER_PAGE {
+                lockouts.push(lockout);
+            }
+        }
+        ListLockoutsOutcome { lockouts, total, now_ms }
     }
 
     /// Executes a request, unless it was before, and answers it.
@@ -275,8 +306,10 @@ impl EngineThread {
         let record = self.state.decide(now_ms, *stamp, asked, &self.index.with_hint(*hint));
         if let (Some(asker), Some(refusal)) = (asker, refusal_of(&record))
             && refusal.is_miss()
+            && let Some(Ok(code)) = asked.redemption().map(|asked| asked.code.as_ref())
         {
-            self.guard.missed(now_ms, asker, Misses::one(refusal.is_guess()));
+            let code = self.guard.fingerprints().of(code.as_str());
+            self.guard.failed(now_ms, asker, &[code]);
         }
         self.tally.executed(&record);
         batch.push(&record);
@@ -364,6 +397,9 @@ impl EngineThread {
             }
             Read::LintRule(asked) => {
                 push_value(frames, Kind::LintRule as u16, correlation, &self.state.lint_rule(asked));
+            }
+            Read::ListLockouts(asked) => {
+                push_value(frames, Kind::ListLockouts as u16, correlation, &self.list_lockouts(now_ms, asked));
             }
             Read::ListReaders => {
                 push_value(frames, Kind::ListReaders as u16, correlation, &self.state.list_readers());

@@ -29,8 +29,8 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use parking_lot::Mutex;
 use scrip_protocol::batch::BatchBuilder;
 use scrip_protocol::command::{
-    CredentialAdded, Grant, LintRule, ListCampaigns, ListClubs, ListCodes, ListCredentials, ListGroups, ListRules, ShowCampaign,
-    ShowClient, ShowRule,
+    CredentialAdded, Grant, LintRule, ListCampaigns, ListClubs, ListCodes, ListCredentials, ListGroups, ListLockouts, ListRules,
+    ShowCampaign, ShowClient, ShowRule, WhichLockouts,
 };
 use scrip_protocol::record::SettingsApplied;
 use scrip_protocol::{ClientNetwork, CredentialId, Kind, Position, Record, Settings, Stamp};
@@ -41,7 +41,7 @@ pub use outbox::Outbox;
 
 use crate::attempts::Attempts;
 use crate::counters::Counters;
-use crate::guard::{Asker, Guard, GuardLimits, Misses};
+use crate::guard::{Asker, Fingerprint, Fingerprints, Guard, GuardLimits};
 use crate::index::{Hint, Index};
 use crate::journal::{Journal, JournalError, JournalReader, ROW_BYTES};
 use crate::state::{Asked, AskedAddCodes, State};
@@ -97,6 +97,13 @@ pub enum Call {
     Change(Change),
     /// Look at the state.
     Read(Read),
+    /// Lift lockouts, on behalf of a credential. That changes the guard, and nothing of the state.
+    Lift {
+        /// Who asked for it.
+        by: CredentialId,
+        /// Which.
+        which: WhichLockouts,
+    },
     /// Nothing new: the lane has no room for this request at the moment. If it was executed before, it is answered as it was then;
     /// otherwise the answer is `Busy`.
     Busy {
@@ -135,12 +142,12 @@ impl Change {
 }
 
 /// A look at codes, as the guard sees it (Z9).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Attempt {
     /// Who looked.
     pub asker: Asker,
-    /// How many of the codes would be refused.
-    pub misses: Misses,
+    /// Those of the codes that would be refused.
+    pub failed: Vec<Fingerprint>,
 }
 
 /// What may be looked at.
@@ -169,6 +176,8 @@ pub enum Read {
     LintRule(Box<LintRule>),
     /// The readers of the journal.
     ListReaders,
+    /// The current lockouts.
+    ListLockouts(ListLockouts),
 }
 
 /// What the data folder gives an engine to begin with, beside its journal.
@@ -178,7 +187,7 @@ pub struct Beginning {
     pub settings: Settings,
     /// The credentials that the organisation begins with. Those whose number the state knows are left out.
     pub credentials: Vec<(CredentialId, Grant)>,
-    /// How many misses there may be. No record keeps these limits, nor the misses.
+    /// How many failed attempts there may be. No record keeps these limits, nor the attempts.
     pub guard: GuardLimits,
 }
 
@@ -208,6 +217,7 @@ pub struct Pipeline {
     counters: Arc<Counters>,
     attempts: Arc<Attempts>,
     clock: EngineClock,
+    fingerprints: Fingerprints,
 }
 
 /// What is left of a pipeline that has ended well.
@@ -294,6 +304,7 @@ impl Pipeline {
         let (release, finished) = (Arc::new(Mutex::new(release)), Arc::new(AtomicU64::new(0)));
         let journal = journal_thread::JournalThread { release: release.clone(), commits, finished: finished.clone() };
         let guard = Guard::new(beginning.guard);
+        let fingerprints = guard.fingerprints().clone();
         let tally = tally::Tally::new(counters.clone(), attempts.clone(), &state, &guard);
         let engine = engine_thread::EngineThread {
             state,
@@ -321,6 +332,7 @@ impl Pipeline {
             counters,
             attempts,
             clock,
+            fingerprints,
         })
     }
 
@@ -353,6 +365,11 @@ impl Pipeline {
     /// The engine's time.
     pub fn clock(&self) -> EngineClock {
         self.clock.clone()
+    }
+
+    /// What the guard knows codes by.
+    pub(crate) fn fingerprints(&self) -> Fingerprints {
+        self.fingerprints.clone()
     }
 
     /// The index, for checks.

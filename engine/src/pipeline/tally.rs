@@ -7,11 +7,11 @@ use std::sync::atomic::Ordering;
 use scrip_protocol::command::{HoldOutcome, RedeemOutcome, StateSizes};
 use scrip_protocol::{CampaignId, ClientNetwork, CredentialId, Kind, Position, Record, Refusal, RequestId, Stamp};
 
+use super::Change;
 use super::about::about;
-use super::{Attempt, Change};
 use crate::attempts::{About, Attempts, Refused, Waiting};
 use crate::counters::{Counters, RefusalCounts, count_refusals};
-use crate::guard::Guard;
+use crate::guard::{Asker, Guard};
 use crate::state::State;
 
 pub(super) struct Tally {
@@ -95,9 +95,9 @@ impl Tally {
 
     /// Counts a check that was not answered.
     #[cold]
-    pub(super) fn check_refused(&mut self, at_ms: u64, attempt: Attempt, refusal: Refusal) {
-        let about = About { client: attempt.asker.client, ..About::default() };
-        self.tell(at_ms, Kind::Check, attempt.asker.credential, RequestId(0), about, attempt.asker.network, refusal);
+    pub(super) fn check_refused(&mut self, at_ms: u64, asker: Asker, refusal: Refusal) {
+        let about = About { client: asker.client, ..About::default() };
+        self.tell(at_ms, Kind::Check, asker.credential, RequestId(0), about, asker.network, refusal);
     }
 
     #[expect(clippy::too_many_arguments, reason = "they are the fields of what is told")]
@@ -127,7 +127,7 @@ impl Tally {
         if self.repeated > 0 {
             self.counters.repeated.fetch_add(std::mem::take(&mut self.repeated), Ordering::Relaxed);
         }
-        self.counters.lockouts.store(guard.lockouts(), Ordering::Relaxed);
+        self.counters.lockouts.store(guard.begun(), Ordering::Relaxed);
         if let Some(mut sizes) = self.counters.sizes.try_lock() {
             *sizes = StateSizes {
                 clients: state.clients.len() as u64,

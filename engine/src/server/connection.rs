@@ -72,7 +72,9 @@ pub(super) async fn serve(incoming: Incoming, mut visit: Visit, shared: Arc<Shar
                 Some(suppressed) if closing.code != CloseCode::ShuttingDown => {
                     tracing::warn!(%from, code = closing.code.word(), reason = closing.reason, suppressed, "connection closed");
                 }
-                Some(_) | None => tracing::debug!(%from, code = closing.code.word(), reason = closing.reason, "connection closed"),
+                Some(_) | None => {
+                    tracing::debug!(%from, code = closing.code.word(), reason = closing.reason, "connection closed")
+                }
             }
             closing.close(&connection);
         }

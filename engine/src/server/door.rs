@@ -210,12 +210,13 @@ mod tests {
 
     /// How many connections wait, and how many were turned away.
     fn waiting(door: &Door) -> (usize, u64) {
-        (door.table.lock().waiting.len(), door.turned_away())
+        let table = door.table.lock();
+        (table.waiting.len(), table.turned_away)
     }
 
     /// Whether a connection was told to leave.
     fn has_left(visit: &Visit) -> bool {
-        visit.door.table.lock().waiting.get(&visit.number).is_none() && !visit.is_welcomed
+        !visit.door.table.lock().waiting.contains_key(&visit.number) && !visit.is_welcomed
     }
 
     #[test]

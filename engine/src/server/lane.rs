@@ -22,7 +22,7 @@ use super::{LARGE_FRAME_BYTES, Shared, refund, rehearsal, snapshot, tail, watchi
 use crate::attempts::{About, Refused, Waiting};
 use crate::counters::{One, RefusalCounts, RequestCounts, count_refusals};
 use crate::generate::draw;
-use crate::guard::{Asker, Misses};
+use crate::guard::Asker;
 use crate::index::{AT_ONCE, Holder, Index, normalise, trim};
 use crate::pipeline::{Attempt, Call, Change, Chunk, InboxFull, Outbox, RETRY_AFTER_MS, Read, Request};
 use crate::state::{
@@ -281,7 +281,7 @@ fn look_up(requests: &mut [Request], index: &Index) {
     let mut given = hints.iter_mut();
     let codes = requests.iter().map(|request| match &request.call {
         Call::Change(change) => change.asked.redemption().and_then(|asked| asked.code.as_ref().ok()),
-        Call::Read(_) | Call::Busy { .. } | Call::Answered { .. } => None,
+        Call::Read(_) | Call::Lift { .. } | Call::Busy { .. } | Call::Answered { .. } => None,
     });
     index.hint_each(codes, |hint| *given.next().expect("there are as many hints as requests at the most") = hint);
     for (request, hint) in requests.iter_mut().zip(hints) {
@@ -435,6 +435,8 @@ fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted)
             change(Asked::KeepReader(Box::new(AskedKeepReader { asked, kept_from: shared.reader.first() })))
         }
         AnyCommand::ForgetReader(asked) => change(Asked::ForgetReader(asked)),
+        AnyCommand::ListLockouts(asked) => Call::Read(Read::ListLockouts(asked)),
+        AnyCommand::LiftLockouts(asked) => Call::Lift { by: caller.credential, which: asked.which },
         AnyCommand::ListReaders(_) => Call::Read(Read::ListReaders),
         AnyCommand::AddCredential(asked) => change(Asked::AddCredential(Box::new(asked))),
         AnyCommand::RevokeCredential(asked) => change(Asked::RevokeCredential(asked)),
@@ -522,16 +524,20 @@ fn check(asked: &Check, correlation: u64, caller: &Holder, shared: &Shared) -> C
     };
     let mut attempt = None;
     if let CheckOutcome::Checked { codes, .. } = &mut outcome {
-        let asker = Asker { credential: caller.credential, client: asked.client, network: asked.network };
-        let mut misses = Misses::default();
-        for verdict in codes.iter_mut().filter(|verdict| verdict.is_miss()) {
-            misses.all += 1;
-            misses.guesses += u32::from(verdict.is_guess());
+        // A credential that may not redeem acts for no client: whomever it names, it is charged alone.
+        let (client, network) = match Kind::Redeem.permits(caller.role) {
+            true => (asked.client, asked.network),
+            false => (None, ClientNetwork::UNKNOWN),
+        };
+        let asker = Asker { credential: caller.credential, client, network };
+        let mut failed = Vec::new();
+        for (verdict, code) in codes.iter_mut().zip(&asked.codes).filter(|(verdict, _)| verdict.is_miss()) {
+            failed.extend(normalise(code).ok().map(|code| shared.fingerprints.of(code.as_str())));
             if !caller.reasons {
                 *verdict = CodeChecked::NotAccepted;
             }
         }
-        attempt = Some(Attempt { asker, misses });
+        attempt = Some(Attempt { asker, failed });
     }
     let mut frame = Vec::new();
     push_value(&mut frame, Kind::Check as u16, correlation, &outcome);

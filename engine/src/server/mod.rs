@@ -35,6 +35,7 @@ use crate::attempts::Attempts;
 use crate::certificates::CallersAuthority;
 use crate::counters::Counters;
 use crate::folder::{Folder, FolderError};
+use crate::guard::Fingerprints;
 use crate::keeper::KeeperHandle;
 use crate::pipeline::{EngineClock, Intake, Pipeline};
 use crate::vitals::Vitals;
@@ -172,6 +173,7 @@ struct Shared {
     large_frames: Arc<Semaphore>,
     /// Rehearsals at once: one.
     rehearsals: Arc<Semaphore>,
+    fingerprints: Fingerprints,
     /// Who takes snapshots.
     keeper: KeeperHandle,
     counters: Arc<Counters>,
@@ -210,6 +212,7 @@ impl Server {
             stopping: stopped,
             large_frames: Arc::new(Semaphore::new(limits.large_frames_bytes_max >> 10)),
             rehearsals: Arc::new(Semaphore::new(1)),
+            fingerprints: pipeline.fingerprints(),
             keeper,
             counters: pipeline.counters(),
             attempts: pipeline.attempts(),

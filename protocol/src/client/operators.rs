@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::{Client, ClientError};
 use crate::command::{
-    ForgetReader, ForgetReaderOutcome, KeepReader, KeepReaderOutcome, ListReaders, ListReadersOutcome, ShowStatus, Status,
-    TakeSnapshot, TakeSnapshotOutcome,
+    ForgetReader, ForgetReaderOutcome, KeepReader, KeepReaderOutcome, LiftLockouts, LiftLockoutsOutcome, ListLockouts,
+    ListLockoutsOutcome, ListReaders, ListReadersOutcome, LockoutKind, ShowStatus, Status, TakeSnapshot, TakeSnapshotOutcome,
+    WhichLockouts,
 };
 use crate::ids::{Position, RequestId};
 
@@ -60,6 +61,22 @@ impl Client {
     /// As [`Client::call`].
     pub async fn list_readers(&self) -> Result<ListReadersOutcome, ClientError> {
         self.call(RequestId(0), &ListReaders {}).await
+    }
+
+    /// Lists the current lockouts, of one kind or of all.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn list_lockouts(&self, kind: Option<LockoutKind>) -> Result<ListLockoutsOutcome, ClientError> {
+        self.call(RequestId(0), &ListLockouts { kind }).await
+    }
+
+    /// Lifts lockouts.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn lift_lockouts(&self, which: WhichLockouts) -> Result<LiftLockoutsOutcome, ClientError> {
+        self.call(RequestId(0), &LiftLockouts { which }).await
     }
 
     /// Shows how the engine is, and what it has counted since its process began.

@@ -73,21 +73,12 @@ pub enum CodeChecked {
 }
 
 impl CodeChecked {
-    /// Whether this is a verdict that says something about a code that would be refused: a miss (Z9).
+    /// Whether this is a verdict that says something about a code that would be refused: a failed attempt (Z9).
     pub const fn is_miss(&self) -> bool {
         match self {
             CodeChecked::Redeemable(_) => false,
             CodeChecked::Refused { .. } | CodeChecked::NotAccepted => true,
             CodeChecked::Free { outcome } => outcome.is_miss(),
-        }
-    }
-
-    /// Whether it is a miss at a code that no campaign holds (Z9).
-    pub fn is_guess(&self) -> bool {
-        match self {
-            CodeChecked::Redeemable(_) | CodeChecked::NotAccepted => false,
-            CodeChecked::Refused { reasons, .. } => reasons.first().is_some_and(RedeemOutcome::is_guess),
-            CodeChecked::Free { outcome } => outcome.is_guess(),
         }
     }
 }

@@ -22,6 +22,7 @@ mod credential;
 mod generate;
 mod group;
 mod hold;
+mod lockouts;
 mod note;
 mod reader;
 mod redeem;
@@ -48,6 +49,7 @@ pub use credential::*;
 pub use generate::*;
 pub use group::*;
 pub use hold::*;
+pub use lockouts::*;
 pub use note::*;
 pub use reader::*;
 pub use redeem::*;
@@ -191,6 +193,8 @@ commands! {
     40 Tail             -> TailOutcome,             "tail",              reads,   [Reporter];
     41 ShowStatus       -> Status,                  "show-status",       reads,   [Reporter];
     42 WatchAttempts    -> WatchAttemptsOutcome,    "watch-attempts",    reads,   [Reporter];
+    43 ListLockouts     -> ListLockoutsOutcome,     "list-lockouts",     reads,   [];
+    44 LiftLockouts     -> LiftLockoutsOutcome,     "lift-lockouts",     reads,   [];
     50 TryCodes         -> AddCodesOutcome,         "try-codes",         reads,   [Marketing];
     51 GenerateCodes    -> GenerateCodesOutcome,    "generate-codes",    changes, [Marketing];
     52 ArchiveCodes     -> ArchiveCodesOutcome,     "archive-codes",     changes, [Marketing];
@@ -284,6 +288,8 @@ impl AnyCommand {
             | AnyCommand::ShowRule(_)
             | AnyCommand::LintRule(_)
             | AnyCommand::RehearseRule(_)
+            | AnyCommand::ListLockouts(_)
+            | AnyCommand::LiftLockouts(_)
             | AnyCommand::TakeSnapshot(_)
             | AnyCommand::KeepReader(_)
             | AnyCommand::ForgetReader(_)

@@ -19,7 +19,7 @@ pub struct Redeem {
     pub club: ClubId,
     /// The code as it was typed; letter case and surrounding white space do not matter (K4, K9).
     pub code: String,
-    /// The network that the client calls from, as far as the gateway knows it: misses are counted of it as well (Z9).
+    /// The network that the client calls from, as far as the gateway knows it: failed attempts are counted against it as well (Z9).
     #[serde(default)]
     pub network: ClientNetwork,
     /// The top-up during which the code was typed, 0 for none (A12): kept with the activation for whoever reads the journal.
@@ -88,7 +88,8 @@ pub struct Activated {
 }
 
 impl RedeemOutcome {
-    /// Whether this is a refusal that says something about a code, as those from [`RedeemOutcome::UnknownCode`] on do: a miss (Z9).
+    /// Whether this is a refusal that says something about a code, as those from [`RedeemOutcome::UnknownCode`] on do: a failed
+    /// attempt (Z9). The guard and callers without reasons must not be able to tell them apart.
     pub const fn is_miss(&self) -> bool {
         match self {
             RedeemOutcome::Redeemed(_) | RedeemOutcome::InvalidCode(_) | RedeemOutcome::UnknownClub => false,
@@ -105,11 +106,6 @@ impl RedeemOutcome {
             | RedeemOutcome::AmountLimit
             | RedeemOutcome::NotAccepted => true,
         }
-    }
-
-    /// Whether this is a miss at a code that no campaign holds (Z9).
-    pub const fn is_guess(&self) -> bool {
-        matches!(self, RedeemOutcome::UnknownCode | RedeemOutcome::CodeArchived | RedeemOutcome::CampaignArchived)
     }
 
     /// The same, for a caller who is not told why a code is refused (Z9).
@@ -135,6 +131,9 @@ impl RedeemOutcome {
         "amount_limit",
         "not_accepted",
     ];
+
+    /// The words of the refusals that are failed attempts ([`RedeemOutcome::is_miss`]): those that callers without reasons cannot tell apart.
+    pub const FAILED_ATTEMPTS: &[&str] = Self::WORDS.split_at(3).1;
 
     /// The number of this outcome.
     pub const fn number(&self) -> usize {

@@ -117,8 +117,5 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ListenerLimits
 
 /// Whether an accept failed because of the connection that was next, and of no other.
 fn is_of_the_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
-    )
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused)
 }

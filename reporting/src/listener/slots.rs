@@ -74,14 +74,7 @@ impl Slots {
         let close = Arc::new(Notify::new());
         let number = self.table.lock().add(address, close.clone());
         let slots = Arc::clone(self);
-        Some(Arc::new(Slot {
-            slots,
-            address,
-            number: Mutex::new(number),
-            requests: AtomicUsize::new(0),
-            close,
-            _permit: permit,
-        }))
+        Some(Arc::new(Slot { slots, address, number: Mutex::new(number), requests: AtomicUsize::new(0), close, _permit: permit }))
     }
 
     /// Closes a connection of an address that has as many as it may. Whether it did; none where all of them have requests in progress.

@@ -36,8 +36,7 @@ impl Report {
         let readers = Readers::new(&read_model_path(&store));
         let reserve = descriptors::ENGINE_RESERVE + descriptors::SIDECAR_RESERVE;
         let connections = ListenerLimits::SIDECAR.within(descriptors::for_connections(reserve)?);
-        let settings =
-            SidecarSettings { dial, store, listen, connections, reader: Some("sidecar".into()), rebuild: false };
+        let settings = SidecarSettings { dial, store, listen, connections, reader: Some("sidecar".into()), rebuild: false };
         let began = Instant::now();
         let sidecar = Sidecar::start(settings, &mut |_| {}).await.context("the reporting sidecar")?;
         Ok(Report { sidecar, readers, began })

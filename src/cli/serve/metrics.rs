@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use scrip_engine::Vitals;
 use scrip_engine::pipeline::ClockStatus;
-use scrip_protocol::command::{Counted, Status};
+use scrip_protocol::command::{Counted, RedeemOutcome, Status};
 use scrip_reporting::listener::{ListenerLimits, serve};
 use scrip_reporting::probes::{Exposition, MetricKind, Readiness, router};
 use tokio::net::TcpListener;
@@ -112,8 +112,8 @@ fn requests(text: &mut Exposition, status: &Status) {
         }
     };
     counted("scrip_engine_requests_total", "command", "Requests that came.", &status.requests);
-    counted("scrip_engine_redemptions_total", "outcome", "Redemptions that were decided.", &status.redemptions);
-    counted("scrip_engine_holds_total", "outcome", "Holds that were decided.", &status.holds);
+    counted("scrip_engine_redemptions_total", "outcome", "Redemptions that were decided.", &without_reasons(&status.redemptions));
+    counted("scrip_engine_holds_total", "outcome", "Holds that were decided.", &without_reasons(&status.holds));
     counted("scrip_engine_refusals_total", "reason", "Requests that were not executed.", &status.refusals);
     let Status { repeated, lockouts, attempts, .. } = status;
     for (name, help, count) in [
@@ -124,6 +124,16 @@ fn requests(text: &mut Exposition, status: &Status) {
     ] {
         text.one(name, MetricKind::Counter, help, count);
     }
+}
+
+/// Counts of outcomes, with all failed attempts at codes under one word: whoever reaches this address sees them, callers without reasons
+/// among them (Z9). The status and the reporting sidecar have the reasons, for those who may know.
+fn without_reasons(counts: &[Counted]) -> Vec<Counted> {
+    let is_reason = |word: &str| RedeemOutcome::FAILED_ATTEMPTS.contains(&word);
+    let (reasons, others): (Vec<&Counted>, Vec<&Counted>) = counts.iter().partition(|counted| is_reason(&counted.word));
+    let failed: u64 = reasons.iter().map(|counted| counted.count).sum();
+    let failed = (failed > 0).then(|| Counted { word: RedeemOutcome::NotAccepted.word().to_owned(), count: failed });
+    others.into_iter().cloned().chain(failed).collect()
 }
 
 /// How far the readers are behind, each, and the slowest.

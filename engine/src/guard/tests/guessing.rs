@@ -16,7 +16,7 @@ fn tries_until(end_ms: u64, who: impl Fn(u64) -> Asker, mut wait_ms: impl FnMut(
         match guard.refuses(now_ms, who(count)) {
             Some(told_ms) => now_ms += u64::from(told_ms),
             None => {
-                guard.missed(now_ms, who(count), Misses::guessed(1));
+                guard.failed(now_ms, who(count), &fresh(1));
                 count += 1;
                 assert!(count <= CREDENTIAL_TRIES, "nothing ever locks out");
                 now_ms += wait_ms(count);
@@ -26,7 +26,7 @@ fn tries_until(end_ms: u64, who: impl Fn(u64) -> Asker, mut wait_ms: impl FnMut(
     count
 }
 
-/// One who knows the limits: takes all but the last miss at once, then each as it comes back, and the last at the end.
+/// One who knows the limits: takes all but the last attempt at once, then each as it comes back, and the last at the end.
 fn patient(at_once: u64, one_in_ms: u64, end_ms: u64) -> impl FnMut(u64) -> u64 {
     let in_time = at_once - 1 + (end_ms - START) / one_in_ms;
     move |count| if count < at_once - 1 || count == in_time { 0 } else { one_in_ms }
@@ -70,7 +70,7 @@ fn a_credential_gets_no_more_than_is_said() {
     assert_eq!(CREDENTIAL_TRIES, of_minutes(24 * 60));
 }
 
-/// Z9: who misses now and then is never locked out, however long it goes on.
+/// Z9: a player with a failed attempt now and then is never locked out, however long it goes on.
 #[test]
 fn a_player_who_mistypes_is_never_locked_out() {
     let seed = fastrand::u64(..);

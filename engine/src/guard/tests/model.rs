@@ -63,19 +63,19 @@ impl SlowBudget {
     }
 }
 
-struct SlowGuard(BTreeMap<Whose, SlowBudget>);
+struct SlowGuard(BTreeMap<LockoutKey, SlowBudget>);
 
 impl SlowGuard {
     fn new(limits: GuardLimits) -> SlowGuard {
-        let credentials = (1..4).map(|id| (Whose::Credential(CredentialId(id)), SlowBudget::new(limits.credential)));
-        let clients = (1..6).map(|id| (Whose::Client(ClientId(id)), SlowBudget::new(limits.client)));
-        let networks = (1..5).map(|id| (Whose::Network(ClientNetwork(id)), SlowBudget::new(limits.network)));
+        let credentials = (1..4).map(|id| (LockoutKey::Credential(CredentialId(id)), SlowBudget::new(limits.credential)));
+        let clients = (1..6).map(|id| (LockoutKey::Client(ClientId(id)), SlowBudget::new(limits.client)));
+        let networks = (1..5).map(|id| (LockoutKey::Network(ClientNetwork(id)), SlowBudget::new(limits.network)));
         SlowGuard(credentials.chain(clients).chain(networks).collect())
     }
 
-    fn budgets_of(who: Asker) -> Vec<Whose> {
-        let network = (who.network.0 > 0).then_some(Whose::Network(who.network));
-        [Whose::Credential(who.credential)].into_iter().chain(who.client.map(Whose::Client)).chain(network).collect()
+    fn budgets_of(who: Asker) -> Vec<LockoutKey> {
+        let network = (who.network.0 > 0).then_some(LockoutKey::Network(who.network));
+        [LockoutKey::Credential(who.credential)].into_iter().chain(who.client.map(LockoutKey::Client)).chain(network).collect()
     }
 
     fn refuses(&self, who: Asker) -> Option<u32> {
@@ -127,7 +127,9 @@ fn random_misses_do_what_the_slow_guard_does() {
             credential: some_limits(&mut random),
         };
         limits.check().expect("they are in their ranges");
-        let (mut guard, mut slow) = (Guard::new(limits), SlowGuard::new(limits));
+        // The model knows nothing of what one credential may do to others.
+        let bounds = Bounds { buckets_max: 100, share_max: 100, lockouts_max: u32::MAX };
+        let (mut guard, mut slow) = (Guard::with_bounds(limits, bounds), SlowGuard::new(limits));
         let mut now_ms = if random.bool() { START } else { 0 };
         for step in 0..300 {
             let pause_ms = match random.u8(..10) {
@@ -144,7 +146,7 @@ fn random_misses_do_what_the_slow_guard_does() {
                 assert_eq!(found, expected, "seed {seed}, step {step}: {who:?}, {limits:?}");
                 refused += usize::from(found.is_some());
             }
-            let mut locked: Vec<_> = guard.locked(now_ms).collect();
+            let mut locked = locked(&guard, now_ms);
             locked.sort();
             let slow_locked = slow.0.iter().filter(|(_, budget)| budget.locked_out_for_ms > 0);
             let slow_locked = slow_locked.map(|(whose, budget)| (*whose, now_ms + u64::from(budget.locked_out_for_ms)));
@@ -153,7 +155,7 @@ fn random_misses_do_what_the_slow_guard_does() {
             // Told of those who are locked out as well: that counts as nothing.
             let who = everyone[random.usize(..everyone.len())];
             let misses = if random.u8(..10) == 0 { random.u32(..100) } else { 1 };
-            guard.missed(now_ms, who, Misses::guessed(misses));
+            guard.failed(now_ms, who, &fresh(misses));
             slow.missed(who, misses);
         }
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use scrip_protocol::command::{Attempt, Counted, HoldOutcome, RedeemOutcome};
 use scrip_protocol::{ClientId, ClubId, CredentialId, Position, Refusal, RequestId};
 
-use super::callers::{TILL, ask, begun, by, hold, locked_out, redeem, redemption, strict};
+use super::callers::{TILL, ask, begun, by, guess, hold, locked_out, redeem, redemption, strict};
 use super::{START_MS, stamp};
 use crate::guard::GuardLimits;
 use crate::pipeline::Pipeline;
@@ -49,7 +49,7 @@ fn what_leaves_no_record_is_told_beside_the_journal() {
     let lockouts = || run.pipeline.counters().lockouts.load(Ordering::Relaxed);
     for request in 10..13 {
         assert_eq!(lockouts(), 0);
-        ask(&run, &lane, redeem(TILL, request, 1, "guess"));
+        ask(&run, &lane, redeem(TILL, request, 1, &guess(request)));
     }
     let durable = Position(6 + 3);
     locked_out(&ask(&run, &lane, redeem(TILL, 13, 1, "A")));

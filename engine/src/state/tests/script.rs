@@ -414,6 +414,8 @@ pub(super) fn printed(reply: &Remembered) -> String {
         | Kind::ListCodes
         | Kind::CheckFree
         | Kind::ListCredentials
+        | Kind::ListLockouts
+        | Kind::LiftLockouts
         | Kind::TakeSnapshot
         | Kind::ListReaders
         | Kind::ShowStatus

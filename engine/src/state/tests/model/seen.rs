@@ -203,6 +203,8 @@ fn outcomes_of(reply: &Remembered) -> Vec<String> {
         | Kind::ListCodes
         | Kind::CheckFree
         | Kind::ListCredentials
+        | Kind::ListLockouts
+        | Kind::LiftLockouts
         | Kind::TakeSnapshot
         | Kind::ListReaders
         | Kind::ShowStatus

@@ -1,0 +1,85 @@
+//! `scrip lockouts`: who is locked out for too many failed attempts, and how operators lift that.
+
+use clap::{Args, Subcommand};
+use scrip_protocol::command::{Lockout, LockoutKind, WhichLockouts};
+
+use crate::exit::{Exit, InputError};
+use crate::print;
+use crate::reach::Reach;
+
+/// List and lift lockouts: clients, networks and credentials with too many failed attempts at codes
+///
+/// A lockout ends by itself, and a restart of the engine ends all of them. The limits are set in scrip.toml, under [guard].
+#[derive(Debug, Args)]
+pub(crate) struct Lockouts {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the current lockouts: who, until when, and the credential whose attempts caused it
+    List {
+        /// Only of this kind: credential, client or network
+        #[arg(long)]
+        kind: Option<LockoutKind>,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Lift a lockout, or all of a kind. Whoever had it has a full budget of attempts again
+    ///
+    /// The engine's log says who lifted what. The journal does not: it knows nothing of lockouts.
+    Lift {
+        /// What is locked out: credential, client or network
+        kind: LockoutKind,
+        /// Its id; of a network, any address in it
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        id: Option<String>,
+        /// Lift all lockouts of this kind
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        reach: Reach,
+    },
+}
+
+impl Lockouts {
+    pub(crate) async fn run(self) -> anyhow::Result<Exit> {
+        match self.command {
+            Command::List { kind, reach } => {
+                let listed = reach.client().await?.list_lockouts(kind).await?;
+                match reach.json {
+                    true => print::json(&listed),
+                    false if listed.lockouts.is_empty() => print::line("nobody is locked out"),
+                    false => {
+                        let row = |lockout: &Lockout| {
+                            let Lockout { key, until_ms, caused_by } = lockout;
+                            let kind = key.kind().word().to_owned();
+                            vec![kind, key.id(), print::time(*until_ms), caused_by.to_string()]
+                        };
+                        let rows: Vec<_> = listed.lockouts.iter().map(row).collect();
+                        print::table(&["KIND", "ID", "UNTIL", "CAUSED BY CREDENTIAL"], &rows);
+                        if listed.total > rows.len() as u64 {
+                            print::line(format_args!("the first {} of {}", rows.len(), print::grouped(listed.total)));
+                        }
+                    }
+                }
+                Ok(Exit::Done)
+            }
+            Command::Lift { kind, id, all: _, reach } => {
+                let key = id.map(|id| kind.key(&id)).transpose();
+                let key =
+                    key.map_err(|error| InputError { place: format!("the id of a {}", kind.word()), why: error.to_string() })?;
+                let which = key.map_or(WhichLockouts::AllOf(kind), WhichLockouts::Of);
+                let outcome = reach.client().await?.lift_lockouts(which).await?;
+                match (reach.json, key) {
+                    (true, _) => print::json(&outcome),
+                    (false, Some(key)) if outcome.lifted == 0 => print::line(format_args!("{key} is not locked out")),
+                    (false, Some(key)) => print::line(format_args!("lifted: {key}")),
+                    (false, None) => print::line(format_args!("lifted: {}", print::count(outcome.lifted, "lockout"))),
+                }
+                Ok(if key.is_some() && outcome.lifted == 0 { Exit::Refused } else { Exit::Done })
+            }
+        }
+    }
+}
