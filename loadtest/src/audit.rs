@@ -9,7 +9,7 @@ use scrip_protocol::batch::Batch;
 use scrip_protocol::client::{Client, ClientError, Dial, TailError, Tailing};
 use scrip_protocol::command::{
     Activation, ActivationRefunded, AddCodesOutcome, CodeHeld, ConfirmOutcome, HoldConfirmed, HoldOutcome, RedeemOutcome,
-    Refunded, Refused, ReleaseOutcome, ShowCampaignOutcome, ShowClientOutcome, ShowRule, ShowRuleOutcome, TopUpOutcome,
+    Refunded, ReleaseOutcome, ShowCampaignOutcome, ShowClientOutcome, ShowRule, ShowRuleOutcome, TopUpOutcome,
 };
 use scrip_protocol::{CampaignId, ClientId, Kind, Money, Position, Record, RequestId, RuleId, wire};
 
@@ -191,7 +191,8 @@ impl Recount {
                 *self.refused.entry(record.outcome.word()).or_default() += 1;
                 self.outcomes.insert(record.stamp.request, record.outcome);
             }
-            Record::Refused(record) => self.refusal(position, record),
+            Record::Refused(record) => self.refusal(position, record.stamp.request, record.kind, &record.reply),
+            Record::RequestRefused(record) => self.refusal(position, record.stamp.request, record.kind, &record.reply),
             Record::ClientRegistered(record) => self.ledger.register(record.client),
             Record::ToppedUp(record) => {
                 self.top_up_outcomes.insert(record.stamp.request, record.outcome(position));
@@ -311,17 +312,16 @@ impl Recount {
         }
     }
 
-    fn refusal(&mut self, position: Position, record: &Refused) {
-        let (request, reply) = (record.stamp.request, &record.reply);
-        let read = if record.kind == Kind::AddCodes as u16 {
+    fn refusal(&mut self, position: Position, request: RequestId, kind: u16, reply: &[u8]) {
+        let read = if kind == Kind::AddCodes as u16 {
             wire::decode(Kind::AddCodes.word(), reply).map(|outcome| {
                 self.additions.insert(request, outcome);
             })
-        } else if record.kind == Kind::Release as u16 {
+        } else if kind == Kind::Release as u16 {
             wire::decode(Kind::Release.word(), reply).map(|outcome| {
                 self.release_outcomes.insert(request, outcome);
             })
-        } else if record.kind == Kind::TopUp as u16 {
+        } else if kind == Kind::TopUp as u16 {
             wire::decode(Kind::TopUp.word(), reply).map(|outcome| {
                 self.top_up_outcomes.insert(request, outcome);
             })

@@ -292,6 +292,7 @@ pub fn entries(record: &Record) -> Vec<Entry<'_>> {
         }
         Record::SettingsApplied(_)
         | Record::Refused(_)
+        | Record::RequestRefused(_)
         | Record::RedemptionRefused(_)
         | Record::CodeHeld(_)
         | Record::HoldRefused(_)

@@ -7,11 +7,11 @@ use crate::command::{
     Activation, ActivationRefunded, BonusChanged, CampaignArchived, CampaignCreated, CampaignRestored, CampaignSwitched,
     CampaignUpdated, ClientRegistered, ClubRegistered, CodeHeld, CodesAdded, CodesArchived, CodesGenerated, CodesRestored,
     ConfirmationRefused, CredentialAdded, CredentialRevoked, GroupRegistered, HoldConfirmed, HoldRefused, HoldReleased,
-    ReaderForgotten, ReaderKept, RedemptionRefused, Refused, RuleArchived, RuleRestored, RuleSaved, RuleSwitched, Spent,
-    TopUpRefunded, ToppedUp,
+    ReaderForgotten, ReaderKept, RedemptionRefused, Refused, RequestRefused, RuleArchived, RuleRestored, RuleSaved, RuleSwitched,
+    Spent, TopUpRefunded, ToppedUp,
 };
 use crate::frame::Malformed;
-use crate::ids::{CredentialId, RequestId};
+use crate::ids::{CredentialId, Position, RequestId};
 use crate::wire;
 
 /// Which request a record comes from, and who sent it.
@@ -191,6 +191,7 @@ macro_rules! records {
 records! {
      1 SettingsApplied    "settings-applied";
      2 Refused            "refused";
+     4 RequestRefused     "request-refused";
     10 Activation         "activation";
     11 RedemptionRefused  "redemption-refused";
     12 CodeHeld           "code-held";
@@ -225,12 +226,25 @@ records! {
     91 ReaderForgotten    "reader-forgotten";
 }
 
+/// A record of the journal as it is printed, one JSON object a line. The record's own fields stand beside these, under other names.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct JournalLine<'a> {
+    /// Its position.
+    pub position: Position,
+    /// The time of its batch, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The record.
+    #[serde(flatten)]
+    pub record: &'a Record,
+}
+
 impl Record {
     /// The request that the record comes from; none for one that the engine made by itself.
     pub const fn stamp(&self) -> Option<&Stamp> {
         match self {
             Record::SettingsApplied(_) => None,
             Record::Refused(record) => Some(&record.stamp),
+            Record::RequestRefused(record) => Some(&record.stamp),
             Record::Activation(record) => Some(&record.stamp),
             Record::RedemptionRefused(record) => Some(&record.stamp),
             Record::CodeHeld(record) => Some(&record.stamp),

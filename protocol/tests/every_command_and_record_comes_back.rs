@@ -1,6 +1,9 @@
 //! Every command of the table, and every record, comes back from its bytes as it was, and from no part of them.
 //!
-//! Bytes that were changed may be another valid value, or none; they are never a fault of the reader.
+//! Bytes that were changed may be another valid value, or none; they are never a fault of the reader. What is printed of it as JSON has no
+//! key twice in an object.
+
+mod strict_json;
 
 use std::fmt::Debug;
 
@@ -8,13 +11,14 @@ use scrip_protocol::codes::InvalidCode;
 use scrip_protocol::command::*;
 use scrip_protocol::frame::{Frame, Malformed, REPLY_BYTES_MAX, REQUEST_BYTES_MAX, push_request, push_value};
 use scrip_protocol::ledger::ExecutorKind;
-use scrip_protocol::record::SettingsApplied;
+use scrip_protocol::record::{JournalLine, SettingsApplied};
 use scrip_protocol::wire::{self, Wire};
 use scrip_protocol::{
     Accounts, AnyCommand, CampaignId, ClientId, ClientNetwork, ClubId, CredentialId, Executor, FormulaFailure, GroupId, Kind,
     Label, Money, Position, Record, Refusal, RequestId, Role, RuleId, Settings, Stamp, TextProblem, TopUpSource, Variable,
     Variables,
 };
+use strict_json::check_json;
 
 const CLIENT: ClientId = ClientId(u128::MAX - 5);
 const CLUB: ClubId = ClubId(3);
@@ -194,7 +198,12 @@ fn check_value<T: Wire + Debug + PartialEq>(what: &'static str, value: &T) {
     check_bytes(what, &bytes, value, |bytes| wire::decode(what, bytes));
 }
 
-/// A request, in its frame; and what it may be answered, in theirs.
+#[test]
+fn no_record_is_printed_with_a_key_that_stands_twice() {
+    records().iter().for_each(|record| check_json(&JournalLine { position: AT, at_ms: 7, record }));
+}
+
+/// A request, in its frame; and what it may be answered, in theirs and as JSON.
 fn check<C: Command<Outcome: PartialEq> + Debug + PartialEq>(command: C, outcomes: Vec<C::Outcome>) {
     let (word, id) = (C::KIND.word(), RequestId::from_parts(1_790_000_000_000, [3; 10]));
     let mut frame = Vec::new();
@@ -205,7 +214,9 @@ fn check<C: Command<Outcome: PartialEq> + Debug + PartialEq>(command: C, outcome
     assert_eq!((request.kind, request.request), (C::KIND, C::KIND.mutates().then_some(id)), "{word}");
     assert!(AnyCommand::decode(request.kind, request.payload).is_ok(), "{word}");
     check_bytes(word, request.payload, &command, |bytes| wire::decode(word, bytes));
+    assert!(!outcomes.is_empty(), "{word}");
     for outcome in outcomes {
+        check_json(&outcome);
         let mut frame = Vec::new();
         push_value(&mut frame, C::KIND as u16, 6, &outcome);
         let (whole, _) = Frame::split(&frame, REPLY_BYTES_MAX).expect("well formed").expect("whole");
@@ -224,7 +235,15 @@ fn check_kind(kind: Kind) {
             let asked = Redeem { top_up: AT, network: ClientNetwork(7), ..Redeem::new(CLIENT, CLUB, "CODE") };
             check(asked, vec![RedeemOutcome::InvalidCode(InvalidCode::Empty), RedeemOutcome::UnknownCode]);
         }
-        Kind::Check => check(Check::new(CLUB, vec!["CODE".into()]), vec![]),
+        Kind::Check => {
+            let code = CodeStanding { campaign, amount: AMOUNT, activations: 1, held: 2, activations_max: Some(3) };
+            let reasons = vec![RedeemOutcome::CampaignInactive, RedeemOutcome::CodeExhausted];
+            let refused = CodeChecked::Refused { reasons, code };
+            let free = CodeChecked::Free { outcome: RedeemOutcome::UnknownCode };
+            let codes = vec![CodeChecked::Redeemable(code), refused, free, CodeChecked::NotAccepted];
+            let outcomes = vec![CheckOutcome::Checked { codes, as_of: AT }, CheckOutcome::TooManyCodes];
+            check(Check::new(CLUB, vec!["CODE".into()]), outcomes);
+        }
         Kind::Hold => check(Hold::new(CLIENT, CLUB, "CODE", 60_000), vec![HoldOutcome::InvalidTtl]),
         Kind::Confirm => check(Confirm { top_up: AT, ..Confirm::new(Position(9)) }, vec![ConfirmOutcome::UnknownHold]),
         Kind::Release => check(Release { hold: AT }, vec![ReleaseOutcome::Released]),
@@ -233,7 +252,10 @@ fn check_kind(kind: Kind) {
             vec![RefundOutcome::NotKept { first: AT }, RefundOutcome::BonusSpent { balance: AMOUNT }],
         ),
         Kind::RegisterClub => check(RegisterClub { name: "Club".into() }, vec![RegisterClubOutcome::NameTaken(CLUB)]),
-        Kind::ListClubs => check(ListClubs { after: CLUB }, vec![]),
+        Kind::ListClubs => check(
+            ListClubs { after: CLUB },
+            vec![ListClubsOutcome { clubs: vec![Club { club: CLUB, name: "Club".into() }], as_of: AT }],
+        ),
         Kind::RegisterGroup => check(
             RegisterGroup { name: "Gold".into() },
             vec![
@@ -247,22 +269,52 @@ fn check_kind(kind: Kind) {
             let group = Group { group: GroupId(1), name: "Gold".into(), clients: u64::MAX };
             check(ListGroups { after: GroupId(8) }, vec![ListGroupsOutcome { groups: vec![group], as_of: AT }]);
         }
-        Kind::RegisterClient => check(RegisterClient { client: CLIENT, name: "Ann".into() }, vec![]),
+        Kind::RegisterClient => check(
+            RegisterClient { client: CLIENT, name: "Ann".into() },
+            vec![RegisterClientOutcome::Registered { new: true }, RegisterClientOutcome::InvalidName],
+        ),
         Kind::ShowClient => {
             let groups = vec![GroupId(1), GroupId(2)];
             let card = ClientCard { client: CLIENT, name: "Ann".into(), accounts: accounts(), groups, as_of: AT };
             check(ShowClient { client: CLIENT }, vec![ShowClientOutcome::Client(card), ShowClientOutcome::UnknownClient]);
         }
-        Kind::CreateCampaign => check(CreateCampaign { terms: terms(), lines: codes(), on_conflict }, vec![]),
-        Kind::AddCodes => check(AddCodes { campaign, lines: codes(), first_line: 7, on_conflict }, vec![]),
-        Kind::SwitchCampaign => check(SwitchCampaign { campaign, active: true }, vec![]),
-        Kind::ListCampaigns => check(ListCampaigns { text: "spring".into(), ..ListCampaigns::default() }, vec![]),
-        Kind::ShowCampaign => check(ShowCampaign { campaign }, vec![]),
+        Kind::CreateCampaign => check(
+            CreateCampaign { terms: terms(), lines: codes(), on_conflict },
+            vec![
+                CreateCampaignOutcome::Created { campaign, codes: report() },
+                CreateCampaignOutcome::InvalidTerms(InvalidTerms::UnknownClub(CLUB)),
+                CreateCampaignOutcome::CodesMissing,
+                CreateCampaignOutcome::Conflicts(skipped()),
+                CreateCampaignOutcome::TooManyCodes(LIMIT),
+            ],
+        ),
+        Kind::AddCodes => check(AddCodes { campaign, lines: codes(), first_line: 7, on_conflict }, adding_outcomes()),
+        Kind::SwitchCampaign => check(
+            SwitchCampaign { campaign, active: true },
+            vec![SwitchCampaignOutcome::Switched { active: true }, SwitchCampaignOutcome::UnknownCampaign],
+        ),
+        Kind::ListCampaigns => check(
+            ListCampaigns { text: "spring".into(), ..ListCampaigns::default() },
+            vec![ListCampaignsOutcome { campaigns: vec![campaign_card()], next: Some(campaign), as_of: AT }],
+        ),
+        Kind::ShowCampaign => check(
+            ShowCampaign { campaign },
+            vec![ShowCampaignOutcome::Campaign(campaign_card()), ShowCampaignOutcome::UnknownCampaign],
+        ),
         Kind::UpdateCampaign => {
-            check(UpdateCampaign { campaign, name: Some("new".into()), ..UpdateCampaign::default() }, vec![]);
+            let refused = UpdateCampaignOutcome::InvalidTerms(InvalidTerms::Amount);
+            let outcomes = vec![UpdateCampaignOutcome::Updated(terms()), UpdateCampaignOutcome::UnknownCampaign, refused];
+            check(UpdateCampaign { campaign, name: Some("new".into()), ..UpdateCampaign::default() }, outcomes);
         }
-        Kind::ArchiveCampaign => check(ArchiveCampaign { campaign }, vec![]),
-        Kind::RestoreCampaign => check(RestoreCampaign { campaign }, vec![]),
+        Kind::ArchiveCampaign => check(
+            ArchiveCampaign { campaign },
+            vec![ArchiveCampaignOutcome::Archived { codes: 7 }, ArchiveCampaignOutcome::AlreadyArchived],
+        ),
+        Kind::RestoreCampaign => {
+            let first = vec![CodeConflict { slot: 1, code: "CODE".into(), held_by: campaign }];
+            let restored = RestoreCampaignOutcome::Restored { restored: 7, conflicts: 1, first };
+            check(RestoreCampaign { campaign }, vec![restored, RestoreCampaignOutcome::NotArchived]);
+        }
         Kind::Tail => check(
             Tail { from: AT, follow: true },
             vec![TailOutcome::End { next: AT }, TailOutcome::Unreadable, TailOutcome::Dropped { first: AT }],
@@ -274,22 +326,62 @@ fn check_kind(kind: Kind) {
             check(WatchAttempts { after: 7, run: RunId(8), follow: true }, outcomes);
         }
         Kind::TryCodes => {
-            check(TryCodes { campaign: Some(campaign), lines: codes(), first_line: 1, earlier: 2, on_conflict }, vec![]);
+            check(
+                TryCodes { campaign: Some(campaign), lines: codes(), first_line: 1, earlier: 2, on_conflict },
+                adding_outcomes(),
+            );
         }
         Kind::GenerateCodes => {
             let (pattern, alphabet) = ("AB-****".to_owned(), "XYZ".to_owned());
-            check(GenerateCodes { campaign, count: 9, pattern, alphabet }, vec![]);
+            let outcomes = vec![
+                GenerateCodesOutcome::Generated { first_slot: 7, codes: 8, guesses_per_hit: 9 },
+                GenerateCodesOutcome::InvalidCount,
+                GenerateCodesOutcome::TooManyCodes(LIMIT),
+                GenerateCodesOutcome::SpaceTooSmall { guesses_per_hit: 2 },
+            ];
+            check(GenerateCodes { campaign, count: 9, pattern, alphabet }, outcomes);
         }
-        Kind::ArchiveCodes => check(ArchiveCodes { campaign, codes: codes() }, vec![]),
-        Kind::RestoreCodes => check(RestoreCodes { campaign, codes: codes() }, vec![]),
+        Kind::ArchiveCodes => check(
+            ArchiveCodes { campaign, codes: codes() },
+            vec![ArchiveCodesOutcome::Archived { codes: 7, skipped: skipped() }, ArchiveCodesOutcome::CodesMissing],
+        ),
+        Kind::RestoreCodes => check(
+            RestoreCodes { campaign, codes: codes() },
+            vec![RestoreCodesOutcome::Restored { codes: 7, skipped: skipped() }, RestoreCodesOutcome::CampaignArchived],
+        ),
         Kind::ListCodes => {
             let (status, usage) = (CodeFilter::Archived, UsageFilter::Used);
-            check(ListCodes { campaign, from_slot: 5, status, usage }, vec![]);
+            let (archived, held_by) = (Some(ArchiveCause::Alone), Some(campaign));
+            let codes = vec![CodeRow { slot: 5, code: "CODE".into(), activations: 6, archived, held_by }];
+            let outcomes = vec![ListCodesOutcome::Codes { codes, next: Some(6), as_of: AT }, ListCodesOutcome::UnknownCampaign];
+            check(ListCodes { campaign, from_slot: 5, status, usage }, outcomes);
         }
-        Kind::CheckFree => check(CheckFree { codes: codes() }, vec![]),
-        Kind::AddCredential => check(AddCredential { grant: grant() }, vec![]),
-        Kind::RevokeCredential => check(RevokeCredential { credential: CredentialId(8) }, vec![]),
-        Kind::ListCredentials => check(ListCredentials { after: CredentialId(8) }, vec![]),
+        Kind::CheckFree => check(
+            CheckFree { codes: codes() },
+            vec![CheckFreeOutcome::Checked { codes: Vec::new(), as_of: AT }, CheckFreeOutcome::TooManyLines],
+        ),
+        Kind::AddCredential => check(
+            AddCredential { grant: grant() },
+            vec![AddCredentialOutcome::Added(CredentialId(8)), AddCredentialOutcome::UnknownClub(CLUB)],
+        ),
+        Kind::RevokeCredential => check(
+            RevokeCredential { credential: CredentialId(8) },
+            vec![RevokeCredentialOutcome::Revoked, RevokeCredentialOutcome::LastOperator],
+        ),
+        Kind::ListCredentials => {
+            let card = CredentialCard {
+                credential: CredentialId(9),
+                name: "till".into(),
+                role: Role::Gateway,
+                clubs: vec![CLUB],
+                reasons: false,
+                certificate: true,
+                added_ms: 1,
+                revoked_ms: Some(2),
+            };
+            let outcomes = vec![ListCredentialsOutcome { credentials: vec![card], as_of: AT }];
+            check(ListCredentials { after: CredentialId(8) }, outcomes);
+        }
         Kind::TopUp => {
             let done = TopUpDone { top_up: AT, gaming: AMOUNT, bonus: Money(1), credited: Money(2), fired: 3, failed: 4 };
             let mut outcomes = vec![
@@ -445,6 +537,46 @@ fn check_kind(kind: Kind) {
     }
 }
 
+const LIMIT: CodeLimit = CodeLimit { limit: 50_000, current: 49_999, would_add: 2 };
+
+fn report() -> CodesReport {
+    CodesReport { added: 7, skipped: skipped() }
+}
+
+fn adding_outcomes() -> Vec<AddCodesOutcome> {
+    vec![
+        AddCodesOutcome::Added(report()),
+        AddCodesOutcome::UnknownCampaign,
+        AddCodesOutcome::Conflicts(skipped()),
+        AddCodesOutcome::TooManyCodes(LIMIT),
+    ]
+}
+
+fn campaign_card() -> CampaignCard {
+    CampaignCard {
+        campaign: CAMPAIGN,
+        terms: terms(),
+        status_active: true,
+        redeemable: false,
+        archived_ms: Some(1),
+        created_ms: 2,
+        codes: 3,
+        codes_archived: 4,
+        codes_activated: 5,
+        codes_available: 6,
+        codes_redeemable: 7,
+        low_stock: true,
+        activations: 8,
+        held: 9,
+        issued: AMOUNT,
+        refunds: 10,
+        uncollected: Money(11),
+        clients_counted_from_ms: Some(12),
+        added: vec![CodesBatch { at_ms: 13, codes: 14, position: AT }],
+        as_of: AT,
+    }
+}
+
 fn bonus_done(label: Label) -> BonusDone {
     BonusDone { operation: AT, label, amount: AMOUNT, balance: Money(1) }
 }
@@ -516,9 +648,17 @@ fn records() -> Vec<Record> {
     let given_back = TopUpGivenBack { amount, gaming: Money(1), clawed: Money(2), uncollected: Money(3), bonus: Money(4) };
     let refunded = Refunded { client, taken: amount, uncollected: Money(1), balance: Money(2) };
     let code = || "CODE".to_owned();
+    let subject = Subject {
+        client: Some(client),
+        club: Some(club),
+        code: Some("a code that is longer than a short text".into()),
+        campaign: Some(campaign),
+        operation: Some(AT),
+    };
     let mut records: Vec<Record> = vec![
         SettingsApplied { settings: Settings::default() }.into(),
         Refused { stamp, kind: Kind::TopUp as u16, reply: vec![1, 2, 3] }.into(),
+        RequestRefused { stamp, kind: Kind::Refund as u16, subject, reply: vec![1, 2, 3] }.into(),
         activation().into(),
         RedemptionRefused { stamp, client, club, code: code(), outcome: RedeemOutcome::CodeExhausted }.into(),
         CodeHeld { stamp, client, club, campaign, slot: 8, amount, expires_ms: u64::MAX }.into(),

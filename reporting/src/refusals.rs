@@ -57,10 +57,12 @@ pub struct Refusal {
     pub club_name: Option<String>,
     /// The code, as it is compared.
     pub code: Option<String>,
-    /// The campaign that had the code.
+    /// The campaign that the request named, or that had the code.
     pub campaign: Option<u32>,
     /// The campaign's name.
     pub campaign_name: Option<String>,
+    /// The activation, top-up, payment or hold that the request named: its position.
+    pub operation: Option<u64>,
     /// The outcome, as in `code_exhausted`.
     pub reason: String,
     /// The condition that decided, as in `activated 1 of 1`.
@@ -149,7 +151,7 @@ pub(crate) const OF_CAMPAIGN: &str = "r.campaign = ?2 AND r.position < ?1 ORDER 
 pub(crate) fn select(which: &str) -> String {
     format!(
         "SELECT r.position, r.at_ms, r.command, r.credential, credential.name, r.request, r.client, client.name, r.club, club.name, \
-         r.code, r.campaign, campaign.name, r.reason, r.decided, r.reply \
+         r.code, r.campaign, campaign.name, r.reason, r.decided, r.reply, r.operation \
          FROM refusal r \
          LEFT JOIN credential ON credential.credential = r.credential \
          LEFT JOIN client ON client.client = r.client \
@@ -179,5 +181,6 @@ pub(crate) fn of_row(row: &Row<'_>) -> rusqlite::Result<Refusal> {
         reason: row.get(13)?,
         decided: row.get(14)?,
         reply,
+        operation: shown::whole_or_none(row, 16)?,
     })
 }

@@ -62,8 +62,8 @@ INSERT INTO entry VALUES
     (6000, 0, 1789900003000, 7, NULL, 'bonus', 'Bonus Write-Off', 'System', '', 0, 'activation', 102, -500, 5500, '', '[]'),
     (1500000, 0, 1789900004000, 7, 1, 'bonus', 'Bonus Payment', 'System', '', 4, 'request', NULL, -100, 5400, '', '[]');
 INSERT INTO refusal VALUES
-    (400, 1789900001700, 'redeem', 4, zeroblob(16), 7, 1, 'abc', 1, 'code_exhausted', 'activated 2 of 2', '{\"redeem\":\"code_exhausted\"}'),
-    (401, 1789900001700, 'redeem', 4, zeroblob(16), 8, 1, 'nope', NULL, 'unknown_code', 'no campaign has it', '\"unknown_code\"');
+    (400, 1789900001700, 'redeem', 4, zeroblob(16), 7, 1, 'abc', 1, NULL, 'code_exhausted', 'activated 2 of 2', '{\"redeem\":\"code_exhausted\"}'),
+    (401, 1789900001700, 'redeem', 4, zeroblob(16), 8, 1, 'nope', NULL, NULL, 'unknown_code', 'no campaign has it', '\"unknown_code\"');
 INSERT INTO client_history VALUES (0, 7, 101), (0, 7, 102), (0, 7, 200), (0, 7, 201), (0, 7, 300), (0, 7, 400), (0, 7, 6000),
     (11, 7, 1500000), (0, 8, 401), (0, 8, 5000), (3, 7, 500000), (0, 8, 6001);
 INSERT INTO request VALUES (x'0190b6a07c1e7d439a523f8d2f0b6c11', 101, 10, 4), (x'0190b6a07c1e7d439a523f8d2f0b6c12', 300, 72, 3),

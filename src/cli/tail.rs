@@ -1,11 +1,11 @@
 //! `scrip tail`: the journal as JSON lines; or what is told beside it.
 
 use clap::Args;
+use scrip_protocol::Position;
 use scrip_protocol::batch::Batch;
 use scrip_protocol::client::{Tailing, Watching};
 use scrip_protocol::command::RunId;
-use scrip_protocol::{Position, Record};
-use serde::Serialize;
+use scrip_protocol::record::JournalLine;
 
 use crate::exit::Exit;
 use crate::print;
@@ -28,15 +28,6 @@ pub(crate) struct Tail {
     reach: Reach,
 }
 
-/// A record as it is printed.
-#[derive(Serialize)]
-pub(super) struct Line<'a> {
-    pub(super) position: Position,
-    pub(super) at_ms: u64,
-    #[serde(flatten)]
-    pub(super) record: &'a Record,
-}
-
 impl Tail {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         if self.attempts {
@@ -48,7 +39,7 @@ impl Tail {
             for item in batch.records() {
                 let (position, record) = item?;
                 if position >= self.from {
-                    print::json(&Line { position, at_ms: batch.time_ms, record: &record });
+                    print::json(&JournalLine { position, at_ms: batch.time_ms, record: &record });
                 }
             }
             if print::is_over() {

@@ -188,6 +188,7 @@ impl Index {
             Record::CredentialRevoked(record) => self.holders.revoke(state, record.credential),
             Record::SettingsApplied(_)
             | Record::Refused(_)
+            | Record::RequestRefused(_)
             | Record::RedemptionRefused(_)
             | Record::ClientRegistered(_)
             | Record::CodeHeld(_)

@@ -43,6 +43,7 @@ mod save_rule;
 pub(crate) mod shards;
 pub(crate) mod snapshot;
 mod spending;
+mod subject;
 mod switch_campaign;
 mod tables;
 #[cfg(test)]
@@ -82,9 +83,9 @@ use requests::{Admission, ClockRange, Remembered, Requests};
 use scrip_protocol::command::{
     AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCodes, ArchiveRule, ArchiveRuleOutcome, Confirm, CreateRule,
     CreditBonus, ForgetReader, ForgetReaderOutcome, GenerateCodes, Hold, KeepReader, NAME_BYTES_MAX, PayBonus, RecordPurchase,
-    RecordSession, Refund, RefundTopUp, RegisterClient, RegisterClub, RegisterGroup, Release, ReleaseOutcome, RestoreCampaign,
-    RestoreCodes, RestoreRule, RestoreRuleOutcome, RevokeCredential, RevokeCredentialOutcome, SwitchCampaign, SwitchRule,
-    SwitchRuleOutcome, TopUp, UpdateCampaign, UpdateRule, WriteOffBonus,
+    RecordSession, Refund, RefundTopUp, RegisterClient, RegisterClub, RegisterGroup, Release, ReleaseOutcome, RequestRefused,
+    RestoreCampaign, RestoreCodes, RestoreRule, RestoreRuleOutcome, RevokeCredential, RevokeCredentialOutcome, Subject,
+    SwitchCampaign, SwitchRule, SwitchRuleOutcome, TopUp, UpdateCampaign, UpdateRule, WriteOffBonus,
 };
 use scrip_protocol::{CampaignId, ClientId, Command, Kind, Position, Record, RequestId, RuleId, Settings, Stamp, wire};
 
@@ -323,6 +324,15 @@ impl State {
 
     /// Decides an admitted request, at the time of the batch that its record is for. Changes nothing.
     pub fn decide(&self, now_ms: u64, stamp: Stamp, asked: &Asked, lookup: &impl Lookup) -> Record {
+        let mut record = self.record_of(now_ms, stamp, asked, lookup);
+        if let Record::RequestRefused(refused) = &mut record {
+            refused.subject = self.subject(now_ms, &stamp, asked, lookup);
+        }
+        record
+    }
+
+    #[inline]
+    fn record_of(&self, now_ms: u64, stamp: Stamp, asked: &Asked, lookup: &impl Lookup) -> Record {
         match asked {
             Asked::Redeem(asked) => redeem::decide(self, now_ms, stamp, asked, lookup),
             Asked::Hold(asked) => hold::decide(self, now_ms, stamp, asked, lookup),
@@ -372,7 +382,11 @@ impl State {
                 self.requests.set(&record.settings);
                 self.settings = record.settings.clone();
             }
-            Record::Refused(_) | Record::RedemptionRefused(_) | Record::HoldRefused(_) | Record::ConfirmationRefused(_) => {}
+            Record::Refused(_)
+            | Record::RequestRefused(_)
+            | Record::RedemptionRefused(_)
+            | Record::HoldRefused(_)
+            | Record::ConfirmationRefused(_) => {}
             Record::Activation(record) => redeem::apply(self, record),
             Record::CodeHeld(record) => hold::apply(self, record),
             Record::HoldConfirmed(record) => confirm::apply(self, record),
@@ -414,6 +428,7 @@ fn reply_of(position: Position, record: &Record) -> Option<Remembered> {
     Some(match record {
         Record::SettingsApplied(_) => return None,
         Record::Refused(record) => Remembered::Other(Box::new((record.kind, record.reply.clone()))),
+        Record::RequestRefused(record) => Remembered::Other(Box::new((record.kind, record.reply.clone()))),
         Record::Activation(record) => Remembered::Redeem(record.outcome(position)),
         Record::RedemptionRefused(record) => Remembered::Redeem(record.outcome),
         Record::CodeHeld(record) => encoded::<Hold>(&record.outcome(position)),
@@ -458,13 +473,13 @@ fn encoded<C: Command>(outcome: &C::Outcome) -> Remembered {
     Remembered::Other(Box::new((C::KIND as u16, bytes)))
 }
 
-/// The record of a refusal of a command whose refusals have no record of their own.
+/// The record of a refused command whose refusals have no record of their own. [`State::decide`] adds what the request was about.
 fn refused<C: Command>(stamp: Stamp, outcome: &C::Outcome) -> Record {
     let own_record = [Kind::Redeem, Kind::Hold, Kind::Confirm];
     debug_assert!(!own_record.contains(&C::KIND), "a refusal of this command has a record of its own");
     let mut reply = Vec::new();
     wire::encode(outcome, &mut reply);
-    scrip_protocol::command::Refused { stamp, kind: C::KIND as u16, reply }.into()
+    RequestRefused { stamp, kind: C::KIND as u16, subject: Subject::default(), reply }.into()
 }
 
 fn is_name(name: &str) -> bool {

@@ -19,6 +19,7 @@ mod model;
 mod precedence;
 mod readers;
 mod refunds;
+mod refusals;
 mod rules;
 mod script;
 mod shown;

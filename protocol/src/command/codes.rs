@@ -248,27 +248,6 @@ impl CodesAdded {
     }
 }
 
-/// A record of refusal of any command but redeem: the reply itself is kept, so that a repeated request gets it again.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
-pub struct Refused {
-    /// The request.
-    pub stamp: Stamp,
-    /// The number of the command's [`Kind`](crate::Kind); in JSON, its word.
-    #[serde(serialize_with = "word_of")]
-    pub kind: u16,
-    /// The outcome's bytes; in JSON, in hexadecimal.
-    #[serde(serialize_with = "hexadecimal")]
-    pub reply: Vec<u8>,
-}
-
-fn word_of<S: serde::Serializer>(kind: &u16, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(crate::Kind::from_number(*kind).map_or("unknown", crate::Kind::word))
-}
-
-fn hexadecimal<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
-}
-
 /// Where a campaign's codes came from: one entry for each adding (K9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
 pub struct CodesBatch {

@@ -82,7 +82,8 @@ pub struct ReaderKept {
     pub stamp: Stamp,
     /// Its name.
     pub name: String,
-    /// The newest record that it has read.
+    /// The newest record that it has read. In JSON, `position` is where a record itself stands.
+    #[serde(rename = "read_up_to")]
     pub position: Position,
 }
 

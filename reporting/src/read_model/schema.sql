@@ -267,8 +267,9 @@ CREATE TABLE refusal (
     request    BLOB    NOT NULL,
     client     ANY,
     club       INTEGER,
-    code       TEXT,                        -- as it is compared
-    campaign   INTEGER,                     -- that held the code, or had held it last
+    code       TEXT,                        -- as it is compared; none where the request named several
+    campaign   INTEGER,                     -- that the request named; or that held the code, or had held it last
+    operation  INTEGER,                     -- the activation, top-up, payment or hold that the request named: its position
     reason     TEXT    NOT NULL,            -- the outcome's word, as in 'code_exhausted'
     decided    TEXT    NOT NULL,            -- the condition that decided, as in 'activated 1 of 1'
     reply      TEXT    NOT NULL             -- what was answered, in JSON

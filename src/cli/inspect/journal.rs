@@ -7,11 +7,11 @@ use anyhow::Context;
 use clap::Args;
 use scrip_engine::salvage::{self, Found, Reading, Remains};
 use scrip_protocol::batch::{Batch, ChainEnd};
+use scrip_protocol::record::JournalLine;
 use scrip_protocol::{Position, Record};
 use serde_json::{Value, json};
 
 use super::hexadecimal;
-use crate::cli::tail::Line;
 use crate::exit::{Exit, InputError};
 use crate::print;
 
@@ -84,7 +84,7 @@ impl Journal {
             match item {
                 Ok((position, record)) if position >= self.from && *left > 0 => {
                     *left -= 1;
-                    print::json(&Line { position, at_ms: batch.time_ms, record: &record });
+                    print::json(&JournalLine { position, at_ms: batch.time_ms, record: &record });
                 }
                 Ok(_) => {}
                 Err(cause) => segment.fault(found.first, found.offset, &cause),

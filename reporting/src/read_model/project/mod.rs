@@ -11,6 +11,7 @@ mod staff;
 
 pub(super) use campaigns::{ALONE, LEFT};
 use rusqlite::Connection;
+use scrip_protocol::command::Subject;
 use scrip_protocol::{ClubId, Money, Position, Record};
 
 use self::ledger::Whole;
@@ -96,7 +97,10 @@ impl<'t> Writing<'t> {
             Record::RedemptionRefused(refused) => self.redemption_refused(at, refused),
             Record::HoldRefused(refused) => self.hold_refused(at, refused),
             Record::ConfirmationRefused(refused) => self.confirmation_refused(at, refused),
-            Record::Refused(refused) => self.other_refused(at, refused),
+            Record::Refused(refused) => self.other_refused(at, &refused.stamp, refused.kind, &Subject::default(), &refused.reply),
+            Record::RequestRefused(refused) => {
+                self.other_refused(at, &refused.stamp, refused.kind, &refused.subject, &refused.reply)
+            }
             Record::ClientRegistered(registered) => {
                 self.gathered.history(registered.client, position);
                 self.gathered.client(registered.client, ms).name = Some(registered.name.clone());

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params};
 use scrip_protocol::command::{
-    AnyOutcome, ConfirmOutcome, ConfirmationRefused, HoldOutcome, HoldRefused, RedeemOutcome, RedemptionRefused, Refused, Terms,
+    AnyOutcome, ConfirmOutcome, ConfirmationRefused, HoldOutcome, HoldRefused, RedeemOutcome, RedemptionRefused, Subject, Terms,
 };
 use scrip_protocol::{ClubId, Kind, Money, Stamp};
 
@@ -23,6 +23,7 @@ struct Attempt<'a> {
     club: Option<u32>,
     code: Option<&'a str>,
     campaign: Option<u32>,
+    operation: Option<u64>,
     reason: &'a str,
     decided: &'a str,
     reply: String,
@@ -42,6 +43,7 @@ impl Writing<'_> {
                 club: Some(record.club.0),
                 code: Some(record.code.as_str()).filter(|code| !code.is_empty()),
                 campaign: held.map(|(campaign, _)| campaign),
+                operation: None,
                 reason: record.outcome.word(),
                 decided: &decided,
                 reply: json(&record.outcome),
@@ -68,6 +70,7 @@ impl Writing<'_> {
                 club: Some(record.club.0),
                 code: Some(record.code.as_str()).filter(|code| !code.is_empty()),
                 campaign: held.map(|(campaign, _)| campaign),
+                operation: None,
                 reason,
                 decided: &decided,
                 reply: reply.clone(),
@@ -110,6 +113,7 @@ impl Writing<'_> {
                 club,
                 code: code.as_deref(),
                 campaign: at_code.map(|(campaign, _)| campaign),
+                operation: Some(record.hold.0),
                 reason: word_of(&reply),
                 decided: &decided,
                 reply: reply.clone(),
@@ -117,21 +121,38 @@ impl Writing<'_> {
         )
     }
 
-    /// What the record keeps of any other command is its answer.
-    pub(super) fn other_refused(&mut self, at: At, record: &Refused) -> rusqlite::Result<()> {
-        let kind = Kind::from_number(record.kind);
-        let outcome = kind.and_then(|kind| AnyOutcome::decode(kind, &record.reply).ok());
+    /// A refusal of any other command: the record keeps its answer and what the request was about.
+    pub(super) fn other_refused(
+        &mut self,
+        at: At,
+        stamp: &Stamp,
+        kind: u16,
+        subject: &Subject,
+        reply: &[u8],
+    ) -> rusqlite::Result<()> {
+        let kind = Kind::from_number(kind);
+        let outcome = kind.and_then(|kind| AnyOutcome::decode(kind, reply).ok());
         let reply = outcome.as_ref().map_or_else(|| "null".to_owned(), json);
         let decided = outcome.as_ref().and_then(AnyOutcome::words).unwrap_or_default();
+        let Subject { client, club, code, campaign, operation } = subject;
+        let campaign = match (campaign, code) {
+            (Some(campaign), _) => Some(campaign.0),
+            (None, Some(code)) => self.holder(code)?.map(|(campaign, _)| campaign),
+            (None, None) => None,
+        };
+        if let Some(client) = client {
+            self.gathered.history(*client, at.position);
+        }
         self.refusal(
             at,
             &Attempt {
-                stamp: &record.stamp,
+                stamp,
                 command: kind.map_or("unknown", Kind::word),
-                client: Value::Null,
-                club: None,
-                code: None,
-                campaign: None,
+                client: client.map_or(Value::Null, client_value),
+                club: club.map(|club| club.0),
+                code: code.as_deref(),
+                campaign,
+                operation: operation.map(|operation| operation.0),
                 reason: word_of(&reply),
                 decided: &decided,
                 reply: reply.clone(),
@@ -140,7 +161,8 @@ impl Writing<'_> {
     }
 
     fn refusal(&mut self, at: At, attempt: &Attempt<'_>) -> rusqlite::Result<()> {
-        let mut statement = self.connection.prepare_cached("INSERT INTO refusal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+        let mut statement =
+            self.connection.prepare_cached("INSERT INTO refusal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
         statement.execute(params![
             number(at.position.0),
             number(at.ms),
@@ -151,6 +173,7 @@ impl Writing<'_> {
             attempt.club,
             attempt.code,
             attempt.campaign,
+            attempt.operation.map(number),
             attempt.reason,
             attempt.decided.strip_prefix("refused: ").unwrap_or(attempt.decided),
             attempt.reply,

@@ -65,6 +65,7 @@ impl Writing<'_> {
             // Where a reader is stands in the list of changes.
             Record::ReaderKept(_) | Record::ReaderForgotten(_) => Ok(()),
             Record::Refused(_)
+            | Record::RequestRefused(_)
             | Record::Activation(_)
             | Record::RedemptionRefused(_)
             | Record::CodeHeld(_)

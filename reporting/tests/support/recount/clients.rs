@@ -140,6 +140,7 @@ impl<'a> Past<'a> {
                 Record::RedemptionRefused(record) => record.client,
                 Record::HoldRefused(record) => record.client,
                 Record::ConfirmationRefused(record) => *holders.get(&record.hold.0)?,
+                Record::RequestRefused(record) => record.subject.client?,
                 Record::ClientRegistered(record) => record.client,
                 Record::ToppedUp(record) => record.client,
                 Record::TopUpRefunded(record) => record.client,

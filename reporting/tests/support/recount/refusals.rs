@@ -21,6 +21,8 @@ pub(crate) struct Refusal<'a> {
     pub(crate) code: Option<String>,
     /// That held the code, or had held it last.
     pub(crate) campaign: Option<CampaignId>,
+    /// The operation or hold that the request named.
+    pub(crate) operation: Option<u64>,
     /// What was answered, in JSON.
     pub(crate) reply: serde_json::Value,
 }
@@ -62,6 +64,7 @@ impl<'a> Past<'a> {
                     club: Some(record.club),
                     code: some(&record.code),
                     campaign: holder(&record.code),
+                    operation: None,
                     reply: json(&record.outcome),
                 },
                 Record::HoldRefused(record) => Refusal {
@@ -73,6 +76,7 @@ impl<'a> Past<'a> {
                     club: Some(record.club),
                     code: some(&record.code),
                     campaign: holder(&record.code),
+                    operation: None,
                     reply: json(&record.outcome),
                 },
                 Record::ConfirmationRefused(record) => {
@@ -86,15 +90,33 @@ impl<'a> Past<'a> {
                         club: hold.map(|hold| hold.club),
                         code: hold.map(|hold| self.value(hold.campaign, hold.slot)),
                         campaign: hold.map(|hold| hold.campaign),
+                        operation: Some(record.hold.0),
                         reply: json(&record.outcome),
                     }
                 }
+                // Journals of older versions do not say what such a request was about.
                 Record::Refused(record) => {
                     let kind = Kind::from_number(record.kind).expect("a command that there is");
                     let reply = reply_of(kind, &record.reply);
                     let (stamp, command) = (&record.stamp, kind.word());
-                    let (client, club, code, campaign) = (None, None, None, None);
-                    Refusal { position, at_ms, command, stamp, client, club, code, campaign, reply }
+                    let (client, club, code, campaign, operation) = (None, None, None, None, None);
+                    Refusal { position, at_ms, command, stamp, client, club, code, campaign, operation, reply }
+                }
+                Record::RequestRefused(record) => {
+                    let kind = Kind::from_number(record.kind).expect("a command that there is");
+                    let of = &record.subject;
+                    Refusal {
+                        position,
+                        at_ms,
+                        command: kind.word(),
+                        stamp: &record.stamp,
+                        client: of.client,
+                        club: of.club,
+                        code: of.code.clone(),
+                        campaign: of.campaign.or_else(|| of.code.as_deref().and_then(holder)),
+                        operation: of.operation.map(|operation| operation.0),
+                        reply: reply_of(kind, &record.reply),
+                    }
                 }
                 _ => continue,
             });

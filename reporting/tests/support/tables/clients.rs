@@ -139,6 +139,7 @@ fn refusals(past: &Past<'_>) -> Vec<Row> {
             optional(refusal.club.map(|club| club.0)),
             refusal.code.clone().map_or(Value::Null, text),
             optional(refusal.campaign.map(|campaign| campaign.0)),
+            optional(refusal.operation),
             text(refusal.reason()),
             text("said"),
             json(&refusal.reply),

@@ -35,7 +35,7 @@ pub(crate) fn differences(connection: &Connection, past: &Past<'_>) -> Vec<Strin
         let mut found = read_model::rows(connection, &format!("SELECT * FROM {name}"));
         // What is said of a refusal or a change is for people: that it is said is compared, and that it is a text of its kind.
         match name {
-            "refusal" => found.iter_mut().for_each(|row| said(&mut row[10], |text| !text.trim().is_empty())),
+            "refusal" => found.iter_mut().for_each(|row| said(&mut row[11], |text| !text.trim().is_empty())),
             "change" => found.iter_mut().for_each(|row| said(&mut row[6], |text| text.starts_with('{') && is_json(text))),
             _ => {}
         }

@@ -1,0 +1,171 @@
+//! Records of refusals say what the request was about (Z13).
+
+use scrip_protocol::command::{
+    Activation, AddCredential, BonusChanged, BonusOperation, CreditBonus, Grant, Note, OnConflict, PaidFor, PaidFrom, PayBonus,
+    RecordPurchase, RecordSession, RegisterClient, RegisterClub, Secret, Subject, Terms, TopUp, ToppedUp, WriteOffBonus,
+};
+use scrip_protocol::ledger::Executor;
+use scrip_protocol::{
+    CampaignId, ClientId, ClubId, CredentialId, Money, Position, Record, Role, Settings, Stamp, TopUpSource, Variables,
+};
+
+use super::{Bench, START_MS, stamp};
+use crate::index::{normalise, trim};
+use crate::state::{
+    Asked, AskedCodes, AskedCreateCampaign, AskedHold, AskedRedeem, AskedRefund, AskedRefundBonus, AskedRefundTopUp, CodeList,
+    NamedHold,
+};
+
+const CLIENT: ClientId = ClientId(42);
+const CLUB: ClubId = ClubId(1);
+const CAMPAIGN: CampaignId = CampaignId(1);
+/// Where the operation stands that requests name.
+const AT: Position = Position(900);
+
+fn list(codes: &[&str]) -> CodeList {
+    CodeList::prepare(&codes.iter().collect(), 1, trim, normalise)
+}
+
+/// An organisation with a club, a campaign of two codes, and a hold of the first that was released.
+fn bench() -> (Bench, Position) {
+    let mut bench = Bench::new(Settings::default());
+    let campaign = AskedCreateCampaign {
+        terms: Terms::new("Autumn", Money(500)),
+        list: list(&["AbC", "DEF"]),
+        on_conflict: OnConflict::Reject,
+    };
+    let redeem = AskedRedeem { client: CLIENT, club: CLUB, code: normalise("abc"), top_up: Position(0) };
+    let hold = AskedHold { redeem, ttl_ms: 60_000 };
+    let asked = [
+        Asked::RegisterClub(RegisterClub { name: "Arena".into() }),
+        Asked::CreateCampaign(Box::new(campaign)),
+        Asked::Hold(Box::new(hold)),
+    ];
+    for (asked, number) in asked.iter().zip(1..) {
+        bench.run(stamp(START_MS, number, number), asked);
+    }
+    let hold = bench.state.position();
+    bench.run(stamp(START_MS, 4, 4), &Asked::Release(NamedHold { hold, anyones: true }));
+    (bench, hold)
+}
+
+/// What the record of a refused request says that it was about.
+#[track_caller]
+fn subject(bench: &mut Bench, number: u64, asked: &Asked) -> Subject {
+    bench.run(stamp(START_MS, number, number), asked);
+    match &bench.records.last().expect("it made a record").1 {
+        Record::RequestRefused(refused) => refused.subject.clone(),
+        other => panic!("{asked:?} was not refused: {other:?}"),
+    }
+}
+
+/// Z13: whoever asks by client, club or code why something was refused finds every command that names them, by itself or by the operation
+/// that it is about.
+#[test]
+fn a_refusal_names_the_client_the_club_and_the_code_of_its_request() {
+    let (mut bench, hold) = bench();
+    let (client, club, amount, none) = (CLIENT, CLUB, Money(0), Money(0));
+    let (note, owner) = (Note::default, Stamp { credential: CredentialId(2), ..stamp(START_MS, 99, 99) });
+    let variables =
+        Variables { amount: Money(500), source: TopUpSource::Cash, gaming: none, bonus: none, spent: none, sessions: 0 };
+    let topped_up = ToppedUp {
+        stamp: owner,
+        executor: Executor::system(),
+        client,
+        club,
+        variables,
+        fired: Vec::new(),
+        failed: Vec::new(),
+        beyond: 0,
+        gaming: none,
+        bonus: none,
+        comment: String::new(),
+        tags: Vec::new(),
+    };
+    let payment = BonusChanged {
+        stamp: owner,
+        operation: BonusOperation::Payment(PaidFor::Order),
+        executor: Executor::system(),
+        client,
+        club: Some(club),
+        amount: Money(500),
+        balance: none,
+        comment: String::new(),
+        tags: Vec::new(),
+    };
+    let activation = Activation {
+        stamp: owner,
+        client,
+        club,
+        campaign: CAMPAIGN,
+        slot: 0,
+        amount: Money(500),
+        balance: none,
+        top_up: Position(0),
+    };
+    let kept_from = Position(1);
+    let refund_top_up = |amount, anyones| {
+        let found = Some(topped_up.clone());
+        Asked::RefundTopUp(Box::new(AskedRefundTopUp {
+            top_up: AT,
+            found,
+            kept_from,
+            anyones,
+            amount: Some(amount),
+            claw_back: false,
+            note: note(),
+        }))
+    };
+    let refund_bonus =
+        AskedRefundBonus { payment: AT, found: Some(payment), kept_from, anyones: true, amount: Some(amount), note: note() };
+    let refund = AskedRefund { activation: AT, found: Some(activation), kept_from, anyones: true, force: false };
+    let person = Subject { client: Some(client), club: Some(club), ..Subject::default() };
+    let named = Subject { operation: Some(AT), ..person.clone() };
+    let of_code = Subject { code: Some("abc".into()), campaign: Some(CAMPAIGN), ..person.clone() };
+    let codes = |codes: &[&str]| Box::new(AskedCodes { campaign: CampaignId(9), list: list(codes) });
+    let of_campaign = Subject { campaign: Some(CampaignId(9)), ..Subject::default() };
+    let paid_from = PaidFrom::Directly;
+    let cases = [
+        (Asked::TopUp(Box::new(TopUp { client, club, amount, source: TopUpSource::Cash, note: note() })), person.clone()),
+        (Asked::PayBonus(Box::new(PayBonus { client, club, amount, paid_for: PaidFor::Order, note: note() })), person.clone()),
+        (Asked::CreditBonus(Box::new(CreditBonus { client, club: Some(club), amount, note: note() })), person.clone()),
+        (Asked::WriteOffBonus(Box::new(WriteOffBonus { client, club: Some(club), amount, note: note() })), person.clone()),
+        (
+            Asked::RecordSession(Box::new(RecordSession { client, club, price: Money(-1), paid_from, note: note() })),
+            person.clone(),
+        ),
+        (
+            Asked::RecordPurchase(Box::new(RecordPurchase { client, club, price: Money(-1), paid_from, note: note() })),
+            person.clone(),
+        ),
+        (
+            Asked::RegisterClient(RegisterClient { client, name: "a".repeat(1_000) }),
+            Subject { client: Some(client), ..Subject::default() },
+        ),
+        (refund_top_up(amount, true), named.clone()),
+        // Another's top-up is nothing to a caller that may not name it.
+        (refund_top_up(Money(100), false), Subject { operation: Some(AT), ..Subject::default() }),
+        (Asked::RefundBonus(Box::new(refund_bonus)), named),
+        (Asked::Refund(Box::new(refund)), Subject { operation: Some(AT), ..of_code.clone() }),
+        (Asked::Release(NamedHold { hold, anyones: true }), Subject { operation: Some(hold), ..of_code }),
+        (Asked::ArchiveCodes(codes(&["AbC"])), Subject { code: Some("abc".into()), ..of_campaign.clone() }),
+        (Asked::RestoreCodes(codes(&["AbC", "DEF"])), of_campaign.clone()),
+        (Asked::ArchiveCampaign(CampaignId(9)), of_campaign),
+        (
+            Asked::AddCredential(Box::new(AddCredential {
+                grant: Grant {
+                    name: String::new(),
+                    role: Role::Gateway,
+                    clubs: Vec::new(),
+                    reasons: true,
+                    secret: Secret::Token([1; 32]),
+                },
+            })),
+            Subject::default(),
+        ),
+    ];
+    for ((asked, expected), number) in cases.into_iter().zip(10..) {
+        assert_eq!(subject(&mut bench, number, &asked), expected, "{asked:?}");
+    }
+    bench.compare_with_replay();
+}
