@@ -122,7 +122,7 @@ fn campaign(id: CampaignId, ours: &Campaign, theirs: &Campaign) -> Result<(), Di
         [
             ("codes activated", of.codes_activated),
             ("codes available", of.codes_available()),
-            ("codes redeemable", of.codes_redeemable()),
+            ("codes not exhausted", of.codes_not_exhausted()),
         ]
     };
     for ((name, ours), (_, theirs)) in derived(ours).into_iter().zip(derived(theirs)) {

@@ -146,6 +146,17 @@ impl HeldUses {
     }
 }
 
+/// What is held of a campaign at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldOfCampaign {
+    /// How many uses.
+    pub uses: u32,
+    /// The sum of their amounts, in minor units.
+    pub sum: i128,
+    /// How many codes that are not archived have uses left by their activations, all of which are held.
+    pub codes_full: u32,
+}
+
 /// From when on one more use fits into what a campaign allows in all, if nothing but time passes: 0 for at once, the end of time for never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FreeFrom {
@@ -304,6 +315,27 @@ impl Holds {
 
     fn budget_free_from(&self, id: CampaignId, campaign: &Campaign, most: i128) -> u64 {
         self.of_campaign.at_most_from(id, campaign.held_sum, most, |amount| amount.0.into())
+    }
+
+    /// What is held of a campaign at a time. Takes as long as it has holds that have expired and still count, and, where a code has a
+    /// limit, codes of which uses are held.
+    pub fn of_campaign(&self, id: CampaignId, campaign: &Campaign, now_ms: u64) -> HeldOfCampaign {
+        let mut held = HeldOfCampaign { uses: campaign.held, sum: campaign.held_sum, codes_full: 0 };
+        for (_, amount) in self.of_campaign.until(id, now_ms) {
+            held.uses -= 1;
+            held.sum -= i128::from(amount.0);
+        }
+        if campaign.terms.activations_per_code_max.is_none() {
+            return held;
+        }
+        let is_full = |at: &CodeAt| {
+            let (room, count) = (i128::from(campaign.room(at.slot)), self.of_code.count(*at).unwrap_or(0));
+            room > 0
+                && !campaign.is_code_archived(at.slot)
+                && now_ms < self.of_code.at_most_from(*at, count.into(), room - 1, |()| 1)
+        };
+        held.codes_full = self.codes_of(id).filter(is_full).count() as u32;
+        held
     }
 
     /// The codes of which holds count.

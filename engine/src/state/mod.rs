@@ -66,7 +66,7 @@ pub use generate_codes::{AskedGenerate, Drawn};
 pub use given_back::GivenBack;
 pub use groups::Groups;
 pub use hold::AskedHold;
-pub use holds::{FreeFrom, HeldUses, Holds, OpenHold};
+pub use holds::{FreeFrom, HeldOfCampaign, HeldUses, Holds, OpenHold};
 pub use ladder::{Standing, refusals_of};
 pub use readers::{AskedKeepReader, ReaderRow, Readers};
 pub use redeem::AskedRedeem;

@@ -5,7 +5,8 @@ use scrip_protocol::command::{
     CampaignCard, CampaignFilter, ClientCard, Club, CodeFilter, CodeRow, CredentialCard, GROUPS_PER_PAGE, Group, ListCampaigns,
     ListCampaignsOutcome, ListClubs, ListClubsOutcome, ListCodes, ListCodesOutcome, ListCredentials, ListCredentialsOutcome,
     ListGroups, ListGroupsOutcome, ListReadersOutcome, ListRules, ListRulesOutcome, RULES_PER_PAGE, Reader, RuleCard, RuleFilter,
-    Secret, ShowCampaign, ShowCampaignOutcome, ShowClient, ShowClientOutcome, ShowRule, ShowRuleOutcome, Terms, UsageFilter,
+    Secret, ShowCampaign, ShowCampaignOutcome, ShowClient, ShowClientOutcome, ShowRule, ShowRuleOutcome, Stock, Terms,
+    UsageFilter,
 };
 use scrip_protocol::{CampaignId, ClubId, RuleId};
 
@@ -98,7 +99,7 @@ impl State {
     /// A page of the campaigns, their status as at a time.
     pub fn list_campaigns(&self, now_ms: u64, asked: &ListCampaigns) -> ListCampaignsOutcome {
         let text = asked.text.to_lowercase();
-        let passes = |(_, campaign): &(CampaignId, &Campaign)| {
+        let passes = |(id, campaign): &(CampaignId, &Campaign)| {
             let (terms, active) = (&campaign.terms, is_active(now_ms, campaign));
             let of_status = match asked.status {
                 CampaignFilter::Present => !campaign.is_archived(),
@@ -108,8 +109,9 @@ impl State {
                 CampaignFilter::All => true,
             };
             let at_club = asked.club == ClubId(0) || terms.clubs.is_empty() || terms.clubs.binary_search(&asked.club).is_ok();
-            let of_stock = !asked.low_stock || is_low_on_stock(campaign);
-            of_status && at_club && of_stock && (text.is_empty() || terms.name.to_lowercase().contains(&text))
+            let of_text = || text.is_empty() || terms.name.to_lowercase().contains(&text);
+            let of_stock = || !asked.low_stock || self.is_low_on_stock(now_ms, *id, campaign);
+            of_status && at_club && of_text() && of_stock()
         };
         let mut page = self.campaigns.after(asked.after).filter(passes);
         let campaigns: Vec<_> =
@@ -205,6 +207,7 @@ impl State {
 
     fn card(&self, now_ms: u64, id: CampaignId, campaign: &Campaign) -> CampaignCard {
         let shown = campaign.added.len().saturating_sub(ADDED_SHOWN);
+        let stock = self.stock(now_ms, id, campaign);
         CampaignCard {
             campaign: id,
             terms: Terms::clone(&campaign.terms),
@@ -216,17 +219,37 @@ impl State {
             codes_archived: campaign.codes_archived(),
             codes_activated: campaign.codes_activated,
             codes_available: campaign.codes_available(),
-            codes_redeemable: campaign.codes_redeemable(),
-            low_stock: is_low_on_stock(campaign),
+            codes_redeemable: stock.codes_redeemable(&campaign.terms) as u32,
+            low_stock: !campaign.is_archived() && stock.is_low(&campaign.terms),
             activations: campaign.activations,
-            held: campaign.held,
+            held: stock.held as u32,
             issued: campaign.issued,
             refunds: campaign.refunds,
             uncollected: campaign.uncollected,
             clients_counted_from_ms: campaign.clients.as_ref().map(|clients| clients.from_ms),
             added: campaign.added[shown..].to_vec(),
             as_of: self.position,
+            as_of_ms: now_ms,
         }
+    }
+
+    /// What a campaign has left at a time.
+    fn stock(&self, now_ms: u64, id: CampaignId, campaign: &Campaign) -> Stock {
+        let held = self.holds.of_campaign(id, campaign, now_ms);
+        let full = if campaign.is_archived() { 0 } else { held.codes_full };
+        Stock {
+            codes_free: campaign.codes_not_exhausted().saturating_sub(full).into(),
+            activations: campaign.activations,
+            held: held.uses.into(),
+            issued: campaign.issued.0.into(),
+            held_sum: held.sum,
+        }
+    }
+
+    /// Z16.
+    fn is_low_on_stock(&self, now_ms: u64, id: CampaignId, campaign: &Campaign) -> bool {
+        let is_asked = !campaign.is_archived() && campaign.terms.low_stock.is_some();
+        is_asked && self.stock(now_ms, id, campaign).is_low(&campaign.terms)
     }
 }
 
@@ -239,9 +262,4 @@ fn is_active(now_ms: u64, campaign: &Campaign) -> bool {
 fn is_redeemable(now_ms: u64, campaign: &Campaign) -> bool {
     let terms = &campaign.terms;
     terms.active && !campaign.is_archived() && (!terms.enforce_period || terms.is_in_period(now_ms))
-}
-
-/// Z16.
-fn is_low_on_stock(campaign: &Campaign) -> bool {
-    !campaign.is_archived() && campaign.terms.low_stock.is_some_and(|least| campaign.codes_redeemable() < least)
 }

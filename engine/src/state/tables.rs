@@ -289,8 +289,8 @@ impl Campaign {
         if self.is_archived() { 0 } else { less(live, less(self.codes_activated, self.archived_activated)) }
     }
 
-    /// How many codes are not archived and may be activated again (A9).
-    pub fn codes_redeemable(&self) -> u32 {
+    /// How many codes are not archived and were activated less often than they may be. What is held of them is not looked at.
+    pub fn codes_not_exhausted(&self) -> u32 {
         let live = self.codes.len() as u32 - self.codes_archived();
         if self.is_archived() { 0 } else { less(live, less(self.codes_exhausted, self.archived_exhausted)) }
     }

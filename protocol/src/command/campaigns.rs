@@ -109,13 +109,13 @@ pub struct CampaignCard {
     pub codes_activated: u32,
     /// How many were never activated and are not archived (A9).
     pub codes_available: u32,
-    /// How many are not archived and were activated less often than they may be (A9).
+    /// How many could be activated, one use each ([`Stock::codes_redeemable`]).
     pub codes_redeemable: u32,
     /// Whether these are fewer than the terms' threshold (Z16).
     pub low_stock: bool,
     /// How many activations there are.
     pub activations: u64,
-    /// How many uses are held.
+    /// How many uses are held at this time (Z1).
     pub held: u32,
     /// The sum of the bonuses credited (A8), less what was taken back.
     pub issued: Money,
@@ -129,4 +129,64 @@ pub struct CampaignCard {
     pub added: Vec<CodesBatch>,
     /// The journal position that it is as of.
     pub as_of: Position,
+    /// The engine's time that it is as of, in milliseconds since 1970. It goes on while no record comes.
+    pub as_of_ms: u64,
+}
+
+/// What a campaign has left at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stock {
+    /// How many codes are not archived, by themselves or with the campaign, and have a use left: their activations and the uses of them that
+    /// are held are fewer than the limit per code.
+    pub codes_free: u64,
+    /// How many activations there are, refunded ones taken off.
+    pub activations: u64,
+    /// How many uses are held.
+    pub held: u64,
+    /// The bonuses credited, less what was taken back, in minor units.
+    pub issued: i128,
+    /// The bonuses of the held uses, in minor units.
+    pub held_sum: i128,
+}
+
+impl Stock {
+    /// How many codes could be activated, one use each, by clients who have used none: those that have a use left, as far as the campaign's
+    /// limit and its budget reach. Uses that are held are taken. The switch, the period and the clubs do not matter: they say when and where
+    /// codes are accepted, and not how many there are. Low stock (Z16) is measured by it.
+    pub fn codes_redeemable(&self, terms: &Terms) -> u64 {
+        let by_limit = terms.activations_max.map(|max| max.saturating_sub(self.activations).saturating_sub(self.held));
+        let by_budget = terms.budget.filter(|_| terms.amount.0 > 0).map(|budget| {
+            let left = i128::from(budget.0) - self.issued - self.held_sum;
+            u64::try_from((left / i128::from(terms.amount.0)).max(0)).unwrap_or(u64::MAX)
+        });
+        self.codes_free.min(by_limit.unwrap_or(u64::MAX)).min(by_budget.unwrap_or(u64::MAX))
+    }
+
+    /// Whether a campaign that is not archived is low on stock (Z16).
+    pub fn is_low(&self, terms: &Terms) -> bool {
+        terms.low_stock.is_some_and(|least| self.codes_redeemable(terms) < u64::from(least))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Z16, A9: the least of what codes, limit and budget leave; nothing is left of what was passed.
+    #[test]
+    fn the_stock_is_the_least_of_codes_limit_and_budget() {
+        let stock = Stock { codes_free: 10, activations: 3, held: 2, issued: 1_500, held_sum: 1_000 };
+        let none = Terms::new("Autumn", Money(500));
+        let limit = |max| Terms { activations_max: Some(max), ..none.clone() };
+        let budget = |budget| Terms { budget: Some(Money(budget)), ..none.clone() };
+        let redeemable = |terms: &Terms| stock.codes_redeemable(terms);
+        assert_eq!(redeemable(&none), 10);
+        assert_eq!([5, 6, 14, 15, 16, 2, u64::MAX].map(|max| redeemable(&limit(max))), [0, 1, 9, 10, 10, 0, 10]);
+        assert_eq!(
+            [2_500, 2_999, 3_000, 7_499, 7_500, 100, i64::MAX].map(|most| redeemable(&budget(most))),
+            [0, 0, 1, 9, 10, 0, 10]
+        );
+        let low = |least| stock.is_low(&Terms { low_stock: Some(least), ..limit(9) });
+        assert!(low(5) && !low(4) && !stock.is_low(&limit(5)));
+    }
 }

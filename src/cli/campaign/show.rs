@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use clap::{Args, ValueEnum};
 use scrip_protocol::client::{Client, ClientError};
 use scrip_protocol::command::{CLUBS_PER_PAGE, CampaignCard, CampaignFilter, ListCampaigns, ShowCampaignOutcome};
-use scrip_protocol::{CampaignId, ClubId, unix_time_ms};
+use scrip_protocol::{CampaignId, ClubId};
 
 use crate::exit::Exit;
 use crate::print;
@@ -111,7 +111,7 @@ fn row(card: &CampaignCard) -> Vec<String> {
 
 /// The status in a few words, with what the period does to it (C6, C8, A1).
 fn status(card: &CampaignCard) -> &'static str {
-    let has_ended = card.terms.ends_ms.is_some_and(|ends| ends < unix_time_ms());
+    let has_ended = card.terms.ends_ms.is_some_and(|ends| ends < card.as_of_ms);
     match (card.archived_ms, card.terms.active, card.status_active) {
         (Some(_), _, _) => "archived",
         (None, false, _) => "inactive",
@@ -201,7 +201,7 @@ fn print_card(card: &CampaignCard, clubs: &HashMap<ClubId, String>, codes_max: O
             .zip([&["codes added"][..], &[""; ADDED_SHOWN - 1]].concat())
             .map(|(batch, name)| (name, format!("{} on {}", print::grouped(batch.codes), print::time(batch.at_ms)))),
     );
-    rows.push(("as of position", card.as_of.to_string()));
+    rows.push(("as of position", format!("{}, {}", card.as_of, print::time(card.as_of_ms))));
     let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     print::table(&["", ""], &rows);
 }

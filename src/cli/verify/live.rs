@@ -206,17 +206,16 @@ impl Replica {
                 ShowCampaignOutcome::Campaign(card) => card.as_of,
                 ShowCampaignOutcome::UnknownCampaign => Position(u64::MAX),
             });
-            for (campaign, mut theirs) in answers {
+            for (campaign, theirs) in answers {
                 if let ShowCampaignOutcome::Campaign(card) = &theirs {
                     self.advance(card.as_of).await?;
                 }
-                let mut ours = self.state.show_campaign(0, &ShowCampaign { campaign });
-                // These two depend on the engine's clock at that moment as well, which is not told.
-                for outcome in [&mut ours, &mut theirs] {
-                    if let ShowCampaignOutcome::Campaign(card) = outcome {
-                        (card.status_active, card.redeemable) = (false, false);
-                    }
-                }
+                // Status and holds follow the engine's clock, and the answer says as of which time.
+                let now_ms = match &theirs {
+                    ShowCampaignOutcome::Campaign(card) => card.as_of_ms,
+                    ShowCampaignOutcome::UnknownCampaign => 0,
+                };
+                let ours = self.state.show_campaign(now_ms, &ShowCampaign { campaign });
                 if let Some(difference) = Difference::between(format_args!("campaign {campaign}"), &ours, &theirs) {
                     return Ok(Some(difference));
                 }

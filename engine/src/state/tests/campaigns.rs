@@ -383,3 +383,72 @@ fn a_campaign_tells_when_its_stock_is_low() {
         "#,
     );
 }
+
+/// Z16, A9, Z1: what is held, and what the campaign's limit and its budget do not leave, cannot be activated. A hold that expires gives its
+/// use back at that moment, while no record comes.
+#[test]
+fn what_is_held_or_past_a_limit_is_not_in_stock() {
+    check(
+        r#"
+        club Arena
+        campaign amount=1 cap=1 low=3 codes=A,B,C,D
+        card 1
+        hold code=A ttl=1000
+        hold code=B ttl=2000
+        card 1
+        campaigns low
+        at 999
+        card 1
+        at 1000
+        card 1
+        campaigns low
+        at 2000
+        card 1
+        update 1 cap=none uses=3 low=none
+        hold code=A ttl=1000
+        card 1
+        redeem code=A
+        card 1
+        at 3000
+        card 1
+        update 1 uses=none budget=2.50
+        card 1
+        hold code=A ttl=1000
+        card 1
+        at 4000
+        card 1
+        update 1 amount=0.50
+        card 1
+        archive 1
+        card 1
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 4, skipped 0
+        4 codes: 0 archived, 0 activated, 4 available, 4 redeemable
+        hold 4: campaign 1, 1.00, until 1000
+        hold 5: campaign 1, 1.00, until 2000
+        4 codes: 0 archived, 0 activated, 4 available, 2 redeemable, low on stock
+        1
+        4 codes: 0 archived, 0 activated, 4 available, 2 redeemable, low on stock
+        4 codes: 0 archived, 0 activated, 4 available, 3 redeemable
+        none
+        4 codes: 0 archived, 0 activated, 4 available, 4 redeemable
+        updated
+        hold 7: campaign 1, 1.00, until 3000
+        4 codes: 0 archived, 0 activated, 4 available, 2 redeemable
+        campaign 1: 1.00 credited, balance 1.00
+        4 codes: 0 archived, 1 activated, 3 available, 1 redeemable
+        4 codes: 0 archived, 1 activated, 3 available, 2 redeemable
+        updated
+        4 codes: 0 archived, 1 activated, 3 available, 1 redeemable
+        hold 10: campaign 1, 1.00, until 4000
+        4 codes: 0 archived, 1 activated, 3 available, 0 redeemable
+        4 codes: 0 archived, 1 activated, 3 available, 1 redeemable
+        updated
+        4 codes: 0 archived, 1 activated, 3 available, 3 redeemable
+        archived with 4 codes
+        4 codes: 4 archived, 1 activated, 0 available, 0 redeemable
+        "#,
+    );
+}

@@ -431,7 +431,7 @@ fn what_is_archived_is_refunded_too() {
     run(&mut bench, 5, &Asked::RestoreCampaign(campaign));
     run(&mut bench, 6, &Asked::RestoreCodes(codes()));
     let of = bench.state.campaigns.of(campaign).expect("it is there");
-    assert_eq!((of.codes_available(), of.codes_redeemable(), of.codes_archived()), (2, 2, 0));
+    assert_eq!((of.codes_available(), of.codes_not_exhausted(), of.codes_archived()), (2, 2, 0));
     for (number, code, answer) in [
         (7, "A", "campaign 1: 5.00 credited, balance 5.00"),
         (8, "B", "campaign 1: 5.00 credited, balance 10.00"),

@@ -12,15 +12,15 @@
 use std::collections::HashMap;
 
 use scrip_protocol::command::{
-    AddCodesOutcome, CampaignFilter, CheckFreeOutcome, CodeFilter, CodeFree, CodeRow, ListCampaigns, ListCampaignsOutcome,
-    ListCodes, ListCodesOutcome, ShowCampaign, ShowCampaignOutcome, SkippedLine, UsageFilter,
+    AddCodesOutcome, CampaignCard, CampaignFilter, CheckFreeOutcome, CodeFilter, CodeFree, CodeRow, ListCampaigns,
+    ListCampaignsOutcome, ListCodes, ListCodesOutcome, ShowCampaign, ShowCampaignOutcome, SkippedLine, UsageFilter,
 };
 use scrip_protocol::{CampaignId, ClubId};
 
 use super::script::{Words, parsed, skipped};
 use super::{Bench, list};
 use crate::index::normalise;
-use crate::state::{AskedAddCodes, CodeAt, Lookup};
+use crate::state::{AskedAddCodes, CodeAt, Lookup, OpenHold};
 
 /// Whether a word is one of these.
 pub(super) fn knows(word: &str) -> bool {
@@ -143,6 +143,24 @@ pub(super) fn campaigns(bench: &Bench, mut asked: ListCampaigns) -> Vec<Campaign
     }
 }
 
+/// How many free codes could be activated, one after the other, until the limit or the budget refuses one.
+fn could_be_activated(card: &CampaignCard, free: u32, open: &[OpenHold]) -> u32 {
+    let terms = &card.terms;
+    let mut uses = card.activations + open.len() as u64;
+    let mut committed = i128::from(card.issued.0) + open.iter().map(|hold| i128::from(hold.amount.0)).sum::<i128>();
+    let mut activated = 0;
+    while activated < free {
+        uses += 1;
+        committed += i128::from(terms.amount.0);
+        let is_over = terms.activations_max.is_some_and(|max| uses > max);
+        if is_over || terms.budget.is_some_and(|budget| committed > i128::from(budget.0)) {
+            break;
+        }
+        activated += 1;
+    }
+    activated
+}
+
 /// Counts anew what the cards count, from what is shown of the codes; and looks whether each value has one holder at the most (K7),
 /// which the index and the lists of conflicts name.
 pub(super) fn recount(bench: &Bench) {
@@ -153,16 +171,23 @@ pub(super) fn recount(bench: &Bench) {
         let rows = rows(bench, id, CodeFilter::All, UsageFilter::All).expect("there is that campaign");
         let cap = campaign.terms.activations_per_code_max.unwrap_or(u32::MAX);
         let count = |counts: &dyn Fn(&&CodeRow) -> bool| rows.iter().filter(counts).count() as u32;
-        let counted = [
+        let mut counted = [
             rows.len() as u32,
             count(&|row| row.archived.is_some()),
             count(&|row| row.activations > 0),
             count(&|row| row.activations == 0 && row.archived.is_none()),
-            count(&|row| row.activations < cap && row.archived.is_none()),
+            0,
         ];
         let ShowCampaignOutcome::Campaign(card) = state.show_campaign(bench.now_ms, &ShowCampaign { campaign: id }) else {
             panic!("there is campaign {id}")
         };
+        assert_eq!((card.as_of, card.as_of_ms), (state.position(), bench.now_ms));
+        let is_open = |hold: &OpenHold| hold.at.campaign == id && bench.now_ms < hold.expires_ms;
+        let open: Vec<OpenHold> = state.holds.open().filter(is_open).collect();
+        let held_of = |slot| open.iter().filter(|hold| hold.at.slot == slot).count() as u64;
+        let free = count(&|row| row.archived.is_none() && u64::from(row.activations) + held_of(row.slot) < u64::from(cap));
+        counted[4] = could_be_activated(&card, free, &open);
+        assert_eq!(card.held as usize, open.len(), "uses held of campaign {id}");
         let told = [card.codes, card.codes_archived, card.codes_activated, card.codes_available, card.codes_redeemable];
         assert_eq!(told, counted, "codes, archived, activated, available, redeemable of campaign {id}");
         let low = campaign.terms.low_stock.is_some_and(|least| card.archived_ms.is_none() && counted[4] < least);
