@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use scrip_protocol::command::{Counted, DurationStep, Durations, HoldOutcome, Reader, RedeemOutcome, StateSizes};
-use scrip_protocol::{Kind, Position, Refusal};
+use scrip_protocol::{FormulaFailure, Kind, Position, Refusal};
 
 /// The steps of the times that flushes take, in microseconds: from a disk with a cache that needs no power up to one that hangs.
 const FLUSH_STEPS_US: [u32; 14] =
@@ -27,6 +27,8 @@ pub(crate) struct Counters {
     pub(crate) holds: Words<{ HoldOutcome::WORDS.len() }>,
     pub(crate) repeated: AtomicU64,
     pub(crate) lockouts: AtomicU64,
+    pub(crate) rule_failures: Words<{ RULE_FAILURES.len() }>,
+    pub(crate) pushes_too_long: AtomicU64,
     pub(crate) sizes: Mutex<StateSizes>,
     pub(crate) readers: Mutex<Vec<Reader>>,
     /// By whoever appends to the journal.
@@ -34,6 +36,10 @@ pub(crate) struct Counters {
     /// By the server.
     pub(crate) server: ServerCounters,
 }
+
+/// Why rules that matched a top-up did nothing: the words of [`FormulaFailure`], behind that of rules that were too many.
+pub(crate) const RULE_FAILURES: [&str; FormulaFailure::WORDS.len() + 1] =
+    ["too_many", FormulaFailure::WORDS[0], FormulaFailure::WORDS[1]];
 
 /// How often each of some words was counted.
 pub(crate) struct Words<const N: usize>([AtomicU64; N]);

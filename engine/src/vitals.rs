@@ -11,7 +11,7 @@ use scrip_protocol::command::{HoldOutcome, JournalStatus, Load, Reader, ReaderSt
 use scrip_protocol::{Position, Refusal};
 
 use crate::attempts::Attempts;
-use crate::counters::Counters;
+use crate::counters::{Counters, RULE_FAILURES};
 use crate::journal::JournalReader;
 use crate::keeper::Newest;
 use crate::pipeline::{ClockStatus, EngineClock};
@@ -42,7 +42,7 @@ impl Vitals {
 
     /// How it is now. Blocks; see above.
     pub fn status(&self) -> Status {
-        let Counters { requests, refusals, redemptions, holds, repeated, lockouts, sizes, readers, journal, server } =
+        let Counters { requests, refusals, redemptions, holds, repeated, lockouts, sizes, readers, journal, server, .. } =
             &*self.counters;
         let durable = Position(journal.durable.load(Ordering::Relaxed));
         let time_ms = journal.time_ms.load(Ordering::Relaxed);
@@ -72,6 +72,8 @@ impl Vitals {
             refusals: refusals.counted(&Refusal::WORDS),
             repeated: repeated.load(Ordering::Relaxed),
             lockouts: lockouts.load(Ordering::Relaxed),
+            rule_failures: self.counters.rule_failures.counted(&RULE_FAILURES),
+            pushes_too_long: self.counters.pushes_too_long.load(Ordering::Relaxed),
             load: Load {
                 connections: count(&server.connections),
                 connections_max: self.connections_max as u64,

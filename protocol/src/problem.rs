@@ -57,12 +57,17 @@ pub enum FormulaFailure {
 }
 
 impl FormulaFailure {
+    /// The words of all failures; that of the number 1 is the first.
+    pub const WORDS: [&str; 2] = ["division_by_zero", "overflow"];
+
+    /// The number of this failure, from 1.
+    pub const fn number(self) -> usize {
+        self as usize
+    }
+
     /// The word of this failure, as in reports.
     pub const fn word(self) -> &'static str {
-        match self {
-            FormulaFailure::DivisionByZero => "division_by_zero",
-            FormulaFailure::Overflow => "overflow",
-        }
+        Self::WORDS[self.number() - 1]
     }
 }
 

@@ -152,6 +152,8 @@ fn status() -> Status {
         refusals: counted("busy"),
         repeated: 18,
         lockouts: 19,
+        rule_failures: counted("overflow"),
+        pushes_too_long: 24,
         load: Load { connections: 20, tails: 21, ..Load::default() },
         attempts: AttemptCounts { all: 22, lost: 23 },
     }
@@ -574,6 +576,7 @@ fn campaign_card() -> CampaignCard {
         clients_counted_from_ms: Some(12),
         added: vec![CodesBatch { at_ms: 13, codes: 14, position: AT }],
         as_of: AT,
+        as_of_ms: 15,
     }
 }
 

@@ -10,7 +10,7 @@ use scrip_protocol::{CampaignId, ClientNetwork, CredentialId, Kind, Position, Re
 use super::Change;
 use super::about::about;
 use crate::attempts::{About, Attempts, Refused, Waiting};
-use crate::counters::{Counters, RefusalCounts, count_refusals};
+use crate::counters::{Counters, RULE_FAILURES, RefusalCounts, count_refusals};
 use crate::guard::{Asker, Guard};
 use crate::state::State;
 
@@ -21,6 +21,8 @@ pub(super) struct Tally {
     holds: [u64; HoldOutcome::WORDS.len()],
     refusals: RefusalCounts,
     repeated: u64,
+    rule_failures: [u64; RULE_FAILURES.len()],
+    pushes_too_long: u64,
     /// The codes of all campaigns.
     codes: u64,
     /// Whether a reader of the journal has moved since the readers were told.
@@ -38,6 +40,8 @@ impl Tally {
             holds: [0; HoldOutcome::WORDS.len()],
             refusals: Default::default(),
             repeated: 0,
+            rule_failures: Default::default(),
+            pushes_too_long: 0,
             codes: state.campaigns.after(CampaignId(0)).map(|(_, campaign)| campaign.codes.len() as u64).sum(),
             readers_moved: true,
             waiting: Waiting::default(),
@@ -69,6 +73,10 @@ impl Tally {
             self.codes += added.codes.len() as u64;
         } else if let Record::CodesGenerated(generated) = record {
             self.codes += generated.codes.len() as u64;
+        } else if let Record::ToppedUp(done) = record {
+            done.failed.iter().for_each(|failed| self.rule_failures[failed.why.number()] += 1);
+            self.rule_failures[0] += u64::from(done.beyond);
+            self.pushes_too_long += done.fired.iter().filter(|fired| fired.push_too_long).count() as u64;
         } else if matches!(record, Record::ReaderKept(_) | Record::ReaderForgotten(_)) {
             self.readers_moved = true;
         }
@@ -124,6 +132,10 @@ impl Tally {
         self.counters.redemptions.take(&mut self.redemptions);
         self.counters.holds.take(&mut self.holds);
         self.counters.refusals.take(&mut self.refusals);
+        self.counters.rule_failures.take(&mut self.rule_failures);
+        if self.pushes_too_long > 0 {
+            self.counters.pushes_too_long.fetch_add(std::mem::take(&mut self.pushes_too_long), Ordering::Relaxed);
+        }
         if self.repeated > 0 {
             self.counters.repeated.fetch_add(std::mem::take(&mut self.repeated), Ordering::Relaxed);
         }

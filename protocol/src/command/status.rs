@@ -38,6 +38,10 @@ pub struct Status {
     pub repeated: u64,
     /// Lock-outs that the guard began (Z9).
     pub lockouts: u64,
+    /// Rules that matched a top-up and failed, by the words of why; `too_many` where more matched than may fire at once.
+    pub rule_failures: Vec<Counted>,
+    /// Push notifications of rules that were too long once the variables stood in them, and were not sent (A31).
+    pub pushes_too_long: u64,
     /// Who calls.
     pub load: Load,
     /// Refused attempts that left no record.

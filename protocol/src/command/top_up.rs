@@ -119,7 +119,9 @@ pub struct RuleFired {
 }
 
 /// A rule that matched a top-up and did nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
+)]
 pub struct RuleFailed {
     /// The rule.
     pub rule: RuleId,

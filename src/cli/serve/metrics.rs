@@ -115,9 +115,12 @@ fn requests(text: &mut Exposition, status: &Status) {
     counted("scrip_engine_redemptions_total", "outcome", "Redemptions that were decided.", &without_reasons(&status.redemptions));
     counted("scrip_engine_holds_total", "outcome", "Holds that were decided.", &without_reasons(&status.holds));
     counted("scrip_engine_refusals_total", "reason", "Requests that were not executed.", &status.refusals);
-    let Status { repeated, lockouts, attempts, .. } = status;
+    let help = "Rules that matched a top-up and did nothing.";
+    counted("scrip_engine_rule_failures_total", "reason", help, &status.rule_failures);
+    let Status { repeated, lockouts, attempts, pushes_too_long, .. } = status;
     for (name, help, count) in [
         ("scrip_engine_repeated_requests_total", "Requests answered as an earlier one of the same id.", repeated),
+        ("scrip_engine_pushes_too_long_total", "Push notifications of rules that were too long to be sent.", pushes_too_long),
         ("scrip_engine_guard_lockouts_total", "Lock-outs that the guard has begun.", lockouts),
         ("scrip_engine_attempts_total", "Refused attempts that left no record.", &attempts.all),
         ("scrip_engine_attempts_lost_total", "Those of them that came too fast to be kept.", &attempts.lost),
