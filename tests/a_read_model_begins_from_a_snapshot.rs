@@ -132,7 +132,8 @@ async fn agree(server: &Server, operator: &Client, sidecar: &Sidecar, campaigns:
         let outcome = operator.show_campaign(*id).await.expect("an answer");
         let ShowCampaignOutcome::Campaign(card) = outcome else { panic!("{outcome:?}") };
         let readers = sidecar.at(card.as_of);
-        let found = readers.view(|view| figures::of_campaign(view, *id)).expect("it can be read").expect("it is there");
+        let found = readers.view_at(card.as_of_ms, |view| figures::of_campaign(view, *id));
+        let found = found.expect("it can be read").expect("it is there");
         let ours = (found.codes, found.codes_archived, found.codes_activated, found.codes_available, found.codes_redeemable);
         let theirs = (card.codes, card.codes_archived, card.codes_activated, card.codes_available, card.codes_redeemable);
         let theirs = (theirs.0.into(), theirs.1.into(), theirs.2.into(), theirs.3.into(), theirs.4.into());
@@ -146,18 +147,13 @@ async fn agree(server: &Server, operator: &Client, sidecar: &Sidecar, campaigns:
         let filter = codes::CodeFilter { limit: 1_000, ..codes::CodeFilter::default() };
         let table = readers.view(|view| codes::list(view, *id, &filter)).expect("it can be read").expect("it is there");
         assert_eq!(table.next, None);
-        // Of a code that was left behind by a campaign which is archived again, the engine says no more than that.
-        let shown = |status| match (status, card.archived_ms) {
-            (CodeStatus::LeftBehind, Some(_)) => CodeStatus::ArchivedWithCampaign,
-            (status, _) => status,
-        };
         let codes = table.codes.into_iter();
-        let ours: Vec<_> = codes.map(|code| (code.slot, code.code, code.activations, shown(code.status))).collect();
+        let ours: Vec<_> = codes.map(|code| (code.slot, code.code, code.activations, code.status)).collect();
         let status = |row: &CodeRow| match (row.archived, card.archived_ms) {
             (None, _) => CodeStatus::Active,
-            (Some(ArchiveCause::Alone), _) => CodeStatus::ArchivedByItself,
+            (Some(ArchiveCause::Alone), _) => CodeStatus::Archived,
             (Some(ArchiveCause::ByCampaign), Some(_)) => CodeStatus::ArchivedWithCampaign,
-            (Some(ArchiveCause::ByCampaign), None) => CodeStatus::LeftBehind,
+            (Some(ArchiveCause::ByCampaign), None) => CodeStatus::ArchivedLeftBehind,
         };
         let rows = codes_of(operator, *id).await;
         let theirs: Vec<_> =

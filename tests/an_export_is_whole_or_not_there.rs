@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rusqlite::Connection;
-use scrip_reporting::read_model::SCHEMA;
+use scrip_reporting::read_model::{SCHEMA, VERSION};
 use serde_json::{Value, json};
 use support::{Ran, run, scrip};
 use tempfile::TempDir;
@@ -25,6 +25,7 @@ impl Office {
         fs::create_dir(&store).expect("temporary folders can be written");
         let connection = Connection::open(store.join("read-model.sqlite")).expect("a new file");
         connection.execute_batch(SCHEMA).expect("the schema is one");
+        connection.pragma_update(None, "user_version", VERSION).expect("it can be set");
         connection
             .execute_batch(
                 "INSERT INTO cursor VALUES (1, 12345, zeroblob(32), 1798675200000);
@@ -32,7 +33,7 @@ impl Office {
                  INSERT INTO organisation VALUES (1, 'Arena', 'EUR', 50000, 1, 86400000, 60000);
                  INSERT INTO club VALUES (1, 'Arena North', 0);
                  INSERT INTO credential VALUES (3, 'Kiosk', 'gateway', '[]', 1, 'token', x'00', 0, NULL);
-                 INSERT INTO client VALUES (7, '=Ann', 0, 0, 0, 0, 0, 0);
+                 INSERT INTO client VALUES (7, '=Ann', 0, 0, 0, 0, 0, 0, '=ann');
                  INSERT INTO campaign VALUES (1, 'Winter', 500, '[]', NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, 1, 0, NULL,
                                               3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL);
                  INSERT INTO codes_added VALUES (1, 0, 3, 1798675200000, 1, 'created');

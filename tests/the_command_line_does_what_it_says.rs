@@ -186,7 +186,7 @@ fn codes_are_held_confirmed_and_released() {
     let words: Vec<&str> = lines[8..14].iter().filter_map(|line| line["record"].as_str()).collect();
     assert_eq!(
         words,
-        ["code_held", "redemption_refused", "hold_confirmed", "confirmation_refused", "refused", "code_held"],
+        ["code_held", "redemption_refused", "hold_confirmed", "confirmation_refused", "request_refused", "code_held"],
         "{lines:?}"
     );
     assert_eq!(

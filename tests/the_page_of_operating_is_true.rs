@@ -340,13 +340,15 @@ fn every_refusal_of_a_sidecar_stands_there() {
         ReadModelError::Sqlite { path: path(), source: sqlite() },
         ReadModelError::File { path: path(), source: refused() },
         ReadModelError::InUse { path: path() },
+        ReadModelError::OtherVersion { path: path(), found: NUMBER as i64 },
         ReadModelError::Batch { after: P, cause: cause() },
     ];
     all_stand_whole(&errors, |error| match error {
         ReadModelError::Sqlite { .. } => 0,
         ReadModelError::File { .. } => 1,
         ReadModelError::InUse { .. } => 2,
-        ReadModelError::Batch { .. } => 3,
+        ReadModelError::OtherVersion { .. } => 3,
+        ReadModelError::Batch { .. } => 4,
     });
     let errors = [
         TailError::BeyondEnd { next: P },

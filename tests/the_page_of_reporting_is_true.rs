@@ -52,7 +52,7 @@ fn model(path: &Path) {
 
 /// What answers from it.
 fn api(path: &Path) -> (Api, watch::Sender<Standing>) {
-    let standing = Standing { applied: Position(1), applied_ms: 0, newest: None, following: Following::Tailing };
+    let standing = Standing { applied: Position(1), applied_ms: 0, newest: None, engine_ms: 0, following: Following::Tailing };
     let (standing, watched) = watch::channel(standing);
     (Api::new(Arc::new(Readers::new(path)), watched), standing)
 }
@@ -88,7 +88,14 @@ async fn the_roles_of_each_route_are_those_said() {
     assert!(!routes.is_empty());
     for cells in routes {
         let route = cells[0].trim_start_matches("GET ");
-        let filled = [("{campaign}", "1"), ("{slot}", "0"), ("{activation}", "1"), ("{client}", "7"), ("{code}", "autumn")];
+        let filled = [
+            ("{campaign}", "1"),
+            ("{slot}", "0"),
+            ("{activation}", "1"),
+            ("{client}", "7"),
+            ("{code}", "autumn"),
+            ("{rule}", "1"),
+        ];
         let asked = filled.iter().fold(route.to_owned(), |route, (name, value)| route.replace(name, value));
         let asked = asked.replace("{request}", "0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c11");
         let asked = if route == "/v1/search" { format!("{asked}?q=a") } else { asked };

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use scrip_protocol::Position;
 
-use crate::read_model::{AsOf, SCHEMA, View};
+use crate::read_model::{AsOf, SCHEMA, VERSION, View};
 
 /// The newest position.
 pub(crate) const POSITION: u64 = 2_000_000;
@@ -35,8 +35,8 @@ INSERT INTO organisation VALUES (1, 'Arena', 'EUR', 50000, 1, 86400000, 60000);
 INSERT INTO beginning VALUES (1, 0, 0);
 INSERT INTO club VALUES (1, 'North', 1), (2, 'South', 1);
 INSERT INTO rule VALUES (1, 'Gold', 1, '{}', 1, NULL);
-INSERT INTO client VALUES (7, 'Ann', 1, 50000, 5900, 0, 0, 1), (8, '', 1, 0, 500, 0, 0, 1),
-    ('0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c22', 'Änne', 1, 0, 0, 0, 0, 0);
+INSERT INTO client VALUES (7, 'Ann', 1, 50000, 5900, 0, 0, 1, 'ann'), (8, '', 1, 0, 500, 0, 0, 1, ''),
+    ('0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c22', 'Änne', 1, 0, 0, 0, 0, 0, 'änne');
 -- Ended a second ago and still accepting; the other is archived.
 INSERT INTO campaign VALUES
     (1, 'Autumn', 500, '[]', NULL, 1789999999000, 0, 2, NULL, NULL, NULL, 3, 1, 1, NULL, 4, 1, 1, 1, 0, 0, 2, 1000, 1, 500, 0, 5000),
@@ -57,10 +57,10 @@ INSERT INTO refund VALUES (6000, 102, 1789900003000, 1, 1, 7, 500, 0, 5900, 1, z
 INSERT INTO hold VALUES (200, 1789900001500, 7, 1, 1, 2, 500, 1790000001000, 4, zeroblob(16), NULL, NULL),
     (201, 1789900001500, 7, 1, 1, 3, 500, 1790000000000, 4, zeroblob(16), NULL, NULL);
 INSERT INTO entry VALUES
-    (300, 0, 1789900001600, 7, 1, 'gaming', 'Top-Up', 'Administrator', 'Ann', 3, 'request', NULL, 50000, 50000, 'at the till', '[\"till\"]'),
-    (300, 1, 1789900001600, 7, 1, 'bonus', 'Bonus Credit', 'System', '', 0, 'rule', 1, 5000, 6000, '', '[]'),
-    (6000, 0, 1789900003000, 7, NULL, 'bonus', 'Bonus Write-Off', 'System', '', 0, 'activation', 102, -500, 5500, '', '[]'),
-    (1500000, 0, 1789900004000, 7, 1, 'bonus', 'Bonus Payment', 'System', '', 4, 'request', NULL, -100, 5400, '', '[]');
+    (300, 0, 1789900001600, 7, 1, 'gaming', 'Top-Up', 'Administrator', 'Ann', 3, 'request', NULL, 50000, 50000, 'at the till', '[\"till\"]', x'0190b6a07c1e7d439a523f8d2f0b6c12', 'CASH', NULL),
+    (300, 1, 1789900001600, 7, 1, 'bonus', 'Bonus Credit', 'System', '', 0, 'rule', 1, 5000, 6000, '', '[]', x'0190b6a07c1e7d439a523f8d2f0b6c12', 'CASH', NULL),
+    (6000, 0, 1789900003000, 7, NULL, 'bonus', 'Bonus Write-Off', 'System', '', 0, 'activation', 102, -500, 5500, '', '[]', zeroblob(16), NULL, NULL),
+    (1500000, 0, 1789900004000, 7, 1, 'bonus', 'Bonus Payment', 'System', '', 4, 'request', NULL, -100, 5400, '', '[]', zeroblob(16), NULL, 'order');
 INSERT INTO refusal VALUES
     (400, 1789900001700, 'redeem', 4, zeroblob(16), 7, 1, 'abc', 1, NULL, 'code_exhausted', 'activated 2 of 2', '{\"redeem\":\"code_exhausted\"}'),
     (401, 1789900001700, 'redeem', 4, zeroblob(16), 8, 1, 'nope', NULL, NULL, 'unknown_code', 'no campaign has it', '\"unknown_code\"');
@@ -69,7 +69,8 @@ INSERT INTO client_history VALUES (0, 7, 101), (0, 7, 102), (0, 7, 200), (0, 7, 
 INSERT INTO request VALUES (x'0190b6a07c1e7d439a523f8d2f0b6c11', 101, 10, 4), (x'0190b6a07c1e7d439a523f8d2f0b6c12', 300, 72, 3),
     -- The release of a hold, which leaves no row of its own.
     (x'0190b6a07c1e7d439a523f8d2f0b6c13', 202, 16, 4);
-INSERT INTO spending VALUES (500000, 1789900003500, 7, 1, 'purchase', 1250, 'directly', 3, zeroblob(16));
+INSERT INTO rule_failure VALUES (300, 0, 1789900001600, 1, 7, 'push_too_long'), (299, 0, 1789900001500, 1, 8, 'overflow');
+INSERT INTO spending VALUES (500000, 1789900003500, 7, 1, 'purchase', 1250, 'directly', 3, zeroblob(16), 'Administrator', 'Ann', 'a drink', '[\"bar\"]');
 INSERT INTO change VALUES (10, 1000, 'campaign-created', 2, NULL, 1, '{\"name\":\"Autumn\"}'), (12, 2000, 'club-registered', 1, NULL, NULL, '{}'),
     (13, 3000, 'campaign-switched', 2, NULL, 1, '{}');
 -- 2026-09-20T21:45Z, 22:00Z; 2026-10-25T22:45Z.
@@ -98,16 +99,23 @@ pub(crate) fn fill(sqlite: &Connection) {
 /// A read model to which nothing has come yet.
 pub(crate) fn empty(sqlite: &Connection) {
     sqlite.execute_batch(SCHEMA).expect("the tables can be made");
+    sqlite.pragma_update(None, "user_version", VERSION).expect("it can be set");
     sqlite.execute("INSERT INTO cursor VALUES (1, 0, zeroblob(32), 0)", []).expect("the row fits the table");
 }
 
 /// Calls `look` with a view of it.
 #[track_caller]
 pub(crate) fn view<T>(look: impl FnOnce(&View<'_>) -> rusqlite::Result<T>) -> T {
+    view_at(NOW_MS, look)
+}
+
+/// The same at a later time, to which no record has come.
+#[track_caller]
+pub(crate) fn view_at<T>(now_ms: u64, look: impl FnOnce(&View<'_>) -> rusqlite::Result<T>) -> T {
     let sqlite = Connection::open_in_memory().expect("SQLite opens");
     fill(&sqlite);
     let as_of = AsOf::whole(Position(POSITION), NOW_MS);
-    look(&View { connection: &sqlite, as_of }).expect("SQLite answers")
+    look(&View { connection: &sqlite, as_of, now_ms }).expect("SQLite answers")
 }
 
 /// What SQLite would do for a query.

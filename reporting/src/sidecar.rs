@@ -14,7 +14,7 @@ use crate::attempts::{Attempts, AttemptsError, AttemptsOf, AttemptsPage, KeptAtt
 use crate::follow::{FollowError, follow};
 use crate::http::{self, Api};
 use crate::listener::{self, ListenerLimits};
-use crate::read_model::{ReadModel, ReadModelError, Readers};
+use crate::read_model::{ReadModel, ReadModelError, Readers, VERSION};
 use crate::refusals::{Attempt, RefusalFilter};
 use crate::shown::{At, Client};
 use crate::standing::{Following, Standing};
@@ -100,6 +100,13 @@ impl Sidecar {
         let model = match opened {
             Some(model) => model,
             None => {
+                if !settings.rebuild {
+                    tracing::warn!(
+                        file = %store.read_model().display(),
+                        version = VERSION,
+                        "the tables of the read model are of another version than this program's; rebuilding them from the journal"
+                    );
+                }
                 rebuild(settings.dial.clone(), &store, progress).await?;
                 ReadModel::open(&store.read_model())?.expect("it was just built, and is of this version")
             }
@@ -109,6 +116,7 @@ impl Sidecar {
             applied: cursor.position,
             applied_ms: cursor.time_ms,
             newest: None,
+            engine_ms: 0,
             following: Following::Apart("not yet connected".into()),
         });
         let listen = |source| SidecarError::Listen { address: settings.listen, source };

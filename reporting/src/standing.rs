@@ -11,6 +11,9 @@ pub struct Standing {
     pub applied_ms: u64,
     /// The newest durable record of the engine, as it last said.
     pub newest: Option<Newest>,
+    /// The newest time of the engine at which it had no durable record that is missing here, in milliseconds since 1970. It goes on while no
+    /// record comes.
+    pub engine_ms: u64,
     /// What the follower is doing.
     pub following: Following,
 }
@@ -45,6 +48,14 @@ pub struct Lag {
 }
 
 impl Standing {
+    /// The engine has reported how far its journal goes. Returns whether that is news.
+    pub fn report(&mut self, newest: Newest) -> bool {
+        if newest.position <= self.applied {
+            self.engine_ms = self.engine_ms.max(newest.now_ms);
+        }
+        self.newest.replace(newest) != Some(newest)
+    }
+
     /// How far behind the read model is, as far as is known: nothing until the engine was reached.
     pub fn lag(&self) -> Option<Lag> {
         let newest = self.newest?;

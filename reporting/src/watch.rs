@@ -51,7 +51,7 @@ async fn watch_once(
         ticks.tick().await;
         let status = client.call(RequestId(0), &ShowStatus {}).await?;
         let newest = Newest { position: status.journal.durable, now_ms: status.now_ms };
-        standing.send_if_modified(|standing| standing.newest.replace(newest) != Some(newest));
+        standing.send_if_modified(|standing| standing.report(newest));
         let Some(name) = reader else { continue };
         let applied = standing.borrow().applied;
         let is_due = told.at.is_none_or(|at| at.elapsed() >= TELL_EVERY && applied.0 >= told.position.0 + TELL_RECORDS);

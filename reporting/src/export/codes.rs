@@ -14,6 +14,7 @@ use scrip_protocol::CampaignId;
 
 use super::names::{self, Names};
 use super::{Cell, Column, ExportError, Kind, Rows, Status, Usage};
+use crate::figures::codes::status as status_of;
 use crate::read_model::View;
 
 pub(super) const COLUMNS: &[Column] = &[
@@ -61,7 +62,7 @@ pub(super) fn write(
             Cell::Id(campaign.0.into()),
             Cell::Text(&of.name),
             Cell::Text(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?),
-            Cell::Text(status_of(archived, of.archived)),
+            Cell::Text(status_of(archived, of.archived).word()),
             Cell::of(added.at(slot), Cell::Time),
             Cell::Count(row.get::<_, Option<i64>>(3)?.unwrap_or(0)),
         ];
@@ -149,18 +150,6 @@ fn activation<'r>(
         Cell::of(row.get(from + 6)?, Cell::Time),
         Cell::of(row.get(from + 7)?, Cell::Amount),
     ])
-}
-
-/// What became of a code. Whatever begins with `archived` cannot be redeemed, and appears under the filter of that name.
-fn status_of(archived: i64, campaign_archived: bool) -> &'static str {
-    match (archived, campaign_archived) {
-        (0, false) => "active",
-        // By itself: restoring the campaign does not bring it back (A5).
-        (2, _) => "archived",
-        (_, true) => "archived_with_campaign",
-        // When the campaign was restored, another one held its value (X5).
-        (_, false) => "archived_left_behind",
-    }
 }
 
 /// The campaign, as far as the rows show it.

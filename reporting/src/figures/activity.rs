@@ -25,7 +25,7 @@ pub const DAYS_MAX: u16 = 400;
 pub struct Days {
     /// Whose days.
     pub zone: TimeZone,
-    /// The last of them; none for the day of the newest batch.
+    /// The last of them; none for today.
     pub last: Option<Date>,
     /// How many, up to [`DAYS_MAX`].
     pub days: u16,
@@ -114,7 +114,7 @@ pub fn by_day(view: &View<'_>, campaign: CampaignId, asked: &Days) -> rusqlite::
     if !exists(view, campaign)? {
         return Ok(None);
     }
-    let now = Timestamp::from_millisecond(shown::bound(view.as_of.time_ms)).unwrap_or(Timestamp::MAX);
+    let now = Timestamp::from_millisecond(shown::bound(view.now_ms)).unwrap_or(Timestamp::MAX);
     let last = asked.last.unwrap_or_else(|| now.to_zoned(asked.zone.clone()).date());
     let days = asked.days.clamp(1, DAYS_MAX);
     let first = last.saturating_sub(Span::new().days(i64::from(days) - 1));
@@ -143,7 +143,7 @@ pub fn by_day(view: &View<'_>, campaign: CampaignId, asked: &Days) -> rusqlite::
             taken_back: Amount(day.happened.taken_back.0.saturating_add(happened.taken_back.0)),
         };
     }
-    Ok(Some(Activity { days, as_of: view.as_of }))
+    Ok(Some(Activity { days, as_of: view.now() }))
 }
 
 pub(super) const BY_QUARTER: &str = "SELECT quarter, activations, issued, refunds, taken_back \

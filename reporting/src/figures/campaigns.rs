@@ -1,14 +1,14 @@
 //! The campaigns: the list with its filters (C1, C6), and all that is to be said of one.
 //!
 //! Status and redeemability are two values (A1): a period that is over makes a campaign inactive, and its codes are taken for as long as
-//! nothing enforces the period. Both are as of the time of the newest batch.
+//! nothing enforces the period. Both are as of the time of the view.
 
 use rusqlite::{OptionalExtension, Row};
 use scrip_protocol::CampaignId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{CampaignFigures, Counters, Page, of_campaign, page, utilisation};
+use super::{CampaignFigures, Counters, Held, Page, of_campaign, page, utilisation};
 use crate::read_model::{AsOf, View};
 use crate::shown::{self, Amount, At, Json, Request};
 
@@ -102,7 +102,8 @@ pub struct Campaign {
     pub codes_activated: u64,
     /// How many were never activated and are not archived (A9).
     pub codes_available: u64,
-    /// How many are not archived and may be activated again.
+    /// How many could be activated, one use each: codes that are not archived and have a use left, neither activated nor held, as far as the
+    /// campaign's limit and its budget reach.
     pub codes_redeemable: u64,
     /// Activated codes of all, in per cent; `-` where there is none (T2).
     pub utilisation: String,
@@ -195,11 +196,11 @@ pub fn list(view: &View<'_>, filter: &CampaignFilter) -> rusqlite::Result<Campai
     };
     let mut statement = view.connection.prepare_cached(&select("campaign > ?1 ORDER BY campaign LIMIT ?2"))?;
     let rows = statement.query_map((filter.after, LOOKED_AT_MAX as i64 + 1), |row| {
-        let campaign = of_row(row, view.as_of)?;
+        let campaign = of_row(view, row)?;
         Ok((campaign.campaign, Some(campaign).filter(passes)))
     })?;
     let Page { rows: campaigns, next } = page(rows, filter.limit, LOOKED_AT_MAX)?;
-    Ok(Campaigns { campaigns, next, as_of: view.as_of })
+    Ok(Campaigns { campaigns, next, as_of: view.now() })
 }
 
 /// All that is to be said of a campaign; none where there is no such campaign.
@@ -208,11 +209,11 @@ pub fn list(view: &View<'_>, filter: &CampaignFilter) -> rusqlite::Result<Campai
 /// When SQLite fails.
 pub fn show(view: &View<'_>, campaign: CampaignId) -> rusqlite::Result<Option<CampaignPage>> {
     let mut statement = view.connection.prepare_cached(&select("campaign = ?1"))?;
-    let found = statement.query_row([campaign.0], |row| of_row(row, view.as_of)).optional()?;
+    let found = statement.query_row([campaign.0], |row| of_row(view, row)).optional()?;
     let (Some(found), Some(figures)) = (found, of_campaign(view, campaign)?) else { return Ok(None) };
     let added = added(view, campaign)?;
     let changes = changes(view, campaign)?;
-    Ok(Some(CampaignPage { campaign: found, figures, added, changes, as_of: view.as_of }))
+    Ok(Some(CampaignPage { campaign: found, figures, added, changes, as_of: view.now() }))
 }
 
 fn added(view: &View<'_>, campaign: CampaignId) -> rusqlite::Result<Vec<Added>> {
@@ -254,19 +255,23 @@ fn change_of(row: &Row<'_>) -> rusqlite::Result<Change> {
     })
 }
 
-fn select(which: &str) -> String {
+/// Campaigns with their counters.
+pub(crate) fn select(which: &str) -> String {
     const TERMS: &str = "campaign, name, amount, clubs, starts_ms, ends_ms, enforce_period, activations_per_code_max, \
          activations_per_client_max, activations_max, budget, low_stock, active, created_ms, archived_ms";
     format!("SELECT {TERMS}, {} FROM campaign WHERE {which}", Counters::COLUMNS)
 }
 
-fn of_row(row: &Row<'_>, as_of: AsOf) -> rusqlite::Result<Campaign> {
+/// Reads a campaign from columns as in [`select`].
+pub(crate) fn of_row(view: &View<'_>, row: &Row<'_>) -> rusqlite::Result<Campaign> {
     let counters = Counters::of(row, 15)?;
+    let number: u32 = row.get(0)?;
+    let held = Held::of(view, number, counters.terms.activations_per_code_max)?;
     let (starts_at, ends_at): (Option<At>, Option<At>) = (row.get(4)?, row.get(5)?);
     let (enforce_period, switched_on): (bool, bool) = (row.get(6)?, row.get(12)?);
     let archived_at: Option<At> = row.get(14)?;
     let Json(clubs) = row.get(3)?;
-    let now = At(as_of.time_ms);
+    let now = At(view.now_ms);
     let ended = ends_at.is_some_and(|ends| ends < now);
     let in_period = starts_at.is_none_or(|starts| starts <= now) && !ended;
     let status = match archived_at {
@@ -276,7 +281,7 @@ fn of_row(row: &Row<'_>, as_of: AsOf) -> rusqlite::Result<Campaign> {
     };
     let redeemable = switched_on && archived_at.is_none() && (!enforce_period || in_period);
     Ok(Campaign {
-        campaign: row.get(0)?,
+        campaign: number,
         name: row.get(1)?,
         amount: row.get(2)?,
         clubs,
@@ -297,10 +302,10 @@ fn of_row(row: &Row<'_>, as_of: AsOf) -> rusqlite::Result<Campaign> {
         codes: counters.codes,
         codes_activated: counters.codes_activated,
         codes_available: counters.available(),
-        codes_redeemable: counters.redeemable(),
+        codes_redeemable: counters.redeemable(&held),
         utilisation: utilisation(counters.codes_activated, counters.codes),
         activations: counters.activations,
         issued: Amount(counters.issued),
-        low_stock: counters.is_low_on_stock(),
+        low_stock: counters.is_low_on_stock(&held),
     })
 }

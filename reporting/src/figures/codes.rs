@@ -32,12 +32,24 @@ pub struct CodeFilter {
 pub enum CodeStatus {
     /// It is not.
     Active,
-    /// By itself (X2).
-    ArchivedByItself,
-    /// It was left behind when its campaign was restored (X5).
-    LeftBehind,
+    /// By itself (X2): restoring the campaign does not bring it back (A5).
+    Archived,
     /// Its campaign is (X1).
     ArchivedWithCampaign,
+    /// When its campaign was restored, another one held its value (X5).
+    ArchivedLeftBehind,
+}
+
+impl CodeStatus {
+    /// The word for it, here and in exports. Whatever begins with `archived` cannot be redeemed, and appears under the filter of that name.
+    pub const fn word(self) -> &'static str {
+        match self {
+            CodeStatus::Active => "active",
+            CodeStatus::Archived => "archived",
+            CodeStatus::ArchivedWithCampaign => "archived_with_campaign",
+            CodeStatus::ArchivedLeftBehind => "archived_left_behind",
+        }
+    }
 }
 
 /// A code of a campaign.
@@ -124,13 +136,14 @@ pub(crate) fn is_archived(view: &View<'_>, campaign: CampaignId) -> rusqlite::Re
     Ok(statement.query_row([campaign.0], |row| row.get(0)).optional()?.unwrap_or(false))
 }
 
-/// What the number in the table means: a code that is archived by itself stays so, whatever becomes of its campaign.
+/// What the number in the table means: a code that is archived by itself stays so, whatever becomes of its campaign; one that was left behind
+/// comes back with its campaign as the others do.
 pub(crate) fn status(archived: i64, campaign_archived: bool) -> CodeStatus {
     match (archived, campaign_archived) {
         (0, false) => CodeStatus::Active,
-        (0, true) => CodeStatus::ArchivedWithCampaign,
-        (1, _) => CodeStatus::LeftBehind,
-        (_, _) => CodeStatus::ArchivedByItself,
+        (0 | 1, true) => CodeStatus::ArchivedWithCampaign,
+        (1, false) => CodeStatus::ArchivedLeftBehind,
+        (_, _) => CodeStatus::Archived,
     }
 }
 

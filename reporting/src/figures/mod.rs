@@ -2,7 +2,7 @@
 //!
 //! Here are the counters of one campaign; [`campaigns`] lists campaigns and shows one, [`activity`] has its days and clubs, [`codes`]
 //! its codes, and [`activations`] what was activated, newest first. Each answer says what it is as of, and depends on nothing but the
-//! tables: the present is the time of the newest batch. Pages continue behind a key and look at a bounded number of rows, so that
+//! tables and the time of the view. Pages continue behind a key and look at a bounded number of rows, so that
 //! one may be short, or empty, and still name the key where the next begins.
 
 pub mod activations;
@@ -10,11 +10,15 @@ pub mod activity;
 pub mod campaigns;
 pub mod codes;
 mod pages;
+pub mod rules;
 
 pub(crate) use pages::{Page, page};
 
+use std::collections::BTreeMap;
+
 use rusqlite::{OptionalExtension, Row};
-use scrip_protocol::CampaignId;
+use scrip_protocol::command::{Stock, Terms};
+use scrip_protocol::{CampaignId, Money};
 
 use crate::read_model::{AsOf, View};
 use crate::shown;
@@ -30,7 +34,8 @@ pub struct CampaignFigures {
     pub codes_activated: u64,
     /// How many were never activated and are not archived (A9).
     pub codes_available: u64,
-    /// How many are not archived and were activated less often than they may be (A9).
+    /// How many could be activated, one use each: codes that are not archived and have a use left, neither activated nor held, as far as the
+    /// campaign's limit and its budget reach (A9).
     pub codes_redeemable: u64,
     /// How many activations there are.
     pub activations: u64,
@@ -70,25 +75,22 @@ pub fn of_campaign(view: &View<'_>, campaign: CampaignId) -> rusqlite::Result<Op
         .query_row([campaign.0], |row| Counters::of(row, 0))
         .optional()?;
     let Some(counters) = counters else { return Ok(None) };
-    let held = view
-        .connection
-        .prepare_cached("SELECT count(*) FROM hold WHERE campaign = ?1 AND ended IS NULL AND expires_ms > ?2")?
-        .query_row((campaign.0, shown::bound(view.as_of.time_ms)), |row| shown::whole(row, 0))?;
+    let held = Held::of(view, campaign.0, counters.terms.activations_per_code_max)?;
     Ok(Some(CampaignFigures {
         codes: counters.codes,
         codes_archived: counters.archived(),
         codes_activated: counters.codes_activated,
         codes_available: counters.available(),
-        codes_redeemable: counters.redeemable(),
+        codes_redeemable: counters.redeemable(&held),
         activations: counters.activations,
-        held,
+        held: held.uses,
         issued: counters.issued,
         refunds: counters.refunds,
         taken_back: counters.taken_back,
         uncollected: counters.uncollected,
         utilisation: utilisation(counters.codes_activated, counters.codes),
-        low_stock: counters.is_low_on_stock(),
-        as_of: view.as_of,
+        low_stock: counters.is_low_on_stock(&held),
+        as_of: view.now(),
     }))
 }
 
@@ -105,13 +107,50 @@ struct Counters {
     refunds: u64,
     taken_back: i64,
     uncollected: i64,
-    low_stock: Option<u64>,
     is_archived: bool,
+    /// Those of its terms by which its stock is measured; the others are as those of a campaign without any.
+    terms: Terms,
+}
+
+/// What is held of a campaign at the time of a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Held {
+    /// How many uses (Z1).
+    uses: u64,
+    /// The sum of their amounts, in minor units.
+    sum: i128,
+    /// How many codes that are not archived have uses left by their activations, all of which are held.
+    codes_full: u64,
+}
+
+pub(crate) const HELD: &str = "SELECT h.slot, h.amount, code.archived, u.activations FROM hold h \
+     LEFT JOIN code ON code.campaign = h.campaign AND code.slot = h.slot \
+     LEFT JOIN code_use u ON u.campaign = h.campaign AND u.slot = h.slot \
+     WHERE h.campaign = ?1 AND h.ended IS NULL AND h.expires_ms > ?2";
+
+impl Held {
+    fn of(view: &View<'_>, campaign: u32, cap: Option<u32>) -> rusqlite::Result<Held> {
+        let (mut held, mut of_codes) = (Held::default(), BTreeMap::new());
+        let mut statement = view.connection.prepare_cached(HELD)?;
+        let mut rows = statement.query((campaign, shown::bound(view.now_ms)))?;
+        while let Some(row) = rows.next()? {
+            held.uses += 1;
+            held.sum += i128::from(row.get::<_, i64>(1)?);
+            let (archived, activations) = (row.get::<_, Option<i64>>(2)?, row.get::<_, Option<i64>>(3)?);
+            let room = i64::from(cap.unwrap_or(u32::MAX)) - activations.unwrap_or(0);
+            if archived == Some(0) && room > 0 {
+                *of_codes.entry((row.get::<_, i64>(0)?, room)).or_insert(0_i64) += 1;
+            }
+        }
+        held.codes_full = of_codes.iter().filter(|((_, room), uses)| *uses >= room).count() as u64;
+        Ok(held)
+    }
 }
 
 impl Counters {
     const COLUMNS: &str = "codes, codes_archived, codes_activated, codes_exhausted, archived_activated, archived_exhausted, \
-         activations, issued, refunds, taken_back, uncollected, low_stock, archived_ms IS NOT NULL";
+         activations, issued, refunds, taken_back, uncollected, archived_ms IS NOT NULL, amount, activations_per_code_max, \
+         activations_max, budget, low_stock";
 
     /// Reads them from the columns that begin there.
     fn of(row: &Row<'_>, at: usize) -> rusqlite::Result<Counters> {
@@ -127,8 +166,15 @@ impl Counters {
             refunds: shown::whole(row, at + 8)?,
             taken_back: row.get(at + 9)?,
             uncollected: row.get(at + 10)?,
-            low_stock: shown::whole_or_none(row, at + 11)?,
-            is_archived: row.get(at + 12)?,
+            is_archived: row.get(at + 11)?,
+            terms: Terms {
+                amount: Money(row.get(at + 12)?),
+                activations_per_code_max: row.get(at + 13)?,
+                activations_max: shown::whole_or_none(row, at + 14)?,
+                budget: row.get::<_, Option<i64>>(at + 15)?.map(Money),
+                low_stock: row.get(at + 16)?,
+                ..Terms::new("", Money(0))
+            },
         })
     }
 
@@ -140,8 +186,18 @@ impl Counters {
         self.live_without(self.codes_activated, self.archived_activated)
     }
 
-    fn redeemable(&self) -> u64 {
-        self.live_without(self.codes_exhausted, self.archived_exhausted)
+    fn redeemable(&self, held: &Held) -> u64 {
+        self.stock(held).codes_redeemable(&self.terms)
+    }
+
+    fn stock(&self, held: &Held) -> Stock {
+        Stock {
+            codes_free: self.live_without(self.codes_exhausted, self.archived_exhausted).saturating_sub(held.codes_full),
+            activations: self.activations,
+            held: held.uses,
+            issued: self.issued.into(),
+            held_sum: held.sum,
+        }
     }
 
     /// The codes that are not archived, without those of some kind, of which some are archived.
@@ -150,8 +206,8 @@ impl Counters {
         if self.is_archived { 0 } else { live.saturating_sub(of_kind.saturating_sub(of_kind_archived)) }
     }
 
-    fn is_low_on_stock(&self) -> bool {
-        !self.is_archived && self.low_stock.is_some_and(|least| self.redeemable() < least)
+    fn is_low_on_stock(&self, held: &Held) -> bool {
+        !self.is_archived && self.stock(held).is_low(&self.terms)
     }
 }
 

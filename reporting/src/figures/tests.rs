@@ -1,7 +1,7 @@
 //! Figures of the sample.
 
 use jiff::tz::TimeZone;
-use scrip_protocol::{CampaignId, Position};
+use scrip_protocol::{CampaignId, Position, RuleId};
 
 use super::activations::{self, Before};
 use super::activity::{self, Days};
@@ -29,6 +29,25 @@ fn counters_follow_from_the_table() {
     let empty = sample::view(|view| of_campaign(view, CampaignId(3))).expect("there is such a campaign");
     assert_eq!(empty.utilisation, "-");
     assert_eq!(sample::view(|view| of_campaign(view, CampaignId(99))), None);
+}
+
+/// A1, C6, Z1, Z16: while no record comes, holds expire, periods end and days begin by the engine's time, and the answers say as of which time.
+#[test]
+fn figures_follow_the_time_while_no_record_comes() {
+    let at = |now_ms| {
+        sample::view_at(now_ms, |view| {
+            let figures = of_campaign(view, AUTUMN)?.expect("there is such a campaign");
+            let days = Days { zone: TimeZone::UTC, last: None, days: 1 };
+            let today = activity::by_day(view, AUTUMN, &days)?.expect("there is such a campaign").days[0].date.to_string();
+            let enforced = campaigns::show(view, CampaignId(4))?.expect("there is such a campaign").campaign.redeemable;
+            Ok((figures.held, figures.codes_redeemable, figures.as_of.time_ms, today, enforced))
+        })
+    };
+    let (now, second) = (sample::NOW_MS, 1_000);
+    assert_eq!(at(now - 2 * second), (2, 2, now - 2 * second, "2026-09-21".to_owned(), true));
+    assert_eq!(at(now), (1, 2, now, "2026-09-21".to_owned(), false));
+    assert_eq!(at(now + second), (0, 2, now + second, "2026-09-21".to_owned(), false));
+    assert_eq!(at(now + 86_400 * second), (0, 2, now + 86_400 * second, "2026-09-22".to_owned(), false));
 }
 
 /// T2: to two decimals, half away from zero, of any number of codes.
@@ -142,7 +161,7 @@ fn a_code_says_who_activated_it_when_and_where() {
     );
     assert_eq!(page.codes[0].last.as_ref().map(|last| last.activation), Some(5_000));
     let refunded = &page.codes[1];
-    assert_eq!((refunded.status, refunded.activations, refunded.last.is_some()), (CodeStatus::ArchivedByItself, 0, false));
+    assert_eq!((refunded.status, refunded.activations, refunded.last.is_some()), (CodeStatus::Archived, 0, false));
     assert!(refunded.first.as_ref().is_some_and(|first| first.refunded));
     let with_campaign = sample::view(|view| codes::list(view, CampaignId(2), &filter)).expect("there is such a campaign");
     assert_eq!(with_campaign.codes[0].status, CodeStatus::ArchivedWithCampaign);
@@ -167,6 +186,17 @@ fn activations_come_newest_first_in_pages() {
     assert_eq!(sample::view(|view| activations::one(view, Position(u64::MAX))), None);
 }
 
+/// A20, A31: a rule's page says why it failed on which top-up, and which push notifications were too long to be sent.
+#[test]
+fn a_rule_says_why_it_failed() {
+    let page = sample::view(|view| rules::show(view, RuleId(1))).expect("there is such a rule");
+    let counts: Vec<_> = page.failed.iter().map(|of| (of.why.as_str(), of.count)).collect();
+    assert_eq!(counts, [("overflow", 1), ("push_too_long", 1)]);
+    let failures: Vec<_> = page.failures.iter().map(|of| (of.top_up, of.client.0.0, of.why.as_str())).collect();
+    assert_eq!(failures, [(300, 7, "push_too_long"), (299, 8, "overflow")]);
+    assert_eq!((page.name.as_str(), sample::view(|view| rules::show(view, RuleId(9)))), ("Gold", None));
+}
+
 /// Pain 19: what is asked often finds its rows by keys and indexes.
 #[test]
 fn no_hot_query_scans_a_table() {
@@ -181,7 +211,7 @@ fn no_hot_query_scans_a_table() {
         campaigns::CHANGES.to_owned(),
         codes::LIST.to_owned(),
         codes::USE.to_owned(),
-        "SELECT count(*) FROM hold WHERE campaign = ?1 AND ended IS NULL AND expires_ms > ?2".to_owned(),
+        HELD.to_owned(),
         history::operations::POSITIONS.to_owned(),
         history::operations::ACTIVATION.to_owned(),
         history::operations::ENTRIES.to_owned(),
@@ -197,6 +227,9 @@ fn no_hot_query_scans_a_table() {
         refusals::select(refusals::OF_CAMPAIGN),
         search::changes::select(search::changes::OF_ALL),
         search::changes::select(search::changes::OF_CAMPAIGN),
+        history::BEGINNING.to_owned(),
+        rules::COUNTS.to_owned(),
+        rules::FAILURES.to_owned(),
     ];
     sample::view(|view| {
         for query in &queries {

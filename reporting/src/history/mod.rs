@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::figures::{Page, page};
-use crate::read_model::{AsOf, View};
+use crate::read_model::{AsOf, View, folded};
 use crate::shown::{self, Amount, At, Client};
 
 /// How many clients are looked at for a page of those of a name.
@@ -62,13 +62,13 @@ pub fn card(view: &View<'_>, client: ClientId) -> rusqlite::Result<Option<Client
         .optional()
 }
 
-/// A page of the clients whose names begin with a text, whatever the letter case; all clients for an empty one.
+/// A page of the clients who have a text in their names, whatever the letter case; all clients for an empty one.
 ///
 /// # Errors
 /// When SQLite fails.
 pub fn named(view: &View<'_>, name: &str, after: Option<ClientId>, limit: usize) -> rusqlite::Result<Clients> {
-    let name = name.to_lowercase();
-    let passes = |card: &ClientCard| card.name.to_lowercase().starts_with(&name);
+    let name = folded(name);
+    let passes = |card: &ClientCard| folded(&card.name).contains(&name);
     let of_row = |row: &Row<'_>| {
         let card = card_of(row, view.as_of)?;
         Ok((card.client, Some(card).filter(passes)))
@@ -87,6 +87,40 @@ pub fn named(view: &View<'_>, name: &str, after: Option<ClientId>, limit: usize)
     };
     Ok(Clients { clients, next, as_of: view.as_of })
 }
+
+/// The clients who have a text in their names, whatever the letter case: those first whose names begin with it, of each by name, so many at
+/// most. All names are looked at where few have the text: one after the other in an index, some millions a second.
+///
+/// # Errors
+/// When SQLite fails.
+pub fn with_name(view: &View<'_>, text: &str, most: usize) -> rusqlite::Result<Vec<ClientCard>> {
+    let text = folded(text);
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let limit = most as i64;
+    let mut found: Vec<Client> = view
+        .connection
+        .prepare_cached(BEGINNING)?
+        .query_map((&text, limit), |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    if found.len() < most {
+        let mut within = view.connection.prepare_cached(WITHIN)?;
+        let within = within.query_map((&text, limit - found.len() as i64), |row| row.get(0))?;
+        found.extend(within.collect::<rusqlite::Result<Vec<Client>>>()?);
+    }
+    let mut cards = Vec::with_capacity(found.len());
+    for Client(client) in found {
+        cards.extend(card(view, client)?);
+    }
+    Ok(cards)
+}
+
+/// No text that begins with another comes behind it with the last of all characters.
+pub(crate) const BEGINNING: &str = "SELECT client FROM client INDEXED BY client_by_name \
+     WHERE folded <> '' AND folded >= ?1 AND folded < ?1 || char(1114111) ORDER BY folded, client LIMIT ?2";
+pub(crate) const WITHIN: &str = "SELECT client FROM client INDEXED BY client_by_name \
+     WHERE folded <> '' AND instr(folded, ?1) > 1 ORDER BY folded, client LIMIT ?2";
 
 const COLUMNS: &str = "client, name, nullif(registered_ms, 0), gaming, bonus, spent, sessions, activations";
 

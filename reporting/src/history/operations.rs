@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::read_model::{AsOf, HISTORY_BITS, View};
 use crate::refusals::{self, Refusal};
-use crate::shown::{self, Amount, At, Client, Json};
+use crate::shown::{self, Amount, At, Client, Json, Request};
 
 /// How many records are looked at for a page.
 const LOOKED_AT_MAX: usize = 16_384;
@@ -99,6 +99,8 @@ pub struct Entry {
     pub amount: Amount,
     /// The balance of that account after it.
     pub balance: Amount,
+    /// The request that it came of.
+    pub request: Request,
     /// Where.
     pub club: Option<u32>,
     /// The club's name.
@@ -131,6 +133,10 @@ pub struct Origin {
     pub name: Option<String>,
     /// The code.
     pub code: Option<String>,
+    /// How the money of a top-up came, as in `CASH`; also of what rules credited on it.
+    pub source: Option<String>,
+    /// What a payment with bonuses was for: `order` or `gaming_time`.
+    pub purpose: Option<String>,
 }
 
 /// A use that was held (Z1).
@@ -152,6 +158,8 @@ pub struct Hold {
     pub amount: Amount,
     /// When it expires, or did.
     pub expires_at: At,
+    /// The request.
+    pub request: Request,
     /// What became of it.
     pub state: HoldState,
     /// The record that ended it.
@@ -171,6 +179,8 @@ pub struct Spending {
     pub amount: Amount,
     /// What it cost.
     pub price: Amount,
+    /// Who did it (A28).
+    pub executor: Executor,
     /// Where.
     pub club: u32,
     /// The club's name.
@@ -179,6 +189,12 @@ pub struct Spending {
     pub credential: u32,
     /// The name of that credential.
     pub credential_name: Option<String>,
+    /// The request.
+    pub request: Request,
+    /// What the executor remarked.
+    pub comment: String,
+    /// Its tags (B6).
+    pub tags: Vec<String>,
 }
 
 /// A refund that gave a use back, and found nothing to take.
@@ -204,6 +220,8 @@ pub struct Refunded {
     pub credential: u32,
     /// The name of that credential.
     pub credential_name: Option<String>,
+    /// The request.
+    pub request: Request,
 }
 
 /// What became of a hold.
@@ -240,7 +258,7 @@ pub fn list(view: &View<'_>, client: ClientId, filter: &OperationFilter) -> rusq
     if !is_there {
         return Ok(None);
     }
-    let done = |operations, next| Ok(Some(Operations { operations, next, as_of: view.as_of }));
+    let done = |operations, next| Ok(Some(Operations { operations, next, as_of: view.now() }));
     let before = shown::bound(filter.before.unwrap_or(u64::MAX)).min(shown::bound(view.as_of.position.0).saturating_add(1));
     let mut positions = view.connection.prepare_cached(POSITIONS)?;
     let mut records = Records::new(view)?;
@@ -310,7 +328,7 @@ impl OperationFilter {
 
 /// What stands in the tables of one record.
 pub(crate) struct Records<'v> {
-    as_of: AsOf,
+    now_ms: u64,
     activation: CachedStatement<'v>,
     entries: CachedStatement<'v>,
     hold: CachedStatement<'v>,
@@ -319,7 +337,7 @@ pub(crate) struct Records<'v> {
     refund: CachedStatement<'v>,
 }
 
-pub(crate) const ACTIVATION: &str = "SELECT a.at_ms, a.club, club.name, a.campaign, campaign.name, code.code, a.amount, a.balance \
+pub(crate) const ACTIVATION: &str = "SELECT a.at_ms, a.club, club.name, a.campaign, campaign.name, code.code, a.amount, a.balance, a.request \
      FROM activation a \
      LEFT JOIN club ON club.club = a.club \
      LEFT JOIN campaign ON campaign.campaign = a.campaign \
@@ -327,26 +345,27 @@ pub(crate) const ACTIVATION: &str = "SELECT a.at_ms, a.club, club.name, a.campai
      WHERE a.activation = ?1";
 
 pub(crate) const ENTRIES: &str = "SELECT e.nth, e.at_ms, e.account, e.label, e.executor, e.executor_name, e.credential, e.origin, \
-     e.origin_id, rule.name, e.amount, e.balance, e.club, club.name, e.comment, e.tags \
+     e.origin_id, rule.name, e.amount, e.balance, e.club, club.name, e.comment, e.tags, e.request, e.source, e.purpose \
      FROM entry e \
      LEFT JOIN club ON club.club = e.club \
      LEFT JOIN rule ON e.origin = 'rule' AND rule.rule = e.origin_id \
      WHERE e.position = ?1 AND e.client = ?2 ORDER BY e.nth DESC";
 
-pub(crate) const HOLD: &str = "SELECT h.at_ms, h.club, h.campaign, campaign.name, code.code, h.amount, h.expires_ms, h.ended, h.ended_at \
+pub(crate) const HOLD: &str = "SELECT h.at_ms, h.club, h.campaign, campaign.name, code.code, h.amount, h.expires_ms, h.ended, h.ended_at, h.request \
      FROM hold h \
      LEFT JOIN campaign ON campaign.campaign = h.campaign \
      LEFT JOIN code ON code.campaign = h.campaign AND code.slot = h.slot \
      WHERE h.hold = ?1";
 
-pub(crate) const SPENDING: &str = "SELECT s.at_ms, s.kind, s.price, s.club, club.name, s.credential, credential.name \
+pub(crate) const SPENDING: &str = "SELECT s.at_ms, s.kind, s.price, s.club, club.name, s.credential, credential.name, s.executor, s.executor_name, \
+     s.request, s.comment, s.tags \
      FROM spending s \
      LEFT JOIN club ON club.club = s.club \
      LEFT JOIN credential ON credential.credential = s.credential \
      WHERE s.position = ?1";
 
 pub(crate) const REFUND: &str = "SELECT r.at_ms, r.activation, r.campaign, campaign.name, code.code, r.taken, r.uncollected, \
-     r.credential, credential.name \
+     r.credential, credential.name, r.request \
      FROM refund r \
      LEFT JOIN campaign ON campaign.campaign = r.campaign \
      LEFT JOIN code ON code.campaign = r.campaign AND code.slot = r.slot \
@@ -356,7 +375,7 @@ pub(crate) const REFUND: &str = "SELECT r.at_ms, r.activation, r.campaign, campa
 impl<'v> Records<'v> {
     pub(crate) fn new(view: &View<'v>) -> rusqlite::Result<Records<'v>> {
         Ok(Records {
-            as_of: view.as_of,
+            now_ms: view.now_ms,
             activation: view.connection.prepare_cached(ACTIVATION)?,
             entries: view.connection.prepare_cached(ENTRIES)?,
             hold: view.connection.prepare_cached(HOLD)?,
@@ -377,8 +396,8 @@ impl<'v> Records<'v> {
         if !entries.is_empty() {
             return Ok(entries);
         }
-        let as_of = self.as_of;
-        if let Some(hold) = self.hold.query_row([at], |row| hold(row, position, as_of)).optional()? {
+        let now_ms = self.now_ms;
+        if let Some(hold) = self.hold.query_row([at], |row| hold(row, position, now_ms)).optional()? {
             return Ok(vec![Operation::Hold(hold)]);
         }
         if let Some(refusal) = self.refusal.query_row([at], refusals::of_row).optional()? {
@@ -401,9 +420,17 @@ fn credited(row: &Row<'_>, position: u64) -> rusqlite::Result<Entry> {
         account: "bonus".to_owned(),
         label: Label::BonusCredit.words().to_owned(),
         executor: Executor { kind: "System".to_owned(), name: String::new(), credential: 0 },
-        origin: Origin { kind: "code".to_owned(), id: Some(shown::whole(row, 3)?), name: row.get(4)?, code: row.get(5)? },
+        origin: Origin {
+            kind: "code".to_owned(),
+            id: Some(shown::whole(row, 3)?),
+            name: row.get(4)?,
+            code: row.get(5)?,
+            source: None,
+            purpose: None,
+        },
         amount: row.get(6)?,
         balance: row.get(7)?,
+        request: row.get(8)?,
         club: row.get(1)?,
         club_name: row.get(2)?,
         comment: String::new(),
@@ -420,9 +447,17 @@ fn entry(row: &Row<'_>, position: u64) -> rusqlite::Result<Entry> {
         account: row.get(2)?,
         label: row.get(3)?,
         executor: Executor { kind: row.get(4)?, name: row.get(5)?, credential: row.get(6)? },
-        origin: Origin { kind: row.get(7)?, id: shown::whole_or_none(row, 8)?, name: row.get(9)?, code: None },
+        origin: Origin {
+            kind: row.get(7)?,
+            id: shown::whole_or_none(row, 8)?,
+            name: row.get(9)?,
+            code: None,
+            source: row.get(17)?,
+            purpose: row.get(18)?,
+        },
         amount: row.get(10)?,
         balance: row.get(11)?,
+        request: row.get(16)?,
         club: row.get(12)?,
         club_name: row.get(13)?,
         comment: row.get(14)?,
@@ -433,16 +468,21 @@ fn entry(row: &Row<'_>, position: u64) -> rusqlite::Result<Entry> {
 fn spending(row: &Row<'_>, position: u64) -> rusqlite::Result<Spending> {
     let kind: String = row.get(1)?;
     let label = if kind == "session" { Label::Session } else { Label::Purchase };
+    let Json(tags) = row.get(11)?;
     Ok(Spending {
         position,
         at: row.get(0)?,
         label: label.words().to_owned(),
         amount: Amount(0),
         price: row.get(2)?,
+        executor: Executor { kind: row.get(7)?, name: row.get(8)?, credential: row.get(5)? },
         club: row.get(3)?,
         club_name: row.get(4)?,
         credential: row.get(5)?,
         credential_name: row.get(6)?,
+        request: row.get(9)?,
+        comment: row.get(10)?,
+        tags,
     })
 }
 
@@ -458,16 +498,17 @@ fn refunded(row: &Row<'_>, position: u64) -> rusqlite::Result<Refunded> {
         uncollected: row.get(6)?,
         credential: row.get(7)?,
         credential_name: row.get(8)?,
+        request: row.get(9)?,
     })
 }
 
-fn hold(row: &Row<'_>, position: u64, as_of: AsOf) -> rusqlite::Result<Hold> {
+fn hold(row: &Row<'_>, position: u64, now_ms: u64) -> rusqlite::Result<Hold> {
     let expires_at: At = row.get(6)?;
     let ended: Option<String> = row.get(7)?;
     let state = match ended.as_deref() {
         Some("confirmed") => HoldState::Confirmed,
         Some(_) => HoldState::Released,
-        None if expires_at.0 <= as_of.time_ms => HoldState::Expired,
+        None if expires_at.0 <= now_ms => HoldState::Expired,
         None => HoldState::Open,
     };
     Ok(Hold {
@@ -481,5 +522,6 @@ fn hold(row: &Row<'_>, position: u64, as_of: AsOf) -> rusqlite::Result<Hold> {
         expires_at,
         state,
         ended_by: shown::whole_or_none(row, 8)?,
+        request: row.get(9)?,
     })
 }

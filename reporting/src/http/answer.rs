@@ -1,12 +1,16 @@
 //! How a read is answered: who calls, whether the read model has come far enough, and one view that everything is read in.
 //!
-//! An answer depends on its position alone, so that its entity tag is made of that: `"p<position>-<of the chain's hash>"`.
+//! An answer depends on its position alone, or on its position and the engine's time, so that its entity tag is made of those:
+//! `"p<position>-<of the chain's hash>"`, with `-t<milliseconds>` behind it where the time matters.
 //!
 //! A caller is authenticated first, on threads that do nothing else, so that a stranger never takes a place from a caller. Queries run on
 //! threads that may block: [`RUNNING_MAX`] at once, [`QUEUED_MAX`] more wait, and further ones are refused as busy. One credential has a
 //! part of these. Live streams read on threads of their own. A query is interrupted when its caller is gone.
 
+use std::fmt;
 use std::future::Future;
+use std::num::ParseIntError;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,7 +87,7 @@ pub struct Api {
 #[derive(Debug, Clone)]
 pub(crate) struct Arrival {
     pub(crate) token: Option<Token>,
-    pub(crate) last_event: Option<u64>,
+    pub(crate) last_event: Option<EventId>,
     if_none_match: Option<String>,
     wait_for: Option<u64>,
     wait: Duration,
@@ -114,6 +118,29 @@ impl Arrival {
     }
 }
 
+/// The id of an event of a stream: what its data are as of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EventId {
+    pub(crate) position: u64,
+    pub(crate) now_ms: u64,
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.position, self.now_ms)
+    }
+}
+
+impl FromStr for EventId {
+    type Err = ParseIntError;
+
+    /// One of a position alone is of no time, and so of none that comes.
+    fn from_str(text: &str) -> Result<EventId, ParseIntError> {
+        let (position, now_ms) = text.split_once('-').unwrap_or((text, "0"));
+        Ok(EventId { position: position.parse()?, now_ms: now_ms.parse()? })
+    }
+}
+
 /// What came of a read.
 struct Seen {
     as_of: AsOf,
@@ -123,11 +150,13 @@ struct Seen {
     body: Option<Vec<u8>>,
 }
 
-/// Whether an answer follows from the position alone.
+/// What an answer follows from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Follows {
-    /// It does.
+    /// From the position alone.
     FromPosition,
+    /// From the position and the engine's time: holds expire, periods begin and end.
+    FromTime,
     /// Something else goes into it.
     FromMore,
 }
@@ -200,7 +229,8 @@ impl Api {
                 };
                 let as_of = view.as_of;
                 let tag = match follows {
-                    Follows::FromPosition => Some(tag(view)?),
+                    Follows::FromPosition => Some(tag(view, "")?),
+                    Follows::FromTime => Some(tag(view, &format!("-t{}", view.now_ms))?),
                     Follows::FromMore => None,
                 };
                 if tag.as_deref().is_some_and(|tag| arrival.has(tag)) {
@@ -230,7 +260,7 @@ impl Api {
         Ok(response)
     }
 
-    /// Calls `read` with a view, on a thread that may block, for a query of a credential.
+    /// Calls `read` with a view at the engine's time, as far as it is known, on a thread that may block, for a query of a credential.
     ///
     /// # Errors
     /// When too much is requested at once, when it takes too long, and when SQLite fails, which is logged here.
@@ -282,11 +312,12 @@ impl Api {
         let too_slow = || Problem::new(Kind::TooSlow, format!("no answer was found within {} s", QUERY_MAX.as_secs()));
         let answered = tokio::time::timeout(QUERY_MAX, async {
             let turn = turn.await;
+            let now_ms = self.standing.borrow().engine_ms;
             let (readers, running) = (Arc::clone(&self.readers), Arc::new(Running::default()));
             let _interrupts_when_dropped = Interrupts(Arc::clone(&running));
             let read = move || {
                 let _held_until_it_ends = turn;
-                readers.view(|view| {
+                readers.view_at(now_ms, |view| {
                     // SQLite forgets that it was interrupted when no statement is open. With one open throughout, an interruption
                     // between two queries reaches the second.
                     let mut open = view.connection.prepare_cached("SELECT 1")?;
@@ -359,10 +390,10 @@ impl Api {
 }
 
 /// The entity tag of everything at this position: of another journal, the hash is another.
-fn tag(view: &View<'_>) -> rusqlite::Result<String> {
+fn tag(view: &View<'_>, end: &str) -> rusqlite::Result<String> {
     let hash: Vec<u8> = view.connection.prepare_cached("SELECT hash FROM cursor")?.query_row([], |row| row.get(0))?;
     let hash: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("\"p{}-{hash}\"", view.as_of.position))
+    Ok(format!("\"p{}-{hash}{end}\"", view.as_of.position))
 }
 
 fn response(seen: Seen) -> Response {

@@ -1,7 +1,7 @@
 //! The counters of a campaign whenever they change, as server-sent events (T4, A36).
 //!
-//! At most four events a second; each has the position that it is as of for its id. A reader that comes back with that id is not told the
-//! same again. A stream ends when its token is revoked, and when nobody follows the journal any more.
+//! At most four events a second; each has for its id the position and the time that it is as of. A reader that comes back with that id is not
+//! told the same again: counters at a position and a time are the same whenever they are asked for. A stream ends when its token is revoked, and when nobody follows the journal any more.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -15,13 +15,14 @@ use scrip_protocol::CampaignId;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::answer::{Api, STREAMS_MAX, STREAMS_OF_ONE};
+use super::answer::{Api, EventId, STREAMS_MAX, STREAMS_OF_ONE};
 use super::caller::{CAMPAIGNS, Caller, Token};
 use super::parameters::Asked;
 use super::problem::{Kind, Problem};
 use super::routes::campaigns::OneCampaign;
 use crate::figures::{self, CampaignFigures};
 use crate::places::Place;
+use crate::read_model::View;
 use crate::standing::Standing;
 
 /// Tells nginx, and those who follow it, not to buffer an answer.
@@ -33,8 +34,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// The counters of a campaign whenever they change
 ///
-/// Server-sent events named `figures`, whose data are the counters as `/figures` has them and whose id is the position. At most four a
-/// second. With `Last-Event-ID`, what was told at that position is not told again.
+/// Server-sent events named `figures`, whose data are the counters as `/figures` has them and whose id is made of the position and the time that
+/// they are as of. At most four a second. With `Last-Event-ID`, what was told then is not told again.
 #[utoipa::path(
     get,
     path = "/v1/campaigns/{campaign}/live",
@@ -53,8 +54,14 @@ pub(crate) async fn live(State(api): State<Api>, asked: Asked<OneCampaign>) -> R
     let mut live = Live { api, campaign, token, credential, standing, told: None, next: Instant::now(), _place: place };
     // What is wrong is said before the stream begins.
     let figures = live.look().await?.ok_or_else(|| Problem::no_such("campaign"))?;
-    if arrival.last_event == Some(figures.as_of.position.0) {
-        live.told = Some(figures);
+    if let Some(EventId { position, now_ms }) = arrival.last_event
+        && position == figures.as_of.position.0
+    {
+        let at_that_time = move |view: &View<'_>| {
+            let now_ms = now_ms.clamp(view.as_of.time_ms, view.now_ms);
+            figures::of_campaign(&View { now_ms, ..*view }, campaign)
+        };
+        live.told = live.api.read_for_stream(credential, at_that_time).await?;
     }
     let events = Sse::new(live.events()).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     let mut response = events.into_response();
@@ -82,7 +89,7 @@ struct Live {
 impl Live {
     async fn look(&self) -> Result<Option<CampaignFigures>, Problem> {
         let (campaign, token) = (self.campaign, self.token);
-        let look = move |view: &crate::read_model::View<'_>| match Caller::of(view, token, CAMPAIGNS)? {
+        let look = move |view: &View<'_>| match Caller::of(view, token, CAMPAIGNS)? {
             Err(problem) => Ok(Err(problem)),
             Ok(_) => figures::of_campaign(view, campaign).map(Ok),
         };
@@ -93,7 +100,10 @@ impl Live {
         stream::unfold(self, |mut live| async {
             let figures = live.next_change().await?;
             let data = serde_json::to_string(&figures).expect("counters are JSON");
-            let event = Event::default().event("figures").id(figures.as_of.position.to_string()).data(data);
+            let event = Event::default()
+                .event("figures")
+                .id(EventId { position: figures.as_of.position.0, now_ms: figures.as_of.time_ms }.to_string())
+                .data(data);
             live.told = Some(figures);
             Some((Ok(event), live))
         })

@@ -51,6 +51,7 @@ pub fn described(api: Api) -> (Router, OpenApi) {
         .routes(routes!(routes::clients::clients))
         .routes(routes!(routes::clients::client_card))
         .routes(routes!(routes::clients::operations))
+        .routes(routes!(routes::rules::rule))
         .routes(routes!(routes::search::refusals))
         .routes(routes!(routes::search::code))
         .routes(routes!(routes::search::request))

@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use scrip_protocol::{ClientId, Position, Stamp};
 
 use super::campaigns::number;
-use super::rows::{ClientKey, request_bytes};
+use super::rows::{ClientKey, folded, request_bytes};
 
 /// How many positions a stretch of `client_history` has, as a power of 2.
 pub(crate) const HISTORY_BITS: u32 = 17;
@@ -101,13 +101,14 @@ impl Gathered {
 
     fn write_clients(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let mut statement = connection.prepare_cached(
-            "INSERT INTO client VALUES (?1, coalesce(?2, ''), ?3, ?4, ?5, ?6, ?7, ?8)
-             ON CONFLICT DO UPDATE SET name = coalesce(?2, name), gaming = gaming + ?4, bonus = bonus + ?5, spent = spent + ?6,
+            "INSERT INTO client VALUES (?1, coalesce(?2, ''), ?3, ?4, ?5, ?6, ?7, ?8, coalesce(?9, ''))
+             ON CONFLICT DO UPDATE SET name = coalesce(?2, name), folded = coalesce(?9, folded), gaming = gaming + ?4, bonus = bonus + ?5, spent = spent + ?6,
              sessions = sessions + ?7, activations = activations + ?8",
         )?;
         let mut clients: Vec<_> = std::mem::take(&mut self.clients).into_iter().collect();
         clients.sort_unstable_by_key(|(client, _)| *client);
         for (client, change) in clients {
+            let folded = change.name.as_deref().map(folded);
             let ClientChange { registered_ms, name, gaming, bonus, spent, sessions, activations } = change;
             statement.execute(params![
                 ClientKey::of(client),
@@ -117,7 +118,8 @@ impl Gathered {
                 bonus,
                 spent,
                 sessions,
-                activations
+                activations,
+                folded,
             ])?;
         }
         Ok(())

@@ -28,6 +28,7 @@ use crate::store::make_private;
 pub(crate) use gathered::HISTORY_BITS;
 pub use log::log_bytes;
 pub use rows::client_value;
+pub(crate) use rows::folded;
 pub use seed::{Seed, beginning};
 pub use views::{AsOf, Readers, View};
 
@@ -67,6 +68,17 @@ pub enum ReadModelError {
     InUse {
         /// The file that is locked.
         path: PathBuf,
+    },
+    /// The tables are of another version of the program.
+    #[error(
+        "{path} has tables of version {found}, and this program reads version {VERSION}; scrip sidecar rebuilds them from the journal when \
+         it starts"
+    )]
+    OtherVersion {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
     },
     /// A batch does not come next, or is damaged.
     #[error("the batch after position {after}: {cause}")]

@@ -41,6 +41,11 @@ impl ToSql for ClientKey {
     }
 }
 
+/// A name as it is searched for.
+pub(crate) fn folded(name: &str) -> String {
+    name.to_lowercase()
+}
+
 /// The 16 bytes of a request's id, in the order of the ids.
 pub(super) fn request_bytes(request: RequestId) -> [u8; 16] {
     request.0.to_be_bytes()

@@ -197,8 +197,11 @@ CREATE TABLE client (
     bonus         INTEGER NOT NULL,         -- bonus balance
     spent         INTEGER NOT NULL,         -- money for sessions and purchases, in all time
     sessions      INTEGER NOT NULL,
-    activations   INTEGER NOT NULL          -- refunded ones taken off
+    activations   INTEGER NOT NULL,         -- refunded ones taken off
+    folded        TEXT    NOT NULL          -- the name as it is searched: letter case folded
 ) STRICT, WITHOUT ROWID;
+-- Names, one beside the other: a part of a name is searched for in here, and not in all that is known of clients.
+CREATE INDEX client_by_name ON client (folded) WHERE folded <> '';
 
 -- What moved an account and is no activation. The view `ledger` has activations as well.
 CREATE TABLE entry (
@@ -218,6 +221,9 @@ CREATE TABLE entry (
     balance         INTEGER NOT NULL,       -- of that account after it
     comment         TEXT    NOT NULL,
     tags            TEXT    NOT NULL,       -- JSON array
+    request         BLOB    NOT NULL,       -- the request's UUID
+    source          TEXT,                   -- of a top-up and of what rules credited on it: 'ACQUIRING', 'POS_TERMINAL' or 'CASH'
+    purpose         TEXT,                   -- of a payment with bonuses: 'order' or 'gaming_time'
     PRIMARY KEY (position, nth)
 ) STRICT, WITHOUT ROWID;
 
@@ -231,15 +237,31 @@ CREATE TABLE spending (
     price      INTEGER NOT NULL,
     paid_from  TEXT    NOT NULL,            -- 'gaming_balance', or 'directly': then there is no entry
     credential INTEGER NOT NULL,
-    request    BLOB    NOT NULL
+    request    BLOB    NOT NULL,
+    executor   TEXT    NOT NULL,            -- 'System' or 'Administrator'
+    executor_name TEXT NOT NULL,
+    comment    TEXT    NOT NULL,
+    tags       TEXT    NOT NULL             -- JSON array
 ) STRICT;
+
+-- Top-ups on which a rule did not do what it should have done.
+CREATE TABLE rule_failure (
+    position INTEGER NOT NULL,              -- of the top-up
+    nth      INTEGER NOT NULL,              -- of the failures on it, from 0
+    at_ms    INTEGER NOT NULL,
+    rule     INTEGER NOT NULL,
+    client   ANY     NOT NULL,
+    why      TEXT    NOT NULL,              -- 'division_by_zero' or 'overflow': it did nothing; 'push_too_long': it fired without its push
+    PRIMARY KEY (position, nth)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX rule_failure_by_rule ON rule_failure (rule, position);
 
 CREATE VIEW ledger AS
     SELECT position, nth, at_ms, client, club, account, label, executor, executor_name, credential, origin, origin_id,
-           NULL AS slot, amount, balance, comment, tags FROM entry
+           NULL AS slot, amount, balance, comment, tags, request, source, purpose FROM entry
     UNION ALL
     SELECT activation, 0, at_ms, client, club, 'bonus', 'Bonus Credit', 'System', '', credential, 'code', campaign,
-           slot, amount, balance, '', '["promo-code"]' FROM activation;
+           slot, amount, balance, '', '["promo-code"]', request, NULL, NULL FROM activation;
 
 -- Which records concern a client: activations, entries of the ledger, spendings, holds, refusals and registrations; when a hold ended says its row. A stretch is position / 2^17; with
 -- it in front, what is written at one time lies together.

@@ -20,7 +20,7 @@ use scrip_protocol::{
 
 use super::campaigns::{Campaign, Campaigns, number};
 use super::project::{ALONE, LEFT};
-use super::rows::{ClientKey, json, request_bytes};
+use super::rows::{ClientKey, folded, json, request_bytes};
 use super::uses::Use;
 
 /// Why a row was not written.
@@ -233,8 +233,8 @@ impl<'t> Seed<'t> {
     pub fn client(&mut self, client: ClientId, name: &str, accounts: &Accounts) -> rusqlite::Result<()> {
         let Accounts { gaming, bonus, spent, sessions } = *accounts;
         self.put(
-            "INSERT INTO client VALUES (?, ?, 0, ?, ?, ?, ?, 0)",
-            params![ClientKey::of(client), name, gaming.0, bonus.0, spent.0, sessions],
+            "INSERT INTO client VALUES (?, ?, 0, ?, ?, ?, ?, 0, ?)",
+            params![ClientKey::of(client), name, gaming.0, bonus.0, spent.0, sessions, folded(name)],
         )
     }
 
@@ -379,7 +379,7 @@ mod tests {
             &["1 0 One one 0 900", "1 1 two two 1 200", "1 2 three three 2 250", "1 3 four four 0 900", "2 0 ONE one 0 400"],
         );
         check("SELECT * FROM code_use", &["1 0 2 2 0 0", "1 2 2 2 0 0"]);
-        check("SELECT * FROM client", &["7 Ann 0 1 2 3 4 0"]);
+        check("SELECT * FROM client", &["7 Ann 0 1 2 3 4 0 ann"]);
         check("SELECT hold, at_ms, client, slot, expires_ms, ended FROM hold", &["800 0 7 3 1790000000001 -"]);
         for table in ["activation", "refund", "entry", "client_history", "request", "refusal", "change", "activity"] {
             check(&format!("SELECT count(*) FROM {table}"), &["0"]);

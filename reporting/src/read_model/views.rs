@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use scrip_protocol::Position;
 
-use super::{BUSY, ReadModelError, read_cursor};
+use super::{BUSY, ReadModelError, VERSION, read_cursor};
 use crate::shown::{self, At};
 
 /// How many KiB of the file a reader keeps in memory.
@@ -24,13 +24,14 @@ pub struct Readers {
     idle: Mutex<Vec<Connection>>,
 }
 
-/// What a view is as of: every figure that is read through it.
+/// What an answer is as of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct AsOf {
     /// The newest record of the journal that is in it.
     #[schema(value_type = u64)]
     pub position: Position,
-    /// The time of that record's batch: in milliseconds since 1970 here, in JSON as a text.
+    /// The time of that record's batch; of answers that depend on the time, as those with holds and periods, the engine's time, which goes on
+    /// while no record comes. In milliseconds since 1970 here, in JSON as a text.
     #[serde(rename = "time", serialize_with = "shown::time")]
     #[schema(value_type = At)]
     pub time_ms: u64,
@@ -46,8 +47,17 @@ pub struct AsOf {
 pub struct View<'a> {
     /// For queries; they change nothing.
     pub connection: &'a Connection,
-    /// What they are as of.
+    /// What they are as of, where they do not depend on the time.
     pub as_of: AsOf,
+    /// The time at which holds are open, periods run and a day is today, in milliseconds since 1970: that of the newest batch, or a later one.
+    pub now_ms: u64,
+}
+
+impl View<'_> {
+    /// What answers that depend on the time are as of.
+    pub fn now(&self) -> AsOf {
+        AsOf { time_ms: self.now_ms, ..self.as_of }
+    }
 }
 
 impl AsOf {
@@ -88,13 +98,21 @@ impl Readers {
         &self.path
     }
 
-    /// Calls `read` with a view of the newest position. Blocks.
+    /// Calls `read` with a view of the newest position, at the time of its batch. Blocks.
     ///
     /// # Errors
     /// When SQLite fails, here or in `read`.
     pub fn view<T>(&self, read: impl FnOnce(&View<'_>) -> rusqlite::Result<T>) -> Result<T, ReadModelError> {
-        let mut connection = self.connection().map_err(ReadModelError::sqlite(&self.path))?;
-        let found = in_one_transaction(&mut connection, read).map_err(ReadModelError::sqlite(&self.path))?;
+        self.view_at(0, read)
+    }
+
+    /// The same at a time, where that is later than the newest batch's.
+    ///
+    /// # Errors
+    /// See [`Readers::view`].
+    pub fn view_at<T>(&self, now_ms: u64, read: impl FnOnce(&View<'_>) -> rusqlite::Result<T>) -> Result<T, ReadModelError> {
+        let mut connection = self.connection()?;
+        let found = in_one_transaction(&mut connection, now_ms, read).map_err(ReadModelError::sqlite(&self.path))?;
         let mut idle = self.idle.lock();
         if idle.len() < IDLE_MAX {
             idle.push(connection);
@@ -102,29 +120,40 @@ impl Readers {
         Ok(found)
     }
 
-    fn connection(&self) -> rusqlite::Result<Connection> {
+    fn connection(&self) -> Result<Connection, ReadModelError> {
         // Taken out before one is made: a guard in the pattern would be held meanwhile.
         let idle = self.idle.lock().pop();
         if let Some(connection) = idle {
             return Ok(connection);
         }
+        let (connection, found) = self.open().map_err(ReadModelError::sqlite(&self.path))?;
+        match found {
+            VERSION => Ok(connection),
+            found => Err(ReadModelError::OtherVersion { path: self.path.clone(), found }),
+        }
+    }
+
+    /// A connection, and the version of the tables.
+    fn open(&self) -> rusqlite::Result<(Connection, i64)> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(64);
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
-        Ok(connection)
+        let found = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        Ok((connection, found))
     }
 }
 
 fn in_one_transaction<T>(
     connection: &mut Connection,
+    now_ms: u64,
     read: impl FnOnce(&View<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
     let transaction = connection.transaction()?;
     let as_of = AsOf::read(&transaction)?;
-    let found = read(&View { connection: &transaction, as_of })?;
+    let found = read(&View { connection: &transaction, as_of, now_ms: as_of.time_ms.max(now_ms) })?;
     transaction.commit()?;
     Ok(found)
 }

@@ -1,6 +1,6 @@
 //! Search: what became of a code, of a request, of an activation, and one search that guesses which of these is meant.
 //!
-//! Nothing is found by looking through a table, but for the names of clients, of which a bounded number is looked at.
+//! Nothing is found by looking through a table, but for parts of names: those of campaigns, which are few, and those of clients in an index.
 
 pub(crate) mod changes;
 mod request;
@@ -15,9 +15,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::figures::activations::{self, Activation, Before};
+use crate::figures::campaigns::{self, Campaign};
 use crate::figures::codes::{CodeStatus, Use, Uses, is_archived, status};
 use crate::history::{self, ClientCard};
-use crate::read_model::{AsOf, View};
+use crate::read_model::{AsOf, View, folded};
 use crate::refusals::{self, Refusal, RefusalFilter};
 use crate::shown;
 
@@ -65,8 +66,10 @@ pub struct CodePlace {
 pub struct Found {
     /// The code, where any campaign has it or had it, or attempts at it were refused.
     pub code: Option<CodeFound>,
-    /// Clients of this id or of names that begin so, 20 at the most.
+    /// Clients of this id or with this in their names, 20 at the most; those first whose names begin so.
     pub clients: Vec<ClientCard>,
+    /// Campaigns of this number or with this in their names, archived ones too, 20 at the most.
+    pub campaigns: Vec<Campaign>,
     /// The request of this id.
     pub request: Option<RequestFound>,
     /// The activation of this id.
@@ -117,8 +120,8 @@ pub(crate) const PLACES: &str = "SELECT code.campaign, campaign.name, code.slot,
      LEFT JOIN code_use u ON u.campaign = code.campaign AND u.slot = code.slot \
      WHERE code.value = ?1 ORDER BY code.archived = 0 AND campaign.archived_ms IS NULL DESC, code.campaign DESC LIMIT ?2";
 
-/// What a text may mean: a code, the id of a client, of a request or of an activation, the beginning of a client's name. Those who may not
-/// see codes are not told of codes and activations.
+/// What a text may mean: a code, the id of a client, of a request, of an activation or of a campaign, a part of the name of a client or a
+/// campaign. Those who may not see codes are not told of codes, activations and campaigns.
 ///
 /// # Errors
 /// When SQLite fails.
@@ -132,7 +135,7 @@ pub fn guess(view: &View<'_>, text: &str, sees_codes: bool) -> rusqlite::Result<
         Ok(client) => history::card(view, client)?,
         Err(_) => None,
     };
-    let by_name = if text.is_empty() { Vec::new() } else { history::named(view, text, None, FOUND_MAX)?.clients };
+    let by_name = history::with_name(view, text, FOUND_MAX)?;
     let of_id = by_id.as_ref().map(|card| card.client);
     let by_name = by_name.into_iter().filter(|card| Some(card.client) != of_id);
     let mut clients: Vec<_> = by_id.clone().into_iter().chain(by_name).collect();
@@ -146,7 +149,31 @@ pub fn guess(view: &View<'_>, text: &str, sees_codes: bool) -> rusqlite::Result<
         may_exist |= sees_codes && activation.is_none() && !view.as_of.covers(Position(position));
     }
     let code = if sees_codes { by_code(view, text)? } else { None };
-    Ok(Found { code, clients, request, activation, may_exist, as_of: view.as_of })
+    let campaigns = if sees_codes { campaigns_of(view, text)? } else { Vec::new() };
+    Ok(Found { code, clients, campaigns, request, activation, may_exist, as_of: view.now() })
+}
+
+/// The campaigns of a number or with a text in their names.
+fn campaigns_of(view: &View<'_>, text: &str) -> rusqlite::Result<Vec<Campaign>> {
+    let (number, text) = (text.parse::<u32>().ok(), folded(text));
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Letter case is folded here: SQLite folds that of ASCII alone.
+    let mut names = view.connection.prepare_cached("SELECT campaign, name FROM campaign ORDER BY campaign")?;
+    let names = names.query_map([], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, String>(1)?)))?;
+    let mut found = Vec::new();
+    for row in names {
+        let (campaign, name) = row?;
+        if number == Some(campaign) {
+            found.insert(0, campaign);
+        } else if folded(&name).contains(&text) {
+            found.push(campaign);
+        }
+    }
+    let mut one = view.connection.prepare_cached(&campaigns::select("campaign = ?1"))?;
+    let found = found.into_iter().take(FOUND_MAX);
+    found.map(|campaign| one.query_row([campaign], |row| campaigns::of_row(view, row))).collect()
 }
 
 #[cfg(test)]

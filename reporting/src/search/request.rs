@@ -30,7 +30,7 @@ pub struct RequestFound {
 /// Something that a record did.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Did {
-    /// What: `activation`, `entry`, `spending`, `refund`, `hold`, `refusal` or `change`.
+    /// What: `activation`, `entry`, `rule_failure`, `spending`, `refund`, `hold`, `refusal` or `change`.
     pub what: String,
     /// Its fields, as the read model has them.
     #[schema(value_type = Object)]
@@ -38,9 +38,10 @@ pub struct Did {
 }
 
 /// The tables in which a record may have left something, and the column with its position.
-const TABLES: [(&str, &str); 7] = [
+const TABLES: [(&str, &str); 8] = [
     ("activation", "activation"),
     ("entry", "position"),
+    ("rule_failure", "position"),
     ("spending", "position"),
     ("refund", "refund"),
     ("hold", "hold"),

@@ -3,7 +3,7 @@
 use scrip_protocol::{ClientId, Label};
 
 use super::*;
-use crate::history::operations::{self, HoldState, KindFilter, Operation, OperationFilter};
+use crate::history::operations::{self, HoldState, KindFilter, Operation, OperationFilter, Origin};
 use crate::sample::{self, REQUEST, UUID_CLIENT};
 use crate::shown::Amount;
 
@@ -136,7 +136,8 @@ fn a_request_is_found_with_what_it_did() {
     assert_eq!(did.fields["client"], "7");
     assert_eq!(did.fields["request"], REQUEST);
     let top_up = of("0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c12").expect("there was such a request");
-    assert_eq!((top_up.credential, top_up.did.len()), (3, 2));
+    let did: Vec<&str> = top_up.did.iter().map(|did| did.what.as_str()).collect();
+    assert_eq!((top_up.credential, did), (3, vec!["entry", "entry", "rule_failure"]));
     assert_eq!(of("0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c99"), None);
 }
 
@@ -170,6 +171,71 @@ fn a_search_guesses() {
     assert!(nothing.code.is_none() && nothing.clients.is_empty() && nothing.request.is_none() && nothing.activation.is_none());
     let hidden = sample::view(|view| guess(view, "abc", false));
     assert!(hidden.code.is_none());
+    assert!(sample::view(|view| guess(view, "Autumn", false)).campaigns.is_empty());
+}
+
+/// A search finds clients by any part of their names, however many ids come before theirs, and campaigns by number and name.
+#[test]
+fn a_search_finds_parts_of_names() {
+    let campaigns = |text| -> Vec<u32> {
+        let found = sample::view(|view| guess(view, text, true));
+        found.campaigns.iter().map(|campaign| campaign.campaign).collect()
+    };
+    assert_eq!(campaigns("UTUM"), [1]);
+    assert_eq!(campaigns("2"), [2]);
+    assert_eq!((campaigns("e"), campaigns("nothing")), (vec![2, 3, 4], vec![]));
+    let clients = |text| -> Vec<u128> {
+        let found = sample::view(|view| {
+            let many = "INSERT INTO client SELECT 1000 + value, printf('Client %d', value), 1, 0, 0, 0, 0, 0, \
+                 printf('client %d', value) FROM generate_series_of_numbers";
+            let series = "CREATE TEMP TABLE generate_series_of_numbers AS WITH RECURSIVE numbers (value) AS \
+                 (SELECT 0 UNION ALL SELECT value + 1 FROM numbers WHERE value < 70000) SELECT value FROM numbers";
+            view.connection.execute_batch(series)?;
+            view.connection.execute(many, [])?;
+            let last = "INSERT INTO client VALUES (900000, 'Ann-Marie O''Brian', 1, 0, 0, 0, 0, 0, 'ann-marie o''brian'), \
+                 (900001, 'Brian', 1, 0, 0, 0, 0, 0, 'brian')";
+            view.connection.execute(last, [])?;
+            guess(view, text, true)
+        });
+        found.clients.iter().map(|card| card.client.0.0).collect()
+    };
+    assert_eq!(clients("BRIAN"), [900_001, 900_000]);
+    assert_eq!(clients("marie"), [900_000]);
+    assert_eq!(clients("ent 70000"), [71_000]);
+    assert_eq!(clients("client").len(), FOUND_MAX);
+    assert!(clients("zz").is_empty());
+}
+
+/// B2: what an operation originates from is told with it: its request, the source of a top-up, the purpose of a payment, and who did what was
+/// paid for directly.
+#[test]
+fn operations_say_what_they_originate_from() {
+    let (operations, _) = operations_of(ANN, &OperationFilter::default());
+    let of = |operation: &Operation| match operation {
+        Operation::Entry(entry) => {
+            let Origin { source, purpose, .. } = &entry.origin;
+            (entry.position, entry.request.0, source.clone(), purpose.clone())
+        }
+        Operation::Spending(paid) => (paid.position, paid.request.0, None, None),
+        Operation::Hold(_) | Operation::Refusal(_) | Operation::Refund(_) => panic!("not of the ledger: {operation:?}"),
+    };
+    let request = |text: &str| text.parse::<RequestId>().expect("it is an id");
+    let (top_up, none) = (request("0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c12"), RequestId(0));
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        operations.iter().map(of).collect::<Vec<_>>(),
+        [
+            (1_500_000, none, None, some("order")),
+            (500_000, none, None, None),
+            (6_000, none, None, None),
+            (300, top_up, some("CASH"), None),
+            (300, top_up, some("CASH"), None),
+            (102, none, None, None),
+            (101, request(REQUEST), None, None),
+        ]
+    );
+    let Operation::Spending(paid) = &operations[1] else { panic!("{operations:?}") };
+    assert_eq!((paid.executor.name.as_str(), paid.comment.as_str(), paid.tags.len()), ("Ann", "a drink", 1));
 }
 
 /// B5, Z2: what was paid for directly and a refund that found nothing are told, though no account was moved.

@@ -6,10 +6,11 @@ use scrip_protocol::codes::normalise;
 use scrip_protocol::{CampaignId, ClientId, ClubId, Position};
 use scrip_reporting::figures::activations::{self, Before};
 use scrip_reporting::figures::activity::{self, Days, Happened};
+use scrip_reporting::figures::campaigns;
 use scrip_reporting::figures::codes::{self, CodeFilter, CodeStatus};
 use scrip_reporting::figures::{CampaignFigures, of_campaign};
 use scrip_reporting::history;
-use scrip_reporting::history::operations::{self, KindFilter, Operation, OperationFilter};
+use scrip_reporting::history::operations::{self, HoldState, KindFilter, Operation, OperationFilter};
 use scrip_reporting::read_model::View;
 use scrip_reporting::refusals::{self, RefusalFilter};
 use scrip_reporting::search;
@@ -48,7 +49,7 @@ pub(crate) fn check(view: &View<'_>, past: &Past<'_>, random: &mut fastrand::Rng
 }
 
 fn counters(view: &View<'_>, past: &Past<'_>, campaign: CampaignId) -> rusqlite::Result<()> {
-    let counted = past.counters(campaign).expect("it was created");
+    let counted = past.counters_at(campaign, view.now_ms).expect("it was created");
     let amount = |sum: i128| i64::try_from(sum).unwrap_or(i64::MAX);
     let counted = CampaignFigures {
         codes: counted.codes,
@@ -64,8 +65,11 @@ fn counters(view: &View<'_>, past: &Past<'_>, campaign: CampaignId) -> rusqlite:
         uncollected: amount(counted.uncollected),
         utilisation: counted.utilisation,
         low_stock: counted.low_stock,
-        as_of: view.as_of,
+        as_of: view.now(),
     };
+    let shown = campaigns::show(view, campaign)?.expect("it was created").campaign;
+    let of_card = (shown.codes_redeemable, shown.low_stock, shown.codes, shown.activations);
+    assert_eq!(of_card, (counted.codes_redeemable, counted.low_stock, counted.codes, counted.activations), "{campaign}");
     assert_eq!(of_campaign(view, campaign)?, Some(counted), "campaign {campaign}");
     Ok(())
 }
@@ -120,11 +124,13 @@ fn code_table(view: &View<'_>, past: &Past<'_>, campaign: CampaignId, limit: usi
                 after = page.next;
                 found.extend(page.codes);
             }
-            let lines = past.code_table(campaign, status, usage);
+            let (lines, is_campaign_archived) = (past.code_table(campaign, status, usage), past.archived_ms(campaign).is_some());
             let shown: Vec<_> = found.iter().map(|code| (code.slot, code.code.as_str(), code.status, code.activations)).collect();
             let counted: Vec<_> = lines
                 .iter()
-                .map(|line| (line.code.slot, line.code.text.as_str(), status_of(line), line.uses.len() as u64))
+                .map(|line| {
+                    (line.code.slot, line.code.text.as_str(), status_of(line, is_campaign_archived), line.uses.len() as u64)
+                })
                 .collect();
             assert_eq!(shown, counted, "codes of campaign {campaign}, {status:?}, {usage:?}");
             for code in found {
@@ -144,11 +150,11 @@ fn code_table(view: &View<'_>, past: &Past<'_>, campaign: CampaignId, limit: usi
     Ok(())
 }
 
-fn status_of(line: &CodeLine<'_>) -> CodeStatus {
-    match (line.code.archived, line.is_archived) {
-        (Archived::Alone, _) => CodeStatus::ArchivedByItself,
-        (Archived::LeftBehind, _) => CodeStatus::LeftBehind,
-        (Archived::No, true) => CodeStatus::ArchivedWithCampaign,
+fn status_of(line: &CodeLine<'_>, is_campaign_archived: bool) -> CodeStatus {
+    match (line.code.archived, is_campaign_archived) {
+        (Archived::Alone, _) => CodeStatus::Archived,
+        (Archived::LeftBehind | Archived::No, true) => CodeStatus::ArchivedWithCampaign,
+        (Archived::LeftBehind, false) => CodeStatus::ArchivedLeftBehind,
         (Archived::No, false) => CodeStatus::Active,
     }
 }
@@ -206,6 +212,13 @@ fn clients(view: &View<'_>, past: &Past<'_>, limit: usize) -> rusqlite::Result<(
         found.sort_unstable();
         counted.sort_unstable();
         assert_eq!(found, counted, "entries of client {}", card.client);
+        let open = |operation: &Operation| match operation {
+            Operation::Hold(hold) => (hold.state == HoldState::Open).then_some(hold.position),
+            Operation::Entry(_) | Operation::Refusal(_) | Operation::Spending(_) | Operation::Refund(_) => None,
+        };
+        let counted = holds.iter().filter(|hold| is_theirs(hold.record.client) && hold.is_open(view.now_ms));
+        let counted: Vec<_> = counted.map(|hold| hold.position).collect();
+        assert_eq!(found_all.iter().rev().filter_map(open).collect::<Vec<_>>(), counted, "client {}", card.client);
         let others = |is_hold: bool| -> Vec<u64> {
             let of = |operation: &Operation| match operation {
                 Operation::Hold(of) => is_hold.then_some(of.position),

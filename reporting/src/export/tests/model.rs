@@ -6,7 +6,7 @@ use rusqlite::{Connection, ToSql};
 use scrip_protocol::{CampaignId, Position};
 
 use crate::export::{Done, Export, ExportError, Format, Status, Usage, What};
-use crate::read_model::{AsOf, SCHEMA, View};
+use crate::read_model::{AsOf, SCHEMA, VERSION, View};
 
 /// The time of everything that is not about times: 2026-12-31T00:00:00Z.
 pub(super) const NOW_MS: i64 = 1_798_675_200_000;
@@ -26,6 +26,7 @@ impl Model {
     /// The same on a connection that is new.
     pub(super) fn on(connection: Connection) -> Model {
         connection.execute_batch(SCHEMA).expect("the schema is one");
+        connection.pragma_update(None, "user_version", VERSION).expect("it can be set");
         let model = Model(connection);
         model.put("INSERT INTO organisation VALUES (1, 'Arena', 'EUR', 50000, 1, 86400000, 60000)", &[]);
         for (club, name) in [(1, "Arena North"), (2, "Arena South")] {
@@ -43,7 +44,7 @@ impl Model {
     }
 
     pub(super) fn client(&self, client: &dyn ToSql, name: &str) {
-        self.put("INSERT INTO client VALUES (?1, ?2, 0, 0, 0, 0, 0, 0)", &[client, &name]);
+        self.put("INSERT INTO client VALUES (?1, ?2, 0, 0, 0, 0, 0, 0, lower(?2))", &[client, &name]);
     }
 
     /// A campaign of these codes, which give 5.00 each.
@@ -136,7 +137,7 @@ impl Model {
 
 /// A view of what stands in a database.
 pub(super) fn view_of(connection: &Connection) -> View<'_> {
-    View { connection, as_of: AsOf::whole(Position(AS_OF), NOW_MS as u64) }
+    View { connection, as_of: AsOf::whole(Position(AS_OF), NOW_MS as u64), now_ms: NOW_MS as u64 }
 }
 
 pub(super) fn export(what: What, format: Format) -> Export {

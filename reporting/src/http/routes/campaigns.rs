@@ -8,10 +8,11 @@ use crate::figures::activity::{self, Activity, Clubs, DAYS_MAX, Days};
 use crate::figures::campaigns::{self, CampaignFilter, CampaignPage, Campaigns, Status, StatusFilter};
 use crate::figures::codes::{self, CodeFilter, Codes};
 use crate::figures::{self, CampaignFigures};
-use crate::http::answer::Api;
+use crate::http::answer::{Api, Follows};
 use crate::http::caller::CAMPAIGNS;
 use crate::http::parameters::{Asked, Asks, Parameters};
 use crate::http::problem::Problem;
+use crate::read_model::View;
 
 /// One campaign is asked for.
 pub(crate) struct OneCampaign(pub(crate) CampaignId);
@@ -53,7 +54,7 @@ impl Asks for DaysAsked {
     fn read(from: &mut Parameters) -> Result<DaysAsked, Problem> {
         let campaign = from.campaign()?;
         let zone = from.zone()?;
-        let last = from.date("last", "The last day; that of the newest batch where nothing is said.")?;
+        let last = from.date("last", "The last day; today where nothing is said.")?;
         let days = from.number("days", 1, DAYS_MAX.into(), "How many days, the last included; 30 where nothing is said.")?;
         let days = days.and_then(|days| u16::try_from(days).ok()).unwrap_or(30);
         Ok(DaysAsked(campaign, Days { zone, last, days }))
@@ -101,7 +102,8 @@ impl Asks for CodesAsked {
     responses((status = 200, description = "A page of them.", body = Campaigns)))]
 pub(crate) async fn campaigns(State(api): State<Api>, asked: Asked<CampaignFilter>) -> Result<Response, Problem> {
     let filter = asked.asked;
-    api.answer(asked.arrival, CAMPAIGNS, "page", move |view, _| campaigns::list(view, &filter).map(Some)).await
+    let list = move |view: &View<'_>| campaigns::list(view, &filter).map(Some);
+    api.answer_that(Follows::FromTime, asked.arrival, CAMPAIGNS, "page", move |view, _| list(view)).await
 }
 
 /// A campaign
@@ -111,7 +113,8 @@ pub(crate) async fn campaigns(State(api): State<Api>, asked: Asked<CampaignFilte
     responses((status = 200, description = "The campaign.", body = CampaignPage)))]
 pub(crate) async fn campaign(State(api): State<Api>, asked: Asked<OneCampaign>) -> Result<Response, Problem> {
     let OneCampaign(campaign) = asked.asked;
-    api.answer(asked.arrival, CAMPAIGNS, "campaign", move |view, _| campaigns::show(view, campaign)).await
+    let show = move |view: &View<'_>| campaigns::show(view, campaign);
+    api.answer_that(Follows::FromTime, asked.arrival, CAMPAIGNS, "campaign", move |view, _| show(view)).await
 }
 
 /// The counters of a campaign
@@ -121,7 +124,8 @@ pub(crate) async fn campaign(State(api): State<Api>, asked: Asked<OneCampaign>) 
     responses((status = 200, description = "The counters.", body = CampaignFigures)))]
 pub(crate) async fn figures(State(api): State<Api>, asked: Asked<OneCampaign>) -> Result<Response, Problem> {
     let OneCampaign(campaign) = asked.asked;
-    api.answer(asked.arrival, CAMPAIGNS, "campaign", move |view, _| figures::of_campaign(view, campaign)).await
+    let counters = move |view: &View<'_>| figures::of_campaign(view, campaign);
+    api.answer_that(Follows::FromTime, asked.arrival, CAMPAIGNS, "campaign", move |view, _| counters(view)).await
 }
 
 /// What was activated on each day
@@ -131,7 +135,8 @@ pub(crate) async fn figures(State(api): State<Api>, asked: Asked<OneCampaign>) -
     responses((status = 200, description = "The days.", body = Activity)))]
 pub(crate) async fn days(State(api): State<Api>, asked: Asked<DaysAsked>) -> Result<Response, Problem> {
     let DaysAsked(campaign, days) = asked.asked;
-    api.answer(asked.arrival, CAMPAIGNS, "campaign", move |view, _| activity::by_day(view, campaign, &days)).await
+    let by_day = move |view: &View<'_>| activity::by_day(view, campaign, &days);
+    api.answer_that(Follows::FromTime, asked.arrival, CAMPAIGNS, "campaign", move |view, _| by_day(view)).await
 }
 
 /// What was activated at each club

@@ -7,7 +7,7 @@ use scrip_protocol::ClientId;
 use crate::figures::activity::{beginning_ms, end_ms};
 use crate::history::operations::{self, KindFilter, LABELS, OperationFilter, Operations};
 use crate::history::{self, ClientCard, Clients};
-use crate::http::answer::Api;
+use crate::http::answer::{Api, Follows};
 use crate::http::caller::CLIENTS;
 use crate::http::parameters::{Asked, Asks, Parameters};
 use crate::http::problem::Problem;
@@ -27,7 +27,7 @@ pub(crate) struct ClientsAsked {
 
 impl Asks for ClientsAsked {
     fn read(from: &mut Parameters) -> Result<ClientsAsked, Problem> {
-        let name = from.text("name", "What the name begins with, whatever the letter case.")?.unwrap_or_default();
+        let name = from.text("name", "Only those whose name has this in it, whatever the letter case.")?.unwrap_or_default();
         let after = from.text("after", "Only those after this client: the `next` of the page before.")?;
         let after = after.map(|after| after.parse()).transpose().map_err(|_| Problem::no_such("client to continue after"))?;
         Ok(ClientsAsked { name, after, limit: from.limit(50, 200)? })
@@ -104,7 +104,7 @@ pub(crate) async fn client_card(State(api): State<Api>, asked: Asked<OneClient>)
     responses((status = 200, description = "A page of them.", body = Operations)))]
 pub(crate) async fn operations(State(api): State<Api>, asked: Asked<OperationsAsked>) -> Result<Response, Problem> {
     let OperationsAsked(client, filter) = asked.asked;
-    api.answer(asked.arrival, CLIENTS, "client", move |view, caller| {
+    api.answer_that(Follows::FromTime, asked.arrival, CLIENTS, "client", move |view, caller| {
         Ok(operations::list(view, client, &filter)?.map(|page| caller.sight().operations(page)))
     })
     .await

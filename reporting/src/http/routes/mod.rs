@@ -5,4 +5,5 @@ pub(crate) mod campaigns;
 pub(crate) mod changes;
 pub(crate) mod clients;
 pub(crate) mod exports;
+pub(crate) mod rules;
 pub(crate) mod search;

@@ -50,8 +50,11 @@ pub(crate) struct Searched(String);
 
 impl Asks for Searched {
     fn read(from: &mut Parameters) -> Result<Searched, Problem> {
-        from.text_needed("q", "A code, the id of a client, a request or an activation, or the beginning of a client's name.")
-            .map(Searched)
+        from.text_needed(
+            "q",
+            "A code, the id of a client, a request, an activation or a campaign, or a part of a client's or a campaign's name.",
+        )
+        .map(Searched)
     }
 }
 
@@ -124,13 +127,13 @@ pub(crate) async fn request(State(api): State<Api>, asked: Asked<RequestAsked>) 
 
 /// Search
 ///
-/// Guesses what a text means, and answers all that it may. Codes and activations are left out for those who may not see campaigns, and
-/// requests for those who may not see what they are about.
+/// Guesses what a text means, and answers all that it may. Codes, activations and campaigns are left out for those who may not see campaigns,
+/// and requests for those who may not see what they are about.
 #[utoipa::path(get, path = "/v1/search", tag = "search", params(Asked<Searched>),
     responses((status = 200, description = "What was found.", body = Found)))]
 pub(crate) async fn search(State(api): State<Api>, asked: Asked<Searched>) -> Result<Response, Problem> {
     let Searched(text) = asked.asked;
-    api.answer(asked.arrival, CLIENTS, "page", move |view, caller| {
+    api.answer_that(Follows::FromTime, asked.arrival, CLIENTS, "page", move |view, caller| {
         let sight = caller.sight();
         let found = search::guess(view, &text, sight.sees_codes())?;
         let code = found.code.and_then(|code| sight.code(code));

@@ -19,7 +19,7 @@ mod sight;
 
 use crate::read_model::Readers;
 use crate::sample::{self, REQUEST};
-use crate::standing::{Following, Standing};
+use crate::standing::{Following, Newest, Standing};
 
 /// A read model in a file, what answers from it, and who says how far it has come.
 struct Server {
@@ -37,7 +37,7 @@ struct Answer {
 }
 
 fn standing(applied: u64) -> Standing {
-    Standing { applied: Position(applied), applied_ms: 0, newest: None, following: Following::Tailing }
+    Standing { applied: Position(applied), applied_ms: 0, newest: None, engine_ms: 0, following: Following::Tailing }
 }
 
 impl Server {
@@ -87,7 +87,7 @@ impl Answer {
 }
 
 /// Every path, with values that name something.
-const PATHS: [&str; 19] = [
+const PATHS: [&str; 20] = [
     "/v1/campaigns",
     "/v1/campaigns/1",
     "/v1/campaigns/1/figures",
@@ -100,6 +100,7 @@ const PATHS: [&str; 19] = [
     "/v1/activations/101",
     "/v1/changes",
     "/v1/campaigns/1/changes",
+    "/v1/rules/1",
     "/v1/codes/abc",
     "/v1/clients",
     "/v1/clients/7",
@@ -114,19 +115,19 @@ const PATHS: [&str; 19] = [
 async fn routes_are_for_their_roles() {
     let server = Server::new(sample::fill);
     for (at, path) in PATHS.into_iter().enumerate() {
-        for (role, up_to) in [("marketing", 19), ("reporter", 19), ("operator", 19)] {
+        for (role, up_to) in [("marketing", 20), ("reporter", 20), ("operator", 20)] {
             let answer = server.get(role, path).await;
             assert_eq!((answer.status, at < up_to), (StatusCode::OK, true), "{role} {path}");
         }
         let cashier = server.get("cashier", path).await;
         // The request made an activation, which a cashier does not see by its request.
-        if at < 13 || path.starts_with("/v1/requests/") {
+        if at < 14 || path.starts_with("/v1/requests/") {
             cashier.is_problem(StatusCode::FORBIDDEN)
         } else {
             assert_eq!(cashier.status, StatusCode::OK, "{path}")
         }
         let gateway = server.get("gateway", path).await;
-        if at < 18 {
+        if at < 19 {
             gateway.is_problem(StatusCode::FORBIDDEN)
         } else {
             assert_eq!(gateway.status, StatusCode::OK, "{path}")
@@ -179,7 +180,9 @@ async fn answers_name_their_position() {
         assert_eq!(answer.json()["as_of"]["time"], "2026-09-21T14:13:20Z");
         assert_eq!(answer.header("cache-control"), "private, no-cache");
         let tag = answer.header("etag").to_owned();
-        assert_eq!(tag, "\"p2000000-00000000\"");
+        // Holds, periods and days depend on the time.
+        let at = if FOLLOW_TIME.contains(&path) { "-t1790000000000" } else { "" };
+        assert_eq!(tag, format!("\"p2000000-00000000{at}\""));
         for known in [&tag, &format!("W/\"x\", W/{tag}"), "*"] {
             let headers = [("authorization", "Bearer operator"), ("if-none-match", known)];
             let unchanged = server.send(Method::GET, path, &headers).await;
@@ -188,6 +191,39 @@ async fn answers_name_their_position() {
         let headers = [("authorization", "Bearer operator"), ("if-none-match", "\"p1-00000000\"")];
         assert_eq!(server.send(Method::GET, path, &headers).await.status, StatusCode::OK);
     }
+}
+
+/// Paths whose answers depend on the time.
+const FOLLOW_TIME: [&str; 6] = [
+    "/v1/campaigns",
+    "/v1/campaigns/1",
+    "/v1/campaigns/1/figures",
+    "/v1/campaigns/1/days",
+    "/v1/clients/7/operations",
+    "/v1/search?q=ann",
+];
+
+/// A1, C6, Z1: while no record comes, answers that depend on the time go on with the engine's clock, and say so; the others stay as they were.
+#[tokio::test]
+async fn answers_follow_the_engines_clock_while_no_record_comes() {
+    let server = Server::new(sample::fill);
+    for path in PATHS {
+        server.standing.send_replace(standing(sample::POSITION));
+        let before = server.get("operator", path).await;
+        server.standing.send_modify(|standing| {
+            standing.report(Newest { position: Position(sample::POSITION), now_ms: sample::NOW_MS + 60_000 });
+            // What is missing here may have changed everything: this time is of no use.
+            standing.report(Newest { position: Position(sample::POSITION + 1), now_ms: sample::NOW_MS + 120_000 });
+        });
+        let after = server.get("operator", path).await;
+        let changed = after.header("etag") != before.header("etag");
+        assert_eq!(changed, FOLLOW_TIME.contains(&path), "{path}");
+        let time = if changed { "2026-09-21T14:14:20Z" } else { "2026-09-21T14:13:20Z" };
+        assert_eq!(after.json()["as_of"]["time"], time, "{path}");
+        assert_eq!(after.json()["as_of"]["position"], sample::POSITION, "{path}");
+    }
+    let held = server.get("operator", "/v1/campaigns/1/figures").await.json()["held"].clone();
+    assert_eq!(held, 0, "the hold that was open has expired");
 }
 
 /// A36: amounts are texts of major units, the counters are there.
@@ -487,6 +523,12 @@ async fn a_stream_tells_what_changes_and_ends_with_its_token() {
     change("UPDATE campaign SET activations = 3 WHERE campaign = 1", sample::POSITION + 2);
     let second = next().await.expect("they have changed");
     assert!(second.contains("id: 2000002") && second.contains("\"activations\":3"), "{second}");
+    // A hold expires while no record comes.
+    server.standing.send_modify(|standing| {
+        standing.report(Newest { position: standing.applied, now_ms: sample::NOW_MS + 1_000 });
+    });
+    let third = next().await.expect("they have changed");
+    assert!(third.contains("id: 2000002-1790000001000") && third.contains("\"held\":0"), "{third}");
     change("UPDATE credential SET revoked_ms = 1", sample::POSITION + 3);
     assert_eq!(next().await, None);
 }

@@ -48,7 +48,7 @@ impl Refused {
                     let campaign = if reason == "unknown_code" { None } else { Some(77) };
                     sqlite
                         .execute(
-                            "INSERT INTO refusal VALUES (?1, 1789900001700, ?2, ?3, ?4, 7, 1, 'secret', ?5, ?6, ?7, ?8)",
+                            "INSERT INTO refusal VALUES (?1, 1789900001700, ?2, ?3, ?4, 7, 1, 'secret', ?5, NULL, ?6, ?7, ?8)",
                             (position as i64, command, credential, bytes, campaign, said, &decided, &reply),
                         )
                         .expect("the row fits");
@@ -205,7 +205,7 @@ async fn refused_commands_are_seen_by_those_who_see_their_subject() {
     {
         sqlite
             .execute(
-                "INSERT INTO refusal VALUES (?1, 1789900001700, ?2, 1, zeroblob(16), NULL, NULL, NULL, NULL, 'no', 'no', '\"no\"')",
+                "INSERT INTO refusal VALUES (?1, 1789900001700, ?2, 1, zeroblob(16), NULL, NULL, NULL, NULL, NULL, 'no', 'no', '\"no\"')",
                 (position, command),
             )
             .expect("the row fits");

@@ -1,19 +1,23 @@
 //! Entries of the ledger, as the protocol reads them off a record, and what is counted of clients beside them.
 
 use rusqlite::params;
-use scrip_protocol::command::{PaidFrom, Spent, SpentOn};
+use scrip_protocol::command::{PaidFor, PaidFrom, Spent, SpentOn, ToppedUp};
 use scrip_protocol::ledger::{Account, Origin, entries};
-use scrip_protocol::{ClubId, Money, Record};
+use scrip_protocol::{ClubId, Money, Record, TopUpSource};
 
 use super::{At, Writing};
 use crate::read_model::campaigns::number;
 use crate::read_model::rows::{ClientKey, json, request_bytes};
 
 /// What a record says of its entries as a whole.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Whole<'a> {
     pub(super) club: Option<ClubId>,
     pub(super) comment: &'a str,
+    /// How the money of a top-up came.
+    pub(super) source: Option<TopUpSource>,
+    /// What a payment was for.
+    pub(super) purpose: Option<PaidFor>,
     /// The balances after the last of them, where the record moves that account.
     pub(super) gaming: Money,
     pub(super) bonus: Money,
@@ -36,8 +40,10 @@ impl Writing<'_> {
             *of = of.saturating_sub(entry.amount.0);
         }
         let credential = record.stamp().map_or(0, |stamp| stamp.credential.0);
-        let mut statement =
-            self.connection.prepare_cached("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+        let request = record.stamp().map_or([0; 16], |stamp| request_bytes(stamp.request));
+        let mut statement = self
+            .connection
+            .prepare_cached("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
         for ((entry, balance), nth) in entries.iter().zip(balances.iter().rev()).zip(0..) {
             let (origin, origin_id) = origin(&entry.origin);
             let account = match entry.account {
@@ -61,6 +67,9 @@ impl Writing<'_> {
                 balance,
                 whole.comment,
                 json(&entry.tags),
+                request,
+                whole.source.map(TopUpSource::word),
+                whole.purpose.map(word_of),
             ])?;
             self.gathered.history(entry.client, at.position);
             let client = self.gathered.client(entry.client, at.ms);
@@ -68,6 +77,18 @@ impl Writing<'_> {
                 Account::Gaming => client.gaming += entry.amount.0,
                 Account::Bonus => client.bonus += entry.amount.0,
             }
+        }
+        Ok(())
+    }
+
+    /// Writes which rules did not do on a top-up what they should have done.
+    pub(super) fn rule_failures(&mut self, at: At, record: &ToppedUp) -> rusqlite::Result<()> {
+        let failed = record.failed.iter().map(|failed| (failed.rule, failed.why.word()));
+        let unsent = record.fired.iter().filter(|fired| fired.push_too_long).map(|fired| (fired.rule, "push_too_long"));
+        for ((rule, why), nth) in failed.chain(unsent).zip(0_u32..) {
+            let mut statement = self.connection.prepare_cached("INSERT INTO rule_failure VALUES (?, ?, ?, ?, ?, ?)")?;
+            let client = ClientKey::of(record.client);
+            statement.execute(params![number(at.position.0), nth, number(at.ms), rule.0, client, why])?;
         }
         Ok(())
     }
@@ -81,22 +102,36 @@ impl Writing<'_> {
             PaidFrom::GamingBalance => "gaming_balance",
             PaidFrom::Directly => "directly",
         };
-        self.connection.prepare_cached("INSERT INTO spending VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?.execute(params![
-            number(at.position.0),
-            number(at.ms),
-            ClientKey::of(record.client),
-            record.club.0,
-            kind,
-            record.price.0,
-            paid_from,
-            record.stamp.credential.0,
-            request_bytes(record.stamp.request),
-        ])?;
+        self.connection.prepare_cached("INSERT INTO spending VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?.execute(
+            params![
+                number(at.position.0),
+                number(at.ms),
+                ClientKey::of(record.client),
+                record.club.0,
+                kind,
+                record.price.0,
+                paid_from,
+                record.stamp.credential.0,
+                request_bytes(record.stamp.request),
+                record.executor.kind.to_string(),
+                record.executor.name,
+                record.comment,
+                json(&record.tags),
+            ],
+        )?;
         self.gathered.history(record.client, at.position);
         let client = self.gathered.client(record.client, at.ms);
         client.spent += record.price.0;
         client.sessions += i64::from(record.on == SpentOn::Session);
         Ok(())
+    }
+}
+
+/// What a payment was for, as in JSON.
+fn word_of(purpose: PaidFor) -> &'static str {
+    match purpose {
+        PaidFor::GamingTime => "gaming_time",
+        PaidFor::Order => "order",
     }
 }
 

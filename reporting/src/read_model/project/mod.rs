@@ -11,8 +11,8 @@ mod staff;
 
 pub(super) use campaigns::{ALONE, LEFT};
 use rusqlite::Connection;
-use scrip_protocol::command::Subject;
-use scrip_protocol::{ClubId, Money, Position, Record};
+use scrip_protocol::command::{BonusOperation, Subject};
+use scrip_protocol::{ClubId, Position, Record};
 
 use self::ledger::Whole;
 use super::campaigns::{Campaign, Campaigns};
@@ -73,26 +73,40 @@ impl<'t> Writing<'t> {
             Record::ActivationRefunded(refunded) => {
                 let club = self.refunded(at, refunded)?;
                 let bonus = refunded.refunded.balance;
-                self.entries(at, record, Whole { club: club.map(ClubId), comment: "", gaming: Money(0), bonus })
+                self.entries(at, record, Whole { club: club.map(ClubId), bonus, ..Whole::default() })
             }
             Record::CodeHeld(held) => self.held(at, held),
             Record::HoldReleased(released) => self.hold_ended(released.hold, "released", position),
             Record::ToppedUp(done) => {
+                self.rule_failures(at, done)?;
                 let (gaming, bonus) = (done.gaming, done.bonus);
-                self.entries(at, record, Whole { club: Some(done.club), comment: &done.comment, gaming, bonus })
+                let (club, source) = (Some(done.club), Some(done.variables.source));
+                self.entries(at, record, Whole { club, comment: &done.comment, source, purpose: None, gaming, bonus })
             }
             Record::TopUpRefunded(refunded) => {
                 let (gaming, bonus) = (refunded.given_back.gaming, refunded.given_back.bonus);
-                self.entries(at, record, Whole { club: Some(refunded.club), comment: &refunded.comment, gaming, bonus })
+                self.entries(
+                    at,
+                    record,
+                    Whole { club: Some(refunded.club), comment: &refunded.comment, gaming, bonus, ..Whole::default() },
+                )
             }
             Record::BonusChanged(changed) => {
-                let (gaming, bonus) = (Money(0), changed.balance);
-                self.entries(at, record, Whole { club: changed.club, comment: &changed.comment, gaming, bonus })
+                let purpose = match changed.operation {
+                    BonusOperation::Payment(purpose) => Some(purpose),
+                    BonusOperation::Credit | BonusOperation::WriteOff | BonusOperation::Refund { .. } => None,
+                };
+                let (club, bonus) = (changed.club, changed.balance);
+                self.entries(at, record, Whole { club, comment: &changed.comment, purpose, bonus, ..Whole::default() })
             }
             Record::Spent(spent) => {
                 self.spent(at, spent)?;
                 let (gaming, bonus) = (spent.after.gaming, spent.after.bonus);
-                self.entries(at, record, Whole { club: Some(spent.club), comment: &spent.comment, gaming, bonus })
+                self.entries(
+                    at,
+                    record,
+                    Whole { club: Some(spent.club), comment: &spent.comment, gaming, bonus, ..Whole::default() },
+                )
             }
             Record::RedemptionRefused(refused) => self.redemption_refused(at, refused),
             Record::HoldRefused(refused) => self.hold_refused(at, refused),

@@ -32,7 +32,7 @@ struct Attempt<'a> {
 impl Writing<'_> {
     pub(super) fn redemption_refused(&mut self, at: At, record: &RedemptionRefused) -> rusqlite::Result<()> {
         let held = self.holder(&record.code)?;
-        let decided = self.decided(&record.outcome, record.club, held)?;
+        let decided = self.decided(&record.outcome, record.club, held, None)?;
         self.gathered.history(record.client, at.position);
         self.refusal(
             at,
@@ -55,7 +55,7 @@ impl Writing<'_> {
         let held = self.holder(&record.code)?;
         let reply = json(&record.outcome);
         let (reason, decided) = match &record.outcome {
-            HoldOutcome::Refused(why) => (why.word(), self.decided(why, record.club, held)?),
+            HoldOutcome::Refused(why) => (why.word(), self.decided(why, record.club, held, None)?),
             HoldOutcome::Held(_) | HoldOutcome::InvalidTtl | HoldOutcome::TooManyHolds => {
                 (word_of(&reply), record.outcome.to_string())
             }
@@ -80,18 +80,22 @@ impl Writing<'_> {
 
     pub(super) fn confirmation_refused(&mut self, at: At, record: &ConfirmationRefused) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT h.client, h.club, h.campaign, h.slot, c.value FROM hold h
+            "SELECT h.client, h.club, h.campaign, h.slot, c.value, h.amount FROM hold h
              LEFT JOIN code c ON c.campaign = h.campaign AND c.slot = h.slot WHERE h.hold = ?",
         )?;
-        let mut rows = statement.query([number(record.hold.0)])?;
-        let (mut client, mut club, mut at_code, mut code) = (Value::Null, None, None, None);
+        // A hold that is another credential's, or that ended long ago, is nothing to whoever named it.
+        let named = if record.outcome == ConfirmOutcome::UnknownHold { 0 } else { record.hold.0 };
+        let mut rows = statement.query([number(named)])?;
+        let (mut client, mut club, mut at_code, mut code, mut amount) = (Value::Null, None, None, None, None);
         if let Some(row) = rows.next()? {
             (client, club) = (row.get(0)?, row.get::<_, Option<u32>>(1)?);
             (at_code, code) = (Some((row.get(2)?, row.get(3)?)), row.get::<_, Option<String>>(4)?);
+            amount = Some(Money(row.get(5)?));
         }
         let decided = match &record.outcome {
             ConfirmOutcome::Expired(why) => {
-                let since = self.decided(why, ClubId(club.unwrap_or(0)), at_code)?;
+                // Past its time a hold is had on the terms of a redemption, but for the amount, which is its own.
+                let since = self.decided(why, ClubId(club.unwrap_or(0)), at_code, amount)?;
                 format!("the hold had expired, and then: {since}")
             }
             ConfirmOutcome::Confirmed(_)
@@ -188,8 +192,15 @@ impl Writing<'_> {
         statement.query_row([code], |row| Ok((row.get(0)?, row.get(1)?))).optional()
     }
 
-    /// The condition by which a redemption was refused, with its numbers.
-    fn decided(&mut self, why: &RedeemOutcome, club: ClubId, held: Option<(u32, u32)>) -> rusqlite::Result<String> {
+    /// The condition by which a redemption was refused, with its numbers. `amount` is what it would have credited; none for what the campaign
+    /// credits.
+    fn decided(
+        &mut self,
+        why: &RedeemOutcome,
+        club: ClubId,
+        held: Option<(u32, u32)>,
+        amount: Option<Money>,
+    ) -> rusqlite::Result<String> {
         let of = match held {
             Some((campaign, slot)) => {
                 let uses = self.known.uses.of(self.connection, campaign, slot)?;
@@ -198,14 +209,16 @@ impl Writing<'_> {
             None => None,
         };
         Ok(match of {
-            Some((campaign, of, activations)) => by_campaign(why, club, campaign, of, activations),
+            Some((campaign, of, activations)) => {
+                by_campaign(why, club, campaign, of, activations, amount.unwrap_or(of.terms.amount))
+            }
             None => why.to_string(),
         })
     }
 }
 
 /// The condition, with the numbers of the campaign that has the code.
-fn by_campaign(why: &RedeemOutcome, club: ClubId, campaign: u32, of: &Campaign, activations: u32) -> String {
+fn by_campaign(why: &RedeemOutcome, club: ClubId, campaign: u32, of: &Campaign, activations: u32, amount: Money) -> String {
     let Terms { name, clubs, starts_ms, ends_ms, activations_per_client_max, activations_max, budget, .. } = &of.terms;
     let limit = |limit: &Option<u64>| limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
     let campaign = format!("campaign {campaign} ({name})");
@@ -241,7 +254,7 @@ fn by_campaign(why: &RedeemOutcome, club: ClubId, campaign: u32, of: &Campaign, 
             format!("{campaign} has {so_far} activations, and {limit} is the most; held uses count as well")
         }
         RedeemOutcome::BudgetExhausted => {
-            let (issued, amount) = (Money(of.issued), of.terms.amount);
+            let issued = Money(of.issued);
             let budget = budget.map_or_else(|| "none".to_owned(), |budget| budget.to_string());
             format!(
                 "{campaign} has credited {issued} of its budget of {budget}, and one more is {amount}; held uses count as well"

@@ -4,7 +4,7 @@ use scrip_protocol::codes::normalise;
 use scrip_protocol::command::{CodeTexts, Terms};
 use scrip_protocol::{CampaignId, Record};
 
-use super::{Past, Recorded, Use};
+use super::{Hold, Past, Recorded, Use};
 
 /// How a code is archived, apart from its campaign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -252,15 +252,46 @@ impl<'a> Past<'a> {
         holder
     }
 
-    /// Its counters, counted over its codes and its activations.
+    /// Its counters at the time of the newest batch.
     pub(crate) fn counters(&self, campaign: CampaignId) -> Option<Counters> {
+        self.counters_at(campaign, self.end.time_ms)
+    }
+
+    /// How many of its codes could be activated at a time, one after the other: until none is left with a use, or the campaign's limit or its
+    /// budget would be passed. Uses that are held are taken.
+    fn could_be_activated(&self, campaign: CampaignId, terms: &Terms, now_ms: u64) -> u64 {
+        let holds = self.holds();
+        let is_open = |hold: &&Hold<'_>| hold.record.campaign == campaign && hold.is_open(now_ms);
+        let open: Vec<_> = holds.iter().filter(is_open).map(|hold| hold.record).collect();
+        let uses = self.uses_of(campaign);
+        let taken_back = |used: &Use<'_>| used.refund.map_or(0, |refund| i128::from(refund.record.refunded.taken.0));
+        let issued: i128 = uses.iter().map(|used| i128::from(used.activation.amount.0) - taken_back(used)).sum();
+        let mut committed = issued + open.iter().map(|hold| i128::from(hold.amount.0)).sum::<i128>();
+        let mut all_uses = uses.iter().filter(|used| used.stands()).count() as u64 + open.len() as u64;
+        let mut activated = 0;
+        for line in self.code_table(campaign, Status::Active, Usage::All) {
+            let taken = line.uses.len() + open.iter().filter(|hold| hold.slot == line.code.slot).count();
+            if terms.activations_per_code_max.is_some_and(|most| taken >= most as usize) {
+                continue;
+            }
+            (all_uses, committed) = (all_uses + 1, committed + i128::from(terms.amount.0));
+            let is_over = terms.activations_max.is_some_and(|most| all_uses > most);
+            if is_over || terms.budget.is_some_and(|budget| terms.amount.0 > 0 && committed > i128::from(budget.0)) {
+                break;
+            }
+            activated += 1;
+        }
+        activated
+    }
+
+    /// Its counters at a time, counted over its codes, its activations and its holds.
+    pub(crate) fn counters_at(&self, campaign: CampaignId, now_ms: u64) -> Option<Counters> {
         let terms = self.terms(campaign)?;
         let (lines, uses) = (self.code_table(campaign, Status::All, Usage::All), self.uses_of(campaign));
         let count = |condition: &dyn Fn(&CodeLine<'_>) -> bool| lines.iter().filter(|line| condition(line)).count() as u64;
-        let may_be = |line: &CodeLine<'_>| terms.activations_per_code_max.is_none_or(|most| line.uses.len() < most as usize);
         let refunds: Vec<_> = uses.iter().filter_map(|used| used.refund).map(|refund| refund.record.refunded).collect();
         let taken_back: i128 = refunds.iter().map(|refunded| i128::from(refunded.taken.0)).sum();
-        let codes_redeemable = count(&|line| !line.is_archived && may_be(line));
+        let codes_redeemable = self.could_be_activated(campaign, &terms, now_ms);
         let (codes, codes_activated) = (lines.len() as u64, count(&|line| !line.uses.is_empty()));
         Some(Counters {
             codes,
@@ -269,7 +300,7 @@ impl<'a> Past<'a> {
             codes_available: count(&|line| !line.is_archived && line.uses.is_empty()),
             codes_redeemable,
             activations: uses.iter().filter(|used| used.stands()).count() as u64,
-            held: self.held(campaign, self.end.time_ms),
+            held: self.held(campaign, now_ms),
             issued: uses.iter().map(|used| i128::from(used.activation.amount.0)).sum::<i128>() - taken_back,
             refunds: refunds.len() as u64,
             taken_back,

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use scrip_protocol::command::SpentOn;
+use scrip_protocol::command::{BonusChanged, BonusOperation, ConfirmOutcome, PaidFor, SpentOn};
 use scrip_protocol::ledger::{Origin, entries};
-use scrip_protocol::{Account, ClientId, ClubId, Executor, Label, Record};
+use scrip_protocol::{Account, ClientId, ClubId, Executor, Label, Record, RequestId, TopUpSource};
 
 use super::{Past, Recorded};
 
@@ -42,6 +42,11 @@ pub(crate) struct Movement {
     /// What was said of the record.
     pub(crate) comment: String,
     pub(crate) tags: Vec<String>,
+    pub(crate) request: RequestId,
+    /// How the money came, of everything that a top-up did.
+    pub(crate) source: Option<TopUpSource>,
+    /// What was paid for with bonuses.
+    pub(crate) purpose: Option<PaidFor>,
 }
 
 impl<'a> Past<'a> {
@@ -99,6 +104,14 @@ impl<'a> Past<'a> {
                 Record::Spent(record) => (Some(record.club), record.comment.as_str()),
                 _ => (None, ""),
             };
+            let source = match &recorded.record {
+                Record::ToppedUp(record) => Some(record.variables.source),
+                _ => None,
+            };
+            let purpose = match &recorded.record {
+                Record::BonusChanged(BonusChanged { operation: BonusOperation::Payment(purpose), .. }) => Some(*purpose),
+                _ => None,
+            };
             for (nth, entry) in (0..).zip(entries(&recorded.record)) {
                 let balance = balances.entry((entry.client, entry.account)).or_default();
                 *balance += entry.amount.0;
@@ -117,6 +130,9 @@ impl<'a> Past<'a> {
                     credential: recorded.record.stamp().map_or(0, |stamp| stamp.credential.0),
                     comment: comment.to_owned(),
                     tags: entry.tags.iter().map(|tag| (*tag).to_owned()).collect(),
+                    request: recorded.record.stamp().expect("somebody asked for it").request,
+                    source,
+                    purpose,
                 });
             }
         }
@@ -139,7 +155,9 @@ impl<'a> Past<'a> {
                 Record::CodeHeld(record) => record.client,
                 Record::RedemptionRefused(record) => record.client,
                 Record::HoldRefused(record) => record.client,
-                Record::ConfirmationRefused(record) => *holders.get(&record.hold.0)?,
+                Record::ConfirmationRefused(record) if record.outcome != ConfirmOutcome::UnknownHold => {
+                    *holders.get(&record.hold.0)?
+                }
                 Record::RequestRefused(record) => record.subject.client?,
                 Record::ClientRegistered(record) => record.client,
                 Record::ToppedUp(record) => record.client,

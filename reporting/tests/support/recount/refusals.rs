@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use scrip_protocol::command::AnyOutcome;
+use scrip_protocol::command::{AnyOutcome, ConfirmOutcome};
 use scrip_protocol::{CampaignId, ClientId, ClubId, Kind, Record, Stamp};
 
 use super::Past;
@@ -80,7 +80,7 @@ impl<'a> Past<'a> {
                     reply: json(&record.outcome),
                 },
                 Record::ConfirmationRefused(record) => {
-                    let hold = holds.get(&record.hold.0);
+                    let hold = holds.get(&record.hold.0).filter(|_| record.outcome != ConfirmOutcome::UnknownHold);
                     Refusal {
                         position,
                         at_ms,

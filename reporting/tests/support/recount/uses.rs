@@ -55,6 +55,13 @@ pub(crate) struct Tally {
     pub(crate) taken_back: i128,
 }
 
+impl Hold<'_> {
+    /// Whether it holds its use at a time.
+    pub(crate) fn is_open(&self, now_ms: u64) -> bool {
+        self.ended.is_none() && now_ms < self.record.expires_ms
+    }
+}
+
 impl Use<'_> {
     pub(crate) fn stands(&self) -> bool {
         self.refund.is_none()
@@ -124,9 +131,8 @@ impl<'a> Past<'a> {
 
     /// How many uses of a campaign's codes are held at a time (Z1).
     pub(crate) fn held(&self, campaign: CampaignId, now_ms: u64) -> u64 {
-        let is_held = |hold: &Hold<'_>| hold.ended.is_none() && now_ms < hold.record.expires_ms;
         let holds = self.holds();
-        holds.iter().filter(|hold| hold.record.campaign == campaign && is_held(hold)).count() as u64
+        holds.iter().filter(|hold| hold.record.campaign == campaign && hold.is_open(now_ms)).count() as u64
     }
 
     /// What was activated and refunded, by whatever it is sorted into: a time and a club give the key.

@@ -27,6 +27,7 @@ pub(super) fn tables(past: &Past<'_>) -> Vec<Table> {
         table("entry", entries.map(entry).collect()),
         table("ledger", movements.iter().map(ledger).collect()),
         table("spending", spending(past)),
+        table("rule_failure", rule_failures(past)),
         table("client_history", client_history(past)),
         table("request", requests(past)),
         table("refusal", refusals(past)),
@@ -37,13 +38,14 @@ fn cards(past: &Past<'_>) -> Vec<Row> {
     let row = |card: crate::support::recount::Client| {
         vec![
             client(card.client),
-            text(card.name),
+            text(card.name.clone()),
             number(card.registered_ms),
             number(card.gaming),
             number(card.bonus),
             number(card.spent),
             number(card.sessions),
             number(card.activations),
+            text(card.name.to_lowercase()),
         ]
     };
     past.cards().into_iter().map(row).collect()
@@ -83,7 +85,16 @@ fn entry(movement: &Movement) -> Row {
         number(movement.balance),
         text(movement.comment.clone()),
         json(&movement.tags),
+        Value::Blob(movement.request.0.to_be_bytes().to_vec()),
+        movement.source.map_or(Value::Null, word),
+        movement.purpose.map_or(Value::Null, word),
     ]
+}
+
+/// The word that something has in JSON.
+fn word(of: impl serde::Serialize) -> Value {
+    let word = serde_json::to_value(of).expect("it has a form in JSON");
+    text(word.as_str().expect("it is a word").to_owned())
 }
 
 fn spending(past: &Past<'_>) -> Vec<Row> {
@@ -108,7 +119,28 @@ fn spending(past: &Past<'_>) -> Vec<Row> {
             text(paid_from),
             credential(&record.stamp),
             request(&record.stamp),
+            text(record.executor.kind.to_string()),
+            text(record.executor.name.clone()),
+            text(record.comment.clone()),
+            json(&record.tags),
         ]);
+    }
+    rows
+}
+
+/// A20, A31: rules that matched and failed come before those whose push notification was too long.
+fn rule_failures(past: &Past<'_>) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for recorded in past.records {
+        let Record::ToppedUp(record) = &recorded.record else { continue };
+        let mut failures: Vec<_> = record.failed.iter().map(|failed| (failed.rule, word(failed.why))).collect();
+        for fired in &record.fired {
+            failures.extend(fired.push_too_long.then(|| (fired.rule, text("push_too_long"))));
+        }
+        for ((rule, why), nth) in failures.into_iter().zip(0_u32..) {
+            let of = [number(recorded.position), number(nth), number(recorded.at_ms), number(rule.0)];
+            rows.push(of.into_iter().chain([client(record.client), why]).collect());
+        }
     }
     rows
 }
