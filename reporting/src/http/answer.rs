@@ -154,11 +154,11 @@ struct Seen {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Follows {
     /// From the position alone.
-    FromPosition,
+    Position,
     /// From the position and the engine's time: holds expire, periods begin and end.
-    FromTime,
+    PositionAndTime,
     /// Something else goes into it.
-    FromMore,
+    More,
 }
 
 impl Api {
@@ -192,7 +192,7 @@ impl Api {
         what: &'static str,
         read: impl FnOnce(&View<'_>, &Caller) -> rusqlite::Result<Option<T>> + Send + 'static,
     ) -> Result<Response, Problem> {
-        self.answer_that(Follows::FromPosition, arrival, roles, what, read).await
+        self.answer_that(Follows::Position, arrival, roles, what, read).await
     }
 
     /// The same, for an answer that may not follow from the position alone: that one has no entity tag.
@@ -229,9 +229,9 @@ impl Api {
                 };
                 let as_of = view.as_of;
                 let tag = match follows {
-                    Follows::FromPosition => Some(tag(view, "")?),
-                    Follows::FromTime => Some(tag(view, &format!("-t{}", view.now_ms))?),
-                    Follows::FromMore => None,
+                    Follows::Position => Some(tag(view, "")?),
+                    Follows::PositionAndTime => Some(tag(view, &format!("-t{}", view.now_ms))?),
+                    Follows::More => None,
                 };
                 if tag.as_deref().is_some_and(|tag| arrival.has(tag)) {
                     return Ok(Ok(Seen { as_of, tag, body: None }));

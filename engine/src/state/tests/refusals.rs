@@ -53,10 +53,9 @@ fn bench() -> (Bench, Position) {
 #[track_caller]
 fn subject(bench: &mut Bench, number: u64, asked: &Asked) -> Subject {
     bench.run(stamp(START_MS, number, number), asked);
-    match &bench.records.last().expect("it made a record").1 {
-        Record::RequestRefused(refused) => refused.subject.clone(),
-        other => panic!("{asked:?} was not refused: {other:?}"),
-    }
+    let record = &bench.records.last().expect("it made a record").1;
+    let Record::RequestRefused(refused) = record else { panic!("{asked:?} was not refused: {record:?}") };
+    refused.subject.clone()
 }
 
 /// Z13: whoever asks by client, club or code why something was refused finds every command that names them, by itself or by the operation

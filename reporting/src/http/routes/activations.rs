@@ -96,7 +96,7 @@ fn not_known_here(as_of: AsOf) -> Problem {
     responses((status = 200, description = "The activation.", body = OneActivation)))]
 pub(crate) async fn activation(State(api): State<Api>, asked: Asked<OneAsked>) -> Result<Response, Problem> {
     let OneAsked(id) = asked.asked;
-    api.answer_or_problem(Follows::FromPosition, asked.arrival, CAMPAIGNS, move |view, _| {
+    api.answer_or_problem(Follows::Position, asked.arrival, CAMPAIGNS, move |view, _| {
         let as_of = view.as_of;
         let found = activations::one(view, id)?.map(|activation| OneActivation { activation, as_of });
         Ok(found.ok_or_else(|| match as_of.covers(id) {

@@ -103,7 +103,7 @@ impl Asks for CodesAsked {
 pub(crate) async fn campaigns(State(api): State<Api>, asked: Asked<CampaignFilter>) -> Result<Response, Problem> {
     let filter = asked.asked;
     let list = move |view: &View<'_>| campaigns::list(view, &filter).map(Some);
-    api.answer_that(Follows::FromTime, asked.arrival, CAMPAIGNS, "page", move |view, _| list(view)).await
+    api.answer_that(Follows::PositionAndTime, asked.arrival, CAMPAIGNS, "page", move |view, _| list(view)).await
 }
 
 /// A campaign
@@ -114,7 +114,7 @@ pub(crate) async fn campaigns(State(api): State<Api>, asked: Asked<CampaignFilte
 pub(crate) async fn campaign(State(api): State<Api>, asked: Asked<OneCampaign>) -> Result<Response, Problem> {
     let OneCampaign(campaign) = asked.asked;
     let show = move |view: &View<'_>| campaigns::show(view, campaign);
-    api.answer_that(Follows::FromTime, asked.arrival, CAMPAIGNS, "campaign", move |view, _| show(view)).await
+    api.answer_that(Follows::PositionAndTime, asked.arrival, CAMPAIGNS, "campaign", move |view, _| show(view)).await
 }
 
 /// The counters of a campaign
@@ -125,7 +125,7 @@ pub(crate) async fn campaign(State(api): State<Api>, asked: Asked<OneCampaign>) 
 pub(crate) async fn figures(State(api): State<Api>, asked: Asked<OneCampaign>) -> Result<Response, Problem> {
     let OneCampaign(campaign) = asked.asked;
     let counters = move |view: &View<'_>| figures::of_campaign(view, campaign);
-    api.answer_that(Follows::FromTime, asked.arrival, CAMPAIGNS, "campaign", move |view, _| counters(view)).await
+    api.answer_that(Follows::PositionAndTime, asked.arrival, CAMPAIGNS, "campaign", move |view, _| counters(view)).await
 }
 
 /// What was activated on each day
@@ -136,7 +136,7 @@ pub(crate) async fn figures(State(api): State<Api>, asked: Asked<OneCampaign>) -
 pub(crate) async fn days(State(api): State<Api>, asked: Asked<DaysAsked>) -> Result<Response, Problem> {
     let DaysAsked(campaign, days) = asked.asked;
     let by_day = move |view: &View<'_>| activity::by_day(view, campaign, &days);
-    api.answer_that(Follows::FromTime, asked.arrival, CAMPAIGNS, "campaign", move |view, _| by_day(view)).await
+    api.answer_that(Follows::PositionAndTime, asked.arrival, CAMPAIGNS, "campaign", move |view, _| by_day(view)).await
 }
 
 /// What was activated at each club

@@ -104,7 +104,7 @@ pub(crate) async fn client_card(State(api): State<Api>, asked: Asked<OneClient>)
     responses((status = 200, description = "A page of them.", body = Operations)))]
 pub(crate) async fn operations(State(api): State<Api>, asked: Asked<OperationsAsked>) -> Result<Response, Problem> {
     let OperationsAsked(client, filter) = asked.asked;
-    api.answer_that(Follows::FromTime, asked.arrival, CLIENTS, "client", move |view, caller| {
+    api.answer_that(Follows::PositionAndTime, asked.arrival, CLIENTS, "client", move |view, caller| {
         Ok(operations::list(view, client, &filter)?.map(|page| caller.sight().operations(page)))
     })
     .await

@@ -67,7 +67,7 @@ pub(crate) async fn refusals(State(api): State<Api>, asked: Asked<RefusalsAsked>
     let RefusalsAsked(filter, before) = asked.asked;
     let by_campaign = filter.campaign.is_some();
     let attempts = api.attempts.clone().filter(|_| before.before.is_none());
-    let follows = if api.attempts.is_some() { Follows::FromMore } else { Follows::FromPosition };
+    let follows = if api.attempts.is_some() { Follows::More } else { Follows::Position };
     api.answer_or_problem(follows, asked.arrival, CLIENTS, move |view, caller| {
         let sight = caller.sight();
         if by_campaign && !sight.reasons {
@@ -106,7 +106,7 @@ pub(crate) async fn code(State(api): State<Api>, asked: Asked<CodeAsked>) -> Res
     responses((status = 200, description = "The request.", body = RequestFound)))]
 pub(crate) async fn request(State(api): State<Api>, asked: Asked<RequestAsked>) -> Result<Response, Problem> {
     let RequestAsked(request) = asked.asked;
-    api.answer_or_problem(Follows::FromPosition, asked.arrival, REQUESTS, move |view, caller| {
+    api.answer_or_problem(Follows::Position, asked.arrival, REQUESTS, move |view, caller| {
         let as_of = view.as_of;
         if let Some(found) = search::by_request(view, request)? {
             // Never as if there were none: whoever has the id would send the request again under another one.
@@ -133,7 +133,7 @@ pub(crate) async fn request(State(api): State<Api>, asked: Asked<RequestAsked>) 
     responses((status = 200, description = "What was found.", body = Found)))]
 pub(crate) async fn search(State(api): State<Api>, asked: Asked<Searched>) -> Result<Response, Problem> {
     let Searched(text) = asked.asked;
-    api.answer_that(Follows::FromTime, asked.arrival, CLIENTS, "page", move |view, caller| {
+    api.answer_that(Follows::PositionAndTime, asked.arrival, CLIENTS, "page", move |view, caller| {
         let sight = caller.sight();
         let found = search::guess(view, &text, sight.sees_codes())?;
         let code = found.code.and_then(|code| sight.code(code));
