@@ -39,7 +39,7 @@ fn main() {
     let connection = Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("it can be read");
     // As much as those that read the sidecar's file have.
     connection.execute_batch("PRAGMA cache_size = -16384; BEGIN").expect("a transaction can be begun");
-    let view = View { connection: &connection, as_of: AsOf::whole(Position(activations), NOW_MS) };
+    let view = View { connection: &connection, as_of: AsOf::whole(Position(activations), NOW_MS), now_ms: NOW_MS };
 
     let one = CampaignId(1);
     let codes = What::Codes { campaign: one, status: Status::All, usage: Usage::All };
@@ -134,7 +134,8 @@ fn make(file: &Path, activations: u64) -> rusqlite::Result<()> {
     connection.execute("INSERT INTO credential VALUES (1, 'Kiosk', 'gateway', '[]', 1, 'token', x'00', 0, NULL)", [])?;
     let mut club = connection.prepare("INSERT INTO club VALUES (?1, 'Club ' || ?1, 0)")?;
     (1..=CLUBS).try_for_each(|number| club.execute([number as i64]).map(drop))?;
-    let mut client = connection.prepare("INSERT INTO client VALUES (?1, 'Client number ' || ?1, 0, 0, 0, 0, 0, 0)")?;
+    let mut client =
+        connection.prepare("INSERT INTO client VALUES (?1, 'Client number ' || ?1, 0, 0, 0, 0, 0, 0, 'client number ' || ?1)")?;
     (0..CLIENTS).try_for_each(|number| client.execute([number as i64]).map(drop))?;
 
     let mut code = connection.prepare("INSERT INTO code VALUES (?1, ?2, ?3, ?3, 0, 0)")?;
