@@ -118,6 +118,9 @@ async fn every_command_is_answered_with_the_same_bytes_again() {
         ("a campaign with another's codes", request(0, now(), &create("Third", &["X1", "SPRING"]))),
         ("a campaign without codes", request(0, now(), &create("Third", &[" "]))),
         ("codes", request(0, now(), &add)),
+        ("codes, with a reply too long for memory", {
+            request(0, now(), &AddCodes { lines: std::iter::repeat_n("A", 500).collect(), ..add.clone() })
+        }),
         ("codes for an unknown campaign", {
             request(0, now(), &AddCodes { campaign: scrip_protocol::CampaignId(99), ..add.clone() })
         }),

@@ -109,6 +109,7 @@ fn told(snapshot: &Snapshot, records: &[(Position, u64, Record)]) -> Value {
             Admission::Repeated(reply) => match reply.into_owned() {
                 Remembered::Redeem(outcome) => json!({ "redeem": outcome }),
                 Remembered::Other(other) => json!({ "kind": other.0, "reply": hexadecimal(&other.1) }),
+                Remembered::Stored { kind, position } => json!({ "kind": kind, "record": position }),
             },
             Admission::New => json!("it would be executed"),
             Admission::Refused(refusal) => json!(refusal.to_string()),

@@ -181,7 +181,9 @@ impl Taking {
         }
         let snapshots = kept.iter().map(|kept| kept.position).min();
         let readers = state.readers.all_passed().into_iter().chain(self.readers_since(end)?).min();
-        match snapshots.into_iter().chain(readers).min() {
+        // What a duplicate request is answered from stays as long as its id is remembered.
+        let replies = state.requests.first_stored().map(|first| Position(first.0.saturating_sub(1)));
+        match snapshots.into_iter().chain(readers).chain(replies).min() {
             Some(passed) => Ok(self.reader.drop_through(passed)?),
             None => Ok(0),
         }

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use redb::StorageBackend;
 use scrip_protocol::batch::{Batch, BatchBuilder, ChainEnd};
-use scrip_protocol::command::{ClientRegistered, ReaderForgotten, ReaderKept};
+use scrip_protocol::command::{ClientRegistered, CodeTexts, CodesAdded, LineVerdict, ReaderForgotten, ReaderKept, SkippedLine};
 use scrip_protocol::record::SettingsApplied;
-use scrip_protocol::{ClientId, CredentialId, Record, RequestId, Settings, Stamp};
+use scrip_protocol::{CampaignId, ClientId, CredentialId, Record, RequestId, Settings, Stamp};
 
 use super::*;
 use crate::disk::{Access, DiskFile, Entry, Mapped, OsDisk};
@@ -249,6 +249,36 @@ fn what_everybody_has_passed_is_dropped_and_nothing_else() {
     assert!(before > last);
     bench.taken(&keeper);
     assert_eq!(first_kept(&bench), before + 1);
+    bench.compare_newest(false);
+    keeper.stop();
+}
+
+/// The record of a reply that is too long for memory stays for as long as its request is remembered.
+#[test]
+fn what_a_remembered_reply_is_made_from_is_not_dropped() {
+    let mut bench = Bench::new();
+    let keeper = bench.keeper(Retention::Needed);
+    let settings = Settings { request_window_ms: 10, ..Settings::default() };
+    bench.append(vec![SettingsApplied { settings }.into()]);
+    bench.clients(2);
+    let skip = |line| SkippedLine { line, code: "A".into(), why: LineVerdict::AlreadyInCampaign };
+    let skipped = (1..100).map(skip).collect();
+    let added = CodesAdded { stamp: bench.stamp(), campaign: CampaignId(1), codes: CodeTexts::default(), skipped };
+    let long = bench.append(vec![added.into()]);
+    let first_kept = |bench: &Bench| bench.journal.reader().first();
+    for _ in 0..2 {
+        bench.clients(3);
+        bench.taken(&keeper);
+        assert!(first_kept(&bench) <= long);
+    }
+    assert_eq!(first_kept(&bench), long, "what is before it was dropped");
+    bench.clients(1);
+    bench.taken(&keeper);
+    assert_eq!(first_kept(&bench), long);
+    // A position is a millisecond here: after ten the request is forgotten.
+    bench.clients(20);
+    bench.taken(&keeper);
+    assert!(first_kept(&bench) > long);
     bench.compare_newest(false);
     keeper.stop();
 }

@@ -16,11 +16,11 @@ use scrip_protocol::{Command, CredentialId, Kind, Position, Record, Refusal, Sta
 use super::clock::EngineClock;
 use super::journal_thread::Release;
 use super::tally::Tally;
-use super::{Attempt, Call, Change, Chunk, Chunks, Limits, Outbox, RETRY_AFTER_MS, Read, Request};
+use super::{Attempt, Call, Change, Chunk, Chunks, Limits, Outbox, RETRY_AFTER_MS, Read, Request, StoredReply};
 use crate::guard::{Asker, Guard};
 use crate::index::Index;
-use crate::state::State;
 use crate::state::requests::{Admission, ClockRange, Remembered};
+use crate::state::{State, reply_of};
 
 /// How many requests are decided before the journal thread is asked again whether it is idle: some tens of microseconds.
 const REQUESTS_PER_LOOK: usize = 64;
@@ -59,6 +59,8 @@ pub(super) struct Commit {
 pub(super) struct Replies {
     pub(super) outbox: Arc<Outbox>,
     pub(super) frames: Vec<u8>,
+    /// Replies that the lane reads from the journal.
+    pub(super) stored: Vec<StoredReply>,
     pub(super) answers: usize,
 }
 
@@ -221,18 +223,18 @@ impl EngineThread {
         let replies = commit.replies.last_mut().expect("a commit is addressed before it is filled");
         replies.answers += 1;
         commit.answers += 1;
-        let (frames, correlation) = (&mut replies.frames, request.correlation);
+        let correlation = request.correlation;
         match &request.call {
             Call::Answered { frame, attempt } => match attempt.as_ref().and_then(|attempt| self.guarded(now_ms, attempt)) {
-                Some(refusal) => push_value(frames, REFUSAL, correlation, &refusal),
-                None => frames.extend_from_slice(frame),
+                Some(refusal) => push_value(&mut replies.frames, REFUSAL, correlation, &refusal),
+                None => replies.frames.extend_from_slice(frame),
             },
-            Call::Read(read) => self.read(now_ms, read, correlation, frames),
+            Call::Read(read) => self.read(now_ms, read, correlation, &mut replies.frames),
             Call::Lift { by, which } => {
-                push_value(frames, Kind::LiftLockouts as u16, correlation, &self.lift(now_ms, *by, *which));
+                push_value(&mut replies.frames, Kind::LiftLockouts as u16, correlation, &self.lift(now_ms, *by, *which));
             }
-            Call::Busy { kind, stamp } => self.busy((now_ms, commit.clock), *kind, stamp, correlation, frames),
-            Call::Change(change) => self.change((now_ms, commit.clock), change, batch, correlation, frames),
+            Call::Busy { kind, stamp } => self.busy((now_ms, commit.clock), *kind, stamp, correlation, replies),
+            Call::Change(change) => self.change((now_ms, commit.clock), change, batch, correlation, replies),
         }
         commit.seen = self.state.position();
     }
@@ -281,18 +283,18 @@ impl EngineThread {
         change: &Change,
         batch: &mut BatchBuilder,
         correlation: u64,
-        frames: &mut Vec<u8>,
+        replies: &mut Replies,
     ) {
         let Change { stamp, asked, hint, network } = change;
         if self.state.credentials.is_revoked(stamp.credential) {
             // Its connections are being closed: what they have sent since is not done any more.
-            return self.refuse(now_ms, change, Refusal::Revoked, correlation, frames);
+            return self.refuse(now_ms, change, Refusal::Revoked, correlation, &mut replies.frames);
         }
         match self.state.admit(clock, stamp) {
-            Admission::Refused(refusal) => return self.refuse(now_ms, change, refusal, correlation, frames),
+            Admission::Refused(refusal) => return self.refuse(now_ms, change, refusal, correlation, &mut replies.frames),
             Admission::Repeated(reply) => {
                 self.tally.repeated();
-                return self.push_reply(stamp.credential, &reply, correlation, frames);
+                return self.push_reply(stamp.credential, &reply, correlation, replies);
             }
             Admission::New => {}
         }
@@ -301,7 +303,7 @@ impl EngineThread {
         if let Some(asker) = asker
             && let Some(retry_after_ms) = self.guard.refuses(now_ms, asker)
         {
-            return self.refuse(now_ms, change, Refusal::TooManyMisses { retry_after_ms }, correlation, frames);
+            return self.refuse(now_ms, change, Refusal::TooManyMisses { retry_after_ms }, correlation, &mut replies.frames);
         }
         let record = self.state.decide(now_ms, *stamp, asked, &self.index.with_hint(*hint));
         if let (Some(asker), Some(refusal)) = (asker, refusal_of(&record))
@@ -315,26 +317,32 @@ impl EngineThread {
         batch.push(&record);
         self.state.apply(now_ms, &record);
         let reply = self.state.requests.newest().expect("a request's record has just been remembered with its reply");
-        self.push_reply(stamp.credential, reply, correlation, frames);
+        match reply {
+            Remembered::Stored { .. } => {
+                let reply = reply_of(self.state.position(), &record).expect("a request's record has a reply");
+                self.push_reply(stamp.credential, &reply, correlation, replies);
+            }
+            Remembered::Redeem(_) | Remembered::Other(_) => self.push_reply(stamp.credential, reply, correlation, replies),
+        }
         self.index.follow(&self.state, &record);
     }
 
     /// Answers a request that cannot be executed now: as it was answered before, if it was.
     #[cold]
-    fn busy(&mut self, (now_ms, clock): (u64, ClockRange), kind: Kind, stamp: &Stamp, correlation: u64, frames: &mut Vec<u8>) {
+    fn busy(&mut self, (now_ms, clock): (u64, ClockRange), kind: Kind, stamp: &Stamp, correlation: u64, replies: &mut Replies) {
         let refusal = match self.state.credentials.is_revoked(stamp.credential) {
             true => Refusal::Revoked,
             false => match self.state.admit(clock, stamp) {
                 Admission::Repeated(reply) => {
                     self.tally.repeated();
-                    return self.push_reply(stamp.credential, &reply, correlation, frames);
+                    return self.push_reply(stamp.credential, &reply, correlation, replies);
                 }
                 Admission::Refused(refusal) => refusal,
                 Admission::New => Refusal::Busy { retry_after_ms: RETRY_AFTER_MS },
             },
         };
         self.tally.busy(now_ms, kind, stamp, refusal);
-        push_value(frames, REFUSAL, correlation, &refusal);
+        push_value(&mut replies.frames, REFUSAL, correlation, &refusal);
     }
 
     /// Refuses a request, which leaves no record.
@@ -346,7 +354,8 @@ impl EngineThread {
     /// Answers a caller what is remembered of a request. One who is not told reasons is answered alike whatever the reason is, and the
     /// frame has the same length; what is remembered keeps it.
     #[inline]
-    fn push_reply(&self, caller: CredentialId, reply: &Remembered, correlation: u64, frames: &mut Vec<u8>) {
+    fn push_reply(&self, caller: CredentialId, reply: &Remembered, correlation: u64, replies: &mut Replies) {
+        let frames = &mut replies.frames;
         let is_told = || self.state.credentials.is_told_reasons(caller);
         match reply {
             Remembered::Redeem(outcome) if outcome.is_miss() && !is_told() => {
@@ -360,6 +369,9 @@ impl EngineThread {
                 push_without::<Confirm>(frames, correlation, &reply.1, ConfirmOutcome::without_reason);
             }
             Remembered::Other(reply) => push_bytes(frames, reply.0, correlation, &reply.1),
+            Remembered::Stored { kind, position } => {
+                replies.stored.push(StoredReply { correlation, kind: *kind, position: *position });
+            }
         }
     }
 
@@ -434,7 +446,7 @@ impl Commit {
     /// Makes a lane's replies the newest ones.
     fn address(&mut self, outbox: &Arc<Outbox>) {
         if self.replies.last().is_none_or(|replies| !Arc::ptr_eq(&replies.outbox, outbox)) {
-            self.replies.push(Replies { outbox: outbox.clone(), frames: Vec::new(), answers: 0 });
+            self.replies.push(Replies { outbox: outbox.clone(), frames: Vec::new(), stored: Vec::new(), answers: 0 });
         }
     }
 }

@@ -49,7 +49,7 @@ impl Release {
         }
         debug_assert!(commit.seen <= self.journal.end().position, "a reply is a promise that survives power loss");
         for replies in commit.replies {
-            replies.outbox.deliver(replies.frames, replies.answers);
+            replies.outbox.deliver_with(replies.frames, replies.stored, replies.answers);
         }
         self.under_way.fetch_sub(commit.answers, Ordering::Relaxed);
         Ok(())

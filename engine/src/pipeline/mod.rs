@@ -37,7 +37,7 @@ use scrip_protocol::{ClientNetwork, CredentialId, Kind, Position, Record, Settin
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 pub use clock::{Clock, ClockError, ClockStatus, EngineClock, Reading, SystemClock, check_start};
-pub use outbox::Outbox;
+pub use outbox::{Outbox, StoredReply};
 
 use crate::attempts::Attempts;
 use crate::counters::Counters;

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::connection::Closing;
-use super::{LARGE_FRAME_BYTES, Shared, refund, rehearsal, snapshot, tail, watching};
+use super::{LARGE_FRAME_BYTES, Shared, refund, rehearsal, snapshot, stored, tail, watching};
 use crate::attempts::{About, Refused, Waiting};
 use crate::counters::{One, RefusalCounts, RequestCounts, count_refusals};
 use crate::generate::draw;
@@ -123,7 +123,7 @@ pub(super) async fn serve(lane: Lane, caller: Arc<Holder>, shared: Arc<Shared>) 
     let outbox = Arc::new(Outbox::default());
     // In a set of its own, so that it ends when this task is dropped.
     let mut writer = JoinSet::new();
-    writer.spawn(write(send, outbox.clone()));
+    writer.spawn(write(send, outbox.clone(), shared.clone()));
     let read = Reader { receive, frames, caller, shared, outbox: outbox.clone(), large: None }.run().await;
     match read {
         Ok(()) => {
@@ -145,12 +145,23 @@ pub(super) async fn serve(lane: Lane, caller: Arc<Holder>, shared: Arc<Shared>) 
 }
 
 /// Writes what the outbox is given until that is finished, or the caller does not take it any more.
-async fn write(mut send: SendStream, outbox: Arc<Outbox>) -> Result<SendStream, quinn::WriteError> {
+async fn write(mut send: SendStream, outbox: Arc<Outbox>, shared: Arc<Shared>) -> Result<SendStream, quinn::WriteError> {
     while let Some(pieces) = outbox.take().await {
         let mut pieces: Vec<Bytes> = pieces.into_iter().map(Bytes::from).collect();
         if let Err(error) = send.write_all_chunks(&mut pieces).await {
             outbox.close();
             return Err(error);
+        }
+        while let Some(reply) = outbox.take_stored() {
+            // One at a time over all lanes: each may take some MiB while it is read.
+            let frame = {
+                let _one = shared.stored_replies.acquire().await;
+                stored::frame(reply, &shared)
+            };
+            if let Err(error) = send.write_all(&frame).await {
+                outbox.close();
+                return Err(error);
+            }
         }
     }
     Ok(send)

@@ -11,6 +11,7 @@ mod lane;
 mod refund;
 mod rehearsal;
 mod snapshot;
+mod stored;
 mod tail;
 mod watching;
 
@@ -174,6 +175,8 @@ struct Shared {
     /// Rehearsals at once: one.
     rehearsals: Arc<Semaphore>,
     fingerprints: Fingerprints,
+    /// Long replies that are read from the journal at once: one.
+    stored_replies: Semaphore,
     /// Who takes snapshots.
     keeper: KeeperHandle,
     counters: Arc<Counters>,
@@ -213,6 +216,7 @@ impl Server {
             large_frames: Arc::new(Semaphore::new(limits.large_frames_bytes_max >> 10)),
             rehearsals: Arc::new(Semaphore::new(1)),
             fingerprints: pipeline.fingerprints(),
+            stored_replies: Semaphore::new(1),
             keeper,
             counters: pipeline.counters(),
             attempts: pipeline.attempts(),

@@ -39,18 +39,18 @@ fn may_name_anyones(caller: &Holder) -> bool {
 }
 
 /// What the journal keeps of a position. That it was dropped is decided with the request, so that a repeated one has its first answer.
-struct Kept {
-    record: Option<Record>,
+pub(super) struct Kept {
+    pub(super) record: Option<Record>,
     kept_from: Position,
 }
 
 /// The record at a position. Whoever names one has seen its reply, so that it is durable.
-fn record_at(position: Position, shared: &Shared) -> Result<Kept, Unreadable> {
+pub(super) fn record_at(position: Position, shared: &Shared) -> Result<Kept, Unreadable> {
     if position == Position(0) || position > *shared.durable.borrow() {
         return Ok(Kept { record: None, kept_from: shared.reader.first() });
     }
     let unreadable = |error: &dyn std::error::Error| {
-        tracing::error!(%error, %position, "the journal cannot be read for a refund");
+        tracing::error!(%error, %position, "the journal cannot be read for a request that names its record");
         Unreadable
     };
     // It reads from disk, and may wait for a segment that is being sealed: this thread's other lanes go to another meanwhile.

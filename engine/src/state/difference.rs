@@ -281,7 +281,7 @@ fn requests(ours: &State, theirs: &State) -> Result<(), Difference> {
             place += 1;
             same(|| format!("the remembered request of place {place}"), &ours.0, &theirs.0)?;
             same(|| format!("request {}, the hash of its body", ours.0), &ours.1, &theirs.1)?;
-            if ours.2 != theirs.2 {
+            if !ours.2.is_alike(&theirs.2) {
                 let what = format!("request {}, its answer", ours.0);
                 return Err(Difference { what, ours: answer(&ours.2), theirs: answer(&theirs.2) });
             }
@@ -371,5 +371,6 @@ fn answer(reply: &Remembered) -> String {
     match reply {
         Remembered::Redeem(outcome) => outcome.to_string(),
         Remembered::Other(other) => format!("an answer of kind {} with {} bytes", other.0, other.1.len()),
+        Remembered::Stored { kind, position } => format!("an answer of kind {kind} that the record at position {position} makes"),
     }
 }

@@ -418,13 +418,13 @@ impl State {
             Record::ReaderForgotten(record) => readers::apply_forgotten(self, record),
         }
         if let (Some(stamp), Some(reply)) = (record.stamp(), reply_of(self.position, record)) {
-            self.requests.remember(time_ms, stamp, reply);
+            self.requests.remember(time_ms, stamp, reply, self.position);
         }
     }
 }
 
 /// What a request is answered, read off the record that it made; `None` for a record that no request made.
-fn reply_of(position: Position, record: &Record) -> Option<Remembered> {
+pub fn reply_of(position: Position, record: &Record) -> Option<Remembered> {
     Some(match record {
         Record::SettingsApplied(_) => return None,
         Record::Refused(record) => Remembered::Other(Box::new((record.kind, record.reply.clone()))),

@@ -19,7 +19,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use scrip_protocol::command::RedeemOutcome;
-use scrip_protocol::{Kind, Refusal, RequestId, Settings, Stamp, wire};
+use scrip_protocol::{Kind, Position, Refusal, RequestId, Settings, Stamp, wire};
 
 use super::frozen::{Frozen, RequestRow, Rows, WindowBase};
 use super::shards::Shards;
@@ -34,6 +34,13 @@ const FORGOTTEN_PER_RECORD: usize = 8;
 /// Rows of a chunk. A chunk never moves once it is there: growing copies nothing.
 const CHUNK: usize = 4096;
 
+/// The longest reply that is kept in memory, in bytes. A longer one, with a line for each code, is read from the journal again, so that an id
+/// costs at most [`BYTES_PER_ID_MAX`].
+pub const REPLY_BYTES_KEPT_MAX: usize = 256;
+
+/// The most bytes of memory that an id costs: its row, its place in the index, the reply, and what the allocator adds to the two parts of that.
+pub const BYTES_PER_ID_MAX: usize = 64 + 16 + REPLY_BYTES_KEPT_MAX + 32 + 32;
+
 /// What a request was answered.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Remembered {
@@ -41,7 +48,38 @@ pub enum Remembered {
     Redeem(RedeemOutcome),
     /// Any other command: the number of its kind and the bytes of its outcome.
     Other(Box<(u16, Vec<u8>)>),
+    /// A command whose reply is longer than [`REPLY_BYTES_KEPT_MAX`]: [`reply_of`](crate::state::reply_of) makes it from its record.
+    Stored {
+        /// The number of the command's kind.
+        kind: u16,
+        /// The record.
+        position: Position,
+    },
 }
+
+impl Remembered {
+    /// What is kept of the reply to the request whose record is at a position.
+    fn kept(self, position: Position) -> Remembered {
+        match &self {
+            Remembered::Other(reply) if reply.1.len() > REPLY_BYTES_KEPT_MAX => Remembered::Stored { kind: reply.0, position },
+            Remembered::Redeem(_) | Remembered::Other(_) | Remembered::Stored { .. } => self,
+        }
+    }
+
+    /// Whether two states remember the same. A snapshot of version 1 holds long replies themselves.
+    pub(super) fn is_alike(&self, other: &Remembered) -> bool {
+        match (self, other) {
+            (Remembered::Stored { kind, .. }, Remembered::Other(reply))
+            | (Remembered::Other(reply), Remembered::Stored { kind, .. }) => {
+                *kind == reply.0 && reply.1.len() > REPLY_BYTES_KEPT_MAX
+            }
+            (one, other) => one == other,
+        }
+    }
+}
+
+/// The bit of a snapshot's kind that says that in place of the reply there is the position of its record, in 8 bytes.
+const STORED: u16 = 1 << 15;
 
 /// By what times ids are judged, in milliseconds since 1970. While the clock runs evenly both are the same; after it was set back the right
 /// time may be either.
@@ -136,6 +174,10 @@ impl Base {
         let start = at.checked_sub(1).map_or(0, |before| end(&self.rows[before]));
         let bytes = self.replies.get(start..end(row)).unwrap_or_default();
         let kind = (row.kind_and_end >> REPLY_END_BITS) as u16;
+        if kind & STORED != 0 {
+            let position = bytes.first_chunk().map_or(0, |position| u64::from_le_bytes(*position));
+            return Remembered::Stored { kind: kind & !STORED, position: Position(position) };
+        }
         let redeem = (kind == Kind::Redeem as u16).then(|| wire::decode::<RedeemOutcome>(Kind::Redeem.word(), bytes).ok());
         match redeem.flatten() {
             Some(outcome) => Remembered::Redeem(outcome),
@@ -180,6 +222,10 @@ impl Requests {
                     (Kind::Redeem as u16, encoded.as_slice())
                 }
                 Remembered::Other(reply) => (reply.0, reply.1.as_slice()),
+                Remembered::Stored { kind, position } => {
+                    encoded.extend_from_slice(&position.0.to_le_bytes());
+                    (kind | STORED, encoded.as_slice())
+                }
             };
             end += bytes.len() as u64;
             newest_ms = id.time_ms().max(newest_ms);
@@ -203,6 +249,19 @@ impl Requests {
     /// What the newest remembered request was answered.
     pub fn newest(&self) -> Option<&Remembered> {
         self.chunks.back()?.last().map(|row| &row.reply)
+    }
+
+    /// The first record from which a reply must be read again; the journal is to be kept from there.
+    pub fn first_stored(&self) -> Option<Position> {
+        let base = self.base.gone..self.base.rows.len();
+        let is_stored = |at: &usize| (self.base.rows[*at].kind_and_end >> REPLY_END_BITS) as u16 & STORED != 0;
+        let position = |reply: &Remembered| match reply {
+            Remembered::Stored { position, .. } => Some(*position),
+            Remembered::Redeem(_) | Remembered::Other(_) => None,
+        };
+        let base = base.filter(is_stored).filter_map(|at| position(&self.base.reply(at)));
+        let live = self.chunks.iter().flatten().skip(self.gone).filter_map(|row| position(&row.reply));
+        base.chain(live).min()
     }
 
     /// How many ids are remembered.
@@ -263,9 +322,9 @@ impl Requests {
     }
 
     /// Remembers what a request was answered, and forgets what has passed.
-    pub(super) fn remember(&mut self, now_ms: u64, stamp: &Stamp, reply: Remembered) {
+    pub(super) fn remember(&mut self, now_ms: u64, stamp: &Stamp, reply: Remembered, position: Position) {
         self.make_room(now_ms, stamp.request.time_ms());
-        self.push(stamp.request, stamp.body, reply);
+        self.push(stamp.request, stamp.body, reply.kept(position));
     }
 
     /// Forgets what has passed, and at the limit the oldest, at the time of a record and of its id.
@@ -359,7 +418,7 @@ impl PartialEq for Requests {
     fn eq(&self, other: &Requests) -> bool {
         (self.window_ms, self.skew_ms, self.limit, self.horizon_ms, self.len())
             == (other.window_ms, other.skew_ms, other.limit, other.horizon_ms, other.len())
-            && self.rows().eq(other.rows())
+            && self.rows().zip(other.rows()).all(|(one, other)| (one.0, one.1) == (other.0, other.1) && one.2.is_alike(&other.2))
     }
 }
 

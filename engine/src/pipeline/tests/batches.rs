@@ -190,3 +190,43 @@ fn what_was_taken_is_finished_before_it_ends() {
     assert_eq!(state.position(), Position(300));
     assert_eq!(lane.replies(300).len(), 300);
 }
+
+/// The reply to a duplicate request that is too long for memory is left to the lane, by the position of its record, once that is durable; made
+/// from the record it is byte for byte the first one.
+#[test]
+fn a_long_reply_to_a_duplicate_request_is_made_from_its_record() {
+    let (run, gate) = Run::gated(Limits::default());
+    let (lane, other) = (Lane::default(), Lane::default());
+    let codes: Vec<String> = (0..100).map(|n| format!("CODE-{}", n % 50)).collect();
+    let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
+    run.offer(&lane, vec![club(1)]);
+    gate.entered();
+    run.offer(&lane, vec![campaign(2, &codes)]);
+    run.offer(&other, vec![Request { correlation: 77, ..campaign(2, &codes) }]);
+    run.wait_until_applied(3);
+    assert_eq!(other.0.take_stored(), None, "the record is not durable");
+    gate.let_go();
+    assert_eq!(gate.entered(), 1);
+    drop(gate);
+    let first = lane.replies(2).remove(1);
+    assert!(first.body.len() > crate::state::requests::REPLY_BYTES_KEPT_MAX, "{} bytes", first.body.len());
+    let since = std::time::Instant::now();
+    let stored = loop {
+        if let Some(stored) = other.0.take_stored() {
+            break stored;
+        }
+        assert!(since.elapsed() < super::DEADLINE, "the duplicate is answered");
+        std::thread::yield_now();
+    };
+    assert_eq!((stored.correlation, stored.kind, stored.position), (77, first.kind, Position(3)));
+    let batches = run.kept.batches.lock().clone();
+    let record = batches.iter().flat_map(|bytes| {
+        let records: Vec<_> = parsed(bytes).records().map(|record| record.expect("it was just written")).collect();
+        records
+    });
+    let (_, record) = record.into_iter().find(|(at, _)| *at == Position(3)).expect("the record is durable");
+    let reply = crate::state::reply_of(Position(3), &record);
+    let expected = crate::state::requests::Remembered::Other(Box::new((first.kind, first.body.clone())));
+    assert_eq!(reply, Some(expected));
+    run.finish();
+}

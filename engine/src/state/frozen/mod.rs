@@ -87,7 +87,8 @@ pub struct RequestRow {
     pub id: u128,
     /// The hash of what was asked.
     pub body: u64,
-    /// The number of the command's kind in the upper 16 bits; in the others where its reply ends among the replies, in bytes.
+    /// The number of the command's kind in the upper 16 bits, the highest of them set where the position of the record is there in place of the
+    /// reply; in the others where that ends among the replies, in bytes.
     pub kind_and_end: u64,
 }
 

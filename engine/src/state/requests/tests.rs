@@ -1,5 +1,8 @@
 use super::*;
-use scrip_protocol::CredentialId;
+use scrip_protocol::command::{AddCodes, CodesAdded, LineVerdict, SkippedLine};
+use scrip_protocol::{CampaignId, Command, CredentialId, Position, Record};
+
+use crate::state::reply_of;
 
 const START: u64 = 1_790_000_000_000;
 const HOUR: u64 = 3_600_000;
@@ -26,7 +29,7 @@ fn a_request_is_new_once() {
     let mut requests = window(100);
     let first = stamp(START, 1);
     assert_eq!(requests.admit(START, &first), Admission::New);
-    requests.remember(START, &first, reply(1));
+    requests.remember(START, &first, reply(1), Position(1));
     assert_eq!(requests.admit(START + 23 * HOUR, &first), Admission::Repeated(Cow::Owned(reply(1))));
     let other_body = Stamp { body: 2, ..first };
     assert_eq!(requests.admit(START, &other_body), Admission::Refused(Refusal::RequestIdReused));
@@ -49,11 +52,11 @@ fn ids_out_of_the_window_are_refused_at_its_exact_edges() {
 fn what_has_passed_is_forgotten_a_little_at_a_time() {
     let mut requests = window(1_000_000);
     for n in 0..10_000 {
-        requests.remember(START, &stamp(START, n), reply(n));
+        requests.remember(START, &stamp(START, n), reply(n), Position(1));
     }
     let later = START + 25 * HOUR;
     for n in 0..1_000 {
-        requests.remember(later, &stamp(later, n), reply(n));
+        requests.remember(later, &stamp(later, n), reply(n), Position(1));
     }
     assert_eq!(requests.len(), 10_000 - 8 * 1_000 + 1_000);
     assert_eq!(requests.admit(later, &stamp(later, 999)), Admission::Repeated(Cow::Owned(reply(999))));
@@ -63,13 +66,13 @@ fn what_has_passed_is_forgotten_a_little_at_a_time() {
 fn at_the_limit_the_oldest_go_and_are_refused_but_never_the_young() {
     let mut requests = window(100);
     for n in 0..100 {
-        requests.remember(START, &stamp(START + n, n), reply(n));
+        requests.remember(START, &stamp(START + n, n), reply(n), Position(1));
     }
     let full = requests.admit(START + 100, &stamp(START + 100, 100));
     assert_eq!(full, Admission::Refused(Refusal::Busy { retry_after_ms: KEPT_AT_LEAST_MS as u32 - 100 }));
     let later = START + KEPT_AT_LEAST_MS;
     assert_eq!(requests.admit(later, &stamp(later, 100)), Admission::New);
-    requests.remember(later, &stamp(later, 100), reply(100));
+    requests.remember(later, &stamp(later, 100), reply(100), Position(1));
     assert_eq!(requests.len(), 100);
     assert_eq!(requests.admit(later, &stamp(START, 0)), Admission::Refused(Refusal::RequestTooOld { oldest_ms: START + 1 }));
     assert_eq!(requests.admit(later, &stamp(START + 1, 1)), Admission::Repeated(Cow::Owned(reply(1))));
@@ -79,8 +82,8 @@ fn at_the_limit_the_oldest_go_and_are_refused_but_never_the_young() {
 fn a_longer_window_does_not_admit_what_was_forgotten() {
     let mut requests = window(100);
     let now = START + 30 * HOUR;
-    requests.remember(START, &stamp(START, 1), reply(1));
-    requests.remember(now, &stamp(now, 2), reply(2));
+    requests.remember(START, &stamp(START, 1), reply(1), Position(1));
+    requests.remember(now, &stamp(now, 2), reply(2), Position(1));
     requests.set(&Settings { request_window_ms: 48 * HOUR, ..Settings::default() });
     let refused = Admission::Refused(Refusal::RequestTooOld { oldest_ms: START + 1 });
     assert_eq!(requests.admit(now, &stamp(START, 1)), refused);
@@ -92,14 +95,14 @@ fn a_longer_window_does_not_admit_what_was_forgotten() {
 fn a_lowered_limit_forgets_a_little_at_a_time_and_never_the_young() {
     let mut requests = window(20_000);
     for n in 0..10_000 {
-        requests.remember(START + n, &stamp(START + n, n), reply(n));
+        requests.remember(START + n, &stamp(START + n, n), reply(n), Position(1));
     }
     requests.set(&Settings { requests_max: 1_000, ..Settings::default() });
     let now = START + KEPT_AT_LEAST_MS + 99;
-    requests.remember(now, &stamp(now, 10_000), reply(0));
+    requests.remember(now, &stamp(now, 10_000), reply(0), Position(1));
     assert_eq!(requests.len(), 10_001 - 8);
     for n in 10_001..10_100 {
-        requests.remember(now, &stamp(now, n), reply(n));
+        requests.remember(now, &stamp(now, n), reply(n), Position(1));
     }
     // Of the 100 that are old enough, and of one more for each record after them, which each found the oldest to be old enough.
     assert!(requests.len() >= 10_100 - 200, "{}", requests.len());
@@ -110,7 +113,7 @@ fn a_lowered_limit_forgets_a_little_at_a_time_and_never_the_young() {
     let later = now + 2 * KEPT_AT_LEAST_MS;
     let mut admitted = 0;
     while requests.admit(later, &stamp(later, 30_000 + admitted)) == Admission::New {
-        requests.remember(later, &stamp(later, 30_000 + admitted), reply(admitted));
+        requests.remember(later, &stamp(later, 30_000 + admitted), reply(admitted), Position(1));
         admitted += 1;
     }
     assert_eq!(requests.len() as u64, admitted, "only those are left that are younger than 60 s");
@@ -128,7 +131,7 @@ fn after_a_clock_that_was_ahead_no_id_is_executed_twice_and_new_ones_are_admitte
         let execute = |requests: &mut Requests, done: &mut Vec<Stamp>, record_ms: u64, clock: ClockRange, id_ms: u64| {
             let stamp = stamp(id_ms, done.len() as u64);
             assert_eq!(requests.admit(clock, &stamp), Admission::New, "ahead by {ahead}, after {}", done.len());
-            requests.remember(record_ms, &stamp, reply(stamp.body));
+            requests.remember(record_ms, &stamp, reply(stamp.body), Position(1));
             done.push(stamp);
         };
         for n in 0..1_000 {
@@ -165,7 +168,7 @@ fn after_a_clock_that_was_ahead_no_id_is_executed_twice_and_new_ones_are_admitte
 fn rows_are_found_across_many_chunks() {
     let mut requests = window(20_000);
     for n in 0..50_000 {
-        requests.remember(START + n * 10, &stamp(START + n * 10, n), reply(n));
+        requests.remember(START + n * 10, &stamp(START + n * 10, n), reply(n), Position(1));
     }
     let now = START + 500_000;
     assert_eq!(requests.len(), 20_000);
@@ -173,4 +176,67 @@ fn rows_are_found_across_many_chunks() {
         assert_eq!(requests.admit(now, &stamp(START + n * 10, n)), Admission::Repeated(Cow::Owned(reply(n))), "{n}");
     }
     assert!(requests.index.find(stamp(START, 0).request.0, |number| requests.row(number).id.0).is_none());
+}
+
+/// What the ids that are remembered cost in memory, with what the allocator adds to a box and to its text.
+fn bytes_of(requests: &Requests) -> usize {
+    let row = |reply: &Remembered| match reply {
+        Remembered::Other(reply) => size_of::<(u16, Vec<u8>)>() + reply.1.capacity() + 2 * 16,
+        Remembered::Redeem(_) | Remembered::Stored { .. } => 0,
+    };
+    requests.chunks.iter().flatten().map(|kept| size_of::<Row>() + 16 + row(&kept.reply)).sum()
+}
+
+/// The record of a list of which every line is in the campaign already.
+fn unchanged(request: &Stamp, lines: u32) -> Record {
+    let skip = |line| SkippedLine { line, code: format!("SUMMER-{line}"), why: LineVerdict::AlreadyInCampaign };
+    let skipped = (1..=lines).map(skip).collect();
+    CodesAdded { stamp: *request, campaign: CampaignId(1), codes: Default::default(), skipped }.into()
+}
+
+/// 500 lists that do not change, imported each hour for a day: replies of over a megabyte each cost no more memory than a row.
+#[test]
+fn repeated_imports_stay_within_the_memory_of_their_ids() {
+    let mut requests = window(50_000_000);
+    let remember = |requests: &mut Requests, at_ms: u64, n: u64, lines: u32| {
+        let stamp = stamp(at_ms, n);
+        let position = Position(n + 1);
+        let reply = reply_of(position, &unchanged(&stamp, lines)).expect("a request's record has its reply");
+        requests.remember(at_ms, &stamp, reply.clone(), position);
+        (stamp, reply)
+    };
+    let (first, reply) = remember(&mut requests, START, 0, 50_000);
+    let Remembered::Other(bytes) = &reply else { panic!("{reply:?}") };
+    assert!(bytes.1.len() > 1_000_000, "{} bytes", bytes.1.len());
+    for hour in 0..24 {
+        for list in 0..500 {
+            // The size of the list plays no part any more: 50 lines are as far above the limit as 50,000.
+            remember(&mut requests, START + hour * HOUR, 1 + hour * 500 + list, 50);
+        }
+    }
+    assert_eq!(requests.len(), 12_001);
+    assert!(bytes_of(&requests) <= 12_001 * 80 + CHUNK * 80, "{} bytes", bytes_of(&requests));
+    let kept = requests.admit(START + HOUR, &first);
+    let stored = Remembered::Stored { kind: AddCodes::KIND as u16, position: Position(1) };
+    assert_eq!(kept, Admission::Repeated(Cow::Owned(stored)));
+    assert_eq!(requests.first_stored(), Some(Position(1)));
+    assert_eq!(reply_of(Position(1), &unchanged(&first, 50_000)), Some(reply));
+    // When the first has passed, what it needs may go.
+    let later = START + 24 * HOUR + 1;
+    remember(&mut requests, later, 20_000, 50);
+    assert!(requests.first_stored() > Some(Position(1)));
+}
+
+/// No reply costs more than the stated number of bytes, at the limit and beyond.
+#[test]
+fn an_id_costs_at_most_what_is_stated() {
+    for length in [0, 1, REPLY_BYTES_KEPT_MAX, REPLY_BYTES_KEPT_MAX + 1, 1 << 20] {
+        let mut requests = window(100);
+        let reply = Remembered::Other(Box::new((41, vec![7; length])));
+        requests.remember(START, &stamp(START, 1), reply.clone(), Position(9));
+        assert!(bytes_of(&requests) <= BYTES_PER_ID_MAX, "{length} bytes cost {}", bytes_of(&requests));
+        let newest = requests.newest().expect("it was just remembered");
+        assert_eq!(*newest == reply, length <= REPLY_BYTES_KEPT_MAX, "{length} bytes");
+        assert!(newest.is_alike(&reply));
+    }
 }

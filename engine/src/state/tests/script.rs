@@ -314,6 +314,7 @@ pub(super) fn printed(reply: &Remembered) -> String {
         Remembered::Redeem(RedeemOutcome::InvalidCode(why)) => return format!("invalid_code: {why}"),
         Remembered::Redeem(refused) => return refused.word().to_owned(),
         Remembered::Other(other) => (Kind::from_number(other.0).expect("a reply has a known kind"), &other.1),
+        Remembered::Stored { .. } => unreachable!("the bench makes it from its record"),
     };
     match kind {
         Kind::RegisterClub => decoded::<RegisterClub, RegisterClubOutcome>(bytes).to_string(),

@@ -113,6 +113,7 @@ fn outcomes_of(reply: &Remembered) -> Vec<String> {
     let (kind, bytes) = match reply {
         Remembered::Redeem(outcome) => return vec![format!("redeem {}", name(outcome))],
         Remembered::Other(other) => (Kind::from_number(other.0).expect("a reply has a known kind"), &other.1),
+        Remembered::Stored { .. } => unreachable!("the bench makes it from its record"),
     };
     let (outcome, more): (String, Vec<String>) = match kind {
         Kind::Hold => (name(&decoded::<Hold>(bytes)), Vec::new()),
