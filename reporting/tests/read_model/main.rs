@@ -8,5 +8,6 @@ mod support;
 
 mod a_damaged_batch_is_refused;
 mod a_killed_sidecar_goes_on;
+mod refusals_say_what_they_were_about;
 mod the_read_model_equals_a_recount;
 mod the_recount_agrees_with_the_engine;

@@ -1,0 +1,73 @@
+//! Refusals of every command are found by client, club and code, and say by which numbers they were decided (Z13).
+
+use scrip_protocol::command::{
+    BonusOutcome, CampaignUpdated, CodeHeld, ConfirmOutcome, ConfirmationRefused, RedeemOutcome, Refused, RequestRefused,
+    Subject, Terms,
+};
+use scrip_protocol::{CampaignId, ClientId, ClubId, Kind, Money, Position, Record, wire};
+use scrip_reporting::figures::activations::Before;
+use scrip_reporting::read_model::Readers;
+use scrip_reporting::refusals::{self, Refusal, RefusalFilter};
+
+use crate::support::read_model;
+use crate::support::synthetic::{Journal, activation, created, stamp};
+
+/// The refusals that pass a filter, of a journal.
+fn refusals_of(batches: &[Vec<u8>], filter: &RefusalFilter) -> Vec<Refusal> {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("read-model.sqlite");
+    read_model::apply(&mut read_model::open(&path), batches, || 3, |_| true);
+    let found = Readers::new(&path).view(|view| refusals::list(view, filter, Before { before: None, limit: 100 }));
+    found.expect("it can be read").refusals
+}
+
+fn overdraft() -> Vec<u8> {
+    let mut reply = Vec::new();
+    wire::encode(&BonusOutcome::Overdraft { balance: Money(7) }, &mut reply);
+    reply
+}
+
+/// Z13: a payment that was refused is found by its client; that of an older journal, which does not say whose it was, is there still.
+#[test]
+fn a_refused_payment_is_found_by_its_client() {
+    let mut journal = Journal::default();
+    let kind = Kind::PayBonus as u16;
+    let subject = Subject { client: Some(ClientId(42)), club: Some(ClubId(3)), ..Subject::default() };
+    let records: [Record; 2] = [
+        Refused { stamp: stamp(1), kind, reply: overdraft() }.into(),
+        RequestRefused { stamp: stamp(2), kind, subject, reply: overdraft() }.into(),
+    ];
+    journal.batch(0, &records);
+    let rows = |filter: &RefusalFilter| -> Vec<_> {
+        let found = refusals_of(&journal.batches, filter).into_iter();
+        found.map(|of| (of.position, of.command, of.club, of.decided)).collect()
+    };
+    let of = RefusalFilter::default;
+    let (pay, words) = ("pay-bonus".to_owned(), "the bonus balance is 0.07".to_owned());
+    assert_eq!(rows(&RefusalFilter { client: Some(ClientId(42)), ..of() }), [(2, pay.clone(), Some(3), words.clone())]);
+    assert_eq!(rows(&of()), [(2, pay.clone(), Some(3), words.clone()), (1, pay, None, words)]);
+}
+
+/// Z13: what decides about an expired hold is the amount that was held, whatever the campaign credits since.
+#[test]
+fn an_expired_hold_is_decided_by_its_own_amount() {
+    let mut journal = Journal::default();
+    let terms = Terms { budget: Some(Money(1_000)), ..Terms::new("Autumn", Money(500)) };
+    let (client, club, campaign) = (ClientId(9), ClubId(1), CampaignId(1));
+    journal.batch(0, &[created(1, terms.clone(), &["A", "B"])]);
+    let held = CodeHeld { stamp: stamp(1), client, club, campaign, slot: 0, amount: Money(500), expires_ms: 1 };
+    journal.batch(1, &[held.into()]);
+    let hold = journal.newest();
+    let updated = CampaignUpdated { stamp: stamp(2), campaign, terms: Terms { amount: Money(700), ..terms } };
+    let outcome = ConfirmOutcome::Expired(RedeemOutcome::BudgetExhausted);
+    let refused = ConfirmationRefused { stamp: stamp(4), hold, outcome };
+    let unknown = ConfirmationRefused { stamp: stamp(5), hold, outcome: ConfirmOutcome::UnknownHold };
+    journal.batch(2, &[updated.into(), activation(3, 8, 1, 1, 700, 700).into(), refused.into(), unknown.into()]);
+    let found = refusals_of(&journal.batches, &RefusalFilter::default());
+    let expected = "the hold had expired, and then: campaign 1 (Autumn) has credited 7.00 of its budget of 10.00, and one more is 5.00; \
+                    held uses count as well";
+    assert_eq!((found[1].decided.as_str(), found[1].code.as_deref()), (expected, Some("a")));
+    // To a caller whose hold it is not, it is none.
+    assert_eq!((found[0].client, found[0].code.as_deref(), found[0].operation), (None, None, Some(hold.0)));
+    assert!(hold > Position(0));
+}
