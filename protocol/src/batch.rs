@@ -208,20 +208,17 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// When positions are missing or repeated, or the chain of hashes is broken.
     pub fn follow(&self, chain: &mut ChainEnd) -> Result<(), BatchError> {
-        if self.first != chain.next() {
-            return Err(BatchError::Gap { expected: chain.next(), found: self.first });
-        }
-        if self.previous != chain.hash {
-            return Err(BatchError::BrokenChain);
-        }
-        *chain = self.end();
-        Ok(())
+        self.link().follow(chain)
     }
 
     /// Where a chain stands that ends with this batch.
     pub fn end(&self) -> ChainEnd {
-        let position = Position((self.first.0 + u64::from(self.count)).saturating_sub(1));
-        ChainEnd { position, hash: self.hash, time_ms: self.time_ms }
+        self.link().end()
+    }
+
+    fn link(&self) -> Link {
+        let Batch { first, count, time_ms, previous, hash, .. } = *self;
+        Link { first, count, time_ms, previous, hash }
     }
 
     /// The records with their positions. The first error ends the sequence.
@@ -265,8 +262,74 @@ impl<'a> Batch<'a> {
 
 /// The first position and the number of records that a batch says it has, unchecked; `None` if it is cut off before that.
 pub fn stated_extent(bytes: &[u8]) -> Option<(Position, u32)> {
-    let header = bytes.first_chunk::<HEADER_BYTES>()?;
-    Some((Position(u64::from_le_bytes(field(header, 8))), u32::from_le_bytes(field(header, 4))))
+    Link::stated(bytes).map(|link| (link.first, link.count))
+}
+
+/// The kinds of the records of a batch with their positions, up to the first that is cut off. The bytes are not hashed.
+pub fn stated_kinds(bytes: &[u8]) -> impl Iterator<Item = (Position, u16)> {
+    let link = Link::stated(bytes);
+    let (first, count) = link.map_or((0, 0), |link| (link.first.0, link.count));
+    let mut rest = bytes.get(HEADER_BYTES..).unwrap_or_default();
+    (0..count).map_while(move |index| {
+        let (kind, _) = take_record(&mut rest, index).ok()?;
+        Some((Position(first.saturating_add(u64::from(index))), kind))
+    })
+}
+
+/// How a batch connects to the chain, as its header states it. The bytes are not hashed: use it to prove that batches which are
+/// passed on are consecutive, and [`Batch::parse`] to use what is in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// The position of the batch's first record.
+    pub first: Position,
+    /// How many records it has.
+    pub count: u32,
+    /// Its time, in milliseconds since 1970.
+    pub time_ms: u64,
+    /// The hash of the batch before it.
+    pub previous: Hash,
+    /// Its own hash.
+    pub hash: Hash,
+}
+
+impl Link {
+    /// Reads the header of a batch; `None` if the batch is cut off before its end.
+    pub fn stated(bytes: &[u8]) -> Option<Link> {
+        let header = bytes.first_chunk::<HEADER_BYTES>()?;
+        Some(Link {
+            first: Position(u64::from_le_bytes(field(header, 8))),
+            count: u32::from_le_bytes(field(header, 4)),
+            time_ms: u64::from_le_bytes(field(header, 16)),
+            previous: field(header, 24),
+            hash: field(header, HASH_AT),
+        })
+    }
+
+    /// Whether the batch has a record at a position.
+    pub fn holds(&self, position: Position) -> bool {
+        (self.first..=self.end().position).contains(&position)
+    }
+
+    /// Where a chain stands that ends with the batch.
+    pub fn end(&self) -> ChainEnd {
+        let position = Position(self.first.0.saturating_add(u64::from(self.count)).saturating_sub(1));
+        ChainEnd { position, hash: self.hash, time_ms: self.time_ms }
+    }
+
+    /// Checks that the batch comes next in a chain, and moves the chain on to it.
+    ///
+    /// # Errors
+    /// When positions are missing or repeated, or the chain of hashes is broken.
+    pub fn follow(&self, chain: &mut ChainEnd) -> Result<(), BatchError> {
+        if self.first != chain.next() {
+            return Err(BatchError::Gap { expected: chain.next(), found: self.first });
+        }
+        if self.previous != chain.hash {
+            return Err(BatchError::BrokenChain);
+        }
+        *chain = self.end();
+        Ok(())
+    }
 }
 
 /// The kind and the bytes of the next record.
@@ -374,6 +437,12 @@ mod tests {
         assert_eq!(of::<ClubRegistered>(&batch), at(&[41, 44, 45], &club));
         assert_eq!(of::<Activation>(&batch), at(&[42, 43], &activation));
         assert_eq!(of::<ToppedUp>(&batch), []);
+        let kinds = |bytes: &[u8]| stated_kinds(bytes).map(|(position, kind)| (position.0, kind)).collect::<Vec<_>>();
+        let (club_kind, activation_kind) = (ClubRegistered::KIND, Activation::KIND);
+        let all = [(41, club_kind), (42, activation_kind), (43, activation_kind), (44, club_kind), (45, club_kind)];
+        assert_eq!(kinds(&bytes), all);
+        assert_eq!(kinds(&bytes[..bytes.len() - 1]), all[..4], "the last one is cut off");
+        assert_eq!(kinds(&bytes[..HEADER_BYTES - 1]), []);
         assert_eq!(batch.records().count(), 5);
     }
 

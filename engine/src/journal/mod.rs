@@ -5,12 +5,13 @@
 //!
 //! - `segments`: the files drawn; opening, appending, rotating. `segment`: one of them.
 //! - `recovery`: the replay of what is behind a snapshot, and the checks. [`walk`]: the same of a journal that is only looked at.
-//! - `catalogue`: reading while it is written; dropping the oldest segments.
+//! - `catalogue`: reading while it is written; dropping the oldest segments. [`Cursor`]: reading on from one call to the next.
 //!
 //! Invariants: an append that returned is durable; after one that failed, none succeeds. Reading never repairs: what is
 //! not whole is named, with its file and position ([`JournalError`]), and the engine does not start on it.
 
 mod catalogue;
+mod cursor;
 mod recovery;
 mod segment;
 mod segments;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use scrip_protocol::Position;
 use scrip_protocol::batch::{BatchBuilder, BatchError, ChainEnd};
 
+pub use cursor::Cursor;
 pub use recovery::ReplayProgress;
 pub use segments::{ROW_BYTES, SEGMENT_BYTES, Segments};
 pub use walk::{Visit, walk};
@@ -45,11 +47,11 @@ pub trait Journal: Send {
 
 /// Reads durable batches, on any thread.
 pub trait JournalReader: Send + Sync {
-    /// The batches from the one that holds `from` on, in order, until their bytes pass `bytes_max` (one batch at the least).
-    /// None when `from` is past the end.
+    /// The batches from the one that holds `from` on, in order, until their bytes pass `bytes_max` (one batch at least).
+    /// None when `from` is past the end. They are consecutive, as far as their headers state it; their own hashes are not checked.
     ///
     /// # Errors
-    /// When they cannot be read, or were dropped.
+    /// When they cannot be read, were dropped, or one is missing or of another history.
     fn read(&self, from: Position, bytes_max: usize) -> Result<Vec<Vec<u8>>, JournalError>;
 
     /// How many bytes the journal has on disk.
@@ -57,6 +59,9 @@ pub trait JournalReader: Send + Sync {
 
     /// The position of the oldest record that is kept; of the first there will be, where there is none.
     fn first(&self) -> Position;
+
+    /// The position of the oldest record that would be kept if everything were dropped up to a position.
+    fn first_behind(&self, position: Position) -> Position;
 
     /// Drops the segments all of whose records are at or before a position, the oldest first, each for good before the next. The
     /// live one stays. Whoever is reading one reads on. Returns how many were dropped.
@@ -182,6 +187,20 @@ pub enum JournalError {
         position: Position,
         /// The oldest record that is kept.
         first: Position,
+    },
+    /// A record that is durable is not in the journal.
+    #[error("the journal does not hold position {position}, which is durable")]
+    Missing {
+        /// The position.
+        position: Position,
+    },
+    /// A batch does not continue what was read before it.
+    #[error("the batch that was read for position {position} does not continue what was read before: {cause}")]
+    Discontinuous {
+        /// The position that comes next.
+        position: Position,
+        /// What is wrong.
+        cause: BatchError,
     },
     /// A journal was to be begun where there is one.
     #[error("{dir}: there is a journal already")]

@@ -253,6 +253,18 @@ impl Untouched {
     }
 }
 
+/// Removes a batch from a segment that nobody has open.
+#[cfg(test)]
+pub(super) fn remove_batch(disk: &dyn Disk, path: &Path, first: Position) {
+    let database = open(disk, path).expect("the segment can be opened");
+    let transaction = database.begin_write().expect("nobody writes");
+    let was_there =
+        transaction.open_table(BATCHES).expect("it has batches").remove(first.0).expect("it can be changed").is_some();
+    assert!(was_there, "there is no batch at {first}");
+    transaction.commit().expect("the disk takes it");
+    database.close().expect("nobody reads");
+}
+
 /// A file of a disk, as redb takes one.
 #[derive(Debug)]
 struct Stored(Box<dyn StorageBackend>);

@@ -243,6 +243,12 @@ impl Segments {
     pub(super) fn catalogue(&self) -> &Arc<Catalogue> {
         &self.catalogue
     }
+
+    /// Makes the next append rotate.
+    #[cfg(test)]
+    pub(super) fn fill(&mut self) {
+        self.bytes = self.segment_bytes;
+    }
 }
 
 impl Journal for Segments {

@@ -83,6 +83,12 @@ impl JournalReader for Kept {
         self.batches.lock().first().map_or(Position(1), |bytes| parsed(bytes).first)
     }
 
+    fn first_behind(&self, position: Position) -> Position {
+        let batches = self.batches.lock();
+        let kept = batches.iter().find(|bytes| parsed(bytes).end().position > position);
+        kept.or(batches.last()).map_or(Position(1), |bytes| parsed(bytes).first)
+    }
+
     fn drop_through(&self, position: Position) -> Result<usize, JournalError> {
         let mut batches = self.batches.lock();
         let before = batches.len();

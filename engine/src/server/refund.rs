@@ -5,6 +5,7 @@ use scrip_protocol::{Position, Record, Role, batch};
 
 use super::Shared;
 use crate::index::Holder;
+use crate::journal::{Cursor, JournalError};
 use crate::state::{AskedRefund, AskedRefundBonus, AskedRefundTopUp, activation_of};
 
 /// The journal cannot be read, and says why in the log.
@@ -54,14 +55,15 @@ pub(super) fn record_at(position: Position, shared: &Shared) -> Result<Kept, Unr
         Unreadable
     };
     // It reads from disk, and may wait for a segment that is being sealed: this thread's other lanes go to another meanwhile.
-    let read = tokio::task::block_in_place(|| shared.reader.read(position, 1));
+    let read = tokio::task::block_in_place(|| Cursor::from(position).read(&*shared.reader, 1));
     // Asked after it, because it may be dropped meanwhile.
     let kept_from = shared.reader.first();
     if position < kept_from {
         return Ok(Kept { record: None, kept_from });
     }
     let batches = read.map_err(|error| unreadable(&error))?;
-    let Some(bytes) = batches.first() else { return Ok(Kept { record: None, kept_from }) };
+    let missing = JournalError::Missing { position };
+    let bytes = batches.first().ok_or_else(|| unreadable(&missing))?;
     let batch = batch::Batch::parse(bytes).map_err(|error| unreadable(&error))?;
     for record in batch.records() {
         let (at, record) = record.map_err(|error| unreadable(&error))?;
@@ -69,5 +71,6 @@ pub(super) fn record_at(position: Position, shared: &Shared) -> Result<Kept, Unr
             return Ok(Kept { record: Some(record), kept_from });
         }
     }
-    Ok(Kept { record: None, kept_from })
+    // It is durable: an answer that there is no such record would be wrong.
+    Err(unreadable(&missing))
 }

@@ -13,7 +13,7 @@ use scrip_rules::{Rehearsing, check};
 
 use super::Shared;
 use super::lane::BUSY;
-use crate::journal::{JournalError, JournalReader};
+use crate::journal::{Cursor, JournalError, JournalReader};
 use crate::pipeline::Outbox;
 
 /// How many bytes of batches are read from disk at once.
@@ -72,8 +72,6 @@ enum ReadError {
     Journal(#[from] JournalError),
     #[error("the batch from position {from}: {cause}")]
     Batch { from: Position, cause: BatchError },
-    #[error("the journal does not hold position {0}, which is said to be durable")]
-    Missing(Position),
 }
 
 fn read(
@@ -89,20 +87,17 @@ fn read(
         return Ok(Some(Outcome::NotKept { first, first_ms }));
     }
     let mut next = first_from(asked.from_ms, first, durable, reader)?;
+    let mut cursor = Cursor::from(next);
     while next <= durable {
         if gone() {
             return Ok(None);
         }
-        let read = reader.read(next, BYTES_PER_READ);
+        let read = cursor.read(reader, BYTES_PER_READ);
         if next < reader.first() {
             let (first, first_ms) = first_kept(reader)?;
             return Ok(Some(Outcome::NotKept { first, first_ms }));
         }
-        let batches = read?;
-        if batches.is_empty() {
-            return Err(ReadError::Missing(next));
-        }
-        for bytes in batches {
+        for bytes in read? {
             let broken = |cause| ReadError::Batch { from: next, cause };
             let batch = Batch::parse(&bytes).map_err(broken)?;
             if batch.time_ms > asked.to_ms {
@@ -121,10 +116,7 @@ fn read(
 /// The first position that is kept, and the time of its batch.
 fn first_kept(reader: &dyn JournalReader) -> Result<(Position, u64), ReadError> {
     let first = reader.first();
-    let batches = reader.read(first, 1)?;
-    let bytes = batches.first().ok_or(ReadError::Missing(first))?;
-    let batch = Batch::parse(bytes).map_err(|cause| ReadError::Batch { from: first, cause })?;
-    Ok((first, batch.time_ms))
+    Ok((first, extent_at(first, reader)?.time_ms))
 }
 
 /// The position of the first record that is not older than a time; the next one there will be, where there is none.
@@ -132,14 +124,26 @@ fn first_from(time_ms: u64, first: Position, durable: Position, reader: &dyn Jou
     // Both are first positions of batches.
     let (mut low, mut high) = (first.0, durable.0 + 1);
     while low < high {
-        let middle = Position(low + (high - low) / 2);
-        let batches = reader.read(middle, 1)?;
-        let bytes = batches.first().ok_or(ReadError::Missing(middle))?;
-        let batch = Batch::parse(bytes).map_err(|cause| ReadError::Batch { from: middle, cause })?;
+        let batch = extent_at(Position(low + (high - low) / 2), reader)?;
         match batch.time_ms < time_ms {
-            true => low = batch.end().position.0 + 1,
+            true => low = batch.end.0 + 1,
             false => high = batch.first.0,
         }
     }
     Ok(Position(low))
+}
+
+/// Which positions a batch holds, and its time.
+struct Extent {
+    first: Position,
+    end: Position,
+    time_ms: u64,
+}
+
+/// The extent of the batch that holds a durable position.
+fn extent_at(position: Position, reader: &dyn JournalReader) -> Result<Extent, ReadError> {
+    let batches = Cursor::from(position).read(reader, 1)?;
+    let bytes = batches.first().ok_or(JournalError::Missing { position })?;
+    let batch = Batch::parse(bytes).map_err(|cause| ReadError::Batch { from: position, cause })?;
+    Ok(Extent { first: batch.first, end: batch.end().position, time_ms: batch.time_ms })
 }

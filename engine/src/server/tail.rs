@@ -2,10 +2,11 @@
 
 use scrip_protocol::command::{Tail, TailOutcome};
 use scrip_protocol::frame::push_value;
-use scrip_protocol::{Kind, Position, batch};
+use scrip_protocol::{Kind, Position};
 
 use super::Shared;
 use crate::counters::One;
+use crate::journal::{Cursor, JournalError};
 use crate::pipeline::Outbox;
 
 /// How many bytes of batches are read from disk at once.
@@ -16,9 +17,9 @@ pub(super) async fn serve(correlation: u64, asked: &Tail, shared: &Shared, outbo
     let _one = One::of(&shared.counters.server.tails);
     let mut durable = shared.durable.clone();
     let mut stopping = shared.stopping.clone();
-    let mut next = asked.from.0.max(1);
+    let mut cursor = Cursor::from(asked.from);
     let newest = durable.borrow().0;
-    if next > newest + 1 {
+    if cursor.next().0 > newest + 1 {
         return send(outbox, correlation, &TailOutcome::BeyondEnd { next: Position(newest + 1) });
     }
     loop {
@@ -26,9 +27,10 @@ pub(super) async fn serve(correlation: u64, asked: &Tail, shared: &Shared, outbo
         if outbox.is_closed() || *stopping.borrow() {
             return;
         }
-        if next > durable.borrow_and_update().0 {
+        let next = cursor.next();
+        if next > *durable.borrow_and_update() {
             if !asked.follow {
-                return send(outbox, correlation, &TailOutcome::End { next: Position(next) });
+                return send(outbox, correlation, &TailOutcome::End { next });
             }
             tokio::select! {
                 moved = durable.changed() => if moved.is_err() { return },
@@ -38,33 +40,32 @@ pub(super) async fn serve(correlation: u64, asked: &Tail, shared: &Shared, outbo
             continue;
         }
         let reader = shared.reader.clone();
-        let read = tokio::task::spawn_blocking(move || reader.read(Position(next), BYTES_PER_READ)).await;
+        let read = move || -> Result<_, JournalError> {
+            let mut moved = cursor;
+            let batches = moved.read(&*reader, BYTES_PER_READ)?;
+            Ok((moved, batches))
+        };
+        let read = tokio::task::spawn_blocking(read).await;
         // Asked after it, because it may be dropped while a slow reader has not come so far.
         let first = shared.reader.first();
-        if next < first.0 {
+        if next < first {
             return send(outbox, correlation, &TailOutcome::Dropped { first });
         }
         let batches = match read {
-            Ok(Ok(batches)) => batches,
+            Ok(Ok((moved, batches))) => {
+                cursor = moved;
+                batches
+            }
             Ok(Err(error)) => {
-                tracing::error!(%error, from = next, "the journal cannot be read for a tail");
+                tracing::error!(%error, from = %next, "the journal cannot be read for a tail");
                 return send(outbox, correlation, &TailOutcome::Unreadable);
             }
             Err(error) => {
-                tracing::error!(%error, from = next, "reading the journal for a tail failed");
+                tracing::error!(%error, from = %next, "reading the journal for a tail failed");
                 return send(outbox, correlation, &TailOutcome::Unreadable);
             }
         };
-        if batches.is_empty() {
-            tracing::error!(from = next, "the journal does not hold what is said to be durable");
-            return send(outbox, correlation, &TailOutcome::Unreadable);
-        }
         for bytes in batches {
-            let Some((first, count)) = batch::stated_extent(&bytes) else {
-                tracing::error!(from = next, "a stored batch has no header");
-                return send(outbox, correlation, &TailOutcome::Unreadable);
-            };
-            next = first.0 + u64::from(count);
             send(outbox, correlation, &TailOutcome::Batch(bytes));
         }
     }

@@ -18,8 +18,8 @@ pub struct Tailing {
 /// Where the chain of what a tail has brought stands.
 #[derive(Debug, Clone, Copy)]
 enum Chain {
-    /// Nothing is here yet, and anything may come first.
-    Open,
+    /// Nothing is here yet, and the batch that holds this position comes first.
+    From(Position),
     /// Nothing is here yet, and what comes first must continue this, which was read before.
     Resumed(ChainEnd),
     /// The newest batch.
@@ -90,7 +90,7 @@ impl Tailing {
     /// # Errors
     /// When there is no connection.
     pub async fn start(dial: Dial, from: Position, follow: bool) -> Result<Tailing, TailError> {
-        Tailing::begin(dial, from, follow, Chain::Open).await
+        Tailing::begin(dial, from, follow, Chain::From(from.max(Position(1)))).await
     }
 
     /// Begins to tail behind what was read before; with `follow`, without an end. The first batch must continue that, or the tail ends
@@ -125,7 +125,7 @@ impl Tailing {
     /// Where the chain stands with the newest batch that has come; none before the first.
     pub fn end(&self) -> Option<ChainEnd> {
         match self.chain {
-            Chain::Open | Chain::Resumed(_) => None,
+            Chain::From(_) | Chain::Resumed(_) => None,
             Chain::At(end) => Some(end),
         }
     }
@@ -159,12 +159,15 @@ impl Chain {
     /// Checks a batch, and that it comes next; then the chain stands at its end.
     fn take(&mut self, bytes: &[u8]) -> Result<(), TailError> {
         let after = match self {
-            Chain::Open => Position(0),
+            Chain::From(from) => Position(from.0 - 1),
             Chain::Resumed(end) | Chain::At(end) => end.position,
         };
         let batch = Batch::parse(bytes).map_err(|cause| TailError::Batch { after, cause })?;
         match *self {
-            Chain::Open => {}
+            Chain::From(from) if (batch.first..=batch.end().position).contains(&from) => {}
+            Chain::From(from) => {
+                return Err(TailError::Batch { after, cause: BatchError::Gap { expected: from, found: batch.first } });
+            }
             Chain::Resumed(mut end) => batch.follow(&mut end).map_err(|cause| TailError::Forked { after, cause })?,
             Chain::At(mut end) => batch.follow(&mut end).map_err(|cause| TailError::Batch { after, cause })?,
         }
@@ -220,6 +223,18 @@ mod tests {
         assert!(matches!(damaged, Err(TailError::Batch { cause: BatchError::Changed, .. })), "{damaged:?}");
         let missing = resumed(ChainEnd::default(), &[&ours[0].0, &ours[2].0]);
         assert!(matches!(missing, Err(TailError::Batch { after: Position(1), cause: BatchError::Gap { .. } })), "{missing:?}");
+    }
+
+    /// Z11: the first batch holds the position that was asked for, so that none is left out before it.
+    #[test]
+    fn a_tail_begins_with_the_batch_that_holds_its_position() {
+        let ours = journal("ours");
+        let begun = |from, bytes| Chain::From(Position(from)).take(bytes);
+        assert!(begun(2, &ours[1].0).is_ok());
+        for (from, at) in [(1, 1), (1, 2), (2, 0)] {
+            let skipped = begun(from, &ours[at].0);
+            assert!(matches!(skipped, Err(TailError::Batch { cause: BatchError::Gap { .. }, .. })), "from {from}: {skipped:?}");
+        }
     }
 
     /// Pain 18: who meets the end of what is kept is told what a full history is made of, and from where on the journal is.
