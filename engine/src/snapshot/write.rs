@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 
 use bytemuck::{Pod, bytes_of};
 use scrip_protocol::batch::ChainEnd;
-use scrip_protocol::{CampaignId, Position, wire};
+use scrip_protocol::codes::NormalisedCode;
+use scrip_protocol::{CampaignId, wire};
 
 use super::layout::{self, PAGE, Part, VERSION};
 use super::{Counts, Header, Kept, Section, SnapshotError, kept};
 use crate::disk::{Disk, DiskFile};
 use crate::index::normalise;
-use crate::state::frozen::{HashKey, Places, freeze};
+use crate::state::State;
+use crate::state::frozen::{HashKey, Places, freeze, leave_prevailing};
 use crate::state::snapshot::{Laid, hash_of_use};
-use crate::state::{CodeAt, State};
 
 /// How fast a snapshot is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,10 +153,10 @@ impl Laying<'_> {
     }
 
     /// The slots of an index. Returns how many homes it has.
-    fn slots(&mut self, part: Part, hashes: impl Iterator<Item = u64>, lost: impl Fn(u32, u32) -> bool) -> io::Result<u64> {
+    fn slots(&mut self, part: Part, hashes: impl Iterator<Item = u64>, contest: impl FnMut(&mut Vec<u32>)) -> io::Result<u64> {
         self.begin(part);
         let mut result = Ok(());
-        let homes = freeze(hashes.zip(0..), lost, |slot| {
+        let homes = freeze(hashes.zip(0..), contest, |slot| {
             if result.is_ok() {
                 result = self.push(bytes_of(&slot));
             }
@@ -172,7 +173,7 @@ fn lay(mut file: Laying<'_>, state: &State, key: HashKey, end: ChainEnd, counts:
     lay_codes(&mut file, state, &mut laid)?;
     file.rows(Part::Clients, state.clients.rows().copied())?;
     file.rows(Part::ClientCounts, state.clients.counts().copied())?;
-    laid.homes.clients = file.slots(Part::ClientSlots, state.clients.rows().map(|row| key.hash_id(row.id)), |_, _| false)?;
+    laid.homes.clients = file.slots(Part::ClientSlots, state.clients.rows().map(|row| key.hash_id(row.id)), |_| {})?;
     file.rows(Part::ClientNames, state.name_rows().map(|(row, _)| row))?;
     file.begin(Part::ClientNameTexts);
     state.name_rows().try_for_each(|(_, name)| file.push(name))?;
@@ -222,26 +223,30 @@ fn lay_codes(file: &mut Laying<'_>, state: &State, laid: &mut Laid) -> io::Resul
     // A code of a state is one; were it not, it would be found under no text.
     let hash = |code: &str| normalise(code).map_or(0, |code| laid.key.hash(code.as_bytes()));
     let hashes = campaigns().flat_map(|campaign| campaign.codes.iter()).map(hash);
-    laid.homes.codes = file.slots(Part::CodeSlots, hashes, |row, other| is_lost(state, &laid.places, row, other))?;
+    laid.homes.codes = file.slots(Part::CodeSlots, hashes, |rows| leave_holders(state, &laid.places, rows))?;
     Ok(())
 }
 
-/// Whether the value of a code belongs to another one, of two whose hashes are alike: to the campaign that holds it, or where none does to the one
-/// that held it last.
-fn is_lost(state: &State, places: &[Places], row: u32, other: u32) -> bool {
-    let at = |row: u32| {
+/// Of codes whose hashes are alike leaves those that their values belong to: of each value the one whose campaign holds it, or where
+/// none does the one that was freed last.
+fn leave_holders(state: &State, places: &[Places], rows: &mut Vec<u32>) {
+    let contender = |row: u32| {
         let after = places.partition_point(|places| places.first <= row);
-        CodeAt { campaign: CampaignId(after as u32), slot: row - places[after - 1].first }
+        let slot = row - places[after - 1].first;
+        let campaign = state.campaigns.of(CampaignId(after as u32));
+        let value = campaign.and_then(|campaign| normalise(campaign.codes.of(slot as usize)?).ok());
+        // One that holds its value ranks before all that were freed.
+        let freed = campaign.and_then(|campaign| campaign.freed(slot));
+        (value, (freed.is_none(), freed, row))
     };
-    let value = |at: CodeAt| normalise(state.campaigns.of(at.campaign)?.codes.of(at.slot as usize)?).ok();
-    let freed = |at: CodeAt| state.campaigns.of(at.campaign).and_then(|campaign| campaign.freed(at.slot));
-    let (ours, theirs) = (at(row), at(other));
-    value(ours) == value(theirs) && is_freed_before(freed(ours).map(|at| (at, row)), freed(theirs).map(|at| (at, other)))
-}
-
-/// Whether of two codes of the same value the second one prevails: who holds it, before those who held it, of whom the last.
-fn is_freed_before(ours: Option<(Position, u32)>, theirs: Option<(Position, u32)>) -> bool {
-    ours.is_some_and(|ours| theirs.is_none_or(|theirs| ours < theirs))
+    let mut contenders: Vec<_> = rows.iter().map(|row| contender(*row)).collect();
+    leave_prevailing(
+        &mut contenders,
+        |(a, _), (b, _)| a.as_ref().map(NormalisedCode::as_bytes).cmp(&b.as_ref().map(NormalisedCode::as_bytes)),
+        |(_, a), (_, b)| a.cmp(b),
+    );
+    rows.clear();
+    rows.extend(contenders.iter().map(|(_, (_, _, row))| *row));
 }
 
 fn lay_uses(file: &mut Laying<'_>, state: &State, laid: &mut Laid) -> io::Result<()> {
@@ -257,7 +262,7 @@ fn lay_uses(file: &mut Laying<'_>, state: &State, laid: &mut Laid) -> io::Result
         laid.uses.push((first, end));
     }
     file.end()?;
-    laid.homes.uses = file.slots(Part::UsesSlots, hashes.into_iter(), |_, _| false)?;
+    laid.homes.uses = file.slots(Part::UsesSlots, hashes.into_iter(), |_| {})?;
     Ok(())
 }
 
@@ -282,6 +287,6 @@ fn lay_requests(file: &mut Laying<'_>, state: &State, laid: &mut Laid) -> io::Re
     });
     result?;
     file.end()?;
-    laid.homes.requests = file.slots(Part::RequestSlots, hashes.into_iter(), |_, _| false)?;
+    laid.homes.requests = file.slots(Part::RequestSlots, hashes.into_iter(), |_| {})?;
     Ok(())
 }

@@ -12,7 +12,7 @@ mod table;
 
 pub use base::{Base, CampaignBase, FrozenCodes, Homes, Places, Small, WindowBase};
 pub use rows::{Ground, Rows};
-pub use table::{Frozen, HashKey, freeze};
+pub use table::{Frozen, HashKey, freeze, leave_prevailing};
 
 #[cfg(target_endian = "big")]
 compile_error!("snapshots are read in place, and are little-endian");

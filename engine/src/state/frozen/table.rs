@@ -7,6 +7,7 @@
 //! The hash is SipHash-1-3 under a key that is drawn for each snapshot, so that callers cannot choose ids that collide; it is the same
 //! on every machine and in every release, as it stands in files.
 
+use std::cmp::Ordering;
 use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
@@ -83,12 +84,12 @@ fn home_of(tag: u32, homes: u64) -> usize {
     ((u64::from(tag) * homes) >> 32) as usize
 }
 
-/// Gives the slots of an index over rows with these hashes, in order. Returns how many of them are homes. Those rows that are `lost` to
-/// another with the same tag are left out: it is asked of each two rows that have the same.
-pub fn freeze(rows: impl Iterator<Item = (u64, u32)>, lost: impl Fn(u32, u32) -> bool, mut give: impl FnMut(u64)) -> u64 {
+/// Gives the slots of an index over rows with these hashes, in order. Returns how many of them are homes. Of rows with the same tag only
+/// those are given that `contest` leaves: it is called once for each tag that two rows or more have, with all of them.
+pub fn freeze(rows: impl Iterator<Item = (u64, u32)>, contest: impl FnMut(&mut Vec<u32>), mut give: impl FnMut(u64)) -> u64 {
     let mut taken: Vec<u64> = rows.map(|(hash, row)| u64::from(tag_of(hash)) << 32 | u64::from(row)).collect();
     taken.sort_unstable();
-    leave_out(&mut taken, lost);
+    leave_out(&mut taken, contest);
     let count = taken.len() as u64;
     let homes = count + count.div_ceil(7);
     let mut next = 0;
@@ -103,26 +104,32 @@ pub fn freeze(rows: impl Iterator<Item = (u64, u32)>, lost: impl Fn(u32, u32) ->
     homes
 }
 
-/// Leaves out the slots that are lost to another one of the same tag.
-fn leave_out(slots: &mut Vec<u64>, lost: impl Fn(u32, u32) -> bool) {
-    let alike = |a: u64, b: u64| a >> 32 == b >> 32;
-    let mut gone = Vec::new();
-    let mut begin = 0;
+/// Leaves out the slots that lose against others of the same tag.
+fn leave_out(slots: &mut Vec<u64>, mut contest: impl FnMut(&mut Vec<u32>)) {
+    let (mut begin, mut left, mut rows) = (0, 0, Vec::new());
     while begin < slots.len() {
-        let end = begin + slots[begin..].iter().take_while(|slot| alike(**slot, slots[begin])).count();
-        for at in begin..end {
-            let others = (begin..end).filter(|other| *other != at);
-            if others.into_iter().any(|other| lost(slots[at] as u32, slots[other] as u32)) {
-                gone.push(at);
-            }
+        let tag = slots[begin] >> 32;
+        let count = slots[begin..].iter().take_while(|slot| **slot >> 32 == tag).count();
+        rows.clear();
+        rows.extend(slots[begin..begin + count].iter().map(|slot| *slot as u32));
+        if count > 1 {
+            contest(&mut rows);
+            rows.sort_unstable();
         }
-        begin = end;
+        // Never past `begin`: rows only go.
+        for (slot, row) in slots[left..].iter_mut().zip(&rows) {
+            *slot = tag << 32 | u64::from(*row);
+        }
+        (begin, left) = (begin + count, left + rows.len());
     }
-    let (mut at, mut gone) = (0, gone.into_iter().peekable());
-    slots.retain(|_| {
-        at += 1;
-        gone.next_if_eq(&(at - 1)).is_none()
-    });
+    slots.truncate(left);
+}
+
+/// Of the contenders of each value leaves the one of the highest rank. The work grows as n log n, however many share a value: a value may
+/// have been in as many campaigns as there ever were.
+pub fn leave_prevailing<T>(contenders: &mut Vec<T>, value: impl Fn(&T, &T) -> Ordering, rank: impl Fn(&T, &T) -> Ordering) {
+    contenders.sort_unstable_by(|a, b| value(a, b).then_with(|| rank(b, a)));
+    contenders.dedup_by(|next, kept| value(next, kept).is_eq());
 }
 
 #[cfg(test)]
@@ -143,9 +150,9 @@ mod tests {
         }
     }
 
-    fn index_of(rows: impl Iterator<Item = (u64, u32)>, lost: impl Fn(u32, u32) -> bool) -> Frozen {
+    fn index_of(rows: impl Iterator<Item = (u64, u32)>, contest: impl FnMut(&mut Vec<u32>)) -> Frozen {
         let mut slots = Vec::new();
-        let homes = freeze(rows, lost, |slot| slots.push(slot));
+        let homes = freeze(rows, contest, |slot| slots.push(slot));
         frozen(slots, homes)
     }
 
@@ -160,7 +167,7 @@ mod tests {
         for count in [0_u32, 1, 2, 7, 100, 20_000] {
             let key = HashKey(1, 2);
             let rows = (0..count).map(|row| (key.hash_id(row.into()), row));
-            let index = index_of(rows, |_, _| false);
+            let index = index_of(rows, |_| {});
             for row in 0..count {
                 assert_eq!(index.find(key.hash_id(row.into()), |found| found == row), Some(row), "{row} of {count}");
             }
@@ -172,10 +179,45 @@ mod tests {
     fn hashes_that_are_alike_stand_behind_their_home_and_the_lost_are_left_out() {
         let hash = u64::MAX;
         let rows = (0..40).map(|row| (hash, row)).chain([(1, 99)]);
-        let index = index_of(rows, |row, other| row % 4 == 1 && other == row - 1);
+        let index = index_of(rows, |rows| rows.retain(|row| row % 4 != 1));
         let found: Vec<u32> = index.probe(hash).collect();
         assert_eq!(found, (0..40).filter(|row| row % 4 != 1).collect::<Vec<_>>());
         assert_eq!((index.likely(1), index.likely(hash)), (Some(99), Some(0)));
+    }
+
+    /// A value that many campaigns have had is decided upon once, with all of its rows: the work is counted, not timed.
+    #[test]
+    fn rows_of_one_value_are_contested_once_and_in_n_log_n() {
+        let (values, campaigns) = (50_u32, 365_u32);
+        let key = HashKey(1, 2);
+        let rows = (0..campaigns).flat_map(|_| 0..values).map(|value| key.hash_id(value.into())).zip(0..);
+        let (mut contests, mut contested) = (0, 0);
+        let comparisons = std::cell::Cell::new(0_u64);
+        let count = |ordering| {
+            comparisons.set(comparisons.get() + 1);
+            ordering
+        };
+        let index = index_of(rows, |rows| {
+            (contests, contested) = (contests + 1, contested + rows.len());
+            // The campaign in the middle has it.
+            let rank = |row: &u32| (row / values).abs_diff(campaigns / 2);
+            leave_prevailing(rows, |a, b| count((a % values).cmp(&(b % values))), |a, b| count(rank(b).cmp(&rank(a))));
+        });
+        let all = u64::from(values * campaigns);
+        assert_eq!((contests, contested as u64), (values, all));
+        let logarithm = u64::from(campaigns.ilog2()) + 1;
+        assert!(comparisons.get() <= 4 * all * logarithm, "{} comparisons of {all} rows", comparisons.get());
+        for value in 0..values {
+            let found: Vec<u32> = index.probe(key.hash_id(value.into())).collect();
+            assert_eq!(found, [campaigns / 2 * values + value]);
+        }
+    }
+
+    #[test]
+    fn each_value_keeps_its_highest_rank() {
+        let mut contenders = vec![("b", 1), ("a", 2), ("b", 3), ("a", 1), ("c", 0), ("b", 2)];
+        leave_prevailing(&mut contenders, |a, b| a.0.cmp(b.0), |a, b| a.1.cmp(&b.1));
+        assert_eq!(contenders, [("a", 2), ("b", 3), ("c", 0)]);
     }
 
     /// The format: a table that is read by a later release is made of these hashes.
