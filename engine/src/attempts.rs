@@ -3,8 +3,9 @@
 //! A ring with numbers: every attempt gets the next one, whether it is kept or not, so that whoever reads on from a number knows how many
 //! it has missed. Bounded by [`ATTEMPTS_KEPT`], where the oldest go, and by [`ATTEMPTS_PER_SECOND`], past which they are only counted.
 //!
-//! The engine thread and lanes add to it, at most once for each hand-over or chunk; nobody waits in here, and its lock is held for no
-//! longer than it takes to copy [`ATTEMPTS_PER_FRAME`] of them. Not durable, and a function of nothing that is.
+//! Lanes add to it what they refuse without a look at the state, at most once for each chunk; what the engine thread refuses is added once the
+//! commit is durable that it was decided in, so that no attempt tells of what a crash can undo (Z4). Nobody waits in here, and its lock is
+//! held for no longer than it takes to copy [`ATTEMPTS_PER_FRAME`] of them. The attempts themselves are not durable.
 
 use std::collections::VecDeque;
 
@@ -47,8 +48,8 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// How many wait at the most; further ones are lost.
-    const MAX: usize = 1_024;
+    /// How many wait at most; further ones are lost. Nearly as many as are kept of a second: a commit may hold that many refusals.
+    const MAX: usize = 8_192;
 
     pub(crate) fn push(&mut self, refused: Refused) {
         if self.attempts.len() < Waiting::MAX { self.attempts.push(refused) } else { self.lost += 1 }
@@ -56,6 +57,12 @@ impl Waiting {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.attempts.is_empty()
+    }
+
+    /// Takes what waits elsewhere.
+    pub(crate) fn take(&mut self, other: &mut Waiting) {
+        other.attempts.drain(..).for_each(|refused| self.push(refused));
+        self.lost += std::mem::take(&mut other.lost);
     }
 }
 
@@ -113,16 +120,6 @@ impl Attempts {
             let mut ring = self.ring.lock();
             ring.add(waiting);
             // Still under the lock, so that it never goes back.
-            self.newest.send_replace(ring.newest);
-        }
-    }
-
-    /// The same, unless somebody else has the ring just now: then it goes on waiting.
-    pub(crate) fn try_add(&self, waiting: &mut Waiting) {
-        if !waiting.is_empty()
-            && let Some(mut ring) = self.ring.try_lock()
-        {
-            ring.add(waiting);
             self.newest.send_replace(ring.newest);
         }
     }

@@ -1,7 +1,8 @@
 //! What the engine counts of itself since its process began, for its status and its metrics.
 //!
 //! Nothing is counted here for a single request: lanes, the engine thread and the journal thread count in plain fields of their own, and
-//! add these up here once for each chunk, hand-over or commit. The numbers are looked at one by one, so that two of them may be of
+//! add these up here once for each chunk or commit. What the engine thread counts appears here once the commit is durable that it belongs
+//! to, so that no number tells of what a crash can undo (Z4). The numbers are looked at one by one, so that two of them may be of
 //! moments that lie a little apart. They change nothing of what is decided.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -22,7 +23,7 @@ pub(crate) struct Counters {
     pub(crate) requests: Requests,
     /// By lanes and the engine thread.
     pub(crate) refusals: Refusals,
-    /// By the engine thread; here and below.
+    /// By the engine thread, of what is durable; here and below.
     pub(crate) redemptions: Words<{ RedeemOutcome::WORDS.len() }>,
     pub(crate) holds: Words<{ HoldOutcome::WORDS.len() }>,
     pub(crate) repeated: AtomicU64,

@@ -15,12 +15,13 @@ use scrip_protocol::{Command, CredentialId, Kind, Position, Record, Refusal, Sta
 
 use super::clock::EngineClock;
 use super::journal_thread::Release;
-use super::tally::Tally;
+use super::registry::KeptFrom;
+use super::tally::{Counts, Tally};
 use super::{Attempt, Call, Change, Chunk, Chunks, Limits, Outbox, RETRY_AFTER_MS, Read, Request, StoredReply};
 use crate::guard::{Asker, Guard};
 use crate::index::Index;
 use crate::state::requests::{Admission, ClockRange, Remembered};
-use crate::state::{State, reply_of};
+use crate::state::{Asked, AskedKeepReader, State, reply_of};
 
 /// How many requests are decided before the journal thread is asked again whether it is idle: some tens of microseconds.
 const REQUESTS_PER_LOOK: usize = 64;
@@ -31,6 +32,7 @@ pub(super) struct EngineThread {
     pub(super) tally: Tally,
     pub(super) index: Arc<Index>,
     pub(super) clock: EngineClock,
+    pub(super) kept_from: Arc<KeptFrom>,
     pub(super) limits: Limits,
     pub(super) chunks: Chunks,
     pub(super) hand_over: Sender<Commit>,
@@ -53,6 +55,8 @@ pub(super) struct Commit {
     pub(super) answers: usize,
     /// The newest position that one of these replies may have seen.
     pub(super) seen: Position,
+    /// What was counted of the requests.
+    pub(super) counts: Counts,
 }
 
 /// Reply frames for one lane.
@@ -74,7 +78,6 @@ impl EngineThread {
             if self.fill_and_hand_over(chunk).is_err() {
                 break;
             }
-            self.tally.rest();
         }
         self.state
     }
@@ -91,7 +94,7 @@ impl EngineThread {
                 Ok(chunk) => Some(self.take(chunk, Some(commit))?),
                 Err(TryRecvError::Disconnected) => return self.send(commit),
                 Err(TryRecvError::Empty) if commit.answers <= self.limits.alone_max && self.is_journal_idle() => {
-                    self.tally.publish(&self.state, &self.guard);
+                    self.tally.settle(&self.state, &self.guard, &mut commit.counts);
                     return self.release.lock().commit(commit).map_err(|_| JournalGone);
                 }
                 Err(TryRecvError::Empty) => match self.offer(commit)? {
@@ -126,8 +129,8 @@ impl EngineThread {
     }
 
     /// Gives the commit to the journal thread if that is idle; otherwise it comes back.
-    fn offer(&mut self, commit: Commit) -> Result<Option<Commit>, JournalGone> {
-        self.tally.publish(&self.state, &self.guard);
+    fn offer(&mut self, mut commit: Commit) -> Result<Option<Commit>, JournalGone> {
+        self.tally.settle(&self.state, &self.guard, &mut commit.counts);
         match self.hand_over.try_send(commit) {
             Ok(()) => {
                 self.handed += 1;
@@ -139,8 +142,8 @@ impl EngineThread {
     }
 
     /// Gives the commit to the journal thread as soon as that takes it.
-    fn send(&mut self, commit: Commit) -> Result<(), JournalGone> {
-        self.tally.publish(&self.state, &self.guard);
+    fn send(&mut self, mut commit: Commit) -> Result<(), JournalGone> {
+        self.tally.settle(&self.state, &self.guard, &mut commit.counts);
         self.hand_over.send(commit).map_err(|_| JournalGone)?;
         self.handed += 1;
         Ok(())
@@ -213,6 +216,7 @@ impl EngineThread {
             replies: Vec::new(),
             answers: 0,
             seen: self.state.position(),
+            counts: Counts::default(),
         }
     }
 
@@ -305,6 +309,16 @@ impl EngineThread {
         {
             return self.refuse(now_ms, change, Refusal::TooManyMisses { retry_after_ms }, correlation, &mut replies.frames);
         }
+        let registration;
+        let asked = match asked {
+            Asked::KeepReader(asked) => {
+                // As the journal is now, not as it was when the lane looked: it may have been dropped up to a later position.
+                let kept_from = asked.kept_from.max(self.kept_from.first());
+                registration = Asked::KeepReader(Box::new(AskedKeepReader { kept_from, ..AskedKeepReader::clone(asked) }));
+                &registration
+            }
+            asked => asked,
+        };
         let record = self.state.decide(now_ms, *stamp, asked, &self.index.with_hint(*hint));
         if let (Some(asker), Some(refusal)) = (asker, refusal_of(&record))
             && refusal.is_miss()

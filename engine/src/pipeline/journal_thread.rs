@@ -14,6 +14,7 @@ use scrip_protocol::batch::BatchBuilder;
 use tokio::sync::watch;
 
 use super::engine_thread::Commit;
+use crate::attempts::Attempts;
 use crate::counters::{Counters, Written};
 use crate::journal::{Journal, JournalError};
 
@@ -24,11 +25,12 @@ pub(super) struct Release {
     pub(super) failed: watch::Sender<Option<Arc<JournalError>>>,
     pub(super) under_way: Arc<AtomicUsize>,
     pub(super) counters: Arc<Counters>,
+    pub(super) attempts: Arc<Attempts>,
 }
 
 impl Release {
-    /// Makes a commit durable and releases its replies. After an append that failed nothing is released: the replies are dropped with
-    /// their commit.
+    /// Makes a commit durable, publishes what was counted of it, and releases its replies. After an append that failed nothing is released:
+    /// counts and replies are dropped with their commit.
     pub(super) fn commit(&mut self, mut commit: Commit) -> Result<(), Arc<JournalError>> {
         commit.batches.retain(|batch| !batch.is_empty());
         if !commit.batches.is_empty() {
@@ -48,6 +50,8 @@ impl Release {
             };
         }
         debug_assert!(commit.seen <= self.journal.end().position, "a reply is a promise that survives power loss");
+        // Before the replies: whoever has one finds it counted.
+        commit.counts.publish(&self.counters, &self.attempts);
         for replies in commit.replies {
             replies.outbox.deliver_with(replies.frames, replies.stored, replies.answers);
         }

@@ -17,6 +17,7 @@ mod clock;
 mod engine_thread;
 mod journal_thread;
 mod outbox;
+mod registry;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ use crate::counters::Counters;
 use crate::guard::{Asker, Fingerprint, Fingerprints, Guard, GuardLimits};
 use crate::index::{Hint, Index};
 use crate::journal::{Journal, JournalError, JournalReader, ROW_BYTES};
+use crate::keeper::ReaderRegistry;
 use crate::state::{Asked, AskedAddCodes, State};
 
 /// How much may be under way at once.
@@ -218,6 +220,7 @@ pub struct Pipeline {
     attempts: Arc<Attempts>,
     clock: EngineClock,
     fingerprints: Fingerprints,
+    kept_from: Arc<registry::KeptFrom>,
 }
 
 /// What is left of a pipeline that has ended well.
@@ -300,13 +303,20 @@ impl Pipeline {
             failed: failed_sender,
             under_way: under_way.clone(),
             counters: counters.clone(),
+            attempts: attempts.clone(),
         };
         let (release, finished) = (Arc::new(Mutex::new(release)), Arc::new(AtomicU64::new(0)));
         let journal = journal_thread::JournalThread { release: release.clone(), commits, finished: finished.clone() };
         let guard = Guard::new(beginning.guard);
         let fingerprints = guard.fingerprints().clone();
-        let tally = tally::Tally::new(counters.clone(), attempts.clone(), &state, &guard);
+        let mut tally = tally::Tally::new(counters.clone(), &state);
+        // All of it is durable: what the engine starts on was read from its journal.
+        let mut recovered = tally::Counts::default();
+        tally.settle(&state, &guard, &mut recovered);
+        recovered.publish(&counters, &attempts);
+        let kept_from = Arc::new(registry::KeptFrom::new(reader.clone()));
         let engine = engine_thread::EngineThread {
+            kept_from: kept_from.clone(),
             state,
             guard,
             tally,
@@ -333,6 +343,7 @@ impl Pipeline {
             attempts,
             clock,
             fingerprints,
+            kept_from,
         })
     }
 
@@ -380,6 +391,12 @@ impl Pipeline {
     /// The journal, for those who tail it.
     pub fn reader(&self) -> Arc<dyn JournalReader> {
         self.reader.clone()
+    }
+
+    /// The readers that are registered, for whoever drops what they have passed. It is a way in: it must be gone before
+    /// [`Pipeline::finish`] ends.
+    pub(crate) fn registry(&self) -> Arc<dyn ReaderRegistry> {
+        Arc::new(registry::Registry { kept_from: self.kept_from.clone(), intake: self.intake.clone() })
     }
 
     /// The newest durable position, as it moves.

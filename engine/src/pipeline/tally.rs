@@ -1,10 +1,13 @@
-//! What the engine thread counts as it goes, in plain fields, and adds to the [`Counters`] whenever it offers a commit to the journal thread: a
-//! request costs it an addition or two. Refused attempts that leave no record wait here for the same moment.
+//! What the engine thread counts as it goes, in plain fields: a request costs it an addition or two. Whenever it offers a commit to the
+//! journal thread, the counts go into the commit, and with them the refused attempts that leave no record.
+//!
+//! Invariant: nobody sees a count, a size, a reader or an attempt before everything that it could tell of is durable (Z4). Counts are
+//! published when the commit they belong to is; with a commit that fails they are dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use scrip_protocol::command::{HoldOutcome, RedeemOutcome, StateSizes};
+use scrip_protocol::command::{HoldOutcome, Reader, RedeemOutcome, StateSizes};
 use scrip_protocol::{CampaignId, ClientNetwork, CredentialId, Kind, Position, Record, Refusal, RequestId, Stamp};
 
 use super::Change;
@@ -16,47 +19,69 @@ use crate::state::State;
 
 pub(super) struct Tally {
     counters: Arc<Counters>,
-    attempts: Arc<Attempts>,
+    counts: Counts,
+    /// The codes of all campaigns.
+    codes: u64,
+    /// Whether a reader of the journal has moved since the readers were told.
+    readers_moved: bool,
+}
+
+/// What was counted for a commit, to be published once that is durable.
+#[derive(Default)]
+pub(super) struct Counts {
     redemptions: [u64; RedeemOutcome::WORDS.len()],
     holds: [u64; HoldOutcome::WORDS.len()],
     refusals: RefusalCounts,
     repeated: u64,
     rule_failures: [u64; RULE_FAILURES.len()],
     pushes_too_long: u64,
-    /// The codes of all campaigns.
-    codes: u64,
-    /// Whether a reader of the journal has moved since the readers were told.
-    readers_moved: bool,
+    lockouts: u64,
+    sizes: StateSizes,
+    /// The readers of the journal, if one has moved.
+    readers: Option<Vec<Reader>>,
     waiting: Waiting,
+}
+
+impl Counts {
+    /// Publishes what was counted. Everything that it tells of must be durable.
+    pub(super) fn publish(mut self, counters: &Counters, attempts: &Attempts) {
+        counters.redemptions.take(&mut self.redemptions);
+        counters.holds.take(&mut self.holds);
+        counters.refusals.take(&mut self.refusals);
+        counters.rule_failures.take(&mut self.rule_failures);
+        for (sum, count) in [(&counters.repeated, self.repeated), (&counters.pushes_too_long, self.pushes_too_long)] {
+            if count > 0 {
+                sum.fetch_add(count, Ordering::Relaxed);
+            }
+        }
+        counters.lockouts.store(self.lockouts, Ordering::Relaxed);
+        // Both are locked by others only for as long as it takes to copy them.
+        *counters.sizes.lock() = self.sizes;
+        if let Some(readers) = self.readers {
+            *counters.readers.lock() = readers;
+        }
+        attempts.add(&mut self.waiting);
+    }
 }
 
 impl Tally {
     /// Of a state that nothing was counted of yet.
-    pub(super) fn new(counters: Arc<Counters>, attempts: Arc<Attempts>, state: &State, guard: &Guard) -> Tally {
-        let mut tally = Tally {
+    pub(super) fn new(counters: Arc<Counters>, state: &State) -> Tally {
+        Tally {
             counters,
-            attempts,
-            redemptions: Default::default(),
-            holds: [0; HoldOutcome::WORDS.len()],
-            refusals: Default::default(),
-            repeated: 0,
-            rule_failures: Default::default(),
-            pushes_too_long: 0,
+            counts: Counts::default(),
             codes: state.campaigns.after(CampaignId(0)).map(|(_, campaign)| campaign.codes.len() as u64).sum(),
             readers_moved: true,
-            waiting: Waiting::default(),
-        };
-        tally.publish(state, guard);
-        tally
+        }
     }
 
     /// Counts a request that was executed, by its record.
     #[inline]
     pub(super) fn executed(&mut self, record: &Record) {
         if let Record::Activation(_) = record {
-            self.redemptions[0] += 1;
+            self.counts.redemptions[0] += 1;
         } else if let Record::RedemptionRefused(refused) = record {
-            self.redemptions[refused.outcome.number()] += 1;
+            self.counts.redemptions[refused.outcome.number()] += 1;
         } else {
             self.executed_other(record);
         }
@@ -64,9 +89,9 @@ impl Tally {
 
     fn executed_other(&mut self, record: &Record) {
         if let Record::CodeHeld(_) = record {
-            self.holds[0] += 1;
+            self.counts.holds[0] += 1;
         } else if let Record::HoldRefused(refused) = record {
-            self.holds[refused.outcome.word_number()] += 1;
+            self.counts.holds[refused.outcome.word_number()] += 1;
         } else if let Record::CampaignCreated(created) = record {
             self.codes += created.codes.len() as u64;
         } else if let Record::CodesAdded(added) = record {
@@ -74,17 +99,17 @@ impl Tally {
         } else if let Record::CodesGenerated(generated) = record {
             self.codes += generated.codes.len() as u64;
         } else if let Record::ToppedUp(done) = record {
-            done.failed.iter().for_each(|failed| self.rule_failures[failed.why.number()] += 1);
-            self.rule_failures[0] += u64::from(done.beyond);
-            self.pushes_too_long += done.fired.iter().filter(|fired| fired.push_too_long).count() as u64;
-        } else if matches!(record, Record::ReaderKept(_) | Record::ReaderForgotten(_)) {
+            done.failed.iter().for_each(|failed| self.counts.rule_failures[failed.why.number()] += 1);
+            self.counts.rule_failures[0] += u64::from(done.beyond);
+            self.counts.pushes_too_long += done.fired.iter().filter(|fired| fired.push_too_long).count() as u64;
+        } else if matches!(record, Record::ReaderKept(_) | Record::ReaderForgotten(_) | Record::ReaderRegistered(_)) {
             self.readers_moved = true;
         }
     }
 
     /// Counts a request that was answered as it was before.
     pub(super) fn repeated(&mut self) {
-        self.repeated += 1;
+        self.counts.repeated += 1;
     }
 
     /// Counts a change that was not executed.
@@ -119,48 +144,40 @@ impl Tally {
         network: ClientNetwork,
         refusal: Refusal,
     ) {
-        count_refusals(&mut self.refusals, &refusal, 1);
+        count_refusals(&mut self.counts.refusals, &refusal, 1);
         // Of one whose credential was revoked the journal says so.
         if refusal != Refusal::Revoked {
             let after = Position(self.counters.journal.durable.load(Ordering::Relaxed));
-            self.waiting.push(Refused { at_ms, after, kind, credential, request, about, network, refusal });
+            self.counts.waiting.push(Refused { at_ms, after, kind, credential, request, about, network, refusal });
         }
     }
 
-    /// Adds what was counted to the counters. Waits for nobody: what somebody else is looking at is brought up to date the next time.
-    pub(super) fn publish(&mut self, state: &State, guard: &Guard) {
-        self.counters.redemptions.take(&mut self.redemptions);
-        self.counters.holds.take(&mut self.holds);
-        self.counters.refusals.take(&mut self.refusals);
-        self.counters.rule_failures.take(&mut self.rule_failures);
-        if self.pushes_too_long > 0 {
-            self.counters.pushes_too_long.fetch_add(std::mem::take(&mut self.pushes_too_long), Ordering::Relaxed);
+    /// Moves what was counted into a commit, which has everything that it could tell of.
+    pub(super) fn settle(&mut self, state: &State, guard: &Guard, commit: &mut Counts) {
+        let Counts { redemptions, holds, refusals, repeated, rule_failures, pushes_too_long, waiting, .. } = &mut self.counts;
+        add(&mut commit.redemptions, redemptions);
+        add(&mut commit.holds, holds);
+        add(&mut commit.refusals, refusals);
+        add(&mut commit.rule_failures, rule_failures);
+        commit.repeated += std::mem::take(repeated);
+        commit.pushes_too_long += std::mem::take(pushes_too_long);
+        commit.waiting.take(waiting);
+        commit.lockouts = guard.begun();
+        commit.sizes = StateSizes {
+            clients: state.clients.len() as u64,
+            campaigns: u64::from(state.campaigns.next().0 - 1),
+            codes: self.codes,
+            holds: state.holds.len() as u64,
+            requests: state.requests.len() as u64,
+            guarded: guard.len() as u64,
+        };
+        if std::mem::take(&mut self.readers_moved) {
+            commit.readers = Some(state.list_readers().readers);
         }
-        if self.repeated > 0 {
-            self.counters.repeated.fetch_add(std::mem::take(&mut self.repeated), Ordering::Relaxed);
-        }
-        self.counters.lockouts.store(guard.begun(), Ordering::Relaxed);
-        if let Some(mut sizes) = self.counters.sizes.try_lock() {
-            *sizes = StateSizes {
-                clients: state.clients.len() as u64,
-                campaigns: u64::from(state.campaigns.next().0 - 1),
-                codes: self.codes,
-                holds: state.holds.len() as u64,
-                requests: state.requests.len() as u64,
-                guarded: guard.len() as u64,
-            };
-        }
-        if self.readers_moved
-            && let Some(mut readers) = self.counters.readers.try_lock()
-        {
-            *readers = state.list_readers().readers;
-            self.readers_moved = false;
-        }
-        self.attempts.try_add(&mut self.waiting);
     }
+}
 
-    /// Tells what is still waiting, before the engine thread rests. Somebody who looks holds the ring for microseconds.
-    pub(super) fn rest(&mut self) {
-        self.attempts.add(&mut self.waiting);
-    }
+/// Adds what was counted elsewhere, which begins again from 0.
+fn add<const N: usize>(sums: &mut [u64; N], counts: &mut [u64; N]) {
+    sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += std::mem::take(count));
 }

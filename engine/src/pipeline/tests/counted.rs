@@ -2,14 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
-use scrip_protocol::command::{Attempt, Counted, HoldOutcome, RedeemOutcome};
+use scrip_protocol::command::{Attempt, Counted, HoldOutcome, Reader, RedeemOutcome, StateSizes};
 use scrip_protocol::{ClientId, ClubId, CredentialId, Position, Refusal, RequestId};
 
 use super::callers::{TILL, ask, begun, by, guess, hold, locked_out, redeem, redemption, strict};
-use super::{START_MS, stamp};
+use super::{DEADLINE, Lane, Run, START_MS, block_on, campaign, change, club, redeem as redeem_by_anybody, stamp};
 use crate::guard::GuardLimits;
-use crate::pipeline::Pipeline;
-use crate::state::Asked;
+use crate::pipeline::{Limits, Pipeline};
+use crate::state::{Asked, AskedKeepReader};
 
 fn counted(words: &[(&str, u64)]) -> Vec<Counted> {
     words.iter().map(|(word, count)| Counted { word: (*word).to_owned(), count: *count }).collect()
@@ -100,4 +100,92 @@ fn what_a_revoked_credential_has_sent_is_counted() {
     assert_eq!(run.pipeline.counters().refusals.counted(&Refusal::WORDS), counted(&[("revoked", 1)]));
     assert!(attempts(&run.pipeline).is_empty());
     run.finish();
+}
+
+/// Everything that metrics and attempts say of a state.
+#[derive(Debug, Clone, PartialEq)]
+struct Published {
+    redemptions: Vec<Counted>,
+    refusals: Vec<Counted>,
+    repeated: u64,
+    sizes: StateSizes,
+    readers: Vec<Reader>,
+    attempts: Vec<Attempt>,
+}
+
+fn published(run: &Run) -> Published {
+    let counters = run.pipeline.counters();
+    Published {
+        redemptions: counters.redemptions.counted(&RedeemOutcome::WORDS),
+        refusals: counters.refusals.counted(&Refusal::WORDS),
+        repeated: counters.repeated.load(Ordering::Relaxed),
+        sizes: *counters.sizes.lock(),
+        readers: counters.readers.lock().clone(),
+        attempts: attempts(&run.pipeline),
+    }
+}
+
+/// Requests that change every number, with how many records they leave: a repeat and an id that is used again leave none.
+fn counted_requests() -> (Vec<super::Request>, u64) {
+    let mut reused = redeem_by_anybody(12, "B");
+    if let crate::pipeline::Call::Change(change) = &mut reused.call {
+        change.stamp.body += 1;
+    }
+    let reader = scrip_protocol::command::KeepReader { name: "reports".into(), position: Position(1) };
+    let reader = Asked::KeepReader(Box::new(AskedKeepReader { asked: reader, kept_from: Position(1), anyones: false }));
+    let requests = vec![
+        campaign(10, &["A", "B"]),
+        redeem_by_anybody(12, "A"),
+        redeem_by_anybody(13, "none"),
+        redeem_by_anybody(12, "A"),
+        reused,
+        change(14, reader),
+    ];
+    (requests, 4)
+}
+
+/// Z4: what is decided and not yet durable is in no metric and in no attempt, and is in all of them when the reply is there.
+#[test]
+fn nothing_is_counted_or_told_before_it_is_durable() {
+    let (run, gate) = Run::gated(Limits::default());
+    let lanes: [Lane; 2] = Default::default();
+    run.offer(&lanes[0], vec![club(1)]);
+    gate.entered();
+    let before = published(&run);
+    // The second commit is filled while the first one is written, and both are held back.
+    let (requests, records) = counted_requests();
+    let answers = requests.len();
+    run.offer(&lanes[1], requests);
+    run.wait_until_applied(2 + records);
+    assert_eq!(published(&run), before);
+    gate.let_go();
+    lanes[0].replies(1);
+    assert_eq!(u64::from(gate.entered()), records);
+    let with_the_club = Published { sizes: StateSizes { requests: 1, ..before.sizes }, ..before };
+    assert_eq!(published(&run), with_the_club, "of the club that is durable now, its request");
+    gate.let_go();
+    lanes[1].replies(answers);
+    let counters = run.pipeline.counters();
+    assert_eq!(counters.redemptions.counted(&RedeemOutcome::WORDS), counted(&[("redeemed", 1), ("unknown_code", 1)]));
+    assert_eq!(counters.repeated.load(Ordering::Relaxed), 1);
+    assert_eq!((counters.sizes.lock().codes, counters.readers.lock().len()), (2, 1));
+    assert_eq!(attempts(&run.pipeline).len(), 1);
+    drop(gate);
+    run.finish();
+}
+
+/// Z4: what an append that fails takes with it was never counted.
+#[test]
+fn what_was_not_made_durable_is_never_counted() {
+    // By the journal thread, and by the engine thread.
+    for alone_max in [0, 100] {
+        let run = Run::start(Limits { alone_max, ..Limits::default() }, None, Some(1));
+        let (before, lane) = (published(&run), Lane::default());
+        let mut failed = run.pipeline.failed();
+        run.offer(&lane, counted_requests().0);
+        let wait = async { tokio::time::timeout(DEADLINE, failed.wait_for(Option::is_some)).await.map(|seen| seen.is_ok()) };
+        assert_eq!(block_on(wait), Ok(true), "the failure is told");
+        assert_eq!(published(&run), before);
+        assert!(run.pipeline.finish().is_err(), "the journal has failed");
+    }
 }
