@@ -117,7 +117,7 @@ impl Engine {
         let listen = start.listen.unwrap_or(config.listen);
         let (reader, durable) = (pipeline.reader(), pipeline.durable());
         let verifier = Verifier::start(snapshot.filter(|_| !is_verified), reader.clone());
-        let keeper = Keeper::start(disk.clone(), snapshots.clone(), keeping, reader, durable, last);
+        let keeper = Keeper::start(disk.clone(), snapshots.clone(), keeping, reader, pipeline.registry(), durable, last);
         let vitals = Arc::new(Vitals {
             started_ms: scrip_protocol::unix_time_ms(),
             clock: pipeline.clock(),

@@ -37,6 +37,33 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How many may wait for a snapshot. All who wait when one is begun are answered with it; past this many the answer is that it failed.
 const ASKED_MAX: usize = 64;
 
+/// The readers of the journal that are registered with a running engine.
+pub trait ReaderRegistry: Send + Sync {
+    /// From here on no reader is registered that needs a record before `first`, until the registry is opened again. Returns how far each
+    /// reader has read that was registered before, once all of them are durable; asks `stops` whether to give up.
+    ///
+    /// # Errors
+    /// When the engine stops, or gives no answer. The registry stays closed.
+    fn close_before(&self, first: Position, stops: &dyn Fn() -> bool) -> Result<Vec<Position>, RegistryError>;
+
+    /// Opens the registry: what is not kept is gone.
+    fn open(&self);
+}
+
+/// Why the registered readers are not known.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The engine stops.
+    #[error("the engine stops")]
+    Stopping,
+    /// The operating system gives nothing to wait with.
+    #[error("waiting for the list of readers: {0}")]
+    Runtime(#[source] std::io::Error),
+    /// The list cannot be read.
+    #[error("the list of readers: {0}")]
+    Reply(#[source] scrip_protocol::frame::Malformed),
+}
+
 /// When snapshots are taken by themselves, and what is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeeperSettings {
@@ -123,6 +150,7 @@ impl Keeper {
         snapshots: PathBuf,
         settings: KeeperSettings,
         reader: Arc<dyn JournalReader>,
+        registry: Arc<dyn ReaderRegistry>,
         durable: watch::Receiver<Position>,
         last: Option<ChainEnd>,
     ) -> Keeper {
@@ -131,7 +159,7 @@ impl Keeper {
         let stopping = Stopping(stopping);
         let newest = *durable.borrow();
         let growth = Growth::since(last.map(|last| last.position), settings.journal_bytes, reader.as_ref(), newest);
-        let taking = Taking { disk, dir: snapshots, reader, durable, retention: settings.retention, stopping };
+        let taking = Taking { disk, dir: snapshots, reader, registry, durable, retention: settings.retention, stopping };
         let latest = Newest::begin(last);
         let handle = KeeperHandle { asked, newest: latest.clone() };
         let thread = spawn("keeper", move || run(&taking, &requests, growth, &latest));

@@ -13,11 +13,11 @@ use std::time::Instant;
 use crossbeam_channel::RecvTimeoutError;
 use scrip_protocol::Position;
 use scrip_protocol::batch::{Batch, BatchError, ChainEnd};
-use scrip_protocol::command::{ReaderKept, SnapshotTaken};
+use scrip_protocol::command::SnapshotTaken;
 use tokio::sync::watch;
 
-use super::Stopping;
 use super::stoppable::Stoppable;
+use super::{ReaderRegistry, RegistryError, Stopping};
 use crate::disk::Disk;
 use crate::folder::Retention;
 use crate::journal::{JournalError, JournalReader};
@@ -33,6 +33,8 @@ pub(super) struct Taking {
     /// The folder of snapshots.
     pub(super) dir: PathBuf,
     pub(super) reader: Arc<dyn JournalReader>,
+    /// Who reads the journal, and needs what it has not read.
+    pub(super) registry: Arc<dyn ReaderRegistry>,
     /// Up to where the journal is durable.
     pub(super) durable: watch::Receiver<Position>,
     pub(super) retention: Retention,
@@ -48,6 +50,8 @@ pub(super) enum TakeError {
     Snapshot(#[from] SnapshotError),
     #[error(transparent)]
     Journal(#[from] JournalError),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     #[error("the batch of the journal after position {after}: {cause}")]
     Batch { after: Position, cause: BatchError },
     #[error("the journal does not hold position {0}, which is said to be durable")]
@@ -89,7 +93,7 @@ impl Taking {
         let Kept { position, bytes, .. } = written;
         match self.retention {
             Retention::All => {}
-            Retention::Needed => match self.drop_passed(&state, position, of) {
+            Retention::Needed => match self.drop_passed(&state, of) {
                 Ok(0) => {}
                 Ok(segments) => {
                     tracing::info!(segments, first = %self.reader.first(), "what everybody has passed of the journal was dropped")
@@ -169,8 +173,8 @@ impl Taking {
     }
 
     /// Drops the segments that every kept snapshot and every reader have passed. Returns how many. Nothing, where there is one snapshot
-    /// only. `state` is that of the newest snapshot, which is up to `end`; the one at `verified` was read whole already.
-    fn drop_passed(&self, state: &State, end: Position, verified: Option<PathBuf>) -> Result<usize, TakeError> {
+    /// only. `state` is that of the newest snapshot; the one at `verified` was read whole already.
+    fn drop_passed(&self, state: &State, verified: Option<PathBuf>) -> Result<usize, TakeError> {
         let kept = snapshot::list(self.disk.as_ref(), &self.dir)?;
         if kept.len() < GENERATIONS {
             return Ok(0);
@@ -179,36 +183,27 @@ impl Taking {
         for Kept { path, .. } in kept.iter().filter(|kept| Some(&kept.path) != verified.as_ref()) {
             self.whole(path)?;
         }
-        let snapshots = kept.iter().map(|kept| kept.position).min();
-        let readers = state.readers.all_passed().into_iter().chain(self.readers_since(end)?).min();
+        let Some(snapshots) = kept.iter().map(|kept| kept.position).min() else { return Ok(0) };
         // What a duplicate request is answered from stays as long as its id is remembered.
         let replies = state.requests.first_stored().map(|first| Position(first.0.saturating_sub(1)));
-        match snapshots.into_iter().chain(readers).chain(replies).min() {
-            Some(passed) => Ok(self.reader.drop_through(passed)?),
-            None => Ok(0),
+        let first = self.reader.first_behind(replies.map_or(snapshots, |replies| replies.min(snapshots)));
+        if first <= self.reader.first() {
+            return Ok(0);
         }
+        // In this order: a reader that is accepted from here on needs nothing of what goes, and the list has all the others.
+        let _closed = Closed(self.registry.as_ref());
+        let readers = self.registry.close_before(first, &|| self.stopping.is_set())?;
+        // Not more than the registry was closed for, although more may have been sealed meanwhile.
+        let passed = readers.into_iter().fold(Position(first.0 - 1), Position::min);
+        Ok(self.reader.drop_through(passed)?)
     }
+}
 
-    /// How far those have come who were registered, or moved, while the snapshot was written.
-    fn readers_since(&self, end: Position) -> Result<Option<Position>, TakeError> {
-        let (mut after, mut least) = (end, None);
-        let durable = *self.durable.borrow();
-        while after < durable {
-            let next = Position(after.0 + 1);
-            let batches = self.reader.read(next, BYTES_PER_READ)?;
-            if batches.is_empty() {
-                return Err(TakeError::Missing(next));
-            }
-            for bytes in batches {
-                let wrong = |cause| TakeError::Batch { after, cause };
-                let batch = Batch::parse(&bytes).map_err(wrong)?;
-                for kept in batch.records_of::<ReaderKept>() {
-                    let position = kept.map_err(wrong)?.1.position;
-                    least = Some(least.map_or(position, |least: Position| least.min(position)));
-                }
-                after = batch.end().position;
-            }
-        }
-        Ok(least)
+/// A registry that is closed, or about to be; it is opened whatever becomes of the dropping.
+struct Closed<'a>(&'a dyn ReaderRegistry);
+
+impl Drop for Closed<'_> {
+    fn drop(&mut self) {
+        self.0.open();
     }
 }

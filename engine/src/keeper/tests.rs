@@ -30,7 +30,33 @@ struct Bench {
     dir: tempfile::TempDir,
     journal: Segments,
     durable: watch::Sender<Position>,
+    registry: Arc<Registered>,
     runtime: tokio::runtime::Runtime,
+}
+
+/// The registry of an engine: what its state says of readers, and what happens while it is asked.
+#[derive(Default)]
+struct Registered {
+    readers: Mutex<std::collections::BTreeMap<String, Position>>,
+    closed_before: Mutex<Vec<Position>>,
+    /// Registered by a request that is decided after the registry was closed and before it answers: it is in the list.
+    meanwhile: Mutex<Vec<(String, Position)>>,
+    fails: AtomicBool,
+}
+
+impl ReaderRegistry for Registered {
+    fn close_before(&self, first: Position, _stops: &dyn Fn() -> bool) -> Result<Vec<Position>, RegistryError> {
+        self.closed_before.lock().push(first);
+        self.readers.lock().extend(self.meanwhile.lock().drain(..));
+        match self.fails.load(Ordering::SeqCst) {
+            true => Err(RegistryError::Stopping),
+            false => Ok(self.readers.lock().values().copied().collect()),
+        }
+    }
+
+    fn open(&self) {
+        self.closed_before.lock().push(Position(0));
+    }
 }
 
 impl Bench {
@@ -41,7 +67,8 @@ impl Bench {
             Segments::open(Arc::new(OsDisk), &dir.path().join("journal"), 1, ChainEnd::default(), &mut |_, _| {}, &mut |_| {})
                 .expect("a new journal");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let mut bench = Bench { dir, journal, durable: watch::Sender::new(Position(0)), runtime };
+        let (durable, registry) = (watch::Sender::new(Position(0)), Arc::default());
+        let mut bench = Bench { dir, journal, durable, registry, runtime };
         bench.append(vec![SettingsApplied { settings: Settings::default() }.into()]);
         bench
     }
@@ -53,7 +80,8 @@ impl Bench {
     fn keeper_on(&self, disk: Arc<dyn Disk>, retention: Retention, journal_bytes: u64) -> Keeper {
         let settings = KeeperSettings { journal_bytes, retention };
         let last = self.listed().first().map(|kept| ChainEnd { position: kept.position, ..ChainEnd::default() });
-        Keeper::start(disk, self.snapshots(), settings, self.journal.reader(), self.durable.subscribe(), last)
+        let (reader, registry, durable) = (self.journal.reader(), self.registry.clone(), self.durable.subscribe());
+        Keeper::start(disk, self.snapshots(), settings, reader, registry, durable, last)
     }
 
     fn keeper(&self, retention: Retention) -> Keeper {
@@ -80,6 +108,7 @@ impl Bench {
     }
 
     fn reader(&mut self, name: &str, position: Position) {
+        self.registry.readers.lock().insert(name.to_owned(), position);
         let record = ReaderKept { stamp: self.stamp(), name: name.to_owned(), position };
         self.append(vec![record.into()]);
     }
@@ -242,6 +271,7 @@ fn what_everybody_has_passed_is_dropped_and_nothing_else() {
 
     // Without readers it is the older of the snapshots that holds it.
     for name in ["slow", "fast"] {
+        bench.registry.readers.lock().remove(name);
         let record = ReaderForgotten { stamp: bench.stamp(), name: name.to_owned() };
         bench.append(vec![record.into()]);
     }
@@ -280,6 +310,41 @@ fn what_a_remembered_reply_is_made_from_is_not_dropped() {
     bench.taken(&keeper);
     assert!(first_kept(&bench) > long);
     bench.compare_newest(false);
+    keeper.stop();
+}
+
+/// A reader that is accepted while the keeper is about to drop segments keeps them: the registry is closed before it is asked who is in it.
+#[test]
+fn a_reader_that_is_accepted_during_the_dropping_keeps_what_it_needs() {
+    let mut bench = Bench::new();
+    let keeper = bench.keeper(Retention::Needed);
+    let first_kept = |bench: &Bench| bench.journal.reader().first().0;
+    bench.clients(4);
+    let one = bench.taken(&keeper).position.0;
+    bench.clients(4);
+    assert_eq!(*bench.registry.closed_before.lock(), [], "nothing was to be dropped");
+    bench.registry.meanwhile.lock().push(("late".to_owned(), Position(one - 2)));
+    let two = bench.taken(&keeper).position.0;
+    assert_eq!(first_kept(&bench), one - 1, "the reader at {} needs what comes after", one - 2);
+    assert_eq!(
+        *bench.registry.closed_before.lock(),
+        [Position(one + 1), Position(0)],
+        "closed for what could go, and opened again"
+    );
+
+    // A list that does not come costs the dropping, and the registry is opened again.
+    bench.registry.readers.lock().clear();
+    bench.registry.closed_before.lock().clear();
+    bench.registry.fails.store(true, Ordering::SeqCst);
+    bench.clients(4);
+    bench.taken(&keeper);
+    assert_eq!(first_kept(&bench), one - 1);
+    assert_eq!(*bench.registry.closed_before.lock(), [Position(two + 1), Position(0)]);
+    bench.registry.fails.store(false, Ordering::SeqCst);
+    let three = bench.positions()[0];
+    bench.clients(4);
+    bench.taken(&keeper);
+    assert_eq!(first_kept(&bench), three + 1);
     keeper.stop();
 }
 

@@ -1,7 +1,7 @@
 //! The pipeline over a journal in memory, whose appends a test may hold back or let fail.
 //!
 //! `clock`: what happens when the machine's clock is set. `release`: what leaves, and when. `batches`: what is written together, and under which time. `callers`: what depends on who asks. `full_disk`: a real journal
-//! whose disk has no more room. Every test that ends well
+//! whose disk has no more room. `registrations`: readers that register while the journal is dropped. Every test that ends well
 //! compares the state that it leaves with a replay of what was written.
 
 #![expect(clippy::print_stdout, reason = "a random test prints its seed")]
@@ -11,6 +11,7 @@ mod callers;
 mod clock;
 mod counted;
 mod full_disk;
+mod registrations;
 mod release;
 
 use std::sync::Arc;

@@ -17,7 +17,7 @@ use crate::disk::double::{Crash, Done, Double, EIO, ENOSPC, Faults, Image};
 use crate::folder::Retention;
 use crate::journal::tests::enumerated::each;
 use crate::journal::{Journal, Segments};
-use crate::keeper::{Keeper, KeeperSettings};
+use crate::keeper::{Keeper, KeeperSettings, ReaderRegistry, RegistryError};
 use crate::snapshot::{self, GENERATIONS};
 
 /// A segment ends after two commits or three.
@@ -54,6 +54,17 @@ impl Told {
     }
 }
 
+/// No reader is registered.
+struct Nobody;
+
+impl ReaderRegistry for Nobody {
+    fn close_before(&self, _first: Position, _stops: &dyn Fn() -> bool) -> Result<Vec<Position>, RegistryError> {
+        Ok(Vec::new())
+    }
+
+    fn open(&self) {}
+}
+
 /// A keeper beside a journal.
 struct Beside {
     keeper: Keeper,
@@ -66,7 +77,7 @@ impl Beside {
         let settings = KeeperSettings { journal_bytes: 0, retention };
         let (durable, reader) = (watch::Sender::new(journal.end().position), journal.reader());
         let (disk, dir) = (Arc::new(disk.clone()), folder().snapshots_path());
-        let keeper = Keeper::start(disk, dir, settings, reader, durable.subscribe(), None);
+        let keeper = Keeper::start(disk, dir, settings, reader, Arc::new(Nobody), durable.subscribe(), None);
         let runtime = Builder::new_current_thread().build().expect("a runtime");
         Beside { keeper, durable, runtime }
     }

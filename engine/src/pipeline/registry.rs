@@ -1,0 +1,96 @@
+//! Registrations of readers, and the journal being dropped: which comes first.
+//!
+//! A registration promises that everything behind a position is kept. Whoever drops segments therefore first closes the registry for what
+//! is about to go ([`ReaderRegistry::close_before`]): the engine thread refuses every registration that it decides from then on and that
+//! would need one of these records. Then the readers are listed by the engine thread, as any request is: the list has every reader that
+//! was accepted before, and arrives once all of them are durable.
+//!
+//! Invariant: a reader that was accepted is either in the list, or needs nothing of what is dropped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use scrip_protocol::Position;
+use scrip_protocol::command::ListReaders;
+use scrip_protocol::frame::{FrameBuffer, Malformed, REPLY_BYTES_MAX};
+use tokio::runtime::Builder;
+
+use super::{Call, Chunk, InboxFull, Intake, Outbox, RETRY_AFTER_MS, Read, Request};
+use crate::journal::JournalReader;
+use crate::keeper::{ReaderRegistry, RegistryError};
+
+/// How long it waits for the list before it looks whether it is to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// From which position on the journal is kept for readers that register now.
+pub(super) struct KeptFrom {
+    reader: Arc<dyn JournalReader>,
+    /// Everything before it is about to be dropped; 0 where nothing is.
+    closed_before: AtomicU64,
+}
+
+impl KeptFrom {
+    pub(super) fn new(reader: Arc<dyn JournalReader>) -> KeptFrom {
+        KeptFrom { reader, closed_before: AtomicU64::new(0) }
+    }
+
+    /// The first position.
+    pub(super) fn first(&self) -> Position {
+        // Before what is there: it may have been dropped, and the registry opened again, in between.
+        let closed_before = Position(self.closed_before.load(Ordering::SeqCst));
+        closed_before.max(self.reader.first())
+    }
+}
+
+/// The readers of a running engine.
+pub(super) struct Registry {
+    pub(super) kept_from: Arc<KeptFrom>,
+    pub(super) intake: Intake,
+}
+
+impl ReaderRegistry for Registry {
+    fn close_before(&self, first: Position, stops: &dyn Fn() -> bool) -> Result<Vec<Position>, RegistryError> {
+        self.kept_from.closed_before.store(first.0, Ordering::SeqCst);
+        let outbox = Arc::new(Outbox::default());
+        let request = || Request { correlation: 0, call: Call::Read(Read::ListReaders) };
+        loop {
+            outbox.expect(1);
+            let chunk = Chunk { outbox: outbox.clone(), requests: vec![request()], budget: None };
+            match self.intake.offer(chunk) {
+                Ok(()) => break,
+                Err(InboxFull(_)) if stops() => return Err(RegistryError::Stopping),
+                Err(InboxFull(_)) => std::thread::sleep(Duration::from_millis(RETRY_AFTER_MS.into())),
+            }
+        }
+        let runtime = Builder::new_current_thread().enable_time().build().map_err(RegistryError::Runtime)?;
+        loop {
+            let taken = runtime.block_on(async { tokio::time::timeout(LOOK_EVERY, outbox.take()).await });
+            match taken {
+                Ok(Some(pieces)) => return positions(&pieces.concat()).map_err(RegistryError::Reply),
+                // Nothing comes of an engine whose journal has failed.
+                Ok(None) => return Err(RegistryError::Stopping),
+                Err(_) if stops() => return Err(RegistryError::Stopping),
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn open(&self) {
+        self.kept_from.closed_before.store(0, Ordering::SeqCst);
+    }
+}
+
+fn positions(frames: &[u8]) -> Result<Vec<Position>, Malformed> {
+    let mut buffer = FrameBuffer::default();
+    buffer.extend(frames);
+    let mut positions = Vec::new();
+    while let Some(frame) = buffer.next(REPLY_BYTES_MAX)? {
+        // A read is never refused.
+        if let Ok(listed) = frame.reply::<ListReaders>()? {
+            positions.extend(listed.readers.iter().map(|reader| reader.position));
+        }
+    }
+    buffer.end()?;
+    Ok(positions)
+}
