@@ -48,6 +48,10 @@ pub struct Recount {
     campaigns: HashMap<CampaignId, CampaignCount>,
     ledger: Ledger,
     firings: Firings,
+    /// The rules of the run; the engine may have others, which fire on its top-ups as well.
+    run_rules: HashSet<RuleId>,
+    /// How many of the run's rules fired on a top-up, and how many failed, where any did.
+    run_firings: HashMap<RequestId, (u32, u32)>,
     requests: HashSet<RequestId>,
     /// The activations that were not refunded.
     activated: HashMap<Position, Credit>,
@@ -87,7 +91,15 @@ impl Recount {
     /// # Errors
     /// When the journal cannot be tailed.
     pub async fn of(dial: &Dial) -> Result<Recount, AuditError> {
-        let mut recount = Recount::default();
+        Recount::of_run(dial, &[]).await
+    }
+
+    /// The same, for a run that has rules of its own ([`Recount::compare_firings`]).
+    ///
+    /// # Errors
+    /// When the journal cannot be tailed.
+    pub async fn of_run(dial: &Dial, rules: &[RuleId]) -> Result<Recount, AuditError> {
+        let mut recount = Recount { run_rules: rules.iter().copied().collect(), ..Recount::default() };
         let mut tailing = Tailing::start(dial.clone(), Position(1), false).await?;
         while let Some(bytes) = tailing.next().await? {
             let batch = Batch::parse(&bytes)?;
@@ -198,6 +210,11 @@ impl Recount {
                 self.top_up_outcomes.insert(record.stamp.request, record.outcome(position));
                 self.ledger.topped_up(position, record, &mut self.differences);
                 self.firings.topped_up(position, record, &mut self.differences);
+                let fired = record.fired.iter().filter(|fired| self.run_rules.contains(&fired.rule)).count() as u32;
+                let failed = record.failed.iter().filter(|failed| self.run_rules.contains(&failed.rule)).count() as u32;
+                if (fired, failed) != (0, 0) {
+                    self.run_firings.insert(record.stamp.request, (fired, failed));
+                }
             }
             Record::TopUpRefunded(record) => self.ledger.top_up_refunded(position, record, &mut self.differences),
             Record::BonusChanged(record) => self.ledger.bonus_changed(position, record, &mut self.differences),
@@ -212,7 +229,8 @@ impl Recount {
             | Record::CredentialAdded(_)
             | Record::CredentialRevoked(_)
             | Record::ReaderKept(_)
-            | Record::ReaderForgotten(_) => {}
+            | Record::ReaderForgotten(_)
+            | Record::ReaderRegistered(_) => {}
         }
     }
 
@@ -397,11 +415,13 @@ impl Recount {
         }
     }
 
-    /// Compares the top-ups of a run with its rules: so many fire on each.
+    /// Compares the top-ups of a run with its rules: so many of them fire on each. What other rules of the engine did is not compared with
+    /// a number; that it was right is checked as of every top-up.
     pub fn compare_firings(&mut self, outcomes: &Outcomes, firings: u32) {
         for (request, came) in outcomes {
-            if let Some(told @ Told::TopUp(TopUpOutcome::ToppedUp(done))) = &came.told
-                && (done.fired, done.failed) != (firings, 0)
+            let fired_and_failed = self.run_firings.get(request).copied().unwrap_or_default();
+            if let Some(told @ Told::TopUp(TopUpOutcome::ToppedUp(_))) = &came.told
+                && fired_and_failed != (firings, 0)
             {
                 let (request, told) = (*request, Box::new(told.clone()));
                 self.differences.note(Difference::Unexpected { request, shape: came.shape, told });

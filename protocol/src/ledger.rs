@@ -317,7 +317,8 @@ pub fn entries(record: &Record) -> Vec<Entry<'_>> {
         | Record::RuleArchived(_)
         | Record::RuleRestored(_)
         | Record::ReaderKept(_)
-        | Record::ReaderForgotten(_) => {}
+        | Record::ReaderForgotten(_)
+        | Record::ReaderRegistered(_) => {}
     }
     entries.retain(|entry| entry.amount != Money(0));
     entries

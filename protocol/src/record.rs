@@ -7,8 +7,8 @@ use crate::command::{
     Activation, ActivationRefunded, BonusChanged, CampaignArchived, CampaignCreated, CampaignRestored, CampaignSwitched,
     CampaignUpdated, ClientRegistered, ClubRegistered, CodeHeld, CodesAdded, CodesArchived, CodesGenerated, CodesRestored,
     ConfirmationRefused, CredentialAdded, CredentialRevoked, GroupRegistered, HoldConfirmed, HoldRefused, HoldReleased,
-    ReaderForgotten, ReaderKept, RedemptionRefused, Refused, RequestRefused, RuleArchived, RuleRestored, RuleSaved, RuleSwitched,
-    Spent, TopUpRefunded, ToppedUp,
+    ReaderForgotten, ReaderKept, ReaderRegistered, RedemptionRefused, Refused, RequestRefused, RuleArchived, RuleRestored,
+    RuleSaved, RuleSwitched, Spent, TopUpRefunded, ToppedUp,
 };
 use crate::frame::Malformed;
 use crate::ids::{CredentialId, Position, RequestId};
@@ -224,6 +224,13 @@ records! {
     83 RuleRestored       "rule-restored";
     90 ReaderKept         "reader-kept";
     91 ReaderForgotten    "reader-forgotten";
+    92 ReaderRegistered   "reader-registered";
+}
+
+/// Whether records of a kind say only who reads the journal, and how far each reader has read. A reader that has everything else is up to
+/// date: each time it says so is another record of these.
+pub const fn is_about_readers(kind: u16) -> bool {
+    matches!(kind, ReaderKept::KIND | ReaderForgotten::KIND | ReaderRegistered::KIND)
 }
 
 /// A record of the journal as it is printed, one JSON object a line. The record's own fields stand beside these, under other names.
@@ -277,6 +284,7 @@ impl Record {
             Record::RuleRestored(record) => Some(&record.stamp),
             Record::ReaderKept(record) => Some(&record.stamp),
             Record::ReaderForgotten(record) => Some(&record.stamp),
+            Record::ReaderRegistered(record) => Some(&record.stamp),
         }
     }
 }

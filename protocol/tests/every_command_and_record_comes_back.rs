@@ -526,15 +526,19 @@ fn check_kind(kind: Kind) {
                 KeepReaderOutcome::AlreadyFurther { position: AT },
                 KeepReaderOutcome::NotKept { first: AT },
                 KeepReaderOutcome::TooManyReaders,
+                KeepReaderOutcome::OtherCredential,
+                KeepReaderOutcome::TooManyOfCredential,
             ],
         ),
         Kind::ForgetReader => check(
             ForgetReader { name: "reports".into() },
-            vec![ForgetReaderOutcome::Forgotten, ForgetReaderOutcome::UnknownReader],
+            vec![ForgetReaderOutcome::Forgotten, ForgetReaderOutcome::UnknownReader, ForgetReaderOutcome::OtherCredential],
         ),
         Kind::ListReaders => {
-            let reader = Reader { name: "reports, by a name that is longer".into(), position: AT, moved_ms: u64::MAX };
-            check(ListReaders {}, vec![ListReadersOutcome { readers: vec![reader], as_of: AT }]);
+            let name = || "reports, by a name that is longer".to_owned();
+            let of = |credential| Reader { name: name(), position: AT, moved_ms: u64::MAX, credential };
+            let readers = vec![of(None), of(Some(CredentialId(u32::MAX)))];
+            check(ListReaders {}, vec![ListReadersOutcome { readers, as_of: AT }]);
         }
     }
 }
@@ -717,6 +721,7 @@ fn records() -> Vec<Record> {
         RuleRestored { stamp, rule: RULE }.into(),
         ReaderKept { stamp, name: "reports, by a name that is longer".into(), position: AT }.into(),
         ReaderForgotten { stamp, name: "reports".into() }.into(),
+        ReaderRegistered { stamp, name: "reports, by a name that is longer".into(), read_up_to: AT }.into(),
     ];
     let operations = [
         BonusOperation::Credit,

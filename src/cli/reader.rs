@@ -11,7 +11,8 @@ use crate::reach::{Asking, Reach};
 
 /// Say how far the readers of the journal have come
 ///
-/// Where scrip.toml says that only what is needed of the journal is kept, what a registered reader has not read is.
+/// Where scrip.toml says that only what is needed of the journal is kept, what a registered reader has not read is. A reader belongs to the
+/// credential that registered it: only that credential moves or forgets it, and operators.
 #[derive(Debug, Args)]
 pub(crate) struct ReaderCommand {
     #[command(subcommand)]
@@ -72,12 +73,14 @@ impl ReaderCommand {
                     false if listed.readers.is_empty() => print::line("there are no readers"),
                     false => {
                         let row = |reader: &Reader| {
-                            let Reader { name, position, moved_ms } = reader;
+                            let Reader { name, position, moved_ms, credential } = reader;
                             let behind = listed.as_of.0.saturating_sub(position.0);
-                            vec![name.clone(), print::grouped(position.0), print::grouped(behind), print::time(*moved_ms)]
+                            let credential = credential.map_or("-".to_owned(), |credential| credential.to_string());
+                            let (position, behind) = (print::grouped(position.0), print::grouped(behind));
+                            vec![name.clone(), position, behind, print::time(*moved_ms), credential]
                         };
                         let rows: Vec<_> = listed.readers.iter().map(row).collect();
-                        print::table(&["NAME", ">POSITION", ">BEHIND", "MOVED"], &rows);
+                        print::table(&["NAME", ">POSITION", ">BEHIND", "MOVED", ">CREDENTIAL"], &rows);
                     }
                 }
                 Ok(Exit::Done)

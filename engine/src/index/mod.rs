@@ -205,7 +205,8 @@ impl Index {
             | Record::RuleArchived(_)
             | Record::RuleRestored(_)
             | Record::ReaderKept(_)
-            | Record::ReaderForgotten(_) => {}
+            | Record::ReaderForgotten(_)
+            | Record::ReaderRegistered(_) => {}
         }
     }
 

@@ -26,8 +26,8 @@ use crate::guard::Asker;
 use crate::index::{AT_ONCE, Holder, Index, normalise, trim};
 use crate::pipeline::{Attempt, Call, Change, Chunk, InboxFull, Outbox, RETRY_AFTER_MS, Read, Request};
 use crate::state::{
-    Asked, AskedAddCodes, AskedCodes, AskedConfirm, AskedCreateCampaign, AskedHold, AskedKeepReader, AskedRedeem, CodeList,
-    NamedHold,
+    Asked, AskedAddCodes, AskedCodes, AskedConfirm, AskedCreateCampaign, AskedForgetReader, AskedHold, AskedKeepReader,
+    AskedRedeem, CodeList, NamedHold,
 };
 
 /// How many pieces of a stream are taken at once. In packets of Ethernet's size they are some 1,200 redemptions: enough to share a hand-over,
@@ -443,9 +443,12 @@ fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted)
             return Ok(());
         }
         AnyCommand::KeepReader(asked) => {
-            change(Asked::KeepReader(Box::new(AskedKeepReader { asked, kept_from: shared.reader.first() })))
+            let (kept_from, anyones) = (shared.reader.first(), caller.role == Role::Operator);
+            change(Asked::KeepReader(Box::new(AskedKeepReader { asked, kept_from, anyones })))
         }
-        AnyCommand::ForgetReader(asked) => change(Asked::ForgetReader(asked)),
+        AnyCommand::ForgetReader(asked) => {
+            change(Asked::ForgetReader(AskedForgetReader { asked, anyones: caller.role == Role::Operator }))
+        }
         AnyCommand::ListLockouts(asked) => Call::Read(Read::ListLockouts(asked)),
         AnyCommand::LiftLockouts(asked) => Call::Lift { by: caller.credential, which: asked.which },
         AnyCommand::ListReaders(_) => Call::Read(Read::ListReaders),

@@ -75,6 +75,14 @@ sections! {
     16 RequestSlots     "request-slots"     8;
     17 Refunded         "refunded"          8;
     18 GivenBack        "given-back"       16;
+    19 ReaderOwners     "reader-owners"    16;
+}
+
+impl Part {
+    /// Whether files of this version may lack it: those that were written before there was such a section. It is empty then.
+    pub(super) const fn may_be_missing(self) -> bool {
+        matches!(self, Part::ReaderOwners)
+    }
 }
 
 impl Section {

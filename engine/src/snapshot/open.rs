@@ -138,6 +138,7 @@ impl Snapshot {
             requests_index: index(Part::RequestSlots, homes.requests)?,
             refunded: self.rows(Part::Refunded)?,
             given_back: self.rows(Part::GivenBack)?,
+            reader_owners: self.rows(Part::ReaderOwners)?,
             codes: Arc::new(codes),
             small,
         };
@@ -158,7 +159,10 @@ impl Snapshot {
 
     fn rows<T: Pod>(&self, part: Part) -> Result<Rows<T>, SnapshotError> {
         debug_assert_eq!(size_of::<T>(), part.row_bytes(), "{}", part.word());
-        let section = self.section(part)?;
+        let section = match self.section(part) {
+            Err(_) if part.may_be_missing() => return Ok(Rows::default()),
+            section => section?,
+        };
         let ground: Ground = self.map.clone();
         let not_whole =
             || SnapshotError::Inconsistent { path: self.path.clone(), what: "a section does not end with a whole row" };

@@ -183,6 +183,7 @@ fn lay(mut file: Laying<'_>, state: &State, key: HashKey, end: ChainEnd, counts:
     lay_requests(&mut file, state, &mut laid)?;
     file.rows(Part::Refunded, state.given_back.refunded().map(|activation| activation.0))?;
     file.rows(Part::GivenBack, state.given_back.rows())?;
+    file.rows(Part::ReaderOwners, state.readers.owner_rows())?;
     file.begin(Part::Small);
     let mut small = Vec::new();
     wire::encode(&state.small(&laid), &mut small);

@@ -265,7 +265,12 @@ fn readers(ours: &State, theirs: &State) -> Result<(), Difference> {
             same(|| format!("reader {}, its position", ours.0), &ours.1.position, &theirs.1.position)?;
             same(|| format!("reader {}, the time of its last move", ours.0), &ours.1.moved_ms, &theirs.1.moved_ms)
         },
-    )
+    )?;
+    let owners = |of: &State| of.list_readers().readers.into_iter().map(|reader| (reader.name, reader.credential));
+    owners(ours).zip(owners(theirs)).try_for_each(|(ours, theirs)| {
+        let words = |owner: Option<CredentialId>| told(owner);
+        same_words(|| format!("reader {}, the credential that it belongs to", ours.0), words(ours.1), words(theirs.1))
+    })
 }
 
 fn requests(ours: &State, theirs: &State) -> Result<(), Difference> {

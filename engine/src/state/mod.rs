@@ -68,7 +68,7 @@ pub use groups::Groups;
 pub use hold::AskedHold;
 pub use holds::{FreeFrom, HeldOfCampaign, HeldUses, Holds, OpenHold};
 pub use ladder::{Standing, refusals_of};
-pub use readers::{AskedKeepReader, ReaderRow, Readers};
+pub use readers::{AskedForgetReader, AskedKeepReader, ReaderRow, Readers};
 pub use redeem::AskedRedeem;
 pub use refund::{AskedRefund, activation_of};
 pub use refund_top_up::AskedRefundTopUp;
@@ -173,7 +173,7 @@ pub enum Asked {
     /// Register or move a reader of the journal.
     KeepReader(Box<AskedKeepReader>),
     /// Forget a reader.
-    ForgetReader(ForgetReader),
+    ForgetReader(AskedForgetReader),
 }
 
 impl Asked {
@@ -416,6 +416,7 @@ impl State {
             Record::RuleRestored(record) => self.rules.restore(record.rule),
             Record::ReaderKept(record) => readers::apply_kept(self, record, time_ms),
             Record::ReaderForgotten(record) => readers::apply_forgotten(self, record),
+            Record::ReaderRegistered(record) => readers::apply_registered(self, record, time_ms),
         }
         if let (Some(stamp), Some(reply)) = (record.stamp(), reply_of(self.position, record)) {
             self.requests.remember(time_ms, stamp, reply, self.position);
@@ -464,6 +465,7 @@ pub fn reply_of(position: Position, record: &Record) -> Option<Remembered> {
         Record::RuleRestored(_) => encoded::<RestoreRule>(&RestoreRuleOutcome::Restored),
         Record::ReaderKept(record) => encoded::<KeepReader>(&record.outcome()),
         Record::ReaderForgotten(_) => encoded::<ForgetReader>(&ForgetReaderOutcome::Forgotten),
+        Record::ReaderRegistered(record) => encoded::<KeepReader>(&record.outcome()),
     })
 }
 

@@ -35,7 +35,10 @@ impl State {
 
     /// The readers of the journal.
     pub fn list_readers(&self) -> ListReadersOutcome {
-        let reader = |(name, ReaderRow { position, moved_ms }): (&str, _)| Reader { name: name.to_owned(), position, moved_ms };
+        let reader = |(name, ReaderRow { position, moved_ms }): (&str, _)| {
+            let credential = self.readers.owner_of(name);
+            Reader { name: name.to_owned(), position, moved_ms, credential }
+        };
         ListReadersOutcome { readers: self.readers.iter().map(reader).collect(), as_of: self.position }
     }
 

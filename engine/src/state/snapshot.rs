@@ -41,7 +41,7 @@ impl State {
             rules: Rules::over(rules),
             given_back: GivenBack::over(base.refunded, base.given_back),
             credentials: Credentials::over(credentials),
-            readers: Readers::over(readers),
+            readers: Readers::over(readers, &base.reader_owners),
             requests: Requests::over(&window, base.requests, base.replies, base.requests_index),
         }
     }

@@ -2,15 +2,20 @@
 //!
 //! A reader is registered so that what it has not read is kept: the journal may be told to drop what every reader and the kept
 //! snapshots have passed. A reader that is not registered takes what there is.
+//!
+//! A reader belongs to the credential that registered it. Only that credential moves or forgets it, and operators.
 
 use std::fmt;
 
 use crate::command::NAME_BYTES_MAX;
-use crate::ids::Position;
+use crate::ids::{CredentialId, Position};
 use crate::record::Stamp;
 
 /// How many readers there may be.
 pub const READERS_MAX: usize = 64;
+
+/// How many readers a credential that is not an operator's may have: none fills the table alone.
+pub const READERS_PER_CREDENTIAL_MAX: usize = 16;
 
 /// The request to register a reader, or to move it: it has read everything up to a position, and needs only what comes after.
 #[derive(
@@ -35,6 +40,8 @@ pub enum KeepReaderOutcome {
     } = 0,
     /// The name is empty or too long.
     InvalidName = 1,
+    /// The reader belongs to another credential.
+    OtherCredential = 6,
     /// There is no such record yet, so that it cannot have been read.
     BeyondEnd {
         /// The newest record.
@@ -53,13 +60,19 @@ pub enum KeepReaderOutcome {
     } = 5,
     /// There are [`READERS_MAX`] readers, and this is none of them.
     TooManyReaders = 4,
+    /// The credential has [`READERS_PER_CREDENTIAL_MAX`] readers, and this is none of them.
+    TooManyOfCredential = 7,
 }
+
+const OTHER_CREDENTIAL: &str = "refused: the reader belongs to another credential; an operator can forget it, so that it can be \
+                                registered again";
 
 impl fmt::Display for KeepReaderOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             KeepReaderOutcome::Kept { position } => write!(f, "kept: what comes after position {position} is kept for it"),
             KeepReaderOutcome::InvalidName => write!(f, "refused: a reader's name has 1 to {NAME_BYTES_MAX} bytes"),
+            KeepReaderOutcome::OtherCredential => f.write_str(OTHER_CREDENTIAL),
             KeepReaderOutcome::BeyondEnd { newest } => write!(f, "refused: the newest record is at position {newest}"),
             KeepReaderOutcome::AlreadyFurther { position } => {
                 write!(f, "refused: the reader is at position {position} already, and does not go back")
@@ -71,11 +84,33 @@ impl fmt::Display for KeepReaderOutcome {
                 )
             }
             KeepReaderOutcome::TooManyReaders => write!(f, "refused: there are {READERS_MAX} readers already"),
+            KeepReaderOutcome::TooManyOfCredential => {
+                write!(f, "refused: this credential has {READERS_PER_CREDENTIAL_MAX} readers already")
+            }
         }
     }
 }
 
-/// The record of a reader that was registered, or moved.
+/// The record of a reader that was registered. It belongs to the credential of the request.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct ReaderRegistered {
+    /// The request that registered it.
+    pub stamp: Stamp,
+    /// Its name.
+    pub name: String,
+    /// The newest record that it has read.
+    pub read_up_to: Position,
+}
+
+impl ReaderRegistered {
+    /// The answer that this record gives.
+    pub fn outcome(&self) -> KeepReaderOutcome {
+        KeepReaderOutcome::Kept { position: self.read_up_to }
+    }
+}
+
+/// The record of a reader that was moved. One that no [`ReaderRegistered`] comes before was registered by it, before readers belonged
+/// to credentials: only operators move or forget such a reader.
 #[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
 pub struct ReaderKept {
     /// The request that asked for it.
@@ -112,6 +147,8 @@ pub enum ForgetReaderOutcome {
     Forgotten = 0,
     /// There is no reader of that name.
     UnknownReader = 1,
+    /// The reader belongs to another credential.
+    OtherCredential = 2,
 }
 
 impl fmt::Display for ForgetReaderOutcome {
@@ -119,6 +156,9 @@ impl fmt::Display for ForgetReaderOutcome {
         f.write_str(match self {
             ForgetReaderOutcome::Forgotten => "forgotten: nothing is kept for it any more",
             ForgetReaderOutcome::UnknownReader => "refused: there is no reader of that name",
+            ForgetReaderOutcome::OtherCredential => {
+                "refused: the reader belongs to another credential; an operator can forget it"
+            }
         })
     }
 }
@@ -156,4 +196,6 @@ pub struct Reader {
     pub position: Position,
     /// When it said so, in milliseconds since 1970.
     pub moved_ms: u64,
+    /// The credential that it belongs to; none for a reader that only operators move.
+    pub credential: Option<CredentialId>,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use scrip_protocol::command::{ArchiveCause, CodesBatch, Terms};
 use scrip_protocol::{CampaignId, Money, Position, Settings};
 
-use super::{ClientRow, CountsRow, Frozen, GivenBackRow, HashKey, MemberRow, NameRow, RequestRow, Rows, UsesRow};
+use super::{ClientRow, CountsRow, Frozen, GivenBackRow, HashKey, MemberRow, NameRow, ReaderOwnerRow, RequestRow, Rows, UsesRow};
 use crate::state::credentials::Credential;
 use crate::state::groups::GroupRow;
 use crate::state::holds::Hold;
@@ -48,6 +48,8 @@ pub struct Base {
     pub refunded: Rows<u64>,
     /// What was given back of top-ups and payments, in the order of their positions.
     pub given_back: Rows<GivenBackRow>,
+    /// The credentials that readers belong to.
+    pub reader_owners: Rows<ReaderOwnerRow>,
 }
 
 /// What of a state is little, however many codes and clients there are: it is loaded at once.

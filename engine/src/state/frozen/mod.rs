@@ -92,6 +92,16 @@ pub struct RequestRow {
     pub kind_and_end: u64,
 }
 
+/// The credential that a reader of the journal belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct ReaderOwnerRow {
+    /// The reader's number, counted from 0 in the order of names.
+    pub reader: u64,
+    /// The credential.
+    pub credential: u64,
+}
+
 /// What was given back of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
 #[repr(C)]

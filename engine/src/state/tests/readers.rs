@@ -2,7 +2,7 @@
 //!
 //! Positions: the settings stand at 1. A refusal is a record as well.
 
-use scrip_protocol::command::{NAME_BYTES_MAX, READERS_MAX};
+use scrip_protocol::command::{NAME_BYTES_MAX, READERS_MAX, READERS_PER_CREDENTIAL_MAX};
 use scrip_protocol::{Position, Settings};
 
 use super::script::{check, check_with};
@@ -104,10 +104,10 @@ fn there_are_so_many_readers_at_the_most() {
     let invalid = "refused: a reader's name has 1 to 200 bytes\n";
     let mut expected = invalid.repeat(2);
     for number in 1..READERS_MAX {
-        script += &format!("reader reader-{number} 1\n");
+        script += &format!("reader reader-{number} 1 by={}\n", number / READERS_PER_CREDENTIAL_MAX + 2);
     }
     expected += &"kept: what comes after position 1 is kept for it\n".repeat(READERS_MAX);
-    script += "reader one-more 2\nreader one-more 9999\nreader reader-7 2\nforget-reader reader-1\nreader one-more 2\n";
+    script += "reader one-more 2\nreader one-more 9999\nreader reader-7 2 by=2\nforget-reader reader-1 by=2\nreader one-more 2\n";
     expected += "refused: there are 64 readers already\n\
                  refused: the newest record is at position 68\n\
                  kept: what comes after position 2 is kept for it\n\
@@ -116,6 +116,81 @@ fn there_are_so_many_readers_at_the_most() {
     let bench = check_with(Settings::default(), &script, &expected);
     assert_eq!(bench.state.list_readers().readers.len(), READERS_MAX);
     assert_eq!(bench.state.readers.all_passed(), Some(Position(1)));
+}
+
+/// Z15: a reader belongs to the credential that registered it. No other one moves it, forgets it or learns where it is, operators excepted,
+/// and those do not take it over.
+#[test]
+fn a_reader_is_moved_by_its_own_credential_and_by_operators() {
+    check(
+        "
+        club Arena
+        reader reports 1
+        reader reports 2 by=2
+        reader reports 9999 by=2
+        reader reports 0 by=2
+        forget-reader reports by=2
+        forget-reader none by=2
+        reader reports 2
+        reader reports 3 by=2 operator
+        reader reports 4
+        forget-reader reports by=2 operator
+        reader reports 5 by=2
+        reader reports 6
+        forget-reader reports
+        readers
+        ",
+        "
+        registered as club 1
+        kept: what comes after position 1 is kept for it
+        refused: the reader belongs to another credential; an operator can forget it, so that it can be registered again
+        refused: the reader belongs to another credential; an operator can forget it, so that it can be registered again
+        refused: the reader belongs to another credential; an operator can forget it, so that it can be registered again
+        refused: the reader belongs to another credential; an operator can forget it
+        refused: there is no reader of that name
+        kept: what comes after position 2 is kept for it
+        kept: what comes after position 3 is kept for it
+        kept: what comes after position 4 is kept for it
+        forgotten: nothing is kept for it any more
+        kept: what comes after position 5 is kept for it
+        refused: the reader belongs to another credential; an operator can forget it, so that it can be registered again
+        refused: the reader belongs to another credential; an operator can forget it
+        reports at 5 since 0
+        ",
+    );
+}
+
+/// Bounded everything: one credential does not fill the table of readers alone; operators may.
+#[test]
+fn a_credential_has_so_many_readers_at_most() {
+    let (mut script, mut expected) = (String::new(), String::new());
+    for number in 0..READERS_PER_CREDENTIAL_MAX {
+        script += &format!("reader reader-{number} 1\n");
+        expected += "kept: what comes after position 1 is kept for it\n";
+    }
+    script += "reader one-more 1\nreader reader-3 1\nreader one-more 1 operator\nreader another 1 by=2\n";
+    expected += "refused: this credential has 16 readers already\n";
+    expected += &"kept: what comes after position 1 is kept for it\n".repeat(3);
+    check(&script, &expected);
+}
+
+/// Z10: a reader that was registered before its credential was recorded belongs to none, and only operators move or forget it.
+#[test]
+fn a_reader_without_a_credential_is_moved_by_operators() {
+    let mut bench = check_with(Settings::default(), "club Arena", "registered as club 1");
+    let stamp =
+        scrip_protocol::Stamp { request: scrip_protocol::RequestId(77), body: 1, credential: scrip_protocol::CredentialId(1) };
+    let kept = scrip_protocol::command::ReaderKept { stamp, name: "reports".into(), position: Position(1) };
+    bench.state.apply(super::START_MS, &kept.into());
+    assert_eq!(bench.state.list_readers().readers[0].credential, None);
+    let decided = |anyones| {
+        let asked = scrip_protocol::command::KeepReader { name: "reports".into(), position: Position(2) };
+        let asked = crate::state::AskedKeepReader { asked, kept_from: Position(1), anyones };
+        let asked = crate::state::Asked::KeepReader(Box::new(asked));
+        bench.state.decide(super::START_MS, stamp, &asked, &bench.index)
+    };
+    assert!(matches!(decided(false), scrip_protocol::Record::Refused(_)));
+    assert!(matches!(decided(true), scrip_protocol::Record::ReaderKept(_)));
 }
 
 /// Z2, Z3: of an activation, a top-up or a payment that was dropped, it is said that it is not kept, not that there is none; and the same again

@@ -171,7 +171,8 @@ impl<'t> Writing<'t> {
             | Record::RuleArchived(_)
             | Record::RuleRestored(_)
             | Record::ReaderKept(_)
-            | Record::ReaderForgotten(_) => {
+            | Record::ReaderForgotten(_)
+            | Record::ReaderRegistered(_) => {
                 self.staff(at, record)?;
                 self.change(at, record, None)
             }

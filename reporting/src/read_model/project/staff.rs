@@ -63,7 +63,7 @@ impl Writing<'_> {
                 params![restored.rule.0],
             ),
             // Where a reader is stands in the list of changes.
-            Record::ReaderKept(_) | Record::ReaderForgotten(_) => Ok(()),
+            Record::ReaderKept(_) | Record::ReaderForgotten(_) | Record::ReaderRegistered(_) => Ok(()),
             Record::Refused(_)
             | Record::RequestRefused(_)
             | Record::Activation(_)

@@ -136,7 +136,8 @@ fn changes(past: &Past<'_>) -> Vec<Row> {
             | Record::RuleArchived(_)
             | Record::RuleRestored(_)
             | Record::ReaderKept(_)
-            | Record::ReaderForgotten(_) => None,
+            | Record::ReaderForgotten(_)
+            | Record::ReaderRegistered(_) => None,
             Record::CampaignCreated(record) => Some(record.campaign),
             Record::CodesAdded(record) => Some(record.campaign),
             Record::CampaignSwitched(record) => Some(record.campaign),

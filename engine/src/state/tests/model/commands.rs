@@ -304,7 +304,7 @@ pub(super) fn some_request(
             (Asked::Redeem(asked), Remembered::Redeem(outcome))
         }
         which if which < 49 + SHARES => some_operation(random, model, bench, by, number),
-        _ => some_reader(random, model),
+        _ => some_reader(random, model, by),
     }
 }
 

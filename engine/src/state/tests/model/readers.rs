@@ -1,21 +1,25 @@
 //! Readers of the journal: a list that is gone through, and random requests of it.
 
-use scrip_protocol::Position;
 use scrip_protocol::command::{ForgetReader, ForgetReaderOutcome, KeepReader, KeepReaderOutcome, NAME_BYTES_MAX, Reader};
+use scrip_protocol::{CredentialId, Position};
 
 use super::commands::some_kept_from;
 use super::{Bench, Model, encoded};
 use crate::state::requests::Remembered;
-use crate::state::{Asked, AskedKeepReader};
+use crate::state::{Asked, AskedForgetReader, AskedKeepReader};
 
 /// How often a request of these is drawn, among others.
 pub(super) const READERS: u32 = 3;
 
 impl Model {
-    fn keep_reader(&mut self, asked: &AskedKeepReader) -> KeepReaderOutcome {
-        let AskedKeepReader { asked: KeepReader { name, position }, kept_from } = asked;
+    fn keep_reader(&mut self, asked: &AskedKeepReader, by: u32) -> KeepReaderOutcome {
+        let AskedKeepReader { asked: KeepReader { name, position }, kept_from, anyones } = asked;
         if name.trim().is_empty() || name.len() > NAME_BYTES_MAX {
             return KeepReaderOutcome::InvalidName;
+        }
+        let owner = self.readers.iter().find(|reader| reader.name == *name).map(|reader| reader.credential);
+        if owner.is_some_and(|owner| owner != Some(CredentialId(by)) && !anyones) {
+            return KeepReaderOutcome::OtherCredential;
         }
         // The record of this request is not there yet.
         let newest = Position(self.position - 1);
@@ -30,12 +34,14 @@ impl Model {
             return KeepReaderOutcome::NotKept { first: *kept_from };
         }
         self.readers.retain(|reader| reader.name != *name);
-        self.readers.push(Reader { name: name.clone(), position: *position, moved_ms: self.now_ms });
+        let credential = owner.unwrap_or(Some(CredentialId(by)));
+        self.readers.push(Reader { name: name.clone(), position: *position, moved_ms: self.now_ms, credential });
         KeepReaderOutcome::Kept { position: *position }
     }
 
-    fn forget_reader(&mut self, name: &str) -> ForgetReaderOutcome {
+    fn forget_reader(&mut self, name: &str, by: u32, anyones: bool) -> ForgetReaderOutcome {
         match self.readers.iter().position(|reader| reader.name == name) {
+            Some(at) if self.readers[at].credential != Some(CredentialId(by)) && !anyones => ForgetReaderOutcome::OtherCredential,
             Some(at) => {
                 self.readers.remove(at);
                 ForgetReaderOutcome::Forgotten
@@ -56,15 +62,18 @@ impl Model {
 }
 
 /// A random request, and what the model answers to it.
-pub(super) fn some_reader(random: &mut fastrand::Rng, model: &mut Model) -> (Asked, Remembered) {
+pub(super) fn some_reader(random: &mut fastrand::Rng, model: &mut Model, by: u32) -> (Asked, Remembered) {
     let name = ["reports", "crm", "archive", "Reports", " ", ""][random.usize(..6)].to_owned();
     if random.u32(..4) == 0 {
-        let outcome = model.forget_reader(&name);
-        return (Asked::ForgetReader(ForgetReader { name }), encoded::<ForgetReader>(&outcome));
+        let anyones = random.bool();
+        let outcome = model.forget_reader(&name, by, anyones);
+        let asked = AskedForgetReader { asked: ForgetReader { name }, anyones };
+        return (Asked::ForgetReader(asked), encoded::<ForgetReader>(&outcome));
     }
     let back = random.u64(..3 + model.position / 4);
     let position = Position((model.position + 1).saturating_sub(back));
-    let asked = AskedKeepReader { asked: KeepReader { name, position }, kept_from: some_kept_from(random, model) };
-    let outcome = model.keep_reader(&asked);
+    let (kept_from, anyones) = (some_kept_from(random, model), random.bool());
+    let asked = AskedKeepReader { asked: KeepReader { name, position }, kept_from, anyones };
+    let outcome = model.keep_reader(&asked, by);
     (Asked::KeepReader(Box::new(asked)), encoded::<KeepReader>(&outcome))
 }

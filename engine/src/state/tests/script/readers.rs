@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! reader reports 5                                    registers a reader that has read up to position 5, or moves it;
-//!                                                     kept-from=4 as if the journal began at position 4
-//! forget-reader reports
+//!                                                     kept-from=4 as if the journal began at position 4; by=2 as
+//!                                                     credential 2 instead of 1; operator: of any credential
+//! forget-reader reports                               by=2, operator as above
 //! readers                                             where each is, and since when
 //! ```
 
@@ -11,7 +12,7 @@ use scrip_protocol::command::{ForgetReader, KeepReader};
 
 use super::super::{Bench, START_MS};
 use super::{Words, kept_from, parsed};
-use crate::state::{Asked, AskedKeepReader};
+use crate::state::{Asked, AskedForgetReader, AskedKeepReader};
 
 /// The request that a line asks for; none where the word is none of these.
 pub(super) fn asked(words: &Words) -> Option<Asked> {
@@ -19,9 +20,12 @@ pub(super) fn asked(words: &Words) -> Option<Asked> {
     Some(match words.at(0) {
         "reader" => {
             let asked = KeepReader { name, position: parsed(words.at(2)) };
-            Asked::KeepReader(Box::new(AskedKeepReader { asked, kept_from: kept_from(words) }))
+            let (kept_from, anyones) = (kept_from(words), words.has("operator"));
+            Asked::KeepReader(Box::new(AskedKeepReader { asked, kept_from, anyones }))
         }
-        "forget-reader" => Asked::ForgetReader(ForgetReader { name }),
+        "forget-reader" => {
+            Asked::ForgetReader(AskedForgetReader { asked: ForgetReader { name }, anyones: words.has("operator") })
+        }
         _ => return None,
     })
 }
