@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use scrip_protocol::Refusal;
-use scrip_protocol::batch::{ChainEnd, stated_extent};
+use scrip_protocol::batch::{ChainEnd, stated_extent, stated_kinds};
 use scrip_protocol::client::{Dial, TailError, Tailing};
+use scrip_protocol::record::is_about_readers;
+use scrip_protocol::{Position, Refusal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::read_model::{ReadModel, ReadModelError};
@@ -46,9 +47,9 @@ pub enum FollowError {
     )]
     Behind {
         /// The newest record of the journal.
-        journal: scrip_protocol::Position,
+        journal: Position,
         /// The newest record of the read model.
-        applied: scrip_protocol::Position,
+        applied: Position,
     },
 }
 
@@ -102,7 +103,7 @@ async fn take(
         };
         match error {
             TailError::BeyondEnd { next } => {
-                let journal = scrip_protocol::Position(next.0.saturating_sub(1));
+                let journal = Position(next.0.saturating_sub(1));
                 return Err(FollowError::Behind { journal, applied: cursor.position });
             }
             // A role stays what it is.
@@ -160,9 +161,10 @@ impl Applier {
                 }
                 let began = Instant::now();
                 model.apply(&batches)?;
-                let cursor = model.cursor();
+                let (cursor, changed) = (model.cursor(), newest_change(&batches));
                 standing.send_modify(|standing| {
                     (standing.applied, standing.applied_ms) = (cursor.position, cursor.time_ms);
+                    standing.changed = changed.unwrap_or(standing.changed);
                 });
                 drop((batches, rooms));
                 // One that was full is behind, and goes on.
@@ -179,6 +181,12 @@ impl Applier {
     fn join(self) -> Result<(), ReadModelError> {
         self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
+}
+
+/// The newest record that says anything but how far readers of the journal are.
+fn newest_change(batches: &[Vec<u8>]) -> Option<Position> {
+    let changes = |bytes: &Vec<u8>| stated_kinds(bytes).filter(|(_, kind)| !is_about_readers(*kind)).last();
+    batches.iter().rev().find_map(changes).map(|(position, _)| position)
 }
 
 /// An error with its causes, on a line.

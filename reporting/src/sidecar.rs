@@ -115,6 +115,7 @@ impl Sidecar {
         let (standing, watched) = watch::channel(Standing {
             applied: cursor.position,
             applied_ms: cursor.time_ms,
+            changed: cursor.position,
             newest: None,
             engine_ms: 0,
             following: Following::Apart("not yet connected".into()),

@@ -9,6 +9,8 @@ pub struct Standing {
     pub applied: Position,
     /// The time of its batch, in milliseconds since 1970.
     pub applied_ms: u64,
+    /// The newest record of these that says anything but how far readers of the journal are.
+    pub changed: Position,
     /// The newest durable record of the engine, as it last said.
     pub newest: Option<Newest>,
     /// The newest time of the engine at which it had no durable record that is missing here, in milliseconds since 1970. It goes on while no

@@ -14,16 +14,16 @@ use crate::standing::{Newest, Standing};
 /// How often the engine is asked.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// How often the engine is told, at the most: what it is told is a record, which the read model reads in its turn.
+/// How often the engine is told at most: what it is told is a record, which the read model reads in its turn.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-/// By how many records the read model must have moved before it is told again.
-const TELL_RECORDS: u64 = 1_000;
+/// How long it waits after a refusal: that is a record as well, and it takes an operator to change the answer.
+const TELL_AGAIN: Duration = Duration::from_secs(600);
 
 /// Asks the engine how far its journal goes, for as long as the standing is watched, and tells it under the name of a reader how far the read
 /// model has come. What fails is tried again: the tail says whether the engine is there.
 pub(crate) async fn watch_engine(dial: Dial, reader: Option<String>, standing: watch::Sender<Standing>) {
-    let mut told = Told { at: None, position: Position(0) };
+    let mut told = Told::default();
     loop {
         if let Err(error) = watch_once(&dial, reader.as_deref(), &standing, &mut told).await {
             tracing::debug!(%error, "the engine does not say how far its journal goes; asking again");
@@ -33,9 +33,23 @@ pub(crate) async fn watch_engine(dial: Dial, reader: Option<String>, standing: w
 }
 
 /// What the engine was told last.
+#[derive(Default)]
 struct Told {
     at: Option<Instant>,
-    position: Position,
+    /// How far the read model was; none where the engine refused it.
+    position: Option<Position>,
+}
+
+impl Told {
+    /// Whether the engine is to be told again of a read model whose newest record that is not about readers is `changed`. On a quiet shop
+    /// it is told once: what comes of that, and of other readers that are told of, is nothing new.
+    fn is_due(&self, now: Instant, changed: Position) -> bool {
+        let Some(at) = self.at else { return true };
+        match self.position {
+            Some(position) => changed > position && now >= at + TELL_EVERY,
+            None => now >= at + TELL_AGAIN,
+        }
+    }
 }
 
 async fn watch_once(
@@ -53,29 +67,65 @@ async fn watch_once(
         let newest = Newest { position: status.journal.durable, now_ms: status.now_ms };
         standing.send_if_modified(|standing| standing.report(newest));
         let Some(name) = reader else { continue };
-        let applied = standing.borrow().applied;
-        let is_due = told.at.is_none_or(|at| at.elapsed() >= TELL_EVERY && applied.0 >= told.position.0 + TELL_RECORDS);
-        if is_due {
-            tell(&client, name, applied).await?;
-            *told = Told { at: Some(Instant::now()), position: applied };
+        let (applied, changed) = {
+            let standing = standing.borrow();
+            (standing.applied, standing.changed)
+        };
+        if told.is_due(Instant::now(), changed) {
+            let is_kept = tell(&client, name, applied).await?;
+            *told = Told { at: Some(Instant::now()), position: is_kept.then_some(applied) };
         }
     }
 }
 
-/// Tells the engine how far the read model has come.
-async fn tell(client: &Client, name: &str, applied: Position) -> Result<(), ClientError> {
+/// Tells the engine how far the read model has come. Returns whether it keeps what comes after.
+async fn tell(client: &Client, name: &str, applied: Position) -> Result<bool, ClientError> {
     let asked = KeepReader { name: name.to_owned(), position: applied };
     let outcome = client.call(RequestId::now(), &asked).await?;
-    match outcome {
-        KeepReaderOutcome::Kept { .. } => {}
+    Ok(match outcome {
+        KeepReaderOutcome::Kept { .. } => true,
         // A read model that is built anew is where it was before; the engine keeps what the older one had not read.
-        KeepReaderOutcome::AlreadyFurther { position } => tracing::debug!(%position, "the engine knows this reader further on"),
+        KeepReaderOutcome::AlreadyFurther { position } => {
+            tracing::debug!(%position, "the engine knows this reader further on");
+            true
+        }
         KeepReaderOutcome::InvalidName
         | KeepReaderOutcome::BeyondEnd { .. }
         | KeepReaderOutcome::NotKept { .. }
-        | KeepReaderOutcome::TooManyReaders => {
+        | KeepReaderOutcome::OtherCredential
+        | KeepReaderOutcome::TooManyReaders
+        | KeepReaderOutcome::TooManyOfCredential => {
             tracing::warn!(%outcome, reader = name, "the engine does not keep its journal for this sidecar");
+            false
         }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A quiet shop: the reader moves up to the newest record that says something, within a minute and however few these are, and then
+    /// stands still without another record, although its own moves and those of other readers are records as well.
+    #[test]
+    fn the_engine_is_told_of_the_last_change_and_then_nothing() {
+        let begun = Instant::now();
+        let seconds = |seconds| begun + Duration::from_secs(seconds);
+        assert!(Told::default().is_due(begun, Position(0)), "it registers at once, whatever there is");
+        let told = Told { at: Some(begun), position: Some(Position(7)) };
+        assert!(!told.is_due(seconds(3_600), Position(7)), "nothing has changed since");
+        assert!(!told.is_due(seconds(59), Position(8)));
+        assert!(told.is_due(seconds(60), Position(8)), "one record is enough");
+        let told = Told { at: Some(begun), position: Some(Position(9)) };
+        assert!(!told.is_due(seconds(3_600), Position(8)), "8 is the last change, and 9 the record of the first move");
     }
-    Ok(())
+
+    /// What was refused is tried again, seldom: an operator may have changed the answer.
+    #[test]
+    fn a_refused_reader_is_registered_later() {
+        let begun = Instant::now();
+        let refused = Told { at: Some(begun), position: None };
+        assert!(!refused.is_due(begun + TELL_EVERY, Position(1_000_000)));
+        assert!(refused.is_due(begun + TELL_AGAIN, Position(0)));
+    }
 }

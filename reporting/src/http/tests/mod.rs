@@ -37,7 +37,8 @@ struct Answer {
 }
 
 fn standing(applied: u64) -> Standing {
-    Standing { applied: Position(applied), applied_ms: 0, newest: None, engine_ms: 0, following: Following::Tailing }
+    let (applied, following) = (Position(applied), Following::Tailing);
+    Standing { applied, applied_ms: 0, changed: applied, newest: None, engine_ms: 0, following }
 }
 
 impl Server {
