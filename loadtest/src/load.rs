@@ -522,7 +522,7 @@ impl<'a> Run<'a> {
     /// # Errors
     /// When the journal cannot be tailed, or the engine not asked.
     pub async fn audit_through(&self, dial: &Dial, client: &Client) -> Result<Audit, LoadError> {
-        let mut recount = Recount::of(dial).await?;
+        let mut recount = Recount::of_run(dial, self.rules.as_deref().unwrap_or_default()).await?;
         recount.compare_run(&self.outcomes);
         recount.compare_firings(&self.outcomes, top_ups::firings(self.configuration.mix.rules));
         let mut answered: HashMap<CampaignId, u64> = HashMap::new();
