@@ -160,6 +160,29 @@ async fn two_loads_on_one_engine_do_not_meet() {
     engine.stop().await.expect("the journal is well");
 }
 
+/// U7: rules of the engine's own fire, or fail, on the top-ups of a load as well, and are no difference; the load's own rules are counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_that_the_engine_has_already_are_no_difference() {
+    let (_dir, engine, dial) = engine(Start::default());
+    let client = Client::connect(dial.clone()).await.expect("it listens");
+    support::create_rule(&client, support::rule("Everywhere", "", "{{topupAmountMajor}} * 0.1")).await;
+    support::create_rule(&client, support::rule("Divides", "", "1 / ({{topupAmountMajor}} - {{topupAmountMajor}})")).await;
+    let configuration = small(Load::Closed { window: 16 }, 1_000);
+    let findings = run(&configuration, &dial).await;
+    all_agree(&findings, 1_000, 100);
+    assert!(findings.phases[0].answers["topped_up"] >= 100, "{:?}", findings.phases[0].answers);
+    // A load's own rules are looked for: where they are not known, too few fire.
+    let (_stop_sender, stop) = watch::channel(false);
+    let configuration = scrip_loadtest::load::Configuration { seed: configuration.seed.wrapping_add(1), ..configuration };
+    let mut run = Run::begin(&configuration, &dial, stop, Arc::new(Live::default())).await.expect("it listens");
+    run.offer_all().await.expect("the engine runs");
+    let mut recount = Recount::of(&dial).await.expect("it can be tailed");
+    recount.compare_firings(run.outcomes(), scrip_loadtest::top_ups::firings(configuration.mix.rules));
+    assert_eq!(recount.differences().by_kind().keys().copied().collect::<Vec<_>>(), ["unexpected"]);
+    drop(client);
+    engine.stop().await.expect("the journal is well");
+}
+
 #[test]
 fn the_program_loads_an_engine_of_its_own_or_one_that_runs() {
     let small = "loadtest --no-floor --json --requests 400 --alone 5 --repeats 0.1 --misses 0.1 --top-ups 0.1 --rules 4";
