@@ -189,7 +189,7 @@ fn a_reader_without_a_credential_is_moved_by_operators() {
         let asked = crate::state::Asked::KeepReader(Box::new(asked));
         bench.state.decide(super::START_MS, stamp, &asked, &bench.index)
     };
-    assert!(matches!(decided(false), scrip_protocol::Record::Refused(_)));
+    assert!(matches!(decided(false), scrip_protocol::Record::RequestRefused(_)));
     assert!(matches!(decided(true), scrip_protocol::Record::ReaderKept(_)));
 }
 
