@@ -107,6 +107,8 @@ fn every_refusal_of_the_journal_stands_there() {
         JournalError::Unsealed { path: path() },
         JournalError::SealBroken { path: path(), sealed: P, found: P },
         JournalError::Write { path: path(), cause: any() },
+        JournalError::Missing { position: P },
+        JournalError::Discontinuous { position: P, cause: cause() },
     ];
     all_stand(&errors, |error| match error {
         JournalError::Locked { .. } => 0,
@@ -126,6 +128,8 @@ fn every_refusal_of_the_journal_stands_there() {
         JournalError::Unsealed { .. } => 14,
         JournalError::SealBroken { .. } => 15,
         JournalError::Write { .. } => 16,
+        JournalError::Missing { .. } => 17,
+        JournalError::Discontinuous { .. } => 18,
     });
 }
 
