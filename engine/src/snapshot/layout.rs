@@ -79,9 +79,9 @@ sections! {
 }
 
 impl Part {
-    /// Whether files of this version may lack it: those that were written before there was such a section. It is empty then.
-    pub(super) const fn may_be_missing(self) -> bool {
-        matches!(self, Part::ReaderOwners)
+    /// Whether files of a version lack it, because there was no such section then. It is empty in these.
+    pub(super) const fn is_lacking(self, version: u32) -> bool {
+        matches!(self, Part::ReaderOwners) && version == 1
     }
 }
 

@@ -212,7 +212,8 @@ impl Looked {
             self.faults.extend((name == UNKNOWN).then_some(Fault::UnknownSection(number)));
             self.faults.extend(why.map(|why| Fault::Section { name, offset, end: offset.saturating_add(bytes), why }));
         }
-        let is_missing = |part: &&Part| !part.may_be_missing() && !header.sections.iter().any(|section| section.is(**part));
+        let is_missing =
+            |part: &&Part| !part.is_lacking(header.version) && !header.sections.iter().any(|section| section.is(**part));
         self.faults.extend(Part::ALL.iter().filter(is_missing).map(|part| Fault::MissingSection(part.word())));
         self.small = sections
             .iter()

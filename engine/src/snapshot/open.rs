@@ -160,7 +160,7 @@ impl Snapshot {
     fn rows<T: Pod>(&self, part: Part) -> Result<Rows<T>, SnapshotError> {
         debug_assert_eq!(size_of::<T>(), part.row_bytes(), "{}", part.word());
         let section = match self.section(part) {
-            Err(_) if part.may_be_missing() => return Ok(Rows::default()),
+            Err(_) if part.is_lacking(self.header.version) => return Ok(Rows::default()),
             section => section?,
         };
         let ground: Ground = self.map.clone();
