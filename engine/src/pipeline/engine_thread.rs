@@ -309,16 +309,14 @@ impl EngineThread {
         {
             return self.refuse(now_ms, change, Refusal::TooManyMisses { retry_after_ms }, correlation, &mut replies.frames);
         }
-        let registration;
-        let asked = match asked {
-            Asked::KeepReader(asked) => {
-                // As the journal is now, not as it was when the lane looked: it may have been dropped up to a later position.
-                let kept_from = asked.kept_from.max(self.kept_from.first());
-                registration = Asked::KeepReader(Box::new(AskedKeepReader { kept_from, ..AskedKeepReader::clone(asked) }));
-                &registration
-            }
-            asked => asked,
+        let registration = if let Asked::KeepReader(asked) = asked {
+            // As the journal is now, not as it was when the lane looked: it may have been dropped up to a later position.
+            let kept_from = asked.kept_from.max(self.kept_from.first());
+            Some(Asked::KeepReader(Box::new(AskedKeepReader { kept_from, ..AskedKeepReader::clone(asked) })))
+        } else {
+            None
         };
+        let asked = registration.as_ref().unwrap_or(asked);
         let record = self.state.decide(now_ms, *stamp, asked, &self.index.with_hint(*hint));
         if let (Some(asker), Some(refusal)) = (asker, refusal_of(&record))
             && refusal.is_miss()
