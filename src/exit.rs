@@ -168,7 +168,11 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     }
     if let Some(error) = cause.downcast_ref::<EngineError>() {
         return Some(match error {
-            EngineError::Folder(_) | EngineError::Recovery(_) | EngineError::Snapshot(_) | EngineError::Server(_) => Exit::Data,
+            EngineError::Folder(_)
+            | EngineError::Recovery(_)
+            | EngineError::Snapshot(_)
+            | EngineError::CodeForm(_)
+            | EngineError::Server(_) => Exit::Data,
             EngineError::Clock(_) => Exit::Clock,
             EngineError::Journal(_) | EngineError::Damaged(_) => Exit::JournalFailed,
         });

@@ -4,6 +4,7 @@ mod support;
 
 use std::collections::HashMap;
 
+use scrip_protocol::client::ClientError;
 use scrip_protocol::command::{
     AddCodes, ArchiveRule, BonusOutcome, Confirm, CreateCampaign, CreateRule, CreditBonus, ForgetReader, HOLD_TTL_DEFAULT_MS,
     Hold, HoldOutcome, KeepReader, Note, OnConflict, PaidFor, PaidFrom, PayBonus, RecordPurchase, RecordSession, Redeem,
@@ -11,7 +12,9 @@ use scrip_protocol::command::{
     SwitchRule, TopUp, TopUpOutcome, UpdateRule, WriteOffBonus,
 };
 use scrip_protocol::frame::{REFUSAL, set_correlation};
-use scrip_protocol::{Accounts, ClientId, ClubId, Money, Position, Refusal, RequestId, Role, RuleId, unix_time_ms};
+use scrip_protocol::{
+    Accounts, CampaignId, ClientId, ClientNetwork, ClubId, Money, Position, Refusal, RequestId, Role, RuleId, unix_time_ms,
+};
 use support::{Lane, Server, accounts, balance, campaign, club, create_rule, redemption, request, rule, terms, top_up};
 
 const HOUR_MS: u64 = 3_600_000;
@@ -61,6 +64,52 @@ async fn each_is_done_once(server: &mut Server, asked: &[(&str, Vec<u8>)]) {
     server.restart();
     ask_again(&mut server.lane(Role::Operator).await, asked, &first, "after a kill").await;
     assert_eq!(position(server).await, after_first, "nothing was done by asking again");
+}
+
+/// Z3: a retry is known by what it means. How a code is written and where the client calls from say nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_that_means_the_same_has_the_same_answer() {
+    let server = Server::start();
+    let client = server.client(Role::Operator).await;
+    let arena = club(&client, "Arena").await;
+    campaign(&client, terms("Once", Some(9), 300), &codes(&["CAFÉ", "OTHER"])).await;
+    let network: ClientNetwork = "203.0.113.7".parse().expect("a network");
+    let redeem = Redeem::new(ClientId(7), arena, "CAFÉ");
+    let hold = Hold::new(ClientId(7), arena, "CAFÉ", HOLD_TTL_DEFAULT_MS);
+    let (id, hold_id, add_id) = (RequestId::now(), RequestId::now(), RequestId::now());
+    let redeemed = client.redeem(id, &redeem).await.expect("an answer");
+    let held = client.hold(hold_id, &hold).await.expect("an answer");
+    let lines = |lines: &[&str]| AddCodes {
+        campaign: CampaignId(1),
+        lines: lines.iter().collect(),
+        first_line: 1,
+        on_conflict: OnConflict::Skip,
+    };
+    let added = client.add_codes(add_id, &lines(&["Ж-1", "", "new"])).await.expect("an answer");
+    let before = position(&server).await;
+    for code in ["café", " CAFÉ\u{200b}", "CAFE\u{301}", "ＣＡＦÉ"] {
+        let again = Redeem { code: code.to_owned(), network, ..redeem.clone() };
+        assert_eq!(client.redeem(id, &again).await.expect("an answer"), redeemed, "{code:?}");
+        let again = Hold { code: code.to_owned(), network, ..hold.clone() };
+        assert_eq!(client.hold(hold_id, &again).await.expect("an answer"), held, "{code:?}");
+    }
+    assert_eq!(client.add_codes(add_id, &lines(&["ж-1 ", " ", "NEW"])).await.expect("an answer"), added);
+    assert_eq!(position(&server).await, before, "nothing was done again");
+
+    // What means something else is another request.
+    let others = [
+        Redeem { code: "OTHER".to_owned(), ..redeem.clone() },
+        Redeem { code: "CAFE".to_owned(), ..redeem.clone() },
+        Redeem { client: ClientId(8), ..redeem.clone() },
+        Redeem { top_up: Position(1), ..redeem.clone() },
+        Redeem { code: "A B".to_owned(), ..redeem.clone() },
+    ];
+    for other in others {
+        let refused = client.redeem(id, &other).await.expect_err("it is another request");
+        assert!(matches!(refused, ClientError::Refused(Refusal::RequestIdReused)), "{refused}");
+    }
+    let refused = client.add_codes(add_id, &lines(&["Ж-1", "new", ""])).await.expect_err("its lines are elsewhere");
+    assert!(matches!(refused, ClientError::Refused(Refusal::RequestIdReused)), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -272,7 +321,8 @@ async fn an_id_that_was_used_for_another_body_is_refused() {
     assert!(matches!(first.outcome::<Redeem>(), Ok(RedeemOutcome::Redeemed(_))));
     let after_first = position(&server).await;
 
-    let others = [redemption(1, arena, "B"), redemption(2, arena, "A"), redemption(1, ClubId(2), "A"), redemption(1, arena, "a")];
+    let others =
+        [redemption(1, arena, "B"), redemption(2, arena, "A"), redemption(1, ClubId(2), "A"), redemption(1, arena, "a b")];
     for other in &others {
         assert_eq!(lane.ask(2, id, other).await.outcome::<Redeem>(), Err(Refusal::RequestIdReused), "{other:?}");
     }

@@ -13,7 +13,7 @@ use scrip_engine::recover;
 use scrip_protocol::batch::BatchBuilder;
 use scrip_protocol::client::ClientError;
 use scrip_protocol::command::RedeemOutcome;
-use scrip_protocol::record::SettingsApplied;
+use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{Refusal, RequestId, Role, Settings, UtcTime, unix_time_ms};
 use support::{Server, campaign, club, http, redemption, run, scrip, terms};
 
@@ -29,7 +29,7 @@ fn append_at(dir: &Path, time_ms: u64) {
         _ => recovered.state.settings().clone(),
     };
     let mut batch = BatchBuilder::new(time_ms);
-    batch.push(&SettingsApplied { settings }.into());
+    batch.push(&SettingsSet::new(settings).into());
     recovered.journal.append(vec![batch]).expect("the disk takes it");
 }
 

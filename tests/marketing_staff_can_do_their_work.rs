@@ -526,6 +526,40 @@ fn with_codes_max(server: &mut Server, max: u32) {
 /// How many lines a request carries.
 const LINES_MAX: usize = scrip_protocol::command::LINES_MAX;
 
+/// K5, K6: a line is a duplicate of the first line with its code, wherever that is in the list, and whatever else is said of the code.
+#[test]
+fn duplicates_are_counted_over_the_whole_of_a_long_list() {
+    let server = begun();
+    let list = server.scratch().join("repeated.txt");
+    // Each of 20,000 codes four times, in another letter case each time: two parts.
+    let lines: String =
+        (0..80_000).map(|n| format!("{}-{}\n", ["CAFÉ", "café", "CAFE\u{301}", "ＣＡＦÉ"][n / 20_000], n % 20_000)).collect();
+    fs::write(&list, lines).expect("written");
+    let counts = |added: u32, already: u32, held: u32| {
+        json!({ "recognised": 80_000, "added": added, "duplicates_in_list": 60_000, "already_in_campaign": already,
+                "held_elsewhere": held, "invalid": 0 })
+    };
+    let create = ["campaign", "create", "--name", "Long", "--amount", "1", text(&list)];
+    let dry_run = ["codes", "add", "1", "--dry-run", text(&list)];
+    let dry = staff_json(&server, &dry_run, "", 0);
+    assert_eq!(dry["summary"], counts(20_000, 0, 0));
+    assert_eq!(staff_json(&server, &create, "", 0)["summary"], counts(20_000, 0, 0));
+    let again = staff_json(&server, &["codes", "add", "2", text(&list)], "", 0);
+    assert_eq!(again["summary"], counts(0, 20_000, 0));
+    let elsewhere = staff_json(&server, &dry_run, "", 0);
+    assert_eq!(elsewhere["summary"], counts(0, 0, 20_000));
+    // Each is told with the line that had its code first.
+    let skipped = again["outcome"]["added"]["skipped"].as_array().expect("all of them are listed");
+    assert_eq!(skipped.len(), 80_000);
+    for skip in skipped {
+        let line = skip["line"].as_u64().expect("a line");
+        match line {
+            1..=20_000 => assert_eq!(skip["why"], json!("already_in_campaign"), "{skip}"),
+            _ => assert_eq!(skip["why"]["duplicate_in_list"]["of_line"], json!((line - 1) % 20_000 + 1), "{skip}"),
+        }
+    }
+}
+
 /// K1, K5, A2, A3, Z3, Z7, pains 15, 16 and 17: a list of more lines than a request carries is tried as a whole, sent in parts, and not
 /// added twice when the command is repeated.
 #[test]
@@ -542,7 +576,7 @@ fn a_list_may_be_longer_than_a_request() {
     let ran = staff(&server, &create, "").exits(0);
     let expected = "created campaign 2: added 65,538, skipped 2\n  recognised in the list   65,540\n  duplicates in the list        2\n  \
                     already in the campaign       0\n  held by other campaigns       0\n  invalid                       0\n  \
-                    line 65537: \"long-7\": in the list before\n  line 65541: \"last-1\": duplicate of line 65538\n";
+                    line 65537: \"long-7\": duplicate of line 7\n  line 65541: \"last-1\": duplicate of line 65538\n";
     assert_eq!(ran.out, expected);
     let before = position(&server);
     let again = staff_json(&server, &create, "", 0);
@@ -553,7 +587,7 @@ fn a_list_may_be_longer_than_a_request() {
     // Under another id its codes are taken, and nothing is created; nor is anything added that would pass the limit.
     let ran = staff(&server, &["campaign", "create", "--name", "Twice", "--amount", "1", text(&list)], "").exits(1);
     assert!(
-        ran.out.starts_with("refused: 65,539 lines cannot be added\n  line 1: \"LONG-1\": held by campaign 2\n"),
+        ran.out.starts_with("refused: 65,538 lines cannot be added\n  line 1: \"LONG-1\": held by campaign 2\n"),
         "{}",
         ran.out
     );

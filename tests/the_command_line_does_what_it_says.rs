@@ -203,7 +203,7 @@ fn the_journal_is_printed_line_by_line() {
     operate(&server, &["redeem", "A", "--client", "1", "--club", "1"], b"").exits(0);
     let lines = operate(&server, &["tail"], b"").exits(0).json();
     let records: Vec<_> = lines.iter().map(|line| (line["position"].clone(), line["record"].clone())).collect();
-    let begun = ["settings_applied"].into_iter().chain(Role::ALL.map(|_| "credential_added"));
+    let begun = ["settings_set"].into_iter().chain(Role::ALL.map(|_| "credential_added"));
     let words = begun.chain(["club_registered", "campaign_created", "activation"]);
     let expected: Vec<_> = (1..).zip(words).map(|(position, word)| (json!(position), json!(word))).collect();
     assert_eq!(records, expected);

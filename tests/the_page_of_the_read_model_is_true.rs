@@ -14,7 +14,7 @@ use scrip_protocol::command::{
     Refunded, Secret, Terms, ToppedUp,
 };
 use scrip_protocol::ledger::ExecutorKind;
-use scrip_protocol::record::SettingsApplied;
+use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{
     CampaignId, ClientId, ClubId, CredentialId, Executor, Money, Position, Record, RequestId, Role, Settings, Stamp, TopUpSource,
     Variables,
@@ -76,7 +76,7 @@ fn sample() -> Vec<Vec<u8>> {
     let mut journal = Journal::default();
     let (ann, other): (ClientId, ClientId) = (ClientId(7), UUID_CLIENT.parse().expect("a client's id"));
     let settings = Settings { organisation: "Arena".into(), currency: "EUR".into(), ..Settings::default() };
-    let mut records: Vec<Record> = vec![SettingsApplied { settings }.into()];
+    let mut records: Vec<Record> = vec![SettingsSet::new(settings).into()];
     let roles = [("office", Role::Operator), ("campaigns", Role::Marketing), ("till", Role::Cashier), ("app", Role::Gateway)];
     for ((name, role), number) in roles.into_iter().zip(1..) {
         let secret = Secret::Token([number as u8; 32]);

@@ -3,7 +3,8 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use scrip_benches::activation;
 use scrip_protocol::batch::{Batch, BatchBuilder, ChainEnd};
-use scrip_protocol::command::{Redeem, RedeemOutcome};
+use scrip_protocol::codes::CodeForm;
+use scrip_protocol::command::{Redeem, RedeemOutcome, redeem_meaning};
 use scrip_protocol::frame::{Frame, REQUEST_BYTES_MAX, push_request, push_value};
 use scrip_protocol::{ClientId, ClubId, Kind, Position, Record, RequestId, wire};
 
@@ -26,7 +27,9 @@ fn frames(c: &mut Criterion) {
             let (frame, _) = Frame::split(&frame, REQUEST_BYTES_MAX).expect("well formed").expect("whole");
             let request = frame.request().expect("a known kind");
             let asked = wire::access::<Redeem>("redeem", request.payload).expect("valid");
-            (request.body_hash(), asked.code.len())
+            let (text, form) = (asked.code.as_str(), CodeForm::CURRENT);
+            let (client, club) = (ClientId(asked.client.0.to_native()), ClubId(asked.club.0.to_native()));
+            redeem_meaning((client, club, Position(asked.top_up.0.to_native())), &form.normalise(text), text, form)
         });
     });
     let outcome = activation().outcome(Position(7));

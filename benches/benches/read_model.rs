@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use scrip_protocol::batch::{BatchBuilder, ChainEnd};
 use scrip_protocol::command::{Activation, CampaignCreated, ClubRegistered, CodeTexts, Terms};
-use scrip_protocol::record::SettingsApplied;
+use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position, Record, RequestId, Settings, Stamp};
 use scrip_reporting::figures;
 use scrip_reporting::follow::RECORDS_AT_ONCE;
@@ -115,7 +115,7 @@ impl Journal {
 
     fn beginning(&mut self) -> Vec<Vec<u8>> {
         let ms = BEGAN_MS;
-        let settings = SettingsApplied { settings: Settings::default() };
+        let settings = SettingsSet::new(Settings::default());
         let club = ClubRegistered { stamp: self.stamp(ms), club: ClubId(1), name: "Arena".into() };
         let mut batches = vec![self.sealed(ms, &[settings.into(), club.into()])];
         for campaign in 0..self.activations / CODES_PER_CAMPAIGN {

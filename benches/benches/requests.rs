@@ -5,13 +5,13 @@ use scrip_benches::{NOW_MS, refusal, stamp};
 use scrip_engine::state::State;
 use scrip_engine::state::requests::Admission;
 use scrip_protocol::Settings;
-use scrip_protocol::record::SettingsApplied;
+use scrip_protocol::record::SettingsSet;
 
 const REMEMBERED: u64 = 4_000_000;
 
 fn window(c: &mut Criterion) {
     let mut state = State::default();
-    state.apply(NOW_MS, &SettingsApplied { settings: Settings::default() }.into());
+    state.apply(NOW_MS, &SettingsSet::new(Settings::default()).into());
     (0..REMEMBERED).for_each(|n| state.apply(NOW_MS, &refusal(stamp(n))));
 
     let mut group = c.benchmark_group("requests");

@@ -22,7 +22,7 @@ use scrip_engine::journal::{Journal, SEGMENT_BYTES, Segments};
 use scrip_protocol::batch::{BatchBuilder, ChainEnd};
 use scrip_protocol::client::{Client, Dial};
 use scrip_protocol::command::{CampaignCreated, ClubRegistered, CodeTexts, Redeem, Terms};
-use scrip_protocol::record::SettingsApplied;
+use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Record, RequestId, Role, Settings, Stamp};
 
 const CODES_PER_CAMPAIGN: u64 = 50_000;
@@ -114,7 +114,7 @@ fn write_journal(folder: &Folder, settings: Settings, codes: u64) {
         batch.push(&record);
         journal.append(vec![batch]).expect("the disk takes it");
     };
-    append(SettingsApplied { settings }.into());
+    append(SettingsSet::new(settings).into());
     let mut stamp = || {
         asked += 1;
         Stamp { request: RequestId::from_parts(now_ms, [asked as u8; 10]), body: asked, credential: CredentialId(1) }

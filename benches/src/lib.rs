@@ -6,7 +6,7 @@
 use scrip_engine::index::{Index, normalise, trim};
 use scrip_engine::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedHold, AskedRedeem, CodeList, State};
 use scrip_protocol::command::{Activation, HOLD_TTL_MAX_MS, OnConflict, RedeemOutcome, RedemptionRefused, RegisterClub, Terms};
-use scrip_protocol::record::SettingsApplied;
+use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position, Record, RequestId, Settings, Stamp};
 
 /// The allocator of the program: with another one, tables lie on other pages and cost other times.
@@ -35,7 +35,7 @@ impl Organisation {
     pub fn with_terms(codes: u32, terms: Terms) -> Organisation {
         let mut state = State::default();
         let settings = Settings { codes_per_campaign_max: u32::MAX, ..Settings::default() };
-        state.apply(NOW_MS, &SettingsApplied { settings }.into());
+        state.apply(NOW_MS, &SettingsSet::new(settings).into());
         let index = Index::of(&state);
         let mut organisation = Organisation { state, index, asked: 0 };
         organisation.change(&Asked::RegisterClub(RegisterClub { name: "Club".into() }));

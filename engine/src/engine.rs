@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use scrip_protocol::Position;
+use scrip_protocol::codes::RecordedForm;
 
 use crate::disk::{Disk, OsDisk};
 use crate::folder::{Folder, FolderError};
@@ -80,6 +81,11 @@ pub enum EngineError {
     /// What the engine started on is damaged, as was found while it ran.
     #[error("what the engine started on is damaged, and the engine stopped")]
     Damaged(#[source] Arc<Damage>),
+    /// The journal's codes are in a form that this program does not know.
+    #[error(
+        "the journal compares codes in {0}, which this program does not know; start the engine with the newer program that wrote it"
+    )]
+    CodeForm(RecordedForm),
     /// The journal, on writing to it.
     #[error("the journal failed, and the engine stopped")]
     Journal(#[source] Arc<JournalError>),
@@ -100,6 +106,9 @@ impl Engine {
         let verify_bytes = config.snapshots.verify_at_open_mib << 20;
         let recovered = recover(&disk, folder, start.segment_bytes, verify_bytes, progress)?;
         let Recovered { state, journal, snapshot, is_verified, .. } = recovered;
+        if let Some(recorded) = state.recorded_form().filter(|recorded| recorded.supported().is_none()) {
+            return Err(EngineError::CodeForm(recorded));
+        }
         let last = snapshot.as_ref().map(|snapshot| snapshot.header().end);
         let started = Started { snapshot: last.map_or(Position(0), |last| last.position), replayed: state.position() };
         let checked = check_start(state.now_ms(), scrip_protocol::unix_time_ms());

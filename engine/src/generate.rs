@@ -3,121 +3,152 @@
 //! Lanes draw; what they have drawn is a part of the request that the engine thread decides, so that a replay needs no chance. A few
 //! more are drawn than are wanted, because some may exist already.
 
-use scrip_protocol::codes::CODE_BYTES_MAX;
+use scrip_protocol::codes::{CODE_BYTES_MAX, CodeForm};
 use scrip_protocol::command::{
     ALPHABET, ALPHABET_SIGNS_MAX, CodeTexts, GUESSES_PER_HIT_MIN, GenerateCodes, InvalidPattern, LINES_MAX, PATTERN_BYTES_MAX,
 };
 
-use crate::index::{normalise, trim};
 use crate::state::{AskedGenerate, CodeList, Drawn};
 
 /// What a sign of a pattern stands for.
 enum Sign {
-    /// Itself.
-    Fixed(char),
-    /// Any one of these.
-    Any(Vec<char>),
+    /// Itself, and what it is normalised to.
+    Fixed(char, String),
+    /// Any one of these, each with what it is normalised to.
+    Any(Vec<(char, char)>),
 }
 
-/// Draws what a request asks for.
+/// A pattern that codes can be drawn to.
+struct Pattern {
+    signs: Vec<Sign>,
+    form: CodeForm,
+}
+
+/// Draws what a request asks for, of codes in this form. `existing` counts the codes that there are for which a condition on their
+/// normalised text holds.
 ///
 /// # Panics
 /// When the operating system has no random numbers to give.
-pub(crate) fn draw(asked: &GenerateCodes) -> AskedGenerate {
-    let drawn = signs(asked).map(|signs| {
-        let space = signs.iter().map(Sign::choices).fold(1_u128, u128::saturating_mul);
+pub(crate) fn draw(asked: &GenerateCodes, form: CodeForm, existing: impl FnOnce(&dyn Fn(&str) -> bool) -> u64) -> AskedGenerate {
+    let drawn = Pattern::read(asked, form).map(|pattern| {
+        let space = pattern.signs.iter().map(Sign::choices).fold(1_u128, u128::saturating_mul);
         // In a smaller space none is asked for: the engine thread refuses it.
         let is_possible =
             (1..=LINES_MAX as u32).contains(&asked.count) && space >= u128::from(asked.count) * u128::from(GUESSES_PER_HIT_MIN);
         let number = if is_possible { asked.count + asked.count / 8 + 16 } else { 0 };
         let mut chance = Chance::default();
-        let codes: CodeTexts = (0..number).map(|_| signs.iter().map(|sign| sign.draw(&mut chance)).collect::<String>()).collect();
-        Drawn { space, list: CodeList::prepare(&codes, 1, trim, normalise) }
+        let draw = |_| pattern.signs.iter().map(|sign| sign.draw(&mut chance)).collect::<String>();
+        let codes: CodeTexts = (0..number).map(draw).collect();
+        let list = CodeList::prepare(&codes, 1, |text| form.trim(text), |text| form.normalise(text));
+        Drawn { space, existing: if is_possible { existing(&|code| pattern.matches(code)) } else { 0 }, list }
     });
     AskedGenerate { campaign: asked.campaign, count: asked.count, drawn }
 }
 
-fn signs(asked: &GenerateCodes) -> Result<Vec<Sign>, InvalidPattern> {
-    let alphabet = alphabet(if asked.alphabet.is_empty() { ALPHABET } else { &asked.alphabet })?;
-    let pattern = asked.pattern.as_str();
-    if pattern.is_empty() || pattern.len() > PATTERN_BYTES_MAX {
-        return Err(InvalidPattern::Length);
+impl Pattern {
+    fn read(asked: &GenerateCodes, form: CodeForm) -> Result<Pattern, InvalidPattern> {
+        let alphabet = alphabet(if asked.alphabet.is_empty() { ALPHABET } else { &asked.alphabet }, form)?;
+        let pattern = asked.pattern.as_str();
+        if pattern.is_empty() || pattern.len() > PATTERN_BYTES_MAX {
+            return Err(InvalidPattern::Length);
+        }
+        let of_alphabet = |at: u32, is_meant: fn(&char) -> bool| {
+            let meant: Vec<(char, char)> = alphabet.iter().copied().filter(|(sign, _)| is_meant(sign)).collect();
+            if meant.is_empty() { Err(InvalidPattern::AlphabetLacks { at }) } else { Ok(Sign::Any(meant)) }
+        };
+        let fixed = |at: u32, c: char| folded(c, form).map(|text| Sign::Fixed(c, text)).ok_or(InvalidPattern::Sign { at });
+        let mut signs = Vec::new();
+        let mut rest = (1..).zip(pattern.chars());
+        while let Some((at, c)) = rest.next() {
+            signs.push(match c {
+                '*' => of_alphabet(at, |_| true)?,
+                '#' => of_alphabet(at, |sign| sign.is_numeric())?,
+                '@' => of_alphabet(at, |sign| sign.is_alphabetic())?,
+                '\\' => {
+                    let (at, c) = rest.next().ok_or(InvalidPattern::EscapeOpen { at })?;
+                    fixed(at, c)?
+                }
+                c => fixed(at, c)?,
+            });
+        }
+        if signs.iter().all(|sign| matches!(sign, Sign::Fixed(..))) {
+            return Err(InvalidPattern::NothingDrawn);
+        }
+        if signs.iter().map(Sign::bytes_max).sum::<usize>() > CODE_BYTES_MAX {
+            return Err(InvalidPattern::CodeTooLong);
+        }
+        Ok(Pattern { signs, form })
     }
-    let of_alphabet = |at: u32, is_meant: fn(&char) -> bool| {
-        let meant: Vec<char> = alphabet.iter().copied().filter(is_meant).collect();
-        if meant.is_empty() { Err(InvalidPattern::AlphabetLacks { at }) } else { Ok(Sign::Any(meant)) }
-    };
-    let mut signs = Vec::new();
-    let mut rest = (1..).zip(pattern.chars());
-    while let Some((at, c)) = rest.next() {
-        signs.push(match c {
-            '*' => of_alphabet(at, |_| true)?,
-            '#' => of_alphabet(at, |sign| sign.is_numeric())?,
-            '@' => of_alphabet(at, |sign| sign.is_alphabetic())?,
-            '\\' => {
-                let (at, c) = rest.next().ok_or(InvalidPattern::EscapeOpen { at })?;
-                fixed(at, c)?
-            }
-            c => fixed(at, c)?,
-        });
+
+    /// Whether a normalised code could have been drawn.
+    fn matches(&self, code: &str) -> bool {
+        debug_assert_eq!(self.form.normalise(code).map(|code| code.as_bytes().len()), Ok(code.len()));
+        let mut rest = code;
+        self.signs.iter().all(|sign| sign.take(&mut rest)) && rest.is_empty()
     }
-    if signs.iter().all(|sign| matches!(sign, Sign::Fixed(_))) {
-        return Err(InvalidPattern::NothingDrawn);
-    }
-    if signs.iter().map(Sign::bytes_max).sum::<usize>() > CODE_BYTES_MAX {
-        return Err(InvalidPattern::CodeTooLong);
-    }
-    Ok(signs)
 }
 
-fn fixed(at: u32, c: char) -> Result<Sign, InvalidPattern> {
-    folded(c).map(|_| Sign::Fixed(c)).ok_or(InvalidPattern::Sign { at })
-}
-
-fn alphabet(text: &str) -> Result<Vec<char>, InvalidPattern> {
+/// The signs of an alphabet, each with what it is normalised to.
+fn alphabet(text: &str, form: CodeForm) -> Result<Vec<(char, char)>, InvalidPattern> {
     // Before anything is done with it: what comes after takes the square of its length.
     if text.chars().nth(ALPHABET_SIGNS_MAX).is_some() {
         return Err(InvalidPattern::AlphabetLength);
     }
-    let mut seen = Vec::new();
+    let mut seen: Vec<(char, char)> = Vec::new();
     for (at, c) in (1..).zip(text.chars()) {
         // One that is compared as several letters is none either: two draws might be the same code.
-        let folded = folded(c).filter(|folded| folded.chars().count() == 1).ok_or(InvalidPattern::AlphabetSign { at })?;
-        if seen.contains(&folded) {
+        let text = folded(c, form).ok_or(InvalidPattern::AlphabetSign { at })?;
+        let mut chars = text.chars();
+        let (Some(only), None) = (chars.next(), chars.next()) else { return Err(InvalidPattern::AlphabetSign { at }) };
+        if seen.iter().any(|(_, other)| *other == only) {
             return Err(InvalidPattern::AlphabetRepeats { at });
         }
-        seen.push(folded);
+        seen.push((c, only));
     }
-    Ok(text.chars().collect())
+    Ok(seen)
 }
 
-/// A sign as codes are compared by it; `None` for one that cannot stand in a code.
-fn folded(c: char) -> Option<String> {
-    Some(normalise(&c.to_string()).ok()?.as_str().to_owned())
+/// A sign as codes are compared by it; `None` for one that cannot be in a code, or changes what is before it.
+fn folded(c: char, form: CodeForm) -> Option<String> {
+    let code = form.normalise(&c.to_string()).ok()?;
+    form.stands_alone(code.as_str()).then(|| code.as_str().to_owned())
 }
 
 impl Sign {
     fn choices(&self) -> u128 {
         match self {
-            Sign::Fixed(_) => 1,
+            Sign::Fixed(..) => 1,
             Sign::Any(signs) => signs.len() as u128,
         }
     }
 
     /// How many bytes it has in a normalised code at the most.
     fn bytes_max(&self) -> usize {
-        let bytes = |c: &char| folded(*c).map_or(0, |folded| folded.len());
         match self {
-            Sign::Fixed(c) => bytes(c),
-            Sign::Any(signs) => signs.iter().map(bytes).max().unwrap_or(0),
+            Sign::Fixed(_, text) => text.len(),
+            Sign::Any(signs) => signs.iter().map(|(_, folded)| folded.len_utf8()).max().unwrap_or(0),
         }
     }
 
     fn draw(&self, chance: &mut Chance) -> char {
         match self {
-            Sign::Fixed(c) => *c,
-            Sign::Any(signs) => signs[chance.below(signs.len())],
+            Sign::Fixed(c, _) => *c,
+            Sign::Any(signs) => signs[chance.below(signs.len())].0,
         }
+    }
+
+    /// Takes the sign off a normalised text, if that begins with it.
+    fn take(&self, rest: &mut &str) -> bool {
+        let after = match self {
+            Sign::Fixed(_, text) => rest.strip_prefix(text.as_str()),
+            Sign::Any(signs) => {
+                rest.chars().next().filter(|c| signs.iter().any(|(_, sign)| sign == c)).map(|c| &rest[c.len_utf8()..])
+            }
+        };
+        after.is_some_and(|after| {
+            *rest = after;
+            true
+        })
     }
 }
 
@@ -161,7 +192,7 @@ mod tests {
     }
 
     fn drawn(count: u32, pattern: &str, alphabet: &str) -> Result<Drawn, InvalidPattern> {
-        draw(&asked(count, pattern, alphabet)).drawn
+        draw(&asked(count, pattern, alphabet), CodeForm::CURRENT, |_| 0).drawn
     }
 
     /// Z8: prefix, suffix, placeholders and escapes; the space is the product of the choices.
@@ -198,6 +229,26 @@ mod tests {
         assert_eq!(text.chars().filter(|sign| !ALPHABET.contains(*sign)).count(), 0);
     }
 
+    /// Z8: a code counts as one that could be guessed if the pattern could draw it, in any letter case.
+    #[test]
+    fn the_codes_that_a_pattern_could_draw_are_told_from_others() {
+        let check = |pattern: &str, alphabet: &str, expected: &str| {
+            let codes = ["vip-3ab", "vip-ab", "vip-3abc", "sun-3ab", "strasse-7", "жук-7"];
+            let mut found = Vec::new();
+            let matching = |matches: &dyn Fn(&str) -> bool| {
+                found.extend(codes.iter().filter(|code| matches(code)).copied());
+                found.len() as u64
+            };
+            let of = draw(&asked(1, pattern, alphabet), CodeForm::CURRENT, matching).drawn.expect("a pattern");
+            assert_eq!((found.join(" ").as_str(), of.existing), (expected, found.len() as u64), "{pattern}");
+        };
+        let wide: String = ('\u{4e00}'..).take(200).chain("3AB7".chars()).collect();
+        check("VIP-***", &wide, "vip-3ab");
+        check("***-***", &format!("{wide}viPsun"), "vip-3ab sun-3ab");
+        check("Straße-*", &('\u{4e00}'..).take(255).chain(['7']).collect::<String>(), "");
+        check("***-***********", "ЖУК7", "");
+    }
+
     /// Z8: what cannot be drawn from is named, with its place.
     #[test]
     fn patterns_and_alphabets_that_cannot_be_used_are_named() {
@@ -218,6 +269,9 @@ mod tests {
         check("*", "AB C", InvalidPattern::AlphabetSign { at: 3 });
         // It is compared as `ss`, so that `ßs` and `sß` would be one code.
         check("**", "sß", InvalidPattern::AlphabetSign { at: 2 });
+        // A mark merges with the sign before it: two draws might be the same code.
+        check("**", "e\u{301}é", InvalidPattern::AlphabetSign { at: 2 });
+        check("*\u{301}", "", InvalidPattern::Sign { at: 2 });
         check("**", "ABa", InvalidPattern::AlphabetRepeats { at: 3 });
         let long: String = ('\u{4e00}'..).take(ALPHABET_SIGNS_MAX + 1).collect();
         check("*", &long, InvalidPattern::AlphabetLength);

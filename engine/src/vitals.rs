@@ -140,7 +140,7 @@ mod tests {
 
     use scrip_protocol::batch::{BatchBuilder, ChainEnd};
     use scrip_protocol::command::{ReaderForgotten, ReaderKept, ReaderRegistered};
-    use scrip_protocol::record::SettingsApplied;
+    use scrip_protocol::record::SettingsSet;
     use scrip_protocol::{CredentialId, Record, RequestId, Settings, Stamp};
 
     use super::*;
@@ -161,7 +161,7 @@ mod tests {
             journal.append(vec![batch]).expect("the disk takes it");
         };
         let stamp = Stamp { request: RequestId(1), body: 1, credential: CredentialId(1) };
-        let settings: Record = SettingsApplied { settings: Settings::default() }.into();
+        let settings: Record = SettingsSet::new(Settings::default()).into();
         let registered: Record = ReaderRegistered { stamp, name: "a".into(), read_up_to: Position(1) }.into();
         let kept: Record = ReaderKept { stamp, name: "a".into(), position: Position(1) }.into();
         let forgotten: Record = ReaderForgotten { stamp, name: "b".into() }.into();

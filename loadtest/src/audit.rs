@@ -224,6 +224,7 @@ impl Recount {
             Record::RuleArchived(record) => self.firings.archived(record.rule),
             Record::RuleRestored(record) => self.firings.restored(record.rule),
             Record::SettingsApplied(_)
+            | Record::SettingsSet(_)
             | Record::ClubRegistered(_)
             | Record::GroupRegistered(_)
             | Record::CredentialAdded(_)

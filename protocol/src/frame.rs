@@ -146,14 +146,6 @@ pub struct RequestFrame<'a> {
     pub payload: &'a [u8],
 }
 
-impl RequestFrame<'_> {
-    /// A hash of what is asked (XXH3-64 of the payload, seeded with the kind), by which a repeated request id is known to
-    /// have the same body. It guards against mistakes, not against forgery: whoever can send the id may send the body too.
-    pub fn body_hash(&self) -> u64 {
-        xxhash_rust::xxh3::xxh3_64_with_seed(self.payload, u64::from(self.kind as u16))
-    }
-}
-
 /// Appends a request. `request` is looked at only if the command changes something.
 pub fn push_request<C: Command>(out: &mut Vec<u8>, correlation: u64, request: RequestId, command: &C) {
     push(out, C::KIND as u16, correlation, |out| {
@@ -331,18 +323,6 @@ mod tests {
         push_bytes(&mut bytes, Kind::Redeem as u16, 1, &[0; REQUEST_ID_BYTES - 1]);
         let (frame, _) = Frame::split(&bytes, 100).expect("well formed").expect("whole");
         assert_eq!(frame.request(), Err(Malformed::TooShort { length: 25 }));
-    }
-
-    #[test]
-    fn the_same_body_has_the_same_hash_and_another_has_another() {
-        let hash_of = |code: &str| {
-            let mut bytes = Vec::new();
-            push_request(&mut bytes, 1, RequestId::now(), &Redeem { code: code.into(), ..redeem() });
-            let (frame, _) = Frame::split(&bytes, 1000).expect("well formed").expect("whole");
-            frame.request().expect("a known kind").body_hash()
-        };
-        assert_eq!(hash_of("A"), hash_of("A"));
-        assert_ne!(hash_of("A"), hash_of("B"));
     }
 
     #[test]

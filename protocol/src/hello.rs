@@ -1,5 +1,6 @@
 //! Hello: the first frame on a connection says who calls. And the ways in which a connection ends.
 
+use crate::codes::RecordedForm;
 use crate::ids::{CredentialId, Position};
 use crate::role::Role;
 
@@ -25,6 +26,8 @@ pub struct Welcome {
     pub durable: Position,
     /// How many requests a lane may have unanswered before the engine stops reading it.
     pub lane_requests_max: u32,
+    /// The form in which the organisation's codes are compared.
+    pub codes: RecordedForm,
 }
 
 macro_rules! close_codes {

@@ -291,6 +291,7 @@ pub fn entries(record: &Record) -> Vec<Entry<'_>> {
             });
         }
         Record::SettingsApplied(_)
+        | Record::SettingsSet(_)
         | Record::Refused(_)
         | Record::RequestRefused(_)
         | Record::RedemptionRefused(_)

@@ -2,6 +2,7 @@
 //!
 //! `records!` below is the one table of them. A row's number never changes; a record that needs other fields gets a new row.
 
+use crate::codes::{CodeForm, RecordedForm};
 use crate::command::NAME_BYTES_MAX;
 use crate::command::{
     Activation, ActivationRefunded, BonusChanged, CampaignArchived, CampaignCreated, CampaignRestored, CampaignSwitched,
@@ -19,7 +20,8 @@ use crate::wire;
 pub struct Stamp {
     /// The request.
     pub request: RequestId,
-    /// The hash of what was asked ([`RequestFrame::body_hash`](crate::frame::RequestFrame::body_hash)); in JSON, in hexadecimal.
+    /// The hash of what was asked ([`AnyCommand::meaning`](crate::command::AnyCommand::meaning)); in JSON, in hexadecimal. In the first
+    /// journals, up to their first `settings-set`, it is one of the request's bytes.
     #[serde(serialize_with = "hexadecimal")]
     pub body: u64,
     /// Whose request it was.
@@ -114,11 +116,28 @@ impl Default for Settings {
     }
 }
 
-/// The record of the settings that hold from here on.
+/// The record of the settings of the first journals, whose codes have the form [`CodeForm::CaseFolded`](crate::codes::CodeForm). It is read,
+/// and no longer written.
 #[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
 pub struct SettingsApplied {
     /// The settings.
     pub settings: Settings,
+}
+
+/// The record of the settings that hold from here on.
+#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+pub struct SettingsSet {
+    /// The settings.
+    pub settings: Settings,
+    /// The form in which codes are compared, which never changes in a journal, and the version of Unicode, which may rise.
+    pub codes: RecordedForm,
+}
+
+impl SettingsSet {
+    /// The settings of a new organisation.
+    pub fn new(settings: Settings) -> SettingsSet {
+        SettingsSet { settings, codes: RecordedForm::of(CodeForm::CURRENT) }
+    }
 }
 
 /// A record of one kind: a type that has a row in the table.
@@ -191,6 +210,7 @@ macro_rules! records {
 records! {
      1 SettingsApplied    "settings-applied";
      2 Refused            "refused";
+     3 SettingsSet        "settings-set";
      4 RequestRefused     "request-refused";
     10 Activation         "activation";
     11 RedemptionRefused  "redemption-refused";
@@ -249,7 +269,7 @@ impl Record {
     /// The request that the record comes from; none for one that the engine made by itself.
     pub const fn stamp(&self) -> Option<&Stamp> {
         match self {
-            Record::SettingsApplied(_) => None,
+            Record::SettingsApplied(_) | Record::SettingsSet(_) => None,
             Record::Refused(record) => Some(&record.stamp),
             Record::RequestRefused(record) => Some(&record.stamp),
             Record::Activation(record) => Some(&record.stamp),

@@ -11,7 +11,7 @@ use scrip_protocol::codes::InvalidCode;
 use scrip_protocol::command::*;
 use scrip_protocol::frame::{Frame, Malformed, REPLY_BYTES_MAX, REQUEST_BYTES_MAX, push_request, push_value};
 use scrip_protocol::ledger::ExecutorKind;
-use scrip_protocol::record::{JournalLine, SettingsApplied};
+use scrip_protocol::record::{JournalLine, SettingsApplied, SettingsSet};
 use scrip_protocol::wire::{self, Wire};
 use scrip_protocol::{
     Accounts, AnyCommand, CampaignId, ClientId, ClientNetwork, ClubId, CredentialId, Executor, FormulaFailure, GroupId, Kind,
@@ -485,12 +485,12 @@ fn check_kind(kind: Kind) {
                 top_ups: 1,
                 fired: 2,
                 clients: 3,
-                topped_up: AMOUNT,
-                credited: Money(4),
+                topped_up: Some(AMOUNT),
+                credited: None,
                 without_credit: 5,
                 failed: 6,
                 stacked: 7,
-                stacked_credited: Money(8),
+                stacked_credited: Some(Money(8)),
                 stacked_with: vec![StackedWith { rule: RULE, top_ups: 9 }],
                 largest: vec![WouldFire { top_up: AT, amount: AMOUNT, credited: Money(10) }],
                 as_of: AT,
@@ -664,6 +664,7 @@ fn records() -> Vec<Record> {
     };
     let mut records: Vec<Record> = vec![
         SettingsApplied { settings: Settings::default() }.into(),
+        SettingsSet::new(Settings::default()).into(),
         Refused { stamp, kind: Kind::TopUp as u16, reply: vec![1, 2, 3] }.into(),
         RequestRefused { stamp, kind: Kind::Refund as u16, subject, reply: vec![1, 2, 3] }.into(),
         activation().into(),
@@ -756,7 +757,7 @@ fn every_record_comes_back_and_no_part_of_it_does() {
         let mut bytes = Vec::new();
         record.encode(&mut bytes);
         check_bytes(&format!("{record:?}"), &bytes, &record, |bytes| Record::decode(record.kind(), bytes));
-        assert_eq!(record.stamp().is_none(), matches!(record, Record::SettingsApplied(_)), "{record:?}");
+        assert_eq!(record.stamp().is_none(), matches!(record, Record::SettingsApplied(_) | Record::SettingsSet(_)), "{record:?}");
     }
 }
 

@@ -5,14 +5,13 @@
 
 use rusqlite::types::Value;
 use rusqlite::{Row, params_from_iter};
-use scrip_protocol::codes::normalise;
 use scrip_protocol::{CampaignId, ClientId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::figures::activations::Before;
 use crate::figures::{Page, page};
-use crate::read_model::{AsOf, View};
+use crate::read_model::{AsOf, View, code_form};
 use crate::shown::{self, At, Client, Json, Request};
 
 /// How many refusals are looked at for a page: no index has those of several of these.
@@ -115,7 +114,8 @@ pub struct Refusals {
 /// When SQLite fails.
 pub fn list(view: &View<'_>, filter: &RefusalFilter, asked: Before) -> rusqlite::Result<Refusals> {
     let none = || Refusals { refusals: Vec::new(), next: None, attempts: Vec::new(), as_of: view.as_of };
-    let code = match filter.code.as_deref().map(normalise) {
+    let form = code_form(view.connection)?;
+    let code = match filter.code.as_deref().map(|code| form.normalise(code)) {
         Some(Ok(code)) => Some(code.as_str().to_owned()),
         // What cannot be a code was never compared with any.
         Some(Err(_)) => return Ok(none()),

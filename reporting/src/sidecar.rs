@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use scrip_protocol::Position;
 use scrip_protocol::client::{Dial, TailError, Tailing};
-use scrip_protocol::codes::normalise;
+use scrip_protocol::codes::CodeForm;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -187,8 +187,8 @@ fn probes(standing: &watch::Receiver<Standing>, file: PathBuf) -> axum::Router {
 /// Refused attempts as the HTTP interface asks for them. Of which campaign one was is not known.
 fn found_in(attempts: &Arc<Attempts>) -> http::Attempts {
     let attempts = Arc::clone(attempts);
-    Arc::new(move |filter: &RefusalFilter, limit| {
-        let code = filter.code.as_deref().map(|code| normalise(code).map(|code| code.as_str().to_owned()));
+    Arc::new(move |filter: &RefusalFilter, form: CodeForm, limit| {
+        let code = filter.code.as_deref().map(|code| form.normalise(code).map(|code| code.as_str().to_owned()));
         let of = match (filter.client, &code, filter.campaign) {
             (_, _, Some(_)) | (_, Some(Err(_)), _) => return Vec::new(),
             (Some(client), _, None) => AttemptsOf::Client(client),

@@ -2,7 +2,8 @@
 
 use scrip_protocol::command::{
     AddCodesOutcome, ArchiveCampaign, CheckFree, CheckFreeOutcome, CodeFilter, CodeFree, CreateCampaignOutcome, GenerateCodes,
-    GenerateCodesOutcome, LineVerdict, ListCodes, ListCodesOutcome, OnConflict, RedeemOutcome, Terms, UsageFilter,
+    GenerateCodesOutcome, LineVerdict, ListCodes, ListCodesOutcome, OnConflict, RedeemOutcome, RestoreCampaign, Terms,
+    UsageFilter,
 };
 use scrip_protocol::{CampaignId, RequestId, Role, unix_time_ms};
 
@@ -67,9 +68,25 @@ async fn pain_15_fifty_thousand_codes_are_generated_and_a_space_that_is_too_smal
     let GenerateCodesOutcome::Generated { first_slot: 1, codes: 49_999, guesses_per_hit } = generated else {
         panic!("{generated}")
     };
-    assert_eq!(u128::from(guesses_per_hit), 31_u128.pow(16) / 50_000);
+    // `SEED` does not have the pattern: no guess at it hits that.
+    assert_eq!(u128::from(guesses_per_hit), 31_u128.pow(16) / 49_999);
     let refused = operator.call(RequestId::now(), &asked(1, "****************")).await.expect("an answer");
     assert!(matches!(refused, GenerateCodesOutcome::TooManyCodes(limit) if (limit.current, limit.would_add) == (50_000, 1)));
+
+    // What other campaigns hold is hit as well, but for what is archived.
+    let hit = async |pattern: &str, own: &str| {
+        let into = campaign(&operator, terms("Another", Some(1), 100), &[own.to_owned()]).await;
+        let asked = GenerateCodes { campaign: into, ..asked(1, pattern) };
+        let generated = operator.call(RequestId::now(), &asked).await.expect("an answer");
+        let GenerateCodesOutcome::Generated { guesses_per_hit, .. } = generated else { panic!("{generated}") };
+        u128::from(guesses_per_hit)
+    };
+    assert_eq!(hit("****************", "A").await, 31_u128.pow(16) / 50_000);
+    assert_eq!(hit("sun-************", "B").await, 31_u128.pow(12));
+    assert_eq!(hit("SUN-************", "C").await, 31_u128.pow(12) / 2);
+    operator.call(RequestId::now(), &ArchiveCampaign { campaign: id }).await.expect("an answer");
+    assert_eq!(hit("****************", "D").await, u128::from(u64::MAX).min(31_u128.pow(16) / 2));
+    operator.call(RequestId::now(), &RestoreCampaign { campaign: id }).await.expect("an answer");
 
     let other = campaign(&operator, terms("Small", Some(1), 100), &["SMALL".to_owned()]).await;
     for _ in 0..3 {

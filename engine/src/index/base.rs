@@ -3,16 +3,18 @@
 
 use std::sync::Arc;
 
-use super::{AT_ONCE, normalise};
+use scrip_protocol::codes::CodeForm;
+
+use super::AT_ONCE;
 use crate::state::frozen::FrozenCodes;
 use crate::state::{CodeAt, NormalisedCode};
 
-/// The codes of a snapshot.
-pub(super) struct BaseCodes(Arc<FrozenCodes>);
+/// The codes of a snapshot, and the form in which they are compared.
+pub(super) struct BaseCodes(Arc<FrozenCodes>, CodeForm);
 
 impl BaseCodes {
-    pub(super) fn of(codes: &Arc<FrozenCodes>) -> BaseCodes {
-        BaseCodes(codes.clone())
+    pub(super) fn of(codes: &Arc<FrozenCodes>, form: CodeForm) -> BaseCodes {
+        BaseCodes(codes.clone(), form)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -29,7 +31,7 @@ impl BaseCodes {
 
     /// A row whose hash is alike is told from the one that is looked for by its text.
     fn find_hashed(&self, hash: u64, code: &NormalisedCode) -> Option<CodeAt> {
-        let at = |row: u32| self.0.at(row).filter(|(text, _)| normalise(text).is_ok_and(|other| other == *code));
+        let at = |row: u32| self.0.at(row).filter(|(text, _)| self.1.normalise(text).is_ok_and(|other| other == *code));
         let row = self.0.index.find(hash, |row| at(row).is_some())?;
         self.0.at(row).map(|(_, at)| at)
     }
@@ -58,6 +60,12 @@ impl BaseCodes {
 
     /// The codes that there are, normalised. Of a value that stands in several campaigns each of them is given.
     pub(super) fn iter(&self) -> impl Iterator<Item = NormalisedCode> {
-        (0..self.0.ends.len() as u32).filter_map(|row| self.0.at(row)).filter_map(|(text, _)| normalise(text).ok())
+        self.codes().map(|(code, _)| code)
+    }
+
+    /// The same, each with where it is.
+    pub(super) fn codes(&self) -> impl Iterator<Item = (NormalisedCode, CodeAt)> {
+        let rows = (0..self.0.ends.len() as u32).filter_map(|row| self.0.at(row));
+        rows.filter_map(|(text, at)| Some((self.1.normalise(text).ok()?, at)))
     }
 }

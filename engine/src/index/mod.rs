@@ -31,7 +31,7 @@ use compact_str::CompactString;
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
-use scrip_protocol::codes::InvalidCode;
+use scrip_protocol::codes::{CodeForm, InvalidCode};
 use scrip_protocol::command::{
     CampaignArchived, CampaignSwitched, CampaignUpdated, CheckFreeOutcome, CheckOutcome, CodeChecked, CodeFree, CodeStanding,
     CodeTexts, CodesArchived, RedeemOutcome,
@@ -61,6 +61,8 @@ const SHARDS: usize = 1 << spread::SHARD_BITS;
 
 /// The index. Shared by the engine thread, which writes, and the lanes, which read.
 pub struct Index {
+    /// The form in which codes are compared.
+    form: CodeForm,
     /// The codes that came or moved since the snapshot.
     codes: DashMap<Key, CodeAt, Spread>,
     /// The others.
@@ -116,7 +118,8 @@ impl Index {
         let codes =
             state.campaigns.after(CampaignId(0)).map(|(_, campaign)| campaign.codes.len() - campaign.codes.base_len()).sum();
         let index = Index {
-            base: BaseCodes::of(state.campaigns.base()),
+            form: state.code_form(),
+            base: BaseCodes::of(state.campaigns.base(), state.code_form()),
             codes: DashMap::with_capacity_and_hasher_and_shard_amount(codes, Spread::default(), SHARDS),
             campaigns: RwLock::new(Vec::new()),
             held: DashMap::with_capacity_and_hasher_and_shard_amount(0, RandomState::default(), SHARDS),
@@ -187,6 +190,7 @@ impl Index {
             Record::CredentialAdded(record) => self.holders.add(state, record.credential),
             Record::CredentialRevoked(record) => self.holders.revoke(state, record.credential),
             Record::SettingsApplied(_)
+            | Record::SettingsSet(_)
             | Record::Refused(_)
             | Record::RequestRefused(_)
             | Record::RedemptionRefused(_)
@@ -267,6 +271,11 @@ impl Index {
         &self.holders
     }
 
+    /// The form in which codes are compared. It is that of the organisation, and never changes.
+    pub fn form(&self) -> CodeForm {
+        self.form
+    }
+
     /// How many values there are.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
@@ -279,7 +288,7 @@ impl Index {
     /// is a time by the engine's clock, which the batch that is being filled may be behind by the length of a flush.
     pub fn check<'a>(&self, now_ms: u64, club: ClubId, codes: impl Iterator<Item = &'a str>) -> CheckOutcome {
         let now_ms = now_ms.max(self.began_ms);
-        let codes: Vec<_> = codes.map(normalise).collect();
+        let codes: Vec<_> = codes.map(|code| self.form.normalise(code)).collect();
         let mut places = Vec::with_capacity(codes.len());
         for group in codes.chunks(AT_ONCE) {
             self.find_each(group.iter().map(|code| code.as_ref().ok()), |at| places.push(at));
@@ -342,7 +351,7 @@ impl Index {
 
     /// Whether codes are free to be added, and which campaigns hold the others (Z6).
     pub fn check_free<'a>(&self, codes: impl Iterator<Item = &'a str>) -> CheckFreeOutcome {
-        let codes: Vec<_> = codes.map(normalise).collect();
+        let codes: Vec<_> = codes.map(|code| self.form.normalise(code)).collect();
         let mut verdicts = Vec::with_capacity(codes.len());
         for group in codes.chunks(AT_ONCE) {
             let mut asked = group.iter();
@@ -355,6 +364,16 @@ impl Index {
             });
         }
         CheckFreeOutcome::Checked { codes: verdicts, as_of: self.shown() }
+    }
+
+    /// Counts the codes that campaigns hold and for whose normalised text a condition holds. Goes through all there are.
+    pub(crate) fn count(&self, is_meant: &dyn Fn(&str) -> bool) -> u64 {
+        let came = self.codes.iter().filter(|entry| is_meant(&entry.key().0) && self.is_live(*entry.value())).count();
+        let base = self.base.codes().filter(|(code, at)| {
+            // One that moved since is in the map, and counted.
+            is_meant(code.as_str()) && self.is_live(*at) && self.find(code) == Some(*at)
+        });
+        (came + base.count()) as u64
     }
 
     fn is_live(&self, at: CodeAt) -> bool {
@@ -445,7 +464,7 @@ impl Index {
         let slots = first_slot as u32..first_slot as u32 + codes.len() as u32;
         // A code in the state was normalised when it was decided upon; of the others there are none.
         self.put_groups(
-            slots.zip(codes.iter()).filter_map(|(slot, code)| Some((normalise(code).ok()?, CodeAt { campaign, slot }))),
+            slots.zip(codes.iter()).filter_map(|(slot, code)| Some((self.form.normalise(code).ok()?, CodeAt { campaign, slot }))),
         );
     }
 
@@ -470,7 +489,7 @@ impl Index {
             Some(other) => freed_at(other).is_some_and(|other| other <= since),
             None => true,
         };
-        let of = |at: CodeAt| normalise(state.campaigns.of(at.campaign)?.codes.of(at.slot as usize)?).ok();
+        let of = |at: CodeAt| self.form.normalise(state.campaigns.of(at.campaign)?.codes.of(at.slot as usize)?).ok();
         let freed = freed.into_iter().filter_map(|(since, at)| Some((since, of(at)?, at)));
         let freed = freed.filter(|(since, code, _)| prevails(*since, code)).map(|(_, code, at)| (code, at));
         self.put_groups(freed);
@@ -509,7 +528,8 @@ impl Index {
     /// Takes the values of restored codes back from campaigns that had them meanwhile.
     fn reclaim(&self, campaign: CampaignId, of: &Campaign, slots: impl Iterator<Item = u32>) {
         let live = |slot: &u32| of.freed(*slot).is_none();
-        let mut codes = slots.filter(live).filter_map(|slot| Some((slot, normalise(of.codes.of(slot as usize)?).ok()?)));
+        let mut codes =
+            slots.filter(live).filter_map(|slot| Some((slot, self.form.normalise(of.codes.of(slot as usize)?).ok()?)));
         let (mut group, mut lost) = (Vec::with_capacity(AT_ONCE), Vec::new());
         loop {
             group.clear();
@@ -597,7 +617,7 @@ impl Lookup for Index {
     }
 
     fn normalised(&self, text: &str) -> Option<NormalisedCode> {
-        normalise(text).ok()
+        self.form.normalise(text).ok()
     }
 }
 

@@ -355,7 +355,7 @@ mod tests {
     use crate::disk::OsDisk;
     use crate::journal::{Journal, Segments};
     use scrip_protocol::batch::BatchBuilder;
-    use scrip_protocol::{Record, Settings, record::SettingsApplied};
+    use scrip_protocol::{Record, Settings, record::SettingsSet};
 
     /// The writer of a journal whose segments end at so many bytes.
     struct Writer(Segments);
@@ -370,7 +370,7 @@ mod tests {
         /// Appends a batch of one record.
         fn append(&mut self) -> Arc<Catalogue> {
             let mut batch = BatchBuilder::new(1);
-            batch.push(&Record::from(SettingsApplied { settings: Settings::default() }));
+            batch.push(&Record::from(SettingsSet::new(Settings::default())));
             self.0.append(vec![batch]).expect("the disk takes it");
             self.0.catalogue().clone()
         }
@@ -471,7 +471,7 @@ mod tests {
             let mut writer = Writer::new(dir.path(), 1);
             for _ in 0..3 {
                 let mut batch = BatchBuilder::new(time_ms);
-                batch.push(&Record::from(SettingsApplied { settings: Settings::default() }));
+                batch.push(&Record::from(SettingsSet::new(Settings::default())));
                 writer.0.append(vec![batch]).expect("the disk takes it");
             }
         }

@@ -64,7 +64,7 @@ impl Cursor {
 #[cfg(test)]
 mod tests {
     use scrip_protocol::batch::BatchBuilder;
-    use scrip_protocol::record::SettingsApplied;
+    use scrip_protocol::record::SettingsSet;
     use scrip_protocol::{Record, Settings};
 
     use super::*;
@@ -103,7 +103,7 @@ mod tests {
         let mut chain = ChainEnd::default();
         let sealed = |_| {
             let mut batch = BatchBuilder::new(time_ms);
-            (0..2).for_each(|_| batch.push(&Record::from(SettingsApplied { settings: Settings::default() })));
+            (0..2).for_each(|_| batch.push(&Record::from(SettingsSet::new(Settings::default()))));
             batch.seal(&mut chain)
         };
         (0..count).map(sealed).collect()

@@ -29,11 +29,12 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use parking_lot::Mutex;
 use scrip_protocol::batch::BatchBuilder;
+use scrip_protocol::codes::RecordedForm;
 use scrip_protocol::command::{
     CredentialAdded, Grant, LintRule, ListCampaigns, ListClubs, ListCodes, ListCredentials, ListGroups, ListLockouts, ListRules,
     ShowCampaign, ShowClient, ShowRule, WhichLockouts,
 };
-use scrip_protocol::record::SettingsApplied;
+use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{ClientNetwork, CredentialId, Kind, Position, Record, Settings, Stamp};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
@@ -196,8 +197,9 @@ pub struct Beginning {
 impl Beginning {
     /// What of it a state does not say yet.
     fn records(&self, state: &State) -> Vec<Record> {
-        let settings = SettingsApplied { settings: self.settings.clone() };
-        let settings = (state.settings() != &self.settings).then(|| settings.into());
+        let codes = RecordedForm::of(state.code_form());
+        let is_recorded = state.settings() == &self.settings && state.recorded_form() == Some(codes);
+        let settings = (!is_recorded).then(|| SettingsSet { settings: self.settings.clone(), codes }.into());
         let credentials = self.credentials.iter().filter(|(credential, _)| state.credentials.of(*credential).is_none());
         let added = |(credential, grant): &(CredentialId, Grant)| {
             CredentialAdded { stamp: None, credential: *credential, grant: grant.clone() }.into()

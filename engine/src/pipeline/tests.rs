@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use scrip_protocol::batch::{Batch, BatchBuilder, ChainEnd};
 use scrip_protocol::command::{ListClubs, OnConflict, RegisterClub, Terms};
 use scrip_protocol::frame::{Frame, FrameBuffer, REPLY_BYTES_MAX};
-use scrip_protocol::record::SettingsApplied;
+use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{ClientId, ClubId, Command, CredentialId, Money, Position, Record, Refusal, RequestId, Settings, Stamp};
 
 use super::{Beginning, Call, Change, Chunk, Clock, InboxFull, Limits, Outbox, Pipeline, Read, Reading, Request};
@@ -207,7 +207,7 @@ impl Run {
         let kept = Kept::default();
         let mut journal = Memory { kept: kept.clone(), end: ChainEnd::default(), fails_at: None, appends: 0, held: None };
         let mut first = BatchBuilder::new(START_MS);
-        first.push(&SettingsApplied { settings: Settings::default() }.into());
+        first.push(&SettingsSet::new(Settings::default()).into());
         journal.append(vec![first]).expect("memory takes it");
         (journal.held, journal.fails_at, journal.appends) = (held, fails_at, 0);
         let hands = Hands(Arc::new(AtomicU64::new(START_MS)));
@@ -369,7 +369,7 @@ fn other_settings_are_the_first_thing_written() {
         assert_eq!(state, kept.replay());
     }
     let mut journal = Memory { kept: Kept::default(), end: ChainEnd::default(), fails_at: Some(1), appends: 0, held: None };
-    let record: Record = SettingsApplied { settings: other.clone() }.into();
+    let record: Record = SettingsSet::new(other.clone()).into();
     let mut batch = BatchBuilder::new(1);
     batch.push(&record);
     assert!(journal.append(vec![batch]).is_err(), "the double fails when it is told to");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use quinn::{Connection, Incoming, RecvStream, SendStream, VarInt};
 use rustls::pki_types::{CertificateDer, UnixTime};
+use scrip_protocol::codes::RecordedForm;
 use scrip_protocol::frame::{FrameBuffer, HELLO, HELLO_BYTES_MAX, Malformed, push_value};
 use scrip_protocol::hello::{CloseCode, Hello, Welcome};
 use scrip_protocol::{unix_time_ms, wire};
@@ -172,6 +173,7 @@ async fn say_hello(connection: &Connection, shared: &Shared) -> Result<Option<(A
         now_ms: unix_time_ms(),
         durable: *shared.durable.borrow(),
         lane_requests_max: shared.limits.lane_requests_max,
+        codes: RecordedForm::of(shared.index.form()),
     };
     Ok(Some((holder, welcome, lane::Lane { connection: connection.clone(), send, receive, frames })))
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use quinn::{Connection, RecvStream, SendStream};
-use scrip_protocol::codes::NormalisedCode;
+use scrip_protocol::codes::{CodeForm, NormalisedCode};
 use scrip_protocol::command::{
     CHECK_CODES_MAX, Check, CheckFreeOutcome, CheckOutcome, CodeChecked, CodeTexts, LINES_MAX, Redeem, RehearseRule, Tail,
-    WatchAttempts,
+    WatchAttempts, redeem_meaning,
 };
 use scrip_protocol::frame::{Frame, FrameBuffer, Malformed, REFUSAL, REQUEST_BYTES_MAX, RequestFrame, push_value};
 use scrip_protocol::hello::CloseCode;
@@ -23,7 +23,7 @@ use crate::attempts::{About, Refused, Waiting};
 use crate::counters::{One, RefusalCounts, RequestCounts, count_refusals};
 use crate::generate::draw;
 use crate::guard::Asker;
-use crate::index::{AT_ONCE, Holder, Index, normalise, trim};
+use crate::index::{AT_ONCE, Holder, Index};
 use crate::pipeline::{Attempt, Call, Change, Chunk, InboxFull, Outbox, RETRY_AFTER_MS, Read, Request};
 use crate::state::{
     Asked, AskedAddCodes, AskedCodes, AskedConfirm, AskedCreateCampaign, AskedForgetReader, AskedHold, AskedKeepReader,
@@ -305,7 +305,7 @@ fn look_up(requests: &mut [Request], index: &Index) {
 /// Checks and decodes one frame, and puts it where it belongs.
 fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted) -> Result<(), Malformed> {
     let request = frame.request()?;
-    let correlation = frame.correlation;
+    let (correlation, form) = (frame.correlation, shared.index.form());
     sorted.counts.count(request.kind);
     if !request.kind.permits(caller.role) {
         // The payload is not looked at: whoever may not ask learns nothing from asking wrongly.
@@ -313,27 +313,30 @@ fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted)
         return sorted.forbid(&request, correlation, caller, shared, About::default(), refusal);
     }
     if request.kind == Kind::Redeem {
-        let (asked, network) = redeem(&request)?;
+        let (asked, network, body) = redeem(&request, form)?;
         if !caller.may_ask_for(asked.club) {
             let about = About { client: Some(asked.client), club: Some(asked.club), code: asked.code.as_ref().ok().copied() };
             let refusal = Refusal::ClubForbidden { club: asked.club };
             return sorted.forbid(&request, correlation, caller, shared, about, refusal);
         }
         // The code is looked up later, with others.
-        let change = Change { network, ..Change::new(stamp(&request, caller), Asked::Redeem(asked)) };
+        let change = Change { network, ..Change::new(stamp(&request, caller, body), Asked::Redeem(asked)) };
         let call = Call::Change(change);
         sorted.requests.push(Request { correlation, call });
         return Ok(());
     }
-    let change = |asked| Call::Change(Change::new(stamp(&request, caller), asked));
-    // What was executed before is answered from the window, even if the journal cannot be read now.
-    let busy = || Call::Busy { kind: request.kind, stamp: stamp(&request, caller) };
     let named = |hold| NamedHold { hold, anyones: caller.role == Role::Operator };
     let asked = AnyCommand::decode(request.kind, request.payload)?;
+    whole_list(request.kind, &asked)?;
     if let Some(club) = asked.club().filter(|club| !caller.may_ask_for(*club)) {
-        let about = About { client: client_of(&asked), club: Some(club), code: code_of(&asked) };
+        let about = About { client: client_of(&asked), club: Some(club), code: code_of(&asked, form) };
         return sorted.forbid(&request, correlation, caller, shared, about, Refusal::ClubForbidden { club });
     }
+    // It may take its time with a list, as preparing that does.
+    let stamp = stamp(&request, caller, if request.kind.mutates() { aside(lines_of(&asked), || asked.meaning(form)) } else { 0 });
+    let change = |asked| Call::Change(Change::new(stamp, asked));
+    // What was executed before is answered from the window, even if the journal cannot be read now.
+    let busy = || Call::Busy { kind: request.kind, stamp };
     let call = match asked {
         AnyCommand::Redeem(_) => unreachable!("redeem was taken above, without decoding it to the heap"),
         AnyCommand::Tail(asked) => {
@@ -353,9 +356,9 @@ fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted)
         }
         AnyCommand::Hold(asked) => {
             let redeem =
-                AskedRedeem { client: asked.client, club: asked.club, code: normalise(&asked.code), top_up: Position(0) };
+                AskedRedeem { client: asked.client, club: asked.club, code: form.normalise(&asked.code), top_up: Position(0) };
             let hold = Asked::Hold(Box::new(AskedHold { redeem, ttl_ms: asked.ttl_ms }));
-            Call::Change(Change { network: asked.network, ..Change::new(stamp(&request, caller), hold) })
+            Call::Change(Change { network: asked.network, ..Change::new(stamp, hold) })
         }
         AnyCommand::Confirm(asked) => change(Asked::Confirm(AskedConfirm { hold: named(asked.hold), top_up: asked.top_up })),
         AnyCommand::Release(asked) => change(Asked::Release(named(asked.hold))),
@@ -364,34 +367,33 @@ fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted)
         AnyCommand::RegisterClient(asked) => change(Asked::RegisterClient(asked)),
         AnyCommand::SwitchCampaign(asked) => change(Asked::SwitchCampaign(asked)),
         AnyCommand::CreateCampaign(asked) => change(Asked::CreateCampaign(Box::new(AskedCreateCampaign {
-            list: list(request.kind, &asked.lines, 1)?,
+            list: list(form, &asked.lines, 1),
             terms: asked.terms,
             on_conflict: asked.on_conflict,
         }))),
         AnyCommand::AddCodes(asked) => change(Asked::AddCodes(Box::new(AskedAddCodes {
             campaign: Some(asked.campaign),
-            list: list(request.kind, &asked.lines, asked.first_line)?,
+            list: list(form, &asked.lines, asked.first_line),
             on_conflict: asked.on_conflict,
         }))),
         AnyCommand::TryCodes(asked) => Call::Read(Read::TryCodes(Box::new(AskedAddCodes {
             campaign: asked.campaign,
-            list: list(request.kind, &asked.lines, asked.first_line)?.after(asked.earlier),
+            list: list(form, &asked.lines, asked.first_line).after(asked.earlier),
             on_conflict: asked.on_conflict,
         }))),
         AnyCommand::UpdateCampaign(asked) => change(Asked::UpdateCampaign(Box::new(asked))),
         AnyCommand::ArchiveCampaign(asked) => change(Asked::ArchiveCampaign(asked.campaign)),
         AnyCommand::RestoreCampaign(asked) => change(Asked::RestoreCampaign(asked.campaign)),
-        AnyCommand::ArchiveCodes(asked) => change(Asked::ArchiveCodes(Box::new(AskedCodes {
-            campaign: asked.campaign,
-            list: list(request.kind, &asked.codes, 1)?,
-        }))),
-        AnyCommand::RestoreCodes(asked) => change(Asked::RestoreCodes(Box::new(AskedCodes {
-            campaign: asked.campaign,
-            list: list(request.kind, &asked.codes, 1)?,
-        }))),
-        AnyCommand::GenerateCodes(asked) => change(Asked::GenerateCodes(Box::new(aside(asked.count as usize, || draw(&asked))))),
+        AnyCommand::ArchiveCodes(asked) => {
+            change(Asked::ArchiveCodes(Box::new(AskedCodes { campaign: asked.campaign, list: list(form, &asked.codes, 1) })))
+        }
+        AnyCommand::RestoreCodes(asked) => {
+            change(Asked::RestoreCodes(Box::new(AskedCodes { campaign: asked.campaign, list: list(form, &asked.codes, 1) })))
+        }
+        AnyCommand::GenerateCodes(asked) => change(Asked::GenerateCodes(Box::new(aside(asked.count as usize, || {
+            draw(&asked, form, |matches| shared.index.count(matches))
+        })))),
         AnyCommand::CheckFree(asked) => {
-            whole(request.kind, &asked.codes)?;
             let outcome = match asked.codes.len() > LINES_MAX {
                 true => CheckFreeOutcome::TooManyLines,
                 false => aside(asked.codes.len(), || shared.index.check_free(asked.codes.iter())),
@@ -486,35 +488,35 @@ fn client_of(asked: &AnyCommand) -> Option<ClientId> {
 }
 
 /// The code that a command is about that is bound to a club.
-fn code_of(asked: &AnyCommand) -> Option<NormalisedCode> {
-    if let AnyCommand::Hold(asked) = asked { normalise(&asked.code).ok() } else { None }
+fn code_of(asked: &AnyCommand, form: CodeForm) -> Option<NormalisedCode> {
+    if let AnyCommand::Hold(asked) = asked { form.normalise(&asked.code).ok() } else { None }
 }
 
-fn stamp(request: &RequestFrame<'_>, caller: &Holder) -> Stamp {
-    let id = request.request.unwrap_or(RequestId(0));
-    Stamp { request: id, body: request.body_hash(), credential: caller.credential }
+fn stamp(request: &RequestFrame<'_>, caller: &Holder, body: u64) -> Stamp {
+    Stamp { request: request.request.unwrap_or(RequestId(0)), body, credential: caller.credential }
 }
 
-/// Reads a redemption in place: this is the hot path, and nothing on it allocates.
-fn redeem(request: &RequestFrame<'_>) -> Result<(AskedRedeem, ClientNetwork), Malformed> {
+/// Reads a redemption in place, with the hash of what it means: this is the hot path, and nothing on it allocates.
+fn redeem(request: &RequestFrame<'_>, form: CodeForm) -> Result<(AskedRedeem, ClientNetwork, u64), Malformed> {
     let asked = wire::access::<Redeem>(Kind::Redeem.word(), request.payload)?;
+    let text = asked.code.as_str();
     let network = ClientNetwork(asked.network.0.to_native());
     let asked = AskedRedeem {
         client: ClientId(asked.client.0.to_native()),
         club: ClubId(asked.club.0.to_native()),
-        code: normalise(asked.code.as_str()),
+        code: form.normalise(text),
         top_up: Position(asked.top_up.0.to_native()),
     };
-    Ok((asked, network))
+    let body = redeem_meaning((asked.client, asked.club, asked.top_up), &asked.code, text, form);
+    Ok((asked, network, body))
 }
 
 /// A list of codes, prepared for the engine thread.
-fn list(kind: Kind, lines: &CodeTexts, first_line: u32) -> Result<CodeList, Malformed> {
-    whole(kind, lines)?;
-    Ok(match lines.len() > LINES_MAX {
+fn list(form: CodeForm, lines: &CodeTexts, first_line: u32) -> CodeList {
+    match lines.len() > LINES_MAX {
         true => CodeList::too_long(),
-        false => aside(lines.len(), || CodeList::prepare(lines, first_line, trim, normalise)),
-    })
+        false => aside(lines.len(), || CodeList::prepare(lines, first_line, |text| form.trim(text), |text| form.normalise(text))),
+    }
 }
 
 /// Does what takes its time with so many codes; where they are many, so that the tasks of other lanes need not wait for it.
@@ -522,9 +524,34 @@ fn aside<T>(codes: usize, work: impl FnOnce() -> T) -> T {
     if codes > CODES_ON_WORKER { tokio::task::block_in_place(work) } else { work() }
 }
 
-fn whole(kind: Kind, texts: &CodeTexts) -> Result<(), Malformed> {
+/// The list of codes that a command brings.
+fn list_of(asked: &AnyCommand) -> Option<&CodeTexts> {
+    if let AnyCommand::CreateCampaign(asked) = asked {
+        return Some(&asked.lines);
+    }
+    if let AnyCommand::AddCodes(asked) = asked {
+        return Some(&asked.lines);
+    }
+    if let AnyCommand::TryCodes(asked) = asked {
+        return Some(&asked.lines);
+    }
+    if let AnyCommand::ArchiveCodes(asked) = asked {
+        return Some(&asked.codes);
+    }
+    if let AnyCommand::RestoreCodes(asked) = asked {
+        return Some(&asked.codes);
+    }
+    if let AnyCommand::CheckFree(asked) = asked { Some(&asked.codes) } else { None }
+}
+
+fn lines_of(asked: &AnyCommand) -> usize {
+    list_of(asked).map_or(0, CodeTexts::len)
+}
+
+/// Before anything is done with a list, its ends are known to lie within it.
+fn whole_list(kind: Kind, asked: &AnyCommand) -> Result<(), Malformed> {
     let torn = || Malformed::Payload { what: kind.word(), cause: "the ends of its texts are not in order".to_owned() };
-    texts.is_whole().then_some(()).ok_or_else(torn)
+    list_of(asked).is_none_or(CodeTexts::is_whole).then_some(()).ok_or_else(torn)
 }
 
 /// A check's reply, made here from the index, with what the guard is to know of it.

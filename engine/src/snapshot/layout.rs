@@ -76,12 +76,13 @@ sections! {
     17 Refunded         "refunded"          8;
     18 GivenBack        "given-back"       16;
     19 ReaderOwners     "reader-owners"    16;
+    20 CodeForm         "code-form"        16;
 }
 
 impl Part {
     /// Whether files of a version lack it, because there was no such section then. It is empty in these.
     pub(super) const fn is_lacking(self, version: u32) -> bool {
-        matches!(self, Part::ReaderOwners) && version == 1
+        matches!(self, Part::ReaderOwners | Part::CodeForm) && version == 1
     }
 }
 

@@ -10,7 +10,7 @@ use super::layout::{self, Part};
 use super::{Header, Section, SnapshotError};
 use crate::disk::{Disk, Mapped};
 use crate::state::State;
-use crate::state::frozen::{Base, CampaignBase, Frozen, FrozenCodes, Ground, Rows, Small};
+use crate::state::frozen::{Base, CampaignBase, FormRow, Frozen, FrozenCodes, Ground, Rows, Small};
 
 /// How many bytes are read at once to be checked.
 const CHECKED_AT_ONCE: usize = 1 << 20;
@@ -139,6 +139,7 @@ impl Snapshot {
             refunded: self.rows(Part::Refunded)?,
             given_back: self.rows(Part::GivenBack)?,
             reader_owners: self.rows(Part::ReaderOwners)?,
+            form: self.form()?,
             codes: Arc::new(codes),
             small,
         };
@@ -146,6 +147,15 @@ impl Snapshot {
         let mut state = State::over(base, self.header.end.position);
         state.requests.refuse_before(passed_ms);
         Ok(state)
+    }
+
+    /// The row of the form of codes; none in a snapshot of the first version of the settings.
+    fn form(&self) -> Result<Option<FormRow>, SnapshotError> {
+        // It decides which codes are the same.
+        if !Part::CodeForm.is_lacking(self.header.version) {
+            self.check(self.section(Part::CodeForm)?, &mut |_| {})?;
+        }
+        Ok(self.rows(Part::CodeForm)?.first().copied())
     }
 
     fn section(&self, part: Part) -> Result<&Section, SnapshotError> {

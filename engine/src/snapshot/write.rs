@@ -12,7 +12,6 @@ use scrip_protocol::{CampaignId, wire};
 use super::layout::{self, PAGE, Part, VERSION};
 use super::{Counts, Header, Kept, Section, SnapshotError, kept};
 use crate::disk::{Disk, DiskFile};
-use crate::index::normalise;
 use crate::state::State;
 use crate::state::frozen::{HashKey, Places, freeze, leave_prevailing};
 use crate::state::snapshot::{Laid, hash_of_use};
@@ -184,6 +183,7 @@ fn lay(mut file: Laying<'_>, state: &State, key: HashKey, end: ChainEnd, counts:
     file.rows(Part::Refunded, state.given_back.refunded().map(|activation| activation.0))?;
     file.rows(Part::GivenBack, state.given_back.rows())?;
     file.rows(Part::ReaderOwners, state.readers.owner_rows())?;
+    file.rows(Part::CodeForm, state.form_row().into_iter())?;
     file.begin(Part::Small);
     let mut small = Vec::new();
     wire::encode(&state.small(&laid), &mut small);
@@ -222,7 +222,8 @@ fn lay_codes(file: &mut Laying<'_>, state: &State, laid: &mut Laid) -> io::Resul
     file.rows(Part::CodeEnds, ends)?;
     file.rows(Part::CodeActivations, campaigns().flat_map(|campaign| campaign.activations_of.iter().copied()))?;
     // A code of a state is one; were it not, it would be found under no text.
-    let hash = |code: &str| normalise(code).map_or(0, |code| laid.key.hash(code.as_bytes()));
+    let form = state.code_form();
+    let hash = |code: &str| form.normalise(code).map_or(0, |code| laid.key.hash(code.as_bytes()));
     let hashes = campaigns().flat_map(|campaign| campaign.codes.iter()).map(hash);
     laid.homes.codes = file.slots(Part::CodeSlots, hashes, |rows| leave_holders(state, &laid.places, rows))?;
     Ok(())
@@ -235,7 +236,7 @@ fn leave_holders(state: &State, places: &[Places], rows: &mut Vec<u32>) {
         let after = places.partition_point(|places| places.first <= row);
         let slot = row - places[after - 1].first;
         let campaign = state.campaigns.of(CampaignId(after as u32));
-        let value = campaign.and_then(|campaign| normalise(campaign.codes.of(slot as usize)?).ok());
+        let value = campaign.and_then(|campaign| state.code_form().normalise(campaign.codes.of(slot as usize)?).ok());
         // One that holds its value ranks before all that were freed.
         let freed = campaign.and_then(|campaign| campaign.freed(slot));
         (value, (freed.is_none(), freed, row))

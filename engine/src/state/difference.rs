@@ -55,6 +55,7 @@ fn compare(ours: &State, theirs: &State) -> Result<(), Difference> {
     same(|| "the position".to_owned(), &ours.position, &theirs.position)?;
     same(|| "the time of the newest record".to_owned(), &ours.now_ms, &theirs.now_ms)?;
     fields("the settings", &ours.settings, &theirs.settings)?;
+    fields("the form of codes", &ours.recorded_form, &theirs.recorded_form)?;
     clubs(ours, theirs)?;
     campaigns(ours, theirs)?;
     clients(ours, theirs)?;

@@ -24,6 +24,8 @@ pub struct AskedGenerate {
 pub struct Drawn {
     /// How many codes the pattern has; the highest number there is where they are more.
     pub space: u128,
+    /// How many codes that campaigns hold the pattern could draw, as the index had them when the request was read.
+    pub existing: u64,
     /// Some of them, a few more than are wanted, so that some may exist already.
     pub list: CodeList,
 }
@@ -45,8 +47,9 @@ pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedGenerate, lookup:
     if current + asked.count as usize > limit as usize {
         return refuse(Outcome::TooManyCodes(CodeLimit { limit, current: current as u32, would_add: asked.count }));
     }
-    // As if all codes of the campaign had the pattern: the attempts of a guesser who knows it, for each that hits, on average.
-    let guesses_per_hit = u64::try_from(drawn.space / (current as u128 + u128::from(asked.count))).unwrap_or(u64::MAX);
+    // The attempts of a guesser who knows the pattern, for each that hits a code of any campaign, on average.
+    let hit = u128::from(drawn.existing) + u128::from(asked.count);
+    let guesses_per_hit = u64::try_from(drawn.space / hit).unwrap_or(u64::MAX);
     if guesses_per_hit < GUESSES_PER_HIT_MIN {
         return refuse(Outcome::SpaceTooSmall { guesses_per_hit });
     }

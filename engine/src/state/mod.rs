@@ -80,6 +80,7 @@ pub use uses::ClientUses;
 
 use prefetch::prefetch;
 use requests::{Admission, ClockRange, Remembered, Requests};
+use scrip_protocol::codes::{CodeForm, RecordedForm};
 use scrip_protocol::command::{
     AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCodes, ArchiveRule, ArchiveRuleOutcome, Confirm, CreateRule,
     CreditBonus, ForgetReader, ForgetReaderOutcome, GenerateCodes, Hold, KeepReader, NAME_BYTES_MAX, PayBonus, RecordPurchase,
@@ -224,6 +225,8 @@ pub struct State {
     position: Position,
     now_ms: u64,
     settings: Settings,
+    /// The form of codes as the settings name it; those of the first journals do not.
+    recorded_form: Option<RecordedForm>,
     /// The clubs.
     pub clubs: Clubs,
     /// The clients.
@@ -252,6 +255,7 @@ impl Default for State {
             position: Position(0),
             now_ms: 0,
             settings: Settings { organisation: String::new(), currency: String::new(), ..Settings::default() },
+            recorded_form: None,
             clubs: Clubs::default(),
             clients: Clients::default(),
             campaigns: Campaigns::default(),
@@ -280,6 +284,21 @@ impl State {
     /// The settings that hold.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The form of codes as it is recorded; none in a journal of the first version of the settings, or without records.
+    pub fn recorded_form(&self) -> Option<RecordedForm> {
+        self.recorded_form
+    }
+
+    /// The form in which codes are compared. An organisation keeps the one that it began with.
+    pub fn code_form(&self) -> CodeForm {
+        match self.recorded_form {
+            // An engine does not start on a form that it does not know.
+            Some(recorded) => CodeForm::from_number(recorded.form).unwrap_or(CodeForm::CURRENT),
+            None if self.position == Position(0) => CodeForm::CURRENT,
+            None => CodeForm::CaseFolded,
+        }
     }
 
     /// Whether a request is to be executed at all.
@@ -382,6 +401,14 @@ impl State {
                 self.requests.set(&record.settings);
                 self.settings = record.settings.clone();
             }
+            Record::SettingsSet(record) => {
+                self.requests.set(&record.settings);
+                if self.recorded_form.is_none() && self.position > Position(1) {
+                    self.requests.mean_from(time_ms);
+                }
+                self.settings = record.settings.clone();
+                self.recorded_form = Some(record.codes);
+            }
             Record::Refused(_)
             | Record::RequestRefused(_)
             | Record::RedemptionRefused(_)
@@ -427,7 +454,7 @@ impl State {
 /// What a request is answered, read off the record that it made; `None` for a record that no request made.
 pub fn reply_of(position: Position, record: &Record) -> Option<Remembered> {
     Some(match record {
-        Record::SettingsApplied(_) => return None,
+        Record::SettingsApplied(_) | Record::SettingsSet(_) => return None,
         Record::Refused(record) => Remembered::Other(Box::new((record.kind, record.reply.clone()))),
         Record::RequestRefused(record) => Remembered::Other(Box::new((record.kind, record.reply.clone()))),
         Record::Activation(record) => Remembered::Redeem(record.outcome(position)),

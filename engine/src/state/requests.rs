@@ -129,6 +129,9 @@ pub struct Requests {
     /// Ids before this time are refused as well, because a snapshot of version 1 does not say which of them were forgotten. Nothing that a
     /// replay would make, so that it is no part of what is compared.
     floor_ms: u64,
+    /// Requests with ids of an earlier time may be remembered by the hash of their bytes, as in the first journals. One that is sent again
+    /// is answered as it was, whatever its hash: the answer that it is another request would have it executed under another id.
+    meant_from_ms: u64,
     /// The oldest rows may stand in a snapshot.
     base: Base,
     /// Rows in the order of arrival; all chunks but the last are full.
@@ -192,12 +195,19 @@ const REPLY_END: u64 = (1 << REPLY_END_BITS) - 1;
 
 impl Requests {
     /// The window of a snapshot.
-    pub(super) fn over(window: &WindowBase, rows: Rows<RequestRow>, replies: Rows<u8>, index: Frozen) -> Requests {
+    pub(super) fn over(
+        window: &WindowBase,
+        meant_from_ms: u64,
+        rows: Rows<RequestRow>,
+        replies: Rows<u8>,
+        index: Frozen,
+    ) -> Requests {
         Requests {
             window_ms: window.window_ms,
             skew_ms: window.skew_ms,
             limit: usize::try_from(window.limit).unwrap_or(usize::MAX),
             horizon_ms: window.horizon_ms,
+            meant_from_ms,
             base: Base { rows, replies, index, newest_ms: window.newest_ms, gone: 0 },
             ..Requests::default()
         }
@@ -237,6 +247,16 @@ impl Requests {
     /// Refuses ids before a time from now on.
     pub(crate) fn refuse_before(&mut self, floor_ms: u64) {
         self.floor_ms = floor_ms;
+    }
+
+    /// Before which time of an id a request may be remembered by the hash of its bytes, in milliseconds since 1970.
+    pub(super) fn meant_from_ms(&self) -> u64 {
+        self.meant_from_ms
+    }
+
+    /// From now on requests are remembered by what they mean. Ids may be ahead of the clock.
+    pub(super) fn mean_from(&mut self, now_ms: u64) {
+        self.meant_from_ms = now_ms.saturating_add(self.skew_ms).saturating_add(1);
     }
 
     /// Takes over settings. Ids that were forgotten stay refused when the window grows.
@@ -300,13 +320,13 @@ impl Requests {
         }
         if let Some(number) = self.index.find(stamp.request.0, |number| self.row(number).id.0) {
             let row = self.row(number);
-            return match row.body == stamp.body {
+            return match row.body == stamp.body || time_ms < self.meant_from_ms {
                 true => Admission::Repeated(Cow::Borrowed(&row.reply)),
                 false => Admission::Refused(Refusal::RequestIdReused),
             };
         }
         if let Some(at) = self.base.find(stamp.request) {
-            return match self.base.rows[at].body == stamp.body {
+            return match self.base.rows[at].body == stamp.body || time_ms < self.meant_from_ms {
                 true => Admission::Repeated(Cow::Owned(self.base.reply(at))),
                 false => Admission::Refused(Refusal::RequestIdReused),
             };

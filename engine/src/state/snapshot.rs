@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use scrip_protocol::codes::RecordedForm;
 use scrip_protocol::{CampaignId, ClientId, Position};
 
-use super::frozen::{Base, HashKey, Homes, MemberRow, NameRow, Places, RequestRow, Small, UsesRow};
+use super::frozen::{Base, FormRow, HashKey, Homes, MemberRow, NameRow, Places, RequestRow, Small, UsesRow};
 use super::given_back::GivenBack;
 use super::uses::{self, FrozenUses};
 use super::{Campaigns, Clients, Clubs, Credentials, Groups, Holds, Readers, Requests, Rules, State};
@@ -26,6 +27,8 @@ impl State {
     /// The state of a snapshot that stands at a position.
     pub(crate) fn over(base: Base, position: Position) -> State {
         let Small { now_ms, settings, clubs, campaigns, holds, groups, rules, credentials, readers, window, .. } = base.small;
+        let recorded_form = base.form.map(|row| RecordedForm { form: row.form, unicode: row.unicode });
+        let meant_from_ms = base.form.map_or(0, |row| row.meant_from_ms);
         let uses = Arc::new(FrozenUses { rows: base.uses, index: base.uses_index });
         let mut campaigns = Campaigns::over(campaigns, base.codes, &uses);
         let holds = Holds::over(holds, &mut campaigns);
@@ -33,6 +36,7 @@ impl State {
             position,
             now_ms,
             settings,
+            recorded_form,
             clubs: Clubs::over(clubs),
             clients: Clients::over(base.clients, base.counts, base.clients_index, base.names, base.name_texts),
             campaigns,
@@ -42,7 +46,7 @@ impl State {
             given_back: GivenBack::over(base.refunded, base.given_back),
             credentials: Credentials::over(credentials),
             readers: Readers::over(readers, &base.reader_owners),
-            requests: Requests::over(&window, base.requests, base.replies, base.requests_index),
+            requests: Requests::over(&window, meant_from_ms, base.requests, base.replies, base.requests_index),
         }
     }
 
@@ -63,6 +67,12 @@ impl State {
             key: laid.key,
             homes: laid.homes,
         }
+    }
+
+    /// The row of the form of codes, if the settings name one.
+    pub(crate) fn form_row(&self) -> Option<FormRow> {
+        let RecordedForm { form, unicode } = self.recorded_form?;
+        Some(FormRow { form, unicode, zero: 0, meant_from_ms: self.requests.meant_from_ms() })
     }
 
     /// The rows of who is in which group.

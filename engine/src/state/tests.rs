@@ -27,7 +27,7 @@ mod top_ups;
 
 use scrip_protocol::batch::ChainEnd;
 use scrip_protocol::command::{CheckOutcome, CodeChecked, HoldOutcome, RedeemOutcome};
-use scrip_protocol::record::SettingsApplied;
+use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{ClubId, CredentialId, Position, Record, Refusal, RequestId, Settings, Stamp};
 
 use super::requests::{Admission, Remembered};
@@ -59,7 +59,7 @@ impl Bench {
         let state = State::default();
         let index = Index::of(&state);
         let mut bench = Bench { state, index, records: Vec::new(), now_ms: START_MS };
-        bench.follow(SettingsApplied { settings }.into());
+        bench.follow(SettingsSet::new(settings).into());
         bench
     }
 

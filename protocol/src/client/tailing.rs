@@ -181,14 +181,14 @@ mod tests {
     use super::*;
     use crate::Settings;
     use crate::batch::BatchBuilder;
-    use crate::record::SettingsApplied;
+    use crate::record::SettingsSet;
 
     /// Sealed batches of one record each, the journal of an organisation of a given name.
     fn journal(name: &str) -> Vec<(Vec<u8>, ChainEnd)> {
         let mut chain = ChainEnd::default();
         let sealed = |time_ms| {
             let mut batch = BatchBuilder::new(time_ms);
-            batch.push(&SettingsApplied { settings: Settings { organisation: name.to_owned(), ..Settings::default() } }.into());
+            batch.push(&SettingsSet::new(Settings { organisation: name.to_owned(), ..Settings::default() }).into());
             (batch.seal(&mut chain), chain)
         };
         (1..=3).map(sealed).collect()

@@ -1,17 +1,37 @@
 //! Codes as they are compared, and what is wrong with a text that cannot be one.
 
-mod normalise;
+mod canonical;
+mod case_folded;
+mod characters;
+mod form;
 mod normalised;
 
 use std::fmt;
 
-pub use normalise::{normalise, trim};
+pub use form::{CodeForm, RecordedForm};
 pub use normalised::NormalisedCode;
 
 /// The most bytes that a code has after normalisation (UTF-8).
 pub const CODE_BYTES_MAX: usize = 64;
 
-/// Why a text cannot be a code. Positions count characters from 1, after surrounding white space is taken off.
+/// The most bytes of a text that is looked at, after what surrounds it is taken off: far more than any way of writing a code needs.
+pub const TEXT_BYTES_MAX: usize = 1024;
+
+/// The normalised form of a text, in the form of a new organisation; [`CodeForm::normalise`] has that of any organisation.
+///
+/// # Errors
+/// When it cannot be a code, with the reason and the place.
+#[inline]
+pub fn normalise(text: &str) -> Result<NormalisedCode, InvalidCode> {
+    CodeForm::CURRENT.normalise(text)
+}
+
+/// Takes off what surrounds a code, in the form of a new organisation; as [`CodeForm::trim`].
+pub fn trim(text: &str) -> &str {
+    CodeForm::CURRENT.trim(text)
+}
+
+/// Why a text cannot be a code. Positions count characters from 1, after what surrounds the text is taken off.
 #[derive(
     Debug,
     Clone,
@@ -30,7 +50,7 @@ pub const CODE_BYTES_MAX: usize = 64;
 pub enum InvalidCode {
     /// Nothing is left after white space is taken off.
     Empty = 0,
-    /// A control or other invisible character stands in it.
+    /// A control or other invisible character stands in it. Only said of codes in the form [`CodeForm::CaseFolded`].
     ControlCharacter {
         /// Where.
         at: u32,
@@ -40,12 +60,21 @@ pub enum InvalidCode {
         /// Where.
         at: u32,
     } = 2,
-    /// It is longer than [`CODE_BYTES_MAX`] after normalisation.
+    /// It is longer than [`CODE_BYTES_MAX`] after normalisation, or than [`TEXT_BYTES_MAX`] before it.
     TooLong {
         /// Its length in bytes of UTF-8.
         bytes: u32,
     } = 3,
+    /// An invisible character is inside it.
+    Invisible(CharacterAt) = 4,
+    /// A character inside it is not assigned, or for private use: programs do not agree on what it is.
+    Unassigned(CharacterAt) = 5,
+    /// A character inside it is a space with a mark, as U+00B4 is: normalised, it would be two words.
+    HasSpace(CharacterAt) = 6,
 }
+
+/// These stand in lines of records: a row with more bytes would make older journals unreadable.
+const _: () = assert!(size_of::<ArchivedInvalidCode>() == 5);
 
 impl fmt::Display for InvalidCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,6 +83,96 @@ impl fmt::Display for InvalidCode {
             InvalidCode::ControlCharacter { at } => write!(f, "character {at} is a control or invisible character"),
             InvalidCode::InnerWhiteSpace { at } => write!(f, "character {at} is white space"),
             InvalidCode::TooLong { bytes } => write!(f, "it has {bytes} bytes, and {CODE_BYTES_MAX} is the most"),
+            InvalidCode::Invisible(which) => write!(f, "{which} is invisible"),
+            InvalidCode::Unassigned(which) => write!(f, "{which} is not an assigned Unicode character"),
+            InvalidCode::HasSpace(which) => write!(f, "{which} contains a space"),
         }
+    }
+}
+
+/// A character of a text and where it is, in four bytes.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    rkyv::Archive,
+    rkyv::Serialize,
+    rkyv::Deserialize,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(into = "ShownCharacter", try_from = "ShownCharacter")]
+pub struct CharacterAt(u32);
+
+/// How many bits of a [`CharacterAt`] the character has; its place has the others.
+const CHARACTER_BITS: u32 = 21;
+
+impl CharacterAt {
+    /// A character and its place, counted from 1. A place past [`TEXT_BYTES_MAX`] is cut to 2,047.
+    pub const fn new(c: char, at: u32) -> CharacterAt {
+        let at = if at < 1 << (32 - CHARACTER_BITS) { at } else { (1 << (32 - CHARACTER_BITS)) - 1 };
+        CharacterAt(at << CHARACTER_BITS | c as u32)
+    }
+
+    /// The character's number.
+    pub const fn character(self) -> u32 {
+        self.0 & ((1 << CHARACTER_BITS) - 1)
+    }
+
+    /// Its place, counted from 1.
+    pub const fn at(self) -> u32 {
+        self.0 >> CHARACTER_BITS
+    }
+}
+
+/// `character 3 (U+200B)`
+impl fmt::Display for CharacterAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "character {} (U+{:04X})", self.at(), self.character())
+    }
+}
+
+/// As it is in JSON.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct ShownCharacter {
+    at: u32,
+    character: String,
+}
+
+impl From<CharacterAt> for ShownCharacter {
+    fn from(which: CharacterAt) -> ShownCharacter {
+        ShownCharacter { at: which.at(), character: format!("U+{:04X}", which.character()) }
+    }
+}
+
+impl TryFrom<ShownCharacter> for CharacterAt {
+    type Error = &'static str;
+
+    fn try_from(shown: ShownCharacter) -> Result<CharacterAt, &'static str> {
+        let number = shown.character.strip_prefix("U+").and_then(|number| u32::from_str_radix(number, 16).ok());
+        let c = number.and_then(char::from_u32).ok_or("a character is written as U+200B")?;
+        Ok(CharacterAt::new(c, shown.at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_character_and_its_place_come_back() {
+        for (c, at) in [('\u{0}', 1), ('\u{200b}', 3), (char::MAX, TEXT_BYTES_MAX as u32)] {
+            let which = CharacterAt::new(c, at);
+            assert_eq!((which.character(), which.at()), (c.into(), at));
+            let json = serde_json::to_string(&which).expect("it has a form in JSON");
+            assert_eq!(serde_json::from_str::<CharacterAt>(&json).expect("it comes back"), which);
+        }
+        let why = InvalidCode::Invisible(CharacterAt::new('\u{200b}', 3));
+        assert_eq!(why.to_string(), "character 3 (U+200B) is invisible");
+        let json = serde_json::to_value(why).expect("it has a form in JSON");
+        assert_eq!(json, serde_json::json!({ "invisible": { "at": 3, "character": "U+200B" } }));
     }
 }

@@ -48,8 +48,8 @@ pub enum GenerateCodesOutcome {
         first_slot: u32,
         /// How many there are.
         codes: u32,
-        /// How many guesses at this pattern it takes on average to hit one of the campaign's codes, where all of them have it; the
-        /// highest number there is where that is more.
+        /// How many guesses at this pattern it takes on average to hit a code: these, and every code that the pattern could draw of a
+        /// campaign that is not archived. Codes archived by themselves do not count. The highest number there is where it is more.
         guesses_per_hit: u64,
     } = 0,
     /// There is no such campaign.

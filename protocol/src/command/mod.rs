@@ -23,6 +23,7 @@ mod generate;
 mod group;
 mod hold;
 mod lockouts;
+mod meaning;
 mod note;
 mod reader;
 mod redeem;
@@ -51,6 +52,7 @@ pub use generate::*;
 pub use group::*;
 pub use hold::*;
 pub use lockouts::*;
+pub use meaning::redeem_meaning;
 pub use note::*;
 pub use reader::*;
 pub use redeem::*;
@@ -128,6 +130,11 @@ macro_rules! commands {
                 match kind {
                     $(Kind::$name => crate::wire::decode(kind.word(), payload).map(AnyCommand::$name),)*
                 }
+            }
+
+            /// The hash of its bytes, in the one way in which this program writes them.
+            fn hash_as_it_is(&self) -> u64 {
+                match self { $(AnyCommand::$name(command) => meaning::hash(command),)* }
             }
         }
 

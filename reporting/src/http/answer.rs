@@ -20,6 +20,7 @@ use axum::response::Response;
 use parking_lot::Mutex;
 use rusqlite::InterruptHandle;
 use scrip_protocol::Role;
+use scrip_protocol::codes::CodeForm;
 use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 
@@ -65,7 +66,7 @@ pub(crate) const SCRIP_HISTORY_AFTER: HeaderName = HeaderName::from_static("scri
 const NOBODY: u32 = 0;
 
 /// Refused attempts that left no record: those that pass a filter, the newest first, so many at the most.
-pub type Attempts = Arc<dyn Fn(&RefusalFilter, usize) -> Vec<Attempt> + Send + Sync>;
+pub type Attempts = Arc<dyn Fn(&RefusalFilter, CodeForm, usize) -> Vec<Attempt> + Send + Sync>;
 
 /// What every route has: the read model, and how far it has come.
 #[derive(Clone)]

@@ -22,6 +22,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use scrip_protocol::Position;
 use scrip_protocol::batch::{Batch, BatchError, ChainEnd};
+use scrip_protocol::codes::CodeForm;
 
 use crate::store::make_private;
 
@@ -34,6 +35,16 @@ pub use views::{AsOf, Readers, View};
 
 /// The version of the tables. It changes with them, and with what is put into them.
 pub const VERSION: i64 = 2;
+
+/// The form in which the organisation compares codes.
+///
+/// # Errors
+/// When SQLite fails.
+pub(crate) fn code_form(connection: &Connection) -> rusqlite::Result<CodeForm> {
+    let mut statement = connection.prepare_cached("SELECT code_form FROM organisation")?;
+    let number: Option<u8> = statement.query_row([], |row| row.get(0)).optional()?;
+    Ok(number.and_then(CodeForm::from_number).unwrap_or(CodeForm::CURRENT))
+}
 
 /// The tables.
 pub const SCHEMA: &str = include_str!("schema.sql");

@@ -25,6 +25,7 @@ CREATE TABLE organisation (
     name     TEXT    NOT NULL,
     currency TEXT    NOT NULL,              -- ISO 4217
     codes_per_campaign_max INTEGER NOT NULL,
+    code_form INTEGER NOT NULL,             -- how codes are compared: 1 letter case does not matter; 2 what looks the same is one code
     since    INTEGER NOT NULL,              -- position of the record
     -- The longest that any settings in here allowed: a request id's own time bounds when the request can have been executed.
     request_window_max_ms INTEGER NOT NULL, -- after that time

@@ -12,7 +12,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use scrip_protocol::batch::ChainEnd;
-use scrip_protocol::codes::{NormalisedCode, normalise};
+use scrip_protocol::codes::{CodeForm, NormalisedCode};
 use scrip_protocol::command::{ArchiveCause, CodesBatch, Grant, RuleTerms, Secret, Terms};
 use scrip_protocol::{
     Accounts, CampaignId, ClientId, ClubId, CredentialId, GroupId, Money, Position, RequestId, RuleId, Settings,
@@ -95,24 +95,26 @@ pub struct SeededHold {
 pub struct Seed<'t> {
     connection: &'t Connection,
     end: ChainEnd,
+    form: CodeForm,
     campaigns: Campaigns,
 }
 
 impl<'t> Seed<'t> {
     pub(super) fn begin(transaction: &'t Transaction<'_>, end: ChainEnd) -> Seed<'t> {
-        Seed { connection: transaction, end, campaigns: Campaigns::default() }
+        Seed { connection: transaction, end, form: CodeForm::CURRENT, campaigns: Campaigns::default() }
     }
 
-    /// The settings.
+    /// The settings, and the form in which codes are compared. Before everything else.
     ///
     /// # Errors
     /// When SQLite fails, as of all that follow.
-    pub fn settings(&mut self, settings: &Settings) -> rusqlite::Result<()> {
+    pub fn settings(&mut self, settings: &Settings, form: CodeForm) -> rusqlite::Result<()> {
+        self.form = form;
         let Settings { organisation, currency, codes_per_campaign_max, request_window_ms, request_skew_ms, .. } = settings;
         let (window, skew) = (number(*request_window_ms), number(*request_skew_ms));
         self.put(
-            "INSERT INTO organisation VALUES (1, ?, ?, ?, 0, ?, ?)",
-            params![organisation, currency, codes_per_campaign_max, window, skew],
+            "INSERT INTO organisation VALUES (1, ?, ?, ?, ?, 0, ?, ?)",
+            params![organisation, currency, codes_per_campaign_max, form as u8, window, skew],
         )
     }
 
@@ -194,7 +196,7 @@ impl<'t> Seed<'t> {
             let freed = code.archived.or(seeded.archived.map(|(_, by)| (ArchiveCause::ByCampaign, by))).map(|(_, by)| by);
             let taken = freed.unwrap_or(self.end.position);
             // The engine took it for a code, so that it has a normal form.
-            let value = normalise(code.code);
+            let value = self.form.normalise(code.code);
             let value = value.as_ref().map_or(code.code, NormalisedCode::as_str);
             insert.execute(params![campaign, slot, code.code, value, how.unwrap_or(0), number(taken.0)])?;
             if code.activations > 0 {
@@ -287,7 +289,7 @@ mod tests {
     }
 
     fn fill(seed: &mut Seed<'_>) -> rusqlite::Result<()> {
-        seed.settings(&Settings::default())?;
+        seed.settings(&Settings::default(), CodeForm::CURRENT)?;
         seed.club(ClubId(1), "Arena")?;
         seed.group(GroupId(1), "Gold")?;
         let secret = Secret::Token([1; 32]);

@@ -9,7 +9,6 @@ pub use changes::{Changed, Changes, changes};
 pub use request::{Coverage, Did, RequestFound, by_request, coverage};
 
 use rusqlite::Row;
-use scrip_protocol::codes::normalise;
 use scrip_protocol::{CampaignId, ClientId, Position, RequestId};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -18,7 +17,7 @@ use crate::figures::activations::{self, Activation, Before};
 use crate::figures::campaigns::{self, Campaign};
 use crate::figures::codes::{CodeStatus, Use, Uses, is_archived, status};
 use crate::history::{self, ClientCard};
-use crate::read_model::{AsOf, View, folded};
+use crate::read_model::{AsOf, View, code_form, folded};
 use crate::refusals::{self, Refusal, RefusalFilter};
 use crate::shown;
 
@@ -86,7 +85,7 @@ pub struct Found {
 /// # Errors
 /// When SQLite fails.
 pub fn by_code(view: &View<'_>, text: &str) -> rusqlite::Result<Option<CodeFound>> {
-    let Ok(code) = normalise(text) else { return Ok(None) };
+    let Ok(code) = code_form(view.connection)?.normalise(text) else { return Ok(None) };
     let code = code.as_str();
     let mut uses = Uses::new(view)?;
     let mut statement = view.connection.prepare_cached(PLACES)?;

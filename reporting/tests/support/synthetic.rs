@@ -6,7 +6,7 @@ use scrip_protocol::command::{
     Activation, ActivationRefunded, BonusChanged, BonusOperation, CampaignArchived, CampaignCreated, CampaignRestored,
     ClientRegistered, ClubRegistered, CodeHeld, CodesAdded, HoldConfirmed, Refunded, Terms,
 };
-use scrip_protocol::record::SettingsApplied;
+use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Executor, Money, Position, Record, RequestId, Settings, Stamp};
 
 /// A journal being made.
@@ -86,7 +86,7 @@ pub(crate) fn around(before: ChainEnd) -> Vec<Vec<u8>> {
 pub(crate) fn extremes() -> Vec<Vec<u8>> {
     let mut journal = Journal::default();
     let club = ClubRegistered { stamp: stamp(1), club: ClubId(1), name: "К".repeat(100) };
-    journal.batch(0, &[SettingsApplied { settings: Settings::default() }.into(), club.into()]);
+    journal.batch(0, &[SettingsSet::new(Settings::default()).into(), club.into()]);
     let largest = Terms {
         starts_ms: Some(0),
         ends_ms: Some(u64::MAX),

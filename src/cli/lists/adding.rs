@@ -6,7 +6,7 @@
 
 use scrip_protocol::client::{Client, ClientError};
 use scrip_protocol::command::{
-    AddCodes, AddCodesOutcome, CodeLimit, CodesReport, CreateCampaign, CreateCampaignOutcome, LineVerdict, SkippedLine, Terms,
+    AddCodes, AddCodesOutcome, CodeLimit, CodesReport, CreateCampaign, CreateCampaignOutcome, SkippedLine, Terms,
 };
 use scrip_protocol::{CampaignId, RequestId};
 use serde::Serialize;
@@ -161,7 +161,7 @@ impl Adding<'_> {
             let sent = self.send_part(client, base, done.campaign, &part).await;
             match sent.map_err(|error| self.interrupted(error.into(), &done, places, base))? {
                 Sent::Added(campaign, report) => done.take(campaign, &part, report, trial)?,
-                Sent::Nothing(lines) => done.pass(lines)?,
+                Sent::Nothing(lines) => done.pass(&part, lines, trial)?,
                 Sent::Conflicts(lines) => {
                     drop(progress);
                     let mut conflicts = Skipped::new(self.reach.json)?;
@@ -331,23 +331,22 @@ impl Done {
         self.to_line = Some(part.last_line());
         self.counts.add(u64::from(report.added));
         for skip in report.skipped {
-            // A code that the list itself has added is a duplicate in it, whichever part it came with.
-            let is_own = skip.why == LineVerdict::AlreadyInCampaign && trial.is_some_and(|trial| trial.would_add(&skip.code));
-            self.counts.skip(if is_own { LineVerdict::DuplicateInList { of_line: 0 } } else { skip.why });
-            match is_own {
-                true => self.skipped.push_repeated(skip)?,
-                false => self.skipped.push(skip)?,
-            }
+            self.skip(part, skip, trial)?;
         }
         Ok(())
     }
 
     /// Counts a part of which no code can be added.
-    fn pass(&mut self, lines: Vec<SkippedLine>) -> std::io::Result<()> {
-        for skip in lines {
-            self.counts.skip(skip.why);
-            self.skipped.push(skip)?;
-        }
-        Ok(())
+    fn pass(&mut self, part: &Part, lines: Vec<SkippedLine>, trial: Option<&Trial>) -> std::io::Result<()> {
+        lines.into_iter().try_for_each(|skip| self.skip(part, skip, trial))
+    }
+
+    fn skip(&mut self, part: &Part, skip: SkippedLine, trial: Option<&Trial>) -> std::io::Result<()> {
+        let skip = match trial {
+            Some(trial) => trial.of_list(part, skip),
+            None => skip,
+        };
+        self.counts.skip(skip.why);
+        self.skipped.push(skip)
     }
 }

@@ -78,8 +78,7 @@ impl Counts {
 #[derive(Debug)]
 pub(crate) struct Skipped {
     number: u64,
-    /// Each with whether an earlier part of the list has the code.
-    first: Vec<(SkippedLine, bool)>,
+    first: Vec<SkippedLine>,
     all: Option<BufWriter<File>>,
 }
 
@@ -97,15 +96,6 @@ impl Skipped {
 
     /// Adds one.
     pub(crate) fn push(&mut self, skip: SkippedLine) -> io::Result<()> {
-        self.add(skip, false)
-    }
-
-    /// Adds one whose code an earlier part of the list has.
-    pub(crate) fn push_repeated(&mut self, skip: SkippedLine) -> io::Result<()> {
-        self.add(skip, true)
-    }
-
-    fn add(&mut self, skip: SkippedLine, is_repeated: bool) -> io::Result<()> {
         if let Some(all) = &mut self.all {
             if self.number > 0 {
                 all.write_all(b",")?;
@@ -114,16 +104,15 @@ impl Skipped {
         }
         self.number += 1;
         if self.first.len() < SHOWN {
-            self.first.push((skip, is_repeated));
+            self.first.push(skip);
         }
         Ok(())
     }
 
     /// Prints the first of them for people.
     pub(crate) fn print(&self, places: Option<&Places>) {
-        for (skip, is_repeated) in &self.first {
+        for skip in &self.first {
             let why = match (skip.why, places) {
-                _ if *is_repeated => "in the list before".to_owned(),
                 (LineVerdict::DuplicateInList { of_line }, Some(places)) => format!("duplicate of {}", places.of(of_line)),
                 (LineVerdict::DuplicateInList { .. }, None) => "given twice".to_owned(),
                 (

@@ -1,23 +1,29 @@
 //! A list that is tried as a whole: what adding it would answer, before any of it is added (Z7).
 //!
-//! Its parts are tried one after the other. A code that an earlier part would add already is counted as a duplicate, and the sum of all
-//! parts is held against the campaign's limit (A2). For that a hash of each code that would be added is kept, and of each part, to notice
-//! when the file is changed before it is sent: at the most some twenty bytes for each code that the campaign can hold, whatever the
-//! list's length.
+//! Its parts are tried one after the other. The engine sees one part at a time, so this module knows which codes earlier parts have:
+//! such a line is a duplicate of the first line with its code, whatever else the engine says of it. The sum of all parts is held
+//! against the campaign's limit (A2). For that the hash and the first line of each code are kept, up to [`CODES_MAX`] codes, and a
+//! hash of each part, to notice when the file is changed before it is sent.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use scrip_engine::index::normalise;
 use scrip_protocol::CampaignId;
 use scrip_protocol::client::Client;
-use scrip_protocol::command::{AddCodesOutcome, CodeLimit, CodesReport, LineVerdict, OnConflict, TryCodes};
+use scrip_protocol::codes::CodeForm;
+use scrip_protocol::command::{AddCodesOutcome, CodeLimit, CodesReport, LineVerdict, OnConflict, SkippedLine, TryCodes};
 
 use super::Conflict;
 use super::parts::{Part, Parts};
 use super::progress::Progress;
 use super::report::{Counts, Skipped};
 use crate::lists::List;
+
+/// Of how many codes the first line is remembered: some 100 MB, and far more than a campaign can hold. Past it a code counts as new.
+const CODES_MAX: usize = 1 << 22;
+
+/// How much of a line is shown, in characters.
+const SHOWN_CHARS: usize = 64;
 
 /// What was found.
 pub(crate) struct Trial {
@@ -39,8 +45,10 @@ pub(crate) struct Trial {
     pub(crate) codes: u64,
     /// The last line.
     pub(crate) last_line: u32,
-    /// The hashes of the codes that would be added.
-    would_add: HashSet<u64>,
+    /// The form in which the organisation compares codes.
+    form: CodeForm,
+    /// From the hash of a code to the first line that has it.
+    first_line: HashMap<u64, u32>,
     /// The limit as the engine has said it.
     limit: Option<CodeLimit>,
 }
@@ -66,7 +74,8 @@ impl Trial {
             first_adds_nothing: false,
             codes: 0,
             last_line: 0,
-            would_add: HashSet::new(),
+            form: client.welcome().codes.supported().unwrap_or(CodeForm::CURRENT),
+            first_line: HashMap::new(),
             limit: None,
         };
         let mut progress = Progress::new("looking at the list", None);
@@ -113,8 +122,9 @@ impl Trial {
         match outcome {
             AddCodesOutcome::Added(report) => self.take(part, report)?,
             AddCodesOutcome::TooManyCodes(limit) => {
-                let would_add = limit.would_add.saturating_add(u32::try_from(self.counts.added).unwrap_or(u32::MAX));
-                self.counts.add(u64::from(limit.would_add));
+                let fresh = self.remember(part);
+                self.counts.add(u64::from(limit.would_add).min(fresh));
+                let would_add = u32::try_from(self.counts.added).unwrap_or(u32::MAX);
                 self.too_many = Some(CodeLimit { would_add, ..limit });
                 // What stands in the way for another reason is said first.
                 if on_conflict == Conflict::Reject
@@ -136,19 +146,22 @@ impl Trial {
     fn take(&mut self, part: &Part, report: CodesReport) -> anyhow::Result<()> {
         let mut skipped = report.skipped.into_iter().peekable();
         for (number, text) in (part.first_line..).zip(part.lines.iter()) {
-            if let Some(skip) = skipped.next_if(|skip| skip.line == number) {
-                self.counts.skip(skip.why);
-                if matches!(skip.why, LineVerdict::Invalid(_) | LineVerdict::HeldBy(_)) {
-                    self.conflicts.push(skip.clone())?;
+            let hash = hash_of(text, self.form);
+            let earlier = hash.and_then(|hash| self.first(hash, number)).filter(|first| *first < number);
+            let repeated = earlier.map(|of_line| LineVerdict::DuplicateInList { of_line });
+            let skip = match (skipped.next_if(|skip| skip.line == number), repeated) {
+                (Some(skip), why) => SkippedLine { why: why.unwrap_or(skip.why), ..skip },
+                (None, Some(why)) => SkippedLine { line: number, code: self.shown(text), why },
+                (None, None) => {
+                    self.counts.add(u64::from(hash.is_some()));
+                    continue;
                 }
-                self.skipped.push(skip)?;
-            } else if let Some(hash) = hash_of(text) {
-                // Past the limit no more of them are kept: the list is not added.
-                match self.too_many.is_some() || self.would_add.insert(hash) {
-                    true => self.counts.add(1),
-                    false => self.counts.skip(LineVerdict::DuplicateInList { of_line: 0 }),
-                }
+            };
+            self.counts.skip(skip.why);
+            if matches!(skip.why, LineVerdict::Invalid(_) | LineVerdict::HeldBy(_)) {
+                self.conflicts.push(skip.clone())?;
             }
+            self.skipped.push(skip)?;
         }
         let limit =
             self.too_many.or(self.limit.filter(|limit| u64::from(limit.current) + self.counts.added > u64::from(limit.limit)));
@@ -157,15 +170,45 @@ impl Trial {
         Ok(())
     }
 
-    /// Whether this line's code would be added by the list itself: then the campaign has it from an earlier part.
-    pub(crate) fn would_add(&self, code: &str) -> bool {
-        hash_of(code).is_some_and(|hash| self.would_add.contains(&hash))
+    /// Remembers the codes of a part. Returns how many of them no earlier part has.
+    fn remember(&mut self, part: &Part) -> u64 {
+        let mut fresh = 0;
+        for (number, text) in (part.first_line..).zip(part.lines.iter()) {
+            let first = hash_of(text, self.form).map(|hash| self.first(hash, number));
+            fresh += u64::from(first.is_some_and(|first| first.is_none_or(|first| first == number)));
+        }
+        fresh
+    }
+
+    /// The first line with a code, which is this one if none was before; none past [`CODES_MAX`].
+    fn first(&mut self, hash: u64, number: u32) -> Option<u32> {
+        let known = self.first_line.get(&hash).copied();
+        if known.is_none() && self.first_line.len() < CODES_MAX {
+            self.first_line.insert(hash, number);
+            return Some(number);
+        }
+        known
+    }
+
+    /// A verdict of the engine on a line of a part, which does not know the parts before it.
+    pub(crate) fn of_list(&self, part: &Part, skip: SkippedLine) -> SkippedLine {
+        let text = skip.line.checked_sub(part.first_line).and_then(|at| part.lines.of(at as usize));
+        let first = text.and_then(|text| self.first_line.get(&hash_of(text, self.form)?).copied());
+        match first.filter(|first| *first < skip.line) {
+            Some(of_line) => SkippedLine { why: LineVerdict::DuplicateInList { of_line }, ..skip },
+            None => skip,
+        }
+    }
+
+    /// A line as verdicts show it.
+    fn shown(&self, text: &str) -> String {
+        self.form.trim(text).chars().take(SHOWN_CHARS).collect()
     }
 }
 
-/// The hash of a code, whatever its letter case; none of what is no code.
-fn hash_of(text: &str) -> Option<u64> {
-    let code = normalise(text).ok()?;
+/// The hash of a code, in whichever way it is written; none of what is no code.
+fn hash_of(text: &str, form: CodeForm) -> Option<u64> {
+    let code = form.normalise(text).ok()?;
     let mut hasher = DefaultHasher::new();
     code.as_str().hash(&mut hasher);
     Some(hasher.finish())

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use scrip_protocol::command::{ArchiveCause, CodesBatch, Terms};
 use scrip_protocol::{CampaignId, Money, Position, Settings};
 
-use super::{ClientRow, CountsRow, Frozen, GivenBackRow, HashKey, MemberRow, NameRow, ReaderOwnerRow, RequestRow, Rows, UsesRow};
+use super::{
+    ClientRow, CountsRow, FormRow, Frozen, GivenBackRow, HashKey, MemberRow, NameRow, ReaderOwnerRow, RequestRow, Rows, UsesRow,
+};
 use crate::state::credentials::Credential;
 use crate::state::groups::GroupRow;
 use crate::state::holds::Hold;
@@ -46,6 +48,8 @@ pub struct Base {
     pub requests_index: Frozen,
     /// The activations that were refunded, ascending.
     pub refunded: Rows<u64>,
+    /// The form of codes; none where the settings do not name one.
+    pub form: Option<FormRow>,
     /// What was given back of top-ups and payments, in the order of their positions.
     pub given_back: Rows<GivenBackRow>,
     /// The credentials that readers belong to.

@@ -102,6 +102,20 @@ pub struct ReaderOwnerRow {
     pub credential: u64,
 }
 
+/// The form in which codes are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct FormRow {
+    /// Its number.
+    pub form: u8,
+    /// The version of Unicode.
+    pub unicode: [u8; 3],
+    /// Nothing.
+    pub zero: u32,
+    /// Requests with ids of an earlier time may be remembered by the hash of their bytes.
+    pub meant_from_ms: u64,
+}
+
 /// What was given back of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
 #[repr(C)]

@@ -695,8 +695,8 @@ fn archiving_and_restoring_have_one_effect() {
         restore 1 request=5
         archive 1 request=3
         restore 1 request=5
-        generate 1 count=1 space=9000000 drawn=G request=6
-        generate 1 count=1 space=9000000 drawn=H request=7
+        generate 1 count=1 space=9000000 existing=2 drawn=G request=6
+        generate 1 count=1 space=9000000 existing=3 drawn=H request=7
         redeem code=A
         redeem code=B
         codes 1

@@ -218,7 +218,7 @@ fn codes_are_generated_and_redeemed() {
         club Arena
         campaign amount=1 cap=1 codes=A
         at 700
-        generate 1 count=2 space=9000000 drawn=G,H,spare
+        generate 1 count=2 space=9000000 existing=1 drawn=G,H,spare
         redeem code=g
         redeem code=H
         redeem code=spare
@@ -258,9 +258,9 @@ fn no_code_is_generated_that_exists() {
         campaign amount=1 codes=Y,Z
         archive-codes 1 codes=B
         archive 3
-        generate 1 count=2 space=90000000 drawn=A,b,x,Y,new,newer,newest
+        generate 1 count=2 space=90000000 existing=2 drawn=A,b,x,Y,new,newer,newest
         codes 1
-        generate 1 count=2 space=90000000 drawn=A,b,x,Y,NEW,fresh
+        generate 1 count=2 space=90000000 existing=4 drawn=A,b,x,Y,NEW,fresh
         generate 1 count=1 space=90000000 drawn=
         codes 1
         restore 3
@@ -304,8 +304,8 @@ fn refusals_of_generation_come_in_order_of_precedence() {
         generate 1 count=4294967295 pattern=*
         generate 1 count=2 pattern=*
         generate 1 count=2 pattern=****
-        generate 1 count=2 space={} drawn=B,C
-        generate 1 count=2 space={edge} drawn=B,C
+        generate 1 count=2 space={} existing=1 drawn=B,C
+        generate 1 count=2 space={edge} existing=1 drawn=B,C
         generate 1 count=2 alphabet=abA pattern=****************
         "#,
         edge - 1
@@ -326,8 +326,8 @@ fn refusals_of_generation_come_in_order_of_precedence() {
         refused: the pattern has no *, # or @ in whose place a sign would be drawn
         refused: a campaign holds at most 3 codes; this one has 1 and the list would add 3
         refused: 1 to 65536 codes are generated at once
-        refused: too few codes are possible; 10 guesses would hit one, and 1000000 are the least: take a longer pattern
-        refused: too few codes are possible; 307840 guesses would hit one, and 1000000 are the least: take a longer pattern
+        refused: too few codes are possible; 15 guesses would hit one, and 1000000 are the least: take a longer pattern
+        refused: too few codes are possible; 461760 guesses would hit one, and 1000000 are the least: take a longer pattern
         refused: too few codes are possible; 999999 guesses would hit one, and 1000000 are the least: take a longer pattern
         generated 2 codes; guessing one takes 1000000 attempts on average
         refused: character 3 of the alphabet stands there before (letter case does not matter)

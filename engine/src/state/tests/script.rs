@@ -9,7 +9,8 @@
 //! add 1 codes=C,D skip                                adds codes to campaign 1, skipping what cannot be added
 //! archive 1                                           as does `restore 1`
 //! archive-codes 1 codes=A,B                           as does `restore-codes 1 codes=A,B`
-//! generate 1 count=3 pattern=VIP-****                 also alphabet=; drawn=A,B,C space=9000000: as if chance had brought these
+//! generate 1 count=3 pattern=VIP-****                 also alphabet=; drawn=A,B,C space=9000000 existing=2: as if
+//!                                                     chance had brought these, and 2 codes had the pattern before
 //! redeem client=7 club=1 code=" a "
 //! hold code=A ttl=1000                                client, club as in redeem; ttl in ms, 15 minutes without
 //! confirm 4                                           the hold at position 4, as `release 4`; by=2 as credential 2 instead of 1;
@@ -52,6 +53,7 @@ use crate::state::{
     Asked, AskedAddCodes, AskedCodes, AskedConfirm, AskedCreateCampaign, AskedGenerate, AskedHold, AskedRedeem, AskedRefund,
     Drawn, NamedHold,
 };
+use scrip_protocol::codes::CodeForm;
 
 /// Runs a script on an empty state and compares what it answers, line for line; then the state with its replay.
 #[track_caller]
@@ -296,9 +298,14 @@ fn generation(words: &Words) -> AskedGenerate {
     };
     match words.number("space") {
         Some(space) => {
-            AskedGenerate { campaign: asked.campaign, count, drawn: Ok(Drawn { space, list: list(words.list("drawn")) }) }
+            let existing = words.number("existing").unwrap_or_default();
+            AskedGenerate {
+                campaign: asked.campaign,
+                count,
+                drawn: Ok(Drawn { space, existing, list: list(words.list("drawn")) }),
+            }
         }
-        None => draw(&asked),
+        None => draw(&asked, CodeForm::CURRENT, |_| 0),
     }
 }
 

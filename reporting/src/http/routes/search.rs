@@ -74,7 +74,8 @@ pub(crate) async fn refusals(State(api): State<Api>, asked: Asked<RefusalsAsked>
             // Which campaign had a code is a reason.
             return Ok(Err(Problem::new(Kind::Forbidden, "this credential does not learn which campaign a refused code is of")));
         }
-        let attempts = attempts.map(|attempts| attempts(&filter, ATTEMPTS_MAX)).unwrap_or_default();
+        let form = crate::read_model::code_form(view.connection)?;
+        let attempts = attempts.map(|attempts| attempts(&filter, form, ATTEMPTS_MAX)).unwrap_or_default();
         let page = refusals::list(view, &filter, before)?;
         let (refusals, attempts) = (sight.refusals(page.refusals), sight.attempts(attempts));
         Ok(Ok(Refusals { refusals, attempts, ..page }))

@@ -2,11 +2,12 @@
 
 use rusqlite::params;
 use scrip_protocol::CampaignId;
-use scrip_protocol::codes::{NormalisedCode, normalise};
+use scrip_protocol::codes::NormalisedCode;
 use scrip_protocol::command::{CampaignRestored, CampaignUpdated, CodeTexts};
 
 use super::{At, Writing};
 use crate::read_model::campaigns::number;
+use crate::read_model::code_form;
 
 /// What stands in `code.archived` of a code that stayed behind when its campaign was restored.
 pub(in crate::read_model) const LEFT: u8 = 1;
@@ -27,10 +28,11 @@ impl Writing<'_> {
         let mut statement = self.connection.prepare_cached("INSERT INTO codes_added VALUES (?, ?, ?, ?, ?, ?)")?;
         let (position, count) = (number(at.position.0), codes.len() as u32);
         statement.execute(params![campaign.0, first, count, number(at.ms), position, how])?;
+        let form = code_form(self.connection)?;
         let mut statement = self.connection.prepare_cached("INSERT INTO code VALUES (?, ?, ?, ?, 0, ?)")?;
         for (code, slot) in codes.iter().zip(first..) {
             // The engine took it for a code, so that it has a normal form.
-            let value = normalise(code);
+            let value = form.normalise(code);
             let value = value.as_ref().map_or(code, NormalisedCode::as_str);
             statement.execute(params![campaign.0, slot, code, value, position])?;
         }

@@ -162,6 +162,7 @@ impl<'t> Writing<'t> {
                 self.change(at, record, Some(restored.campaign))
             }
             Record::SettingsApplied(_)
+            | Record::SettingsSet(_)
             | Record::ClubRegistered(_)
             | Record::GroupRegistered(_)
             | Record::CredentialAdded(_)

@@ -1,8 +1,9 @@
 //! What staff change: clubs, groups, credentials, rules, settings, and the list of all changes.
 
 use rusqlite::params;
+use scrip_protocol::codes::CodeForm;
 use scrip_protocol::command::Secret;
-use scrip_protocol::{CampaignId, Record};
+use scrip_protocol::{CampaignId, Record, Settings};
 use serde_json::Value;
 
 use super::{At, Writing};
@@ -10,22 +11,24 @@ use crate::read_model::campaigns::number;
 use crate::read_model::rows::{json, request_bytes};
 
 impl Writing<'_> {
+    fn settings(&self, at: At, settings: &Settings, code_form: u8) -> rusqlite::Result<()> {
+        let (max, since) = (settings.codes_per_campaign_max, number(at.position.0));
+        let (window, skew) = (number(settings.request_window_ms), number(settings.request_skew_ms));
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO organisation VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT DO UPDATE SET name = ?1, currency = ?2, codes_per_campaign_max = ?3, code_form = ?4, since = ?5,
+             request_window_max_ms = max(request_window_max_ms, ?6), request_skew_max_ms = max(request_skew_max_ms, ?7)",
+        )?;
+        statement.execute(params![settings.organisation, settings.currency, max, code_form, since, window, skew]).map(drop)
+    }
+
     /// Writes the rows of what is neither a campaign's nor a client's.
     pub(super) fn staff(&mut self, at: At, record: &Record) -> rusqlite::Result<()> {
         let ms = number(at.ms);
         let write = |sql: &str, values: &[&dyn rusqlite::ToSql]| self.connection.prepare_cached(sql)?.execute(values).map(drop);
         match record {
-            Record::SettingsApplied(applied) => {
-                let settings = &applied.settings;
-                let (max, since) = (settings.codes_per_campaign_max, number(at.position.0));
-                let (window, skew) = (number(settings.request_window_ms), number(settings.request_skew_ms));
-                write(
-                    "INSERT INTO organisation VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)
-                     ON CONFLICT DO UPDATE SET name = ?1, currency = ?2, codes_per_campaign_max = ?3, since = ?4,
-                     request_window_max_ms = max(request_window_max_ms, ?5), request_skew_max_ms = max(request_skew_max_ms, ?6)",
-                    params![settings.organisation, settings.currency, max, since, window, skew],
-                )
-            }
+            Record::SettingsApplied(applied) => self.settings(at, &applied.settings, CodeForm::CaseFolded as u8),
+            Record::SettingsSet(set) => self.settings(at, &set.settings, set.codes.form),
             Record::ClubRegistered(club) => write("INSERT INTO club VALUES (?, ?, ?)", params![club.club.0, club.name, ms]),
             Record::GroupRegistered(group) => {
                 write("INSERT INTO client_group VALUES (?, ?, ?)", params![group.group.0, group.name, ms])

@@ -33,12 +33,12 @@ fn organisation(past: &Past<'_>) -> Vec<Row> {
     let mut rows = Vec::new();
     let (mut window, mut skew) = (0, 0);
     for recorded in past.records {
-        if let Record::SettingsApplied(record) = &recorded.record {
-            let of = &record.settings;
+        if let Record::SettingsSet(record) = &recorded.record {
+            let (of, form) = (&record.settings, number(record.codes.form));
             (window, skew) = (of.request_window_ms.max(window), of.request_skew_ms.max(skew));
             let (name, currency) = (text(of.organisation.clone()), text(of.currency.clone()));
             let (codes, since) = (number(of.codes_per_campaign_max), number(recorded.position));
-            rows = vec![vec![number(1), name, currency, codes, since, number(window), number(skew)]];
+            rows = vec![vec![number(1), name, currency, codes, form, since, number(window), number(skew)]];
         }
     }
     rows
@@ -127,6 +127,7 @@ fn changes(past: &Past<'_>) -> Vec<Row> {
     for recorded in past.records {
         let campaign = match &recorded.record {
             Record::SettingsApplied(_)
+            | Record::SettingsSet(_)
             | Record::ClubRegistered(_)
             | Record::GroupRegistered(_)
             | Record::CredentialAdded(_)

@@ -271,8 +271,14 @@ impl Model {
         RestoreCodesOutcome::Restored { codes: taken.len() as u32, skipped }
     }
 
-    /// With codes as if chance had brought them, of a pattern with so many.
-    pub(super) fn generate(&mut self, campaign: u32, count: u32, space: u128, drawn: &[&str]) -> GenerateCodesOutcome {
+    /// With codes as if chance had brought them, of a pattern with so many, of which so many exist.
+    pub(super) fn generate(
+        &mut self,
+        campaign: u32,
+        count: u32,
+        (space, existing): (u128, u64),
+        drawn: &[&str],
+    ) -> GenerateCodesOutcome {
         let Some(at) = self.known_campaign(campaign) else { return GenerateCodesOutcome::UnknownCampaign };
         if self.campaigns[at].archived {
             return GenerateCodesOutcome::CampaignArchived;
@@ -284,7 +290,7 @@ impl Model {
         if current + count > CODES_MAX {
             return GenerateCodesOutcome::TooManyCodes(CodeLimit { limit: CODES_MAX, current, would_add: count });
         }
-        let guesses_per_hit = (space / u128::from(current + count)) as u64;
+        let guesses_per_hit = (space / (u128::from(existing) + u128::from(count))) as u64;
         if guesses_per_hit < GUESSES_PER_HIT_MIN {
             return GenerateCodesOutcome::SpaceTooSmall { guesses_per_hit };
         }

@@ -312,15 +312,15 @@ pub(super) fn some_request(
 fn some_generation(random: &mut fastrand::Rng, model: &mut Model, campaign: u32) -> (Asked, Remembered) {
     let count = [0, 1, 1, 1, 2, 2, u32::MAX][random.usize(..7)];
     let space = [0, 5_999_999, 6_000_000, 60_000_000, u64::MAX.into()][random.usize(..5)];
-    let texts = some_texts(random, 16);
+    let (existing, texts) = (random.u64(..3), some_texts(random, 16));
     let asked = |drawn| Asked::GenerateCodes(Box::new(AskedGenerate { campaign: CampaignId(campaign), count, drawn }));
     if random.u32(..8) == 0 {
         // Whatever comes before the pattern is told first; then nothing else.
-        let outcome = model.generate(campaign, count, 0, &[]);
+        let outcome = model.generate(campaign, count, (0, 0), &[]);
         let before = [Outcome::UnknownCampaign, Outcome::CampaignArchived, Outcome::InvalidCount].contains(&outcome);
         let outcome = if before { outcome } else { Outcome::InvalidPattern(InvalidPattern::NothingDrawn) };
         return (asked(Err(InvalidPattern::NothingDrawn)), encoded::<GenerateCodes>(&outcome));
     }
-    let outcome = model.generate(campaign, count, space, &texts);
-    (asked(Ok(Drawn { space, list: list(texts) })), encoded::<GenerateCodes>(&outcome))
+    let outcome = model.generate(campaign, count, (space, existing), &texts);
+    (asked(Ok(Drawn { space, existing, list: list(texts) })), encoded::<GenerateCodes>(&outcome))
 }

@@ -1,30 +1,16 @@
-//! Normalisation: when two texts are the same code (K4, K9).
+//! The form of the first journals: letter case does not matter, all else does. It stays as it is: it says which codes of these journals
+//! are the same.
 //!
-//! White space and invisible characters around a code are taken off; Unicode's full case folding (CaseFolding.txt, statuses C and F)
-//! makes letter case not matter. Control and invisible characters, and white space inside, are refused: they come from a
-//! damaged file or a bad paste, and a player cannot type them.
+//! White space and some invisible characters around a code are taken off; Unicode's full case folding (CaseFolding.txt, statuses C and F)
+//! makes letter case not matter. Control and these invisible characters, and white space inside, are refused.
 
-use super::{CODE_BYTES_MAX, InvalidCode, NormalisedCode};
+use super::{InvalidCode, NormalisedCode};
 
-/// Takes off what surrounds a code: white space and invisible characters.
-pub fn trim(text: &str) -> &str {
+pub(super) fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
 }
 
-/// The normalised form of a text.
-///
-/// # Errors
-/// When it cannot be a code, with the reason and the place.
-#[inline]
-pub fn normalise(text: &str) -> Result<NormalisedCode, InvalidCode> {
-    // Nearly every code there is: nothing to take off, and each byte a letter.
-    if text.len() <= CODE_BYTES_MAX
-        && text.bytes().fold(true, |all, byte| all & byte.is_ascii_graphic())
-        && let Some(mut code) = NormalisedCode::from_normalised(text)
-    {
-        code.make_ascii_lowercase();
-        return Ok(code);
-    }
+pub(super) fn normalise(text: &str) -> Result<NormalisedCode, InvalidCode> {
     let text = trim(text);
     if text.is_empty() {
         return Err(InvalidCode::Empty);
@@ -51,10 +37,11 @@ fn is_invisible(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{CODE_BYTES_MAX, CodeForm};
     use super::*;
 
     fn check(text: &str, expected: Result<&str, InvalidCode>) {
-        let found = normalise(text);
+        let found = CodeForm::CaseFolded.normalise(text);
         assert_eq!(found.as_ref().map(NormalisedCode::as_str).map_err(|why| *why), expected, "{text:?}");
     }
 
@@ -91,8 +78,8 @@ mod tests {
     #[test]
     fn normalising_twice_changes_nothing() {
         for text in ["SUMMER-25", "Straße", "ΌΔΟΣ", "İSTANBUL", "ǅ", "ﬃ"] {
-            let once = normalise(text).expect("a code");
-            assert_eq!(normalise(once.as_str()), Ok(once), "{text}");
+            let once = CodeForm::CaseFolded.normalise(text).expect("a code");
+            assert_eq!(CodeForm::CaseFolded.normalise(once.as_str()), Ok(once), "{text}");
         }
     }
 }

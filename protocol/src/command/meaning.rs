@@ -1,0 +1,91 @@
+//! What a request means, as a hash: a retry is known by it, however it is written (Z3).
+//!
+//! Codes count in their normalised form, so that letter case, white space around a code and the ways of writing a letter do not matter;
+//! the network that a client calls from does not count at all. It guards against mistakes, not against forgery: a caller that can
+//! send the id can send the body too.
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::{AddCodes, AnyCommand, ArchiveCodes, CodeTexts, Command, CreateCampaign, Hold, Kind, RestoreCodes};
+use crate::codes::{CODE_BYTES_MAX, CodeForm, InvalidCode, NormalisedCode};
+use crate::ids::{ClientId, ClubId, Position};
+use crate::network::ClientNetwork;
+use crate::wire;
+
+/// The bytes of a redemption before its code.
+const REDEEM_BYTES: usize = 16 + 4 + 8 + 1;
+
+/// The hash of a redemption. `text` is the code as it was typed, which counts where it cannot be a code. Allocates nothing.
+#[inline]
+pub fn redeem_meaning(
+    (client, club, top_up): (ClientId, ClubId, Position),
+    code: &Result<NormalisedCode, InvalidCode>,
+    text: &str,
+    form: CodeForm,
+) -> u64 {
+    let mut bytes = [0; REDEEM_BYTES + CODE_BYTES_MAX];
+    bytes[..16].copy_from_slice(&client.0.to_le_bytes());
+    bytes[16..20].copy_from_slice(&club.0.to_le_bytes());
+    bytes[20..28].copy_from_slice(&top_up.0.to_le_bytes());
+    let length = match code {
+        Ok(code) => {
+            let code = code.as_bytes();
+            bytes[REDEEM_BYTES..REDEEM_BYTES + code.len()].copy_from_slice(code);
+            REDEEM_BYTES + code.len()
+        }
+        Err(_) => {
+            bytes[REDEEM_BYTES - 1] = 1;
+            let hash = xxh3_64_with_seed(form.trim(text).as_bytes(), 0);
+            bytes[REDEEM_BYTES..REDEEM_BYTES + 8].copy_from_slice(&hash.to_le_bytes());
+            REDEEM_BYTES + 8
+        }
+    };
+    xxh3_64_with_seed(&bytes[..length], u64::from(Kind::Redeem as u16))
+}
+
+impl AnyCommand {
+    /// The hash of what the command means, where codes have this form.
+    pub fn meaning(&self, form: CodeForm) -> u64 {
+        match self {
+            AnyCommand::Redeem(asked) => {
+                let code = form.normalise(&asked.code);
+                redeem_meaning((asked.client, asked.club, asked.top_up), &code, &asked.code, form)
+            }
+            AnyCommand::Hold(asked) => {
+                hash(&Hold { code: written(form, &asked.code), network: ClientNetwork::UNKNOWN, ..asked.clone() })
+            }
+            AnyCommand::CreateCampaign(CreateCampaign { terms, lines, on_conflict }) => {
+                hash(&CreateCampaign { terms: terms.clone(), lines: each(form, lines), on_conflict: *on_conflict })
+            }
+            AnyCommand::AddCodes(AddCodes { campaign, lines, first_line, on_conflict }) => hash(&AddCodes {
+                campaign: *campaign,
+                lines: each(form, lines),
+                first_line: *first_line,
+                on_conflict: *on_conflict,
+            }),
+            AnyCommand::ArchiveCodes(ArchiveCodes { campaign, codes }) => {
+                hash(&ArchiveCodes { campaign: *campaign, codes: each(form, codes) })
+            }
+            AnyCommand::RestoreCodes(RestoreCodes { campaign, codes }) => {
+                hash(&RestoreCodes { campaign: *campaign, codes: each(form, codes) })
+            }
+            other => other.hash_as_it_is(),
+        }
+    }
+}
+
+/// The hash of a command, seeded with its kind.
+pub(super) fn hash<C: Command>(command: &C) -> u64 {
+    let mut bytes = Vec::new();
+    wire::encode(command, &mut bytes);
+    xxh3_64_with_seed(&bytes, u64::from(C::KIND as u16))
+}
+
+/// The codes of a list. Lines stay where they are: the reply names them by number.
+fn each(form: CodeForm, lines: &CodeTexts) -> CodeTexts {
+    lines.iter().map(|text| written(form, text)).collect()
+}
+
+fn written(form: CodeForm, text: &str) -> String {
+    form.normalise(text).map_or_else(|_| form.trim(text).to_owned(), |code| code.as_str().to_owned())
+}

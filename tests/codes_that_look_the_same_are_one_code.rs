@@ -1,0 +1,58 @@
+//! Codes that look the same are one code, in whichever way they are written, and an invisible character never locks a player out (K4, K9,
+//! pain 20).
+
+mod support;
+
+use scrip_protocol::codes::{CharacterAt, InvalidCode};
+use scrip_protocol::command::{CreateCampaign, CreateCampaignOutcome, LineVerdict, OnConflict, Redeem, RedeemOutcome};
+use scrip_protocol::{CampaignId, ClientId, RequestId, Role};
+use support::{Server, campaign, club, run, terms};
+
+fn codes(codes: &[&str]) -> Vec<String> {
+    codes.iter().map(|code| (*code).to_owned()).collect()
+}
+
+/// As `scrip init` sets the guard up, ten failed attempts lock a client out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_is_redeemed_however_it_is_pasted() {
+    let server = Server::start();
+    let client = server.client(Role::Operator).await;
+    let arena = club(&client, "Arena").await;
+    campaign(&client, terms("Café", None, 100), &codes(&["CAFÉ-İ25"])).await;
+    let redeem = async |code: &str| {
+        client.redeem(RequestId::now(), &Redeem::new(ClientId(7), arena, code)).await.expect("the client is not locked out")
+    };
+    let signs = [
+        '\u{61c}', '\u{180e}', '\u{34f}', '\u{3164}', '\u{2800}', '\u{fffc}', '\u{fe0f}', '\u{2066}', '\u{200b}', '\u{feff}',
+        '\n',
+    ];
+    for sign in signs {
+        for written in ["CAFÉ-İ25", "cafe\u{301}-i25", "ＣＡＦＥ\u{301}-ı２５"] {
+            let outcome = redeem(&format!("{sign}{written}{sign}")).await;
+            assert!(matches!(outcome, RedeemOutcome::Redeemed(_)), "{sign:?} around {written}: {outcome}");
+        }
+        let outcome = redeem(&format!("CAFÉ{sign}-İ25")).await;
+        assert_eq!(outcome, RedeemOutcome::InvalidCode(InvalidCode::Invisible(CharacterAt::new(sign, 5))));
+    }
+    let ran =
+        run(server.scrip(Role::Operator).args(["redeem", "CAFÉ\u{2069}-İ25", "--client", "7", "--club", "1"]), b"").exits(1);
+    assert!(ran.out.contains("character 5 (U+2069) is invisible"), "{}", ran.out);
+}
+
+/// K7: two writings of a code are not two codes of two campaigns.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_in_another_writing_is_held_by_its_campaign() {
+    let server = Server::start();
+    let client = server.client(Role::Operator).await;
+    campaign(&client, terms("First", None, 100), &codes(&["CAFÉ"])).await;
+    let asked = CreateCampaign {
+        terms: terms("Second", None, 100),
+        lines: ["cafe\u{301}", "ＣＡＦＥ\u{301}", "CAFE"].into_iter().collect(),
+        on_conflict: OnConflict::Skip,
+    };
+    let outcome = client.create_campaign(RequestId::now(), &asked).await.expect("an answer");
+    let CreateCampaignOutcome::Created { campaign: CampaignId(2), codes } = outcome else { panic!("{outcome}") };
+    assert_eq!(codes.added, 1);
+    let why: Vec<_> = codes.skipped.iter().map(|skip| (skip.line, skip.why)).collect();
+    assert_eq!(why, [(1, LineVerdict::HeldBy(CampaignId(1))), (2, LineVerdict::DuplicateInList { of_line: 1 })]);
+}
