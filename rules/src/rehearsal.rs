@@ -5,7 +5,8 @@
 //! whatever else fired on it (A23).
 //!
 //! It holds 16 bytes and a place in a set for each client that the rule would have fired for, as they are counted exactly: for a
-//! million clients some 40 MB. All else is bounded by the number of rules. Sums stop at what an amount can hold.
+//! million clients some 40 MB. All else is bounded by the number of rules. Sums are exact; one that is more than an amount can hold is reported
+//! as such.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -17,12 +18,21 @@ use crate::compiled::Compiled;
 /// How many rules that it would have stacked with are told, and how many of its firings.
 const TOLD_MAX: usize = 10;
 
+/// The sums so far, in minor units: 2^64 amounts fit.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    topped_up: i128,
+    credited: i128,
+    stacked_credited: i128,
+}
+
 /// A rule that is rehearsed. [`Rehearsing::look`] at each top-up, then [`Rehearsing::finish`].
 #[derive(Debug, Clone)]
 pub struct Rehearsing {
     compiled: Compiled,
     replaces: RuleId,
     done: Rehearsal,
+    sums: Sums,
     clients: HashSet<ClientId>,
     stacked_with: BTreeMap<RuleId, u64>,
 }
@@ -30,7 +40,8 @@ pub struct Rehearsing {
 impl Rehearsing {
     /// Begins. Firings of the rule that it would replace are left out of what it would have stacked with: 0 for none.
     pub fn new(compiled: Compiled, replaces: RuleId) -> Rehearsing {
-        Rehearsing { compiled, replaces, done: Rehearsal::default(), clients: HashSet::new(), stacked_with: BTreeMap::new() }
+        let (done, sums) = (Rehearsal::default(), Sums::default());
+        Rehearsing { compiled, replaces, done, sums, clients: HashSet::new(), stacked_with: BTreeMap::new() }
     }
 
     /// Looks at a top-up of the period, which stands at this position.
@@ -40,28 +51,28 @@ impl Rehearsing {
             return;
         }
         let others = || record.fired.iter().filter(|fired| fired.rule != self.replaces);
-        let credited_by_others = sum(others().map(|fired| fired.credited()));
+        let credited_by_others: i128 = others().map(|fired| i128::from(fired.credited().0)).sum();
         let Ok(fired) = self.compiled.fire(self.replaces, &record.variables) else {
             self.done.failed += 1;
             return;
         };
         let credited = fired.credited();
         // As it would have failed then: on top of what the others credited the balance has to hold it.
-        let before = add(record.variables.bonus, credited_by_others);
-        if before.checked_add(credited).is_none() {
+        let balance = i128::from(record.variables.bonus.0) + credited_by_others + i128::from(credited.0);
+        if amount(balance).is_none() {
             self.done.failed += 1;
             return;
         }
         if others().next().is_some() {
             self.done.stacked += 1;
-            self.done.stacked_credited = add(self.done.stacked_credited, credited_by_others);
+            self.sums.stacked_credited += credited_by_others;
             others().for_each(|fired| *self.stacked_with.entry(fired.rule).or_default() += 1);
         }
         self.done.fired += 1;
         self.done.without_credit += u64::from(credited == Money(0));
         self.clients.insert(record.client);
-        self.done.topped_up = add(self.done.topped_up, record.variables.amount);
-        self.done.credited = add(self.done.credited, credited);
+        self.sums.topped_up += i128::from(record.variables.amount.0);
+        self.sums.credited += i128::from(credited.0);
         self.keep_if_large(WouldFire { top_up: position, amount: record.variables.amount, credited });
     }
 
@@ -72,7 +83,15 @@ impl Rehearsing {
         // Of those that are equal the order of their numbers stays.
         stacked_with.sort_by_key(|with| std::cmp::Reverse(with.top_ups));
         stacked_with.truncate(TOLD_MAX);
-        Rehearsal { clients: self.clients.len() as u64, stacked_with, as_of, ..self.done }
+        Rehearsal {
+            clients: self.clients.len() as u64,
+            topped_up: amount(self.sums.topped_up),
+            credited: amount(self.sums.credited),
+            stacked_credited: amount(self.sums.stacked_credited),
+            stacked_with,
+            as_of,
+            ..self.done
+        }
     }
 
     /// The largest credits first, and of equal ones the earlier.
@@ -86,12 +105,9 @@ impl Rehearsing {
     }
 }
 
-fn add(one: Money, other: Money) -> Money {
-    Money(one.0.saturating_add(other.0))
-}
-
-fn sum(amounts: impl Iterator<Item = Money>) -> Money {
-    amounts.fold(Money(0), add)
+/// A sum as an amount, if it can be one.
+fn amount(sum: i128) -> Option<Money> {
+    i64::try_from(sum).ok().map(Money)
 }
 
 #[cfg(test)]
@@ -145,12 +161,12 @@ mod tests {
             top_ups: 4,
             fired: 3,
             clients: 2,
-            topped_up: Money(200_000),
-            credited: Money(20_000),
+            topped_up: Some(Money(200_000)),
+            credited: Some(Money(20_000)),
             without_credit: 0,
             failed: 0,
             stacked: 2,
-            stacked_credited: Money(3_800),
+            stacked_credited: Some(Money(3_800)),
             stacked_with: [(2, 2), (1, 1), (3, 1)].map(|(rule, top_ups)| StackedWith { rule: RuleId(rule), top_ups }).into(),
             largest: [(3, 100_000, 10_000), (2, 50_000, 5_000), (4, 50_000, 5_000)]
                 .map(|(at, amount, credited)| WouldFire {
@@ -164,7 +180,7 @@ mod tests {
         assert_eq!(rehearse(draft.clone(), 0, &records), expected);
         // What it would replace would not have fired beside it.
         let replacing = rehearse(draft, 2, &records);
-        assert_eq!((replacing.stacked, replacing.stacked_credited), (2, Money(800)));
+        assert_eq!((replacing.stacked, replacing.stacked_credited), (2, Some(Money(800))));
         assert_eq!(replacing.stacked_with.iter().map(|with| with.rule.0).collect::<Vec<_>>(), [1, 3]);
     }
 
@@ -175,19 +191,22 @@ mod tests {
         let with = |bonus| record(1, Variables { bonus: Money(bonus), ..top_up(100) }, vec![fired(1, 1)]);
         let done = rehearse(draft, 0, &[with(0), with(1_000), with(10_000), with(20_000)]);
         assert_eq!((done.top_ups, done.fired, done.failed, done.without_credit), (4, 3, 1, 2));
-        assert_eq!((done.clients, done.credited, done.largest.len()), (1, Money(900), 1));
+        assert_eq!((done.clients, done.credited, done.largest.len()), (1, Some(Money(900)), 1));
         let full = rehearse(compiled("", "1"), 0, &[with(i64::MAX - 199), with(i64::MAX - 200)]);
         assert_eq!((full.fired, full.failed), (1, 1));
     }
 
-    /// Sums stop at what an amount can hold, and of rules and firings ten are told.
+    /// A sum that passes what an amount can hold is never shown as an amount, and one that comes to the very most is; of rules and firings
+    /// ten are told.
     #[test]
-    fn sums_stop_and_lists_are_short() {
+    fn a_sum_is_exact_or_none_and_lists_are_short() {
         let most = i64::MAX / 100;
         let others: Vec<RuleFired> = (1..=12).map(|rule| fired(rule, 0)).collect();
         let records = vec![record(1, top_up(i64::MAX), others); 12];
         let done = rehearse(compiled("", &most.to_string()), 0, &records);
-        assert_eq!((done.topped_up, done.credited, done.fired), (Money(i64::MAX), Money(i64::MAX), 12));
+        assert_eq!((done.topped_up, done.credited, done.stacked_credited, done.fired), (None, None, Some(Money(0)), 12));
+        let one = rehearse(compiled("", &most.to_string()), 0, &records[..1]);
+        assert_eq!((one.topped_up, one.credited), (Some(Money(i64::MAX)), Some(Money(most * 100))));
         assert_eq!(done.stacked_with.iter().map(|with| with.rule.0).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
         assert_eq!(done.largest.iter().map(|firing| firing.top_up.0).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
     }

@@ -169,7 +169,7 @@ pub enum RehearseRuleOutcome {
     Unreadable = 3,
 }
 
-/// What a rule would have done in a period. Each top-up is taken as it was, with the balances that the client had: what the rule's own
+/// What a rule would have done in a period. A sum that is more than an amount can hold is none. Each top-up is taken as it was, with the balances that the client had: what the rule's own
 /// credits would have changed later is not followed.
 #[derive(
     Debug, Clone, PartialEq, Eq, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
@@ -182,9 +182,9 @@ pub struct Rehearsal {
     /// Of how many clients these are.
     pub clients: u64,
     /// What was topped up with them.
-    pub topped_up: Money,
+    pub topped_up: Option<Money>,
     /// What it would have credited: its cost.
-    pub credited: Money,
+    pub credited: Option<Money>,
     /// How many of the firings would have credited nothing.
     pub without_credit: u64,
     /// On how many top-ups it would have failed.
@@ -192,7 +192,7 @@ pub struct Rehearsal {
     /// On how many of those that it would have fired on other rules fired too.
     pub stacked: u64,
     /// What these other rules credited there.
-    pub stacked_credited: Money,
+    pub stacked_credited: Option<Money>,
     /// The rules that it would have stacked with most often, with how often; the first ten.
     pub stacked_with: Vec<StackedWith>,
     /// The firings that would have credited most; the first ten.
@@ -374,11 +374,13 @@ impl fmt::Display for LintRuleOutcome {
 impl fmt::Display for RehearseRuleOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RehearseRuleOutcome::Rehearsed(done) => write!(
-                f,
-                "it would have fired on {} of {} top-ups, clients {}, and credited {}",
-                done.fired, done.top_ups, done.clients, done.credited
-            ),
+            RehearseRuleOutcome::Rehearsed(done) => {
+                write!(f, "it would have fired on {} of {} top-ups, clients {}, ", done.fired, done.top_ups, done.clients)?;
+                match done.credited {
+                    Some(credited) => write!(f, "and credited {credited}"),
+                    None => write!(f, "and credited more than {}", Money(i64::MAX)),
+                }
+            }
             RehearseRuleOutcome::PeriodReversed => f.write_str("refused: the period ends before it begins"),
             RehearseRuleOutcome::InvalidRule(why) => write!(f, "refused: {why}"),
             RehearseRuleOutcome::NotKept { first, .. } => {

@@ -74,18 +74,19 @@ impl Rehearse {
 }
 
 fn print_rehearsal(done: &Rehearsal) {
-    let share = match done.topped_up {
-        Money(0) => String::new(),
-        whole => format!(", {} of what was topped up there", answer::percentage(done.credited, whole)),
+    let sum = |sum: Option<Money>| sum.map_or_else(|| format!("more than {}", Money(i64::MAX)), |sum| sum.to_string());
+    let share = match (done.credited, done.topped_up) {
+        (_, Some(Money(0))) | (None, _) | (_, None) => String::new(),
+        (Some(credited), Some(whole)) => format!(", {} of what was topped up there", answer::percentage(credited, whole)),
     };
     let mut rows = vec![
-        ("topped up there", done.topped_up.to_string()),
-        ("its cost", format!("{}{share}", done.credited)),
+        ("topped up there", sum(done.topped_up)),
+        ("its cost", format!("{}{share}", sum(done.credited))),
         ("firings without credit", print::grouped(done.without_credit)),
         ("failures", print::grouped(done.failed)),
     ];
     if done.stacked > 0 {
-        let stacked = format!("{}, which credited {} as well", print::count(done.stacked, "top-up"), done.stacked_credited);
+        let stacked = format!("{}, which credited {} as well", print::count(done.stacked, "top-up"), sum(done.stacked_credited));
         rows.push(("with other rules", stacked));
         let most = done.stacked_with.iter().zip(["most often with"].into_iter().chain(std::iter::repeat("")));
         rows.extend(most.map(|(with, name)| (name, format!("rule {} ({})", with.rule, print::count(with.top_ups, "top-up")))));
