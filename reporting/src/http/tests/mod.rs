@@ -414,7 +414,7 @@ async fn other_paths_and_methods_are_problems() {
 #[tokio::test]
 async fn attempts_without_a_record_stand_apart() {
     let server = Server::new(sample::fill);
-    let attempt = |_: &crate::refusals::RefusalFilter, _| {
+    let attempt = |_: &crate::refusals::RefusalFilter, _, _| {
         vec![crate::refusals::Attempt {
             at: crate::shown::At(1),
             command: "check".into(),

@@ -62,7 +62,7 @@ impl Refused {
             }
         }
         reasons.extend(["decided by rule".to_owned(), "\"campaign\":77".to_owned()]);
-        let attempt = |_: &crate::refusals::RefusalFilter, _| {
+        let attempt = |_: &crate::refusals::RefusalFilter, _, _| {
             vec![crate::refusals::Attempt {
                 at: At(1),
                 command: "check".into(),
