@@ -83,7 +83,7 @@ async fn a_period_begins_and_ends_to_the_millisecond() {
             in_period.clone().filter(|(_, _, of)| of.club == arena && of.variables.amount >= Money(10_000)).collect();
         let credited: i64 = would.iter().map(|(_, _, of)| (of.variables.amount.0 + 500) / 1_000 * 100).sum();
         let stacked = would.iter().filter(|(_, _, of)| !of.fired.is_empty()).count() as u64;
-        (in_period.count() as u64, would.len() as u64, Money(credited), stacked)
+        (in_period.count() as u64, would.len() as u64, Some(Money(credited)), stacked)
     };
     let found = |done: &Rehearsal| (done.top_ups, done.fired, done.credited, done.stacked);
     for round in 0..2 {
@@ -103,7 +103,7 @@ async fn a_period_begins_and_ends_to_the_millisecond() {
         assert_eq!(rehearsed(&marketing, &replacing).await.stacked, 0, "it would stand in for the one that it stacked with");
         // Before the journal begins, and after its end.
         for (from_ms, to_ms) in [(0, 1), (unix_time_ms() + 3_600_000, u64::MAX)] {
-            assert_eq!(found(&rehearsed(&marketing, &asked(draft.clone(), from_ms, to_ms)).await), (0, 0, Money(0), 0));
+            assert_eq!(found(&rehearsed(&marketing, &asked(draft.clone(), from_ms, to_ms)).await), (0, 0, Some(Money(0)), 0));
         }
         assert_eq!(top_ups(&server).await.1, end, "a rehearsal leaves no record");
         if round == 0 {
@@ -131,9 +131,9 @@ async fn what_was_rehearsed_is_what_then_happens() {
         happened.push(topped_up(&operator, of, arena, amount).await);
     }
     let fired = happened.iter().map(|done| u64::from(done.fired)).sum::<u64>();
-    let credited = Money(happened.iter().map(|done| done.credited.0).sum());
+    let credited = Some(Money(happened.iter().map(|done| done.credited.0).sum()));
     assert_eq!((rehearsal.fired, rehearsal.credited, rehearsal.clients), (fired, credited, fired));
-    assert_eq!(rehearsal.topped_up, Money(amounts.iter().filter(|amount| **amount >= 10_000).sum()));
+    assert_eq!(rehearsal.topped_up, Some(Money(amounts.iter().filter(|amount| **amount >= 10_000).sum())));
     server.audited(&HashMap::new()).await;
 }
 
@@ -183,7 +183,7 @@ async fn rehearsals_take_turns_and_hold_up_nobody() {
         assert!(!std::mem::replace(&mut answered[reply.correlation as usize], true), "each is answered once");
         match reply.outcome::<RehearseRule>() {
             Ok(RehearseRuleOutcome::Rehearsed(rehearsal)) => {
-                assert_eq!((rehearsal.fired, rehearsal.credited), (200, Money(200_000)));
+                assert_eq!((rehearsal.fired, rehearsal.credited), (200, Some(Money(200_000))));
                 done += 1;
             }
             other => assert!(matches!(other, Err(Refusal::Busy { .. })), "{other:?}"),
