@@ -23,6 +23,7 @@ use scrip_engine::snapshot::SnapshotError;
 use scrip_engine::{Damage, EngineError};
 use scrip_protocol::batch::BatchError;
 use scrip_protocol::client::{ConnectError, TailError};
+use scrip_protocol::codes::RecordedForm;
 use scrip_protocol::frame::Malformed;
 use scrip_protocol::private::SecretError;
 use scrip_protocol::{CredentialId, Position, Refusal, Settings, UtcTime};
@@ -168,6 +169,7 @@ fn every_refusal_and_stop_of_an_engine_stands_there() {
         EngineError::Journal(Arc::new(journal())),
         EngineError::Server(ServerError::Certificate { path: path(), cause: any() }),
         EngineError::Clock(ClockError::NeverSet { wall_ms: 0 }),
+        EngineError::CodeForm(RecordedForm { form: 3, unicode: [17, 0, 0] }),
     ];
     all_stand(&errors, |error| match error {
         EngineError::Folder(_) => 0,
@@ -177,6 +179,7 @@ fn every_refusal_and_stop_of_an_engine_stands_there() {
         EngineError::Journal(_) => 4,
         EngineError::Server(_) => 5,
         EngineError::Clock(_) => 6,
+        EngineError::CodeForm(_) => 7,
     });
     let (never, newest_ms) = (UtcTime(0).to_string(), 0);
     for error in [

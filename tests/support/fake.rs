@@ -183,6 +183,7 @@ fn welcome() -> Welcome {
         now_ms: unix_time_ms(),
         durable: Position(1),
         lane_requests_max: 1_000,
+        codes: scrip_protocol::codes::RecordedForm::of(scrip_protocol::codes::CodeForm::CURRENT),
     }
 }
 
