@@ -170,9 +170,7 @@ async fn every_command_is_answered_with_the_same_bytes_again() {
         ("codes, with a reply too long for memory", {
             request(0, now(), &AddCodes { lines: std::iter::repeat_n("A", 500).collect(), ..add.clone() })
         }),
-        ("codes for an unknown campaign", {
-            request(0, now(), &AddCodes { campaign: scrip_protocol::CampaignId(99), ..add.clone() })
-        }),
+        ("codes for an unknown campaign", { request(0, now(), &AddCodes { campaign: CampaignId(99), ..add.clone() }) }),
         ("a switch", request(0, now(), &SwitchCampaign { campaign: id, active: false })),
     ];
     each_is_done_once(&mut server, &asked).await;

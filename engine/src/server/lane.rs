@@ -573,7 +573,7 @@ fn check(asked: &Check, correlation: u64, caller: &Holder, shared: &Shared) -> C
         let asker = Asker { credential: caller.credential, client, network };
         let mut failed = Vec::new();
         for (verdict, code) in codes.iter_mut().zip(&asked.codes).filter(|(verdict, _)| verdict.is_miss()) {
-            failed.extend(normalise(code).ok().map(|code| shared.fingerprints.of(code.as_str())));
+            failed.extend(shared.index.form().normalise(code).ok().map(|code| shared.fingerprints.of(code.as_str())));
             if !caller.reasons {
                 *verdict = CodeChecked::NotAccepted;
             }
