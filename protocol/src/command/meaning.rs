@@ -46,31 +46,27 @@ pub fn redeem_meaning(
 impl AnyCommand {
     /// The hash of what the command means, where codes have this form.
     pub fn meaning(&self, form: CodeForm) -> u64 {
-        match self {
-            AnyCommand::Redeem(asked) => {
-                let code = form.normalise(&asked.code);
-                redeem_meaning((asked.client, asked.club, asked.top_up), &code, &asked.code, form)
-            }
-            AnyCommand::Hold(asked) => {
-                hash(&Hold { code: written(form, &asked.code), network: ClientNetwork::UNKNOWN, ..asked.clone() })
-            }
-            AnyCommand::CreateCampaign(CreateCampaign { terms, lines, on_conflict }) => {
-                hash(&CreateCampaign { terms: terms.clone(), lines: each(form, lines), on_conflict: *on_conflict })
-            }
-            AnyCommand::AddCodes(AddCodes { campaign, lines, first_line, on_conflict }) => hash(&AddCodes {
-                campaign: *campaign,
-                lines: each(form, lines),
-                first_line: *first_line,
-                on_conflict: *on_conflict,
-            }),
-            AnyCommand::ArchiveCodes(ArchiveCodes { campaign, codes }) => {
-                hash(&ArchiveCodes { campaign: *campaign, codes: each(form, codes) })
-            }
-            AnyCommand::RestoreCodes(RestoreCodes { campaign, codes }) => {
-                hash(&RestoreCodes { campaign: *campaign, codes: each(form, codes) })
-            }
-            other => other.hash_as_it_is(),
+        if let AnyCommand::Redeem(asked) = self {
+            let code = form.normalise(&asked.code);
+            return redeem_meaning((asked.client, asked.club, asked.top_up), &code, &asked.code, form);
         }
+        if let AnyCommand::Hold(asked) = self {
+            return hash(&Hold { code: written(form, &asked.code), network: ClientNetwork::UNKNOWN, ..asked.clone() });
+        }
+        if let AnyCommand::CreateCampaign(CreateCampaign { terms, lines, on_conflict }) = self {
+            return hash(&CreateCampaign { terms: terms.clone(), lines: each(form, lines), on_conflict: *on_conflict });
+        }
+        if let AnyCommand::AddCodes(AddCodes { campaign, lines, first_line, on_conflict }) = self {
+            let (campaign, first_line, on_conflict) = (*campaign, *first_line, *on_conflict);
+            return hash(&AddCodes { campaign, lines: each(form, lines), first_line, on_conflict });
+        }
+        if let AnyCommand::ArchiveCodes(ArchiveCodes { campaign, codes }) = self {
+            return hash(&ArchiveCodes { campaign: *campaign, codes: each(form, codes) });
+        }
+        if let AnyCommand::RestoreCodes(RestoreCodes { campaign, codes }) = self {
+            return hash(&RestoreCodes { campaign: *campaign, codes: each(form, codes) });
+        }
+        self.hash_as_it_is()
     }
 }
 
