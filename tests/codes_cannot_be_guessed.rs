@@ -327,6 +327,56 @@ async fn a_load_test_of_a_guarded_engine_finds_no_differences() {
     assert_eq!(found.audit.answered + found.audit.refused_busy, found.audit.requests);
 }
 
+/// Z9: whoever guesses pays. A player goes on guessing at a gateway that has locked out as many clients as it may: he is locked out, and
+/// nobody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_player_cannot_lock_out_the_gateway() {
+    let server = Server::guarded("");
+    let operator = server.client(Role::Operator).await;
+    let arena = club(&operator, "Arena").await;
+    campaign(&operator, terms("Spring", None, 100), &["GOOD".to_owned()]).await;
+    let till = server.client(Role::Gateway).await;
+    for client in 1..=120_u128 {
+        let codes = (0..10).map(|number| format!("guess-{client}-{number}")).collect();
+        let check = Check { client: Some(ClientId(client)), ..Check::new(arena, codes) };
+        till.call(RequestId(0), &check).await.expect("its first ten");
+    }
+    let guess = async |number: u32| redeemed(&till, &from_network(999, arena, &format!("more-{number}"), "203.0.113.7")).await;
+    let mut let_through = 0;
+    for number in 0..200 {
+        let_through += u32::from(guess(number).await.is_ok());
+    }
+    assert!((10..40).contains(&let_through), "{let_through}");
+    let other = redeemed(&till, &from_network(5_555, arena, "GOOD", "203.0.113.7")).await;
+    assert!(matches!(other, Ok(RedeemOutcome::Redeemed(_))), "{other:?}");
+}
+
+/// A campaign of single-use codes has ended, and a hall full of players tries them: that is no guessing, and nobody is locked out.
+#[tokio::test(flavor = "multi_thread")]
+async fn codes_of_an_ended_campaign_lock_nobody_out() {
+    let server = Server::guarded(STRICT);
+    let operator = server.client(Role::Operator).await;
+    let arena = club(&operator, "Arena").await;
+    let ended = Terms { ends_ms: Some(1), enforce_period: true, ..terms("Ended", Some(1), 100) };
+    let archived = terms("Archived", Some(1), 100);
+    let till = server.client(Role::Gateway).await;
+    for (terms, prefix, expected) in
+        [(ended, "E", RedeemOutcome::OutsidePeriod), (archived, "A", RedeemOutcome::CampaignArchived)]
+    {
+        let codes: Vec<_> = (0..100).map(|number| format!("{prefix}-{number}")).collect();
+        let of = campaign(&operator, terms, &codes).await;
+        if expected == RedeemOutcome::CampaignArchived {
+            operator.call(RequestId::now(), &ArchiveCampaign { campaign: of }).await.expect("an answer");
+        }
+        for (client, code) in (1..).zip(&codes) {
+            assert_eq!(redeemed(&till, &from_network(client, arena, code, "203.0.113.7")).await, Ok(expected), "{code}");
+        }
+        let check = till.check(arena, codes).await;
+        assert!(matches!(check, Ok(CheckOutcome::Checked { .. })), "{check:?}");
+    }
+    assert_eq!(operator.list_lockouts(None).await.expect("an answer").total, 0);
+}
+
 /// Z9: only a credential that may redeem acts for clients. Z15: operators, and nobody else, see who is locked out and lift it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_may_not_redeem_locks_nobody_out_and_operators_lift_lockouts() {
@@ -369,6 +419,8 @@ async fn a_token_that_may_not_redeem_locks_nobody_out_and_operators_lift_lockout
     assert_eq!(listed["total"].as_u64(), Some(1 + 3), "the client, and three credentials that guessed: {listed}");
     let table = lockouts(Role::Operator, &["list", "--kind", "client"]).exits(0).out;
     assert!(table.contains("client") && table.contains("42") && !table.contains("credential  "), "{table}");
+    // The third was a code that a campaign has: that is held against the client at this gateway alone.
+    assert!(table.contains("at that credential") && of_client["everywhere"] == false, "{table}");
     for role in [Role::Gateway, Role::Marketing, Role::Cashier, Role::Reporter] {
         lockouts(role, &["list"]).exits(4);
         lockouts(role, &["lift", "client", "42"]).exits(4);

@@ -502,7 +502,7 @@ fn check_kind(kind: Kind) {
             check(RehearseRule { terms: rule_terms(), replaces: RULE, from_ms: 1, to_ms: u64::MAX }, outcomes);
         }
         Kind::ListLockouts => {
-            let of = |key| Lockout { key, until_ms: u64::MAX, caused_by: CredentialId(9) };
+            let of = |key| Lockout { key, until_ms: u64::MAX, caused_by: CredentialId(9), everywhere: false };
             let keys =
                 [LockoutKey::Credential(CredentialId(2)), LockoutKey::Client(CLIENT), LockoutKey::Network(ClientNetwork(7))];
             let outcome = ListLockoutsOutcome { lockouts: keys.map(of).to_vec(), total: u64::MAX, now_ms: 1 };

@@ -18,7 +18,7 @@ pub(crate) struct Lockouts {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the current lockouts: who, until when, and the credential whose attempts caused it
+    /// List the current lockouts: who, until when, the credential whose attempts caused it, and whether it holds elsewhere
     List {
         /// Only of this kind: credential, client or network
         #[arg(long)]
@@ -28,7 +28,7 @@ enum Command {
     },
     /// Lift a lockout, or all of a kind. Whoever had it has a full budget of attempts again
     ///
-    /// The engine's log says who lifted what. The journal does not: it knows nothing of lockouts.
+    /// With --all, every budget of the kind is full again. The engine's log says who lifted what. The journal does not: it knows nothing of lockouts.
     Lift {
         /// What is locked out: credential, client or network
         kind: LockoutKind,
@@ -53,12 +53,13 @@ impl Lockouts {
                     false if listed.lockouts.is_empty() => print::line("nobody is locked out"),
                     false => {
                         let row = |lockout: &Lockout| {
-                            let Lockout { key, until_ms, caused_by } = lockout;
+                            let Lockout { key, until_ms, caused_by, everywhere } = lockout;
                             let kind = key.kind().word().to_owned();
-                            vec![kind, key.id(), print::time(*until_ms), caused_by.to_string()]
+                            let scope = if *everywhere { "everywhere" } else { "at that credential" };
+                            vec![kind, key.id(), print::time(*until_ms), caused_by.to_string(), scope.to_owned()]
                         };
                         let rows: Vec<_> = listed.lockouts.iter().map(row).collect();
-                        print::table(&["KIND", "ID", "UNTIL", "CAUSED BY CREDENTIAL"], &rows);
+                        print::table(&["KIND", "ID", "UNTIL", "CAUSED BY CREDENTIAL", "SCOPE"], &rows);
                         if listed.total > rows.len() as u64 {
                             print::line(format_args!("the first {} of {}", rows.len(), print::grouped(listed.total)));
                         }

@@ -3,6 +3,7 @@
 //! A bucket is written only when there is a failed attempt. What it holds at another time, and how far its level has decayed by then, is
 //! worked out from that one moment, in whole numbers: however often it is asked, nothing is rounded and nothing drifts.
 
+use super::costs::TENTHS;
 use super::limits::{BudgetLimits, MISSES_MAX, TIME_MAX_MS};
 
 /// The parts of one attempt: as many as a minute has milliseconds, so that a bucket regains `misses_per_minute` parts in each of them.
@@ -60,13 +61,14 @@ impl Bucket {
         self.ends_ms
     }
 
-    /// Takes failed attempts out. If it has not one whole attempt left then, a lockout begins, and lasts at least until there is one; unless
+    /// Takes failed attempts out, in tenths. If it has not one whole attempt left then, a lockout begins, and lasts at least until there is one; unless
     /// that would take longer than the longest, when the rest is forgiven. Attempts during a lockout are not counted.
-    pub(super) fn charge(&mut self, now_ms: u64, attempts: u32, pace: &Pace) {
-        if now_ms < self.ends_ms || attempts == 0 {
+    pub(super) fn charge(&mut self, now_ms: u64, tenths: u32, pace: &Pace) {
+        if now_ms < self.ends_ms || tenths == 0 {
             return;
         }
-        self.spent = (self.spent_at(now_ms, pace) + u64::from(attempts) * ATTEMPT).min(pace.spent_max);
+        let parts = u64::from(tenths) * (ATTEMPT / u64::from(TENTHS));
+        self.spent = (self.spent_at(now_ms, pace) + parts).min(pace.spent_max);
         self.counted_ms = now_ms;
         if self.spent + ATTEMPT <= pace.capacity {
             return;
@@ -108,9 +110,15 @@ mod tests {
         Pace::of(&GuardLimits::CLIENT).expect("it is on")
     }
 
+    impl Bucket {
+        fn fail(&mut self, now_ms: u64, attempts: u32, pace: &Pace) {
+            self.charge(now_ms, attempts.saturating_mul(TENTHS), pace);
+        }
+    }
+
     /// How long the lockout lasts that a miss at a time begins; 0 if it begins none.
     fn lockout_ms(bucket: &mut Bucket, now_ms: u64, misses: u32, pace: &Pace) -> u64 {
-        bucket.charge(now_ms, misses, pace);
+        bucket.fail(now_ms, misses, pace);
         bucket.ends_ms.saturating_sub(now_ms)
     }
 
@@ -129,7 +137,7 @@ mod tests {
         // One in 6,000 ms: with nine taken there is not one beside the next a millisecond earlier.
         for (wait_ms, locked_out_ms) in [(5_999, 30_000), (6_000, 0), (6_001, 0)] {
             let mut bucket = Bucket::default();
-            bucket.charge(START, 9, &pace());
+            bucket.fail(START, 9, &pace());
             assert_eq!(lockout_ms(&mut bucket, START + wait_ms, 1, &pace()), locked_out_ms, "{wait_ms}");
         }
     }
@@ -141,7 +149,7 @@ mod tests {
         let seed = fastrand::u64(..);
         let mut random = fastrand::Rng::with_seed(seed);
         let mut bucket = Bucket::default();
-        bucket.charge(START, 9, &pace);
+        bucket.fail(START, 9, &pace);
         for miss in 1..=1_000_000_u64 {
             let exact_ms = START + (miss * 60_000).div_ceil(7);
             if random.u8(..4) == 0 {
@@ -166,7 +174,7 @@ mod tests {
     fn the_level_decays_by_one_at_the_end_of_each_quiet_period() {
         let mut hardened = Bucket::default();
         for _ in 0..3 {
-            hardened.charge(hardened.ends_ms.max(START), 10, &pace());
+            hardened.fail(hardened.ends_ms.max(START), 10, &pace());
         }
         // The next one would last 240 s.
         for (quiet_ms, expected_s) in [
@@ -188,9 +196,9 @@ mod tests {
     #[test]
     fn a_miss_during_a_lockout_is_not_counted_and_prolongs_nothing() {
         let mut bucket = Bucket::default();
-        bucket.charge(START, 10, &pace());
+        bucket.fail(START, 10, &pace());
         for now_ms in [START, START + 1, START + 29_999] {
-            bucket.charge(now_ms, 1_000, &pace());
+            bucket.fail(now_ms, 1_000, &pace());
             assert_eq!(bucket.ends_ms, START + 30_000);
         }
         // Half a minute has brought five back: the fourth leaves one, the fifth none.
@@ -216,15 +224,15 @@ mod tests {
     fn a_bucket_is_quiet_when_it_is_full_and_its_level_is_0() {
         let mut bucket = Bucket::default();
         assert_eq!(bucket.quiet_from_ms(&pace()), 0);
-        bucket.charge(START, 1, &pace());
+        bucket.fail(START, 1, &pace());
         assert_eq!(bucket.quiet_from_ms(&pace()), START + 6_000);
-        bucket.charge(START + 6_000, 3, &pace());
+        bucket.fail(START + 6_000, 3, &pace());
         assert_eq!(bucket.quiet_from_ms(&pace()), START + 24_000);
-        bucket.charge(START + 6_000, 7, &pace());
+        bucket.fail(START + 6_000, 7, &pace());
         assert_eq!(bucket.quiet_from_ms(&pace()), START + 6_000 + 30_000 + HOUR);
         let flat = Pace::of(&BudgetLimits { lockout_longest_ms: 30_000, ..GuardLimits::CLIENT }).expect("it is on");
         let mut bucket = Bucket::default();
-        bucket.charge(START, 10, &flat);
+        bucket.fail(START, 10, &flat);
         assert_eq!(bucket.quiet_from_ms(&flat), START + 60_000, "with one length for all there is no level");
     }
 
@@ -246,7 +254,7 @@ mod tests {
             let mut bucket = Bucket::default();
             for now_ms in [0, 0, 1, START, START, u64::MAX - 1, u64::MAX, u64::MAX] {
                 for misses in [0, 1, u32::MAX] {
-                    bucket.charge(now_ms, misses, &pace);
+                    bucket.fail(now_ms, misses, &pace);
                     assert!(bucket.ends_ms <= now_ms.saturating_add(pace.longest_ms));
                     assert!(bucket.quiet_from_ms(&pace) >= bucket.ends_ms);
                 }

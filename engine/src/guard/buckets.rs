@@ -14,20 +14,12 @@ use scrip_protocol::CredentialId;
 
 use super::bucket::{Bucket, Pace};
 use super::chunked::Chunked;
-use super::fingerprint::{Fingerprint, Recent};
+use super::costs::{Costs, FailedCode};
+use super::fingerprint::Recent;
 use crate::state::shards::Shards;
 
 /// How many ended lockouts one charge notes, and how many quiet buckets it drops. It adds one at most, so that both shrink.
 const SWEPT_PER_CHARGE: usize = 8;
-
-/// Failed attempts to be charged.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Attempts<'a> {
-    /// One for each code that was not tried lately.
-    Codes(&'a [Fingerprint]),
-    /// So many, of no code.
-    Number(u32),
-}
 
 /// What came of a charge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +30,8 @@ pub(super) enum Charged {
     LockedOut,
     /// A lockout would begin with it, and may not: nothing was charged.
     Withheld,
+    /// A lockout lasts: nothing was charged.
+    During,
 }
 
 /// The buckets of one budget. `N` codes are remembered of each key.
@@ -113,21 +107,32 @@ impl<const N: usize> Buckets<N> {
         not_over.map(|(ends_ms, at)| (self.row(*at).key, *ends_ms, self.row(*at).caused_by))
     }
 
-    /// Charges failed attempts to a key, through a credential that may begin a lockout or not.
-    pub(super) fn charge(&mut self, now_ms: u64, key: u128, by: CredentialId, attempts: Attempts<'_>, may_lock: bool) -> Charged {
+    /// Charges failed attempts to a key, one for each code that was not tried lately, through a credential that may begin a lockout or not.
+    pub(super) fn charge(
+        &mut self,
+        now_ms: u64,
+        key: u128,
+        by: CredentialId,
+        codes: &[FailedCode],
+        costs: Costs,
+        may_lock: bool,
+    ) -> Charged {
+        let codes = codes.iter().map(|code| (code.fingerprint, costs.of(code.reason))).filter(|(_, cost)| *cost > 0);
+        if codes.clone().next().is_none() {
+            return Charged::Counted;
+        }
         self.sweep(now_ms);
         let Some(at) = self.find(key).or_else(|| self.add(key, by)) else { return Charged::Counted };
         let pace = self.pace;
         let row = self.row_mut(at);
-        let was_locked = now_ms < row.bucket.ends_ms();
+        if now_ms < row.bucket.ends_ms() {
+            return Charged::During;
+        }
         let (mut bucket, mut recent) = (row.bucket, row.recent);
-        let number = match attempts {
-            Attempts::Codes(codes) => codes.iter().map(|code| u32::from(recent.note(*code))).sum(),
-            Attempts::Number(number) => number,
-        };
-        bucket.charge(now_ms, number, &pace);
+        let tenths = codes.map(|(code, cost)| if recent.note(code) { cost } else { 0 }).sum();
+        bucket.charge(now_ms, tenths, &pace);
         let is_locked = now_ms < bucket.ends_ms();
-        if is_locked && !was_locked && !may_lock {
+        if is_locked && !may_lock {
             // What was tried was tried: it is not charged in another way again.
             self.row_mut(at).recent = recent;
             return Charged::Withheld;
@@ -135,12 +140,12 @@ impl<const N: usize> Buckets<N> {
         self.take_from_its_set(at);
         let row = self.row_mut(at);
         (row.bucket, row.recent, row.locked) = (bucket, recent, is_locked);
-        if is_locked && !was_locked {
+        if is_locked {
             row.caused_by = by;
         }
         self.put_in_its_set(at);
         self.note_last_end();
-        if is_locked && !was_locked { Charged::LockedOut } else { Charged::Counted }
+        if is_locked { Charged::LockedOut } else { Charged::Counted }
     }
 
     /// Forgets a key: it has a full budget, and was never locked out.
@@ -149,6 +154,16 @@ impl<const N: usize> Buckets<N> {
             self.drop_row(at);
             self.note_last_end();
         }
+    }
+
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        *self = Buckets::new(self.pace, self.limit, self.share_max);
+    }
+
+    /// The credentials that have brought in those that are remembered.
+    pub(super) fn credentials(&self) -> impl Iterator<Item = CredentialId> {
+        self.shares.keys().copied()
     }
 
     fn note_last_end(&mut self) {
@@ -171,7 +186,7 @@ impl<const N: usize> Buckets<N> {
 
     /// Adds a key, unless its credential has brought in its share.
     fn add(&mut self, key: u128, by: CredentialId) -> Option<u32> {
-        if self.shares.get(&by).is_some_and(|share| *share >= self.share_max) {
+        if self.shares.get(&by).copied().unwrap_or(0) >= self.share_max {
             return None;
         }
         if self.len() >= self.limit {
@@ -240,12 +255,17 @@ impl<const N: usize> Buckets<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guard::GuardLimits;
+    use crate::guard::tests::fresh;
+    use crate::guard::{Fingerprint, GuardLimits, Reason};
 
     const START: u64 = 1_790_000_000_000;
     const HOUR: u64 = 3_600_000;
 
     const BY: CredentialId = CredentialId(1);
+
+    fn unknown(number: u32) -> FailedCode {
+        FailedCode { fingerprint: Fingerprint(number), reason: Reason::Unknown }
+    }
 
     fn of_clients(limit: usize) -> Buckets<8> {
         Buckets::new(Pace::of(&GuardLimits::CLIENT).expect("it is on"), limit, limit + 1)
@@ -254,7 +274,7 @@ mod tests {
     impl Buckets<8> {
         /// Charges attempts at other codes each time. Whether a lockout begins.
         fn fails(&mut self, now_ms: u64, key: u128, attempts: u32) -> bool {
-            self.charge(now_ms, key, BY, Attempts::Number(attempts), true) == Charged::LockedOut
+            self.charge(now_ms, key, BY, &fresh(attempts), Costs::CLIENT, true) == Charged::LockedOut
         }
     }
 
@@ -320,16 +340,16 @@ mod tests {
     #[test]
     fn a_code_that_was_tried_lately_is_not_charged_again() {
         let mut buckets = of_clients(10);
-        let code = |number: u32| [Fingerprint(number)];
+        let code = |number| [unknown(number)];
         for _ in 0..1_000 {
-            assert_eq!(buckets.charge(START, 1, BY, Attempts::Codes(&code(7)), true), Charged::Counted);
+            assert_eq!(buckets.charge(START, 1, BY, &code(7), Costs::CLIENT, true), Charged::Counted);
         }
         for number in 8..16 {
-            assert_eq!(buckets.charge(START, 1, BY, Attempts::Codes(&code(number)), true), Charged::Counted);
+            assert_eq!(buckets.charge(START, 1, BY, &code(number), Costs::CLIENT, true), Charged::Counted);
         }
-        assert_eq!(buckets.charge(START, 1, BY, Attempts::Codes(&code(99)), true), Charged::LockedOut, "the tenth other code");
-        let all: Vec<_> = (0..10).map(|number| Fingerprint(number / 2)).collect();
-        assert_eq!(buckets.charge(START, 2, BY, Attempts::Codes(&all), true), Charged::Counted, "five codes, each twice");
+        assert_eq!(buckets.charge(START, 1, BY, &code(99), Costs::CLIENT, true), Charged::LockedOut, "the tenth other code");
+        let all: Vec<_> = (0..10).map(|number| unknown(number / 2)).collect();
+        assert_eq!(buckets.charge(START, 2, BY, &all, Costs::CLIENT, true), Charged::Counted, "five codes, each twice");
     }
 
     #[test]
@@ -343,10 +363,10 @@ mod tests {
             (2, false, Charged::Withheld),
             (2, true, Charged::Counted),
         ] {
-            assert_eq!(buckets.charge(START, 1, other, Attempts::Codes(&[Fingerprint(code)]), may_lock), expected);
+            assert_eq!(buckets.charge(START, 1, other, &[unknown(code)], Costs::CLIENT, may_lock), expected);
         }
         assert_eq!((buckets.ends_ms(1), buckets.locked(START).count()), (0, 0));
-        assert_eq!(buckets.charge(START, 1, other, Attempts::Codes(&[Fingerprint(3)]), true), Charged::LockedOut);
+        assert_eq!(buckets.charge(START, 1, other, &[unknown(3)], Costs::CLIENT, true), Charged::LockedOut);
         assert!(buckets.locked(START).eq([(1, START + 30_000, other)]), "whoever began it is named");
     }
 
@@ -357,7 +377,7 @@ mod tests {
         (0..50).for_each(|key| assert!(!buckets.fails(START, key, 1)));
         assert_eq!(buckets.len(), 10);
         let other = CredentialId(2);
-        assert_eq!(buckets.charge(START, 77, other, Attempts::Number(10), true), Charged::LockedOut);
+        assert_eq!(buckets.charge(START, 77, other, &fresh(10), Costs::CLIENT, true), Charged::LockedOut);
         // What is quiet gives its part of the share back.
         assert!(!buckets.fails(START + 6_000, 60, 1) && buckets.find(60).is_some());
         buckets.forget(77);

@@ -1,30 +1,49 @@
 //! The guard against guessing codes (Z9): callers with too many failed attempts are locked out for a while.
 //!
-//! A failed attempt is a code that was refused, for whatever reason: unknown, archived and exhausted codes are charged alike, so that a
-//! caller without reasons learns nothing from a lockout. The same wrong code again is not another attempt: it guesses nothing, and nobody
-//! is locked out by one used-up code that everybody tries ([`Fingerprint`]).
+//! A failed attempt is a code that was refused. The same wrong code again is not another attempt: it guesses nothing. Each budget is
+//! charged for itself. A budget regains attempts as time passes; the failed attempt that leaves it with less than one begins a
+//! lockout. While that lasts, attempts are refused before they are looked at: they reveal nothing, count as nothing and prolong nothing. It
+//! ends by itself, at a time that is known from its beginning. Each further one lasts twice as long, up to the longest; each quiet
+//! period takes one doubling back.
 //!
-//! Attempts are charged to the credential that they come through first, then to the client and to the network that it calls from, each for
-//! itself. Only a credential that may redeem acts for clients: the checks of any other are charged to that credential alone. A budget
-//! regains attempts as time passes; the failed attempt that leaves it with less than one begins a lockout. While that lasts, attempts are
-//! refused before they are looked at: they reveal nothing, count as nothing and prolong nothing. It ends by itself, at a time that is known
-//! from its beginning. Each further one lasts twice as long, up to the longest; each quiet period takes one doubling back.
+//! **What a refused code costs**, in attempts. The guard goes by the reason of a refusal only where the caller learns it; a caller without
+//! reasons is charged alike for all codes, and learns nothing from a lockout or its length.
+//!
+//! | budget | unknown code | known code: used up, ended, archived | no reasons: any code | a lockout refuses |
+//! |---|---|---|---|---|
+//! | client at one credential | 1 | 1 | 1 | the client, through this credential |
+//! | client | 1 | 0 | 1 | the client, through every credential |
+//! | network, at one credential and at all | 1 | 0 | 1/10 | the network, likewise |
+//! | credential | 1 | 0 | 1/10 | the credential with all its players |
+//!
+//! Redemptions and holds are charged to all of them. So are the checks of credentials that may redeem, for the client and network that
+//! they name. Checks of other roles are charged to the credential alone.
 //!
 //! **How many guesses that leaves**: in any time, what a budget holds when it is full and what it regains meanwhile. By default:
 //!
-//! | of | at once | a minute | in 24 hours, at most |
-//! |---|---|---|---|
-//! | a client | 10 | 10 | 14,410 |
-//! | a network of clients | 60 | 60 | 86,460 |
-//! | a credential | 6,000 | 6,000 | 8,646,000 |
+//! | of | at once | a minute | in 24 hours, at most | without reasons |
+//! |---|---|---|---|---|
+//! | a client, at all credentials or at one | 10 | 10 | 14,410 | as many |
+//! | a network of clients, likewise | 60 | 60 | 86,460 | ten times as many |
+//! | a credential | 6,000 | 6,000 | 8,646,000 | ten times as many |
 //!
 //! A client gets so many if it knows the limits and keeps just clear of them; one that tries again whenever it is let gets 295. Many
 //! failed attempts of one call (a check of up to 8,192 codes) all count, but a call is refused as a whole or not at all: the last one may go
 //! beyond the bound. The lockout after it lasts until that is paid off, or for as long as the longest.
 //!
-//! **What one credential can do to others** is bounded: it begins at most [`LOCKOUTS_MAX`] lockouts of clients and networks at once and one
-//! more every [`LOCKOUT_REGAINED_MS`]; beyond that it pays in their place, [`LOCKOUT_COST`] attempts of its own for each. And it takes at
-//! most [`SHARE_MAX`] of the clients and networks that are remembered; beyond that its own budget alone limits what is tried through it.
+//! **What one credential can do to others** is bounded. It begins at most [`LOCKOUTS_MAX`] lockouts at all credentials, of clients and
+//! networks, and one more every [`LOCKOUT_REGAINED_MS`]. Beyond that a lockout is withheld, which costs the credential nothing: the
+//! attempts still count at this credential, and lock the client or network out there. It brings in at most
+//! [`SHARE_MAX`] of the clients and networks that are remembered; beyond that its own budget alone limits what is tried through it.
+//!
+//! **At worst**:
+//!
+//! - One player spends his own budgets, and takes from the gateway's no more than his guesses: 10 of 6,000, then one each time he is let.
+//! - Players behind one network are locked out together by 60 guesses a minute, or 600 refused codes without reasons.
+//! - A gateway is locked out by 100 guesses a second. Refused codes that are known never lock it or a network out; without reasons, 1,000
+//!   refused codes a second do, and 10 a second a network. Each lockout of a gateway lasts a second at first and a minute at most.
+//! - A credential that attacks clients elsewhere locks out 120 and 2 a minute, for half a minute at first. It can use up nine of ten
+//!   attempts of more clients, at 9 attempts of its own for each, 0.9 without reasons: the next guess of such a client locks it out.
 //!
 //! Owned by the engine thread. What is in it is not journalled: a restart gives everyone a full budget. Operators see the lockouts and lift
 //! them ([`Guard::lockouts`], [`Guard::lift`]).
@@ -32,23 +51,28 @@
 mod allowance;
 mod bucket;
 mod buckets;
+mod budget;
 mod chunked;
+mod costs;
 mod fingerprint;
 mod limits;
 #[cfg(test)]
 mod tests;
 
-use scrip_protocol::command::{Lockout, LockoutKey, WhichLockouts};
+use scrip_protocol::command::{Lockout, LockoutKey, LockoutKind, WhichLockouts};
 use scrip_protocol::{ClientId, ClientNetwork, CredentialId};
 
 use allowance::Allowances;
 use bucket::Pace;
-use buckets::{Attempts, Buckets, Charged};
+use buckets::{Buckets, Charged};
+use budget::{Budget, Locked};
+use costs::Costs;
+pub use costs::{FailedCode, Reason};
 pub use fingerprint::{Fingerprint, Fingerprints};
 pub use limits::{BudgetLimits, GuardLimits, InvalidGuardLimit};
 
 /// How many clients the guard remembers at once, and how many networks, and credentials: a million of the first two together, in
-/// some 150 MB. Those who are remembered had a failed attempt in the last seconds, or were locked out in the last hours.
+/// some 150 MB, and in as much again what each of them tried at each credential. Those who are remembered had a failed attempt in the last seconds, or were locked out in the last hours.
 ///
 /// At the limit those are forgotten first who are not locked out.
 pub const BUCKETS_MAX: usize = 500_000;
@@ -56,14 +80,11 @@ pub const BUCKETS_MAX: usize = 500_000;
 /// How many of them one credential may have brought in. So ten credentials would have to work together to have others forgotten.
 pub const SHARE_MAX: usize = BUCKETS_MAX / 10;
 
-/// How many lockouts of clients and networks a credential may begin at once: some hundred guessers through one gateway.
+/// How many lockouts of clients and networks that hold everywhere a credential may begin at once: some hundred guessers through one gateway.
 pub const LOCKOUTS_MAX: u32 = 120;
 
 /// How long it takes until it may begin one more.
 pub const LOCKOUT_REGAINED_MS: u64 = 30_000;
-
-/// How many failed attempts of the credential itself each lockout counts as that it may not begin: a hundred of them spend its budget.
-pub const LOCKOUT_COST: u32 = 60;
 
 /// How many wrong codes of a client or network are remembered as tried: with ten at once, all that a lockout may be about but two.
 const CODES_OF_CLIENT: usize = 8;
@@ -87,8 +108,8 @@ pub struct Asker {
 pub struct Guard {
     /// Where a budget is off there are none.
     credentials: Option<Buckets<CODES_OF_CREDENTIAL>>,
-    clients: Option<Buckets<CODES_OF_CLIENT>>,
-    networks: Option<Buckets<CODES_OF_CLIENT>>,
+    clients: Option<Budget>,
+    networks: Option<Budget>,
     allowances: Allowances,
     fingerprints: Fingerprints,
     /// When nobody is locked out any longer.
@@ -102,21 +123,25 @@ pub struct Guard {
 struct Bounds {
     buckets_max: usize,
     share_max: usize,
+    share_here_max: usize,
     lockouts_max: u32,
 }
 
 impl Guard {
     /// A guard that has seen nobody. Limits out of their range ([`GuardLimits::check`]) are taken as the nearest that is in it.
     pub fn new(limits: GuardLimits) -> Guard {
-        Guard::with_bounds(limits, Bounds { buckets_max: BUCKETS_MAX, share_max: SHARE_MAX, lockouts_max: LOCKOUTS_MAX })
+        let bounds =
+            Bounds { buckets_max: BUCKETS_MAX, share_max: SHARE_MAX, share_here_max: SHARE_MAX, lockouts_max: LOCKOUTS_MAX };
+        Guard::with_bounds(limits, bounds)
     }
 
     fn with_bounds(limits: GuardLimits, bounds: Bounds) -> Guard {
-        let Bounds { buckets_max, share_max, lockouts_max } = bounds;
+        let Bounds { buckets_max, lockouts_max, .. } = bounds;
+        let budget = |pace, everywhere, here| Budget::new(pace, bounds, everywhere, here);
         Guard {
             credentials: Pace::of(&limits.credential).map(|pace| Buckets::new(pace, buckets_max, buckets_max)),
-            clients: Pace::of(&limits.client).map(|pace| Buckets::new(pace, buckets_max, share_max)),
-            networks: Pace::of(&limits.network).map(|pace| Buckets::new(pace, buckets_max, share_max)),
+            clients: Pace::of(&limits.client).map(|pace| budget(pace, Costs::CLIENT, Costs::CLIENT_HERE)),
+            networks: Pace::of(&limits.network).map(|pace| budget(pace, Costs::MANY, Costs::MANY)),
             allowances: Allowances::new(lockouts_max, LOCKOUT_REGAINED_MS),
             fingerprints: Fingerprints::default(),
             locked_until_ms: 0,
@@ -141,72 +166,71 @@ impl Guard {
 
     #[inline(never)]
     fn refuses_while_some_are_locked_out(&self, now_ms: u64, who: &Asker) -> Option<u32> {
-        let [credential, client, network] = keys(who);
-        let free_ms = ends_ms(&self.credentials, now_ms, credential).max(ends_ms(&self.clients, now_ms, client)).max(ends_ms(
-            &self.networks,
-            now_ms,
-            network,
-        ));
+        let own = match &self.credentials {
+            Some(credentials) if now_ms < credentials.last_end_ms() => credentials.ends_ms(who.credential.0.into()),
+            Some(_) | None => 0,
+        };
+        let ends_ms = |budget: &Option<Budget>, key: Option<u128>| match (budget, key) {
+            (Some(budget), Some(key)) => budget.ends_ms(now_ms, key, who.credential),
+            (Some(_) | None, Some(_) | None) => 0,
+        };
+        let [client, network] = keys(who);
+        let free_ms = own.max(ends_ms(&self.clients, client)).max(ends_ms(&self.networks, network));
         // The longest lockout fits; see the limits.
         (now_ms < free_ms).then(|| u32::try_from(free_ms - now_ms).unwrap_or(u32::MAX))
     }
 
     /// Charges failed attempts of a call that was not refused: the code of a redemption, or those of a check.
-    pub fn failed(&mut self, now_ms: u64, who: Asker, codes: &[Fingerprint]) {
+    pub fn failed(&mut self, now_ms: u64, who: Asker, codes: &[FailedCode]) {
         if codes.is_empty() {
             return;
         }
-        let [own, client, network] = keys(&who);
-        self.charge_credential(now_ms, who.credential, own, Attempts::Codes(codes));
-        let (allowances, begun, mut withheld) = (&mut self.allowances, &mut self.begun, 0);
         let by = who.credential;
-        let mut charge = |buckets: &mut Option<Buckets<CODES_OF_CLIENT>>, key: Option<u128>| {
-            let (Some(buckets), Some(key)) = (buckets, key) else { return };
-            match buckets.charge(now_ms, key, by, Attempts::Codes(codes), allowances.has_one(now_ms, by)) {
-                Charged::Counted => {}
-                Charged::LockedOut => {
-                    allowances.take(now_ms, by);
-                    *begun += 1;
-                }
-                Charged::Withheld => withheld += LOCKOUT_COST,
-            }
-        };
-        charge(&mut self.clients, client);
-        charge(&mut self.networks, network);
-        if withheld > 0 {
-            self.charge_credential(now_ms, who.credential, own, Attempts::Number(withheld));
-        }
-        self.locked_until_ms = self.last_end_ms();
-    }
-
-    fn charge_credential(&mut self, now_ms: u64, by: CredentialId, key: Option<u128>, attempts: Attempts<'_>) {
-        if let (Some(buckets), Some(key)) = (&mut self.credentials, key) {
-            let charged = buckets.charge(now_ms, key, by, attempts, true);
+        if let Some(credentials) = &mut self.credentials {
+            let charged = credentials.charge(now_ms, by.0.into(), by, codes, Costs::MANY, true);
             self.begun += u64::from(charged == Charged::LockedOut);
         }
+        let [client, network] = keys(&who);
+        for (budget, key) in [(&mut self.clients, client), (&mut self.networks, network)] {
+            if let (Some(budget), Some(key)) = (budget, key) {
+                self.begun += u64::from(budget.charge(now_ms, key, by, codes, &mut self.allowances));
+            }
+        }
+        self.locked_until_ms = self.last_end_ms();
     }
 
     /// Who is locked out at a time, until when, and who caused it: credentials, clients, networks, each in the order of becoming free. Costs
     /// as much as there are.
     pub fn lockouts(&self, now_ms: u64) -> impl Iterator<Item = Lockout> {
-        let credentials = lockouts_of(&self.credentials, now_ms, |key| LockoutKey::Credential(CredentialId(key as u32)));
+        let credentials = self.credentials.iter().flat_map(move |credentials| credentials.locked(now_ms));
+        let credentials = credentials.map(|(key, until_ms, caused_by)| {
+            let key = LockoutKey::Credential(CredentialId(key as u32));
+            Lockout { key, until_ms, caused_by, everywhere: true }
+        });
         let clients = lockouts_of(&self.clients, now_ms, |key| LockoutKey::Client(ClientId(key)));
         let networks = lockouts_of(&self.networks, now_ms, |key| LockoutKey::Network(ClientNetwork(key as u64)));
         credentials.chain(clients).chain(networks)
     }
 
-    /// Lifts lockouts: whoever had one has a full budget again. Returns which.
+    /// Lifts lockouts: whoever had one has a full budget again, at every credential; of all of a kind, so has everybody else of that kind.
+    /// Returns which.
     pub fn lift(&mut self, now_ms: u64, which: WhichLockouts) -> Vec<Lockout> {
         let is_meant = |lockout: &Lockout| match which {
             WhichLockouts::Of(key) => lockout.key == key,
             WhichLockouts::AllOf(kind) => lockout.key.kind() == kind,
         };
         let lifted: Vec<_> = self.lockouts(now_ms).filter(is_meant).collect();
-        for lockout in &lifted {
-            match lockout.key {
-                LockoutKey::Credential(CredentialId(key)) => forget(&mut self.credentials, key.into()),
-                LockoutKey::Client(ClientId(key)) => forget(&mut self.clients, key),
-                LockoutKey::Network(ClientNetwork(key)) => forget(&mut self.networks, key.into()),
+        match which {
+            WhichLockouts::AllOf(LockoutKind::Client) => self.clients.iter_mut().for_each(Budget::clear),
+            WhichLockouts::AllOf(LockoutKind::Network) => self.networks.iter_mut().for_each(Budget::clear),
+            WhichLockouts::AllOf(LockoutKind::Credential) => self.credentials.iter_mut().for_each(Buckets::clear),
+            WhichLockouts::Of(_) if lifted.is_empty() => {}
+            WhichLockouts::Of(LockoutKey::Client(ClientId(key))) => self.clients.iter_mut().for_each(|of| of.forget(key)),
+            WhichLockouts::Of(LockoutKey::Network(ClientNetwork(key))) => {
+                self.networks.iter_mut().for_each(|of| of.forget(key.into()));
+            }
+            WhichLockouts::Of(LockoutKey::Credential(CredentialId(key))) => {
+                self.credentials.iter_mut().for_each(|of| of.forget(key.into()));
             }
         }
         self.locked_until_ms = self.last_end_ms();
@@ -220,7 +244,8 @@ impl Guard {
 
     /// How many credentials, clients and networks are remembered, together.
     pub fn len(&self) -> usize {
-        len(&self.credentials) + len(&self.clients) + len(&self.networks)
+        let of = |budget: &Option<Budget>| budget.as_ref().map_or(0, Budget::len);
+        self.credentials.as_ref().map_or(0, Buckets::len) + of(&self.clients) + of(&self.networks)
     }
 
     /// Whether none is.
@@ -229,42 +254,22 @@ impl Guard {
     }
 
     fn last_end_ms(&self) -> u64 {
-        last_end_ms(&self.credentials).max(last_end_ms(&self.clients)).max(last_end_ms(&self.networks))
+        let of = |budget: &Option<Budget>| budget.as_ref().map_or(0, Budget::last_end_ms);
+        self.credentials.as_ref().map_or(0, Buckets::last_end_ms).max(of(&self.clients)).max(of(&self.networks))
     }
 }
 
-/// The keys of an asker's buckets, in the order of the guard's fields.
-fn keys(who: &Asker) -> [Option<u128>; 3] {
-    let network = who.network.is_known().then(|| who.network.0.into());
-    [Some(who.credential.0.into()), who.client.map(|client| client.0), network]
+/// The keys of an asker's client and network.
+fn keys(who: &Asker) -> [Option<u128>; 2] {
+    [who.client.map(|client| client.0), who.network.is_known().then(|| who.network.0.into())]
 }
 
-fn ends_ms<const N: usize>(buckets: &Option<Buckets<N>>, now_ms: u64, key: Option<u128>) -> u64 {
-    match (buckets, key) {
-        (Some(buckets), Some(key)) if now_ms < buckets.last_end_ms() => buckets.ends_ms(key),
-        (Some(_) | None, Some(_) | None) => 0,
-    }
-}
-
-fn last_end_ms<const N: usize>(buckets: &Option<Buckets<N>>) -> u64 {
-    buckets.as_ref().map_or(0, Buckets::last_end_ms)
-}
-
-fn len<const N: usize>(buckets: &Option<Buckets<N>>) -> usize {
-    buckets.as_ref().map_or(0, Buckets::len)
-}
-
-fn forget<const N: usize>(buckets: &mut Option<Buckets<N>>, key: u128) {
-    if let Some(buckets) = buckets {
-        buckets.forget(key);
-    }
-}
-
-fn lockouts_of<const N: usize>(
-    buckets: &Option<Buckets<N>>,
-    now_ms: u64,
-    key_of: fn(u128) -> LockoutKey,
-) -> impl Iterator<Item = Lockout> {
-    let locked = buckets.iter().flat_map(move |buckets| buckets.locked(now_ms));
-    locked.map(move |(key, until_ms, caused_by)| Lockout { key: key_of(key), until_ms, caused_by })
+fn lockouts_of(budget: &Option<Budget>, now_ms: u64, key_of: fn(u128) -> LockoutKey) -> impl Iterator<Item = Lockout> {
+    let locked = budget.iter().flat_map(move |budget| budget.locked(now_ms));
+    locked.map(move |Locked { key, until_ms, caused_by, everywhere }| Lockout {
+        key: key_of(key),
+        until_ms,
+        caused_by,
+        everywhere,
+    })
 }

@@ -16,6 +16,9 @@ const START: u64 = 1_790_000_000_000;
 const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
 
+const BOUNDS: Bounds =
+    Bounds { buckets_max: BUCKETS_MAX, share_max: SHARE_MAX, share_here_max: SHARE_MAX, lockouts_max: LOCKOUTS_MAX };
+
 fn asker(credential: u32, client: u128, network: &str) -> Asker {
     Asker {
         credential: CredentialId(credential),
@@ -25,10 +28,16 @@ fn asker(credential: u32, client: u128, network: &str) -> Asker {
 }
 
 /// Codes that nobody has tried before.
-fn fresh(number: u32) -> Vec<Fingerprint> {
+pub(super) fn fresh(number: u32) -> Vec<FailedCode> {
+    refused(number, Reason::Unknown)
+}
+
+/// Codes that nobody has tried before, and why they are refused.
+fn refused(number: u32, reason: Reason) -> Vec<FailedCode> {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let first = NEXT.fetch_add(number, Ordering::Relaxed);
-    (0..number).map(|more| Fingerprint(first.wrapping_add(more))).collect()
+    let of = |fingerprint| FailedCode { fingerprint, reason };
+    (0..number).map(|more| of(Fingerprint(first.wrapping_add(more)))).collect()
 }
 
 /// Who is locked out, and until when.
@@ -232,39 +241,108 @@ fn the_same_wrong_code_is_charged_once() {
     assert!(guard.refuses(START, one).is_some(), "with ten different codes the client is locked out");
 }
 
-/// Z9: one credential cannot lock out whom it likes: after a bounded number of clients it pays itself.
+/// Z9: one credential cannot lock out whom it likes: beyond a bounded number of clients it locks them out at itself alone.
 #[test]
 fn a_credential_locks_out_a_bounded_number_of_clients() {
     let mut guard = Guard::new(GuardLimits::default());
-    let mut clients = 0;
-    while guard.refuses(START, asker(1, 0, "-")).is_none() {
-        clients += 1;
-        assert!(clients <= 1_000, "it is never stopped");
-        guard.failed(START, asker(1, clients, "-"), &fresh(10));
+    let elsewhere = |client| asker(2, client, "-");
+    for client in 1..=500 {
+        guard.failed(START, asker(1, client, "-"), &fresh(10));
+        assert!(guard.refuses(START, asker(1, client, "-")).is_some(), "at this credential client {client} is locked out");
+        assert_eq!(guard.refuses(START, elsewhere(client)).is_some(), client <= u128::from(LOCKOUTS_MAX), "client {client}");
     }
     let lockouts: Vec<_> = guard.lockouts(START).collect();
-    assert_eq!(lockouts.len() as u32, 1 + LOCKOUTS_MAX);
+    assert_eq!((lockouts.len(), guard.begun()), (500, 500));
     assert!(lockouts.iter().all(|lockout| lockout.caused_by == CredentialId(1)));
-    assert!(clients < u128::from(LOCKOUTS_MAX) + 6_000 / u128::from(LOCKOUT_COST) + 1, "{clients}");
-    // A client that it could not lock out is served, and another credential has an allowance of its own.
-    let (spared, by_another) = (asker(2, clients, "-"), asker(2, clients + 1, "-"));
-    assert_eq!(guard.refuses(START, spared), None);
-    guard.failed(START, by_another, &fresh(10));
-    assert!(guard.refuses(START, by_another).is_some());
+    assert_eq!(lockouts.iter().filter(|lockout| lockout.everywhere).count() as u32, LOCKOUTS_MAX);
+    // Another credential has an allowance of its own.
+    guard.failed(START, elsewhere(501), &fresh(10));
+    assert!(guard.refuses(START, asker(1, 501, "-")).is_some());
     // An hour brings so many back, and no more than there were.
     let later = START + HOUR;
-    let more = (0..300).filter(|more| {
-        let client = asker(1, clients + 2 + more, "-");
-        guard.failed(later, client, &fresh(10));
-        guard.refuses(later, Asker { credential: CredentialId(2), ..client }).is_some()
+    let more = (1_000..1_300).filter(|client| {
+        guard.failed(later, asker(1, *client, "-"), &fresh(10));
+        guard.refuses(later, elsewhere(*client)).is_some()
     });
     assert_eq!(more.count() as u32, LOCKOUTS_MAX);
+}
+
+/// Whoever guesses pays: a player whose lockout is withheld is locked out at the gateway, which pays for his guesses alone.
+#[test]
+fn one_player_cannot_lock_out_the_gateway() {
+    let mut guard = Guard::new(GuardLimits::default());
+    for client in 1..=u128::from(LOCKOUTS_MAX) {
+        guard.failed(START, asker(1, client, "-"), &fresh(10));
+    }
+    let (guesser, other) = (asker(1, 999, "203.0.113.7"), asker(1, 5_555, "203.0.113.8"));
+    let mut tried = 0;
+    for now_ms in (START..START + HOUR).step_by(100) {
+        tried += u32::from(tries(&mut guard, now_ms, guesser));
+        assert_eq!(guard.refuses(now_ms, other), None, "after {tried} guesses");
+    }
+    assert!(tried < 100, "{tried} guesses in an hour");
+}
+
+/// The end of a campaign of single-use codes, with a player behind each: nobody is locked out by codes that are known.
+#[test]
+fn codes_of_an_ended_campaign_lock_out_neither_gateway_nor_network() {
+    let mut guard = Guard::new(GuardLimits::default());
+    for attempt in 0..120_000 {
+        let now_ms = START + attempt / 2;
+        let hall = asker(1, 1 + u128::from(attempt) / 3, "203.0.113.7");
+        assert_eq!(guard.refuses(now_ms, hall), None, "attempt {attempt}");
+        guard.failed(now_ms, hall, &refused(1, Reason::Known));
+    }
+    assert_eq!((guard.begun(), guard.refuses(START, asker(1, 0, "-"))), (0, None));
+    // One client that walks through such codes is locked out there, and nowhere else.
+    guard.failed(START, asker(1, 1 << 80, "-"), &refused(10, Reason::Known));
+    assert!(guard.refuses(START, asker(1, 1 << 80, "-")).is_some());
+    assert_eq!(guard.refuses(START, asker(2, 1 << 80, "-")), None);
+}
+
+/// Without reasons hundreds of refused codes a second are let through as well, and a thousand are not, whatever the codes are.
+#[test]
+fn a_busy_gateway_without_reasons_is_let_be_up_to_a_bound() {
+    for (a_second, is_locked) in [(300, false), (999, false), (2_000, true)] {
+        let mut guard = Guard::new(GuardLimits::default());
+        let mut refusals = 0;
+        for attempt in 0..60 * a_second {
+            let now_ms = START + attempt * 1_000 / a_second;
+            let network = ClientNetwork(1 << 48 | attempt << 8);
+            let player = Asker { network, ..asker(1, 1 + u128::from(attempt), "-") };
+            match guard.refuses(now_ms, player) {
+                Some(_) => refusals += 1,
+                None => guard.failed(now_ms, player, &refused(1, Reason::Hidden)),
+            }
+        }
+        assert_eq!(refusals > 0, is_locked, "{a_second} a second: {refusals}");
+    }
+}
+
+/// Z9: a lockout at one credential takes nothing from what others know of the client.
+#[test]
+fn a_client_locked_out_at_one_credential_is_limited_at_others() {
+    let mut guard = Guard::with_bounds(GuardLimits::default(), Bounds { lockouts_max: 1, ..BOUNDS });
+    guard.failed(START, asker(1, 1, "-"), &fresh(10));
+    guard.failed(START, asker(1, 2, "-"), &fresh(20));
+    assert_eq!((guard.refuses(START, asker(1, 2, "-")), guard.refuses(START, asker(2, 2, "-"))), (Some(66_000), None));
+    guard.failed(START, asker(2, 2, "-"), &fresh(10));
+    assert_eq!(guard.refuses(START, asker(3, 2, "-")), Some(30_000));
+    // Lifted, it has a full budget at all of them.
+    let client = WhichLockouts::Of(LockoutKey::Client(ClientId(2)));
+    let lifted: Vec<_> = guard.lift(START, client).iter().map(|lockout| (lockout.caused_by.0, lockout.everywhere)).collect();
+    assert_eq!(lifted, [(2, true), (1, false)]);
+    for credential in [1, 3] {
+        assert_eq!(guard.refuses(START, asker(credential, 2, "-")), None);
+    }
+    (0..9).for_each(|_| assert!(tries(&mut guard, START, asker(1, 2, "-"))));
+    assert_eq!(guard.refuses(START, asker(1, 2, "-")), None);
 }
 
 /// Bounded everything: one credential takes a share of what the guard remembers, even with one wrong code for each client.
 #[test]
 fn one_credential_cannot_fill_the_guard() {
-    let bounds = Bounds { buckets_max: 1_000, share_max: 100, lockouts_max: LOCKOUTS_MAX };
+    let bounds = Bounds { buckets_max: 1_000, share_max: 100, share_here_max: 100, lockouts_max: LOCKOUTS_MAX };
     let mut guard = Guard::with_bounds(GuardLimits::default(), bounds);
     let (known, used_up) = (asker(2, 1 << 70, "198.51.100.1"), fresh(1));
     guard.failed(START, known, &fresh(9));
@@ -286,7 +364,7 @@ fn lockouts_are_listed_and_lifted() {
     guard.failed(START, asker(1, 1, here), &fresh(5));
     guard.failed(START, asker(2, 2, "-"), &fresh(3));
     let listed: Vec<_> = guard.lockouts(START).collect();
-    let of = |key, until_ms, by| Lockout { key, until_ms, caused_by: CredentialId(by) };
+    let of = |key, until_ms, by| Lockout { key, until_ms, caused_by: CredentialId(by), everywhere: true };
     let expected = [
         of(LockoutKey::Client(ClientId(2)), START + 100_000, 2),
         of(client, START + 180_000, 1),

@@ -18,7 +18,7 @@ use super::journal_thread::Release;
 use super::registry::KeptFrom;
 use super::tally::{Counts, Tally};
 use super::{Attempt, Call, Change, Chunk, Chunks, Limits, Outbox, RETRY_AFTER_MS, Read, Request, StoredReply};
-use crate::guard::{Asker, Guard};
+use crate::guard::{Asker, FailedCode, Guard, Reason};
 use crate::index::Index;
 use crate::state::requests::{Admission, ClockRange, Remembered};
 use crate::state::{Asked, AskedKeepReader, State, reply_of};
@@ -322,8 +322,10 @@ impl EngineThread {
             && refusal.is_miss()
             && let Some(Ok(code)) = asked.redemption().map(|asked| asked.code.as_ref())
         {
-            let code = self.guard.fingerprints().of(code.as_str());
-            self.guard.failed(now_ms, asker, &[code]);
+            let with_reasons = self.state.credentials.is_told_reasons(stamp.credential);
+            let reason = Reason::new(matches!(refusal, RedeemOutcome::UnknownCode), with_reasons);
+            let fingerprint = self.guard.fingerprints().of(code.as_str());
+            self.guard.failed(now_ms, asker, &[FailedCode { fingerprint, reason }]);
         }
         self.tally.executed(&record);
         batch.push(&record);

@@ -43,7 +43,7 @@ pub use outbox::{Outbox, StoredReply};
 
 use crate::attempts::Attempts;
 use crate::counters::Counters;
-use crate::guard::{Asker, Fingerprint, Fingerprints, Guard, GuardLimits};
+use crate::guard::{Asker, FailedCode, Fingerprints, Guard, GuardLimits};
 use crate::index::{Hint, Index};
 use crate::journal::{Journal, JournalError, JournalReader, ROW_BYTES};
 use crate::keeper::ReaderRegistry;
@@ -150,7 +150,7 @@ pub struct Attempt {
     /// Who looked.
     pub asker: Asker,
     /// Those of the codes that would be refused.
-    pub failed: Vec<Fingerprint>,
+    pub failed: Vec<FailedCode>,
 }
 
 /// What may be looked at.

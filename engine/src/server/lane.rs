@@ -22,7 +22,7 @@ use super::{LARGE_FRAME_BYTES, Shared, refund, rehearsal, snapshot, stored, tail
 use crate::attempts::{About, Refused, Waiting};
 use crate::counters::{One, RefusalCounts, RequestCounts, count_refusals};
 use crate::generate::draw;
-use crate::guard::Asker;
+use crate::guard::{Asker, FailedCode, Reason};
 use crate::index::{AT_ONCE, Holder, Index};
 use crate::pipeline::{Attempt, Call, Change, Chunk, InboxFull, Outbox, RETRY_AFTER_MS, Read, Request};
 use crate::state::{
@@ -573,7 +573,9 @@ fn check(asked: &Check, correlation: u64, caller: &Holder, shared: &Shared) -> C
         let asker = Asker { credential: caller.credential, client, network };
         let mut failed = Vec::new();
         for (verdict, code) in codes.iter_mut().zip(&asked.codes).filter(|(verdict, _)| verdict.is_miss()) {
-            failed.extend(shared.index.form().normalise(code).ok().map(|code| shared.fingerprints.of(code.as_str())));
+            let reason = Reason::new(verdict.is_unknown(), caller.reasons);
+            let fingerprint = shared.index.form().normalise(code).ok().map(|code| shared.fingerprints.of(code.as_str()));
+            failed.extend(fingerprint.map(|fingerprint| FailedCode { fingerprint, reason }));
             if !caller.reasons {
                 *verdict = CodeChecked::NotAccepted;
             }

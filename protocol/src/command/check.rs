@@ -81,6 +81,11 @@ impl CodeChecked {
             CodeChecked::Free { outcome } => outcome.is_miss(),
         }
     }
+
+    /// Whether no campaign has the code: a guess (Z9).
+    pub const fn is_unknown(&self) -> bool {
+        matches!(self, CodeChecked::Free { outcome: RedeemOutcome::UnknownCode })
+    }
 }
 
 /// How a code stands.

@@ -24,7 +24,8 @@ pub struct ListLockouts {
 /// The answer to [`ListLockouts`].
 #[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
 pub struct ListLockoutsOutcome {
-    /// The first [`LOCKOUTS_PER_PAGE`] of them: credentials, then clients, then networks, each in the order of their ends.
+    /// The first [`LOCKOUTS_PER_PAGE`] of them: credentials, clients at every credential, clients at one,
+    /// networks likewise; each in the order of their ends.
     pub lockouts: Vec<Lockout>,
     /// How many there are.
     pub total: u64,
@@ -42,6 +43,8 @@ pub struct Lockout {
     pub until_ms: u64,
     /// The credential whose failed attempt began it.
     pub caused_by: CredentialId,
+    /// Whether it holds at every credential, or only at the one that caused it.
+    pub everywhere: bool,
 }
 
 /// What is locked out.
@@ -86,7 +89,8 @@ pub enum LockoutKey {
     Network(ClientNetwork) = 2,
 }
 
-/// The request to lift lockouts. Whoever had one has a full budget of failed attempts again.
+/// The request to lift lockouts. Whoever had one has a full budget of failed attempts again, at every
+/// credential; of all of a kind, so has everybody else of that kind.
 #[derive(
     Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
 )]

@@ -4,7 +4,7 @@ use super::*;
 
 /// Of clients alone: 10 failed attempts a minute, by default.
 fn of_clients(buckets_max: usize) -> Guard {
-    let bounds = Bounds { buckets_max, share_max: buckets_max + 1, lockouts_max: u32::MAX };
+    let bounds = Bounds { buckets_max, share_max: buckets_max + 1, share_here_max: 0, lockouts_max: u32::MAX };
     Guard::with_bounds(GuardLimits { client: GuardLimits::CLIENT, ..GuardLimits::OFF }, bounds)
 }
 

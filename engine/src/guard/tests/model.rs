@@ -128,7 +128,7 @@ fn random_misses_do_what_the_slow_guard_does() {
         };
         limits.check().expect("they are in their ranges");
         // The model knows nothing of what one credential may do to others.
-        let bounds = Bounds { buckets_max: 100, share_max: 100, lockouts_max: u32::MAX };
+        let bounds = Bounds { buckets_max: 100, share_max: 100, share_here_max: 100, lockouts_max: u32::MAX };
         let (mut guard, mut slow) = (Guard::with_bounds(limits, bounds), SlowGuard::new(limits));
         let mut now_ms = if random.bool() { START } else { 0 };
         for step in 0..300 {

@@ -9,7 +9,7 @@ use scrip_protocol::command::{
 use scrip_protocol::{ClientId, ClientNetwork, ClubId, CredentialId, Kind, Position, Refusal, Role, Stamp};
 
 use super::{Asked, Lane, Reply, Run, START_MS, campaign, club, normalise, stamp};
-use crate::guard::{Asker, BudgetLimits, Fingerprint, GuardLimits};
+use crate::guard::{Asker, BudgetLimits, FailedCode, Fingerprint, GuardLimits, Reason};
 use crate::pipeline::{Attempt, Beginning, Call, Change, Limits, RETRY_AFTER_MS, Request};
 use crate::state::{AskedHold, AskedRedeem, NamedHold};
 
@@ -168,6 +168,7 @@ fn networks_are_counted_and_checks_are() {
     locked_out(&ask(&run, &lane, from_network(16, 99)));
     assert_eq!(ask(&run, &lane, redeem(TILL, 17, 99, "guess")).read::<Redeem>(), Ok(RedeemOutcome::UnknownCode));
 
+    let unknown = |number| FailedCode { fingerprint: Fingerprint(number), reason: Reason::Unknown };
     let check = |correlation, client, failed: std::ops::Range<u32>| {
         let mut frame = Vec::new();
         let outcome = CheckOutcome::Checked { codes: Vec::new(), as_of: Position(0) };
@@ -175,7 +176,7 @@ fn networks_are_counted_and_checks_are() {
         let asker = Asker { credential: TILL, client: Some(ClientId(client)), network: ClientNetwork::UNKNOWN };
         Request {
             correlation,
-            call: Call::Answered { frame, attempt: Some(Attempt { asker, failed: failed.map(Fingerprint).collect() }) },
+            call: Call::Answered { frame, attempt: Some(Attempt { asker, failed: failed.map(unknown).collect() }) },
         }
     };
     for (correlation, failed) in [(20, 0..0), (21, 1..3), (22, 1..3), (23, 3..500)] {

@@ -1,0 +1,110 @@
+//! The budgets of clients, or of networks: one at all credentials together, and one at each credential.
+//!
+//! A lockout at all credentials harms players of other gateways, so that a credential needs an allowance to begin one. A lockout at one
+//! credential needs none. The second budget goes on where the first may not lock out.
+
+use std::hash::{BuildHasher, RandomState};
+
+use scrip_protocol::CredentialId;
+
+use super::allowance::Allowances;
+use super::bucket::Pace;
+use super::buckets::{Buckets, Charged};
+use super::costs::{Costs, FailedCode};
+use super::{Bounds, CODES_OF_CLIENT};
+
+pub(super) struct Budget {
+    everywhere: Buckets<CODES_OF_CLIENT>,
+    /// By the key, masked for the credential; so the row of a key at a credential has that credential in `by`.
+    here: Buckets<CODES_OF_CLIENT>,
+    costs_everywhere: Costs,
+    costs_here: Costs,
+    masks: RandomState,
+}
+
+/// A current lockout of a budget.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Locked {
+    pub(super) key: u128,
+    pub(super) until_ms: u64,
+    pub(super) caused_by: CredentialId,
+    pub(super) everywhere: bool,
+}
+
+impl Budget {
+    pub(super) fn new(pace: Pace, bounds: Bounds, costs_everywhere: Costs, costs_here: Costs) -> Budget {
+        Budget {
+            everywhere: Buckets::new(pace, bounds.buckets_max, bounds.share_max),
+            here: Buckets::new(pace, bounds.buckets_max, bounds.share_here_max),
+            costs_everywhere,
+            costs_here,
+            masks: RandomState::new(),
+        }
+    }
+
+    /// When the asker's newest lockout ends or has ended; 0 if none is remembered.
+    pub(super) fn ends_ms(&self, now_ms: u64, key: u128, by: CredentialId) -> u64 {
+        let everywhere = if now_ms < self.everywhere.last_end_ms() { self.everywhere.ends_ms(key) } else { 0 };
+        let here = if now_ms < self.here.last_end_ms() { self.here.ends_ms(masked(&self.masks, key, by)) } else { 0 };
+        everywhere.max(here)
+    }
+
+    /// Charges failed attempts. Whether a lockout begins.
+    pub(super) fn charge(
+        &mut self,
+        now_ms: u64,
+        key: u128,
+        by: CredentialId,
+        codes: &[FailedCode],
+        allowances: &mut Allowances,
+    ) -> bool {
+        let may_lock = allowances.has_one(now_ms, by);
+        match self.everywhere.charge(now_ms, key, by, codes, self.costs_everywhere, may_lock) {
+            Charged::LockedOut => {
+                allowances.take(now_ms, by);
+                true
+            }
+            Charged::During => false,
+            Charged::Counted | Charged::Withheld => {
+                let key = masked(&self.masks, key, by);
+                self.here.charge(now_ms, key, by, codes, self.costs_here, true) == Charged::LockedOut
+            }
+        }
+    }
+
+    /// Those that are locked out: first those at all credentials, then those at one, each in the order in which they will be free.
+    pub(super) fn locked(&self, now_ms: u64) -> impl Iterator<Item = Locked> {
+        let row = |everywhere| move |(key, until_ms, caused_by)| Locked { key, until_ms, caused_by, everywhere };
+        let here = self.here.locked(now_ms).map(row(false));
+        let unmasked = here.map(|row| Locked { key: masked(&self.masks, row.key, row.caused_by), ..row });
+        self.everywhere.locked(now_ms).map(row(true)).chain(unmasked)
+    }
+
+    /// Gives a key a full budget, at every credential.
+    pub(super) fn forget(&mut self, key: u128) {
+        self.everywhere.forget(key);
+        let at: Vec<_> = self.here.credentials().map(|by| masked(&self.masks, key, by)).collect();
+        at.into_iter().for_each(|key| self.here.forget(key));
+    }
+
+    /// Gives every key a full budget.
+    pub(super) fn clear(&mut self) {
+        self.everywhere.clear();
+        self.here.clear();
+    }
+
+    pub(super) fn last_end_ms(&self) -> u64 {
+        self.everywhere.last_end_ms().max(self.here.last_end_ms())
+    }
+
+    /// How many keys are remembered for all credentials.
+    pub(super) fn len(&self) -> usize {
+        self.everywhere.len()
+    }
+}
+
+/// A key at a credential, and that again unmasked. Each process draws its masks: nobody can choose clients whose masked keys are equal.
+fn masked(masks: &RandomState, key: u128, by: CredentialId) -> u128 {
+    let half = |number: u8| u128::from(masks.hash_one((number, by.0)));
+    key ^ (half(0) << 64 | half(1))
+}
