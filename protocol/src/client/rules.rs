@@ -125,7 +125,7 @@ impl Client {
     /// let period = (now_ms - 30 * 86_400_000, now_ms);
     /// let asked = RehearseRule { terms: card.terms, replaces: RuleId(7), from_ms: period.0, to_ms: period.1 };
     /// if let RehearseRuleOutcome::Rehearsed(done) = client.rehearse_rule(&asked, Duration::from_secs(300)).await? {
-    ///     println!("{} top-ups, {} credited", done.fired, done.credited);
+    ///     println!("{} top-ups, {} clients", done.fired, done.clients);
     /// }
     /// # Ok(())
     /// # }
