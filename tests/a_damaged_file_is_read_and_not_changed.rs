@@ -218,7 +218,7 @@ async fn a_damaged_snapshot_is_told_as_far_as_it_says() {
     // Whatever byte of the header it is: the sections, by their own hashes, are what they were.
     for (at, what) in [
         (0, "does not begin as a snapshot does"),
-        (8, "format version is 17"),
+        (8, "format version is 18"),
         (16, "its name says"),
         (97, "its header says that it has"),
     ] {
