@@ -6,17 +6,19 @@
 mod support;
 
 use std::process::Command;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use scrip_protocol::client::{Client, ClientError, ConnectError, NoOutcome};
-use scrip_protocol::command::{Redeem, RedeemOutcome};
+use scrip_protocol::command::{Redeem, RedeemOutcome, RegisterClub};
 use scrip_protocol::hello::CloseCode;
 use scrip_protocol::{ClientId, ClubId, Refusal, RequestId, Role};
 use serde_json::{Value, json};
-use support::fake::Meets::{Answers, OtherAuthority, OtherProtocol, Stays, TurnsAway};
+use support::fake::Meets::{Answers, OtherAuthority, OtherProtocol, ReadsLater, Stays, TurnsAway};
 use support::fake::Says::{Half, Nonsense, Nothing, Outcome, Refused};
 use support::fake::{FakeEngine, Meets, Says};
 use support::{DEADLINE, Ran, run, scrip};
+use tokio::sync::Notify;
 
 const SPENT: RedeemOutcome = RedeemOutcome::CodeExhausted;
 
@@ -98,7 +100,7 @@ async fn a_reconnect_that_fails_for_good_leaves_it_unknown() {
 async fn what_was_never_sent_is_not_unknown() {
     let engine = FakeEngine::start(vec![Answers(vec![], CloseCode::ShuttingDown), TurnsAway(CloseCode::Unauthenticated)]);
     let client = Client::connect(engine.dial()).await.expect("the first connection is welcome");
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     // A call may be made before the client knows that the connection is closed.
     loop {
         match client.redeem(RequestId::now(), &redemption()).await {
@@ -112,6 +114,44 @@ async fn what_was_never_sent_is_not_unknown() {
     assert!(matches!(client.list_clubs(ClubId(0)).await, Err(ClientError::Connect(_))));
     let refused = Client::connect(FakeEngine::start(vec![OtherAuthority]).dial()).await.err();
     assert!(matches!(refused, Some(ConnectError::Handshake { .. })), "{refused:?}");
+}
+
+/// A connection that takes nothing, because a list fills it, holds a redemption back. Once that is reported as not executed, it is not
+/// sent when the connection takes more.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_up_unsent_is_not_sent_later() {
+    let reads = Arc::new(Notify::new());
+    let engine = FakeEngine::start(vec![ReadsLater(reads.clone())]);
+    let client = Client::connect(engine.dial()).await.expect("welcome");
+    let list = RegisterClub { name: "x".repeat(3 << 20) };
+    let filling = tokio::spawn({
+        let client = client.clone();
+        async move { client.call_within(DEADLINE, RequestId::now(), &list).await }
+    });
+    let began = Instant::now();
+    let given_up = loop {
+        let request = RequestId::now();
+        match client.call_within(Duration::from_millis(200), request, &redemption()).await {
+            Err(ClientError::NoAnswer { .. }) => break request,
+            // It was written before the list, or together with it.
+            Err(ClientError::Unknown { .. }) => assert!(began.elapsed() < DEADLINE),
+            other => panic!("{other:?}"),
+        }
+    };
+    reads.notify_one();
+    let (last, redeem) = (RequestId::now(), redemption());
+    let ended = client.call_within(DEADLINE, last, &redeem);
+    let read = async {
+        while !engine.requests().contains(&last) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = read => {}
+        ended = ended => panic!("the engine reads it within the patience: {ended:?}"),
+    }
+    assert!(!engine.requests().contains(&given_up), "it was reported as not executed");
+    filling.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ use scrip_protocol::frame::{ALPN, Frame, FrameBuffer, HELLO, REFUSAL, REQUEST_BY
 use scrip_protocol::hello::{CloseCode, Welcome};
 use scrip_protocol::{Command, CredentialId, Position, Refusal, RequestId, Role, Settings, tls, unix_time_ms};
 use tempfile::TempDir;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// What the engine does with one connection.
@@ -29,6 +30,8 @@ pub(crate) enum Meets {
     Answers(Vec<Says>, CloseCode),
     /// The same, and the connection stays open.
     Stays(Vec<Says>),
+    /// It welcomes the caller and reads nothing until it is notified. Then it reads requests and answers none.
+    ReadsLater(Arc<Notify>),
 }
 
 /// What the engine does with one request.
@@ -114,12 +117,13 @@ async fn serve(endpoint: Endpoint, configs: [ServerConfig; 3], script: Vec<Meets
         let config = match &meets {
             Meets::OtherAuthority => &configs[1],
             Meets::OtherProtocol => &configs[2],
-            Meets::TurnsAway(_) | Meets::Answers(..) | Meets::Stays(_) => &configs[0],
+            Meets::TurnsAway(_) | Meets::Answers(..) | Meets::Stays(_) | Meets::ReadsLater(_) => &configs[0],
         };
         let Some(incoming) = endpoint.accept().await else { return };
         // Where the client ends the handshake, the next one begins.
         let Ok(connecting) = incoming.accept_with(Arc::new(config.clone())) else { continue };
         let Ok(connection) = connecting.await else { continue };
+        let mut wait = None;
         let (says, code) = match meets {
             Meets::OtherAuthority | Meets::OtherProtocol => {
                 connection.closed().await;
@@ -131,6 +135,10 @@ async fn serve(endpoint: Endpoint, configs: [ServerConfig; 3], script: Vec<Meets
             }
             Meets::Answers(says, code) => (says, Some(code)),
             Meets::Stays(says) => (says, None),
+            Meets::ReadsLater(notified) => {
+                wait = Some(notified);
+                (Vec::new(), None)
+            }
         };
         let Ok((mut send, mut receive)) = connection.accept_bi().await else { continue };
         let (mut frames, mut piece) = (FrameBuffer::default(), vec![0; 64 << 10]);
@@ -152,6 +160,9 @@ async fn serve(endpoint: Endpoint, configs: [ServerConfig; 3], script: Vec<Meets
                 is_welcome = true;
                 if send.write_all(&reply).await.is_err() {
                     break;
+                }
+                if let Some(wait) = wait.take() {
+                    wait.notified().await;
                 }
                 if says.len() == 0 && code.is_some() {
                     break;

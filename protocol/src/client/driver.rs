@@ -47,10 +47,10 @@ pub(super) struct Calls {
 #[derive(Default)]
 struct Table {
     next: u64,
-    /// By correlation, which is the order of asking.
+    /// By correlation, which is the order of the calls.
     waiting: BTreeMap<u64, Waiting>,
-    /// Frames that the present connection has not been given yet.
-    unsent: Vec<u8>,
+    /// The present connection was given every waiting call below this correlation, and none from it on.
+    unsent_from: u64,
     /// Correlations below this were given to some connection.
     sent_below: u64,
     /// Correlations below this were given to a connection before the present one.
@@ -84,7 +84,8 @@ impl Calls {
         added
     }
 
-    /// Stops waiting for a reply. Returns how far the request got, and why the connection was lost, if it is.
+    /// Stops waiting for a reply. A request that no connection was given yet is never sent. Returns how far the request got, and why
+    /// the connection was lost, if it is.
     pub(super) fn give_up(&self, correlation: u64) -> (Sent, Option<ConnectError>) {
         let mut table = self.table.lock();
         table.waiting.remove(&correlation);
@@ -102,7 +103,7 @@ impl Calls {
         let mut table = self.table.lock();
         table.lost = None;
         table.sent_before_below = table.sent_below;
-        table.unsent = table.waiting.values().flat_map(|waiting| &waiting.frame).copied().collect();
+        table.unsent_from = 0;
     }
 
     /// Notes why the connection was lost. Returns whether to try again; if not, every call ends with the error.
@@ -145,10 +146,14 @@ impl Table {
         }
     }
 
-    /// Takes what is to be written. From now on its requests may have been executed.
+    /// Returns the frames to write next. From now on their requests may have been executed.
     fn take_unsent(&mut self) -> Vec<u8> {
+        let unsent = self.waiting.range(self.unsent_from..);
+        let mut bytes = Vec::with_capacity(unsent.clone().map(|(_, waiting)| waiting.frame.len()).sum());
+        unsent.for_each(|(_, waiting)| bytes.extend_from_slice(&waiting.frame));
+        self.unsent_from = self.next;
         self.sent_below = self.next;
-        std::mem::take(&mut self.unsent)
+        bytes
     }
 
     fn add(&mut self, mut frame: Vec<u8>) -> (u64, oneshot::Receiver<Reply>) {
@@ -161,7 +166,6 @@ impl Table {
             }
             _ => {
                 set_correlation(&mut frame, correlation);
-                self.unsent.extend_from_slice(&frame);
                 self.waiting.insert(correlation, Waiting { frame, done });
             }
         }
@@ -266,5 +270,43 @@ impl Driver {
                 Err(error) => return Some(ConnectError::Lost(error.to_string())),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{push_bytes, set_correlation};
+
+    fn frame(body: &[u8]) -> Vec<u8> {
+        let mut frame = Vec::new();
+        push_bytes(&mut frame, 1, 0, body);
+        frame
+    }
+
+    fn numbered(correlation: u64, body: &[u8]) -> Vec<u8> {
+        let mut frame = frame(body);
+        set_correlation(&mut frame, correlation);
+        frame
+    }
+
+    #[test]
+    fn a_request_that_was_given_up_unsent_is_never_sent() {
+        let calls = Calls::default();
+        let (first, _first) = calls.add(frame(b"first"));
+        assert_eq!(calls.table.lock().take_unsent(), numbered(first, b"first"));
+        let (second, _second) = calls.add(frame(b"second"));
+        let (third, _third) = calls.add(frame(b"third"));
+        assert_eq!(calls.give_up(second).0, Sent::Never);
+        assert_eq!(calls.table.lock().take_unsent(), numbered(third, b"third"));
+        assert_eq!(calls.table.lock().take_unsent(), b"");
+        // The next connection is given what is still waited for, and nothing else.
+        let (fourth, _fourth) = calls.add(frame(b"fourth"));
+        let (fifth, _fifth) = calls.add(frame(b"fifth"));
+        assert_eq!(calls.give_up(fourth).0, Sent::Never);
+        assert_eq!(calls.give_up(first).0, Sent::Once);
+        calls.retry_unanswered();
+        assert_eq!(calls.table.lock().take_unsent(), [numbered(third, b"third"), numbered(fifth, b"fifth")].concat());
+        assert_eq!([calls.give_up(third).0, calls.give_up(fifth).0], [Sent::Again, Sent::Once]);
     }
 }
