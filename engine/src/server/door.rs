@@ -7,7 +7,8 @@
 //!
 //! Addresses can be forged. So once a few connections wait, an address must prove by an answer to Retry (RFC 9000, section 8.1.2) that
 //! packets reach it; until then it holds nothing here. A part of the room is reserved for addresses from which a known credential has said
-//! hello lately: a flood from elsewhere does not touch those who reconnect.
+//! hello lately: a flood from elsewhere does not touch those who reconnect. The rest is for all others: many devices share a known
+//! address, and a flood from there takes nothing from callers at new addresses.
 //!
 //! Pure but for the locks: the caller says what time it is.
 
@@ -32,9 +33,9 @@ pub(super) struct DoorLimits {
     pub(super) welcomed_max: usize,
     /// Connections that wait.
     pub(super) waiting_max: usize,
-    /// Those of them from one address that is not known.
+    /// Those of them from one address.
     pub(super) waiting_per_address_max: usize,
-    /// The part of `waiting_max` that only known addresses get.
+    /// The part of `waiting_max` that only known addresses get. They use more of it only while nobody else needs it.
     pub(super) reserved: usize,
     /// As soon as so many wait, in all or of its address, an address must prove itself.
     pub(super) unproven_max: usize,
@@ -100,14 +101,13 @@ impl Door {
             return Arrival::Retry;
         }
         let is_known = table.known.get(&address).is_some_and(|hello| now.saturating_duration_since(*hello) < KNOWN_FOR);
-        if is_known {
-            if table.waiting.len() >= limits.waiting_max {
-                let _ = table.turn_away(|waiting| !waiting.is_known) || table.turn_away(|_| true);
-            }
-        } else if of_address >= limits.waiting_per_address_max {
+        if of_address >= limits.waiting_per_address_max {
             table.turn_away(|waiting| waiting.address == address);
-        } else if table.strangers >= limits.waiting_max - limits.reserved {
+        } else if !is_known && table.strangers >= limits.waiting_max - limits.reserved {
             table.turn_away(|waiting| !waiting.is_known);
+        } else if table.waiting.len() >= limits.waiting_max {
+            // Strangers are no more than their part, so that known callers have at least theirs.
+            let _ = table.turn_away(|waiting| waiting.is_known) || table.turn_away(|_| true);
         }
         let leave = Arc::new(Notify::new());
         table.next += 1;
@@ -255,15 +255,35 @@ mod tests {
         let more: Vec<_> = (2..=255).map(|of| admitted(&door, now, of)).collect();
         assert!(!known.iter().any(has_left));
         assert_eq!(waiting(&door).0, 10);
-        // A fourth takes the place of a stranger.
+        // A fourth takes the place of the first.
         let fourth = admitted(&door, now, 1);
-        assert!(!has_left(&fourth) && !known.iter().any(has_left));
+        assert!(!has_left(&fourth) && has_left(&known[0]) && !known[1..].iter().any(has_left));
         assert_eq!(waiting(&door).0, 10);
         drop((flood, more));
         let later = now + KNOWN_FOR;
         let _filled: Vec<_> = (2..=100).map(|of| admitted(&door, later, of)).collect();
         let _forgotten = admitted(&door, later, 1);
-        assert_eq!(waiting(&door).0, 4 + 7, "an hour later it is known no longer");
+        assert_eq!(waiting(&door).0, 3 + 7, "an hour later it is known no longer");
+    }
+
+    #[test]
+    fn a_flood_from_known_addresses_turns_away_only_known_callers() {
+        let (door, now) = (Door::new(LIMITS), Instant::now());
+        for of in 1..=5 {
+            assert!(admitted(&door, now, of).welcome(now));
+        }
+        let flood: Vec<_> = (0..100).map(|_| admitted(&door, now, 1)).collect();
+        assert_eq!(waiting(&door).0, 4, "a known address crowds out only itself");
+        let strangers: Vec<_> = (101..=107).map(|of| admitted(&door, now, of)).collect();
+        assert_eq!(waiting(&door).0, 10, "strangers take back the room that nobody else needed");
+        let mut known = Vec::new();
+        for of in (1..=5).cycle().take(1_000) {
+            let newest = admitted(&door, now, of);
+            assert!(!has_left(&newest) && waiting(&door).0 <= LIMITS.waiting_max);
+            known.push(newest);
+        }
+        assert!(!strangers.iter().any(has_left));
+        drop((flood, known));
     }
 
     #[test]
