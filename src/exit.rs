@@ -97,11 +97,16 @@ pub(crate) fn report(error: &anyhow::Error) -> Exit {
     of(error)
 }
 
-/// The exit code of a command whose output may have failed. The code of what the command did comes first.
+/// The exit code of a command whose output may have failed. The code of what the command did comes first. If an outcome was lost
+/// with the output, standard error names the request that prints it again.
 pub(crate) fn after_output(exit: Exit) -> Exit {
-    match (exit, crate::print::failure()) {
-        (Exit::Done, Some(_)) => Exit::Output,
-        (exit, _) => exit,
+    let is_lost = crate::print::failure().is_some();
+    if is_lost && matches!(exit, Exit::Done | Exit::Refused) {
+        crate::print::complain_of_lost_outcome();
+    }
+    match exit {
+        Exit::Done if is_lost => Exit::Output,
+        exit => exit,
     }
 }
 

@@ -14,10 +14,14 @@ use std::sync::OnceLock;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
 pub(crate) use scrip_loadtest::words::grouped;
+use scrip_protocol::RequestId;
 use serde::Serialize;
 
 /// Why standard output failed, from the first write that did.
 static FAILED: OnceLock<io::Error> = OnceLock::new();
+
+/// The request whose outcome the command prints, if a retry prints it again.
+static REQUEST: OnceLock<RequestId> = OnceLock::new();
 
 /// What was to be shown could not be.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +69,19 @@ pub(crate) fn failed(error: io::Error) {
         && let Some(error) = failure()
     {
         complain(&format!("scrip: standard output cannot be written: {error}"));
+    }
+}
+
+/// Notes the request whose outcome is printed from here on. If the output fails, [`complain_of_lost_outcome`] names it.
+pub(crate) fn outcome_of(request: RequestId) {
+    // A command sends one request; the parts of a list have its id.
+    let _ = REQUEST.set(request);
+}
+
+/// Reports on standard error how to print the outcome of the command's request again, if it has one.
+pub(crate) fn complain_of_lost_outcome() {
+    if let Some(request) = REQUEST.get() {
+        complain(&format!("scrip: the same command with --request-id {request} prints the outcome again"));
     }
 }
 

@@ -108,12 +108,10 @@ impl Reach {
             true => print::json(&serde_json::json!({ "request": request, "outcome": outcome })),
             false => print::line(outcome),
         }
-        if print::failure().is_some() {
-            print::complain(&format!("scrip: the same command with --request-id {request} prints the outcome again"));
-        }
     }
 
-    /// Sends a request that changes something. Returns its id with the outcome.
+    /// Sends a request that changes something. Returns its id with the outcome. If the outcome cannot be printed, the id is named on
+    /// standard error at the end.
     ///
     /// # Errors
     /// As [`Reach::without_outcome`].
@@ -128,7 +126,10 @@ impl Reach {
             call(&client, request).await.map_err(Into::into)
         };
         match called.await {
-            Ok(outcome) => Ok((request, outcome)),
+            Ok(outcome) => {
+                print::outcome_of(request);
+                Ok((request, outcome))
+            }
             Err(error) => Err(self.without_outcome(asking, request, error)),
         }
     }

@@ -653,6 +653,44 @@ async fn a_long_list_that_is_stopped_says_how_far_it_got() {
     assert!(ran.out.starts_with("added 1, skipped 65,536\n"), "{}", ran.out);
 }
 
+/// Z3, Z7: the trial of a long list judges by the present state. A retry is answered as the first attempt was, whatever has changed since.
+#[test]
+fn a_long_list_that_was_added_is_never_reported_as_refused() {
+    let mut server = begun();
+    with_codes_max(&mut server, 200_000);
+    let list = server.scratch().join("long.txt");
+    let lines: String = (1..=LINES_MAX).map(|n| format!("LONG-{n}\n")).chain(["LATE\n".to_owned()]).collect();
+    fs::write(&list, lines).expect("written");
+    let (id, of_add) = (RequestId::now().to_string(), RequestId::now().to_string());
+    let create = ["campaign", "create", "--name", "Long", "--amount", "1", "--request-id", &id, text(&list)];
+    staff(&server, &create, "").exits(0);
+    staff(&server, &["campaign", "archive", "2"], "").exits(0);
+    // The first part is free, and the second part is another campaign's.
+    staff(&server, &["campaign", "create", "--name", "Late", "--amount", "1"], "LATE\n").exits(0);
+    let before = position(&server);
+    let again = staff_json(&server, &create, "", 0);
+    assert_eq!(again["outcome"]["created"]["codes"]["added"], json!(65_537));
+    assert_eq!(position(&server), before);
+
+    // A campaign that takes no codes any longer.
+    staff(&server, &["campaign", "archive", "3"], "").exits(0);
+    let add = ["codes", "add", "1", "--on-conflict", "reject", "--request-id", &of_add, text(&list)];
+    staff(&server, &add, "").exits(0);
+    staff(&server, &["campaign", "archive", "1"], "").exits(0);
+    assert_eq!(staff_json(&server, &add, "", 0)["outcome"]["added"]["added"], json!(65_537));
+
+    // A request that was never executed is refused for good, and adds nothing.
+    staff(&server, &["campaign", "create", "--name", "Late again", "--amount", "1"], "LATE\n").exits(0);
+    let other = RequestId::now().to_string();
+    let create = ["campaign", "create", "--name", "Other", "--amount", "1", "--request-id", &other, text(&list)];
+    for _ in 0..2 {
+        let refused = staff_json(&server, &create, "", 1);
+        assert_eq!(refused["outcome"], json!({ "conflicts": [{ "line": 65_537, "code": "LATE", "why": { "held_by": 4 } }] }));
+    }
+    let listed = run(server.scrip(Role::Marketing).args(["campaign", "list", "--json"]), b"").exits(0).json();
+    assert!(!listed.iter().any(|card| card["terms"]["name"] == "Other"), "{listed:?}");
+}
+
 /// C10: delivery is another program's. That reads the codes that may be given out with a reporter's credential, and can change nothing.
 #[test]
 fn codes_are_read_by_whoever_delivers_them() {

@@ -90,6 +90,7 @@ fn a_refusal_is_a_refusal_wherever_it_is_printed() {
                 "bonus write-off 5 --client 1",
                 "token revoke 999",
                 "rule show 999",
+                "rule update 999 --name Cash",
                 "reader forget nobody",
             ] {
                 code(line, 1);
@@ -115,6 +116,69 @@ fn a_redemption_whose_answer_is_lost_names_the_request_that_prints_it_again() {
     run_into(command.args(words("redeem B --client 42 --club 1")), Output::Closed).exits(0);
     let shown = operate(&server, &["client", "show", "42"]).exits(0).out;
     assert!(shown.contains("bonus balance   10.00"), "each was credited once: {shown}");
+}
+
+/// Without the id of a hold, for one, nobody can confirm or release it.
+#[test]
+fn every_change_whose_outcome_is_lost_names_the_request_that_prints_it_again() {
+    let server = begun();
+    let list = server.scratch().join("codes.txt");
+    fs::write(&list, "F\nG\n").expect("written");
+    let list = list.to_str().expect("temporary folders have plain names");
+    for line in [
+        "hold A --client 42 --club 1",
+        "client add 42 --name Ann",
+        "group add VIP",
+        "top-up 500 --client 42 --club 1 --source cash",
+        "bonus credit 5 --client 42",
+        "campaign update 1 --amount 6",
+        "campaign deactivate 1",
+        "campaign activate 1",
+        "codes archive 1 E",
+        "codes restore 1 E",
+        &format!("codes add 1 {list}"),
+        "campaign archive 1",
+        "campaign restore 1",
+        "rule create --name Cash --add-bonus 5",
+        "rule update 1 --name Card",
+        "rule deactivate 1",
+        "rule activate 1",
+        "rule archive 1",
+        "rule restore 1",
+        "reader keep mine --position 1",
+        "reader forget mine",
+    ] {
+        for json in [None, Some("--json")] {
+            let mut command = server.scrip(Role::Operator);
+            let lost = run_into(command.args(words(line)).args(json), Output::Full);
+            assert!(lost.code == 11 || json.is_some() && lost.code == 1, "{line}: {lost:?}");
+            let hints: Vec<_> = lost.err.match_indices("the same command with --request-id ").collect();
+            assert_eq!(hints.len(), 1, "{line}: {lost:?}");
+            let id = lost.err.split("--request-id ").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("an id");
+            let mut command = server.scrip(Role::Operator);
+            let again = run(command.args(words(line)).args(json).args(["--request-id", id]), b"");
+            assert_eq!(again.code, if lost.code == 11 { 0 } else { 1 }, "{line}: {again:?}");
+            assert!(!again.out.is_empty());
+        }
+    }
+    let mut command = server.scrip(Role::Operator);
+    let dry = run_into(command.args(words(&format!("codes add 1 --dry-run {list}"))), Output::Full).exits(11);
+    assert!(!dry.err.contains("--request-id"), "nothing was requested: {dry:?}");
+}
+
+/// A lookup before a request is no outcome of it: the engine refuses the update of an unknown rule, and the id is used up by that.
+#[test]
+fn an_update_of_an_unknown_rule_is_refused_by_the_engine() {
+    let server = begun();
+    let id = RequestId::now().to_string();
+    let update = ["rule", "update", "1", "--name", "Card", "--request-id", &id];
+    for _ in 0..2 {
+        let refused = operate(&server, &update).exits(1).out;
+        assert_eq!(refused, "rule 1: refused: there is no such rule\n");
+    }
+    operate(&server, &["rule", "create", "--name", "Cash", "--add-bonus", "5"]).exits(0);
+    operate(&server, &update).exits(5);
+    assert!(operate(&server, &["rule", "show", "1"]).exits(0).out.contains("Cash"));
 }
 
 #[test]

@@ -179,6 +179,7 @@ impl Change<'_> {
 
     fn print(self, places: Option<&Places>, request: RequestId) -> anyhow::Result<Exit> {
         drop(self.progress);
+        print::outcome_of(request);
         if let Some((words, outcome)) = self.refused {
             match self.reach.json {
                 true => print::json(&json!({ "request": request, "outcome": outcome })),

@@ -2,13 +2,15 @@
 //!
 //! A part is added whole or not at all. So that the same holds for a list of several parts as far as it can, all of it is tried before any
 //! is sent; what comes in between from elsewhere can still stop it in the middle, and then it is said how far it got. Repeating the command
-//! under its request id repeats each part under its own: what was answered is answered again, and what is missing is added.
+//! under its request id repeats each part under its own: what was answered is answered again, and what is missing is added. What the trial
+//! foretells is no outcome of a request that was sent before, so that a retry asks the engine first.
 
-use scrip_protocol::client::{Client, ClientError};
+use scrip_protocol::client::{Client, ClientError, NoOutcome};
 use scrip_protocol::command::{
-    AddCodes, AddCodesOutcome, CodeLimit, CodesReport, CreateCampaign, CreateCampaignOutcome, SkippedLine, Terms,
+    AddCodes, AddCodesOutcome, CodeLimit, CodeTexts, CodesReport, CreateCampaign, CreateCampaignOutcome, OnConflict, SkippedLine,
+    Terms,
 };
-use scrip_protocol::{CampaignId, RequestId};
+use scrip_protocol::{CampaignId, Refusal, RequestId};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -82,6 +84,9 @@ impl Adding<'_> {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         let base = self.asking.id();
         let added = self.add(base).await;
+        if added.is_ok() && !self.dry_run {
+            print::outcome_of(base);
+        }
         added.map_err(|error| if self.dry_run { error } else { self.reach.without_outcome(self.asking, base, error) })
     }
 
@@ -98,10 +103,8 @@ impl Adding<'_> {
         match self.foretold(&mut trial)? {
             None if self.dry_run => self.would_do(&places, trial),
             None => self.send(&client, base, &places, Some(&trial)).await,
-            // It may be that the campaign was created under this id before, and that it is the one which holds the codes.
-            Some(No::Lines(_)) if trial.first_adds_nothing && self.has_created(&client, base).await? => {
-                self.send(&client, base, &places, Some(&trial)).await
-            }
+            // The trial judges by the present state. Under a given id the engine may have answered before.
+            Some(_) if self.has_an_outcome(&client, base, &trial).await? => self.send(&client, base, &places, Some(&trial)).await,
             Some(no) => self.refuse(base, &places, no, None),
         }
     }
@@ -127,14 +130,27 @@ impl Adding<'_> {
         Ok((trial.counts.recognised == 0).then(|| No::other(&AddCodesOutcome::CodesMissing)))
     }
 
-    /// Whether the campaign was created under this id before. No code of the list's first part can be added: nothing is created by asking.
-    async fn has_created(&self, client: &Client, base: RequestId) -> anyhow::Result<bool> {
-        if !self.asking.is_given() || self.dry_run || self.campaign().is_some() {
+    /// Whether the engine has answered the list's first part under this id before: then it answers the same again, and whatever the
+    /// trial says of today, its answers decide. After `false` the first part is never executed under this id, and since it is sent
+    /// before all others, none of them was.
+    async fn has_an_outcome(&self, client: &Client, base: RequestId, trial: &Trial) -> anyhow::Result<bool> {
+        if !self.asking.is_given() || self.dry_run {
             return Ok(false);
         }
-        let mut list = self.source.open()?;
-        let Some(first) = Parts::of(list.lines()?).next()? else { return Ok(false) };
-        Ok(matches!(self.send_part(client, base, None, &first).await?, Sent::Added(..)))
+        if trial.refuses_first {
+            let mut list = self.source.open()?;
+            let Some(first) = Parts::of(list.lines()?).next()? else { return Ok(false) };
+            let sent = self.send_part(client, base, self.campaign(), &first).await?;
+            return Ok(matches!(sent, Sent::Added(..) | Sent::Nothing(_)));
+        }
+        // The part itself would be executed now. A request that is always refused takes its id instead, unless the id is taken.
+        let refused =
+            AddCodes { campaign: CampaignId(0), lines: CodeTexts::default(), first_line: 1, on_conflict: OnConflict::Reject };
+        match client.add_codes(base.of_part(0), &refused).await {
+            Ok(_) => Ok(false),
+            Err(ClientError::Unknown { cause: Some(NoOutcome::Refused(Refusal::RequestIdReused)), .. }) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Sends the parts of the list, which are as they were tried.

@@ -39,8 +39,8 @@ pub(crate) struct Trial {
     pub(crate) too_many: Option<CodeLimit>,
     /// Why no list at all can be added.
     pub(crate) refused: Option<AddCodesOutcome>,
-    /// Whether no code of the first part would be added: as it is where a campaign was created with it before.
-    pub(crate) first_adds_nothing: bool,
+    /// Whether the engine would refuse the first part by itself.
+    pub(crate) refuses_first: bool,
     /// How many lines are not blank.
     pub(crate) codes: u64,
     /// The last line.
@@ -71,7 +71,7 @@ impl Trial {
             conflicts: Skipped::new(for_script)?,
             too_many: None,
             refused: None,
-            first_adds_nothing: false,
+            refuses_first: false,
             codes: 0,
             last_line: 0,
             form: client.welcome().codes.supported().unwrap_or(CodeForm::CURRENT),
@@ -87,11 +87,15 @@ impl Trial {
             trial.parts.push(part.fingerprint());
             trial.codes += part.codes();
             trial.last_line = part.last_line();
-            trial.part(client, campaign, &part, on_conflict).await?;
-            if trial.refused.is_some() {
-                break;
+            // After a refusal the other parts are still counted: a retry may send them.
+            if trial.refused.is_none() {
+                trial.part(client, campaign, &part, on_conflict).await?;
             }
-            trial.first_adds_nothing |= part.number == 0 && trial.counts.added == 0;
+            if part.number == 0 {
+                let has_conflicts = on_conflict == Conflict::Reject && trial.conflicts.number() > 0;
+                let makes_no_campaign = campaign.is_none() && trial.counts.added == 0;
+                trial.refuses_first = trial.refused.is_some() || trial.too_many.is_some() || has_conflicts || makes_no_campaign;
+            }
         }
         Ok(Some(trial))
     }

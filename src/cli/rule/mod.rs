@@ -181,16 +181,13 @@ impl Update {
             clap::Error::raw(clap::error::ErrorKind::MissingRequiredArgument, why).exit();
         }
         let call = async |client: &Client, request| {
-            let Some(terms) = terms_of(client, self.rule).await? else { return Ok(None) };
+            // The engine refuses the update of a rule that it does not know. A lookup is no outcome of the request.
+            let terms = terms_of(client, self.rule).await?.unwrap_or_else(|| terms::blank("unknown"));
             let terms = self.changes.applied_to(terms)?;
             let outcome = client.update_rule(request, self.rule, terms.clone()).await?;
-            Ok::<_, anyhow::Error>(Some((terms, outcome)))
+            Ok::<_, anyhow::Error>((terms, outcome))
         };
-        let (request, updated) = self.reach.change(&self.asking, call).await?;
-        let Some((terms, outcome)) = updated else {
-            answer_of(&self.reach, request, self.rule, &UpdateRuleOutcome::UnknownRule);
-            return Ok(Exit::Refused);
-        };
+        let (request, (terms, outcome)) = self.reach.change(&self.asking, call).await?;
         answer_of(&self.reach, request, self.rule, &outcome);
         match outcome {
             UpdateRuleOutcome::Updated { lint } => {
