@@ -14,7 +14,7 @@ pub struct Standing {
     /// The newest durable record of the engine, as it last said.
     pub newest: Option<Newest>,
     /// The newest time of the engine at which it had no durable record that is missing here, in milliseconds since 1970. It goes on while no
-    /// record comes.
+    /// record comes, and goes back where the engine's clock was ahead and was set right.
     pub engine_ms: u64,
     /// What the follower is doing.
     pub following: Following,
@@ -52,9 +52,11 @@ pub struct Lag {
 impl Standing {
     /// The engine has reported how far its journal goes. Returns whether that is news.
     pub fn report(&mut self, newest: Newest) -> bool {
-        if newest.position <= self.applied {
-            self.engine_ms = self.engine_ms.max(newest.now_ms);
-        }
+        // Reports arrive in the order in which the engine made them, so an earlier time means that its clock went back.
+        self.engine_ms = match newest.position <= self.applied {
+            true => newest.now_ms,
+            false => self.engine_ms.min(newest.now_ms),
+        };
         self.newest.replace(newest) != Some(newest)
     }
 

@@ -227,6 +227,34 @@ async fn answers_follow_the_engines_clock_while_no_record_comes() {
     assert_eq!(held, 0, "the hold that was open has expired");
 }
 
+/// A1, Z1: an engine whose clock was ahead, was set right and started again tells an earlier time, and answers follow it back at once:
+/// whether its newest record is here already or not.
+#[tokio::test]
+async fn answers_go_back_with_the_engines_clock() {
+    let server = Server::new(sample::fill);
+    let path = "/v1/campaigns/1/figures";
+    let reported = |position, now_ms| {
+        server.standing.send_modify(|standing| {
+            standing.report(Newest { position: Position(position), now_ms });
+        });
+    };
+    let held_and_time = async || {
+        let answer = server.get("operator", path).await.json();
+        (answer["held"].clone(), answer["as_of"]["time"].clone())
+    };
+    let right = held_and_time().await;
+    for newest in [sample::POSITION, sample::POSITION + 1] {
+        reported(sample::POSITION, sample::NOW_MS + 20 * 86_400_000);
+        assert_eq!(held_and_time().await, (0.into(), "2026-10-11T14:13:20Z".into()));
+        reported(newest, sample::NOW_MS);
+        assert_eq!(held_and_time().await, right);
+        // Never before what is in the read model.
+        reported(newest, sample::NOW_MS - 1_000);
+        assert_eq!(held_and_time().await, right);
+    }
+    assert_ne!(right.0, 0, "the hold is open");
+}
+
 /// A36: amounts are texts of major units, the counters are there.
 #[tokio::test]
 async fn figures_leave_as_texts_of_major_units() {
