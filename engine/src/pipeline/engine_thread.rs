@@ -311,8 +311,9 @@ impl EngineThread {
         }
         let registration = if let Asked::KeepReader(asked) = asked {
             // As the journal is now, not as it was when the lane looked: it may have been dropped up to a later position.
+            let open_from = self.kept_from.open_from();
             let kept_from = asked.kept_from.max(self.kept_from.first());
-            Some(Asked::KeepReader(Box::new(AskedKeepReader { kept_from, ..AskedKeepReader::clone(asked) })))
+            Some(Asked::KeepReader(Box::new(AskedKeepReader { kept_from, open_from, ..AskedKeepReader::clone(asked) })))
         } else {
             None
         };

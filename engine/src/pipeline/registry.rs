@@ -2,7 +2,7 @@
 //!
 //! A registration promises that everything behind a position is kept. Whoever drops segments therefore first closes the registry for what
 //! is about to go ([`ReaderRegistry::close_before`]): the engine thread refuses every registration that it decides from then on and that
-//! would need one of these records. Then the readers are listed by the engine thread, as any request is: the list has every reader that
+//! would need one of these records. A reader that is registered already may move: it holds back what it needs. Then the readers are listed by the engine thread, as any request is: the list has every reader that
 //! was accepted before, and arrives once all of them are durable.
 //!
 //! Invariant: a reader that was accepted is either in the list, or needs nothing of what is dropped.
@@ -23,7 +23,7 @@ use crate::keeper::{ReaderRegistry, RegistryError};
 /// How long it waits for the list before it looks whether it is to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// From which position on the journal is kept for readers that register now.
+/// From which position on the journal is kept, and promised to readers that register now.
 pub(super) struct KeptFrom {
     reader: Arc<dyn JournalReader>,
     /// Everything before it is about to be dropped; 0 where nothing is.
@@ -35,11 +35,15 @@ impl KeptFrom {
         KeptFrom { reader, closed_before: AtomicU64::new(0) }
     }
 
-    /// The first position.
+    /// The first position that the journal keeps.
     pub(super) fn first(&self) -> Position {
-        // Before what is there: it may have been dropped, and the registry opened again, in between.
-        let closed_before = Position(self.closed_before.load(Ordering::SeqCst));
-        closed_before.max(self.reader.first())
+        self.reader.first()
+    }
+
+    /// The first position that is promised to a reader which registers now; [`KeptFrom::first`] may be later. Call it before that one:
+    /// segments may be dropped, and the registry opened again, in between.
+    pub(super) fn open_from(&self) -> Position {
+        Position(self.closed_before.load(Ordering::SeqCst))
     }
 }
 

@@ -446,7 +446,7 @@ fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted)
         }
         AnyCommand::KeepReader(asked) => {
             let (kept_from, anyones) = (shared.reader.first(), caller.role == Role::Operator);
-            change(Asked::KeepReader(Box::new(AskedKeepReader { asked, kept_from, anyones })))
+            change(Asked::KeepReader(Box::new(AskedKeepReader { asked, kept_from, open_from: kept_from, anyones })))
         }
         AnyCommand::ForgetReader(asked) => {
             change(Asked::ForgetReader(AskedForgetReader { asked, anyones: caller.role == Role::Operator }))

@@ -22,6 +22,9 @@ pub struct AskedKeepReader {
     /// The first position that the journal keeps. The engine thread sets it: the journal may be dropped up to there while the request
     /// waits.
     pub kept_from: Position,
+    /// The first position that is promised to a reader which registers now: segments before it are about to be dropped. A registered
+    /// reader holds back what it needs, so this does not concern it. The engine thread sets it.
+    pub open_from: Position,
     /// Whether the caller may move the readers of other credentials.
     pub anyones: bool,
 }
@@ -96,7 +99,7 @@ impl Readers {
 
 pub(super) fn decide_keep(state: &State, stamp: Stamp, asked: &AskedKeepReader) -> Record {
     let refuse = |outcome| refused::<Asked>(stamp, &outcome);
-    let AskedKeepReader { asked: Asked { name, position }, kept_from, anyones } = asked;
+    let AskedKeepReader { asked: Asked { name, position }, kept_from, open_from, anyones } = asked;
     if !is_name(name) {
         return refuse(Outcome::InvalidName);
     }
@@ -111,8 +114,9 @@ pub(super) fn decide_keep(state: &State, stamp: Stamp, asked: &AskedKeepReader) 
     if let Some(ReaderRow { position: further, .. }) = reader.filter(|reader| reader.position > *position) {
         return refuse(Outcome::AlreadyFurther { position: further });
     }
-    if position.0 + 1 < kept_from.0 {
-        return refuse(Outcome::NotKept { first: *kept_from });
+    let first = if reader.is_some() { *kept_from } else { *kept_from.max(open_from) };
+    if position.0 + 1 < first.0 {
+        return refuse(Outcome::NotKept { first });
     }
     if reader.is_none() && state.readers.rows.len() >= READERS_MAX {
         return refuse(Outcome::TooManyReaders);

@@ -132,7 +132,12 @@ fn counted_requests() -> (Vec<super::Request>, u64) {
         change.stamp.body += 1;
     }
     let reader = scrip_protocol::command::KeepReader { name: "reports".into(), position: Position(1) };
-    let reader = Asked::KeepReader(Box::new(AskedKeepReader { asked: reader, kept_from: Position(1), anyones: false }));
+    let reader = Asked::KeepReader(Box::new(AskedKeepReader {
+        asked: reader,
+        kept_from: Position(1),
+        open_from: Position(1),
+        anyones: false,
+    }));
     let requests = vec![
         campaign(10, &["A", "B"]),
         redeem_by_anybody(12, "A"),

@@ -13,7 +13,10 @@ use crate::state::{Asked, AskedKeepReader};
 /// A registration as a lane hands it over, which saw the journal begin at its first record.
 fn registration(request: u64, position: u64) -> Request {
     let asked = KeepReader { name: format!("reader {request}"), position: Position(position) };
-    change(request, Asked::KeepReader(Box::new(AskedKeepReader { asked, kept_from: Position(1), anyones: false })))
+    change(
+        request,
+        Asked::KeepReader(Box::new(AskedKeepReader { asked, kept_from: Position(1), open_from: Position(1), anyones: false })),
+    )
 }
 
 fn outcome(reply: &Reply) -> KeepReaderOutcome {
@@ -49,6 +52,11 @@ fn an_accepted_reader_is_known_before_anything_is_dropped() {
     let late = lanes[1].replies(2);
     assert_eq!(outcome(&late[0]), KeepReaderOutcome::NotKept { first: Position(4) });
     assert_eq!(outcome(&late[1]), KeepReaderOutcome::Kept { position: Position(3) });
+    // A reader that is registered already holds back what it needs, and moves within it.
+    let moved = KeepReader { name: "reader 4".into(), position: Position(2) };
+    let moved = AskedKeepReader { asked: moved, kept_from: Position(1), open_from: Position(1), anyones: false };
+    run.offer(&lanes[1], vec![change(8, Asked::KeepReader(Box::new(moved)))]);
+    assert_eq!(outcome(&lanes[1].replies(1)[0]), KeepReaderOutcome::Kept { position: Position(2) });
     // Once it is open again, only what was dropped is refused.
     registry.open();
     run.offer(&lanes[1], vec![registration(7, 2)]);

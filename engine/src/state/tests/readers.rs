@@ -71,6 +71,35 @@ fn a_reader_is_within_what_there_is() {
     );
 }
 
+/// Z10: what a drop in progress closes for new readers is still there for a registered one, which holds it back.
+#[test]
+fn a_registered_reader_moves_while_what_it_needs_is_closed_for_new_ones() {
+    check(
+        "
+        reader reports 1
+        club Arena
+        club Forum
+        reader crm 2 kept-from=2 open-from=4
+        reader reports 2 kept-from=2 open-from=4
+        reader crm 3 kept-from=2 open-from=4
+        forget-reader reports
+        reader reports 2 kept-from=2 open-from=4
+        reader crm 4 kept-from=6 open-from=1
+        ",
+        "
+        kept: what comes after position 1 is kept for it
+        registered as club 1
+        registered as club 2
+        refused: the journal is kept from position 4 on, and what comes after the reader's is not all there
+        kept: what comes after position 2 is kept for it
+        kept: what comes after position 3 is kept for it
+        forgotten: nothing is kept for it any more
+        refused: the journal is kept from position 4 on, and what comes after the reader's is not all there
+        refused: the journal is kept from position 6 on, and what comes after the reader's is not all there
+        ",
+    );
+}
+
 /// Z3: a repeated request has its first answer, although the reader has moved on, or is not there any more.
 #[test]
 fn a_repeated_request_has_its_first_answer() {
@@ -185,7 +214,7 @@ fn a_reader_without_a_credential_is_moved_by_operators() {
     assert_eq!(bench.state.list_readers().readers[0].credential, None);
     let decided = |anyones| {
         let asked = scrip_protocol::command::KeepReader { name: "reports".into(), position: Position(2) };
-        let asked = crate::state::AskedKeepReader { asked, kept_from: Position(1), anyones };
+        let asked = crate::state::AskedKeepReader { asked, kept_from: Position(1), open_from: Position(1), anyones };
         let asked = crate::state::Asked::KeepReader(Box::new(asked));
         bench.state.decide(super::START_MS, stamp, &asked, &bench.index)
     };

@@ -13,7 +13,7 @@ pub(super) const READERS: u32 = 3;
 
 impl Model {
     fn keep_reader(&mut self, asked: &AskedKeepReader, by: u32) -> KeepReaderOutcome {
-        let AskedKeepReader { asked: KeepReader { name, position }, kept_from, anyones } = asked;
+        let AskedKeepReader { asked: KeepReader { name, position }, kept_from, open_from, anyones } = asked;
         if name.trim().is_empty() || name.len() > NAME_BYTES_MAX {
             return KeepReaderOutcome::InvalidName;
         }
@@ -30,8 +30,9 @@ impl Model {
         if let Some(before) = before.filter(|before| before > position) {
             return KeepReaderOutcome::AlreadyFurther { position: before };
         }
-        if (position.0 + 1..kept_from.0).next().is_some() {
-            return KeepReaderOutcome::NotKept { first: *kept_from };
+        if (position.0 + 1..kept_from.0).next().is_some() || before.is_none() && position.0 + 1 < open_from.0 {
+            let first = if before.is_none() { (*kept_from).max(*open_from) } else { *kept_from };
+            return KeepReaderOutcome::NotKept { first };
         }
         self.readers.retain(|reader| reader.name != *name);
         let credential = owner.unwrap_or(Some(CredentialId(by)));
@@ -72,8 +73,8 @@ pub(super) fn some_reader(random: &mut fastrand::Rng, model: &mut Model, by: u32
     }
     let back = random.u64(..3 + model.position / 4);
     let position = Position((model.position + 1).saturating_sub(back));
-    let (kept_from, anyones) = (some_kept_from(random, model), random.bool());
-    let asked = AskedKeepReader { asked: KeepReader { name, position }, kept_from, anyones };
+    let (kept_from, open_from, anyones) = (some_kept_from(random, model), some_kept_from(random, model), random.bool());
+    let asked = AskedKeepReader { asked: KeepReader { name, position }, kept_from, open_from, anyones };
     let outcome = model.keep_reader(&asked, by);
     (Asked::KeepReader(Box::new(asked)), encoded::<KeepReader>(&outcome))
 }

@@ -21,7 +21,8 @@ pub(super) fn asked(words: &Words) -> Option<Asked> {
         "reader" => {
             let asked = KeepReader { name, position: parsed(words.at(2)) };
             let (kept_from, anyones) = (kept_from(words), words.has("operator"));
-            Asked::KeepReader(Box::new(AskedKeepReader { asked, kept_from, anyones }))
+            let open_from = words.number("open-from").unwrap_or(kept_from);
+            Asked::KeepReader(Box::new(AskedKeepReader { asked, kept_from, open_from, anyones }))
         }
         "forget-reader" => {
             Asked::ForgetReader(AskedForgetReader { asked: ForgetReader { name }, anyones: words.has("operator") })
