@@ -6,16 +6,19 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use scrip_engine::Start;
+use scrip_engine::credentials::{new_token, secret_of_token};
 use scrip_engine::pipeline::Limits;
 use scrip_engine::server::ServerLimits;
 use scrip_loadtest::audit::Recount;
 use scrip_loadtest::burst;
 use scrip_loadtest::plan::Plan;
-use scrip_protocol::client::{Client, ConnectError};
+use scrip_protocol::client::{Client, ConnectError, Dial};
 use scrip_protocol::command::{
-    ArchiveCampaign, ArchiveCampaignOutcome, CHECK_CODES_MAX, Check, CheckFree, CheckFreeOutcome, CheckOutcome, CodeChecked,
-    CodeFree, CodeTexts, CreateCampaign, CreateCampaignOutcome, LINES_MAX, OnConflict,
+    AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCampaignOutcome, CHECK_CODES_MAX, Check, CheckFree,
+    CheckFreeOutcome, CheckOutcome, CodeChecked, CodeFree, CodeTexts, CreateCampaign, CreateCampaignOutcome, Grant, LINES_MAX,
+    OnConflict, RevokeCredential, RevokeCredentialOutcome,
 };
+use scrip_protocol::hello::CloseCode;
 use scrip_protocol::{CampaignId, ClubId, Command, Position, RequestId, Role, unix_time_ms};
 use support::{Lane, Server, campaign, club, engine, terms};
 
@@ -68,6 +71,55 @@ async fn more_connections_than_there_may_be_are_refused_until_one_ends() {
         assert!(tokio::time::Instant::now() < deadline, "{refused}");
     }
     drop(second);
+    engine.stop().await.expect("the journal is well");
+}
+
+/// Z15: whoever holds all the connections that it can, an operator still gets in and revokes it; other credentials are left their own.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_credential_cannot_hold_the_connections_of_others() {
+    let server_limits = ServerLimits {
+        connections_max: 4,
+        connections_per_credential_max: 2,
+        connections_for_operators: 1,
+        ..ServerLimits::default()
+    };
+    let (_dir, engine, dial) = engine(Start { server_limits, ..Start::default() });
+    let operator = Client::connect(dial.clone()).await.expect("there is room");
+    let mut gateways = Vec::new();
+    for name in ["greedy", "other"] {
+        let token = new_token(Role::Gateway);
+        let secret = secret_of_token(&token);
+        let grant = Grant { name: name.to_owned(), role: Role::Gateway, clubs: Vec::new(), reasons: true, secret };
+        let outcome = operator.call(RequestId::now(), &AddCredential { grant }).await.expect("an answer");
+        let AddCredentialOutcome::Added(credential) = outcome else { panic!("{outcome}") };
+        gateways.push((credential, dial.clone().with_token(token)));
+    }
+    let [(greedy, greedy_dial), (_, other_dial)] = &gateways[..] else { unreachable!("there are two") };
+    let turned_away = async |dial: &Dial| match dial.connect().await.err() {
+        Some(ConnectError::Closed { code, reason }) => (code, reason),
+        other => panic!("{other:?}"),
+    };
+    let held = [greedy_dial.connect().await.expect("there is room"), greedy_dial.connect().await.expect("there is room")];
+    drop(operator);
+    let full = (CloseCode::TooManyConnections, format!("credential {greedy} has 2 connections"));
+    let deadline = tokio::time::Instant::now() + support::DEADLINE;
+    // The engine may notice a moment later that the operator has gone.
+    while turned_away(greedy_dial).await != full {
+        assert!(tokio::time::Instant::now() < deadline, "the credential is not refused for its own connections");
+    }
+    let other = other_dial.connect().await.expect("one place is left for it");
+    let full = (CloseCode::TooManyConnections, "there are as many connections as there may be".to_owned());
+    assert_eq!(turned_away(other_dial).await, full);
+    let operator = Client::connect(dial.clone()).await.expect("a place is reserved");
+    let revoked = operator.call(RequestId::now(), &RevokeCredential { credential: *greedy }).await.expect("an answer");
+    assert_eq!(revoked, RevokeCredentialOutcome::Revoked);
+    for held in &held {
+        held.connection.closed().await;
+    }
+    while let Err(refused) = other_dial.connect().await {
+        assert!(tokio::time::Instant::now() < deadline, "{refused}");
+    }
+    drop((operator, other));
     engine.stop().await.expect("the journal is well");
 }
 

@@ -75,6 +75,8 @@ close_codes! {
     10 FrameTimeout "frame-timeout";
     /// The credential was revoked. Whether unanswered requests were done is unknown, and is found out with another credential.
     11 Revoked "revoked";
+    /// There are as many connections as there may be, in all or of this credential. Nothing of this connection was executed.
+    12 TooManyConnections "too-many-connections";
 }
 
 impl CloseCode {

@@ -2,6 +2,7 @@
 
 use std::future::IntoFuture;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use quinn::{Connection, Incoming, RecvStream, SendStream, VarInt};
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -12,7 +13,7 @@ use scrip_protocol::{unix_time_ms, wire};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use super::door::Visit;
+use super::door::{Unwelcome, Visit};
 use super::{Shared, lane};
 use crate::counters::One;
 use crate::credentials::{secret_of_certificate, secret_of_token};
@@ -102,8 +103,15 @@ async fn serve_lanes(
         Ok(Err(closing)) => return Some(closing),
         Err(_) => return Some(no_hello("no hello came in time")),
     };
-    if !visit.welcome(std::time::Instant::now()) {
-        return Some(no_hello("there are as many connections as there may be"));
+    let no_room = match visit.welcome(std::time::Instant::now(), caller.credential, caller.role) {
+        Ok(()) => None,
+        Err(Unwelcome::TurnedAway) => return Some(no_hello("others had no room to say hello")),
+        Err(Unwelcome::Full) => Some("there are as many connections as there may be".to_owned()),
+        Err(Unwelcome::FullOfCredential(count)) => Some(format!("credential {} has {count} connections", caller.credential)),
+    };
+    if let Some(reason) = no_room {
+        shared.counters.server.connections_refused.fetch_add(1, Ordering::Relaxed);
+        return Some(Closing { code: CloseCode::TooManyConnections, reason });
     }
     *is_welcomed = true;
     if timeout_at(until, answer_hello(&mut first.send, &welcome)).await.is_ok_and(|answered| answered.is_err()) {

@@ -10,6 +10,9 @@
 //! hello lately: a flood from elsewhere does not touch those who reconnect. The rest is for all others: many devices share a known
 //! address, and a flood from there takes nothing from callers at new addresses.
 //!
+//! Whoever was welcomed can still take too much. Each credential has a maximum of connections, beyond which its further ones are closed
+//! after their hello; and some places are for operators, so that one gets in to revoke a credential that holds all the others.
+//!
 //! Pure but for the locks: the caller says what time it is.
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use scrip_protocol::strangers::PeerAddress;
+use scrip_protocol::{CredentialId, Role};
 use tokio::sync::Notify;
 
 /// How long an address is known after a hello from there.
@@ -31,6 +35,10 @@ const KNOWN_MAX: usize = 4_096;
 pub(super) struct DoorLimits {
     /// Connections that were welcomed.
     pub(super) welcomed_max: usize,
+    /// Those of them of one credential.
+    pub(super) per_credential_max: usize,
+    /// The part of `welcomed_max` that only operators get.
+    pub(super) for_operators: usize,
     /// Connections that wait.
     pub(super) waiting_max: usize,
     /// Those of them from one address.
@@ -51,6 +59,17 @@ pub(super) enum Arrival {
     Admitted(Visit),
 }
 
+/// Why a connection is not welcomed although its credential is known.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unwelcome {
+    /// It was turned away just before.
+    TurnedAway,
+    /// As many are welcomed as may be; of a caller that is no operator, without the places of operators.
+    Full,
+    /// Its credential has as many as one may have: so many.
+    FullOfCredential(usize),
+}
+
 pub(super) struct Door {
     limits: DoorLimits,
     table: Mutex<Table>,
@@ -65,6 +84,8 @@ struct Table {
     /// How many of those that wait are from addresses that were not known when they arrived.
     strangers: usize,
     welcomed: usize,
+    /// How many of those that were welcomed are of a credential.
+    per_credential: HashMap<CredentialId, usize>,
     known: HashMap<PeerAddress, Instant>,
     turned_away: u64,
 }
@@ -80,7 +101,8 @@ pub(super) struct Visit {
     door: Arc<Door>,
     number: u64,
     address: PeerAddress,
-    is_welcomed: bool,
+    /// Whose it is, once it was welcomed.
+    credential: Option<CredentialId>,
     leave: Arc<Notify>,
 }
 
@@ -115,7 +137,7 @@ impl Door {
         table.waiting.insert(number, Waiting { address, is_known, leave: leave.clone() });
         *table.per_address.entry(address).or_default() += 1;
         table.strangers += usize::from(!is_known);
-        Arrival::Admitted(Visit { door: Arc::clone(self), number, address, is_welcomed: false, leave })
+        Arrival::Admitted(Visit { door: Arc::clone(self), number, address, credential: None, leave })
     }
 
     /// How many connections were turned away so far.
@@ -146,6 +168,17 @@ impl Table {
         Some(gone)
     }
 
+    /// A connection that was welcomed has ended.
+    fn end(&mut self, credential: CredentialId) {
+        self.welcomed -= 1;
+        if let Some(count) = self.per_credential.get_mut(&credential) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_credential.remove(&credential);
+            }
+        }
+    }
+
     fn know(&mut self, now: Instant, address: PeerAddress) {
         if self.known.len() >= KNOWN_MAX && !self.known.contains_key(&address) {
             let oldest = self.known.iter().min_by_key(|(_, hello)| **hello).map(|(address, _)| *address);
@@ -161,27 +194,35 @@ impl Visit {
         self.leave.notified().await;
     }
 
-    /// Its hello was that of a known credential: it waits no longer. False where as many are welcomed as may be, or it was turned away
-    /// just before.
-    #[must_use]
-    pub(super) fn welcome(&mut self, now: Instant) -> bool {
+    /// Its hello was that of a known credential: it waits no longer, and counts among the connections of that credential to its end.
+    pub(super) fn welcome(&mut self, now: Instant, credential: CredentialId, role: Role) -> Result<(), Unwelcome> {
+        let limits = &self.door.limits;
         let table = &mut *self.door.table.lock();
-        if table.welcomed >= self.door.limits.welcomed_max || table.remove(self.number).is_none() {
-            return false;
+        let reserved = if role == Role::Operator { 0 } else { limits.for_operators };
+        if table.welcomed + reserved >= limits.welcomed_max {
+            return Err(Unwelcome::Full);
+        }
+        let of_credential = table.per_credential.get(&credential).copied().unwrap_or(0);
+        if of_credential >= limits.per_credential_max {
+            return Err(Unwelcome::FullOfCredential(of_credential));
+        }
+        if table.remove(self.number).is_none() {
+            return Err(Unwelcome::TurnedAway);
         }
         table.know(now, self.address);
         table.welcomed += 1;
-        self.is_welcomed = true;
-        true
+        *table.per_credential.entry(credential).or_default() += 1;
+        self.credential = Some(credential);
+        Ok(())
     }
 }
 
 impl Drop for Visit {
     fn drop(&mut self) {
         let table = &mut *self.door.table.lock();
-        match self.is_welcomed {
-            true => table.welcomed -= 1,
-            false => drop(table.remove(self.number)),
+        match self.credential {
+            Some(credential) => table.end(credential),
+            None => drop(table.remove(self.number)),
         }
     }
 }
@@ -192,8 +233,15 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: DoorLimits =
-        DoorLimits { welcomed_max: 5, waiting_max: 10, waiting_per_address_max: 4, reserved: 3, unproven_max: 2 };
+    const LIMITS: DoorLimits = DoorLimits {
+        welcomed_max: 5,
+        per_credential_max: 3,
+        for_operators: 1,
+        waiting_max: 10,
+        waiting_per_address_max: 4,
+        reserved: 3,
+        unproven_max: 2,
+    };
 
     fn address(number: u8) -> PeerAddress {
         PeerAddress::of(IpAddr::from([203, 0, 113, number]))
@@ -208,6 +256,14 @@ mod tests {
         }
     }
 
+    fn gateway(visit: &mut Visit, now: Instant, credential: u32) -> Result<(), Unwelcome> {
+        visit.welcome(now, CredentialId(credential), Role::Gateway)
+    }
+
+    fn operator(visit: &mut Visit, now: Instant, credential: u32) -> Result<(), Unwelcome> {
+        visit.welcome(now, CredentialId(credential), Role::Operator)
+    }
+
     /// How many connections wait, and how many were turned away.
     fn waiting(door: &Door) -> (usize, u64) {
         let table = door.table.lock();
@@ -216,7 +272,7 @@ mod tests {
 
     /// Whether a connection was told to leave.
     fn has_left(visit: &Visit) -> bool {
-        !visit.door.table.lock().waiting.contains_key(&visit.number) && !visit.is_welcomed
+        !visit.door.table.lock().waiting.contains_key(&visit.number) && visit.credential.is_none()
     }
 
     #[test]
@@ -242,13 +298,17 @@ mod tests {
         assert!(!has_left(&other));
         assert!(silent[..96].iter().all(has_left) && !silent[96..].iter().any(has_left), "the oldest leave first");
         let mut newest = admitted(&door, now, 2);
-        assert!(newest.welcome(now), "an honest caller of the same address says hello before it is the oldest");
+        assert_eq!(
+            gateway(&mut newest, now, 1),
+            Ok(()),
+            "an honest caller of the same address says hello before it is the oldest"
+        );
     }
 
     #[test]
     fn addresses_of_known_credentials_have_room_in_a_flood_from_everywhere() {
         let (door, now) = (Door::new(LIMITS), Instant::now());
-        assert!(admitted(&door, now, 1).welcome(now));
+        assert_eq!(gateway(&mut admitted(&door, now, 1), now, 1), Ok(()));
         let flood: Vec<_> = (2..=255).map(|of| admitted(&door, now, of)).collect();
         assert_eq!(waiting(&door).0, 7, "three places are reserved");
         let known: Vec<_> = (0..3).map(|_| admitted(&door, now, 1)).collect();
@@ -290,14 +350,49 @@ mod tests {
     fn those_who_wait_take_nothing_of_those_who_were_welcomed() {
         let (door, now) = (Door::new(LIMITS), Instant::now());
         let mut visits: Vec<_> = (1..=7).map(|of| admitted(&door, now, of)).collect();
-        let welcomed = visits.iter_mut().filter_map(|visit| visit.welcome(now).then_some(())).count();
-        assert_eq!(welcomed, 5);
+        let welcomed = visits.iter_mut().zip(1..).map(|(visit, of)| operator(visit, now, of)).filter(Result::is_ok);
+        assert_eq!(welcomed.count(), 5);
         assert!(matches!(door.arrive(now, address(9), true), Arrival::Refused));
         visits.remove(0);
         assert!(matches!(door.arrive(now, address(9), true), Arrival::Admitted(_)));
         drop(visits);
         let table = door.table.lock();
-        assert_eq!((table.welcomed, table.waiting.len(), table.strangers, table.per_address.len()), (0, 0, 0, 0));
+        assert_eq!(
+            (table.welcomed + table.per_credential.len(), table.waiting.len(), table.strangers, table.per_address.len()),
+            (0, 0, 0, 0)
+        );
+    }
+
+    #[test]
+    fn a_credential_has_no_more_than_its_connections_and_leaves_others_room() {
+        let (door, now) = (Door::new(LIMITS), Instant::now());
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            let mut visit = admitted(&door, now, 1);
+            assert_eq!(gateway(&mut visit, now, 1), Ok(()));
+            held.push(visit);
+        }
+        assert_eq!(gateway(&mut admitted(&door, now, 1), now, 1), Err(Unwelcome::FullOfCredential(3)));
+        assert_eq!(operator(&mut admitted(&door, now, 1), now, 1), Err(Unwelcome::FullOfCredential(3)), "whatever its role");
+        assert_eq!(waiting(&door), (0, 0), "who is not welcomed waits no longer");
+        let mut other = admitted(&door, now, 1);
+        assert_eq!(gateway(&mut other, now, 2), Ok(()));
+        held.pop();
+        let mut again = admitted(&door, now, 1);
+        assert_eq!(gateway(&mut again, now, 1), Ok(()), "one has ended");
+    }
+
+    #[test]
+    fn an_operator_gets_in_when_others_hold_all_that_they_can() {
+        let (door, now) = (Door::new(LIMITS), Instant::now());
+        let mut visits: Vec<_> = (0..8).map(|of| admitted(&door, now, of)).collect();
+        let welcomed = visits.iter_mut().zip(0..).map(|(visit, of)| gateway(visit, now, of / 3)).filter(Result::is_ok).count();
+        assert_eq!(welcomed, 4, "one place is for operators");
+        let mut refused = admitted(&door, now, 9);
+        assert_eq!(gateway(&mut refused, now, 9), Err(Unwelcome::Full));
+        let mut first = admitted(&door, now, 9);
+        assert_eq!(operator(&mut first, now, 9), Ok(()));
+        assert!(matches!(door.arrive(now, address(9), true), Arrival::Refused), "all places are taken");
     }
 
     #[test]
@@ -305,7 +400,8 @@ mod tests {
         let (door, now) = (Door::new(LIMITS), Instant::now());
         let mut first = admitted(&door, now, 1);
         let _others: Vec<_> = (0..4).map(|_| admitted(&door, now, 1)).collect();
-        assert!(has_left(&first) && !first.welcome(now));
+        assert!(has_left(&first));
+        assert_eq!(gateway(&mut first, now, 1), Err(Unwelcome::TurnedAway));
         let table = &mut *door.table.lock();
         for number in 0..2 * KNOWN_MAX as u32 {
             table.know(now + Duration::from_secs(number.into()), PeerAddress::of(IpAddr::V4(number.into())));

@@ -47,6 +47,10 @@ use door::{Arrival, Door, DoorLimits};
 pub struct ServerLimits {
     /// Connections at once whose hello was welcomed. Further ones are refused before their handshake.
     pub connections_max: usize,
+    /// Those of them of one credential. Further ones are closed after their hello.
+    pub connections_per_credential_max: usize,
+    /// The part of `connections_max` that only operators get.
+    pub connections_for_operators: usize,
     /// Connections at once that have not said hello. Beyond that the one that has waited longest is closed.
     pub handshakes_max: usize,
     /// Those of them from one address (an IPv6 address counts as its /64) that no known credential has called from lately.
@@ -92,6 +96,8 @@ impl Default for ServerLimits {
     fn default() -> ServerLimits {
         ServerLimits {
             connections_max: 1024,
+            connections_per_credential_max: 128,
+            connections_for_operators: 16,
             handshakes_max: 512,
             handshakes_per_address_max: 128,
             handshakes_reserved: 128,
@@ -113,6 +119,8 @@ impl ServerLimits {
     fn door(&self) -> DoorLimits {
         DoorLimits {
             welcomed_max: self.connections_max,
+            per_credential_max: self.connections_per_credential_max,
+            for_operators: self.connections_for_operators.min(self.connections_max.saturating_sub(1)),
             waiting_max: self.handshakes_max,
             waiting_per_address_max: self.handshakes_per_address_max,
             reserved: self.handshakes_reserved.min(self.handshakes_max.saturating_sub(1)),

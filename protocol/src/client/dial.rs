@@ -104,7 +104,8 @@ impl ConnectError {
                 | CloseCode::ShuttingDown
                 | CloseCode::JournalFailed
                 | CloseCode::HelloTimeout
-                | CloseCode::FrameTimeout => true,
+                | CloseCode::FrameTimeout
+                | CloseCode::TooManyConnections => true,
                 CloseCode::HelloExpected
                 | CloseCode::Unauthenticated
                 | CloseCode::Revoked
