@@ -10,7 +10,8 @@ use super::{Counts, Header, Section, SnapshotError};
 /// The format version that is written.
 pub const VERSION: u32 = 2;
 
-/// The oldest format version that is read. In version 1 the horizon did not move with ids that had passed.
+/// The oldest format version that is read. Version 1 has no section `forgotten`, but a horizon that did not move with ids that had
+/// passed.
 pub const VERSION_OLDEST: u32 = 1;
 
 /// The bytes that sections begin at a multiple of, and that the header has: a page.
@@ -77,12 +78,13 @@ sections! {
     18 GivenBack        "given-back"       16;
     19 ReaderOwners     "reader-owners"    16;
     20 CodeForm         "code-form"        16;
+    21 Forgotten        "forgotten"        16;
 }
 
 impl Part {
     /// Whether files of a version lack it, because there was no such section then. It is empty in these.
     pub(super) const fn is_lacking(self, version: u32) -> bool {
-        matches!(self, Part::ReaderOwners | Part::CodeForm) && version == 1
+        matches!(self, Part::ReaderOwners | Part::CodeForm | Part::Forgotten) && version == 1
     }
 }
 

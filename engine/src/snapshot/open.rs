@@ -11,6 +11,7 @@ use super::{Header, Section, SnapshotError};
 use crate::disk::{Disk, Mapped};
 use crate::state::State;
 use crate::state::frozen::{Base, CampaignBase, FormRow, Frozen, FrozenCodes, Ground, Rows, Small};
+use crate::state::requests::Forgotten;
 
 /// How many bytes are read at once to be checked.
 const CHECKED_AT_ONCE: usize = 1 << 20;
@@ -124,6 +125,14 @@ impl Snapshot {
             index: index(Part::CodeSlots, homes.codes)?,
             places: small.campaigns.iter().map(|campaign| campaign.places).collect(),
         };
+        let forgotten = match Part::Forgotten.is_lacking(self.header.version) {
+            true => None,
+            false => {
+                self.check(self.section(Part::Forgotten)?, &mut |_| {})?;
+                let rows = Forgotten::from_rows(&self.rows(Part::Forgotten)?);
+                Some(rows.ok_or_else(|| inconsistent("the times of its forgotten requests are not in order"))?)
+            }
+        };
         let base = Base {
             clients: self.rows(Part::Clients)?,
             counts: self.rows(Part::ClientCounts)?,
@@ -136,6 +145,7 @@ impl Snapshot {
             requests: self.rows(Part::Requests)?,
             replies: self.rows(Part::Replies)?,
             requests_index: index(Part::RequestSlots, homes.requests)?,
+            forgotten,
             refunded: self.rows(Part::Refunded)?,
             given_back: self.rows(Part::GivenBack)?,
             reader_owners: self.rows(Part::ReaderOwners)?,

@@ -29,6 +29,7 @@ pub(crate) const SCRIPT: &str = r#"
     client 7 Ann
     client 8 Łukasz
     client 9
+    at 90000000
     credential cashier Till
     campaign name=Summer amount=2.00 cap=3 codes=A,B,C,ŁÓDŹ-25,E per-client=3
     campaign amount=1 codes=X,Y

@@ -180,6 +180,7 @@ fn lay(mut file: Laying<'_>, state: &State, key: HashKey, end: ChainEnd, counts:
     file.rows(Part::Members, state.member_rows())?;
     lay_uses(&mut file, state, &mut laid)?;
     lay_requests(&mut file, state, &mut laid)?;
+    file.rows(Part::Forgotten, state.requests.forgotten().rows().iter().copied())?;
     file.rows(Part::Refunded, state.given_back.refunded().map(|activation| activation.0))?;
     file.rows(Part::GivenBack, state.given_back.rows())?;
     file.rows(Part::ReaderOwners, state.readers.owner_rows())?;

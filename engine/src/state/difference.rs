@@ -277,7 +277,7 @@ fn readers(ours: &State, theirs: &State) -> Result<(), Difference> {
 fn requests(ours: &State, theirs: &State) -> Result<(), Difference> {
     let (our, their) = (&ours.requests, &theirs.requests);
     same(|| "the number of requests remembered".to_owned(), &our.len(), &their.len())?;
-    same(|| "the time before which requests were forgotten".to_owned(), &our.horizon_ms(), &their.horizon_ms())?;
+    same(|| "the times at which requests were forgotten".to_owned(), &our.forgotten().rows(), &their.forgotten().rows())?;
     let mut place = 0_u64;
     each(
         our.rows(),

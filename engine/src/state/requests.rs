@@ -3,8 +3,9 @@
 //! An id is remembered for as long as the window says, counted by the time inside the id. At the limit of ids the oldest are forgotten
 //! early; ids younger than [`KEPT_AT_LEAST_MS`] are never forgotten, and the caller is told to wait instead.
 //!
-//! Invariant: an id that was executed is remembered, or its time is below the horizon, where every id is refused. The horizon moves up to each
-//! id that is forgotten, so that no clock can cause a second execution, whatever it has shown.
+//! Invariant: an id that was executed is remembered, or its time is in one of the ranges of [`Forgotten`], where every id is refused. No clock
+//! can cause a second execution, whatever it has shown. An id that lies in no range was not executed, so that a clock that was ahead, and
+//! was set right, closes the engine to no request but those whose ids are of times at which ids were forgotten.
 //!
 //! What is forgotten is decided from the time of records and the time inside the newest id, whichever is less: after a clock that was
 //! ahead, the time of records stays ahead for a while, and by it alone every id would be forgotten at once. Ids from such a time are moved behind
@@ -12,6 +13,7 @@
 //!
 //! Order of calls: [`Requests::admit`] before a command is decided, `Requests::remember` when its record is applied.
 
+mod forgotten;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +25,8 @@ use scrip_protocol::{Kind, Position, Refusal, RequestId, Settings, Stamp, wire};
 
 use super::frozen::{Frozen, RequestRow, Rows, WindowBase};
 use super::shards::Shards;
+
+pub use forgotten::Forgotten;
 
 /// How long an id is remembered whatever the limit, in milliseconds: far longer than a caller waits for a reply.
 pub const KEPT_AT_LEAST_MS: u64 = 60_000;
@@ -124,8 +128,8 @@ pub struct Requests {
     window_ms: u64,
     skew_ms: u64,
     limit: usize,
-    /// Every id that was forgotten is before this time; such ids are refused.
-    horizon_ms: u64,
+    /// The times of the ids that were forgotten; such ids are refused.
+    forgotten: Forgotten,
     /// Ids before this time are refused as well, because a snapshot of version 1 does not say which of them were forgotten. Nothing that a
     /// replay would make, so that it is no part of what is compared.
     floor_ms: u64,
@@ -198,6 +202,7 @@ impl Requests {
     pub(super) fn over(
         window: &WindowBase,
         meant_from_ms: u64,
+        forgotten: Option<Forgotten>,
         rows: Rows<RequestRow>,
         replies: Rows<u8>,
         index: Frozen,
@@ -206,8 +211,8 @@ impl Requests {
             window_ms: window.window_ms,
             skew_ms: window.skew_ms,
             limit: usize::try_from(window.limit).unwrap_or(usize::MAX),
-            horizon_ms: window.horizon_ms,
             meant_from_ms,
+            forgotten: forgotten.unwrap_or_else(|| Forgotten::before(window.horizon_ms)),
             base: Base { rows, replies, index, newest_ms: window.newest_ms, gone: 0 },
             ..Requests::default()
         }
@@ -215,8 +220,7 @@ impl Requests {
 
     /// What a snapshot keeps of the window beside its rows.
     pub(super) fn window(&self, newest_ms: u64) -> WindowBase {
-        let (window_ms, skew_ms, limit, horizon_ms) = (self.window_ms, self.skew_ms, self.limit as u64, self.horizon_ms);
-        WindowBase { window_ms, skew_ms, limit, horizon_ms, newest_ms }
+        WindowBase { window_ms: self.window_ms, skew_ms: self.skew_ms, limit: self.limit as u64, horizon_ms: 0, newest_ms }
     }
 
     /// Calls with each row of a snapshot, and with the bytes of its reply, in the order of arrival. Where a reply ends is said in each row as
@@ -294,9 +298,16 @@ impl Requests {
         self.len() == 0
     }
 
-    /// The time that all forgotten ids are before, in milliseconds since 1970.
-    pub(super) fn horizon_ms(&self) -> u64 {
-        self.horizon_ms
+    /// The latest time of any id that was executed, in milliseconds since 1970, or a later one.
+    pub fn latest_ms(&self) -> u64 {
+        let remembered = self.chunks.iter().flatten().skip(self.gone).map(|row| row.id.time_ms()).max();
+        let forgotten = self.forgotten.rows().last().map(|range| range.to_ms);
+        self.base.newest_ms.max(self.floor_ms).max(remembered.unwrap_or(0)).max(forgotten.unwrap_or(0))
+    }
+
+    /// The times of the ids that were forgotten.
+    pub(crate) fn forgotten(&self) -> &Forgotten {
+        &self.forgotten
     }
 
     /// Fetches where a search for an id starts.
@@ -308,7 +319,7 @@ impl Requests {
     pub fn admit(&self, clock: impl Into<ClockRange>, stamp: &Stamp) -> Admission<'_> {
         let ClockRange { earliest_ms, latest_ms } = clock.into();
         let time_ms = stamp.request.time_ms();
-        let oldest_ms = self.horizon_ms.max(self.floor_ms).max(earliest_ms.saturating_sub(self.window_ms));
+        let oldest_ms = self.floor_ms.max(earliest_ms.saturating_sub(self.window_ms));
         if !stamp.request.is_version_7() {
             return Admission::Refused(Refusal::RequestIdInvalid);
         }
@@ -330,6 +341,9 @@ impl Requests {
                 true => Admission::Repeated(Cow::Owned(self.base.reply(at))),
                 false => Admission::Refused(Refusal::RequestIdReused),
             };
+        }
+        if let Some(oldest_ms) = self.forgotten.end_of(time_ms) {
+            return Admission::Refused(Refusal::RequestTooOld { oldest_ms });
         }
         if self.len() >= self.limit {
             let oldest_kept = self.oldest().map_or(earliest_ms, |id| id.time_ms());
@@ -357,12 +371,12 @@ impl Requests {
             let Some(oldest_ms) = self.oldest().map(|id| id.time_ms()) else { break };
             let is_over = self.len() >= self.limit.max(1);
             if oldest_ms < passed_ms {
-                self.forget_oldest();
+                self.forget_oldest(record_ms);
             } else if oldest_ms > ahead_ms {
                 self.move_oldest_back();
             // The first has been found old enough when the request was admitted.
             } else if is_over && (step == 0 || oldest_ms.saturating_add(KEPT_AT_LEAST_MS) <= now_ms) {
-                self.forget_oldest();
+                self.forget_oldest(record_ms);
             } else {
                 break;
             }
@@ -387,9 +401,10 @@ impl Requests {
     }
 
     /// Forgets the oldest of them, of which there is one.
-    fn forget_oldest(&mut self) {
-        let forgotten_ms = self.oldest().map_or(0, |id| id.time_ms());
-        self.horizon_ms = self.horizon_ms.max(forgotten_ms + 1);
+    fn forget_oldest(&mut self, record_ms: u64) {
+        if let Some(id) = self.oldest() {
+            self.forgotten.add(id.time_ms(), record_ms);
+        }
         self.drop_oldest();
     }
 
@@ -436,14 +451,14 @@ impl Requests {
 /// Two windows are equal when they answer alike, now and later; how their indexes are laid out does not matter.
 impl PartialEq for Requests {
     fn eq(&self, other: &Requests) -> bool {
-        (self.window_ms, self.skew_ms, self.limit, self.horizon_ms, self.len())
-            == (other.window_ms, other.skew_ms, other.limit, other.horizon_ms, other.len())
+        (self.window_ms, self.skew_ms, self.limit, &self.forgotten, self.len())
+            == (other.window_ms, other.skew_ms, other.limit, &other.forgotten, other.len())
             && self.rows().zip(other.rows()).all(|(one, other)| (one.0, one.1) == (other.0, other.1) && one.2.is_alike(&other.2))
     }
 }
 
 impl std::fmt::Debug for Requests {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Requests").field("horizon_ms", &self.horizon_ms).field("rows", &self.rows().collect::<Vec<_>>()).finish()
+        f.debug_struct("Requests").field("forgotten", &self.forgotten).field("rows", &self.rows().collect::<Vec<_>>()).finish()
     }
 }

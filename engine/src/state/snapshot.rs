@@ -46,7 +46,7 @@ impl State {
             given_back: GivenBack::over(base.refunded, base.given_back),
             credentials: Credentials::over(credentials),
             readers: Readers::over(readers, &base.reader_owners),
-            requests: Requests::over(&window, meant_from_ms, base.requests, base.replies, base.requests_index),
+            requests: Requests::over(&window, meant_from_ms, base.forgotten, base.requests, base.replies, base.requests_index),
         }
     }
 

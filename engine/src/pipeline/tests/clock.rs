@@ -128,6 +128,44 @@ fn a_clock_that_was_ahead_and_is_set_right_closes_nothing_and_repeats_nothing() 
     assert_eq!(state.position(), Position(7), "four redemptions, and no record of a retry");
 }
 
+/// A clock that was ahead for longer than the window, so that ids from the time ahead were forgotten, closes the engine to no request by the
+/// right clock when it is set right, neither at once nor after a restart; and the forgotten ids are never executed again.
+#[test]
+fn a_clock_that_was_ahead_for_longer_than_the_window_closes_nothing_and_repeats_nothing() {
+    for ahead in [25 * HOUR, 30 * 24 * HOUR] {
+        let shop = Shop::open(Run::new(Limits::default()), &["A", "B", "C", "D"]);
+        shop.redeems(START_MS, 1, "A");
+        let wrong = START_MS + ahead;
+        for (n, at_ms) in [(2, wrong), (3, wrong + 1), (4, wrong + 25 * HOUR)] {
+            shop.set_clock(at_ms);
+            shop.redeems(at_ms, n, "ABC".split_at(n as usize - 2).1.split_at(1).0);
+        }
+        let right = START_MS + 24 * HOUR;
+        shop.set_clock(right);
+        let after = shop.redeems(right, 5, "D");
+        assert_eq!(shop.ask(redeem_at(right, 5, "D")).body, after.body);
+        let forgotten = |shop: &Shop| {
+            for (n, id_ms) in [(2, wrong), (3, wrong + 1)] {
+                let code = "ABC".split_at(n as usize - 2).1.split_at(1).0;
+                let refusal = shop.is_refused(id_ms, n, code);
+                let is_refused = matches!(refusal, Some(Refusal::RequestTooOld { .. } | Refusal::RequestFromFuture { .. }));
+                assert!(is_refused, "{n}: {refusal:?}");
+            }
+        };
+        forgotten(&shop);
+        let kept = shop.run.kept.clone();
+        shop.run.finish();
+
+        let shop = Shop { run: Run::again(kept, right + 1), lane: Lane::default() };
+        forgotten(&shop);
+        shop.redeems(right + 1, 6, "D");
+        // When the time ahead has come.
+        shop.set_clock(wrong + 2);
+        forgotten(&shop);
+        shop.run.finish();
+    }
+}
+
 /// A clock that is set back by mistake does not refuse callers whose clocks are right.
 #[test]
 fn a_clock_set_back_by_mistake_refuses_nobody() {

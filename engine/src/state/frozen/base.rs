@@ -14,6 +14,7 @@ use crate::state::groups::GroupRow;
 use crate::state::holds::Hold;
 use crate::state::prefetch::prefetch;
 use crate::state::readers::ReaderRow;
+use crate::state::requests::Forgotten;
 use crate::state::rules::Rule;
 use crate::state::tables::{Archived, CodeAt};
 
@@ -46,6 +47,8 @@ pub struct Base {
     pub replies: Rows<u8>,
     /// From a request's id to the row.
     pub requests_index: Frozen,
+    /// The times of the request ids that were forgotten; none where the snapshot is of version 1, which has only a horizon.
+    pub forgotten: Option<Forgotten>,
     /// The activations that were refunded, ascending.
     pub refunded: Rows<u64>,
     /// The form of codes; none where the settings do not name one.
@@ -107,7 +110,7 @@ pub struct WindowBase {
     pub skew_ms: u64,
     /// How many are remembered.
     pub limit: u64,
-    /// Ids before this time were forgotten.
+    /// In version 1, ids before this time were forgotten; 0 since.
     pub horizon_ms: u64,
     /// The latest time of a remembered id.
     pub newest_ms: u64,

@@ -116,6 +116,16 @@ pub struct FormRow {
     pub meant_from_ms: u64,
 }
 
+/// A range of times in which request ids were forgotten, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct ForgottenRow {
+    /// The first time in it.
+    pub from_ms: u64,
+    /// The first time after it.
+    pub to_ms: u64,
+}
+
 /// What was given back of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
 #[repr(C)]
