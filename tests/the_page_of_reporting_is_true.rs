@@ -52,8 +52,15 @@ fn model(path: &Path) {
 
 /// What answers from it.
 fn api(path: &Path) -> (Api, watch::Sender<Standing>) {
-    let (applied, following) = (Position(1), Following::Tailing);
-    let standing = Standing { applied, applied_ms: 0, changed: applied, newest: None, engine_ms: 0, following };
+    let standing = Standing {
+        applied: Position(1),
+        applied_ms: 0,
+        changed: Position(1),
+        newest: None,
+        engine_ms: 0,
+        requests: Default::default(),
+        following: Following::Tailing,
+    };
     let (standing, watched) = watch::channel(standing);
     (Api::new(Arc::new(Readers::new(path)), watched), standing)
 }

@@ -47,12 +47,14 @@ impl Vitals {
             &*self.counters;
         let durable = Position(journal.durable.load(Ordering::Relaxed));
         let time_ms = journal.time_ms.load(Ordering::Relaxed);
-        let now_ms = self.clock.now().record_ms.max(time_ms);
+        let now = self.clock.now();
+        let now_ms = now.record_ms.max(time_ms);
         let written = journal.written();
         let readers = readers.lock().clone();
         let count = |count: &AtomicUsize| count.load(Ordering::Relaxed) as u64;
         Status {
             now_ms,
+            requests_ms: now.requests.earliest_ms,
             started_ms: self.started_ms,
             journal: JournalStatus {
                 first: self.reader.first(),

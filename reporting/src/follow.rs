@@ -163,7 +163,7 @@ impl Applier {
                 model.apply(&batches)?;
                 let (cursor, changed) = (model.cursor(), newest_change(&batches));
                 standing.send_modify(|standing| {
-                    (standing.applied, standing.applied_ms) = (cursor.position, cursor.time_ms);
+                    standing.apply(cursor.position, cursor.time_ms);
                     standing.changed = changed.unwrap_or(standing.changed);
                 });
                 drop((batches, rooms));

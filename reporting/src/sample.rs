@@ -32,7 +32,7 @@ const CREDENTIALS: [&str; 11] = [
 
 const ROWS: &str = "
 INSERT INTO organisation VALUES (1, 'Arena', 'EUR', 50000, 2, 1, 86400000, 60000);
-INSERT INTO beginning VALUES (1, 0, 0);
+INSERT INTO beginning VALUES (1, 0, 0, 0);
 INSERT INTO club VALUES (1, 'North', 1), (2, 'South', 1);
 INSERT INTO rule VALUES (1, 'Gold', 1, '{}', 1, NULL);
 INSERT INTO client VALUES (7, 'Ann', 1, 50000, 5900, 0, 0, 1, 'ann'), (8, '', 1, 0, 500, 0, 0, 1, ''),
@@ -115,7 +115,7 @@ pub(crate) fn view_at<T>(now_ms: u64, look: impl FnOnce(&View<'_>) -> rusqlite::
     let sqlite = Connection::open_in_memory().expect("SQLite opens");
     fill(&sqlite);
     let as_of = AsOf::whole(Position(POSITION), NOW_MS);
-    look(&View { connection: &sqlite, as_of, now_ms }).expect("SQLite answers")
+    look(&View { connection: &sqlite, as_of, now_ms, requests_ms: NOW_MS }).expect("SQLite answers")
 }
 
 /// What SQLite would do for a query.

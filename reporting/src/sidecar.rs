@@ -17,7 +17,7 @@ use crate::listener::{self, ListenerLimits};
 use crate::read_model::{ReadModel, ReadModelError, Readers, VERSION};
 use crate::refusals::{Attempt, RefusalFilter};
 use crate::shown::{At, Client};
-use crate::standing::{Following, Standing};
+use crate::standing::{Following, RequestClock, Standing};
 use crate::store::Store;
 use crate::watch::watch_engine;
 use crate::{probes as asked, sidecar_metrics};
@@ -118,6 +118,7 @@ impl Sidecar {
             changed: cursor.position,
             newest: None,
             engine_ms: 0,
+            requests: RequestClock::default(),
             following: Following::Apart("not yet connected".into()),
         });
         let listen = |source| SidecarError::Listen { address: settings.listen, source };

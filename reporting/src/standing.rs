@@ -1,5 +1,7 @@
 //! How far the read model has come, for those who wait for it or watch it.
 
+use std::time::{Duration, Instant};
+
 use scrip_protocol::Position;
 
 /// How far the read model has come, and where the engine is. Told through a `tokio::sync::watch` channel.
@@ -16,6 +18,8 @@ pub struct Standing {
     /// The newest time of the engine at which it had no durable record that is missing here, in milliseconds since 1970. It goes on while no
     /// record comes, and goes back where the engine's clock was ahead and was set right.
     pub engine_ms: u64,
+    /// By what time the engine judges how old a request id is.
+    pub requests: RequestClock,
     /// What the follower is doing.
     pub following: Following,
 }
@@ -27,6 +31,8 @@ pub struct Newest {
     pub position: Position,
     /// The engine's time at the moment of saying so, in milliseconds since 1970.
     pub now_ms: u64,
+    /// The time by which the engine judged then how old a request id is, in milliseconds since 1970. It may be behind the engine's time.
+    pub requests_ms: u64,
 }
 
 /// What the follower is doing.
@@ -52,6 +58,7 @@ pub struct Lag {
 impl Standing {
     /// The engine has reported how far its journal goes. Returns whether that is news.
     pub fn report(&mut self, newest: Newest) -> bool {
+        self.requests.report(newest);
         // Reports arrive in the order in which the engine made them, so an earlier time means that its clock went back.
         self.engine_ms = match newest.position <= self.applied {
             true => newest.now_ms,
@@ -60,11 +67,126 @@ impl Standing {
         self.newest.replace(newest) != Some(newest)
     }
 
+    /// Batches were applied up to a position, of a time.
+    pub fn apply(&mut self, position: Position, time_ms: u64) {
+        (self.applied, self.applied_ms) = (position, time_ms);
+        self.requests.apply(time_ms);
+    }
+
     /// How far behind the read model is, as far as is known: nothing until the engine was reached.
     pub fn lag(&self) -> Option<Lag> {
         let newest = self.newest?;
         let records = newest.position.0.saturating_sub(self.applied.0);
         let milliseconds = if records == 0 { 0 } else { newest.now_ms.saturating_sub(self.applied_ms) };
         Some(Lag { records, milliseconds })
+    }
+}
+
+/// For how long a report of the engine's clock is taken for the present: some reports may fail to come.
+const REPORT_MAX: Duration = Duration::from_secs(5);
+
+/// By what time the engine judges how old a request id is, as far as the read model covers it.
+///
+/// The engine refuses an id that is older than the window by its machine's clock, and that may be far behind the time of records, after it was
+/// ahead and was set back. So neither the time of the newest record nor the engine's time says that an id is too old. A report of the clock
+/// does, once a record of a later time than the engine had then is applied: by then every record is applied that was decided before.
+/// The clock may have been set back since, so that the latest report counts as well, and none that is older than [`REPORT_MAX`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RequestClock {
+    /// The time that is covered.
+    covered_ms: Option<u64>,
+    /// Reports of which it is not yet known: the earliest and the latest.
+    pending: Option<(Newest, Newest)>,
+    reported: Option<(Instant, u64)>,
+}
+
+impl RequestClock {
+    /// One that covers a time for a while.
+    #[cfg(test)]
+    pub(crate) fn covering(covered_ms: u64) -> RequestClock {
+        let reported = Some((Instant::now() + Duration::from_secs(3_600), covered_ms));
+        RequestClock { covered_ms: Some(covered_ms), pending: None, reported }
+    }
+
+    fn report(&mut self, newest: Newest) {
+        self.reported = Some((Instant::now(), newest.requests_ms));
+        self.covered_ms = self.covered_ms.map(|covered_ms| covered_ms.min(newest.requests_ms));
+        let first = self.pending.map_or(newest, |(first, _)| first);
+        let requests_ms = first.requests_ms.min(newest.requests_ms);
+        self.pending = Some((Newest { requests_ms, ..first }, newest));
+    }
+
+    fn apply(&mut self, time_ms: u64) {
+        let Some((first, last)) = self.pending else { return };
+        if last.now_ms < time_ms {
+            (self.covered_ms, self.pending) = (Some(last.requests_ms), None);
+        } else if first.now_ms < time_ms {
+            (self.covered_ms, self.pending) = (Some(first.requests_ms), Some((last, last)));
+        }
+    }
+
+    /// The time by which the engine refuses ids as too old, while every record of an id that it accepted before is in the read model. 0 while none
+    /// is known.
+    pub fn covered_ms(&self) -> u64 {
+        let is_recent = |(at, _): &(Instant, u64)| at.elapsed() <= REPORT_MAX;
+        let reported = self.reported.filter(is_recent);
+        reported.and_then(|(_, reported_ms)| Some(self.covered_ms?.min(reported_ms))).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: u64 = 3_600_000;
+
+    fn report(now_ms: u64, requests_ms: u64) -> Newest {
+        Newest { position: Position(1), now_ms, requests_ms }
+    }
+
+    /// What the engine's clock shows is covered once a record is applied that was decided after it was read.
+    #[test]
+    fn a_clock_is_covered_when_a_later_record_is_applied() {
+        let mut clock = RequestClock::default();
+        clock.apply(10);
+        assert_eq!(clock.covered_ms(), 0, "nothing was reported");
+        clock.report(report(20, 20));
+        clock.apply(20);
+        assert_eq!(clock.covered_ms(), 0, "a record of that time may have been decided before");
+        clock.apply(21);
+        assert_eq!(clock.covered_ms(), 20);
+        // A read model that is behind catches up with the earliest report.
+        for now_ms in [30, 40, 50] {
+            clock.report(report(now_ms, now_ms));
+        }
+        clock.apply(35);
+        assert_eq!(clock.covered_ms(), 30);
+        clock.apply(51);
+        assert_eq!(clock.covered_ms(), 50);
+    }
+
+    /// A clock that was ahead and is set back counts from the first report of it, whatever the time of records is.
+    #[test]
+    fn a_clock_that_was_set_back_covers_no_later_time_than_it_shows() {
+        let mut clock = RequestClock::default();
+        let wrong = 30 * HOUR;
+        clock.report(report(wrong, wrong));
+        clock.apply(wrong + 1);
+        assert_eq!(clock.covered_ms(), wrong);
+        clock.report(report(wrong + 2, 5));
+        assert_eq!(clock.covered_ms(), 5);
+        clock.apply(wrong + 3);
+        clock.report(report(wrong + 4, 7));
+        assert_eq!(clock.covered_ms(), 5);
+        clock.apply(wrong + 5);
+        assert_eq!(clock.covered_ms(), 7);
+    }
+
+    /// Without a recent report nothing is covered: the clock may have been set back since.
+    #[test]
+    fn without_a_recent_report_nothing_is_covered() {
+        let recent = RequestClock::covering(20);
+        let reported = Instant::now().checked_sub(REPORT_MAX + Duration::from_millis(1)).map(|at| (at, 20));
+        assert_eq!((recent.covered_ms(), RequestClock { reported, ..recent }.covered_ms()), (20, 0));
     }
 }

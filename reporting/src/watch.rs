@@ -64,7 +64,7 @@ async fn watch_once(
     loop {
         ticks.tick().await;
         let status = client.call(RequestId(0), &ShowStatus {}).await?;
-        let newest = Newest { position: status.journal.durable, now_ms: status.now_ms };
+        let newest = Newest { position: status.journal.durable, now_ms: status.now_ms, requests_ms: status.requests_ms };
         standing.send_if_modified(|standing| standing.report(newest));
         let Some(name) = reader else { continue };
         let (applied, changed) = {

@@ -14,8 +14,10 @@ pub struct ShowStatus {}
 /// How the engine is: the answer to [`ShowStatus`]. Times are milliseconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
 pub struct Status {
-    /// The engine's time.
+    /// The engine's time: that of records.
     pub now_ms: u64,
+    /// The time by which request ids grow too old: the machine's clock while it is followed. It may be behind the time of records.
+    pub requests_ms: u64,
     /// When the process began to serve.
     pub started_ms: u64,
     /// The journal.

@@ -30,7 +30,7 @@ use super::problem::{Kind, Problem};
 use crate::export::Export;
 use crate::export::download::Downloads;
 use crate::places::{Place, Places};
-use crate::read_model::{AsOf, Readers, View};
+use crate::read_model::{AsOf, Readers, View, ViewTime};
 use crate::refusals::{Attempt, RefusalFilter};
 use crate::standing::Standing;
 
@@ -82,6 +82,8 @@ pub struct Api {
     pub(crate) stream_reads: Places,
     looked_up: Arc<Semaphore>,
     waiting: Places,
+    /// This machine's clock.
+    pub(crate) clock: fn() -> u64,
 }
 
 /// What every read is asked, beside what is its own.
@@ -177,6 +179,7 @@ impl Api {
             stream_reads: Places::new(STREAM_READS.0, STREAM_READS.1),
             looked_up: Arc::new(Semaphore::new(LOOKED_UP)),
             waiting: Places::new(WAITING_MAX.0, WAITING_MAX.1),
+            clock: scrip_protocol::unix_time_ms,
         }
     }
 
@@ -313,12 +316,17 @@ impl Api {
         let too_slow = || Problem::new(Kind::TooSlow, format!("no answer was found within {} s", QUERY_MAX.as_secs()));
         let answered = tokio::time::timeout(QUERY_MAX, async {
             let turn = turn.await;
-            let now_ms = self.standing.borrow().engine_ms;
+            let time = {
+                let standing = self.standing.borrow();
+                // This machine's clock as well: it may be the engine's, and have been set right since the last report.
+                let requests_ms = standing.requests.covered_ms().min((self.clock)());
+                ViewTime { now_ms: standing.engine_ms, requests_ms }
+            };
             let (readers, running) = (Arc::clone(&self.readers), Arc::new(Running::default()));
             let _interrupts_when_dropped = Interrupts(Arc::clone(&running));
             let read = move || {
                 let _held_until_it_ends = turn;
-                readers.view_at(now_ms, |view| {
+                readers.view_at(time, |view| {
                     // SQLite forgets that it was interrupted when no statement is open. With one open throughout, an interruption
                     // between two queries reaches the second.
                     let mut open = view.connection.prepare_cached("SELECT 1")?;

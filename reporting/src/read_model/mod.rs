@@ -31,7 +31,7 @@ pub use log::log_bytes;
 pub use rows::client_value;
 pub(crate) use rows::folded;
 pub use seed::{Seed, beginning};
-pub use views::{AsOf, Readers, View};
+pub use views::{AsOf, Readers, View, ViewTime};
 
 /// The version of the tables. It changes with them, and with what is put into them.
 pub const VERSION: i64 = 2;
@@ -148,7 +148,7 @@ impl ReadModel {
             let none = ChainEnd::default();
             let cursor = params![none.position.0 as i64, none.hash, none.time_ms as i64];
             transaction.execute("INSERT INTO cursor VALUES (1, ?, ?, ?)", cursor)?;
-            transaction.execute("INSERT INTO beginning VALUES (1, 0, 0)", [])?;
+            transaction.execute("INSERT INTO beginning VALUES (1, 0, 0, 0)", [])?;
             transaction.commit()?;
         }
         if connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? != VERSION {

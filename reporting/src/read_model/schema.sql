@@ -16,7 +16,8 @@ CREATE TABLE cursor (
 CREATE TABLE beginning (
     id       INTEGER PRIMARY KEY CHECK (id = 1),
     position INTEGER NOT NULL,              -- what was up to here is in counters and balances only; 0 where all of it is in here
-    time_ms  INTEGER NOT NULL               -- of the batch that this record ended; 0 where all of it is in here
+    time_ms  INTEGER NOT NULL,              -- of the batch that this record ended; 0 where all of it is in here
+    requests_ms INTEGER NOT NULL            -- the latest time in a request id that was executed up to here, or a later one
 ) STRICT;
 
 -- The organisation's settings, as they are now.

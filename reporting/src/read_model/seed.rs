@@ -118,6 +118,14 @@ impl<'t> Seed<'t> {
         )
     }
 
+    /// The latest time in a request id that was executed, or a later one, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// See [`Seed::settings`].
+    pub fn requests(&mut self, latest_ms: u64) -> rusqlite::Result<()> {
+        self.put("UPDATE beginning SET requests_ms = ?", params![number(latest_ms)])
+    }
+
     /// A club.
     ///
     /// # Errors
@@ -290,6 +298,7 @@ mod tests {
 
     fn fill(seed: &mut Seed<'_>) -> rusqlite::Result<()> {
         seed.settings(&Settings::default(), CodeForm::CURRENT)?;
+        seed.requests(END.time_ms + 5)?;
         seed.club(ClubId(1), "Arena")?;
         seed.group(GroupId(1), "Gold")?;
         let secret = Secret::Token([1; 32]);
@@ -364,7 +373,7 @@ mod tests {
             let found = Readers::new(&path).view(|view| Ok(rows(view.connection, query))).expect("it can be read");
             assert_eq!(found, expected, "{query}");
         };
-        check("SELECT position, time_ms FROM beginning", &["900 1790000000000"]);
+        check("SELECT position, time_ms, requests_ms FROM beginning", &["900 1790000000000 1790000000005"]);
         check("SELECT name, currency, since FROM organisation", &["Organisation EUR 0"]);
         check("SELECT * FROM club UNION ALL SELECT * FROM client_group", &["1 Arena 0", "1 Gold 0"]);
         check("SELECT * FROM credential", &["3 Till gateway [1] 1 token 32 bytes 5 6"]);

@@ -51,6 +51,24 @@ pub struct View<'a> {
     pub as_of: AsOf,
     /// The time at which holds are open, periods run and a day is today, in milliseconds since 1970: that of the newest batch, or a later one.
     pub now_ms: u64,
+    /// The time by which the engine refuses request ids as too old, while every record of an id that it accepted before is in here, in
+    /// milliseconds since 1970; 0 while none is known.
+    pub requests_ms: u64,
+}
+
+/// What is known of the engine's time, in milliseconds since 1970; 0 where nothing is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ViewTime {
+    /// See [`View::now_ms`].
+    pub now_ms: u64,
+    /// See [`View::requests_ms`].
+    pub requests_ms: u64,
+}
+
+impl From<u64> for ViewTime {
+    fn from(now_ms: u64) -> ViewTime {
+        ViewTime { now_ms, requests_ms: 0 }
+    }
 }
 
 impl View<'_> {
@@ -103,16 +121,20 @@ impl Readers {
     /// # Errors
     /// When SQLite fails, here or in `read`.
     pub fn view<T>(&self, read: impl FnOnce(&View<'_>) -> rusqlite::Result<T>) -> Result<T, ReadModelError> {
-        self.view_at(0, read)
+        self.view_at(ViewTime::default(), read)
     }
 
     /// The same at a time, where that is later than the newest batch's.
     ///
     /// # Errors
     /// See [`Readers::view`].
-    pub fn view_at<T>(&self, now_ms: u64, read: impl FnOnce(&View<'_>) -> rusqlite::Result<T>) -> Result<T, ReadModelError> {
+    pub fn view_at<T>(
+        &self,
+        time: impl Into<ViewTime>,
+        read: impl FnOnce(&View<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, ReadModelError> {
         let mut connection = self.connection()?;
-        let found = in_one_transaction(&mut connection, now_ms, read).map_err(ReadModelError::sqlite(&self.path))?;
+        let found = in_one_transaction(&mut connection, time.into(), read).map_err(ReadModelError::sqlite(&self.path))?;
         let mut idle = self.idle.lock();
         if idle.len() < IDLE_MAX {
             idle.push(connection);
@@ -148,12 +170,13 @@ impl Readers {
 
 fn in_one_transaction<T>(
     connection: &mut Connection,
-    now_ms: u64,
+    time: ViewTime,
     read: impl FnOnce(&View<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
     let transaction = connection.transaction()?;
     let as_of = AsOf::read(&transaction)?;
-    let found = read(&View { connection: &transaction, as_of, now_ms: as_of.time_ms.max(now_ms) })?;
+    let (now_ms, requests_ms) = (as_of.time_ms.max(time.now_ms), time.requests_ms);
+    let found = read(&View { connection: &transaction, as_of, now_ms, requests_ms })?;
     transaction.commit()?;
     Ok(found)
 }

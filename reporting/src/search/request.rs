@@ -86,8 +86,9 @@ pub enum Coverage {
     NotYet,
 }
 
-/// How far the history in here covers the time in which a request could be executed. The engine executes a request from
-/// `request_skew_ms` before the time in its id until `request_window_ms` after it.
+/// How far the history in here covers the time in which a request could be executed. The engine executes a request until `request_window_ms`
+/// after the time in its id, by its machine's clock: [`View::requests_ms`]. The time of records may be ahead of that clock, and behind the one
+/// by which ids from the future are refused.
 ///
 /// # Errors
 /// When SQLite fails.
@@ -101,9 +102,11 @@ pub fn coverage(view: &View<'_>, request: RequestId) -> rusqlite::Result<Coverag
     let (window_ms, skew_ms) = bounds.unwrap_or((u64::MAX, u64::MAX));
     let (time_ms, as_of) = (request.time_ms(), view.as_of);
     let begins_ms = as_of.history_after_time.map(|At(time_ms)| time_ms);
-    Ok(if begins_ms.is_some_and(|begins_ms| time_ms.saturating_sub(skew_ms) <= begins_ms) {
+    let executed_ms = view.connection.prepare_cached(EXECUTED)?.query_row([], |row| shown::whole(row, 0)).optional()?;
+    let is_before = |begins_ms: u64| time_ms <= begins_ms.saturating_add(skew_ms).max(executed_ms.unwrap_or(0));
+    Ok(if begins_ms.is_some_and(is_before) {
         Coverage::BeforeHistory
-    } else if as_of.time_ms <= time_ms.saturating_add(window_ms) {
+    } else if as_of.time_ms.min(view.requests_ms) <= time_ms.saturating_add(window_ms) {
         Coverage::NotYet
     } else {
         Coverage::Whole
@@ -111,6 +114,8 @@ pub fn coverage(view: &View<'_>, request: RequestId) -> rusqlite::Result<Coverag
 }
 
 pub(crate) const BOUNDS: &str = "SELECT request_window_max_ms, request_skew_max_ms FROM organisation";
+
+pub(crate) const EXECUTED: &str = "SELECT requests_ms FROM beginning";
 
 pub(crate) const POSITION: &str = "SELECT position, kind, credential FROM request WHERE request = ?1";
 

@@ -63,6 +63,7 @@ fn newest_whole(dir: &Path) -> Result<(Snapshot, State), SnapshotError> {
 /// Tells what a state has. `progress` is told how many codes are done.
 fn write(state: &State, seed: &mut Seed<'_>, progress: &mut dyn FnMut(u64)) -> Result<(), SeedError> {
     seed.settings(state.settings(), state.code_form())?;
+    seed.requests(state.requests.latest_ms())?;
     for (club, name) in state.clubs.after(ClubId(0)) {
         seed.club(club, name)?;
     }

@@ -137,7 +137,7 @@ impl Model {
 
 /// A view of what stands in a database.
 pub(super) fn view_of(connection: &Connection) -> View<'_> {
-    View { connection, as_of: AsOf::whole(Position(AS_OF), NOW_MS as u64), now_ms: NOW_MS as u64 }
+    View { connection, as_of: AsOf::whole(Position(AS_OF), NOW_MS as u64), now_ms: NOW_MS as u64, requests_ms: NOW_MS as u64 }
 }
 
 pub(super) fn export(what: What, format: Format) -> Export {

@@ -59,6 +59,40 @@ async fn none_is_said_only_of_requests_that_cannot_have_been_executed() {
     begun.get("gateway", "/v1/requests/0190b6a0-7c1e-4d43-9a52-3f8d2f0b6c11").await.is_problem(none);
 }
 
+/// Z3: records may have dates from a time when the engine's clock was ahead; the engine executes ids by its clock as it is. "There is none" is
+/// said of none of those, whatever the newest record's date is: neither while the engine's clock is unknown, nor where this
+/// machine's clock, which may be the same, shows an earlier time than the last report did.
+#[tokio::test]
+async fn none_is_said_of_no_request_that_the_engines_clock_still_admits() {
+    let right = sample::NOW_MS - 30 * 3_600_000;
+    let behind = || sample::NOW_MS - 30 * 3_600_000;
+    for (covered_ms, clock, expected) in [
+        (right, (|| u64::MAX) as fn() -> u64, StatusCode::CONFLICT),
+        (sample::NOW_MS, behind, StatusCode::CONFLICT),
+        (0, || u64::MAX, StatusCode::CONFLICT),
+        (sample::NOW_MS, || u64::MAX, StatusCode::NOT_FOUND),
+    ] {
+        let server = Server::with_clock(sample::fill, clock);
+        server.standing.send_modify(|standing| standing.requests = RequestClock::covering(covered_ms));
+        let request = request_of(right);
+        server.get("gateway", &format!("/v1/requests/{request}")).await.is_problem(expected);
+        let search = server.get("operator", &format!("/v1/search?q={request}")).await.json();
+        assert_eq!(search["may_exist"], expected == StatusCode::CONFLICT, "{covered_ms}");
+    }
+}
+
+/// A history that begins with a snapshot begins after every id that was executed before, also by a clock that was ahead of the records.
+#[tokio::test]
+async fn a_history_covers_no_id_as_early_as_one_that_was_executed_before_it() {
+    let server = Server::new(|sqlite| {
+        begun(sqlite);
+        sqlite.execute("UPDATE beginning SET requests_ms = ?1", [(BEGINS_MS + DAY_MS) as i64]).expect("there is a beginning");
+    });
+    for (time_ms, expected) in [(BEGINS_MS + DAY_MS, StatusCode::CONFLICT), (BEGINS_MS + DAY_MS + 1, StatusCode::NOT_FOUND)] {
+        server.get("gateway", &format!("/v1/requests/{}", request_of(time_ms))).await.is_problem(expected);
+    }
+}
+
 /// The longest window and skew that there ever were count, and before the settings are known nothing is sure.
 #[test]
 fn the_bounds_are_those_of_the_settings() {

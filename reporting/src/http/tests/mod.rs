@@ -19,7 +19,7 @@ mod sight;
 
 use crate::read_model::Readers;
 use crate::sample::{self, REQUEST};
-use crate::standing::{Following, Newest, Standing};
+use crate::standing::{Following, Newest, RequestClock, Standing};
 
 /// A read model in a file, what answers from it, and who says how far it has come.
 struct Server {
@@ -37,17 +37,30 @@ struct Answer {
 }
 
 fn standing(applied: u64) -> Standing {
-    let (applied, following) = (Position(applied), Following::Tailing);
-    Standing { applied, applied_ms: 0, changed: applied, newest: None, engine_ms: 0, following }
+    Standing {
+        applied: Position(applied),
+        applied_ms: 0,
+        changed: Position(applied),
+        newest: None,
+        engine_ms: 0,
+        requests: RequestClock::covering(sample::NOW_MS),
+        following: Following::Tailing,
+    }
 }
 
 impl Server {
     fn new(fill: fn(&Connection)) -> Server {
+        Server::with_clock(fill, || u64::MAX)
+    }
+
+    /// One on a machine with another clock.
+    fn with_clock(fill: fn(&Connection), clock: fn() -> u64) -> Server {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let path = folder.path().join("read-model.sqlite");
         fill(&Connection::open(&path).expect("SQLite opens"));
         let (sender, receiver) = watch::channel(standing(sample::POSITION));
-        let api = Api::new(Arc::new(Readers::new(&path)), receiver);
+        let mut api = Api::new(Arc::new(Readers::new(&path)), receiver);
+        api.clock = clock;
         Server { _folder: folder, path, router: router(api.clone()), api, standing: sender }
     }
 
@@ -212,9 +225,17 @@ async fn answers_follow_the_engines_clock_while_no_record_comes() {
         server.standing.send_replace(standing(sample::POSITION));
         let before = server.get("operator", path).await;
         server.standing.send_modify(|standing| {
-            standing.report(Newest { position: Position(sample::POSITION), now_ms: sample::NOW_MS + 60_000 });
+            standing.report(Newest {
+                position: Position(sample::POSITION),
+                now_ms: sample::NOW_MS + 60_000,
+                requests_ms: sample::NOW_MS + 60_000,
+            });
             // What is missing here may have changed everything: this time is of no use.
-            standing.report(Newest { position: Position(sample::POSITION + 1), now_ms: sample::NOW_MS + 120_000 });
+            standing.report(Newest {
+                position: Position(sample::POSITION + 1),
+                now_ms: sample::NOW_MS + 120_000,
+                requests_ms: sample::NOW_MS + 120_000,
+            });
         });
         let after = server.get("operator", path).await;
         let changed = after.header("etag") != before.header("etag");
@@ -554,7 +575,11 @@ async fn a_stream_tells_what_changes_and_ends_with_its_token() {
     assert!(second.contains("id: 2000002") && second.contains("\"activations\":3"), "{second}");
     // A hold expires while no record comes.
     server.standing.send_modify(|standing| {
-        standing.report(Newest { position: standing.applied, now_ms: sample::NOW_MS + 1_000 });
+        standing.report(Newest {
+            position: standing.applied,
+            now_ms: sample::NOW_MS + 1_000,
+            requests_ms: sample::NOW_MS + 1_000,
+        });
     });
     let third = next().await.expect("they have changed");
     assert!(third.contains("id: 2000002-1790000001000") && third.contains("\"held\":0"), "{third}");

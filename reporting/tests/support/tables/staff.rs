@@ -19,7 +19,7 @@ pub(super) fn tables(past: &Past<'_>) -> Vec<Table> {
             vec![vec![number(1), number(past.end.position.0), Value::Blob(past.end.hash.to_vec()), number(past.end.time_ms)]],
         ),
         // The journal is read from its first record on.
-        table("beginning", vec![vec![number(1), number(0), number(0)]]),
+        table("beginning", vec![vec![number(1), number(0), number(0), number(0)]]),
         table("organisation", organisation(past)),
         table("club", clubs(past)),
         table("client_group", groups(past)),
