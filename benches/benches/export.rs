@@ -39,7 +39,8 @@ fn main() {
     let connection = Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("it can be read");
     // As much as those that read the sidecar's file have.
     connection.execute_batch("PRAGMA cache_size = -16384; BEGIN").expect("a transaction can be begun");
-    let view = View { connection: &connection, as_of: AsOf::whole(Position(activations), NOW_MS), now_ms: NOW_MS };
+    let view =
+        View { connection: &connection, as_of: AsOf::whole(Position(activations), NOW_MS), now_ms: NOW_MS, requests_ms: NOW_MS };
 
     let one = CampaignId(1);
     let codes = What::Codes { campaign: one, status: Status::All, usage: Usage::All };
