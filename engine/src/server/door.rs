@@ -330,7 +330,7 @@ mod tests {
     fn a_flood_from_known_addresses_turns_away_only_known_callers() {
         let (door, now) = (Door::new(LIMITS), Instant::now());
         for of in 1..=5 {
-            assert!(admitted(&door, now, of).welcome(now));
+            assert_eq!(gateway(&mut admitted(&door, now, of), now, u32::from(of)), Ok(()));
         }
         let flood: Vec<_> = (0..100).map(|_| admitted(&door, now, 1)).collect();
         assert_eq!(waiting(&door).0, 4, "a known address crowds out only itself");

@@ -99,7 +99,6 @@ mod tests {
     #[test]
     fn every_forgotten_id_stays_refused_in_a_bounded_number_of_ranges() {
         let seed = fastrand::u64(..);
-        println!("seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);
         for _ in 0..50 {
             let (mut forgotten, mut done, mut record_ms) = (Forgotten::default(), Vec::new(), START);
@@ -112,11 +111,11 @@ mod tests {
                 };
                 forgotten.add(id_ms, record_ms);
                 done.push(id_ms);
-                assert!(forgotten.0.len() <= RANGES_MAX);
-                assert_eq!(Forgotten::from_rows(forgotten.rows()).as_ref(), Some(&forgotten));
+                assert!(forgotten.0.len() <= RANGES_MAX, "seed {seed}");
+                assert_eq!(Forgotten::from_rows(forgotten.rows()).as_ref(), Some(&forgotten), "seed {seed}");
             }
             for id_ms in done {
-                assert!(forgotten.end_of(id_ms).is_some_and(|end_ms| end_ms > id_ms), "{id_ms}");
+                assert!(forgotten.end_of(id_ms).is_some_and(|end_ms| end_ms > id_ms), "seed {seed}, {id_ms}");
             }
         }
     }

@@ -256,7 +256,7 @@ async fn answers_go_back_with_the_engines_clock() {
     let path = "/v1/campaigns/1/figures";
     let reported = |position, now_ms| {
         server.standing.send_modify(|standing| {
-            standing.report(Newest { position: Position(position), now_ms });
+            standing.report(Newest { position: Position(position), now_ms, requests_ms: now_ms });
         });
     };
     let held_and_time = async || {
