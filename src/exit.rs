@@ -104,10 +104,7 @@ pub(crate) fn after_output(exit: Exit) -> Exit {
     if is_lost && matches!(exit, Exit::Done | Exit::Refused) {
         crate::print::complain_of_lost_outcome();
     }
-    match exit {
-        Exit::Done if is_lost => Exit::Output,
-        exit => exit,
-    }
+    if is_lost && matches!(exit, Exit::Done) { Exit::Output } else { exit }
 }
 
 /// The error and its causes, but for those that an error before them has named already, and for a place that the next one names as well.
