@@ -68,7 +68,9 @@ number_id! {
 
 /// A client (player) of the organisation: 128 bits, written as a UUID or as a decimal number.
 ///
-/// A decimal number up to 2^64 - 1 is the id of that value, and such an id is written in decimal again.
+/// A decimal number up to 2^64 - 1 is the id of that value, and such an id is written in decimal again. Each id is read from the one text
+/// that it is written as: `0042`, `+42` and 32 digits without hyphens are no ids, because another system may keep them apart from `42`
+/// and from the UUID of the same digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct ClientId(pub u128);
 
@@ -143,13 +145,13 @@ impl fmt::Display for ClientId {
 impl FromStr for ClientId {
     type Err = InvalidId;
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        if let Ok(number) = text.parse::<u64>() {
-            return Ok(ClientId(number.into()));
-        }
-        match Uuid::parse_str(text) {
-            Ok(uuid) => Ok(ClientId(uuid.as_u128())),
-            Err(_) => Err(InvalidId { text: text.to_owned(), expected: "a client id (a UUID or a decimal number)" }),
-        }
+        let number = text.parse::<u64>().map(|number| ClientId(number.into()));
+        let read = number.or_else(|_| Uuid::parse_str(text).map(|uuid| ClientId(uuid.as_u128())));
+        read.ok().filter(|client| client.to_string() == text).ok_or_else(|| InvalidId {
+            text: text.to_owned(),
+            expected: "a client id: a decimal number up to 18446744073709551615 without sign or leading zeros, or else a UUID in \
+                       lower case with hyphens",
+        })
     }
 }
 
@@ -192,13 +194,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_are_written_as_they_are_read() {
+    fn clients_are_read_only_from_the_text_that_they_are_written_as() {
         for text in ["0", "42", "18446744073709551615", "0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c11"] {
             assert_eq!(text.parse::<ClientId>().map(|id| id.to_string()).as_deref(), Ok(text));
+            assert_eq!(serde_json::from_value::<ClientId>(text.into()).ok(), text.parse().ok());
         }
-        assert_eq!("0190b6a07c1e7d439a523f8d2f0b6c11".parse(), "0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c11".parse::<ClientId>());
-        for text in ["", "-1", "ann", "18446744073709551616"] {
-            assert!(text.parse::<ClientId>().is_err(), "{text}");
+        for text in [
+            "",
+            "-1",
+            "ann",
+            "18446744073709551616",
+            "0042",
+            "00",
+            "+42",
+            "-0",
+            " 42",
+            "42 ",
+            "4_2",
+            "0190b6a07c1e7d439a523f8d2f0b6c11",
+            "11112222333344445555666677778888",
+            "0190B6A0-7C1E-7D43-9A52-3F8D2F0B6C11",
+            "0190b6a0-7c1e-7d43-9a52-3f8d2f0b6C11",
+            "{0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c11}",
+            "urn:uuid:0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c11",
+            // It is written 42.
+            "00000000-0000-0000-0000-00000000002a",
+        ] {
+            let refused = text.parse::<ClientId>().expect_err(text).to_string();
+            assert!(refused.starts_with(&format!("{text:?} is not a client id")), "{refused}");
+            assert!(refused.contains("without sign or leading zeros, or else a UUID in lower case with hyphens"), "{refused}");
+            assert!(serde_json::from_value::<ClientId>(text.into()).is_err(), "{text}");
         }
     }
 

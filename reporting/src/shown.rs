@@ -160,7 +160,8 @@ a_text!(Amount, "An amount of the organisation's currency, in major units with t
     text.pattern(Some(r"^-?[0-9]+\.[0-9]{2}$")).examples(["5.00"])
 });
 a_text!(At, "A time, in UTC.", |text| text.format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))));
-a_text!(Client, "The id of a client: a decimal number or a UUID.", |text| text.examples(["1042"]));
+a_text!(Client, "The id of a client: a decimal number without leading zeros, or a UUID in lower case with hyphens.", |text| text
+    .examples(["1042"]));
 a_text!(Request, "The id of a request.", |text| text.format(Some(SchemaFormat::Custom("uuid".into()))));
 
 #[cfg(test)]

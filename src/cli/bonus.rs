@@ -32,7 +32,7 @@ enum Command {
 struct ByHand {
     /// How much, as in 50 or 12.50
     amount: Money,
-    /// The client's id: a UUID or a decimal number
+    /// The client's id: a decimal number without leading zeros, or a UUID in lower case with hyphens
     #[arg(long)]
     client: ClientId,
     /// The club's number, where it happens at one
@@ -53,7 +53,7 @@ struct ByHand {
 struct Pay {
     /// How much, as in 50 or 12.50
     amount: Money,
-    /// The client's id: a UUID or a decimal number
+    /// The client's id: a decimal number without leading zeros, or a UUID in lower case with hyphens
     #[arg(long)]
     client: ClientId,
     /// The club's number

@@ -21,7 +21,7 @@ pub(crate) struct ClientCommand {
 enum Command {
     /// Register a client, or set a client's name. A redemption or a top-up registers its client by itself
     Add {
-        /// The client's id: a UUID or a decimal number
+        /// The client's id: a decimal number without leading zeros, or a UUID in lower case with hyphens
         client: ClientId,
         /// A name for people to read
         #[arg(long, default_value = "")]

@@ -14,7 +14,7 @@ pub(crate) struct Redeem {
     /// The code, as it was typed
     #[arg(allow_hyphen_values = true)]
     code: String,
-    /// The client's id: a UUID or a decimal number
+    /// The client's id: a decimal number without leading zeros, or a UUID in lower case with hyphens
     #[arg(long)]
     client: ClientId,
     /// The club's number

@@ -30,7 +30,7 @@ enum Command {
 struct Spending {
     /// What it cost in money, as in 300 or 12.50. A session may have cost nothing
     price: Money,
-    /// The client's id: a UUID or a decimal number
+    /// The client's id: a decimal number without leading zeros, or a UUID in lower case with hyphens
     #[arg(long)]
     client: ClientId,
     /// The club's number

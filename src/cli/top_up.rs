@@ -20,7 +20,7 @@ use crate::reach::{Asking, Reach};
 pub(crate) struct TopUp {
     /// How much, as in 500 or 12.50
     amount: Money,
-    /// The client's id: a UUID or a decimal number
+    /// The client's id: a decimal number without leading zeros, or a UUID in lower case with hyphens
     #[arg(long)]
     client: ClientId,
     /// The club's number

@@ -4,6 +4,7 @@
 //! values, or a problem that names the parameter; when the document is made, each taking describes the parameter instead, and gives
 //! nothing. So the document cannot promise what is not accepted. A parameter that is not taken, or that is there twice, is a problem.
 
+use std::str::FromStr;
 use std::sync::LazyLock;
 
 use axum::extract::rejection::RawPathParamsRejection;
@@ -11,7 +12,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use jiff::civil::Date;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use scrip_protocol::{CampaignId, Money};
+use scrip_protocol::{CampaignId, InvalidId, Money};
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{SchemaFormat, Type};
@@ -120,12 +121,18 @@ impl Parameters {
         u32::try_from(number).map(CampaignId).map_err(|_| Problem::no_such("campaign"))
     }
 
-    /// A text of the path that names something. What cannot be such a name names nothing.
-    pub(crate) fn name_in_path<T: std::str::FromStr>(&mut self, name: &str, description: &str) -> Result<Option<T>, Problem> {
-        match self.text_in_path(name, description)? {
-            None => Ok(None),
-            Some(text) => text.parse().map(Some).map_err(|_| Problem::no_such(name)),
-        }
+    /// A text of the path that names something. What cannot be such a name names nothing, and the problem says why it cannot.
+    pub(crate) fn name_in_path<T: FromStr<Err = InvalidId>>(
+        &mut self,
+        name: &str,
+        description: &str,
+    ) -> Result<Option<T>, Problem> {
+        self.text_in_path(name, description)?.as_deref().map(named).transpose()
+    }
+
+    /// The same of the query.
+    pub(crate) fn name<T: FromStr<Err = InvalidId>>(&mut self, name: &str, description: &str) -> Result<Option<T>, Problem> {
+        self.text(name, description)?.as_deref().map(named).transpose()
     }
 
     /// A text of the path.
@@ -301,6 +308,11 @@ fn parameter(name: &str, place: ParameterIn, schema: ObjectBuilder, description:
         .description(Some(description))
         .schema(Some(schema.build()))
         .build()
+}
+
+/// What a text names.
+fn named<T: FromStr<Err = InvalidId>>(text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|why: InvalidId| Problem::new(Kind::NotFound, why.to_string()))
 }
 
 fn whole(name: &str, text: &str, min: u64, max: u64) -> Result<u64, Problem> {

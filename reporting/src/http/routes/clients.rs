@@ -14,7 +14,10 @@ use crate::http::problem::Problem;
 
 /// The client in the path.
 fn client(from: &mut Parameters) -> Result<ClientId, Problem> {
-    let client = from.name_in_path("client", "The id of the client: a decimal number or a UUID.")?;
+    let client = from.name_in_path(
+        "client",
+        "The id of the client: a decimal number without leading zeros, or a UUID in lower case with hyphens.",
+    )?;
     Ok(client.unwrap_or(ClientId(0)))
 }
 
@@ -28,8 +31,7 @@ pub(crate) struct ClientsAsked {
 impl Asks for ClientsAsked {
     fn read(from: &mut Parameters) -> Result<ClientsAsked, Problem> {
         let name = from.text("name", "Only those whose name has this in it, whatever the letter case.")?.unwrap_or_default();
-        let after = from.text("after", "Only those after this client: the `next` of the page before.")?;
-        let after = after.map(|after| after.parse()).transpose().map_err(|_| Problem::no_such("client to continue after"))?;
+        let after = from.name("after", "Only those after this client: the `next` of the page before.")?;
         Ok(ClientsAsked { name, after, limit: from.limit(50, 200)? })
     }
 }

@@ -17,8 +17,10 @@ pub(crate) struct RefusalsAsked(RefusalFilter, Before);
 
 impl Asks for RefusalsAsked {
     fn read(from: &mut Parameters) -> Result<RefusalsAsked, Problem> {
-        let client = from.text("client", "Only of this client: a decimal number or a UUID.")?;
-        let client = client.map(|client| client.parse()).transpose().map_err(|_| Problem::no_such("client"))?;
+        let client = from.name(
+            "client",
+            "Only of this client: a decimal number without leading zeros, or a UUID in lower case with hyphens.",
+        )?;
         let code = from.text("code", "Only of this code, in any letter case.")?;
         let campaign = from.number("campaign", 0, u32::MAX.into(), "Only of codes that this campaign has or had.")?;
         let campaign = campaign.and_then(|campaign| u32::try_from(campaign).ok()).map(CampaignId);

@@ -441,6 +441,23 @@ async fn parameters_are_known_and_given_once() {
     assert_eq!(server.get("operator", &format!("/v1/campaigns?text={}", &long[..1_200])).await.status, StatusCode::OK);
 }
 
+/// A client is named in one way: another text of the same number or digits is none, and the answer says so.
+#[tokio::test]
+async fn the_ids_of_clients_are_read_only_as_they_are_written() {
+    let server = Server::new(sample::fill);
+    for uri in ["/v1/clients/7", "/v1/clients/7/operations", "/v1/clients?after=7", "/v1/refusals?client=7"] {
+        assert_eq!(server.get("operator", uri).await.status, StatusCode::OK, "{uri}");
+        for (sent, text) in
+            [("007", "007"), ("%2B7", "+7"), ("00000000000000000000000000000007", "00000000000000000000000000000007")]
+        {
+            let answer = server.get("operator", &uri.replace('7', sent)).await;
+            answer.is_problem(StatusCode::NOT_FOUND);
+            let detail = answer.json()["detail"].as_str().expect("a text").to_owned();
+            assert!(detail.starts_with(&format!("{text:?} is not a client id: a decimal number up to")), "{uri}: {detail}");
+        }
+    }
+}
+
 /// What is not there, and what is not asked so, has the form of every problem.
 #[tokio::test]
 async fn other_paths_and_methods_are_problems() {
