@@ -108,7 +108,12 @@ async fn figures_are_the_engines_after_every_kill() {
 /// A rebuild, and a start from a backup, end with what there was.
 fn compare_rebuilt(server: &Server, sidecar: &mut Sidecar, id: CampaignId, last: u64) {
     sidecar.restart(server, &["--reader", "none"]);
-    let figures = agrees(server, sidecar, id, last);
+    // The time of an answer is the engine's, which goes on.
+    let timeless = |mut figures: serde_json::Value| {
+        figures["as_of"]["time"].take();
+        figures
+    };
+    let figures = timeless(agrees(server, sidecar, id, last));
     let of_codes = format!("/v1/campaigns/{id}/codes/export");
     let (list, log) = (sidecar.get(&of_codes), sidecar.get("/v1/activations/export"));
     assert_eq!((list.status, log.status), (200, 200));
@@ -122,7 +127,7 @@ fn compare_rebuilt(server: &Server, sidecar: &mut Sidecar, id: CampaignId, last:
         assert!(sidecar.terminate().success());
         sidecar.restart(server, &options);
         sidecar.ready();
-        assert_eq!(agrees(server, sidecar, id, last), figures, "{options:?}");
+        assert_eq!(timeless(agrees(server, sidecar, id, last)), figures, "{options:?}");
         assert!(sidecar.get(&of_codes).body == list.body, "{options:?}: the same list");
         assert!(sidecar.get("/v1/activations/export").body == log.body, "{options:?}: the same log");
     }

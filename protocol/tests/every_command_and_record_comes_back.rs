@@ -129,6 +129,7 @@ fn status() -> Status {
     let flushes = Durations { steps, longer: 3, sum_us: 4 };
     Status {
         now_ms: 1,
+        requests_ms: 1,
         started_ms: 2,
         journal: JournalStatus {
             first: Position(1),
