@@ -312,7 +312,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::{CampaignRestored, CodeConflict};
+    use crate::command::{CONFLICTS_SHOWN, CampaignRestored, CodeConflict, SHOWN_CHARS_MAX};
     use crate::frame::REPLY_BYTES_MAX;
     use crate::ids::CampaignId;
 
@@ -361,9 +361,10 @@ mod tests {
     #[test]
     fn the_record_of_the_largest_restore_fits_a_frame() {
         let stamp = Stamp { request: RequestId(0), body: 0, credential: CredentialId(1) };
-        let first = CodeConflict { slot: 0, code: "x".repeat(256), held_by: CampaignId(1) };
+        let first = CodeConflict { slot: 0, code: "\u{1d54f}".repeat(SHOWN_CHARS_MAX), held_by: CampaignId(1) };
         let conflicts = (0..CODES_PER_CAMPAIGN_MAX).collect();
-        let restored = CampaignRestored { stamp, campaign: CampaignId(1), restored: 0, conflicts, first: vec![first; 1_000] };
+        let restored =
+            CampaignRestored { stamp, campaign: CampaignId(1), restored: 0, conflicts, first: vec![first; CONFLICTS_SHOWN] };
         let mut bytes = Vec::new();
         Record::from(restored).encode(&mut bytes);
         assert!(bytes.len() + (256 << 10) <= REPLY_BYTES_MAX, "{} bytes", bytes.len());

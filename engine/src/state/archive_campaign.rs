@@ -11,6 +11,7 @@ use scrip_protocol::command::{
 };
 use scrip_protocol::{CampaignId, Record, Stamp};
 
+use super::code_list::shown;
 use super::tables::{Archived, ArchivedCode};
 use super::{Campaign, CodeAt, Lookup, State, refused};
 
@@ -40,16 +41,16 @@ pub(super) fn decide_restore(state: &State, stamp: Stamp, campaign: CampaignId, 
     let holders = holders(state, campaign, of, &slots, lookup);
     let conflict = |(slot, holder): (&u32, &Option<CampaignId>)| Some((*slot, (*holder)?));
     let conflicts: Vec<(u32, CampaignId)> = slots.iter().zip(&holders).filter_map(conflict).collect();
-    let shown = |(slot, held_by): &(u32, CampaignId)| CodeConflict {
+    let conflict = |(slot, held_by): &(u32, CampaignId)| CodeConflict {
         slot: *slot,
-        code: of.codes.of(*slot as usize).unwrap_or_default().to_owned(),
+        code: shown(of.codes.of(*slot as usize).unwrap_or_default()).to_owned(),
         held_by: *held_by,
     };
     CampaignRestored {
         stamp,
         campaign,
         restored: (slots.len() - conflicts.len()) as u32,
-        first: conflicts.iter().take(CONFLICTS_SHOWN).map(shown).collect(),
+        first: conflicts.iter().take(CONFLICTS_SHOWN).map(conflict).collect(),
         conflicts: conflicts.into_iter().map(|(slot, _)| slot).collect(),
     }
     .into()

@@ -6,12 +6,9 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 use scrip_protocol::codes::InvalidCode;
-use scrip_protocol::command::{CodeTexts, LineVerdict, SkippedLine};
+use scrip_protocol::command::{CodeTexts, LineVerdict, SHOWN_CHARS_MAX, SkippedLine};
 
 use super::NormalisedCode;
-
-/// How much of a line that adds nothing is shown, in characters.
-const SHOWN_CHARS: usize = 64;
 
 /// The lines of a list: its distinct codes, and those that hold none or repeat one.
 #[derive(Debug, Clone, Default)]
@@ -118,6 +115,10 @@ impl CodeList {
 }
 
 fn skipped(line: u32, text: &str, why: LineVerdict) -> SkippedLine {
-    let shown = text.char_indices().nth(SHOWN_CHARS).map_or(text, |(end, _)| &text[..end]);
-    SkippedLine { line, code: shown.to_owned(), why }
+    SkippedLine { line, code: shown(text).to_owned(), why }
+}
+
+/// What is shown of a code in a report: records and replies with many of them stay within their bounds.
+pub(super) fn shown(text: &str) -> &str {
+    text.char_indices().nth(SHOWN_CHARS_MAX).map_or(text, |(end, _)| &text[..end])
 }

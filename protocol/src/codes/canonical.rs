@@ -6,12 +6,14 @@
 //! 3. The rest is decomposed (NFKD) and case is folded (CaseFolding.txt, statuses C and F; dotless `ı` folds to `i`, as its capital
 //!    does), twice, and decomposed again: what Unicode calls a compatibility caseless match (D146), with which full-width forms,
 //!    ligatures and composed letters become plain ones.
-//! 4. A dot above a letter that has its dot already (U+0307 after a `Soft_Dotted` letter, where no other mark above comes first) is
-//!    dropped: so `İ`, `I`, `ı` and `i` are one letter, in every way of writing them.
+//! 4. A single dot above a letter that has its dot already (U+0307 after a `Soft_Dotted` letter, where no other mark above comes first)
+//!    is dropped: so `İ`, `I`, `ı` and `i` are one letter, in every way of writing them. Two or more dots in a row are all kept: such a
+//!    letter looks different, and dropping one of them would make the form depend on how often it is computed.
 //! 5. The result is composed (NFC), and has at most [`CODE_BYTES_MAX`] bytes.
 //!
 //! Doing this twice changes nothing. Nothing in here allocates.
 
+use std::iter::Peekable;
 use std::sync::LazyLock;
 
 use caseless::Caseless;
@@ -71,7 +73,7 @@ fn verdict(c: char, at: u32) -> Option<InvalidCode> {
 fn compose(text: &str) -> Result<NormalisedCode, InvalidCode> {
     let folded = fold(fold(text.chars().nfkd()).nfkd()).nfkd();
     let (mut bytes, mut length) = ([0; CODE_BYTES_MAX], 0);
-    let composed = WithoutDots { inner: folded, has_dot: false }.nfc();
+    let composed = WithoutDots { inner: folded.peekable(), has_dot: false }.nfc();
     for c in composed {
         if let Some(room) = bytes.get_mut(length..length + c.len_utf8()) {
             c.encode_utf8(room);
@@ -87,8 +89,8 @@ fn fold(chars: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
 }
 
 /// Decomposed text without the dots that its letters have by themselves.
-struct WithoutDots<I> {
-    inner: I,
+struct WithoutDots<I: Iterator> {
+    inner: Peekable<I>,
     /// Whether a dot above here would be that of the letter before.
     has_dot: bool,
 }
@@ -99,7 +101,8 @@ impl<I: Iterator<Item = char>> Iterator for WithoutDots<I> {
     fn next(&mut self) -> Option<char> {
         loop {
             let c = self.inner.next()?;
-            if c == DOT_ABOVE && self.has_dot {
+            if c == DOT_ABOVE && self.has_dot && self.inner.peek() != Some(&DOT_ABOVE) {
+                self.has_dot = false;
                 continue;
             }
             match canonical_combining_class(c) {
@@ -192,6 +195,34 @@ mod tests {
         assert_ne!(normalise("лето"), normalise("nето"));
     }
 
+    /// A letter with two dots above looks different from one with its own dot, and every dot counts towards the length of the code.
+    #[test]
+    fn only_a_single_dot_above_an_i_is_dropped() {
+        let dots = |count| "\u{307}".repeat(count);
+        for letter in ["i", "I", "ı", "j", "\u{456}"] {
+            let plain = normalise(letter).expect("a code");
+            check(&format!("{letter}{}", dots(1)), Ok(plain.as_str()));
+            check(&format!("{letter}\u{323}{}", dots(1)), Ok(normalise(&format!("{letter}\u{323}")).expect("a code").as_str()));
+            for count in 2..=30 {
+                check(&format!("{letter}{}", dots(count)), Ok(&format!("{}{}", plain.as_str(), dots(count))));
+            }
+        }
+        check(&format!("İ{}", dots(1)), Ok(&format!("i{}", dots(2))));
+        check("İ\u{301}", Ok("í"));
+        check(&format!("i{}", dots(40)), Err(InvalidCode::TooLong { bytes: 81 }));
+    }
+
+    /// However a code is written, it has at most [`TEXT_BYTES_MAX`] bytes: 64 of the letters of which each takes four bytes for one.
+    #[test]
+    fn a_written_code_has_at_most_256_bytes() {
+        assert_eq!(TEXT_BYTES_MAX, 4 * CODE_BYTES_MAX);
+        check(&"\u{1d54f}".repeat(CODE_BYTES_MAX), Ok(&"x".repeat(CODE_BYTES_MAX)));
+        check(&"I\u{307}".repeat(CODE_BYTES_MAX), Ok(&"i".repeat(CODE_BYTES_MAX)));
+        let dotted = "\u{1d456}\u{307}";
+        check(&dotted.repeat(42), Ok(&"i".repeat(42)));
+        check(&dotted.repeat(43), Err(InvalidCode::TooLong { bytes: 258 }));
+    }
+
     /// Around a code they are taken off, inside it they are named with their place.
     #[test]
     fn invisible_characters_are_trimmed_around_a_code_and_refused_within() {
@@ -229,9 +260,13 @@ mod tests {
     fn normalising_twice_changes_nothing() {
         let mut codes = 0;
         for c in (0..=u32::from(char::MAX)).filter_map(char::from_u32).filter(|c| is_assigned(*c)) {
-            for text in
-                [format!("{c}"), format!("i{c}\u{307}"), format!("{c}\u{301}\u{323}\u{307}"), format!("\u{1100}{c}\u{345}")]
-            {
+            for text in [
+                format!("{c}"),
+                format!("i{c}\u{307}"),
+                format!("İ{c}\u{307}"),
+                format!("{c}\u{301}\u{323}\u{307}"),
+                format!("\u{1100}{c}\u{345}"),
+            ] {
                 let Ok(once) = normalise(&text) else { continue };
                 assert_eq!(normalise(once.as_str()), Ok(once), "{text:?}");
                 codes += 1;

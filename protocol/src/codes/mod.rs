@@ -14,8 +14,9 @@ pub use normalised::NormalisedCode;
 /// The most bytes that a code has after normalisation (UTF-8).
 pub const CODE_BYTES_MAX: usize = 64;
 
-/// The most bytes of a text that is looked at, after what surrounds it is taken off: far more than any way of writing a code needs.
-pub const TEXT_BYTES_MAX: usize = 1024;
+/// The most bytes of a code as it is written (UTF-8), after what surrounds it is taken off. Compatibility characters have at most four
+/// bytes for each byte of their normalised form. Lists keep codes as they are written, so this bounds what a stored code costs.
+pub const TEXT_BYTES_MAX: usize = 4 * CODE_BYTES_MAX;
 
 /// The normalised form of a text, in the form of a new organisation; [`CodeForm::normalise`] has that of any organisation.
 ///

@@ -90,7 +90,7 @@ pub enum RestoreCampaignOutcome {
 pub struct CodeConflict {
     /// Which of the campaign's codes, counted from 0 in the order of adding.
     pub slot: u32,
-    /// The code as it was written.
+    /// The code as it was written; the first [`SHOWN_CHARS_MAX`](super::SHOWN_CHARS_MAX) characters of it.
     pub code: String,
     /// The campaign that holds it.
     pub held_by: CampaignId,

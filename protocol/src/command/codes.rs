@@ -63,12 +63,15 @@ pub struct CodesReport {
     pub skipped: Vec<SkippedLine>,
 }
 
+/// The most characters of a code that are shown where a code could not be added or restored.
+pub const SHOWN_CHARS_MAX: usize = 64;
+
 /// A line that added no code.
 #[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
 pub struct SkippedLine {
     /// Its number in the list, from 1, blank lines counted.
     pub line: u32,
-    /// The line's text, without surrounding white space; the first 64 characters of it.
+    /// The line's text, without surrounding white space; the first [`SHOWN_CHARS_MAX`] characters of it.
     pub code: String,
     /// Why.
     pub why: LineVerdict,

@@ -19,8 +19,8 @@ use crate::journal::ROW_BYTES;
 use crate::state::requests::Remembered;
 use crate::state::{Asked, AskedAddCodes, AskedCodes, AskedCreateCampaign, CodeList};
 
-/// The longest that a code may be as it is written: each of these letters has three bytes, and one when it is compared.
-const LONG_LETTER: &str = "\u{212a}";
+/// The longest that a code may be as it is written: each of these letters has four bytes, and one when it is compared.
+const LONG_LETTER: &str = "\u{1d54f}";
 
 struct Large {
     bench: Bench,
@@ -149,6 +149,25 @@ fn the_largest_replies_and_records_can_be_sent() {
     println!("the largest reply has {} bytes, the largest frame of a tail {}", large.reply, large.record);
     assert!(large.reply < REPLY_BYTES_MAX / 2, "{}", large.reply);
     assert!(large.record < REPLY_BYTES_MAX / 2, "{}", large.record);
+}
+
+/// However many characters a code is written with, a conflict shows at most 64 of them.
+#[test]
+fn a_conflict_shows_at_most_64_characters_of_its_code() {
+    let (mut bench, long) = (Bench::new(Settings::default()), "I\u{307}".repeat(CODE_BYTES_MAX));
+    let create = |code: &str| {
+        let (terms, list) = (Terms::new("Summer", Money(100)), super::list([code]));
+        Asked::CreateCampaign(Box::new(AskedCreateCampaign { terms, list, on_conflict: OnConflict::Reject }))
+    };
+    let (archive, restore) = (Asked::ArchiveCampaign(CampaignId(1)), Asked::RestoreCampaign(CampaignId(1)));
+    let same = "i".repeat(CODE_BYTES_MAX);
+    for (number, asked) in (1..).zip([&create(&long), &archive, &create(&same), &restore]) {
+        bench.run(stamp(START_MS, number, 0), asked);
+    }
+    let Some((_, Record::CampaignRestored(record))) = bench.records.last() else { panic!("{:?}", bench.records.last()) };
+    let shown: String = long.chars().take(64).collect();
+    assert_eq!(record.first.iter().map(|conflict| conflict.code.as_str()).collect::<Vec<_>>(), [shown]);
+    bench.compare_with_replay();
 }
 
 /// Of as many rules as fire at once, each does as much as it can, in letters of four bytes; and the first are as long as can be written.
