@@ -379,7 +379,7 @@ async fn before_the_hello_nothing_else_is_taken() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_version_of_the_protocol_is_told_so() {
     let (server, ..) = begin().await;
-    for name in ["scrip/9", "scrip/10", "h3", "scrip/", "SCRIP/1"] {
+    for name in ["scrip/1", "scrip/9", "scrip/20", "h3", "scrip/", "SCRIP/2"] {
         let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into()).expect("a socket");
         let config = support::quinn_config(&server.authority(), &[name]);
         let connecting = endpoint.connect_with(config, server.address(), "127.0.0.1").expect("an address");

@@ -306,7 +306,7 @@ impl ClientSessionStore for Tickets {
 /// A first connection, which brings a ticket, and whether a second one can send before its handshake is done.
 async fn sends_early(address: std::net::SocketAddr, authority: &[u8], first: impl AsyncFnOnce(quinn::Connection)) -> bool {
     let tickets = Arc::new(Tickets { kept: ClientSessionMemoryCache::new(8), early_data_max: Mutex::default() });
-    let mut tls = support::tls_config(authority, &["scrip/1"]);
+    let mut tls = support::tls_config(authority, &[std::str::from_utf8(ALPN).expect("it is ASCII")]);
     tls.enable_early_data = true;
     tls.resumption = rustls::client::Resumption::store(tickets.clone());
     let config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).expect("TLS 1.3 is what QUIC needs")));

@@ -36,8 +36,9 @@ pub const HELLO: u16 = 0xfff0;
 /// The kind of a reply that is a [`Refusal`].
 pub const REFUSAL: u16 = 0xffff;
 
-/// The ALPN protocol name: the version of everything in this crate.
-pub const ALPN: &[u8] = b"scrip/1";
+/// The ALPN protocol name: the version of everything in this crate. It changes with the layout of any command, outcome or greeting, so
+/// that a program of another version is refused in the handshake and never misreads a frame.
+pub const ALPN: &[u8] = b"scrip/2";
 
 /// Bytes that are not what they should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
