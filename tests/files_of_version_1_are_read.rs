@@ -21,7 +21,7 @@ use scrip_engine::guard::GuardLimits;
 use scrip_engine::journal::{Journal, SEGMENT_BYTES, walk};
 use scrip_engine::snapshot::{self, Snapshot, look};
 use scrip_engine::state::requests::{Admission, Remembered};
-use scrip_engine::state::{CodeAt, Lookup, NormalisedCode, State};
+use scrip_engine::state::{CodeAt, Lookup, NormalisedCode, State, reply_of};
 use scrip_engine::{Start, recover};
 use scrip_protocol::client::Client;
 use scrip_protocol::codes::{CodeForm, RecordedForm};
@@ -30,10 +30,16 @@ use scrip_protocol::command::{
 };
 use scrip_protocol::frame::Malformed;
 use scrip_protocol::record::JournalLine;
-use scrip_protocol::{CampaignId, CredentialId, GroupId, Position, Record, Role, Settings, Stamp};
+use scrip_protocol::{CampaignId, CredentialId, GroupId, Kind, Position, Record, Refusal, Role, Settings, Stamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 use support::{run, scrip, start_on};
+
+/// The command that a request's record is of.
+fn kind_of(at: Position, record: &Record) -> Kind {
+    let reply = reply_of(at, record).expect("a request's record has its reply");
+    Kind::from_number(reply.kind()).expect("a command that there is")
+}
 
 /// How many kinds of records, and of sections, there were.
 const KINDS: usize = 34;
@@ -104,9 +110,9 @@ fn told(snapshot: &Snapshot, records: &[(Position, u64, Record)]) -> Value {
         of(&state.list_rules(&asked))
     });
     let hexadecimal = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let repeated = records.iter().take_while(|(at, ..)| *at <= header.end.position).filter_map(|(.., record)| {
+    let repeated = records.iter().take_while(|(at, ..)| *at <= header.end.position).filter_map(|(at, _, record)| {
         let stamp = record.stamp()?;
-        let reply = match state.admit(state.now_ms(), stamp) {
+        let reply = match state.admit(state.now_ms(), stamp, || kind_of(*at, record)) {
             Admission::Repeated(reply) => match reply.into_owned() {
                 Remembered::Redeem(outcome) => json!({ "redeem": outcome }),
                 Remembered::Other(other) => json!({ "kind": other.0, "reply": hexadecimal(&other.1) }),
@@ -254,10 +260,16 @@ async fn its_codes_stay_what_they_are() {
         assert_eq!(state.recorded_form(), Some(RecordedForm::of(CodeForm::CaseFolded)));
         let new = &records(&folder)[old.len()..];
         assert!(matches!(new, [(.., Record::SettingsSet(_))]), "the form is recorded once: {new:?}");
-        for stamp in old.iter().filter_map(|(.., record)| record.stamp()) {
-            let other = Stamp { body: !stamp.body, ..*stamp };
-            let repeated = matches!(state.admit(old.last().expect("there are some").1, &other), Admission::Repeated(_));
+        let now_ms = old.last().expect("there are some").1;
+        for (at, _, record) in &old {
+            let Some(stamp) = record.stamp() else { continue };
+            let (other, kind) = (Stamp { body: !stamp.body, ..*stamp }, kind_of(*at, record));
+            let repeated = matches!(state.admit(now_ms, &other, || kind), Admission::Repeated(_));
             assert!(repeated, "{stamp:?} is neither executed again nor taken for another");
+            for another in Kind::ALL.iter().filter(|another| **another != kind) {
+                let admitted = state.admit(now_ms, &other, || *another);
+                assert_eq!(admitted, Admission::Refused(Refusal::RequestIdReused), "{another:?} under the id of a {kind:?}");
+            }
         }
         // The newest snapshot says the same.
         let newest = snapshot::list(&OsDisk, &folder.snapshots_path()).expect("it can be listed").remove(0);

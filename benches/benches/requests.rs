@@ -4,8 +4,8 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use scrip_benches::{NOW_MS, refusal, stamp};
 use scrip_engine::state::State;
 use scrip_engine::state::requests::Admission;
-use scrip_protocol::Settings;
 use scrip_protocol::record::SettingsSet;
+use scrip_protocol::{Kind, Settings};
 
 const REMEMBERED: u64 = 4_000_000;
 
@@ -21,7 +21,7 @@ fn window(c: &mut Criterion) {
         n += 1;
         n
     };
-    let is_new = |state: &State, n: u64| state.admit(NOW_MS, &stamp(n)) == Admission::New;
+    let is_new = |state: &State, n: u64| state.admit(NOW_MS, &stamp(n), || Kind::Redeem) == Admission::New;
     group.bench_function("admit: a new id (4,000,000 remembered)", |b| {
         b.iter_batched(|| REMEMBERED + next(), |n| is_new(&state, n), BatchSize::SmallInput);
     });

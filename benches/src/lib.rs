@@ -53,7 +53,7 @@ impl Organisation {
     /// Admits, decides, applies, and lets the index follow, as the engine thread does. Returns the record.
     pub fn change(&mut self, asked: &Asked) -> Record {
         let stamp = self.stamp();
-        assert_eq!(self.state.admit(NOW_MS, &stamp), scrip_engine::state::requests::Admission::New);
+        assert_eq!(self.state.admit(NOW_MS, &stamp, || asked.kind()), scrip_engine::state::requests::Admission::New);
         let record = self.state.decide(NOW_MS, stamp, asked, &self.index);
         self.state.apply(NOW_MS, &record);
         self.index.follow(&self.state, &record);

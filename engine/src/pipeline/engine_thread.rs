@@ -294,7 +294,7 @@ impl EngineThread {
             // Its connections are being closed: what they have sent since is not done any more.
             return self.refuse(now_ms, change, Refusal::Revoked, correlation, &mut replies.frames);
         }
-        match self.state.admit(clock, stamp) {
+        match self.state.admit(clock, stamp, || asked.kind()) {
             Admission::Refused(refusal) => return self.refuse(now_ms, change, refusal, correlation, &mut replies.frames),
             Admission::Repeated(reply) => {
                 self.tally.repeated();
@@ -347,7 +347,7 @@ impl EngineThread {
     fn busy(&mut self, (now_ms, clock): (u64, ClockRange), kind: Kind, stamp: &Stamp, correlation: u64, replies: &mut Replies) {
         let refusal = match self.state.credentials.is_revoked(stamp.credential) {
             true => Refusal::Revoked,
-            false => match self.state.admit(clock, stamp) {
+            false => match self.state.admit(clock, stamp, || kind) {
                 Admission::Repeated(reply) => {
                     self.tally.repeated();
                     return self.push_reply(stamp.credential, &reply, correlation, replies);

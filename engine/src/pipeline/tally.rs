@@ -116,8 +116,7 @@ impl Tally {
     #[cold]
     pub(super) fn refused(&mut self, at_ms: u64, change: &Change, refusal: Refusal) {
         let Change { stamp, asked, network, .. } = change;
-        let (kind, about) = about(asked);
-        self.tell(at_ms, kind, stamp.credential, stamp.request, about, *network, refusal);
+        self.tell(at_ms, asked.kind(), stamp.credential, stamp.request, about(asked), *network, refusal);
     }
 
     /// Counts a request for which there was no room.

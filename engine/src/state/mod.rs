@@ -88,7 +88,7 @@ use scrip_protocol::command::{
     RestoreCampaign, RestoreCodes, RestoreRule, RestoreRuleOutcome, RevokeCredential, RevokeCredentialOutcome, Subject,
     SwitchCampaign, SwitchRule, SwitchRuleOutcome, TopUp, UpdateCampaign, UpdateRule, WriteOffBonus,
 };
-use scrip_protocol::{CampaignId, ClientId, Command, Kind, Position, Record, RequestId, RuleId, Settings, Stamp, wire};
+use scrip_protocol::{CampaignId, ClientId, Command, Kind, Position, Record, Refusal, RequestId, RuleId, Settings, Stamp, wire};
 
 /// Where codes are. Answers for the state as it is at the moment of asking.
 pub trait Lookup {
@@ -178,6 +178,46 @@ pub enum Asked {
 }
 
 impl Asked {
+    /// The command.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Asked::Redeem(_) => Kind::Redeem,
+            Asked::Hold(_) => Kind::Hold,
+            Asked::Confirm(_) => Kind::Confirm,
+            Asked::Release(_) => Kind::Release,
+            Asked::RegisterClub(_) => Kind::RegisterClub,
+            Asked::RegisterClient(_) => Kind::RegisterClient,
+            Asked::CreateCampaign(_) => Kind::CreateCampaign,
+            Asked::AddCodes(_) => Kind::AddCodes,
+            Asked::SwitchCampaign(_) => Kind::SwitchCampaign,
+            Asked::UpdateCampaign(_) => Kind::UpdateCampaign,
+            Asked::ArchiveCampaign(_) => Kind::ArchiveCampaign,
+            Asked::RestoreCampaign(_) => Kind::RestoreCampaign,
+            Asked::GenerateCodes(_) => Kind::GenerateCodes,
+            Asked::ArchiveCodes(_) => Kind::ArchiveCodes,
+            Asked::RestoreCodes(_) => Kind::RestoreCodes,
+            Asked::Refund(_) => Kind::Refund,
+            Asked::AddCredential(_) => Kind::AddCredential,
+            Asked::RevokeCredential(_) => Kind::RevokeCredential,
+            Asked::RegisterGroup(_) => Kind::RegisterGroup,
+            Asked::TopUp(_) => Kind::TopUp,
+            Asked::RefundTopUp(_) => Kind::RefundTopUp,
+            Asked::CreditBonus(_) => Kind::CreditBonus,
+            Asked::WriteOffBonus(_) => Kind::WriteOffBonus,
+            Asked::PayBonus(_) => Kind::PayBonus,
+            Asked::RefundBonus(_) => Kind::RefundBonus,
+            Asked::RecordSession(_) => Kind::RecordSession,
+            Asked::RecordPurchase(_) => Kind::RecordPurchase,
+            Asked::CreateRule(_) => Kind::CreateRule,
+            Asked::UpdateRule(_) => Kind::UpdateRule,
+            Asked::SwitchRule(_) => Kind::SwitchRule,
+            Asked::ArchiveRule(_) => Kind::ArchiveRule,
+            Asked::RestoreRule(_) => Kind::RestoreRule,
+            Asked::KeepReader(_) => Kind::KeepReader,
+            Asked::ForgetReader(_) => Kind::ForgetReader,
+        }
+    }
+
     /// The redemption that this is, or may become: what is about one code and one client.
     pub fn redemption(&self) -> Option<&AskedRedeem> {
         match self {
@@ -301,9 +341,13 @@ impl State {
         }
     }
 
-    /// Whether a request is to be executed at all.
-    pub fn admit(&self, clock: impl Into<ClockRange>, stamp: &Stamp) -> Admission<'_> {
-        self.requests.admit(clock, stamp)
+    /// Whether a request is to be executed at all. What is remembered is the answer to a command of its own kind only: no other is
+    /// answered with it.
+    pub fn admit(&self, clock: impl Into<ClockRange>, stamp: &Stamp, kind: impl FnOnce() -> Kind) -> Admission<'_> {
+        match self.requests.admit(clock, stamp) {
+            Admission::Repeated(reply) if reply.kind() != kind() as u16 => Admission::Refused(Refusal::RequestIdReused),
+            admission => admission,
+        }
     }
 
     /// Fetches what some redemptions will need of the request window, of their clients and of their codes' counters into the processor's
@@ -402,10 +446,10 @@ impl State {
                 self.settings = record.settings.clone();
             }
             Record::SettingsSet(record) => {
-                self.requests.set(&record.settings);
                 if self.recorded_form.is_none() && self.position > Position(1) {
-                    self.requests.mean_from(time_ms);
+                    self.requests.mean_from(time_ms, &record.settings);
                 }
+                self.requests.set(&record.settings);
                 self.settings = record.settings.clone();
                 self.recorded_form = Some(record.codes);
             }

@@ -62,6 +62,15 @@ pub enum Remembered {
 }
 
 impl Remembered {
+    /// The number of the kind of the command.
+    pub fn kind(&self) -> u16 {
+        match self {
+            Remembered::Redeem(_) => Kind::Redeem as u16,
+            Remembered::Other(reply) => reply.0,
+            Remembered::Stored { kind, .. } => *kind,
+        }
+    }
+
     /// What is kept of the reply to the request whose record is at a position.
     fn kept(self, position: Position) -> Remembered {
         match &self {
@@ -134,7 +143,8 @@ pub struct Requests {
     /// replay would make, so that it is no part of what is compared.
     floor_ms: u64,
     /// Requests with ids of an earlier time may be remembered by the hash of their bytes, as in the first journals. One that is sent again
-    /// is answered as it was, whatever its hash: the answer that it is another request would have it executed under another id.
+    /// is answered as it was, whatever its hash: the answer that it is another request would have it executed under another id. That the
+    /// command is the same is checked by [`State::admit`](super::State::admit).
     meant_from_ms: u64,
     /// The oldest rows may stand in a snapshot.
     base: Base,
@@ -258,9 +268,11 @@ impl Requests {
         self.meant_from_ms
     }
 
-    /// From now on requests are remembered by what they mean. Ids may be ahead of the clock.
-    pub(super) fn mean_from(&mut self, now_ms: u64) {
-        self.meant_from_ms = now_ms.saturating_add(self.skew_ms).saturating_add(1);
+    /// From now on requests are remembered by what they mean. Ids may be ahead of the clock, by the settings before or by those that
+    /// follow.
+    pub(super) fn mean_from(&mut self, now_ms: u64, next: &Settings) {
+        let skew_ms = self.skew_ms.max(next.request_skew_ms);
+        self.meant_from_ms = now_ms.saturating_add(skew_ms).saturating_add(1);
     }
 
     /// Takes over settings. Ids that were forgotten stay refused when the window grows.

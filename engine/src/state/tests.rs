@@ -64,7 +64,7 @@ impl Bench {
     }
 
     fn run(&mut self, stamp: Stamp, asked: &Asked) -> Answer {
-        match self.state.admit(self.now_ms, &stamp) {
+        match self.state.admit(self.now_ms, &stamp, || asked.kind()) {
             Admission::Refused(refusal) => return Answer::Refused(refusal),
             Admission::Repeated(reply) => {
                 let reply = match reply.into_owned() {

@@ -2,7 +2,7 @@
 //! nobody has verified it, as an engine uses a large one until that is done, may answer anything, but it answers.
 
 use scrip_protocol::command::CheckOutcome;
-use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Position, Record, Stamp};
+use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Kind, Position, Record, Stamp};
 
 use super::{Sample, Snapshot, SnapshotError, new_disk, written};
 use crate::disk::double::Image;
@@ -182,7 +182,7 @@ pub(super) fn use_all(whole: &State, state: State, records: &[(u64, Record)]) {
     assert_eq!(state.requests.rows().count(), whole.requests.len());
     for (request, body, _) in whole.requests.rows() {
         for body in [body, 99] {
-            let _any = state.admit(state.now_ms(), &Stamp { request, body, credential: CredentialId(1) });
+            let _any = state.admit(state.now_ms(), &Stamp { request, body, credential: CredentialId(1) }, || Kind::Redeem);
         }
     }
     // Nobody makes one of what was not verified; were it done, it would end.

@@ -5,15 +5,18 @@ use scrip_protocol::command::{
     RecordPurchase, RecordSession, RegisterClient, RegisterClub, Secret, Subject, Terms, TopUp, ToppedUp, WriteOffBonus,
 };
 use scrip_protocol::ledger::Executor;
+use scrip_protocol::record::{SettingsApplied, SettingsSet};
 use scrip_protocol::{
-    CampaignId, ClientId, ClubId, CredentialId, Money, Position, Record, Role, Settings, Stamp, TopUpSource, Variables,
+    CampaignId, ClientId, ClubId, CredentialId, Kind, Money, Position, Record, Refusal, Role, Settings, Stamp, TopUpSource,
+    Variables,
 };
 
 use super::{Bench, START_MS, stamp};
-use crate::index::{normalise, trim};
+use crate::index::{Index, normalise, trim};
+use crate::state::requests::Admission;
 use crate::state::{
     Asked, AskedCodes, AskedCreateCampaign, AskedHold, AskedRedeem, AskedRefund, AskedRefundBonus, AskedRefundTopUp, CodeList,
-    NamedHold,
+    NamedHold, State,
 };
 
 const CLIENT: ClientId = ClientId(42);
@@ -165,6 +168,29 @@ fn a_refusal_names_the_client_the_club_and_the_code_of_its_request() {
     ];
     for ((asked, expected), number) in cases.into_iter().zip(10..) {
         assert_eq!(subject(&mut bench, number, &asked), expected, "{asked:?}");
+    }
+    bench.compare_with_replay();
+}
+
+/// A journal of the first version remembers requests by the hash of their bytes. From before the change of the hash a request under a known
+/// id is a retry if it is the same command, and no retry of another command's request; ids may be ahead of the clock by the former settings.
+#[test]
+fn a_request_from_before_the_new_hash_is_answered_only_as_its_own_command() {
+    const MINUTE: u64 = 60_000;
+    let (state, settings) = (State::default(), |request_skew_ms| Settings { request_skew_ms, ..Settings::default() });
+    let index = Index::of(&state);
+    let mut bench = Bench { state, index, records: Vec::new(), now_ms: START_MS };
+    bench.follow(SettingsApplied { settings: settings(60 * MINUTE) }.into());
+    let old = stamp(START_MS + 59 * MINUTE, 1, 7);
+    bench.run(old, &Asked::RegisterClub(RegisterClub { name: "Arena".to_owned() }));
+    bench.follow(SettingsSet::new(settings(0)).into());
+    let (late, retry) = (START_MS + 59 * MINUTE, Stamp { body: 8, ..old });
+    for stamp in [old, retry] {
+        assert!(matches!(bench.state.admit(late, &stamp, || Kind::RegisterClub), Admission::Repeated(_)), "{stamp:?}");
+        for kind in Kind::ALL.iter().filter(|kind| **kind != Kind::RegisterClub) {
+            let admitted = bench.state.admit(late, &stamp, || *kind);
+            assert_eq!(admitted, Admission::Refused(Refusal::RequestIdReused), "{kind:?}");
+        }
     }
     bench.compare_with_replay();
 }

@@ -99,7 +99,7 @@ pub(super) fn run_on_any(bench: &mut Bench, script: &str) {
             bench.now_ms = START_MS + parsed::<u64>(words.at(1));
         } else if let Some(asked) = asked(bench, &words) {
             let stamp = stamp_of(bench, &mut bodies, &words);
-            if bench.state.admit(bench.now_ms, &stamp) == Admission::New {
+            if bench.state.admit(bench.now_ms, &stamp, || asked.kind()) == Admission::New {
                 let record = bench.state.decide(bench.now_ms, stamp, &asked, &bench.index);
                 bench.follow(record);
             }
