@@ -344,10 +344,13 @@ impl State {
     /// Whether a request is to be executed at all. What is remembered is the answer to a command of its own kind only: no other is
     /// answered with it.
     pub fn admit(&self, clock: impl Into<ClockRange>, stamp: &Stamp, kind: impl FnOnce() -> Kind) -> Admission<'_> {
-        match self.requests.admit(clock, stamp) {
-            Admission::Repeated(reply) if reply.kind() != kind() as u16 => Admission::Refused(Refusal::RequestIdReused),
-            admission => admission,
+        let admission = self.requests.admit(clock, stamp);
+        if let Admission::Repeated(reply) = &admission
+            && reply.kind() != kind() as u16
+        {
+            return Admission::Refused(Refusal::RequestIdReused);
         }
+        admission
     }
 
     /// Fetches what some redemptions will need of the request window, of their clients and of their codes' counters into the processor's
