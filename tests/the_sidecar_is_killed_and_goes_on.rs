@@ -109,7 +109,7 @@ async fn figures_are_the_engines_after_every_kill() {
 fn compare_rebuilt(server: &Server, sidecar: &mut Sidecar, id: CampaignId, last: u64) {
     sidecar.restart(server, &["--reader", "none"]);
     // The time of an answer is the engine's, which goes on.
-    let timeless = |mut figures: serde_json::Value| {
+    let timeless = |mut figures: Value| {
         figures["as_of"]["time"].take();
         figures
     };
