@@ -21,8 +21,13 @@ fn decide_and_apply(c: &mut Criterion) {
     group.bench_function("redeem: admit, decide, apply, index (1,000,000 codes)", |b| {
         b.iter_batched(&mut next, |asked| organisation.change(&asked), BatchSize::SmallInput);
     });
-    let miss =
-        Asked::Redeem(AskedRedeem { client: ClientId(1), club: ClubId(1), code: normalise("NO-SUCH-CODE"), top_up: Position(0) });
+    let miss = Asked::Redeem(AskedRedeem {
+        client: ClientId(1),
+        club: ClubId(1),
+        code: normalise("NO-SUCH-CODE"),
+        top_up: Position(0),
+        is_their_top_up: true,
+    });
     group.bench_function("redeem: unknown code", |b| b.iter(|| organisation.change(&miss)));
     let seen = organisation.stamp();
     let record = organisation.state.decide(NOW_MS, seen, &redeem(0), &organisation.index);

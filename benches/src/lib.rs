@@ -101,7 +101,7 @@ pub fn hold(number: u32) -> Asked {
 
 fn redemption(number: u32) -> AskedRedeem {
     let client = ClientId(u128::from(number % 100_000));
-    AskedRedeem { client, club: ClubId(1), code: normalise(&code(number)), top_up: Position(0) }
+    AskedRedeem { client, club: ClubId(1), code: normalise(&code(number)), top_up: Position(0), is_their_top_up: true }
 }
 
 /// The record of an activation.

@@ -88,6 +88,7 @@ impl Told {
                 ConfirmOutcome::UnknownHold => "confirm_unknown_hold",
                 ConfirmOutcome::AlreadyConfirmed(_) => "confirm_already_confirmed",
                 ConfirmOutcome::Released => "confirm_released",
+                ConfirmOutcome::UnknownTopUp => "confirm_unknown_top_up",
                 ConfirmOutcome::Expired(_) => "confirm_expired",
                 ConfirmOutcome::AmountLimit => "confirm_amount_limit",
             },

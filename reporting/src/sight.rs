@@ -243,8 +243,8 @@ impl Uniform {
     /// The uniform answer of a command, where the reason says something about a code.
     fn of(command: &str, reason: &str) -> Option<Uniform> {
         const NOT: RedeemOutcome = RedeemOutcome::NotAccepted;
-        // The first words say nothing about a code: it was taken, or the request could not be one for a code.
-        let about_a_code = RedeemOutcome::WORDS[RedeemOutcome::UnknownCode.number()..].contains(&reason);
+        // The other words say nothing about a code: it was taken, or the request could not be one for a code.
+        let about_a_code = RedeemOutcome::FAILED_ATTEMPTS.contains(&reason);
         let kind = Kind::ALL.iter().find(|kind| kind.word() == command);
         let (reason, words, reply) = match kind {
             Some(Kind::Confirm) if reason == "expired" => {
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn reasons_about_a_code_look_alike() {
         for command in ["redeem", "hold", "check"] {
-            let seen: Vec<_> = RedeemOutcome::WORDS[3..]
+            let seen: Vec<_> = RedeemOutcome::FAILED_ATTEMPTS
                 .iter()
                 .map(|reason| {
                     let Uniform { reason, decided, reply } = Uniform::of(command, reason).expect("it is about a code");
@@ -303,7 +303,7 @@ mod tests {
                 })
                 .collect();
             assert!(seen.iter().all(|one| *one == seen[0]) && seen[0].0 == "not_accepted", "{seen:?}");
-            for own in ["invalid_code", "unknown_club", "invalid_ttl", "too_many_holds"] {
+            for own in ["invalid_code", "unknown_club", "unknown_top_up", "invalid_ttl", "too_many_holds"] {
                 assert!(Uniform::of(command, own).is_none());
             }
         }

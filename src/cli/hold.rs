@@ -47,7 +47,7 @@ pub(crate) struct Hold {
 pub(crate) struct Confirm {
     /// The hold's number, which `scrip hold` has printed
     hold: Position,
-    /// The number of the top-up during which the code was typed, if it was one: it is kept with the activation
+    /// The number of the top-up during which the code was typed, if it was one: a top-up of the same client, kept with the activation
     #[arg(long, value_name = "POSITION", default_value = "0", hide_default_value = true)]
     top_up: Position,
     #[command(flatten)]

@@ -23,7 +23,7 @@ pub(crate) struct Redeem {
     /// The internet address that the client calls from, if you know it: who tries too many codes from there is stopped
     #[arg(long, value_name = "ADDRESS", default_value = "-", hide_default_value = true)]
     network: ClientNetwork,
-    /// The number of the top-up during which the code was typed, if it was one: it is kept with the activation
+    /// The number of the top-up during which the code was typed, if it was one: a top-up of the same client, kept with the activation
     #[arg(long, value_name = "POSITION", default_value = "0", hide_default_value = true)]
     top_up: Position,
     #[command(flatten)]

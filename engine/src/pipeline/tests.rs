@@ -337,7 +337,10 @@ fn campaign(request: u64, codes: &[&str]) -> Request {
 
 fn redeem(request: u64, code: &str) -> Request {
     let client = ClientId((request % 7).into());
-    change(request, Asked::Redeem(AskedRedeem { client, club: ClubId(1), code: normalise(code), top_up: Position(0) }))
+    change(
+        request,
+        Asked::Redeem(AskedRedeem { client, club: ClubId(1), code: normalise(code), top_up: Position(0), is_their_top_up: true }),
+    )
 }
 
 fn list_clubs(correlation: u64) -> Request {

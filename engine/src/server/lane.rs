@@ -313,15 +313,26 @@ fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted)
         return sorted.forbid(&request, correlation, caller, shared, About::default(), refusal);
     }
     if request.kind == Kind::Redeem {
-        let (asked, network, body) = redeem(&request, form)?;
+        let (mut asked, network, body) = redeem(&request, form)?;
         if !caller.may_ask_for(asked.club) {
             let about = About { client: Some(asked.client), club: Some(asked.club), code: asked.code.as_ref().ok().copied() };
             let refusal = Refusal::ClubForbidden { club: asked.club };
             return sorted.forbid(&request, correlation, caller, shared, about, refusal);
         }
-        // The code is looked up later, with others.
-        let change = Change { network, ..Change::new(stamp(&request, caller, body), Asked::Redeem(asked)) };
-        let call = Call::Change(change);
+        let stamp = stamp(&request, caller, body);
+        let theirs = match asked.top_up {
+            Position(0) => Ok(true),
+            top_up => refund::client_of(top_up, shared).map(|client| client == Some(asked.client)),
+        };
+        let call = match theirs {
+            Ok(is_their_top_up) => {
+                asked.is_their_top_up = is_their_top_up;
+                // The code is looked up later, with others.
+                Call::Change(Change { network, ..Change::new(stamp, Asked::Redeem(asked)) })
+            }
+            // What was executed before is answered from the window, even if the journal cannot be read now.
+            Err(refund::Unreadable) => Call::Busy { kind: request.kind, stamp },
+        };
         sorted.requests.push(Request { correlation, call });
         return Ok(());
     }
@@ -355,12 +366,20 @@ fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted)
             Call::Answered { frame, attempt: None }
         }
         AnyCommand::Hold(asked) => {
-            let redeem =
-                AskedRedeem { client: asked.client, club: asked.club, code: form.normalise(&asked.code), top_up: Position(0) };
+            let redeem = AskedRedeem {
+                client: asked.client,
+                club: asked.club,
+                code: form.normalise(&asked.code),
+                top_up: Position(0),
+                is_their_top_up: true,
+            };
             let hold = Asked::Hold(Box::new(AskedHold { redeem, ttl_ms: asked.ttl_ms }));
             Call::Change(Change { network: asked.network, ..Change::new(stamp, hold) })
         }
-        AnyCommand::Confirm(asked) => change(Asked::Confirm(AskedConfirm { hold: named(asked.hold), top_up: asked.top_up })),
+        AnyCommand::Confirm(asked) => match refund::client_of(asked.top_up, shared) {
+            Ok(top_up_of) => change(Asked::Confirm(AskedConfirm { hold: named(asked.hold), top_up: asked.top_up, top_up_of })),
+            Err(refund::Unreadable) => busy(),
+        },
         AnyCommand::Release(asked) => change(Asked::Release(named(asked.hold))),
         AnyCommand::Check(asked) => check(&asked, correlation, caller, shared),
         AnyCommand::RegisterClub(asked) => change(Asked::RegisterClub(asked)),
@@ -506,6 +525,7 @@ fn redeem(request: &RequestFrame<'_>, form: CodeForm) -> Result<(AskedRedeem, Cl
         club: ClubId(asked.club.0.to_native()),
         code: form.normalise(text),
         top_up: Position(asked.top_up.0.to_native()),
+        is_their_top_up: true,
     };
     let body = redeem_meaning((asked.client, asked.club, asked.top_up), &asked.code, text, form);
     Ok((asked, network, body))

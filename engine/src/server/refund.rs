@@ -1,7 +1,7 @@
-//! Refunds: the operation that a request names is read from the journal here, so that the state need not remember them all.
+//! Operations that a request names, to refund them or to redeem a code during them: they are read from the journal here, so that the state need not remember them all.
 
 use scrip_protocol::command::{BonusChanged, Refund, RefundBonus, RefundTopUp, ToppedUp};
-use scrip_protocol::{Position, Record, Role, batch};
+use scrip_protocol::{ClientId, Position, Record, Role, batch};
 
 use super::Shared;
 use crate::index::Holder;
@@ -24,6 +24,15 @@ pub(super) fn top_up(asked: RefundTopUp, caller: &Holder, shared: &Shared) -> Re
     let Kept { record, kept_from } = record_at(top_up, shared)?;
     let found = record.and_then(|record| ToppedUp::try_from(record).ok());
     Ok(AskedRefundTopUp { top_up, found, kept_from, anyones: may_name_anyones(caller), amount, claw_back, note })
+}
+
+/// The client of the top-up at a position; none where none is asked about, the record is another, or the journal no longer has it.
+pub(super) fn client_of(top_up: Position, shared: &Shared) -> Result<Option<ClientId>, Unreadable> {
+    if top_up == Position(0) {
+        return Ok(None);
+    }
+    let found = record_at(top_up, shared)?.record.and_then(|record| ToppedUp::try_from(record).ok());
+    Ok(found.map(|top_up| top_up.client))
 }
 
 /// What is asked, with the payment as the journal has it.

@@ -1,7 +1,7 @@
 //! Confirm: a hold becomes the activation (Z1).
 
 use scrip_protocol::command::{Activation, ConfirmOutcome as Outcome, ConfirmationRefused, HoldConfirmed};
-use scrip_protocol::{Position, Record, Stamp};
+use scrip_protocol::{ClientId, Position, Record, Stamp};
 
 use super::State;
 use super::holds::{End, Hold};
@@ -24,12 +24,14 @@ pub struct AskedConfirm {
     pub hold: NamedHold,
     /// The top-up during which the code was typed, 0 for none (A12).
     pub top_up: Position,
+    /// Whose top-up that is, as the journal has it; nobody's where it is none.
+    pub top_up_of: Option<ClientId>,
 }
 
 impl From<NamedHold> for AskedConfirm {
     /// Apart from any top-up.
     fn from(hold: NamedHold) -> AskedConfirm {
-        AskedConfirm { hold, top_up: Position(0) }
+        AskedConfirm { hold, top_up: Position(0), top_up_of: None }
     }
 }
 
@@ -42,7 +44,7 @@ impl NamedHold {
 }
 
 pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, asked: &AskedConfirm) -> Record {
-    let AskedConfirm { hold: named, top_up } = asked;
+    let AskedConfirm { hold: named, top_up, top_up_of } = asked;
     let refused = |outcome| ConfirmationRefused { stamp, hold: named.hold, outcome }.into();
     let Some(hold) = named.of(state, now_ms, &stamp) else { return refused(Outcome::UnknownHold) };
     match hold.end() {
@@ -53,6 +55,9 @@ pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, asked: &AskedConf
         None => {}
     }
     let Some(campaign) = state.campaigns.of(hold.at.campaign) else { return refused(Outcome::UnknownHold) };
+    if *top_up != Position(0) && *top_up_of != Some(hold.client) {
+        return refused(Outcome::UnknownTopUp);
+    }
     // Within its time a hold is a promise, whatever became of the campaign and its limits. Past it the use is had on the terms of a
     // redemption, but for the amount; its own use is not held any more, and does not stand in its way.
     if hold.expires_ms <= now_ms {

@@ -18,10 +18,12 @@ pub struct AskedRedeem {
     pub code: Result<NormalisedCode, InvalidCode>,
     /// The top-up during which it was typed, 0 for none (A12).
     pub top_up: Position,
+    /// Whether that is a top-up of the client, as the journal has it; true where none is named.
+    pub is_their_top_up: bool,
 }
 
 pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, asked: &AskedRedeem, lookup: &impl Lookup) -> Record {
-    let AskedRedeem { client, club, ref code, top_up } = *asked;
+    let AskedRedeem { client, club, ref code, top_up, .. } = *asked;
     match permitted(state, now_ms, asked, lookup) {
         Ok(Permitted { at: CodeAt { campaign, slot }, amount, balance }) => {
             Activation { stamp, client, club, campaign, slot, amount, balance, top_up }.into()
@@ -52,6 +54,9 @@ pub(super) fn permitted(
     let code = asked.code.as_ref().map_err(|why| RedeemOutcome::InvalidCode(*why))?;
     if !state.clubs.contains(asked.club) {
         return Err(RedeemOutcome::UnknownClub);
+    }
+    if !asked.is_their_top_up {
+        return Err(RedeemOutcome::UnknownTopUp);
     }
     let at = lookup.find(code).ok_or(RedeemOutcome::UnknownCode)?;
     let campaign = state.campaigns.of(at.campaign).ok_or(RedeemOutcome::UnknownCode)?;

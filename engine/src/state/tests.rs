@@ -99,8 +99,11 @@ impl Bench {
     }
 
     /// A check before a redemption or a hold says with what it will be refused (Z6), but for the limit of amounts and that for each
-    /// client, which depend on the client.
+    /// client, which depend on the client. It names no top-up.
     fn check_foretells(&self, asked: &AskedRedeem, refusal: Option<RedeemOutcome>) {
+        if refusal == Some(RedeemOutcome::UnknownTopUp) {
+            return;
+        }
         // A check at club 0 is one at any club.
         let (Ok(code), true) = (&asked.code, asked.club != ClubId(0)) else { return };
         let CheckOutcome::Checked { codes, as_of } = self.index.check(self.now_ms, asked.club, [code.as_str()].into_iter())

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use crate::command::redeem::UNKNOWN_TOP_UP;
 use crate::command::{Activated, Activation, RedeemOutcome};
 use crate::ids::{CampaignId, ClientId, ClubId, Position};
 use crate::money::Money;
@@ -90,7 +91,7 @@ pub struct Held {
 pub struct Confirm {
     /// The hold.
     pub hold: Position,
-    /// The top-up during which the code was typed, 0 for none (A12), as in [`Redeem`](crate::command::Redeem).
+    /// The top-up of the hold's client during which the code was typed, 0 for none (A12), as in [`Redeem`](crate::command::Redeem).
     #[serde(default)]
     pub top_up: Position,
 }
@@ -121,6 +122,8 @@ pub enum ConfirmOutcome {
     AlreadyConfirmed(Activated) = 2,
     /// It was released.
     Released = 3,
+    /// The client has no such top-up, or the journal no longer has it (A12). The hold stays as it is.
+    UnknownTopUp = 6,
     /// It has expired, and its use is not to be had any more. Why, in the words of a redemption of its amount: the use was taken
     /// meanwhile ([`RedeemOutcome::CodeExhausted`]), or another of the campaign's limits is met, or the campaign is switched off.
     Expired(RedeemOutcome) = 4,
@@ -206,6 +209,7 @@ impl ConfirmOutcome {
             | ConfirmOutcome::UnknownHold
             | ConfirmOutcome::AlreadyConfirmed(_)
             | ConfirmOutcome::Released
+            | ConfirmOutcome::UnknownTopUp
             | ConfirmOutcome::AmountLimit => self,
         }
     }
@@ -237,6 +241,7 @@ impl fmt::Display for ConfirmOutcome {
             ConfirmOutcome::UnknownHold => f.write_str(UNKNOWN_HOLD),
             ConfirmOutcome::AlreadyConfirmed(done) => already_confirmed(f, done),
             ConfirmOutcome::Released => f.write_str("refused: the hold was released"),
+            ConfirmOutcome::UnknownTopUp => f.write_str(UNKNOWN_TOP_UP),
             ConfirmOutcome::Expired(RedeemOutcome::CodeExhausted) => {
                 f.write_str("refused: the hold has expired, and its use was taken meanwhile")
             }

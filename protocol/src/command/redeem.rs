@@ -22,7 +22,7 @@ pub struct Redeem {
     /// The network that the client calls from, as far as the gateway knows it: failed attempts are counted against it as well (Z9).
     #[serde(default)]
     pub network: ClientNetwork,
-    /// The top-up during which the code was typed, 0 for none (A12): kept with the activation for whoever reads the journal.
+    /// The top-up during which the code was typed, 0 for none (A12). It must be one of this client: it is kept with the activation.
     #[serde(default)]
     pub top_up: Position,
 }
@@ -45,6 +45,8 @@ pub enum RedeemOutcome {
     InvalidCode(InvalidCode) = 1,
     /// The organisation has no such club.
     UnknownClub = 2,
+    /// The client has no such top-up, or the journal no longer has it (A12).
+    UnknownTopUp = 15,
     /// No campaign has such a code.
     UnknownCode = 3,
     /// The code was archived by itself (X2), or stayed archived when its campaign was restored (X5).
@@ -92,7 +94,10 @@ impl RedeemOutcome {
     /// attempt (Z9). The guard and callers without reasons must not be able to tell them apart.
     pub const fn is_miss(&self) -> bool {
         match self {
-            RedeemOutcome::Redeemed(_) | RedeemOutcome::InvalidCode(_) | RedeemOutcome::UnknownClub => false,
+            RedeemOutcome::Redeemed(_)
+            | RedeemOutcome::InvalidCode(_)
+            | RedeemOutcome::UnknownClub
+            | RedeemOutcome::UnknownTopUp => false,
             RedeemOutcome::UnknownCode
             | RedeemOutcome::CodeArchived
             | RedeemOutcome::CampaignArchived
@@ -114,7 +119,7 @@ impl RedeemOutcome {
     }
 
     /// The words of all outcomes, by their numbers.
-    pub const WORDS: [&str; 15] = [
+    pub const WORDS: [&str; 16] = [
         "redeemed",
         "invalid_code",
         "unknown_club",
@@ -130,10 +135,11 @@ impl RedeemOutcome {
         "budget_exhausted",
         "amount_limit",
         "not_accepted",
+        "unknown_top_up",
     ];
 
     /// The words of the refusals that are failed attempts ([`RedeemOutcome::is_miss`]): those that callers without reasons cannot tell apart.
-    pub const FAILED_ATTEMPTS: &[&str] = Self::WORDS.split_at(3).1;
+    pub const FAILED_ATTEMPTS: &[&str] = Self::WORDS.split_at(15).0.split_at(3).1;
 
     /// The number of this outcome.
     pub const fn number(&self) -> usize {
@@ -153,6 +159,7 @@ impl RedeemOutcome {
             RedeemOutcome::BudgetExhausted => 12,
             RedeemOutcome::AmountLimit => 13,
             RedeemOutcome::NotAccepted => 14,
+            RedeemOutcome::UnknownTopUp => 15,
         }
     }
 
@@ -161,6 +168,9 @@ impl RedeemOutcome {
         Self::WORDS[self.number()]
     }
 }
+
+/// A confirmation says it in the same words.
+pub(super) const UNKNOWN_TOP_UP: &str = "refused: the client has no such top-up, or the journal no longer has it";
 
 impl fmt::Display for RedeemOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -172,6 +182,7 @@ impl fmt::Display for RedeemOutcome {
             ),
             RedeemOutcome::InvalidCode(why) => write!(f, "refused: this cannot be a code: {why}"),
             RedeemOutcome::UnknownClub => f.write_str("refused: the organisation has no such club"),
+            RedeemOutcome::UnknownTopUp => f.write_str(UNKNOWN_TOP_UP),
             RedeemOutcome::UnknownCode => f.write_str("refused: no campaign has this code"),
             RedeemOutcome::CodeArchived => f.write_str("refused: the code is archived"),
             RedeemOutcome::CampaignArchived => f.write_str("refused: the campaign is archived"),
@@ -212,7 +223,7 @@ pub struct Activation {
     pub amount: Money,
     /// The client's bonus balance after it.
     pub balance: Money,
-    /// The top-up during which the code was typed, as the caller says; 0 for none (A12).
+    /// The top-up during which the code was typed, 0 for none (A12). In the first journals, as the caller said.
     pub top_up: Position,
 }
 

@@ -49,7 +49,7 @@ pub(super) fn by(credential: CredentialId, request: u64, asked: Asked, network: 
 }
 
 pub(super) fn redemption(client: u128, code: &str) -> AskedRedeem {
-    AskedRedeem { client: ClientId(client), club: ClubId(1), code: normalise(code), top_up: Position(0) }
+    AskedRedeem { client: ClientId(client), club: ClubId(1), code: normalise(code), top_up: Position(0), is_their_top_up: true }
 }
 
 pub(super) fn redeem(credential: CredentialId, request: u64, client: u128, code: &str) -> Request {

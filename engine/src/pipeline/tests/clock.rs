@@ -17,7 +17,13 @@ fn redeem_at(id_ms: u64, client: u128, code: &str) -> Request {
     random[2..].copy_from_slice(&(1_000 + client as u64).to_be_bytes());
     let request = RequestId::from_parts(id_ms, random);
     let stamp = Stamp { request, body: client as u64, credential: CredentialId(1) };
-    let asked = AskedRedeem { client: ClientId(client), club: ClubId(1), code: normalise(code), top_up: Position(0) };
+    let asked = AskedRedeem {
+        client: ClientId(client),
+        club: ClubId(1),
+        code: normalise(code),
+        top_up: Position(0),
+        is_their_top_up: true,
+    };
     Request { correlation: client as u64, call: Call::Change(Change::new(stamp, Asked::Redeem(asked))) }
 }
 

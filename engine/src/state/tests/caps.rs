@@ -492,8 +492,13 @@ fn random_uses_of_a_limited_campaign_are_counted_exactly() {
             bench.now_ms += [0, 0, 0, 1, 50, 400][random.usize(..6)];
             let now_ms = bench.now_ms;
             let (client, code) = (random.u128(1..4), random.usize(..CODES.len()));
-            let redeem =
-                AskedRedeem { client: ClientId(client), club: ClubId(1), code: normalise(CODES[code]), top_up: Position(0) };
+            let redeem = AskedRedeem {
+                client: ClientId(client),
+                club: ClubId(1),
+                code: normalise(CODES[code]),
+                top_up: Position(0),
+                is_their_top_up: true,
+            };
             let at = Position(bench.state.position().0 + 1);
             let refusal = taken.refusal(now_ms, &terms, client, code, terms.amount.0);
             let mut add = |expires_ms, amount| taken.uses.push(Use { at, client, code, amount, expires_ms, is_over: false });
@@ -600,7 +605,13 @@ fn a_limit_is_counted_to_from_the_nearer_end() {
             on_conflict: OnConflict::Reject,
         };
         run(&mut bench, &Asked::CreateCampaign(Box::new(created)));
-        let redeem = AskedRedeem { client: ClientId(1), club: ClubId(1), code: normalise("A"), top_up: Position(0) };
+        let redeem = AskedRedeem {
+            client: ClientId(1),
+            club: ClubId(1),
+            code: normalise("A"),
+            top_up: Position(0),
+            is_their_top_up: true,
+        };
         for after in 0..3_000 {
             let hold = AskedHold { redeem, ttl_ms: 1_000 + after };
             assert!(matches!(run(&mut bench, &Asked::Hold(Box::new(hold))), Record::CodeHeld(_)));
@@ -638,7 +649,13 @@ fn a_check_never_sees_a_use_that_was_free_at_no_moment() {
     let list = list(codes.iter().map(String::as_str));
     run(Asked::CreateCampaign(Box::new(AskedCreateCampaign { terms, list, on_conflict: OnConflict::Reject })));
     let hold = |code: &str| {
-        let redeem = AskedRedeem { client: ClientId(1), club: ClubId(1), code: normalise(code), top_up: Position(0) };
+        let redeem = AskedRedeem {
+            client: ClientId(1),
+            club: ClubId(1),
+            code: normalise(code),
+            top_up: Position(0),
+            is_their_top_up: true,
+        };
         Asked::Hold(Box::new(AskedHold { redeem, ttl_ms: 1_000_000 }))
     };
     let release = |hold: Position| Asked::Release(NamedHold { hold, anyones: false });

@@ -439,7 +439,13 @@ fn what_is_archived_is_refunded_too() {
         (10, "B", "code_exhausted"),
     ] {
         let code = crate::index::normalise(code);
-        let asked = Asked::Redeem(crate::state::AskedRedeem { client: ClientId(7), club: ClubId(1), code, top_up: Position(0) });
+        let asked = Asked::Redeem(crate::state::AskedRedeem {
+            client: ClientId(7),
+            club: ClubId(1),
+            code,
+            top_up: Position(0),
+            is_their_top_up: true,
+        });
         assert_eq!(run(&mut bench, number, &asked), answer);
     }
     bench.compare_with_replay();

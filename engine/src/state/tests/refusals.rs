@@ -37,7 +37,7 @@ fn bench() -> (Bench, Position) {
         list: list(&["AbC", "DEF"]),
         on_conflict: OnConflict::Reject,
     };
-    let redeem = AskedRedeem { client: CLIENT, club: CLUB, code: normalise("abc"), top_up: Position(0) };
+    let redeem = AskedRedeem { client: CLIENT, club: CLUB, code: normalise("abc"), top_up: Position(0), is_their_top_up: true };
     let hold = AskedHold { redeem, ttl_ms: 60_000 };
     let asked = [
         Asked::RegisterClub(RegisterClub { name: "Arena".into() }),

@@ -22,7 +22,8 @@
 //! at 1000                                             the time, in milliseconds after the start; answers nothing
 //! show client 7                                       as do `show campaign 1`, `show added 1` and what stands in `shown`
 //! ```
-//! What is about the ledger and the rules of top-ups stands in [`ledger`], and readers of the journal in [`readers`]. `top-up=5` on `redeem` and `confirm` is the top-up it is typed in.
+//! What is about the ledger and the rules of top-ups stands in [`ledger`], and readers of the journal in [`readers`]. `top-up=5` on `redeem` and `confirm` is the top-up it is typed in,
+//! looked up in the journal from kept-from= on.
 //! `request=3` on a command that changes something sends it under that request id. A line that starts with `#` is for the
 //! reader. Each command answers one line.
 
@@ -39,10 +40,10 @@ use scrip_protocol::command::{
     RegisterClubOutcome, RegisterGroup, RegisterGroupOutcome, Release, ReleaseOutcome, RestoreCampaign, RestoreCampaignOutcome,
     RestoreCodes, RestoreCodesOutcome, RestoreRule, RestoreRuleOutcome, RevokeCredential, RevokeCredentialOutcome, ShowCampaign,
     ShowCampaignOutcome, ShowClient, ShowClientOutcome, SkippedLine, SpendOutcome, SwitchCampaign, SwitchCampaignOutcome,
-    SwitchRule, SwitchRuleOutcome, Terms, TopUp, TopUpOutcome, UpdateCampaign, UpdateCampaignOutcome, UpdateRule,
+    SwitchRule, SwitchRuleOutcome, Terms, TopUp, TopUpOutcome, ToppedUp, UpdateCampaign, UpdateCampaignOutcome, UpdateRule,
     UpdateRuleOutcome, WriteOffBonus,
 };
-use scrip_protocol::{CampaignId, ClubId, CredentialId, Kind, Position, Settings, Stamp, wire};
+use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Kind, Position, Settings, Stamp, wire};
 
 use super::{Answer, Bench, START_MS, list, shown, stamp};
 use crate::generate::draw;
@@ -229,12 +230,16 @@ fn asked(bench: &Bench, words: &Words) -> Option<Asked> {
         "archive-codes" => Asked::ArchiveCodes(codes(words)),
         "restore-codes" => Asked::RestoreCodes(codes(words)),
         "generate" => Asked::GenerateCodes(Box::new(generation(words))),
-        "redeem" => Asked::Redeem(redemption(words)),
+        "redeem" => Asked::Redeem(redemption(bench, words)),
         "hold" => Asked::Hold(Box::new(AskedHold {
-            redeem: redemption(words),
+            redeem: redemption(bench, words),
             ttl_ms: words.number("ttl").unwrap_or(HOLD_TTL_DEFAULT_MS),
         })),
-        "confirm" => Asked::Confirm(AskedConfirm { top_up: words.number("top-up").unwrap_or_default(), ..named(words).into() }),
+        "confirm" => Asked::Confirm(AskedConfirm {
+            hold: named(words),
+            top_up: words.number("top-up").unwrap_or_default(),
+            top_up_of: top_up_of(bench, words),
+        }),
         "release" => Asked::Release(named(words)),
         "switch" => Asked::SwitchCampaign(SwitchCampaign { campaign: parsed(words.at(1)), active: words.at(2) == "on" }),
         "update" => Asked::UpdateCampaign(Box::new(UpdateCampaign {
@@ -261,12 +266,21 @@ fn asked(bench: &Bench, words: &Words) -> Option<Asked> {
     })
 }
 
-fn redemption(words: &Words) -> AskedRedeem {
+/// Whose top-up a line names, as a lane would find it in the journal.
+fn top_up_of(bench: &Bench, words: &Words) -> Option<ClientId> {
+    let top_up: Position = words.number("top-up").filter(|top_up| *top_up >= kept_from(words))?;
+    let (_, record) = bench.records.get((top_up.0 as usize).checked_sub(1)?)?;
+    ToppedUp::try_from(record.clone()).ok().map(|top_up| top_up.client)
+}
+
+fn redemption(bench: &Bench, words: &Words) -> AskedRedeem {
+    let client = words.number("client").unwrap_or(ClientId(1));
     AskedRedeem {
-        client: words.number("client").unwrap_or(scrip_protocol::ClientId(1)),
+        client,
         club: words.number("club").unwrap_or(ClubId(1)),
         code: normalise(words.value("code").unwrap_or_default()),
         top_up: words.number("top-up").unwrap_or_default(),
+        is_their_top_up: words.value("top-up").is_none() || top_up_of(bench, words) == Some(client),
     }
 }
 
@@ -365,6 +379,7 @@ pub(super) fn printed(reply: &Remembered) -> String {
             | ConfirmOutcome::AlreadyConfirmed(_)
             | ConfirmOutcome::Released
             | ConfirmOutcome::Expired(_)
+            | ConfirmOutcome::UnknownTopUp
             | ConfirmOutcome::AmountLimit) => other.to_string(),
         },
         Kind::Release => decoded::<Release, ReleaseOutcome>(bytes).to_string(),

@@ -583,6 +583,53 @@ fn a_redemption_is_no_top_up() {
     assert_eq!(top_ups.collect::<Vec<_>>(), [Position(0), Position(7), Position(7)]);
 }
 
+/// A12: the top-up that a redemption or a confirmation names is one of the client, which the journal still has.
+#[test]
+fn a_code_is_typed_during_a_top_up_of_the_same_client() {
+    check(
+        r#"
+        club Arena
+        campaign amount=5.00 codes=A
+        top-up 7 1.00 CASH
+        top-up 8 1.00 CASH
+        redeem client=7 code=A top-up=5 request=50
+        redeem client=7 code=A top-up=3
+        redeem client=7 code=A top-up=99
+        redeem client=7 code=A top-up=4 kept-from=5
+        redeem client=7 club=9 code=A top-up=5
+        redeem client=7 code=none top-up=5
+        redeem client=7 code=A top-up=5 request=50
+        hold client=8 code=A
+        confirm 12 top-up=4
+        confirm 12 top-up=5 kept-from=6
+        confirm 99 top-up=4
+        confirm 12 top-up=5
+        confirm 12 top-up=4
+        redeem client=7 code=A top-up=4
+        "#,
+        r#"
+        registered as club 1
+        created campaign 1: added 1, skipped 0
+        topped up: gaming balance 1.00, bonus balance 0.00, rules fired 0, top-up 4
+        topped up: gaming balance 1.00, bonus balance 0.00, rules fired 0, top-up 5
+        unknown_top_up
+        unknown_top_up
+        unknown_top_up
+        unknown_top_up
+        unknown_club
+        unknown_top_up
+        again: unknown_top_up
+        hold 12: campaign 1, 5.00, until 900000
+        refused: the client has no such top-up, or the journal no longer has it
+        refused: the client has no such top-up, or the journal no longer has it
+        refused: there is no such hold, or it ended long ago, or it is not yours
+        campaign 1: 5.00 credited, balance 5.00
+        refused: the hold was confirmed before: 5.00 credited, bonus balance 5.00 then, campaign 1, activation 16
+        campaign 1: 5.00 credited, balance 5.00
+        "#,
+    );
+}
+
 /// A29: a refund leaves the bonus alone, unless it is asked for. In however many parts it is clawed back, the parts add up to it.
 #[test]
 fn a_claw_back_in_parts_adds_up() {

@@ -27,7 +27,7 @@ impl Refused {
         let server = Server::new(sample::fill);
         let sqlite = Connection::open(&server.path).expect("SQLite opens");
         let (mut requests, mut reasons) = (Vec::new(), Vec::new());
-        let about_codes = RedeemOutcome::WORDS.into_iter().skip(RedeemOutcome::UnknownCode.number());
+        let about_codes = RedeemOutcome::FAILED_ATTEMPTS.iter().copied();
         let mut position = 1_000;
         for reason in about_codes.filter(|reason| *reason != "not_accepted") {
             reasons.push(format!("\"{reason}\""));

@@ -102,6 +102,7 @@ impl Writing<'_> {
             | ConfirmOutcome::UnknownHold
             | ConfirmOutcome::AlreadyConfirmed(_)
             | ConfirmOutcome::Released
+            | ConfirmOutcome::UnknownTopUp
             | ConfirmOutcome::AmountLimit => record.outcome.to_string(),
         };
         let reply = json(&record.outcome);
@@ -264,6 +265,7 @@ fn by_campaign(why: &RedeemOutcome, club: ClubId, campaign: u32, of: &Campaign, 
         RedeemOutcome::Redeemed(_)
         | RedeemOutcome::InvalidCode(_)
         | RedeemOutcome::UnknownClub
+        | RedeemOutcome::UnknownTopUp
         | RedeemOutcome::UnknownCode
         | RedeemOutcome::NotAccepted => why.to_string(),
     }

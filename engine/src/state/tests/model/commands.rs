@@ -4,18 +4,19 @@ use scrip_protocol::command::{
     AddCodes, AddCredential, ArchiveCampaign, ArchiveCodes, Confirm, CreateCampaign, GenerateCodes,
     GenerateCodesOutcome as Outcome, Grant, HOLD_TTL_MAX_MS, Hold, InvalidPattern, OnConflict, Refund, RegisterClient,
     RegisterClientOutcome, RegisterClub, RegisterClubOutcome, Release, RestoreCampaign, RestoreCodes, RevokeCredential, Secret,
-    SwitchCampaign, SwitchCampaignOutcome, Terms, UpdateCampaign,
+    SwitchCampaign, SwitchCampaignOutcome, Terms, ToppedUp, UpdateCampaign,
 };
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position, Record, Role};
 
-use super::operations::{SHARES, some_operation};
+use super::operations::{SHARES, record_at, some_operation, some_position};
 use super::readers::{READERS, some_reader};
 use super::{Bench, Model, ModelHold, START_MS, encoded};
 use crate::index::normalise;
 use crate::state::requests::Remembered;
 use crate::state::tests::list;
 use crate::state::{
-    Asked, AskedAddCodes, AskedCodes, AskedCreateCampaign, AskedGenerate, AskedHold, AskedRedeem, AskedRefund, Drawn, NamedHold,
+    Asked, AskedAddCodes, AskedCodes, AskedConfirm, AskedCreateCampaign, AskedGenerate, AskedHold, AskedRedeem, AskedRefund,
+    Drawn, NamedHold,
 };
 
 /// Few codes, clubs and clients, so that they meet; in odd writing, so that normalisation matters.
@@ -142,6 +143,16 @@ fn some_refund(random: &mut fastrand::Rng, model: &Model, bench: &Bench) -> Aske
     AskedRefund { activation: Position(activation), found, kept_from, anyones: random.bool(), force: random.bool() }
 }
 
+/// The top-up that a request says its code was typed during, and whose it is: most often none.
+fn some_top_up_named(random: &mut fastrand::Rng, model: &Model, bench: &Bench) -> (Position, Option<ClientId>) {
+    if random.u32(..6) > 0 {
+        return (Position(0), None);
+    }
+    let top_up = some_position(random, model, |at| model.top_ups[at].position, model.top_ups.len());
+    let found: Option<ToppedUp> = record_at(bench, top_up).and_then(|record| record.try_into().ok());
+    (top_up, found.map(|top_up| top_up.client))
+}
+
 /// Where the journal begins: seldom somewhere else than at its first record.
 pub(super) fn some_kept_from(random: &mut fastrand::Rng, model: &Model) -> Position {
     Position(if random.u32(..16) == 0 { random.u64(1..=model.position) } else { 1 })
@@ -236,13 +247,20 @@ pub(super) fn some_request(
             let (client, club, text) = (some_client(random, number), some_club(random), some_text(random));
             let ttl_ms = [1_000, 1_000, 1_100, 1_500, 3_000, HOLD_TTL_MAX_MS, 999, HOLD_TTL_MAX_MS + 1][random.usize(..8)];
             let outcome = model.hold(by, client, club, text, ttl_ms);
-            let redeem = AskedRedeem { client: ClientId(client), club: ClubId(club), code: normalise(text), top_up: Position(0) };
+            let redeem = AskedRedeem {
+                client: ClientId(client),
+                club: ClubId(club),
+                code: normalise(text),
+                top_up: Position(0),
+                is_their_top_up: true,
+            };
             (Asked::Hold(Box::new(AskedHold { redeem, ttl_ms })), encoded::<Hold>(&outcome))
         }
         10..=12 | 45 | 46 => {
             let named = some_hold(random, model);
-            let outcome = model.confirm(by, &named);
-            (Asked::Confirm(named.into()), encoded::<Confirm>(&outcome))
+            let (top_up, top_up_of) = some_top_up_named(random, model, bench);
+            let outcome = model.confirm(by, &named, top_up);
+            (Asked::Confirm(AskedConfirm { hold: named, top_up, top_up_of }), encoded::<Confirm>(&outcome))
         }
         13 => {
             let named = some_hold(random, model);
@@ -299,8 +317,11 @@ pub(super) fn some_request(
         }
         30..44 => {
             let (client, club, text) = (some_client(random, number), some_club(random), some_text(random));
-            let outcome = model.redeem(by, client, club, text);
-            let asked = AskedRedeem { client: ClientId(client), club: ClubId(club), code: normalise(text), top_up: Position(0) };
+            let (top_up, top_up_of) = some_top_up_named(random, model, bench);
+            let outcome = model.redeem(by, client, club, text, top_up);
+            let is_their_top_up = top_up == Position(0) || top_up_of == Some(ClientId(client));
+            let (code, client, club) = (normalise(text), ClientId(client), ClubId(club));
+            let asked = AskedRedeem { client, club, code, top_up, is_their_top_up };
             (Asked::Redeem(asked), Remembered::Redeem(outcome))
         }
         which if which < 49 + SHARES => some_operation(random, model, bench, by, number),

@@ -163,6 +163,12 @@ impl Model {
         RegisterGroupOutcome::Registered(GroupId(self.groups.len() as u32))
     }
 
+    /// Whether a client has that top-up, or none is named.
+    pub(super) fn is_top_up_of(&self, client: u128, top_up: Position) -> bool {
+        let mut theirs = self.top_ups.iter().filter(|one| one.client == client);
+        top_up == Position(0) || theirs.any(|one| one.position == top_up.0)
+    }
+
     pub(super) fn top_up(&mut self, by: u32, asked: &TopUp) -> TopUpOutcome {
         let TopUp { client: ClientId(client), club, amount, source, ref note } = *asked;
         if amount.0 <= 0 {

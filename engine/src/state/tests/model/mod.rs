@@ -234,10 +234,13 @@ impl Model {
     }
 
     /// The code and the amount of a use that a client may have.
-    fn permitted(&self, client: u128, club: u32, text: &str) -> Result<(Place, Money), RedeemOutcome> {
+    fn permitted(&self, client: u128, club: u32, text: &str, top_up: Position) -> Result<(Place, Money), RedeemOutcome> {
         let code = code_of(text).map_err(RedeemOutcome::InvalidCode)?;
         if club == 0 || club as usize > self.clubs.len() {
             return Err(RedeemOutcome::UnknownClub);
+        }
+        if !self.is_top_up_of(client, top_up) {
+            return Err(RedeemOutcome::UnknownTopUp);
         }
         let at = self.find(&code).ok_or(RedeemOutcome::UnknownCode)?;
         let amount = self.campaigns[at.0].terms.amount;
@@ -256,8 +259,8 @@ impl Model {
         Some(Activated { activation: Position(self.position), campaign: CampaignId(at.0 as u32 + 1), amount, balance })
     }
 
-    fn redeem(&mut self, by: u32, client: u128, club: u32, text: &str) -> RedeemOutcome {
-        match self.permitted(client, club, text) {
+    fn redeem(&mut self, by: u32, client: u128, club: u32, text: &str, top_up: Position) -> RedeemOutcome {
+        match self.permitted(client, club, text, top_up) {
             Ok((at, amount)) => self.activate(by, client, at, amount).map_or(RedeemOutcome::AmountLimit, RedeemOutcome::Redeemed),
             Err(refusal) => refusal,
         }
@@ -267,7 +270,7 @@ impl Model {
         if !(HOLD_TTL_MIN_MS..=HOLD_TTL_MAX_MS).contains(&ttl_ms) {
             return HoldOutcome::InvalidTtl;
         }
-        let (at, amount) = match self.permitted(client, club, text) {
+        let (at, amount) = match self.permitted(client, club, text, Position(0)) {
             Ok(permitted) => permitted,
             Err(refusal) => return HoldOutcome::Refused(refusal),
         };
@@ -284,13 +287,16 @@ impl Model {
         (self.now_ms < ended_ms + HOLD_KEPT_MS && (named.anyones || hold.by == by)).then_some(at)
     }
 
-    fn confirm(&mut self, by: u32, named: &NamedHold) -> ConfirmOutcome {
+    fn confirm(&mut self, by: u32, named: &NamedHold, top_up: Position) -> ConfirmOutcome {
         let Some(nth) = self.known(by, named) else { return ConfirmOutcome::UnknownHold };
         let ModelHold { client, club, at, amount, expires_ms, end, .. } = self.holds[nth].clone();
         match end {
             Some((_, ModelEnd::Confirmed(done))) => return ConfirmOutcome::AlreadyConfirmed(done),
             Some((_, ModelEnd::Released)) => return ConfirmOutcome::Released,
             None => {}
+        }
+        if !self.is_top_up_of(client, top_up) {
+            return ConfirmOutcome::UnknownTopUp;
         }
         if expires_ms <= self.now_ms
             && let Some(refusal) = self.refusal_of(at, client, club, amount)

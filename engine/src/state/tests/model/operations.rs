@@ -53,7 +53,12 @@ fn some_part(random: &mut fastrand::Rng) -> Option<Money> {
 }
 
 /// A position of these, most often one of the newest; or any.
-fn some_position(random: &mut fastrand::Rng, model: &Model, positions: impl Fn(usize) -> u64, count: usize) -> Position {
+pub(super) fn some_position(
+    random: &mut fastrand::Rng,
+    model: &Model,
+    positions: impl Fn(usize) -> u64,
+    count: usize,
+) -> Position {
     Position(match random.u32(..12) {
         _ if count == 0 => random.u64(..model.position + 2),
         0 => random.u64(..model.position + 2),
@@ -62,7 +67,7 @@ fn some_position(random: &mut fastrand::Rng, model: &Model, positions: impl Fn(u
     })
 }
 
-fn record_at(bench: &Bench, position: Position) -> Option<Record> {
+pub(super) fn record_at(bench: &Bench, position: Position) -> Option<Record> {
     (position.0 as usize).checked_sub(1).and_then(|at| bench.records.get(at)).map(|(_, record)| record.clone())
 }
 

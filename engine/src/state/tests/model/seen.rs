@@ -59,12 +59,12 @@ fn expected() -> BTreeSet<String> {
                      InvalidRule.PushTooLong InvalidRule.Tags";
     let lines = "line.Invalid line.DuplicateInList line.HeldBy";
     let expected = [
-            ("redeem", format!("Redeemed InvalidCode UnknownClub {refusals} {limits} AmountLimit")),
+            ("redeem", format!("Redeemed InvalidCode UnknownClub UnknownTopUp {refusals} {limits} AmountLimit")),
             ("hold", format!("Held InvalidTtl Refused.InvalidCode Refused.UnknownClub Refused.AmountLimit {}", within("Refused", &[refusals, limits]))),
             ("confirm", {
                 // Its code is known, whatever became of it; and at its club it was given.
                 let expired = within("Expired", &[refusals, limits]).replace("Expired.UnknownCode", "");
-                format!("Confirmed UnknownHold AlreadyConfirmed Released AmountLimit {expired}")
+                format!("Confirmed UnknownHold AlreadyConfirmed Released UnknownTopUp AmountLimit {expired}")
             }),
             ("release", "Released UnknownHold AlreadyConfirmed AlreadyReleased".to_owned()),
             ("refund", "Refunded uncollected NotKept UnknownActivation AlreadyRefunded BonusSpent".to_owned()),
