@@ -415,14 +415,17 @@ async fn announced_bytes_cost_no_memory() {
     let (server, arena, ever) = begin().await;
     let steady = Steady::start(&server, arena).await;
     let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into()).expect("a socket");
-    let (authority, token) = (server.authority(), server.token(Role::Gateway).to_owned());
+    let authority = server.authority();
+    // A credential may have fewer connections than these.
+    let roles = [Role::Gateway, Role::Marketing, Role::Cashier, Role::Reporter];
+    let tokens = roles.map(|role| server.token(role).to_owned());
     let before = server.memory_kib();
 
     // Each proves that it was read up to the announcement: the request before it is answered.
     let mut announcing = Vec::new();
     for n in 0..CONNECTIONS {
         let mut lane = Lane::open_silent_on(&endpoint, server.address(), &authority).await;
-        lane.say_hello(&token).await;
+        lane.say_hello(&tokens[n % tokens.len()]).await;
         let mut bytes = request(1, RequestId::now(), &Check::new(ClubId(0), vec!["STEADY".into()]));
         bytes.extend(frame(REQUEST_BYTES_MAX as u32, 1, &vec![7; if n % 2 == 0 { 0 } else { 1_000 }]));
         lane.write(&bytes).await;
