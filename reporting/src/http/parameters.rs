@@ -12,20 +12,21 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use jiff::civil::Date;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use scrip_protocol::{CampaignId, InvalidId, Money};
+use scrip_protocol::{CampaignId, InvalidId, Money, Role};
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{SchemaFormat, Type};
 use utoipa::openapi::{KnownFormat, ObjectBuilder, Required};
 
-use super::answer::Arrival;
+use super::answer::{Api, Arrival};
+use super::caller::Token;
 use super::problem::{Kind, Problem};
 
 /// The greatest whole number that is accepted anywhere: of SQLite's integers.
 pub(crate) const WHOLE_MAX: u64 = i64::MAX as u64;
 
 /// What a route is asked.
-pub(crate) trait Asks: Sized {
+pub(crate) trait Asks: Sized + Send {
     /// Takes its parameters.
     fn read(from: &mut Parameters) -> Result<Self, Problem>;
 }
@@ -47,11 +48,24 @@ pub(crate) enum Parameters {
     Described(Vec<Parameter>),
 }
 
-impl<S: Send + Sync, T: Asks> FromRequestParts<S> for Asked<T> {
+impl<T: Asks> FromRequestParts<Api> for Asked<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Asked<T>, Problem> {
-        let path = match RawPathParams::from_request_parts(parts, state).await {
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Asked<T>, Problem> {
+        match Asked::read(parts, api).await {
+            Ok(asked) => Ok(asked),
+            Err(problem) => {
+                // Strangers learn that they have no token, and nothing of how a request must be.
+                api.look_up(Token::of(&parts.headers), &Role::ALL).await?;
+                Err(problem)
+            }
+        }
+    }
+}
+
+impl<T: Asks> Asked<T> {
+    async fn read(parts: &mut Parts, api: &Api) -> Result<Asked<T>, Problem> {
+        let path = match RawPathParams::from_request_parts(parts, api).await {
             Ok(named) => named.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             Err(RawPathParamsRejection::MissingPathParams(_)) => Vec::new(),
             Err(_) => return Err(Problem::new(Kind::BadParameter, "the path is not UTF-8")),

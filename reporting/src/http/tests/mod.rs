@@ -441,6 +441,18 @@ async fn parameters_are_known_and_given_once() {
     assert_eq!(server.get("operator", &format!("/v1/campaigns?text={}", &long[..1_200])).await.status, StatusCode::OK);
 }
 
+/// Strangers are refused as such, whatever is wrong with their request beside that.
+#[tokio::test]
+async fn a_request_without_a_token_is_refused_before_its_parameters_are_read() {
+    let server = Server::new(sample::fill);
+    for uri in ["/v1/clients/007", "/v1/refusals?client=007", "/v1/campaigns?limit=many", "/v1/campaigns?unheard=of"] {
+        for role in ["", "nobody"] {
+            server.get(role, uri).await.is_problem(StatusCode::UNAUTHORIZED);
+        }
+        assert_ne!(server.get("operator", uri).await.status, StatusCode::UNAUTHORIZED, "{uri}");
+    }
+}
+
 /// A client is named in one way: another text of the same number or digits is none, and the answer says so.
 #[tokio::test]
 async fn the_ids_of_clients_are_read_only_as_they_are_written() {
