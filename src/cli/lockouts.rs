@@ -9,7 +9,7 @@ use crate::reach::Reach;
 
 /// List and lift lockouts: clients, networks and credentials with too many failed attempts at codes
 ///
-/// A lockout ends by itself, and a restart of the engine ends all of them. The limits are set in scrip.toml, under [guard].
+/// A lockout ends by itself, and a restart of the engine ends all of them. The section guard of scrip.toml sets the limits.
 #[derive(Debug, Args)]
 pub(crate) struct Lockouts {
     #[command(subcommand)]
