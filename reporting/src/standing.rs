@@ -90,7 +90,7 @@ const REPORT_MAX: Duration = Duration::from_secs(5);
 /// The engine refuses an id that is older than the window by its machine's clock, and that may be far behind the time of records, after it was
 /// ahead and was set back. So neither the time of the newest record nor the engine's time says that an id is too old. A report of the clock
 /// does, once a record of a later time than the engine had then is applied: by then every record is applied that was decided before.
-/// The clock may have been set back since, so that the latest report counts as well, and none that is older than [`REPORT_MAX`].
+/// The clock may have been set back since, so that the latest report counts as well, and none that is older than `REPORT_MAX`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RequestClock {
     /// The time that is covered.

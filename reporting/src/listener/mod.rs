@@ -5,7 +5,7 @@
 //! is closed, and the new one takes its slot; where all have a request in progress, the new one is closed. Every wait for the peer ends
 //! by itself: for the head of a request, between two requests, and for a peer that does not read its response.
 //!
-//! An accept that fails, for want of descriptors or memory, is tried again after [`ACCEPT_PAUSE`]: it neither spins nor stops anything.
+//! An accept that fails, for want of descriptors or memory, is tried again after `ACCEPT_PAUSE`: it neither spins nor stops anything.
 //! [`descriptors`] raises the limit of the process, and says how many are left for connections.
 
 mod connection;
