@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
+use scrip_client::{ClientError, ConnectError, PartError, TailError};
 use scrip_engine::EngineError;
 use scrip_engine::backup::BackupError;
 use scrip_engine::folder::FolderError;
-use scrip_engine::journal::JournalError;
 use scrip_engine::snapshot::SnapshotError;
+use scrip_journal::JournalError;
 use scrip_loadtest::rival::RivalError;
-use scrip_protocol::client::{ClientError, ConnectError, PartError, TailError};
 use scrip_protocol::hello::CloseCode;
 use scrip_protocol::private::SecretError;
 use scrip_protocol::{Refusal, RequestId};

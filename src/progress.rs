@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use scrip_engine::journal::ReplayProgress;
+use scrip_journal::ReplayProgress;
 use scrip_loadtest::words;
 
 use crate::print;

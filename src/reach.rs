@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
+use scrip_client::{Client, ClientError, Dial};
 use scrip_engine::folder::Folder;
-use scrip_protocol::client::{Client, ClientError, Dial};
 use scrip_protocol::{Refusal, RequestId, private};
 use serde::Serialize;
 

@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use scrip_client::{Client, Tailing};
 use scrip_engine::Start;
 use scrip_engine::folder::Folder;
 use scrip_loadtest::audit::Recount;
 use scrip_protocol::batch::Batch;
-use scrip_protocol::client::{Client, Tailing};
 use scrip_protocol::command::{Redeem, RedeemOutcome, ShowCampaignOutcome, TakeSnapshotOutcome};
 use scrip_protocol::{CampaignId, ClubId, Position, RequestId, Role};
 use support::{DEADLINE, Ran, Server, campaign, club, files, redemption, run, scrip, start_on, terms};

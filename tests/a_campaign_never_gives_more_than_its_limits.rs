@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fastrand::Rng;
-use scrip_protocol::client::Client;
+use scrip_client::Client;
 use scrip_protocol::command::{
     CheckOutcome, CodeChecked, ConfirmOutcome, HOLD_TTL_DEFAULT_MS, HOLD_TTL_MIN_MS, Held, Hold, HoldOutcome, RedeemOutcome,
     ReleaseOutcome, ShowCampaignOutcome, UpdateCampaign, UpdateCampaignOutcome,

@@ -9,7 +9,7 @@ use scrip_protocol::command::{Confirm, ConfirmOutcome, Hold, HoldOutcome, Redeem
 use scrip_protocol::{ClientId, Command, Money, Position, RequestId, Role};
 use support::{Server, accounts, campaign, club, redemption, terms, top_up};
 
-async fn call<C: Command>(client: &scrip_protocol::client::Client, request: RequestId, asked: &C) -> C::Outcome {
+async fn call<C: Command>(client: &scrip_client::Client, request: RequestId, asked: &C) -> C::Outcome {
     client.call(request, asked).await.expect("an answer")
 }
 

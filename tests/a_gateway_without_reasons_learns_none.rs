@@ -6,8 +6,8 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+use scrip_client::Client;
 use scrip_engine::credentials::{new_token, secret_of_token};
-use scrip_protocol::client::Client;
 use scrip_protocol::command::{
     AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCodes, BonusOutcome, Check, CheckOutcome, CodeChecked, Confirm,
     CreditBonus, Grant, HOLD_TTL_DEFAULT_MS, Hold, HoldOutcome, LockoutKey, Note, Redeem, RedeemOutcome, Terms,

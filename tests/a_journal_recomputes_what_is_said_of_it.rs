@@ -5,10 +5,10 @@ mod support;
 
 use std::sync::Arc;
 
-use scrip_engine::disk::OsDisk;
-use scrip_engine::journal::{JournalReader, SEGMENT_BYTES, Segments};
+use scrip_core::state::State;
 use scrip_engine::snapshot::{self, Pace};
-use scrip_engine::state::State;
+use scrip_journal::disk::OsDisk;
+use scrip_journal::{JournalReader, SEGMENT_BYTES, Segments};
 use scrip_loadtest::load::Load;
 use scrip_protocol::batch::{Batch, ChainEnd};
 use scrip_protocol::{Record, Role};
@@ -102,7 +102,7 @@ async fn stopped() -> (Server, Vec<(u64, Record)>, Vec<ChainEnd>) {
         &mut |_| {},
     );
     let (mut records, mut ends) = (Vec::new(), Vec::new());
-    let reader = scrip_engine::journal::Journal::reader(&journal.expect("it is whole"));
+    let reader = scrip_journal::Journal::reader(&journal.expect("it is whole"));
     for bytes in JournalReader::read(&*reader, scrip_protocol::Position(1), usize::MAX).expect("it is whole") {
         let batch = Batch::parse(&bytes).expect("it is whole");
         records.extend(batch.records().map(|item| (batch.time_ms, item.expect("it is whole").1)));

@@ -8,9 +8,9 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use scrip_engine::disk::OsDisk;
+use scrip_client::Client;
 use scrip_engine::snapshot::Snapshot;
-use scrip_protocol::client::Client;
+use scrip_journal::disk::OsDisk;
 use scrip_protocol::command::{
     ArchiveCause, ArchiveCodes, CodeFilter, CodeRow, ConfirmOutcome, Hold, HoldOutcome, ListCodes, ListCodesOutcome,
     RedeemOutcome, RefundOutcome, RestoreCodes, ShowCampaignOutcome, ShowClientOutcome, TakeSnapshotOutcome, UpdateCampaign,

@@ -4,8 +4,8 @@ mod support;
 
 use std::collections::HashMap;
 
+use scrip_client::Client;
 use scrip_engine::credentials::{new_token, secret_of_token};
-use scrip_protocol::client::Client;
 use scrip_protocol::command::{
     AddCredential, AddCredentialOutcome, BonusOutcome, Grant, Note, PaidFor, PayBonus, Refund, RefundBonus, RefundBonusOutcome,
     RefundOutcome, RefundTopUp, RefundTopUpOutcome, TopUpOutcome,

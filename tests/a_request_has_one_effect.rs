@@ -4,7 +4,7 @@ mod support;
 
 use std::collections::HashMap;
 
-use scrip_protocol::client::ClientError;
+use scrip_client::ClientError;
 use scrip_protocol::command::{
     AddCodes, ArchiveRule, BonusOutcome, Confirm, CreateCampaign, CreateRule, CreditBonus, ForgetReader, HOLD_TTL_DEFAULT_MS,
     Hold, HoldOutcome, KeepReader, Note, OnConflict, PaidFor, PaidFrom, PayBonus, RecordPurchase, RecordSession, Redeem,

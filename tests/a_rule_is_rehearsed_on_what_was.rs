@@ -5,8 +5,8 @@ mod support;
 use std::collections::HashMap;
 use std::time::Instant;
 
+use scrip_client::{Client, ClientError, Tailing};
 use scrip_protocol::batch::Batch;
-use scrip_protocol::client::{Client, ClientError, Tailing};
 use scrip_protocol::command::{
     InvalidRule, Rehearsal, RehearseRule, RehearseRuleOutcome, RuleTerms, StackedWith, TopUpOutcome, ToppedUp,
 };

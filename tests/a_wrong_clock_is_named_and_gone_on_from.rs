@@ -6,12 +6,12 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 
-use scrip_engine::disk::{Disk, OsDisk};
+use scrip_client::ClientError;
 use scrip_engine::folder::Folder;
-use scrip_engine::journal::{Journal, SEGMENT_BYTES};
 use scrip_engine::recover;
+use scrip_journal::disk::{Disk, OsDisk};
+use scrip_journal::{Journal, SEGMENT_BYTES};
 use scrip_protocol::batch::BatchBuilder;
-use scrip_protocol::client::ClientError;
 use scrip_protocol::command::RedeemOutcome;
 use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{Refusal, RequestId, Role, Settings, UtcTime, unix_time_ms};

@@ -6,7 +6,7 @@ mod support;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use scrip_protocol::client::Client;
+use scrip_client::Client;
 use scrip_protocol::command::{
     ArchiveCampaign, ArchiveCampaignOutcome, ConfirmOutcome, HOLD_TTL_DEFAULT_MS, Hold, HoldOutcome, RedeemOutcome, Refund,
     RefundOutcome, Refunded, RestoreCampaign, RestoreCampaignOutcome, ShowCampaignOutcome,

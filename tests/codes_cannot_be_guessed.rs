@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use scrip_client::{Client, ClientError};
 use scrip_engine::credentials::{new_token, secret_of_token};
-use scrip_protocol::client::{Client, ClientError};
 use scrip_protocol::command::{
     AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCodes, Check, CheckOutcome, CodeChecked, Grant,
     HOLD_TTL_DEFAULT_MS, Hold, HoldOutcome, Redeem, RedeemOutcome, Terms,

@@ -8,9 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use scrip_client::{Client, ClientError, ConnectError, Dial, NoOutcome};
 use scrip_engine::credentials::{new_token, secret_of_token};
 use scrip_engine::folder::Folder;
-use scrip_protocol::client::{Client, ClientError, ConnectError, Dial, NoOutcome};
 use scrip_protocol::command::{
     AddCredential, AddCredentialOutcome, Check, Grant, HOLD_TTL_DEFAULT_MS, Hold, Redeem, RedeemOutcome, RevokeCredential,
     RevokeCredentialOutcome, Secret,

@@ -15,15 +15,15 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use scrip_engine::disk::{Disk, OsDisk};
+use scrip_client::Client;
+use scrip_core::guard::GuardLimits;
+use scrip_core::state::requests::{Admission, Remembered};
+use scrip_core::state::{CodeAt, Lookup, NormalisedCode, State, reply_of};
 use scrip_engine::folder::{Config, Folder};
-use scrip_engine::guard::GuardLimits;
-use scrip_engine::journal::{Journal, SEGMENT_BYTES, walk};
 use scrip_engine::snapshot::{self, Snapshot, look};
-use scrip_engine::state::requests::{Admission, Remembered};
-use scrip_engine::state::{CodeAt, Lookup, NormalisedCode, State, reply_of};
 use scrip_engine::{Start, recover};
-use scrip_protocol::client::Client;
+use scrip_journal::disk::{Disk, OsDisk};
+use scrip_journal::{Journal, SEGMENT_BYTES, walk};
 use scrip_protocol::codes::{CodeForm, RecordedForm};
 use scrip_protocol::command::{
     CodeFilter, ListCodes, ListCredentials, ListGroups, ListRules, RuleFilter, ShowCampaign, ShowClient, UsageFilter,

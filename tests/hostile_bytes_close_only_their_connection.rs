@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use fastrand::Rng;
 use quinn::Endpoint;
-use scrip_protocol::client::ConnectError;
+use scrip_client::ConnectError;
 use scrip_protocol::command::{
     Action, AddCodes, AddCodesOutcome, ArchiveCodes, Check, CheckFree, CheckOutcome, CodeTexts, CreateCampaign, CreateRule,
     CreditBonus, LintRule, Note, OnConflict, PaidFor, PaidFrom, PayBonus, Push, RecordSession, Redeem, RedeemOutcome,

@@ -5,6 +5,7 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use scrip_client::{Client, ConnectError, Dial};
 use scrip_engine::Start;
 use scrip_engine::credentials::{new_token, secret_of_token};
 use scrip_engine::pipeline::Limits;
@@ -12,7 +13,6 @@ use scrip_engine::server::ServerLimits;
 use scrip_loadtest::audit::Recount;
 use scrip_loadtest::burst;
 use scrip_loadtest::plan::Plan;
-use scrip_protocol::client::{Client, ConnectError, Dial};
 use scrip_protocol::command::{
     AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCampaignOutcome, CHECK_CODES_MAX, Check, CheckFree,
     CheckFreeOutcome, CheckOutcome, CodeChecked, CodeFree, CodeTexts, CreateCampaign, CreateCampaignOutcome, Grant, LINES_MAX,

@@ -339,8 +339,7 @@ async fn a_call_in_flight_across_a_kill_is_answered_after_the_restart() {
         let (client, asked) = (client.clone(), asked.clone());
         async move { client.redeem_all(&asked).await }
     });
-    let mut tail =
-        scrip_protocol::client::Tailing::start(server.dial(Role::Operator), position_before, true).await.expect("a tail");
+    let mut tail = scrip_client::Tailing::start(server.dial(Role::Operator), position_before, true).await.expect("a tail");
     while let Ok(Some(bytes)) = tail.next().await {
         let batch = scrip_protocol::batch::Batch::parse(&bytes).expect("it was checked");
         if batch.end().position > position_before {

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use scrip_engine::disk::OsDisk;
+use scrip_client::{Client, TailError, Tailing};
+use scrip_core::state::State;
 use scrip_engine::snapshot::Snapshot;
-use scrip_engine::state::State;
+use scrip_journal::disk::OsDisk;
 use scrip_protocol::batch::{Batch, ChainEnd};
-use scrip_protocol::client::{Client, TailError, Tailing};
 use scrip_protocol::command::{
     KeepReaderOutcome, Note, RedeemOutcome, RefundOutcome, RefundTopUp, RefundTopUpOutcome, RehearseRule, RehearseRuleOutcome,
     TakeSnapshotOutcome, TopUpOutcome,

@@ -3,8 +3,8 @@
 
 mod support;
 
+use scrip_client::Tailing;
 use scrip_protocol::batch::Batch;
-use scrip_protocol::client::Tailing;
 use scrip_protocol::ledger::entries;
 use scrip_protocol::{Account, Position, RequestId, Role};
 use serde_json::{Value, json};

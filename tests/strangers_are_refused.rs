@@ -10,8 +10,8 @@ use quinn::{ClientConfig, Endpoint};
 use rustls::client::{ClientSessionMemoryCache, ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use scrip_client::{Client, ConnectError, Dial};
 use scrip_engine::credentials::{new_token, secret_of_token};
-use scrip_protocol::client::{Client, ConnectError, Dial};
 use scrip_protocol::command::{
     AddCodes, AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCodes, ArchiveRule, Check, CheckFree, CodeFilter,
     CodeTexts, Confirm, CreateCampaign, CreateRule, CreditBonus, ForgetReader, GenerateCodes, Grant, Hold, KeepReader,
@@ -339,7 +339,7 @@ async fn nothing_is_taken_before_the_handshake_is_done() {
     // The same client against a server that takes early data: this test would see it.
     let chain = vec![CertificateDer::from_pem_file(server.dir().join("tls/server.pem")).expect("init has made it")];
     let key = PrivateKeyDer::from_pem_file(server.dir().join("tls/server.key")).expect("init has made it");
-    let mut tls = rustls::ServerConfig::builder_with_provider(scrip_protocol::tls::provider())
+    let mut tls = rustls::ServerConfig::builder_with_provider(scrip_transport::tls::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("the provider has TLS 1.3")
         .with_no_client_auth()

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use quinn::Endpoint;
-use scrip_protocol::client::{Client, client_config};
+use scrip_client::{Client, client_config};
 use scrip_protocol::command::{AddCodes, AddCodesOutcome, OnConflict};
-use scrip_protocol::endpoint;
 use scrip_protocol::{ClubId, RequestId, Role};
+use scrip_transport::endpoint;
 use support::metrics::{get, samples};
 use support::sidecar::{Sidecar, sidecar};
 use support::{DEADLINE, FileLimit, Server, campaign, club, run, scrip, terms, wait_until};

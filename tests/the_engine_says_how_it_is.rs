@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Stdio;
 use std::sync::Arc;
 
-use scrip_protocol::client::{Client, ClientError, Dial, TailError, Tailing, Watching};
+use scrip_client::{Client, ClientError, Dial, TailError, Tailing, Watching};
 use scrip_protocol::command::{KeepReaderOutcome, RunId, Status, TakeSnapshotOutcome};
 use scrip_protocol::{Position, Refusal, RequestId, Role};
 use scrip_reporting::attempts::{Attempts, AttemptsOf, follow_attempts};

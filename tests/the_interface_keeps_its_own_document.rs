@@ -10,7 +10,7 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
-use scrip_protocol::client::Client;
+use scrip_client::Client;
 use scrip_protocol::command::{
     ArchiveCodes, CreditBonus, Hold, HoldOutcome, Note, PaidFor, PaidFrom, PayBonus, RecordPurchase, RecordSession,
     RedeemOutcome, TopUpOutcome,

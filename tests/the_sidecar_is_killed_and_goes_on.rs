@@ -5,7 +5,7 @@ mod support;
 
 use std::path::Path;
 
-use scrip_protocol::client::Client;
+use scrip_client::Client;
 use scrip_protocol::command::RedeemOutcome;
 use scrip_protocol::{CampaignId, ClientId, ClubId, Money, RequestId, Role};
 use serde_json::Value;

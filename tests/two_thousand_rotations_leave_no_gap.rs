@@ -8,12 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use scrip_client::{Client, Dial, Tailing};
+use scrip_core::guard::GuardLimits;
 use scrip_engine::backup::Manifest;
 use scrip_engine::folder::{Config, Folder};
-use scrip_engine::guard::GuardLimits;
 use scrip_engine::{Engine, Start};
 use scrip_protocol::batch::Batch;
-use scrip_protocol::client::{Client, Dial, Tailing};
 use scrip_protocol::command::{ClubRegistered, Rehearsal, RehearseRule, RehearseRuleOutcome, ToppedUp};
 use scrip_protocol::{ClubId, Position, RequestId, Role, RuleId, Settings, unix_time_ms};
 use support::{club, rule, run, scrip, start_on, top_up};

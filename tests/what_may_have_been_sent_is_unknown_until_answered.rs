@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scrip_protocol::client::{Client, ClientError, ConnectError, NoOutcome};
+use scrip_client::{Client, ClientError, ConnectError, NoOutcome};
 use scrip_protocol::command::{Redeem, RedeemOutcome, RegisterClub};
 use scrip_protocol::hello::CloseCode;
 use scrip_protocol::{ClientId, ClubId, Refusal, RequestId, Role};

@@ -2,8 +2,8 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use scrip_benches::{NOW_MS, Organisation, add_codes, code};
-use scrip_engine::index::{AT_ONCE, Index, normalise};
-use scrip_engine::state::Lookup;
+use scrip_core::index::{AT_ONCE, Index, normalise};
+use scrip_core::state::Lookup;
 use scrip_protocol::ClubId;
 
 const CODES: u32 = 1_000_000;

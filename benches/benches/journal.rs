@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use scrip_benches::activation;
-use scrip_engine::disk::OsDisk;
-use scrip_engine::journal::{Journal, SEGMENT_BYTES, Segments};
+use scrip_journal::disk::OsDisk;
+use scrip_journal::{Journal, SEGMENT_BYTES, Segments};
 use scrip_protocol::Record;
 use scrip_protocol::batch::{BatchBuilder, ChainEnd};
 

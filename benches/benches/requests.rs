@@ -2,8 +2,8 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use scrip_benches::{NOW_MS, refusal, stamp};
-use scrip_engine::state::State;
-use scrip_engine::state::requests::Admission;
+use scrip_core::state::State;
+use scrip_core::state::requests::Admission;
 use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{Kind, Settings};
 

@@ -15,12 +15,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scrip_engine::disk::OsDisk;
+use scrip_client::{Client, Dial};
+use scrip_core::guard::GuardLimits;
 use scrip_engine::folder::{Config, Folder};
-use scrip_engine::guard::GuardLimits;
-use scrip_engine::journal::{Journal, SEGMENT_BYTES, Segments};
+use scrip_journal::disk::OsDisk;
+use scrip_journal::{Journal, SEGMENT_BYTES, Segments};
 use scrip_protocol::batch::{BatchBuilder, ChainEnd};
-use scrip_protocol::client::{Client, Dial};
 use scrip_protocol::command::{CampaignCreated, ClubRegistered, CodeTexts, Redeem, Terms};
 use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Record, RequestId, Role, Settings, Stamp};

@@ -2,8 +2,8 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use scrip_benches::{NOW_MS, Organisation, code, hold, redeem};
-use scrip_engine::index::normalise;
-use scrip_engine::state::{Asked, AskedRedeem, NamedHold};
+use scrip_core::index::normalise;
+use scrip_core::state::{Asked, AskedRedeem, NamedHold};
 use scrip_protocol::command::Terms;
 use scrip_protocol::{ClientId, ClubId, Kind, Money, Position};
 
@@ -33,7 +33,7 @@ fn decide_and_apply(c: &mut Criterion) {
     let record = organisation.state.decide(NOW_MS, seen, &redeem(0), &organisation.index);
     organisation.state.apply(NOW_MS, &record);
     group.bench_function("admit: a repeated request", |b| {
-        b.iter(|| organisation.state.admit(NOW_MS, &seen, || Kind::Redeem) == scrip_engine::state::requests::Admission::New)
+        b.iter(|| organisation.state.admit(NOW_MS, &seen, || Kind::Redeem) == scrip_core::state::requests::Admission::New)
     });
     let text = code(7);
     group.bench_function("normalise: 12 letters of ASCII", |b| b.iter(|| normalise(std::hint::black_box(&text))));

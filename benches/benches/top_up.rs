@@ -3,7 +3,7 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use scrip_benches::{Organisation, redeem};
-use scrip_engine::state::Asked;
+use scrip_core::state::Asked;
 use scrip_protocol::command::{Action, CreateRule, Note, RuleEvent, RuleTerms, TopUp, ToppedUp};
 use scrip_protocol::{ClientId, ClubId, Money, Record, TopUpSource};
 

@@ -3,8 +3,8 @@
 //! `cargo bench -p scrip-benches` runs them all; `cargo bench -p scrip-benches --bench index` one. They say which function is slow;
 //! what the whole does is measured by `scrip loadtest`.
 
-use scrip_engine::index::{Index, normalise, trim};
-use scrip_engine::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedHold, AskedRedeem, CodeList, State};
+use scrip_core::index::{Index, normalise, trim};
+use scrip_core::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedHold, AskedRedeem, CodeList, State};
 use scrip_protocol::command::{Activation, HOLD_TTL_MAX_MS, OnConflict, RedeemOutcome, RedemptionRefused, RegisterClub, Terms};
 use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position, Record, RequestId, Settings, Stamp};
@@ -53,7 +53,7 @@ impl Organisation {
     /// Admits, decides, applies, and lets the index follow, as the engine thread does. Returns the record.
     pub fn change(&mut self, asked: &Asked) -> Record {
         let stamp = self.stamp();
-        assert_eq!(self.state.admit(NOW_MS, &stamp, || asked.kind()), scrip_engine::state::requests::Admission::New);
+        assert_eq!(self.state.admit(NOW_MS, &stamp, || asked.kind()), scrip_core::state::requests::Admission::New);
         let record = self.state.decide(NOW_MS, stamp, asked, &self.index);
         self.state.apply(NOW_MS, &record);
         self.index.follow(&self.state, &record);

@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use scrip_protocol::command::Secret;
-use scrip_protocol::tls;
+use scrip_transport::tls;
 
 use crate::credentials::secret_of_certificate;
 

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use scrip_protocol::command::{CREDENTIALS_MAX, Grant, NAME_BYTES_MAX, Secret};
 use scrip_protocol::{CredentialId, Role};
 
-use crate::state;
+use scrip_core::state;
 
 /// One credential, as it stands in `credentials.json`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -174,7 +174,7 @@ pub fn secret_of_certificate(der: &[u8]) -> Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::State;
+    use scrip_core::state::State;
     use scrip_protocol::command::{CredentialAdded, CredentialRevoked};
     use scrip_protocol::{RequestId, Stamp};
 

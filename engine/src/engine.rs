@@ -7,17 +7,17 @@ use std::sync::Arc;
 use scrip_protocol::Position;
 use scrip_protocol::codes::RecordedForm;
 
-use crate::disk::{Disk, OsDisk};
 use crate::folder::{Folder, FolderError};
-use crate::journal::{JournalError, ReplayProgress, SEGMENT_BYTES};
 use crate::keeper::{Keeper, KeeperSettings};
 use crate::pipeline::{Beginning, ClockError, Finished, Limits, Pipeline, SystemClock, check_start};
 use crate::recover::{Recovered, recover};
 use crate::server::{Server, ServerError, ServerLimits};
 use crate::snapshot::{self, Pace, SnapshotError};
-use crate::state::State;
 use crate::verifier::{Damage, Verifier};
 use crate::vitals::Vitals;
+use scrip_core::state::State;
+use scrip_journal::disk::{Disk, OsDisk};
+use scrip_journal::{JournalError, ReplayProgress, SEGMENT_BYTES};
 
 /// A running engine.
 pub struct Engine {

@@ -25,8 +25,8 @@ use scrip_protocol::{CredentialId, Role, Settings};
 
 use crate::certificates::{self, CallersAuthority, IssueError, IssuedCertificate};
 use crate::credentials::{Credential, Credentials, InvalidCredential, IssuedToken};
-use crate::guard::GuardLimits;
-use crate::state;
+use scrip_core::guard::GuardLimits;
+use scrip_core::state;
 
 /// A data folder.
 #[derive(Debug, Clone)]

@@ -17,22 +17,15 @@
 pub mod backup;
 pub mod certificates;
 pub mod credentials;
-pub mod disk;
 pub mod folder;
-pub mod guard;
-pub mod index;
-pub mod journal;
 pub mod keeper;
 pub mod pipeline;
-pub mod salvage;
 pub mod server;
 pub mod snapshot;
-pub mod state;
 
 mod attempts;
 mod counters;
 mod engine;
-mod generate;
 mod recover;
 mod verifier;
 mod vitals;

@@ -13,12 +13,12 @@ use std::sync::Arc;
 use scrip_protocol::Position;
 use scrip_protocol::batch::ChainEnd;
 
-use crate::disk::Disk;
 use crate::engine::EngineError;
 use crate::folder::Folder;
-use crate::journal::{JournalError, ReplayProgress, Segments};
 use crate::snapshot::{self, Snapshot, SnapshotError};
-use crate::state::State;
+use scrip_core::state::State;
+use scrip_journal::disk::Disk;
+use scrip_journal::{JournalError, ReplayProgress, Segments};
 
 /// A data folder as it is on disk.
 pub struct Recovered {

@@ -10,9 +10,9 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
-use crate::journal::{JournalError, JournalReader};
 use crate::keeper::spawn;
 use crate::snapshot::{Snapshot, SnapshotError};
+use scrip_journal::{JournalError, JournalReader};
 
 /// What was found to be damaged under a running engine.
 #[derive(Debug, thiserror::Error)]

@@ -13,9 +13,9 @@ use scrip_protocol::{Position, Refusal};
 
 use crate::attempts::Attempts;
 use crate::counters::{Counters, RULE_FAILURES};
-use crate::journal::{Cursor, JournalError, JournalReader};
 use crate::keeper::Newest;
 use crate::pipeline::{ClockStatus, EngineClock};
+use scrip_journal::{Cursor, JournalError, JournalReader};
 
 /// How a running engine is.
 pub struct Vitals {
@@ -146,8 +146,8 @@ mod tests {
     use scrip_protocol::{CredentialId, Record, RequestId, Settings, Stamp};
 
     use super::*;
-    use crate::disk::OsDisk;
-    use crate::journal::{Journal, Segments};
+    use scrip_journal::disk::OsDisk;
+    use scrip_journal::{Journal, Segments};
 
     /// Z10: on a quiet shop a reader that has read everything is not behind, whatever readers say of themselves; and one that has
     /// not is behind since the first record that it lacks.

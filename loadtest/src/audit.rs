@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use scrip_client::{Client, ClientError, Dial, TailError, Tailing};
 use scrip_protocol::batch::Batch;
-use scrip_protocol::client::{Client, ClientError, Dial, TailError, Tailing};
 use scrip_protocol::command::{
     Activation, ActivationRefunded, AddCodesOutcome, CodeHeld, ConfirmOutcome, HoldConfirmed, HoldOutcome, RedeemOutcome,
     Refunded, ReleaseOutcome, ShowCampaignOutcome, ShowClientOutcome, ShowRule, ShowRuleOutcome, TopUpOutcome,

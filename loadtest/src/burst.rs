@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use scrip_protocol::client::Dial;
+use scrip_client::Dial;
 use scrip_protocol::command::RedeemOutcome;
 use scrip_protocol::{Refusal, RequestId};
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use quinn::{RecvStream, SendStream, VarInt};
-use scrip_protocol::client::{ConnectError, Dial, Dialled};
+use scrip_client::{ConnectError, Dial, Dialled};
 use scrip_protocol::command::{
     Activated, AddCodes, AddCodesOutcome, Check, CheckOutcome, Confirm, ConfirmOutcome, Hold, HoldOutcome, Redeem, RedeemOutcome,
     Release, ReleaseOutcome, TopUp, TopUpOutcome,

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use scrip_client::{ConnectError, Dial};
 use scrip_protocol::RequestId;
-use scrip_protocol::client::{ConnectError, Dial};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 

@@ -12,9 +12,9 @@ use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, RecvStream, SendStream, TransportConfig, VarInt};
 use redb::{Database, TableDefinition};
 use rustls::pki_types::PrivateKeyDer;
-use scrip_protocol::client::client_config;
-use scrip_protocol::endpoint;
+use scrip_client::client_config;
 use scrip_protocol::frame::{ALPN, push_bytes};
+use scrip_transport::endpoint;
 
 use crate::lane::{LaneError, pump};
 
@@ -109,7 +109,7 @@ impl Echo {
         let lost = |cause: &dyn std::fmt::Display| FloorError::Connection(cause.to_string());
         let certified = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()])?;
         let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).map_err(|cause| lost(&cause))?;
-        let mut tls = rustls::ServerConfig::builder_with_provider(scrip_protocol::tls::provider())
+        let mut tls = rustls::ServerConfig::builder_with_provider(scrip_transport::tls::provider())
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_no_client_auth()
             .with_single_cert(vec![certified.cert.der().clone()], key)?;

@@ -1,6 +1,6 @@
 //! Campaigns with their codes, brought into an engine before anything is measured.
 
-use scrip_protocol::client::{Client, ClientError};
+use scrip_client::{Client, ClientError};
 use scrip_protocol::command::{AddCodes, AddCodesOutcome, CreateCampaign, CreateCampaignOutcome, OnConflict, Terms};
 use scrip_protocol::{CampaignId, RequestId};
 

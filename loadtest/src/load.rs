@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use scrip_protocol::client::{Client, ClientError, Dial};
+use scrip_client::{Client, ClientError, Dial};
 use scrip_protocol::command::{CreateRule, CreateRuleOutcome, InvalidRule, RegisterClubOutcome, Terms};
 use scrip_protocol::{CampaignId, ClubId, Money, Position, RequestId, RuleId};
 use tokio::sync::watch;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use scrip_protocol::client::{Client, ClientError, Dial};
+use scrip_client::{Client, ClientError, Dial};
 use scrip_protocol::command::{
     AddCodes, AddCodesOutcome, ArchiveCampaign, ArchiveCampaignOutcome, CodeFilter, CreateCampaign, CreateCampaignOutcome,
     ListCodes, ListCodesOutcome, OnConflict, RestoreCampaign, RestoreCampaignOutcome, Terms, UsageFilter,

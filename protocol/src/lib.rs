@@ -13,10 +13,8 @@
 #![expect(missing_docs, reason = "rkyv's derive leaves the fields of archived struct variants without documentation")]
 
 pub mod batch;
-pub mod client;
 pub mod codes;
 pub mod command;
-pub mod endpoint;
 pub mod frame;
 pub mod hello;
 pub mod ids;
@@ -30,7 +28,6 @@ pub mod refusal;
 pub mod role;
 pub mod strangers;
 pub mod time;
-pub mod tls;
 pub mod variables;
 pub mod wire;
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use scrip_client::{Dial, TailError, Tailing};
 use scrip_protocol::batch::{ChainEnd, stated_extent, stated_kinds};
-use scrip_protocol::client::{Dial, TailError, Tailing};
 use scrip_protocol::record::is_about_readers;
 use scrip_protocol::{Position, Refusal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};

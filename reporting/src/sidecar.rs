@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use scrip_client::{Dial, TailError, Tailing};
 use scrip_protocol::Position;
-use scrip_protocol::client::{Dial, TailError, Tailing};
 use scrip_protocol::codes::CodeForm;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;

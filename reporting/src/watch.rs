@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use scrip_protocol::client::{Client, ClientError, Dial};
+use scrip_client::{Client, ClientError, Dial};
 use scrip_protocol::command::{KeepReader, KeepReaderOutcome, ShowStatus};
 use scrip_protocol::{Position, RequestId};
 use tokio::sync::watch;

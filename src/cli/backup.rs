@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use clap::Args;
 use jiff::Timestamp;
+use scrip_client::{Client, TailError, Tailing};
 use scrip_engine::backup::{BackupError, Taking};
-use scrip_engine::disk::{Disk, OsDisk};
 use scrip_engine::folder::{Folder, FolderError};
-use scrip_engine::journal::walk;
+use scrip_journal::disk::{Disk, OsDisk};
+use scrip_journal::walk;
 use scrip_protocol::Position;
-use scrip_protocol::client::{Client, TailError, Tailing};
 use serde_json::json;
 
 use crate::exit::Exit;

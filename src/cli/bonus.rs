@@ -1,7 +1,7 @@
 //! `scrip bonus`: the bonus balance by hand.
 
 use clap::{Args, Subcommand, ValueEnum};
-use scrip_protocol::client::Client;
+use scrip_client::Client;
 use scrip_protocol::command::{BonusOutcome, CreditBonus, PaidFor, PayBonus, RefundBonus, RefundBonusOutcome, WriteOffBonus};
 use scrip_protocol::{ClientId, ClubId, Money, Position, RequestId};
 

@@ -1,8 +1,8 @@
 //! `scrip client`: the organisation's clients.
 
 use clap::{Args, Subcommand};
+use scrip_client::Client;
 use scrip_protocol::ClientId;
-use scrip_protocol::client::Client;
 use scrip_protocol::command::{ClientCard, RegisterClientOutcome, ShowClientOutcome};
 
 use super::group;

@@ -1,8 +1,8 @@
 //! `scrip club`: the organisation's clubs.
 
 use clap::{Args, Subcommand};
+use scrip_client::Client;
 use scrip_protocol::ClubId;
-use scrip_protocol::client::Client;
 use scrip_protocol::command::{CLUBS_PER_PAGE, RegisterClubOutcome};
 
 use crate::exit::Exit;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use clap::{Args, Subcommand};
+use scrip_client::{Client, ClientError};
 use scrip_protocol::GroupId;
-use scrip_protocol::client::{Client, ClientError};
 use scrip_protocol::command::{GROUPS_PER_PAGE, Group, RegisterGroupOutcome};
 
 use crate::exit::Exit;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
-use scrip_protocol::client::Client;
+use scrip_client::Client;
 use scrip_protocol::command::{
     ConfirmOutcome, HOLD_TTL_DEFAULT_MS, HOLD_TTL_MAX_MS, HOLD_TTL_MIN_MS, HoldOutcome, ReleaseOutcome,
 };

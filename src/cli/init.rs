@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use scrip_core::guard::GuardLimits;
 use scrip_engine::credentials::IssuedToken;
 use scrip_engine::folder::{Config, Folder};
-use scrip_engine::guard::GuardLimits;
 use scrip_protocol::Settings;
 
 use crate::exit::Exit;

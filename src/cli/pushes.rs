@@ -7,8 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use clap::Args;
+use scrip_client::Tailing;
 use scrip_protocol::batch::Batch;
-use scrip_protocol::client::Tailing;
 use scrip_protocol::command::{Push, ToppedUp};
 use scrip_protocol::{ClientId, InvalidId, Position, RuleId};
 use serde::Serialize;

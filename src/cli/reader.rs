@@ -1,8 +1,8 @@
 //! `scrip reader`: who reads the journal, and how far each has come.
 
 use clap::{Args, Subcommand};
+use scrip_client::Client;
 use scrip_protocol::Position;
-use scrip_protocol::client::Client;
 use scrip_protocol::command::{ForgetReaderOutcome, KeepReaderOutcome, Reader};
 
 use crate::exit::Exit;

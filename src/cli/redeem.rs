@@ -1,7 +1,7 @@
 //! `scrip redeem`: takes one use of a code, and credits the bonus.
 
 use clap::Args;
-use scrip_protocol::client::Client;
+use scrip_client::Client;
 use scrip_protocol::command::RedeemOutcome;
 use scrip_protocol::{ClientId, ClientNetwork, ClubId, Position};
 

@@ -1,8 +1,8 @@
 //! `scrip refund`: takes an activation back (Z2).
 
 use clap::Args;
+use scrip_client::Client;
 use scrip_protocol::Position;
-use scrip_protocol::client::Client;
 use scrip_protocol::command::RefundOutcome;
 
 use crate::exit::Exit;

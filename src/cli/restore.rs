@@ -6,8 +6,8 @@ use std::sync::Arc;
 use clap::Args;
 use jiff::Timestamp;
 use scrip_engine::backup::{BackupError, Restored, Until, restore};
-use scrip_engine::disk::{Disk, OsDisk};
 use scrip_engine::folder::Folder;
+use scrip_journal::disk::{Disk, OsDisk};
 use scrip_protocol::Position;
 use serde_json::json;
 

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use scrip_engine::disk::OsDisk;
+use scrip_client::{Client, TailError};
 use scrip_engine::folder::Folder;
-use scrip_engine::journal::walk;
+use scrip_journal::disk::OsDisk;
+use scrip_journal::walk;
 use scrip_protocol::Position;
-use scrip_protocol::client::{Client, TailError};
 use scrip_reporting::follow::FollowError;
 use scrip_reporting::listener::{ListenerLimits, descriptors};
 use scrip_reporting::sidecar::{Sidecar, SidecarError, SidecarSettings};

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use scrip_engine::disk::{Disk, OsDisk};
 use scrip_engine::folder::{Folder, FolderError};
-use scrip_engine::journal::{Journal, SEGMENT_BYTES};
 use scrip_engine::snapshot::{self, Counts, GENERATIONS, Header, Kept, Pace, Snapshot, SnapshotError};
 use scrip_engine::{Recovered, recover};
+use scrip_journal::disk::{Disk, OsDisk};
+use scrip_journal::{Journal, SEGMENT_BYTES};
 use scrip_loadtest::words;
 use scrip_protocol::command::{SnapshotTaken, TakeSnapshotOutcome};
 use scrip_protocol::{Position, unix_time_ms};

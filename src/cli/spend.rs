@@ -1,7 +1,7 @@
 //! `scrip spend`: sessions and purchases, which rules look at later (`totalSpentMajor`, `sessionsCount`).
 
 use clap::{Args, Subcommand};
-use scrip_protocol::client::Client;
+use scrip_client::Client;
 use scrip_protocol::command::{PaidFrom, RecordPurchase, RecordSession, SpendOutcome};
 use scrip_protocol::{ClientId, ClubId, Money};
 

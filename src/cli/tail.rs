@@ -1,9 +1,9 @@
 //! `scrip tail`: the journal as JSON lines; or what is told beside it.
 
 use clap::Args;
+use scrip_client::{Tailing, Watching};
 use scrip_protocol::Position;
 use scrip_protocol::batch::Batch;
-use scrip_protocol::client::{Tailing, Watching};
 use scrip_protocol::command::RunId;
 use scrip_protocol::record::JournalLine;
 

@@ -10,9 +10,9 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use scrip_client::{Client, ClientError};
 use scrip_engine::certificates::IssuedCertificate;
 use scrip_engine::credentials::{new_token, secret_of_token};
-use scrip_protocol::client::{Client, ClientError};
 use scrip_protocol::command::{
     AddCredential, AddCredentialOutcome, CREDENTIALS_PER_PAGE, CredentialCard, Grant, ListCredentials, RevokeCredential,
     RevokeCredentialOutcome,

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use scrip_protocol::client::Client;
+use scrip_client::Client;
 use scrip_protocol::command::{RefundTopUpOutcome, TopUpOutcome};
 use scrip_protocol::{ClientId, ClubId, Money, Position, TopUpSource};
 

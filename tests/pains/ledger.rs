@@ -1,6 +1,6 @@
 //! Money and bonuses: spent once, given back once, credited once, and to the cent.
 
-use scrip_protocol::client::Client;
+use scrip_client::Client;
 use scrip_protocol::command::{
     BonusOutcome, CreditBonus, Note, PaidFor, PaidFrom, PayBonus, RecordPurchase, RecordSession, RefundBonus, RefundBonusOutcome,
     RefundTopUp, RefundTopUpOutcome, SpendOutcome, TopUp, TopUpOutcome, WriteOffBonus,

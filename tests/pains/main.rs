@@ -11,7 +11,7 @@ mod money;
 
 use std::sync::Arc;
 
-use scrip_protocol::client::Client;
+use scrip_client::Client;
 use scrip_protocol::command::{
     AddCodes, AddCodesOutcome, CampaignCard, CreateCampaign, CreateCampaignOutcome, Hold, HoldOutcome, OnConflict, Redeem,
     RedeemOutcome, ShowCampaignOutcome, Terms,

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, ServerConfig, VarInt};
+use scrip_client::Dial;
+use scrip_core::guard::GuardLimits;
 use scrip_engine::folder::{Config, Folder};
-use scrip_engine::guard::GuardLimits;
-use scrip_protocol::client::Dial;
 use scrip_protocol::command::{Redeem, RedeemOutcome};
 use scrip_protocol::frame::{ALPN, Frame, FrameBuffer, HELLO, REFUSAL, REQUEST_BYTES_MAX, push_bytes, push_value};
 use scrip_protocol::hello::{CloseCode, Welcome};
-use scrip_protocol::{Command, CredentialId, Position, Refusal, RequestId, Role, Settings, tls, unix_time_ms};
+use scrip_protocol::{Command, CredentialId, Position, Refusal, RequestId, Role, Settings, unix_time_ms};
+use scrip_transport::tls;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;

@@ -1,9 +1,9 @@
 //! Engines in the test's own process, with limits of their own.
 
+use scrip_client::Dial;
+use scrip_core::guard::GuardLimits;
 use scrip_engine::folder::{Config, Folder};
-use scrip_engine::guard::GuardLimits;
 use scrip_engine::{Engine, Start};
-use scrip_protocol::client::Dial;
 use scrip_protocol::{Role, Settings};
 
 /// An engine in this process, and what an operator calls it with.

@@ -7,7 +7,7 @@ use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use scrip_protocol::client::{ConnectError, Dial, Dialled, client_config};
+use scrip_client::{ConnectError, Dial, Dialled, client_config};
 use scrip_protocol::command::Command;
 use scrip_protocol::frame::{Frame, FrameBuffer, HELLO, Malformed, REPLY_BYTES_MAX, push_request, push_value};
 use scrip_protocol::hello::{CloseCode, Hello};
@@ -81,7 +81,7 @@ pub(crate) fn tls_config(authority: &[u8], protocols: &[&str]) -> rustls::Client
     for certificate in CertificateDer::pem_slice_iter(authority) {
         roots.add(certificate.expect("a certificate")).expect("an authority");
     }
-    let builder = rustls::ClientConfig::builder_with_provider(scrip_protocol::tls::provider());
+    let builder = rustls::ClientConfig::builder_with_provider(scrip_transport::tls::provider());
     let builder = builder.with_protocol_versions(&[&rustls::version::TLS13]).expect("the provider has TLS 1.3");
     let mut tls = builder.with_root_certificates(roots).with_no_client_auth();
     tls.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();

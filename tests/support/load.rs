@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use scrip_client::Dial;
 use scrip_loadtest::drive::OnBusy;
 use scrip_loadtest::load::{Configuration, Findings, Live, Load};
 use scrip_loadtest::mix::Mix;
-use scrip_protocol::client::Dial;
 use scrip_protocol::unix_time_ms;
 use tokio::sync::watch;
 

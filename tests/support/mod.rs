@@ -22,8 +22,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use scrip_client::{Client, Dial};
 use scrip_loadtest::audit::Recount;
-use scrip_protocol::client::{Client, Dial};
 use scrip_protocol::command::{
     Action, CreateCampaign, CreateCampaignOutcome, CreateRule, CreateRuleOutcome, Note, OnConflict, Redeem, RegisterClubOutcome,
     RuleEvent, RuleTerms, ShowClientOutcome, Terms, TopUp,

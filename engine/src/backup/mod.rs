@@ -22,10 +22,10 @@ use std::sync::Arc;
 use scrip_protocol::Position;
 use scrip_protocol::batch::{Batch, BatchError, ChainEnd, Hash};
 
-use crate::disk::Disk;
 use crate::folder::{Folder, FolderError};
-use crate::journal::{Journal, JournalError, SEGMENT_BYTES, Segments};
 use crate::snapshot::{self, Kept, Snapshot, SnapshotError};
+use scrip_journal::disk::Disk;
+use scrip_journal::{Journal, JournalError, SEGMENT_BYTES, Segments};
 
 pub use restore::{Restored, Until, restore};
 

@@ -17,10 +17,10 @@ use scrip_protocol::batch::{Batch, BatchBuilder, ChainEnd};
 use scrip_protocol::private;
 
 use super::{BackupError, COMMIT_BYTES, FILES, Manifest, copy, copy_snapshot, io_at, remove, write};
-use crate::disk::Disk;
 use crate::folder::{Folder, FolderError};
-use crate::journal::{self, Journal, SEGMENT_BYTES, Segments};
 use crate::snapshot::{self, Kept, Snapshot};
+use scrip_journal::disk::Disk;
+use scrip_journal::{Journal, SEGMENT_BYTES, Segments};
 
 /// The file that stands in a folder while it is being restored.
 const UNDER_WAY: &str = "restoring";
@@ -73,7 +73,7 @@ pub fn restore(
     let snapshots = snapshot::list(&**disk, &from.join("snapshots"))?;
     let mut copying = Copying::new(disk.clone(), from, folder, until, &snapshots, manifest.end());
     let mut failed = None;
-    let end = journal::walk(&**disk, &from.join("journal"), Position(0), &mut |_, batch, bytes| {
+    let end = scrip_journal::walk(&**disk, &from.join("journal"), Position(0), &mut |_, batch, bytes| {
         progress(batch.end().position.0, manifest.position.0);
         match copying.batch(batch, bytes) {
             Ok(flow) => flow,

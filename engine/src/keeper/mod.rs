@@ -26,9 +26,9 @@ use scrip_protocol::batch::ChainEnd;
 use scrip_protocol::command::{SnapshotStatus, SnapshotTaken, TakeSnapshotOutcome as Outcome};
 use tokio::sync::{oneshot, watch};
 
-use crate::disk::Disk;
 use crate::folder::{Config, Retention};
-use crate::journal::JournalReader;
+use scrip_journal::JournalReader;
+use scrip_journal::disk::Disk;
 use taking::{TakeError, Taking};
 
 /// How often it is looked whether the journal has grown enough.

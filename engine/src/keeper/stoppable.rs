@@ -9,7 +9,7 @@ use std::sync::Arc;
 use redb::StorageBackend;
 
 use super::Stopping;
-use crate::disk::{Access, Disk, DiskFile, Entry, Mapped};
+use scrip_journal::disk::{Access, Disk, DiskFile, Entry, Mapped};
 
 /// Another disk, until it is to stop; then nothing more is written, made durable or renamed.
 #[derive(Debug)]

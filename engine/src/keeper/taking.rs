@@ -18,11 +18,11 @@ use tokio::sync::watch;
 
 use super::stoppable::Stoppable;
 use super::{ReaderRegistry, RegistryError, Stopping};
-use crate::disk::Disk;
 use crate::folder::Retention;
-use crate::journal::{JournalError, JournalReader};
 use crate::snapshot::{self, GENERATIONS, Kept, Pace, Snapshot, SnapshotError};
-use crate::state::State;
+use scrip_core::state::State;
+use scrip_journal::disk::Disk;
+use scrip_journal::{JournalError, JournalReader};
 
 /// How many bytes of batches are read and applied at once: some milliseconds' worth.
 const BYTES_PER_READ: usize = 1 << 20;

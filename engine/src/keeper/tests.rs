@@ -16,10 +16,10 @@ use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{CampaignId, ClientId, CredentialId, Record, RequestId, Settings, Stamp};
 
 use super::*;
-use crate::disk::{Access, DiskFile, Entry, Mapped, OsDisk};
-use crate::journal::{Journal, Segments};
 use crate::snapshot::{self, Kept, Snapshot};
-use crate::state::State;
+use scrip_core::state::State;
+use scrip_journal::disk::{Access, DiskFile, Entry, Mapped, OsDisk};
+use scrip_journal::{Journal, Segments};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 

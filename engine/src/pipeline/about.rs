@@ -3,7 +3,7 @@
 use scrip_protocol::{ClientId, ClubId};
 
 use crate::attempts::About;
-use crate::state::{Asked, AskedRedeem};
+use scrip_core::state::{Asked, AskedRedeem};
 
 pub(super) fn about(asked: &Asked) -> About {
     let redemption = |asked: &AskedRedeem| About {

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use scrip_protocol::UtcTime;
 
-use crate::state::requests::ClockRange;
+use scrip_core::state::requests::ClockRange;
 
 /// How far the machine's clock may be ahead of the newest record, or jump while the engine runs: 31 days. A shop may be closed for weeks and a machine
 /// sleep for as long; a clock that is wrong by months must not date records.

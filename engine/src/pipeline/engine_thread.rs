@@ -18,10 +18,10 @@ use super::journal_thread::Release;
 use super::registry::KeptFrom;
 use super::tally::{Counts, Tally};
 use super::{Attempt, Call, Change, Chunk, Chunks, Limits, Outbox, RETRY_AFTER_MS, Read, Request, StoredReply};
-use crate::guard::{Asker, FailedCode, Guard, Reason};
-use crate::index::Index;
-use crate::state::requests::{Admission, ClockRange, Remembered};
-use crate::state::{Asked, AskedKeepReader, State, reply_of};
+use scrip_core::guard::{Asker, FailedCode, Guard, Reason};
+use scrip_core::index::Index;
+use scrip_core::state::requests::{Admission, ClockRange, Remembered};
+use scrip_core::state::{Asked, AskedKeepReader, State, reply_of};
 
 /// How many requests are decided before the journal thread is asked again whether it is idle: some tens of microseconds.
 const REQUESTS_PER_LOOK: usize = 64;

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::engine_thread::Commit;
 use crate::attempts::Attempts;
 use crate::counters::{Counters, Written};
-use crate::journal::{Journal, JournalError};
+use scrip_journal::{Journal, JournalError};
 
 /// The journal, and everybody who waits for it. Used by one of two threads at a time, which only the engine thread decides.
 pub(super) struct Release {

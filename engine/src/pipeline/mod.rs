@@ -43,11 +43,11 @@ pub use outbox::{Outbox, StoredReply};
 
 use crate::attempts::Attempts;
 use crate::counters::Counters;
-use crate::guard::{Asker, FailedCode, Fingerprints, Guard, GuardLimits};
-use crate::index::{Hint, Index};
-use crate::journal::{Journal, JournalError, JournalReader, ROW_BYTES};
 use crate::keeper::ReaderRegistry;
-use crate::state::{Asked, AskedAddCodes, State};
+use scrip_core::guard::{Asker, FailedCode, Fingerprints, Guard, GuardLimits};
+use scrip_core::index::{Hint, Index};
+use scrip_core::state::{Asked, AskedAddCodes, State};
+use scrip_journal::{Journal, JournalError, JournalReader, ROW_BYTES};
 
 /// How much may be under way at once.
 #[derive(Debug, Clone, Copy)]

@@ -17,8 +17,8 @@ use scrip_protocol::frame::{FrameBuffer, Malformed, REPLY_BYTES_MAX};
 use tokio::runtime::Builder;
 
 use super::{Call, Chunk, InboxFull, Intake, Outbox, RETRY_AFTER_MS, Read, Request};
-use crate::journal::JournalReader;
 use crate::keeper::{ReaderRegistry, RegistryError};
+use scrip_journal::JournalReader;
 
 /// How long it waits for the list before it looks whether it is to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

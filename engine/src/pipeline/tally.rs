@@ -14,8 +14,8 @@ use super::Change;
 use super::about::about;
 use crate::attempts::{About, Attempts, Refused, Waiting};
 use crate::counters::{Counters, RULE_FAILURES, RefusalCounts, count_refusals};
-use crate::guard::{Asker, Guard};
-use crate::state::State;
+use scrip_core::guard::{Asker, Guard};
+use scrip_core::state::State;
 
 pub(super) struct Tally {
     counters: Arc<Counters>,

@@ -27,10 +27,10 @@ use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{ClientId, ClubId, Command, CredentialId, Money, Position, Record, Refusal, RequestId, Settings, Stamp};
 
 use super::{Beginning, Call, Change, Chunk, Clock, InboxFull, Limits, Outbox, Pipeline, Read, Reading, Request};
-use crate::guard::GuardLimits;
-use crate::index::{Index, normalise, trim};
-use crate::journal::{Journal, JournalError, JournalReader};
-use crate::state::{Asked, AskedCreateCampaign, AskedRedeem, CodeList, State};
+use scrip_core::guard::GuardLimits;
+use scrip_core::index::{Index, normalise, trim};
+use scrip_core::state::{Asked, AskedCreateCampaign, AskedRedeem, CodeList, State};
+use scrip_journal::{Journal, JournalError, JournalReader};
 
 const START_MS: u64 = 1_790_000_000_000;
 

@@ -19,14 +19,14 @@ use scrip_protocol::batch::{BatchBuilder, ChainEnd};
 use scrip_protocol::{Position, Record};
 
 use super::{Recovered, recover};
-use crate::disk::Disk;
-use crate::disk::double::Double;
 use crate::engine::EngineError;
 use crate::folder::Folder;
-use crate::journal::{Journal, Segments};
 use crate::snapshot::{self, Kept, Pace, SnapshotError};
-use crate::state::State;
-use crate::state::tests::recorded;
+use scrip_core::state::State;
+use scrip_core::state::tests::recorded;
+use scrip_journal::disk::Disk;
+use scrip_journal::disk::double::Double;
+use scrip_journal::{Journal, Segments};
 
 /// Every record that a journal here may have.
 static RECORDS: LazyLock<Vec<Record>> =
@@ -84,7 +84,7 @@ fn recovered(disk: &Double, segment_bytes: u64) -> Result<Recovered, EngineError
 }
 
 /// Appends so many batches with one commit.
-fn commit(journal: &mut Segments, batches: usize) -> Result<ChainEnd, crate::journal::JournalError> {
+fn commit(journal: &mut Segments, batches: usize) -> Result<ChainEnd, scrip_journal::JournalError> {
     let (mut position, mut builders) = (journal.end().position.0, Vec::new());
     for _ in 0..batches {
         builders.push(next_batch(position));

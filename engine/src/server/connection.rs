@@ -10,6 +10,7 @@ use scrip_protocol::codes::RecordedForm;
 use scrip_protocol::frame::{FrameBuffer, HELLO, HELLO_BYTES_MAX, Malformed, push_value};
 use scrip_protocol::hello::{CloseCode, Hello, Welcome};
 use scrip_protocol::{unix_time_ms, wire};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
@@ -17,7 +18,7 @@ use super::door::{Unwelcome, Visit};
 use super::{Shared, lane};
 use crate::counters::One;
 use crate::credentials::{secret_of_certificate, secret_of_token};
-use crate::index::Holder;
+use scrip_core::index::Holder;
 
 /// The most bytes of a caller's name for itself that are logged.
 const PROGRAM_BYTES_MAX: usize = 100;
@@ -121,7 +122,7 @@ async fn serve_lanes(
     connection.set_max_concurrent_bi_streams(VarInt::from_u32(shared.limits.lanes_max));
     let mut lanes = JoinSet::new();
     lanes.spawn(lane::serve(first, caller.clone(), shared.clone()));
-    let revoked = shared.index.holders().revoked(&caller);
+    let revoked = revoked(&caller, shared.revocations.subscribe());
     tokio::pin!(revoked);
     loop {
         tokio::select! {
@@ -153,6 +154,15 @@ fn no_hello(reason: &str) -> Closing {
 
 fn shutting_down() -> Closing {
     Closing { code: CloseCode::ShuttingDown, reason: "the engine stops".into() }
+}
+
+/// Waits until a caller's credential is revoked. `revocations` was subscribed to before, so that no revocation is missed.
+async fn revoked(caller: &Holder, mut revocations: watch::Receiver<u64>) {
+    while !caller.is_revoked() {
+        if revocations.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 fn closing_revoked(holder: &Holder) -> Closing {

@@ -21,11 +21,11 @@ use super::connection::Closing;
 use super::{LARGE_FRAME_BYTES, Shared, refund, rehearsal, snapshot, stored, tail, watching};
 use crate::attempts::{About, Refused, Waiting};
 use crate::counters::{One, RefusalCounts, RequestCounts, count_refusals};
-use crate::generate::draw;
-use crate::guard::{Asker, FailedCode, Reason};
-use crate::index::{AT_ONCE, Holder, Index};
 use crate::pipeline::{Attempt, Call, Change, Chunk, InboxFull, Outbox, RETRY_AFTER_MS, Read, Request};
-use crate::state::{
+use scrip_core::generate::draw;
+use scrip_core::guard::{Asker, FailedCode, Reason};
+use scrip_core::index::{AT_ONCE, Holder, Index};
+use scrip_core::state::{
     Asked, AskedAddCodes, AskedCodes, AskedConfirm, AskedCreateCampaign, AskedForgetReader, AskedHold, AskedKeepReader,
     AskedRedeem, CodeList, NamedHold,
 };

@@ -24,11 +24,13 @@ use std::time::{Duration, Instant};
 
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, IdleTimeout, TransportConfig, VarInt};
+use scrip_core::guard::Fingerprints;
+use scrip_core::index::Index;
 use scrip_protocol::frame::ALPN;
 use scrip_protocol::hello::CloseCode;
 use scrip_protocol::private::{self, SecretError};
 use scrip_protocol::strangers::{LogThrottle, PeerAddress};
-use scrip_protocol::{endpoint, tls};
+use scrip_transport::{endpoint, tls};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -36,7 +38,7 @@ use crate::attempts::Attempts;
 use crate::certificates::CallersAuthority;
 use crate::counters::Counters;
 use crate::folder::{Folder, FolderError};
-use crate::guard::Fingerprints;
+
 use crate::keeper::KeeperHandle;
 use crate::pipeline::{EngineClock, Intake, Pipeline};
 use crate::vitals::Vitals;
@@ -174,8 +176,10 @@ struct Shared {
     intake: Intake,
     /// The engine's time, for checks.
     clock: EngineClock,
-    index: Arc<crate::index::Index>,
-    reader: Arc<dyn crate::journal::JournalReader>,
+    index: Arc<Index>,
+    /// Changes after each revocation of a credential.
+    revocations: watch::Sender<u64>,
+    reader: Arc<dyn scrip_journal::JournalReader>,
     durable: watch::Receiver<scrip_protocol::Position>,
     stopping: watch::Receiver<bool>,
     /// Room for large frames, in KiB.
@@ -210,6 +214,9 @@ impl Server {
         let config = server_config(folder, &callers, &limits)?;
         let endpoint = endpoint::server(config, listen).map_err(|source| ServerError::Listen { address: listen, source })?;
         let (stopping, stopped) = watch::channel(false);
+        let (index, revocations) = (pipeline.index(), watch::Sender::new(0));
+        let changed = revocations.clone();
+        index.holders().on_revocation(move || changed.send_modify(|count| *count += 1));
         let shared = Arc::new(Shared {
             callers,
             limits,
@@ -217,7 +224,8 @@ impl Server {
             strangers: LogThrottle::new(LOG_PERIOD),
             intake: pipeline.intake(),
             clock: vitals.clock.clone(),
-            index: pipeline.index(),
+            index,
+            revocations,
             reader: pipeline.reader(),
             durable: pipeline.durable(),
             stopping: stopped,

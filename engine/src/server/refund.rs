@@ -4,9 +4,9 @@ use scrip_protocol::command::{BonusChanged, Refund, RefundBonus, RefundTopUp, To
 use scrip_protocol::{ClientId, Position, Record, Role, batch};
 
 use super::Shared;
-use crate::index::Holder;
-use crate::journal::{Cursor, JournalError};
-use crate::state::{AskedRefund, AskedRefundBonus, AskedRefundTopUp, activation_of};
+use scrip_core::index::Holder;
+use scrip_core::state::{AskedRefund, AskedRefundBonus, AskedRefundTopUp, activation_of};
+use scrip_journal::{Cursor, JournalError};
 
 /// The journal cannot be read, and says why in the log.
 pub(super) struct Unreadable;

@@ -13,8 +13,8 @@ use scrip_rules::{Rehearsing, check};
 
 use super::Shared;
 use super::lane::BUSY;
-use crate::journal::{Cursor, JournalError, JournalReader};
 use crate::pipeline::Outbox;
+use scrip_journal::{Cursor, JournalError, JournalReader};
 
 /// How many bytes of batches are read from disk at once.
 const BYTES_PER_READ: usize = 1 << 20;

@@ -5,8 +5,8 @@ use scrip_protocol::frame::{REFUSAL, push_bytes, push_value};
 
 use super::{Shared, refund};
 use crate::pipeline::{RETRY_AFTER_MS, StoredReply};
-use crate::state::reply_of;
-use crate::state::requests::Remembered;
+use scrip_core::state::reply_of;
+use scrip_core::state::requests::Remembered;
 
 /// The reply as a frame. A record that cannot be read now can be asked for again; one that is not kept, after a restore from a backup that begins behind
 /// it, is a request older than what is remembered.

@@ -6,8 +6,8 @@ use scrip_protocol::{Kind, Position};
 
 use super::Shared;
 use crate::counters::One;
-use crate::journal::{Cursor, JournalError};
 use crate::pipeline::Outbox;
+use scrip_journal::{Cursor, JournalError};
 
 /// How many bytes of batches are read from disk at once.
 const BYTES_PER_READ: usize = 1 << 20;

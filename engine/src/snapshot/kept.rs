@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use scrip_protocol::Position;
 
 use super::SnapshotError;
-use crate::disk::{Disk, Entry};
+use scrip_journal::disk::{Disk, Entry};
 
 /// What the name of a snapshot ends with, and what that of one which is being written does.
 const ENDING: &str = ".snapshot";

@@ -13,10 +13,11 @@ use std::path::Path;
 
 use scrip_protocol::{Position, wire};
 
-use super::layout::{self, PAGE, Part, UNKNOWN, VERSION, VERSION_OLDEST};
+use super::layout::{self, PAGE, UNKNOWN, VERSION, VERSION_OLDEST};
 use super::{Header, Section, kept};
-use crate::salvage::hash_of_part;
-use crate::state::frozen::Small;
+use scrip_core::state::frozen::Part;
+use scrip_core::state::frozen::Small;
+use scrip_journal::salvage::hash_of_part;
 
 /// How many bytes are told of the beginning of a file whose header says nothing.
 const BEGINNING_BYTES: usize = 32;

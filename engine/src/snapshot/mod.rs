@@ -18,7 +18,7 @@
 //!   4096        the sections, each at a multiple of 4096
 //! ```
 //! Numbers are little-endian. The section `small` is an rkyv archive of what is loaded at once; the others are rows of fixed size
-//! ([`crate::state::frozen`]), texts, and the slots of hash indexes, which stay where they are: opening costs as much for a hundred million
+//! ([`scrip_core::state::frozen`]), texts, and the slots of hash indexes, which stay where they are: opening costs as much for a hundred million
 //! codes as for a hundred.
 //!
 //! A snapshot says nothing that the journal before its position does not. It is written under another name, flushed, renamed, and

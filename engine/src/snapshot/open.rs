@@ -3,15 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytemuck::Pod;
-use scrip_protocol::wire;
-
-use super::layout::{self, Part};
+use super::layout;
 use super::{Header, Section, SnapshotError};
-use crate::disk::{Disk, Mapped};
-use crate::state::State;
-use crate::state::frozen::{Base, CampaignBase, FormRow, Frozen, FrozenCodes, Ground, Rows, Small};
-use crate::state::requests::Forgotten;
+use scrip_core::state::State;
+use scrip_core::state::frozen::{Base, Ground, Part};
+use scrip_journal::disk::{Disk, Mapped};
 
 /// How many bytes are read at once to be checked.
 const CHECKED_AT_ONCE: usize = 1 << 20;
@@ -113,59 +109,21 @@ impl Snapshot {
         let small = self.section(Part::Small)?;
         self.check(small, &mut |_| {})?;
         let inconsistent = |what| SnapshotError::Inconsistent { path: self.path.clone(), what };
-        let small: Small = wire::decode("small", self.bytes_of(small)).map_err(|_| inconsistent("its small part is not one"))?;
+        // What decides which codes are the same, and which requests are new, is small enough to be checked at once.
+        for part in [Part::Forgotten, Part::CodeForm].into_iter().filter(|part| !part.is_lacking(self.header.version)) {
+            self.check(self.section(part)?, &mut |_| {})?;
+        }
+        let base = Base::read(self.header.version, |part| {
+            let section = self.header.sections.iter().find(|section| section.is(part))?;
+            let ground: Ground = self.map.clone();
+            Some((ground, section.offset..section.offset + section.bytes))
+        })
+        .map_err(inconsistent)?;
         // All ids before this may have been forgotten.
-        let passed_ms = if self.header.version == 1 { small.now_ms.saturating_sub(small.window.window_ms) } else { 0 };
-        let (key, homes) = (small.key, small.homes);
-        let index = |part, homes| Ok(Frozen::new(self.rows(part)?, homes, key));
-        let codes = FrozenCodes {
-            texts: self.rows(Part::CodeTexts)?,
-            ends: self.rows(Part::CodeEnds)?,
-            activations: self.rows(Part::CodeActivations)?,
-            index: index(Part::CodeSlots, homes.codes)?,
-            places: small.campaigns.iter().map(|campaign| campaign.places).collect(),
-        };
-        let forgotten = match Part::Forgotten.is_lacking(self.header.version) {
-            true => None,
-            false => {
-                self.check(self.section(Part::Forgotten)?, &mut |_| {})?;
-                let rows = Forgotten::from_rows(&self.rows(Part::Forgotten)?);
-                Some(rows.ok_or_else(|| inconsistent("the times of its forgotten requests are not in order"))?)
-            }
-        };
-        let base = Base {
-            clients: self.rows(Part::Clients)?,
-            counts: self.rows(Part::ClientCounts)?,
-            clients_index: index(Part::ClientSlots, homes.clients)?,
-            names: self.rows(Part::ClientNames)?,
-            name_texts: self.rows(Part::ClientNameTexts)?,
-            members: self.rows(Part::Members)?,
-            uses: self.rows(Part::Uses)?,
-            uses_index: index(Part::UsesSlots, homes.uses)?,
-            requests: self.rows(Part::Requests)?,
-            replies: self.rows(Part::Replies)?,
-            requests_index: index(Part::RequestSlots, homes.requests)?,
-            forgotten,
-            refunded: self.rows(Part::Refunded)?,
-            given_back: self.rows(Part::GivenBack)?,
-            reader_owners: self.rows(Part::ReaderOwners)?,
-            form: self.form()?,
-            codes: Arc::new(codes),
-            small,
-        };
-        check_places(&base).map_err(inconsistent)?;
+        let passed_ms = if self.header.version == 1 { base.small.now_ms.saturating_sub(base.small.window.window_ms) } else { 0 };
         let mut state = State::over(base, self.header.end.position);
         state.requests.refuse_before(passed_ms);
         Ok(state)
-    }
-
-    /// The row of the form of codes; none in a snapshot of the first version of the settings.
-    fn form(&self) -> Result<Option<FormRow>, SnapshotError> {
-        // It decides which codes are the same.
-        if !Part::CodeForm.is_lacking(self.header.version) {
-            self.check(self.section(Part::CodeForm)?, &mut |_| {})?;
-        }
-        Ok(self.rows(Part::CodeForm)?.first().copied())
     }
 
     fn section(&self, part: Part) -> Result<&Section, SnapshotError> {
@@ -176,37 +134,4 @@ impl Snapshot {
     pub(super) fn bytes_of(&self, section: &Section) -> &[u8] {
         &self.map[section.offset as usize..(section.offset + section.bytes) as usize]
     }
-
-    fn rows<T: Pod>(&self, part: Part) -> Result<Rows<T>, SnapshotError> {
-        debug_assert_eq!(size_of::<T>(), part.row_bytes(), "{}", part.word());
-        let section = match self.section(part) {
-            Err(_) if part.is_lacking(self.header.version) => return Ok(Rows::default()),
-            section => section?,
-        };
-        let ground: Ground = self.map.clone();
-        let not_whole =
-            || SnapshotError::Inconsistent { path: self.path.clone(), what: "a section does not end with a whole row" };
-        Rows::over(&ground, section.offset..section.offset + section.bytes).ok_or_else(not_whole)
-    }
-}
-
-/// Checks that whatever names rows names some that there are.
-fn check_places(base: &Base) -> Result<(), &'static str> {
-    let codes = &base.codes;
-    if codes.ends.len() != codes.activations.len() || base.clients.len() != base.counts.len() {
-        return Err("tables of the same rows have different lengths");
-    }
-    let (mut rows, mut text) = (0, 0);
-    let follows = |campaign: &CampaignBase| {
-        let places = &campaign.places;
-        let (first, text_first) = (rows, text);
-        rows += places.count as usize;
-        text += places.text_bytes;
-        let uses_within = campaign.clients.is_none_or(|(_, _, (first, end))| first <= end && end <= base.uses.len() as u64);
-        places.first as usize == first && places.text == text_first && uses_within
-    };
-    if !base.small.campaigns.iter().all(follows) || rows != codes.ends.len() || text != codes.texts.len() as u64 {
-        return Err("its campaigns do not have the codes that there are");
-    }
-    Ok(())
 }

@@ -16,11 +16,11 @@ use scrip_protocol::batch::ChainEnd;
 use scrip_protocol::{Position, Record};
 
 use super::{GENERATIONS, Kept, Pace, Snapshot, SnapshotError, list, prune, write};
-use crate::disk::Disk;
-use crate::disk::double::Double;
-use crate::state::State;
-use crate::state::frozen::{HashKey, Homes, Small};
-use crate::state::tests::recorded;
+use scrip_core::state::State;
+use scrip_core::state::frozen::{HashKey, Homes, Small};
+use scrip_core::state::tests::recorded;
+use scrip_journal::disk::Disk;
+use scrip_journal::disk::double::Double;
 
 /// Something of everything that a snapshot keeps, with texts of more bytes than letters.
 pub(crate) const SCRIPT: &str = r#"
@@ -162,7 +162,7 @@ fn small_of(snapshot: &Snapshot) -> Small {
 fn other_names_are_passed_over_and_leftovers_removed() {
     let dir = tempfile::tempdir().expect("a folder");
     let dir = dir.path();
-    let disk = crate::disk::OsDisk;
+    let disk = scrip_journal::disk::OsDisk;
     assert_eq!(list(&disk, &dir.join("none")).expect("no folder is an empty one"), []);
     let make = |name: &str| std::fs::write(dir.join(name), b"x").expect("the disk takes it");
     let named = |position: u64| format!("{position:020}.snapshot");
@@ -187,7 +187,7 @@ fn other_names_are_passed_over_and_leftovers_removed() {
 #[test]
 fn a_snapshot_is_replaced_and_never_written_again() {
     let dir = tempfile::tempdir().expect("a folder");
-    let disk = crate::disk::OsDisk;
+    let disk = scrip_journal::disk::OsDisk;
     let sample = Sample::new();
     let first = written(&disk, dir.path(), &sample.state).expect("the disk takes it");
     let open = Snapshot::open(&disk, &first.path).expect("it was just written");

@@ -4,17 +4,14 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bytemuck::{Pod, bytes_of};
+use scrip_protocol::CampaignId;
 use scrip_protocol::batch::ChainEnd;
-use scrip_protocol::codes::NormalisedCode;
-use scrip_protocol::{CampaignId, wire};
 
-use super::layout::{self, PAGE, Part, VERSION};
+use super::layout::{self, PAGE, VERSION};
 use super::{Counts, Header, Kept, Section, SnapshotError, kept};
-use crate::disk::{Disk, DiskFile};
-use crate::state::State;
-use crate::state::frozen::{HashKey, Places, freeze, leave_prevailing};
-use crate::state::snapshot::{Laid, hash_of_use};
+use scrip_core::state::State;
+use scrip_core::state::frozen::{HashKey, Part, Sections, write_sections};
+use scrip_journal::disk::{Disk, DiskFile};
 
 /// How fast a snapshot is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,17 +101,6 @@ struct Laying<'a> {
 }
 
 impl Laying<'_> {
-    fn begin(&mut self, part: Part) {
-        self.sections.push(Section { number: part as u32, name: part.word(), offset: self.at, bytes: 0, hash: [0; 32] });
-        self.hasher.reset();
-    }
-
-    #[inline]
-    fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= WRITTEN_AT_ONCE { self.flush() } else { Ok(()) }
-    }
-
     fn flush(&mut self) -> io::Result<()> {
         let began = Instant::now();
         self.hasher.update(&self.buffer);
@@ -130,6 +116,21 @@ impl Laying<'_> {
         }
         Ok(())
     }
+}
+
+impl Sections for Laying<'_> {
+    type Error = io::Error;
+
+    fn begin(&mut self, part: Part) {
+        self.sections.push(Section { number: part as u32, name: part.word(), offset: self.at, bytes: 0, hash: [0; 32] });
+        self.hasher.reset();
+    }
+
+    #[inline]
+    fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= WRITTEN_AT_ONCE { self.flush() } else { Ok(()) }
+    }
 
     fn end(&mut self) -> io::Result<()> {
         self.flush()?;
@@ -141,55 +142,11 @@ impl Laying<'_> {
         self.at = next;
         Ok(())
     }
-
-    fn rows<T: Pod>(&mut self, part: Part, rows: impl Iterator<Item = T>) -> io::Result<()> {
-        debug_assert_eq!(size_of::<T>(), part.row_bytes(), "{}", part.word());
-        self.begin(part);
-        for row in rows {
-            self.push(bytes_of(&row))?;
-        }
-        self.end()
-    }
-
-    /// The slots of an index. Returns how many homes it has.
-    fn slots(&mut self, part: Part, hashes: impl Iterator<Item = u64>, contest: impl FnMut(&mut Vec<u32>)) -> io::Result<u64> {
-        self.begin(part);
-        let mut result = Ok(());
-        let homes = freeze(hashes.zip(0..), contest, |slot| {
-            if result.is_ok() {
-                result = self.push(bytes_of(&slot));
-            }
-        });
-        result?;
-        self.end()?;
-        Ok(homes)
-    }
 }
 
 /// Writes the sections and the header. Returns the bytes of the file.
 fn lay(mut file: Laying<'_>, state: &State, key: HashKey, end: ChainEnd, counts: Counts) -> io::Result<u64> {
-    let mut laid = Laid { key, ..Laid::default() };
-    lay_codes(&mut file, state, &mut laid)?;
-    file.rows(Part::Clients, state.clients.rows().copied())?;
-    file.rows(Part::ClientCounts, state.clients.counts().copied())?;
-    laid.homes.clients = file.slots(Part::ClientSlots, state.clients.rows().map(|row| key.hash_id(row.id)), |_| {})?;
-    file.rows(Part::ClientNames, state.name_rows().map(|(row, _)| row))?;
-    file.begin(Part::ClientNameTexts);
-    state.name_rows().try_for_each(|(_, name)| file.push(name))?;
-    file.end()?;
-    file.rows(Part::Members, state.member_rows())?;
-    lay_uses(&mut file, state, &mut laid)?;
-    lay_requests(&mut file, state, &mut laid)?;
-    file.rows(Part::Forgotten, state.requests.forgotten().rows().iter().copied())?;
-    file.rows(Part::Refunded, state.given_back.refunded().map(|activation| activation.0))?;
-    file.rows(Part::GivenBack, state.given_back.rows())?;
-    file.rows(Part::ReaderOwners, state.readers.owner_rows())?;
-    file.rows(Part::CodeForm, state.form_row().into_iter())?;
-    file.begin(Part::Small);
-    let mut small = Vec::new();
-    wire::encode(&state.small(&laid), &mut small);
-    file.push(&small)?;
-    file.end()?;
+    write_sections(state, key, &mut file)?;
     // All of it before the header: what has one is whole.
     let bytes = file.at;
     file.file.sync()?;
@@ -197,99 +154,4 @@ fn lay(mut file: Laying<'_>, state: &State, key: HashKey, end: ChainEnd, counts:
     file.file.write_at(0, &layout::encode(&header)[..])?;
     file.file.sync()?;
     Ok(bytes)
-}
-
-fn lay_codes(file: &mut Laying<'_>, state: &State, laid: &mut Laid) -> io::Result<()> {
-    let campaigns = || state.campaigns.after(CampaignId(0)).map(|(_, campaign)| campaign);
-    file.begin(Part::CodeTexts);
-    let (mut first, mut text) = (0, 0);
-    for campaign in campaigns() {
-        let mut text_bytes = 0;
-        for code in campaign.codes.iter() {
-            file.push(code.as_bytes())?;
-            text_bytes += code.len() as u64;
-        }
-        let places = Places { first, count: campaign.codes.len() as u32, text, text_bytes };
-        (first, text) = (first + places.count, text + text_bytes);
-        laid.places.push(places);
-    }
-    file.end()?;
-    let ends = campaigns().flat_map(|campaign| {
-        campaign.codes.iter().scan(0, |end, code| {
-            *end += code.len() as u32;
-            Some(*end)
-        })
-    });
-    file.rows(Part::CodeEnds, ends)?;
-    file.rows(Part::CodeActivations, campaigns().flat_map(|campaign| campaign.activations_of.iter().copied()))?;
-    // A code of a state is one; were it not, it would be found under no text.
-    let form = state.code_form();
-    let hash = |code: &str| form.normalise(code).map_or(0, |code| laid.key.hash(code.as_bytes()));
-    let hashes = campaigns().flat_map(|campaign| campaign.codes.iter()).map(hash);
-    laid.homes.codes = file.slots(Part::CodeSlots, hashes, |rows| leave_holders(state, &laid.places, rows))?;
-    Ok(())
-}
-
-/// Of codes whose hashes are alike leaves those that their values belong to: of each value the one whose campaign holds it, or where
-/// none does the one that was freed last.
-fn leave_holders(state: &State, places: &[Places], rows: &mut Vec<u32>) {
-    let contender = |row: u32| {
-        let after = places.partition_point(|places| places.first <= row);
-        let slot = row - places[after - 1].first;
-        let campaign = state.campaigns.of(CampaignId(after as u32));
-        let value = campaign.and_then(|campaign| state.code_form().normalise(campaign.codes.of(slot as usize)?).ok());
-        // One that holds its value ranks before all that were freed.
-        let freed = campaign.and_then(|campaign| campaign.freed(slot));
-        (value, (freed.is_none(), freed, row))
-    };
-    let mut contenders: Vec<_> = rows.iter().map(|row| contender(*row)).collect();
-    leave_prevailing(
-        &mut contenders,
-        |(a, _), (b, _)| a.as_ref().map(NormalisedCode::as_bytes).cmp(&b.as_ref().map(NormalisedCode::as_bytes)),
-        |(_, a), (_, b)| a.cmp(b),
-    );
-    rows.clear();
-    rows.extend(contenders.iter().map(|(_, (_, _, row))| *row));
-}
-
-fn lay_uses(file: &mut Laying<'_>, state: &State, laid: &mut Laid) -> io::Result<()> {
-    file.begin(Part::Uses);
-    let (mut end, mut hashes) = (0, Vec::new());
-    for (campaign, _) in state.campaigns.after(CampaignId(0)) {
-        let first = end;
-        for row in state.uses_rows(campaign) {
-            file.push(bytes_of(&row))?;
-            hashes.push(hash_of_use(laid.key, &row));
-            end += 1;
-        }
-        laid.uses.push((first, end));
-    }
-    file.end()?;
-    laid.homes.uses = file.slots(Part::UsesSlots, hashes.into_iter(), |_| {})?;
-    Ok(())
-}
-
-fn lay_requests(file: &mut Laying<'_>, state: &State, laid: &mut Laid) -> io::Result<()> {
-    let mut result = Ok(());
-    let mut hashes = Vec::with_capacity(state.requests.len());
-    file.begin(Part::Requests);
-    laid.newest_request_ms = state.each_request_row(|row, _| {
-        hashes.push(laid.key.hash_id(row.id));
-        if result.is_ok() {
-            result = file.push(bytes_of(&row));
-        }
-    });
-    result?;
-    file.end()?;
-    let mut result = Ok(());
-    file.begin(Part::Replies);
-    state.each_request_row(|_, reply| {
-        if result.is_ok() {
-            result = file.push(reply);
-        }
-    });
-    result?;
-    file.end()?;
-    laid.homes.requests = file.slots(Part::RequestSlots, hashes.into_iter(), |_| {})?;
-    Ok(())
 }

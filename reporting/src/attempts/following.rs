@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use scrip_protocol::client::{Dial, PartError, Watching};
+use scrip_client::{Dial, PartError, Watching};
 use tokio::sync::watch;
 
 use super::{Attempts, AttemptsError};

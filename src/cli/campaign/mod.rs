@@ -5,8 +5,8 @@ mod show;
 mod terms;
 
 use clap::{Args, Subcommand};
+use scrip_client::Client;
 use scrip_protocol::CampaignId;
-use scrip_protocol::client::Client;
 use scrip_protocol::command::{ArchiveCampaignOutcome, SwitchCampaignOutcome, UpdateCampaign, UpdateCampaignOutcome};
 use serde_json::json;
 

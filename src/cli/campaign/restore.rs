@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use scrip_client::{Client, ClientError};
 use scrip_protocol::CampaignId;
-use scrip_protocol::client::{Client, ClientError};
 use scrip_protocol::command::{CodeConflict, RestoreCampaignOutcome, ShowCampaignOutcome};
 use serde_json::json;
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use clap::{Args, ValueEnum};
-use scrip_protocol::client::{Client, ClientError};
+use scrip_client::{Client, ClientError};
 use scrip_protocol::command::{CLUBS_PER_PAGE, CampaignCard, CampaignFilter, ListCampaigns, ShowCampaignOutcome};
 use scrip_protocol::{CampaignId, ClubId};
 

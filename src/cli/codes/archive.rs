@@ -1,7 +1,7 @@
 //! `scrip codes archive`, `scrip codes restore`: single codes of a campaign (X2, A5, A6).
 
 use clap::Args;
-use scrip_protocol::client::ClientError;
+use scrip_client::ClientError;
 use scrip_protocol::command::{ArchiveCodes, ArchiveCodesOutcome, LineVerdict, RestoreCodes, RestoreCodesOutcome, SkippedLine};
 use scrip_protocol::{CampaignId, RequestId};
 use serde::Serialize;

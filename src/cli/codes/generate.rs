@@ -6,7 +6,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use scrip_protocol::client::{Client, ClientError};
+use scrip_client::{Client, ClientError};
 use scrip_protocol::command::{
     ALPHABET, CodeFilter, GenerateCodes, GenerateCodesOutcome, LINES_MAX, ListCodes, ListCodesOutcome, PATTERN, UsageFilter,
 };

@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use scrip_client::{Client, ClientError, Dial};
+use scrip_core::guard::GuardLimits;
 use scrip_engine::folder::{Config, Folder};
-use scrip_engine::guard::GuardLimits;
 use scrip_engine::{Engine, Start};
 use scrip_loadtest::audit::Recount;
 use scrip_loadtest::burst::{self, Answers};
 use scrip_loadtest::plan::Plan;
-use scrip_protocol::client::{Client, ClientError, Dial};
 use scrip_protocol::command::{CreateCampaign, CreateCampaignOutcome, OnConflict, RegisterClubOutcome, Terms};
 use scrip_protocol::{CampaignId, ClubId, Money, Refusal, RequestId, Role, Settings, private, unix_time_ms};
 

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use scrip_client::Dial;
 use scrip_engine::folder::Folder;
-use scrip_protocol::client::Dial;
 use scrip_protocol::{CampaignId, Money, Position};
 use scrip_reporting::figures;
 use scrip_reporting::listener::{ListenerLimits, descriptors};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use scrip_engine::salvage::{self, Found, Reading, Remains};
+use scrip_journal::salvage::{self, Found, Reading, Remains};
 use scrip_protocol::batch::{Batch, ChainEnd};
 use scrip_protocol::record::JournalLine;
 use scrip_protocol::{Position, Record};

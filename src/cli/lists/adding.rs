@@ -5,7 +5,7 @@
 //! under its request id repeats each part under its own: what was answered is answered again, and what is missing is added. What the trial
 //! foretells is no outcome of a request that was sent before, so that a retry asks the engine first.
 
-use scrip_protocol::client::{Client, ClientError, NoOutcome};
+use scrip_client::{Client, ClientError, NoOutcome};
 use scrip_protocol::command::{
     AddCodes, AddCodesOutcome, CodeLimit, CodeTexts, CodesReport, CreateCampaign, CreateCampaignOutcome, OnConflict, SkippedLine,
     Terms,

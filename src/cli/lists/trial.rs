@@ -8,8 +8,8 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use scrip_client::Client;
 use scrip_protocol::CampaignId;
-use scrip_protocol::client::Client;
 use scrip_protocol::codes::CodeForm;
 use scrip_protocol::command::{AddCodesOutcome, CodeLimit, CodesReport, LineVerdict, OnConflict, SkippedLine, TryCodes};
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use scrip_client::Dial;
+use scrip_core::guard::GuardLimits;
 use scrip_engine::folder::{Config, Folder};
-use scrip_engine::guard::GuardLimits;
 use scrip_engine::pipeline::Limits;
 use scrip_engine::{Engine, Start};
-use scrip_protocol::client::Dial;
 use scrip_protocol::record::CODES_PER_CAMPAIGN_MAX;
 use scrip_protocol::{Role, Settings};
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use scrip_client::Dial;
 use scrip_engine::Engine;
 use scrip_engine::folder::Folder;
 use scrip_engine::pipeline::Limits;
@@ -13,7 +14,6 @@ use scrip_loadtest::machine::Machine;
 use scrip_loadtest::memory::Watch;
 use scrip_loadtest::probe::{Floor, Probe};
 use scrip_loadtest::report::{self, Audit, Report};
-use scrip_protocol::client::Dial;
 use tokio::sync::watch;
 
 use super::document::Documents;

@@ -11,8 +11,8 @@ mod template;
 mod terms;
 
 use clap::{Args, Subcommand};
+use scrip_client::{Client, ClientError};
 use scrip_protocol::RuleId;
-use scrip_protocol::client::{Client, ClientError};
 use scrip_protocol::command::{
     ArchiveRuleOutcome, CreateRuleOutcome, LintRule, LintRuleOutcome, RestoreRuleOutcome, RuleTerms, ShowRuleOutcome,
     SwitchRuleOutcome, UpdateRuleOutcome,

@@ -6,10 +6,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use scrip_engine::disk::OsDisk;
+use scrip_core::state::{Campaign, State};
 use scrip_engine::folder::Folder;
 use scrip_engine::snapshot::{self, Snapshot, SnapshotError};
-use scrip_engine::state::{Campaign, State};
+use scrip_journal::disk::OsDisk;
 use scrip_protocol::{CampaignId, ClubId, CredentialId, GroupId, Position, RuleId};
 use scrip_reporting::read_model::Seed;
 use scrip_reporting::read_model::seed::{SeedError, SeededCampaign, SeededCode, SeededHold};

@@ -8,12 +8,12 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use scrip_client::{Client, ClientError, TailError, Tailing};
+use scrip_core::state::{CodeAt, Difference, Lookup, NormalisedCode, State};
 use scrip_engine::backup::BackupError;
-use scrip_engine::disk::OsDisk;
 use scrip_engine::snapshot::{self, Snapshot};
-use scrip_engine::state::{CodeAt, Difference, Lookup, NormalisedCode, State};
+use scrip_journal::disk::OsDisk;
 use scrip_protocol::batch::{Batch, ChainEnd};
-use scrip_protocol::client::{Client, ClientError, TailError, Tailing};
 use scrip_protocol::command::{
     CodeFilter, ListClubs, ListCodes, ListCodesOutcome, ListGroups, ListRules, RuleFilter, ShowCampaign, ShowCampaignOutcome,
     ShowClient, ShowClientOutcome, UsageFilter,

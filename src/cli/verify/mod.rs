@@ -9,7 +9,7 @@ mod offline;
 use std::time::Duration;
 
 use clap::Args;
-use scrip_engine::state::{Difference, State};
+use scrip_core::state::{Difference, State};
 use scrip_protocol::CampaignId;
 use scrip_protocol::batch::ChainEnd;
 use scrip_protocol::command::{ShowCampaign, ShowCampaignOutcome};

@@ -3,12 +3,12 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use scrip_core::state::{Difference, State, first_difference};
 use scrip_engine::backup::BackupError;
-use scrip_engine::disk::{Disk, OsDisk};
 use scrip_engine::folder::{Folder, FolderError};
-use scrip_engine::journal::walk;
 use scrip_engine::snapshot::{self, Kept, Snapshot};
-use scrip_engine::state::{Difference, State, first_difference};
+use scrip_journal::disk::{Disk, OsDisk};
+use scrip_journal::walk;
 use scrip_protocol::Position;
 use scrip_protocol::batch::{Batch, ChainEnd};
 

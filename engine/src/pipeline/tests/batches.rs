@@ -209,7 +209,7 @@ fn a_long_reply_to_a_duplicate_request_is_made_from_its_record() {
     assert_eq!(gate.entered(), 1);
     drop(gate);
     let first = lane.replies(2).remove(1);
-    assert!(first.body.len() > crate::state::requests::REPLY_BYTES_KEPT_MAX, "{} bytes", first.body.len());
+    assert!(first.body.len() > scrip_core::state::requests::REPLY_BYTES_KEPT_MAX, "{} bytes", first.body.len());
     let since = std::time::Instant::now();
     let stored = loop {
         if let Some(stored) = other.0.take_stored() {
@@ -225,8 +225,8 @@ fn a_long_reply_to_a_duplicate_request_is_made_from_its_record() {
         records
     });
     let (_, record) = record.into_iter().find(|(at, _)| *at == Position(3)).expect("the record is durable");
-    let reply = crate::state::reply_of(Position(3), &record);
-    let expected = crate::state::requests::Remembered::Other(Box::new((first.kind, first.body.clone())));
+    let reply = scrip_core::state::reply_of(Position(3), &record);
+    let expected = scrip_core::state::requests::Remembered::Other(Box::new((first.kind, first.body.clone())));
     assert_eq!(reply, Some(expected));
     run.finish();
 }

@@ -9,9 +9,9 @@ use scrip_protocol::command::{
 use scrip_protocol::{ClientId, ClientNetwork, ClubId, CredentialId, Kind, Position, Refusal, Role, Stamp};
 
 use super::{Asked, Lane, Reply, Run, START_MS, campaign, club, normalise, stamp};
-use crate::guard::{Asker, BudgetLimits, FailedCode, Fingerprint, GuardLimits, Reason};
 use crate::pipeline::{Attempt, Beginning, Call, Change, Limits, RETRY_AFTER_MS, Request};
-use crate::state::{AskedHold, AskedRedeem, NamedHold};
+use scrip_core::guard::{Asker, BudgetLimits, FailedCode, Fingerprint, GuardLimits, Reason};
+use scrip_core::state::{AskedHold, AskedRedeem, NamedHold};
 
 const OPERATOR: CredentialId = CredentialId(1);
 /// A gateway that is told reasons.

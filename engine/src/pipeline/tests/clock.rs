@@ -7,7 +7,7 @@ use scrip_protocol::{ClientId, ClubId, CredentialId, Position, Refusal, RequestI
 
 use super::{Asked, Lane, Reply, Run, START_MS, campaign, club, normalise};
 use crate::pipeline::{Call, Change, Limits, Request};
-use crate::state::AskedRedeem;
+use scrip_core::state::AskedRedeem;
 
 const HOUR: u64 = 3_600_000;
 

@@ -7,9 +7,9 @@ use scrip_protocol::{ClientId, ClubId, CredentialId, Position, Refusal, RequestI
 
 use super::callers::{TILL, ask, begun, by, guess, hold, locked_out, redeem, redemption, strict};
 use super::{DEADLINE, Lane, Run, START_MS, block_on, campaign, change, club, redeem as redeem_by_anybody, stamp};
-use crate::guard::GuardLimits;
 use crate::pipeline::{Limits, Pipeline};
-use crate::state::{Asked, AskedKeepReader};
+use scrip_core::guard::GuardLimits;
+use scrip_core::state::{Asked, AskedKeepReader};
 
 fn counted(words: &[(&str, u64)]) -> Vec<Counted> {
     words.iter().map(|(word, count)| Counted { word: (*word).to_owned(), count: *count }).collect()

@@ -11,11 +11,11 @@ use scrip_protocol::batch::ChainEnd;
 use scrip_protocol::command::{RegisterClub, RegisterClubOutcome};
 
 use super::{DEADLINE, Hands, Lane, Reply, START_MS, club};
-use crate::disk::Disk;
-use crate::disk::double::{Crash, Double, Faults};
-use crate::journal::Segments;
 use crate::pipeline::{Beginning, Chunk, Limits, Pipeline};
-use crate::state::State;
+use scrip_core::state::State;
+use scrip_journal::Segments;
+use scrip_journal::disk::Disk;
+use scrip_journal::disk::double::{Crash, Double, Faults};
 
 /// An engine on a disk, recovered.
 fn start(disk: &Double, segment_bytes: u64) -> Pipeline {

@@ -8,7 +8,7 @@ use scrip_protocol::command::{KeepReader, KeepReaderOutcome};
 use super::{Lane, Reply, Request, Run, change, club};
 use crate::keeper::RegistryError;
 use crate::pipeline::Limits;
-use crate::state::{Asked, AskedKeepReader};
+use scrip_core::state::{Asked, AskedKeepReader};
 
 /// A registration as a lane hands it over, which saw the journal begin at its first record.
 fn registration(request: u64, position: u64) -> Request {

@@ -5,8 +5,8 @@ use scrip_protocol::command::{ListClubsOutcome, RegisterClubOutcome};
 use scrip_protocol::{ClubId, Kind, Position};
 
 use super::{DEADLINE, Lane, Reply, Run, answered, block_on, campaign, club, list_clubs, redeem};
-use crate::journal::JournalError;
 use crate::pipeline::Limits;
+use scrip_journal::JournalError;
 
 /// The newest position that a reply shows; 0 where it shows none.
 fn shown_by(reply: &Reply) -> Position {

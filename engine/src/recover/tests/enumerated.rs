@@ -13,12 +13,12 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 use super::{Recovered, commit, files, folder, new_disk, recovered, state_at, take};
-use crate::disk::double::{Crash, Done, Double, EIO, ENOSPC, Faults, Image};
 use crate::folder::Retention;
-use crate::journal::tests::enumerated::each;
-use crate::journal::{Journal, Segments};
 use crate::keeper::{Keeper, KeeperSettings, ReaderRegistry, RegistryError};
 use crate::snapshot::{self, GENERATIONS};
+use scrip_journal::disk::double::each;
+use scrip_journal::disk::double::{Crash, Done, Double, EIO, ENOSPC, Faults, Image};
+use scrip_journal::{Journal, Segments};
 
 /// A segment ends after two commits or three.
 const SEGMENT_BYTES: u64 = 900;

@@ -6,11 +6,11 @@ use scrip_protocol::Position;
 use scrip_protocol::batch::ChainEnd;
 
 use super::{Recovered, commit, files, folder, new_disk, recovered, segment_path, snapshot_path, state_at, take};
-use crate::disk::Disk;
-use crate::disk::double::Double;
 use crate::engine::EngineError;
-use crate::journal::{Journal, JournalError};
 use crate::snapshot::{self, Pace, SnapshotError};
+use scrip_journal::disk::Disk;
+use scrip_journal::disk::double::Double;
+use scrip_journal::{Journal, JournalError};
 
 /// Larger than anything that a test writes: one segment.
 const ONE_SEGMENT: u64 = 1 << 20;

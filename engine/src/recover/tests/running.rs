@@ -11,14 +11,14 @@ use scrip_protocol::{ClientId, CredentialId, Position, RequestId, Settings, Stam
 use tempfile::TempDir;
 
 use super::{Recovered, recover};
-use crate::disk::{Disk, OsDisk};
 use crate::engine::{Engine, EngineError, Start};
 use crate::folder::{Config, Folder};
-use crate::guard::GuardLimits;
-use crate::journal::{Journal, JournalError};
 use crate::snapshot::{self, Pace, Snapshot, SnapshotError};
-use crate::state::State;
 use crate::verifier::Damage;
+use scrip_core::guard::GuardLimits;
+use scrip_core::state::State;
+use scrip_journal::disk::{Disk, OsDisk};
+use scrip_journal::{Journal, JournalError};
 
 /// Far longer than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(30);

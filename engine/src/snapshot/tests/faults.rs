@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::{GENERATIONS, Kept, Sample, Snapshot, SnapshotError, dir, list, new_disk, prune, replayed, written};
-use crate::disk::double::{Crash, Double, EIO, ENOSPC, Faults};
-use crate::journal::tests::enumerated::each;
-use crate::state::State;
+use scrip_core::state::State;
+use scrip_journal::disk::double::each;
+use scrip_journal::disk::double::{Crash, Double, EIO, ENOSPC, Faults};
 
 /// A disk with two snapshots, of earlier states.
 fn with_two(sample: &Sample) -> (Double, [State; 2], Vec<Kept>) {
@@ -77,7 +77,7 @@ fn any_operation_that_fails_is_told_and_takes_nothing_away() {
 }
 
 fn leftovers(disk: &Double) -> Vec<String> {
-    use crate::disk::Disk;
+    use scrip_journal::disk::Disk;
     let entries = disk.list(&dir()).expect("it can be read");
     entries.into_iter().map(|entry| entry.name).filter(|name| name.ends_with(".new")).collect()
 }

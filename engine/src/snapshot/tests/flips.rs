@@ -5,13 +5,13 @@ use scrip_protocol::command::CheckOutcome;
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Kind, Position, Record, Stamp};
 
 use super::{Sample, Snapshot, SnapshotError, new_disk, written};
-use crate::disk::double::Image;
-use crate::index::{Index, normalise};
-use crate::journal::tests::enumerated::each;
 use crate::snapshot::Section;
 use crate::snapshot::layout::PAGE;
-use crate::state::tests::run_on_any;
-use crate::state::{Lookup, State, first_difference};
+use scrip_core::index::{Index, normalise};
+use scrip_core::state::tests::run_on_any;
+use scrip_core::state::{Lookup, State, first_difference};
+use scrip_journal::disk::double::Image;
+use scrip_journal::disk::double::each;
 
 /// Everything that can be asked, of everything that there is, and records of every kind.
 const AFTER: &str = r#"

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::flips::use_all;
 use super::{Sample, Snapshot, SnapshotError, written};
-use crate::disk::OsDisk;
 use crate::snapshot::layout::{self, PAGE};
 use crate::snapshot::{Header, Section};
+use scrip_journal::disk::OsDisk;
 
 /// Writes something under a snapshot's name, and tells why it is refused.
 fn refusal(name: &str, bytes: &[u8]) -> String {
@@ -117,7 +117,7 @@ fn a_snapshot_without_the_owners_of_readers_is_read() {
         header.sections.retain(|section| section.name != "reader-owners");
     });
     let state = older.and_then(|older| older.state()).expect("it is whole");
-    let readers = |state: &crate::state::State| {
+    let readers = |state: &scrip_core::state::State| {
         let readers = state.list_readers().readers.into_iter();
         readers.map(|reader| (reader.name, reader.position, reader.moved_ms)).collect::<Vec<_>>()
     };

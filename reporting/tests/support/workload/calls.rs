@@ -2,7 +2,7 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "of each outcome only what was done is learned from")]
 
-use scrip_protocol::client::Client;
+use scrip_client::Client;
 use scrip_protocol::command::{
     Action, AddCodes, AddCodesOutcome, AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCodes, ArchiveRule,
     BonusOutcome, Check, Confirm, ConfirmOutcome, CreateCampaign, CreateCampaignOutcome, CreateRule, CreateRuleOutcome,

@@ -13,10 +13,10 @@ use std::collections::HashMap;
 use std::pin::Pin;
 
 use futures_util::future::join_all;
+use scrip_client::{Client, ClientError, Dial, Tailing};
+use scrip_core::guard::GuardLimits;
 use scrip_engine::folder::{Config, Folder};
-use scrip_engine::guard::GuardLimits;
 use scrip_engine::{Engine, Start};
-use scrip_protocol::client::{Client, ClientError, Dial, Tailing};
 use scrip_protocol::command::Command;
 use scrip_protocol::{
     CampaignId, ClientId, ClubId, CredentialId, GroupId, Position, RequestId, Role, RuleId, Settings, unix_time_ms,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use hdrhistogram::Histogram;
+use scrip_client::{Client, Dial};
 use scrip_engine::Engine;
 use scrip_engine::folder::Folder;
 use scrip_engine::pipeline::Limits;
@@ -16,7 +17,6 @@ use scrip_loadtest::burst;
 use scrip_loadtest::import::create_campaign;
 use scrip_loadtest::plan::Plan;
 use scrip_loadtest::rival::{Answer, Offer, Rival};
-use scrip_protocol::client::{Client, Dial};
 use scrip_protocol::command::{RedeemOutcome, ShowClientOutcome, Terms as CampaignTerms};
 use scrip_protocol::{CampaignId, ClientId, RequestId};
 
@@ -210,7 +210,7 @@ impl Scrip {
                         sum += i128::from(card.accounts.bonus.0);
                     }
                 }
-                Ok::<_, scrip_protocol::client::ClientError>(sum)
+                Ok::<_, scrip_client::ClientError>(sum)
             });
         }
         let mut sum = 0;

@@ -1,0 +1,312 @@
+//! Keeps a client connected: writes requests, hands out replies, and retries unanswered requests on the next connection.
+
+use std::collections::BTreeMap;
+use std::sync::Weak;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use quinn::{RecvStream, SendStream, VarInt};
+use tokio::sync::{Notify, oneshot};
+
+use super::dial::{ConnectError, Dial, Dialled};
+use scrip_protocol::frame::{FrameBuffer, HEADER_BYTES, REPLY_BYTES_MAX, set_correlation};
+use scrip_protocol::hello::CloseCode;
+
+/// How long to wait before the first reconnect, and at the most.
+const BACKOFF: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
+
+/// What became of a request.
+#[derive(Debug)]
+pub(super) struct Reply {
+    /// The reply's frame, or why there will never be one.
+    pub(super) frame: Result<Vec<u8>, ConnectError>,
+    /// How far the request got.
+    pub(super) sent: Sent,
+}
+
+/// How far a request got. Only one that was never sent is certain not to have been executed; a refusal of one that was sent on an
+/// earlier connection as well is certain of nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Sent {
+    /// No connection was given a byte of it.
+    Never,
+    /// One connection was given it, in full or in part.
+    Once,
+    /// Several connections were.
+    Again,
+}
+
+/// The calls of a client. Shared by the client's handles, which add, and its driver, which answers.
+#[derive(Default)]
+pub(super) struct Calls {
+    table: Mutex<Table>,
+    added: Notify,
+}
+
+#[derive(Default)]
+struct Table {
+    next: u64,
+    /// By correlation, which is the order of the calls.
+    waiting: BTreeMap<u64, Waiting>,
+    /// The present connection was given every waiting call below this correlation, and none from it on.
+    unsent_from: u64,
+    /// Correlations below this were given to some connection.
+    sent_below: u64,
+    /// Correlations below this were given to a connection before the present one.
+    sent_before_below: u64,
+    /// Why the connection was lost last.
+    lost: Option<ConnectError>,
+    /// Set when trying again cannot help.
+    over: bool,
+}
+
+struct Waiting {
+    /// Kept until the answer is here, to be sent again on another connection.
+    frame: Vec<u8>,
+    done: oneshot::Sender<Reply>,
+}
+
+impl Calls {
+    /// Adds a request. Returns its correlation, and where the reply will be.
+    pub(super) fn add(&self, frame: Vec<u8>) -> (u64, oneshot::Receiver<Reply>) {
+        let added = self.table.lock().add(frame);
+        self.added.notify_one();
+        added
+    }
+
+    /// Adds many at once.
+    pub(super) fn add_all(&self, frames: Vec<Vec<u8>>) -> Vec<(u64, oneshot::Receiver<Reply>)> {
+        let mut table = self.table.lock();
+        let added = frames.into_iter().map(|frame| table.add(frame)).collect();
+        drop(table);
+        self.added.notify_one();
+        added
+    }
+
+    /// Stops waiting for a reply. A request that no connection was given yet is never sent. Returns how far the request got, and why
+    /// the connection was lost, if it is.
+    pub(super) fn give_up(&self, correlation: u64) -> (Sent, Option<ConnectError>) {
+        let mut table = self.table.lock();
+        table.waiting.remove(&correlation);
+        (table.sent(correlation), table.lost.clone())
+    }
+
+    /// Ends the client once everything unsent is written.
+    pub(super) fn close(&self) {
+        self.table.lock().over = true;
+        self.added.notify_one();
+    }
+
+    /// Makes everything unanswered unsent again, in the order of the calls, under the same request ids.
+    fn retry_unanswered(&self) {
+        let mut table = self.table.lock();
+        table.lost = None;
+        table.sent_before_below = table.sent_below;
+        table.unsent_from = 0;
+    }
+
+    /// Notes why the connection was lost. Returns whether to try again; if not, every call ends with the error.
+    fn lose(&self, error: ConnectError) -> bool {
+        let mut table = self.table.lock();
+        table.over |= !error.is_passing();
+        if table.over {
+            for (correlation, waiting) in std::mem::take(&mut table.waiting) {
+                let reply = Reply { frame: Err(error.clone()), sent: table.sent(correlation) };
+                // The caller may have given up meanwhile.
+                let _ = waiting.done.send(reply);
+            }
+        }
+        table.lost = Some(error);
+        !table.over
+    }
+
+    fn answer(&self, frames: &mut FrameBuffer) -> Result<(), ConnectError> {
+        let mut table = self.table.lock();
+        let lost = |malformed: scrip_protocol::frame::Malformed| ConnectError::Lost(format!("the engine's reply: {malformed}"));
+        while let Some(frame) = frames.next(REPLY_BYTES_MAX).map_err(lost)? {
+            if let Some(waiting) = table.waiting.remove(&frame.correlation) {
+                let mut bytes = Vec::with_capacity(HEADER_BYTES + frame.body.len());
+                scrip_protocol::frame::push_bytes(&mut bytes, frame.kind, frame.correlation, frame.body);
+                let reply = Reply { frame: Ok(bytes), sent: table.sent(frame.correlation) };
+                // The caller may have given up meanwhile.
+                let _ = waiting.done.send(reply);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Table {
+    fn sent(&self, correlation: u64) -> Sent {
+        match correlation {
+            again if again < self.sent_before_below => Sent::Again,
+            once if once < self.sent_below => Sent::Once,
+            _ => Sent::Never,
+        }
+    }
+
+    /// Returns the frames to write next. From now on their requests may have been executed.
+    fn take_unsent(&mut self) -> Vec<u8> {
+        let unsent = self.waiting.range(self.unsent_from..);
+        let mut bytes = Vec::with_capacity(unsent.clone().map(|(_, waiting)| waiting.frame.len()).sum());
+        unsent.for_each(|(_, waiting)| bytes.extend_from_slice(&waiting.frame));
+        self.unsent_from = self.next;
+        self.sent_below = self.next;
+        bytes
+    }
+
+    fn add(&mut self, mut frame: Vec<u8>) -> (u64, oneshot::Receiver<Reply>) {
+        let (done, reply) = oneshot::channel();
+        let correlation = self.next;
+        self.next += 1;
+        match self.lost.clone() {
+            Some(error) if self.over => {
+                let _ = done.send(Reply { frame: Err(error), sent: Sent::Never });
+            }
+            _ => {
+                set_correlation(&mut frame, correlation);
+                self.waiting.insert(correlation, Waiting { frame, done });
+            }
+        }
+        (correlation, reply)
+    }
+}
+
+/// Runs for as long as the client has handles.
+pub(super) struct Driver {
+    dial: Dial,
+    calls: Weak<Calls>,
+}
+
+impl Driver {
+    pub(super) fn new(dial: Dial, calls: Weak<Calls>) -> Driver {
+        Driver { dial, calls }
+    }
+
+    pub(super) async fn run(self, first: Dialled) {
+        let mut dialled = Some(first);
+        let mut backoff = BACKOFF[0];
+        loop {
+            let error = match dialled.take() {
+                Some(connection) => {
+                    backoff = BACKOFF[0];
+                    match self.drive(connection).await {
+                        Some(error) => error,
+                        None => return,
+                    }
+                }
+                None => match self.dial.connect().await {
+                    Ok(connection) => {
+                        let Some(calls) = self.calls.upgrade() else { return };
+                        calls.retry_unanswered();
+                        dialled = Some(connection);
+                        continue;
+                    }
+                    Err(error) => error,
+                },
+            };
+            match self.calls.upgrade() {
+                Some(calls) if calls.lose(error) => {}
+                Some(_) | None => return,
+            }
+            tokio::time::sleep(backoff).await;
+            backoff = BACKOFF[1].min(backoff * 2);
+        }
+    }
+
+    /// Uses a connection to its end. Returns why it ended, or `None` when the client has no handles any more.
+    async fn drive(&self, dialled: Dialled) -> Option<ConnectError> {
+        let Dialled { connection, send, receive, endpoint, .. } = dialled;
+        let ended = tokio::select! {
+            ended = self.write(send) => ended,
+            ended = self.read(receive) => ended,
+            error = connection.closed() => Some(ConnectError::of(&error, self.dial.address())),
+        };
+        if ended.is_none() {
+            connection.close(VarInt::from_u32(CloseCode::Done as u32), b"");
+            endpoint.wait_idle().await;
+            return None;
+        }
+        // Where the stream failed because the connection did, the connection knows why.
+        let lost = connection.close_reason().map(|error| ConnectError::of(&error, self.dial.address()));
+        connection.close(VarInt::from_u32(CloseCode::Done as u32), b"");
+        lost.or(ended)
+    }
+
+    async fn write(&self, mut send: SendStream) -> Option<ConnectError> {
+        loop {
+            let calls = self.calls.upgrade()?;
+            let (unsent, over) = {
+                let mut table = calls.table.lock();
+                (table.take_unsent(), table.over)
+            };
+            if unsent.is_empty() {
+                if over {
+                    return None;
+                }
+                calls.added.notified().await;
+                continue;
+            }
+            drop(calls);
+            if let Err(error) = send.write_chunk(Bytes::from(unsent)).await {
+                return Some(ConnectError::Lost(error.to_string()));
+            }
+        }
+    }
+
+    async fn read(&self, mut receive: RecvStream) -> Option<ConnectError> {
+        let mut frames = FrameBuffer::default();
+        let mut pieces = vec![Bytes::new(); 256];
+        loop {
+            match receive.read_chunks(&mut pieces).await {
+                Ok(Some(count)) => {
+                    pieces[..count].iter_mut().for_each(|piece| frames.extend(&std::mem::take(piece)));
+                    if let Err(error) = self.calls.upgrade()?.answer(&mut frames) {
+                        return Some(error);
+                    }
+                }
+                Ok(None) => return Some(ConnectError::Lost("the engine ended the lane".into())),
+                Err(error) => return Some(ConnectError::Lost(error.to_string())),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scrip_protocol::frame::{push_bytes, set_correlation};
+
+    fn frame(body: &[u8]) -> Vec<u8> {
+        let mut frame = Vec::new();
+        push_bytes(&mut frame, 1, 0, body);
+        frame
+    }
+
+    fn numbered(correlation: u64, body: &[u8]) -> Vec<u8> {
+        let mut frame = frame(body);
+        set_correlation(&mut frame, correlation);
+        frame
+    }
+
+    #[test]
+    fn a_request_that_was_given_up_unsent_is_never_sent() {
+        let calls = Calls::default();
+        let (first, _first) = calls.add(frame(b"first"));
+        assert_eq!(calls.table.lock().take_unsent(), numbered(first, b"first"));
+        let (second, _second) = calls.add(frame(b"second"));
+        let (third, _third) = calls.add(frame(b"third"));
+        assert_eq!(calls.give_up(second).0, Sent::Never);
+        assert_eq!(calls.table.lock().take_unsent(), numbered(third, b"third"));
+        assert_eq!(calls.table.lock().take_unsent(), b"");
+        // The next connection is given what is still waited for, and nothing else.
+        let (fourth, _fourth) = calls.add(frame(b"fourth"));
+        let (fifth, _fifth) = calls.add(frame(b"fifth"));
+        assert_eq!(calls.give_up(fourth).0, Sent::Never);
+        assert_eq!(calls.give_up(first).0, Sent::Once);
+        calls.retry_unanswered();
+        assert_eq!(calls.table.lock().take_unsent(), [numbered(third, b"third"), numbered(fifth, b"fifth")].concat());
+        assert_eq!([calls.give_up(third).0, calls.give_up(fifth).0], [Sent::Again, Sent::Once]);
+    }
+}

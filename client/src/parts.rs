@@ -1,0 +1,64 @@
+//! An answer that comes in many frames, on a connection of its own.
+
+use std::marker::PhantomData;
+
+use bytes::Bytes;
+
+use super::dial::{ConnectError, Dial, Dialled};
+use scrip_protocol::command::Command;
+use scrip_protocol::frame::{FrameBuffer, Malformed, REPLY_BYTES_MAX, push_request};
+use scrip_protocol::ids::RequestId;
+use scrip_protocol::refusal::Refusal;
+
+/// Why there is no next part.
+#[derive(Debug, thiserror::Error)]
+pub enum PartError {
+    /// There is no connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The engine refused.
+    #[error("refused: {0}")]
+    Refused(Refusal),
+    /// What came is not a reply.
+    #[error("the engine's reply: {0}")]
+    Malformed(#[from] Malformed),
+}
+
+/// The parts of the answer to a command.
+pub(super) struct Parts<C> {
+    dialled: Dialled,
+    dial: Dial,
+    frames: FrameBuffer,
+    pieces: Vec<Bytes>,
+    asked: PhantomData<fn() -> C>,
+}
+
+impl<C: Command> Parts<C> {
+    pub(super) async fn ask(dial: Dial, asked: &C) -> Result<Parts<C>, ConnectError> {
+        let mut dialled = dial.connect().await?;
+        let mut request = Vec::new();
+        push_request(&mut request, 1, RequestId(0), asked);
+        // If this fails, reading will say why.
+        let _ = dialled.send.write_all(&request).await;
+        let pieces = vec![Bytes::new(); 256];
+        Ok(Parts { dialled, dial, frames: FrameBuffer::default(), pieces, asked: PhantomData })
+    }
+
+    /// The next part; it is waited for. Which one is the last, the parts themselves say.
+    pub(super) async fn next(&mut self) -> Result<C::Outcome, PartError> {
+        loop {
+            if let Some(frame) = self.frames.next(REPLY_BYTES_MAX)? {
+                return frame.reply::<C>()?.map_err(PartError::Refused);
+            }
+            match self.dialled.receive.read_chunks(&mut self.pieces).await {
+                Ok(Some(count)) => {
+                    self.pieces[..count].iter_mut().for_each(|piece| self.frames.extend(&std::mem::take(piece)));
+                }
+                Ok(None) | Err(_) => {
+                    let error = self.dialled.connection.closed().await;
+                    return Err(ConnectError::of(&error, self.dial.address()).into());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,668 @@
+//! The index: which campaign holds a code, and what a lane may know of it without asking the engine thread.
+//!
+//! A code stays in it when it is archived, under the campaign that held it last, until another campaign takes the value: so a
+//! refusal can say that it is archived, and archiving a campaign of any size costs nothing here. Whether the one that is found
+//! holds the value, the state says, and what lanes see of its campaign.
+//!
+//! Codes that are where the snapshot says, with which the state began, are looked up there (`base.rs`); those that came or moved since
+//! stand in the map, which is asked first.
+//!
+//! The engine thread alone writes it, by [`Index::follow`] with each record it has applied; it asks it, as the state's
+//! [`Lookup`], where a code is. Lanes read it to answer checks.
+//!
+//! Invariant: [`Index::follow`] announces a record's position before it shows the record's effect. Whoever has seen an effect
+//! therefore finds its position in [`Index::shown`], and can wait until that is durable before it answers (Z4).
+//!
+//! Invariant: no check sees a use as free that at no moment of it was. What a code's activations and holds are is shown in one
+//! step; where its campaign limits uses or bonuses in all (Z5), that stands beside it under one lock, which other campaigns have not.
+
+mod base;
+mod credentials;
+mod face;
+mod insert;
+mod slots;
+mod spread;
+
+use std::hash::{Hash, Hasher};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use compact_str::CompactString;
+use dashmap::DashMap;
+use foldhash::fast::RandomState;
+use parking_lot::{Mutex, RwLock};
+use scrip_protocol::codes::{CodeForm, InvalidCode};
+use scrip_protocol::command::{
+    CampaignArchived, CampaignSwitched, CampaignUpdated, CheckFreeOutcome, CheckOutcome, CodeChecked, CodeFree, CodeStanding,
+    CodeTexts, CodesArchived, RedeemOutcome,
+};
+use scrip_protocol::{CampaignId, ClubId, Money, Position, Record};
+
+use base::BaseCodes;
+pub use credentials::{Holder, Holders};
+use face::{Face, in_all};
+pub use scrip_protocol::codes::{normalise, trim};
+use slots::SlotSet;
+use spread::Spread;
+
+use crate::state::prefetch::prefetch;
+use crate::state::{Campaign, CodeAt, FreeFrom, HeldUses, Lookup, NormalisedCode, Standing, State, refusals_of};
+
+/// How many codes are looked up at once: enough that the processor always has as many fetches from memory under way as it can, and few
+/// enough that what was fetched first is still in its nearest cache when it is needed.
+pub const AT_ONCE: usize = 32;
+
+/// How many codes of a list are put in at once: enough that each shard has some of them, and few enough that what is written for them
+/// takes no fresh memory that would be waited for.
+const PUT_AT_ONCE: usize = 8_192;
+
+/// More shards than processors: a table that grows holds up its own shard only, and the shorter the fewer codes it has.
+const SHARDS: usize = 1 << spread::SHARD_BITS;
+
+/// The index. Shared by the engine thread, which writes, and the lanes, which read.
+pub struct Index {
+    /// The form in which codes are compared.
+    form: CodeForm,
+    /// The codes that came or moved since the snapshot.
+    codes: DashMap<Key, CodeAt, Spread>,
+    /// The others.
+    base: BaseCodes,
+    /// By number, from 1.
+    campaigns: RwLock<Vec<Face>>,
+    /// The codes of which uses are held.
+    held: DashMap<CodeAt, Holding, RandomState>,
+    holders: Holders,
+    /// The engine's time when this was made; before it nothing is decided.
+    began_ms: u64,
+    clubs: AtomicU32,
+    shown: AtomicU64,
+    /// Odd while codes are being added or taken out; another number after that than before.
+    generation: AtomicU64,
+}
+
+/// A normalised code, as the map keeps it: up to 24 bytes in place.
+#[derive(PartialEq, Eq)]
+struct Key(CompactString);
+
+/// As the bytes are hashed, so that a lookup need not show that they are text.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.as_bytes().hash(state);
+    }
+}
+
+/// Where a code was found, and in which generation of the index: a lane looks it up, so that the engine thread need not.
+#[derive(Debug, Clone, Copy)]
+pub struct Hint {
+    generation: u64,
+    at: Option<CodeAt>,
+}
+
+impl Hint {
+    /// The place, right or outdated.
+    pub fn place(&self) -> Option<CodeAt> {
+        self.at
+    }
+}
+
+/// How a code stands of which uses are held. The counters stand together, so that no check sees a hold both open and confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Holding {
+    activations: u32,
+    held: HeldUses,
+}
+
+impl Index {
+    /// The index of a state.
+    pub fn of(state: &State) -> Index {
+        let codes =
+            state.campaigns.after(CampaignId(0)).map(|(_, campaign)| campaign.codes.len() - campaign.codes.base_len()).sum();
+        let index = Index {
+            form: state.code_form(),
+            base: BaseCodes::of(state.campaigns.base(), state.code_form()),
+            codes: DashMap::with_capacity_and_hasher_and_shard_amount(codes, Spread::default(), SHARDS),
+            campaigns: RwLock::new(Vec::new()),
+            held: DashMap::with_capacity_and_hasher_and_shard_amount(0, RandomState::default(), SHARDS),
+            holders: Holders::of(state),
+            began_ms: state.now_ms(),
+            clubs: AtomicU32::new(state.clubs.next().0 - 1),
+            shown: AtomicU64::new(state.position().0),
+            generation: AtomicU64::new(0),
+        };
+        for (id, campaign) in state.campaigns.after(CampaignId(0)) {
+            index.campaigns.write().push(Face::of(state, id, campaign));
+        }
+        index.claim_all(state);
+        state.holds.codes().for_each(|at| index.show_code(state, at, true));
+        index
+    }
+
+    /// Shows what a record did to the state.
+    pub fn follow(&self, state: &State, record: &Record) {
+        // Announce before showing; see the module's invariant. Release pairs with the Acquire in `shown`.
+        self.shown.store(state.position().0, Ordering::Release);
+        self.show(state, record);
+        let mut shown = None;
+        for at in state.holds.touched().iter().filter(|at| shown.replace(**at) != Some(**at)) {
+            self.show_code(state, *at, true);
+        }
+    }
+
+    fn show(&self, state: &State, record: &Record) {
+        let activated = |campaign: CampaignId, slot: u32| {
+            let at = CodeAt { campaign, slot };
+            // A code that has holds, or had them, is among those that they touched, and shown with these.
+            if !state.holds.touched().contains(&at) {
+                self.show_code(state, at, false);
+            }
+        };
+        let added = |campaign: CampaignId, codes: &CodeTexts| {
+            let Some(of) = state.campaigns.of(campaign) else { return };
+            self.campaigns.write()[number_of(campaign)].reach(of);
+            self.insert_all(campaign, of.codes.len() - codes.len(), codes);
+        };
+        match record {
+            Record::Activation(record) => activated(record.campaign, record.slot),
+            Record::HoldConfirmed(record) => activated(record.activation.campaign, record.activation.slot),
+            Record::ActivationRefunded(record) => activated(record.campaign, record.slot),
+            Record::CampaignCreated(record) => {
+                let Some(campaign) = state.campaigns.of(record.campaign) else { return };
+                self.campaigns.write().push(Face::of(state, record.campaign, campaign));
+                self.insert_all(record.campaign, 0, &record.codes);
+            }
+            Record::CodesAdded(record) => added(record.campaign, &record.codes),
+            Record::CodesGenerated(record) => added(record.campaign, &record.codes),
+            Record::CampaignSwitched(CampaignSwitched { campaign, .. })
+            | Record::CampaignUpdated(CampaignUpdated { campaign, .. })
+            | Record::CampaignArchived(CampaignArchived { campaign, .. })
+            | Record::CodesArchived(CodesArchived { campaign, .. }) => self.show_terms(state, *campaign),
+            Record::CampaignRestored(record) => {
+                let Some(campaign) = state.campaigns.of(record.campaign) else { return };
+                self.reclaim(record.campaign, campaign, 0..campaign.codes.len() as u32);
+                self.show_terms(state, record.campaign);
+            }
+            Record::CodesRestored(record) => {
+                let Some(campaign) = state.campaigns.of(record.campaign) else { return };
+                self.reclaim(record.campaign, campaign, record.slots.iter().copied());
+                self.show_terms(state, record.campaign);
+            }
+            Record::ClubRegistered(record) => self.clubs.store(record.club.0, Ordering::Release),
+            Record::CredentialAdded(record) => self.holders.add(state, record.credential),
+            Record::CredentialRevoked(record) => self.holders.revoke(state, record.credential),
+            Record::SettingsApplied(_)
+            | Record::SettingsSet(_)
+            | Record::Refused(_)
+            | Record::RequestRefused(_)
+            | Record::RedemptionRefused(_)
+            | Record::ClientRegistered(_)
+            | Record::CodeHeld(_)
+            | Record::HoldRefused(_)
+            | Record::ConfirmationRefused(_)
+            | Record::HoldReleased(_)
+            | Record::GroupRegistered(_)
+            | Record::ToppedUp(_)
+            | Record::TopUpRefunded(_)
+            | Record::BonusChanged(_)
+            | Record::Spent(_)
+            | Record::RuleSaved(_)
+            | Record::RuleSwitched(_)
+            | Record::RuleArchived(_)
+            | Record::RuleRestored(_)
+            | Record::ReaderKept(_)
+            | Record::ReaderForgotten(_)
+            | Record::ReaderRegistered(_) => {}
+        }
+    }
+
+    /// Shows a campaign's terms, and what of it is archived; to nobody before it is whole.
+    fn show_terms(&self, state: &State, id: CampaignId) {
+        let Some(campaign) = state.campaigns.of(id) else { return };
+        let archived_codes = SlotSet::of(campaign.archived_codes.keys().copied());
+        let faces = &mut self.campaigns.write();
+        let face = &mut faces[number_of(id)];
+        let cap = face.terms.activations_per_code_max;
+        face.terms = campaign.terms.clone();
+        face.archived = campaign.is_archived();
+        face.archived_codes = archived_codes;
+        face.in_all = in_all(state, id, campaign);
+        // When a use is free depends on the cap.
+        if cap != campaign.terms.activations_per_code_max {
+            state.holds.codes_of(id).for_each(|at| self.show_holding(state, at, campaign));
+        }
+    }
+
+    /// Shows how often a code is activated, and held if it may be, and with it how its campaign stands.
+    fn show_code(&self, state: &State, at: CodeAt, may_be_held: bool) {
+        let Some(campaign) = state.campaigns.of(at.campaign) else { return };
+        let Some(activations) = campaign.activations_of.get(at.slot) else { return };
+        let faces = self.campaigns.read();
+        let face = &faces[number_of(at.campaign)];
+        let in_all = face.in_all.as_ref().map(Mutex::lock);
+        face.set(at.slot as usize, *activations);
+        // After the counter: who finds no holds of a code reads its counter next, and must find there what became of them.
+        if may_be_held {
+            self.show_holding(state, at, campaign);
+            face.has_holds.store(campaign.held > 0, Ordering::Release);
+        }
+        if let Some(mut in_all) = in_all {
+            *in_all = state.holds.free_from(at.campaign, campaign);
+        }
+    }
+
+    /// Shows how many uses of a code are held.
+    fn show_holding(&self, state: &State, at: CodeAt, campaign: &Campaign) {
+        match (state.holds.of_code(at, campaign), campaign.activations_of.get(at.slot)) {
+            (Some(held), Some(activations)) => {
+                self.held.insert(at, Holding { activations: *activations, held });
+            }
+            _ => {
+                self.held.remove(&at);
+            }
+        }
+    }
+
+    /// The newest position whose effect a reader may have seen, if it asks after reading.
+    pub fn shown(&self) -> Position {
+        Position(self.shown.load(Ordering::Acquire))
+    }
+
+    /// Who holds a credential.
+    pub fn holders(&self) -> &Holders {
+        &self.holders
+    }
+
+    /// The form in which codes are compared. It is that of the organisation, and never changes.
+    pub fn form(&self) -> CodeForm {
+        self.form
+    }
+
+    /// How many values there are.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        let live = self.codes.iter().filter_map(|entry| NormalisedCode::from_normalised(&entry.key().0));
+        live.chain(self.base.iter()).collect::<std::collections::HashSet<_>>().len()
+    }
+
+    /// What redemptions of these codes would answer at a club, or at any for club 0. Each verdict holds at some moment of the
+    /// call; the answer may leave once the position that it names is durable. Holds that have expired at `now_ms` count no longer: that
+    /// is a time by the engine's clock, which the batch that is being filled may be behind by the length of a flush.
+    pub fn check<'a>(&self, now_ms: u64, club: ClubId, codes: impl Iterator<Item = &'a str>) -> CheckOutcome {
+        let now_ms = now_ms.max(self.began_ms);
+        let codes: Vec<_> = codes.map(|code| self.form.normalise(code)).collect();
+        let mut places = Vec::with_capacity(codes.len());
+        for group in codes.chunks(AT_ONCE) {
+            self.find_each(group.iter().map(|code| code.as_ref().ok()), |at| places.push(at));
+        }
+        let codes = codes.iter().zip(places).map(|(code, at)| self.check_one(now_ms, club, code, at)).collect();
+        CheckOutcome::Checked { codes, as_of: self.shown() }
+    }
+
+    fn check_one(
+        &self,
+        now_ms: u64,
+        club: ClubId,
+        code: &Result<NormalisedCode, InvalidCode>,
+        at: Option<CodeAt>,
+    ) -> CodeChecked {
+        if let Err(why) = code {
+            return CodeChecked::Free { outcome: RedeemOutcome::InvalidCode(*why) };
+        }
+        let at_club = (club != ClubId(0)).then_some(club);
+        if at_club.is_some_and(|club| club.0 > self.clubs.load(Ordering::Acquire)) {
+            return CodeChecked::Free { outcome: RedeemOutcome::UnknownClub };
+        }
+        let unknown = CodeChecked::Free { outcome: RedeemOutcome::UnknownCode };
+        let Some(at) = at else { return unknown };
+        let campaigns = self.campaigns.read();
+        let Some(face) = campaigns.get(number_of(at.campaign)) else { return unknown };
+        // Held until the code is looked at, so that both are as of one moment.
+        let in_all = face.in_all.as_ref().map(Mutex::lock);
+        let holding = match face.has_holds.load(Ordering::Acquire) {
+            true => self.held.get(&at).map(|holding| (holding.activations, holding.held.at(now_ms))),
+            false => None,
+        };
+        let (activations, held) = holding.unwrap_or_else(|| (face.activations(at.slot), 0));
+        let in_all = in_all.map_or(FreeFrom::default(), |in_all| *in_all);
+        let (has_uses, has_budget) = (in_all.uses_ms <= now_ms, in_all.budget_ms <= now_ms);
+        let code = CodeStanding {
+            campaign: at.campaign,
+            amount: face.terms.amount,
+            activations,
+            held,
+            activations_max: face.terms.activations_per_code_max,
+        };
+        let standing = Standing {
+            code_archived: face.archived_codes.contains(at.slot),
+            campaign_archived: face.archived,
+            now_ms,
+            club: at_club,
+            code_uses: activations.saturating_add(held),
+            // What depends on the client is not foretold.
+            client_uses: 0,
+            campaign_uses: if has_uses { 0 } else { u64::MAX },
+            committed: if has_budget { Money(0) } else { Money(i64::MAX) },
+            amount: face.terms.amount,
+        };
+        match refusals_of(&face.terms, &standing) {
+            reasons if reasons.is_empty() => CodeChecked::Redeemable(code),
+            reasons => CodeChecked::Refused { reasons, code },
+        }
+    }
+
+    /// Whether codes are free to be added, and which campaigns hold the others (Z6).
+    pub fn check_free<'a>(&self, codes: impl Iterator<Item = &'a str>) -> CheckFreeOutcome {
+        let codes: Vec<_> = codes.map(|code| self.form.normalise(code)).collect();
+        let mut verdicts = Vec::with_capacity(codes.len());
+        for group in codes.chunks(AT_ONCE) {
+            let mut asked = group.iter();
+            self.find_each(group.iter().map(|code| code.as_ref().ok()), |at| {
+                verdicts.push(match (asked.next(), at) {
+                    (Some(Err(why)), _) => CodeFree::Invalid(*why),
+                    (_, Some(at)) if self.is_live(at) => CodeFree::HeldBy(at.campaign),
+                    (_, Some(_) | None) => CodeFree::Free,
+                });
+            });
+        }
+        CheckFreeOutcome::Checked { codes: verdicts, as_of: self.shown() }
+    }
+
+    /// Counts the codes that campaigns hold and for whose normalised text a condition holds. Goes through all there are.
+    pub fn count(&self, is_meant: &dyn Fn(&str) -> bool) -> u64 {
+        let came = self.codes.iter().filter(|entry| is_meant(&entry.key().0) && self.is_live(*entry.value())).count();
+        let base = self.base.codes().filter(|(code, at)| {
+            // One that moved since is in the map, and counted.
+            is_meant(code.as_str()) && self.is_live(*at) && self.find(code) == Some(*at)
+        });
+        (came + base.count()) as u64
+    }
+
+    fn is_live(&self, at: CodeAt) -> bool {
+        let campaigns = self.campaigns.read();
+        campaigns.get(number_of(at.campaign)).is_some_and(|face| !face.archived && !face.archived_codes.contains(at.slot))
+    }
+
+    /// Looks codes up ahead of time, and gives a hint for each, in order, `None` where there is no code; best [`AT_ONCE`] of them.
+    /// [`Index::with_hint`] knows whether a hint still holds.
+    pub fn hint_each<'a>(
+        &self,
+        codes: impl Iterator<Item = Option<&'a NormalisedCode>> + Clone,
+        mut give: impl FnMut(Option<Hint>),
+    ) {
+        let generation = self.generation.load(Ordering::Acquire);
+        let mut asked = codes.clone();
+        self.find_each(codes, |at| give(asked.next().flatten().map(|_| Hint { generation, at })));
+    }
+
+    /// Finds codes, and gives the place of each, in order. A lookup waits for memory twice, for the map's tags and for the entry; here
+    /// those of the first [`AT_ONCE`] codes are asked for before the first is waited for.
+    fn find_each<'a>(
+        &self,
+        codes: impl Iterator<Item = Option<&'a NormalisedCode>> + Clone,
+        mut give: impl FnMut(Option<CodeAt>),
+    ) {
+        let mut hashes = [0; AT_ONCE];
+        for (code, hash) in codes.clone().zip(&mut hashes) {
+            let Some(code) = code else { continue };
+            *hash = self.hash_of(code);
+            let table = self.codes.shards()[self.shard_of(*hash)].read();
+            // The tags begin where the entries end; a search starts at the tag that the hash's lower bits name.
+            let tags: *const u8 = table.data_end().as_ptr().cast_const().cast();
+            prefetch(tags.wrapping_add(*hash as usize & (table.buckets() - 1)));
+        }
+        for (code, hash) in codes.clone().zip(&hashes) {
+            if code.is_some() {
+                self.codes.shards()[self.shard_of(*hash)].read().get(*hash, |entry| {
+                    prefetch(entry);
+                    false
+                });
+            }
+        }
+        let mut places = [None; AT_ONCE];
+        for ((code, hash), place) in codes.clone().zip(&hashes).zip(&mut places) {
+            *place = code.and_then(|code| self.find_live(*hash, code));
+        }
+        if !self.base.is_empty() {
+            self.base.find_each(codes.clone().take(AT_ONCE), &mut places);
+        }
+        for (n, code) in codes.enumerate() {
+            give(places.get(n).copied().unwrap_or_else(|| code.and_then(|code| self.find(code))));
+        }
+    }
+
+    fn hash_of(&self, code: &NormalisedCode) -> u64 {
+        self.codes.hash_usize(&code.as_bytes()) as u64
+    }
+
+    fn shard_of(&self, hash: u64) -> usize {
+        self.codes.determine_shard(hash as usize)
+    }
+
+    /// Where a code is that came or moved since the snapshot.
+    fn find_live(&self, hash: u64, code: &NormalisedCode) -> Option<CodeAt> {
+        let table = self.codes.shards()[self.shard_of(hash)].read();
+        table.get(hash, |(key, _)| key.0.as_bytes() == code.as_bytes()).map(|(_, at)| *at.get())
+    }
+
+    /// The index, answering from a hint for as long as no code has come or gone since it was taken. For the engine thread, which
+    /// alone makes them come and go, and for the one code that the hint is about.
+    pub fn with_hint(&self, hint: Option<Hint>) -> Hinted<'_> {
+        let generation = self.generation.load(Ordering::Relaxed);
+        // An odd generation was read while codes were coming, and says nothing; now there is none.
+        let holding = hint.filter(|hint| hint.generation == generation);
+        Hinted { index: self, hint: holding.map(|hint| hint.at) }
+    }
+
+    /// Fetches the counters of codes into the processor's cache, where they are about to be written.
+    pub fn touch(&self, places: impl Iterator<Item = CodeAt>) {
+        let campaigns = self.campaigns.read();
+        for at in places {
+            campaigns.get(number_of(at.campaign)).into_iter().for_each(|face| face.touch(at.slot));
+        }
+    }
+
+    fn insert_all(&self, campaign: CampaignId, first_slot: usize, codes: &CodeTexts) {
+        let slots = first_slot as u32..first_slot as u32 + codes.len() as u32;
+        // A code in the state was normalised when it was decided upon; of the others there are none.
+        self.put_groups(
+            slots.zip(codes.iter()).filter_map(|(slot, code)| Some((self.form.normalise(code).ok()?, CodeAt { campaign, slot }))),
+        );
+    }
+
+    /// Puts in the codes of a state that is being taken over, but for those that are where its snapshot says. Of a value that several
+    /// campaigns have, the one that holds it counts, or where none does the one that held it last: so whatever is free goes first, in the
+    /// order in which it was freed.
+    fn claim_all(&self, state: &State) {
+        let mut freed = Vec::new();
+        for (id, campaign) in state.campaigns.after(CampaignId(0)) {
+            let at = |slot| Some((campaign.freed(slot)?, CodeAt { campaign: id, slot }));
+            match campaign.is_archived() {
+                true => freed.extend(claimed(state, id, campaign).filter_map(at)),
+                false => {
+                    let claimed = claimed(state, id, campaign);
+                    freed.extend(campaign.archived_codes.range(claimed).filter_map(|(slot, _)| at(*slot)));
+                }
+            }
+        }
+        freed.sort_unstable();
+        let freed_at = |at: CodeAt| state.campaigns.of(at.campaign).and_then(|campaign| campaign.freed(at.slot));
+        let prevails = |since: Position, code: &NormalisedCode| match self.base.find(code) {
+            Some(other) => freed_at(other).is_some_and(|other| other <= since),
+            None => true,
+        };
+        let of = |at: CodeAt| self.form.normalise(state.campaigns.of(at.campaign)?.codes.of(at.slot as usize)?).ok();
+        let freed = freed.into_iter().filter_map(|(since, at)| Some((since, of(at)?, at)));
+        let freed = freed.filter(|(since, code, _)| prevails(*since, code)).map(|(_, code, at)| (code, at));
+        self.put_groups(freed);
+        // Each of these is one campaign's alone, so that their order does not matter: they go in by as many threads as there are processors.
+        let holding = state.campaigns.after(CampaignId(0)).filter(|(_, campaign)| !campaign.is_archived());
+        let parts = holding.flat_map(|(id, campaign)| {
+            let claimed = claimed(state, id, campaign);
+            let part = move |first: u32| (id, campaign, first..claimed.end.min(first + PUT_AT_ONCE as u32));
+            claimed.step_by(PUT_AT_ONCE).map(part)
+        });
+        let parts = Mutex::new(parts);
+        let put = || {
+            loop {
+                let part = parts.lock().next();
+                let Some((id, campaign, slots)) = part else { return };
+                let live = slots.filter(|slot| !campaign.is_code_archived(*slot)).map(|slot| CodeAt { campaign: id, slot });
+                // A code in the state was normalised when it was decided upon; of the others there are none.
+                self.put_groups(live.filter_map(|at| Some((of(at)?, at))));
+            }
+        };
+        std::thread::scope(|threads| {
+            let others = std::thread::available_parallelism().map_or(0, |processors| processors.get() - 1);
+            (0..others).for_each(|_| drop(threads.spawn(put)));
+            put();
+        });
+    }
+
+    /// Puts codes in, some thousands at a time.
+    fn put_groups(&self, codes: impl Iterator<Item = (NormalisedCode, CodeAt)>) {
+        let mut codes = codes.peekable();
+        while codes.peek().is_some() {
+            self.put_all(codes.by_ref().take(PUT_AT_ONCE));
+        }
+    }
+
+    /// Takes the values of restored codes back from campaigns that had them meanwhile.
+    fn reclaim(&self, campaign: CampaignId, of: &Campaign, slots: impl Iterator<Item = u32>) {
+        let live = |slot: &u32| of.freed(*slot).is_none();
+        let mut codes =
+            slots.filter(live).filter_map(|slot| Some((slot, self.form.normalise(of.codes.of(slot as usize)?).ok()?)));
+        let (mut group, mut lost) = (Vec::with_capacity(AT_ONCE), Vec::new());
+        loop {
+            group.clear();
+            group.extend(codes.by_ref().take(AT_ONCE));
+            if group.is_empty() {
+                break;
+            }
+            let mut asked = group.iter();
+            self.find_each(group.iter().map(|(_, code)| Some(code)), |at| {
+                let (slot, code) = asked.next().expect("as many places are given as codes are asked about");
+                let ours = CodeAt { campaign, slot: *slot };
+                if at != Some(ours) {
+                    lost.push((*code, ours));
+                }
+            });
+        }
+        if !lost.is_empty() {
+            self.put_all(lost.into_iter());
+        }
+    }
+
+    /// Whether two indexes say the same of every code and every credential.
+    pub fn agrees_with(&self, other: &Index) -> bool {
+        let (faces, others) = (self.campaigns.read(), other.campaigns.read());
+        let holding_alike =
+            || self.held.iter().all(|entry| other.held.get(entry.key()).is_some_and(|there| *there == *entry.value()));
+        let alike = |code: &NormalisedCode| self.find(code) == other.find(code);
+        let live_alike = |index: &Index| {
+            let mut codes = index.codes.iter().filter_map(|entry| NormalisedCode::from_normalised(&entry.key().0));
+            codes.all(|code| alike(&code))
+        };
+        live_alike(self)
+            && live_alike(other)
+            && self.base.iter().chain(other.base.iter()).all(|code| alike(&code))
+            && faces.len() == others.len()
+            && faces.iter().zip(others.iter()).all(|(ours, theirs)| ours.agrees_with(theirs))
+            && self.held.len() == other.held.len()
+            && holding_alike()
+            && self.holders.agrees_with(&other.holders)
+    }
+}
+
+/// The slots of a campaign whose codes are not where the snapshot says, or may not be.
+fn claimed(state: &State, id: CampaignId, campaign: &Campaign) -> Range<u32> {
+    let first = if state.campaigns.was_restored(id) { 0 } else { campaign.codes.base_len() };
+    first as u32..campaign.codes.len() as u32
+}
+
+/// An index with a hint for the one code that is asked about.
+pub struct Hinted<'a> {
+    index: &'a Index,
+    /// What the index would say; unknown where the hint is outdated.
+    hint: Option<Option<CodeAt>>,
+}
+
+impl Lookup for Hinted<'_> {
+    fn find(&self, code: &NormalisedCode) -> Option<CodeAt> {
+        match self.hint {
+            Some(at) => at,
+            None => self.index.find(code),
+        }
+    }
+
+    fn find_all(&self, codes: &[NormalisedCode], give: impl FnMut(Option<CodeAt>)) {
+        self.index.find_all(codes, give);
+    }
+
+    fn normalised(&self, text: &str) -> Option<NormalisedCode> {
+        self.index.normalised(text)
+    }
+}
+
+/// Where a campaign's face stands.
+fn number_of(campaign: CampaignId) -> usize {
+    campaign.0 as usize - 1
+}
+
+impl Lookup for Index {
+    fn find(&self, code: &NormalisedCode) -> Option<CodeAt> {
+        self.find_live(self.hash_of(code), code).or_else(|| self.base.find(code))
+    }
+
+    fn find_all(&self, codes: &[NormalisedCode], mut give: impl FnMut(Option<CodeAt>)) {
+        codes.chunks(AT_ONCE).for_each(|group| self.find_each(group.iter().map(Some), &mut give));
+    }
+
+    fn normalised(&self, text: &str) -> Option<NormalisedCode> {
+        self.form.normalise(text).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_index_says_why_a_code_is_free() {
+        let index = Index::of(&State::default());
+        let checked = index.check(0, ClubId(0), ["a", " ", "a b"].into_iter());
+        let free = |outcome| CodeChecked::Free { outcome };
+        let codes = vec![
+            free(RedeemOutcome::UnknownCode),
+            free(RedeemOutcome::InvalidCode(InvalidCode::Empty)),
+            free(RedeemOutcome::InvalidCode(InvalidCode::InnerWhiteSpace { at: 2 })),
+        ];
+        assert_eq!(checked, CheckOutcome::Checked { codes, as_of: Position(0) });
+    }
+
+    #[test]
+    fn a_hint_holds_until_codes_come() {
+        let index = Index::of(&State::default());
+        let code = normalise("code").expect("a code");
+        let codes = |text: &str| {
+            let mut codes = CodeTexts::default();
+            codes.push(text);
+            codes
+        };
+        let (campaign, other) = (CampaignId(1), CampaignId(2));
+        let hint = |code| {
+            let mut hints = Vec::new();
+            index.hint_each([Some(code)].into_iter(), |hint| hints.push(hint));
+            hints[0].expect("a code was asked about")
+        };
+        let unknown = hint(&code);
+        assert_eq!(index.with_hint(Some(unknown)).find(&code), None);
+        index.insert_all(campaign, 0, &codes("CODE"));
+        let at = Some(CodeAt { campaign, slot: 0 });
+        assert_eq!(index.with_hint(Some(unknown)).find(&code), at, "an outdated hint is not believed");
+        let known = hint(&code);
+        index.codes.remove(&Key(CompactString::new(code.as_str())));
+        assert_eq!(index.with_hint(Some(known)).find(&code), at, "a hint that holds is, without looking");
+        index.insert_all(other, 7, &codes("CODE"));
+        assert_eq!(index.with_hint(Some(known)).find(&code), Some(CodeAt { campaign: other, slot: 7 }));
+        assert_eq!(index.with_hint(None).find(&code), Some(CodeAt { campaign: other, slot: 7 }));
+    }
+}

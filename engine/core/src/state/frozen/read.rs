@@ -1,0 +1,97 @@
+//! Reading the sections of a snapshot as the base of a state.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytemuck::Pod;
+use scrip_protocol::wire;
+
+use super::{Base, CampaignBase, Frozen, FrozenCodes, Ground, Part, Rows, Small};
+use crate::state::requests::Forgotten;
+
+impl Base {
+    /// The tables of a snapshot of a format version, read in place from its sections.
+    ///
+    /// # Errors
+    /// When a section is missing or is not what it should be, or the sections contradict one another.
+    pub fn read(version: u32, section: impl Fn(Part) -> Option<(Ground, Range<u64>)>) -> Result<Base, &'static str> {
+        let sections = SectionReader { version, section };
+        let small = sections.rows::<u8>(Part::Small)?;
+        let small: Small = wire::decode("small", &small).map_err(|_| "its small part is not one")?;
+        let (key, homes) = (small.key, small.homes);
+        let index = |part, homes| Ok::<_, &'static str>(Frozen::new(sections.rows(part)?, homes, key));
+        let codes = FrozenCodes {
+            texts: sections.rows(Part::CodeTexts)?,
+            ends: sections.rows(Part::CodeEnds)?,
+            activations: sections.rows(Part::CodeActivations)?,
+            index: index(Part::CodeSlots, homes.codes)?,
+            places: small.campaigns.iter().map(|campaign| campaign.places).collect(),
+        };
+        let forgotten = match Part::Forgotten.is_lacking(version) {
+            true => None,
+            false => {
+                let rows = Forgotten::from_rows(&sections.rows(Part::Forgotten)?);
+                Some(rows.ok_or("the times of its forgotten requests are not in order")?)
+            }
+        };
+        let base = Base {
+            clients: sections.rows(Part::Clients)?,
+            counts: sections.rows(Part::ClientCounts)?,
+            clients_index: index(Part::ClientSlots, homes.clients)?,
+            names: sections.rows(Part::ClientNames)?,
+            name_texts: sections.rows(Part::ClientNameTexts)?,
+            members: sections.rows(Part::Members)?,
+            uses: sections.rows(Part::Uses)?,
+            uses_index: index(Part::UsesSlots, homes.uses)?,
+            requests: sections.rows(Part::Requests)?,
+            replies: sections.rows(Part::Replies)?,
+            requests_index: index(Part::RequestSlots, homes.requests)?,
+            forgotten,
+            refunded: sections.rows(Part::Refunded)?,
+            given_back: sections.rows(Part::GivenBack)?,
+            reader_owners: sections.rows(Part::ReaderOwners)?,
+            form: sections.rows(Part::CodeForm)?.first().copied(),
+            codes: Arc::new(codes),
+            small,
+        };
+        check_places(&base)?;
+        Ok(base)
+    }
+}
+
+struct SectionReader<F> {
+    version: u32,
+    section: F,
+}
+
+impl<F: Fn(Part) -> Option<(Ground, Range<u64>)>> SectionReader<F> {
+    fn rows<T: Pod>(&self, part: Part) -> Result<Rows<T>, &'static str> {
+        debug_assert_eq!(size_of::<T>(), part.row_bytes(), "{}", part.word());
+        match (self.section)(part) {
+            Some((ground, bytes)) => Rows::over(&ground, bytes).ok_or("a section does not end with a whole row"),
+            None if part.is_lacking(self.version) => Ok(Rows::default()),
+            None => Err("a section is missing"),
+        }
+    }
+}
+
+/// Checks that whatever names rows names some that there are.
+fn check_places(base: &Base) -> Result<(), &'static str> {
+    let codes = &base.codes;
+    if codes.ends.len() != codes.activations.len() || base.clients.len() != base.counts.len() {
+        return Err("tables of the same rows have different lengths");
+    }
+    let (mut rows, mut text) = (0, 0);
+    let follows = |campaign: &CampaignBase| {
+        let places = &campaign.places;
+        let (first, text_first) = (rows, text);
+        rows += places.count as usize;
+        text += places.text_bytes;
+        let uses_within = campaign.clients.is_none_or(|(_, _, (first, end))| first <= end && end <= base.uses.len() as u64);
+        places.first as usize == first && places.text == text_first && uses_within
+    };
+    if !base.small.campaigns.iter().all(follows) || rows != codes.ends.len() || text != codes.texts.len() as u64 {
+        return Err("its campaigns do not have the codes that there are");
+    }
+    Ok(())
+}

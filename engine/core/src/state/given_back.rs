@@ -1,0 +1,105 @@
+//! What was given back: which activations were refunded, and how much of each top-up and bonus payment. The operations themselves stand in the
+//! journal; here is only what a second refund must know.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use scrip_protocol::{Money, Position};
+
+use super::frozen::{GivenBackRow, Rows};
+
+/// What was given back.
+#[derive(Debug, Default)]
+pub struct GivenBack {
+    base_refunded: Rows<u64>,
+    refunded: BTreeSet<Position>,
+    base_amounts: Rows<GivenBackRow>,
+    /// Those that have changed since.
+    amounts: BTreeMap<Position, Money>,
+}
+
+impl GivenBack {
+    pub(super) fn over(refunded: Rows<u64>, amounts: Rows<GivenBackRow>) -> GivenBack {
+        GivenBack { base_refunded: refunded, base_amounts: amounts, ..GivenBack::default() }
+    }
+
+    /// Whether an activation was refunded.
+    pub fn is_refunded(&self, activation: Position) -> bool {
+        self.refunded.contains(&activation) || self.base_refunded.binary_search(&activation.0).is_ok()
+    }
+
+    /// How much of a top-up, or of a bonus payment, was given back.
+    pub fn of(&self, operation: Position) -> Money {
+        let base = || self.base_amounts.binary_search_by_key(&operation.0, |row| row.position);
+        let in_base = || base().map_or(Money(0), |at| Money(self.base_amounts[at].amount));
+        self.amounts.get(&operation).copied().unwrap_or_else(in_base)
+    }
+
+    pub(super) fn refund(&mut self, activation: Position) {
+        if !self.is_refunded(activation) {
+            self.refunded.insert(activation);
+        }
+    }
+
+    /// Some more of an operation is given back.
+    pub(super) fn give_back(&mut self, operation: Position, amount: Money) {
+        let given = Money(self.of(operation).0.saturating_add(amount.0));
+        self.amounts.insert(operation, given);
+    }
+
+    /// The activations that were refunded, ascending.
+    pub fn refunded(&self) -> impl Iterator<Item = Position> {
+        merged(self.base_refunded.iter().copied().map(Position), self.refunded.iter().copied(), |position| *position)
+    }
+
+    /// The rows of these for a snapshot.
+    pub fn rows(&self) -> impl Iterator<Item = GivenBackRow> {
+        self.amounts().map(|(operation, amount)| GivenBackRow { position: operation.0, amount: amount.0 })
+    }
+
+    /// The operations of which something was given back, in order, with how much.
+    pub fn amounts(&self) -> impl Iterator<Item = (Position, Money)> {
+        let base = self.base_amounts.iter().map(|row| (Position(row.position), Money(row.amount)));
+        merged(base, self.amounts.iter().map(|(operation, amount)| (*operation, *amount)), |(operation, _)| *operation)
+    }
+}
+
+impl PartialEq for GivenBack {
+    fn eq(&self, other: &GivenBack) -> bool {
+        self.refunded().eq(other.refunded()) && self.amounts().eq(other.amounts())
+    }
+}
+
+/// Two sequences in ascending order as one; of what has the same key, that of the second.
+pub(super) fn merged<T, K: Ord>(
+    first: impl Iterator<Item = T>,
+    second: impl Iterator<Item = T>,
+    key: impl Fn(&T) -> K,
+) -> impl Iterator<Item = T> {
+    let (mut first, mut second) = (first.peekable(), second.peekable());
+    std::iter::from_fn(move || match (first.peek(), second.peek()) {
+        (Some(ours), Some(theirs)) if key(ours) < key(theirs) => first.next(),
+        (Some(ours), Some(theirs)) => {
+            if key(ours) == key(theirs) {
+                first.next();
+            }
+            second.next()
+        }
+        (Some(_), None) => first.next(),
+        (None, _) => second.next(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_sequences_are_one_in_order_and_the_second_prevails() {
+        let all = |first: &[(u8, u8)], second: &[(u8, u8)]| {
+            merged(first.iter().copied(), second.iter().copied(), |(key, _)| *key).collect::<Vec<_>>()
+        };
+        assert_eq!(all(&[(1, 0), (3, 0), (5, 0)], &[(0, 1), (3, 1), (9, 1)]), [(0, 1), (1, 0), (3, 1), (5, 0), (9, 1)]);
+        assert_eq!(all(&[], &[(1, 1)]), [(1, 1)]);
+        assert_eq!(all(&[(1, 0)], &[]), [(1, 0)]);
+    }
+}

@@ -1,0 +1,476 @@
+//! The request ids that are remembered, with what each was answered (Z3).
+//!
+//! An id is remembered for as long as the window says, counted by the time inside the id. At the limit of ids the oldest are forgotten
+//! early; ids younger than [`KEPT_AT_LEAST_MS`] are never forgotten, and the caller is told to wait instead.
+//!
+//! Invariant: an id that was executed is remembered, or its time is in one of the ranges of [`Forgotten`], where every id is refused. No clock
+//! can cause a second execution, whatever it has shown. An id that lies in no range was not executed, so that a clock that was ahead, and
+//! was set right, closes the engine to no request but those whose ids are of times at which ids were forgotten.
+//!
+//! What is forgotten is decided from the time of records and the time inside the newest id, whichever is less: after a clock that was
+//! ahead, the time of records stays ahead for a while, and by it alone every id would be forgotten at once. Ids from such a time are moved behind
+//! newer ones when they come first, so that they keep nothing else from being forgotten.
+//!
+//! Order of calls: [`Requests::admit`] before a command is decided, `Requests::remember` when its record is applied.
+
+mod forgotten;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+
+use scrip_protocol::command::RedeemOutcome;
+use scrip_protocol::{Kind, Position, Refusal, RequestId, Settings, Stamp, wire};
+
+use super::frozen::{Frozen, RequestRow, Rows, WindowBase};
+use super::shards::Shards;
+
+pub use forgotten::Forgotten;
+
+/// How long an id is remembered whatever the limit, in milliseconds: far longer than a caller waits for a reply.
+pub const KEPT_AT_LEAST_MS: u64 = 60_000;
+
+/// How many ids one record may make the window forget. One record adds one id, so that the window shrinks all the same: the first request
+/// after a long silence, or after the limit was lowered, does not pay for all of it.
+const FORGOTTEN_PER_RECORD: usize = 8;
+
+/// Rows of a chunk. A chunk never moves once it is there: growing copies nothing.
+const CHUNK: usize = 4096;
+
+/// The longest reply that is kept in memory, in bytes. A longer one, with a line for each code, is read from the journal again, so that an id
+/// costs at most [`BYTES_PER_ID_MAX`].
+pub const REPLY_BYTES_KEPT_MAX: usize = 256;
+
+/// The most bytes of memory that an id costs: its row, its place in the index, the reply, and what the allocator adds to the two parts of that.
+pub const BYTES_PER_ID_MAX: usize = 64 + 16 + REPLY_BYTES_KEPT_MAX + 32 + 32;
+
+/// What a request was answered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Remembered {
+    /// A redemption, whose reply has a fixed size.
+    Redeem(RedeemOutcome),
+    /// Any other command: the number of its kind and the bytes of its outcome.
+    Other(Box<(u16, Vec<u8>)>),
+    /// A command whose reply is longer than [`REPLY_BYTES_KEPT_MAX`]: [`reply_of`](crate::state::reply_of) makes it from its record.
+    Stored {
+        /// The number of the command's kind.
+        kind: u16,
+        /// The record.
+        position: Position,
+    },
+}
+
+impl Remembered {
+    /// The number of the kind of the command.
+    pub fn kind(&self) -> u16 {
+        match self {
+            Remembered::Redeem(_) => Kind::Redeem as u16,
+            Remembered::Other(reply) => reply.0,
+            Remembered::Stored { kind, .. } => *kind,
+        }
+    }
+
+    /// What is kept of the reply to the request whose record is at a position.
+    fn kept(self, position: Position) -> Remembered {
+        match &self {
+            Remembered::Other(reply) if reply.1.len() > REPLY_BYTES_KEPT_MAX => Remembered::Stored { kind: reply.0, position },
+            Remembered::Redeem(_) | Remembered::Other(_) | Remembered::Stored { .. } => self,
+        }
+    }
+
+    /// Whether two states remember the same. A snapshot of version 1 holds long replies themselves.
+    pub(super) fn is_alike(&self, other: &Remembered) -> bool {
+        match (self, other) {
+            (Remembered::Stored { kind, .. }, Remembered::Other(reply))
+            | (Remembered::Other(reply), Remembered::Stored { kind, .. }) => {
+                *kind == reply.0 && reply.1.len() > REPLY_BYTES_KEPT_MAX
+            }
+            (one, other) => one == other,
+        }
+    }
+}
+
+/// The bit of a snapshot's kind that says that in place of the reply there is the position of its record, in 8 bytes.
+const STORED: u16 = 1 << 15;
+
+/// By what times ids are judged, in milliseconds since 1970. While the clock runs evenly both are the same; after it was set back the right
+/// time may be either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockRange {
+    /// The machine's clock. Ids older than the window before this are refused.
+    pub earliest_ms: u64,
+    /// The clock if it had not been set back. Ids further ahead of this than the allowance are refused.
+    pub latest_ms: u64,
+}
+
+impl From<u64> for ClockRange {
+    fn from(now_ms: u64) -> ClockRange {
+        ClockRange { earliest_ms: now_ms, latest_ms: now_ms }
+    }
+}
+
+/// Whether a request is to be executed.
+#[derive(Debug, PartialEq)]
+pub enum Admission<'a> {
+    /// It was not seen before.
+    New,
+    /// It was executed before and answered this.
+    Repeated(Cow<'a, Remembered>),
+    /// It is not executed.
+    Refused(Refusal),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Row {
+    id: RequestId,
+    body: u64,
+    reply: Remembered,
+}
+
+/// What a remembered id costs in memory, beside 11 to 16 bytes of the index.
+const _: () = assert!(size_of::<Row>() == 64);
+
+/// The window. Owned by the state.
+#[derive(Default)]
+pub struct Requests {
+    window_ms: u64,
+    skew_ms: u64,
+    limit: usize,
+    /// The times of the ids that were forgotten; such ids are refused.
+    forgotten: Forgotten,
+    /// Ids before this time are refused as well, because a snapshot of version 1 does not say which of them were forgotten. Nothing that a
+    /// replay would make, so that it is no part of what is compared.
+    floor_ms: u64,
+    /// Requests with ids of an earlier time may be remembered by the hash of their bytes, as in the first journals. One that is sent again
+    /// is answered as it was, whatever its hash: the answer that it is another request would have it executed under another id. That the
+    /// command is the same is checked by [`State::admit`](super::State::admit).
+    meant_from_ms: u64,
+    /// The oldest rows may stand in a snapshot.
+    base: Base,
+    /// Rows in the order of arrival; all chunks but the last are full.
+    chunks: VecDeque<Vec<Row>>,
+    /// How many rows of the first chunk are forgotten.
+    gone: usize,
+    /// How many rows these are that are not forgotten.
+    length: usize,
+    /// The number of the oldest of these rows. Numbers wrap; there are never 2^32 rows.
+    first: u32,
+    index: Shards,
+}
+
+/// The requests that a snapshot remembers.
+#[derive(Default)]
+struct Base {
+    rows: Rows<RequestRow>,
+    replies: Rows<u8>,
+    index: Frozen,
+    /// The latest time of any of these ids: a newer one is not looked for among them.
+    newest_ms: u64,
+    /// How many of them are forgotten since.
+    gone: usize,
+}
+
+impl Base {
+    fn len(&self) -> usize {
+        self.rows.len() - self.gone
+    }
+
+    /// A request that is not forgotten.
+    fn find(&self, id: RequestId) -> Option<usize> {
+        let is = |row: u32| row as usize >= self.gone && self.rows.get(row as usize).is_some_and(|row| row.id == id.0);
+        let known = id.time_ms() <= self.newest_ms && self.len() > 0;
+        let row = known.then(|| self.index.find(self.index.key.hash_id(id.0), is));
+        row.flatten().map(|row| row as usize)
+    }
+
+    /// What a request was answered. A reply that is damaged is one without bytes, which no caller can read.
+    fn reply(&self, at: usize) -> Remembered {
+        let end = |row: &RequestRow| (row.kind_and_end & REPLY_END) as usize;
+        let row = &self.rows[at];
+        let start = at.checked_sub(1).map_or(0, |before| end(&self.rows[before]));
+        let bytes = self.replies.get(start..end(row)).unwrap_or_default();
+        let kind = (row.kind_and_end >> REPLY_END_BITS) as u16;
+        if kind & STORED != 0 {
+            let position = bytes.first_chunk().map_or(0, |position| u64::from_le_bytes(*position));
+            return Remembered::Stored { kind: kind & !STORED, position: Position(position) };
+        }
+        let redeem = (kind == Kind::Redeem as u16).then(|| wire::decode::<RedeemOutcome>(Kind::Redeem.word(), bytes).ok());
+        match redeem.flatten() {
+            Some(outcome) => Remembered::Redeem(outcome),
+            None => Remembered::Other(Box::new((kind, bytes.to_vec()))),
+        }
+    }
+}
+
+/// How many bits of a row say where its reply ends; those above say the command's kind.
+const REPLY_END_BITS: u32 = 48;
+const REPLY_END: u64 = (1 << REPLY_END_BITS) - 1;
+
+impl Requests {
+    /// The window of a snapshot.
+    pub(super) fn over(
+        window: &WindowBase,
+        meant_from_ms: u64,
+        forgotten: Option<Forgotten>,
+        rows: Rows<RequestRow>,
+        replies: Rows<u8>,
+        index: Frozen,
+    ) -> Requests {
+        Requests {
+            window_ms: window.window_ms,
+            skew_ms: window.skew_ms,
+            limit: usize::try_from(window.limit).unwrap_or(usize::MAX),
+            meant_from_ms,
+            forgotten: forgotten.unwrap_or_else(|| Forgotten::before(window.horizon_ms)),
+            base: Base { rows, replies, index, newest_ms: window.newest_ms, gone: 0 },
+            ..Requests::default()
+        }
+    }
+
+    /// What a snapshot keeps of the window beside its rows.
+    pub(super) fn window(&self, newest_ms: u64) -> WindowBase {
+        WindowBase { window_ms: self.window_ms, skew_ms: self.skew_ms, limit: self.limit as u64, horizon_ms: 0, newest_ms }
+    }
+
+    /// Calls with each row of a snapshot, and with the bytes of its reply, in the order of arrival. Where a reply ends is said in each row as
+    /// far as it is before.
+    /// Returns the latest time of their ids.
+    pub(super) fn each_row(&self, mut each: impl FnMut(RequestRow, &[u8])) -> u64 {
+        let (mut end, mut encoded, mut newest_ms) = (0, Vec::new(), 0);
+        for (id, body, reply) in self.rows() {
+            encoded.clear();
+            let (kind, bytes) = match &*reply {
+                Remembered::Redeem(outcome) => {
+                    wire::encode(outcome, &mut encoded);
+                    (Kind::Redeem as u16, encoded.as_slice())
+                }
+                Remembered::Other(reply) => (reply.0, reply.1.as_slice()),
+                Remembered::Stored { kind, position } => {
+                    encoded.extend_from_slice(&position.0.to_le_bytes());
+                    (kind | STORED, encoded.as_slice())
+                }
+            };
+            end += bytes.len() as u64;
+            newest_ms = id.time_ms().max(newest_ms);
+            each(RequestRow { id: id.0, body, kind_and_end: u64::from(kind) << REPLY_END_BITS | end }, bytes);
+        }
+        newest_ms
+    }
+
+    /// Refuses ids before a time from now on.
+    pub fn refuse_before(&mut self, floor_ms: u64) {
+        self.floor_ms = floor_ms;
+    }
+
+    /// Before which time of an id a request may be remembered by the hash of its bytes, in milliseconds since 1970.
+    pub(super) fn meant_from_ms(&self) -> u64 {
+        self.meant_from_ms
+    }
+
+    /// From now on requests are remembered by what they mean. Ids may be ahead of the clock, by the settings before or by those that
+    /// follow.
+    pub(super) fn mean_from(&mut self, now_ms: u64, next: &Settings) {
+        let skew_ms = self.skew_ms.max(next.request_skew_ms);
+        self.meant_from_ms = now_ms.saturating_add(skew_ms).saturating_add(1);
+    }
+
+    /// Takes over settings. Ids that were forgotten stay refused when the window grows.
+    pub(super) fn set(&mut self, settings: &Settings) {
+        self.window_ms = settings.request_window_ms;
+        self.skew_ms = settings.request_skew_ms;
+        self.limit = usize::try_from(settings.requests_max).unwrap_or(usize::MAX).min(u32::MAX as usize);
+    }
+
+    /// What the newest remembered request was answered.
+    pub fn newest(&self) -> Option<&Remembered> {
+        self.chunks.back()?.last().map(|row| &row.reply)
+    }
+
+    /// The first record from which a reply must be read again; the journal is to be kept from there.
+    pub fn first_stored(&self) -> Option<Position> {
+        let base = self.base.gone..self.base.rows.len();
+        let is_stored = |at: &usize| (self.base.rows[*at].kind_and_end >> REPLY_END_BITS) as u16 & STORED != 0;
+        let position = |reply: &Remembered| match reply {
+            Remembered::Stored { position, .. } => Some(*position),
+            Remembered::Redeem(_) | Remembered::Other(_) => None,
+        };
+        let base = base.filter(is_stored).filter_map(|at| position(&self.base.reply(at)));
+        let live = self.chunks.iter().flatten().skip(self.gone).filter_map(|row| position(&row.reply));
+        base.chain(live).min()
+    }
+
+    /// How many ids are remembered.
+    pub fn len(&self) -> usize {
+        self.base.len() + self.length
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The latest time of any id that was executed, in milliseconds since 1970, or a later one.
+    pub fn latest_ms(&self) -> u64 {
+        let remembered = self.chunks.iter().flatten().skip(self.gone).map(|row| row.id.time_ms()).max();
+        let forgotten = self.forgotten.rows().last().map(|range| range.to_ms);
+        self.base.newest_ms.max(self.floor_ms).max(remembered.unwrap_or(0)).max(forgotten.unwrap_or(0))
+    }
+
+    /// The times of the ids that were forgotten.
+    pub fn forgotten(&self) -> &Forgotten {
+        &self.forgotten
+    }
+
+    /// Fetches where a search for an id starts.
+    pub(super) fn touch(&self, request: RequestId) {
+        self.index.touch(request.0);
+    }
+
+    /// Whether a request is new, was seen, or is refused, at a time.
+    pub fn admit(&self, clock: impl Into<ClockRange>, stamp: &Stamp) -> Admission<'_> {
+        let ClockRange { earliest_ms, latest_ms } = clock.into();
+        let time_ms = stamp.request.time_ms();
+        let oldest_ms = self.floor_ms.max(earliest_ms.saturating_sub(self.window_ms));
+        if !stamp.request.is_version_7() {
+            return Admission::Refused(Refusal::RequestIdInvalid);
+        }
+        if time_ms < oldest_ms {
+            return Admission::Refused(Refusal::RequestTooOld { oldest_ms });
+        }
+        if time_ms > latest_ms.saturating_add(self.skew_ms) {
+            return Admission::Refused(Refusal::RequestFromFuture { now_ms: latest_ms });
+        }
+        if let Some(number) = self.index.find(stamp.request.0, |number| self.row(number).id.0) {
+            let row = self.row(number);
+            return match row.body == stamp.body || time_ms < self.meant_from_ms {
+                true => Admission::Repeated(Cow::Borrowed(&row.reply)),
+                false => Admission::Refused(Refusal::RequestIdReused),
+            };
+        }
+        if let Some(at) = self.base.find(stamp.request) {
+            return match self.base.rows[at].body == stamp.body || time_ms < self.meant_from_ms {
+                true => Admission::Repeated(Cow::Owned(self.base.reply(at))),
+                false => Admission::Refused(Refusal::RequestIdReused),
+            };
+        }
+        if let Some(oldest_ms) = self.forgotten.end_of(time_ms) {
+            return Admission::Refused(Refusal::RequestTooOld { oldest_ms });
+        }
+        if self.len() >= self.limit {
+            let oldest_kept = self.oldest().map_or(earliest_ms, |id| id.time_ms());
+            let free_at = oldest_kept.saturating_add(KEPT_AT_LEAST_MS);
+            if free_at > earliest_ms {
+                return Admission::Refused(Refusal::Busy { retry_after_ms: (free_at - earliest_ms).min(u32::MAX.into()) as u32 });
+            }
+        }
+        Admission::New
+    }
+
+    /// Remembers what a request was answered, and forgets what has passed.
+    pub(super) fn remember(&mut self, now_ms: u64, stamp: &Stamp, reply: Remembered, position: Position) {
+        self.make_room(now_ms, stamp.request.time_ms());
+        self.push(stamp.request, stamp.body, reply.kept(position));
+    }
+
+    /// Forgets what has passed, and at the limit the oldest, at the time of a record and of its id.
+    fn make_room(&mut self, record_ms: u64, id_ms: u64) {
+        let now_ms = record_ms.min(id_ms);
+        let passed_ms = now_ms.saturating_sub(self.window_ms);
+        // An id that far ahead of one that was just admitted is from a time when the clock was ahead.
+        let ahead_ms = id_ms.saturating_add(self.window_ms).saturating_add(self.skew_ms);
+        for step in 0..FORGOTTEN_PER_RECORD {
+            let Some(oldest_ms) = self.oldest().map(|id| id.time_ms()) else { break };
+            let is_over = self.len() >= self.limit.max(1);
+            if oldest_ms < passed_ms {
+                self.forget_oldest(record_ms);
+            } else if oldest_ms > ahead_ms {
+                self.move_oldest_back();
+            // The first has been found old enough when the request was admitted.
+            } else if is_over && (step == 0 || oldest_ms.saturating_add(KEPT_AT_LEAST_MS) <= now_ms) {
+                self.forget_oldest(record_ms);
+            } else {
+                break;
+            }
+        }
+    }
+
+    fn push(&mut self, id: RequestId, body: u64, reply: Remembered) {
+        if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.chunks.push_back(Vec::with_capacity(CHUNK));
+        }
+        let number = self.first.wrapping_add(self.length as u32);
+        self.chunks.back_mut().expect("one was just added").push(Row { id, body, reply });
+        self.length += 1;
+        self.index.insert(id.0, number);
+    }
+
+    fn oldest(&self) -> Option<RequestId> {
+        match self.base.rows.get(self.base.gone) {
+            Some(row) => Some(RequestId(row.id)),
+            None => (self.length > 0).then(|| self.row(self.first).id),
+        }
+    }
+
+    /// Forgets the oldest of them, of which there is one.
+    fn forget_oldest(&mut self, record_ms: u64) {
+        if let Some(id) = self.oldest() {
+            self.forgotten.add(id.time_ms(), record_ms);
+        }
+        self.drop_oldest();
+    }
+
+    /// Makes the oldest of them, of which there is one, the newest.
+    fn move_oldest_back(&mut self) {
+        let row = match self.base.rows.get(self.base.gone) {
+            Some(row) => Row { id: RequestId(row.id), body: row.body, reply: self.base.reply(self.base.gone) },
+            None => self.row(self.first).clone(),
+        };
+        self.drop_oldest();
+        self.push(row.id, row.body, row.reply);
+    }
+
+    fn drop_oldest(&mut self) {
+        if self.base.gone < self.base.rows.len() {
+            self.base.gone += 1;
+            return;
+        }
+        let id = self.row(self.first).id;
+        self.index.remove(id.0, self.first);
+        self.first = self.first.wrapping_add(1);
+        self.length -= 1;
+        self.gone += 1;
+        if self.gone == CHUNK {
+            self.chunks.pop_front();
+            self.gone = 0;
+        }
+    }
+
+    fn row(&self, number: u32) -> &Row {
+        let at = self.gone + number.wrapping_sub(self.first) as usize;
+        &self.chunks[at / CHUNK][at % CHUNK]
+    }
+
+    /// All that are remembered, in the order of arrival: id, hash of what was asked, and what was answered.
+    pub fn rows(&self) -> impl Iterator<Item = (RequestId, u64, Cow<'_, Remembered>)> {
+        let base = (self.base.gone..self.base.rows.len()).zip(&self.base.rows[self.base.gone..]);
+        let base = base.map(|(at, row)| (RequestId(row.id), row.body, Cow::Owned(self.base.reply(at))));
+        let live = self.chunks.iter().flatten().skip(self.gone);
+        base.chain(live.map(|row| (row.id, row.body, Cow::Borrowed(&row.reply))))
+    }
+}
+
+/// Two windows are equal when they answer alike, now and later; how their indexes are laid out does not matter.
+impl PartialEq for Requests {
+    fn eq(&self, other: &Requests) -> bool {
+        (self.window_ms, self.skew_ms, self.limit, &self.forgotten, self.len())
+            == (other.window_ms, other.skew_ms, other.limit, &other.forgotten, other.len())
+            && self.rows().zip(other.rows()).all(|(one, other)| (one.0, one.1) == (other.0, other.1) && one.2.is_alike(&other.2))
+    }
+}
+
+impl std::fmt::Debug for Requests {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Requests").field("forgotten", &self.forgotten).field("rows", &self.rows().collect::<Vec<_>>()).finish()
+    }
+}

@@ -1,0 +1,389 @@
+//! What the organisation has: clubs, and campaigns with their codes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use scrip_protocol::command::{ArchiveCause, CodeTexts, CodesBatch, Terms};
+use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position};
+
+use super::frozen::{CampaignBase, FrozenCodes, Places};
+use super::overlay::Overlay;
+use super::texts::Texts;
+use super::uses::{ClientUses, FrozenUses};
+
+/// The clubs, numbered from 1.
+#[derive(Debug, Default, PartialEq)]
+pub struct Clubs {
+    names: Vec<String>,
+}
+
+impl Clubs {
+    /// Those of a snapshot.
+    pub(super) fn over(names: Vec<String>) -> Clubs {
+        Clubs { names }
+    }
+
+    /// Whether there is a club of this number.
+    pub fn contains(&self, club: ClubId) -> bool {
+        club.0 >= 1 && club.0 as usize <= self.names.len()
+    }
+
+    /// The club of this name.
+    pub fn named(&self, name: &str) -> Option<ClubId> {
+        self.names.iter().position(|other| other == name).map(|at| ClubId(at as u32 + 1))
+    }
+
+    /// The number that the next club gets.
+    pub fn next(&self) -> ClubId {
+        ClubId(self.names.len() as u32 + 1)
+    }
+
+    /// The clubs after one, with their numbers.
+    pub fn after(&self, club: ClubId) -> impl Iterator<Item = (ClubId, &str)> {
+        (1..).map(ClubId).zip(self.names.iter().map(String::as_str)).skip(club.0 as usize)
+    }
+
+    pub(super) fn add(&mut self, name: &str) {
+        self.names.push(name.to_owned());
+    }
+}
+
+/// Where a code is: its campaign, and its place among the campaign's codes, counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub struct CodeAt {
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// The place.
+    pub slot: u32,
+}
+
+/// The campaigns, numbered from 1.
+#[derive(Debug, Default)]
+pub struct Campaigns {
+    rows: Vec<Campaign>,
+    base: Arc<FrozenCodes>,
+    /// Those of which codes were restored since the snapshot: what that says of the values of these may be outdated.
+    restored: BTreeSet<CampaignId>,
+}
+
+impl PartialEq for Campaigns {
+    fn eq(&self, other: &Campaigns) -> bool {
+        self.rows == other.rows
+    }
+}
+
+impl Campaigns {
+    /// A campaign.
+    pub fn of(&self, campaign: CampaignId) -> Option<&Campaign> {
+        self.rows.get((campaign.0 as usize).checked_sub(1)?)
+    }
+
+    /// The number that the next campaign gets.
+    pub fn next(&self) -> CampaignId {
+        CampaignId(self.rows.len() as u32 + 1)
+    }
+
+    /// The campaigns after one, with their numbers.
+    pub fn after(&self, campaign: CampaignId) -> impl Iterator<Item = (CampaignId, &Campaign)> {
+        (1..).map(CampaignId).zip(&self.rows).skip(campaign.0 as usize)
+    }
+
+    /// Whether the campaign of a code holds it: neither the one nor the other is archived.
+    pub fn is_live(&self, at: CodeAt) -> bool {
+        self.of(at.campaign)
+            .is_some_and(|campaign| (at.slot as usize) < campaign.codes.len() && campaign.freed(at.slot).is_none())
+    }
+
+    pub(super) fn add(&mut self, campaign: Campaign) {
+        self.rows.push(campaign);
+    }
+
+    /// Those of a snapshot.
+    pub(super) fn over(base: Vec<CampaignBase>, codes: Arc<FrozenCodes>, uses: &Arc<FrozenUses>) -> Campaigns {
+        let rows = (1..).map(CampaignId).zip(base).map(|(id, base)| Campaign::over(id, base, &codes, uses));
+        Campaigns { rows: rows.collect(), base: codes, restored: BTreeSet::new() }
+    }
+
+    /// Takes note that codes of a campaign are restored.
+    pub(super) fn note_restored(&mut self, campaign: CampaignId) {
+        if !self.base.is_empty() {
+            self.restored.insert(campaign);
+        }
+    }
+
+    /// Whether the place that the snapshot gives for the value of a code of a campaign may be outdated.
+    pub(crate) fn was_restored(&self, campaign: CampaignId) -> bool {
+        self.restored.contains(&campaign)
+    }
+
+    /// The codes that the snapshot has.
+    pub(crate) fn base(&self) -> &Arc<FrozenCodes> {
+        &self.base
+    }
+
+    pub(super) fn of_mut(&mut self, campaign: CampaignId) -> Option<&mut Campaign> {
+        self.rows.get_mut((campaign.0 as usize).checked_sub(1)?)
+    }
+}
+
+/// One campaign with its codes and counters.
+#[derive(Debug, PartialEq)]
+pub struct Campaign {
+    /// The terms; shared with the index, and replaced whole when they change.
+    pub terms: Arc<Terms>,
+    /// When it was created, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// The codes as they were written.
+    pub codes: Texts,
+    /// How often each code is activated, by slot.
+    pub(crate) activations_of: Overlay<u32>,
+    /// When the campaign was archived, and by which record; none while it is not.
+    pub archived: Option<Archived>,
+    /// The codes that are archived while the campaign is not: by themselves, or left over when it was restored; and those that were
+    /// archived by themselves before it was.
+    pub archived_codes: BTreeMap<u32, ArchivedCode>,
+    /// How many codes are activated at least once.
+    pub codes_activated: u32,
+    /// How many of these are among the archived codes above.
+    archived_activated: u32,
+    /// How many codes are activated as often as they may be, or more.
+    codes_exhausted: u32,
+    /// How many of these are among the archived codes above.
+    archived_exhausted: u32,
+    /// How many activations there are.
+    pub activations: u64,
+    /// How many activations were refunded.
+    pub refunds: u64,
+    /// How many holds of its codes count: those that are open, and expired ones that the state still counts.
+    pub held: u32,
+    /// The sum of the amounts of these holds, in minor units.
+    pub held_sum: i128,
+    /// The sum of the bonuses credited, less what refunds took back.
+    pub issued: Money,
+    /// What refunds could not take back.
+    pub uncollected: Money,
+    /// How often each client has activated codes, since that was first limited.
+    pub clients: Option<ClientUses>,
+    /// When codes were added.
+    pub added: Vec<CodesBatch>,
+}
+
+/// When a campaign was archived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub struct Archived {
+    /// In milliseconds since 1970.
+    pub at_ms: u64,
+    /// The record.
+    pub position: Position,
+}
+
+/// How a code is archived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArchivedCode {
+    /// For whose sake.
+    pub cause: ArchiveCause,
+    /// The record since which its value is free: that which archived it, or before it the campaign.
+    pub freed: Position,
+}
+
+impl Campaign {
+    pub(super) fn new(terms: Terms, created_ms: u64) -> Campaign {
+        let mut campaign = Campaign {
+            terms: Arc::new(terms),
+            created_ms,
+            codes: Texts::default(),
+            activations_of: Overlay::default(),
+            archived: None,
+            archived_codes: BTreeMap::new(),
+            codes_activated: 0,
+            archived_activated: 0,
+            codes_exhausted: 0,
+            archived_exhausted: 0,
+            activations: 0,
+            refunds: 0,
+            held: 0,
+            held_sum: 0,
+            issued: Money(0),
+            uncollected: Money(0),
+            clients: None,
+            added: Vec::new(),
+        };
+        campaign.count_clients_from(created_ms, Position(0));
+        campaign
+    }
+
+    fn over(id: CampaignId, base: CampaignBase, codes: &Arc<FrozenCodes>, uses: &Arc<FrozenUses>) -> Campaign {
+        let archived = base.archived_codes.into_iter().map(|(slot, cause, freed)| (slot, ArchivedCode { cause, freed }));
+        let clients = base
+            .clients
+            .map(|(from_ms, from, (first, end))| ClientUses::over(uses, id, (from_ms, from), first as usize..end as usize));
+        Campaign {
+            terms: Arc::new(base.terms),
+            created_ms: base.created_ms,
+            codes: Texts::over(codes, &base.places),
+            activations_of: Overlay::over(codes.activations.part(base.places.rows())),
+            archived: base.archived,
+            archived_codes: archived.collect(),
+            codes_activated: base.codes_activated,
+            archived_activated: base.archived_activated,
+            codes_exhausted: base.codes_exhausted,
+            archived_exhausted: base.archived_exhausted,
+            activations: base.activations,
+            refunds: base.refunds,
+            held: 0,
+            held_sum: 0,
+            issued: base.issued,
+            uncollected: base.uncollected,
+            clients,
+            added: base.added,
+        }
+    }
+
+    /// What a snapshot keeps of it, whose codes stand at these places and whose clients in these rows; its holds it has elsewhere.
+    pub(super) fn base(&self, places: Places, clients: (u64, u64)) -> CampaignBase {
+        CampaignBase {
+            terms: Terms::clone(&self.terms),
+            created_ms: self.created_ms,
+            places,
+            archived: self.archived,
+            archived_codes: self.archived_codes.iter().map(|(slot, code)| (*slot, code.cause, code.freed)).collect(),
+            codes_activated: self.codes_activated,
+            archived_activated: self.archived_activated,
+            codes_exhausted: self.codes_exhausted,
+            archived_exhausted: self.archived_exhausted,
+            activations: self.activations,
+            refunds: self.refunds,
+            issued: self.issued,
+            uncollected: self.uncollected,
+            clients: self.clients.as_ref().map(|uses| (uses.from_ms, uses.from, clients)),
+            added: self.added.clone(),
+        }
+    }
+
+    /// Whether the campaign is archived.
+    pub fn is_archived(&self) -> bool {
+        self.archived.is_some()
+    }
+
+    /// Whether a code is archived though its campaign may not be.
+    #[inline]
+    pub fn is_code_archived(&self, slot: u32) -> bool {
+        // Nearly always: nothing is looked up for a campaign without any.
+        !self.archived_codes.is_empty() && self.archived_codes.contains_key(&slot)
+    }
+
+    /// Since which record a code's value is free; none while the campaign holds it.
+    pub fn freed(&self, slot: u32) -> Option<Position> {
+        let alone = self.archived_codes.get(&slot).map(|code| code.freed);
+        alone.or(self.archived.map(|archived| archived.position))
+    }
+
+    /// How many codes are archived, by themselves or with the campaign.
+    pub fn codes_archived(&self) -> u32 {
+        if self.is_archived() { self.codes.len() as u32 } else { self.archived_codes.len() as u32 }
+    }
+
+    /// How many codes were never activated and are not archived (A9).
+    pub fn codes_available(&self) -> u32 {
+        let live = self.codes.len() as u32 - self.codes_archived();
+        if self.is_archived() { 0 } else { less(live, less(self.codes_activated, self.archived_activated)) }
+    }
+
+    /// How many codes are not archived and were activated less often than they may be. What is held of them is not looked at.
+    pub fn codes_not_exhausted(&self) -> u32 {
+        let live = self.codes.len() as u32 - self.codes_archived();
+        if self.is_archived() { 0 } else { less(live, less(self.codes_exhausted, self.archived_exhausted)) }
+    }
+
+    /// How often a code may still be activated, its holds aside; 0 for a code that the campaign does not have.
+    pub(super) fn room(&self, slot: u32) -> u32 {
+        self.activations_of.get(slot).map_or(0, |activations| self.cap().saturating_sub(*activations))
+    }
+
+    /// The counter of a code has 32 bits: one without a cap ends there as well.
+    fn cap(&self) -> u32 {
+        self.terms.activations_per_code_max.unwrap_or(u32::MAX)
+    }
+
+    /// The text of a code.
+    pub(super) fn text_of(&self, slot: u32) -> Option<&str> {
+        self.codes.of(slot as usize)
+    }
+
+    /// How often each code is activated, in the order of slots.
+    pub fn activations_by_slot(&self) -> impl Iterator<Item = u32> {
+        self.activations_of.iter().copied()
+    }
+
+    /// How often a code is activated; 0 for one that the campaign does not have.
+    pub fn activations_at(&self, slot: u32) -> u32 {
+        self.activations_of.get(slot).copied().unwrap_or(0)
+    }
+
+    /// The codes of [`Campaign::archived_codes`], by slot.
+    pub(super) fn archived_slots(&self) -> impl Iterator<Item = (u32, ArchivedCode)> {
+        self.archived_codes.iter().map(|(slot, code)| (*slot, *code))
+    }
+
+    /// The clients whose activations are counted, with their numbers, in no order.
+    pub(super) fn uses_of_clients(&self) -> impl Iterator<Item = (ClientId, u32)> {
+        self.clients.iter().flat_map(|clients| clients.iter())
+    }
+
+    pub(super) fn add_codes(&mut self, codes: &CodeTexts, at_ms: u64, position: Position) {
+        self.codes.append(codes);
+        self.activations_of.push_zeros(codes.len());
+        if codes.is_empty() {
+            return;
+        }
+        self.added.push(CodesBatch { at_ms, codes: codes.len() as u32, position });
+    }
+
+    /// Begins to count activations for each client, where the terms limit them and that was not begun before.
+    pub(super) fn count_clients_from(&mut self, now_ms: u64, position: Position) {
+        if self.terms.activations_per_client_max.is_some() && self.clients.is_none() {
+            self.clients = Some(ClientUses::from(now_ms, position));
+        }
+    }
+
+    /// How often a client has activated codes, as far as that was counted.
+    #[inline]
+    pub(super) fn client_uses(&self, client: ClientId) -> u32 {
+        self.clients.as_ref().map_or(0, |clients| clients.of(client))
+    }
+
+    /// Sets a code's counter. Returns whether the campaign has the code.
+    pub(super) fn set_activations(&mut self, slot: u32, change: impl FnOnce(u32) -> u32) -> bool {
+        let cap = self.cap();
+        let Some(activations) = self.activations_of.get_mut(slot) else { return false };
+        let (before, after) = (*activations, change(*activations));
+        *activations = after;
+        let archived = self.is_code_archived(slot);
+        let count = |counter: &mut u32, was: bool, is: bool| *counter = less(*counter + u32::from(is), u32::from(was));
+        count(&mut self.codes_activated, before > 0, after > 0);
+        count(&mut self.codes_exhausted, before >= cap, after >= cap);
+        if archived {
+            count(&mut self.archived_activated, before > 0, after > 0);
+            count(&mut self.archived_exhausted, before >= cap, after >= cap);
+        }
+        true
+    }
+
+    /// Counts anew what depends on the cap and on which codes are archived.
+    pub(super) fn recount(&mut self) {
+        let cap = self.cap();
+        self.codes_exhausted = self.activations_of.iter().filter(|activations| **activations >= cap).count() as u32;
+        let archived = || self.archived_codes.keys().filter_map(|slot| self.activations_of.get(*slot));
+        let (activated, exhausted) = (
+            archived().filter(|activations| **activations > 0).count(),
+            archived().filter(|activations| **activations >= cap).count(),
+        );
+        (self.archived_activated, self.archived_exhausted) = (activated as u32, exhausted as u32);
+    }
+}
+
+/// One count less another that is a part of it. The counters of codes may stand in a snapshot that is damaged and not yet verified, and then
+/// contradict these sums: that is for its verification to say.
+fn less(all: u32, part: u32) -> u32 {
+    all.saturating_sub(part)
+}

@@ -1,0 +1,508 @@
+//! Reading a journal while it is written, and dropping its oldest segments.
+//!
+//! Readers open the files of sealed segments for as long as they read them. The live segment they read through the writer's own handle,
+//! as of its newest commit. What a reader has open stays open to it, whatever the writer seals and retention drops meanwhile.
+//!
+//! A view of the live segment may be older than the segment's end: batches are appended, and the segment is sealed, while it is read.
+//! A reader therefore continues at the position after the last batch that it read, never at the start of the next segment.
+//!
+//! Invariant: the batches of one read are consecutive, in position and in the chain of hashes, or the read fails.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use redb::{DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable};
+use scrip_protocol::Position;
+use scrip_protocol::batch::{Batch, BatchError, ChainEnd, Link};
+
+use super::segment::{self, BATCHES, Live, SEAL, guarded, no_panic, read_end, start_of, sync_folder, unreadable};
+use super::{JournalError, JournalReader, recovery};
+use crate::disk::Disk;
+
+/// The segments that there are. Shared by the writer, which adds to it, and readers.
+pub(super) struct Catalogue {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    /// By first position. The last is the one being written.
+    segments: RwLock<Vec<Arc<Listed>>>,
+    /// The segments that begin before this were not read when the journal was opened.
+    unread_before: Position,
+    dropping: Mutex<Dropping>,
+}
+
+/// One thread at a time drops segments.
+#[derive(Default)]
+struct Dropping {
+    /// A removal is not known to last. Were a later segment's to last and this one's not, there would be a gap after a crash.
+    failed: bool,
+}
+
+pub(super) struct Listed {
+    first: Position,
+    path: PathBuf,
+    open: Mutex<Open>,
+}
+
+enum Open {
+    Live(Arc<Live>),
+    Sealed(Weak<ReadOnlyDatabase>),
+}
+
+impl Listed {
+    pub(super) fn live(first: Position, path: PathBuf, live: Arc<Live>) -> Arc<Listed> {
+        Arc::new(Listed { first, path, open: Mutex::new(Open::Live(live)) })
+    }
+
+    pub(super) fn sealed(first: Position, path: PathBuf) -> Arc<Listed> {
+        Arc::new(Listed { first, path, open: Mutex::new(Open::Sealed(Weak::new())) })
+    }
+
+    fn begin_read(&self, disk: &dyn Disk) -> Result<(ReadTransaction, Held), DatabaseError> {
+        let failed = |cause: redb::TransactionError| DatabaseError::Storage(redb::StorageError::Corrupted(cause.to_string()));
+        let mut open = self.open.lock();
+        match &mut *open {
+            Open::Live(database) => Ok((database.begin_read().map_err(failed)?, Held::Live(database.clone()))),
+            Open::Sealed(weak) => {
+                let database = match weak.upgrade() {
+                    Some(database) => database,
+                    // Nobody may have read it since the run that wrote it ended.
+                    None => Arc::new(segment::open_sealed(disk, &self.path)?),
+                };
+                *weak = Arc::downgrade(&database);
+                Ok((database.begin_read().map_err(failed)?, Held::Sealed(database)))
+            }
+        }
+    }
+}
+
+/// What a reader sees of a segment.
+struct View {
+    first: Position,
+    path: PathBuf,
+    transaction: ReadTransaction,
+    /// Kept open for as long as it is read: the writer may seal and leave the segment meanwhile.
+    held: Held,
+}
+
+impl View {
+    /// Whether the view has every batch that the segment will ever have.
+    fn is_complete(&self) -> bool {
+        matches!(self.held, Held::Sealed(_))
+    }
+}
+
+#[expect(dead_code, reason = "what is held is only held")]
+enum Held {
+    Live(Arc<Live>),
+    Sealed(Arc<ReadOnlyDatabase>),
+}
+
+impl Catalogue {
+    /// Segments by first position, the live one last.
+    pub(super) fn new(disk: Arc<dyn Disk>, dir: &Path, segments: Vec<Arc<Listed>>, unread_before: Position) -> Catalogue {
+        Catalogue { disk, dir: dir.to_owned(), segments: RwLock::new(segments), unread_before, dropping: Mutex::default() }
+    }
+
+    /// The live segment was sealed, and this one follows it.
+    pub(super) fn rotated(&self, next: Arc<Listed>) {
+        let mut segments = self.segments.write();
+        if let Some(sealed) = segments.last_mut() {
+            *sealed.open.lock() = Open::Sealed(Weak::new());
+        }
+        segments.push(next);
+    }
+
+    /// A view of the segment that a position belongs to.
+    fn view_at(&self, position: Position) -> Result<View, JournalError> {
+        // A segment that has just been sealed stays locked until its last reader has finished: milliseconds.
+        let mut tries = 0;
+        loop {
+            let segments = self.segments.read();
+            let Some(listed) = segments.iter().rev().find(|listed| listed.first <= position).cloned() else {
+                let first = segments.first().map_or(position, |oldest| oldest.first);
+                return Err(JournalError::Dropped { dir: self.dir.clone(), position, first });
+            };
+            // Not while it is opened: redb may have to finish it, and the writer would wait with its rotation.
+            drop(segments);
+            match no_panic(|| listed.begin_read(&*self.disk)) {
+                Ok(Ok((transaction, held))) => {
+                    return Ok(View { first: listed.first, path: listed.path.clone(), transaction, held });
+                }
+                Ok(Err(DatabaseError::DatabaseAlreadyOpen)) if tries < 1000 => {
+                    tries += 1;
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                // Dropped since it was looked up.
+                Ok(Err(_)) if !self.has(listed.first) => {}
+                Ok(Err(cause)) => return Err(unreadable(&listed.path, cause)),
+                Err(panic) => return Err(unreadable(&listed.path, panic)),
+            }
+        }
+    }
+
+    fn has(&self, first: Position) -> bool {
+        self.segments.read().iter().any(|listed| listed.first == first)
+    }
+
+    /// The segment after another.
+    fn after(&self, first: Position) -> Option<Position> {
+        self.segments.read().iter().map(|listed| listed.first).find(|other| *other > first)
+    }
+}
+
+impl Catalogue {
+    /// Reads batches, and calls `viewed` whenever a view of a segment was taken and before it is read.
+    fn read_viewing(&self, from: Position, bytes_max: usize, viewed: &dyn Fn()) -> Result<Vec<Vec<u8>>, JournalError> {
+        let mut reading = Reading { next: from.max(Position(1)), chain: None, bytes: 0, bytes_max, batches: Vec::new() };
+        loop {
+            let view = self.view_at(reading.next)?;
+            viewed();
+            guarded(&view.path, || reading.take(&view))?;
+            match self.after(view.first) {
+                Some(_) if reading.is_full() => return Ok(reading.batches),
+                None => return Ok(reading.batches),
+                // A complete segment ends where the next one begins.
+                Some(following) if following > reading.next && view.is_complete() => {
+                    return Err(JournalError::Gap { path: view.path, expected: reading.next, found: following });
+                }
+                // Either the next segment, or the rest of this one: batches that were appended after the view was taken.
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+impl JournalReader for Catalogue {
+    fn read(&self, from: Position, bytes_max: usize) -> Result<Vec<Vec<u8>>, JournalError> {
+        self.read_viewing(from, bytes_max, &|| {})
+    }
+
+    fn bytes(&self) -> u64 {
+        let entries = self.disk.list(&self.dir).unwrap_or_default();
+        let segments = self.segments.read();
+        let is_segment = |name: &str| segments.iter().any(|listed| listed.path.file_name().is_some_and(|file| file == name));
+        entries.iter().filter(|entry| is_segment(&entry.name)).map(|entry| entry.bytes).sum()
+    }
+
+    fn first(&self) -> Position {
+        self.segments.read().first().map_or(Position(1), |oldest| oldest.first)
+    }
+
+    fn first_behind(&self, position: Position) -> Position {
+        let segments = self.segments.read();
+        // The last record of a segment is the one before the next segment's first.
+        let kept = segments.iter().skip(1).take_while(|next| next.first.0 - 1 <= position.0).last();
+        kept.or(segments.first()).map_or(Position(1), |oldest| oldest.first)
+    }
+
+    fn drop_through(&self, position: Position) -> Result<usize, JournalError> {
+        let mut dropping = self.dropping.lock();
+        let io = |path: &Path, source| JournalError::Io { path: path.to_owned(), source };
+        if dropping.failed {
+            return Err(io(&self.dir, std::io::Error::other("an earlier removal in it is not known to last")));
+        }
+        let mut dropped = 0;
+        loop {
+            let mut segments = self.segments.write();
+            // Its last record is the one before the next segment's first. The live one has no next.
+            if segments.get(1).is_none_or(|next| next.first.0 - 1 > position.0) {
+                return Ok(dropped);
+            }
+            // Nobody may look it up once its file is gone.
+            let oldest = segments.remove(0);
+            drop(segments);
+            if let Err(source) = self.disk.remove(&oldest.path)
+                && source.kind() != std::io::ErrorKind::NotFound
+            {
+                let error = io(&oldest.path, source);
+                self.segments.write().insert(0, oldest);
+                return Err(error);
+            }
+            // One after the other: a crash leaves the newest of them, without a gap.
+            if let Err(error) = sync_folder(&*self.disk, &self.dir) {
+                dropping.failed = true;
+                return Err(error);
+            }
+            dropped += 1;
+        }
+    }
+
+    fn check_sealed(&self, goes_on: &dyn Fn() -> bool) -> Result<(), JournalError> {
+        let segments: Vec<Position> = {
+            let listed = self.segments.read();
+            let unread = listed.iter().take_while(|listed| listed.first < self.unread_before).count();
+            // The one behind them as well, which must continue the last of them.
+            let checked = if unread == 0 { 0 } else { unread + 1 };
+            listed.iter().take(checked).map(|listed| listed.first).collect()
+        };
+        let mut before: Option<ChainEnd> = None;
+        for first in segments.into_iter().take_while(|_| goes_on()) {
+            let view = match self.view_at(first) {
+                // Dropped meanwhile, so that the next one cannot be compared with it.
+                Err(JournalError::Dropped { .. }) => {
+                    before = None;
+                    continue;
+                }
+                view => view?,
+            };
+            before = guarded(&view.path, || self.check_ends(&view, before, first < self.unread_before))?;
+        }
+        Ok(())
+    }
+}
+
+impl Catalogue {
+    /// Checks where a segment starts, and, where it was not read, that it ends with the batch that its seal names. Returns its seal.
+    fn check_ends(&self, view: &View, before: Option<ChainEnd>, is_unread: bool) -> Result<Option<ChainEnd>, JournalError> {
+        let (transaction, path) = (&view.transaction, &view.path);
+        let start = start_of(transaction, path, view.first)?;
+        match before {
+            Some(seal) if seal.position < start.position => {
+                return Err(JournalError::MissingSegment { dir: self.dir.clone(), expected: seal.next() });
+            }
+            Some(seal) if seal != start => {
+                return Err(JournalError::NotThatSegment {
+                    path: path.clone(),
+                    why: "it does not continue the segment before it",
+                });
+            }
+            _ => {}
+        }
+        if !is_unread {
+            return Ok(None);
+        }
+        let seal = read_end(transaction, path, SEAL)?.ok_or_else(|| JournalError::Unsealed { path: path.clone() })?;
+        let newest = || -> Result<_, redb::Error> {
+            let table = transaction.open_table(BATCHES)?;
+            Ok(table.last()?.map(|(key, row)| (key.value(), row.value().to_vec())))
+        };
+        let end = match newest().map_err(|cause| unreadable(path, cause))? {
+            None => start,
+            Some((position, row)) => {
+                let batch = Batch::parse(&row);
+                batch.map_err(|cause| recovery::name(path, Position(position), cause, false))?.end()
+            }
+        };
+        match end == seal {
+            true => Ok(Some(seal)),
+            false => Err(JournalError::SealBroken { path: path.clone(), sealed: seal.position, found: end.position }),
+        }
+    }
+}
+
+/// Batches that are being read, one segment after the other.
+struct Reading {
+    /// The position that the next batch must hold.
+    next: Position,
+    /// Where the chain stands with the batches so far; none before the first.
+    chain: Option<ChainEnd>,
+    bytes: usize,
+    bytes_max: usize,
+    batches: Vec<Vec<u8>>,
+}
+
+impl Reading {
+    fn is_full(&self) -> bool {
+        self.bytes > self.bytes_max
+    }
+
+    /// Reads on in a segment, to the end of the view or until the limit is passed.
+    fn take(&mut self, view: &View) -> Result<(), JournalError> {
+        let path = &view.path;
+        let unreadable = |cause: redb::Error| unreadable(path, cause);
+        let table = view.transaction.open_table(BATCHES).map_err(|cause| unreadable(cause.into()))?;
+        let holder = || table.range(..=self.next.0)?.next_back().transpose();
+        let holder = holder().map_err(|cause| unreadable(cause.into()))?.map_or(self.next.0, |(key, _)| key.value());
+        for row in table.range(holder..).map_err(|cause| unreadable(cause.into()))? {
+            if self.is_full() {
+                break;
+            }
+            let (key, value) = row.map_err(|cause| unreadable(cause.into()))?;
+            let position = Position(key.value());
+            self.push(position, value.value()).map_err(|cause| recovery::name(path, position, cause, false))?;
+        }
+        Ok(())
+    }
+
+    /// Takes a row, unless it ends before what is to be read: the newest batch before a position need not reach it.
+    fn push(&mut self, key: Position, bytes: &[u8]) -> Result<(), BatchError> {
+        let link = Link::stated(bytes).ok_or(BatchError::Short(bytes.len()))?;
+        if link.first != key {
+            return Err(BatchError::Gap { expected: key, found: link.first });
+        }
+        if link.end().position < self.next {
+            return Ok(());
+        }
+        match &mut self.chain {
+            Some(chain) => link.follow(chain)?,
+            None if link.holds(self.next) => self.chain = Some(link.end()),
+            None => return Err(BatchError::Gap { expected: self.next, found: key }),
+        }
+        self.next = Position(link.end().position.0.saturating_add(1));
+        self.bytes += bytes.len();
+        self.batches.push(bytes.to_vec());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::disk::OsDisk;
+    use crate::{Journal, Segments};
+    use scrip_protocol::batch::BatchBuilder;
+    use scrip_protocol::{Record, Settings, record::SettingsSet};
+
+    /// The writer of a journal whose segments end at so many bytes.
+    struct Writer(Segments);
+
+    impl Writer {
+        fn new(dir: &Path, segment_bytes: u64) -> Writer {
+            let (disk, none) = (Arc::new(OsDisk), ChainEnd::default());
+            let opened = Segments::open(disk, dir, segment_bytes, none, &mut |_, _| {}, &mut |_| {});
+            Writer(opened.expect("a new journal"))
+        }
+
+        /// Appends a batch of one record.
+        fn append(&mut self) -> Arc<Catalogue> {
+            let mut batch = BatchBuilder::new(1);
+            batch.push(&Record::from(SettingsSet::new(Settings::default())));
+            self.0.append(vec![batch]).expect("the disk takes it");
+            self.0.catalogue().clone()
+        }
+    }
+
+    /// The first positions of batches, after a check that each continues the one before.
+    fn firsts(batches: &[Vec<u8>]) -> Vec<u64> {
+        let mut chain = None;
+        let mut first = |bytes: &Vec<u8>| {
+            let batch = Batch::parse(bytes).expect("a stored batch is whole");
+            batch
+                .follow(chain.get_or_insert(ChainEnd { position: Position(batch.first.0 - 1), hash: batch.previous, time_ms: 1 }))
+                .expect("it continues the one before");
+            batch.first.0
+        };
+        batches.iter().map(&mut first).collect()
+    }
+
+    fn read_view(view: &View) -> usize {
+        let mut reading = Reading { next: Position(1), chain: None, bytes: 0, bytes_max: usize::MAX, batches: Vec::new() };
+        reading.take(view).expect("it is still open");
+        reading.batches.len()
+    }
+
+    #[test]
+    fn what_is_being_read_stays_open_when_the_writer_moves_on_and_when_it_is_dropped() {
+        let dir = tempfile::tempdir().expect("a folder");
+        // Every batch fills a segment.
+        let mut writer = Writer::new(dir.path(), 1);
+        let catalogue = writer.append();
+        let view = catalogue.view_at(Position(1)).expect("it can be read");
+        writer.append();
+        writer.append();
+        assert_eq!(read_view(&view), 1);
+        drop(view);
+        assert_eq!(catalogue.read(Position(1), usize::MAX).expect("they can be read").len(), 3);
+        let view = catalogue.view_at(Position(1)).expect("it can be read");
+        assert_eq!(catalogue.drop_through(Position(1)).expect("it can be removed"), 1);
+        assert_eq!(read_view(&view), 1);
+    }
+
+    /// The straddle: a view of the live segment is fixed, further batches fill the segment, the next append rotates, and only then is the
+    /// view read. Every number of batches before the view and behind it, and every position to read from.
+    #[test]
+    fn a_reader_that_straddles_a_rotation_misses_no_batch() {
+        for before in 1..=3_u64 {
+            for filling in 1..=3_u64 {
+                for from in 1..=before + 1 {
+                    let dir = tempfile::tempdir().expect("a folder");
+                    let mut writer = Writer::new(dir.path(), u64::MAX);
+                    (1..before).for_each(|_| drop(writer.append()));
+                    let catalogue = writer.append();
+                    let (writer, is_first) = (RefCell::new(writer), RefCell::new(true));
+                    let straddle = || {
+                        if is_first.replace(false) {
+                            let mut writer = writer.borrow_mut();
+                            (0..filling).for_each(|_| drop(writer.append()));
+                            writer.0.fill();
+                            (0..2).for_each(|_| drop(writer.append()));
+                        }
+                    };
+                    let batches = catalogue.read_viewing(Position(from), usize::MAX, &straddle).expect("the journal is whole");
+                    let expected: Vec<u64> = (from..=before + filling + 2).collect();
+                    assert_eq!(firsts(&batches), expected, "{before} before the view, {filling} behind it, from {from}");
+                }
+            }
+        }
+    }
+
+    /// A batch that is not there is an error, whether it would be within a segment, at its end or at the start of the next one.
+    #[test]
+    fn a_missing_batch_is_named_and_never_skipped() {
+        for missing in 2..=5_u64 {
+            let dir = tempfile::tempdir().expect("a folder");
+            let mut writer = Writer::new(dir.path(), u64::MAX);
+            (0..3).for_each(|_| drop(writer.append()));
+            writer.0.fill();
+            // Segments that start at positions 1 and 4.
+            (0..3).for_each(|_| drop(writer.append()));
+            drop(writer);
+            let first = if missing < 4 { 1 } else { 4 };
+            segment::remove_batch(&OsDisk, &segment::segment_path(dir.path(), Position(first)), Position(missing));
+            let listed = [1, 4].map(|first| Listed::sealed(Position(first), segment::segment_path(dir.path(), Position(first))));
+            let catalogue = Catalogue::new(Arc::new(OsDisk), dir.path(), listed.to_vec(), Position(0));
+            for from in 1..=missing {
+                let read = catalogue.read(Position(from), usize::MAX);
+                let named = matches!(read, Err(JournalError::Gap { expected, .. }) if expected == Position(missing));
+                assert!(named, "{missing} is missing, read from {from}: {read:?}");
+            }
+        }
+    }
+
+    /// A batch that does not name the hash of the one before it breaks the chain, also across segments.
+    #[test]
+    fn a_batch_of_another_history_is_named() {
+        let dirs = [1, 2].map(|_| tempfile::tempdir().expect("a folder"));
+        for (time_ms, dir) in (1..).zip(&dirs) {
+            let mut writer = Writer::new(dir.path(), 1);
+            for _ in 0..3 {
+                let mut batch = BatchBuilder::new(time_ms);
+                batch.push(&Record::from(SettingsSet::new(Settings::default())));
+                writer.0.append(vec![batch]).expect("the disk takes it");
+            }
+        }
+        let name = segment::segment_path(Path::new(""), Position(2));
+        std::fs::copy(dirs[1].path().join(&name), dirs[0].path().join(&name)).expect("a segment of the other history");
+        let listed =
+            [1, 2, 3].map(|first| Listed::sealed(Position(first), segment::segment_path(dirs[0].path(), Position(first))));
+        let catalogue = Catalogue::new(Arc::new(OsDisk), dirs[0].path(), listed.to_vec(), Position(0));
+        let read = catalogue.read(Position(1), usize::MAX);
+        assert!(matches!(read, Err(JournalError::BrokenChain { position: Position(2), .. })), "{read:?}");
+    }
+
+    /// Segments that are dropped while they are checked are no damage.
+    #[test]
+    fn what_is_dropped_during_a_check_is_not_missing() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut writer = Writer::new(dir.path(), 1);
+        (0..5).for_each(|_| drop(writer.append()));
+        drop(writer);
+        let listed: Vec<_> =
+            (1..=5).map(|first| Listed::sealed(Position(first), segment::segment_path(dir.path(), Position(first)))).collect();
+        let catalogue = Catalogue::new(Arc::new(OsDisk), dir.path(), listed, Position(5));
+        let looks = RefCell::new(0);
+        let goes_on = || {
+            *looks.borrow_mut() += 1;
+            // The first segment was checked; it and the two behind it go.
+            if *looks.borrow() == 2 {
+                catalogue.drop_through(Position(3)).expect("they can be removed");
+            }
+            true
+        };
+        catalogue.check_sealed(&goes_on).expect("nothing is damaged");
+    }
+}

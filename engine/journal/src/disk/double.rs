@@ -1,0 +1,614 @@
+//! A disk in memory for tests: what was not flushed may be lost, in parts and in any order, and operations may fail.
+//!
+//! Every operation is counted, reads included. What each changed is kept in order, so that a test can go through them one after the
+//! other and ask at each what a crash would leave ([`Crash`]): of a file its flushed bytes and, of the rest, what the disk happens to
+//! have taken; of a folder its flushed names and, of the rest, what happens to last.
+//!
+//! The size of a file changes in the order in which it was changed; its bytes get to the disk in any. A write torn is a write of which some
+//! sectors got there and others did not.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::fs::TryLockError;
+use std::io;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::{Mutex, MutexGuard};
+use redb::{BackendError, StorageBackend};
+
+use super::{Access, Disk, DiskFile, Entry, Mapped};
+
+/// A disk, and what fails of it. Copies are the same disk.
+#[derive(Clone, Default)]
+pub struct Double(Arc<Mutex<Shared>>);
+
+#[derive(Default)]
+struct Shared {
+    image: Image,
+    /// What was done, in order.
+    log: Vec<Done>,
+    faults: Faults,
+    /// The capacity was reached.
+    is_full: bool,
+    /// How many operations there were, reads included.
+    operations: u64,
+    locks: BTreeMap<PathBuf, ()>,
+    /// By file: how many read it, or -1 where one writes it.
+    storages: BTreeMap<usize, isize>,
+}
+
+/// Which operations fail.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Faults {
+    /// The operation of this number, counted from 0, fails with this error of the operating system.
+    pub at: Option<(u64, i32)>,
+    /// So does every one after it.
+    pub lasting: bool,
+    /// How many bytes all files may have. Once that is reached nothing can be written until it is raised.
+    pub capacity: Option<u64>,
+}
+
+/// "Input/output error".
+pub const EIO: i32 = 5;
+/// "No space left on device".
+pub const ENOSPC: i32 = 28;
+
+/// Something that changes a disk.
+#[derive(Debug, Clone)]
+pub enum Done {
+    Name(Rename),
+    Write { file: usize, offset: u64, bytes: Vec<u8> },
+    Resize { file: usize, len: u64 },
+    Sync { file: usize },
+    SyncFolder { dir: PathBuf },
+}
+
+/// A change of names: of each path, what has it afterwards.
+#[derive(Debug, Clone)]
+pub struct Rename(Vec<(PathBuf, Option<Node>)>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Node {
+    Folder,
+    File(usize),
+}
+
+/// What a crash leaves of what was not flushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crash {
+    /// Nothing.
+    AllLost,
+    /// Everything.
+    AllKept,
+    /// All writes, no names.
+    NamesLost,
+    /// All names, no writes.
+    WritesLost,
+    /// Some writes and names.
+    Some,
+    /// Some sectors of so many bytes, of each write, and some names.
+    Torn(usize),
+}
+
+impl Crash {
+    pub const ALL: [Crash; 7] =
+        [Crash::AllLost, Crash::AllKept, Crash::NamesLost, Crash::WritesLost, Crash::Some, Crash::Torn(512), Crash::Torn(4096)];
+}
+
+/// What is on a disk at a moment.
+#[derive(Debug, Clone, Default)]
+pub struct Image {
+    files: Vec<File>,
+    names: BTreeMap<PathBuf, Node>,
+    flushed_names: BTreeMap<PathBuf, Node>,
+    unflushed_names: Vec<Rename>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct File {
+    bytes: Vec<u8>,
+    flushed: Vec<u8>,
+    unflushed: Vec<Done>,
+}
+
+fn write_into(bytes: &mut Vec<u8>, offset: u64, new: &[u8]) {
+    let end = offset as usize + new.len();
+    if bytes.len() < end {
+        bytes.resize(end, 0);
+    }
+    bytes[offset as usize..end].copy_from_slice(new);
+}
+
+impl File {
+    /// What a crash leaves of it.
+    fn after(&self, crash: Crash, random: &mut fastrand::Rng) -> Vec<u8> {
+        match crash {
+            Crash::AllLost | Crash::WritesLost => return self.flushed.clone(),
+            Crash::AllKept | Crash::NamesLost => return self.bytes.clone(),
+            Crash::Some | Crash::Torn(_) => {}
+        }
+        let sizes_kept = random.usize(..=self.unflushed.len());
+        let mut bytes = self.flushed.clone();
+        let (mut len, mut writes) = (bytes.len(), Vec::new());
+        for (at, done) in self.unflushed.iter().enumerate() {
+            match done {
+                Done::Write { offset, bytes: new, .. } => {
+                    writes.push((*offset, new));
+                    if at < sizes_kept {
+                        len = len.max(*offset as usize + new.len());
+                    }
+                }
+                Done::Resize { len: new, .. } if at < sizes_kept => {
+                    len = *new as usize;
+                    // What is cut off is gone, also where the file grows again.
+                    bytes.truncate(len);
+                }
+                Done::Resize { .. } | Done::Name(_) | Done::Sync { .. } | Done::SyncFolder { .. } => {}
+            }
+        }
+        bytes.resize(len, 0);
+        random.shuffle(&mut writes);
+        for (offset, new) in writes {
+            let sector = match crash {
+                Crash::Torn(sector) => sector,
+                Crash::AllLost | Crash::AllKept | Crash::NamesLost | Crash::WritesLost | Crash::Some => usize::MAX,
+            };
+            let mut done = 0;
+            while done < new.len() {
+                let at = offset as usize + done;
+                let part = (sector - at % sector).min(new.len() - done);
+                let there = len.saturating_sub(at).min(part);
+                if there > 0 && random.bool() {
+                    bytes[at..at + there].copy_from_slice(&new[done..done + there]);
+                }
+                done += part;
+            }
+        }
+        bytes
+    }
+}
+
+impl Image {
+    /// Does again what was done on another disk.
+    pub fn apply(&mut self, done: &Done) {
+        match done {
+            Done::Name(rename) => {
+                for (path, node) in &rename.0 {
+                    if let Some(Node::File(file)) = node
+                        && *file == self.files.len()
+                    {
+                        self.files.push(File::default());
+                    }
+                    set_name(&mut self.names, path, *node);
+                }
+                self.unflushed_names.push(rename.clone());
+            }
+            Done::Write { file, offset, bytes } => {
+                let file = &mut self.files[*file];
+                write_into(&mut file.bytes, *offset, bytes);
+                file.unflushed.push(done.clone());
+            }
+            Done::Resize { file, len } => {
+                let file = &mut self.files[*file];
+                file.bytes.resize(*len as usize, 0);
+                file.unflushed.push(done.clone());
+            }
+            Done::Sync { file } => {
+                let file = &mut self.files[*file];
+                if !file.unflushed.is_empty() {
+                    file.flushed.clone_from(&file.bytes);
+                    file.unflushed.clear();
+                }
+            }
+            Done::SyncFolder { dir } => {
+                let (synced, left) = std::mem::take(&mut self.unflushed_names)
+                    .into_iter()
+                    .partition::<Vec<_>, _>(|rename| rename.0.iter().any(|(path, _)| path.parent() == Some(dir)));
+                for (path, node) in synced.iter().flat_map(|rename| &rename.0) {
+                    set_name(&mut self.flushed_names, path, *node);
+                }
+                self.unflushed_names = left;
+            }
+        }
+    }
+
+    /// What a crash at this moment leaves.
+    pub fn after(&self, crash: Crash, random: &mut fastrand::Rng) -> Image {
+        let mut names = self.flushed_names.clone();
+        for rename in &self.unflushed_names {
+            let lasts = match crash {
+                Crash::AllLost | Crash::NamesLost => false,
+                Crash::AllKept | Crash::WritesLost => true,
+                Crash::Some | Crash::Torn(_) => random.bool(),
+            };
+            if lasts {
+                rename.0.iter().for_each(|(path, node)| set_name(&mut names, path, *node));
+            }
+        }
+        // What is in a folder that is not there, is not there.
+        let roots: Vec<_> = names.clone().into_iter().collect();
+        for (path, _) in roots {
+            let is_there = |dir: &Path| dir.parent().is_none() || names.get(dir) == Some(&Node::Folder);
+            if !path.ancestors().skip(1).all(is_there) {
+                names.remove(&path);
+            }
+        }
+        let named: Vec<usize> =
+            names.values().filter_map(|node| if let Node::File(file) = node { Some(*file) } else { None }).collect();
+        let files = self.files.iter().enumerate().map(|(at, file)| {
+            let bytes = if named.contains(&at) { file.after(crash, random) } else { Vec::new() };
+            File { flushed: bytes.clone(), bytes, unflushed: Vec::new() }
+        });
+        Image { files: files.collect(), flushed_names: names.clone(), names, unflushed_names: Vec::new() }
+    }
+
+    /// A disk that has this on it. What was not flushed is not yet: after a crash nothing is of that kind, after a process was killed it is.
+    pub fn disk(self) -> Double {
+        Double(Arc::new(Mutex::new(Shared { image: self, ..Shared::default() })))
+    }
+
+    fn file(&self, path: &Path) -> io::Result<usize> {
+        match self.names.get(path) {
+            Some(Node::File(file)) => Ok(*file),
+            Some(Node::Folder) => Err(io::ErrorKind::IsADirectory.into()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        let file = |node: &Node| if let Node::File(file) = node { self.files[*file].bytes.len() as u64 } else { 0 };
+        self.names.values().map(file).sum()
+    }
+}
+
+fn set_name(names: &mut BTreeMap<PathBuf, Node>, path: &Path, node: Option<Node>) {
+    match node {
+        Some(node) => drop(names.insert(path.to_owned(), node)),
+        None => drop(names.remove(path)),
+    }
+}
+
+impl Shared {
+    /// Counts an operation, and lets it fail if it is to.
+    fn begin(&mut self) -> io::Result<()> {
+        let number = self.operations;
+        self.operations += 1;
+        match self.faults.at {
+            Some((at, error)) if number == at || (self.faults.lasting && number > at) => Err(io::Error::from_raw_os_error(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn done(&mut self, done: Done) {
+        self.image.apply(&done);
+        self.log.push(done);
+    }
+
+    /// Makes room for a file to have so many bytes.
+    fn grow(&mut self, file: usize, len: u64) -> io::Result<()> {
+        let more = len.saturating_sub(self.image.files[file].bytes.len() as u64);
+        self.is_full |= self.faults.capacity.is_some_and(|capacity| more > 0 && self.image.bytes() + more > capacity);
+        if self.is_full { Err(io::Error::from_raw_os_error(ENOSPC)) } else { Ok(()) }
+    }
+
+    fn write(&mut self, file: usize, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if let Err(error) = self.begin() {
+            // Some of it has been written nevertheless.
+            let half = bytes.len() / 2 / 512 * 512;
+            if self.grow(file, offset + half as u64).is_ok() {
+                self.done(Done::Write { file, offset, bytes: bytes[..half].to_vec() });
+            }
+            return Err(error);
+        }
+        self.grow(file, offset + bytes.len() as u64)?;
+        self.done(Done::Write { file, offset, bytes: bytes.to_vec() });
+        Ok(())
+    }
+
+    fn resize(&mut self, file: usize, len: u64) -> io::Result<()> {
+        self.begin()?;
+        self.grow(file, len)?;
+        self.done(Done::Resize { file, len });
+        Ok(())
+    }
+
+    fn sync(&mut self, file: usize) -> io::Result<()> {
+        self.begin()?;
+        self.done(Done::Sync { file });
+        Ok(())
+    }
+
+    /// The file of a path; made where it is not there.
+    fn make(&mut self, path: &Path) -> io::Result<usize> {
+        if let Ok(file) = self.image.file(path) {
+            return Ok(file);
+        }
+        match path.parent().and_then(|dir| self.image.names.get(dir)) {
+            Some(Node::Folder) => {}
+            Some(Node::File(_)) => return Err(io::ErrorKind::NotADirectory.into()),
+            None => return Err(io::ErrorKind::NotFound.into()),
+        }
+        let file = self.image.files.len();
+        self.done(Done::Name(Rename(vec![(path.to_owned(), Some(Node::File(file)))])));
+        Ok(file)
+    }
+}
+
+impl Double {
+    fn lock_shared(&self) -> MutexGuard<'_, Shared> {
+        self.0.lock()
+    }
+
+    /// How many operations there were, reads included.
+    pub fn operations(&self) -> u64 {
+        self.lock_shared().operations
+    }
+
+    /// How many changes there were.
+    pub fn changes(&self) -> usize {
+        self.lock_shared().log.len()
+    }
+
+    /// What changed this disk, in order, since it was made.
+    pub fn log(&self) -> Vec<Done> {
+        self.lock_shared().log.clone()
+    }
+
+    /// Sets what fails from here on, and makes room where it was full.
+    pub fn set_faults(&self, faults: Faults) {
+        let mut shared = self.lock_shared();
+        (shared.faults, shared.is_full) = (faults, false);
+    }
+
+    /// What is on it now.
+    pub fn image(&self) -> Image {
+        self.lock_shared().image.clone()
+    }
+
+    /// All bytes of its files.
+    pub fn bytes(&self) -> u64 {
+        self.lock_shared().image.bytes()
+    }
+
+    /// The bytes of a file.
+    pub fn contents(&self, path: &Path) -> Vec<u8> {
+        let shared = self.lock_shared();
+        shared.image.files[shared.image.file(path).expect("the test has written it")].bytes.clone()
+    }
+
+    /// Changes a file behind everybody's back.
+    pub fn tamper(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut shared = self.lock_shared();
+        let file = shared.image.file(path).expect("the test has written it");
+        let file = &mut shared.image.files[file];
+        change(&mut file.bytes);
+        file.flushed = file.bytes.clone();
+    }
+}
+
+impl Debug for Double {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shared = self.lock_shared();
+        f.debug_struct("Double").field("names", &shared.image.names).field("operations", &shared.operations).finish()
+    }
+}
+
+impl Disk for Double {
+    fn create_folder(&self, dir: &Path) -> io::Result<()> {
+        let mut shared = self.lock_shared();
+        shared.begin()?;
+        let mut above: Vec<&Path> = dir.ancestors().filter(|dir| !shared.image.names.contains_key(*dir)).collect();
+        while let Some(dir) = above.pop() {
+            shared.done(Done::Name(Rename(vec![(dir.to_owned(), Some(Node::Folder))])));
+        }
+        Ok(())
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+        let mut shared = self.lock_shared();
+        shared.begin()?;
+        if shared.image.names.get(dir) != Some(&Node::Folder) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let mut entries = Vec::new();
+        for (path, node) in &shared.image.names {
+            if let (Node::File(file), Some(name)) = (node, path.file_name())
+                && path.parent() == Some(dir)
+            {
+                let bytes = shared.image.files[*file].bytes.len() as u64;
+                entries.push(Entry { name: name.to_string_lossy().into_owned(), bytes });
+            }
+        }
+        Ok(entries)
+    }
+
+    fn sync_folder(&self, dir: &Path) -> io::Result<()> {
+        let mut shared = self.lock_shared();
+        shared.begin()?;
+        shared.done(Done::SyncFolder { dir: dir.to_owned() });
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut shared = self.lock_shared();
+        shared.begin()?;
+        let file = shared.image.file(from)?;
+        shared.done(Done::Name(Rename(vec![(from.to_owned(), None), (to.to_owned(), Some(Node::File(file)))])));
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut shared = self.lock_shared();
+        shared.begin()?;
+        shared.image.file(path)?;
+        shared.done(Done::Name(Rename(vec![(path.to_owned(), None)])));
+        Ok(())
+    }
+
+    fn lock(&self, path: &Path) -> Result<Box<dyn Debug + Send + Sync>, TryLockError> {
+        let mut shared = self.lock_shared();
+        shared.begin().map_err(TryLockError::Error)?;
+        shared.make(path).map_err(TryLockError::Error)?;
+        if shared.locks.insert(path.to_owned(), ()).is_some() {
+            return Err(TryLockError::WouldBlock);
+        }
+        Ok(Box::new(HeldLock { disk: self.clone(), path: path.to_owned() }))
+    }
+
+    fn storage(&self, path: &Path, how: Access) -> io::Result<Box<dyn StorageBackend>> {
+        let mut shared = self.lock_shared();
+        shared.begin()?;
+        let file = match how {
+            Access::Read | Access::Write => shared.image.file(path)?,
+            Access::Create => shared.make(path)?,
+        };
+        Ok(Box::new(Opened { disk: self.clone(), file, writes: how != Access::Read, locked: Mutex::new(0) }))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let mut shared = self.lock_shared();
+        shared.begin()?;
+        let file = shared.make(path)?;
+        shared.done(Done::Resize { file, len: 0 });
+        Ok(Box::new(Opened { disk: self.clone(), file, writes: true, locked: Mutex::new(0) }))
+    }
+
+    fn map(&self, path: &Path) -> io::Result<Mapped> {
+        let mut shared = self.lock_shared();
+        shared.begin()?;
+        let bytes = &shared.image.files[shared.image.file(path)?].bytes;
+        let mut words = vec![0_u128; bytes.len().div_ceil(16)];
+        bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
+        Ok(Mapped::Memory(words, bytes.len()))
+    }
+}
+
+#[derive(Debug)]
+struct HeldLock {
+    disk: Double,
+    path: PathBuf,
+}
+
+impl Drop for HeldLock {
+    fn drop(&mut self) {
+        self.disk.lock_shared().locks.remove(&self.path);
+    }
+}
+
+/// An open file. It stays what it is when its name goes.
+#[derive(Debug)]
+struct Opened {
+    disk: Double,
+    file: usize,
+    writes: bool,
+    /// As in [`Shared::storages`], by this one alone.
+    locked: Mutex<isize>,
+}
+
+impl Opened {
+    fn lock_whole(&self, start: Bound<u64>, end: Bound<u64>, exclusive: bool) -> Result<bool, BackendError> {
+        if !matches!(start, Bound::Unbounded | Bound::Included(0)) || end != Bound::Unbounded {
+            return Err(BackendError::Unsupported);
+        }
+        let mut shared = self.disk.lock_shared();
+        let others = shared.storages.entry(self.file).or_default();
+        let free = if exclusive { *others == 0 } else { *others >= 0 };
+        if free {
+            let mine = if exclusive { -1 } else { 1 };
+            *others += mine;
+            *self.locked.lock() = mine;
+        }
+        Ok(free)
+    }
+
+    fn unlock(&self) {
+        let mine = std::mem::take(&mut *self.locked.lock());
+        *self.disk.lock_shared().storages.entry(self.file).or_default() -= mine;
+    }
+
+    fn check_writable(&self) -> io::Result<()> {
+        if self.writes { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.unlock();
+    }
+}
+
+impl StorageBackend for Opened {
+    fn len(&self) -> io::Result<u64> {
+        let mut shared = self.disk.lock_shared();
+        shared.begin()?;
+        Ok(shared.image.files[self.file].bytes.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let mut shared = self.disk.lock_shared();
+        shared.begin()?;
+        let bytes = shared.image.files[self.file].bytes.get(offset as usize..).and_then(|bytes| bytes.get(..out.len()));
+        out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.check_writable()?;
+        self.disk.lock_shared().resize(self.file, len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.check_writable()?;
+        self.disk.lock_shared().sync(self.file)
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.check_writable()?;
+        self.disk.lock_shared().write(self.file, offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.unlock();
+        Ok(())
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.lock_whole(start, end, true)
+    }
+
+    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.lock_whole(start, end, false)
+    }
+}
+
+impl DiskFile for Opened {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.disk.lock_shared().write(self.file, offset, bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.disk.lock_shared().sync(self.file)
+    }
+}
+
+/// Does something for each number, on as many threads as the machine has cores, with a random sequence of its own.
+pub fn each(count: usize, seed: u64, each: impl Fn(usize, &mut fastrand::Rng) + Sync) {
+    println!("seed {seed}, {count} in all");
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= count {
+                        return;
+                    }
+                    each(number, &mut fastrand::Rng::with_seed(seed ^ number as u64));
+                }
+            });
+        }
+    });
+}

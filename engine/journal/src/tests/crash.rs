@@ -1,0 +1,201 @@
+//! Crashes: a process that is killed at any step has lost nothing that was appended, and the next one goes on.
+//!
+//! An image is a copy of the folder while the journal is open: what a killed process leaves to the operating system.
+
+use std::fs;
+use std::path::Path;
+
+use scrip_protocol::Position;
+use scrip_protocol::batch::ChainEnd;
+
+use super::{ONE_SEGMENT, SEGMENT_EACH, Written, open};
+use crate::segment::{BATCHES, SEAL, SEGMENT, START, builder, encode_end, segment_path, unfinished_path};
+use crate::{Journal, JournalError};
+
+/// Opens a copy of the journal as it is on disk at this moment, and checks that it has everything and takes more.
+fn check_image(written: &Written) {
+    let image = tempfile::tempdir().expect("there is room for temporary files");
+    for entry in fs::read_dir(written.dir()).expect("the folder is there") {
+        let entry = entry.expect("the folder can be read");
+        fs::copy(entry.path(), image.path().join(entry.file_name())).expect("the disk takes it");
+    }
+    let (mut journal, stored) = open(image.path(), written.segment_bytes).expect("nothing is torn");
+    assert_eq!(stored, written.stored);
+    assert_eq!(journal.end(), written.end);
+    let end = journal.append(vec![super::next_batch(written.firsts.len(), written.end)]).expect("the disk takes it");
+    drop(journal);
+    let (journal, stored) = open(image.path(), written.segment_bytes).expect("the journal is whole");
+    assert_eq!((journal.end(), stored.len() as u64), (end, end.position.0));
+}
+
+/// Makes the next segment under its unfinished name, as a rotation does first.
+fn make_unfinished(written: &Written, start: ChainEnd) {
+    let path = unfinished_path(&segment_path(&written.dir(), start.next()));
+    let database = builder().create(path).expect("the disk takes it");
+    let transaction = database.begin_write().expect("the test alone has it open");
+    transaction.open_table(BATCHES).expect("the disk takes it");
+    let mut ends = transaction.open_table(SEGMENT).expect("the disk takes it");
+    ends.insert(START, &encode_end(start)[..]).expect("the disk takes it");
+    drop(ends);
+    transaction.commit().expect("the disk takes it");
+}
+
+/// Seals a segment, as a rotation does second.
+fn seal(path: &Path, end: ChainEnd) {
+    let database = builder().open(path).expect("the test has just written it");
+    let transaction = database.begin_write().expect("the test alone has it open");
+    let mut ends = transaction.open_table(SEGMENT).expect("every segment has the table");
+    ends.insert(SEAL, &encode_end(end)[..]).expect("the disk takes it");
+    drop(ends);
+    transaction.commit().expect("the disk takes it");
+}
+
+fn unfinished_files(written: &Written) -> usize {
+    let entries = fs::read_dir(written.dir()).expect("the folder is there");
+    entries.filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "new"))).count()
+}
+
+#[test]
+fn every_appended_batch_is_there_after_a_kill() {
+    for segment_bytes in [ONE_SEGMENT, 700, SEGMENT_EACH] {
+        let mut written = Written::new(segment_bytes);
+        check_image(&written);
+        for _ in 0..7 {
+            written.append(1);
+            check_image(&written);
+        }
+        written.reopen();
+        check_image(&written);
+    }
+}
+
+#[test]
+fn a_flush_that_power_loss_cut_short_is_there_in_whole_or_not_at_all() {
+    const PAGE: usize = 4096;
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut written = Written::new(ONE_SEGMENT);
+    written.append(3);
+    for _ in 0..30 {
+        let before = fs::read(written.segment(1)).expect("it is there");
+        let kept = written.stored.len();
+        written.append(1);
+        // Until the flush is done the disk may have any of its pages, in any order. The file is made shorter only after it.
+        let after = fs::read(written.segment(1)).expect("it is there");
+        let mut torn = before;
+        torn.resize(torn.len().max(after.len()), 0);
+        for (page, new) in torn.chunks_mut(PAGE).zip(after.chunks(PAGE)) {
+            if random.bool() {
+                page[..new.len()].copy_from_slice(new);
+            }
+        }
+        let image = tempfile::tempdir().expect("there is room for temporary files");
+        fs::write(segment_path(image.path(), Position(1)), torn).expect("the disk takes it");
+        let (_, stored) = open(image.path(), ONE_SEGMENT).expect("what was durable before is untouched");
+        assert!(stored == written.stored || stored == written.stored[..kept], "{} records, {kept} before", stored.len());
+    }
+}
+
+#[test]
+fn a_rotation_that_had_only_begun_is_forgotten() {
+    let mut written = Written::of(ONE_SEGMENT, 4);
+    make_unfinished(&written, written.end);
+    written.reopen();
+    assert_eq!((written.segment_files(), unfinished_files(&written)), (vec![1], 0));
+    written.append(3);
+    written.reopen();
+}
+
+#[test]
+fn a_rotation_killed_while_it_made_the_next_segment_is_forgotten() {
+    let mut written = Written::of(ONE_SEGMENT, 4);
+    let path = unfinished_path(&segment_path(&written.dir(), written.end.next()));
+    for left_behind in [&b""[..], b"redb\x1a\x0a\xa9\x0d\x0a", &[0xa5; 10_000]] {
+        fs::write(&path, left_behind).expect("the disk takes it");
+        written.reopen();
+        assert_eq!(unfinished_files(&written), 0);
+    }
+    written.append(3);
+    written.reopen();
+}
+
+#[test]
+fn a_rotation_that_had_sealed_is_finished() {
+    for segment_bytes in [ONE_SEGMENT, SEGMENT_EACH] {
+        let mut written = Written::of(segment_bytes, 4);
+        make_unfinished(&written, written.end);
+        seal(&written.segment(*written.segment_files().last().expect("there is one")), written.end);
+        let before = written.segment_files().len();
+        written.reopen();
+        assert_eq!((written.segment_files().len(), unfinished_files(&written)), (before + 1, 0));
+        written.append(3);
+        written.reopen();
+    }
+}
+
+#[test]
+fn a_rotation_that_had_renamed_needs_nothing() {
+    let mut written = Written::of(SEGMENT_EACH, 4);
+    make_unfinished(&written, written.end);
+    seal(&written.segment(7), written.end);
+    let next = written.segment(8);
+    fs::rename(unfinished_path(&next), &next).expect("it is there");
+    written.reopen();
+    written.reopen();
+    written.append(3);
+    assert_eq!(written.segment_files(), written.firsts);
+    written.reopen();
+}
+
+#[test]
+fn an_unfinished_segment_that_does_not_continue_the_journal_is_no_successor() {
+    // Of another position: it is nobody's successor.
+    let written = Written::of(ONE_SEGMENT, 4);
+    make_unfinished(&written, ChainEnd { position: Position(50), ..written.end });
+    seal(&written.segment(1), written.end);
+    let refused = open(&written.dir(), ONE_SEGMENT).err().expect("the newest part is gone");
+    assert!(matches!(&refused, JournalError::MissingSegment { expected: Position(8), .. }), "{refused}");
+
+    // Of the right position and another history.
+    let written = Written::of(ONE_SEGMENT, 4);
+    make_unfinished(&written, ChainEnd { hash: [1; 32], ..written.end });
+    seal(&written.segment(1), written.end);
+    for _ in 0..2 {
+        let refused = open(&written.dir(), ONE_SEGMENT).err().expect("it has another beginning");
+        assert!(matches!(&refused, JournalError::NotThatSegment { .. }), "{refused}");
+    }
+}
+
+#[test]
+fn an_unfinished_segment_that_cannot_be_read_is_named() {
+    for left_behind in [&b""[..], b"redb\x1a\x0a\xa9\x0d\x0a", &[0xa5; 10_000]] {
+        let written = Written::of(ONE_SEGMENT, 4);
+        fs::write(unfinished_path(&written.segment(8)), left_behind).expect("the disk takes it");
+        seal(&written.segment(1), written.end);
+        for _ in 0..2 {
+            let refused = open(&written.dir(), ONE_SEGMENT).err().expect("the next segment is no segment");
+            assert!(matches!(&refused, JournalError::Unreadable { .. }), "{refused}");
+        }
+    }
+}
+
+#[test]
+fn a_rotation_that_fails_refuses_from_then_on_and_loses_nothing() {
+    let mut written = Written::new(SEGMENT_EACH);
+    written.append(2);
+    let in_the_way = unfinished_path(&written.segment(written.end.next().0));
+    fs::create_dir(&in_the_way).expect("the disk takes it");
+    let append = |written: &mut Written| {
+        let batch = super::next_batch(written.firsts.len(), written.end);
+        written.journal.as_mut().expect("it is open").append(vec![batch]).expect_err("the next segment cannot be made")
+    };
+    assert!(matches!(append(&mut written), JournalError::Io { .. }));
+    // The cause is gone, but what is on disk is unknown since.
+    fs::remove_dir(&in_the_way).expect("it is there");
+    assert!(matches!(append(&mut written), JournalError::Write { .. }));
+    // The segment before was not sealed yet, so that the next run does not miss another.
+    written.reopen();
+    written.append(2);
+    written.reopen();
+}
