@@ -193,7 +193,7 @@ fn the_limits_are_those_said() {
     says(format!("| about {} GiB, then `no-room` |", SCRATCH_BYTES_MAX >> 30));
     let (speed, grace, hours) = (PACE.bytes_per_second >> 10, PACE.grace.as_secs(), PACE.total.as_secs() / 3_600);
     says(format!("| {speed} KiB/s on average after {grace} s, and {hours} h; then it is cut |"));
-    says(format!("takes less than {speed} KiB/s on average after its first minute, or is not done after {hours} h"));
+    says(format!("averages less than {speed} KiB/s after its first minute, or is not done after {hours} h"));
     says(format!("up to {DAYS_MAX} days"));
     let answer = include_str!("../reporting/src/http/answer.rs");
     let live = include_str!("../reporting/src/http/live.rs");
@@ -202,9 +202,9 @@ fn the_limits_are_those_said() {
     let log_file = include_str!("../reporting/src/read_model/log.rs");
     for (source, constant, said) in [
         (answer, "WAITING_MAX: (usize, usize) = (1_024, 256);", "| 1,024, of one credential 256, then `busy` |"),
-        (answer, "QUERY_MAX: Duration = Duration::from_secs(20);", "| a query, its waiting included | 20 s,"),
+        (answer, "QUERY_MAX: Duration = Duration::from_secs(20);", "| a query, including its wait | 20 s,"),
         (answer, "WAIT_MS: (u64, u64) = (5_000, 30_000);", "It waits 5,000 ms, or `wait_ms`, up to 30,000;"),
-        (live, "APART: Duration = Duration::from_millis(250);", "at most four in\na second"),
+        (live, "APART: Duration = Duration::from_millis(250);", "at most four per second"),
         (live, "KEEP_ALIVE: Duration = Duration::from_secs(10);", "every 10 s"),
         (listener, "DRAIN: Duration = Duration::from_secs(3);", "| 3 s, then they are cut off |"),
         (log_file, "BYTES_MAX: u64 = 128 << 20;", "or at 128 MiB;"),
@@ -220,14 +220,14 @@ fn the_limits_are_those_said() {
     let ListenerLimits { connections_max, connections_per_address_max, header, stalled } = ListenerLimits::SIDECAR;
     says(format!("| connections; of one address | {connections_max}; {connections_per_address_max},"));
     says(format!("| the head of a request; a connection without one | {} s,", header.as_secs()));
-    says(format!("| a response of which its reader takes nothing | {} s,", stalled.as_secs()));
+    says(format!("| a response that its reader does not accept | {} s,", stalled.as_secs()));
     let (_, document) = described(api(Path::new("nowhere")).0);
     let document = serde_json::to_value(&document).expect("the document is JSON");
     let limits = |path: &str| -> Option<u64> {
         let parameters = document["paths"][path]["get"]["parameters"].as_array()?;
         parameters.iter().find(|of| of["name"] == "limit").map(|of| &of["schema"]["maximum"]).and_then(Value::as_u64)
     };
-    says("| rows of a page | 1,000 at the most; 200 campaigns or clients, 500 operations |".to_owned());
+    says("| rows of a page | 1,000; 200 campaigns or clients, 500 operations |".to_owned());
     let paths = document["paths"].as_object().expect("there are paths").keys();
     let all: BTreeSet<u64> = paths.filter_map(|path| limits(path)).collect();
     assert_eq!(all, BTreeSet::from([200, 500, 1_000]));
