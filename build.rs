@@ -6,14 +6,12 @@
 use std::path::Path;
 use std::process::Command;
 
-/// Sources of the program. Changes to tests and documents do not set the mark.
-const SOURCES: [&str; 7] = ["src", "engine", "protocol", "loadtest", "Cargo.toml", "Cargo.lock", "build.rs"];
-
 /// Files that change with the commit: HEAD, its log, and the packed refs, because a packed branch has no file of its own.
 const POINTERS: [&str; 3] = ["HEAD", "packed-refs", "logs/HEAD"];
 
 fn main() {
-    for source in SOURCES {
+    let sources = sources();
+    for source in &sources {
         println!("cargo::rerun-if-changed={source}");
     }
     // Sources unpacked inside another repository do not belong to its commits.
@@ -29,12 +27,22 @@ fn main() {
             println!("cargo::rerun-if-changed={path}");
         }
     }
-    let changed = git(&[&["status", "--porcelain", "--"], &SOURCES[..]].concat());
+    let changed = git(&["status", "--porcelain", "--"].into_iter().chain(sources.iter().map(String::as_str)).collect::<Vec<_>>());
     let mark = match changed.as_deref() {
         Some("") => "",
         Some(_) | None => "-dirty",
     };
     println!("cargo::rustc-env=SCRIP_COMMIT={commit}{mark}");
+}
+
+/// The manifests and `src` folders of every crate that git tracks, and the lock file. Changes to tests and documents do not set the mark.
+fn sources() -> Vec<String> {
+    let mut sources: Vec<String> = ["src", "Cargo.toml", "Cargo.lock", "build.rs"].map(str::to_owned).into();
+    let manifests = git(&["ls-files", "--", "*/Cargo.toml"]).unwrap_or_default();
+    for folder in manifests.lines().filter_map(|manifest| manifest.strip_suffix("/Cargo.toml")) {
+        sources.extend([format!("{folder}/Cargo.toml"), format!("{folder}/src")]);
+    }
+    sources
 }
 
 /// Returns git's output, or `None` if git fails.
