@@ -55,8 +55,8 @@ pub(super) struct Commit {
     pub(super) answers: usize,
     /// The newest position that one of these replies may have seen.
     pub(super) seen: Position,
-    /// What was counted of the requests.
-    pub(super) counts: Counts,
+    /// What was counted of the requests. Elsewhere, so that a commit is short to hand on.
+    pub(super) counts: Box<Counts>,
 }
 
 /// Reply frames for one lane.
@@ -216,7 +216,7 @@ impl EngineThread {
             replies: Vec::new(),
             answers: 0,
             seen: self.state.position(),
-            counts: Counts::default(),
+            counts: Box::default(),
         }
     }
 

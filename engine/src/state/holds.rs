@@ -372,7 +372,8 @@ impl Holds {
     }
 
     /// Adds the uses that are held at a time to the standing of a code for a client: to those of the limits that there are, exactly
-    /// where it decides whether they are met.
+    /// where it decides whether they are met. Not inlined, so that a redemption of a campaign without holds carries none of it.
+    #[inline(never)]
     pub(super) fn add_to(&self, standing: &mut Standing, at: CodeAt, client: ClientId, campaign: &Campaign) {
         let most = Most::of(campaign, at.slot, client, standing.amount);
         let now_ms = standing.now_ms;

@@ -343,6 +343,7 @@ impl State {
 
     /// Whether a request is to be executed at all. What is remembered is the answer to a command of its own kind only: no other is
     /// answered with it.
+    #[inline]
     pub fn admit(&self, clock: impl Into<ClockRange>, stamp: &Stamp, kind: impl FnOnce() -> Kind) -> Admission<'_> {
         let admission = self.requests.admit(clock, stamp);
         if let Admission::Repeated(reply) = &admission
@@ -389,7 +390,17 @@ impl State {
     }
 
     /// Decides an admitted request, at the time of the batch that its record is for. Changes nothing.
+    #[inline]
     pub fn decide(&self, now_ms: u64, stamp: Stamp, asked: &Asked, lookup: &impl Lookup) -> Record {
+        // Returned as it is made, because a record is long to copy. Its refusals have a record of their own.
+        if let Asked::Redeem(asked) = asked {
+            return redeem::decide(self, now_ms, stamp, asked, lookup);
+        }
+        self.decide_other(now_ms, stamp, asked, lookup)
+    }
+
+    /// The same, of a request that may be refused with a record that says what it was about.
+    fn decide_other(&self, now_ms: u64, stamp: Stamp, asked: &Asked, lookup: &impl Lookup) -> Record {
         let mut record = self.record_of(now_ms, stamp, asked, lookup);
         if let Record::RequestRefused(refused) = &mut record {
             refused.subject = self.subject(now_ms, &stamp, asked, lookup);

@@ -328,6 +328,7 @@ impl Requests {
     }
 
     /// Whether a request is new, was seen, or is refused, at a time.
+    #[inline]
     pub fn admit(&self, clock: impl Into<ClockRange>, stamp: &Stamp) -> Admission<'_> {
         let ClockRange { earliest_ms, latest_ms } = clock.into();
         let time_ms = stamp.request.time_ms();
