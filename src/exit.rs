@@ -9,6 +9,7 @@ use scrip_engine::journal::JournalError;
 use scrip_engine::snapshot::SnapshotError;
 use scrip_loadtest::rival::RivalError;
 use scrip_protocol::client::{ClientError, ConnectError, PartError, TailError};
+use scrip_protocol::codes::UnknownForm;
 use scrip_protocol::hello::CloseCode;
 use scrip_protocol::private::SecretError;
 use scrip_protocol::{Refusal, RequestId};
@@ -147,6 +148,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     }
     if cause.is::<ReadModelError>()
         || cause.is::<AttemptsError>()
+        || cause.is::<UnknownForm>()
         || matches!(cause.downcast_ref(), Some(FollowError::Behind { .. }))
         || matches!(cause.downcast_ref(), Some(SidecarError::Listen { .. }))
     {

@@ -23,7 +23,7 @@ use scrip_engine::snapshot::SnapshotError;
 use scrip_engine::{Damage, EngineError};
 use scrip_protocol::batch::BatchError;
 use scrip_protocol::client::{ConnectError, TailError};
-use scrip_protocol::codes::RecordedForm;
+use scrip_protocol::codes::{RecordedForm, UnknownForm};
 use scrip_protocol::frame::Malformed;
 use scrip_protocol::private::SecretError;
 use scrip_protocol::{CredentialId, Position, Refusal, Settings, UtcTime};
@@ -51,6 +51,10 @@ fn any() -> String {
 
 fn refused() -> io::Error {
     io::Error::other(ANY)
+}
+
+fn unknown_form() -> UnknownForm {
+    UnknownForm(RecordedForm { form: 3, unicode: [17, 0, 0] })
 }
 
 /// The mode in its words is a number.
@@ -349,6 +353,7 @@ fn every_refusal_of_a_sidecar_stands_there() {
         ReadModelError::InUse { path: path() },
         ReadModelError::OtherVersion { path: path(), found: NUMBER as i64 },
         ReadModelError::Batch { after: P, cause: cause() },
+        ReadModelError::CodeForm { position: P, source: unknown_form() },
     ];
     all_stand_whole(&errors, |error| match error {
         ReadModelError::Sqlite { .. } => 0,
@@ -356,6 +361,7 @@ fn every_refusal_of_a_sidecar_stands_there() {
         ReadModelError::InUse { .. } => 2,
         ReadModelError::OtherVersion { .. } => 3,
         ReadModelError::Batch { .. } => 4,
+        ReadModelError::CodeForm { .. } => 5,
     });
     let errors = [
         TailError::BeyondEnd { next: P },
@@ -396,11 +402,13 @@ fn every_refusal_of_a_sidecar_stands_there() {
         FollowError::ReadModel(in_use()),
         FollowError::Tail(TailError::Dropped { first: P }),
         FollowError::Behind { journal: P, applied: P },
+        FollowError::CodeForm(unknown_form()),
     ];
     all_stand_whole(&errors, |error| match error {
         FollowError::ReadModel(_) => 0,
         FollowError::Tail(_) => 1,
         FollowError::Behind { .. } => 2,
+        FollowError::CodeForm(_) => 3,
     });
     for gone in [TailError::Forked { after: P, cause: cause() }, TailError::Batch { after: P, cause: cause() }] {
         stands(&whole(&FollowError::Tail(gone)));

@@ -17,7 +17,7 @@ use crate::server::{Server, ServerError, ServerLimits};
 use crate::snapshot::{self, Pace, SnapshotError};
 use crate::state::State;
 use crate::verifier::{Damage, Verifier};
-use crate::vitals::Vitals;
+use crate::vitals::{LagLooks, Vitals};
 
 /// A running engine.
 pub struct Engine {
@@ -121,11 +121,12 @@ impl Engine {
         let keeping = KeeperSettings::from(&config);
         let credentials = folder.credentials_unknown_to(&state.credentials)?;
         let beginning = Beginning { settings: config.settings, credentials, guard: config.guard };
+        let codes = (state.campaigns.base().clone(), state.code_form());
         let pipeline = Pipeline::start(state, Box::new(journal), &beginning, Box::new(clock), start.limits)
             .map_err(|error| EngineError::Journal(Arc::new(error)))?;
         let listen = start.listen.unwrap_or(config.listen);
         let (reader, durable) = (pipeline.reader(), pipeline.durable());
-        let verifier = Verifier::start(snapshot.filter(|_| !is_verified), reader.clone());
+        let verifier = Verifier::start(snapshot.filter(|_| !is_verified), reader.clone(), codes);
         let keeper = Keeper::start(disk.clone(), snapshots.clone(), keeping, reader, pipeline.registry(), durable, last);
         let vitals = Arc::new(Vitals {
             started_ms: scrip_protocol::unix_time_ms(),
@@ -133,6 +134,7 @@ impl Engine {
             counters: pipeline.counters(),
             attempts: pipeline.attempts(),
             reader: pipeline.reader(),
+            looks: LagLooks::default(),
             newest: keeper.handle().newest(),
             under_way: pipeline.under_way(),
             under_way_max: start.limits.requests_max,

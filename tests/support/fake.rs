@@ -24,6 +24,8 @@ pub(crate) enum Meets {
     OtherAuthority,
     /// It speaks another protocol.
     OtherProtocol,
+    /// It welcomes the caller, compares codes in a form that no program knows, and answers no request.
+    OtherForm,
     /// It answers the hello by closing the connection.
     TurnsAway(CloseCode),
     /// It welcomes the caller, answers a request for each of these, and closes the connection.
@@ -117,12 +119,13 @@ async fn serve(endpoint: Endpoint, configs: [ServerConfig; 3], script: Vec<Meets
         let config = match &meets {
             Meets::OtherAuthority => &configs[1],
             Meets::OtherProtocol => &configs[2],
-            Meets::TurnsAway(_) | Meets::Answers(..) | Meets::Stays(_) | Meets::ReadsLater(_) => &configs[0],
+            Meets::OtherForm | Meets::TurnsAway(_) | Meets::Answers(..) | Meets::Stays(_) | Meets::ReadsLater(_) => &configs[0],
         };
         let Some(incoming) = endpoint.accept().await else { return };
         // Where the client ends the handshake, the next one begins.
         let Ok(connecting) = incoming.accept_with(Arc::new(config.clone())) else { continue };
         let Ok(connection) = connecting.await else { continue };
+        let mut welcome = welcome();
         let mut wait = None;
         let (says, code) = match meets {
             Meets::OtherAuthority | Meets::OtherProtocol => {
@@ -132,6 +135,10 @@ async fn serve(endpoint: Endpoint, configs: [ServerConfig; 3], script: Vec<Meets
             Meets::TurnsAway(code) => {
                 connection.close(VarInt::from_u32(code as u32), b"turned away");
                 continue;
+            }
+            Meets::OtherForm => {
+                welcome.codes.form = 200;
+                (Vec::new(), None)
             }
             Meets::Answers(says, code) => (says, Some(code)),
             Meets::Stays(says) => (says, None),
@@ -149,7 +156,7 @@ async fn serve(endpoint: Endpoint, configs: [ServerConfig; 3], script: Vec<Meets
             let mut reply = Vec::new();
             if let Some(frame) = frames.next(REQUEST_BYTES_MAX).expect("a client of ours sends whole frames") {
                 match is_welcome {
-                    false => push_value(&mut reply, HELLO, 0, &welcome()),
+                    false => push_value(&mut reply, HELLO, 0, &welcome),
                     true => {
                         let request = frame.request().expect("a request");
                         requests.lock().expect("nobody panics with it").push(request.request.unwrap_or(RequestId(0)));

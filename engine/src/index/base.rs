@@ -9,6 +9,21 @@ use super::AT_ONCE;
 use crate::state::frozen::FrozenCodes;
 use crate::state::{CodeAt, NormalisedCode};
 
+/// How many of a snapshot's codes cannot be looked up, because their texts are no codes in a form; `None` where `goes_on` put an end to it.
+/// Goes through all of them.
+pub(crate) fn not_codes(codes: &FrozenCodes, form: CodeForm, goes_on: &dyn Fn() -> bool) -> Option<u64> {
+    const ROWS_AT_ONCE: usize = 1 << 16;
+    let (mut count, rows) = (0, codes.ends.len() as u32);
+    for first in (0..rows).step_by(ROWS_AT_ONCE) {
+        if !goes_on() {
+            return None;
+        }
+        let some = (first..rows).take(ROWS_AT_ONCE).filter_map(|row| codes.at(row));
+        count += some.filter(|(text, _)| form.normalise(text).is_err()).count() as u64;
+    }
+    Some(count)
+}
+
 /// The codes of a snapshot, and the form in which they are compared.
 pub(super) struct BaseCodes(Arc<FrozenCodes>, CodeForm);
 

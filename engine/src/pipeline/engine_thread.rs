@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use scrip_protocol::batch::BatchBuilder;
 use scrip_protocol::command::{
     Confirm, ConfirmOutcome, Hold, HoldOutcome, HoldRefused, LOCKOUTS_PER_PAGE, LiftLockoutsOutcome, ListLockouts,
-    ListLockoutsOutcome, LockoutKey, RedeemOutcome, WhichLockouts,
+    ListLockoutsOutcome, RedeemOutcome, WhichLockouts,
 };
 use scrip_protocol::frame::{REFUSAL, push_bytes, push_value};
 use scrip_protocol::{Command, CredentialId, Kind, Position, Record, Refusal, Stamp, wire};
@@ -268,14 +268,7 @@ impl EngineThread {
     }
 
     fn list_lockouts(&self, now_ms: u64, ListLockouts { kind }: &ListLockouts) -> ListLockoutsOutcome {
-        let is_wanted = |key: LockoutKey| kind.is_none_or(|kind| key.kind() == kind);
-        let (mut lockouts, mut total) = (Vec::new(), 0);
-        for lockout in self.guard.lockouts(now_ms).filter(|lockout| is_wanted(lockout.key)) {
-            total += 1;
-            if lockouts.len() < LOCKOUTS_PER_PAGE {
-                lockouts.push(lockout);
-            }
-        }
+        let (lockouts, total) = self.guard.first_lockouts(now_ms, *kind, LOCKOUTS_PER_PAGE);
         ListLockoutsOutcome { lockouts, total, now_ms }
     }
 

@@ -52,12 +52,6 @@ impl<K: Ord + Copy, V: Copy> Counted<K, V> {
         self.range(of).map(|((_, expires_ms, _), _)| *expires_ms)
     }
 
-    /// Those that have expired at a time.
-    pub(super) fn until(&self, of: K, now_ms: u64) -> impl Iterator<Item = (u64, V)> {
-        let expired = self.range(of).take_while(move |((_, expires_ms, _), _)| *expires_ms <= now_ms);
-        expired.map(|((_, expires_ms, _), value)| (*expires_ms, *value))
-    }
-
     /// The first to expire, and when.
     pub(super) fn first(&self, of: K) -> Option<(u64, Position)> {
         self.range(of).next().map(|((_, expires_ms, hold), _)| (*expires_ms, *hold))

@@ -6,6 +6,7 @@ use scrip_protocol::command::{
 };
 use scrip_protocol::{CredentialId, Record, Role, Stamp};
 
+use super::tables::behind;
 use super::{State, is_name, refused};
 
 /// The credentials of the organisation.
@@ -43,8 +44,8 @@ impl Credentials {
 
     /// The credentials after one, with their numbers.
     pub fn after(&self, credential: CredentialId) -> impl Iterator<Item = (CredentialId, &Credential)> {
-        let numbered = (1..).map(CredentialId).zip(&self.rows).skip(credential.0 as usize);
-        numbered.filter_map(|(id, row)| Some((id, row.as_ref()?)))
+        let numbered = behind(&self.rows, credential.0 as usize);
+        numbered.filter_map(|(number, row)| Some((CredentialId(number), row.as_ref()?)))
     }
 
     /// Whether a credential is revoked. One that is not known is not.

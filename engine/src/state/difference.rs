@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::holds::Hold;
 use super::requests::Remembered;
-use super::{Campaign, State};
+use super::{Campaign, CodeAt, State};
 
 /// The first thing that is not the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,6 +201,24 @@ fn holds(ours: &State, theirs: &State) -> Result<(), Difference> {
                 same_words(|| format!("hold {}, {name}", ours.0), our, their)?;
             }
             Ok(())
+        },
+    )?;
+    // What follows from the holds and the codes, and is kept beside them.
+    let code = |(at, _): &(CodeAt, u64)| format!("code {} of campaign {}, all uses of which are held", at.slot, at.campaign);
+    each(ours.holds.full_codes(), theirs.holds.full_codes(), code, |ours, theirs| {
+        same(|| "the next code of which all uses are held".to_owned(), &ours.0, &theirs.0)?;
+        same(|| format!("{}, when one is free", code(ours)), &ours.1, &theirs.1)
+    })?;
+    each(
+        ours.holds.sums(),
+        theirs.holds.sums(),
+        |(campaign, _)| format!("campaign {campaign}, its sums of holds"),
+        |ours, theirs| {
+            same(|| "the next campaign with sums of holds".to_owned(), &ours.0, &theirs.0)?;
+            match ours.1 == theirs.1 {
+                true => Ok(()),
+                false => Err(unequal(format!("campaign {}, its sums of holds by time", ours.0))),
+            }
         },
     )
 }

@@ -9,6 +9,7 @@ use scrip_protocol::{ClientId, GroupId, Record, Stamp};
 
 use super::frozen::{MemberRow, Rows};
 use super::given_back::merged;
+use super::tables::behind;
 use super::{State, is_name, refused};
 
 /// The groups, numbered from 1.
@@ -46,8 +47,7 @@ impl Groups {
 
     /// The groups after one: number, name, and how many clients are in it.
     pub fn after(&self, group: GroupId) -> impl Iterator<Item = (GroupId, &str, u64)> {
-        let numbered = (1..).map(GroupId).zip(&self.rows).skip(group.0 as usize);
-        numbered.map(|(group, row)| (group, row.name.as_str(), row.clients))
+        behind(&self.rows, group.0 as usize).map(|(number, row)| (GroupId(number), row.name.as_str(), row.clients))
     }
 
     /// The groups that a client is in, ascending.

@@ -10,13 +10,18 @@
 //! then more than one hold must have expired for a use to be free, and as many are gone through, from the nearer end, at each
 //! record of that scope; the one that takes the use drops them all. It is as exact as ever.
 //!
+//! What is shown of a campaign is not counted when it is asked for: the uses that count are added up by the time at which they expire, and
+//! the codes of which all uses are held by the time from which one is free ([`ByTime`]). A record sees to the codes that it touched.
+//!
 //! Invariant: which expired holds are still counted changes no answer. What is asked here depends on the records and on the time alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{AddAssign, SubAssign};
 
 use scrip_protocol::command::{Activated, HOLD_KEPT_MS, HOLDS_MAX};
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position};
 
+use super::by_time::ByTime;
 use super::counted::Counted;
 use super::ladder::Standing;
 use super::tables::{Campaign, Campaigns, CodeAt};
@@ -157,6 +162,38 @@ pub struct HeldOfCampaign {
     pub codes_full: u32,
 }
 
+/// What is added up of a campaign by time: of holds by their expiry, of full codes by the moment from which one of their uses is free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct HeldSum {
+    uses: u32,
+    sum: i128,
+    codes_full: u32,
+}
+
+impl HeldSum {
+    const CODE: HeldSum = HeldSum { uses: 0, sum: 0, codes_full: 1 };
+
+    fn of(amount: Money) -> HeldSum {
+        HeldSum { uses: 1, sum: amount.0.into(), codes_full: 0 }
+    }
+}
+
+impl AddAssign for HeldSum {
+    fn add_assign(&mut self, other: HeldSum) {
+        self.uses += other.uses;
+        self.sum += other.sum;
+        self.codes_full += other.codes_full;
+    }
+}
+
+impl SubAssign for HeldSum {
+    fn sub_assign(&mut self, other: HeldSum) {
+        self.uses -= other.uses;
+        self.sum -= other.sum;
+        self.codes_full -= other.codes_full;
+    }
+}
+
 /// From when on one more use fits into what a campaign allows in all, if nothing but time passes: 0 for at once, the end of time for never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FreeFrom {
@@ -207,6 +244,11 @@ pub struct Holds {
     of_client: Counted<(CampaignId, ClientId), ()>,
     /// The same, of each campaign, with their amounts.
     of_campaign: Counted<CampaignId, Money>,
+    /// From when on a use is free of each code that is not archived, has uses left by its activations, and of which holds that count
+    /// take all of these.
+    full_codes: BTreeMap<CodeAt, u64>,
+    /// Those that count and these codes, of each campaign that has any, added up by time.
+    by_time: BTreeMap<CampaignId, ByTime<HeldSum>>,
     /// Those that count, in the order of expiry.
     expiring: BTreeSet<(u64, Position)>,
     /// The others, in the order of being forgotten.
@@ -225,6 +267,8 @@ impl PartialEq for Holds {
             && self.of_code == other.of_code
             && self.of_client == other.of_client
             && self.of_campaign == other.of_campaign
+            && self.full_codes == other.full_codes
+            && self.by_time == other.by_time
             && self.expiring == other.expiring
             && self.ended == other.ended
             && self.next_ms == other.next_ms
@@ -239,6 +283,8 @@ impl Default for Holds {
             of_code: Counted::default(),
             of_client: Counted::default(),
             of_campaign: Counted::default(),
+            full_codes: BTreeMap::new(),
+            by_time: BTreeMap::new(),
             expiring: BTreeSet::new(),
             ended: BTreeSet::new(),
             next_ms: u64::MAX,
@@ -260,6 +306,8 @@ impl Holds {
             }
             holds.rows.insert(position, hold);
         }
+        let codes: Vec<CodeAt> = holds.codes().collect();
+        codes.into_iter().for_each(|at| holds.see_whether_full(campaigns, at));
         holds.set_next();
         holds
     }
@@ -317,25 +365,20 @@ impl Holds {
         self.of_campaign.at_most_from(id, campaign.held_sum, most, |amount| amount.0.into())
     }
 
-    /// What is held of a campaign at a time. Takes as long as it has holds that have expired and still count, and, where a code has a
-    /// limit, codes of which uses are held.
-    pub fn of_campaign(&self, id: CampaignId, campaign: &Campaign, now_ms: u64) -> HeldOfCampaign {
-        let mut held = HeldOfCampaign { uses: campaign.held, sum: campaign.held_sum, codes_full: 0 };
-        for (_, amount) in self.of_campaign.until(id, now_ms) {
-            held.uses -= 1;
-            held.sum -= i128::from(amount.0);
-        }
-        if campaign.terms.activations_per_code_max.is_none() {
-            return held;
-        }
-        let is_full = |at: &CodeAt| {
-            let (room, count) = (i128::from(campaign.room(at.slot)), self.of_code.count(*at).unwrap_or(0));
-            room > 0
-                && !campaign.is_code_archived(at.slot)
-                && now_ms < self.of_code.at_most_from(*at, count.into(), room - 1, |()| 1)
-        };
-        held.codes_full = self.codes_of(id).filter(is_full).count() as u32;
-        held
+    /// What is held of a campaign at a time. Costs the same however much that is.
+    pub fn of_campaign(&self, id: CampaignId, now_ms: u64) -> HeldOfCampaign {
+        let HeldSum { uses, sum, codes_full } = self.by_time.get(&id).map_or(HeldSum::default(), |sums| sums.after(now_ms));
+        HeldOfCampaign { uses, sum, codes_full }
+    }
+
+    /// The codes of which all uses that their activations leave are held, with the moment from which one is free.
+    pub(super) fn full_codes(&self) -> impl Iterator<Item = (CodeAt, u64)> {
+        self.full_codes.iter().map(|(at, free_from_ms)| (*at, *free_from_ms))
+    }
+
+    /// What is added up by time, of each campaign.
+    pub(super) fn sums(&self) -> impl Iterator<Item = (CampaignId, &ByTime<HeldSum>)> {
+        self.by_time.iter().map(|(id, sums)| (*id, sums))
     }
 
     /// The codes of which holds count.
@@ -412,6 +455,49 @@ impl Holds {
         }
     }
 
+    /// Ends a record: takes note of which of the codes that it touched are full now.
+    #[inline]
+    pub(super) fn finish(&mut self, campaigns: &Campaigns) {
+        for at in 0..self.touched.len() {
+            self.see_whether_full(campaigns, self.touched[at]);
+        }
+    }
+
+    /// The cap of a campaign has changed, or which of its codes are archived: takes note of which of its codes are full now. Costs as much as
+    /// there are codes of which uses are held.
+    pub(super) fn recount(&mut self, campaigns: &Campaigns, id: CampaignId) {
+        let codes: Vec<CodeAt> = self.codes_of(id).collect();
+        codes.into_iter().for_each(|at| self.see_whether_full(campaigns, at));
+    }
+
+    fn see_whether_full(&mut self, campaigns: &Campaigns, at: CodeAt) {
+        let (was, is) = (self.full_codes.get(&at).copied(), self.full_until(campaigns, at));
+        if was == is {
+            return;
+        }
+        let sums = self.by_time.entry(at.campaign).or_default();
+        if let Some(free_from_ms) = was {
+            sums.take(free_from_ms, HeldSum::CODE);
+            self.full_codes.remove(&at);
+        }
+        if let Some(free_from_ms) = is {
+            sums.add(free_from_ms, HeldSum::CODE);
+            self.full_codes.insert(at, free_from_ms);
+        }
+        if sums.is_empty() {
+            self.by_time.remove(&at.campaign);
+        }
+    }
+
+    /// From when on a use of a code is free; `None` where that is not for its holds to say.
+    fn full_until(&self, campaigns: &Campaigns, at: CodeAt) -> Option<u64> {
+        let count = i128::from(self.of_code.count(at)?);
+        let campaign = campaigns.of(at.campaign)?;
+        let room = i128::from(campaign.room(at.slot));
+        let is_full = 0 < room && room <= count && !campaign.is_code_archived(at.slot);
+        is_full.then(|| self.of_code.at_most_from(at, count, room - 1, |()| 1))
+    }
+
     #[cold]
     fn sweep(&mut self, campaigns: &mut Campaigns, now_ms: u64) {
         for _ in 0..SWEPT_PER_RECORD {
@@ -482,6 +568,7 @@ impl Holds {
         self.of_code.insert(at, hold.expires_ms, position, ());
         self.of_client.insert(client, hold.expires_ms, position, ());
         self.of_campaign.insert(at.campaign, hold.expires_ms, position, hold.amount);
+        self.by_time.entry(at.campaign).or_default().add(hold.expires_ms, HeldSum::of(hold.amount));
         self.expiring.insert((hold.expires_ms, position));
     }
 
@@ -510,6 +597,11 @@ impl Holds {
         self.of_code.remove(at, expires_ms, position);
         self.of_client.remove(client, expires_ms, position);
         self.of_campaign.remove(at.campaign, expires_ms, position);
+        let sums = self.by_time.get_mut(&at.campaign).expect("a campaign of which a hold counts has sums");
+        sums.take(expires_ms, HeldSum::of(amount));
+        if sums.is_empty() {
+            self.by_time.remove(&at.campaign);
+        }
         self.expiring.remove(&(expires_ms, position));
         self.ended.insert((forgotten_ms, position));
         let campaign: &mut Campaign = campaigns.of_mut(at.campaign).expect("a hold was given on its campaign, which stays");

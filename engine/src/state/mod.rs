@@ -12,6 +12,7 @@ mod add_codes;
 mod archive_campaign;
 mod archive_codes;
 mod bonus;
+pub(crate) mod by_time;
 mod clients;
 mod code_list;
 mod confirm;
@@ -503,6 +504,7 @@ impl State {
             Record::ReaderForgotten(record) => readers::apply_forgotten(self, record),
             Record::ReaderRegistered(record) => readers::apply_registered(self, record, time_ms),
         }
+        self.holds.finish(&self.campaigns);
         if let (Some(stamp), Some(reply)) = (record.stamp(), reply_of(self.position, record)) {
             self.requests.remember(time_ms, stamp, reply, self.position);
         }

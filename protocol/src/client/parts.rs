@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::dial::{ConnectError, Dial, Dialled};
 use crate::command::Command;
 use crate::frame::{FrameBuffer, Malformed, REPLY_BYTES_MAX, push_request};
+use crate::hello::Welcome;
 use crate::ids::RequestId;
 use crate::refusal::Refusal;
 
@@ -42,6 +43,11 @@ impl<C: Command> Parts<C> {
         let _ = dialled.send.write_all(&request).await;
         let pieces = vec![Bytes::new(); 256];
         Ok(Parts { dialled, dial, frames: FrameBuffer::default(), pieces, asked: PhantomData })
+    }
+
+    /// The answer to the hello.
+    pub(super) fn welcome(&self) -> &Welcome {
+        &self.dialled.welcome
     }
 
     /// The next part; it is waited for. Which one is the last, the parts themselves say.

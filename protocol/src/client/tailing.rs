@@ -3,6 +3,7 @@
 use super::dial::{ConnectError, Dial};
 use super::parts::{PartError, Parts};
 use crate::batch::{Batch, BatchError, ChainEnd};
+use crate::codes::RecordedForm;
 use crate::command::{Tail, TailOutcome};
 use crate::frame::Malformed;
 use crate::ids::Position;
@@ -120,6 +121,11 @@ impl Tailing {
 
     async fn begin(dial: Dial, from: Position, follow: bool, chain: Chain) -> Result<Tailing, TailError> {
         Ok(Tailing { parts: Parts::ask(dial, &Tail { from, follow }).await?, chain, ended: false })
+    }
+
+    /// The form in which the engine compares codes.
+    pub fn codes(&self) -> RecordedForm {
+        self.parts.welcome().codes
     }
 
     /// Where the chain stands with the newest batch that has come; none before the first.

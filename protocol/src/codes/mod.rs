@@ -8,7 +8,7 @@ mod normalised;
 
 use std::fmt;
 
-pub use form::{CodeForm, RecordedForm};
+pub use form::{CodeForm, RecordedForm, UnknownForm};
 pub use normalised::NormalisedCode;
 
 /// The most bytes that a code has after normalisation (UTF-8).

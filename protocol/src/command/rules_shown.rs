@@ -10,6 +10,12 @@ use crate::variables::{TopUpSource, Variable, Variables};
 /// How many rules an answer to [`ListRules`] holds at the most.
 pub const RULES_PER_PAGE: usize = 256;
 
+/// How many rules are looked at for one answer, so that a filter that few pass does not hold up other requests.
+pub const RULES_LOOKED_AT: usize = 8_192;
+
+/// With how many other rules a rule is compared for its [`Lint`], the newest ones.
+pub const RULES_LINTED_AGAINST: usize = 16_384;
+
 /// How many overlapping rules a [`Lint`] names at the most.
 pub const OVERLAPS_NAMED_MAX: usize = 64;
 
@@ -298,7 +304,8 @@ pub enum RuleFilter {
     Archived = 3,
 }
 
-/// The request for the rules after one, in the order of their numbers, [`RULES_PER_PAGE`] at the most.
+/// The request for the rules after one that pass a filter, in the order of their numbers. A page ends after [`RULES_PER_PAGE`] of them, or
+/// after [`RULES_LOOKED_AT`] were looked at.
 #[derive(
     Debug, Clone, PartialEq, Eq, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
 )]
@@ -314,7 +321,7 @@ pub struct ListRules {
 /// The answer to [`ListRules`].
 #[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
 pub struct ListRulesOutcome {
-    /// The page.
+    /// The page. It may have fewer than the most, or none, and not be the last.
     pub rules: Vec<RuleCard>,
     /// The rule to continue after; none where there are no more.
     pub next: Option<RuleId>,

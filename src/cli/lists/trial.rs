@@ -74,7 +74,7 @@ impl Trial {
             refuses_first: false,
             codes: 0,
             last_line: 0,
-            form: client.welcome().codes.supported().unwrap_or(CodeForm::CURRENT),
+            form: client.welcome().codes.known()?,
             first_line: HashMap::new(),
             limit: None,
         };

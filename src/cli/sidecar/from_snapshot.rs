@@ -6,6 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use scrip_engine::disk::OsDisk;
 use scrip_engine::folder::Folder;
 use scrip_engine::snapshot::{self, Snapshot, SnapshotError};
@@ -26,6 +27,9 @@ pub(super) fn build(named: Option<&Path>, folder: &Folder, store: &Path) -> anyh
         Some(path) => whole(path)?,
         None => newest_whole(&folder.snapshots_path())?,
     };
+    if let Some(recorded) = state.recorded_form() {
+        recorded.known().with_context(|| snapshot.path().display().to_string())?;
+    }
     let mut building = store.build()?;
     let (mut progress, codes) = (Progress::new("beginning with the snapshot"), snapshot.header().counts.codes);
     building.seed(snapshot.header().end, |seed| write(&state, seed, &mut |done| progress.at(done, codes.max(done))))?;

@@ -1,6 +1,6 @@
 //! Campaigns, by requirement: their lists, their terms as they change, their period, their stock.
 
-use scrip_protocol::command::{CAMPAIGNS_PER_PAGE, CampaignFilter, ListCampaigns, OnConflict, Terms};
+use scrip_protocol::command::{CAMPAIGNS_LOOKED_AT, CAMPAIGNS_PER_PAGE, CampaignFilter, ListCampaigns, OnConflict, Terms};
 use scrip_protocol::{CampaignId, Money, Settings};
 
 use super::script::check;
@@ -83,13 +83,17 @@ fn campaigns_are_listed_by_status_name_and_club() {
     );
 }
 
-/// C1: pages hold all campaigns, each once, in order, also where most pass no filter.
+/// C1: pages hold all campaigns, each once, in order, also where most pass no filter; and so many are looked at for a page, and no more.
 #[test]
 fn pages_show_every_campaign_once() {
     let mut bench = Bench::new(Settings::default());
-    let count = 2 * CAMPAIGNS_PER_PAGE as u64 + 1;
+    let count = (CAMPAIGNS_LOOKED_AT + 2 * CAMPAIGNS_PER_PAGE) as u64 + 1;
     for number in 1..=count {
-        let name = if number % 3 == 0 { "third" } else { "other" };
+        let name = match number {
+            last if last == count => "last",
+            third if third % 3 == 0 => "third",
+            _ => "other",
+        };
         let code = format!("code-{number}");
         let asked = Asked::CreateCampaign(Box::new(AskedCreateCampaign {
             terms: Terms::new(name, Money(1)),
@@ -104,7 +108,15 @@ fn pages_show_every_campaign_once() {
     };
     let expected = |step: usize| (1..=count as u32).map(CampaignId).skip(step - 1).step_by(step).collect::<Vec<_>>();
     assert_eq!(shown(""), expected(1));
-    assert_eq!(shown("THIRD"), expected(3));
+    let mut thirds = expected(3);
+    thirds.retain(|id| u64::from(id.0) != count);
+    assert_eq!(shown("THIRD"), thirds);
+    assert_eq!((shown("last"), shown("lasting")), (vec![CampaignId(count as u32)], vec![]));
+    // No name is as long as this, whatever its case: nothing is looked at.
+    let page = |text: String| bench.state.list_campaigns(START_MS, &ListCampaigns { text, ..ListCampaigns::default() });
+    let (short, long) = (page("lasting".into()), page("last".repeat(300)));
+    assert_eq!((short.campaigns, short.next), (vec![], Some(CampaignId(CAMPAIGNS_LOOKED_AT as u32))));
+    assert_eq!((long.campaigns, long.next), (vec![], None));
 }
 
 /// A8, C4, D4: a change of the amount is for later activations, of all codes of the campaign; what was issued stays.

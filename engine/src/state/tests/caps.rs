@@ -12,6 +12,7 @@ use scrip_protocol::command::{
 use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position, Record, Settings};
 
 use super::script::check;
+use super::shown::recount;
 use super::{Bench, START_MS, list, stamp};
 use crate::index::{Index, normalise};
 use crate::state::refund::activation_of;
@@ -578,6 +579,9 @@ fn random_uses_of_a_limited_campaign_are_counted_exactly() {
                     let record = run(&mut bench, number, &Asked::UpdateCampaign(Box::new(update)));
                     assert!(matches!(record, Record::CampaignUpdated(_)), "{context}: {record:?}");
                 }
+            }
+            if random.u32(..16) == 0 {
+                recount(&bench);
             }
         }
         bench.compare_with_replay();

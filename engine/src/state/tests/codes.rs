@@ -5,13 +5,15 @@ use scrip_protocol::command::{
     Terms, UsageFilter,
 };
 use scrip_protocol::record::CODES_PER_CAMPAIGN_MAX;
-use scrip_protocol::{CampaignId, Money, Settings, wire};
+use scrip_protocol::{CampaignId, Money, Record, Settings, wire};
 
-use super::script::{check, check_with};
+use super::script::{check, check_with, ran};
 use super::shown::rows;
-use super::{Answer, Bench, START_MS, list, stamp};
+use super::{Answer, Bench, START_MS, list, stamp, through_a_file};
+use crate::index::base::not_codes;
+use crate::index::{Index, normalise};
 use crate::state::requests::Remembered;
-use crate::state::{Asked, AskedCodes, AskedCreateCampaign};
+use crate::state::{Asked, AskedCodes, AskedCreateCampaign, Lookup, State};
 
 /// T5, X3: the filters for status and for usage combine.
 #[test]
@@ -333,4 +335,32 @@ fn refusals_of_generation_come_in_order_of_precedence() {
         refused: character 3 of the alphabet stands there before (letter case does not matter)
         "#,
     );
+}
+
+/// K9: stored codes whose texts are no codes, as those of a program that normalises differently may be, are counted and do not vanish
+/// without a word; the others are found.
+#[test]
+fn stored_codes_that_cannot_be_looked_up_are_counted() {
+    let mut records = ran("club Arena\ncampaign amount=1 codes=A,B,C\nadd 1 codes=D").records;
+    for (_, record) in &mut records {
+        match record {
+            Record::CampaignCreated(created) => created.codes = ["A", "B C", "C"].into_iter().collect(),
+            Record::CodesAdded(added) => added.codes = ["D\u{200b}E"].into_iter().collect(),
+            _ => {}
+        }
+    }
+    let (mut state, followed) = (State::default(), Index::of(&State::default()));
+    for (time_ms, record) in &records {
+        state.apply(*time_ms, record);
+        followed.follow(&state, record);
+    }
+    assert_eq!((followed.not_codes(), Index::of(&state).not_codes()), (2, 2));
+    let restarted = through_a_file(&state);
+    let index = Index::of(&restarted);
+    let in_snapshot = |goes_on: bool| not_codes(restarted.campaigns.base(), restarted.code_form(), &|| goes_on);
+    assert_eq!((index.not_codes(), in_snapshot(true), in_snapshot(false)), (0, Some(2), None));
+    for code in ["a", "c"] {
+        let code = normalise(code).expect("a code");
+        assert!(followed.find(&code).is_some() && followed.find(&code) == index.find(&code));
+    }
 }
