@@ -160,7 +160,7 @@ impl Workload {
     pub(crate) async fn until_holds_expire(&mut self) {
         let short = |hold: &&(Position, u64)| hold.1 < unix_time_ms() + 5_000;
         let last = self.known.holds.iter().filter(short).map(|(_, expires_ms)| *expires_ms).max().unwrap_or(0);
-        let deadline = std::time::Instant::now() + super::DEADLINE;
+        let deadline = std::time::Instant::now() + DEADLINE;
         while self.recount.end().time_ms <= last {
             assert!(std::time::Instant::now() < deadline, "the engine's time stands still");
             let call = self.redeem();
