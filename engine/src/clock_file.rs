@@ -176,9 +176,9 @@ mod tests {
 
         fn start(&self, wall_ms: u64, accept: bool) -> Result<Option<FollowedClock>, ClockError> {
             let started = ClockFile::at(self.path.clone()).judge_start(self.newest_ms, Position(self.end), wall_ms, accept);
-            started.map_err(|error| match error {
-                EngineError::Clock(error) => error,
-                other => panic!("{other}"),
+            started.map_err(|error| {
+                let EngineError::Clock(error) = error else { panic!("{error}") };
+                error
             })
         }
     }
