@@ -142,7 +142,7 @@ async fn a_backup_goes_on_where_it_ended() {
 async fn batches(server: &Server) -> Vec<(u64, u32, u64)> {
     let mut tailing = Tailing::start(server.dial(Role::Operator), Position(1), false).await.expect("the engine runs");
     let mut found = Vec::new();
-    while let Some(bytes) = tailing.next().await.expect("the journal is whole") {
+    while let Some(bytes) = support::within(tailing.next()).await.expect("the journal is whole") {
         let batch = Batch::parse(&bytes).expect("it was checked");
         found.push((batch.first.0, batch.count, batch.time_ms));
     }

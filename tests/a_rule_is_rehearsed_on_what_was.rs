@@ -45,7 +45,7 @@ async fn rehearsed_in_turn(client: &Client, asked: &RehearseRule) -> Rehearsal {
 async fn top_ups(server: &Server) -> (Vec<(Position, u64, ToppedUp)>, Position) {
     let mut tailing = Tailing::start(server.dial(Role::Reporter), Position(1), false).await.expect("a tail");
     let (mut found, mut end) = (Vec::new(), Position(0));
-    while let Some(bytes) = tailing.next().await.expect("it can be read") {
+    while let Some(bytes) = support::within(tailing.next()).await.expect("it can be read") {
         let batch = Batch::parse(&bytes).expect("it was checked");
         let of_it = batch.records_of::<ToppedUp>().map(|item| item.expect("it is one"));
         found.extend(of_it.map(|(position, record)| (position, batch.time_ms, record)));

@@ -44,7 +44,7 @@ fn free_port() -> String {
 async fn a_journal_from_the_future_is_gone_on_from_with_a_flag() {
     for ahead_ms in [25 * HOUR_MS, 366 * DAY_MS] {
         let metrics = free_port();
-        let mut server = Server::start_with(&["--accept-clock", "--metrics", &metrics]);
+        let mut server = Server::start_with(&["--metrics", &metrics]);
         let client = server.client(Role::Operator).await;
         let arena = club(&client, "Arena").await;
         campaign(&client, terms("Once", Some(1), 100), &["A".to_owned(), "B".to_owned()]).await;
@@ -60,7 +60,7 @@ async fn a_journal_from_the_future_is_gone_on_from_with_a_flag() {
         let newest = UtcTime(future_ms).to_string();
         assert!(refused.err.contains(&newest) && refused.err.contains("--accept-clock"), "{}", refused.err);
 
-        server.restart();
+        server.restart_with(&["--accept-clock", "--metrics", &metrics]);
         let client = server.client(Role::Operator).await;
         let again = client.redeem(before, &redemption(1, arena, "A")).await;
         assert_eq!(again.expect("an answer"), first, "what was done before is remembered");
@@ -78,12 +78,71 @@ async fn a_journal_from_the_future_is_gone_on_from_with_a_flag() {
         assert!(lead_s > (ahead_ms / 1_000) as f64 - 120.0, "{lead_s}");
         drop(client);
 
+        // The flag was needed once, although the records are still ahead.
         server.kill();
-        server.restart();
+        server.restart_with(&[]);
         let client = server.client(Role::Operator).await;
         assert_eq!(client.redeem(id, &redemption(2, arena, "B")).await.expect("an answer"), second);
         assert_eq!(client.redeem(before, &redemption(1, arena, "A")).await.expect("an answer"), first);
+        drop(client);
+        assert!(server.terminate().success());
+        server.restart();
+        assert!(server.terminate().success());
+
+        // A backup is for any machine: its clock is accepted there, by whoever restores it.
+        let (backup, restored) = (server.scratch().join("backup"), server.scratch().join("restored"));
+        run(scrip().args(["backup", "--offline", "--to"]).arg(&backup).arg("--data").arg(server.dir()), b"").exits(0);
+        run(scrip().arg("restore").arg("--from").arg(&backup).arg("--data").arg(&restored), b"").exits(0);
+        let refused = run(scrip().arg("serve").arg("--data").arg(&restored), b"").exits(10);
+        assert!(refused.err.contains("the newest record is of"), "{}", refused.err);
+
+        // The clock is set back once more: as if it had been half an hour ahead of what it says now when it was accepted.
+        shift_followed(&server.dir(), HOUR_MS / 2);
+        let refused = run(scrip().arg("serve").arg("--data").arg(server.dir()), b"").exits(10);
+        assert!(refused.err.contains("it was set back since then"), "{}", refused.err);
+        server.restart_with(&["--accept-clock"]);
+        server.kill();
+        server.restart_with(&[]);
+        assert!(server.terminate().success());
     }
+}
+
+/// Makes the file of the machine's clock say that the clock was ahead by so much when it was noted.
+fn shift_followed(dir: &Path, ahead_ms: u64) {
+    let path = dir.join("clock.json");
+    let mut noted: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).expect("it is there")).expect("it is JSON");
+    let wall_ms = noted["wall_ms"].as_u64().expect("a time");
+    noted["wall_ms"] = (wall_ms + ahead_ms).into();
+    std::fs::write(&path, noted.to_string()).expect("written");
+}
+
+/// An engine whose clock was set back while it ran has dated records ahead of it since: it starts again by the clock that it followed.
+#[test]
+fn a_clock_that_was_set_back_under_a_running_engine_needs_no_flag_after_a_crash() {
+    let mut server = Server::start();
+    server.kill();
+    let now_ms = unix_time_ms();
+    append_at(&server.dir(), now_ms + HOUR_MS);
+    run(scrip().arg("serve").arg("--data").arg(server.dir()), b"").exits(10);
+    // What the engine notes within a second of the step.
+    let noted = serde_json::json!({ "wall_ms": now_ms, "record_ms": now_ms + HOUR_MS, "position": 1, "is_accepted": false });
+    std::fs::write(server.dir().join("clock.json"), noted.to_string()).expect("written");
+    server.restart();
+    assert!(server.log().contains("is behind the newest record"), "{}", server.log());
+    assert!(server.terminate().success());
+}
+
+/// A demo has the flag as well.
+#[test]
+fn a_demo_accepts_the_clock_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().join("demo");
+    let demo = |flags: &[&str]| run(scrip().args(["demo", "--once", "--codes", "10", "--data"]).arg(&dir).args(flags), b"");
+    demo(&[]).exits(0);
+    append_at(&dir, unix_time_ms() + HOUR_MS);
+    demo(&[]).exits(10);
+    demo(&["--accept-clock"]).exits(0);
+    demo(&[]).exits(0);
 }
 
 /// A journal that is implausibly old is refused as well, and a shop that was closed for weeks is not.
@@ -104,6 +163,8 @@ fn a_journal_that_is_implausibly_old_is_started_on_with_a_flag_alone() {
             true => assert!(ran.exits(6).err.contains("cannot listen"), "{days} days"),
             false => assert!(ran.exits(10).err.contains("more than 31 days after the newest record"), "{days} days"),
         }
-        assert!(serve(&["--accept-clock"]).exits(6).err.contains("cannot listen"), "{days} days");
+        for flags in [&["--accept-clock"][..], &[]] {
+            assert!(serve(flags).exits(6).err.contains("cannot listen"), "{days} days");
+        }
     }
 }

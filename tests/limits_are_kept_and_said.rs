@@ -114,7 +114,7 @@ async fn one_credential_cannot_hold_the_connections_of_others() {
     let revoked = operator.call(RequestId::now(), &RevokeCredential { credential: *greedy }).await.expect("an answer");
     assert_eq!(revoked, RevokeCredentialOutcome::Revoked);
     for held in &held {
-        held.connection.closed().await;
+        support::within(held.connection.closed()).await;
     }
     while let Err(refused) = other_dial.connect().await {
         assert!(tokio::time::Instant::now() < deadline, "{refused}");

@@ -188,7 +188,7 @@ async fn moment(random: &mut Rng, server: &Server, answered: &mut watch::Receive
     let many = match random.u32(..3) {
         0 => {
             let count = random.usize(..=1_500);
-            answered.wait_for(|answered| *answered >= count).await.expect("lanes ask");
+            support::within(answered.wait_for(|answered| *answered >= count)).await.expect("lanes ask");
             return "a number of answers";
         }
         1 => {
@@ -341,7 +341,7 @@ async fn a_call_in_flight_across_a_kill_is_answered_after_the_restart() {
     });
     let mut tail =
         scrip_protocol::client::Tailing::start(server.dial(Role::Operator), position_before, true).await.expect("a tail");
-    while let Ok(Some(bytes)) = tail.next().await {
+    while let Ok(Some(bytes)) = support::within(tail.next()).await {
         let batch = scrip_protocol::batch::Batch::parse(&bytes).expect("it was checked");
         if batch.end().position > position_before {
             break;

@@ -42,7 +42,7 @@ async fn replayed(server: &Server, up_to: Position) -> (State, ChainEnd) {
     let mut tailing = Tailing::start(server.dial(Role::Reporter), Position(1), false).await.expect("a tail");
     let (mut state, mut end) = (State::default(), ChainEnd::default());
     while end.position < up_to {
-        let bytes = tailing.next().await.expect("it goes on").expect("it is not over");
+        let bytes = support::within(tailing.next()).await.expect("it goes on").expect("it is not over");
         let batch = Batch::parse(&bytes).expect("a tail checks it");
         batch.follow(&mut end).expect("a tail checks that too");
         batch.records().for_each(|record| state.apply(batch.time_ms, &record.expect("it is one").1));
@@ -227,7 +227,7 @@ async fn what_everybody_has_passed_is_dropped_and_said_to_be() {
         assert!(first.out.starts_with(&format!("{{\"position\":{one},")), "{first:?}");
         let operator = server.client(Role::Operator).await;
         let mut tailing = Tailing::start(server.dial(Role::Reporter), Position(one.0 - 1), true).await.expect("a tail");
-        assert!(matches!(tailing.next().await, Err(TailError::Dropped { first }) if first == one));
+        assert!(matches!(support::within(tailing.next()).await, Err(TailError::Dropped { first }) if first == one));
         let refund = operator.refund(RequestId::now(), activated.activation, true).await.expect("an answer");
         assert_eq!(refund, RefundOutcome::NotKept { first: one });
         let asked = RefundTopUp { top_up: topped_up.top_up, amount: None, claw_back: false, note: Note::default() };

@@ -52,7 +52,7 @@ fn begun() -> Server {
 async fn movements(server: &Server) -> Vec<(String, String, Account, i64)> {
     let mut tailing = Tailing::start(server.dial(Role::Reporter), Position(1), false).await.expect("the journal can be tailed");
     let mut found = Vec::new();
-    while let Some(bytes) = tailing.next().await.expect("the next batch") {
+    while let Some(bytes) = support::within(tailing.next()).await.expect("the next batch") {
         for item in Batch::parse(&bytes).expect("it is one").records() {
             let (_, record) = item.expect("a record");
             found.extend(entries(&record).into_iter().map(|entry| {

@@ -341,3 +341,31 @@ fn the_demo_runs_twice_on_its_folder() {
         assert!(!ran.out.contains("WRONG"), "{}", ran.out);
     }
 }
+
+/// Help is read on terminals of 80 columns: what is longer than a line is wrapped, and only a word that is longer than that may pass it.
+#[test]
+fn help_is_wrapped_to_the_terminal() {
+    let page = |path: &[&str]| run(scrip().env("COLUMNS", "80").args(path).arg("--help"), b"").out;
+    let names = |help: &str| -> Vec<String> {
+        let lines = help.lines().skip_while(|line| !line.starts_with("Commands:")).skip(1).take_while(|line| !line.is_empty());
+        let names = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+        names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").map(str::to_owned).collect()
+    };
+    let mut paths: Vec<Vec<String>> = vec![Vec::new()];
+    let mut pages = 0;
+    while let Some(path) = paths.pop() {
+        let help = page(&path.iter().map(String::as_str).collect::<Vec<_>>());
+        // The usage of a command is one line, however long.
+        for line in help.lines().filter(|line| line.chars().count() > 80 && !line.starts_with("Usage: ")) {
+            assert_eq!(line.split_whitespace().count(), 1, "{path:?}: {line}");
+        }
+        let mut goes_on = false;
+        for line in help.lines().skip_while(|line| !line.starts_with("Example")).skip(1).take_while(|line| !line.is_empty()) {
+            assert!(goes_on || line.starts_with("  scrip "), "{path:?}: an example can be copied: {line}");
+            goes_on = line.ends_with(" \\");
+        }
+        paths.extend(names(&help).into_iter().map(|name| [&path[..], &[name]].concat()));
+        pages += 1;
+    }
+    assert!(pages > 60, "{pages}");
+}

@@ -235,7 +235,7 @@ async fn refused_attempts_that_leave_no_record_are_told_and_kept() {
     server.kill();
     server.restart();
     let mut watching = Watching::start(server.dial(Role::Reporter), RunId(0), 0, false).await.expect("it runs again");
-    let first = watching.next().await.expect("an answer").expect("the first part tells the run");
+    let first = support::within(watching.next()).await.expect("an answer").expect("the first part tells the run");
     assert_eq!((first.attempts.len(), first.lost), (0, 0), "they are gone with the process");
     lock_out(&server, 9).await;
     let page = tokio::task::block_in_place(|| kept(AttemptsOf::Anybody, 3));
@@ -260,7 +260,7 @@ async fn readers_that_have_stopped_cost_nothing() {
     let mut stopped = Vec::new();
     for _ in 0..READERS {
         let mut tailing = Tailing::start(engine.dial(), Position(1), true).await.expect("a tail");
-        tailing.next().await.expect("the journal can be read");
+        support::within(tailing.next()).await.expect("the journal can be read");
         stopped.push(tailing);
     }
     // More than what may be on its way to a reader: 8 MiB wait in the engine, and 8 MiB in its window.
@@ -291,7 +291,7 @@ async fn readers_that_have_stopped_cost_nothing() {
     // One that reads on comes to where it stopped being sent anything, and is told.
     let mut last = stopped.pop().expect("there are some");
     let ended = loop {
-        match last.next().await {
+        match support::within(last.next()).await {
             Ok(Some(_)) => {}
             Ok(None) => panic!("it does not end by itself"),
             Err(error) => break error,

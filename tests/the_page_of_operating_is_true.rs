@@ -190,6 +190,8 @@ fn every_refusal_and_stop_of_an_engine_stands_there() {
         ClockError::NeverSet { wall_ms: 0 },
         ClockError::Behind { wall_ms: 0, newest_ms },
         ClockError::Ahead { wall_ms: 0, newest_ms },
+        ClockError::BehindAccepted { wall_ms: 0, followed_ms: 0 },
+        ClockError::AheadAccepted { wall_ms: 0, followed_ms: 0 },
     ] {
         stands(&error.to_string().replace(&never, ANY));
     }

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use scrip_protocol::batch::{BatchBuilder, ChainEnd};
 use scrip_protocol::command::{CampaignCreated, CredentialAdded, Grant, Secret, Terms};
 use scrip_protocol::{CampaignId, CredentialId, Money, Position, RequestId, Role, Stamp};
+use scrip_reporting::export::ExportError;
 use scrip_reporting::export::download::{
-    BUILD_MAX, BUILDS_MAX, DOWNLOADS_MAX, DOWNLOADS_OF_ONE, FILES_BYTES_MAX, LOG_BYTES_MAX, PACE, SCRATCH_BYTES_MAX, TURN_MAX,
+    BUILD_MAX, BUILDS_MAX, DOWNLOADS_MAX, DOWNLOADS_OF_ONE, FILES_BYTES_MAX, FILES_BYTES_OF_ONE, LOG_BYTES_MAX, PACE,
+    SCRATCH_BYTES_MAX, TURN_MAX,
 };
 use scrip_reporting::figures::activity::DAYS_MAX;
 use scrip_reporting::http::answer::{QUERIES_OF_ONE, QUEUED_MAX, RUNNING_MAX, RUNNING_OF_ONE, STREAMS_MAX, STREAMS_OF_ONE};
@@ -189,7 +191,13 @@ fn the_limits_are_those_said() {
     says(format!("| {BUILDS_MAX}, of one credential 1; others wait up to {} s, then `busy` |", TURN_MAX.as_secs()));
     let (build, log) = (BUILD_MAX.as_secs(), LOG_BYTES_MAX >> 20);
     says(format!("| {build} s, then `too-slow`; `busy` where SQLite's log reaches {log} MiB |"));
-    says(format!("| {} GiB together, then `no-room` |", FILES_BYTES_MAX >> 30));
+    let (all, of_one) = (FILES_BYTES_MAX >> 30, FILES_BYTES_OF_ONE >> 30);
+    says(format!("| {all} GiB together, of one credential {of_one} GiB, then `no-room` |"));
+    assert!(
+        ExportError::NoRoom
+            .to_string()
+            .ends_with(&format!("{all} GiB for all exports and {of_one} GiB for those of one credential"))
+    );
     says(format!("| about {} GiB, then `no-room` |", SCRATCH_BYTES_MAX >> 30));
     let (speed, grace, hours) = (PACE.bytes_per_second >> 10, PACE.grace.as_secs(), PACE.total.as_secs() / 3_600);
     says(format!("| {speed} KiB/s on average after {grace} s, and {hours} h; then it is cut |"));

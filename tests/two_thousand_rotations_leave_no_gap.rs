@@ -39,7 +39,7 @@ async fn follow(dial: Dial) -> Seen {
     let mut tailing = Tailing::start(dial, Position(1), true).await.expect("a tail");
     let mut seen = Seen::default();
     loop {
-        let bytes = tailing.next().await.expect("no batch is missing").expect("it follows");
+        let bytes = support::within(tailing.next()).await.expect("no batch is missing").expect("it follows");
         let batch = Batch::parse(&bytes).expect("it was checked");
         assert_eq!(batch.first, Position(seen.end.0 + 1));
         seen.top_ups.extend(batch.records_of::<ToppedUp>().map(|item| (item.expect("it is one").0, batch.time_ms)));

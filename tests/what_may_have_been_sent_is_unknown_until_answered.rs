@@ -154,6 +154,60 @@ async fn what_was_given_up_unsent_is_not_sent_later() {
     filling.abort();
 }
 
+/// The same for a call whose caller stops waiting by dropping it: one, or many at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_dropped_unsent_is_not_sent_later() {
+    let reads = Arc::new(Notify::new());
+    let engine = FakeEngine::start(vec![ReadsLater(reads.clone())]);
+    let client = Client::connect(engine.dial()).await.expect("welcome");
+    // Two lists: while the first is being written, nothing behind it is.
+    let fills = |client: Client| async move {
+        let list = RegisterClub { name: "x".repeat(3 << 20) };
+        client.call_within(DEADLINE, RequestId::now(), &list).await
+    };
+    let filling = [tokio::spawn(fills(client.clone())), tokio::spawn(fills(client.clone()))];
+    // That it is reported as not executed shows that the lists are in front of what follows.
+    let began = Instant::now();
+    loop {
+        match client.call_within(Duration::from_millis(200), RequestId::now(), &redemption()).await {
+            Err(ClientError::NoAnswer { .. }) => break,
+            Err(ClientError::Unknown { .. }) => assert!(began.elapsed() < DEADLINE),
+            other => panic!("{other:?}"),
+        }
+    }
+    let dropped: Vec<_> = (0..10).map(|_| (RequestId::now(), redemption())).collect();
+    let (id, redeem) = (RequestId::now(), redemption());
+    for _ in 0..2 {
+        let mut one = Box::pin(client.redeem(id, &redeem));
+        assert!(goes_on(one.as_mut()), "there is no reply");
+        drop(one);
+        let mut many = Box::pin(client.redeem_all(&dropped));
+        assert!(goes_on(many.as_mut()), "there is no reply");
+        drop(many);
+    }
+    reads.notify_one();
+    let (last, redeem) = (RequestId::now(), redemption());
+    let ended = client.call_within(DEADLINE, last, &redeem);
+    let read = async {
+        while !engine.requests().contains(&last) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = read => {}
+        ended = ended => panic!("the engine reads it within the patience: {ended:?}"),
+    }
+    let read = engine.requests();
+    let sent: Vec<_> = dropped.iter().map(|(id, _)| id).chain([&id]).filter(|id| read.contains(id)).collect();
+    assert!(sent.is_empty(), "{sent:?}");
+    filling.iter().for_each(|filling| filling.abort());
+}
+
+/// Polls a future once. Returns whether it goes on.
+fn goes_on<F: Future>(future: std::pin::Pin<&mut F>) -> bool {
+    future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_pending()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_final_only_for_a_request_that_was_sent_once() {
     for refusal in refusals() {

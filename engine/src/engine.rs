@@ -7,11 +7,12 @@ use std::sync::Arc;
 use scrip_protocol::Position;
 use scrip_protocol::codes::RecordedForm;
 
+use crate::clock_file::{ClockFile, ClockNoter};
 use crate::disk::{Disk, OsDisk};
 use crate::folder::{Folder, FolderError};
 use crate::journal::{JournalError, ReplayProgress, SEGMENT_BYTES};
 use crate::keeper::{Keeper, KeeperSettings};
-use crate::pipeline::{Beginning, ClockError, Finished, Limits, Pipeline, SystemClock, check_start};
+use crate::pipeline::{Beginning, ClockError, Finished, Limits, Pipeline, SystemClock};
 use crate::recover::{Recovered, recover};
 use crate::server::{Server, ServerError, ServerLimits};
 use crate::snapshot::{self, Pace, SnapshotError};
@@ -30,6 +31,7 @@ pub struct Engine {
     start: Started,
     verifier: Verifier,
     vitals: Arc<Vitals>,
+    clock_noter: ClockNoter,
 }
 
 /// How an engine came to its state.
@@ -52,7 +54,7 @@ pub struct Start {
     pub limits: Limits,
     /// What callers may take.
     pub server_limits: ServerLimits,
-    /// Start although the machine's clock is implausible beside the newest record ([`check_start`]).
+    /// Start although the machine's clock is implausible beside the newest record ([`ClockError`]), and judge later starts by this clock.
     pub accept_clock: bool,
 }
 
@@ -111,12 +113,9 @@ impl Engine {
         }
         let last = snapshot.as_ref().map(|snapshot| snapshot.header().end);
         let started = Started { snapshot: last.map_or(Position(0), |last| last.position), replayed: state.position() };
-        let checked = check_start(state.now_ms(), scrip_protocol::unix_time_ms());
-        match checked {
-            Err(error) if !start.accept_clock => return Err(EngineError::Clock(error)),
-            Err(error) => tracing::warn!(%error, "the machine's clock is accepted"),
-            Ok(()) => {}
-        }
+        let clock_file = ClockFile::at(folder.clock_path());
+        let wall_ms = scrip_protocol::unix_time_ms();
+        let followed = clock_file.judge_start(state.now_ms(), state.position(), wall_ms, start.accept_clock)?;
         let clock = SystemClock::default();
         let keeping = KeeperSettings::from(&config);
         let credentials = folder.credentials_unknown_to(&state.credentials)?;
@@ -140,9 +139,10 @@ impl Engine {
             under_way_max: start.limits.requests_max,
             connections_max: start.server_limits.connections_max,
         });
+        let clock_noter = ClockNoter::start(clock_file, followed, pipeline.clock(), pipeline.counters());
         let server = Server::start(&pipeline, keeper.handle(), vitals.clone(), folder, listen, start.server_limits)?;
         let address = server.address().map_err(|source| ServerError::Listen { address: listen, source })?;
-        Ok(Engine { pipeline, keeper, server, address, disk, snapshots, start: started, verifier, vitals })
+        Ok(Engine { pipeline, keeper, server, address, disk, snapshots, start: started, verifier, vitals, clock_noter })
     }
 
     /// Where it listens.
@@ -205,9 +205,10 @@ impl Engine {
                 }
             }
         }
-        let Engine { pipeline, keeper, disk, snapshots, start, verifier, .. } = self;
+        let Engine { pipeline, keeper, disk, snapshots, start, verifier, clock_noter, .. } = self;
         let finish = move || {
             keeper.stop();
+            clock_noter.stop();
             let finished = pipeline.finish().map_err(EngineError::Journal)?;
             let is_verified = verifier.stop().map_err(EngineError::Damaged)?;
             if finished.journal.end().position > start.snapshot {

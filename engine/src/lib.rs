@@ -30,6 +30,7 @@ pub mod snapshot;
 pub mod state;
 
 mod attempts;
+mod clock_file;
 mod counters;
 mod engine;
 mod generate;

@@ -13,7 +13,8 @@ use crate::reach::{Asking, Reach};
 /// Top up a client's gaming balance
 ///
 /// The rules that match fire at that moment: what they credit, the groups that they change and the push notifications that they send
-/// are one with the top-up. A client who is not registered is registered by it.
+/// are one with the top-up. A client who is not registered is registered by it. The answer counts the rules that matched and failed; the
+/// first line that `scrip tail --from TOP-UP` prints to reporters and operators names them, with the reasons.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   scrip top-up 500 --client 42 --club 1 --source CASH --by Ann")]

@@ -54,6 +54,13 @@ pub(crate) fn wait_until<T>(deadline: Duration, what: &str, mut condition: impl 
     }
 }
 
+/// Waits for what a future gives, within the deadline.
+#[track_caller]
+pub(crate) fn within<F: Future>(what: F) -> impl Future<Output = F::Output> {
+    let caller = std::panic::Location::caller();
+    async move { tokio::time::timeout(DEADLINE, what).await.unwrap_or_else(|_| panic!("waited {DEADLINE:?} in vain at {caller}")) }
+}
+
 /// The seed of a random test: that of the environment's SCRIP_SEED, or a new one. It is printed, so that a failure can be seen again.
 pub(crate) fn seed() -> u64 {
     let given = std::env::var("SCRIP_SEED").ok().map(|text| text.parse().expect("SCRIP_SEED is a whole number"));
@@ -71,7 +78,7 @@ pub(crate) fn say(text: &str) {
 /// The program, with an environment in which nothing of ours is set.
 pub(crate) fn scrip() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scrip"));
-    for name in ["SCRIP_DATA", "SCRIP_SERVER", "SCRIP_CA", "SCRIP_TOKEN", "SCRIP_CERT", "SCRIP_KEY", "SCRIP_LOG"] {
+    for name in ["SCRIP_DATA", "SCRIP_SERVER", "SCRIP_CA", "SCRIP_TOKEN", "SCRIP_CERT", "SCRIP_KEY", "SCRIP_LOG", "COLUMNS"] {
         command.env_remove(name);
     }
     command
@@ -229,6 +236,12 @@ impl Server {
         let mut server = Server { folder, tokens, port, options, running: None, position: 0, metrics: None, files: None };
         server.restart();
         server
+    }
+
+    /// Starts the engine again, with other options for `serve`.
+    pub(crate) fn restart_with(&mut self, options: &[&str]) {
+        self.options = options.iter().map(|option| (*option).to_owned()).collect();
+        self.restart();
     }
 
     /// Starts the engine again, able to open so many files.

@@ -38,7 +38,8 @@ use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{ClientNetwork, CredentialId, Kind, Position, Record, Settings, Stamp};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-pub use clock::{Clock, ClockError, ClockStatus, EngineClock, Reading, SystemClock, check_start};
+pub use clock::{Clock, ClockError, ClockStatus, EngineClock, Reading, SystemClock};
+pub(crate) use clock::{FollowedClock, check_start};
 pub use outbox::{Outbox, StoredReply};
 
 use crate::attempts::Attempts;

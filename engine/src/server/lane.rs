@@ -12,7 +12,9 @@ use scrip_protocol::command::{
 };
 use scrip_protocol::frame::{Frame, FrameBuffer, Malformed, REFUSAL, REQUEST_BYTES_MAX, RequestFrame, push_value};
 use scrip_protocol::hello::CloseCode;
-use scrip_protocol::{AnyCommand, ClientId, ClientNetwork, ClubId, Kind, Position, Refusal, RequestId, Role, Stamp, wire};
+use scrip_protocol::{
+    AnyCommand, ClientId, ClientNetwork, ClubId, CredentialId, Kind, Position, Refusal, RequestId, Role, Stamp, wire,
+};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -123,7 +125,7 @@ pub(super) async fn serve(lane: Lane, caller: Arc<Holder>, shared: Arc<Shared>) 
     let outbox = Arc::new(Outbox::default());
     // In a set of its own, so that it ends when this task is dropped.
     let mut writer = JoinSet::new();
-    writer.spawn(write(send, outbox.clone(), shared.clone()));
+    writer.spawn(write(send, outbox.clone(), caller.credential, shared.clone()));
     let read = Reader { receive, frames, caller, shared, outbox: outbox.clone(), large: None }.run().await;
     match read {
         Ok(()) => {
@@ -145,7 +147,12 @@ pub(super) async fn serve(lane: Lane, caller: Arc<Holder>, shared: Arc<Shared>) 
 }
 
 /// Writes what the outbox is given until that is finished, or the caller does not take it any more.
-async fn write(mut send: SendStream, outbox: Arc<Outbox>, shared: Arc<Shared>) -> Result<SendStream, quinn::WriteError> {
+async fn write(
+    mut send: SendStream,
+    outbox: Arc<Outbox>,
+    caller: CredentialId,
+    shared: Arc<Shared>,
+) -> Result<SendStream, quinn::WriteError> {
     while let Some(pieces) = outbox.take().await {
         let mut pieces: Vec<Bytes> = pieces.into_iter().map(Bytes::from).collect();
         if let Err(error) = send.write_all_chunks(&mut pieces).await {
@@ -153,12 +160,12 @@ async fn write(mut send: SendStream, outbox: Arc<Outbox>, shared: Arc<Shared>) -
             return Err(error);
         }
         while let Some(reply) = outbox.take_stored() {
-            // One at a time over all lanes: each may take some MiB while it is read.
-            let frame = {
-                let _one = shared.stored_replies.acquire().await;
-                stored::frame(reply, &shared)
+            let made = shared.stored_replies.make(caller, || stored::frame(reply, &shared)).await;
+            let sent = match &made {
+                Some(made) => send.write_all(&made.reply).await,
+                None => send.write_all(&stored::busy(reply)).await,
             };
-            if let Err(error) = send.write_all(&frame).await {
+            if let Err(error) = sent {
                 outbox.close();
                 return Err(error);
             }

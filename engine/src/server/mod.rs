@@ -183,8 +183,8 @@ struct Shared {
     /// Rehearsals at once: one.
     rehearsals: Arc<Semaphore>,
     fingerprints: Fingerprints,
-    /// Long replies that are read from the journal at once: one.
-    stored_replies: Semaphore,
+    /// Makes long replies that are read from the journal: one at a time.
+    stored_replies: stored::Maker,
     /// Who takes snapshots.
     keeper: KeeperHandle,
     counters: Arc<Counters>,
@@ -224,7 +224,7 @@ impl Server {
             large_frames: Arc::new(Semaphore::new(limits.large_frames_bytes_max >> 10)),
             rehearsals: Arc::new(Semaphore::new(1)),
             fingerprints: pipeline.fingerprints(),
-            stored_replies: Semaphore::new(1),
+            stored_replies: stored::Maker::default(),
             keeper,
             counters: pipeline.counters(),
             attempts: pipeline.attempts(),

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use quinn::{RecvStream, SendStream, VarInt};
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use super::dial::{ConnectError, Dial, Dialled};
 use crate::frame::{FrameBuffer, HEADER_BYTES, REPLY_BYTES_MAX, set_correlation};
@@ -15,6 +16,9 @@ use crate::hello::CloseCode;
 
 /// How long to wait before the first reconnect, and at the most.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
+
+/// How many bytes of frames are given to a connection at once: no further frame after so many. What waits behind them can still be given up.
+const CHUNK_BYTES: usize = 256 << 10;
 
 /// What became of a request.
 #[derive(Debug)]
@@ -68,25 +72,26 @@ struct Waiting {
 }
 
 impl Calls {
-    /// Adds a request. Returns its correlation, and where the reply will be.
-    pub(super) fn add(&self, frame: Vec<u8>) -> (u64, oneshot::Receiver<Reply>) {
-        let added = self.table.lock().add(frame);
+    /// Adds a request.
+    pub(super) fn add(&self, frame: Vec<u8>) -> Pending<'_> {
+        let (correlation, reply) = self.table.lock().add(frame);
         self.added.notify_one();
-        added
+        Pending { calls: self, correlation, reply, is_over: false }
     }
 
     /// Adds many at once.
-    pub(super) fn add_all(&self, frames: Vec<Vec<u8>>) -> Vec<(u64, oneshot::Receiver<Reply>)> {
+    pub(super) fn add_all(&self, frames: Vec<Vec<u8>>) -> Vec<Pending<'_>> {
         let mut table = self.table.lock();
-        let added = frames.into_iter().map(|frame| table.add(frame)).collect();
+        let added: Vec<_> = frames.into_iter().map(|frame| table.add(frame)).collect();
         drop(table);
         self.added.notify_one();
-        added
+        let pending = |(correlation, reply)| Pending { calls: self, correlation, reply, is_over: false };
+        added.into_iter().map(pending).collect()
     }
 
     /// Stops waiting for a reply. A request that no connection was given yet is never sent. Returns how far the request got, and why
     /// the connection was lost, if it is.
-    pub(super) fn give_up(&self, correlation: u64) -> (Sent, Option<ConnectError>) {
+    fn give_up(&self, correlation: u64) -> (Sent, Option<ConnectError>) {
         let mut table = self.table.lock();
         table.waiting.remove(&correlation);
         (table.sent(correlation), table.lost.clone())
@@ -137,6 +142,37 @@ impl Calls {
     }
 }
 
+/// A request that was added, and whose reply is waited for. Dropped before there is one, it is given up.
+pub(super) struct Pending<'a> {
+    calls: &'a Calls,
+    correlation: u64,
+    reply: oneshot::Receiver<Reply>,
+    /// Whether there is a reply, or it was given up.
+    is_over: bool,
+}
+
+impl Pending<'_> {
+    /// Waits for the reply until a deadline. After that, the request is given up: returns how far it got, and why the connection was lost,
+    /// if it is.
+    pub(super) async fn reply(mut self, deadline: Instant) -> Result<Reply, (Sent, Option<ConnectError>)> {
+        // An error means that the driver ended without an answer, which it does not while there are handles.
+        let replied = tokio::time::timeout_at(deadline, &mut self.reply).await;
+        self.is_over = true;
+        match replied {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(_)) | Err(_) => Err(self.calls.give_up(self.correlation)),
+        }
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.calls.give_up(self.correlation);
+        }
+    }
+}
+
 impl Table {
     fn sent(&self, correlation: u64) -> Sent {
         match correlation {
@@ -148,11 +184,19 @@ impl Table {
 
     /// Returns the frames to write next. From now on their requests may have been executed.
     fn take_unsent(&mut self) -> Vec<u8> {
-        let unsent = self.waiting.range(self.unsent_from..);
-        let mut bytes = Vec::with_capacity(unsent.clone().map(|(_, waiting)| waiting.frame.len()).sum());
-        unsent.for_each(|(_, waiting)| bytes.extend_from_slice(&waiting.frame));
-        self.unsent_from = self.next;
-        self.sent_below = self.next;
+        let (mut length, mut until) = (0, self.next);
+        for (correlation, waiting) in self.waiting.range(self.unsent_from..) {
+            if length >= CHUNK_BYTES {
+                until = *correlation;
+                break;
+            }
+            length += waiting.frame.len();
+        }
+        let mut bytes = Vec::with_capacity(length);
+        let taken = self.waiting.range(self.unsent_from..until);
+        taken.for_each(|(_, waiting)| bytes.extend_from_slice(&waiting.frame));
+        self.unsent_from = until;
+        self.sent_below = self.sent_below.max(until);
         bytes
     }
 
@@ -290,23 +334,58 @@ mod tests {
         frame
     }
 
+    /// Adds a request that nobody drops.
+    fn add(calls: &Calls, body: &[u8]) -> (u64, oneshot::Receiver<Reply>) {
+        calls.table.lock().add(frame(body))
+    }
+
     #[test]
     fn a_request_that_was_given_up_unsent_is_never_sent() {
         let calls = Calls::default();
-        let (first, _first) = calls.add(frame(b"first"));
+        let (first, _first) = add(&calls, b"first");
         assert_eq!(calls.table.lock().take_unsent(), numbered(first, b"first"));
-        let (second, _second) = calls.add(frame(b"second"));
-        let (third, _third) = calls.add(frame(b"third"));
+        let (second, _second) = add(&calls, b"second");
+        let (third, _third) = add(&calls, b"third");
         assert_eq!(calls.give_up(second).0, Sent::Never);
         assert_eq!(calls.table.lock().take_unsent(), numbered(third, b"third"));
         assert_eq!(calls.table.lock().take_unsent(), b"");
         // The next connection is given what is still waited for, and nothing else.
-        let (fourth, _fourth) = calls.add(frame(b"fourth"));
-        let (fifth, _fifth) = calls.add(frame(b"fifth"));
+        let (fourth, _fourth) = add(&calls, b"fourth");
+        let (fifth, _fifth) = add(&calls, b"fifth");
         assert_eq!(calls.give_up(fourth).0, Sent::Never);
         assert_eq!(calls.give_up(first).0, Sent::Once);
         calls.retry_unanswered();
         assert_eq!(calls.table.lock().take_unsent(), [numbered(third, b"third"), numbered(fifth, b"fifth")].concat());
         assert_eq!([calls.give_up(third).0, calls.give_up(fifth).0], [Sent::Again, Sent::Once]);
+    }
+
+    #[test]
+    fn a_request_whose_caller_is_gone_is_neither_sent_nor_kept() {
+        let calls = Calls::default();
+        let first = calls.add(frame(b"first"));
+        drop(calls.add(frame(b"second")));
+        let mut many = calls.add_all(vec![frame(b"third"), frame(b"fourth")]);
+        drop(many.pop());
+        let (first, third) = (numbered(first.correlation, b"first"), numbered(many[0].correlation, b"third"));
+        assert_eq!(calls.table.lock().take_unsent(), [first, third].concat());
+        drop(many);
+        assert_eq!(calls.table.lock().waiting.len(), 1);
+    }
+
+    /// What is behind a large frame can be given up for as long as that is being written, and what was sent before stays known as sent.
+    #[test]
+    fn frames_are_given_to_a_connection_a_chunk_at_a_time() {
+        let calls = Calls::default();
+        let large = vec![7; CHUNK_BYTES];
+        let (first, _first) = add(&calls, &large);
+        let (second, _second) = add(&calls, b"second");
+        let (third, _third) = add(&calls, b"third");
+        assert_eq!(calls.table.lock().take_unsent(), numbered(first, &large));
+        assert_eq!(calls.give_up(second).0, Sent::Never);
+        assert_eq!(calls.table.lock().take_unsent(), numbered(third, b"third"));
+        calls.retry_unanswered();
+        assert_eq!(calls.table.lock().take_unsent(), numbered(first, &large));
+        calls.retry_unanswered();
+        assert_eq!(calls.give_up(third).0, Sent::Again, "the connection before the last was given it");
     }
 }

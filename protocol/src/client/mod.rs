@@ -11,6 +11,9 @@
 //! ([`Client::retrying`]), nothing but an outcome is certain: a refusal of a retry says nothing about the first attempt, and an error
 //! while reconnecting says nothing about the connection before. After `Unknown`, send the same request again under the same id until
 //! there is an outcome. It is the outcome of the first attempt that was executed.
+//!
+//! A call whose future is dropped is given up: if no connection was given it, it is never sent; if one was, it may be executed, and is not sent
+//! again.
 
 mod campaigns;
 mod dial;
@@ -26,7 +29,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 pub use dial::{ConnectError, Dial, Dialled, client_config};
@@ -43,7 +46,7 @@ use crate::frame::{Frame, LENGTH_BYTES, Malformed, REPLY_BYTES_MAX, REQUEST_BYTE
 use crate::hello::Welcome;
 use crate::ids::{ClientId, ClubId, Position, RequestId};
 use crate::refusal::Refusal;
-use driver::{Calls, Driver, Reply, Sent};
+use driver::{Calls, Driver, Pending, Reply, Sent};
 
 /// How many requests a client has in flight at the most; further calls wait.
 pub const IN_FLIGHT_MAX: usize = 16_384;
@@ -178,8 +181,8 @@ impl Client {
         let frame = frame_of(request, command)?;
         let _permit = self.in_flight.acquire().await.expect("the semaphore is never closed");
         let call = Call::<C>::new(request, patience, self.retrying);
-        let added = self.calls.0.add(frame);
-        self.outcome(call, command, added).await
+        let pending = self.calls.0.add(frame);
+        self.outcome(call, command, pending).await
     }
 
     /// Sends many redemptions at once, and waits for the answers, in the same order.
@@ -211,16 +214,16 @@ impl Client {
         &self,
         mut call: Call<C>,
         command: &C,
-        mut added: (u64, oneshot::Receiver<Reply>),
+        mut pending: Pending<'_>,
     ) -> Result<C::Outcome, ClientError> {
         let deadline = call.began + call.patience;
         loop {
-            let (correlation, reply) = added;
-            // An error here means that the driver ended without an answer, which it does not while there are handles.
-            let Ok(Ok(Reply { frame, sent })) = tokio::time::timeout_at(deadline, reply).await else {
-                let (sent, last) = self.calls.0.give_up(correlation);
-                call.sent = call.sent.max(sent);
-                return Err(call.no_answer(last));
+            let Reply { frame, sent } = match pending.reply(deadline).await {
+                Ok(reply) => reply,
+                Err((sent, last)) => {
+                    call.sent = call.sent.max(sent);
+                    return Err(call.no_answer(last));
+                }
             };
             call.sent = call.sent.max(sent);
             let refusal = match call.read(frame)? {
@@ -236,7 +239,7 @@ impl Client {
                 return Err(call.unknown(Some(NoOutcome::Refused(refusal))));
             }
             tokio::time::sleep_until(retry_at).await;
-            added = self.calls.0.add(frame_of(call.request, command)?);
+            pending = self.calls.0.add(frame_of(call.request, command)?);
         }
     }
 

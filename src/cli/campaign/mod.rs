@@ -64,10 +64,12 @@ enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   scrip campaign create --name Spring --amount 5 --cap 1 codes.txt
-  scrip campaign create --name Easter --amount 12.50 --starts 2027-03-26 --ends 2027-03-29 --club 1 --club 2 codes.xlsx
-  scrip campaign create --name Welcome --amount 5 --cap 1 --per-client 1 --budget 10000 --low-stock 500 codes.xlsx
+  scrip campaign create --name Easter --amount 12.50 \\
+      --starts 2027-03-26 --ends 2027-03-29 --club 1 --club 2 codes.xlsx
+  scrip campaign create --name Welcome --amount 5 --cap 1 --per-client 1 \\
+      --budget 10000 --low-stock 500 codes.xlsx
 
-A list of more than 65,536 lines is sent in parts, after all of it was tried. If it breaks off in the middle, the same command with
+A list of more than 65,536 lines is sent in parts, after all of it was tried. If it breaks off in the middle, the same command with \
 --request-id and the id that it names goes on where it stopped.")]
 struct Create {
     #[command(flatten)]

@@ -30,7 +30,7 @@ use crate::reach::{Asking, Reach};
   scrip codes generate 7 --count 500 --prefix SPRING- --length 10
   scrip codes generate 7 --count 500 --pattern 'AB-@@@@-####-****'
 
-In a pattern, * stands for any sign of the alphabet, # for any digit of it, @ for any letter of it; a \\ before one of these, or before
+In a pattern, * stands for any sign of the alphabet, # for any digit of it, @ for any letter of it; a \\ before one of these, or before \
 another \\, makes it stand for itself, as everything else does.")]
 pub(super) struct Generate {
     /// The campaign's number

@@ -13,7 +13,7 @@ use crate::reach::Reach;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   scrip codes list 7 --status active --usage unused
-  scrip codes list 7 --status conflicting      # archived, and another campaign has them: what `campaign restore` left out")]
+  scrip codes list 7 --status conflicting   # what `campaign restore` left out")]
 pub(super) struct List {
     /// The campaign's number
     campaign: CampaignId,

@@ -37,9 +37,10 @@ enum Command {
 #[command(after_help = "Examples:
   scrip codes add 7 codes.txt
   scrip codes add 7 codes.xlsx --dry-run
-  scrip codes add 7 codes.xlsx --sheet May --column \"Promo code\" --on-conflict reject
+  scrip codes add 7 codes.xlsx --sheet May --column \"Promo code\" \\
+      --on-conflict reject
 
-A list of more than 65,536 lines is sent in parts, after all of it was tried. If it breaks off in the middle, the same command with
+A list of more than 65,536 lines is sent in parts, after all of it was tried. If it breaks off in the middle, the same command with \
 --request-id and the id that it names goes on where it stopped.")]
 struct Add {
     /// The campaign's number

@@ -54,6 +54,9 @@ pub(crate) struct Demo {
     /// How many requests each connection has in flight. With 1 the burst takes long enough to be killed in the middle
     #[arg(long, default_value_t = 1_024, value_parser = clap::value_parser!(u32).range(1..=16_384))]
     in_flight: u32,
+    /// Start although this machine's clock is implausible beside the newest record. Give it once: it is remembered
+    #[arg(long)]
+    accept_clock: bool,
 }
 
 /// What the demo's client remembers. A token has no other place here: the engine's folder holds only its hash.
@@ -127,7 +130,8 @@ impl Demo {
         let listen = folder.config()?.listen;
         // Another engine may have the usual port; the demo then takes any.
         let listen = std::net::UdpSocket::bind(listen).map_or(([127, 0, 0, 1], 0).into(), |_| listen);
-        let engine = start_engine(folder, Start { listen: Some(listen), ..Start::default() })?;
+        let start = Start { listen: Some(listen), accept_clock: self.accept_clock, ..Start::default() };
+        let engine = start_engine(folder, start)?;
         let (address, recovered) = (engine.address(), came_to(&engine, began.elapsed()));
         print::line(format_args!("  engine   listening on {address} (UDP), {recovered}"));
         Ok((engine, address))

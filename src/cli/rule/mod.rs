@@ -60,14 +60,19 @@ enum Command {
 /// Unless --inactive is given, it is live for the next top-up. What is odd about it is said, and keeps no rule from being created.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  scrip rule create --name 'Ten per cent' --add-bonus '{{topupAmountMajor}} * 0.1'
-  scrip rule create --name 'Cash from 500' --when 'topupAmountMajor >= 500 AND topUpSource = CASH' --add-bonus 50 --club 1 --tag cash
-  scrip rule create --name VIP --when 'totalSpentMajor >= 10000' --assign-group 1 --push-title VIP --push-body 'Welcome to the club!'
+  scrip rule create --name 'Ten per cent' \\
+      --add-bonus '{{topupAmountMajor}} * 0.1'
+  scrip rule create --name 'Cash from 500' \\
+      --when 'topupAmountMajor >= 500 AND topUpSource = CASH' \\
+      --add-bonus 50 --club 1 --tag cash
+  scrip rule create --name VIP --when 'totalSpentMajor >= 10000' \\
+      --assign-group 1 --push-title VIP \\
+      --push-body 'Welcome to the club!'
   scrip rule create --file rule.json
 
-Variables: topupAmountMajor, topUpSource (ACQUIRING, POS_TERMINAL or CASH), gamingBalanceMajor, bonusBalanceMajor, totalSpentMajor,
-sessionsCount; balances and sums are those before the top-up. In formulas and push texts they stand in double braces, in conditions
-they do not. Conditions: = != < <= > >= and whole numbers, joined by AND. Formulas: + - * / ( ) and numbers; the result is rounded to
+Variables: topupAmountMajor, topUpSource (ACQUIRING, POS_TERMINAL or CASH), gamingBalanceMajor, bonusBalanceMajor, totalSpentMajor, \
+sessionsCount; balances and sums are those before the top-up. In formulas and push texts they stand in double braces, in conditions \
+they do not. Conditions: = != < <= > >= and whole numbers, joined by AND. Formulas: + - * / ( ) and numbers; the result is rounded to \
 whole units.")]
 struct Create {
     #[command(flatten)]
@@ -83,9 +88,11 @@ struct Create {
 /// The next top-up goes by what it is then. What is odd about it is said.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  scrip rule update 3 --when 'topupAmountMajor >= 500 AND topupAmountMajor < 1000'
+  scrip rule update 3 \\
+      --when 'topupAmountMajor >= 500 AND topupAmountMajor < 1000'
   scrip rule update 3 --add-bonus '{{topupAmountMajor}} * 0.15' --club all
-  scrip rule show 3 --terms > rule.json; edit rule.json; scrip rule update 3 --file rule.json")]
+  scrip rule show 3 --terms > rule.json   # edit it, and then
+  scrip rule update 3 --file rule.json")]
 struct Update {
     /// The rule's number
     rule: RuleId,
@@ -103,7 +110,8 @@ struct Update {
 /// can come to nothing; and what all rules together credit at the amounts where something changes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  scrip rule lint --when 'topupAmountMajor >= 500' --add-bonus '{{topupAmountMajor}} * 0.1'
+  scrip rule lint --when 'topupAmountMajor >= 500' \\
+      --add-bonus '{{topupAmountMajor}} * 0.1'
   scrip rule lint --rule 3
   scrip rule lint --rule 3 --when 'topupAmountMajor >= 300'")]
 struct Lint {

@@ -20,9 +20,12 @@ const PATIENCE: Duration = Duration::from_secs(30 * 60);
 /// Each top-up is taken as it was, with the balances that the client had. Nothing is changed. The rule is taken as if it had been active.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  scrip rule rehearse --when 'topupAmountMajor >= 500' --add-bonus '{{topupAmountMajor}} * 0.1' --from 2026-10-01 --to 2026-10-31
+  scrip rule rehearse --when 'topupAmountMajor >= 500' \\
+      --add-bonus '{{topupAmountMajor}} * 0.1' \\
+      --from 2026-10-01 --to 2026-10-31
   scrip rule rehearse --rule 3 --from 2026-10-01
-  scrip rule rehearse --rule 3 --add-bonus '{{topupAmountMajor}} * 0.15' --from 2026-10-01")]
+  scrip rule rehearse --rule 3 \\
+      --add-bonus '{{topupAmountMajor}} * 0.15' --from 2026-10-01")]
 pub(super) struct Rehearse {
     #[command(flatten)]
     draft: Draft,

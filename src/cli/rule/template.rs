@@ -19,8 +19,10 @@ use crate::print;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   scrip rule template --average-check 400 --half-open
-  scrip rule template --average-check 400 --half-open --margin 60 --gaming-share 70
-  scrip rule template --average-check 400 --half-open --json | jq -c '.rules[]' > tiers.jsonl")]
+  scrip rule template --average-check 400 --half-open \\
+      --margin 60 --gaming-share 70
+  scrip rule template --average-check 400 --half-open --json \\
+      | jq -c '.rules[]' > tiers.jsonl")]
 pub(super) struct Template {
     /// What a client tops up on the average, as in 400 or 412.50
     #[arg(long, value_name = "AMOUNT", value_parser = above_0)]

@@ -39,9 +39,10 @@ pub(crate) struct Serve {
     metrics: Option<SocketAddr>,
     /// Start although this machine's clock is implausible beside the newest record
     ///
-    /// Give it once, after checking that the clock is right. If the newest record is from the future, the times of new records start
-    /// there and run at half speed until the clock has caught up: holds and lockouts last up to twice as long, and
-    /// reports show those times. Requests are judged by the clock as it is now, and none is executed twice.
+    /// Give it once, after checking that the clock is right: later starts are judged by this clock, until it is set again. If the
+    /// newest record is from the future, the times of new records start there and run at half speed until the clock has caught up: holds
+    /// and lockouts last up to twice as long, and reports show those times. Requests are judged by the clock as it is now, and none is
+    /// executed twice.
     #[arg(long)]
     accept_clock: bool,
     /// Print JSON

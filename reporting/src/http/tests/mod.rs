@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, StatusCode};
@@ -10,6 +11,7 @@ use rusqlite::Connection;
 use scrip_protocol::Position;
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tower::ServiceExt;
 
 use super::*;
@@ -20,6 +22,9 @@ mod sight;
 use crate::read_model::Readers;
 use crate::sample::{self, REQUEST};
 use crate::standing::{Following, Newest, RequestClock, Standing};
+
+/// How long anything that must happen may take, on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A read model in a file, what answers from it, and who says how far it has come.
 struct Server {
@@ -589,7 +594,7 @@ async fn a_stream_tells_what_changes_and_ends_with_its_token() {
         server.standing.send_replace(standing(position));
     };
     let mut next = async || loop {
-        let event = events.next().await?;
+        let event = timeout(DEADLINE, events.next()).await.expect("an event, or the end, within the deadline")?;
         let event = String::from_utf8(event.expect("the stream holds").to_vec()).expect("events are texts");
         // A comment keeps the connection alive.
         if !event.starts_with(':') {
@@ -631,9 +636,9 @@ async fn a_query_is_interrupted_when_nobody_waits() {
     }));
     tokio::select! {
         _ = &mut task => panic!("it never ends by itself"),
-        begins = begins => begins.expect("it begins"),
+        begins = timeout(DEADLINE, begins) => begins.expect("in time").expect("it begins"),
     }
     drop(task);
-    assert_eq!(ends.await, Ok(true));
+    assert_eq!(timeout(DEADLINE, ends).await.expect("it is interrupted in time"), Ok(true));
     assert_eq!(server.get("operator", "/v1/campaigns").await.status, StatusCode::OK);
 }
