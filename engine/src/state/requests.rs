@@ -40,7 +40,7 @@ pub const KEPT_AT_LEAST_MS: u64 = 60_000;
 const FORGOTTEN_PER_RECORD: usize = 8;
 
 /// The highest limit of ids: a sixth more can be numbered.
-const LIMIT_MAX: usize = u32::MAX as usize / 7 * 6;
+const LIMIT_MAX: usize = u32::MAX as usize / 4 * 3;
 
 /// How far ahead of the clock settings let an id be at most.
 const SKEW_MS_MAX: u64 = 24 * 60 * 60 * 1000;
@@ -399,13 +399,23 @@ impl Requests {
             return KEPT_AT_LEAST_MS;
         }
         // Where all of these are from a time ahead, the record moves them out of the way.
-        let oldest = self.first_times().find(|time_ms| *time_ms <= ahead_ms);
-        oldest.map_or(0, |oldest_ms| oldest_ms.saturating_add(KEPT_AT_LEAST_MS).saturating_sub(clock_ms))
+        self.oldest_of_first(ahead_ms).map_or(0, |oldest_ms| oldest_ms.saturating_add(KEPT_AT_LEAST_MS).saturating_sub(clock_ms))
     }
 
     /// Up to which time ids are not from a time when the clock was ahead, by the machine's clock or a time at most a minute before it.
     fn ahead_ms(&self, clock_ms: u64) -> u64 {
         clock_ms.saturating_add(self.skew_ms).saturating_add(BatchTime::ROUNDED_BY_MS)
+    }
+
+    /// How many ids are remembered at most because rows from a time ahead come first. Only a clock that is set back again and again leads there; then
+    /// the first of these rows leave as well.
+    fn over_limit_max(&self) -> usize {
+        self.limit + self.limit / 6 + FORGOTTEN_PER_RECORD
+    }
+
+    /// The oldest of the first ids, but for those that are later than a time.
+    fn oldest_of_first(&self, ahead_ms: u64) -> Option<u64> {
+        self.first_times().filter(|time_ms| *time_ms <= ahead_ms).min()
     }
 
     /// The times of the first ids, as many as one record may move or forget.
@@ -427,17 +437,21 @@ impl Requests {
         let passed_ms = clock_ms.saturating_sub(self.window_ms);
         // No row is taken to be right here that was passed over when the request was admitted, by a clock that may be up to a minute later.
         let ahead_ms = self.ahead_ms(clock_ms);
-        // The first that is right was found old enough when the request was admitted.
-        let mut is_first = true;
+        let is_old = |time_ms: u64| time_ms.saturating_add(KEPT_AT_LEAST_MS) <= clock_ms;
+        let is_over = |requests: &Requests| requests.len() >= requests.limit.max(1);
+        // Where none is old by this clock, the oldest was found old enough when the request was admitted.
+        let leaving = || self.first_times().find(|time_ms| is_old(*time_ms)).or_else(|| self.oldest_of_first(ahead_ms));
+        let first = || self.first_times().next().filter(|_| self.len() > self.over_limit_max());
+        let mut leaves_ms = if is_over(self) { leaving().or_else(first) } else { None };
         for _ in 0..FORGOTTEN_PER_RECORD {
-            let Some(oldest_ms) = self.first_times().next() else { break };
-            let is_over = self.len() >= self.limit.max(1);
-            let is_old = is_first || oldest_ms.saturating_add(KEPT_AT_LEAST_MS) <= clock_ms;
-            if oldest_ms > ahead_ms {
+            let Some(first_ms) = self.first_times().next() else { break };
+            if leaves_ms == Some(first_ms) || first_ms < passed_ms {
+                leaves_ms = leaves_ms.filter(|leaves_ms| *leaves_ms != first_ms);
+                self.forget_oldest(first_ms, time.record_ms());
+            } else if first_ms > ahead_ms || leaves_ms.is_some() {
                 self.move_oldest_back();
-            } else if oldest_ms < passed_ms || (is_over && is_old) {
-                self.forget_oldest(oldest_ms, time.record_ms());
-                is_first = false;
+            } else if is_over(self) && is_old(first_ms) {
+                self.forget_oldest(first_ms, time.record_ms());
             } else {
                 break;
             }
