@@ -24,13 +24,16 @@ fn stamp(id_ms: u64, n: u64) -> Stamp {
     Stamp { request: RequestId::from_parts(id_ms, random), body: n, credential: CredentialId(1) }
 }
 
-fn admit(state: &State, now_ms: u64, (id_ms, n): (u64, u64)) -> Admission<'_> {
+/// The time in a request's id, and its number.
+type TimeAndNumber = (u64, u64);
+
+fn admit(state: &State, now_ms: u64, (id_ms, n): TimeAndNumber) -> Admission<'_> {
     state.admit(now_ms, &stamp(id_ms, n), || Kind::RegisterClient)
 }
 
 /// A folder of an engine of version 1 whose clock jumped ahead by 30 days, an hour before `now_ms`; its snapshot has forgotten what was executed
 /// by the right clock. Returns the requests by the right clock, and those by the other, by their times and numbers.
-fn upgraded(now_ms: u64) -> (Double, [(u64, u64); 3], [(u64, u64); 2]) {
+fn upgraded(now_ms: u64) -> (Double, [TimeAndNumber; 3], [TimeAndNumber; 2]) {
     let disk = new_disk();
     let right = [(now_ms - 9 * DAY, 2), (now_ms - 3 * DAY, 3), (now_ms - 2 * HOUR, 4)];
     let wrong = [(now_ms + 30 * DAY, 5), (now_ms + 30 * DAY + HOUR, 6)];

@@ -107,8 +107,11 @@ fn what_version_1_forgot_stays_refused_after_a_longer_window_and_later_snapshots
     }
 }
 
-/// The histories of engines of version 1, with the horizons that these had at the end, and how many more ids they had forgotten than a replay does.
-fn histories() -> Vec<(&'static str, Vec<(u64, Record)>, u64, usize)> {
+/// The history of an engine of version 1: its name and records, the horizon that the engine had at the end, and how many more ids it had forgotten
+/// than a replay does.
+type History = (&'static str, Vec<(u64, Record)>, u64, usize);
+
+fn histories() -> Vec<History> {
     let day = |n: u64| request(START + n * HOUR, n);
     let forgotten: Vec<_> = [settings(START, |_| {})].into_iter().chain((0..30).map(day)).collect();
     let mut changed = forgotten.clone();
