@@ -274,6 +274,10 @@ async fn its_codes_stay_what_they_are() {
         // The newest snapshot says the same.
         let newest = snapshot::list(&OsDisk, &folder.snapshots_path()).expect("it can be listed").remove(0);
         assert!(Snapshot::open(&OsDisk, &newest.path).and_then(|newest| newest.state()).expect("it is whole") == state);
+        // Neither it nor the one of version 1 has a difference from the journal.
+        let verify = || run(scrip().args(["verify", "--json", "--data"]).arg(folder.dir()), b"").exits(0).json();
+        let verified = tokio::task::block_in_place(verify);
+        assert_eq!((&verified[0]["snapshots_compared"], &verified[0]["difference"]), (&2.into(), &Value::Null));
     }
 }
 

@@ -45,7 +45,7 @@ async fn replayed(server: &Server, up_to: Position) -> (State, ChainEnd) {
         let bytes = support::within(tailing.next()).await.expect("it goes on").expect("it is not over");
         let batch = Batch::parse(&bytes).expect("a tail checks it");
         batch.follow(&mut end).expect("a tail checks that too");
-        batch.records().for_each(|record| state.apply(batch.time_ms, &record.expect("it is one").1));
+        batch.records().for_each(|record| state.apply(batch.time(), &record.expect("it is one").1));
     }
     (state, end)
 }

@@ -188,7 +188,6 @@ impl Head {
         let count = header[4..].first_chunk().copied().map_or(0, u32::from_le_bytes);
         let head = Head { first: number(8), count, previous: hash(24), hash: hash(56) };
         let plausible = header[..2] == VERSION.to_le_bytes()
-            && header[2..4] == [0, 0]
             && (1..=RECORDS_MAX).contains(&head.count)
             && (1..POSITION_END).contains(&head.first)
             && number(16) < TIME_END_MS;

@@ -3,7 +3,7 @@
 //! ```text
 //! offset  size
 //!      0     2  format version, 1
-//!      2     2  zero
+//!      2     2  how far the time of the batch is ahead of the machine's clock, in minutes, rounded up; zero in the first journals
 //!      4     4  number of records
 //!      8     8  position of the first record
 //!     16     8  time of the batch, milliseconds since 1970
@@ -25,6 +25,46 @@ pub const VERSION: u16 = 1;
 pub const HEADER_BYTES: usize = 88;
 const HASH_AT: usize = 56;
 const RECORD_HEADER_BYTES: usize = 6;
+
+/// The time of a batch, in milliseconds since 1970: the time of its records, and where the machine's clock was. The two differ after the clock was set
+/// back, because the time of records never runs backwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BatchTime {
+    record_ms: u64,
+    lead_minutes: u16,
+}
+
+impl BatchTime {
+    /// The most by which [`BatchTime::clock_ms`] is before the time that the machine's clock showed, unless that was 45 days before the time of
+    /// records.
+    pub const ROUNDED_BY_MS: u64 = 60_000;
+
+    /// The time of a batch whose records have a time, by a machine's clock that is at or before it.
+    pub fn new(record_ms: u64, clock_ms: u64) -> BatchTime {
+        let lead_minutes = record_ms.saturating_sub(clock_ms).div_ceil(Self::ROUNDED_BY_MS);
+        BatchTime { record_ms, lead_minutes: u16::try_from(lead_minutes).unwrap_or(u16::MAX) }
+    }
+
+    /// The time of the records.
+    pub fn record_ms(self) -> u64 {
+        self.record_ms
+    }
+
+    /// A time that the machine's clock had reached: the time of records where that was not ahead of it, 0 where it was ahead by more than 45 days.
+    pub fn clock_ms(self) -> u64 {
+        match self.lead_minutes {
+            u16::MAX => 0,
+            lead => self.record_ms.saturating_sub(u64::from(lead) * Self::ROUNDED_BY_MS),
+        }
+    }
+}
+
+/// A time of records that is not ahead of the machine's clock.
+impl From<u64> for BatchTime {
+    fn from(record_ms: u64) -> BatchTime {
+        BatchTime { record_ms, lead_minutes: 0 }
+    }
+}
 
 /// A BLAKE3 hash.
 pub type Hash = [u8; 32];
@@ -91,18 +131,18 @@ pub enum BatchError {
 pub struct BatchBuilder {
     bytes: Vec<u8>,
     count: u32,
-    time_ms: u64,
+    time: BatchTime,
 }
 
 impl BatchBuilder {
     /// An empty batch of a given time.
-    pub fn new(time_ms: u64) -> BatchBuilder {
-        BatchBuilder { bytes: vec![0; HEADER_BYTES], count: 0, time_ms }
+    pub fn new(time: impl Into<BatchTime>) -> BatchBuilder {
+        BatchBuilder { bytes: vec![0; HEADER_BYTES], count: 0, time: time.into() }
     }
 
     /// An empty batch of a given time, with room for so many bytes.
-    pub fn with_room(time_ms: u64, bytes: usize) -> BatchBuilder {
-        let mut batch = BatchBuilder::new(time_ms);
+    pub fn with_room(time: impl Into<BatchTime>, bytes: usize) -> BatchBuilder {
+        let mut batch = BatchBuilder::new(time);
         batch.bytes.reserve(bytes.saturating_sub(HEADER_BYTES));
         batch
     }
@@ -134,22 +174,28 @@ impl BatchBuilder {
     }
 
     /// The batch's time.
+    pub fn time(&self) -> BatchTime {
+        self.time
+    }
+
+    /// The time of the batch's records, in milliseconds since 1970.
     pub fn time_ms(&self) -> u64 {
-        self.time_ms
+        self.time.record_ms
     }
 
     /// Writes the header: the batch continues `chain`, which moves on to it. Returns the finished bytes.
     pub fn seal(mut self, chain: &mut ChainEnd) -> Vec<u8> {
         let first = chain.next();
         self.bytes[0..2].copy_from_slice(&VERSION.to_le_bytes());
+        self.bytes[2..4].copy_from_slice(&self.time.lead_minutes.to_le_bytes());
         self.bytes[4..8].copy_from_slice(&self.count.to_le_bytes());
         self.bytes[8..16].copy_from_slice(&first.0.to_le_bytes());
-        self.bytes[16..24].copy_from_slice(&self.time_ms.to_le_bytes());
+        self.bytes[16..24].copy_from_slice(&self.time.record_ms.to_le_bytes());
         self.bytes[24..HASH_AT].copy_from_slice(&chain.hash);
         let hash = hash_of(&self.bytes);
         self.bytes[HASH_AT..HEADER_BYTES].copy_from_slice(&hash);
         let position = Position(chain.position.0 + u64::from(self.count));
-        *chain = ChainEnd { position, hash, time_ms: self.time_ms };
+        *chain = ChainEnd { position, hash, time_ms: self.time_ms() };
         self.bytes
     }
 }
@@ -167,12 +213,13 @@ pub struct Batch<'a> {
     pub first: Position,
     /// How many records it has.
     pub count: u32,
-    /// Its time, in milliseconds since 1970.
+    /// The time of its records, in milliseconds since 1970.
     pub time_ms: u64,
     /// The hash of the batch before.
     pub previous: Hash,
     /// Its own hash.
     pub hash: Hash,
+    lead_minutes: u16,
     records: &'a [u8],
 }
 
@@ -195,12 +242,18 @@ impl<'a> Batch<'a> {
             time_ms: u64::from_le_bytes(field(header, 16)),
             previous: field(header, 24),
             hash: field(header, HASH_AT),
+            lead_minutes: u16::from_le_bytes(field(header, 2)),
             records,
         };
         if hash_of(bytes) != batch.hash {
             return Err(BatchError::Changed);
         }
         Ok(batch)
+    }
+
+    /// Its time, with which its records are applied.
+    pub fn time(&self) -> BatchTime {
+        BatchTime { record_ms: self.time_ms, lead_minutes: self.lead_minutes }
     }
 
     /// Checks that this batch comes next in a chain, and moves the chain on to it.
@@ -392,6 +445,25 @@ mod tests {
         assert_eq!(read, chain);
         let expected: Vec<_> = (1..).map(Position).zip(records().into_iter().chain(records())).collect();
         assert_eq!(seen, expected);
+    }
+
+    /// A clock that the header names is never one that the machine had not reached, and is not a minute behind it.
+    #[test]
+    fn the_clock_of_a_batch_comes_back_rounded_down_to_a_minute() {
+        const DAY: u64 = 86_400_000;
+        let record_ms = 1_790_000_000_000;
+        for lead_ms in [0, 1, 59_999, 60_000, 60_001, 3_600_000, 30 * DAY, 45 * DAY, 46 * DAY, record_ms] {
+            let time = BatchTime::new(record_ms, record_ms - lead_ms);
+            let bytes = BatchBuilder::new(time).seal(&mut ChainEnd::default());
+            let read = Batch::parse(&bytes).expect("it was just written");
+            assert_eq!((read.time(), read.time_ms), (time, record_ms));
+            let clock_ms = record_ms - lead_ms;
+            match lead_ms < 46 * DAY {
+                true => assert!((0..BatchTime::ROUNDED_BY_MS).contains(&(clock_ms - time.clock_ms())), "{lead_ms}"),
+                false => assert_eq!(time.clock_ms(), 0),
+            }
+        }
+        assert_eq!(BatchTime::from(record_ms).clock_ms(), record_ms);
     }
 
     #[test]

@@ -252,7 +252,7 @@ impl<'a> Copying<'a> {
 
     /// Seals a batch anew, with its records up to one of them.
     fn reseal(&mut self, batch: &Batch<'_>, last: Position) -> Result<(), BackupError> {
-        let mut builder = BatchBuilder::new(batch.time_ms);
+        let mut builder = BatchBuilder::new(batch.time());
         for item in batch.records() {
             let (position, record) = item.map_err(|cause| BackupError::Batch { after: self.end.position, cause })?;
             if position <= last {

@@ -155,7 +155,7 @@ impl Taking {
                 let batch = Batch::parse(&bytes).map_err(wrong)?;
                 batch.follow(end).map_err(wrong)?;
                 for record in batch.records() {
-                    state.apply(batch.time_ms, &record.map_err(wrong)?.1);
+                    state.apply(batch.time(), &record.map_err(wrong)?.1);
                 }
             }
             self.rest(began)?;

@@ -17,7 +17,7 @@ use super::clock::EngineClock;
 use super::journal_thread::Release;
 use super::registry::KeptFrom;
 use super::tally::{Counts, Tally};
-use super::{Attempt, Call, Change, Chunk, Chunks, Limits, Outbox, RETRY_AFTER_MS, Read, Request, StoredReply};
+use super::{Attempt, Call, Change, Chunk, Chunks, Limits, Outbox, RETRY_AFTER_MS, Read, Request, StoredReply, batch_time};
 use crate::guard::{Asker, FailedCode, Guard, Reason};
 use crate::index::Index;
 use crate::state::requests::{Admission, ClockRange, Remembered};
@@ -168,7 +168,7 @@ impl EngineThread {
                     } else {
                         let now = self.clock.now();
                         commit.clock = now.requests;
-                        commit.batches.push(BatchBuilder::with_room(now.record_ms, self.limits.batch_bytes_max));
+                        commit.batches.push(BatchBuilder::with_room(batch_time(now), self.limits.batch_bytes_max));
                     }
                 }
                 self.answer(request, &mut commit);
@@ -211,7 +211,7 @@ impl EngineThread {
     fn open(&mut self) -> Commit {
         let now = self.clock.now();
         Commit {
-            batches: vec![BatchBuilder::new(now.record_ms)],
+            batches: vec![BatchBuilder::new(batch_time(now))],
             clock: now.requests,
             replies: Vec::new(),
             answers: 0,
@@ -323,7 +323,7 @@ impl EngineThread {
         }
         self.tally.executed(&record);
         batch.push(&record);
-        self.state.apply(now_ms, &record);
+        self.state.apply(batch.time(), &record);
         let reply = self.state.requests.newest().expect("a request's record has just been remembered with its reply");
         match reply {
             Remembered::Stored { .. } => {

@@ -28,7 +28,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use parking_lot::Mutex;
-use scrip_protocol::batch::BatchBuilder;
+use scrip_protocol::batch::{BatchBuilder, BatchTime};
 use scrip_protocol::codes::RecordedForm;
 use scrip_protocol::command::{
     CredentialAdded, Grant, LintRule, ListCampaigns, ListClubs, ListCodes, ListCredentials, ListGroups, ListLockouts, ListRules,
@@ -38,6 +38,7 @@ use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{ClientNetwork, CredentialId, Kind, Position, Record, Settings, Stamp};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
+use clock::Now;
 pub use clock::{Clock, ClockError, ClockStatus, EngineClock, Reading, SystemClock};
 pub(crate) use clock::{FollowedClock, check_start};
 pub use outbox::{Outbox, StoredReply};
@@ -269,6 +270,11 @@ impl Intake {
     }
 }
 
+/// The time of a batch that is begun at a time.
+fn batch_time(now: Now) -> BatchTime {
+    BatchTime::new(now.record_ms, now.requests.earliest_ms)
+}
+
 impl Pipeline {
     /// Starts on a state that its journal was replayed into. Other settings than those of the state, and credentials that it does not
     /// know, are the first thing written: a batch of records.
@@ -285,10 +291,11 @@ impl Pipeline {
         let clock = EngineClock::new(clock, journal.end().time_ms);
         let first = beginning.records(&state);
         if !first.is_empty() {
-            let mut batch = BatchBuilder::new(clock.now().record_ms);
+            let time = batch_time(clock.now());
+            let mut batch = BatchBuilder::new(time);
             first.iter().for_each(|record| batch.push(record));
-            let end = journal.append(vec![batch])?;
-            first.iter().for_each(|record| state.apply(end.time_ms, record));
+            journal.append(vec![batch])?;
+            first.iter().for_each(|record| state.apply(time, record));
         }
         let index = Arc::new(Index::of(&state));
         let reader = journal.reader();

@@ -60,7 +60,7 @@ impl Kept {
             let batch = parsed(bytes);
             batch.follow(&mut chain).expect("each batch continues the one before");
             for record in batch.records() {
-                state.apply(batch.time_ms, &record.expect("the record was just written").1);
+                state.apply(batch.time(), &record.expect("the record was just written").1);
             }
         }
         state

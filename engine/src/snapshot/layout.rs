@@ -11,7 +11,7 @@ use super::{Counts, Header, Section, SnapshotError};
 pub const VERSION: u32 = 2;
 
 /// The oldest format version that is read. Version 1 has no section `forgotten`, but a horizon that did not move with ids that had
-/// passed.
+/// passed: see [`Forgotten::before`](crate::state::requests::Forgotten).
 pub const VERSION_OLDEST: u32 = 1;
 
 /// The bytes that sections begin at a multiple of, and that the header has: a page.

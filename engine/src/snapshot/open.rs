@@ -114,8 +114,6 @@ impl Snapshot {
         self.check(small, &mut |_| {})?;
         let inconsistent = |what| SnapshotError::Inconsistent { path: self.path.clone(), what };
         let small: Small = wire::decode("small", self.bytes_of(small)).map_err(|_| inconsistent("its small part is not one"))?;
-        // All ids before this may have been forgotten.
-        let passed_ms = if self.header.version == 1 { small.now_ms.saturating_sub(small.window.window_ms) } else { 0 };
         let (key, homes) = (small.key, small.homes);
         let index = |part, homes| Ok(Frozen::new(self.rows(part)?, homes, key));
         let codes = FrozenCodes {
@@ -126,11 +124,15 @@ impl Snapshot {
             places: small.campaigns.iter().map(|campaign| campaign.places).collect(),
         };
         let forgotten = match Part::Forgotten.is_lacking(self.header.version) {
-            true => None,
+            // It forgot ids that had passed by the time of records, and did not move the horizon.
+            true => {
+                let passed_ms = small.now_ms.saturating_sub(small.window.window_ms);
+                Forgotten::before(small.window.horizon_ms.max(passed_ms))
+            }
             false => {
                 self.check(self.section(Part::Forgotten)?, &mut |_| {})?;
                 let rows = Forgotten::from_rows(&self.rows(Part::Forgotten)?);
-                Some(rows.ok_or_else(|| inconsistent("the times of its forgotten requests are not in order"))?)
+                rows.ok_or_else(|| inconsistent("the times of its forgotten requests are not in order"))?
             }
         };
         let base = Base {
@@ -154,9 +156,7 @@ impl Snapshot {
             small,
         };
         check_places(&base).map_err(inconsistent)?;
-        let mut state = State::over(base, self.header.end.position);
-        state.requests.refuse_before(passed_ms);
-        Ok(state)
+        Ok(State::over(base, self.header.end.position))
     }
 
     /// The row of the form of codes; none in a snapshot of the first version of the settings.

@@ -81,6 +81,7 @@ pub use uses::ClientUses;
 
 use prefetch::prefetch;
 use requests::{Admission, ClockRange, Remembered, Requests};
+use scrip_protocol::batch::BatchTime;
 use scrip_protocol::codes::{CodeForm, RecordedForm};
 use scrip_protocol::command::{
     AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCodes, ArchiveRule, ArchiveRuleOutcome, Confirm, CreateRule,
@@ -370,7 +371,8 @@ impl State {
 
     /// Applies the records of a batch, as [`State::apply`] each; what some of them will need of memory is fetched before the first of these
     /// is applied.
-    pub fn replay(&mut self, time_ms: u64, records: &[Record]) {
+    pub fn replay(&mut self, time: impl Into<BatchTime>, records: &[Record]) {
+        let time = time.into();
         const AT_ONCE: usize = 64;
         let needs = |record: &Record| {
             // Those that come by the million are fetched for, and no others.
@@ -386,7 +388,7 @@ impl State {
         };
         for some in records.chunks(AT_ONCE) {
             self.touch(some.iter().filter_map(needs));
-            some.iter().for_each(|record| self.apply(time_ms, record));
+            some.iter().for_each(|record| self.apply(time, record));
         }
     }
 
@@ -451,7 +453,9 @@ impl State {
 
     /// Applies the next record, of a batch of this time. Records name only what exists, as `decide` saw to; one that does not
     /// is without effect, so that a journal from elsewhere cannot stop the engine.
-    pub fn apply(&mut self, time_ms: u64, record: &Record) {
+    pub fn apply(&mut self, time: impl Into<BatchTime>, record: &Record) {
+        let time = time.into();
+        let time_ms = time.record_ms();
         self.position = Position(self.position.0 + 1);
         self.now_ms = time_ms;
         self.holds.begin(&mut self.campaigns, time_ms);
@@ -506,7 +510,7 @@ impl State {
         }
         self.holds.finish(&self.campaigns);
         if let (Some(stamp), Some(reply)) = (record.stamp(), reply_of(self.position, record)) {
-            self.requests.remember(time_ms, stamp, reply, self.position);
+            self.requests.remember(time, stamp, reply, self.position);
         }
     }
 }

@@ -24,6 +24,7 @@ mod rules;
 mod script;
 mod shown;
 mod top_ups;
+mod window;
 
 use scrip_protocol::batch::ChainEnd;
 use scrip_protocol::command::{CheckOutcome, CodeChecked, HoldOutcome, RedeemOutcome};

@@ -12,7 +12,7 @@ use scrip_engine::backup::BackupError;
 use scrip_engine::disk::OsDisk;
 use scrip_engine::snapshot::{self, Snapshot};
 use scrip_engine::state::{CodeAt, Difference, Lookup, NormalisedCode, State};
-use scrip_protocol::batch::{Batch, ChainEnd};
+use scrip_protocol::batch::{Batch, BatchTime, ChainEnd};
 use scrip_protocol::client::{Client, ClientError, TailError, Tailing};
 use scrip_protocol::command::{
     CodeFilter, ListClubs, ListCodes, ListCodesOutcome, ListGroups, ListRules, RuleFilter, ShowCampaign, ShowCampaignOutcome,
@@ -64,7 +64,7 @@ struct Replica {
     tailing: Tailing,
     state: State,
     /// The records that came and were not applied yet, with the times of their batches.
-    waiting: VecDeque<(u64, Record)>,
+    waiting: VecDeque<(BatchTime, Record)>,
     chain: ChainEnd,
     batches: u64,
     began_after: u64,
@@ -114,7 +114,7 @@ impl Replica {
         let (batch, after) = (Batch::parse(&bytes)?, self.chain.position);
         batch.follow(&mut self.chain).map_err(|cause| TailError::Batch { after, cause })?;
         for item in batch.records() {
-            self.waiting.push_back((batch.time_ms, item?.1));
+            self.waiting.push_back((batch.time(), item?.1));
         }
         self.batches += 1;
         Ok(())
@@ -123,8 +123,8 @@ impl Replica {
     /// Applies what has come, up to a position.
     fn apply_to(&mut self, position: Position) {
         while self.state.position() < position {
-            let Some((time_ms, record)) = self.waiting.pop_front() else { return };
-            self.state.apply(time_ms, &record);
+            let Some((time, record)) = self.waiting.pop_front() else { return };
+            self.state.apply(time, &record);
         }
     }
 

@@ -99,7 +99,7 @@ impl Walking {
             return Ok(());
         }
         for item in batch.records() {
-            self.state.apply(batch.time_ms, &item?.1);
+            self.state.apply(batch.time(), &item?.1);
         }
         (self.batches, self.records) = (self.batches + 1, self.records + u64::from(batch.count));
         self.chain = end;
