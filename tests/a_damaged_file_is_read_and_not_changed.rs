@@ -158,7 +158,7 @@ async fn flipped_bytes_take_away_only_their_batches() {
 fn what_is_something_else_is_said_to_be() {
     let dir = tempfile::tempdir().expect("a folder");
     let none = inspect(dir.path(), &[]).exits(9);
-    assert!(none.err.contains("there is no segment of a journal here"), "{none:?}");
+    assert!(none.err.contains("no journal segment found here"), "{none:?}");
     let letter = dir.path().join("letter.redb");
     fs::write(&letter, "Dear all").expect("there is room");
     let found = inspected(&letter, &[], 6);

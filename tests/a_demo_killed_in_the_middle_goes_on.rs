@@ -41,7 +41,7 @@ fn a_burst_that_was_killed_is_sent_again() {
                 .unwrap_or_else(|| panic!("no line with {part:?} within the deadline"))
         };
         if kill > 1 {
-            line_with("its requests are sent again, under the same ids");
+            line_with("retrying its requests under the same ids");
         }
         line_with("  burst ");
         assert!(is_unfinished(&data));
@@ -58,12 +58,12 @@ fn a_burst_that_was_killed_is_sent_again() {
     }
 
     let ran = run(scrip().args(["demo", "--once", "--data"]).arg(&data), b"").exits(0);
-    assert!(ran.out.contains("its requests are sent again, under the same ids"), "{}", ran.out);
+    assert!(ran.out.contains("retrying its requests under the same ids"), "{}", ran.out);
     assert!(ran.out.contains("across the interruption"), "{}", ran.out);
-    assert!(ran.out.contains("The sums agree: 20,000 activations in all"), "{}", ran.out);
+    assert!(ran.out.contains("The sums agree: 20,000 activations in total"), "{}", ran.out);
     assert!(!is_unfinished(&data));
 
     let ran = run(scrip().args(["demo", "--once", "--codes", "500", "--data"]).arg(&data), b"").exits(0);
     assert!(!ran.out.contains("sent again"), "{}", ran.out);
-    assert!(ran.out.contains("The sums agree: 20,500 activations in all"), "{}", ran.out);
+    assert!(ran.out.contains("The sums agree: 20,500 activations in total"), "{}", ran.out);
 }

@@ -127,14 +127,14 @@ fn standard_output_takes_the_file() {
 #[test]
 fn what_cannot_be_exported_leaves_no_file() {
     let office = Office::new();
-    assert_eq!(office.export(&["codes", "9"]).exits(1).err, "scrip: there is no campaign 9\n");
+    assert_eq!(office.export(&["codes", "9"]).exits(1).err, "scrip: unknown campaign 9\n");
     office.export(&["activations", "--campaign", "9"]).exits(1);
     let late = office.export(&["codes", "1", "--wait-for", "12346", "--wait-seconds", "0"]).exits(3);
-    assert_eq!(late.err, "scrip: the read model has not come to position 12346 in 0 s\n");
+    assert_eq!(late.err, "scrip: the read model did not reach position 12346 within 0 s\n");
     let nowhere = office.export(&["codes", "1", "--out", "nowhere/codes.csv"]).exits(9);
     assert!(nowhere.err.starts_with("scrip: nowhere/codes.csv: "), "{}", nowhere.err);
     let none = run(scrip().current_dir(office.path("store")).args(["export", "codes", "1"]), b"").exits(6);
-    assert_eq!(none.err, "scrip: scrip-data/reporting/read-model.sqlite is not there: scrip sidecar makes it\n");
+    assert_eq!(none.err, "scrip: scrip-data/reporting/read-model.sqlite does not exist: scrip sidecar creates it\n");
     for arguments in [["codes", "1", "--format", "doc"], ["codes", "1", "--status", "gone"], ["codes", "1", "--usage", "some"]] {
         office.export(&arguments).exits(2);
     }

@@ -74,7 +74,7 @@ fn lists_of_codes_are_taken_as_people_have_them() {
         ran.out,
         "refused: 2 lines cannot be added\n  line 2: \"SPRING-2\": held by campaign 1\n  \
          line 3: \"no good\": invalid: character 3 is white space\n\
-         nothing was created; with --on-conflict skip, such lines are left out and the others are added\n"
+         nothing was created; use --on-conflict skip to leave out such lines and add the others\n"
     );
     let refused = staff_json(&server, &second, "SUMMER-1\nSPRING-2\n", 1);
     assert_eq!(refused["outcome"], json!({ "conflicts": [{ "line": 2, "code": "SPRING-2", "why": { "held_by": 1 } }] }));
@@ -83,7 +83,7 @@ fn lists_of_codes_are_taken_as_people_have_them() {
     let skipped = json!([{ "line": 2, "code": "SPRING-2", "why": { "held_by": 1 } }]);
     assert_eq!(created["outcome"], json!({ "created": { "campaign": 2, "codes": { "added": 1, "skipped": skipped } } }));
     assert_eq!(created["summary"]["held_elsewhere"], json!(1));
-    assert_eq!(staff(&server, &second, "\n \n").exits(1).out, "refused: the list holds no code\n");
+    assert_eq!(staff(&server, &second, "\n \n").exits(1).out, "refused: the list has no codes\n");
     let unnamed = staff(&server, &["campaign", "create", "--amount", "1"], "X\n").exits(2);
     assert!(unnamed.err.contains("--name"), "{}", unnamed.err);
     for terms in [["--name", " ", "--amount", "1"], ["--name", "X", "--amount", "0"]] {
@@ -149,11 +149,11 @@ fn campaigns_are_created_and_changed_in_every_term() {
     let ran = staff(&server, &["campaign", "show", "2"], "").exits(0);
     for line in [
         "campaign           2 Easter",
-        "status             inactive (ended, still accepting)",
+        "status             inactive (ended, codes still accepted)",
         "codes are taken    yes",
         "limit per code     2",
         "limit per client   1",
-        "limit in all       100",
+        "limit in total       100",
         "budget             1000.00",
         "clubs              Arena North (1), South (2)",
         "period             2020-01-01 to 2020-01-31 (for information)",
@@ -170,7 +170,7 @@ fn campaigns_are_created_and_changed_in_every_term() {
         "{}",
         ran.out
     );
-    assert_eq!(redeem(&server, "E-2", "43").exits(1).out, "refused: the campaign's period has not begun, or is over\n");
+    assert_eq!(redeem(&server, "E-2", "43").exits(1).out, "refused: outside the campaign's period\n");
     let none = ["--cap", "--per-client", "--uses", "--budget", "--starts", "--ends", "--low-stock"].map(|term| [term, "none"]);
     let changes = [none.as_flattened(), &["--club", "all", "--enforce-period", "no", "--name", "Whitsun"]].concat();
     let updated = staff_json(&server, &[&["campaign", "update", "2"], changes.as_slice()].concat(), "", 0);
@@ -218,7 +218,7 @@ async fn campaigns_are_listed_by_what_they_are() {
         ran.out,
         "ID  NAME    STATUS                             AMOUNT  CODES  ACTIVATED  AVAILABLE  ACTIVATIONS  ISSUED\n \
          1  Spring  active                               5.00      3          1          2            1    5.00\n \
-         2  Ended   inactive (ended, still accepting)    5.00      1          0          1            0    0.00\n \
+         2  Ended   inactive (ended, codes still accepted)    5.00      1          0          1            0    0.00\n \
          3  Off     inactive, low on codes               5.00      1          0          1            0    0.00\n \
          4  Gone    archived                             5.00      1          0          0            0    0.00\n"
     );
@@ -233,7 +233,7 @@ async fn campaigns_are_listed_by_what_they_are() {
     assert_eq!(listed(&["--text", "SPR"]), [1]);
     assert_eq!(listed(&["--club", "1"]), [1, 3]);
     assert_eq!(listed(&["--low-stock"]), [3]);
-    assert_eq!(staff(&server, &["campaign", "list", "--text", "x"], "").exits(0).out, "no campaign is like that\n");
+    assert_eq!(staff(&server, &["campaign", "list", "--text", "x"], "").exits(0).out, "no campaign matches\n");
 
     let ran = staff(&server, &["campaign", "deactivate", "1"], "").exits(0);
     assert_eq!(ran.out, "campaign 1: inactive: its codes are refused\n");
@@ -279,7 +279,7 @@ fn a_campaign_shows_its_counters() {
         ["codes", "codes_activated", "codes_available", "codes_archived", "codes_redeemable", "activations", "held", "refunds"];
     assert_eq!(json!(names.map(|name| card[name].clone())), json!([4, 1, 2, 1, 2, 1, 0, 0]));
     assert_eq!(card["added"].as_array().map(Vec::len), Some(2));
-    assert_eq!(staff(&server, &["campaign", "show", "7"], "").exits(1).out, "there is no campaign 7\n");
+    assert_eq!(staff(&server, &["campaign", "show", "7"], "").exits(1).out, "unknown campaign 7\n");
     assert_eq!(staff_json(&server, &["campaign", "show", "7"], "", 1), json!("unknown_campaign"));
     staff(&server, &["campaign", "show", "seven"], "").exits(2);
 }
@@ -292,7 +292,7 @@ fn a_campaign_is_archived_and_restored_around_conflicts() {
     staff(&server, &["codes", "archive", "1", "C"], "").exits(0);
     assert_eq!(staff(&server, &["campaign", "archive", "1"], "").exits(0).out, "campaign 1: archived with 2 codes\n");
     let ran = staff(&server, &["campaign", "archive", "1"], "").exits(1);
-    assert_eq!(ran.out, "campaign 1: refused: the campaign is archived already\n");
+    assert_eq!(ran.out, "campaign 1: refused: the campaign is already archived\n");
     assert_eq!(redeem(&server, "B", "1").exits(1).out, "refused: the campaign is archived\n");
     assert!(staff(&server, &["campaign", "show", "1"], "").exits(0).out.contains("\nstatus             archived on 20"));
     staff(&server, &["campaign", "create", "--name", "Summer", "--amount", "1"], "a\n").exits(0);
@@ -301,7 +301,7 @@ fn a_campaign_is_archived_and_restored_around_conflicts() {
     assert_eq!(
         ran.out,
         "campaign 1: restored with 1 code\n1 code stays archived, because another campaign holds it:\n  CODE  HELD BY CAMPAIGN\n  \
-         A     2 Summer\nTo bring it back, archive it there, as with `scrip codes archive 2 CODE`, and restore campaign 1 again\n"
+         A     2 Summer\nTo restore it, archive it there (`scrip codes archive 2 CODE`) and restore campaign 1 again\n"
     );
     let codes = |status: &str| -> Vec<Value> {
         let ran = staff(&server, &["codes", "list", "1", "--status", status, "--json"], "").exits(0);
@@ -316,7 +316,7 @@ fn a_campaign_is_archived_and_restored_around_conflicts() {
     assert_eq!(restored["outcome"], json!({ "restored": { "restored": 1, "conflicts": 0, "first": [] } }));
     assert_eq!(codes("archived"), [json!(["C", 0, "alone", null])]);
     let ran = staff(&server, &["campaign", "restore", "1"], "").exits(1);
-    assert_eq!(ran.out, "campaign 1: refused: there is nothing to restore\n");
+    assert_eq!(ran.out, "campaign 1: refused: the campaign is not archived\n");
     staff(&server, &["campaign", "restore", "9"], "").exits(1);
 
     // More conflicts than are shown: it is said where to see all.
@@ -362,8 +362,8 @@ fn single_codes_are_archived_restored_and_listed() {
     assert_eq!(listed(&["--usage", "unused", "--status", "archived"]), ["B"]);
     assert!(listed(&["--usage", "unused", "--status", "active"]).is_empty());
     let ran = staff(&server, &["codes", "list", "1", "--usage", "used", "--status", "archived"], "").exits(0);
-    assert_eq!(ran.out, "campaign 1 has no such codes\n");
-    assert_eq!(staff(&server, &["codes", "list", "9"], "").exits(1).out, "there is no campaign 9\n");
+    assert_eq!(ran.out, "campaign 1 has no matching codes\n");
+    assert_eq!(staff(&server, &["codes", "list", "9"], "").exits(1).out, "unknown campaign 9\n");
 
     let list = server.scratch().join("some.txt");
     fs::write(&list, "Code\n\nb\nc\nzzz\n").expect("written");
@@ -377,7 +377,7 @@ fn single_codes_are_archived_restored_and_listed() {
     assert_eq!(archived["outcome"], json!({ "archived": { "codes": 1, "skipped": [] } }));
     staff(&server, &["campaign", "archive", "1"], "").exits(0);
     let ran = staff(&server, &["codes", "restore", "1", "B"], "").exits(1);
-    assert_eq!(ran.out, "refused: the campaign is archived; restore that first\n");
+    assert_eq!(ran.out, "refused: the campaign is archived; restore it first\n");
     assert_eq!(staff_json(&server, &["codes", "archive", "9", "B"], "", 1)["outcome"], json!("unknown_campaign"));
     staff(&server, &["codes", "archive", "1"], "").exits(2);
     staff(&server, &["codes", "archive", "1", "B", "--file", "-"], "").exits(2);
@@ -416,7 +416,7 @@ fn codes_are_generated() {
     assert_eq!(again["codes"], json!(written.lines().collect::<Vec<_>>()));
     assert_eq!(again["outcome"]["generated"]["first_slot"], json!(5_007));
     let ran = generate(&["--count", "2", "--out", text(&out)], 9);
-    assert!(ran.err.contains("this file exists, and is not overwritten"), "{}", ran.err);
+    assert!(ran.err.contains("this file exists and will not be overwritten"), "{}", ran.err);
     assert_eq!((position(&server), fs::read_to_string(&out).expect("it is there")), (before, written));
 
     let missing = server.scratch().join("none/codes.txt");
@@ -425,7 +425,7 @@ fn codes_are_generated() {
     let ran = generate(&["--count", "50000"], 1);
     assert_eq!(
         ran.out,
-        "refused: a campaign holds at most 50,000 codes, archived ones included; this one has 5,009, and 50,000 more would be added\n"
+        "refused: a campaign holds at most 50,000 codes, archived ones included; this one has 5,009, and the list would add 50,000\n"
     );
     assert!(generate(&["--count", "1", "--pattern", "AB"], 1).out.contains("no *, # or @"));
     for wrong in [["--count", "0"], ["--count", "65537"]] {
@@ -462,9 +462,9 @@ fn an_activation_is_refunded() {
     let refund = |role, args: &[&str], code| run(server.scrip(role).arg("refund").args(args), b"").exits(code);
     refund(Role::Marketing, &[&activation], 4);
     let ran = refund(Role::Gateway, &[&activation], 0);
-    assert_eq!(ran.out, "refunded: 5.00 taken back from client 7, bonus balance 0.00\n");
+    assert_eq!(ran.out, "refunded: 5.00 debited from client 7, bonus balance 0.00\n");
     let ran = refund(Role::Operator, &[&activation, "--force"], 1);
-    assert_eq!(ran.out, "refused: the activation was refunded before\n");
+    assert_eq!(ran.out, "refused: the activation was already refunded\n");
     let unknown = refund(Role::Operator, &["1", "--json"], 1).json();
     assert_eq!(unknown[0]["outcome"], json!("unknown_activation"));
     refund(Role::Operator, &["x"], 2);
@@ -509,7 +509,7 @@ fn the_help_says_how_many_codes_a_campaign_holds() {
     assert!(help(&server, ["codes", "add"]).contains("at most 1,234,567 codes"));
     let elsewhere = run(support::scrip().args(["codes", "add", "--help"]).current_dir(server.scratch()), b"").exits(0);
     let elsewhere = elsewhere.out.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(elsewhere.contains("at most 50,000 (or what the organisation has set) codes"), "{elsewhere}");
+    assert!(elsewhere.contains("at most 50,000 (unless the organisation sets another limit) codes"), "{elsewhere}");
 }
 
 /// Starts the engine with another limit of codes for each campaign.
@@ -633,8 +633,8 @@ async fn a_long_list_that_is_stopped_says_how_far_it_got() {
     assert_eq!(
         ran.out,
         "refused: 1 line cannot be added\n  line 65537: \"LATE\": held by campaign 2\n\
-         65,536 codes up to line 65536 were added to campaign 1 before that, and nothing after it. To go on, mend the list and add it \
-         with `scrip codes add 1`: codes that the campaign has already are skipped\n"
+         65,536 codes up to line 65536 were added to campaign 1 before that, and nothing after it. To continue, correct the list and add it \
+         with `scrip codes add 1`: codes that the campaign already has are skipped\n"
     );
     let stopped = add(base, true).exits(1).json().remove(0);
     assert_eq!(stopped["outcome"], json!({ "conflicts": [{ "line": 65_537, "code": "LATE", "why": { "held_by": 2 } }] }));

@@ -239,7 +239,7 @@ fn an_organisation_whose_tokens_cannot_be_shown_is_not_made() {
         for is_json in [false, true] {
             let mut command = scrip();
             let ran = run_into(command.arg("init").arg(&dir).args(is_json.then_some("--json")), output).exits(11);
-            assert!(ran.err.contains("the tokens could not be shown, and no organisation was made"), "{ran:?}");
+            assert!(ran.err.contains("the tokens could not be printed, so no organisation was created"), "{ran:?}");
             assert!(!dir.exists());
         }
     }
@@ -256,7 +256,7 @@ fn a_token_that_cannot_be_shown_is_revoked() {
         let card = listed.iter().find(|card| card["name"] == *name).expect("the journal keeps it");
         assert!(card["revoked_ms"].is_u64(), "{card}");
         let number = &card["credential"];
-        assert!(ran.err.contains(&format!("the token could not be shown, and credential {number} was revoked")), "{ran:?}");
+        assert!(ran.err.contains(&format!("the token could not be printed, so credential {number} was revoked")), "{ran:?}");
     }
 }
 

@@ -109,8 +109,8 @@ fn a_rule_is_written_with_options() {
             "event                BALANCE_TOPPED_UP",
             "conditions           topupAmountMajor >= 1000 AND topUpSource = CASH",
             "credits              {{topupAmountMajor}} * 0.05 + 50",
-            "puts into groups     VIP (1)",
-            "takes out of groups  Newcomers (2)",
+            "adds to groups     VIP (1)",
+            "removes from groups  Newcomers (2)",
             "push title           Thank you!",
             "push body            You have topped up {{topupAmountMajor}}.",
             "tags                 cash",
@@ -126,7 +126,7 @@ fn a_rule_is_written_with_options() {
     assert_eq!((&least["active"], &least["conditions"], &least["clubIds"]), (&json!(false), &json!(""), &json!([])));
     staff(&server, &["rule", "create", "--add-bonus", "1"]).exits(2);
     staff(&server, &["rule", "create", "--name", "x", "--push-title", "t"]).exits(2);
-    assert_eq!(staff(&server, &["rule", "show", "3"]).exits(1).out, "there is no rule 3\n");
+    assert_eq!(staff(&server, &["rule", "show", "3"]).exits(1).out, "unknown rule 3\n");
 }
 
 /// U10, A16: what is shown is a file that makes the same rule again, here or elsewhere; an identifier that is not known is an error with
@@ -204,12 +204,12 @@ fn what_cannot_be_understood_is_pointed_at() {
     let long = "ü".repeat(41);
     assert_eq!(
         create(&["--push-title", &long, "--push-body", "Hello"]),
-        "refused: the push notification's title has 41 characters, and 40 are the most\n"
+        "refused: the push notification's title has 41 characters; at most 40 are allowed\n"
     );
     let long = "ü".repeat(121);
     assert_eq!(
         create(&["--push-title", &long[..80], "--push-body", &long]),
-        "refused: the push notification's body has 121 characters, and 120 are the most\n"
+        "refused: the push notification's body has 121 characters; at most 120 are allowed\n"
     );
     assert_eq!(create(&[]), "refused: a rule has 1 to 8 actions\n");
     assert_eq!(create(&["--assign-group", "7"]), "refused: the organisation has no group 7\n");
@@ -296,20 +296,20 @@ fn rules_are_switched_archived_restored_and_listed() {
     assert_eq!(names(&["--club", "1", "--status", "active"]), ["North", "Both"]);
     assert_eq!(names(&["--status", "inactive"]), ["All"]);
     let act = |word: &str, rule: &str| staff(&server, &["rule", word, rule]);
-    assert_eq!(act("archive", "1").exits(0).out, "rule 1: archived: it does not fire any more\n");
-    assert_eq!(act("archive", "1").exits(1).out, "rule 1: refused: the rule is archived already\n");
+    assert_eq!(act("archive", "1").exits(0).out, "rule 1: archived: it no longer fires\n");
+    assert_eq!(act("archive", "1").exits(1).out, "rule 1: refused: the rule is already archived\n");
     assert_eq!(act("activate", "1").exits(1).out, "rule 1: refused: the rule is archived; restore it first\n");
     assert_eq!((names(&[]), names(&["--status", "archived"])), (vec!["Both".into(), "All".into()], vec!["North".into()]));
     let card = done(&server, &["rule", "show", "1"]);
     assert!(card.contains("\nstatus           archived on 2"), "{card}");
-    assert_eq!(act("restore", "1").exits(0).out, "rule 1: restored, and switched off\n");
+    assert_eq!(act("restore", "1").exits(0).out, "rule 1: restored, switched off\n");
     assert_eq!(act("restore", "1").exits(1).out, "rule 1: refused: the rule is not archived\n");
     assert_eq!(names(&["--status", "inactive"]), ["North", "All"]);
-    assert_eq!(act("activate", "1").exits(0).out, "rule 1: active: it fires on the next top-up that it matches\n");
+    assert_eq!(act("activate", "1").exits(0).out, "rule 1: active: it fires on the next matching top-up\n");
     assert_eq!(act("deactivate", "2").exits(0).out, "rule 2: inactive: it does not fire\n");
     assert_eq!(names(&["--status", "active"]), ["North"]);
     assert_eq!(act("archive", "9").exits(1).out, "rule 9: refused: there is no such rule\n");
-    assert_eq!(done(&server, &["rule", "list", "--status", "archived"]), "no rule is like that\n");
+    assert_eq!(done(&server, &["rule", "list", "--status", "archived"]), "no rule matches\n");
 }
 
 /// Z12, A18: what is odd about a rule is said when it is saved and when it is asked for, and keeps no rule from being saved.
@@ -322,10 +322,11 @@ fn what_is_odd_about_a_rule_is_said() {
     assert!(out.starts_with("created rule 1\nwhat all active rules together credit"), "{out}");
     assert!(!out.contains("\n-"), "{out}");
     let fifth = ["--when", "topupAmountMajor >= 1000", "--add-bonus", "{{topupAmountMajor}} * 0.2"];
-    let said = "\n- rule 1 (Tenth) can fire on the same top-up, from 1000.00 on: both then fire\n";
-    let words = "what all active rules together credit to a new client, at the first club of this one, by the source that makes most of it:\n";
+    let said = "\n- rule 1 (Tenth) can fire on the same top-up: both fire from 1000.00 on\n";
+    let words =
+        "credits of all active rules together for a new client at this rule's first club, from the source that yields most:\n";
     let out = done(&server, &[&["rule", "lint"], &fifth[..]].concat());
-    assert!(out.starts_with("what is odd about it: 1\n"), "{out}");
+    assert!(out.starts_with("lint findings: 1\n"), "{out}");
     let says = |out: &str| {
         let lines: Vec<Vec<&str>> = out.lines().map(|line| line.split_whitespace().collect()).collect();
         assert!(out.contains(said) && out.contains(words), "{out}");
@@ -338,17 +339,17 @@ fn what_is_odd_about_a_rule_is_said() {
     // A rule that is changed does not overlap with what it was; half-open ranges do not overlap at all.
     let out = done(&server, &["rule", "update", "1", "--when", "topupAmountMajor >= 500 AND topupAmountMajor < 1000"]);
     assert!(!out.contains("can fire on the same top-up"), "{out}");
-    assert_eq!(done(&server, &["rule", "lint", "--rule", "2"]).lines().next(), Some("nothing is odd about it"));
+    assert_eq!(done(&server, &["rule", "lint", "--rule", "2"]).lines().next(), Some("no lint findings"));
     let never = ["rule", "lint", "--when", "topupAmountMajor >= 500 AND topupAmountMajor < 500", "--add-bonus", "1"];
     assert_eq!(
         done(&server, &never),
-        "what is odd about it: 1\n- it can never fire: the conditions on topupAmountMajor exclude each other\n"
+        "lint findings: 1\n- the rule can never fire: the conditions on topupAmountMajor exclude each other\n"
     );
     let found = shown(&server, &["rule", "lint", "--rule", "2", "--when", "topupAmountMajor >= 700"]);
     let overlap = json!({ "overlaps": { "rule": 1, "name": "Tenth", "from": 70_000, "to": 99_999 } });
     assert_eq!(found["lint"]["lint"]["findings"], json!([overlap]));
     staff(&server, &["rule", "lint"]).exits(2);
-    assert_eq!(staff(&server, &["rule", "lint", "--rule", "9"]).exits(1).out, "there is no rule 9\n");
+    assert_eq!(staff(&server, &["rule", "lint", "--rule", "9"]).exits(1).out, "unknown rule 9\n");
 }
 
 /// U14, U15, A18, A19: the tiers of an average check, and what rate is safe. What is proposed can be created as it is.
@@ -360,11 +361,14 @@ fn rules_to_begin_with_are_proposed() {
                  Tier 1            520  below 1000      5 %     5 %  on the safe side\n\
                  Tier 2 (anchor)  1000  below 2000     12 %    12 %  on the safe side\n\
                  Tier 3 (large)   2000           -     20 %    20 %  healthy\n\
-                 nothing is earned from 42.0 % on; 14.0 % to 21.0 % is healthy\n";
+                 break-even at 42.0 %; 14.0 % to 21.0 % is healthy\n";
     assert!(out.starts_with(table), "{out}");
     let out = template(&[]).out;
     assert!(out.contains("Tier 3 (large)   2000   -     20 %    37 %\n"), "{out}");
-    assert!(out.contains("a top-up of a higher tier fires those beneath as well; with --half-open it fires one\n"), "{out}");
+    assert!(
+        out.contains("a top-up of a higher tier also fires the tiers below it; with --half-open it fires only one\n"),
+        "{out}"
+    );
     run(alone().args(["rule", "template", "--average-check", "0"]), b"").exits(2);
     run(alone().args(["rule", "template", "--average-check", "400", "--margin", "60"]), b"").exits(2);
 

@@ -288,12 +288,12 @@ fn a_refund_takes_the_bonus_back_where_that_is_asked_for() {
     let second = top_up();
     assert_eq!(
         refund(&[&second, "--amount", "25", "--claw-back"]),
-        "refunded: 25.00, gaming balance 75.00, 2.50 taken back of the bonus, bonus balance 17.50\n"
+        "refunded: 25.00, gaming balance 75.00, 2.50 of the bonus debited, bonus balance 17.50\n"
     );
     done(&server, Role::Cashier, &["bonus", "pay", "16.50", "--client", "42", "--club", "1", "--for", "order"]);
     assert_eq!(
         refund(&[&second, "--claw-back"]),
-        "refunded: 75.00, gaming balance 0.00, 1.00 taken back of the bonus, 6.50 of the bonus uncollected, bonus balance 0.00\n"
+        "refunded: 75.00, gaming balance 0.00, 1.00 of the bonus debited, 6.50 of the bonus uncollected, bonus balance 0.00\n"
     );
     let refunds = records(&server, "top_up_refunded");
     assert_eq!(refunds.iter().map(|refund| &refund["claw_back"]).collect::<Vec<_>>(), [false, true, true]);
@@ -320,11 +320,11 @@ fn a_rule_is_rehearsed_over_real_top_ups() {
     let draft = ["rule", "rehearse", "--when", "topupAmountMajor >= 500", "--add-bonus", "{{topupAmountMajor}} * 0.1"];
     let out = done(&server, Role::Marketing, &[&draft[..], &from].concat());
     let lines: Vec<&str> = out.lines().collect();
-    assert_eq!(lines[0], "it would have fired on 3 of 5 top-ups, clients 3, and credited 210.00");
+    assert_eq!(lines[0], "would have fired on 3 of 5 top-ups (clients: 3) and credited 210.00");
     let has = |line: &str| assert!(lines.contains(&line), "{line} in {out}");
-    has("topped up there         2100.00");
-    has("its cost                210.00, 10.0 % of what was topped up there");
-    has("with other rules        1 top-up, which credited 5.00 as well");
+    has("amount topped up         2100.00");
+    has("its cost                210.00, 10.0 % of the amount topped up");
+    has("with other rules        1 top-up, on which others credited 5.00");
     has("most often with         rule 1 (1 top-up)");
     assert_eq!(lines[lines.len() - 5], "the largest:");
     assert!(lines[lines.len() - 3].ends_with("  1000.00    100.00"), "{out}");
@@ -352,7 +352,7 @@ fn a_rule_is_rehearsed_over_real_top_ups() {
     scrip(&server, Role::Marketing, &draft).exits(2);
     scrip(&server, Role::Marketing, &[&["rule", "rehearse"], &from[..]].concat()).exits(2);
     let none = scrip(&server, Role::Marketing, &[&["rule", "rehearse", "--rule", "9"], &from[..]].concat()).exits(1);
-    assert_eq!(none.out, "there is no rule 9\n");
+    assert_eq!(none.out, "unknown rule 9\n");
     scrip(&server, Role::Gateway, &[&draft[..], &from].concat()).exits(4);
     assert_eq!(scrip(&server, Role::Reporter, &["tail"]).json().len(), before, "nothing was done");
     assert_eq!(done(&server, Role::Marketing, &["rule", "list", "--json"]).lines().count(), 1);

@@ -121,7 +121,7 @@ async fn snapshots_are_listed_and_verified_from_the_command_line() {
 
     let created = snapshot(&["create"]).exits(0).out;
     assert!(created.starts_with("taken up to position 9: 1,500 codes, ") && created.contains(", in "), "{created}");
-    assert_eq!(snapshot(&["create"]).exits(0).out, "nothing new since position 9, of which there is one\n");
+    assert_eq!(snapshot(&["create"]).exits(0).out, "nothing new since the snapshot of position 9\n");
     let again = &snapshot(&["create", "--json"]).exits(0).json()[0];
     assert_eq!(again, &serde_json::json!({ "nothing_new": { "since": 9 } }));
     club(&operator, "Belvedere").await;
@@ -263,7 +263,7 @@ async fn a_snapshot_is_taken_without_an_engine() {
     server.kill();
     let created = create(&server).exits(0).out;
     assert!(created.starts_with("taken up to position 7: 1 code, "), "{created}");
-    assert_eq!(create(&server).exits(0).out, "nothing new since position 7, of which there is one\n");
+    assert_eq!(create(&server).exits(0).out, "nothing new since the snapshot of position 7\n");
     let snapshot = Snapshot::open(&OsDisk, &snapshot_path(&server, Position(7))).expect("it is there");
     server.restart();
     assert_eq!(server.position(), 7);

@@ -150,8 +150,8 @@ fn sheets_are_chosen() {
     let names = r#""Old" (hidden), "Empty", "It's autumn", "Winter""#;
     let refusal = |options: &[&str]| sheets.refusal("sheets.xlsx", options);
     assert_eq!(refusal(&["--sheet", "Summer"]), format!("there is no sheet \"Summer\"; there are: {names}"));
-    assert_eq!(refusal(&["--sheet", "Empty"]), "Empty: no cell has anything in it");
-    let none = "no visible sheet has a cell with anything in it; the sheets are: \"Sheet1\"";
+    assert_eq!(refusal(&["--sheet", "Empty"]), "Empty: the sheet is empty");
+    let none = "all visible sheets are empty; the sheets are: \"Sheet1\"";
     assert_eq!(sheets.refusal("empty.xlsx", &[]), none);
 }
 
@@ -163,7 +163,7 @@ fn columns_are_chosen() {
     let all = r#"A "Name", B "Number", D "When""#;
     assert_eq!(
         sheets.refusal("columns.xlsx", &[]),
-        format!("Sheet1: the codes could be in any of these columns: {all}; say in which, as in --column A")
+        format!("Sheet1: the codes could be in any of these columns: {all}; choose one, for example --column A")
     );
     assert_eq!(
         sheets.refusal("columns.xlsx", &["--column", "C"]),
@@ -171,7 +171,7 @@ fn columns_are_chosen() {
     );
     assert_eq!(
         sheets.refusal("twice.xlsx", &[]),
-        r#"Sheet1: the codes could be in any of these columns: A "code", B "Code"; say in which, as in --column A"#
+        r#"Sheet1: the codes could be in any of these columns: A "code", B "Code"; choose one, for example --column A"#
     );
     for (name, options, codes) in [
         ("by header", ["--column", "NUMBER", "--header", "auto"], json!(["1001", "1002"])),
@@ -192,10 +192,10 @@ fn cells_that_may_have_been_another_code_are_named() {
     let mend = "format the column as text and enter its codes again";
     let other = format!("so the code may have been another: {mend}");
     let value =
-        "the file has no value for this formula: open it in a spreadsheet program and save it there, or put in the value itself";
+        "the file has no value for this formula: open it in a spreadsheet program and save it there, or enter the value itself";
     for (name, why) in [
         ("date.xlsx", format!("Sheet1!B3: this is a date or time (format yyyy-mm-dd), not a code: {mend}")),
-        ("truth.xlsx", format!("Sheet1!B3: this is a truth value (TRUE), not a code: {mend}")),
+        ("truth.xlsx", format!("Sheet1!B3: this is a logical value (TRUE), not a code: {mend}")),
         ("error.xlsx", "Sheet1!B3: this is an error value (#N/A), not a code".to_owned()),
         ("formula.xlsx", format!("Sheet1!B3: {value}")),
         (
@@ -224,23 +224,17 @@ fn files_that_are_no_spreadsheets_are_named() {
     sheets.put("old.xls", &old);
     let sheet = "xl/worksheets/sheet1.xml";
     for (name, why) in [
-        ("cut_sheet.xlsx", format!("the file is damaged: {sheet} ends in the middle")),
-        ("no_sheet.xlsx", "the file is damaged: xl/worksheets/sheet9.xml is missing in it".to_owned()),
-        ("no_text.xlsx", "Sheet1!A3: the file is damaged: the cell's text is not in its table of texts".to_owned()),
-        ("order.xlsx", "Sheet1, row 2: the file is damaged: its rows or cells are not in order".to_owned()),
-        ("archive.zip", "this is a ZIP archive, but no spreadsheet (.xlsx)".to_owned()),
-        ("document.docx", "this is a ZIP archive, but no spreadsheet (.xlsx)".to_owned()),
+        ("cut_sheet.xlsx", format!("the file is damaged: {sheet} is truncated")),
+        ("no_sheet.xlsx", "the file is damaged: xl/worksheets/sheet9.xml is missing".to_owned()),
+        ("no_text.xlsx", "Sheet1!A3: the file is damaged: the cell's text is not in the string table".to_owned()),
+        ("order.xlsx", "Sheet1, row 2: the file is damaged: its rows or cells are out of order".to_owned()),
+        ("archive.zip", "this is a ZIP archive, but not a spreadsheet (.xlsx)".to_owned()),
+        ("document.docx", "this is a ZIP archive, but not a spreadsheet (.xlsx)".to_owned()),
         ("calc.ods", "this is an OpenDocument file: save it as .xlsx".to_owned()),
         ("locked.xlsx", "this spreadsheet is protected by a password: save it without one".to_owned()),
-        ("old.xls", "this is a spreadsheet of the old kind (.xls), or another document of its time: save it as .xlsx".to_owned()),
-        (
-            "text.xlsx",
-            "this is named like a spreadsheet, but does not begin like one: it is damaged, or something else".to_owned(),
-        ),
-        (
-            "empty.xlsx",
-            "this is named like a spreadsheet, but does not begin like one: it is damaged, or something else".to_owned(),
-        ),
+        ("old.xls", "this is an old spreadsheet (.xls) or another old Office document: save it as .xlsx".to_owned()),
+        ("text.xlsx", "this is named like a spreadsheet but is not one; it may be damaged".to_owned()),
+        ("empty.xlsx", "this is named like a spreadsheet but is not one; it may be damaged".to_owned()),
     ] {
         assert_eq!(sheets.refusal(name, &[]), why, "{name}");
     }
@@ -258,10 +252,10 @@ fn what_a_spreadsheet_unpacks_to_is_bounded() {
     let measure = "import resource, subprocess, sys; code = subprocess.run(sys.argv[1:]).returncode; \
                    print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)";
     for (name, why) in [
-        ("bomb_of_texts.xlsx", format!("{strings} unpacks to more than 128 MiB, which is too much for a list of codes")),
-        ("bomb_of_blanks.xlsx", format!("{sheet} unpacks to more than 512 MiB, which is too much for a list of codes")),
-        ("bomb_of_one_text.xlsx", format!("{strings} has a text of more than 1024 KiB, as no spreadsheet has")),
-        ("bomb_of_depth.xlsx", format!("{sheet} is nested more than 64 deep, as no spreadsheet is")),
+        ("bomb_of_texts.xlsx", format!("{strings} unpacks to more than 128 MiB, too much for a list of codes")),
+        ("bomb_of_blanks.xlsx", format!("{sheet} unpacks to more than 512 MiB, too much for a list of codes")),
+        ("bomb_of_one_text.xlsx", format!("{strings} has a text of more than 1024 KiB, too long for a spreadsheet")),
+        ("bomb_of_depth.xlsx", format!("{sheet} is nested more than 64 levels deep, too deep for a spreadsheet")),
         (
             "bomb_that_lies.xlsx",
             format!("the file is damaged: {strings}: I/O error: File is larger than its declared uncompressed size"),
@@ -301,6 +295,6 @@ fn texts_are_read_by_the_same_rules() {
     assert_eq!(ran.err, "scrip: standard input: this text is in UTF-16: save it as UTF-8\n");
     for option in ["--sheet", "--column"] {
         let ran = create("Option", &[option, "A"], b"A\n").exits(9);
-        assert_eq!(ran.err, format!("scrip: standard input: {option} is for spreadsheets, and this is text\n"));
+        assert_eq!(ran.err, format!("scrip: standard input: {option} applies to spreadsheets, but this is text\n"));
     }
 }

@@ -91,15 +91,15 @@ fn each_step_says_what_there_is_then() {
     assert_eq!(cashier(&["bonus", "refund", "12"]), "Bonus Refund: 6.00, bonus balance 12.01, operation 14\n");
     assert_eq!(
         cashier(&with(&["spend", "session", "120.50"])),
-        "recorded: gaming balance 379.50, 120.50 spent in all, sessions 1, operation 15\n"
+        "recorded: gaming balance 379.50, 120.50 spent in total, sessions 1, operation 15\n"
     );
     assert_eq!(
         cashier(&with(&["spend", "purchase", "30", "--directly"])),
-        "recorded: gaming balance 379.50, 150.50 spent in all, sessions 1, operation 16\n"
+        "recorded: gaming balance 379.50, 150.50 spent in total, sessions 1, operation 16\n"
     );
     assert_eq!(
         cashier(&with(&["spend", "session", "0", "--from-balance"])),
-        "recorded: gaming balance 379.50, 150.50 spent in all, sessions 2, operation 17\n"
+        "recorded: gaming balance 379.50, 150.50 spent in total, sessions 2, operation 17\n"
     );
     assert_eq!(
         cashier(&["refund-top-up", "9", "--amount", "79.50"]),
@@ -107,7 +107,7 @@ fn each_step_says_what_there_is_then() {
     );
     assert_eq!(
         cashier(&["client", "show", "42"]),
-        "client          42\nbonus balance   12.01\ngaming balance  300.00\nspent in all    150.50\nsessions        2\n\
+        "client          42\nbonus balance   12.01\ngaming balance  300.00\nspent in total    150.50\nsessions        2\n\
          groups          none\nas of position  18\n"
     );
     let shown = scrip(&server, Role::Cashier, &["client", "show", "42", "--json"]).exits(0).json();
@@ -136,7 +136,7 @@ fn each_refusal_says_why() {
         ("top-up 5 --client 42 --club 9 --source CASH", "the organisation has no such club"),
         ("top-up MOST --client 42 --club 1 --source CASH", "the gaming balance cannot hold this amount"),
         ("top-up 5 --client 42 --club 1 --source CASH --comment LONG", "a comment has at most 500 bytes"),
-        ("top-up 5 --client 42 --club 1 --source CASH --by LONG", "the name of who does it has at most 200 bytes"),
+        ("top-up 5 --client 42 --club 1 --source CASH --by LONG", "the person's name has at most 200 bytes"),
         ("refund-top-up TOP-UP --amount 0", "the amount must be more than 0"),
         ("refund-top-up PAYMENT", "there is no such top-up, or it is not yours"),
         ("refund-top-up 999999", "there is no such top-up, or it is not yours"),
@@ -187,13 +187,13 @@ fn each_refusal_says_why() {
     // What is given back twice is given back once.
     done(&server, Role::Operator, &["refund-top-up", &top_up]);
     let again = refused(&server, Role::Operator, &["refund-top-up", &top_up]);
-    assert_eq!(again, "refused: the whole top-up was given back before\n");
+    assert_eq!(again, "refused: the top-up was already refunded in full\n");
     done(&server, Role::Operator, &["bonus", "refund", &payment]);
     let again = refused(&server, Role::Operator, &["bonus", "refund", &payment]);
-    assert_eq!(again, "refused: the whole payment was given back before\n");
+    assert_eq!(again, "refused: the payment was already refunded in full\n");
     let spent = topped_up(&server, Role::Operator, "50");
     done(&server, Role::Operator, &["spend", "session", "20", "--client", "42", "--club", "1"]);
-    assert_eq!(refused(&server, Role::Operator, &["refund-top-up", &spent]), "refused: the gaming balance is 30.00\n");
+    assert_eq!(refused(&server, Role::Operator, &["refund-top-up", &spent]), "refused: the gaming balance is only only 30.00\n");
 }
 
 /// B3, Z15: a cashier credits and writes off by hand, and marketing, reporters and gateways do not. A gateway tops up, pays and
@@ -223,7 +223,7 @@ fn each_role_does_its_own_part() {
     for (args, roles) in may {
         for role in [Role::Gateway, Role::Marketing, Role::Cashier, Role::Reporter] {
             let ran = scrip(&server, role, args).exits(if roles.contains(&role) { 0 } else { 4 });
-            let words = format!("a credential with the role {role} may not do this");
+            let words = format!("credentials with the role {role} are not allowed to do this");
             assert_eq!(ran.err.contains(&words), !roles.contains(&role), "{args:?} as {role}: {ran:?}");
         }
     }
@@ -374,7 +374,7 @@ fn groups_are_registered_and_listed() {
     assert_eq!(done(&server, Role::Marketing, &["group", "add", "VIP"]), "registered as group 1\n");
     assert_eq!(outcome(&server, Role::Marketing, &["group", "add", "Newcomers"]), json!({ "registered": 2 }));
     let taken = refused(&server, Role::Marketing, &["group", "add", "VIP"]);
-    assert_eq!(taken, "refused: group 1 has that name already\n");
+    assert_eq!(taken, "refused: group 1 already has that name\n");
     let nameless = refused(&server, Role::Marketing, &["group", "add", ""]);
     assert_eq!(nameless, "refused: a group's name has 1 to 200 bytes\n");
     let rule = ["rule", "create", "--name", "All", "--assign-group", "1"];

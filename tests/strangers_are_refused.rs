@@ -263,7 +263,7 @@ async fn the_command_line_says_who_is_refused_and_why() {
         (Role::Gateway, &["tail"]),
     ] {
         let ran = run(server.scrip(role).args(args), b"").exits(4);
-        let expected = format!("a credential with the role {role} may not do this");
+        let expected = format!("credentials with the role {role} are not allowed to do this");
         assert!(ran.err.contains(&expected), "{args:?}: {}", ran.err);
     }
     let ran = run(server.scrip(Role::Operator).env_remove("SCRIP_TOKEN").args(["club", "list"]), b"");

@@ -67,7 +67,7 @@ fn clubs_and_clients_are_registered_and_shown() {
     assert_eq!(ran.out, "registered as club 1\n");
     assert_eq!(operate_json(&server, &["club", "add", "South"], b"", 0)["outcome"], json!({ "registered": 2 }));
     let ran = operate(&server, &["club", "add", "South"], b"").exits(1);
-    assert_eq!(ran.out, "refused: club 2 has that name already\n");
+    assert_eq!(ran.out, "refused: club 2 already has that name\n");
     let ran = operate(&server, &["club", "list"], b"").exits(0);
     assert_eq!(ran.out, "ID  NAME\n 1  Arena North\n 2  South\n");
     let listed = operate(&server, &["club", "list", "--json"], b"").exits(0).json();
@@ -81,14 +81,14 @@ fn clubs_and_clients_are_registered_and_shown() {
     assert_eq!(
         ran.out,
         format!(
-            "client          {uuid} (Anna)\nbonus balance   0.00\ngaming balance  0.00\nspent in all    0.00\nsessions        0\n\
+            "client          {uuid} (Anna)\nbonus balance   0.00\ngaming balance  0.00\nspent in total    0.00\nsessions        0\n\
              groups          none\nas of position  11\n"
         )
     );
     let shown = operate_json(&server, &["client", "show", uuid], b"", 0);
     assert_eq!((&shown["client"]["client"], &shown["client"]["name"]), (&json!(uuid), &json!("Anna")));
     let ran = operate(&server, &["client", "show", "12"], b"").exits(1);
-    assert_eq!(ran.out, "nobody is registered as client 12\n");
+    assert_eq!(ran.out, "unknown client 12\n");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn codes_are_redeemed_and_checked() {
     let ran = operate(&server, &["redeem", " a ", "--client", "42", "--club", "1"], b"").exits(0);
     assert!(ran.out.starts_with("redeemed: 5.00 credited, bonus balance 5.00, campaign 1, activation "), "{}", ran.out);
     let ran = operate(&server, &["redeem", "A", "--client", "43", "--club", "1"], b"").exits(1);
-    assert_eq!(ran.out, "refused: the code was used as often as it may be\n");
+    assert_eq!(ran.out, "refused: the code has no uses left\n");
     let outcome = |args: &[&str]| operate_json(&server, args, b"", 1)["outcome"].clone();
     assert_eq!(outcome(&["redeem", "NONE", "--client", "1", "--club", "1"]), json!("unknown_code"));
     assert_eq!(outcome(&["redeem", "B", "--client", "1", "--club", "9"]), json!("unknown_club"));
@@ -146,7 +146,7 @@ fn codes_are_held_confirmed_and_released() {
     assert!(ran.out.starts_with("held until 2"), "{}", ran.out);
     assert!(ran.out.ends_with(": 5.00 to be credited, campaign 1, hold 9\n"), "{}", ran.out);
     let ran = operate(&server, &["redeem", "A", "--client", "43", "--club", "1"], b"").exits(1);
-    assert_eq!(ran.out, "refused: the code was used as often as it may be\n");
+    assert_eq!(ran.out, "refused: the code has no uses left\n");
     let ran = operate(&server, &["check", "a"], b"").exits(1);
     let verdict = ran.out.lines().nth(1).expect("a verdict").split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(verdict, "a code_exhausted 1 5.00 0 of 1, 1 held");
@@ -163,8 +163,8 @@ fn codes_are_held_confirmed_and_released() {
     assert_eq!((&held["hold"], &held["amount"], &held["campaign"]), (&json!(14), &json!(500), &json!(1)));
     // Another credential's hold is as one that there is not; an operator may end any.
     let gateway = run(server.scrip(Role::Gateway).args(["release", "14"]), b"").exits(1);
-    assert_eq!(gateway.out, "refused: there is no such hold, or it ended long ago, or it is not yours\n");
-    assert_eq!(operate(&server, &["release", "14"], b"").exits(0).out, "released: the use of the code is free\n");
+    assert_eq!(gateway.out, "refused: there is no such hold, it ended long ago, or it is not yours\n");
+    assert_eq!(operate(&server, &["release", "14"], b"").exits(0).out, "released: the code has its use back\n");
     assert_eq!(outcome(&["confirm", "14"], 1), json!("released"));
     let own = run(server.scrip(Role::Gateway).args(["hold", "B", "--client", "1", "--club", "1", "--json"]), b"").exits(0);
     let hold = own.json()[0]["outcome"]["held"]["hold"].to_string();
@@ -297,7 +297,7 @@ fn serve_says_where_it_listens_and_that_it_has_stopped() {
         let first = line();
         assert!(first.starts_with("listening on 127.0.0.1:") && first.contains(&format!("(UDP); {how}")), "{first}");
         running.signal(signal);
-        assert_eq!(line(), "stopped: everything taken was answered");
+        assert_eq!(line(), "stopped; every accepted request was answered");
         let status = support::wait_until(support::DEADLINE, "it ends", || running.0.try_wait().expect("it can be waited for"));
         assert_eq!(status.code(), Some(0), "{signal}");
     }
@@ -337,7 +337,7 @@ fn the_demo_runs_twice_on_its_folder() {
     let data = scratch.path().join("demo");
     for activations in ["2,000", "4,000"] {
         let ran = run(scrip().args(["demo", "--once", "--codes", "2000", "--data", text(&data)]), b"").exits(0);
-        assert!(ran.out.contains(&format!("The sums agree: {activations} activations in all")), "{}", ran.out);
+        assert!(ran.out.contains(&format!("The sums agree: {activations} activations in total")), "{}", ran.out);
         assert!(!ran.out.contains("WRONG"), "{}", ran.out);
     }
 }

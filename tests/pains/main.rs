@@ -67,7 +67,7 @@ async fn hold(client: &Client, of: u128, club: ClubId, code: &str, ttl_ms: u64) 
 async fn card(client: &Client, campaign: CampaignId) -> CampaignCard {
     match client.show_campaign(campaign).await.expect("an answer") {
         ShowCampaignOutcome::Campaign(card) => card,
-        ShowCampaignOutcome::UnknownCampaign => panic!("there is no campaign {campaign}"),
+        ShowCampaignOutcome::UnknownCampaign => panic!("unknown campaign {campaign}"),
     }
 }
 
