@@ -23,19 +23,19 @@ pub(crate) struct Reach {
     #[arg(long, env = "SCRIP_DATA", default_value = "scrip-data", value_name = "DIR", help_heading = HEADING)]
     data: PathBuf,
     /// Engine address (host:port, UDP); overrides the data folder
-    #[arg(long, env = "SCRIP_SERVER", value_name = "ADDRESS", requires = "ca", help_heading = HEADING)]
+    #[arg(long, env = "SCRIP_SERVER", value_name = "ADDRESS", requires = "ca", hide_short_help = true, help_heading = HEADING)]
     server: Option<String>,
     /// Certificate authority to trust (PEM); overrides the data folder
-    #[arg(long, env = "SCRIP_CA", value_name = "FILE", help_heading = HEADING)]
+    #[arg(long, env = "SCRIP_CA", value_name = "FILE", hide_short_help = true, help_heading = HEADING)]
     ca: Option<PathBuf>,
     /// File with the token, readable by its owner alone (mode 0600); overrides SCRIP_TOKEN
-    #[arg(long, value_name = "FILE", help_heading = HEADING)]
+    #[arg(long, value_name = "FILE", hide_short_help = true, help_heading = HEADING)]
     token_file: Option<PathBuf>,
     /// File with a client certificate, instead of a token (PEM)
-    #[arg(long, env = "SCRIP_CERT", value_name = "FILE", requires = "key", conflicts_with = "token_file", help_heading = HEADING)]
+    #[arg(long, env = "SCRIP_CERT", value_name = "FILE", requires = "key", conflicts_with = "token_file", hide_short_help = true, help_heading = HEADING)]
     cert: Option<PathBuf>,
     /// File with the private key of --cert, readable by its owner alone (PEM, mode 0600)
-    #[arg(long, env = "SCRIP_KEY", value_name = "FILE", requires = "cert", help_heading = HEADING)]
+    #[arg(long, env = "SCRIP_KEY", value_name = "FILE", requires = "cert", hide_short_help = true, help_heading = HEADING)]
     key: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]

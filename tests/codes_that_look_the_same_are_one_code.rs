@@ -1,4 +1,4 @@
-//! Codes that look the same are one code, in whichever way they are written, and an invisible character never locks a player out (K4, K9,
+//! Codes that look the same are one code, however they are written, and an invisible character never locks a player out (K4, K9,
 //! pain 20).
 
 mod support;
@@ -12,7 +12,7 @@ fn codes(codes: &[&str]) -> Vec<String> {
     codes.iter().map(|code| (*code).to_owned()).collect()
 }
 
-/// As `scrip init` sets the guard up, ten failed attempts lock a client out.
+/// With the settings of `scrip init`, ten failed attempts lock a client out.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_is_redeemed_however_it_is_pasted() {
     let server = Server::start();
@@ -39,18 +39,18 @@ async fn a_code_is_redeemed_however_it_is_pasted() {
     assert!(ran.out.contains("character 5 (U+2069) is invisible"), "{}", ran.out);
 }
 
-/// K7: two writings of a code are not two codes of two campaigns.
+/// K7: two spellings of a code are not two codes of two campaigns.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_in_another_writing_is_held_by_its_campaign() {
+async fn a_code_in_another_spelling_is_held_by_its_campaign() {
     let server = Server::start();
     let client = server.client(Role::Operator).await;
     campaign(&client, terms("First", None, 100), &codes(&["CAFÉ"])).await;
-    let asked = CreateCampaign {
+    let command = CreateCampaign {
         terms: terms("Second", None, 100),
         lines: ["cafe\u{301}", "ＣＡＦＥ\u{301}", "CAFE"].into_iter().collect(),
         on_conflict: OnConflict::Skip,
     };
-    let outcome = client.create_campaign(RequestId::now(), &asked).await.expect("an answer");
+    let outcome = client.create_campaign(RequestId::now(), &command).await.expect("a reply");
     let CreateCampaignOutcome::Created { campaign: CampaignId(2), codes } = outcome else { panic!("{outcome}") };
     assert_eq!(codes.added, 1);
     let why: Vec<_> = codes.skipped.iter().map(|skip| (skip.line, skip.why)).collect();

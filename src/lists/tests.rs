@@ -378,7 +378,7 @@ fn no_content_of_a_part_panics() {
     }
 }
 
-/// An old document is told apart from a new one that is encrypted in an old container.
+/// An old document is distinguished from a new one that is encrypted in an old container.
 #[test]
 fn old_and_protected_documents_are_distinguished() {
     let magic = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";

@@ -1,8 +1,8 @@
-"""What schemathesis is told of the organisation it asks about; tests/the_interface_keeps_its_own_document.rs starts it.
+"""Describes the organisation to schemathesis; tests/the_interface_keeps_its_own_document.rs starts it.
 
-Nothing is left out and no check is weaker for it. Parameters that are valid by the document are folded onto what there is, so that answers
-have something in them: half of the texts, and every number that names something. `wait_for` is folded onto positions that have come, in
-all requests: one that never comes is answered with 503 and Retry-After, which says what it should, and counts as an error of the server.
+Nothing is left out and no check is weakened. Parameters that are valid by the document are mapped to existing values, so that responses
+have contents: half of the texts, and every number that names something. In all requests `wait_for` is mapped to positions that have been
+reached: a later position would get 503 with Retry-After, which is correct, but schemathesis counts it as a server error.
 """
 
 import json
@@ -15,13 +15,13 @@ KNOWN = json.loads(os.environ["SCRIP_KNOWN"])
 
 
 def whole(value):
-    """The number that a parameter is, or none."""
+    """The value of a parameter as a number, or None."""
     text = str(value)
     return int(text) if not isinstance(value, bool) and text.isascii() and text.isdigit() else None
 
 
 def folded(parameters):
-    """Ids as they are, by what they name."""
+    """The parameters, with ids mapped to existing ones."""
     result = dict(parameters)
     for name, value in parameters.items():
         known, number = KNOWN.get(name), whole(value)

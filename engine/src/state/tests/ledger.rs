@@ -161,9 +161,9 @@ fn the_two_accounts_are_independent() {
         topped up: gaming balance 10.00, bonus balance 0.00, rules fired 0, top-up 3
         refused: the bonus balance is only 0.00
         Bonus Credit: 5.00, bonus balance 5.00, operation 5
-        refused: the gaming balance is only only 10.00
+        refused: the gaming balance is only 10.00
         recorded: gaming balance 0.00, 10.00 spent in total, sessions 1, operation 7
-        refused: the gaming balance is only only 0.00
+        refused: the gaming balance is only 0.00
         Bonus Payment: 5.00, bonus balance 0.00, operation 9
         gaming 0.00, bonus 0.00, 10.00 spent, sessions 1
         unknown
@@ -328,13 +328,13 @@ fn refusals_of_sessions_and_purchases_come_in_order_of_precedence() {
                 (&line("8 5.01 club=9"), "refused: the organisation has no such club"),
                 (&line("8 5.01"), "refused: unknown client"),
                 (&line("8 5.01 directly"), "refused: unknown client"),
-                (&line("7 5.01"), "refused: the gaming balance is only only 5.00"),
+                (&line("7 5.01"), "refused: the gaming balance is only 5.00"),
                 (&line("7 2.00"), &recorded("3.00", "2.00", sessions, 17)),
                 (&line("7 92233720368547756.07 directly"), &recorded("3.00", "92233720368547758.07", 2 * sessions, 18)),
-                (&line("7 3.01"), "refused: the gaming balance is only only 3.00"),
+                (&line("7 3.01"), "refused: the gaming balance is only 3.00"),
                 (&line("7 0.01"), "refused: the amount would overflow the client's total spending"),
                 (&line("7 0.01 directly"), "refused: the amount would overflow the client's total spending"),
-                (&line("9 0.01"), "refused: the gaming balance is only only 0.00"),
+                (&line("9 0.01"), "refused: the gaming balance is only 0.00"),
                 (&line("9 0.01 directly"), &recorded("0.00", "0.01", sessions, 23)),
                 ("accounts 7", &format!("gaming 3.00, bonus 0.00, 92233720368547758.07 spent, sessions {}", 2 * sessions)),
             ],
@@ -393,11 +393,11 @@ fn refusals_of_a_refunded_top_up_come_in_order_of_precedence() {
             ("refund-top-up 3 amount=9.00 by=2", unknown),
             ("refund-top-up 3 amount=5.01", "refused: only 5.00 of the top-up can still be refunded"),
             ("refund-top-up 3 amount=92233720368547758.07", "refused: only 5.00 of the top-up can still be refunded"),
-            ("refund-top-up 3", "refused: the gaming balance is only only 1.00"),
-            ("refund-top-up 3 amount=1.01", "refused: the gaming balance is only only 1.00"),
+            ("refund-top-up 3", "refused: the gaming balance is only 1.00"),
+            ("refund-top-up 3 amount=1.01", "refused: the gaming balance is only 1.00"),
             ("refund-top-up 3 amount=0.40", "refunded: 0.40, gaming balance 0.60, bonus balance 9.00"),
             ("refund-top-up 3 amount=4.61", "refused: only 4.60 of the top-up can still be refunded"),
-            ("refund-top-up 3 amount=4.60", "refused: the gaming balance is only only 0.60"),
+            ("refund-top-up 3 amount=4.60", "refused: the gaming balance is only 0.60"),
             ("top-up 7 4.00 CASH", "topped up: gaming balance 4.60, bonus balance 9.00, rules fired 0, top-up 27"),
             ("refund-top-up 3 claw-back", "refunded: 4.60, gaming balance 0.00, bonus balance 9.00"),
             ("refund-top-up 3", "refused: the top-up was already refunded in full"),
@@ -494,7 +494,7 @@ fn repeated_requests_move_money_once() {
             "refund-top-up 4 amount=5.00 claw-back request=9",
             "refunded: 5.00, gaming balance 0.00, 0.50 of the bonus debited, bonus balance 4.50",
         ),
-        ("refund-top-up 4 request=10", "refused: the gaming balance is only only 0.00"),
+        ("refund-top-up 4 request=10", "refused: the gaming balance is only 0.00"),
     ];
     let mut script = vec!["club Arena".to_owned(), r#"rule bonus="{{topupAmountMajor}} / 10""#.to_owned()];
     let mut expected = vec!["registered as club 1".to_owned(), "created rule 1".to_owned()];

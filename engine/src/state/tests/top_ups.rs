@@ -296,7 +296,7 @@ fn sessions_and_purchases_feed_the_variables_and_top_ups_do_not() {
         Bonus Refund: 10.00, bonus balance 16993.00, operation 14
         Bonus Write-Off: 1.00, bonus balance 16992.00, operation 15
         refunded: 1.00, gaming balance 94.00, bonus balance 16992.00
-        refused: the gaming balance is only only 94.00
+        refused: the gaming balance is only 94.00
         topped up: gaming balance 95.00, 17003.00 credited, bonus balance 33995.00, rules fired 1, top-up 18
         rule 1: 17003
         gaming 95.00, bonus 33995.00, 17.00 spent, sessions 3
