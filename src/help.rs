@@ -17,8 +17,8 @@ const ABOUT_ONE_ARGUMENT: [&str; 4] = ["check", "confirm", "release", "refund"];
 
 /// Reads the arguments.
 ///
+/// # Errors
 /// The exit code, if help or an error was printed instead.
-/// With the exit code, where help or an error was printed instead.
 pub(crate) fn parse() -> Result<Cli, Exit> {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     Cli::try_parse_from(&arguments).map_err(|error| {

@@ -32,7 +32,8 @@ pub(crate) struct Reach {
     #[arg(long, value_name = "FILE", hide_short_help = true, help_heading = HEADING)]
     token_file: Option<PathBuf>,
     /// File with a client certificate, instead of a token (PEM)
-    #[arg(long, env = "SCRIP_CERT", value_name = "FILE", requires = "key", conflicts_with = "token_file", hide_short_help = true, help_heading = HEADING)]
+    #[arg(long, env = "SCRIP_CERT", value_name = "FILE", requires = "key", conflicts_with = "token_file",
+          hide_short_help = true, help_heading = HEADING)]
     cert: Option<PathBuf>,
     /// File with the private key of --cert, readable by its owner alone (PEM, mode 0600)
     #[arg(long, env = "SCRIP_KEY", value_name = "FILE", requires = "cert", hide_short_help = true, help_heading = HEADING)]

@@ -39,8 +39,8 @@ async fn redeem(client: &Client, club: ClubId, count: usize, answers: &mut Answe
 
 /// The outcomes at or before a position.
 fn until(answers: &Answers, position: u64) -> Answers {
-    let stands = |outcome: &RedeemOutcome| matches!(outcome, RedeemOutcome::Redeemed(done) if done.activation.0 <= position);
-    answers.iter().filter(|(_, outcome)| stands(outcome)).map(|(request, outcome)| (*request, *outcome)).collect()
+    let is_included = |outcome: &RedeemOutcome| matches!(outcome, RedeemOutcome::Redeemed(done) if done.activation.0 <= position);
+    answers.iter().filter(|(_, outcome)| is_included(outcome)).map(|(request, outcome)| (*request, *outcome)).collect()
 }
 
 fn backup(server: &Server, to: &Path) -> Ran {

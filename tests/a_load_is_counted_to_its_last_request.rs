@@ -194,7 +194,7 @@ fn the_command_loads_its_own_engine_or_a_running_one() {
     let small: Vec<&str> = small.split(' ').collect();
     let server = support::Server::start();
     let dir = server.dir();
-    let dir = dir.to_str().expect("a path of ours");
+    let dir = dir.to_str().expect("a plain path");
     let running = ["--data", dir, "--connections", "2", "--codes-per-campaign", "150"];
     for more in [[].as_slice(), &running] {
         for model in [["--model", "burst"].as_slice(), &["--rate", "2000", "--seconds", "1"]] {
@@ -237,7 +237,7 @@ fn doctored(folder: &Folder, into: &Path, doctor: impl FnOnce(&mut Vec<(u64, Rec
         }
     }
     doctor(&mut records);
-    let mut journal = open(&copy).expect("a new journal can be begun");
+    let mut journal = open(&copy).expect("a new journal can be created");
     for batch in records.chunk_by(|(one, _), (other, _)| one == other) {
         let mut builder = BatchBuilder::new(batch[0].0);
         batch.iter().for_each(|(_, record)| builder.push(record));

@@ -58,7 +58,7 @@ async fn top_ups(server: &Server) -> (Vec<(Position, u64, ToppedUp)>, Position) 
 /// Waits until the engine's clock has moved on, so that later top-ups are in a later batch.
 fn later() {
     let now_ms = unix_time_ms();
-    tokio::task::block_in_place(|| wait_until(DEADLINE, "the clock goes on", || (unix_time_ms() > now_ms + 1).then_some(())));
+    tokio::task::block_in_place(|| wait_until(DEADLINE, "the clock moves on", || (unix_time_ms() > now_ms + 1).then_some(())));
 }
 
 #[tokio::test(flavor = "multi_thread")]

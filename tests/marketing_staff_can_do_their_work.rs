@@ -29,7 +29,7 @@ fn redeem(server: &Server, code: &str, client: &str) -> Ran {
 }
 
 /// An engine with two clubs and a campaign (1) of the codes A, B and C, each usable once.
-fn begun() -> Server {
+fn prepare() -> Server {
     let server = Server::start();
     for club in ["Arena North", "South"] {
         run(server.scrip(Role::Operator).args(["club", "add", club]), b"").exits(0);
@@ -126,7 +126,7 @@ fn lists_of_codes_are_accepted_as_people_have_them() {
 /// C2, C4, C8, A1, A8: every term is set, shown, changed and removed.
 #[test]
 fn campaigns_are_created_and_changed_in_every_term() {
-    let server = begun();
+    let server = prepare();
     let create = [
         ["--name", "Easter"],
         ["--amount", "12.50"],
@@ -256,7 +256,7 @@ async fn campaigns_are_listed_by_their_filters() {
 /// T1 to T3, K9, A7, A9, A10, Z16: the counters, each by its name.
 #[test]
 fn a_campaign_shows_its_counters() {
-    let server = begun();
+    let server = prepare();
     redeem(&server, "A", "1").exits(0);
     staff(&server, &["codes", "archive", "1", "B"], "").exits(0);
     staff(&server, &["codes", "add", "1"], "D\n").exits(0);
@@ -288,7 +288,7 @@ fn a_campaign_shows_its_counters() {
 /// X1, X3 to X6, A5, A6, K7, K8: an archived campaign frees its codes, and restoring it names each one that was taken meanwhile.
 #[test]
 fn a_campaign_is_archived_and_restored_around_conflicts() {
-    let server = begun();
+    let server = prepare();
     redeem(&server, "A", "1").exits(0);
     staff(&server, &["codes", "archive", "1", "C"], "").exits(0);
     assert_eq!(staff(&server, &["campaign", "archive", "1"], "").exits(0).out, "campaign 1: archived with 2 codes\n");
@@ -339,7 +339,7 @@ fn a_campaign_is_archived_and_restored_around_conflicts() {
 /// X2, X3, A6, T5: individual codes, from arguments or a list, and how they are listed.
 #[test]
 fn individual_codes_are_archived_restored_and_listed() {
-    let server = begun();
+    let server = prepare();
     redeem(&server, "a", "1").exits(0);
     let ran = staff(&server, &["codes", "archive", "1", "b", "B", "nope", "no good"], "").exits(1);
     assert_eq!(
@@ -387,7 +387,7 @@ fn individual_codes_are_archived_restored_and_listed() {
 /// Z8, K1, Z3, pains 15 and 16: codes are generated, and printed or written once; a retry of the request prints the same ones.
 #[test]
 fn codes_are_generated() {
-    let server = begun();
+    let server = prepare();
     let generate = |args: &[&str], code| staff(&server, &[&["codes", "generate", "1"], args].concat(), "").exits(code);
     let ran = generate(&["--count", "5000"], 0);
     let codes: Vec<&str> = ran.out.lines().collect();
@@ -438,7 +438,7 @@ fn codes_are_generated() {
 /// Z6, K7: which codes are free, and which campaigns hold the others.
 #[test]
 fn codes_are_looked_up_before_they_are_added() {
-    let server = begun();
+    let server = prepare();
     let ran = staff(&server, &["codes", "check", "a", "FREE", "no good"], "").exits(1);
     assert_eq!(
         ran.out,
@@ -457,7 +457,7 @@ fn codes_are_looked_up_before_they_are_added() {
 /// Z2: an activation is refunded once, and by force if the bonus was spent.
 #[test]
 fn an_activation_is_refunded() {
-    let server = begun();
+    let server = prepare();
     let redeemed = run(server.scrip(Role::Gateway).args(["redeem", "A", "--client", "7", "--club", "1", "--json"]), b"").exits(0);
     let activation = redeemed.json()[0]["outcome"]["redeemed"]["activation"].to_string();
     let refund = |role, args: &[&str], code| run(server.scrip(role).arg("refund").args(args), b"").exits(code);
@@ -476,7 +476,7 @@ fn an_activation_is_refunded() {
 /// Z7: a dry run returns the result of adding, and changes nothing.
 #[test]
 fn a_dry_run_changes_nothing() {
-    let server = begun();
+    let server = prepare();
     staff(&server, &["campaign", "create", "--name", "Other", "--amount", "1"], "X\n").exits(0);
     let before = position(&server);
     let list = "D\nd\nA\nX\nno good\n";
@@ -498,7 +498,7 @@ fn a_dry_run_changes_nothing() {
 /// K2: the help of commands that take codes names the organisation's limit.
 #[test]
 fn the_help_names_the_limit_of_codes_per_campaign() {
-    let mut server = begun();
+    let mut server = prepare();
     let help = |server: &Server, command: [&str; 2]| {
         let ran = staff(server, &[command[0], command[1], "--help"], "").exits(0);
         ran.out.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -531,7 +531,7 @@ const LINES_MAX: usize = scrip_protocol::command::LINES_MAX;
 /// the code.
 #[test]
 fn duplicates_are_counted_across_a_long_list() {
-    let server = begun();
+    let server = prepare();
     let list = server.scratch().join("repeated.txt");
     // Each of 20,000 codes four times, each time in another letter case: two parts.
     let lines: String =
@@ -566,7 +566,7 @@ fn duplicates_are_counted_across_a_long_list() {
 /// and not added twice when the command is repeated.
 #[test]
 fn a_list_can_be_longer_than_a_request() {
-    let mut server = begun();
+    let mut server = prepare();
     with_codes_max(&mut server, 70_000);
     let list = server.scratch().join("long.txt");
     // Two parts. The second has a duplicate of the first, a duplicate of its own, and an invalid line.
@@ -608,7 +608,7 @@ fn a_list_can_be_longer_than_a_request() {
 /// continue.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_long_list_reports_how_far_it_got() {
-    let mut server = begun();
+    let mut server = prepare();
     with_codes_max(&mut server, 200_000);
     let lines: String = (1..=LINES_MAX).map(|n| format!("LONG-{n}\n")).chain(["LATE\n".to_owned()]).collect();
     let list = server.scratch().join("long.txt");
@@ -661,7 +661,7 @@ async fn an_interrupted_long_list_reports_how_far_it_got() {
 /// changed since.
 #[test]
 fn a_long_list_that_was_added_is_never_reported_as_refused() {
-    let mut server = begun();
+    let mut server = prepare();
     with_codes_max(&mut server, 200_000);
     let list = server.scratch().join("long.txt");
     let lines: String = (1..=LINES_MAX).map(|n| format!("LONG-{n}\n")).chain(["LATE\n".to_owned()]).collect();
@@ -699,7 +699,7 @@ fn a_long_list_that_was_added_is_never_reported_as_refused() {
 /// C10: delivery is up to another program. It reads the codes to hand out with a reporter credential, and can change nothing.
 #[test]
 fn a_delivery_program_can_read_codes() {
-    let server = begun();
+    let server = prepare();
     redeem(&server, "b", "1").exits(0);
     let reporter = |args: &[&str]| run(server.scrip(Role::Reporter).args(args), b"");
     let list = ["codes", "list", "1", "--status", "active", "--usage", "unused", "--json"];

@@ -43,7 +43,7 @@ fn run_into(command: &mut Command, output: Output) -> Ran {
 }
 
 /// An engine with a club and a campaign of the codes A to E, each good for one bonus.
-fn begun() -> Server {
+fn prepare() -> Server {
     let server = Server::start();
     operate(&server, &["club", "add", "Arena"]).exits(0);
     let create = ["campaign", "create", "--name", "Spring", "--amount", "5", "--cap", "1", "-"];
@@ -61,7 +61,7 @@ fn words(line: &str) -> Vec<&str> {
 
 #[test]
 fn a_refusal_is_a_refusal_wherever_it_is_printed() {
-    let server = begun();
+    let server = prepare();
     for output in [Output::Full, Output::Closed] {
         for is_json in [false, true] {
             let code = |line: &str, expected| {
@@ -106,7 +106,7 @@ fn a_refusal_is_a_refusal_wherever_it_is_printed() {
 /// The bonus is credited, but the exit code is not 0: nobody has read the amount.
 #[test]
 fn a_redemption_whose_output_is_lost_names_its_request() {
-    let server = begun();
+    let server = prepare();
     let mut command = server.scrip(Role::Gateway);
     let ran = run_into(command.args(words("redeem A --client 42 --club 1")), Output::Full).exits(11);
     let id = ran.err.split("--request-id ").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("the id is named");
@@ -121,7 +121,7 @@ fn a_redemption_whose_output_is_lost_names_its_request() {
 /// For example, nobody can confirm or release a hold without its id.
 #[test]
 fn every_change_whose_output_is_lost_names_its_request() {
-    let server = begun();
+    let server = prepare();
     let list = server.scratch().join("codes.txt");
     fs::write(&list, "F\nG\n").expect("written");
     let list = list.to_str().expect("temporary folders have plain names");
@@ -169,7 +169,7 @@ fn every_change_whose_output_is_lost_names_its_request() {
 /// A lookup before a request is not its outcome: the engine refuses the update of an unknown rule, which uses up the id.
 #[test]
 fn an_update_of_an_unknown_rule_is_refused_by_the_engine() {
-    let server = begun();
+    let server = prepare();
     let id = RequestId::now().to_string();
     let update = ["rule", "update", "1", "--name", "Card", "--request-id", &id];
     for _ in 0..2 {
@@ -183,7 +183,7 @@ fn an_update_of_an_unknown_rule_is_refused_by_the_engine() {
 
 #[test]
 fn damage_decides_the_exit_code_even_if_it_cannot_be_printed() {
-    let mut server = begun();
+    let mut server = prepare();
     assert!(server.terminate().success());
     let mut files = server.journal_files().into_iter().map(|(path, _)| path);
     let segment = files.find(|path| path.extension() == Some("redb".as_ref())).expect("there is one segment");
@@ -215,7 +215,7 @@ fn damage_decides_the_exit_code_even_if_it_cannot_be_printed() {
 #[test]
 fn an_engine_whose_output_is_lost_keeps_serving() {
     for (output, expected) in [(Output::Full, 11), (Output::Closed, 0)] {
-        let mut server = begun();
+        let mut server = prepare();
         assert!(server.terminate().success());
         let mut command = scrip();
         command.arg("serve").arg("--data").arg(server.dir()).stdout(output.open()).stderr(Stdio::null());
@@ -248,7 +248,7 @@ fn an_organisation_whose_tokens_cannot_be_printed_is_not_created() {
 
 #[test]
 fn a_token_that_cannot_be_printed_is_revoked() {
-    let server = begun();
+    let server = prepare();
     for (output, name) in [(Output::Full, "full"), (Output::Closed, "closed")] {
         let mut command = server.scrip(Role::Operator);
         let ran = run_into(command.args(["token", "add", "--name", name, "--role", "gateway"]), output).exits(11);
@@ -262,7 +262,7 @@ fn a_token_that_cannot_be_printed_is_revoked() {
 
 #[test]
 fn codes_that_cannot_be_printed_are_printed_by_a_retry() {
-    let server = begun();
+    let server = prepare();
     for output in [Output::Full, Output::Closed] {
         let id = RequestId::now().to_string();
         let generate = ["codes", "generate", "1", "--count", "3", "--request-id", &id];
@@ -318,7 +318,7 @@ fn help_instead_of_an_outcome_is_not_success() {
 
 #[test]
 fn codes_that_begin_with_a_hyphen_are_codes() {
-    let server = begun();
+    let server = prepare();
     for code in ["-5OFF", "-hX", "--SUMMER", "-"] {
         for command in ["redeem", "hold"] {
             let ran = operate(&server, &[command, code, "--client", "1", "--club", "1", "--json"]).exits(1);

@@ -38,7 +38,7 @@ fn terms(server: &Server, rule: &str) -> Value {
 }
 
 /// An engine with two clubs and two groups.
-fn begun() -> Server {
+fn prepare() -> Server {
     let server = Server::start();
     for club in ["Arena North", "South"] {
         run(server.scrip(Role::Operator).args(["club", "add", club]), b"").exits(0);
@@ -79,7 +79,7 @@ const FULL: [&str; 23] = [
 /// U1, U4, U5, U12, A16: a rule with every setting, as it was written.
 #[test]
 fn a_rule_is_written_with_options() {
-    let server = begun();
+    let server = prepare();
     assert_eq!(done(&server, &FULL).lines().next(), Some("created rule 1"));
     let expected = json!({
         "name": "Big cash",
@@ -133,7 +133,7 @@ fn a_rule_is_written_with_options() {
 /// its line and column, and nothing is saved.
 #[test]
 fn a_rule_is_written_in_a_file() {
-    let server = begun();
+    let server = prepare();
     done(&server, &FULL);
     let first = terms(&server, "1");
     let printed = done(&server, &["rule", "show", "1", "--terms"]);
@@ -183,7 +183,7 @@ fn a_rule_is_written_in_a_file() {
 /// U4, U5, U13, A16, A17, A31: an invalid text is reported, with a mark under the position of the error.
 #[test]
 fn errors_point_at_their_position() {
-    let server = begun();
+    let server = prepare();
     let create = |args: &[&str]| staff(&server, &[&["rule", "create", "--name", "x"], args].concat()).exits(1).out;
     let out = create(&["--add-bonus", "{{topUpAmountMajor}} * 0.1"]);
     assert!(out.starts_with("refused: the formula, character 3: expected the name of a variable"), "{out}");
@@ -230,7 +230,7 @@ fn errors_point_at_their_position() {
 /// U10: settings that are not given stay as they are; an unknown or archived rule is not changed.
 #[test]
 fn an_update_changes_only_given_settings() {
-    let server = begun();
+    let server = prepare();
     done(&server, &FULL);
     done(&server, &["rule", "deactivate", "1"]);
     let mut expected = terms(&server, "1");
@@ -276,7 +276,7 @@ fn an_update_changes_only_given_settings() {
 /// U7, U9, U11, A32: rules are switched, archived and restored (switched off), and listed by their status and their clubs.
 #[test]
 fn rules_are_switched_archived_restored_and_listed() {
-    let server = begun();
+    let server = prepare();
     assert_eq!(done(&server, &["rule", "list"]), "there are no rules\n");
     for (name, options) in [("North", &["--club", "1"][..]), ("Both", &["--club", "1", "--club", "2"]), ("All", &["--inactive"])]
     {
@@ -315,7 +315,7 @@ fn rules_are_switched_archived_restored_and_listed() {
 /// Z12, A18: lint findings are printed when a rule is saved and on request, and never prevent it from being saved.
 #[test]
 fn lint_findings_are_printed() {
-    let server = begun();
+    let server = prepare();
     let tenth =
         ["rule", "create", "--name", "Tenth", "--when", "topupAmountMajor >= 500", "--add-bonus", "{{topupAmountMajor}} * 0.1"];
     let out = done(&server, &tenth);
@@ -372,7 +372,7 @@ fn a_starting_set_of_rules_is_proposed() {
     run(alone().args(["rule", "template", "--average-check", "0"]), b"").exits(2);
     run(alone().args(["rule", "template", "--average-check", "400", "--margin", "60"]), b"").exits(2);
 
-    let server = begun();
+    let server = prepare();
     let proposed = template(&["--half-open", "--json"]).json().remove(0);
     for rule in proposed["rules"].as_array().expect("they are three") {
         staff_given(&server, &["rule", "create", "--file", "-"], &rule.to_string()).exits(0);

@@ -23,7 +23,7 @@ fn done(server: &Server, role: Role, args: &[&str]) -> String {
 }
 
 /// An engine with two clubs and two groups.
-fn begun() -> Server {
+fn prepare() -> Server {
     let server = Server::start();
     for club in ["Arena North", "South"] {
         done(&server, Role::Operator, &["club", "add", club]);
@@ -65,7 +65,7 @@ fn records(server: &Server, word: &str) -> Vec<Value> {
 /// U2, U3, U4, U6, U7, A19, A20, A22: every matching rule fires, once, by the client's earlier balances; their credits add up.
 #[test]
 fn every_matching_rule_fires() {
-    let server = begun();
+    let server = prepare();
     rule(
         &server,
         "Tenth",
@@ -110,7 +110,7 @@ fn every_matching_rule_fires() {
 /// U9, U10, U11, A32: a rule's current settings apply to the next top-up.
 #[test]
 fn a_rule_fires_only_while_it_is_on() {
-    let server = begun();
+    let server = prepare();
     let set = |args: &[&str]| drop(done(&server, Role::Marketing, &[&["rule"], args].concat()));
     let fires = || credited(&top_up(&server, "100", "1", "CASH"));
     rule(&server, "Ten", &["--add-bonus", "10", "--inactive"]);
@@ -138,7 +138,7 @@ fn a_rule_fires_only_while_it_is_on() {
 /// U12, U13, B6: all four actions of a rule and the top-up are one record, from which the push notification is read.
 #[test]
 fn a_rules_actions_are_one_record_with_the_top_up() {
-    let server = begun();
+    let server = prepare();
     let all = ["--add-bonus", "{{topupAmountMajor}} / 2", "--assign-group", "1", "--unassign-group", "2", "--tag", "welcome"];
     let push =
         ["--push-title", "Thank you", "--push-body", "{{topupAmountMajor}} by {{topUpSource}}; you had {{bonusBalanceMajor}}"];
@@ -206,7 +206,7 @@ fn a_rules_actions_are_one_record_with_the_top_up() {
 /// engine was killed.
 #[test]
 fn a_retried_top_up_is_credited_once() {
-    let mut server = begun();
+    let mut server = prepare();
     rule(&server, "Tenth", &["--add-bonus", "{{topupAmountMajor}} * 0.1", "--push-title", "Hello", "--push-body", "there"]);
     let id = RequestId::now().to_string();
     let args = ["top-up", "500", "--client", "42", "--club", "1", "--source", "CASH", "--request-id", &id, "--json"];
@@ -244,7 +244,7 @@ fn a_retried_top_up_is_credited_once() {
 async fn top_ups_under_way_at_a_kill_are_executed_once() {
     const ROUNDS: usize = 5;
     const AT_ONCE: usize = 300;
-    let mut server = begun();
+    let mut server = prepare();
     rule(&server, "Tenth", &["--add-bonus", "{{topupAmountMajor}} * 0.1"]);
     let command =
         TopUp { client: ClientId(42), club: ClubId(1), amount: Money(1_000), source: TopUpSource::Cash, note: Note::default() };
@@ -281,7 +281,7 @@ async fn top_ups_under_way_at_a_kill_are_executed_once() {
 /// spent part is recorded as uncollected.
 #[test]
 fn a_refund_debits_the_bonus_only_on_request() {
-    let server = begun();
+    let server = prepare();
     rule(&server, "Tenth", &["--add-bonus", "{{topupAmountMajor}} * 0.1"]);
     let top_up = || top_up(&server, "100", "1", "CASH")["top_up"].to_string();
     let refund = |args: &[&str]| done(&server, Role::Cashier, &[&["refund-top-up"], args].concat());
@@ -305,7 +305,7 @@ fn a_refund_debits_the_bonus_only_on_request() {
 /// Z12: what a draft would have cost on past top-ups, and which rules it would have stacked with; nothing is changed.
 #[test]
 fn a_rule_is_rehearsed_over_real_top_ups() {
-    let server = begun();
+    let server = prepare();
     rule(&server, "Card", &["--when", "topUpSource = POS_TERMINAL", "--add-bonus", "5"]);
     for (client, amount, source) in [
         ("1", "100", "CASH"),

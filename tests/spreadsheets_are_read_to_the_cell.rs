@@ -69,7 +69,6 @@ fn codes_of_the_last_record(server: &Server) -> Value {
 
 /// K3, K5, K9, Z14, A15, pain 13, pain 17, pain 30: every kind of cell, with the number recognised, the duplicates, and the
 /// location of each skipped cell.
-/// where each stands that was skipped.
 #[test]
 fn a_campaign_is_created_from_a_spreadsheet() {
     let (server, sheets) = (Server::start(), Spreadsheets::write(&["codes"]));

@@ -40,7 +40,7 @@ fn topped_up(server: &Server, role: Role, amount: &str) -> String {
 }
 
 /// An engine with two clubs.
-fn begun() -> Server {
+fn prepare() -> Server {
     let server = Server::start();
     for club in ["Arena North", "South"] {
         done(&server, Role::Operator, &["club", "add", club]);
@@ -67,7 +67,7 @@ async fn movements(server: &Server) -> Vec<(String, String, Account, i64)> {
 /// B1, B4, A12, A21, A29: money and bonuses move in and out of their accounts, and each step reports the resulting balances.
 #[test]
 fn each_step_reports_the_resulting_balances() {
-    let server = begun();
+    let server = prepare();
     let cashier = |args: &[&str]| done(&server, Role::Cashier, args);
     let at = ["--client", "42", "--club", "1"];
     let with = |args: &[&'static str]| [args, &at].concat();
@@ -120,7 +120,7 @@ fn each_step_reports_the_resulting_balances() {
 /// B4, B5, A21, A29, A30: each refusal has its reason, and changes nothing.
 #[test]
 fn each_refusal_has_its_reason() {
-    let server = begun();
+    let server = prepare();
     let top_up = topped_up(&server, Role::Operator, "100");
     done(&server, Role::Operator, &["bonus", "credit", "20", "--client", "42"]);
     let pay = ["bonus", "pay", "20", "--client", "42", "--club", "1", "--for", "order"];
@@ -200,7 +200,7 @@ fn each_refusal_has_its_reason() {
 /// records for its app, and refunds its own operations; a cashier refunds anybody's.
 #[test]
 fn each_role_can_do_its_own_part() {
-    let server = begun();
+    let server = prepare();
     let of_gateway = topped_up(&server, Role::Gateway, "100");
     let of_cashier = topped_up(&server, Role::Cashier, "100");
     let credit = ["bonus", "credit", "50", "--client", "42"];
@@ -243,7 +243,7 @@ fn each_role_can_do_its_own_part() {
 /// sum of its movements.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_journal_records_who_did_what() {
-    let server = begun();
+    let server = prepare();
     done(&server, Role::Marketing, &["rule", "create", "--name", "Tenth", "--add-bonus", "{{topupAmountMajor}} / 10"]);
     let campaign = ["campaign", "create", "--name", "Spring", "--amount", "5"];
     run(server.scrip(Role::Marketing).args(campaign), b"SPRING\n").exits(0);
@@ -301,7 +301,7 @@ async fn the_journal_records_who_did_what() {
 /// fires.
 #[test]
 fn an_activation_names_the_top_up_during_which_its_code_was_typed() {
-    let server = begun();
+    let server = prepare();
     done(&server, Role::Marketing, &["rule", "create", "--name", "Any", "--add-bonus", "1"]);
     run(server.scrip(Role::Marketing).args(["campaign", "create", "--name", "Spring", "--amount", "5"]), b"A\nB\nC\n").exits(0);
     let top_up = topped_up(&server, Role::Gateway, "100");
@@ -325,7 +325,7 @@ fn an_activation_names_the_top_up_during_which_its_code_was_typed() {
 /// Z3, pain 27: a retry gets the same outcome, and is not executed again.
 #[test]
 fn retries_are_not_executed_again() {
-    let mut server = begun();
+    let mut server = prepare();
     topped_up(&server, Role::Cashier, "100");
     done(&server, Role::Cashier, &["bonus", "credit", "100", "--client", "42"]);
     let at = ["--client", "42", "--club", "1"];
@@ -370,7 +370,7 @@ fn retries_are_not_executed_again() {
 /// U12: groups have names, and their clients are counted.
 #[test]
 fn groups_are_registered_and_listed() {
-    let server = begun();
+    let server = prepare();
     assert_eq!(done(&server, Role::Marketing, &["group", "list"]), "there are no groups\n");
     assert_eq!(done(&server, Role::Marketing, &["group", "add", "VIP"]), "registered as group 1\n");
     assert_eq!(outcome(&server, Role::Marketing, &["group", "add", "Newcomers"]), json!({ "registered": 2 }));

@@ -24,7 +24,7 @@ fn operate_json(server: &Server, args: &[&str], stdin: &[u8], code: i32) -> Valu
 }
 
 /// An engine with a club (1) and a campaign (1) of the codes A, B and C, each usable once.
-fn begun() -> Server {
+fn prepare() -> Server {
     let server = Server::start();
     operate(&server, &["club", "add", "Arena North"], b"").exits(0);
     operate(&server, &["campaign", "create", "--name", "Spring", "--amount", "5", "--cap", "1"], b"A\nB\nC\n").exits(0);
@@ -93,7 +93,7 @@ fn clubs_and_clients_are_registered_and_shown() {
 
 #[test]
 fn codes_are_redeemed_and_checked() {
-    let server = begun();
+    let server = prepare();
     let ran = operate(&server, &["redeem", " a ", "--client", "42", "--club", "1"], b"").exits(0);
     assert!(ran.out.starts_with("redeemed: 5.00 credited, bonus balance 5.00, campaign 1, activation "), "{}", ran.out);
     let ran = operate(&server, &["redeem", "A", "--client", "43", "--club", "1"], b"").exits(1);
@@ -140,7 +140,7 @@ fn codes_are_redeemed_and_checked() {
 /// Z1: a use is reserved during a payment, then credited or released.
 #[test]
 fn codes_are_held_confirmed_and_released() {
-    let server = begun();
+    let server = prepare();
     let outcome = |args: &[&str], code| operate_json(&server, args, b"", code)["outcome"].clone();
     let ran = operate(&server, &["hold", " a ", "--client", "42", "--club", "1"], b"").exits(0);
     assert!(ran.out.starts_with("held until 2"), "{}", ran.out);
@@ -199,12 +199,12 @@ fn codes_are_held_confirmed_and_released() {
 
 #[test]
 fn the_journal_is_printed_line_by_line() {
-    let server = begun();
+    let server = prepare();
     operate(&server, &["redeem", "A", "--client", "1", "--club", "1"], b"").exits(0);
     let lines = operate(&server, &["tail"], b"").exits(0).json();
     let records: Vec<_> = lines.iter().map(|line| (line["position"].clone(), line["record"].clone())).collect();
-    let begun = ["settings_set"].into_iter().chain(Role::ALL.map(|_| "credential_added"));
-    let words = begun.chain(["club_registered", "campaign_created", "activation"]);
+    let initial = ["settings_set"].into_iter().chain(Role::ALL.map(|_| "credential_added"));
+    let words = initial.chain(["club_registered", "campaign_created", "activation"]);
     let expected: Vec<_> = (1..).zip(words).map(|(position, word)| (json!(position), json!(word))).collect();
     assert_eq!(records, expected);
     assert_eq!(lines[7]["codes"], json!(["A", "B", "C"]));
@@ -231,7 +231,7 @@ fn the_journal_is_printed_line_by_line() {
 
 #[test]
 fn an_unreachable_engine_is_distinguished_from_a_missing_folder() {
-    let mut server = begun();
+    let mut server = prepare();
     assert!(server.terminate().success());
     let ran = operate(&server, &["club", "list"], b"").exits(3);
     assert!(ran.err.contains(&format!("no engine answers at {}", server.address())), "{}", ran.err);
@@ -245,7 +245,7 @@ fn an_unreachable_engine_is_distinguished_from_a_missing_folder() {
 
 #[test]
 fn a_folder_has_one_engine() {
-    let server = begun();
+    let server = prepare();
     let dir = server.dir();
     let ran = run(scrip().args(["serve", "--data", text(&dir), "--listen", "127.0.0.1:0"]), b"").exits(6);
     assert!(ran.err.contains("another process has this journal open"), "{}", ran.err);
@@ -259,7 +259,7 @@ fn a_folder_has_one_engine() {
 
 #[test]
 fn a_damaged_journal_is_named_and_not_used() {
-    let mut server = begun();
+    let mut server = prepare();
     let codes: String = (0..5_000).map(|n| format!("MORE-{n:08}\n")).collect();
     operate(&server, &["codes", "add", "1"], codes.as_bytes()).exits(0);
     assert!(server.terminate().success());
@@ -305,7 +305,7 @@ fn serve_prints_its_address_and_that_it_has_stopped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_answers_every_accepted_request() {
-    let mut server = begun();
+    let mut server = prepare();
     let mut replied = std::collections::HashMap::new();
     for round in 0..5 {
         let ids: Vec<_> = (0..3_000).map(|_| RequestId::now()).collect();

@@ -148,7 +148,7 @@ async fn serve(endpoint: Endpoint, configs: [ServerConfig; 3], script: Vec<Sessi
         let mut is_welcome = false;
         loop {
             let mut reply = Vec::new();
-            if let Some(frame) = frames.next(REQUEST_BYTES_MAX).expect("a client of ours sends whole frames") {
+            if let Some(frame) = frames.next(REQUEST_BYTES_MAX).expect("our client sends whole frames") {
                 match is_welcome {
                     false => push_value(&mut reply, HELLO, 0, &welcome()),
                     true => {
@@ -181,7 +181,7 @@ async fn serve(endpoint: Endpoint, configs: [ServerConfig; 3], script: Vec<Sessi
                 let _ = send.finish();
                 let _ = send.stopped().await;
             }
-            connection.close(VarInt::from_u32(code as u32), b"as the test says");
+            connection.close(VarInt::from_u32(code as u32), b"as scripted");
         }
         open.push(connection);
     }

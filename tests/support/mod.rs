@@ -50,7 +50,7 @@ pub(crate) fn wait_until<T>(deadline: Duration, what: &str, mut condition: impl 
         if let Some(found) = condition() {
             return found;
         }
-        assert!(began.elapsed() < deadline, "waited {deadline:?} in vain for this: {what}");
+        assert!(began.elapsed() < deadline, "timed out after {deadline:?} waiting for this: {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }

@@ -5,7 +5,6 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 /// Below the operating system's ephemeral ports, so that no client's socket can take a port between the end of an engine and its
 /// next start.
-/// end of an engine and its next start.
 const RANGE: std::ops::Range<u16> = 20_000..30_000;
 
 /// A port of 127.0.0.1 that no other test takes while this lives.

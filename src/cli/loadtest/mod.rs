@@ -20,7 +20,6 @@ use crate::exit::Exit;
 ///
 /// Every run ends with an audit: each reply is compared with its record, each record of the run with its reply, each balance with
 /// the sum of its entries. Any difference is printed, and the exit code is 8. Ctrl-C stops the sending; the audit follows.
-/// the sum of its entries. Where anything differs, it is named, and the exit code is 8. Ctrl-C ends the sending; the audit follows.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Loadtest {
