@@ -19,7 +19,9 @@ const HEADING: &str = "Connection";
 /// The engine to call, and the credential to call it with.
 #[derive(Debug, Args)]
 pub(crate) struct Reach {
-    /// Data folder of an engine on this machine; supplies its address and certificate authority
+    /// Data folder of an engine on this machine
+    ///
+    /// Supplies the address and the certificate authority.
     #[arg(long, env = "SCRIP_DATA", default_value = "scrip-data", value_name = "DIR", help_heading = HEADING)]
     data: PathBuf,
     /// Engine address (host:port, UDP); overrides the data folder

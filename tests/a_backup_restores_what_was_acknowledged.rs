@@ -292,14 +292,17 @@ async fn a_backup_of_a_journal_without_its_beginning_starts_with_a_snapshot() {
     let [to, data] = paths(&server);
     let old = server.scratch().join("old");
     tokio::task::block_in_place(|| backup(&server, &old)).exits(0);
-    let mut kept = Vec::new();
+    let mut segments = Vec::new();
     for name in ["ONE", "TWO", "SIX"] {
         fill(&client, name).await;
         let taken = client.take_snapshot(DEADLINE).await.expect("a reply");
         assert!(matches!(taken, TakeSnapshotOutcome::Taken(_)), "{taken}");
-        kept = files(&server.dir().join("journal")).into_iter().map(|(path, _)| path).collect();
+        segments = files(&server.dir().join("journal")).into_iter().map(|(path, _)| path).collect();
     }
-    assert!(!kept.iter().any(|path| path.ends_with("00000000000000000001.redb")), "the first segment was dropped: {kept:?}");
+    assert!(
+        !segments.iter().any(|path| path.ends_with("00000000000000000001.redb")),
+        "the first segment was dropped: {segments:?}"
+    );
     let live = |server: &Server| run(server.scrip(Role::Operator).args(["verify", "--live", "--json"]), b"");
     let found = tokio::task::block_in_place(|| live(&server)).exits(0).json().remove(0);
     assert!(found["began_after"].as_u64() > Some(0) && found["difference"].is_null(), "{found}");

@@ -53,7 +53,7 @@ async fn a_token_works_until_it_is_revoked() {
     let mut server = Server::start();
     let operator = server.client(Role::Operator).await;
     let (token, other) = (new_token(Role::Gateway), new_token(Role::Reporter));
-    assert_eq!(turned_away(dial(&server, &token)).await.0, CloseCode::Unauthenticated);
+    assert_eq!(refused_hello(dial(&server, &token)).await.0, CloseCode::Unauthenticated);
     let number = added(&operator, grant("till north", Role::Gateway, secret_of_token(&token))).await;
     assert_eq!(number, CredentialId(6), "after the five initial ones");
     let reporter = added(&operator, grant("reports", Role::Reporter, secret_of_token(&other))).await;
@@ -72,7 +72,7 @@ async fn a_token_works_until_it_is_revoked() {
         assert_eq!(ending.code_and_reason(), (CloseCode::Revoked, "credential 6 was revoked"));
     }
     let expected = (CloseCode::Revoked, "credential 6 was revoked".to_owned());
-    assert_eq!(turned_away(dial(&server, &token)).await, expected);
+    assert_eq!(refused_hello(dial(&server, &token)).await, expected);
     assert!(unconcerned.list_clubs(ClubId(0)).await.is_ok());
     // The client cannot tell whether the request was on its way when the connection was closed.
     let cut_off = calling.redeem(RequestId::now(), &redemption(1, arena, "A")).await;
@@ -106,7 +106,7 @@ async fn a_token_works_until_it_is_revoked() {
     // The next engine has all of it.
     assert!(server.terminate().success());
     server.restart();
-    assert_eq!(turned_away(dial(&server, &token)).await, expected);
+    assert_eq!(refused_hello(dial(&server, &token)).await, expected);
     let welcome = Client::connect(dial(&server, &other)).await.expect("the other token is valid").welcome().clone();
     assert_eq!((welcome.credential, welcome.role), (reporter, Role::Reporter));
     server.audited(&HashMap::new()).await;
@@ -220,8 +220,8 @@ async fn the_journal_overrides_the_credentials_file() {
     edit(&server, |list| list.retain(|of| of["credential"] == 9));
     server.restart();
     assert_eq!(server.position(), BEGUN + 3);
-    assert_eq!(turned_away(dial(&server, &token)).await.0, CloseCode::Revoked);
-    assert_eq!(turned_away(server.dial(Role::Gateway)).await.0, CloseCode::Revoked);
+    assert_eq!(refused_hello(dial(&server, &token)).await.0, CloseCode::Revoked);
+    assert_eq!(refused_hello(server.dial(Role::Gateway)).await.0, CloseCode::Revoked);
     assert!(Client::connect(server.dial(Role::Operator)).await.is_ok());
     server.audited(&HashMap::new()).await;
     assert!(server.terminate().success());
@@ -256,7 +256,7 @@ async fn an_older_journal_gets_its_credentials_at_the_next_start() {
     let mut saved = Vec::new();
     edit(&server, |list| saved = std::mem::take(list));
     server.restart();
-    assert_eq!(turned_away(server.dial(Role::Operator)).await.0, CloseCode::Unauthenticated);
+    assert_eq!(refused_hello(server.dial(Role::Operator)).await.0, CloseCode::Unauthenticated);
     assert!(server.terminate().success());
     edit(&server, |list| *list = saved);
     server.restart();
@@ -414,7 +414,7 @@ async fn a_certificate_is_as_good_as_a_token_until_it_is_revoked() {
     let lane = Lane::open(&certified(&server, &certificate, &key)).await.expect("a second connection is allowed");
     operate(&server, &["token", "revoke", "6"]).exits(0);
     assert_eq!(lane.ending().await.code_and_reason(), (CloseCode::Revoked, "credential 6 was revoked"));
-    let again = turned_away(certified(&server, &certificate, &key)).await;
+    let again = refused_hello(certified(&server, &certificate, &key)).await;
     assert_eq!(again, (CloseCode::Revoked, "credential 6 was revoked".to_owned()));
 
     // If the credential is refused, its files are removed.
@@ -441,7 +441,7 @@ async fn invalid_certificates_are_refused_with_the_reason() {
     added(&operator, grant("foreign", Role::Operator, secret)).await;
 
     let reason = "the certificate is not one of this organisation's".to_owned();
-    let unregistered = turned_away(certified(&server, &certificate, &key)).await;
+    let unregistered = refused_hello(certified(&server, &certificate, &key)).await;
     assert_eq!(unregistered, (CloseCode::Unauthenticated, reason));
     for (certificate, key, why) in [
         (&expired, &expired_key, "it has expired, or is not valid yet"),

@@ -244,7 +244,7 @@ async fn acknowledged_requests_survive_many_kills() {
         for at in 0..LANES {
             let share = recent.split_off(recent.len() - recent.len() / (LANES - at));
             let lane = server.lane(Role::Operator).await;
-            tasks.spawn(ask_until_gone(lane, share, world.clone(), random.fork(), answered.clone(), is_gone.clone()));
+            tasks.spawn(send_until_gone(lane, share, world.clone(), random.fork(), answered.clone(), is_gone.clone()));
         }
         // A task that ends before the engine is killed has failed an assertion.
         let after = tokio::select! {

@@ -218,11 +218,11 @@ async fn journal_that_nobody_needs_is_dropped_and_reported_as_dropped() {
     assert_eq!((&listed[0]["readers"][0]["name"], &listed[0]["readers"][0]["position"]), (&"reports".into(), &one.0.into()));
     take(&operator).await;
 
-    let kept = format!("the journal begins at position {one}");
+    let dropped = format!("the journal begins at position {one}");
     let check = async |server: &Server| {
         let tail = |from: Position| run(server.scrip(Role::Reporter).args(["tail", "--from", &from.to_string()]), b"");
         let ran = tail(Position(1)).exits(1);
-        assert!(ran.out.is_empty() && ran.err.contains(&kept), "{ran:?}");
+        assert!(ran.out.is_empty() && ran.err.contains(&dropped), "{ran:?}");
         let first = tail(one).exits(0);
         assert!(first.out.starts_with(&format!("{{\"position\":{one},")), "{first:?}");
         let operator = server.client(Role::Operator).await;

@@ -123,8 +123,8 @@ async fn metrics_count_what_was_done() {
     for (client, code) in [(1, "one"), (2, "ONE"), (3, "nothing")] {
         operator.redeem(RequestId::now(), &redemption(client, arena, code)).await.expect("a reply");
     }
-    let kept = operator.keep_reader(RequestId::now(), "re\"ports", Position(BEGUN)).await.expect("a reply");
-    assert!(matches!(kept, KeepReaderOutcome::Kept { .. }), "{kept}");
+    let moved = operator.keep_reader(RequestId::now(), "re\"ports", Position(BEGUN)).await.expect("a reply");
+    assert!(matches!(moved, KeepReaderOutcome::Kept { .. }), "{moved}");
     let snapshot = operator.take_snapshot(DEADLINE).await.expect("a reply");
     let TakeSnapshotOutcome::Taken(taken) = snapshot else { panic!("{snapshot}") };
 

@@ -32,7 +32,9 @@ enum Command {
 struct ByHand {
     /// Amount, such as 50 or 12.50
     amount: Money,
-    /// Client id: a decimal number without leading zeros, or a UUID in lower case with hyphens
+    /// Client id: a decimal number or a UUID
+    ///
+    /// Decimal numbers have no leading zeros; UUIDs are in lower case with hyphens.
     #[arg(long)]
     client: ClientId,
     /// Number of the club, if it happens at one
@@ -54,7 +56,9 @@ struct ByHand {
 struct Pay {
     /// Amount, such as 50 or 12.50
     amount: Money,
-    /// Client id: a decimal number without leading zeros, or a UUID in lower case with hyphens
+    /// Client id: a decimal number or a UUID
+    ///
+    /// Decimal numbers have no leading zeros; UUIDs are in lower case with hyphens.
     #[arg(long)]
     client: ClientId,
     /// Number of the club

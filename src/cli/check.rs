@@ -8,7 +8,7 @@ use crate::exit::{Exit, InputError};
 use crate::print;
 use crate::reach::Reach;
 
-/// Check codes: show what redeeming them would return, without any effect
+/// Show what redeeming codes would return, without any effect
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     /// The codes
@@ -17,7 +17,9 @@ pub(crate) struct Check {
     /// Number of the club where they would be redeemed [default: any]
     #[arg(long, default_value = "0", hide_default_value = true)]
     club: ClubId,
-    /// Id of the client that sent the codes, if any; with a gateway token, failed attempts count towards its lockout
+    /// Id of the client that sent the codes, if any
+    ///
+    /// With a gateway token, failed attempts count towards the lockout of that client.
     #[arg(long)]
     client: Option<ClientId>,
     /// IP address of the client, if known; used for lockouts

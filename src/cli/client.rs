@@ -23,7 +23,9 @@ enum Command {
     ///
     /// A redemption or a top-up registers its client automatically.
     Add {
-        /// Client id: a decimal number without leading zeros, or a UUID in lower case with hyphens
+        /// Client id: a decimal number or a UUID
+        ///
+        /// Decimal numbers have no leading zeros; UUIDs are in lower case with hyphens.
         client: ClientId,
         /// Display name
         #[arg(long, default_value = "")]

@@ -22,7 +22,7 @@ use crate::progress::Progress;
 /// How often the position of the read model is checked while waiting for it.
 const LOOK_AFTER: Duration = Duration::from_millis(20);
 
-/// Export a campaign's codes, or activations, to a file: CSV, XLSX or Parquet
+/// Export codes or activations to a CSV, XLSX or Parquet file
 ///
 /// The rows come from the read model that `scrip sidecar` maintains, whether or not it is running. All are as of one journal
 /// position, which is part of the file name.
@@ -39,7 +39,9 @@ pub(crate) struct ExportCommand {
 
 #[derive(Debug, Subcommand)]
 enum Wanted {
-    /// Export the codes of a campaign, archived ones included: a row for each activation, and one for each unused code
+    /// Export the codes of a campaign, including archived ones
+    ///
+    /// A row for each activation, and one for each code that was never activated.
     Codes {
         /// Number of the campaign
         campaign: CampaignId,
@@ -70,7 +72,9 @@ struct To {
     /// Format: csv, xlsx, parquet
     #[arg(long, global = true, default_value = "csv", value_name = "FORMAT")]
     format: Format,
-    /// Output file; - for standard output [default: a file in the current folder, named after the position]
+    /// Output file; - for standard output [default: named after the position]
+    ///
+    /// By default the file is created in the current folder.
     #[arg(long, global = true, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Overwrite an existing file
@@ -220,8 +224,8 @@ fn write(export: &Export, view: &View<'_>, out: Option<&Path>, force: bool, prog
     };
     sink.flush().map_err(unusable)?;
     drop(sink);
-    let kept = if force { file.persist(&path) } else { file.persist_noclobber(&path) };
-    kept.map_err(|why| unusable(why.error))?;
+    let persisted = if force { file.persist(&path) } else { file.persist_noclobber(&path) };
+    persisted.map_err(|why| unusable(why.error))?;
     Ok(Written { file: Some(path), done })
 }
 

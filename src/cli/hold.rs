@@ -21,13 +21,17 @@ pub(crate) struct Hold {
     /// Code, as it was typed
     #[arg(allow_hyphen_values = true)]
     code: String,
-    /// Client id: a decimal number without leading zeros, or a UUID in lower case with hyphens
+    /// Client id: a decimal number or a UUID
+    ///
+    /// Decimal numbers have no leading zeros; UUIDs are in lower case with hyphens.
     #[arg(long)]
     client: ClientId,
     /// Number of the club
     #[arg(long)]
     club: ClubId,
-    /// Time until the hold expires, such as 90s, 15m, 2h or 7d: 1 second to 7 days [default: 15m]
+    /// Time until the hold expires, such as 90s or 2h [default: 15m]
+    ///
+    /// From 1 second to 7 days.
     #[arg(long = "for", value_name = "TIME", value_parser = ttl)]
     ttl_ms: Option<u64>,
     /// IP address of the client, if known; used for lockouts
@@ -47,7 +51,9 @@ pub(crate) struct Hold {
 pub(crate) struct Confirm {
     /// Number of the hold, as `scrip hold` printed it
     hold: Position,
-    /// Number of the client's top-up during which the code was typed, if any; stored with the activation
+    /// Number of the top-up during which the code was typed, if any
+    ///
+    /// Must be a top-up of the same client. It is stored with the activation.
     #[arg(long, value_name = "POSITION", default_value = "0", hide_default_value = true)]
     top_up: Position,
     #[command(flatten)]
@@ -56,7 +62,7 @@ pub(crate) struct Confirm {
     reach: Reach,
 }
 
-/// Release a hold; the code gets its use back (the payment failed)
+/// Release a hold: free its use after the payment failed
 #[derive(Debug, Args)]
 pub(crate) struct Release {
     /// Number of the hold, as `scrip hold` printed it

@@ -13,7 +13,7 @@ use scrip_protocol::Settings;
 use crate::exit::Exit;
 use crate::print;
 
-/// Create an organisation: a data folder with its configuration, certificates and tokens
+/// Create an organisation: configuration, certificates and tokens
 ///
 /// Prints one token for each role. The tokens are printed once and stored nowhere; the folder holds only their hashes.
 #[derive(Debug, Args)]
@@ -29,7 +29,9 @@ pub(crate) struct Init {
     /// Address for the engine to listen on (UDP)
     #[arg(long, default_value = "127.0.0.1:4600", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// Host name or address of the engine, for its certificate; can be repeated; localhost, 127.0.0.1 and ::1 are always included
+    /// Host name or address of the engine, for its certificate; can be repeated
+    ///
+    /// localhost, 127.0.0.1 and ::1 are always included.
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
     /// Print JSON

@@ -7,9 +7,9 @@ use crate::exit::{Exit, InputError};
 use crate::print;
 use crate::reach::Reach;
 
-/// List and lift lockouts of clients, networks and credentials with too many failed attempts
+/// List and lift lockouts of clients, networks and credentials
 ///
-/// A lockout ends by itself, and a restart of the engine ends all of them. The [guard] section of scrip.toml sets the limits.
+/// Too many failed attempts at codes cause a lockout. It ends by itself, and a restart of the engine ends all of them. The [guard] section of scrip.toml sets the limits.
 #[derive(Debug, Args)]
 pub(crate) struct Lockouts {
     #[command(subcommand)]

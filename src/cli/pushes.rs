@@ -18,7 +18,7 @@ use crate::exit::Exit;
 use crate::print;
 use crate::reach::Reach;
 
-/// Print the push notifications that rules have sent, one per line of JSON, oldest first
+/// Print push notifications of rules as JSON lines, oldest first
 ///
 /// For the program that delivers them. Each notification has an id that never changes: the position of its top-up and the number
 /// of its rule. Store the id of the last notification you delivered, and continue after it with --after. After a crash, at most

@@ -14,7 +14,9 @@ pub(crate) struct Redeem {
     /// Code, as it was typed
     #[arg(allow_hyphen_values = true)]
     code: String,
-    /// Client id: a decimal number without leading zeros, or a UUID in lower case with hyphens
+    /// Client id: a decimal number or a UUID
+    ///
+    /// Decimal numbers have no leading zeros; UUIDs are in lower case with hyphens.
     #[arg(long)]
     client: ClientId,
     /// Number of the club
@@ -23,7 +25,9 @@ pub(crate) struct Redeem {
     /// IP address of the client, if known; used for lockouts
     #[arg(long, value_name = "ADDRESS", default_value = "-", hide_default_value = true)]
     network: ClientNetwork,
-    /// Number of the client's top-up during which the code was typed, if any; stored with the activation
+    /// Number of the top-up during which the code was typed, if any
+    ///
+    /// Must be a top-up of the same client. It is stored with the activation.
     #[arg(long, value_name = "POSITION", default_value = "0", hide_default_value = true)]
     top_up: Position,
     #[command(flatten)]

@@ -8,14 +8,16 @@ use scrip_protocol::command::RefundOutcome;
 use crate::exit::Exit;
 use crate::reach::{Reach, RequestArgs};
 
-/// Refund an activation; the code gets its use back, and the bonus is debited from the client
+/// Refund an activation: free its use and debit the bonus
 ///
 /// Refuses if the client has already spent the bonus; --force refunds anyway. An activation can be refunded once.
 #[derive(Debug, Args)]
 pub(crate) struct Refund {
     /// Number of the activation, as `scrip redeem` or `scrip confirm` printed it
     activation: Position,
-    /// Refund even if the client has spent the bonus: debit what is left and record the rest as uncollected (operators only)
+    /// Refund even if the client has spent the bonus (operators only)
+    ///
+    /// Debits what is left of the bonus and records the rest as uncollected.
     #[arg(long)]
     force: bool,
     #[command(flatten)]

@@ -15,9 +15,9 @@ use crate::exit::Exit;
 use crate::print;
 use crate::progress::Progress;
 
-/// Create a data folder from a backup: all of it, or up to a position or a time
+/// Create a data folder from a backup, in full or up to a point
 ///
-/// Everything after that point is discarded. A client that retries a discarded request has it executed again.
+/// The point is a position or a time. Everything after it is discarded. A client that retries a discarded request has it executed again.
 ///
 /// If the position is inside a batch, the batch is rewritten up to that record. From there on the hash chain of the restored
 /// journal differs from the backup's, so start a new backup in another folder.

@@ -28,9 +28,9 @@ use crate::reach::Reach;
 /// The default address of the sidecar.
 pub(crate) const LISTEN: &str = "127.0.0.1:4680";
 
-/// Run the reporting sidecar (statistics, history and exports over HTTP) until SIGINT or SIGTERM
+/// Run the reporting sidecar: figures and exports over HTTP
 ///
-/// It tails the engine's journal with a reporter's token and stores it in a folder of its own, in SQLite tables that other tools
+/// It runs until SIGINT or SIGTERM. It tails the engine's journal with a reporter's token and stores it in a folder of its own, in SQLite tables that other tools
 /// can read meanwhile. The engine does not need it: you can stop it and delete its folder at any time.
 #[derive(Debug, Args)]
 pub(crate) struct SidecarCommand {
@@ -58,7 +58,9 @@ pub(crate) struct SidecarCommand {
     /// Earlier history is in counters and balances only. Use it if the engine has dropped the beginning of its journal.
     #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with_all = ["rebuild", "from_backup"])]
     from_snapshot: Option<Option<PathBuf>>,
-    /// Name of this sidecar as a journal reader; the engine keeps unread segments for it; `none` does not register
+    /// Name of this sidecar as a journal reader, or `none`
+    ///
+    /// The engine keeps unread segments for a registered reader. `none` does not register the sidecar.
     #[arg(long, value_name = "NAME", default_value = "sidecar")]
     reader: String,
     #[command(flatten)]

@@ -30,7 +30,9 @@ enum Command {
 struct Spending {
     /// Price in money, such as 300 or 12.50; a session can be free
     price: Money,
-    /// Client id: a decimal number without leading zeros, or a UUID in lower case with hyphens
+    /// Client id: a decimal number or a UUID
+    ///
+    /// Decimal numbers have no leading zeros; UUIDs are in lower case with hyphens.
     #[arg(long)]
     client: ClientId,
     /// Number of the club

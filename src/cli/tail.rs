@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::print;
 use crate::reach::Reach;
 
-/// Print the journal, one record per line of JSON, oldest first
+/// Print the journal as JSON lines, oldest first
 #[derive(Debug, Args)]
 pub(crate) struct Tail {
     /// Position of the first record
@@ -20,9 +20,9 @@ pub(crate) struct Tail {
     /// Keep running and print new records
     #[arg(long)]
     follow: bool,
-    /// Print refused attempts that left no record instead, as far as the engine still has them in memory
+    /// Print refused attempts that left no record, instead of the journal
     ///
-    /// They are not durable: they are gone when the engine's process ends.
+    /// The engine has only the newest in memory. They are not durable: they are gone when the engine's process ends.
     #[arg(long, conflicts_with = "from")]
     attempts: bool,
     #[command(flatten)]

@@ -23,7 +23,7 @@ use crate::exit::{Exit, InputError};
 use crate::print;
 use crate::reach::{Reach, RequestArgs};
 
-/// Manage credentials: add, list and revoke tokens and certificates
+/// Add, list and revoke credentials: tokens and certificates
 ///
 /// Every caller of the engine needs a token, a secret that this command generates, or a certificate, which only the engine's own
 /// authority can issue. Each has a role: gateway (redeem, hold and check codes), marketing (campaigns and codes), cashier

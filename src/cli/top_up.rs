@@ -20,7 +20,9 @@ use crate::reach::{Reach, RequestArgs};
 pub(crate) struct TopUp {
     /// Amount, such as 500 or 12.50
     amount: Money,
-    /// Client id: a decimal number without leading zeros, or a UUID in lower case with hyphens
+    /// Client id: a decimal number or a UUID
+    ///
+    /// Decimal numbers have no leading zeros; UUIDs are in lower case with hyphens.
     #[arg(long)]
     client: ClientId,
     /// Number of the club
@@ -51,8 +53,9 @@ pub(crate) struct RefundTopUp {
     /// Amount to refund [default: everything not yet refunded]
     #[arg(long)]
     amount: Option<Money>,
-    /// Debit the same share of the bonuses that rules credited for it, as far as the client still has them; record the rest as
-    /// uncollected
+    /// Also debit the same share of the bonuses that rules credited for it
+    ///
+    /// Debits as much as the client still has; the rest is recorded as uncollected.
     #[arg(long)]
     claw_back: bool,
     #[command(flatten)]

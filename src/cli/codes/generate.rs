@@ -180,8 +180,8 @@ impl NewFile {
             out.flush()
         };
         written().map_err(|why| InputError { place: place.clone(), why: why.to_string() })?;
-        let kept = self.file.persist_noclobber(&self.path);
-        kept.map(drop).map_err(|why| InputError { place, why: why.error.to_string() })
+        let persisted = self.file.persist_noclobber(&self.path);
+        persisted.map(drop).map_err(|why| InputError { place, why: why.error.to_string() })
     }
 }
 

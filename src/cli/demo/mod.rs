@@ -33,9 +33,9 @@ use crate::print;
 /// How many clients' balances the audit compares with the engine's.
 const CLIENTS_AUDITED: usize = 1_000;
 
-/// See Scrip work: import 50,000 codes, redeem them all in a burst, and audit the result
+/// Try Scrip on sample data: import, redeem in a burst, and audit
 ///
-/// Everything runs in this process, in a folder of its own. Kill it at any moment (kill -9) and run it again: it finds out the
+/// Imports 50,000 codes, redeems all of them in a burst, and audits the result. Everything runs in this process, in a folder of its own. Kill it at any moment (kill -9) and run it again: it finds out the
 /// outcomes of its requests and shows that nothing was lost or executed twice.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
@@ -51,7 +51,9 @@ pub(crate) struct Demo {
     /// Number of connections
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     connections: u32,
-    /// Requests in flight on each connection; 1 makes the burst long enough to be killed in the middle
+    /// Requests in flight on each connection
+    ///
+    /// 1 makes the burst long enough to be killed in the middle.
     #[arg(long, default_value_t = 1_024, value_parser = clap::value_parser!(u32).range(1..=16_384))]
     in_flight: u32,
 }

@@ -12,9 +12,9 @@ use clap::{Args, Subcommand};
 
 use crate::exit::Exit;
 
-/// Load-test an engine: measure it against the limits of this machine and audit every request
+/// Load-test an engine and audit the outcome of every request
 ///
-/// By default it starts an engine of its own in a temporary folder, redeems a million codes over one connection with 16,384
+/// Measures the engine against the limits of this machine. By default it starts an engine of its own in a temporary folder, redeems a million codes over one connection with 16,384
 /// requests in flight, then some one at a time, and audits the journal. With --data or --server it loads a running engine: it
 /// creates a club, campaigns and clients of its own there, and touches nothing else.
 ///

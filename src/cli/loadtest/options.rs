@@ -84,7 +84,9 @@ pub(super) struct Options {
     #[arg(long, value_enum, default_value = "retry")]
     pub(super) busy: BusyWord,
 
-    /// Share of redemptions of one code without a cap (shares are fractions of 1; the rest are codes used once each)
+    /// Share of redemptions of one code without a cap
+    ///
+    /// Shares are fractions of 1. The rest are redemptions of codes that are each used once.
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", help_heading = "Mix")]
     pub(super) hot: f64,
     /// Share of redemptions of one code with a cap
@@ -93,7 +95,9 @@ pub(super) struct Options {
     /// Cap of that code
     #[arg(long, default_value_t = 1_000, value_name = "N", help_heading = "Mix", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) cap: u32,
-    /// Share of requests that are retried under the same id, over another connection if there is one
+    /// Share of requests that are retried under the same id
+    ///
+    /// The retry goes over another connection if there is one.
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", help_heading = "Mix")]
     pub(super) repeats: f64,
     /// Share of redemptions of codes that do not exist
@@ -102,7 +106,9 @@ pub(super) struct Options {
     /// Share of redemptions of codes that are already used up
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", help_heading = "Mix")]
     pub(super) spent: f64,
-    /// Share of holds; each adds one request when its reply arrives: a confirmation, or for one in ten a release
+    /// Share of holds
+    ///
+    /// Each hold adds one request when its reply arrives: a confirmation, or for one in ten a release.
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", help_heading = "Mix")]
     pub(super) holds: f64,
     /// Share of checks, of ten codes each
@@ -134,8 +140,9 @@ pub(super) struct Options {
     #[arg(long, default_value_t = 1.0, value_name = "SHARE", help_heading = "Storms", requires = "reconnect_ms")]
     pub(super) reconnect_share: f64,
 
-    /// Meanwhile create campaigns with this many codes, archive them and restore them with a fifth of the codes in conflict,
-    /// repeatedly, on another connection
+    /// Meanwhile create, archive and restore campaigns with this many codes
+    ///
+    /// Repeatedly, on another connection; each restore has a fifth of the codes in conflict.
     #[arg(long, value_name = "CODES", value_parser = clap::value_parser!(u32).range(10..=50_000))]
     pub(super) upkeep: Option<u32>,
     /// Minimum interval between repetitions of --upkeep; 0 for no pause

@@ -11,9 +11,9 @@ use super::document::print_floor;
 use crate::exit::Exit;
 use crate::print;
 
-/// Measure the limits of this machine without an engine: disk appends and flushes, redb commits, a raw QUIC echo
+/// Measure the limits of this machine, without an engine
 ///
-/// Writes a few hundred MiB into a temporary folder and removes them. Rates are medians over the rounds.
+/// Measures appends and flushes of the disk, commits of redb, and a raw QUIC echo. Writes a few hundred MiB into a temporary folder and removes them. Rates are medians over the rounds.
 #[derive(Debug, Args)]
 pub(crate) struct ProbeCommand {
     /// Parent of the temporary folder, on the disk to measure [default: the system's temporary folder]

@@ -20,9 +20,9 @@ use crate::exit::Exit;
 use crate::print;
 use crate::reach::Reach;
 
-/// Recompute everything from the journal and compare it with the snapshots, or with a running engine
+/// Recompute all state from the journal and report differences
 ///
-/// Checks the hash chain on the way. Exits with 8 if anything differs, and prints the first difference; exits with 6 if a file is
+/// Compares it with the snapshots, or with a running engine. Checks the hash chain on the way. Exits with 8 if anything differs, and prints the first difference; exits with 6 if a file is
 /// damaged. Without --live no engine may be running on the data folder.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
