@@ -79,8 +79,8 @@ impl Restore {
             print::line(format_args!("the batch at position {batch} was rewritten; the hash chain differs from there on"));
         }
         print::line(format_args!(
-            "{} of the backup discarded; everything after position {position} is lost, and requests after it that callers retry \
-             may be executed again",
+            "{} of the backup discarded; changes after position {position} are not restored, and requests after it may be executed \
+             again if callers retry them",
             print::count(left_out, "record")
         ));
         for name in missing {
