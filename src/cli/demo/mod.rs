@@ -256,9 +256,9 @@ async fn audit(dial: &Dial, client: &Client, burst: &Burst<'_>) -> anyhow::Resul
         ("every code activated", plan.codes, uses.len()),
         ("activations of those codes", plan.codes, recount.activations_of(campaign) as usize),
         ("activations in the sidecar", plan.codes, reported as usize),
-        ("answers: redeemed", plan.codes, found("redeemed")),
-        ("answers: code spent", plan.spent, found("code_exhausted")),
-        ("answers: no such code", plan.misses, found("unknown_code")),
+        ("outcomes: redeemed", plan.codes, found("redeemed")),
+        ("outcomes: code spent", plan.spent, found("code_exhausted")),
+        ("outcomes: no such code", plan.misses, found("unknown_code")),
         ("retries with the same outcome", plan.repeats, answers.repeats_alike),
         ("retries with another outcome", 0, answers.repeats_unlike.len()),
         ("refused without an outcome", 0, answers.refused.len()),
@@ -336,7 +336,7 @@ fn print_answers(answers: &Answers, plan: &Plan, in_flight: u32) {
         .map(|(word, count)| vec![format!("  {}", word.replace('_', " ")), print::grouped(count as u64)])
         .chain([vec!["  retried, same outcome".to_owned(), print::grouped(answers.repeats_alike as u64)]])
         .collect();
-    print::table(&["  ANSWER", ">REQUESTS"], &rows);
+    print::table(&["  OUTCOME", ">REQUESTS"], &rows);
     let seconds = answers.elapsed.as_secs_f64().max(1e-9);
     let percentile = |at: f64| Duration::from_nanos(answers.latency.value_at_quantile(at));
     print::line(format_args!(
