@@ -510,7 +510,7 @@ fn the_help_names_the_limit_of_codes_per_campaign() {
     assert!(help(&server, ["codes", "add"]).contains("at most 1,234,567 codes"));
     let elsewhere = run(support::scrip().args(["codes", "add", "--help"]).current_dir(server.scratch()), b"").exits(0);
     let elsewhere = elsewhere.out.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(elsewhere.contains("at most 50,000 (unless the organisation sets another limit) codes"), "{elsewhere}");
+    assert!(elsewhere.contains("at most 50,000 codes (the organisation may set another limit)"), "{elsewhere}");
 }
 
 /// Starts the engine with another limit of codes per campaign.

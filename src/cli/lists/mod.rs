@@ -38,14 +38,15 @@ pub(crate) struct CodeList {
 static LIST_HELP: LazyLock<String> = LazyLock::new(|| {
     let folder = Folder::at(std::env::var_os("SCRIP_DATA").map_or_else(|| PathBuf::from("scrip-data"), PathBuf::from));
     let limit = match folder.config() {
-        Ok(config) => print::grouped(config.settings.codes_per_campaign_max),
+        Ok(config) => print::count(config.settings.codes_per_campaign_max, "code"),
         Err(_) => {
-            format!("{} (unless the organisation sets another limit)", print::grouped(Settings::default().codes_per_campaign_max))
+            let usual = print::count(Settings::default().codes_per_campaign_max, "code");
+            format!("{usual} (the organisation may set another limit)")
         }
     };
     format!(
-        "List of codes: text with one code per line (UTF-8), or a spreadsheet (XLSX) with one per row; - for standard input, \
-         the default. A campaign holds at most {limit} codes, archived ones included"
+        "List of codes: text with one code per line (UTF-8), or a spreadsheet (XLSX) with one per row [default: standard input]. \
+         A campaign holds at most {limit}, archived ones included"
     )
 });
 
