@@ -51,7 +51,7 @@ fn an_interrupted_burst_is_retried() {
             seen.insert(written(&data));
             (seen.len() > WRITES_SEEN).then_some(())
         });
-        running.0.kill().expect("it starts");
+        running.0.kill().expect("it is running");
         let status = running.0.wait().expect("its status is available");
         assert!(!status.success(), "it was killed in the middle");
         assert!(is_unfinished(&data), "the burst is not over");

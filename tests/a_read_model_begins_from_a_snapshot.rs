@@ -405,7 +405,7 @@ async fn a_damaged_snapshot_is_not_used() {
     let path = server.dir().join(format!("snapshots/{:020}.snapshot", newer.0));
     let mut bytes = std::fs::read(&path).expect("it exists");
     let header = Snapshot::open(&OsDisk, &path).expect("it is intact").header().clone();
-    let codes = header.sections.iter().find(|section| section.name == "code-texts").expect("it has an address");
+    let codes = header.sections.iter().find(|section| section.name == "code-texts").expect("it has that section");
     bytes[codes.offset as usize] ^= 1;
     let other = server.scratch().join("changed");
     std::fs::write(&other, &bytes).expect("it is writable");

@@ -43,7 +43,7 @@ async fn rotate(server: &Server, operator: &Client, more: usize) {
 
 /// The limit of open files of a process: soft and hard.
 fn files_of(process: u32) -> (u64, u64) {
-    let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).expect("it starts");
+    let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).expect("it is running");
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("Linux reports it");
     let mut numbers = line.split_whitespace().map(|number| number.parse().unwrap_or(u64::MAX));
     (numbers.next().expect("the soft one"), numbers.next().expect("the hard one"))

@@ -284,7 +284,7 @@ async fn readers_that_have_stopped_cost_nothing() {
     let first = operator.show_status().await.expect("a reply").journal.first;
     assert!(first > positions[8], "the journal begins at {first}, and was written to {positions:?}");
     let fds = format!("/proc/{}/fd", engine.running.0.id());
-    let open = std::fs::read_dir(fds).expect("it starts").filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    let open = std::fs::read_dir(fds).expect("it is running").filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
     let deleted: Vec<_> = open.filter(|path| path.to_string_lossy().ends_with("(deleted)")).collect();
     assert_eq!(deleted, Vec::<std::path::PathBuf>::new(), "no reader holds a dropped segment open");
 

@@ -294,24 +294,24 @@ impl Server {
 
     /// The running process.
     pub(crate) fn process(&self) -> &Running {
-        self.running.as_ref().expect("it starts")
+        self.running.as_ref().expect("it is running")
     }
 
     /// The process's memory that is held in RAM, in KiB.
     pub(crate) fn memory_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process().0.id())).expect("it starts");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process().0.id())).expect("it is running");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux reports it");
         line.trim().trim_end_matches("kB").trim().parse().expect("a number")
     }
 
     /// Kills it at once (SIGKILL).
     pub(crate) fn kill(&mut self) {
-        drop(self.running.take().expect("it starts"));
+        drop(self.running.take().expect("it is running"));
     }
 
     /// Stops it with SIGTERM, and waits until it has stopped.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
-        let mut running = self.running.take().expect("it starts");
+        let mut running = self.running.take().expect("it is running");
         running.signal("TERM");
         wait_until(DEADLINE, "the engine stops", || running.0.try_wait().expect("its status is available"))
     }

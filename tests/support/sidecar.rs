@@ -97,12 +97,12 @@ impl Sidecar {
 
     /// The running process.
     pub(crate) fn process(&self) -> &Running {
-        self.running.as_ref().expect("it starts")
+        self.running.as_ref().expect("it is running")
     }
 
     /// Kills it at once (SIGKILL).
     pub(crate) fn kill(&mut self) {
-        drop(self.running.take().expect("it starts"));
+        drop(self.running.take().expect("it is running"));
     }
 
     /// Stops it with SIGTERM, and waits until it has stopped.
@@ -113,7 +113,7 @@ impl Sidecar {
 
     /// Waits until it ends by itself.
     pub(crate) fn ended(&mut self) -> ExitStatus {
-        let mut running = self.running.take().expect("it starts");
+        let mut running = self.running.take().expect("it is running");
         wait_until(DEADLINE, "the sidecar ends", || running.0.try_wait().expect("its status is available"))
     }
 
