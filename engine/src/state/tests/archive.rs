@@ -665,11 +665,11 @@ fn open_holds_of_archived_codes_are_confirmed_in_time_and_refused_after() {
         code_archived
         created campaign 2: added 1, skipped 0
         campaign 1: 1.00 credited, balance 1.00
-        refused: the hold has expired; a redemption now would be refused: the code is archived
+        refused: the hold has expired, and the code can no longer be redeemed: the code is archived
         archived with 2 codes
         campaign_archived
         campaign 1: 1.00 credited, balance 2.00
-        refused: the hold has expired; a redemption now would be refused: the campaign is archived
+        refused: the hold has expired, and the code can no longer be redeemed: the campaign is archived
         restored with 2 codes
         campaign 1: 1.00 credited, balance 3.00
         A x1 archived by itself, held by 2; B archived by itself; C x1; D x1

@@ -307,7 +307,7 @@ fn a_period_that_is_enforced_stops_redemption() {
         hold 11: campaign 1, 1.00, until 3000
         outside_period
         refused: there is no such hold, it ended long ago, or it is not yours
-        refused: the hold has expired; a redemption now would be refused: outside the campaign's period
+        refused: the hold has expired, and the code can no longer be redeemed: outside the campaign's period
         inactive, not redeemable, 1 of 1 codes activated, 2 activations, 2.00 issued
         inactive: its codes are refused
         campaign_inactive

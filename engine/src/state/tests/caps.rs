@@ -60,7 +60,7 @@ fn a_client_has_no_more_than_his_uses() {
         hold 13: campaign 1, 1.00, until 3000
         client_exhausted
         refused: there is no such hold, it ended long ago, or it is not yours
-        refused: the hold has expired; a redemption now would be refused: the client has reached this campaign's limit per client
+        refused: the hold has expired, and the code can no longer be redeemed: the client has reached this campaign's limit per client
         released: the code has its use back
         active, redeemable, 2 of 3 codes activated, 2 activations, 2.00 issued
         "#,
@@ -109,7 +109,7 @@ fn a_campaign_has_no_more_than_its_uses() {
         redeemable: 0 activated, 0 held
         campaign 1: 1.00 credited, balance 1.00
         campaign_exhausted: 1 activated, 0 held
-        refused: the hold has expired; a redemption now would be refused: the campaign has reached its limit of activations
+        refused: the hold has expired, and the code can no longer be redeemed: the campaign has reached its limit of activations
         "#,
     );
 }
@@ -189,9 +189,9 @@ fn a_hold_takes_its_own_amount_off_the_budget() {
         budget_exhausted
         budget_exhausted: 1 activated, 0 held
         campaign 1: 2.00 credited, balance 4.00
-        refused: the hold has expired; a redemption now would be refused: the bonus exceeds the remaining campaign budget
+        refused: the hold has expired, and the code can no longer be redeemed: the bonus exceeds the remaining campaign budget
         updated
-        refused: the hold has expired; a redemption now would be refused: the bonus exceeds the remaining campaign budget
+        refused: the hold has expired, and the code can no longer be redeemed: the bonus exceeds the remaining campaign budget
         updated
         campaign 1: 5.00 credited, balance 5.00
         budget_exhausted: 2 activated, 0 held
@@ -239,13 +239,13 @@ fn limits_lowered_under_open_holds_keep_their_promises_and_make_no_more() {
         let late = match limit {
             "cap" => "refused: the hold has expired, and its use was taken meanwhile",
             "per-client" => {
-                "refused: the hold has expired; a redemption now would be refused: the client has reached this campaign's limit per client"
+                "refused: the hold has expired, and the code can no longer be redeemed: the client has reached this campaign's limit per client"
             }
             "uses" => {
-                "refused: the hold has expired; a redemption now would be refused: the campaign has reached its limit of activations"
+                "refused: the hold has expired, and the code can no longer be redeemed: the campaign has reached its limit of activations"
             }
             _ => {
-                "refused: the hold has expired; a redemption now would be refused: the bonus exceeds the remaining campaign budget"
+                "refused: the hold has expired, and the code can no longer be redeemed: the bonus exceeds the remaining campaign budget"
             }
         };
         let expected = format!(

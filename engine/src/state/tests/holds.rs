@@ -242,7 +242,7 @@ fn a_campaign_switched_off_keeps_its_promises_and_makes_no_more() {
         hold 4: campaign 1, 1.00, until 2000
         hold 5: campaign 1, 1.00, until 1000
         inactive: its codes are refused
-        refused: the hold has expired; a redemption now would be refused: the campaign is switched off
+        refused: the hold has expired, and the code can no longer be redeemed: the campaign is switched off
         campaign 1: 1.00 credited, balance 1.00
         active: its codes are accepted
         campaign 1: 1.00 credited, balance 1.00
