@@ -44,7 +44,7 @@ const CODES: usize = 24;
 struct Refused {
     reason: &'static str,
     /// Whether a check can predict the reason; it cannot if the reason depends on the client.
-    is_foretold: bool,
+    is_predictable: bool,
     client: ClientId,
     codes: Vec<String>,
 }
@@ -75,7 +75,7 @@ async fn prepare(operator: &Client, arena: ClubId, north: ClubId) -> Vec<Refused
             "code_archived" | "campaign_archived" | "code_exhausted" | "amount_limit" | "held" => plain,
             // The last outcome is what all of them look like.
             "unknown_code" => {
-                prepared.push(Refused { reason, is_foretold: true, client, codes });
+                prepared.push(Refused { reason, is_predictable: true, client, codes });
                 continue;
             }
             "not_accepted" => continue,
@@ -115,7 +115,7 @@ async fn prepare(operator: &Client, arena: ClubId, north: ClubId) -> Vec<Refused
             }
             _ => {}
         }
-        prepared.push(Refused { reason, is_foretold: !["client_exhausted", "amount_limit"].contains(&reason), client, codes });
+        prepared.push(Refused { reason, is_predictable: !["client_exhausted", "amount_limit"].contains(&reason), client, codes });
     }
     prepared
 }
@@ -161,13 +161,13 @@ async fn look(
     arena: ClubId,
     refused: &Refused,
 ) -> (Seen, RedeemOutcome) {
-    let Refused { reason, is_foretold, client, codes } = refused;
+    let Refused { reason, is_predictable, client, codes } = refused;
     let (mut shop, credential) = shop(server, operator, reason).await;
     let network: ClientNetwork = format!("203.0.{}.1", client.0 % 200).parse().expect("an address");
     let redeem = |code: &str| Redeem { network, ..Redeem::new(*client, arena, code) };
     let hold = |code: &str| Hold { network, ..Hold::new(*client, arena, code, HOLD_TTL_DEFAULT_MS) };
     // If a check cannot predict the refusal of a code, an unknown code is checked instead.
-    let checked = |number: usize| match is_foretold {
+    let checked = |number: usize| match is_predictable {
         true => codes[number].clone(),
         false => codes[number].replace('C', "X"),
     };
@@ -188,7 +188,7 @@ async fn look(
     seen.reply("hold", &reply, shown);
     let check = Check { client: Some(*client), network, ..Check::new(arena, vec![checked(1)]) };
     // Of a code that was already tried, if it can be the same one.
-    if *is_foretold {
+    if *is_predictable {
         let reply = shop.call(1, RequestId(0), &check).await;
         let Ok(CheckOutcome::Checked { codes, .. }) = reply.outcome::<Check>() else { panic!("{reason}: no check") };
         assert_eq!(codes, [CodeChecked::NotAccepted], "{reason}");
@@ -250,7 +250,7 @@ async fn every_refusal_of_a_code_looks_the_same() {
             first = Some(seen);
             continue;
         };
-        if !refused.is_foretold {
+        if !refused.is_predictable {
             // Its checks used other codes, one fewer.
             seen.counted.clone_from(&first.counted);
             let check = seen.replies.iter_mut().find(|(what, ..)| *what == "check").expect("it exists");

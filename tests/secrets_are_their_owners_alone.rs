@@ -1,5 +1,5 @@
-//! Keys, tokens, codes and player data are readable by their owner alone: in existing folders, whatever the umask and whoever
-//! created them.
+//! Keys, tokens, codes and player data are readable by their owner alone: in existing folders, whatever the umask and the
+//! creator.
 
 mod support;
 
