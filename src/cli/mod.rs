@@ -36,7 +36,7 @@ use clap::{Parser, Subcommand};
 
 use crate::exit::Exit;
 
-/// Redeem promo codes: each code exactly as often as allowed, durably before the reply.
+/// Redeem promo codes exactly as often as allowed, durably before each reply.
 ///
 /// Most commands talk to a running engine: by default the one whose data folder is given with --data (on the same machine),
 /// otherwise the one at --server, with --ca. They authenticate with the token in SCRIP_TOKEN or --token-file, or with --cert and

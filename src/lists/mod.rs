@@ -38,16 +38,19 @@ const HEADERS: [&str; 4] = ["code", "codes", "promocode", "promocodes"];
 /// How to read a list.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ListOptions {
-    /// Sheet of a spreadsheet with the codes [default: the first visible sheet that is not empty]
+    /// Sheet with the codes, for a spreadsheet
     ///
-    /// Hidden rows of the sheet are read as well.
+    /// By default the first visible sheet that is not empty. Hidden rows of the sheet are read as well.
     #[arg(long, value_name = "NAME")]
     pub(crate) sheet: Option<String>,
-    /// Column of a spreadsheet with the codes, by its letters or its header [default: the one headed "code" or "promo code", or
-    /// the only one]
+    /// Column with the codes, for a spreadsheet
+    ///
+    /// Its letters or its header. By default the column with the header "code" or "promo code", or the only column.
     #[arg(long, value_name = "LETTERS|HEADER")]
     pub(crate) column: Option<String>,
-    /// Whether the first line that is not blank is a header, not a code; `auto`: if it reads "code", "codes" or "promo code"
+    /// Whether the first line that is not blank is a header
+    ///
+    /// With `auto` it is a header if it reads "code", "codes" or "promo code".
     #[arg(long, value_enum, default_value_t)]
     pub(crate) header: Header,
 }

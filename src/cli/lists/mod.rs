@@ -28,7 +28,8 @@ use crate::print;
 /// A list of codes to add to a campaign.
 #[derive(Debug, Args)]
 pub(crate) struct CodeList {
-    #[arg(value_name = "FILE", default_value = "-", hide_default_value = true, help = LIST_HELP.as_str())]
+    #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
+    #[arg(help = "List of codes: a text or XLSX file [default: standard input]", long_help = LIST_HELP.as_str())]
     file: PathBuf,
     #[command(flatten)]
     options: ListOptions,

@@ -37,9 +37,9 @@ pub(crate) struct Serve {
     /// Address for probes and metrics (TCP, HTTP); overrides scrip.toml [default: none]
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
-    /// Start even though this machine's clock is implausible compared with the newest record
+    /// Start although this machine's clock seems wrong
     ///
-    /// Pass it once, after checking that the clock is right. If the newest record is from the future, the times of new records
+    /// The engine refuses to start if the clock is implausible compared with the newest record. Pass this once, after checking that the clock is right. If the newest record is from the future, the times of new records
     /// continue from there at half speed until the clock has caught up: holds and lockouts last up to twice as long, and reports
     /// show those times. Requests are judged by the current clock, and none is executed twice.
     #[arg(long)]
