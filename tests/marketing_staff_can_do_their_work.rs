@@ -217,11 +217,11 @@ async fn campaigns_are_listed_by_their_filters() {
     let ran = staff(&server, &["campaign", "list", "--status", "all"], "").exits(0);
     assert_eq!(
         ran.out,
-        "ID  NAME    STATUS                             AMOUNT  CODES  ACTIVATED  AVAILABLE  ACTIVATIONS  ISSUED\n \
-         1  Spring  active                               5.00      3          1          2            1    5.00\n \
+        "ID  NAME    STATUS                                  AMOUNT  CODES  ACTIVATED  AVAILABLE  ACTIVATIONS  ISSUED\n \
+         1  Spring  active                                    5.00      3          1          2            1    5.00\n \
          2  Ended   inactive (ended, codes still accepted)    5.00      1          0          1            0    0.00\n \
-         3  Off     inactive, low on codes               5.00      1          0          1            0    0.00\n \
-         4  Gone    archived                             5.00      1          0          0            0    0.00\n"
+         3  Off     inactive, low on codes                    5.00      1          0          1            0    0.00\n \
+         4  Gone    archived                                  5.00      1          0          0            0    0.00\n"
     );
     let listed = |args: &[&str]| -> Vec<u64> {
         let ran = staff(&server, &[&["campaign", "list", "--json"], args].concat(), "").exits(0);
