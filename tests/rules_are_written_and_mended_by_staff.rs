@@ -301,7 +301,7 @@ fn rules_are_switched_archived_restored_and_listed() {
     assert_eq!(act("activate", "1").exits(1).out, "rule 1: refused: the rule is archived; restore it first\n");
     assert_eq!((names(&[]), names(&["--status", "archived"])), (vec!["Both".into(), "All".into()], vec!["North".into()]));
     let card = done(&server, &["rule", "show", "1"]);
-    assert!(card.contains("\nstatus           archived on 2"), "{card}");
+    assert!(card.contains("\nstatus             archived on 2"), "{card}");
     assert_eq!(act("restore", "1").exits(0).out, "rule 1: restored, switched off\n");
     assert_eq!(act("restore", "1").exits(1).out, "rule 1: refused: the rule is not archived\n");
     assert_eq!(names(&["--status", "inactive"]), ["North", "All"]);
