@@ -94,16 +94,16 @@ pub enum BatchError {
     #[error("it has {0} bytes, fewer than a header")]
     Short(usize),
     /// It was written in another format.
-    #[error("its format version is {0}, and this program reads {VERSION}")]
+    #[error("its format version is {0}; this program reads version {VERSION}")]
     Version(u16),
     /// Its bytes are not those that were hashed.
-    #[error("its bytes do not have the hash that it states")]
+    #[error("its bytes do not match its hash")]
     Changed,
     /// It names another predecessor than the batch before it.
-    #[error("it does not continue the batch before it: the chain of hashes is broken")]
+    #[error("it does not continue the previous batch: the hash chain is broken")]
     BrokenChain,
     /// Its first position is not the next one.
-    #[error("it starts at position {found}, and {expected} comes next")]
+    #[error("it starts at position {found}, but {expected} comes next")]
     Gap {
         /// The position that comes next.
         expected: Position,
@@ -111,13 +111,13 @@ pub enum BatchError {
         found: Position,
     },
     /// Its records do not fill it, or pass its end.
-    #[error("record {index} of it passes its end, or bytes follow the last")]
+    #[error("record {index} runs past its end, or bytes follow the last record")]
     Layout {
         /// Which, counted from 0.
         index: u32,
     },
     /// A record's bytes are not a record.
-    #[error("record {index} of it: {cause}")]
+    #[error("record {index}: {cause}")]
     Record {
         /// Which, counted from 0.
         index: u32,

@@ -128,7 +128,8 @@ impl Calls {
 
     fn answer(&self, frames: &mut FrameBuffer) -> Result<(), ConnectError> {
         let mut table = self.table.lock();
-        let lost = |malformed: crate::frame::Malformed| ConnectError::Lost(format!("the engine's reply: {malformed}"));
+        let lost =
+            |malformed: crate::frame::Malformed| ConnectError::Lost(format!("malformed reply from the engine: {malformed}"));
         while let Some(frame) = frames.next(REPLY_BYTES_MAX).map_err(lost)? {
             if let Some(waiting) = table.waiting.remove(&frame.correlation) {
                 let mut bytes = Vec::with_capacity(HEADER_BYTES + frame.body.len());

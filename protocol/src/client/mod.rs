@@ -59,7 +59,7 @@ pub enum ClientError {
     Refused(Refusal),
     /// The request may have been executed, now or by an earlier attempt. Send it again under the same id to find out.
     #[error(
-        "request {request} has no outcome after {waited:.1?}{}; whether it was executed is unknown until the same request is sent again",
+        "request {request} has no outcome after {waited:.1?}{}; send it again under the same id to find out whether it was executed",
         cause_in_words(.cause)
     )]
     Unknown {
@@ -71,7 +71,7 @@ pub enum ClientError {
         cause: Option<NoOutcome>,
     },
     /// A command that changes nothing got no answer in time.
-    #[error("no answer within {waited:.1?}{}", .last.as_ref().map(|error| format!(" ({error})")).unwrap_or_default())]
+    #[error("no reply within {waited:.1?}{}", .last.as_ref().map(|error| format!(" ({error})")).unwrap_or_default())]
     NoAnswer {
         /// How long the client waited.
         waited: Duration,
@@ -82,10 +82,10 @@ pub enum ClientError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The request is larger than a frame may be. It was not sent.
-    #[error("the request has {0} bytes, and a frame has at most {REQUEST_BYTES_MAX}")]
+    #[error("the request has {0} bytes; a frame has at most {REQUEST_BYTES_MAX}")]
     TooLarge(usize),
     /// The reply to a command that changes nothing is malformed.
-    #[error("the engine's reply: {0}")]
+    #[error("malformed reply from the engine: {0}")]
     Reply(#[from] Malformed),
 }
 
@@ -99,7 +99,7 @@ pub enum NoOutcome {
     #[error("a retry was refused: {0}")]
     Refused(Refusal),
     /// The reply is malformed.
-    #[error("the engine's reply: {0}")]
+    #[error("malformed reply from the engine: {0}")]
     Reply(#[from] Malformed),
 }
 

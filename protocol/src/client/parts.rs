@@ -21,7 +21,7 @@ pub enum PartError {
     #[error("refused: {0}")]
     Refused(Refusal),
     /// What came is not a reply.
-    #[error("the engine's reply: {0}")]
+    #[error("malformed reply from the engine: {0}")]
     Malformed(#[from] Malformed),
 }
 

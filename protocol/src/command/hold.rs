@@ -223,9 +223,9 @@ impl fmt::Display for HoldOutcome {
                 "held: {} to be credited, campaign {}, hold {}, expires at {} (milliseconds since 1970)",
                 held.amount, held.campaign, held.hold, held.expires_ms
             ),
-            HoldOutcome::InvalidTtl => f.write_str("refused: a code is held for at least 1 second and at most 7 days"),
+            HoldOutcome::InvalidTtl => f.write_str("refused: a hold lasts at least 1 second and at most 7 days"),
             HoldOutcome::Refused(why) => fmt::Display::fmt(why, f),
-            HoldOutcome::TooManyHolds => write!(f, "refused: {HOLDS_MAX} holds are open, and that is the most"),
+            HoldOutcome::TooManyHolds => write!(f, "refused: the limit of {HOLDS_MAX} open holds is reached"),
         }
     }
 }
@@ -246,9 +246,13 @@ impl fmt::Display for ConfirmOutcome {
                 f.write_str("refused: the hold has expired, and its use was taken meanwhile")
             }
             ConfirmOutcome::Expired(RedeemOutcome::NotAccepted) => {
-                f.write_str("refused: the hold has expired, and its use is not to be had any more")
+                f.write_str("refused: the hold has expired and can no longer be confirmed")
             }
-            ConfirmOutcome::Expired(why) => write!(f, "refused: the hold has expired; a redemption now would be {why}"),
+            ConfirmOutcome::Expired(why) => {
+                let why = why.to_string();
+                let reason = why.strip_prefix("refused: ").unwrap_or(&why);
+                write!(f, "refused: the hold has expired, and the code can no longer be redeemed: {reason}")
+            }
             ConfirmOutcome::AmountLimit => fmt::Display::fmt(&RedeemOutcome::AmountLimit, f),
         }
     }
@@ -257,20 +261,20 @@ impl fmt::Display for ConfirmOutcome {
 impl fmt::Display for ReleaseOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ReleaseOutcome::Released => f.write_str("released: the use of the code is free"),
+            ReleaseOutcome::Released => f.write_str("released: the code has its use back"),
             ReleaseOutcome::UnknownHold => f.write_str(UNKNOWN_HOLD),
             ReleaseOutcome::AlreadyConfirmed(done) => already_confirmed(f, done),
-            ReleaseOutcome::AlreadyReleased => f.write_str("refused: the hold was released before"),
+            ReleaseOutcome::AlreadyReleased => f.write_str("refused: the hold was already released"),
         }
     }
 }
 
-const UNKNOWN_HOLD: &str = "refused: there is no such hold, or it ended long ago, or it is not yours";
+const UNKNOWN_HOLD: &str = "refused: there is no such hold, it ended long ago, or it is not yours";
 
 fn already_confirmed(f: &mut fmt::Formatter<'_>, done: &Activated) -> fmt::Result {
     write!(
         f,
-        "refused: the hold was confirmed before: {} credited, bonus balance {} then, campaign {}, activation {}",
+        "refused: the hold was already confirmed: {} credited, bonus balance {} at the time, campaign {}, activation {}",
         done.amount, done.balance, done.campaign, done.activation
     )
 }

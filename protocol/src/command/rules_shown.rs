@@ -335,8 +335,8 @@ struct Words<'a>(&'a Variables);
 impl fmt::Display for Words<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Variables { amount, source, gaming, bonus, spent, sessions } = self.0;
-        write!(f, "a top-up of {amount} by {source} of a client with gaming balance {gaming}, bonus balance {bonus}, ")?;
-        write!(f, "{spent} spent in all, sessions {sessions}")
+        write!(f, "a top-up of {amount} by {source} from a client with gaming balance {gaming}, bonus balance {bonus}, ")?;
+        write!(f, "{spent} spent in total, sessions {sessions}")
     }
 }
 
@@ -344,20 +344,20 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Finding::NeverHolds { variable } => {
-                write!(f, "it can never fire: the conditions on {variable} exclude each other")
+                write!(f, "the rule can never fire: the conditions on {variable} exclude each other")
             }
             Finding::Overlaps(Overlap { rule, name, from, to: None }) => {
-                write!(f, "rule {rule} ({name}) can fire on the same top-up, from {from} on: both then fire")
+                write!(f, "rule {rule} ({name}) can fire on the same top-up: both fire from {from} on")
             }
             Finding::Overlaps(Overlap { rule, name, from, to: Some(to) }) => {
-                write!(f, "rule {rule} ({name}) can fire on the same top-up, from {from} to {to}: both then fire")
+                write!(f, "rule {rule} ({name}) can fire on the same top-up: both fire from {from} to {to}")
             }
             Finding::MoreOverlaps(more) => write!(f, "{more} more rules can fire on the same top-up"),
             Finding::NotPositive { at, result } => {
-                write!(f, "the formula can come to nothing: it is {result} for {}", Words(at))
+                write!(f, "the formula can yield no bonus: it is {result} for {}", Words(at))
             }
             Finding::RoundsToNothing { at, result } => {
-                write!(f, "the formula can be rounded to nothing: it is {result} for {}", Words(at))
+                write!(f, "the formula can round to zero: it is {result} for {}", Words(at))
             }
             Finding::DividesByZero { at } => write!(f, "the formula can divide by zero: it does for {}", Words(at)),
             Finding::PushTooLong { part, at, chars } => {
@@ -370,8 +370,8 @@ impl fmt::Display for Finding {
 impl fmt::Display for LintRuleOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LintRuleOutcome::Lint { lint, .. } if lint.findings.is_empty() => f.write_str("nothing is odd about it"),
-            LintRuleOutcome::Lint { lint, .. } => write!(f, "what is odd about it: {}", lint.findings.len()),
+            LintRuleOutcome::Lint { lint, .. } if lint.findings.is_empty() => f.write_str("no lint findings"),
+            LintRuleOutcome::Lint { lint, .. } => write!(f, "lint findings: {}", lint.findings.len()),
             LintRuleOutcome::UnknownRule => f.write_str("refused: there is no such rule"),
             LintRuleOutcome::InvalidRule(why) => write!(f, "refused: {why}"),
         }
@@ -382,7 +382,7 @@ impl fmt::Display for RehearseRuleOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RehearseRuleOutcome::Rehearsed(done) => {
-                write!(f, "it would have fired on {} of {} top-ups, clients {}, ", done.fired, done.top_ups, done.clients)?;
+                write!(f, "would have fired on {} of {} top-ups (clients: {}) ", done.fired, done.top_ups, done.clients)?;
                 match done.credited {
                     Some(credited) => write!(f, "and credited {credited}"),
                     None => write!(f, "and credited more than {}", Money(i64::MAX)),
@@ -391,9 +391,9 @@ impl fmt::Display for RehearseRuleOutcome {
             RehearseRuleOutcome::PeriodReversed => f.write_str("refused: the period ends before it begins"),
             RehearseRuleOutcome::InvalidRule(why) => write!(f, "refused: {why}"),
             RehearseRuleOutcome::NotKept { first, .. } => {
-                write!(f, "refused: the journal is kept from position {first} on, and the period begins before it")
+                write!(f, "refused: the journal begins at position {first}, after the start of the period")
             }
-            RehearseRuleOutcome::Unreadable => f.write_str("refused: the journal cannot be read; the engine's log says why"),
+            RehearseRuleOutcome::Unreadable => f.write_str("refused: the journal cannot be read; see the engine's log"),
         }
     }
 }

@@ -14,13 +14,16 @@ use scrip_protocol::{Role, Settings};
 /// How many codes one of its campaigns may hold.
 pub(super) const CODES_PER_CAMPAIGN: u32 = CODES_PER_CAMPAIGN_MAX;
 
-/// Starts one, and says how an operator reaches it.
+/// Starts an engine, and returns how an operator connects to it.
 pub(super) fn start(folder: &Folder, limits: Limits) -> anyhow::Result<(Engine, Dial)> {
     let settings =
         Settings { organisation: "Loadtest".into(), codes_per_campaign_max: CODES_PER_CAMPAIGN, ..Settings::default() };
     let listen = ([127, 0, 0, 1], 0).into();
     let issued = folder.init(&Config::new(listen, settings, GuardLimits::OFF), &[])?;
-    let operator = issued.into_iter().find(|issued| issued.credential.role == Role::Operator).context("a token for each role")?;
+    let operator = issued
+        .into_iter()
+        .find(|issued| issued.credential.role == Role::Operator)
+        .context("init issues a token for each role")?;
     let engine = tokio::task::block_in_place(|| Engine::start(folder, Start { limits, ..Start::default() }, &mut |_| {}))?;
     let mut dial = Dial::new(&engine.address().to_string(), std::fs::read(folder.ca_path())?, operator.token)?;
     dial.patience = Duration::from_secs(60);

@@ -72,7 +72,7 @@ fn campaigns_are_listed_by_status_name_and_club() {
         1, 3
         1
         2, 3
-        active: its codes are taken
+        active: its codes are accepted
         1, 2
         archived with 1 codes
         2
@@ -211,9 +211,9 @@ fn a_changed_cap_holds_at_once() {
         restored 1, skipped 0
         3 codes: 0 archived, 2 activated, 1 available, 1 redeemable
         code_exhausted
-        refused: a limit of activations must be at least one; name none for no limit
+        refused: a limit of activations must be at least 1; leave it out for no limit
         updated
-        refused: there is nothing to restore
+        refused: the campaign is not archived
         3 codes: 0 archived, 2 activated, 1 available, 2 redeemable
         "#,
     );
@@ -263,7 +263,7 @@ fn terms_are_changed_as_they_are_made() {
         refused: the period ends before it starts
         updated
         updated
-        refused: there is no period to enforce: name a start, an end, or both
+        refused: there is no period to enforce: set a start, an end, or both
         1
         campaign 1: 1.00 credited, balance 3.00
         "#,
@@ -305,7 +305,7 @@ fn a_period_that_is_enforced_stops_redemption() {
         "#,
         r#"
         registered as club 1
-        refused: there is no period to enforce: name a start, an end, or both
+        refused: there is no period to enforce: set a start, an end, or both
         created campaign 1: added 1, skipped 0
         inactive, not redeemable, 0 of 1 codes activated, 0 activations, 0.00 issued
         outside_period
@@ -318,12 +318,12 @@ fn a_period_that_is_enforced_stops_redemption() {
         campaign 1: 1.00 credited, balance 2.00
         hold 11: campaign 1, 1.00, until 3000
         outside_period
-        refused: there is no such hold, or it ended long ago, or it is not yours
-        refused: the hold has expired; a redemption now would be refused: the campaign's period has not begun, or is over
+        refused: there is no such hold, it ended long ago, or it is not yours
+        refused: the hold has expired, and the code can no longer be redeemed: outside the campaign's period
         inactive, not redeemable, 1 of 1 codes activated, 2 activations, 2.00 issued
         inactive: its codes are refused
         campaign_inactive
-        active: its codes are taken
+        active: its codes are accepted
         updated
         campaign 1: 1.00 credited, balance 3.00
         redeemable: 3 activated, 1 held

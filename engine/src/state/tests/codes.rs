@@ -196,7 +196,7 @@ fn a_dry_run_answers_as_adding_does() {
         added 1, skipped 2; 2 NEW: duplicate of line 1; 3 b: already in this campaign
         refused: a campaign holds at most 4 codes; this one has 3 and the list would add 2
         added 1, skipped 1; 2 b: already in this campaign
-        refused: the list holds no code
+        refused: the list has no codes
         refused: there is no such campaign
         archived with 1 codes
         refused: the campaign is archived
@@ -206,7 +206,7 @@ fn a_dry_run_answers_as_adding_does() {
         refused: a campaign holds at most 4 codes; this one has 0 and the list would add 5
         refused: lines that cannot be added: 2; 1 A: held by campaign 1; 2 b b: invalid: character 2 is white space
         refused: lines that cannot be added: 2; 1 A: held by campaign 1; 2 b b: invalid: character 2 is white space
-        refused: the list holds no code
+        refused: the list has no codes
         free, free, held by campaign 1
         "#,
     );
@@ -276,8 +276,8 @@ fn no_code_is_generated_that_exists() {
         archived with 2 codes
         generated 2 codes; guessing one takes 22500000 attempts on average
         A; B archived by itself; new; newer
-        refused: too many of the codes that were drawn exist already; take a longer pattern
-        refused: too many of the codes that were drawn exist already; take a longer pattern
+        refused: too many of the generated codes already exist; use a longer pattern
+        refused: too many of the generated codes already exist; use a longer pattern
         A; B archived by itself; new; newer
         restored with 2 codes
         "#,
@@ -322,17 +322,17 @@ fn refusals_of_generation_come_in_order_of_precedence() {
         archived with 1 codes
         refused: the campaign is archived
         restored with 1 codes
-        refused: 1 to 65536 codes are generated at once
-        refused: 1 to 65536 codes are generated at once
-        refused: character 1 of the pattern cannot stand in a code
-        refused: the pattern has no *, # or @ in whose place a sign would be drawn
+        refused: 1 to 65536 codes can be generated at once
+        refused: 1 to 65536 codes can be generated at once
+        refused: character 1 of the pattern is not allowed in a code
+        refused: the pattern needs at least one *, # or @
         refused: a campaign holds at most 3 codes; this one has 1 and the list would add 3
-        refused: 1 to 65536 codes are generated at once
-        refused: too few codes are possible; 15 guesses would hit one, and 1000000 are the least: take a longer pattern
-        refused: too few codes are possible; 461760 guesses would hit one, and 1000000 are the least: take a longer pattern
-        refused: too few codes are possible; 999999 guesses would hit one, and 1000000 are the least: take a longer pattern
+        refused: 1 to 65536 codes can be generated at once
+        refused: the pattern allows too few codes: one in 15 guesses would hit, and at least 1000000 are required; use a longer pattern
+        refused: the pattern allows too few codes: one in 461760 guesses would hit, and at least 1000000 are required; use a longer pattern
+        refused: the pattern allows too few codes: one in 999999 guesses would hit, and at least 1000000 are required; use a longer pattern
         generated 2 codes; guessing one takes 1000000 attempts on average
-        refused: character 3 of the alphabet stands there before (letter case does not matter)
+        refused: character 3 of the alphabet is listed twice (letter case is ignored)
         "#,
     );
 }
