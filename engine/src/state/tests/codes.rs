@@ -343,10 +343,10 @@ fn refusals_of_generation_come_in_order_of_precedence() {
 fn stored_codes_that_cannot_be_looked_up_are_counted() {
     let mut records = ran("club Arena\ncampaign amount=1 codes=A,B,C\nadd 1 codes=D").records;
     for (_, record) in &mut records {
-        match record {
-            Record::CampaignCreated(created) => created.codes = ["A", "B C", "C"].into_iter().collect(),
-            Record::CodesAdded(added) => added.codes = ["D\u{200b}E"].into_iter().collect(),
-            _ => {}
+        if let Record::CampaignCreated(created) = record {
+            created.codes = ["A", "B C", "C"].into_iter().collect();
+        } else if let Record::CodesAdded(added) = record {
+            added.codes = ["D\u{200b}E"].into_iter().collect();
         }
     }
     let (mut state, followed) = (State::default(), Index::of(&State::default()));
