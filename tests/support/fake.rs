@@ -25,7 +25,7 @@ pub(crate) enum Session {
     OtherAuthority,
     /// It speaks another protocol.
     OtherProtocol,
-    /// It welcomes the caller, states an unknown form of codes, and answers no request.
+    /// It welcomes the caller, states an unknown form of codes, and continues with the next connection.
     OtherForm,
     /// It closes the connection instead of answering the hello.
     TurnsAway(CloseCode),
@@ -174,7 +174,7 @@ async fn serve(endpoint: Endpoint, configs: [ServerConfig; 3], script: Vec<Sessi
                 if let Some(wait) = wait.take() {
                     wait.notified().await;
                 }
-                if responses.len() == 0 && code.is_some() {
+                if responses.len() == 0 && (code.is_some() || welcome.codes.supported().is_none()) {
                     break;
                 }
                 continue;
