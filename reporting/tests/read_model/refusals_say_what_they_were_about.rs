@@ -1,8 +1,8 @@
 //! Refusals of every command are found by client, club and code, and say by which numbers they were decided (Z13).
 
 use scrip_protocol::command::{
-    BonusOutcome, CampaignUpdated, CodeHeld, ConfirmOutcome, ConfirmationRefused, RedeemOutcome, Refused, RequestRefused,
-    Subject, Terms,
+    BonusOutcome, CampaignUpdated, CodeHeld, ConfirmOutcome, ConfirmationRefused, HoldOutcome, HoldRefused, RedeemOutcome,
+    RedemptionRefused, Refused, RequestRefused, Subject, Terms,
 };
 use scrip_protocol::{CampaignId, ClientId, ClubId, Kind, Money, Position, Record, wire};
 use scrip_reporting::figures::activations::Before;
@@ -46,6 +46,31 @@ fn a_refused_payment_is_found_by_its_client() {
     let (pay, words) = ("pay-bonus".to_owned(), "the bonus balance is 0.07".to_owned());
     assert_eq!(rows(&RefusalFilter { client: Some(ClientId(42)), ..of() }), [(2, pay.clone(), Some(3), words.clone())]);
     assert_eq!(rows(&of()), [(2, pay.clone(), Some(3), words.clone()), (1, pay, None, words)]);
+}
+
+/// Z9: a request that is refused before its code is looked up has no campaign: it costs no failed attempt, and must not tell whether
+/// a campaign has the code.
+#[test]
+fn only_a_failed_attempt_at_a_code_names_its_campaign() {
+    let mut journal = Journal::default();
+    journal.batch(0, &[created(1, Terms::new("Autumn", Money(500)), &["A"])]);
+    let (client, club) = (ClientId(9), ClubId(1));
+    let redemption = |outcome| RedemptionRefused { stamp: stamp(2), client, club, code: "a".into(), outcome }.into();
+    let hold = |outcome| HoldRefused { stamp: stamp(3), client, club, code: "a".into(), outcome }.into();
+    let records: [Record; 8] = [
+        redemption(RedeemOutcome::UnknownClub),
+        redemption(RedeemOutcome::UnknownTopUp),
+        hold(HoldOutcome::Refused(RedeemOutcome::UnknownClub)),
+        hold(HoldOutcome::Refused(RedeemOutcome::UnknownTopUp)),
+        hold(HoldOutcome::InvalidTtl),
+        hold(HoldOutcome::TooManyHolds),
+        redemption(RedeemOutcome::CodeExhausted),
+        hold(HoldOutcome::Refused(RedeemOutcome::CodeExhausted)),
+    ];
+    journal.batch(1, &records);
+    let found = refusals_of(&journal.batches, &RefusalFilter::default());
+    let campaigns: Vec<_> = found.iter().rev().map(|of| of.campaign).collect();
+    assert_eq!(campaigns, [None, None, None, None, None, None, Some(1), Some(1)]);
 }
 
 /// Z13: what decides about an expired hold is the amount that was held, whatever the campaign credits since.

@@ -116,6 +116,89 @@ async fn those_without_reasons_learn_none_through_any_route() {
     }
 }
 
+/// Refusals that do not depend on a code: the guard charges nothing for them.
+const OF_NO_CODE: [(&str, &str); 11] = [
+    ("redeem", "invalid_code"),
+    ("redeem", "unknown_club"),
+    ("redeem", "unknown_top_up"),
+    ("hold", "invalid_code"),
+    ("hold", "unknown_club"),
+    ("hold", "unknown_top_up"),
+    ("hold", "invalid_ttl"),
+    ("hold", "too_many_holds"),
+    ("confirm", "unknown_hold"),
+    ("confirm", "already_confirmed"),
+    ("confirm", "released"),
+];
+
+/// Z9: a refusal that costs no failed attempt does not tell which campaign has the code, whatever the table holds. Callers without
+/// reasons learn of no refused code which campaign has it.
+#[tokio::test]
+async fn a_refusal_that_is_no_failed_attempt_names_no_campaign() {
+    let refused = Refused::new();
+    let sqlite = Connection::open(&refused.server.path).expect("SQLite opens");
+    sqlite
+        .execute(
+            "INSERT INTO campaign SELECT 77, 'Hidden name', * FROM (SELECT amount, clubs, starts_ms, ends_ms, enforce_period, \
+             activations_per_code_max, activations_per_client_max, activations_max, budget, low_stock, active, created_ms, \
+             archived_ms, codes, codes_archived, codes_activated, codes_exhausted, archived_activated, archived_exhausted, \
+             activations, issued, refunds, taken_back, uncollected, last_activation FROM campaign WHERE campaign = 3)",
+            [],
+        )
+        .expect("the row fits");
+    let mut requests = Vec::new();
+    for ((command, reason), position) in OF_NO_CODE.into_iter().zip(5_000..) {
+        for credential in GATEWAYS {
+            let position = position * 16 + i64::from(credential);
+            let request = id(credential, position as usize);
+            let bytes = u128::from_str_radix(&request.replace('-', ""), 16).expect("it is hexadecimal").to_be_bytes();
+            let kind = if command == "redeem" {
+                11
+            } else if command == "hold" {
+                13
+            } else {
+                15
+            };
+            sqlite
+                .execute(
+                    "INSERT INTO refusal VALUES (?1, 1789900001700, ?2, ?3, ?4, 7, 1, 'secret', 77, NULL, ?5, 'no', '\"no\"')",
+                    (position, command, credential, bytes, reason),
+                )
+                .expect("the row fits");
+            sqlite.execute("INSERT INTO request VALUES (?1, ?2, ?3, ?4)", (bytes, position, kind, credential)).expect("it fits");
+            sqlite.execute("INSERT INTO client_history VALUES (?1 / 131072, 7, ?1)", [position]).expect("the row fits");
+            requests.push((command, reason, request));
+        }
+    }
+    let names_campaign = |answer: &Answer, of: Option<&str>| {
+        fn walk(value: &Value, of: Option<&str>) -> bool {
+            let is_of = of.is_none_or(|of| value["reason"] == of);
+            let named = value["campaign"] == 77 || value["campaign_name"] == "Hidden name";
+            (is_of && named && value["reason"].is_string())
+                || value.as_array().is_some_and(|list| list.iter().any(|value| walk(value, of)))
+                || value.as_object().is_some_and(|fields| fields.values().any(|value| walk(value, of)))
+        }
+        walk(&answer.json(), of)
+    };
+    let paths = || {
+        let of_requests = requests.iter().map(|(_, _, request)| format!("/v1/requests/{request}"));
+        refused.paths().into_iter().chain(of_requests).filter(|path| !path.contains("/77"))
+    };
+    for role in ROLES {
+        let mut seen = 0;
+        for path in paths() {
+            let without = refused.server.get(&format!("{role}-without"), &path).await;
+            assert!(!names_campaign(&without, None), "{role}-without {path}");
+            let with = refused.server.get(role, &path).await;
+            for (command, reason) in OF_NO_CODE.into_iter().filter(|(command, _)| *command != "confirm") {
+                assert!(!names_campaign(&with, Some(reason)), "{role} {path} {command} {reason}");
+            }
+            seen += usize::from(names_campaign(&with, None));
+        }
+        assert!(seen > 10, "{role} sees the campaigns of failed attempts: {seen}");
+    }
+}
+
 /// Z9: a gateway without reasons sees the same of every refused code, of the same length.
 #[tokio::test]
 async fn refused_codes_look_alike_without_reasons() {
