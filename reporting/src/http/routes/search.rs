@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use scrip_protocol::{CampaignId, RequestId};
+use scrip_protocol::{CampaignId, InvalidId, RequestId};
 
 use crate::figures::activations::Before;
 use crate::http::answer::{Api, Follows};
@@ -11,6 +11,7 @@ use crate::http::parameters::{Asked, Asks, Parameters};
 use crate::http::problem::{Kind, Problem};
 use crate::refusals::{self, ATTEMPTS_MAX, RefusalFilter, Refusals};
 use crate::search::{self, CodeFound, Coverage, Found, RequestFound};
+use crate::sight::Subject;
 
 /// Refusals are asked for.
 pub(crate) struct RefusalsAsked(RefusalFilter, Before);
@@ -42,7 +43,11 @@ pub(crate) struct RequestAsked(RequestId);
 
 impl Asks for RequestAsked {
     fn read(from: &mut Parameters) -> Result<RequestAsked, Problem> {
-        let request = from.name_in_path("request", "The id of the request: a UUID.")?;
+        let text = from.text_in_path("request", "The id of the request: a UUID.")?;
+        // Never that there is no such request: that would be the final answer about one that may have been executed.
+        let unreadable =
+            |why: InvalidId| Problem::new(Kind::BadParameter, format!("`request` is not the id of a request: {why}"));
+        let request = text.map(|text| text.parse().map_err(unreadable)).transpose()?;
         Ok(RequestAsked(request.unwrap_or(RequestId(0))))
     }
 }
@@ -78,7 +83,7 @@ pub(crate) async fn refusals(State(api): State<Api>, asked: Asked<RefusalsAsked>
         }
         let form = crate::read_model::code_form(view.connection)?;
         let attempts = attempts.map(|attempts| attempts(&filter, form, ATTEMPTS_MAX)).unwrap_or_default();
-        let page = refusals::list(view, &filter, before)?;
+        let page = refusals::list(view, &filter, before, &|command| sight.sees(Subject::of_command(command)))?;
         let (refusals, attempts) = (sight.refusals(page.refusals), sight.attempts(attempts));
         Ok(Ok(Refusals { refusals, attempts, ..page }))
     })

@@ -303,3 +303,50 @@ async fn refused_commands_are_seen_by_those_who_see_their_subject() {
         assert_eq!(seen, expected.iter().map(|command| Some(*command)).collect::<Vec<_>>(), "{role}");
     }
 }
+
+/// A page of refusals or changes is bounded by bytes as well as by rows, and its `next` leads to all of them. What the caller does not see is
+/// not read at all: one credential's refusals cannot make the pages of others costly.
+#[tokio::test]
+async fn pages_are_bounded_by_bytes() {
+    const ROWS: i64 = 12;
+    let server = Server::new(sample::fill);
+    let sqlite = Connection::open(&server.path).expect("SQLite opens");
+    let text = "x".repeat(400_000);
+    for position in 3_000..3_000 + ROWS {
+        sqlite
+            .execute(
+                "INSERT INTO refusal VALUES (?1, 1789900001700, 'add-codes', 1, zeroblob(16), NULL, NULL, NULL, 1, NULL, 'no', 'no', ?2)",
+                (position, format!("\"{text}\"")),
+            )
+            .expect("the row fits");
+        sqlite
+            .execute(
+                "INSERT INTO change VALUES (?1, 4000, 'rule_saved', 1, NULL, 1, ?2)",
+                (position, format!("{{\"rule\":\"{text}\"}}")),
+            )
+            .expect("the row fits");
+    }
+    for (path, list) in [
+        ("/v1/refusals?limit=1000", "refusals"),
+        ("/v1/changes?limit=1000", "changes"),
+        ("/v1/campaigns/1/changes?limit=1000", "changes"),
+    ] {
+        let (mut seen, mut next) = (0, String::new());
+        loop {
+            let answer = server.get("marketing", &format!("{path}{next}")).await;
+            assert!(answer.status == StatusCode::OK && answer.body.len() < 2 << 20, "{path}: {} bytes", answer.body.len());
+            let page = answer.json();
+            seen += page[list].as_array().expect("a list").iter().filter(|of| of["position"].as_i64() >= Some(3_000)).count();
+            if page["next"].is_null() {
+                break;
+            }
+            next = format!("&before={}", page["next"]);
+        }
+        assert_eq!(seen as i64, ROWS, "{path}");
+    }
+    // Whatever is in a row that a cashier does not see: it cannot be read as an answer here.
+    sqlite.execute("UPDATE refusal SET reply = 'no JSON' WHERE command = 'add-codes'", []).expect("it can be changed");
+    let answer = server.get("cashier", "/v1/refusals?limit=1000").await;
+    assert_eq!((answer.status, answer.json()["refusals"].as_array().map(Vec::len)), (StatusCode::OK, Some(2)));
+    assert_eq!(server.get("marketing", "/v1/refusals?limit=1000").await.status, StatusCode::INTERNAL_SERVER_ERROR);
+}

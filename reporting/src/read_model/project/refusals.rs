@@ -139,7 +139,10 @@ impl Writing<'_> {
     ) -> rusqlite::Result<()> {
         let kind = Kind::from_number(kind);
         let outcome = kind.and_then(|kind| AnyOutcome::decode(kind, reply).ok());
-        let reply = outcome.as_ref().map_or_else(|| "null".to_owned(), json);
+        let mut reply =
+            outcome.as_ref().map_or(serde_json::Value::Null, |of| serde_json::to_value(of).expect("an outcome is JSON"));
+        super::staff::shorten(&mut reply);
+        let reply = reply.to_string();
         let decided = outcome.as_ref().and_then(AnyOutcome::words).unwrap_or_default();
         let Subject { client, club, code, campaign, operation } = subject;
         let campaign = match (campaign, code) {
