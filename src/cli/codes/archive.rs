@@ -57,8 +57,14 @@ pub(super) struct Restore {
 enum Answer {
     /// So many codes were changed, and these lines were not.
     Changed(u32, Vec<SkippedLine>),
+    /// It has no code at all: for people and for scripts.
+    NoCodes(String, serde_json::Value),
     /// It was refused: for people and for scripts.
     Refused(String, serde_json::Value),
+}
+
+fn no_codes(outcome: &(impl Serialize + ToString)) -> Answer {
+    Answer::NoCodes(outcome.to_string(), json!(outcome))
 }
 
 fn refused(outcome: &(impl Serialize + ToString)) -> Answer {
@@ -83,11 +89,8 @@ impl Archive {
             let asked = ArchiveCodes { campaign, codes: part.lines.clone() };
             let answer = match client.archive_codes(request.of_part(part.number), &asked).await {
                 Ok(ArchiveCodesOutcome::Archived { codes, skipped }) => Answer::Changed(codes, skipped),
-                Ok(
-                    other @ (ArchiveCodesOutcome::UnknownCampaign
-                    | ArchiveCodesOutcome::CodesMissing
-                    | ArchiveCodesOutcome::TooManyLines),
-                ) => refused(&other),
+                Ok(other @ ArchiveCodesOutcome::CodesMissing) => no_codes(&other),
+                Ok(other @ (ArchiveCodesOutcome::UnknownCampaign | ArchiveCodesOutcome::TooManyLines)) => refused(&other),
                 Err(error) => return Err(change.interrupted(error, request)),
             };
             if !change.take(&part, answer)? {
@@ -116,10 +119,10 @@ impl Restore {
             let asked = RestoreCodes { campaign, codes: part.lines.clone() };
             let answer = match client.restore_codes(request.of_part(part.number), &asked).await {
                 Ok(RestoreCodesOutcome::Restored { codes, skipped }) => Answer::Changed(codes, skipped),
+                Ok(other @ RestoreCodesOutcome::CodesMissing) => no_codes(&other),
                 Ok(
                     other @ (RestoreCodesOutcome::UnknownCampaign
                     | RestoreCodesOutcome::CampaignArchived
-                    | RestoreCodesOutcome::CodesMissing
                     | RestoreCodesOutcome::TooManyLines),
                 ) => refused(&other),
                 Err(error) => return Err(change.interrupted(error, request)),
@@ -138,10 +141,13 @@ struct Change<'a> {
     /// `archived`, `restored`.
     done: &'static str,
     codes: u64,
-    parts: u64,
+    /// The last line of the newest part that was executed.
+    to_line: Option<u32>,
     skipped: Skipped,
     /// Whether a code is not as it was to be.
     is_incomplete: bool,
+    /// The answer to parts without any code.
+    no_codes: Option<(String, serde_json::Value)>,
     refused: Option<(String, serde_json::Value)>,
     progress: Progress,
 }
@@ -149,20 +155,25 @@ struct Change<'a> {
 impl Change<'_> {
     fn new<'a>(reach: &'a Reach, done: &'static str) -> std::io::Result<Change<'a>> {
         let (skipped, progress) = (Skipped::new(reach.json)?, Progress::new("sending the list", None));
-        Ok(Change { reach, done, codes: 0, parts: 0, skipped, is_incomplete: false, refused: None, progress })
+        let is_incomplete = false;
+        Ok(Change { reach, done, codes: 0, to_line: None, skipped, is_incomplete, no_codes: None, refused: None, progress })
     }
 
     /// Counts a part; whether to go on.
     fn take(&mut self, part: &Part, answer: Answer) -> std::io::Result<bool> {
         let (codes, skipped) = match answer {
             Answer::Changed(codes, skipped) => (codes, skipped),
+            Answer::NoCodes(words, outcome) => {
+                self.no_codes = Some((words, outcome));
+                return Ok(true);
+            }
             Answer::Refused(words, outcome) => {
                 self.refused = Some((words, outcome));
                 return Ok(false);
             }
         };
         self.codes += u64::from(codes);
-        self.parts += 1;
+        self.to_line = Some(part.last_line());
         self.progress.at(part.number, part.last_line());
         for skip in skipped {
             self.is_incomplete |= match skip.why {
@@ -180,10 +191,23 @@ impl Change<'_> {
     fn print(self, places: Option<&Places>, request: RequestId) -> anyhow::Result<Exit> {
         drop(self.progress);
         print::outcome_of(request);
-        if let Some((words, outcome)) = self.refused {
-            match self.reach.json {
-                true => print::json(&json!({ "request": request, "outcome": outcome })),
-                false => print::line(words),
+        let refused = self.refused.or(self.no_codes.filter(|_| self.to_line.is_none()));
+        if let Some((words, outcome)) = refused {
+            let mut answer = json!({ "request": request, "outcome": outcome });
+            if let Some(line) = self.to_line {
+                answer["stopped_after"] = json!({ "line": line, "codes": self.codes, "skipped": self.skipped.number() });
+            }
+            if self.reach.json {
+                print::json(&answer);
+                return Ok(Exit::Refused);
+            }
+            print::line(words);
+            if let Some(line) = self.to_line {
+                let place = places.map_or_else(|| format!("code {line}"), |places| places.of(line).to_string());
+                let codes = print::count(self.codes, "code");
+                let left_out = print::grouped(self.skipped.number());
+                print::line(format_args!("{} {codes} up to {place} before that, skipped {left_out}", self.done));
+                self.skipped.print(places);
             }
             return Ok(Exit::Refused);
         }
@@ -200,7 +224,7 @@ impl Change<'_> {
 
     /// An error, with what was done before it. Once a part was changed the whole request is neither executed nor refused.
     fn interrupted(&self, error: ClientError, request: RequestId) -> anyhow::Error {
-        if self.parts == 0 {
+        if self.to_line.is_none() {
             return error.into();
         }
         let so_far = print::count(self.codes, "code");
