@@ -83,6 +83,8 @@ async fn watch_once(
                 Ok(flushed) => flushed,
                 Err(error) => {
                     tracing::warn!(%error, "the read model could not be flushed: the engine is not told how far it is");
+                    // As after telling it: again in a minute.
+                    *told = Told { at: Some(Instant::now()), position: told.position.or(Some(Position(0))) };
                     continue;
                 }
             };
@@ -100,10 +102,11 @@ impl Flushed {
     /// Flushes a read model that has come to a position. A transaction is in the write-ahead log when it is committed, but is not
     /// flushed; what was brought into the file is flushed before it is taken off the log.
     fn new(file: &Path, applied: Position) -> io::Result<Flushed> {
+        // The file itself is not opened: to close it again would take SQLite's locks away, which stand on it and not on the log.
         match File::open(log_of(file)) {
             Ok(log) => log.sync_data()?,
             // All of it was brought into the file.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => File::open(file)?.sync_data()?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
         // The log may be new in the folder.
@@ -170,8 +173,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let file = folder.path().join("read-model.sqlite");
         let flushed = |file: &Path| Flushed::new(file, Position(7)).map_err(|error| error.kind());
-        assert_eq!(flushed(&file), Err(io::ErrorKind::NotFound), "there is no read model");
-        std::fs::write(&file, "").expect("it can be written");
+        assert_eq!(flushed(&folder.path().join("gone/read-model.sqlite")), Err(io::ErrorKind::NotFound), "there is no folder");
         assert_eq!(flushed(&file), Ok(Flushed(Position(7))), "without a log, all is in the file");
         std::fs::write(log_of(&file), "").expect("it can be written");
         assert_eq!(flushed(&file), Ok(Flushed(Position(7))));
