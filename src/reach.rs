@@ -197,7 +197,7 @@ pub(crate) async fn connect(dial: Dial) -> anyhow::Result<Client> {
     Ok(client)
 }
 
-/// Waits until the engine was told that the clients of this process have ended. Otherwise it keeps their connections for some seconds, and
+/// Waits until the clients of this process have closed their connections. Otherwise the engine keeps them for some seconds, and
 /// a credential that calls often is refused for having too many.
 pub(crate) async fn hang_up() {
     let connections = std::mem::take(&mut *CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner));

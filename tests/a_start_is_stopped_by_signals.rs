@@ -25,7 +25,7 @@ fn ends_well(mut process: Running, signal: &str) {
 fn an_engine_that_is_starting_stops() {
     let mut server = Server::start();
     assert!(server.terminate().success());
-    // A configuration that is never read to its end stands for a long journal.
+    // A configuration that never ends takes as long as a long journal.
     let path = server.dir().join("scrip.toml");
     fs::remove_file(&path).expect("init has written it");
     assert!(Command::new("mkfifo").arg(&path).status().expect("there is a mkfifo").success());

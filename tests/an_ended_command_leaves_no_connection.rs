@@ -5,7 +5,7 @@ mod support;
 use scrip_protocol::Role;
 use support::{Server, metrics, run};
 
-/// Each command tells the engine that it ends. Otherwise the engine would keep its connection for seconds, and refuse a credential
+/// Each command closes its connection. Otherwise the engine would keep it for seconds, and refuse a credential
 /// that calls often.
 #[test]
 fn commands_close_their_connections() {

@@ -82,8 +82,8 @@ async fn watch_once(
             let flushed = match flushed.expect("flushing does not panic") {
                 Ok(flushed) => flushed,
                 Err(error) => {
-                    tracing::warn!(%error, "the read model could not be flushed: the engine is not told how far it is");
-                    // As after telling it: again in a minute.
+                    tracing::warn!(%error, "the read model could not be flushed; its position is not reported to the engine");
+                    // Again in a minute, as after a report.
                     *told = Told { at: Some(Instant::now()), position: told.position.or(Some(Position(0))) };
                     continue;
                 }
@@ -102,7 +102,7 @@ impl Flushed {
     /// Flushes a read model that has come to a position. A transaction is in the write-ahead log when it is committed, but is not
     /// flushed; what was brought into the file is flushed before it is taken off the log.
     fn new(file: &Path, applied: Position) -> io::Result<Flushed> {
-        // The file itself is not opened: to close it again would take SQLite's locks away, which stand on it and not on the log.
+        // The file itself is not opened: closing it again would release SQLite's locks, which are on the file and not on the log.
         match File::open(log_of(file)) {
             Ok(log) => log.sync_data()?,
             // All of it was brought into the file.
@@ -167,7 +167,7 @@ mod tests {
         assert!(refused.is_due(begun + TELL_AGAIN, Position(0)));
     }
 
-    /// The engine is told of no position that a power cut may take: where the log cannot be flushed, there is nothing to tell.
+    /// Only a position that survives a power cut is reported to the engine: none if the log cannot be flushed.
     #[test]
     fn only_what_was_flushed_is_told() {
         let folder = tempfile::tempdir().expect("a folder can be made");

@@ -43,7 +43,7 @@ impl Backup {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);
         let failed = |source| BackupError::Io { path: self.to.clone(), source };
-        // It holds the keys and the journal, whoever made the folder.
+        // Whatever mode it had: it holds the keys and the journal.
         private::folder(&self.to).and_then(|()| disk.create_folder(&self.to)).map_err(failed)?;
         let mut taking = tokio::task::block_in_place(|| Taking::open(&disk, &self.to))?;
         let folder = self.reach.folder_at_hand();

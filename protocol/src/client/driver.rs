@@ -181,7 +181,7 @@ impl Table {
 pub(super) struct Driver {
     dial: Dial,
     calls: Weak<Calls>,
-    /// Dropped when the engine was told that the client has ended.
+    /// Dropped when the close of the connection was sent.
     open: Option<watch::Sender<()>>,
 }
 
@@ -301,7 +301,7 @@ async fn close(connection: &Connection) {
 pub struct Closed(watch::Receiver<()>);
 
 impl Closed {
-    /// Waits until the engine was told that the client has ended, or cannot be told.
+    /// Waits until the close of the connection was sent, or cannot be sent.
     pub async fn wait(mut self) {
         // Nothing is ever sent: an error is the end.
         while self.0.changed().await.is_ok() {}

@@ -17,7 +17,7 @@ use crate::shown::{self, Amount, At};
 /// How many milliseconds a quarter of an hour has.
 const QUARTER_MS: i64 = 900_000;
 
-/// Stands in the tables for the clubs of activations from before the history begins. No club has this number.
+/// The tables have this number for clubs of activations from before the history begins. No club has it.
 pub(crate) const UNKNOWN_CLUB: u32 = 0;
 
 /// How many days are told at once.

@@ -359,7 +359,7 @@ impl Api {
             let read = tokio::select! {
                 read = read => read,
                 () = old_and_awaited => {
-                    return Err(Problem::new(Kind::Busy, "the read model's log is full of what this query kept; ask for less, or again"));
+                    return Err(Problem::new(Kind::Busy, "the query holds up the read model's log, which has to be given back; request less, or retry"));
                 }
             };
             match read {

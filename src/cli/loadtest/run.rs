@@ -75,7 +75,7 @@ pub(super) async fn run(options: Options, documents: Documents) -> anyhow::Resul
         memory: memory.end(),
     };
     let exit = documents.give(&report)?;
-    // What was measured stands for itself; that nothing was audited is an error all the same.
+    // The measurements are valid without an audit, but its absence is an error.
     findings.audit.context("the load was not audited")?;
     Ok(exit)
 }
