@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use scrip_protocol::{CampaignId, InvalidId, RequestId};
+use scrip_protocol::{CampaignId, RequestId};
 
 use crate::figures::activations::Before;
 use crate::http::answer::{Api, Follows};
@@ -43,12 +43,7 @@ pub(crate) struct RequestAsked(RequestId);
 
 impl Asks for RequestAsked {
     fn read(from: &mut Parameters) -> Result<RequestAsked, Problem> {
-        let text = from.text_in_path("request", "The id of the request: a UUID.")?;
-        // Never that there is no such request: that would be the final answer about one that may have been executed.
-        let unreadable =
-            |why: InvalidId| Problem::new(Kind::BadParameter, format!("`request` is not the id of a request: {why}"));
-        let request = text.map(|text| text.parse().map_err(unreadable)).transpose()?;
-        Ok(RequestAsked(request.unwrap_or(RequestId(0))))
+        from.request_in_path("request", "The id of the request: a UUID.").map(RequestAsked)
     }
 }
 
