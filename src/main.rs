@@ -7,6 +7,7 @@ mod lists;
 mod print;
 mod progress;
 mod reach;
+mod stop;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -30,6 +31,11 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit::report(&anyhow::Error::new(error).context("cannot start the async runtime")).into(),
     };
-    let exit = runtime.block_on(cli.run()).unwrap_or_else(|error| exit::report(&error));
+    let run = async {
+        let done = cli.run().await;
+        reach::hang_up().await;
+        done
+    };
+    let exit = runtime.block_on(run).unwrap_or_else(|error| exit::report(&error));
     exit::after_output(exit).into()
 }

@@ -1,12 +1,15 @@
 //! How a subcommand reaches an engine.
 
 use std::fmt::Display;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use scrip_engine::folder::Folder;
-use scrip_protocol::client::{Client, ClientError, Dial};
+use scrip_protocol::client::{Client, ClientError, Closed, Dial};
 use scrip_protocol::{Refusal, RequestId, private};
 use serde::Serialize;
 
@@ -96,7 +99,7 @@ impl Reach {
         let folder = self.folder();
         let address = match &self.server {
             Some(address) => address.clone(),
-            None => folder.config()?.listen.to_string(),
+            None => at_hand(folder.config()?.listen).to_string(),
         };
         let ca = self.ca.clone().unwrap_or_else(|| folder.ca_path());
         let authority = read(&ca)?;
@@ -177,7 +180,7 @@ impl Reach {
 
     /// A client.
     pub(crate) async fn client(&self) -> anyhow::Result<Client> {
-        Ok(Client::connect(self.dial()?).await?)
+        connect(self.dial()?).await
     }
 
     /// A client for a request that changes something: a retry if its id was given.
@@ -185,6 +188,43 @@ impl Reach {
         let client = self.client().await?;
         Ok(if request_args.is_given() { client.retrying() } else { client })
     }
+}
+
+/// The ends of the connections that this process has made.
+static CONNECTIONS: Mutex<Vec<Closed>> = Mutex::new(Vec::new());
+
+/// How long a command that is done waits until its connections are closed.
+const CLOSED_MAX: Duration = Duration::from_millis(200);
+
+/// Connects a client whose connection [`hang_up`] waits for.
+pub(crate) async fn connect(dial: Dial) -> anyhow::Result<Client> {
+    let client = Client::connect(dial).await?;
+    CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner).push(client.closed());
+    Ok(client)
+}
+
+/// Waits until the clients of this process have closed their connections. Otherwise the engine keeps them for some seconds, and
+/// a credential that calls often is refused for having too many.
+pub(crate) async fn hang_up() {
+    let connections = std::mem::take(&mut *CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner));
+    let closed = async {
+        for connection in connections {
+            connection.wait().await;
+        }
+    };
+    // A command that ended with an error may have left a client behind.
+    let _ = tokio::time::timeout(CLOSED_MAX, closed).await;
+}
+
+/// Where an engine that listens on an address is reached from its own machine: an engine on all addresses, by the loopback address of their
+/// family. Its certificate holds both.
+fn at_hand(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    SocketAddr::new(ip, listen.port())
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {

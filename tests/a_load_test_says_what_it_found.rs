@@ -73,3 +73,12 @@ fn a_probe_prints_the_floor_of_the_machine() {
     assert_eq!(fs::read_dir(dir.path()).expect("it is a folder").count(), 0, "a probe leaves nothing behind");
     run(scrip().args(["loadtest", "--codes", "5", "probe"]), b"").exits(2);
 }
+
+/// A load of one credential may have more connections than an engine gives a credential: an engine of the load's own takes them.
+#[test]
+fn a_load_may_have_many_connections() {
+    let mut command = scrip();
+    command.args(["loadtest", "--codes", "3000", "--connections", "200", "--alone", "0", "--no-floor", "--json"]);
+    let document = run(&mut command, b"").exits(0).json().remove(0);
+    assert_eq!((&document["phases"][0]["connections"], &document["audit"]["differences"]), (&200.into(), &0.into()));
+}

@@ -121,7 +121,7 @@ fn everything_written_is_closed_to_others_even_in_folders_that_exist() {
     let scratch = server.scratch().to_owned();
     assert!(server.terminate().success());
     // As if somebody had created the folders, and files of these names, before.
-    let folders = ["org", "org/tls", "store", "restored"].map(|name| scratch.join(name));
+    let folders = ["org", "org/tls", "store", "restored", "backup"].map(|name| scratch.join(name));
     for folder in &folders {
         fs::create_dir(folder).expect("made");
         set_mode(folder, 0o777);
@@ -158,7 +158,7 @@ fn everything_written_is_closed_to_others_even_in_folders_that_exist() {
     run(open_handed(server.scrip(Role::Operator).args(generate)), b"").exits(0);
     assert_eq!([mode(&out), mode(&generated)], [0o600, 0o600]);
     run(open_handed(server.scrip(Role::Operator).args(["snapshot", "create"])), b"").exits(0);
-    let backup = scratch.join("backup");
+    let backup = folders[4].clone();
     run(open_handed(server.scrip(Role::Operator).args(["backup", "--to", text(&backup)])), b"").exits(0);
     is_closed_to_others(&backup);
     assert!(server.terminate().success());

@@ -10,14 +10,14 @@ use scrip_engine::backup::{BackupError, Taking};
 use scrip_engine::disk::{Disk, OsDisk};
 use scrip_engine::folder::{Folder, FolderError};
 use scrip_engine::journal::walk;
-use scrip_protocol::Position;
-use scrip_protocol::client::{Client, TailError, Tailing};
+use scrip_protocol::client::{TailError, Tailing};
+use scrip_protocol::{Position, private};
 use serde_json::json;
 
 use crate::exit::Exit;
 use crate::print;
 use crate::progress::Progress;
-use crate::reach::Reach;
+use crate::reach::{Reach, connect};
 
 /// Back up an organisation while its engine runs
 ///
@@ -44,7 +44,9 @@ pub(crate) struct Backup {
 impl Backup {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);
-        disk.create_folder(&self.to).map_err(|source| BackupError::Io { path: self.to.clone(), source })?;
+        let failed = |source| BackupError::Io { path: self.to.clone(), source };
+        // Whatever mode it had: it holds the keys and the journal.
+        private::folder(&self.to).and_then(|()| disk.create_folder(&self.to)).map_err(failed)?;
         let mut taking = tokio::task::block_in_place(|| Taking::open(&disk, &self.to))?;
         let folder = self.reach.folder_at_hand();
         match &folder {
@@ -83,7 +85,7 @@ impl Backup {
     /// Copies what an engine has made durable until now.
     async fn read_live(&self, folder: Option<&Folder>, taking: &mut Taking) -> anyhow::Result<()> {
         let dial = self.reach.dial()?;
-        let last = Client::connect(dial.clone()).await?.welcome().durable;
+        let last = connect(dial.clone()).await?.welcome().durable;
         let mut progress = Progress::new("backing up");
         let mut from = taking.from();
         let mut tailing = Tailing::start(dial.clone(), from, false).await?;

@@ -12,18 +12,18 @@ use scrip_engine::disk::OsDisk;
 use scrip_engine::folder::Folder;
 use scrip_engine::journal::walk;
 use scrip_protocol::Position;
-use scrip_protocol::client::{Client, TailError};
+use scrip_protocol::client::TailError;
 use scrip_reporting::follow::FollowError;
 use scrip_reporting::listener::{ListenerLimits, descriptors};
 use scrip_reporting::sidecar::{Sidecar, SidecarError, SidecarSettings};
 use scrip_reporting::store::Store;
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::Exit;
 use crate::print;
 use crate::progress::Progress;
-use crate::reach::Reach;
+use crate::reach::{Reach, connect};
+use crate::stop::{Starting, Stops};
 
 /// The default address of the sidecar.
 pub(crate) const LISTEN: &str = "127.0.0.1:4680";
@@ -69,8 +69,8 @@ pub(crate) struct SidecarCommand {
 
 impl SidecarCommand {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+        let mut stops = Stops::new()?;
+        let starting = Starting::new(self.reach.json)?;
         let store = self.store.clone().unwrap_or_else(|| store_in(&self.reach.folder()));
         if let Some(backup) = &self.from_backup {
             let position = tokio::task::block_in_place(|| build_from(backup, &store))?;
@@ -89,7 +89,7 @@ impl SidecarCommand {
         let descriptors = descriptors::for_connections(descriptors::SIDECAR_RESERVE)?;
         let mut progress = Progress::new("building the read model");
         let last = match self.rebuild {
-            true => Client::connect(dial.clone()).await?.welcome().durable.0,
+            true => connect(dial.clone()).await?.welcome().durable.0,
             false => 0,
         };
         let limits = ListenerLimits { connections_per_address_max: self.connections_per_address, ..ListenerLimits::SIDECAR };
@@ -103,7 +103,7 @@ impl SidecarCommand {
             rebuild: self.rebuild,
         };
         let started = Sidecar::start(settings, &mut |Position(at)| progress.at(at, last.max(at))).await;
-        drop(progress);
+        drop((progress, starting));
         let sidecar = started.map_err(with_remedies).with_context(|| store.display().to_string())?;
         let (address, applied) = (sidecar.address(), sidecar.standing().borrow().applied);
         match self.reach.json {
@@ -115,8 +115,7 @@ impl SidecarCommand {
             )),
         }
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            () = stops.stopped() => {}
             () = sidecar.halted() => {}
         }
         sidecar.stop().await.map_err(with_remedies)?;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use quinn::{RecvStream, SendStream, VarInt};
-use tokio::sync::{Notify, oneshot};
+use quinn::{Connection, RecvStream, SendStream, VarInt};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
 use super::dial::{ConnectError, Dial, Dialled};
@@ -19,6 +19,9 @@ const BACKOFF: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1
 
 /// How many bytes of frames are given to a connection at once: no further frame after so many. What waits behind them can still be given up.
 const CHUNK_BYTES: usize = 256 << 10;
+/// How long a connection has to send that it is closed, and how often that is looked at.
+const CLOSE_MAX: Duration = Duration::from_millis(100);
+const CLOSE_LOOK: Duration = Duration::from_millis(1);
 
 /// What became of a request.
 #[derive(Debug)]
@@ -222,14 +225,18 @@ impl Table {
 pub(super) struct Driver {
     dial: Dial,
     calls: Weak<Calls>,
+    /// Dropped when the close of the connection was sent.
+    open: Option<watch::Sender<()>>,
 }
 
 impl Driver {
-    pub(super) fn new(dial: Dial, calls: Weak<Calls>) -> Driver {
-        Driver { dial, calls }
+    /// A driver, and the end of its connection.
+    pub(super) fn new(dial: Dial, calls: Weak<Calls>) -> (Driver, Closed) {
+        let (open, closed) = watch::channel(());
+        (Driver { dial, calls, open: Some(open) }, Closed(closed))
     }
 
-    pub(super) async fn run(self, first: Dialled) {
+    pub(super) async fn run(mut self, first: Dialled) {
         let mut dialled = Some(first);
         let mut backoff = BACKOFF[0];
         loop {
@@ -261,7 +268,7 @@ impl Driver {
     }
 
     /// Uses a connection to its end. Returns why it ended, or `None` when the client has no handles any more.
-    async fn drive(&self, dialled: Dialled) -> Option<ConnectError> {
+    async fn drive(&mut self, dialled: Dialled) -> Option<ConnectError> {
         let Dialled { connection, send, receive, endpoint, .. } = dialled;
         let ended = tokio::select! {
             ended = self.write(send) => ended,
@@ -269,7 +276,8 @@ impl Driver {
             error = connection.closed() => Some(ConnectError::of(&error, self.dial.address())),
         };
         if ended.is_none() {
-            connection.close(VarInt::from_u32(CloseCode::Done as u32), b"");
+            close(&connection).await;
+            self.open = None;
             endpoint.wait_idle().await;
             return None;
         }
@@ -315,6 +323,32 @@ impl Driver {
                 Err(error) => return Some(ConnectError::Lost(error.to_string())),
             }
         }
+    }
+}
+
+/// Closes a connection, and waits until that was sent: a process that ends before leaves a connection that the engine keeps until
+/// it was silent for too long.
+async fn close(connection: &Connection) {
+    let sent_before = connection.stats().udp_tx.datagrams;
+    connection.close(VarInt::from_u32(CloseCode::Done as u32), b"");
+    let sent = async {
+        while connection.stats().udp_tx.datagrams == sent_before {
+            tokio::time::sleep(CLOSE_LOOK).await;
+        }
+    };
+    // What is not sent by then never is.
+    let _ = tokio::time::timeout(CLOSE_MAX, sent).await;
+}
+
+/// The end of a client's connection, after its last handle was dropped.
+#[derive(Debug, Clone)]
+pub struct Closed(watch::Receiver<()>);
+
+impl Closed {
+    /// Waits until the close of the connection was sent, or cannot be sent.
+    pub async fn wait(mut self) {
+        // Nothing is ever sent: an error is the end.
+        while self.0.changed().await.is_ok() {}
     }
 }
 

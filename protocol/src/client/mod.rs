@@ -46,6 +46,7 @@ use crate::frame::{Frame, LENGTH_BYTES, Malformed, REPLY_BYTES_MAX, REQUEST_BYTE
 use crate::hello::Welcome;
 use crate::ids::{ClientId, ClubId, Position, RequestId};
 use crate::refusal::Refusal;
+pub use driver::Closed;
 use driver::{Calls, Driver, Pending, Reply, Sent};
 
 /// How many requests a client has in flight at the most; further calls wait.
@@ -129,6 +130,7 @@ pub struct Client {
     in_flight: Arc<Semaphore>,
     patience: Duration,
     welcome: Arc<Welcome>,
+    closed: Closed,
     /// Whether an earlier attempt may have been executed, whatever this client sees.
     retrying: bool,
 }
@@ -143,9 +145,17 @@ impl Client {
         let first = dial.connect().await?;
         let welcome = Arc::new(first.welcome.clone());
         let calls = Arc::new(Calls::default());
-        tokio::spawn(Driver::new(dial, Arc::downgrade(&calls)).run(first));
+        let (driver, closed) = Driver::new(dial, Arc::downgrade(&calls));
+        tokio::spawn(driver.run(first));
         let calls = Arc::new(Handles(calls));
-        Ok(Client { calls, in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)), patience, welcome, retrying: false })
+        let in_flight = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
+        Ok(Client { calls, in_flight, patience, welcome, closed, retrying: false })
+    }
+
+    /// The end of its connection. A process that ends before [`Closed::wait`] has returned may leave a connection that the engine
+    /// keeps, and counts among those of the credential, for some seconds.
+    pub fn closed(&self) -> Closed {
+        self.closed.clone()
     }
 
     /// The same client, for requests that may have been sent before: by another process, or by a call that ended with

@@ -28,6 +28,7 @@ use crate::store::make_private;
 
 pub(crate) use gathered::HISTORY_BITS;
 pub use log::log_bytes;
+pub(crate) use log::log_of;
 pub use rows::client_value;
 pub(crate) use rows::folded;
 pub use seed::{Seed, beginning};

@@ -59,8 +59,14 @@ pub(super) struct Restore {
 enum Answer {
     /// How many codes were changed, and the lines that were not.
     Changed(u32, Vec<SkippedLine>),
+    /// No code at all: the text for people and the value for scripts.
+    NoCodes(String, serde_json::Value),
     /// Refused: the text for people and the value for scripts.
     Refused(String, serde_json::Value),
+}
+
+fn no_codes(outcome: &(impl Serialize + ToString)) -> Answer {
+    Answer::NoCodes(outcome.to_string(), json!(outcome))
 }
 
 fn refused(outcome: &(impl Serialize + ToString)) -> Answer {
@@ -85,11 +91,8 @@ impl Archive {
             let command = ArchiveCodes { campaign, codes: part.lines.clone() };
             let answer = match client.archive_codes(request.of_part(part.number), &command).await {
                 Ok(ArchiveCodesOutcome::Archived { codes, skipped }) => Answer::Changed(codes, skipped),
-                Ok(
-                    other @ (ArchiveCodesOutcome::UnknownCampaign
-                    | ArchiveCodesOutcome::CodesMissing
-                    | ArchiveCodesOutcome::TooManyLines),
-                ) => refused(&other),
+                Ok(other @ ArchiveCodesOutcome::CodesMissing) => no_codes(&other),
+                Ok(other @ (ArchiveCodesOutcome::UnknownCampaign | ArchiveCodesOutcome::TooManyLines)) => refused(&other),
                 Err(error) => return Err(change.interrupted(error, request)),
             };
             if !change.take(&part, answer)? {
@@ -118,10 +121,10 @@ impl Restore {
             let command = RestoreCodes { campaign, codes: part.lines.clone() };
             let answer = match client.restore_codes(request.of_part(part.number), &command).await {
                 Ok(RestoreCodesOutcome::Restored { codes, skipped }) => Answer::Changed(codes, skipped),
+                Ok(other @ RestoreCodesOutcome::CodesMissing) => no_codes(&other),
                 Ok(
                     other @ (RestoreCodesOutcome::UnknownCampaign
                     | RestoreCodesOutcome::CampaignArchived
-                    | RestoreCodesOutcome::CodesMissing
                     | RestoreCodesOutcome::TooManyLines),
                 ) => refused(&other),
                 Err(error) => return Err(change.interrupted(error, request)),
@@ -140,10 +143,13 @@ struct Change<'a> {
     /// `archived` or `restored`.
     done: &'static str,
     codes: u64,
-    parts: u64,
+    /// The last line of the newest part that was executed.
+    to_line: Option<u32>,
     skipped: Skipped,
     /// Whether a code is not in the requested status.
     is_incomplete: bool,
+    /// The answer to parts without any code.
+    no_codes: Option<(String, serde_json::Value)>,
     refused: Option<(String, serde_json::Value)>,
     progress: Progress,
 }
@@ -151,20 +157,25 @@ struct Change<'a> {
 impl Change<'_> {
     fn new<'a>(reach: &'a Reach, done: &'static str) -> std::io::Result<Change<'a>> {
         let (skipped, progress) = (Skipped::new(reach.json)?, Progress::new("sending the list", None));
-        Ok(Change { reach, done, codes: 0, parts: 0, skipped, is_incomplete: false, refused: None, progress })
+        let is_incomplete = false;
+        Ok(Change { reach, done, codes: 0, to_line: None, skipped, is_incomplete, no_codes: None, refused: None, progress })
     }
 
     /// Counts a part. Returns whether to go on.
     fn take(&mut self, part: &Part, answer: Answer) -> std::io::Result<bool> {
         let (codes, skipped) = match answer {
             Answer::Changed(codes, skipped) => (codes, skipped),
+            Answer::NoCodes(words, outcome) => {
+                self.no_codes = Some((words, outcome));
+                return Ok(true);
+            }
             Answer::Refused(words, outcome) => {
                 self.refused = Some((words, outcome));
                 return Ok(false);
             }
         };
         self.codes += u64::from(codes);
-        self.parts += 1;
+        self.to_line = Some(part.last_line());
         self.progress.at(part.number, part.last_line());
         for skip in skipped {
             self.is_incomplete |= match skip.why {
@@ -182,10 +193,23 @@ impl Change<'_> {
     fn print(self, places: Option<&Places>, request: RequestId) -> anyhow::Result<Exit> {
         drop(self.progress);
         print::outcome_of(request);
-        if let Some((words, outcome)) = self.refused {
-            match self.reach.json {
-                true => print::json(&json!({ "request": request, "outcome": outcome })),
-                false => print::line(words),
+        let refused = self.refused.or(self.no_codes.filter(|_| self.to_line.is_none()));
+        if let Some((words, outcome)) = refused {
+            let mut answer = json!({ "request": request, "outcome": outcome });
+            if let Some(line) = self.to_line {
+                answer["stopped_after"] = json!({ "line": line, "codes": self.codes, "skipped": self.skipped.number() });
+            }
+            if self.reach.json {
+                print::json(&answer);
+                return Ok(Exit::Refused);
+            }
+            print::line(words);
+            if let Some(line) = self.to_line {
+                let place = places.map_or_else(|| format!("code {line}"), |places| places.of(line).to_string());
+                let codes = print::count(self.codes, "code");
+                let left_out = print::grouped(self.skipped.number());
+                print::line(format_args!("{} {codes} up to {place} before that, skipped {left_out}", self.done));
+                self.skipped.print(places);
             }
             return Ok(Exit::Refused);
         }
@@ -202,7 +226,7 @@ impl Change<'_> {
 
     /// An error, with what was done before it. Once one part was changed, the request as a whole is neither executed nor refused.
     fn interrupted(&self, error: ClientError, request: RequestId) -> anyhow::Error {
-        if self.parts == 0 {
+        if self.to_line.is_none() {
             return error.into();
         }
         let so_far = print::count(self.codes, "code");

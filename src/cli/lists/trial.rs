@@ -88,9 +88,12 @@ impl Trial {
             trial.parts.push(part.fingerprint());
             trial.codes += part.codes();
             trial.last_line = part.last_line();
-            // After a refusal the other parts are still counted: a retry may send them.
-            if trial.refused.is_none() {
-                trial.part(client, campaign, &part, on_conflict).await?;
+            // After a refusal the other parts are still counted and their codes remembered: a retry may send them.
+            match trial.refused {
+                None => trial.part(client, campaign, &part, on_conflict).await?,
+                Some(_) => {
+                    trial.remember(&part);
+                }
             }
             if part.number == 0 {
                 let has_conflicts = on_conflict == Conflict::Reject && trial.conflicts.number() > 0;
@@ -142,6 +145,7 @@ impl Trial {
             // None of its codes can be added, and alone it would not create a campaign.
             AddCodesOutcome::Conflicts(skipped) => self.take(part, CodesReport { added: 0, skipped })?,
             AddCodesOutcome::UnknownCampaign | AddCodesOutcome::CampaignArchived | AddCodesOutcome::TooManyLines => {
+                self.remember(part);
                 self.refused = Some(outcome);
             }
         }

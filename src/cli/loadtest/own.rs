@@ -6,6 +6,7 @@ use anyhow::Context;
 use scrip_engine::folder::{Config, Folder};
 use scrip_engine::guard::GuardLimits;
 use scrip_engine::pipeline::Limits;
+use scrip_engine::server::ServerLimits;
 use scrip_engine::{Engine, Start};
 use scrip_protocol::client::Dial;
 use scrip_protocol::record::CODES_PER_CAMPAIGN_MAX;
@@ -13,6 +14,10 @@ use scrip_protocol::{Role, Settings};
 
 /// How many codes one of its campaigns may hold.
 pub(super) const CODES_PER_CAMPAIGN: u32 = CODES_PER_CAMPAIGN_MAX;
+
+/// How many connections it accepts, all from one credential: each reconnect of a storm leaves one that the engine keeps until its idle
+/// timeout.
+const CONNECTIONS_MAX: usize = 1 << 16;
 
 /// Starts an engine, and returns how an operator connects to it.
 pub(super) fn start(folder: &Folder, limits: Limits) -> anyhow::Result<(Engine, Dial)> {
@@ -24,7 +29,13 @@ pub(super) fn start(folder: &Folder, limits: Limits) -> anyhow::Result<(Engine, 
         .into_iter()
         .find(|issued| issued.credential.role == Role::Operator)
         .context("init issues a token for each role")?;
-    let engine = tokio::task::block_in_place(|| Engine::start(folder, Start { limits, ..Start::default() }, &mut |_| {}))?;
+    let server_limits = ServerLimits {
+        connections_max: CONNECTIONS_MAX,
+        connections_per_credential_max: CONNECTIONS_MAX,
+        ..ServerLimits::default()
+    };
+    let start = Start { limits, server_limits, ..Start::default() };
+    let engine = tokio::task::block_in_place(|| Engine::start(folder, start, &mut |_| {}))?;
     let mut dial = Dial::new(&engine.address().to_string(), std::fs::read(folder.ca_path())?, operator.token)?;
     dial.patience = Duration::from_secs(60);
     Ok((engine, dial))

@@ -59,6 +59,7 @@ pub(super) async fn run(options: Options, documents: Documents) -> anyhow::Resul
         engine.stop().await?;
     }
     let (findings, under_way) = loaded?;
+    let audit = findings.audit.as_ref().ok().map(Audit::of);
     let report = Report {
         scrip: env!("CARGO_PKG_VERSION").to_owned(),
         commit: option_env!("SCRIP_COMMIT").map(str::to_owned),
@@ -70,10 +71,13 @@ pub(super) async fn run(options: Options, documents: Documents) -> anyhow::Resul
         phases: findings.phases,
         climb: findings.climb,
         engine: under_way.map(|requests_under_way_max| report::Engine { requests_under_way_max, requests_limit }),
-        audit: Some(Audit::of(&findings.audit)),
+        audit,
         memory: memory.end(),
     };
-    documents.give(&report)
+    let exit = documents.give(&report)?;
+    // The measurements are valid without an audit, but its absence is an error.
+    findings.audit.context("the load was not audited")?;
+    Ok(exit)
 }
 
 /// Runs the load. Returns its findings, and the most requests that were under way in an engine of our own.

@@ -15,11 +15,11 @@ use scrip_loadtest::words;
 use scrip_protocol::Position;
 use scrip_reporting::listener::descriptors;
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::Exit;
 use crate::print;
 use crate::progress::Progress;
+use crate::stop::{Starting, Stops};
 use metrics::Probed;
 
 /// Run the engine on a data folder until SIGINT or SIGTERM
@@ -52,8 +52,8 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+        let mut stops = Stops::new()?;
+        let starting = Starting::new(self.json)?;
         let start = Start {
             listen: self.listen,
             segment_bytes: self.segment_mib << 20,
@@ -64,6 +64,7 @@ impl Serve {
         let descriptors = descriptors::for_connections(descriptors::ENGINE_RESERVE)?;
         let began = Instant::now();
         let engine = start_engine(&folder, start)?;
+        drop(starting);
         let (took, started) = (began.elapsed(), engine.started());
         let probed = match self.metrics.or(folder.config()?.metrics.listen) {
             Some(listen) => match Probed::start(listen, engine.vitals(), descriptors).await {
@@ -91,8 +92,7 @@ impl Serve {
             print::line(format_args!("metrics on http://{metrics}/metrics"));
         }
         let why = tokio::select! {
-            _ = interrupt.recv() => "the engine is stopping",
-            _ = terminate.recv() => "the engine is stopping",
+            () = stops.stopped() => "the engine is stopping",
             () = engine.failed() => "the engine has failed; see its log",
         };
         if let Some(probed) = &probed {

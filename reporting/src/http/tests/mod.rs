@@ -175,6 +175,25 @@ async fn a_gateway_sees_its_own_requests() {
     nobodys.is_problem(StatusCode::NOT_FOUND);
 }
 
+/// Z3: an id that cannot be read is never answered as a request that was not executed, which is final: it may be that of one that was.
+#[tokio::test]
+async fn an_unreadable_request_id_is_not_a_request_that_was_never_executed() {
+    let server = Server::new(sample::fill);
+    let short = &REQUEST[..REQUEST.len() - 1];
+    let upper = REQUEST.to_uppercase();
+    let garbled = ["%0A", "%20", "%0D%0A", "/", "/x", "%2F", ","].map(|end| format!("{REQUEST}{end}"));
+    let others = [format!("%20{REQUEST}"), short.to_owned(), String::new(), "/".to_owned(), "null".to_owned()];
+    for text in garbled.into_iter().chain(others) {
+        for role in ["gateway", "operator"] {
+            let answer = server.get(role, &format!("/v1/requests/{text}")).await;
+            answer.is_problem(StatusCode::BAD_REQUEST);
+            assert_eq!(answer.json()["type"], "urn:scrip:problem:bad-parameter", "{text:?}");
+        }
+    }
+    server.get("gateway", "/v1/requests").await.is_problem(StatusCode::BAD_REQUEST);
+    assert_eq!(server.get("gateway", &format!("/v1/requests/{upper}")).await.json()["position"], 101);
+}
+
 /// A read model to which nothing has come knows nobody: it asks to come again.
 #[tokio::test]
 async fn an_empty_read_model_asks_to_come_again() {

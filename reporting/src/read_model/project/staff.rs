@@ -125,7 +125,8 @@ impl Writing<'_> {
 /// The lists in a record that may be long, of which the number is kept.
 const LISTS: [&str; 5] = ["codes", "slots", "skipped", "conflicts", "first"];
 
-fn shorten(body: &mut Value) {
+/// Puts their lengths in the place of long lists.
+pub(super) fn shorten(body: &mut Value) {
     let Some(fields) = body.as_object_mut() else { return };
     for (name, value) in fields {
         match value {
