@@ -33,8 +33,8 @@ const RECORDS_MAX: u32 = 1 << 16;
 const RECORD_BYTES_MAX: u32 = 32 << 20;
 const RECORD_HEADER_BYTES: usize = 6;
 
-/// The first time, in milliseconds since 1970, that no batch has: some eight thousand years from now.
-const TIME_END_MS: u64 = 1 << 48;
+/// The first upper half of a lead of record time over the clock, in units of 45 days, that no batch has: some 250 years.
+const LEAD_END: u64 = 1 << 11;
 
 /// The end of positions: some thousand years of records.
 const POSITION_END: u64 = 1 << 52;
@@ -190,7 +190,7 @@ impl Head {
         let plausible = header[..2] == VERSION.to_le_bytes()
             && (1..=RECORDS_MAX).contains(&head.count)
             && (1..POSITION_END).contains(&head.first)
-            && number(16) < TIME_END_MS;
+            && number(22) & 0xFFFF < LEAD_END;
         plausible.then_some(head)
     }
 }

@@ -3,10 +3,11 @@
 //! ```text
 //! offset  size
 //!      0     2  format version, 1
-//!      2     2  how far the time of the batch is ahead of the machine's clock, in minutes, rounded up; zero in the first journals
+//!      2     2  lead of the batch's time over the machine's clock in minutes, rounded up: the lower 16 bits; zero in the first journals
 //!      4     4  number of records
 //!      8     8  position of the first record
-//!     16     8  time of the batch, milliseconds since 1970
+//!     16     6  time of the batch, milliseconds since 1970
+//!     22     2  the upper 16 bits of the lead
 //!     24    32  hash of the batch before; zeros for the first
 //!     56    32  hash of this batch: BLAKE3 of everything else in it, in order
 //!     88     n  records, each: 4 bytes length, 2 bytes kind, payload (an rkyv archive of that length)
@@ -24,6 +25,8 @@ pub const VERSION: u16 = 1;
 /// The bytes before the records.
 pub const HEADER_BYTES: usize = 88;
 const HASH_AT: usize = 56;
+/// Where the bytes of the time end: six count milliseconds for some nine thousand years.
+const TIME_END: usize = 22;
 const RECORD_HEADER_BYTES: usize = 6;
 
 /// The time of a batch, in milliseconds since 1970: the time of its records, and where the machine's clock was. The two differ after the clock was set
@@ -31,18 +34,18 @@ const RECORD_HEADER_BYTES: usize = 6;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BatchTime {
     record_ms: u64,
-    lead_minutes: u16,
+    lead_minutes: u32,
 }
 
 impl BatchTime {
-    /// The most by which [`BatchTime::clock_ms`] is before the time that the machine's clock showed, unless that was 45 days before the time of
-    /// records.
+    /// The most by which [`BatchTime::clock_ms`] is before the time that the machine's clock showed, unless that was thousands of years
+    /// before the time of records.
     pub const ROUNDED_BY_MS: u64 = 60_000;
 
     /// The time of a batch whose records have a time, by a machine's clock that is at or before it.
     pub fn new(record_ms: u64, clock_ms: u64) -> BatchTime {
         let lead_minutes = record_ms.saturating_sub(clock_ms).div_ceil(Self::ROUNDED_BY_MS);
-        BatchTime { record_ms, lead_minutes: u16::try_from(lead_minutes).unwrap_or(u16::MAX) }
+        BatchTime { record_ms, lead_minutes: u32::try_from(lead_minutes).unwrap_or(u32::MAX) }
     }
 
     /// The time of the records.
@@ -50,12 +53,9 @@ impl BatchTime {
         self.record_ms
     }
 
-    /// A time that the machine's clock had reached: the time of records where that was not ahead of it, 0 where it was ahead by more than 45 days.
+    /// A time that the machine's clock had reached: the time of records if that was not ahead of it.
     pub fn clock_ms(self) -> u64 {
-        match self.lead_minutes {
-            u16::MAX => 0,
-            lead => self.record_ms.saturating_sub(u64::from(lead) * Self::ROUNDED_BY_MS),
-        }
+        self.record_ms.saturating_sub(u64::from(self.lead_minutes) * Self::ROUNDED_BY_MS)
     }
 }
 
@@ -187,10 +187,12 @@ impl BatchBuilder {
     pub fn seal(mut self, chain: &mut ChainEnd) -> Vec<u8> {
         let first = chain.next();
         self.bytes[0..2].copy_from_slice(&VERSION.to_le_bytes());
-        self.bytes[2..4].copy_from_slice(&self.time.lead_minutes.to_le_bytes());
+        let lead = self.time.lead_minutes.to_le_bytes();
+        self.bytes[2..4].copy_from_slice(&lead[..2]);
         self.bytes[4..8].copy_from_slice(&self.count.to_le_bytes());
         self.bytes[8..16].copy_from_slice(&first.0.to_le_bytes());
         self.bytes[16..24].copy_from_slice(&self.time.record_ms.to_le_bytes());
+        self.bytes[TIME_END..24].copy_from_slice(&lead[2..]);
         self.bytes[24..HASH_AT].copy_from_slice(&chain.hash);
         let hash = hash_of(&self.bytes);
         self.bytes[HASH_AT..HEADER_BYTES].copy_from_slice(&hash);
@@ -198,6 +200,18 @@ impl BatchBuilder {
         *chain = ChainEnd { position, hash, time_ms: self.time_ms() };
         self.bytes
     }
+}
+
+/// The time that a header states, in milliseconds since 1970.
+fn time_of(header: &[u8; HEADER_BYTES]) -> u64 {
+    u64::from_le_bytes(field(header, 16)) & ((1 << (8 * (TIME_END - 16))) - 1)
+}
+
+/// The lead that a header states, in minutes.
+fn lead_of(header: &[u8; HEADER_BYTES]) -> u32 {
+    let [a, b] = field(header, 2);
+    let [c, d] = field(header, TIME_END);
+    u32::from_le_bytes([a, b, c, d])
 }
 
 fn hash_of(bytes: &[u8]) -> Hash {
@@ -219,7 +233,7 @@ pub struct Batch<'a> {
     pub previous: Hash,
     /// Its own hash.
     pub hash: Hash,
-    lead_minutes: u16,
+    lead_minutes: u32,
     records: &'a [u8],
 }
 
@@ -239,10 +253,10 @@ impl<'a> Batch<'a> {
         let batch = Batch {
             first: Position(u64::from_le_bytes(field(header, 8))),
             count: u32::from_le_bytes(field(header, 4)),
-            time_ms: u64::from_le_bytes(field(header, 16)),
+            time_ms: time_of(header),
             previous: field(header, 24),
             hash: field(header, HASH_AT),
-            lead_minutes: u16::from_le_bytes(field(header, 2)),
+            lead_minutes: lead_of(header),
             records,
         };
         if hash_of(bytes) != batch.hash {
@@ -352,7 +366,7 @@ impl Link {
         Some(Link {
             first: Position(u64::from_le_bytes(field(header, 8))),
             count: u32::from_le_bytes(field(header, 4)),
-            time_ms: u64::from_le_bytes(field(header, 16)),
+            time_ms: time_of(header),
             previous: field(header, 24),
             hash: field(header, HASH_AT),
         })
@@ -447,21 +461,20 @@ mod tests {
         assert_eq!(seen, expected);
     }
 
-    /// A clock that the header names is never one that the machine had not reached, and is not a minute behind it.
+    /// The clock in a header is never one that the machine had not reached, and is behind it by less than a minute.
     #[test]
-    fn the_clock_of_a_batch_comes_back_rounded_down_to_a_minute() {
+    fn the_clock_of_a_batch_is_rounded_down_to_a_minute() {
         const DAY: u64 = 86_400_000;
         let record_ms = 1_790_000_000_000;
-        for lead_ms in [0, 1, 59_999, 60_000, 60_001, 3_600_000, 30 * DAY, 45 * DAY, 46 * DAY, record_ms] {
+        let leads = [0, 1, 59_999, 60_000, 60_001, 3_600_000, 30 * DAY, 45 * DAY, 46 * DAY, 366 * DAY, 10_000 * DAY, record_ms];
+        for lead_ms in leads {
             let time = BatchTime::new(record_ms, record_ms - lead_ms);
             let bytes = BatchBuilder::new(time).seal(&mut ChainEnd::default());
             let read = Batch::parse(&bytes).expect("it was just written");
             assert_eq!((read.time(), read.time_ms), (time, record_ms));
-            let clock_ms = record_ms - lead_ms;
-            match lead_ms < 46 * DAY {
-                true => assert!((0..BatchTime::ROUNDED_BY_MS).contains(&(clock_ms - time.clock_ms())), "{lead_ms}"),
-                false => assert_eq!(time.clock_ms(), 0),
-            }
+            assert_eq!(Link::stated(&bytes).map(|link| link.time_ms), Some(record_ms));
+            let behind_ms = (record_ms - lead_ms) - time.clock_ms();
+            assert!(behind_ms < BatchTime::ROUNDED_BY_MS, "{lead_ms}");
         }
         assert_eq!(BatchTime::from(record_ms).clock_ms(), record_ms);
     }

@@ -1,3 +1,5 @@
+use std::collections::VecDeque;
+
 use super::*;
 use scrip_protocol::command::{AddCodes, CodesAdded, LineVerdict, SkippedLine};
 use scrip_protocol::{CampaignId, Command, CredentialId, Position, Record};
@@ -318,5 +320,40 @@ fn a_full_window_does_not_wait_for_the_time_of_a_clock_that_was_ahead() {
             }
         }
         assert!(kept.iter().all(|id| requests.find(*id).is_some()), "ids of the time ahead are kept for when it comes");
+    }
+}
+
+/// However far records are ahead of the machine's clock, ids leave when they have passed, and none that is young is forgotten.
+#[test]
+fn ids_leave_by_age_however_far_records_are_ahead() {
+    const DAY: u64 = 24 * HOUR;
+    for lead in [30 * DAY, 50 * DAY, 366 * DAY, 4_000 * DAY] {
+        let mut requests = window(800);
+        let mut executed = VecDeque::new();
+        for n in 0..20_000 {
+            // Ten in a second: a full window keeps them for 80 s.
+            let clock_ms = START + n * 100;
+            let (time, clock) = set_back(START + lead + n * 50, clock_ms);
+            let new = stamp(clock_ms, n);
+            assert_eq!(requests.admit(clock, &new), Admission::New, "{n}, ahead by {lead}");
+            requests.remember(time, &new, reply(n), Position(1));
+            executed.push_back(new.request);
+            while let Some(oldest) = executed.front()
+                && requests.find(*oldest).is_none()
+            {
+                assert!(clock_ms - oldest.time_ms() >= KEPT_AT_LEAST_MS, "{n}, ahead by {lead}");
+                executed.pop_front();
+            }
+            assert!(executed.iter().all(|id| requests.find(*id).is_some()), "ids are forgotten in the order of their times");
+            assert!(requests.len() <= 800 + 800 / 6 + 8, "{}", requests.len());
+        }
+        // A window that is not full forgets what is older than it.
+        let mut requests = window(1_000_000);
+        for n in 0..5_000 {
+            let clock_ms = START + n * 60_000;
+            let (time, _) = set_back(START + lead + n * 30_000, clock_ms);
+            requests.remember(time, &stamp(clock_ms, n), reply(n), Position(1));
+        }
+        assert!(requests.len() <= 1_440 + 10, "ahead by {lead}: {}", requests.len());
     }
 }
