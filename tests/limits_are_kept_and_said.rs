@@ -74,6 +74,14 @@ async fn more_connections_than_there_may_be_are_refused_until_one_ends() {
     engine.stop().await.expect("the journal is well");
 }
 
+/// What is reserved for the journal has room for every reader of it at once, beside what the engine itself has open.
+#[test]
+fn the_readers_of_the_journal_leave_it_the_files_that_it_needs() {
+    // Segments, snapshots, sockets and what the runtimes have: some forty.
+    let others = 64;
+    assert!(scrip_engine::journal::SEALED_READS_MAX + others <= scrip_reporting::listener::descriptors::ENGINE_RESERVE);
+}
+
 /// Z15: whoever holds all the connections that it can, an operator still gets in and revokes it; other credentials are left their own.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_credential_cannot_hold_the_connections_of_others() {
