@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::Context;
 use scrip_engine::folder::{Config, Folder};
 use scrip_engine::guard::GuardLimits;
-use scrip_engine::pipeline::Limits;
+use scrip_engine::pipeline::{Limits, ShareLimits};
+use scrip_engine::server::ServerLimits;
 use scrip_engine::{Engine, Start};
 use scrip_protocol::client::Dial;
 use scrip_protocol::record::CODES_PER_CAMPAIGN_MAX;
@@ -21,7 +22,10 @@ pub(super) fn start(folder: &Folder, limits: Limits) -> anyhow::Result<(Engine, 
     let listen = ([127, 0, 0, 1], 0).into();
     let issued = folder.init(&Config::new(listen, settings, GuardLimits::OFF), &[])?;
     let operator = issued.into_iter().find(|issued| issued.credential.role == Role::Operator).context("a token for each role")?;
-    let engine = tokio::task::block_in_place(|| Engine::start(folder, Start { limits, ..Start::default() }, &mut |_| {}))?;
+    // The whole load is one credential's.
+    let shares = ShareLimits { requests_max: limits.requests_max, ..ShareLimits::default() };
+    let start = Start { limits, server_limits: ServerLimits { shares, ..ServerLimits::default() }, ..Start::default() };
+    let engine = tokio::task::block_in_place(|| Engine::start(folder, start, &mut |_| {}))?;
     let mut dial = Dial::new(&engine.address().to_string(), std::fs::read(folder.ca_path())?, operator.token)?;
     dial.patience = Duration::from_secs(60);
     Ok((engine, dial))
