@@ -74,6 +74,14 @@ async fn connections_beyond_the_limit_are_refused_until_one_ends() {
     engine.stop().await.expect("the engine stops cleanly");
 }
 
+/// The descriptors reserved for the journal suffice for all its readers at once and for what else the engine has open.
+#[test]
+fn the_readers_of_the_journal_leave_it_the_files_that_it_needs() {
+    // Segments, snapshots, sockets and those of the runtimes: some forty.
+    let others = 64;
+    assert!(scrip_engine::journal::SEALED_READS_MAX + others <= scrip_reporting::listener::descriptors::ENGINE_RESERVE);
+}
+
 /// Z15: even if a credential holds all connections that it can, an operator still gets in and revokes it; other credentials keep
 /// their share.
 #[tokio::test(flavor = "multi_thread")]

@@ -177,7 +177,8 @@ async fn a_reporter_is_shown_the_status() {
     assert_eq!((reader.name.as_str(), reader.position), ("reports", Position(BEGUN + 1)));
     // It has not read the record of its own move, which does not count.
     assert_eq!((reader.lag_records, reader.lag_ms), (0, Some(0)));
-    assert_eq!((count(&status.requests, "show-status"), count(&status.refusals, "forbidden")), (1, 1));
+    // The gateway's, and this one itself.
+    assert_eq!((count(&status.requests, "show-status"), count(&status.refusals, "forbidden")), (2, 1));
     assert_eq!((status.load.connections, status.snapshot, status.lockouts), (3, None, 0));
 }
 

@@ -155,6 +155,11 @@ impl Engine {
         self.pipeline.reader().bytes()
     }
 
+    #[cfg(test)]
+    pub(crate) fn index(&self) -> Arc<crate::index::Index> {
+        self.pipeline.index()
+    }
+
     /// How many requests are under way ([`Pipeline::requests_under_way`]).
     pub fn requests_under_way(&self) -> usize {
         self.pipeline.requests_under_way()

@@ -36,6 +36,11 @@ impl BaseCodes {
         self.0.is_empty()
     }
 
+    /// How many rows there are: at least as many as values.
+    pub(super) fn len(&self) -> usize {
+        self.0.ends.len()
+    }
+
     fn hash_of(&self, code: &NormalisedCode) -> u64 {
         self.0.index.key.hash(code.as_bytes())
     }

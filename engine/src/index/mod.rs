@@ -80,6 +80,9 @@ pub struct Index {
     not_codes: AtomicU64,
     /// Odd while codes are being added or taken out; another number after that than before.
     generation: AtomicU64,
+    /// How often all codes were gone through.
+    #[cfg(test)]
+    walks: AtomicU64,
 }
 
 /// A normalised code, as the map keeps it: up to 24 bytes in place.
@@ -131,6 +134,8 @@ impl Index {
             shown: AtomicU64::new(state.position().0),
             not_codes: AtomicU64::new(0),
             generation: AtomicU64::new(0),
+            #[cfg(test)]
+            walks: AtomicU64::new(0),
         };
         for (id, campaign) in state.campaigns.after(CampaignId(0)) {
             index.campaigns.write().push(Face::of(state, id, campaign));
@@ -370,8 +375,27 @@ impl Index {
         CheckFreeOutcome::Checked { codes: verdicts, as_of: self.shown() }
     }
 
+    /// How often all codes were gone through.
+    #[cfg(test)]
+    pub(crate) fn walks(&self) -> u64 {
+        self.walks.load(Ordering::Relaxed)
+    }
+
+    /// How many codes campaigns hold at most.
+    pub(crate) fn count_max(&self) -> u64 {
+        (self.codes.len() + self.base.len()) as u64
+    }
+
+    /// Whether codes can be added to a campaign, as of now: there is one, and it is not archived.
+    pub(crate) fn takes_codes(&self, campaign: CampaignId) -> bool {
+        let number = (campaign.0 as usize).checked_sub(1);
+        number.is_some_and(|number| self.campaigns.read().get(number).is_some_and(|face| !face.archived))
+    }
+
     /// Counts the codes that campaigns hold and for whose normalised text a condition holds. Goes through all there are.
     pub(crate) fn count(&self, is_meant: &dyn Fn(&str) -> bool) -> u64 {
+        #[cfg(test)]
+        self.walks.fetch_add(1, Ordering::Relaxed);
         let came = self.codes.iter().filter(|entry| is_meant(&entry.key().0) && self.is_live(*entry.value())).count();
         let base = self.base.codes().filter(|(code, at)| {
             // One that moved since is in the map, and counted.

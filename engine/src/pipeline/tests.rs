@@ -233,7 +233,7 @@ impl Run {
     fn try_offer(&self, lane: &Lane, requests: Vec<Request>) -> Result<(), InboxFull> {
         let count = requests.len();
         lane.0.expect(count);
-        let chunk = Chunk { outbox: lane.0.clone(), requests, budget: None };
+        let chunk = Chunk { outbox: lane.0.clone(), requests, budget: None, reserved: None };
         self.pipeline.intake().offer(chunk)
     }
 

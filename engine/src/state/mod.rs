@@ -63,7 +63,7 @@ pub use confirm::{AskedConfirm, NamedHold};
 pub use create_campaign::AskedCreateCampaign;
 pub use credentials::{Credential, Credentials};
 pub use difference::{Difference, first_difference};
-pub use generate_codes::{AskedGenerate, Drawn};
+pub use generate_codes::{AskedGenerate, Drawn, guesses_per_hit};
 pub use given_back::GivenBack;
 pub use groups::Groups;
 pub use hold::AskedHold;

@@ -49,7 +49,8 @@ pub enum GenerateCodesOutcome {
         /// How many there are.
         codes: u32,
         /// How many guesses at this pattern it takes on average to hit a code: these, and every code that the pattern could draw of a
-        /// campaign that is not archived. Codes archived by themselves do not count. The highest number there is where it is more.
+        /// campaign that is not archived. Codes archived by themselves do not count. The highest number there is where it is more. An
+        /// organisation with very many codes is told how many it takes at least: as if the pattern could draw all of them.
         guesses_per_hit: u64,
     } = 0,
     /// There is no such campaign.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use scrip_engine::folder::{Config, Folder};
 use scrip_engine::guard::GuardLimits;
-use scrip_engine::pipeline::Limits;
+use scrip_engine::pipeline::{Limits, ShareLimits};
 use scrip_engine::server::ServerLimits;
 use scrip_engine::{Engine, Start};
 use scrip_protocol::client::Dial;
@@ -32,6 +32,8 @@ pub(super) fn start(folder: &Folder, limits: Limits) -> anyhow::Result<(Engine, 
     let server_limits = ServerLimits {
         connections_max: CONNECTIONS_MAX,
         connections_per_credential_max: CONNECTIONS_MAX,
+        // One credential sends the whole load.
+        shares: ShareLimits { requests_max: limits.requests_max, ..ShareLimits::default() },
         ..ServerLimits::default()
     };
     let start = Start { limits, server_limits, ..Start::default() };
