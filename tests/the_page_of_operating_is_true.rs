@@ -145,6 +145,7 @@ fn every_refusal_of_a_snapshot_stands_there() {
         SnapshotError::Inconsistent { path: path(), what: ANY },
         SnapshotError::Misnamed { path: path(), found: P },
         SnapshotError::TooMany { path: path(), what: ANY },
+        SnapshotError::NoRoom { dir: path(), bytes: NUMBER, free: NUMBER, reserve: NUMBER },
     ];
     all_stand(&errors, |error| match error {
         SnapshotError::Io { .. } => 0,
@@ -154,6 +155,7 @@ fn every_refusal_of_a_snapshot_stands_there() {
         SnapshotError::Inconsistent { .. } => 4,
         SnapshotError::Misnamed { .. } => 5,
         SnapshotError::TooMany { .. } => 6,
+        SnapshotError::NoRoom { .. } => 7,
     });
 }
 
