@@ -12,6 +12,7 @@ mod add_codes;
 mod archive_campaign;
 mod archive_codes;
 mod bonus;
+mod by_client;
 mod clients;
 mod code_list;
 mod confirm;
