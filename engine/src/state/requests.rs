@@ -338,9 +338,7 @@ impl Requests {
         if time_ms < oldest_ms {
             return Admission::Refused(Refusal::RequestTooOld { oldest_ms });
         }
-        if time_ms > latest_ms.saturating_add(self.skew_ms) {
-            return Admission::Refused(Refusal::RequestFromFuture { now_ms: latest_ms });
-        }
+        // Before it is found to be ahead of the clock: what was executed is answered as it was, whatever the clock shows now.
         if let Some(number) = self.index.find(stamp.request.0, |number| self.row(number).id.0) {
             let row = self.row(number);
             return match row.body == stamp.body || time_ms < self.meant_from_ms {
@@ -353,6 +351,9 @@ impl Requests {
                 true => Admission::Repeated(Cow::Owned(self.base.reply(at))),
                 false => Admission::Refused(Refusal::RequestIdReused),
             };
+        }
+        if time_ms > latest_ms.saturating_add(self.skew_ms) {
+            return Admission::Refused(Refusal::RequestFromFuture { now_ms: latest_ms });
         }
         if let Some(oldest_ms) = self.forgotten.end_of(time_ms) {
             return Admission::Refused(Refusal::RequestTooOld { oldest_ms });
