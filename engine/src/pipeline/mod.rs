@@ -17,6 +17,7 @@ mod clock;
 mod engine_thread;
 mod journal_thread;
 mod outbox;
+mod reader_budget;
 mod registry;
 mod tally;
 #[cfg(test)]
@@ -319,6 +320,7 @@ impl Pipeline {
         let kept_from = Arc::new(registry::KeptFrom::new(reader.clone()));
         let engine = engine_thread::EngineThread {
             kept_from: kept_from.clone(),
+            reader_budget: reader_budget::ReaderBudget::default(),
             state,
             guard,
             tally,
