@@ -2,7 +2,7 @@
 //!
 //! A hold counts against every limit of the code's campaign until it is confirmed, released, or its time is up. From the moment of its expiry on its use
 //! is free for anybody; whoever confirms later still gets the activation if nobody has taken the use meanwhile. What became of a hold
-//! is remembered for [`HOLD_KEPT_MS`] after it ended.
+//! is remembered for [`HOLD_KEPT_MS`] after it ended. The open holds of a credential expire when it is revoked.
 
 use std::fmt;
 
@@ -28,6 +28,9 @@ pub const HOLD_KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
 /// How many holds are remembered, open and ended ones together: at the limit those that ended first are forgotten early, and where
 /// all are open no more are given. So many take about 1 GiB, and about 2 GiB where all are open.
 pub const HOLDS_MAX: usize = 5_000_000;
+
+/// How many holds of one credential may be open: no credential takes the holds of all others.
+pub const HOLDS_OPEN_PER_CREDENTIAL_MAX: usize = HOLDS_MAX / 8;
 
 /// The request to hold one use of a code for a client at a club. It credits nothing and registers nobody.
 #[derive(
@@ -65,7 +68,7 @@ pub enum HoldOutcome {
     InvalidTtl = 1,
     /// A redemption would be refused; with what it would be answered, never [`RedeemOutcome::Redeemed`].
     Refused(RedeemOutcome) = 2,
-    /// [`HOLDS_MAX`] holds are open.
+    /// The credential has [`HOLDS_OPEN_PER_CREDENTIAL_MAX`] open holds, or there are [`HOLDS_MAX`].
     TooManyHolds = 3,
 }
 
@@ -225,7 +228,10 @@ impl fmt::Display for HoldOutcome {
             ),
             HoldOutcome::InvalidTtl => f.write_str("refused: a code is held for at least 1 second and at most 7 days"),
             HoldOutcome::Refused(why) => fmt::Display::fmt(why, f),
-            HoldOutcome::TooManyHolds => write!(f, "refused: {HOLDS_MAX} holds are open, and that is the most"),
+            HoldOutcome::TooManyHolds => write!(
+                f,
+                "refused: at most {HOLDS_OPEN_PER_CREDENTIAL_MAX} holds of a credential are open, and {HOLDS_MAX} in all"
+            ),
         }
     }
 }
