@@ -26,7 +26,8 @@ pub const HOLD_TTL_DEFAULT_MS: u64 = 15 * 60 * 1_000;
 pub const HOLD_KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// How many holds are remembered, open and ended ones together: at the limit those that ended first are forgotten early, and where
-/// all are open no more are given. So many take about 1 GiB, and about 2 GiB where all are open.
+/// all are open no more are given; at that limit those of a credential with more than
+/// [`HOLDS_OPEN_PER_CREDENTIAL_MAX`] go first. So many take about 1.2 GiB, and about 2.2 GiB where all are open.
 pub const HOLDS_MAX: usize = 5_000_000;
 
 /// How many holds of one credential may be open: no credential takes the holds of all others.
