@@ -149,6 +149,7 @@ fn every_refusal_of_a_snapshot_is_on_the_page() {
         SnapshotError::Inconsistent { path: path(), what: ANY },
         SnapshotError::Misnamed { path: path(), found: P },
         SnapshotError::TooMany { path: path(), what: ANY },
+        SnapshotError::NoRoom { dir: path(), bytes: NUMBER, free: NUMBER, reserve: NUMBER },
     ];
     all_are_on_page(&errors, |error| match error {
         SnapshotError::Io { .. } => 0,
@@ -158,6 +159,7 @@ fn every_refusal_of_a_snapshot_is_on_the_page() {
         SnapshotError::Inconsistent { .. } => 4,
         SnapshotError::Misnamed { .. } => 5,
         SnapshotError::TooMany { .. } => 6,
+        SnapshotError::NoRoom { .. } => 7,
     });
 }
 

@@ -108,6 +108,9 @@ impl Engine {
         let verify_bytes = config.snapshots.verify_at_open_mib << 20;
         let recovered = recover(&disk, folder, start.segment_bytes, verify_bytes, progress)?;
         let Recovered { state, journal, snapshot, is_verified, .. } = recovered;
+        if let Err(error) = snapshot::remove_unfinished(disk.as_ref(), &snapshots) {
+            tracing::warn!(%error, "an unfinished snapshot is left on the disk");
+        }
         if let Some(recorded) = state.recorded_form().filter(|recorded| recorded.supported().is_none()) {
             return Err(EngineError::CodeForm(recorded));
         }

@@ -2,6 +2,8 @@
 //!
 //! Every batch of these journals is a segment of its own, so that what is dropped can be told to the record.
 
+mod full_disk;
+
 use std::fmt::Debug;
 use std::fs::{self, TryLockError};
 use std::io;
@@ -16,7 +18,7 @@ use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{CampaignId, ClientId, CredentialId, Record, RequestId, Settings, Stamp};
 
 use super::*;
-use crate::disk::{Access, DiskFile, Entry, Mapped, OsDisk};
+use crate::disk::{Access, DiskFile, Entry, Mapped, OsDisk, Space};
 use crate::journal::{Journal, Segments};
 use crate::snapshot::{self, Kept, Snapshot};
 use crate::state::State;
@@ -447,6 +449,10 @@ impl Disk for Trying {
         Ok(Box::new(file))
     }
 
+    fn space(&self, dir: &Path) -> io::Result<Space> {
+        OsDisk.space(dir)
+    }
+
     fn map(&self, path: &Path) -> io::Result<Mapped> {
         OsDisk.map(path)
     }
@@ -466,6 +472,8 @@ fn a_failure_is_answered_and_the_next_one_goes_well() {
     let Outcome::Failed(why) = bench.take(&keeper) else { panic!("there is no room") };
     assert!(why.contains("no storage space"), "{why}");
     assert_eq!(bench.positions(), before);
+    let files = fs::read_dir(bench.snapshots()).expect("a folder").count();
+    assert_eq!(files, before.len(), "nothing is left of it");
     disk.full.store(false, Ordering::Relaxed);
     bench.taken(&keeper);
     bench.compare_newest(false);

@@ -17,13 +17,14 @@ use scrip_protocol::{Command, CredentialId, Kind, Position, Record, Refusal, Sta
 use super::clock::EngineClock;
 use super::journal_thread::Release;
 use super::pages::{Turn, Turns};
+use super::reader_budget::ReaderBudget;
 use super::registry::KeptFrom;
 use super::tally::{Counts, Tally};
 use super::{Attempt, Call, Change, Limits, Outbox, RETRY_AFTER_MS, Read, Request, Reserved, StoredReply, batch_time};
 use crate::guard::{Asker, FailedCode, Guard, Reason};
 use crate::index::Index;
 use crate::state::requests::{Admission, ClockRange, Remembered};
-use crate::state::{Asked, AskedKeepReader, State, reply_of};
+use crate::state::{Asked, AskedKeepReader, ReaderUnmoved, State, reply_of};
 
 /// How many requests are decided before the journal thread is asked again whether it is idle: some tens of microseconds.
 const REQUESTS_PER_LOOK: usize = 64;
@@ -35,6 +36,7 @@ pub(super) struct EngineThread {
     pub(super) index: Arc<Index>,
     pub(super) clock: EngineClock,
     pub(super) kept_from: Arc<KeptFrom>,
+    pub(super) reader_budget: ReaderBudget,
     pub(super) limits: Limits,
     pub(super) turns: Turns,
     pub(super) hand_over: Sender<Commit>,
@@ -343,6 +345,11 @@ impl EngineThread {
         {
             return self.refuse(now_ms, change, Refusal::TooManyMisses { retry_after_ms }, correlation, &mut replies.frames);
         }
+        if matches!(asked, Asked::KeepReader(_) | Asked::ForgetReader(_))
+            && self.reader_spared(now_ms, change, correlation, &mut replies.frames)
+        {
+            return;
+        }
         let registration = if let Asked::KeepReader(asked) = asked {
             // As the journal is now, not as it was when the lane looked: it may have been dropped up to a later position.
             let open_from = self.kept_from.open_from();
@@ -391,6 +398,29 @@ impl EngineThread {
             Admission::Refused(refusal) => Looked::Refused(refusal),
             Admission::New => Looked::Refused(Refusal::Busy { retry_after_ms: RETRY_AFTER_MS }),
         }
+    }
+
+    /// Answers a request about a reader without a record, where it would change nothing, or its credential has made too many. Returns whether
+    /// it did.
+    #[cold]
+    fn reader_spared(&mut self, now_ms: u64, change: &Change, correlation: u64, frames: &mut Vec<u8>) -> bool {
+        let Change { stamp, asked, .. } = change;
+        match self.state.reader_unmoved(stamp.credential, asked) {
+            Some(ReaderUnmoved::Kept(outcome)) => push_value(frames, Kind::KeepReader as u16, correlation, &outcome),
+            Some(ReaderUnmoved::Forgotten(outcome)) => push_value(frames, Kind::ForgetReader as u16, correlation, &outcome),
+            None => {
+                let is_operator = |asked: &Asked| {
+                    matches!(asked, Asked::KeepReader(asked) if asked.anyones)
+                        || matches!(asked, Asked::ForgetReader(asked) if asked.anyones)
+                };
+                if is_operator(asked) {
+                    return false;
+                }
+                let Err(retry_after_ms) = self.reader_budget.take(now_ms, stamp.credential) else { return false };
+                self.refuse(now_ms, change, Refusal::Busy { retry_after_ms }, correlation, frames);
+            }
+        }
+        true
     }
 
     /// Answers a request that cannot be executed now: as it was answered before, if it was.

@@ -18,6 +18,7 @@ mod engine_thread;
 mod journal_thread;
 mod outbox;
 mod pages;
+mod reader_budget;
 mod registry;
 mod share;
 mod tally;
@@ -364,6 +365,7 @@ impl Pipeline {
         let kept_from = Arc::new(registry::KeptFrom::new(reader.clone()));
         let engine = engine_thread::EngineThread {
             kept_from: kept_from.clone(),
+            reader_budget: reader_budget::ReaderBudget::default(),
             state,
             guard,
             tally,

@@ -10,6 +10,7 @@ use scrip_protocol::codes::NormalisedCode;
 use scrip_protocol::{CampaignId, wire};
 
 use super::layout::{self, PAGE, Part, VERSION};
+use super::room::{Room, Unfinished};
 use super::{Counts, Header, Kept, Section, SnapshotError, kept};
 use crate::disk::{Disk, DiskFile};
 use crate::state::State;
@@ -25,6 +26,9 @@ pub enum Pace {
     Gentle,
 }
 
+/// About how many bytes of the snapshot a hold takes.
+const HOLD_BYTES: u64 = 112;
+
 /// How many bytes are written at once.
 const WRITTEN_AT_ONCE: usize = 1 << 20;
 
@@ -35,7 +39,8 @@ const GENTLE_REST: Duration = Duration::from_millis(8);
 /// as far as that can be known.
 ///
 /// # Errors
-/// When it could not be made durable; what was there before still is.
+/// When it could not be made durable, or the disk has no room for it beside what the journal needs. What was there before still is, and
+/// nothing else: an unfinished file is removed, as are those that earlier runs left.
 pub fn write(
     disk: &dyn Disk,
     dir: &Path,
@@ -50,7 +55,7 @@ pub fn write(
         move |source| SnapshotError::Io { path, source }
     };
     disk.create_folder(dir).map_err(io(dir))?;
-    let file = disk.create(&unfinished).map_err(io(&unfinished))?;
+    kept::remove_unfinished(disk, dir)?;
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|cause| io(&unfinished)(io::Error::other(cause.to_string())))?;
     let [a, b]: [u64; 2] = bytemuck::cast(random);
@@ -61,9 +66,14 @@ pub fn write(
     {
         return Err(SnapshotError::TooMany { path: unfinished, what });
     }
-    let likely = counts.codes * 32 + counts.clients * 64 + counts.requests * 76;
+    let rows = counts.codes * 32 + counts.clients * 64 + counts.requests * 76 + state.holds.len() as u64 * HOLD_BYTES;
+    let likely = rows + ((Part::ALL.len() + 1) * PAGE) as u64;
+    let room = Room::new(disk, dir, likely)?;
+    let guard = Unfinished::new(disk, &unfinished);
+    let file = disk.create(&unfinished).map_err(io(&unfinished))?;
     let file = Laying {
         file,
+        room,
         buffer: Vec::new(),
         at: PAGE as u64,
         hasher: blake3::Hasher::new(),
@@ -72,8 +82,12 @@ pub fn write(
         likely,
         progress,
     };
-    let bytes = lay(file, state, HashKey(a, b), end, counts).map_err(io(&unfinished))?;
+    let bytes = lay(file, state, HashKey(a, b), end, counts).map_err(|failure| match failure {
+        Failure::Disk(error) => io(&unfinished)(error),
+        Failure::NoRoom(error) => error,
+    })?;
     disk.rename(&unfinished, &path).map_err(io(&path))?;
+    guard.finish();
     // The folder's own name as well: it may be new.
     disk.sync_folder(dir).and_then(|()| disk.sync_folder(dir.parent().unwrap_or(dir))).map_err(io(dir))?;
     Ok(Kept { position: end.position, path, bytes })
@@ -89,9 +103,22 @@ fn counts_of(state: &State) -> Counts {
     }
 }
 
+/// Why a file cannot be laid out.
+enum Failure {
+    Disk(io::Error),
+    NoRoom(SnapshotError),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::Disk(error)
+    }
+}
+
 /// A file that is being laid out.
 struct Laying<'a> {
     file: Box<dyn DiskFile>,
+    room: Room<'a>,
     buffer: Vec<u8>,
     /// Where the buffer's bytes go in the file.
     at: u64,
@@ -110,13 +137,14 @@ impl Laying<'_> {
     }
 
     #[inline]
-    fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn push(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= WRITTEN_AT_ONCE { self.flush() } else { Ok(()) }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    fn flush(&mut self) -> Result<(), Failure> {
         let began = Instant::now();
+        self.room.check(self.at, self.buffer.len() as u64).map_err(Failure::NoRoom)?;
         self.hasher.update(&self.buffer);
         self.file.write_at(self.at, &self.buffer)?;
         let written = self.buffer.len() as u64;
@@ -131,7 +159,7 @@ impl Laying<'_> {
         Ok(())
     }
 
-    fn end(&mut self) -> io::Result<()> {
+    fn end(&mut self) -> Result<(), Failure> {
         self.flush()?;
         let section = self.sections.last_mut().expect("a section is begun before it is ended");
         section.bytes = self.at - section.offset;
@@ -142,7 +170,7 @@ impl Laying<'_> {
         Ok(())
     }
 
-    fn rows<T: Pod>(&mut self, part: Part, rows: impl Iterator<Item = T>) -> io::Result<()> {
+    fn rows<T: Pod>(&mut self, part: Part, rows: impl Iterator<Item = T>) -> Result<(), Failure> {
         debug_assert_eq!(size_of::<T>(), part.row_bytes(), "{}", part.word());
         self.begin(part);
         for row in rows {
@@ -152,7 +180,12 @@ impl Laying<'_> {
     }
 
     /// The slots of an index. Returns how many homes it has.
-    fn slots(&mut self, part: Part, hashes: impl Iterator<Item = u64>, contest: impl FnMut(&mut Vec<u32>)) -> io::Result<u64> {
+    fn slots(
+        &mut self,
+        part: Part,
+        hashes: impl Iterator<Item = u64>,
+        contest: impl FnMut(&mut Vec<u32>),
+    ) -> Result<u64, Failure> {
         self.begin(part);
         let mut result = Ok(());
         let homes = freeze(hashes.zip(0..), contest, |slot| {
@@ -167,7 +200,7 @@ impl Laying<'_> {
 }
 
 /// Writes the sections and the header. Returns the bytes of the file.
-fn lay(mut file: Laying<'_>, state: &State, key: HashKey, end: ChainEnd, counts: Counts) -> io::Result<u64> {
+fn lay(mut file: Laying<'_>, state: &State, key: HashKey, end: ChainEnd, counts: Counts) -> Result<u64, Failure> {
     let mut laid = Laid { key, ..Laid::default() };
     lay_codes(&mut file, state, &mut laid)?;
     file.rows(Part::Clients, state.clients.rows().copied())?;
@@ -199,7 +232,7 @@ fn lay(mut file: Laying<'_>, state: &State, key: HashKey, end: ChainEnd, counts:
     Ok(bytes)
 }
 
-fn lay_codes(file: &mut Laying<'_>, state: &State, laid: &mut Laid) -> io::Result<()> {
+fn lay_codes(file: &mut Laying<'_>, state: &State, laid: &mut Laid) -> Result<(), Failure> {
     let campaigns = || state.campaigns.after(CampaignId(0)).map(|(_, campaign)| campaign);
     file.begin(Part::CodeTexts);
     let (mut first, mut text) = (0, 0);
@@ -252,7 +285,7 @@ fn leave_holders(state: &State, places: &[Places], rows: &mut Vec<u32>) {
     rows.extend(contenders.iter().map(|(_, (_, _, row))| *row));
 }
 
-fn lay_uses(file: &mut Laying<'_>, state: &State, laid: &mut Laid) -> io::Result<()> {
+fn lay_uses(file: &mut Laying<'_>, state: &State, laid: &mut Laid) -> Result<(), Failure> {
     file.begin(Part::Uses);
     let (mut end, mut hashes) = (0, Vec::new());
     for (campaign, _) in state.campaigns.after(CampaignId(0)) {
@@ -269,7 +302,7 @@ fn lay_uses(file: &mut Laying<'_>, state: &State, laid: &mut Laid) -> io::Result
     Ok(())
 }
 
-fn lay_requests(file: &mut Laying<'_>, state: &State, laid: &mut Laid) -> io::Result<()> {
+fn lay_requests(file: &mut Laying<'_>, state: &State, laid: &mut Laid) -> Result<(), Failure> {
     let mut result = Ok(());
     let mut hashes = Vec::with_capacity(state.requests.len());
     file.begin(Part::Requests);

@@ -123,5 +123,6 @@ pub(super) fn apply_revoke(state: &mut State, record: &CredentialRevoked) {
     let row = (record.credential.0 as usize).checked_sub(1).and_then(|at| state.credentials.rows.get_mut(at));
     if let Some(Some(credential)) = row {
         credential.revoked_ms = Some(now_ms);
+        state.holds.revoke(&mut state.campaigns, record.credential, now_ms, now_ms);
     }
 }

@@ -1,12 +1,12 @@
 //! Groups of clients: which there are, and who is in them (U12).
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use foldhash::fast::RandomState;
 use scrip_protocol::command::{GROUPS_MAX, GroupRegistered, RegisterGroup, RegisterGroupOutcome as Outcome};
 use scrip_protocol::{ClientId, GroupId, Record, Stamp};
 
+use super::by_client::ByClient;
 use super::frozen::{MemberRow, Rows};
 use super::given_back::merged;
 use super::tables::behind;
@@ -19,7 +19,7 @@ pub struct Groups {
     /// Who was in which group in the snapshot, in the order of clients and groups.
     members: Rows<MemberRow>,
     /// The groups of each client, ascending, that is in others since, or was in none before.
-    of_client: HashMap<ClientId, Vec<GroupId>, RandomState>,
+    of_client: ByClient<Vec<GroupId>>,
 }
 
 /// A group.
@@ -66,7 +66,7 @@ impl Groups {
     }
 
     pub(super) fn over(rows: Vec<GroupRow>, members: Rows<MemberRow>) -> Groups {
-        Groups { rows, members, of_client: HashMap::default() }
+        Groups { rows, members, of_client: ByClient::default() }
     }
 
     pub(super) fn rows(&self) -> &[GroupRow] {

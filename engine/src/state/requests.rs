@@ -371,14 +371,15 @@ impl Requests {
         if time_ms < oldest_ms {
             return Admission::Refused(Refusal::RequestTooOld { oldest_ms });
         }
-        if time_ms > latest_ms.saturating_add(self.skew_ms) {
-            return Admission::Refused(Refusal::RequestFromFuture { now_ms: latest_ms });
-        }
+        // Before its time is judged: an executed request gets its first reply, whatever the clock shows now.
         if let Some((body, reply)) = self.find(stamp.request) {
             return match body == stamp.body || time_ms < self.meant_from_ms {
                 true => Admission::Repeated(reply),
                 false => Admission::Refused(Refusal::RequestIdReused),
             };
+        }
+        if time_ms > latest_ms.saturating_add(self.skew_ms) {
+            return Admission::Refused(Refusal::RequestFromFuture { now_ms: latest_ms });
         }
         if let Some(oldest_ms) = self.forgotten.end_of(time_ms) {
             return Admission::Refused(Refusal::RequestTooOld { oldest_ms });

@@ -2,7 +2,7 @@
 //!
 //! A hold counts against every limit of the code's campaign until it is confirmed, released, or its time is up. From the moment of its expiry on its use
 //! is free for anybody; whoever confirms later still gets the activation if nobody has taken the use meanwhile. What became of a hold
-//! is remembered for [`HOLD_KEPT_MS`] after it ended.
+//! is remembered for [`HOLD_KEPT_MS`] after it ended. The open holds of a credential expire when it is revoked.
 
 use std::fmt;
 
@@ -26,8 +26,12 @@ pub const HOLD_TTL_DEFAULT_MS: u64 = 15 * 60 * 1_000;
 pub const HOLD_KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// How many holds are remembered, open and ended ones together: at the limit those that ended first are forgotten early, and where
-/// all are open no more are given. So many take about 1 GiB, and about 2 GiB where all are open.
+/// all are open no more are given; at that limit those of a credential with more than
+/// [`HOLDS_OPEN_PER_CREDENTIAL_MAX`] go first. So many take about 1.2 GiB, and about 2.2 GiB where all are open.
 pub const HOLDS_MAX: usize = 5_000_000;
+
+/// How many holds of one credential may be open: no credential takes the holds of all others.
+pub const HOLDS_OPEN_PER_CREDENTIAL_MAX: usize = HOLDS_MAX / 8;
 
 /// The request to hold one use of a code for a client at a club. It credits nothing and registers nobody.
 #[derive(
@@ -65,7 +69,7 @@ pub enum HoldOutcome {
     InvalidTtl = 1,
     /// A redemption would be refused; with what it would be answered, never [`RedeemOutcome::Redeemed`].
     Refused(RedeemOutcome) = 2,
-    /// [`HOLDS_MAX`] holds are open.
+    /// The credential has [`HOLDS_OPEN_PER_CREDENTIAL_MAX`] open holds, or there are [`HOLDS_MAX`].
     TooManyHolds = 3,
 }
 
@@ -225,7 +229,12 @@ impl fmt::Display for HoldOutcome {
             ),
             HoldOutcome::InvalidTtl => f.write_str("refused: a hold lasts at least 1 second and at most 7 days"),
             HoldOutcome::Refused(why) => fmt::Display::fmt(why, f),
-            HoldOutcome::TooManyHolds => write!(f, "refused: the limit of {HOLDS_MAX} open holds is reached"),
+            HoldOutcome::TooManyHolds => {
+                write!(
+                    f,
+                    "refused: the limit of {HOLDS_OPEN_PER_CREDENTIAL_MAX} open holds per credential, or {HOLDS_MAX} in all, is reached"
+                )
+            }
         }
     }
 }

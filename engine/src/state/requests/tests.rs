@@ -50,6 +50,19 @@ fn ids_out_of_the_window_are_refused_at_its_exact_edges() {
     assert_eq!(requests.admit(START, &not_v7), Admission::Refused(Refusal::RequestIdInvalid));
 }
 
+/// Z3: what was executed while the clock was ahead, or while ids might be further ahead of it, is answered as it was and not refused.
+#[test]
+fn an_executed_request_is_answered_whatever_the_clock_shows_now() {
+    let mut requests = window(100);
+    let ahead = START + 20 * 24 * HOUR;
+    requests.remember(ahead, &stamp(ahead, 1), reply(1), Position(1));
+    for clock in [START, ahead - 60_001, ahead] {
+        assert_eq!(requests.admit(clock, &stamp(ahead, 1)), Admission::Repeated(Cow::Owned(reply(1))), "by {clock}");
+    }
+    let other = requests.admit(START, &stamp(ahead, 2));
+    assert_eq!(other, Admission::Refused(Refusal::RequestFromFuture { now_ms: START }));
+}
+
 #[test]
 fn what_has_passed_is_forgotten_a_little_at_a_time() {
     let mut requests = window(1_000_000);
