@@ -13,7 +13,8 @@ use super::uses::{ClientUses, FrozenUses};
 
 /// The rows of a table numbered from 1 that stand behind one, with their numbers. The rows before are not gone through.
 pub(super) fn behind<T>(rows: &[T], number: usize) -> impl Iterator<Item = (u32, &T)> {
-    ((number as u32).saturating_add(1)..).zip(rows.get(number..).unwrap_or_default())
+    let rows = rows.get(number..).unwrap_or_default();
+    rows.iter().enumerate().map(move |(index, row)| ((number + index + 1) as u32, row))
 }
 
 /// The clubs, numbered from 1.

@@ -77,9 +77,9 @@ pub fn finished(router: Router, document: &OpenApi) -> Router {
     router
         .route("/openapi.json", get(document))
         .fallback(async |request: Request| match request.uri().path().starts_with(REQUESTS) {
-            // Never `not-found`: there it is the final answer about a request.
+            // Never `not-found`, which is the final answer about a request, whatever a proxy makes of its path.
             true => Problem::new(Kind::BadParameter, "this path names no request: its id is a UUID, and nothing comes after it"),
-            false => Problem::new(Kind::NotFound, "no route has this path; /openapi.json has those there are"),
+            false => Problem::new(Kind::NoSuchRoute, "no route has this path; /openapi.json has those there are"),
         })
         .method_not_allowed_fallback(async || Problem::new(Kind::MethodNotAllowed, "everything here is read with GET"))
         .layer(from_fn(async |request: Request, next: Next| -> Response {

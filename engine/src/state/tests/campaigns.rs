@@ -1,7 +1,9 @@
 //! Campaigns, by requirement: their lists, their terms as they change, their period, their stock.
 
-use scrip_protocol::command::{CAMPAIGNS_LOOKED_AT, CAMPAIGNS_PER_PAGE, CampaignFilter, ListCampaigns, OnConflict, Terms};
-use scrip_protocol::{CampaignId, Money, Settings};
+use scrip_protocol::command::{
+    CAMPAIGNS_LOOKED_AT, CAMPAIGNS_PER_PAGE, CampaignFilter, ListCampaigns, ListClubs, OnConflict, Terms,
+};
+use scrip_protocol::{CampaignId, ClubId, CredentialId, GroupId, Money, RuleId, Settings};
 
 use super::script::check;
 use super::shown::campaigns;
@@ -81,6 +83,20 @@ fn campaigns_are_listed_by_status_name_and_club() {
         1, 2
         "#,
     );
+}
+
+/// The greatest numbers that a caller can send continue behind every row, and are empty pages.
+#[test]
+fn pages_behind_the_greatest_numbers_are_empty() {
+    let bench = Bench::new(Settings::default());
+    for last in [u32::MAX - 1, u32::MAX] {
+        assert_eq!(bench.state.list_clubs(&ListClubs { after: ClubId(last) }).clubs, []);
+        assert_eq!(bench.state.clubs.after(ClubId(last)).count(), 0);
+        assert_eq!(bench.state.campaigns.after(CampaignId(last)).count(), 0);
+        assert_eq!(bench.state.groups.after(GroupId(last)).count(), 0);
+        assert_eq!(bench.state.rules.after(RuleId(last)).count(), 0);
+        assert_eq!(bench.state.credentials.after(CredentialId(last)).count(), 0);
+    }
 }
 
 /// C1: pages hold all campaigns, each once, in order, also where most pass no filter; and so many are looked at for a page, and no more.

@@ -191,6 +191,12 @@ async fn an_unreadable_request_id_is_not_a_request_that_was_never_executed() {
         }
     }
     server.get("gateway", "/v1/requests").await.is_problem(StatusCode::BAD_REQUEST);
+    // Nor is a path that a proxy or a base address has garbled.
+    for path in [format!("//v1/requests/{REQUEST}"), format!("/scrip/v1/requests/{REQUEST}"), format!("/v2/requests/{REQUEST}")] {
+        let answer = server.get("gateway", &path).await;
+        answer.is_problem(StatusCode::NOT_FOUND);
+        assert_eq!(answer.json()["type"], "urn:scrip:problem:no-such-route", "{path}");
+    }
     assert_eq!(server.get("gateway", &format!("/v1/requests/{upper}")).await.json()["position"], 101);
 }
 
