@@ -1,4 +1,4 @@
-//! Exit codes. They are part of what scripts rely on: a number never changes its meaning.
+//! Exit codes. Scripts rely on them: a number never changes its meaning.
 
 use std::process::ExitCode;
 
@@ -9,6 +9,7 @@ use scrip_engine::folder::FolderError;
 use scrip_engine::snapshot::SnapshotError;
 use scrip_journal::JournalError;
 use scrip_loadtest::rival::RivalError;
+use scrip_protocol::codes::UnknownForm;
 use scrip_protocol::hello::CloseCode;
 use scrip_protocol::private::SecretError;
 use scrip_protocol::{Refusal, RequestId};
@@ -27,31 +28,33 @@ use crate::print::NotShown;
 pub(crate) enum Exit {
     /// Done.
     Done = 0,
-    /// The engine answered no: a code was refused, a name was taken, a list had conflicts.
+    /// The engine refused: a code was refused, a name was taken, a list had conflicts.
     Refused = 1,
-    /// The arguments cannot be understood, or help was printed instead of running the command.
+    /// The arguments are invalid, or help was printed instead of running the command.
     Usage = 2,
-    /// The engine cannot be reached or does not answer, or refuses for the moment: it is too busy, or too many codes were not accepted.
-    /// Nothing was executed. Or a rival of a load test is not installed, or cannot be run.
+    /// The engine is unreachable, does not reply, is busy, or has locked the caller out after too many failed attempts.
+    /// Nothing was executed. Or a rival for a load test is not installed or cannot be run.
     Unreachable = 3,
-    /// There is no token, it is unknown, or its role may not do this.
+    /// There is no token, the token is unknown or revoked, or its role does not allow the command.
     Denied = 4,
-    /// The request may have been executed, by this command or by an earlier one with the same `--request-id`, and its outcome is
-    /// unknown. The same command with that request id finds out.
+    /// The request may have been executed, by this command or by an earlier one with the same `--request-id`, but its outcome
+    /// is unknown. Running the same command with that request id finds out.
     Unknown = 5,
-    /// The data folder, the journal, a snapshot or a backup cannot be used, and nothing was started on it or made of it. Or what was inspected is damaged.
+    /// The data folder, the journal, a snapshot or a backup is unusable, and nothing was started from it. Or the inspected
+    /// file is damaged.
     Data = 6,
-    /// The journal failed while the engine ran, or what it started on was found to be damaged, and the engine stopped.
+    /// The journal failed while the engine ran, or the data the engine started from is damaged; the engine stopped.
     JournalFailed = 7,
-    /// An audit or a verification found that something does not agree.
+    /// An audit or a verification found a difference.
     Mismatch = 8,
-    /// A file given as input cannot be used.
+    /// An input file is unusable.
     Input = 9,
-    /// The clock of this machine or of the engine's is wrong: nothing was executed, or the engine was not started.
+    /// The clock of this machine or of the engine is wrong: nothing was executed, or the engine did not start.
     Clock = 10,
-    /// The command did what it does, and standard output could not be written. Or a secret could not be shown, and was not made.
+    /// The command was executed, but standard output could not be written. Or a secret could not be printed, and was
+    /// therefore not created.
     Output = 11,
-    /// Anything else.
+    /// Any other error.
     Internal = 70,
 }
 
@@ -61,44 +64,44 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// An input file that cannot be used.
+/// An input file that is unusable.
 #[derive(Debug, thiserror::Error)]
 #[error("{place}: {why}")]
 pub(crate) struct InputError {
-    /// The file, and the place in it.
+    /// The file, and the location in it.
     pub(crate) place: String,
     /// What is wrong there.
     pub(crate) why: String,
 }
 
-/// Nobody said who calls.
+/// The caller has no credential.
 #[derive(Debug, thiserror::Error)]
 #[error("no token: set SCRIP_TOKEN, or give --token-file, or --cert and --key")]
 pub(crate) struct NoToken;
 
-/// The command was executed, and what it made could not be shown.
+/// The command was executed, but its result could not be printed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct MadeNotShown(pub(crate) String);
 
-/// A request that may have been executed has no outcome.
+/// The outcome of a request is unknown.
 #[derive(Debug, thiserror::Error)]
-#[error("{why}; whether request {request} was executed is unknown: run the same command with --request-id {request} to find out")]
+#[error("{why}; the outcome of request {request} is unknown: run the same command with --request-id {request} to find out")]
 pub(crate) struct Unknown {
     /// The request.
     pub(crate) request: RequestId,
-    /// What came instead of an outcome, in words.
+    /// Why there is no outcome.
     pub(crate) why: String,
 }
 
-/// Reports what went wrong on standard error, and returns the code for it.
+/// Reports an error on standard error and returns its exit code.
 pub(crate) fn report(error: &anyhow::Error) -> Exit {
     crate::print::complain(&format!("scrip: {}", words_of(error)));
     of(error)
 }
 
-/// The exit code of a command whose output may have failed. The code of what the command did comes first. If an outcome was lost
-/// with the output, standard error names the request that prints it again.
+/// The exit code of a command whose output may have failed. The command's own code has precedence. If an outcome was lost with
+/// the output, standard error names the request id that prints it again.
 pub(crate) fn after_output(exit: Exit) -> Exit {
     let is_lost = crate::print::failure().is_some();
     if is_lost && matches!(exit, Exit::Done | Exit::Refused) {
@@ -107,7 +110,7 @@ pub(crate) fn after_output(exit: Exit) -> Exit {
     if is_lost && matches!(exit, Exit::Done) { Exit::Output } else { exit }
 }
 
-/// The error and its causes, but for those that an error before them has named already, and for a place that the next one names as well.
+/// The error and its causes, without causes that an earlier error already names and without a location that the next one repeats.
 pub(crate) fn words_of(error: &anyhow::Error) -> String {
     let mut words = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -136,7 +139,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             ClientError::Refused(Refusal::Forbidden { .. } | Refusal::ClubForbidden { .. } | Refusal::Revoked) => Exit::Denied,
             ClientError::Refused(Refusal::Busy { .. } | Refusal::TooManyMisses { .. }) => Exit::Unreachable,
             ClientError::Refused(Refusal::RequestIdInvalid | Refusal::RequestIdReused) => Exit::Refused,
-            // Of an id that was just made: one that was given is unknown then.
+            // For a freshly generated id. With --request-id the outcome is unknown instead, and never gets here.
             ClientError::Refused(Refusal::RequestTooOld { .. } | Refusal::RequestFromFuture { .. }) => Exit::Clock,
             ClientError::Unknown { .. } => Exit::Unknown,
             ClientError::NoAnswer { .. } => Exit::Unreachable,
@@ -147,6 +150,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     }
     if cause.is::<ReadModelError>()
         || cause.is::<AttemptsError>()
+        || cause.is::<UnknownForm>()
         || matches!(cause.downcast_ref(), Some(FollowError::Behind { .. }))
         || matches!(cause.downcast_ref(), Some(SidecarError::Listen { .. }))
     {

@@ -1,7 +1,7 @@
-//! Arguments, and help that is not mistaken for success.
+//! Argument parsing, and help that is not mistaken for success.
 //!
-//! `scrip check "$CODE" && grant` must not grant when a player types `-h`. So help ends with 0 only where nothing else can have been
-//! meant: no other argument is given, and the command is not one whose only argument says what it is about.
+//! `scrip check "$CODE" && grant` must not grant when a player types `-h` as a code. So help exits with 0 only if nothing else
+//! can have been meant: no other argument is given, and the command is not one whose only argument is a value to judge.
 
 use std::ffi::OsString;
 
@@ -12,13 +12,13 @@ use crate::cli::Cli;
 use crate::exit::Exit;
 use crate::print;
 
-/// Commands that one argument completes, and whose exit code says something about that argument.
+/// Commands that take a single argument and whose exit code is a verdict on it.
 const ABOUT_ONE_ARGUMENT: [&str; 4] = ["check", "confirm", "release", "refund"];
 
 /// Reads the arguments.
 ///
 /// # Errors
-/// With the exit code, where help or an error was printed instead.
+/// The exit code, if help or an error was printed instead.
 pub(crate) fn parse() -> Result<Cli, Exit> {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     Cli::try_parse_from(&arguments).map_err(|error| {
@@ -32,8 +32,8 @@ pub(crate) fn parse() -> Result<Cli, Exit> {
             true => Exit::Done,
             false if is_help => {
                 print::complain(
-                    "scrip: help was printed and the command was not run; a value that begins with a hyphen goes after --, as in \
-                     `scrip check -- -h`",
+                                        "scrip: help was printed and the command was not run; to pass a value that begins with a hyphen, put it after --: \
+                                         `scrip check -- -h`",
                 );
                 Exit::Usage
             }
@@ -42,7 +42,7 @@ pub(crate) fn parse() -> Result<Cli, Exit> {
     })
 }
 
-/// Whether these arguments can only ask for help.
+/// Whether these arguments can only be a request for help.
 fn is_meant(arguments: &[OsString]) -> bool {
     let mut command = &Cli::command();
     for (at, argument) in arguments.iter().enumerate() {
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn help_is_meant_where_nothing_else_can_be() {
+    fn help_succeeds_only_if_nothing_else_can_be_meant() {
         for arguments in ["--help", "-h", "--version", "redeem --help", "redeem -h", "campaign create -h", "help", "help check"] {
             check(arguments, true);
         }
@@ -90,7 +90,7 @@ mod tests {
         }
     }
 
-    /// The names in the list above are those of commands.
+    /// Every name in the list above is a command.
     #[test]
     fn commands_about_one_argument_exist() {
         for name in ABOUT_ONE_ARGUMENT {

@@ -1,4 +1,4 @@
-//! The `scrip` program: argument parsing, and one file for each subcommand in `cli`.
+//! The `scrip` program: argument parsing. Each subcommand has a file in `cli`.
 
 mod cli;
 mod exit;
@@ -7,14 +7,15 @@ mod lists;
 mod print;
 mod progress;
 mod reach;
+mod stop;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
 
-/// Batches and replies are large buffers that live for milliseconds: the system's allocator gives each back to the kernel, which
-/// clears its pages again.
+/// mimalloc, because batches and replies are large buffers that live for milliseconds: the system allocator returns each to the
+/// kernel, which then has to zero its pages again.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -28,8 +29,13 @@ fn main() -> ExitCode {
     };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return exit::report(&anyhow::Error::new(error).context("no runtime")).into(),
+        Err(error) => return exit::report(&anyhow::Error::new(error).context("cannot start the async runtime")).into(),
     };
-    let exit = runtime.block_on(cli.run()).unwrap_or_else(|error| exit::report(&error));
+    let run = async {
+        let done = cli.run().await;
+        reach::hang_up().await;
+        done
+    };
+    let exit = runtime.block_on(run).unwrap_or_else(|error| exit::report(&error));
     exit::after_output(exit).into()
 }

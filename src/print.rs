@@ -1,8 +1,9 @@
 //! Standard output: text for people, JSON for scripts, tables.
 //!
-//! What a command did decides its exit code, not whether it could be printed. So nothing here ends the program. The first write that
-//! fails is reported on standard error and remembered, later ones are dropped, and `exit::after_output` decides at the end. A closed
-//! pipe, as in `scrip tail | head`, is no failure, except for secrets that are shown only once ([`ensure_shown`]).
+//! The exit code depends on what a command did, not on whether it could be printed. So nothing here ends the program. The first
+//! failed write is reported on standard error and remembered, later writes are dropped, and `exit::after_output` decides at the
+//! end. A closed pipe, as in `scrip tail | head`, is not a failure, except for secrets that are shown only once
+//! ([`ensure_shown`]).
 
 use std::collections::HashMap;
 use std::fmt::{Display, Write as _};
@@ -17,13 +18,13 @@ pub(crate) use scrip_loadtest::words::grouped;
 use scrip_protocol::RequestId;
 use serde::Serialize;
 
-/// Why standard output failed, from the first write that did.
+/// Why standard output failed: the error of the first failed write.
 static FAILED: OnceLock<io::Error> = OnceLock::new();
 
-/// The request whose outcome the command prints, if a retry prints it again.
+/// The request whose outcome the command prints, if a retry would print it again.
 static REQUEST: OnceLock<RequestId> = OnceLock::new();
 
-/// What was to be shown could not be.
+/// Standard output failed.
 #[derive(Debug, thiserror::Error)]
 #[error("standard output cannot be written: {0}")]
 pub(crate) struct NotShown(&'static io::Error);
@@ -35,10 +36,10 @@ pub(crate) fn line(text: impl Display) {
 
 /// Prints a value as one line of JSON.
 pub(crate) fn json(value: &impl Serialize) {
-    line(serde_json::to_string(value).expect("what is printed has a form in JSON"));
+    line(serde_json::to_string(value).expect("everything printed is serializable"));
 }
 
-/// Prints a line of JSON whose middle is in a file, because it may be long.
+/// Prints a line of JSON whose middle is read from a file, because it may be long.
 pub(crate) fn json_around(before: &str, middle: &mut File, after: &str) {
     out(|out| {
         out.write_all(before.as_bytes())?;
@@ -47,7 +48,7 @@ pub(crate) fn json_around(before: &str, middle: &mut File, after: &str) {
     });
 }
 
-/// Prints whole lines at once.
+/// Prints several lines in one write.
 pub(crate) fn lines(text: &str) {
     out(|out| out.write_all(text.as_bytes()));
 }
@@ -63,7 +64,7 @@ fn out(write: impl FnOnce(&mut io::StdoutLock) -> io::Result<()>) {
     }
 }
 
-/// Notes that standard output cannot be written, where something else than this module has found that out.
+/// Records that standard output failed, for callers that found out themselves.
 pub(crate) fn failed(error: io::Error) {
     if FAILED.set(error).is_ok()
         && let Some(error) = failure()
@@ -72,41 +73,41 @@ pub(crate) fn failed(error: io::Error) {
     }
 }
 
-/// Notes the request whose outcome is printed from here on. If the output fails, [`complain_of_lost_outcome`] names it.
+/// Records the request whose outcome is printed from here on. If the output fails, [`complain_of_lost_outcome`] names it.
 pub(crate) fn outcome_of(request: RequestId) {
-    // A command sends one request; the parts of a list have its id.
+    // A command sends one request; the parts of a list derive their ids from it.
     let _ = REQUEST.set(request);
 }
 
-/// Reports on standard error how to print the outcome of the command's request again, if it has one.
+/// Reports on standard error how to print the outcome again, if the command's request has one.
 pub(crate) fn complain_of_lost_outcome() {
     if let Some(request) = REQUEST.get() {
         complain(&format!("scrip: the same command with --request-id {request} prints the outcome again"));
     }
 }
 
-/// Whether printing more is in vain: the reader of a closed pipe has enough, or the output failed.
+/// Whether printing more is pointless: the pipe was closed, or the output failed.
 pub(crate) fn is_over() -> bool {
     FAILED.get().is_some()
 }
 
-/// Why standard output failed, if it did. A closed pipe is no failure.
+/// Why standard output failed, if it did. A closed pipe is not a failure.
 pub(crate) fn failure() -> Option<&'static io::Error> {
     FAILED.get().filter(|error| error.kind() != ErrorKind::BrokenPipe)
 }
 
-/// Checks that everything printed so far was written. For secrets that are shown only once, a closed pipe is a failure as well.
+/// Checks that everything printed so far was written. For secrets that are shown only once, a closed pipe is a failure too.
 pub(crate) fn ensure_shown() -> Result<(), NotShown> {
     FAILED.get().map_or(Ok(()), |error| Err(NotShown(error)))
 }
 
 /// Prints a line on standard error.
 pub(crate) fn complain(text: &str) {
-    // Without standard error there is no way to report anything.
+    // If standard error fails too, there is nowhere left to report it.
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Prints rows under a head, in columns as wide as they need to be. Columns whose head begins with `>` are set to the right.
+/// Prints rows under a head, in columns as wide as their widest cell. Columns whose head begins with `>` are right-aligned.
 pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) {
     Table::new(head).rows(rows);
 }
@@ -119,7 +120,7 @@ pub(crate) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// A table with this head, of which nothing is printed yet.
+    /// A table with this head; nothing is printed yet.
     pub(crate) fn new(head: &'a [&'a str]) -> Table<'a> {
         Table {
             head,
@@ -128,7 +129,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Prints further rows; before the first ones, the head, unless it is blank.
+    /// Prints more rows, preceded the first time by the head, unless it is blank.
     pub(crate) fn rows(&mut self, rows: &[Vec<String>]) {
         let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| shown(cell)).collect()).collect();
         for row in &rows {
@@ -157,12 +158,12 @@ impl<'a> Table<'a> {
     }
 }
 
-/// A cell on one line of a terminal: what would move its cursor is made visible.
+/// A cell on one line of a terminal, with control characters replaced by visible ones.
 fn shown(cell: &str) -> String {
     cell.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// A name of somebody's choice, cut to a number of characters.
+/// A name, cut to a number of characters.
 pub(crate) fn cut(text: &str, chars_max: usize) -> String {
     match text.chars().count() > chars_max {
         true => text.chars().take(chars_max - 1).chain(['…']).collect(),
@@ -170,34 +171,34 @@ pub(crate) fn cut(text: &str, chars_max: usize) -> String {
     }
 }
 
-/// A number with its noun, as in `1 code`, `2,000 codes`.
+/// A number with its noun: `1 code`, `2,000 codes`.
 pub(crate) fn count(number: impl Into<u64>, noun: &str) -> String {
     let number = number.into();
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// Things that have numbers, as people know them: by their names, each with its number.
+/// Ids as people know them: by name, each with its number.
 pub(crate) fn named<Id: Copy + Eq + Hash + Display>(ids: &[Id], names: &HashMap<Id, String>) -> String {
     let name = |id: &Id| names.get(id).map_or_else(|| id.to_string(), |name| format!("{name} ({id})"));
     ids.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
-/// A time of the journal, for people: to the second, in UTC.
+/// A journal time for people: to the second, in UTC.
 pub(crate) fn time(ms: u64) -> String {
     timestamp(ms).map_or("-".into(), |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
 
-/// The start of a period: a day, where it is the first moment of one.
+/// The start of a period: only the day, if it is the first moment of one.
 pub(crate) fn start(ms: u64) -> String {
     day_that(ms, ms).unwrap_or_else(|| time(ms))
 }
 
-/// The end of a period: a day, where it is the last millisecond of one.
+/// The end of a period: only the day, if it is the last millisecond of one.
 pub(crate) fn end(ms: u64) -> String {
     ms.checked_add(1).and_then(|next| day_that(ms, next)).unwrap_or_else(|| time(ms))
 }
 
-/// The day of a time, if the other time is a midnight (UTC).
+/// The day of `ms`, if `midnight` is a midnight (UTC).
 fn day_that(ms: u64, midnight: u64) -> Option<String> {
     let at = timestamp(midnight)?.to_zoned(TimeZone::UTC);
     let is_midnight = at.round(Unit::Day).is_ok_and(|day| day == at);
@@ -213,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_at_a_glance() {
+    fn times_are_printed_to_the_second_or_the_day() {
         let midnight = 1_798_675_200_000;
         assert_eq!(time(midnight + 999), "2026-12-31 00:00:00 UTC");
         assert_eq!((start(midnight), end(midnight + 86_399_999)), ("2026-12-31".into(), "2026-12-31".into()));
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_their_nouns() {
+    fn nouns_agree_with_their_numbers() {
         assert_eq!([count(0_u32, "code"), count(1_u32, "code"), count(2_000_u64, "code")], ["0 codes", "1 code", "2,000 codes"]);
         assert_eq!((cut("Frühling", 8), cut("Frühling", 4)), ("Frühling".into(), "Frü…".into()));
     }

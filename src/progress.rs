@@ -1,4 +1,4 @@
-//! A progress bar for what takes over a second, on a terminal only.
+//! A progress bar for work that takes over a second, on a terminal only.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use scrip_loadtest::words;
 
 use crate::print;
 
-/// How long nothing is shown.
+/// Time before anything is shown.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// How far something has got that is told in positions of the journal, or in bytes.
+/// Progress of work measured in journal positions or in bytes.
 pub(crate) struct Progress {
     began: Instant,
     doing: &'static str,
@@ -19,22 +19,22 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Begins to do something, which is named as in `verifying the journal`.
+    /// Starts the clock. `doing` names the work: `verifying the journal`.
     pub(crate) fn new(doing: &'static str) -> Progress {
         Progress { began: Instant::now(), doing, bar: None }
     }
 
-    /// Shows that it has got to a position, of those up to another.
+    /// Shows the current position, of `last`.
     pub(crate) fn at(&mut self, position: u64, last: u64) {
         self.show(position, last, || format!("at {}", print::grouped(position)));
     }
 
-    /// Shows how far a replay of the journal is.
+    /// Shows the progress of a replay.
     pub(crate) fn replayed(&mut self, so_far: ReplayProgress) {
         self.show(so_far.bytes_done, so_far.bytes_total, || format!("at {}", print::grouped(so_far.position.0)));
     }
 
-    /// Shows how many bytes are done, and of how many.
+    /// Shows how many bytes are done, of how many.
     pub(crate) fn bytes(&mut self, done: u64, of: u64) {
         self.show(done, of, || format!("{} of {}", words::bytes(done as f64), words::bytes(of as f64)));
     }

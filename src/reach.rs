@@ -1,11 +1,14 @@
 //! How a subcommand reaches an engine.
 
 use std::fmt::Display;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use scrip_client::{Client, ClientError, Dial};
+use scrip_client::{Client, ClientError, Closed, Dial};
 use scrip_engine::folder::Folder;
 use scrip_protocol::{Refusal, RequestId, private};
 use serde::Serialize;
@@ -13,45 +16,51 @@ use serde::Serialize;
 use crate::exit::{InputError, NoToken, Unknown, words_of};
 use crate::print;
 
-/// The same options for every command stand apart from its own in its help.
-const HEADING: &str = "The engine";
+/// Groups the connection options in every command's help, apart from the command's own options.
+const HEADING: &str = "Connection";
 
-/// Where the engine is, and who calls.
+/// The engine to call, and the credential to call it with.
 #[derive(Debug, Args)]
 pub(crate) struct Reach {
-    /// The engine's data folder, on the same machine: the address and the certificate authority are read from it
+    /// Data folder of an engine on this machine
+    ///
+    /// Supplies the address and the certificate authority.
     #[arg(long, env = "SCRIP_DATA", default_value = "scrip-data", value_name = "DIR", help_heading = HEADING)]
     data: PathBuf,
-    /// The engine's address, instead of the data folder's (host:port, UDP)
-    #[arg(long, env = "SCRIP_SERVER", value_name = "ADDRESS", requires = "ca", help_heading = HEADING)]
+    /// Engine address (host:port, UDP); overrides the data folder
+    #[arg(long, env = "SCRIP_SERVER", value_name = "ADDRESS", requires = "ca", hide_short_help = true, help_heading = HEADING)]
     server: Option<String>,
-    /// The certificate authority to trust, instead of the data folder's (PEM)
-    #[arg(long, env = "SCRIP_CA", value_name = "FILE", help_heading = HEADING)]
+    /// Certificate authority to trust (PEM); overrides the data folder
+    #[arg(long, env = "SCRIP_CA", value_name = "FILE", hide_short_help = true, help_heading = HEADING)]
     ca: Option<PathBuf>,
-    /// A file that holds the token, for its owner alone (mode 0600); without it, the environment's SCRIP_TOKEN is used
-    #[arg(long, value_name = "FILE", help_heading = HEADING)]
+    /// File with the token, readable by its owner alone (mode 0600); overrides SCRIP_TOKEN
+    #[arg(long, value_name = "FILE", hide_short_help = true, help_heading = HEADING)]
     token_file: Option<PathBuf>,
-    /// A file that holds the caller's own certificate, instead of a token (PEM)
-    #[arg(long, env = "SCRIP_CERT", value_name = "FILE", requires = "key", conflicts_with = "token_file")]
+    /// File with a client certificate, instead of a token (PEM)
+    #[arg(long, env = "SCRIP_CERT", value_name = "FILE", requires = "key", conflicts_with = "token_file",
+          hide_short_help = true, help_heading = HEADING)]
     cert: Option<PathBuf>,
-    /// A file that holds the private key of --cert, for its owner alone (PEM, mode 0600)
-    #[arg(long, env = "SCRIP_KEY", value_name = "FILE", requires = "cert")]
+    /// File with the private key of --cert, readable by its owner alone (PEM, mode 0600)
+    #[arg(long, env = "SCRIP_KEY", value_name = "FILE", requires = "cert", hide_short_help = true, help_heading = HEADING)]
     key: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// The id of a request that changes something.
+/// The request id of a command that changes something.
 #[derive(Debug, Args)]
-pub(crate) struct Asking {
-    /// The request's id (UUIDv7), to retry an earlier request whose outcome is unknown; without it, a new one is made
+pub(crate) struct RequestArgs {
+    /// Idempotency key (UUIDv7) [default: a new one]
+    ///
+    /// Pass the id of an earlier request to retry it: if it was executed, its outcome is printed again and nothing is
+    /// executed twice.
     #[arg(long, value_name = "UUID")]
     request_id: Option<RequestId>,
 }
 
-impl Asking {
-    /// Whether the caller has named the id: then it may have been sent before.
+impl RequestArgs {
+    /// Whether the caller gave the id, in which case it may have been sent before.
     pub(crate) fn is_given(&self) -> bool {
         self.request_id.is_some()
     }
@@ -63,17 +72,17 @@ impl Asking {
 }
 
 impl Reach {
-    /// An engine that was named otherwise than by these options.
+    /// A connection given by other options than these.
     pub(crate) fn of(data: Option<PathBuf>, server: Option<String>, ca: Option<PathBuf>, token_file: Option<PathBuf>) -> Reach {
         Reach { data: data.unwrap_or_else(|| "scrip-data".into()), server, ca, token_file, cert: None, key: None, json: false }
     }
 
-    /// The data folder, which need not be there where everything is said otherwise.
+    /// The data folder. It need not exist if every other connection option is given.
     pub(crate) fn folder(&self) -> Folder {
         Folder::at(&self.data)
     }
 
-    /// The data folder of the engine that is reached, where it is on this machine.
+    /// The data folder of the called engine, if it is on this machine.
     pub(crate) fn folder_at_hand(&self) -> Option<Folder> {
         Some(self.folder()).filter(|folder| self.server.is_none() && folder.exists())
     }
@@ -85,12 +94,12 @@ impl Reach {
         }
     }
 
-    /// What it takes to connect.
+    /// The parameters of a connection.
     pub(crate) fn dial(&self) -> anyhow::Result<Dial> {
         let folder = self.folder();
         let address = match &self.server {
             Some(address) => address.clone(),
-            None => folder.config()?.listen.to_string(),
+            None => at_hand(folder.config()?.listen).to_string(),
         };
         let ca = self.ca.clone().unwrap_or_else(|| folder.ca_path());
         let authority = read(&ca)?;
@@ -102,7 +111,7 @@ impl Reach {
         Ok(dial)
     }
 
-    /// Prints the answer to a request that changes something, for people or for scripts.
+    /// Prints the outcome of a request that changes something, for people or for scripts.
     pub(crate) fn answer(&self, request: RequestId, outcome: &(impl Serialize + Display)) {
         match self.json {
             true => print::json(&serde_json::json!({ "request": request, "outcome": outcome })),
@@ -110,19 +119,19 @@ impl Reach {
         }
     }
 
-    /// Sends a request that changes something. Returns its id with the outcome. If the outcome cannot be printed, the id is named on
-    /// standard error at the end.
+    /// Sends a request that changes something. Returns its id with the outcome. If the outcome cannot be printed, standard
+    /// error names the id at the end.
     ///
     /// # Errors
     /// As [`Reach::without_outcome`].
     pub(crate) async fn change<T, E: Into<anyhow::Error>>(
         &self,
-        asking: &Asking,
+        request_args: &RequestArgs,
         call: impl AsyncFnOnce(&Client, RequestId) -> Result<T, E>,
     ) -> anyhow::Result<(RequestId, T)> {
-        let request = asking.id();
+        let request = request_args.id();
         let called = async {
-            let client = self.client_for(asking).await?;
+            let client = self.client_for(request_args).await?;
             call(&client, request).await.map_err(Into::into)
         };
         match called.await {
@@ -130,30 +139,30 @@ impl Reach {
                 print::outcome_of(request);
                 Ok((request, outcome))
             }
-            Err(error) => Err(self.without_outcome(asking, request, error)),
+            Err(error) => Err(self.without_outcome(request_args, request, error)),
         }
     }
 
-    /// The error of a request that changes something and has no outcome. With `--request-id` an earlier command may have sent it, so
-    /// that whatever went wrong now, whether it was executed is unknown. For scripts that is printed as well.
-    pub(crate) fn without_outcome(&self, asking: &Asking, request: RequestId, error: anyhow::Error) -> anyhow::Error {
+    /// The error of a request that changes something and has no outcome. With `--request-id` an earlier command may have sent
+    /// it, so that its outcome is unknown whatever went wrong now. For scripts the error is printed as well.
+    pub(crate) fn without_outcome(&self, request_args: &RequestArgs, request: RequestId, error: anyhow::Error) -> anyhow::Error {
         if error.is::<Unknown>() || error.chain().any(|cause| cause.is::<InputError>()) {
             return error;
         }
         let why = match error.chain().find_map(|cause| cause.downcast_ref::<ClientError>()) {
-            // Such an id is never executed.
+            // The engine never executes such an id.
             Some(ClientError::Refused(Refusal::RequestIdInvalid)) => return error,
             Some(ClientError::Unknown { waited, cause, .. }) => match cause {
                 Some(cause) => format!("no outcome after {waited:.1?} ({cause})"),
                 None => format!("no outcome after {waited:.1?}"),
             },
-            _ if asking.is_given() => words_of(&error),
+            _ if request_args.is_given() => words_of(&error),
             _ => return error,
         };
         self.unknown(request, why)
     }
 
-    /// The error of a request that may have been executed and whose outcome is unknown. For scripts it is printed as well.
+    /// The error of a request whose outcome is unknown. For scripts it is printed as well.
     pub(crate) fn unknown(&self, request: RequestId, why: String) -> anyhow::Error {
         if self.json {
             print::json(&serde_json::json!({ "request": request, "outcome": "unknown", "error": why }));
@@ -161,7 +170,7 @@ impl Reach {
         Unknown { request, why }.into()
     }
 
-    /// How many codes a campaign of the organisation may hold, where its data folder is at hand.
+    /// How many codes a campaign may hold, if the organisation's data folder is on this machine.
     pub(crate) fn codes_per_campaign_max(&self) -> Option<u32> {
         match self.server {
             Some(_) => None,
@@ -171,14 +180,51 @@ impl Reach {
 
     /// A client.
     pub(crate) async fn client(&self) -> anyhow::Result<Client> {
-        Ok(Client::connect(self.dial()?).await?)
+        connect(self.dial()?).await
     }
 
-    /// A client for a request that changes something, which is a retry where its id is given.
-    pub(crate) async fn client_for(&self, asking: &Asking) -> anyhow::Result<Client> {
+    /// A client for a request that changes something: a retry if its id was given.
+    pub(crate) async fn client_for(&self, request_args: &RequestArgs) -> anyhow::Result<Client> {
         let client = self.client().await?;
-        Ok(if asking.is_given() { client.retrying() } else { client })
+        Ok(if request_args.is_given() { client.retrying() } else { client })
     }
+}
+
+/// The ends of the connections that this process has made.
+static CONNECTIONS: Mutex<Vec<Closed>> = Mutex::new(Vec::new());
+
+/// How long a command that is done waits until its connections are closed.
+const CLOSED_MAX: Duration = Duration::from_millis(200);
+
+/// Connects a client whose connection [`hang_up`] waits for.
+pub(crate) async fn connect(dial: Dial) -> anyhow::Result<Client> {
+    let client = Client::connect(dial).await?;
+    CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner).push(client.closed());
+    Ok(client)
+}
+
+/// Waits until the clients of this process have closed their connections. Otherwise the engine keeps them for some seconds, and
+/// a credential that calls often is refused for having too many.
+pub(crate) async fn hang_up() {
+    let connections = std::mem::take(&mut *CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner));
+    let closed = async {
+        for connection in connections {
+            connection.wait().await;
+        }
+    };
+    // A command that ended with an error may have left a client behind.
+    let _ = tokio::time::timeout(CLOSED_MAX, closed).await;
+}
+
+/// Where an engine that listens on an address is reached from its own machine: an engine on all addresses, by the loopback address of their
+/// family. Its certificate holds both.
+fn at_hand(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    SocketAddr::new(ip, listen.port())
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {

@@ -1,5 +1,5 @@
-//! A backup that is taken while the engine runs restores to exactly what was acknowledged up to it: as a whole, or up to a position or a
-//! time (Z3, Z4, Z11).
+//! A backup taken while the engine runs restores exactly what was acknowledged up to its position: in full, or up to a position
+//! or a time (Z3, Z4, Z11).
 
 mod support;
 
@@ -17,7 +17,7 @@ use scrip_protocol::{CampaignId, ClubId, Position, RequestId, Role};
 use support::{DEADLINE, Ran, Server, campaign, club, files, redemption, run, scrip, start_on, terms};
 use tokio::sync::watch;
 
-/// What callers were answered.
+/// The outcomes that callers received.
 type Answers = HashMap<RequestId, RedeemOutcome>;
 
 async fn begin(server: &Server) -> (Client, ClubId) {
@@ -27,20 +27,20 @@ async fn begin(server: &Server) -> (Client, ClubId) {
     (client, club)
 }
 
-/// So many redemptions at once.
+/// Redeems `count` codes at once.
 async fn redeem(client: &Client, club: ClubId, count: usize, answers: &mut Answers) {
-    let ask = |n| (RequestId::now(), redemption(n as u128 % 7 + 1, club, "SUMMER"));
-    let asked: Vec<(RequestId, Redeem)> = (0..count).map(ask).collect();
-    let outcomes = client.redeem_all(&asked).await;
-    for ((request, _), outcome) in asked.iter().zip(outcomes) {
+    let command = |n| (RequestId::now(), redemption(n as u128 % 7 + 1, club, "SUMMER"));
+    let commands: Vec<(RequestId, Redeem)> = (0..count).map(command).collect();
+    let outcomes = client.redeem_all(&commands).await;
+    for ((request, _), outcome) in commands.iter().zip(outcomes) {
         answers.insert(*request, outcome.expect("the engine runs"));
     }
 }
 
-/// The answers that stand at a position or before it.
+/// The outcomes at or before a position.
 fn until(answers: &Answers, position: u64) -> Answers {
-    let stands = |outcome: &RedeemOutcome| matches!(outcome, RedeemOutcome::Redeemed(done) if done.activation.0 <= position);
-    answers.iter().filter(|(_, outcome)| stands(outcome)).map(|(request, outcome)| (*request, *outcome)).collect()
+    let is_included = |outcome: &RedeemOutcome| matches!(outcome, RedeemOutcome::Redeemed(done) if done.activation.0 <= position);
+    answers.iter().filter(|(_, outcome)| is_included(outcome)).map(|(request, outcome)| (*request, *outcome)).collect()
 }
 
 fn backup(server: &Server, to: &Path) -> Ran {
@@ -48,15 +48,15 @@ fn backup(server: &Server, to: &Path) -> Ran {
 }
 
 fn position_of(backup: &Ran) -> u64 {
-    backup.json()[0]["backup"]["position"].as_u64().expect("it says how far it goes")
+    backup.json()[0]["backup"]["position"].as_u64().expect("it prints its position")
 }
 
 fn restore(from: &Path, to: &Path, options: &[&str]) -> Ran {
     run(scrip().args(["restore", "--json", "--from"]).arg(from).arg("--data").arg(to).args(options), b"")
 }
 
-/// Starts an engine on a restored folder, recounts its journal and compares it with what callers were answered, and with what the engine
-/// says of everything. Returns how many activations there are.
+/// Starts an engine on a restored folder, recounts its journal, and compares it with the outcomes that callers received and with
+/// everything the engine reports. Returns the recount.
 async fn recounted(server: &Server, folder: &Path, answers: &Answers) -> Recount {
     let anywhere: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
     let start = Start { listen: Some(anywhere), ..Start::default() };
@@ -64,10 +64,10 @@ async fn recounted(server: &Server, folder: &Path, answers: &Answers) -> Recount
     let mut recount = Recount::of(&dial).await.expect("the journal can be tailed");
     recount.compare_answers(answers);
     let client = Client::connect(dial).await.expect("the engine runs");
-    recount.compare_engine(&client, usize::MAX).await.expect("the engine answers");
+    recount.compare_engine(&client, usize::MAX).await.expect("the engine replies");
     assert_eq!(recount.differences().count(), 0, "{:#?}", recount.differences().first());
     drop(client);
-    engine.stop().await.expect("it stops");
+    engine.stop().await.expect("the engine stops");
     recount
 }
 
@@ -79,7 +79,7 @@ fn paths(server: &Server) -> [PathBuf; 2] {
     ["backup", "restored"].map(|name| server.scratch().join(name))
 }
 
-/// Z4: what was acknowledged before a backup began is in it, and what is in it is whole, though callers never paused.
+/// Z4: everything acknowledged before a backup began is in it, and its contents are consistent, though callers never paused.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_taken_under_load_has_every_acknowledged_effect_up_to_its_position() {
     let server = Server::start();
@@ -97,19 +97,19 @@ async fn a_backup_taken_under_load_has_every_acknowledged_effect_up_to_its_posit
     let [to, data] = paths(&server);
     let taken = tokio::task::block_in_place(|| backup(&server, &to)).exits(0);
     stop.send_replace(true);
-    let mut answers = busy.await.expect("it only asks");
+    let mut answers = busy.await.expect("the task only sends requests");
     answers.extend(&before);
     let position = position_of(&taken);
-    assert_eq!(until(&before, position).len(), before.len(), "what was answered before it began is in it");
+    assert_eq!(until(&before, position).len(), before.len(), "everything acknowledged before it began is in it");
     tokio::task::block_in_place(|| restore(&to, &data, &[])).exits(0);
     let expected = until(&answers, position);
     let recount = recounted(&server, &data, &expected).await;
-    assert_eq!(recount.activations, expected.len() as u64, "and nothing else is");
+    assert_eq!(recount.activations, expected.len() as u64, "and nothing else is in it");
 }
 
-/// A second run adds what is new, and the whole is as if it had been taken at once.
+/// A second run adds only what is new, and the result equals a backup taken at once.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_goes_on_where_it_ended() {
+async fn a_second_run_continues_where_the_first_ended() {
     let mut server = Server::start();
     let (client, club) = begin(&server).await;
     let mut answers = Answers::new();
@@ -127,7 +127,7 @@ async fn a_backup_goes_on_where_it_ended() {
     redeem(&client, club, 10, &mut answers).await;
     drop(client);
     server.terminate();
-    // What is there without an engine is the same.
+    // The same without a running engine.
     let offline =
         || run(scrip().args(["backup", "--json", "--offline", "--data"]).arg(server.dir()).arg("--to").arg(&to), b"").exits(0);
     let taken = tokio::task::block_in_place(offline);
@@ -138,18 +138,18 @@ async fn a_backup_goes_on_where_it_ended() {
     assert_eq!(recounted(&server, &data, &answers).await.activations, 310);
 }
 
-/// The first batch with several records, and the time of another one: batches as they came of many requests at once.
+/// The batches of the journal: first position, number of records and time.
 async fn batches(server: &Server) -> Vec<(u64, u32, u64)> {
     let mut tailing = Tailing::start(server.dial(Role::Operator), Position(1), false).await.expect("the engine runs");
     let mut found = Vec::new();
-    while let Some(bytes) = tailing.next().await.expect("the journal is whole") {
+    while let Some(bytes) = support::within(tailing.next()).await.expect("the journal is intact") {
         let batch = Batch::parse(&bytes).expect("it was checked");
         found.push((batch.first.0, batch.count, batch.time_ms));
     }
     found
 }
 
-/// The state as it was at a position, also within a batch, and at a time; what came later is gone, and is counted.
+/// Restores the state at a position, even inside a batch, and at a time. Later records are gone, and are counted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_is_restored_to_a_position_and_to_a_time() {
     let server = Server::start();
@@ -159,12 +159,12 @@ async fn a_backup_is_restored_to_a_position_and_to_a_time() {
     let all = loop {
         redeem(&client, club, 300, &mut answers).await;
         let all = batches(&server).await;
-        // Batches of several records, at three times at the least.
+        // Batches of several records, at no fewer than three different times.
         let times: std::collections::BTreeSet<u64> = all.iter().map(|(_, _, time_ms)| *time_ms).collect();
         if all.iter().any(|(first, count, _)| *count > 2 && *first > 10) && times.len() > 3 {
             break all;
         }
-        assert!(began.elapsed() < DEADLINE, "requests that come at once share batches");
+        assert!(began.elapsed() < DEADLINE, "requests that arrive together share batches");
     };
     let [to, _] = paths(&server);
     let taken = tokio::task::block_in_place(|| backup(&server, &to)).exits(0);
@@ -201,8 +201,8 @@ async fn a_backup_is_restored_to_a_position_and_to_a_time() {
     assert!(refused.err.contains("the backup begins with position 1"), "{refused:?}");
 }
 
-/// Z11: a backup is gone on with only where the journal holds what it holds: neither that of another organisation nor another history
-/// of this one is put behind it, and what it has stays as it was.
+/// Z11: a backup is only continued from the journal it was taken of: neither another organisation's nor another history of this
+/// one is appended, and its contents stay unchanged.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_of_another_organisation_or_history_is_refused() {
     let server = Server::start();
@@ -220,27 +220,27 @@ async fn a_backup_of_another_organisation_or_history_is_refused() {
     let refused = tokio::task::block_in_place(|| backup(&other, &to)).exits(1);
     assert!(refused.err.contains("another organisation, or of another history of this one"), "{refused:?}");
 
-    // The same organisation, as it was before, and gone on with from there.
+    // The same organisation as it was before, continued from there.
     tokio::task::block_in_place(|| restore(&to, &data, &["--to-position", "20"])).exits(0);
     let start = Start { listen: Some((Ipv4Addr::LOCALHOST, 0).into()), ..Start::default() };
     let (engine, dial) = start_on(&Folder::at(&data), start, server.token(Role::Operator));
     let client = Client::connect(dial).await.expect("the engine runs");
     redeem(&client, ClubId(1), 100, &mut Answers::new()).await;
     drop(client);
-    engine.stop().await.expect("it stops");
+    engine.stop().await.expect("the engine stops");
     let fork = || run(scrip().args(["backup", "--offline", "--data"]).arg(&data).arg("--to").arg(&to), b"");
     let refused = tokio::task::block_in_place(fork).exits(1);
     assert!(refused.err.contains("another history of this one"), "{refused:?}");
 
     redeem(&server.client(Role::Operator).await, ClubId(1), 5, &mut answers).await;
     let taken = tokio::task::block_in_place(|| backup(&server, &to)).exits(0);
-    assert_eq!(taken.json()[0]["added"].as_u64(), Some(5), "what was refused has left nothing behind");
+    assert_eq!(taken.json()[0]["added"].as_u64(), Some(5), "the refused backups left nothing behind");
 }
 
-/// A folder with an organisation, or with anything else in it, stays as it is; what a restoring that was cut short has left is begun anew.
-/// Without keys in the backup it says which files are to be put back.
+/// A folder with an organisation, or with anything else in it, stays unchanged; an interrupted restore is started over. If the
+/// backup has no keys, the command names the files to put back.
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_restored_over_what_is_there() {
+async fn a_restore_overwrites_nothing() {
     let server = Server::start();
     let (client, club) = begin(&server).await;
     redeem(&client, club, 50, &mut Answers::new()).await;
@@ -253,15 +253,15 @@ async fn nothing_is_restored_over_what_is_there() {
 
     let there = restore(&to, &server.dir(), &[]).exits(6);
     assert!(there.err.contains("holds an organisation already"), "{there:?}");
-    std::fs::create_dir(&data).and_then(|()| std::fs::write(data.join("letter.txt"), "Dear all")).expect("there is room");
+    std::fs::create_dir(&data).and_then(|()| std::fs::write(data.join("letter.txt"), "Dear all")).expect("it is writable");
     let there = restore(&to, &data, &[]).exits(6);
     assert!(there.err.contains("there are other files here"), "{there:?}");
     assert_eq!(files(&data).len(), 1);
 
-    // As a restoring leaves it that was killed.
+    // The state that a killed restore leaves behind.
     std::fs::remove_file(data.join("letter.txt")).expect("it was just written");
     restore(&to, &data, &[]).exits(0);
-    std::fs::rename(data.join("scrip.toml"), data.join("restoring")).expect("it is there");
+    std::fs::rename(data.join("scrip.toml"), data.join("restoring")).expect("it exists");
     let refused = run(scrip().args(["serve", "--data"]).arg(&data), b"").exits(6);
     assert!(refused.err.contains("holds no organisation"), "{refused:?}");
     let done = restore(&to, &data, &[]).exits(0).json().remove(0);
@@ -270,35 +270,39 @@ async fn nothing_is_restored_over_what_is_there() {
     assert!(!data.join("restoring").exists());
 }
 
-/// More than a MiB of journal.
+/// Writes more than a MiB of journal.
 async fn fill(client: &Client, name: &str) {
     let codes: Vec<String> = (0..20_000).map(|n| format!("{name}-LONG-ENOUGH-{n:048}")).collect();
     campaign(client, terms(name, None, 1), &codes).await;
     club(client, name).await;
 }
 
-/// Z4, Z11: of a journal whose first records were dropped a backup begins with a snapshot and goes on after it, is verified and restored;
-/// one from before goes on for as long as what comes next is there, and is left as it is where it is not.
+/// Z4, Z11: a backup of a journal whose first records were dropped begins with a snapshot and continues after it; it can be
+/// verified and restored. An earlier backup can be continued as long as the journal still has the next records, and stays
+/// unchanged otherwise.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_journal_without_its_beginning_is_backed_up_with_a_snapshot() {
+async fn a_backup_of_a_journal_without_its_beginning_starts_with_a_snapshot() {
     let mut server = Server::start_with(&["--segment-mib", "1"]);
     server.terminate();
     let path = server.dir().join("scrip.toml");
-    let text = std::fs::read_to_string(&path).expect("init has made it");
-    std::fs::write(&path, text.replace("journal = \"all\"", "journal = \"needed\"")).expect("it can be written");
+    let text = std::fs::read_to_string(&path).expect("init created it");
+    std::fs::write(&path, text.replace("journal = \"all\"", "journal = \"needed\"")).expect("it is writable");
     server.restart();
     let (client, arena) = begin(&server).await;
     let [to, data] = paths(&server);
     let old = server.scratch().join("old");
     tokio::task::block_in_place(|| backup(&server, &old)).exits(0);
-    let mut kept = Vec::new();
+    let mut segments = Vec::new();
     for name in ["ONE", "TWO", "SIX"] {
         fill(&client, name).await;
-        let taken = client.take_snapshot(DEADLINE).await.expect("an answer");
+        let taken = client.take_snapshot(DEADLINE).await.expect("a reply");
         assert!(matches!(taken, TakeSnapshotOutcome::Taken(_)), "{taken}");
-        kept = files(&server.dir().join("journal")).into_iter().map(|(path, _)| path).collect();
+        segments = files(&server.dir().join("journal")).into_iter().map(|(path, _)| path).collect();
     }
-    assert!(!kept.iter().any(|path| path.ends_with("00000000000000000001.redb")), "the first segment was dropped: {kept:?}");
+    assert!(
+        !segments.iter().any(|path| path.ends_with("00000000000000000001.redb")),
+        "the first segment was dropped: {segments:?}"
+    );
     let live = |server: &Server| run(server.scrip(Role::Operator).args(["verify", "--live", "--json"]), b"");
     let found = tokio::task::block_in_place(|| live(&server)).exits(0).json().remove(0);
     assert!(found["began_after"].as_u64() > Some(0) && found["difference"].is_null(), "{found}");
@@ -343,23 +347,23 @@ async fn a_journal_without_its_beginning_is_backed_up_with_a_snapshot() {
         let start = Start { listen: Some((Ipv4Addr::LOCALHOST, 0).into()), ..Start::default() };
         let (engine, dial) = start_on(&Folder::at(&data), start, server.token(Role::Operator));
         let client = Client::connect(dial).await.expect("the engine runs");
-        let shown = client.show_campaign(CampaignId(1)).await.expect("an answer");
+        let shown = client.show_campaign(CampaignId(1)).await.expect("a reply");
         let ShowCampaignOutcome::Campaign(card) = shown else { panic!("{shown:?}") };
         assert_eq!(card.activations, answers.len() as u64);
         drop(client);
-        engine.stop().await.expect("it stops");
+        engine.stop().await.expect("the engine stops");
     }
-    // With one snapshot only, after which nothing has come: that is restored.
+    // With only one snapshot and no records after it: the snapshot is restored.
     let (only, again) = (server.scratch().join("only"), server.scratch().join("again"));
     let mut snapshots = files(&server.dir().join("snapshots"));
     snapshots.sort();
-    std::fs::remove_file(&snapshots[0].0).expect("it is there");
+    std::fs::remove_file(&snapshots[0].0).expect("it exists");
     let taken = tokio::task::block_in_place(|| offline(&only)).exits(0);
     assert_eq!((&taken.json()[0]["added"], &taken.json()[0]["backup"]["begins_after"]), (&0.into(), &ours["position"]));
     let done = tokio::task::block_in_place(|| restore(&only, &again, &[])).exits(0).json().remove(0);
     assert_eq!((&done["position"], &done["snapshot"]), (&ours["position"], &ours["position"]));
     assert_eq!(tokio::task::block_in_place(|| verified(&again))["hash"], ours["hash"]);
-    // To a time or a position before the snapshot that it begins with there is nothing.
+    // Nothing can be restored to a time or a position before the snapshot that it begins with.
     let refused = tokio::task::block_in_place(|| restore(&to, &data, &["--to-position", "5"])).exits(1);
     assert!(refused.err.contains("there is nothing up to what was asked for"), "{refused:?}");
 }

@@ -1,5 +1,6 @@
-//! A campaign never gives more than its limits allow, however many ask at once and through however many codes, and never less: for
-//! each client, in all, and of its budget, with uses redeemed, held, confirmed, given back, and refused (Z5, Z1, A11; pains 1, 4, 5, 6).
+//! A campaign never gives more than its limits allow, however many clients ask at once and through however many codes, and never
+//! less: per client, in total, and for its budget, with uses redeemed, held, confirmed, released and refused (Z5, Z1, A11; pains
+//! 1, 4, 5, 6).
 
 mod support;
 
@@ -23,7 +24,7 @@ const TASKS: usize = 60;
 const TASKS_PER_CLIENT: usize = 5;
 const AMOUNT: i64 = 125;
 
-/// Which limit a race is about.
+/// The limit that a race is about.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Limit {
     Uses,
@@ -40,7 +41,7 @@ impl Limit {
         }
     }
 
-    /// The change that makes it so many uses, and for a budget something that is not enough for another.
+    /// The change that sets the limit to this many uses; a budget gets a remainder that is not enough for another use.
     fn set_to(self, campaign: CampaignId, uses: usize) -> UpdateCampaign {
         let mut change = UpdateCampaign { campaign, ..UpdateCampaign::default() };
         match self {
@@ -52,7 +53,7 @@ impl Limit {
     }
 }
 
-/// A campaign with a limit, and how many uses of it must be had when every task has asked.
+/// A campaign with a limit, and how many uses must succeed once every task has tried.
 struct Race {
     campaign: CampaignId,
     codes: Vec<String>,
@@ -60,24 +61,24 @@ struct Race {
     expected: usize,
 }
 
-/// What a task does for one use.
+/// How a task takes one use.
 #[derive(Clone, Copy)]
 enum Way {
     Redeem,
     HoldAndConfirm,
-    /// What it gives back it asks for once more, so that a use that is free at the end was refused to nobody.
+    /// Releases the use and redeems again, so that nobody was refused a use that is free at the end.
     HoldReleaseAndRedeem,
 }
 
 async fn hold(client: &Client, of: u128, club: ClubId, code: &str, ttl_ms: u64) -> HoldOutcome {
-    let asked = Hold::new(ClientId(of), club, code, ttl_ms);
-    client.hold(RequestId::now(), &asked).await.expect("an answer")
+    let command = Hold::new(ClientId(of), club, code, ttl_ms);
+    client.hold(RequestId::now(), &command).await.expect("a reply")
 }
 
-/// Asks for one use; whether it was had. A refusal is the campaign's own, and no other.
-async fn ask(client: &Client, of: u128, club: ClubId, code: &str, way: Way, refusal: RedeemOutcome) -> bool {
+/// Tries to take one use, and returns whether that succeeded. A refusal must be the campaign's own.
+async fn try_use(client: &Client, of: u128, club: ClubId, code: &str, way: Way, refusal: RedeemOutcome) -> bool {
     let redeem = async || {
-        let outcome = client.redeem(RequestId::now(), &redemption(of, club, code)).await.expect("an answer");
+        let outcome = client.redeem(RequestId::now(), &redemption(of, club, code)).await.expect("a reply");
         let done = if let RedeemOutcome::Redeemed(done) = outcome { Some(done) } else { None };
         assert!(done.map_or(outcome == refusal, |done| done.amount == Money(AMOUNT)), "{outcome}");
         done.is_some()
@@ -91,17 +92,17 @@ async fn ask(client: &Client, of: u128, club: ClubId, code: &str, way: Way, refu
         return false;
     };
     if matches!(way, Way::HoldAndConfirm) {
-        let outcome = client.confirm(RequestId::now(), held).await.expect("an answer");
+        let outcome = client.confirm(RequestId::now(), held).await.expect("a reply");
         assert!(matches!(outcome, ConfirmOutcome::Confirmed(_)), "{outcome}");
         return true;
     }
-    let outcome = client.release(RequestId::now(), held).await.expect("an answer");
+    let outcome = client.release(RequestId::now(), held).await.expect("a reply");
     assert_eq!(outcome, ReleaseOutcome::Released);
     redeem().await
 }
 
-/// Every task asks once for a use of each campaign, through a code of its own, all in the same order and from the same moment on.
-/// Returns how many uses of each were had.
+/// Every task tries once to use each campaign, through a code of its own, all in the same order and starting together. Returns
+/// how many uses of each succeeded.
 async fn race(server: &Server, races: &Arc<Vec<Race>>, club: ClubId, random: &mut Rng) -> Vec<usize> {
     let start = Arc::new(Barrier::new(TASKS));
     let mut tasks = JoinSet::new();
@@ -115,7 +116,7 @@ async fn race(server: &Server, races: &Arc<Vec<Race>>, club: ClubId, random: &mu
                 for race in races.iter() {
                     let way = [Way::Redeem, Way::HoldAndConfirm, Way::HoldReleaseAndRedeem][random.usize(..3)];
                     let of = 1 + (task / TASKS_PER_CLIENT) as u128;
-                    had.push(ask(&client, of, club, &race.codes[task], way, race.limit.refusal()).await);
+                    had.push(try_use(&client, of, club, &race.codes[task], way, race.limit.refusal()).await);
                 }
                 had
             });
@@ -125,7 +126,7 @@ async fn race(server: &Server, races: &Arc<Vec<Race>>, club: ClubId, random: &mu
     (0..races.len()).map(|at| had.iter().filter(|had| had[at]).count()).collect()
 }
 
-/// A campaign that allows so many uses, of which so many must be had.
+/// A campaign that allows `uses` uses, of which `expected` must succeed.
 async fn limited(operator: &Client, name: &str, limit: Limit, uses: usize, expected: usize) -> Race {
     let codes: Vec<String> = (0..TASKS).map(|code| format!("{name}-{code:03}")).collect();
     let terms = limit.set_to(CampaignId(0), uses).applied_to(&terms(name, None, AMOUNT));
@@ -133,20 +134,20 @@ async fn limited(operator: &Client, name: &str, limit: Limit, uses: usize, expec
 }
 
 async fn activations(operator: &Client, of: CampaignId) -> u64 {
-    let ShowCampaignOutcome::Campaign(card) = operator.show_campaign(of).await.expect("an answer") else {
-        panic!("the campaign is there")
+    let ShowCampaignOutcome::Campaign(card) = operator.show_campaign(of).await.expect("a reply") else {
+        panic!("the campaign exists")
     };
     assert_eq!(card.issued, Money(AMOUNT * card.activations as i64));
     card.activations
 }
 
 async fn update(operator: &Client, change: UpdateCampaign) {
-    let outcome = operator.call(RequestId::now(), &change).await.expect("an answer");
+    let outcome = operator.call(RequestId::now(), &change).await.expect("a reply");
     assert!(matches!(outcome, UpdateCampaignOutcome::Updated(_)), "{outcome}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_who_ask_through_different_codes_get_exactly_the_limit() {
+async fn many_clients_with_different_codes_get_exactly_the_limit() {
     const USES: usize = 17;
     const PER_CLIENT: usize = 3;
     let mut random = Rng::with_seed(seed());
@@ -158,7 +159,7 @@ async fn many_who_ask_through_different_codes_get_exactly_the_limit() {
         limited(&operator, "uses", Limit::Uses, USES, USES).await,
         limited(&operator, "client", Limit::PerClient, PER_CLIENT, clients * PER_CLIENT).await,
         limited(&operator, "budget", Limit::Budget, USES, USES).await,
-        // As many as ask, and a limit that nobody meets.
+        // As many as there are tasks, and a limit that nobody reaches.
         limited(&operator, "met", Limit::Uses, TASKS, TASKS).await,
         limited(&operator, "wide", Limit::Budget, TASKS + 1, TASKS).await,
     ]);
@@ -170,7 +171,7 @@ async fn many_who_ask_through_different_codes_get_exactly_the_limit() {
         assert_eq!(activations(&operator, race.campaign).await as usize, race.expected);
     }
 
-    // Nothing more is had after a kill; and exactly what a limit is raised by, once it is.
+    // After a kill nothing more succeeds; once a limit is raised, exactly the difference does.
     server.kill();
     server.restart();
     let operator = server.client(Role::Operator).await;
@@ -179,7 +180,7 @@ async fn many_who_ask_through_different_codes_get_exactly_the_limit() {
         update(&operator, race.limit.set_to(race.campaign, uses)).await;
     }
     assert_eq!(race(&server, &races, arena, &mut random).await, [5, clients, 6, 5, 5]);
-    // Lowered below what was had: nothing, and nothing is taken away.
+    // A limit lowered below the uses so far allows none, and revokes none.
     for race in races.iter() {
         let before = activations(&operator, race.campaign).await;
         update(&operator, race.limit.set_to(race.campaign, 1)).await;
@@ -188,13 +189,13 @@ async fn many_who_ask_through_different_codes_get_exactly_the_limit() {
     assert_eq!(race(&server, &races, arena, &mut random).await, [0; 5]);
     server.audited(&HashMap::new()).await;
     let CheckOutcome::Checked { codes, .. } =
-        operator.check(arena, races.iter().map(|race| race.codes[0].clone()).collect()).await.expect("an answer")
+        operator.check(arena, races.iter().map(|race| race.codes[0].clone()).collect()).await.expect("a reply")
     else {
-        panic!("there are not too many")
+        panic!("the check fits its limit")
     };
     for (race, checked) in races.iter().zip(codes) {
         match checked {
-            // What depends on the client is not foretold.
+            // A check does not predict refusals that depend on the client.
             CodeChecked::Redeemable(_) => assert_eq!(race.limit, Limit::PerClient),
             CodeChecked::Refused { reasons, .. } => assert_eq!(reasons, [race.limit.refusal()]),
             CodeChecked::Free { .. } | CodeChecked::NotAccepted => panic!("{checked:?}"),
@@ -202,9 +203,9 @@ async fn many_who_ask_through_different_codes_get_exactly_the_limit() {
     }
 }
 
-/// Z1: what many have held, and let expire, is free for exactly as many as there were; a check says so when it is.
+/// Z1: holds that expire free exactly as many uses as there were, and a check reports them free once they are.
 #[tokio::test(flavor = "multi_thread")]
-async fn uses_whose_holds_expire_are_had_by_exactly_as_many_others() {
+async fn expired_holds_free_exactly_as_many_uses() {
     const USES: usize = 20;
     let mut random = Rng::with_seed(seed());
     let server = Server::start();
@@ -223,15 +224,15 @@ async fn uses_whose_holds_expire_are_had_by_exactly_as_many_others() {
             assert!(is_held || outcome == HoldOutcome::Refused(race.limit.refusal()), "{outcome}");
             held += usize::from(is_held);
         }
-        // On a machine that stands still for a second the first may have expired before the last was asked for.
+        // On a machine that pauses for a second, the first hold may expire before the last one is made.
         assert!(held >= USES, "{held}");
     }
     for race in races.iter() {
         let began = Instant::now();
         loop {
-            let checked = gateway.check(arena, race.codes.clone()).await.expect("an answer");
-            let CheckOutcome::Checked { codes, .. } = checked else { panic!("there are not too many") };
-            // Refused or not, a code of which nothing is held any more has no part in it.
+            let checked = gateway.check(arena, race.codes.clone()).await.expect("a reply");
+            let CheckOutcome::Checked { codes, .. } = checked else { panic!("the check fits its limit") };
+            // Whether refused or not, a code that is no longer held does not matter.
             let is_held = |checked: &CodeChecked| match checked {
                 CodeChecked::Redeemable(code) | CodeChecked::Refused { code, .. } => code.held > 0,
                 CodeChecked::Free { .. } | CodeChecked::NotAccepted => panic!("{checked:?}"),

@@ -1,4 +1,5 @@
-//! A code is never activated beyond its cap, however many ask at once, and never short of it (D3, D4, D5; pains 1 to 6, 12, 13, 25).
+//! A code is never activated beyond its cap, however many clients try at once, and never less often (D3, D4, D5; pains 1 to 6,
+//! 12, 13, 25).
 
 mod support;
 
@@ -21,7 +22,7 @@ const TASKS: usize = CONNECTIONS * TASKS_PER_CONNECTION;
 const CODES_PER_CAMPAIGN: usize = 12;
 const AMOUNT: i64 = 125;
 
-/// One code as different people type it.
+/// A code as different people type it.
 fn typed(code: &str, random: &mut Rng) -> String {
     let around = ["", " ", "\t", "  ", "\u{a0}", "\u{200b}", "\u{feff}", "\r\n"];
     let mut some = || around[random.usize(..around.len())];
@@ -36,7 +37,7 @@ struct Race {
     codes: Vec<String>,
 }
 
-/// Every task asks for every code once, all in the same order and from the same moment on. Returns each answer by its id.
+/// Every task redeems every code once, all in the same order and starting together. Returns each outcome with its request id.
 async fn race(
     server: &Server,
     races: &Arc<Vec<Race>>,
@@ -56,9 +57,9 @@ async fn race(
                 let mut answers = Vec::new();
                 for code in races.iter().flat_map(|race| &race.codes) {
                     let id = RequestId::now();
-                    // As many clients as half the tasks: two tasks credit the same balance.
-                    let asked = redemption(1 + (task / 2) as u128, club, &typed(code, &mut random));
-                    answers.push((task, id, client.redeem(id, &asked).await.expect("an answer")));
+                    // Half as many clients as tasks: two tasks credit the same balance.
+                    let command = redemption(1 + (task / 2) as u128, club, &typed(code, &mut random));
+                    answers.push((task, id, client.redeem(id, &command).await.expect("a reply")));
                 }
                 answers
             });
@@ -68,7 +69,7 @@ async fn race(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_who_ask_at_once_get_exactly_the_cap() {
+async fn many_clients_at_once_get_exactly_the_cap() {
     let mut random = Rng::with_seed(seed());
     let server = Server::start();
     let operator = server.client(Role::Operator).await;
@@ -83,9 +84,9 @@ async fn many_who_ask_at_once_get_exactly_the_cap() {
     let answers = race(&server, &races, &clubs, &mut random).await;
     assert_eq!(answers.len(), TASKS * races.len() * CODES_PER_CAMPAIGN);
 
-    let told: HashMap<_, _> = answers.iter().map(|(_, id, outcome)| (*id, *outcome)).collect();
-    assert_eq!(told.len(), answers.len());
-    let recount = server.audited(&told).await;
+    let replied: HashMap<_, _> = answers.iter().map(|(_, id, outcome)| (*id, *outcome)).collect();
+    assert_eq!(replied.len(), answers.len());
+    let recount = server.audited(&replied).await;
     let mut expected_in_all = 0;
     for race in races.iter() {
         let uses = race.cap.map_or(TASKS, |cap| TASKS.min(cap as usize));
@@ -96,15 +97,15 @@ async fn many_who_ask_at_once_get_exactly_the_cap() {
             .iter()
             .filter(|(_, _, outcome)| matches!(outcome, RedeemOutcome::Redeemed(done) if done.campaign == race.campaign));
         assert_eq!(redeemed.count(), uses * CODES_PER_CAMPAIGN, "cap {:?}", race.cap);
-        let ShowCampaignOutcome::Campaign(card) = operator.show_campaign(race.campaign).await.expect("an answer") else {
-            panic!("the campaign is there")
+        let ShowCampaignOutcome::Campaign(card) = operator.show_campaign(race.campaign).await.expect("a reply") else {
+            panic!("the campaign exists")
         };
         assert_eq!(card.activations as usize, uses * CODES_PER_CAMPAIGN);
         assert_eq!(card.codes_activated as usize, CODES_PER_CAMPAIGN);
         assert_eq!(card.issued, Money(AMOUNT * card.activations as i64));
         expected_in_all += uses * CODES_PER_CAMPAIGN;
-        let CheckOutcome::Checked { codes, .. } = operator.check(clubs[0], race.codes.clone()).await.expect("an answer") else {
-            panic!("there are not too many")
+        let CheckOutcome::Checked { codes, .. } = operator.check(clubs[0], race.codes.clone()).await.expect("a reply") else {
+            panic!("the check fits its limit")
         };
         for checked in codes {
             match (race.cap, checked) {
@@ -120,7 +121,7 @@ async fn many_who_ask_at_once_get_exactly_the_cap() {
     assert!(others.clone().all(|(_, _, outcome)| *outcome == RedeemOutcome::CodeExhausted));
     assert_eq!(recount.activations as usize, expected_in_all);
 
-    // The ledger: each client has what its two tasks were told, and the last balance told is the one that stands.
+    // The ledger: each client has the outcomes of its two tasks, and the highest balance they reported is the current one.
     let mut balances: HashMap<u128, (i64, Money)> = HashMap::new();
     for (task, _, outcome) in &answers {
         if let RedeemOutcome::Redeemed(done) = outcome {
@@ -135,7 +136,7 @@ async fn many_who_ask_at_once_get_exactly_the_cap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fewer_who_ask_than_the_cap_all_get_it_and_the_cap_holds_over_restarts() {
+async fn fewer_clients_than_the_cap_all_succeed_and_the_cap_survives_restarts() {
     let mut server = Server::start();
     let operator = server.client(Role::Operator).await;
     let arena = club(&operator, "Arena").await;
@@ -143,14 +144,14 @@ async fn fewer_who_ask_than_the_cap_all_get_it_and_the_cap_holds_over_restarts()
     let wide = campaign(&operator, terms("wide", Some(cap), AMOUNT), &["WIDE".to_owned()]).await;
     let races = Arc::new(vec![Race { cap: Some(cap), campaign: wide, codes: vec!["WIDE".to_owned()] }]);
     let mut random = Rng::with_seed(seed());
-    let mut told: HashMap<RequestId, RedeemOutcome> = HashMap::new();
+    let mut replied: HashMap<RequestId, RedeemOutcome> = HashMap::new();
 
     for (round, expected) in [(1, TASKS), (2, 5), (3, 0)] {
         let answers = race(&server, &races, &[arena], &mut random).await;
         let redeemed = answers.iter().filter(|(_, _, outcome)| matches!(outcome, RedeemOutcome::Redeemed(_))).count();
         assert_eq!(redeemed, expected, "round {round}");
-        told.extend(answers.into_iter().map(|(_, id, outcome)| (id, outcome)));
-        let recount = server.audited(&told).await;
+        replied.extend(answers.into_iter().map(|(_, id, outcome)| (id, outcome)));
+        let recount = server.audited(&replied).await;
         assert_eq!(recount.activations_of(wide) as usize, (TASKS * round).min(cap as usize));
         match round {
             1 => server.kill(),
@@ -160,26 +161,26 @@ async fn fewer_who_ask_than_the_cap_all_get_it_and_the_cap_holds_over_restarts()
     }
 }
 
-/// Z1, Z5, pain 8: whether uses are held or redeemed at once, exactly the cap is had; and what is released is had by others.
+/// Z1, Z5, pain 8: whether uses are held or redeemed at once, exactly the cap succeeds; others get what is released.
 #[tokio::test(flavor = "multi_thread")]
-async fn held_uses_count_against_the_cap_among_many_who_ask_at_once() {
+async fn held_uses_count_against_the_cap_among_many_clients() {
     const CAP: usize = TASKS / 3;
     let mut server = Server::start();
     let operator = server.client(Role::Operator).await;
     let arena = club(&operator, "Arena").await;
     let held = campaign(&operator, terms("held", Some(CAP as u32), AMOUNT), &["HELD".to_owned()]).await;
-    let (mut told, mut confirmed) = (HashMap::new(), 0);
-    // In the first round half of those who hold give back, and the second round is about what they gave.
+    let (mut replied, mut confirmed) = (HashMap::new(), 0);
+    // In the first round half of the holders release their uses; the second round is about those.
     for (round, expected) in [(1, CAP), (2, CAP - CAP / 2)] {
         let start = Arc::new(Barrier::new(TASKS));
         let mut tasks = JoinSet::new();
         for task in 0..TASKS {
             let (client, start) = (server.client(Role::Gateway).await, start.clone());
             tasks.spawn(async move {
-                let asked = Hold::new(ClientId(task as u128), arena, "held", HOLD_TTL_DEFAULT_MS);
+                let command = Hold::new(ClientId(task as u128), arena, "held", HOLD_TTL_DEFAULT_MS);
                 start.wait().await;
                 let id = RequestId::now();
-                (id, client.hold(id, &asked).await.expect("an answer"))
+                (id, client.hold(id, &command).await.expect("a reply"))
             });
         }
         let answers = tasks.join_all().await;
@@ -195,23 +196,23 @@ async fn held_uses_count_against_the_cap_among_many_who_ask_at_once() {
             })
             .collect();
         assert_eq!(holds.len(), expected, "round {round}");
-        told.extend(answers);
+        replied.extend(answers);
         server.kill();
         server.restart();
         let client = server.client(Role::Gateway).await;
         let released = if round == 1 { CAP - CAP / 2 } else { 0 };
         for (at, hold) in holds.into_iter().enumerate() {
             if at < released {
-                let outcome = client.release(RequestId::now(), hold).await.expect("an answer");
+                let outcome = client.release(RequestId::now(), hold).await.expect("a reply");
                 assert_eq!(outcome, ReleaseOutcome::Released);
             } else {
-                let outcome = client.confirm(RequestId::now(), hold).await.expect("an answer");
+                let outcome = client.confirm(RequestId::now(), hold).await.expect("a reply");
                 assert!(matches!(outcome, ConfirmOutcome::Confirmed(_)), "{outcome}");
                 confirmed += 1;
             }
         }
         let recount = server.audited(&HashMap::new()).await;
-        assert_eq!(recount.hold_outcomes, told, "what was answered is recorded");
+        assert_eq!(recount.hold_outcomes, replied, "every outcome is recorded");
         assert_eq!(recount.activations_of(held), confirmed);
     }
     assert_eq!(confirmed as usize, CAP);

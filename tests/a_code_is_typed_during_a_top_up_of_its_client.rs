@@ -1,5 +1,5 @@
-//! A12: the top-up that a redemption or a confirmation names is looked up in the journal: it is one of the same client, or the request is
-//! refused and credits nothing.
+//! A12: the top-up that a redemption or a confirmation names is looked up in the journal. It must be one of the same client;
+//! otherwise the request is refused and credits nothing.
 
 mod support;
 
@@ -9,12 +9,12 @@ use scrip_protocol::command::{Confirm, ConfirmOutcome, Hold, HoldOutcome, Redeem
 use scrip_protocol::{ClientId, Command, Money, Position, RequestId, Role};
 use support::{Server, accounts, campaign, club, redemption, terms, top_up};
 
-async fn call<C: Command>(client: &scrip_client::Client, request: RequestId, asked: &C) -> C::Outcome {
-    client.call(request, asked).await.expect("an answer")
+async fn call<C: Command>(client: &scrip_client::Client, request: RequestId, command: &C) -> C::Outcome {
+    client.call(request, command).await.expect("a reply")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_top_up_that_is_named_is_the_clients_own() {
+async fn a_named_top_up_must_be_the_clients_own() {
     let mut server = Server::start();
     let operator = server.client(Role::Operator).await;
     let arena = club(&operator, "Arena").await;
@@ -22,7 +22,7 @@ async fn a_top_up_that_is_named_is_the_clients_own() {
     let mut top_ups = Vec::new();
     for client in [7, 8] {
         let outcome = call(&operator, RequestId::now(), &top_up(client, arena, 10_000)).await;
-        let TopUpOutcome::ToppedUp(done) = outcome else { panic!("it is taken: {outcome}") };
+        let TopUpOutcome::ToppedUp(done) = outcome else { panic!("the top-up succeeds: {outcome}") };
         top_ups.push(done.top_up);
     }
     let held = call(&operator, RequestId::now(), &Hold::new(ClientId(7), arena, "A", 600_000)).await;
@@ -30,7 +30,7 @@ async fn a_top_up_that_is_named_is_the_clients_own() {
     let (request, next) = (RequestId::now(), Position(held.hold.0 + 1));
     let during = |top_up| Redeem { top_up, ..redemption(7, arena, "A") };
 
-    // What has not happened yet is no top-up; that it is one by the time the request is repeated does not change its answer.
+    // A top-up that has not happened yet does not count, even if it exists by the time the request is retried.
     let early = during(Position(next.0 + 1));
     assert_eq!(call(&operator, request, &early).await, RedeemOutcome::UnknownTopUp);
     let outcome = call(&operator, RequestId::now(), &top_up(7, arena, 10_000)).await;
@@ -49,17 +49,17 @@ async fn a_top_up_that_is_named_is_the_clients_own() {
         }
         assert_eq!(accounts(&operator, ClientId(7)).await.bonus, Money(0), "nothing was credited");
         if round == 0 {
-            // The same of a journal that was read from disk at the start.
+            // The same with a journal that was read from disk at the start.
             server.kill();
             server.restart();
         }
     }
     let operator = server.client(Role::Operator).await;
     assert_eq!(call(&operator, request, &early).await, RedeemOutcome::UnknownTopUp);
-    let asked = RequestId::now();
-    let redeemed = call(&operator, asked, &during(top_ups[0])).await;
+    let id = RequestId::now();
+    let redeemed = call(&operator, id, &during(top_ups[0])).await;
     assert!(matches!(redeemed, RedeemOutcome::Redeemed(_)), "{redeemed}");
-    assert_eq!(call(&operator, asked, &during(top_ups[0])).await, redeemed);
+    assert_eq!(call(&operator, id, &during(top_ups[0])).await, redeemed);
     let confirmed = call(&operator, RequestId::now(), &Confirm { hold: held.hold, top_up: early.top_up }).await;
     assert!(matches!(confirmed, ConfirmOutcome::Confirmed(_)), "{confirmed}");
     server.audited(&HashMap::new()).await;

@@ -1,4 +1,4 @@
-//! Every model of load offers what it was told to, every answer is found in the journal, and what is planted there is found as well.
+//! Every load model offers what was requested, every reply is found in the journal, and planted differences are found as well.
 
 mod support;
 
@@ -25,14 +25,14 @@ use support::load::{run, small};
 use support::{engine, start_on};
 use tokio::sync::watch;
 
-/// Nothing differs, and every request of the first phase was answered with what its shape says.
+/// Nothing differs, and every request of the first phase has the outcome that its shape predicts.
 #[track_caller]
 fn all_agree(findings: &Findings, requests: u64, holds: u64) {
-    let audit = &findings.audit;
+    let audit = findings.audit.as_ref().expect("it was audited");
     assert_eq!(audit.differences.first(), []);
     let answers = &findings.phases[0].answers;
     let of = |word: &str| answers.get(word).copied().unwrap_or(0);
-    // Each hold is followed once; of ten, nine are confirmed.
+    // Each hold is followed by one request: nine of ten are confirmed.
     assert_eq!((of("confirmed"), of("released")), (holds * 9 / 10, holds / 10), "{answers:?}");
     let requests = requests + holds;
     assert_eq!(answers.values().sum::<u64>(), requests, "{answers:?}");
@@ -54,12 +54,12 @@ async fn a_closed_loop_answers_every_shape() {
     let findings = run(&small(Load::Closed { window: 64 }, 2_000), &dial).await;
     all_agree(&findings, 2_000, 200);
     let answers = &findings.phases[0].answers;
-    // Shares are exact: what of them is repeated is drawn, so that these are the least.
+    // Shares are exact; which requests are retried is random, so these are minima.
     assert!(answers["unknown_code"] >= 100 && answers["checked"] == 100 && answers["codes_added"] >= 10, "{answers:?}");
     assert!(answers["topped_up"] >= 200, "{answers:?}");
     assert_eq!(findings.phases[0].particulars.repeats_alike, 200);
     assert_eq!(findings.phases[1].answers, [("redeemed", 20)].into());
-    engine.stop().await.expect("the journal is well");
+    engine.stop().await.expect("the engine stops cleanly");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,58 +69,62 @@ async fn an_open_loop_counts_latency_from_when_a_request_was_due() {
         let findings = run(&small(Load::Open { per_second: 4_000.0, arrivals }, 2_000), &dial).await;
         all_agree(&findings, 2_000, 200);
         assert_eq!(findings.phases[0].model, Model::Open { per_second: 4_000.0 });
-        // Nothing is sent before it is due: the last answer is no earlier than the last request's time, about half a second.
+        // Nothing is sent before it is due: the last reply is no earlier than the last request's time, about half a second.
         assert!(findings.phases[0].elapsed.as_secs_f64() > 0.4, "{:?}", findings.phases[0].elapsed);
         assert!(findings.phases[0].particulars.pacing_late_us.is_some());
     }
-    engine.stop().await.expect("the journal is well");
+    engine.stop().await.expect("the engine stops cleanly");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_burst_counts_latency_from_its_start() {
     let (_dir, engine, dial) = engine(Start::default());
     let mut configuration = small(Load::Burst, 3_000);
-    // What follows a hold is due later than the start.
+    // The request that follows a hold is due later than the start.
     configuration.mix.holds = 0.0;
     let findings = run(&configuration, &dial).await;
     all_agree(&findings, 3_000, 0);
     let phase = &findings.phases[0];
-    // Every request was due at the start: the slowest took as long as all.
+    // Every request was due at the start: the slowest took as long as all together.
     let slowest_ns = phase.latency.max() as f64;
     assert!(slowest_ns >= 0.99 * phase.elapsed.as_nanos() as f64, "{slowest_ns} of {:?}", phase.elapsed);
-    engine.stop().await.expect("the journal is well");
+    engine.stop().await.expect("the engine stops cleanly");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ramp_ends_where_its_objective_breaks() {
+async fn a_ramp_ends_when_its_objective_is_missed() {
     let (_dir, engine, dial) = engine(Start::default());
     let ramp = Ramp { from: 500.0, factor: 2.0, to: 2_000.0, step_ms: 200, objective_p99_ms: 60_000.0 };
     let findings = run(&small(Load::Ramp(ramp), ramp.count(ramp.to)), &dial).await;
-    assert_eq!(findings.audit.differences.first(), []);
+    assert_eq!(findings.audit.as_ref().expect("it was audited").differences.first(), []);
     let last = climb(&findings).steps.last().expect("it has steps");
     assert!(climb(&findings).steps.len() == 3 || last.verdict != Verdict::Held, "{:?}", climb(&findings).steps);
-    assert_eq!(findings.phases.len(), climb(&findings).steps.len() + 1, "each step is a phase, and one is alone");
-    // No disk answers within a nanosecond.
+    assert_eq!(
+        findings.phases.len(),
+        climb(&findings).steps.len() + 1,
+        "each step is a phase, and the lone requests are one more"
+    );
+    // No disk replies within a nanosecond.
     let hopeless = Ramp { objective_p99_ms: 1e-6, ..ramp };
     let findings = run(&small(Load::Ramp(hopeless), 100), &dial).await;
     assert_eq!((climb(&findings).steps.len(), climb(&findings).rate_held()), (1, None));
-    engine.stop().await.expect("the journal is well");
+    engine.stop().await.expect("the engine stops cleanly");
 }
 
-/// A gateway whose connection breaks asks again under the same id, and nothing happens twice (Z3).
+/// A gateway whose connection breaks retries under the same id, and nothing is executed twice (Z3).
 #[tokio::test(flavor = "multi_thread")]
-async fn storms_of_reconnects_lose_nothing_and_do_nothing_twice() {
+async fn reconnect_storms_lose_nothing_and_execute_nothing_twice() {
     let (_dir, engine, dial) = engine(Start::default());
     let mut configuration = small(Load::Open { per_second: 4_000.0, arrivals: Arrivals::Even }, 4_000);
     configuration.storm = Some(Storm { every_ms: 100, share: 0.7 });
     let findings = run(&configuration, &dial).await;
     all_agree(&findings, 4_000, 400);
     assert!(findings.phases[0].particulars.reconnects > 0, "{:?}", findings.phases[0].particulars);
-    engine.stop().await.expect("the journal is well");
+    engine.stop().await.expect("the engine stops cleanly");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_load_that_is_stopped_is_audited_as_far_as_it_came() {
+async fn an_interrupted_load_is_audited_up_to_the_interruption() {
     let (_dir, engine, dial) = engine(Start::default());
     let configuration = small(Load::Open { per_second: 1_000.0, arrivals: Arrivals::Even }, 60_000);
     let (stop_sender, stop) = watch::channel(false);
@@ -136,60 +140,62 @@ async fn a_load_that_is_stopped_is_audited_as_far_as_it_came() {
     };
     let findings = tokio::select! {
         findings = scrip_loadtest::load::run(&configuration, &dial, stop, live.clone()) => findings.expect("the engine runs"),
-        () = until_answers => unreachable!("it waits for the run's end"),
+        () = until_answers => unreachable!("it never completes before the run"),
     };
-    assert_eq!(findings.audit.differences.first(), []);
-    assert!(findings.phases[0].particulars.unsent > 0 && findings.audit.answered > 50, "{:?}", findings.audit);
-    engine.stop().await.expect("the journal is well");
+    let audit = findings.audit.as_ref().expect("the audit ran");
+    assert_eq!(audit.differences.first(), []);
+    assert!(findings.phases[0].particulars.unsent > 0 && audit.answered > 50, "{audit:?}");
+    engine.stop().await.expect("the engine stops cleanly");
 }
 
-/// On an engine that others use, only what is the load's own is compared.
+/// On an engine that others use, only the load's own requests are compared.
 #[tokio::test(flavor = "multi_thread")]
-async fn two_loads_on_one_engine_do_not_meet() {
+async fn two_loads_on_one_engine_do_not_interfere() {
     let (_dir, engine, dial) = engine(Start::default());
     let configurations = [small(Load::Burst, 1_000), small(Load::Closed { window: 16 }, 1_000)];
     let [one, other] = configurations.map(|configuration| {
         let mut configuration = configuration;
-        // Seeds may be the same where the environment gives one.
+        // Seeds can coincide if the environment gives one.
         configuration.time_ms -= configuration.load.eq(&Load::Burst) as u64;
         configuration
     });
     let (one, other) = tokio::join!(run(&one, &dial), run(&other, &dial));
     all_agree(&one, 1_000, 100);
     all_agree(&other, 1_000, 100);
-    engine.stop().await.expect("the journal is well");
+    engine.stop().await.expect("the engine stops cleanly");
 }
 
-/// U7: rules of the engine's own fire, or fail, on the top-ups of a load as well, and are no difference; the load's own rules are counted.
+/// U7: rules that the engine already has fire, or fail, on the top-ups of a load too, and are not differences; the load's own
+/// rules are counted.
 #[tokio::test(flavor = "multi_thread")]
-async fn rules_that_the_engine_has_already_are_no_difference() {
+async fn existing_rules_are_not_a_difference() {
     let (_dir, engine, dial) = engine(Start::default());
-    let client = Client::connect(dial.clone()).await.expect("it listens");
+    let client = Client::connect(dial.clone()).await.expect("it is listening");
     support::create_rule(&client, support::rule("Everywhere", "", "{{topupAmountMajor}} * 0.1")).await;
     support::create_rule(&client, support::rule("Divides", "", "1 / ({{topupAmountMajor}} - {{topupAmountMajor}})")).await;
     let configuration = small(Load::Closed { window: 16 }, 1_000);
     let findings = run(&configuration, &dial).await;
     all_agree(&findings, 1_000, 100);
     assert!(findings.phases[0].answers["topped_up"] >= 100, "{:?}", findings.phases[0].answers);
-    // A load's own rules are looked for: where they are not known, too few fire.
+    // The audit looks for the load's own rules: if it does not know them, too few fire.
     let (_stop_sender, stop) = watch::channel(false);
     let configuration = scrip_loadtest::load::Configuration { seed: configuration.seed.wrapping_add(1), ..configuration };
-    let mut run = Run::begin(&configuration, &dial, stop, Arc::new(Live::default())).await.expect("it listens");
+    let mut run = Run::begin(&configuration, &dial, stop, Arc::new(Live::default())).await.expect("it is listening");
     run.offer_all().await.expect("the engine runs");
     let mut recount = Recount::of(&dial).await.expect("it can be tailed");
     recount.compare_firings(run.outcomes(), scrip_loadtest::top_ups::firings(configuration.mix.rules));
     assert_eq!(recount.differences().by_kind().keys().copied().collect::<Vec<_>>(), ["unexpected"]);
     drop(client);
-    engine.stop().await.expect("the journal is well");
+    engine.stop().await.expect("the engine stops cleanly");
 }
 
 #[test]
-fn the_program_loads_an_engine_of_its_own_or_one_that_runs() {
+fn the_command_loads_its_own_engine_or_a_running_one() {
     let small = "loadtest --no-floor --json --requests 400 --alone 5 --repeats 0.1 --misses 0.1 --top-ups 0.1 --rules 4";
     let small: Vec<&str> = small.split(' ').collect();
     let server = support::Server::start();
     let dir = server.dir();
-    let dir = dir.to_str().expect("a path of ours");
+    let dir = dir.to_str().expect("a plain path");
     let running = ["--data", dir, "--connections", "2", "--codes-per-campaign", "150"];
     for more in [[].as_slice(), &running] {
         for model in [["--model", "burst"].as_slice(), &["--rate", "2000", "--seconds", "1"]] {
@@ -200,7 +206,7 @@ fn the_program_loads_an_engine_of_its_own_or_one_that_runs() {
             assert_eq!(found["phases"][1]["answers"]["redeemed"], 5, "{found}");
         }
     }
-    // An environment that names an engine does not make a load go there.
+    // An environment that names an engine does not direct a load to it.
     let before = server.journal_files();
     let mut unawares = server.scrip(scrip_protocol::Role::Operator);
     support::run(unawares.args(&small), b"").exits(0);
@@ -208,12 +214,12 @@ fn the_program_loads_an_engine_of_its_own_or_one_that_runs() {
     support::run(support::scrip().args(["loadtest", "--hot", "2"]), b"").exits(9);
 }
 
-/// A copy of a data folder with other records in its journal.
+/// A copy of a data folder with altered records in its journal.
 fn doctored(folder: &Folder, into: &Path, doctor: impl FnOnce(&mut Vec<(u64, Record)>)) -> Folder {
     let copy = Folder::at(into);
     std::fs::create_dir_all(into.join("tls")).expect("a folder");
     for file in ["scrip.toml", "credentials.json", "tls/ca.pem", "tls/server.pem", "tls/server.key"] {
-        std::fs::copy(folder.dir().join(file), into.join(file)).expect("it is there");
+        std::fs::copy(folder.dir().join(file), into.join(file)).expect("it exists");
     }
     let open = |folder: &Folder| {
         let (disk, none) = (Arc::new(OsDisk), ChainEnd::default());
@@ -223,35 +229,35 @@ fn doctored(folder: &Folder, into: &Path, doctor: impl FnOnce(&mut Vec<(u64, Rec
     let reader = whole.reader();
     let (mut records, mut next) = (Vec::new(), 1);
     loop {
-        let batches = reader.read(Position(next), 1 << 20).expect("it can be read");
+        let batches = reader.read(Position(next), 1 << 20).expect("it is readable");
         let Some(last) = batches.last() else { break };
-        next = Batch::parse(last).expect("it is whole").end().position.0 + 1;
+        next = Batch::parse(last).expect("it is intact").end().position.0 + 1;
         for bytes in &batches {
-            let batch = Batch::parse(bytes).expect("it is whole");
-            records.extend(batch.records().map(|record| (batch.time_ms, record.expect("it is one").1)));
+            let batch = Batch::parse(bytes).expect("it is intact");
+            records.extend(batch.records().map(|record| (batch.time_ms, record.expect("it is valid").1)));
         }
     }
     doctor(&mut records);
-    let mut journal = open(&copy).expect("a new journal can be begun");
+    let mut journal = open(&copy).expect("a new journal can be created");
     for batch in records.chunk_by(|(one, _), (other, _)| one == other) {
         let mut builder = BatchBuilder::new(batch[0].0);
         batch.iter().for_each(|(_, record)| builder.push(record));
-        journal.append(vec![builder]).expect("the disk takes it");
+        journal.append(vec![builder]).expect("the disk accepts it");
     }
     copy
 }
 
-/// What the run's audit makes of a journal.
+/// The run's audit of a journal.
 async fn audited(run: &Run<'_>, folder: &Folder, token: &str) -> Audit {
     let (engine, dial): (Engine, Dial) = start_on(folder, Start::default(), token);
-    let client = Client::connect(dial.clone()).await.expect("it listens");
+    let client = Client::connect(dial.clone()).await.expect("it is listening");
     let audit = run.audit_through(&dial, &client).await.expect("it can be tailed");
     drop(client);
-    engine.stop().await.expect("the journal is well");
+    engine.stop().await.expect("the engine stops cleanly");
     audit
 }
 
-/// Where the last activation stands among the records, and what it says.
+/// The index of the last activation among the records, and the activation.
 fn last_activation(records: &mut [(u64, Record)]) -> (usize, &mut scrip_protocol::command::Activation) {
     let mut backwards = records.iter_mut().enumerate().rev();
     let last =
@@ -259,14 +265,14 @@ fn last_activation(records: &mut [(u64, Record)]) -> (usize, &mut scrip_protocol
     last.expect("something was redeemed")
 }
 
-/// What the last top-up says.
+/// The last top-up.
 fn last_top_up(records: &mut [(u64, Record)]) -> &mut ToppedUp {
     let last = records.iter_mut().rev().find(|(_, record)| matches!(record, Record::ToppedUp(_)));
     let Some((_, Record::ToppedUp(found))) = last else { panic!("nothing was topped up") };
     found
 }
 
-/// What the last confirmation of a hold says.
+/// The last confirmation of a hold.
 fn last_confirmation(records: &mut [(u64, Record)]) -> &mut scrip_protocol::command::HoldConfirmed {
     let confirmations = records.iter_mut().rev().filter(|(_, record)| matches!(record, Record::HoldConfirmed(_)));
     let last = confirmations.map(|(_, record)| record).next();
@@ -275,7 +281,7 @@ fn last_confirmation(records: &mut [(u64, Record)]) -> &mut scrip_protocol::comm
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_planted_in_the_journal_or_in_the_answers_is_found_and_named() {
+async fn differences_planted_in_the_journal_or_the_replies_are_found() {
     let dir = tempfile::tempdir().expect("a folder");
     let folder = Folder::at(dir.path().join("data"));
     let settings = scrip_protocol::Settings::default();
@@ -285,12 +291,12 @@ async fn what_is_planted_in_the_journal_or_in_the_answers_is_found_and_named() {
     let token = token.expect("a token for each role").token;
     let (engine, dial) = start_on(&folder, Start::default(), &token);
     let mut configuration = small(Load::Closed { window: 32 }, 500);
-    // The lone requests come last, so that the newest record is an activation of a code that is used once.
+    // The lone requests come last, so that the newest record is an activation of a single-use code.
     configuration.mix = Mix { clients: 20, ..support::load::mixed() };
     let (_stop_sender, stop) = watch::channel(false);
-    let mut run = Run::begin(&configuration, &dial, stop, Arc::new(Live::default())).await.expect("it listens");
+    let mut run = Run::begin(&configuration, &dial, stop, Arc::new(Live::default())).await.expect("it is listening");
     run.offer_all().await.expect("the engine runs");
-    engine.stop().await.expect("the journal is well");
+    engine.stop().await.expect("the engine stops cleanly");
 
     let planted = |name: &str, doctor: fn(&mut Vec<(u64, Record)>)| doctored(&folder, &dir.path().join(name), doctor);
     let kinds = |audit: &Audit| audit.differences.by_kind().keys().copied().collect::<Vec<_>>();
@@ -315,7 +321,7 @@ async fn what_is_planted_in_the_journal_or_in_the_answers_is_found_and_named() {
         records.push(again);
     });
     let audit = audited(&run, &doubled, &token).await;
-    // The same record once more: a second one of its request, a use too many, a balance that is too small.
+    // The same record twice: a second record of its request, a use too many, a balance that is too small.
     for kind in ["activations", "balance", "over_cap", "second_record"] {
         assert!(audit.differences.by_kind().contains_key(kind), "{kind}: {:#?}", audit.differences);
     }
@@ -333,7 +339,7 @@ async fn what_is_planted_in_the_journal_or_in_the_answers_is_found_and_named() {
         activation.balance = Money(activation.balance.0 + 7);
     });
     let audit = audited(&run, &overpaid, &token).await;
-    assert_eq!(kinds(&audit), ["answered_otherwise", "terms"], "the sums agree with the journal, and not with the terms");
+    assert_eq!(kinds(&audit), ["answered_otherwise", "terms"], "the sums agree with the journal, but not with the terms");
 
     let unheld = planted("unheld", |records| {
         let again = last_confirmation(records).clone();
@@ -353,7 +359,7 @@ async fn what_is_planted_in_the_journal_or_in_the_answers_is_found_and_named() {
         assert!(audit.differences.by_kind().contains_key(kind), "{kind}: {:#?}", audit.differences);
     }
 
-    let request = *run.outcomes().iter().find(|(_, came)| came.shape == Shape::Hot).expect("there is one").0;
+    let request = *run.outcomes().iter().find(|(_, outcome)| outcome.shape == Shape::Hot).expect("there is one").0;
     run.outcomes_mut().get_mut(&request).expect("just found").told = None;
     let audit = audited(&run, &nothing, &token).await;
     assert_eq!(kinds(&audit), ["activations", "answer_missing"]);
@@ -362,35 +368,35 @@ async fn what_is_planted_in_the_journal_or_in_the_answers_is_found_and_named() {
     assert_eq!(audit.unanswered, 1);
 }
 
-/// B1, U12: what an engine says of clients, rules and campaigns is held against the journal, each as a whole.
+/// B1, U12: what an engine reports about clients, rules and campaigns is compared with the journal, each as a whole.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_engine_that_says_otherwise_than_its_journal_is_found_out() {
+async fn an_engine_that_contradicts_its_journal_is_found_out() {
     let (_dir, one, dial) = engine(Start::default());
-    let client = Client::connect(dial.clone()).await.expect("it listens");
+    let client = Client::connect(dial.clone()).await.expect("it is listening");
     let arena = support::club(&client, "Arena").await;
-    let group = client.call(RequestId::now(), &RegisterGroup { name: "Gold".into() }).await.expect("an answer");
+    let group = client.call(RequestId::now(), &RegisterGroup { name: "Gold".into() }).await.expect("a reply");
     let RegisterGroupOutcome::Registered(group) = group else { panic!("{group}") };
     let mut terms = support::rule("Tenth", "", "{{topupAmountMajor}} * 0.1");
     terms.actions.push(Action::AssignGroup { group });
     support::create_rule(&client, terms).await;
-    client.register_client(RequestId::now(), ClientId(1), "Ann").await.expect("an answer");
+    client.register_client(RequestId::now(), ClientId(1), "Ann").await.expect("a reply");
     support::campaign(&client, support::terms("Spring", None, 100), &["SPRING".to_owned()]).await;
     let differs = async |recount: &mut Recount, client: &Client, expected: &[&str]| {
-        recount.compare_engine(client, usize::MAX).await.expect("it answers");
+        recount.compare_engine(client, usize::MAX).await.expect("it replies");
         assert_eq!(recount.differences().by_kind().keys().copied().collect::<Vec<_>>(), expected);
     };
     let mut recount = Recount::of(&dial).await.expect("it can be tailed");
     differs(&mut recount, &client, &[]).await;
-    // What happens after the recount stands in for what an engine only says.
-    client.call(RequestId::now(), &support::top_up(1, arena, 10_000)).await.expect("an answer");
-    client.redeem(RequestId::now(), &support::redemption(1, arena, "SPRING")).await.expect("an answer");
+    // Changes after the recount stand for an engine that reports something else.
+    client.call(RequestId::now(), &support::top_up(1, arena, 10_000)).await.expect("a reply");
+    client.redeem(RequestId::now(), &support::redemption(1, arena, "SPRING")).await.expect("a reply");
     differs(&mut recount, &client, &["campaign_sums", "engine_accounts", "engine_groups", "engine_rule"]).await;
-    // Another engine knows nothing of it.
+    // Another engine has none of it.
     let (_other_dir, other, other_dial) = engine(Start::default());
-    let stranger = Client::connect(other_dial).await.expect("it listens");
+    let stranger = Client::connect(other_dial).await.expect("it is listening");
     let mut recount = Recount::of(&dial).await.expect("it can be tailed");
     differs(&mut recount, &stranger, &["engine_lacks_campaign", "engine_lacks_client", "engine_lacks_rule"]).await;
     drop((client, stranger));
-    one.stop().await.expect("the journal is well");
-    other.stop().await.expect("the journal is well");
+    one.stop().await.expect("the engine stops cleanly");
+    other.stop().await.expect("the engine stops cleanly");
 }

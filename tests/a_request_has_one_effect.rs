@@ -28,9 +28,9 @@ fn codes(codes: &[&str]) -> Vec<String> {
     codes.iter().map(|code| (*code).to_owned()).collect()
 }
 
-/// Sends the same frames once more, with other correlation numbers, and compares the replies with the first ones.
-async fn ask_again(lane: &mut Lane, asked: &[(&str, Vec<u8>)], first: &[(u16, Vec<u8>)], when: &str) {
-    for (at, ((what, frame), first)) in asked.iter().zip(first).enumerate() {
+/// Sends the same frames again, with other correlation numbers, and compares the replies with the first ones.
+async fn retry(lane: &mut Lane, requests: &[(&str, Vec<u8>)], first: &[(u16, Vec<u8>)], when: &str) {
+    for (at, ((what, frame), first)) in requests.iter().zip(first).enumerate() {
         let correlation = 1_000 + at as u64;
         let mut frame = frame.clone();
         set_correlation(&mut frame, correlation);
@@ -41,11 +41,12 @@ async fn ask_again(lane: &mut Lane, asked: &[(&str, Vec<u8>)], first: &[(u16, Ve
     }
 }
 
-/// Asks everything, and then again on every way there is, over a restart and a kill: the answers are the same, and nothing is done by it.
-async fn each_is_done_once(server: &mut Server, asked: &[(&str, Vec<u8>)]) {
+/// Sends every request, and retries it over every path, across a restart and a kill: the replies are the same, and the retries
+/// have no effect.
+async fn each_is_executed_once(server: &mut Server, requests: &[(&str, Vec<u8>)]) {
     let mut lane = server.lane(Role::Operator).await;
     let mut first = Vec::new();
-    for (what, frame) in asked {
+    for (what, frame) in requests {
         lane.write(frame).await;
         let reply = lane.next().await.expect("a reply");
         assert_ne!(reply.kind, REFUSAL, "{what} is not refused without an outcome");
@@ -53,22 +54,22 @@ async fn each_is_done_once(server: &mut Server, asked: &[(&str, Vec<u8>)]) {
     }
     let after_first = position(server).await;
 
-    ask_again(&mut lane, asked, &first, "on the same lane").await;
+    retry(&mut lane, requests, &first, "on the same lane").await;
     let mut second = lane.another().await;
-    ask_again(&mut second, asked, &first, "on another lane").await;
-    ask_again(&mut server.lane(Role::Operator).await, asked, &first, "on another connection").await;
+    retry(&mut second, requests, &first, "on another lane").await;
+    retry(&mut server.lane(Role::Operator).await, requests, &first, "on another connection").await;
     assert!(server.terminate().success());
     server.restart();
-    ask_again(&mut server.lane(Role::Operator).await, asked, &first, "after a restart").await;
+    retry(&mut server.lane(Role::Operator).await, requests, &first, "after a restart").await;
     server.kill();
     server.restart();
-    ask_again(&mut server.lane(Role::Operator).await, asked, &first, "after a kill").await;
-    assert_eq!(position(server).await, after_first, "nothing was done by asking again");
+    retry(&mut server.lane(Role::Operator).await, requests, &first, "after a kill").await;
+    assert_eq!(position(server).await, after_first, "the retries had no effect");
 }
 
-/// Z3: a retry is known by what it means. How a code is written and where the client calls from say nothing else.
+/// Z3: a retry is recognised by its meaning. How a code is written and where the client calls from do not change it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_retry_that_means_the_same_has_the_same_answer() {
+async fn a_retry_with_the_same_meaning_gets_the_same_reply() {
     let server = Server::start();
     let client = server.client(Role::Operator).await;
     let arena = club(&client, "Arena").await;
@@ -77,26 +78,26 @@ async fn a_retry_that_means_the_same_has_the_same_answer() {
     let redeem = Redeem::new(ClientId(7), arena, "CAFÉ");
     let hold = Hold::new(ClientId(7), arena, "CAFÉ", HOLD_TTL_DEFAULT_MS);
     let (id, hold_id, add_id) = (RequestId::now(), RequestId::now(), RequestId::now());
-    let redeemed = client.redeem(id, &redeem).await.expect("an answer");
-    let held = client.hold(hold_id, &hold).await.expect("an answer");
+    let redeemed = client.redeem(id, &redeem).await.expect("a reply");
+    let held = client.hold(hold_id, &hold).await.expect("a reply");
     let lines = |lines: &[&str]| AddCodes {
         campaign: CampaignId(1),
         lines: lines.iter().collect(),
         first_line: 1,
         on_conflict: OnConflict::Skip,
     };
-    let added = client.add_codes(add_id, &lines(&["Ж-1", "", "new"])).await.expect("an answer");
+    let added = client.add_codes(add_id, &lines(&["Ж-1", "", "new"])).await.expect("a reply");
     let before = position(&server).await;
     for code in ["café", " CAFÉ\u{200b}", "CAFE\u{301}", "ＣＡＦÉ"] {
         let again = Redeem { code: code.to_owned(), network, ..redeem.clone() };
-        assert_eq!(client.redeem(id, &again).await.expect("an answer"), redeemed, "{code:?}");
+        assert_eq!(client.redeem(id, &again).await.expect("a reply"), redeemed, "{code:?}");
         let again = Hold { code: code.to_owned(), network, ..hold.clone() };
-        assert_eq!(client.hold(hold_id, &again).await.expect("an answer"), held, "{code:?}");
+        assert_eq!(client.hold(hold_id, &again).await.expect("a reply"), held, "{code:?}");
     }
-    assert_eq!(client.add_codes(add_id, &lines(&["ж-1 ", " ", "NEW"])).await.expect("an answer"), added);
-    assert_eq!(position(&server).await, before, "nothing was done again");
+    assert_eq!(client.add_codes(add_id, &lines(&["ж-1 ", " ", "NEW"])).await.expect("a reply"), added);
+    assert_eq!(position(&server).await, before, "nothing was executed again");
 
-    // What means something else is another request.
+    // A request with another meaning is another request.
     let others = [
         Redeem { code: "OTHER".to_owned(), ..redeem.clone() },
         Redeem { code: "CAFE".to_owned(), ..redeem.clone() },
@@ -113,17 +114,17 @@ async fn a_retry_that_means_the_same_has_the_same_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_command_is_answered_with_the_same_bytes_again() {
+async fn every_command_gets_the_same_bytes_on_a_retry() {
     let mut server = Server::start();
     let client = server.client(Role::Operator).await;
     let arena = club(&client, "Arena").await;
     let id = campaign(&client, terms("Once", Some(1), 300), &codes(&["SPRING", "SUMMER"])).await;
-    // What is held here is confirmed and released below.
+    // These holds are confirmed and released below.
     let few = campaign(&client, terms("Held", Some(2), 300), &codes(&["HELD"])).await;
     let hold = |of: u128, code: &str, ttl_ms| Hold::new(ClientId(of), arena, code, ttl_ms);
     let mut holds = Vec::new();
     for of in [6, 7] {
-        let outcome = client.hold(RequestId::now(), &hold(of, "HELD", HOLD_TTL_DEFAULT_MS)).await.expect("an answer");
+        let outcome = client.hold(RequestId::now(), &hold(of, "HELD", HOLD_TTL_DEFAULT_MS)).await.expect("a reply");
         let HoldOutcome::Held(held) = outcome else { panic!("{outcome}") };
         assert_eq!((held.campaign, held.amount), (few, Money(300)));
         holds.push(held.hold);
@@ -143,26 +144,26 @@ async fn every_command_is_answered_with_the_same_bytes_again() {
         on_conflict: OnConflict::Skip,
     };
     let now = RequestId::now;
-    let asked = [
+    let requests = [
         ("a redemption", request(0, now(), &redemption(1, arena, "spring"))),
         ("a redemption of a spent code", request(0, now(), &redemption(2, arena, "SPRING"))),
         ("a redemption of an unknown code", request(0, now(), &redemption(2, arena, "WINTER"))),
-        ("a redemption of what is no code", request(0, now(), &redemption(2, arena, "a b"))),
+        ("a redemption of an invalid code", request(0, now(), &redemption(2, arena, "a b"))),
         ("a redemption at an unknown club", request(0, now(), &redemption(2, ClubId(77), "SUMMER"))),
         ("a hold", request(0, now(), &hold(3, "summer", HOLD_TTL_DEFAULT_MS))),
         ("a hold of a code that is held", request(0, now(), &hold(4, "SUMMER", HOLD_TTL_DEFAULT_MS))),
-        ("a hold of what is no code", request(0, now(), &hold(4, "a b", HOLD_TTL_DEFAULT_MS))),
+        ("a hold of an invalid code", request(0, now(), &hold(4, "a b", HOLD_TTL_DEFAULT_MS))),
         ("a hold for no time", request(0, now(), &hold(4, "SUMMER", 0))),
         ("a confirmation", request(0, now(), &Confirm::new(confirmed))),
         ("a confirmation of a confirmed hold", request(0, now(), &Confirm::new(confirmed))),
-        ("a confirmation of no hold", request(0, now(), &Confirm::new(Position(1)))),
+        ("a confirmation of an unknown hold", request(0, now(), &Confirm::new(Position(1)))),
         ("a release", request(0, now(), &Release { hold: released })),
         ("a release of a released hold", request(0, now(), &Release { hold: released })),
         ("a release of a confirmed hold", request(0, now(), &Release { hold: confirmed })),
         ("a club", request(0, now(), &RegisterClub { name: "South".into() })),
         ("a club whose name is taken", request(0, now(), &RegisterClub { name: "Arena".into() })),
         ("a client", request(0, now(), &RegisterClient { client: ClientId(1 << 100), name: "Ann".into() })),
-        ("a client that is known", request(0, now(), &RegisterClient { client: ClientId(1), name: "Bob".into() })),
+        ("a registered client", request(0, now(), &RegisterClient { client: ClientId(1), name: "Bob".into() })),
         ("a campaign", request(0, now(), &create("Second", &["X1", "x1", "X2"]))),
         ("a campaign with another's codes", request(0, now(), &create("Third", &["X1", "SPRING"]))),
         ("a campaign without codes", request(0, now(), &create("Third", &[" "]))),
@@ -173,30 +174,30 @@ async fn every_command_is_answered_with_the_same_bytes_again() {
         ("codes for an unknown campaign", { request(0, now(), &AddCodes { campaign: CampaignId(99), ..add.clone() }) }),
         ("a switch", request(0, now(), &SwitchCampaign { campaign: id, active: false })),
     ];
-    each_is_done_once(&mut server, &asked).await;
+    each_is_executed_once(&mut server, &requests).await;
     let client = server.client(Role::Operator).await;
     assert_eq!(balance(&client, ClientId(1)).await, Money(300));
     assert_eq!(balance(&client, ClientId(6)).await, Money(300), "confirmed once");
     assert_eq!(balance(&client, ClientId(7)).await, Money(0));
 }
 
-/// Z3, pain 27: everything that moves an account or changes a rule, done or refused, is one of these.
+/// Z3, pain 27: covers every command that moves an account or changes a rule, executed or refused.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_operation_of_the_ledger_is_answered_with_the_same_bytes_again() {
+async fn every_ledger_operation_gets_the_same_bytes_on_a_retry() {
     let mut server = Server::start();
     let operator = server.client(Role::Operator).await;
     let arena = club(&operator, "Arena").await;
     let tenth = create_rule(&operator, rule("Tenth", "topupAmountMajor >= 100", "{{topupAmountMajor}} * 0.1")).await;
     let other = create_rule(&operator, rule("Other", "topupAmountMajor >= 1000000", "1")).await;
     let archived = create_rule(&operator, rule("Archived", "", "1")).await;
-    operator.call(RequestId::now(), &ArchiveRule { rule: archived }).await.expect("an answer");
-    // What is given back below.
-    let outcome = operator.call(RequestId::now(), &top_up(1, arena, 100_000)).await.expect("an answer");
+    operator.call(RequestId::now(), &ArchiveRule { rule: archived }).await.expect("a reply");
+    // These are refunded below.
+    let outcome = operator.call(RequestId::now(), &top_up(1, arena, 100_000)).await.expect("a reply");
     let TopUpOutcome::ToppedUp(topped_up) = outcome else { panic!("{outcome}") };
     let note = Note::default;
     let (client, club) = (ClientId(1), Some(arena));
     let pay = |amount| PayBonus { client, club: arena, amount: Money(amount), paid_for: PaidFor::GamingTime, note: note() };
-    let outcome = operator.call(RequestId::now(), &pay(2_000)).await.expect("an answer");
+    let outcome = operator.call(RequestId::now(), &pay(2_000)).await.expect("a reply");
     let BonusOutcome::Done(paid) = outcome else { panic!("{outcome}") };
     drop(operator);
 
@@ -209,29 +210,29 @@ async fn every_operation_of_the_ledger_is_answered_with_the_same_bytes_again() {
     let purchase = |price, paid_from| RecordPurchase { client, club: arena, price: Money(price), paid_from, note: note() };
     let update = |rule, formula: &str| UpdateRule { rule, terms: support::rule("Other", "topUpSource = CASH", formula) };
     let now = RequestId::now;
-    let asked = [
+    let requests = [
         ("a top-up", request(0, now(), &top_up(1, arena, 50_000))),
-        ("a top-up of a client who is not known", request(0, now(), &top_up(2, arena, 10_050))),
+        ("a top-up of an unregistered client", request(0, now(), &top_up(2, arena, 10_050))),
         ("a top-up of nothing", request(0, now(), &top_up(1, arena, 0))),
         ("a top-up at an unknown club", request(0, now(), &top_up(1, ClubId(77), 100))),
-        ("a top-up that no balance can hold", request(0, now(), &top_up(1, arena, i64::MAX))),
-        ("a top-up with a note that is too long", {
+        ("a top-up that overflows the balance", request(0, now(), &top_up(1, arena, i64::MAX))),
+        ("a top-up with an overlong note", {
             let note = Note { comment: "x".repeat(501), ..note() };
             request(0, now(), &TopUp { note, ..top_up(1, arena, 100) })
         }),
         ("a refund of a top-up", request(0, now(), &back(topped_up.top_up, Some(40_000)))),
         ("a refund of more than is left", request(0, now(), &back(topped_up.top_up, Some(60_001)))),
-        ("a refund of no top-up", request(0, now(), &back(paid.operation, None))),
+        ("a refund of an unknown top-up", request(0, now(), &back(paid.operation, None))),
         ("a credit", request(0, now(), &credit(1, 700))),
-        ("a credit of less than nothing", request(0, now(), &credit(1, -700))),
-        ("a credit to nobody", request(0, now(), &credit(99, 700))),
+        ("a negative credit", request(0, now(), &credit(1, -700))),
+        ("a credit to an unknown client", request(0, now(), &credit(99, 700))),
         ("a write-off", request(0, now(), &write_off(300))),
         ("a write-off of more than there is", request(0, now(), &write_off(1_000_000))),
         ("a payment", request(0, now(), &pay(1_000))),
         ("a payment of more than there is", request(0, now(), &pay(1_000_000))),
         ("a refund of a payment", request(0, now(), &refund(paid.operation, Some(1_500)))),
         ("a refund of more than is left of it", request(0, now(), &refund(paid.operation, Some(501)))),
-        ("a refund of no payment", request(0, now(), &refund(Position(1), None))),
+        ("a refund of an unknown payment", request(0, now(), &refund(Position(1), None))),
         ("a session", request(0, now(), &session(10_000, gaming))),
         ("a session of more than there is", request(0, now(), &session(10_000_000, gaming))),
         ("a free session", request(0, now(), &session(0, directly))),
@@ -240,9 +241,9 @@ async fn every_operation_of_the_ledger_is_answered_with_the_same_bytes_again() {
         ("a group", request(0, now(), &RegisterGroup { name: "Gold".into() })),
         ("a group whose name is taken", request(0, now(), &RegisterGroup { name: "Gold".into() })),
         ("a rule", request(0, now(), &CreateRule { terms: rule("New", "", "{{topupAmountMajor}} * 0.05") })),
-        ("a rule that cannot be", request(0, now(), &CreateRule { terms: rule("New", "", "topupAmountMajor * 0.05") })),
+        ("an invalid rule", request(0, now(), &CreateRule { terms: rule("New", "", "topupAmountMajor * 0.05") })),
         ("a change of a rule", request(0, now(), &update(other, "2"))),
-        ("a change that cannot be", request(0, now(), &update(other, "2 *"))),
+        ("an invalid change", request(0, now(), &update(other, "2 *"))),
         ("a change of an archived rule", request(0, now(), &update(archived, "2"))),
         ("a rule switched off", request(0, now(), &SwitchRule { rule: tenth, active: false })),
         ("no rule switched off", request(0, now(), &SwitchRule { rule: RuleId(99), active: false })),
@@ -251,21 +252,19 @@ async fn every_operation_of_the_ledger_is_answered_with_the_same_bytes_again() {
         ("a rule restored", request(0, now(), &RestoreRule { rule: archived })),
         ("a restored rule restored", request(0, now(), &RestoreRule { rule: archived })),
         ("a reader", request(0, now(), &KeepReader { name: "reports".into(), position: Position(9) })),
-        ("a reader that goes back", request(0, now(), &KeepReader { name: "reports".into(), position: Position(8) })),
-        ("a reader that has read what is not written", {
-            request(0, now(), &KeepReader { name: "reports".into(), position: Position(1_000_000) })
-        }),
+        ("a reader that moves back", request(0, now(), &KeepReader { name: "reports".into(), position: Position(8) })),
+        ("a reader beyond the end", { request(0, now(), &KeepReader { name: "reports".into(), position: Position(1_000_000) }) }),
         ("a reader forgotten", request(0, now(), &ForgetReader { name: "reports".into() })),
         ("a forgotten reader forgotten", request(0, now(), &ForgetReader { name: "reports".into() })),
     ];
-    each_is_done_once(&mut server, &asked).await;
+    each_is_executed_once(&mut server, &requests).await;
     let operator = server.client(Role::Operator).await;
     // 100,000 and 50,000 less 40,000 and 10,000; 10,000 and 5,000 of bonus, less 2,000, 4,000 of 40,000, 300 and 1,000, and 700 and 1,500.
     let has = Accounts { gaming: Money(100_000), bonus: Money(9_900), spent: Money(15_000), sessions: 2 };
     assert_eq!(accounts(&operator, client).await, has);
     assert_eq!(accounts(&operator, ClientId(2)).await.bonus, Money(1_000), "a tenth of 100.50 is ten");
-    // The rule that was created and the one that was changed are live, the others are not.
-    let outcome = operator.call(RequestId::now(), &top_up(3, arena, 50_000)).await.expect("an answer");
+    // The rule that was created and the one that was changed are active, the others are not.
+    let outcome = operator.call(RequestId::now(), &top_up(3, arena, 50_000)).await.expect("a reply");
     let TopUpOutcome::ToppedUp(last) = outcome else { panic!("{outcome}") };
     assert_eq!((last.fired, last.credited), (2, Money(2_700)));
     server.audited(&HashMap::new()).await;
@@ -280,8 +279,8 @@ async fn copies_that_arrive_together_are_one_request() {
     let before = position(&server).await;
 
     // In one write on one lane, and at the same time on further lanes and connections.
-    let (copies, id, asked) = (300, RequestId::now(), redemption(5, arena, "EVER"));
-    let written: Vec<u8> = (0..copies).flat_map(|correlation| request(correlation, id, &asked)).collect();
+    let (copies, id, command) = (300, RequestId::now(), redemption(5, arena, "EVER"));
+    let written: Vec<u8> = (0..copies).flat_map(|correlation| request(correlation, id, &command)).collect();
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..3 {
         let lane = server.lane(Role::Gateway).await;
@@ -301,7 +300,7 @@ async fn copies_that_arrive_together_are_one_request() {
         bodies.extend(replies.into_iter().map(|reply| (reply.kind, reply.body)));
     }
     bodies.dedup();
-    assert_eq!(bodies.len(), 1, "every copy has the same answer");
+    assert_eq!(bodies.len(), 1, "every copy gets the same reply");
     assert_eq!(balance(&client, ClientId(5)).await, Money(100));
     assert_eq!(position(&server).await.0, before.0 + 1, "one record");
 }
@@ -314,20 +313,20 @@ async fn an_id_that_was_used_for_another_body_is_refused() {
     let one = campaign(&client, terms("Once", Some(1), 100), &codes(&["A", "B"])).await;
     let mut lane = server.lane(Role::Operator).await;
     let id = RequestId::now();
-    let asked = redemption(1, arena, "A");
-    let first = lane.ask(1, id, &asked).await;
+    let command = redemption(1, arena, "A");
+    let first = lane.call(1, id, &command).await;
     assert!(matches!(first.outcome::<Redeem>(), Ok(RedeemOutcome::Redeemed(_))));
     let after_first = position(&server).await;
 
     let others =
         [redemption(1, arena, "B"), redemption(2, arena, "A"), redemption(1, ClubId(2), "A"), redemption(1, arena, "a b")];
     for other in &others {
-        assert_eq!(lane.ask(2, id, other).await.outcome::<Redeem>(), Err(Refusal::RequestIdReused), "{other:?}");
+        assert_eq!(lane.call(2, id, other).await.outcome::<Redeem>(), Err(Refusal::RequestIdReused), "{other:?}");
     }
     let switch = SwitchCampaign { campaign: one, active: false };
-    assert_eq!(lane.ask(3, id, &switch).await.outcome::<SwitchCampaign>(), Err(Refusal::RequestIdReused));
-    assert_eq!(lane.ask(4, id, &asked).await.bytes(), first.bytes(), "what the id was used for first stays");
-    // Two bodies under one id in one write: the first is done.
+    assert_eq!(lane.call(3, id, &switch).await.outcome::<SwitchCampaign>(), Err(Refusal::RequestIdReused));
+    assert_eq!(lane.call(4, id, &command).await.bytes(), first.bytes(), "the id keeps its first outcome");
+    // Two bodies under one id in one write: the first is executed.
     let id = RequestId::now();
     let (mut both, second) = (request(5, id, &redemption(3, arena, "B")), request(6, id, &redemption(3, arena, "A")));
     both.extend(second);
@@ -339,39 +338,39 @@ async fn an_id_that_was_used_for_another_body_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ids_out_of_the_window_are_refused_and_nothing_is_done() {
+async fn ids_outside_the_window_are_refused_without_effect() {
     let mut server = Server::start();
     let client = server.client(Role::Operator).await;
     let arena = club(&client, "Arena").await;
     campaign(&client, terms("Once", Some(1), 100), &codes(&["A"])).await;
     let before = position(&server).await;
     let mut lane = server.lane(Role::Gateway).await;
-    let asked = redemption(1, arena, "A");
+    let command = redemption(1, arena, "A");
     let now_ms = unix_time_ms();
     let of = |time_ms| RequestId::from_parts(time_ms, [9; 10]);
 
-    let refusal = lane.ask(1, of(now_ms - 25 * HOUR_MS), &asked).await.outcome::<Redeem>();
+    let refusal = lane.call(1, of(now_ms - 25 * HOUR_MS), &command).await.outcome::<Redeem>();
     let Err(Refusal::RequestTooOld { oldest_ms }) = refusal else { panic!("{refusal:?}") };
-    // A journal that began later than a day ago remembers from there on.
+    // A journal that began less than a day ago remembers ids from its beginning on.
     assert!((now_ms - 24 * HOUR_MS - 1_000..=now_ms).contains(&oldest_ms), "{oldest_ms} at {now_ms}");
     let oldest_taken = of(oldest_ms.max(now_ms - 23 * HOUR_MS));
-    let refusal = lane.ask(2, of(now_ms + HOUR_MS), &asked).await.outcome::<Redeem>();
-    let Err(Refusal::RequestFromFuture { now_ms: told }) = refusal else { panic!("{refusal:?}") };
-    // The engine counts its milliseconds from its own start, so that they need not be the very same as here.
-    assert!((now_ms - 1_000..=unix_time_ms() + 1_000).contains(&told), "{told} is not near {now_ms}");
+    let refusal = lane.call(2, of(now_ms + HOUR_MS), &command).await.outcome::<Redeem>();
+    let Err(Refusal::RequestFromFuture { now_ms: reported }) = refusal else { panic!("{refusal:?}") };
+    // The engine counts its milliseconds from its own start, so they can differ slightly from this process's.
+    assert!((now_ms - 1_000..=unix_time_ms() + 1_000).contains(&reported), "{reported} is not near {now_ms}");
     let wrong_version = RequestId(RequestId::now().0 ^ (0b11 << 76));
     let wrong_variant = RequestId(RequestId::now().0 ^ (0b10 << 62));
     for id in [RequestId(0), RequestId(u128::MAX), wrong_version, wrong_variant] {
-        assert_eq!(lane.ask(3, id, &asked).await.outcome::<Redeem>(), Err(Refusal::RequestIdInvalid), "{id}");
+        assert_eq!(lane.call(3, id, &command).await.outcome::<Redeem>(), Err(Refusal::RequestIdInvalid), "{id}");
     }
     assert_eq!(position(&server).await, before, "a refusal is not recorded");
-    let outcome = lane.ask(4, oldest_taken, &asked).await.outcome::<Redeem>();
-    assert!(matches!(outcome, Ok(RedeemOutcome::Redeemed(_))), "an id within the window is taken: {outcome:?}");
+    let outcome = lane.call(4, oldest_taken, &command).await.outcome::<Redeem>();
+    assert!(matches!(outcome, Ok(RedeemOutcome::Redeemed(_))), "an id within the window is accepted: {outcome:?}");
     server.kill();
     server.restart();
     let mut lane = server.lane(Role::Gateway).await;
-    assert_eq!(lane.ask(5, oldest_taken, &asked).await.outcome::<Redeem>(), outcome, "and remembered");
-    let refusal = lane.ask(6, of(now_ms - 25 * HOUR_MS), &asked).await.outcome::<Redeem>();
+    assert_eq!(lane.call(5, oldest_taken, &command).await.outcome::<Redeem>(), outcome, "and remembered");
+    let refusal = lane.call(6, of(now_ms - 25 * HOUR_MS), &command).await.outcome::<Redeem>();
     assert!(matches!(refusal, Err(Refusal::RequestTooOld { .. })), "{refusal:?}");
 }
 
@@ -381,20 +380,20 @@ async fn a_refused_redemption_stays_refused_under_its_id() {
     let client = server.client(Role::Operator).await;
     let arena = club(&client, "Arena").await;
     let one = campaign(&client, terms("Once", Some(1), 100), &codes(&["A"])).await;
-    client.switch_campaign(RequestId::now(), one, false).await.expect("an answer");
-    let asked = redemption(1, arena, "A");
+    client.switch_campaign(RequestId::now(), one, false).await.expect("a reply");
+    let command = redemption(1, arena, "A");
     let refused = RequestId::now();
-    assert_eq!(client.redeem(refused, &asked).await.expect("an answer"), RedeemOutcome::CampaignInactive);
-    client.switch_campaign(RequestId::now(), one, true).await.expect("an answer");
-    assert_eq!(client.redeem(refused, &asked).await.expect("an answer"), RedeemOutcome::CampaignInactive);
+    assert_eq!(client.redeem(refused, &command).await.expect("a reply"), RedeemOutcome::CampaignInactive);
+    client.switch_campaign(RequestId::now(), one, true).await.expect("a reply");
+    assert_eq!(client.redeem(refused, &command).await.expect("a reply"), RedeemOutcome::CampaignInactive);
     server.kill();
     server.restart();
     let client = server.client(Role::Gateway).await;
-    assert_eq!(client.redeem(refused, &asked).await.expect("an answer"), RedeemOutcome::CampaignInactive);
+    assert_eq!(client.redeem(refused, &command).await.expect("a reply"), RedeemOutcome::CampaignInactive);
     let taken = RequestId::now();
-    let outcome = client.redeem(taken, &asked).await.expect("an answer");
+    let outcome = client.redeem(taken, &command).await.expect("a reply");
     assert!(matches!(outcome, RedeemOutcome::Redeemed(_)), "{outcome}");
-    assert_eq!(client.redeem(refused, &asked).await.expect("an answer"), RedeemOutcome::CampaignInactive);
-    let told = HashMap::from([(refused, RedeemOutcome::CampaignInactive), (taken, outcome)]);
-    assert_eq!(server.audited(&told).await.activations, 1);
+    assert_eq!(client.redeem(refused, &command).await.expect("a reply"), RedeemOutcome::CampaignInactive);
+    let replied = HashMap::from([(refused, RedeemOutcome::CampaignInactive), (taken, outcome)]);
+    assert_eq!(server.audited(&replied).await.activations, 1);
 }

@@ -1,4 +1,5 @@
-//! A rule is rehearsed over the top-ups of a past period before it is live: to the millisecond, to the cent, and without any effect (Z12).
+//! A rule is rehearsed on the top-ups of a past period before it is live: to the millisecond, to the cent, and without any effect
+//! (Z12).
 
 mod support;
 
@@ -14,28 +15,28 @@ use scrip_protocol::{ClubId, Money, Position, Refusal, RequestId, Role, RuleId, 
 use support::{DEADLINE, Lane, Server, club, create_rule, request, rule, top_up, wait_until};
 
 async fn topped_up(client: &Client, of: u128, club: ClubId, amount: i64) -> scrip_protocol::command::TopUpDone {
-    let outcome = client.call(RequestId::now(), &top_up(of, club, amount)).await.expect("an answer");
+    let outcome = client.call(RequestId::now(), &top_up(of, club, amount)).await.expect("a reply");
     let TopUpOutcome::ToppedUp(done) = outcome else { panic!("{outcome}") };
     done
 }
 
-fn asked(terms: RuleTerms, from_ms: u64, to_ms: u64) -> RehearseRule {
+fn rehearsal_of(terms: RuleTerms, from_ms: u64, to_ms: u64) -> RehearseRule {
     RehearseRule { terms, replaces: RuleId(0), from_ms, to_ms }
 }
 
-async fn rehearsed(client: &Client, asked: &RehearseRule) -> Rehearsal {
-    let outcome = client.call(RequestId(0), asked).await.expect("an answer");
+async fn rehearsed(client: &Client, rehearsal_of: &RehearseRule) -> Rehearsal {
+    let outcome = client.call(RequestId(0), rehearsal_of).await.expect("a reply");
     let RehearseRuleOutcome::Rehearsed(done) = outcome else { panic!("{outcome}") };
     done
 }
 
-/// The same, as soon as no other rehearsal runs.
-async fn rehearsed_in_turn(client: &Client, asked: &RehearseRule) -> Rehearsal {
+/// The same, once no other rehearsal is running.
+async fn rehearsed_in_turn(client: &Client, rehearsal_of: &RehearseRule) -> Rehearsal {
     let began = Instant::now();
     loop {
-        match client.call(RequestId(0), asked).await {
+        match client.call(RequestId(0), rehearsal_of).await {
             Ok(RehearseRuleOutcome::Rehearsed(done)) => return done,
-            Err(ClientError::Refused(Refusal::Busy { .. })) => assert!(began.elapsed() < DEADLINE, "its turn never comes"),
+            Err(ClientError::Refused(Refusal::Busy { .. })) => assert!(began.elapsed() < DEADLINE, "its turn never came"),
             other => panic!("{other:?}"),
         }
     }
@@ -45,24 +46,24 @@ async fn rehearsed_in_turn(client: &Client, asked: &RehearseRule) -> Rehearsal {
 async fn top_ups(server: &Server) -> (Vec<(Position, u64, ToppedUp)>, Position) {
     let mut tailing = Tailing::start(server.dial(Role::Reporter), Position(1), false).await.expect("a tail");
     let (mut found, mut end) = (Vec::new(), Position(0));
-    while let Some(bytes) = tailing.next().await.expect("it can be read") {
+    while let Some(bytes) = support::within(tailing.next()).await.expect("it is readable") {
         let batch = Batch::parse(&bytes).expect("it was checked");
-        let of_it = batch.records_of::<ToppedUp>().map(|item| item.expect("it is one"));
+        let of_it = batch.records_of::<ToppedUp>().map(|item| item.expect("it is valid"));
         found.extend(of_it.map(|(position, record)| (position, batch.time_ms, record)));
         end = batch.end().position;
     }
     (found, end)
 }
 
-/// The engine's milliseconds are those of this machine: what comes later is of a later batch.
+/// Waits until the engine's clock has moved on, so that later top-ups are in a later batch.
 fn later() {
     let now_ms = unix_time_ms();
-    tokio::task::block_in_place(|| wait_until(DEADLINE, "the clock goes on", || (unix_time_ms() > now_ms + 1).then_some(())));
+    tokio::task::block_in_place(|| wait_until(DEADLINE, "the clock moves on", || (unix_time_ms() > now_ms + 1).then_some(())));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_period_begins_and_ends_to_the_millisecond() {
-    // Small segments, so that the begin is looked for over several of them.
+    // Small segments, so that the start of the period is searched for across several of them.
     let mut server = Server::start_with(&["--segment-mib", "1"]);
     let operator = server.client(Role::Operator).await;
     let (arena, north) = (club(&operator, "Arena").await, club(&operator, "North").await);
@@ -76,7 +77,7 @@ async fn a_period_begins_and_ends_to_the_millisecond() {
     let marketing = server.client(Role::Marketing).await;
     let draft =
         RuleTerms { clubs: vec![arena], active: false, ..rule("Draft", "topupAmountMajor >= 100", "{{topupAmountMajor}} * 0.1") };
-    // By hand, in whole hundredths: a tenth of n and a half times 10.50, to the nearest hundred.
+    // By hand, in hundredths: a tenth of n and a half times 10.50, to the nearest hundred.
     let expected = |from_ms: u64, to_ms: u64| {
         let in_period = all.iter().filter(|(_, time_ms, _)| (from_ms..=to_ms).contains(time_ms));
         let would: Vec<_> =
@@ -89,21 +90,24 @@ async fn a_period_begins_and_ends_to_the_millisecond() {
     for round in 0..2 {
         for (first, last) in [(0, 39), (0, 0), (39, 39), (5, 20), (13, 13), (20, 39)] {
             let (from_ms, to_ms) = (all[first].1, all[last].1);
-            let done = rehearsed(&marketing, &asked(draft.clone(), from_ms, to_ms)).await;
+            let done = rehearsed(&marketing, &rehearsal_of(draft.clone(), from_ms, to_ms)).await;
             assert_eq!(found(&done), expected(from_ms, to_ms), "from {first} to {last}, round {round}");
             assert!((all[last].0..=end).contains(&done.as_of), "{done:?}");
-            let inside = rehearsed(&marketing, &asked(draft.clone(), from_ms + 1, to_ms.max(from_ms + 2) - 1)).await;
+            let inside = rehearsed(&marketing, &rehearsal_of(draft.clone(), from_ms + 1, to_ms.max(from_ms + 2) - 1)).await;
             assert_eq!(found(&inside), expected(from_ms + 1, to_ms.max(from_ms + 2) - 1), "within {first} and {last}");
         }
-        let whole = rehearsed(&marketing, &asked(draft.clone(), 0, u64::MAX)).await;
+        let whole = rehearsed(&marketing, &rehearsal_of(draft.clone(), 0, u64::MAX)).await;
         assert_eq!((found(&whole), whole.as_of), (expected(0, u64::MAX), end));
         assert!(whole.stacked > 0 && whole.stacked < whole.fired, "{whole:?}");
         assert_eq!(whole.stacked_with, [StackedWith { rule: twentieth, top_ups: whole.stacked }]);
-        let replacing = RehearseRule { replaces: twentieth, ..asked(draft.clone(), 0, u64::MAX) };
-        assert_eq!(rehearsed(&marketing, &replacing).await.stacked, 0, "it would stand in for the one that it stacked with");
-        // Before the journal begins, and after its end.
+        let replacing = RehearseRule { replaces: twentieth, ..rehearsal_of(draft.clone(), 0, u64::MAX) };
+        assert_eq!(rehearsed(&marketing, &replacing).await.stacked, 0, "it would replace the rule that it stacked with");
+        // Before the journal begins, and after it ends.
         for (from_ms, to_ms) in [(0, 1), (unix_time_ms() + 3_600_000, u64::MAX)] {
-            assert_eq!(found(&rehearsed(&marketing, &asked(draft.clone(), from_ms, to_ms)).await), (0, 0, Some(Money(0)), 0));
+            assert_eq!(
+                found(&rehearsed(&marketing, &rehearsal_of(draft.clone(), from_ms, to_ms)).await),
+                (0, 0, Some(Money(0)), 0)
+            );
         }
         assert_eq!(top_ups(&server).await.1, end, "a rehearsal leaves no record");
         if round == 0 {
@@ -113,9 +117,9 @@ async fn a_period_begins_and_ends_to_the_millisecond() {
     }
 }
 
-/// A19, A22: what a rehearsal says a rule would have cost is what it costs.
+/// A19, A22: a rule costs exactly what its rehearsal predicted.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_rehearsed_is_what_then_happens() {
+async fn a_rule_does_what_its_rehearsal_predicted() {
     let server = Server::start();
     let operator = server.client(Role::Operator).await;
     let arena = club(&operator, "Arena").await;
@@ -124,7 +128,7 @@ async fn what_was_rehearsed_is_what_then_happens() {
         topped_up(&operator, of, arena, amount).await;
     }
     let terms = rule("Tiers", "topupAmountMajor >= 100 AND gamingBalanceMajor = 0", "{{topupAmountMajor}} * 0.12 - 10");
-    let rehearsal = rehearsed(&operator, &asked(terms.clone(), 0, u64::MAX)).await;
+    let rehearsal = rehearsed(&operator, &rehearsal_of(terms.clone(), 0, u64::MAX)).await;
     create_rule(&operator, terms).await;
     let mut happened = Vec::new();
     for (of, amount) in (1_000..).zip(amounts) {
@@ -138,34 +142,34 @@ async fn what_was_rehearsed_is_what_then_happens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_rehearsed_is_refused() {
+async fn invalid_rehearsals_are_refused() {
     let server = Server::start();
     let marketing = server.client(Role::Marketing).await;
     let well = rule("Draft", "", "1");
-    let outcome = marketing.call(RequestId(0), &asked(well.clone(), 2, 1)).await.expect("an answer");
+    let outcome = marketing.call(RequestId(0), &rehearsal_of(well.clone(), 2, 1)).await.expect("a reply");
     assert_eq!(outcome, RehearseRuleOutcome::PeriodReversed);
     for (terms, period) in [(rule("Draft", "", "topupAmountMajor"), (0, 1)), (rule("Draft", "amount > 1", "1"), (1, 1))] {
-        let outcome = marketing.call(RequestId(0), &asked(terms, period.0, period.1)).await.expect("an answer");
+        let outcome = marketing.call(RequestId(0), &rehearsal_of(terms, period.0, period.1)).await.expect("a reply");
         let wrong = matches!(outcome, RehearseRuleOutcome::InvalidRule(InvalidRule::Formula(_) | InvalidRule::Conditions(_)));
         assert!(wrong, "{outcome}");
     }
-    // Clubs and groups that there are not have had no top-ups.
+    // Unknown clubs and groups had no top-ups.
     let nowhere = RuleTerms { clubs: vec![ClubId(77)], ..well };
-    assert_eq!(rehearsed(&marketing, &asked(nowhere, 0, u64::MAX)).await.fired, 0);
+    assert_eq!(rehearsed(&marketing, &rehearsal_of(nowhere, 0, u64::MAX)).await.fired, 0);
 }
 
-/// One runs at a time, and the others are told that the engine is busy; meanwhile it answers everybody else, and whoever gives a rehearsal up
-/// leaves the place to the next.
+/// One rehearsal runs at a time, and the others get Busy. Meanwhile the engine serves all other requests, and a caller that gives
+/// up makes room for the next.
 #[tokio::test(flavor = "multi_thread")]
-async fn rehearsals_take_turns_and_hold_up_nobody() {
+async fn rehearsals_take_turns_and_delay_no_other_requests() {
     let mut server = Server::start();
     let operator = server.client(Role::Operator).await;
     let arena = club(&operator, "Arena").await;
     for of in 0..200 {
         topped_up(&operator, of, arena, 10_000).await;
     }
-    let asked = asked(rule("Draft", "", "{{topupAmountMajor}} * 0.1"), 0, u64::MAX);
-    let many: Vec<u8> = (0..100).flat_map(|correlation| request(correlation, RequestId(0), &asked)).collect();
+    let rehearsal_of = rehearsal_of(rule("Draft", "", "{{topupAmountMajor}} * 0.1"), 0, u64::MAX);
+    let many: Vec<u8> = (0..100).flat_map(|correlation| request(correlation, RequestId(0), &rehearsal_of)).collect();
     let mut lane = server.lane(Role::Marketing).await;
     let mut given_up: Vec<Lane> = Vec::new();
     for _ in 0..4 {
@@ -191,10 +195,10 @@ async fn rehearsals_take_turns_and_hold_up_nobody() {
     }
     support::say(&format!("{done} of 100 were rehearsed at once"));
     topped_up(&operator, 1, arena, 10_000).await;
-    assert_eq!(rehearsed_in_turn(&operator, &asked).await.fired, 201, "it has its turn in the end");
-    // An engine that is asked to stop does not wait for those that are under way.
+    assert_eq!(rehearsed_in_turn(&operator, &rehearsal_of).await.fired, 201, "it gets its turn in the end");
+    // An engine that is stopping does not wait for rehearsals in progress.
     lane.write(&many).await;
     assert!(server.terminate().success());
     server.restart();
-    assert_eq!(rehearsed(&server.client(Role::Marketing).await, &asked).await.fired, 201);
+    assert_eq!(rehearsed(&server.client(Role::Marketing).await, &rehearsal_of).await.fired, 201);
 }

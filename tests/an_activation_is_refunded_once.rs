@@ -1,5 +1,5 @@
-//! An activation is refunded once, however many ask and however often the engine is killed, and its use is had once more (Z2, Z3;
-//! pain 10).
+//! An activation is refunded once, however many callers try and however often the engine is killed, and its use can be taken once
+//! more (Z2, Z3; pain 10).
 
 mod support;
 
@@ -21,22 +21,23 @@ const TASKS: usize = 40;
 const AMOUNT: i64 = 300;
 
 async fn redeem(client: &Client, of: u128, club: ClubId, code: &str) -> Result<Position, RedeemOutcome> {
-    let outcome = client.redeem(RequestId::now(), &redemption(of, club, code)).await.expect("an answer");
+    let outcome = client.redeem(RequestId::now(), &redemption(of, club, code)).await.expect("a reply");
     if let RedeemOutcome::Redeemed(done) = outcome { Ok(done.activation) } else { Err(outcome) }
 }
 
 async fn refund(client: &Client, activation: Position, force: bool) -> RefundOutcome {
-    client.call(RequestId::now(), &Refund { activation, force }).await.expect("an answer")
+    client.call(RequestId::now(), &Refund { activation, force }).await.expect("a reply")
 }
 
 async fn refunds_of(client: &Client, of: CampaignId) -> (u64, u64, Money) {
-    let ShowCampaignOutcome::Campaign(card) = client.show_campaign(of).await.expect("an answer") else {
-        panic!("the campaign is there")
+    let ShowCampaignOutcome::Campaign(card) = client.show_campaign(of).await.expect("a reply") else {
+        panic!("the campaign exists")
     };
     (card.activations, card.refunds, card.issued)
 }
 
-/// Z2, D5: of many who refund the same one has the effect; of many who then want the use one has it; round after round, over kills.
+/// Z2, D5: of many refunds of one activation one takes effect, and of many clients that then want the use one gets it; round
+/// after round, across kills.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_refunds_of_one_activation_free_one_use() {
     let mut server = Server::start();
@@ -59,7 +60,7 @@ async fn many_refunds_of_one_activation_free_one_use() {
             tasks.spawn(async move {
                 start.wait().await;
                 let refunded = refund(&client, activation, false).await;
-                // Through either code, by any client: one use in all.
+                // Through either code, by any client: one use in total.
                 let code = if task % 2 == 0 { "once" } else { "other" };
                 (refunded, redeem(&client, 1 + task as u128 % 3, arena, code).await)
             });
@@ -79,9 +80,10 @@ async fn many_refunds_of_one_activation_free_one_use() {
     }
 }
 
-/// Z2, Z15: a gateway refunds its own, an operator any, and force is his alone. What is no activation is told from nothing else.
+/// Z2, Z15: a gateway refunds its own activations, an operator any, and only an operator may force. All other positions get the
+/// same reply.
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_one_may_refund_is_there() {
+async fn callers_see_only_activations_that_they_may_refund() {
     let server = Server::start();
     let operator = server.client(Role::Operator).await;
     let arena = club(&operator, "Arena").await;
@@ -91,9 +93,9 @@ async fn only_what_one_may_refund_is_there() {
         redeem(&gateway, 1, arena, "many").await.expect("it is free"),
         redeem(&operator, 1, arena, "many").await.expect("it is free"),
     );
-    let asked = Hold::new(ClientId(1), arena, "many", HOLD_TTL_DEFAULT_MS);
-    let HoldOutcome::Held(held) = gateway.hold(RequestId::now(), &asked).await.expect("an answer") else { panic!("it is free") };
-    let ConfirmOutcome::Confirmed(confirmed) = gateway.confirm(RequestId::now(), held.hold).await.expect("an answer") else {
+    let command = Hold::new(ClientId(1), arena, "many", HOLD_TTL_DEFAULT_MS);
+    let HoldOutcome::Held(held) = gateway.hold(RequestId::now(), &command).await.expect("a reply") else { panic!("it is free") };
+    let ConfirmOutcome::Confirmed(confirmed) = gateway.confirm(RequestId::now(), held.hold).await.expect("a reply") else {
         panic!("it is held")
     };
     let newest = server.audited(&HashMap::new()).await.position;
@@ -108,15 +110,15 @@ async fn only_what_one_may_refund_is_there() {
         let (client, taken, uncollected, balance) = (ClientId(1), Money(AMOUNT), Money(0), Money(balance * AMOUNT));
         RefundOutcome::Refunded(Refunded { client, taken, uncollected, balance })
     };
-    // Force is refused before anything is looked at, and nothing is recorded of it.
+    // Force is refused before anything is looked up, and leaves no record.
     let mut lane = server.lane(Role::Gateway).await;
     for activation in [ours, theirs, Position(0)] {
-        let reply = lane.ask(1, RequestId::now(), &Refund { activation, force: true }).await;
+        let reply = lane.call(1, RequestId::now(), &Refund { activation, force: true }).await;
         assert_eq!(reply.kind, REFUSAL);
         assert_eq!(reply.outcome::<Refund>(), Err(Refusal::Forbidden { role: Role::Gateway }));
     }
     for role in [Role::Marketing, Role::Cashier, Role::Reporter] {
-        let reply = server.lane(role).await.ask(1, RequestId::now(), &Refund { activation: ours, force: false }).await;
+        let reply = server.lane(role).await.call(1, RequestId::now(), &Refund { activation: ours, force: false }).await;
         assert_eq!(reply.outcome::<Refund>(), Err(Refusal::Forbidden { role }));
     }
     assert_eq!(refund(&gateway, ours, false).await, refunded(2));
@@ -130,10 +132,10 @@ async fn only_what_one_may_refund_is_there() {
     server.audited(&HashMap::new()).await;
 }
 
-/// Z3: the same request gets the same bytes, on other lanes, after a restart and after a kill, and whatever has become of the campaign
-/// and the code since; what is archived is refunded like what is not (X1).
+/// Z3: a retry gets the same bytes on other lanes, after a restart and after a kill, whatever has happened to the campaign and
+/// the code since. Archived codes are refunded like others (X1).
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeated_refund_is_answered_with_the_same_bytes() {
+async fn a_retried_refund_gets_the_same_bytes() {
     let mut server = Server::start();
     let operator = server.client(Role::Operator).await;
     let arena = club(&operator, "Arena").await;
@@ -141,11 +143,11 @@ async fn a_repeated_refund_is_answered_with_the_same_bytes() {
     let few = campaign(&operator, terms("few", Some(1), AMOUNT), &codes).await;
     let spring = redeem(&operator, 1, arena, "spring").await.expect("it is free");
     let summer = redeem(&operator, 2, arena, "summer").await.expect("it is free");
-    let archived = operator.call(RequestId::now(), &ArchiveCampaign { campaign: few }).await.expect("an answer");
+    let archived = operator.call(RequestId::now(), &ArchiveCampaign { campaign: few }).await.expect("a reply");
     assert!(matches!(archived, ArchiveCampaignOutcome::Archived { .. }), "{archived}");
 
     let now = RequestId::now;
-    let asked = [
+    let requests = [
         ("a refund", request(0, now(), &Refund { activation: spring, force: false })),
         ("a refund under another request", request(0, now(), &Refund { activation: spring, force: false })),
         ("a forced one", request(0, now(), &Refund { activation: summer, force: true })),
@@ -153,22 +155,22 @@ async fn a_repeated_refund_is_answered_with_the_same_bytes() {
     ];
     let mut lane = server.lane(Role::Operator).await;
     let mut first = Vec::new();
-    for (what, frame) in &asked {
+    for (what, frame) in &requests {
         lane.write(frame).await;
         let reply = lane.next().await.expect("a reply");
         assert_ne!(reply.kind, REFUSAL, "{what}");
         first.push((reply.kind, reply.body));
     }
-    let restored = operator.call(RequestId::now(), &RestoreCampaign { campaign: few }).await.expect("an answer");
+    let restored = operator.call(RequestId::now(), &RestoreCampaign { campaign: few }).await.expect("a reply");
     assert!(matches!(restored, RestoreCampaignOutcome::Restored { .. }), "{restored}");
-    // The freed use is had by another, and taken back by nobody.
+    // Another client takes the freed use, and no retry takes it back.
     redeem(&operator, 3, arena, "spring").await.expect("it is free again");
     assert_eq!(redeem(&operator, 4, arena, "spring").await, Err(RedeemOutcome::CodeExhausted));
     drop(operator);
     let position = server.audited(&HashMap::new()).await.position;
     for when in ["on another lane", "after a restart", "after a kill"] {
         let mut lane = server.lane(Role::Operator).await;
-        for (at, ((what, frame), first)) in asked.iter().zip(&first).enumerate() {
+        for (at, ((what, frame), first)) in requests.iter().zip(&first).enumerate() {
             let mut frame = frame.clone();
             set_correlation(&mut frame, at as u64);
             lane.write(&frame).await;
@@ -181,7 +183,7 @@ async fn a_repeated_refund_is_answered_with_the_same_bytes() {
         }
         server.restart();
     }
-    assert_eq!(server.audited(&HashMap::new()).await.position, position, "nothing was done by asking again");
+    assert_eq!(server.audited(&HashMap::new()).await.position, position, "the retries had no effect");
     let operator = server.client(Role::Operator).await;
     assert_eq!(refunds_of(&operator, few).await, (1, 2, Money(AMOUNT)));
     for (client, expected) in [(1, 0), (2, 0), (3, AMOUNT)] {

@@ -1,6 +1,6 @@
-//! Files that `scrip export` writes: all of what was asked for, as of the position that they name, or nothing.
+//! Files that `scrip export` writes: everything requested, as of the position in their names, or nothing.
 //!
-//! The read model is written by hand; that the sidecar keeps one is shown elsewhere. What spreadsheet programs see in an XLSX is asked of
+//! The read model is written by hand; other tests cover the sidecar. What spreadsheet programs see in an XLSX is read with
 //! openpyxl, which `tests/run` installs under `target/python`.
 
 mod support;
@@ -15,14 +15,14 @@ use serde_json::{Value, json};
 use support::{Ran, run, scrip};
 use tempfile::TempDir;
 
-/// A folder with a read model of position 12,345, in which to work.
+/// A folder with a read model of position 12,345, as working directory.
 struct Office(TempDir);
 
 impl Office {
     fn new() -> Office {
         let office = Office(tempfile::tempdir().expect("a temporary folder"));
         let store = office.path("store");
-        fs::create_dir(&store).expect("temporary folders can be written");
+        fs::create_dir(&store).expect("temporary folders are writable");
         let connection = Connection::open(store.join("read-model.sqlite")).expect("a new file");
         connection.execute_batch(SCHEMA).expect("the schema is one");
         connection.pragma_update(None, "user_version", VERSION).expect("it can be set");
@@ -54,23 +54,23 @@ impl Office {
         run(scrip().current_dir(self.0.path()).args(["export", "--store", "store"]).args(arguments), b"")
     }
 
-    /// What is in the folder beside the read model.
+    /// The files in the folder besides the read model.
     fn files(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.0.path()).expect("it is there");
-        let names = entries.map(|entry| entry.expect("it can be read").file_name().into_string().expect("it is text"));
+        let entries = fs::read_dir(self.0.path()).expect("it exists");
+        let names = entries.map(|entry| entry.expect("it is readable").file_name().into_string().expect("it is text"));
         let mut names: Vec<String> = names.filter(|name| name != "store").collect();
         names.sort();
         names
     }
 }
 
-/// T7, Z10: a file is named after its position and says what is in it; none is overwritten unless it is asked for, and nothing is left
-/// beside it.
+/// T7, Z10: a file is named after its position, and its contents match. No file is overwritten without --force, and nothing is
+/// left beside it.
 #[test]
 fn a_file_is_named_after_its_position() {
     let office = Office::new();
-    let said = office.export(&["codes", "1"]).exits(0);
-    assert_eq!(said.out, "campaign-1-codes-p12345.csv: 3 rows, 434 bytes, as of position 12,345, 2026-12-31 00:00:00 UTC\n");
+    let ran = office.export(&["codes", "1"]).exits(0);
+    assert_eq!(ran.out, "campaign-1-codes-p12345.csv: 3 rows, 434 bytes, as of position 12,345, 2026-12-31 00:00:00 UTC\n");
     let text = fs::read_to_string(office.path("campaign-1-codes-p12345.csv")).expect("it was written");
     assert_eq!(text.len(), 434);
     assert!(
@@ -82,7 +82,7 @@ fn a_file_is_named_after_its_position() {
 
     let refused = office.export(&["codes", "1"]).exits(9);
     assert_eq!(refused.err, "scrip: campaign-1-codes-p12345.csv: this file exists; --force overwrites it\n");
-    let said = office.export(&["codes", "1", "--force", "--usage", "unused", "--status", "active", "--json"]).exits(0).json();
+    let ran = office.export(&["codes", "1", "--force", "--usage", "unused", "--status", "active", "--json"]).exits(0).json();
     let as_of = json!({
         "position": 12_345,
         "time": "2026-12-31T00:00:00Z",
@@ -90,7 +90,7 @@ fn a_file_is_named_after_its_position() {
         "history_after_time": null
     });
     let bytes = fs::metadata(office.path("campaign-1-codes-p12345.csv")).expect("it was written").len();
-    assert_eq!(said, [json!({ "file": "campaign-1-codes-p12345.csv", "rows": 1, "bytes": bytes, "as_of": as_of })]);
+    assert_eq!(ran, [json!({ "file": "campaign-1-codes-p12345.csv", "rows": 1, "bytes": bytes, "as_of": as_of })]);
 
     for format in ["csv", "xlsx", "parquet"] {
         office.export(&["activations", "--format", format]).exits(0);
@@ -108,39 +108,39 @@ fn a_file_is_named_after_its_position() {
     assert_eq!(office.files(), expected);
 }
 
-/// T7: standard output takes the same bytes, and what is said of them goes to standard error.
+/// T7: standard output gets the same bytes, and the summary goes to standard error.
 #[test]
-fn standard_output_takes_the_file() {
+fn an_export_can_go_to_standard_output() {
     let office = Office::new();
     office
         .export(&["activations", "--from", "2026-12-31T00:00:20Z", "--to", "2026-12-31T00:00:21Z", "--out", "log.csv"])
         .exits(0);
-    let said = office.export(&["activations", "--out", "-"]).exits(0);
-    assert_eq!(said.out, fs::read_to_string(office.path("log.csv")).expect("it was written"));
-    assert_eq!(said.out.lines().count(), 2);
-    assert!(said.err.starts_with("standard output: 1 row, "), "{}", said.err);
+    let ran = office.export(&["activations", "--out", "-"]).exits(0);
+    assert_eq!(ran.out, fs::read_to_string(office.path("log.csv")).expect("it was written"));
+    assert_eq!(ran.out.lines().count(), 2);
+    assert!(ran.err.starts_with("standard output: 1 row, "), "{}", ran.err);
     let before = office.export(&["activations", "--to", "2026-12-31T00:00:20Z", "--out", "-"]).exits(0);
     assert_eq!(before.out.lines().count(), 1);
 }
 
-/// Pain 18: where there is no export there is no file.
+/// Pain 18: a failed export leaves no file.
 #[test]
-fn what_cannot_be_exported_leaves_no_file() {
+fn a_failed_export_leaves_no_file() {
     let office = Office::new();
     assert_eq!(office.export(&["codes", "9"]).exits(1).err, "scrip: there is no campaign 9\n");
     office.export(&["activations", "--campaign", "9"]).exits(1);
     let late = office.export(&["codes", "1", "--wait-for", "12346", "--wait-seconds", "0"]).exits(3);
-    assert_eq!(late.err, "scrip: the read model has not come to position 12346 in 0 s\n");
+    assert_eq!(late.err, "scrip: the read model did not reach position 12346 within 0 s\n");
     let nowhere = office.export(&["codes", "1", "--out", "nowhere/codes.csv"]).exits(9);
     assert!(nowhere.err.starts_with("scrip: nowhere/codes.csv: "), "{}", nowhere.err);
     let none = run(scrip().current_dir(office.path("store")).args(["export", "codes", "1"]), b"").exits(6);
-    assert_eq!(none.err, "scrip: scrip-data/reporting/read-model.sqlite is not there: scrip sidecar makes it\n");
+    assert_eq!(none.err, "scrip: scrip-data/reporting/read-model.sqlite does not exist: scrip sidecar creates it\n");
     for arguments in [["codes", "1", "--format", "doc"], ["codes", "1", "--status", "gone"], ["codes", "1", "--usage", "some"]] {
         office.export(&arguments).exits(2);
     }
-    // The last row cannot be had.
-    let connection = Connection::open(office.path("store/read-model.sqlite")).expect("it is there");
-    connection.execute_batch("UPDATE code_use SET ever = 2").expect("it can be written");
+    // Makes the last row unreadable.
+    let connection = Connection::open(office.path("store/read-model.sqlite")).expect("it exists");
+    connection.execute_batch("UPDATE code_use SET ever = 2").expect("it is writable");
     for format in ["csv", "xlsx", "parquet"] {
         office.export(&["codes", "1", "--format", format]).exits(6);
     }
@@ -148,11 +148,11 @@ fn what_cannot_be_exported_leaves_no_file() {
     office.export(&["activations", "--wait-for", "12345"]).exits(0);
 }
 
-/// Pain 30, Z14: a spreadsheet program sees codes and ids as texts with every digit, amounts as numbers, times as times.
+/// Pain 30, Z14: a spreadsheet program sees codes and ids as text with every digit, amounts as numbers, times as times.
 #[test]
-fn a_spreadsheet_is_read_to_the_cell() {
+fn a_spreadsheet_program_reads_every_cell() {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/python/bin/python");
-    assert!(python.exists(), "{} is missing, with which spreadsheets are read: tests/run installs it", python.display());
+    assert!(python.exists(), "{} is missing, which reads the spreadsheets: tests/run installs it", python.display());
     let office = Office::new();
     office.export(&["codes", "1", "--format", "xlsx", "--out", "codes.xlsx"]).exits(0);
     let script = "import json, openpyxl, sys
@@ -209,20 +209,20 @@ print(json.dumps({'sheet': sheet.title, 'frozen': sheet.freeze_panes, 'rows': ro
     assert_eq!(read, [json!({ "sheet": "codes", "frozen": "A2", "rows": rows, "about": about })]);
 }
 
-/// An export that standard output does not take is not done, and its end, which waits in a buffer, is part of it.
+/// An export that standard output does not accept fails, even if only its buffered end is lost.
 #[test]
-fn an_export_into_a_full_disk_is_no_success() {
+fn an_export_to_a_full_disk_fails() {
     let office = Office::new();
     for format in ["csv", "xlsx", "parquet"] {
         let mut command = scrip();
         command.current_dir(office.0.path()).args(["export", "--store", "store", "--format", format, "--out", "-", "codes", "1"]);
         let full = fs::File::options().write(true).open("/dev/full").expect("Linux has one");
-        let ran = command.stdout(full).output().expect("it runs");
+        let ran = command.stdout(full).output().expect("it starts");
         let err = String::from_utf8_lossy(&ran.stderr);
         assert_eq!(ran.status.code(), Some(11), "{format}: {err}");
         assert!(err.contains("standard output cannot be written"), "{format}: {err}");
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
-        assert_eq!(command.stdout(writer).output().expect("it runs").status.code(), Some(0), "{format}");
+        assert_eq!(command.stdout(writer).output().expect("it starts").status.code(), Some(0), "{format}");
     }
 }

@@ -1,5 +1,5 @@
-//! The engine under ten times the load it can carry: what is too much is refused and told when to come again, what was taken is
-//! answered and kept, and afterwards all is as before (Z4).
+//! The engine under ten times the load it can carry: excess requests are refused with a time to retry, accepted ones are answered
+//! and durable, and afterwards everything is back to normal (Z4).
 
 mod support;
 
@@ -17,10 +17,10 @@ use support::engine;
 use support::load::{run, small};
 use tokio::sync::watch;
 
-/// Requests under way at once.
+/// Limit of requests under way.
 const LIMIT: usize = 512;
 
-/// What the generator manages beside the engine on any machine, unoptimised.
+/// A rate that the generator reaches beside the engine on any machine, unoptimised.
 const RATE_MAX: f64 = 60_000.0;
 
 fn plain(load: Load, requests: usize) -> Configuration {
@@ -28,7 +28,7 @@ fn plain(load: Load, requests: usize) -> Configuration {
     Configuration { mix, codes_per_campaign: 50_000, connections: 4, ..small(load, requests) }
 }
 
-/// The most requests under way, of very many looks.
+/// The highest number of requests under way, sampled very often.
 async fn most_under_way(engine: &Engine, most: &mut usize) {
     loop {
         *most = (*most).max(engine.requests_under_way());
@@ -37,8 +37,8 @@ async fn most_under_way(engine: &Engine, most: &mut usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_times_too_much_is_refused_in_good_order() {
-    // Commits of one record make the disk the limit. A lane's window holds less than the limit, so that no single chunk passes it.
+async fn excess_requests_are_refused_in_an_orderly_way() {
+    // Commits of one record make the disk the bottleneck. A lane's window is below the limit, so that no single chunk exceeds it.
     let limits = Limits { requests_max: LIMIT, batch_records_max: 1, commit_batches_max: 1, ..Limits::default() };
     let server_limits = ServerLimits { lane_window_bytes: 16 << 10, ..ServerLimits::default() };
     let (_dir, engine, dial) = engine(Start { limits, server_limits, ..Start::default() });
@@ -52,15 +52,16 @@ async fn ten_times_too_much_is_refused_in_good_order() {
     let mut configuration = plain(Load::Open { per_second, arrivals: Arrivals::Even }, requests);
     configuration.on_busy = OnBusy::Refused;
     let (_stop_sender, stop) = watch::channel(false);
-    let mut overload = Run::begin(&configuration, &dial, stop, Arc::new(Live::default())).await.expect("it listens");
+    let mut overload = Run::begin(&configuration, &dial, stop, Arc::new(Live::default())).await.expect("it is listening");
     let mut most = 0;
     // The overload, and right after it the lone requests.
     tokio::select! {
-        offered = overload.offer_all() => offered.expect("it goes on"),
-        () = most_under_way(&engine, &mut most) => unreachable!("it looks for as long as the load goes on"),
+        offered = overload.offer_all() => offered.expect("the load runs"),
+        () = most_under_way(&engine, &mut most) => unreachable!("the sampling never ends"),
     }
-    let findings = overload.audit().await.expect("it can be tailed");
-    assert_eq!(findings.audit.differences.first(), [], "nothing that was taken is lost, nothing that was refused is done");
+    let findings = overload.audit().await;
+    let audit = findings.audit.as_ref().expect("the audit ran");
+    assert_eq!(audit.differences.first(), [], "nothing accepted is lost, nothing refused is executed");
 
     let (phase, particulars) = (&findings.phases[0], &findings.phases[0].particulars);
     let taken = phase.answers["redeemed"];
@@ -68,29 +69,31 @@ async fn ten_times_too_much_is_refused_in_good_order() {
     assert_eq!((particulars.unanswered, particulars.unsent), (0, 0));
     assert!(most <= LIMIT, "{most} requests were under way");
     if per_second < RATE_MAX {
-        assert!(phase.busy > 0, "ten times too much was carried: {phase:?}");
+        assert!(phase.busy > 0, "the engine carried ten times its capacity: {phase:?}");
         assert_eq!(particulars.retry_after_ms, Some((RETRY_AFTER_MS, RETRY_AFTER_MS)));
-        assert_eq!(findings.audit.refused_busy, phase.busy);
+        assert_eq!(findings.audit.as_ref().expect("it was audited").refused_busy, phase.busy);
     }
-    // What is taken waits for no more than the limit's number before it; a disk that does ten a second has failed otherwise.
+    // An accepted request waits at most for the requests before it, up to the limit; a disk that does only ten a second has
+    // failed.
     let slowest = Duration::from_nanos(phase.latency.max());
     assert!(slowest < Duration::from_secs(30), "{slowest:?}");
     let alone = &findings.phases[1];
     assert_eq!((alone.answers["redeemed"], alone.busy), (20, 0), "afterwards a lone request is answered at once");
     assert!(Duration::from_nanos(alone.latency.max()) < Duration::from_secs(10), "{:?}", alone.latency.max());
-    engine.stop().await.expect("the journal is well");
+    engine.stop().await.expect("the engine stops cleanly");
 }
 
-/// Whoever waits as told gets everything done in the end.
+/// A client that waits as long as Busy says gets everything done in the end.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_busy_is_done_when_it_is_asked_again() {
+async fn busy_requests_succeed_when_retried() {
     let limits = Limits { requests_max: 16, batch_records_max: 4, ..Limits::default() };
     let server_limits = ServerLimits { lane_window_bytes: 4 << 10, ..ServerLimits::default() };
     let (_dir, engine, dial) = engine(Start { limits, server_limits, ..Start::default() });
     let findings = run(&plain(Load::Burst, 1_000), &dial).await;
-    assert_eq!(findings.audit.differences.first(), []);
+    assert_eq!(findings.audit.as_ref().expect("it was audited").differences.first(), []);
     assert!(findings.phases[0].busy > 0, "1,000 at once were never more than 16");
     assert_eq!(findings.phases[0].answers, [("redeemed", 1_000)].into());
-    assert_eq!((findings.audit.refused_busy, findings.audit.unanswered), (0, 0));
-    engine.stop().await.expect("the journal is well");
+    let audit = findings.audit.as_ref().expect("the audit ran");
+    assert_eq!((audit.refused_busy, audit.unanswered), (0, 0));
+    engine.stop().await.expect("the engine stops cleanly");
 }

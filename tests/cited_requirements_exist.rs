@@ -1,7 +1,7 @@
-//! The page docs/requirements.md has every requirement and every pain that a comment cites.
+//! docs/requirements.md explains every requirement and every pain that a comment cites.
 //!
-//! The page also describes the form of a citation, and [`citations`] reads that form. Numbers that no test cites are printed but
-//! do not fail: `cargo test --test cited_requirements_exist -- --nocapture`.
+//! The page also describes the form of a citation, which [`citations`] parses. Numbers that no test cites are printed but do not
+//! fail: `cargo test --test cited_requirements_exist -- --nocapture`.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 const PAGE: &str = include_str!("../docs/requirements.md");
 
-/// What a comment can cite.
+/// A number that a comment can cite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Number {
     Requirement(char, u8),
@@ -18,14 +18,14 @@ enum Number {
 }
 
 impl Number {
-    /// A capital letter and a number, as in `Z9`.
+    /// A capital letter and a number, such as `Z9`.
     fn requirement(word: &str) -> Option<Number> {
         let mut rest = word.chars();
         let letter = rest.next().filter(char::is_ascii_uppercase)?;
         digits(rest.as_str()).map(|number| Number::Requirement(letter, number))
     }
 
-    /// The numbers from this one to another of the same kind, without the first. Of another kind, that one alone.
+    /// The numbers from this one, exclusive, to another of the same kind. If the kinds differ, just the other one.
     fn range_to(self, last: Number) -> Vec<Number> {
         match (self, last) {
             (Number::Requirement(letter, a), Number::Requirement(other, b)) if letter == other => {
@@ -77,10 +77,10 @@ fn words<'a>(file: &Path, text: &'a str) -> Vec<(usize, &'a str)> {
     words
 }
 
-/// What the comments of a file cite, each with its line.
+/// The citations in a file's comments, each with its line.
 fn citations(file: &Path, text: &str) -> Vec<(usize, Number)> {
     let mut citations = Vec::new();
-    // Whether a number without a letter is a pain; and the citation that `to` makes the start of a range.
+    // Whether a number without a letter is a pain; and the citation that `to` turns into the start of a range.
     let (mut pains, mut before) = (false, None);
     let mut start: Option<Number> = None;
     for (line, word) in words(file, text) {
@@ -115,7 +115,7 @@ fn explained() -> Vec<(Number, bool)> {
     explained
 }
 
-/// Every file under a folder but hidden ones and what Cargo builds.
+/// Every file under a folder except hidden ones and Cargo's output.
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("the folder can be read") {
         let path = entry.expect("the folder can be read").path();
@@ -128,7 +128,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The first line of a file's tests: the whole file, or the module at its end.
+/// The first line of a file's tests: line 0 of a test file, or its test module.
 fn tests_begin(file: &Path, text: &str) -> usize {
     let is_test = file.ends_with("tests.rs") || file.iter().any(|part| part == "tests" || part == "benches");
     let module = text.lines().position(|line| line == "mod tests {");
@@ -142,7 +142,7 @@ fn every_cited_number_is_on_the_page() {
     let mut sources = Vec::new();
     files(root, &mut sources);
     sources.sort();
-    assert!(sources.contains(&root.join(file!())), "the sources are found, this file among them");
+    assert!(sources.contains(&root.join(file!())), "the sources, including this file, are found");
 
     let known: BTreeSet<Number> = explained().into_iter().map(|(number, _)| number).collect();
     let (mut missing, mut tested) = (Vec::new(), BTreeSet::new());
@@ -171,7 +171,7 @@ fn every_cited_number_is_on_the_page() {
     }
 }
 
-/// Each series of numbers is on the page once, from 1 on, in order and without a gap.
+/// Each series of numbers is on the page once, from 1, in order and without a gap.
 #[test]
 fn the_page_numbers_are_complete() {
     let mut before = None;
@@ -186,13 +186,13 @@ fn the_page_numbers_are_complete() {
         before = Some(number);
     }
     let distinct: BTreeSet<Number> = explained().into_iter().map(|(number, _)| number).collect();
-    assert_eq!(distinct.len(), explained().len(), "no series is there twice");
+    assert_eq!(distinct.len(), explained().len(), "no series is listed twice");
     assert!(distinct.contains(&Number::Requirement('Z', 17)) && distinct.contains(&Number::Pain(49)), "{distinct:?}");
 }
 
-/// The forms on the page are read, and nothing else is.
+/// The forms on the page are parsed, and nothing else is.
 #[test]
-fn citations_are_read_in_their_stated_form() {
+fn citations_are_parsed_in_their_stated_form() {
     let check = |file: &str, text: &str, expected: &str| {
         let read: Vec<String> =
             citations(Path::new(file), text).iter().map(|(line, number)| format!("{line} {number}")).collect();

@@ -48,9 +48,9 @@ fn drawn() -> BTreeMap<String, BTreeSet<String>> {
 #[test]
 fn crates_depend_on_one_another_as_drawn() {
     let metadata = metadata();
-    let members: BTreeSet<&str> =
-        metadata["workspace_members"].as_array().expect("a list").iter().map(text).collect();
-    let packages = || metadata["packages"].as_array().expect("a list").iter().filter(|package| members.contains(text(&package["id"])));
+    let members: BTreeSet<&str> = metadata["workspace_members"].as_array().expect("a list").iter().map(text).collect();
+    let packages =
+        || metadata["packages"].as_array().expect("a list").iter().filter(|package| members.contains(text(&package["id"])));
     let folders: BTreeMap<&str, String> = packages().map(|package| (text(&package["name"]), folder(package))).collect();
     let mut actual: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for package in packages() {

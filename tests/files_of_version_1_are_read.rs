@@ -1,11 +1,11 @@
-//! A journal and a snapshot that were written when their formats had version 1 are read as they were then (Z4, Z10, Z11).
+//! A journal and a snapshot that were written in format version 1 are read as they were then (Z4, Z10, Z11).
 //!
-//! `tests/data/v1` holds them: `journal/` with sealed segments and the live one, as a stopped engine leaves it; `snapshots/` with one from
-//! the middle of it; `records.jsonl`, every record as `scrip tail` printed it; `snapshot.json`, what the snapshot says. In them is something
-//! of every kind of record and of every section that there was.
+//! They are stored in `tests/data/v1`: `journal/` with sealed segments and the live one, as a stopped engine leaves it;
+//! `snapshots/` with one from the middle of it; `records.jsonl`, every record as `scrip tail` printed it; `snapshot.json`, the
+//! contents of the snapshot. They contain something of every kind of record and of every section that existed.
 //!
-//! They are not to be written again: what they are for is that they are old. When a format gets another version, its files go
-//! into a folder beside them, which [`the_files_are_written`] makes.
+//! Do not regenerate them: their purpose is to be old. When a format gets a new version, its files go into a folder beside them,
+//! which [`the_files_are_written`] creates.
 
 mod support;
 
@@ -35,37 +35,37 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use support::{run, scrip, start_on};
 
-/// The command that a request's record is of.
+/// The command that a request's record belongs to.
 fn kind_of(at: Position, record: &Record) -> Kind {
     let reply = reply_of(at, record).expect("a request's record has its reply");
-    Kind::from_number(reply.kind()).expect("a command that there is")
+    Kind::from_number(reply.kind()).expect("the command exists")
 }
 
-/// How many kinds of records, and of sections, there were.
+/// How many kinds of records, and of sections, existed.
 const KINDS: usize = 34;
 const SECTIONS: usize = 18;
 
-/// Where the files of this version stand.
-fn kept(name: &str) -> PathBuf {
+/// The path of a stored file.
+fn stored(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/v1").join(name)
 }
 
-/// A data folder's journal and snapshots, copied: nothing writes where they are kept.
+/// A copy of the stored journal and snapshots, so that nothing writes to the originals.
 fn copied() -> (tempfile::TempDir, Folder) {
     let dir = tempfile::tempdir().expect("a folder");
     for part in ["journal", "snapshots"] {
-        copy(&kept(part), &dir.path().join(part));
+        copy(&stored(part), &dir.path().join(part));
     }
     let folder = Folder::at(dir.path());
     (dir, folder)
 }
 
 fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("there is room");
+    fs::create_dir_all(to).expect("it is writable");
     for (path, _) in support::files(from) {
         let name = path.file_name().expect("a file has a name");
         if name != "lock" {
-            fs::copy(&path, to.join(name)).expect("there is room");
+            fs::copy(&path, to.join(name)).expect("it is writable");
         }
     }
 }
@@ -80,7 +80,7 @@ fn records(folder: &Folder) -> Vec<(Position, u64, Record)> {
         }
         ControlFlow::Continue(())
     });
-    walked.expect("it is whole");
+    walked.expect("it is intact");
     found
 }
 
@@ -92,22 +92,22 @@ fn replayed(records: &[(Position, u64, Record)], up_to: Position) -> State {
 
 /// The one snapshot of a folder.
 fn the_snapshot(folder: &Folder) -> Snapshot {
-    let kept = snapshot::list(&OsDisk, &folder.snapshots_path()).expect("it can be listed");
-    assert_eq!(kept.len(), 1);
-    Snapshot::open(&OsDisk, &kept[0].path).expect("it is whole")
+    let stored = snapshot::list(&OsDisk, &folder.snapshots_path()).expect("it can be listed");
+    assert_eq!(stored.len(), 1);
+    Snapshot::open(&OsDisk, &stored[0].path).expect("it is intact")
 }
 
-/// What a snapshot says.
-fn told(snapshot: &Snapshot, records: &[(Position, u64, Record)]) -> Value {
-    let (header, state) = (snapshot.header(), snapshot.state().expect("it is whole"));
+/// The contents of a snapshot.
+fn contents(snapshot: &Snapshot, records: &[(Position, u64, Record)]) -> Value {
+    let (header, state) = (snapshot.header(), snapshot.state().expect("it is intact"));
     let campaigns = state.campaigns.after(CampaignId(0)).map(|(campaign, _)| {
-        let asked = ListCodes { campaign, from_slot: 0, status: CodeFilter::All, usage: UsageFilter::All };
-        let (card, codes) = (state.show_campaign(state.now_ms(), &ShowCampaign { campaign }), state.list_codes(&asked, &Nowhere));
+        let query = ListCodes { campaign, from_slot: 0, status: CodeFilter::All, usage: UsageFilter::All };
+        let (card, codes) = (state.show_campaign(state.now_ms(), &ShowCampaign { campaign }), state.list_codes(&query, &Nowhere));
         json!({ "card": of(&card), "codes": of(&codes) })
     });
     let rules = [RuleFilter::Present, RuleFilter::Archived].map(|filter| {
-        let asked = ListRules { filter, ..ListRules::default() };
-        of(&state.list_rules(&asked))
+        let query = ListRules { filter, ..ListRules::default() };
+        of(&state.list_rules(&query))
     });
     let hexadecimal = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let repeated = records.iter().take_while(|(at, ..)| *at <= header.end.position).filter_map(|(at, _, record)| {
@@ -123,7 +123,7 @@ fn told(snapshot: &Snapshot, records: &[(Position, u64, Record)]) -> Value {
         };
         Some(json!({ "request": stamp.request, "answer": reply }))
     });
-    let small = look(snapshot.path()).expect("it can be read").small.expect("it is whole");
+    let small = look(snapshot.path()).expect("it is readable").small.expect("it is intact");
     json!({
         "position": header.end.position,
         "at_ms": header.end.time_ms,
@@ -142,12 +142,12 @@ fn told(snapshot: &Snapshot, records: &[(Position, u64, Record)]) -> Value {
     })
 }
 
-/// As it is printed.
+/// As JSON.
 fn of(value: &impl Serialize) -> Value {
-    serde_json::to_value(value).expect("what is printed has a form in JSON")
+    serde_json::to_value(value).expect("everything printed is serializable")
 }
 
-/// No index: nothing is looked up.
+/// An empty index: nothing is looked up.
 struct Nowhere;
 
 impl Lookup for Nowhere {
@@ -160,7 +160,7 @@ impl Lookup for Nowhere {
     }
 }
 
-/// Everything that was said is said still. A program of today may say more.
+/// Every expected value is still there. The current version may have more.
 #[track_caller]
 fn holds(place: &str, expected: &Value, found: &Value) {
     match (expected, found) {
@@ -185,12 +185,12 @@ fn holds(place: &str, expected: &Value, found: &Value) {
 #[test]
 fn the_journal_is_read_record_for_record() {
     let (_dir, folder) = copied();
-    let expected = fs::read_to_string(kept("records.jsonl")).expect("it is kept");
+    let expected = fs::read_to_string(stored("records.jsonl")).expect("it is stored");
     let records = records(&folder);
     let found = records.iter().map(|(position, at_ms, record)| {
         let line = JournalLine { position: *position, at_ms: *at_ms, record };
         let line = serde_json::to_string(&line).expect("a record has a form in JSON");
-        // It was printed under the key that the line has already.
+        // The line was printed under a key that it already has.
         line.replace("\"read_up_to\":", "\"position\":")
     });
     for (found, expected) in found.zip(expected.lines()) {
@@ -203,43 +203,43 @@ fn the_journal_is_read_record_for_record() {
     assert!(segments.len() >= 2, "{segments:?}");
 }
 
-/// Z10: the snapshot is what its records make of it, in each of its sections, and says what it said.
+/// Z10: the snapshot equals the state that its records yield, in each of its sections, and its contents are as stored.
 #[test]
-fn the_snapshot_is_what_the_journal_makes_of_it() {
+fn the_snapshot_equals_the_replayed_journal() {
     let (_dir, folder) = copied();
     let (records, snapshot) = (records(&folder), the_snapshot(&folder));
-    snapshot.verify(&mut |_| {}).expect("it is whole");
+    snapshot.verify(&mut |_| {}).expect("it is intact");
     let header = snapshot.header();
     assert_eq!((header.version, header.sections.len()), (1, SECTIONS));
     let empty: Vec<_> = header.sections.iter().filter(|section| section.bytes == 0).map(|section| section.name).collect();
     assert!(empty.is_empty(), "{empty:?}");
-    assert!(replayed(&records, header.end.position) == snapshot.state().expect("it is whole"));
-    let expected = fs::read(kept("snapshot.json")).expect("it is kept");
+    assert!(replayed(&records, header.end.position) == snapshot.state().expect("it is intact"));
+    let expected = fs::read(stored("snapshot.json")).expect("it is stored");
     let expected: Value = serde_json::from_slice(&expected).expect("it is JSON");
-    holds("", &expected, &told(&snapshot, &records));
+    holds("", &expected, &contents(&snapshot, &records));
     let counted = |word: &str| expected["small"][word].as_u64();
     assert!(counted("holds") > Some(1) && expected["small"]["readers"].as_array().is_some_and(|readers| !readers.is_empty()));
     let answers = expected["repeated"].as_array().expect("they are listed");
-    assert!(answers.len() > 30 && answers.iter().all(|one| one["answer"].is_object()), "each is answered as it was");
+    assert!(answers.len() > 30 && answers.iter().all(|one| one["answer"].is_object()), "each retry gets its original outcome");
 }
 
-/// Z4, Z11: a start finds the snapshot, replays what came after it, and has the state that all records make.
+/// Z4, Z11: a start finds the snapshot, replays the journal after it, and has the state of all records.
 #[test]
-fn a_start_goes_on_from_there() {
+fn an_engine_starts_from_the_old_files() {
     let (_dir, folder) = copied();
     let records = records(&folder);
     let disk: Arc<dyn Disk> = Arc::new(OsDisk);
-    let recovered = recover(&disk, &folder, SEGMENT_BYTES, u64::MAX, &mut |_| {}).expect("it is whole");
+    let recovered = recover(&disk, &folder, SEGMENT_BYTES, u64::MAX, &mut |_| {}).expect("it is intact");
     let last = records.last().expect("there are some").0;
     assert_eq!(recovered.journal.end().position, last);
     let from = recovered.snapshot.as_ref().expect("there is one").header().end.position;
     assert!(Position(0) < from && from < last, "{from} of {last}");
     assert!(recovered.state == replayed(&records, last));
-    recovered.journal.reader().check_sealed(&|| true).expect("they are whole");
+    recovered.journal.reader().check_sealed(&|| true).expect("they are intact");
 }
 
-/// K4, Z3: an organisation keeps the form of codes that it began with, so that each of its codes is what it was; and a request that it
-/// remembers is answered as it was, though requests are told apart by other hashes now.
+/// K4, Z3: an organisation keeps the code form it began with, so that its codes stay the same; and a remembered request keeps its
+/// outcome, though requests are hashed differently now.
 #[tokio::test(flavor = "multi_thread")]
 async fn its_codes_stay_what_they_are() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -247,15 +247,15 @@ async fn its_codes_stay_what_they_are() {
     let settings = Settings { codes_per_campaign_max: 49_999, ..Settings::default() };
     let issued = folder.init(&Config::new(([127, 0, 0, 1], 0).into(), settings, GuardLimits::OFF), &[]).expect("an empty folder");
     for part in ["journal", "snapshots"] {
-        copy(&kept(part), &folder.dir().join(part));
+        copy(&stored(part), &folder.dir().join(part));
     }
-    // Its credentials are in the journal.
-    fs::write(folder.dir().join("credentials.json"), "[]").expect("there is room");
+    // The credentials are in the journal.
+    fs::write(folder.dir().join("credentials.json"), "[]").expect("it is writable");
     let old = records(&folder);
     let token = &issued.first().expect("a token for each role").token;
     for _ in 0..2 {
         let (engine, _) = start_on(&folder, Start::default(), token);
-        let state = engine.stop().await.expect("it stops");
+        let state = engine.stop().await.expect("the engine stops");
         assert_eq!(state.code_form(), CodeForm::CaseFolded);
         assert_eq!(state.recorded_form(), Some(RecordedForm::of(CodeForm::CaseFolded)));
         let new = &records(&folder)[old.len()..];
@@ -265,20 +265,24 @@ async fn its_codes_stay_what_they_are() {
             let Some(stamp) = record.stamp() else { continue };
             let (other, kind) = (Stamp { body: !stamp.body, ..*stamp }, kind_of(*at, record));
             let repeated = matches!(state.admit(now_ms, &other, || kind), Admission::Repeated(_));
-            assert!(repeated, "{stamp:?} is neither executed again nor taken for another");
+            assert!(repeated, "{stamp:?} is neither executed again nor mistaken for another");
             for another in Kind::ALL.iter().filter(|another| **another != kind) {
                 let admitted = state.admit(now_ms, &other, || *another);
                 assert_eq!(admitted, Admission::Refused(Refusal::RequestIdReused), "{another:?} under the id of a {kind:?}");
             }
         }
-        // The newest snapshot says the same.
+        // The newest snapshot contains the same.
         let newest = snapshot::list(&OsDisk, &folder.snapshots_path()).expect("it can be listed").remove(0);
-        assert!(Snapshot::open(&OsDisk, &newest.path).and_then(|newest| newest.state()).expect("it is whole") == state);
+        assert!(Snapshot::open(&OsDisk, &newest.path).and_then(|newest| newest.state()).expect("it is intact") == state);
+        // Neither this snapshot nor that of version 1 differs from the journal.
+        let verify = || run(scrip().args(["verify", "--json", "--data"]).arg(folder.dir()), b"").exits(0).json();
+        let verified = tokio::task::block_in_place(verify);
+        assert_eq!((&verified[0]["snapshots_compared"], &verified[0]["difference"]), (&2.into(), &Value::Null));
     }
 }
 
-/// What is done, a command of `scrip` a line. `name=` before one gives the position of its record a name, `$name` after it is that position;
-/// what follows `<` is its input, a word a line. A line with `no:` is one that is refused.
+/// The script: one command of `scrip` a line. `name=` before a command names the position of its record, `$name` after it is that
+/// position; `<` precedes its input, one word a line. A line with `no:` is refused.
 const SCRIPT: &str = r#"
     club add "Arena North"
     no: club add "Arena North"
@@ -336,13 +340,13 @@ const SCRIPT: &str = r#"
     reader keep reports --position 40
 "#;
 
-/// The bytes of batches after which a segment ends: so few that there are some.
+/// The segment size in bytes: so small that there are several segments.
 const SMALL_SEGMENT: u64 = 4 << 10;
 
-/// Writes the files of this version anew, into the folder that the environment's SCRIP_TEST_DATA names:
+/// Writes the files of this version into the folder that SCRIP_TEST_DATA names:
 /// `SCRIP_TEST_DATA=tests/data/v2 cargo test --test files_of_version_1_are_read -- --ignored`.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it writes files, when a format has another version"]
+#[ignore = "writes the files of a new format version"]
 async fn the_files_are_written() {
     let to = PathBuf::from(std::env::var_os("SCRIP_TEST_DATA").expect("SCRIP_TEST_DATA names a folder"));
     let dir = tempfile::tempdir().expect("a folder");
@@ -367,26 +371,26 @@ async fn the_files_are_written() {
         named.extend(name.map(|name| (name.to_owned(), durable)));
     }
     let tail = tokio::task::block_in_place(|| run(program().arg("tail"), b"")).exits(0);
-    engine.stop().await.expect("it stops");
+    engine.stop().await.expect("the engine stops");
     for part in ["journal", "snapshots"] {
         let _ = fs::remove_dir_all(to.join(part));
         copy(&folder.dir().join(part), &to.join(part));
     }
-    // That of the stop: what is kept is the one before.
+    // The snapshot of the stop is removed, leaving the one before it.
     let newest = snapshot::list(&OsDisk, &to.join("snapshots")).expect("it can be listed").remove(0);
     fs::remove_file(newest.path).expect("it was just written");
     let written = Folder::at(&to);
     let records = records(&written);
     let kinds: BTreeSet<u16> = records.iter().map(|(.., record)| record.kind()).collect();
-    // Settings are written with the form of codes now.
+    // Settings are now written with the code form.
     let retired = 1;
     let known = |kind: &u16| *kind != retired && !matches!(Record::decode(*kind, &[]), Err(Malformed::UnknownKind(_)));
     assert_eq!(kinds, (0..=u16::MAX).filter(known).collect(), "there is something of every kind");
     let snapshot = the_snapshot(&written);
     assert!(snapshot.header().sections.iter().all(|section| section.bytes > 0), "and of every section: {:?}", snapshot.header());
-    fs::write(to.join("records.jsonl"), tail.out).expect("there is room");
-    let told = serde_json::to_string_pretty(&told(&snapshot, &records)).expect("it is JSON");
-    fs::write(to.join("snapshot.json"), told + "\n").expect("there is room");
+    fs::write(to.join("records.jsonl"), tail.out).expect("it is writable");
+    let text = serde_json::to_string_pretty(&contents(&snapshot, &records)).expect("it is JSON");
+    fs::write(to.join("snapshot.json"), text + "\n").expect("it is writable");
 }
 
 /// The words of a line of the script, and the input that it gives.

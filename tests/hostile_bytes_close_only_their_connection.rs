@@ -1,6 +1,6 @@
-//! Bytes that are not what they should be are refused by name, and concern nobody but who sent them.
+//! Malformed bytes are refused by name and affect only the connection that sent them.
 //!
-//! What a lane's bytes must come to is worked out here from the frames' own definition, byte by byte; meanwhile another client
+//! The expected result for a lane's bytes is derived here from the definition of frames, byte by byte; meanwhile another client
 //! redeems without pause.
 
 mod support;
@@ -25,22 +25,22 @@ use support::{DEADLINE, Ending, Lane, Server, campaign, club, create_rule, redem
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// How many hostile connections there are at once.
+/// How many hostile connections run at once.
 const AT_ONCE: usize = 8;
 
-/// What a lane's bytes, with nothing after them, must come to.
+/// The expected result of a lane's bytes with nothing after them.
 #[derive(Debug)]
 enum Expected {
-    /// So many replies, and then the end of the lane.
+    /// This many replies, and then the end of the lane.
     Replies(usize),
-    /// The end of the connection.
+    /// The connection is closed.
     Closed(CloseCode, String),
 }
 
 impl From<Malformed> for Expected {
     fn from(malformed: Malformed) -> Expected {
         let reason = match &malformed {
-            // No more than that: what a check finds names addresses in the engine's memory.
+            // No more than that: details of a failed check would reveal addresses in the engine's memory.
             Malformed::Payload { what, .. } => format!("the payload is not a valid {what}"),
             Malformed::TooLong { .. } | Malformed::TooShort { .. } | Malformed::Truncated { .. } | Malformed::UnknownKind(_) => {
                 malformed.to_string()
@@ -50,7 +50,7 @@ impl From<Malformed> for Expected {
     }
 }
 
-/// What is expected after the hello.
+/// The expected result after the hello.
 fn expected(bytes: &[u8], role: Role) -> Expected {
     let walk = || -> Result<usize, Malformed> {
         let mut frames = FrameBuffer::default();
@@ -69,7 +69,7 @@ fn expected(bytes: &[u8], role: Role) -> Expected {
     walk().map_or_else(Expected::from, Expected::Replies)
 }
 
-/// What is expected before the hello, of bytes that are none.
+/// The expected result before the hello, for bytes that are not one.
 fn expected_before_hello(bytes: &[u8]) -> Expected {
     let hello_expected = |reason: String| Expected::Closed(CloseCode::HelloExpected, reason);
     let mut frames = FrameBuffer::default();
@@ -98,16 +98,16 @@ async fn compare(what: &str, expected: &Expected, mut lane: Lane) {
             assert!(matches!(ending, Ending::Finished), "{what}: {ending:?}");
         }
         Expected::Closed(code, reason) => {
-            // The end of the lane may come before the end of the connection.
+            // The lane may end before the connection does.
             let ending = lane.ending().await;
-            let (found, told) = ending.code_and_reason();
-            assert_eq!((found, told), (*code, reason.as_str()), "{what}");
-            assert!(!told.is_empty() && told.len() < 400, "{what}: {told:?} is for people to read");
+            let (found, text) = ending.code_and_reason();
+            assert_eq!((found, text), (*code, reason.as_str()), "{what}");
+            assert!(!text.is_empty() && text.len() < 400, "{what}: {text:?} is readable");
         }
     }
 }
 
-/// Another client, which redeems without pause, and whom nothing of all this concerns.
+/// Another client, which redeems without pause and must not be affected.
 struct Steady {
     stop: watch::Sender<bool>,
     done: JoinHandle<HashMap<RequestId, RedeemOutcome>>,
@@ -121,7 +121,7 @@ impl Steady {
             let mut answers = HashMap::new();
             while !*stopped.borrow() || answers.len() < 100 {
                 let id = RequestId::now();
-                let outcome = client.redeem(id, &redemption(1, club, "STEADY")).await.expect("an answer");
+                let outcome = client.redeem(id, &redemption(1, club, "STEADY")).await.expect("a reply");
                 assert!(matches!(outcome, RedeemOutcome::Redeemed(_)), "{outcome}");
                 answers.insert(id, outcome);
             }
@@ -130,7 +130,7 @@ impl Steady {
         Steady { stop, done }
     }
 
-    /// Stops it, and audits that every answer it got is true.
+    /// Stops the client and audits all its replies.
     async fn audit(self, server: &Server) {
         assert!(!self.done.is_finished(), "it has failed");
         self.stop.send_replace(true);
@@ -147,7 +147,7 @@ async fn begin() -> (Server, ClubId, CampaignId) {
     (server, arena, ever)
 }
 
-/// Sends each list of bytes on a connection of its own, says that nothing follows, and compares what comes of it.
+/// Sends each list of bytes on a connection of its own, ends the stream, and compares the result.
 async fn send_all(server: &Server, hello_first: bool, attempts: Vec<(String, Vec<u8>)>) {
     send(server, hello_first, Role::Gateway, attempts).await;
 }
@@ -162,12 +162,12 @@ async fn send(server: &Server, hello_first: bool, role: Role, attempts: Vec<(Str
     let mut tasks = JoinSet::new();
     for (what, bytes) in attempts {
         if tasks.len() >= AT_ONCE {
-            tasks.join_next().await.expect("there are some").expect("it is as expected");
+            tasks.join_next().await.expect("there are some").expect("the result is as expected");
         }
         let (dial, authority) = (dial.clone(), authority.clone());
         tasks.spawn(async move {
             let (mut lane, expected) = match hello_first {
-                true => (Lane::open(&dial).await.expect("the engine takes connections"), expected(&bytes, role)),
+                true => (Lane::open(&dial).await.expect("the engine accepts connections"), expected(&bytes, role)),
                 false => (Lane::open_silent(address, &authority).await, expected_before_hello(&bytes)),
             };
             lane.write(&bytes).await;
@@ -176,7 +176,7 @@ async fn send(server: &Server, hello_first: bool, role: Role, attempts: Vec<(Str
         });
     }
     while let Some(ended) = tasks.join_next().await {
-        ended.expect("it is as expected");
+        ended.expect("the result is as expected");
     }
 }
 
@@ -184,7 +184,7 @@ fn hostile_redeem(club: ClubId) -> Vec<u8> {
     request(7, RequestId::now(), &redemption(66, club, "HOSTILE"))
 }
 
-/// A frame with a length of our choice.
+/// A frame with an arbitrary length.
 fn frame(length: u32, kind: u16, rest: &[u8]) -> Vec<u8> {
     let mut bytes = length.to_le_bytes().to_vec();
     bytes.extend_from_slice(&kind.to_le_bytes());
@@ -198,7 +198,7 @@ fn garbage(random: &mut Rng) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redemption_cut_or_changed_anywhere_is_answered_or_named() {
+async fn a_redemption_cut_or_changed_anywhere_gets_a_reply_or_a_named_error() {
     let (server, arena, _) = begin().await;
     let steady = Steady::start(&server, arena).await;
     let mut attempts = Vec::new();
@@ -223,15 +223,15 @@ async fn a_redemption_cut_or_changed_anywhere_is_answered_or_named() {
             Expected::Replies(_) => None,
         })
         .collect();
-    assert_eq!(codes.len(), 4, "these come to every way in which bytes can be wrong: {codes:?}");
+    assert_eq!(codes.len(), 4, "together they cover every kind of malformed bytes: {codes:?}");
     send_all(&server, true, attempts).await;
     steady.audit(&server).await;
 }
 
-/// The same of what moves accounts and changes rules: whatever comes of the bytes is another request, or none. Rules are an operator's,
-/// because a gateway's are not looked at.
+/// The same for commands that move accounts and change rules: the bytes yield another request, or none. Rules are sent as an
+/// operator, because the engine does not read a gateway's.
 #[tokio::test(flavor = "multi_thread")]
-async fn operations_and_rules_cut_or_changed_anywhere_are_answered_or_named() {
+async fn operations_and_rules_cut_or_changed_anywhere_get_a_reply_or_a_named_error() {
     let (server, arena, _) = begin().await;
     let steady = Steady::start(&server, arena).await;
     let operator = server.client(Role::Operator).await;
@@ -243,7 +243,7 @@ async fn operations_and_rules_cut_or_changed_anywhere_are_answered_or_named() {
             Action::AddBonus { formula: "{{topupAmountMajor}} * 0.1".into() },
             Action::SendPush(Push { title: "Title".into(), body: "{{topupAmountMajor}}".into() }),
         ],
-        // Whatever becomes of it, it credits nobody here.
+        // Whatever it becomes, it credits nobody here.
         ..rule("Hostile", "topupAmountMajor >= 1000000", "1")
     };
     let pay = PayBonus { client, club: arena, amount, paid_for: PaidFor::Order, note: note() };
@@ -264,7 +264,7 @@ async fn operations_and_rules_cut_or_changed_anywhere_are_answered_or_named() {
         for cut in (0..bytes.len()).step_by(3) {
             attempts.push((format!("{what} cut after {cut} bytes"), bytes[..cut].to_vec()));
         }
-        // The header, whose bytes a redemption's test has changed one by one, is left whole; but for the id.
+        // The header is left intact, except for the id: the test of redemptions has changed its bytes one by one.
         for at in HEADER_BYTES..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 1 << (at % 8);
@@ -279,7 +279,7 @@ async fn operations_and_rules_cut_or_changed_anywhere_are_answered_or_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_that_are_no_request_are_named() {
+async fn bytes_that_are_not_a_request_are_named() {
     let mut random = Rng::with_seed(seed());
     let (server, arena, _) = begin().await;
     let steady = Steady::start(&server, arena).await;
@@ -293,7 +293,7 @@ async fn bytes_that_are_no_request_are_named() {
         attempts.push((format!("the kind {kind}"), frame(10, kind, &[0; 8])));
     }
     for kind in Kind::ALL {
-        // A redemption's payload, after an id where the kind has one.
+        // A redemption's payload, after an id if the kind has one.
         let redeem = hostile_redeem(arena);
         let body = &redeem[HEADER_BYTES + if kind.mutates() { 0 } else { REQUEST_ID_BYTES }..];
         for (name, body) in [("a redemption's payload", body), ("an empty payload", &body[..0]), ("zeros", &[0; 200])] {
@@ -307,14 +307,14 @@ async fn bytes_that_are_no_request_are_named() {
     attempts.push(("an unknown kind after a redemption".into(), good_then_bad));
     for n in 0..60 {
         attempts.push((format!("garbage {n}"), garbage(&mut random)));
-        // A length that can be, so that it is looked at further.
+        // A valid length, so that the rest is examined.
         let bytes = garbage(&mut random);
         let kind = Kind::ALL[n % Kind::ALL.len()] as u16;
         attempts.push((format!("garbage {n} under a header"), frame(2 + bytes.len() as u32, kind, &bytes)));
     }
     send_all(&server, true, attempts).await;
 
-    // An operator may send every kind, so that every kind's payload is looked at.
+    // An operator may send every kind, so that every kind's payload is examined.
     let mut named = 0;
     for kind in Kind::ALL {
         for body in [vec![0xff; 150], Vec::new(), (0..150).map(|_| random.u8(..)).collect()] {
@@ -328,16 +328,16 @@ async fn bytes_that_are_no_request_are_named() {
             compare(&format!("{} with {body:?}", kind.word()), &expected, lane).await;
         }
     }
-    assert!(named > Kind::ALL.len(), "most of them are no requests");
+    assert!(named > Kind::ALL.len(), "most of them are not requests");
     steady.audit(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_the_hello_nothing_else_is_taken() {
+async fn nothing_is_accepted_before_the_hello() {
     let mut random = Rng::with_seed(seed());
     let (server, arena, _) = begin().await;
     let steady = Steady::start(&server, arena).await;
-    // Says nothing at all, while the others go on.
+    // A connection that sends nothing, while the others go on.
     let silent = Lane::open_silent(server.address(), &server.authority()).await;
     let mut slow = Lane::open_silent(server.address(), &server.authority()).await;
     slow.write(&[80, 0, 0]).await;
@@ -377,7 +377,7 @@ async fn before_the_hello_nothing_else_is_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_version_of_the_protocol_is_told_so() {
+async fn another_protocol_version_gets_a_clear_error() {
     let (server, ..) = begin().await;
     for name in ["scrip/1", "scrip/9", "scrip/20", "h3", "scrip/", "SCRIP/2"] {
         let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into()).expect("a socket");
@@ -390,11 +390,11 @@ async fn another_version_of_the_protocol_is_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lane_that_is_given_up_takes_no_other_with_it() {
+async fn an_abandoned_lane_does_not_affect_others() {
     let (server, arena, _) = begin().await;
     let mut lane = server.lane(Role::Gateway).await;
     for _ in 0..50 {
-        // More at once than a connection may have: those that are given up must make room.
+        // More than a connection may have at once: abandoned lanes must make room.
         let mut reset = lane.another().await;
         reset.write(&hostile_redeem(arena)[..20]).await;
         reset.send.reset(1_u32.into()).expect("it is open");
@@ -402,7 +402,7 @@ async fn a_lane_that_is_given_up_takes_no_other_with_it() {
         stopped.stop();
         stopped.write(&hostile_redeem(arena)).await;
         stopped.finish();
-        let outcome = lane.ask(1, RequestId::now(), &redemption(2, arena, "STEADY")).await.outcome::<Redeem>();
+        let outcome = lane.call(1, RequestId::now(), &redemption(2, arena, "STEADY")).await.outcome::<Redeem>();
         assert!(matches!(outcome, Ok(RedeemOutcome::Redeemed(_))), "{outcome:?}");
     }
     assert!(lane.connection.close_reason().is_none());
@@ -416,16 +416,16 @@ async fn announced_bytes_cost_no_memory() {
     let steady = Steady::start(&server, arena).await;
     let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into()).expect("a socket");
     let authority = server.authority();
-    // A credential may have fewer connections than these.
+    // A credential may have fewer connections than this.
     let roles = [Role::Gateway, Role::Marketing, Role::Cashier, Role::Reporter];
     let tokens = roles.map(|role| server.token(role).to_owned());
     let before = server.memory_kib();
 
-    // Each proves that it was read up to the announcement: the request before it is answered.
+    // The reply to the request before it proves that the announcement was read.
     let mut announcing = Vec::new();
     for n in 0..CONNECTIONS {
         let mut lane = Lane::open_silent_on(&endpoint, server.address(), &authority).await;
-        lane.say_hello(&tokens[n % tokens.len()]).await;
+        lane.send_hello(&tokens[n % tokens.len()]).await;
         let mut bytes = request(1, RequestId::now(), &Check::new(ClubId(0), vec!["STEADY".into()]));
         bytes.extend(frame(REQUEST_BYTES_MAX as u32, 1, &vec![7; if n % 2 == 0 { 0 } else { 1_000 }]));
         lane.write(&bytes).await;
@@ -435,7 +435,7 @@ async fn announced_bytes_cost_no_memory() {
     }
     let announced = server.memory_kib();
 
-    // Before the hello: as much as is taken, of a frame that never ends, and far more than is taken.
+    // Before the hello: as much as is accepted, of a frame that never ends, and far more.
     let mut silent = Vec::new();
     for n in 0..CONNECTIONS {
         let mut lane = Lane::open_silent_on(&endpoint, server.address(), &authority).await;
@@ -453,20 +453,20 @@ async fn announced_bytes_cost_no_memory() {
     let growth = announced.max(flooded).saturating_sub(before);
     assert!(growth < GROWTH_KIB_MAX, "{growth} KiB more, for {CONNECTIONS} connections that announce 4 MiB each");
 
-    // What the announcements held is free again once they are gone: a large import is taken.
+    // The memory of the announcements is free again once they are gone: a large import succeeds.
     for lane in announcing.iter().chain(&silent) {
         lane.connection.close(0_u32.into(), b"");
     }
     let marketing = server.client(Role::Marketing).await;
     let lines = (0..40_000).map(|n| format!("LARGE-{n:058}")).collect();
-    let asked = AddCodes { campaign: ever, lines, first_line: 1, on_conflict: OnConflict::Skip };
-    let outcome = marketing.add_codes(RequestId::now(), &asked).await.expect("an answer");
+    let command = AddCodes { campaign: ever, lines, first_line: 1, on_conflict: OnConflict::Skip };
+    let outcome = marketing.add_codes(RequestId::now(), &command).await.expect("a reply");
     assert!(matches!(&outcome, AddCodesOutcome::Added(report) if report.added == 40_000), "{outcome}");
     steady.audit(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn frames_that_are_announced_and_never_sent_keep_nobody_from_importing() {
+async fn announced_frames_that_never_arrive_do_not_block_imports() {
     let (server, _, ever) = begin().await;
     let marketing = server.client(Role::Marketing).await;
     let mut announcing = Vec::new();
@@ -479,12 +479,13 @@ async fn frames_that_are_announced_and_never_sent_keep_nobody_from_importing() {
         announcing.push(lane);
     }
     let lines = (0..40_000).map(|n| format!("LARGE-{n:058}")).collect();
-    let asked = AddCodes { campaign: ever, lines, first_line: 1, on_conflict: OnConflict::Skip };
-    let outcome = marketing.add_codes(RequestId::now(), &asked).await.expect("an answer");
+    let command = AddCodes { campaign: ever, lines, first_line: 1, on_conflict: OnConflict::Skip };
+    let outcome = marketing.add_codes(RequestId::now(), &command).await.expect("a reply");
     assert!(matches!(&outcome, AddCodesOutcome::Added(report) if report.added == 40_000), "{outcome}");
 }
 
-/// A list's ends may be in order, out of order, past its text or within a letter; only the first is a list, whichever command has it.
+/// The ends of a list can be in order, out of order, beyond its text or within a letter; only the first is valid, whichever
+/// command has it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_whose_ends_do_not_fit_its_text_is_refused() {
     let (server, arena, campaign) = begin().await;

@@ -1,5 +1,5 @@
-//! Campaigns and codes on the command line, with a marketing credential: what is printed for people and for scripts, what is refused, and
-//! that nothing is done that was not asked for.
+//! Campaigns and codes on the command line, with a marketing credential: the output for people and for scripts, the refusals, and
+//! that nothing else happens.
 
 mod support;
 
@@ -16,7 +16,7 @@ fn staff(server: &Server, args: &[&str], stdin: &str) -> Ran {
     run(server.scrip(Role::Marketing).args(args), stdin.as_bytes())
 }
 
-/// The same with `--json`; the one line of it.
+/// The same with `--json`; returns its one line.
 #[track_caller]
 fn staff_json(server: &Server, args: &[&str], stdin: &str, code: i32) -> Value {
     let mut values = run(server.scrip(Role::Marketing).args(args).arg("--json"), stdin.as_bytes()).exits(code).json();
@@ -28,8 +28,8 @@ fn redeem(server: &Server, code: &str, client: &str) -> Ran {
     run(server.scrip(Role::Gateway).args(["redeem", code, "--client", client, "--club", "1"]), b"")
 }
 
-/// An engine with two clubs and a campaign (1) of the codes A, B and C, each good once.
-fn begun() -> Server {
+/// An engine with two clubs and a campaign (1) of the codes A, B and C, each usable once.
+fn prepare() -> Server {
     let server = Server::start();
     for club in ["Arena North", "South"] {
         run(server.scrip(Role::Operator).args(["club", "add", club]), b"").exits(0);
@@ -38,7 +38,7 @@ fn begun() -> Server {
     server
 }
 
-/// The newest record.
+/// The position of the newest record.
 fn position(server: &Server) -> u64 {
     let shown = staff_json(server, &["campaign", "show", "1"], "", 0);
     shown["campaign"]["as_of"].as_u64().expect("a position")
@@ -52,12 +52,13 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("temporary folders have plain names")
 }
 
-/// C3, C5, K3 to K7, K9, A3, A15, Z7, Z14, pains 12, 13, 14 and 17: a list as people have it, and what became of each of its lines.
+/// C3, C5, K3 to K7, K9, A3, A15, Z7, Z14, pains 12, 13, 14 and 17: a list as people have it, and the result of each of its
+/// lines.
 #[test]
-fn lists_of_codes_are_taken_as_people_have_them() {
+fn lists_of_codes_are_accepted_as_people_have_them() {
     let server = Server::start();
     let list = server.scratch().join("codes.txt");
-    // A byte order mark, line ends of both kinds, blank lines, duplicates in another case, white space around.
+    // A byte order mark, both kinds of line ends, blank lines, duplicates in another case, white space around codes.
     fs::write(&list, "\u{feff}SPRING-1\r\n\r\n  spring-2\t\nSpring-1\r\nСКИДКА\nскидка\n").expect("written");
     let create = ["campaign", "create", "--name", "Spring", "--amount", "12.50", text(&list)];
     let ran = staff(&server, &create, "").exits(0);
@@ -67,14 +68,14 @@ fn lists_of_codes_are_taken_as_people_have_them() {
          already in the campaign  0\n  held by other campaigns  0\n  invalid                  0\n  \
          line 4: \"Spring-1\": duplicate of line 1\n  line 6: \"скидка\": duplicate of line 5\n"
     );
-    // From standard input; codes that another campaign has are conflicts, listed with their line and their holder.
+    // From standard input; codes of another campaign are conflicts, listed with their line and their holder.
     let second = ["campaign", "create", "--name", "Summer", "--amount", "1", "--cap", "3"];
     let ran = staff(&server, &second, "SUMMER-1\nSPRING-2\nno good\n").exits(1);
     assert_eq!(
         ran.out,
         "refused: 2 lines cannot be added\n  line 2: \"SPRING-2\": held by campaign 1\n  \
          line 3: \"no good\": invalid: character 3 is white space\n\
-         nothing was created; with --on-conflict skip, such lines are left out and the others are added\n"
+         nothing was created; use --on-conflict skip to leave out such lines and add the others\n"
     );
     let refused = staff_json(&server, &second, "SUMMER-1\nSPRING-2\n", 1);
     assert_eq!(refused["outcome"], json!({ "conflicts": [{ "line": 2, "code": "SPRING-2", "why": { "held_by": 1 } }] }));
@@ -83,7 +84,7 @@ fn lists_of_codes_are_taken_as_people_have_them() {
     let skipped = json!([{ "line": 2, "code": "SPRING-2", "why": { "held_by": 1 } }]);
     assert_eq!(created["outcome"], json!({ "created": { "campaign": 2, "codes": { "added": 1, "skipped": skipped } } }));
     assert_eq!(created["summary"]["held_elsewhere"], json!(1));
-    assert_eq!(staff(&server, &second, "\n \n").exits(1).out, "refused: the list holds no code\n");
+    assert_eq!(staff(&server, &second, "\n \n").exits(1).out, "refused: the list has no codes\n");
     let unnamed = staff(&server, &["campaign", "create", "--amount", "1"], "X\n").exits(2);
     assert!(unnamed.err.contains("--name"), "{}", unnamed.err);
     for terms in [["--name", " ", "--amount", "1"], ["--name", "X", "--amount", "0"]] {
@@ -103,7 +104,7 @@ fn lists_of_codes_are_taken_as_people_have_them() {
     let ran = staff(&server, &["codes", "add", "2", "--on-conflict", "reject"], "NEW\nspring-1\n").exits(1);
     assert!(ran.out.starts_with("refused: 1 line cannot be added\n") && ran.out.contains("nothing was added;"), "{}", ran.out);
     assert_eq!(staff(&server, &["codes", "add", "9"], "X").exits(1).out, "refused: there is no such campaign\n");
-    // 20 lines are shown to people, all of them to scripts.
+    // People see 20 lines, scripts all of them.
     let many: String = (0..25).map(|n| format!("no good {n}\n")).collect();
     let ran = staff(&server, &["codes", "add", "2"], &many).exits(0);
     assert!(
@@ -122,10 +123,10 @@ fn lists_of_codes_are_taken_as_people_have_them() {
     run(server.scrip(Role::Gateway).args(["codes", "add", "2"]), b"X\n").exits(4);
 }
 
-/// C2, C4, C8, A1, A8: every term is set, shown, changed and taken away again.
+/// C2, C4, C8, A1, A8: every term is set, shown, changed and removed.
 #[test]
 fn campaigns_are_created_and_changed_in_every_term() {
-    let server = begun();
+    let server = prepare();
     let create = [
         ["--name", "Easter"],
         ["--amount", "12.50"],
@@ -149,11 +150,11 @@ fn campaigns_are_created_and_changed_in_every_term() {
     let ran = staff(&server, &["campaign", "show", "2"], "").exits(0);
     for line in [
         "campaign           2 Easter",
-        "status             inactive (ended, still accepting)",
-        "codes are taken    yes",
+        "status             inactive (ended, codes still accepted)",
+        "codes accepted     yes",
         "limit per code     2",
         "limit per client   1",
-        "limit in all       100",
+        "limit in total     100",
         "budget             1000.00",
         "clubs              Arena North (1), South (2)",
         "period             2020-01-01 to 2020-01-31 (for information)",
@@ -170,7 +171,7 @@ fn campaigns_are_created_and_changed_in_every_term() {
         "{}",
         ran.out
     );
-    assert_eq!(redeem(&server, "E-2", "43").exits(1).out, "refused: the campaign's period has not begun, or is over\n");
+    assert_eq!(redeem(&server, "E-2", "43").exits(1).out, "refused: outside the campaign's period\n");
     let none = ["--cap", "--per-client", "--uses", "--budget", "--starts", "--ends", "--low-stock"].map(|term| [term, "none"]);
     let changes = [none.as_flattened(), &["--club", "all", "--enforce-period", "no", "--name", "Whitsun"]].concat();
     let updated = staff_json(&server, &[&["campaign", "update", "2"], changes.as_slice()].concat(), "", 0);
@@ -182,25 +183,25 @@ fn campaigns_are_created_and_changed_in_every_term() {
             "low_stock": null, "active": true,
         })
     );
-    // What was credited before stays as it was (A8).
+    // Earlier credits stay as they were (A8).
     redeem(&server, "E-1", "42").exits(0);
     assert_eq!(card(&server, "2")["issued"], json!(1550));
     staff(&server, &["campaign", "update", "2", "--club", "2"], "").exits(0);
     assert_eq!(redeem(&server, "E-1", "42").exits(1).out, "refused: the campaign does not run at this club\n");
 
-    let said = |args: &[&str], code| staff(&server, &[&["campaign", "update"], args].concat(), "").exits(code);
-    assert_eq!(said(&["9", "--cap", "1"], 1).out, "campaign 9: refused: there is no such campaign\n");
-    assert!(said(&["2", "--cap", "0"], 1).out.contains("at least one"));
-    assert!(said(&["2", "--enforce-period", "yes"], 1).out.contains("there is no period to enforce"));
-    assert!(said(&["2"], 2).err.contains("nothing is to be changed"));
+    let update = |args: &[&str], code| staff(&server, &[&["campaign", "update"], args].concat(), "").exits(code);
+    assert_eq!(update(&["9", "--cap", "1"], 1).out, "campaign 9: refused: there is no such campaign\n");
+    assert!(update(&["2", "--cap", "0"], 1).out.contains("at least 1"));
+    assert!(update(&["2", "--enforce-period", "yes"], 1).out.contains("there is no period to enforce"));
+    assert!(update(&["2"], 2).err.contains("nothing to change"));
     for wrong in [["--cap", "x"], ["--ends", "soon"], ["--club", "x"], ["--enforce-period", "maybe"]] {
-        said(&["2", wrong[0], wrong[1]], 2);
+        update(&["2", wrong[0], wrong[1]], 2);
     }
 }
 
-/// C1, C6, C7, C9, A1: the organisation's one list, by its filters, over more pages than one.
+/// C1, C6, C7, C9, A1: the organisation's list of campaigns, by its filters, over more than one page.
 #[tokio::test(flavor = "multi_thread")]
-async fn campaigns_are_listed_by_what_they_are() {
+async fn campaigns_are_listed_by_their_filters() {
     let server = Server::start();
     assert_eq!(staff(&server, &["campaign", "list"], "").exits(0).out, "there are no campaigns\n");
     run(server.scrip(Role::Operator).args(["club", "add", "Arena North"]), b"").exits(0);
@@ -216,11 +217,11 @@ async fn campaigns_are_listed_by_what_they_are() {
     let ran = staff(&server, &["campaign", "list", "--status", "all"], "").exits(0);
     assert_eq!(
         ran.out,
-        "ID  NAME    STATUS                             AMOUNT  CODES  ACTIVATED  AVAILABLE  ACTIVATIONS  ISSUED\n \
-         1  Spring  active                               5.00      3          1          2            1    5.00\n \
-         2  Ended   inactive (ended, still accepting)    5.00      1          0          1            0    0.00\n \
-         3  Off     inactive, low on codes               5.00      1          0          1            0    0.00\n \
-         4  Gone    archived                             5.00      1          0          0            0    0.00\n"
+        "ID  NAME    STATUS                                  AMOUNT  CODES  ACTIVATED  AVAILABLE  ACTIVATIONS  ISSUED\n \
+         1  Spring  active                                    5.00      3          1          2            1    5.00\n \
+         2  Ended   inactive (ended, codes still accepted)    5.00      1          0          1            0    0.00\n \
+         3  Off     inactive, low on codes                    5.00      1          0          1            0    0.00\n \
+         4  Gone    archived                                  5.00      1          0          0            0    0.00\n"
     );
     let listed = |args: &[&str]| -> Vec<u64> {
         let ran = staff(&server, &[&["campaign", "list", "--json"], args].concat(), "").exits(0);
@@ -233,7 +234,7 @@ async fn campaigns_are_listed_by_what_they_are() {
     assert_eq!(listed(&["--text", "SPR"]), [1]);
     assert_eq!(listed(&["--club", "1"]), [1, 3]);
     assert_eq!(listed(&["--low-stock"]), [3]);
-    assert_eq!(staff(&server, &["campaign", "list", "--text", "x"], "").exits(0).out, "no campaign is like that\n");
+    assert_eq!(staff(&server, &["campaign", "list", "--text", "x"], "").exits(0).out, "no campaign matches\n");
 
     let ran = staff(&server, &["campaign", "deactivate", "1"], "").exits(0);
     assert_eq!(ran.out, "campaign 1: inactive: its codes are refused\n");
@@ -255,7 +256,7 @@ async fn campaigns_are_listed_by_what_they_are() {
 /// T1 to T3, K9, A7, A9, A10, Z16: the counters, each by its name.
 #[test]
 fn a_campaign_shows_its_counters() {
-    let server = begun();
+    let server = prepare();
     redeem(&server, "A", "1").exits(0);
     staff(&server, &["codes", "archive", "1", "B"], "").exits(0);
     staff(&server, &["codes", "add", "1"], "D\n").exits(0);
@@ -279,7 +280,7 @@ fn a_campaign_shows_its_counters() {
         ["codes", "codes_activated", "codes_available", "codes_archived", "codes_redeemable", "activations", "held", "refunds"];
     assert_eq!(json!(names.map(|name| card[name].clone())), json!([4, 1, 2, 1, 2, 1, 0, 0]));
     assert_eq!(card["added"].as_array().map(Vec::len), Some(2));
-    assert_eq!(staff(&server, &["campaign", "show", "7"], "").exits(1).out, "there is no campaign 7\n");
+    assert_eq!(staff(&server, &["campaign", "show", "7"], "").exits(1).out, "unknown campaign 7\n");
     assert_eq!(staff_json(&server, &["campaign", "show", "7"], "", 1), json!("unknown_campaign"));
     staff(&server, &["campaign", "show", "seven"], "").exits(2);
 }
@@ -287,12 +288,12 @@ fn a_campaign_shows_its_counters() {
 /// X1, X3 to X6, A5, A6, K7, K8: an archived campaign frees its codes, and restoring it names each one that was taken meanwhile.
 #[test]
 fn a_campaign_is_archived_and_restored_around_conflicts() {
-    let server = begun();
+    let server = prepare();
     redeem(&server, "A", "1").exits(0);
     staff(&server, &["codes", "archive", "1", "C"], "").exits(0);
     assert_eq!(staff(&server, &["campaign", "archive", "1"], "").exits(0).out, "campaign 1: archived with 2 codes\n");
     let ran = staff(&server, &["campaign", "archive", "1"], "").exits(1);
-    assert_eq!(ran.out, "campaign 1: refused: the campaign is archived already\n");
+    assert_eq!(ran.out, "campaign 1: refused: the campaign is already archived\n");
     assert_eq!(redeem(&server, "B", "1").exits(1).out, "refused: the campaign is archived\n");
     assert!(staff(&server, &["campaign", "show", "1"], "").exits(0).out.contains("\nstatus             archived on 20"));
     staff(&server, &["campaign", "create", "--name", "Summer", "--amount", "1"], "a\n").exits(0);
@@ -301,7 +302,7 @@ fn a_campaign_is_archived_and_restored_around_conflicts() {
     assert_eq!(
         ran.out,
         "campaign 1: restored with 1 code\n1 code stays archived, because another campaign holds it:\n  CODE  HELD BY CAMPAIGN\n  \
-         A     2 Summer\nTo bring it back, archive it there, as with `scrip codes archive 2 CODE`, and restore campaign 1 again\n"
+         A     2 Summer\nTo restore it, archive it there (`scrip codes archive 2 CODE`) and restore campaign 1 again\n"
     );
     let codes = |status: &str| -> Vec<Value> {
         let ran = staff(&server, &["codes", "list", "1", "--status", status, "--json"], "").exits(0);
@@ -310,16 +311,16 @@ fn a_campaign_is_archived_and_restored_around_conflicts() {
     assert_eq!(codes("conflicting"), [json!(["A", 1, "by_campaign", 2])]);
     assert_eq!(codes("archived"), [json!(["A", 1, "by_campaign", 2]), json!(["C", 0, "alone", null])]);
     assert_eq!(codes("active"), [json!(["B", 0, null, null])]);
-    // Archived there, it comes back; what was archived by itself does not (A5).
+    // Archived there, the code is restored; a code that was archived by itself is not (A5).
     staff(&server, &["codes", "archive", "2", "A"], "").exits(0);
     let restored = staff_json(&server, &["campaign", "restore", "1"], "", 0);
     assert_eq!(restored["outcome"], json!({ "restored": { "restored": 1, "conflicts": 0, "first": [] } }));
     assert_eq!(codes("archived"), [json!(["C", 0, "alone", null])]);
     let ran = staff(&server, &["campaign", "restore", "1"], "").exits(1);
-    assert_eq!(ran.out, "campaign 1: refused: there is nothing to restore\n");
+    assert_eq!(ran.out, "campaign 1: refused: the campaign is not archived\n");
     staff(&server, &["campaign", "restore", "9"], "").exits(1);
 
-    // More conflicts than are shown: it is said where to see all.
+    // More conflicts than are shown: the output names the command that lists all.
     let many: String = (0..30).map(|n| format!("MANY-{n:02}\n")).collect();
     staff(&server, &["campaign", "create", "--name", "Many", "--amount", "1"], &many).exits(0);
     staff(&server, &["campaign", "archive", "3"], "").exits(0);
@@ -335,10 +336,10 @@ fn a_campaign_is_archived_and_restored_around_conflicts() {
     assert_eq!(listed.out.lines().count(), 31);
 }
 
-/// X2, X3, A6, T5: single codes, from arguments or a list, and how they are listed.
+/// X2, X3, A6, T5: individual codes, from arguments or a list, and how they are listed.
 #[test]
-fn single_codes_are_archived_restored_and_listed() {
-    let server = begun();
+fn individual_codes_are_archived_restored_and_listed() {
+    let server = prepare();
     redeem(&server, "a", "1").exits(0);
     let ran = staff(&server, &["codes", "archive", "1", "b", "B", "nope", "no good"], "").exits(1);
     assert_eq!(
@@ -362,8 +363,8 @@ fn single_codes_are_archived_restored_and_listed() {
     assert_eq!(listed(&["--usage", "unused", "--status", "archived"]), ["B"]);
     assert!(listed(&["--usage", "unused", "--status", "active"]).is_empty());
     let ran = staff(&server, &["codes", "list", "1", "--usage", "used", "--status", "archived"], "").exits(0);
-    assert_eq!(ran.out, "campaign 1 has no such codes\n");
-    assert_eq!(staff(&server, &["codes", "list", "9"], "").exits(1).out, "there is no campaign 9\n");
+    assert_eq!(ran.out, "campaign 1 has no matching codes\n");
+    assert_eq!(staff(&server, &["codes", "list", "9"], "").exits(1).out, "unknown campaign 9\n");
 
     let list = server.scratch().join("some.txt");
     fs::write(&list, "Code\n\nb\nc\nzzz\n").expect("written");
@@ -377,16 +378,16 @@ fn single_codes_are_archived_restored_and_listed() {
     assert_eq!(archived["outcome"], json!({ "archived": { "codes": 1, "skipped": [] } }));
     staff(&server, &["campaign", "archive", "1"], "").exits(0);
     let ran = staff(&server, &["codes", "restore", "1", "B"], "").exits(1);
-    assert_eq!(ran.out, "refused: the campaign is archived; restore that first\n");
+    assert_eq!(ran.out, "refused: the campaign is archived; restore it first\n");
     assert_eq!(staff_json(&server, &["codes", "archive", "9", "B"], "", 1)["outcome"], json!("unknown_campaign"));
     staff(&server, &["codes", "archive", "1"], "").exits(2);
     staff(&server, &["codes", "archive", "1", "B", "--file", "-"], "").exits(2);
 }
 
-/// Z8, K1, Z3, pains 15 and 16: codes are generated, printed or written once, and the same ones again for the same request.
+/// Z8, K1, Z3, pains 15 and 16: codes are generated, and printed or written once; a retry of the request prints the same ones.
 #[test]
 fn codes_are_generated() {
-    let server = begun();
+    let server = prepare();
     let generate = |args: &[&str], code| staff(&server, &[&["codes", "generate", "1"], args].concat(), "").exits(code);
     let ran = generate(&["--count", "5000"], 0);
     let codes: Vec<&str> = ran.out.lines().collect();
@@ -416,28 +417,28 @@ fn codes_are_generated() {
     assert_eq!(again["codes"], json!(written.lines().collect::<Vec<_>>()));
     assert_eq!(again["outcome"]["generated"]["first_slot"], json!(5_007));
     let ran = generate(&["--count", "2", "--out", text(&out)], 9);
-    assert!(ran.err.contains("this file exists, and is not overwritten"), "{}", ran.err);
-    assert_eq!((position(&server), fs::read_to_string(&out).expect("it is there")), (before, written));
+    assert!(ran.err.contains("this file exists and will not be overwritten"), "{}", ran.err);
+    assert_eq!((position(&server), fs::read_to_string(&out).expect("it exists")), (before, written));
 
     let missing = server.scratch().join("none/codes.txt");
     generate(&["--count", "2", "--out", text(&missing)], 9);
-    assert!(generate(&["--count", "9", "--length", "4"], 1).out.starts_with("refused: too few codes are possible; "));
+    assert!(generate(&["--count", "9", "--length", "4"], 1).out.starts_with("refused: the pattern allows too few codes: "));
     let ran = generate(&["--count", "50000"], 1);
     assert_eq!(
         ran.out,
-        "refused: a campaign holds at most 50,000 codes, archived ones included; this one has 5,009, and 50,000 more would be added\n"
+        "refused: a campaign holds at most 50,000 codes, archived ones included; this one has 5,009, and the list would add 50,000\n"
     );
-    assert!(generate(&["--count", "1", "--pattern", "AB"], 1).out.contains("no *, # or @"));
+    assert!(generate(&["--count", "1", "--pattern", "AB"], 1).out.contains("at least one *, # or @"));
     for wrong in [["--count", "0"], ["--count", "65537"]] {
         generate(&wrong, 2);
     }
     generate(&["--count", "1", "--pattern", "****", "--prefix", "A"], 2);
 }
 
-/// Z6, K7: which codes are free, and who has the others.
+/// Z6, K7: which codes are free, and which campaigns hold the others.
 #[test]
 fn codes_are_looked_up_before_they_are_added() {
-    let server = begun();
+    let server = prepare();
     let ran = staff(&server, &["codes", "check", "a", "FREE", "no good"], "").exits(1);
     assert_eq!(
         ran.out,
@@ -453,18 +454,18 @@ fn codes_are_looked_up_before_they_are_added() {
     );
 }
 
-/// Z2: an activation is taken back once, and by force where the bonus is spent.
+/// Z2: an activation is refunded once, and by force if the bonus was spent.
 #[test]
 fn an_activation_is_refunded() {
-    let server = begun();
+    let server = prepare();
     let redeemed = run(server.scrip(Role::Gateway).args(["redeem", "A", "--client", "7", "--club", "1", "--json"]), b"").exits(0);
     let activation = redeemed.json()[0]["outcome"]["redeemed"]["activation"].to_string();
     let refund = |role, args: &[&str], code| run(server.scrip(role).arg("refund").args(args), b"").exits(code);
     refund(Role::Marketing, &[&activation], 4);
     let ran = refund(Role::Gateway, &[&activation], 0);
-    assert_eq!(ran.out, "refunded: 5.00 taken back from client 7, bonus balance 0.00\n");
+    assert_eq!(ran.out, "refunded: 5.00 debited from client 7, bonus balance 0.00\n");
     let ran = refund(Role::Operator, &[&activation, "--force"], 1);
-    assert_eq!(ran.out, "refused: the activation was refunded before\n");
+    assert_eq!(ran.out, "refused: the activation was already refunded\n");
     let unknown = refund(Role::Operator, &["1", "--json"], 1).json();
     assert_eq!(unknown[0]["outcome"], json!("unknown_activation"));
     refund(Role::Operator, &["x"], 2);
@@ -472,15 +473,15 @@ fn an_activation_is_refunded() {
     assert!(staff(&server, &["campaign", "show", "1"], "").exits(0).out.contains("\nrefunded           1 activation\n"));
 }
 
-/// Z7: a dry run answers as the adding would, and changes nothing.
+/// Z7: a dry run returns the result of adding, and changes nothing.
 #[test]
 fn a_dry_run_changes_nothing() {
-    let server = begun();
+    let server = prepare();
     staff(&server, &["campaign", "create", "--name", "Other", "--amount", "1"], "X\n").exits(0);
     let before = position(&server);
     let list = "D\nd\nA\nX\nno good\n";
     let ran = staff(&server, &["codes", "add", "1", "--dry-run"], list).exits(0);
-    assert!(ran.out.starts_with("nothing was changed; it would be: added 1, skipped 4\n"), "{}", ran.out);
+    assert!(ran.out.starts_with("nothing was changed; the result would be: added 1, skipped 4\n"), "{}", ran.out);
     let tried = staff_json(&server, &["codes", "add", "1", "--dry-run"], list, 0);
     assert_eq!(tried["dry_run"], json!(true));
     let refused = staff_json(&server, &["codes", "add", "1", "--dry-run", "--on-conflict", "reject"], list, 1);
@@ -489,15 +490,15 @@ fn a_dry_run_changes_nothing() {
         staff(&server, &["codes", "add", campaign, "--dry-run"], list).exits(1);
     }
     assert_eq!((position(&server), card(&server, "1")["codes"].clone()), (before, json!(3)));
-    // What it said is what comes.
+    // Adding gives the predicted result.
     let added = staff_json(&server, &["codes", "add", "1"], list, 0);
     assert_eq!((&added["outcome"], &added["summary"]), (&tried["outcome"], &tried["summary"]));
 }
 
-/// K2: the limit is said where codes are given, as the organisation has set it.
+/// K2: the help of commands that take codes names the organisation's limit.
 #[test]
-fn the_help_says_how_many_codes_a_campaign_holds() {
-    let mut server = begun();
+fn the_help_names_the_limit_of_codes_per_campaign() {
+    let mut server = prepare();
     let help = |server: &Server, command: [&str; 2]| {
         let ran = staff(server, &[command[0], command[1], "--help"], "").exits(0);
         ran.out.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -509,29 +510,30 @@ fn the_help_says_how_many_codes_a_campaign_holds() {
     assert!(help(&server, ["codes", "add"]).contains("at most 1,234,567 codes"));
     let elsewhere = run(support::scrip().args(["codes", "add", "--help"]).current_dir(server.scratch()), b"").exits(0);
     let elsewhere = elsewhere.out.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(elsewhere.contains("at most 50,000 (or what the organisation has set) codes"), "{elsewhere}");
+    assert!(elsewhere.contains("at most 50,000 codes (the organisation may set another limit)"), "{elsewhere}");
 }
 
-/// Starts the engine with another limit of codes for each campaign.
+/// Starts the engine with another limit of codes per campaign.
 fn with_codes_max(server: &mut Server, max: u32) {
     assert!(server.terminate().success());
     let path = server.dir().join("scrip.toml");
-    let config = fs::read_to_string(&path).expect("init has written it");
+    let config = fs::read_to_string(&path).expect("init wrote it");
     let changed = config.replace("codes_per_campaign_max = 50000", &format!("codes_per_campaign_max = {max}"));
     assert_ne!(changed, config);
-    fs::write(&path, changed).expect("it can be written");
+    fs::write(&path, changed).expect("it is writable");
     server.restart();
 }
 
 /// How many lines a request carries.
 const LINES_MAX: usize = scrip_protocol::command::LINES_MAX;
 
-/// K5, K6: a line is a duplicate of the first line with its code, wherever that is in the list, and whatever else is said of the code.
+/// K5, K6: a line is a duplicate of the first line with its code, wherever that is in the list, and whatever else is wrong with
+/// the code.
 #[test]
-fn duplicates_are_counted_over_the_whole_of_a_long_list() {
-    let server = begun();
+fn duplicates_are_counted_across_a_long_list() {
+    let server = prepare();
     let list = server.scratch().join("repeated.txt");
-    // Each of 20,000 codes four times, in another letter case each time: two parts.
+    // Each of 20,000 codes four times, each time in another letter case: two parts.
     let lines: String =
         (0..80_000).map(|n| format!("{}-{}\n", ["CAFÉ", "café", "CAFE\u{301}", "ＣＡＦÉ"][n / 20_000], n % 20_000)).collect();
     fs::write(&list, lines).expect("written");
@@ -548,7 +550,7 @@ fn duplicates_are_counted_over_the_whole_of_a_long_list() {
     assert_eq!(again["summary"], counts(0, 20_000, 0));
     let elsewhere = staff_json(&server, &dry_run, "", 0);
     assert_eq!(elsewhere["summary"], counts(0, 0, 20_000));
-    // Each is told with the line that had its code first.
+    // Each is listed with the first line that had its code.
     let skipped = again["outcome"]["added"]["skipped"].as_array().expect("all of them are listed");
     assert_eq!(skipped.len(), 80_000);
     for skip in skipped {
@@ -560,14 +562,14 @@ fn duplicates_are_counted_over_the_whole_of_a_long_list() {
     }
 }
 
-/// K1, K5, A2, A3, Z3, Z7, pains 15, 16 and 17: a list of more lines than a request carries is tried as a whole, sent in parts, and not
-/// added twice when the command is repeated.
+/// K1, K5, A2, A3, Z3, Z7, pains 15, 16 and 17: a list of more lines than a request carries is tried as a whole, sent in parts,
+/// and not added twice when the command is repeated.
 #[test]
-fn a_list_may_be_longer_than_a_request() {
-    let mut server = begun();
+fn a_list_can_be_longer_than_a_request() {
+    let mut server = prepare();
     with_codes_max(&mut server, 70_000);
     let list = server.scratch().join("long.txt");
-    // Two parts. The second has a duplicate of the first, a duplicate of its own, and a line that is no code.
+    // Two parts. The second has a duplicate of the first, a duplicate of its own, and an invalid line.
     let mut lines: Vec<String> = (1..=LINES_MAX).map(|n| format!("LONG-{n}")).collect();
     lines.extend(["long-7", "LAST-1", "", "LAST-2", "last-1"].map(str::to_owned));
     fs::write(&list, lines.join("\n")).expect("written");
@@ -584,7 +586,7 @@ fn a_list_may_be_longer_than_a_request() {
     assert_eq!((&created["campaign"], &created["codes"]["added"]), (&json!(2), &json!(65_538)));
     assert_eq!((position(&server), card(&server, "2")["codes"].clone()), (before, json!(65_538)));
 
-    // Under another id its codes are taken, and nothing is created; nor is anything added that would pass the limit.
+    // Under another id its codes are taken already, and nothing is created; nor is anything added beyond the limit.
     let ran = staff(&server, &["campaign", "create", "--name", "Twice", "--amount", "1", text(&list)], "").exits(1);
     assert!(
         ran.out.starts_with("refused: 65,538 lines cannot be added\n  line 1: \"LONG-1\": held by campaign 2\n"),
@@ -595,22 +597,24 @@ fn a_list_may_be_longer_than_a_request() {
     fs::write(&list, &more).expect("written");
     let refused = staff_json(&server, &["codes", "add", "2", text(&list)], "", 1);
     assert_eq!(refused["outcome"], json!({ "too_many_codes": { "limit": 70_000, "current": 65_538, "would_add": 65_537 } }));
-    // The same list twice over is as many codes as once: in this campaign it would be 65,540 of 70,000.
+    // The same list twice over has as many codes as once: in this campaign that would be 65,540 of 70,000.
     fs::write(&list, format!("{more}{more}")).expect("written");
     let tried = staff_json(&server, &["codes", "add", "1", "--dry-run", text(&list)], "", 0);
     assert_eq!((&tried["summary"]["added"], &tried["summary"]["duplicates_in_list"]), (&json!(65_537), &json!(65_537)));
     assert_eq!(position(&server), before);
 }
 
-/// Z3, Z7, A3: what comes in the way between trying and adding is reported with what was added so far, and how to go on.
+/// Z3, Z7, A3: a conflict that arises between the trial and the adding is reported with what was added so far, and how to
+/// continue.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_long_list_that_is_stopped_says_how_far_it_got() {
-    let mut server = begun();
+async fn an_interrupted_long_list_reports_how_far_it_got() {
+    let mut server = prepare();
     with_codes_max(&mut server, 200_000);
     let lines: String = (1..=LINES_MAX).map(|n| format!("LONG-{n}\n")).chain(["LATE\n".to_owned()]).collect();
     let list = server.scratch().join("long.txt");
     fs::write(&list, &lines).expect("written");
-    // As if another campaign had the code at that moment only: the engine has refused the second part before, and answers as it did.
+    // As if another campaign had the code at that moment only: the engine refused the second part before, and returns that
+    // outcome.
     staff(&server, &["campaign", "create", "--name", "Other", "--amount", "1"], "LATE\n").exits(0);
     let base = RequestId::now();
     let client = server.client(Role::Marketing).await;
@@ -620,7 +624,7 @@ async fn a_long_list_that_is_stopped_says_how_far_it_got() {
         first_line: LINES_MAX as u32 + 1,
         on_conflict: OnConflict::Reject,
     };
-    let outcome = client.add_codes(base.of_part(1), &part("LATE")).await.expect("an answer");
+    let outcome = client.add_codes(base.of_part(1), &part("LATE")).await.expect("a reply");
     assert!(matches!(outcome, AddCodesOutcome::Conflicts(_)), "{outcome}");
     staff(&server, &["codes", "archive", "2", "LATE"], "").exits(0);
     let add = |id: RequestId, json: bool| {
@@ -633,30 +637,31 @@ async fn a_long_list_that_is_stopped_says_how_far_it_got() {
     assert_eq!(
         ran.out,
         "refused: 1 line cannot be added\n  line 65537: \"LATE\": held by campaign 2\n\
-         65,536 codes up to line 65536 were added to campaign 1 before that, and nothing after it. To go on, mend the list and add it \
-         with `scrip codes add 1`: codes that the campaign has already are skipped\n"
+         65,536 codes up to line 65536 were added to campaign 1 before that, and nothing after it. To continue, correct the list and add it \
+         with `scrip codes add 1`: codes that the campaign already has are skipped\n"
     );
     let stopped = add(base, true).exits(1).json().remove(0);
     assert_eq!(stopped["outcome"], json!({ "conflicts": [{ "line": 65_537, "code": "LATE", "why": { "held_by": 2 } }] }));
     let after = &stopped["stopped_after"];
     assert_eq!(json!([after["campaign"], after["line"], after["summary"]["added"]]), json!([1, 65_536, 65_536]));
 
-    // An error in the middle says the same, and the id to go on with.
+    // An error in the middle reports the same, and the id to continue with.
     let other = RequestId::now();
-    client.add_codes(other.of_part(1), &part("SOMETHING ELSE")).await.expect("an answer");
+    client.add_codes(other.of_part(1), &part("SOMETHING ELSE")).await.expect("a reply");
     let ran = add(other, false).exits(5);
-    let said =
-        format!("the list is added up to line 65536 (0 codes, campaign 1), and the same command with --request-id {other} adds");
-    assert!(ran.err.contains(&said) && ran.err.contains("was used for another request"), "{}", ran.err);
-    // What is left comes with the next adding.
+    let progress =
+        format!("the list was added up to line 65536 (0 codes, campaign 1); the same command with --request-id {other} adds");
+    assert!(ran.err.contains(&progress) && ran.err.contains("was used for another request"), "{}", ran.err);
+    // The next attempt adds the rest.
     let ran = staff(&server, &["codes", "add", "1", text(&list)], "").exits(0);
     assert!(ran.out.starts_with("added 1, skipped 65,536\n"), "{}", ran.out);
 }
 
-/// Z3, Z7: the trial of a long list judges by the present state. A retry is answered as the first attempt was, whatever has changed since.
+/// Z3, Z7: the trial of a long list judges by the current state. A retry gets the outcome of the first attempt, whatever has
+/// changed since.
 #[test]
 fn a_long_list_that_was_added_is_never_reported_as_refused() {
-    let mut server = begun();
+    let mut server = prepare();
     with_codes_max(&mut server, 200_000);
     let list = server.scratch().join("long.txt");
     let lines: String = (1..=LINES_MAX).map(|n| format!("LONG-{n}\n")).chain(["LATE\n".to_owned()]).collect();
@@ -672,7 +677,7 @@ fn a_long_list_that_was_added_is_never_reported_as_refused() {
     assert_eq!(again["outcome"]["created"]["codes"]["added"], json!(65_537));
     assert_eq!(position(&server), before);
 
-    // A campaign that takes no codes any longer.
+    // A campaign that no longer accepts codes.
     staff(&server, &["campaign", "archive", "3"], "").exits(0);
     let add = ["codes", "add", "1", "--on-conflict", "reject", "--request-id", &of_add, text(&list)];
     staff(&server, &add, "").exits(0);
@@ -691,10 +696,10 @@ fn a_long_list_that_was_added_is_never_reported_as_refused() {
     assert!(!listed.iter().any(|card| card["terms"]["name"] == "Other"), "{listed:?}");
 }
 
-/// C10: delivery is another program's. That reads the codes that may be given out with a reporter's credential, and can change nothing.
+/// C10: delivery is up to another program. It reads the codes to hand out with a reporter credential, and can change nothing.
 #[test]
-fn codes_are_read_by_whoever_delivers_them() {
-    let server = begun();
+fn a_delivery_program_can_read_codes() {
+    let server = prepare();
     redeem(&server, "b", "1").exits(0);
     let reporter = |args: &[&str]| run(server.scrip(Role::Reporter).args(args), b"");
     let list = ["codes", "list", "1", "--status", "active", "--usage", "unused", "--json"];

@@ -1,8 +1,9 @@
-//! Nothing that was acknowledged is lost, and nothing is done twice, when the engine is killed (Z3, Z4; pains 1 to 6, 25, 27).
+//! Nothing that was acknowledged is lost, and nothing is executed twice, when the engine is killed (Z3, Z4; pains 1 to 6, 25,
+//! 27).
 //!
-//! Several connections ask without pause while the engine is killed (SIGKILL) and started again, over and over. Each request
-//! is kept before it is sent. After a restart whatever was under way is sent again under the same id, over another connection:
-//! what was acknowledged before must be answered with the same bytes. In the end the journal is recounted.
+//! Several connections send requests without pause while the engine is killed (SIGKILL) and restarted, over and over. Each
+//! request is stored before it is sent. After a restart, every request without a reply is retried under the same id over another
+//! connection; acknowledged requests must get the same bytes. In the end the journal is recounted.
 
 mod support;
 
@@ -22,27 +23,27 @@ use tokio::task::JoinSet;
 
 const KILLS: usize = 32;
 const LANES: usize = 4;
-/// How many requests a lane has in flight at the most.
+/// The most requests in flight on a lane.
 const IN_FLIGHT: usize = 96;
 
-/// A request, kept before it is sent, with its answer once that is here.
-struct Kept {
+/// A request, stored before it is sent, with its reply once that has arrived.
+struct Tracked {
     id: RequestId,
-    /// Its correlation number is set when it is sent.
+    /// The correlation number is set when the request is sent.
     frame: Vec<u8>,
     of: Of,
     /// Kind and body of the first reply.
     answer: Option<(u16, Vec<u8>)>,
-    /// In how many runs of the engine it was answered.
+    /// In how many runs of the engine it got a reply.
     answered_in: usize,
 }
 
-/// What a request is, as far as its answers are compared with the journal one by one.
+/// The kind of a request, if its replies are compared with the journal one by one.
 #[derive(Clone, Copy, PartialEq)]
 enum Of {
     Redemption,
     TopUp,
-    /// Of the other requests the sums are compared.
+    /// For other requests the sums are compared.
     Other,
 }
 
@@ -50,20 +51,20 @@ enum Of {
 #[derive(Clone)]
 struct World {
     clubs: Vec<ClubId>,
-    /// Codes of every cap.
+    /// Codes with every cap.
     codes: Vec<String>,
     campaign: CampaignId,
 }
 
 impl World {
-    fn draw(&self, random: &mut Rng) -> Kept {
+    fn draw(&self, random: &mut Rng) -> Tracked {
         let id = RequestId::now();
         let (frame, of) = match random.u32(..1_000) {
             // Large records, so that segments end often: a list of which no line can be added, and a list that is added.
             0..3 => {
                 let lines = (0..2_000).map(|n| format!("{n:04} {}", "x".repeat(58))).collect();
-                let asked = CreateCampaign { terms: terms("Never", None, 1), lines, on_conflict: OnConflict::Reject };
-                (request(0, id, &asked), Of::Other)
+                let command = CreateCampaign { terms: terms("Never", None, 1), lines, on_conflict: OnConflict::Reject };
+                (request(0, id, &command), Of::Other)
             }
             3..6 => {
                 let lines = (0..1_000).map(|_| format!("ADDED-{:016x}", random.u64(..))).collect();
@@ -76,7 +77,7 @@ impl World {
             250..400 => (self.spending(id, random), Of::Other),
             _ => (request(0, id, &self.redeem(random)), Of::Redemption),
         };
-        Kept { id, frame, of, answer: None, answered_in: 0 }
+        Tracked { id, frame, of, answer: None, answered_in: 0 }
     }
 
     fn top_up(&self, random: &mut Rng) -> TopUp {
@@ -84,7 +85,7 @@ impl World {
         TopUp { source, ..top_up(random.u128(1..=40), self.club(random), random.i64(1..=200_000)) }
     }
 
-    /// What takes from the accounts of the same clients, or puts bonuses onto them by hand.
+    /// A command that debits the accounts of the same clients, or credits bonuses by hand.
     fn spending(&self, id: RequestId, random: &mut Rng) -> Vec<u8> {
         let (client, club) = (ClientId(random.u128(1..=40)), self.club(random));
         let (amount, note) = (Money(random.i64(1..=50_000)), Note::default());
@@ -94,7 +95,7 @@ impl World {
             1 => request(0, id, &WriteOffBonus { client, club: None, amount, note }),
             2 => request(0, id, &RecordSession { client, club, price: amount, paid_from, note }),
             3 => request(0, id, &RecordPurchase { client, club, price: amount, paid_from, note }),
-            // Now and then there is one at the position.
+            // Sometimes the position names a payment.
             4 => {
                 let top_up = Position(random.u64(1..=2_000));
                 request(0, id, &RefundTopUp { top_up, amount: Some(amount), claw_back: random.bool(), note })
@@ -119,32 +120,33 @@ impl World {
     }
 }
 
-/// Asks until the engine is gone: first `again`, mixed with what is new, then only what is new. Returns all it has asked, in no order.
-async fn ask_until_gone(
+/// Sends requests until the engine is gone: first `again`, mixed with new ones, then only new ones. Returns everything it sent,
+/// in no order.
+async fn send_until_gone(
     mut lane: Lane,
-    mut again: Vec<Kept>,
+    mut again: Vec<Tracked>,
     world: World,
     mut random: Rng,
     answered: watch::Sender<usize>,
     mut gone: watch::Receiver<bool>,
-) -> Vec<Kept> {
-    let mut asked: Vec<Kept> = Vec::new();
+) -> Vec<Tracked> {
+    let mut sent: Vec<Tracked> = Vec::new();
     let mut in_flight = 0;
     loop {
         let mut bytes = Vec::new();
         let burst = random.usize(1..=32);
         while in_flight < IN_FLIGHT && bytes.len() < 60_000 && burst > bytes.len() / 128 {
-            let mut kept = match again.pop() {
-                Some(kept) if random.u32(..4) > 0 => kept,
-                Some(kept) => {
-                    again.push(kept);
+            let mut tracked = match again.pop() {
+                Some(tracked) if random.u32(..4) > 0 => tracked,
+                Some(tracked) => {
+                    again.push(tracked);
                     world.draw(&mut random)
                 }
                 None => world.draw(&mut random),
             };
-            set_correlation(&mut kept.frame, asked.len() as u64);
-            bytes.extend_from_slice(&kept.frame);
-            asked.push(kept);
+            set_correlation(&mut tracked.frame, sent.len() as u64);
+            bytes.extend_from_slice(&tracked.frame);
+            sent.push(tracked);
             in_flight += 1;
         }
         let reply = async {
@@ -156,43 +158,43 @@ async fn ask_until_gone(
             _ = gone.wait_for(|gone| *gone) => break,
         };
         let Ok(reply) = reply else { break };
-        let kept = &mut asked[reply.correlation as usize];
+        let tracked = &mut sent[reply.correlation as usize];
         let found = (reply.kind, reply.body);
-        assert_ne!(found.0, REFUSAL, "request {} was refused: {:?}", kept.id, found.1);
-        match &kept.answer {
-            Some(first) => assert_eq!(*first, found, "request {} was answered otherwise before the engine was killed", kept.id),
-            None => kept.answer = Some(found),
+        assert_ne!(found.0, REFUSAL, "request {} was refused: {:?}", tracked.id, found.1);
+        match &tracked.answer {
+            Some(first) => assert_eq!(*first, found, "request {} had another reply before the engine was killed", tracked.id),
+            None => tracked.answer = Some(found),
         }
-        kept.answered_in += 1;
+        tracked.answered_in += 1;
         in_flight -= 1;
         answered.send_modify(|count| *count += 1);
     }
-    again.append(&mut asked);
+    again.append(&mut sent);
     again
 }
 
-fn outcome(kept: &Kept) -> Option<(RequestId, RedeemOutcome)> {
-    let (kind, body) = kept.answer.clone().filter(|_| kept.of == Of::Redemption)?;
+fn outcome(tracked: &Tracked) -> Option<(RequestId, RedeemOutcome)> {
+    let (kind, body) = tracked.answer.clone().filter(|_| tracked.of == Of::Redemption)?;
     let reply = support::Reply { kind, correlation: 0, body };
-    Some((kept.id, reply.outcome::<Redeem>().expect("refusals were not taken")))
+    Some((tracked.id, reply.outcome::<Redeem>().expect("refusals were excluded")))
 }
 
-fn topped_up(kept: &Kept) -> Option<(RequestId, TopUpOutcome)> {
-    let (kind, body) = kept.answer.clone().filter(|_| kept.of == Of::TopUp)?;
+fn topped_up(tracked: &Tracked) -> Option<(RequestId, TopUpOutcome)> {
+    let (kind, body) = tracked.answer.clone().filter(|_| tracked.of == Of::TopUp)?;
     let reply = support::Reply { kind, correlation: 0, body };
-    Some((kept.id, reply.outcome::<TopUp>().expect("refusals were not taken")))
+    Some((tracked.id, reply.outcome::<TopUp>().expect("refusals were excluded")))
 }
 
-/// Waits for a moment that the seed decides: a number of answers, a time, or the making of a new segment.
+/// Waits for a moment that the seed decides: a number of replies, a time, or a new segment.
 async fn moment(random: &mut Rng, server: &Server, answered: &mut watch::Receiver<usize>) -> &'static str {
     let many = match random.u32(..3) {
         0 => {
             let count = random.usize(..=1_500);
-            answered.wait_for(|answered| *answered >= count).await.expect("lanes ask");
-            return "a number of answers";
+            support::within(answered.wait_for(|answered| *answered >= count)).await.expect("lanes send requests");
+            return "a number of replies";
         }
         1 => {
-            // Whichever comes first. Answers come all the time, so that this waits for the time alone.
+            // Whichever happens first. Replies arrive all the time, so this waits for the time alone.
             let time = Duration::from_micros(random.u64(..300_000));
             let _ = tokio::time::timeout(time, answered.wait_for(|answered| *answered == usize::MAX)).await;
             return "a time";
@@ -200,13 +202,13 @@ async fn moment(random: &mut Rng, server: &Server, answered: &mut watch::Receive
         _ => server.journal_files().len(),
     };
     tokio::task::block_in_place(|| {
-        wait_until(support::DEADLINE, "a new segment is made", || (server.journal_files().len() != many).then_some(()));
+        wait_until(support::DEADLINE, "a new segment is created", || (server.journal_files().len() != many).then_some(()));
     });
     "a new segment"
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_acknowledged_stays_through_many_kills() {
+async fn acknowledged_requests_survive_many_kills() {
     let seed = seed();
     let mut random = Rng::with_seed(seed);
     let mut server = Server::start_with(&["--segment-mib", "1"]);
@@ -220,7 +222,7 @@ async fn what_was_acknowledged_stays_through_many_kills() {
         world.campaign = campaign(&client, terms(name, cap, 250), &codes).await;
         world.codes.extend(codes);
     }
-    // Two rules or three fire on a top-up, or one and another that fails.
+    // Two or three rules fire on a top-up, or one and another that fails.
     for (conditions, formula) in [
         ("", "{{topupAmountMajor}} * 0.05"),
         ("topupAmountMajor < 1000", "{{topupAmountMajor}} * 0.1 - 1"),
@@ -231,9 +233,9 @@ async fn what_was_acknowledged_stays_through_many_kills() {
     }
     drop(client);
 
-    // What is to be asked again, and what was.
-    let mut recent: Vec<Kept> = Vec::new();
-    let mut settled: Vec<Kept> = Vec::new();
+    // Requests to retry, and requests that are settled.
+    let mut recent: Vec<Tracked> = Vec::new();
+    let mut settled: Vec<Tracked> = Vec::new();
     for kill in 1..=KILLS {
         let (answered, mut answers) = watch::channel(0);
         let (gone, is_gone) = watch::channel(false);
@@ -242,61 +244,61 @@ async fn what_was_acknowledged_stays_through_many_kills() {
         for at in 0..LANES {
             let share = recent.split_off(recent.len() - recent.len() / (LANES - at));
             let lane = server.lane(Role::Operator).await;
-            tasks.spawn(ask_until_gone(lane, share, world.clone(), random.fork(), answered.clone(), is_gone.clone()));
+            tasks.spawn(send_until_gone(lane, share, world.clone(), random.fork(), answered.clone(), is_gone.clone()));
         }
         // A task that ends before the engine is killed has failed an assertion.
         let after = tokio::select! {
             after = moment(&mut random, &server, &mut answers) => after,
             Some(ended) = tasks.join_next() => {
-                ended.expect("every answer is right");
+                ended.expect("every reply is right");
                 panic!("a connection was lost before the engine was killed:\n{}", server.log());
             }
         };
         server.kill();
         gone.send_replace(true);
-        // What was answered in two runs rests until the end, when everything is asked a last time.
-        let asked = tasks.join_all().await.into_iter().flatten();
-        let (twice, rest): (Vec<_>, Vec<_>) = asked.partition(|kept| kept.answered_in >= 2);
+        // Requests with replies in two runs rest until the end, when everything is retried a last time.
+        let sent = tasks.join_all().await.into_iter().flatten();
+        let (twice, rest): (Vec<_>, Vec<_>) = sent.partition(|tracked| tracked.answered_in >= 2);
         settled.extend(twice);
         recent.extend(rest);
         server.restart();
         say(&format!(
-            "kill {kill} after {after}, {} answers: restarted at position {}, {} segments, {} requests to ask again",
+            "kill {kill} after {after}, {} answers: restarted at position {}, {} segments, {} requests to retry",
             *answers.borrow(),
             server.position(),
             server.journal_files().len() - 1,
             recent.len()
         ));
         if kill % 10 == 0 {
-            let told = settled.iter().chain(&recent).filter_map(outcome).collect();
-            server.audited(&told).await;
+            let replied = settled.iter().chain(&recent).filter_map(outcome).collect();
+            server.audited(&replied).await;
         }
     }
 
-    // Everything once more, and every answer against the journal.
+    // Every request once more, and every reply against the journal.
     recent.append(&mut settled);
     let mut lane = server.lane(Role::Operator).await;
-    let mut told = HashMap::new();
+    let mut replied = HashMap::new();
     for some in recent.chunks_mut(500) {
         let mut bytes = Vec::new();
-        for (at, kept) in some.iter_mut().enumerate() {
-            set_correlation(&mut kept.frame, at as u64);
-            bytes.extend_from_slice(&kept.frame);
+        for (at, tracked) in some.iter_mut().enumerate() {
+            set_correlation(&mut tracked.frame, at as u64);
+            bytes.extend_from_slice(&tracked.frame);
         }
         lane.write(&bytes).await;
         for reply in lane.replies(some.len()).await {
-            let kept = &mut some[reply.correlation as usize];
-            assert_ne!(reply.kind, REFUSAL, "request {} was refused", kept.id);
+            let tracked = &mut some[reply.correlation as usize];
+            assert_ne!(reply.kind, REFUSAL, "request {} was refused", tracked.id);
             let found = (reply.kind, reply.body);
-            assert_eq!(*kept.answer.get_or_insert_with(|| found.clone()), found, "request {} was answered otherwise", kept.id);
-            told.extend(outcome(kept));
+            assert_eq!(*tracked.answer.get_or_insert_with(|| found.clone()), found, "request {} got another reply", tracked.id);
+            replied.extend(outcome(tracked));
         }
     }
-    let recount = server.audited(&told).await;
-    let redeems = recent.iter().filter(|kept| kept.of == Of::Redemption).count();
-    assert_eq!((told.len(), recount.outcomes.len()), (redeems, redeems), "each redemption asked for is recorded, and no other");
+    let recount = server.audited(&replied).await;
+    let redeems = recent.iter().filter(|tracked| tracked.of == Of::Redemption).count();
+    assert_eq!((replied.len(), recount.outcomes.len()), (redeems, redeems), "each redemption sent is recorded, and no other");
     let top_ups: HashMap<RequestId, TopUpOutcome> = recent.iter().filter_map(topped_up).collect();
-    assert_eq!(top_ups, recount.top_up_outcomes, "each top-up asked for is recorded as it was answered, and no other");
+    assert_eq!(top_ups, recount.top_up_outcomes, "each top-up sent is recorded with its reply, and no other");
     let fired: u64 = (1..=4).map(|rule| recount.firings_of(RuleId(rule)).fired).sum();
     assert!(fired > top_ups.len() as u64, "{fired} firings on {} top-ups", top_ups.len());
     let segments = server.journal_files().len() - 1;
@@ -307,7 +309,7 @@ async fn what_was_acknowledged_stays_through_many_kills() {
     assert!(server.terminate().success());
     server.restart();
     assert_eq!(Position(server.position()), position);
-    assert_eq!(server.audited(&told).await.position, position);
+    assert_eq!(server.audited(&replied).await.position, position);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -320,27 +322,27 @@ async fn a_call_in_flight_across_a_kill_is_answered_after_the_restart() {
     // Stopped, so that the call is certain to be under way when the engine is killed.
     server.process().signal("STOP");
     let id = RequestId::now();
-    let asked = redemption(7, arena, "only");
-    let mut call = std::pin::pin!(client.redeem(id, &asked));
+    let command = redemption(7, arena, "only");
+    let mut call = std::pin::pin!(client.redeem(id, &command));
     let early = tokio::time::timeout(Duration::from_millis(50), &mut call).await;
-    assert!(early.is_err(), "a stopped engine answers nothing: {early:?}");
+    assert!(early.is_err(), "a stopped engine does not reply: {early:?}");
     server.kill();
     server.restart();
-    let answer = call.await.expect("the client asks again by itself, within its patience");
+    let answer = call.await.expect("the client retries by itself, within its patience");
     let RedeemOutcome::Redeemed(done) = answer else { panic!("{answer}") };
     assert_eq!(done.balance.0, 100);
 
-    // The same again under load: many calls, of which some were decided, some durable, some answered when the engine went.
+    // The same under load: of many calls some were decided, some durable, some answered when the engine was killed.
     let codes: Vec<String> = (0..3_000).map(|n| format!("MANY-{n}")).collect();
     campaign(&client, terms("Many", Some(1), 100), &codes).await;
-    let asked: Vec<_> = codes.iter().map(|code| (RequestId::now(), redemption(8, arena, code))).collect();
+    let commands: Vec<_> = codes.iter().map(|code| (RequestId::now(), redemption(8, arena, code))).collect();
     let position_before = server.audited(&HashMap::new()).await.position;
     let calling = tokio::spawn({
-        let (client, asked) = (client.clone(), asked.clone());
-        async move { client.redeem_all(&asked).await }
+        let (client, commands) = (client.clone(), commands.clone());
+        async move { client.redeem_all(&commands).await }
     });
     let mut tail = scrip_client::Tailing::start(server.dial(Role::Operator), position_before, true).await.expect("a tail");
-    while let Ok(Some(bytes)) = tail.next().await {
+    while let Ok(Some(bytes)) = support::within(tail.next()).await {
         let batch = scrip_protocol::batch::Batch::parse(&bytes).expect("it was checked");
         if batch.end().position > position_before {
             break;
@@ -349,12 +351,12 @@ async fn a_call_in_flight_across_a_kill_is_answered_after_the_restart() {
     server.kill();
     server.restart();
     let answers = calling.await.expect("it does not panic");
-    let mut told = HashMap::from([(id, answer)]);
-    for ((id, _), answer) in asked.iter().zip(answers) {
-        let answer = answer.expect("the client asks again by itself, within its patience");
+    let mut replied = HashMap::from([(id, answer)]);
+    for ((id, _), answer) in commands.iter().zip(answers) {
+        let answer = answer.expect("the client retries by itself, within its patience");
         assert!(matches!(answer, RedeemOutcome::Redeemed(_)), "{answer}");
-        told.insert(*id, answer);
+        replied.insert(*id, answer);
     }
-    let recount = server.audited(&told).await;
+    let recount = server.audited(&replied).await;
     assert_eq!(recount.activations, 3_001);
 }

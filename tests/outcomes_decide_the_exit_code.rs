@@ -1,4 +1,4 @@
-//! What a command did decides its exit code, whether or not its output can be written; and help is not success.
+//! The exit code depends on what a command did, whether or not its output can be written; and printed help is not success.
 
 mod support;
 
@@ -10,12 +10,12 @@ use scrip_protocol::{RequestId, Role};
 use serde_json::json;
 use support::{DEADLINE, Ran, Running, Server, run, scrip, wait_until};
 
-/// Where standard output of a run goes.
+/// Where the standard output of a run goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Output {
-    /// A disk without room.
+    /// A full disk.
     Full,
-    /// A pipe that nobody reads any more.
+    /// A pipe without a reader.
     Closed,
 }
 
@@ -32,18 +32,18 @@ impl Output {
     }
 }
 
-/// Runs a command to its end with this output. What it printed there is lost.
+/// Runs a command to its end with this output; what it prints there is lost.
 fn run_into(command: &mut Command, output: Output) -> Ran {
     let error = tempfile::NamedTempFile::new().expect("a temporary file");
-    let stderr = error.reopen().expect("it is there");
-    let mut child = Running(command.stdin(Stdio::null()).stdout(output.open()).stderr(stderr).spawn().expect("it runs"));
-    let status = wait_until(DEADLINE, "the program ends", || child.0.try_wait().expect("it can be waited for"));
+    let stderr = error.reopen().expect("it exists");
+    let mut child = Running(command.stdin(Stdio::null()).stdout(output.open()).stderr(stderr).spawn().expect("it starts"));
+    let status = wait_until(DEADLINE, "the program ends", || child.0.try_wait().expect("its status is available"));
     let err = fs::read_to_string(error.path()).expect("it is text");
     Ran { code: status.code().unwrap_or(-1), out: String::new(), err }
 }
 
 /// An engine with a club and a campaign of the codes A to E, each good for one bonus.
-fn begun() -> Server {
+fn prepare() -> Server {
     let server = Server::start();
     operate(&server, &["club", "add", "Arena"]).exits(0);
     let create = ["campaign", "create", "--name", "Spring", "--amount", "5", "--cap", "1", "-"];
@@ -61,7 +61,7 @@ fn words(line: &str) -> Vec<&str> {
 
 #[test]
 fn a_refusal_is_a_refusal_wherever_it_is_printed() {
-    let server = begun();
+    let server = prepare();
     for output in [Output::Full, Output::Closed] {
         for is_json in [false, true] {
             let code = |line: &str, expected| {
@@ -103,10 +103,10 @@ fn a_refusal_is_a_refusal_wherever_it_is_printed() {
     }
 }
 
-/// The bonus is credited, and the exit code does not say that all is well: nobody has read the amount.
+/// The bonus is credited, but the exit code is not 0: nobody has read the amount.
 #[test]
-fn a_redemption_whose_answer_is_lost_names_the_request_that_prints_it_again() {
-    let server = begun();
+fn a_redemption_whose_output_is_lost_names_its_request() {
+    let server = prepare();
     let mut command = server.scrip(Role::Gateway);
     let ran = run_into(command.args(words("redeem A --client 42 --club 1")), Output::Full).exits(11);
     let id = ran.err.split("--request-id ").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("the id is named");
@@ -118,10 +118,10 @@ fn a_redemption_whose_answer_is_lost_names_the_request_that_prints_it_again() {
     assert!(shown.contains("bonus balance   10.00"), "each was credited once: {shown}");
 }
 
-/// Without the id of a hold, for one, nobody can confirm or release it.
+/// For example, nobody can confirm or release a hold without its id.
 #[test]
-fn every_change_whose_outcome_is_lost_names_the_request_that_prints_it_again() {
-    let server = begun();
+fn every_change_whose_output_is_lost_names_its_request() {
+    let server = prepare();
     let list = server.scratch().join("codes.txt");
     fs::write(&list, "F\nG\n").expect("written");
     let list = list.to_str().expect("temporary folders have plain names");
@@ -163,13 +163,13 @@ fn every_change_whose_outcome_is_lost_names_the_request_that_prints_it_again() {
     }
     let mut command = server.scrip(Role::Operator);
     let dry = run_into(command.args(words(&format!("codes add 1 --dry-run {list}"))), Output::Full).exits(11);
-    assert!(!dry.err.contains("--request-id"), "nothing was requested: {dry:?}");
+    assert!(!dry.err.contains("--request-id"), "no request was sent: {dry:?}");
 }
 
-/// A lookup before a request is no outcome of it: the engine refuses the update of an unknown rule, and the id is used up by that.
+/// A lookup before a request is not its outcome: the engine refuses the update of an unknown rule, which uses up the id.
 #[test]
 fn an_update_of_an_unknown_rule_is_refused_by_the_engine() {
-    let server = begun();
+    let server = prepare();
     let id = RequestId::now().to_string();
     let update = ["rule", "update", "1", "--name", "Card", "--request-id", &id];
     for _ in 0..2 {
@@ -182,16 +182,16 @@ fn an_update_of_an_unknown_rule_is_refused_by_the_engine() {
 }
 
 #[test]
-fn what_was_inspected_is_damaged_even_if_that_cannot_be_printed() {
-    let mut server = begun();
+fn damage_decides_the_exit_code_even_if_it_cannot_be_printed() {
+    let mut server = prepare();
     assert!(server.terminate().success());
     let mut files = server.journal_files().into_iter().map(|(path, _)| path);
     let segment = files.find(|path| path.extension() == Some("redb".as_ref())).expect("there is one segment");
-    let whole = fs::read(&segment).expect("it can be read");
+    let whole = fs::read(&segment).expect("it is readable");
     fs::write(&segment, &whole[..whole.len() / 2]).expect("written");
     let snapshot =
         support::files(&server.dir().join("snapshots")).into_iter().map(|(path, _)| path).next().expect("a stop takes one");
-    let bytes = fs::read(&snapshot).expect("it can be read");
+    let bytes = fs::read(&snapshot).expect("it is readable");
     fs::write(&snapshot, &bytes[..bytes.len() / 2]).expect("written");
     let text = |path: &Path| path.to_str().expect("temporary folders have plain names").to_owned();
     let (dir, snapshot) = (text(&server.dir()), text(&snapshot));
@@ -211,35 +211,35 @@ fn what_was_inspected_is_damaged_even_if_that_cannot_be_printed() {
     }
 }
 
-/// An engine has more to do than to print.
+/// An engine does more than print.
 #[test]
-fn an_engine_whose_output_is_lost_serves_and_says_so_at_the_end() {
+fn an_engine_whose_output_is_lost_keeps_serving() {
     for (output, expected) in [(Output::Full, 11), (Output::Closed, 0)] {
-        let mut server = begun();
+        let mut server = prepare();
         assert!(server.terminate().success());
         let mut command = scrip();
         command.arg("serve").arg("--data").arg(server.dir()).stdout(output.open()).stderr(Stdio::null());
-        let mut engine = Running(command.spawn().expect("it runs"));
+        let mut engine = Running(command.spawn().expect("it starts"));
         wait_until(DEADLINE, "the engine answers", || {
-            assert_eq!(engine.0.try_wait().expect("it can be waited for"), None, "it goes on, {output:?}");
+            assert_eq!(engine.0.try_wait().expect("its status is available"), None, "it keeps running, {output:?}");
             (operate(&server, &["check", "A"]).code == 0).then_some(())
         });
         engine.signal("TERM");
-        let status = wait_until(DEADLINE, "it ends", || engine.0.try_wait().expect("it can be waited for"));
+        let status = wait_until(DEADLINE, "it ends", || engine.0.try_wait().expect("its status is available"));
         assert_eq!(status.code(), Some(expected), "{output:?}");
     }
 }
 
-/// Secrets are shown once. What could not be shown is not made.
+/// Secrets are shown once; a secret that could not be printed is not created.
 #[test]
-fn an_organisation_whose_tokens_cannot_be_shown_is_not_made() {
+fn an_organisation_whose_tokens_cannot_be_printed_is_not_created() {
     let scratch = tempfile::tempdir().expect("a temporary folder");
     let dir = scratch.path().join("org");
     for output in [Output::Full, Output::Closed] {
         for is_json in [false, true] {
             let mut command = scrip();
             let ran = run_into(command.arg("init").arg(&dir).args(is_json.then_some("--json")), output).exits(11);
-            assert!(ran.err.contains("the tokens could not be shown, and no organisation was made"), "{ran:?}");
+            assert!(ran.err.contains("the tokens could not be printed, so no organisation was created"), "{ran:?}");
             assert!(!dir.exists());
         }
     }
@@ -247,32 +247,32 @@ fn an_organisation_whose_tokens_cannot_be_shown_is_not_made() {
 }
 
 #[test]
-fn a_token_that_cannot_be_shown_is_revoked() {
-    let server = begun();
+fn a_token_that_cannot_be_printed_is_revoked() {
+    let server = prepare();
     for (output, name) in [(Output::Full, "full"), (Output::Closed, "closed")] {
         let mut command = server.scrip(Role::Operator);
         let ran = run_into(command.args(["token", "add", "--name", name, "--role", "gateway"]), output).exits(11);
         let listed = operate(&server, &["token", "list", "--json"]).exits(0).json();
-        let card = listed.iter().find(|card| card["name"] == *name).expect("the journal keeps it");
+        let card = listed.iter().find(|card| card["name"] == *name).expect("the journal has it");
         assert!(card["revoked_ms"].is_u64(), "{card}");
         let number = &card["credential"];
-        assert!(ran.err.contains(&format!("the token could not be shown, and credential {number} was revoked")), "{ran:?}");
+        assert!(ran.err.contains(&format!("the token could not be printed, so credential {number} was revoked")), "{ran:?}");
     }
 }
 
 #[test]
-fn codes_that_cannot_be_shown_are_shown_by_the_same_request() {
-    let server = begun();
+fn codes_that_cannot_be_printed_are_printed_by_a_retry() {
+    let server = prepare();
     for output in [Output::Full, Output::Closed] {
         let id = RequestId::now().to_string();
         let generate = ["codes", "generate", "1", "--count", "3", "--request-id", &id];
         let ran = run_into(server.scrip(Role::Marketing).args(generate), output).exits(11);
-        assert!(ran.err.contains(&format!("the same command with --request-id {id} gives the same ones again")), "{ran:?}");
+        assert!(ran.err.contains(&format!("the same command with --request-id {id} prints the same codes again")), "{ran:?}");
         let codes = run(server.scrip(Role::Marketing).args(generate), b"").exits(0).out;
         assert_eq!(codes.lines().count(), 3);
     }
     let listed = operate(&server, &["codes", "list", "1", "--json"]).exits(0).json();
-    assert_eq!(listed.len(), 5 + 6, "each request has made its codes once");
+    assert_eq!(listed.len(), 5 + 6, "each request generated its codes once");
 }
 
 /// `scrip check "$CODE" && grant`, and a player types `-h`.
@@ -318,7 +318,7 @@ fn help_instead_of_an_outcome_is_not_success() {
 
 #[test]
 fn codes_that_begin_with_a_hyphen_are_codes() {
-    let server = begun();
+    let server = prepare();
     for code in ["-5OFF", "-hX", "--SUMMER", "-"] {
         for command in ["redeem", "hold"] {
             let ran = operate(&server, &[command, code, "--client", "1", "--club", "1", "--json"]).exits(1);

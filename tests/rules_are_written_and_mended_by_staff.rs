@@ -1,5 +1,5 @@
-//! Rules on the command line, with a marketing credential: written with options or in a file, shown, changed, switched, archived and
-//! restored; what is odd about one is said, and what cannot be understood is pointed at.
+//! Rules on the command line, with a marketing credential: written with options or in a file, shown, changed, switched, archived
+//! and restored; lint findings are printed, and errors point at their position.
 
 mod support;
 
@@ -18,13 +18,13 @@ fn staff_given(server: &Server, args: &[&str], stdin: &str) -> Ran {
     run(server.scrip(Role::Marketing).args(args), stdin.as_bytes())
 }
 
-/// What is printed where it succeeds.
+/// The output of a successful command.
 #[track_caller]
 fn done(server: &Server, args: &[&str]) -> String {
     staff(server, args).exits(0).out
 }
 
-/// The one line of JSON that is printed where it succeeds.
+/// The one line of JSON that a successful command prints.
 #[track_caller]
 fn shown(server: &Server, args: &[&str]) -> Value {
     let mut values = staff(server, &[args, &["--json"]].concat()).exits(0).json();
@@ -38,7 +38,7 @@ fn terms(server: &Server, rule: &str) -> Value {
 }
 
 /// An engine with two clubs and two groups.
-fn begun() -> Server {
+fn prepare() -> Server {
     let server = Server::start();
     for club in ["Arena North", "South"] {
         run(server.scrip(Role::Operator).args(["club", "add", club]), b"").exits(0);
@@ -49,7 +49,7 @@ fn begun() -> Server {
     server
 }
 
-/// All that a rule may have.
+/// Every setting of a rule.
 const FULL: [&str; 23] = [
     "rule",
     "create",
@@ -76,10 +76,10 @@ const FULL: [&str; 23] = [
     "--tag=cash",
 ];
 
-/// U1, U4, U5, U12, A16: a rule with everything that there is, as it was written.
+/// U1, U4, U5, U12, A16: a rule with every setting, as it was written.
 #[test]
 fn a_rule_is_written_with_options() {
-    let server = begun();
+    let server = prepare();
     assert_eq!(done(&server, &FULL).lines().next(), Some("created rule 1"));
     let expected = json!({
         "name": "Big cash",
@@ -109,8 +109,8 @@ fn a_rule_is_written_with_options() {
             "event                BALANCE_TOPPED_UP",
             "conditions           topupAmountMajor >= 1000 AND topUpSource = CASH",
             "credits              {{topupAmountMajor}} * 0.05 + 50",
-            "puts into groups     VIP (1)",
-            "takes out of groups  Newcomers (2)",
+            "adds to groups       VIP (1)",
+            "removes from groups  Newcomers (2)",
             "push title           Thank you!",
             "push body            You have topped up {{topupAmountMajor}}.",
             "tags                 cash",
@@ -118,22 +118,22 @@ fn a_rule_is_written_with_options() {
     );
     assert_eq!(
         lines[14..],
-        ["fired                0", "failed               0", "credited in all      0.00", "as of position       11"]
+        ["fired                0", "failed               0", "credited in total    0.00", "as of position       11"]
     );
-    // The least that a rule may have.
+    // The minimum of a rule.
     done(&server, &["rule", "create", "--name", "All", "--assign-group", "2", "--inactive"]);
     let least = terms(&server, "2");
     assert_eq!((&least["active"], &least["conditions"], &least["clubIds"]), (&json!(false), &json!(""), &json!([])));
     staff(&server, &["rule", "create", "--add-bonus", "1"]).exits(2);
     staff(&server, &["rule", "create", "--name", "x", "--push-title", "t"]).exits(2);
-    assert_eq!(staff(&server, &["rule", "show", "3"]).exits(1).out, "there is no rule 3\n");
+    assert_eq!(staff(&server, &["rule", "show", "3"]).exits(1).out, "unknown rule 3\n");
 }
 
-/// U10, A16: what is shown is a file that makes the same rule again, here or elsewhere; an identifier that is not known is an error with
-/// its line and column, and nothing is done.
+/// U10, A16: the output of `show` is a file that creates the same rule, here or elsewhere; an unknown identifier is an error with
+/// its line and column, and nothing is saved.
 #[test]
 fn a_rule_is_written_in_a_file() {
-    let server = begun();
+    let server = prepare();
     done(&server, &FULL);
     let first = terms(&server, "1");
     let printed = done(&server, &["rule", "show", "1", "--terms"]);
@@ -180,10 +180,10 @@ fn a_rule_is_written_in_a_file() {
     assert_eq!(done(&server, &["rule", "list", "--json"]), before);
 }
 
-/// U4, U5, U13, A16, A17, A31: what cannot be understood is said, with a mark under the place where a text is at fault.
+/// U4, U5, U13, A16, A17, A31: an invalid text is reported, with a mark under the position of the error.
 #[test]
-fn what_cannot_be_understood_is_pointed_at() {
-    let server = begun();
+fn errors_point_at_their_position() {
+    let server = prepare();
     let create = |args: &[&str]| staff(&server, &[&["rule", "create", "--name", "x"], args].concat()).exits(1).out;
     let out = create(&["--add-bonus", "{{topUpAmountMajor}} * 0.1"]);
     assert!(out.starts_with("refused: the formula, character 3: expected the name of a variable"), "{out}");
@@ -204,18 +204,18 @@ fn what_cannot_be_understood_is_pointed_at() {
     let long = "ü".repeat(41);
     assert_eq!(
         create(&["--push-title", &long, "--push-body", "Hello"]),
-        "refused: the push notification's title has 41 characters, and 40 are the most\n"
+        "refused: the push notification's title has 41 characters; at most 40 are allowed\n"
     );
     let long = "ü".repeat(121);
     assert_eq!(
         create(&["--push-title", &long[..80], "--push-body", &long]),
-        "refused: the push notification's body has 121 characters, and 120 are the most\n"
+        "refused: the push notification's body has 121 characters; at most 120 are allowed\n"
     );
     assert_eq!(create(&[]), "refused: a rule has 1 to 8 actions\n");
     assert_eq!(create(&["--assign-group", "7"]), "refused: the organisation has no group 7\n");
     assert_eq!(create(&["--add-bonus", "1", "--club", "7"]), "refused: the organisation has no club 7\n");
     assert!(create(&["--assign-group", "1", "--unassign-group", "1"]).contains("one action for each group"));
-    // The same of a rule that is changed or only looked at, and in JSON.
+    // The same for a rule that is changed or only linted, and in JSON.
     done(&server, &FULL);
     let ran = staff(&server, &["rule", "update", "1", "--when", "topupAmountMajor => 5"]).exits(1);
     assert!(ran.out.starts_with("rule 1: refused: the conditions, character 18: "), "{}", ran.out);
@@ -227,10 +227,10 @@ fn what_cannot_be_understood_is_pointed_at() {
     assert_eq!((&problem["at"], &problem["found"]), (&json!(3), &json!("1")));
 }
 
-/// U10: what is not named stays as it is; a rule that is not there, or archived, is not changed.
+/// U10: settings that are not given stay as they are; an unknown or archived rule is not changed.
 #[test]
-fn an_update_changes_what_is_named() {
-    let server = begun();
+fn an_update_changes_only_given_settings() {
+    let server = prepare();
     done(&server, &FULL);
     done(&server, &["rule", "deactivate", "1"]);
     let mut expected = terms(&server, "1");
@@ -266,17 +266,17 @@ fn an_update_changes_what_is_named() {
     done(&server, &["rule", "archive", "1"]);
     let archived = staff(&server, &["rule", "update", "1", "--name", "x"]).exits(1);
     assert_eq!(archived.out, "rule 1: refused: the rule is archived; restore it first\n");
-    // A repeated request is not another change (Z3).
+    // A retry is not another change (Z3).
     done(&server, &["rule", "create", "--name", "Two", "--add-bonus", "2"]);
     let id = RequestId::now().to_string();
     let again = ["rule", "update", "2", "--name", "Second", "--request-id", &id];
     assert_eq!(done(&server, &again), done(&server, &again));
 }
 
-/// U7, U9, U11, A32: rules are switched, archived and restored switched off, and listed by their status and their clubs.
+/// U7, U9, U11, A32: rules are switched, archived and restored (switched off), and listed by their status and their clubs.
 #[test]
 fn rules_are_switched_archived_restored_and_listed() {
-    let server = begun();
+    let server = prepare();
     assert_eq!(done(&server, &["rule", "list"]), "there are no rules\n");
     for (name, options) in [("North", &["--club", "1"][..]), ("Both", &["--club", "1", "--club", "2"]), ("All", &["--inactive"])]
     {
@@ -296,79 +296,83 @@ fn rules_are_switched_archived_restored_and_listed() {
     assert_eq!(names(&["--club", "1", "--status", "active"]), ["North", "Both"]);
     assert_eq!(names(&["--status", "inactive"]), ["All"]);
     let act = |word: &str, rule: &str| staff(&server, &["rule", word, rule]);
-    assert_eq!(act("archive", "1").exits(0).out, "rule 1: archived: it does not fire any more\n");
-    assert_eq!(act("archive", "1").exits(1).out, "rule 1: refused: the rule is archived already\n");
+    assert_eq!(act("archive", "1").exits(0).out, "rule 1: archived: it no longer fires\n");
+    assert_eq!(act("archive", "1").exits(1).out, "rule 1: refused: the rule is already archived\n");
     assert_eq!(act("activate", "1").exits(1).out, "rule 1: refused: the rule is archived; restore it first\n");
     assert_eq!((names(&[]), names(&["--status", "archived"])), (vec!["Both".into(), "All".into()], vec!["North".into()]));
     let card = done(&server, &["rule", "show", "1"]);
-    assert!(card.contains("\nstatus           archived on 2"), "{card}");
-    assert_eq!(act("restore", "1").exits(0).out, "rule 1: restored, and switched off\n");
+    assert!(card.contains("\nstatus             archived on 2"), "{card}");
+    assert_eq!(act("restore", "1").exits(0).out, "rule 1: restored, switched off\n");
     assert_eq!(act("restore", "1").exits(1).out, "rule 1: refused: the rule is not archived\n");
     assert_eq!(names(&["--status", "inactive"]), ["North", "All"]);
-    assert_eq!(act("activate", "1").exits(0).out, "rule 1: active: it fires on the next top-up that it matches\n");
+    assert_eq!(act("activate", "1").exits(0).out, "rule 1: active: it fires on the next matching top-up\n");
     assert_eq!(act("deactivate", "2").exits(0).out, "rule 2: inactive: it does not fire\n");
     assert_eq!(names(&["--status", "active"]), ["North"]);
     assert_eq!(act("archive", "9").exits(1).out, "rule 9: refused: there is no such rule\n");
-    assert_eq!(done(&server, &["rule", "list", "--status", "archived"]), "no rule is like that\n");
+    assert_eq!(done(&server, &["rule", "list", "--status", "archived"]), "no rule matches\n");
 }
 
-/// Z12, A18: what is odd about a rule is said when it is saved and when it is asked for, and keeps no rule from being saved.
+/// Z12, A18: lint findings are printed when a rule is saved and on request, and never prevent it from being saved.
 #[test]
-fn what_is_odd_about_a_rule_is_said() {
-    let server = begun();
+fn lint_findings_are_printed() {
+    let server = prepare();
     let tenth =
         ["rule", "create", "--name", "Tenth", "--when", "topupAmountMajor >= 500", "--add-bonus", "{{topupAmountMajor}} * 0.1"];
     let out = done(&server, &tenth);
-    assert!(out.starts_with("created rule 1\nwhat all active rules together credit"), "{out}");
+    assert!(out.starts_with("created rule 1\ncredits of all active rules together"), "{out}");
     assert!(!out.contains("\n-"), "{out}");
     let fifth = ["--when", "topupAmountMajor >= 1000", "--add-bonus", "{{topupAmountMajor}} * 0.2"];
-    let said = "\n- rule 1 (Tenth) can fire on the same top-up, from 1000.00 on: both then fire\n";
-    let words = "what all active rules together credit to a new client, at the first club of this one, by the source that makes most of it:\n";
+    let overlap = "\n- rule 1 (Tenth) can fire on the same top-up: both fire from 1000.00 on\n";
+    let words =
+        "credits of all active rules together for a new client at this rule's first club, from the source that yields most:\n";
     let out = done(&server, &[&["rule", "lint"], &fifth[..]].concat());
-    assert!(out.starts_with("what is odd about it: 1\n"), "{out}");
-    let says = |out: &str| {
+    assert!(out.starts_with("lint findings: 1\n"), "{out}");
+    let check = |out: &str| {
         let lines: Vec<Vec<&str>> = out.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert!(out.contains(said) && out.contains(words), "{out}");
+        assert!(out.contains(overlap) && out.contains(words), "{out}");
         assert!(lines.contains(&vec!["AMOUNT", "SOURCE", "CREDITED", "RATE", "RULES"]), "{out}");
         assert!(lines.contains(&vec!["1000.00", "ACQUIRING", "300.00", "30.0", "%", "2"]), "{out}");
     };
-    says(&out);
+    check(&out);
     assert_eq!(done(&server, &["rule", "list", "--json"]).lines().count(), 1, "nothing was saved");
-    says(&done(&server, &[&["rule", "create", "--name", "Fifth"], &fifth[..]].concat()));
-    // A rule that is changed does not overlap with what it was; half-open ranges do not overlap at all.
+    check(&done(&server, &[&["rule", "create", "--name", "Fifth"], &fifth[..]].concat()));
+    // A changed rule does not overlap with its previous version; half-open ranges do not overlap at all.
     let out = done(&server, &["rule", "update", "1", "--when", "topupAmountMajor >= 500 AND topupAmountMajor < 1000"]);
     assert!(!out.contains("can fire on the same top-up"), "{out}");
-    assert_eq!(done(&server, &["rule", "lint", "--rule", "2"]).lines().next(), Some("nothing is odd about it"));
+    assert_eq!(done(&server, &["rule", "lint", "--rule", "2"]).lines().next(), Some("no lint findings"));
     let never = ["rule", "lint", "--when", "topupAmountMajor >= 500 AND topupAmountMajor < 500", "--add-bonus", "1"];
     assert_eq!(
         done(&server, &never),
-        "what is odd about it: 1\n- it can never fire: the conditions on topupAmountMajor exclude each other\n"
+        "lint findings: 1\n- the rule can never fire: the conditions on topupAmountMajor exclude each other\n"
     );
     let found = shown(&server, &["rule", "lint", "--rule", "2", "--when", "topupAmountMajor >= 700"]);
     let overlap = json!({ "overlaps": { "rule": 1, "name": "Tenth", "from": 70_000, "to": 99_999 } });
     assert_eq!(found["lint"]["lint"]["findings"], json!([overlap]));
     staff(&server, &["rule", "lint"]).exits(2);
-    assert_eq!(staff(&server, &["rule", "lint", "--rule", "9"]).exits(1).out, "there is no rule 9\n");
+    assert_eq!(staff(&server, &["rule", "lint", "--rule", "9"]).exits(1).out, "unknown rule 9\n");
 }
 
-/// U14, U15, A18, A19: the tiers of an average check, and what rate is safe. What is proposed can be created as it is.
+/// U14, U15, A18, A19: the tiers of an average check, and which rates are safe. The proposed rules can be created as they are.
 #[test]
-fn rules_to_begin_with_are_proposed() {
+fn a_starting_set_of_rules_is_proposed() {
     let template = |args: &[&str]| run(alone().args(["rule", "template", "--average-check", "400"]).args(args), b"").exits(0);
     let out = template(&["--half-open", "--margin", "60", "--gaming-share", "70"]).out;
-    let table = "TIER             FROM          TO  CREDITS  IN ALL  THAT IS\n\
-                 Tier 1            520  below 1000      5 %     5 %  on the safe side\n\
-                 Tier 2 (anchor)  1000  below 2000     12 %    12 %  on the safe side\n\
-                 Tier 3 (large)   2000           -     20 %    20 %  healthy\n\
-                 nothing is earned from 42.0 % on; 14.0 % to 21.0 % is healthy\n";
+    let table = "TIER             FROM          TO  CREDITS  TOTAL  VERDICT\n\
+                 Tier 1            520  below 1000      5 %    5 %  safe\n\
+                 Tier 2 (anchor)  1000  below 2000     12 %   12 %  safe\n\
+                 Tier 3 (large)   2000           -     20 %   20 %  healthy\n\
+                 break-even at 42.0 %; 14.0 % to 21.0 % is healthy\n";
     assert!(out.starts_with(table), "{out}");
     let out = template(&[]).out;
-    assert!(out.contains("Tier 3 (large)   2000   -     20 %    37 %\n"), "{out}");
-    assert!(out.contains("a top-up of a higher tier fires those beneath as well; with --half-open it fires one\n"), "{out}");
+    assert!(out.contains("Tier 3 (large)   2000   -     20 %   37 %\n"), "{out}");
+    assert!(
+        out.contains("a top-up of a higher tier also fires the tiers below it; with --half-open it fires only one\n"),
+        "{out}"
+    );
     run(alone().args(["rule", "template", "--average-check", "0"]), b"").exits(2);
     run(alone().args(["rule", "template", "--average-check", "400", "--margin", "60"]), b"").exits(2);
 
-    let server = begun();
+    let server = prepare();
     let proposed = template(&["--half-open", "--json"]).json().remove(0);
     for rule in proposed["rules"].as_array().expect("they are three") {
         staff_given(&server, &["rule", "create", "--file", "-"], &rule.to_string()).exits(0);

@@ -1,4 +1,5 @@
-//! Keys, tokens, codes and the data of players are for their owner alone: in folders that exist, whatever the umask, whoever made them.
+//! Keys, tokens, codes and player data are readable by their owner alone: in existing folders, whatever the umask and the
+//! creator.
 
 mod support;
 
@@ -24,8 +25,8 @@ fn text(path: &Path) -> &str {
 /// Everything in a folder, and the folder.
 fn all_of(dir: &Path) -> Vec<PathBuf> {
     let mut found = vec![dir.to_owned()];
-    for entry in fs::read_dir(dir).expect("it can be read") {
-        let path = entry.expect("it can be read").path();
+    for entry in fs::read_dir(dir).expect("it is readable") {
+        let path = entry.expect("it is readable").path();
         match path.is_dir() {
             true => found.extend(all_of(&path)),
             false => found.push(path),
@@ -42,7 +43,7 @@ fn is_closed_to_others(dir: &Path) {
     }
 }
 
-/// A command under a umask that takes nothing away.
+/// A command under a umask that removes no permissions.
 fn open_handed(command: &mut std::process::Command) -> &mut std::process::Command {
     let program = command.get_program().to_owned();
     let mut shell = std::process::Command::new("sh");
@@ -58,15 +59,17 @@ fn open_handed(command: &mut std::process::Command) -> &mut std::process::Comman
 }
 
 #[test]
-fn a_key_that_others_may_read_starts_no_engine() {
+fn no_engine_starts_with_a_key_that_others_can_read() {
     let mut server = Server::start();
     assert!(server.terminate().success());
     let key = server.dir().join("tls/server.key");
     for exposed in [0o644, 0o640, 0o660] {
         set_mode(&key, exposed);
         let ran = run(scrip().args(["serve", "--data", text(&server.dir())]), b"").exits(6);
-        let hint =
-            format!("with its mode {exposed:04o}; replace the secret if they may have, and run chmod 600 {}", key.display());
+        let hint = format!(
+            "its mode {exposed:04o} lets others use it; replace the secret if somebody may have read it, and run chmod 600 {}",
+            key.display()
+        );
         assert!(ran.err.contains(&hint), "{}", ran.err);
     }
     set_mode(&key, 0o400);
@@ -74,7 +77,7 @@ fn a_key_that_others_may_read_starts_no_engine() {
 }
 
 #[test]
-fn a_secret_that_others_may_read_calls_no_engine() {
+fn no_command_uses_a_secret_that_others_can_read() {
     let server = Server::start();
     let token = server.scratch().join("operator.token");
     fs::write(&token, server.token(Role::Operator)).expect("written");
@@ -96,29 +99,29 @@ fn a_secret_that_others_may_read_calls_no_engine() {
         set_mode(secret, 0o600);
         call().exits(0);
     }
-    // A certificate is no secret.
+    // A certificate is not secret.
     set_mode(&certificate, 0o644);
     run(server.scrip(Role::Operator).env_remove("SCRIP_TOKEN").args(by_certificate), b"").exits(0);
-    // The authority's key signs nothing where others may have it.
+    // The authority's key signs nothing if others have access to it.
     set_mode(&server.dir().join("tls/ca.key"), 0o644);
     let other = server.scratch().join("other");
     let add = ["token", "add", "--name", "other", "--role", "gateway", "--certificate", text(&other)];
     let ran = run(server.scrip(Role::Operator).args(add), b"").exits(6);
-    assert!(ran.err.contains("ca.key holds a secret that others may use"), "{}", ran.err);
+    assert!(ran.err.contains("ca.key holds a secret but its mode"), "{}", ran.err);
     // A token that another program hands over is in no file.
     let mut piped = server.scrip(Role::Operator);
     let token = server.token(Role::Operator).as_bytes();
     run(piped.env_remove("SCRIP_TOKEN").args(["club", "list", "--token-file", "/dev/stdin"]), token).exits(0);
 }
 
-/// From `init` to a backup and what is made of it.
+/// From `init` to a backup and a restore.
 #[test]
 fn everything_written_is_closed_to_others_even_in_folders_that_exist() {
     let mut server = Server::start();
     let scratch = server.scratch().to_owned();
     assert!(server.terminate().success());
-    // As if somebody had made the folders, and files of these names, before.
-    let folders = ["org", "org/tls", "store", "restored"].map(|name| scratch.join(name));
+    // As if somebody had created the folders, and files of these names, before.
+    let folders = ["org", "org/tls", "store", "restored", "backup"].map(|name| scratch.join(name));
     for folder in &folders {
         fs::create_dir(folder).expect("made");
         set_mode(folder, 0o777);
@@ -136,7 +139,7 @@ fn everything_written_is_closed_to_others_even_in_folders_that_exist() {
     run(server.scrip(Role::Operator).args(create), b"A\nB\n").exits(0);
     let mut sidecar = Sidecar::start_on(&server, &folders[2], &[]);
     is_closed_to_others(&folders[2]);
-    assert!(folders[2].join("read-model.sqlite-wal").exists(), "SQLite's own files are among them");
+    assert!(folders[2].join("read-model.sqlite-wal").exists(), "SQLite's own files are checked too");
     assert!(sidecar.terminate().success());
     // The read model of an earlier version, with the modes that it had.
     for path in all_of(&folders[2]).into_iter().filter(|path| path.is_file()) {
@@ -155,7 +158,7 @@ fn everything_written_is_closed_to_others_even_in_folders_that_exist() {
     run(open_handed(server.scrip(Role::Operator).args(generate)), b"").exits(0);
     assert_eq!([mode(&out), mode(&generated)], [0o600, 0o600]);
     run(open_handed(server.scrip(Role::Operator).args(["snapshot", "create"])), b"").exits(0);
-    let backup = scratch.join("backup");
+    let backup = folders[4].clone();
     run(open_handed(server.scrip(Role::Operator).args(["backup", "--to", text(&backup)])), b"").exits(0);
     is_closed_to_others(&backup);
     assert!(server.terminate().success());
@@ -165,7 +168,7 @@ fn everything_written_is_closed_to_others_even_in_folders_that_exist() {
 }
 
 #[test]
-fn an_organisation_does_not_begin_behind_a_link_nor_in_everybodys_folder() {
+fn no_organisation_is_created_behind_a_link_or_in_a_shared_folder() {
     let scratch = tempfile::tempdir().expect("a temporary folder");
     let at = |name: &str| scratch.path().join(name);
     fs::create_dir(at("elsewhere")).expect("made");
@@ -176,12 +179,12 @@ fn an_organisation_does_not_begin_behind_a_link_nor_in_everybodys_folder() {
         let ran = run(scrip().arg("init").arg(at(dir)), b"").exits(6);
         assert!(ran.err.contains(why), "{}", ran.err);
     }
-    assert_eq!(fs::read_dir(at("elsewhere")).expect("it is there").count(), 0);
-    assert_eq!((fs::read_dir(at("shared")).expect("it is there").count(), mode(&at("shared"))), (0, 0o1777));
+    assert_eq!(fs::read_dir(at("elsewhere")).expect("it exists").count(), 0);
+    assert_eq!((fs::read_dir(at("shared")).expect("it exists").count(), mode(&at("shared"))), (0, 0o1777));
     fs::create_dir_all(at("org/tls")).expect("made");
     fs::write(at("victim"), "theirs").expect("written");
     symlink(at("victim"), at("org/tls/server.key")).expect("linked");
     run(scrip().arg("init").arg(at("org")), b"").exits(0);
-    assert_eq!(fs::read(at("victim")).expect("it is there"), b"theirs");
+    assert_eq!(fs::read(at("victim")).expect("it exists"), b"theirs");
     is_closed_to_others(&at("org"));
 }

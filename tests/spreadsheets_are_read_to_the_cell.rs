@@ -1,7 +1,7 @@
-//! Lists of codes as people have them: spreadsheets that other programs wrote, and texts, through the real binary. Every code is read
-//! to its last digit, or its cell is named.
+//! Lists of codes as people have them: spreadsheets written by other programs, and texts, through the real binary. Every code is
+//! read to its last digit, or the error names its cell.
 //!
-//! The spreadsheets are written by `tests/lists/write.py`, with the packages that `tests/run` installs under `target/python`.
+//! `tests/lists/write.py` writes the spreadsheets, with the packages that `tests/run` installs under `target/python`.
 
 mod support;
 
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 fn python() -> Command {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/python/bin/python");
-    assert!(python.exists(), "{} is missing, with which spreadsheets are written: tests/run installs it", python.display());
+    assert!(python.exists(), "{} is missing, which writes the spreadsheets: tests/run installs it", python.display());
     Command::new(python)
 }
 
@@ -40,21 +40,21 @@ impl Spreadsheets {
     }
 
     fn put(&self, name: &str, bytes: &[u8]) {
-        fs::write(self.path(name), bytes).expect("temporary folders can be written");
+        fs::write(self.path(name), bytes).expect("temporary folders are writable");
     }
 
-    /// What is said of a list that cannot be used: one line, after its name. Nobody is asked to take it, so no engine is needed.
+    /// The error for an unusable list: one line, after its name. No request is sent, so no engine is needed.
     #[track_caller]
     fn refusal(&self, name: &str, options: &[&str]) -> String {
         let ran = run(scrip().args(["codes", "add", "1"]).arg(self.path(name)).args(options), b"").exits(9);
-        let said = ran.err.strip_prefix(&format!("scrip: {}: ", self.path(name).display()));
-        let said = said.and_then(|said| said.strip_suffix('\n')).unwrap_or_else(|| panic!("{ran:?}"));
-        assert!(!said.contains('\n'), "{said}");
-        said.to_owned()
+        let text = ran.err.strip_prefix(&format!("scrip: {}: ", self.path(name).display()));
+        let text = text.and_then(|text| text.strip_suffix('\n')).unwrap_or_else(|| panic!("{ran:?}"));
+        assert!(!text.contains('\n'), "{text}");
+        text.to_owned()
     }
 }
 
-/// Creates a campaign from a list, skipping what cannot be added.
+/// Creates a campaign from a list, skipping conflicts and invalid lines.
 fn create(server: &Server, name: &str, list: &Path, options: &[&str]) -> Ran {
     let mut command = server.scrip(Role::Marketing);
     command.args(["campaign", "create", "--name", name, "--amount", "1", "--on-conflict", "skip"]);
@@ -67,8 +67,8 @@ fn codes_of_the_last_record(server: &Server) -> Value {
     tail.last().map_or(Value::Null, |line| line["codes"].clone())
 }
 
-/// K3, K5, K9, Z14, A15, pain 13, pain 17, pain 30: every kind of cell, with how many were recognised, which of them are duplicates, and
-/// where each stands that was skipped.
+/// K3, K5, K9, Z14, A15, pain 13, pain 17, pain 30: every kind of cell, with the number recognised, the duplicates, and the
+/// location of each skipped cell.
 #[test]
 fn a_campaign_is_created_from_a_spreadsheet() {
     let (server, sheets) = (Server::start(), Spreadsheets::write(&["codes"]));
@@ -94,7 +94,7 @@ fn a_campaign_is_created_from_a_spreadsheet() {
     );
 }
 
-/// K3, K6: adding codes takes a spreadsheet as creating a campaign does, also from standard input, and the verdicts name its cells.
+/// K3, K6: `codes add` accepts a spreadsheet as `campaign create` does, also from standard input, and its verdicts name cells.
 #[test]
 fn codes_are_added_from_a_spreadsheet() {
     let (server, sheets) = (Server::start(), Spreadsheets::write(&["written", "good"]));
@@ -108,7 +108,7 @@ fn codes_are_added_from_a_spreadsheet() {
          Sheet1!A3: \"GOOD-2\": already in this campaign\n"
     );
     assert!(ran.err.ends_with("standard input: 2 codes recognised, the last in Sheet1!A3\n"), "{}", ran.err);
-    // With a header that is a code, and an answer for scripts, in which lines are the sheet's rows.
+    // With a header that is a code, and JSON output, in which lines are the sheet's rows.
     let ran = add(&["--header", "no", "--json"], &sheets.bytes("good.xlsx")).exits(0);
     let skipped = json!([
         { "line": 2, "code": "GOOD-1", "why": "already_in_campaign" },
@@ -125,9 +125,9 @@ fn codes_are_added_from_a_spreadsheet() {
     assert!(ran.out.contains("\n  List!A7: \"RICH-1\": held by campaign 2\n"), "{}", ran.out);
 }
 
-/// K1, K3: as many codes as a campaign holds, in one file.
+/// K1, K3: as many codes as a campaign can hold, in one file.
 #[test]
-fn a_spreadsheet_may_hold_all_codes_of_a_campaign() {
+fn a_spreadsheet_can_hold_all_codes_of_a_campaign() {
     let (server, sheets) = (Server::start(), Spreadsheets::write(&["bulk"]));
     let ran = create(&server, "Bulk", &sheets.path("fifty_thousand.xlsx"), &[]).exits(0);
     assert_eq!(ran.out, "created campaign 1: added 50,000, skipped 0\n");
@@ -135,7 +135,7 @@ fn a_spreadsheet_may_hold_all_codes_of_a_campaign() {
     assert_eq!((&codes[0], &codes[49_999]), (&json!("BULK-00000"), &json!("BULK-49999")));
 }
 
-/// K3: the first visible sheet with anything in it is read, or the one that is named, hidden or not; merged cells have their value once.
+/// K3: the first visible sheet that is not empty is read, or the named one, hidden or not; merged cells have their value once.
 #[test]
 fn sheets_are_chosen() {
     let (server, sheets) = (Server::start(), Spreadsheets::write(&["sheets"]));
@@ -149,13 +149,13 @@ fn sheets_are_chosen() {
     }
     let names = r#""Old" (hidden), "Empty", "It's autumn", "Winter""#;
     let refusal = |options: &[&str]| sheets.refusal("sheets.xlsx", options);
-    assert_eq!(refusal(&["--sheet", "Summer"]), format!("there is no sheet \"Summer\"; there are: {names}"));
-    assert_eq!(refusal(&["--sheet", "Empty"]), "Empty: no cell has anything in it");
-    let none = "no visible sheet has a cell with anything in it; the sheets are: \"Sheet1\"";
+    assert_eq!(refusal(&["--sheet", "Summer"]), format!("there is no sheet \"Summer\"; the sheets are: {names}"));
+    assert_eq!(refusal(&["--sheet", "Empty"]), "Empty: the sheet is empty");
+    let none = "all visible sheets are empty; the sheets are: \"Sheet1\"";
     assert_eq!(sheets.refusal("empty.xlsx", &[]), none);
 }
 
-/// K3: where several columns could be meant, they are listed, and nothing is read.
+/// K3: if several columns are possible, they are listed, and nothing is read.
 #[test]
 fn columns_are_chosen() {
     let (server, sheets) = (Server::start(), Spreadsheets::write(&["columns"]));
@@ -163,15 +163,15 @@ fn columns_are_chosen() {
     let all = r#"A "Name", B "Number", D "When""#;
     assert_eq!(
         sheets.refusal("columns.xlsx", &[]),
-        format!("Sheet1: the codes could be in any of these columns: {all}; say in which, as in --column A")
+        format!("Sheet1: the codes could be in any of these columns: {all}; choose one, for example --column A")
     );
     assert_eq!(
         sheets.refusal("columns.xlsx", &["--column", "C"]),
-        format!("Sheet1: no column is \"C\", by its letters or its header; there are: {all}")
+        format!("Sheet1: no column has the letters or the header \"C\"; the columns are: {all}")
     );
     assert_eq!(
         sheets.refusal("twice.xlsx", &[]),
-        r#"Sheet1: the codes could be in any of these columns: A "code", B "Code"; say in which, as in --column A"#
+        r#"Sheet1: the codes could be in any of these columns: A "code", B "Code"; choose one, for example --column A"#
     );
     for (name, options, codes) in [
         ("by header", ["--column", "NUMBER", "--header", "auto"], json!(["1001", "1002"])),
@@ -185,34 +185,34 @@ fn columns_are_chosen() {
     assert!(ran.err.ends_with(": 2 codes recognised, the last in Sheet1!A3\n"), "{}", ran.err);
 }
 
-/// Z14, pain 30: what a spreadsheet may have made of a code is never guessed at: its cell is named, and how to mend it.
+/// Z14, pain 30: a value that a spreadsheet may have changed is never guessed at: the error names its cell, and the remedy.
 #[test]
-fn cells_that_may_have_been_another_code_are_named() {
+fn cells_that_may_have_been_another_code_are_refused() {
     let sheets = Spreadsheets::write(&["refused", "written"]);
-    let mend = "format the column as text and enter its codes again";
-    let other = format!("so the code may have been another: {mend}");
+    let fix = "format the column as text and enter its codes again";
+    let other = format!("so the code may have been different: {fix}");
     let value =
-        "the file has no value for this formula: open it in a spreadsheet program and save it there, or put in the value itself";
+        "the file has no value for this formula: open it in a spreadsheet program and save it there, or enter the value itself";
     for (name, why) in [
-        ("date.xlsx", format!("Sheet1!B3: this is a date or time (format yyyy-mm-dd), not a code: {mend}")),
-        ("truth.xlsx", format!("Sheet1!B3: this is a truth value (TRUE), not a code: {mend}")),
+        ("date.xlsx", format!("Sheet1!B3: this is a date or time (format yyyy-mm-dd), not a code: {fix}")),
+        ("truth.xlsx", format!("Sheet1!B3: this is a logical value (TRUE), not a code: {fix}")),
         ("error.xlsx", "Sheet1!B3: this is an error value (#N/A), not a code".to_owned()),
         ("formula.xlsx", format!("Sheet1!B3: {value}")),
         (
             "long.xlsx",
-            format!("Sheet1!B3: the number 1.234567890123457e+16 has more than the 15 digits that a spreadsheet keeps, {other}"),
+            format!("Sheet1!B3: the number 1.234567890123457e+16 has more than the 15 digits that a spreadsheet stores, {other}"),
         ),
         ("power.xlsx", format!("Sheet1!B3: the number 2190 is shown in the format 0.00E+00, {other}")),
-        ("day.xlsx", format!("Sheet1!A1: this is a date or time (format d-mmm), not a code: {mend}")),
+        ("day.xlsx", format!("Sheet1!A1: this is a date or time (format d-mmm), not a code: {fix}")),
         ("zero.xlsx", format!("Sheet1!A2: {value}")),
     ] {
         assert_eq!(sheets.refusal(name, &[]), why, "{name}");
     }
 }
 
-/// A file that is damaged, protected, or something else, is answered in one line.
+/// A file that is damaged, protected, or of another kind gets an error of one line.
 #[test]
-fn files_that_are_no_spreadsheets_are_named() {
+fn files_that_are_not_spreadsheets_are_refused() {
     let sheets = Spreadsheets::write(&["damaged"]);
     let good = sheets.bytes("good.xlsx");
     sheets.put("cut_off.xlsx", &good[..good.len() / 2]);
@@ -224,23 +224,17 @@ fn files_that_are_no_spreadsheets_are_named() {
     sheets.put("old.xls", &old);
     let sheet = "xl/worksheets/sheet1.xml";
     for (name, why) in [
-        ("cut_sheet.xlsx", format!("the file is damaged: {sheet} ends in the middle")),
-        ("no_sheet.xlsx", "the file is damaged: xl/worksheets/sheet9.xml is missing in it".to_owned()),
-        ("no_text.xlsx", "Sheet1!A3: the file is damaged: the cell's text is not in its table of texts".to_owned()),
-        ("order.xlsx", "Sheet1, row 2: the file is damaged: its rows or cells are not in order".to_owned()),
-        ("archive.zip", "this is a ZIP archive, but no spreadsheet (.xlsx)".to_owned()),
-        ("document.docx", "this is a ZIP archive, but no spreadsheet (.xlsx)".to_owned()),
+        ("cut_sheet.xlsx", format!("the file is damaged: {sheet} is truncated")),
+        ("no_sheet.xlsx", "the file is damaged: xl/worksheets/sheet9.xml is missing".to_owned()),
+        ("no_text.xlsx", "Sheet1!A3: the file is damaged: the cell's text is not in the string table".to_owned()),
+        ("order.xlsx", "Sheet1, row 2: the file is damaged: its rows or cells are out of order".to_owned()),
+        ("archive.zip", "this is a ZIP archive, but not a spreadsheet (.xlsx)".to_owned()),
+        ("document.docx", "this is a ZIP archive, but not a spreadsheet (.xlsx)".to_owned()),
         ("calc.ods", "this is an OpenDocument file: save it as .xlsx".to_owned()),
         ("locked.xlsx", "this spreadsheet is protected by a password: save it without one".to_owned()),
-        ("old.xls", "this is a spreadsheet of the old kind (.xls), or another document of its time: save it as .xlsx".to_owned()),
-        (
-            "text.xlsx",
-            "this is named like a spreadsheet, but does not begin like one: it is damaged, or something else".to_owned(),
-        ),
-        (
-            "empty.xlsx",
-            "this is named like a spreadsheet, but does not begin like one: it is damaged, or something else".to_owned(),
-        ),
+        ("old.xls", "this is an old spreadsheet (.xls) or another old Office document: save it as .xlsx".to_owned()),
+        ("text.xlsx", "this is named like a spreadsheet but is not one; it may be damaged".to_owned()),
+        ("empty.xlsx", "this is named like a spreadsheet but is not one; it may be damaged".to_owned()),
     ] {
         assert_eq!(sheets.refusal(name, &[]), why, "{name}");
     }
@@ -249,19 +243,19 @@ fn files_that_are_no_spreadsheets_are_named() {
     assert!(sheets.refusal("none.xlsx", &[]).contains("No such file"));
 }
 
-/// A small file that unpacks to much is refused, and takes little memory.
+/// A small file with large contents is refused, and takes little memory.
 #[test]
-fn what_a_spreadsheet_unpacks_to_is_bounded() {
+fn the_unpacked_size_of_a_spreadsheet_is_bounded() {
     const MEMORY_KIB_MAX: u64 = 96 * 1024;
     let sheets = Spreadsheets::write(&["bombs"]);
     let (sheet, strings) = ("xl/worksheets/sheet1.xml", "xl/sharedStrings.xml");
     let measure = "import resource, subprocess, sys; code = subprocess.run(sys.argv[1:]).returncode; \
                    print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)";
     for (name, why) in [
-        ("bomb_of_texts.xlsx", format!("{strings} unpacks to more than 128 MiB, which is too much for a list of codes")),
-        ("bomb_of_blanks.xlsx", format!("{sheet} unpacks to more than 512 MiB, which is too much for a list of codes")),
-        ("bomb_of_one_text.xlsx", format!("{strings} has a text of more than 1024 KiB, as no spreadsheet has")),
-        ("bomb_of_depth.xlsx", format!("{sheet} is nested more than 64 deep, as no spreadsheet is")),
+        ("bomb_of_texts.xlsx", format!("{strings} unpacks to more than 128 MiB, too much for a list of codes")),
+        ("bomb_of_blanks.xlsx", format!("{sheet} unpacks to more than 512 MiB, too much for a list of codes")),
+        ("bomb_of_one_text.xlsx", format!("{strings} has a text of more than 1024 KiB, too long for a spreadsheet")),
+        ("bomb_of_depth.xlsx", format!("{sheet} is nested more than 64 levels deep, too deep for a spreadsheet")),
         (
             "bomb_that_lies.xlsx",
             format!("the file is damaged: {strings}: I/O error: File is larger than its declared uncompressed size"),
@@ -276,7 +270,7 @@ fn what_a_spreadsheet_unpacks_to_is_bounded() {
     }
 }
 
-/// Z14: a text may have a header as well; what is not UTF-8 is named; what is for spreadsheets is not passed over in silence.
+/// Z14: a text can have a header as well; text that is not UTF-8 is reported; options for spreadsheets are not silently ignored.
 #[test]
 fn texts_are_read_by_the_same_rules() {
     let server = Server::start();
@@ -301,6 +295,6 @@ fn texts_are_read_by_the_same_rules() {
     assert_eq!(ran.err, "scrip: standard input: this text is in UTF-16: save it as UTF-8\n");
     for option in ["--sheet", "--column"] {
         let ran = create("Option", &[option, "A"], b"A\n").exits(9);
-        assert_eq!(ran.err, format!("scrip: standard input: {option} is for spreadsheets, and this is text\n"));
+        assert_eq!(ran.err, format!("scrip: standard input: {option} applies to spreadsheets, but this is text\n"));
     }
 }

@@ -1,5 +1,5 @@
-//! The ledger on the command line: top-ups, bonuses by hand, what is spent, and their refunds, with the credentials that may do each;
-//! what is printed, what is refused, and what the journal says of who did it.
+//! The ledger on the command line: top-ups, bonuses by hand, spending, and their refunds, with the credentials that may do each:
+//! the output, the refusals, and the executors in the journal.
 
 mod support;
 
@@ -15,32 +15,32 @@ fn scrip(server: &Server, role: Role, args: &[&str]) -> Ran {
     run(server.scrip(role).args(args), b"")
 }
 
-/// Runs the program in a role, which must succeed; what it prints.
+/// Runs the program in a role; it must succeed. Returns its output.
 #[track_caller]
 fn done(server: &Server, role: Role, args: &[&str]) -> String {
     scrip(server, role, args).exits(0).out
 }
 
-/// Runs the program in a role, which must be refused; what it prints.
+/// Runs the program in a role; it must be refused. Returns its output.
 #[track_caller]
 fn refused(server: &Server, role: Role, args: &[&str]) -> String {
     scrip(server, role, args).exits(1).out
 }
 
-/// The outcome of a command that succeeds.
+/// The outcome of a successful command.
 #[track_caller]
 fn outcome(server: &Server, role: Role, args: &[&str]) -> Value {
     scrip(server, role, &[args, &["--json"]].concat()).exits(0).json()[0]["outcome"].clone()
 }
 
-/// Tops up client 42 in cash; the top-up's number.
+/// Tops up client 42 in cash, and returns the top-up's number.
 fn topped_up(server: &Server, role: Role, amount: &str) -> String {
     let args = ["top-up", amount, "--client", "42", "--club", "1", "--source", "CASH"];
     outcome(server, role, &args)["topped_up"]["top_up"].to_string()
 }
 
 /// An engine with two clubs.
-fn begun() -> Server {
+fn prepare() -> Server {
     let server = Server::start();
     for club in ["Arena North", "South"] {
         done(&server, Role::Operator, &["club", "add", club]);
@@ -48,12 +48,12 @@ fn begun() -> Server {
     server
 }
 
-/// What the journal's records did to accounts: label, kind and name of the executor, account, amount in minor units.
+/// The movements of accounts in the journal: label, kind and name of the executor, account, amount in minor units.
 async fn movements(server: &Server) -> Vec<(String, String, Account, i64)> {
     let mut tailing = Tailing::start(server.dial(Role::Reporter), Position(1), false).await.expect("the journal can be tailed");
     let mut found = Vec::new();
-    while let Some(bytes) = tailing.next().await.expect("the next batch") {
-        for item in Batch::parse(&bytes).expect("it is one").records() {
+    while let Some(bytes) = support::within(tailing.next()).await.expect("the next batch") {
+        for item in Batch::parse(&bytes).expect("it is valid").records() {
             let (_, record) = item.expect("a record");
             found.extend(entries(&record).into_iter().map(|entry| {
                 let executor = format!("{} {}", entry.executor.kind, entry.executor.name).trim_end().to_owned();
@@ -64,10 +64,10 @@ async fn movements(server: &Server) -> Vec<(String, String, Account, i64)> {
     found
 }
 
-/// B1, B4, A12, A21, A29: money and bonuses go into their accounts and out of them, and each step says what there is then.
+/// B1, B4, A12, A21, A29: money and bonuses move in and out of their accounts, and each step reports the resulting balances.
 #[test]
-fn each_step_says_what_there_is_then() {
-    let server = begun();
+fn each_step_reports_the_resulting_balances() {
+    let server = prepare();
     let cashier = |args: &[&str]| done(&server, Role::Cashier, args);
     let at = ["--client", "42", "--club", "1"];
     let with = |args: &[&'static str]| [args, &at].concat();
@@ -91,15 +91,15 @@ fn each_step_says_what_there_is_then() {
     assert_eq!(cashier(&["bonus", "refund", "12"]), "Bonus Refund: 6.00, bonus balance 12.01, operation 14\n");
     assert_eq!(
         cashier(&with(&["spend", "session", "120.50"])),
-        "recorded: gaming balance 379.50, 120.50 spent in all, sessions 1, operation 15\n"
+        "recorded: gaming balance 379.50, 120.50 spent in total, sessions 1, operation 15\n"
     );
     assert_eq!(
         cashier(&with(&["spend", "purchase", "30", "--directly"])),
-        "recorded: gaming balance 379.50, 150.50 spent in all, sessions 1, operation 16\n"
+        "recorded: gaming balance 379.50, 150.50 spent in total, sessions 1, operation 16\n"
     );
     assert_eq!(
         cashier(&with(&["spend", "session", "0", "--from-balance"])),
-        "recorded: gaming balance 379.50, 150.50 spent in all, sessions 2, operation 17\n"
+        "recorded: gaming balance 379.50, 150.50 spent in total, sessions 2, operation 17\n"
     );
     assert_eq!(
         cashier(&["refund-top-up", "9", "--amount", "79.50"]),
@@ -107,7 +107,7 @@ fn each_step_says_what_there_is_then() {
     );
     assert_eq!(
         cashier(&["client", "show", "42"]),
-        "client          42\nbonus balance   12.01\ngaming balance  300.00\nspent in all    150.50\nsessions        2\n\
+        "client          42\nbonus balance   12.01\ngaming balance  300.00\nspent in total  150.50\nsessions        2\n\
          groups          none\nas of position  18\n"
     );
     let shown = scrip(&server, Role::Cashier, &["client", "show", "42", "--json"]).exits(0).json();
@@ -117,10 +117,10 @@ fn each_step_says_what_there_is_then() {
     assert_eq!(credited, json!({ "done": { "operation": 19, "label": "bonus_credit", "amount": 100, "balance": 1_301 } }));
 }
 
-/// B4, B5, A21, A29, A30: what is refused is refused for a reason that is said, and changes nothing.
+/// B4, B5, A21, A29, A30: each refusal has its reason, and changes nothing.
 #[test]
-fn each_refusal_says_why() {
-    let server = begun();
+fn each_refusal_has_its_reason() {
+    let server = prepare();
     let top_up = topped_up(&server, Role::Operator, "100");
     done(&server, Role::Operator, &["bonus", "credit", "20", "--client", "42"]);
     let pay = ["bonus", "pay", "20", "--client", "42", "--club", "1", "--for", "order"];
@@ -134,27 +134,27 @@ fn each_refusal_says_why() {
     let cases: &[(&str, &str)] = &[
         ("top-up 0 --client 42 --club 1 --source CASH", "the amount must be more than 0"),
         ("top-up 5 --client 42 --club 9 --source CASH", "the organisation has no such club"),
-        ("top-up MOST --client 42 --club 1 --source CASH", "the gaming balance cannot hold this amount"),
+        ("top-up MOST --client 42 --club 1 --source CASH", "the amount would overflow the gaming balance"),
         ("top-up 5 --client 42 --club 1 --source CASH --comment LONG", "a comment has at most 500 bytes"),
-        ("top-up 5 --client 42 --club 1 --source CASH --by LONG", "the name of who does it has at most 200 bytes"),
+        ("top-up 5 --client 42 --club 1 --source CASH --by LONG", "the person's name has at most 200 bytes"),
         ("refund-top-up TOP-UP --amount 0", "the amount must be more than 0"),
         ("refund-top-up PAYMENT", "there is no such top-up, or it is not yours"),
         ("refund-top-up 999999", "there is no such top-up, or it is not yours"),
-        ("refund-top-up TOP-UP --amount 100.01", "100.00 is left of the top-up"),
+        ("refund-top-up TOP-UP --amount 100.01", "only 100.00 of the top-up can still be refunded"),
         ("bonus credit 0 --client 42", "the amount must be more than 0"),
-        ("bonus credit 5 --client 43", "nobody is registered under that id"),
+        ("bonus credit 5 --client 43", "unknown client"),
         ("bonus credit 5 --client 42 --club 9", "the organisation has no such club"),
-        ("bonus credit MOST --client 42", "the bonus balance cannot hold this amount"),
+        ("bonus credit MOST --client 42", "the amount would overflow the bonus balance"),
         ("bonus credit 5 --client 42 --tag LONG", "tag 1: a tag has 1 to 50 bytes, and no control characters"),
-        ("bonus write-off 5.01 --client 42", "the bonus balance is 5.00"),
-        ("bonus pay 5.01 --client 42 --club 1 --for gaming-time", "the bonus balance is 5.00"),
-        ("bonus pay 5 --client 43 --club 1 --for gaming-time", "nobody is registered under that id"),
+        ("bonus write-off 5.01 --client 42", "the bonus balance is only 5.00"),
+        ("bonus pay 5.01 --client 42 --club 1 --for gaming-time", "the bonus balance is only 5.00"),
+        ("bonus pay 5 --client 43 --club 1 --for gaming-time", "unknown client"),
         ("bonus refund TOP-UP", "there is no such payment, or it is not yours"),
         ("bonus refund PAYMENT --amount 0", "the amount must be more than 0"),
-        ("bonus refund PAYMENT --amount 15.01", "15.00 is left of the payment"),
-        ("spend session 100.01 --client 42 --club 1", "the gaming balance is 100.00"),
-        ("spend session 1 --client 43 --club 1", "nobody is registered under that id"),
-        ("spend purchase 0 --client 42 --club 1", "the price of a purchase must be more than 0, that of a session 0 or more"),
+        ("bonus refund PAYMENT --amount 15.01", "only 15.00 of the payment can still be refunded"),
+        ("spend session 100.01 --client 42 --club 1", "the gaming balance is only 100.00"),
+        ("spend session 1 --client 43 --club 1", "unknown client"),
+        ("spend purchase 0 --client 42 --club 1", "the price of a purchase must be more than 0; a session can be free"),
         ("spend purchase 1 --client 42 --club 9 --directly", "the organisation has no such club"),
     ];
     for (command, words) in cases {
@@ -169,7 +169,7 @@ fn each_refusal_says_why() {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         assert_eq!(refused(&server, Role::Operator, &args), format!("refused: {words}\n"), "{command}");
     }
-    // What is no amount, no source and no purpose does not reach the engine.
+    // An invalid amount, source or purpose does not reach the engine.
     for command in [
         "top-up 1.234 --client 42 --club 1 --source CASH",
         "top-up 1,5 --client 42 --club 1 --source CASH",
@@ -184,23 +184,23 @@ fn each_refusal_says_why() {
     let after = scrip(&server, Role::Operator, &["client", "show", "42", "--json"]).json()[0]["client"]["accounts"].clone();
     assert_eq!(after, before);
 
-    // What is given back twice is given back once.
+    // A second refund has no effect.
     done(&server, Role::Operator, &["refund-top-up", &top_up]);
     let again = refused(&server, Role::Operator, &["refund-top-up", &top_up]);
-    assert_eq!(again, "refused: the whole top-up was given back before\n");
+    assert_eq!(again, "refused: the top-up was already refunded in full\n");
     done(&server, Role::Operator, &["bonus", "refund", &payment]);
     let again = refused(&server, Role::Operator, &["bonus", "refund", &payment]);
-    assert_eq!(again, "refused: the whole payment was given back before\n");
+    assert_eq!(again, "refused: the payment was already refunded in full\n");
     let spent = topped_up(&server, Role::Operator, "50");
     done(&server, Role::Operator, &["spend", "session", "20", "--client", "42", "--club", "1"]);
-    assert_eq!(refused(&server, Role::Operator, &["refund-top-up", &spent]), "refused: the gaming balance is 30.00\n");
+    assert_eq!(refused(&server, Role::Operator, &["refund-top-up", &spent]), "refused: the gaming balance is only 30.00\n");
 }
 
-/// B3, Z15: a cashier credits and writes off by hand, and marketing, reporters and gateways do not. A gateway tops up, pays and
-/// records for its app, and gives back what was its own; a cashier what was anybody's.
+/// B3, Z15: a cashier credits and writes off by hand; marketing, reporters and gateways cannot. A gateway tops up, pays and
+/// records for its app, and refunds its own operations; a cashier refunds anybody's.
 #[test]
-fn each_role_does_its_own_part() {
-    let server = begun();
+fn each_role_can_do_its_own_part() {
+    let server = prepare();
     let of_gateway = topped_up(&server, Role::Gateway, "100");
     let of_cashier = topped_up(&server, Role::Cashier, "100");
     let credit = ["bonus", "credit", "50", "--client", "42"];
@@ -223,7 +223,7 @@ fn each_role_does_its_own_part() {
     for (args, roles) in may {
         for role in [Role::Gateway, Role::Marketing, Role::Cashier, Role::Reporter] {
             let ran = scrip(&server, role, args).exits(if roles.contains(&role) { 0 } else { 4 });
-            let words = format!("a credential with the role {role} may not do this");
+            let words = format!("credentials with the role {role} are not allowed to do this");
             assert_eq!(ran.err.contains(&words), !roles.contains(&role), "{args:?} as {role}: {ran:?}");
         }
     }
@@ -239,11 +239,11 @@ fn each_role_does_its_own_part() {
     done(&server, Role::Cashier, &["bonus", "refund", &by_app]);
 }
 
-/// B2, B3, B5, D6, A13, A28, A29: each movement has its label and its executor, by name where a person is named; a balance is the
+/// B2, B3, B5, D6, A13, A28, A29: each movement has its label and its executor, with a name if one was given; a balance is the
 /// sum of its movements.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_journal_says_who_did_what() {
-    let server = begun();
+async fn the_journal_records_who_did_what() {
+    let server = prepare();
     done(&server, Role::Marketing, &["rule", "create", "--name", "Tenth", "--add-bonus", "{{topupAmountMajor}} / 10"]);
     let campaign = ["campaign", "create", "--name", "Spring", "--amount", "5"];
     run(server.scrip(Role::Marketing).args(campaign), b"SPRING\n").exits(0);
@@ -290,17 +290,18 @@ async fn the_journal_says_who_did_what() {
     let accounts = &shown[0]["client"]["accounts"];
     assert_eq!((accounts["gaming"].as_i64(), accounts["bonus"].as_i64()), (Some(sum(gaming)), Some(sum(bonus))));
     assert_eq!(accounts["spent"], json!(2_500));
-    // As the tail shows it.
+    // As the tail prints it.
     let lines = scrip(&server, Role::Reporter, &["tail"]).exits(0).json();
     let by_hand = lines.iter().find(|line| line["operation"] == "credit").expect("there was one");
     assert_eq!(json!([by_hand["record"], by_hand["comment"]]), json!(["bonus_changed", "sorry"]));
     assert_eq!(json!([by_hand["executor"]["kind"], by_hand["executor"]["name"]]), json!(["administrator", "Ann"]));
 }
 
-/// A12: a code that was typed during a top-up is kept with it. It is no top-up of its own: no rule fires.
+/// A12: the top-up during which a code was typed is stored with the activation. The activation is not a top-up itself: no rule
+/// fires.
 #[test]
-fn a_code_is_kept_with_the_top_up_that_it_was_typed_at() {
-    let server = begun();
+fn an_activation_names_the_top_up_during_which_its_code_was_typed() {
+    let server = prepare();
     done(&server, Role::Marketing, &["rule", "create", "--name", "Any", "--add-bonus", "1"]);
     run(server.scrip(Role::Marketing).args(["campaign", "create", "--name", "Spring", "--amount", "5"]), b"A\nB\nC\n").exits(0);
     let top_up = topped_up(&server, Role::Gateway, "100");
@@ -321,17 +322,17 @@ fn a_code_is_kept_with_the_top_up_that_it_was_typed_at() {
     assert_eq!(scrip(&server, Role::Marketing, &["rule", "show", "1", "--json"]).exits(0).json()[0]["rule"]["fired"], json!(1));
 }
 
-/// Z3, pain 27: a repeated request gets the same answer, and is not done again.
+/// Z3, pain 27: a retry gets the same outcome, and is not executed again.
 #[test]
-fn what_is_asked_again_is_not_done_again() {
-    let mut server = begun();
+fn retries_are_not_executed_again() {
+    let mut server = prepare();
     topped_up(&server, Role::Cashier, "100");
     done(&server, Role::Cashier, &["bonus", "credit", "100", "--client", "42"]);
     let at = ["--client", "42", "--club", "1"];
     let with = |args: &[&'static str]| [args, &at].concat();
     let payment =
         outcome(&server, Role::Cashier, &with(&["bonus", "pay", "50", "--for", "order"]))["done"]["operation"].to_string();
-    let asked = [
+    let commands = [
         with(&["top-up", "10", "--source", "CASH"]),
         vec!["refund-top-up", "9", "--amount", "10"],
         vec!["bonus", "credit", "10", "--client", "42"],
@@ -342,25 +343,25 @@ fn what_is_asked_again_is_not_done_again() {
         with(&["spend", "purchase", "10"]),
         with(&["bonus", "pay", "1000", "--for", "order"]),
     ];
-    let asked: Vec<_> = asked.into_iter().map(|args| (RequestId::now().to_string(), args)).collect();
-    let ask = |server: &Server| -> Vec<(i32, String)> {
-        let answered = asked.iter().map(|(id, args)| {
+    let commands: Vec<_> = commands.into_iter().map(|args| (RequestId::now().to_string(), args)).collect();
+    let send = |server: &Server| -> Vec<(i32, String)> {
+        let answered = commands.iter().map(|(id, args)| {
             let ran = scrip(server, Role::Cashier, &[args.as_slice(), &["--request-id", id, "--json"]].concat());
             (ran.code, ran.out)
         });
         answered.collect()
     };
-    let first = ask(&server);
+    let first = send(&server);
     let card = |server: &Server| scrip(server, Role::Cashier, &["client", "show", "42"]).exits(0).out;
     let after_first = card(&server);
-    assert_eq!(ask(&server), first);
+    assert_eq!(send(&server), first);
     server.kill();
     server.restart();
-    assert_eq!(ask(&server), first, "after a kill");
+    assert_eq!(send(&server), first, "after a kill");
     assert_eq!(card(&server), after_first);
     let codes: Vec<i32> = first.iter().map(|(code, _)| *code).collect();
     assert_eq!(codes, [0, 0, 0, 0, 0, 0, 0, 0, 1]);
-    let (id, _) = &asked[0];
+    let (id, _) = &commands[0];
     let other = [&with(&["top-up", "11", "--source", "CASH"])[..], &["--request-id", id]].concat();
     let ran = scrip(&server, Role::Cashier, &other).exits(5);
     assert!(ran.err.contains("the request id was used for another request"), "{}", ran.err);
@@ -369,12 +370,12 @@ fn what_is_asked_again_is_not_done_again() {
 /// U12: groups have names, and their clients are counted.
 #[test]
 fn groups_are_registered_and_listed() {
-    let server = begun();
+    let server = prepare();
     assert_eq!(done(&server, Role::Marketing, &["group", "list"]), "there are no groups\n");
     assert_eq!(done(&server, Role::Marketing, &["group", "add", "VIP"]), "registered as group 1\n");
     assert_eq!(outcome(&server, Role::Marketing, &["group", "add", "Newcomers"]), json!({ "registered": 2 }));
     let taken = refused(&server, Role::Marketing, &["group", "add", "VIP"]);
-    assert_eq!(taken, "refused: group 1 has that name already\n");
+    assert_eq!(taken, "refused: group 1 already has that name\n");
     let nameless = refused(&server, Role::Marketing, &["group", "add", ""]);
     assert_eq!(nameless, "refused: a group's name has 1 to 200 bytes\n");
     let rule = ["rule", "create", "--name", "All", "--assign-group", "1"];

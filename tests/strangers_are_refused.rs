@@ -1,4 +1,4 @@
-//! Who is not known is not let in, and who is known may do what the table of commands says for the role, and no more (Z15).
+//! Unknown callers are not admitted, and known ones may do exactly what the table of commands allows their role (Z15).
 
 mod support;
 
@@ -122,7 +122,7 @@ async fn position(server: &Server) -> Position {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_may_do_what_the_table_says_and_no_more() {
+async fn a_role_may_do_exactly_what_the_table_allows() {
     let server = Server::start();
     let (mut permitted, mut refused) = (0, 0);
     for role in Role::ALL {
@@ -135,25 +135,26 @@ async fn a_role_may_do_what_the_table_says_and_no_more() {
             let what = format!("{} as {role}", kind.word());
             if kind.permits(role) {
                 assert_eq!(reply.kind, *kind as u16, "{what}");
-                assert_eq!(after.0 - before.0, u64::from(kind.mutates()), "{what}: whatever changes something is recorded once");
+                assert_eq!(after.0 - before.0, u64::from(kind.mutates()), "{what}: every change is recorded once");
                 permitted += 1;
             } else {
                 assert_eq!(reply.kind, REFUSAL, "{what}");
-                let refusal: Refusal = wire::decode("refusal", &reply.body).expect("it is one");
+                let refusal: Refusal = wire::decode("refusal", &reply.body).expect("it is a refusal");
                 assert_eq!(refusal, Refusal::Forbidden { role }, "{what}");
-                assert_eq!(after, before, "{what}: nothing is done");
+                assert_eq!(after, before, "{what}: nothing is executed");
                 refused += 1;
             }
-            assert!(lane.connection.close_reason().is_none(), "{what}: the connection stays");
+            assert!(lane.connection.close_reason().is_none(), "{what}: the connection stays open");
         }
     }
     assert_eq!(permitted + refused, Kind::ALL.len() * Role::ALL.len());
     assert!(refused > permitted / 2, "{refused} refused, {permitted} permitted");
 }
 
-/// Z15: a gateway that is bound to clubs is a gateway of those, whatever it asks for: top-ups, payments, sessions and purchases as well.
+/// Z15: a gateway that is bound to clubs can act only at those, whatever the request: top-ups, payments, sessions and purchases
+/// as well.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_bound_to_clubs_is_refused_whatever_it_asks_for_elsewhere() {
+async fn a_gateway_bound_to_clubs_is_refused_at_others_for_every_command() {
     let server = Server::start();
     let operator = server.client(Role::Operator).await;
     let (elsewhere, own) = (club(&operator, "Elsewhere").await, club(&operator, "Own").await);
@@ -161,35 +162,35 @@ async fn a_gateway_bound_to_clubs_is_refused_whatever_it_asks_for_elsewhere() {
     let token = new_token(Role::Gateway);
     let secret = secret_of_token(&token);
     let grant = Grant { name: "till".into(), role: Role::Gateway, clubs: vec![own], reasons: true, secret };
-    let added = operator.call(RequestId::now(), &AddCredential { grant }).await.expect("an answer");
+    let added = operator.call(RequestId::now(), &AddCredential { grant }).await.expect("a reply");
     assert!(matches!(added, AddCredentialOutcome::Added(_)), "{added}");
     let before = position(&server).await;
-    let mut lane = Lane::open(&server.dial(Role::Gateway).with_token(&token)).await.expect("it works at once");
+    let mut lane = Lane::open(&server.dial(Role::Gateway).with_token(&token)).await.expect("the new token works at once");
     let mut of_a_club = Vec::new();
     for kind in Kind::ALL.iter().filter(|kind| kind.permits(Role::Gateway)) {
         let bytes = request_of(*kind, kind.word());
         let (frame, _) = Frame::split(&bytes, REQUEST_BYTES_MAX).expect("well formed").expect("whole");
-        let asked = frame.request().expect("a known kind");
-        let names = AnyCommand::decode(asked.kind, asked.payload).expect("valid").club();
+        let parsed = frame.request().expect("a known kind");
+        let names = AnyCommand::decode(parsed.kind, parsed.payload).expect("valid").club();
         let Some(named) = names else { continue };
         assert_eq!(named, elsewhere, "{}", kind.word());
         of_a_club.push(*kind);
         lane.write(&bytes).await;
         let reply = lane.next().await.expect("a reply");
         assert_eq!(reply.kind, REFUSAL, "{}", kind.word());
-        let refusal: Refusal = wire::decode("refusal", &reply.body).expect("it is one");
+        let refusal: Refusal = wire::decode("refusal", &reply.body).expect("it is a refusal");
         assert_eq!(refusal, Refusal::ClubForbidden { club: elsewhere }, "{}", kind.word());
     }
     let expected =
         [Kind::Redeem, Kind::Check, Kind::Hold, Kind::TopUp, Kind::PayBonus, Kind::RecordSession, Kind::RecordPurchase];
     assert_eq!(of_a_club, expected);
-    assert_eq!(position(&server).await, before, "nothing is recorded of it");
-    let outcome = lane.ask(1, RequestId::now(), &top_up(1, own, 100)).await.outcome::<TopUp>();
+    assert_eq!(position(&server).await, before, "the refusals left no record");
+    let outcome = lane.call(1, RequestId::now(), &top_up(1, own, 100)).await.outcome::<TopUp>();
     assert!(matches!(outcome, Ok(TopUpOutcome::ToppedUp(_))), "{outcome:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_forbidden_is_not_even_looked_at() {
+async fn forbidden_requests_are_not_even_decoded() {
     let server = Server::start();
     let mut lane = server.lane(Role::Reporter).await;
     for kind in Kind::ALL.iter().filter(|kind| !kind.permits(Role::Reporter)) {
@@ -203,7 +204,7 @@ async fn what_is_forbidden_is_not_even_looked_at() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_no_token_of_this_organisation_is_not_let_in() {
+async fn callers_without_a_token_of_this_organisation_are_refused() {
     let (server, other) = (Server::start(), Server::start());
     let right = server.token(Role::Operator);
     let almost = format!("{}{}", &right[..right.len() - 1], if right.ends_with('0') { '1' } else { '0' });
@@ -223,7 +224,7 @@ async fn who_has_no_token_of_this_organisation_is_not_let_in() {
         };
         assert_eq!(reason, "the token is not one of this organisation's");
     }
-    // No hello at all: another frame comes first.
+    // No hello at all: another frame is first.
     for kind in Kind::ALL {
         let mut lane = Lane::open_silent(server.address(), &server.authority()).await;
         lane.write(&request_of(*kind, "nobody")).await;
@@ -249,7 +250,7 @@ async fn an_engine_of_another_authority_is_not_trusted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_line_says_who_is_refused_and_why() {
+async fn the_command_line_reports_who_is_refused_and_why() {
     let server = Server::start();
     let mut command = server.scrip(Role::Operator);
     let ran = run(command.env("SCRIP_TOKEN", "scrip_operator_00").args(["club", "list"]), b"").exits(4);
@@ -263,7 +264,7 @@ async fn the_command_line_says_who_is_refused_and_why() {
         (Role::Gateway, &["tail"]),
     ] {
         let ran = run(server.scrip(role).args(args), b"").exits(4);
-        let expected = format!("a credential with the role {role} may not do this");
+        let expected = format!("credentials with the role {role} are not allowed to do this");
         assert!(ran.err.contains(&expected), "{args:?}: {}", ran.err);
     }
     let ran = run(server.scrip(Role::Operator).env_remove("SCRIP_TOKEN").args(["club", "list"]), b"");
@@ -271,41 +272,41 @@ async fn the_command_line_says_who_is_refused_and_why() {
     assert_eq!(position(&server).await, Position(BEGUN));
 }
 
-/// Keeps tickets, and notes how much may be sent early under each.
+/// Stores session tickets, and records how much early data each allows.
 #[derive(Debug)]
 struct Tickets {
-    kept: ClientSessionMemoryCache,
+    cache: ClientSessionMemoryCache,
     early_data_max: Mutex<Vec<u32>>,
 }
 
 impl ClientSessionStore for Tickets {
     fn set_kx_hint(&self, server: ServerName<'static>, group: rustls::NamedGroup) {
-        self.kept.set_kx_hint(server, group);
+        self.cache.set_kx_hint(server, group);
     }
     fn kx_hint(&self, server: &ServerName<'_>) -> Option<rustls::NamedGroup> {
-        self.kept.kx_hint(server)
+        self.cache.kx_hint(server)
     }
     fn set_tls12_session(&self, server: ServerName<'static>, value: Tls12ClientSessionValue) {
-        self.kept.set_tls12_session(server, value);
+        self.cache.set_tls12_session(server, value);
     }
     fn tls12_session(&self, server: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        self.kept.tls12_session(server)
+        self.cache.tls12_session(server)
     }
     fn remove_tls12_session(&self, server: &ServerName<'static>) {
-        self.kept.remove_tls12_session(server);
+        self.cache.remove_tls12_session(server);
     }
     fn insert_tls13_ticket(&self, server: ServerName<'static>, value: Tls13ClientSessionValue) {
-        self.early_data_max.lock().expect("nobody panics with it").push(value.max_early_data_size());
-        self.kept.insert_tls13_ticket(server, value);
+        self.early_data_max.lock().expect("no holder panics").push(value.max_early_data_size());
+        self.cache.insert_tls13_ticket(server, value);
     }
     fn take_tls13_ticket(&self, server: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-        self.kept.take_tls13_ticket(server)
+        self.cache.take_tls13_ticket(server)
     }
 }
 
-/// A first connection, which brings a ticket, and whether a second one can send before its handshake is done.
+/// Makes a first connection, which gets a ticket, and returns whether a second one can send before its handshake is complete.
 async fn sends_early(address: std::net::SocketAddr, authority: &[u8], first: impl AsyncFnOnce(quinn::Connection)) -> bool {
-    let tickets = Arc::new(Tickets { kept: ClientSessionMemoryCache::new(8), early_data_max: Mutex::default() });
+    let tickets = Arc::new(Tickets { cache: ClientSessionMemoryCache::new(8), early_data_max: Mutex::default() });
     let mut tls = support::tls_config(authority, &[std::str::from_utf8(ALPN).expect("it is ASCII")]);
     tls.enable_early_data = true;
     tls.resumption = rustls::client::Resumption::store(tickets.clone());
@@ -315,8 +316,8 @@ async fn sends_early(address: std::net::SocketAddr, authority: &[u8], first: imp
 
     let connection = timeout(DEADLINE, connect()).await.expect("in time").expect("a connection");
     first(connection.clone()).await;
-    // The ticket follows the handshake, and by now an answer has followed the ticket.
-    let early_data_max = tickets.early_data_max.lock().expect("nobody panics with it").clone();
+    // The ticket follows the handshake, and by now a reply has followed the ticket.
+    let early_data_max = tickets.early_data_max.lock().expect("no holder panics").clone();
     assert!(!early_data_max.is_empty(), "the server gives tickets");
     connection.close(0_u32.into(), b"");
     match connect().into_0rtt() {
@@ -329,16 +330,16 @@ async fn sends_early(address: std::net::SocketAddr, authority: &[u8], first: imp
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_taken_before_the_handshake_is_done() {
+async fn nothing_is_accepted_before_the_handshake_is_complete() {
     let server = Server::start();
     let token = server.token(Role::Operator);
     let (address, authority) = (server.address(), server.authority());
-    let first = async |connection| Lane::on(connection, address).await.say_hello(token).await;
-    assert!(!sends_early(address, &authority, first).await, "what is sent early can be sent again by whoever saw it");
+    let first = async |connection| Lane::on(connection, address).await.send_hello(token).await;
+    assert!(!sends_early(address, &authority, first).await, "an observer could replay early data");
 
-    // The same client against a server that takes early data: this test would see it.
-    let chain = vec![CertificateDer::from_pem_file(server.dir().join("tls/server.pem")).expect("init has made it")];
-    let key = PrivateKeyDer::from_pem_file(server.dir().join("tls/server.key")).expect("init has made it");
+    // The same client against a server that accepts early data, to show that this test would notice.
+    let chain = vec![CertificateDer::from_pem_file(server.dir().join("tls/server.pem")).expect("init created it")];
+    let key = PrivateKeyDer::from_pem_file(server.dir().join("tls/server.key")).expect("init created it");
     let mut tls = rustls::ServerConfig::builder_with_provider(scrip_transport::tls::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("the provider has TLS 1.3")
@@ -364,7 +365,7 @@ async fn nothing_is_taken_before_the_handshake_is_done() {
     });
     let first = async |connection: quinn::Connection| {
         let (mut send, mut receive) = connection.open_bi().await.expect("a stream");
-        send.write_all(b"x").await.expect("it is taken");
+        send.write_all(b"x").await.expect("it is accepted");
         let answer = timeout(DEADLINE, receive.read(&mut [0; 1])).await.expect("in time");
         assert!(matches!(answer, Ok(Some(1))), "{answer:?}");
     };

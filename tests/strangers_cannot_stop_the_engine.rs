@@ -1,5 +1,5 @@
-//! Strangers who hold what they can hold without a token stop nothing: silent connections at the ports of HTTP cost the journal no file
-//! descriptor, and handshakes that never end keep no caller out.
+//! Strangers with all the resources they can hold without a token stop nothing: silent connections to the HTTP ports leave the
+//! journal its file descriptors, and endless handshakes keep no caller out.
 
 mod support;
 
@@ -20,22 +20,22 @@ use tokio::net::UdpSocket;
 
 const FEW: FileLimit = FileLimit { soft: 256, hard: Some(256) };
 
-/// Connections that say nothing, held for as long as they live.
+/// Connections that send nothing, held for as long as they live.
 fn silent(address: SocketAddr, count: usize) -> Vec<TcpStream> {
-    (0..count).map(|_| TcpStream::connect(address).expect("it listens")).collect()
+    (0..count).map(|_| TcpStream::connect(address).expect("it is listening")).collect()
 }
 
-/// Imports until the journal has so many files more.
+/// Imports codes until the journal has `more` more files.
 async fn rotate(server: &Server, operator: &Client, more: usize) {
     let before = server.journal_files().len();
     let of = campaign(operator, terms(&format!("Rotating {before}"), None, 1), &["FIRST".to_owned() + &before.to_string()]).await;
     let mut part = 0;
     while server.journal_files().len() < before + more {
-        assert!(part < 45, "the journal does not rotate");
+        assert!(part < 45, "the journal did not rotate");
         let lines = (0..1_000).map(|code| format!("A-CODE-THAT-IS-RATHER-LONG-SO-THAT-SEGMENTS-END-{before}-{part}-{code}"));
         let lines: Vec<_> = lines.collect();
-        let asked = AddCodes { campaign: of, lines: lines.iter().collect(), first_line: 1, on_conflict: OnConflict::Reject };
-        let outcome = operator.call(RequestId::now(), &asked).await.expect("the engine goes on");
+        let command = AddCodes { campaign: of, lines: lines.iter().collect(), first_line: 1, on_conflict: OnConflict::Reject };
+        let outcome = operator.call(RequestId::now(), &command).await.expect("the engine keeps working");
         assert!(matches!(outcome, AddCodesOutcome::Added(_)), "{outcome}");
         part += 1;
     }
@@ -43,8 +43,8 @@ async fn rotate(server: &Server, operator: &Client, more: usize) {
 
 /// The limit of open files of a process: soft and hard.
 fn files_of(process: u32) -> (u64, u64) {
-    let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).expect("it runs");
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("Linux says so");
+    let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).expect("it is running");
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("Linux reports it");
     let mut numbers = line.split_whitespace().map(|number| number.parse().unwrap_or(u64::MAX));
     (numbers.next().expect("the soft one"), numbers.next().expect("the hard one"))
 }
@@ -54,29 +54,29 @@ async fn silent_connections_leave_the_journal_its_descriptors() {
     let mut server = Server::start_with(&["--metrics", "127.0.0.1:0", "--segment-mib", "1"]);
     server.terminate();
     server.restart_with_files(FEW);
-    let metrics = server.metrics().expect("it was asked for");
+    let metrics = server.metrics().expect("metrics were enabled");
     let operator = server.client(Role::Operator).await;
     rotate(&server, &operator, 1).await;
     let held = silent(metrics, 300);
     rotate(&server, &operator, 2).await;
-    assert!(get(metrics, "/readyz").0.contains("200"), "an honest supervisor is answered");
+    assert!(get(metrics, "/readyz").0.contains("200"), "an honest supervisor gets a reply");
     assert!(samples(metrics).contains_key("scrip_engine_journal_position"));
 
-    // The sidecar keeps its read model going as well.
+    // The sidecar keeps applying the journal, too.
     let command = sidecar(&server, Role::Reporter, &server.scratch().join("few"));
     let mut process = FEW.wrap(&command);
     let log = std::fs::File::create(server.scratch().join("few.log")).expect("a log");
-    let mut running = support::Running(process.stdout(std::process::Stdio::piped()).stderr(log).spawn().expect("it runs"));
-    let first = running.lines().recv_timeout(DEADLINE).expect("it says that it listens");
+    let mut running = support::Running(process.stdout(std::process::Stdio::piped()).stderr(log).spawn().expect("it starts"));
+    let first = running.lines().recv_timeout(DEADLINE).expect("it prints its address");
     let line: serde_json::Value = serde_json::from_str(&first).expect("JSON");
     let address = line["listening"].as_str().and_then(|address| address.parse().ok()).expect("an address");
     let held_too = silent(address, 300);
     rotate(&server, &operator, 1).await;
     let newest = samples(metrics)["scrip_engine_journal_position"];
-    wait_until(DEADLINE, "the sidecar has read what came", || {
+    wait_until(DEADLINE, "the sidecar has applied the imports", || {
         (samples(address)["scrip_sidecar_position"] >= newest).then_some(())
     });
-    assert!(running.0.try_wait().expect("it can be asked").is_none());
+    assert!(running.0.try_wait().expect("its status is available").is_none());
     drop((held, held_too));
     assert_eq!(server.terminate().code(), Some(0));
 }
@@ -102,8 +102,8 @@ fn the_limit_of_open_files_is_raised_and_checked() {
     );
 }
 
-/// Passes packets on from a client to the engine, and back only those that ask the client to prove its address: so that the client does
-/// that, and its handshake stays where it is, while it sends its packets again and again.
+/// Forwards packets from a client to the engine, but returns only those that make the client prove its address. So the client
+/// proves its address, but its handshake never completes, while it keeps retransmitting.
 struct Stall {
     address: SocketAddr,
     retries: Arc<AtomicUsize>,
@@ -138,24 +138,24 @@ impl Stall {
     }
 }
 
-/// An honest caller that connects, asks, and leaves.
+/// An honest caller that connects, sends a request, and leaves.
 async fn call(server: &Server) -> Duration {
     let began = Instant::now();
     let client = server.client(Role::Operator).await;
-    client.list_clubs(ClubId(0)).await.expect("an answer");
+    client.list_clubs(ClubId(0)).await.expect("a reply");
     began.elapsed()
 }
 
 async fn flood(server: &Server, from: &str) {
     let stall = Stall::before(server.address(), from).await;
     let flooding = endpoint::client(([127, 0, 0, 1], 0).into()).expect("a socket");
-    let config = client_config(&server.authority()).expect("it is an authority");
+    let config = client_config(&server.authority()).expect("the authority is valid");
     let begin = |endpoint: &Endpoint| endpoint.connect_with(config.clone(), stall.address, "127.0.0.1").expect("an address");
     let mut handshakes = Vec::new();
     let mut slowest = Duration::ZERO;
     for _ in 0..11 {
         handshakes.extend((0..100).map(|_| tokio::spawn(begin(&flooding))));
-        // Nobody waits for them to end: an honest caller comes in between.
+        // Nobody waits for them to end: an honest caller arrives in between.
         slowest = slowest.max(call(server).await);
     }
     let retries = || (stall.retries.load(Ordering::Relaxed) >= 900).then_some(());
@@ -168,12 +168,12 @@ async fn flood(server: &Server, from: &str) {
     handshakes.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
-/// More handshakes that never end than there may be connections, each with a proven address, keep no honest caller out: neither from
-/// elsewhere nor from the very same address. And they cost no log line each.
+/// More endless handshakes than there may be connections, each from a proven address, keep no honest caller out, neither from
+/// elsewhere nor from the very same address. They do not cost a log line each.
 #[tokio::test(flavor = "multi_thread")]
-async fn handshakes_that_never_end_keep_nobody_out() {
+async fn endless_handshakes_keep_nobody_out() {
     let server = Server::start_with(&["--metrics", "127.0.0.1:0"]);
-    let metrics = server.metrics().expect("it was asked for");
+    let metrics = server.metrics().expect("metrics were enabled");
     let operator = server.client(Role::Operator).await;
     club(&operator, "Arena").await;
     for from in ["127.0.0.9", "127.0.0.1"] {
@@ -183,8 +183,8 @@ async fn handshakes_that_never_end_keep_nobody_out() {
     assert!(counted["scrip_engine_handshakes_evicted_total"] > 100.0, "{counted:?}");
     assert!(counted["scrip_engine_retries_total"] > 1_000.0, "{counted:?}");
     assert_eq!(counted["scrip_engine_connections_refused_total"], 0.0);
-    // What is left of them ends by itself, although their packets come again.
-    wait_until(DEADLINE, "no handshake lasts", || (samples(metrics)["scrip_engine_connections"] <= 2.0).then_some(()));
+    // The rest of them end by themselves, although their packets keep arriving.
+    wait_until(DEADLINE, "all handshakes have ended", || (samples(metrics)["scrip_engine_connections"] <= 2.0).then_some(()));
     assert!(server.log().lines().count() < 20, "{}", server.log());
-    assert!(operator.list_clubs(ClubId(0)).await.is_ok(), "who was there before has noticed nothing");
+    assert!(operator.list_clubs(ClubId(0)).await.is_ok(), "an existing client was not affected");
 }

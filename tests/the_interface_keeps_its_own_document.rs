@@ -1,9 +1,9 @@
-//! The HTTP interface against the document that it serves of itself: schemathesis reads that and asks thousands of questions, valid ones
-//! and others, over a sidecar that follows a real engine. No answer is an error of the server, and each is as the document says.
+//! The HTTP interface against its own OpenAPI document: schemathesis reads the document and sends thousands of requests, valid
+//! and invalid ones, to a sidecar that follows a real engine. No response is a server error, and each conforms to the document.
 //!
-//! What it is told of the organisation stands in `tests/openapi/hooks.py`. The one path that is left out is that of the live counters,
-//! whose answer has no end; the tests of `reporting` read it. It asks from one thread, as some versions of CPython parse wrongly in
-//! several, and so that its seed gives the same questions again.
+//! `tests/openapi/hooks.py` describes the organisation to it. The path of the live counters is left out, because its response
+//! never ends; the tests of `reporting` read it. It sends from one thread, because some versions of CPython parse wrongly in
+//! several, and so that its seed reproduces the same requests.
 
 mod support;
 
@@ -21,16 +21,16 @@ use support::{Server, Sidecar, campaign, club, create_rule, redemption, rule, ru
 
 /// How long a use is held, in milliseconds.
 const HELD_MS: u64 = 600_000;
-/// The path whose answers have no end.
+/// The path whose responses have no end.
 const ENDLESS: &str = "/v1/campaigns/{campaign}/live";
 
-/// Everything that the interface tells of, a little of each; and what there is to ask for, by the names of the parameters.
+/// Creates a little of everything that the interface reports. Returns the values to query, by the names of the parameters.
 async fn organisation(server: &Server) -> Value {
     let (operator, gateway) = (server.client(Role::Operator).await, server.client(Role::Gateway).await);
     let (arena, forum) = (club(&operator, "Arena").await, club(&operator, "Forum, \"East\"").await);
     let id = RequestId::now;
     for (client, name) in [(ClientId(1), "Ann"), (ClientId(u128::MAX), "=Bob")] {
-        operator.register_client(id(), client, name).await.expect("an answer");
+        operator.register_client(id(), client, name).await.expect("a reply");
     }
     create_rule(&operator, rule("Tenth", "", "{{topupAmountMajor}} * 0.1")).await;
     let first: Vec<_> = (0..12).map(|n| format!("First-{n}")).collect();
@@ -38,8 +38,8 @@ async fn organisation(server: &Server) -> Value {
     let second = campaign(&operator, terms("Second", None, 250), &["=SUM".to_owned(), "0012".to_owned()]).await;
     let third = campaign(&operator, terms("Third", Some(1), 100), &["gone".to_owned()]).await;
     let codes = ["first-10", "first-11"].into_iter().collect();
-    operator.archive_codes(id(), &ArchiveCodes { campaign: first, codes }).await.expect("an answer");
-    operator.archive_campaign(id(), third).await.expect("an answer");
+    operator.archive_codes(id(), &ArchiveCodes { campaign: first, codes }).await.expect("a reply");
+    operator.archive_campaign(id(), third).await.expect("a reply");
 
     let (mut activations, mut requests) = (Vec::new(), Vec::new());
     for (client, at, code) in [
@@ -54,15 +54,15 @@ async fn organisation(server: &Server) -> Value {
     ] {
         let request = id();
         requests.push(request.to_string());
-        let outcome = gateway.redeem(request, &redemption(client, at, code)).await.expect("an answer");
+        let outcome = gateway.redeem(request, &redemption(client, at, code)).await.expect("a reply");
         if let RedeemOutcome::Redeemed(activated) = outcome {
             activations.push(activated.activation);
         }
     }
-    operator.refund(id(), activations[1], false).await.expect("an answer");
+    operator.refund(id(), activations[1], false).await.expect("a reply");
     holds(&gateway, arena).await;
     requests.push(money(&operator, arena).await);
-    let position = operator.show_status().await.expect("an answer").journal.durable;
+    let position = operator.show_status().await.expect("a reply").journal.durable;
     json!({
         "position": position,
         "campaign": [first, second, third, 9],
@@ -76,44 +76,44 @@ async fn organisation(server: &Server) -> Value {
     })
 }
 
-/// A use that is held, one that was confirmed and one that was released.
+/// Makes a use that is held, one that was confirmed and one that was released.
 async fn holds(gateway: &Client, at: ClubId) {
     let mut held = Vec::new();
     for code in ["first-1", "first-2", "first-3"] {
-        let asked = Hold::new(ClientId(1), at, code, HELD_MS);
-        let outcome = gateway.hold(RequestId::now(), &asked).await.expect("an answer");
+        let command = Hold::new(ClientId(1), at, code, HELD_MS);
+        let outcome = gateway.hold(RequestId::now(), &command).await.expect("a reply");
         let HoldOutcome::Held(hold) = outcome else { panic!("{outcome}") };
         held.push(hold.hold);
     }
-    gateway.confirm(RequestId::now(), held[0]).await.expect("an answer");
-    gateway.release(RequestId::now(), held[1]).await.expect("an answer");
-    gateway.confirm(RequestId::now(), Position(1)).await.expect("an answer");
+    gateway.confirm(RequestId::now(), held[0]).await.expect("a reply");
+    gateway.release(RequestId::now(), held[1]).await.expect("a reply");
+    gateway.confirm(RequestId::now(), Position(1)).await.expect("a reply");
 }
 
-/// A top-up on which a rule fires, and what becomes of it. The request of the top-up comes back.
+/// Makes a top-up on which a rule fires, and the operations that follow. Returns the request id of the top-up.
 async fn money(operator: &Client, at: ClubId) -> String {
     let (id, client, note) = (RequestId::now, ClientId(1), Note::default);
     let request = id();
-    let outcome = operator.top_up(request, &top_up(1, at, 10_000)).await.expect("an answer");
+    let outcome = operator.top_up(request, &top_up(1, at, 10_000)).await.expect("a reply");
     assert!(matches!(outcome, TopUpOutcome::ToppedUp { .. }), "{outcome}");
     let credit = CreditBonus { client, club: Some(at), amount: Money(300), note: note() };
-    operator.credit_bonus(id(), &credit).await.expect("an answer");
+    operator.credit_bonus(id(), &credit).await.expect("a reply");
     let payment = PayBonus { client, club: at, amount: Money(200), paid_for: PaidFor::Order, note: note() };
-    operator.pay_bonus(id(), &payment).await.expect("an answer");
+    operator.pay_bonus(id(), &payment).await.expect("a reply");
     let session = RecordSession { client, club: at, price: Money(400), paid_from: PaidFrom::GamingBalance, note: note() };
-    operator.record_session(id(), &session).await.expect("an answer");
+    operator.record_session(id(), &session).await.expect("a reply");
     let purchase = RecordPurchase { client, club: at, price: Money(150), paid_from: PaidFrom::Directly, note: note() };
-    operator.record_purchase(id(), &purchase).await.expect("an answer");
+    operator.record_purchase(id(), &purchase).await.expect("a reply");
     request.to_string()
 }
 
-/// T1 to T7, B5, Z3, Z13, Z14: what the interface answers is what its document says, and nothing that is asked breaks it. Pain 24: what is
-/// missing or unheard of is a refusal, never a failure.
+/// T1 to T7, B5, Z3, Z13, Z14: every response conforms to the document, and no request breaks the interface. Pain 24: a missing
+/// or unknown thing is a refusal, never a failure.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answer_is_as_the_document_says() {
+async fn every_response_conforms_to_the_document() {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/python/bin");
     let schemathesis = python.join("schemathesis");
-    assert!(schemathesis.exists(), "{} is missing, which asks the interface: tests/run installs it", schemathesis.display());
+    assert!(schemathesis.exists(), "{} is missing, which sends the requests: tests/run installs it", schemathesis.display());
     let server = Server::start();
     let known = organisation(&server).await;
     let sidecar = Sidecar::start(&server);
@@ -135,17 +135,13 @@ async fn every_answer_is_as_the_document_says() {
 
     let report: Value = serde_json::from_slice(&std::fs::read(report).expect("it was written")).expect("it is JSON");
     let (operations, cases) = (&report["operations"], &report["test_cases"]);
-    let paths = sidecar.ask("/openapi.json").json()["paths"].as_object().map(|paths| paths.len());
-    assert_eq!(
-        operations["tested"].as_u64(),
-        paths.map(|paths| paths as u64 - 1),
-        "all but the one that has no end: {operations}"
-    );
+    let paths = sidecar.get_openly("/openapi.json").json()["paths"].as_object().map(|paths| paths.len());
+    assert_eq!(operations["tested"].as_u64(), paths.map(|paths| paths as u64 - 1), "all but the endless one: {operations}");
     assert!(report["complete"] == true && cases["generated"].as_u64() > Some(1_000), "{cases}");
-    // What finds nothing is not looked at: everything was there to be found.
+    // Queries without results prove little: everything was there to be found.
     assert_eq!(report["warnings"]["missing_test_data"], json!([]), "{}", ran.out);
     assert_eq!(report["warnings"]["low_valid_rate"], json!([]), "{}", ran.out);
-    say(&format!("{} questions, in {} s", cases["generated"], report["running_time"]));
-    assert_eq!(sidecar.ask("/readyz").status, 200);
-    assert_eq!(sidecar.log(), "", "nothing went wrong that was not answered");
+    say(&format!("{} requests, in {} s", cases["generated"], report["running_time"]));
+    assert_eq!(sidecar.get_openly("/readyz").status, 200);
+    assert_eq!(sidecar.log(), "", "nothing went wrong without a response");
 }

@@ -1,7 +1,7 @@
-//! The page for operators, docs/operating.md, has the words of every refusal to start and of every stop (Z11).
+//! The page for operators, docs/operating.md, has the text of every refusal to start and of every stop (Z11).
 //!
-//! Each list below has every variant of an error: the function beside it does not compile where one is added, until it has a number,
-//! and the number is missed until the list has it.
+//! Each list below has every variant of an error: the function beside it does not compile when a variant is added until it gets a
+//! number, and the test fails until the list has that number.
 
 mod support;
 
@@ -23,7 +23,7 @@ use scrip_engine::snapshot::SnapshotError;
 use scrip_engine::{Damage, EngineError};
 use scrip_journal::JournalError;
 use scrip_protocol::batch::BatchError;
-use scrip_protocol::codes::RecordedForm;
+use scrip_protocol::codes::{RecordedForm, UnknownForm};
 use scrip_protocol::frame::Malformed;
 use scrip_protocol::private::SecretError;
 use scrip_protocol::{CredentialId, Position, Refusal, Settings, UtcTime};
@@ -36,7 +36,7 @@ use support::{run, scrip};
 
 const PAGE: &str = include_str!("../docs/operating.md");
 
-/// What stands for paths and causes in the errors made here, and for numbers.
+/// Placeholders for paths and causes in the errors made here, and for numbers.
 const ANY: &str = "<>";
 const NUMBER: u64 = 7_777_777;
 const P: Position = Position(NUMBER);
@@ -53,12 +53,16 @@ fn refused() -> io::Error {
     io::Error::other(ANY)
 }
 
-/// The mode in its words is a number.
+fn unknown_form() -> UnknownForm {
+    UnknownForm(RecordedForm { form: 3, unicode: [17, 0, 0] })
+}
+
+/// The mode in its text is a number.
 fn exposed() -> SecretError {
     SecretError::Exposed { path: path(), mode: u32::from_str_radix(&NUMBER.to_string(), 8).expect("its digits are octal") }
 }
 
-/// The rows of the page's tables, each by itself, and its paragraphs.
+/// The rows of the page's tables, each on its own, and its paragraphs.
 fn places() -> Vec<String> {
     let rows = PAGE.lines().filter(|line| line.starts_with('|')).map(str::to_owned);
     let paragraphs = PAGE.split("\n\n").filter(|text| !text.starts_with('|')).map(str::to_owned);
@@ -66,9 +70,9 @@ fn places() -> Vec<String> {
     rows.chain(paragraphs).map(plain).collect()
 }
 
-/// Checks that one place of the page has all the words of an error that are always the same.
+/// Checks that one row or paragraph of the page has all the constant words of an error.
 #[track_caller]
-fn stands(error: &impl ToString) {
+fn is_on_page(error: &impl ToString) {
     let cause = BatchError::Changed.to_string();
     let words = error.to_string().replace(&cause, ANY).replace(&NUMBER.to_string(), ANY).replace('`', "");
     let fixed: Vec<&str> =
@@ -77,18 +81,18 @@ fn stands(error: &impl ToString) {
     assert!(found, "docs/operating.md lacks this: {words}");
 }
 
-/// Checks each of them, and that all numbers from 0 on are there.
+/// Checks each error, and that all numbers from 0 on occur.
 #[track_caller]
-fn all_stand<E: ToString>(errors: &[E], number: impl Fn(&E) -> usize) {
+fn all_are_on_page<E: ToString>(errors: &[E], number: impl Fn(&E) -> usize) {
     for (at, error) in errors.iter().enumerate() {
         assert_eq!(number(error), at, "{}", error.to_string());
-        stands(error);
+        is_on_page(error);
     }
 }
 
-/// Z11: the words of every error of the journal stand on the page.
+/// Z11: the text of every error of the journal is on the page.
 #[test]
-fn every_refusal_of_the_journal_stands_there() {
+fn every_refusal_of_the_journal_is_on_the_page() {
     let (dir, cause) = (path, || BatchError::Changed);
     let errors = [
         JournalError::Locked { dir: dir() },
@@ -111,7 +115,7 @@ fn every_refusal_of_the_journal_stands_there() {
         JournalError::Missing { position: P },
         JournalError::Discontinuous { position: P, cause: cause() },
     ];
-    all_stand(&errors, |error| match error {
+    all_are_on_page(&errors, |error| match error {
         JournalError::Locked { .. } => 0,
         JournalError::Io { .. } => 1,
         JournalError::Unreadable { .. } => 2,
@@ -134,9 +138,9 @@ fn every_refusal_of_the_journal_stands_there() {
     });
 }
 
-/// Z11: as do those of a snapshot.
+/// Z11: and the text of every error of a snapshot.
 #[test]
-fn every_refusal_of_a_snapshot_stands_there() {
+fn every_refusal_of_a_snapshot_is_on_the_page() {
     let errors = [
         SnapshotError::Io { path: path(), source: refused() },
         SnapshotError::Header { path: path(), what: ANY },
@@ -145,8 +149,9 @@ fn every_refusal_of_a_snapshot_stands_there() {
         SnapshotError::Inconsistent { path: path(), what: ANY },
         SnapshotError::Misnamed { path: path(), found: P },
         SnapshotError::TooMany { path: path(), what: ANY },
+        SnapshotError::NoRoom { dir: path(), bytes: NUMBER, free: NUMBER, reserve: NUMBER },
     ];
-    all_stand(&errors, |error| match error {
+    all_are_on_page(&errors, |error| match error {
         SnapshotError::Io { .. } => 0,
         SnapshotError::Header { .. } => 1,
         SnapshotError::Version { .. } => 2,
@@ -154,12 +159,13 @@ fn every_refusal_of_a_snapshot_stands_there() {
         SnapshotError::Inconsistent { .. } => 4,
         SnapshotError::Misnamed { .. } => 5,
         SnapshotError::TooMany { .. } => 6,
+        SnapshotError::NoRoom { .. } => 7,
     });
 }
 
 /// Z11: and those of an engine, its folder and its server, at a start or while it runs.
 #[test]
-fn every_refusal_and_stop_of_an_engine_stands_there() {
+fn every_refusal_and_stop_of_an_engine_is_on_the_page() {
     let journal = || JournalError::Locked { dir: path() };
     let errors = [
         EngineError::Folder(FolderError::Missing(path())),
@@ -171,7 +177,7 @@ fn every_refusal_and_stop_of_an_engine_stands_there() {
         EngineError::Clock(ClockError::NeverSet { wall_ms: 0 }),
         EngineError::CodeForm(RecordedForm { form: 3, unicode: [17, 0, 0] }),
     ];
-    all_stand(&errors, |error| match error {
+    all_are_on_page(&errors, |error| match error {
         EngineError::Folder(_) => 0,
         EngineError::Recovery(_) => 1,
         EngineError::Snapshot(_) => 2,
@@ -186,8 +192,10 @@ fn every_refusal_and_stop_of_an_engine_stands_there() {
         ClockError::NeverSet { wall_ms: 0 },
         ClockError::Behind { wall_ms: 0, newest_ms },
         ClockError::Ahead { wall_ms: 0, newest_ms },
+        ClockError::BehindAccepted { wall_ms: 0, followed_ms: 0 },
+        ClockError::AheadAccepted { wall_ms: 0, followed_ms: 0 },
     ] {
-        stands(&error.to_string().replace(&never, ANY));
+        is_on_page(&error.to_string().replace(&never, ANY));
     }
 
     let invalid = InvalidCredential { credential: CredentialId(NUMBER as u32), name: any(), why: WhyInvalid::NumberTwice };
@@ -217,15 +225,15 @@ fn every_refusal_and_stop_of_an_engine_stands_there() {
         };
         assert_eq!(number, at, "{error}");
         match error {
-            // Its words are those of the reasons, which the file's own errors say.
-            FolderError::Credential { .. } => stands(&format!("{ANY}: credential {ANY} ({ANY}): {ANY}")),
-            FolderError::Certificate { .. } => stands(&format!("a certificate for {ANY} could not be made: {ANY}")),
+            // Its text is that of the reasons, which the file's own errors have.
+            FolderError::Credential { .. } => is_on_page(&format!("{ANY}: credential {ANY} ({ANY}): {ANY}")),
+            FolderError::Certificate { .. } => is_on_page(&format!("a certificate for {ANY} could not be made: {ANY}")),
             FolderError::Io { .. }
             | FolderError::Exists(_)
             | FolderError::Missing(_)
             | FolderError::Config { .. }
             | FolderError::Secret(_)
-            | FolderError::AuthorityKey { .. } => stands(error),
+            | FolderError::AuthorityKey { .. } => is_on_page(error),
         }
     }
     let errors = [
@@ -242,13 +250,13 @@ fn every_refusal_and_stop_of_an_engine_stands_there() {
             ServerError::Key(_) => 3,
         };
         assert_eq!(number, at, "{error}");
-        stands(&error.to_string().replace("0.0.0.0:1", ANY));
+        is_on_page(&error.to_string().replace("0.0.0.0:1", ANY));
     }
 }
 
-/// Z11: and those of a backup and of restoring.
+/// Z11: and those of a backup and a restore.
 #[test]
-fn every_refusal_of_a_backup_stands_there() {
+fn every_refusal_of_a_backup_is_on_the_page() {
     let dir = path;
     let errors = [
         BackupError::Journal(JournalError::Locked { dir: dir() }),
@@ -268,7 +276,7 @@ fn every_refusal_of_a_backup_stands_there() {
         BackupError::NotEmpty { dir: dir() },
         BackupError::Missing { path: path() },
     ];
-    all_stand(&errors, |error| match error {
+    all_are_on_page(&errors, |error| match error {
         BackupError::Journal(_) => 0,
         BackupError::Snapshot(_) => 1,
         BackupError::Folder(_) => 2,
@@ -288,9 +296,9 @@ fn every_refusal_of_a_backup_stands_there() {
     });
 }
 
-/// What is logged rather than ended with stands there as well, and so does every file of a data folder.
+/// Events that are only logged are on the page as well, and so is every file of a data folder.
 #[test]
-fn what_is_logged_and_what_is_on_disk_stands_there() {
+fn log_messages_and_files_are_on_the_page() {
     for words in [
         "no snapshot was taken; the engine runs on, and tries again when the journal has grown",
         "no snapshot was written; the next start replays the journal",
@@ -299,13 +307,13 @@ fn what_is_logged_and_what_is_on_disk_stands_there() {
         "this machine's clock is behind the newest record; the time of records runs at half speed until the clock has caught up",
         "this machine's clock is over 31 days ahead of the engine's time and is not followed; requests by that clock are refused",
     ] {
-        stands(&words);
+        is_on_page(&words);
         let sources = [
             include_str!("../engine/src/engine.rs"),
             include_str!("../engine/src/keeper/mod.rs"),
             include_str!("../engine/src/pipeline/clock.rs"),
         ];
-        assert!(sources.iter().any(|source| source.contains(words)), "it is logged so: {words}");
+        assert!(sources.iter().any(|source| source.contains(words)), "this is logged: {words}");
     }
     let folder = Folder::at("");
     let paths = [folder.config_path(), folder.ca_path(), folder.certificate_path(), folder.key_path(), folder.ca_key_path()];
@@ -329,18 +337,18 @@ fn whole(error: &dyn std::error::Error) -> String {
     words.replace(&sqlite, ANY)
 }
 
-/// Checks each of them with its causes, and that all numbers from 0 on are there.
+/// Checks each error with its causes, and that all numbers from 0 on occur.
 #[track_caller]
-fn all_stand_whole<E: std::error::Error>(errors: &[E], number: impl Fn(&E) -> usize) {
+fn all_are_on_page_with_causes<E: std::error::Error>(errors: &[E], number: impl Fn(&E) -> usize) {
     for (at, error) in errors.iter().enumerate() {
         assert_eq!(number(error), at, "{error}");
-        stands(&whole(error));
+        is_on_page(&whole(error));
     }
 }
 
-/// Z11: the words of every refusal of a sidecar to start or to go on stand on the page.
+/// Z11: the text of every reason for a sidecar not to start or to stop is on the page.
 #[test]
-fn every_refusal_of_a_sidecar_stands_there() {
+fn every_refusal_of_a_sidecar_is_on_the_page() {
     let sqlite = || rusqlite::Error::InvalidQuery;
     let cause = || BatchError::Changed;
     let errors = [
@@ -349,13 +357,15 @@ fn every_refusal_of_a_sidecar_stands_there() {
         ReadModelError::InUse { path: path() },
         ReadModelError::OtherVersion { path: path(), found: NUMBER as i64 },
         ReadModelError::Batch { after: P, cause: cause() },
+        ReadModelError::CodeForm { position: P, source: unknown_form() },
     ];
-    all_stand_whole(&errors, |error| match error {
+    all_are_on_page_with_causes(&errors, |error| match error {
         ReadModelError::Sqlite { .. } => 0,
         ReadModelError::File { .. } => 1,
         ReadModelError::InUse { .. } => 2,
         ReadModelError::OtherVersion { .. } => 3,
         ReadModelError::Batch { .. } => 4,
+        ReadModelError::CodeForm { .. } => 5,
     });
     let errors = [
         TailError::BeyondEnd { next: P },
@@ -365,7 +375,7 @@ fn every_refusal_of_a_sidecar_stands_there() {
         TailError::Forked { after: P, cause: cause() },
         TailError::Batch { after: P, cause: cause() },
         TailError::Refused(Refusal::Revoked),
-        // What it says is said of every command.
+        // Its text is covered for every command.
         TailError::Connect(ConnectError::Protocol),
     ];
     for (at, error) in errors.iter().enumerate() {
@@ -381,14 +391,14 @@ fn every_refusal_of_a_sidecar_stands_there() {
         };
         assert_eq!(number, at, "{error}");
         match error {
-            TailError::Malformed(why) => stands(&error.to_string().replace(&why.to_string(), ANY)),
-            TailError::Refused(why) => stands(&error.to_string().replace(&why.to_string(), ANY)),
+            TailError::Malformed(why) => is_on_page(&error.to_string().replace(&why.to_string(), ANY)),
+            TailError::Refused(why) => is_on_page(&error.to_string().replace(&why.to_string(), ANY)),
             TailError::Connect(_) => {}
             TailError::BeyondEnd { .. }
             | TailError::Dropped { .. }
             | TailError::Unreadable
             | TailError::Forked { .. }
-            | TailError::Batch { .. } => stands(error),
+            | TailError::Batch { .. } => is_on_page(error),
         }
     }
     let in_use = || ReadModelError::InUse { path: path() };
@@ -396,20 +406,22 @@ fn every_refusal_of_a_sidecar_stands_there() {
         FollowError::ReadModel(in_use()),
         FollowError::Tail(TailError::Dropped { first: P }),
         FollowError::Behind { journal: P, applied: P },
+        FollowError::CodeForm(unknown_form()),
     ];
-    all_stand_whole(&errors, |error| match error {
+    all_are_on_page_with_causes(&errors, |error| match error {
         FollowError::ReadModel(_) => 0,
         FollowError::Tail(_) => 1,
         FollowError::Behind { .. } => 2,
+        FollowError::CodeForm(_) => 3,
     });
     for gone in [TailError::Forked { after: P, cause: cause() }, TailError::Batch { after: P, cause: cause() }] {
-        stands(&whole(&FollowError::Tail(gone)));
+        is_on_page(&whole(&FollowError::Tail(gone)));
     }
     let errors = [
         AttemptsError::Sqlite { path: path(), source: sqlite() },
         AttemptsError::OtherVersion { path: path(), found: NUMBER as i64 },
     ];
-    all_stand_whole(&errors, |error| match error {
+    all_are_on_page_with_causes(&errors, |error| match error {
         AttemptsError::Sqlite { .. } => 0,
         AttemptsError::OtherVersion { .. } => 1,
     });
@@ -430,20 +442,20 @@ fn every_refusal_of_a_sidecar_stands_there() {
             SidecarError::Listen { .. } => 4,
         };
         assert_eq!(number, at, "{error}");
-        stands(&whole(error).replace("0.0.0.0:1", ANY).replace(&connecting, ANY));
+        is_on_page(&whole(error).replace("0.0.0.0:1", ANY).replace(&connecting, ANY));
     }
-    stands(&"the tail has ended; connecting again");
+    is_on_page(&"the tail has ended; connecting again");
     assert!(include_str!("../reporting/src/follow.rs").contains("the tail has ended; connecting again"));
 }
 
-/// Z11: what keeps a sidecar from starting ends it with the exit code that the page says, and changes nothing.
+/// Z11: a failed start of a sidecar has the exit code on the page, and changes nothing.
 #[test]
-fn a_sidecar_that_does_not_start_says_so() {
+fn a_sidecar_that_does_not_start_reports_why() {
     let dir = tempfile::tempdir().expect("a folder");
     let data = dir.path().join("data");
     run(scrip().arg("init").arg(&data), b"").exits(0);
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let taken = taken.local_addr().expect("it listens").to_string();
+    let taken = taken.local_addr().expect("it is listening").to_string();
     let refused = |store: &str, listen: &str| {
         let mut sidecar = scrip();
         sidecar.args(["sidecar", "--listen", listen, "--data"]).arg(&data).arg("--store").arg(dir.path().join(store));
@@ -451,27 +463,26 @@ fn a_sidecar_that_does_not_start_says_so() {
     };
     assert!(refused("a", &taken).contains(&format!("listening on {taken} (TCP)")), "the address is taken");
 
-    let held = Store::open(&dir.path().join("b")).expect("nobody has it");
+    let held = Store::open(&dir.path().join("b")).expect("nobody holds it");
     assert!(refused("b", "127.0.0.1:0").contains("is in use by another process"));
     drop(held);
 
     let store = dir.path().join("c");
-    fs::create_dir(&store).expect("a folder can be made");
-    fs::write(read_model_path(&store), "no database, and long enough for SQLite to see that".repeat(20))
-        .expect("it can be written");
+    fs::create_dir(&store).expect("folders can be created");
+    fs::write(read_model_path(&store), "no database, and long enough for SQLite to see that".repeat(20)).expect("it is writable");
     assert!(refused("c", "127.0.0.1:0").contains("the read model"));
 
-    let held = Store::open(&dir.path().join("d")).expect("nobody has it");
+    let held = Store::open(&dir.path().join("d")).expect("nobody holds it");
     drop(Attempts::open(&held.attempts()).expect("it is new"));
-    let sqlite = rusqlite::Connection::open(held.attempts()).expect("it is there");
-    sqlite.pragma_update(None, "user_version", 2).expect("it can be written");
+    let sqlite = rusqlite::Connection::open(held.attempts()).expect("it exists");
+    sqlite.pragma_update(None, "user_version", 2).expect("it is writable");
     drop((sqlite, held));
     assert!(refused("d", "127.0.0.1:0").contains("its version is 2, and this program keeps version 1"));
 }
 
-/// Every file of a sidecar's folder stands on the page.
+/// Every file of a sidecar's folder is on the page.
 #[test]
-fn the_sidecars_folder_stands_there() {
+fn the_sidecars_folder_is_on_the_page() {
     let source = include_str!("../reporting/src/store.rs");
     let names = source.lines().filter(|line| line.starts_with("const ")).filter_map(|line| line.split('"').nth(1));
     let names: Vec<&str> = names.collect();

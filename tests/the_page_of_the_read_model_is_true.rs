@@ -1,5 +1,5 @@
-//! The page for those who query the read model with their own tools, docs/read-model.md, names every table, view and column that there is,
-//! and no other; its queries answer what it says that they answer, of a small journal; and none reads a whole table without saying so.
+//! The page for people who query the read model with their own tools, docs/read-model.md, names every table, view and column, and
+//! no other; its queries return, on a small journal, what it shows; and no query reads a whole table unless the page says so.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -28,10 +28,10 @@ const BEGAN_MS: u64 = 1_795_161_600_000;
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
 
-/// A client whose id is no number that SQLite has.
+/// A client whose id is not a number in SQLite.
 const UUID_CLIENT: &str = "0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c22";
 
-/// The journal that the page's answers are of.
+/// The journal that the page's results are of.
 #[derive(Default)]
 struct Journal {
     chain: ChainEnd,
@@ -40,7 +40,7 @@ struct Journal {
 }
 
 impl Journal {
-    /// Appends a batch, written so many minutes after the first.
+    /// Appends a batch, written this many minutes after the first.
     fn batch(&mut self, minutes: u64, records: &[Record]) -> Position {
         let mut batch = BatchBuilder::new(BEGAN_MS + minutes * MINUTE_MS);
         records.iter().for_each(|record| batch.push(record));
@@ -170,13 +170,13 @@ fn sample() -> Vec<Vec<u8>> {
     journal.batches
 }
 
-/// A read model of the sample, opened as the page says.
+/// A read model of the sample, opened as the page describes.
 fn open(dir: &Path) -> Connection {
     let path = dir.join("read-model.sqlite");
     let mut model = ReadModel::open(&path).expect("it is new").expect("it is of this version");
-    model.apply(&sample()).expect("the chain is whole");
+    model.apply(&sample()).expect("the chain is intact");
     model.close().expect("it can be closed");
-    Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("it is there")
+    Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("it exists")
 }
 
 /// A fenced block of the page.
@@ -196,7 +196,7 @@ fn blocks() -> Vec<Block<'static>> {
     blocks
 }
 
-/// What a query answers, as the `column` mode of the program `sqlite3` prints it.
+/// The result of a query, as the `column` mode of the program `sqlite3` prints it.
 fn answer(sqlite: &Connection, query: &str) -> rusqlite::Result<String> {
     let mut statement = sqlite.prepare(query)?;
     let mut table: Vec<Vec<String>> = vec![statement.column_names().map(str::to_owned).collect()];
@@ -229,50 +229,51 @@ fn answer(sqlite: &Connection, query: &str) -> rusqlite::Result<String> {
     Ok(text.trim_end().to_owned())
 }
 
-/// Z10: every query of the page answers what stands below it, of this journal.
+/// Z10: every query on the page returns the result below it, on this journal.
 #[test]
-fn every_query_answers_what_it_says() {
+fn every_query_returns_the_result_on_the_page() {
     let dir = tempfile::tempdir().expect("a folder");
     let sqlite = open(dir.path());
     let blocks = blocks();
     let mut wrong = String::new();
     for (at, block) in blocks.iter().enumerate().filter(|(_, block)| block.language == "sql") {
         let found = answer(&sqlite, &block.text).unwrap_or_else(|error| error.to_string());
-        let said = blocks.get(at + 1).filter(|next| next.language.is_empty());
-        let said = said.map_or_else(String::new, |said| said.text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
-        if found != said {
+        let documented = blocks.get(at + 1).filter(|next| next.language.is_empty());
+        let documented = documented
+            .map_or_else(String::new, |documented| documented.text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
+        if found != documented {
             let _ = writeln!(wrong, "{}\n\n```\n{found}\n```\n", block.text);
         }
     }
-    assert!(wrong.is_empty(), "these answer otherwise:\n{wrong}");
+    assert!(wrong.is_empty(), "these have another result:\n{wrong}");
     assert!(blocks.iter().filter(|block| block.language == "sql").count() >= 12);
 }
 
-/// Tables that stay small, and what a query has put together for itself.
+/// Tables that stay small, and the temporary ones of queries.
 const SMALL: [&str; 7] = ["cursor", "beginning", "organisation", "club", "stretches", "mine", "ledger"];
 
-/// Pain 19: a query that reads a whole table that grows says so in its first line, and no other does.
+/// Pain 19: a query that reads all of a growing table says so in its first line, and no other does.
 #[test]
-fn what_is_read_whole_is_said() {
+fn full_table_reads_are_declared() {
     let dir = tempfile::tempdir().expect("a folder");
     let sqlite = open(dir.path());
     for block in blocks().iter().filter(|block| block.language == "sql") {
-        let said: BTreeSet<&str> = block
+        let documented: BTreeSet<&str> = block
             .text
             .lines()
             .filter_map(|line| line.strip_prefix("-- reads all of "))
             .flat_map(|tables| tables.split(" and "))
             .collect();
         let scanned = scanned(&sqlite, &block.text);
-        assert_eq!(scanned.iter().map(String::as_str).collect::<BTreeSet<_>>(), said, "{}", block.text);
+        assert_eq!(scanned.iter().map(String::as_str).collect::<BTreeSet<_>>(), documented, "{}", block.text);
     }
-    // What the page warns of.
+    // The queries that the page warns of.
     assert!(scanned(&sqlite, "SELECT position FROM client_history WHERE client = 7").contains("client_history"));
     assert!(scanned(&sqlite, "SELECT * FROM activation WHERE campaign = 1 AND slot = 0").contains("activation"));
     assert!(scanned(&sqlite, "SELECT * FROM ledger WHERE client = 7").contains("activation"));
 }
 
-/// The tables that a query reads whole, but for those that stay small.
+/// The tables that a query reads in full, without those that stay small.
 fn scanned(sqlite: &Connection, query: &str) -> BTreeSet<String> {
     let mut statement = sqlite.prepare(&format!("EXPLAIN QUERY PLAN {query}")).expect("it is SQL");
     let steps = statement.query_map([], |row| row.get::<_, String>(3)).expect("it has a plan");
@@ -297,7 +298,7 @@ fn tables(sqlite: &Connection) -> Vec<(String, Vec<String>)> {
         .collect()
 }
 
-/// What the page names in the first column of the table below a heading.
+/// The names in the first column of the table below a heading of the page.
 fn named_below(heading: &str) -> Vec<String> {
     let below = PAGE.lines().skip_while(|line| *line != heading).skip(1).take_while(|line| !line.starts_with('#'));
     let rows = below.filter(|line| line.starts_with("| `"));
@@ -305,11 +306,11 @@ fn named_below(heading: &str) -> Vec<String> {
     first.flat_map(|cell| cell.split(',').map(|name| name.trim().trim_matches('`').to_owned()).collect::<Vec<_>>()).collect()
 }
 
-/// Z10: the page has every table and column, in their order, and no other.
+/// Z10: the page has every table and column, in order, and no other.
 #[test]
-fn every_table_and_column_stands_there() {
+fn every_table_and_column_is_on_the_page() {
     let sqlite = Connection::open_in_memory().expect("SQLite opens");
-    sqlite.execute_batch(SCHEMA).expect("the tables can be made");
+    sqlite.execute_batch(SCHEMA).expect("the tables can be created");
     let headings = PAGE.lines().filter_map(|line| line.strip_prefix("### `")).filter_map(|line| line.strip_suffix('`'));
     let headings: Vec<&str> = headings.collect();
     let tables = tables(&sqlite);
@@ -317,14 +318,14 @@ fn every_table_and_column_stands_there() {
     for (name, columns) in &tables {
         assert_eq!(named_below(&format!("### `{name}`")), *columns, "{name}");
     }
-    assert!(PAGE.contains(&format!("`PRAGMA user_version` is {VERSION}")), "the version stands there");
+    assert!(PAGE.contains(&format!("`PRAGMA user_version` is {VERSION}")), "the version is on the page");
 }
 
-/// Z10: a text in a table's row that stands in quotes is a word that the program writes into that column.
+/// Z10: a quoted text in a table row is a word that the program writes into that column.
 #[test]
-fn words_in_quotes_are_those_of_the_program() {
+fn quoted_words_are_those_of_the_program() {
     let tables = PAGE.lines().skip_while(|line| *line != "## The tables").filter(|line| line.starts_with('|'));
-    // A quote opens a word after a space, and is a genitive's otherwise.
+    // A quote opens a word after a space; elsewhere it is an apostrophe.
     let quoted = tables.flat_map(|line| line.split(" '").skip(1)).filter_map(|rest| rest.split('\'').next());
     let sources = [
         SCHEMA,

@@ -1,5 +1,5 @@
-//! A comparison is worth as much as the work that both sides did: the rivals are really started, keep the same rules, and their
-//! rows are recounted (Z3, Z5). They have to be installed: `tests/run` does that.
+//! A comparison is only meaningful if both sides do the same work: the rivals are really started, enforce the same rules, and
+//! their rows are recounted (Z3, Z5). They must be installed: `tests/run` does that.
 
 mod support;
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::{Running, run, scrip, wait_until};
 
-/// Of the first offer; of the second, over four connections; of each with many in flight.
+/// For the first measurement; for the second, over four connections; for each with many in flight.
 const ACTIVATIONS: [u64; 4] = [50, 200, 2_000, 2_000];
 const RULES_CODES: u64 = 1_000;
 
@@ -22,14 +22,14 @@ fn versus(rival: &str, dir: &Path) -> Command {
     command
 }
 
-/// Runs a comparison; checks what both sides have in common; returns it.
+/// Runs a comparison, checks what both rivals have in common, and returns it.
 fn compared(rival: &str, name: &str, rows_expected: &[(&str, u64, u64)]) -> Value {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let mut values = run(&mut versus(rival, dir.path()), b"").exits(0).json();
     let found = values.remove(0);
     assert!(values.is_empty());
     assert!(found["rival"].as_str().is_some_and(|version| version.starts_with(name)), "{found}");
-    assert_eq!(fs::read_dir(dir.path()).expect("it is there").count(), 0, "its folders are removed");
+    assert_eq!(fs::read_dir(dir.path()).expect("it exists").count(), 0, "its folders are removed");
 
     let rows = found["rows"].as_array().expect("a row for each offer");
     let seen: Vec<_> = rows
@@ -62,7 +62,7 @@ fn compared(rival: &str, name: &str, rows_expected: &[(&str, u64, u64)]) -> Valu
         ] {
             assert_eq!(audit[what], expected, "{what} of {audit}");
         }
-        // Each code redeemed once though half of them were tried by a second client; each id answered twice, and alike.
+        // Each code is redeemed once, though half of them were tried by a second client; each id gets two replies, the same.
         let rules = json!({
             "redeemed": RULES_CODES, "exhausted": RULES_CODES / 2, "unknown": RULES_CODES / 10,
             "repeats_alike": RULES_CODES, "repeats_unlike": 0,
@@ -73,18 +73,18 @@ fn compared(rival: &str, name: &str, rows_expected: &[(&str, u64, u64)]) -> Valu
 }
 
 #[test]
-fn redis_keeps_caps_and_repeats_as_an_engine_does() {
+fn redis_enforces_caps_and_retries_like_an_engine() {
     let rows: Vec<_> = ACTIVATIONS.iter().flat_map(|count| [("Scrip", 1, *count), ("Redis", 1, *count)]).collect();
     let found = compared("redis", "Redis ", &rows);
     let settings = found["settings"].as_array().expect("its settings");
     let always = settings.windows(2).any(|pair| pair == [json!("--appendfsync"), json!("always")]);
-    assert!(always, "an answer is durable: {settings:?}");
+    assert!(always, "every reply is durable: {settings:?}");
 }
 
 #[test]
-fn postgres_keeps_caps_and_repeats_as_an_engine_does() {
+fn postgres_enforces_caps_and_retries_like_an_engine() {
     let rows: Vec<_> = ACTIVATIONS.iter().flat_map(|count| [("Scrip", 1, *count), ("PostgreSQL", 1, *count)]).collect();
-    // Its own best besides: many requests in one transaction.
+    // And at its own best: many requests in one transaction.
     let batched = [("PostgreSQL", 32, 2_000), ("PostgreSQL", 32, 2_000)];
     let found = compared("postgres", "PostgreSQL ", &[rows.as_slice(), &batched].concat());
     let settings = found["settings"].as_array().expect("its settings");
@@ -100,8 +100,8 @@ fn a_rival_that_is_not_installed_is_named_with_its_package() {
         assert!(ran.err.contains(&expected) && ran.err.contains(&format!("apt-get install {package}")), "{}", ran.err);
         assert_eq!(ran.out, "");
     }
-    // An empty folder is left as it was.
-    assert_eq!(fs::read_dir(dir.path()).expect("it is there").count(), 0);
+    // An empty folder stays empty.
+    assert_eq!(fs::read_dir(dir.path()).expect("it exists").count(), 0);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_rival_that_does_not_start_is_quoted() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().expect("a temporary folder");
     let program = dir.path().join("redis-server");
-    fs::write(&program, "#!/bin/sh\necho no room for a dinosaur\nexit 7\n").expect("it can be written");
+    fs::write(&program, "#!/bin/sh\necho no room for a dinosaur\nexit 7\n").expect("it is writable");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it is ours");
     let ran = run(versus("redis", dir.path()).arg("--programs").arg(dir.path()), b"").exits(3);
     assert!(ran.err.contains("no room for a dinosaur") && ran.err.contains("exit status: 7"), "{}", ran.err);
@@ -121,12 +121,12 @@ fn no_rival_outlives_a_load_test_that_was_killed() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let mut command = scrip();
         command.args(["loadtest", "versus", rival, "--requests", "2000000", "--dir"]).arg(dir.path());
-        let mut running = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs"));
+        let mut running = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts"));
         let there = || Some(processes_in(dir.path(), program)).filter(|found| !found.is_empty());
-        // Its server writes a log; what makes a new database beforehand does not.
-        let logs = || fs::read_dir(dir.path()).expect("it is there").flatten().any(|entry| entry.path().join("log").exists());
+        // The server writes a log; the creation of a new database before it does not.
+        let logs = || fs::read_dir(dir.path()).expect("it exists").flatten().any(|entry| entry.path().join("log").exists());
         let found = wait_until(Duration::from_secs(60), "the rival runs", || there().filter(|_| logs()));
-        running.0.kill().expect("it runs still");
+        running.0.kill().expect("it is still running");
         running.0.wait().expect("it is ours");
         wait_until(Duration::from_secs(60), &format!("{program} {found:?} ends"), || there().is_none().then_some(()));
     }
@@ -134,7 +134,7 @@ fn no_rival_outlives_a_load_test_that_was_killed() {
 
 /// The processes of a program that were started in a folder within `dir`.
 fn processes_in(dir: &Path, program: &str) -> Vec<PathBuf> {
-    let dir = dir.canonicalize().expect("it is there");
+    let dir = dir.canonicalize().expect("it exists");
     let processes = fs::read_dir("/proc").expect("there is one").flatten().map(|entry| entry.path());
     let is_there = |process: &PathBuf| {
         let named = fs::read_to_string(process.join("comm")).is_ok_and(|comm| comm.trim() == program);

@@ -1,5 +1,5 @@
-//! The real sidecar beside the real engine: killed at random moments while codes are redeemed, stopped, wiped and built anew, it says over
-//! HTTP what the engine says; and the engine does not notice.
+//! The real sidecar beside the real engine: killed at random moments while codes are redeemed, stopped, wiped and rebuilt, it
+//! reports over HTTP the engine's figures, and the engine is not affected.
 
 mod support;
 
@@ -24,9 +24,9 @@ fn codes() -> Vec<String> {
 async fn redeem(gateway: &Client, at: ClubId, codes: &[String]) -> u64 {
     let mut last = 0;
     for hundred in codes.chunks(100) {
-        let asked: Vec<_> =
+        let commands: Vec<_> =
             hundred.iter().zip(1..).map(|(code, n)| (RequestId::now(), redemption(n % 50 + 1, at, code))).collect();
-        for outcome in gateway.redeem_all(&asked).await {
+        for outcome in gateway.redeem_all(&commands).await {
             let RedeemOutcome::Redeemed(activated) = outcome.expect("the engine runs") else { panic!("each is redeemed once") };
             last = last.max(activated.activation.0);
         }
@@ -34,7 +34,7 @@ async fn redeem(gateway: &Client, at: ClubId, codes: &[String]) -> u64 {
     last
 }
 
-/// Every figure of the campaign over HTTP is what the engine says of it.
+/// Every figure of the campaign over HTTP equals the engine's.
 fn agrees(server: &Server, sidecar: &Sidecar, id: CampaignId, position: u64) -> Value {
     let shown = run(server.scrip(Role::Operator).args(["campaign", "show", "--json", &id.to_string()]), b"").exits(0);
     let engine = &shown.json()[0];
@@ -57,10 +57,11 @@ fn export(server: &Server, sidecar: &Sidecar, what: &[&str]) -> Vec<u8> {
     run(&mut command, b"").exits(0).out.into_bytes()
 }
 
-/// Z10, A36: killed at random moments, the sidecar goes on where it was and ends with the engine's figures; a caller reads what it wrote;
-/// a rebuild and a start from a backup give the same figures and the same file. T7: a download is what `scrip export` writes, to the byte.
+/// Z10, A36: killed at random moments, the sidecar continues where it was and ends with the engine's figures; a caller reads its
+/// own writes; a rebuild and a start from a backup give the same figures and the same file. T7: a download equals the output of
+/// `scrip export`, to the byte.
 #[tokio::test(flavor = "multi_thread")]
-async fn figures_are_the_engines_after_every_kill() {
+async fn figures_equal_the_engines_after_every_kill() {
     let mut random = fastrand::Rng::with_seed(seed());
     let server = Server::start();
     let (operator, gateway) = (server.client(Role::Operator).await, server.client(Role::Gateway).await);
@@ -75,40 +76,40 @@ async fn figures_are_the_engines_after_every_kill() {
     });
     let mut before = 0;
     for _ in 0..KILLS {
-        // Somewhere in the middle of what comes: so many records further than at the kill before.
+        // Somewhere in the middle: a number of records after the previous kill.
         let until = before + random.u64(1..2_000);
         tokio::task::block_in_place(|| {
-            wait_until(DEADLINE, "the sidecar comes on", || {
+            wait_until(DEADLINE, "the sidecar moves on", || {
                 let applied = metric(&sidecar, "scrip_sidecar_position");
                 (applied >= until).then_some(())
             });
             before = metric(&sidecar, "scrip_sidecar_position");
             sidecar.kill();
             sidecar.restart(&server, &[]);
-            assert!(metric(&sidecar, "scrip_sidecar_position") >= before, "what was applied is there after a kill");
+            assert!(metric(&sidecar, "scrip_sidecar_position") >= before, "applied records survive a kill");
         });
     }
     redeeming.await.expect("no redemption fails");
-    // Stopped, it costs the engine nothing: codes are redeemed as before, and it catches up.
+    // While it is stopped, the engine is not affected: codes are redeemed as before, and it catches up.
     assert!(sidecar.terminate().success());
     let last = redeem(&gateway, arena, rest).await;
     sidecar.restart(&server, &[]);
     tokio::task::block_in_place(|| {
         let figures = agrees(&server, &sidecar, id, last);
         assert_eq!((figures["activations"].as_u64(), &figures["issued"]), (Some(CODES as u64), &"50000.00".into()));
-        // From now on nothing is written, not even how far the sidecar has come.
+        // From now on nothing is written, not even the position of the sidecar.
         assert!(sidecar.terminate().success());
     });
-    let durable = operator.show_status().await.expect("an answer").journal.durable;
+    let durable = operator.show_status().await.expect("a reply").journal.durable;
     tokio::task::block_in_place(|| compare_rebuilt(&server, &mut sidecar, id, durable.0));
     let card = sidecar.get("/v1/clients/7").json();
     assert_eq!(card["bonus"], balance(&operator, ClientId(7)).await.to_string());
 }
 
-/// A rebuild, and a start from a backup, end with what there was.
+/// A rebuild, and a start from a backup, end with the same contents.
 fn compare_rebuilt(server: &Server, sidecar: &mut Sidecar, id: CampaignId, last: u64) {
     sidecar.restart(server, &["--reader", "none"]);
-    // The time of an answer is the engine's, which goes on.
+    // The time of a response is the engine's, which moves on.
     let timeless = |mut figures: Value| {
         figures["as_of"]["time"].take();
         figures
@@ -117,12 +118,12 @@ fn compare_rebuilt(server: &Server, sidecar: &mut Sidecar, id: CampaignId, last:
     let of_codes = format!("/v1/campaigns/{id}/codes/export");
     let (list, log) = (sidecar.get(&of_codes), sidecar.get("/v1/activations/export"));
     assert_eq!((list.status, log.status), (200, 200));
-    assert!(list.body == export(server, sidecar, &["codes", &id.to_string()]), "a download is what the command writes");
-    assert!(log.body == export(server, sidecar, &["activations"]), "a download is what the command writes");
+    assert!(list.body == export(server, sidecar, &["codes", &id.to_string()]), "a download equals the file of the command");
+    assert!(log.body == export(server, sidecar, &["activations"]), "a download equals the file of the command");
     assert_eq!(log.text().lines().count(), CODES + 1);
     let backup = server.scratch().join("backup");
     run(server.scrip(Role::Operator).args(["backup", "--json", "--to"]).arg(&backup), b"").exits(0);
-    let backup = backup.to_str().expect("temporary folders have such names").to_owned();
+    let backup = backup.to_str().expect("temporary folders have plain names").to_owned();
     for options in [["--reader", "none", "--rebuild"].to_vec(), ["--reader", "none", "--from-backup", &backup].to_vec()] {
         assert!(sidecar.terminate().success());
         sidecar.restart(server, &options);
@@ -133,9 +134,9 @@ fn compare_rebuilt(server: &Server, sidecar: &mut Sidecar, id: CampaignId, last:
     }
 }
 
-/// A sample of the sidecar's metrics; 0 where it is not there. Every line of them is read.
+/// A sample of the sidecar's metrics; 0 if it is missing. Every line of them is parsed.
 fn metric(sidecar: &Sidecar, name: &str) -> u64 {
-    let answer = sidecar.ask("/metrics");
+    let answer = sidecar.get_openly("/metrics");
     assert!(answer.status == 200 && answer.head.contains("content-type: text/plain; version=0.0.4"), "{}", answer.head);
     let mut found = 0.0;
     for line in answer.text().lines().filter(|line| !line.starts_with("# ")) {
@@ -147,9 +148,10 @@ fn metric(sidecar: &Sidecar, name: &str) -> u64 {
     found as u64
 }
 
-/// Z4, Z10: an engine that was restored to an earlier state has another history: the sidecar halts and says so, and a rebuild mends it.
+/// Z4, Z10: an engine that was restored to an earlier state has another history: the sidecar halts and reports that, and a
+/// rebuild fixes it.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_older_history_halts_it_and_a_rebuild_mends_it() {
+async fn an_older_history_halts_it_and_a_rebuild_fixes_it() {
     let mut server = Server::start();
     let operator = server.client(Role::Operator).await;
     let arena = club(&operator, "Arena").await;
@@ -164,13 +166,13 @@ async fn an_older_history_halts_it_and_a_rebuild_mends_it() {
     agrees(&server, &sidecar, id, last);
 
     server.kill();
-    let why = wait_until(DEADLINE, "the sidecar is not ready any more", || {
-        let answer = sidecar.ask("/readyz");
+    let why = wait_until(DEADLINE, "the sidecar is no longer ready", || {
+        let answer = sidecar.get_openly("/readyz");
         (answer.status == 503).then(|| answer.text())
     });
     assert!(why.starts_with("not ready: no connection to the engine: "), "{why}");
-    assert_eq!(sidecar.ask("/healthz").status, 200);
-    assert_eq!(sidecar.get("/v1/campaigns").status, 200, "what it has is told without the engine");
+    assert_eq!(sidecar.get_openly("/healthz").status, 200);
+    assert_eq!(sidecar.get("/v1/campaigns").status, 200, "what it has is served without the engine");
 
     restore(&server, &backup);
     server.restart();
@@ -181,20 +183,20 @@ async fn an_older_history_halts_it_and_a_rebuild_mends_it() {
     sidecar.ready();
     let figures = agrees(&server, &sidecar, id, 1);
     assert_eq!(figures["activations"], 20);
-    // What comes then is followed.
+    // Later records are followed.
     let last = redeem(&server.client(Role::Gateway).await, arena, &codes()[20..30]).await;
     assert_eq!(agrees(&server, &sidecar, id, last)["activations"], 30);
 }
 
-/// Puts what a backup holds into the place of the data folder, while no engine runs.
+/// Puts the contents of a backup in place of the data folder, while no engine runs.
 fn restore(server: &Server, backup: &Path) {
-    std::fs::rename(server.dir(), server.scratch().join("old")).expect("it is there");
+    std::fs::rename(server.dir(), server.scratch().join("old")).expect("it exists");
     let mut command = support::scrip();
     command.args(["restore", "--json", "--from"]).arg(backup).arg("--data").arg(server.dir());
     run(&mut command, b"").exits(0);
 }
 
-/// Z15: a gateway's token opens no journal: the sidecar does not run on one, and says why.
+/// Z15: a gateway's token cannot tail the journal: the sidecar refuses to run with one, and reports why.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateways_token_is_refused() {
     let server = Server::start();
@@ -203,10 +205,10 @@ async fn a_gateways_token_is_refused() {
     assert!(ran.err.contains("gateway"), "{}", ran.err);
 }
 
-/// Z13: a refused attempt is found by its code and by its client, with what decided; one that the guard refused, without a record, beside
-/// these.
+/// Z13: a refused attempt is found by its code and by its client, with what decided; attempts that the guard refused, without a
+/// record, are listed beside these.
 #[tokio::test(flavor = "multi_thread")]
-async fn refusals_say_what_decided() {
+async fn refusals_report_what_decided() {
     let server = Server::guarded("[guard.client]\nmisses_at_once = 2\nmisses_per_minute = 1\nlockout_first_ms = 600000\n");
     let operator = server.client(Role::Operator).await;
     let arena = club(&operator, "Arena").await;
@@ -214,13 +216,13 @@ async fn refusals_say_what_decided() {
     let gateway = server.client(Role::Gateway).await;
     let sidecar = Sidecar::start(&server);
     redeem(&gateway, arena, &["real".to_owned()]).await;
-    let again = gateway.redeem(RequestId::now(), &redemption(9, arena, "Real")).await.expect("an answer");
+    let again = gateway.redeem(RequestId::now(), &redemption(9, arena, "Real")).await.expect("a reply");
     assert_eq!(again, RedeemOutcome::CodeExhausted);
     for guess in ["a", "b"] {
-        gateway.redeem(RequestId::now(), &redemption(8, arena, guess)).await.expect("an answer");
+        gateway.redeem(RequestId::now(), &redemption(8, arena, guess)).await.expect("a reply");
     }
     gateway.redeem(RequestId::now(), &redemption(8, arena, "REAL")).await.expect_err("the client is locked out");
-    let position = operator.show_status().await.expect("an answer").journal.durable.0;
+    let position = operator.show_status().await.expect("a reply").journal.durable.0;
 
     tokio::task::block_in_place(|| {
         for path in [
@@ -232,10 +234,10 @@ async fn refusals_say_what_decided() {
             let refusals = found["refusals"].as_array().expect("there is a list");
             assert_eq!(refusals.len(), 1, "{path}: {found}");
             assert_eq!(refusals[0]["reason"], "code_exhausted", "{path}");
-            let decided = refusals[0]["decided"].as_str().expect("it says what decided");
+            let decided = refusals[0]["decided"].as_str().expect("it reports what decided");
             assert!(decided.starts_with("the code was activated 1 times, and 1 is the most"), "{path}: {decided}");
         }
-        let attempt = wait_until(DEADLINE, "the lock-out is told", || {
+        let attempt = wait_until(DEADLINE, "the lockout is reported", || {
             let found = sidecar.get("/v1/refusals?client=8").json();
             found["attempts"].as_array().and_then(|attempts| attempts.first().cloned())
         });

@@ -1,6 +1,7 @@
-//! A tail, backups and rehearsals run beside a loaded engine through two thousand rotations of its journal, and none of them misses a batch.
+//! A tail, backups and rehearsals run beside a loaded engine through two thousand rotations of its journal, and none of them
+//! misses a batch.
 //!
-//! Every commit ends a segment here, so that readers meet a segment that is being filled, sealed or replaced at nearly every read.
+//! Every commit ends a segment here, so that readers meet a segment being filled, sealed or replaced at nearly every read.
 
 mod support;
 
@@ -18,11 +19,11 @@ use scrip_protocol::command::{ClubRegistered, Rehearsal, RehearseRule, RehearseR
 use scrip_protocol::{ClubId, Position, RequestId, Role, RuleId, Settings, unix_time_ms};
 use support::{club, rule, run, scrip, start_on, top_up};
 
-/// How often the journal goes on in another segment.
+/// How often the journal moves on to another segment.
 const ROTATIONS: usize = 2_000;
 /// How many callers top up at once.
 const CALLERS: u128 = 6;
-/// The club that is registered when everybody has stopped.
+/// The club that is registered once everybody has stopped.
 const LAST: &str = "Last";
 
 /// What a tail has seen.
@@ -34,30 +35,30 @@ struct Seen {
     top_ups: Vec<(Position, u64)>,
 }
 
-/// Follows the journal from its first record until the club comes that is registered last.
+/// Follows the journal from its first record until the last club is registered.
 async fn follow(dial: Dial) -> Seen {
     let mut tailing = Tailing::start(dial, Position(1), true).await.expect("a tail");
     let mut seen = Seen::default();
     loop {
-        let bytes = tailing.next().await.expect("no batch is missing").expect("it follows");
+        let bytes = support::within(tailing.next()).await.expect("no batch is missing").expect("it follows");
         let batch = Batch::parse(&bytes).expect("it was checked");
         assert_eq!(batch.first, Position(seen.end.0 + 1));
-        seen.top_ups.extend(batch.records_of::<ToppedUp>().map(|item| (item.expect("it is one").0, batch.time_ms)));
+        seen.top_ups.extend(batch.records_of::<ToppedUp>().map(|item| (item.expect("it is valid").0, batch.time_ms)));
         (seen.end, seen.batches) = (batch.end().position, seen.batches + 1);
-        if batch.records_of::<ClubRegistered>().any(|item| item.expect("it is one").1.name == LAST) {
+        if batch.records_of::<ClubRegistered>().any(|item| item.expect("it is valid").1.name == LAST) {
             return seen;
         }
     }
 }
 
-/// Tops up, one after the other, until it is to stop.
+/// Tops up, one request after the other, until it must stop.
 async fn load(client: Client, club: ClubId, caller: u128, stop: Arc<AtomicBool>) {
     while !stop.load(Ordering::SeqCst) {
-        client.call(RequestId::now(), &top_up(caller, club, 10_000)).await.expect("an answer");
+        client.call(RequestId::now(), &top_up(caller, club, 10_000)).await.expect("a reply");
     }
 }
 
-/// Rehearses a rule over the second before, again and again; and at the end once over everything. Returns since when with what came of it.
+/// Rehearses a rule over the last second, repeatedly, and once over everything at the end. Returns each start with its result.
 async fn rehearse(client: Client, stop: Arc<AtomicBool>) -> Vec<(u64, Rehearsal)> {
     let terms = rule("Draft", "", "{{topupAmountMajor}} * 0.1");
     let mut done = Vec::new();
@@ -65,8 +66,8 @@ async fn rehearse(client: Client, stop: Arc<AtomicBool>) -> Vec<(u64, Rehearsal)
     while !stopped {
         stopped = stop.load(Ordering::SeqCst);
         let from_ms = if stopped { 0 } else { unix_time_ms() - 1_000 };
-        let asked = RehearseRule { terms: terms.clone(), replaces: RuleId(0), from_ms, to_ms: u64::MAX };
-        match client.call(RequestId(0), &asked).await {
+        let query = RehearseRule { terms: terms.clone(), replaces: RuleId(0), from_ms, to_ms: u64::MAX };
+        match client.call(RequestId(0), &query).await {
             Ok(RehearseRuleOutcome::Rehearsed(rehearsal)) => done.push((from_ms, rehearsal)),
             other => panic!("{other:?}"),
         }
@@ -74,7 +75,8 @@ async fn rehearse(client: Client, stop: Arc<AtomicBool>) -> Vec<(u64, Rehearsal)
     done
 }
 
-/// A folder of which no power cut is asked: in memory, where the system has such a place, because every rotation flushes several files.
+/// A folder that need not survive a power cut: in memory if the system has such a place, because every rotation flushes several
+/// files.
 fn in_memory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("there is room for temporary files")
 }
@@ -91,9 +93,9 @@ fn segments(folder: &Folder) -> usize {
     files.filter(|file| file.as_ref().is_ok_and(|file| file.path().extension().is_some_and(|kind| kind == "redb"))).count()
 }
 
-/// Z11, Z12: whatever a rotation does to the file that somebody reads, the next batch is the one after the last that was read.
+/// Z11, Z12: whatever a rotation does to the file being read, the next batch is the one after the last that was read.
 #[tokio::test(flavor = "multi_thread")]
-async fn readers_of_every_kind_miss_nothing() {
+async fn readers_of_every_kind_miss_no_batch() {
     let dir = in_memory();
     let (folder, backup) = (Folder::at(dir.path().join("data")), dir.path().join("backup"));
     let config = Config::new(([127, 0, 0, 1], 0).into(), Settings::default(), GuardLimits::OFF);
@@ -101,7 +103,7 @@ async fn readers_of_every_kind_miss_nothing() {
     let operator = issued.into_iter().find(|issued| issued.credential.role == Role::Operator).expect("a token for each role");
     let start = Start { segment_bytes: 1, ..Start::default() };
     let (engine, dial): (Engine, Dial) = start_on(&folder, start, &operator.token);
-    let client = Client::connect(dial.clone()).await.expect("it listens");
+    let client = Client::connect(dial.clone()).await.expect("it is listening");
     let arena = club(&client, "Arena").await;
 
     let stop = Arc::new(AtomicBool::new(false));
@@ -117,11 +119,11 @@ async fn readers_of_every_kind_miss_nothing() {
     }
     stop.store(true, Ordering::SeqCst);
     for caller in callers {
-        caller.await.expect("it was answered");
+        caller.await.expect("it got its replies");
     }
-    let rehearsals = rehearsing.await.expect("it was answered");
+    let rehearsals = rehearsing.await.expect("it got its replies");
     club(&client, LAST).await;
-    let end = Client::connect(dial.clone()).await.expect("it listens").welcome().durable;
+    let end = Client::connect(dial.clone()).await.expect("it is listening").welcome().durable;
     let seen = tail.await.expect("it saw every batch");
     assert_eq!(seen.end, end);
     tokio::task::block_in_place(|| back_up(&dial.address().to_string(), &folder.ca_path(), &operator.token, &backup));
@@ -132,9 +134,9 @@ async fn readers_of_every_kind_miss_nothing() {
         let expected = seen.top_ups.iter().filter(within).count() as u64;
         assert_eq!(rehearsal.top_ups, expected, "from {from_ms} up to position {}", rehearsal.as_of);
     }
-    let manifest = Manifest::of(&backup).expect("it can be read").expect("it is finished");
+    let manifest = Manifest::of(&backup).expect("it is readable").expect("it is finished");
     assert_eq!(manifest.position, end);
-    // Every batch, its records and its place in the chain, and what the engine says of all of it.
+    // Every batch, its records and its place in the chain, and everything that the engine reports about them.
     let verify = || {
         let mut program = scrip();
         program.env("SCRIP_SERVER", dial.address().to_string());
@@ -143,6 +145,6 @@ async fn readers_of_every_kind_miss_nothing() {
     };
     tokio::task::block_in_place(verify);
     drop(client);
-    engine.stop().await.expect("the journal is well");
+    engine.stop().await.expect("the engine stops cleanly");
     assert!(segments(&folder) > ROTATIONS && seen.batches as usize >= segments(&folder));
 }

@@ -1,7 +1,7 @@
-//! A request that may have been executed has an outcome, or is unknown: nothing else is ever reported of it (Z3).
+//! A request that may have been executed has an outcome, or its outcome is unknown: nothing else is ever reported for it (Z3).
 //!
-//! The client and the program meet a scripted engine that closes the connection, refuses, falls silent or answers in halves at every
-//! point of a request's way.
+//! The client and the program meet a scripted engine that closes the connection, refuses, falls silent or sends half a reply at
+//! every point of a request.
 
 mod support;
 
@@ -14,15 +14,15 @@ use scrip_protocol::command::{Redeem, RedeemOutcome, RegisterClub};
 use scrip_protocol::hello::CloseCode;
 use scrip_protocol::{ClientId, ClubId, Refusal, RequestId, Role};
 use serde_json::{Value, json};
-use support::fake::Meets::{Answers, OtherAuthority, OtherProtocol, ReadsLater, Stays, TurnsAway};
-use support::fake::Says::{Half, Nonsense, Nothing, Outcome, Refused};
-use support::fake::{FakeEngine, Meets, Says};
+use support::fake::Response::{Half, Nonsense, Nothing, Outcome, Refused};
+use support::fake::Session::{Answers, OtherAuthority, OtherProtocol, ReadsLater, Stays, TurnsAway};
+use support::fake::{FakeEngine, Response, Session};
 use support::{DEADLINE, Ran, run, scrip};
 use tokio::sync::Notify;
 
 const SPENT: RedeemOutcome = RedeemOutcome::CodeExhausted;
 
-/// Every refusal. The compiler and `Refusal::WORDS` see to it that none is left out.
+/// Every refusal. The compiler and `Refusal::WORDS` ensure that none is left out.
 fn refusals() -> Vec<Refusal> {
     let all = vec![
         Refusal::Forbidden { role: Role::Reporter },
@@ -35,16 +35,16 @@ fn refusals() -> Vec<Refusal> {
         Refusal::TooManyMisses { retry_after_ms: 3_600_000 },
     ];
     let others = Refusal::WORDS.iter().filter(|word| all.iter().all(|refusal| refusal.word() != **word));
-    assert_eq!(others.collect::<Vec<_>>(), [&"request_id_invalid"], "an id that is none is never executed");
+    assert_eq!(others.collect::<Vec<_>>(), [&"request_id_invalid"], "an invalid id is never executed");
     all
 }
 
-fn busy(retry_after_ms: u32) -> Says {
+fn busy(retry_after_ms: u32) -> Response {
     Refused(Refusal::Busy { retry_after_ms })
 }
 
 /// The connection is lost after a request was read.
-fn lost() -> Meets {
+fn lost() -> Session {
     Answers(vec![Nothing], CloseCode::ShuttingDown)
 }
 
@@ -52,12 +52,12 @@ fn redemption() -> Redeem {
     Redeem::new(ClientId(42), ClubId(1), "SUMMER-25")
 }
 
-/// A client's call of an engine that does this. Returns what it ended with, and how often the request was sent.
-async fn called(script: Vec<Meets>, patience: Duration, retrying: bool) -> (Result<RedeemOutcome, ClientError>, usize) {
+/// A client's call to an engine with this script. Returns its result, and how often the request was sent.
+async fn called(script: Vec<Session>, patience: Duration, retrying: bool) -> (Result<RedeemOutcome, ClientError>, usize) {
     let engine = FakeEngine::start(script);
     let mut dial = engine.dial();
     dial.patience = patience;
-    let client = Client::connect(dial).await.expect("the first connection is welcome");
+    let client = Client::connect(dial).await.expect("the first connection is welcomed");
     let client = if retrying { client.retrying() } else { client };
     let request = RequestId::now();
     let ended = client.redeem(request, &redemption()).await;
@@ -95,13 +95,13 @@ async fn a_reconnect_that_fails_for_good_leaves_it_unknown() {
     }
 }
 
-/// Before anything is written there is nothing to be unknown.
+/// If nothing was written, the outcome is known.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_never_sent_is_not_unknown() {
+async fn a_request_that_was_never_sent_is_not_unknown() {
     let engine = FakeEngine::start(vec![Answers(vec![], CloseCode::ShuttingDown), TurnsAway(CloseCode::Unauthenticated)]);
-    let client = Client::connect(engine.dial()).await.expect("the first connection is welcome");
+    let client = Client::connect(engine.dial()).await.expect("the first connection is welcomed");
     let began = Instant::now();
-    // A call may be made before the client knows that the connection is closed.
+    // A call can be made before the client knows that the connection is closed.
     loop {
         match client.redeem(RequestId::now(), &redemption()).await {
             Err(ClientError::Connect(ConnectError::Closed { code: CloseCode::Unauthenticated, .. })) => break,
@@ -116,10 +116,10 @@ async fn what_was_never_sent_is_not_unknown() {
     assert!(matches!(refused, Some(ConnectError::Handshake { .. })), "{refused:?}");
 }
 
-/// A connection that takes nothing, because a list fills it, holds a redemption back. Once that is reported as not executed, it is not
-/// sent when the connection takes more.
+/// A connection that is blocked by a list holds a redemption back. Once that is reported as not executed, it is not sent when the
+/// connection continues.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_given_up_unsent_is_not_sent_later() {
+async fn a_request_given_up_unsent_is_not_sent_later() {
     let reads = Arc::new(Notify::new());
     let engine = FakeEngine::start(vec![ReadsLater(reads.clone())]);
     let client = Client::connect(engine.dial()).await.expect("welcome");
@@ -154,6 +154,60 @@ async fn what_was_given_up_unsent_is_not_sent_later() {
     filling.abort();
 }
 
+/// The same for a call whose caller stops waiting by dropping it: one, or many at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_dropped_unsent_is_not_sent_later() {
+    let reads = Arc::new(Notify::new());
+    let engine = FakeEngine::start(vec![ReadsLater(reads.clone())]);
+    let client = Client::connect(engine.dial()).await.expect("welcome");
+    // Two lists: while the first is being written, nothing behind it is.
+    let fills = |client: Client| async move {
+        let list = RegisterClub { name: "x".repeat(3 << 20) };
+        client.call_within(DEADLINE, RequestId::now(), &list).await
+    };
+    let filling = [tokio::spawn(fills(client.clone())), tokio::spawn(fills(client.clone()))];
+    // That it is reported as not executed shows that the lists are in front of what follows.
+    let began = Instant::now();
+    loop {
+        match client.call_within(Duration::from_millis(200), RequestId::now(), &redemption()).await {
+            Err(ClientError::NoAnswer { .. }) => break,
+            Err(ClientError::Unknown { .. }) => assert!(began.elapsed() < DEADLINE),
+            other => panic!("{other:?}"),
+        }
+    }
+    let dropped: Vec<_> = (0..10).map(|_| (RequestId::now(), redemption())).collect();
+    let (id, redeem) = (RequestId::now(), redemption());
+    for _ in 0..2 {
+        let mut one = Box::pin(client.redeem(id, &redeem));
+        assert!(goes_on(one.as_mut()), "there is no reply");
+        drop(one);
+        let mut many = Box::pin(client.redeem_all(&dropped));
+        assert!(goes_on(many.as_mut()), "there is no reply");
+        drop(many);
+    }
+    reads.notify_one();
+    let (last, redeem) = (RequestId::now(), redemption());
+    let ended = client.call_within(DEADLINE, last, &redeem);
+    let read = async {
+        while !engine.requests().contains(&last) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = read => {}
+        ended = ended => panic!("the engine reads it within the patience: {ended:?}"),
+    }
+    let read = engine.requests();
+    let sent: Vec<_> = dropped.iter().map(|(id, _)| id).chain([&id]).filter(|id| read.contains(id)).collect();
+    assert!(sent.is_empty(), "{sent:?}");
+    filling.iter().for_each(|filling| filling.abort());
+}
+
+/// Polls a future once. Returns whether it goes on.
+fn goes_on<F: Future>(future: std::pin::Pin<&mut F>) -> bool {
+    future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_pending()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_final_only_for_a_request_that_was_sent_once() {
     for refusal in refusals() {
@@ -165,7 +219,7 @@ async fn a_refusal_is_final_only_for_a_request_that_was_sent_once() {
         let (ended, sent) = called(vec![lost(), Stays(vec![Refused(refusal)])], Duration::from_secs(20), false).await;
         let cause = is_unknown(what, &ended);
         assert!(matches!(cause, Some(NoOutcome::Refused(why)) if why == refusal), "{what}: {cause:?}");
-        assert_eq!(sent, 2, "{what}: what asks for more time than there is is not waited for");
+        assert_eq!(sent, 2, "{what}: a delay beyond the patience is not waited for");
 
         let (ended, _) = called(vec![Stays(vec![Refused(refusal)])], DEADLINE, true).await;
         is_unknown(what, &ended);
@@ -176,9 +230,9 @@ async fn a_refusal_is_final_only_for_a_request_that_was_sent_once() {
     }
 }
 
-/// The engine may be busy without having looked for the first attempt.
+/// The engine may be busy without having looked up the first attempt.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_retry_that_meets_a_busy_engine_goes_on_until_there_is_an_outcome() {
+async fn a_retry_at_a_busy_engine_continues_until_there_is_an_outcome() {
     let (ended, sent) = called(vec![lost(), Stays(vec![busy(1), busy(5), Outcome(SPENT)])], DEADLINE, false).await;
     assert_eq!((ended.expect("an outcome"), sent), (SPENT, 4));
     let (ended, sent) = called(vec![Stays(vec![busy(1), Outcome(SPENT)])], DEADLINE, true).await;
@@ -194,7 +248,7 @@ async fn a_retry_that_meets_a_busy_engine_goes_on_until_there_is_an_outcome() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn halves_silence_and_nonsense_are_no_outcome() {
+async fn partial_missing_and_malformed_replies_are_not_outcomes() {
     let half = Answers(vec![Half], CloseCode::ShuttingDown);
     let (ended, sent) = called(vec![half, Stays(vec![Outcome(SPENT)])], DEADLINE, false).await;
     assert_eq!((ended.expect("an outcome"), sent), (SPENT, 2));
@@ -204,17 +258,17 @@ async fn halves_silence_and_nonsense_are_no_outcome() {
     assert!(matches!(is_unknown("nonsense", &ended), Some(NoOutcome::Reply(_))));
 }
 
-/// What changes nothing may be asked again by anybody: it is never unknown.
+/// A command that changes nothing can be sent again by anybody: its outcome is never unknown.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_changes_nothing_is_never_unknown() {
     for failing in [TurnsAway(CloseCode::Unauthenticated), OtherProtocol] {
         let engine = FakeEngine::start(vec![lost(), failing]);
-        let client = Client::connect(engine.dial()).await.expect("the first connection is welcome");
+        let client = Client::connect(engine.dial()).await.expect("the first connection is welcomed");
         let ended = client.retrying().list_clubs(ClubId(0)).await;
         assert!(matches!(ended, Err(ClientError::Connect(_))), "{ended:?}");
     }
     let engine = FakeEngine::start(vec![lost(), Stays(vec![busy(1)])]);
-    let client = Client::connect(engine.dial()).await.expect("the first connection is welcome");
+    let client = Client::connect(engine.dial()).await.expect("the first connection is welcomed");
     let ended = client.list_clubs(ClubId(0)).await;
     assert!(matches!(ended, Err(ClientError::Refused(Refusal::Busy { .. }))), "{ended:?}");
     let engine = FakeEngine::start(vec![Stays(vec![Nothing])]);
@@ -224,7 +278,7 @@ async fn a_command_that_changes_nothing_is_never_unknown() {
     assert!(matches!(ended, Err(ClientError::NoAnswer { .. })), "{ended:?}");
 }
 
-/// The program, set to reach the engine.
+/// The program, set to call the engine.
 fn program(engine: &FakeEngine) -> Command {
     let mut command = scrip();
     command.env("SCRIP_TOKEN", "any token").env("SCRIP_SERVER", engine.address().to_string());
@@ -232,19 +286,19 @@ fn program(engine: &FakeEngine) -> Command {
     command
 }
 
-fn redeemed(script: Vec<Meets>, arguments: &[&str]) -> Ran {
+fn redeemed(script: Vec<Session>, arguments: &[&str]) -> Ran {
     let engine = FakeEngine::start(script);
     let redeem = ["redeem", "SUMMER-25", "--client", "42", "--club", "1"];
     tokio::task::block_in_place(|| run(program(&engine).args(redeem).args(arguments), b""))
 }
 
-/// Checks that a run reports a request as unknown in both of its languages. Returns the request's id.
+/// Checks that a run reports a request as unknown, for people and in JSON. Returns the request's id.
 #[track_caller]
 fn reports_unknown(ran: &Ran, is_json: bool) -> String {
     assert_eq!(ran.code, 5, "{ran:#?}");
     let named = ran.err.split("--request-id ").nth(1).and_then(|rest| rest.split_whitespace().next());
     let named = named.unwrap_or_else(|| panic!("{ran:#?}")).to_owned();
-    assert!(ran.err.contains(&format!("whether request {named} was executed is unknown")), "{ran:#?}");
+    assert!(ran.err.contains(&format!("the outcome of request {named} is unknown")), "{ran:#?}");
     match is_json {
         false => assert_eq!(ran.out, ""),
         true => {
@@ -257,7 +311,7 @@ fn reports_unknown(ran: &Ran, is_json: bool) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_program_names_the_request_whose_outcome_is_unknown() {
+async fn the_program_names_a_request_with_an_unknown_outcome() {
     for arguments in [&[][..], &["--json"]] {
         for after in [TurnsAway(CloseCode::Unauthenticated), OtherAuthority, Stays(vec![Refused(Refusal::Revoked)])] {
             reports_unknown(&redeemed(vec![lost(), after], arguments), !arguments.is_empty());
@@ -271,7 +325,7 @@ async fn the_program_names_the_request_whose_outcome_is_unknown() {
     assert_eq!(spent.json()[0]["outcome"], json!("code_exhausted"));
 }
 
-/// Whoever names the request's id may have sent it before.
+/// A caller that gives the request's id may have sent it before.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_whose_id_is_given_has_an_outcome_or_is_unknown() {
     let id = RequestId::now().to_string();
@@ -284,7 +338,7 @@ async fn a_request_whose_id_is_given_has_an_outcome_or_is_unknown() {
             assert_eq!(reports_unknown(&redeemed(vec![meets], arguments), is_json), id);
         }
         let spent = redeemed(vec![Stays(vec![busy(1), Outcome(SPENT)])], arguments).exits(1);
-        assert!(spent.out.contains(if is_json { "code_exhausted" } else { "as often as it may be" }), "{spent:?}");
+        assert!(spent.out.contains(if is_json { "code_exhausted" } else { "the code has no uses left" }), "{spent:?}");
     }
     // Without a token, and without an engine.
     let engine = FakeEngine::start(vec![]);
@@ -299,9 +353,9 @@ async fn a_request_whose_id_is_given_has_an_outcome_or_is_unknown() {
     assert_eq!(reports_unknown(&given(program(&engine).env("SCRIP_SERVER", gone.to_string())), true), id);
 }
 
-/// Every command that takes an id keeps to it: the same list is what `--help` says.
+/// Every command that takes an id conforms: the same list is derived from `--help`.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_command_with_a_request_id_keeps_to_this() {
+async fn every_command_with_a_request_id_conforms() {
     let id = RequestId::now().to_string();
     let engine = FakeEngine::start(vec![TurnsAway(CloseCode::Unauthenticated); 100]);
     let list = engine.folder.dir().join("codes.txt");
@@ -362,7 +416,7 @@ async fn every_command_with_a_request_id_keeps_to_this() {
     };
     let mut with_id = Vec::new();
     for name in names(&help(&[])) {
-        // Help of these is not success: see `help.rs`.
+        // The help of these exits with another code: see `help.rs`.
         let page = run(scrip().args([name.as_str(), "--help"]), b"").out;
         for (path, page) in match names(&page) {
             inner if inner.is_empty() => vec![(name.clone(), page)],

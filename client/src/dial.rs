@@ -49,7 +49,7 @@ pub struct Dialled {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ConnectError {
     /// The address is not one.
-    #[error("{address:?} is not an address that can be reached: {cause}")]
+    #[error("{address:?} is not a usable address: {cause}")]
     Address {
         /// What was given.
         address: String,
@@ -57,22 +57,22 @@ pub enum ConnectError {
         cause: String,
     },
     /// The certificate authority's file holds no certificate that can be used.
-    #[error("the certificate authority cannot be used: {0}")]
+    #[error("the certificate authority is unusable: {0}")]
     Authority(UnusablePem),
     /// The caller's own certificate or key cannot be used.
-    #[error("the caller's own certificate cannot be used: {0}")]
+    #[error("the client certificate is unusable: {0}")]
     Identity(String),
     /// No socket could be had.
-    #[error("no UDP socket: {0}")]
+    #[error("cannot open a UDP socket: {0}")]
     Socket(String),
     /// Nobody answers.
-    #[error("nobody answers at {0} (UDP)")]
+    #[error("no engine answers at {0} (UDP)")]
     Unreachable(SocketAddr),
     /// The other side does not speak this version of the protocol.
     #[error("the engine does not speak {}", String::from_utf8_lossy(ALPN))]
     Protocol,
     /// The handshake failed, most often because of the certificate.
-    #[error("no handshake with {address}: {cause}")]
+    #[error("the handshake with {address} failed: {cause}")]
     Handshake {
         /// With whom.
         address: SocketAddr,
@@ -80,7 +80,7 @@ pub enum ConnectError {
         cause: String,
     },
     /// The engine does not take the caller's own certificate.
-    #[error("the engine does not take the certificate: {0}")]
+    #[error("the engine rejected the certificate: {0}")]
     Certificate(&'static str),
     /// The engine closed the connection, and said why.
     #[error("the engine closed the connection: {reason} ({})", .code.word())]

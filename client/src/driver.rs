@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use quinn::{RecvStream, SendStream, VarInt};
-use tokio::sync::{Notify, oneshot};
+use quinn::{Connection, RecvStream, SendStream, VarInt};
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::Instant;
 
 use super::dial::{ConnectError, Dial, Dialled};
 use scrip_protocol::frame::{FrameBuffer, HEADER_BYTES, REPLY_BYTES_MAX, set_correlation};
@@ -15,6 +16,12 @@ use scrip_protocol::hello::CloseCode;
 
 /// How long to wait before the first reconnect, and at the most.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
+
+/// How many bytes of frames are given to a connection at once: no further frame after so many. What waits behind them can still be given up.
+const CHUNK_BYTES: usize = 256 << 10;
+/// How long a connection has to send that it is closed, and how often that is looked at.
+const CLOSE_MAX: Duration = Duration::from_millis(100);
+const CLOSE_LOOK: Duration = Duration::from_millis(1);
 
 /// What became of a request.
 #[derive(Debug)]
@@ -68,25 +75,26 @@ struct Waiting {
 }
 
 impl Calls {
-    /// Adds a request. Returns its correlation, and where the reply will be.
-    pub(super) fn add(&self, frame: Vec<u8>) -> (u64, oneshot::Receiver<Reply>) {
-        let added = self.table.lock().add(frame);
+    /// Adds a request.
+    pub(super) fn add(&self, frame: Vec<u8>) -> Pending<'_> {
+        let (correlation, reply) = self.table.lock().add(frame);
         self.added.notify_one();
-        added
+        Pending { calls: self, correlation, reply, is_over: false }
     }
 
     /// Adds many at once.
-    pub(super) fn add_all(&self, frames: Vec<Vec<u8>>) -> Vec<(u64, oneshot::Receiver<Reply>)> {
+    pub(super) fn add_all(&self, frames: Vec<Vec<u8>>) -> Vec<Pending<'_>> {
         let mut table = self.table.lock();
-        let added = frames.into_iter().map(|frame| table.add(frame)).collect();
+        let added: Vec<_> = frames.into_iter().map(|frame| table.add(frame)).collect();
         drop(table);
         self.added.notify_one();
-        added
+        let pending = |(correlation, reply)| Pending { calls: self, correlation, reply, is_over: false };
+        added.into_iter().map(pending).collect()
     }
 
     /// Stops waiting for a reply. A request that no connection was given yet is never sent. Returns how far the request got, and why
     /// the connection was lost, if it is.
-    pub(super) fn give_up(&self, correlation: u64) -> (Sent, Option<ConnectError>) {
+    fn give_up(&self, correlation: u64) -> (Sent, Option<ConnectError>) {
         let mut table = self.table.lock();
         table.waiting.remove(&correlation);
         (table.sent(correlation), table.lost.clone())
@@ -123,7 +131,9 @@ impl Calls {
 
     fn answer(&self, frames: &mut FrameBuffer) -> Result<(), ConnectError> {
         let mut table = self.table.lock();
-        let lost = |malformed: scrip_protocol::frame::Malformed| ConnectError::Lost(format!("the engine's reply: {malformed}"));
+        let lost = |malformed: scrip_protocol::frame::Malformed| {
+            ConnectError::Lost(format!("malformed reply from the engine: {malformed}"))
+        };
         while let Some(frame) = frames.next(REPLY_BYTES_MAX).map_err(lost)? {
             if let Some(waiting) = table.waiting.remove(&frame.correlation) {
                 let mut bytes = Vec::with_capacity(HEADER_BYTES + frame.body.len());
@@ -134,6 +144,37 @@ impl Calls {
             }
         }
         Ok(())
+    }
+}
+
+/// A request that was added, and whose reply is waited for. Dropped before there is one, it is given up.
+pub(super) struct Pending<'a> {
+    calls: &'a Calls,
+    correlation: u64,
+    reply: oneshot::Receiver<Reply>,
+    /// Whether there is a reply, or it was given up.
+    is_over: bool,
+}
+
+impl Pending<'_> {
+    /// Waits for the reply until a deadline. After that, the request is given up: returns how far it got, and why the connection was lost,
+    /// if it is.
+    pub(super) async fn reply(mut self, deadline: Instant) -> Result<Reply, (Sent, Option<ConnectError>)> {
+        // An error means that the driver ended without an answer, which it does not while there are handles.
+        let replied = tokio::time::timeout_at(deadline, &mut self.reply).await;
+        self.is_over = true;
+        match replied {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(_)) | Err(_) => Err(self.calls.give_up(self.correlation)),
+        }
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.calls.give_up(self.correlation);
+        }
     }
 }
 
@@ -148,11 +189,19 @@ impl Table {
 
     /// Returns the frames to write next. From now on their requests may have been executed.
     fn take_unsent(&mut self) -> Vec<u8> {
-        let unsent = self.waiting.range(self.unsent_from..);
-        let mut bytes = Vec::with_capacity(unsent.clone().map(|(_, waiting)| waiting.frame.len()).sum());
-        unsent.for_each(|(_, waiting)| bytes.extend_from_slice(&waiting.frame));
-        self.unsent_from = self.next;
-        self.sent_below = self.next;
+        let (mut length, mut until) = (0, self.next);
+        for (correlation, waiting) in self.waiting.range(self.unsent_from..) {
+            if length >= CHUNK_BYTES {
+                until = *correlation;
+                break;
+            }
+            length += waiting.frame.len();
+        }
+        let mut bytes = Vec::with_capacity(length);
+        let taken = self.waiting.range(self.unsent_from..until);
+        taken.for_each(|(_, waiting)| bytes.extend_from_slice(&waiting.frame));
+        self.unsent_from = until;
+        self.sent_below = self.sent_below.max(until);
         bytes
     }
 
@@ -177,14 +226,18 @@ impl Table {
 pub(super) struct Driver {
     dial: Dial,
     calls: Weak<Calls>,
+    /// Dropped when the close of the connection was sent.
+    open: Option<watch::Sender<()>>,
 }
 
 impl Driver {
-    pub(super) fn new(dial: Dial, calls: Weak<Calls>) -> Driver {
-        Driver { dial, calls }
+    /// A driver, and the end of its connection.
+    pub(super) fn new(dial: Dial, calls: Weak<Calls>) -> (Driver, Closed) {
+        let (open, closed) = watch::channel(());
+        (Driver { dial, calls, open: Some(open) }, Closed(closed))
     }
 
-    pub(super) async fn run(self, first: Dialled) {
+    pub(super) async fn run(mut self, first: Dialled) {
         let mut dialled = Some(first);
         let mut backoff = BACKOFF[0];
         loop {
@@ -216,7 +269,7 @@ impl Driver {
     }
 
     /// Uses a connection to its end. Returns why it ended, or `None` when the client has no handles any more.
-    async fn drive(&self, dialled: Dialled) -> Option<ConnectError> {
+    async fn drive(&mut self, dialled: Dialled) -> Option<ConnectError> {
         let Dialled { connection, send, receive, endpoint, .. } = dialled;
         let ended = tokio::select! {
             ended = self.write(send) => ended,
@@ -224,7 +277,8 @@ impl Driver {
             error = connection.closed() => Some(ConnectError::of(&error, self.dial.address())),
         };
         if ended.is_none() {
-            connection.close(VarInt::from_u32(CloseCode::Done as u32), b"");
+            close(&connection).await;
+            self.open = None;
             endpoint.wait_idle().await;
             return None;
         }
@@ -273,6 +327,32 @@ impl Driver {
     }
 }
 
+/// Closes a connection, and waits until that was sent: a process that ends before leaves a connection that the engine keeps until
+/// it was silent for too long.
+async fn close(connection: &Connection) {
+    let sent_before = connection.stats().udp_tx.datagrams;
+    connection.close(VarInt::from_u32(CloseCode::Done as u32), b"");
+    let sent = async {
+        while connection.stats().udp_tx.datagrams == sent_before {
+            tokio::time::sleep(CLOSE_LOOK).await;
+        }
+    };
+    // What is not sent by then never is.
+    let _ = tokio::time::timeout(CLOSE_MAX, sent).await;
+}
+
+/// The end of a client's connection, after its last handle was dropped.
+#[derive(Debug, Clone)]
+pub struct Closed(watch::Receiver<()>);
+
+impl Closed {
+    /// Waits until the close of the connection was sent, or cannot be sent.
+    pub async fn wait(mut self) {
+        // Nothing is ever sent: an error is the end.
+        while self.0.changed().await.is_ok() {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,23 +370,58 @@ mod tests {
         frame
     }
 
+    /// Adds a request that nobody drops.
+    fn add(calls: &Calls, body: &[u8]) -> (u64, oneshot::Receiver<Reply>) {
+        calls.table.lock().add(frame(body))
+    }
+
     #[test]
     fn a_request_that_was_given_up_unsent_is_never_sent() {
         let calls = Calls::default();
-        let (first, _first) = calls.add(frame(b"first"));
+        let (first, _first) = add(&calls, b"first");
         assert_eq!(calls.table.lock().take_unsent(), numbered(first, b"first"));
-        let (second, _second) = calls.add(frame(b"second"));
-        let (third, _third) = calls.add(frame(b"third"));
+        let (second, _second) = add(&calls, b"second");
+        let (third, _third) = add(&calls, b"third");
         assert_eq!(calls.give_up(second).0, Sent::Never);
         assert_eq!(calls.table.lock().take_unsent(), numbered(third, b"third"));
         assert_eq!(calls.table.lock().take_unsent(), b"");
         // The next connection is given what is still waited for, and nothing else.
-        let (fourth, _fourth) = calls.add(frame(b"fourth"));
-        let (fifth, _fifth) = calls.add(frame(b"fifth"));
+        let (fourth, _fourth) = add(&calls, b"fourth");
+        let (fifth, _fifth) = add(&calls, b"fifth");
         assert_eq!(calls.give_up(fourth).0, Sent::Never);
         assert_eq!(calls.give_up(first).0, Sent::Once);
         calls.retry_unanswered();
         assert_eq!(calls.table.lock().take_unsent(), [numbered(third, b"third"), numbered(fifth, b"fifth")].concat());
         assert_eq!([calls.give_up(third).0, calls.give_up(fifth).0], [Sent::Again, Sent::Once]);
+    }
+
+    #[test]
+    fn a_request_whose_caller_is_gone_is_neither_sent_nor_kept() {
+        let calls = Calls::default();
+        let first = calls.add(frame(b"first"));
+        drop(calls.add(frame(b"second")));
+        let mut many = calls.add_all(vec![frame(b"third"), frame(b"fourth")]);
+        drop(many.pop());
+        let (first, third) = (numbered(first.correlation, b"first"), numbered(many[0].correlation, b"third"));
+        assert_eq!(calls.table.lock().take_unsent(), [first, third].concat());
+        drop(many);
+        assert_eq!(calls.table.lock().waiting.len(), 1);
+    }
+
+    /// What is behind a large frame can be given up for as long as that is being written, and what was sent before stays known as sent.
+    #[test]
+    fn frames_are_given_to_a_connection_a_chunk_at_a_time() {
+        let calls = Calls::default();
+        let large = vec![7; CHUNK_BYTES];
+        let (first, _first) = add(&calls, &large);
+        let (second, _second) = add(&calls, b"second");
+        let (third, _third) = add(&calls, b"third");
+        assert_eq!(calls.table.lock().take_unsent(), numbered(first, &large));
+        assert_eq!(calls.give_up(second).0, Sent::Never);
+        assert_eq!(calls.table.lock().take_unsent(), numbered(third, b"third"));
+        calls.retry_unanswered();
+        assert_eq!(calls.table.lock().take_unsent(), numbered(first, &large));
+        calls.retry_unanswered();
+        assert_eq!(calls.give_up(third).0, Sent::Again, "the connection before the last was given it");
     }
 }

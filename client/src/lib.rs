@@ -11,6 +11,9 @@
 //! ([`Client::retrying`]), nothing but an outcome is certain: a refusal of a retry says nothing about the first attempt, and an error
 //! while reconnecting says nothing about the connection before. After `Unknown`, send the same request again under the same id until
 //! there is an outcome. It is the outcome of the first attempt that was executed.
+//!
+//! A call whose future is dropped is given up: if no connection was given it, it is never sent; if one was, it may be executed, and is not sent
+//! again.
 
 mod campaigns;
 mod dial;
@@ -26,7 +29,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 pub use dial::{ConnectError, Dial, Dialled, client_config};
@@ -34,7 +37,8 @@ pub use parts::PartError;
 pub use tailing::{TailError, Tailing};
 pub use watching::Watching;
 
-use driver::{Calls, Driver, Reply, Sent};
+pub use driver::Closed;
+use driver::{Calls, Driver, Pending, Reply, Sent};
 use scrip_protocol::command::{
     Check, CheckOutcome, Command, Confirm, ConfirmOutcome, Hold, HoldOutcome, ListClubs, ListClubsOutcome, Redeem, RedeemOutcome,
     Refund, RefundOutcome, RegisterClient, RegisterClientOutcome, RegisterClub, RegisterClubOutcome, Release, ReleaseOutcome,
@@ -56,7 +60,7 @@ pub enum ClientError {
     Refused(Refusal),
     /// The request may have been executed, now or by an earlier attempt. Send it again under the same id to find out.
     #[error(
-        "request {request} has no outcome after {waited:.1?}{}; whether it was executed is unknown until the same request is sent again",
+        "request {request} has no outcome after {waited:.1?}{}; send it again under the same id to find out whether it was executed",
         cause_in_words(.cause)
     )]
     Unknown {
@@ -68,7 +72,7 @@ pub enum ClientError {
         cause: Option<NoOutcome>,
     },
     /// A command that changes nothing got no answer in time.
-    #[error("no answer within {waited:.1?}{}", .last.as_ref().map(|error| format!(" ({error})")).unwrap_or_default())]
+    #[error("no reply within {waited:.1?}{}", .last.as_ref().map(|error| format!(" ({error})")).unwrap_or_default())]
     NoAnswer {
         /// How long the client waited.
         waited: Duration,
@@ -79,10 +83,10 @@ pub enum ClientError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The request is larger than a frame may be. It was not sent.
-    #[error("the request has {0} bytes, and a frame has at most {REQUEST_BYTES_MAX}")]
+    #[error("the request has {0} bytes; a frame has at most {REQUEST_BYTES_MAX}")]
     TooLarge(usize),
     /// The reply to a command that changes nothing is malformed.
-    #[error("the engine's reply: {0}")]
+    #[error("malformed reply from the engine: {0}")]
     Reply(#[from] Malformed),
 }
 
@@ -96,7 +100,7 @@ pub enum NoOutcome {
     #[error("a retry was refused: {0}")]
     Refused(Refusal),
     /// The reply is malformed.
-    #[error("the engine's reply: {0}")]
+    #[error("malformed reply from the engine: {0}")]
     Reply(#[from] Malformed),
 }
 
@@ -126,6 +130,7 @@ pub struct Client {
     in_flight: Arc<Semaphore>,
     patience: Duration,
     welcome: Arc<Welcome>,
+    closed: Closed,
     /// Whether an earlier attempt may have been executed, whatever this client sees.
     retrying: bool,
 }
@@ -140,9 +145,17 @@ impl Client {
         let first = dial.connect().await?;
         let welcome = Arc::new(first.welcome.clone());
         let calls = Arc::new(Calls::default());
-        tokio::spawn(Driver::new(dial, Arc::downgrade(&calls)).run(first));
+        let (driver, closed) = Driver::new(dial, Arc::downgrade(&calls));
+        tokio::spawn(driver.run(first));
         let calls = Arc::new(Handles(calls));
-        Ok(Client { calls, in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)), patience, welcome, retrying: false })
+        let in_flight = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
+        Ok(Client { calls, in_flight, patience, welcome, closed, retrying: false })
+    }
+
+    /// The end of its connection. A process that ends before [`Closed::wait`] has returned may leave a connection that the engine
+    /// keeps, and counts among those of the credential, for some seconds.
+    pub fn closed(&self) -> Closed {
+        self.closed.clone()
     }
 
     /// The same client, for requests that may have been sent before: by another process, or by a call that ended with
@@ -178,8 +191,8 @@ impl Client {
         let frame = frame_of(request, command)?;
         let _permit = self.in_flight.acquire().await.expect("the semaphore is never closed");
         let call = Call::<C>::new(request, patience, self.retrying);
-        let added = self.calls.0.add(frame);
-        self.outcome(call, command, added).await
+        let pending = self.calls.0.add(frame);
+        self.outcome(call, command, pending).await
     }
 
     /// Sends many redemptions at once, and waits for the answers, in the same order.
@@ -211,16 +224,16 @@ impl Client {
         &self,
         mut call: Call<C>,
         command: &C,
-        mut added: (u64, oneshot::Receiver<Reply>),
+        mut pending: Pending<'_>,
     ) -> Result<C::Outcome, ClientError> {
         let deadline = call.began + call.patience;
         loop {
-            let (correlation, reply) = added;
-            // An error here means that the driver ended without an answer, which it does not while there are handles.
-            let Ok(Ok(Reply { frame, sent })) = tokio::time::timeout_at(deadline, reply).await else {
-                let (sent, last) = self.calls.0.give_up(correlation);
-                call.sent = call.sent.max(sent);
-                return Err(call.no_answer(last));
+            let Reply { frame, sent } = match pending.reply(deadline).await {
+                Ok(reply) => reply,
+                Err((sent, last)) => {
+                    call.sent = call.sent.max(sent);
+                    return Err(call.no_answer(last));
+                }
             };
             call.sent = call.sent.max(sent);
             let refusal = match call.read(frame)? {
@@ -236,7 +249,7 @@ impl Client {
                 return Err(call.unknown(Some(NoOutcome::Refused(refusal))));
             }
             tokio::time::sleep_until(retry_at).await;
-            added = self.calls.0.add(frame_of(call.request, command)?);
+            pending = self.calls.0.add(frame_of(call.request, command)?);
         }
     }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::dial::{ConnectError, Dial, Dialled};
 use scrip_protocol::command::Command;
 use scrip_protocol::frame::{FrameBuffer, Malformed, REPLY_BYTES_MAX, push_request};
+use scrip_protocol::hello::Welcome;
 use scrip_protocol::ids::RequestId;
 use scrip_protocol::refusal::Refusal;
 
@@ -20,7 +21,7 @@ pub enum PartError {
     #[error("refused: {0}")]
     Refused(Refusal),
     /// What came is not a reply.
-    #[error("the engine's reply: {0}")]
+    #[error("malformed reply from the engine: {0}")]
     Malformed(#[from] Malformed),
 }
 
@@ -42,6 +43,11 @@ impl<C: Command> Parts<C> {
         let _ = dialled.send.write_all(&request).await;
         let pieces = vec![Bytes::new(); 256];
         Ok(Parts { dialled, dial, frames: FrameBuffer::default(), pieces, asked: PhantomData })
+    }
+
+    /// The answer to the hello.
+    pub(super) fn welcome(&self) -> &Welcome {
+        &self.dialled.welcome
     }
 
     /// The next part; it is waited for. Which one is the last, the parts themselves say.

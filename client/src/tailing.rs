@@ -3,6 +3,7 @@
 use super::dial::{ConnectError, Dial};
 use super::parts::{PartError, Parts};
 use scrip_protocol::batch::{Batch, BatchError, ChainEnd};
+use scrip_protocol::codes::RecordedForm;
 use scrip_protocol::command::{Tail, TailOutcome};
 use scrip_protocol::frame::Malformed;
 use scrip_protocol::ids::Position;
@@ -36,28 +37,28 @@ pub enum TailError {
     #[error("refused: {0}")]
     Refused(Refusal),
     /// The position lies past the end.
-    #[error("the journal ends before that: the next position is {next}")]
+    #[error("the journal ends before that position: the next position is {next}")]
     BeyondEnd {
         /// The position after the newest durable record.
         next: Position,
     },
     /// The position is not kept any more.
     #[error(
-        "what was to come next was dropped from the journal; a full history is rebuilt from a backup folder, and a read model can \
-         begin from a snapshot; the journal is kept from position {first}"
+        "the journal begins at position {first} and no longer has the records before it: rebuild a full history from a backup, or \
+         start a read model from a snapshot"
     )]
     Dropped {
         /// The first position that is kept.
         first: Position,
     },
     /// The engine cannot read its journal.
-    #[error("the engine cannot read its journal there; its log says why")]
+    #[error("the engine cannot read its journal there; see its log")]
     Unreadable,
     /// What came is not a reply.
-    #[error("the engine's reply: {0}")]
+    #[error("malformed reply from the engine: {0}")]
     Malformed(#[from] Malformed),
     /// The journal there is another one than what was read before: its first batch is whole, and does not continue that.
-    #[error("the journal there is another one than what was read up to position {after}: {cause}")]
+    #[error("the journal does not continue what was read up to position {after}: {cause}")]
     Forked {
         /// Up to where was read before.
         after: Position,
@@ -120,6 +121,11 @@ impl Tailing {
 
     async fn begin(dial: Dial, from: Position, follow: bool, chain: Chain) -> Result<Tailing, TailError> {
         Ok(Tailing { parts: Parts::ask(dial, &Tail { from, follow }).await?, chain, ended: false })
+    }
+
+    /// The form in which the engine compares codes.
+    pub fn codes(&self) -> RecordedForm {
+        self.parts.welcome().codes
     }
 
     /// Where the chain stands with the newest batch that has come; none before the first.

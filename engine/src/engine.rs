@@ -7,14 +7,15 @@ use std::sync::Arc;
 use scrip_protocol::Position;
 use scrip_protocol::codes::RecordedForm;
 
+use crate::clock_file::{ClockFile, ClockNoter};
 use crate::folder::{Folder, FolderError};
 use crate::keeper::{Keeper, KeeperSettings};
-use crate::pipeline::{Beginning, ClockError, Finished, Limits, Pipeline, SystemClock, check_start};
+use crate::pipeline::{Beginning, ClockError, Finished, Limits, Pipeline, SystemClock};
 use crate::recover::{Recovered, recover};
 use crate::server::{Server, ServerError, ServerLimits};
 use crate::snapshot::{self, Pace, SnapshotError};
 use crate::verifier::{Damage, Verifier};
-use crate::vitals::Vitals;
+use crate::vitals::{LagLooks, Vitals};
 use scrip_core::state::State;
 use scrip_journal::disk::{Disk, OsDisk};
 use scrip_journal::{JournalError, ReplayProgress, SEGMENT_BYTES};
@@ -30,6 +31,7 @@ pub struct Engine {
     start: Started,
     verifier: Verifier,
     vitals: Arc<Vitals>,
+    clock_noter: ClockNoter,
 }
 
 /// How an engine came to its state.
@@ -52,7 +54,7 @@ pub struct Start {
     pub limits: Limits,
     /// What callers may take.
     pub server_limits: ServerLimits,
-    /// Start although the machine's clock is implausible beside the newest record ([`check_start`]).
+    /// Start although the machine's clock is implausible beside the newest record ([`ClockError`]), and judge later starts by this clock.
     pub accept_clock: bool,
 }
 
@@ -106,26 +108,27 @@ impl Engine {
         let verify_bytes = config.snapshots.verify_at_open_mib << 20;
         let recovered = recover(&disk, folder, start.segment_bytes, verify_bytes, progress)?;
         let Recovered { state, journal, snapshot, is_verified, .. } = recovered;
+        if let Err(error) = snapshot::remove_unfinished(disk.as_ref(), &snapshots) {
+            tracing::warn!(%error, "an unfinished snapshot is left on the disk");
+        }
         if let Some(recorded) = state.recorded_form().filter(|recorded| recorded.supported().is_none()) {
             return Err(EngineError::CodeForm(recorded));
         }
         let last = snapshot.as_ref().map(|snapshot| snapshot.header().end);
         let started = Started { snapshot: last.map_or(Position(0), |last| last.position), replayed: state.position() };
-        let checked = check_start(state.now_ms(), scrip_protocol::unix_time_ms());
-        match checked {
-            Err(error) if !start.accept_clock => return Err(EngineError::Clock(error)),
-            Err(error) => tracing::warn!(%error, "the machine's clock is accepted"),
-            Ok(()) => {}
-        }
+        let clock_file = ClockFile::at(folder.clock_path());
+        let wall_ms = scrip_protocol::unix_time_ms();
+        let followed = clock_file.judge_start(state.now_ms(), state.position(), wall_ms, start.accept_clock)?;
         let clock = SystemClock::default();
         let keeping = KeeperSettings::from(&config);
         let credentials = folder.credentials_unknown_to(&state.credentials)?;
         let beginning = Beginning { settings: config.settings, credentials, guard: config.guard };
+        let codes = (state.campaigns.base().clone(), state.code_form());
         let pipeline = Pipeline::start(state, Box::new(journal), &beginning, Box::new(clock), start.limits)
             .map_err(|error| EngineError::Journal(Arc::new(error)))?;
         let listen = start.listen.unwrap_or(config.listen);
         let (reader, durable) = (pipeline.reader(), pipeline.durable());
-        let verifier = Verifier::start(snapshot.filter(|_| !is_verified), reader.clone());
+        let verifier = Verifier::start(snapshot.filter(|_| !is_verified), reader.clone(), codes);
         let keeper = Keeper::start(disk.clone(), snapshots.clone(), keeping, reader, pipeline.registry(), durable, last);
         let vitals = Arc::new(Vitals {
             started_ms: scrip_protocol::unix_time_ms(),
@@ -133,14 +136,16 @@ impl Engine {
             counters: pipeline.counters(),
             attempts: pipeline.attempts(),
             reader: pipeline.reader(),
+            looks: LagLooks::default(),
             newest: keeper.handle().newest(),
             under_way: pipeline.under_way(),
             under_way_max: start.limits.requests_max,
             connections_max: start.server_limits.connections_max,
         });
+        let clock_noter = ClockNoter::start(clock_file, followed, pipeline.clock(), pipeline.counters());
         let server = Server::start(&pipeline, keeper.handle(), vitals.clone(), folder, listen, start.server_limits)?;
         let address = server.address().map_err(|source| ServerError::Listen { address: listen, source })?;
-        Ok(Engine { pipeline, keeper, server, address, disk, snapshots, start: started, verifier, vitals })
+        Ok(Engine { pipeline, keeper, server, address, disk, snapshots, start: started, verifier, vitals, clock_noter })
     }
 
     /// Where it listens.
@@ -151,6 +156,11 @@ impl Engine {
     /// How many bytes the journal has on disk.
     pub fn journal_bytes(&self) -> u64 {
         self.pipeline.reader().bytes()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn index(&self) -> Arc<scrip_core::index::Index> {
+        self.pipeline.index()
     }
 
     /// How many requests are under way ([`Pipeline::requests_under_way`]).
@@ -203,9 +213,10 @@ impl Engine {
                 }
             }
         }
-        let Engine { pipeline, keeper, disk, snapshots, start, verifier, .. } = self;
+        let Engine { pipeline, keeper, disk, snapshots, start, verifier, clock_noter, .. } = self;
         let finish = move || {
             keeper.stop();
+            clock_noter.stop();
             let finished = pipeline.finish().map_err(EngineError::Journal)?;
             let is_verified = verifier.stop().map_err(EngineError::Damaged)?;
             if finished.journal.end().position > start.snapshot {

@@ -8,6 +8,8 @@
 //! tls/ca.key         its key; needed only to issue certificates, and better kept elsewhere
 //! tls/server.pem     the server's certificate
 //! tls/server.key     its key
+//! clock.json         what the machine's clock showed when the engine followed it last, where the journal does not say so; see the
+//!                    clock_file module. Not in backups: it is about this machine
 //! journal/           see the journal module
 //! snapshots/         see the snapshot module
 //! ```
@@ -213,6 +215,11 @@ impl Folder {
     /// The journal's folder.
     pub fn journal_path(&self) -> PathBuf {
         self.dir.join("journal")
+    }
+
+    /// The file of the machine's clock.
+    pub(crate) fn clock_path(&self) -> PathBuf {
+        self.dir.join("clock.json")
     }
 
     /// The folder of snapshots.

@@ -24,6 +24,7 @@ pub mod server;
 pub mod snapshot;
 
 mod attempts;
+mod clock_file;
 mod counters;
 mod engine;
 mod recover;

@@ -1,5 +1,8 @@
 //! Recovery: the newest snapshot of a data folder that is whole, and the journal behind it replayed.
 //!
+//! A snapshot of version 1 does not state which request ids were forgotten. Where it was taken while the machine's clock was ahead, so that ids by the
+//! right clock would be refused for long, the journal tells which ids were executed.
+//!
 //! A snapshot that is damaged is passed over for the one before it, and in the end for the journal's own beginning, where the journal still has
 //! that: a snapshot says nothing that the journal does not. But its name bears witness: a journal that ends before any snapshot was
 //! taken has lost its newest batches, and is refused.
@@ -10,15 +13,16 @@ mod tests;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use scrip_protocol::Position;
-use scrip_protocol::batch::ChainEnd;
+use scrip_protocol::batch::{Batch, ChainEnd};
+use scrip_protocol::{Position, unix_time_ms};
 
 use crate::engine::EngineError;
 use crate::folder::Folder;
 use crate::snapshot::{self, Snapshot, SnapshotError};
 use scrip_core::state::State;
+use scrip_core::state::requests::KEPT_AT_LEAST_MS;
 use scrip_journal::disk::Disk;
-use scrip_journal::{JournalError, ReplayProgress, Segments};
+use scrip_journal::{Journal, JournalError, JournalReader, ReplayProgress, Segments};
 
 /// A data folder as it is on disk.
 pub struct Recovered {
@@ -33,6 +37,9 @@ pub struct Recovered {
     /// The snapshots that are newer and damaged.
     pub passed_over: Vec<PathBuf>,
 }
+
+/// How many bytes of the journal are read at once.
+const BYTES_PER_READ: usize = 1 << 20;
 
 /// Recovers a data folder that no engine runs on. Snapshots of up to `verify_bytes` are checked whole first. `progress` is told how far the
 /// replay of the journal is.
@@ -75,7 +82,40 @@ pub fn recover(
         (JournalError::MissingSegment { expected, .. }, Some(why)) if expected == from.next() => EngineError::Snapshot(why),
         (error, _) => EngineError::Recovery(error),
     })?;
+    if state.requests.unknown_before_ms() > unix_time_ms().saturating_sub(KEPT_AT_LEAST_MS) {
+        tracing::warn!(
+            "a snapshot of version 1 would have requests refused by its clock; the journal is read for those that were executed"
+        );
+        find_executed(&mut state, journal.reader().as_ref()).map_err(EngineError::Recovery)?;
+    }
     Ok(Recovered { state, journal, snapshot, is_verified, passed_over })
+}
+
+/// Reads the ids of executed requests from all of the journal that is kept, so that no others are refused as forgotten. Requests whose records were
+/// dropped have ids of times up to which the first record allows them.
+fn find_executed(state: &mut State, reader: &dyn JournalReader) -> Result<(), JournalError> {
+    let mut next = reader.first();
+    let mut is_first = true;
+    while next <= state.position() {
+        let batches = reader.read(next, BYTES_PER_READ)?;
+        if batches.is_empty() {
+            break;
+        }
+        for bytes in batches {
+            let damaged = |cause| JournalError::Damaged { path: "the journal".into(), position: next, cause };
+            let batch = Batch::parse(&bytes).map_err(damaged)?;
+            if std::mem::take(&mut is_first) {
+                state.requests.begin_executed((batch.first > Position(1)).then_some(batch.time_ms));
+            }
+            for item in batch.records() {
+                if let Some(stamp) = item.map_err(damaged)?.1.stamp() {
+                    state.requests.add_executed(batch.time_ms, stamp.request);
+                }
+            }
+            next = batch.end().next();
+        }
+    }
+    Ok(())
 }
 
 /// Opens a snapshot, with its state. Says as well whether all of it was checked.

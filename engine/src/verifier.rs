@@ -1,5 +1,6 @@
 //! What an engine does not look at before it starts is looked at while it runs: the whole of a large snapshot, and the segments of the
-//! journal that the snapshot covers. Where something is wrong with these, the engine stops: what it answers may be wrong.
+//! journal that the snapshot covers. Where something is wrong with these, the engine stops: what it answers may be wrong. Codes of the
+//! snapshot that cannot be looked up are counted and logged.
 //!
 //! An engine that stops waits for it, which is not long: a segment that it has open could not be closed, and the next start would have to
 //! finish it first.
@@ -8,10 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use scrip_protocol::codes::CodeForm;
 use tokio::sync::watch;
 
 use crate::keeper::spawn;
 use crate::snapshot::{Snapshot, SnapshotError};
+use scrip_core::index::base::not_codes;
+use scrip_core::index::log_not_codes;
+use scrip_core::state::frozen::FrozenCodes;
 use scrip_journal::{JournalError, JournalReader};
 
 /// What was found to be damaged under a running engine.
@@ -34,8 +39,12 @@ pub(crate) struct Verifier {
 }
 
 impl Verifier {
-    /// Starts it on a snapshot that was not verified, if there is one, and on a journal.
-    pub(crate) fn start(snapshot: Option<Arc<Snapshot>>, reader: Arc<dyn JournalReader>) -> Verifier {
+    /// Starts it on a snapshot that was not verified, if there is one, on a journal, and on the codes of the snapshot, verified or not.
+    pub(crate) fn start(
+        snapshot: Option<Arc<Snapshot>>,
+        reader: Arc<dyn JournalReader>,
+        (codes, form): (Arc<FrozenCodes>, CodeForm),
+    ) -> Verifier {
         let (found, damage) = watch::channel(None);
         let stop = Arc::new(AtomicBool::new(false));
         let stopping = stop.clone();
@@ -44,11 +53,14 @@ impl Verifier {
             reader.check_sealed(&goes_on).map_err(Damage::Journal)?;
             // Whoever has it keeps the segments open that it has open.
             drop(reader);
-            let Some(snapshot) = snapshot else { return Ok(true) };
-            let is_whole = snapshot.verify_while(&goes_on).map_err(Damage::Snapshot)?;
-            if is_whole {
+            let is_whole = match &snapshot {
+                None => true,
+                Some(snapshot) => snapshot.verify_while(&goes_on).map_err(Damage::Snapshot)?,
+            };
+            if let Some(snapshot) = snapshot.filter(|_| is_whole) {
                 tracing::info!(path = %snapshot.path().display(), "the snapshot that the engine started on is whole");
             }
+            log_not_codes(not_codes(&codes, form, &goes_on).unwrap_or(0), form);
             Ok(is_whole)
         };
         let thread = spawn("verifier", move || {

@@ -3,10 +3,11 @@
 //! ```text
 //! offset  size
 //!      0     2  format version, 1
-//!      2     2  zero
+//!      2     2  lead of the batch's time over the machine's clock in minutes, rounded up: the lower 16 bits; zero in the first journals
 //!      4     4  number of records
 //!      8     8  position of the first record
-//!     16     8  time of the batch, milliseconds since 1970
+//!     16     6  time of the batch, milliseconds since 1970
+//!     22     2  the upper 16 bits of the lead
 //!     24    32  hash of the batch before; zeros for the first
 //!     56    32  hash of this batch: BLAKE3 of everything else in it, in order
 //!     88     n  records, each: 4 bytes length, 2 bytes kind, payload (an rkyv archive of that length)
@@ -24,7 +25,46 @@ pub const VERSION: u16 = 1;
 /// The bytes before the records.
 pub const HEADER_BYTES: usize = 88;
 const HASH_AT: usize = 56;
+/// Where the bytes of the time end: six count milliseconds for some nine thousand years.
+const TIME_END: usize = 22;
 const RECORD_HEADER_BYTES: usize = 6;
+
+/// The time of a batch, in milliseconds since 1970: the time of its records, and where the machine's clock was. The two differ after the clock was set
+/// back, because the time of records never runs backwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BatchTime {
+    record_ms: u64,
+    lead_minutes: u32,
+}
+
+impl BatchTime {
+    /// The most by which [`BatchTime::clock_ms`] is before the time that the machine's clock showed, unless that was thousands of years
+    /// before the time of records.
+    pub const ROUNDED_BY_MS: u64 = 60_000;
+
+    /// The time of a batch whose records have a time, by a machine's clock that is at or before it.
+    pub fn new(record_ms: u64, clock_ms: u64) -> BatchTime {
+        let lead_minutes = record_ms.saturating_sub(clock_ms).div_ceil(Self::ROUNDED_BY_MS);
+        BatchTime { record_ms, lead_minutes: u32::try_from(lead_minutes).unwrap_or(u32::MAX) }
+    }
+
+    /// The time of the records.
+    pub fn record_ms(self) -> u64 {
+        self.record_ms
+    }
+
+    /// A time that the machine's clock had reached: the time of records if that was not ahead of it.
+    pub fn clock_ms(self) -> u64 {
+        self.record_ms.saturating_sub(u64::from(self.lead_minutes) * Self::ROUNDED_BY_MS)
+    }
+}
+
+/// A time of records that is not ahead of the machine's clock.
+impl From<u64> for BatchTime {
+    fn from(record_ms: u64) -> BatchTime {
+        BatchTime { record_ms, lead_minutes: 0 }
+    }
+}
 
 /// A BLAKE3 hash.
 pub type Hash = [u8; 32];
@@ -54,16 +94,16 @@ pub enum BatchError {
     #[error("it has {0} bytes, fewer than a header")]
     Short(usize),
     /// It was written in another format.
-    #[error("its format version is {0}, and this program reads {VERSION}")]
+    #[error("its format version is {0}; this program reads version {VERSION}")]
     Version(u16),
     /// Its bytes are not those that were hashed.
-    #[error("its bytes do not have the hash that it states")]
+    #[error("its bytes do not match its hash")]
     Changed,
     /// It names another predecessor than the batch before it.
-    #[error("it does not continue the batch before it: the chain of hashes is broken")]
+    #[error("it does not continue the previous batch: the hash chain is broken")]
     BrokenChain,
     /// Its first position is not the next one.
-    #[error("it starts at position {found}, and {expected} comes next")]
+    #[error("it starts at position {found}, but {expected} comes next")]
     Gap {
         /// The position that comes next.
         expected: Position,
@@ -71,13 +111,13 @@ pub enum BatchError {
         found: Position,
     },
     /// Its records do not fill it, or pass its end.
-    #[error("record {index} of it passes its end, or bytes follow the last")]
+    #[error("record {index} runs past its end, or bytes follow the last record")]
     Layout {
         /// Which, counted from 0.
         index: u32,
     },
     /// A record's bytes are not a record.
-    #[error("record {index} of it: {cause}")]
+    #[error("record {index}: {cause}")]
     Record {
         /// Which, counted from 0.
         index: u32,
@@ -91,18 +131,18 @@ pub enum BatchError {
 pub struct BatchBuilder {
     bytes: Vec<u8>,
     count: u32,
-    time_ms: u64,
+    time: BatchTime,
 }
 
 impl BatchBuilder {
     /// An empty batch of a given time.
-    pub fn new(time_ms: u64) -> BatchBuilder {
-        BatchBuilder { bytes: vec![0; HEADER_BYTES], count: 0, time_ms }
+    pub fn new(time: impl Into<BatchTime>) -> BatchBuilder {
+        BatchBuilder { bytes: vec![0; HEADER_BYTES], count: 0, time: time.into() }
     }
 
     /// An empty batch of a given time, with room for so many bytes.
-    pub fn with_room(time_ms: u64, bytes: usize) -> BatchBuilder {
-        let mut batch = BatchBuilder::new(time_ms);
+    pub fn with_room(time: impl Into<BatchTime>, bytes: usize) -> BatchBuilder {
+        let mut batch = BatchBuilder::new(time);
         batch.bytes.reserve(bytes.saturating_sub(HEADER_BYTES));
         batch
     }
@@ -134,24 +174,44 @@ impl BatchBuilder {
     }
 
     /// The batch's time.
+    pub fn time(&self) -> BatchTime {
+        self.time
+    }
+
+    /// The time of the batch's records, in milliseconds since 1970.
     pub fn time_ms(&self) -> u64 {
-        self.time_ms
+        self.time.record_ms
     }
 
     /// Writes the header: the batch continues `chain`, which moves on to it. Returns the finished bytes.
     pub fn seal(mut self, chain: &mut ChainEnd) -> Vec<u8> {
         let first = chain.next();
         self.bytes[0..2].copy_from_slice(&VERSION.to_le_bytes());
+        let lead = self.time.lead_minutes.to_le_bytes();
+        self.bytes[2..4].copy_from_slice(&lead[..2]);
         self.bytes[4..8].copy_from_slice(&self.count.to_le_bytes());
         self.bytes[8..16].copy_from_slice(&first.0.to_le_bytes());
-        self.bytes[16..24].copy_from_slice(&self.time_ms.to_le_bytes());
+        self.bytes[16..24].copy_from_slice(&self.time.record_ms.to_le_bytes());
+        self.bytes[TIME_END..24].copy_from_slice(&lead[2..]);
         self.bytes[24..HASH_AT].copy_from_slice(&chain.hash);
         let hash = hash_of(&self.bytes);
         self.bytes[HASH_AT..HEADER_BYTES].copy_from_slice(&hash);
         let position = Position(chain.position.0 + u64::from(self.count));
-        *chain = ChainEnd { position, hash, time_ms: self.time_ms };
+        *chain = ChainEnd { position, hash, time_ms: self.time_ms() };
         self.bytes
     }
+}
+
+/// The time that a header states, in milliseconds since 1970.
+fn time_of(header: &[u8; HEADER_BYTES]) -> u64 {
+    u64::from_le_bytes(field(header, 16)) & ((1 << (8 * (TIME_END - 16))) - 1)
+}
+
+/// The lead that a header states, in minutes.
+fn lead_of(header: &[u8; HEADER_BYTES]) -> u32 {
+    let [a, b] = field(header, 2);
+    let [c, d] = field(header, TIME_END);
+    u32::from_le_bytes([a, b, c, d])
 }
 
 fn hash_of(bytes: &[u8]) -> Hash {
@@ -167,12 +227,13 @@ pub struct Batch<'a> {
     pub first: Position,
     /// How many records it has.
     pub count: u32,
-    /// Its time, in milliseconds since 1970.
+    /// The time of its records, in milliseconds since 1970.
     pub time_ms: u64,
     /// The hash of the batch before.
     pub previous: Hash,
     /// Its own hash.
     pub hash: Hash,
+    lead_minutes: u32,
     records: &'a [u8],
 }
 
@@ -192,15 +253,21 @@ impl<'a> Batch<'a> {
         let batch = Batch {
             first: Position(u64::from_le_bytes(field(header, 8))),
             count: u32::from_le_bytes(field(header, 4)),
-            time_ms: u64::from_le_bytes(field(header, 16)),
+            time_ms: time_of(header),
             previous: field(header, 24),
             hash: field(header, HASH_AT),
+            lead_minutes: lead_of(header),
             records,
         };
         if hash_of(bytes) != batch.hash {
             return Err(BatchError::Changed);
         }
         Ok(batch)
+    }
+
+    /// Its time, with which its records are applied.
+    pub fn time(&self) -> BatchTime {
+        BatchTime { record_ms: self.time_ms, lead_minutes: self.lead_minutes }
     }
 
     /// Checks that this batch comes next in a chain, and moves the chain on to it.
@@ -299,7 +366,7 @@ impl Link {
         Some(Link {
             first: Position(u64::from_le_bytes(field(header, 8))),
             count: u32::from_le_bytes(field(header, 4)),
-            time_ms: u64::from_le_bytes(field(header, 16)),
+            time_ms: time_of(header),
             previous: field(header, 24),
             hash: field(header, HASH_AT),
         })
@@ -392,6 +459,24 @@ mod tests {
         assert_eq!(read, chain);
         let expected: Vec<_> = (1..).map(Position).zip(records().into_iter().chain(records())).collect();
         assert_eq!(seen, expected);
+    }
+
+    /// The clock in a header is never one that the machine had not reached, and is behind it by less than a minute.
+    #[test]
+    fn the_clock_of_a_batch_is_rounded_down_to_a_minute() {
+        const DAY: u64 = 86_400_000;
+        let record_ms = 1_790_000_000_000;
+        let leads = [0, 1, 59_999, 60_000, 60_001, 3_600_000, 30 * DAY, 45 * DAY, 46 * DAY, 366 * DAY, 10_000 * DAY, record_ms];
+        for lead_ms in leads {
+            let time = BatchTime::new(record_ms, record_ms - lead_ms);
+            let bytes = BatchBuilder::new(time).seal(&mut ChainEnd::default());
+            let read = Batch::parse(&bytes).expect("it was just written");
+            assert_eq!((read.time(), read.time_ms), (time, record_ms));
+            assert_eq!(Link::stated(&bytes).map(|link| link.time_ms), Some(record_ms));
+            let behind_ms = (record_ms - lead_ms) - time.clock_ms();
+            assert!(behind_ms < BatchTime::ROUNDED_BY_MS, "{lead_ms}");
+        }
+        assert_eq!(BatchTime::from(record_ms).clock_ms(), record_ms);
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub const ALPN: &[u8] = b"scrip/2";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// A length above the limit.
-    #[error("a frame of {length} bytes is above the limit of {limit}")]
+    #[error("a frame of {length} bytes exceeds the limit of {limit}")]
     TooLong {
         /// What the frame says.
         length: u64,
@@ -64,7 +64,7 @@ pub enum Malformed {
         have: u64,
     },
     /// No command has this number.
-    #[error("no command has the number {0}")]
+    #[error("unknown command number {0}")]
     UnknownKind(u16),
     /// The payload is not an archive of what it should be.
     #[error("the payload is not a valid {what}: {cause}")]

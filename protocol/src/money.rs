@@ -32,7 +32,7 @@ impl Money {
 
 /// A text that is not an amount.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not an amount: digits with at most two decimals, as in 500 or 12.50")]
+#[error("{0:?} is not an amount: digits with at most two decimals, such as 500 or 12.50")]
 pub struct InvalidMoney(pub String);
 
 impl fmt::Display for Money {

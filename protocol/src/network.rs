@@ -70,7 +70,7 @@ impl fmt::Display for ClientNetwork {
 impl FromStr for ClientNetwork {
     type Err = InvalidId;
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let expected = "a client's network (an IP address, its /24 or /64 as it is printed, or - where it is not known)";
+        let expected = "a client's network (an IP address, its /24 or /64 as printed, or - if unknown)";
         let invalid = || InvalidId { text: text.to_owned(), expected };
         if text == "-" {
             return Ok(ClientNetwork::UNKNOWN);

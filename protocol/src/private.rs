@@ -32,7 +32,7 @@ pub enum SecretError {
     },
     /// Others may read or change the file.
     #[error(
-        "{path} holds a secret that others may use, with its mode {mode:04o}; replace the secret if they may have, and run chmod 600 {path}"
+        "{path} holds a secret but its mode {mode:04o} lets others use it; replace the secret if somebody may have read it, and run chmod 600 {path}"
     )]
     Exposed {
         /// The file.
@@ -77,7 +77,7 @@ pub fn folder(path: &Path) -> io::Result<()> {
     let folder = opened.map_err(|error| link_or(&path, error))?;
     let mode = folder.metadata()?.mode();
     if mode & STICKY != 0 {
-        return Err(io::Error::other("this folder is shared by everybody; make one of your own in it"));
+        return Err(io::Error::other("this folder is shared by everybody; create one of your own in it"));
     }
     match mode & OTHERS {
         0 => Ok(()),
@@ -132,7 +132,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 fn link_or(path: &Path, error: io::Error) -> io::Error {
     match path.is_symlink() {
-        true => io::Error::other("this is a symbolic link, and is not followed"),
+        true => io::Error::other("this is a symbolic link, which is not followed"),
         false => error,
     }
 }

@@ -95,7 +95,7 @@ impl Settings {
         let is_name = !organisation.trim().is_empty() && organisation.len() <= NAME_BYTES_MAX;
         text("organisation", organisation, is_name, "a name of 1 to 200 bytes")?;
         let is_currency = self.currency.len() == 3 && self.currency.bytes().all(|letter| letter.is_ascii_uppercase());
-        text("currency", &self.currency, is_currency, "three capital letters, as in EUR (ISO 4217)")?;
+        text("currency", &self.currency, is_currency, "three capital letters, such as EUR (ISO 4217)")?;
         within("request_window_ms", self.request_window_ms, 60_000, 31 * DAY_MS)?;
         within("request_skew_ms", self.request_skew_ms, 0, DAY_MS)?;
         within("requests_max", self.requests_max, 1, u32::MAX.into())?;
@@ -330,7 +330,7 @@ mod tests {
             (change(|settings| settings.organisation = "x".repeat(200)), ""),
             (
                 change(|settings| settings.currency = "eur".into()),
-                "currency is \"eur\"; it must be three capital letters, as in EUR (ISO 4217)",
+                "currency is \"eur\"; it must be three capital letters, such as EUR (ISO 4217)",
             ),
             (
                 change(|settings| settings.request_window_ms = 59_999),

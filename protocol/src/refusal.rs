@@ -104,28 +104,27 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::Forbidden { role } => write!(f, "a credential with the role {role} may not do this"),
-            Refusal::ClubForbidden { club: ClubId(0) } => {
-                f.write_str("a credential that is bound to clubs must name one of them")
-            }
-            Refusal::ClubForbidden { club } => write!(f, "the credential is bound to other clubs than {club}"),
+            Refusal::Forbidden { role } => write!(f, "credentials with the role {role} are not allowed to do this"),
+            Refusal::ClubForbidden { club: ClubId(0) } => f.write_str("a credential bound to clubs must name one of them"),
+            Refusal::ClubForbidden { club } => write!(f, "the credential is not allowed to act at club {club}"),
             Refusal::Revoked => f.write_str("the credential was revoked"),
             Refusal::Busy { retry_after_ms } => write!(f, "the engine is busy; try again in {retry_after_ms} ms"),
             Refusal::RequestIdInvalid => f.write_str("the request id is not a UUID of version 7"),
             Refusal::RequestTooOld { oldest_ms } => {
-                write!(f, "the request id is older than the engine remembers (its time must be {} or later)", UtcTime(*oldest_ms))
+                write!(
+                    f,
+                    "the request id is older than the idempotency window (its time must be {} or later)",
+                    UtcTime(*oldest_ms)
+                )
             }
             Refusal::RequestFromFuture { now_ms } => {
                 let now = UtcTime(*now_ms);
-                write!(
-                    f,
-                    "the request id's time is ahead of the engine's clock, which says {now}; one of the two clocks is wrong"
-                )
+                write!(f, "the request id's time is ahead of the engine's clock ({now}); one of the two clocks is wrong")
             }
             Refusal::RequestIdReused => f.write_str("the request id was used for another request"),
             Refusal::TooManyMisses { retry_after_ms } => {
                 let wait = Duration::from_millis(u64::from(*retry_after_ms));
-                write!(f, "too many codes were not accepted lately; try again in {wait:?}")
+                write!(f, "too many failed attempts; try again in {wait:?}")
             }
         }
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use scrip_client::{Dial, TailError, Tailing};
 use scrip_protocol::batch::{ChainEnd, stated_extent, stated_kinds};
+use scrip_protocol::codes::UnknownForm;
 use scrip_protocol::record::is_about_readers;
 use scrip_protocol::{Position, Refusal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -37,6 +38,9 @@ pub enum FollowError {
     /// The read model does not take it.
     #[error("the read model")]
     ReadModel(#[from] ReadModelError),
+    /// The engine compares codes in a form that this program does not know.
+    #[error("the engine is of another version")]
+    CodeForm(#[from] UnknownForm),
     /// The tail cannot go on from where the read model is.
     #[error("the read model cannot go on from where it is")]
     Tail(#[source] TailError),
@@ -99,7 +103,8 @@ async fn take(
         let before = cursor;
         let error = match take_one(&dial, &mut cursor, send, standing, &room).await {
             Ok(()) => return Ok(()),
-            Err(error) => error,
+            Err(FollowError::Tail(error)) => error,
+            Err(error) => return Err(error),
         };
         match error {
             TailError::BeyondEnd { next } => {
@@ -127,10 +132,11 @@ async fn take_one(
     send: &mpsc::UnboundedSender<Waiting>,
     standing: &watch::Sender<Standing>,
     room: &Arc<Semaphore>,
-) -> Result<(), TailError> {
-    let mut tailing = Tailing::resume(dial.clone(), *cursor, true).await?;
+) -> Result<(), FollowError> {
+    let mut tailing = Tailing::resume(dial.clone(), *cursor, true).await.map_err(FollowError::Tail)?;
+    tailing.codes().known()?;
     standing.send_modify(|standing| standing.following = Following::Tailing);
-    while let Some(bytes) = tailing.next().await? {
+    while let Some(bytes) = tailing.next().await.map_err(FollowError::Tail)? {
         *cursor = tailing.end().expect("a batch has come");
         let kib = u32::try_from(bytes.len() >> 10).unwrap_or(u32::MAX).clamp(1, WAITING_KIB);
         let room = room.clone().acquire_many_owned(kib).await.expect("the semaphore is never closed");

@@ -70,6 +70,13 @@ impl Places {
     }
 }
 
+impl Place {
+    /// Whose it is.
+    pub fn credential(&self) -> u32 {
+        self.credential
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.shared.taken.lock();

@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::figures::activations::Before;
-use crate::figures::{Page, page};
+use crate::figures::{Page, page_within};
 use crate::read_model::{AsOf, View, code_form};
 use crate::shown::{self, At, Client, Json, Request};
 
@@ -66,7 +66,7 @@ pub struct Refusal {
     pub reason: String,
     /// The condition that decided, as in `activated 1 of 1`.
     pub decided: String,
-    /// What was answered.
+    /// What was answered. Of lists of codes there is their length.
     #[schema(value_type = Value)]
     pub reply: serde_json::Value,
 }
@@ -108,11 +108,11 @@ pub struct Refusals {
     pub as_of: AsOf,
 }
 
-/// A page of the refusals that pass a filter, without attempts.
+/// A page of the refusals that pass a filter, without attempts: those of the commands that the caller sees.
 ///
 /// # Errors
 /// When SQLite fails.
-pub fn list(view: &View<'_>, filter: &RefusalFilter, asked: Before) -> rusqlite::Result<Refusals> {
+pub fn list(view: &View<'_>, filter: &RefusalFilter, asked: Before, sees: &dyn Fn(&str) -> bool) -> rusqlite::Result<Refusals> {
     let none = || Refusals { refusals: Vec::new(), next: None, attempts: Vec::new(), as_of: view.as_of };
     let form = code_form(view.connection)?;
     let code = match filter.code.as_deref().map(|code| form.normalise(code)) {
@@ -132,12 +132,18 @@ pub fn list(view: &View<'_>, filter: &RefusalFilter, asked: Before) -> rusqlite:
     let mut statement = view.connection.prepare_cached(&select(which))?;
     let bound = [Value::Integer(asked.bound())].into_iter().chain(bound);
     let rows = statement.query_map(params_from_iter(bound), |row| {
-        let refusal = of_row(row)?;
-        let of_code = code.is_none() || refusal.code == code;
-        let of_campaign = campaign.is_none() || refusal.campaign == campaign;
-        Ok((refusal.position, Some(refusal).filter(|_| of_code && of_campaign)))
+        let position = shown::whole(row, 0)?;
+        // Before it is built: most of a page that is looked at may not be for the caller.
+        let is_seen = sees(row.get_ref(2)?.as_str()?);
+        let of_code = code.is_none() || row.get::<_, Option<String>>(10)? == code;
+        let of_campaign = campaign.is_none() || row.get::<_, Option<u32>>(11)? == campaign;
+        if !(is_seen && of_code && of_campaign) {
+            return Ok((position, None));
+        }
+        let bytes = row.get_ref(14)?.as_bytes()?.len() + row.get_ref(15)?.as_bytes()?.len();
+        Ok((position, Some((of_row(row)?, bytes))))
     })?;
-    let Page { rows: refusals, next } = page(rows, asked.limit, LOOKED_AT_MAX)?;
+    let Page { rows: refusals, next } = page_within(rows, asked.limit, LOOKED_AT_MAX)?;
     Ok(Refusals { refusals, next, ..none() })
 }
 

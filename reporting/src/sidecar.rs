@@ -70,6 +70,7 @@ pub struct Sidecar {
     standing: watch::Receiver<Standing>,
     stop: watch::Sender<bool>,
     following: JoinHandle<Result<(), FollowError>>,
+    serving: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -126,7 +127,7 @@ impl Sidecar {
         let address = listener.local_addr().map_err(listen)?;
         let (stop, stopping) = watch::channel(false);
         let attempts = Arc::new(Attempts::open(&store.attempts())?);
-        let readers = Arc::new(Readers::new(&store.read_model()));
+        let readers = Arc::new(Readers::beside(&model));
         let api = Api::new(readers, watched.clone()).with_attempts(found_in(&attempts));
         let router = http::router(api).merge(probes(&watched, store.read_model()));
         let stopped = {
@@ -134,9 +135,9 @@ impl Sidecar {
             // An error is that nobody is left to say so.
             async move { drop(stopping.wait_for(|stop| *stop).await) }
         };
+        let serving = tokio::spawn(listener::serve(listener, router, settings.connections, stopped));
         let tasks = vec![
-            tokio::spawn(listener::serve(listener, router, settings.connections, stopped)),
-            tokio::spawn(watch_engine(settings.dial.clone(), settings.reader, standing.clone())),
+            tokio::spawn(watch_engine(settings.dial.clone(), store.read_model(), settings.reader, standing.clone())),
             tokio::spawn(keep_attempts(settings.dial.clone(), attempts, stopping.clone())),
         ];
         let following = tokio::spawn(async move {
@@ -145,7 +146,7 @@ impl Sidecar {
             drop(store);
             ended
         });
-        Ok(Sidecar { address, standing: watched, stop, following, tasks })
+        Ok(Sidecar { address, standing: watched, stop, following, serving, tasks })
     }
 
     /// Where it answers HTTP.
@@ -165,7 +166,7 @@ impl Sidecar {
         let _ = standing.wait_for(|standing| matches!(standing.following, Following::Halted(_))).await;
     }
 
-    /// Ends it: what had come is applied.
+    /// Ends it: what had come is applied, and responses in progress have the listener's time to end.
     ///
     /// # Errors
     /// Why it had halted.
@@ -174,7 +175,9 @@ impl Sidecar {
         for task in self.tasks {
             task.abort();
         }
-        Ok(self.following.await.expect("following does not panic")?)
+        let following = self.following.await.expect("following does not panic");
+        self.serving.await.expect("serving does not panic");
+        Ok(following?)
     }
 }
 
@@ -223,5 +226,61 @@ fn shown(kept: KeptAttempt) -> Attempt {
 async fn keep_attempts(dial: Dial, attempts: Arc<Attempts>, stop: watch::Receiver<bool>) {
     if let Err(error) = follow_attempts(dial, attempts, stop).await {
         tracing::error!(error = &error as &dyn std::error::Error, "refused attempts that leave no record are not kept any more");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::sample;
+
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    /// A stop cuts nobody who reads: a response that is larger than what sockets hold, of which its reader has the head when the sidecar is
+    /// stopped, arrives whole.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+    async fn a_response_in_progress_is_whole_after_a_stop() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let store = Store::open(folder.path()).expect("it can be made");
+        let sqlite = rusqlite::Connection::open(store.read_model()).expect("SQLite opens");
+        sample::fill(&sqlite);
+        sqlite
+            .execute("UPDATE refusal SET reply = '\"' || printf('%.*c', 30000000, 'x') || '\"' WHERE position = 400", [])
+            .expect("it fits");
+        drop((sqlite, store));
+        let key = rcgen::KeyPair::generate().expect("keys can be made");
+        let authority =
+            rcgen::CertificateParams::new(vec!["engine".into()]).and_then(|of| of.self_signed(&key)).expect("it is signed");
+        let settings = SidecarSettings {
+            // Nobody answers there.
+            dial: Dial::new("127.0.0.1:9", authority.pem(), "token").expect("it is an address"),
+            store: folder.path().to_owned(),
+            listen: "127.0.0.1:0".parse().expect("an address"),
+            connections: ListenerLimits::SIDECAR,
+            reader: None,
+            rebuild: false,
+        };
+        let sidecar = Sidecar::start(settings, &mut |_| {}).await.expect("it starts");
+        let mut stream = TcpStream::connect(sidecar.address()).await.expect("it listens");
+        let request = "GET /v1/refusals?limit=1000 HTTP/1.1\r\nhost: sidecar\r\nauthorization: Bearer operator\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.expect("it is taken");
+        let mut received = vec![0; 4_096];
+        let some = tokio::time::timeout(DEADLINE, stream.read(&mut received)).await.expect("it answers").expect("it can be read");
+        received.truncate(some);
+        let head = String::from_utf8_lossy(&received).into_owned();
+        let (head, _) = head.split_once("\r\n\r\n").expect("the head comes first");
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("it has a length");
+        let whole = head.len() + 4 + length.parse::<usize>().expect("a number");
+        let rest = tokio::spawn(async move { stream.read_to_end(&mut received).await.map(|_| received.len()) });
+        let stopped = tokio::time::timeout(DEADLINE, sidecar.stop()).await.expect("it stops");
+        stopped.expect("it had not halted");
+        let received = rest.await.expect("it does not panic").expect("it can be read");
+        assert_eq!(received, whole, "the response was cut");
     }
 }

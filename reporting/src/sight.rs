@@ -152,12 +152,13 @@ impl Sight {
         if !self.sees(Subject::of_command(&refusal.command)) {
             return None;
         }
-        let hidden = self.hides(&refusal.command, &refusal.reason);
-        Some(match hidden {
+        let refusal = match self.names_campaign(&refusal.command, &refusal.reason) {
+            true => refusal,
+            false => Refusal { campaign: None, campaign_name: None, ..refusal },
+        };
+        Some(match self.hides(&refusal.command, &refusal.reason) {
             None => refusal,
-            Some(Uniform { reason, decided, reply }) => {
-                Refusal { campaign: None, campaign_name: None, reason, decided, reply, ..refusal }
-            }
+            Some(Uniform { reason, decided, reply }) => Refusal { reason, decided, reply, ..refusal },
         })
     }
 
@@ -169,9 +170,12 @@ impl Sight {
     /// The attempts without a record that it sees, as it sees them.
     pub fn attempts(self, attempts: Vec<Attempt>) -> Vec<Attempt> {
         let seen = attempts.into_iter().filter(|attempt| self.sees(Subject::of_command(&attempt.command)));
-        let shown = seen.map(|attempt| match self.hides(&attempt.command, &attempt.reason) {
-            None => attempt,
-            Some(Uniform { reason, decided, .. }) => Attempt { campaign: None, reason, decided, ..attempt },
+        let shown = seen.map(|attempt| {
+            let campaign = attempt.campaign.filter(|_| self.names_campaign(&attempt.command, &attempt.reason));
+            match self.hides(&attempt.command, &attempt.reason) {
+                None => Attempt { campaign, ..attempt },
+                Some(Uniform { reason, decided, .. }) => Attempt { campaign, reason, decided, ..attempt },
+            }
         });
         shown.collect()
     }
@@ -207,23 +211,38 @@ impl Sight {
             return None;
         }
         for did in &mut found.did {
-            let hidden = match (did.what.as_str(), text(did, "command"), text(did, "reason")) {
-                ("refusal", Some(command), Some(reason)) => self.hides(&command, &reason),
-                _ => None,
+            let (hidden, names_campaign) = match (did.what.as_str(), text(did, "command"), text(did, "reason")) {
+                ("refusal", Some(command), Some(reason)) => {
+                    (self.hides(&command, &reason), self.names_campaign(&command, &reason))
+                }
+                _ => (None, true),
             };
             let Some(fields) = did.fields.as_object_mut() else { continue };
             if self.role == Role::Gateway {
                 // A gateway's reply has neither where a code stands in its list nor how often it was used.
                 fields.retain(|name, _| name != "slot" && name != "nth");
             }
-            if let Some(Uniform { reason, decided, reply }) = hidden {
+            if !names_campaign {
                 fields.insert("campaign".into(), Value::Null);
+            }
+            if let Some(Uniform { reason, decided, reply }) = hidden {
                 fields.insert("reason".into(), reason.into());
                 fields.insert("decided".into(), decided.into());
                 fields.insert("reply".into(), reply);
             }
         }
         Some(found)
+    }
+
+    /// Whether it sees the campaign of a refusal. The campaign tells whether the code exists: only callers with reasons see it, and
+    /// only if the engine looked the code up, so that the guard charged a failed attempt.
+    fn names_campaign(self, command: &str, reason: &str) -> bool {
+        match Kind::ALL.iter().find(|kind| kind.word() == command) {
+            Some(Kind::Redeem | Kind::Hold | Kind::Check) => self.reasons && RedeemOutcome::FAILED_ATTEMPTS.contains(&reason),
+            // It is the campaign of a hold of the caller's own.
+            Some(Kind::Confirm) => self.reasons,
+            Some(_) | None => true,
+        }
     }
 
     /// What it sees in the place of a reason, where it does not see that.

@@ -6,33 +6,35 @@ use std::sync::Arc;
 
 use clap::Args;
 use jiff::Timestamp;
-use scrip_client::{Client, TailError, Tailing};
+use scrip_client::{TailError, Tailing};
 use scrip_engine::backup::{BackupError, Taking};
 use scrip_engine::folder::{Folder, FolderError};
 use scrip_journal::disk::{Disk, OsDisk};
 use scrip_journal::walk;
-use scrip_protocol::Position;
+use scrip_protocol::{Position, private};
 use serde_json::json;
 
 use crate::exit::Exit;
 use crate::print;
 use crate::progress::Progress;
-use crate::reach::Reach;
+use crate::reach::{Reach, connect};
 
-/// Copy an organisation while its engine runs: the journal up to now, and the files beside it
+/// Back up an organisation while its engine runs
 ///
-/// A folder that holds a backup of the organisation already is brought up to date: only what is new is copied. The folder holds what
-/// everybody may ever want to know of the organisation, and with its keys it can stand in for the engine: keep it as safe as the data
-/// folder itself.
+/// Copies the journal up to now and the files beside it into a folder. If the folder already holds a backup of the organisation,
+/// only what is new is copied.
+///
+/// A backup contains all data of the organisation, and its private keys unless you pass --without-keys. Protect it like the data
+/// folder.
 #[derive(Debug, Args)]
 pub(crate) struct Backup {
-    /// The folder for the backup
+    /// Folder for the backup
     #[arg(long, value_name = "FOLDER")]
     to: PathBuf,
-    /// Leave private keys out: what is restored needs them put back
+    /// Leave out the private keys; they must be put back after a restore
     #[arg(long)]
     without_keys: bool,
-    /// Read the data folder itself: no engine runs on it
+    /// Read the data folder directly; no engine may be running on it
     #[arg(long, conflicts_with = "server")]
     offline: bool,
     #[command(flatten)]
@@ -42,7 +44,9 @@ pub(crate) struct Backup {
 impl Backup {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);
-        disk.create_folder(&self.to).map_err(|source| BackupError::Io { path: self.to.clone(), source })?;
+        let failed = |source| BackupError::Io { path: self.to.clone(), source };
+        // Whatever mode it had: it holds the keys and the journal.
+        private::folder(&self.to).and_then(|()| disk.create_folder(&self.to)).map_err(failed)?;
         let mut taking = tokio::task::block_in_place(|| Taking::open(&disk, &self.to))?;
         let folder = self.reach.folder_at_hand();
         match &folder {
@@ -63,23 +67,25 @@ impl Backup {
         print::line(format_args!("hash {}", manifest.hash));
         if manifest.begins_after > Position(0) {
             let after = print::grouped(manifest.begins_after.0);
-            print::line(format_args!("begins with the snapshot of position {after}: not all that was before is kept any more"));
+            print::line(format_args!(
+                "begins with the snapshot of position {after}: the journal no longer has all records before it"
+            ));
         }
         if let Some(snapshot) = snapshot {
             print::line(format_args!("with the snapshot of position {}", print::grouped(snapshot.0)));
         }
         match (&folder, manifest.keys) {
-            (None, _) => print::line("only the journal: the data folder is not on this machine, and its files were not copied"),
-            (Some(_), false) => print::line("without private keys: what is restored needs them put back"),
+            (None, _) => print::line("only the journal was copied: the data folder is not on this machine"),
+            (Some(_), false) => print::line("without private keys: put them back after a restore"),
             (Some(_), true) => {}
         }
         Ok(Exit::Done)
     }
 
-    /// Takes what an engine has made durable until now.
+    /// Copies what an engine has made durable until now.
     async fn read_live(&self, folder: Option<&Folder>, taking: &mut Taking) -> anyhow::Result<()> {
         let dial = self.reach.dial()?;
-        let last = Client::connect(dial.clone()).await?.welcome().durable;
+        let last = connect(dial.clone()).await?.welcome().durable;
         let mut progress = Progress::new("backing up");
         let mut from = taking.from();
         let mut tailing = Tailing::start(dial.clone(), from, false).await?;
@@ -88,7 +94,7 @@ impl Backup {
                 Err(TailError::BeyondEnd { next }) if taking.end().position > Position(0) => {
                     return Err(self.shorter(taking, Position(next.0 - 1)));
                 }
-                // Nothing was read yet: a tail goes on from where it has begun, whatever is dropped meanwhile.
+                // Nothing was read yet: a tail that has begun continues, whatever is dropped meanwhile.
                 Err(TailError::Dropped { first }) if first > from => {
                     from = tokio::task::block_in_place(|| begin(taking, folder, first))?;
                     tailing = Tailing::start(dial.clone(), from, false).await?;
@@ -114,8 +120,8 @@ impl Backup {
     }
 }
 
-/// Where to read on in a journal whose first records are gone. A new backup begins with what they amount to, the newest snapshot; it is
-/// followed by what comes after that.
+/// The position to read on from in a journal whose first records are gone. A new backup begins with the newest snapshot, which
+/// stands for those records, and continues after it.
 fn begin(taking: &mut Taking, folder: Option<&Folder>, first: Position) -> Result<Position, BackupError> {
     if let Some(from) = taking.from_within(first)? {
         return Ok(from);
@@ -125,7 +131,7 @@ fn begin(taking: &mut Taking, folder: Option<&Folder>, first: Position) -> Resul
     Ok(taking.from())
 }
 
-/// Takes what is in a data folder on which no engine runs.
+/// Copies from a data folder on which no engine runs.
 fn read_offline(disk: &dyn Disk, folder: &Folder, taking: &mut Taking) -> anyhow::Result<()> {
     let from = begin(taking, Some(folder), first_kept(disk, folder))?;
     let (mut failed, backup) = (None, taking.end().position);
@@ -146,7 +152,7 @@ fn read_offline(disk: &dyn Disk, folder: &Folder, taking: &mut Taking) -> anyhow
     }
 }
 
-/// The first position of a journal, by the names of its segments; whether they are what their names say is seen when they are read.
+/// The first position of a journal, by the names of its segments. Reading the segments checks the names.
 fn first_kept(disk: &dyn Disk, folder: &Folder) -> Position {
     let files = disk.list(&folder.journal_path()).unwrap_or_default();
     let firsts = files.iter().filter_map(|file| file.name.strip_suffix(".redb")?.parse().ok());

@@ -1,4 +1,4 @@
-//! `scrip bonus`: the bonus balance by hand.
+//! `scrip bonus`: manual changes of the bonus balance.
 
 use clap::{Args, Subcommand, ValueEnum};
 use scrip_client::Client;
@@ -7,11 +7,11 @@ use scrip_protocol::{ClientId, ClubId, Money, Position, RequestId};
 
 use super::note::NoteOptions;
 use crate::exit::Exit;
-use crate::reach::{Asking, Reach};
+use crate::reach::{Reach, RequestArgs};
 
-/// Credit, write off, pay and give back bonuses
+/// Credit, write off, pay with and refund bonuses
 ///
-/// Each is journalled with who did it. The bonus balance is never below 0: what there is not is not written off, and not paid.
+/// Payments and write-offs beyond the bonus balance are refused. The journal records who made each change.
 #[derive(Debug, Args)]
 pub(crate) struct Bonus {
     #[command(subcommand)]
@@ -22,7 +22,7 @@ pub(crate) struct Bonus {
 enum Command {
     /// Credit a client's bonus balance by hand
     Credit(ByHand),
-    /// Write off some of a client's bonus balance by hand, to correct a credit for instance
+    /// Write off part of a client's bonus balance by hand, for example to correct a credit
     WriteOff(ByHand),
     Pay(Pay),
     Refund(Refund),
@@ -30,42 +30,47 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct ByHand {
-    /// How much, as in 50 or 12.50
+    /// Amount, such as 50 or 12.50
     amount: Money,
-    /// The client's id: a decimal number without leading zeros, or a UUID in lower case with hyphens
+    /// Client id: a decimal number or a UUID
+    ///
+    /// Decimal numbers have no leading zeros; UUIDs are in lower case with hyphens.
     #[arg(long)]
     client: ClientId,
-    /// The club's number, where it happens at one
+    /// Number of the club, if it happens at one
     #[arg(long)]
     club: Option<ClubId>,
     #[command(flatten)]
     note: NoteOptions,
     #[command(flatten)]
-    asking: Asking,
+    request_args: RequestArgs,
     #[command(flatten)]
     reach: Reach,
 }
 
 /// Pay with a client's bonuses
 ///
-/// Paid with a gateway's credential, it is the app's payment (System); with a cashier's, the cashier's (Administrator).
+/// The ledger attributes a payment made with a gateway credential to the app (System), and one made with a cashier credential to
+/// the cashier (Administrator).
 #[derive(Debug, Args)]
 struct Pay {
-    /// How much, as in 50 or 12.50
+    /// Amount, such as 50 or 12.50
     amount: Money,
-    /// The client's id: a decimal number without leading zeros, or a UUID in lower case with hyphens
+    /// Client id: a decimal number or a UUID
+    ///
+    /// Decimal numbers have no leading zeros; UUIDs are in lower case with hyphens.
     #[arg(long)]
     client: ClientId,
-    /// The club's number
+    /// Number of the club
     #[arg(long)]
     club: ClubId,
-    /// What is paid: gaming time or an order
+    /// What is paid for: gaming time or an order
     #[arg(long = "for", value_enum, hide_possible_values = true, value_name = "gaming-time|order")]
     paid_for: For,
     #[command(flatten)]
     note: NoteOptions,
     #[command(flatten)]
-    asking: Asking,
+    request_args: RequestArgs,
     #[command(flatten)]
     reach: Reach,
 }
@@ -85,18 +90,18 @@ impl From<For> for PaidFor {
     }
 }
 
-/// Give back what was paid with bonuses, or some of it
+/// Refund a payment made with bonuses, in full or in part
 #[derive(Debug, Args)]
 struct Refund {
-    /// The payment's number: the operation that `scrip bonus pay` has printed
+    /// Number of the payment: the operation that `scrip bonus pay` printed
     payment: Position,
-    /// How much of it; without it, what is left of it
+    /// Amount to refund [default: everything not yet refunded]
     #[arg(long)]
     amount: Option<Money>,
     #[command(flatten)]
     note: NoteOptions,
     #[command(flatten)]
-    asking: Asking,
+    request_args: RequestArgs,
     #[command(flatten)]
     reach: Reach,
 }
@@ -104,28 +109,28 @@ struct Refund {
 impl Bonus {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         match self.command {
-            Command::Credit(ByHand { amount, client, club, note, asking, reach }) => {
-                let asked = CreditBonus { client, club, amount, note: note.into() };
-                let call = async |client: &Client, request| client.credit_bonus(request, &asked).await;
-                let (request, outcome) = reach.change(&asking, call).await?;
+            Command::Credit(ByHand { amount, client, club, note, request_args, reach }) => {
+                let command = CreditBonus { client, club, amount, note: note.into() };
+                let call = async |client: &Client, request| client.credit_bonus(request, &command).await;
+                let (request, outcome) = reach.change(&request_args, call).await?;
                 Ok(answer(&reach, request, &outcome))
             }
-            Command::WriteOff(ByHand { amount, client, club, note, asking, reach }) => {
-                let asked = WriteOffBonus { client, club, amount, note: note.into() };
-                let call = async |client: &Client, request| client.write_off_bonus(request, &asked).await;
-                let (request, outcome) = reach.change(&asking, call).await?;
+            Command::WriteOff(ByHand { amount, client, club, note, request_args, reach }) => {
+                let command = WriteOffBonus { client, club, amount, note: note.into() };
+                let call = async |client: &Client, request| client.write_off_bonus(request, &command).await;
+                let (request, outcome) = reach.change(&request_args, call).await?;
                 Ok(answer(&reach, request, &outcome))
             }
-            Command::Pay(Pay { amount, client, club, paid_for, note, asking, reach }) => {
-                let asked = PayBonus { client, club, amount, paid_for: paid_for.into(), note: note.into() };
-                let call = async |client: &Client, request| client.pay_bonus(request, &asked).await;
-                let (request, outcome) = reach.change(&asking, call).await?;
+            Command::Pay(Pay { amount, client, club, paid_for, note, request_args, reach }) => {
+                let command = PayBonus { client, club, amount, paid_for: paid_for.into(), note: note.into() };
+                let call = async |client: &Client, request| client.pay_bonus(request, &command).await;
+                let (request, outcome) = reach.change(&request_args, call).await?;
                 Ok(answer(&reach, request, &outcome))
             }
-            Command::Refund(Refund { payment, amount, note, asking, reach }) => {
-                let asked = RefundBonus { payment, amount, note: note.into() };
-                let call = async |client: &Client, request| client.refund_bonus(request, &asked).await;
-                let (request, outcome) = reach.change(&asking, call).await?;
+            Command::Refund(Refund { payment, amount, note, request_args, reach }) => {
+                let command = RefundBonus { payment, amount, note: note.into() };
+                let call = async |client: &Client, request| client.refund_bonus(request, &command).await;
+                let (request, outcome) = reach.change(&request_args, call).await?;
                 reach.answer(request, &outcome);
                 Ok(if matches!(outcome, RefundBonusOutcome::Done(_)) { Exit::Done } else { Exit::Refused })
             }

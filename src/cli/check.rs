@@ -1,4 +1,4 @@
-//! `scrip check`: what a redemption of codes would answer, without any effect.
+//! `scrip check`: what redeeming codes would return, without any effect.
 
 use clap::Args;
 use scrip_protocol::command::{CHECK_CODES_MAX, CheckOutcome, CodeChecked, CodeStanding, RedeemOutcome};
@@ -8,19 +8,21 @@ use crate::exit::{Exit, InputError};
 use crate::print;
 use crate::reach::Reach;
 
-/// Check codes: what redeeming them would answer, without any effect
+/// Show what redeeming codes would return, without any effect
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     /// The codes
     #[arg(required = true)]
     codes: Vec<String>,
-    /// The club where they would be redeemed; without it, any
+    /// Number of the club where they would be redeemed [default: any]
     #[arg(long, default_value = "0", hide_default_value = true)]
     club: ClubId,
-    /// Id of the client who asks, if there is one. With a gateway's token, failed attempts count towards its lockout
+    /// Id of the client that sent the codes, if any
+    ///
+    /// With a gateway token, failed attempts count towards the lockout of that client.
     #[arg(long)]
     client: Option<ClientId>,
-    /// IP address that the client calls from, if known. Used like the client's id
+    /// IP address of the client, if known; used for lockouts
     #[arg(long, value_name = "ADDRESS", default_value = "-", hide_default_value = true)]
     network: ClientNetwork,
     #[command(flatten)]
@@ -29,15 +31,15 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
-        let asked = scrip_protocol::command::Check {
+        let query = scrip_protocol::command::Check {
             club: self.club,
             codes: self.codes.clone(),
             client: self.client,
             network: self.network,
         };
-        let outcome = self.reach.client().await?.call(RequestId(0), &asked).await?;
+        let outcome = self.reach.client().await?.call(RequestId(0), &query).await?;
         let CheckOutcome::Checked { codes, .. } = &outcome else {
-            let why = format!("{} codes were given, and {CHECK_CODES_MAX} may be checked at once", self.codes.len());
+            let why = format!("{} codes given; at most {CHECK_CODES_MAX} can be checked at once", self.codes.len());
             return Err(InputError { place: "arguments".into(), why }.into());
         };
         if self.reach.json {

@@ -8,7 +8,7 @@ use scrip_protocol::command::{ClientCard, RegisterClientOutcome, ShowClientOutco
 use super::group;
 use crate::exit::Exit;
 use crate::print;
-use crate::reach::{Asking, Reach};
+use crate::reach::{Reach, RequestArgs};
 
 /// Register and show clients
 #[derive(Debug, Args)]
@@ -19,21 +19,25 @@ pub(crate) struct ClientCommand {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Register a client, or set a client's name. A redemption or a top-up registers its client by itself
+    /// Register a client, or set a client's name
+    ///
+    /// A redemption or a top-up registers its client automatically.
     Add {
-        /// The client's id: a decimal number without leading zeros, or a UUID in lower case with hyphens
+        /// Client id: a decimal number or a UUID
+        ///
+        /// Decimal numbers have no leading zeros; UUIDs are in lower case with hyphens.
         client: ClientId,
-        /// A name for people to read
+        /// Display name
         #[arg(long, default_value = "")]
         name: String,
         #[command(flatten)]
-        asking: Asking,
+        request_args: RequestArgs,
         #[command(flatten)]
         reach: Reach,
     },
-    /// Show a client: both balances, what was spent, the groups
+    /// Show a client's balances, spending and groups
     Show {
-        /// The client's id
+        /// Client id
         client: ClientId,
         #[command(flatten)]
         reach: Reach,
@@ -43,15 +47,15 @@ enum Command {
 impl ClientCommand {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         match self.command {
-            Command::Add { client, name, asking, reach } => {
+            Command::Add { client, name, request_args, reach } => {
                 let call = async |engine: &Client, request| engine.register_client(request, client, &name).await;
-                let (request, outcome) = reach.change(&asking, call).await?;
+                let (request, outcome) = reach.change(&request_args, call).await?;
                 reach.answer(request, &outcome);
                 Ok(if matches!(outcome, RegisterClientOutcome::Registered { .. }) { Exit::Done } else { Exit::Refused })
             }
             Command::Show { client, reach } => {
-                let asked = reach.client().await?;
-                let outcome = asked.show_client(client).await?;
+                let engine = reach.client().await?;
+                let outcome = engine.show_client(client).await?;
                 if reach.json {
                     print::json(&outcome);
                 }
@@ -60,7 +64,7 @@ impl ClientCommand {
                         if !reach.json {
                             let groups = match card.groups.as_slice() {
                                 [] => "none".to_owned(),
-                                of => print::named(of, &group::names(&asked).await?),
+                                of => print::named(of, &group::names(&engine).await?),
                             };
                             print_card(card, groups);
                         }
@@ -68,7 +72,7 @@ impl ClientCommand {
                     }
                     ShowClientOutcome::UnknownClient => {
                         if !reach.json {
-                            print::line(format_args!("nobody is registered as client {client}"));
+                            print::line(format_args!("unknown client {client}"));
                         }
                         Ok(Exit::Refused)
                     }
@@ -84,7 +88,7 @@ fn print_card(card: ClientCard, groups: String) {
         ("client", format!("{}{name}", card.client)),
         ("bonus balance", card.accounts.bonus.to_string()),
         ("gaming balance", card.accounts.gaming.to_string()),
-        ("spent in all", card.accounts.spent.to_string()),
+        ("spent in total", card.accounts.spent.to_string()),
         ("sessions", print::grouped(card.accounts.sessions)),
         ("groups", groups),
         ("as of position", card.as_of.to_string()),

@@ -7,7 +7,7 @@ use scrip_protocol::command::{CLUBS_PER_PAGE, RegisterClubOutcome};
 
 use crate::exit::Exit;
 use crate::print;
-use crate::reach::{Asking, Reach};
+use crate::reach::{Reach, RequestArgs};
 
 /// Register and list clubs
 #[derive(Debug, Args)]
@@ -20,10 +20,10 @@ pub(crate) struct Club {
 enum Command {
     /// Register a club
     Add {
-        /// Its name
+        /// Name of the club
         name: String,
         #[command(flatten)]
-        asking: Asking,
+        request_args: RequestArgs,
         #[command(flatten)]
         reach: Reach,
     },
@@ -37,9 +37,9 @@ enum Command {
 impl Club {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         match self.command {
-            Command::Add { name, asking, reach } => {
+            Command::Add { name, request_args, reach } => {
                 let call = async |client: &Client, request| client.register_club(request, &name).await;
-                let (request, outcome) = reach.change(&asking, call).await?;
+                let (request, outcome) = reach.change(&request_args, call).await?;
                 reach.answer(request, &outcome);
                 Ok(if matches!(outcome, RegisterClubOutcome::Registered(_)) { Exit::Done } else { Exit::Refused })
             }

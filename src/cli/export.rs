@@ -1,6 +1,6 @@
 //! `scrip export`: code lists and activation logs as files, from the read model.
 //!
-//! The read model is opened, not the sidecar asked: the sidecar may run or not. A file appears when all of it is written.
+//! The command opens the read model itself, so it does not need a running sidecar. A file appears once it is complete.
 
 use std::fmt;
 use std::io::{self, BufWriter, Write};
@@ -19,14 +19,16 @@ use crate::exit::{Exit, InputError};
 use crate::print;
 use crate::progress::Progress;
 
-/// How often it is looked whether the read model has come far enough.
+/// How often the position of the read model is checked while waiting for it.
 const LOOK_AFTER: Duration = Duration::from_millis(20);
 
-/// Write the codes of a campaign, or activations, to a file: CSV, XLSX or Parquet
+/// Export codes or activations to a CSV, XLSX or Parquet file
 ///
-/// The rows come from the read model that `scrip sidecar` keeps, whether it runs or not, all as of one position, which the file names.
-/// In a CSV, text that a spreadsheet would run as a formula has an apostrophe before it; a program that opens it at a double click
-/// may take codes of digits for numbers, which it does not in XLSX.
+/// The rows come from the read model that `scrip sidecar` maintains, whether or not it is running. All are as of one journal
+/// position, which is part of the file name.
+///
+/// In a CSV, text that a spreadsheet would run as a formula gets a leading apostrophe. Excel may read numeric codes in a CSV as
+/// numbers; use --format xlsx to avoid that.
 #[derive(Debug, Args)]
 pub(crate) struct ExportCommand {
     #[command(subcommand)]
@@ -37,56 +39,60 @@ pub(crate) struct ExportCommand {
 
 #[derive(Debug, Subcommand)]
 enum Wanted {
-    /// The codes of a campaign, archived ones as well: a row for each activation, and one for a code that was never activated
+    /// Export the codes of a campaign, including archived ones
+    ///
+    /// A row for each activation, and one for each code that was never activated.
     Codes {
-        /// The campaign's number
+        /// Number of the campaign
         campaign: CampaignId,
-        /// Only those that are: all, active, archived
+        /// Filter by status: all, active, archived
         #[arg(long, default_value = "all", value_name = "STATUS")]
         status: Status,
-        /// Only those that are: all, used, unused
+        /// Filter by usage: all, used, unused
         #[arg(long, default_value = "all", value_name = "USAGE")]
         usage: Usage,
     },
-    /// Every activation: who, when, where, and what became of it
+    /// Export activations: client, time, club, and whether they were refunded
     Activations {
-        /// Only those of this campaign
+        /// Only activations of this campaign
         #[arg(long, value_name = "CAMPAIGN")]
         campaign: Option<CampaignId>,
-        /// Only those at this time or later, as in 2026-12-31T18:00:00Z
+        /// Only activations at this time or later, such as 2026-12-31T18:00:00Z
         #[arg(long, value_name = "TIME")]
         from: Option<Timestamp>,
-        /// Only those before this time
+        /// Only activations before this time
         #[arg(long, value_name = "TIME")]
         to: Option<Timestamp>,
     },
 }
 
-/// From where, and to where.
+/// Source and destination.
 #[derive(Debug, Args)]
 struct To {
-    /// The format: csv, xlsx, parquet
+    /// Format: csv, xlsx, parquet
     #[arg(long, global = true, default_value = "csv", value_name = "FORMAT")]
     format: Format,
-    /// The file to write, - for standard output; else one in this folder that is named after the position
+    /// Output file; - for standard output [default: named after the position]
+    ///
+    /// By default the file is created in the current folder.
     #[arg(long, global = true, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Overwrite the file
+    /// Overwrite an existing file
     #[arg(long, global = true)]
     force: bool,
     /// Begin a CSV with a byte order mark, for old spreadsheet programs
     #[arg(long, global = true)]
     byte_order_mark: bool,
-    /// The folder of the read model; else `reporting` in the data folder
+    /// Folder of the read model [default: `reporting` in the data folder]
     #[arg(long, global = true, value_name = "DIR")]
     store: Option<PathBuf>,
-    /// The data folder
+    /// Data folder
     #[arg(long, global = true, env = "SCRIP_DATA", default_value = "scrip-data", value_name = "DIR")]
     data: PathBuf,
-    /// Wait until the read model has come to this position
+    /// Wait until the read model has applied this position
     #[arg(long, global = true, value_name = "POSITION")]
     wait_for: Option<Position>,
-    /// How many seconds to wait for it
+    /// How long to wait for --wait-for, in seconds
     #[arg(long, global = true, default_value_t = 60, value_name = "SECONDS")]
     wait_seconds: u64,
     /// Print JSON
@@ -109,7 +115,7 @@ impl ExportCommand {
         if let Some(position) = wait_for
             && !wait(&readers, position, Duration::from_secs(wait_seconds))?
         {
-            print::complain(&format!("scrip: the read model has not come to position {position} in {wait_seconds} s"));
+            print::complain(&format!("scrip: the read model did not reach position {position} within {wait_seconds} s"));
             return Ok(Exit::Unreachable);
         }
         let export = Export { what: self.what.into(), format, byte_order_mark, scratch: None, scratch_bytes_max: None };
@@ -117,9 +123,9 @@ impl ExportCommand {
         let written = readers.view(|view| Ok(write(&export, view, out.as_deref(), force, &mut progress)));
         drop(progress);
         match written? {
-            Ok(written) => written.tell(json),
+            Ok(written) => written.report(json),
             Err(error) => match error.downcast() {
-                // An error of a file's sink is an error of that input, and was made into one.
+                // A failed file is an input error by now, so this is standard output.
                 Ok(ExportError::Sink(why)) => print::failed(why),
                 Ok(error) => return Err(error.into()),
                 Err(error) => return Err(error),
@@ -141,19 +147,19 @@ impl From<Wanted> for What {
     }
 }
 
-/// There is nothing to export from.
+/// There is no read model to export from.
 #[derive(Debug)]
 pub(crate) struct NoReadModel(PathBuf);
 
 impl fmt::Display for NoReadModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is not there: scrip sidecar makes it", self.0.display())
+        write!(f, "{} does not exist: scrip sidecar creates it", self.0.display())
     }
 }
 
 impl std::error::Error for NoReadModel {}
 
-/// Whether the read model came to a position in time.
+/// Whether the read model reached a position in time.
 fn wait(readers: &Readers, position: Position, at_most: Duration) -> anyhow::Result<bool> {
     let began = Instant::now();
     while readers.view(|view| Ok(view.as_of.position))? < position {
@@ -165,15 +171,15 @@ fn wait(readers: &Readers, position: Position, at_most: Duration) -> anyhow::Res
     Ok(true)
 }
 
-/// What was written, and where.
+/// The result: what was written, and where.
 struct Written {
-    /// None for standard output.
+    /// `None` for standard output.
     file: Option<PathBuf>,
     done: Done,
 }
 
 impl Written {
-    fn tell(&self, json: bool) {
+    fn report(&self, json: bool) {
         let Written { file, done: Done { rows, bytes, as_of } } = self;
         let text = match json {
             true => json!({ "file": file, "rows": rows, "bytes": bytes, "as_of": as_of }).to_string(),
@@ -218,8 +224,8 @@ fn write(export: &Export, view: &View<'_>, out: Option<&Path>, force: bool, prog
     };
     sink.flush().map_err(unusable)?;
     drop(sink);
-    let kept = if force { file.persist(&path) } else { file.persist_noclobber(&path) };
-    kept.map_err(|why| unusable(why.error))?;
+    let persisted = if force { file.persist(&path) } else { file.persist_noclobber(&path) };
+    persisted.map_err(|why| unusable(why.error))?;
     Ok(Written { file: Some(path), done })
 }
 

@@ -9,11 +9,11 @@ use scrip_protocol::command::{GROUPS_PER_PAGE, Group, RegisterGroupOutcome};
 
 use crate::exit::Exit;
 use crate::print;
-use crate::reach::{Asking, Reach};
+use crate::reach::{Reach, RequestArgs};
 
 /// Register and list groups of clients
 ///
-/// Rules put clients into groups and take them out again.
+/// Rules add clients to groups and remove them.
 #[derive(Debug, Args)]
 pub(crate) struct GroupCommand {
     #[command(subcommand)]
@@ -24,14 +24,14 @@ pub(crate) struct GroupCommand {
 enum Command {
     /// Register a group
     Add {
-        /// Its name
+        /// Name of the group
         name: String,
         #[command(flatten)]
-        asking: Asking,
+        request_args: RequestArgs,
         #[command(flatten)]
         reach: Reach,
     },
-    /// List the groups, with how many clients are in each
+    /// List the groups and how many clients each has
     List {
         #[command(flatten)]
         reach: Reach,
@@ -41,9 +41,9 @@ enum Command {
 impl GroupCommand {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         match self.command {
-            Command::Add { name, asking, reach } => {
+            Command::Add { name, request_args, reach } => {
                 let call = async |client: &Client, request| client.register_group(request, &name).await;
-                let (request, outcome) = reach.change(&asking, call).await?;
+                let (request, outcome) = reach.change(&request_args, call).await?;
                 reach.answer(request, &outcome);
                 Ok(if matches!(outcome, RegisterGroupOutcome::Registered(_)) { Exit::Done } else { Exit::Refused })
             }
@@ -64,7 +64,7 @@ impl GroupCommand {
     }
 }
 
-/// All groups, in the order of their numbers.
+/// All groups, by number.
 async fn groups(client: &Client) -> Result<Vec<Group>, ClientError> {
     let (mut groups, mut after) = (Vec::new(), GroupId(0));
     loop {
@@ -78,7 +78,7 @@ async fn groups(client: &Client) -> Result<Vec<Group>, ClientError> {
     }
 }
 
-/// The groups' names.
+/// The names of all groups.
 pub(super) async fn names(client: &Client) -> Result<HashMap<GroupId, String>, ClientError> {
     Ok(groups(client).await?.into_iter().map(|group| (group.group, group.name)).collect())
 }

@@ -1,4 +1,4 @@
-//! `scrip hold`, `scrip confirm`, `scrip release`: a use of a code kept while the payment is taken.
+//! `scrip hold`, `scrip confirm`, `scrip release`: a use of a code reserved during a payment.
 
 use clap::Args;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
@@ -10,59 +10,65 @@ use scrip_protocol::{ClientId, ClientNetwork, ClubId, Position};
 
 use crate::exit::Exit;
 use crate::print;
-use crate::reach::{Asking, Reach};
+use crate::reach::{Reach, RequestArgs};
 
-/// Keep one use of a code for a client while the payment is taken
+/// Reserve one use of a code for a client during a payment
 ///
-/// Nobody else can use it meanwhile, and nothing is credited yet. When the payment is done, `scrip confirm` credits the bonus; when it
-/// fails, `scrip release` gives the use back. If neither happens, the use is free again by itself when the time is up.
+/// Until the hold ends nobody else can take that use, and nothing is credited. When the payment succeeds, `scrip confirm` credits
+/// the bonus; when it fails, `scrip release` frees the use. Otherwise the use becomes free when the hold expires.
 #[derive(Debug, Args)]
 pub(crate) struct Hold {
-    /// The code, as it was typed
+    /// Code, as it was typed
     #[arg(allow_hyphen_values = true)]
     code: String,
-    /// The client's id: a decimal number without leading zeros, or a UUID in lower case with hyphens
+    /// Client id: a decimal number or a UUID
+    ///
+    /// Decimal numbers have no leading zeros; UUIDs are in lower case with hyphens.
     #[arg(long)]
     client: ClientId,
-    /// The club's number
+    /// Number of the club
     #[arg(long)]
     club: ClubId,
-    /// How long to keep it, as in 90s, 15m, 2h or 7d: 1 second to 7 days; without it, 15 minutes
+    /// Time until the hold expires, such as 90s or 2h [default: 15m]
+    ///
+    /// From 1 second to 7 days.
     #[arg(long = "for", value_name = "TIME", value_parser = ttl)]
     ttl_ms: Option<u64>,
-    /// The internet address that the client calls from, if you know it: who tries too many codes from there is stopped
+    /// IP address of the client, if known; used for lockouts
     #[arg(long, value_name = "ADDRESS", default_value = "-", hide_default_value = true)]
     network: ClientNetwork,
     #[command(flatten)]
-    asking: Asking,
+    request_args: RequestArgs,
     #[command(flatten)]
     reach: Reach,
 }
 
-/// Credit the bonus of a hold: the payment is done
+/// Confirm a hold: credit its bonus after the payment succeeded
 ///
-/// The amount is the one that the hold promised, even if the campaign was switched off since. After its time a hold can be
-/// confirmed only if nobody has taken its use meanwhile.
+/// Credits the amount that the hold promised, even if the campaign was switched off meanwhile. After it has expired, a hold can
+/// be confirmed only if nobody else has taken its use.
 #[derive(Debug, Args)]
 pub(crate) struct Confirm {
-    /// The hold's number, which `scrip hold` has printed
+    /// Number of the hold, as `scrip hold` printed it
     hold: Position,
-    /// The number of the top-up during which the code was typed, if it was one: a top-up of the same client, kept with the activation
+    /// Number of the top-up during which the code was typed, if any
+    ///
+    /// Must be a top-up of the same client. It is stored with the activation.
     #[arg(long, value_name = "POSITION", default_value = "0", hide_default_value = true)]
     top_up: Position,
     #[command(flatten)]
-    asking: Asking,
+    request_args: RequestArgs,
     #[command(flatten)]
     reach: Reach,
 }
 
-/// Give the use of a hold back: the payment has failed
+/// Release a hold: free its use after the payment failed
 #[derive(Debug, Args)]
 pub(crate) struct Release {
-    /// The hold's number, which `scrip hold` has printed
+    /// Number of the hold, as `scrip hold` printed it
     hold: Position,
     #[command(flatten)]
-    asking: Asking,
+    request_args: RequestArgs,
     #[command(flatten)]
     reach: Reach,
 }
@@ -70,15 +76,15 @@ pub(crate) struct Release {
 impl Hold {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         let ttl_ms = self.ttl_ms.unwrap_or(HOLD_TTL_DEFAULT_MS);
-        let asked = scrip_protocol::command::Hold {
+        let command = scrip_protocol::command::Hold {
             client: self.client,
             club: self.club,
             code: self.code,
             ttl_ms,
             network: self.network,
         };
-        let call = async |client: &Client, request| client.hold(request, &asked).await;
-        let (request, outcome) = self.reach.change(&self.asking, call).await?;
+        let call = async |client: &Client, request| client.hold(request, &command).await;
+        let (request, outcome) = self.reach.change(&self.request_args, call).await?;
         match &outcome {
             HoldOutcome::Held(held) if !self.reach.json => print::line(format_args!(
                 "held until {}: {} to be credited, campaign {}, hold {}",
@@ -97,9 +103,9 @@ impl Hold {
 
 impl Confirm {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
-        let asked = scrip_protocol::command::Confirm { hold: self.hold, top_up: self.top_up };
-        let call = async |client: &Client, request| client.call(request, &asked).await;
-        let (request, outcome) = self.reach.change(&self.asking, call).await?;
+        let command = scrip_protocol::command::Confirm { hold: self.hold, top_up: self.top_up };
+        let call = async |client: &Client, request| client.call(request, &command).await;
+        let (request, outcome) = self.reach.change(&self.request_args, call).await?;
         self.reach.answer(request, &outcome);
         Ok(if matches!(outcome, ConfirmOutcome::Confirmed(_)) { Exit::Done } else { Exit::Refused })
     }
@@ -108,13 +114,13 @@ impl Confirm {
 impl Release {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         let call = async |client: &Client, request| client.release(request, self.hold).await;
-        let (request, outcome) = self.reach.change(&self.asking, call).await?;
+        let (request, outcome) = self.reach.change(&self.request_args, call).await?;
         self.reach.answer(request, &outcome);
         Ok(if matches!(outcome, ReleaseOutcome::Released) { Exit::Done } else { Exit::Refused })
     }
 }
 
-/// A time to live in milliseconds.
+/// Parses a time to live, in milliseconds.
 fn ttl(text: &str) -> Result<u64, String> {
     let days = SpanRelativeTo::days_are_24_hours();
     let time = text.parse::<Span>().and_then(|span| span.to_duration(days)).map_err(|_| wrong(text))?;
@@ -127,7 +133,7 @@ fn ttl(text: &str) -> Result<u64, String> {
 }
 
 fn wrong(text: &str) -> String {
-    format!("{text:?} is not a time from 1 second to 7 days, as in 90s, 15m, 2h or 7d")
+    format!("{text:?} is not a time from 1 second to 7 days, such as 90s, 15m, 2h or 7d")
 }
 
 #[cfg(test)]
@@ -136,7 +142,7 @@ mod tests {
 
     /// Z1: 1 second to 7 days.
     #[test]
-    fn times_are_read_as_people_write_them() {
+    fn common_spellings_of_a_duration_are_accepted() {
         let times = [
             ("1s", 1_000),
             ("90s", 90_000),

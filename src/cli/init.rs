@@ -1,4 +1,4 @@
-//! `scrip init`: begins an organisation in a data folder.
+//! `scrip init`: creates an organisation in a data folder.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,23 +13,25 @@ use scrip_protocol::Settings;
 use crate::exit::Exit;
 use crate::print;
 
-/// Begin an organisation: configuration, certificates, and one token for each role
+/// Create an organisation: configuration, certificates and tokens
 ///
-/// The tokens are printed once and stored nowhere; the folder holds their hashes only.
+/// Prints one token for each role. The tokens are printed once and stored nowhere; the folder holds only their hashes.
 #[derive(Debug, Args)]
 pub(crate) struct Init {
-    /// The folder to make
+    /// Data folder to create
     dir: PathBuf,
-    /// The organisation's name
+    /// Name of the organisation
     #[arg(long, default_value = "Organisation", value_name = "NAME")]
     organisation: String,
-    /// The currency of every amount (ISO 4217)
+    /// Currency of every amount (ISO 4217)
     #[arg(long, default_value = "EUR", value_name = "CODE")]
     currency: String,
-    /// Where the engine is to listen (UDP)
+    /// Address for the engine to listen on (UDP)
     #[arg(long, default_value = "127.0.0.1:4600", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// A name or address under which callers reach the engine, for its certificate; localhost, 127.0.0.1 and ::1 are always in it
+    /// Host name or address of the engine, for its certificate; can be repeated
+    ///
+    /// localhost, 127.0.0.1 and ::1 are always included.
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
     /// Print JSON
@@ -44,7 +46,7 @@ impl Init {
         let config = Config::new(self.listen, settings, GuardLimits::default());
         let begun = Folder::at(&self.dir).begin(&config, &self.hosts)?;
         self.show(begun.tokens());
-        print::ensure_shown().context("the tokens could not be shown, and no organisation was made")?;
+        print::ensure_shown().context("the tokens could not be printed, so no organisation was created")?;
         begun.finish()?;
         Ok(Exit::Done)
     }
@@ -55,7 +57,7 @@ impl Init {
                 tokens.iter().map(|issued| (issued.credential.role.to_string(), issued.token.as_str().into())).collect();
             return print::json(&serde_json::json!({ "dir": self.dir, "listen": self.listen, "tokens": tokens }));
         }
-        print::line(format_args!("{} holds an organisation now. Its tokens, shown only here:\n", self.dir.display()));
+        print::line(format_args!("created an organisation in {}. Its tokens, shown only once:\n", self.dir.display()));
         let row = |issued: &IssuedToken| vec![issued.credential.role.to_string(), issued.token.clone()];
         print::table(&["ROLE", "TOKEN"], &tokens.iter().map(row).collect::<Vec<_>>());
         print::line(format_args!("\nNext: scrip serve --data {}", self.dir.display()));

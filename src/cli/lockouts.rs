@@ -1,4 +1,4 @@
-//! `scrip lockouts`: who is locked out for too many failed attempts, and how operators lift that.
+//! `scrip lockouts`: the clients, networks and credentials that are locked out, and how operators lift that.
 
 use clap::{Args, Subcommand};
 use scrip_protocol::command::{Lockout, LockoutKind, WhichLockouts};
@@ -7,9 +7,9 @@ use crate::exit::{Exit, InputError};
 use crate::print;
 use crate::reach::Reach;
 
-/// List and lift lockouts: clients, networks and credentials with too many failed attempts at codes
+/// List and lift lockouts of clients, networks and credentials
 ///
-/// A lockout ends by itself, and a restart of the engine ends all of them. The section guard of scrip.toml sets the limits.
+/// Too many failed attempts at codes cause a lockout. It ends by itself, and a restart of the engine ends all of them. The [guard] section of scrip.toml sets the limits.
 #[derive(Debug, Args)]
 pub(crate) struct Lockouts {
     #[command(subcommand)]
@@ -18,21 +18,21 @@ pub(crate) struct Lockouts {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the current lockouts: who, until when, the credential whose attempts caused it, and whether it holds elsewhere
+    /// List the current lockouts: id, end, causing credential, and whether it holds elsewhere
     List {
-        /// Only of this kind: credential, client or network
+        /// Only this kind: credential, client or network
         #[arg(long)]
         kind: Option<LockoutKind>,
         #[command(flatten)]
         reach: Reach,
     },
-    /// Lift a lockout, or all of a kind. Whoever had it has a full budget of attempts again
+    /// Lift a lockout, or all of a kind, and restore the full budget of attempts
     ///
-    /// With --all, every budget of the kind is full again. The engine's log says who lifted what. The journal does not: it knows nothing of lockouts.
+    /// With --all, every budget of the kind is full again. The engine logs who lifted what; the journal does not record lockouts.
     Lift {
-        /// What is locked out: credential, client or network
+        /// Kind of lockout: credential, client or network
         kind: LockoutKind,
-        /// Its id; of a network, any address in it
+        /// Id to unlock; for a network, any address in it
         #[arg(required_unless_present = "all", conflicts_with = "all")]
         id: Option<String>,
         /// Lift all lockouts of this kind
@@ -50,7 +50,7 @@ impl Lockouts {
                 let listed = reach.client().await?.list_lockouts(kind).await?;
                 match reach.json {
                     true => print::json(&listed),
-                    false if listed.lockouts.is_empty() => print::line("nobody is locked out"),
+                    false if listed.lockouts.is_empty() => print::line("there are no lockouts"),
                     false => {
                         let row = |lockout: &Lockout| {
                             let Lockout { key, until_ms, caused_by, everywhere } = lockout;

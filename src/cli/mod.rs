@@ -36,21 +36,37 @@ use clap::{Parser, Subcommand};
 
 use crate::exit::Exit;
 
-/// A promo-code redemption engine: each code activated once per permitted use, durable before it is answered.
+/// Redeem promo codes exactly as often as allowed, durably before each reply.
 ///
-/// Exit codes: 0 done; 1 the engine refused; 2 the arguments cannot be understood, or help was printed instead of running the command;
-/// 3 the engine cannot be reached or does not answer, is too busy, or refuses for a while because too many codes were not accepted; 4
-/// there is no token or certificate, it is unknown or revoked, or its role does not allow the command; 5 the request may have been
-/// executed and its outcome is unknown: run the same command with --request-id; 6 the data folder, its journal, a snapshot or a backup
-/// cannot be used, or what was inspected is damaged; 7 the journal failed and the engine stopped; 8 an audit or a verification found a
-/// difference; 9 an input file cannot be used; 10 the clock of this machine or of the engine's is wrong; 11 the command was executed, but
-/// standard output could not be written; 70 anything else. SCRIP_LOG sets what is logged (warn, info, debug).
+/// Most commands talk to a running engine: by default the one whose data folder is given with --data (on the same machine),
+/// otherwise the one at --server, with --ca. They authenticate with the token in SCRIP_TOKEN or --token-file, or with --cert and
+/// --key. Set SCRIP_LOG to warn, info or debug to choose what is logged.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 110)]
+#[command(version, max_term_width = 110, after_long_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+/// Exit codes, as `scrip --help` lists them; `exit.rs` defines them.
+const EXIT_CODES: &str = "Exit codes:
+   0  done
+   1  the engine refused the request
+   2  invalid arguments, or help was printed instead of running the command
+   3  the engine is unreachable or busy, or the caller is locked out after too
+      many failed attempts
+   4  no token or certificate, an unknown or revoked one, or a role that does
+      not allow the command
+   5  the request may have been executed, but its outcome is unknown: run the
+      same command with --request-id
+   6  the data folder, journal, snapshot or backup is unusable, or the inspected
+      file is damaged
+   7  the journal failed, and the engine stopped
+   8  an audit or a verification found a difference
+   9  an input file is unusable
+  10  the clock of this machine or of the engine is wrong
+  11  the command was executed, but standard output could not be written
+  70  any other error";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -1,18 +1,18 @@
-//! What is said of an operation of the ledger: the same options for every one of them.
+//! The annotation of a ledger operation: the same options for every operation.
 
 use clap::Args;
 use scrip_protocol::command::Note;
 
-/// Who does it, and what they say of it.
+/// Who performs an operation, and their remarks.
 #[derive(Debug, Args)]
 pub(super) struct NoteOptions {
-    /// The name of the person who does it; without it, that of the credential
+    /// Name of the person who does it [default: the name of the credential]
     #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
     by: String,
-    /// A comment, for whoever reads the operation later
+    /// Comment, stored with the operation
     #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
     comment: String,
-    /// A tag, by which reports tell such operations apart; may be given several times
+    /// Tag that reports can filter by; can be repeated
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
 }

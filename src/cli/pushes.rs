@@ -1,7 +1,8 @@
-//! `scrip pushes`: the push notifications that rules have sent, read off the journal.
+//! `scrip pushes`: the push notifications that rules have sent, read from the journal.
 //!
-//! The journal is their outbox: a notification is a part of the top-up's record, so none is without its top-up and none is lost. Who has
-//! delivered what is not the engine's to know: an id names each for good, and whoever delivers them remembers how far they are.
+//! The journal is their outbox: a notification is part of the top-up's record, so none exists without its top-up and none is
+//! lost. The engine does not track delivery: each notification has a permanent id, and the program that delivers them remembers
+//! the last one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,30 +18,30 @@ use crate::exit::Exit;
 use crate::print;
 use crate::reach::Reach;
 
-/// Print the push notifications that rules have sent, one per line of JSON, oldest first
+/// Print push notifications of rules as JSON lines, oldest first
 ///
-/// For the program that delivers them. Each has an id that never changes: the position of its top-up with the number of its rule. Whoever
-/// delivers them keeps the id of the last one that was delivered, and continues after it with --after; after a crash at most the one
-/// that was under way comes twice.
+/// For the program that delivers them. Each notification has an id that never changes: the position of its top-up and the number
+/// of its rule. Store the id of the last notification you delivered, and continue after it with --after. After a crash, at most
+/// the one being delivered is printed again.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   scrip pushes --follow
   scrip pushes --after 1207-3 --follow")]
 pub(crate) struct Pushes {
-    /// The position of the first record to look at
+    /// Position of the first record to look at
     #[arg(long, default_value = "1", value_name = "POSITION", conflicts_with = "after")]
     from: Position,
-    /// Only those after the one of this id
+    /// Only notifications after the one with this id
     #[arg(long, value_name = "ID")]
     after: Option<PushId>,
-    /// Stay, and print what is sent from now on
+    /// Keep running and print new notifications
     #[arg(long)]
     follow: bool,
     #[command(flatten)]
     reach: Reach,
 }
 
-/// What names a notification. One top-up's notifications stand in the order of their rules' numbers.
+/// The id of a notification. The notifications of one top-up are ordered by the numbers of their rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct PushId {
     top_up: Position,
@@ -57,7 +58,7 @@ impl FromStr for PushId {
     type Err = InvalidId;
     fn from_str(text: &str) -> Result<PushId, InvalidId> {
         let parts = text.split_once('-').and_then(|(top_up, rule)| Some((top_up.parse().ok()?, rule.parse().ok()?)));
-        let expected = "the id of a push notification (a top-up and a rule, as in 1207-3)";
+        let expected = "the id of a push notification (a top-up and a rule, such as 1207-3)";
         let wrong = || InvalidId { text: text.to_owned(), expected };
         parts.map(|(top_up, rule)| PushId { top_up, rule }).ok_or_else(wrong)
     }

@@ -1,4 +1,4 @@
-//! `scrip reader`: who reads the journal, and how far each has come.
+//! `scrip reader`: registered readers of the journal, and their lag.
 
 use clap::{Args, Subcommand};
 use scrip_client::Client;
@@ -7,12 +7,12 @@ use scrip_protocol::command::{ForgetReaderOutcome, KeepReaderOutcome, Reader};
 
 use crate::exit::Exit;
 use crate::print;
-use crate::reach::{Asking, Reach};
+use crate::reach::{Reach, RequestArgs};
 
-/// Say how far the readers of the journal have come
+/// Manage journal readers (consumers) and show their lag
 ///
-/// Where scrip.toml says that only what is needed of the journal is kept, what a registered reader has not read is. A reader belongs to the
-/// credential that registered it: only that credential moves or forgets it, and operators.
+/// With `journal = "needed"` in scrip.toml, the engine keeps every segment that a registered reader has not read. A reader
+/// belongs to the credential that registered it: only that credential and operators can move or remove it.
 #[derive(Debug, Args)]
 pub(crate) struct ReaderCommand {
     #[command(subcommand)]
@@ -21,30 +21,30 @@ pub(crate) struct ReaderCommand {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Register a reader, or move it ahead
+    /// Register a reader, or move it forward
     ///
-    /// It has read everything up to a position, and has put away what it needs of it. It never goes back.
+    /// Declares that the reader has stored everything up to this position. The position never moves backwards.
     Keep {
-        /// Its name
+        /// Name of the reader
         name: String,
-        /// The newest record that it has read; 0 where it has read none
+        /// Newest record that it has read; 0 if none
         #[arg(long)]
         position: Position,
         #[command(flatten)]
-        asking: Asking,
+        request_args: RequestArgs,
         #[command(flatten)]
         reach: Reach,
     },
-    /// Forget a reader: nothing is kept for it any more
+    /// Remove a reader; the engine no longer keeps segments for it
     Forget {
-        /// Its name
+        /// Name of the reader
         name: String,
         #[command(flatten)]
-        asking: Asking,
+        request_args: RequestArgs,
         #[command(flatten)]
         reach: Reach,
     },
-    /// List the readers, with how far behind each is
+    /// List the readers and how far behind each is
     List {
         #[command(flatten)]
         reach: Reach,
@@ -54,15 +54,15 @@ enum Command {
 impl ReaderCommand {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         match self.command {
-            Command::Keep { name, position, asking, reach } => {
+            Command::Keep { name, position, request_args, reach } => {
                 let call = async |client: &Client, request| client.keep_reader(request, &name, position).await;
-                let (request, outcome) = reach.change(&asking, call).await?;
+                let (request, outcome) = reach.change(&request_args, call).await?;
                 reach.answer(request, &outcome);
                 Ok(if matches!(outcome, KeepReaderOutcome::Kept { .. }) { Exit::Done } else { Exit::Refused })
             }
-            Command::Forget { name, asking, reach } => {
+            Command::Forget { name, request_args, reach } => {
                 let call = async |client: &Client, request| client.forget_reader(request, &name).await;
-                let (request, outcome) = reach.change(&asking, call).await?;
+                let (request, outcome) = reach.change(&request_args, call).await?;
                 reach.answer(request, &outcome);
                 Ok(if outcome == ForgetReaderOutcome::Forgotten { Exit::Done } else { Exit::Refused })
             }

@@ -1,4 +1,4 @@
-//! `scrip refund`: takes an activation back (Z2).
+//! `scrip refund`: refunds an activation (Z2).
 
 use clap::Args;
 use scrip_client::Client;
@@ -6,21 +6,22 @@ use scrip_protocol::Position;
 use scrip_protocol::command::RefundOutcome;
 
 use crate::exit::Exit;
-use crate::reach::{Asking, Reach};
+use crate::reach::{Reach, RequestArgs};
 
-/// Take an activation back: the code has its use again, and the client's bonus is taken back
+/// Refund an activation: free its use and debit the bonus
 ///
-/// Where the client has spent the bonus, nothing is done, unless --force is given. An activation is refunded at most once.
+/// Refuses if the client has already spent the bonus; --force refunds anyway. An activation can be refunded once.
 #[derive(Debug, Args)]
 pub(crate) struct Refund {
-    /// The activation's number, which `scrip redeem` or `scrip confirm` has printed
+    /// Number of the activation, as `scrip redeem` or `scrip confirm` printed it
     activation: Position,
-    /// Refund it even where the client has spent the bonus: what is left is taken back, and the rest is noted as uncollected. For
-    /// operators only
+    /// Refund even if the client has spent the bonus (operators only)
+    ///
+    /// Debits what is left of the bonus and records the rest as uncollected.
     #[arg(long)]
     force: bool,
     #[command(flatten)]
-    asking: Asking,
+    request_args: RequestArgs,
     #[command(flatten)]
     reach: Reach,
 }
@@ -28,7 +29,7 @@ pub(crate) struct Refund {
 impl Refund {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         let call = async |client: &Client, request| client.refund(request, self.activation, self.force).await;
-        let (request, outcome) = self.reach.change(&self.asking, call).await?;
+        let (request, outcome) = self.reach.change(&self.request_args, call).await?;
         self.reach.answer(request, &outcome);
         Ok(if matches!(outcome, RefundOutcome::Refunded(_)) { Exit::Done } else { Exit::Refused })
     }

@@ -1,4 +1,4 @@
-//! `scrip restore`: a data folder made of a backup.
+//! `scrip restore`: creates a data folder from a backup.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,23 +15,24 @@ use crate::exit::Exit;
 use crate::print;
 use crate::progress::Progress;
 
-/// Make a data folder of a backup: all of it, or as it was at a position or a time
+/// Create a data folder from a backup, in full or up to a point
 ///
-/// What was done after the point is forgotten: callers that repeat a request from after it have it executed again. Where the position
-/// lies within a batch, that batch is sealed anew with the records up to there, and the chain of hashes of the restored journal differs
-/// from the backup's from there on: a backup of what is restored begins anew, in another folder.
+/// The point is a position or a time. Everything after it is discarded. A client that retries a discarded request has it executed again.
+///
+/// If the position is inside a batch, the batch is rewritten up to that record. From there on the hash chain of the restored
+/// journal differs from the backup's, so start a new backup in another folder.
 #[derive(Debug, Args)]
 pub(crate) struct Restore {
-    /// The folder of the backup
+    /// Folder of the backup
     #[arg(long, value_name = "FOLDER")]
     from: PathBuf,
-    /// The data folder to make
+    /// Data folder to create
     #[arg(long, env = "SCRIP_DATA", default_value = "scrip-data", value_name = "DIR")]
     data: PathBuf,
-    /// Up to and with the record of this position
+    /// Restore up to and including the record at this position
     #[arg(long, value_name = "POSITION", conflicts_with = "to_time", value_parser = clap::value_parser!(u64).range(1..))]
     to_position: Option<u64>,
-    /// Up to this time, as in 2026-12-31T18:00:00Z: every batch that was written at it or before
+    /// Restore every batch written at or before this time, such as 2026-12-31T18:00:00Z
     #[arg(long, value_name = "TIME")]
     to_time: Option<Timestamp>,
     /// Print JSON
@@ -54,7 +55,7 @@ impl Restore {
             let first_ms = if let BackupError::Before { first_ms, .. } = &error { Some(*first_ms) } else { None };
             let error = anyhow::Error::new(error);
             match first_ms {
-                Some(first_ms) => error.context(format!("the first moment that can be restored is {}", print::time(first_ms))),
+                Some(first_ms) => error.context(format!("the earliest time that can be restored is {}", print::time(first_ms))),
                 None => error,
             }
         })?;
@@ -75,15 +76,15 @@ impl Restore {
             print::line(format_args!("with the snapshot of position {}", print::grouped(snapshot.0)));
         }
         if let Some(batch) = resealed {
-            print::line(format_args!("the batch at position {batch} was sealed anew: the chain of hashes differs from there on"));
+            print::line(format_args!("the batch at position {batch} was rewritten; the hash chain differs from there on"));
         }
         print::line(format_args!(
-            "{} of the backup left out; whatever was done after position {position}, there or since, is forgotten: requests that callers \
-             repeat from after it may be executed again",
+            "{} of the backup discarded; changes after position {position} are not restored, and requests after it may be executed \
+             again if callers retry them",
             print::count(left_out, "record")
         ));
         for name in missing {
-            print::line(format_args!("{name} is not in the backup: put it back before the engine is started"));
+            print::line(format_args!("{name} is not in the backup: put it back before starting the engine"));
         }
         Ok(Exit::Done)
     }

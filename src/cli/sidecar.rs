@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use scrip_client::{Client, TailError};
+use scrip_client::TailError;
 use scrip_engine::folder::Folder;
 use scrip_journal::disk::OsDisk;
 use scrip_journal::walk;
@@ -18,42 +18,49 @@ use scrip_reporting::listener::{ListenerLimits, descriptors};
 use scrip_reporting::sidecar::{Sidecar, SidecarError, SidecarSettings};
 use scrip_reporting::store::Store;
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::Exit;
 use crate::print;
 use crate::progress::Progress;
-use crate::reach::Reach;
+use crate::reach::{Reach, connect};
+use crate::stop::{Starting, Stops};
 
-/// Where the sidecar answers where nobody has said otherwise.
+/// The default address of the sidecar.
 pub(crate) const LISTEN: &str = "127.0.0.1:4680";
 
-/// Run the reporting sidecar: statistics, history and exports over HTTP, until SIGINT or SIGTERM
+/// Run the reporting sidecar: figures and exports over HTTP
 ///
-/// It tails the engine's journal with a reporter's token and keeps what it reads in a folder of its own, in tables of SQLite that other tools
-/// may read while it runs. The engine does not need it: it may be stopped, and its folder deleted, at any time.
+/// It runs until SIGINT or SIGTERM. It tails the engine's journal with a reporter's token and stores it in a folder of its own, in SQLite tables that other tools
+/// can read meanwhile. The engine does not need it: you can stop it and delete its folder at any time.
 #[derive(Debug, Args)]
 pub(crate) struct SidecarCommand {
-    /// The sidecar's own folder [default: `reporting` in the data folder]
+    /// Folder of the sidecar [default: `reporting` in the data folder]
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
-    /// Where to answer HTTP (TCP)
+    /// Address to serve HTTP on (TCP)
     #[arg(long, value_name = "ADDRESS", default_value = LISTEN)]
     listen: SocketAddr,
-    /// Connections that one address may have at once. Loopback addresses have no such limit; a reverse proxy on another machine may need more
+    /// Maximum number of connections from one address
+    ///
+    /// Loopback addresses have no such limit. A reverse proxy on another machine may need more.
     #[arg(long, value_name = "N", default_value_t = ListenerLimits::SIDECAR.connections_per_address_max)]
     connections_per_address: usize,
-    /// Build the tables anew from the engine's journal, and put them in the place of those that are there when they are whole
+    /// Rebuild the tables from the engine's journal, then replace the current ones
     #[arg(long)]
     rebuild: bool,
-    /// Build the tables anew from the journal in this backup, which has what the engine may have dropped, and go on from the engine
+    /// Rebuild the tables from the journal in this backup, then continue with the engine
+    ///
+    /// Use it if the engine has dropped the beginning of its journal and the backup has it.
     #[arg(long, value_name = "FOLDER", conflicts_with = "rebuild")]
     from_backup: Option<PathBuf>,
-    /// Begin the tables anew with the newest whole snapshot of the data folder, or with this file, and go on from the engine: what was
-    /// before is in counters and balances only. For an engine that has dropped the beginning of its journal
+    /// Rebuild the tables from the newest valid snapshot (or FILE), without earlier history
+    ///
+    /// Earlier history is in counters and balances only. Use it if the engine has dropped the beginning of its journal.
     #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with_all = ["rebuild", "from_backup"])]
     from_snapshot: Option<Option<PathBuf>>,
-    /// The name under which the engine keeps its journal for this sidecar; `none` to take what there is
+    /// Name of this sidecar as a journal reader, or `none`
+    ///
+    /// The engine keeps unread segments for a registered reader. `none` does not register the sidecar.
     #[arg(long, value_name = "NAME", default_value = "sidecar")]
     reader: String,
     #[command(flatten)]
@@ -62,8 +69,8 @@ pub(crate) struct SidecarCommand {
 
 impl SidecarCommand {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+        let mut stops = Stops::new()?;
+        let starting = Starting::new(self.reach.json)?;
         let store = self.store.clone().unwrap_or_else(|| store_in(&self.reach.folder()));
         if let Some(backup) = &self.from_backup {
             let position = tokio::task::block_in_place(|| build_from(backup, &store))?;
@@ -75,14 +82,14 @@ impl SidecarCommand {
             let begin = || from_snapshot::build(named.as_deref(), &self.reach.folder(), &store);
             let (snapshot, position) = tokio::task::block_in_place(begin)?;
             if !self.reach.json {
-                print::line(format_args!("begun with {} at position {position}", snapshot.display()));
+                print::line(format_args!("started from {} at position {position}", snapshot.display()));
             }
         }
         let dial = self.reach.dial()?;
         let descriptors = descriptors::for_connections(descriptors::SIDECAR_RESERVE)?;
         let mut progress = Progress::new("building the read model");
         let last = match self.rebuild {
-            true => Client::connect(dial.clone()).await?.welcome().durable.0,
+            true => connect(dial.clone()).await?.welcome().durable.0,
             false => 0,
         };
         let limits = ListenerLimits { connections_per_address_max: self.connections_per_address, ..ListenerLimits::SIDECAR };
@@ -96,8 +103,8 @@ impl SidecarCommand {
             rebuild: self.rebuild,
         };
         let started = Sidecar::start(settings, &mut |Position(at)| progress.at(at, last.max(at))).await;
-        drop(progress);
-        let sidecar = started.map_err(with_ways_on).with_context(|| store.display().to_string())?;
+        drop((progress, starting));
+        let sidecar = started.map_err(with_remedies).with_context(|| store.display().to_string())?;
         let (address, applied) = (sidecar.address(), sidecar.standing().borrow().applied);
         match self.reach.json {
             true => print::json(&json!({ "listening": address, "position": applied, "store": store })),
@@ -108,11 +115,10 @@ impl SidecarCommand {
             )),
         }
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            () = stops.stopped() => {}
             () = sidecar.halted() => {}
         }
-        sidecar.stop().await.map_err(with_ways_on)?;
+        sidecar.stop().await.map_err(with_remedies)?;
         if !self.reach.json {
             print::line("stopped");
         }
@@ -120,8 +126,8 @@ impl SidecarCommand {
     }
 }
 
-/// Says what can be done where the journal is not kept as far back as the read model would have it.
-fn with_ways_on(error: SidecarError) -> anyhow::Error {
+/// Adds what the user can do if the engine has dropped journal that the read model needs.
+fn with_remedies(error: SidecarError) -> anyhow::Error {
     let dropped = matches!(
         &error,
         SidecarError::Build(TailError::Dropped { .. }) | SidecarError::Follow(FollowError::Tail(TailError::Dropped { .. }))
@@ -129,14 +135,14 @@ fn with_ways_on(error: SidecarError) -> anyhow::Error {
     let error = anyhow::Error::from(error);
     match dropped {
         true => error.context(
-            "the engine has dropped what the read model needs: `scrip sidecar --from-backup FOLDER` builds it from a backup, with the \
-             whole history; `scrip sidecar --from-snapshot` begins with the engine's newest snapshot, without the history before it",
+            "the engine has dropped journal that the read model needs: `scrip sidecar --from-backup FOLDER` rebuilds it from a backup, with the \
+             whole history; `scrip sidecar --from-snapshot` starts from the engine's newest snapshot, without the history before it",
         ),
         false => error,
     }
 }
 
-/// The sidecar's folder, where it has none of its own.
+/// The default folder of the sidecar.
 pub(crate) fn store_in(folder: &Folder) -> PathBuf {
     folder.dir().join("reporting")
 }

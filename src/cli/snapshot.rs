@@ -1,7 +1,7 @@
-//! `scrip snapshot`: the state in a file, so that a start replays only what came after it.
+//! `scrip snapshot`: the state in a file, so that a start replays only the journal after it.
 //!
-//! `create` asks the running engine, or, where none runs, does what an engine does at its start and its stop; `list` and `verify` look at the
-//! files, whether an engine runs on them or not, and change nothing.
+//! `create` requests a snapshot from the running engine, or with --offline does what an engine does when it starts and stops.
+//! `list` and `verify` read the files, whether or not an engine runs on them, and change nothing.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::print;
 use crate::progress::Progress;
 use crate::reach::Reach;
 
-/// How long an answer is waited for: the engine reads the journal since the newest snapshot, and writes at a gentle pace.
+/// How long to wait for the reply: the engine reads the journal since the newest snapshot, and writes at a throttled pace.
 const PATIENCE: Duration = Duration::from_secs(4 * 60 * 60);
 
 /// How many characters of a hash are shown.
@@ -32,7 +32,8 @@ const HASH_CHARS: usize = 12;
 
 /// Take, list and verify snapshots
 ///
-/// The engine takes one when it is stopped, and when the journal has grown (scrip.toml says by how much); the two newest are kept.
+/// The engine takes a snapshot when it stops, and when the journal has grown by the size set in scrip.toml. It keeps the two
+/// newest.
 #[derive(Debug, Args)]
 pub(crate) struct SnapshotCommand {
     #[command(subcommand)]
@@ -41,22 +42,22 @@ pub(crate) struct SnapshotCommand {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Have the running engine take a snapshot, and wait until it is durable
+    /// Take a snapshot of the running engine, and wait until it is durable
     Create {
-        /// Take it of the data folder itself: no engine runs on it
+        /// Read the data folder directly; no engine may be running on it
         #[arg(long, conflicts_with = "server")]
         offline: bool,
         #[command(flatten)]
         reach: Reach,
     },
-    /// List the snapshots of a data folder, the newest first
+    /// List the snapshots of a data folder, newest first
     List {
         #[command(flatten)]
         local: Local,
     },
-    /// Read snapshots whole, and check all of their parts
+    /// Read snapshots in full and check every section
     Verify {
-        /// A snapshot's file; without it, all of the data folder
+        /// Snapshot file [default: all snapshots of the data folder]
         file: Option<PathBuf>,
         #[command(flatten)]
         local: Local,
@@ -66,7 +67,7 @@ enum Command {
 /// A data folder on this machine.
 #[derive(Debug, Args)]
 struct Local {
-    /// The data folder
+    /// Data folder
     #[arg(long, env = "SCRIP_DATA", default_value = "scrip-data", value_name = "DIR")]
     data: PathBuf,
     /// Print JSON
@@ -82,7 +83,7 @@ impl SnapshotCommand {
                     true => tokio::task::block_in_place(|| create_offline(&reach.folder()))?,
                     false => reach.client().await?.take_snapshot(PATIENCE).await?,
                 };
-                Ok(told(&outcome, reach.json))
+                Ok(print_outcome(&outcome, reach.json))
             }
             Command::List { local } => list(&local),
             Command::Verify { file, local } => verify(file, &local),
@@ -90,14 +91,14 @@ impl SnapshotCommand {
     }
 }
 
-/// Recovers a folder as an engine does at its start, and writes what an engine does at its stop.
+/// Recovers a folder like an engine that starts, and writes the snapshot of an engine that stops.
 fn create_offline(folder: &Folder) -> anyhow::Result<TakeSnapshotOutcome> {
     if !folder.exists() {
         return Err(FolderError::Missing(folder.dir().to_owned()).into());
     }
     let (began, disk, dir) = (Instant::now(), Arc::new(OsDisk) as Arc<dyn Disk>, folder.snapshots_path());
     let mut progress = Progress::new("replaying the journal");
-    // All of the snapshot is checked that it begins with: damage would be written on, under a hash that says that it is well.
+    // The old snapshot is checked as a whole: otherwise its damage would be copied under a new, valid hash.
     let recovered = recover(&disk, folder, SEGMENT_BYTES, u64::MAX, &mut |so_far| progress.replayed(so_far));
     drop(progress);
     let Recovered { state, journal, snapshot, passed_over, .. } =
@@ -111,9 +112,9 @@ fn create_offline(folder: &Folder) -> anyhow::Result<TakeSnapshotOutcome> {
     let written = snapshot::write(&*disk, &dir, &state, end, Pace::Full, &mut |done, of| progress.bytes(done, of))?;
     drop(progress);
     let codes = Snapshot::open(&*disk, &written.path)?.header().counts.codes;
-    // Now that there is a newer one they say nothing more; left there, they would count as one of those that are kept.
+    // The newer snapshot replaces damaged ones; left in place, they would count as one of the generations to keep.
     for path in passed_over.into_iter().filter(|path| *path != written.path && is_damaged(path)) {
-        print::complain(&format!("scrip: {}: a damaged snapshot is removed: there is a newer one that is whole", path.display()));
+        print::complain(&format!("scrip: {}: removing a damaged snapshot; a newer valid one replaces it", path.display()));
         disk.remove(&path).map_err(|source| SnapshotError::Io { path, source })?;
     }
     snapshot::prune(&*disk, &dir, GENERATIONS)?;
@@ -121,14 +122,14 @@ fn create_offline(folder: &Folder) -> anyhow::Result<TakeSnapshotOutcome> {
     Ok(TakeSnapshotOutcome::Taken(SnapshotTaken { position: written.position, bytes: written.bytes, codes, milliseconds }))
 }
 
-/// Whether a snapshot is damaged; one that the disk does not give may be well.
+/// Whether a snapshot is damaged; one that the disk fails to read may be intact.
 fn is_damaged(path: &Path) -> bool {
     let whole = Snapshot::open(&OsDisk, path).and_then(|snapshot| snapshot.verify(&mut |_| {}).and(snapshot.state().map(drop)));
     whole.is_err_and(|error| !matches!(error, SnapshotError::Io { .. }))
 }
 
-/// Says what became of taking a snapshot.
-fn told(outcome: &TakeSnapshotOutcome, json: bool) -> Exit {
+/// Prints the outcome of taking a snapshot.
+fn print_outcome(outcome: &TakeSnapshotOutcome, json: bool) -> Exit {
     match (outcome, json) {
         (outcome, true) => print::json(outcome),
         (TakeSnapshotOutcome::Taken(taken), false) => {
@@ -142,7 +143,7 @@ fn told(outcome: &TakeSnapshotOutcome, json: bool) -> Exit {
             ));
         }
         (TakeSnapshotOutcome::NothingNew { since: Position(0) }, false) => {
-            print::line("there is no record yet, and nothing to take")
+            print::line("the journal has no records yet: nothing to snapshot")
         }
         (outcome @ (TakeSnapshotOutcome::NothingNew { .. } | TakeSnapshotOutcome::Failed(_)), false) => print::line(outcome),
     }
@@ -152,7 +153,7 @@ fn told(outcome: &TakeSnapshotOutcome, json: bool) -> Exit {
     }
 }
 
-/// A snapshot as scripts have it.
+/// A snapshot for scripts.
 #[derive(Serialize)]
 struct Card<'a> {
     path: &'a Path,
@@ -161,7 +162,7 @@ struct Card<'a> {
     /// The time of its newest record.
     #[serde(skip_serializing_if = "Option::is_none")]
     time_ms: Option<u64>,
-    /// The hash of the journal's batch that it ends with, in hexadecimal.
+    /// The hash, in hexadecimal, of the last batch it includes.
     #[serde(skip_serializing_if = "Option::is_none")]
     hash: Option<String>,
     /// The version of its format.
@@ -169,10 +170,10 @@ struct Card<'a> {
     version: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     counts: Option<Counts>,
-    /// Whether all parts were checked, and are right; nothing where that was not looked at.
+    /// Whether every section was checked and is valid; absent if that was not checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     whole: Option<bool>,
-    /// What is wrong.
+    /// The defect.
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
 }
@@ -202,7 +203,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 fn list(local: &Local) -> anyhow::Result<Exit> {
-    let kept = of_folder(local)?;
+    let kept = in_folder(local)?;
     let opened: Vec<_> = kept.iter().map(|kept| (kept, Snapshot::open(&OsDisk, &kept.path))).collect();
     let headers = || opened.iter().map(|(kept, opened)| (*kept, opened.as_ref().map(Snapshot::header)));
     match local.json {
@@ -238,7 +239,7 @@ fn row(kept: &Kept, header: Option<&Header>, now_ms: u64) -> Vec<String> {
     ]
 }
 
-/// In the largest unit of which there is one.
+/// In the largest unit that fits at least once.
 fn age(ms: u64) -> String {
     let seconds = ms / 1000;
     match seconds {
@@ -252,7 +253,7 @@ fn age(ms: u64) -> String {
 fn verify(file: Option<PathBuf>, local: &Local) -> anyhow::Result<Exit> {
     let kept = match file {
         Some(path) => vec![named(path)?],
-        None => of_folder(local)?,
+        None => in_folder(local)?,
     };
     if kept.is_empty() && !local.json {
         print::line("there are no snapshots");
@@ -291,7 +292,7 @@ fn read_whole(snapshot: &Snapshot, kept: &Kept) -> Result<(), SnapshotError> {
     snapshot.verify(&mut |bytes| progress.bytes(bytes, kept.bytes))
 }
 
-fn of_folder(local: &Local) -> anyhow::Result<Vec<Kept>> {
+fn in_folder(local: &Local) -> anyhow::Result<Vec<Kept>> {
     let folder = Folder::at(&local.data);
     if !folder.exists() {
         return Err(FolderError::Missing(local.data.clone()).into());
@@ -299,7 +300,7 @@ fn of_folder(local: &Local) -> anyhow::Result<Vec<Kept>> {
     Ok(snapshot::list(&OsDisk, &folder.snapshots_path())?)
 }
 
-/// A file that was named by itself, wherever it is.
+/// A file given by its path.
 fn named(path: PathBuf) -> anyhow::Result<Kept> {
     let metadata = std::fs::metadata(&path).map_err(|source| SnapshotError::Io { path: path.clone(), source })?;
     let of_name = path.file_stem().and_then(|stem| stem.to_string_lossy().parse().ok());
@@ -313,7 +314,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_age_is_in_the_largest_unit_of_which_there_is_one() {
+    fn an_age_uses_the_largest_unit_that_fits() {
         let ages = [(999, "0 s"), (59_999, "59 s"), (60_000, "1 min"), (3_600_000, "1 h"), (172_800_000, "2 d")];
         for (ms, text) in ages {
             assert_eq!(age(ms), text);

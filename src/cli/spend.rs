@@ -1,4 +1,4 @@
-//! `scrip spend`: sessions and purchases, which rules look at later (`totalSpentMajor`, `sessionsCount`).
+//! `scrip spend`: sessions and purchases, which rules use later (`totalSpentMajor`, `sessionsCount`).
 
 use clap::{Args, Subcommand};
 use scrip_client::Client;
@@ -7,11 +7,11 @@ use scrip_protocol::{ClientId, ClubId, Money};
 
 use super::note::NoteOptions;
 use crate::exit::Exit;
-use crate::reach::{Asking, Reach};
+use crate::reach::{Reach, RequestArgs};
 
-/// Record what a client has spent money on
+/// Record money that a client has spent
 ///
-/// What is paid with bonuses is none of it: that is `scrip bonus pay`.
+/// Excludes payments made with bonuses; see `scrip bonus pay`.
 #[derive(Debug, Args)]
 pub(crate) struct Spend {
     #[command(subcommand)]
@@ -20,32 +20,34 @@ pub(crate) struct Spend {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Record a session that a client has had
+    /// Record a session
     Session(Spending),
-    /// Record what a client has bought
+    /// Record a purchase
     Purchase(Spending),
 }
 
 #[derive(Debug, Args)]
 struct Spending {
-    /// What it cost in money, as in 300 or 12.50. A session may have cost nothing
+    /// Price in money, such as 300 or 12.50; a session can be free
     price: Money,
-    /// The client's id: a decimal number without leading zeros, or a UUID in lower case with hyphens
+    /// Client id: a decimal number or a UUID
+    ///
+    /// Decimal numbers have no leading zeros; UUIDs are in lower case with hyphens.
     #[arg(long)]
     client: ClientId,
-    /// The club's number
+    /// Number of the club
     #[arg(long)]
     club: ClubId,
-    /// It is paid from the client's gaming balance, which must have as much. This is so where nothing else is said
+    /// Debit the client's gaming balance, which must cover the price (the default)
     #[arg(long, conflicts_with = "directly")]
     from_balance: bool,
-    /// It is paid at the till: the gaming balance stays as it is
+    /// Paid at the till: the gaming balance does not change
     #[arg(long)]
     directly: bool,
     #[command(flatten)]
     note: NoteOptions,
     #[command(flatten)]
-    asking: Asking,
+    request_args: RequestArgs,
     #[command(flatten)]
     reach: Reach,
 }
@@ -61,16 +63,18 @@ impl Spend {
         let (request, reach, outcome) = match self.command {
             Command::Session(of) => {
                 let paid_from = of.paid_from();
-                let asked = RecordSession { client: of.client, club: of.club, price: of.price, paid_from, note: of.note.into() };
-                let call = async |client: &Client, request| client.record_session(request, &asked).await;
-                let (request, outcome) = of.reach.change(&of.asking, call).await?;
+                let command =
+                    RecordSession { client: of.client, club: of.club, price: of.price, paid_from, note: of.note.into() };
+                let call = async |client: &Client, request| client.record_session(request, &command).await;
+                let (request, outcome) = of.reach.change(&of.request_args, call).await?;
                 (request, of.reach, outcome)
             }
             Command::Purchase(of) => {
                 let paid_from = of.paid_from();
-                let asked = RecordPurchase { client: of.client, club: of.club, price: of.price, paid_from, note: of.note.into() };
-                let call = async |client: &Client, request| client.record_purchase(request, &asked).await;
-                let (request, outcome) = of.reach.change(&of.asking, call).await?;
+                let command =
+                    RecordPurchase { client: of.client, club: of.club, price: of.price, paid_from, note: of.note.into() };
+                let call = async |client: &Client, request| client.record_purchase(request, &command).await;
+                let (request, outcome) = of.reach.change(&of.request_args, call).await?;
                 (request, of.reach, outcome)
             }
         };

@@ -1,4 +1,4 @@
-//! `scrip tail`: the journal as JSON lines; or what is told beside it.
+//! `scrip tail`: the journal as JSON lines, or the refused attempts that are not in it.
 
 use clap::Args;
 use scrip_client::{Tailing, Watching};
@@ -11,17 +11,18 @@ use crate::exit::Exit;
 use crate::print;
 use crate::reach::Reach;
 
-/// Print the journal, one record per line of JSON, oldest first
+/// Print the journal as JSON lines, oldest first
 #[derive(Debug, Args)]
 pub(crate) struct Tail {
-    /// The position of the first record
+    /// Position of the first record
     #[arg(long, default_value = "1", value_name = "POSITION")]
     from: Position,
-    /// Stay, and print what is written from now on
+    /// Keep running and print new records
     #[arg(long)]
     follow: bool,
-    /// Print the refused attempts that left no record instead: those that the engine still keeps in memory. They are not durable, and gone
-    /// when its process ends
+    /// Print refused attempts that left no record, instead of the journal
+    ///
+    /// The engine has only the newest in memory. They are not durable: they are gone when the engine's process ends.
     #[arg(long, conflicts_with = "from")]
     attempts: bool,
     #[command(flatten)]
@@ -49,14 +50,14 @@ impl Tail {
         Ok(Exit::Done)
     }
 
-    /// One attempt a line, and a line wherever some were lost.
+    /// Prints one attempt a line, and a line wherever some were lost.
     async fn watch(self) -> anyhow::Result<Exit> {
         let mut watching = Watching::start(self.reach.dial()?, RunId::default(), 0, self.follow).await?;
-        while let Some(told) = watching.next().await? {
-            if told.lost > 0 {
-                print::json(&serde_json::json!({ "lost": told.lost, "run": told.run }));
+        while let Some(page) = watching.next().await? {
+            if page.lost > 0 {
+                print::json(&serde_json::json!({ "lost": page.lost, "run": page.run }));
             }
-            told.attempts.iter().for_each(print::json);
+            page.attempts.iter().for_each(print::json);
             if print::is_over() {
                 break;
             }

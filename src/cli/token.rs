@@ -1,6 +1,6 @@
-//! `scrip token`: who may call the engine, in which role, at which clubs.
+//! `scrip token`: the credentials of the engine, with their roles and clubs.
 //!
-//! A token is made here, and only its hash travels; a certificate's key is made here, and stays here.
+//! Tokens are generated here, and only their hashes are sent; keys of certificates are generated here, and stay here.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -21,14 +21,14 @@ use scrip_protocol::{ClubId, CredentialId, RequestId, Role};
 
 use crate::exit::{Exit, InputError};
 use crate::print;
-use crate::reach::{Asking, Reach};
+use crate::reach::{Reach, RequestArgs};
 
-/// Say who may call the engine: add, list and revoke tokens and certificates
+/// Add, list and revoke credentials: tokens and certificates
 ///
-/// Whoever calls the engine needs a token, a secret word that this command makes, or a certificate, a file that only the engine's own
-/// authority can issue. Each has a role, which says what its holder may do: gateway (redeem, hold and check codes), marketing (campaigns
-/// and codes), cashier (clients), reporter (read everything), operator (everything, and this). The journal keeps who did what under the
-/// credential's number.
+/// Every caller of the engine needs a token, a secret that this command generates, or a certificate, which only the engine's own
+/// authority can issue. Each has a role: gateway (redeem, hold and check codes), marketing (campaigns and codes), cashier
+/// (clients), reporter (read everything), operator (everything, including credentials). The journal records who did what under
+/// the credential's number.
 #[derive(Debug, Args)]
 pub(crate) struct Token {
     #[command(subcommand)]
@@ -38,45 +38,47 @@ pub(crate) struct Token {
 #[derive(Debug, Subcommand)]
 enum Command {
     Add(Add),
-    /// List who may call, and who might once
+    /// List credentials, including revoked ones
     List {
         #[command(flatten)]
         reach: Reach,
     },
-    /// Revoke a token or certificate, at once and for good
+    /// Revoke a token or certificate, at once and permanently
     ///
-    /// Its connections are closed, and it is not let in again. What was done with it stays done. The last operator's is not revoked.
+    /// Closes its connections at once. Earlier changes remain. The last operator credential cannot be revoked.
     Revoke {
-        /// Its number, as `scrip token list` shows it
+        /// Number of the credential, as `scrip token list` shows it
         credential: CredentialId,
         #[command(flatten)]
-        asking: Asking,
+        request_args: RequestArgs,
         #[command(flatten)]
         reach: Reach,
     },
 }
 
-/// Add a token, or with --certificate a certificate
+/// Add a token, or a certificate with --certificate
 ///
 /// The token is printed once and stored nowhere: copy it to where it will be used. If it is lost, revoke it and add another one.
 #[derive(Debug, Args)]
 struct Add {
-    /// For whom, as you will know it again in a year: `till north`, `web shop`
+    /// Name that you will recognise in a year: `till north`, `web shop`
     #[arg(long)]
     name: String,
-    /// What its holder may do: gateway, marketing, cashier, reporter or operator
+    /// Role: gateway, marketing, cashier, reporter or operator
     #[arg(long)]
     role: Role,
-    /// The number of a club at which a gateway may redeem; may be given several times; without it, at all clubs
+    /// Number of a club at which a gateway can redeem; can be repeated [default: all clubs]
     #[arg(long = "club", value_name = "CLUB")]
     clubs: Vec<ClubId>,
-    /// Do not tell its holder why a code is refused, only that it is not accepted; for gateways that pass answers on to strangers
+    /// Hide the reasons of refusals from this caller: codes are only `not accepted`
+    ///
+    /// For gateways that pass replies on to strangers.
     #[arg(long)]
     no_reasons: bool,
-    /// Make a certificate instead of a token: FILE_PREFIX.pem and its private key FILE_PREFIX.key; needs the data folder's tls/ca.key
+    /// Issue a certificate instead of a token: FILE_PREFIX.pem and its key FILE_PREFIX.key; needs the data folder's tls/ca.key
     #[arg(long, value_name = "FILE_PREFIX")]
     certificate: Option<PathBuf>,
-    /// For how many days the certificate is good
+    /// Validity of the certificate, in days
     #[arg(long, value_name = "DAYS", default_value = "730", requires = "certificate",
           value_parser = clap::value_parser!(u32).range(1..=36_500))]
     days: u32,
@@ -89,9 +91,9 @@ impl Token {
         match self.command {
             Command::Add(add) => add.run().await,
             Command::List { reach } => list(&reach).await,
-            Command::Revoke { credential, asking, reach } => {
+            Command::Revoke { credential, request_args, reach } => {
                 let call = async |client: &Client, request| client.call(request, &RevokeCredential { credential }).await;
-                let (request, outcome) = reach.change(&asking, call).await?;
+                let (request, outcome) = reach.change(&request_args, call).await?;
                 reach.answer(request, &outcome);
                 Ok(if outcome == RevokeCredentialOutcome::Revoked { Exit::Done } else { Exit::Refused })
             }
@@ -118,7 +120,7 @@ impl Add {
             Ok(outcome) => return Ok(outcome),
             Err(error) => error,
         };
-        // The token is not shown, so that nobody can send this request again.
+        // The token was not printed, so nobody can retry this request.
         let hint = "`scrip token list` shows whether it was added; if it was, revoke it and add another one";
         if self.reach.json && matches!(error, ClientError::Unknown { .. }) {
             print::json(&serde_json::json!({ "request": request, "outcome": "unknown", "error": format!("{error}; {hint}") }));
@@ -134,7 +136,7 @@ impl Add {
         match self.reach.json {
             true => print::json(&serde_json::json!({ "credential": credential, "token": token })),
             false => {
-                print::line(format_args!("{outcome}. Its token, shown only here:\n"));
+                print::line(format_args!("{outcome}. Its token, shown only once:\n"));
                 print::line(token);
             }
         }
@@ -143,17 +145,17 @@ impl Add {
         let revoked = client.call(RequestId::now(), &RevokeCredential { credential }).await;
         Err(anyhow::Error::from(not_shown).context(match revoked {
             Ok(RevokeCredentialOutcome::Revoked | RevokeCredentialOutcome::AlreadyRevoked) => {
-                format!("the token could not be shown, and credential {credential} was revoked")
+                format!("the token could not be printed, so credential {credential} was revoked")
             }
-            Ok(outcome) => format!("the token could not be shown, and credential {credential} could not be revoked: {outcome}"),
+            Ok(outcome) => format!("the token could not be printed, and credential {credential} could not be revoked: {outcome}"),
             Err(error) => format!(
-                "the token could not be shown, and whether credential {credential} was revoked is unknown ({error}): run \
+                "the token could not be printed, and whether credential {credential} was revoked is unknown ({error}): run \
                  `scrip token revoke {credential}`"
             ),
         }))
     }
 
-    /// The files come first: where it stays unknown whether the credential was added, they can be used if it was.
+    /// Writes the files first: if it stays unknown whether the credential was added, they can be used in case it was.
     async fn run_certificate(&self, prefix: &Path) -> anyhow::Result<Exit> {
         let [certificate, key] = ["pem", "key"].map(|ending| with_ending(prefix, ending));
         let from = SystemTime::UNIX_EPOCH.elapsed().context("this machine's clock is set before 1970")?;
@@ -173,7 +175,7 @@ impl Add {
                 "credential": credential, "certificate": certificate, "key": key, "until_ms": until_ms
             })),
             false => print::line(format_args!(
-                "{outcome}; its certificate is {}, good until {}, and its private key {}",
+                "{outcome}. Certificate: {}, valid until {}. Private key: {}",
                 certificate.display(),
                 print::time(until_ms),
                 key.display()
@@ -220,7 +222,7 @@ fn row(card: &CredentialCard) -> Vec<String> {
         card.name.clone(),
         card.role.to_string(),
         if clubs.is_empty() { "all".to_owned() } else { clubs.join(", ") },
-        if card.reasons { "told" } else { "not told" }.to_owned(),
+        if card.reasons { "shown" } else { "hidden" }.to_owned(),
         if card.certificate { "certificate" } else { "token" }.to_owned(),
         print::time(card.added_ms),
         card.revoked_ms.map_or("-".to_owned(), print::time),
@@ -235,11 +237,11 @@ fn with_ending(prefix: &Path, ending: &str) -> PathBuf {
     path.into()
 }
 
-/// Neither is written over what is there already: it may be somebody's only key.
+/// Writes both files, and overwrites neither: an existing file may be somebody's only key.
 fn write_both(issued: &IssuedCertificate, certificate: &Path, key: &Path) -> Result<(), InputError> {
     write_new(key, &issued.key)?;
     write_new(certificate, &issued.certificate).inspect_err(|_| {
-        // Nothing was signed for it that anybody has.
+        // Without its certificate the key is of no use to anybody.
         let _ = std::fs::remove_file(key);
     })
 }

@@ -1,7 +1,7 @@
-//! The cells of one sheet, in the order in which they stand in the file, one at a time.
+//! The cells of one sheet, in file order, one at a time.
 //!
-//! A sheet is read as it is unpacked and never held. Rows and cells must come in order, as every spreadsheet program writes them: what
-//! does not is damaged, and is not put in order here.
+//! A sheet is read as it is unpacked and never held in memory. Rows and cells must be in order, as every spreadsheet program
+//! writes them: a file with rows or cells out of order is treated as damaged, not sorted.
 
 use super::fault::{Fault, Why};
 use super::package::{Node, Xml};
@@ -24,25 +24,25 @@ pub(super) struct Cell<'s> {
     pub(super) value: Value<'s>,
 }
 
-/// What is in a cell. That of a formula is the value that the file keeps for it.
+/// The content of a cell. For a formula, the value that the file stores for it.
 #[derive(Debug, PartialEq)]
 pub(super) enum Value<'s> {
     Nothing,
-    /// A text of the file's table.
+    /// A text in the file's string table.
     Shared(&'s str),
     Text(String),
-    /// A number as it is written; perhaps a date, by its format.
+    /// A number as it is written; possibly a date, depending on its format.
     Number(String),
     Truth(&'static str),
     /// A date as it is written.
     Date(String),
     Error(String),
-    /// A formula of which the file keeps no value.
+    /// A formula without a stored value.
     NotCalculated,
 }
 
 impl Value<'_> {
-    /// Whether nothing is to be seen in the cell.
+    /// Whether the cell looks empty.
     pub(super) fn is_blank(&self) -> bool {
         match self {
             Value::Nothing => true,
@@ -58,7 +58,7 @@ pub(super) struct Cells<'a> {
     xml: Xml<'a>,
     strings: &'a Strings,
     sheet: &'a str,
-    /// Whether the file asks for its formulas to be calculated when it is opened.
+    /// Whether the file requests that its formulas be calculated when it is opened.
     to_calculate: bool,
     row: u32,
     column: u32,
@@ -79,10 +79,10 @@ impl<'a> Cells<'a> {
         Ok(Cells { xml, strings, sheet, to_calculate, row: 0, column: 0, ended: false })
     }
 
-    /// The next cell that is written in the file, empty ones as well.
+    /// The next cell in the file, including empty ones.
     pub(super) fn next(&mut self) -> Result<Option<Cell<'a>>, Fault> {
         while !self.ended {
-            // The sheet, its data, a row, a cell.
+            // Depths: the sheet, its data, a row, a cell.
             let deep = self.xml.depth() + 1;
             match self.xml.next()? {
                 Node::Start(tag) if deep == 3 && tag.name() == "row" => {
@@ -138,7 +138,7 @@ impl<'a> Cells<'a> {
         why.at(place(self.sheet, self.row, self.column))
     }
 
-    /// What is in the cell that was just begun.
+    /// The content of the cell that was just started.
     fn value(&mut self, kind: &str) -> Result<Value<'a>, Fault> {
         let (mut formula, mut written, mut text) = (false, String::new(), None);
         let outside = self.xml.depth() - 1;
@@ -163,7 +163,8 @@ impl<'a> Cells<'a> {
             }
         }
         if formula && kind != "str" && (written.is_empty() || (self.to_calculate && kind == "n" && written == "0")) {
-            // Some programs write formulas without a value, others with a zero, and leave the rest to whoever opens the file.
+            // Some programs write formulas without a value, others with a zero, and leave the calculation to the program that
+            // opens the file.
             return Ok(Value::NotCalculated);
         }
         Ok(match kind {
@@ -186,8 +187,8 @@ impl<'a> Cells<'a> {
     }
 }
 
-/// The cell's place as people say it, as in `Sheet1!B7`. A name of a sheet that has more than letters and digits stands in quotes, as
-/// in a formula.
+/// The location of a cell as people write it: `Sheet1!B7`. As in a formula, a sheet name with more than letters and digits is
+/// quoted.
 pub(super) fn place(sheet: &str, row: u32, column: u32) -> String {
     format!("{}!{}{row}", quoted(sheet), name(column))
 }
@@ -217,7 +218,7 @@ pub(super) fn column(letters: &str) -> Option<u32> {
     (column <= COLUMNS_MAX).then_some(column)
 }
 
-/// The row and the column of a cell's name, as in `B7`.
+/// The row and the column of a cell reference such as `B7`.
 fn parse(place: &str) -> Option<(u32, u32)> {
     let digits = place.find(|character: char| character.is_ascii_digit())?;
     let (letters, digits) = place.split_at(digits);

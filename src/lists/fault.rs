@@ -1,17 +1,17 @@
-//! What can be wrong with a list: everything that is said about a file that cannot be used, in one place.
+//! What can be wrong with a list: every message about an unusable file, in one place.
 //!
-//! Each answer is one line that says what is the matter and, where somebody can mend it, how. A place in the file (a line, a cell) is
-//! kept beside it; the file's name is put before both by whoever opened it.
+//! Each message is one line that names the problem and, if the user can fix it, how. The location in the file (a line, a cell) is
+//! kept beside it; the caller that opened the file puts its name before both.
 
 use std::io;
 
 use crate::exit::InputError;
 
-/// What is shown of what stands in a file: it may be anything, of any length.
+/// Limits of what is shown from a file, which may contain anything, of any length.
 const PLACE_CHARS_MAX: usize = 100;
 const WHY_CHARS_MAX: usize = 1_000;
 
-/// A text for one line, cut to so many characters.
+/// A text on one line, cut to a number of characters.
 pub(super) fn one_line(text: &str, chars_max: usize) -> String {
     let visible = text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character });
     let mut line: String = visible.take(chars_max).collect();
@@ -21,7 +21,7 @@ pub(super) fn one_line(text: &str, chars_max: usize) -> String {
     line
 }
 
-/// Something wrong, and its place in the file where it has one.
+/// A problem, and its location in the file if it has one.
 #[derive(Debug)]
 pub(super) struct Fault {
     at: Option<String>,
@@ -29,7 +29,7 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    /// The same as a person sees it.
+    /// The error for people.
     pub(super) fn in_file(self, name: &str) -> InputError {
         let place = match self.at {
             Some(at) => format!("{name}: {}", one_line(&at, PLACE_CHARS_MAX)),
@@ -51,12 +51,12 @@ impl From<io::Error> for Fault {
     }
 }
 
-/// What is wrong.
+/// The problem.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Why {
     #[error("{0}")]
     Unreadable(io::Error),
-    #[error("{0} is for spreadsheets, and this is text")]
+    #[error("{0} applies to spreadsheets, but this is text")]
     OnlyForSpreadsheets(&'static str),
 
     #[error("this is not UTF-8")]
@@ -65,89 +65,89 @@ pub(super) enum Why {
     Utf16,
     #[error("this line is longer than {max_kib} KiB")]
     LineTooLong { max_kib: u64 },
-    #[error("there are more lines than can be counted")]
+    #[error("too many lines")]
     TooManyLines,
 
-    #[error("this is named like a spreadsheet, but does not begin like one: it is damaged, or something else")]
+    #[error("this is named like a spreadsheet but is not one; it may be damaged")]
     NotWhatItsNameSays,
     #[error("this spreadsheet is protected by a password: save it without one")]
     PasswordProtected,
-    #[error("this is a spreadsheet of the old kind (.xls), or another document of its time: save it as .xlsx")]
+    #[error("this is an old spreadsheet (.xls) or another old Office document: save it as .xlsx")]
     OldKind,
     #[error("this is a binary spreadsheet (.xlsb): save it as .xlsx")]
     BinaryKind,
     #[error("this is an OpenDocument file: save it as .xlsx")]
     OpenDocument,
-    #[error("this is a ZIP archive, but no spreadsheet (.xlsx)")]
+    #[error("this is a ZIP archive, but not a spreadsheet (.xlsx)")]
     NotASpreadsheet,
-    #[error("a spreadsheet that is not read from a file of its own may have {max_mib} MiB")]
+    #[error("a spreadsheet on standard input can have at most {max_mib} MiB; pass it as a file")]
     StreamTooLong { max_mib: u64 },
     #[error("the file is damaged or cut off: {0}")]
     Archive(zip::result::ZipError),
-    #[error("the file is damaged: {part} is missing in it")]
+    #[error("the file is damaged: {part} is missing")]
     PartMissing { part: String },
-    #[error("the file is damaged: {part} ends in the middle")]
+    #[error("the file is damaged: {part} is truncated")]
     PartCutOff { part: String },
     #[error("the file is damaged: {part}: {source}")]
     PartDamaged { part: String, source: quick_xml::Error },
     #[error("the file is damaged: {part}: {what}")]
     PartWrong { part: String, what: &'static str },
-    #[error("{part} unpacks to more than {max_mib} MiB, which is too much for a list of codes")]
+    #[error("{part} unpacks to more than {max_mib} MiB, too much for a list of codes")]
     PartTooLarge { part: String, max_mib: u64 },
-    #[error("{part} has a text of more than {max_kib} KiB, as no spreadsheet has")]
+    #[error("{part} has a text of more than {max_kib} KiB, too long for a spreadsheet")]
     TextTooLong { part: String, max_kib: usize },
-    #[error("{part} is nested more than {max} deep, as no spreadsheet is")]
+    #[error("{part} is nested more than {max} levels deep, too deep for a spreadsheet")]
     NestedTooDeep { part: String, max: u32 },
 
-    #[error("there is no sheet {asked:?}; there are: {sheets}")]
-    NoSuchSheet { asked: String, sheets: String },
-    #[error("no visible sheet has a cell with anything in it; the sheets are: {sheets}")]
+    #[error("there is no sheet {name:?}; the sheets are: {sheets}")]
+    NoSuchSheet { name: String, sheets: String },
+    #[error("all visible sheets are empty; the sheets are: {sheets}")]
     NothingInSheets { sheets: String },
-    #[error("no cell has anything in it")]
+    #[error("the sheet is empty")]
     NothingInSheet,
-    #[error("the codes could be in any of these columns: {columns}; say in which, as in --column {example}")]
+    #[error("the codes could be in any of these columns: {columns}; choose one, for example --column {example}")]
     SeveralColumns { columns: String, example: String },
-    #[error("no column is {asked:?}, by its letters or its header; there are: {columns}")]
-    NoSuchColumn { asked: String, columns: String },
-    #[error("several columns have the header {asked:?}: {columns}; say which by its letters, as in --column {example}")]
-    SameHeader { asked: String, columns: String, example: String },
+    #[error("no column has the letters or the header {column:?}; the columns are: {columns}")]
+    NoSuchColumn { column: String, columns: String },
+    #[error("several columns have the header {header:?}: {columns}; choose one by its letters, for example --column {example}")]
+    SameHeader { header: String, columns: String, example: String },
 
-    #[error("the file is damaged: its rows or cells are not in order")]
+    #[error("the file is damaged: its rows or cells are out of order")]
     OutOfOrder,
-    #[error("the file is damaged: {0:?} is no cell of a spreadsheet")]
+    #[error("the file is damaged: {0:?} is not a cell of a spreadsheet")]
     NoCell(String),
-    #[error("the file is damaged: the cell's text is not in its table of texts")]
+    #[error("the file is damaged: the cell's text is not in the string table")]
     NoSuchText,
-    #[error("the file is damaged: the cell's style is not in its table of styles")]
+    #[error("the file is damaged: the cell's style is not in the style table")]
     NoSuchStyle,
     #[error("the file is damaged: {0:?} is not a number")]
     NotANumber(String),
-    #[error("the file is damaged: {0:?} is no type of cell")]
+    #[error("the file is damaged: {0:?} is not a cell type")]
     UnknownType(String),
     #[error("this is a date or time (format {format}), not a code: format the column as text and enter its codes again")]
     Date { format: String },
-    #[error("this is a truth value ({0}), not a code: format the column as text and enter its codes again")]
+    #[error("this is a logical value ({0}), not a code: format the column as text and enter its codes again")]
     Truth(&'static str),
     #[error("this is an error value ({0}), not a code")]
     ErrorValue(String),
     #[error(
-        "the file has no value for this formula: open it in a spreadsheet program and save it there, or put in the value itself"
+        "the file has no value for this formula: open it in a spreadsheet program and save it there, or enter the value itself"
     )]
     NotCalculated,
     #[error(
-        "the number {0} has more than the 15 digits that a spreadsheet keeps, so the code may have been another: format the column \
+        "the number {0} has more than the 15 digits that a spreadsheet stores, so the code may have been different: format the column \
          as text and enter its codes again"
     )]
     TooManyDigits(String),
     #[error(
-        "the number {number} is shown in the format {format}, so the code may have been another: format the column as text and \
+        "the number {number} is shown in the format {format}, so the code may have been different: format the column as text and \
          enter its codes again"
     )]
     ShownDifferently { number: String, format: String },
 }
 
 impl Why {
-    /// The same with its place.
+    /// The problem at a location.
     pub(super) fn at(self, place: impl Into<String>) -> Fault {
         Fault { at: Some(place.into()), why: self }
     }

@@ -1,8 +1,8 @@
-//! Number formats: how a spreadsheet shows a number, and whether what it shows is still the code that somebody entered.
+//! Number formats: how a spreadsheet shows a number, and whether that is still the code that somebody entered.
 //!
-//! A spreadsheet that is given `0012`, `219E01` or `1-2` may keep the numbers 12 and 2190 and a date instead. Of a number cell the
-//! digits are taken where what people see has the same digits: without a format of its own, as a whole number with or without
-//! separators, or as one padded with zeros. Every other number is refused with its format, rather than guessed at.
+//! Given `0012`, `219E01` or `1-2`, a spreadsheet may store the numbers 12 and 2190 and a date instead. The digits of a number
+//! cell are used only if people see the same digits: in the General format, as a whole number with or without separators, or as
+//! one padded with zeros. Every other number is refused with its format, instead of guessing.
 
 use std::collections::HashMap;
 
@@ -11,16 +11,16 @@ use scrip_protocol::codes::CODE_BYTES_MAX;
 
 use super::package::{Node, PART_BYTES_MAX, Package};
 
-/// The digits that a spreadsheet keeps of a number; it makes zeros of those behind them.
+/// The digits of a number that a spreadsheet stores; it replaces further digits by zeros.
 const DIGITS_MAX: usize = 15;
 
 /// The first number with more digits before the point than a spreadsheet keeps.
 const TOO_LARGE: f64 = 1e15;
 
-/// The digits that any program needs to write a number exactly; more than these, and what is read is not what was written.
+/// The digits that any program needs to write a number exactly. With more than these, the number read is not the number written.
 const WRITTEN_DIGITS_MAX: usize = 17;
 
-/// The longest code of a format, and the most styles, that a spreadsheet program makes.
+/// The longest format code, and the most styles, that a spreadsheet program writes.
 const CODE_CHARS_MAX: usize = 255;
 const STYLES_MAX: usize = 65_536;
 
@@ -33,20 +33,20 @@ pub(super) struct Formats {
 /// How a number is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Format {
-    /// With the digits it has.
+    /// With its digits.
     General,
-    /// As a whole number, perhaps with separators, and with no digits but zeros behind a point.
+    /// As a whole number, perhaps with separators, and with nothing but zeros after the decimal point.
     Whole,
-    /// As a whole number of at least so many digits.
+    /// As a whole number of at least this many digits.
     Padded(usize),
     /// As a date, a time or a duration.
     Date(String),
-    /// In another way: as a power of ten, a fraction, a percentage, an amount of money, with a text around it.
+    /// In another way: as a power of ten, a fraction, a percentage, an amount of money, with surrounding text.
     Other(String),
 }
 
 impl Formats {
-    /// Reads the table of styles.
+    /// Reads the style table.
     pub(super) fn read(package: &mut Package, part: &str) -> Result<Formats, Fault> {
         let mut own: HashMap<u32, Format> = HashMap::new();
         let mut of_style = Vec::new();
@@ -76,14 +76,14 @@ impl Formats {
         }
     }
 
-    /// The format of a style. A file without a table of styles has cells of one style.
+    /// The format of a style. In a file without a style table all cells have one style.
     pub(super) fn at(&self, style: usize) -> Option<&Format> {
         if self.of_style.is_empty() && style == 0 { Some(&Format::General) } else { self.of_style.get(style) }
     }
 }
 
-/// The formats that every spreadsheet program has, of which files give the number alone (ECMA-376, part 1, 18.8.30). Of those that
-/// depend on the country only the kind is known.
+/// The formats that every spreadsheet program has built in; files give only their numbers (ECMA-376, part 1, 18.8.30). For those
+/// that depend on the country only the kind is known.
 fn built_in(id: Option<u32>) -> Format {
     let date = |code: &str| Format::Date(code.to_owned());
     match id {
@@ -104,7 +104,7 @@ fn built_in(id: Option<u32>) -> Format {
 }
 
 impl Format {
-    /// What a format's code says. It has sections for positive numbers, negative ones and zero; the first is looked at.
+    /// The format of a format code. A code has sections for positive numbers, negative ones and zero; only the first is examined.
     fn of_code(code: &str) -> Format {
         let (mut shown, mut literal) = (String::new(), false);
         let mut characters = code.chars();
@@ -135,7 +135,7 @@ impl Format {
                 character => shown.push(character),
             }
         }
-        // Spaces within the number are seen; those around it are not.
+        // Spaces within the number are visible; those around it are not.
         let shown = shown.trim();
         let other = || Format::Other(code.to_owned());
         if shown.eq_ignore_ascii_case("general") || shown == "@" {
@@ -154,7 +154,7 @@ impl Format {
         }
     }
 
-    /// The code that a number stands for, or why that is not certain.
+    /// The code that a number stands for, or why that is uncertain.
     pub(super) fn code_of(&self, written: &str) -> Result<String, Why> {
         let number = || written.trim().to_owned();
         let value: f64 = written.trim().parse().map_err(|_| Why::NotANumber(number()))?;
@@ -174,7 +174,7 @@ impl Format {
         if value.abs() >= TOO_LARGE || significant(written) > WRITTEN_DIGITS_MAX {
             return Err(Why::TooManyDigits(number()));
         }
-        // Whole numbers have a sign of their own for zero, which nobody sees.
+        // Floating-point numbers have a negative zero, which nobody sees.
         let digits = if value == 0.0 { "0".to_owned() } else { value.to_string() };
         if significant(&digits) > DIGITS_MAX {
             return Err(Why::TooManyDigits(number()));
@@ -184,7 +184,7 @@ impl Format {
     }
 }
 
-/// How many digits a number is written with, from the first that is not zero, its power of ten left out.
+/// How many digits a number is written with, from the first that is not zero, without its exponent.
 fn significant(written: &str) -> usize {
     let mantissa = written.split(['e', 'E']).next().unwrap_or_default();
     let digits = || mantissa.bytes().filter(u8::is_ascii_digit);
@@ -199,7 +199,7 @@ mod tests {
         Format::of_code(code).code_of(number).map_err(|why| why.to_string())
     }
 
-    /// Z14: a number cell keeps every digit that the spreadsheet kept.
+    /// Z14: a number cell keeps every digit that the spreadsheet stored.
     #[test]
     fn numbers_keep_every_digit() {
         for (written, code) in [
@@ -220,7 +220,7 @@ mod tests {
         }
     }
 
-    /// Z14, pain 30: where digits are lost, or may be, the number is refused.
+    /// Z14, pain 30: a number that has lost digits, or may have, is refused.
     #[test]
     fn numbers_that_may_have_lost_digits_are_refused() {
         for written in [
@@ -242,9 +242,9 @@ mod tests {
         }
     }
 
-    /// Z14, pain 30: zeros in front, as people see them.
+    /// Z14, pain 30: leading zeros, as people see them.
     #[test]
-    fn zeros_that_are_shown_are_kept() {
+    fn leading_zeros_that_are_shown_are_kept() {
         for (code, number, expected) in [
             ("0000", "12", "0012"),
             ("0000", "12345", "12345"),
@@ -263,9 +263,9 @@ mod tests {
         }
     }
 
-    /// Pain 30: `219E01` becomes 2190, `1-2` a date: what is shown is not what was entered, and nobody knows what that was.
+    /// Pain 30: `219E01` becomes 2190, `1-2` a date: what is shown is not what was entered, and the original is lost.
     #[test]
-    fn what_is_shown_differently_is_refused() {
+    fn numbers_that_are_shown_differently_are_refused() {
         for (code, number) in [
             ("0.00E+00", "2190"),
             ("0%", "0.5"),
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn built_in_formats_are_known_by_their_numbers() {
+    fn built_in_formats_are_recognised_by_their_numbers() {
         let kept = [(0, "12"), (1, "12"), (3, "12"), (49, "12")];
         for (id, expected) in kept {
             assert_eq!(built_in(Some(id)).code_of("12").ok().as_deref(), Some(expected), "{id}");

@@ -1,11 +1,11 @@
 //! Lists of promo codes from files: text with one code per line, or a spreadsheet (XLSX) with one code per row.
 //!
-//! Both give the same: lines with their numbers, in order, one at a time, so that a list of any length is read in bounded memory. A
-//! line's number is that of the text's line or of the sheet's row, as people see it; [`Places`] says a number as people say it. Lines
-//! and cells that are blank are left out, and counted. What a code may look like is not judged here: the engine does that, line by line.
+//! Both yield the same: numbered lines, in order, one at a time, so that a list of any length is read in bounded memory. A line's
+//! number is that of the text's line or of the sheet's row, as people see it; [`Places`] formats it for people. Blank lines and
+//! cells are left out but counted. Whether a line is a valid code is not decided here: the engine does that, line by line.
 //!
-//! Which kind a file is of is seen from its first bytes. Bytes from outside never panic, and what a file unpacks to is bounded:
-//! `package.rs` has the container, `strings.rs`, `formats.rs` and `cells.rs` what is in it, `xlsx.rs` the choice of a column.
+//! The kind of a file follows from its first bytes. Bytes from outside never panic, and the unpacked size of a file is bounded:
+//! `package.rs` handles the container, `strings.rs`, `formats.rs` and `cells.rs` its contents, `xlsx.rs` the choice of a column.
 
 mod cells;
 mod fault;
@@ -29,25 +29,28 @@ use package::{MIB, Source};
 use text::TextLines;
 use xlsx::{SheetLines, Xlsx};
 
-/// What a spreadsheet may have that comes through a pipe: it is read from its end, so all of it is held in memory.
+/// The largest spreadsheet accepted from a pipe: a spreadsheet is read from its end, so it is held in memory.
 const STREAM_BYTES_MAX: u64 = 256 * MIB;
 
-/// The words that head a column of codes, in lower case and without what may stand between their parts.
+/// The headers of a column of codes, in lower case and without separators.
 const HEADERS: [&str; 4] = ["code", "codes", "promocode", "promocodes"];
 
-/// How a list is to be read.
+/// How to read a list.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ListOptions {
-    /// The sheet of a spreadsheet that has the codes; without it, the first visible one with anything in it. Its hidden rows are read
-    /// as well
+    /// Sheet with the codes, for a spreadsheet
+    ///
+    /// By default the first visible sheet that is not empty. Hidden rows of the sheet are read as well.
     #[arg(long, value_name = "NAME")]
     pub(crate) sheet: Option<String>,
-    /// The column of a spreadsheet that has the codes, by its letters or its header; without it, the one with the header "code" or
-    /// "promo code", or the only one
+    /// Column with the codes, for a spreadsheet
+    ///
+    /// Its letters or its header. By default the column with the header "code" or "promo code", or the only column.
     #[arg(long, value_name = "LETTERS|HEADER")]
     pub(crate) column: Option<String>,
-    /// Whether the first line with anything in it is a header, which is not read as a code. auto: if it says "code", "codes" or
-    /// "promo code"
+    /// Whether the first line that is not blank is a header
+    ///
+    /// With `auto` it is a header if it reads "code", "codes" or "promo code".
     #[arg(long, value_enum, default_value_t)]
     pub(crate) header: Header,
 }
@@ -55,12 +58,12 @@ pub(crate) struct ListOptions {
 /// Whether a list has a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Header {
-    /// The first line tells
+    /// Decide by the first line
     #[default]
     Auto,
-    /// It has one
+    /// There is a header
     Yes,
-    /// It has none
+    /// There is no header
     No,
 }
 
@@ -74,23 +77,23 @@ impl Header {
         }
     }
 
-    /// Whether this is what is written above codes.
+    /// Whether this is a header of codes.
     fn is_word(text: &str) -> bool {
         let word: String = text.trim().chars().filter(|character| !matches!(character, ' ' | '-' | '_')).collect();
         HEADERS.contains(&word.to_lowercase().as_str())
     }
 }
 
-/// A line of a list: a code, with what surrounds it.
+/// A line of a list: a code, with the white space around it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
     /// The number of the text's line, or of the sheet's row, from 1.
     pub(crate) number: u32,
-    /// What is there.
+    /// Its text.
     pub(crate) text: String,
 }
 
-/// How people say where a line of a list is.
+/// How people refer to the location of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Places {
     /// `line 7`
@@ -105,7 +108,7 @@ pub(crate) enum Places {
 }
 
 impl Places {
-    /// The place of the line with that number.
+    /// The location of a line, by its number.
     pub(crate) fn of(&self, line: u32) -> String {
         match self {
             Places::Lines => format!("line {line}"),
@@ -114,7 +117,7 @@ impl Places {
     }
 }
 
-/// A list that was found to be one, and is about to be read.
+/// A list that was recognised, and can be read.
 pub(crate) struct List {
     name: String,
     kind: Kind,
@@ -126,7 +129,7 @@ enum Kind {
 }
 
 impl List {
-    /// Opens a list that people call by a name. Of a spreadsheet, every cell of the column is judged before this returns.
+    /// Opens a list under a name for people. For a spreadsheet, every cell of the column is checked before this returns.
     pub(crate) fn open(name: &str, file: &Path, options: &ListOptions) -> Result<List, InputError> {
         match Kind::of_file(file, options) {
             Ok(kind) => Ok(List { name: name.to_owned(), kind }),
@@ -134,12 +137,12 @@ impl List {
         }
     }
 
-    /// How people call it: its file, or standard input.
+    /// Its name for people: the file, or standard input.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// How people say where its lines are.
+    /// How people refer to the locations of its lines.
     pub(crate) fn places(&self) -> Places {
         match &self.kind {
             Kind::Text(_) => Places::Lines,
@@ -147,7 +150,7 @@ impl List {
         }
     }
 
-    /// The line that was taken for a header.
+    /// The line that was read as a header.
     pub(crate) fn header(&self) -> Option<&Line> {
         match &self.kind {
             Kind::Text(lines) => lines.header(),
@@ -155,7 +158,7 @@ impl List {
         }
     }
 
-    /// Its lines, but for blank ones and the header. Those of a text can be read once. An error ends them.
+    /// Its lines, without blank ones and the header. The lines of a text can be read once. An error ends them.
     pub(crate) fn lines(&mut self) -> Result<Lines<'_>, InputError> {
         let lines = match &mut self.kind {
             Kind::Text(lines) => LinesOf::Text(lines),
@@ -191,15 +194,15 @@ impl Iterator for Lines<'_> {
     }
 }
 
-/// What a file is like, by its first bytes.
+/// The kind of a file, by its first bytes.
 enum Like {
     Text,
     Archive,
-    /// A document of before 2007, or a later one that is protected by a password.
+    /// A document from before 2007, or a newer one protected by a password.
     OldDocument,
 }
 
-/// How many bytes tell.
+/// How many bytes decide.
 const BEGINNING: usize = 8;
 
 /// Reads the first bytes.
@@ -237,13 +240,13 @@ impl Kind {
         Kind::of_rest(bytes, like, stream, options)
     }
 
-    /// What the first bytes were read of already.
+    /// A kind from the first bytes, which were already read, and the rest.
     fn of_rest(bytes: Vec<u8>, like: Like, rest: impl Read + Send + 'static, options: &ListOptions) -> Result<Kind, Fault> {
         let mut all = BufReader::new(Cursor::new(bytes).chain(rest));
         match like {
             Like::Text => {
-                let asked = [("--sheet", &options.sheet), ("--column", &options.column)];
-                match asked.iter().find(|(_, given)| given.is_some()) {
+                let given = [("--sheet", &options.sheet), ("--column", &options.column)];
+                match given.iter().find(|(_, value)| value.is_some()) {
                     Some((option, _)) => Err(Why::OnlyForSpreadsheets(option).into()),
                     None => Ok(Kind::Text(TextLines::open(Box::new(all), options.header)?)),
                 }
@@ -265,7 +268,7 @@ impl Kind {
     }
 }
 
-/// Whether an old document holds a new one that is encrypted: it then has a stream of this name, in UTF-16, in its directory.
+/// Whether an old document contains a new one that is encrypted: its directory then has a stream of this name, in UTF-16.
 fn has_an_encrypted_package(document: impl Read) -> io::Result<bool> {
     let name: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let mut document = document.take(STREAM_BYTES_MAX);

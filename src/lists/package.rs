@@ -1,9 +1,9 @@
 //! A spreadsheet as a container: a ZIP archive of XML parts that refer to each other.
 //!
-//! Nothing in such a file is believed: the sizes it declares, the depth and the length of what is in it, and the references between
-//! its parts are all checked here. What a part unpacks to is counted as it is read, against a limit that its reader states, so a small
-//! file that unpacks to gigabytes is refused while its first megabytes are read. A checksum stands at the end of each part; whoever
-//! reads only the beginning of one calls [`Xml::finish`] to have it checked all the same.
+//! Nothing in such a file is trusted: the sizes it declares, the depth and length of its contents, and the references between its
+//! parts are all checked here. The unpacked size of a part is counted as it is read, against a limit given by its reader, so a
+//! small file that unpacks to gigabytes is refused within its first megabytes. Each part ends with a checksum; a reader that
+//! stops early calls [`Xml::finish`] to have it checked anyway.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -18,21 +18,22 @@ use zip::result::ZipError;
 
 use super::fault::{Fault, Why};
 
-/// What a part may unpack to that says how the others hang together, or how they look.
+/// The largest unpacked size of a part that describes the structure or the formats of the others.
 pub(super) const PART_BYTES_MAX: u64 = 32 * MIB;
 
-/// The longest single text, tag or comment: a cell holds at most 32,767 characters, of which each may be written in 6 bytes and more.
+/// The longest single text, tag or comment: a cell holds at most 32,767 characters, each of which may be written in 6 bytes or
+/// more.
 const TOKEN_BYTES_MAX: usize = 1024 * 1024;
 
 /// The deepest nesting; that of a worksheet is about 10.
 const DEPTH_MAX: u32 = 64;
 
-/// The most parts that a part refers to: a workbook refers to each of its sheets.
+/// The most references of a part: a workbook refers to each of its sheets.
 pub(super) const RELATIONS_MAX: usize = 2_000;
 
 pub(super) const MIB: u64 = 1024 * 1024;
 
-/// What a spreadsheet is read from.
+/// The bytes of a spreadsheet.
 pub(super) trait Source: Read + Seek + Send {}
 
 impl<S: Read + Seek + Send> Source for S {}
@@ -40,17 +41,17 @@ impl<S: Read + Seek + Send> Source for S {}
 /// The archive.
 pub(super) struct Package {
     archive: ZipArchive<Box<dyn Source>>,
-    /// The parts by their names in lower case: those that refer to them are not exact about it.
+    /// The parts by their names in lower case: references to them are not exact about case.
     parts: HashMap<String, usize>,
 }
 
 /// A reference of one part to another.
 pub(super) struct Relation {
-    /// What refers by it.
+    /// The id that the referring part uses.
     pub(super) id: String,
-    /// The last word of its type, as in `worksheet`.
+    /// The last word of its type, such as `worksheet`.
     pub(super) kind: String,
-    /// The part.
+    /// The part it refers to.
     pub(super) part: String,
 }
 
@@ -68,7 +69,7 @@ impl Package {
         self.parts.contains_key(&part.to_lowercase())
     }
 
-    /// Begins to read a part that unpacks to at most so many bytes.
+    /// Starts to read a part with an unpacked size of at most `bytes_max`.
     pub(super) fn part(&mut self, part: &str, bytes_max: u64) -> Result<Xml<'_>, Fault> {
         let part = part.to_owned();
         let Some(index) = self.parts.get(&part.to_lowercase()) else {
@@ -87,7 +88,7 @@ impl Package {
         Ok(Xml { reader, buffer: Vec::new(), depth: 0, part, bytes_max })
     }
 
-    /// The parts that a part refers to; for the empty name, those that the whole refers to.
+    /// The references of a part; for the empty name, those of the whole package.
     pub(super) fn relations_of(&mut self, part: &str) -> Result<Vec<Relation>, Fault> {
         let (folder, name) = part.rsplit_once('/').unwrap_or(("", part));
         let holder = absolute(folder, &format!("_rels/{name}.rels"));
@@ -115,7 +116,7 @@ impl Package {
     }
 }
 
-/// The name of a part that another part of this folder calls so.
+/// The full name of a part, given how another part in this folder refers to it.
 fn absolute(folder: &str, target: &str) -> String {
     let mut steps: Vec<&str> = if target.starts_with('/') { Vec::new() } else { folder.split('/').collect() };
     for step in target.split('/') {
@@ -130,7 +131,7 @@ fn absolute(folder: &str, target: &str) -> String {
 
 type Unpacked<'a> = BufReader<ZipFile<'a, Box<dyn Source>>>;
 
-/// A part of the archive, piece by piece.
+/// A part of the archive, node by node.
 pub(super) struct Xml<'a> {
     reader: quick_xml::Reader<Metered<Unpacked<'a>>>,
     buffer: Vec<u8>,
@@ -139,7 +140,7 @@ pub(super) struct Xml<'a> {
     bytes_max: u64,
 }
 
-/// A piece of a part. An element without content has a start and an end like any other.
+/// A node of a part. An element without content has a start and an end like any other.
 pub(super) enum Node<'e> {
     Start(Tag<'e>),
     End,
@@ -184,7 +185,7 @@ impl<'a> Xml<'a> {
             Event::CData(text) => Node::Text(text.xml10_content()),
             Event::GeneralRef(reference) => Node::Text(resolved(&reference, part)?),
             Event::DocType(_) => {
-                return Err(Why::PartWrong { part: part.clone(), what: "it declares a type of its own" }.into());
+                return Err(Why::PartWrong { part: part.clone(), what: "it declares its own document type" }.into());
             }
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) => Node::Aside,
             Event::Eof if *depth == 0 => Node::Done,
@@ -192,7 +193,7 @@ impl<'a> Xml<'a> {
         })
     }
 
-    /// Passes over the element that was just begun.
+    /// Skips the element that was just started.
     pub(super) fn skip(&mut self) -> Result<(), Fault> {
         let outside = self.depth - 1;
         while self.depth > outside {
@@ -201,7 +202,7 @@ impl<'a> Xml<'a> {
         Ok(())
     }
 
-    /// Adds the text of the element that was just begun, to its end. Other elements in it are passed over.
+    /// Appends the text of the element that was just started, up to its end. Nested elements are skipped.
     pub(super) fn text(&mut self, text: &mut String) -> Result<(), Fault> {
         loop {
             match self.next()? {
@@ -216,7 +217,7 @@ impl<'a> Xml<'a> {
         }
     }
 
-    /// Reads the rest unseen, and with it the checksum.
+    /// Reads and discards the rest, which checks the checksum.
     pub(super) fn finish(&mut self) -> Result<(), Fault> {
         let Xml { reader, part, bytes_max, .. } = self;
         let metered = reader.get_mut();
@@ -245,14 +246,14 @@ fn wrong(error: quick_xml::Error, part: &str, bytes_max: u64) -> Fault {
     }
 }
 
-/// What `&lt;` or `&#65;` stands for. Nothing else is declared in a spreadsheet.
+/// The text of a reference such as `&lt;` or `&#65;`. A spreadsheet declares no others.
 fn resolved(reference: &BytesRef<'_>, part: &str) -> Result<Cow<'static, str>, Fault> {
     if let Some(text) = resolve_xml_entity(reference) {
         return Ok(text.into());
     }
     match reference.resolve_char_ref() {
         Ok(Some(character)) => Ok(character.to_string().into()),
-        Ok(None) | Err(_) => Err(Why::PartWrong { part: part.to_owned(), what: "it has a reference to nothing" }.into()),
+        Ok(None) | Err(_) => Err(Why::PartWrong { part: part.to_owned(), what: "it has an unknown reference" }.into()),
     }
 }
 
@@ -281,7 +282,7 @@ impl Tag<'_> {
     }
 }
 
-/// Which limit was reached.
+/// The limit that was reached.
 #[derive(Debug, thiserror::Error)]
 enum Reached {
     #[error("the part is too large")]
@@ -290,7 +291,7 @@ enum Reached {
     Token,
 }
 
-/// A reader that counts what it gives: in all, and since it was last told that a new token begins.
+/// A reader that counts its bytes: in total, and since the start of the current token.
 struct Metered<R> {
     inner: R,
     left: u64,

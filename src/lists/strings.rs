@@ -1,13 +1,13 @@
-//! The texts of a spreadsheet: most cells hold the number of a text in one table that all sheets share.
+//! The texts of a spreadsheet: most cells hold the number of a text in one string table that all sheets share.
 //!
-//! A text is taken whole, with the white space around it and whatever it begins with; runs of different fonts are joined, and the
-//! pronunciation that Japanese texts carry is left out, as a spreadsheet program leaves it out of the cell. The table is held in
-//! memory, as one text, because cells come in another order: what it may unpack to is limited for that.
+//! A text is kept whole, including the white space around it and any leading character; runs of different fonts are joined, and
+//! the phonetic text of Japanese cells is left out, as spreadsheet programs do. The table is held in memory, as one text, because
+//! cells refer to it in any order: its unpacked size is limited for that reason.
 
 use super::fault::Fault;
 use super::package::{MIB, Node, Package, Xml};
 
-/// What the table of texts may unpack to: some millions of codes.
+/// The largest unpacked size of the string table: some millions of codes.
 const STRINGS_BYTES_MAX: u64 = 128 * MIB;
 
 /// The table: text `i` ends at byte `ends[i]`.
@@ -45,7 +45,8 @@ impl Strings {
     }
 }
 
-/// Reads the text of the element that was just begun (`si` or `is`) into an empty one: what stands in its `t`, or in those of its `r`.
+/// Reads the text of the element that was just started (`si` or `is`) into an empty one: the contents of its `t`, or of the `t`
+/// of each `r`.
 pub(super) fn rich_text(xml: &mut Xml<'_>, text: &mut String) -> Result<(), Fault> {
     let outside = xml.depth() - 1;
     while xml.depth() > outside {
@@ -62,8 +63,8 @@ pub(super) fn rich_text(xml: &mut Xml<'_>, text: &mut String) -> Result<(), Faul
     Ok(())
 }
 
-/// Replaces what spreadsheets write for characters that XML cannot hold: `_x000D_` is a carriage return, and `_x005F_` is what is
-/// written for `_` where the text itself looks like that. Halves of characters stay as they are written.
+/// Replaces the escapes that spreadsheets write for characters that XML cannot hold: `_x000D_` is a carriage return, and
+/// `_x005F_` is a `_` in a text that itself looks like an escape. Unpaired surrogates are left as they are.
 pub(super) fn unescape(text: &mut String) {
     let escaped = |text: &str| -> Option<char> {
         let digits = text.strip_prefix("_x")?.get(..5)?.strip_suffix('_')?;

@@ -1,5 +1,5 @@
-//! What is read of lists, from bytes in memory: each of these spreadsheets differs in one thing from one that every program writes.
-//! Spreadsheets that other programs have written are read by the tests of the program itself.
+//! Reading lists from bytes in memory: each of these spreadsheets differs in one detail from one that every program writes.
+//! Integration tests read spreadsheets written by other programs.
 
 use std::io::{Cursor, Write};
 
@@ -7,10 +7,10 @@ use zip::write::{SimpleFileOptions, ZipWriter};
 
 use super::*;
 
-/// The lines of a list as `7 CODE`, after the header, if it has one, as `(1 Code)`; or what is wrong with it.
+/// The lines of a list as `7 CODE`, after the header, if any, as `(1 Code)`; or the error.
 fn read(bytes: &[u8], options: &ListOptions) -> Result<Vec<String>, String> {
-    let said = |fault: Fault| fault.in_file("list").to_string();
-    let kind = Kind::of_stream(Cursor::new(bytes.to_vec()), options).map_err(said)?;
+    let text = |fault: Fault| fault.in_file("list").to_string();
+    let kind = Kind::of_stream(Cursor::new(bytes.to_vec()), options).map_err(text)?;
     let mut list = List { name: "list".to_owned(), kind };
     let header = list.header().map(|header| format!("({} {})", header.number, header.text));
     let lines = list.lines().map_err(|wrong| wrong.to_string())?;
@@ -27,8 +27,8 @@ fn check(bytes: &[u8], options: &ListOptions, expected: Result<&[&str], &str>) {
     }
 }
 
-fn column(asked: &str) -> ListOptions {
-    ListOptions { column: Some(asked.to_owned()), ..ListOptions::default() }
+fn column(name: &str) -> ListOptions {
+    ListOptions { column: Some(name.to_owned()), ..ListOptions::default() }
 }
 
 fn header(header: Header) -> ListOptions {
@@ -41,7 +41,7 @@ const AUTO: ListOptions = ListOptions { sheet: None, column: None, header: Heade
 #[derive(Clone)]
 struct Parts(Vec<(&'static str, String)>);
 
-/// One with a sheet of these rows. Its texts are `code`, `0012` and `TWO`, its styles General, `0000` and a date.
+/// A spreadsheet with one sheet of these rows. Its texts are `code`, `0012` and `TWO`, its styles General, `0000` and a date.
 fn sheet(rows: &str) -> Parts {
     let types = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
     let relation =
@@ -96,16 +96,17 @@ fn check_rows(rows: &str, expected: Result<&[&str], &str>) {
     check(&sheet(rows).zip(), &AUTO, expected);
 }
 
-/// K9, Z14: byte order marks and both kinds of line ends are taken; blank lines are left out, and counted; codes are not trimmed here.
+/// K9, Z14: byte order marks and both kinds of line ends are accepted; blank lines are skipped but counted; codes are not trimmed
+/// here.
 #[test]
-fn text_is_taken_as_people_have_it() {
+fn common_text_files_are_accepted() {
     check("\u{feff}A\r\nB\n\n \t\n  C \nD".as_bytes(), &AUTO, Ok(&["1 A", "2 B", "5   C ", "6 D"]));
     check(b"", &AUTO, Ok(&[]));
     check(b"\n\r\n", &AUTO, Ok(&[]));
     check("\u{feff}".as_bytes(), &AUTO, Ok(&[]));
 }
 
-/// Z14: what is not UTF-8 is named with its place, or its encoding.
+/// Z14: an error about text that is not UTF-8 names its location, or its encoding.
 #[test]
 fn text_that_is_not_utf_8_is_refused() {
     check(b"ABC\nDE\xffF", &AUTO, Err("list: line 2, byte 3: this is not UTF-8"));
@@ -115,9 +116,9 @@ fn text_that_is_not_utf_8_is_refused() {
     check(&long, &AUTO, Err("list: line 2: this line is longer than 64 KiB"));
 }
 
-/// A text is read as far as its lines are asked for, so a list that does not end takes no more memory than one line.
+/// A text is read only as far as its lines are consumed, so an endless list takes no more memory than one line.
 #[test]
-fn text_is_not_held() {
+fn text_is_not_held_in_memory() {
     struct Endless(usize);
     impl Read for Endless {
         fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
@@ -134,9 +135,9 @@ fn text_is_not_held() {
     assert_eq!(last, Some(Line { number: 1_000_000, text: "ABCDEFGH".to_owned() }));
 }
 
-/// K3: a header is known by what it says, in a text as in a spreadsheet, unless it is said whether there is one.
+/// K3: a header is recognised by its words, in a text as in a spreadsheet, unless an option says whether there is one.
 #[test]
-fn headers_are_known_by_what_they_say() {
+fn headers_are_recognised_by_their_words() {
     for word in ["code", "Codes", "PROMO CODE", " promo_code ", "Promo-Codes", "promocode"] {
         check(format!("\n{word}\nA\n").as_bytes(), &AUTO, Ok(&[&format!("(2 {word})"), "3 A"]));
     }
@@ -151,9 +152,9 @@ fn headers_are_known_by_what_they_say() {
     check(&sheet(rows).zip(), &header(Header::Yes), Ok(&["(1 Mine)", "2 code", "3 0012"]));
 }
 
-/// K5, Z14: texts are taken as they are, numbers with every digit and with the zeros that are shown.
+/// K5, Z14: texts are read unchanged, numbers with every digit and with the leading zeros that are shown.
 #[test]
-fn cells_are_taken_as_people_see_them() {
+fn cells_are_read_as_people_see_them() {
     check_rows(
         r#"<row r="2"><c r="B2" t="s"><v>0</v></c></row>
         <row r="3"><c r="B3" t="s"><v>1</v></c></row>
@@ -180,38 +181,38 @@ fn cells_are_taken_as_people_see_them() {
             "1048576 LAST",
         ]),
     );
-    // Without the names of rows and cells, which a writer may leave out, and with prefixes.
+    // Without the references of rows and cells, which a writer may leave out, and with prefixes.
     check_rows("<row><c/><c><v>1</v></c></row><row><c/><c><v>2</v></c></row>", Ok(&["1 1", "2 2"]));
     let prefixed = |xml: &str| xml.replace("</", "</x:").replace("<", "<x:").replace("<x:/x:", "</x:");
     let parts = sheet("<row><c><v>7</v></c></row>").with("xl/worksheets/sheet1.xml", prefixed);
     check(&parts.with("xl/workbook.xml", prefixed).zip(), &AUTO, Ok(&["1 7"]));
 }
 
-/// Z14, pain 30: what a spreadsheet may have made of a code is refused with its cell.
+/// Z14, pain 30: values that a spreadsheet may have changed are refused, and the error names the cell.
 #[test]
 fn cells_that_may_have_been_another_code_are_refused() {
-    let mend = "format the column as text and enter its codes again";
+    let fix = "format the column as text and enter its codes again";
     for (cell, why) in [
-        (r#"s="2"><v>46054</v>"#, format!("this is a date or time (format d-mmm), not a code: {mend}")),
-        (r#"t="d"><v>2026-02-01</v>"#, format!("this is a date or time (format 2026-02-01), not a code: {mend}")),
-        (r#"t="b"><v>1</v>"#, format!("this is a truth value (TRUE), not a code: {mend}")),
+        (r#"s="2"><v>46054</v>"#, format!("this is a date or time (format d-mmm), not a code: {fix}")),
+        (r#"t="d"><v>2026-02-01</v>"#, format!("this is a date or time (format 2026-02-01), not a code: {fix}")),
+        (r#"t="b"><v>1</v>"#, format!("this is a logical value (TRUE), not a code: {fix}")),
         (
             "><v>1234567890123456</v>",
             format!(
-                "the number 1234567890123456 has more than the 15 digits that a spreadsheet keeps, so the code may have been \
-                 another: {mend}"
+                "the number 1234567890123456 has more than the 15 digits that a spreadsheet stores, so the code may have been \
+                 different: {fix}"
             ),
         ),
         (r#"t="e"><v>#N/A</v>"#, "this is an error value (#N/A), not a code".to_owned()),
         ("><v>x</v>", r#"the file is damaged: "x" is not a number"#.to_owned()),
-        (r#"s="9"><v>1</v>"#, "the file is damaged: the cell's style is not in its table of styles".to_owned()),
-        (r#"t="s"><v>9</v>"#, "the file is damaged: the cell's text is not in its table of texts".to_owned()),
-        (r#"t="z"><v>9</v>"#, r#"the file is damaged: "z" is no type of cell"#.to_owned()),
+        (r#"s="9"><v>1</v>"#, "the file is damaged: the cell's style is not in the style table".to_owned()),
+        (r#"t="s"><v>9</v>"#, "the file is damaged: the cell's text is not in the string table".to_owned()),
+        (r#"t="z"><v>9</v>"#, r#"the file is damaged: "z" is not a cell type"#.to_owned()),
     ] {
         let rows = format!(r#"<row r="1"><c r="C1"><v>1</v></c></row><row r="7"><c r="C7" {cell}</c></row>"#);
         check_rows(&rows, Err(&format!("list: Sheet1!C7: {why}")));
     }
-    // In a header, or in another column, it may be anything.
+    // In a header, or in another column, anything is allowed.
     check_rows(
         r#"<row><c s="2"><v>46054</v></c><c t="s"><v>0</v></c></row><row><c/><c><v>7</v></c></row>"#,
         Ok(&["(1 code)", "2 7"]),
@@ -220,17 +221,17 @@ fn cells_that_may_have_been_another_code_are_refused() {
     check(&sheet(rows).zip(), &header(Header::Yes), Ok(&["(1 46054)", "2 7"]));
 }
 
-/// Z14: of a formula the kept value is taken, where one is kept.
+/// Z14: the stored value of a formula is used, if there is one.
 #[test]
-fn formulas_have_the_value_that_was_kept() {
-    let none = "list: Sheet1!A1: the file has no value for this formula: open it in a spreadsheet program and save it there, or put in \
+fn formulas_have_their_stored_value() {
+    let none = "list: Sheet1!A1: the file has no value for this formula: open it in a spreadsheet program and save it there, or enter \
                 the value itself";
     check_rows("<row><c><f>1</f><v>12</v></c></row>", Ok(&["1 12"]));
     check_rows(r#"<row><c t="s"><f>1</f><v>1</v></c></row>"#, Ok(&["1 0012"]));
     check_rows(r#"<row><c><v>1</v></c></row><row><c t="str"><f>1</f><v></v></c></row>"#, Ok(&["1 1"]));
     check_rows("<row><c><f>1</f><v/></c></row>", Err(none));
     check_rows("<row><c><f>1</f></c></row>", Err(none));
-    // A zero is what some programs write for a value that they leave to be calculated.
+    // Some programs write a zero for a value that they leave to be calculated.
     let to_calculate = |xml: &str| xml.replace("<calcPr", r#"<calcPr fullCalcOnLoad="1""#);
     check_rows("<row><c><f>1</f><v>0</v></c></row>", Ok(&["1 0"]));
     let zero = sheet("<row><c><f>1</f><v>0</v></c></row>").with("xl/workbook.xml", to_calculate);
@@ -239,22 +240,25 @@ fn formulas_have_the_value_that_was_kept() {
     check(&kept.zip(), &AUTO, Ok(&["1 12", "2 0"]));
 }
 
-/// K3: a column is chosen by its letters or its header, and where that is not said there must be no choice.
+/// K3: a column is chosen by its letters or its header; without that option there must be only one candidate.
 #[test]
-fn columns_are_chosen_or_asked_for() {
+fn ambiguous_columns_must_be_chosen() {
     let text = |text: &str| format!(r#"<c t="inlineStr"><is><t>{text}</t></is></c>"#);
     let row = |texts: &[&str]| format!("<row>{}</row>", texts.iter().map(|one| text(one)).collect::<String>());
     let rows = row(&["Name", "Number", "SKU"]) + &row(&["first", "N-1", "S-1"]);
     let of = |options: &ListOptions, expected: Result<&[&str], &str>| check(&sheet(&rows).zip(), options, expected);
     let all = r#"A "Name", B "Number", C "SKU""#;
-    of(&AUTO, Err(&format!("list: Sheet1: the codes could be in any of these columns: {all}; say in which, as in --column A")));
+    of(
+        &AUTO,
+        Err(&format!("list: Sheet1: the codes could be in any of these columns: {all}; choose one, for example --column A")),
+    );
     of(&column("B"), Ok(&["1 Number", "2 N-1"]));
     of(&column("b"), Ok(&["1 Number", "2 N-1"]));
     of(&column("number"), Ok(&["(1 Number)", "2 N-1"]));
-    // These are letters as well, of a column that is empty.
+    // These are also valid letters, but of an empty column.
     of(&column("sku"), Ok(&["(1 SKU)", "2 S-1"]));
     of(&ListOptions { header: Header::Yes, ..column("C") }, Ok(&["(1 SKU)", "2 S-1"]));
-    let none = |asked: &str| format!("list: Sheet1: no column is {asked:?}, by its letters or its header; there are: {all}");
+    let none = |name: &str| format!("list: Sheet1: no column has the letters or the header {name:?}; the columns are: {all}");
     of(&column("D"), Err(&none("D")));
     of(&column("Price"), Err(&none("Price")));
     of(&ListOptions { header: Header::No, ..column("SKU") }, Err(&none("SKU")));
@@ -263,66 +267,71 @@ fn columns_are_chosen_or_asked_for() {
     let either = r#"A "Code", B "code""#;
     check_rows(
         &twice,
-        Err(&format!("list: Sheet1: the codes could be in any of these columns: {either}; say in which, as in --column A")),
+        Err(&format!("list: Sheet1: the codes could be in any of these columns: {either}; choose one, for example --column A")),
     );
-    let same =
-        format!("list: Sheet1: several columns have the header \"CODE\": {either}; say which by its letters, as in --column A");
+    let same = format!(
+        "list: Sheet1: several columns have the header \"CODE\": {either}; choose one by its letters, for example --column A"
+    );
     check(&sheet(&twice).zip(), &column("CODE"), Err(&same));
     check_rows(&(row(&["Name", "Promo code"]) + &row(&["first", "P-1"])), Ok(&["(1 Promo code)", "2 P-1"]));
 
     let many: Vec<String> = (0..20).map(|column| format!("H{column}")).collect();
     let many = row(&many.iter().map(String::as_str).collect::<Vec<_>>());
     let why = read(&sheet(&many).zip(), &AUTO).expect_err("there are twenty");
-    assert!(why.contains(r#"L "H11", and 8 more; say in which"#), "{why}");
+    assert!(why.contains(r#"L "H11", and 8 more; choose one"#), "{why}");
 }
 
-/// What a container or a part has wrong is said in one line.
+/// Damage to the container or to a part is reported in one line.
 #[test]
-fn damage_is_named() {
+fn damage_is_reported() {
     let good = "<row><c><v>1</v></c></row>";
     let of = |part: &str, change: &dyn Fn(&str) -> String, why: &str| {
         check(&sheet(good).with(part, change).zip(), &AUTO, Err(&format!("list: {why}")));
     };
     let (sheet_part, strings) = ("xl/worksheets/sheet1.xml", "xl/sharedStrings.xml");
-    of(sheet_part, &|xml| xml[..xml.len() - 30].to_owned(), &format!("the file is damaged: {sheet_part} ends in the middle"));
+    of(sheet_part, &|xml| xml[..xml.len() - 30].to_owned(), &format!("the file is damaged: {sheet_part} is truncated"));
     of(sheet_part, &|_| String::new(), &format!("the file is damaged: {sheet_part}: it has no rows"));
-    of(strings, &|xml| xml.replace("0012", "&bogus;"), &format!("the file is damaged: {strings}: it has a reference to nothing"));
-    of(strings, &|xml| format!("<!DOCTYPE x>{xml}"), &format!("the file is damaged: {strings}: it declares a type of its own"));
-    of(strings, &|_| "<a>".repeat(65), &format!("{strings} is nested more than 64 deep, as no spreadsheet is"));
+    of(strings, &|xml| xml.replace("0012", "&bogus;"), &format!("the file is damaged: {strings}: it has an unknown reference"));
+    of(
+        strings,
+        &|xml| format!("<!DOCTYPE x>{xml}"),
+        &format!("the file is damaged: {strings}: it declares its own document type"),
+    );
+    of(strings, &|_| "<a>".repeat(65), &format!("{strings} is nested more than 64 levels deep, too deep for a spreadsheet"));
     let long = |xml: &str| xml.replace("0012", &"1".repeat(1024 * 1024 + 1));
-    of(strings, &long, &format!("{strings} has a text of more than 1024 KiB, as no spreadsheet has"));
+    of(strings, &long, &format!("{strings} has a text of more than 1024 KiB, too long for a spreadsheet"));
     let pieces = |xml: &str| xml.replace("0012", &"&lt;1".repeat(600 * 1024));
-    of(strings, &pieces, &format!("{strings} has a text of more than 1024 KiB, as no spreadsheet has"));
+    of(strings, &pieces, &format!("{strings} has a text of more than 1024 KiB, too long for a spreadsheet"));
     of(
         "xl/_rels/workbook.xml.rels",
         &|xml| xml.replace("sheet1", "sheet2"),
-        "the file is damaged: xl/worksheets/sheet2.xml is missing in it",
+        "the file is damaged: xl/worksheets/sheet2.xml is missing",
     );
     of(
         "_rels/.rels",
         &|xml| xml.replace("workbook.xml", "workbook.bin"),
         "this is a binary spreadsheet (.xlsb): save it as .xlsx",
     );
-    of("_rels/.rels", &|_| "<Relationships/>".to_owned(), "this is a ZIP archive, but no spreadsheet (.xlsx)");
-    of("xl/workbook.xml", &|_| "<document/>".to_owned(), "this is a ZIP archive, but no spreadsheet (.xlsx)");
+    of("_rels/.rels", &|_| "<Relationships/>".to_owned(), "this is a ZIP archive, but not a spreadsheet (.xlsx)");
+    of("xl/workbook.xml", &|_| "<document/>".to_owned(), "this is a ZIP archive, but not a spreadsheet (.xlsx)");
 
-    let order = "the file is damaged: its rows or cells are not in order";
+    let order = "the file is damaged: its rows or cells are out of order";
     for (rows, why) in [
         (r#"<row r="2"/><row r="1"/>"#, format!("Sheet1, row 1: {order}")),
         (r#"<row r="1"><c r="B1"/><c r="A1"/></row>"#, format!("Sheet1!A1: {order}")),
         (r#"<row r="1"><c r="A1"/><c r="A1"/></row>"#, format!("Sheet1!A1: {order}")),
         (r#"<row r="1"><c r="A2"/></row>"#, format!("Sheet1!A2: {order}")),
-        (r#"<row r="1048577"/>"#, "Sheet1: the file is damaged: \"1048577\" is no cell of a spreadsheet".to_owned()),
-        (r#"<row r="x"/>"#, "the file is damaged: \"x\" is no cell of a spreadsheet".to_owned()),
-        (r#"<row><c r="XFE1"/></row>"#, "the file is damaged: \"XFE1\" is no cell of a spreadsheet".to_owned()),
-        (r#"<row><c r="XFD1"/><c/></row>"#, "Sheet1: the file is damaged: \"XFE\" is no cell of a spreadsheet".to_owned()),
+        (r#"<row r="1048577"/>"#, "Sheet1: the file is damaged: \"1048577\" is not a cell of a spreadsheet".to_owned()),
+        (r#"<row r="x"/>"#, "the file is damaged: \"x\" is not a cell of a spreadsheet".to_owned()),
+        (r#"<row><c r="XFE1"/></row>"#, "the file is damaged: \"XFE1\" is not a cell of a spreadsheet".to_owned()),
+        (r#"<row><c r="XFD1"/><c/></row>"#, "Sheet1: the file is damaged: \"XFE\" is not a cell of a spreadsheet".to_owned()),
     ] {
         check_rows(rows, Err(&format!("list: {why}")));
     }
 }
 
-/// Bytes from outside never panic, and a changed one is noticed: whatever byte of a file is changed, and wherever it is cut off, there
-/// are the lines that were written, or an error.
+/// Bytes from outside never panic, and a changed byte is noticed: whichever byte of a file is changed, and wherever it is cut
+/// off, the result is the original lines or an error.
 #[test]
 fn a_changed_byte_never_changes_a_code() {
     let parts = sheet(r#"<row><c t="s"><v>0</v></c></row><row><c t="s"><v>1</v></c></row><row><c s="1"><v>7</v></c></row>"#);
@@ -334,7 +343,7 @@ fn a_changed_byte_never_changes_a_code() {
             for change in [0x01, 0x20, 0x80, 0xff] {
                 let mut bytes = whole.clone();
                 bytes[at] ^= change;
-                // The first four bytes say that it is an archive: without them it is read as text, as it should be.
+                // The first four bytes identify an archive: without them it is read as text, as it should be.
                 match read(&bytes, &AUTO) {
                     Ok(lines) if at >= 4 => assert_eq!(lines, written, "byte {at} changed by {change:#x}"),
                     Ok(_) => {}
@@ -348,7 +357,7 @@ fn a_changed_byte_never_changes_a_code() {
     }
 }
 
-/// Bytes from outside never panic: neither do parts that are whole, but not what a spreadsheet has.
+/// Bytes from outside never panic, not even intact parts with contents that no spreadsheet has.
 #[test]
 fn no_content_of_a_part_panics() {
     let parts =
@@ -369,27 +378,23 @@ fn no_content_of_a_part_panics() {
     }
 }
 
-/// An old document, and a new one that is encrypted in an old container, are told apart.
+/// An old document is distinguished from a new one that is encrypted in an old container.
 #[test]
-fn old_and_protected_documents_are_told_apart() {
+fn old_and_protected_documents_are_distinguished() {
     let magic = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
     let old = [magic.as_slice(), &[0; 200_000]].concat();
-    check(
-        &old,
-        &AUTO,
-        Err("list: this is a spreadsheet of the old kind (.xls), or another document of its time: save it as .xlsx"),
-    );
+    check(&old, &AUTO, Err("list: this is an old spreadsheet (.xls) or another old Office document: save it as .xlsx"));
     let name: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    // Also where the name lies across two of the pieces in which the file is read.
+    // Also if the name crosses the boundary of two reads.
     for before in [0, 504, 64 * 1024 - 8 - 7, 100_000] {
         let locked = [magic.as_slice(), &vec![0; before], &name, &[0; 600]].concat();
         check(&locked, &AUTO, Err("list: this spreadsheet is protected by a password: save it without one"));
     }
 }
 
-/// Places are said as people say them.
+/// Locations are formatted the way people write them.
 #[test]
-fn places_are_said_as_people_say_them() {
+fn locations_are_formatted_for_people() {
     let of = |sheet: &str, column| Places::Cells { sheet: sheet.to_owned(), column }.of(7);
     assert_eq!(Places::Lines.of(7), "line 7");
     assert_eq!(of("Sheet1", 2), "Sheet1!B7");

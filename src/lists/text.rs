@@ -1,14 +1,14 @@
 //! Lists as text: one code per line, UTF-8 with or without a byte order mark, lines that end in LF or CRLF.
 //!
-//! The text is read line by line, so that a list of any length, also from standard input, takes the memory of its longest line. What
-//! surrounds a code on its line is left to the engine, which trims it; lines of nothing but white space are left out and counted.
+//! The text is read line by line, so a list of any length, including from standard input, takes the memory of its longest line.
+//! The white space around a code is left to the engine, which trims it; blank lines are skipped but counted.
 
 use std::io::{BufRead, Read};
 
 use super::fault::{Fault, Why};
 use super::{Header, Line};
 
-/// The longest line. The longest code has 64 bytes; this much is said of a longer one by the engine, with its line.
+/// The longest line. The longest code has 64 bytes; the engine reports a longer one with its line number, up to this length.
 const LINE_BYTES_MAX: u64 = 64 * 1024;
 
 /// The lines of a text.
@@ -17,12 +17,12 @@ pub(super) struct TextLines {
     number: u32,
     bytes: Vec<u8>,
     header: Option<Line>,
-    /// The first line that is not blank, where it is no header: it was read to see.
+    /// The first line that is not blank, if it is not a header: it was read to find out.
     first: Option<Line>,
 }
 
 impl TextLines {
-    /// Begins to read.
+    /// Starts to read.
     pub(super) fn open(reader: Box<dyn BufRead + Send>, header: Header) -> Result<TextLines, Fault> {
         let mut lines = TextLines { reader, number: 0, bytes: Vec::new(), header: None, first: None };
         let first = lines.read()?;
@@ -33,12 +33,12 @@ impl TextLines {
         Ok(lines)
     }
 
-    /// The line that is not a code, but says that codes follow.
+    /// The header line, if there is one.
     pub(super) fn header(&self) -> Option<&Line> {
         self.header.as_ref()
     }
 
-    /// The next line with anything on it.
+    /// The next line that is not blank.
     pub(super) fn next(&mut self) -> Result<Option<Line>, Fault> {
         match self.first.take() {
             Some(first) => Ok(Some(first)),
@@ -60,7 +60,7 @@ impl TextLines {
         }
     }
 
-    /// The line that was read, without its end.
+    /// The line that was read, without its line end.
     fn text(&self) -> Result<&str, Fault> {
         if self.number == 1 && (self.bytes.starts_with(b"\xff\xfe") || self.bytes.starts_with(b"\xfe\xff")) {
             return Err(Why::Utf16.into());

@@ -1,12 +1,12 @@
 //! Lists as spreadsheets: which sheet and which column hold the codes, and the codes of that column.
 //!
-//! The sheet is the first visible one with anything in it, unless another is named; a hidden sheet is read only if it is named. The
-//! column is the one with a header that says so (`code`, `promo code` and the like), or else the only one with anything in it. Where
-//! that leaves a choice, the columns are listed and nothing is read. Hidden rows are in the file, so they are read. A merged cell has
-//! its value in its first row, as in the file; its other rows are blank.
+//! The sheet is the first visible one that is not empty, unless an option names another; a hidden sheet is read only if it is
+//! named. The column is the one with a matching header (`code`, `promo code` and the like), or else the only one that is not
+//! empty. If several columns remain, they are listed and nothing is read. Hidden rows are in the file, so they are read. A merged
+//! cell has its value in its first row, as in the file; its other rows are blank.
 //!
-//! A sheet is read twice: once to choose the column and to judge each of its cells, so that a list is refused before its first code is
-//! given out, and again to give them out. Only the table of texts is held in memory.
+//! A sheet is read twice: once to choose the column and check each of its cells, so that a list is refused before its first code
+//! is returned, and again to return them. Only the string table is held in memory.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,32 +18,32 @@ use super::package::{MIB, Node, PART_BYTES_MAX, Package, RELATIONS_MAX, Relation
 use super::strings::Strings;
 use super::{Header, Line, ListOptions};
 
-/// What a sheet may unpack to: a full one of several columns. It is not held in memory; this bounds the time.
+/// The largest unpacked size of a sheet: a full one of several columns. It is not held in memory; this bounds the time.
 const SHEET_BYTES_MAX: u64 = 512 * MIB;
 
-/// How many columns or sheets are listed, and how much of the header or the name of each is shown.
+/// How many columns or sheets an error lists, and how many characters of each header or name.
 const LISTED_MAX: usize = 12;
 const LISTED_CHARS_MAX: usize = 40;
 
-/// How much of the first cell of each column is kept.
+/// How many characters of the first cell of each column are kept.
 const HEADER_CHARS_MAX: usize = 255;
 
-/// A spreadsheet, and the column of it that holds the codes.
+/// A spreadsheet, and its column of codes.
 pub(super) struct Xlsx {
     package: Package,
     strings: Strings,
     formats: Formats,
     workbook: Workbook,
-    /// The sheet, of those of the workbook.
+    /// The sheet's index in the workbook.
     sheet: usize,
     column: u32,
     header: Option<Line>,
 }
 
-/// What the file says of itself.
+/// The file's description of itself.
 struct Workbook {
     sheets: Vec<Sheet>,
-    /// Whether its formulas are to be calculated when it is opened: what it keeps of them may be a mere zero.
+    /// Whether formulas are to be calculated when the file is opened: a stored value may then be a mere zero.
     to_calculate: bool,
 }
 
@@ -54,10 +54,10 @@ struct Sheet {
     part: String,
 }
 
-/// What was seen of a column with anything in it.
+/// The survey of a column that is not empty.
 struct Column {
     number: u32,
-    /// Its first cell, which may be a header, and what is wrong with it if it is not.
+    /// Its first cell, which may be a header, and the fault if it is not.
     first: Line,
     first_fault: Option<Fault>,
     /// The first fault below.
@@ -65,7 +65,7 @@ struct Column {
 }
 
 impl Xlsx {
-    /// Finds the column, and judges its cells.
+    /// Chooses the column and checks its cells.
     pub(super) fn open(source: Box<dyn Source>, options: &ListOptions) -> Result<Xlsx, Fault> {
         let mut package = Package::open(source)?;
         let part = workbook_part(&mut package)?;
@@ -75,8 +75,8 @@ impl Xlsx {
         let formats = first("styles").map_or(Ok(Formats::default()), |part| Formats::read(&mut package, part))?;
         let workbook = Workbook::read(&mut package, &part, &relations)?;
         let (sheet, columns) = match &options.sheet {
-            Some(asked) => {
-                let sheet = workbook.named(asked)?;
+            Some(name) => {
+                let sheet = workbook.named(name)?;
                 (sheet, survey(&mut package, &strings, &formats, &workbook, sheet)?)
             }
             None => {
@@ -107,7 +107,7 @@ impl Xlsx {
         self.column
     }
 
-    /// The cell that is not a code, but says that codes follow.
+    /// The header cell, if there is one.
     pub(super) fn header(&self) -> Option<&Line> {
         self.header.as_ref()
     }
@@ -128,12 +128,12 @@ pub(super) struct SheetLines<'a> {
     formats: &'a Formats,
     sheet: &'a str,
     column: u32,
-    /// The first row that may have one.
+    /// The first row that may have a code.
     first: u32,
 }
 
 impl SheetLines<'_> {
-    /// The next one.
+    /// The next code.
     pub(super) fn next(&mut self) -> Result<Option<Line>, Fault> {
         while let Some(cell) = self.cells.next()? {
             if cell.column != self.column || cell.row < self.first || cell.value.is_blank() {
@@ -172,7 +172,7 @@ fn workbook_part(package: &mut Package) -> Result<String, Fault> {
 }
 
 impl Workbook {
-    /// Reads the list of sheets. Of each, it says by which reference its part is known.
+    /// Reads the list of sheets, each with the reference to its part.
     fn read(package: &mut Package, part: &str, relations: &[Relation]) -> Result<Workbook, Fault> {
         let mut workbook = Workbook { sheets: Vec::new(), to_calculate: false };
         let mut xml = package.part(part, PART_BYTES_MAX)?;
@@ -202,11 +202,11 @@ impl Workbook {
         }
     }
 
-    /// The sheet of that name; letter case counts only where two names differ in nothing else.
-    fn named(&self, asked: &str) -> Result<usize, Why> {
-        let exact = self.sheets.iter().position(|sheet| sheet.name == asked);
-        let alike = || self.sheets.iter().position(|sheet| sheet.name.to_lowercase() == asked.to_lowercase());
-        exact.or_else(alike).ok_or_else(|| Why::NoSuchSheet { asked: asked.to_owned(), sheets: self.listed() })
+    /// The sheet with that name; letter case matters only if two names differ in nothing else.
+    fn named(&self, name: &str) -> Result<usize, Why> {
+        let exact = self.sheets.iter().position(|sheet| sheet.name == name);
+        let alike = || self.sheets.iter().position(|sheet| sheet.name.to_lowercase() == name.to_lowercase());
+        exact.or_else(alike).ok_or_else(|| Why::NoSuchSheet { name: name.to_owned(), sheets: self.listed() })
     }
 
     fn listed(&self) -> String {
@@ -223,7 +223,7 @@ fn listed(all: impl ExactSizeIterator<Item = String>) -> String {
     if some.is_empty() { "none".to_owned() } else { some.join(", ") }
 }
 
-/// The columns of a sheet with anything in them.
+/// The columns of a sheet that are not empty.
 fn survey(
     package: &mut Package,
     strings: &Strings,
@@ -251,7 +251,7 @@ fn survey(
     Ok(columns.into_values().collect())
 }
 
-/// What a cell shows, or nearly so, for a header.
+/// The approximate text of a cell, for a header.
 fn shown(value: &Value<'_>) -> String {
     let text = match value {
         Value::Nothing | Value::NotCalculated => "",
@@ -269,31 +269,31 @@ fn choose(columns: Vec<Column>, options: &ListOptions) -> Result<(Column, bool),
     }
     let headed = options.header != Header::No;
     let example = || cells::name(columns[0].number);
-    let (at, by_header) = if let Some(asked) = &options.column {
-        let letters = cells::column(asked);
-        let alike = |column: &Column| headed && column.first.text.to_lowercase() == asked.trim().to_lowercase();
+    let (at, by_header) = if let Some(wanted) = &options.column {
+        let letters = cells::column(wanted);
+        let alike = |column: &Column| headed && column.first.text.to_lowercase() == wanted.trim().to_lowercase();
         match (columns.iter().position(|column| Some(column.number) == letters), positions(&columns, alike).as_slice()) {
             (Some(at), _) => (at, false),
             (None, [at]) => (*at, true),
-            (None, []) => return Err(Why::NoSuchColumn { asked: asked.clone(), columns: headers(&columns, |_| true) }),
+            (None, []) => return Err(Why::NoSuchColumn { column: wanted.clone(), columns: headers(&columns, |_| true) }),
             (None, [at, ..]) => {
                 let example = cells::name(columns[*at].number);
-                return Err(Why::SameHeader { asked: asked.clone(), columns: headers(&columns, alike), example });
+                return Err(Why::SameHeader { header: wanted.clone(), columns: headers(&columns, alike), example });
             }
         }
     } else {
-        let says_so = |column: &Column| headed && Header::is_word(&column.first.text);
-        match (positions(&columns, says_so).as_slice(), columns.len()) {
+        let matches = |column: &Column| headed && Header::is_word(&column.first.text);
+        match (positions(&columns, matches).as_slice(), columns.len()) {
             ([at], _) => (*at, true),
             ([], 1) => (0, false),
             ([], _) => return Err(Why::SeveralColumns { columns: headers(&columns, |_| true), example: example() }),
             ([at, ..], _) => {
                 let example = cells::name(columns[*at].number);
-                return Err(Why::SeveralColumns { columns: headers(&columns, says_so), example });
+                return Err(Why::SeveralColumns { columns: headers(&columns, matches), example });
             }
         }
     };
-    let column = columns.into_iter().nth(at).expect("it was found among them");
+    let column = columns.into_iter().nth(at).expect("the index is within the columns");
     let has_header = by_header || options.header.is_meant_by(&column.first.text);
     Ok((column, has_header))
 }

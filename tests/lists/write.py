@@ -1,6 +1,6 @@
-"""Writes spreadsheets that tests read: write.py FOLDER GROUP... They are written with openpyxl and XlsxWriter, so none is by our hand.
+"""Writes spreadsheets for tests: write.py FOLDER GROUP... openpyxl and XlsxWriter write them, independently of Scrip.
 
-What these two refuse to write, as damage and bombs, is made from what they wrote by replacing parts of it.
+Files that these two refuse to write, such as damaged ones and bombs, are made by replacing parts of written ones.
 """
 
 import datetime
@@ -17,7 +17,7 @@ folder = Path(sys.argv[1])
 
 
 def book(name, rows, title="Sheet1"):
-    """Writes a workbook of one sheet with openpyxl; what is None stays out of it. Gives it back, to be changed and saved again."""
+    """Writes a workbook with one sheet with openpyxl, omitting None. Returns it, so that it can be changed and saved again."""
     workbook = openpyxl.Workbook()
     sheet = workbook.active
     sheet.title = title
@@ -30,13 +30,13 @@ def book(name, rows, title="Sheet1"):
 
 
 def text(cell, value):
-    """Puts in a text that would be taken for a formula otherwise."""
+    """Sets a text that would otherwise be a formula."""
     cell.value = value
     cell.data_type = "s"
 
 
 def patched(name, source, changes):
-    """Copies a spreadsheet with some of its parts changed: each by a function of its bytes."""
+    """Copies a spreadsheet and changes some of its parts, each by a function of its bytes."""
     changes = dict(changes)
     with zipfile.ZipFile(folder / source) as old, zipfile.ZipFile(folder / name, "w", zipfile.ZIP_DEFLATED) as new:
         for part in old.namelist():
@@ -68,7 +68,7 @@ def codes():
     text(sheet["B10"], "=SPRING")
     text(sheet["B11"], "Б&<_x005F_x0041_>")
     sheet["B13"].number_format = "#,##0"
-    # A row that is hidden is in the file.
+    # A hidden row is still in the file.
     sheet.row_dimensions[9].hidden = True
     workbook.save(folder / "codes.xlsx")
 
@@ -90,7 +90,7 @@ def sheets():
 
 
 def refused():
-    """Spreadsheets of one sheet with a cell in B3 that cannot be a code."""
+    """Spreadsheets with one sheet, whose cell B3 cannot be a code."""
     head = [["name", "code"], ["first", "GOOD-1"]]
     book("date.xlsx", head + [["second", datetime.date(2026, 2, 1)]])
     book("truth.xlsx", head + [["second", True]])
@@ -109,7 +109,7 @@ def columns():
 
 
 def written():
-    """The same through another writer, with its ways: texts inside the cells, formulas with values, dates."""
+    """The same from another writer: inline texts, formulas with values, dates."""
     workbook = xlsxwriter.Workbook(folder / "written.xlsx", {"constant_memory": True})
     sheet = workbook.add_worksheet("List")
     padded = workbook.add_format({"num_format": "00000"})
@@ -133,7 +133,7 @@ def written():
 
 
 def bulk():
-    """As many codes as a campaign holds."""
+    """The maximum number of codes of a campaign."""
     workbook = xlsxwriter.Workbook(folder / "fifty_thousand.xlsx")
     sheet = workbook.add_worksheet()
     for row in range(50_000):
@@ -142,7 +142,7 @@ def bulk():
 
 
 def good():
-    """What damage is done to: a header and two codes."""
+    """The file that is damaged: a header and two codes."""
     workbook = xlsxwriter.Workbook(folder / "good.xlsx")
     sheet = workbook.add_worksheet()
     for row, value in enumerate(("code", "GOOD-1", "GOOD-2")):
@@ -169,7 +169,7 @@ def damaged():
 
 
 def bombs():
-    """Small files that unpack to much: a table of texts, a sheet of nothing, one text."""
+    """Small files that unpack to large ones: a table of texts, an empty sheet, one text."""
     good()
     sheet, strings = "xl/worksheets/sheet1.xml", "xl/sharedStrings.xml"
     many = {
@@ -181,7 +181,7 @@ def bombs():
     for name, (part, before, piece, size) in many.items():
         filled = lambda content: content.replace(before, piece * (size // len(piece)) + before)
         patched(f"bomb_of_{name}.xlsx", "good.xlsx", {part: filled})
-    # The same, with a table of texts that says it unpacks to a few bytes only.
+    # The same, with a table of texts that claims to unpack to a few bytes.
     bomb = (folder / "bomb_of_texts.xlsx").read_bytes()
     with zipfile.ZipFile(io.BytesIO(bomb)) as archive:
         size = archive.getinfo(strings).file_size

@@ -1,8 +1,8 @@
-"""What schemathesis is told of the organisation it asks about; tests/the_interface_keeps_its_own_document.rs starts it.
+"""Hooks for schemathesis, which tests/the_interface_keeps_its_own_document.rs starts.
 
-Nothing is left out and no check is weaker for it. Parameters that are valid by the document are folded onto what there is, so that answers
-have something in them: half of the texts, and every number that names something. `wait_for` is folded onto positions that have come, in
-all requests: one that never comes is answered with 503 and Retry-After, which says what it should, and counts as an error of the server.
+They omit nothing and weaken no check. They map valid parameters to existing objects, so that answers are not empty: half of
+the texts, and every number that is an id. In all requests they map `wait_for` to positions that exist: for a later one the
+correct answer is 503 with Retry-After, which schemathesis counts as a server error.
 """
 
 import json
@@ -15,13 +15,13 @@ KNOWN = json.loads(os.environ["SCRIP_KNOWN"])
 
 
 def whole(value):
-    """The number that a parameter is, or none."""
+    """Returns a parameter as a number, or None."""
     text = str(value)
     return int(text) if not isinstance(value, bool) and text.isascii() and text.isdigit() else None
 
 
 def folded(parameters):
-    """Ids as they are, by what they name."""
+    """Maps ids to existing ones, by parameter name."""
     result = dict(parameters)
     for name, value in parameters.items():
         known, number = KNOWN.get(name), whole(value)

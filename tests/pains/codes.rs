@@ -1,4 +1,4 @@
-//! Codes: how they are typed, kept apart and made.
+//! Codes: typing, ownership and generation.
 
 use scrip_protocol::command::{
     AddCodesOutcome, ArchiveCampaign, CheckFree, CheckFreeOutcome, CodeFilter, CodeFree, CreateCampaignOutcome, GenerateCodes,
@@ -24,7 +24,7 @@ async fn pain_12_a_code_is_used_however_its_letters_are_typed() {
 
 /// Pain 13: spaces that came along when a code was pasted broke it.
 #[tokio::test(flavor = "multi_thread")]
-async fn pain_13_what_is_pasted_around_a_code_does_not_matter() {
+async fn pain_13_white_space_around_a_pasted_code_does_not_matter() {
     let (_server, operator, arena) = begin().await;
     let pasted = [" PASTE", "PASTE\t", "\r\nPASTE\r\n", "\u{a0}PASTE\u{a0}", "\u{feff}PASTE", "PASTE\u{200b}", "\u{3000}PASTE"];
     let id = campaign(&operator, terms("Paste", Some(pasted.len() as u32), 100), &["  PASTE \u{200b}".to_owned()]).await;
@@ -35,8 +35,8 @@ async fn pain_13_what_is_pasted_around_a_code_does_not_matter() {
     assert_eq!(card(&operator, id).await.codes_redeemable, 0);
 }
 
-/// Pain 14: the same code was taken into two promotions, or reported as saved where nothing was; and the code of a deleted promotion
-/// could not be used any more.
+/// Pain 14: the same code got into two promotions, or was reported as saved when nothing was; and the code of a deleted promotion
+/// could not be reused.
 #[tokio::test(flavor = "multi_thread")]
 async fn pain_14_a_code_belongs_to_one_campaign_and_a_refusal_saves_nothing() {
     let (_server, operator, _) = begin().await;
@@ -44,60 +44,61 @@ async fn pain_14_a_code_belongs_to_one_campaign_and_a_refusal_saves_nothing() {
     let refused = create(&operator, terms("Second", Some(1), 100), &["NEW", "mine"], OnConflict::Reject).await;
     let CreateCampaignOutcome::Conflicts(lines) = &refused else { panic!("{refused}") };
     assert_eq!((lines[0].line, lines[0].why), (2, LineVerdict::HeldBy(first)));
-    // Nothing of it is there: neither the campaign, nor the code that was free.
+    // Nothing of it was saved: neither the campaign, nor the code that was free.
     let free = |codes: &[&str]| CheckFree { codes: codes.iter().collect() };
-    let verdicts = operator.call(RequestId(0), &free(&["NEW", "MINE"])).await.expect("an answer");
-    let CheckFreeOutcome::Checked { codes, .. } = verdicts else { panic!("two codes are not too many") };
+    let verdicts = operator.call(RequestId(0), &free(&["NEW", "MINE"])).await.expect("a reply");
+    let CheckFreeOutcome::Checked { codes, .. } = verdicts else { panic!("a check can have two codes") };
     assert_eq!(codes, [CodeFree::Free, CodeFree::HeldBy(first)]);
-    // An archived campaign's code is free for another one.
-    operator.call(RequestId::now(), &ArchiveCampaign { campaign: first }).await.expect("an answer");
+    // The code of an archived campaign is free for another one.
+    operator.call(RequestId::now(), &ArchiveCampaign { campaign: first }).await.expect("a reply");
     let created = create(&operator, terms("Second", Some(1), 100), &["NEW", "mine"], OnConflict::Reject).await;
     assert!(matches!(created, CreateCampaignOutcome::Created { campaign: CampaignId(2), .. }), "{created}");
 }
 
-/// Pain 15: generating 50,000 codes took all memory, the check of the space's size overflowed, and repeated runs failed when it filled.
+/// Pain 15: generating 50,000 codes used up all memory, the check of the space's size overflowed, and repeated runs failed as it
+/// filled up.
 /// Pain 16: it timed out at 10,000.
 #[tokio::test(flavor = "multi_thread")]
-async fn pain_15_fifty_thousand_codes_are_generated_and_a_space_that_is_too_small_is_said() {
+async fn pain_15_fifty_thousand_codes_are_generated_and_a_small_space_is_refused() {
     let (server, operator, arena) = begin().await;
     let id = campaign(&operator, terms("Generated", Some(1), 100), &["SEED".to_owned()]).await;
-    let asked =
+    let command =
         |count: u32, pattern: &str| GenerateCodes { campaign: id, count, pattern: pattern.to_owned(), alphabet: String::new() };
-    // 31 signs in 16 places: more codes than 64 bits can count.
-    let generated = operator.call(RequestId::now(), &asked(49_999, "****************")).await.expect("an answer");
+    // 31 characters in 16 places: more codes than 64 bits can count.
+    let generated = operator.call(RequestId::now(), &command(49_999, "****************")).await.expect("a reply");
     let GenerateCodesOutcome::Generated { first_slot: 1, codes: 49_999, guesses_per_hit } = generated else {
         panic!("{generated}")
     };
-    // `SEED` does not have the pattern: no guess at it hits that.
+    // `SEED` does not match the pattern: no guess hits it.
     assert_eq!(u128::from(guesses_per_hit), 31_u128.pow(16) / 49_999);
-    let refused = operator.call(RequestId::now(), &asked(1, "****************")).await.expect("an answer");
+    let refused = operator.call(RequestId::now(), &command(1, "****************")).await.expect("a reply");
     assert!(matches!(refused, GenerateCodesOutcome::TooManyCodes(limit) if (limit.current, limit.would_add) == (50_000, 1)));
 
-    // What other campaigns hold is hit as well, but for what is archived.
+    // Guesses hit the codes of other campaigns as well, except archived ones.
     let hit = async |pattern: &str, own: &str| {
         let into = campaign(&operator, terms("Another", Some(1), 100), &[own.to_owned()]).await;
-        let asked = GenerateCodes { campaign: into, ..asked(1, pattern) };
-        let generated = operator.call(RequestId::now(), &asked).await.expect("an answer");
+        let command = GenerateCodes { campaign: into, ..command(1, pattern) };
+        let generated = operator.call(RequestId::now(), &command).await.expect("a reply");
         let GenerateCodesOutcome::Generated { guesses_per_hit, .. } = generated else { panic!("{generated}") };
         u128::from(guesses_per_hit)
     };
     assert_eq!(hit("****************", "A").await, 31_u128.pow(16) / 50_000);
     assert_eq!(hit("sun-************", "B").await, 31_u128.pow(12));
     assert_eq!(hit("SUN-************", "C").await, 31_u128.pow(12) / 2);
-    operator.call(RequestId::now(), &ArchiveCampaign { campaign: id }).await.expect("an answer");
+    operator.call(RequestId::now(), &ArchiveCampaign { campaign: id }).await.expect("a reply");
     assert_eq!(hit("****************", "D").await, u128::from(u64::MAX).min(31_u128.pow(16) / 2));
-    operator.call(RequestId::now(), &RestoreCampaign { campaign: id }).await.expect("an answer");
+    operator.call(RequestId::now(), &RestoreCampaign { campaign: id }).await.expect("a reply");
 
     let other = campaign(&operator, terms("Small", Some(1), 100), &["SMALL".to_owned()]).await;
     for _ in 0..3 {
-        let small = GenerateCodes { campaign: other, ..asked(1_000, "SUMMER-###") };
-        let refused = operator.call(RequestId::now(), &small).await.expect("an answer");
+        let small = GenerateCodes { campaign: other, ..command(1_000, "SUMMER-###") };
+        let refused = operator.call(RequestId::now(), &small).await.expect("a reply");
         assert!(matches!(refused, GenerateCodesOutcome::SpaceTooSmall { guesses_per_hit: 0 }), "{refused}");
     }
-    // What was generated is read back, and redeemed as it is written.
+    // The generated codes are read back, and redeemed as they are written.
     let listed = ListCodes { campaign: id, from_slot: 1, status: CodeFilter::All, usage: UsageFilter::All };
-    let ListCodesOutcome::Codes { codes, next, .. } = operator.call(RequestId(0), &listed).await.expect("an answer") else {
-        panic!("the campaign is there")
+    let ListCodesOutcome::Codes { codes, next, .. } = operator.call(RequestId(0), &listed).await.expect("a reply") else {
+        panic!("the campaign exists")
     };
     assert!(codes.len() > 1_000 && next.is_some() && codes.iter().all(|row| row.code.len() == 16));
     let outcome = redeem(&operator, &redemption(1, arena, &codes[7].code.to_lowercase())).await;
@@ -112,7 +113,9 @@ async fn pain_17_every_line_that_adds_nothing_is_reported_with_its_reason() {
     let other = campaign(&operator, terms("Other", None, 100), &["TAKEN".to_owned()]).await;
     let id = campaign(&operator, terms("Import", None, 100), &["OLD".to_owned()]).await;
     let lines = ["NEW", "", "new", " Old ", "taken", "two words", "LAST"];
-    let AddCodesOutcome::Added(report) = add(&operator, id, &lines, OnConflict::Skip).await else { panic!("it was to skip") };
+    let AddCodesOutcome::Added(report) = add(&operator, id, &lines, OnConflict::Skip).await else {
+        panic!("conflicts are skipped")
+    };
     let verdicts: Vec<(u32, String)> = report.skipped.iter().map(|skip| (skip.line, skip.why.to_string())).collect();
     let expected = [
         (3, "duplicate of line 1".to_owned()),
@@ -123,10 +126,10 @@ async fn pain_17_every_line_that_adds_nothing_is_reported_with_its_reason() {
     assert_eq!((report.added, verdicts), (2, expected.to_vec()));
 }
 
-/// Pain 21: a promotion ended hours early, or a day: its end was midnight at the beginning of its last day. Here a day that is named
-/// as the last belongs to the period, and the period of a campaign that enforces it is kept to the millisecond.
+/// Pain 21: a promotion ended hours or a day early: its end was the midnight at the beginning of its last day. Here the last day
+/// is part of the period, and a campaign that enforces its period does so to the millisecond.
 #[tokio::test(flavor = "multi_thread")]
-async fn pain_21_the_last_day_belongs_to_the_period() {
+async fn pain_21_the_last_day_is_part_of_the_period() {
     let (server, operator, arena) = begin().await;
     let now_ms = unix_time_ms();
     let today = now_ms / 86_400_000 * 86_400_000;
@@ -152,18 +155,18 @@ async fn pain_21_the_last_day_belongs_to_the_period() {
     }
 }
 
-/// Pain 18: an export said that it was complete after 100 of 190,000 codes. Here the pages of a list say whether there are more, and hold
-/// every code once.
+/// Pain 18: an export claimed to be complete after 100 of 190,000 codes. Here each page of a list says whether there are more,
+/// and the pages contain every code once.
 #[tokio::test(flavor = "multi_thread")]
-async fn pain_18_a_list_of_codes_is_whole_or_says_that_it_goes_on() {
+async fn pain_18_a_list_of_codes_is_complete_or_names_the_next_page() {
     let (_server, operator, _) = begin().await;
     let codes = numbered("PAGE", 20_000);
     let id = campaign(&operator, terms("Pages", None, 100), &codes).await;
     let (mut from_slot, mut read) = (Some(0), Vec::new());
     while let Some(from) = from_slot {
-        let asked = ListCodes { campaign: id, from_slot: from, status: CodeFilter::Active, usage: UsageFilter::Unused };
-        let page = operator.call(RequestId(0), &asked).await.expect("an answer");
-        let ListCodesOutcome::Codes { codes, next, .. } = page else { panic!("the campaign is there") };
+        let query = ListCodes { campaign: id, from_slot: from, status: CodeFilter::Active, usage: UsageFilter::Unused };
+        let page = operator.call(RequestId(0), &query).await.expect("a reply");
+        let ListCodesOutcome::Codes { codes, next, .. } = page else { panic!("the campaign exists") };
         read.extend(codes.into_iter().map(|row| row.code));
         from_slot = next;
     }

@@ -6,17 +6,18 @@ use scrip_protocol::{CampaignId, Money, RequestId, Role};
 use crate::support::{Lane, campaign, redemption, request, terms};
 use crate::{at_once, begin, card, hold, numbered, redeem, redeemed};
 
-/// Pain 1: a limit of 1,000 was passed by half, and the counter showed less than either. Here in two rounds, with a kill between them.
+/// Pain 1: a limit of 1,000 was exceeded by half, and the counter showed less than either. Here in two rounds, with a kill
+/// between them.
 #[tokio::test(flavor = "multi_thread")]
-async fn pain_1_a_limit_of_a_thousand_is_a_thousand_and_the_counter_says_so() {
+async fn pain_1_a_limit_of_a_thousand_is_a_thousand_and_so_is_the_counter() {
     let (mut server, operator, arena) = begin().await;
     let limited = Terms { activations_max: Some(1_000), ..terms("A thousand", None, 100) };
     let id = campaign(&operator, limited, &["THOUSAND".to_owned()]).await;
-    let asked = |from: u128| (from..from + 800).map(|n| redemption(n, arena, "thousand")).collect::<Vec<_>>();
-    let first = at_once(&server, asked(1)).await;
+    let commands = |from: u128| (from..from + 800).map(|n| redemption(n, arena, "thousand")).collect::<Vec<_>>();
+    let first = at_once(&server, commands(1)).await;
     server.kill();
     server.restart();
-    let second = at_once(&server, asked(801)).await;
+    let second = at_once(&server, commands(801)).await;
     assert_eq!((redeemed(&first), redeemed(&second)), (800, 200));
     assert!(second.iter().all(|answer| matches!(answer, RedeemOutcome::Redeemed(_) | RedeemOutcome::CampaignExhausted)));
     let operator = server.client(Role::Operator).await;
@@ -24,7 +25,7 @@ async fn pain_1_a_limit_of_a_thousand_is_a_thousand_and_the_counter_says_so() {
     assert_eq!((card.activations, card.issued), (1_000, Money(100_000)));
 }
 
-/// Pain 4: requests that arrive in one packet raced past the check. Here they are one write on one lane, under different ids.
+/// Pain 4: requests that arrived in one packet raced past the check. Here they are one write on one lane, under different ids.
 #[tokio::test(flavor = "multi_thread")]
 async fn pain_4_requests_that_arrive_in_one_packet_share_one_use() {
     let (server, operator, arena) = begin().await;
@@ -49,8 +50,8 @@ async fn pain_5_three_uses_are_three() {
     assert_eq!(card(&operator, id).await.activations, 3);
 }
 
-/// Pain 6: different codes of one promotion went past its common limit, because locks were per code; and elsewhere the last one was
-/// refused one short of it.
+/// Pain 6: different codes of one promotion exceeded its common limit, because locks were per code; and elsewhere the last use
+/// was refused one short of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn pain_6_different_codes_share_the_limit_of_their_campaign_to_the_last_use() {
     let (server, operator, arena) = begin().await;
@@ -68,8 +69,8 @@ async fn pain_6_different_codes_share_the_limit_of_their_campaign_to_the_last_us
     }
 }
 
-/// Pain 7: the counter of a code that nearly every order uses was a row that all of them waited for. Here all of them use it at once,
-/// none is refused and none is lost.
+/// Pain 7: the counter of a code used by nearly every order was a row that all of them waited for. Here all use it at once, none
+/// is refused and none is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn pain_7_everybody_uses_one_code_at_once() {
     let (server, operator, arena) = begin().await;
@@ -80,9 +81,9 @@ async fn pain_7_everybody_uses_one_code_at_once() {
     assert_eq!((card.activations, card.codes_activated, card.issued), (4_000, 1, Money(4_000)));
 }
 
-/// Pain 8: a lock was held for as long as the payment took. Here a hold keeps its use, and everybody else goes on.
+/// Pain 8: a lock was held for as long as the payment took. Here a hold reserves its use, and everybody else proceeds.
 #[tokio::test(flavor = "multi_thread")]
-async fn pain_8_a_payment_that_takes_long_holds_up_nobody() {
+async fn pain_8_a_slow_payment_delays_nobody() {
     let (server, operator, arena) = begin().await;
     campaign(&operator, terms("Two", Some(2), 100), &["TWO".to_owned(), "OTHER".to_owned()]).await;
     let gateway = server.client(Role::Gateway).await;
@@ -91,13 +92,13 @@ async fn pain_8_a_payment_that_takes_long_holds_up_nobody() {
         at_once(&server, vec![redemption(2, arena, "TWO"), redemption(3, arena, "OTHER"), redemption(4, arena, "OTHER")]);
     assert_eq!(redeemed(&others.await), 3);
     assert_eq!(redeem(&gateway, &redemption(5, arena, "TWO")).await, RedeemOutcome::CodeExhausted);
-    let confirmed = gateway.confirm(RequestId::now(), slow).await.expect("an answer");
+    let confirmed = gateway.confirm(RequestId::now(), slow).await.expect("a reply");
     assert!(confirmed.to_string().starts_with("confirmed"), "{confirmed}");
 }
 
 /// Pain 11: a use was counted though the order was refused.
 #[tokio::test(flavor = "multi_thread")]
-async fn pain_11_what_is_refused_uses_nothing_up() {
+async fn pain_11_a_refusal_uses_nothing_up() {
     let (server, operator, arena) = begin().await;
     let elsewhere = crate::support::club(&operator, "Elsewhere").await;
     let here = Terms { clubs: vec![arena], activations_max: Some(1), ..terms("Here", Some(1), 100) };
@@ -105,16 +106,16 @@ async fn pain_11_what_is_refused_uses_nothing_up() {
     for _ in 0..5 {
         assert_eq!(redeem(&operator, &redemption(1, elsewhere, "HERE")).await, RedeemOutcome::ClubExcluded);
     }
-    operator.switch_campaign(RequestId::now(), id, false).await.expect("an answer");
+    operator.switch_campaign(RequestId::now(), id, false).await.expect("a reply");
     assert_eq!(redeem(&operator, &redemption(1, arena, "HERE")).await, RedeemOutcome::CampaignInactive);
-    operator.switch_campaign(RequestId::now(), id, true).await.expect("an answer");
+    operator.switch_campaign(RequestId::now(), id, true).await.expect("a reply");
     assert_eq!(card(&operator, id).await.activations, 0);
     let answers = at_once(&server, vec![redemption(1, arena, "HERE")]).await;
     assert_eq!(redeemed(&answers), 1);
 }
 
-/// Pain 19: counting by query took shops down that had many promotions. Here the counters of 350 campaigns are read in pages while
-/// their codes are being redeemed, and each is right in the end.
+/// Pain 19: counting by query took down shops with many promotions. Here the counters of 350 campaigns are read in pages while
+/// their codes are redeemed, and each is right in the end.
 #[tokio::test(flavor = "multi_thread")]
 async fn pain_19_the_counters_of_many_campaigns_are_read_while_codes_are_redeemed() {
     const CAMPAIGNS: u32 = 350;
@@ -125,14 +126,14 @@ async fn pain_19_the_counters_of_many_campaigns_are_read_while_codes_are_redeeme
     let lists = async {
         let mut seen = 0;
         for _ in 0..20 {
-            let mut asked = ListCampaigns::default();
+            let mut query = ListCampaigns::default();
             let mut cards = 0;
             loop {
-                let page = operator.list_campaigns(&asked).await.expect("an answer");
+                let page = operator.list_campaigns(&query).await.expect("a reply");
                 assert!(page.campaigns.iter().all(|card| u64::from(card.codes_activated) == card.activations));
                 cards += page.campaigns.len();
                 match page.next {
-                    Some(next) => asked.after = next,
+                    Some(next) => query.after = next,
                     None => break,
                 }
             }
@@ -141,34 +142,34 @@ async fn pain_19_the_counters_of_many_campaigns_are_read_while_codes_are_redeeme
         }
         seen
     };
-    let asked = (0..CAMPAIGNS).map(|n| redemption(n.into(), arena, &format!("many-{n:03}"))).collect();
-    let (seen, answers) = tokio::join!(lists, at_once(&server, asked));
+    let commands = (0..CAMPAIGNS).map(|n| redemption(n.into(), arena, &format!("many-{n:03}"))).collect();
+    let (seen, answers) = tokio::join!(lists, at_once(&server, commands));
     assert_eq!((seen, redeemed(&answers)), (20, CAMPAIGNS as usize));
     for n in [1, 100, 101, CAMPAIGNS] {
         assert_eq!(card(&operator, CampaignId(n)).await.activations, 1);
     }
 }
 
-/// Pain 29: a crash between two stores left a player locked out without a bonus. Here there is one store: after a kill in the middle of
-/// a burst, every request asked again has been done whole or is done now.
+/// Pain 29: a crash between two writes left a player locked out without a bonus. Here there is one write: after a kill in the
+/// middle of a burst, every retried request either was executed in full or is executed now.
 #[tokio::test(flavor = "multi_thread")]
-async fn pain_29_a_crash_leaves_nothing_by_halves() {
+async fn pain_29_a_crash_leaves_nothing_half_done() {
     let (mut server, operator, arena) = begin().await;
     let codes = numbered("HALF", 300);
     let id = campaign(&operator, terms("Half", Some(1), 100), &codes).await;
-    let asked: Vec<_> = codes.iter().zip(0..).map(|(code, n)| (RequestId::now(), redemption(n, arena, code))).collect();
+    let commands: Vec<_> = codes.iter().zip(0..).map(|(code, n)| (RequestId::now(), redemption(n, arena, code))).collect();
     let mut lane = server.lane(Role::Gateway).await;
-    lane.write(&asked.iter().flat_map(|(id, redeem)| request(0, *id, redeem)).collect::<Vec<u8>>()).await;
-    // When the first answers are here others are on their way to the disk.
+    lane.write(&commands.iter().flat_map(|(id, redeem)| request(0, *id, redeem)).collect::<Vec<u8>>()).await;
+    // When the first replies arrive, others are on their way to the disk.
     lane.replies(20).await;
     server.kill();
     server.restart();
     let gateway = server.client(Role::Gateway).await;
     let answers: Vec<RedeemOutcome> =
-        gateway.redeem_all(&asked).await.into_iter().map(|answer| answer.expect("an answer")).collect();
+        gateway.redeem_all(&commands).await.into_iter().map(|answer| answer.expect("a reply")).collect();
     assert_eq!(redeemed(&answers), 300);
     let operator = server.client(Role::Operator).await;
     let card = card(&operator, id).await;
     assert_eq!((card.activations, card.issued), (300, Money(30_000)));
-    server.audited(&asked.iter().map(|(id, _)| *id).zip(answers).collect()).await;
+    server.audited(&commands.iter().map(|(id, _)| *id).zip(answers).collect()).await;
 }

@@ -1,4 +1,4 @@
-//! Money and bonuses: spent once, given back once, credited once, and to the cent.
+//! Money and bonuses: spent once, refunded once, credited once, and to the cent.
 
 use scrip_client::Client;
 use scrip_protocol::command::{
@@ -11,15 +11,15 @@ use tokio::task::JoinSet;
 use crate::support::{Server, accounts, balance, campaign, create_rule, request, rule, terms, top_up};
 use crate::{begin, client, hold};
 
-async fn call<C: Command>(client: &Client, asked: &C) -> C::Outcome {
-    client.call(RequestId::now(), asked).await.expect("an answer")
+async fn call<C: Command>(client: &Client, command: &C) -> C::Outcome {
+    client.call(RequestId::now(), command).await.expect("a reply")
 }
 
-/// Sends the same request so many times from four connections at once, each time under an id of its own.
+/// Sends the same request `count` times from four connections at once, each time under an id of its own.
 async fn many<C: Command + Clone + Send + Sync + 'static>(
     server: &Server,
     role: Role,
-    asked: &C,
+    command: &C,
     times: usize,
 ) -> Vec<C::Outcome> {
     let mut tasks = JoinSet::new();
@@ -28,8 +28,8 @@ async fn many<C: Command + Clone + Send + Sync + 'static>(
         clients.push(server.client(role).await);
     }
     for n in 0..times {
-        let (client, asked) = (clients[n % clients.len()].clone(), asked.clone());
-        tasks.spawn(async move { call(&client, &asked).await });
+        let (client, command) = (clients[n % clients.len()].clone(), command.clone());
+        tasks.spawn(async move { call(&client, &command).await });
     }
     tasks.join_all().await
 }
@@ -38,9 +38,9 @@ fn credit(of: u128, amount: i64) -> CreditBonus {
     CreditBonus { client: client(of), club: None, amount: Money(amount), note: Note::default() }
 }
 
-/// Registers a client, and gives him bonuses.
+/// Registers a client and credits bonuses.
 async fn give(operator: &Client, of: u128, amount: i64) {
-    operator.register_client(RequestId::now(), client(of), "").await.expect("an answer");
+    operator.register_client(RequestId::now(), client(of), "").await.expect("a reply");
     let outcome = call(operator, &credit(of, amount)).await;
     assert!(matches!(outcome, BonusOutcome::Done(_)), "{outcome}");
 }
@@ -50,8 +50,8 @@ fn pay(of: u128, club: ClubId, amount: i64) -> PayBonus {
 }
 
 /// Pays, and returns the payment's id.
-async fn paid(client: &Client, asked: &PayBonus) -> Position {
-    let outcome = call(client, asked).await;
+async fn paid(client: &Client, command: &PayBonus) -> Position {
+    let outcome = call(client, command).await;
     let BonusOutcome::Done(done) = outcome else { panic!("{outcome}") };
     done.operation
 }
@@ -64,8 +64,8 @@ async fn audited(server: &Server) {
     server.audited(&std::collections::HashMap::new()).await;
 }
 
-/// Pain 25: twenty gifts of 100 points at once made 2,000 of 100. Here twenty payments of 100 from 100 at once, by the app and at the till,
-/// are one (A30).
+/// Pain 25: twenty gifts of 100 points at once made 2,000 of 100. Here, of twenty payments of 100 from 100 at once, by the app
+/// and at the till, one succeeds (A30).
 #[tokio::test(flavor = "multi_thread")]
 async fn pain_25_a_hundred_is_paid_once() {
     let (server, operator, arena) = begin().await;
@@ -78,22 +78,22 @@ async fn pain_25_a_hundred_is_paid_once() {
         assert_eq!(outcomes.iter().filter(|outcome| **outcome == refused).count(), 19, "{outcomes:?}");
         assert_eq!(balance(&operator, client(of)).await, Money(0));
     }
-    // Where it is enough for seven, seven are paid; and what is written off meanwhile is no more to be paid with.
+    // A balance that is enough for seven pays seven; bonuses written off meanwhile can no longer be paid with.
     give(&operator, 3, 70_099).await;
     let write_off = WriteOffBonus { client: client(3), club: None, amount: Money(10_000), note: Note::default() };
-    let asked = pay(3, arena, 10_000);
+    let command = pay(3, arena, 10_000);
     let (paid, written_off) =
-        tokio::join!(many(&server, Role::Gateway, &asked, 20), many(&server, Role::Cashier, &write_off, 20));
+        tokio::join!(many(&server, Role::Gateway, &command, 20), many(&server, Role::Cashier, &write_off, 20));
     let done = paid.iter().chain(&written_off).filter(|outcome| matches!(outcome, BonusOutcome::Done(_)));
     assert_eq!(done.count(), 7);
     assert_eq!(balance(&operator, client(3)).await, Money(99));
     audited(&server).await;
 }
 
-/// Pain 25: a rollback gave back more than was taken. Here refunds of one payment at once, whole and in parts, come to what was paid and
-/// no more.
+/// Pain 25: a rollback refunded more than was debited. Here refunds of one payment at once, in full and in parts, add up to the
+/// payment and no more.
 #[tokio::test(flavor = "multi_thread")]
-async fn pain_25_refunds_of_a_payment_give_back_what_was_paid_and_no_more() {
+async fn pain_25_refunds_of_a_payment_never_exceed_it() {
     let (server, operator, arena) = begin().await;
     give(&operator, 1, 10_000).await;
     let gateway = server.client(Role::Gateway).await;
@@ -111,20 +111,20 @@ async fn pain_25_refunds_of_a_payment_give_back_what_was_paid_and_no_more() {
     let refused = RefundBonusOutcome::MoreThanLeft { left: Money(1_000) };
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == refused).count(), 17, "{outcomes:?}");
     assert_eq!(balance(&operator, client(1)).await, Money(9_000));
-    // What is left is given back where no amount is named; and a refund is no payment that could be given back in turn.
+    // The rest is refunded if no amount is given; and a refund is not a payment that could be refunded in turn.
     let RefundBonusOutcome::Done(last) = call(&gateway, &refund(in_parts, None)).await else { panic!("a tenth is left") };
     assert_eq!((last.amount, last.balance), (Money(1_000), Money(10_000)));
     assert_eq!(call(&operator, &refund(last.operation, None)).await, RefundBonusOutcome::UnknownPayment);
     audited(&server).await;
 }
 
-/// Pain 25: the same of a top-up: it is given back once, and never so that less than nothing is left of the balance (A30).
+/// Pain 25: the same for a top-up: it is refunded once, and never so that the balance becomes negative (A30).
 #[tokio::test(flavor = "multi_thread")]
-async fn pain_25_refunds_of_a_top_up_give_back_what_was_paid_and_no_more() {
+async fn pain_25_refunds_of_a_top_up_never_exceed_it() {
     let (server, operator, arena) = begin().await;
     create_rule(&operator, rule("Tenth", "", "{{topupAmountMajor}} * 0.1")).await;
     let gateway = server.client(Role::Gateway).await;
-    let TopUpOutcome::ToppedUp(done) = call(&gateway, &top_up(1, arena, 100_000)).await else { panic!("nothing is against it") };
+    let TopUpOutcome::ToppedUp(done) = call(&gateway, &top_up(1, arena, 100_000)).await else { panic!("the top-up succeeds") };
     assert_eq!((done.gaming, done.bonus), (Money(100_000), Money(10_000)));
     let back = RefundTopUp { top_up: done.top_up, amount: Some(Money(30_000)), claw_back: true, note: Note::default() };
     let outcomes = many(&server, Role::Gateway, &back, 20).await;
@@ -139,7 +139,7 @@ async fn pain_25_refunds_of_a_top_up_give_back_what_was_paid_and_no_more() {
         "three tenths of the bonus went with three tenths, thrice"
     );
 
-    // What was spent cannot be given back.
+    // Money that was spent cannot be refunded.
     let spent = RecordPurchase {
         client: client(1),
         club: arena,
@@ -155,32 +155,32 @@ async fn pain_25_refunds_of_a_top_up_give_back_what_was_paid_and_no_more() {
     audited(&server).await;
 }
 
-/// Pain 25: a hold did not stand in the way of spending, and the balance was -20. Here a held bonus is none that could be spent, and what was
-/// spent is not taken back below 0.
+/// Pain 25: a hold did not prevent spending, and the balance was -20. Here a held bonus cannot be spent, and a refund of a spent
+/// bonus never makes the balance negative.
 #[tokio::test(flavor = "multi_thread")]
-async fn pain_25_what_is_only_held_is_not_spent() {
+async fn pain_25_a_held_bonus_cannot_be_spent() {
     let (server, operator, arena) = begin().await;
     campaign(&operator, terms("Points", Some(1), 2_000), &["POINTS".to_owned()]).await;
     let gateway = server.client(Role::Gateway).await;
     give(&operator, 1, 1_000).await;
     let held = hold(&gateway, 1, arena, "POINTS", 60_000).await.expect("the use is free");
     let overdraft = BonusOutcome::Overdraft { balance: Money(1_000) };
-    assert_eq!(call(&gateway, &pay(1, arena, 3_000)).await, overdraft, "the bonus is promised, and not there yet");
-    gateway.confirm(RequestId::now(), held).await.expect("an answer");
+    assert_eq!(call(&gateway, &pay(1, arena, 3_000)).await, overdraft, "the bonus is promised, but not credited yet");
+    gateway.confirm(RequestId::now(), held).await.expect("a reply");
     let outcomes = many(&server, Role::Gateway, &pay(1, arena, 3_000), 20).await;
     assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, BonusOutcome::Done(_))).count(), 1, "{outcomes:?}");
     assert_eq!(balance(&operator, client(1)).await, Money(0));
     audited(&server).await;
 }
 
-/// Pain 27: a wallet was topped up two or three times on a retry, and webhooks came up to 46 times. Here one request id is one top-up:
-/// written twice in one packet, sent at once over several connections, and again after a kill.
+/// Pain 27: a wallet was topped up two or three times on a retry, and webhooks arrived up to 46 times. Here one request id is one
+/// top-up: written twice in one packet, sent at once over several connections, and again after a kill.
 #[tokio::test(flavor = "multi_thread")]
 async fn pain_27_a_top_up_that_is_delivered_forty_six_times_is_credited_once() {
     let (mut server, operator, arena) = begin().await;
     let tenth = create_rule(&operator, rule("Tenth", "topupAmountMajor >= 100", "{{topupAmountMajor}} * 0.1")).await;
-    let asked = TopUp { note: Note { comment: "once".into(), ..Note::default() }, ..top_up(1, arena, 50_000) };
-    let frame = request(7, RequestId::now(), &asked);
+    let command = TopUp { note: Note { comment: "once".into(), ..Note::default() }, ..top_up(1, arena, 50_000) };
+    let frame = request(7, RequestId::now(), &command);
     let mut first: Option<Vec<u8>> = None;
     for copies in [10, 12, 24] {
         // All of them at once, over three connections, half of them doubled in one packet.
@@ -208,23 +208,26 @@ async fn pain_27_a_top_up_that_is_delivered_forty_six_times_is_credited_once() {
     assert_eq!((recount.top_up_outcomes.len(), recount.firings_of(tenth).fired), (1, 1));
 }
 
-/// Pain 27: a form that was posted twice did it twice. Here everything that moves an account is done once under its id.
+/// Pain 27: a form that was posted twice took effect twice. Here every command that moves an account is executed once under its
+/// id.
 #[tokio::test(flavor = "multi_thread")]
-async fn pain_27_a_double_post_does_it_once() {
-    async fn twice<C: Command>(gateway: &Client, again: &Client, asked: &C) -> C::Outcome
+async fn pain_27_a_double_post_takes_effect_once() {
+    async fn twice<C: Command>(gateway: &Client, again: &Client, command: &C) -> C::Outcome
     where
         C::Outcome: PartialEq,
     {
         let id = RequestId::now();
-        let (one, other) = tokio::join!(gateway.call(id, asked), again.call(id, asked));
-        let (one, other) = (one.expect("an answer"), other.expect("an answer"));
+        let (one, other) = tokio::join!(gateway.call(id, command), again.call(id, command));
+        let (one, other) = (one.expect("a reply"), other.expect("a reply"));
         assert_eq!(one, other);
         one
     }
     let (server, operator, arena) = begin().await;
     let (one, other) = (server.client(Role::Operator).await, server.client(Role::Operator).await);
     let note = Note::default();
-    let TopUpOutcome::ToppedUp(topped_up) = twice(&one, &other, &top_up(1, arena, 50_000)).await else { panic!("it is taken") };
+    let TopUpOutcome::ToppedUp(topped_up) = twice(&one, &other, &top_up(1, arena, 50_000)).await else {
+        panic!("the top-up succeeds")
+    };
     twice(&one, &other, &credit(1, 4_000)).await;
     let BonusOutcome::Done(payment) = twice(&one, &other, &pay(1, arena, 1_500)).await else { panic!("there is enough") };
     twice(&one, &other, &refund(payment.operation, Some(500))).await;
@@ -241,13 +244,13 @@ async fn pain_27_a_double_post_does_it_once() {
     audited(&server).await;
 }
 
-/// What a rule credits for top-ups of some amounts, each of a client of its own, who has nothing before it.
+/// The credits of a rule for top-ups of some amounts, each by a new client without balances.
 async fn credited(operator: &Client, gateway: &Client, club: ClubId, formula: &str, amounts: &[i64]) -> Vec<i64> {
     let rule = create_rule(operator, rule("Rounding", "", formula)).await;
     let mut credited = Vec::new();
     for amount in amounts {
-        let asked = TopUp { client: ClientId(fastrand::u128(..)), ..top_up(0, club, *amount) };
-        let outcome = call(gateway, &asked).await;
+        let command = TopUp { client: ClientId(fastrand::u128(..)), ..top_up(0, club, *amount) };
+        let outcome = call(gateway, &command).await;
         let TopUpOutcome::ToppedUp(done) = outcome else { panic!("{amount}: {outcome}") };
         assert_eq!((done.credited, done.gaming), (done.bonus, Money(*amount)), "{formula} of {amount}");
         credited.push(done.credited.0);
@@ -257,13 +260,13 @@ async fn credited(operator: &Client, gateway: &Client, club: ClubId, formula: &s
     credited
 }
 
-/// Pain 28: a noise of 1e-14 made a coupon invalid, and points were rounded here and cut off there. Here a formula is exact until it
-/// is rounded once: to the nearest whole unit, halves away from zero (U6, A20, A21).
+/// Pain 28: a noise of 1e-14 made a coupon invalid, and points were rounded here and truncated there. Here a formula is exact
+/// until it is rounded once: to the nearest whole unit, halves away from zero (U6, A20, A21).
 #[tokio::test(flavor = "multi_thread")]
 async fn pain_28_a_tenth_is_a_tenth_and_a_half_is_rounded_away_from_zero() {
     let (server, operator, arena) = begin().await;
     let gateway = server.client(Role::Gateway).await;
-    // Amounts are in hundredths, and so is what is credited. A double has 0.1 as a little more than that.
+    // Amounts and credits are in hundredths. A double has 0.1 as a little more than that.
     let tenth = "{{topupAmountMajor}} * 0.1";
     let amounts = [1, 499, 500, 501, 1_499, 1_500, 2_500, 3_500, 4_499, 4_500, 50_000, 100_499, 100_500];
     let expected = [0, 0, 100, 100, 100, 200, 300, 400, 400, 500, 5_000, 10_000, 10_100];
@@ -273,20 +276,20 @@ async fn pain_28_a_tenth_is_a_tenth_and_a_half_is_rounded_away_from_zero() {
     assert_eq!(credited(&operator, &gateway, arena, "{{topupAmountMajor}} * 1.1 * 1.1", &[5_000]).await, [6_100]);
     let half = "({{topupAmountMajor}} * (0.1 + 0.2) - {{topupAmountMajor}} * 0.3) * 100000000000000000 + 0.5";
     assert_eq!(credited(&operator, &gateway, arena, half, &[777]).await, [100], "the difference is nothing, and a half is one");
-    // A third, thrice, is a whole: nothing is rounded on the way.
+    // Three times a third is a whole: nothing is rounded on the way.
     assert_eq!(credited(&operator, &gateway, arena, "{{topupAmountMajor}} / 3 * 3 - 0.5", &[10_000]).await, [10_000]);
-    // Below zero it is rounded away from zero as well, and credits nothing.
+    // Negative results are rounded away from zero as well, and credit nothing.
     assert_eq!(credited(&operator, &gateway, arena, "{{topupAmountMajor}} * 0 - 0.5", &[10_000]).await, [0]);
     audited(&server).await;
 }
 
-/// Pain 28: and what is taken back of a bonus with a part of a top-up adds up to it, however that is divided.
+/// Pain 28: the shares of a bonus that are debited with parts of a top-up add up to the bonus, however it is divided.
 #[tokio::test(flavor = "multi_thread")]
 async fn pain_28_thirds_of_a_bonus_add_up_to_it() {
     let (server, operator, arena) = begin().await;
     create_rule(&operator, rule("One", "", "1")).await;
     let gateway = server.client(Role::Gateway).await;
-    let TopUpOutcome::ToppedUp(done) = call(&gateway, &top_up(1, arena, 300)).await else { panic!("nothing is against it") };
+    let TopUpOutcome::ToppedUp(done) = call(&gateway, &top_up(1, arena, 300)).await else { panic!("the top-up succeeds") };
     assert_eq!(done.bonus, Money(100));
     let mut clawed = Vec::new();
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! Uses and bonuses that are given back, taken twice, or promised.
+//! Uses and bonuses that are refunded, taken twice, or promised.
 
 use scrip_protocol::command::{ConfirmOutcome, HoldOutcome, RedeemOutcome, Refund, RefundOutcome, ReleaseOutcome, Terms};
 use scrip_protocol::{ClientId, Money, RequestId, Role};
@@ -7,15 +7,15 @@ use tokio::task::JoinSet;
 use crate::support::{DEADLINE, balance, campaign, redemption, request, run, terms, wait_until};
 use crate::{begin, card, client, hold, numbered, redeem};
 
-/// Pain 9: the payment failed after the use was taken: the voucher was lost, or blocked until somebody noticed. Here it is held, and
-/// free again as soon as it is released, or by itself.
+/// Pain 9: the payment failed after the use was taken: the voucher was lost, or blocked until somebody noticed. Here the use is
+/// held, and free again as soon as it is released, or when the hold expires.
 #[tokio::test(flavor = "multi_thread")]
 async fn pain_9_a_payment_that_fails_costs_no_use() {
     let (_server, operator, arena) = begin().await;
     let id = campaign(&operator, terms("Pay", Some(1), 100), &["PAY".to_owned()]).await;
     let failed = hold(&operator, 1, arena, "PAY", 60_000).await.expect("the use is free");
     assert_eq!(redeem(&operator, &redemption(2, arena, "PAY")).await, RedeemOutcome::CodeExhausted);
-    assert_eq!(operator.release(RequestId::now(), failed).await.expect("an answer"), ReleaseOutcome::Released);
+    assert_eq!(operator.release(RequestId::now(), failed).await.expect("a reply"), ReleaseOutcome::Released);
     hold(&operator, 3, arena, "PAY", 1_000).await.expect("the use is free again");
     // Nobody releases this one: a second later it is free.
     let handle = tokio::runtime::Handle::current();
@@ -35,20 +35,20 @@ async fn pain_9_a_payment_that_fails_costs_no_use() {
     assert_eq!((done.balance, card(&operator, id).await.activations), (Money(100), 1));
 }
 
-/// Pain 10: a cancelled order did not give the use back; and, the other way round, one that was refunded freed it for a second person,
-/// who had it beside the first.
+/// Pain 10: a cancelled order did not free its use; and, conversely, a refunded one freed it for a second person, who had it
+/// besides the first.
 #[tokio::test(flavor = "multi_thread")]
-async fn pain_10_a_refund_gives_the_use_back_once_and_takes_the_bonus() {
+async fn pain_10_a_refund_frees_the_use_once_and_debits_the_bonus() {
     let (server, operator, arena) = begin().await;
     let id = campaign(&operator, terms("Back", Some(1), 100), &["BACK".to_owned()]).await;
     let gateway = server.client(Role::Gateway).await;
     let RedeemOutcome::Redeemed(first) = redeem(&gateway, &redemption(1, arena, "BACK")).await else { panic!("it is free") };
     let refund = Refund { activation: first.activation, force: false };
-    // Twenty at once, under twenty ids: one of them does it.
+    // Twenty at once, under twenty ids: one of them succeeds.
     let mut tasks = JoinSet::new();
     for _ in 0..20 {
         let (gateway, refund) = (gateway.clone(), refund.clone());
-        tasks.spawn(async move { gateway.call(RequestId::now(), &refund).await.expect("an answer") });
+        tasks.spawn(async move { gateway.call(RequestId::now(), &refund).await.expect("a reply") });
     }
     let outcomes = tasks.join_all().await;
     let count = |is: fn(&RefundOutcome) -> bool| outcomes.iter().filter(|outcome| is(outcome)).count();
@@ -61,24 +61,24 @@ async fn pain_10_a_refund_gives_the_use_back_once_and_takes_the_bonus() {
     assert_eq!((card.activations, card.refunds, card.issued), (1, 1, Money(100)));
 }
 
-/// Pain 22: a code that was disabled still worked in a cart that was open already. Here what was promised before is kept, and nothing
-/// new is promised.
+/// Pain 22: a disabled code still worked in a cart that was already open. Here earlier promises are kept, and no new ones are
+/// made.
 #[tokio::test(flavor = "multi_thread")]
-async fn pain_22_a_campaign_that_is_switched_off_promises_nothing_more() {
+async fn pain_22_a_campaign_that_is_switched_off_makes_no_new_promises() {
     let (_server, operator, arena) = begin().await;
     let id = campaign(&operator, terms("Off", None, 100), &["OFF".to_owned()]).await;
     let promised = hold(&operator, 1, arena, "OFF", 60_000).await.expect("it is on");
-    operator.switch_campaign(RequestId::now(), id, false).await.expect("an answer");
+    operator.switch_campaign(RequestId::now(), id, false).await.expect("a reply");
     assert_eq!(redeem(&operator, &redemption(2, arena, "OFF")).await, RedeemOutcome::CampaignInactive);
     let refused = hold(&operator, 2, arena, "OFF", 60_000).await;
     assert_eq!(refused, Err(HoldOutcome::Refused(RedeemOutcome::CampaignInactive)));
-    let kept = operator.confirm(RequestId::now(), promised).await.expect("an answer");
-    assert!(matches!(kept, ConfirmOutcome::Confirmed(_)), "{kept}");
+    let confirmed = operator.confirm(RequestId::now(), promised).await.expect("a reply");
+    assert!(matches!(confirmed, ConfirmOutcome::Confirmed(_)), "{confirmed}");
     assert_eq!(card(&operator, id).await.activations, 1);
 }
 
-/// Pain 23: the limit for each user was passed by going about under another spelling of the account; and nobody knew whether it counted
-/// for each code or each promotion. Here it counts in the campaign, whichever code, and a client's id is written in one way only.
+/// Pain 23: the limit per user was circumvented with another spelling of the account; and nobody knew whether it counted per code
+/// or per promotion. Here it counts per campaign, whichever code, and a client's id has exactly one spelling.
 #[tokio::test(flavor = "multi_thread")]
 async fn pain_23_a_client_has_the_uses_of_one_client_and_one_spelling() {
     let (server, operator, arena) = begin().await;
@@ -106,7 +106,7 @@ async fn pain_23_a_client_has_the_uses_of_one_client_and_one_spelling() {
     assert!(matches!(other, RedeemOutcome::Redeemed(_)), "{other}");
 }
 
-/// Pain 25: points were given twenty times by twenty requests at once, and a hold did not stand in the way of spending. Here twenty
+/// Pain 25: points were given twenty times by twenty requests at once, and a hold did not prevent spending. Here twenty
 /// confirmations of one hold credit once, whatever else is tried at the same moment.
 #[tokio::test(flavor = "multi_thread")]
 async fn pain_25_twenty_at_once_credit_once() {
@@ -119,7 +119,7 @@ async fn pain_25_twenty_at_once_credit_once() {
         let gateway = gateway.clone();
         tasks.spawn(async move {
             match n % 2 {
-                0 => matches!(gateway.confirm(RequestId::now(), held).await.expect("an answer"), ConfirmOutcome::Confirmed(_)),
+                0 => matches!(gateway.confirm(RequestId::now(), held).await.expect("a reply"), ConfirmOutcome::Confirmed(_)),
                 _ => matches!(redeem(&gateway, &redemption(7, arena, "POINTS")).await, RedeemOutcome::Redeemed(_)),
             }
         });
@@ -128,9 +128,9 @@ async fn pain_25_twenty_at_once_credit_once() {
     assert_eq!(balance(&operator, client(7)).await, Money(10_000));
 }
 
-/// Pain 27: an event that was delivered again was credited again; webhooks came up to 46 times.
+/// Pain 27: an event that was delivered again was credited again; webhooks arrived up to 46 times.
 #[tokio::test(flavor = "multi_thread")]
-async fn pain_27_what_is_delivered_forty_six_times_is_credited_once() {
+async fn pain_27_an_event_delivered_forty_six_times_is_credited_once() {
     let (mut server, operator, arena) = begin().await;
     let id = campaign(&operator, terms("Again", None, 500), &["AGAIN".to_owned()]).await;
     let frame = request(7, RequestId::now(), &redemption(1, arena, "AGAIN"));

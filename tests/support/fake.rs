@@ -1,4 +1,5 @@
-//! An engine that is a script: on each connection it does what the test says, so that a client meets every way in which one can end.
+//! A scripted engine: on each connection it does what the test specifies, so that a client meets every way in which a connection
+//! can end.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,37 +21,39 @@ use tokio::task::JoinHandle;
 
 /// What the engine does with one connection.
 #[derive(Debug, Clone)]
-pub(crate) enum Meets {
-    /// It shows a certificate of another authority.
+pub(crate) enum Session {
+    /// The engine shows a certificate of another authority.
     OtherAuthority,
     /// It speaks another protocol.
     OtherProtocol,
-    /// It answers the hello by closing the connection.
+    /// It welcomes the caller, states an unknown form of codes, and continues with the next connection.
+    OtherForm,
+    /// It closes the connection instead of answering the hello.
     TurnsAway(CloseCode),
-    /// It welcomes the caller, answers a request for each of these, and closes the connection.
-    Answers(Vec<Says>, CloseCode),
-    /// The same, and the connection stays open.
-    Stays(Vec<Says>),
-    /// It welcomes the caller and reads nothing until it is notified. Then it reads requests and answers none.
+    /// It welcomes the caller, sends a response to one request each, and closes the connection.
+    Answers(Vec<Response>, CloseCode),
+    /// The same, but the connection stays open.
+    Stays(Vec<Response>),
+    /// It welcomes the caller and reads nothing until it is notified. Then it reads requests without replying.
     ReadsLater(Arc<Notify>),
 }
 
 /// What the engine does with one request.
 #[derive(Debug, Clone)]
-pub(crate) enum Says {
-    /// It reads it.
+pub(crate) enum Response {
+    /// None; the engine only reads the request.
     Nothing,
-    /// It sends the first half of an outcome.
+    /// The first half of an outcome.
     Half,
-    /// It sends what no outcome is.
+    /// Bytes that are not an outcome.
     Nonsense,
-    /// It refuses it.
+    /// A refusal.
     Refused(Refusal),
-    /// It answers a redemption.
+    /// The outcome of a redemption.
     Outcome(RedeemOutcome),
 }
 
-/// The engine, and the data folder of an organisation whose certificates it has.
+/// The engine, and the data folder of the organisation whose certificates it uses.
 pub(crate) struct FakeEngine {
     pub(crate) folder: Folder,
     address: SocketAddr,
@@ -74,9 +77,9 @@ fn organisation() -> (TempDir, Folder) {
 }
 
 fn config(folder: &Folder, protocol: &[u8]) -> ServerConfig {
-    let read = |path: PathBuf| std::fs::read(path).expect("init has made it");
-    let chain = tls::chain(&read(folder.certificate_path())).expect("init has made it");
-    let key = tls::key(&read(folder.key_path())).expect("init has made it");
+    let read = |path: PathBuf| std::fs::read(path).expect("init created it");
+    let chain = tls::chain(&read(folder.certificate_path())).expect("init created it");
+    let key = tls::key(&read(folder.key_path())).expect("init created it");
     let builder = rustls::ServerConfig::builder_with_provider(tls::provider());
     let builder = builder.with_protocol_versions(&[&rustls::version::TLS13]).expect("the provider has TLS 1.3");
     let mut server = builder.with_no_client_auth().with_single_cert(chain, key).expect("they belong together");
@@ -85,12 +88,12 @@ fn config(folder: &Folder, protocol: &[u8]) -> ServerConfig {
 }
 
 impl FakeEngine {
-    /// Starts an engine that meets one connection after the other like this, and then no more.
-    pub(crate) fn start(script: Vec<Meets>) -> FakeEngine {
+    /// Starts an engine that treats one connection after the other like this, and then accepts no more.
+    pub(crate) fn start(script: Vec<Session>) -> FakeEngine {
         let ((dir, folder), (other_dir, other)) = (organisation(), organisation());
         let configs = [config(&folder, ALPN), config(&other, ALPN), config(&folder, b"other/1")];
         let endpoint = Endpoint::server(configs[0].clone(), ([127, 0, 0, 1], 0).into()).expect("a port is free");
-        let address = endpoint.local_addr().expect("it has one");
+        let address = endpoint.local_addr().expect("it has an address");
         let requests = Arc::new(Mutex::new(Vec::new()));
         let serving = tokio::spawn(serve(endpoint, configs, script, requests.clone()));
         FakeEngine { folder, address, requests, serving, _dirs: [dir, other_dir] }
@@ -100,62 +103,69 @@ impl FakeEngine {
         self.address
     }
 
-    /// What it takes to connect.
+    /// The parameters of a connection.
     pub(crate) fn dial(&self) -> Dial {
-        let authority = std::fs::read(self.folder.ca_path()).expect("init has made it");
+        let authority = std::fs::read(self.folder.ca_path()).expect("init created it");
         Dial::new(&self.address.to_string(), authority, "any token").expect("the address is one")
     }
 
-    /// The ids of the requests that it has read, in their order.
+    /// The ids of the requests that it has read, in order.
     pub(crate) fn requests(&self) -> Vec<RequestId> {
-        self.requests.lock().expect("nobody panics with it").clone()
+        self.requests.lock().expect("no holder panics").clone()
     }
 }
 
-async fn serve(endpoint: Endpoint, configs: [ServerConfig; 3], script: Vec<Meets>, requests: Arc<Mutex<Vec<RequestId>>>) {
+async fn serve(endpoint: Endpoint, configs: [ServerConfig; 3], script: Vec<Session>, requests: Arc<Mutex<Vec<RequestId>>>) {
     let mut open = Vec::new();
     for meets in script {
         let config = match &meets {
-            Meets::OtherAuthority => &configs[1],
-            Meets::OtherProtocol => &configs[2],
-            Meets::TurnsAway(_) | Meets::Answers(..) | Meets::Stays(_) | Meets::ReadsLater(_) => &configs[0],
+            Session::OtherAuthority => &configs[1],
+            Session::OtherProtocol => &configs[2],
+            Session::OtherForm | Session::TurnsAway(_) | Session::Answers(..) | Session::Stays(_) | Session::ReadsLater(_) => {
+                &configs[0]
+            }
         };
         let Some(incoming) = endpoint.accept().await else { return };
-        // Where the client ends the handshake, the next one begins.
+        // If the client ends the handshake, the next one begins.
         let Ok(connecting) = incoming.accept_with(Arc::new(config.clone())) else { continue };
         let Ok(connection) = connecting.await else { continue };
+        let mut welcome = welcome();
         let mut wait = None;
-        let (says, code) = match meets {
-            Meets::OtherAuthority | Meets::OtherProtocol => {
+        let (responses, code) = match meets {
+            Session::OtherAuthority | Session::OtherProtocol => {
                 connection.closed().await;
                 continue;
             }
-            Meets::TurnsAway(code) => {
+            Session::TurnsAway(code) => {
                 connection.close(VarInt::from_u32(code as u32), b"turned away");
                 continue;
             }
-            Meets::Answers(says, code) => (says, Some(code)),
-            Meets::Stays(says) => (says, None),
-            Meets::ReadsLater(notified) => {
+            Session::OtherForm => {
+                welcome.codes.form = 200;
+                (Vec::new(), None)
+            }
+            Session::Answers(responses, code) => (responses, Some(code)),
+            Session::Stays(responses) => (responses, None),
+            Session::ReadsLater(notified) => {
                 wait = Some(notified);
                 (Vec::new(), None)
             }
         };
         let Ok((mut send, mut receive)) = connection.accept_bi().await else { continue };
         let (mut frames, mut piece) = (FrameBuffer::default(), vec![0; 64 << 10]);
-        let is_in_halves = says.last().is_none_or(|last| matches!(last, Says::Half));
-        let mut says = says.into_iter();
+        let is_in_halves = responses.last().is_none_or(|last| matches!(last, Response::Half));
+        let mut responses = responses.into_iter();
         let mut is_welcome = false;
         loop {
             let mut reply = Vec::new();
-            if let Some(frame) = frames.next(REQUEST_BYTES_MAX).expect("a client of ours sends whole frames") {
+            if let Some(frame) = frames.next(REQUEST_BYTES_MAX).expect("our client sends whole frames") {
                 match is_welcome {
-                    false => push_value(&mut reply, HELLO, 0, &welcome()),
+                    false => push_value(&mut reply, HELLO, 0, &welcome),
                     true => {
                         let request = frame.request().expect("a request");
-                        requests.lock().expect("nobody panics with it").push(request.request.unwrap_or(RequestId(0)));
-                        // A request beyond the script is read and not answered.
-                        answer(&frame, says.next().unwrap_or(Says::Nothing), &mut reply);
+                        requests.lock().expect("no holder panics").push(request.request.unwrap_or(RequestId(0)));
+                        // A request beyond the script is read without a reply.
+                        answer(&frame, responses.next().unwrap_or(Response::Nothing), &mut reply);
                     }
                 }
                 is_welcome = true;
@@ -165,7 +175,7 @@ async fn serve(endpoint: Endpoint, configs: [ServerConfig; 3], script: Vec<Meets
                 if let Some(wait) = wait.take() {
                     wait.notified().await;
                 }
-                if says.len() == 0 && code.is_some() {
+                if responses.len() == 0 && (code.is_some() || welcome.codes.supported().is_none()) {
                     break;
                 }
                 continue;
@@ -176,12 +186,12 @@ async fn serve(endpoint: Endpoint, configs: [ServerConfig; 3], script: Vec<Meets
             }
         }
         if let Some(code) = code {
-            // What was written last must arrive first, and the close would overtake it.
+            // The last reply must arrive first: the close would overtake it.
             if is_in_halves {
                 let _ = send.finish();
                 let _ = send.stopped().await;
             }
-            connection.close(VarInt::from_u32(code as u32), b"as the test says");
+            connection.close(VarInt::from_u32(code as u32), b"as scripted");
         }
         open.push(connection);
     }
@@ -199,14 +209,14 @@ fn welcome() -> Welcome {
     }
 }
 
-fn answer(frame: &Frame<'_>, says: Says, reply: &mut Vec<u8>) {
+fn answer(frame: &Frame<'_>, response: Response, reply: &mut Vec<u8>) {
     let redeem = Redeem::KIND as u16;
-    match says {
-        Says::Nothing => {}
-        Says::Nonsense => push_bytes(reply, redeem, frame.correlation, b"?"),
-        Says::Refused(refusal) => push_value(reply, REFUSAL, frame.correlation, &refusal),
-        Says::Outcome(outcome) => push_value(reply, redeem, frame.correlation, &outcome),
-        Says::Half => {
+    match response {
+        Response::Nothing => {}
+        Response::Nonsense => push_bytes(reply, redeem, frame.correlation, b"?"),
+        Response::Refused(refusal) => push_value(reply, REFUSAL, frame.correlation, &refusal),
+        Response::Outcome(outcome) => push_value(reply, redeem, frame.correlation, &outcome),
+        Response::Half => {
             push_value(reply, redeem, frame.correlation, &RedeemOutcome::UnknownCode);
             reply.truncate(reply.len() / 2);
         }

@@ -6,7 +6,7 @@ use scrip_engine::folder::{Config, Folder};
 use scrip_engine::{Engine, Start};
 use scrip_protocol::{Role, Settings};
 
-/// An engine in this process, and what an operator calls it with.
+/// An engine in this process, and the parameters for an operator to connect.
 pub(crate) fn engine(start: Start) -> (tempfile::TempDir, Engine, Dial) {
     let dir = tempfile::tempdir().expect("a folder");
     let folder = Folder::at(dir.path().join("data"));
@@ -17,10 +17,10 @@ pub(crate) fn engine(start: Start) -> (tempfile::TempDir, Engine, Dial) {
     (dir, engine, dial)
 }
 
-/// Starts an engine on a folder that there is.
+/// Starts an engine on an existing folder.
 pub(crate) fn start_on(folder: &Folder, start: Start, token: &str) -> (Engine, Dial) {
-    let engine = tokio::task::block_in_place(|| Engine::start(folder, start, &mut |_| {})).expect("a folder that is well");
-    let authority = std::fs::read(folder.ca_path()).expect("init has made it");
+    let engine = tokio::task::block_in_place(|| Engine::start(folder, start, &mut |_| {})).expect("the folder is intact");
+    let authority = std::fs::read(folder.ca_path()).expect("init created it");
     let dial = Dial::new(&engine.address().to_string(), authority, token).expect("an address");
     (engine, dial)
 }

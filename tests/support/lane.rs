@@ -1,4 +1,4 @@
-//! Raw lanes: what is written is up to the test, byte by byte, and replies come back as their bytes.
+//! Raw lanes: the test decides what is written, byte by byte, and gets replies as bytes.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,11 +23,11 @@ pub(crate) struct Lane {
     receive: RecvStream,
     frames: FrameBuffer,
     address: SocketAddr,
-    /// Must live as long as the connection, where nobody else sees to it.
+    /// Must live as long as the connection, unless another owner ensures that.
     endpoint: Option<Endpoint>,
 }
 
-/// A reply in its bytes.
+/// A reply as bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reply {
     pub(crate) kind: u16,
@@ -35,7 +35,7 @@ pub(crate) struct Reply {
     pub(crate) body: Vec<u8>,
 }
 
-/// Why no reply comes any more.
+/// Why no more replies arrive.
 #[derive(Debug, Clone)]
 pub(crate) enum Ending {
     /// The engine has finished the lane.
@@ -56,13 +56,13 @@ impl Ending {
 }
 
 impl Reply {
-    /// What the bytes say.
+    /// The outcome in the reply.
     pub(crate) fn outcome<C: Command>(&self) -> Result<C::Outcome, Refusal> {
         let frame = Frame { kind: self.kind, correlation: self.correlation, body: &self.body };
-        frame.reply::<C>().unwrap_or_else(|why| panic!("this is no reply to {}: {why}", C::KIND.word()))
+        frame.reply::<C>().unwrap_or_else(|why| panic!("this is not a reply to {}: {why}", C::KIND.word()))
     }
 
-    /// Everything but the correlation number, which is the caller's.
+    /// Everything but the correlation number, which the caller chose.
     pub(crate) fn bytes(&self) -> (u16, &[u8]) {
         (self.kind, &self.body)
     }
@@ -75,7 +75,7 @@ pub(crate) fn request<C: Command>(correlation: u64, id: RequestId, command: &C) 
     bytes
 }
 
-/// TLS as a client of ours speaks it, but for the names of the protocol that it offers.
+/// TLS as our clients use it, except for the names of the protocol that it offers.
 pub(crate) fn tls_config(authority: &[u8], protocols: &[&str]) -> rustls::ClientConfig {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(authority) {
@@ -95,7 +95,7 @@ pub(crate) fn quinn_config(authority: &[u8], protocols: &[&str]) -> ClientConfig
 }
 
 impl Lane {
-    /// Connects and says hello.
+    /// Connects and sends the hello.
     pub(crate) async fn open(dial: &Dial) -> Result<Lane, ConnectError> {
         let Dialled { endpoint, connection, send, receive, .. } = dial.connect().await?;
         Ok(Lane { connection, send, receive, frames: FrameBuffer::default(), address: dial.address(), endpoint: Some(endpoint) })
@@ -107,22 +107,22 @@ impl Lane {
         Lane::open_silent_on(&endpoint, address, authority).await
     }
 
-    /// As [`Lane::open_silent`], where many connections are to share a socket.
+    /// Like [`Lane::open_silent`], for many connections that share a socket.
     pub(crate) async fn open_silent_on(endpoint: &Endpoint, address: SocketAddr, authority: &[u8]) -> Lane {
-        let config = client_config(authority).expect("it is an authority");
+        let config = client_config(authority).expect("the authority is valid");
         let connecting = endpoint.connect_with(config, address, "127.0.0.1").expect("an address");
         let connection = timeout(DEADLINE, connecting).await.expect("in time").expect("the engine runs");
         Lane { endpoint: Some(endpoint.clone()), ..Lane::on(connection, address).await }
     }
 
-    /// The first lane of a connection, on which nothing was said yet.
+    /// The first lane of a connection, before the hello.
     pub(crate) async fn on(connection: Connection, address: SocketAddr) -> Lane {
         let (send, receive) = connection.open_bi().await.expect("one lane is allowed");
         Lane { connection, send, receive, frames: FrameBuffer::default(), address, endpoint: None }
     }
 
-    /// Says hello on a silent connection.
-    pub(crate) async fn say_hello(&mut self, token: &str) {
+    /// Sends the hello on a silent connection.
+    pub(crate) async fn send_hello(&mut self, token: &str) {
         let mut bytes = Vec::new();
         push_value(&mut bytes, HELLO, 0, &Hello { token: token.to_owned(), program: "test".to_owned() });
         self.write(&bytes).await;
@@ -136,26 +136,26 @@ impl Lane {
         Lane { connection, send, receive, frames: FrameBuffer::default(), address: self.address, endpoint }
     }
 
-    /// Writes bytes. Whether they can be is told by what is read.
+    /// Writes bytes. Reading shows whether that was possible.
     pub(crate) async fn write(&mut self, bytes: &[u8]) {
-        let _ = timeout(DEADLINE, self.send.write_all(bytes)).await.expect("bytes are taken within the deadline");
+        let _ = timeout(DEADLINE, self.send.write_all(bytes)).await.expect("bytes are accepted within the deadline");
     }
 
-    /// Says that nothing more is sent.
+    /// Ends the sending side.
     pub(crate) fn finish(&mut self) {
-        // It fails where the connection is closed, which reading tells.
+        // It fails if the connection is closed, which reading shows.
         let _ = self.send.finish();
     }
 
-    /// Says that no reply will be read.
+    /// Tells the engine that no reply will be read.
     pub(crate) fn stop(&mut self) {
-        // It fails where the stream has ended, which is as well.
+        // It fails if the stream has ended, which is fine too.
         let _ = self.receive.stop(1_u32.into());
     }
 
     /// The next reply.
     pub(crate) async fn next(&mut self) -> Result<Reply, Ending> {
-        timeout(DEADLINE, self.read()).await.expect("a reply, or the end, comes within the deadline")
+        timeout(DEADLINE, self.read()).await.expect("a reply, or the end, arrives within the deadline")
     }
 
     async fn read(&mut self) -> Result<Reply, Ending> {
@@ -180,14 +180,14 @@ impl Lane {
     }
 
     /// Sends a request and returns its reply.
-    pub(crate) async fn ask<C: Command>(&mut self, correlation: u64, id: RequestId, command: &C) -> Reply {
+    pub(crate) async fn call<C: Command>(&mut self, correlation: u64, id: RequestId, command: &C) -> Reply {
         self.write(&request(correlation, id, command)).await;
         let reply = self.next().await.expect("a reply");
         assert_eq!(reply.correlation, correlation);
         reply
     }
 
-    /// The next so many replies.
+    /// The next `count` replies.
     pub(crate) async fn replies(&mut self, count: usize) -> Vec<Reply> {
         let mut replies = Vec::with_capacity(count);
         for _ in 0..count {

@@ -52,7 +52,7 @@ pub(crate) fn small(load: Load, requests: usize) -> Configuration {
     }
 }
 
-/// Runs it, with nobody to stop it.
+/// Runs a load to its end.
 pub(crate) async fn run(configuration: &Configuration, dial: &Dial) -> Findings {
     let (_stop_sender, stop) = watch::channel(false);
     scrip_loadtest::load::run(configuration, dial, stop, Arc::new(Live::default())).await.expect("the engine runs")

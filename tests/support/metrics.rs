@@ -1,4 +1,4 @@
-//! The open metrics of a process, as anybody who reaches the address reads them.
+//! The open metrics of a process, as anybody who can reach the address reads them.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -6,13 +6,13 @@ use std::net::{SocketAddr, TcpStream};
 
 use super::DEADLINE;
 
-/// The status line and the body of an answer.
+/// The status line and the body of a response.
 pub(crate) fn get(address: SocketAddr, path: &str) -> (String, String) {
-    let mut stream = TcpStream::connect(address).expect("it listens");
+    let mut stream = TcpStream::connect(address).expect("it is listening");
     stream.set_read_timeout(Some(DEADLINE)).expect("a deadline can be set");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n").expect("it is taken");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n").expect("it is accepted");
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
+    stream.read_to_string(&mut answer).expect("a reply");
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
     (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
 }

@@ -1,7 +1,8 @@
-//! What the tests share: a data folder with the real `scrip serve` on it, a `scrip sidecar` beside it, the `scrip` program run once, raw lanes.
+//! What the tests share: a data folder with the real `scrip serve` on it, a `scrip sidecar` beside it, single runs of the `scrip`
+//! program, raw lanes.
 //!
-//! Nothing here sleeps to synchronise: what is waited for is a condition, with a deadline. Every process that is started
-//! here is ended when its owner is dropped.
+//! Nothing here sleeps to synchronise: tests wait for conditions, with a deadline. Every process started here ends when its owner
+//! is dropped.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
@@ -39,22 +40,29 @@ use port::Port;
 #[allow(unused_imports, reason = "each test uses a part of it")]
 pub(crate) use sidecar::{Answer, Sidecar, http, sidecar};
 
-/// How long anything that must happen may take, on a busy machine.
+/// How long anything that must happen may take on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Waits until a condition holds, and returns what it gives.
+/// Waits until a condition holds, and returns its value.
 pub(crate) fn wait_until<T>(deadline: Duration, what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = condition() {
             return found;
         }
-        assert!(began.elapsed() < deadline, "waited {deadline:?} in vain for this: {what}");
+        assert!(began.elapsed() < deadline, "timed out after {deadline:?} waiting for this: {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// The seed of a random test: that of the environment's SCRIP_SEED, or a new one. It is printed, so that a failure can be seen again.
+/// Awaits a future, and panics after the deadline.
+#[track_caller]
+pub(crate) fn within<F: Future>(what: F) -> impl Future<Output = F::Output> {
+    let caller = std::panic::Location::caller();
+    async move { tokio::time::timeout(DEADLINE, what).await.unwrap_or_else(|_| panic!("waited {DEADLINE:?} at {caller}")) }
+}
+
+/// The seed of a random test: SCRIP_SEED, or a new one. It is printed, so that a failure can be reproduced.
 pub(crate) fn seed() -> u64 {
     let given = std::env::var("SCRIP_SEED").ok().map(|text| text.parse().expect("SCRIP_SEED is a whole number"));
     let seed = given.unwrap_or_else(|| fastrand::u64(..));
@@ -62,22 +70,22 @@ pub(crate) fn seed() -> u64 {
     seed
 }
 
-/// Prints on standard error, which a test's harness shows when the test fails.
-#[expect(clippy::print_stderr, reason = "what a failed test did is to be seen")]
+/// Prints on standard error, which the harness shows if the test fails.
+#[expect(clippy::print_stderr, reason = "shows what a failed test did")]
 pub(crate) fn say(text: &str) {
     eprintln!("{text}");
 }
 
-/// The program, with an environment in which nothing of ours is set.
+/// The program, in an environment without any of our variables.
 pub(crate) fn scrip() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scrip"));
-    for name in ["SCRIP_DATA", "SCRIP_SERVER", "SCRIP_CA", "SCRIP_TOKEN", "SCRIP_CERT", "SCRIP_KEY", "SCRIP_LOG"] {
+    for name in ["SCRIP_DATA", "SCRIP_SERVER", "SCRIP_CA", "SCRIP_TOKEN", "SCRIP_CERT", "SCRIP_KEY", "SCRIP_LOG", "COLUMNS"] {
         command.env_remove(name);
     }
     command
 }
 
-/// What a run of the program ended with.
+/// The result of a run of the program.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: i32,
@@ -103,15 +111,16 @@ impl Ran {
 /// Runs a command to its end, within the deadline.
 pub(crate) fn run(command: &mut Command, stdin: &[u8]) -> Ran {
     let mut child =
-        Running(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs"));
+        Running(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts"));
     let mut input = child.0.stdin.take().expect("it is piped");
-    // Where the program does not read its input to the end, there is nobody to tell.
+    // The program may not read its input to the end, so a failed write is fine.
     let _ = input.write_all(stdin);
     drop(input);
     let out = gather(child.0.stdout.take().expect("it is piped"));
     let err = gather(child.0.stderr.take().expect("it is piped"));
-    let status = wait_until(Duration::from_secs(120), "the program ends", || child.0.try_wait().expect("it can be waited for"));
-    let text = |gathered: std::thread::JoinHandle<String>| gathered.join().expect("it only reads");
+    let status =
+        wait_until(Duration::from_secs(120), "the program ends", || child.0.try_wait().expect("its status is available"));
+    let text = |gathered: std::thread::JoinHandle<String>| gathered.join().expect("the reader does not panic");
     Ran { code: status.code().unwrap_or(-1), out: text(out), err: text(err) }
 }
 
@@ -135,19 +144,19 @@ impl Drop for Running {
 }
 
 impl Running {
-    /// Sends a signal by name, as in `TERM`.
+    /// Sends a signal by name, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").arg(format!("-{name}")).arg(self.0.id().to_string()).status();
         assert!(status.expect("there is a kill program").success(), "no signal {name}");
     }
 
-    /// The lines of standard output, as they come.
+    /// The lines of standard output, as they are printed.
     pub(crate) fn lines(&mut self) -> mpsc::Receiver<String> {
-        let out = self.0.stdout.take().expect("standard output is piped, and asked for once");
+        let out = self.0.stdout.take().expect("standard output is piped, and requested once");
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {
             for line in BufReader::new(out).lines().map_while(Result::ok) {
-                // Read on where nobody listens any more: the process must not find its output closed.
+                // Keep reading when nobody listens: the process must not find its output closed.
                 let _ = sender.send(line);
             }
         });
@@ -170,7 +179,7 @@ pub(crate) struct Server {
     files: Option<FileLimit>,
 }
 
-/// How many files a process may open: the soft limit of `ulimit -S -n`, and where it is lowered the hard one.
+/// How many files a process may open: the soft limit of `ulimit -S -n`, and the hard one if it is lowered.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FileLimit {
     pub(crate) soft: u32,
@@ -178,7 +187,7 @@ pub(crate) struct FileLimit {
 }
 
 impl FileLimit {
-    /// A program that begins under this limit.
+    /// A program that starts under this limit.
     pub(crate) fn wrap(self, program: &Command) -> Command {
         let hard = self.hard.map(|hard| format!("ulimit -H -n {hard}; ")).unwrap_or_default();
         let mut command = Command::new("sh");
@@ -195,18 +204,18 @@ impl FileLimit {
 }
 
 impl Server {
-    /// Begins an organisation and starts its engine, which counts no misses: most tests have many.
+    /// Creates an organisation and starts its engine with the guard off: most tests make many failed attempts.
     pub(crate) fn start() -> Server {
         Server::start_with(&[])
     }
 
-    /// As [`Server::start`], with further options for `serve`.
+    /// Like [`Server::start`], with further options for `serve`.
     pub(crate) fn start_with(options: &[&str]) -> Server {
         let off = "misses_per_minute = 0";
         Server::begin(options, &format!("[guard]\nclient.{off}\nnetwork.{off}\ncredential.{off}\n"))
     }
 
-    /// As [`Server::start`], under a guard: what `scrip.toml` says of it, or as `init` writes it where that is nothing.
+    /// Like [`Server::start`], with the guard on: with these settings in `scrip.toml`, or as `init` writes them if this is empty.
     pub(crate) fn guarded(guard: &str) -> Server {
         Server::begin(&[], guard)
     }
@@ -218,9 +227,9 @@ impl Server {
         let ran = run(scrip().arg("init").arg(folder.path().join("data")).args(["--json", "--listen", &listen]), b"").exits(0);
         if !guard.is_empty() {
             let path = folder.path().join("data/scrip.toml");
-            let text = std::fs::read_to_string(&path).expect("init has made it");
+            let text = std::fs::read_to_string(&path).expect("init created it");
             let rest = &text[..text.find("[guard").expect("init writes the guard's limits last")];
-            std::fs::write(&path, format!("{rest}{guard}")).expect("it can be written");
+            std::fs::write(&path, format!("{rest}{guard}")).expect("it is writable");
         }
         let tokens = &ran.json()[0]["tokens"];
         let token = |role: &Role| (*role, tokens[role.word()].as_str().expect("init prints a token for each role").to_owned());
@@ -231,13 +240,19 @@ impl Server {
         server
     }
 
-    /// Starts the engine again, able to open so many files.
+    /// Restarts the engine with other options for `serve`.
+    pub(crate) fn restart_with(&mut self, options: &[&str]) {
+        self.options = options.iter().map(|option| (*option).to_owned()).collect();
+        self.restart();
+    }
+
+    /// Restarts the engine with this limit of open files.
     pub(crate) fn restart_with_files(&mut self, files: FileLimit) {
         self.files = Some(files);
         self.restart();
     }
 
-    /// Starts the engine again, on the same folder and address.
+    /// Restarts the engine on the same folder and address.
     pub(crate) fn restart(&mut self) {
         assert!(self.running.is_none(), "it runs already");
         let log = File::options().create(true).append(true).open(self.log_path()).expect("a log");
@@ -246,9 +261,9 @@ impl Server {
         if let Some(files) = self.files {
             command = files.wrap(&command);
         }
-        let mut running = Running(command.stdout(Stdio::piped()).stderr(log).spawn().expect("it runs"));
+        let mut running = Running(command.stdout(Stdio::piped()).stderr(log).spawn().expect("it starts"));
         let first = running.lines().recv_timeout(DEADLINE);
-        let first = first.unwrap_or_else(|why| panic!("the engine does not say that it listens ({why}):\n{}", self.log()));
+        let first = first.unwrap_or_else(|why| panic!("the engine does not print its address ({why}):\n{}", self.log()));
         let line: serde_json::Value = serde_json::from_str(&first).expect("the first line is JSON");
         assert_eq!(line["listening"], self.address().to_string(), "{first}");
         self.position = line["position"].as_u64().expect("a position");
@@ -270,17 +285,17 @@ impl Server {
         self.folder.path().join("serve.log")
     }
 
-    /// What the engine has said on standard error, over all its runs.
+    /// Everything the engine has logged on standard error, over all its runs.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
-    /// Where it listens.
+    /// The engine's address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.port.address()
     }
 
-    /// Where it answers probes.
+    /// The address of its probes.
     pub(crate) fn metrics(&self) -> Option<SocketAddr> {
         self.metrics
     }
@@ -292,26 +307,26 @@ impl Server {
 
     /// The running process.
     pub(crate) fn process(&self) -> &Running {
-        self.running.as_ref().expect("it runs")
+        self.running.as_ref().expect("it is running")
     }
 
     /// The process's memory that is held in RAM, in KiB.
     pub(crate) fn memory_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process().0.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says so");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process().0.id())).expect("it is running");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux reports it");
         line.trim().trim_end_matches("kB").trim().parse().expect("a number")
     }
 
     /// Kills it at once (SIGKILL).
     pub(crate) fn kill(&mut self) {
-        drop(self.running.take().expect("it runs"));
+        drop(self.running.take().expect("it is running"));
     }
 
-    /// Asks it to stop (SIGTERM), and waits until it has.
+    /// Stops it with SIGTERM, and waits until it has stopped.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
-        let mut running = self.running.take().expect("it runs");
+        let mut running = self.running.take().expect("it is running");
         running.signal("TERM");
-        wait_until(DEADLINE, "the engine stops", || running.0.try_wait().expect("it can be waited for"))
+        wait_until(DEADLINE, "the engine stops", || running.0.try_wait().expect("its status is available"))
     }
 
     /// Every file of the journal with its size.
@@ -326,10 +341,10 @@ impl Server {
 
     /// The certificate authority (PEM).
     pub(crate) fn authority(&self) -> Vec<u8> {
-        std::fs::read(self.dir().join("tls/ca.pem")).expect("init has made it")
+        std::fs::read(self.dir().join("tls/ca.pem")).expect("init created it")
     }
 
-    /// What it takes to connect in a role.
+    /// The parameters to connect in a role.
     pub(crate) fn dial(&self, role: Role) -> Dial {
         Dial::new(&self.address().to_string(), self.authority(), self.token(role)).expect("the address is one")
     }
@@ -344,26 +359,26 @@ impl Server {
         Lane::open(&self.dial(role)).await.expect("the engine runs")
     }
 
-    /// The program, set to reach this engine in a role.
+    /// The program, set to call this engine in a role.
     pub(crate) fn scrip(&self, role: Role) -> Command {
         let mut command = scrip();
         command.env("SCRIP_DATA", self.dir()).env("SCRIP_TOKEN", self.token(role));
         command
     }
 
-    /// Recounts the journal and compares it with what the engine says. Nothing may differ.
+    /// Recounts the journal and compares it with the engine's replies. Nothing may differ.
     pub(crate) async fn audited(&self, answers: &HashMap<RequestId, scrip_protocol::command::RedeemOutcome>) -> Recount {
         let mut recount = Recount::of(&self.dial(Role::Operator)).await.expect("the journal can be tailed");
         recount.compare_answers(answers);
         let client = self.client(Role::Operator).await;
-        recount.compare_engine(&client, usize::MAX).await.expect("the engine answers");
+        recount.compare_engine(&client, usize::MAX).await.expect("the engine replies");
         let differences = recount.differences();
         assert_eq!(differences.count(), 0, "{:#?}", differences.first());
         recount
     }
 }
 
-/// Every file of a folder with its size; those that vanish meanwhile are left out.
+/// Every file of a folder with its size, except those that vanish meanwhile.
 pub(crate) fn files(dir: &Path) -> Vec<(PathBuf, u64)> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
     entries.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?.len()))).collect()
@@ -376,15 +391,15 @@ pub(crate) fn terms(name: &str, cap: Option<u32>, amount: i64) -> Terms {
 
 /// Creates a campaign.
 pub(crate) async fn campaign(client: &Client, terms: Terms, codes: &[String]) -> CampaignId {
-    let asked = CreateCampaign { terms, lines: codes.iter().collect(), on_conflict: OnConflict::Reject };
-    let outcome = client.create_campaign(RequestId::now(), &asked).await.expect("an answer");
+    let command = CreateCampaign { terms, lines: codes.iter().collect(), on_conflict: OnConflict::Reject };
+    let outcome = client.create_campaign(RequestId::now(), &command).await.expect("a reply");
     let CreateCampaignOutcome::Created { campaign, .. } = outcome else { panic!("{outcome}") };
     campaign
 }
 
 /// Registers a club.
 pub(crate) async fn club(client: &Client, name: &str) -> ClubId {
-    let outcome = client.register_club(RequestId::now(), name).await.expect("an answer");
+    let outcome = client.register_club(RequestId::now(), name).await.expect("a reply");
     let RegisterClubOutcome::Registered(club) = outcome else { panic!("{outcome}") };
     club
 }
@@ -394,7 +409,7 @@ pub(crate) async fn balance(client: &Client, of: ClientId) -> Money {
     accounts(client, of).await.bonus
 }
 
-/// A rule that is live, at every club, and credits what its formula says.
+/// A rule that is live at every club and credits the result of its formula.
 pub(crate) fn rule(name: &str, conditions: &str, formula: &str) -> RuleTerms {
     RuleTerms {
         name: name.to_owned(),
@@ -410,14 +425,14 @@ pub(crate) fn rule(name: &str, conditions: &str, formula: &str) -> RuleTerms {
 
 /// Creates a rule.
 pub(crate) async fn create_rule(client: &Client, terms: RuleTerms) -> RuleId {
-    let outcome = client.call(RequestId::now(), &CreateRule { terms }).await.expect("an answer");
+    let outcome = client.call(RequestId::now(), &CreateRule { terms }).await.expect("a reply");
     let CreateRuleOutcome::Created { rule, .. } = outcome else { panic!("{outcome}") };
     rule
 }
 
-/// What a client has; nothing where the client is not known.
+/// A client's accounts; empty if the client is unknown.
 pub(crate) async fn accounts(client: &Client, of: ClientId) -> Accounts {
-    match client.show_client(of).await.expect("an answer") {
+    match client.show_client(of).await.expect("a reply") {
         ShowClientOutcome::Client(card) => card.accounts,
         ShowClientOutcome::UnknownClient => Accounts::default(),
     }

@@ -1,13 +1,13 @@
-//! Ports that stay a test's own while its engine is down.
+//! Ports that remain reserved for a test while its engine is down.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
-/// Below those that the operating system gives to whoever asks for any: no client's socket may take a port between the
-/// end of an engine and its next start.
+/// Below the operating system's ephemeral ports, so that no client's socket can take a port between the end of an engine and its
+/// next start.
 const RANGE: std::ops::Range<u16> = 20_000..30_000;
 
-/// A port of 127.0.0.1, which no other test takes while this lives.
+/// A port of 127.0.0.1 that no other test takes while this lives.
 pub(crate) struct Port {
     number: u16,
     _lock: File,
@@ -29,7 +29,7 @@ impl Port {
         panic!("no port of {RANGE:?} is free");
     }
 
-    /// Where it is.
+    /// Its address.
     pub(crate) fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.number).into()
     }

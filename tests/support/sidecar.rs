@@ -1,4 +1,4 @@
-//! A real `scrip sidecar` beside the engine, and HTTP as anybody speaks it: bytes over TCP.
+//! A real `scrip sidecar` beside the engine, and plain HTTP: bytes over TCP.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use scrip_protocol::Role;
 
 use super::{DEADLINE, Running, Server, wait_until};
 
-/// A sidecar with a folder of its own, and the process that runs on it.
+/// A sidecar with a folder of its own, and its process.
 pub(crate) struct Sidecar {
     store: PathBuf,
     token: String,
@@ -19,7 +19,7 @@ pub(crate) struct Sidecar {
     log: PathBuf,
 }
 
-/// What came back over HTTP.
+/// An HTTP response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -33,7 +33,7 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON, of an answer that is one.
+    /// The body as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> serde_json::Value {
         assert_eq!(self.status, 200, "{}\n{}", self.head, self.text());
@@ -49,7 +49,7 @@ pub(crate) fn sidecar(server: &Server, role: Role, store: &Path) -> Command {
 }
 
 impl Sidecar {
-    /// Starts one, which reads with the reporter's token and is asked with the operator's.
+    /// Starts a sidecar that reads with the reporter's token; tests query it with the operator's.
     pub(crate) fn start(server: &Server) -> Sidecar {
         Sidecar::start_on(server, &server.scratch().join("reporting"), &[])
     }
@@ -67,20 +67,20 @@ impl Sidecar {
         sidecar
     }
 
-    /// Starts it again on the same folder, wherever a port is free.
+    /// Restarts it on the same folder, on any free port.
     pub(crate) fn restart(&mut self, server: &Server, options: &[&str]) {
         assert!(self.running.is_none(), "it runs already");
         let log = File::options().create(true).append(true).open(&self.log).expect("a log");
         let mut command = sidecar(server, Role::Reporter, &self.store);
-        let mut running = Running(command.args(options).stdout(Stdio::piped()).stderr(log).spawn().expect("it runs"));
+        let mut running = Running(command.args(options).stdout(Stdio::piped()).stderr(log).spawn().expect("it starts"));
         let first = running.lines().recv_timeout(DEADLINE);
-        let first = first.unwrap_or_else(|why| panic!("the sidecar does not say that it listens ({why}):\n{}", self.log()));
+        let first = first.unwrap_or_else(|why| panic!("the sidecar does not print its address ({why}):\n{}", self.log()));
         let line: serde_json::Value = serde_json::from_str(&first).expect("the first line is JSON");
         self.address = line["listening"].as_str().and_then(|address| address.parse().ok()).expect("an address");
         self.running = Some(running);
     }
 
-    /// Where it answers HTTP.
+    /// Its HTTP address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -90,22 +90,22 @@ impl Sidecar {
         &self.store
     }
 
-    /// What it has said on standard error, over all its runs.
+    /// Everything it has logged on standard error, over all its runs.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// The running process.
     pub(crate) fn process(&self) -> &Running {
-        self.running.as_ref().expect("it runs")
+        self.running.as_ref().expect("it is running")
     }
 
     /// Kills it at once (SIGKILL).
     pub(crate) fn kill(&mut self) {
-        drop(self.running.take().expect("it runs"));
+        drop(self.running.take().expect("it is running"));
     }
 
-    /// Asks it to stop (SIGTERM), and waits until it has.
+    /// Stops it with SIGTERM, and waits until it has stopped.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
         self.process().signal("TERM");
         self.ended()
@@ -113,49 +113,49 @@ impl Sidecar {
 
     /// Waits until it ends by itself.
     pub(crate) fn ended(&mut self) -> ExitStatus {
-        let mut running = self.running.take().expect("it runs");
-        wait_until(DEADLINE, "the sidecar ends", || running.0.try_wait().expect("it can be waited for"))
+        let mut running = self.running.take().expect("it is running");
+        wait_until(DEADLINE, "the sidecar ends", || running.0.try_wait().expect("its status is available"))
     }
 
-    /// Asks without a token.
-    pub(crate) fn ask(&self, path: &str) -> Answer {
+    /// Sends GET without a token.
+    pub(crate) fn get_openly(&self, path: &str) -> Answer {
         http(self.address, path, "")
     }
 
-    /// Asks with the operator's token.
+    /// Sends GET with the operator's token.
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.get_as(&self.token, path)
     }
 
-    /// Asks with this token.
+    /// Sends GET with this token.
     pub(crate) fn get_as(&self, token: &str, path: &str) -> Answer {
         http(self.address, path, &format!("Authorization: Bearer {token}\r\n"))
     }
 
-    /// Waits until it says that it is ready.
+    /// Waits until it is ready.
     pub(crate) fn ready(&self) {
-        wait_until(DEADLINE, "the sidecar is ready", || (self.ask("/readyz").status == 200).then_some(()));
+        wait_until(DEADLINE, "the sidecar is ready", || (self.get_openly("/readyz").status == 200).then_some(()));
     }
 }
 
-/// Asks with GET, and reads the answer to its end: in chunks, or of the length that its head says.
+/// Sends GET, and reads the response to its end: chunked, or of the length in its head.
 pub(crate) fn http(address: SocketAddr, path: &str, headers: &str) -> Answer {
-    let mut stream = TcpStream::connect(address).expect("it listens");
+    let mut stream = TcpStream::connect(address).expect("it is listening");
     stream.set_read_timeout(Some(DEADLINE)).expect("a deadline can be set");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}Connection: close\r\n\r\n").expect("it is taken");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}Connection: close\r\n\r\n").expect("it is accepted");
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).expect("an answer");
+    stream.read_to_end(&mut bytes).expect("a reply");
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head and a body");
     let head = String::from_utf8(bytes[..end].to_vec()).expect("heads are texts").to_lowercase();
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
     let body = &bytes[end + 4..];
     let body = if head.contains("\r\ntransfer-encoding: chunked") { unchunked(body) } else { body.to_vec() };
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
-    assert!(length.is_none_or(|length: usize| length == body.len()), "the body is not of the length that was said: {head}");
+    assert!(length.is_none_or(|length: usize| length == body.len()), "the body does not have the length in its head: {head}");
     Answer { status, head, body }
 }
 
-/// The body that was sent in chunks, the last of which is empty (RFC 9112, section 7.1).
+/// The chunked body, whose last chunk is empty (RFC 9112, section 7.1).
 fn unchunked(mut rest: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     loop {

@@ -14,13 +14,13 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnusablePem {
     /// It holds no certificate.
-    #[error("it holds no certificate")]
+    #[error("it contains no certificate")]
     NoCertificate,
     /// A certificate in it cannot be read.
     #[error("a certificate in it cannot be read: {0}")]
     Certificate(String),
     /// It holds no private key that can be read.
-    #[error("it holds no private key that can be read: {0}")]
+    #[error("it contains no readable private key: {0}")]
     Key(String),
 }
 

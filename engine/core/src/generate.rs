@@ -1,6 +1,6 @@
 //! Drawing codes to a pattern, from the operating system's generator (Z8).
 //!
-//! Lanes draw; what they have drawn is a part of the request that the engine thread decides, so that a replay needs no chance. A few
+//! A task beside its lane draws; what it has drawn is a part of the request that the engine thread decides, so that a replay needs no chance. A few
 //! more are drawn than are wanted, because some may exist already.
 
 use scrip_protocol::codes::{CODE_BYTES_MAX, CodeForm};
@@ -25,11 +25,15 @@ struct Pattern {
 }
 
 /// Draws what a request asks for, of codes in this form. `existing` counts the codes that there are for which a condition on their
-/// normalised text holds.
+/// normalised text holds; it is told how many codes the pattern has.
 ///
 /// # Panics
 /// When the operating system has no random numbers to give.
-pub fn draw(asked: &GenerateCodes, form: CodeForm, existing: impl FnOnce(&dyn Fn(&str) -> bool) -> u64) -> AskedGenerate {
+pub fn draw(
+    asked: &GenerateCodes,
+    form: CodeForm,
+    existing: impl FnOnce(u128, &dyn Fn(&str) -> bool) -> u64,
+) -> AskedGenerate {
     let drawn = Pattern::read(asked, form).map(|pattern| {
         let space = pattern.signs.iter().map(Sign::choices).fold(1_u128, u128::saturating_mul);
         // In a smaller space none is asked for: the engine thread refuses it.
@@ -40,7 +44,7 @@ pub fn draw(asked: &GenerateCodes, form: CodeForm, existing: impl FnOnce(&dyn Fn
         let draw = |_| pattern.signs.iter().map(|sign| sign.draw(&mut chance)).collect::<String>();
         let codes: CodeTexts = (0..number).map(draw).collect();
         let list = CodeList::prepare(&codes, 1, |text| form.trim(text), |text| form.normalise(text));
-        Drawn { space, existing: if is_possible { existing(&|code| pattern.matches(code)) } else { 0 }, list }
+        Drawn { space, existing: if is_possible { existing(space, &|code| pattern.matches(code)) } else { 0 }, list }
     });
     AskedGenerate { campaign: asked.campaign, count: asked.count, drawn }
 }
@@ -192,7 +196,7 @@ mod tests {
     }
 
     fn drawn(count: u32, pattern: &str, alphabet: &str) -> Result<Drawn, InvalidPattern> {
-        draw(&asked(count, pattern, alphabet), CodeForm::CURRENT, |_| 0).drawn
+        draw(&asked(count, pattern, alphabet), CodeForm::CURRENT, |_, _| 0).drawn
     }
 
     /// Z8: prefix, suffix, placeholders and escapes; the space is the product of the choices.
@@ -235,7 +239,7 @@ mod tests {
         let check = |pattern: &str, alphabet: &str, expected: &str| {
             let codes = ["vip-3ab", "vip-ab", "vip-3abc", "sun-3ab", "strasse-7", "жук-7"];
             let mut found = Vec::new();
-            let matching = |matches: &dyn Fn(&str) -> bool| {
+            let matching = |_, matches: &dyn Fn(&str) -> bool| {
                 found.extend(codes.iter().filter(|code| matches(code)).copied());
                 found.len() as u64
             };

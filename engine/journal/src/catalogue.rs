@@ -6,13 +6,16 @@
 //! A view of the live segment may be older than the segment's end: batches are appended, and the segment is sealed, while it is read.
 //! A reader therefore continues at the position after the last batch that it read, never at the start of the next segment.
 //!
+//! A view of a sealed segment has a file open. As many readers as there may be ([`SEALED_READS_MAX`]) wait for each other, so that all of
+//! them together never take the descriptor that the writer needs for its next segment.
+//!
 //! Invariant: the batches of one read are consecutive, in position and in the chain of hashes, or the read fails.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Condvar, Mutex, RwLock};
 use redb::{DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable};
 use scrip_protocol::Position;
 use scrip_protocol::batch::{Batch, BatchError, ChainEnd, Link};
@@ -20,6 +23,9 @@ use scrip_protocol::batch::{Batch, BatchError, ChainEnd, Link};
 use super::segment::{self, BATCHES, Live, SEAL, guarded, no_panic, read_end, start_of, sync_folder, unreadable};
 use super::{JournalError, JournalReader, recovery};
 use crate::disk::Disk;
+
+/// How many views of sealed segments there are at once, each with a file open. What a process reserves for its engine has room for them.
+pub const SEALED_READS_MAX: usize = 16;
 
 /// The segments that there are. Shared by the writer, which adds to it, and readers.
 pub(super) struct Catalogue {
@@ -30,6 +36,45 @@ pub(super) struct Catalogue {
     /// The segments that begin before this were not read when the journal was opened.
     unread_before: Position,
     dropping: Mutex<Dropping>,
+    sealed_reads: Arc<SealedReads>,
+}
+
+/// Counts the views of sealed segments.
+#[derive(Default)]
+struct SealedReads {
+    places: Mutex<Places>,
+    one_less: Condvar,
+}
+
+#[derive(Default, Debug, PartialEq, Eq)]
+struct Places {
+    taken: usize,
+    /// How many readers wait for one.
+    waiting: usize,
+}
+
+/// The place of one of them.
+struct Place(Arc<SealedReads>);
+
+impl SealedReads {
+    /// Waits until there is a place.
+    fn place(self: &Arc<SealedReads>) -> Place {
+        let mut places = self.places.lock();
+        places.waiting += 1;
+        while places.taken >= SEALED_READS_MAX {
+            self.one_less.wait(&mut places);
+        }
+        places.waiting -= 1;
+        places.taken += 1;
+        Place(self.clone())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.places.lock().taken -= 1;
+        self.0.one_less.notify_one();
+    }
 }
 
 /// One thread at a time drops segments.
@@ -59,19 +104,25 @@ impl Listed {
         Arc::new(Listed { first, path, open: Mutex::new(Open::Sealed(Weak::new())) })
     }
 
-    fn begin_read(&self, disk: &dyn Disk) -> Result<(ReadTransaction, Held), DatabaseError> {
+    fn is_sealed(&self) -> bool {
+        matches!(*self.open.lock(), Open::Sealed(_))
+    }
+
+    /// Nothing where it is sealed and there is no place to read it.
+    fn begin_read(&self, disk: &dyn Disk, place: Option<Place>) -> Result<Option<(ReadTransaction, Held)>, DatabaseError> {
         let failed = |cause: redb::TransactionError| DatabaseError::Storage(redb::StorageError::Corrupted(cause.to_string()));
         let mut open = self.open.lock();
         match &mut *open {
-            Open::Live(database) => Ok((database.begin_read().map_err(failed)?, Held::Live(database.clone()))),
+            Open::Live(database) => Ok(Some((database.begin_read().map_err(failed)?, Held::Live(database.clone())))),
             Open::Sealed(weak) => {
+                let Some(place) = place else { return Ok(None) };
                 let database = match weak.upgrade() {
                     Some(database) => database,
                     // Nobody may have read it since the run that wrote it ended.
                     None => Arc::new(segment::open_sealed(disk, &self.path)?),
                 };
                 *weak = Arc::downgrade(&database);
-                Ok((database.begin_read().map_err(failed)?, Held::Sealed(database)))
+                Ok(Some((database.begin_read().map_err(failed)?, Held::Sealed(database, place))))
             }
         }
     }
@@ -89,20 +140,27 @@ struct View {
 impl View {
     /// Whether the view has every batch that the segment will ever have.
     fn is_complete(&self) -> bool {
-        matches!(self.held, Held::Sealed(_))
+        matches!(self.held, Held::Sealed(..))
     }
 }
 
 #[expect(dead_code, reason = "what is held is only held")]
 enum Held {
     Live(Arc<Live>),
-    Sealed(Arc<ReadOnlyDatabase>),
+    Sealed(Arc<ReadOnlyDatabase>, Place),
 }
 
 impl Catalogue {
     /// Segments by first position, the live one last.
     pub(super) fn new(disk: Arc<dyn Disk>, dir: &Path, segments: Vec<Arc<Listed>>, unread_before: Position) -> Catalogue {
-        Catalogue { disk, dir: dir.to_owned(), segments: RwLock::new(segments), unread_before, dropping: Mutex::default() }
+        Catalogue {
+            disk,
+            dir: dir.to_owned(),
+            segments: RwLock::new(segments),
+            unread_before,
+            dropping: Mutex::default(),
+            sealed_reads: Arc::default(),
+        }
     }
 
     /// The live segment was sealed, and this one follows it.
@@ -126,10 +184,14 @@ impl Catalogue {
             };
             // Not while it is opened: redb may have to finish it, and the writer would wait with its rotation.
             drop(segments);
-            match no_panic(|| listed.begin_read(&*self.disk)) {
-                Ok(Ok((transaction, held))) => {
+            // Nobody waits for a place who has one: a reader has one view at a time.
+            let place = listed.is_sealed().then(|| self.sealed_reads.place());
+            match no_panic(|| listed.begin_read(&*self.disk, place)) {
+                Ok(Ok(Some((transaction, held)))) => {
                     return Ok(View { first: listed.first, path: listed.path.clone(), transaction, held });
                 }
+                // Sealed since it was looked at.
+                Ok(Ok(None)) => {}
                 Ok(Err(DatabaseError::DatabaseAlreadyOpen)) if tries < 1000 => {
                     tries += 1;
                     std::thread::sleep(Duration::from_millis(1));
@@ -410,6 +472,41 @@ mod tests {
         let view = catalogue.view_at(Position(1)).expect("it can be read");
         assert_eq!(catalogue.drop_through(Position(1)).expect("it can be removed"), 1);
         assert_eq!(read_view(&view), 1);
+    }
+
+    /// Readers of sealed segments wait for each other before they have too many files open; the live segment is read meanwhile.
+    #[test]
+    fn sealed_segments_are_open_to_a_bounded_number_of_readers() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut writer = Writer::new(dir.path(), 1);
+        (0..=SEALED_READS_MAX).for_each(|_| drop(writer.append()));
+        let catalogue = writer.append();
+        let open_files = || {
+            let files = std::fs::read_dir("/proc/self/fd").expect("Linux lists them").filter_map(Result::ok);
+            files.filter(|file| std::fs::read_link(file.path()).is_ok_and(|target| target.starts_with(dir.path()))).count()
+        };
+        let before = open_files();
+        let view = |position: usize| catalogue.view_at(Position(position as u64)).expect("it can be read");
+        let mut views: Vec<_> = (1..=SEALED_READS_MAX).map(view).collect();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::scope(|threads| {
+            let catalogue = &catalogue;
+            threads.spawn(move || {
+                let view = catalogue.view_at(Position(SEALED_READS_MAX as u64 + 1)).expect("it can be read");
+                sender.send(view.first).expect("somebody waits");
+            });
+            assert_eq!(view(SEALED_READS_MAX + 2).first, Position(SEALED_READS_MAX as u64 + 2), "the live one takes no place");
+            assert!(open_files() - before <= SEALED_READS_MAX, "{} files, and {before} before", open_files());
+            let deadline = std::time::Instant::now() + Duration::from_secs(60);
+            while *catalogue.sealed_reads.places.lock() != (Places { taken: SEALED_READS_MAX, waiting: 1 }) {
+                assert!(std::time::Instant::now() < deadline, "there is a place for another");
+                std::thread::yield_now();
+            }
+            assert!(receiver.try_recv().is_err(), "there is no place for another");
+            views.pop();
+            receiver.recv_timeout(Duration::from_secs(60)).expect("there is one now");
+        });
+        assert_eq!(*catalogue.sealed_reads.places.lock(), Places { taken: views.len(), waiting: 0 });
     }
 
     /// The straddle: a view of the live segment is fixed, further batches fill the segment, the next append rotates, and only then is the

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use scrip_protocol::Position;
 use scrip_protocol::batch::{BatchBuilder, BatchError, ChainEnd};
 
+pub use catalogue::SEALED_READS_MAX;
 pub use cursor::Cursor;
 pub use recovery::ReplayProgress;
 pub use segments::{ROW_BYTES, SEGMENT_BYTES, Segments};

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crossbeam_channel::Sender;
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
-use scrip_protocol::batch::{Batch, BatchError, ChainEnd};
+use scrip_protocol::batch::{Batch, BatchError, BatchTime, ChainEnd};
 use scrip_protocol::{Position, Record};
 
 use super::JournalError;
@@ -80,7 +80,7 @@ pub(super) fn replay(
     dir: &Path,
     listing: &Listing,
     from: ChainEnd,
-    apply: &mut dyn FnMut(u64, &[Record]),
+    apply: &mut dyn FnMut(BatchTime, &[Record]),
     report: &mut dyn FnMut(ReplayProgress),
 ) -> Result<Replayed, JournalError> {
     let (say, heard) = crossbeam_channel::bounded(GROUPS_AHEAD);
@@ -88,7 +88,7 @@ pub(super) fn replay(
         let reading = scope.spawn(move || read(disk, dir, listing, from, say));
         for group in heard {
             for batch in &group.batches {
-                apply(batch.time_ms, &batch.records);
+                apply(batch.time, &batch.records);
             }
             report(group.progress);
         }
@@ -103,7 +103,7 @@ const GROUPS_AHEAD: usize = 4;
 const GROUP_RECORDS: usize = 2048;
 
 struct Decoded {
-    time_ms: u64,
+    time: BatchTime,
     records: Vec<Record>,
 }
 
@@ -138,7 +138,7 @@ fn read(disk: &dyn Disk, dir: &Path, listing: &Listing, from: ChainEnd, groups: 
         let mut visit = |row: Row<'_>| {
             let records = records_of(&row.batch)?;
             group.records += records.len();
-            group.batches.push(Decoded { time_ms: row.batch.time_ms, records });
+            group.batches.push(Decoded { time: row.batch.time(), records });
             group.progress.position = row.batch.end().position;
             group.progress.bytes_done = bytes_done + (row.part * found.bytes as f64) as u64;
             if group.records < GROUP_RECORDS {

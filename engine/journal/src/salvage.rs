@@ -33,8 +33,8 @@ const RECORDS_MAX: u32 = 1 << 16;
 const RECORD_BYTES_MAX: u32 = 32 << 20;
 const RECORD_HEADER_BYTES: usize = 6;
 
-/// The first time, in milliseconds since 1970, that no batch has: some eight thousand years from now.
-const TIME_END_MS: u64 = 1 << 48;
+/// The first upper half of a lead of record time over the clock, in units of 45 days, that no batch has: some 250 years.
+const LEAD_END: u64 = 1 << 11;
 
 /// The end of positions: some thousand years of records.
 const POSITION_END: u64 = 1 << 52;
@@ -188,10 +188,9 @@ impl Head {
         let count = header[4..].first_chunk().copied().map_or(0, u32::from_le_bytes);
         let head = Head { first: number(8), count, previous: hash(24), hash: hash(56) };
         let plausible = header[..2] == VERSION.to_le_bytes()
-            && header[2..4] == [0, 0]
             && (1..=RECORDS_MAX).contains(&head.count)
             && (1..POSITION_END).contains(&head.first)
-            && number(16) < TIME_END_MS;
+            && number(22) & 0xFFFF < LEAD_END;
         plausible.then_some(head)
     }
 }

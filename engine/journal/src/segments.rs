@@ -19,7 +19,7 @@ use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use scrip_protocol::batch::{Batch, BatchBuilder, BatchError, ChainEnd};
+use scrip_protocol::batch::{Batch, BatchBuilder, BatchError, BatchTime, ChainEnd};
 use scrip_protocol::{Position, Record};
 
 use super::catalogue::{Catalogue, Listed};
@@ -61,7 +61,7 @@ impl Segments {
         dir: &Path,
         segment_bytes: u64,
         from: ChainEnd,
-        apply: &mut dyn FnMut(u64, &[Record]),
+        apply: &mut dyn FnMut(BatchTime, &[Record]),
         progress: &mut dyn FnMut(ReplayProgress),
     ) -> Result<Segments, JournalError> {
         Segments::open_reaching(disk, dir, segment_bytes, from, Position(0), apply, progress)
@@ -77,7 +77,7 @@ impl Segments {
         segment_bytes: u64,
         from: ChainEnd,
         reached: Position,
-        apply: &mut dyn FnMut(u64, &[Record]),
+        apply: &mut dyn FnMut(BatchTime, &[Record]),
         progress: &mut dyn FnMut(ReplayProgress),
     ) -> Result<Segments, JournalError> {
         let lock = lock(&*disk, dir)?;

@@ -19,7 +19,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use scrip_protocol::batch::{Batch, BatchBuilder, ChainEnd};
+use scrip_protocol::batch::{Batch, BatchBuilder, BatchTime, ChainEnd};
 use scrip_protocol::command::ClubRegistered;
 use scrip_protocol::{ClubId, CredentialId, Position, Record, RequestId, Stamp};
 use tempfile::TempDir;
@@ -126,7 +126,8 @@ fn open(dir: &Path, segment_bytes: u64) -> Result<(Segments, Stored), JournalErr
 /// Opens a journal behind a snapshot.
 fn open_from(dir: &Path, segment_bytes: u64, from: ChainEnd) -> Result<(Segments, Stored), JournalError> {
     let mut stored = Vec::new();
-    let mut apply = |time_ms, records: &[Record]| stored.extend(records.iter().map(|record| (time_ms, record.clone())));
+    let mut apply =
+        |time: BatchTime, records: &[Record]| stored.extend(records.iter().map(|record| (time.record_ms(), record.clone())));
     let journal = Segments::open(Arc::new(OsDisk), dir, segment_bytes, from, &mut apply, &mut |_| {})?;
     Ok((journal, stored))
 }

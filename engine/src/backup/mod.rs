@@ -23,7 +23,7 @@ use scrip_protocol::Position;
 use scrip_protocol::batch::{Batch, BatchError, ChainEnd, Hash};
 
 use crate::folder::{Folder, FolderError};
-use crate::snapshot::{self, Kept, Snapshot, SnapshotError};
+use crate::snapshot::{self, Kept, Snapshot, SnapshotError, Unfinished};
 use scrip_journal::disk::Disk;
 use scrip_journal::{Journal, JournalError, SEGMENT_BYTES, Segments};
 
@@ -267,6 +267,7 @@ impl Taking {
         if end.position < stated.position {
             return Err(BackupError::Incomplete { dir: dir.to_owned(), stated: stated.position, found: end.position });
         }
+        snapshot::remove_unfinished(&**disk, &dir.join("snapshots"))?;
         let mut taking = Taking {
             disk: disk.clone(),
             dir: dir.to_owned(),
@@ -436,8 +437,15 @@ impl Taking {
             (self.begins_after.position..=self.end.position).contains(&snapshot.position) && Some(snapshot.position) > have
         };
         for snapshot in snapshot::list(&*self.disk, from)?.iter().filter(within) {
-            if self.copy_snapshot(snapshot, |end| self.holds(end))?.is_none() {
-                continue;
+            match self.copy_snapshot(snapshot, |end| self.holds(end)) {
+                Ok(Some(_)) => {}
+                Ok(None) => continue,
+                // The journal of the backup has all that is in it.
+                Err(BackupError::Snapshot(error @ SnapshotError::NoRoom { .. })) => {
+                    tracing::warn!(%error, "the newest snapshot was not copied");
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
             }
             let stays = [snapshot.position, self.begins_after.position];
             for other in snapshot::list(&*self.disk, &self.snapshots())?.iter().filter(|other| !stays.contains(&other.position)) {
@@ -464,7 +472,8 @@ impl Taking {
 }
 
 /// Copies a snapshot into a folder under another name, looks it through, and gives it its name there. `None` where it is gone or not good:
-/// a snapshot only saves time.
+/// a snapshot only saves time. Nothing is left of a copy that was not finished, and none is begun where there is no room for it beside what a
+/// journal needs.
 fn copy_snapshot(
     disk: &dyn Disk,
     snapshot: &Kept,
@@ -477,6 +486,8 @@ fn copy_snapshot(
         tracing::warn!(%error, path = %snapshot.path.display(), "a snapshot is gone, and was not copied");
         return Ok(None);
     }
+    snapshot::check_room(disk, dir, snapshot.bytes)?;
+    let guard = Unfinished::new(disk, &unfinished);
     copy_as(disk, &snapshot.path, &unfinished)?;
     let looked_through = Snapshot::open(disk, &unfinished).and_then(|copied| {
         copied.verify(&mut |_| {})?;
@@ -484,13 +495,14 @@ fn copy_snapshot(
     });
     match looked_through {
         Ok(end) if end.position == snapshot.position && fits(end) => {
-            disk.rename(&unfinished, &to).and_then(|()| disk.sync_folder(dir)).map_err(io_at(&to))?;
+            disk.rename(&unfinished, &to).map_err(io_at(&to))?;
+            guard.finish();
+            disk.sync_folder(dir).map_err(io_at(&to))?;
             return Ok(Some(end));
         }
         Ok(_) => tracing::warn!(path = %snapshot.path.display(), "this snapshot is not of this journal, and was not copied"),
         Err(error) => tracing::warn!(%error, path = %snapshot.path.display(), "this snapshot is not whole, and was not copied"),
     }
-    remove(&unfinished)?;
     Ok(None)
 }
 
@@ -506,8 +518,11 @@ fn write(disk: &dyn Disk, to: &Path, from: &mut dyn Read) -> Result<(), BackupEr
     let mut unfinished = to.as_os_str().to_owned();
     unfinished.push(".new");
     let unfinished = PathBuf::from(unfinished);
+    let guard = Unfinished::new(disk, &unfinished);
     write_as(disk, from, &unfinished)?;
-    disk.rename(&unfinished, to).and_then(|()| disk.sync_folder(dir)).map_err(io_at(to))
+    disk.rename(&unfinished, to).map_err(io_at(to))?;
+    guard.finish();
+    disk.sync_folder(dir).map_err(io_at(to))
 }
 
 fn copy_as(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), BackupError> {

@@ -18,7 +18,7 @@ use scrip_protocol::private;
 
 use super::{BackupError, COMMIT_BYTES, FILES, Manifest, copy, copy_snapshot, io_at, remove, write};
 use crate::folder::{Folder, FolderError};
-use crate::snapshot::{self, Kept, Snapshot};
+use crate::snapshot::{self, Kept, Snapshot, SnapshotError};
 use scrip_journal::disk::Disk;
 use scrip_journal::{Journal, SEGMENT_BYTES, Segments};
 
@@ -139,6 +139,8 @@ struct Copying<'a> {
     stated: ChainEnd,
     /// None before the first batch.
     journal: Option<Segments>,
+    /// The record before the first of the restored journal.
+    begins_after: Position,
     end: ChainEnd,
     waiting: Vec<Vec<u8>>,
     waiting_bytes: usize,
@@ -166,6 +168,7 @@ impl<'a> Copying<'a> {
             snapshots,
             stated,
             journal: None,
+            begins_after: Position(0),
             end: ChainEnd::default(),
             waiting: Vec::new(),
             waiting_bytes: 0,
@@ -237,7 +240,7 @@ impl<'a> Copying<'a> {
         let dir = self.dir.join("journal");
         self.disk.create_folder(&dir).map_err(io_at(&dir))?;
         self.journal = Some(Segments::begin(self.disk.clone(), &dir, SEGMENT_BYTES, at)?);
-        self.end = at;
+        (self.begins_after, self.end) = (at.position, at);
         Ok(())
     }
 
@@ -252,7 +255,7 @@ impl<'a> Copying<'a> {
 
     /// Seals a batch anew, with its records up to one of them.
     fn reseal(&mut self, batch: &Batch<'_>, last: Position) -> Result<(), BackupError> {
-        let mut builder = BatchBuilder::new(batch.time_ms);
+        let mut builder = BatchBuilder::new(batch.time());
         for item in batch.records() {
             let (position, record) = item.map_err(|cause| BackupError::Batch { after: self.end.position, cause })?;
             if position <= last {
@@ -284,9 +287,16 @@ impl<'a> Copying<'a> {
             let Some(end) = self.ends.get(&candidate.position) else { continue };
             let dir = self.dir.join("snapshots");
             self.disk.create_folder(&dir).map_err(io_at(&dir))?;
-            if copy_snapshot(&*self.disk, candidate, &dir, |found| found == *end)?.is_some() {
-                snapshot = Some(candidate.position);
-                break;
+            match copy_snapshot(&*self.disk, candidate, &dir, |found| found == *end) {
+                Ok(Some(_)) => {
+                    snapshot = Some(candidate.position);
+                    break;
+                }
+                Ok(None) => {}
+                Err(BackupError::Snapshot(error @ SnapshotError::NoRoom { .. })) if self.begins_after == Position(0) => {
+                    tracing::warn!(%error, "a snapshot was not restored: the journal has all that is in it");
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(Restored {

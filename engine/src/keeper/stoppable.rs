@@ -9,7 +9,7 @@ use std::sync::Arc;
 use redb::StorageBackend;
 
 use super::Stopping;
-use scrip_journal::disk::{Access, Disk, DiskFile, Entry, Mapped};
+use scrip_journal::disk::{Access, Disk, DiskFile, Entry, Mapped, Space};
 
 /// Another disk, until it is to stop; then nothing more is written, made durable or renamed.
 #[derive(Debug)]
@@ -59,6 +59,10 @@ impl Disk for Stoppable {
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         Ok(Box::new(StoppableFile { file: self.disk.create(path)?, stopping: self.stopping.clone() }))
+    }
+
+    fn space(&self, dir: &Path) -> io::Result<Space> {
+        self.disk.space(dir)
     }
 
     fn map(&self, path: &Path) -> io::Result<Mapped> {

@@ -79,6 +79,7 @@ impl Taking {
         if end.position >= up_to {
             return Ok(None);
         }
+        self.make_room(of.as_deref())?;
         self.replay(&mut state, &mut end, up_to)?;
         let disk = Stoppable { disk: self.disk.clone(), stopping: self.stopping.clone() };
         let written = snapshot::write(&disk, &self.dir, &state, end, Pace::Gentle, &mut |_, _| {});
@@ -126,6 +127,22 @@ impl Taking {
         self.joined(Beginning { state: State::default(), end: ChainEnd::default(), of: None, damaged })
     }
 
+    /// Checks, before any work is done, that there is room for another snapshot like the one that this one begins with. Where there is not,
+    /// older ones are removed, if the journal is kept whole: then they save time and nothing else.
+    fn make_room(&self, of: Option<&Path>) -> Result<(), TakeError> {
+        snapshot::remove_unfinished(self.disk.as_ref(), &self.dir)?;
+        let kept = snapshot::list(self.disk.as_ref(), &self.dir)?;
+        let Some(base) = kept.iter().find(|kept| Some(kept.path.as_path()) == of) else { return Ok(()) };
+        let check = || snapshot::check_room(self.disk.as_ref(), &self.dir, base.bytes);
+        if check().is_err() && self.retention == Retention::All {
+            for older in kept.iter().filter(|kept| kept.position < base.position) {
+                tracing::warn!(path = %older.path.display(), "an older snapshot is removed: there is no room for the next");
+                self.disk.remove(&older.path).map_err(|source| SnapshotError::Io { path: older.path.clone(), source })?;
+            }
+        }
+        Ok(check()?)
+    }
+
     /// A beginning, if the journal goes on where it ends.
     fn joined(&self, beginning: Beginning) -> Result<Beginning, TakeError> {
         let first = self.reader.first();
@@ -155,7 +172,7 @@ impl Taking {
                 let batch = Batch::parse(&bytes).map_err(wrong)?;
                 batch.follow(end).map_err(wrong)?;
                 for record in batch.records() {
-                    state.apply(batch.time_ms, &record.map_err(wrong)?.1);
+                    state.apply(batch.time(), &record.map_err(wrong)?.1);
                 }
             }
             self.rest(began)?;

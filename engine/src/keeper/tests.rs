@@ -2,6 +2,8 @@
 //!
 //! Every batch of these journals is a segment of its own, so that what is dropped can be told to the record.
 
+mod full_disk;
+
 use std::fmt::Debug;
 use std::fs::{self, TryLockError};
 use std::io;
@@ -18,7 +20,7 @@ use scrip_protocol::{CampaignId, ClientId, CredentialId, Record, RequestId, Sett
 use super::*;
 use crate::snapshot::{self, Kept, Snapshot};
 use scrip_core::state::State;
-use scrip_journal::disk::{Access, DiskFile, Entry, Mapped, OsDisk};
+use scrip_journal::disk::{Access, DiskFile, Entry, Mapped, OsDisk, Space};
 use scrip_journal::{Journal, Segments};
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -154,7 +156,7 @@ impl Bench {
         for bytes in batches.iter().take_while(|bytes| Batch::parse(bytes).is_ok_and(|batch| batch.first <= newest.position)) {
             let batch = Batch::parse(bytes).expect("it was looked at");
             batch.follow(&mut end).expect("it is in order");
-            batch.records().for_each(|record| state.apply(batch.time_ms, &record.expect("it is one").1));
+            batch.records().for_each(|record| state.apply(batch.time(), &record.expect("it is one").1));
         }
         assert_eq!(snapshot.header().end, end);
         assert!(snapshot.state().expect("it is whole") == state, "the snapshot differs from the journal");
@@ -447,6 +449,10 @@ impl Disk for Trying {
         Ok(Box::new(file))
     }
 
+    fn space(&self, dir: &Path) -> io::Result<Space> {
+        OsDisk.space(dir)
+    }
+
     fn map(&self, path: &Path) -> io::Result<Mapped> {
         OsDisk.map(path)
     }
@@ -466,6 +472,8 @@ fn a_failure_is_answered_and_the_next_one_goes_well() {
     let Outcome::Failed(why) = bench.take(&keeper) else { panic!("there is no room") };
     assert!(why.contains("no storage space"), "{why}");
     assert_eq!(bench.positions(), before);
+    let files = fs::read_dir(bench.snapshots()).expect("a folder").count();
+    assert_eq!(files, before.len(), "nothing is left of it");
     disk.full.store(false, Ordering::Relaxed);
     bench.taken(&keeper);
     bench.compare_newest(false);

@@ -9,6 +9,7 @@
 //! A clock that is too far ahead is not followed. Time goes on as if it had not moved, ids by that clock are refused, and
 //! [`EngineClock::fault`] says why, until the clock is set right or a restart accepts it.
 
+mod start;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use scrip_protocol::UtcTime;
 
+pub use start::ClockError;
+pub(crate) use start::{FollowedClock, check_start};
+
 use scrip_core::state::requests::ClockRange;
 
 /// How far the machine's clock may be ahead of the newest record, or jump while the engine runs: 31 days. A shop may be closed for weeks and a machine
@@ -28,9 +32,6 @@ const CLOCK_AHEAD_MS_MAX: u64 = 31 * 24 * 60 * 60 * 1000;
 /// How far the machine's clock may be behind the newest record at a start: 10 minutes. More than that, either this clock has not been set
 /// yet, or another one was ahead when that record was written.
 const CLOCK_BEHIND_MS_MAX: u64 = 10 * 60 * 1000;
-
-/// No clock that was set is before this, 2024-01-01: a machine without a battery for its clock begins in 1970.
-const CLOCK_EARLIEST_MS: u64 = 1_704_067_200_000;
 
 /// A difference between the machine's clock and its monotonic one that counts as a step.
 const STEP_MS: u64 = 1_000;
@@ -64,59 +65,6 @@ impl Clock for SystemClock {
     fn read(&mut self) -> Reading {
         Reading { wall_ms: scrip_protocol::unix_time_ms(), elapsed_ms: Duration::as_millis(&self.0.elapsed()) as u64 }
     }
-}
-
-/// Why an engine does not start at the time that the machine's clock shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ClockError {
-    /// The clock was never set.
-    #[error(
-        "this machine's clock says {}, before any engine was written; set it, or start once with --accept-clock",
-        UtcTime(*wall_ms)
-    )]
-    NeverSet {
-        /// What it says.
-        wall_ms: u64,
-    },
-    /// The newest record is from the future.
-    #[error(
-        "this machine's clock says {}, and the newest record is of {}: one of the two clocks was wrong; set this one right, or, if it is right, start once with --accept-clock",
-        UtcTime(*wall_ms), UtcTime(*newest_ms)
-    )]
-    Behind {
-        /// What the clock says.
-        wall_ms: u64,
-        /// The time of the newest record.
-        newest_ms: u64,
-    },
-    /// The newest record is implausibly old.
-    #[error(
-        "this machine's clock says {}, more than 31 days after the newest record, of {}; set it right, or, if the engine was stopped for so long, start once with --accept-clock",
-        UtcTime(*wall_ms), UtcTime(*newest_ms)
-    )]
-    Ahead {
-        /// What the clock says.
-        wall_ms: u64,
-        /// The time of the newest record.
-        newest_ms: u64,
-    },
-}
-
-/// Whether an engine may start on a journal whose newest record is of a time (0 for an empty journal), by this clock.
-///
-/// # Errors
-/// When one of the two is implausible beside the other.
-pub fn check_start(newest_ms: u64, wall_ms: u64) -> Result<(), ClockError> {
-    if newest_ms > wall_ms.saturating_add(CLOCK_BEHIND_MS_MAX) {
-        return Err(ClockError::Behind { wall_ms, newest_ms });
-    }
-    if wall_ms < CLOCK_EARLIEST_MS {
-        return Err(ClockError::NeverSet { wall_ms });
-    }
-    if newest_ms > 0 && wall_ms > newest_ms.saturating_add(CLOCK_AHEAD_MS_MAX) {
-        return Err(ClockError::Ahead { wall_ms, newest_ms });
-    }
-    Ok(())
 }
 
 /// The present time.
@@ -153,7 +101,7 @@ struct Inner {
 }
 
 impl EngineClock {
-    /// Begins after the newest record, at whatever the clock shows: see [`check_start`].
+    /// Begins after the newest record, at whatever the clock shows: see [`ClockError`].
     pub fn new(mut clock: Box<dyn Clock>, newest_ms: u64) -> EngineClock {
         let timeline = Timeline::new(newest_ms, clock.read());
         EngineClock(Arc::new(Mutex::new(Inner { clock, timeline })))
@@ -214,7 +162,7 @@ impl Timeline {
         Timeline {
             last: first,
             record_ms,
-            // Further behind, an operator has said that this clock is right.
+            // Further behind, an operator has accepted this clock, or the engine followed it when it was set back.
             unstepped_ms: if behind_ms <= CLOCK_BEHIND_MS_MAX { record_ms } else { first.wall_ms },
             slowed: (behind_ms > 0).then_some((record_ms, first.elapsed_ms)),
             is_followed: true,

@@ -2,26 +2,29 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use crossbeam_channel::{Select, Sender, TryRecvError, TrySendError};
 use parking_lot::Mutex;
 use scrip_protocol::batch::BatchBuilder;
 use scrip_protocol::command::{
     Confirm, ConfirmOutcome, Hold, HoldOutcome, HoldRefused, LOCKOUTS_PER_PAGE, LiftLockoutsOutcome, ListLockouts,
-    ListLockoutsOutcome, LockoutKey, RedeemOutcome, WhichLockouts,
+    ListLockoutsOutcome, RedeemOutcome, WhichLockouts,
 };
 use scrip_protocol::frame::{REFUSAL, push_bytes, push_value};
 use scrip_protocol::{Command, CredentialId, Kind, Position, Record, Refusal, Stamp, wire};
 
 use super::clock::EngineClock;
 use super::journal_thread::Release;
+use super::pages::{Turn, Turns};
+use super::reader_budget::ReaderBudget;
 use super::registry::KeptFrom;
 use super::tally::{Counts, Tally};
-use super::{Attempt, Call, Change, Chunk, Chunks, Limits, Outbox, RETRY_AFTER_MS, Read, Request, StoredReply};
+use super::{Attempt, Call, Change, Limits, Outbox, RETRY_AFTER_MS, Read, Request, Reserved, StoredReply, batch_time};
 use scrip_core::guard::{Asker, FailedCode, Guard, Reason};
 use scrip_core::index::Index;
 use scrip_core::state::requests::{Admission, ClockRange, Remembered};
-use scrip_core::state::{Asked, AskedKeepReader, State, reply_of};
+use scrip_core::state::{Asked, AskedKeepReader, ReaderUnmoved, State, reply_of};
 
 /// How many requests are decided before the journal thread is asked again whether it is idle: some tens of microseconds.
 const REQUESTS_PER_LOOK: usize = 64;
@@ -33,8 +36,9 @@ pub(super) struct EngineThread {
     pub(super) index: Arc<Index>,
     pub(super) clock: EngineClock,
     pub(super) kept_from: Arc<KeptFrom>,
+    pub(super) reader_budget: ReaderBudget,
     pub(super) limits: Limits,
-    pub(super) chunks: Chunks,
+    pub(super) turns: Turns,
     pub(super) hand_over: Sender<Commit>,
     /// How many commits the journal thread has taken.
     pub(super) handed: u64,
@@ -55,8 +59,8 @@ pub(super) struct Commit {
     pub(super) answers: usize,
     /// The newest position that one of these replies may have seen.
     pub(super) seen: Position,
-    /// What was counted of the requests.
-    pub(super) counts: Counts,
+    /// What was counted of the requests. Elsewhere, so that a commit is short to hand on.
+    pub(super) counts: Box<Counts>,
 }
 
 /// Reply frames for one lane.
@@ -66,6 +70,16 @@ pub(super) struct Replies {
     /// Replies that the lane reads from the journal.
     pub(super) stored: Vec<StoredReply>,
     pub(super) answers: usize,
+    /// What is reserved for them.
+    pub(super) reserved: Vec<Reserved>,
+}
+
+/// What is known of a request without executing it.
+enum Looked {
+    /// It was executed before, and is answered as it was.
+    Answered,
+    /// It is refused; as `Busy` where it may be executed.
+    Refused(Refusal),
 }
 
 /// The journal thread has ended: nothing more can become durable.
@@ -74,8 +88,18 @@ struct JournalGone;
 impl EngineThread {
     /// Runs until every way in is gone, or the journal is. Returns the state.
     pub(super) fn run(mut self) -> State {
-        while let Ok(chunk) = self.chunks.recv() {
-            if self.fill_and_hand_over(chunk).is_err() {
+        loop {
+            let turn = match self.turns.next() {
+                Ok(turn) => turn,
+                Err(TryRecvError::Disconnected) => break,
+                Err(TryRecvError::Empty) => match self.turns.inbox().recv() {
+                    Ok(chunk) => self.turns.taken(chunk),
+                    // A page may be left.
+                    Err(_) => continue,
+                },
+            };
+            // An empty chunk says that there is a page.
+            if !turn.chunk.requests.is_empty() && self.fill_and_hand_over(turn).is_err() {
                 break;
             }
         }
@@ -83,15 +107,15 @@ impl EngineThread {
     }
 
     /// Opens a commit with a chunk, and fills it with what else is there; then until the journal thread takes it.
-    fn fill_and_hand_over(&mut self, chunk: Chunk) -> Result<(), JournalGone> {
-        let mut open = Some(self.take(chunk, None)?);
+    fn fill_and_hand_over(&mut self, turn: Turn) -> Result<(), JournalGone> {
+        let mut open = Some(self.take(turn, None)?);
         while let Some(mut commit) = open.take() {
             if commit.answers >= REQUESTS_PER_LOOK {
                 let Some(kept) = self.offer(commit)? else { return Ok(()) };
                 commit = kept;
             }
-            open = match self.chunks.try_recv() {
-                Ok(chunk) => Some(self.take(chunk, Some(commit))?),
+            open = match self.turns.next() {
+                Ok(turn) => Some(self.take(turn, Some(commit))?),
                 Err(TryRecvError::Disconnected) => return self.send(commit),
                 Err(TryRecvError::Empty) if commit.answers <= self.limits.alone_max && self.is_journal_idle() => {
                     self.tally.settle(&self.state, &self.guard, &mut commit.counts);
@@ -115,15 +139,19 @@ impl EngineThread {
     fn wait(&mut self, commit: Commit) -> Result<Option<Commit>, JournalGone> {
         let mut select = Select::new();
         let taken = select.send(&self.hand_over);
-        select.recv(&self.chunks);
+        let inbox = self.turns.inbox().clone();
+        select.recv(&inbox);
         let ready = select.select();
         if ready.index() == taken {
             ready.send(&self.hand_over, commit).map_err(|_| JournalGone)?;
             self.handed += 1;
             return Ok(None);
         }
-        match ready.recv(&self.chunks) {
-            Ok(chunk) => self.take(chunk, Some(commit)).map(Some),
+        match ready.recv(&inbox) {
+            Ok(chunk) => {
+                let turn = self.turns.taken(chunk);
+                self.take(turn, Some(commit)).map(Some)
+            }
             Err(_) => self.send(commit).map(|()| None),
         }
     }
@@ -150,11 +178,15 @@ impl EngineThread {
     }
 
     /// Decides a chunk into a commit. On the way a commit that is full, or that the idle journal thread takes, is handed over.
-    fn take(&mut self, chunk: Chunk, open: Option<Commit>) -> Result<Commit, JournalGone> {
+    fn take(&mut self, Turn { mut chunk, is_page }: Turn, open: Option<Commit>) -> Result<Commit, JournalGone> {
         let mut commit = match open {
             Some(commit) => commit,
             None => self.open(),
         };
+        if chunk.requests.is_empty() {
+            return Ok(commit);
+        }
+        let began = is_page.then(Instant::now);
         commit.address(&chunk.outbox);
         let mut groups = chunk.requests.chunks(REQUESTS_PER_LOOK).peekable();
         while let Some(requests) = groups.next() {
@@ -168,7 +200,7 @@ impl EngineThread {
                     } else {
                         let now = self.clock.now();
                         commit.clock = now.requests;
-                        commit.batches.push(BatchBuilder::with_room(now.record_ms, self.limits.batch_bytes_max));
+                        commit.batches.push(BatchBuilder::with_room(batch_time(now), self.limits.batch_bytes_max));
                     }
                 }
                 self.answer(request, &mut commit);
@@ -185,6 +217,12 @@ impl EngineThread {
                 }
             };
         }
+        if let Some(reserved) = chunk.reserved.take() {
+            commit.replies.last_mut().expect("a commit is addressed before it is filled").reserved.push(reserved);
+        }
+        if let Some(began) = began {
+            self.turns.served(began.elapsed());
+        }
         Ok(commit)
     }
 
@@ -196,13 +234,13 @@ impl EngineThread {
     fn touch(&self, requests: &[Request]) {
         let place_of = |request: &Request| match &request.call {
             Call::Change(change) => change.hint.and_then(|hint| hint.place()),
-            Call::Read(_) | Call::Lift { .. } | Call::Busy { .. } | Call::Answered { .. } => None,
+            Call::Read(_) | Call::Lift { .. } | Call::Look { .. } | Call::Busy { .. } | Call::Answered { .. } => None,
         };
         let redemptions = requests.iter().filter_map(|request| match &request.call {
             Call::Change(Change { stamp, asked, .. }) => {
                 asked.redemption().map(|asked| (stamp.request, asked.client, place_of(request)))
             }
-            Call::Read(_) | Call::Lift { .. } | Call::Busy { .. } | Call::Answered { .. } => None,
+            Call::Read(_) | Call::Lift { .. } | Call::Look { .. } | Call::Busy { .. } | Call::Answered { .. } => None,
         });
         self.state.touch(redemptions);
         self.index.touch(requests.iter().filter_map(place_of));
@@ -211,12 +249,12 @@ impl EngineThread {
     fn open(&mut self) -> Commit {
         let now = self.clock.now();
         Commit {
-            batches: vec![BatchBuilder::new(now.record_ms)],
+            batches: vec![BatchBuilder::new(batch_time(now))],
             clock: now.requests,
             replies: Vec::new(),
             answers: 0,
             seen: self.state.position(),
-            counts: Counts::default(),
+            counts: Box::default(),
         }
     }
 
@@ -236,6 +274,11 @@ impl EngineThread {
             Call::Read(read) => self.read(now_ms, read, correlation, &mut replies.frames),
             Call::Lift { by, which } => {
                 push_value(&mut replies.frames, Kind::LiftLockouts as u16, correlation, &self.lift(now_ms, *by, *which));
+            }
+            Call::Look { kind, stamp } => {
+                if let Looked::Refused(refusal) = self.look(commit.clock, *kind, stamp, correlation, replies) {
+                    push_value(&mut replies.frames, REFUSAL, correlation, &refusal);
+                }
             }
             Call::Busy { kind, stamp } => self.busy((now_ms, commit.clock), *kind, stamp, correlation, replies),
             Call::Change(change) => self.change((now_ms, commit.clock), change, batch, correlation, replies),
@@ -268,14 +311,7 @@ impl EngineThread {
     }
 
     fn list_lockouts(&self, now_ms: u64, ListLockouts { kind }: &ListLockouts) -> ListLockoutsOutcome {
-        let is_wanted = |key: LockoutKey| kind.is_none_or(|kind| key.kind() == kind);
-        let (mut lockouts, mut total) = (Vec::new(), 0);
-        for lockout in self.guard.lockouts(now_ms).filter(|lockout| is_wanted(lockout.key)) {
-            total += 1;
-            if lockouts.len() < LOCKOUTS_PER_PAGE {
-                lockouts.push(lockout);
-            }
-        }
+        let (lockouts, total) = self.guard.first_lockouts(now_ms, *kind, LOCKOUTS_PER_PAGE);
         ListLockoutsOutcome { lockouts, total, now_ms }
     }
 
@@ -309,6 +345,11 @@ impl EngineThread {
         {
             return self.refuse(now_ms, change, Refusal::TooManyMisses { retry_after_ms }, correlation, &mut replies.frames);
         }
+        if matches!(asked, Asked::KeepReader(_) | Asked::ForgetReader(_))
+            && self.reader_spared(now_ms, change, correlation, &mut replies.frames)
+        {
+            return;
+        }
         let registration = if let Asked::KeepReader(asked) = asked {
             // As the journal is now, not as it was when the lane looked: it may have been dropped up to a later position.
             let open_from = self.kept_from.open_from();
@@ -330,7 +371,7 @@ impl EngineThread {
         }
         self.tally.executed(&record);
         batch.push(&record);
-        self.state.apply(now_ms, &record);
+        self.state.apply(batch.time(), &record);
         let reply = self.state.requests.newest().expect("a request's record has just been remembered with its reply");
         match reply {
             Remembered::Stored { .. } => {
@@ -342,19 +383,52 @@ impl EngineThread {
         self.index.follow(&self.state, &record);
     }
 
+    /// Answers a request as it was answered before, if it was.
+    #[cold]
+    fn look(&mut self, clock: ClockRange, kind: Kind, stamp: &Stamp, correlation: u64, replies: &mut Replies) -> Looked {
+        if self.state.credentials.is_revoked(stamp.credential) {
+            return Looked::Refused(Refusal::Revoked);
+        }
+        match self.state.admit(clock, stamp, || kind) {
+            Admission::Repeated(reply) => {
+                self.tally.repeated();
+                self.push_reply(stamp.credential, &reply, correlation, replies);
+                Looked::Answered
+            }
+            Admission::Refused(refusal) => Looked::Refused(refusal),
+            Admission::New => Looked::Refused(Refusal::Busy { retry_after_ms: RETRY_AFTER_MS }),
+        }
+    }
+
+    /// Answers a request about a reader without a record, where it would change nothing, or its credential has made too many. Returns whether
+    /// it did.
+    #[cold]
+    fn reader_spared(&mut self, now_ms: u64, change: &Change, correlation: u64, frames: &mut Vec<u8>) -> bool {
+        let Change { stamp, asked, .. } = change;
+        match self.state.reader_unmoved(stamp.credential, asked) {
+            Some(ReaderUnmoved::Kept(outcome)) => push_value(frames, Kind::KeepReader as u16, correlation, &outcome),
+            Some(ReaderUnmoved::Forgotten(outcome)) => push_value(frames, Kind::ForgetReader as u16, correlation, &outcome),
+            None => {
+                let is_operator = |asked: &Asked| {
+                    matches!(asked, Asked::KeepReader(asked) if asked.anyones)
+                        || matches!(asked, Asked::ForgetReader(asked) if asked.anyones)
+                };
+                if is_operator(asked) {
+                    return false;
+                }
+                let Err(retry_after_ms) = self.reader_budget.take(now_ms, stamp.credential) else { return false };
+                self.refuse(now_ms, change, Refusal::Busy { retry_after_ms }, correlation, frames);
+            }
+        }
+        true
+    }
+
     /// Answers a request that cannot be executed now: as it was answered before, if it was.
     #[cold]
     fn busy(&mut self, (now_ms, clock): (u64, ClockRange), kind: Kind, stamp: &Stamp, correlation: u64, replies: &mut Replies) {
-        let refusal = match self.state.credentials.is_revoked(stamp.credential) {
-            true => Refusal::Revoked,
-            false => match self.state.admit(clock, stamp, || kind) {
-                Admission::Repeated(reply) => {
-                    self.tally.repeated();
-                    return self.push_reply(stamp.credential, &reply, correlation, replies);
-                }
-                Admission::Refused(refusal) => refusal,
-                Admission::New => Refusal::Busy { retry_after_ms: RETRY_AFTER_MS },
-            },
+        let refusal = match self.look(clock, kind, stamp, correlation, replies) {
+            Looked::Answered => return,
+            Looked::Refused(refusal) => refusal,
         };
         self.tally.busy(now_ms, kind, stamp, refusal);
         push_value(&mut replies.frames, REFUSAL, correlation, &refusal);
@@ -461,7 +535,13 @@ impl Commit {
     /// Makes a lane's replies the newest ones.
     fn address(&mut self, outbox: &Arc<Outbox>) {
         if self.replies.last().is_none_or(|replies| !Arc::ptr_eq(&replies.outbox, outbox)) {
-            self.replies.push(Replies { outbox: outbox.clone(), frames: Vec::new(), stored: Vec::new(), answers: 0 });
+            self.replies.push(Replies {
+                outbox: outbox.clone(),
+                frames: Vec::new(),
+                stored: Vec::new(),
+                answers: 0,
+                reserved: Vec::new(),
+            });
         }
     }
 }

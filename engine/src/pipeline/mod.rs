@@ -17,7 +17,10 @@ mod clock;
 mod engine_thread;
 mod journal_thread;
 mod outbox;
+mod pages;
+mod reader_budget;
 mod registry;
+mod share;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -26,9 +29,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Sender, TrySendError};
 use parking_lot::Mutex;
-use scrip_protocol::batch::BatchBuilder;
+use scrip_protocol::batch::{BatchBuilder, BatchTime};
 use scrip_protocol::codes::RecordedForm;
 use scrip_protocol::command::{
     CredentialAdded, Grant, LintRule, ListCampaigns, ListClubs, ListCodes, ListCredentials, ListGroups, ListLockouts, ListRules,
@@ -38,8 +41,11 @@ use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{ClientNetwork, CredentialId, Kind, Position, Record, Settings, Stamp};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-pub use clock::{Clock, ClockError, ClockStatus, EngineClock, Reading, SystemClock, check_start};
+use clock::Now;
+pub use clock::{Clock, ClockError, ClockStatus, EngineClock, Reading, SystemClock};
+pub(crate) use clock::{FollowedClock, check_start};
 pub use outbox::{Outbox, StoredReply};
+pub use share::{Reserved, Share, ShareLimits, Totals, Unwritten};
 
 use crate::attempts::Attempts;
 use crate::counters::Counters;
@@ -84,6 +90,8 @@ pub struct Chunk {
     pub requests: Vec<Request>,
     /// The share of the memory for large frames that they hold, until they are decided.
     pub budget: Option<OwnedSemaphorePermit>,
+    /// What is reserved for their replies, until these are delivered.
+    pub reserved: Option<Reserved>,
 }
 
 /// One request.
@@ -106,6 +114,14 @@ pub enum Call {
         by: CredentialId,
         /// Which.
         which: WhichLockouts,
+    },
+    /// Nothing: the lane asks whether this request was executed before. If it was, it is answered as it was then; if it may be executed,
+    /// the answer is `Busy`; else the refusal. None of that is counted as a refusal.
+    Look {
+        /// The command.
+        kind: Kind,
+        /// The request, and whose it is.
+        stamp: Stamp,
     },
     /// Nothing new: the lane has no room for this request at the moment. If it was executed before, it is answered as it was then;
     /// otherwise the answer is `Busy`.
@@ -237,6 +253,9 @@ pub struct Finished {
 #[derive(Clone)]
 pub struct Intake {
     inbox: Sender<Chunk>,
+    pages: Arc<pages::Pages>,
+    /// Of the empty chunk that wakes the engine thread.
+    waking: Arc<Outbox>,
     under_way: Arc<AtomicUsize>,
     requests_max: usize,
 }
@@ -251,9 +270,7 @@ impl Intake {
     /// When too much is under way. Nothing of the chunk was taken.
     pub fn offer(&self, chunk: Chunk) -> Result<(), InboxFull> {
         let count = chunk.requests.len();
-        // Counted only if there is room, so that the count never says more than is under way.
-        let room = |before: usize| (before == 0 || before + count <= self.requests_max).then_some(before + count);
-        if self.under_way.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_err() {
+        if !self.is_room_for(count) {
             return Err(InboxFull(chunk));
         }
         match self.inbox.try_send(chunk) {
@@ -266,6 +283,33 @@ impl Intake {
             Err(TrySendError::Disconnected(_)) => Ok(()),
         }
     }
+
+    /// Hands a request over that is for a page, or a card: something that takes its time. It is served between chunks, after all that
+    /// this lane has handed over before.
+    ///
+    /// # Errors
+    /// When too much is under way.
+    pub fn offer_page(&self, chunk: Chunk) -> Result<(), InboxFull> {
+        if !self.is_room_for(chunk.requests.len()) {
+            return Err(InboxFull(chunk));
+        }
+        self.pages.push(chunk, || self.inbox.len());
+        let empty = Chunk { outbox: self.waking.clone(), requests: Vec::new(), budget: None, reserved: None };
+        // In vain where the inbox is full: then the engine thread does not sleep; or where the journal failed.
+        let _ = self.inbox.try_send(empty);
+        Ok(())
+    }
+
+    /// Counts requests that are about to be handed over, if there is room: so that the count never says more than is under way.
+    fn is_room_for(&self, count: usize) -> bool {
+        let room = |before: usize| (before == 0 || before + count <= self.requests_max).then_some(before + count);
+        self.under_way.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_ok()
+    }
+}
+
+/// The time of a batch that is begun at a time.
+fn batch_time(now: Now) -> BatchTime {
+    BatchTime::new(now.record_ms, now.requests.earliest_ms)
 }
 
 impl Pipeline {
@@ -284,16 +328,18 @@ impl Pipeline {
         let clock = EngineClock::new(clock, journal.end().time_ms);
         let first = beginning.records(&state);
         if !first.is_empty() {
-            let mut batch = BatchBuilder::new(clock.now().record_ms);
+            let time = batch_time(clock.now());
+            let mut batch = BatchBuilder::new(time);
             first.iter().for_each(|record| batch.push(record));
-            let end = journal.append(vec![batch])?;
-            first.iter().for_each(|record| state.apply(end.time_ms, record));
+            journal.append(vec![batch])?;
+            first.iter().for_each(|record| state.apply(time, record));
         }
         let index = Arc::new(Index::of(&state));
         let reader = journal.reader();
         let under_way = Arc::new(AtomicUsize::new(0));
         // As many chunks as requests could be under way in small ones; the count of requests is the limit that is met.
         let (inbox, chunks) = crossbeam_channel::bounded(limits.requests_max.min(16_384));
+        let pages = Arc::new(pages::Pages::default());
         let (hand_over, commits) = crossbeam_channel::bounded(0);
         let (durable_sender, durable) = watch::channel(journal.end().position);
         let (failed_sender, failed) = watch::channel(None);
@@ -319,19 +365,20 @@ impl Pipeline {
         let kept_from = Arc::new(registry::KeptFrom::new(reader.clone()));
         let engine = engine_thread::EngineThread {
             kept_from: kept_from.clone(),
+            reader_budget: reader_budget::ReaderBudget::default(),
             state,
             guard,
             tally,
             index: index.clone(),
             clock: clock.clone(),
             limits,
-            chunks,
+            turns: pages::Turns::new(chunks, pages.clone()),
             hand_over,
             handed: 0,
             finished,
             release: release.clone(),
         };
-        let intake = Intake { inbox, under_way, requests_max: limits.requests_max };
+        let intake = Intake { inbox, pages, waking: Arc::new(Outbox::default()), under_way, requests_max: limits.requests_max };
         Ok(Pipeline {
             intake,
             index,
@@ -447,6 +494,3 @@ impl Drop for StopOnPanic {
         }
     }
 }
-
-/// The inbox's other end.
-type Chunks = Receiver<Chunk>;

@@ -1,17 +1,21 @@
 //! Where a lane's replies wait for its writer.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use scrip_protocol::Position;
 use tokio::sync::Notify;
 
+use super::share::{Share, Unwritten};
+
 /// The replies of one lane. The journal thread fills it, once per batch; the lane's writer task empties it.
 ///
-/// Bounded by its lane: that stops reading while as many requests are unanswered, or as many bytes unwritten, as it may have.
-#[derive(Default)]
+/// Bounded by its lane: that stops reading while as many requests are unanswered, or as many bytes unwritten, as it may have. The bytes
+/// count until they are written to the stream, here and in the share of the lane's credential.
 pub struct Outbox {
+    share: Arc<Share>,
     waiting: Mutex<Waiting>,
     filled: Notify,
     emptied: Notify,
@@ -27,8 +31,29 @@ pub struct Outbox {
 struct Waiting {
     /// Whole frames each.
     pieces: Vec<Vec<u8>>,
-    bytes: usize,
+    /// The bytes of the pieces.
+    bytes: Bytes,
+    /// The bytes of the pieces that the writer took last.
+    in_hand: Bytes,
     stored: VecDeque<StoredReply>,
+}
+
+/// Bytes that are not written yet.
+#[derive(Default, Clone, Copy)]
+struct Bytes {
+    replies: usize,
+    streams: usize,
+}
+
+impl Bytes {
+    fn sum(self) -> usize {
+        self.replies + self.streams
+    }
+
+    fn written(self, share: &Share) {
+        share.sub(Unwritten::Replies, self.replies);
+        share.sub(Unwritten::Streams, self.streams);
+    }
 }
 
 /// The reply to a duplicate request that is too long to be kept in memory. Its record is durable when this is delivered.
@@ -42,10 +67,55 @@ pub struct StoredReply {
     pub position: Position,
 }
 
+impl Default for Outbox {
+    /// One that nobody's share is charged for.
+    fn default() -> Outbox {
+        Outbox::new(Share::of_nobody())
+    }
+}
+
+impl Drop for Outbox {
+    /// What was not written or answered never will be.
+    fn drop(&mut self) {
+        let waiting = self.waiting.get_mut();
+        waiting.bytes.written(&self.share);
+        waiting.in_hand.written(&self.share);
+        self.share.answer(*self.unanswered.get_mut());
+    }
+}
+
 impl Outbox {
-    /// Says that requests were taken for which answers will come.
+    /// An empty one, charged to the share of a credential.
+    pub fn new(share: Arc<Share>) -> Outbox {
+        Outbox {
+            share,
+            waiting: Mutex::default(),
+            filled: Notify::new(),
+            emptied: Notify::new(),
+            unanswered: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
+        }
+    }
+
+    /// The share that it is charged to.
+    pub fn share(&self) -> &Arc<Share> {
+        &self.share
+    }
+
+    /// Records that requests were taken for which answers will come.
     pub fn expect(&self, answers: usize) {
+        self.share.take(answers);
         self.unanswered.fetch_add(answers, Ordering::Relaxed);
+    }
+
+    /// The same, unless the credential has too many requests under way.
+    pub fn try_expect(&self, answers: usize) -> bool {
+        let is_room = self.share.try_take(answers);
+        if is_room {
+            self.unanswered.fetch_add(answers, Ordering::Relaxed);
+        }
+        is_room
     }
 
     /// Adds reply frames that answer a number of requests.
@@ -53,33 +123,51 @@ impl Outbox {
         self.deliver_with(frames, Vec::new(), answers);
     }
 
+    /// Adds a part of a stream, which answers nothing that is expected.
+    pub fn deliver_part(&self, frame: Vec<u8>) {
+        if !self.is_closed() {
+            let mut waiting = self.waiting.lock();
+            self.share.add(Unwritten::Streams, frame.len());
+            waiting.bytes.streams += frame.len();
+            waiting.pieces.push(frame);
+        }
+        self.filled.notify_one();
+    }
+
     /// The same, with replies that the writer reads from the journal: see [`Outbox::take_stored`].
     pub fn deliver_with(&self, frames: Vec<u8>, stored: Vec<StoredReply>, answers: usize) {
         let is_empty = frames.is_empty() && stored.is_empty();
         if !self.is_closed() && !is_empty {
             let mut waiting = self.waiting.lock();
-            waiting.bytes += frames.len();
+            self.share.add(Unwritten::Replies, frames.len());
+            waiting.bytes.replies += frames.len();
             if !frames.is_empty() {
                 waiting.pieces.push(frames);
             }
             waiting.stored.extend(stored);
         }
+        self.share.answer(answers);
         self.unanswered.fetch_sub(answers, Ordering::Release);
         self.filled.notify_one();
         self.emptied.notify_one();
     }
 
     /// Takes what there is; waits for it if there is nothing. Empty where only stored replies are there. `None` once nothing more will come.
+    /// What was taken before must have been written: from here on it no longer counts.
     pub async fn take(&self) -> Option<Vec<Vec<u8>>> {
         loop {
             let finished = self.finished.load(Ordering::Acquire);
             let (pieces, is_any_stored) = {
                 let mut waiting = self.waiting.lock();
-                waiting.bytes = 0;
+                let taken = std::mem::take(&mut waiting.bytes);
+                let written = std::mem::replace(&mut waiting.in_hand, taken);
+                written.written(&self.share);
+                if written.sum() > 0 {
+                    self.emptied.notify_one();
+                }
                 (std::mem::take(&mut waiting.pieces), !waiting.stored.is_empty())
             };
             if !pieces.is_empty() || is_any_stored {
-                self.emptied.notify_one();
                 return Some(pieces);
             }
             if finished {
@@ -115,7 +203,7 @@ impl Outbox {
             let unanswered = self.unanswered.load(Ordering::Acquire);
             let is_room = {
                 let waiting = self.waiting.lock();
-                waiting.bytes <= bytes_max && unanswered + waiting.stored.len() <= unanswered_max
+                waiting.bytes.sum() + waiting.in_hand.sum() <= bytes_max && unanswered + waiting.stored.len() <= unanswered_max
             };
             if self.is_closed() || is_room {
                 return;
@@ -124,10 +212,32 @@ impl Outbox {
         }
     }
 
+    /// Whether the lane may have more bytes that wait to be written, as far as its credential's share goes.
+    pub fn has_share(&self, what: Unwritten) -> bool {
+        self.share.has_room(what) || self.is_empty() && self.share.has_room_for_empty_lane(what)
+    }
+
+    fn is_empty(&self) -> bool {
+        let waiting = self.waiting.lock();
+        waiting.bytes.sum() + waiting.in_hand.sum() == 0
+    }
+
+    /// Waits for that, or until nobody reads any more.
+    pub async fn share_room(&self, what: Unwritten) {
+        while !self.has_share(what) && !self.is_closed() {
+            tokio::select! {
+                () = self.share.room(what, || self.has_share(what)) => {}
+                () = self.emptied.notified() => {}
+            }
+        }
+    }
+
     /// Says that nobody will empty it any more.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        *self.waiting.lock() = Waiting::default();
+        let dropped = std::mem::take(&mut *self.waiting.lock());
+        dropped.bytes.written(&self.share);
+        dropped.in_hand.written(&self.share);
         self.emptied.notify_one();
     }
 

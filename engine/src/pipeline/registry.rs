@@ -60,7 +60,7 @@ impl ReaderRegistry for Registry {
         let request = || Request { correlation: 0, call: Call::Read(Read::ListReaders) };
         loop {
             outbox.expect(1);
-            let chunk = Chunk { outbox: outbox.clone(), requests: vec![request()], budget: None };
+            let chunk = Chunk { outbox: outbox.clone(), requests: vec![request()], budget: None, reserved: None };
             match self.intake.offer(chunk) {
                 Ok(()) => break,
                 Err(InboxFull(_)) if stops() => return Err(RegistryError::Stopping),

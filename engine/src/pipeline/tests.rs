@@ -13,6 +13,7 @@ mod counted;
 mod full_disk;
 mod registrations;
 mod release;
+mod window;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,7 +61,7 @@ impl Kept {
             let batch = parsed(bytes);
             batch.follow(&mut chain).expect("each batch continues the one before");
             for record in batch.records() {
-                state.apply(batch.time_ms, &record.expect("the record was just written").1);
+                state.apply(batch.time(), &record.expect("the record was just written").1);
             }
         }
         state
@@ -233,7 +234,7 @@ impl Run {
     fn try_offer(&self, lane: &Lane, requests: Vec<Request>) -> Result<(), InboxFull> {
         let count = requests.len();
         lane.0.expect(count);
-        let chunk = Chunk { outbox: lane.0.clone(), requests, budget: None };
+        let chunk = Chunk { outbox: lane.0.clone(), requests, budget: None, reserved: None };
         self.pipeline.intake().offer(chunk)
     }
 

@@ -120,8 +120,9 @@ async fn serve_lanes(
     }
     connection.set_receive_window(VarInt::from_u32(shared.limits.connection_window_bytes));
     connection.set_max_concurrent_bi_streams(VarInt::from_u32(shared.limits.lanes_max));
+    let share = shared.totals.share_of(caller.credential);
     let mut lanes = JoinSet::new();
-    lanes.spawn(lane::serve(first, caller.clone(), shared.clone()));
+    lanes.spawn(lane::serve(first, caller.clone(), share.clone(), shared.clone()));
     let revoked = revoked(&caller, shared.revocations.subscribe());
     tokio::pin!(revoked);
     loop {
@@ -131,7 +132,7 @@ async fn serve_lanes(
             opened = connection.accept_bi() => match opened {
                 Ok((send, receive)) => {
                     let lane = lane::Lane { connection: connection.clone(), send, receive, frames: FrameBuffer::default() };
-                    lanes.spawn(lane::serve(lane, caller.clone(), shared.clone()));
+                    lanes.spawn(lane::serve(lane, caller.clone(), share.clone(), shared.clone()));
                 }
                 Err(_) => return None,
             },

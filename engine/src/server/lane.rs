@@ -12,17 +12,20 @@ use scrip_protocol::command::{
 };
 use scrip_protocol::frame::{Frame, FrameBuffer, Malformed, REFUSAL, REQUEST_BYTES_MAX, RequestFrame, push_value};
 use scrip_protocol::hello::CloseCode;
-use scrip_protocol::{AnyCommand, ClientId, ClientNetwork, ClubId, Kind, Position, Refusal, RequestId, Role, Stamp, wire};
+use scrip_protocol::{
+    AnyCommand, ClientId, ClientNetwork, ClubId, CredentialId, Kind, Position, Refusal, RequestId, Role, Stamp, wire,
+};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::connection::Closing;
-use super::{LARGE_FRAME_BYTES, Shared, refund, rehearsal, snapshot, stored, tail, watching};
+use super::generating::Generation;
+use super::weight::Reply;
+use super::{LARGE_FRAME_BYTES, Shared, generating, refund, rehearsal, snapshot, stored, tail, watching};
 use crate::attempts::{About, Refused, Waiting};
 use crate::counters::{One, RefusalCounts, RequestCounts, count_refusals};
-use crate::pipeline::{Attempt, Call, Change, Chunk, InboxFull, Outbox, RETRY_AFTER_MS, Read, Request};
-use scrip_core::generate::draw;
+use crate::pipeline::{Attempt, Call, Change, Chunk, InboxFull, Outbox, RETRY_AFTER_MS, Read, Request, Share, Unwritten};
 use scrip_core::guard::{Asker, FailedCode, Reason};
 use scrip_core::index::{AT_ONCE, Holder, Index};
 use scrip_core::state::{
@@ -43,6 +46,15 @@ const EXPECTED_MAX: usize = 4096;
 /// How many codes a lane looks at on the worker that other lanes' tasks share: some hundred microseconds.
 const CODES_ON_WORKER: usize = 4096;
 
+/// After how many bytes of requests other than redemptions a lane hands over what it has, and lets other tasks go on.
+const BYTES_BETWEEN_YIELDS: usize = 64 << 10;
+
+/// How many of these bytes each such request counts for at least.
+const REQUEST_BYTES: usize = 128;
+
+/// As many bytes of replies a chunk reserves, but for its last request.
+const CHUNK_REPLY_BYTES: usize = 1 << 20;
+
 /// The answer where something cannot be had just now.
 pub(super) const BUSY: Refusal = Refusal::Busy { retry_after_ms: RETRY_AFTER_MS };
 
@@ -57,10 +69,18 @@ pub(super) struct Lane {
     pub(super) frames: FrameBuffer,
 }
 
-/// What the frames of one read amount to.
+/// What some frames of one read amount to.
 #[derive(Default)]
 struct Sorted {
     requests: Vec<Request>,
+    /// How many bytes their replies may have, but for small ones.
+    reply_bytes: usize,
+    /// About what it took to sort them, in bytes; redemptions take nothing.
+    costs: usize,
+    /// A request for a page, with the bytes that its reply may have. It ends what is sorted at once.
+    page: Option<(Request, usize)>,
+    /// So does a request for which files are read.
+    lookup: Option<Lookup>,
     /// Reply frames that show nothing of the state and may leave at once.
     refusals: Vec<u8>,
     /// A stream ends what is read at once: the lane serves it before it reads on.
@@ -69,10 +89,18 @@ struct Sorted {
     rehearsals: Vec<(u64, RehearseRule)>,
     /// As are these.
     snapshots: Vec<u64>,
+    /// And these.
+    generations: Vec<Generation>,
     /// What is counted of them.
     counts: RequestCounts,
     refused: RefusalCounts,
     waiting: Waiting,
+}
+
+/// A request that is whole once files were read for it, on a thread for that.
+struct Lookup {
+    correlation: u64,
+    read: Box<dyn FnOnce(&Shared) -> Call + Send>,
 }
 
 /// What is answered by many frames.
@@ -82,6 +110,20 @@ enum Stream {
 }
 
 impl Sorted {
+    /// Whether another frame may be sorted before what is there is handed over.
+    fn is_open(&self) -> bool {
+        self.stream.is_none()
+            && self.page.is_none()
+            && self.lookup.is_none()
+            && self.costs < BYTES_BETWEEN_YIELDS
+            && self.reply_bytes < CHUNK_REPLY_BYTES
+    }
+
+    fn look_up(&mut self, correlation: u64, read: impl FnOnce(&Shared) -> Call + Send + 'static) -> Result<(), Malformed> {
+        self.lookup = Some(Lookup { correlation, read: Box::new(read) });
+        Ok(())
+    }
+
     /// Refuses a request, without a look at the state. Nothing is recorded of it.
     fn refuse(&mut self, correlation: u64, refusal: &Refusal) -> Result<(), Malformed> {
         push_value(&mut self.refusals, REFUSAL, correlation, refusal);
@@ -116,14 +158,14 @@ impl Sorted {
 }
 
 /// Serves a lane to its end, or until the server stops; then waits for its answers. An error closes the connection.
-pub(super) async fn serve(lane: Lane, caller: Arc<Holder>, shared: Arc<Shared>) -> Result<(), Closing> {
+pub(super) async fn serve(lane: Lane, caller: Arc<Holder>, share: Arc<Share>, shared: Arc<Shared>) -> Result<(), Closing> {
     let Lane { connection, send, receive, frames } = lane;
     let counters = shared.counters.clone();
     let _one = One::of(&counters.server.lanes);
-    let outbox = Arc::new(Outbox::default());
+    let outbox = Arc::new(Outbox::new(share));
     // In a set of its own, so that it ends when this task is dropped.
     let mut writer = JoinSet::new();
-    writer.spawn(write(send, outbox.clone(), shared.clone()));
+    writer.spawn(write(send, outbox.clone(), caller.credential, shared.clone()));
     let read = Reader { receive, frames, caller, shared, outbox: outbox.clone(), large: None }.run().await;
     match read {
         Ok(()) => {
@@ -145,7 +187,12 @@ pub(super) async fn serve(lane: Lane, caller: Arc<Holder>, shared: Arc<Shared>) 
 }
 
 /// Writes what the outbox is given until that is finished, or the caller does not take it any more.
-async fn write(mut send: SendStream, outbox: Arc<Outbox>, shared: Arc<Shared>) -> Result<SendStream, quinn::WriteError> {
+async fn write(
+    mut send: SendStream,
+    outbox: Arc<Outbox>,
+    caller: CredentialId,
+    shared: Arc<Shared>,
+) -> Result<SendStream, quinn::WriteError> {
     while let Some(pieces) = outbox.take().await {
         let mut pieces: Vec<Bytes> = pieces.into_iter().map(Bytes::from).collect();
         if let Err(error) = send.write_all_chunks(&mut pieces).await {
@@ -153,12 +200,12 @@ async fn write(mut send: SendStream, outbox: Arc<Outbox>, shared: Arc<Shared>) -
             return Err(error);
         }
         while let Some(reply) = outbox.take_stored() {
-            // One at a time over all lanes: each may take some MiB while it is read.
-            let frame = {
-                let _one = shared.stored_replies.acquire().await;
-                stored::frame(reply, &shared)
+            let made = shared.stored_replies.make(caller, || stored::frame(reply, &shared)).await;
+            let sent = match &made {
+                Some(made) => send.write_all(&made.reply).await,
+                None => send.write_all(&stored::busy(reply)).await,
             };
-            if let Err(error) = send.write_all(&frame).await {
+            if let Err(error) = sent {
                 outbox.close();
                 return Err(error);
             }
@@ -185,7 +232,7 @@ impl Reader {
             self.answer_frames().await?;
             let limits = &self.shared.limits;
             let read = async {
-                self.outbox.room(limits.lane_requests_max as usize, limits.lane_reply_bytes_max).await;
+                room(&self.outbox, &self.shared).await;
                 self.receive.read_chunks(&mut pieces).await
             };
             let late = async {
@@ -223,12 +270,13 @@ impl Reader {
             let expected = (self.frames.pending() / REDEEM_FRAME_BYTES).min(EXPECTED_MAX);
             let mut whole = false;
             let mut sorted = Sorted { requests: Vec::with_capacity(expected), ..Sorted::default() };
-            while sorted.stream.is_none()
+            while sorted.is_open()
                 && let Some(frame) = self.frames.next(REQUEST_BYTES_MAX)?
             {
-                sort(frame, &self.caller, &self.shared, &mut sorted)?;
+                sort(frame, &self.caller, self.outbox.share(), &self.shared, &mut sorted)?;
                 whole = true;
             }
+            let is_all = sorted.is_open();
             self.shared.counters.requests.add(&sorted.counts);
             if !sorted.refusals.is_empty() {
                 self.shared.counters.refusals.take(&mut sorted.refused);
@@ -239,7 +287,13 @@ impl Reader {
                 self.outbox.deliver(sorted.refusals, 1);
             }
             if !sorted.requests.is_empty() {
-                self.hand_over(sorted.requests);
+                self.hand_over(sorted.requests, sorted.reply_bytes, false).await;
+            }
+            if let Some((request, reply_bytes)) = sorted.page {
+                self.hand_over(vec![request], reply_bytes, true).await;
+            }
+            if let Some(lookup) = sorted.lookup {
+                self.look_up(lookup).await;
             }
             if whole {
                 // The frame that was not whole yet is the first that is now; if it was refused, its share goes back here.
@@ -251,13 +305,23 @@ impl Reader {
             for correlation in sorted.snapshots {
                 snapshot::begin(correlation, &self.shared, &self.outbox);
             }
+            for generation in sorted.generations {
+                generating::begin(generation, &self.shared, &self.outbox);
+            }
             match sorted.stream {
-                None => break,
+                None if is_all => break,
+                None => {}
                 Some((correlation, Stream::Tail(asked))) => tail::serve(correlation, &asked, &self.shared, &self.outbox).await,
                 Some((correlation, Stream::Watch(asked))) => {
                     watching::serve(correlation, &asked, &self.shared, &self.outbox).await
                 }
             }
+            // A read may bring in more than the lane may have under way.
+            room(&self.outbox, &self.shared).await;
+            if self.outbox.is_closed() {
+                return Ok(());
+            }
+            tokio::task::yield_now().await;
         }
         // A frame counts as large once so much of it is here: announcing one costs a caller nothing, and holds nothing.
         if self.large.is_none() && self.frames.pending() > LARGE_FRAME_BYTES {
@@ -269,21 +333,65 @@ impl Reader {
         Ok(())
     }
 
-    fn hand_over(&mut self, mut requests: Vec<Request>) {
+    /// Hands requests over, after the bytes of their replies were reserved.
+    async fn hand_over(&mut self, mut requests: Vec<Request>, reply_bytes: usize, is_page: bool) {
+        let reserved = match reply_bytes {
+            0 => None,
+            bytes => Some(self.outbox.share().reserve(bytes, is_page).await),
+        };
         requests.chunks_mut(AT_ONCE).for_each(|requests| look_up(requests, &self.shared.index));
-        self.outbox.expect(requests.len());
-        let chunk = Chunk { outbox: self.outbox.clone(), requests, budget: self.large.take().map(|(room, _)| room) };
-        if let Err(InboxFull(chunk)) = self.shared.intake.offer(chunk) {
+        let budget = self.large.take().map(|(room, _)| room);
+        let chunk = Chunk { outbox: self.outbox.clone(), requests, budget, reserved };
+        let (count, intake) = (chunk.requests.len(), &self.shared.intake);
+        let refused = match self.outbox.try_expect(count) {
+            true if is_page => intake.offer_page(chunk).err(),
+            true => intake.offer(chunk).err(),
+            false => {
+                self.outbox.expect(count);
+                Some(InboxFull(chunk))
+            }
+        };
+        if let Some(InboxFull(chunk)) = refused {
             let mut refused = RefusalCounts::default();
-            count_refusals(&mut refused, &BUSY, chunk.requests.len() as u64);
+            count_refusals(&mut refused, &BUSY, count as u64);
             self.shared.counters.refusals.take(&mut refused);
             let mut frames = Vec::new();
             for request in &chunk.requests {
                 push_value(&mut frames, REFUSAL, request.correlation, &BUSY);
             }
-            self.outbox.deliver(frames, chunk.requests.len());
+            self.outbox.deliver(frames, count);
         }
     }
+
+    /// Hands a request over after files were read for it.
+    async fn look_up(&mut self, Lookup { correlation, read }: Lookup) {
+        let _turn = self.outbox.share().lookup().await;
+        let shared = self.shared.clone();
+        match tokio::task::spawn_blocking(move || read(&shared)).await {
+            Ok(call) => {
+                let reply_bytes = made_bytes(&call);
+                self.hand_over(vec![Request { correlation, call }], reply_bytes, false).await;
+            }
+            Err(error) => {
+                tracing::error!(%error, "reading for a request failed");
+                let mut frame = Vec::new();
+                push_value(&mut frame, REFUSAL, correlation, &BUSY);
+                self.outbox.expect(1);
+                self.outbox.deliver(frame, 1);
+            }
+        }
+    }
+}
+
+/// Waits until the lane, its credential and all of them together may have more requests and replies; or nobody reads those any longer.
+async fn room(outbox: &Outbox, shared: &Shared) {
+    outbox.room(shared.limits.lane_requests_max as usize, shared.limits.lane_reply_bytes_max).await;
+    outbox.share_room(Unwritten::Replies).await;
+}
+
+/// The bytes of a reply that the lane has made.
+fn made_bytes(call: &Call) -> usize {
+    if let Call::Answered { frame, .. } = call { frame.len() } else { 0 }
 }
 
 /// Looks up the codes of redemptions and holds, so that the engine thread need not.
@@ -292,7 +400,7 @@ fn look_up(requests: &mut [Request], index: &Index) {
     let mut given = hints.iter_mut();
     let codes = requests.iter().map(|request| match &request.call {
         Call::Change(change) => change.asked.redemption().and_then(|asked| asked.code.as_ref().ok()),
-        Call::Read(_) | Call::Lift { .. } | Call::Busy { .. } | Call::Answered { .. } => None,
+        Call::Read(_) | Call::Lift { .. } | Call::Look { .. } | Call::Busy { .. } | Call::Answered { .. } => None,
     });
     index.hint_each(codes, |hint| *given.next().expect("there are as many hints as requests at the most") = hint);
     for (request, hint) in requests.iter_mut().zip(hints) {
@@ -303,7 +411,7 @@ fn look_up(requests: &mut [Request], index: &Index) {
 }
 
 /// Checks and decodes one frame, and puts it where it belongs.
-fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted) -> Result<(), Malformed> {
+fn sort(frame: Frame<'_>, caller: &Arc<Holder>, share: &Share, shared: &Shared, sorted: &mut Sorted) -> Result<(), Malformed> {
     let request = frame.request()?;
     let (correlation, form) = (frame.correlation, shared.index.form());
     sorted.counts.count(request.kind);
@@ -320,34 +428,37 @@ fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted)
             return sorted.forbid(&request, correlation, caller, shared, about, refusal);
         }
         let stamp = stamp(&request, caller, body);
-        let theirs = match asked.top_up {
-            Position(0) => Ok(true),
-            top_up => refund::client_of(top_up, shared).map(|client| client == Some(asked.client)),
-        };
-        let call = match theirs {
-            Ok(is_their_top_up) => {
-                asked.is_their_top_up = is_their_top_up;
-                // The code is looked up later, with others.
-                Call::Change(Change { network, ..Change::new(stamp, Asked::Redeem(asked)) })
-            }
-            // What was executed before is answered from the window, even if the journal cannot be read now.
-            Err(refund::Unreadable) => Call::Busy { kind: request.kind, stamp },
-        };
+        let top_up = asked.top_up;
+        if top_up != Position(0) {
+            return sorted.look_up(correlation, move |shared| match refund::client_of(top_up, shared) {
+                Ok(client) => {
+                    asked.is_their_top_up = client == Some(asked.client);
+                    Call::Change(Change { network, ..Change::new(stamp, Asked::Redeem(asked)) })
+                }
+                // What was executed before is answered from the window, even if the journal cannot be read now.
+                Err(refund::Unreadable) => Call::Busy { kind: Kind::Redeem, stamp },
+            });
+        }
+        // The code is looked up later, with others.
+        let call = Call::Change(Change { network, ..Change::new(stamp, Asked::Redeem(asked)) });
         sorted.requests.push(Request { correlation, call });
         return Ok(());
     }
+    sorted.costs += REQUEST_BYTES + request.payload.len();
     let named = |hold| NamedHold { hold, anyones: caller.role == Role::Operator };
     let asked = AnyCommand::decode(request.kind, request.payload)?;
     whole_list(request.kind, &asked)?;
+    let reply = Reply::of(request.kind, list_of(&asked));
     if let Some(club) = asked.club().filter(|club| !caller.may_ask_for(*club)) {
         let about = About { client: client_of(&asked), club: Some(club), code: code_of(&asked, form) };
         return sorted.forbid(&request, correlation, caller, shared, about, Refusal::ClubForbidden { club });
     }
     // It may take its time with a list, as preparing that does.
     let stamp = stamp(&request, caller, if request.kind.mutates() { aside(lines_of(&asked), || asked.meaning(form)) } else { 0 });
-    let change = |asked| Call::Change(Change::new(stamp, asked));
+    let change = move |asked| Call::Change(Change::new(stamp, asked));
     // What was executed before is answered from the window, even if the journal cannot be read now.
-    let busy = || Call::Busy { kind: request.kind, stamp };
+    let kind = request.kind;
+    let busy = move || Call::Busy { kind, stamp };
     let call = match asked {
         AnyCommand::Redeem(_) => unreachable!("redeem was taken above, without decoding it to the heap"),
         AnyCommand::Tail(asked) => {
@@ -359,11 +470,11 @@ fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted)
             return Ok(());
         }
         AnyCommand::ShowStatus(_) => {
-            // It reads from disk where readers are behind: this thread's other lanes go to another meanwhile.
-            let status = tokio::task::block_in_place(|| shared.vitals.status());
-            let mut frame = Vec::new();
-            push_value(&mut frame, Kind::ShowStatus as u16, correlation, &status);
-            Call::Answered { frame, attempt: None }
+            return sorted.look_up(correlation, move |shared| {
+                let mut frame = Vec::new();
+                push_value(&mut frame, Kind::ShowStatus as u16, correlation, &shared.vitals.status());
+                Call::Answered { frame, attempt: None }
+            });
         }
         AnyCommand::Hold(asked) => {
             let redeem = AskedRedeem {
@@ -376,10 +487,16 @@ fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted)
             let hold = Asked::Hold(Box::new(AskedHold { redeem, ttl_ms: asked.ttl_ms }));
             Call::Change(Change { network: asked.network, ..Change::new(stamp, hold) })
         }
-        AnyCommand::Confirm(asked) => match refund::client_of(asked.top_up, shared) {
-            Ok(top_up_of) => change(Asked::Confirm(AskedConfirm { hold: named(asked.hold), top_up: asked.top_up, top_up_of })),
-            Err(refund::Unreadable) => busy(),
-        },
+        AnyCommand::Confirm(asked) if asked.top_up == Position(0) => {
+            change(Asked::Confirm(AskedConfirm { hold: named(asked.hold), top_up: asked.top_up, top_up_of: None }))
+        }
+        AnyCommand::Confirm(asked) => {
+            let hold = named(asked.hold);
+            return sorted.look_up(correlation, move |shared| match refund::client_of(asked.top_up, shared) {
+                Ok(top_up_of) => change(Asked::Confirm(AskedConfirm { hold, top_up: asked.top_up, top_up_of })),
+                Err(refund::Unreadable) => busy(),
+            });
+        }
         AnyCommand::Release(asked) => change(Asked::Release(named(asked.hold))),
         AnyCommand::Check(asked) => check(&asked, correlation, caller, shared),
         AnyCommand::RegisterClub(asked) => change(Asked::RegisterClub(asked)),
@@ -409,9 +526,13 @@ fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted)
         AnyCommand::RestoreCodes(asked) => {
             change(Asked::RestoreCodes(Box::new(AskedCodes { campaign: asked.campaign, list: list(form, &asked.codes, 1) })))
         }
-        AnyCommand::GenerateCodes(asked) => change(Asked::GenerateCodes(Box::new(aside(asked.count as usize, || {
-            draw(&asked, form, |matches| shared.index.count(matches))
-        })))),
+        AnyCommand::GenerateCodes(asked) => match share.generation() {
+            Some(place) => {
+                sorted.generations.push(Generation { correlation, stamp, asked, place });
+                return Ok(());
+            }
+            None => busy(),
+        },
         AnyCommand::CheckFree(asked) => {
             let outcome = match asked.codes.len() > LINES_MAX {
                 true => CheckFreeOutcome::TooManyLines,
@@ -426,19 +547,26 @@ fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted)
                 let refusal = Refusal::Forbidden { role: caller.role };
                 return sorted.forbid(&request, correlation, caller, shared, About::default(), refusal);
             }
-            match refund::activation(&asked, caller, shared) {
+            let caller = caller.clone();
+            return sorted.look_up(correlation, move |shared| match refund::activation(&asked, &caller, shared) {
                 Ok(asked) => change(Asked::Refund(Box::new(asked))),
                 Err(refund::Unreadable) => busy(),
-            }
+            });
         }
-        AnyCommand::RefundTopUp(asked) => match refund::top_up(asked, caller, shared) {
-            Ok(asked) => change(Asked::RefundTopUp(Box::new(asked))),
-            Err(refund::Unreadable) => busy(),
-        },
-        AnyCommand::RefundBonus(asked) => match refund::bonus(asked, caller, shared) {
-            Ok(asked) => change(Asked::RefundBonus(Box::new(asked))),
-            Err(refund::Unreadable) => busy(),
-        },
+        AnyCommand::RefundTopUp(asked) => {
+            let caller = caller.clone();
+            return sorted.look_up(correlation, move |shared| match refund::top_up(asked, &caller, shared) {
+                Ok(asked) => change(Asked::RefundTopUp(Box::new(asked))),
+                Err(refund::Unreadable) => busy(),
+            });
+        }
+        AnyCommand::RefundBonus(asked) => {
+            let caller = caller.clone();
+            return sorted.look_up(correlation, move |shared| match refund::bonus(asked, &caller, shared) {
+                Ok(asked) => change(Asked::RefundBonus(Box::new(asked))),
+                Err(refund::Unreadable) => busy(),
+            });
+        }
         AnyCommand::TopUp(asked) => change(Asked::TopUp(Box::new(asked))),
         AnyCommand::PayBonus(asked) => change(Asked::PayBonus(Box::new(asked))),
         AnyCommand::RecordSession(asked) => change(Asked::RecordSession(Box::new(asked))),
@@ -482,7 +610,14 @@ fn sort(frame: Frame<'_>, caller: &Holder, shared: &Shared, sorted: &mut Sorted)
         AnyCommand::ListCampaigns(asked) => Call::Read(Read::ListCampaigns(asked)),
         AnyCommand::ShowCampaign(asked) => Call::Read(Read::ShowCampaign(asked)),
     };
-    sorted.requests.push(Request { correlation, call });
+    let request = Request { correlation, call };
+    match reply {
+        Reply::Page(bytes) => sorted.page = Some((request, bytes)),
+        Reply::Small | Reply::Long(_) | Reply::MadeByLane => {
+            sorted.reply_bytes += if let Reply::Long(bytes) = reply { bytes } else { made_bytes(&request.call) };
+            sorted.requests.push(request);
+        }
+    }
     Ok(())
 }
 

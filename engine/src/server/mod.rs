@@ -7,13 +7,17 @@
 
 mod connection;
 mod door;
+mod generating;
 mod lane;
 mod refund;
 mod rehearsal;
 mod snapshot;
 mod stored;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod watching;
+mod weight;
 
 use std::io;
 use std::net::SocketAddr;
@@ -40,7 +44,7 @@ use crate::counters::Counters;
 use crate::folder::{Folder, FolderError};
 
 use crate::keeper::KeeperHandle;
-use crate::pipeline::{EngineClock, Intake, Pipeline};
+use crate::pipeline::{EngineClock, Intake, Pipeline, ShareLimits, Totals};
 use crate::vitals::Vitals;
 use door::{Arrival, Door, DoorLimits};
 
@@ -67,10 +71,16 @@ pub struct ServerLimits {
     pub lane_requests_max: u32,
     /// Bytes of replies that a lane's caller has not taken yet. At that many the lane is not read.
     pub lane_reply_bytes_max: usize,
+    /// Bytes of a tail or a watch that its reader has not taken yet. At that many nothing more is read for it.
+    pub lane_stream_bytes_max: usize,
+    /// What the lanes of one credential, and all together, may take.
+    pub shares: ShareLimits,
     /// Bytes that a lane, and that a connection, may have on its way to us.
     pub lane_window_bytes: u32,
     /// As above.
     pub connection_window_bytes: u32,
+    /// Bytes of replies that a connection may have on their way to its caller.
+    pub connection_send_bytes: u32,
     /// Bytes of frames above [`LARGE_FRAME_BYTES`] that are being received or wait to be decided, over all connections. At that
     /// many a lane with another one is not read.
     pub large_frames_bytes_max: usize,
@@ -107,8 +117,11 @@ impl Default for ServerLimits {
             lanes_max: 16,
             lane_requests_max: 32_768,
             lane_reply_bytes_max: 8 << 20,
+            lane_stream_bytes_max: 1 << 20,
+            shares: ShareLimits::default(),
             lane_window_bytes: 2 << 20,
             connection_window_bytes: 8 << 20,
+            connection_send_bytes: 2 << 20,
             large_frames_bytes_max: 256 << 20,
             large_frame: Duration::from_secs(10),
             idle: Duration::from_secs(30),
@@ -184,11 +197,17 @@ struct Shared {
     stopping: watch::Receiver<bool>,
     /// Room for large frames, in KiB.
     large_frames: Arc<Semaphore>,
+    /// What callers have under way.
+    totals: Arc<Totals>,
     /// Rehearsals at once: one.
     rehearsals: Arc<Semaphore>,
+    /// Generations of codes at once: one.
+    generations: Semaphore,
+    /// Reads for tails at once.
+    tail_reads: Semaphore,
     fingerprints: Fingerprints,
-    /// Long replies that are read from the journal at once: one.
-    stored_replies: Semaphore,
+    /// Makes long replies that are read from the journal: one at a time.
+    stored_replies: stored::Maker,
     /// Who takes snapshots.
     keeper: KeeperHandle,
     counters: Arc<Counters>,
@@ -230,9 +249,12 @@ impl Server {
             durable: pipeline.durable(),
             stopping: stopped,
             large_frames: Arc::new(Semaphore::new(limits.large_frames_bytes_max >> 10)),
+            totals: Totals::new(limits.shares),
             rehearsals: Arc::new(Semaphore::new(1)),
+            generations: Semaphore::new(1),
+            tail_reads: Semaphore::new(tail::READS_MAX),
             fingerprints: pipeline.fingerprints(),
-            stored_replies: Semaphore::new(1),
+            stored_replies: stored::Maker::default(),
             keeper,
             counters: pipeline.counters(),
             attempts: pipeline.attempts(),
@@ -331,7 +353,7 @@ fn server_config(folder: &Folder, callers: &CallersAuthority, limits: &ServerLim
         .datagram_receive_buffer_size(None)
         .stream_receive_window(VarInt::from_u32(limits.lane_window_bytes))
         .receive_window(VarInt::from_u32(WINDOW_BEFORE_HELLO))
-        .send_window(u64::from(limits.connection_window_bytes))
+        .send_window(u64::from(limits.connection_send_bytes))
         .max_idle_timeout(Some(IdleTimeout::try_from(limits.idle).expect("an idle time fits QUIC's number")));
     config.transport_config(Arc::new(transport));
     Ok(config)

@@ -56,6 +56,12 @@ pub(super) struct Kept {
 
 /// The record at a position. Whoever names one has seen its reply, so that it is durable.
 pub(super) fn record_at(position: Position, shared: &Shared) -> Result<Kept, Unreadable> {
+    // It reads from disk, may wait for a segment that is being sealed, and hashes a whole batch: where a lane's task does it, this thread's
+    // other tasks go to another meanwhile.
+    tokio::task::block_in_place(|| read_record(position, shared))
+}
+
+fn read_record(position: Position, shared: &Shared) -> Result<Kept, Unreadable> {
     if position == Position(0) || position > *shared.durable.borrow() {
         return Ok(Kept { record: None, kept_from: shared.reader.first() });
     }
@@ -63,8 +69,7 @@ pub(super) fn record_at(position: Position, shared: &Shared) -> Result<Kept, Unr
         tracing::error!(%error, %position, "the journal cannot be read for a request that names its record");
         Unreadable
     };
-    // It reads from disk, and may wait for a segment that is being sealed: this thread's other lanes go to another meanwhile.
-    let read = tokio::task::block_in_place(|| Cursor::from(position).read(&*shared.reader, 1));
+    let read = Cursor::from(position).read(&*shared.reader, 1);
     // Asked after it, because it may be dropped meanwhile.
     let kept_from = shared.reader.first();
     if position < kept_from {

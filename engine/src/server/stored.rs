@@ -1,7 +1,16 @@
 //! Replies to duplicate requests that are too long to be kept in memory: each is made from its record, as the first one was.
+//!
+//! One is made at a time, because it may take some MiB while its record is read. It is sent after that: a caller that is slow to take it
+//! makes nobody wait. A credential has at most [`UNSENT_MAX`] of them that are made or not yet sent, one for a lane; further lanes are
+//! `Busy`. So its lanes fill neither the memory nor the queue of those that wait for their turn.
 
-use scrip_protocol::Refusal;
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
 use scrip_protocol::frame::{REFUSAL, push_bytes, push_value};
+use scrip_protocol::{CredentialId, Refusal};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Shared, refund};
 use crate::pipeline::{RETRY_AFTER_MS, StoredReply};
@@ -25,4 +34,106 @@ pub(super) fn frame(stored: StoredReply, shared: &Shared) -> Vec<u8> {
     };
     push_value(&mut frame, REFUSAL, correlation, &refusal);
     frame
+}
+
+/// How many long replies a credential may have that are not sent in full.
+const UNSENT_MAX: usize = 16;
+
+/// The answer to a lane whose credential has that many.
+pub(super) fn busy(stored: StoredReply) -> Vec<u8> {
+    let mut frame = Vec::new();
+    push_value(&mut frame, REFUSAL, stored.correlation, &Refusal::Busy { retry_after_ms: RETRY_AFTER_MS });
+    frame
+}
+
+/// Makes one reply at a time, for callers that have room for it.
+pub(super) struct Maker {
+    one: Semaphore,
+    /// The room of each credential that has any replies.
+    room: Mutex<HashMap<CredentialId, Weak<Semaphore>>>,
+}
+
+/// A reply, and the room that it takes until it is sent.
+pub(super) struct Made<T> {
+    pub(super) reply: T,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Default for Maker {
+    fn default() -> Maker {
+        Maker { one: Semaphore::new(1), room: Mutex::default() }
+    }
+}
+
+impl Maker {
+    /// Waits for the turn of a caller, and makes a reply; none where its credential has no room.
+    pub(super) async fn make<T>(&self, caller: CredentialId, make: impl FnOnce() -> T) -> Option<Made<T>> {
+        let room = self.room_of(caller).try_acquire_owned().ok()?;
+        let _one = self.one.acquire().await;
+        Some(Made { reply: make(), _room: room })
+    }
+
+    fn room_of(&self, caller: CredentialId) -> Arc<Semaphore> {
+        let mut rooms = self.room.lock();
+        if let Some(room) = rooms.get(&caller).and_then(Weak::upgrade) {
+            return room;
+        }
+        // Only those are left that have replies: at most as many as there are connections.
+        rooms.retain(|_, room| room.strong_count() > 0);
+        let room = Arc::new(Semaphore::new(UNSENT_MAX));
+        rooms.insert(caller, Arc::downgrade(&room));
+        room
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::{Pin, pin};
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    fn poll<F: Future>(making: Pin<&mut F>) -> Poll<F::Output> {
+        making.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    /// A credential with a thousand lanes that take nothing has room for some replies, and no other credential waits for it.
+    #[test]
+    fn a_caller_that_takes_no_replies_fills_neither_memory_nor_queue() {
+        let maker = Maker::default();
+        let made = |caller: u32| match poll(pin!(maker.make(CredentialId(caller), || caller))) {
+            Poll::Ready(made) => made,
+            Poll::Pending => panic!("nobody makes one at the moment"),
+        };
+        let held: Vec<_> = (0..1_000).filter_map(|_| made(1)).collect();
+        assert_eq!(held.len(), UNSENT_MAX);
+        assert_eq!(made(2).map(|made| made.reply), Some(2));
+        drop(held);
+        assert_eq!(made(1).map(|made| made.reply), Some(1), "what is sent takes no room");
+        drop(made(3));
+        assert_eq!(maker.room.lock().len(), 1, "who has no replies is forgotten");
+    }
+
+    /// Lanes of one credential that wait for their turn are few, so that the turn of another comes soon.
+    #[test]
+    fn the_turn_of_another_credential_comes_soon() {
+        let maker = Maker::default();
+        let turn = maker.one.try_acquire().expect("nobody has it");
+        let mut waiting = Vec::new();
+        for _ in 0..1_000 {
+            let mut making = Box::pin(maker.make(CredentialId(1), || 1));
+            match poll(making.as_mut()) {
+                Poll::Pending => waiting.push(making),
+                Poll::Ready(made) => assert!(made.is_none(), "it is not its turn"),
+            }
+        }
+        assert_eq!(waiting.len(), UNSENT_MAX);
+        let mut other = pin!(maker.make(CredentialId(2), || 2));
+        assert!(poll(other.as_mut()).is_pending());
+        drop(turn);
+        for making in &mut waiting {
+            assert!(poll(making.as_mut()).is_ready(), "in their order");
+        }
+        assert!(poll(other).is_ready());
+    }
 }

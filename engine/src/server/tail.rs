@@ -1,19 +1,24 @@
 //! Tail: stored batches to one reader, at the reader's pace. The engine and journal threads take no part in it.
 
 use scrip_protocol::command::{Tail, TailOutcome};
-use scrip_protocol::frame::push_value;
+use scrip_protocol::frame::{REFUSAL, push_value};
 use scrip_protocol::{Kind, Position};
 
 use super::Shared;
+use super::lane::BUSY;
 use crate::counters::One;
-use crate::pipeline::Outbox;
+use crate::pipeline::{Outbox, Unwritten};
 use scrip_journal::{Cursor, JournalError};
 
 /// How many bytes of batches are read from disk at once.
 const BYTES_PER_READ: usize = 1 << 20;
 
+/// How many tails read at once: each may open a file, and has some MiB in its hands.
+pub(super) const READS_MAX: usize = 8;
+
 /// Serves a tail until it ends, its reader has gone, or the server stops.
 pub(super) async fn serve(correlation: u64, asked: &Tail, shared: &Shared, outbox: &Outbox) {
+    let Some(_place) = outbox.share().stream() else { return refuse(outbox, correlation) };
     let _one = One::of(&shared.counters.server.tails);
     let mut durable = shared.durable.clone();
     let mut stopping = shared.stopping.clone();
@@ -23,7 +28,8 @@ pub(super) async fn serve(correlation: u64, asked: &Tail, shared: &Shared, outbo
         return send(outbox, correlation, &TailOutcome::BeyondEnd { next: Position(newest + 1) });
     }
     loop {
-        outbox.room(usize::MAX, shared.limits.lane_reply_bytes_max).await;
+        outbox.room(usize::MAX, shared.limits.lane_stream_bytes_max).await;
+        outbox.share_room(Unwritten::Streams).await;
         if outbox.is_closed() || *stopping.borrow() {
             return;
         }
@@ -37,6 +43,11 @@ pub(super) async fn serve(correlation: u64, asked: &Tail, shared: &Shared, outbo
                 _ = stopping.wait_for(|stopping| *stopping) => return,
                 () = outbox.closed() => return,
             }
+            continue;
+        }
+        let Ok(turn) = shared.tail_reads.acquire().await else { return };
+        // Others had their turn meanwhile: only those that have it may add to what is unwritten.
+        if !outbox.has_share(Unwritten::Streams) {
             continue;
         }
         let reader = shared.reader.clone();
@@ -68,12 +79,19 @@ pub(super) async fn serve(correlation: u64, asked: &Tail, shared: &Shared, outbo
         for bytes in batches {
             send(outbox, correlation, &TailOutcome::Batch(bytes));
         }
+        drop(turn);
     }
 }
 
 fn send(outbox: &Outbox, correlation: u64, part: &TailOutcome) {
     let mut frame = Vec::new();
     push_value(&mut frame, Kind::Tail as u16, correlation, part);
-    outbox.expect(1);
-    outbox.deliver(frame, 1);
+    outbox.deliver_part(frame);
+}
+
+/// The answer where the credential has as many tails and watches as it may have.
+pub(super) fn refuse(outbox: &Outbox, correlation: u64) {
+    let mut frame = Vec::new();
+    push_value(&mut frame, REFUSAL, correlation, &BUSY);
+    outbox.deliver_part(frame);
 }

@@ -5,18 +5,21 @@ use scrip_protocol::command::{WatchAttempts, WatchAttemptsOutcome};
 use scrip_protocol::frame::push_value;
 
 use super::Shared;
+use super::tail::refuse;
 use crate::counters::One;
-use crate::pipeline::Outbox;
+use crate::pipeline::{Outbox, Unwritten};
 
 /// Serves a watch until it ends, its reader has gone, or the server stops.
 pub(super) async fn serve(correlation: u64, asked: &WatchAttempts, shared: &Shared, outbox: &Outbox) {
+    let Some(_place) = outbox.share().stream() else { return refuse(outbox, correlation) };
     let _one = One::of(&shared.counters.server.watchers);
     let mut newest = shared.attempts.newest();
     let mut stopping = shared.stopping.clone();
     let mut after = shared.attempts.resumed(asked.run, asked.after);
     let mut told_the_run = false;
     loop {
-        outbox.room(usize::MAX, shared.limits.lane_reply_bytes_max).await;
+        outbox.room(usize::MAX, shared.limits.lane_stream_bytes_max).await;
+        outbox.share_room(Unwritten::Streams).await;
         if outbox.is_closed() || *stopping.borrow() {
             return;
         }
@@ -44,6 +47,5 @@ pub(super) async fn serve(correlation: u64, asked: &WatchAttempts, shared: &Shar
 fn send(outbox: &Outbox, correlation: u64, part: &WatchAttemptsOutcome) {
     let mut frame = Vec::new();
     push_value(&mut frame, Kind::WatchAttempts as u16, correlation, part);
-    outbox.expect(1);
-    outbox.deliver(frame, 1);
+    outbox.deliver_part(frame);
 }

@@ -69,8 +69,23 @@ fn kept_of(dir: &Path, entries: &[Entry]) -> Vec<Kept> {
 pub fn prune(disk: &dyn Disk, dir: &Path, keep: usize) -> Result<(), SnapshotError> {
     let entries = entries(disk, dir)?;
     let outdated = kept_of(dir, &entries).into_iter().skip(keep).map(|kept| kept.path);
-    let unfinished = entries.iter().filter(|entry| entry.name.ends_with(UNFINISHED)).map(|entry| dir.join(&entry.name));
-    for path in outdated.chain(unfinished) {
+    remove_each(disk, outdated.chain(unfinished_of(dir, &entries)))
+}
+
+/// Removes what was begun and not finished: nobody else is writing one.
+///
+/// # Errors
+/// When the folder cannot be read, or one cannot be removed.
+pub fn remove_unfinished(disk: &dyn Disk, dir: &Path) -> Result<(), SnapshotError> {
+    remove_each(disk, unfinished_of(dir, &entries(disk, dir)?))
+}
+
+fn unfinished_of(dir: &Path, entries: &[Entry]) -> impl Iterator<Item = PathBuf> {
+    entries.iter().filter(|entry| entry.name.ends_with(UNFINISHED)).map(|entry| dir.join(&entry.name))
+}
+
+fn remove_each(disk: &dyn Disk, paths: impl Iterator<Item = PathBuf>) -> Result<(), SnapshotError> {
+    for path in paths {
         disk.remove(&path).map_err(|source| SnapshotError::Io { path, source })?;
     }
     Ok(())

@@ -12,7 +12,7 @@ use super::{Counts, Header, Section, SnapshotError};
 pub const VERSION: u32 = 2;
 
 /// The oldest format version that is read. Version 1 has no section `forgotten`, but a horizon that did not move with ids that had
-/// passed.
+/// passed: see [`Forgotten::before`](scrip_core::state::requests::Forgotten).
 pub const VERSION_OLDEST: u32 = 1;
 
 /// The bytes that sections begin at a multiple of, and that the header has: a page.

@@ -30,6 +30,7 @@ mod kept;
 mod layout;
 mod look;
 mod open;
+mod room;
 #[cfg(test)]
 pub(crate) mod tests;
 mod write;
@@ -38,10 +39,12 @@ use std::path::PathBuf;
 
 use scrip_protocol::batch::ChainEnd;
 
-pub use kept::{GENERATIONS, Kept, list, prune};
+pub use kept::{GENERATIONS, Kept, list, prune, remove_unfinished};
 pub use layout::{VERSION, VERSION_OLDEST};
 pub use look::{Fault, Looked, SectionLooked, SmallLooked, Verdict, look};
 pub use open::Snapshot;
+pub(crate) use room::Unfinished;
+pub use room::check_room;
 pub use write::{Pace, write};
 
 /// What a snapshot says of itself.
@@ -151,5 +154,19 @@ pub enum SnapshotError {
         path: PathBuf,
         /// Of what.
         what: &'static str,
+    },
+    /// The disk has no room for one, beside what stays free for the journal.
+    #[error(
+        "{dir}: no room for a snapshot: about {bytes} more bytes are needed, {free} are free, and {reserve} of these are kept for the journal"
+    )]
+    NoRoom {
+        /// The folder of snapshots.
+        dir: PathBuf,
+        /// About how many bytes are needed.
+        bytes: u64,
+        /// How many are free.
+        free: u64,
+        /// How many of these stay free.
+        reserve: u64,
     },
 }

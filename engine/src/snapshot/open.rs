@@ -117,13 +117,8 @@ impl Snapshot {
             let section = self.header.sections.iter().find(|section| section.is(part))?;
             let ground: Ground = self.map.clone();
             Some((ground, section.offset..section.offset + section.bytes))
-        })
-        .map_err(inconsistent)?;
-        // All ids before this may have been forgotten.
-        let passed_ms = if self.header.version == 1 { base.small.now_ms.saturating_sub(base.small.window.window_ms) } else { 0 };
-        let mut state = State::over(base, self.header.end.position);
-        state.requests.refuse_before(passed_ms);
-        Ok(state)
+        });
+        Ok(State::over(base.map_err(inconsistent)?, self.header.end.position))
     }
 
     fn section(&self, part: Part) -> Result<&Section, SnapshotError> {

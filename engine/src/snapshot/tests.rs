@@ -1,7 +1,8 @@
 //! Snapshots as files: what is not whole is named, what is used although it is not harms nobody, and a failed write leaves what was there.
 //!
 //! Here: the sample, its name and place among others, and that it depends on the state alone. `flips`: every byte changed, every page cut.
-//! `refused`: what is no snapshot, or contradicts itself. `faults`: every operation of writing one failing.
+//! `refused`: what is no snapshot, or contradicts itself. `faults`: every operation of writing one failing. `version_1`: those of the earlier
+//! engine.
 //! That a snapshot holds the state is shown by the tests of the state, which go through one after every script.
 
 #![expect(clippy::print_stdout, reason = "a random test prints its seed")]
@@ -9,6 +10,7 @@
 mod faults;
 mod flips;
 mod refused;
+pub(crate) mod version_1;
 
 use std::path::{Path, PathBuf};
 

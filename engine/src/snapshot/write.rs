@@ -8,6 +8,7 @@ use scrip_protocol::CampaignId;
 use scrip_protocol::batch::ChainEnd;
 
 use super::layout::{self, PAGE, VERSION};
+use super::room::{Room, Unfinished};
 use super::{Counts, Header, Kept, Section, SnapshotError, kept};
 use scrip_core::state::State;
 use scrip_core::state::frozen::{HashKey, Part, Sections, write_sections};
@@ -22,6 +23,9 @@ pub enum Pace {
     Gentle,
 }
 
+/// About how many bytes of the snapshot a hold takes.
+const HOLD_BYTES: u64 = 112;
+
 /// How many bytes are written at once.
 const WRITTEN_AT_ONCE: usize = 1 << 20;
 
@@ -32,7 +36,8 @@ const GENTLE_REST: Duration = Duration::from_millis(8);
 /// as far as that can be known.
 ///
 /// # Errors
-/// When it could not be made durable; what was there before still is.
+/// When it could not be made durable, or the disk has no room for it beside what the journal needs. What was there before still is, and
+/// nothing else: an unfinished file is removed, as are those that earlier runs left.
 pub fn write(
     disk: &dyn Disk,
     dir: &Path,
@@ -47,7 +52,7 @@ pub fn write(
         move |source| SnapshotError::Io { path, source }
     };
     disk.create_folder(dir).map_err(io(dir))?;
-    let file = disk.create(&unfinished).map_err(io(&unfinished))?;
+    kept::remove_unfinished(disk, dir)?;
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|cause| io(&unfinished)(io::Error::other(cause.to_string())))?;
     let [a, b]: [u64; 2] = bytemuck::cast(random);
@@ -58,9 +63,14 @@ pub fn write(
     {
         return Err(SnapshotError::TooMany { path: unfinished, what });
     }
-    let likely = counts.codes * 32 + counts.clients * 64 + counts.requests * 76;
+    let rows = counts.codes * 32 + counts.clients * 64 + counts.requests * 76 + state.holds.len() as u64 * HOLD_BYTES;
+    let likely = rows + ((Part::ALL.len() + 1) * PAGE) as u64;
+    let room = Room::new(disk, dir, likely)?;
+    let guard = Unfinished::new(disk, &unfinished);
+    let file = disk.create(&unfinished).map_err(io(&unfinished))?;
     let file = Laying {
         file,
+        room,
         buffer: Vec::new(),
         at: PAGE as u64,
         hasher: blake3::Hasher::new(),
@@ -69,8 +79,12 @@ pub fn write(
         likely,
         progress,
     };
-    let bytes = lay(file, state, HashKey(a, b), end, counts).map_err(io(&unfinished))?;
+    let bytes = lay(file, state, HashKey(a, b), end, counts).map_err(|failure| match failure {
+        Failure::Disk(error) => io(&unfinished)(error),
+        Failure::NoRoom(error) => error,
+    })?;
     disk.rename(&unfinished, &path).map_err(io(&path))?;
+    guard.finish();
     // The folder's own name as well: it may be new.
     disk.sync_folder(dir).and_then(|()| disk.sync_folder(dir.parent().unwrap_or(dir))).map_err(io(dir))?;
     Ok(Kept { position: end.position, path, bytes })
@@ -86,9 +100,22 @@ fn counts_of(state: &State) -> Counts {
     }
 }
 
+/// Why a file cannot be laid out.
+enum Failure {
+    Disk(io::Error),
+    NoRoom(SnapshotError),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::Disk(error)
+    }
+}
+
 /// A file that is being laid out.
 struct Laying<'a> {
     file: Box<dyn DiskFile>,
+    room: Room<'a>,
     buffer: Vec<u8>,
     /// Where the buffer's bytes go in the file.
     at: u64,
@@ -101,8 +128,9 @@ struct Laying<'a> {
 }
 
 impl Laying<'_> {
-    fn flush(&mut self) -> io::Result<()> {
+    fn flush(&mut self) -> Result<(), Failure> {
         let began = Instant::now();
+        self.room.check(self.at, self.buffer.len() as u64).map_err(Failure::NoRoom)?;
         self.hasher.update(&self.buffer);
         self.file.write_at(self.at, &self.buffer)?;
         let written = self.buffer.len() as u64;
@@ -119,7 +147,7 @@ impl Laying<'_> {
 }
 
 impl Sections for Laying<'_> {
-    type Error = io::Error;
+    type Error = Failure;
 
     fn begin(&mut self, part: Part) {
         self.sections.push(Section { number: part as u32, name: part.word(), offset: self.at, bytes: 0, hash: [0; 32] });
@@ -127,12 +155,12 @@ impl Sections for Laying<'_> {
     }
 
     #[inline]
-    fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn push(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= WRITTEN_AT_ONCE { self.flush() } else { Ok(()) }
     }
 
-    fn end(&mut self) -> io::Result<()> {
+    fn end(&mut self) -> Result<(), Failure> {
         self.flush()?;
         let section = self.sections.last_mut().expect("a section is begun before it is ended");
         section.bytes = self.at - section.offset;
@@ -145,7 +173,7 @@ impl Sections for Laying<'_> {
 }
 
 /// Writes the sections and the header. Returns the bytes of the file.
-fn lay(mut file: Laying<'_>, state: &State, key: HashKey, end: ChainEnd, counts: Counts) -> io::Result<u64> {
+fn lay(mut file: Laying<'_>, state: &State, key: HashKey, end: ChainEnd, counts: Counts) -> Result<u64, Failure> {
     write_sections(state, key, &mut file)?;
     // All of it before the header: what has one is whole.
     let bytes = file.at;

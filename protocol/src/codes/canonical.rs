@@ -20,7 +20,7 @@ use caseless::Caseless;
 use unicode_normalization::char::{canonical_combining_class, decompose_compatible};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
-use super::characters::{is_assigned, is_invisible, is_soft_dotted};
+use super::characters::{is_assigned, is_invisible, is_soft_dotted, is_white_space};
 use super::{CODE_BYTES_MAX, CharacterAt, InvalidCode, NormalisedCode, TEXT_BYTES_MAX};
 
 const DOT_ABOVE: char = '\u{307}';
@@ -29,7 +29,7 @@ const DOT_ABOVE: char = '\u{307}';
 const ABOVE: u8 = 230;
 
 pub(super) fn trim(text: &str) -> &str {
-    text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
+    text.trim_matches(|c: char| is_white_space(c) || is_invisible(c))
 }
 
 pub(super) fn normalise(text: &str) -> Result<NormalisedCode, InvalidCode> {
@@ -58,14 +58,14 @@ fn verdict(c: char, at: u32) -> Option<InvalidCode> {
     if is_invisible(c) {
         return Some(InvalidCode::Invisible(CharacterAt::new(c, at)));
     }
-    if c.is_whitespace() {
+    if is_white_space(c) {
         return Some(InvalidCode::InnerWhiteSpace { at });
     }
     if !is_assigned(c) {
         return Some(InvalidCode::Unassigned(CharacterAt::new(c, at)));
     }
     let mut has_space = false;
-    decompose_compatible(c, |part| has_space |= part.is_whitespace());
+    decompose_compatible(c, |part| has_space |= is_white_space(part));
     has_space.then(|| InvalidCode::HasSpace(CharacterAt::new(c, at)))
 }
 
@@ -226,12 +226,12 @@ mod tests {
     /// Around a code they are taken off, inside it they are named with their place.
     #[test]
     fn invisible_characters_are_trimmed_around_a_code_and_refused_within() {
-        for c in (0..=u32::from(char::MAX)).filter_map(char::from_u32).filter(|c| is_invisible(*c) && !c.is_whitespace()) {
+        for c in (0..=u32::from(char::MAX)).filter_map(char::from_u32).filter(|c| is_invisible(*c) && !is_white_space(*c)) {
             check(&format!("{c}{c}AB{c}"), Ok("ab"));
             check(&format!("A{c}B"), Err(InvalidCode::Invisible(CharacterAt::new(c, 2))));
             check(&format!("Ж\u{301}{c}B"), Err(InvalidCode::Invisible(CharacterAt::new(c, 3))));
         }
-        for c in (0..=u32::from(char::MAX)).filter_map(char::from_u32).filter(|c| c.is_whitespace()) {
+        for c in (0..=u32::from(char::MAX)).filter_map(char::from_u32).filter(|c| is_white_space(*c)) {
             check(&format!("{c}AB{c}"), Ok("ab"));
         }
     }

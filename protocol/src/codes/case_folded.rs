@@ -4,10 +4,11 @@
 //! White space and some invisible characters around a code are taken off; Unicode's full case folding (CaseFolding.txt, statuses C and F)
 //! makes letter case not matter. Control and these invisible characters, and white space inside, are refused.
 
+use super::characters::is_white_space;
 use super::{InvalidCode, NormalisedCode};
 
 pub(super) fn trim(text: &str) -> &str {
-    text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
+    text.trim_matches(|c: char| is_white_space(c) || is_invisible(c))
 }
 
 pub(super) fn normalise(text: &str) -> Result<NormalisedCode, InvalidCode> {
@@ -23,7 +24,7 @@ pub(super) fn normalise(text: &str) -> Result<NormalisedCode, InvalidCode> {
         if c.is_control() || is_invisible(c) {
             return Err(InvalidCode::ControlCharacter { at });
         }
-        if c.is_whitespace() {
+        if is_white_space(c) {
             return Err(InvalidCode::InnerWhiteSpace { at });
         }
     }

@@ -8,7 +8,7 @@ mod normalised;
 
 use std::fmt;
 
-pub use form::{CodeForm, RecordedForm};
+pub use form::{CodeForm, RecordedForm, UnknownForm};
 pub use normalised::NormalisedCode;
 
 /// The most bytes that a code has after normalisation (UTF-8).
@@ -83,7 +83,7 @@ impl fmt::Display for InvalidCode {
             InvalidCode::Empty => f.write_str("it is empty"),
             InvalidCode::ControlCharacter { at } => write!(f, "character {at} is a control or invisible character"),
             InvalidCode::InnerWhiteSpace { at } => write!(f, "character {at} is white space"),
-            InvalidCode::TooLong { bytes } => write!(f, "it has {bytes} bytes, and {CODE_BYTES_MAX} is the most"),
+            InvalidCode::TooLong { bytes } => write!(f, "it has {bytes} bytes; at most {CODE_BYTES_MAX} are allowed"),
             InvalidCode::Invisible(which) => write!(f, "{which} is invisible"),
             InvalidCode::Unassigned(which) => write!(f, "{which} is not an assigned Unicode character"),
             InvalidCode::HasSpace(which) => write!(f, "{which} contains a space"),

@@ -232,7 +232,7 @@ impl fmt::Display for ArchiveCampaignOutcome {
         match self {
             ArchiveCampaignOutcome::Archived { codes } => write!(f, "archived with {codes} codes"),
             ArchiveCampaignOutcome::UnknownCampaign => f.write_str(UNKNOWN_CAMPAIGN),
-            ArchiveCampaignOutcome::AlreadyArchived => f.write_str("refused: the campaign is archived already"),
+            ArchiveCampaignOutcome::AlreadyArchived => f.write_str("refused: the campaign is already archived"),
         }
     }
 }
@@ -245,7 +245,7 @@ impl fmt::Display for RestoreCampaignOutcome {
                 write!(f, "restored with {restored} codes; {conflicts} stay archived, because other campaigns hold them")
             }
             RestoreCampaignOutcome::UnknownCampaign => f.write_str(UNKNOWN_CAMPAIGN),
-            RestoreCampaignOutcome::NotArchived => f.write_str("refused: there is nothing to restore"),
+            RestoreCampaignOutcome::NotArchived => f.write_str("refused: the campaign is not archived"),
         }
     }
 }
@@ -266,7 +266,7 @@ impl fmt::Display for RestoreCodesOutcome {
         match self {
             RestoreCodesOutcome::Restored { codes, skipped } => write!(f, "restored {codes}, skipped {}", skipped.len()),
             RestoreCodesOutcome::UnknownCampaign => f.write_str(UNKNOWN_CAMPAIGN),
-            RestoreCodesOutcome::CampaignArchived => f.write_str("refused: the campaign is archived; restore that first"),
+            RestoreCodesOutcome::CampaignArchived => f.write_str("refused: the campaign is archived; restore it first"),
             RestoreCodesOutcome::CodesMissing => f.write_str(CODES_MISSING),
             RestoreCodesOutcome::TooManyLines => f.write_str(TOO_MANY),
         }

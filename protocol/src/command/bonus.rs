@@ -247,9 +247,9 @@ impl fmt::Display for BonusOutcome {
             BonusOutcome::InvalidAmount => f.write_str("refused: the amount must be more than 0"),
             BonusOutcome::InvalidNote(why) => write!(f, "refused: {why}"),
             BonusOutcome::UnknownClub => f.write_str("refused: the organisation has no such club"),
-            BonusOutcome::UnknownClient => f.write_str("refused: nobody is registered under that id"),
-            BonusOutcome::Overdraft { balance } => write!(f, "refused: the bonus balance is {balance}"),
-            BonusOutcome::AmountLimit => f.write_str("refused: the bonus balance cannot hold this amount"),
+            BonusOutcome::UnknownClient => f.write_str("refused: unknown client"),
+            BonusOutcome::Overdraft { balance } => write!(f, "refused: the bonus balance is only {balance}"),
+            BonusOutcome::AmountLimit => f.write_str("refused: the amount would overflow the bonus balance"),
         }
     }
 }
@@ -261,14 +261,14 @@ impl fmt::Display for RefundBonusOutcome {
             RefundBonusOutcome::InvalidAmount => f.write_str("refused: the amount must be more than 0"),
             RefundBonusOutcome::InvalidNote(why) => write!(f, "refused: {why}"),
             RefundBonusOutcome::NotKept { first } => {
-                write!(f, "refused: the journal is kept from position {first} on, and nothing from before it can be refunded")
+                write!(f, "refused: the journal begins at position {first}; earlier operations cannot be refunded")
             }
             RefundBonusOutcome::UnknownPayment => f.write_str("refused: there is no such payment, or it is not yours"),
             RefundBonusOutcome::MoreThanLeft { left: Money(0) } => {
-                f.write_str("refused: the whole payment was given back before")
+                f.write_str("refused: the payment was already refunded in full")
             }
-            RefundBonusOutcome::MoreThanLeft { left } => write!(f, "refused: {left} is left of the payment"),
-            RefundBonusOutcome::AmountLimit => f.write_str("refused: the bonus balance cannot hold this amount"),
+            RefundBonusOutcome::MoreThanLeft { left } => write!(f, "refused: only {left} of the payment can still be refunded"),
+            RefundBonusOutcome::AmountLimit => f.write_str("refused: the amount would overflow the bonus balance"),
         }
     }
 }

@@ -100,12 +100,12 @@ impl fmt::Display for InvalidTerms {
         match self {
             InvalidTerms::Name => write!(f, "a campaign's name has 1 to {NAME_BYTES_MAX} bytes"),
             InvalidTerms::Amount => f.write_str("the bonus amount must be more than 0"),
-            InvalidTerms::Cap => f.write_str("a limit of activations must be at least one; name none for no limit"),
-            InvalidTerms::Budget => f.write_str("the budget must be more than 0; name none for no limit"),
+            InvalidTerms::Cap => f.write_str("a limit of activations must be at least 1; leave it out for no limit"),
+            InvalidTerms::Budget => f.write_str("the budget must be more than 0; leave it out for no limit"),
             InvalidTerms::PeriodReversed => f.write_str("the period ends before it starts"),
-            InvalidTerms::PeriodMissing => f.write_str("there is no period to enforce: name a start, an end, or both"),
+            InvalidTerms::PeriodMissing => f.write_str("there is no period to enforce: set a start, an end, or both"),
             InvalidTerms::TooManyClubs => {
-                write!(f, "a campaign names at most {CLUBS_PER_CAMPAIGN_MAX} clubs; name none for all")
+                write!(f, "a campaign can name at most {CLUBS_PER_CAMPAIGN_MAX} clubs; leave them out for all")
             }
             InvalidTerms::UnknownClub(club) => write!(f, "the organisation has no club {club}"),
         }
@@ -156,7 +156,7 @@ impl fmt::Display for CreateCampaignOutcome {
                 write!(f, "created campaign {campaign}: added {}, skipped {}", codes.added, codes.skipped.len())
             }
             CreateCampaignOutcome::InvalidTerms(why) => write!(f, "refused: {why}"),
-            CreateCampaignOutcome::CodesMissing => f.write_str("refused: the list holds no code"),
+            CreateCampaignOutcome::CodesMissing => f.write_str("refused: the list has no codes"),
             CreateCampaignOutcome::TooManyLines => f.write_str(TOO_MANY_LINES),
             CreateCampaignOutcome::Conflicts(lines) => write!(f, "refused: lines that cannot be added: {}", lines.len()),
             CreateCampaignOutcome::TooManyCodes(limit) => write!(f, "refused: {limit}"),
@@ -171,7 +171,7 @@ impl fmt::Display for crate::command::AddCodesOutcome {
             Outcome::Added(report) => write!(f, "added {}, skipped {}", report.added, report.skipped.len()),
             Outcome::UnknownCampaign => f.write_str("refused: there is no such campaign"),
             Outcome::CampaignArchived => f.write_str("refused: the campaign is archived"),
-            Outcome::CodesMissing => f.write_str("refused: the list holds no code"),
+            Outcome::CodesMissing => f.write_str("refused: the list has no codes"),
             Outcome::TooManyLines => f.write_str(TOO_MANY_LINES),
             Outcome::Conflicts(lines) => write!(f, "refused: lines that cannot be added: {}", lines.len()),
             Outcome::TooManyCodes(limit) => write!(f, "refused: {limit}"),
@@ -179,7 +179,7 @@ impl fmt::Display for crate::command::AddCodesOutcome {
     }
 }
 
-const TOO_MANY_LINES: &str = "refused: the list is too long for one request; it is to be sent in parts";
+const TOO_MANY_LINES: &str = "refused: the list is too long for one request; send it in parts";
 
 /// The record of a created campaign.
 #[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
@@ -234,7 +234,7 @@ pub enum SwitchCampaignOutcome {
 impl fmt::Display for SwitchCampaignOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            SwitchCampaignOutcome::Switched { active: true } => "active: its codes are taken",
+            SwitchCampaignOutcome::Switched { active: true } => "active: its codes are accepted",
             SwitchCampaignOutcome::Switched { active: false } => "inactive: its codes are refused",
             SwitchCampaignOutcome::UnknownCampaign => "refused: there is no such campaign",
         })

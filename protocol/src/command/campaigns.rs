@@ -4,7 +4,8 @@ use crate::command::{CodesBatch, Terms};
 use crate::ids::{CampaignId, ClubId, Position};
 use crate::money::Money;
 
-/// The request for the campaigns after one that pass a filter, in the order of their numbers, [`CAMPAIGNS_PER_PAGE`] at the most.
+/// The request for the campaigns after one that pass a filter, in the order of their numbers. A page ends after [`CAMPAIGNS_PER_PAGE`] of
+/// them, or after [`CAMPAIGNS_LOOKED_AT`] were looked at.
 #[derive(
     Debug, Clone, PartialEq, Eq, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
 )]
@@ -54,10 +55,13 @@ pub enum CampaignFilter {
 /// How many campaigns an answer to [`ListCampaigns`] holds at the most.
 pub const CAMPAIGNS_PER_PAGE: usize = 100;
 
+/// How many campaigns are looked at for one answer, so that a filter that few pass does not hold up other requests.
+pub const CAMPAIGNS_LOOKED_AT: usize = 2_048;
+
 /// The answer to [`ListCampaigns`].
 #[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
 pub struct ListCampaignsOutcome {
-    /// The page.
+    /// The page. It may have fewer than the most, or none, and not be the last.
     pub campaigns: Vec<CampaignCard>,
     /// Where the next page continues after; none where this is the last.
     pub next: Option<CampaignId>,

@@ -36,7 +36,7 @@ impl fmt::Display for RegisterClientOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RegisterClientOutcome::Registered { new: true } => f.write_str("registered"),
-            RegisterClientOutcome::Registered { new: false } => f.write_str("was registered already; the name is set"),
+            RegisterClientOutcome::Registered { new: false } => f.write_str("already registered; the name was set"),
             RegisterClientOutcome::InvalidName => write!(f, "refused: a client's name has at most {NAME_BYTES_MAX} bytes"),
         }
     }

@@ -35,7 +35,7 @@ impl fmt::Display for RegisterClubOutcome {
         match self {
             RegisterClubOutcome::Registered(club) => write!(f, "registered as club {club}"),
             RegisterClubOutcome::InvalidName => write!(f, "refused: a club's name has 1 to {NAME_BYTES_MAX} bytes"),
-            RegisterClubOutcome::NameTaken(club) => write!(f, "refused: club {club} has that name already"),
+            RegisterClubOutcome::NameTaken(club) => write!(f, "refused: club {club} already has that name"),
         }
     }
 }

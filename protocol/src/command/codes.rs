@@ -109,7 +109,7 @@ impl fmt::Display for LineVerdict {
             LineVerdict::AlreadyInCampaign => f.write_str("already in this campaign"),
             LineVerdict::HeldBy(campaign) => write!(f, "held by campaign {campaign}"),
             LineVerdict::NotInCampaign => f.write_str("not in this campaign"),
-            LineVerdict::AlreadyArchived => f.write_str("archived already"),
+            LineVerdict::AlreadyArchived => f.write_str("already archived"),
             LineVerdict::NotArchived => f.write_str("not archived"),
         }
     }

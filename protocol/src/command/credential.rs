@@ -174,13 +174,13 @@ impl fmt::Display for AddCredentialOutcome {
         match self {
             AddCredentialOutcome::Added(credential) => write!(f, "added as credential {credential}"),
             AddCredentialOutcome::InvalidName => write!(f, "refused: a credential's name has 1 to {NAME_BYTES_MAX} bytes"),
-            AddCredentialOutcome::ClubsNotForRole => f.write_str("refused: only gateways are bound to clubs"),
+            AddCredentialOutcome::ClubsNotForRole => f.write_str("refused: only gateways can be bound to clubs"),
             AddCredentialOutcome::TooManyClubs => {
-                write!(f, "refused: a credential names at most {CLUBS_PER_CREDENTIAL_MAX} clubs; name none for all")
+                write!(f, "refused: a credential can name at most {CLUBS_PER_CREDENTIAL_MAX} clubs; leave them out for all")
             }
             AddCredentialOutcome::UnknownClub(club) => write!(f, "refused: the organisation has no club {club}"),
             AddCredentialOutcome::SecretTaken => f.write_str("refused: another credential has this token or certificate"),
-            AddCredentialOutcome::TooManyCredentials => write!(f, "refused: there are {CREDENTIALS_MAX} credentials"),
+            AddCredentialOutcome::TooManyCredentials => write!(f, "refused: there are already {CREDENTIALS_MAX} credentials"),
         }
     }
 }
@@ -190,8 +190,8 @@ impl fmt::Display for RevokeCredentialOutcome {
         f.write_str(match self {
             RevokeCredentialOutcome::Revoked => "revoked",
             RevokeCredentialOutcome::UnknownCredential => "refused: there is no such credential",
-            RevokeCredentialOutcome::AlreadyRevoked => "refused: it was revoked before",
-            RevokeCredentialOutcome::LastOperator => "refused: it is the last operator's; add another one first",
+            RevokeCredentialOutcome::AlreadyRevoked => "refused: it is already revoked",
+            RevokeCredentialOutcome::LastOperator => "refused: this is the last operator credential; add another one first",
         })
     }
 }

@@ -49,7 +49,8 @@ pub enum GenerateCodesOutcome {
         /// How many there are.
         codes: u32,
         /// How many guesses at this pattern it takes on average to hit a code: these, and every code that the pattern could draw of a
-        /// campaign that is not archived. Codes archived by themselves do not count. The highest number there is where it is more.
+        /// campaign that is not archived. Codes archived by themselves do not count. The highest number there is where it is more. An
+        /// organisation with very many codes is told how many it takes at least: as if the pattern could draw all of them.
         guesses_per_hit: u64,
     } = 0,
     /// There is no such campaign.
@@ -145,19 +146,19 @@ impl fmt::Display for InvalidPattern {
             InvalidPattern::CodeTooLong => {
                 write!(f, "codes of this pattern are longer than {} bytes", crate::codes::CODE_BYTES_MAX)
             }
-            InvalidPattern::NothingDrawn => f.write_str("the pattern has no *, # or @ in whose place a sign would be drawn"),
+            InvalidPattern::NothingDrawn => f.write_str("the pattern needs at least one *, # or @"),
             InvalidPattern::EscapeOpen { at } => write!(f, "nothing follows the \\ at character {at} of the pattern"),
-            InvalidPattern::Sign { at } => write!(f, "character {at} of the pattern cannot stand in a code"),
+            InvalidPattern::Sign { at } => write!(f, "character {at} of the pattern is not allowed in a code"),
             InvalidPattern::AlphabetLacks { at } => {
-                write!(f, "the alphabet has no sign for character {at} of the pattern")
+                write!(f, "the alphabet has no character to draw for character {at} of the pattern")
             }
             InvalidPattern::AlphabetSign { at } => {
-                write!(f, "character {at} of the alphabet cannot stand in a code, or stands for several letters")
+                write!(f, "character {at} of the alphabet is not allowed in a code, or normalises to several characters")
             }
             InvalidPattern::AlphabetRepeats { at } => {
-                write!(f, "character {at} of the alphabet stands there before (letter case does not matter)")
+                write!(f, "character {at} of the alphabet is listed twice (letter case is ignored)")
             }
-            InvalidPattern::AlphabetLength => write!(f, "an alphabet has at most {ALPHABET_SIGNS_MAX} signs"),
+            InvalidPattern::AlphabetLength => write!(f, "an alphabet has at most {ALPHABET_SIGNS_MAX} characters"),
         }
     }
 }
@@ -171,17 +172,17 @@ impl fmt::Display for GenerateCodesOutcome {
             GenerateCodesOutcome::UnknownCampaign => f.write_str("refused: there is no such campaign"),
             GenerateCodesOutcome::CampaignArchived => f.write_str("refused: the campaign is archived"),
             GenerateCodesOutcome::InvalidCount => {
-                write!(f, "refused: 1 to {} codes are generated at once", crate::command::LINES_MAX)
+                write!(f, "refused: 1 to {} codes can be generated at once", crate::command::LINES_MAX)
             }
             GenerateCodesOutcome::InvalidPattern(why) => write!(f, "refused: {why}"),
             GenerateCodesOutcome::TooManyCodes(limit) => write!(f, "refused: {limit}"),
             GenerateCodesOutcome::SpaceTooSmall { guesses_per_hit } => write!(
                 f,
-                "refused: too few codes are possible; {guesses_per_hit} guesses would hit one, and {GUESSES_PER_HIT_MIN} are the least: \
-                 take a longer pattern"
+                "refused: the pattern allows too few codes: one in {guesses_per_hit} guesses would hit, and at least {GUESSES_PER_HIT_MIN} are required; \
+                 use a longer pattern"
             ),
             GenerateCodesOutcome::Collisions => {
-                f.write_str("refused: too many of the codes that were drawn exist already; take a longer pattern")
+                f.write_str("refused: too many of the generated codes already exist; use a longer pattern")
             }
         }
     }

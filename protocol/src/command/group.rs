@@ -38,8 +38,8 @@ impl fmt::Display for RegisterGroupOutcome {
         match self {
             RegisterGroupOutcome::Registered(group) => write!(f, "registered as group {group}"),
             RegisterGroupOutcome::InvalidName => write!(f, "refused: a group's name has 1 to {NAME_BYTES_MAX} bytes"),
-            RegisterGroupOutcome::NameTaken(group) => write!(f, "refused: group {group} has that name already"),
-            RegisterGroupOutcome::TooManyGroups => write!(f, "refused: there are {GROUPS_MAX} groups already"),
+            RegisterGroupOutcome::NameTaken(group) => write!(f, "refused: group {group} already has that name"),
+            RegisterGroupOutcome::TooManyGroups => write!(f, "refused: there are already {GROUPS_MAX} groups"),
         }
     }
 }

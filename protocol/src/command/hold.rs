@@ -2,7 +2,7 @@
 //!
 //! A hold counts against every limit of the code's campaign until it is confirmed, released, or its time is up. From the moment of its expiry on its use
 //! is free for anybody; whoever confirms later still gets the activation if nobody has taken the use meanwhile. What became of a hold
-//! is remembered for [`HOLD_KEPT_MS`] after it ended.
+//! is remembered for [`HOLD_KEPT_MS`] after it ended. The open holds of a credential expire when it is revoked.
 
 use std::fmt;
 
@@ -26,8 +26,12 @@ pub const HOLD_TTL_DEFAULT_MS: u64 = 15 * 60 * 1_000;
 pub const HOLD_KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// How many holds are remembered, open and ended ones together: at the limit those that ended first are forgotten early, and where
-/// all are open no more are given. So many take about 1 GiB, and about 2 GiB where all are open.
+/// all are open no more are given; at that limit those of a credential with more than
+/// [`HOLDS_OPEN_PER_CREDENTIAL_MAX`] go first. So many take about 1.2 GiB, and about 2.2 GiB where all are open.
 pub const HOLDS_MAX: usize = 5_000_000;
+
+/// How many holds of one credential may be open: no credential takes the holds of all others.
+pub const HOLDS_OPEN_PER_CREDENTIAL_MAX: usize = HOLDS_MAX / 8;
 
 /// The request to hold one use of a code for a client at a club. It credits nothing and registers nobody.
 #[derive(
@@ -65,7 +69,7 @@ pub enum HoldOutcome {
     InvalidTtl = 1,
     /// A redemption would be refused; with what it would be answered, never [`RedeemOutcome::Redeemed`].
     Refused(RedeemOutcome) = 2,
-    /// [`HOLDS_MAX`] holds are open.
+    /// The credential has [`HOLDS_OPEN_PER_CREDENTIAL_MAX`] open holds, or there are [`HOLDS_MAX`].
     TooManyHolds = 3,
 }
 
@@ -223,9 +227,14 @@ impl fmt::Display for HoldOutcome {
                 "held: {} to be credited, campaign {}, hold {}, expires at {} (milliseconds since 1970)",
                 held.amount, held.campaign, held.hold, held.expires_ms
             ),
-            HoldOutcome::InvalidTtl => f.write_str("refused: a code is held for at least 1 second and at most 7 days"),
+            HoldOutcome::InvalidTtl => f.write_str("refused: a hold lasts at least 1 second and at most 7 days"),
             HoldOutcome::Refused(why) => fmt::Display::fmt(why, f),
-            HoldOutcome::TooManyHolds => write!(f, "refused: {HOLDS_MAX} holds are open, and that is the most"),
+            HoldOutcome::TooManyHolds => {
+                write!(
+                    f,
+                    "refused: the limit of {HOLDS_OPEN_PER_CREDENTIAL_MAX} open holds per credential, or {HOLDS_MAX} in all, is reached"
+                )
+            }
         }
     }
 }
@@ -246,9 +255,13 @@ impl fmt::Display for ConfirmOutcome {
                 f.write_str("refused: the hold has expired, and its use was taken meanwhile")
             }
             ConfirmOutcome::Expired(RedeemOutcome::NotAccepted) => {
-                f.write_str("refused: the hold has expired, and its use is not to be had any more")
+                f.write_str("refused: the hold has expired and can no longer be confirmed")
             }
-            ConfirmOutcome::Expired(why) => write!(f, "refused: the hold has expired; a redemption now would be {why}"),
+            ConfirmOutcome::Expired(why) => {
+                let why = why.to_string();
+                let reason = why.strip_prefix("refused: ").unwrap_or(&why);
+                write!(f, "refused: the hold has expired, and the code can no longer be redeemed: {reason}")
+            }
             ConfirmOutcome::AmountLimit => fmt::Display::fmt(&RedeemOutcome::AmountLimit, f),
         }
     }
@@ -257,20 +270,20 @@ impl fmt::Display for ConfirmOutcome {
 impl fmt::Display for ReleaseOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ReleaseOutcome::Released => f.write_str("released: the use of the code is free"),
+            ReleaseOutcome::Released => f.write_str("released: the code has its use back"),
             ReleaseOutcome::UnknownHold => f.write_str(UNKNOWN_HOLD),
             ReleaseOutcome::AlreadyConfirmed(done) => already_confirmed(f, done),
-            ReleaseOutcome::AlreadyReleased => f.write_str("refused: the hold was released before"),
+            ReleaseOutcome::AlreadyReleased => f.write_str("refused: the hold was already released"),
         }
     }
 }
 
-const UNKNOWN_HOLD: &str = "refused: there is no such hold, or it ended long ago, or it is not yours";
+const UNKNOWN_HOLD: &str = "refused: there is no such hold, it ended long ago, or it is not yours";
 
 fn already_confirmed(f: &mut fmt::Formatter<'_>, done: &Activated) -> fmt::Result {
     write!(
         f,
-        "refused: the hold was confirmed before: {} credited, bonus balance {} then, campaign {}, activation {}",
+        "refused: the hold was already confirmed: {} credited, bonus balance {} at the time, campaign {}, activation {}",
         done.amount, done.balance, done.campaign, done.activation
     )
 }

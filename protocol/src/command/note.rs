@@ -84,7 +84,7 @@ impl Note {
 impl fmt::Display for InvalidTags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            InvalidTags::TooMany => write!(f, "there are at most {TAGS_MAX} tags"),
+            InvalidTags::TooMany => write!(f, "at most {TAGS_MAX} tags are allowed"),
             InvalidTags::Tag(at) => write!(f, "tag {at}: a tag has 1 to {TAG_BYTES_MAX} bytes, and no control characters"),
         }
     }
@@ -93,7 +93,7 @@ impl fmt::Display for InvalidTags {
 impl fmt::Display for InvalidNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            InvalidNote::By => write!(f, "the name of who does it has at most {NAME_BYTES_MAX} bytes"),
+            InvalidNote::By => write!(f, "the person's name has at most {NAME_BYTES_MAX} bytes"),
             InvalidNote::Comment => write!(f, "a comment has at most {COMMENT_BYTES_MAX} bytes"),
             InvalidNote::Tags(why) => why.fmt(f),
         }

@@ -64,28 +64,30 @@ pub enum KeepReaderOutcome {
     TooManyOfCredential = 7,
 }
 
-const OTHER_CREDENTIAL: &str = "refused: the reader belongs to another credential; an operator can forget it, so that it can be \
+const OTHER_CREDENTIAL: &str = "refused: the reader belongs to another credential; an operator can remove it, so that it can be \
                                 registered again";
 
 impl fmt::Display for KeepReaderOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            KeepReaderOutcome::Kept { position } => write!(f, "kept: what comes after position {position} is kept for it"),
+            KeepReaderOutcome::Kept { position } => {
+                write!(f, "kept: the journal after position {position} is kept for this reader")
+            }
             KeepReaderOutcome::InvalidName => write!(f, "refused: a reader's name has 1 to {NAME_BYTES_MAX} bytes"),
             KeepReaderOutcome::OtherCredential => f.write_str(OTHER_CREDENTIAL),
             KeepReaderOutcome::BeyondEnd { newest } => write!(f, "refused: the newest record is at position {newest}"),
             KeepReaderOutcome::AlreadyFurther { position } => {
-                write!(f, "refused: the reader is at position {position} already, and does not go back")
+                write!(f, "refused: the reader is already at position {position} and cannot move back")
             }
             KeepReaderOutcome::NotKept { first } => {
                 write!(
                     f,
-                    "refused: the journal is kept from position {first} on, and what comes after the reader's is not all there"
+                    "refused: the journal begins at position {first} and no longer has everything after the reader's position"
                 )
             }
-            KeepReaderOutcome::TooManyReaders => write!(f, "refused: there are {READERS_MAX} readers already"),
+            KeepReaderOutcome::TooManyReaders => write!(f, "refused: there are already {READERS_MAX} readers"),
             KeepReaderOutcome::TooManyOfCredential => {
-                write!(f, "refused: this credential has {READERS_PER_CREDENTIAL_MAX} readers already")
+                write!(f, "refused: this credential already has {READERS_PER_CREDENTIAL_MAX} readers")
             }
         }
     }
@@ -154,10 +156,10 @@ pub enum ForgetReaderOutcome {
 impl fmt::Display for ForgetReaderOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            ForgetReaderOutcome::Forgotten => "forgotten: nothing is kept for it any more",
+            ForgetReaderOutcome::Forgotten => "removed: segments are no longer kept for it",
             ForgetReaderOutcome::UnknownReader => "refused: there is no reader of that name",
             ForgetReaderOutcome::OtherCredential => {
-                "refused: the reader belongs to another credential; an operator can forget it"
+                "refused: the reader belongs to another credential; an operator can remove it"
             }
         })
     }

@@ -180,26 +180,22 @@ impl fmt::Display for RedeemOutcome {
                 "redeemed: {} credited, bonus balance {}, campaign {}, activation {}",
                 done.amount, done.balance, done.campaign, done.activation
             ),
-            RedeemOutcome::InvalidCode(why) => write!(f, "refused: this cannot be a code: {why}"),
+            RedeemOutcome::InvalidCode(why) => write!(f, "refused: not a valid code: {why}"),
             RedeemOutcome::UnknownClub => f.write_str("refused: the organisation has no such club"),
             RedeemOutcome::UnknownTopUp => f.write_str(UNKNOWN_TOP_UP),
             RedeemOutcome::UnknownCode => f.write_str("refused: no campaign has this code"),
             RedeemOutcome::CodeArchived => f.write_str("refused: the code is archived"),
             RedeemOutcome::CampaignArchived => f.write_str("refused: the campaign is archived"),
             RedeemOutcome::CampaignInactive => f.write_str("refused: the campaign is switched off"),
-            RedeemOutcome::OutsidePeriod => f.write_str("refused: the campaign's period has not begun, or is over"),
+            RedeemOutcome::OutsidePeriod => f.write_str("refused: outside the campaign's period"),
             RedeemOutcome::ClubExcluded => f.write_str("refused: the campaign does not run at this club"),
-            RedeemOutcome::CodeExhausted => f.write_str("refused: the code was used as often as it may be"),
-            RedeemOutcome::ClientExhausted => {
-                f.write_str("refused: the client has used codes of this campaign as often as it allows")
-            }
-            RedeemOutcome::CampaignExhausted => {
-                f.write_str("refused: the campaign's codes were used as often as it allows in all")
-            }
-            RedeemOutcome::BudgetExhausted => f.write_str("refused: the campaign's budget does not hold this bonus"),
+            RedeemOutcome::CodeExhausted => f.write_str("refused: the code has no uses left"),
+            RedeemOutcome::ClientExhausted => f.write_str("refused: the client has reached this campaign's limit per client"),
+            RedeemOutcome::CampaignExhausted => f.write_str("refused: the campaign has reached its limit of activations"),
+            RedeemOutcome::BudgetExhausted => f.write_str("refused: the bonus exceeds the remaining campaign budget"),
             RedeemOutcome::NotAccepted => f.write_str("refused: the code is not accepted"),
             RedeemOutcome::AmountLimit => {
-                f.write_str("refused: the client's balance or the campaign's sum cannot hold this bonus")
+                f.write_str("refused: the bonus would overflow the client's balance or the campaign's total")
             }
         }
     }

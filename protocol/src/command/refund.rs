@@ -83,18 +83,18 @@ impl fmt::Display for RefundOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RefundOutcome::Refunded(Refunded { client, taken, uncollected: Money(0), balance }) => {
-                write!(f, "refunded: {taken} taken back from client {client}, bonus balance {balance}")
+                write!(f, "refunded: {taken} debited from client {client}, bonus balance {balance}")
             }
             RefundOutcome::Refunded(Refunded { client, taken, uncollected, balance }) => {
-                write!(f, "refunded: {taken} taken back from client {client}, {uncollected} uncollected, bonus balance {balance}")
+                write!(f, "refunded: {taken} debited from client {client}, {uncollected} uncollected, bonus balance {balance}")
             }
             RefundOutcome::NotKept { first } => {
-                write!(f, "refused: the journal is kept from position {first} on, and nothing from before it can be refunded")
+                write!(f, "refused: the journal begins at position {first}; earlier operations cannot be refunded")
             }
             RefundOutcome::UnknownActivation => f.write_str("refused: there is no such activation, or it is not yours"),
-            RefundOutcome::AlreadyRefunded => f.write_str("refused: the activation was refunded before"),
+            RefundOutcome::AlreadyRefunded => f.write_str("refused: the activation was already refunded"),
             RefundOutcome::BonusSpent { balance } => {
-                write!(f, "refused: the bonus was spent, bonus balance {balance}; an operator may force it")
+                write!(f, "refused: the client has spent the bonus (bonus balance {balance}); an operator can force the refund")
             }
         }
     }

@@ -369,19 +369,19 @@ impl fmt::Display for InvalidRule {
         match self {
             InvalidRule::Name => write!(f, "a rule's name has 1 to {NAME_BYTES_MAX} bytes"),
             InvalidRule::Description => write!(f, "a rule's description has at most {DESCRIPTION_BYTES_MAX} bytes"),
-            InvalidRule::TooManyClubs => write!(f, "a rule names at most {CLUBS_PER_RULE_MAX} clubs; name none for all"),
+            InvalidRule::TooManyClubs => write!(f, "a rule can name at most {CLUBS_PER_RULE_MAX} clubs; leave them out for all"),
             InvalidRule::UnknownClub(club) => write!(f, "the organisation has no club {club}"),
             InvalidRule::Conditions(problem) => write!(f, "the conditions, {problem}"),
             InvalidRule::Actions => write!(f, "a rule has 1 to {ACTIONS_MAX} actions"),
             InvalidRule::SecondAction(at) => {
-                write!(f, "action {at}: a rule has one ADD_BONUS and one SEND_PUSH at the most, and one action for each group")
+                write!(f, "action {at}: a rule has at most one ADD_BONUS and one SEND_PUSH, and one action for each group")
             }
             InvalidRule::Formula(problem) => write!(f, "the formula, {problem}"),
             InvalidRule::UnknownGroup(group) => write!(f, "the organisation has no group {group}"),
             InvalidRule::PushEmpty(part) => write!(f, "the push notification's {part} is empty"),
             InvalidRule::Push { part, problem } => write!(f, "the push notification's {part}, {problem}"),
             InvalidRule::PushTooLong { part, chars } => {
-                write!(f, "the push notification's {part} has {chars} characters, and {} are the most", part.chars_max())
+                write!(f, "the push notification's {part} has {chars} characters; at most {} are allowed", part.chars_max())
             }
             InvalidRule::Tags(why) => why.fmt(f),
         }
@@ -414,7 +414,7 @@ impl fmt::Display for UpdateRuleOutcome {
 impl fmt::Display for SwitchRuleOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            SwitchRuleOutcome::Switched { active: true } => "active: it fires on the next top-up that it matches",
+            SwitchRuleOutcome::Switched { active: true } => "active: it fires on the next matching top-up",
             SwitchRuleOutcome::Switched { active: false } => "inactive: it does not fire",
             SwitchRuleOutcome::UnknownRule => UNKNOWN_RULE,
             SwitchRuleOutcome::RuleArchived => RULE_ARCHIVED,
@@ -425,9 +425,9 @@ impl fmt::Display for SwitchRuleOutcome {
 impl fmt::Display for ArchiveRuleOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            ArchiveRuleOutcome::Archived => "archived: it does not fire any more",
+            ArchiveRuleOutcome::Archived => "archived: it no longer fires",
             ArchiveRuleOutcome::UnknownRule => UNKNOWN_RULE,
-            ArchiveRuleOutcome::AlreadyArchived => "refused: the rule is archived already",
+            ArchiveRuleOutcome::AlreadyArchived => "refused: the rule is already archived",
         })
     }
 }
@@ -435,7 +435,7 @@ impl fmt::Display for ArchiveRuleOutcome {
 impl fmt::Display for RestoreRuleOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            RestoreRuleOutcome::Restored => "restored, and switched off",
+            RestoreRuleOutcome::Restored => "restored, switched off",
             RestoreRuleOutcome::UnknownRule => UNKNOWN_RULE,
             RestoreRuleOutcome::NotArchived => "refused: the rule is not archived",
         })

@@ -10,6 +10,12 @@ use crate::variables::{TopUpSource, Variable, Variables};
 /// How many rules an answer to [`ListRules`] holds at the most.
 pub const RULES_PER_PAGE: usize = 256;
 
+/// How many rules are looked at for one answer, so that a filter that few pass does not hold up other requests.
+pub const RULES_LOOKED_AT: usize = 8_192;
+
+/// With how many other rules a rule is compared for its [`Lint`], the newest ones.
+pub const RULES_LINTED_AGAINST: usize = 16_384;
+
 /// How many overlapping rules a [`Lint`] names at the most.
 pub const OVERLAPS_NAMED_MAX: usize = 64;
 
@@ -298,7 +304,8 @@ pub enum RuleFilter {
     Archived = 3,
 }
 
-/// The request for the rules after one, in the order of their numbers, [`RULES_PER_PAGE`] at the most.
+/// The request for the rules after one that pass a filter, in the order of their numbers. A page ends after [`RULES_PER_PAGE`] of them, or
+/// after [`RULES_LOOKED_AT`] were looked at.
 #[derive(
     Debug, Clone, PartialEq, Eq, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
 )]
@@ -314,7 +321,7 @@ pub struct ListRules {
 /// The answer to [`ListRules`].
 #[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
 pub struct ListRulesOutcome {
-    /// The page.
+    /// The page. It may have fewer than the most, or none, and not be the last.
     pub rules: Vec<RuleCard>,
     /// The rule to continue after; none where there are no more.
     pub next: Option<RuleId>,
@@ -328,8 +335,8 @@ struct Words<'a>(&'a Variables);
 impl fmt::Display for Words<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Variables { amount, source, gaming, bonus, spent, sessions } = self.0;
-        write!(f, "a top-up of {amount} by {source} of a client with gaming balance {gaming}, bonus balance {bonus}, ")?;
-        write!(f, "{spent} spent in all, sessions {sessions}")
+        write!(f, "a top-up of {amount} by {source} from a client with gaming balance {gaming}, bonus balance {bonus}, ")?;
+        write!(f, "{spent} spent in total, sessions {sessions}")
     }
 }
 
@@ -337,20 +344,20 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Finding::NeverHolds { variable } => {
-                write!(f, "it can never fire: the conditions on {variable} exclude each other")
+                write!(f, "the rule can never fire: the conditions on {variable} exclude each other")
             }
             Finding::Overlaps(Overlap { rule, name, from, to: None }) => {
-                write!(f, "rule {rule} ({name}) can fire on the same top-up, from {from} on: both then fire")
+                write!(f, "rule {rule} ({name}) can fire on the same top-up: both fire from {from} on")
             }
             Finding::Overlaps(Overlap { rule, name, from, to: Some(to) }) => {
-                write!(f, "rule {rule} ({name}) can fire on the same top-up, from {from} to {to}: both then fire")
+                write!(f, "rule {rule} ({name}) can fire on the same top-up: both fire from {from} to {to}")
             }
             Finding::MoreOverlaps(more) => write!(f, "{more} more rules can fire on the same top-up"),
             Finding::NotPositive { at, result } => {
-                write!(f, "the formula can come to nothing: it is {result} for {}", Words(at))
+                write!(f, "the formula can yield no bonus: it is {result} for {}", Words(at))
             }
             Finding::RoundsToNothing { at, result } => {
-                write!(f, "the formula can be rounded to nothing: it is {result} for {}", Words(at))
+                write!(f, "the formula can round to zero: it is {result} for {}", Words(at))
             }
             Finding::DividesByZero { at } => write!(f, "the formula can divide by zero: it does for {}", Words(at)),
             Finding::PushTooLong { part, at, chars } => {
@@ -363,8 +370,8 @@ impl fmt::Display for Finding {
 impl fmt::Display for LintRuleOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LintRuleOutcome::Lint { lint, .. } if lint.findings.is_empty() => f.write_str("nothing is odd about it"),
-            LintRuleOutcome::Lint { lint, .. } => write!(f, "what is odd about it: {}", lint.findings.len()),
+            LintRuleOutcome::Lint { lint, .. } if lint.findings.is_empty() => f.write_str("no lint findings"),
+            LintRuleOutcome::Lint { lint, .. } => write!(f, "lint findings: {}", lint.findings.len()),
             LintRuleOutcome::UnknownRule => f.write_str("refused: there is no such rule"),
             LintRuleOutcome::InvalidRule(why) => write!(f, "refused: {why}"),
         }
@@ -375,7 +382,7 @@ impl fmt::Display for RehearseRuleOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RehearseRuleOutcome::Rehearsed(done) => {
-                write!(f, "it would have fired on {} of {} top-ups, clients {}, ", done.fired, done.top_ups, done.clients)?;
+                write!(f, "would have fired on {} of {} top-ups (clients: {}) ", done.fired, done.top_ups, done.clients)?;
                 match done.credited {
                     Some(credited) => write!(f, "and credited {credited}"),
                     None => write!(f, "and credited more than {}", Money(i64::MAX)),
@@ -384,9 +391,9 @@ impl fmt::Display for RehearseRuleOutcome {
             RehearseRuleOutcome::PeriodReversed => f.write_str("refused: the period ends before it begins"),
             RehearseRuleOutcome::InvalidRule(why) => write!(f, "refused: {why}"),
             RehearseRuleOutcome::NotKept { first, .. } => {
-                write!(f, "refused: the journal is kept from position {first} on, and the period begins before it")
+                write!(f, "refused: the journal begins at position {first}, after the start of the period")
             }
-            RehearseRuleOutcome::Unreadable => f.write_str("refused: the journal cannot be read; the engine's log says why"),
+            RehearseRuleOutcome::Unreadable => f.write_str("refused: the journal cannot be read; see the engine's log"),
         }
     }
 }

@@ -49,7 +49,7 @@ impl fmt::Display for TakeSnapshotOutcome {
                 let seconds = *milliseconds as f64 / 1000.0;
                 write!(f, "taken up to position {position}: {codes} codes, {bytes} bytes, in {seconds:.1} s")
             }
-            TakeSnapshotOutcome::NothingNew { since } => write!(f, "nothing new since position {since}, of which there is one"),
+            TakeSnapshotOutcome::NothingNew { since } => write!(f, "nothing new since the snapshot of position {since}"),
             TakeSnapshotOutcome::Failed(why) => write!(f, "no snapshot was taken: {why}"),
         }
     }

@@ -144,17 +144,17 @@ impl fmt::Display for SpendOutcome {
         match self {
             SpendOutcome::Recorded { operation, after } => write!(
                 f,
-                "recorded: gaming balance {}, {} spent in all, sessions {}, operation {operation}",
+                "recorded: gaming balance {}, {} spent in total, sessions {}, operation {operation}",
                 after.gaming, after.spent, after.sessions
             ),
             SpendOutcome::InvalidAmount => {
-                f.write_str("refused: the price of a purchase must be more than 0, that of a session 0 or more")
+                f.write_str("refused: the price of a purchase must be more than 0; a session can be free")
             }
             SpendOutcome::InvalidNote(why) => write!(f, "refused: {why}"),
             SpendOutcome::UnknownClub => f.write_str("refused: the organisation has no such club"),
-            SpendOutcome::UnknownClient => f.write_str("refused: nobody is registered under that id"),
-            SpendOutcome::Overdraft { balance } => write!(f, "refused: the gaming balance is {balance}"),
-            SpendOutcome::AmountLimit => f.write_str("refused: what the client has spent in all cannot hold this amount"),
+            SpendOutcome::UnknownClient => f.write_str("refused: unknown client"),
+            SpendOutcome::Overdraft { balance } => write!(f, "refused: the gaming balance is only {balance}"),
+            SpendOutcome::AmountLimit => f.write_str("refused: the amount would overflow the client's total spending"),
         }
     }
 }

@@ -268,7 +268,7 @@ impl fmt::Display for TopUpOutcome {
             TopUpOutcome::InvalidAmount => f.write_str("refused: the amount must be more than 0"),
             TopUpOutcome::InvalidNote(why) => write!(f, "refused: {why}"),
             TopUpOutcome::UnknownClub => f.write_str("refused: the organisation has no such club"),
-            TopUpOutcome::AmountLimit => f.write_str("refused: the gaming balance cannot hold this amount"),
+            TopUpOutcome::AmountLimit => f.write_str("refused: the amount would overflow the gaming balance"),
         }
     }
 }
@@ -279,7 +279,7 @@ impl fmt::Display for RefundTopUpOutcome {
             RefundTopUpOutcome::Refunded(done) => {
                 write!(f, "refunded: {}, gaming balance {}", done.amount, done.gaming)?;
                 if done.clawed > Money(0) {
-                    write!(f, ", {} taken back of the bonus", done.clawed)?;
+                    write!(f, ", {} of the bonus debited", done.clawed)?;
                 }
                 if done.uncollected > Money(0) {
                     write!(f, ", {} of the bonus uncollected", done.uncollected)?;
@@ -289,12 +289,14 @@ impl fmt::Display for RefundTopUpOutcome {
             RefundTopUpOutcome::InvalidAmount => f.write_str("refused: the amount must be more than 0"),
             RefundTopUpOutcome::InvalidNote(why) => write!(f, "refused: {why}"),
             RefundTopUpOutcome::NotKept { first } => {
-                write!(f, "refused: the journal is kept from position {first} on, and nothing from before it can be refunded")
+                write!(f, "refused: the journal begins at position {first}; earlier operations cannot be refunded")
             }
             RefundTopUpOutcome::UnknownTopUp => f.write_str("refused: there is no such top-up, or it is not yours"),
-            RefundTopUpOutcome::MoreThanLeft { left: Money(0) } => f.write_str("refused: the whole top-up was given back before"),
-            RefundTopUpOutcome::MoreThanLeft { left } => write!(f, "refused: {left} is left of the top-up"),
-            RefundTopUpOutcome::Overdraft { balance } => write!(f, "refused: the gaming balance is {balance}"),
+            RefundTopUpOutcome::MoreThanLeft { left: Money(0) } => {
+                f.write_str("refused: the top-up was already refunded in full")
+            }
+            RefundTopUpOutcome::MoreThanLeft { left } => write!(f, "refused: only {left} of the top-up can still be refunded"),
+            RefundTopUpOutcome::Overdraft { balance } => write!(f, "refused: the gaming balance is only {balance}"),
         }
     }
 }

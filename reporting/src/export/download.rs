@@ -3,11 +3,12 @@
 //! Making it needs a view of the read model, which keeps the write-ahead log from being taken over. So it is made as fast as the disk
 //! takes it, whatever its reader does, within [`BUILD_MAX`] and while the log is at most [`LOG_BYTES_MAX`]. [`BUILDS_MAX`] are made at once,
 //! one for a credential; others wait for their turn. The file has no name, and is gone with the process at the latest. All files
-//! together have at most [`FILES_BYTES_MAX`].
+//! together have at most [`FILES_BYTES_MAX`], those of one credential [`FILES_BYTES_OF_ONE`].
 //!
 //! What is sent has a length, so that a part of it never looks whole, over HTTP/1.0 neither (pain 18, pain 42). A reader has to take
 //! [`Pace`]: a slow connection is no reason to cut it, but a reader that takes nothing does not keep its file for ever.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
@@ -44,6 +45,9 @@ pub const BUILD_MAX: Duration = Duration::from_secs(180);
 
 /// How many bytes all files have together, at most.
 pub const FILES_BYTES_MAX: u64 = 4 << 30;
+
+/// How many bytes the files of one credential have together, at most: half, so that it leaves room to others.
+pub const FILES_BYTES_OF_ONE: u64 = FILES_BYTES_MAX / 2;
 
 /// How many bytes of rows a spreadsheet keeps on disk until it is written, at most.
 pub const SCRATCH_BYTES_MAX: u64 = 2 << 30;
@@ -93,6 +97,7 @@ pub(super) struct Limits {
     pub(super) build: Duration,
     pub(super) turn: Duration,
     pub(super) files_bytes: u64,
+    pub(super) files_bytes_of_one: u64,
     pub(super) log_bytes: u64,
     pub(super) pace: Pace,
     pub(super) look_every: Duration,
@@ -103,6 +108,7 @@ pub(super) const LIMITS: Limits = Limits {
     build: BUILD_MAX,
     turn: TURN_MAX,
     files_bytes: FILES_BYTES_MAX,
+    files_bytes_of_one: FILES_BYTES_OF_ONE,
     log_bytes: LOG_BYTES_MAX,
     pace: PACE,
     look_every: LOOK_EVERY,
@@ -135,7 +141,7 @@ impl Downloads {
             readers,
             places: Places::new(DOWNLOADS_MAX, DOWNLOADS_OF_ONE),
             builds: Places::new(BUILDS_MAX, 1),
-            room: Room { used: Arc::default(), max: limits.files_bytes },
+            room: Room { used: Arc::default(), max: limits.files_bytes, max_of_one: limits.files_bytes_of_one },
             limits,
         }
     }
@@ -148,7 +154,7 @@ impl Downloads {
     /// How many bytes all files have together.
     #[cfg(test)]
     pub(super) fn bytes_on_disk(&self) -> u64 {
-        self.room.used.load(Ordering::Relaxed)
+        self.room.used.lock().all
     }
 
     /// Waits for the turn of a credential.
@@ -173,6 +179,7 @@ impl Downloads {
             readers: Arc::clone(&self.readers),
             export,
             room: self.room.clone(),
+            credential: place.credential(),
             limits: self.limits,
             gone: Arc::clone(&going.0),
         };
@@ -210,6 +217,7 @@ struct Making {
     readers: Arc<Readers>,
     export: Export,
     room: Room,
+    credential: u32,
     limits: Limits,
     gone: Arc<AtomicBool>,
 }
@@ -233,7 +241,8 @@ impl Making {
     fn make(&self, view: &View<'_>) -> Result<Made, ExportError> {
         let head = self.export.head(view)?;
         let folder = self.readers.path().parent().filter(|folder| !folder.as_os_str().is_empty());
-        let mut file = Spool::new(folder.unwrap_or(Path::new(".")), self.room.clone()).map_err(ExportError::from_disk)?;
+        let folder = folder.unwrap_or(Path::new("."));
+        let mut file = Spool::new(folder, self.room.clone(), self.credential).map_err(ExportError::from_disk)?;
         let began = Instant::now();
         let mut ended = None;
         let mut goes_on = |_, _| {
@@ -265,8 +274,44 @@ impl Making {
 /// Room on disk, which all files share.
 #[derive(Debug, Clone)]
 struct Room {
-    used: Arc<AtomicU64>,
+    used: Arc<Mutex<Used>>,
     max: u64,
+    max_of_one: u64,
+}
+
+/// How many bytes files have.
+#[derive(Debug, Default)]
+struct Used {
+    all: u64,
+    /// By credential, of those that have any.
+    of: HashMap<u32, u64>,
+}
+
+impl Room {
+    /// Takes room for so many bytes of a credential's file. Returns whether there is.
+    fn take(&self, credential: u32, bytes: u64) -> bool {
+        let mut used = self.used.lock();
+        let all = used.all.saturating_add(bytes);
+        let of_one = used.of.get(&credential).copied().unwrap_or(0).saturating_add(bytes);
+        let is_room = all <= self.max && of_one <= self.max_of_one;
+        if is_room {
+            used.all = all;
+            used.of.insert(credential, of_one);
+        }
+        is_room
+    }
+
+    /// Gives it back.
+    fn give_back(&self, credential: u32, bytes: u64) {
+        let mut used = self.used.lock();
+        used.all = used.all.saturating_sub(bytes);
+        if let Some(of_one) = used.of.get_mut(&credential) {
+            *of_one = of_one.saturating_sub(bytes);
+            if *of_one == 0 {
+                used.of.remove(&credential);
+            }
+        }
+    }
 }
 
 /// A file without a name, and the room that it has.
@@ -274,20 +319,21 @@ struct Spool {
     file: Arc<File>,
     bytes: u64,
     room: Room,
+    credential: u32,
 }
 
 impl Spool {
-    fn new(folder: &Path, room: Room) -> io::Result<Spool> {
-        Ok(Spool { file: Arc::new(tempfile::tempfile_in(folder)?), bytes: 0, room })
+    fn new(folder: &Path, room: Room, credential: u32) -> io::Result<Spool> {
+        Ok(Spool { file: Arc::new(tempfile::tempfile_in(folder)?), bytes: 0, room, credential })
     }
 }
 
 impl Write for Spool {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let more = bytes.len() as u64;
-        let within = |used: u64| used.checked_add(more).filter(|all| *all <= self.room.max);
-        let room = self.room.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within);
-        room.map_err(|_| io::Error::from(io::ErrorKind::StorageFull))?;
+        if !self.room.take(self.credential, more) {
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
         self.bytes += more;
         self.file.write_all_at(bytes, self.bytes - more)?;
         Ok(bytes.len())
@@ -300,7 +346,7 @@ impl Write for Spool {
 
 impl Drop for Spool {
     fn drop(&mut self) {
-        self.room.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.room.give_back(self.credential, self.bytes);
     }
 }
 

@@ -105,7 +105,9 @@ pub enum ExportError {
     #[error("the read model changes too fast for an export")]
     LogFull,
     /// There is no room on disk for it.
-    #[error("there is no room for the export in the folder of the read model")]
+    #[error(
+        "there is no room for the export: in the folder of the read model, or of the 4 GiB for all exports and 2 GiB for those of one credential"
+    )]
     NoRoom,
     /// The read model.
     #[error(transparent)]

@@ -17,6 +17,9 @@ use crate::shown::{self, Amount, At};
 /// How many milliseconds a quarter of an hour has.
 const QUARTER_MS: i64 = 900_000;
 
+/// The tables have this number for clubs of activations from before the history begins. No club has it.
+pub(crate) const UNKNOWN_CLUB: u32 = 0;
+
 /// How many days are told at once.
 pub const DAYS_MAX: u16 = 400;
 
@@ -69,7 +72,8 @@ pub struct Happened {
 /// What was activated at each club.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Clubs {
-    /// By number; clubs at which nothing was ever activated are left out.
+    /// By number; clubs at which nothing was ever activated are left out. One without a number, on the first page, stands for clubs that are
+    /// not known here: there are the refunds of activations from before the history in here begins.
     pub clubs: Vec<Club>,
     /// The next page is of those after this number; none where this is the last.
     pub next: Option<u32>,
@@ -80,8 +84,8 @@ pub struct Clubs {
 /// What was activated at a club.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Club {
-    /// The club.
-    pub club: u32,
+    /// The club; none for those that are not known here.
+    pub club: Option<u32>,
     /// Its name.
     pub name: Option<String>,
     /// What happened there; refunds are of activations there.
@@ -157,14 +161,16 @@ fn quarter(ms: i64) -> i64 {
 ///
 /// # Errors
 /// When SQLite fails.
-pub fn by_club(view: &View<'_>, campaign: CampaignId, after: u32, limit: usize) -> rusqlite::Result<Option<Clubs>> {
+pub fn by_club(view: &View<'_>, campaign: CampaignId, after: Option<u32>, limit: usize) -> rusqlite::Result<Option<Clubs>> {
     if !exists(view, campaign)? {
         return Ok(None);
     }
     let mut statement = view.connection.prepare_cached(BY_CLUB)?;
-    let rows = statement.query_map((campaign.0, after), |row| {
-        let club: u32 = row.get(0)?;
-        Ok((club, Some(Club { club, name: row.get(1)?, happened: happened(row, 2)? })))
+    let from = after.map_or(0, |after| i64::from(after) + 1);
+    let rows = statement.query_map((campaign.0, from), |row| {
+        let number: u32 = row.get(0)?;
+        let club = Some(number).filter(|number| *number != UNKNOWN_CLUB);
+        Ok((number, Some(Club { club, name: row.get(1)?, happened: happened(row, 2)? })))
     })?;
     let Page { rows: clubs, next } = page(rows, limit, usize::MAX)?;
     Ok(Some(Clubs { clubs, next, as_of: view.as_of }))
@@ -172,7 +178,7 @@ pub fn by_club(view: &View<'_>, campaign: CampaignId, after: u32, limit: usize) 
 
 pub(super) const BY_CLUB: &str = "SELECT campaign_club.club, name, activations, issued, refunds, taken_back \
      FROM campaign_club LEFT JOIN club ON club.club = campaign_club.club \
-     WHERE campaign = ?1 AND campaign_club.club > ?2 ORDER BY campaign_club.club";
+     WHERE campaign = ?1 AND campaign_club.club >= ?2 ORDER BY campaign_club.club";
 
 fn happened(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Happened> {
     Ok(Happened {

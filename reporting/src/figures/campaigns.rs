@@ -8,7 +8,7 @@ use scrip_protocol::CampaignId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{CampaignFigures, Counters, Held, Page, of_campaign, page, utilisation};
+use super::{CampaignFigures, Counters, Held, Page, of_campaign, page_within, utilisation};
 use crate::read_model::{AsOf, View};
 use crate::shown::{self, Amount, At, Json, Request};
 
@@ -196,10 +196,11 @@ pub fn list(view: &View<'_>, filter: &CampaignFilter) -> rusqlite::Result<Campai
     };
     let mut statement = view.connection.prepare_cached(&select("campaign > ?1 ORDER BY campaign LIMIT ?2"))?;
     let rows = statement.query_map((filter.after, LOOKED_AT_MAX as i64 + 1), |row| {
+        let bytes = row.get_ref(3)?.as_bytes()?.len();
         let campaign = of_row(view, row)?;
-        Ok((campaign.campaign, Some(campaign).filter(passes)))
+        Ok((campaign.campaign, Some(campaign).filter(passes).map(|campaign| (campaign, bytes))))
     })?;
-    let Page { rows: campaigns, next } = page(rows, filter.limit, LOOKED_AT_MAX)?;
+    let Page { rows: campaigns, next } = page_within(rows, filter.limit, LOOKED_AT_MAX)?;
     Ok(Campaigns { campaigns, next, as_of: view.now() })
 }
 

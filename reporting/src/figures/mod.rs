@@ -12,7 +12,7 @@ pub mod codes;
 mod pages;
 pub mod rules;
 
-pub(crate) use pages::{Page, page};
+pub(crate) use pages::{Page, page, page_within};
 
 use std::collections::BTreeMap;
 

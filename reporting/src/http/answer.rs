@@ -5,7 +5,7 @@
 //!
 //! A caller is authenticated first, on threads that do nothing else, so that a stranger never takes a place from a caller. Queries run on
 //! threads that may block: [`RUNNING_MAX`] at once, [`QUEUED_MAX`] more wait, and further ones are refused as busy. One credential has a
-//! part of these. Live streams read on threads of their own. A query is interrupted when its caller is gone.
+//! part of these. Live streams read on threads of their own. A query is interrupted when its caller is gone, and when the writer waits for it.
 
 use std::fmt;
 use std::future::Future;
@@ -54,6 +54,8 @@ const STREAM_READS: (usize, usize) = (4, 2);
 const LOOKED_UP: usize = 4;
 /// How long a query may take, its waiting included.
 const QUERY_MAX: Duration = Duration::from_secs(20);
+/// From which age on a query ends when the writer waits for it.
+const QUERY_OLD: Duration = Duration::from_secs(5);
 /// How long a position is waited for, in milliseconds, where nothing is said; and at the most.
 const WAIT_MS: (u64, u64) = (5_000, 30_000);
 
@@ -82,6 +84,8 @@ pub struct Api {
     pub(crate) stream_reads: Places,
     looked_up: Arc<Semaphore>,
     waiting: Places,
+    /// From which age on a query ends when the writer waits for it.
+    pub(crate) query_old: Duration,
     /// This machine's clock.
     pub(crate) clock: fn() -> u64,
 }
@@ -179,6 +183,7 @@ impl Api {
             stream_reads: Places::new(STREAM_READS.0, STREAM_READS.1),
             looked_up: Arc::new(Semaphore::new(LOOKED_UP)),
             waiting: Places::new(WAITING_MAX.0, WAITING_MAX.1),
+            query_old: QUERY_OLD,
             clock: scrip_protocol::unix_time_ms,
         }
     }
@@ -316,6 +321,9 @@ impl Api {
         let too_slow = || Problem::new(Kind::TooSlow, format!("no answer was found within {} s", QUERY_MAX.as_secs()));
         let answered = tokio::time::timeout(QUERY_MAX, async {
             let turn = turn.await;
+            let mut awaited = self.readers.awaited();
+            // An error is that the writer has ended.
+            let _ = awaited.wait_for(|awaited| !*awaited).await;
             let time = {
                 let standing = self.standing.borrow();
                 // This machine's clock as well: it may be the engine's, and have been set right since the last report.
@@ -341,7 +349,20 @@ impl Api {
                 })
             };
             let internal = || Problem::new(Kind::Internal, "the read model could not be read; the log says why");
-            match tokio::task::spawn_blocking(read).await {
+            let read = tokio::task::spawn_blocking(read);
+            let old_and_awaited = async {
+                tokio::time::sleep(self.query_old).await;
+                if awaited.wait_for(|awaited| *awaited).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            let read = tokio::select! {
+                read = read => read,
+                () = old_and_awaited => {
+                    return Err(Problem::new(Kind::Busy, "the query holds up the read model's log, which has to be given back; request less, or retry"));
+                }
+            };
+            match read {
                 Ok(Ok(Some(found))) => Ok(found),
                 Ok(Ok(None)) => Err(too_slow()),
                 Ok(Err(why)) => {

@@ -130,6 +130,7 @@ impl Live {
                     | Kind::Unauthorised
                     | Kind::Forbidden
                     | Kind::NotFound
+                    | Kind::NoSuchRoute
                     | Kind::NotKnownHere
                     | Kind::MethodNotAllowed
                     | Kind::Internal

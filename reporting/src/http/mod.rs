@@ -29,6 +29,9 @@ pub use answer::{Api, Attempts};
 pub use caller::{Caller, Token};
 pub use problem::{Kind, Problem};
 
+/// What paths begin with that ask what became of a request.
+const REQUESTS: &str = "/v1/requests";
+
 /// The routes that are described, and their description.
 pub fn described(api: Api) -> (Router, OpenApi) {
     let (router, document) = OpenApiRouter::with_openapi(document::begun())
@@ -73,7 +76,11 @@ pub fn finished(router: Router, document: &OpenApi) -> Router {
     let document = move || async move { ([(header::CONTENT_TYPE, "application/json")], document).into_response() };
     router
         .route("/openapi.json", get(document))
-        .fallback(async || Problem::new(Kind::NotFound, "no route has this path; /openapi.json has those there are"))
+        .fallback(async |request: Request| match request.uri().path().starts_with(REQUESTS) {
+            // Never `not-found`, which is the final answer about a request, whatever a proxy makes of its path.
+            true => Problem::new(Kind::BadParameter, "this path names no request: its id is a UUID, and nothing comes after it"),
+            false => Problem::new(Kind::NoSuchRoute, "no route has this path; /openapi.json has those there are"),
+        })
         .method_not_allowed_fallback(async || Problem::new(Kind::MethodNotAllowed, "everything here is read with GET"))
         .layer(from_fn(async |request: Request, next: Next| -> Response {
             let mut response = next.run(request).await;

@@ -12,7 +12,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use jiff::civil::Date;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use scrip_protocol::{CampaignId, InvalidId, Money, Role};
+use scrip_protocol::{CampaignId, InvalidId, Money, RequestId, Role};
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{SchemaFormat, Type};
@@ -147,6 +147,15 @@ impl Parameters {
     /// The same of the query.
     pub(crate) fn name<T: FromStr<Err = InvalidId>>(&mut self, name: &str, description: &str) -> Result<Option<T>, Problem> {
         self.text(name, description)?.as_deref().map(named).transpose()
+    }
+
+    /// The id of a request in the path. One that cannot be read is a wrong parameter, never a request that there is not: that would be the
+    /// final answer about one that may have been executed.
+    pub(crate) fn request_in_path(&mut self, name: &str, description: &str) -> Result<RequestId, Problem> {
+        let schema = ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::Custom("uuid".to_owned())));
+        let Some(text) = self.in_path(name, schema, description) else { return Ok(RequestId(0)) };
+        let unreadable = |_: InvalidId| Problem::new(Kind::BadParameter, format!("`{name}` is not the id of a request: a UUID"));
+        text.parse().map_err(unreadable)
     }
 
     /// A text of the path.

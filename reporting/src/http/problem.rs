@@ -26,6 +26,8 @@ pub enum Kind {
     Forbidden,
     /// There is no such thing.
     NotFound,
+    /// No route has this path. Unlike [`Kind::NotFound`], this says nothing about a request.
+    NoSuchRoute,
     /// There may be such a thing, before the history in here begins or after its newest record.
     NotKnownHere,
     /// It is there, and is not asked for by this method.
@@ -46,11 +48,12 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Kind::BadParameter,
         Kind::Unauthorised,
         Kind::Forbidden,
         Kind::NotFound,
+        Kind::NoSuchRoute,
         Kind::NotKnownHere,
         Kind::MethodNotAllowed,
         Kind::Internal,
@@ -68,6 +71,7 @@ impl Kind {
             Kind::Unauthorised => "unauthorised",
             Kind::Forbidden => "forbidden",
             Kind::NotFound => "not-found",
+            Kind::NoSuchRoute => "no-such-route",
             Kind::NotKnownHere => "not-known-here",
             Kind::MethodNotAllowed => "method-not-allowed",
             Kind::Internal => "internal",
@@ -86,6 +90,7 @@ impl Kind {
             Kind::Unauthorised => "A token that is in force is needed",
             Kind::Forbidden => "The role of the token does not permit this",
             Kind::NotFound => "There is no such thing",
+            Kind::NoSuchRoute => "No route has this path",
             Kind::NotKnownHere => "The history in here does not say whether there is such a thing",
             Kind::MethodNotAllowed => "This is not asked for by this method",
             Kind::Internal => "Something went wrong here",
@@ -103,7 +108,7 @@ impl Kind {
             Kind::BadParameter => StatusCode::BAD_REQUEST,
             Kind::Unauthorised => StatusCode::UNAUTHORIZED,
             Kind::Forbidden => StatusCode::FORBIDDEN,
-            Kind::NotFound => StatusCode::NOT_FOUND,
+            Kind::NotFound | Kind::NoSuchRoute => StatusCode::NOT_FOUND,
             Kind::NotKnownHere => StatusCode::CONFLICT,
             Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -201,6 +206,7 @@ impl IntoResponse for Problem {
             Kind::BadParameter
             | Kind::Forbidden
             | Kind::NotFound
+            | Kind::NoSuchRoute
             | Kind::NotKnownHere
             | Kind::MethodNotAllowed
             | Kind::Internal => {}

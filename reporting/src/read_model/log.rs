@@ -5,8 +5,10 @@
 //! - After every [`RECORDS`] the thread brings in what it can, beside the writer and the readers.
 //! - When nothing was written for [`QUIET`], the thread brings in the rest and gives the disk back.
 //! - Under a writer that never rests, the writer itself does so where the log has [`BYTES_MAX`], waiting [`WAIT`] for readers at most. If
-//!   a reader takes longer, it tries again when the log has grown by [`AGAIN_BYTES`]. Queries and exports have a limit of time, by which
-//!   this ends.
+//!   a reader takes longer, it tries again when the log has grown by a quarter, or by [`AGAIN_BYTES`].
+//! - Queries that overlap leave no such moment. From [`AWAITED_BYTES`] on, the writer waits for readers for up to [`PATIENCE`].
+//!   Meanwhile no query begins, and queries that are older than some seconds end ([`Readers::beside`](super::Readers::beside));
+//!   exports end at that size as well. Only another process can keep the log for longer.
 //!
 //! A log that begins again keeps [`KEPT_BYTES`] of its file.
 
@@ -19,6 +21,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
+use tokio::sync::watch;
 
 /// After how many records the thread takes its turn.
 const RECORDS: u64 = 1 << 16;
@@ -38,12 +41,19 @@ const QUIET: Duration = Duration::from_secs(1);
 /// How long the writer waits for readers of the log.
 const WAIT: Duration = Duration::from_secs(1);
 
+/// How large the log is when the writer waits until readers are done: as large as exports may let it become.
+const AWAITED_BYTES: u64 = crate::export::download::LOG_BYTES_MAX;
+
+/// For how long the writer waits then. The read model lags behind for so long.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// How many bytes the log of a read model has on disk; 0 where there is none.
 pub fn log_bytes(file: &Path) -> u64 {
-    std::fs::metadata(beside(file)).map_or(0, |log| log.len())
+    std::fs::metadata(log_of(file)).map_or(0, |log| log.len())
 }
 
-fn beside(file: &Path) -> PathBuf {
+/// The log of a read model.
+pub(crate) fn log_of(file: &Path) -> PathBuf {
     let mut log = file.as_os_str().to_owned();
     log.push("-wal");
     log.into()
@@ -55,6 +65,10 @@ pub(super) struct Log {
     shared: Arc<Shared>,
     /// From which size of the log on the writer brings it in.
     limit: u64,
+    /// From which size on it waits until readers are done.
+    awaited_bytes: u64,
+    /// Whether it waits for that now.
+    awaits: watch::Sender<bool>,
     wake: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -96,7 +110,13 @@ impl Log {
         let thread = std::thread::Builder::new().name("read-model-log".into()).spawn(run).expect("a thread can be started");
         // So that the thread looks at what an earlier process left.
         let _ = wake.try_send(());
-        Ok(Log { shared, limit: BYTES_MAX, wake: Some(wake), thread: Some(thread) })
+        let (awaits, _) = watch::channel(false);
+        Ok(Log { shared, limit: BYTES_MAX, awaited_bytes: AWAITED_BYTES, awaits, wake: Some(wake), thread: Some(thread) })
+    }
+
+    /// Whether the writer waits until readers are done.
+    pub(super) fn awaits(&self) -> watch::Receiver<bool> {
+        self.awaits.subscribe()
     }
 
     /// A transaction of so many records was written.
@@ -105,9 +125,15 @@ impl Log {
         self.shared.is_dirty.store(true, Ordering::Relaxed);
         let bytes = log_bytes(&self.shared.file);
         if bytes > self.limit {
-            self.shared.give_back(WAIT);
+            if bytes > self.awaited_bytes {
+                self.awaits.send_replace(true);
+                self.shared.give_back(PATIENCE);
+                self.awaits.send_replace(false);
+            } else {
+                self.shared.give_back(WAIT);
+            }
             let left = log_bytes(&self.shared.file);
-            self.limit = BYTES_MAX.max(left + AGAIN_BYTES);
+            self.limit = BYTES_MAX.max(left + AGAIN_BYTES.max(left / 4));
             return;
         }
         if bytes <= BYTES_MAX {
@@ -166,8 +192,13 @@ impl Drop for Log {
 mod tests {
     use std::time::Instant;
 
+    use scrip_protocol::Position;
+
     use super::*;
-    use crate::read_model::ReadModel;
+    use crate::http::Api;
+    use crate::http::problem::{Kind, Problem};
+    use crate::read_model::{ReadModel, Readers, View};
+    use crate::standing::{Following, RequestClock, Standing};
 
     const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -257,5 +288,108 @@ mod tests {
         let limit = model.connection.pragma_query_value(None, "journal_size_limit", |row| row.get::<_, i64>(0));
         assert_eq!(limit, Ok(KEPT_BYTES));
         const { assert!((KEPT_BYTES as u64) < BYTES_MAX) }
+    }
+
+    /// A read model with a log that is large enough for its writer to wait, and what answers queries from it.
+    struct Overlapping {
+        _folder: tempfile::TempDir,
+        _standing: watch::Sender<Standing>,
+        model: ReadModel,
+        api: Api,
+    }
+
+    impl Overlapping {
+        fn new() -> Overlapping {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let mut model =
+                ReadModel::open(&folder.path().join("read-model.sqlite")).expect("it can be made").expect("it is new");
+            (model.log.limit, model.log.awaited_bytes) = (0, 0);
+            let (standing, watched) = watch::channel(Standing {
+                applied: Position(0),
+                applied_ms: 0,
+                changed: Position(0),
+                newest: None,
+                engine_ms: 0,
+                requests: RequestClock::default(),
+                following: Following::Tailing,
+            });
+            let api = Api::new(Arc::new(Readers::beside(&model)), watched);
+            Overlapping { _folder: folder, _standing: standing, model, api }
+        }
+
+        /// A query that says that it began, with the bytes of the log at that moment, and goes on until it is released.
+        fn query(&self) -> Query {
+            let (began, begins) = sync_channel(1);
+            let (release, released) = sync_channel::<()>(0);
+            let (api, path) = (self.api.clone(), self.model.path().to_owned());
+            let read = move |_: &View<'_>| {
+                let _ = began.send(log_bytes(&path));
+                Ok(released.recv().is_err())
+            };
+            let answered = tokio::spawn(async move { api.read(1, read).await });
+            Query { begins, release, answered }
+        }
+    }
+
+    struct Query {
+        begins: std::sync::mpsc::Receiver<u64>,
+        release: SyncSender<()>,
+        answered: tokio::task::JoinHandle<Result<bool, Problem>>,
+    }
+
+    impl Query {
+        async fn ends(self) {
+            drop(self.release);
+            assert_eq!(self.answered.await.expect("it does not panic"), Ok(true));
+        }
+    }
+
+    /// Pain 43: queries that overlap leave no moment without a reader. Past a size of the log the writer makes one: no query begins
+    /// until those that read are done and the log was given back.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+    async fn queries_that_overlap_do_not_keep_the_log() {
+        let mut site = Overlapping::new();
+        let first = site.query();
+        first.begins.recv_timeout(DEADLINE).expect("it begins");
+        site.model
+            .connection
+            .execute_batch("CREATE TABLE t (bytes BLOB); INSERT INTO t VALUES (zeroblob(1048576));")
+            .expect("it fits");
+        let mut awaits = site.model.log.awaits();
+        let path = site.model.path().to_owned();
+        let mut log = std::mem::replace(&mut site.model.log, Log::beside(&path).expect("it can be opened"));
+        let giving = tokio::task::spawn_blocking(move || {
+            log.grew(1);
+            (log_bytes(&log.shared.file), log)
+        });
+        tokio::time::timeout(DEADLINE, awaits.wait_for(|awaits| *awaits)).await.expect("it waits").expect("it is there");
+        let second = site.query();
+        let began = second.begins.recv_timeout(Duration::from_millis(200));
+        assert!(began.is_err(), "a query began while the writer waits: {began:?}");
+        first.ends().await;
+        let (left, _log) = giving.await.expect("it does not panic");
+        assert_eq!(left, 0, "the log was given back");
+        assert_eq!(second.begins.recv_timeout(DEADLINE), Ok(0), "the second query is answered, after that");
+        second.ends().await;
+    }
+
+    /// A query that is older than some seconds ends when the writer waits for it, and its caller may ask again.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+    async fn an_old_query_ends_when_the_writer_waits_for_it() {
+        const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+        let mut site = Overlapping::new();
+        site.api.query_old = Duration::ZERO;
+        let api = site.api.clone();
+        let (began, begins) = sync_channel(1);
+        let endless = move |view: &View<'_>| {
+            let _ = began.send(());
+            view.connection.query_row(ENDLESS, [], |row| row.get::<_, i64>(0))
+        };
+        let answered = tokio::spawn(async move { api.read(1, endless).await });
+        begins.recv_timeout(DEADLINE).expect("it begins");
+        site.model.connection.execute_batch("CREATE TABLE t (i INTEGER)").expect("it can be made");
+        tokio::task::block_in_place(|| site.model.log.grew(1));
+        assert_eq!(log_bytes(site.model.path()), 0, "the log was given back");
+        assert_eq!(answered.await.expect("it does not panic").map_err(|problem| problem.kind), Err(Kind::Busy));
     }
 }

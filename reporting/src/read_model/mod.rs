@@ -20,14 +20,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
-use scrip_protocol::Position;
 use scrip_protocol::batch::{Batch, BatchError, ChainEnd};
-use scrip_protocol::codes::CodeForm;
+use scrip_protocol::codes::{CodeForm, RecordedForm, UnknownForm};
+use scrip_protocol::{Position, Record};
 
 use crate::store::make_private;
 
 pub(crate) use gathered::HISTORY_BITS;
 pub use log::log_bytes;
+pub(crate) use log::log_of;
 pub use rows::client_value;
 pub(crate) use rows::folded;
 pub use seed::{Seed, beginning};
@@ -39,11 +40,17 @@ pub const VERSION: i64 = 2;
 /// The form in which the organisation compares codes.
 ///
 /// # Errors
-/// When SQLite fails.
+/// When SQLite fails, or this program does not know the form.
 pub(crate) fn code_form(connection: &Connection) -> rusqlite::Result<CodeForm> {
     let mut statement = connection.prepare_cached("SELECT code_form FROM organisation")?;
-    let number: Option<u8> = statement.query_row([], |row| row.get(0)).optional()?;
-    Ok(number.and_then(CodeForm::from_number).unwrap_or(CodeForm::CURRENT))
+    let known = |number: u8| {
+        let unknown = || UnknownForm(RecordedForm { form: number, ..RecordedForm::of(CodeForm::CURRENT) });
+        let unknown = || rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Integer, unknown().into());
+        CodeForm::from_number(number).ok_or_else(unknown)
+    };
+    let form = statement.query_row([], |row| known(row.get(0)?)).optional()?;
+    // Before there are settings there are no codes.
+    Ok(form.unwrap_or(CodeForm::CURRENT))
 }
 
 /// The tables.
@@ -90,6 +97,14 @@ pub enum ReadModelError {
         path: PathBuf,
         /// Its version.
         found: i64,
+    },
+    /// The settings name a form of codes that this program does not know.
+    #[error("the settings at position {position}")]
+    CodeForm {
+        /// The record.
+        position: Position,
+        /// Which form.
+        source: UnknownForm,
     },
     /// A batch does not come next, or is damaged.
     #[error("the batch after position {after}: {cause}")]
@@ -155,6 +170,7 @@ impl ReadModel {
             return Ok(None);
         }
         let cursor = read_cursor(&connection)?;
+        code_form(&connection)?;
         let known = project::Known::load(&connection)?;
         let log = log::Log::beside(path)?;
         Ok(Some(ReadModel { path: path.to_owned(), connection, cursor, known, log }))
@@ -173,7 +189,7 @@ impl ReadModel {
     /// Applies batches that continue the chain, in one transaction with the cursor.
     ///
     /// # Errors
-    /// When one does not continue the chain, or SQLite fails. Nothing is applied then, and the read model is to be opened again: what
+    /// When one does not continue the chain, the settings name a form of codes that is not known here, or SQLite fails. Nothing is applied then, and the read model is to be opened again: what
     /// it remembers of its tables may be ahead of them.
     pub fn apply(&mut self, batches: &[impl AsRef<[u8]>]) -> Result<(), ReadModelError> {
         let path = &self.path;
@@ -188,6 +204,9 @@ impl ReadModel {
             batch.follow(&mut chain).map_err(wrong)?;
             for item in batch.records() {
                 let (position, record) = item.map_err(wrong)?;
+                if let Record::SettingsSet(set) = &record {
+                    set.codes.known().map_err(|source| ReadModelError::CodeForm { position, source })?;
+                }
                 writing.record(position, batch.time_ms, &record).map_err(failed)?;
             }
         }

@@ -292,11 +292,11 @@ CREATE TABLE refusal (
     client     ANY,
     club       INTEGER,
     code       TEXT,                        -- as it is compared; none where the request named several
-    campaign   INTEGER,                     -- that the request named; or that held the code, or had held it last
+    campaign   INTEGER,                     -- that the request named; or that held the code, or had held it last, if the code was looked up
     operation  INTEGER,                     -- the activation, top-up, payment or hold that the request named: its position
     reason     TEXT    NOT NULL,            -- the outcome's word, as in 'code_exhausted'
     decided    TEXT    NOT NULL,            -- the condition that decided, as in 'activated 1 of 1'
-    reply      TEXT    NOT NULL             -- what was answered, in JSON
+    reply      TEXT    NOT NULL             -- what was answered, in JSON; of lists of codes their length
 ) STRICT;
 CREATE INDEX refusal_by_client ON refusal (client) WHERE client IS NOT NULL;
 CREATE INDEX refusal_by_campaign ON refusal (campaign) WHERE campaign IS NOT NULL;

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use scrip_protocol::Position;
+use tokio::sync::watch;
 
-use super::{BUSY, ReadModelError, VERSION, read_cursor};
+use super::{BUSY, ReadModel, ReadModelError, VERSION, read_cursor};
 use crate::shown::{self, At};
 
 /// How many KiB of the file a reader keeps in memory.
@@ -22,6 +23,7 @@ const IDLE_MAX: usize = 24;
 pub struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
+    awaited: watch::Receiver<bool>,
 }
 
 /// What an answer is as of.
@@ -108,7 +110,17 @@ impl AsOf {
 impl Readers {
     /// Readers of a file that [`ReadModel::open`](super::ReadModel::open) has made.
     pub fn new(path: &Path) -> Readers {
-        Readers { path: path.to_owned(), idle: Mutex::new(Vec::new()) }
+        Readers { path: path.to_owned(), idle: Mutex::new(Vec::new()), awaited: watch::channel(false).1 }
+    }
+
+    /// Readers beside the writer in the same process, who know when it waits for them.
+    pub fn beside(model: &ReadModel) -> Readers {
+        Readers { awaited: model.log.awaits(), ..Readers::new(&model.path) }
+    }
+
+    /// Whether the writer waits until nobody reads, because the write-ahead log is large.
+    pub fn awaited(&self) -> watch::Receiver<bool> {
+        self.awaited.clone()
     }
 
     /// The file.

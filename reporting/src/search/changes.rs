@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::figures::activations::Before;
-use crate::figures::{Page, page};
+use crate::figures::{Page, page_within};
 use crate::read_model::{AsOf, View};
 use crate::shown::{self, At, Json, Request};
 
@@ -59,13 +59,16 @@ pub fn changes(
     sees: &dyn Fn(&str) -> bool,
 ) -> rusqlite::Result<Option<Changes>> {
     let of_row = |row: &Row<'_>| {
-        let change = of_row(row)?;
+        let position = shown::whole(row, 0)?;
         // The tables have words as JSON has them.
-        let is_seen = sees(&change.kind.replace('_', "-"));
-        Ok((change.position, Some(change).filter(|_| is_seen)))
+        if !sees(&row.get_ref(2)?.as_str()?.replace('_', "-")) {
+            return Ok((position, None));
+        }
+        let bytes = row.get_ref(8)?.as_bytes()?.len();
+        Ok((position, Some((of_row(row)?, bytes))))
     };
     let Page { rows: changes, next } = match campaign {
-        None => page(
+        None => page_within(
             view.connection.prepare_cached(&select(OF_ALL))?.query_map([asked.bound()], of_row)?,
             asked.limit,
             LOOKED_AT_MAX,
@@ -75,7 +78,7 @@ pub fn changes(
                 return Ok(None);
             }
             let mut statement = view.connection.prepare_cached(&select(OF_CAMPAIGN))?;
-            page(statement.query_map((asked.bound(), campaign), of_row)?, asked.limit, LOOKED_AT_MAX)?
+            page_within(statement.query_map((asked.bound(), campaign), of_row)?, asked.limit, LOOKED_AT_MAX)?
         }
     };
     Ok(Some(Changes { changes, next, as_of: view.as_of }))

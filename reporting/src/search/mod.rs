@@ -107,7 +107,7 @@ pub fn by_code(view: &View<'_>, text: &str) -> rusqlite::Result<Option<CodeFound
     let campaigns: Vec<_> = statement.query_map((code, FOUND_MAX as i64), place)?.collect::<rusqlite::Result<_>>()?;
     let held_by = campaigns.iter().find(|place| place.status == CodeStatus::Active).map(|place| place.campaign);
     let filter = RefusalFilter { code: Some(code.to_owned()), ..RefusalFilter::default() };
-    let refusals = refusals::list(view, &filter, Before { before: None, limit: FOUND_MAX })?.refusals;
+    let refusals = refusals::list(view, &filter, Before { before: None, limit: FOUND_MAX }, &|_| true)?.refusals;
     let found = !campaigns.is_empty() || !refusals.is_empty();
     Ok(found.then(|| CodeFound { code: code.to_owned(), campaigns, held_by, refusals, as_of: view.as_of }))
 }

@@ -145,7 +145,7 @@ fn a_request_is_found_with_what_it_did() {
 #[test]
 fn refusals_are_found_by_client_code_and_campaign() {
     let list = |filter: RefusalFilter, limit| {
-        let page = sample::view(|view| refusals::list(view, &filter, Before { before: None, limit }));
+        let page = sample::view(|view| refusals::list(view, &filter, Before { before: None, limit }, &|_| true));
         (page.refusals.iter().map(|refusal| refusal.position).collect::<Vec<_>>(), page.next)
     };
     let of = RefusalFilter::default;

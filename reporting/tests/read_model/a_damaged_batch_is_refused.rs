@@ -2,9 +2,11 @@
 //! read model goes on with the right ones.
 
 use scrip_protocol::batch::{BatchBuilder, BatchError, ChainEnd, HEADER_BYTES};
+use scrip_protocol::codes::{CodeForm, RecordedForm, UnknownForm};
 use scrip_protocol::command::ClubRegistered;
-use scrip_protocol::{ClubId, Position, Record};
-use scrip_reporting::read_model::ReadModelError;
+use scrip_protocol::record::SettingsSet;
+use scrip_protocol::{ClubId, Position, Record, Settings};
+use scrip_reporting::read_model::{ReadModel, ReadModelError};
 
 use crate::support::recount::Recount;
 use crate::support::{read_model, synthetic, tables};
@@ -42,6 +44,32 @@ fn check(damage: impl FnOnce(&mut Vec<Vec<u8>>), after: u64, is_it: impl Fn(&Bat
     assert_eq!(model.cursor().position, Position(8));
     read_model::apply(&mut model, &batches, || 2, |_| true);
     tables::compare(&read_model::look(&path), &Recount::of(&batches).now(), "the right batches");
+}
+
+/// K9: settings with a form of codes that this program does not know halt it, rather than that it takes another form for it; so does a read
+/// model that was begun with such settings.
+#[test]
+fn an_unknown_form_of_codes_is_refused() {
+    let settings = |form: RecordedForm| -> Record { SettingsSet { settings: Settings::default(), codes: form }.into() };
+    let canonical = RecordedForm::of(CodeForm::Canonical);
+    for unknown in [RecordedForm { form: 3, ..canonical }, RecordedForm { unicode: [99, 0, 0], ..canonical }] {
+        let mut journal = synthetic::Journal::default();
+        journal.batch(0, &[settings(canonical)]);
+        journal.batch(1, &[settings(canonical), settings(unknown)]);
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("read-model.sqlite");
+        let mut model = read_model::open(&path);
+        model.apply(&journal.batches[..1]).expect("a batch that comes next");
+        let refused = model.apply(&journal.batches[1..]).expect_err("the form is not known");
+        let ReadModelError::CodeForm { position, source } = refused else { panic!("{refused}") };
+        assert_eq!((position, source, model.cursor().position), (Position(3), UnknownForm(unknown), Position(1)));
+        drop(model);
+        assert_eq!(read_model::open(&path).cursor().position, Position(1));
+        let sql = rusqlite::Connection::open(&path).expect("a database");
+        sql.execute("UPDATE organisation SET code_form = 3", []).expect("there are settings");
+        drop(sql);
+        assert!(matches!(ReadModel::open(&path), Err(ReadModelError::Sqlite { .. })));
+    }
 }
 
 #[test]

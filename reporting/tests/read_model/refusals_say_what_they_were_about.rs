@@ -1,8 +1,9 @@
 //! Refusals of every command are found by client, club and code, and say by which numbers they were decided (Z13).
 
 use scrip_protocol::command::{
-    BonusOutcome, CampaignUpdated, CodeHeld, ConfirmOutcome, ConfirmationRefused, RedeemOutcome, Refused, RequestRefused,
-    Subject, Terms,
+    AddCodesOutcome, BonusOutcome, CampaignUpdated, CodeHeld, ConfirmOutcome, ConfirmationRefused, CreateCampaignOutcome,
+    HoldOutcome, HoldRefused, LineVerdict, RedeemOutcome, RedemptionRefused, Refused, RequestRefused, SkippedLine, Subject,
+    Terms,
 };
 use scrip_protocol::{CampaignId, ClientId, ClubId, Kind, Money, Position, Record, wire};
 use scrip_reporting::figures::activations::Before;
@@ -17,7 +18,8 @@ fn refusals_of(batches: &[Vec<u8>], filter: &RefusalFilter) -> Vec<Refusal> {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("read-model.sqlite");
     read_model::apply(&mut read_model::open(&path), batches, || 3, |_| true);
-    let found = Readers::new(&path).view(|view| refusals::list(view, filter, Before { before: None, limit: 100 }));
+    let page = Before { before: None, limit: 100 };
+    let found = Readers::new(&path).view(|view| refusals::list(view, filter, page, &|_| true));
     found.expect("it can be read").refusals
 }
 
@@ -46,6 +48,55 @@ fn a_refused_payment_is_found_by_its_client() {
     let (pay, words) = ("pay-bonus".to_owned(), "the bonus balance is 0.07".to_owned());
     assert_eq!(rows(&RefusalFilter { client: Some(ClientId(42)), ..of() }), [(2, pay.clone(), Some(3), words.clone())]);
     assert_eq!(rows(&of()), [(2, pay.clone(), Some(3), words.clone()), (1, pay, None, words)]);
+}
+
+/// Z9: a request that is refused before its code is looked up has no campaign: it costs no failed attempt, and must not tell whether
+/// a campaign has the code.
+#[test]
+fn only_a_failed_attempt_at_a_code_names_its_campaign() {
+    let mut journal = Journal::default();
+    journal.batch(0, &[created(1, Terms::new("Autumn", Money(500)), &["A"])]);
+    let (client, club) = (ClientId(9), ClubId(1));
+    let redemption = |outcome| RedemptionRefused { stamp: stamp(2), client, club, code: "a".into(), outcome }.into();
+    let hold = |outcome| HoldRefused { stamp: stamp(3), client, club, code: "a".into(), outcome }.into();
+    let records: [Record; 8] = [
+        redemption(RedeemOutcome::UnknownClub),
+        redemption(RedeemOutcome::UnknownTopUp),
+        hold(HoldOutcome::Refused(RedeemOutcome::UnknownClub)),
+        hold(HoldOutcome::Refused(RedeemOutcome::UnknownTopUp)),
+        hold(HoldOutcome::InvalidTtl),
+        hold(HoldOutcome::TooManyHolds),
+        redemption(RedeemOutcome::CodeExhausted),
+        hold(HoldOutcome::Refused(RedeemOutcome::CodeExhausted)),
+    ];
+    journal.batch(1, &records);
+    let found = refusals_of(&journal.batches, &RefusalFilter::default());
+    let campaigns: Vec<_> = found.iter().rev().map(|of| of.campaign).collect();
+    assert_eq!(campaigns, [None, None, None, None, None, None, Some(1), Some(1)]);
+}
+
+/// A refused list of codes leaves its length: the answer has a line for each line of the list, and each of these refusals is kept for good.
+#[test]
+fn a_refused_list_is_kept_as_its_length() {
+    let mut journal = Journal::default();
+    let skipped = |line| SkippedLine { line, code: "SPRING".into(), why: LineVerdict::AlreadyInCampaign };
+    let lines: Vec<_> = (1..=5_000).map(skipped).collect();
+    let refused = |kind: Kind, reply: Vec<u8>| {
+        let subject = Subject { campaign: Some(CampaignId(7)), ..Subject::default() };
+        RequestRefused { stamp: stamp(kind as u64), kind: kind as u16, subject, reply }.into()
+    };
+    let (mut added, mut created, mut budget) = (Vec::new(), Vec::new(), Vec::new());
+    wire::encode(&AddCodesOutcome::Conflicts(lines.clone()), &mut added);
+    wire::encode(&CreateCampaignOutcome::Conflicts(lines), &mut created);
+    wire::encode(&BonusOutcome::Overdraft { balance: Money(7) }, &mut budget);
+    let records: [Record; 3] =
+        [refused(Kind::AddCodes, added), refused(Kind::CreateCampaign, created), refused(Kind::PayBonus, budget)];
+    journal.batch(0, &records);
+    let found = refusals_of(&journal.batches, &RefusalFilter::default());
+    let kept: Vec<_> = found.iter().rev().map(|of| (of.reason.as_str(), of.reply.to_string(), of.decided.as_str())).collect();
+    let lines = ("conflicts", r#"{"conflicts":5000}"#.to_owned(), "lines that cannot be added: 5000");
+    let payment = ("overdraft", r#"{"overdraft":{"balance":7}}"#.to_owned(), "the bonus balance is 0.07");
+    assert_eq!(kept, [lines.clone(), lines, payment]);
 }
 
 /// Z13: what decides about an expired hold is the amount that was held, whatever the campaign credits since.

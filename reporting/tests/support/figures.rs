@@ -101,11 +101,12 @@ fn days_and_clubs(view: &View<'_>, past: &Past<'_>, campaign: CampaignId, limit:
         let counted: Vec<_> = counted.map(|(date, tally)| (date, at_most(tally))).collect();
         assert_eq!(found, counted, "days of campaign {campaign} in {name}");
     }
-    let (mut found, mut after) = (Vec::new(), Some(0));
-    while let Some(behind) = after {
-        let page = activity::by_club(view, campaign, behind, limit)?.expect("it was created");
-        found.extend(page.clubs.iter().map(|club| (ClubId(club.club), tally(&club.happened))));
-        after = page.next;
+    let (mut found, mut after, mut is_first) = (Vec::new(), None, true);
+    while is_first || after.is_some() {
+        let page = activity::by_club(view, campaign, after, limit)?.expect("it was created");
+        let number = |club: &activity::Club| ClubId(club.club.expect("all of the history is here"));
+        found.extend(page.clubs.iter().map(|club| (number(club), tally(&club.happened))));
+        (after, is_first) = (page.next, false);
     }
     let counted: Vec<_> = past.clubs_of(campaign).into_iter().map(|(club, tally)| (club, at_most(tally))).collect();
     assert_eq!(found, counted, "clubs of campaign {campaign}");
@@ -245,7 +246,7 @@ fn refused(view: &View<'_>, past: &Past<'_>, limit: usize, random: &mut fastrand
         let (mut found, mut before, mut is_first) = (Vec::new(), None, true);
         while is_first || before.is_some() {
             is_first = false;
-            let page = refusals::list(view, &filter, Before { before, limit })?;
+            let page = refusals::list(view, &filter, Before { before, limit }, &|_| true)?;
             before = page.next;
             found.extend(page.refusals);
         }

@@ -117,10 +117,8 @@ fn the_limits_are_those_of_the_code() {
         _ => format!("{},{:03}", number / 1_000, number % 1_000),
     };
     for said in [
-        format!(
-            "at most {} bytes (a plain letter is one), and parentheses and minus signs stand at most {NESTING_MAX} deep",
-            thousands(FORMULA_BYTES_MAX)
-        ),
+        format!("A formula has at most {} bytes (a plain letter is one)", thousands(FORMULA_BYTES_MAX)),
+        format!("Parentheses and minus signs nest at most {NESTING_MAX} deep"),
         format!("At most {DIGITS_MAX} digits before the point, and {DIGITS_MAX} after it"),
         format!("at most {CONDITIONS_MAX} conditions, in at most {} bytes", thousands(CONDITIONS_BYTES_MAX)),
     ] {

@@ -14,15 +14,15 @@ use super::lists::adding::{Adding, Target};
 use super::lists::{CodeList, Conflict};
 use crate::exit::Exit;
 use crate::print;
-use crate::reach::{Asking, Reach};
+use crate::reach::{Reach, RequestArgs};
 pub(super) use show::club_names;
 use terms::{ChangedTerms, NewTerms};
 pub(super) use terms::{ends, starts};
 
 /// Create, change, show, switch, archive and restore campaigns
 ///
-/// A campaign is a set of promo codes with one bonus amount. It belongs to the organisation, and its codes are taken at all clubs or at
-/// those that it names. How its codes reach the players is not its matter.
+/// A campaign is a set of promo codes with one bonus amount. Its codes can be redeemed at every club, or only at the clubs that
+/// the campaign names. A campaign does not deliver codes to clients.
 #[derive(Debug, Args)]
 pub(crate) struct Campaign {
     #[command(subcommand)]
@@ -35,78 +35,81 @@ enum Command {
     Update(Box<Update>),
     /// List the campaigns
     List(show::List),
-    /// Show a campaign: its terms and its counters
+    /// Show a campaign's terms and counters
     Show {
-        /// The campaign's number
+        /// Number of the campaign
         campaign: CampaignId,
         #[command(flatten)]
         reach: Reach,
     },
-    /// Switch a campaign on: its codes are taken
+    /// Switch a campaign on; its codes can be redeemed
     Activate(Named),
-    /// Switch a campaign off: its codes are refused until it is switched on again
+    /// Switch a campaign off; its codes are refused until it is switched on again
     Deactivate(Named),
-    /// Archive a campaign: it and all its codes stop at once, and other campaigns may have the codes
+    /// Archive a campaign; its codes stop working at once
     ///
-    /// Nothing is lost: its codes and all activations are kept, and `scrip campaign restore` brings it back.
+    /// Other campaigns can then reuse the codes. Nothing is lost: the codes and all activations remain, and `scrip campaign
+    /// restore` restores the campaign.
     Archive(Named),
     /// Restore an archived campaign
     ///
-    /// Codes that another campaign has meanwhile stay archived, and are listed with the campaign that holds them. Archive them there, and
-    /// restore this campaign again to bring them back. Codes that were archived one by one stay archived in any case; `scrip codes
-    /// restore` brings them back.
+    /// Codes that another campaign has taken meanwhile stay archived, and are listed with the campaign that holds them. To
+    /// restore them, archive them there and restore this campaign again. Codes that were archived one by one stay archived;
+    /// `scrip codes restore` restores them.
     Restore(Named),
 }
 
 /// Create a campaign with its codes
 ///
-/// Its codes come from a list, and each must be free: a code belongs to one campaign at a time. `scrip codes check` tells which are.
+/// Each code must be free: a code belongs to one campaign at a time. `scrip codes check` shows which codes are free.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   scrip campaign create --name Spring --amount 5 --cap 1 codes.txt
-  scrip campaign create --name Easter --amount 12.50 --starts 2027-03-26 --ends 2027-03-29 --club 1 --club 2 codes.xlsx
-  scrip campaign create --name Welcome --amount 5 --cap 1 --per-client 1 --budget 10000 --low-stock 500 codes.xlsx
+  scrip campaign create --name Easter --amount 12.50 \\
+      --starts 2027-03-26 --ends 2027-03-29 --club 1 --club 2 codes.xlsx
+  scrip campaign create --name Welcome --amount 5 --cap 1 --per-client 1 \\
+      --budget 10000 --low-stock 500 codes.xlsx
 
-A list of more than 65,536 lines is sent in parts, after all of it was tried. If it breaks off in the middle, the same command with
---request-id and the id that it names goes on where it stopped.")]
+A list of more than 65,536 lines is checked as a whole, then sent in parts. If sending is interrupted, run the same command with \
+--request-id and the id that it printed to continue where it stopped.")]
 struct Create {
     #[command(flatten)]
     terms: NewTerms,
-    /// What to do when the list has codes that another campaign has, or lines that cannot be codes: create nothing, or skip these lines
+    /// How to handle codes of another campaign and invalid lines: create nothing, or skip these lines
     #[arg(long, value_enum, default_value = "reject", hide_possible_values = true, value_name = "reject|skip")]
     on_conflict: Conflict,
     #[command(flatten)]
     codes: CodeList,
     #[command(flatten)]
-    asking: Asking,
+    request_args: RequestArgs,
     #[command(flatten)]
     reach: Reach,
 }
 
-/// Change a campaign's terms; what is not named stays
+/// Change a campaign's terms; terms that are not given stay
 ///
-/// Activations that were made keep the bonus that they had.
+/// Existing activations keep their bonus.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   scrip campaign update 7 --amount 10 --ends 2027-01-31
   scrip campaign update 7 --cap none --ends none --club all")]
 struct Update {
-    /// The campaign's number
+    /// Number of the campaign
     campaign: CampaignId,
     #[command(flatten)]
     changes: ChangedTerms,
     #[command(flatten)]
-    asking: Asking,
+    request_args: RequestArgs,
     #[command(flatten)]
     reach: Reach,
 }
 
 #[derive(Debug, Args)]
 struct Named {
-    /// The campaign's number
+    /// Number of the campaign
     campaign: CampaignId,
     #[command(flatten)]
-    asking: Asking,
+    request_args: RequestArgs,
     #[command(flatten)]
     reach: Reach,
 }
@@ -130,7 +133,7 @@ impl Create {
     async fn run(self) -> anyhow::Result<Exit> {
         let adding = Adding {
             reach: &self.reach,
-            asking: &self.asking,
+            request_args: &self.request_args,
             source: self.codes.source()?,
             on_conflict: self.on_conflict,
             target: Target::New(Box::new(self.terms.into())),
@@ -144,11 +147,11 @@ impl Update {
     async fn run(self) -> anyhow::Result<Exit> {
         let changes = self.changes.of(self.campaign);
         if changes == (UpdateCampaign { campaign: self.campaign, ..UpdateCampaign::default() }) {
-            let why = "nothing is to be changed: name a new term, as in --amount 10 or --ends none\n";
+            let why = "nothing to change: give a new term, such as --amount 10 or --ends none\n";
             clap::Error::raw(clap::error::ErrorKind::MissingRequiredArgument, why).exit();
         }
         let call = async |client: &Client, request| client.update_campaign(request, &changes).await;
-        let (request, outcome) = self.reach.change(&self.asking, call).await?;
+        let (request, outcome) = self.reach.change(&self.request_args, call).await?;
         if self.reach.json {
             print::json(&json!({ "request": request, "outcome": outcome }));
         } else {
@@ -165,7 +168,7 @@ impl Update {
 impl Named {
     async fn switch(self, active: bool) -> anyhow::Result<Exit> {
         let call = async |client: &Client, request| client.switch_campaign(request, self.campaign, active).await;
-        let (request, outcome) = self.reach.change(&self.asking, call).await?;
+        let (request, outcome) = self.reach.change(&self.request_args, call).await?;
         match self.reach.json {
             true => print::json(&json!({ "request": request, "outcome": outcome })),
             false => print::line(format_args!("campaign {}: {outcome}", self.campaign)),
@@ -175,7 +178,7 @@ impl Named {
 
     async fn archive(self) -> anyhow::Result<Exit> {
         let call = async |client: &Client, request| client.archive_campaign(request, self.campaign).await;
-        let (request, outcome) = self.reach.change(&self.asking, call).await?;
+        let (request, outcome) = self.reach.change(&self.request_args, call).await?;
         match (self.reach.json, outcome) {
             (true, outcome) => print::json(&json!({ "request": request, "outcome": outcome })),
             (false, ArchiveCampaignOutcome::Archived { codes }) => {

@@ -1,4 +1,4 @@
-//! `scrip campaign restore`: what comes back, what does not, and what to do about that (X4, X5).
+//! `scrip campaign restore`: which codes are restored, which are not, and what to do about those (X4, X5).
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,7 +12,7 @@ use super::Named;
 use crate::exit::Exit;
 use crate::print;
 
-/// How many conflicts are shown to people.
+/// How many conflicts are printed for people.
 const SHOWN: usize = 20;
 
 impl Named {
@@ -21,7 +21,7 @@ impl Named {
             let outcome = client.restore_campaign(request, self.campaign).await?;
             Ok::<_, ClientError>((client.clone(), outcome))
         };
-        let (request, (client, outcome)) = self.reach.change(&self.asking, call).await?;
+        let (request, (client, outcome)) = self.reach.change(&self.request_args, call).await?;
         if self.reach.json {
             print::json(&json!({ "request": request, "outcome": outcome }));
         }
@@ -68,13 +68,13 @@ impl Named {
         }
         let holder = first.first().map_or(CampaignId(0), |conflict| conflict.held_by);
         print::line(format_args!(
-            "To bring {them} back, archive {them} there, as with `scrip codes archive {holder} CODE`, and restore campaign {} again",
+            "To restore {them}, archive {them} there (`scrip codes archive {holder} CODE`) and restore campaign {} again",
             self.campaign
         ));
     }
 }
 
-/// The name of a campaign. The restore is done, and a name that cannot be had does not make it fail.
+/// The name of a campaign. The restore is done, so a failed lookup of a name does not fail the command.
 async fn name_of(client: &Client, campaign: CampaignId) -> String {
     match client.show_campaign(campaign).await {
         Ok(ShowCampaignOutcome::Campaign(card)) => card.terms.name,

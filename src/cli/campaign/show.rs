@@ -1,7 +1,7 @@
-//! Campaigns for people to read: a table of them, and the card of one.
+//! Campaigns printed for people: a table of all, and the card of one.
 //!
-//! Two questions are answered apart (A1): the status, by the switch and the period, and whether codes are taken, which a period alone
-//! does not stop.
+//! Two questions are answered separately (A1): the status, which follows from the switch and the period, and whether codes are
+//! accepted, which a period alone does not prevent.
 
 use std::collections::HashMap;
 
@@ -14,25 +14,25 @@ use crate::exit::Exit;
 use crate::print;
 use crate::reach::Reach;
 
-/// How much of a campaign's name a table shows.
+/// How many characters of a campaign's name a table shows.
 const NAME_CHARS_MAX: usize = 40;
 
-/// How many addings of codes a card shows.
+/// How many additions of codes a card shows.
 const ADDED_SHOWN: usize = 5;
 
-/// Which campaigns are listed.
+/// Filters of the list.
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Which by their status. present: all but archived ones
+    /// Filter by status; `present` is every campaign that is not archived
     #[arg(long, value_enum, default_value = "present")]
     status: Status,
-    /// Only those in whose names this stands; letter case does not matter
+    /// Only campaigns whose name contains this text, ignoring case
     #[arg(long, default_value = "", hide_default_value = true)]
     text: String,
-    /// Only those whose codes are taken at this club, by number
+    /// Only campaigns whose codes are accepted at this club, by number
     #[arg(long, default_value = "0", hide_default_value = true)]
     club: ClubId,
-    /// Only those that are low on codes, by the limit that each has set
+    /// Only campaigns that are low on codes, by their own limit
     #[arg(long)]
     low_stock: bool,
     #[command(flatten)]
@@ -66,7 +66,7 @@ impl List {
         let head = [">ID", "NAME", "STATUS", ">AMOUNT", ">CODES", ">ACTIVATED", ">AVAILABLE", ">ACTIVATIONS", ">ISSUED"];
         let mut table = print::Table::new(&head);
         let is_filtered = self.status != Status::Present || !self.text.is_empty() || self.club != ClubId(0) || self.low_stock;
-        let mut asked = ListCampaigns {
+        let mut query = ListCampaigns {
             after: CampaignId(0),
             status: self.status.into(),
             text: self.text,
@@ -75,7 +75,7 @@ impl List {
         };
         let mut is_empty = true;
         loop {
-            let page = client.list_campaigns(&asked).await?;
+            let page = client.list_campaigns(&query).await?;
             is_empty &= page.campaigns.is_empty();
             match self.reach.json {
                 true => page.campaigns.iter().for_each(print::json),
@@ -83,12 +83,12 @@ impl List {
                 false => table.rows(&page.campaigns.iter().map(row).collect::<Vec<_>>()),
             }
             match page.next {
-                Some(next) => asked.after = next,
+                Some(next) => query.after = next,
                 None => break,
             }
         }
         if is_empty && !self.reach.json {
-            print::line(if is_filtered { "no campaign is like that" } else { "there are no campaigns" });
+            print::line(if is_filtered { "no campaign matches" } else { "there are no campaigns" });
         }
         Ok(Exit::Done)
     }
@@ -109,7 +109,7 @@ fn row(card: &CampaignCard) -> Vec<String> {
     ]
 }
 
-/// The status in a few words, with what the period does to it (C6, C8, A1).
+/// The status in a few words, including the effect of the period (C6, C8, A1).
 fn status(card: &CampaignCard) -> &'static str {
     let has_ended = card.terms.ends_ms.is_some_and(|ends| ends < card.as_of_ms);
     match (card.archived_ms, card.terms.active, card.status_active) {
@@ -117,9 +117,9 @@ fn status(card: &CampaignCard) -> &'static str {
         (None, false, _) => "inactive",
         (None, true, true) => "active",
         (None, true, false) => match (has_ended, card.redeemable) {
-            (true, true) => "inactive (ended, still accepting)",
+            (true, true) => "inactive (ended, codes still accepted)",
             (true, false) => "inactive (ended)",
-            (false, true) => "inactive (not begun, accepting already)",
+            (false, true) => "inactive (not begun, codes already accepted)",
             (false, false) => "inactive (not begun)",
         },
     }
@@ -135,7 +135,7 @@ pub(super) async fn show(reach: &Reach, campaign: CampaignId) -> anyhow::Result<
     match outcome {
         ShowCampaignOutcome::UnknownCampaign => {
             if !reach.json {
-                print::line(format_args!("there is no campaign {campaign}"));
+                print::line(format_args!("unknown campaign {campaign}"));
             }
             Ok(Exit::Refused)
         }
@@ -169,18 +169,18 @@ fn print_card(card: &CampaignCard, clubs: &HashMap<ClubId, String>, codes_max: O
     let clubs =
         if terms.clubs.is_empty() { "all".to_owned() } else { terms.clubs.iter().map(club).collect::<Vec<_>>().join(", ") };
     let most = |limit: Option<u64>| limit.map_or("no limit".into(), print::grouped);
-    // T2: what was activated of what there is; there is always something.
+    // T2: the share of codes that were activated; a campaign always has codes.
     let utilisation = f64::from(card.codes_activated) * 100.0 / f64::from(card.codes.max(1));
     let until = terms.ends_ms.map_or(String::new(), |ends| format!(" (until {})", print::end(ends)));
     let codes_max = codes_max.map_or(String::new(), |max| format!(" of at most {}", print::grouped(max)));
     let mut rows = vec![
         ("campaign", format!("{} {}", card.campaign, terms.name)),
         ("status", archived(card).unwrap_or_else(|| status(card).to_owned())),
-        ("codes are taken", if card.redeemable { "yes" } else { "no" }.to_owned()),
+        ("codes accepted", if card.redeemable { "yes" } else { "no" }.to_owned()),
         ("amount", terms.amount.to_string()),
         ("limit per code", most(terms.activations_per_code_max.map(u64::from))),
         ("limit per client", per_client(card)),
-        ("limit in all", most(terms.activations_max)),
+        ("limit in total", most(terms.activations_max)),
         ("budget", terms.budget.map_or("no limit".into(), |budget| budget.to_string())),
         ("clubs", clubs),
         ("period", period(card)),
@@ -230,7 +230,7 @@ fn period(card: &CampaignCard) -> String {
     }
 }
 
-/// K9: the date stands beside the total.
+/// K9: the date is printed beside the total.
 fn last_added(card: &CampaignCard) -> String {
     card.added.last().map_or(String::new(), |batch| format!(" (last added {})", print::time(batch.at_ms)))
 }
@@ -246,7 +246,7 @@ fn low_stock(card: &CampaignCard) -> String {
 fn refunded(card: &CampaignCard) -> String {
     let uncollected = match card.uncollected {
         scrip_protocol::Money(0) => String::new(),
-        uncollected => format!(", {uncollected} of it could not be taken back"),
+        uncollected => format!("; {uncollected} of the bonuses could not be collected"),
     };
     format!("{}{uncollected}", print::count(card.refunds, "activation"))
 }

@@ -1,4 +1,4 @@
-//! The terms of a campaign as options: for one that is created, and for one that is changed, where `none` takes a limit away.
+//! The terms of a campaign as options: for a new one, and for a changed one, where `none` removes a limit.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -13,42 +13,45 @@ use scrip_protocol::{CampaignId, ClubId, Money};
 /// The terms of a new campaign.
 #[derive(Debug, Args)]
 pub(super) struct NewTerms {
-    /// A label for your own use
+    /// Name, for your own use
     #[arg(long)]
     name: String,
-    /// The bonus for each activation, as in 500 or 12.50
+    /// Bonus for each activation, such as 500 or 12.50
     #[arg(long)]
     amount: Money,
-    /// How often one code may be activated; without it, without limit
+    /// How often each code can be activated [default: no limit]
     #[arg(long, value_name = "TIMES")]
     cap: Option<u32>,
-    /// How often one client may activate codes of this campaign; without it, without limit. 1 is what most campaigns want: otherwise
-    /// a client may use as many codes as they can find
+    /// How often each client can activate codes of this campaign [default: no limit]
+    ///
+    /// Most campaigns want 1. Without a limit, a client can use as many codes as they can find.
     #[arg(long, value_name = "TIMES")]
     per_client: Option<u32>,
-    /// How many activations there may be in all; without it, without limit
+    /// Total number of activations [default: no limit]
     #[arg(long, value_name = "TIMES")]
     uses: Option<u64>,
-    /// How much may be credited in all; without it, without limit
+    /// Total amount of bonuses [default: no limit]
     #[arg(long, value_name = "AMOUNT")]
     budget: Option<Money>,
-    /// A club where the codes are taken, by number; may be given several times; without it, every club
+    /// Number of a club where the codes are accepted; can be repeated [default: every club]
     #[arg(long = "club", value_name = "CLUB")]
     clubs: Vec<ClubId>,
-    /// When the period starts: a day (2026-12-01, in UTC) or a moment (2026-12-01T09:00:00+01:00). For your information: codes are
-    /// taken whenever the campaign is switched on, unless --enforce-period is given
+    /// Start of the period: a day (2026-12-01, in UTC) or a time (2026-12-01T09:00:00+01:00)
+    ///
+    /// The period is informational: codes are accepted whenever the campaign is switched on, unless you pass
+    /// --enforce-period.
     #[arg(long, value_name = "WHEN", value_parser = starts)]
     starts: Option<u64>,
-    /// When the period ends: a day, which belongs to it, or a moment
+    /// End of the period: a day, inclusive, or a time
     #[arg(long, value_name = "WHEN", value_parser = ends)]
     ends: Option<u64>,
     /// Refuse codes outside the period
     #[arg(long)]
     enforce_period: bool,
-    /// Mark the campaign as low on codes when fewer than this can still be activated
+    /// Mark the campaign as low on codes when fewer than this many can still be activated
     #[arg(long, value_name = "CODES")]
     low_stock: Option<u32>,
-    /// Create it switched off
+    /// Create the campaign switched off
     #[arg(long)]
     inactive: bool,
 }
@@ -71,46 +74,46 @@ impl From<NewTerms> for Terms {
     }
 }
 
-/// What is to be changed of the terms.
+/// The terms to change.
 #[derive(Debug, Args)]
 pub(super) struct ChangedTerms {
-    /// A label for your own use
+    /// Name, for your own use
     #[arg(long)]
     name: Option<String>,
-    /// The bonus for each activation from now on, as in 500 or 12.50
+    /// Bonus for each activation from now on, such as 500 or 12.50
     #[arg(long)]
     amount: Option<Money>,
-    /// How often one code may be activated, or none for no limit
+    /// How often each code can be activated
     #[arg(long, value_name = "TIMES|none")]
     cap: Option<Limit<u32>>,
-    /// How often one client may activate codes of this campaign, or none for no limit. It is counted from when this is first set
+    /// How often each client can activate codes of this campaign; counted from when the limit is first set
     #[arg(long, value_name = "TIMES|none")]
     per_client: Option<Limit<u32>>,
-    /// How many activations there may be in all, or none for no limit
+    /// Total number of activations
     #[arg(long, value_name = "TIMES|none")]
     uses: Option<Limit<u64>>,
-    /// How much may be credited in all, or none for no limit
+    /// Total amount of bonuses
     #[arg(long, value_name = "AMOUNT|none")]
     budget: Option<Limit<Money>>,
-    /// A club where the codes are taken, by number, instead of those before; may be given several times; all for every club
+    /// Number of a club where the codes are accepted, or `all`; can be repeated; replaces the current clubs
     #[arg(long = "club", value_name = "CLUB|all")]
     clubs: Vec<ClubOrAll>,
-    /// When the period starts: a day (2026-12-01, in UTC), a moment (2026-12-01T09:00:00+01:00), or none
+    /// Start of the period: a day (2026-12-01, in UTC) or a time (2026-12-01T09:00:00+01:00)
     #[arg(long, value_name = "WHEN|none", value_parser = |text: &str| unless_none(text, starts))]
     starts: Option<Limit<u64>>,
-    /// When the period ends: a day, which belongs to it, a moment, or none
+    /// End of the period: a day, inclusive, or a time
     #[arg(long, value_name = "WHEN|none", value_parser = |text: &str| unless_none(text, ends))]
     ends: Option<Limit<u64>>,
-    /// Whether codes are refused outside the period: yes or no
+    /// Whether codes are refused outside the period
     #[arg(long, value_name = "yes|no", action = ArgAction::Set, value_parser = yes_or_no)]
     enforce_period: Option<bool>,
-    /// Mark the campaign as low on codes when fewer than this can still be activated, or none for never
+    /// Mark the campaign as low on codes when fewer than this many can still be activated
     #[arg(long, value_name = "CODES|none")]
     low_stock: Option<Limit<u32>>,
 }
 
 impl ChangedTerms {
-    /// The change, for a campaign.
+    /// The request that makes the change.
     pub(super) fn of(self, campaign: CampaignId) -> UpdateCampaign {
         let is_all = self.clubs.iter().any(|club| matches!(club, ClubOrAll::All));
         let numbers = self.clubs.iter().filter_map(|club| if let ClubOrAll::Club(club) = club { Some(*club) } else { None });
@@ -139,7 +142,7 @@ struct Limit<T>(Option<T>);
 impl<T: FromStr<Err: Display>> FromStr for Limit<T> {
     type Err = String;
     fn from_str(text: &str) -> Result<Limit<T>, String> {
-        unless_none(text, |text| text.parse().map_err(|why| format!("neither a limit ({why}) nor none")))
+        unless_none(text, |text| text.parse().map_err(|why| format!("expected a limit ({why}) or `none`")))
     }
 }
 
@@ -162,7 +165,7 @@ impl FromStr for ClubOrAll {
     fn from_str(text: &str) -> Result<ClubOrAll, String> {
         match text {
             "all" => Ok(ClubOrAll::All),
-            text => text.parse().map(ClubOrAll::Club).map_err(|why: scrip_protocol::InvalidId| format!("{why}, nor all")),
+            text => text.parse().map(ClubOrAll::Club).map_err(|why: scrip_protocol::InvalidId| format!("{why} or `all`")),
         }
     }
 }
@@ -171,7 +174,7 @@ fn yes_or_no(text: &str) -> Result<bool, String> {
     match text {
         "yes" => Ok(true),
         "no" => Ok(false),
-        other => Err(format!("{other:?} is neither yes nor no")),
+        other => Err(format!("{other:?}: expected yes or no")),
     }
 }
 
@@ -180,13 +183,13 @@ pub(in crate::cli) fn starts(text: &str) -> Result<u64, String> {
     moment(text, |day| day.to_zoned(TimeZone::UTC).map(|start| start.timestamp()))
 }
 
-/// The end of a period: a day belongs to it to its last millisecond.
+/// The end of a period: a day ends with its last millisecond.
 pub(in crate::cli) fn ends(text: &str) -> Result<u64, String> {
     moment(text, |day| day.tomorrow()?.to_zoned(TimeZone::UTC)?.timestamp().checked_sub(1.millisecond()))
 }
 
 fn moment(text: &str, of_day: impl Fn(Date) -> Result<Timestamp, jiff::Error>) -> Result<u64, String> {
-    let wrong = || format!("{text:?} is neither a day, as in 2026-12-31, nor a moment, as in 2026-12-31T18:00:00+01:00");
+    let wrong = || format!("{text:?}: expected a day, such as 2026-12-31, or a time, such as 2026-12-31T18:00:00+01:00");
     let moment = match text.parse::<Timestamp>() {
         Ok(moment) => moment,
         Err(_) => of_day(text.parse().map_err(|_| wrong())?).map_err(|_| wrong())?,
@@ -200,7 +203,7 @@ mod tests {
 
     /// Pain 21: an end date includes its day.
     #[test]
-    fn a_last_day_belongs_to_the_period() {
+    fn the_last_day_is_part_of_the_period() {
         assert_eq!(starts("2026-12-31"), Ok(1_798_675_200_000));
         assert_eq!(ends("2026-12-31"), Ok(1_798_675_200_000 + 86_400_000 - 1));
         assert_eq!(ends("2026-12-31T00:00:00Z"), Ok(1_798_675_200_000));
@@ -211,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn none_takes_a_limit_away() {
+    fn none_removes_a_limit() {
         assert_eq!("none".parse(), Ok(Limit::<u32>(None)));
         assert_eq!("3".parse(), Ok(Limit(Some(3_u32))));
         assert_eq!("12.50".parse(), Ok(Limit(Some(Money(1_250)))));

@@ -1,4 +1,4 @@
-//! `scrip codes archive`, `scrip codes restore`: single codes of a campaign (X2, A5, A6).
+//! `scrip codes archive`, `scrip codes restore`: individual codes of a campaign (X2, A5, A6).
 
 use clap::Args;
 use scrip_client::ClientError;
@@ -14,51 +14,59 @@ use crate::cli::lists::report::Skipped;
 use crate::exit::Exit;
 use crate::lists::Places;
 use crate::print;
-use crate::reach::{Asking, Reach};
+use crate::reach::{Reach, RequestArgs};
 
-/// Archive single codes of a campaign: they are refused at once, and the campaign's other codes are taken as before
+/// Archive individual codes of a campaign; they are refused at once
 ///
-/// What was activated stays. Other campaigns may have the codes then, and `scrip codes restore` brings them back. The exit code is 0 if
-/// all these codes are archived now, whether by this command or before it.
+/// The campaign's other codes keep working, and existing activations remain. Other campaigns can then reuse the archived codes;
+/// `scrip codes restore` restores them. The exit code is 0 if all given codes are archived now, whether by this command or before
+/// it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   scrip codes archive 7 SPRING-1 SPRING-2
   scrip codes archive 7 --file leaked.txt")]
 pub(super) struct Archive {
-    /// The campaign's number
+    /// Number of the campaign
     campaign: CampaignId,
     #[command(flatten)]
     codes: SomeCodes,
     #[command(flatten)]
-    asking: Asking,
+    request_args: RequestArgs,
     #[command(flatten)]
     reach: Reach,
 }
 
 /// Restore archived codes of a campaign
 ///
-/// A code that another campaign has meanwhile stays archived. The exit code is 0 if none of these codes is archived any more.
+/// A code that another campaign has taken meanwhile stays archived. The exit code is 0 if none of the given codes is archived
+/// now.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   scrip codes restore 7 SPRING-1 SPRING-2
   scrip codes restore 7 --file found.txt")]
 pub(super) struct Restore {
-    /// The campaign's number
+    /// Number of the campaign
     campaign: CampaignId,
     #[command(flatten)]
     codes: SomeCodes,
     #[command(flatten)]
-    asking: Asking,
+    request_args: RequestArgs,
     #[command(flatten)]
     reach: Reach,
 }
 
-/// What became of a part.
+/// The outcome of a part.
 enum Answer {
-    /// So many codes were changed, and these lines were not.
+    /// How many codes were changed, and the lines that were not.
     Changed(u32, Vec<SkippedLine>),
-    /// It was refused: for people and for scripts.
+    /// No code at all: the text for people and the value for scripts.
+    NoCodes(String, serde_json::Value),
+    /// Refused: the text for people and the value for scripts.
     Refused(String, serde_json::Value),
+}
+
+fn no_codes(outcome: &(impl Serialize + ToString)) -> Answer {
+    Answer::NoCodes(outcome.to_string(), json!(outcome))
 }
 
 fn refused(outcome: &(impl Serialize + ToString)) -> Answer {
@@ -67,27 +75,24 @@ fn refused(outcome: &(impl Serialize + ToString)) -> Answer {
 
 impl Archive {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        let request = self.asking.id();
+        let request = self.request_args.id();
         let done = self.send(request).await;
-        done.map_err(|error| self.reach.without_outcome(&self.asking, request, error))
+        done.map_err(|error| self.reach.without_outcome(&self.request_args, request, error))
     }
 
     async fn send(&self, request: RequestId) -> anyhow::Result<Exit> {
         let campaign = self.campaign;
         let mut given = self.codes.open()?;
         let places = given.places();
-        let client = self.reach.client_for(&self.asking).await?;
+        let client = self.reach.client_for(&self.request_args).await?;
         let mut change = Change::new(&self.reach, "archived")?;
         let mut parts = Parts::of(given.lines()?);
         while let Some(part) = parts.next()? {
-            let asked = ArchiveCodes { campaign, codes: part.lines.clone() };
-            let answer = match client.archive_codes(request.of_part(part.number), &asked).await {
+            let command = ArchiveCodes { campaign, codes: part.lines.clone() };
+            let answer = match client.archive_codes(request.of_part(part.number), &command).await {
                 Ok(ArchiveCodesOutcome::Archived { codes, skipped }) => Answer::Changed(codes, skipped),
-                Ok(
-                    other @ (ArchiveCodesOutcome::UnknownCampaign
-                    | ArchiveCodesOutcome::CodesMissing
-                    | ArchiveCodesOutcome::TooManyLines),
-                ) => refused(&other),
+                Ok(other @ ArchiveCodesOutcome::CodesMissing) => no_codes(&other),
+                Ok(other @ (ArchiveCodesOutcome::UnknownCampaign | ArchiveCodesOutcome::TooManyLines)) => refused(&other),
                 Err(error) => return Err(change.interrupted(error, request)),
             };
             if !change.take(&part, answer)? {
@@ -100,26 +105,26 @@ impl Archive {
 
 impl Restore {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        let request = self.asking.id();
+        let request = self.request_args.id();
         let done = self.send(request).await;
-        done.map_err(|error| self.reach.without_outcome(&self.asking, request, error))
+        done.map_err(|error| self.reach.without_outcome(&self.request_args, request, error))
     }
 
     async fn send(&self, request: RequestId) -> anyhow::Result<Exit> {
         let campaign = self.campaign;
         let mut given = self.codes.open()?;
         let places = given.places();
-        let client = self.reach.client_for(&self.asking).await?;
+        let client = self.reach.client_for(&self.request_args).await?;
         let mut change = Change::new(&self.reach, "restored")?;
         let mut parts = Parts::of(given.lines()?);
         while let Some(part) = parts.next()? {
-            let asked = RestoreCodes { campaign, codes: part.lines.clone() };
-            let answer = match client.restore_codes(request.of_part(part.number), &asked).await {
+            let command = RestoreCodes { campaign, codes: part.lines.clone() };
+            let answer = match client.restore_codes(request.of_part(part.number), &command).await {
                 Ok(RestoreCodesOutcome::Restored { codes, skipped }) => Answer::Changed(codes, skipped),
+                Ok(other @ RestoreCodesOutcome::CodesMissing) => no_codes(&other),
                 Ok(
                     other @ (RestoreCodesOutcome::UnknownCampaign
                     | RestoreCodesOutcome::CampaignArchived
-                    | RestoreCodesOutcome::CodesMissing
                     | RestoreCodesOutcome::TooManyLines),
                 ) => refused(&other),
                 Err(error) => return Err(change.interrupted(error, request)),
@@ -132,16 +137,19 @@ impl Restore {
     }
 }
 
-/// What was changed so far.
+/// The changes made so far.
 struct Change<'a> {
     reach: &'a Reach,
-    /// `archived`, `restored`.
+    /// `archived` or `restored`.
     done: &'static str,
     codes: u64,
-    parts: u64,
+    /// The last line of the newest part that was executed.
+    to_line: Option<u32>,
     skipped: Skipped,
-    /// Whether a code is not as it was to be.
+    /// Whether a code is not in the requested status.
     is_incomplete: bool,
+    /// The answer to parts without any code.
+    no_codes: Option<(String, serde_json::Value)>,
     refused: Option<(String, serde_json::Value)>,
     progress: Progress,
 }
@@ -149,20 +157,25 @@ struct Change<'a> {
 impl Change<'_> {
     fn new<'a>(reach: &'a Reach, done: &'static str) -> std::io::Result<Change<'a>> {
         let (skipped, progress) = (Skipped::new(reach.json)?, Progress::new("sending the list", None));
-        Ok(Change { reach, done, codes: 0, parts: 0, skipped, is_incomplete: false, refused: None, progress })
+        let is_incomplete = false;
+        Ok(Change { reach, done, codes: 0, to_line: None, skipped, is_incomplete, no_codes: None, refused: None, progress })
     }
 
-    /// Counts a part; whether to go on.
+    /// Counts a part. Returns whether to go on.
     fn take(&mut self, part: &Part, answer: Answer) -> std::io::Result<bool> {
         let (codes, skipped) = match answer {
             Answer::Changed(codes, skipped) => (codes, skipped),
+            Answer::NoCodes(words, outcome) => {
+                self.no_codes = Some((words, outcome));
+                return Ok(true);
+            }
             Answer::Refused(words, outcome) => {
                 self.refused = Some((words, outcome));
                 return Ok(false);
             }
         };
         self.codes += u64::from(codes);
-        self.parts += 1;
+        self.to_line = Some(part.last_line());
         self.progress.at(part.number, part.last_line());
         for skip in skipped {
             self.is_incomplete |= match skip.why {
@@ -180,10 +193,23 @@ impl Change<'_> {
     fn print(self, places: Option<&Places>, request: RequestId) -> anyhow::Result<Exit> {
         drop(self.progress);
         print::outcome_of(request);
-        if let Some((words, outcome)) = self.refused {
-            match self.reach.json {
-                true => print::json(&json!({ "request": request, "outcome": outcome })),
-                false => print::line(words),
+        let refused = self.refused.or(self.no_codes.filter(|_| self.to_line.is_none()));
+        if let Some((words, outcome)) = refused {
+            let mut answer = json!({ "request": request, "outcome": outcome });
+            if let Some(line) = self.to_line {
+                answer["stopped_after"] = json!({ "line": line, "codes": self.codes, "skipped": self.skipped.number() });
+            }
+            if self.reach.json {
+                print::json(&answer);
+                return Ok(Exit::Refused);
+            }
+            print::line(words);
+            if let Some(line) = self.to_line {
+                let place = places.map_or_else(|| format!("code {line}"), |places| places.of(line).to_string());
+                let codes = print::count(self.codes, "code");
+                let left_out = print::grouped(self.skipped.number());
+                print::line(format_args!("{} {codes} up to {place} before that, skipped {left_out}", self.done));
+                self.skipped.print(places);
             }
             return Ok(Exit::Refused);
         }
@@ -198,13 +224,13 @@ impl Change<'_> {
         Ok(if self.is_incomplete { Exit::Refused } else { Exit::Done })
     }
 
-    /// An error, with what was done before it. Once a part was changed the whole request is neither executed nor refused.
+    /// An error, with what was done before it. Once one part was changed, the request as a whole is neither executed nor refused.
     fn interrupted(&self, error: ClientError, request: RequestId) -> anyhow::Error {
-        if self.parts == 0 {
+        if self.to_line.is_none() {
             return error.into();
         }
         let so_far = print::count(self.codes, "code");
-        let rest = format!("the same command with --request-id {request} does the rest");
-        self.reach.unknown(request, format!("{so_far} {} before that, and {rest}: {error}", self.done))
+        let rest = format!("the same command with --request-id {request} completes it");
+        self.reach.unknown(request, format!("{so_far} {} before the error; {rest}: {error}", self.done))
     }
 }

@@ -11,12 +11,12 @@ use crate::exit::{Exit, InputError};
 use crate::print;
 use crate::reach::Reach;
 
-/// How many codes of a list that are not free are shown to people.
+/// How many of a list's codes that are not free are printed for people.
 const SHOWN: usize = 20;
 
-/// Tell which codes are free to be added, and which campaigns have the others
+/// Show which codes are free to be added, and which campaigns hold the others
 ///
-/// Nothing is changed. The exit code is 0 if all are free. (`scrip check` tells instead whether codes would be redeemed.)
+/// Changes nothing. The exit code is 0 if all codes are free. To check whether codes can be redeemed, use `scrip check`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   scrip codes check SPRING-1 SPRING-2
@@ -37,10 +37,10 @@ impl Check {
         let head = if is_list { ["  PLACE", "CODE", "VERDICT"].as_slice() } else { &["CODE", "VERDICT"] };
         let mut rows = Vec::new();
         let (mut free, mut taken) = (0_u64, 0_u64);
-        let mut progress = Progress::new("looking at the list", None);
+        let mut progress = Progress::new("checking the list", None);
         let mut parts = Parts::of(given.lines()?);
         while let Some(part) = parts.next()? {
-            // Blank lines of a list only keep its numbers.
+            // Blank lines of a list only count towards its line numbers.
             let lines = (part.first_line..).zip(part.lines.iter().map(str::trim));
             let lines: Vec<(u32, &str)> = lines.filter(|(_, code)| !is_list || !code.is_empty()).collect();
             let codes: CodeTexts = lines.iter().map(|(_, code)| code).collect();

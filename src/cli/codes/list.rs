@@ -9,18 +9,18 @@ use crate::exit::Exit;
 use crate::print;
 use crate::reach::Reach;
 
-/// List the codes of a campaign, in the order in which they were added
+/// List the codes of a campaign, in the order they were added
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   scrip codes list 7 --status active --usage unused
-  scrip codes list 7 --status conflicting      # archived, and another campaign has them: what `campaign restore` left out")]
+  scrip codes list 7 --status conflicting   # archived, and held by another campaign")]
 pub(super) struct List {
-    /// The campaign's number
+    /// Number of the campaign
     campaign: CampaignId,
-    /// Which by their status. conflicting: archived, and another campaign has them now
+    /// Filter by status; `conflicting` is archived and now held by another campaign
     #[arg(long, value_enum, default_value = "all")]
     status: Status,
-    /// Which by their usage
+    /// Filter by usage
     #[arg(long, value_enum, default_value = "all")]
     usage: Usage,
     #[command(flatten)]
@@ -66,14 +66,14 @@ impl From<Usage> for UsageFilter {
 impl List {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         let client = self.reach.client().await?;
-        let mut asked = ListCodes { campaign: self.campaign, from_slot: 0, status: self.status.into(), usage: self.usage.into() };
+        let mut query = ListCodes { campaign: self.campaign, from_slot: 0, status: self.status.into(), usage: self.usage.into() };
         let mut table = print::Table::new(&["CODE", "STATUS", ">ACTIVATIONS", "HELD BY"]);
         let mut is_empty = true;
         loop {
-            let ListCodesOutcome::Codes { codes, next, .. } = client.list_codes(&asked).await? else {
+            let ListCodesOutcome::Codes { codes, next, .. } = client.list_codes(&query).await? else {
                 match self.reach.json {
                     true => print::json(&json!(ListCodesOutcome::UnknownCampaign)),
-                    false => print::line(format_args!("there is no campaign {}", self.campaign)),
+                    false => print::line(format_args!("unknown campaign {}", self.campaign)),
                 }
                 return Ok(Exit::Refused);
             };
@@ -85,12 +85,12 @@ impl List {
             }
             match next {
                 _ if print::is_over() => break,
-                Some(next) => asked.from_slot = next,
+                Some(next) => query.from_slot = next,
                 None => break,
             }
         }
         if is_empty && !self.reach.json {
-            print::line(format_args!("campaign {} has no such codes", self.campaign));
+            print::line(format_args!("campaign {} has no matching codes", self.campaign));
         }
         Ok(Exit::Done)
     }

@@ -11,7 +11,7 @@ use scrip_protocol::CampaignId;
 use super::lists::adding::{Adding, Target};
 use super::lists::{CodeList, Conflict};
 use crate::exit::Exit;
-use crate::reach::{Asking, Reach};
+use crate::reach::{Reach, RequestArgs};
 
 /// Add, generate, check, list, archive and restore codes
 #[derive(Debug, Args)]
@@ -32,28 +32,30 @@ enum Command {
 
 /// Add codes to a campaign
 ///
-/// Codes that the campaign has already are skipped, and so are duplicates in the list; what was skipped is listed with its line or cell.
+/// Codes that the campaign already has and duplicates in the list are skipped. Each skipped line is listed with its line number
+/// or cell.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   scrip codes add 7 codes.txt
   scrip codes add 7 codes.xlsx --dry-run
-  scrip codes add 7 codes.xlsx --sheet May --column \"Promo code\" --on-conflict reject
+  scrip codes add 7 codes.xlsx --sheet May --column \"Promo code\" \\
+      --on-conflict reject
 
-A list of more than 65,536 lines is sent in parts, after all of it was tried. If it breaks off in the middle, the same command with
---request-id and the id that it names goes on where it stopped.")]
+A list of more than 65,536 lines is checked as a whole, then sent in parts. If sending is interrupted, run the same command with \
+--request-id and the id that it printed to continue where it stopped.")]
 struct Add {
-    /// The campaign's number
+    /// Number of the campaign
     campaign: CampaignId,
     #[command(flatten)]
     codes: CodeList,
-    /// What to do when the list has codes that another campaign has, or lines that cannot be codes: skip these lines, or add nothing
+    /// How to handle codes of another campaign and invalid lines: skip these lines, or add nothing
     #[arg(long, value_enum, default_value = "skip", hide_possible_values = true, value_name = "skip|reject")]
     on_conflict: Conflict,
-    /// Say what would be added, and change nothing
+    /// Show what would be added, and change nothing
     #[arg(long, conflicts_with = "request_id")]
     dry_run: bool,
     #[command(flatten)]
-    asking: Asking,
+    request_args: RequestArgs,
     #[command(flatten)]
     reach: Reach,
 }
@@ -75,7 +77,7 @@ impl Add {
     async fn run(self) -> anyhow::Result<Exit> {
         let adding = Adding {
             reach: &self.reach,
-            asking: &self.asking,
+            request_args: &self.request_args,
             source: self.codes.source()?,
             on_conflict: self.on_conflict,
             target: Target::Campaign(self.campaign),

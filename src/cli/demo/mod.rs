@@ -1,7 +1,7 @@
-//! `scrip demo`: the main job, end to end, on sample data: import, burst, figures, audit, and the reporting sidecar.
+//! `scrip demo`: the main job end to end, on sample data: import, burst, figures, audit, and the reporting sidecar.
 //!
-//! What is under way is written down before it is sent (`demo.json`), as every caller of an engine should do: a demo that was
-//! killed sends its burst again, under the same request ids, and the audit shows that nothing was lost or done twice.
+//! A burst is written to `demo.json` before it is sent, as every caller of an engine should do. A demo that was killed sends
+//! its burst again under the same request ids, and the audit shows that nothing was lost or executed twice.
 
 mod report;
 
@@ -30,48 +30,53 @@ use super::sidecar::store_in;
 use crate::exit::Exit;
 use crate::print;
 
-/// How many clients' balances the audit asks the engine for.
+/// How many clients' balances the audit compares with the engine's.
 const CLIENTS_AUDITED: usize = 1_000;
 
-/// Watch it work: import 50,000 codes, redeem them all in a burst, and audit what happened
+/// Try Scrip on sample data: import, redeem in a burst, and audit
 ///
-/// Everything runs in this process, in a folder of its own. Kill it at any moment (kill -9) and run it again: it finds out what
-/// became of its requests, and shows that nothing was lost or done twice.
+/// Imports 50,000 codes, redeems all of them in a burst, and audits the result. Everything runs in this process, in a folder of its own. Kill it at any moment (kill -9) and run it again: it finds out the
+/// outcomes of its requests and shows that nothing was lost or executed twice.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// End after the audit, instead of keeping the engine up
+    /// Exit after the audit, instead of keeping the engine running
     #[arg(long)]
     once: bool,
-    /// The demo's folder
+    /// Folder of the demo
     #[arg(long, default_value = "scrip-demo", value_name = "DIR")]
     data: PathBuf,
-    /// How many codes to import and redeem
+    /// Number of codes to import and redeem
     #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     codes: u32,
-    /// Over how many connections
+    /// Number of connections
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     connections: u32,
-    /// How many requests each connection has in flight. With 1 the burst takes long enough to be killed in the middle
+    /// Requests in flight on each connection
+    ///
+    /// 1 makes the burst long enough to be killed in the middle.
     #[arg(long, default_value_t = 1_024, value_parser = clap::value_parser!(u32).range(1..=16_384))]
     in_flight: u32,
+    /// Start although this machine's clock is implausible beside the newest record. Give it once: it is remembered
+    #[arg(long)]
+    accept_clock: bool,
 }
 
-/// What the demo's client remembers. A token has no other place here: the engine's folder holds only its hash.
+/// What the demo's client remembers. The token is stored nowhere else: the engine's folder holds only its hash.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Notes {
     token: String,
-    /// How many bursts were begun.
+    /// How many bursts were started.
     bursts: u32,
-    /// The burst whose answers are not all here.
+    /// The burst that does not have all its replies yet.
     unfinished: Option<Plan>,
 }
 
-/// A burst that is over, and what is said of it.
+/// A completed burst, for the audit.
 struct Burst<'a> {
     plan: &'a Plan,
     campaign: CampaignId,
     answers: &'a Answers,
-    /// Whether it was begun by an earlier run, which was interrupted.
+    /// Whether an earlier, interrupted run started it.
     again: bool,
     /// How many activations the sidecar counts.
     reported: u64,
@@ -108,8 +113,9 @@ impl Demo {
     fn notes(&self, folder: &Folder) -> anyhow::Result<Notes> {
         let path = folder.dir().join("demo.json");
         if folder.exists() {
-            let notes = std::fs::read_to_string(&path)
-                .with_context(|| format!("{}: this folder is not a demo's; give another with --data", path.display()))?;
+            let notes = std::fs::read_to_string(&path).with_context(|| {
+                format!("{}: this folder does not belong to a demo; choose another with --data", path.display())
+            })?;
             return serde_json::from_str(&notes).with_context(|| path.display().to_string());
         }
         let settings = Settings { organisation: "Demo".into(), ..Settings::default() };
@@ -125,9 +131,10 @@ impl Demo {
     fn start(&self, folder: &Folder) -> anyhow::Result<(Engine, SocketAddr)> {
         let began = Instant::now();
         let listen = folder.config()?.listen;
-        // Another engine may have the usual port; the demo then takes any.
+        // If another engine has the default port, the demo takes any.
         let listen = std::net::UdpSocket::bind(listen).map_or(([127, 0, 0, 1], 0).into(), |_| listen);
-        let engine = start_engine(folder, Start { listen: Some(listen), ..Start::default() })?;
+        let start = Start { listen: Some(listen), accept_clock: self.accept_clock, ..Start::default() };
+        let engine = start_engine(folder, start)?;
         let (address, recovered) = (engine.address(), came_to(&engine, began.elapsed()));
         print::line(format_args!("  engine   listening on {address} (UDP), {recovered}"));
         Ok((engine, address))
@@ -141,12 +148,12 @@ impl Demo {
             let age = Duration::from_millis(unix_time_ms().saturating_sub(plan.time_ms));
             if age > Duration::from_millis(Settings::default().request_window_ms) {
                 print::line(
-                    "  resume   the last burst was interrupted, too long ago for its requests to be remembered: a new one begins",
+                    "  resume   the last burst was interrupted too long ago for the idempotency window: starting a new one",
                 );
                 resumed = None;
             } else {
                 print::line(format_args!(
-                    "  resume   the last burst was interrupted {age:.0?} ago: its requests are sent again, under the same ids"
+                    "  resume   the last burst was interrupted {age:.0?} ago: retrying its requests under the same ids"
                 ));
             }
         }
@@ -169,7 +176,7 @@ impl Demo {
         print_answers(&answers, &plan, self.in_flight);
         print::line(format_args!("  journal  {:.1} MiB on disk", engine.journal_bytes() as f64 / f64::from(1 << 20)));
         let position = engine.vitals().status().journal.durable;
-        // After the burst, whose speed is the engine's alone.
+        // After the burst, so that its speed is the engine's alone.
         let report = Report::start(folder, dial.clone()).await?;
         let reported = report.activations_of(campaign, position).await?;
         let burst = Burst { plan: &plan, campaign, answers: &answers, again, reported };
@@ -211,7 +218,7 @@ impl Demo {
         };
         let answers = tokio::select! {
             answers = burst::run(dial, lists, self.in_flight as usize, &answered) => answers,
-            () = watch => unreachable!("it watches for as long as the burst runs"),
+            () = watch => unreachable!("the display loop never ends"),
         };
         bar.finish_and_clear();
         Ok(answers?)
@@ -220,7 +227,7 @@ impl Demo {
     fn invite(&self, folder: &Folder, notes: &Notes, address: SocketAddr, reports: SocketAddr) {
         let program = std::env::args().next().unwrap_or_else(|| "scrip".into());
         print::line(format_args!(
-            "\nThe engine and the sidecar stay up; Ctrl-C stops them. In another terminal:\n\n  \
+            "\nThe engine and the sidecar keep running; Ctrl-C stops them. In another terminal:\n\n  \
              export SCRIP_SERVER={address} SCRIP_CA={} SCRIP_TOKEN={}\n  \
              {program} redeem TRY-ONE --client 42 --club 1\n  \
              {program} redeem try-one --client 43 --club 1      # spent: refused\n  \
@@ -229,9 +236,9 @@ impl Demo {
              {program} tail --from 1 | head\n  \
              {program} export codes 1 --store {}\n  \
              curl -H \"Authorization: Bearer $SCRIP_TOKEN\" http://{reports}/v1/campaigns\n  \
-             curl http://{reports}/openapi.json         # what else it answers; /metrics, /healthz, /readyz\n\n\
-             To kill it in the middle: {program} demo --once --in-flight 1, then kill -9 {} from another\n\
-             terminal while it runs (its own number, not this one), then {program} demo --once.",
+             curl http://{reports}/openapi.json         # all routes; also /metrics, /healthz, /readyz\n\n\
+             To kill it in the middle: {program} demo --once --in-flight 1, then kill -9 its process (not {}, which is\n\
+             this one) from another terminal while it runs, then {program} demo --once.",
             folder.ca_path().display(),
             notes.token,
             store_in(folder).display(),
@@ -240,7 +247,7 @@ impl Demo {
     }
 }
 
-/// Recounts the journal, and compares it with what was answered, with the engine and with the sidecar.
+/// Recounts the journal and compares it with the replies, with the engine and with the sidecar.
 async fn audit(dial: &Dial, client: &Client, burst: &Burst<'_>) -> anyhow::Result<Exit> {
     let Burst { plan, campaign, answers, again, reported } = *burst;
     let mut recount = Recount::of(dial).await?;
@@ -251,13 +258,13 @@ async fn audit(dial: &Dial, client: &Client, burst: &Burst<'_>) -> anyhow::Resul
     let uses = recount.uses_of(campaign);
     let checks = [
         ("every code activated", plan.codes, uses.len()),
-        ("activations of them", plan.codes, recount.activations_of(campaign) as usize),
+        ("activations of those codes", plan.codes, recount.activations_of(campaign) as usize),
         ("activations in the sidecar", plan.codes, reported as usize),
-        ("answers: redeemed", plan.codes, found("redeemed")),
-        ("answers: code spent", plan.spent, found("code_exhausted")),
-        ("answers: no such code", plan.misses, found("unknown_code")),
-        ("repeats answered alike", plan.repeats, answers.repeats_alike),
-        ("repeats answered otherwise", 0, answers.repeats_unlike.len()),
+        ("outcomes: redeemed", plan.codes, found("redeemed")),
+        ("outcomes: code spent", plan.spent, found("code_exhausted")),
+        ("outcomes: no such code", plan.misses, found("unknown_code")),
+        ("retries with the same outcome", plan.repeats, answers.repeats_alike),
+        ("retries with another outcome", 0, answers.repeats_unlike.len()),
         ("refused without an outcome", 0, answers.refused.len()),
         ("differences in the recount", 0, recount.differences().count()),
     ];
@@ -277,7 +284,7 @@ async fn audit(dial: &Dial, client: &Client, burst: &Burst<'_>) -> anyhow::Resul
         return Ok(Exit::Mismatch);
     }
     print::line(format_args!(
-        "\n  The sums agree: {} activations in all, {} credited to {} clients, nothing lost, nothing twice.",
+        "\n  The sums agree: {} activations in total, {} credited to {} clients, nothing lost, nothing executed twice.",
         print::grouped(recount.activations),
         Money(i64::try_from(recount.issued).unwrap_or(i64::MAX)),
         print::grouped(recount.clients() as u64),
@@ -300,28 +307,28 @@ async fn register_clubs(client: &Client) -> anyhow::Result<Vec<ClubId>> {
     Ok(clubs)
 }
 
-/// Creates the burst's campaign, and a small one for the person at the keyboard.
+/// Creates the burst's campaign, and a small one for the user to try.
 async fn import(client: &Client, plan: &Plan, burst: u32) -> anyhow::Result<CampaignId> {
     let terms = |name: String| Terms { activations_per_code_max: Some(1), ..Terms::new(name, Money(500)) };
-    let asked = CreateCampaign {
+    let command = CreateCampaign {
         terms: terms(format!("Demo {burst}")),
         lines: plan.codes().iter().collect(),
         on_conflict: OnConflict::Reject,
     };
-    let campaign = match client.create_campaign(plan.request_id(u64::MAX), &asked).await {
+    let campaign = match client.create_campaign(plan.request_id(u64::MAX), &command).await {
         Ok(CreateCampaignOutcome::Created { campaign, .. }) => campaign,
-        Ok(other) => bail!("the import was not taken: {other}"),
+        Ok(other) => bail!("the import was refused: {other}"),
         Err(ClientError::Refused(Refusal::RequestTooOld { .. })) => {
-            bail!("the interrupted burst is too old to be asked about; remove the folder to begin anew")
+            bail!("the interrupted burst is too old to be retried; delete the folder to start over")
         }
         Err(error) => return Err(error.into()),
     };
     let lines = ["TRY-ONE", "TRY-TWO", "TRY-THREE"].into_iter().collect();
     let try_it = CreateCampaign { terms: terms("Try it yourself".into()), lines, on_conflict: OnConflict::Reject };
     let outcome = client.create_campaign(RequestId::now(), &try_it).await?;
-    // Conflicts: an earlier run has made it.
+    // Conflicts: an earlier run created it.
     if !matches!(outcome, CreateCampaignOutcome::Created { .. } | CreateCampaignOutcome::Conflicts(_)) {
-        bail!("the second campaign was not taken: {outcome}");
+        bail!("the second campaign was refused: {outcome}");
     }
     Ok(campaign)
 }
@@ -331,9 +338,9 @@ fn print_answers(answers: &Answers, plan: &Plan, in_flight: u32) {
         .by_word()
         .into_iter()
         .map(|(word, count)| vec![format!("  {}", word.replace('_', " ")), print::grouped(count as u64)])
-        .chain([vec!["  repeated, answered alike".to_owned(), print::grouped(answers.repeats_alike as u64)]])
+        .chain([vec!["  retried, same outcome".to_owned(), print::grouped(answers.repeats_alike as u64)]])
         .collect();
-    print::table(&["  ANSWER", ">REQUESTS"], &rows);
+    print::table(&["  OUTCOME", ">REQUESTS"], &rows);
     let seconds = answers.elapsed.as_secs_f64().max(1e-9);
     let percentile = |at: f64| Duration::from_nanos(answers.latency.value_at_quantile(at));
     print::line(format_args!(
@@ -343,7 +350,7 @@ fn print_answers(answers: &Answers, plan: &Plan, in_flight: u32) {
         answers.elapsed,
     ));
     print::line(format_args!(
-        "  latency  p50 {:.2?}, p99 {:.2?} (closed loop, {} in flight per connection; `loadtest` measures one alone)",
+        "  latency  p50 {:.2?}, p99 {:.2?} (closed loop, {} in flight per connection; `loadtest` also measures one at a time)",
         percentile(0.5),
         percentile(0.99),
         print::grouped(in_flight),

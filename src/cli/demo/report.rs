@@ -1,4 +1,4 @@
-//! The demo's reporting sidecar: started beside the engine, asked what it says of the burst, and left for whoever sits there.
+//! The demo's reporting sidecar: started beside the engine, compared with the burst, and left running for the user.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use scrip_reporting::store::read_model_path;
 use crate::cli::sidecar::{LISTEN, store_in};
 use crate::print;
 
-/// How long the sidecar may take to read what the demo has done.
+/// How long the sidecar may take to read what the demo did.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The sidecar of a demo.
@@ -29,8 +29,8 @@ pub(super) struct Report {
 impl Report {
     /// Starts it in the demo's folder.
     pub(super) async fn start(folder: &Folder, dial: Dial) -> anyhow::Result<Report> {
-        let listen: SocketAddr = LISTEN.parse().context("the usual address is one")?;
-        // Another sidecar may have the usual port; the demo then takes any.
+        let listen: SocketAddr = LISTEN.parse().context("the default address is valid")?;
+        // If another sidecar has the default port, the demo takes any.
         let listen = std::net::TcpListener::bind(listen).map_or(([127, 0, 0, 1], 0).into(), |_| listen);
         let store = store_in(folder);
         let readers = Readers::new(&read_model_path(&store));
@@ -42,16 +42,18 @@ impl Report {
         Ok(Report { sidecar, readers, began })
     }
 
-    /// How many activations of a campaign it counts, once it has come to a position; says so.
+    /// Waits until the sidecar has applied a position, prints its figures for a campaign, and returns its number of activations.
     pub(super) async fn activations_of(&self, campaign: CampaignId, position: Position) -> anyhow::Result<u64> {
-        let mut standing = self.sidecar.standing();
-        let come = standing.wait_for(|standing| standing.applied >= position);
-        if !matches!(tokio::time::timeout(PATIENCE, come).await, Ok(Ok(_))) {
-            bail!("the reporting sidecar has not come to position {position}");
+        let mut progress = self.sidecar.standing();
+        let applied = progress.wait_for(|progress| progress.applied >= position);
+        if !matches!(tokio::time::timeout(PATIENCE, applied).await, Ok(Ok(_))) {
+            bail!("the reporting sidecar has not reached position {position}");
         }
         let took = self.began.elapsed();
         let read = || self.readers.view(|view| figures::of_campaign(view, campaign));
-        let Some(found) = tokio::task::block_in_place(read)? else { bail!("the reporting sidecar knows no campaign {campaign}") };
+        let Some(found) = tokio::task::block_in_place(read)? else {
+            bail!("the reporting sidecar does not have campaign {campaign}")
+        };
         print::line(format_args!(
             "\n  sidecar  http://{}, at position {} after {took:.2?}",
             self.address(),
@@ -68,17 +70,17 @@ impl Report {
         Ok(found.activations)
     }
 
-    /// Where it answers HTTP.
+    /// The HTTP address.
     pub(super) fn address(&self) -> SocketAddr {
         self.sidecar.address()
     }
 
-    /// Resolves when it has halted.
+    /// Resolves when the sidecar has halted.
     pub(super) async fn halted(&self) {
         self.sidecar.halted().await;
     }
 
-    /// Ends it.
+    /// Stops the sidecar.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
         Ok(self.sidecar.stop().await?)
     }

@@ -15,27 +15,27 @@ use super::hexadecimal;
 use crate::exit::{Exit, InputError};
 use crate::print;
 
-/// How many faults of a segment are said; the rest is counted.
-const FAULTS_SAID: usize = 100;
+/// How many faults of a segment are printed; the rest are counted.
+const FAULTS_SHOWN: usize = 100;
 
-/// What stands in a journal: its segments with their batches, kinds of records, times and hashes
+/// Show a journal's segments: their batches, kinds of records, times and hashes
 #[derive(Debug, Args)]
 pub(super) struct Journal {
-    /// The folder of a journal, a data folder or a backup, or one segment (.redb)
+    /// Folder of a journal, data folder, backup, or a single segment (.redb)
     path: PathBuf,
     /// Print the records instead, one per line of JSON
     #[arg(long)]
     records: bool,
-    /// With --records: the position of the first
+    /// With --records: position of the first record
     #[arg(long, default_value = "1", value_name = "POSITION", requires = "records")]
     from: Position,
-    /// With --records: how many at the most
+    /// With --records: maximum number of records
     #[arg(long, value_name = "NUMBER", requires = "records")]
     limit: Option<u64>,
-    /// Name each batch, also of a segment that can be read as it should be
+    /// List every batch, even if the segment is intact
     #[arg(long, conflicts_with = "records")]
     batches: bool,
-    /// Search the bytes of the files for batches, also where they can be read as they should be
+    /// Search the bytes of the files for batches, even if they are intact
     #[arg(long)]
     search: bool,
     /// Print JSON: an object for each segment
@@ -45,7 +45,7 @@ pub(super) struct Journal {
 
 impl Journal {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        // redb may panic on a damaged file. That is caught, and what it says is told with the file.
+        // redb may panic on a damaged file. The panic is caught, and its message is reported with the file.
         std::panic::set_hook(Box::new(|_| {}));
         let done = self.inspect();
         drop(std::panic::take_hook());
@@ -55,7 +55,7 @@ impl Journal {
     fn inspect(&self) -> anyhow::Result<Exit> {
         let (paths, mut damaged) = (segments(&self.path)?, false);
         let mut left = self.limit.unwrap_or(u64::MAX);
-        // Where the chain stands after the segments so far, if that is known.
+        // The end of the chain after the segments so far, if known.
         let mut before: Option<ChainEnd> = None;
         for path in &paths {
             let mut segment = Segment::default();
@@ -70,7 +70,7 @@ impl Journal {
             damaged |= !segment.faults.is_empty() || segment.faults_more > 0;
             before = segment.chain.or(remains.start);
             match (self.records, self.json) {
-                (true, _) => segment.faults.iter().for_each(|fault| print::complain(&fault.said(path))),
+                (true, _) => segment.faults.iter().for_each(|fault| print::complain(&fault.text(path))),
                 (false, true) => print::json(&segment.as_json(path, &remains, self.batches)),
                 (false, false) => segment.print(path, &remains, self.batches),
             }
@@ -93,7 +93,7 @@ impl Journal {
     }
 }
 
-/// The files to look into, in order.
+/// The files to inspect, in order.
 fn segments(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if path.is_file() {
         return Ok(vec![path.to_owned()]);
@@ -110,12 +110,12 @@ fn segments(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     }
     found.sort();
     match found.is_empty() {
-        true => Err(InputError { place: dir.display().to_string(), why: "there is no segment of a journal here".into() }.into()),
+        true => Err(InputError { place: dir.display().to_string(), why: "no journal segment found here".into() }.into()),
         false => Ok(found),
     }
 }
 
-/// What is wrong, and where.
+/// A defect, and where it is.
 #[derive(Debug)]
 struct Fault {
     position: Option<Position>,
@@ -124,7 +124,7 @@ struct Fault {
 }
 
 impl Fault {
-    fn said(&self, path: &Path) -> String {
+    fn text(&self, path: &Path) -> String {
         let position = self.position.map(|position| format!(", position {position}")).unwrap_or_default();
         let offset = self.offset.map(|offset| format!(", offset {offset}")).unwrap_or_default();
         format!("{}{position}{offset}: {}", path.display(), self.why)
@@ -139,12 +139,12 @@ struct Listed {
     bytes: usize,
     count: u32,
     time_ms: u64,
-    /// Whether it continues the one before it in the list; none where nothing is before it.
+    /// Whether it continues the previous batch in the list; `None` for the first.
     continues: Option<bool>,
     whole: bool,
 }
 
-/// What was found in a segment.
+/// The contents of a segment.
 #[derive(Debug, Default)]
 struct Segment {
     batches: Vec<Listed>,
@@ -152,9 +152,9 @@ struct Segment {
     bytes: u64,
     times: Option<(u64, u64)>,
     kinds: BTreeMap<u16, (String, u64)>,
-    /// The first whole batch, as far as it says what is before it.
+    /// The first whole batch: its position, and the hash that it expects before it.
     first: Option<(Position, [u8; 32])>,
-    /// Where the newest whole batch ends.
+    /// The end of the newest whole batch.
     chain: Option<ChainEnd>,
     faults: Vec<Fault>,
     faults_more: u64,
@@ -162,7 +162,7 @@ struct Segment {
 
 impl Segment {
     fn fault(&mut self, position: impl Into<Option<Position>>, offset: Option<u64>, why: impl ToString) {
-        match self.faults.len() < FAULTS_SAID {
+        match self.faults.len() < FAULTS_SHOWN {
             true => self.faults.push(Fault { position: position.into(), offset, why: why.to_string() }),
             false => self.faults_more += 1,
         }
@@ -210,7 +210,7 @@ impl Segment {
         }
     }
 
-    /// Compares what was found with what the file says of itself, and with the segment before it.
+    /// Compares the batches with the segment's own start and seal, and with the segment before it.
     fn join(&mut self, remains: &Remains, before: Option<ChainEnd>) {
         self.bytes = remains.bytes;
         if let Reading::Searched { cause: Some(cause) } = &remains.reading {
@@ -220,19 +220,19 @@ impl Segment {
         if let (Some(start), Some((first, previous))) = (start, self.first)
             && (start.next(), start.hash) != (first, previous)
         {
-            self.fault(first, None, "its first batch does not continue what the segment says is before it");
+            self.fault(first, None, "its first batch does not continue from the start that the segment records");
         }
         let begins = self.first.or(start.map(|start| (start.next(), start.hash)));
         if let (Some(before), Some((first, previous))) = (before, begins)
             && (before.next(), before.hash) != (first, previous)
         {
-            let why = format!("it does not continue the segment before it, which ends at position {}", before.position);
+            let why = format!("it does not continue the previous segment, which ends at position {}", before.position);
             self.fault(first, None, why);
         }
         if let Some(seal) = remains.seal
             && Some(seal) != self.chain.or(start)
         {
-            self.fault(None, None, format_args!("it says that it ends at position {}, and it does not", seal.position));
+            self.fault(None, None, format_args!("its seal records an end at position {}, but it ends elsewhere", seal.position));
         }
     }
 
@@ -287,7 +287,7 @@ impl Segment {
             .map_or("none".to_owned(), |(first, last)| format!("{} to {}", print::grouped(first.0), print::grouped(last.0)));
         let rows = [
             ("bytes", print::grouped(self.bytes)),
-            ("read", if searched { "its bytes were searched for batches" } else { "as redb gives its rows" }.to_owned()),
+            ("read", if searched { "by searching its bytes for batches" } else { "through redb" }.to_owned()),
             ("continues", remains.start.map_or_else(unknown, end)),
             ("sealed", remains.seal.map_or_else(unknown, |seal| format!("at {}", end(seal)))),
             ("batches", print::grouped(self.batches.len() as u64)),
@@ -300,7 +300,7 @@ impl Segment {
         print::line(path.display());
         print::table(&["", ""], &rows.map(|(name, value)| vec![format!("  {name}"), value]));
         for fault in &self.faults {
-            print::line(format_args!("  DAMAGED  {}", fault.said(path)));
+            print::line(format_args!("  DAMAGED  {}", fault.text(path)));
         }
         if self.faults_more > 0 {
             print::line(format_args!("  DAMAGED  and {} more", print::count(self.faults_more, "fault")));
@@ -314,7 +314,7 @@ impl Segment {
         let row = |of: &Listed| {
             let continues = match (of.whole, of.continues) {
                 (false, _) => "DAMAGED",
-                (true, None) => "is the first",
+                (true, None) => "first",
                 (true, Some(true)) => "yes",
                 (true, Some(false)) => "NO",
             };
@@ -329,7 +329,7 @@ impl Segment {
     }
 }
 
-/// The word of a record, as `scrip tail` prints it.
+/// The name of a record's kind, as `scrip tail` prints it.
 fn word(record: &Record) -> String {
     let value = serde_json::to_value(record).unwrap_or_default();
     value["record"].as_str().unwrap_or("record").to_owned()

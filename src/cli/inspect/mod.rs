@@ -1,6 +1,6 @@
-//! `scrip inspect`: what stands in the files of a data folder, whole or damaged.
+//! `scrip inspect`: the contents of a data folder's files, intact or damaged.
 //!
-//! Nothing here locks, and nothing writes: a damaged file stays as it was found, and that of a running engine can be looked at.
+//! Nothing here locks or writes: a damaged file stays as it was found, and the files of a running engine can be inspected.
 
 mod journal;
 mod snapshot;
@@ -9,7 +9,9 @@ use clap::{Args, Subcommand};
 
 use crate::exit::Exit;
 
-/// Look into a journal or a snapshot, whole or damaged; nothing is locked or changed. Exits with 6 where something is damaged
+/// Inspect a journal or a snapshot, intact or damaged
+///
+/// Locks and changes nothing. Exits with 6 if anything is damaged.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
     #[command(subcommand)]

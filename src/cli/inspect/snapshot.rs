@@ -1,4 +1,4 @@
-//! `scrip inspect snapshot`: what the file of a snapshot says, whole or damaged.
+//! `scrip inspect snapshot`: the contents of a snapshot file, intact or damaged.
 
 use std::path::PathBuf;
 
@@ -11,10 +11,10 @@ use super::hexadecimal;
 use crate::exit::Exit;
 use crate::print;
 
-/// What stands in a snapshot: up to which record it goes, how much it holds, and which of its sections are whole
+/// Show a snapshot: its newest record, its sizes, and which of its sections are intact
 #[derive(Debug, Args)]
 pub(super) struct Snapshot {
-    /// The file
+    /// Snapshot file
     path: PathBuf,
     /// Print JSON
     #[arg(long)]
@@ -94,7 +94,7 @@ impl Snapshot {
 
 fn rows_of(header: &Header, looked: &Looked) -> Vec<(&'static str, String)> {
     vec![
-        ("header", if looked.header_is_good() { "good" } else { "BAD: what it says may be wrong" }.to_owned()),
+        ("header", if looked.header_is_good() { "good" } else { "BAD: its values may be wrong" }.to_owned()),
         ("format", header.version.to_string()),
         ("position", print::grouped(header.end.position.0)),
         ("time", print::time(header.end.time_ms)),

@@ -1,9 +1,10 @@
-//! The way of a list into a campaign, or of a campaign with its list: tried as a whole where it is long, then sent part by part.
+//! Adding a list of codes to a campaign, or creating a campaign with its list: a long list is tried as a whole, then sent part by
+//! part.
 //!
-//! A part is added whole or not at all. So that the same holds for a list of several parts as far as it can, all of it is tried before any
-//! is sent; what comes in between from elsewhere can still stop it in the middle, and then it is said how far it got. Repeating the command
-//! under its request id repeats each part under its own: what was answered is answered again, and what is missing is added. What the trial
-//! foretells is no outcome of a request that was sent before, so that a retry asks the engine first.
+//! A part is added whole or not at all. To come close to that for a list of several parts, all of it is tried before any part is
+//! sent. Changes by others can still stop it in the middle; the output then says how far it got. A retry under the same request
+//! id retries each part under its own id: parts that have an outcome return it again, and missing parts are added. What the trial
+//! predicts is not the outcome of a request that was sent before, so a retry consults the engine first.
 
 use scrip_client::{Client, ClientError, NoOutcome};
 use scrip_protocol::command::{
@@ -18,28 +19,28 @@ use super::parts::{Part, Parts};
 use super::progress::Progress;
 use super::report::{Counts, Skipped};
 use super::trial::Trial;
-use super::{Conflict, Source, past_limit, say_header};
+use super::{Conflict, Source, announce_header, past_limit};
 use crate::exit::{Exit, InputError};
 use crate::lists::Places;
 use crate::print;
-use crate::reach::{Asking, Reach};
+use crate::reach::{Reach, RequestArgs};
 
-/// Where the codes go.
+/// The campaign that receives the codes.
 pub(crate) enum Target {
-    /// Into a campaign that is created with them.
+    /// A campaign that is created with them.
     New(Box<Terms>),
-    /// Into this one.
+    /// An existing campaign.
     Campaign(CampaignId),
 }
 
-/// A list to be added.
+/// A list to add.
 pub(crate) struct Adding<'a> {
     pub(crate) reach: &'a Reach,
-    pub(crate) asking: &'a Asking,
+    pub(crate) request_args: &'a RequestArgs,
     pub(crate) source: Source,
     pub(crate) on_conflict: Conflict,
     pub(crate) target: Target,
-    /// Whether to say only what would be done.
+    /// Whether only to print what would be done.
     pub(crate) dry_run: bool,
 }
 
@@ -48,19 +49,19 @@ struct Done {
     campaign: Option<CampaignId>,
     counts: Counts,
     skipped: Skipped,
-    /// The last line of the list that was taken.
+    /// The last line of the list that was sent.
     to_line: Option<u32>,
 }
 
-/// What became of a part.
+/// The outcome of a part.
 enum Sent {
-    /// It is added.
+    /// The part was added.
     Added(CampaignId, CodesReport),
-    /// It has nothing that a campaign could be created with.
+    /// The part has no code that a campaign could be created with.
     Nothing(Vec<SkippedLine>),
-    /// The engine said no, because of these lines.
+    /// The engine refused the part because of these lines.
     Conflicts(Vec<SkippedLine>),
-    /// It said no for another reason.
+    /// The engine refused the part for another reason.
     No(No),
 }
 
@@ -82,28 +83,28 @@ impl No {
 
 impl Adding<'_> {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
-        let base = self.asking.id();
+        let base = self.request_args.id();
         let added = self.add(base).await;
         if added.is_ok() && !self.dry_run {
             print::outcome_of(base);
         }
-        added.map_err(|error| if self.dry_run { error } else { self.reach.without_outcome(self.asking, base, error) })
+        added.map_err(|error| if self.dry_run { error } else { self.reach.without_outcome(self.request_args, base, error) })
     }
 
     async fn add(&self, base: RequestId) -> anyhow::Result<Exit> {
         let list = self.source.open()?;
-        say_header(&list);
+        announce_header(&list);
         let places = list.places();
-        let client = self.reach.client_for(self.asking).await?;
+        let client = self.reach.client_for(self.request_args).await?;
         let trial = Trial::of(list, &client, self.campaign(), self.on_conflict, self.dry_run, self.reach.json).await?;
         let Some(mut trial) = trial else { return self.send(&client, base, &places, None).await };
         if trial.refused.is_none() {
-            self.source.say_recognised(&places, trial.codes, trial.last_line);
+            self.source.announce_recognised(&places, trial.codes, trial.last_line);
         }
-        match self.foretold(&mut trial)? {
+        match self.predicted(&mut trial)? {
             None if self.dry_run => self.would_do(&places, trial),
             None => self.send(&client, base, &places, Some(&trial)).await,
-            // The trial judges by the present state. Under a given id the engine may have answered before.
+            // The trial judges by the current state. Under a given id the engine may have an earlier outcome.
             Some(_) if self.has_an_outcome(&client, base, &trial).await? => self.send(&client, base, &places, Some(&trial)).await,
             Some(no) => self.refuse(base, &places, no, None),
         }
@@ -116,8 +117,8 @@ impl Adding<'_> {
         }
     }
 
-    /// What the engine would say no to.
-    fn foretold(&self, trial: &mut Trial) -> anyhow::Result<Option<No>> {
+    /// What the engine would refuse.
+    fn predicted(&self, trial: &mut Trial) -> anyhow::Result<Option<No>> {
         if let Some(outcome) = &trial.refused {
             return Ok(Some(No::other(outcome)));
         }
@@ -130,11 +131,11 @@ impl Adding<'_> {
         Ok((trial.counts.recognised == 0).then(|| No::other(&AddCodesOutcome::CodesMissing)))
     }
 
-    /// Whether the engine has answered the list's first part under this id before: then it answers the same again, and whatever the
-    /// trial says of today, its answers decide. After `false` the first part is never executed under this id, and since it is sent
-    /// before all others, none of them was.
+    /// Whether the engine already has an outcome for the list's first part under this id. If so, its outcomes decide, whatever
+    /// the trial predicts now. After `false` the first part is never executed under this id, and as it is sent before all others,
+    /// none of them was executed either.
     async fn has_an_outcome(&self, client: &Client, base: RequestId, trial: &Trial) -> anyhow::Result<bool> {
-        if !self.asking.is_given() || self.dry_run {
+        if !self.request_args.is_given() || self.dry_run {
             return Ok(false);
         }
         if trial.refuses_first {
@@ -143,7 +144,8 @@ impl Adding<'_> {
             let sent = self.send_part(client, base, self.campaign(), &first).await?;
             return Ok(matches!(sent, Sent::Added(..) | Sent::Nothing(_)));
         }
-        // The part itself would be executed now. A request that is always refused takes its id instead, unless the id is taken.
+        // Sending the part itself would execute it. Instead, send a request that is always refused: it takes the id unless the id
+        // is taken.
         let refused =
             AddCodes { campaign: CampaignId(0), lines: CodeTexts::default(), first_line: 1, on_conflict: OnConflict::Reject };
         match client.add_codes(base.of_part(0), &refused).await {
@@ -153,7 +155,7 @@ impl Adding<'_> {
         }
     }
 
-    /// Sends the parts of the list, which are as they were tried.
+    /// Sends the parts of the list, which must be the same as in the trial.
     async fn send(&self, client: &Client, base: RequestId, places: &Places, trial: Option<&Trial>) -> anyhow::Result<Exit> {
         let skipped = Skipped::new(self.reach.json)?;
         let mut done = Done { campaign: self.campaign(), counts: Counts::default(), skipped, to_line: None };
@@ -167,11 +169,11 @@ impl Adding<'_> {
             };
             if !is_as_tried {
                 let place = format!("{}: {}", self.source.name(), places.of(part.first_line));
-                let why = "the list was changed while it was read: from here on nothing was sent".to_owned();
+                let why = "the list changed while it was being read; nothing was sent from here on".to_owned();
                 return Err(self.interrupted(InputError { place, why }.into(), &done, places, base));
             }
             if trial.is_none() {
-                self.source.say_recognised(places, part.codes(), part.last_line());
+                self.source.announce_recognised(places, part.codes(), part.last_line());
             }
             progress.at(part.number, part.first_line);
             let sent = self.send_part(client, base, done.campaign, &part).await;
@@ -207,9 +209,9 @@ impl Adding<'_> {
     ) -> Result<Sent, ClientError> {
         let (id, on_conflict) = (base.of_part(part.number), self.on_conflict.into());
         if let (Target::New(terms), None) = (&self.target, campaign) {
-            let asked = CreateCampaign { terms: Terms::clone(terms), lines: part.lines.clone(), on_conflict };
+            let command = CreateCampaign { terms: Terms::clone(terms), lines: part.lines.clone(), on_conflict };
             let of_list = |lines: Vec<SkippedLine>| lines.into_iter().map(|skip| part.of_list(skip)).collect();
-            return Ok(match client.create_campaign(id, &asked).await? {
+            return Ok(match client.create_campaign(id, &command).await? {
                 CreateCampaignOutcome::Created { campaign, codes } => {
                     Sent::Added(campaign, CodesReport { skipped: of_list(codes.skipped), ..codes })
                 }
@@ -223,8 +225,8 @@ impl Adding<'_> {
             });
         }
         let campaign = campaign.or(self.campaign()).unwrap_or_default();
-        let asked = AddCodes { campaign, lines: part.lines.clone(), first_line: part.first_line, on_conflict };
-        Ok(match client.add_codes(id, &asked).await? {
+        let command = AddCodes { campaign, lines: part.lines.clone(), first_line: part.first_line, on_conflict };
+        Ok(match client.add_codes(id, &command).await? {
             AddCodesOutcome::Added(report) => Sent::Added(campaign, report),
             AddCodesOutcome::Conflicts(lines) => Sent::Conflicts(lines),
             AddCodesOutcome::TooManyCodes(limit) => Sent::No(No::TooMany(limit)),
@@ -236,29 +238,29 @@ impl Adding<'_> {
         })
     }
 
-    /// Says what was added: all of the list was sent.
+    /// Prints what was added after the whole list was sent.
     fn report(&self, base: RequestId, places: &Places, campaign: CampaignId, done: Done) -> anyhow::Result<Exit> {
         let added = done.counts.added;
         match self.target {
             Target::New(_) => {
                 let before =
                     format!(r#""request":"{base}","outcome":{{"created":{{"campaign":{campaign},"codes":{{"added":{added}"#);
-                self.say(places, &format!("created campaign {campaign}: "), (&before, "}}}"), done.counts, done.skipped)
+                self.print(places, &format!("created campaign {campaign}: "), (&before, "}}}"), done.counts, done.skipped)
             }
             Target::Campaign(_) => {
                 let before = format!(r#""request":"{base}","outcome":{{"added":{{"added":{added}"#);
-                self.say(places, "", (&before, "}}"), done.counts, done.skipped)
+                self.print(places, "", (&before, "}}"), done.counts, done.skipped)
             }
         }
     }
 
-    /// Says what would be added.
+    /// Prints what would be added.
     fn would_do(&self, places: &Places, trial: Trial) -> anyhow::Result<Exit> {
         let before = format!(r#""dry_run":true,"outcome":{{"added":{{"added":{}"#, trial.counts.added);
-        self.say(places, "nothing was changed; it would be: ", (&before, "}}"), trial.counts, trial.skipped)
+        self.print(places, "nothing was changed; the result would be: ", (&before, "}}"), trial.counts, trial.skipped)
     }
 
-    fn say(
+    fn print(
         &self,
         places: &Places,
         words: &str,
@@ -277,23 +279,23 @@ impl Adding<'_> {
         Ok(Exit::Done)
     }
 
-    /// Says that the list, or what was left of it, was refused.
+    /// Prints that the list, or the rest of it, was refused.
     fn refuse(&self, base: RequestId, places: &Places, no: No, done: Option<&Done>) -> anyhow::Result<Exit> {
         let before = done.and_then(|done| Some((done, done.to_line?)));
         if self.reach.json {
-            let asked = if self.dry_run { r#""dry_run":true"#.to_owned() } else { format!(r#""request":"{base}""#) };
+            let key = if self.dry_run { r#""dry_run":true"#.to_owned() } else { format!(r#""request":"{base}""#) };
             let so_far =
                 before.map(|(done, to_line)| json!({ "campaign": done.campaign, "line": to_line, "summary": done.counts }));
             let after = so_far.map_or("}".into(), |so_far| format!(r#","stopped_after":{so_far}}}"#));
             match no {
                 No::Lines(lines) => {
-                    lines.print_json(&format!(r#"{{{asked},"outcome":{{"conflicts":"#), &format!("}}{after}"))?;
+                    lines.print_json(&format!(r#"{{{key},"outcome":{{"conflicts":"#), &format!("}}{after}"))?;
                 }
                 No::TooMany(limit) => {
                     let outcome = json!(AddCodesOutcome::TooManyCodes(limit));
-                    print::line(format_args!(r#"{{{asked},"outcome":{outcome}{after}"#));
+                    print::line(format_args!(r#"{{{key},"outcome":{outcome}{after}"#));
                 }
-                No::Other(_, outcome) => print::line(format_args!(r#"{{{asked},"outcome":{outcome}{after}"#)),
+                No::Other(_, outcome) => print::line(format_args!(r#"{{{key},"outcome":{outcome}{after}"#)),
             }
             return Ok(Exit::Refused);
         }
@@ -307,7 +309,7 @@ impl Adding<'_> {
                 if before.is_none() && self.on_conflict == Conflict::Reject {
                     let nothing = if self.campaign().is_some() { "added" } else { "created" };
                     print::line(format_args!(
-                        "nothing was {nothing}; with --on-conflict skip, such lines are left out and the others are added"
+                        "nothing was {nothing}; use --on-conflict skip to leave out such lines and add the others"
                     ));
                 }
             }
@@ -315,8 +317,8 @@ impl Adding<'_> {
         if let Some((done, to_line)) = before {
             let campaign = done.campaign.unwrap_or_default();
             print::line(format_args!(
-                "{} up to {} were added to campaign {campaign} before that, and nothing after it. To go on, mend the list and add it \
-                 with `scrip codes add {campaign}`: codes that the campaign has already are skipped",
+                "{} up to {} were added to campaign {campaign} before that, and nothing after it. To continue, correct the list and add it \
+                 with `scrip codes add {campaign}`: codes that the campaign already has are skipped",
                 print::count(done.counts.added, "code"),
                 places.of(to_line)
             ));
@@ -324,11 +326,11 @@ impl Adding<'_> {
         Ok(Exit::Refused)
     }
 
-    /// An error, with what was done before it. Once a part was added the whole request is neither executed nor refused.
+    /// An error, with what was done before it. Once one part was added, the request as a whole is neither executed nor refused.
     fn interrupted(&self, error: anyhow::Error, done: &Done, places: &Places, base: RequestId) -> anyhow::Error {
         let Some(to_line) = done.to_line else { return error };
         let so_far = format!(
-            "the list is added up to {} ({}, campaign {}), and the same command with --request-id {base} adds the rest",
+            "the list was added up to {} ({}, campaign {}); the same command with --request-id {base} adds the rest",
             places.of(to_line),
             print::count(done.counts.added, "code"),
             done.campaign.unwrap_or_default(),
@@ -352,7 +354,7 @@ impl Done {
         Ok(())
     }
 
-    /// Counts a part of which no code can be added.
+    /// Counts a part none of whose codes can be added.
     fn pass(&mut self, part: &Part, lines: Vec<SkippedLine>, trial: Option<&Trial>) -> std::io::Result<()> {
         lines.into_iter().try_for_each(|skip| self.skip(part, skip, trial))
     }

@@ -1,8 +1,8 @@
 //! Lists of codes on the command line: where they come from, and how they are sent.
 //!
-//! A list is a file that [`crate::lists`] reads, or codes given as arguments. It may be of any length: it is sent in [`parts`] that
-//! a request can carry, each read when its turn comes, so that the whole of it is never held in memory. [`adding`] is the way of a list
-//! into a campaign, [`report`] what is said of its lines.
+//! A list is a file that [`crate::lists`] reads, or codes given as arguments. It can have any length: it is sent in [`parts`]
+//! that fit a request, each read when it is due, so the list is never held in memory as a whole. [`adding`] adds a list to a
+//! campaign; [`report`] prints the results for its lines.
 
 pub(crate) mod adding;
 pub(crate) mod parts;
@@ -25,31 +25,33 @@ use crate::exit::InputError;
 use crate::lists::{Line, List, ListOptions, Places};
 use crate::print;
 
-/// A list of codes that is to be added to a campaign.
+/// A list of codes to add to a campaign.
 #[derive(Debug, Args)]
 pub(crate) struct CodeList {
-    #[arg(value_name = "FILE", default_value = "-", hide_default_value = true, help = LIST_HELP.as_str())]
+    #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
+    #[arg(help = "List of codes: a text or XLSX file [default: standard input]", long_help = LIST_HELP.as_str())]
     file: PathBuf,
     #[command(flatten)]
     options: ListOptions,
 }
 
-/// K2: with the limit of the organisation, where the data folder that the environment names has one; without it, with the usual one.
+/// K2: names the organisation's limit if the data folder of SCRIP_DATA is on this machine, otherwise the default.
 static LIST_HELP: LazyLock<String> = LazyLock::new(|| {
     let folder = Folder::at(std::env::var_os("SCRIP_DATA").map_or_else(|| PathBuf::from("scrip-data"), PathBuf::from));
     let limit = match folder.config() {
-        Ok(config) => print::grouped(config.settings.codes_per_campaign_max),
+        Ok(config) => print::count(config.settings.codes_per_campaign_max, "code"),
         Err(_) => {
-            format!("{} (or what the organisation has set)", print::grouped(Settings::default().codes_per_campaign_max))
+            let usual = print::count(Settings::default().codes_per_campaign_max, "code");
+            format!("{usual} (the organisation may set another limit)")
         }
     };
     format!(
-        "The list of codes: text with one code per line (UTF-8), or a spreadsheet (XLSX) with one per row; without it, or with -, \
-         standard input. A campaign holds at most {limit} codes, archived ones included"
+        "List of codes: text with one code per line (UTF-8), or a spreadsheet (XLSX) with one per row [default: standard input]. \
+         A campaign holds at most {limit}, archived ones included"
     )
 });
 
-/// What to do with lines that hold a code which another campaign has, or no possible code.
+/// How to handle lines with a code of another campaign, or with an invalid code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Conflict {
     /// Add nothing
@@ -68,26 +70,26 @@ impl From<Conflict> for OnConflict {
 }
 
 impl CodeList {
-    /// The file.
+    /// The source of the list.
     pub(crate) fn source(&self) -> Result<Source, InputError> {
         Source::of(&self.file, &self.options)
     }
 }
 
-/// Codes that a campaign has, or any: arguments, or a list.
+/// Codes given as arguments or as a list.
 #[derive(Debug, Args)]
 pub(crate) struct SomeCodes {
-    /// The codes; letter case does not matter
+    /// Codes; letter case is ignored
     #[arg(value_name = "CODE", required_unless_present = "file", conflicts_with = "file")]
     codes: Vec<String>,
-    /// A list of codes instead: text with one code per line (UTF-8), or a spreadsheet (XLSX) with one per row; - for standard input
+    /// List of codes instead: text with one code per line (UTF-8), or a spreadsheet (XLSX) with one per row; - for standard input
     #[arg(long)]
     file: Option<PathBuf>,
     #[command(flatten)]
     options: ListOptions,
 }
 
-/// Codes that were given one way or the other.
+/// The codes that were given.
 pub(crate) enum Given {
     Arguments(Vec<String>),
     Listed(Box<List>),
@@ -100,7 +102,7 @@ impl SomeCodes {
             None => Ok(Given::Arguments(self.codes.clone())),
             Some(file) => {
                 let list = Source::of(file, &self.options)?.open()?;
-                say_header(&list);
+                announce_header(&list);
                 Ok(Given::Listed(Box::new(list)))
             }
         }
@@ -111,7 +113,7 @@ impl SomeCodes {
 pub(crate) type GivenLines<'a> = Box<dyn Iterator<Item = Result<Line, InputError>> + 'a>;
 
 impl Given {
-    /// How people say where its lines are; none for arguments, which they see before them.
+    /// How people name the location of a line; `None` for arguments, which are in front of them.
     pub(crate) fn places(&self) -> Option<Places> {
         match self {
             Given::Arguments(_) => None,
@@ -130,12 +132,12 @@ impl Given {
     }
 }
 
-/// A file with a list, which can be read more than once: what comes through a pipe is kept in a temporary file meanwhile.
+/// A file with a list that can be read more than once: a pipe is copied into a temporary file.
 pub(crate) struct Source {
     name: String,
     path: PathBuf,
     options: ListOptions,
-    _kept: Option<NamedTempFile>,
+    _copy: Option<NamedTempFile>,
 }
 
 impl Source {
@@ -143,15 +145,15 @@ impl Source {
         let is_standard_input = file.to_str() == Some("-");
         let name = if is_standard_input { "standard input".to_owned() } else { file.display().to_string() };
         let is_stream = is_standard_input || file.metadata().is_ok_and(|about| !about.is_file() && !about.is_dir());
-        let kept = match is_stream {
-            true => Some(kept(file, is_standard_input).map_err(|why| InputError { place: name.clone(), why: why.to_string() })?),
+        let copied = match is_stream {
+            true => Some(copy(file, is_standard_input).map_err(|why| InputError { place: name.clone(), why: why.to_string() })?),
             false => None,
         };
-        let path = kept.as_ref().map_or_else(|| file.to_owned(), |kept| kept.path().to_owned());
-        Ok(Source { name, path, options: options.clone(), _kept: kept })
+        let path = copied.as_ref().map_or_else(|| file.to_owned(), |copy| copy.path().to_owned());
+        Ok(Source { name, path, options: options.clone(), _copy: copied })
     }
 
-    /// How people call it: its file, or standard input.
+    /// Its name for people: the file, or standard input.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -161,8 +163,8 @@ impl Source {
         List::open(&self.name, &self.path, &self.options)
     }
 
-    /// Says how many codes a spreadsheet was found to hold (K5), so that it is seen whether that is all of them.
-    pub(crate) fn say_recognised(&self, places: &Places, codes: u64, last_line: u32) {
+    /// Prints how many codes were recognised in a spreadsheet (K5), so that people can see whether that is all of them.
+    pub(crate) fn announce_recognised(&self, places: &Places, codes: u64, last_line: u32) {
         let found = match (places, codes) {
             (Places::Lines, _) => return,
             (Places::Cells { .. }, 0) => "no code recognised".to_owned(),
@@ -175,29 +177,29 @@ impl Source {
     }
 }
 
-/// That a campaign cannot hold so many codes (K1, A2).
+/// The refusal of a list that exceeds the limit of a campaign (K1, A2).
 pub(crate) fn past_limit(limit: &CodeLimit) -> String {
     format!(
-        "refused: a campaign holds at most {}, archived ones included; this one has {}, and {} more would be added",
+        "refused: a campaign holds at most {}, archived ones included; this one has {}, and the list would add {}",
         print::count(limit.limit, "code"),
         print::grouped(limit.current),
         print::grouped(limit.would_add)
     )
 }
 
-/// Says what was taken for a header.
-fn say_header(list: &List) {
+/// Prints which line was read as a header.
+fn announce_header(list: &List) {
     if let Some(header) = list.header() {
         let (name, place) = (list.name(), list.places().of(header.number));
         print::complain(&format!("{name}: {place}: {:?} is read as a header; --header no reads it as a code", header.text));
     }
 }
 
-fn kept(file: &Path, is_standard_input: bool) -> io::Result<NamedTempFile> {
-    let mut kept = NamedTempFile::new()?;
+fn copy(file: &Path, is_standard_input: bool) -> io::Result<NamedTempFile> {
+    let mut copy = NamedTempFile::new()?;
     match is_standard_input {
-        true => io::copy(&mut io::stdin().lock(), &mut kept)?,
-        false => io::copy(&mut File::open(file)?, &mut kept)?,
+        true => io::copy(&mut io::stdin().lock(), &mut copy)?,
+        false => io::copy(&mut File::open(file)?, &mut copy)?,
     };
-    Ok(kept)
+    Ok(copy)
 }

@@ -1,8 +1,8 @@
-//! A list in parts, each as much as one request carries.
+//! A list in parts, each of which fits one request.
 //!
-//! A part begins with a line that has something in it, and is counted from there: blank lines inside it stand in it as blank ones, so that
-//! the engine's verdicts name the list's own lines. Where the parts begin is a matter of the list alone: a list that is sent again under
-//! the same request id is sent in the same parts, and part `n` has the id [`RequestId::of_part`] `n`, so that nothing is done twice.
+//! A part begins with a line that is not blank. Blank lines inside it are kept as blank lines, so that the engine's verdicts name
+//! the list's own lines. The division depends on the list alone: a list that is sent again under the same request id is divided
+//! into the same parts, and part `n` has the id [`RequestId::of_part`] `n`, so nothing is executed twice.
 //!
 //! [`RequestId::of_part`]: scrip_protocol::RequestId::of_part
 
@@ -13,22 +13,22 @@ use scrip_protocol::command::{CodeTexts, LINES_MAX, LineVerdict, SkippedLine};
 use crate::exit::InputError;
 use crate::lists::Line;
 
-/// The most bytes of text in a part. A request has 4 MiB, of which the ends of the lines and a campaign's terms take less than one.
+/// The most bytes of text in a part. A request has 4 MiB, of which line ends and a campaign's terms take less than one.
 const BYTES_MAX: usize = 3 << 20;
 
 /// A part of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Part {
-    /// Which, from 0.
+    /// Its number, from 0.
     pub(crate) number: u64,
-    /// The list's number of its first line.
+    /// The line number, in the list, of its first line.
     pub(crate) first_line: u32,
     /// Its lines, blank ones included.
     pub(crate) lines: CodeTexts,
 }
 
 impl Part {
-    /// The list's number of its last line.
+    /// The line number, in the list, of its last line.
     pub(crate) fn last_line(&self) -> u32 {
         self.first_line + (self.lines.len() as u32).saturating_sub(1)
     }
@@ -38,14 +38,14 @@ impl Part {
         self.lines.iter().filter(|text| !text.is_empty()).count() as u64
     }
 
-    /// What tells it from another one.
+    /// A hash that tells it from other parts.
     pub(crate) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (self.first_line, &self.lines.text, &self.lines.ends).hash(&mut hasher);
         hasher.finish()
     }
 
-    /// A verdict on one of its lines, which were counted from 1, as one on the list's.
+    /// Converts a verdict on one of its lines, counted from 1, to the list's line numbers.
     pub(crate) fn of_list(&self, mut skip: SkippedLine) -> SkippedLine {
         let before = self.first_line - 1;
         skip.line = skip.line.saturating_add(before);
@@ -69,7 +69,7 @@ impl<I: Iterator<Item = Result<Line, InputError>>> Parts<I> {
         Parts { lines, ahead: None, number: 0 }
     }
 
-    /// The next part. A list without any line has one part, which is empty: what is to be said of it, the engine says.
+    /// The next part. A list without lines has one empty part, so that the engine reports on it.
     pub(crate) fn next(&mut self) -> Result<Option<Part>, InputError> {
         let Some(first) = self.take()? else {
             let empty = Part { number: 0, first_line: 1, lines: CodeTexts::default() };
@@ -96,7 +96,7 @@ impl<I: Iterator<Item = Result<Line, InputError>>> Parts<I> {
         Ok(Some(part))
     }
 
-    /// Whether the part that was given out is the last.
+    /// Whether the part that was returned last is the last one.
     pub(crate) fn is_at_end(&self) -> bool {
         self.ahead.is_none()
     }
@@ -116,14 +116,14 @@ mod tests {
     fn parts(lines: impl IntoIterator<Item = (u32, String)>) -> Vec<Part> {
         let mut parts = Parts::of(lines.into_iter().map(|(number, text)| Ok(Line { number, text })));
         let mut all = Vec::new();
-        while let Some(part) = parts.next().expect("these lines can be read") {
+        while let Some(part) = parts.next().expect("these lines are valid") {
             all.push(part);
         }
         assert!(parts.is_at_end());
         all
     }
 
-    /// Z7: verdicts name the list's own lines, in whichever part they are.
+    /// Z7: verdicts name the list's own lines, whichever part they are in.
     #[test]
     fn lines_keep_their_numbers() {
         let max = LINES_MAX as u32;
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_fits_a_request_by_its_lines_and_by_its_bytes() {
+    fn a_part_is_limited_by_lines_and_by_bytes() {
         let max = LINES_MAX as u32;
         let found = parts((1..=2 * max).map(|number| (number, "x".into())));
         assert_eq!(found.iter().map(|part| part.lines.len()).collect::<Vec<_>>(), [LINES_MAX, LINES_MAX]);

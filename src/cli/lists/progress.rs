@@ -1,4 +1,4 @@
-//! A progress bar for what takes over a second, on a terminal only.
+//! A progress bar for lists that take over a second, on a terminal only.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::print;
 
-/// How long nothing is shown.
+/// Time before anything is shown.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// How far a list has got.
+/// The progress of a list.
 pub(crate) struct Progress {
     began: Instant,
     doing: &'static str,
@@ -18,12 +18,12 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Begins; the total is that of the parts, where it is known.
+    /// Starts the clock; `total` is the number of parts, if known.
     pub(crate) fn new(doing: &'static str, total: Option<u64>) -> Progress {
         Progress { began: Instant::now(), doing, total, bar: None }
     }
 
-    /// Shows how far it has got.
+    /// Shows the progress.
     pub(crate) fn at(&mut self, parts: u64, lines: u32) {
         if self.began.elapsed() < QUIET {
             return;

@@ -1,7 +1,7 @@
-//! What became of the lines of a list: the sums (K5, K6, A15), and the lines that changed nothing, each with its place and the reason.
+//! The results of a list: the counts (K5, K6, A15), and the lines that changed nothing, each with its location and the reason.
 //!
-//! For people the first of these lines are shown. For scripts all of them are: as they may be as many as the list has lines, they wait
-//! in a temporary file until the sums before them are known.
+//! For people only the first of these lines are printed. For scripts all of them are: as there may be as many as the list has
+//! lines, they are buffered in a temporary file until the counts that come before them are known.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, Write};
@@ -12,34 +12,34 @@ use serde::Serialize;
 use crate::lists::Places;
 use crate::print;
 
-/// How many lines are shown to people.
+/// How many lines are printed for people.
 const SHOWN: usize = 20;
 
-/// The sums of a list that is added to a campaign: every line that is not blank is in one of them.
+/// The counts of a list that is added to a campaign: every line that is not blank is in one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub(crate) struct Counts {
     /// How many lines are not blank.
     pub(crate) recognised: u64,
     /// How many codes were added, or would be.
     pub(crate) added: u64,
-    /// How many lines hold a code that an earlier line has.
+    /// How many lines repeat a code of an earlier line.
     pub(crate) duplicates_in_list: u64,
-    /// How many hold a code that the campaign had before.
+    /// How many lines have a code that the campaign already had.
     pub(crate) already_in_campaign: u64,
-    /// How many hold a code that another campaign has.
+    /// How many lines have a code of another campaign.
     pub(crate) held_elsewhere: u64,
-    /// How many cannot be codes.
+    /// How many lines are not valid codes.
     pub(crate) invalid: u64,
 }
 
 impl Counts {
-    /// Counts codes that were added.
+    /// Counts added codes.
     pub(crate) fn add(&mut self, codes: u64) {
         self.recognised += codes;
         self.added += codes;
     }
 
-    /// Counts a line that was not.
+    /// Counts a skipped line.
     pub(crate) fn skip(&mut self, why: LineVerdict) {
         self.recognised += 1;
         match why {
@@ -47,7 +47,7 @@ impl Counts {
             LineVerdict::DuplicateInList { .. } => self.duplicates_in_list += 1,
             LineVerdict::AlreadyInCampaign => self.already_in_campaign += 1,
             LineVerdict::HeldBy(_) => self.held_elsewhere += 1,
-            // Said of codes that are archived or restored, never of those that are added.
+            // Verdicts on codes being archived or restored, never on codes being added.
             LineVerdict::NotInCampaign | LineVerdict::AlreadyArchived | LineVerdict::NotArchived => {}
         }
     }
@@ -57,7 +57,7 @@ impl Counts {
         self.recognised - self.added
     }
 
-    /// Prints them, where there is more to say than what was added.
+    /// Prints the counts, unless every line was added.
     pub(crate) fn print(&self) {
         if self.skipped() == 0 {
             return;
@@ -83,18 +83,18 @@ pub(crate) struct Skipped {
 }
 
 impl Skipped {
-    /// None yet; all of them are kept for a script.
+    /// No lines yet; keeps all of them if they are for a script.
     pub(crate) fn new(for_script: bool) -> io::Result<Skipped> {
         let all = if for_script { Some(BufWriter::new(tempfile::tempfile()?)) } else { None };
         Ok(Skipped { number: 0, first: Vec::new(), all })
     }
 
-    /// How many there are.
+    /// How many lines there are.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
 
-    /// Adds one.
+    /// Adds a line.
     pub(crate) fn push(&mut self, skip: SkippedLine) -> io::Result<()> {
         if let Some(all) = &mut self.all {
             if self.number > 0 {
@@ -109,7 +109,7 @@ impl Skipped {
         Ok(())
     }
 
-    /// Prints the first of them for people.
+    /// Prints the first lines for people.
     pub(crate) fn print(&self, places: Option<&Places>) {
         for skip in &self.first {
             let why = match (skip.why, places) {
@@ -136,7 +136,7 @@ impl Skipped {
         }
     }
 
-    /// Prints one line of JSON with all of them as a list between two texts.
+    /// Prints one line of JSON: all lines as an array between two texts.
     pub(crate) fn print_json(self, before: &str, after: &str) -> io::Result<()> {
         let mut all = match self.all {
             Some(all) => all.into_inner().map_err(io::IntoInnerError::into_error)?,

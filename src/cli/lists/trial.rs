@@ -1,9 +1,9 @@
-//! A list that is tried as a whole: what adding it would answer, before any of it is added (Z7).
+//! A trial of a whole list: the outcome of adding it, before any of it is added (Z7).
 //!
-//! Its parts are tried one after the other. The engine sees one part at a time, so this module knows which codes earlier parts have:
-//! such a line is a duplicate of the first line with its code, whatever else the engine says of it. The sum of all parts is held
-//! against the campaign's limit (A2). For that the hash and the first line of each code are kept, up to [`CODES_MAX`] codes, and a
-//! hash of each part, to notice when the file is changed before it is sent.
+//! The parts are tried one after the other. The engine sees one part at a time, so this module remembers the codes of earlier
+//! parts: a line that repeats one is a duplicate of the first line with that code, whatever else the engine reports for it. The
+//! total of all parts is compared with the campaign's limit (A2). For that, the hash and first line of each code are kept, for up
+//! to [`CODES_MAX`] codes, and a hash of each part, to notice if the file changes before it is sent.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -19,27 +19,28 @@ use super::progress::Progress;
 use super::report::{Counts, Skipped};
 use crate::lists::List;
 
-/// Of how many codes the first line is remembered: some 100 MB, and far more than a campaign can hold. Past it a code counts as new.
+/// How many codes have their first line remembered: some 100 MB, and far more than a campaign can hold. Beyond that, a code
+/// counts as new.
 const CODES_MAX: usize = 1 << 22;
 
-/// How much of a line is shown, in characters.
+/// How many characters of a line are shown.
 const SHOWN_CHARS: usize = 64;
 
-/// What was found.
+/// The result of a trial.
 pub(crate) struct Trial {
-    /// What the parts are told by.
+    /// The fingerprint of each part.
     pub(crate) parts: Vec<u64>,
-    /// The sums, if it were added.
+    /// The counts, if the list were added.
     pub(crate) counts: Counts,
     /// The lines that would not be added.
     pub(crate) skipped: Skipped,
-    /// Those of them for which nothing is added, unless they are to be skipped.
+    /// Those of them that prevent adding anything, unless they are skipped.
     pub(crate) conflicts: Skipped,
-    /// The campaign's limit, if the list would pass it.
+    /// The campaign's limit, if the list would exceed it.
     pub(crate) too_many: Option<CodeLimit>,
-    /// Why no list at all can be added.
+    /// Why nothing can be added.
     pub(crate) refused: Option<AddCodesOutcome>,
-    /// Whether the engine would refuse the first part by itself.
+    /// Whether the engine would refuse the first part on its own.
     pub(crate) refuses_first: bool,
     /// How many lines are not blank.
     pub(crate) codes: u64,
@@ -47,20 +48,20 @@ pub(crate) struct Trial {
     pub(crate) last_line: u32,
     /// The form in which the organisation compares codes.
     form: CodeForm,
-    /// From the hash of a code to the first line that has it.
+    /// The first line of each code, by the hash of the code.
     first_line: HashMap<u64, u32>,
-    /// The limit as the engine has said it.
+    /// The limit as the engine reported it.
     limit: Option<CodeLimit>,
 }
 
 impl Trial {
-    /// Tries a list. A list of one part is not tried, unless this is `asked` for: it is added whole or not at all by itself.
+    /// Tries a list. A list of one part is not tried unless `always` is set: it is added whole or not at all anyway.
     pub(crate) async fn of(
         mut list: List,
         client: &Client,
         campaign: Option<CampaignId>,
         on_conflict: Conflict,
-        asked: bool,
+        always: bool,
         for_script: bool,
     ) -> anyhow::Result<Option<Trial>> {
         let mut parts = Parts::of(list.lines()?);
@@ -74,22 +75,25 @@ impl Trial {
             refuses_first: false,
             codes: 0,
             last_line: 0,
-            form: client.welcome().codes.supported().unwrap_or(CodeForm::CURRENT),
+            form: client.welcome().codes.known()?,
             first_line: HashMap::new(),
             limit: None,
         };
-        let mut progress = Progress::new("looking at the list", None);
+        let mut progress = Progress::new("checking the list", None);
         while let Some(part) = parts.next()? {
-            if part.number == 0 && parts.is_at_end() && !asked {
+            if part.number == 0 && parts.is_at_end() && !always {
                 return Ok(None);
             }
             progress.at(part.number, part.first_line);
             trial.parts.push(part.fingerprint());
             trial.codes += part.codes();
             trial.last_line = part.last_line();
-            // After a refusal the other parts are still counted: a retry may send them.
-            if trial.refused.is_none() {
-                trial.part(client, campaign, &part, on_conflict).await?;
+            // After a refusal the other parts are still counted and their codes remembered: a retry may send them.
+            match trial.refused {
+                None => trial.part(client, campaign, &part, on_conflict).await?,
+                Some(_) => {
+                    trial.remember(&part);
+                }
             }
             if part.number == 0 {
                 let has_conflicts = on_conflict == Conflict::Reject && trial.conflicts.number() > 0;
@@ -107,21 +111,21 @@ impl Trial {
         part: &Part,
         on_conflict: Conflict,
     ) -> anyhow::Result<()> {
-        let asked = |earlier: u64, on_conflict| TryCodes {
+        let query = |earlier: u64, on_conflict| TryCodes {
             campaign,
             lines: part.lines.clone(),
             first_line: part.first_line,
             earlier: u32::try_from(earlier).unwrap_or(u32::MAX),
             on_conflict,
         };
-        // What cannot be added is skipped, so that the sums are told in any case.
-        let mut outcome = client.try_codes(&asked(self.counts.added, OnConflict::Skip)).await?;
+        // Skip what cannot be added, so that the counts are returned in any case.
+        let mut outcome = client.try_codes(&query(self.counts.added, OnConflict::Skip)).await?;
         if let AddCodesOutcome::TooManyCodes(limit) = outcome
             && self.counts.added > 0
         {
-            // It may be that the part only repeats what earlier ones have.
+            // The part may only repeat codes of earlier ones.
             self.limit = Some(limit);
-            outcome = client.try_codes(&asked(0, OnConflict::Skip)).await?;
+            outcome = client.try_codes(&query(0, OnConflict::Skip)).await?;
         }
         match outcome {
             AddCodesOutcome::Added(report) => self.take(part, report)?,
@@ -130,17 +134,18 @@ impl Trial {
                 self.counts.add(u64::from(limit.would_add).min(fresh));
                 let would_add = u32::try_from(self.counts.added).unwrap_or(u32::MAX);
                 self.too_many = Some(CodeLimit { would_add, ..limit });
-                // What stands in the way for another reason is said first.
+                // Conflicts are reported before the limit.
                 if on_conflict == Conflict::Reject
-                    && let AddCodesOutcome::Conflicts(lines) = client.try_codes(&asked(0, OnConflict::Reject)).await?
+                    && let AddCodesOutcome::Conflicts(lines) = client.try_codes(&query(0, OnConflict::Reject)).await?
                 {
                     lines.into_iter().try_for_each(|skip| self.conflicts.push(skip))?;
                 }
             }
             AddCodesOutcome::CodesMissing => {}
-            // No code of it can be added, and alone it would make no campaign.
+            // None of its codes can be added, and alone it would not create a campaign.
             AddCodesOutcome::Conflicts(skipped) => self.take(part, CodesReport { added: 0, skipped })?,
             AddCodesOutcome::UnknownCampaign | AddCodesOutcome::CampaignArchived | AddCodesOutcome::TooManyLines => {
+                self.remember(part);
                 self.refused = Some(outcome);
             }
         }
@@ -184,7 +189,7 @@ impl Trial {
         fresh
     }
 
-    /// The first line with a code, which is this one if none was before; none past [`CODES_MAX`].
+    /// The first line with a code, which is this one if there was none before; `None` beyond [`CODES_MAX`].
     fn first(&mut self, hash: u64, number: u32) -> Option<u32> {
         let known = self.first_line.get(&hash).copied();
         if known.is_none() && self.first_line.len() < CODES_MAX {
@@ -194,7 +199,7 @@ impl Trial {
         known
     }
 
-    /// A verdict of the engine on a line of a part, which does not know the parts before it.
+    /// Corrects a verdict of the engine on a line of a part: the engine does not know the parts before it.
     pub(crate) fn of_list(&self, part: &Part, skip: SkippedLine) -> SkippedLine {
         let text = skip.line.checked_sub(part.first_line).and_then(|at| part.lines.of(at as usize));
         let first = text.and_then(|text| self.first_line.get(&hash_of(text, self.form)?).copied());
@@ -210,7 +215,7 @@ impl Trial {
     }
 }
 
-/// The hash of a code, in whichever way it is written; none of what is no code.
+/// The hash of a code, however it is written; `None` if the text is not a code.
 fn hash_of(text: &str, form: CodeForm) -> Option<u64> {
     let code = form.normalise(text).ok()?;
     let mut hasher = DefaultHasher::new();

@@ -1,4 +1,4 @@
-//! In which forms the findings of a run are given.
+//! The output formats of a run's results.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -13,22 +13,22 @@ use scrip_loadtest::{html, table};
 use crate::exit::Exit;
 use crate::print;
 
-/// Where the findings go.
+/// Where the results go.
 #[derive(Debug, Args)]
 pub(crate) struct Documents {
-    /// Print the findings as JSON
+    /// Print the results as JSON
     #[arg(long)]
     json: bool,
-    /// Write the findings to a file, as JSON
+    /// Write the results to a file, as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Write the findings to a file, as a page with curves
+    /// Write the results to a file, as an HTML page with charts
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }
 
 impl Documents {
-    /// Looks whether the files can be written, before a run of minutes is made for them. Leaves what they hold.
+    /// Checks that the files can be written, before a run of minutes. Leaves their contents.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         for path in [&self.report, &self.html].into_iter().flatten() {
             File::options().append(true).create(true).open(path).with_context(|| cannot_write(path))?;
@@ -36,26 +36,26 @@ impl Documents {
         Ok(())
     }
 
-    /// Tells people what comes next.
+    /// Prints the next step for people.
     pub(crate) fn say(&self, text: &str) {
         if !self.json {
             print::complain(text);
         }
     }
 
-    /// Whether people are told nothing meanwhile.
+    /// Whether nothing is printed for people during the run.
     pub(crate) fn is_quiet(&self) -> bool {
         self.json
     }
 
-    /// Prints the findings, writes them where they are wanted, and says how the run ended.
+    /// Prints the results, writes them to files as requested, and returns the exit code of the run.
     pub(crate) fn give(&self, report: &Report) -> anyhow::Result<Exit> {
         let document = Document::of(report);
         match self.json {
             true => print::json(&document),
             false => print_tables(report),
         }
-        // After it is printed: a disk that is full by now does not take the findings with it.
+        // After printing, so that a full disk does not lose the results.
         if let Some(path) = &self.report {
             let mut text = serde_json::to_string_pretty(&document)?;
             text.push('\n');
@@ -70,7 +70,7 @@ impl Documents {
 }
 
 fn cannot_write(path: &Path) -> String {
-    format!("{} cannot be written", path.display())
+    format!("cannot write {}", path.display())
 }
 
 fn print_tables(report: &Report) {
@@ -101,7 +101,7 @@ pub(super) fn print_floor(floor: &Floor) {
     print_table(&table::FLOOR_HEAD, 1, &table::floor(floor));
 }
 
-/// Prints a table of which so many columns are words, and the others figures.
+/// Prints a table whose first `words` columns are text and whose others are numbers.
 fn print_table(head: &[&str], words: usize, rows: &[Vec<String>]) {
     let side = |column: usize| if column < words { "" } else { ">" };
     let head: Vec<String> =

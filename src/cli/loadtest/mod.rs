@@ -1,4 +1,4 @@
-//! `scrip loadtest`: a load on an engine, beside what the machine does at best, and the audit that says whether it can be believed.
+//! `scrip loadtest`: loads an engine, measures it against the limits of the machine, and audits the result.
 
 mod document;
 mod options;
@@ -12,14 +12,14 @@ use clap::{Args, Subcommand};
 
 use crate::exit::Exit;
 
-/// Load an engine, measure it beside what this machine does at best, and audit what became of every request
+/// Load-test an engine and audit the outcome of every request
 ///
-/// Without further options it starts an engine of its own in a temporary folder, redeems a million codes over one connection with
-/// 16,384 requests in flight, then some one at a time, and audits the journal. With --data or --server it loads an engine that runs:
-/// there it makes a club, campaigns and clients of its own, and touches nothing else.
+/// Measures the engine against the limits of this machine. By default it starts an engine of its own in a temporary folder, redeems a million codes over one connection with 16,384
+/// requests in flight, then some one at a time, and audits the journal. With --data or --server it loads a running engine: it
+/// creates a club, campaigns and clients of its own there, and touches nothing else.
 ///
-/// Every run ends with an audit: each answer is compared with its record, each record of the run with its answer, each balance with
-/// the sum of its entries. Where anything differs, it is named, and the exit code is 8. Ctrl-C ends the sending; the audit follows.
+/// Every run ends with an audit: each reply is compared with its record, each record of the run with its reply, each balance with
+/// the sum of its entries. Any difference is printed, and the exit code is 8. Ctrl-C stops the sending; the audit follows.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Loadtest {

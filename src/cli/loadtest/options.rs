@@ -1,4 +1,4 @@
-//! The options of `scrip loadtest`, and what they amount to.
+//! The options of `scrip loadtest`, and the configuration that they add up to.
 
 use std::path::PathBuf;
 
@@ -14,32 +14,32 @@ use scrip_protocol::unix_time_ms;
 
 use super::own::CODES_PER_CAMPAIGN;
 
-/// How many requests a run may have: each is written down before the clock starts.
+/// The most requests of a run: each is stored before the clock starts.
 const REQUESTS_MAX: u64 = 20_000_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ModelWord {
-    /// So many requests in flight on each connection: a slow answer delays the next question
+    /// A fixed number of requests in flight on each connection: a slow reply delays the next request
     Closed,
-    /// At a rate, whatever the answers do; latency counts from the time a request was due
+    /// At a fixed rate, whatever the replies do; latency counts from the time a request was due
     Open,
     /// Everything at once; latency counts from the start
     Burst,
-    /// At rates that rise step by step until the objective breaks
+    /// At rates that rise step by step until the objective is missed
     Ramp,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ArrivalsWord {
-    /// At equal distances
+    /// At equal intervals
     Even,
-    /// As a Poisson process, as independent callers would come
+    /// As a Poisson process, like independent callers
     Poisson,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum BusyWord {
-    /// Send it again after the time told; its latency counts from when it was due first
+    /// Send it again after the delay that the engine returned; its latency counts from when it was first due
     Retry,
     /// Count it as refused
     Refused,
@@ -47,144 +47,151 @@ pub(super) enum BusyWord {
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// How requests are offered; `open` where there is a --rate, else `closed`
+    /// Load model [default: `open` with --rate, otherwise `closed`]
     #[arg(long, value_enum)]
     pub(super) model: Option<ModelWord>,
-    /// How many requests; for `open` as many as --rate and --seconds say [default: 1000000]
+    /// Number of requests; for `open`, --rate times --seconds [default: 1000000]
     #[arg(long, alias = "codes", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=REQUESTS_MAX as i64))]
     pub(super) requests: Option<u32>,
-    /// Over how many connections
+    /// Number of connections
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(super) connections: u32,
-    /// closed: how many requests each connection has in flight
+    /// closed: requests in flight on each connection
     #[arg(long, default_value_t = 16_384, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32_768))]
     pub(super) in_flight: u32,
     /// open: requests per second over all connections; ramp: the first rate
     #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(1..=5_000_000))]
     pub(super) rate: Option<u32>,
-    /// open: for how long [default: 10]; closed: nothing new is sent after so long
+    /// open: duration [default: 10]; closed: stop sending after this long
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub(super) seconds: Option<u32>,
     /// open: how requests are spread in time
     #[arg(long, value_enum, default_value = "even")]
     pub(super) arrivals: ArrivalsWord,
-    /// ramp: the 99th percentile that must hold
+    /// ramp: the p99 latency that must hold
     #[arg(long, default_value_t = 10.0, value_name = "MS")]
     pub(super) objective_p99_ms: f64,
-    /// ramp: by what each rate is multiplied for the next
+    /// ramp: factor from each rate to the next
     #[arg(long, default_value_t = 1.5, value_name = "FACTOR")]
     pub(super) ramp_factor: f64,
-    /// ramp: the last rate at the most
+    /// ramp: highest rate
     #[arg(long, default_value_t = 1_000_000, value_name = "PER_SECOND")]
     pub(super) rate_max: u32,
-    /// ramp: for how long each rate is offered
+    /// ramp: duration of each rate
     #[arg(long, default_value_t = 2, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=60))]
     pub(super) step_seconds: u32,
-    /// What becomes of a request that the engine is too busy for
+    /// What to do with a request that the engine is too busy for
     #[arg(long, value_enum, default_value = "retry")]
     pub(super) busy: BusyWord,
 
-    /// The share of redemptions of one code without a cap (shares are parts of 1; the rest are codes that are each used once)
+    /// Share of redemptions of one code without a cap
+    ///
+    /// Shares are fractions of 1. The rest are redemptions of codes that are each used once.
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", help_heading = "Mix")]
     pub(super) hot: f64,
-    /// The share of redemptions of one code with a cap
+    /// Share of redemptions of one code with a cap
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", help_heading = "Mix")]
     pub(super) capped: f64,
-    /// That code's cap
+    /// Cap of that code
     #[arg(long, default_value_t = 1_000, value_name = "N", help_heading = "Mix", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) cap: u32,
-    /// The share of requests that are sent again under the same id, over another connection where there is one
+    /// Share of requests that are retried under the same id
+    ///
+    /// The retry goes over another connection if there is one.
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", help_heading = "Mix")]
     pub(super) repeats: f64,
-    /// The share of redemptions of codes that do not exist
+    /// Share of redemptions of codes that do not exist
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", help_heading = "Mix")]
     pub(super) misses: f64,
-    /// The share of redemptions of codes that were used up before
+    /// Share of redemptions of codes that are already used up
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", help_heading = "Mix")]
     pub(super) spent: f64,
-    /// The share of holds; each brings one more request, which confirms it on its answer, or releases one in ten
+    /// Share of holds
+    ///
+    /// Each hold adds one request when its reply arrives: a confirmation, or for one in ten a release.
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", help_heading = "Mix")]
     pub(super) holds: f64,
-    /// The share of checks, of ten codes each
+    /// Share of checks, of ten codes each
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", help_heading = "Mix")]
     pub(super) checks: f64,
-    /// The share of imports, of a thousand new codes each
+    /// Share of imports, of a thousand new codes each
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", help_heading = "Mix")]
     pub(super) imports: f64,
-    /// The share of top-ups, on each of which two rules fire
+    /// Share of top-ups; two rules fire on each
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", help_heading = "Mix")]
     pub(super) top_ups: f64,
-    /// How many rules are live for them
+    /// Number of live rules for the top-ups
     #[arg(long, default_value_t = 10, value_name = "N", help_heading = "Mix", value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub(super) rules: u32,
-    /// Over how many clients the requests are spread [default: a fifth of the requests]
+    /// Number of clients that the requests are spread over [default: a fifth of the requests]
     #[arg(long, value_name = "N", help_heading = "Mix", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub(super) clients: Option<u64>,
-    /// How unevenly: the exponent of Zipf's law, 0 for evenly
+    /// Skew of the clients: the exponent of Zipf's law; 0 spreads evenly
     #[arg(long, default_value_t = 0.0, value_name = "S", help_heading = "Mix")]
     pub(super) zipf: f64,
-    /// What everything is drawn from [default: 1 on an engine of its own, else at random]
+    /// Seed of everything random [default: 1 on an engine of its own, otherwise random]
     #[arg(long, value_name = "N", help_heading = "Mix")]
     pub(super) seed: Option<u64>,
 
-    /// Close and reopen connections so often, in the middle of requests
+    /// Close and reopen connections at this interval, in the middle of requests
     #[arg(long, value_name = "MS", help_heading = "Storms", value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
     pub(super) reconnect_ms: Option<u64>,
-    /// Which share of the connections each time
+    /// Share of the connections that are reopened each time
     #[arg(long, default_value_t = 1.0, value_name = "SHARE", help_heading = "Storms", requires = "reconnect_ms")]
     pub(super) reconnect_share: f64,
 
-    /// Meanwhile create campaigns with so many codes, archive them, and restore them with a fifth of the codes in conflict, over and over,
-    /// on another connection
+    /// Meanwhile create, archive and restore campaigns with this many codes
+    ///
+    /// Repeatedly, on another connection; each restore has a fifth of the codes in conflict.
     #[arg(long, value_name = "CODES", value_parser = clap::value_parser!(u32).range(10..=50_000))]
     pub(super) upkeep: Option<u32>,
-    /// How often that begins again, if it is done by then; 0 for without a pause
+    /// Minimum interval between repetitions of --upkeep; 0 for no pause
     #[arg(long, default_value_t = 0, value_name = "MS", value_parser = clap::value_parser!(u32).range(0..=60_000))]
     pub(super) upkeep_every_ms: u32,
-    /// How many redemptions to make one at a time afterwards; 0 for none
+    /// Number of redemptions made one at a time afterwards; 0 for none
     #[arg(long, default_value_t = 2_000, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub(super) alone: u32,
-    /// How long what is due or busy may still be sent when everything was due
+    /// How long due or busy requests may still be sent after the last one was due
     #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=3_600))]
     pub(super) drain_seconds: u32,
-    /// The stretches of the time series
+    /// Resolution of the time series
     #[arg(long, default_value_t = 100, value_name = "MS", value_parser = clap::value_parser!(u32).range(10..=60_000))]
     pub(super) interval_ms: u32,
-    /// Do not measure what this machine does at best
+    /// Do not measure the limits of this machine
     #[arg(long)]
     pub(super) no_floor: bool,
 
-    /// Where to put the temporary folder, on the disk to be measured; without it, the system's place for such
-    #[arg(long, value_name = "DIR", help_heading = "An engine of its own")]
+    /// Parent of the temporary folder, on the disk to measure [default: the system's temporary folder]
+    #[arg(long, value_name = "DIR", help_heading = "Own engine")]
     pub(super) dir: Option<PathBuf>,
-    /// How many requests may be under way in it before it says busy
-    #[arg(long, value_name = "N", help_heading = "An engine of its own", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    /// Number of requests under way before the engine replies busy
+    #[arg(long, value_name = "N", help_heading = "Own engine", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(super) limit_requests: Option<u32>,
 
-    /// The running engine's data folder, on the same machine
-    #[arg(long, value_name = "DIR", help_heading = "A running engine", conflicts_with_all = ["dir", "limit_requests"])]
+    /// Data folder of the running engine, on this machine
+    #[arg(long, value_name = "DIR", help_heading = "Running engine", conflicts_with_all = ["dir", "limit_requests"])]
     pub(super) data: Option<PathBuf>,
-    /// Its address, instead of the data folder's (host:port, UDP)
-    #[arg(long, value_name = "ADDRESS", requires = "ca", help_heading = "A running engine", conflicts_with_all = ["dir", "limit_requests"])]
+    /// Engine address (host:port, UDP); overrides the data folder
+    #[arg(long, value_name = "ADDRESS", requires = "ca", help_heading = "Running engine", conflicts_with_all = ["dir", "limit_requests"])]
     pub(super) server: Option<String>,
-    /// The certificate authority to trust, instead of the data folder's (PEM)
-    #[arg(long, value_name = "FILE", help_heading = "A running engine")]
+    /// Certificate authority to trust (PEM); overrides the data folder
+    #[arg(long, value_name = "FILE", help_heading = "Running engine")]
     pub(super) ca: Option<PathBuf>,
-    /// A file that holds an operator's token; without it, the environment's SCRIP_TOKEN is used
-    #[arg(long, value_name = "FILE", help_heading = "A running engine")]
+    /// File with an operator's token [default: the token in SCRIP_TOKEN]
+    #[arg(long, value_name = "FILE", help_heading = "Running engine")]
     pub(super) token_file: Option<PathBuf>,
-    /// How many codes one of the run's campaigns may hold there (the engine's setting codes_per_campaign_max)
-    #[arg(long, default_value_t = 50_000, value_name = "N", help_heading = "A running engine", value_parser = clap::value_parser!(u32).range(2..=50_000_000))]
+    /// Codes that one of the run's campaigns may hold there (the engine's setting codes_per_campaign_max)
+    #[arg(long, default_value_t = 50_000, value_name = "N", help_heading = "Running engine", value_parser = clap::value_parser!(u32).range(2..=50_000_000))]
     pub(super) codes_per_campaign: u32,
 }
 
 impl Options {
-    /// Whether the engine runs already. An environment variable never says so: nobody shall load a shop's engine unawares.
+    /// Whether the engine already runs. Environment variables never select one: nobody should load a production engine unawares.
     pub(super) fn is_running_engine(&self) -> bool {
         self.data.is_some() || self.server.is_some()
     }
 
-    /// What the options amount to.
+    /// The configuration that the options add up to.
     pub(super) fn configuration(&self) -> anyhow::Result<Configuration> {
         let model = self.model.unwrap_or(if self.rate.is_some() { ModelWord::Open } else { ModelWord::Closed });
         let (load, requests) = match (model, self.rate) {
@@ -192,15 +199,15 @@ impl Options {
                 (Load::Closed { window: self.in_flight as usize }, u64::from(self.requests.unwrap_or(1_000_000)))
             }
             (ModelWord::Burst, None) => (Load::Burst, u64::from(self.requests.unwrap_or(1_000_000))),
-            (ModelWord::Closed | ModelWord::Burst, Some(_)) => bail!("--rate goes with --model open or ramp"),
-            (ModelWord::Open, None) => bail!("--model open needs --rate"),
+            (ModelWord::Closed | ModelWord::Burst, Some(_)) => bail!("--rate requires --model open or ramp"),
+            (ModelWord::Open, None) => bail!("--model open requires --rate"),
             (ModelWord::Open, Some(rate)) => {
                 let arrivals = match self.arrivals {
                     ArrivalsWord::Even => Arrivals::Even,
                     ArrivalsWord::Poisson => Arrivals::Poisson,
                 };
-                let asked = self.requests.filter(|_| self.seconds.is_none()).map(u64::from);
-                let requests = asked.unwrap_or(u64::from(rate) * u64::from(self.seconds.unwrap_or(10)));
+                let given = self.requests.filter(|_| self.seconds.is_none()).map(u64::from);
+                let requests = given.unwrap_or(u64::from(rate) * u64::from(self.seconds.unwrap_or(10)));
                 (Load::Open { per_second: rate.into(), arrivals }, requests)
             }
             (ModelWord::Ramp, rate) => {
@@ -212,7 +219,7 @@ impl Options {
                     objective_p99_ms: self.objective_p99_ms,
                 };
                 if !(1.05..=100.0).contains(&ramp.factor) {
-                    bail!("--ramp-factor is {}, and must be from 1.05 to 100", ramp.factor);
+                    bail!("--ramp-factor is {}; it must be from 1.05 to 100", ramp.factor);
                 }
                 if ramp.rates().next().is_none() {
                     bail!("--rate-max {} is below the first rate, {}", ramp.to, ramp.from);
@@ -221,13 +228,13 @@ impl Options {
             }
         };
         if requests > REQUESTS_MAX {
-            bail!("a load has at most {REQUESTS_MAX} requests, and this would have {requests}: lower the rate or the time");
+            bail!("a load has at most {REQUESTS_MAX} requests; this one would have {requests}: lower the rate or the duration");
         }
         if !(0.0..=10.0).contains(&self.zipf) {
-            bail!("--zipf is {}, and must be from 0 to 10", self.zipf);
+            bail!("--zipf is {}; it must be from 0 to 10", self.zipf);
         }
         if !(0.0..=1.0).contains(&self.reconnect_share) {
-            bail!("--reconnect-share is {}, and must be from 0 to 1", self.reconnect_share);
+            bail!("--reconnect-share is {}; it must be from 0 to 1", self.reconnect_share);
         }
         let sending_max_ms = match model {
             ModelWord::Closed => self.seconds.map(|seconds| u64::from(seconds) * 1_000),
@@ -291,22 +298,22 @@ mod tests {
     }
 
     #[test]
-    fn without_options_it_is_the_closed_loop_of_a_million_codes() {
-        let found = configuration("").expect("the defaults are in order");
+    fn the_default_is_a_closed_loop_of_a_million_codes() {
+        let found = configuration("").expect("the defaults are valid");
         assert_eq!((found.load, found.requests), (Load::Closed { window: 16_384 }, 1_000_000));
         assert_eq!((found.connections, found.alone, found.mix.clients, found.seed), (1, 2_000, 200_001, 1));
-        assert_eq!(configuration("--codes 5").expect("the older word for it").requests, 5);
+        assert_eq!(configuration("--codes 5").expect("the older name of --requests").requests, 5);
     }
 
     #[test]
-    fn a_rate_makes_it_an_open_loop() {
-        let found = configuration("--rate 1000 --seconds 3 --arrivals poisson").expect("in order");
+    fn a_rate_selects_the_open_loop() {
+        let found = configuration("--rate 1000 --seconds 3 --arrivals poisson").expect("the options are valid");
         assert_eq!(found.load, Load::Open { per_second: 1_000.0, arrivals: Arrivals::Poisson });
         assert_eq!((found.requests, found.sending_max_ms), (3_000, None));
     }
 
     #[test]
-    fn what_does_not_go_together_is_named() {
+    fn incompatible_options_are_named() {
         for (line, word) in [
             ("--model closed --rate 5", "--rate"),
             ("--model open", "--rate"),

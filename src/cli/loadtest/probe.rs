@@ -1,4 +1,4 @@
-//! `scrip loadtest probe`: what this machine does at best, without an engine.
+//! `scrip loadtest probe`: the limits of this machine, without an engine.
 
 use std::path::PathBuf;
 
@@ -11,21 +11,21 @@ use super::document::print_floor;
 use crate::exit::Exit;
 use crate::print;
 
-/// Measure the floor of this machine, without an engine: its disk's appends and flushes, redb's commits, a raw QUIC echo
+/// Measure the limits of this machine, without an engine
 ///
-/// Writes some hundred MiB into a temporary folder and removes them. Rates are medians of the rounds.
+/// Measures appends and flushes of the disk, commits of redb, and a raw QUIC echo. Writes a few hundred MiB into a temporary folder and removes them. Rates are medians over the rounds.
 #[derive(Debug, Args)]
 pub(crate) struct ProbeCommand {
-    /// Where to put the temporary folder, on the disk to be measured; without it, the system's place for such
+    /// Parent of the temporary folder, on the disk to measure [default: the system's temporary folder]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// How often to measure each anew
+    /// Number of rounds; each repeats every measurement
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
-    /// How often in a round to append, to commit and to echo a frame alone; less often what is large, or takes longer than two seconds
+    /// Appends, commits and single echoes in each round; fewer for large or slow ones (over two seconds)
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     times: u32,
-    /// How many frames to echo in a round, with 1,024, 4,096 and 16,384 in flight
+    /// Frames to echo in each round, with 1,024, 4,096 and 16,384 in flight
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=20_000_000))]
     frames: u32,
     /// Print JSON
@@ -33,7 +33,7 @@ pub(crate) struct ProbeCommand {
     json: bool,
 }
 
-/// What is printed as JSON.
+/// The results as JSON.
 #[derive(serde::Serialize)]
 struct Found<'a> {
     machine: &'a Machine,
@@ -43,7 +43,8 @@ struct Found<'a> {
 impl ProbeCommand {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         let dir = self.dir.clone().unwrap_or_else(std::env::temp_dir);
-        let temporary = tempfile::tempdir_in(&dir).with_context(|| format!("a temporary folder in {}", dir.display()))?;
+        let temporary =
+            tempfile::tempdir_in(&dir).with_context(|| format!("cannot create a temporary folder in {}", dir.display()))?;
         let (rounds, times, frames) = (self.rounds as usize, self.times as usize, self.frames as usize);
         let probe = Probe { rounds, times, frames, ..Probe::full() };
         let mut say = |step: &str| match self.json {

@@ -1,4 +1,4 @@
-//! A run: the floor, an engine, the load, the audit.
+//! A run: the machine's limits, an engine, the load, the audit.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::exit::{Exit, InputError};
 use crate::print;
 use crate::reach::Reach;
 
-/// How often the memory of the process is looked at.
+/// How often the memory of the process is sampled.
 const MEMORY_EVERY: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(options: Options, documents: Documents) -> anyhow::Result<Exit> {
@@ -35,12 +35,12 @@ pub(super) async fn run(options: Options, documents: Documents) -> anyhow::Resul
     let memory = Watch::start(MEMORY_EVERY);
     let temporary = match &options.dir {
         Some(dir) => tempfile::tempdir_in(dir).with_context(|| dir.display().to_string()),
-        None => tempfile::tempdir().context("a temporary folder"),
+        None => tempfile::tempdir().context("cannot create a temporary folder"),
     }?;
     let floor = match options.no_floor {
         true => None,
         false => {
-            documents.say("measuring the floor of this machine");
+            documents.say("measuring the limits of this machine");
             Some(floor(&options, &configuration, temporary.path()).await?)
         }
     };
@@ -59,6 +59,7 @@ pub(super) async fn run(options: Options, documents: Documents) -> anyhow::Resul
         engine.stop().await?;
     }
     let (findings, under_way) = loaded?;
+    let audit = findings.audit.as_ref().ok().map(Audit::of);
     let report = Report {
         scrip: env!("CARGO_PKG_VERSION").to_owned(),
         commit: option_env!("SCRIP_COMMIT").map(str::to_owned),
@@ -70,13 +71,16 @@ pub(super) async fn run(options: Options, documents: Documents) -> anyhow::Resul
         phases: findings.phases,
         climb: findings.climb,
         engine: under_way.map(|requests_under_way_max| report::Engine { requests_under_way_max, requests_limit }),
-        audit: Some(Audit::of(&findings.audit)),
+        audit,
         memory: memory.end(),
     };
-    documents.give(&report)
+    let exit = documents.give(&report)?;
+    // The measurements are valid without an audit, but its absence is an error.
+    findings.audit.context("the load was not audited")?;
+    Ok(exit)
 }
 
-/// Runs the load. Returns with its findings the most requests that were under way in an engine of our own.
+/// Runs the load. Returns its findings, and the most requests that were under way in an engine of our own.
 async fn load(
     configuration: &Configuration,
     dial: &Dial,
@@ -88,7 +92,7 @@ async fn load(
     let mut under_way = 0;
     let findings = tokio::select! {
         findings = load::run(configuration, dial, stop, live.clone()) => findings?,
-        () = show(&live, engine, quiet, &mut under_way) => unreachable!("it watches for as long as the run goes on"),
+        () = show(&live, engine, quiet, &mut under_way) => unreachable!("the display loop never ends"),
         () = interrupted(stop_sender) => unreachable!("the second interrupt ends the program"),
     };
     Ok((findings, engine.map(|_| under_way)))
@@ -98,9 +102,9 @@ async fn load(
 async fn interrupted(stop: watch::Sender<bool>) {
     if tokio::signal::ctrl_c().await.is_ok() {
         stop.send_replace(true);
-        print::complain("no more requests are sent; the audit follows (Ctrl-C again ends it at once)");
+        print::complain("sending stopped; the audit follows (Ctrl-C again exits at once)");
         if tokio::signal::ctrl_c().await.is_ok() {
-            // What a shell says of a program that ended so.
+            // The exit code that a shell gives a program killed by SIGINT.
             std::process::exit(130);
         }
     }
@@ -109,7 +113,7 @@ async fn interrupted(stop: watch::Sender<bool>) {
 
 async fn floor(options: &Options, configuration: &Configuration, dir: &Path) -> anyhow::Result<Floor> {
     let quick = Probe::quick();
-    // As many frames as there will be requests, as far as that takes no time worth mentioning.
+    // As many frames as there will be requests, as long as that takes no noticeable time.
     let frames = quick.frames.min(configuration.requests.max(1));
     let probe = Probe { windows: vec![options.in_flight as usize], frames, ..quick };
     Ok(probe.run(dir, &mut |_| {}).await?)

@@ -1,4 +1,4 @@
-//! `scrip loadtest versus`: a rival that is installed here, given the same work on the same disk as an engine, in one table.
+//! `scrip loadtest versus`: an installed rival does the same work as an engine on the same disk, in one table.
 
 mod findings;
 mod subject;
@@ -19,52 +19,53 @@ use crate::print;
 use findings::{Findings, Row, Sums};
 use subject::{Run, Scrip, Subject};
 
-/// What each code is good for.
+/// The bonus of each code.
 const AMOUNT: Money = Money(100);
 
-/// How often.
+/// How often each code can be used.
 const CAP: u32 = 1;
 
-/// The same, for a rival.
+/// The same terms, for a rival.
 const TERMS: Terms = Terms { cap: CAP, amount: AMOUNT.0 };
 
-/// How many codes show that the rules hold: each redeemed, sent again, and half of them tried by others.
+/// How many codes test that the rules hold: each is redeemed and retried, and half of them are tried by other clients.
 const RULES_CODES: usize = 1_000;
 
-/// Measure a rival that is installed here at the same work as Scrip, on the same disk
+/// Compare an installed rival with Scrip at the same work, on the same disk
 ///
-/// Starts the rival in a temporary folder, with settings that make each answer durable, and gives it the same codes and requests as
-/// an engine of Scrip's: is the request's id answered already, is there such a code, has it a use left, then the use, the bonus and the
-/// record, in one atomic step. First a burst with repeats, spent codes and misses shows that the rules hold; then the offers are measured;
-/// then the rows are recounted. Everything listens on this machine alone and is ended with the run. All rates and times are those of a
-/// closed loop.
+/// Starts the rival in a temporary folder, with settings that make each reply durable, and gives it the same codes and requests
+/// as a Scrip engine. For each request it does the same in one atomic step: checks for an earlier reply under the request id,
+/// checks that the code exists and has a use left, then records the use, the bonus and the request.
+///
+/// First a burst with retries, spent codes and unknown codes tests that the rules hold; then the load is measured; then the rows
+/// are recounted. Everything listens on this machine alone and ends with the run. All rates and times are those of a closed loop.
 #[derive(Debug, Args)]
 pub(super) struct Versus {
-    /// The rival. Debian's packages are redis-server and postgresql
+    /// Rival to measure; the Debian packages are redis-server and postgresql
     #[arg(value_enum)]
     rival: Name,
-    /// How many codes to redeem where many requests are in flight
+    /// Codes to redeem with many requests in flight
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
     requests: u32,
-    /// How many redemptions each connection makes one at a time
+    /// Redemptions that each connection makes one at a time
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     alone: u32,
-    /// Over how many connections, beside one
+    /// Number of connections, besides one
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=64))]
     connections: u32,
-    /// How many requests each connection has in flight where there are many
+    /// Requests in flight on each connection, when there are many
     #[arg(long, default_value_t = 1_024, value_parser = clap::value_parser!(u32).range(2..=32_768))]
     in_flight: u32,
-    /// How many requests stand in one transaction, where PostgreSQL is given several at once
+    /// Requests in one transaction, when PostgreSQL gets several at once
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     per_call: u32,
-    /// After how many seconds the rival is sent no more of an offer
+    /// Seconds after which the rival gets no more requests of a measurement
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: u32,
-    /// Where to put the temporary folders, on the disk to be measured; without it, the system's place for such
+    /// Parent of the temporary folders, on the disk to measure [default: the system's temporary folder]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Where the rival's programs are; without it, they are looked for in the PATH and where Debian has them
+    /// Folder of the rival's programs [default: PATH, and where Debian installs them]
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
     /// Print JSON
@@ -78,15 +79,15 @@ enum Name {
     Postgres,
 }
 
-/// One measured part of the programme, which every subject goes through.
+/// One measurement of the programme, which every subject goes through.
 struct Part {
     offer: Offer,
     plan: Plan,
-    /// For PostgreSQL alone: the part of one request a call that it stands beside.
+    /// For PostgreSQL alone: the part with one request per call that this part is compared with.
     beside: Option<usize>,
 }
 
-/// What is asked of each subject.
+/// The measurements of each subject.
 struct Programme {
     rules: Part,
     parts: Vec<Part>,
@@ -96,7 +97,7 @@ impl Versus {
     pub(super) async fn run(&self) -> anyhow::Result<Exit> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        // What is dropped when it is interrupted ends its processes and removes its folders.
+        // When interrupted, dropping the comparison ends its processes and removes its folders.
         tokio::select! {
             ended = self.compare() => ended,
             _ = interrupt.recv() => bail!("interrupted"),
@@ -106,14 +107,15 @@ impl Versus {
 
     async fn compare(&self) -> anyhow::Result<Exit> {
         let dir = self.dir.clone().unwrap_or_else(std::env::temp_dir);
-        let temporary = tempfile::tempdir_in(&dir).with_context(|| format!("a temporary folder in {}", dir.display()))?;
+        let temporary =
+            tempfile::tempdir_in(&dir).with_context(|| format!("cannot create a temporary folder in {}", dir.display()))?;
         let kind = match self.rival {
             Name::Redis => Kind::Redis,
             Name::Postgres => Kind::Postgres,
         };
         let programme = self.programme(kind);
 
-        // The rival first: where it is not installed, that is said at once.
+        // The rival first: if it is not installed, the command fails at once.
         self.say("starting the rival");
         let rival = Rival::start(kind, &dir, self.programs.as_deref(), TERMS).await?;
         let (name, settings) = (rival.version().to_owned(), rival.settings());
@@ -150,11 +152,11 @@ impl Versus {
         Ok(if findings.audits.iter().all(|sums| sums.agree) { Exit::Done } else { Exit::Mismatch })
     }
 
-    /// Takes a subject through the programme. PostgreSQL's own parts are left out for others.
+    /// Takes a subject through the programme, leaving out the parts that are PostgreSQL's alone for others.
     async fn measure(&self, subject: &mut Subject, name: &str, programme: &Programme) -> anyhow::Result<(Vec<Run>, Sums)> {
         let parts: Vec<&Part> = programme.parts.iter().filter(|part| subject.takes(part.offer)).collect();
         self.say(&format!("{name}: importing the codes"));
-        // One that does not take a part has its codes all the same: every subject holds as many.
+        // Codes of skipped parts are imported as well, so that every subject holds as many.
         for part in programme.parts.iter().chain([&programme.rules]) {
             subject.import(&part.plan).await?;
         }

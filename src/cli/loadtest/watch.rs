@@ -1,4 +1,4 @@
-//! What a run shows while it goes on, and what is sampled beside it.
+//! What a run shows while it goes on, and what is sampled meanwhile.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use scrip_loadtest::load::Live;
 
 use crate::print;
 
-/// How often the display moves, and how often what is under way is looked at.
+/// How often requests under way are sampled; the display moves every fourth time.
 const LOOK: Duration = Duration::from_millis(50);
 const LOOKS_PER_DISPLAY: u32 = 4;
 
-/// Watches until it is dropped: shows how far the run is where standard error is a terminal, unless `quiet`, and looks how many requests are under way
-/// in an engine of our own.
+/// Watches until it is dropped: shows the progress if standard error is a terminal, unless `quiet`, and samples how many requests
+/// are under way in an engine of our own.
 pub(super) async fn watch(live: &Arc<Live>, engine: Option<&Engine>, quiet: bool, under_way_max: &mut usize) {
     let bar = match !quiet && std::io::stderr().is_terminal() {
         true => ProgressBar::new_spinner(),
@@ -42,7 +42,7 @@ pub(super) async fn watch(live: &Arc<Live>, engine: Option<&Engine>, quiet: bool
         let since = if before.0 == doing { so_far.answered.saturating_sub(before.1) } else { so_far.answered };
         let per_second = since as f64 / (LOOK * LOOKS_PER_DISPLAY).as_secs_f64();
         bar.set_message(format!(
-            "{doing}: {} answered, {}/s, p99 {:.2?}, {} told busy",
+            "{doing}: {} answered, {}/s, p99 {:.2?}, {} busy",
             print::grouped(so_far.answered),
             print::grouped(per_second as u64),
             so_far.p99,

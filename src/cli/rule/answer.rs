@@ -1,14 +1,14 @@
-//! What the engine says of a rule, for people: where a text of it is not understood, and what is odd about it (Z12).
+//! The engine's verdict on a rule, for people: where a text is invalid, and the lint findings (Z12).
 
 use scrip_protocol::Money;
 use scrip_protocol::command::{Action, InvalidRule, Lint, PushPart, RuleTerms, StackedRate};
 
 use crate::print;
 
-/// How much of a text is shown before and after the place that is pointed at.
+/// How many characters are shown before and after the marked one.
 const AROUND_CHARS: usize = 50;
 
-/// Prints the text that could not be understood with a mark under the place, where it is a text that is at fault.
+/// Prints the invalid text with a mark under the position of the error, if a text is at fault.
 pub(super) fn print_place(terms: &RuleTerms, why: &InvalidRule) {
     let (text, at) = match why {
         InvalidRule::Conditions(problem) => (terms.conditions.as_str(), problem.at),
@@ -46,7 +46,7 @@ fn push(terms: &RuleTerms, part: PushPart) -> &str {
     }
 }
 
-/// A text on one line, cut around a place if it is long, and a mark to stand under the place: a character, counted from 1.
+/// A text on one line, cut around a position if it is long, and a line that marks the position: a character, counted from 1.
 fn pointed(text: &str, at: u32) -> [String; 2] {
     let visible = |c: char| match c {
         c if c.is_whitespace() => ' ',
@@ -62,13 +62,13 @@ fn pointed(text: &str, at: u32) -> [String; 2] {
     [format!("{before}{shown}{after}"), format!("{}^", " ".repeat(indent))]
 }
 
-/// Prints what is odd about a rule, and what all rules together credit.
+/// Prints the lint findings, and what all rules together credit.
 pub(super) fn print_lint(lint: &Lint) {
     let findings: Vec<_> = lint.findings.iter().map(|finding| vec![format!("- {finding}")]).collect();
     print::table(&[""], &findings);
     if !lint.stacked.is_empty() {
         print::line(
-            "what all active rules together credit to a new client, at the first club of this one, by the source that makes most of it:",
+            "credits of all active rules together for a new client at this rule's first club, from the source that yields most:",
         );
         let rows: Vec<_> = lint.stacked.iter().map(row).collect();
         print::table(&[">AMOUNT", "SOURCE", ">CREDITED", ">RATE", ">RULES"], &rows);
@@ -80,7 +80,7 @@ fn row(rate: &StackedRate) -> Vec<String> {
     vec![amount.to_string(), source.to_string(), credited.to_string(), percentage(*credited, *amount), rules.to_string()]
 }
 
-/// What share one amount is of another, in per cent with one decimal.
+/// One amount as a percentage of another, with one decimal.
 pub(super) fn percentage(of: Money, whole: Money) -> String {
     if whole.0 <= 0 || of.0 < 0 {
         return "-".to_owned();
@@ -96,13 +96,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mark_stands_under_the_place() {
+    fn the_mark_is_under_the_position() {
         let check = |text: &str, at: u32, expected: [&str; 2]| assert_eq!(pointed(text, at), expected, "{text:?} at {at}");
         check("{{amount}} * 2", 3, ["{{amount}} * 2", "  ^"]);
         check("2 *", 4, ["2 *", "   ^"]);
         check("", 1, ["", "^"]);
         check("a\nb\tc\u{1b}d", 5, ["a b c\u{fffd}d", "    ^"]);
-        // A place past the end, which the engine does not say.
+        // A position past the end, which the engine never returns.
         check("ab", 9, ["ab", "  ^"]);
         let long = format!("{}?{}", "a".repeat(200), "b".repeat(200));
         let [text, mark] = pointed(&long, 201);

@@ -1,7 +1,7 @@
 //! A rule in a file: its terms in JSON, with the identifiers of the protocol (A16).
 //!
-//! What `scrip rule show` and `scrip rule list` print as JSON is taken as well, for the terms that are in it. An identifier that is not
-//! known is an error, with its place: what is written and not understood must not be left out of a rule in silence.
+//! The JSON output of `scrip rule show` and `scrip rule list` is accepted too; only its terms are used. An unknown identifier is
+//! an error that names its position: a part of a rule that is not understood must never be silently ignored.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,16 +13,16 @@ use serde_json::Value;
 
 use crate::exit::InputError;
 
-/// The most bytes of such a file: many times what the largest rule has.
+/// The largest accepted file: many times the size of the largest rule.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// A line that `scrip rule list --json` has printed.
+/// A line printed by `scrip rule list --json`.
 #[derive(Deserialize)]
 struct Card {
     terms: RuleTerms,
 }
 
-/// What `scrip rule show --json` has printed.
+/// The output of `scrip rule show --json`.
 #[derive(Deserialize)]
 struct Shown {
     rule: Card,
@@ -40,16 +40,16 @@ pub(super) fn read(path: &Path) -> Result<RuleTerms, InputError> {
     };
     read.map_err(|error| fault(error.to_string()))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(fault("this is more than 1 MiB, and no rule is so long".into()));
+        return Err(fault("larger than 1 MiB, which no rule needs".into()));
     }
-    let text = std::str::from_utf8(&bytes).map_err(|_| fault("this is not UTF-8".into()))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| fault("not valid UTF-8".into()))?;
     parse(text.trim_start_matches('\u{feff}')).map_err(|(place, why)| match place {
         Some(place) => InputError { place: format!("{name}: {place}"), why },
         None => fault(why),
     })
 }
 
-/// The rule; or where it cannot be understood, and why.
+/// The rule; or the position of the error, and the reason.
 fn parse(text: &str) -> Result<RuleTerms, (Option<String>, String)> {
     let fault = |error: serde_json::Error| fault(text, &error);
     let value: Value = serde_json::from_str(text).map_err(fault)?;
@@ -69,8 +69,8 @@ fn fault(text: &str, error: &serde_json::Error) -> (Option<String>, String) {
     (Some(format!("line {line}, column {column}")), why.to_owned())
 }
 
-/// Where an identifier stands that is not known. Of one in an action the reader tells where the action ends: it is the last of its
-/// spelling before that.
+/// The position of an unknown identifier. For an identifier in an action, serde reports the end of the action: the identifier is
+/// the last one with its spelling before that.
 fn place_of_unknown(text: &str, line: usize, column: usize, why: &str) -> Option<(usize, usize)> {
     let word = ["unknown field `", "unknown variant `"].iter().find_map(|words| why.strip_prefix(words))?.split('`').next()?;
     let line_begins: usize = text.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum();
@@ -99,13 +99,13 @@ mod tests {
   ]
 }"#;
 
-    /// U12: all four actions. A rule that was shown is read as the same rule.
+    /// U12: all four actions. A rule that was printed is read as the same rule.
     #[test]
-    fn what_is_shown_is_read_again() {
+    fn printed_rules_are_accepted_as_input() {
         let terms = parse(RULE).expect("it is a rule");
         let push = Push { title: "Thanks".into(), body: "50 for you".into() };
         assert_eq!((terms.actions.len(), &terms.actions[3]), (4, &Action::SendPush(push)));
-        let printed = serde_json::to_string(&terms).expect("it has a form in JSON");
+        let printed = serde_json::to_string(&terms).expect("terms are serializable");
         let card = format!(r#"{{"rule": 3, "terms": {printed}, "fired": 12}}"#);
         let shown = format!(r#"{{"rule": {card}}}"#);
         for text in [printed, card, shown] {
@@ -113,9 +113,9 @@ mod tests {
         }
     }
 
-    /// A16: an identifier is exactly what it is; another is an error, with its place.
+    /// A16: identifiers are matched exactly; an unknown one is an error that names its position.
     #[test]
-    fn an_unknown_identifier_is_named_with_its_place() {
+    fn an_unknown_identifier_is_reported_with_its_position() {
         let changed = |from: &str, to: &str| {
             assert!(RULE.contains(from), "{from}");
             parse(&RULE.replace(from, to)).expect_err("it is no rule")

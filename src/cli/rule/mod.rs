@@ -1,7 +1,7 @@
-//! `scrip rule`: what happens by itself when a balance is topped up.
+//! `scrip rule`: the rules that fire on top-ups.
 //!
-//! A rule is written with options (`terms.rs`) or in a file (`file.rs`). What the engine says of it is printed by `answer.rs`: where a
-//! text cannot be understood, with a mark under the place; where it can be had, with what is odd about it.
+//! A rule is written as options (`terms.rs`) or in a file (`file.rs`). `answer.rs` prints the engine's verdict: for an invalid
+//! text, a mark under the position of the error; otherwise the lint findings.
 
 mod answer;
 mod file;
@@ -21,14 +21,13 @@ use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::print;
-use crate::reach::{Asking, Reach};
+use crate::reach::{Reach, RequestArgs};
 use terms::{ChangedTerms, NewTerms};
 
-/// Create, change, show, switch, archive and restore the rules of top-ups
+/// Create, change, show, switch, archive and restore top-up rules
 ///
-/// A rule fires by itself at the moment of a top-up, where its conditions hold: it credits bonuses, puts the client into groups and takes
-/// the client out of groups, and sends a push notification. Rules know nothing of each other: all that match fire, and what they credit
-/// adds up.
+/// A rule fires on every top-up that meets its conditions: it credits bonuses, adds the client to groups, removes the client from
+/// groups, and sends a push notification. Rules are independent: all that match fire, and their credits add up.
 #[derive(Debug, Args)]
 pub(crate) struct Rule {
     #[command(subcommand)]
@@ -42,11 +41,11 @@ enum Command {
     /// List the rules
     List(show::List),
     Show(show::Show),
-    /// Switch a rule on: it fires on the next top-up that it matches
+    /// Switch a rule on; it fires on the next matching top-up
     Activate(Named),
-    /// Switch a rule off: it does not fire until it is switched on again, and keeps its settings
+    /// Switch a rule off; it keeps its settings and does not fire until it is switched on again
     Deactivate(Named),
-    /// Archive a rule: it never fires, and its settings and counters are kept
+    /// Archive a rule; it no longer fires, but its settings and counters remain
     Archive(Named),
     /// Restore an archived rule, switched off
     Restore(Named),
@@ -57,53 +56,62 @@ enum Command {
 
 /// Create a rule
 ///
-/// Unless --inactive is given, it is live for the next top-up. What is odd about it is said, and keeps no rule from being created.
+/// The rule applies to the next top-up unless you pass --inactive. Prints lint findings; they never prevent the rule from being
+/// saved.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  scrip rule create --name 'Ten per cent' --add-bonus '{{topupAmountMajor}} * 0.1'
-  scrip rule create --name 'Cash from 500' --when 'topupAmountMajor >= 500 AND topUpSource = CASH' --add-bonus 50 --club 1 --tag cash
-  scrip rule create --name VIP --when 'totalSpentMajor >= 10000' --assign-group 1 --push-title VIP --push-body 'Welcome to the club!'
+  scrip rule create --name 'Ten per cent' \\
+      --add-bonus '{{topupAmountMajor}} * 0.1'
+  scrip rule create --name 'Cash from 500' \\
+      --when 'topupAmountMajor >= 500 AND topUpSource = CASH' \\
+      --add-bonus 50 --club 1 --tag cash
+  scrip rule create --name VIP --when 'totalSpentMajor >= 10000' \\
+      --assign-group 1 --push-title VIP \\
+      --push-body 'Welcome to the club!'
   scrip rule create --file rule.json
 
-Variables: topupAmountMajor, topUpSource (ACQUIRING, POS_TERMINAL or CASH), gamingBalanceMajor, bonusBalanceMajor, totalSpentMajor,
-sessionsCount; balances and sums are those before the top-up. In formulas and push texts they stand in double braces, in conditions
-they do not. Conditions: = != < <= > >= and whole numbers, joined by AND. Formulas: + - * / ( ) and numbers; the result is rounded to
+Variables: topupAmountMajor, topUpSource (ACQUIRING, POS_TERMINAL or CASH), gamingBalanceMajor, bonusBalanceMajor, totalSpentMajor, \
+sessionsCount. Balances and sums are those before the top-up. Put variables in double braces in formulas and push texts, but not in \
+conditions. Conditions: = != < <= > >= and whole numbers, joined by AND. Formulas: + - * / ( ) and numbers; the result is rounded to \
 whole units.")]
 struct Create {
     #[command(flatten)]
     terms: NewTerms,
     #[command(flatten)]
-    asking: Asking,
+    request_args: RequestArgs,
     #[command(flatten)]
     reach: Reach,
 }
 
-/// Change a rule; what is not named stays
+/// Change a rule; settings that are not given stay
 ///
-/// The next top-up goes by what it is then. What is odd about it is said.
+/// The change applies to the next top-up. Prints lint findings.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  scrip rule update 3 --when 'topupAmountMajor >= 500 AND topupAmountMajor < 1000'
+  scrip rule update 3 \\
+      --when 'topupAmountMajor >= 500 AND topupAmountMajor < 1000'
   scrip rule update 3 --add-bonus '{{topupAmountMajor}} * 0.15' --club all
-  scrip rule show 3 --terms > rule.json; edit rule.json; scrip rule update 3 --file rule.json")]
+  scrip rule show 3 --terms > rule.json   # edit it, and then
+  scrip rule update 3 --file rule.json")]
 struct Update {
-    /// The rule's number
+    /// Number of the rule
     rule: RuleId,
     #[command(flatten)]
     changes: ChangedTerms,
     #[command(flatten)]
-    asking: Asking,
+    request_args: RequestArgs,
     #[command(flatten)]
     reach: Reach,
 }
 
-/// Say what is odd about a rule, without saving it
+/// Lint a rule without saving it
 ///
-/// It is looked at as if it were active: which other rules can fire on the same top-up, conditions that exclude each other, formulas that
-/// can come to nothing; and what all rules together credit at the amounts where something changes.
+/// Treats the rule as active. Reports which other rules can fire on the same top-up, conditions that exclude each other and
+/// formulas that can yield nothing; and what all rules together credit at the amounts where that changes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  scrip rule lint --when 'topupAmountMajor >= 500' --add-bonus '{{topupAmountMajor}} * 0.1'
+  scrip rule lint --when 'topupAmountMajor >= 500' \\
+      --add-bonus '{{topupAmountMajor}} * 0.1'
   scrip rule lint --rule 3
   scrip rule lint --rule 3 --when 'topupAmountMajor >= 300'")]
 struct Lint {
@@ -115,18 +123,18 @@ struct Lint {
 
 #[derive(Debug, Args)]
 struct Named {
-    /// The rule's number
+    /// Number of the rule
     rule: RuleId,
     #[command(flatten)]
-    asking: Asking,
+    request_args: RequestArgs,
     #[command(flatten)]
     reach: Reach,
 }
 
-/// A rule that is tried, not saved: a new one, or one that exists, changed or as it is.
+/// A rule to try, not saved: a new one, or an existing one, changed or as it is.
 #[derive(Debug, Args)]
 struct Draft {
-    /// A rule that exists, by its number: it is taken as it is, but for what is named besides
+    /// Number of an existing rule to start from; other options override its settings
     #[arg(long, value_name = "RULE")]
     rule: Option<RuleId>,
     #[command(flatten)]
@@ -155,7 +163,7 @@ impl Create {
     async fn run(self) -> anyhow::Result<Exit> {
         let terms = self.terms.terms()?;
         let call = async |client: &Client, request| client.create_rule(request, terms.clone()).await;
-        let (request, outcome) = self.reach.change(&self.asking, call).await?;
+        let (request, outcome) = self.reach.change(&self.request_args, call).await?;
         self.reach.answer(request, &outcome);
         match outcome {
             CreateRuleOutcome::Created { lint, .. } => {
@@ -177,17 +185,17 @@ impl Create {
 impl Update {
     async fn run(self) -> anyhow::Result<Exit> {
         if self.changes.is_empty() {
-            let why = "nothing is to be changed: name something, as in --name Cash or --club all, or give --file\n";
+            let why = "nothing to change: give a setting, such as --name Cash or --club all, or --file\n";
             clap::Error::raw(clap::error::ErrorKind::MissingRequiredArgument, why).exit();
         }
         let call = async |client: &Client, request| {
-            // The engine refuses the update of a rule that it does not know. A lookup is no outcome of the request.
+            // If the rule is unknown, the engine refuses the update, so that the request has an outcome.
             let terms = terms_of(client, self.rule).await?.unwrap_or_else(|| terms::blank("unknown"));
             let terms = self.changes.applied_to(terms)?;
             let outcome = client.update_rule(request, self.rule, terms.clone()).await?;
             Ok::<_, anyhow::Error>((terms, outcome))
         };
-        let (request, (terms, outcome)) = self.reach.change(&self.asking, call).await?;
+        let (request, (terms, outcome)) = self.reach.change(&self.request_args, call).await?;
         answer_of(&self.reach, request, self.rule, &outcome);
         match outcome {
             UpdateRuleOutcome::Updated { lint } => {
@@ -210,21 +218,21 @@ impl Update {
 impl Named {
     async fn switch(self, active: bool) -> anyhow::Result<Exit> {
         let call = async |client: &Client, request| client.switch_rule(request, self.rule, active).await;
-        let (request, outcome) = self.reach.change(&self.asking, call).await?;
+        let (request, outcome) = self.reach.change(&self.request_args, call).await?;
         answer_of(&self.reach, request, self.rule, &outcome);
         Ok(if matches!(outcome, SwitchRuleOutcome::Switched { .. }) { Exit::Done } else { Exit::Refused })
     }
 
     async fn archive(self) -> anyhow::Result<Exit> {
         let call = async |client: &Client, request| client.archive_rule(request, self.rule).await;
-        let (request, outcome) = self.reach.change(&self.asking, call).await?;
+        let (request, outcome) = self.reach.change(&self.request_args, call).await?;
         answer_of(&self.reach, request, self.rule, &outcome);
         Ok(if matches!(outcome, ArchiveRuleOutcome::Archived) { Exit::Done } else { Exit::Refused })
     }
 
     async fn restore(self) -> anyhow::Result<Exit> {
         let call = async |client: &Client, request| client.restore_rule(request, self.rule).await;
-        let (request, outcome) = self.reach.change(&self.asking, call).await?;
+        let (request, outcome) = self.reach.change(&self.request_args, call).await?;
         answer_of(&self.reach, request, self.rule, &outcome);
         Ok(if matches!(outcome, RestoreRuleOutcome::Restored) { Exit::Done } else { Exit::Refused })
     }
@@ -235,8 +243,8 @@ impl Lint {
         self.draft.check();
         let client = self.reach.client().await?;
         let Some((terms, replaces)) = self.draft.terms(&client, &self.reach).await? else { return Ok(Exit::Refused) };
-        let asked = LintRule { terms, replaces };
-        let outcome = client.lint_rule(&asked).await?;
+        let query = LintRule { terms, replaces };
+        let outcome = client.lint_rule(&query).await?;
         match self.reach.json {
             true => print::json(&outcome),
             false => print::line(&outcome),
@@ -250,7 +258,7 @@ impl Lint {
             }
             LintRuleOutcome::InvalidRule(why) => {
                 if !self.reach.json {
-                    answer::print_place(&asked.terms, &why);
+                    answer::print_place(&query.terms, &why);
                 }
                 Ok(Exit::Refused)
             }
@@ -260,15 +268,15 @@ impl Lint {
 }
 
 impl Draft {
-    /// Ends the program where there is nothing to try.
+    /// Exits the program if there is nothing to try.
     fn check(&self) {
         if self.rule.is_none() && self.changes.is_empty() {
-            let why = "no rule is given: name one with --rule, or write one with --when, --add-bonus and so on, or give --file\n";
+            let why = "no rule given: pass --rule, or describe a rule with --when, --add-bonus and so on, or pass --file\n";
             clap::Error::raw(clap::error::ErrorKind::MissingRequiredArgument, why).exit();
         }
     }
 
-    /// The rule to try, and the one that it would replace; none where that does not exist, which is said.
+    /// The rule to try, and the one that it would replace; `None` if that does not exist, which is printed.
     async fn terms(self, client: &Client, reach: &Reach) -> anyhow::Result<Option<(RuleTerms, RuleId)>> {
         let Some(rule) = self.rule else {
             return Ok(Some((self.changes.applied_to(terms::blank("draft"))?, RuleId(0))));
@@ -283,7 +291,7 @@ impl Draft {
     }
 }
 
-/// A rule as it is; none where there is no such rule.
+/// The terms of a rule; `None` if there is no such rule.
 async fn terms_of(client: &Client, rule: RuleId) -> Result<Option<RuleTerms>, ClientError> {
     Ok(match client.show_rule(rule).await? {
         ShowRuleOutcome::Rule(card) => Some(card.terms),
@@ -291,7 +299,7 @@ async fn terms_of(client: &Client, rule: RuleId) -> Result<Option<RuleTerms>, Cl
     })
 }
 
-/// Prints the answer to a request that changes a rule.
+/// Prints the outcome of a request that changes a rule.
 fn answer_of(reach: &Reach, request: scrip_protocol::RequestId, rule: RuleId, outcome: &(impl Serialize + std::fmt::Display)) {
     match reach.json {
         true => reach.answer(request, outcome),

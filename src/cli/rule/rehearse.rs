@@ -1,4 +1,4 @@
-//! `scrip rule rehearse`: what a rule would have done to the top-ups of a past period (Z12).
+//! `scrip rule rehearse`: what a rule would have done with the top-ups of a past period (Z12).
 
 use std::time::Duration;
 
@@ -12,24 +12,28 @@ use crate::exit::Exit;
 use crate::print;
 use crate::reach::Reach;
 
-/// How long an answer is waited for: the engine reads its journal from the begin of the period on, which takes the time that its disk takes.
+/// How long to wait for the reply: the engine reads its journal from the start of the period on, at the speed of its disk.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
-/// Say what a rule would have done to the top-ups of a past period
+/// Rehearse a rule on the top-ups of a past period: show what it would have credited
 ///
-/// Each top-up is taken as it was, with the balances that the client had. Nothing is changed. The rule is taken as if it had been active.
+/// Changes nothing. Each top-up is evaluated with the balances that the client had at the time, and the rule as if it had been
+/// active.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  scrip rule rehearse --when 'topupAmountMajor >= 500' --add-bonus '{{topupAmountMajor}} * 0.1' --from 2026-10-01 --to 2026-10-31
+  scrip rule rehearse --when 'topupAmountMajor >= 500' \\
+      --add-bonus '{{topupAmountMajor}} * 0.1' \\
+      --from 2026-10-01 --to 2026-10-31
   scrip rule rehearse --rule 3 --from 2026-10-01
-  scrip rule rehearse --rule 3 --add-bonus '{{topupAmountMajor}} * 0.15' --from 2026-10-01")]
+  scrip rule rehearse --rule 3 \\
+      --add-bonus '{{topupAmountMajor}} * 0.15' --from 2026-10-01")]
 pub(super) struct Rehearse {
     #[command(flatten)]
     draft: Draft,
-    /// When the period begins: a day (2026-10-01, in UTC) or a moment (2026-10-01T09:00:00+01:00)
+    /// Start of the period: a day (2026-10-01, in UTC) or a time (2026-10-01T09:00:00+01:00)
     #[arg(long, value_name = "WHEN", value_parser = starts)]
     from: u64,
-    /// When it ends: a day, which belongs to it, or a moment; without it, now
+    /// End of the period: a day, inclusive, or a time [default: now]
     #[arg(long, value_name = "WHEN", value_parser = ends)]
     to: Option<u64>,
     #[command(flatten)]
@@ -42,8 +46,8 @@ impl Rehearse {
         let client = self.reach.client().await?;
         let Some((terms, replaces)) = self.draft.terms(&client, &self.reach).await? else { return Ok(Exit::Refused) };
         let to_ms = self.to.unwrap_or_else(unix_time_ms);
-        let asked = RehearseRule { terms, replaces, from_ms: self.from, to_ms };
-        let outcome = client.rehearse_rule(&asked, PATIENCE).await?;
+        let query = RehearseRule { terms, replaces, from_ms: self.from, to_ms };
+        let outcome = client.rehearse_rule(&query, PATIENCE).await?;
         match self.reach.json {
             true => print::json(&outcome),
             false => print::line(&outcome),
@@ -57,13 +61,13 @@ impl Rehearse {
             }
             RehearseRuleOutcome::InvalidRule(why) => {
                 if !self.reach.json {
-                    answer::print_place(&asked.terms, &why);
+                    answer::print_place(&query.terms, &why);
                 }
                 Ok(Exit::Refused)
             }
             RehearseRuleOutcome::NotKept { first_ms, .. } => {
                 if !self.reach.json {
-                    print::line(format_args!("what is kept begins at {}", print::time(first_ms)));
+                    print::line(format_args!("the journal begins at {}", print::time(first_ms)));
                 }
                 Ok(Exit::Refused)
             }
@@ -77,16 +81,17 @@ fn print_rehearsal(done: &Rehearsal) {
     let sum = |sum: Option<Money>| sum.map_or_else(|| format!("more than {}", Money(i64::MAX)), |sum| sum.to_string());
     let share = match (done.credited, done.topped_up) {
         (_, Some(Money(0))) | (None, _) | (_, None) => String::new(),
-        (Some(credited), Some(whole)) => format!(", {} of what was topped up there", answer::percentage(credited, whole)),
+        (Some(credited), Some(whole)) => format!(", {} of the amount topped up", answer::percentage(credited, whole)),
     };
     let mut rows = vec![
-        ("topped up there", sum(done.topped_up)),
-        ("its cost", format!("{}{share}", sum(done.credited))),
+        ("amount topped up", sum(done.topped_up)),
+        ("cost", format!("{}{share}", sum(done.credited))),
         ("firings without credit", print::grouped(done.without_credit)),
         ("failures", print::grouped(done.failed)),
     ];
     if done.stacked > 0 {
-        let stacked = format!("{}, which credited {} as well", print::count(done.stacked, "top-up"), sum(done.stacked_credited));
+        let stacked =
+            format!("{}, on which others credited {}", print::count(done.stacked, "top-up"), sum(done.stacked_credited));
         rows.push(("with other rules", stacked));
         let most = done.stacked_with.iter().zip(["most often with"].into_iter().chain(std::iter::repeat("")));
         rows.extend(most.map(|(with, name)| (name, format!("rule {} ({})", with.rule, print::count(with.top_ups, "top-up")))));

@@ -1,4 +1,4 @@
-//! Rules for people to read: a table of them, and the card of one.
+//! Rules printed for people: a table of all, and the card of one.
 
 use std::collections::HashMap;
 
@@ -11,16 +11,16 @@ use crate::exit::Exit;
 use crate::print;
 use crate::reach::Reach;
 
-/// How much of a rule's name, and of the names of its clubs, a table shows.
+/// How many characters of a rule's name, and of the names of its clubs, a table shows.
 const CELL_CHARS_MAX: usize = 40;
 
-/// Which rules are listed.
+/// Filters of the list.
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Which by their status. present: all but archived ones
+    /// Filter by status; `present` is every rule that is not archived
     #[arg(long, value_enum, default_value = "present")]
     status: Status,
-    /// Only those that fire at this club, by number
+    /// Only rules that fire at this club, by number
     #[arg(long, default_value = "0", hide_default_value = true)]
     club: ClubId,
     #[command(flatten)]
@@ -46,12 +46,12 @@ impl From<Status> for RuleFilter {
     }
 }
 
-/// Show a rule: all of it, and its counters
+/// Show a rule with all its settings and counters
 #[derive(Debug, Args)]
 pub(super) struct Show {
-    /// The rule's number
+    /// Number of the rule
     rule: RuleId,
-    /// Print its terms alone, in JSON for people to edit and --file to read again
+    /// Print only the terms, as JSON that you can edit and pass to --file
     #[arg(long, conflicts_with = "json")]
     terms: bool,
     #[command(flatten)]
@@ -62,11 +62,11 @@ impl List {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         let client = self.reach.client().await?;
         let mut table = print::Table::new(&[">ID", "NAME", "STATUS", "CLUBS", ">FIRED", ">FAILED", ">CREDITED"]);
-        let mut asked = ListRules { after: RuleId(0), filter: self.status.into(), club: self.club };
+        let mut query = ListRules { after: RuleId(0), filter: self.status.into(), club: self.club };
         let mut clubs = None;
         let mut is_empty = true;
         loop {
-            let page = client.list_rules(&asked).await?;
+            let page = client.list_rules(&query).await?;
             is_empty &= page.rules.is_empty();
             match self.reach.json {
                 true => page.rules.iter().for_each(print::json),
@@ -80,13 +80,13 @@ impl List {
                 }
             }
             match page.next {
-                Some(next) => asked.after = next,
+                Some(next) => query.after = next,
                 None => break,
             }
         }
         if is_empty && !self.reach.json {
             let is_filtered = self.status != Status::Present || self.club != ClubId(0);
-            print::line(if is_filtered { "no rule is like that" } else { "there are no rules" });
+            print::line(if is_filtered { "no rule matches" } else { "there are no rules" });
         }
         Ok(Exit::Done)
     }
@@ -132,7 +132,7 @@ impl Show {
         if self.reach.json {
             print::json(&ShowRuleOutcome::Rule(card));
         } else if self.terms {
-            print::line(serde_json::to_string_pretty(&card.terms).expect("what is printed has a form in JSON"));
+            print::line(serde_json::to_string_pretty(&card.terms).expect("everything printed is serializable"));
         } else {
             let clubs = if card.terms.clubs.is_empty() { HashMap::new() } else { campaign::club_names(&client).await? };
             let has_groups = !(assigned(&card).is_empty() && unassigned(&card).is_empty());
@@ -143,11 +143,11 @@ impl Show {
     }
 }
 
-/// Says that there is no such rule.
+/// Prints that there is no such rule.
 pub(super) fn print_unknown(reach: &Reach, rule: RuleId) {
     match reach.json {
         true => print::json(&ShowRuleOutcome::UnknownRule),
-        false => print::line(format_args!("there is no rule {rule}")),
+        false => print::line(format_args!("unknown rule {rule}")),
     }
 }
 
@@ -183,7 +183,7 @@ fn print_card(card: &RuleCard, clubs: &HashMap<ClubId, String>, groups: &HashMap
             rows.push(("credits", formula.clone()));
         }
     }
-    for (name, of) in [("puts into groups", assigned(card)), ("takes out of groups", unassigned(card))] {
+    for (name, of) in [("adds to groups", assigned(card)), ("removes from groups", unassigned(card))] {
         if !of.is_empty() {
             rows.push((name, print::named(&of, groups)));
         }
@@ -199,7 +199,7 @@ fn print_card(card: &RuleCard, clubs: &HashMap<ClubId, String>, groups: &HashMap
         ("changed", print::time(card.changed_ms)),
         ("fired", print::grouped(card.fired)),
         ("failed", print::grouped(card.failed)),
-        ("credited in all", card.credited.to_string()),
+        ("credited in total", card.credited.to_string()),
         ("as of position", card.as_of.to_string()),
     ]);
     let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();

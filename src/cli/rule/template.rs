@@ -1,6 +1,6 @@
-//! `scrip rule template`: rules to begin with, worked out from the average check (U14), and what rate is safe (U15).
+//! `scrip rule template`: a starting set of rules, derived from the average check (U14), and the safe rate (U15).
 //!
-//! Nothing is asked of an engine, and nothing is created: the rules are printed, as commands to be run or as JSON for `--file`.
+//! This contacts no engine and creates nothing: the rules are printed, as commands to run or as JSON for `--file`.
 
 use clap::Args;
 use scrip_protocol::Money;
@@ -12,27 +12,30 @@ use serde_json::json;
 use crate::exit::Exit;
 use crate::print;
 
-/// Propose rules to begin with: three tiers of top-ups, and whether you can afford them
+/// Propose a starting set of rules: three tiers of top-ups, and whether you can afford them
 ///
-/// The tiers begin at 1.3, 2.5 and 5 times the average check, and credit 5 %, 12 % and 20 % of the top-up. They are proposed switched off:
-/// lint and rehearse them before they cost anything.
+/// The tiers begin at 1.3, 2.5 and 5 times the average check, and credit 5 %, 12 % and 20 % of the top-up. They are proposed
+/// switched off: lint and rehearse them before they cost anything.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   scrip rule template --average-check 400 --half-open
-  scrip rule template --average-check 400 --half-open --margin 60 --gaming-share 70
-  scrip rule template --average-check 400 --half-open --json | jq -c '.rules[]' > tiers.jsonl")]
+  scrip rule template --average-check 400 --half-open \\
+      --margin 60 --gaming-share 70
+  scrip rule template --average-check 400 --half-open --json \\
+      | jq -c '.rules[]' > tiers.jsonl")]
 pub(super) struct Template {
-    /// What a client tops up on the average, as in 400 or 412.50
+    /// Average check: what a client tops up on average, such as 400 or 412.50
     #[arg(long, value_name = "AMOUNT", value_parser = above_0)]
     average_check: Money,
-    /// Give each tier an end where the next begins, so that a top-up fires one of them. Without it, a top-up of a higher tier fires those
-    /// beneath as well, and what they credit adds up
+    /// End each tier where the next begins, so that a top-up fires only one
+    ///
+    /// Without this, a top-up of a higher tier also fires the tiers below it, and their credits add up.
     #[arg(long)]
     half_open: bool,
-    /// The margin on gaming time, in per cent: with --gaming-share, to say what rate is safe
+    /// Margin on gaming time, in per cent; with --gaming-share, shows which rates are safe
     #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "gaming_share")]
     margin: Option<Money>,
-    /// The share that gaming time has in the average check, in per cent
+    /// Share of gaming time in the average check, in per cent
     #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "margin")]
     gaming_share: Option<Money>,
     /// Print JSON
@@ -48,11 +51,11 @@ fn above_0(text: &str) -> Result<Money, String> {
     }
 }
 
-/// A percentage, which has at most two decimals as an amount has.
+/// A percentage, with at most two decimals like an amount.
 fn percent(text: &str) -> Result<Money, String> {
     let percent = text.strip_suffix('%').unwrap_or(text).trim_end().parse::<Money>().ok();
     let within = percent.filter(|percent| (Money(0)..=Money(10_000)).contains(percent));
-    within.ok_or_else(|| format!("{text:?} is not a percentage from 0 to 100, as in 60 or 62.5"))
+    within.ok_or_else(|| format!("{text:?} is not a percentage from 0 to 100, such as 60 or 62.5"))
 }
 
 impl Template {
@@ -72,7 +75,7 @@ impl Template {
             return Ok(Exit::Done);
         }
         print_tiers(&tiers, bounds, safe.as_ref());
-        print::line("\nto create them, switched off, and then to look at them:");
+        print::line("\nto create the rules switched off, then check and activate them:");
         rules.iter().for_each(|rule| print::line(format_args!("  {}", command(rule))));
         print::line("  scrip rule lint --rule N\n  scrip rule rehearse --rule N --from DATE\n  scrip rule activate N");
         Ok(Exit::Done)
@@ -84,7 +87,7 @@ fn print_tiers(tiers: &[Tier], bounds: Bounds, safe: Option<&SafeRate>) {
     let rows: Vec<_> = tiers
         .iter()
         .map(|tier| {
-            // So many hundredths of a top-up are so many per cent of it.
+            // A rate in hundredths is a percentage.
             let rate = tier.rate.parse::<Money>().expect("a tier's rate has two decimals").0;
             in_all = if bounds == Bounds::Lower { in_all + rate } else { rate };
             let to = match (bounds, tier.below) {
@@ -96,13 +99,13 @@ fn print_tiers(tiers: &[Tier], bounds: Bounds, safe: Option<&SafeRate>) {
             [vec![tier.name.to_owned(), from, to], rates.to_vec(), vec![verdict.to_owned()]].concat()
         })
         .collect();
-    print::table(&["TIER", ">FROM", ">TO", ">CREDITS", ">IN ALL", if safe.is_some() { "THAT IS" } else { "" }], &rows);
+    print::table(&["TIER", ">FROM", ">TO", ">CREDITS", ">TOTAL", if safe.is_some() { "VERDICT" } else { "" }], &rows);
     if bounds == Bounds::Lower {
-        print::line("a top-up of a higher tier fires those beneath as well; with --half-open it fires one");
+        print::line("a top-up of a higher tier also fires the tiers below it; with --half-open it fires only one");
     }
     if let Some(safe) = safe {
         print::line(format_args!(
-            "nothing is earned from {} on; {} to {} is healthy",
+            "break-even at {}; {} to {} is healthy",
             percentage(&safe.ceiling),
             percentage(&safe.healthy_from),
             percentage(&safe.healthy_to)
@@ -110,21 +113,21 @@ fn print_tiers(tiers: &[Tier], bounds: Bounds, safe: Option<&SafeRate>) {
     }
 }
 
-/// What a rate in per cent means for the club.
+/// The verdict on a rate in per cent.
 fn verdict(rate: i64, safe: &SafeRate) -> &'static str {
     let rate = Exact::from(rate);
     if rate >= safe.ceiling {
         "a loss"
     } else if rate > safe.healthy_to {
-        "more than is healthy"
+        "above healthy"
     } else if rate >= safe.healthy_from {
         "healthy"
     } else {
-        "on the safe side"
+        "safe"
     }
 }
 
-/// To one decimal.
+/// Rounds to one decimal.
 fn percentage(exact: &Exact) -> String {
     let tenths = (exact.clone() * Exact::from(10)).round().expect("it is between 0 and 100");
     format!("{}.{} %", tenths / 10, tenths % 10)
@@ -142,12 +145,12 @@ fn command(rule: &RuleTerms) -> String {
 mod tests {
     use super::*;
 
-    /// U15: the ceiling and what is healthy are read off exactly where they meet.
+    /// U15: a rate at exactly the ceiling or a bound of the healthy range gets the right verdict.
     #[test]
     fn rates_are_judged_by_the_margin() {
         let safe = safe_rate(Exact::from(60), Exact::from(70));
         let verdicts = [13, 14, 21, 22, 41, 42].map(|rate| verdict(rate, &safe));
-        let expected = ["on the safe side", "healthy", "healthy", "more than is healthy", "more than is healthy", "a loss"];
+        let expected = ["safe", "healthy", "healthy", "above healthy", "above healthy", "a loss"];
         assert_eq!(verdicts, expected);
         assert_eq!(percentage(&safe_rate(Exact::from(50), Exact::from(50)).healthy_from), "8.3 %");
     }

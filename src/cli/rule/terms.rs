@@ -1,4 +1,4 @@
-//! A rule as options: for one that is created, and for one that is changed, where what is not named stays (U10).
+//! A rule as options: for a new one, and for a changed one, where settings that are not given stay (U10).
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use scrip_protocol::{ClubId, GroupId, InvalidId};
 use super::file;
 use crate::exit::InputError;
 
-/// A rule without anything but a name: it matches every top-up, and does nothing yet.
+/// A rule with nothing but a name: it matches every top-up and does nothing.
 pub(super) fn blank(name: &str) -> RuleTerms {
     RuleTerms {
         name: name.to_owned(),
@@ -27,40 +27,40 @@ pub(super) fn blank(name: &str) -> RuleTerms {
 /// A new rule.
 #[derive(Debug, Args)]
 pub(super) struct NewTerms {
-    /// Its name
+    /// Name of the rule
     #[arg(long, required_unless_present = "file")]
     name: Option<String>,
-    /// What it is for, for your own use
+    /// Description, for your own use
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// Create it switched off
+    /// Create the rule switched off
     #[arg(long)]
     inactive: bool,
-    /// A club on whose top-ups it fires, by number; may be given several times; without it, every club
+    /// Number of a club on whose top-ups it fires; can be repeated [default: every club]
     #[arg(long = "club", value_name = "CLUB")]
     clubs: Vec<ClubId>,
-    /// What must hold of the top-up, as in 'topupAmountMajor >= 500 AND topUpSource = CASH'; without it, nothing
+    /// Conditions, such as 'topupAmountMajor >= 500 AND topUpSource = CASH' [default: none]
     #[arg(long, value_name = "CONDITIONS")]
     when: Option<String>,
-    /// How much it credits, as in '{{topupAmountMajor}} * 0.1'
+    /// Bonus to credit, such as '{{topupAmountMajor}} * 0.1'
     #[arg(long, value_name = "FORMULA")]
     add_bonus: Option<String>,
-    /// A group that it puts the client into, by number; may be given several times
+    /// Number of a group to add the client to; can be repeated
     #[arg(long = "assign-group", value_name = "GROUP")]
     assigned: Vec<GroupId>,
-    /// A group that it takes the client out of, by number; may be given several times
+    /// Number of a group to remove the client from; can be repeated
     #[arg(long = "unassign-group", value_name = "GROUP")]
     unassigned: Vec<GroupId>,
-    /// The title of the push notification that it sends, at most 40 characters; variables may stand in it
+    /// Title of the push notification to send, at most 40 characters; can contain variables
     #[arg(long, value_name = "TEXT", requires = "push_body")]
     push_title: Option<String>,
-    /// The body of that push notification, at most 120 characters; variables may stand in it
+    /// Body of the push notification to send, at most 120 characters; can contain variables
     #[arg(long, value_name = "TEXT", requires = "push_title")]
     push_body: Option<String>,
-    /// A tag for its credits, by which reports tell them apart; may be given several times
+    /// Tag for the rule's credits, which reports can filter by; can be repeated
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
-    /// All of it from a file instead (JSON), - for standard input: the terms that `scrip rule show --terms` prints
+    /// Read the whole rule from a JSON file, as `scrip rule show --terms` prints it; - for standard input
     #[arg(long, conflicts_with_all = [
         "name", "description", "inactive", "clubs", "when", "add_bonus", "assigned", "unassigned", "push_title", "push_body", "tags",
     ])]
@@ -93,46 +93,46 @@ impl NewTerms {
     }
 }
 
-/// What is to be changed of a rule.
+/// The settings to change.
 #[derive(Debug, Args)]
 pub(super) struct ChangedTerms {
-    /// Its name
+    /// Name of the rule
     #[arg(long)]
     name: Option<String>,
-    /// What it is for, for your own use
+    /// Description, for your own use
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// A club on whose top-ups it fires, by number, instead of those before; may be given several times; all for every club
+    /// Number of a club on whose top-ups it fires, or `all`; can be repeated; replaces the current clubs
     #[arg(long = "club", value_name = "CLUB|all", value_parser = |text: &str| unless::<ClubId>("all", text))]
     clubs: Vec<Unless<ClubId>>,
-    /// What must hold of the top-up, as in 'topupAmountMajor >= 500 AND topUpSource = CASH', or none for nothing
+    /// Conditions, such as 'topupAmountMajor >= 500 AND topUpSource = CASH'
     #[arg(long, value_name = "CONDITIONS|none")]
     when: Option<String>,
-    /// How much it credits, as in '{{topupAmountMajor}} * 0.1', or none for no bonus
+    /// Bonus to credit, such as '{{topupAmountMajor}} * 0.1'
     #[arg(long, value_name = "FORMULA|none")]
     add_bonus: Option<String>,
-    /// A group that it puts the client into, by number, instead of those before; may be given several times; or none
+    /// Number of a group to add the client to; can be repeated; replaces the current groups
     #[arg(long = "assign-group", value_name = "GROUP|none", value_parser = |text: &str| unless::<GroupId>("none", text))]
     assigned: Vec<Unless<GroupId>>,
-    /// A group that it takes the client out of, by number, instead of those before; may be given several times; or none
+    /// Number of a group to remove the client from; can be repeated; replaces the current groups
     #[arg(long = "unassign-group", value_name = "GROUP|none", value_parser = |text: &str| unless::<GroupId>("none", text))]
     unassigned: Vec<Unless<GroupId>>,
-    /// The title of the push notification that it sends, at most 40 characters; variables may stand in it
+    /// Title of the push notification to send, at most 40 characters; can contain variables
     #[arg(long, value_name = "TEXT")]
     push_title: Option<String>,
-    /// The body of that push notification, at most 120 characters; variables may stand in it
+    /// Body of the push notification to send, at most 120 characters; can contain variables
     #[arg(long, value_name = "TEXT")]
     push_body: Option<String>,
-    /// It sends no push notification
+    /// Send no push notification
     #[arg(long, conflicts_with_all = ["push_title", "push_body"])]
     no_push: bool,
-    /// A tag for its credits, instead of those before; may be given several times
+    /// Tag for the rule's credits; can be repeated; replaces the current tags
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
-    /// Its credits have no tags
+    /// Remove all tags
     #[arg(long, conflicts_with = "tags")]
     no_tags: bool,
-    /// All of it from a file instead (JSON), - for standard input: the terms that `scrip rule show --terms` prints
+    /// Read the whole rule from a JSON file, as `scrip rule show --terms` prints it; - for standard input
     #[arg(long, conflicts_with_all = [
         "name", "description", "clubs", "when", "add_bonus", "assigned", "unassigned", "push_title", "push_body", "no_push", "tags",
         "no_tags",
@@ -141,7 +141,7 @@ pub(super) struct ChangedTerms {
 }
 
 impl ChangedTerms {
-    /// Whether nothing is named.
+    /// Whether no option is given.
     pub(super) fn is_empty(&self) -> bool {
         let texts = [&self.name, &self.description, &self.when, &self.add_bonus, &self.push_title, &self.push_body];
         let is_named = texts.iter().any(|text| text.is_some())
@@ -191,7 +191,7 @@ impl ChangedTerms {
     }
 }
 
-/// What takes conditions, a formula or groups away.
+/// The word that removes conditions, a formula or groups.
 const NONE: &str = "none";
 
 fn set(text: &mut String, new: Option<String>) {
@@ -200,25 +200,25 @@ fn set(text: &mut String, new: Option<String>) {
     }
 }
 
-/// Puts actions in the place of those of their kind; where there are none of it, at the end.
+/// Replaces the actions of a kind, in place; if there are none, appends the new ones.
 fn replace(actions: &mut Vec<Action>, is_of_kind: impl Fn(&Action) -> bool, new: impl IntoIterator<Item = Action>) {
     let at = actions.iter().position(&is_of_kind).unwrap_or(actions.len());
     actions.retain(|action| !is_of_kind(action));
     actions.splice(at..at, new);
 }
 
-/// A number, unless a word stands for another thing than a number.
+/// A number, or `None` for a word that stands for something else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Unless<T>(Option<T>);
 
 fn unless<T: FromStr<Err = InvalidId>>(word: &str, text: &str) -> Result<Unless<T>, String> {
     match text == word {
         true => Ok(Unless(None)),
-        false => text.parse().map(|id| Unless(Some(id))).map_err(|why| format!("{why}, nor {word}")),
+        false => text.parse().map(|id| Unless(Some(id))).map_err(|why| format!("{why} or `{word}`")),
     }
 }
 
-/// The numbers; where the word was among them, none.
+/// The numbers; empty if the word was among them.
 fn ids<T: Copy>(of: &[Unless<T>]) -> Vec<T> {
     of.iter().map(|unless| unless.0).collect::<Option<_>>().unwrap_or_default()
 }
@@ -260,9 +260,9 @@ mod tests {
         }
     }
 
-    /// U10: what is not named stays, the toggle and the order of actions as well.
+    /// U10: settings that are not given stay, including the switch and the order of actions.
     #[test]
-    fn only_what_is_named_is_changed() {
+    fn only_given_settings_are_changed() {
         let before = full();
         assert_eq!(changed(&before, &[]), before);
         let named = changed(&before, &["--name", "Coins", "--description", ""]);
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_taken_away() {
+    fn none_removes_a_setting() {
         let args = ["--club", "all", "--when", "none", "--add-bonus", "none", "--assign-group", "none", "--no-push", "--no-tags"];
         let before = full();
         let after = changed(&before, &args);

@@ -1,4 +1,4 @@
-//! The engine's metrics: its status in the words of Prometheus, and where a supervisor asks for them.
+//! The engine's metrics in the format of Prometheus, and the address on which they are served.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(super) struct Probed {
 }
 
 impl Probed {
-    /// Begins to answer. Connections use at most so many file descriptors.
+    /// Starts to answer. Connections use at most this many file descriptors.
     pub(super) async fn start(listen: SocketAddr, vitals: Arc<Vitals>, descriptors: usize) -> anyhow::Result<Probed> {
         let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen} (TCP) for metrics"))?;
         let address = listener.local_addr()?;
@@ -35,12 +35,12 @@ impl Probed {
         Ok(Probed { address, readiness, serving: tokio::spawn(serving) })
     }
 
-    /// Where.
+    /// The address.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Says from now on that the engine does not serve any more.
+    /// Reports from now on that the engine no longer serves.
     pub(super) fn not_ready(&self, why: &str) {
         self.readiness.send_replace(Readiness::NotReady(why.to_owned()));
     }
@@ -56,7 +56,7 @@ fn seconds(ms: u64) -> f64 {
     ms as f64 / 1_000.0
 }
 
-/// A status as text.
+/// The status as text.
 fn text(status: &Status, clock: &ClockStatus) -> String {
     let mut text = Exposition::default();
     journal(&mut text, status);
@@ -71,34 +71,39 @@ fn text(status: &Status, clock: &ClockStatus) -> String {
 fn journal(text: &mut Exposition, status: &Status) {
     use MetricKind::{Counter, Gauge, Histogram};
     let Status { journal, snapshot, .. } = status;
-    let started = "When the process began to serve, in seconds since 1970.";
+    let started = "Time at which the process started to serve, in seconds since 1970.";
     text.one("scrip_engine_start_time_seconds", Gauge, started, seconds(status.started_ms));
     text.one("scrip_engine_time_seconds", Gauge, "The engine's time, in seconds since 1970.", seconds(status.now_ms));
-    text.one("scrip_engine_journal_first_position", Gauge, "The first position that the journal keeps.", journal.first);
-    text.one("scrip_engine_journal_position", Gauge, "The newest durable position.", journal.durable);
-    text.one("scrip_engine_journal_disk_bytes", Gauge, "What the journal's files have on disk.", journal.disk_bytes);
+    text.one("scrip_engine_journal_first_position", Gauge, "First position in the journal.", journal.first);
+    text.one("scrip_engine_journal_position", Gauge, "Newest durable position.", journal.durable);
+    text.one("scrip_engine_journal_disk_bytes", Gauge, "Size of the journal's files on disk.", journal.disk_bytes);
     text.one("scrip_engine_journal_batches_total", Counter, "Batches made durable.", journal.batches);
     text.one("scrip_engine_journal_records_total", Counter, "Records made durable.", journal.records);
     text.one("scrip_engine_journal_bytes_total", Counter, "Bytes of batches made durable.", journal.bytes);
     let steps = journal.flushes.steps.iter().map(|step| (f64::from(step.us_max) / 1e6, step.count));
-    let help = "How long it took to make what was there durable.";
+    let help = "Time to make a commit durable.";
     let mut flushes = text.family("scrip_engine_journal_flush_duration_seconds", Histogram, help);
     flushes.histogram(&[], steps, journal.flushes.longer, journal.flushes.sum_us as f64 / 1e6);
     if let Some(snapshot) = snapshot {
-        text.one("scrip_engine_snapshot_position", Gauge, "The newest record in the newest snapshot.", snapshot.position);
+        text.one(
+            "scrip_engine_snapshot_position",
+            Gauge,
+            "Position of the newest record in the newest snapshot.",
+            snapshot.position,
+        );
         let age = status.now_ms.saturating_sub(snapshot.time_ms);
-        text.one("scrip_engine_snapshot_age_seconds", Gauge, "How old the newest record in it is.", seconds(age));
+        text.one("scrip_engine_snapshot_age_seconds", Gauge, "Age of the newest record in the newest snapshot.", seconds(age));
     }
 }
 
 fn machine_clock(text: &mut Exposition, clock: &ClockStatus) {
     use MetricKind::{Counter, Gauge};
     let lead_ms = clock.record_ms as f64 - clock.wall_ms as f64;
-    let help = "How far the time of records is ahead of the machine's clock; below 0 the clock is not followed.";
+    let help = "How far the time of records is ahead of the machine's clock; negative if the clock is not followed.";
     text.one("scrip_engine_clock_lead_seconds", Gauge, help, lead_ms / 1_000.0);
     let help = "Whether the machine's clock is followed.";
     text.one("scrip_engine_clock_followed", Gauge, help, u8::from(clock.is_followed));
-    let help = "Steps of the machine's clock of over a second.";
+    let help = "Steps of the machine's clock by more than a second.";
     let mut family = text.family("scrip_engine_clock_steps_total", Counter, help);
     family.sample(&[("direction", "forward")], clock.steps_forward);
     family.sample(&[("direction", "back")], clock.steps_back);
@@ -111,26 +116,34 @@ fn requests(text: &mut Exposition, status: &Status) {
             family.sample(&[(label, word)], count);
         }
     };
-    counted("scrip_engine_requests_total", "command", "Requests that came.", &status.requests);
-    counted("scrip_engine_redemptions_total", "outcome", "Redemptions that were decided.", &without_reasons(&status.redemptions));
-    counted("scrip_engine_holds_total", "outcome", "Holds that were decided.", &without_reasons(&status.holds));
-    counted("scrip_engine_refusals_total", "reason", "Requests that were not executed.", &status.refusals);
-    let help = "Rules that matched a top-up and did nothing.";
+    counted("scrip_engine_requests_total", "command", "Requests received.", &status.requests);
+    counted("scrip_engine_redemptions_total", "outcome", "Redemptions decided.", &without_reasons(&status.redemptions));
+    counted("scrip_engine_holds_total", "outcome", "Holds decided.", &without_reasons(&status.holds));
+    counted("scrip_engine_refusals_total", "reason", "Requests not executed.", &status.refusals);
+    let help = "Rules that matched a top-up but failed.";
     counted("scrip_engine_rule_failures_total", "reason", help, &status.rule_failures);
     let Status { repeated, lockouts, attempts, pushes_too_long, .. } = status;
     for (name, help, count) in [
-        ("scrip_engine_repeated_requests_total", "Requests answered as an earlier one of the same id.", repeated),
-        ("scrip_engine_pushes_too_long_total", "Push notifications of rules that were too long to be sent.", pushes_too_long),
-        ("scrip_engine_guard_lockouts_total", "Lock-outs that the guard has begun.", lockouts),
+        (
+            "scrip_engine_repeated_requests_total",
+            "Retries answered with the outcome of an earlier request with the same id.",
+            repeated,
+        ),
+        ("scrip_engine_pushes_too_long_total", "Push notifications not sent because they were too long.", pushes_too_long),
+        ("scrip_engine_guard_lockouts_total", "Lockouts started by the guard.", lockouts),
         ("scrip_engine_attempts_total", "Refused attempts that left no record.", &attempts.all),
-        ("scrip_engine_attempts_lost_total", "Those of them that came too fast to be kept.", &attempts.lost),
+        (
+            "scrip_engine_attempts_lost_total",
+            "Refused attempts that were not kept because too many arrived at once.",
+            &attempts.lost,
+        ),
     ] {
         text.one(name, MetricKind::Counter, help, count);
     }
 }
 
-/// Counts of outcomes, with all failed attempts at codes under one word: whoever reaches this address sees them, callers without reasons
-/// among them (Z9). The status and the reporting sidecar have the reasons, for those who may know.
+/// Counts of outcomes, with all failed attempts at codes under one word: everybody who can reach this address sees them,
+/// including callers without reasons (Z9). The status and the reporting sidecar have the reasons, for authorised callers.
 fn without_reasons(counts: &[Counted]) -> Vec<Counted> {
     let is_reason = |word: &str| RedeemOutcome::FAILED_ATTEMPTS.contains(&word);
     let (reasons, others): (Vec<&Counted>, Vec<&Counted>) = counts.iter().partition(|counted| is_reason(&counted.word));
@@ -139,7 +152,7 @@ fn without_reasons(counts: &[Counted]) -> Vec<Counted> {
     others.into_iter().cloned().chain(failed).collect()
 }
 
-/// How far the readers are behind, each, and the slowest.
+/// The lag of each reader, and of the slowest.
 fn readers(text: &mut Exposition, status: &Status) {
     let readers = &status.readers;
     let help = "Durable records that a registered reader has not read.";
@@ -147,7 +160,7 @@ fn readers(text: &mut Exposition, status: &Status) {
     for reader in readers {
         family.sample(&[("reader", &reader.name)], reader.lag_records);
     }
-    let help = "For how long the oldest of them has been there, as far as that is known.";
+    let help = "Age of the oldest record that a registered reader has not read, if known.";
     let mut family = text.family("scrip_engine_reader_lag_seconds", MetricKind::Gauge, help);
     for reader in readers {
         if let Some(lag_ms) = reader.lag_ms {
@@ -158,7 +171,7 @@ fn readers(text: &mut Exposition, status: &Status) {
         let help = "Durable records that the slowest registered reader has not read.";
         text.one("scrip_engine_slowest_reader_lag_records", MetricKind::Gauge, help, slowest.lag_records);
         if let Some(lag_ms) = slowest.lag_ms {
-            let help = "For how long the oldest of them has been there.";
+            let help = "Age of the oldest record that the slowest registered reader has not read.";
             text.one("scrip_engine_slowest_reader_lag_seconds", MetricKind::Gauge, help, seconds(lag_ms));
         }
     }
@@ -168,11 +181,11 @@ fn sizes(text: &mut Exposition, status: &Status) {
     let sizes = &status.sizes;
     for (name, help, size) in [
         ("scrip_engine_clients", "Clients in the state.", sizes.clients),
-        ("scrip_engine_campaigns", "Campaigns, archived ones as well.", sizes.campaigns),
-        ("scrip_engine_codes", "Codes of all campaigns, archived ones as well.", sizes.codes),
-        ("scrip_engine_holds", "Holds that are remembered, open and ended ones.", sizes.holds),
-        ("scrip_engine_request_ids", "Request ids that are remembered.", sizes.requests),
-        ("scrip_engine_guarded", "Clients, networks and credentials whose misses are remembered.", sizes.guarded),
+        ("scrip_engine_campaigns", "Campaigns, including archived ones.", sizes.campaigns),
+        ("scrip_engine_codes", "Codes of all campaigns, including archived ones.", sizes.codes),
+        ("scrip_engine_holds", "Holds remembered, open or ended.", sizes.holds),
+        ("scrip_engine_request_ids", "Request ids remembered.", sizes.requests),
+        ("scrip_engine_guarded", "Clients, networks and credentials with failed attempts remembered.", sizes.guarded),
     ] {
         text.one(name, MetricKind::Gauge, help, size);
     }
@@ -182,20 +195,24 @@ fn load(text: &mut Exposition, status: &Status) {
     let load = &status.load;
     for (name, help, now) in [
         ("scrip_engine_connections", "Connections.", load.connections),
-        ("scrip_engine_connections_limit", "How many connections there may be.", load.connections_max),
+        ("scrip_engine_connections_limit", "Maximum number of connections.", load.connections_max),
         ("scrip_engine_lanes", "Lanes of all connections.", load.lanes),
         ("scrip_engine_tails", "Tails of the journal.", load.tails),
-        ("scrip_engine_watchers", "Those who watch for refused attempts.", load.watchers),
-        ("scrip_engine_requests_under_way", "Requests handed over and not yet answered.", load.requests_under_way),
-        ("scrip_engine_requests_under_way_limit", "How many of them there may be.", load.requests_under_way_max),
+        ("scrip_engine_watchers", "Watchers of refused attempts.", load.watchers),
+        (
+            "scrip_engine_requests_under_way",
+            "Requests handed to the engine thread and not yet answered.",
+            load.requests_under_way,
+        ),
+        ("scrip_engine_requests_under_way_limit", "Maximum number of requests under way.", load.requests_under_way_max),
     ] {
         text.one(name, MetricKind::Gauge, help, now);
     }
     for (name, help, count) in [
-        ("scrip_engine_connections_taken_total", "Connections that came and were taken.", load.connections_taken),
-        ("scrip_engine_connections_refused_total", "Connections refused: there were too many.", load.connections_refused),
+        ("scrip_engine_connections_taken_total", "Connections accepted.", load.connections_taken),
+        ("scrip_engine_connections_refused_total", "Connections refused because there were too many.", load.connections_refused),
         ("scrip_engine_handshakes_evicted_total", "Connections closed before their hello to make room.", load.handshakes_evicted),
-        ("scrip_engine_retries_total", "Connections that had to prove their address first.", load.retries),
+        ("scrip_engine_retries_total", "Connections that had to validate their address first.", load.retries),
     ] {
         text.one(name, MetricKind::Counter, help, count);
     }

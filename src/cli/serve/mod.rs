@@ -1,4 +1,4 @@
-//! `scrip serve`: the engine.
+//! `scrip serve`: runs the engine.
 
 mod metrics;
 
@@ -15,33 +15,34 @@ use scrip_loadtest::words;
 use scrip_protocol::Position;
 use scrip_reporting::listener::descriptors;
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::Exit;
 use crate::print;
 use crate::progress::Progress;
+use crate::stop::{Starting, Stops};
 use metrics::Probed;
 
-/// Run the engine on a data folder, until SIGINT or SIGTERM
+/// Run the engine on a data folder until SIGINT or SIGTERM
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// The data folder
+    /// Data folder
     #[arg(long, env = "SCRIP_DATA", default_value = "scrip-data", value_name = "DIR")]
     data: PathBuf,
-    /// Where to listen, instead of where the configuration says (UDP)
+    /// Address to listen on (UDP); overrides scrip.toml
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// After how many MiB a segment of the journal ends
+    /// Size at which a segment of the journal ends, in MiB
     #[arg(long, default_value_t = SEGMENT_BYTES >> 20, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=4096))]
     segment_mib: u64,
-    /// Where to answer probes and give metrics (TCP, HTTP), instead of where the configuration says; nowhere, if neither does
+    /// Address for probes and metrics (TCP, HTTP); overrides scrip.toml [default: none]
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
-    /// Start although this machine's clock is implausible beside the newest record
+    /// Start although this machine's clock seems wrong
     ///
-    /// Give it once, after checking that the clock is right. If the newest record is from the future, the times of new records start
-    /// there and run at half speed until the clock has caught up: holds and lockouts last up to twice as long, and
-    /// reports show those times. Requests are judged by the clock as it is now, and none is executed twice.
+    /// The engine refuses to start if the clock is implausible. Pass this once, after checking that the clock is right: later starts
+    /// are compared with this clock until it is set again. If the newest record is from the future, the times of new records continue
+    /// from there at half speed until the clock has caught up: holds and lockouts last up to twice as long, and reports show those
+    /// times. Requests are judged by the current clock, and none is executed twice.
     #[arg(long)]
     accept_clock: bool,
     /// Print JSON
@@ -51,8 +52,8 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+        let mut stops = Stops::new()?;
+        let starting = Starting::new(self.json)?;
         let start = Start {
             listen: self.listen,
             segment_bytes: self.segment_mib << 20,
@@ -63,6 +64,7 @@ impl Serve {
         let descriptors = descriptors::for_connections(descriptors::ENGINE_RESERVE)?;
         let began = Instant::now();
         let engine = start_engine(&folder, start)?;
+        drop(starting);
         let (took, started) = (began.elapsed(), engine.started());
         let probed = match self.metrics.or(folder.config()?.metrics.listen) {
             Some(listen) => match Probed::start(listen, engine.vitals(), descriptors).await {
@@ -90,22 +92,21 @@ impl Serve {
             print::line(format_args!("metrics on http://{metrics}/metrics"));
         }
         let why = tokio::select! {
-            _ = interrupt.recv() => "it stops",
-            _ = terminate.recv() => "it stops",
-            () = engine.failed() => "it has failed, and its log says why",
+            () = stops.stopped() => "the engine is stopping",
+            () = engine.failed() => "the engine has failed; see its log",
         };
         if let Some(probed) = &probed {
             probed.not_ready(why);
         }
         engine.stop().await?;
         if !self.json {
-            print::line("stopped: everything taken was answered");
+            print::line("stopped; every accepted request was answered");
         }
         Ok(Exit::Done)
     }
 }
 
-/// Starts an engine, with a progress bar when the replay takes over a second.
+/// Starts an engine, with a progress bar if the replay takes over a second.
 pub(crate) fn start_engine(folder: &Folder, start: Start) -> anyhow::Result<Engine> {
     let mut progress = Progress::new("replaying the journal");
     let engine = tokio::task::block_in_place(|| Engine::start(folder, start, &mut |so_far| progress.replayed(so_far)));
@@ -113,7 +114,7 @@ pub(crate) fn start_engine(folder: &Folder, start: Start) -> anyhow::Result<Engi
     engine.with_context(|| folder.dir().display().to_string())
 }
 
-/// How an engine came to its state, in words, and how long that took.
+/// How an engine recovered its state, in words, and how long that took.
 pub(crate) fn came_to(engine: &Engine, took: Duration) -> String {
     let started = engine.started();
     let (all, Position(snapshot)) = (print::count(started.replayed.0, "record"), started.snapshot);

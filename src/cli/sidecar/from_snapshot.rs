@@ -1,11 +1,12 @@
-//! `scrip sidecar --from-snapshot`: a read model that begins with what a snapshot of the engine says.
+//! `scrip sidecar --from-snapshot`: a read model that starts from a snapshot of the engine.
 //!
-//! The snapshot is read whole and checked before anything of it is believed: the engine finds out about damage while it runs, and then
-//! stops; a read model would go on with it. What is written is said in `scrip_reporting::read_model::seed`.
+//! The snapshot is read and checked as a whole before any of it is used: an engine finds damage while it runs and then stops, but
+//! a read model would carry on with it. `scrip_reporting::read_model::seed` describes what is written.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use scrip_core::state::{Campaign, State};
 use scrip_engine::folder::Folder;
 use scrip_engine::snapshot::{self, Snapshot, SnapshotError};
@@ -18,16 +19,19 @@ use scrip_reporting::store::Store;
 use crate::print;
 use crate::progress::Progress;
 
-/// Builds the read model of a folder from a snapshot, or from the newest whole one of the engine's data folder. Returns which that was, and up to
-/// which record it goes.
+/// Builds the read model of a folder from a snapshot, or from the newest valid one of the engine's data folder. Returns the
+/// snapshot's path and its position.
 pub(super) fn build(named: Option<&Path>, folder: &Folder, store: &Path) -> anyhow::Result<(PathBuf, Position)> {
     let store = Store::open(store)?;
     let (snapshot, state) = match named {
         Some(path) => whole(path)?,
         None => newest_whole(&folder.snapshots_path())?,
     };
+    if let Some(recorded) = state.recorded_form() {
+        recorded.known().with_context(|| snapshot.path().display().to_string())?;
+    }
     let mut building = store.build()?;
-    let (mut progress, codes) = (Progress::new("beginning with the snapshot"), snapshot.header().counts.codes);
+    let (mut progress, codes) = (Progress::new("loading the snapshot"), snapshot.header().counts.codes);
     building.seed(snapshot.header().end, |seed| write(&state, seed, &mut |done| progress.at(done, codes.max(done))))?;
     Ok((snapshot.path().to_owned(), building.finish()?))
 }
@@ -40,27 +44,27 @@ fn whole(path: &Path) -> Result<(Snapshot, State), SnapshotError> {
     Ok((snapshot, state))
 }
 
-/// The newest snapshot that is whole; those before it are named. Where none is, why the newest is not.
+/// The newest valid snapshot; damaged newer ones are reported. If there is none, the error of the newest.
 fn newest_whole(dir: &Path) -> Result<(Snapshot, State), SnapshotError> {
     let mut newest = None;
     for kept in snapshot::list(&OsDisk, dir)? {
         match whole(&kept.path) {
             Ok(found) => {
                 let passed_over: Option<&SnapshotError> = newest.as_ref();
-                passed_over.into_iter().for_each(|why| print::complain(&format!("scrip: an older snapshot is taken: {why}")));
+                passed_over.into_iter().for_each(|why| print::complain(&format!("scrip: using an older snapshot: {why}")));
                 return Ok(found);
             }
             Err(why) => newest = newest.or(Some(why)),
         }
     }
     let none = || {
-        let source = io::Error::new(io::ErrorKind::NotFound, "there is no snapshot here: `scrip snapshot create` takes one");
+        let source = io::Error::new(io::ErrorKind::NotFound, "no snapshot found here: `scrip snapshot create` takes one");
         SnapshotError::Io { path: dir.to_owned(), source }
     };
     Err(newest.unwrap_or_else(none))
 }
 
-/// Tells what a state has. `progress` is told how many codes are done.
+/// Writes a state to the seed. Calls `progress` with the number of codes done.
 fn write(state: &State, seed: &mut Seed<'_>, progress: &mut dyn FnMut(u64)) -> Result<(), SeedError> {
     seed.settings(state.settings(), state.code_form())?;
     seed.requests(state.requests.latest_ms())?;

@@ -1,9 +1,9 @@
 //! A running engine, compared with its own journal.
 //!
-//! The journal is tailed from its first record. Every answer of the engine says which position it is as of: the tail is applied up to
-//! exactly that record, and then the state here must answer the same. So the comparison is exact however busy the engine is. Answers come
-//! in windows of many at once; within one they are compared in the order of their positions, and no answer to a later window is of an
-//! earlier position than those of this one.
+//! The journal is tailed from its first record. Every reply of the engine names the position that it is as of: the tail is
+//! applied up to exactly that record, and then the state here must give the same reply. So the comparison is exact, however busy
+//! the engine is. Queries are sent in windows of many at once. Within a window the replies are compared in the order of their
+//! positions, and no reply to a later window has an earlier position.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -13,7 +13,7 @@ use scrip_core::state::{CodeAt, Difference, Lookup, NormalisedCode, State};
 use scrip_engine::backup::BackupError;
 use scrip_engine::snapshot::{self, Snapshot};
 use scrip_journal::disk::OsDisk;
-use scrip_protocol::batch::{Batch, ChainEnd};
+use scrip_protocol::batch::{Batch, BatchTime, ChainEnd};
 use scrip_protocol::command::{
     CodeFilter, ListClubs, ListCodes, ListCodesOutcome, ListGroups, ListRules, RuleFilter, ShowCampaign, ShowCampaignOutcome,
     ShowClient, ShowClientOutcome, UsageFilter,
@@ -25,10 +25,10 @@ use super::{Report, counted};
 use crate::progress::Progress;
 use crate::reach::Reach;
 
-/// How many questions are under way at once.
+/// How many queries are in flight at once.
 const IN_FLIGHT: usize = 2_048;
 
-/// Compares what an engine says of everything with what its journal makes of it.
+/// Compares everything that an engine reports with the state that its journal yields.
 pub(super) async fn verify(reach: &Reach) -> anyhow::Result<Report> {
     let began = Instant::now();
     let client = reach.client().await?;
@@ -44,8 +44,8 @@ pub(super) async fn verify(reach: &Reach) -> anyhow::Result<Report> {
     let compared = counted(&replica.state);
     let difference = replica.compare(&client).await?;
     let names = ["campaigns", "codes", "clients"].map(|name| (name, 0));
-    let asked = [replica.campaigns, replica.codes, replica.clients];
-    let asked = names.iter().zip(asked).map(|((name, _), asked)| (*name, asked));
+    let seen = [replica.campaigns, replica.codes, replica.clients];
+    let seen = names.iter().zip(seen).map(|((name, _), seen)| (*name, seen));
     let others = compared.into_iter().filter(|(name, _)| !names.iter().any(|(other, _)| other == name));
     Ok(Report {
         other: "the engine",
@@ -53,18 +53,18 @@ pub(super) async fn verify(reach: &Reach) -> anyhow::Result<Report> {
         end: replica.chain,
         batches: replica.batches,
         records: replica.state.position().0 - replica.began_after,
-        compared: asked.chain(others).collect(),
+        compared: seen.chain(others).collect(),
         difference,
         took: began.elapsed(),
     })
 }
 
-/// The state that the journal makes, as far as it was applied.
+/// The state that the journal yields, as far as it was applied.
 struct Replica {
     tailing: Tailing,
     state: State,
-    /// The records that came and were not applied yet, with the times of their batches.
-    waiting: VecDeque<(u64, Record)>,
+    /// Records that were received and not applied yet, with the times of their batches.
+    waiting: VecDeque<(BatchTime, Record)>,
     chain: ChainEnd,
     batches: u64,
     began_after: u64,
@@ -74,7 +74,7 @@ struct Replica {
 }
 
 impl Replica {
-    /// Begins with the first record; or with a snapshot, where the first records are not kept any more and the data folder is at hand.
+    /// Starts at the first record; or at a snapshot, if the first records were dropped and the data folder is on this machine.
     async fn begin(reach: &Reach) -> anyhow::Result<Replica> {
         let tailing = Tailing::start(reach.dial()?, Position(1), true).await?;
         let mut replica = Replica {
@@ -107,28 +107,28 @@ impl Replica {
         Ok(replica)
     }
 
-    /// Waits for the next batch of the tail, which must continue what came before.
+    /// Waits for the next batch of the tail, which must continue the previous one.
     async fn next_batch(&mut self) -> anyhow::Result<()> {
         let bytes = self.tailing.next().await?;
         let bytes = bytes.ok_or_else(|| anyhow::anyhow!("the engine ended a tail that follows"))?;
         let (batch, after) = (Batch::parse(&bytes)?, self.chain.position);
         batch.follow(&mut self.chain).map_err(|cause| TailError::Batch { after, cause })?;
         for item in batch.records() {
-            self.waiting.push_back((batch.time_ms, item?.1));
+            self.waiting.push_back((batch.time(), item?.1));
         }
         self.batches += 1;
         Ok(())
     }
 
-    /// Applies what has come, up to a position.
+    /// Applies received records, up to a position.
     fn apply_to(&mut self, position: Position) {
         while self.state.position() < position {
-            let Some((time_ms, record)) = self.waiting.pop_front() else { return };
-            self.state.apply(time_ms, &record);
+            let Some((time, record)) = self.waiting.pop_front() else { return };
+            self.state.apply(time, &record);
         }
     }
 
-    /// Applies the journal up to exactly a position, which is durable: an answer as of it was given.
+    /// Applies the journal up to exactly a position, which is durable because a reply was as of it.
     async fn advance(&mut self, position: Position) -> anyhow::Result<()> {
         self.apply_to(position);
         while self.state.position() < position {
@@ -180,10 +180,10 @@ impl Replica {
         for filter in [RuleFilter::Present, RuleFilter::Archived] {
             let mut after = Some(RuleId(0));
             while let Some(from) = after {
-                let asked = ListRules { after: from, filter, ..ListRules::default() };
-                let page = client.list_rules(&asked).await?;
+                let query = ListRules { after: from, filter, ..ListRules::default() };
+                let page = client.list_rules(&query).await?;
                 self.advance(page.as_of).await?;
-                if let Some(difference) = Difference::between("the rules", &self.state.list_rules(&asked), &page) {
+                if let Some(difference) = Difference::between("the rules", &self.state.list_rules(&query), &page) {
                     return Ok(Some(difference));
                 }
                 after = page.next;
@@ -201,7 +201,7 @@ impl Replica {
                 async move { client.show_campaign(campaign).await }
             });
             let mut answers = answers.await?;
-            // One without a campaign is as of no position; it comes last.
+            // A reply without a campaign is as of no position; sort it last.
             answers.sort_by_key(|(_, answer)| match answer {
                 ShowCampaignOutcome::Campaign(card) => card.as_of,
                 ShowCampaignOutcome::UnknownCampaign => Position(u64::MAX),
@@ -210,7 +210,7 @@ impl Replica {
                 if let ShowCampaignOutcome::Campaign(card) = &theirs {
                     self.advance(card.as_of).await?;
                 }
-                // Status and holds follow the engine's clock, and the answer says as of which time.
+                // Status and holds depend on the engine's clock, and the reply names the time it is as of.
                 let now_ms = match &theirs {
                     ShowCampaignOutcome::Campaign(card) => card.as_of_ms,
                     ShowCampaignOutcome::UnknownCampaign => 0,
@@ -232,13 +232,13 @@ impl Replica {
         for window in campaigns.chunks(IN_FLIGHT) {
             let mut pages: Vec<(CampaignId, u32)> = window.iter().map(|campaign| (*campaign, 0)).collect();
             while !pages.is_empty() {
-                let asked =
+                let query =
                     |(campaign, from_slot)| ListCodes { campaign, from_slot, status: CodeFilter::All, usage: UsageFilter::All };
-                // A page may have megabytes: fewer at once than of other answers.
+                // A page may have megabytes: send fewer at once than of other queries.
                 let some: Vec<_> = pages.drain(..pages.len().min(16)).collect();
                 let answers = answers(&some, |page| {
-                    let (client, asked) = (client.clone(), asked(page));
-                    async move { client.list_codes(&asked).await }
+                    let (client, query) = (client.clone(), query(page));
+                    async move { client.list_codes(&query).await }
                 });
                 let mut answers = answers.await?;
                 answers.sort_by_key(|(_, answer)| match answer {
@@ -249,8 +249,8 @@ impl Replica {
                     if let ListCodesOutcome::Codes { as_of, .. } = &theirs {
                         self.advance(*as_of).await?;
                     }
-                    let ours = self.state.list_codes(&asked(page), &Nowhere);
-                    // Who holds the value of an archived code is asked of the index, which is not there here.
+                    let ours = self.state.list_codes(&query(page), &Nowhere);
+                    // The holder of an archived code's value comes from the index, which a replica does not have.
                     if let ListCodesOutcome::Codes { codes, next, .. } = &mut theirs {
                         codes.iter_mut().for_each(|code| code.held_by = None);
                         self.codes += codes.len() as u64;
@@ -295,7 +295,7 @@ impl Replica {
     }
 }
 
-/// The first code that is not the same on two pages; or what else is not.
+/// The first code that differs between two pages; or else any other difference.
 fn pages_differ(campaign: CampaignId, ours: &ListCodesOutcome, theirs: &ListCodesOutcome) -> Option<Difference> {
     let rows = |page: &ListCodesOutcome| match page {
         ListCodesOutcome::Codes { codes, .. } => codes.clone(),
@@ -310,26 +310,26 @@ fn pages_differ(campaign: CampaignId, ours: &ListCodesOutcome, theirs: &ListCode
     of_rows.or_else(|| Difference::between(format_args!("campaign {campaign}, a page of its codes"), ours, theirs))
 }
 
-/// Asks about many things at once, and returns the answers in the order in which they came.
-async fn answers<K, A, F>(asked: &[K], ask: impl Fn(K) -> F) -> Result<Vec<(K, A)>, ClientError>
+/// Sends many queries at once, and returns the replies in the order in which they arrived.
+async fn answers<K, A, F>(keys: &[K], query: impl Fn(K) -> F) -> Result<Vec<(K, A)>, ClientError>
 where
     K: Copy + Send + 'static,
     A: Send + 'static,
     F: Future<Output = Result<A, ClientError>> + Send + 'static,
 {
     let mut under_way = JoinSet::new();
-    for key in asked {
-        let (key, answer) = (*key, ask(*key));
+    for key in keys {
+        let (key, answer) = (*key, query(*key));
         under_way.spawn(async move { answer.await.map(|answer| (key, answer)) });
     }
-    let mut answers = Vec::with_capacity(asked.len());
+    let mut answers = Vec::with_capacity(keys.len());
     while let Some(answer) = under_way.join_next().await {
-        answers.push(answer.expect("a question does not panic")?);
+        answers.push(answer.expect("a query does not panic")?);
     }
     Ok(answers)
 }
 
-/// No index: a replica looks no code up.
+/// An empty index: a replica looks up no codes.
 struct Nowhere;
 
 impl Lookup for Nowhere {

@@ -1,7 +1,8 @@
-//! `scrip verify`: every counter and balance recomputed from the journal, and compared with the snapshots or with a running engine.
+//! `scrip verify`: recomputes every counter and balance from the journal, and compares them with the snapshots or a running
+//! engine.
 //!
-//! Both ways use the engine's own `apply`: what they find is not an error of reckoning, but that a file, or the memory of an engine, is
-//! not what the journal makes it. The reckoning itself is counted again by the load test's audit.
+//! Both modes use the engine's own `apply`. They find a file, or an engine's memory, that is not what the journal yields; they do
+//! not find mistakes in `apply` itself. The load test's audit counts independently.
 
 mod live;
 mod offline;
@@ -19,13 +20,13 @@ use crate::exit::Exit;
 use crate::print;
 use crate::reach::Reach;
 
-/// Recompute everything from the journal and compare it with the snapshots; with --live with what a running engine says
+/// Recompute all state from the journal and report differences
 ///
-/// Checks the chain of hashes on the way. Exits with 8 where something differs, and names the first difference; with 6 where a file is
-/// damaged. Without --live no engine may run on the data folder.
+/// Compares it with the snapshots, or with a running engine. Checks the hash chain on the way. Exits with 8 if anything differs, and prints the first difference; exits with 6 if a file is
+/// damaged. Without --live no engine may be running on the data folder.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// Compare with a running engine, which goes on with its work
+    /// Compare with a running engine, which keeps working
     #[arg(long)]
     live: bool,
     #[command(flatten)]
@@ -43,7 +44,7 @@ impl Verify {
     }
 }
 
-/// How much a state holds.
+/// The number of things in a state.
 fn counted(state: &State) -> Vec<(&'static str, u64)> {
     let (mut campaigns, mut codes) = (0, 0);
     for (campaign, _) in state.campaigns.after(CampaignId(0)) {
@@ -56,17 +57,17 @@ fn counted(state: &State) -> Vec<(&'static str, u64)> {
     vec![("campaigns", campaigns), ("codes", codes), ("clients", clients), ("requests remembered", requests)]
 }
 
-/// What was found.
+/// The result of a verification.
 struct Report {
-    /// What the journal was compared with, as in `the snapshot`.
+    /// What the journal was compared with: `the snapshot`, `the engine`.
     other: &'static str,
-    /// Where the recomputing began: 0, or the position of a snapshot.
+    /// Where recomputing started: 0, or the position of a snapshot.
     began_after: u64,
-    /// Where the journal stood at the end.
+    /// The end of the journal.
     end: ChainEnd,
     batches: u64,
     records: u64,
-    /// What was compared, with numbers.
+    /// What was compared, with counts.
     compared: Vec<(&'static str, u64)>,
     difference: Option<Difference>,
     took: Duration,
@@ -93,7 +94,7 @@ impl Report {
         if self.began_after > 0 {
             let after = print::grouped(self.began_after);
             print::line(format_args!(
-                "the first records of the journal are not kept any more: begun with the snapshot of position {after}, which is believed"
+                "the journal no longer has its first records: started from the snapshot of position {after}, which is taken as correct"
             ));
         }
         let counts = [("batches", self.batches), ("records", self.records)];
@@ -107,7 +108,7 @@ impl Report {
             .collect();
         print::table(&["", ""], &rows);
         match &self.difference {
-            None => print::line("nothing differs"),
+            None => print::line("no differences"),
             Some(difference) => print::line(format_args!("DIFFERS  {}", self.words(difference))),
         }
     }

@@ -1,4 +1,4 @@
-//! The journal of a data folder, walked from its first record, and the snapshots beside it.
+//! The journal of a data folder, read from its first record and compared with the snapshots beside it.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use scrip_protocol::batch::{Batch, ChainEnd};
 use super::{Report, counted};
 use crate::progress::Progress;
 
-/// Walks the journal of a folder, and compares what it makes with each snapshot.
+/// Reads the journal of a folder, and compares the state that it yields with each snapshot.
 pub(super) fn verify(folder: &Folder) -> anyhow::Result<Report> {
     if !folder.exists() {
         return Err(FolderError::Missing(folder.dir().to_owned()).into());
@@ -42,7 +42,7 @@ pub(super) fn verify(folder: &Folder) -> anyhow::Result<Report> {
         return Err(error);
     }
     let end = walked?;
-    // Of a journal that goes on after a snapshot, and has nothing yet.
+    // For a journal that starts after a snapshot and has no batch yet.
     if walking.chain == ChainEnd::default() && end.position > Position(0) {
         walking.begin_with_snapshot(end.next())?;
         walking.difference = hash_differs(end, walking.chain);
@@ -60,16 +60,16 @@ pub(super) fn verify(folder: &Folder) -> anyhow::Result<Report> {
     })
 }
 
-/// The first position of the newest segment, by its name: near enough to the end to show how far the walk is.
+/// The first position of the newest segment, by its name: close enough to the end for a progress bar.
 fn newest_segment(folder: &Folder) -> u64 {
     let files = OsDisk.list(&folder.journal_path()).unwrap_or_default();
     files.iter().filter_map(|file| file.name.strip_suffix(".redb")?.parse().ok()).max().unwrap_or(0)
 }
 
-/// A state on its way through the journal.
+/// The state while the journal is read.
 #[derive(Default)]
 struct Walking {
-    /// The snapshots that were not passed yet, by position.
+    /// The snapshots still ahead, by position.
     left: Vec<Kept>,
     state: State,
     chain: ChainEnd,
@@ -99,7 +99,7 @@ impl Walking {
             return Ok(());
         }
         for item in batch.records() {
-            self.state.apply(batch.time_ms, &item?.1);
+            self.state.apply(batch.time(), &item?.1);
         }
         (self.batches, self.records) = (self.batches + 1, self.records + u64::from(batch.count));
         self.chain = end;
@@ -110,7 +110,7 @@ impl Walking {
         Ok(())
     }
 
-    /// Begins with the oldest snapshot that the first record kept, or a later one, follows.
+    /// Starts from the oldest snapshot that reaches the journal's first record.
     fn begin_with_snapshot(&mut self, first: Position) -> anyhow::Result<()> {
         self.left.retain(|snapshot| snapshot.position.0 + 1 >= first.0);
         if self.left.is_empty() {
@@ -134,7 +134,7 @@ impl Walking {
         Ok(differs.map(|differs| Difference { what: format!("at position {}, {}", kept.position, differs.what), ..differs }))
     }
 
-    /// No snapshot is of a position that the journal does not have.
+    /// Checks that no snapshot is beyond the end of the journal.
     fn end(&mut self) {
         if let (None, Some(beyond)) = (&self.difference, self.left.first()) {
             self.difference = Some(Difference {
@@ -146,7 +146,7 @@ impl Walking {
     }
 }
 
-/// The difference between two ends of a chain that should be one.
+/// The difference between two chain ends that should be equal.
 fn hash_differs(ours: ChainEnd, theirs: ChainEnd) -> Option<Difference> {
     let words = |end: ChainEnd| {
         let hash: String = end.hash.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -16,6 +16,7 @@ use super::bucket::{Bucket, Pace};
 use super::chunked::Chunked;
 use super::costs::{Costs, FailedCode};
 use super::fingerprint::Recent;
+use crate::state::by_time::ByTime;
 use crate::state::shards::Shards;
 
 /// How many ended lockouts one charge notes, and how many quiet buckets it drops. It adds one at most, so that both shrink.
@@ -50,6 +51,8 @@ pub(super) struct Buckets<const N: usize> {
     open: BTreeSet<(u64, u32)>,
     /// The other rows, by the end of their lock-out. Some of them may have ended.
     locked: BTreeSet<(u64, u32)>,
+    /// How many these are, by the end of their lockout.
+    locked_by_end: ByTime<u64>,
     /// See [`Buckets::last_end_ms`].
     last_end_ms: u64,
 }
@@ -82,6 +85,7 @@ impl<const N: usize> Buckets<N> {
             index: Shards::new(),
             open: BTreeSet::new(),
             locked: BTreeSet::new(),
+            locked_by_end: ByTime::default(),
             last_end_ms: 0,
         }
     }
@@ -105,6 +109,11 @@ impl<const N: usize> Buckets<N> {
     pub(super) fn locked(&self, now_ms: u64) -> impl Iterator<Item = (u128, u64, CredentialId)> {
         let not_over = self.locked.range((Bound::Excluded((now_ms, u32::MAX)), Bound::Unbounded));
         not_over.map(|(ends_ms, at)| (self.row(*at).key, *ends_ms, self.row(*at).caused_by))
+    }
+
+    /// How many are locked out. Costs the same however many that is.
+    pub(super) fn locked_count(&self, now_ms: u64) -> u64 {
+        self.locked_by_end.after(now_ms)
     }
 
     /// Charges failed attempts to a key, one for each code that was not tried lately, through a credential that may begin a lockout or not.
@@ -226,7 +235,11 @@ impl<const N: usize> Buckets<N> {
     fn put_in_its_set(&mut self, at: u32) {
         let row = self.row(at);
         match row.locked {
-            true => self.locked.insert((row.bucket.ends_ms(), at)),
+            true => {
+                let ends_ms = row.bucket.ends_ms();
+                self.locked_by_end.add(ends_ms, 1);
+                self.locked.insert((ends_ms, at))
+            }
             false => self.open.insert((row.bucket.quiet_from_ms(&self.pace), at)),
         };
     }
@@ -234,7 +247,11 @@ impl<const N: usize> Buckets<N> {
     fn take_from_its_set(&mut self, at: u32) {
         let row = self.row(at);
         match row.locked {
-            true => self.locked.remove(&(row.bucket.ends_ms(), at)),
+            true => {
+                let ends_ms = row.bucket.ends_ms();
+                self.locked_by_end.take(ends_ms, 1);
+                self.locked.remove(&(ends_ms, at))
+            }
             false => self.open.remove(&(row.bucket.quiet_from_ms(&self.pace), at)),
         };
     }

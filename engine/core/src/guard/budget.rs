@@ -80,6 +80,11 @@ impl Budget {
         self.everywhere.locked(now_ms).map(row(true)).chain(unmasked)
     }
 
+    /// How many are locked out.
+    pub(super) fn locked_count(&self, now_ms: u64) -> u64 {
+        self.everywhere.locked_count(now_ms) + self.here.locked_count(now_ms)
+    }
+
     /// Gives a key a full budget, at every credential.
     pub(super) fn forget(&mut self, key: u128) {
         self.everywhere.forget(key);

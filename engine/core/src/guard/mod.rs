@@ -202,14 +202,24 @@ impl Guard {
     /// Who is locked out at a time, until when, and who caused it: credentials, clients, networks, each in the order of becoming free. Costs
     /// as much as there are.
     pub fn lockouts(&self, now_ms: u64) -> impl Iterator<Item = Lockout> {
-        let credentials = self.credentials.iter().flat_map(move |credentials| credentials.locked(now_ms));
-        let credentials = credentials.map(|(key, until_ms, caused_by)| {
-            let key = LockoutKey::Credential(CredentialId(key as u32));
-            Lockout { key, until_ms, caused_by, everywhere: true }
-        });
-        let clients = lockouts_of(&self.clients, now_ms, |key| LockoutKey::Client(ClientId(key)));
-        let networks = lockouts_of(&self.networks, now_ms, |key| LockoutKey::Network(ClientNetwork(key as u64)));
+        let credentials = self.credentials.iter().flat_map(move |of| credential_lockouts(of, now_ms));
+        let clients = self.clients.iter().flat_map(move |of| client_lockouts(of, now_ms));
+        let networks = self.networks.iter().flat_map(move |of| network_lockouts(of, now_ms));
         credentials.chain(clients).chain(networks)
+    }
+
+    /// The first lockouts of a kind, or of all, and how many there are. Costs as much as those that it returns.
+    pub fn first_lockouts(&self, now_ms: u64, kind: Option<LockoutKind>, count_max: usize) -> (Vec<Lockout>, u64) {
+        let is_wanted = |of: LockoutKind| kind.is_none_or(|kind| kind == of);
+        let credentials = self.credentials.as_ref().filter(|_| is_wanted(LockoutKind::Credential));
+        let clients = self.clients.as_ref().filter(|_| is_wanted(LockoutKind::Client));
+        let networks = self.networks.as_ref().filter(|_| is_wanted(LockoutKind::Network));
+        let count = credentials.map_or(0, |of| of.locked_count(now_ms));
+        let count = count + clients.into_iter().chain(networks).map(|of| of.locked_count(now_ms)).sum::<u64>();
+        let credentials = credentials.into_iter().flat_map(|of| credential_lockouts(of, now_ms));
+        let clients = clients.into_iter().flat_map(|of| client_lockouts(of, now_ms));
+        let networks = networks.into_iter().flat_map(|of| network_lockouts(of, now_ms));
+        (credentials.chain(clients).chain(networks).take(count_max).collect(), count)
     }
 
     /// Lifts lockouts: whoever had one has a full budget again, at every credential; of all of a kind, so has everybody else of that kind.
@@ -264,9 +274,23 @@ fn keys(who: &Asker) -> [Option<u128>; 2] {
     [who.client.map(|client| client.0), who.network.is_known().then(|| who.network.0.into())]
 }
 
-fn lockouts_of(budget: &Option<Budget>, now_ms: u64, key_of: fn(u128) -> LockoutKey) -> impl Iterator<Item = Lockout> {
-    let locked = budget.iter().flat_map(move |budget| budget.locked(now_ms));
-    locked.map(move |Locked { key, until_ms, caused_by, everywhere }| Lockout {
+fn credential_lockouts<const N: usize>(buckets: &Buckets<N>, now_ms: u64) -> impl Iterator<Item = Lockout> {
+    buckets.locked(now_ms).map(|(key, until_ms, caused_by)| {
+        let key = LockoutKey::Credential(CredentialId(key as u32));
+        Lockout { key, until_ms, caused_by, everywhere: true }
+    })
+}
+
+fn client_lockouts(budget: &Budget, now_ms: u64) -> impl Iterator<Item = Lockout> {
+    lockouts_of(budget, now_ms, |key| LockoutKey::Client(ClientId(key)))
+}
+
+fn network_lockouts(budget: &Budget, now_ms: u64) -> impl Iterator<Item = Lockout> {
+    lockouts_of(budget, now_ms, |key| LockoutKey::Network(ClientNetwork(key as u64)))
+}
+
+fn lockouts_of(budget: &Budget, now_ms: u64, key_of: fn(u128) -> LockoutKey) -> impl Iterator<Item = Lockout> {
+    budget.locked(now_ms).map(move |Locked { key, until_ms, caused_by, everywhere }| Lockout {
         key: key_of(key),
         until_ms,
         caused_by,

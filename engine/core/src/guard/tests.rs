@@ -42,7 +42,13 @@ fn refused(number: u32, reason: Reason) -> Vec<FailedCode> {
 
 /// Who is locked out, and until when.
 fn locked(guard: &Guard, now_ms: u64) -> Vec<(LockoutKey, u64)> {
-    guard.lockouts(now_ms).map(|lockout| (lockout.key, lockout.until_ms)).collect()
+    let all: Vec<_> = guard.lockouts(now_ms).collect();
+    for kind in [None, Some(LockoutKind::Credential), Some(LockoutKind::Client), Some(LockoutKind::Network)] {
+        let of_kind = || all.iter().filter(|lockout| kind.is_none_or(|kind| lockout.key.kind() == kind));
+        let first = (of_kind().take(2).copied().collect(), of_kind().count() as u64);
+        assert_eq!(guard.first_lockouts(now_ms, kind, 2), first, "what is listed of {kind:?}");
+    }
+    all.into_iter().map(|lockout| (lockout.key, lockout.until_ms)).collect()
 }
 
 /// Of one try at a time: whether it was looked at, and missed.

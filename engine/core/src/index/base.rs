@@ -9,6 +9,21 @@ use super::AT_ONCE;
 use crate::state::frozen::FrozenCodes;
 use crate::state::{CodeAt, NormalisedCode};
 
+/// How many of a snapshot's codes cannot be looked up, because their texts are no codes in a form; `None` where `goes_on` put an end to it.
+/// Goes through all of them.
+pub fn not_codes(codes: &FrozenCodes, form: CodeForm, goes_on: &dyn Fn() -> bool) -> Option<u64> {
+    const ROWS_AT_ONCE: usize = 1 << 16;
+    let (mut count, rows) = (0, codes.ends.len() as u32);
+    for first in (0..rows).step_by(ROWS_AT_ONCE) {
+        if !goes_on() {
+            return None;
+        }
+        let some = (first..rows).take(ROWS_AT_ONCE).filter_map(|row| codes.at(row));
+        count += some.filter(|(text, _)| form.normalise(text).is_err()).count() as u64;
+    }
+    Some(count)
+}
+
 /// The codes of a snapshot, and the form in which they are compared.
 pub(super) struct BaseCodes(Arc<FrozenCodes>, CodeForm);
 
@@ -19,6 +34,11 @@ impl BaseCodes {
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// How many rows there are: at least as many as values.
+    pub(super) fn len(&self) -> usize {
+        self.0.ends.len()
     }
 
     fn hash_of(&self, code: &NormalisedCode) -> u64 {

@@ -46,6 +46,11 @@ impl Index {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
+    #[cfg(any(test, feature = "testing"))]
+    pub fn put_codes(&self, codes: impl Iterator<Item = (NormalisedCode, CodeAt)>) {
+        self.put_all(codes);
+    }
+
     /// Puts codes into their shard. Their keys are taken out of the list.
     fn put_into(&self, shard: usize, codes: &[u32], hashed: &mut [(u64, Key, CodeAt)]) {
         let hash_of = |(key, _): &Entry| self.codes.hash_usize(key) as u64;

@@ -16,7 +16,7 @@
 //! Invariant: no check sees a use as free that at no moment of it was. What a code's activations and holds are is shown in one
 //! step; where its campaign limits uses or bonuses in all (Z5), that stands beside it under one lock, which other campaigns have not.
 
-mod base;
+pub mod base;
 mod credentials;
 mod face;
 mod insert;
@@ -31,7 +31,7 @@ use compact_str::CompactString;
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
-use scrip_protocol::codes::{CodeForm, InvalidCode};
+use scrip_protocol::codes::{CodeForm, InvalidCode, RecordedForm};
 use scrip_protocol::command::{
     CampaignArchived, CampaignSwitched, CampaignUpdated, CheckFreeOutcome, CheckOutcome, CodeChecked, CodeFree, CodeStanding,
     CodeTexts, CodesArchived, RedeemOutcome,
@@ -76,8 +76,13 @@ pub struct Index {
     began_ms: u64,
     clubs: AtomicU32,
     shown: AtomicU64,
+    /// How many codes that came since the snapshot have a text that is no code in the form.
+    not_codes: AtomicU64,
     /// Odd while codes are being added or taken out; another number after that than before.
     generation: AtomicU64,
+    /// How often all codes were gone through.
+    #[cfg(any(test, feature = "testing"))]
+    walks: AtomicU64,
 }
 
 /// A normalised code, as the map keeps it: up to 24 bytes in place.
@@ -127,12 +132,16 @@ impl Index {
             began_ms: state.now_ms(),
             clubs: AtomicU32::new(state.clubs.next().0 - 1),
             shown: AtomicU64::new(state.position().0),
+            not_codes: AtomicU64::new(0),
             generation: AtomicU64::new(0),
+            #[cfg(any(test, feature = "testing"))]
+            walks: AtomicU64::new(0),
         };
         for (id, campaign) in state.campaigns.after(CampaignId(0)) {
             index.campaigns.write().push(Face::of(state, id, campaign));
         }
         index.claim_all(state);
+        log_not_codes(index.not_codes(), index.form);
         state.holds.codes().for_each(|at| index.show_code(state, at, true));
         index
     }
@@ -277,8 +286,8 @@ impl Index {
     }
 
     /// How many values there are.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
+    #[cfg(any(test, feature = "testing"))]
+    pub fn len(&self) -> usize {
         let live = self.codes.iter().filter_map(|entry| NormalisedCode::from_normalised(&entry.key().0));
         live.chain(self.base.iter()).collect::<std::collections::HashSet<_>>().len()
     }
@@ -366,8 +375,27 @@ impl Index {
         CheckFreeOutcome::Checked { codes: verdicts, as_of: self.shown() }
     }
 
+    /// How often all codes were gone through.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn walks(&self) -> u64 {
+        self.walks.load(Ordering::Relaxed)
+    }
+
+    /// How many codes campaigns hold at most.
+    pub fn count_max(&self) -> u64 {
+        (self.codes.len() + self.base.len()) as u64
+    }
+
+    /// Whether codes can be added to a campaign, as of now: there is one, and it is not archived.
+    pub fn takes_codes(&self, campaign: CampaignId) -> bool {
+        let number = (campaign.0 as usize).checked_sub(1);
+        number.is_some_and(|number| self.campaigns.read().get(number).is_some_and(|face| !face.archived))
+    }
+
     /// Counts the codes that campaigns hold and for whose normalised text a condition holds. Goes through all there are.
     pub fn count(&self, is_meant: &dyn Fn(&str) -> bool) -> u64 {
+        #[cfg(any(test, feature = "testing"))]
+        self.walks.fetch_add(1, Ordering::Relaxed);
         let came = self.codes.iter().filter(|entry| is_meant(&entry.key().0) && self.is_live(*entry.value())).count();
         let base = self.base.codes().filter(|(code, at)| {
             // One that moved since is in the map, and counted.
@@ -462,10 +490,10 @@ impl Index {
 
     fn insert_all(&self, campaign: CampaignId, first_slot: usize, codes: &CodeTexts) {
         let slots = first_slot as u32..first_slot as u32 + codes.len() as u32;
-        // A code in the state was normalised when it was decided upon; of the others there are none.
-        self.put_groups(
-            slots.zip(codes.iter()).filter_map(|(slot, code)| Some((self.form.normalise(code).ok()?, CodeAt { campaign, slot }))),
-        );
+        self.put_groups(slots.zip(codes.iter()).filter_map(|(slot, code)| {
+            let at = CodeAt { campaign, slot };
+            Some((self.value_of(code, at)?, at))
+        }));
     }
 
     /// Puts in the codes of a state that is being taken over, but for those that are where its snapshot says. Of a value that several
@@ -489,7 +517,7 @@ impl Index {
             Some(other) => freed_at(other).is_some_and(|other| other <= since),
             None => true,
         };
-        let of = |at: CodeAt| self.form.normalise(state.campaigns.of(at.campaign)?.codes.of(at.slot as usize)?).ok();
+        let of = |at: CodeAt| self.value_of(state.campaigns.of(at.campaign)?.codes.of(at.slot as usize)?, at);
         let freed = freed.into_iter().filter_map(|(since, at)| Some((since, of(at)?, at)));
         let freed = freed.filter(|(since, code, _)| prevails(*since, code)).map(|(_, code, at)| (code, at));
         self.put_groups(freed);
@@ -506,7 +534,6 @@ impl Index {
                 let part = parts.lock().next();
                 let Some((id, campaign, slots)) = part else { return };
                 let live = slots.filter(|slot| !campaign.is_code_archived(*slot)).map(|slot| CodeAt { campaign: id, slot });
-                // A code in the state was normalised when it was decided upon; of the others there are none.
                 self.put_groups(live.filter_map(|at| Some((of(at)?, at))));
             }
         };
@@ -515,6 +542,26 @@ impl Index {
             (0..others).for_each(|_| drop(threads.spawn(put)));
             put();
         });
+    }
+
+    /// The normalised form of a stored code. Each was normalised when it was decided upon, so that each has one, unless this program
+    /// normalises differently or the journal is from elsewhere: such a code is counted, and the first is logged.
+    fn value_of(&self, code: &str, at: CodeAt) -> Option<NormalisedCode> {
+        match self.form.normalise(code) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                if self.not_codes.fetch_add(1, Ordering::Relaxed) == 0 {
+                    let CodeAt { campaign, slot } = at;
+                    tracing::error!(%campaign, slot, %why, form = %RecordedForm::of(self.form), "a stored code cannot be looked up");
+                }
+                None
+            }
+        }
+    }
+
+    /// How many codes that came since the snapshot cannot be looked up, because their text is no code in the form.
+    pub fn not_codes(&self) -> u64 {
+        self.not_codes.load(Ordering::Relaxed)
     }
 
     /// Puts codes in, some thousands at a time.
@@ -569,6 +616,18 @@ impl Index {
             && self.held.len() == other.held.len()
             && holding_alike()
             && self.holders.agrees_with(&other.holders)
+    }
+}
+
+/// Logs how many stored codes cannot be looked up, where there are any.
+pub fn log_not_codes(count: u64, form: CodeForm) {
+    if count > 0 {
+        let form = RecordedForm::of(form);
+        tracing::error!(
+            codes = count,
+            %form,
+            "stored codes cannot be looked up, because their texts are no codes in this form: nobody can redeem them"
+        );
     }
 }
 

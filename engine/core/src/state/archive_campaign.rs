@@ -104,4 +104,5 @@ pub(super) fn apply_restore(state: &mut State, record: &CampaignRestored) {
     campaign.archived_codes.retain(|_, code| code.cause == ArchiveCause::Alone);
     campaign.archived_codes.append(&mut left);
     campaign.recount();
+    state.holds.recount(&state.campaigns, record.campaign);
 }

@@ -6,6 +6,7 @@ use scrip_protocol::command::{
 };
 use scrip_protocol::{CredentialId, Record, Role, Stamp};
 
+use super::tables::behind;
 use super::{State, is_name, refused};
 
 /// The credentials of the organisation.
@@ -43,8 +44,8 @@ impl Credentials {
 
     /// The credentials after one, with their numbers.
     pub fn after(&self, credential: CredentialId) -> impl Iterator<Item = (CredentialId, &Credential)> {
-        let numbered = (1..).map(CredentialId).zip(&self.rows).skip(credential.0 as usize);
-        numbered.filter_map(|(id, row)| Some((id, row.as_ref()?)))
+        let numbered = behind(&self.rows, credential.0 as usize);
+        numbered.filter_map(|(number, row)| Some((CredentialId(number), row.as_ref()?)))
     }
 
     /// Whether a credential is revoked. One that is not known is not.
@@ -122,5 +123,6 @@ pub(super) fn apply_revoke(state: &mut State, record: &CredentialRevoked) {
     let row = (record.credential.0 as usize).checked_sub(1).and_then(|at| state.credentials.rows.get_mut(at));
     if let Some(Some(credential)) = row {
         credential.revoked_ms = Some(now_ms);
+        state.holds.revoke(&mut state.campaigns, record.credential, now_ms, now_ms);
     }
 }

@@ -14,8 +14,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::holds::Hold;
-use super::requests::Remembered;
-use super::{Campaign, State};
+use super::requests::{Remembered, Requests, Unlike};
+use super::{Campaign, CodeAt, State};
 
 /// The first thing that is not the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,6 +202,24 @@ fn holds(ours: &State, theirs: &State) -> Result<(), Difference> {
             }
             Ok(())
         },
+    )?;
+    // What follows from the holds and the codes, and is kept beside them.
+    let code = |(at, _): &(CodeAt, u64)| format!("code {} of campaign {}, all uses of which are held", at.slot, at.campaign);
+    each(ours.holds.full_codes(), theirs.holds.full_codes(), code, |ours, theirs| {
+        same(|| "the next code of which all uses are held".to_owned(), &ours.0, &theirs.0)?;
+        same(|| format!("{}, when one is free", code(ours)), &ours.1, &theirs.1)
+    })?;
+    each(
+        ours.holds.sums(),
+        theirs.holds.sums(),
+        |(campaign, _)| format!("campaign {campaign}, its sums of holds"),
+        |ours, theirs| {
+            same(|| "the next campaign with sums of holds".to_owned(), &ours.0, &theirs.0)?;
+            match ours.1 == theirs.1 {
+                true => Ok(()),
+                false => Err(unequal(format!("campaign {}, its sums of holds by time", ours.0))),
+            }
+        },
     )
 }
 
@@ -276,24 +294,24 @@ fn readers(ours: &State, theirs: &State) -> Result<(), Difference> {
 
 fn requests(ours: &State, theirs: &State) -> Result<(), Difference> {
     let (our, their) = (&ours.requests, &theirs.requests);
-    same(|| "the number of requests remembered".to_owned(), &our.len(), &their.len())?;
-    same(|| "the times at which requests were forgotten".to_owned(), &our.forgotten().rows(), &their.forgotten().rows())?;
-    let mut place = 0_u64;
-    each(
-        our.rows(),
-        their.rows(),
-        |(id, ..)| format!("request {id}"),
-        |ours, theirs| {
-            place += 1;
-            same(|| format!("the remembered request of place {place}"), &ours.0, &theirs.0)?;
-            same(|| format!("request {}, the hash of its body", ours.0), &ours.1, &theirs.1)?;
-            if !ours.2.is_alike(&theirs.2) {
-                let what = format!("request {}, its answer", ours.0);
-                return Err(Difference { what, ours: answer(&ours.2), theirs: answer(&theirs.2) });
-            }
-            Ok(())
-        },
-    )
+    let Some(unlike) = our.unlike(their) else { return Ok(()) };
+    let alone = |id, ours: &str, theirs: &str| (format!("request {id}"), ours.to_owned(), theirs.to_owned());
+    let (what, ours, theirs) = match unlike {
+        Unlike::Settings => return Err(unequal("how requests are remembered".to_owned())),
+        Unlike::Count(ours, theirs) => ("the number of requests remembered".to_owned(), ours.to_string(), theirs.to_string()),
+        Unlike::Forgotten => {
+            let rows = |of: &Requests| format!("{:?}", of.forgotten().rows());
+            ("the times at which requests were forgotten".to_owned(), rows(our), rows(their))
+        }
+        Unlike::Order(place, ours, theirs) => {
+            (format!("the remembered request of place {place}"), ours.to_string(), theirs.to_string())
+        }
+        Unlike::Body(id, ours, theirs) => (format!("request {id}, the hash of its body"), ours.to_string(), theirs.to_string()),
+        Unlike::Answer(id, answers) => (format!("request {id}, its answer"), answer(&answers.0), answer(&answers.1)),
+        Unlike::OursAlone(id) => alone(id, "one that there is", "there is none"),
+        Unlike::TheirsAlone(id) => alone(id, "one that there is not", "there is one"),
+    };
+    Err(Difference { what, ours, theirs })
 }
 
 /// Goes through two sequences side by side. One that ends before the other is a difference in what comes next.

@@ -24,10 +24,16 @@ pub struct AskedGenerate {
 pub struct Drawn {
     /// How many codes the pattern has; the highest number there is where they are more.
     pub space: u128,
-    /// How many codes that campaigns hold the pattern could draw, as the index had them when the request was read.
+    /// How many codes that campaigns hold the pattern could draw, as the index had them when the request was read; or more than that.
     pub existing: u64,
     /// Some of them, a few more than are wanted, so that some may exist already.
     pub list: CodeList,
+}
+
+/// The attempts of a guesser who knows a pattern, for each that hits a code of any campaign, on average: of those that exist, and of some more.
+pub fn guesses_per_hit(space: u128, existing: u64, count: u32) -> u64 {
+    let hit = u128::from(existing) + u128::from(count);
+    u64::try_from(space / hit.max(1)).unwrap_or(u64::MAX)
 }
 
 pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedGenerate, lookup: &impl Lookup) -> Record {
@@ -47,9 +53,7 @@ pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedGenerate, lookup:
     if current + asked.count as usize > limit as usize {
         return refuse(Outcome::TooManyCodes(CodeLimit { limit, current: current as u32, would_add: asked.count }));
     }
-    // The attempts of a guesser who knows the pattern, for each that hits a code of any campaign, on average.
-    let hit = u128::from(drawn.existing) + u128::from(asked.count);
-    let guesses_per_hit = u64::try_from(drawn.space / hit).unwrap_or(u64::MAX);
+    let guesses_per_hit = guesses_per_hit(drawn.space, drawn.existing, asked.count);
     if guesses_per_hit < GUESSES_PER_HIT_MIN {
         return refuse(Outcome::SpaceTooSmall { guesses_per_hit });
     }

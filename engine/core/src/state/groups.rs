@@ -1,14 +1,15 @@
 //! Groups of clients: which there are, and who is in them (U12).
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use foldhash::fast::RandomState;
 use scrip_protocol::command::{GROUPS_MAX, GroupRegistered, RegisterGroup, RegisterGroupOutcome as Outcome};
 use scrip_protocol::{ClientId, GroupId, Record, Stamp};
 
+use super::by_client::ByClient;
 use super::frozen::{MemberRow, Rows};
 use super::given_back::merged;
+use super::tables::behind;
 use super::{State, is_name, refused};
 
 /// The groups, numbered from 1.
@@ -18,7 +19,7 @@ pub struct Groups {
     /// Who was in which group in the snapshot, in the order of clients and groups.
     members: Rows<MemberRow>,
     /// The groups of each client, ascending, that is in others since, or was in none before.
-    of_client: HashMap<ClientId, Vec<GroupId>, RandomState>,
+    of_client: ByClient<Vec<GroupId>>,
 }
 
 /// A group.
@@ -46,8 +47,7 @@ impl Groups {
 
     /// The groups after one: number, name, and how many clients are in it.
     pub fn after(&self, group: GroupId) -> impl Iterator<Item = (GroupId, &str, u64)> {
-        let numbered = (1..).map(GroupId).zip(&self.rows).skip(group.0 as usize);
-        numbered.map(|(group, row)| (group, row.name.as_str(), row.clients))
+        behind(&self.rows, group.0 as usize).map(|(number, row)| (GroupId(number), row.name.as_str(), row.clients))
     }
 
     /// The groups that a client is in, ascending.
@@ -66,7 +66,7 @@ impl Groups {
     }
 
     pub(super) fn over(rows: Vec<GroupRow>, members: Rows<MemberRow>) -> Groups {
-        Groups { rows, members, of_client: HashMap::default() }
+        Groups { rows, members, of_client: ByClient::default() }
     }
 
     pub(super) fn rows(&self) -> &[GroupRow] {

@@ -29,7 +29,7 @@ pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, asked: &AskedHold
         Ok(permitted) => permitted,
         Err(why) => return refused(HoldOutcome::Refused(why)),
     };
-    if state.holds.is_full(now_ms) {
+    if state.holds.is_full(stamp.credential, now_ms) {
         return refused(HoldOutcome::TooManyHolds);
     }
     let CodeAt { campaign, slot } = permitted.at;
@@ -39,6 +39,13 @@ pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, asked: &AskedHold
 
 pub(super) fn apply(state: &mut State, record: &CodeHeld) {
     let at = CodeAt { campaign: record.campaign, slot: record.slot };
-    let hold = Hold::given(at, record.client, record.club, record.stamp.credential, record.amount, record.expires_ms);
+    let credential = record.stamp.credential;
+    let revoked_ms = state.credentials.of(credential).and_then(|credential| credential.revoked_ms);
+    // The engine executes nothing of a revoked credential; where a journal has some, it has expired.
+    let expires_ms = revoked_ms.map_or(record.expires_ms, |_| record.expires_ms.min(state.now_ms));
+    let hold = Hold::given(at, record.client, record.club, credential, record.amount, expires_ms);
     state.holds.give(&mut state.campaigns, state.position, hold, state.now_ms);
+    if let Some(revoked_ms) = revoked_ms {
+        state.holds.revoke(&mut state.campaigns, credential, revoked_ms, state.now_ms);
+    }
 }

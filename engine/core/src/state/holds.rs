@@ -6,23 +6,42 @@
 //! use drops expired holds from the count where a limit would be passed with them; so that one look at the earliest expiry tells
 //! whether a use is free, however many holds there are. No record settles more than a few holds of others.
 //!
-//! Not bounded by that is what a limit costs that was lowered while holds were open, or a budget whose campaign's amount was raised:
-//! then more than one hold must have expired for a use to be free, and as many are gone through, from the nearer end, at each
-//! record of that scope; the one that takes the use drops them all. It is as exact as ever.
+//! Where a limit was lowered while holds were open, or a budget's campaign has a larger amount, more than one hold must have expired for
+//! a use to be free; which one, is found among runs of holds ([`Counted`]). Whatever takes a use then drops some of them.
+//!
+//! A credential may have an eighth of all holds open ([`HOLDS_OPEN_PER_CREDENTIAL_MAX`]). Once as many are remembered as may be, the holds
+//! that ended are forgotten first of a credential that has more than that.
+//!
+//! The open holds of a revoked credential expire at the time of its revocation: some with its record, some with each record that follows.
+//!
+//! What is shown of a campaign is not counted when it is asked for: the uses that count are added up by the time at which they expire, and
+//! the codes of which all uses are held by the time from which one is free ([`ByTime`]). A record sees to the codes that it touched.
 //!
 //! Invariant: which expired holds are still counted changes no answer. What is asked here depends on the records and on the time alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+#[cfg(test)]
+mod shares;
 
-use scrip_protocol::command::{Activated, HOLD_KEPT_MS, HOLDS_MAX};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{AddAssign, SubAssign};
+
+use scrip_protocol::command::{Activated, HOLD_KEPT_MS, HOLDS_MAX, HOLDS_OPEN_PER_CREDENTIAL_MAX};
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position};
 
+use super::Credentials;
+use super::by_time::ByTime;
 use super::counted::Counted;
 use super::ladder::Standing;
 use super::tables::{Campaign, Campaigns, CodeAt};
 
 /// How many expired holds a record drops from the count, and how many ended ones it forgets. It adds at most one, so that both shrink.
 const SWEPT_PER_RECORD: usize = 8;
+
+/// How many expired holds a record that takes a use drops from the count.
+const DROPPED_PER_USE: usize = 64;
+
+/// How many open holds of revoked credentials expire with a record.
+const REVOKED_PER_RECORD: usize = 64;
 
 /// How many of a code's earliest expiries are told to those who ask from outside: as many as one record may drop.
 const EARLIEST: usize = SWEPT_PER_RECORD;
@@ -157,6 +176,38 @@ pub struct HeldOfCampaign {
     pub codes_full: u32,
 }
 
+/// What is added up of a campaign by time: of holds by their expiry, of full codes by the moment from which one of their uses is free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct HeldSum {
+    uses: u32,
+    sum: i128,
+    codes_full: u32,
+}
+
+impl HeldSum {
+    const CODE: HeldSum = HeldSum { uses: 0, sum: 0, codes_full: 1 };
+
+    fn of(amount: Money) -> HeldSum {
+        HeldSum { uses: 1, sum: amount.0.into(), codes_full: 0 }
+    }
+}
+
+impl AddAssign for HeldSum {
+    fn add_assign(&mut self, other: HeldSum) {
+        self.uses += other.uses;
+        self.sum += other.sum;
+        self.codes_full += other.codes_full;
+    }
+}
+
+impl SubAssign for HeldSum {
+    fn sub_assign(&mut self, other: HeldSum) {
+        self.uses -= other.uses;
+        self.sum -= other.sum;
+        self.codes_full -= other.codes_full;
+    }
+}
+
 /// From when on one more use fits into what a campaign allows in all, if nothing but time passes: 0 for at once, the end of time for never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FreeFrom {
@@ -200,6 +251,8 @@ fn held(sum: i128, most: i128, free_from_ms: u64, now_ms: u64) -> i128 {
 #[derive(Debug)]
 pub struct Holds {
     limit: usize,
+    /// How many of these one credential may have open.
+    share: usize,
     rows: BTreeMap<Position, Hold>,
     /// Those that count, of each code.
     of_code: Counted<CodeAt, ()>,
@@ -207,11 +260,24 @@ pub struct Holds {
     of_client: Counted<(CampaignId, ClientId), ()>,
     /// The same, of each campaign, with their amounts.
     of_campaign: Counted<CampaignId, Money>,
+    /// From when on a use is free of each code that is not archived, has uses left by its activations, and of which holds that count
+    /// take all of these.
+    full_codes: BTreeMap<CodeAt, u64>,
+    /// Those that count and these codes, of each campaign that has any, added up by time.
+    by_time: BTreeMap<CampaignId, ByTime<HeldSum>>,
     /// Those that count, in the order of expiry.
     expiring: BTreeSet<(u64, Position)>,
     /// The others, in the order of being forgotten.
     ended: BTreeSet<(u64, Position)>,
-    /// When the next hold expires or is forgotten.
+    /// Those that count, of each credential.
+    of_credential: Counted<CredentialId, ()>,
+    /// The others, of each credential, in the order of being forgotten.
+    ended_of: Counted<CredentialId, ()>,
+    /// The credentials of which more are remembered than may be open.
+    over: BTreeSet<CredentialId>,
+    /// The revoked credentials that have holds which count, and when they were revoked.
+    revoked: BTreeMap<CredentialId, u64>,
+    /// When the next hold expires or is forgotten; 0 where one of a revoked credential is to expire.
     next_ms: u64,
     /// See [`Holds::touched`].
     touched: Vec<CodeAt>,
@@ -225,8 +291,14 @@ impl PartialEq for Holds {
             && self.of_code == other.of_code
             && self.of_client == other.of_client
             && self.of_campaign == other.of_campaign
+            && self.full_codes == other.full_codes
+            && self.by_time == other.by_time
             && self.expiring == other.expiring
             && self.ended == other.ended
+            && self.of_credential == other.of_credential
+            && self.ended_of == other.ended_of
+            && self.over == other.over
+            && self.revoked == other.revoked
             && self.next_ms == other.next_ms
     }
 }
@@ -235,12 +307,19 @@ impl Default for Holds {
     fn default() -> Holds {
         Holds {
             limit: HOLDS_MAX,
+            share: HOLDS_OPEN_PER_CREDENTIAL_MAX,
             rows: BTreeMap::new(),
             of_code: Counted::default(),
             of_client: Counted::default(),
             of_campaign: Counted::default(),
+            full_codes: BTreeMap::new(),
+            by_time: BTreeMap::new(),
             expiring: BTreeSet::new(),
             ended: BTreeSet::new(),
+            of_credential: Counted::default(),
+            ended_of: Counted::default(),
+            over: BTreeSet::new(),
+            revoked: BTreeMap::new(),
             next_ms: u64::MAX,
             touched: Vec::new(),
         }
@@ -249,16 +328,23 @@ impl Default for Holds {
 
 impl Holds {
     /// Those of a snapshot, whose campaigns are there already.
-    pub(super) fn over(rows: Vec<(Position, Hold)>, campaigns: &mut Campaigns) -> Holds {
+    pub(super) fn over(rows: Vec<(Position, Hold)>, campaigns: &mut Campaigns, credentials: &Credentials) -> Holds {
         let mut holds = Holds::default();
         for (position, hold) in rows {
             match hold.status {
                 Status::Counted => holds.count(campaigns, position, &hold),
-                Status::Lapsed | Status::Ended(_) => {
-                    holds.ended.insert((hold.forgotten_ms, position));
-                }
+                Status::Lapsed | Status::Ended(_) => holds.remember_ended(hold.credential, hold.forgotten_ms, position),
             }
+            holds.weigh(hold.credential);
             holds.rows.insert(position, hold);
+        }
+        let codes: Vec<CodeAt> = holds.codes().collect();
+        codes.into_iter().for_each(|at| holds.see_whether_full(campaigns, at));
+        let having: Vec<CredentialId> = holds.of_credential.scopes().keys().copied().collect();
+        for credential in having {
+            if let Some(revoked_ms) = credentials.of(credential).and_then(|credential| credential.revoked_ms) {
+                holds.revoked.insert(credential, revoked_ms);
+            }
         }
         holds.set_next();
         holds
@@ -273,6 +359,7 @@ impl Holds {
     pub fn open(&self) -> impl Iterator<Item = OpenHold> {
         self.rows().filter(|(_, row)| row.end().is_none()).map(|(hold, row)| {
             let Hold { at, client, club, credential, amount, expires_ms, .. } = *row;
+            let expires_ms = self.revoked.get(&credential).map_or(expires_ms, |revoked_ms| expires_ms.min(*revoked_ms));
             OpenHold { hold, at, client, club, credential, amount, expires_ms }
         })
     }
@@ -317,25 +404,20 @@ impl Holds {
         self.of_campaign.at_most_from(id, campaign.held_sum, most, |amount| amount.0.into())
     }
 
-    /// What is held of a campaign at a time. Takes as long as it has holds that have expired and still count, and, where a code has a
-    /// limit, codes of which uses are held.
-    pub fn of_campaign(&self, id: CampaignId, campaign: &Campaign, now_ms: u64) -> HeldOfCampaign {
-        let mut held = HeldOfCampaign { uses: campaign.held, sum: campaign.held_sum, codes_full: 0 };
-        for (_, amount) in self.of_campaign.until(id, now_ms) {
-            held.uses -= 1;
-            held.sum -= i128::from(amount.0);
-        }
-        if campaign.terms.activations_per_code_max.is_none() {
-            return held;
-        }
-        let is_full = |at: &CodeAt| {
-            let (room, count) = (i128::from(campaign.room(at.slot)), self.of_code.count(*at).unwrap_or(0));
-            room > 0
-                && !campaign.is_code_archived(at.slot)
-                && now_ms < self.of_code.at_most_from(*at, count.into(), room - 1, |()| 1)
-        };
-        held.codes_full = self.codes_of(id).filter(is_full).count() as u32;
-        held
+    /// What is held of a campaign at a time. Costs the same however much that is.
+    pub fn of_campaign(&self, id: CampaignId, now_ms: u64) -> HeldOfCampaign {
+        let HeldSum { uses, sum, codes_full } = self.by_time.get(&id).map_or(HeldSum::default(), |sums| sums.after(now_ms));
+        HeldOfCampaign { uses, sum, codes_full }
+    }
+
+    /// The codes of which all uses that their activations leave are held, with the moment from which one is free.
+    pub(super) fn full_codes(&self) -> impl Iterator<Item = (CodeAt, u64)> {
+        self.full_codes.iter().map(|(at, free_from_ms)| (*at, *free_from_ms))
+    }
+
+    /// What is added up by time, of each campaign.
+    pub(super) fn sums(&self) -> impl Iterator<Item = (CampaignId, &ByTime<HeldSum>)> {
+        self.by_time.iter().map(|(id, sums)| (*id, sums))
     }
 
     /// The codes of which holds count.
@@ -365,14 +447,20 @@ impl Holds {
         self.rows.get(&hold).filter(|hold| now_ms < hold.forgotten_ms)
     }
 
-    /// Whether there is no place for another hold at a time: all that are remembered are open.
-    pub(super) fn is_full(&self, now_ms: u64) -> bool {
+    /// Whether there is no place for another hold of a credential at a time: as many of its own are open as may be, or all that are remembered
+    /// are open.
+    pub(super) fn is_full(&self, credential: CredentialId, now_ms: u64) -> bool {
+        let is_counted = self.of_credential.count(credential).is_some_and(|count| count as usize >= self.share);
+        if is_counted && self.of_credential.first(credential).is_none_or(|(expires_ms, _)| now_ms < expires_ms) {
+            return true;
+        }
         let all_open = self.ended.is_empty() && self.expiring.first().is_none_or(|(expires_ms, _)| now_ms < *expires_ms);
         self.rows.len() >= self.limit && all_open
     }
 
     /// Adds the uses that are held at a time to the standing of a code for a client: to those of the limits that there are, exactly
-    /// where it decides whether they are met.
+    /// where it decides whether they are met. Not inlined, so that a redemption of a campaign without holds carries none of it.
+    #[inline(never)]
     pub(super) fn add_to(&self, standing: &mut Standing, at: CodeAt, client: ClientId, campaign: &Campaign) {
         let most = Most::of(campaign, at.slot, client, standing.amount);
         let now_ms = standing.now_ms;
@@ -411,6 +499,49 @@ impl Holds {
         }
     }
 
+    /// Ends a record: takes note of which of the codes that it touched are full now.
+    #[inline]
+    pub(super) fn finish(&mut self, campaigns: &Campaigns) {
+        for at in 0..self.touched.len() {
+            self.see_whether_full(campaigns, self.touched[at]);
+        }
+    }
+
+    /// The cap of a campaign has changed, or which of its codes are archived: takes note of which of its codes are full now. Costs as much as
+    /// there are codes of which uses are held.
+    pub(super) fn recount(&mut self, campaigns: &Campaigns, id: CampaignId) {
+        let codes: Vec<CodeAt> = self.codes_of(id).collect();
+        codes.into_iter().for_each(|at| self.see_whether_full(campaigns, at));
+    }
+
+    fn see_whether_full(&mut self, campaigns: &Campaigns, at: CodeAt) {
+        let (was, is) = (self.full_codes.get(&at).copied(), self.full_until(campaigns, at));
+        if was == is {
+            return;
+        }
+        let sums = self.by_time.entry(at.campaign).or_default();
+        if let Some(free_from_ms) = was {
+            sums.take(free_from_ms, HeldSum::CODE);
+            self.full_codes.remove(&at);
+        }
+        if let Some(free_from_ms) = is {
+            sums.add(free_from_ms, HeldSum::CODE);
+            self.full_codes.insert(at, free_from_ms);
+        }
+        if sums.is_empty() {
+            self.by_time.remove(&at.campaign);
+        }
+    }
+
+    /// From when on a use of a code is free; `None` where that is not for its holds to say.
+    fn full_until(&self, campaigns: &Campaigns, at: CodeAt) -> Option<u64> {
+        let count = i128::from(self.of_code.count(at)?);
+        let campaign = campaigns.of(at.campaign)?;
+        let room = i128::from(campaign.room(at.slot));
+        let is_full = 0 < room && room <= count && !campaign.is_code_archived(at.slot);
+        is_full.then(|| self.of_code.at_most_from(at, count, room - 1, |()| 1))
+    }
+
     #[cold]
     fn sweep(&mut self, campaigns: &mut Campaigns, now_ms: u64) {
         for _ in 0..SWEPT_PER_RECORD {
@@ -418,6 +549,12 @@ impl Holds {
                 Some((expires_ms, hold)) if *expires_ms <= now_ms => self.lapse(campaigns, *hold),
                 Some(_) | None => break,
             }
+        }
+        for _ in 0..REVOKED_PER_RECORD {
+            let revoked = self.revoked.first_key_value().map(|(of, at_ms)| (*of, *at_ms));
+            let Some((credential, revoked_ms)) = revoked else { break };
+            let Some((_, hold)) = self.of_credential.first(credential) else { break };
+            self.expire(campaigns, hold, revoked_ms, now_ms);
         }
         for _ in 0..SWEPT_PER_RECORD {
             match self.ended.first() {
@@ -428,13 +565,37 @@ impl Holds {
         self.set_next();
     }
 
-    /// A use of a code is about to be taken by a client: where only expired holds stand in the way of it, they count no longer.
+    /// A credential was revoked: what it holds is free for others.
+    pub(super) fn revoke(&mut self, campaigns: &mut Campaigns, credential: CredentialId, revoked_ms: u64, now_ms: u64) {
+        if self.of_credential.count(credential).is_some() {
+            self.revoked.insert(credential, revoked_ms);
+            self.sweep(campaigns, now_ms);
+        }
+    }
+
+    /// A hold of a credential that was revoked does not count any more; where its time is not over yet, that was the end of it.
+    fn expire(&mut self, campaigns: &mut Campaigns, position: Position, revoked_ms: u64, now_ms: u64) {
+        self.lapse(campaigns, position);
+        let hold = self.rows.get_mut(&position).expect("what has lapsed has a row");
+        if now_ms < hold.expires_ms {
+            let (credential, before_ms) = (hold.credential, hold.forgotten_ms);
+            hold.expires_ms = revoked_ms;
+            hold.forgotten_ms = revoked_ms.saturating_add(HOLD_KEPT_MS);
+            let forgotten_ms = hold.forgotten_ms;
+            self.leave_ended(credential, before_ms, position);
+            self.remember_ended(credential, forgotten_ms, position);
+        }
+    }
+
+    /// A use of a code is about to be taken by a client: where only expired holds stand in the way of it, some of them count no longer.
     pub(super) fn make_room(&mut self, campaigns: &mut Campaigns, at: CodeAt, client: ClientId, amount: Money, now_ms: u64) {
         self.touched.push(at);
         let Some(campaign) = campaigns.of(at.campaign) else { return };
         let most = Most::of(campaign, at.slot, client, amount);
-        while let Some(first) = self.in_the_way(campaigns, &most, at, client).filter(|(expires_ms, _)| *expires_ms <= now_ms) {
-            self.lapse(campaigns, first.1);
+        for _ in 0..DROPPED_PER_USE {
+            let first = self.in_the_way(campaigns, &most, at, client).filter(|(expires_ms, _)| *expires_ms <= now_ms);
+            let Some((_, first)) = first else { break };
+            self.lapse(campaigns, first);
             self.set_next();
         }
     }
@@ -454,22 +615,45 @@ impl Holds {
         [of_code, of_client, of_campaign].into_iter().flatten().flatten().min()
     }
 
-    /// Adds a hold. At the limit the one that is nearest to being forgotten is forgotten now.
+    /// Adds a hold. At the limit the one that is nearest to being forgotten is forgotten now: of a credential that has more than its share, where
+    /// there is one.
     pub(super) fn give(&mut self, campaigns: &mut Campaigns, position: Position, hold: Hold, now_ms: u64) {
         self.make_room(campaigns, hold.at, hold.client, hold.amount, now_ms);
         if campaigns.of(hold.at.campaign).is_none() {
             return;
         }
         while self.rows.len() >= self.limit.max(1) {
-            match (self.ended.first(), self.expiring.first()) {
-                (Some(oldest), _) => self.forget(*oldest),
+            let oldest_of = |credential: &CredentialId| self.ended_of.first(*credential);
+            let oldest = self.over.iter().filter_map(oldest_of).min().or_else(|| self.ended.first().copied());
+            match (oldest, self.expiring.first()) {
+                (Some(oldest), _) => self.forget(oldest),
                 (None, Some((_, oldest))) => self.lapse(campaigns, *oldest),
                 (None, None) => break,
             }
         }
         self.count(campaigns, position, &hold);
+        self.weigh(hold.credential);
         self.rows.insert(position, hold);
         self.set_next();
+    }
+
+    /// Notes whether more holds of a credential are remembered than may be open.
+    fn weigh(&mut self, credential: CredentialId) {
+        let remembered = [&self.of_credential, &self.ended_of].map(|holds| holds.count(credential).unwrap_or(0) as usize);
+        match remembered[0] + remembered[1] > self.share {
+            true => self.over.insert(credential),
+            false => self.over.remove(&credential),
+        };
+    }
+
+    fn remember_ended(&mut self, credential: CredentialId, forgotten_ms: u64, position: Position) {
+        self.ended.insert((forgotten_ms, position));
+        self.ended_of.insert(credential, forgotten_ms, position, ());
+    }
+
+    fn leave_ended(&mut self, credential: CredentialId, forgotten_ms: u64, position: Position) {
+        self.ended.remove(&(forgotten_ms, position));
+        self.ended_of.remove(credential, forgotten_ms, position);
     }
 
     /// A hold counts from now on.
@@ -481,6 +665,8 @@ impl Holds {
         self.of_code.insert(at, hold.expires_ms, position, ());
         self.of_client.insert(client, hold.expires_ms, position, ());
         self.of_campaign.insert(at.campaign, hold.expires_ms, position, hold.amount);
+        self.by_time.entry(at.campaign).or_default().add(hold.expires_ms, HeldSum::of(hold.amount));
+        self.of_credential.insert(hold.credential, hold.expires_ms, position, ());
         self.expiring.insert((hold.expires_ms, position));
     }
 
@@ -493,10 +679,12 @@ impl Holds {
             Status::Ended(_) => return,
         }
         let hold = self.rows.get_mut(&position).expect("it was there just now");
-        self.ended.remove(&(hold.forgotten_ms, position));
+        let (credential, before_ms) = (hold.credential, hold.forgotten_ms);
         hold.status = Status::Ended(end);
         hold.forgotten_ms = now_ms.saturating_add(HOLD_KEPT_MS);
-        self.ended.insert((hold.forgotten_ms, position));
+        let forgotten_ms = hold.forgotten_ms;
+        self.leave_ended(credential, before_ms, position);
+        self.remember_ended(credential, forgotten_ms, position);
         self.set_next();
     }
 
@@ -505,26 +693,37 @@ impl Holds {
         let hold = self.rows.get_mut(&position).expect("what counts has a row");
         hold.status = Status::Lapsed;
         let (at, client, amount) = (hold.at, (hold.at.campaign, hold.client), hold.amount);
-        let (expires_ms, forgotten_ms) = (hold.expires_ms, hold.forgotten_ms);
+        let (credential, expires_ms, forgotten_ms) = (hold.credential, hold.expires_ms, hold.forgotten_ms);
         self.of_code.remove(at, expires_ms, position);
         self.of_client.remove(client, expires_ms, position);
         self.of_campaign.remove(at.campaign, expires_ms, position);
+        let sums = self.by_time.get_mut(&at.campaign).expect("a campaign of which a hold counts has sums");
+        sums.take(expires_ms, HeldSum::of(amount));
+        if sums.is_empty() {
+            self.by_time.remove(&at.campaign);
+        }
+        self.of_credential.remove(credential, expires_ms, position);
+        if self.of_credential.count(credential).is_none() {
+            self.revoked.remove(&credential);
+        }
         self.expiring.remove(&(expires_ms, position));
-        self.ended.insert((forgotten_ms, position));
+        self.remember_ended(credential, forgotten_ms, position);
         let campaign: &mut Campaign = campaigns.of_mut(at.campaign).expect("a hold was given on its campaign, which stays");
         campaign.held -= 1;
         campaign.held_sum -= i128::from(amount.0);
         self.touched.push(at);
     }
 
-    fn forget(&mut self, oldest: (u64, Position)) {
-        self.ended.remove(&oldest);
-        self.rows.remove(&oldest.1);
+    fn forget(&mut self, (forgotten_ms, position): (u64, Position)) {
+        let Some(hold) = self.rows.remove(&position) else { return };
+        self.leave_ended(hold.credential, forgotten_ms, position);
+        self.weigh(hold.credential);
     }
 
     fn set_next(&mut self) {
         let first = |holds: &BTreeSet<(u64, Position)>| holds.first().map_or(u64::MAX, |(at_ms, _)| *at_ms);
-        self.next_ms = first(&self.expiring).min(first(&self.ended));
+        let next_ms = first(&self.expiring).min(first(&self.ended));
+        self.next_ms = if self.revoked.is_empty() { next_ms } else { 0 };
     }
 }
 
@@ -534,9 +733,9 @@ mod tests {
     use scrip_protocol::CampaignId;
     use scrip_protocol::command::{CodeTexts, Terms};
 
-    const AT: CodeAt = CodeAt { campaign: CampaignId(1), slot: 0 };
+    pub(super) const AT: CodeAt = CodeAt { campaign: CampaignId(1), slot: 0 };
 
-    fn campaigns(cap: Option<u32>) -> Campaigns {
+    pub(super) fn campaigns(cap: Option<u32>) -> Campaigns {
         let terms = Terms { activations_per_code_max: cap, ..Terms::new("a campaign", Money(1)) };
         let (mut campaign, mut codes) = (Campaign::new(terms, 0), CodeTexts::default());
         codes.push("A");
@@ -547,9 +746,24 @@ mod tests {
     }
 
     /// A record of a hold.
-    fn give(holds: &mut Holds, campaigns: &mut Campaigns, position: u64, now_ms: u64, expires_ms: u64) {
+    pub(super) fn give(holds: &mut Holds, campaigns: &mut Campaigns, position: u64, now_ms: u64, expires_ms: u64) {
+        give_to(holds, campaigns, CredentialId(1), position, now_ms, expires_ms);
+    }
+
+    fn is_full(holds: &Holds, now_ms: u64) -> bool {
+        holds.is_full(CredentialId(1), now_ms)
+    }
+
+    pub(super) fn give_to(
+        holds: &mut Holds,
+        campaigns: &mut Campaigns,
+        credential: CredentialId,
+        position: u64,
+        now_ms: u64,
+        expires_ms: u64,
+    ) {
         holds.begin(campaigns, now_ms);
-        let hold = Hold::given(AT, ClientId(1), ClubId(1), CredentialId(1), Money(1), expires_ms);
+        let hold = Hold::given(AT, ClientId(1), ClubId(1), credential, Money(1), expires_ms);
         holds.give(campaigns, Position(position), hold, now_ms);
     }
 
@@ -557,16 +771,16 @@ mod tests {
     fn at_the_limit_the_first_to_have_ended_is_forgotten_and_never_an_open_one() {
         let (mut campaigns, mut holds) = (campaigns(None), Holds { limit: 3, ..Holds::default() });
         for (position, expires_ms) in [(1, 5_000), (2, 2_000), (3, 9_000)] {
-            assert!(!holds.is_full(0));
+            assert!(!is_full(&holds, 0));
             give(&mut holds, &mut campaigns, position, 0, expires_ms);
         }
-        assert!(holds.is_full(1_999) && !holds.is_full(2_000), "one has expired");
+        assert!(is_full(&holds, 1_999) && !is_full(&holds, 2_000), "one has expired");
         holds.end(&mut campaigns, Position(3), End::Released, 1_000);
-        assert!(!holds.is_full(1_000), "one was released");
+        assert!(!is_full(&holds, 1_000), "one was released");
         give(&mut holds, &mut campaigns, 4, 1_000, 9_000);
         let known = |holds: &Holds| [1, 2, 3, 4, 5].map(|hold| holds.known(Position(hold), 1_000).is_some());
         assert_eq!(known(&holds), [true, true, false, true, false]);
-        assert!(holds.is_full(1_999));
+        assert!(is_full(&holds, 1_999));
         give(&mut holds, &mut campaigns, 5, 2_000, 9_000);
         assert_eq!(known(&holds), [true, false, false, true, true]);
         assert_eq!((holds.len(), campaigns.of(AT.campaign).map(|campaign| campaign.held)), (3, Some(3)));
@@ -596,7 +810,7 @@ mod tests {
     }
 
     /// How many uses of the code are held at a time, as a redemption is told.
-    fn held(holds: &Holds, campaigns: &Campaigns, now_ms: u64) -> u32 {
+    pub(super) fn held(holds: &Holds, campaigns: &Campaigns, now_ms: u64) -> u32 {
         let mut standing = Standing { now_ms, ..Standing::default() };
         holds.add_to(&mut standing, AT, ClientId(1), campaigns.of(AT.campaign).expect("there is one"));
         standing.code_uses

@@ -12,6 +12,8 @@ mod add_codes;
 mod archive_campaign;
 mod archive_codes;
 mod bonus;
+mod by_client;
+pub(crate) mod by_time;
 mod clients;
 mod code_list;
 mod confirm;
@@ -47,7 +49,7 @@ mod subject;
 mod switch_campaign;
 mod tables;
 #[cfg(any(test, feature = "testing"))]
-#[cfg_attr(not(test), allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used))]
+#[allow(dead_code, missing_docs, unreachable_pub)]
 pub mod tests;
 mod texts;
 mod top_up;
@@ -63,13 +65,13 @@ pub use confirm::{AskedConfirm, NamedHold};
 pub use create_campaign::AskedCreateCampaign;
 pub use credentials::{Credential, Credentials};
 pub use difference::{Difference, first_difference};
-pub use generate_codes::{AskedGenerate, Drawn};
+pub use generate_codes::{AskedGenerate, Drawn, guesses_per_hit};
 pub use given_back::GivenBack;
 pub use groups::Groups;
 pub use hold::AskedHold;
 pub use holds::{FreeFrom, HeldOfCampaign, HeldUses, Holds, OpenHold};
 pub use ladder::{Standing, refusals_of};
-pub use readers::{AskedForgetReader, AskedKeepReader, ReaderRow, Readers};
+pub use readers::{AskedForgetReader, AskedKeepReader, ReaderRow, ReaderUnmoved, Readers};
 pub use redeem::AskedRedeem;
 pub use refund::{AskedRefund, activation_of};
 pub use refund_top_up::AskedRefundTopUp;
@@ -81,6 +83,7 @@ pub use uses::ClientUses;
 
 use prefetch::prefetch;
 use requests::{Admission, ClockRange, Remembered, Requests};
+use scrip_protocol::batch::BatchTime;
 use scrip_protocol::codes::{CodeForm, RecordedForm};
 use scrip_protocol::command::{
     AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCodes, ArchiveRule, ArchiveRuleOutcome, Confirm, CreateRule,
@@ -344,6 +347,7 @@ impl State {
 
     /// Whether a request is to be executed at all. What is remembered is the answer to a command of its own kind only: no other is
     /// answered with it.
+    #[inline]
     pub fn admit(&self, clock: impl Into<ClockRange>, stamp: &Stamp, kind: impl FnOnce() -> Kind) -> Admission<'_> {
         let admission = self.requests.admit(clock, stamp);
         if let Admission::Repeated(reply) = &admission
@@ -369,7 +373,8 @@ impl State {
 
     /// Applies the records of a batch, as [`State::apply`] each; what some of them will need of memory is fetched before the first of these
     /// is applied.
-    pub fn replay(&mut self, time_ms: u64, records: &[Record]) {
+    pub fn replay(&mut self, time: impl Into<BatchTime>, records: &[Record]) {
+        let time = time.into();
         const AT_ONCE: usize = 64;
         let needs = |record: &Record| {
             // Those that come by the million are fetched for, and no others.
@@ -385,12 +390,22 @@ impl State {
         };
         for some in records.chunks(AT_ONCE) {
             self.touch(some.iter().filter_map(needs));
-            some.iter().for_each(|record| self.apply(time_ms, record));
+            some.iter().for_each(|record| self.apply(time, record));
         }
     }
 
     /// Decides an admitted request, at the time of the batch that its record is for. Changes nothing.
+    #[inline]
     pub fn decide(&self, now_ms: u64, stamp: Stamp, asked: &Asked, lookup: &impl Lookup) -> Record {
+        // Returned as it is made, because a record is long to copy. Its refusals have a record of their own.
+        if let Asked::Redeem(asked) = asked {
+            return redeem::decide(self, now_ms, stamp, asked, lookup);
+        }
+        self.decide_other(now_ms, stamp, asked, lookup)
+    }
+
+    /// The same, of a request that may be refused with a record that says what it was about.
+    fn decide_other(&self, now_ms: u64, stamp: Stamp, asked: &Asked, lookup: &impl Lookup) -> Record {
         let mut record = self.record_of(now_ms, stamp, asked, lookup);
         if let Record::RequestRefused(refused) = &mut record {
             refused.subject = self.subject(now_ms, &stamp, asked, lookup);
@@ -440,7 +455,9 @@ impl State {
 
     /// Applies the next record, of a batch of this time. Records name only what exists, as `decide` saw to; one that does not
     /// is without effect, so that a journal from elsewhere cannot stop the engine.
-    pub fn apply(&mut self, time_ms: u64, record: &Record) {
+    pub fn apply(&mut self, time: impl Into<BatchTime>, record: &Record) {
+        let time = time.into();
+        let time_ms = time.record_ms();
         self.position = Position(self.position.0 + 1);
         self.now_ms = time_ms;
         self.holds.begin(&mut self.campaigns, time_ms);
@@ -493,8 +510,9 @@ impl State {
             Record::ReaderForgotten(record) => readers::apply_forgotten(self, record),
             Record::ReaderRegistered(record) => readers::apply_registered(self, record, time_ms),
         }
+        self.holds.finish(&self.campaigns);
         if let (Some(stamp), Some(reply)) = (record.stamp(), reply_of(self.position, record)) {
-            self.requests.remember(time_ms, stamp, reply, self.position);
+            self.requests.remember(time, stamp, reply, self.position);
         }
     }
 }

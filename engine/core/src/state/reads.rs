@@ -1,18 +1,21 @@
 //! What may be asked without changing anything.
 
 use scrip_protocol::command::{
-    AddCodesOutcome, ArchiveCause, CAMPAIGNS_PER_PAGE, CLUBS_PER_PAGE, CODES_LOOKED_AT, CODES_PER_PAGE, CREDENTIALS_PER_PAGE,
-    CampaignCard, CampaignFilter, ClientCard, Club, CodeFilter, CodeRow, CredentialCard, GROUPS_PER_PAGE, Group, ListCampaigns,
-    ListCampaignsOutcome, ListClubs, ListClubsOutcome, ListCodes, ListCodesOutcome, ListCredentials, ListCredentialsOutcome,
-    ListGroups, ListGroupsOutcome, ListReadersOutcome, ListRules, ListRulesOutcome, RULES_PER_PAGE, Reader, RuleCard, RuleFilter,
-    Secret, ShowCampaign, ShowCampaignOutcome, ShowClient, ShowClientOutcome, ShowRule, ShowRuleOutcome, Stock, Terms,
-    UsageFilter,
+    AddCodesOutcome, ArchiveCause, CAMPAIGNS_LOOKED_AT, CAMPAIGNS_PER_PAGE, CLUBS_PER_PAGE, CODES_LOOKED_AT, CODES_PER_PAGE,
+    CREDENTIALS_PER_PAGE, CampaignCard, CampaignFilter, ClientCard, Club, CodeFilter, CodeRow, CredentialCard, GROUPS_PER_PAGE,
+    Group, ListCampaigns, ListCampaignsOutcome, ListClubs, ListClubsOutcome, ListCodes, ListCodesOutcome, ListCredentials,
+    ListCredentialsOutcome, ListGroups, ListGroupsOutcome, ListReadersOutcome, ListRules, ListRulesOutcome, NAME_BYTES_MAX,
+    RULES_LOOKED_AT, RULES_PER_PAGE, Reader, RuleCard, RuleFilter, Secret, ShowCampaign, ShowCampaignOutcome, ShowClient,
+    ShowClientOutcome, ShowRule, ShowRuleOutcome, Stock, Terms, UsageFilter,
 };
 use scrip_protocol::{CampaignId, ClubId, RuleId};
 
 use super::add_codes::foretell;
 use super::archive_campaign::holders;
 use super::{AskedAddCodes, Campaign, Credential, Lookup, ReaderRow, Rule, State};
+
+/// A longer text is in no name, in whichever letter case: no letter of 3 bytes has another case of less than 1.
+const TEXT_BYTES_MAX: usize = 5 * NAME_BYTES_MAX;
 
 /// How many addings of codes a campaign's card shows.
 const ADDED_SHOWN: usize = 100;
@@ -55,9 +58,8 @@ impl State {
             let clubs = &rule.terms.clubs;
             of_filter && (asked.club == ClubId(0) || clubs.is_empty() || clubs.binary_search(&asked.club).is_ok())
         };
-        let mut page = self.rules.after(asked.after).filter(passes);
-        let rules: Vec<_> = page.by_ref().take(RULES_PER_PAGE).map(|(id, rule)| self.rule_card(id, rule)).collect();
-        let next = page.next().and(rules.last().map(|card| card.rule));
+        let (rules, next) = page(self.rules.after(asked.after), RULES_LOOKED_AT, passes, RULES_PER_PAGE);
+        let rules = rules.into_iter().map(|(id, rule)| self.rule_card(id, rule)).collect();
         ListRulesOutcome { rules, next, as_of: self.position }
     }
 
@@ -101,6 +103,9 @@ impl State {
 
     /// A page of the campaigns, their status as at a time.
     pub fn list_campaigns(&self, now_ms: u64, asked: &ListCampaigns) -> ListCampaignsOutcome {
+        if asked.text.len() > TEXT_BYTES_MAX {
+            return ListCampaignsOutcome { campaigns: Vec::new(), next: None, as_of: self.position };
+        }
         let text = asked.text.to_lowercase();
         let passes = |(id, campaign): &(CampaignId, &Campaign)| {
             let (terms, active) = (&campaign.terms, is_active(now_ms, campaign));
@@ -116,10 +121,8 @@ impl State {
             let of_stock = || !asked.low_stock || self.is_low_on_stock(now_ms, *id, campaign);
             of_status && at_club && of_text() && of_stock()
         };
-        let mut page = self.campaigns.after(asked.after).filter(passes);
-        let campaigns: Vec<_> =
-            page.by_ref().take(CAMPAIGNS_PER_PAGE).map(|(id, campaign)| self.card(now_ms, id, campaign)).collect();
-        let next = page.next().and(campaigns.last().map(|card| card.campaign));
+        let (campaigns, next) = page(self.campaigns.after(asked.after), CAMPAIGNS_LOOKED_AT, passes, CAMPAIGNS_PER_PAGE);
+        let campaigns = campaigns.into_iter().map(|(id, campaign)| self.card(now_ms, id, campaign)).collect();
         ListCampaignsOutcome { campaigns, next, as_of: self.position }
     }
 
@@ -238,7 +241,7 @@ impl State {
 
     /// What a campaign has left at a time.
     fn stock(&self, now_ms: u64, id: CampaignId, campaign: &Campaign) -> Stock {
-        let held = self.holds.of_campaign(id, campaign, now_ms);
+        let held = self.holds.of_campaign(id, now_ms);
         let full = if campaign.is_archived() { 0 } else { held.codes_full };
         Stock {
             codes_free: campaign.codes_not_exhausted().saturating_sub(full).into(),
@@ -256,6 +259,25 @@ impl State {
     }
 }
 
+/// The first rows that pass a filter, of so many that are looked at; and the row to continue after, where there are more to look at.
+fn page<N: Copy, T>(
+    mut rows: impl Iterator<Item = (N, T)>,
+    looked_at_max: usize,
+    passes: impl Fn(&(N, T)) -> bool,
+    len_max: usize,
+) -> (Vec<(N, T)>, Option<N>) {
+    let (mut page, mut last) = (Vec::new(), None);
+    for row in rows.by_ref().take(looked_at_max) {
+        let passes = passes(&row);
+        if passes && page.len() == len_max {
+            return (page, last);
+        }
+        last = Some(row.0);
+        page.extend(passes.then_some(row));
+    }
+    (page, rows.next().and(last))
+}
+
 /// C6: by the toggle and the period.
 fn is_active(now_ms: u64, campaign: &Campaign) -> bool {
     campaign.terms.active && !campaign.is_archived() && campaign.terms.is_in_period(now_ms)
@@ -265,4 +287,23 @@ fn is_active(now_ms: u64, campaign: &Campaign) -> bool {
 fn is_redeemable(now_ms: u64, campaign: &Campaign) -> bool {
     let terms = &campaign.terms;
     terms.active && !campaign.is_archived() && (!terms.enforce_period || terms.is_in_period(now_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page;
+
+    /// A page ends with its last row or when enough was looked at, and says where to go on: after what was looked at, and no further.
+    #[test]
+    fn a_page_goes_on_after_what_was_looked_at() {
+        let rows = || (1..=10).map(|number| (number, number));
+        let even = |looked_at_max, len_max| page(rows(), looked_at_max, |(_, number)| number % 2 == 0, len_max);
+        let found = |numbers: &[u32], next| (numbers.iter().map(|number| (*number, *number)).collect::<Vec<_>>(), next);
+        assert_eq!(even(100, 2), found(&[2, 4], Some(5)));
+        assert_eq!(even(100, 5), found(&[2, 4, 6, 8, 10], None));
+        assert_eq!(even(10, 5), found(&[2, 4, 6, 8, 10], None));
+        assert_eq!(even(9, 5), found(&[2, 4, 6, 8], Some(9)));
+        assert_eq!(even(1, 5), found(&[], Some(1)));
+        assert_eq!(page(rows().skip(10), 1, |_| true, 5), found(&[], None));
+    }
 }

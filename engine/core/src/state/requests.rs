@@ -7,12 +7,14 @@
 //! can cause a second execution, whatever it has shown. An id that lies in no range was not executed, so that a clock that was ahead, and
 //! was set right, closes the engine to no request but those whose ids are of times at which ids were forgotten.
 //!
-//! What is forgotten is decided from the time of records and the time inside the newest id, whichever is less: after a clock that was
-//! ahead, the time of records stays ahead for a while, and by it alone every id would be forgotten at once. Ids from such a time are moved behind
-//! newer ones when they come first, so that they keep nothing else from being forgotten.
+//! The machine's clock decides what is forgotten, as each batch states it ([`BatchTime::clock_ms`]): after a clock that was ahead, neither the time
+//! of records, which stays ahead for a while, nor the ids of a caller whose clock is still ahead make the window forget anything. Rows from such
+//! a time are moved behind the others when they come first, and a full window does not wait for them: it may hold a sixth more than its limit for as
+//! long as it has such rows.
 //!
 //! Order of calls: [`Requests::admit`] before a command is decided, `Requests::remember` when its record is applied.
 
+mod alike;
 mod forgotten;
 #[cfg(test)]
 mod tests;
@@ -20,12 +22,14 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
+use scrip_protocol::batch::BatchTime;
 use scrip_protocol::command::RedeemOutcome;
 use scrip_protocol::{Kind, Position, Refusal, RequestId, Settings, Stamp, wire};
 
 use super::frozen::{Frozen, RequestRow, Rows, WindowBase};
 use super::shards::Shards;
 
+pub(super) use alike::Unlike;
 pub use forgotten::Forgotten;
 
 /// How long an id is remembered whatever the limit, in milliseconds: far longer than a caller waits for a reply.
@@ -34,6 +38,12 @@ pub const KEPT_AT_LEAST_MS: u64 = 60_000;
 /// How many ids one record may make the window forget. One record adds one id, so that the window shrinks all the same: the first request
 /// after a long silence, or after the limit was lowered, does not pay for all of it.
 const FORGOTTEN_PER_RECORD: usize = 8;
+
+/// The highest limit of ids: a sixth more can be numbered.
+const LIMIT_MAX: usize = u32::MAX as usize / 4 * 3;
+
+/// How far ahead of the clock settings let an id be at most.
+const SKEW_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
 /// Rows of a chunk. A chunk never moves once it is there: growing copies nothing.
 const CHUNK: usize = 4096;
@@ -139,9 +149,6 @@ pub struct Requests {
     limit: usize,
     /// The times of the ids that were forgotten; such ids are refused.
     forgotten: Forgotten,
-    /// Ids before this time are refused as well, because a snapshot of version 1 does not say which of them were forgotten. Nothing that a
-    /// replay would make, so that it is no part of what is compared.
-    floor_ms: u64,
     /// Requests with ids of an earlier time may be remembered by the hash of their bytes, as in the first journals. One that is sent again
     /// is answered as it was, whatever its hash: the answer that it is another request would have it executed under another id. That the
     /// command is the same is checked by [`State::admit`](super::State::admit).
@@ -212,7 +219,7 @@ impl Requests {
     pub(super) fn over(
         window: &WindowBase,
         meant_from_ms: u64,
-        forgotten: Option<Forgotten>,
+        forgotten: Forgotten,
         rows: Rows<RequestRow>,
         replies: Rows<u8>,
         index: Frozen,
@@ -222,7 +229,7 @@ impl Requests {
             skew_ms: window.skew_ms,
             limit: usize::try_from(window.limit).unwrap_or(usize::MAX),
             meant_from_ms,
-            forgotten: forgotten.unwrap_or_else(|| Forgotten::before(window.horizon_ms)),
+            forgotten,
             base: Base { rows, replies, index, newest_ms: window.newest_ms, gone: 0 },
             ..Requests::default()
         }
@@ -258,11 +265,6 @@ impl Requests {
         newest_ms
     }
 
-    /// Refuses ids before a time from now on.
-    pub fn refuse_before(&mut self, floor_ms: u64) {
-        self.floor_ms = floor_ms;
-    }
-
     /// Before which time of an id a request may be remembered by the hash of its bytes, in milliseconds since 1970.
     pub(super) fn meant_from_ms(&self) -> u64 {
         self.meant_from_ms
@@ -279,7 +281,7 @@ impl Requests {
     pub(super) fn set(&mut self, settings: &Settings) {
         self.window_ms = settings.request_window_ms;
         self.skew_ms = settings.request_skew_ms;
-        self.limit = usize::try_from(settings.requests_max).unwrap_or(usize::MAX).min(u32::MAX as usize);
+        self.limit = usize::try_from(settings.requests_max).unwrap_or(usize::MAX).min(LIMIT_MAX);
     }
 
     /// What the newest remembered request was answered.
@@ -314,7 +316,26 @@ impl Requests {
     pub fn latest_ms(&self) -> u64 {
         let remembered = self.chunks.iter().flatten().skip(self.gone).map(|row| row.id.time_ms()).max();
         let forgotten = self.forgotten.rows().last().map(|range| range.to_ms);
-        self.base.newest_ms.max(self.floor_ms).max(remembered.unwrap_or(0)).max(forgotten.unwrap_or(0))
+        self.base.newest_ms.max(remembered.unwrap_or(0)).max(forgotten.unwrap_or(0))
+    }
+
+    /// The time before which any id may have been forgotten, because the window descends from a snapshot of version 1; 0 where it does not.
+    pub fn unknown_before_ms(&self) -> u64 {
+        self.forgotten.unknown_before_ms()
+    }
+
+    /// Takes it that no id was forgotten of which [`Requests::add_executed`] is not called next, but for those that were executed up to a time.
+    pub fn begin_executed(&mut self, unread_ms: Option<u64>) {
+        // Ids may have been further ahead of the clock by earlier settings.
+        let skew_ms = self.skew_ms.max(SKEW_MS_MAX);
+        self.forgotten.end_unknown_at(unread_ms.map_or(0, |unread_ms| unread_ms.saturating_add(skew_ms).saturating_add(1)));
+    }
+
+    /// Adds an id that was executed at the time of a record.
+    pub fn add_executed(&mut self, record_ms: u64, request: RequestId) {
+        if self.find(request).is_none() {
+            self.forgotten.add(request.time_ms(), record_ms);
+        }
     }
 
     /// The times of the ids that were forgotten.
@@ -327,68 +348,112 @@ impl Requests {
         self.index.touch(request.0);
     }
 
+    /// The hash of what was asked under an id that is remembered, and what was answered.
+    #[inline]
+    fn find(&self, request: RequestId) -> Option<(u64, Cow<'_, Remembered>)> {
+        if let Some(number) = self.index.find(request.0, |number| self.row(number).id.0) {
+            let row = self.row(number);
+            return Some((row.body, Cow::Borrowed(&row.reply)));
+        }
+        let at = self.base.find(request)?;
+        Some((self.base.rows[at].body, Cow::Owned(self.base.reply(at))))
+    }
+
     /// Whether a request is new, was seen, or is refused, at a time.
+    #[inline]
     pub fn admit(&self, clock: impl Into<ClockRange>, stamp: &Stamp) -> Admission<'_> {
         let ClockRange { earliest_ms, latest_ms } = clock.into();
         let time_ms = stamp.request.time_ms();
-        let oldest_ms = self.floor_ms.max(earliest_ms.saturating_sub(self.window_ms));
+        let oldest_ms = earliest_ms.saturating_sub(self.window_ms);
         if !stamp.request.is_version_7() {
             return Admission::Refused(Refusal::RequestIdInvalid);
         }
         if time_ms < oldest_ms {
             return Admission::Refused(Refusal::RequestTooOld { oldest_ms });
         }
+        // Before its time is judged: an executed request gets its first reply, whatever the clock shows now.
+        if let Some((body, reply)) = self.find(stamp.request) {
+            return match body == stamp.body || time_ms < self.meant_from_ms {
+                true => Admission::Repeated(reply),
+                false => Admission::Refused(Refusal::RequestIdReused),
+            };
+        }
         if time_ms > latest_ms.saturating_add(self.skew_ms) {
             return Admission::Refused(Refusal::RequestFromFuture { now_ms: latest_ms });
-        }
-        if let Some(number) = self.index.find(stamp.request.0, |number| self.row(number).id.0) {
-            let row = self.row(number);
-            return match row.body == stamp.body || time_ms < self.meant_from_ms {
-                true => Admission::Repeated(Cow::Borrowed(&row.reply)),
-                false => Admission::Refused(Refusal::RequestIdReused),
-            };
-        }
-        if let Some(at) = self.base.find(stamp.request) {
-            return match self.base.rows[at].body == stamp.body || time_ms < self.meant_from_ms {
-                true => Admission::Repeated(Cow::Owned(self.base.reply(at))),
-                false => Admission::Refused(Refusal::RequestIdReused),
-            };
         }
         if let Some(oldest_ms) = self.forgotten.end_of(time_ms) {
             return Admission::Refused(Refusal::RequestTooOld { oldest_ms });
         }
-        if self.len() >= self.limit {
-            let oldest_kept = self.oldest().map_or(earliest_ms, |id| id.time_ms());
-            let free_at = oldest_kept.saturating_add(KEPT_AT_LEAST_MS);
-            if free_at > earliest_ms {
-                return Admission::Refused(Refusal::Busy { retry_after_ms: (free_at - earliest_ms).min(u32::MAX.into()) as u32 });
-            }
+        match self.is_full_for(earliest_ms, time_ms) {
+            0 => Admission::New,
+            wait_ms => Admission::Refused(Refusal::Busy { retry_after_ms: wait_ms.min(u32::MAX.into()) as u32 }),
         }
-        Admission::New
+    }
+
+    /// How long a request that is not remembered must wait for room, by the machine's clock; 0 where there is room, or its record will make some.
+    fn is_full_for(&self, clock_ms: u64, id_ms: u64) -> u64 {
+        if self.len() < self.limit {
+            return 0;
+        }
+        let ahead_ms = self.ahead_ms(clock_ms);
+        if id_ms > ahead_ms {
+            // Rows from a time ahead leave last: no more are added while the window is full.
+            return KEPT_AT_LEAST_MS;
+        }
+        // Where all of these are from a time ahead, the record moves them out of the way.
+        self.oldest_of_first(ahead_ms).map_or(0, |oldest_ms| oldest_ms.saturating_add(KEPT_AT_LEAST_MS).saturating_sub(clock_ms))
+    }
+
+    /// Up to which time ids are not from a time when the clock was ahead, by the machine's clock or a time at most a minute before it.
+    fn ahead_ms(&self, clock_ms: u64) -> u64 {
+        clock_ms.saturating_add(self.skew_ms).saturating_add(BatchTime::ROUNDED_BY_MS)
+    }
+
+    /// How many ids are remembered at most because rows from a time ahead come first. Only a clock that is set back again and again leads there; then
+    /// the first of these rows leave as well.
+    fn over_limit_max(&self) -> usize {
+        self.limit + self.limit / 6 + FORGOTTEN_PER_RECORD
+    }
+
+    /// The oldest of the first ids, but for those that are later than a time.
+    fn oldest_of_first(&self, ahead_ms: u64) -> Option<u64> {
+        self.first_times().filter(|time_ms| *time_ms <= ahead_ms).min()
+    }
+
+    /// The times of the first ids, as many as one record may move or forget.
+    fn first_times(&self) -> impl Iterator<Item = u64> {
+        let base = &self.base.rows[self.base.gone..];
+        let live = (0..self.length).map(|at| self.row(self.first.wrapping_add(at as u32)).id);
+        base.iter().map(|row| RequestId(row.id)).chain(live).map(RequestId::time_ms).take(FORGOTTEN_PER_RECORD)
     }
 
     /// Remembers what a request was answered, and forgets what has passed.
-    pub(super) fn remember(&mut self, now_ms: u64, stamp: &Stamp, reply: Remembered, position: Position) {
-        self.make_room(now_ms, stamp.request.time_ms());
+    pub(super) fn remember(&mut self, time: impl Into<BatchTime>, stamp: &Stamp, reply: Remembered, position: Position) {
+        self.make_room(time.into());
         self.push(stamp.request, stamp.body, reply.kept(position));
     }
 
-    /// Forgets what has passed, and at the limit the oldest, at the time of a record and of its id.
-    fn make_room(&mut self, record_ms: u64, id_ms: u64) {
-        let now_ms = record_ms.min(id_ms);
-        let passed_ms = now_ms.saturating_sub(self.window_ms);
-        // An id that far ahead of one that was just admitted is from a time when the clock was ahead.
-        let ahead_ms = id_ms.saturating_add(self.window_ms).saturating_add(self.skew_ms);
-        for step in 0..FORGOTTEN_PER_RECORD {
-            let Some(oldest_ms) = self.oldest().map(|id| id.time_ms()) else { break };
-            let is_over = self.len() >= self.limit.max(1);
-            if oldest_ms < passed_ms {
-                self.forget_oldest(record_ms);
-            } else if oldest_ms > ahead_ms {
+    /// Forgets what has passed, and at the limit the oldest, at the time of a batch.
+    fn make_room(&mut self, time: BatchTime) {
+        let clock_ms = time.clock_ms();
+        let passed_ms = clock_ms.saturating_sub(self.window_ms);
+        // No row is taken to be right here that was passed over when the request was admitted, by a clock that may be up to a minute later.
+        let ahead_ms = self.ahead_ms(clock_ms);
+        let is_old = |time_ms: u64| time_ms.saturating_add(KEPT_AT_LEAST_MS) <= clock_ms;
+        let is_over = |requests: &Requests| requests.len() >= requests.limit.max(1);
+        // Where none is old by this clock, the oldest was found old enough when the request was admitted.
+        let leaving = || self.first_times().find(|time_ms| is_old(*time_ms)).or_else(|| self.oldest_of_first(ahead_ms));
+        let first = || self.first_times().next().filter(|_| self.len() > self.over_limit_max());
+        let mut leaves_ms = if is_over(self) { leaving().or_else(first) } else { None };
+        for _ in 0..FORGOTTEN_PER_RECORD {
+            let Some(first_ms) = self.first_times().next() else { break };
+            if leaves_ms == Some(first_ms) || first_ms < passed_ms {
+                leaves_ms = leaves_ms.filter(|leaves_ms| *leaves_ms != first_ms);
+                self.forget_oldest(first_ms, time.record_ms());
+            } else if first_ms > ahead_ms || leaves_ms.is_some() {
                 self.move_oldest_back();
-            // The first has been found old enough when the request was admitted.
-            } else if is_over && (step == 0 || oldest_ms.saturating_add(KEPT_AT_LEAST_MS) <= now_ms) {
-                self.forget_oldest(record_ms);
+            } else if is_over(self) && is_old(first_ms) {
+                self.forget_oldest(first_ms, time.record_ms());
             } else {
                 break;
             }
@@ -405,18 +470,9 @@ impl Requests {
         self.index.insert(id.0, number);
     }
 
-    fn oldest(&self) -> Option<RequestId> {
-        match self.base.rows.get(self.base.gone) {
-            Some(row) => Some(RequestId(row.id)),
-            None => (self.length > 0).then(|| self.row(self.first).id),
-        }
-    }
-
-    /// Forgets the oldest of them, of which there is one.
-    fn forget_oldest(&mut self, record_ms: u64) {
-        if let Some(id) = self.oldest() {
-            self.forgotten.add(id.time_ms(), record_ms);
-        }
+    /// Forgets the oldest of them, whose id has a time.
+    fn forget_oldest(&mut self, id_ms: u64, record_ms: u64) {
+        self.forgotten.add(id_ms, record_ms);
         self.drop_oldest();
     }
 
@@ -428,6 +484,12 @@ impl Requests {
         };
         self.drop_oldest();
         self.push(row.id, row.body, row.reply);
+    }
+
+    /// Forgets the first of them without a trace, as engines of version 1 did.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn forget_as_version_1(&mut self, count: usize) {
+        (0..count).for_each(|_| self.drop_oldest());
     }
 
     fn drop_oldest(&mut self) {
@@ -457,15 +519,6 @@ impl Requests {
         let base = base.map(|(at, row)| (RequestId(row.id), row.body, Cow::Owned(self.base.reply(at))));
         let live = self.chunks.iter().flatten().skip(self.gone);
         base.chain(live.map(|row| (row.id, row.body, Cow::Borrowed(&row.reply))))
-    }
-}
-
-/// Two windows are equal when they answer alike, now and later; how their indexes are laid out does not matter.
-impl PartialEq for Requests {
-    fn eq(&self, other: &Requests) -> bool {
-        (self.window_ms, self.skew_ms, self.limit, &self.forgotten, self.len())
-            == (other.window_ms, other.skew_ms, other.limit, &other.forgotten, other.len())
-            && self.rows().zip(other.rows()).all(|(one, other)| (one.0, one.1) == (other.0, other.1) && one.2.is_alike(&other.2))
     }
 }
 

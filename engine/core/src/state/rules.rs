@@ -1,8 +1,10 @@
 //! The rules of the organisation, and the index by which a top-up finds those that may fire on it.
 
-use scrip_protocol::command::{Lint, RuleTerms};
+use scrip_protocol::command::{Lint, RULES_LINTED_AGAINST, RuleTerms};
 use scrip_protocol::{ClubId, Money, RuleId, Variables};
 use scrip_rules::{Candidates, Compiled, lint};
+
+use super::tables::behind;
 
 /// The rules, numbered from 1.
 #[derive(Debug, Default, PartialEq)]
@@ -71,7 +73,7 @@ impl Rules {
 
     /// The rules after one, with their numbers.
     pub fn after(&self, rule: RuleId) -> impl Iterator<Item = (RuleId, &Rule)> {
-        (1..).map(RuleId).zip(&self.rows).skip(rule.0 as usize)
+        behind(&self.rows, rule.0 as usize).map(|(number, row)| (RuleId(number), row))
     }
 
     /// The live rules that match a top-up at a club, by their numbers.
@@ -81,9 +83,10 @@ impl Rules {
         candidates.filter_map(live).filter(move |(_, compiled)| compiled.matches(club, variables))
     }
 
-    /// What is odd about a rule among the others that are live.
+    /// What is odd about a rule among the newest others that are live.
     pub(super) fn lint(&self, rule: RuleId, compiled: &Compiled) -> Lint {
-        let others = self.after(RuleId(0)).filter(|(other, _)| *other != rule);
+        let newest = self.after(RuleId(self.rows.len().saturating_sub(RULES_LINTED_AGAINST) as u32));
+        let others = newest.filter(|(other, _)| *other != rule);
         lint(
             rule,
             compiled,

@@ -61,6 +61,7 @@ impl Shards {
     }
 
     /// The row with this key. `key_of` reads the key of a row.
+    #[inline]
     pub(crate) fn find(&self, key: u128, key_of: impl Fn(u32) -> u128) -> Option<u32> {
         let (shard, tag) = self.place(key);
         shard.probe(tag).find(|(_, row)| key_of(*row) == key).map(|(_, row)| row)
@@ -79,6 +80,7 @@ impl Shards {
     }
 
     /// Adds a row whose key no other row has.
+    #[inline]
     pub(crate) fn insert(&mut self, key: u128, row: u32) {
         let (at, tag) = locate(self.seed.hash_one(key));
         self.shards[at].insert(tag, row);
@@ -94,6 +96,7 @@ impl Shards {
         }
     }
 
+    #[inline]
     fn place(&self, key: u128) -> (&Shard, u32) {
         let (at, tag) = locate(self.seed.hash_one(key));
         (&self.shards[at], tag)
@@ -101,11 +104,13 @@ impl Shards {
 }
 
 /// The shard, and the tag.
+#[inline]
 fn locate(hash: u64) -> (usize, u32) {
     (hash as usize % SHARDS, (hash >> 32) as u32 | 1)
 }
 
 /// Where a search for a tag starts with so many homes. Tags in order have homes in order, whatever the number of homes.
+#[inline]
 fn home_of(tag: u32, homes: usize) -> usize {
     ((u64::from(tag) * homes as u64) >> 32) as usize
 }
@@ -120,6 +125,7 @@ impl Shard {
     }
 
     /// The places and rows with this tag, in the order of search.
+    #[inline]
     fn probe(&self, tag: u32) -> impl Iterator<Item = (usize, u32)> {
         let home = home_of(tag, self.homes);
         let from_home = self.slots.get(home..).unwrap_or_default();
@@ -127,32 +133,47 @@ impl Shard {
         (home..).zip(taken).filter(move |(_, slot)| tag_of(**slot) == tag).map(|(at, slot)| (at, *slot as u32))
     }
 
+    #[inline]
     fn insert(&mut self, tag: u32, row: u32) {
-        let slot = u64::from(tag) << 32 | u64::from(row);
-        while (self.taken + 1) * 4 > self.homes * 3 || !self.put(slot) {
+        if (self.taken + 1) * 4 > self.homes * 3 {
             self.grow();
+        }
+        let mut slot = u64::from(tag) << 32 | u64::from(row);
+        while let Some(last) = self.put(slot) {
+            self.grow();
+            slot = last;
         }
         self.taken += 1;
     }
 
-    /// Puts a slot where its order wants it, and moves those behind it up to the next empty one. `false` if there is none.
-    fn put(&mut self, slot: Slot) -> bool {
+    /// Puts a slot where its order wants it, and moves those behind it up to the next empty one. Returns the last of these if there is none.
+    #[inline]
+    fn put(&mut self, mut slot: Slot) -> Option<Slot> {
         let home = home_of(tag_of(slot), self.homes);
-        let from_home = &mut self.slots[home..];
-        let Some(empty) = from_home.iter().position(|slot| *slot == EMPTY) else { return false };
-        let at = from_home[..empty].iter().position(|other| *other > slot).unwrap_or(empty);
-        from_home.copy_within(at..empty, at + 1);
-        from_home[at] = slot;
-        true
+        for other in &mut self.slots[home..] {
+            if *other == EMPTY {
+                *other = slot;
+                return None;
+            }
+            if *other > slot {
+                std::mem::swap(other, &mut slot);
+            }
+        }
+        Some(slot)
     }
 
     /// By a half, so that between a half and three quarters of the homes are taken.
+    #[cold]
     fn grow(&mut self) {
         self.homes = (self.homes + self.homes / 2).max(self.homes_first);
         let before = std::mem::replace(&mut self.slots, vec![EMPTY; self.homes + TAIL]);
+        let mut next = 0;
+        // They come in order: each is at its home, or behind the one before.
         for slot in before.into_iter().filter(|slot| *slot != EMPTY) {
-            // They come in order and are fewer to a home than before.
-            assert!(self.put(slot), "what fitted before fits in half as much again");
+            let at = next.max(home_of(tag_of(slot), self.homes));
+            // What fitted before fits in half as much again: they are fewer to a home.
+            self.slots[at] = slot;
+            next = at + 1;
         }
     }
 
@@ -215,6 +236,24 @@ mod tests {
             assert_eq!(shard.probe(last).count(), 29 - row as usize);
         }
         assert!(shard.slots.iter().all(|slot| *slot == EMPTY));
+    }
+
+    /// More slots of the last homes than fit behind them, though the shard has room elsewhere: it grows, and none of them is lost.
+    #[test]
+    fn slots_without_room_make_the_shard_grow() {
+        let seed = fastrand::u64(..);
+        let mut random = fastrand::Rng::with_seed(seed);
+        let home = u32::MAX / HOMES_MIN as u32;
+        let mut tags: Vec<u32> = (0..40).map(|at| u32::MAX - at * (home / 40)).collect();
+        for _ in 0..200 {
+            random.shuffle(&mut tags);
+            let mut shard = Shard::beginning_with(HOMES_MIN);
+            (0..).zip(&tags).for_each(|(row, tag)| shard.insert(*tag, row));
+            assert!(shard.homes > HOMES_MIN && shard.taken == tags.len(), "seed {seed}");
+            for (row, tag) in (0..).zip(&tags) {
+                assert_eq!(shard.probe(*tag).map(|(_, row)| row).collect::<Vec<_>>(), [row], "seed {seed}");
+            }
+        }
     }
 
     #[test]

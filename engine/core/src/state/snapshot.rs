@@ -33,7 +33,8 @@ impl State {
         let meant_from_ms = base.form.map_or(0, |row| row.meant_from_ms);
         let uses = Arc::new(FrozenUses { rows: base.uses, index: base.uses_index });
         let mut campaigns = Campaigns::over(campaigns, base.codes, &uses);
-        let holds = Holds::over(holds, &mut campaigns);
+        let credentials = Credentials::over(credentials);
+        let holds = Holds::over(holds, &mut campaigns, &credentials);
         State {
             position,
             now_ms,
@@ -46,7 +47,7 @@ impl State {
             groups: Groups::over(groups, base.members),
             rules: Rules::over(rules),
             given_back: GivenBack::over(base.refunded, base.given_back),
-            credentials: Credentials::over(credentials),
+            credentials,
             readers: Readers::over(readers, &base.reader_owners),
             requests: Requests::over(&window, meant_from_ms, base.forgotten, base.requests, base.replies, base.requests_index),
         }

@@ -11,6 +11,12 @@ use super::overlay::Overlay;
 use super::texts::Texts;
 use super::uses::{ClientUses, FrozenUses};
 
+/// The rows of a table numbered from 1 that stand behind one, with their numbers. The rows before are not gone through.
+pub(super) fn behind<T>(rows: &[T], number: usize) -> impl Iterator<Item = (u32, &T)> {
+    let rows = rows.get(number..).unwrap_or_default();
+    rows.iter().enumerate().map(move |(index, row)| ((number + index + 1) as u32, row))
+}
+
 /// The clubs, numbered from 1.
 #[derive(Debug, Default, PartialEq)]
 pub struct Clubs {
@@ -40,7 +46,7 @@ impl Clubs {
 
     /// The clubs after one, with their numbers.
     pub fn after(&self, club: ClubId) -> impl Iterator<Item = (ClubId, &str)> {
-        (1..).map(ClubId).zip(self.names.iter().map(String::as_str)).skip(club.0 as usize)
+        behind(&self.names, club.0 as usize).map(|(number, name)| (ClubId(number), name.as_str()))
     }
 
     pub(super) fn add(&mut self, name: &str) {
@@ -85,7 +91,7 @@ impl Campaigns {
 
     /// The campaigns after one, with their numbers.
     pub fn after(&self, campaign: CampaignId) -> impl Iterator<Item = (CampaignId, &Campaign)> {
-        (1..).map(CampaignId).zip(&self.rows).skip(campaign.0 as usize)
+        behind(&self.rows, campaign.0 as usize).map(|(number, row)| (CampaignId(number), row))
     }
 
     /// Whether the campaign of a code holds it: neither the one nor the other is archived.
@@ -117,7 +123,7 @@ impl Campaigns {
     }
 
     /// The codes that the snapshot has.
-    pub(crate) fn base(&self) -> &Arc<FrozenCodes> {
+    pub fn base(&self) -> &Arc<FrozenCodes> {
         &self.base
     }
 

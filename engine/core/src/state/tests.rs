@@ -51,7 +51,7 @@ use super::requests::{Admission, Remembered};
 use super::{Asked, AskedRedeem, CodeList, State, reply_of};
 use crate::index::{Index, normalise, trim};
 
-const START_MS: u64 = 1_790_000_000_000;
+pub const START_MS: u64 = 1_790_000_000_000;
 
 /// A state with its index, and the records that made it.
 struct Bench {
@@ -184,7 +184,7 @@ impl Bench {
 }
 
 /// A state as its snapshot has it: through the bytes of its sections.
-fn through_a_file(state: &State) -> State {
+pub fn through_a_file(state: &State) -> State {
     let mut written = InMemory::default();
     write_sections(state, HashKey(fastrand::u64(..), fastrand::u64(..)), &mut written).expect("memory takes it");
     let read = |part: Part| written.0.iter().find(|(of, _)| *of == part).map(|(_, bytes)| in_memory(bytes));
@@ -225,7 +225,7 @@ pub fn run_on_any(state: State, records: &[(u64, Record)], script: &str) {
 }
 
 /// The n-th request of a time.
-fn stamp(time_ms: u64, number: u64, body: u64) -> Stamp {
+pub fn stamp(time_ms: u64, number: u64, body: u64) -> Stamp {
     let mut random = [0; 10];
     random[2..].copy_from_slice(&number.to_be_bytes());
     Stamp { request: RequestId::from_parts(time_ms, random), body, credential: CredentialId(1) }

@@ -24,5 +24,6 @@ pub(super) fn apply(state: &mut State, record: &CampaignUpdated) {
         campaign.terms = Arc::new(record.terms.clone());
         campaign.count_clients_from(now_ms, position);
         campaign.recount();
+        state.holds.recount(&state.campaigns, record.campaign);
     }
 }

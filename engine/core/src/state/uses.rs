@@ -1,12 +1,12 @@
 //! How often each client has activated codes of a campaign: what a snapshot says, and over it what has changed since.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
 use scrip_protocol::{CampaignId, ClientId, Position};
 
+use super::by_client::ByClient;
 use super::frozen::{Frozen, HashKey, Rows, UsesRow};
 use super::given_back::merged;
 
@@ -29,7 +29,7 @@ pub struct ClientUses {
     /// The rows of this campaign in the snapshot.
     range: Range<usize>,
     /// Those that have changed since, 0 for none any more.
-    changed: HashMap<ClientId, u32, RandomState>,
+    changed: ByClient<u32>,
 }
 
 impl ClientUses {
@@ -43,7 +43,7 @@ impl ClientUses {
         (from_ms, from): (u64, Position),
         range: Range<usize>,
     ) -> ClientUses {
-        ClientUses { from_ms, from, campaign, base: base.clone(), range, changed: HashMap::default() }
+        ClientUses { from_ms, from, campaign, base: base.clone(), range, changed: ByClient::default() }
     }
 
     /// How often a client has.

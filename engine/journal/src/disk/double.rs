@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 use redb::{BackendError, StorageBackend};
 
-use super::{Access, Disk, DiskFile, Entry, Mapped};
+use super::{Access, Disk, DiskFile, Entry, Mapped, Space};
 
 /// A disk, and what fails of it. Copies are the same disk.
 #[derive(Clone, Default)]
@@ -474,6 +474,14 @@ impl Disk for Double {
         let file = shared.make(path)?;
         shared.done(Done::Resize { file, len: 0 });
         Ok(Box::new(Opened { disk: self.clone(), file, writes: true, locked: Mutex::new(0) }))
+    }
+
+    fn space(&self, _dir: &Path) -> io::Result<Space> {
+        let mut shared = self.lock_shared();
+        shared.begin()?;
+        let total = shared.faults.capacity.unwrap_or(u64::MAX);
+        let free = if shared.is_full { 0 } else { total.saturating_sub(shared.image.bytes()) };
+        Ok(Space { free, total })
     }
 
     fn map(&self, path: &Path) -> io::Result<Mapped> {

@@ -72,11 +72,26 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// When it cannot be made.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
+    /// How much room there is on the disk that a folder is on.
+    ///
+    /// # Errors
+    /// When the disk does not say.
+    fn space(&self, dir: &Path) -> io::Result<Space>;
+
     /// Opens a file to be read in place.
     ///
     /// # Errors
     /// When it cannot be read.
     fn map(&self, path: &Path) -> io::Result<Mapped>;
+}
+
+/// The room on a disk, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// How many bytes files may still take.
+    pub free: u64,
+    /// How many bytes the disk has.
+    pub total: u64,
 }
 
 /// A file of a folder.

@@ -10,7 +10,7 @@ use redb::StorageBackend;
 use redb::backends::FileBackend;
 use scrip_protocol::private;
 
-use super::{Access, Disk, DiskFile, Entry, Mapped};
+use super::{Access, Disk, DiskFile, Entry, Mapped, Space};
 
 /// Files as the operating system has them. Folders are made with mode 0700 and files with 0600, whatever mode a file had that is written
 /// over.
@@ -76,6 +76,13 @@ impl Disk for OsDisk {
         let file = private::file(path)?;
         file.set_len(0)?;
         Ok(Box::new(OsFile(file)))
+    }
+
+    fn space(&self, dir: &Path) -> io::Result<Space> {
+        let of = rustix::fs::statvfs(dir)?;
+        // What is kept for the administrator is not to be had.
+        let bytes = |blocks: u64| blocks.saturating_mul(of.f_frsize);
+        Ok(Space { free: bytes(of.f_bavail), total: bytes(of.f_blocks) })
     }
 
     fn map(&self, path: &Path) -> io::Result<Mapped> {

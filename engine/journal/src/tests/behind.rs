@@ -212,7 +212,7 @@ fn a_covered_segment_damaged_at_an_end_is_named() {
             places.iter().for_each(|at| bytes[*at] = b'A');
             fs::write(w.segment(4), bytes).expect("the disk takes it");
         },
-        "journal/00000000000000000004.redb: the batch at position 4 is damaged: its bytes do not have the hash that it states",
+        "journal/00000000000000000004.redb: the batch at position 4 is damaged: its bytes do not match its hash",
     );
 }
 

@@ -78,7 +78,7 @@ fn end_before(table: &Table<'_, u64, &[u8]>, position: u64) -> ChainEnd {
     Batch::parse(bytes.value()).expect("it is whole").end()
 }
 
-const CHANGED: &str = "its bytes do not have the hash that it states";
+const CHANGED: &str = "its bytes do not match its hash";
 
 #[test]
 fn the_last_batch_cut_or_changed_is_a_torn_end() {
@@ -113,7 +113,7 @@ fn a_batch_with_others_after_it_cut_or_changed_is_damaged() {
 #[test]
 fn a_batch_of_another_format_is_named_wherever_it_stands() {
     let version = |position| {
-        format!("{FIRST}the batch at position {position} is damaged: its format version is 2, and this program reads 1")
+        format!("{FIRST}the batch at position {position} is damaged: its format version is 2; this program reads version 1")
     };
     for position in [4, 10] {
         check(ONE_SEGMENT, |w| change_batch(&w.segment(1), position, |bytes| bytes[0] = 2), &version(position));

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use scrip_protocol::batch::ChainEnd;
+use scrip_protocol::batch::{BatchTime, ChainEnd};
 use scrip_protocol::{Position, Record};
 
 use super::{Stored, next_batch, records_of};
@@ -75,7 +75,8 @@ impl Told {
 
 fn open(disk: &Double, from: ChainEnd) -> Result<(Segments, Stored), JournalError> {
     let mut stored = Vec::new();
-    let mut apply = |time_ms, records: &[Record]| stored.extend(records.iter().map(|record| (time_ms, record.clone())));
+    let mut apply =
+        |time: BatchTime, records: &[Record]| stored.extend(records.iter().map(|record| (time.record_ms(), record.clone())));
     let journal = Segments::open(Arc::new(disk.clone()), &dir(), SEGMENT_BYTES, from, &mut apply, &mut |_| {})?;
     Ok((journal, stored))
 }

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use scrip_protocol::batch::ChainEnd;
+use scrip_protocol::batch::{BatchTime, ChainEnd};
 use scrip_protocol::{Position, Record};
 
 use super::{Stored, next_batch};
@@ -25,7 +25,8 @@ fn dir() -> PathBuf {
 
 fn open(disk: &Double, segment_bytes: u64) -> Result<(Segments, Stored), JournalError> {
     let mut stored = Vec::new();
-    let mut apply = |time_ms, records: &[Record]| stored.extend(records.iter().map(|record| (time_ms, record.clone())));
+    let mut apply =
+        |time: BatchTime, records: &[Record]| stored.extend(records.iter().map(|record| (time.record_ms(), record.clone())));
     let none = ChainEnd::default();
     let journal = Segments::open(Arc::new(disk.clone()), &dir(), segment_bytes, none, &mut apply, &mut |_| {})?;
     Ok((journal, stored))

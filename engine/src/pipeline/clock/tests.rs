@@ -1,4 +1,6 @@
+use super::start::CLOCK_EARLIEST_MS;
 use super::*;
+use scrip_protocol::Position;
 
 const START: u64 = 1_790_000_000_000;
 const MINUTE: u64 = 60_000;
@@ -104,16 +106,57 @@ fn a_start_behind_the_newest_record_goes_on_after_it() {
 #[test]
 fn an_engine_starts_only_at_a_plausible_time() {
     let (ahead, behind) = (CLOCK_AHEAD_MS_MAX, CLOCK_BEHIND_MS_MAX);
+    let check = |newest_ms, wall_ms| check_start(newest_ms, None, wall_ms);
     for wall_ms in [START - behind, START, START + 20 * DAY, START + ahead] {
-        assert_eq!(check_start(START, wall_ms), Ok(()), "{wall_ms}");
+        assert_eq!(check(START, wall_ms), Ok(()), "{wall_ms}");
     }
     for wall_ms in [0, CLOCK_EARLIEST_MS, START - behind - 1] {
-        assert_eq!(check_start(START, wall_ms), Err(ClockError::Behind { wall_ms, newest_ms: START }));
+        assert_eq!(check(START, wall_ms), Err(ClockError::Behind { wall_ms, newest_ms: START }));
     }
     for wall_ms in [START + ahead + 1, u64::MAX] {
-        assert_eq!(check_start(START, wall_ms), Err(ClockError::Ahead { wall_ms, newest_ms: START }));
+        assert_eq!(check(START, wall_ms), Err(ClockError::Ahead { wall_ms, newest_ms: START }));
     }
-    assert_eq!((check_start(0, START), check_start(0, 5)), (Ok(()), Err(ClockError::NeverSet { wall_ms: 5 })));
+    assert_eq!((check(0, START), check(0, 5)), (Ok(()), Err(ClockError::NeverSet { wall_ms: 5 })));
+}
+
+/// What a running engine notes of its clock is enough for the next start, whatever the clock does and whenever the engine crashes, and a
+/// clock that agrees with the records is not noted.
+#[test]
+fn a_clock_that_was_followed_is_one_to_start_by() {
+    let seed = fastrand::u64(..);
+    let mut random = fastrand::Rng::with_seed(seed);
+    for lead_ms in [0, 20 * MINUTE, 366 * DAY] {
+        let (mut newest_ms, mut end) = (START + lead_ms, 7);
+        let mut run = Run::new(newest_ms, START);
+        let accepted = FollowedClock::at_start(newest_ms, Position(end), START, lead_ms > 0);
+        let mut noted = Some(accepted).filter(|_| lead_ms > 0);
+        for step in 0..400 {
+            let passed_ms = random.u64(0..12 * HOUR);
+            let step_ms = match random.u8(0..8) {
+                0 => -(random.u64(0..40 * DAY) as i64),
+                1 => random.u64(0..20 * DAY) as i64,
+                _ => 0,
+            };
+            let now = run.after(passed_ms, step_ms);
+            let Timeline { record_ms, last, steps_forward, steps_back, is_followed, .. } = run.timeline;
+            let status = ClockStatus { record_ms, wall_ms: last.wall_ms, steps_forward, steps_back, is_followed };
+            noted = FollowedClock::due(noted.as_ref(), &status, newest_ms, Position(end)).or(noted);
+            if random.bool() {
+                (newest_ms, end) = (now.record_ms, end + 1);
+            }
+            if is_followed && last.wall_ms >= START {
+                let started = check_start(newest_ms, noted.as_ref(), last.wall_ms);
+                assert_eq!(started, Ok(()), "seed {seed}, lead {lead_ms}, step {step}: {noted:?}");
+            }
+        }
+    }
+    let mut run = Run::new(START, START);
+    for _ in 0..1_000 {
+        let now = run.after(7 * MINUTE, if random.bool() { 50_000 } else { -50_000 });
+        let Timeline { record_ms, last, .. } = run.timeline;
+        let status = ClockStatus { record_ms, wall_ms: last.wall_ms, steps_forward: 0, steps_back: 0, is_followed: true };
+        assert_eq!(FollowedClock::due(None, &status, now.record_ms, Position(1)), None, "seed {seed}");
+    }
 }
 
 /// No sequence of steps makes the time of records run backwards, nor overflows.

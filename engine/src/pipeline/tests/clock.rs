@@ -126,8 +126,9 @@ fn a_clock_that_was_ahead_and_is_set_right_closes_nothing_and_repeats_nothing() 
     }
     // A day had passed by the clock that was ahead: the first one was forgotten, and is refused.
     assert!(matches!(shop.is_refused(START_MS, 1, "A"), Some(Refusal::RequestTooOld { .. })));
-    // By the clock as it is now the one from the time ahead is from the future; when its time comes it is remembered.
-    assert!(matches!(shop.is_refused(ahead, 2, "A"), Some(Refusal::RequestFromFuture { .. })));
+    // The one from the time ahead is remembered, and so are its times: a new one from there is from the future.
+    assert_eq!(shop.ask(redeem_at(ahead, 2, "A")).body, meanwhile.body);
+    assert!(matches!(shop.is_refused(ahead, 5, "D"), Some(Refusal::RequestFromFuture { .. })));
     shop.set_clock(ahead);
     assert_eq!(shop.ask(redeem_at(ahead, 2, "A")).body, meanwhile.body);
     let state = shop.run.finish();

@@ -34,7 +34,8 @@ fn load(pipeline: &Pipeline, first: u64, count: u64, replies: &mut BTreeMap<u64,
     let mut next = first;
     while next < first + count && failed.borrow().is_none() {
         lane.0.expect(AT_ONCE as usize);
-        let chunk = Chunk { outbox: lane.0.clone(), requests: (next..next + AT_ONCE).map(club).collect(), budget: None };
+        let chunk =
+            Chunk { outbox: lane.0.clone(), requests: (next..next + AT_ONCE).map(club).collect(), budget: None, reserved: None };
         next += AT_ONCE;
         assert!(pipeline.intake().offer(chunk).is_ok(), "there is room in the inbox");
         let (since, before) = (Instant::now(), replies.len());

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use scrip_protocol::Position;
-use scrip_protocol::command::{KeepReader, KeepReaderOutcome};
+use scrip_protocol::command::{ForgetReader, ForgetReaderOutcome, KeepReader, KeepReaderOutcome};
+use scrip_protocol::{Position, Refusal};
 
 use super::{Lane, Reply, Request, Run, change, club};
 use crate::keeper::RegistryError;
 use crate::pipeline::Limits;
-use scrip_core::state::{Asked, AskedKeepReader};
+use scrip_core::state::{Asked, AskedForgetReader, AskedKeepReader};
 
 /// A registration as a lane hands it over, which saw the journal begin at its first record.
 fn registration(request: u64, position: u64) -> Request {
@@ -76,4 +76,40 @@ fn no_list_comes_of_a_journal_that_failed() {
     assert!(matches!(registry.close_before(Position(1), &stops), Err(RegistryError::Stopping)));
     drop(registry);
     assert!(run.pipeline.finish().is_err(), "the journal has failed");
+}
+
+/// A caller that only reads fills neither the journal nor the idempotency window: what changes nothing leaves no record, and of the rest there
+/// is a budget for each credential.
+#[test]
+fn a_reader_s_requests_leave_a_bounded_number_of_records() {
+    let (run, lane) = (Run::new(Limits::default()), Lane::default());
+    let keep = |request: u64, position: u64, anyones: bool| {
+        let asked = KeepReader { name: "reports".into(), position: Position(position) };
+        change(
+            request,
+            Asked::KeepReader(Box::new(AskedKeepReader { asked, kept_from: Position(1), open_from: Position(1), anyones })),
+        )
+    };
+    let forget = |request| {
+        let asked = ForgetReader { name: "nobody".into() };
+        change(request, Asked::ForgetReader(AskedForgetReader { asked, anyones: false }))
+    };
+    run.offer(&lane, vec![keep(1, 1, false)]);
+    run.offer(&lane, (100..300).map(|request| keep(request, 1, false)).chain((300..500).map(forget)).collect());
+    let unmoved = lane.replies(401);
+    assert!(unmoved[..201].iter().all(|reply| outcome(reply) == KeepReaderOutcome::Kept { position: Position(1) }));
+    let unknown = |reply: &Reply| matches!(reply.read::<ForgetReader>(), Ok(ForgetReaderOutcome::UnknownReader));
+    assert!(unmoved[201..].iter().all(unknown));
+    // Of the clock of a test no time passes.
+    run.offer(&lane, (500..600).map(|request| keep(request, 9_999, false)).collect());
+    let refused = lane.replies(100);
+    let is_decided = |reply: &&Reply| reply.read::<KeepReader>().is_ok();
+    assert_eq!(refused.iter().filter(is_decided).count(), 59, "one of the budget was spent before");
+    assert_eq!(refused[59].read::<KeepReader>(), Err(Refusal::Busy { retry_after_ms: 1_000 }));
+    // A retry of what was executed has its answer, and an operator has no budget.
+    run.offer(&lane, vec![keep(1, 1, false), keep(600, 9_999, true)]);
+    let others = lane.replies(2);
+    assert_eq!(outcome(&others[0]), KeepReaderOutcome::Kept { position: Position(1) });
+    assert!(matches!(outcome(&others[1]), KeepReaderOutcome::BeyondEnd { .. }));
+    assert_eq!(run.finish().requests.len(), 61);
 }

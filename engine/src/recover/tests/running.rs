@@ -166,7 +166,7 @@ async fn a_covered_segment_that_is_damaged_stops_the_engine() {
     places.iter().for_each(|at| bytes[*at] = b'B');
     fs::write(&path, bytes).expect("the disk takes it");
     let expected = format!(
-        "journal/{}: the batch at position {} is damaged: its bytes do not have the hash that it states",
+        "journal/{}: the batch at position {} is damaged: its bytes do not match its hash",
         path.file_name().expect("it has one").to_string_lossy(),
         data.ends[2].0 + 1
     );

@@ -1,9 +1,17 @@
 //! Every operation of writing a snapshot failing in turn: the file or folder is named, and what was there before still is.
 
-use std::path::{Path, PathBuf};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 
-use super::{GENERATIONS, Kept, Sample, Snapshot, SnapshotError, dir, list, new_disk, prune, replayed, written};
+use scrip_protocol::command::{CampaignCreated, CodeTexts, Terms};
+use scrip_protocol::record::SettingsSet;
+use scrip_protocol::{CampaignId, CredentialId, Money, RequestId, Settings, Stamp};
+
+use super::{
+    GENERATIONS, Kept, Pace, Sample, Snapshot, SnapshotError, dir, end_of, list, new_disk, prune, replayed, write, written,
+};
 use scrip_core::state::State;
+use scrip_journal::disk::Disk;
 use scrip_journal::disk::double::each;
 use scrip_journal::disk::double::{Crash, Double, EIO, ENOSPC, Faults};
 
@@ -55,6 +63,9 @@ fn any_operation_that_fails_is_told_and_takes_nothing_away() {
             Err(error) => assert!(named(&error).starts_with("/data"), "{error}"),
         }
         disk.set_faults(Faults::default());
+        if !lasting {
+            assert_eq!(leftovers(&disk), [""; 0], "nothing is left of one that failed");
+        }
         let check = |disk: &Double, found: Vec<(u64, State)>| {
             // Older ones go only when the newer one is there for good.
             let newest = sample.state.position().0;
@@ -77,26 +88,73 @@ fn any_operation_that_fails_is_told_and_takes_nothing_away() {
 }
 
 fn leftovers(disk: &Double) -> Vec<String> {
-    use scrip_journal::disk::Disk;
     let entries = disk.list(&dir()).expect("it can be read");
     entries.into_iter().map(|entry| entry.name).filter(|name| name.ends_with(".new")).collect()
 }
 
-/// A disk without room for it: the file that could not be written is named, and goes with the next one.
+/// A disk without room for it beside the reserve: the folder is named, and neither the attempt nor an earlier one takes any room.
 #[test]
-fn a_disk_that_is_full_is_told_with_the_file_that_it_had_no_room_for() {
+fn a_snapshot_without_room_is_given_up_before_it_takes_any() {
     let sample = Sample::new();
     for room in (0..sample.kept.bytes).step_by(3000) {
         let (disk, _, kept) = with_two(&sample);
-        disk.set_faults(Faults { capacity: Some(disk.bytes() + room), ..Faults::default() });
+        let before = disk.bytes();
+        disk.create(&dir().join("00000000000000000001.snapshot.new"))
+            .and_then(|mut file| file.write_at(0, &[7; 5000]))
+            .expect("there is room");
+        disk.set_faults(Faults { capacity: Some(before + room), ..Faults::default() });
         let error = take(&disk, &sample.state).expect_err("there is no room");
-        let file = sample.kept.path.with_extension("snapshot.new");
-        assert_eq!(named(&error), file);
-        assert!(error.to_string().contains("No space left"), "{error}");
+        let SnapshotError::NoRoom { dir: named, free, .. } = &error else { panic!("{error:?}") };
+        assert_eq!((named, *free, disk.bytes()), (&dir(), room, before));
         assert_eq!(list(&disk, &dir()).expect("it can be read"), kept);
+        assert_eq!(leftovers(&disk), [""; 0]);
         disk.set_faults(Faults::default());
         take(&disk, &sample.state).expect("there is room again");
         assert_eq!((whole(&disk).len(), leftovers(&disk)), (2, Vec::new()));
     }
-    assert_eq!(sample.kept.path.parent(), Some(Path::new("/data/snapshots")));
+}
+
+/// A state whose snapshot is written in many steps: some 10 MB.
+fn large_state() -> State {
+    let mut codes = CodeTexts::default();
+    (0..150_000).for_each(|number| codes.push(&format!("A-CODE-OF-FORTY-BYTES-WITH-A-NUMBER-{number:09}")));
+    let (terms, stamp) = (Terms::new("Large", Money(100)), Stamp { request: RequestId(1), body: 0, credential: CredentialId(1) });
+    let created = CampaignCreated { stamp, campaign: CampaignId(1), terms, codes, skipped: Vec::new() };
+    let mut state = State::default();
+    state.apply(1, &SettingsSet::new(Settings::default()).into());
+    state.apply(1, &created.into());
+    state
+}
+
+/// Where the room is taken by others while a snapshot is written, it is given up while the reserve is still there, and gives back what it took.
+#[test]
+fn a_snapshot_is_given_up_while_the_journal_still_has_its_reserve() {
+    let (state, disk) = (large_state(), new_disk());
+    let mut taken = 0;
+    let free = 30 << 20;
+    disk.set_faults(Faults { capacity: Some(free), ..Faults::default() });
+    let error = write(&disk, &dir(), &state, end_of(&state), Pace::Full, &mut |done, _| {
+        // All but the reserve and a little.
+        taken = disk.bytes();
+        assert!(done < 9 << 20, "{done} bytes are written");
+        let room = if done < 3 << 20 { free } else { taken + (4 << 20) };
+        disk.set_faults(Faults { capacity: Some(room), ..Faults::default() });
+    })
+    .expect_err("there is no room");
+    let SnapshotError::NoRoom { free, reserve, .. } = &error else { panic!("{error:?}") };
+    assert!(*free > *reserve && taken > 3 << 20, "{error}");
+    assert_eq!((disk.bytes(), leftovers(&disk)), (0, Vec::new()));
+}
+
+#[test]
+fn a_panic_while_a_snapshot_is_written_leaves_no_file() {
+    let sample = Sample::new();
+    let (disk, _, kept) = with_two(&sample);
+    let before = disk.bytes();
+    let end = end_of(&sample.state);
+    let taken = catch_unwind(AssertUnwindSafe(|| {
+        write(&disk, &dir(), &sample.state, end, Pace::Full, &mut |_, _| panic!("a test's own"))
+    }));
+    assert!(taken.is_err() && disk.bytes() == before, "{} bytes", disk.bytes());
+    assert_eq!(list(&disk, &dir()).expect("it can be read"), kept);
 }

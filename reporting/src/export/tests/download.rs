@@ -271,6 +271,33 @@ async fn one_credential_leaves_exports_to_others() {
     drop(site.downloads.begin(turn, export(codes(1), Format::Csv)).await.expect("it was its turn"));
 }
 
+/// One credential has some of the room for files; what it holds leaves room to others, and is free again when it is read.
+#[tokio::test]
+async fn one_credential_leaves_room_to_others() {
+    let site = Site::with(2_000, LIMITS);
+    let (file, _) = read(site.answer(ONE, export(codes(1), Format::Csv)).await.expect("it is exported")).await;
+    let bytes = file.len() as u64;
+    let limits = Limits { files_bytes: 4 * bytes, files_bytes_of_one: 2 * bytes, ..LIMITS };
+    let site = Site::with(2_000, limits);
+    let mut held = Vec::new();
+    for credential in [ONE, OTHER] {
+        for _ in 0..2 {
+            held.push(site.answer(credential, export(codes(1), Format::Csv)).await.expect("there is room"));
+        }
+        let refused = site.answer(credential, export(codes(1), Format::Csv)).await;
+        assert!(matches!(refused, Err(ExportError::NoRoom)), "{refused:?}");
+        assert_eq!(site.downloads.bytes_on_disk(), held.len() as u64 * bytes, "what is not made takes none");
+    }
+    let refused = site.answer(OTHER + 1, export(codes(1), Format::Csv)).await;
+    assert!(matches!(refused, Err(ExportError::NoRoom)), "four in all: {refused:?}");
+    assert!(read(held.remove(0)).await.1);
+    site.until_there_are(3).await;
+    held.push(site.answer(ONE, export(codes(1), Format::Csv)).await.expect("there is room again"));
+    drop(held);
+    site.until_there_are(0).await;
+    assert_eq!(site.downloads.bytes_on_disk(), 0);
+}
+
 /// All limits of making an export end it before anything is sent, and leave nothing behind.
 #[tokio::test]
 async fn the_making_of_an_export_has_limits() {

@@ -64,7 +64,7 @@ impl Asks for DaysAsked {
 /// The clubs of a campaign are asked for.
 pub(crate) struct ClubsAsked {
     campaign: CampaignId,
-    after: u32,
+    after: Option<u32>,
     limit: usize,
 }
 
@@ -72,7 +72,7 @@ impl Asks for ClubsAsked {
     fn read(from: &mut Parameters) -> Result<ClubsAsked, Problem> {
         let campaign = from.campaign()?;
         let after = from.number("after", 0, u32::MAX.into(), "Only those after this number: the `next` of the page before.")?;
-        let after = after.and_then(|after| u32::try_from(after).ok()).unwrap_or(0);
+        let after = after.and_then(|after| u32::try_from(after).ok());
         Ok(ClubsAsked { campaign, after, limit: from.limit(1_000, 1_000)? })
     }
 }

@@ -11,6 +11,7 @@ use crate::http::parameters::{Asked, Asks, Parameters};
 use crate::http::problem::{Kind, Problem};
 use crate::refusals::{self, ATTEMPTS_MAX, RefusalFilter, Refusals};
 use crate::search::{self, CodeFound, Coverage, Found, RequestFound};
+use crate::sight::Subject;
 
 /// Refusals are asked for.
 pub(crate) struct RefusalsAsked(RefusalFilter, Before);
@@ -42,8 +43,7 @@ pub(crate) struct RequestAsked(RequestId);
 
 impl Asks for RequestAsked {
     fn read(from: &mut Parameters) -> Result<RequestAsked, Problem> {
-        let request = from.name_in_path("request", "The id of the request: a UUID.")?;
-        Ok(RequestAsked(request.unwrap_or(RequestId(0))))
+        from.request_in_path("request", "The id of the request: a UUID.").map(RequestAsked)
     }
 }
 
@@ -78,7 +78,7 @@ pub(crate) async fn refusals(State(api): State<Api>, asked: Asked<RefusalsAsked>
         }
         let form = crate::read_model::code_form(view.connection)?;
         let attempts = attempts.map(|attempts| attempts(&filter, form, ATTEMPTS_MAX)).unwrap_or_default();
-        let page = refusals::list(view, &filter, before)?;
+        let page = refusals::list(view, &filter, before, &|command| sight.sees(Subject::of_command(command)))?;
         let (refusals, attempts) = (sight.refusals(page.refusals), sight.attempts(attempts));
         Ok(Ok(Refusals { refusals, attempts, ..page }))
     })

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, StatusCode};
@@ -10,6 +11,7 @@ use rusqlite::Connection;
 use scrip_protocol::Position;
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tower::ServiceExt;
 
 use super::*;
@@ -20,6 +22,9 @@ mod sight;
 use crate::read_model::Readers;
 use crate::sample::{self, REQUEST};
 use crate::standing::{Following, Newest, RequestClock, Standing};
+
+/// How long anything that must happen may take, on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A read model in a file, what answers from it, and who says how far it has come.
 struct Server {
@@ -168,6 +173,31 @@ async fn a_gateway_sees_its_own_requests() {
     let nobodys = server.get("gateway", &format!("/v1/requests/{nobodys}")).await;
     others.is_problem(StatusCode::FORBIDDEN);
     nobodys.is_problem(StatusCode::NOT_FOUND);
+}
+
+/// Z3: an id that cannot be read is never answered as a request that was not executed, which is final: it may be that of one that was.
+#[tokio::test]
+async fn an_unreadable_request_id_is_not_a_request_that_was_never_executed() {
+    let server = Server::new(sample::fill);
+    let short = &REQUEST[..REQUEST.len() - 1];
+    let upper = REQUEST.to_uppercase();
+    let garbled = ["%0A", "%20", "%0D%0A", "/", "/x", "%2F", ","].map(|end| format!("{REQUEST}{end}"));
+    let others = [format!("%20{REQUEST}"), short.to_owned(), String::new(), "/".to_owned(), "null".to_owned()];
+    for text in garbled.into_iter().chain(others) {
+        for role in ["gateway", "operator"] {
+            let answer = server.get(role, &format!("/v1/requests/{text}")).await;
+            answer.is_problem(StatusCode::BAD_REQUEST);
+            assert_eq!(answer.json()["type"], "urn:scrip:problem:bad-parameter", "{text:?}");
+        }
+    }
+    server.get("gateway", "/v1/requests").await.is_problem(StatusCode::BAD_REQUEST);
+    // Nor is a path that a proxy or a base address has garbled.
+    for path in [format!("//v1/requests/{REQUEST}"), format!("/scrip/v1/requests/{REQUEST}"), format!("/v2/requests/{REQUEST}")] {
+        let answer = server.get("gateway", &path).await;
+        answer.is_problem(StatusCode::NOT_FOUND);
+        assert_eq!(answer.json()["type"], "urn:scrip:problem:no-such-route", "{path}");
+    }
+    assert_eq!(server.get("gateway", &format!("/v1/requests/{upper}")).await.json()["position"], 101);
 }
 
 /// A read model to which nothing has come knows nobody: it asks to come again.
@@ -589,7 +619,7 @@ async fn a_stream_tells_what_changes_and_ends_with_its_token() {
         server.standing.send_replace(standing(position));
     };
     let mut next = async || loop {
-        let event = events.next().await?;
+        let event = timeout(DEADLINE, events.next()).await.expect("an event, or the end, within the deadline")?;
         let event = String::from_utf8(event.expect("the stream holds").to_vec()).expect("events are texts");
         // A comment keeps the connection alive.
         if !event.starts_with(':') {
@@ -631,9 +661,9 @@ async fn a_query_is_interrupted_when_nobody_waits() {
     }));
     tokio::select! {
         _ = &mut task => panic!("it never ends by itself"),
-        begins = begins => begins.expect("it begins"),
+        begins = timeout(DEADLINE, begins) => begins.expect("in time").expect("it begins"),
     }
     drop(task);
-    assert_eq!(ends.await, Ok(true));
+    assert_eq!(timeout(DEADLINE, ends).await.expect("it is interrupted in time"), Ok(true));
     assert_eq!(server.get("operator", "/v1/campaigns").await.status, StatusCode::OK);
 }

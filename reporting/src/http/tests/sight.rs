@@ -116,6 +116,89 @@ async fn those_without_reasons_learn_none_through_any_route() {
     }
 }
 
+/// Refusals that do not depend on a code: the guard charges nothing for them.
+const OF_NO_CODE: [(&str, &str); 11] = [
+    ("redeem", "invalid_code"),
+    ("redeem", "unknown_club"),
+    ("redeem", "unknown_top_up"),
+    ("hold", "invalid_code"),
+    ("hold", "unknown_club"),
+    ("hold", "unknown_top_up"),
+    ("hold", "invalid_ttl"),
+    ("hold", "too_many_holds"),
+    ("confirm", "unknown_hold"),
+    ("confirm", "already_confirmed"),
+    ("confirm", "released"),
+];
+
+/// Z9: a refusal that costs no failed attempt does not tell which campaign has the code, whatever the table holds. Callers without
+/// reasons learn of no refused code which campaign has it.
+#[tokio::test]
+async fn a_refusal_that_is_no_failed_attempt_names_no_campaign() {
+    let refused = Refused::new();
+    let sqlite = Connection::open(&refused.server.path).expect("SQLite opens");
+    sqlite
+        .execute(
+            "INSERT INTO campaign SELECT 77, 'Hidden name', * FROM (SELECT amount, clubs, starts_ms, ends_ms, enforce_period, \
+             activations_per_code_max, activations_per_client_max, activations_max, budget, low_stock, active, created_ms, \
+             archived_ms, codes, codes_archived, codes_activated, codes_exhausted, archived_activated, archived_exhausted, \
+             activations, issued, refunds, taken_back, uncollected, last_activation FROM campaign WHERE campaign = 3)",
+            [],
+        )
+        .expect("the row fits");
+    let mut requests = Vec::new();
+    for ((command, reason), position) in OF_NO_CODE.into_iter().zip(5_000..) {
+        for credential in GATEWAYS {
+            let position = position * 16 + i64::from(credential);
+            let request = id(credential, position as usize);
+            let bytes = u128::from_str_radix(&request.replace('-', ""), 16).expect("it is hexadecimal").to_be_bytes();
+            let kind = if command == "redeem" {
+                11
+            } else if command == "hold" {
+                13
+            } else {
+                15
+            };
+            sqlite
+                .execute(
+                    "INSERT INTO refusal VALUES (?1, 1789900001700, ?2, ?3, ?4, 7, 1, 'secret', 77, NULL, ?5, 'no', '\"no\"')",
+                    (position, command, credential, bytes, reason),
+                )
+                .expect("the row fits");
+            sqlite.execute("INSERT INTO request VALUES (?1, ?2, ?3, ?4)", (bytes, position, kind, credential)).expect("it fits");
+            sqlite.execute("INSERT INTO client_history VALUES (?1 / 131072, 7, ?1)", [position]).expect("the row fits");
+            requests.push((command, reason, request));
+        }
+    }
+    let names_campaign = |answer: &Answer, of: Option<&str>| {
+        fn walk(value: &Value, of: Option<&str>) -> bool {
+            let is_of = of.is_none_or(|of| value["reason"] == of);
+            let named = value["campaign"] == 77 || value["campaign_name"] == "Hidden name";
+            (is_of && named && value["reason"].is_string())
+                || value.as_array().is_some_and(|list| list.iter().any(|value| walk(value, of)))
+                || value.as_object().is_some_and(|fields| fields.values().any(|value| walk(value, of)))
+        }
+        walk(&answer.json(), of)
+    };
+    let paths = || {
+        let of_requests = requests.iter().map(|(_, _, request)| format!("/v1/requests/{request}"));
+        refused.paths().into_iter().chain(of_requests).filter(|path| !path.contains("/77"))
+    };
+    for role in ROLES {
+        let mut seen = 0;
+        for path in paths() {
+            let without = refused.server.get(&format!("{role}-without"), &path).await;
+            assert!(!names_campaign(&without, None), "{role}-without {path}");
+            let with = refused.server.get(role, &path).await;
+            for (command, reason) in OF_NO_CODE.into_iter().filter(|(command, _)| *command != "confirm") {
+                assert!(!names_campaign(&with, Some(reason)), "{role} {path} {command} {reason}");
+            }
+            seen += usize::from(names_campaign(&with, None));
+        }
+        assert!(seen > 10, "{role} sees the campaigns of failed attempts: {seen}");
+    }
+}
+
 /// Z9: a gateway without reasons sees the same of every refused code, of the same length.
 #[tokio::test]
 async fn refused_codes_look_alike_without_reasons() {
@@ -219,4 +302,51 @@ async fn refused_commands_are_seen_by_those_who_see_their_subject() {
         let seen: Vec<_> = answer["refusals"].as_array().expect("a list").iter().map(|of| of["command"].as_str()).collect();
         assert_eq!(seen, expected.iter().map(|command| Some(*command)).collect::<Vec<_>>(), "{role}");
     }
+}
+
+/// A page of refusals or changes is bounded by bytes as well as by rows, and its `next` leads to all of them. What the caller does not see is
+/// not read at all: one credential's refusals cannot make the pages of others costly.
+#[tokio::test]
+async fn pages_are_bounded_by_bytes() {
+    const ROWS: i64 = 12;
+    let server = Server::new(sample::fill);
+    let sqlite = Connection::open(&server.path).expect("SQLite opens");
+    let text = "x".repeat(400_000);
+    for position in 3_000..3_000 + ROWS {
+        sqlite
+            .execute(
+                "INSERT INTO refusal VALUES (?1, 1789900001700, 'add-codes', 1, zeroblob(16), NULL, NULL, NULL, 1, NULL, 'no', 'no', ?2)",
+                (position, format!("\"{text}\"")),
+            )
+            .expect("the row fits");
+        sqlite
+            .execute(
+                "INSERT INTO change VALUES (?1, 4000, 'rule_saved', 1, NULL, 1, ?2)",
+                (position, format!("{{\"rule\":\"{text}\"}}")),
+            )
+            .expect("the row fits");
+    }
+    for (path, list) in [
+        ("/v1/refusals?limit=1000", "refusals"),
+        ("/v1/changes?limit=1000", "changes"),
+        ("/v1/campaigns/1/changes?limit=1000", "changes"),
+    ] {
+        let (mut seen, mut next) = (0, String::new());
+        loop {
+            let answer = server.get("marketing", &format!("{path}{next}")).await;
+            assert!(answer.status == StatusCode::OK && answer.body.len() < 2 << 20, "{path}: {} bytes", answer.body.len());
+            let page = answer.json();
+            seen += page[list].as_array().expect("a list").iter().filter(|of| of["position"].as_i64() >= Some(3_000)).count();
+            if page["next"].is_null() {
+                break;
+            }
+            next = format!("&before={}", page["next"]);
+        }
+        assert_eq!(seen as i64, ROWS, "{path}");
+    }
+    // Whatever is in a row that a cashier does not see: it cannot be read as an answer here.
+    sqlite.execute("UPDATE refusal SET reply = 'no JSON' WHERE command = 'add-codes'", []).expect("it can be changed");
+    let answer = server.get("cashier", "/v1/refusals?limit=1000").await;
+    assert_eq!((answer.status, answer.json()["refusals"].as_array().map(Vec::len)), (StatusCode::OK, Some(2)));
+    assert_eq!(server.get("marketing", "/v1/refusals?limit=1000").await.status, StatusCode::INTERNAL_SERVER_ERROR);
 }

@@ -5,6 +5,7 @@ use scrip_protocol::Position;
 use scrip_protocol::command::{Activation, ActivationRefunded, CodeHeld};
 
 use super::{At, Writing};
+use crate::figures::activity::UNKNOWN_CLUB;
 use crate::read_model::campaigns::number;
 use crate::read_model::rows::{ClientKey, request_bytes};
 
@@ -77,7 +78,7 @@ impl Writing<'_> {
         let mut club = self.connection.prepare_cached("SELECT club FROM activation WHERE activation = ?")?;
         // Where the read model began after the activation, it does not know the club.
         let club = club.query_row([number(record.activation.0)], |row| row.get::<_, u32>(0)).optional()?;
-        let counts = self.gathered.activity(campaign, at.ms, club.unwrap_or(0));
+        let counts = self.gathered.activity(campaign, at.ms, club.unwrap_or(UNKNOWN_CLUB));
         counts.refunds += 1;
         counts.taken_back = counts.taken_back.saturating_add(done.taken.0);
         self.gathered.history(done.client, at.position);

@@ -31,7 +31,7 @@ struct Attempt<'a> {
 
 impl Writing<'_> {
     pub(super) fn redemption_refused(&mut self, at: At, record: &RedemptionRefused) -> rusqlite::Result<()> {
-        let held = self.holder(&record.code)?;
+        let held = self.looked_up(&record.code, Some(&record.outcome))?;
         let decided = self.decided(&record.outcome, record.club, held, None)?;
         self.gathered.history(record.client, at.position);
         self.refusal(
@@ -52,13 +52,15 @@ impl Writing<'_> {
     }
 
     pub(super) fn hold_refused(&mut self, at: At, record: &HoldRefused) -> rusqlite::Result<()> {
-        let held = self.holder(&record.code)?;
         let reply = json(&record.outcome);
-        let (reason, decided) = match &record.outcome {
-            HoldOutcome::Refused(why) => (why.word(), self.decided(why, record.club, held, None)?),
-            HoldOutcome::Held(_) | HoldOutcome::InvalidTtl | HoldOutcome::TooManyHolds => {
-                (word_of(&reply), record.outcome.to_string())
-            }
+        let why = match &record.outcome {
+            HoldOutcome::Refused(why) => Some(why),
+            HoldOutcome::Held(_) | HoldOutcome::InvalidTtl | HoldOutcome::TooManyHolds => None,
+        };
+        let held = self.looked_up(&record.code, why)?;
+        let (reason, decided) = match why {
+            Some(why) => (why.word(), self.decided(why, record.club, held, None)?),
+            None => (word_of(&reply), record.outcome.to_string()),
         };
         self.gathered.history(record.client, at.position);
         self.refusal(
@@ -137,7 +139,10 @@ impl Writing<'_> {
     ) -> rusqlite::Result<()> {
         let kind = Kind::from_number(kind);
         let outcome = kind.and_then(|kind| AnyOutcome::decode(kind, reply).ok());
-        let reply = outcome.as_ref().map_or_else(|| "null".to_owned(), json);
+        let mut reply =
+            outcome.as_ref().map_or(serde_json::Value::Null, |of| serde_json::to_value(of).expect("an outcome is JSON"));
+        super::staff::shorten(&mut reply);
+        let reply = reply.to_string();
         let decided = outcome.as_ref().and_then(AnyOutcome::words).unwrap_or_default();
         let Subject { client, club, code, campaign, operation } = subject;
         let campaign = match (campaign, code) {
@@ -184,6 +189,12 @@ impl Writing<'_> {
             attempt.reply,
         ])?;
         Ok(())
+    }
+
+    /// The campaign of a refused code, if the outcome depends on that. A request that is refused before its code is looked up
+    /// says nothing about the code, and its row does not either.
+    fn looked_up(&mut self, code: &str, why: Option<&RedeemOutcome>) -> rusqlite::Result<Option<(u32, u32)>> {
+        if why.is_some_and(RedeemOutcome::is_miss) { self.holder(code) } else { Ok(None) }
     }
 
     /// The campaign that holds a code, or has held it last, and its slot there.

@@ -46,7 +46,12 @@ impl Writing<'_> {
                 )
             }
             Record::CredentialRevoked(revoked) => {
-                write("UPDATE credential SET revoked_ms = ?2 WHERE credential = ?1", params![revoked.credential.0, ms])
+                write("UPDATE credential SET revoked_ms = ?2 WHERE credential = ?1", params![revoked.credential.0, ms])?;
+                // What it holds is free from then on.
+                write(
+                    "UPDATE hold SET expires_ms = ?2 WHERE credential = ?1 AND ended IS NULL AND expires_ms > ?2",
+                    params![revoked.credential.0, ms],
+                )
             }
             Record::RuleSaved(saved) => write(
                 "INSERT INTO rule VALUES (?1, ?2, ?3, ?4, ?5, NULL)
@@ -125,7 +130,8 @@ impl Writing<'_> {
 /// The lists in a record that may be long, of which the number is kept.
 const LISTS: [&str; 5] = ["codes", "slots", "skipped", "conflicts", "first"];
 
-fn shorten(body: &mut Value) {
+/// Puts their lengths in the place of long lists.
+pub(super) fn shorten(body: &mut Value) {
     let Some(fields) = body.as_object_mut() else { return };
     for (name, value) in fields {
         match value {

@@ -63,7 +63,7 @@ impl<'a> Past<'a> {
                     client: Some(record.client),
                     club: Some(record.club),
                     code: some(&record.code),
-                    campaign: holder(&record.code),
+                    campaign: holder(&record.code).filter(|_| depends_on_a_code(&json(&record.outcome))),
                     operation: None,
                     reply: json(&record.outcome),
                 },
@@ -75,7 +75,7 @@ impl<'a> Past<'a> {
                     client: Some(record.client),
                     club: Some(record.club),
                     code: some(&record.code),
-                    campaign: holder(&record.code),
+                    campaign: holder(&record.code).filter(|_| depends_on_a_code(&json(&record.outcome))),
                     operation: None,
                     reply: json(&record.outcome),
                 },
@@ -129,7 +129,17 @@ fn json(outcome: &impl serde::Serialize) -> serde_json::Value {
     serde_json::to_value(outcome).expect("an outcome can be JSON")
 }
 
-/// The outcome that a refusal's bytes are.
+/// Whether a refused redemption or hold was refused because of its code. The others are refused whatever the code is.
+fn depends_on_a_code(reply: &serde_json::Value) -> bool {
+    let text = reply.to_string();
+    !["invalid_code", "unknown_club", "unknown_top_up", "invalid_ttl", "too_many_holds"].iter().any(|word| text.contains(word))
+}
+
+/// The outcome that a refusal's bytes are, with the number of its lines instead of them.
 fn reply_of(kind: Kind, bytes: &[u8]) -> serde_json::Value {
-    json(&AnyOutcome::decode(kind, bytes).expect("the outcome's bytes"))
+    let mut reply = json(&AnyOutcome::decode(kind, bytes).expect("the outcome's bytes"));
+    if let Some(lines) = reply.get("conflicts").and_then(|lines| lines.as_array()).map(Vec::len) {
+        reply["conflicts"] = lines.into();
+    }
+    reply
 }

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use scrip_protocol::command::{Activation, ActivationRefunded, CodeHeld, HoldConfirmed};
-use scrip_protocol::{CampaignId, ClubId, Record};
+use scrip_protocol::{CampaignId, ClubId, CredentialId, Record};
 
 use super::Past;
 
@@ -39,6 +39,8 @@ pub(crate) struct Hold<'a> {
     pub(crate) position: u64,
     pub(crate) at_ms: u64,
     pub(crate) record: &'a CodeHeld,
+    /// The first moment at which it is not open any more: its credential may have been revoked before its time was over.
+    pub(crate) expires_ms: u64,
     /// The word for its end, and the record of it.
     pub(crate) ended: Option<(&'static str, u64)>,
 }
@@ -58,7 +60,7 @@ pub(crate) struct Tally {
 impl Hold<'_> {
     /// Whether it holds its use at a time.
     pub(crate) fn is_open(&self, now_ms: u64) -> bool {
-        self.ended.is_none() && now_ms < self.record.expires_ms
+        self.ended.is_none() && now_ms < self.expires_ms
     }
 }
 
@@ -119,10 +121,24 @@ impl<'a> Past<'a> {
                 _ => None,
             })
             .collect();
+        let revocations: HashMap<CredentialId, (u64, u64)> = self
+            .records
+            .iter()
+            .filter_map(|recorded| match &recorded.record {
+                Record::CredentialRevoked(revoked) => Some((revoked.credential, (recorded.position, recorded.at_ms))),
+                _ => None,
+            })
+            .collect();
         let hold = |recorded: &'a super::Recorded| match &recorded.record {
             Record::CodeHeld(record) => {
                 let ended = ends.get(&recorded.position).copied();
-                Some(Hold { position: recorded.position, at_ms: recorded.at_ms, record, ended })
+                let revoked = revocations.get(&record.stamp.credential);
+                let was_open = |at: u64| recorded.position < at && ended.is_none_or(|(_, ended)| at < ended);
+                let expires_ms = match revoked {
+                    Some((at, at_ms)) if was_open(*at) => record.expires_ms.min(*at_ms),
+                    Some(_) | None => record.expires_ms,
+                };
+                Some(Hold { position: recorded.position, at_ms: recorded.at_ms, record, expires_ms, ended })
             }
             _ => None,
         };

@@ -169,7 +169,7 @@ fn hold(past: &Past<'_>) -> Vec<Row> {
             number(of.campaign.0),
             number(of.slot),
             number(of.amount.0),
-            number(of.expires_ms),
+            number(hold.expires_ms),
             credential(&of.stamp),
             request(&of.stamp),
             hold.ended.map_or(Value::Null, |(word, _)| text(word)),

@@ -22,6 +22,9 @@ use scrip_protocol::{
     CampaignId, ClientId, ClubId, CredentialId, GroupId, Position, RequestId, Role, RuleId, Settings, unix_time_ms,
 };
 
+use tokio::time::timeout;
+
+use super::DEADLINE;
 use super::recount::Recount;
 
 /// A request under way.
@@ -147,7 +150,7 @@ impl Workload {
     /// Tails what was written since, and counts it.
     pub(crate) async fn tail(&mut self) {
         let mut tailing = Tailing::start(self.dial.clone(), self.recount.end().next(), false).await.expect("it listens");
-        while let Some(bytes) = tailing.next().await.expect("a journal that is well") {
+        while let Some(bytes) = timeout(DEADLINE, tailing.next()).await.expect("in time").expect("a journal that is well") {
             self.recount.read(&bytes).expect("the batch comes next");
             self.batches.push(bytes);
         }
@@ -157,7 +160,7 @@ impl Workload {
     pub(crate) async fn until_holds_expire(&mut self) {
         let short = |hold: &&(Position, u64)| hold.1 < unix_time_ms() + 5_000;
         let last = self.known.holds.iter().filter(short).map(|(_, expires_ms)| *expires_ms).max().unwrap_or(0);
-        let deadline = std::time::Instant::now() + super::DEADLINE;
+        let deadline = std::time::Instant::now() + DEADLINE;
         while self.recount.end().time_ms <= last {
             assert!(std::time::Instant::now() < deadline, "the engine's time stands still");
             let call = self.redeem();

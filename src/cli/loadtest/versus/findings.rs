@@ -1,4 +1,4 @@
-//! What a comparison found: one table of one run, or the same as JSON.
+//! The results of a comparison: one table of one run, or the same as JSON.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use scrip_protocol::Money;
 use super::subject::Run;
 use crate::print;
 
-/// All of it. Times are in microseconds, money in minor units.
+/// All results. Times are in microseconds, money in minor units.
 #[derive(Debug, serde::Serialize)]
 pub(super) struct Findings {
     pub(super) rival: String,
@@ -22,7 +22,7 @@ pub(super) struct Findings {
     pub(super) audits: Vec<Sums>,
 }
 
-/// One offer to one of them, measured in a closed loop.
+/// One measurement of one subject, in a closed loop.
 #[derive(Debug, serde::Serialize)]
 pub(super) struct Row {
     offer: String,
@@ -30,7 +30,7 @@ pub(super) struct Row {
     connections: usize,
     /// How many requests each connection has in flight.
     in_flight: usize,
-    /// How many requests stand in one call, and in its transaction.
+    /// How many requests are in one call, and in its transaction.
     per_call: usize,
     activations: usize,
     per_second: f64,
@@ -62,7 +62,7 @@ impl Row {
     }
 }
 
-/// What was answered to the requests that try the rules.
+/// The replies to the requests that test the rules.
 #[derive(Debug, PartialEq, Eq, serde::Serialize)]
 pub(super) struct Rules {
     /// Requests that were redeemed.
@@ -71,14 +71,14 @@ pub(super) struct Rules {
     pub(super) exhausted: usize,
     /// Requests for a code that does not exist.
     pub(super) unknown: usize,
-    /// Further answers under an id, the same as the first.
+    /// Retries with the same outcome.
     pub(super) repeats_alike: usize,
-    /// Others.
+    /// Retries with another outcome.
     pub(super) repeats_unlike: usize,
 }
 
 impl Rules {
-    /// What must be answered to a plan.
+    /// The replies that a plan must get.
     pub(super) fn of(plan: &Plan) -> Rules {
         Rules {
             redeemed: plan.codes,
@@ -90,26 +90,26 @@ impl Rules {
     }
 }
 
-/// What one of them holds after all of it, recounted from its rows or its journal, in minor units.
+/// The totals of one subject at the end, recounted from its rows or its journal, in minor units.
 #[derive(Debug, serde::Serialize)]
 pub(super) struct Sums {
     pub(super) system: String,
     pub(super) activations: u64,
-    /// How many request ids were answered "redeemed".
+    /// How many request ids got the reply "redeemed".
     pub(super) answered_redeemed: u64,
     /// The sum of the activations' bonuses.
     pub(super) bonuses: i128,
     /// The sum of all clients' balances.
     pub(super) balances: i128,
     pub(super) codes_over_cap: usize,
-    /// What else does not agree.
+    /// How many other differences there are.
     pub(super) differences: usize,
     pub(super) rules: Rules,
-    /// Whether all of it agrees, and the rules held.
+    /// Whether everything agrees and the rules held.
     pub(super) agree: bool,
 }
 
-/// An offer, in words.
+/// A measurement in words.
 pub(super) fn words_of(offer: Offer) -> String {
     let Offer { connections, window, per_call, time_max: _ } = offer;
     let connections = match connections {
@@ -144,7 +144,7 @@ impl Findings {
         let head = ["OFFERED", "TO", ">ACTIVATIONS", ">PER SECOND", ">/ SCRIP", ">P50", ">P99", ">/ SCRIP"];
         print::table(&head, &rows);
         print::line(format_args!(
-            "\nA closed loop: times are from sending to answer, and a slow answer delays the next request. {} codes in each, {} clients;\n\
+            "\nA closed loop: times are from sending to reply, and a slow reply delays the next request. {} codes in each, {} clients;\n\
              a flush of this disk (4 KiB, fdatasync) takes {} (p50). {} with {}.\n",
             print::grouped(self.codes as u64),
             print::grouped(self.clients as u64),
@@ -170,7 +170,7 @@ impl Findings {
             ("rules: code spent", Box::new(|sums| count(sums.rules.exhausted))),
             ("rules: no such code", Box::new(|sums| count(sums.rules.unknown))),
             (
-                "rules: repeats alike, otherwise",
+                "rules: retries same, different",
                 Box::new(|sums| format!("{}, {}", count(sums.rules.repeats_alike), count(sums.rules.repeats_unlike))),
             ),
             ("", Box::new(|sums| if sums.agree { "all agree" } else { "WRONG" }.to_owned())),

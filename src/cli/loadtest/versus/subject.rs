@@ -1,4 +1,4 @@
-//! What is measured: an engine or a rival, put to the same uses.
+//! The subjects of a comparison: an engine or a rival, behind the same operations.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -24,10 +24,10 @@ use super::super::own;
 use super::findings::{Rules, Sums};
 use super::{AMOUNT, CAP, TERMS};
 
-/// How many clients' balances are asked for at once.
-const ASKED_AT_ONCE: usize = 64;
+/// How many clients' balances are queried at once.
+const QUERIES_AT_ONCE: usize = 64;
 
-/// What a part of the programme found.
+/// The result of one measurement.
 pub(super) struct Run {
     pub(super) redeemed: usize,
     pub(super) exhausted: usize,
@@ -48,7 +48,7 @@ pub(super) struct Scrip {
     refused: usize,
 }
 
-/// What is measured.
+/// The subject of a measurement.
 pub(super) enum Subject {
     Scrip(Box<Scrip>),
     Rival { rival: Box<Rival>, answers: HashMap<RequestId, Answer> },
@@ -63,7 +63,7 @@ impl Subject {
         Subject::Rival { rival: Box::new(rival), answers: HashMap::new() }
     }
 
-    /// Whether it has a way to be called so.
+    /// Whether the subject can be called in this way.
     pub(super) fn takes(&self, offer: Offer) -> bool {
         match self {
             Subject::Scrip(_) => offer.per_call == 1,
@@ -99,7 +99,7 @@ impl Subject {
         }
     }
 
-    /// Recounts what it holds, and says whether the rules held in their part.
+    /// Recounts what the subject holds, and checks that the rules held in their part.
     pub(super) async fn sums(&mut self, name: &str, plan: &Plan, rules: &Run) -> anyhow::Result<Sums> {
         let rules = Rules {
             redeemed: rules.redeemed,
@@ -130,7 +130,7 @@ impl Subject {
         Ok(sums)
     }
 
-    /// Ends it.
+    /// Stops the subject.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
         match self {
             Subject::Scrip(scrip) => drop(scrip.engine.stop().await?),
@@ -141,7 +141,7 @@ impl Subject {
 }
 
 impl Scrip {
-    /// Starts one on a new data folder, with a club.
+    /// Starts an engine on a new data folder, with a club.
     pub(super) async fn start(dir: &Path) -> anyhow::Result<Scrip> {
         let (engine, dial) = own::start(&Folder::at(dir), Limits::default())?;
         let client = Client::connect(dial.clone()).await?;
@@ -177,7 +177,7 @@ impl Scrip {
     async fn sums(&self, clients: usize, rules: Rules) -> anyhow::Result<Sums> {
         let mut recount = Recount::of(&self.dial).await?;
         recount.compare_answers(&self.answers);
-        // No client's balance: all of them are asked for below.
+        // No balances here: all of them are queried below.
         recount.compare_engine(&self.client, 0).await?;
         let answered = self.answers.values().filter(|outcome| matches!(outcome, RedeemOutcome::Redeemed(_))).count() as u64;
         let uses = (1..=self.campaigns).flat_map(|campaign| recount.uses_of(CampaignId(campaign)).into_values());
@@ -198,14 +198,14 @@ impl Scrip {
         })
     }
 
-    /// The sum of all balances, as the engine says them.
+    /// The sum of all balances that the engine reports.
     async fn balances(&self, clients: usize) -> anyhow::Result<i128> {
         let mut tasks = tokio::task::JoinSet::new();
-        for asker in 0..ASKED_AT_ONCE {
+        for first in 0..QUERIES_AT_ONCE {
             let client = self.client.clone();
             tasks.spawn(async move {
                 let mut sum = 0;
-                for id in (1..=clients).skip(asker).step_by(ASKED_AT_ONCE) {
+                for id in (1..=clients).skip(first).step_by(QUERIES_AT_ONCE) {
                     if let ShowClientOutcome::Client(card) = client.show_client(ClientId(id as u128)).await? {
                         sum += i128::from(card.accounts.bonus.0);
                     }
@@ -214,8 +214,8 @@ impl Scrip {
             });
         }
         let mut sum = 0;
-        while let Some(asked) = tasks.join_next().await {
-            sum += asked.context("a task that asks for balances")??;
+        while let Some(queried) = tasks.join_next().await {
+            sum += queried.context("a task that queries balances")??;
         }
         Ok(sum)
     }

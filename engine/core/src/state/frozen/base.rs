@@ -47,8 +47,8 @@ pub struct Base {
     pub replies: Rows<u8>,
     /// From a request's id to the row.
     pub requests_index: Frozen,
-    /// The times of the request ids that were forgotten; none where the snapshot is of version 1, which has only a horizon.
-    pub forgotten: Option<Forgotten>,
+    /// The times of the request ids that were forgotten.
+    pub forgotten: Forgotten,
     /// The activations that were refunded, ascending.
     pub refunded: Rows<u64>,
     /// The form of codes; none where the settings do not name one.

@@ -28,10 +28,14 @@ impl Base {
             places: small.campaigns.iter().map(|campaign| campaign.places).collect(),
         };
         let forgotten = match Part::Forgotten.is_lacking(version) {
-            true => None,
+            // It forgot ids that had passed by the time of records, and did not move the horizon.
+            true => {
+                let passed_ms = small.now_ms.saturating_sub(small.window.window_ms);
+                Forgotten::before(small.window.horizon_ms.max(passed_ms))
+            }
             false => {
                 let rows = Forgotten::from_rows(&sections.rows(Part::Forgotten)?);
-                Some(rows.ok_or("the times of its forgotten requests are not in order")?)
+                rows.ok_or("the times of its forgotten requests are not in order")?
             }
         };
         let base = Base {

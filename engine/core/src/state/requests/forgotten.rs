@@ -27,10 +27,23 @@ impl Forgotten {
         is_valid.then(|| Forgotten(rows.to_vec()))
     }
 
-    /// All times before this one.
-    pub(super) fn before(to_ms: u64) -> Forgotten {
-        let row = (to_ms > 0).then_some(ForgottenRow { from_ms: 0, to_ms });
-        Forgotten(row.into_iter().collect())
+    /// All times before this one. A snapshot of version 1 does not state which of the ids before a time were forgotten. No id has time 0: a range
+    /// that begins there tells windows that descend from such a snapshot from those that records alone have made.
+    pub fn before(to_ms: u64) -> Forgotten {
+        Forgotten(vec![ForgottenRow { from_ms: 0, to_ms: to_ms.max(1) }])
+    }
+
+    /// Where the range of a snapshot of version 1 ends; 0 where there is none.
+    pub(super) fn unknown_before_ms(&self) -> u64 {
+        self.0.first().filter(|range| range.from_ms == 0).map_or(0, |range| range.to_ms)
+    }
+
+    /// Ends the range of a snapshot of version 1 at an earlier time, where it is known that no id between the two was forgotten but for those that
+    /// are added next.
+    pub(super) fn end_unknown_at(&mut self, to_ms: u64) {
+        if let Some(range) = self.0.first_mut().filter(|range| range.from_ms == 0) {
+            range.to_ms = range.to_ms.min(to_ms.max(1));
+        }
     }
 
     /// The ranges, ascending.

@@ -1,3 +1,5 @@
+use std::collections::VecDeque;
+
 use super::*;
 use scrip_protocol::command::{AddCodes, CodesAdded, LineVerdict, SkippedLine};
 use scrip_protocol::{CampaignId, Command, CredentialId, Position, Record};
@@ -46,6 +48,19 @@ fn ids_out_of_the_window_are_refused_at_its_exact_edges() {
     assert_eq!(ahead, Admission::Refused(Refusal::RequestFromFuture { now_ms: now }));
     let not_v7 = Stamp { request: RequestId(u128::from(START) << 80), body: 0, credential: CredentialId(1) };
     assert_eq!(requests.admit(START, &not_v7), Admission::Refused(Refusal::RequestIdInvalid));
+}
+
+/// Z3: what was executed while the clock was ahead, or while ids might be further ahead of it, is answered as it was and not refused.
+#[test]
+fn an_executed_request_is_answered_whatever_the_clock_shows_now() {
+    let mut requests = window(100);
+    let ahead = START + 20 * 24 * HOUR;
+    requests.remember(ahead, &stamp(ahead, 1), reply(1), Position(1));
+    for clock in [START, ahead - 60_001, ahead] {
+        assert_eq!(requests.admit(clock, &stamp(ahead, 1)), Admission::Repeated(Cow::Owned(reply(1))), "by {clock}");
+    }
+    let other = requests.admit(START, &stamp(ahead, 2));
+    assert_eq!(other, Admission::Refused(Refusal::RequestFromFuture { now_ms: START }));
 }
 
 #[test]
@@ -238,5 +253,120 @@ fn an_id_costs_at_most_what_is_stated() {
         let newest = requests.newest().expect("it was just remembered");
         assert_eq!(*newest == reply, length <= REPLY_BYTES_KEPT_MAX, "{length} bytes");
         assert!(newest.is_alike(&reply));
+    }
+}
+
+/// A clock that shows less than the time of records, because it was set back.
+fn set_back(record_ms: u64, clock_ms: u64) -> (BatchTime, ClockRange) {
+    (BatchTime::new(record_ms, clock_ms), ClockRange { earliest_ms: clock_ms, latest_ms: record_ms })
+}
+
+/// A caller whose clock is still ahead after the engine's was set right makes nobody's request forgotten.
+#[test]
+fn a_caller_ahead_of_a_clock_that_was_set_right_makes_the_window_forget_nothing() {
+    const DAY: u64 = 24 * HOUR;
+    let mut requests = window(1_000_000);
+    let execute = |requests: &mut Requests, (time, clock): (BatchTime, ClockRange), stamp: Stamp| {
+        assert_eq!(requests.admit(clock, &stamp), Admission::New);
+        requests.remember(time, &stamp, reply(stamp.body), Position(1));
+        stamp
+    };
+    let ahead = START + 30 * DAY;
+    let early: Vec<_> = (0..8).map(|n| execute(&mut requests, (START.into(), START.into()), stamp(START + n, n))).collect();
+    let mut wrong = vec![];
+    let mut right = early;
+    for n in 0..100 {
+        // Records go on from the time ahead at half speed.
+        let now = || set_back(ahead + n * 500, START + n * 1_000);
+        wrong.push(execute(&mut requests, now(), stamp(ahead + n * 1_000, 1_000 + n)));
+        right.push(execute(&mut requests, now(), stamp(START + n * 1_000, 2_000 + n)));
+        for stamp in right.iter().chain(&wrong) {
+            let repeated = requests.admit(now().1, stamp);
+            assert!(
+                matches!(repeated, Admission::Repeated(_) | Admission::Refused(Refusal::RequestFromFuture { .. })),
+                "{n}: {repeated:?}"
+            );
+        }
+        assert_eq!(requests.admit(now().1, &stamp(START, 3_000 + n)), Admission::New, "an id that is a little older than others");
+    }
+    assert_eq!(requests.forgotten().rows(), []);
+    assert_eq!(requests.len(), 208);
+}
+
+/// A window that a clock that was ahead has filled executes right requests as soon as the clock is right: it keeps nobody waiting for the time that
+/// the clock showed, and holds no more than a sixth above its limit.
+#[test]
+fn a_full_window_does_not_wait_for_the_time_of_a_clock_that_was_ahead() {
+    const DAY: u64 = 24 * HOUR;
+    for (limit, right_first, ahead) in [(4, 3, 30 * DAY), (800, 0, 30 * DAY), (800, 799, 10 * HOUR), (800, 400, 2 * DAY)] {
+        let mut requests = window(limit);
+        for n in 0..right_first {
+            requests.remember(START + n, &stamp(START + n, n), reply(n), Position(1));
+        }
+        let wrong = START + ahead;
+        for n in right_first..limit {
+            requests.remember(wrong + n, &stamp(wrong + n, n), reply(n), Position(1));
+        }
+        let kept: Vec<_> = requests.rows().map(|(id, ..)| id).filter(|id| id.time_ms() >= wrong).collect();
+        let (mut n, mut waited) = (limit, 0);
+        for second in 0..1_000 {
+            let clock_ms = START + KEPT_AT_LEAST_MS + 2_000 + second * 1_000;
+            let (time, clock) = set_back(wrong + limit + second * 500, clock_ms);
+            let new = stamp(clock_ms, n);
+            match requests.admit(clock, &new) {
+                Admission::New => {
+                    requests.remember(time, &new, reply(n), Position(1));
+                    (n, waited) = (n + 1, 0);
+                }
+                Admission::Refused(Refusal::Busy { retry_after_ms }) => {
+                    assert!(u64::from(retry_after_ms) <= KEPT_AT_LEAST_MS, "{retry_after_ms}");
+                    waited += 1;
+                }
+                other @ (Admission::Repeated(_) | Admission::Refused(_)) => panic!("{other:?}"),
+            }
+            assert!(waited <= 60, "limit {limit}, ahead by {ahead}: nothing was executed for a minute");
+            assert!(requests.len() as u64 <= limit + limit / 6 + 2, "limit {limit}: {} are kept", requests.len());
+            // A caller of the time ahead finds no room in a full window, and takes none from the others.
+            if requests.len() as u64 >= limit {
+                let other = requests.admit(clock, &stamp(wrong + limit, 1_000_000));
+                assert!(matches!(other, Admission::Refused(Refusal::Busy { .. })), "{other:?}");
+            }
+        }
+        assert!(kept.iter().all(|id| requests.find(*id).is_some()), "ids of the time ahead are kept for when it comes");
+    }
+}
+
+/// However far records are ahead of the machine's clock, ids leave when they have passed, and none that is young is forgotten.
+#[test]
+fn ids_leave_by_age_however_far_records_are_ahead() {
+    const DAY: u64 = 24 * HOUR;
+    for lead in [30 * DAY, 50 * DAY, 366 * DAY, 4_000 * DAY] {
+        let mut requests = window(800);
+        let mut executed = VecDeque::new();
+        for n in 0..20_000 {
+            // Ten in a second: a full window keeps them for 80 s.
+            let clock_ms = START + n * 100;
+            let (time, clock) = set_back(START + lead + n * 50, clock_ms);
+            let new = stamp(clock_ms, n);
+            assert_eq!(requests.admit(clock, &new), Admission::New, "{n}, ahead by {lead}");
+            requests.remember(time, &new, reply(n), Position(1));
+            executed.push_back(new.request);
+            while let Some(oldest) = executed.front()
+                && requests.find(*oldest).is_none()
+            {
+                assert!(clock_ms - oldest.time_ms() >= KEPT_AT_LEAST_MS, "{n}, ahead by {lead}");
+                executed.pop_front();
+            }
+            assert!(executed.iter().all(|id| requests.find(*id).is_some()), "ids are forgotten in the order of their times");
+            assert!(requests.len() <= 800 + 800 / 6 + 8, "{}", requests.len());
+        }
+        // A window that is not full forgets what is older than it.
+        let mut requests = window(1_000_000);
+        for n in 0..5_000 {
+            let clock_ms = START + n * 60_000;
+            let (time, _) = set_back(START + lead + n * 30_000, clock_ms);
+            requests.remember(time, &stamp(clock_ms, n), reply(n), Position(1));
+        }
+        assert!(requests.len() <= 1_440 + 10, "ahead by {lead}: {}", requests.len());
     }
 }

@@ -47,7 +47,7 @@ fn an_archived_campaign_stops_at_once_and_comes_back_as_it_was() {
         created campaign 1: added 3, skipped 0
         campaign 1: 1.00 credited, balance 1.00
         archived with 3 codes
-        refused: the campaign is archived already
+        refused: the campaign is already archived
         refused: there is no such campaign
         campaign_archived
         campaign_archived
@@ -61,18 +61,18 @@ fn an_archived_campaign_stops_at_once_and_comes_back_as_it_was() {
         refused: the campaign is archived
         refused: there is no such campaign
         restored with 3 codes
-        refused: there is nothing to restore
+        refused: the campaign is not archived
         3 codes: 0 archived, 1 activated, 2 available, 3 redeemable
         campaign 1: 1.00 credited, balance 2.00
         campaign 1: 1.00 credited, balance 3.00
         A x2; B x1; C
         inactive: its codes are refused
         archived with 3 codes
-        active: its codes are taken
+        active: its codes are accepted
         inactive: its codes are refused
         restored with 3 codes
         campaign_inactive
-        active: its codes are taken
+        active: its codes are accepted
         campaign 1: 1.00 credited, balance 4.00
         "#,
     );
@@ -153,14 +153,14 @@ fn single_codes_that_cannot_be_changed_are_named() {
         refused: no code was given
         refused: no code was given
         archived 2, skipped 5; 2 x: not in this campaign; 3 new: not in this campaign; 4 a: duplicate of line 1; 5 b b: invalid: character 2 is white space; 6 A: duplicate of line 1
-        archived 1, skipped 1; 1 A: archived already
+        archived 1, skipped 1; 1 A: already archived
         refused: there is no such campaign
         refused: no code was given
         restored 2, skipped 4; 2 X: not in this campaign; 3 new: not in this campaign; 4 c: duplicate of line 1; 5 b b: invalid: character 2 is white space
         restored 0, skipped 2; 1 A: not archived; 2 C: not archived
         archived with 2 codes
-        refused: the campaign is archived; restore that first
-        refused: the campaign is archived; restore that first
+        refused: the campaign is archived; restore it first
+        refused: the campaign is archived; restore it first
         refused: no code was given
         "#,
     );
@@ -290,7 +290,7 @@ fn a_restore_brings_back_what_is_free_and_the_rest_when_it_is() {
         none
         campaign_archived
         restored with 1 codes
-        refused: there is nothing to restore
+        refused: the campaign is not archived
         campaign 1: 1.00 credited, balance 8.00
         A x1; B x1; C x1; D
         B x1 archived by itself, held by 1; X
@@ -392,7 +392,7 @@ fn restoring_a_campaign_leaves_what_was_archived_by_itself() {
         created campaign 1: added 4, skipped 0
         archived 1, skipped 0
         archived with 3 codes
-        archived 1, skipped 1; 1 A: archived already
+        archived 1, skipped 1; 1 A: already archived
         A archived by itself; B archived by itself; C archived with its campaign; D archived with its campaign
         restored with 2 codes
         A archived by itself; B archived by itself; C; D
@@ -407,7 +407,7 @@ fn restoring_a_campaign_leaves_what_was_archived_by_itself() {
         archived with 2 codes
         restored with 1 codes
         A; B archived by itself; C x1 archived by itself; D
-        refused: there is nothing to restore
+        refused: the campaign is not archived
         restored 2, skipped 0
         A; B; C x1; D
         archived 4, skipped 0
@@ -536,7 +536,7 @@ fn campaigns_of_one_value_are_restored_in_any_order() {
             "archived 1, skipped 0".to_owned(),
             "restored with 1 codes".to_owned(),
             redeemed(&[first, third, second]),
-            "refused: there is nothing to restore".to_owned(),
+            "refused: the campaign is not archived".to_owned(),
             none_held_by(second),
             format!("restored 0, skipped 1; 1 A: held by campaign {second}"),
             redeemed(&[first, third, second, 1]),
@@ -665,11 +665,11 @@ fn open_holds_of_archived_codes_are_confirmed_in_time_and_refused_after() {
         code_archived
         created campaign 2: added 1, skipped 0
         campaign 1: 1.00 credited, balance 1.00
-        refused: the hold has expired; a redemption now would be refused: the code is archived
+        refused: the hold has expired, and the code can no longer be redeemed: the code is archived
         archived with 2 codes
         campaign_archived
         campaign 1: 1.00 credited, balance 2.00
-        refused: the hold has expired; a redemption now would be refused: the campaign is archived
+        refused: the hold has expired, and the code can no longer be redeemed: the campaign is archived
         restored with 2 codes
         campaign 1: 1.00 credited, balance 3.00
         A x1 archived by itself, held by 2; B archived by itself; C x1; D x1

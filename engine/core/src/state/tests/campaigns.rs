@@ -1,7 +1,9 @@
 //! Campaigns, by requirement: their lists, their terms as they change, their period, their stock.
 
-use scrip_protocol::command::{CAMPAIGNS_PER_PAGE, CampaignFilter, ListCampaigns, OnConflict, Terms};
-use scrip_protocol::{CampaignId, Money, Settings};
+use scrip_protocol::command::{
+    CAMPAIGNS_LOOKED_AT, CAMPAIGNS_PER_PAGE, CampaignFilter, ListCampaigns, ListClubs, OnConflict, Terms,
+};
+use scrip_protocol::{CampaignId, ClubId, CredentialId, GroupId, Money, RuleId, Settings};
 
 use super::script::check;
 use super::shown::campaigns;
@@ -72,7 +74,7 @@ fn campaigns_are_listed_by_status_name_and_club() {
         1, 3
         1
         2, 3
-        active: its codes are taken
+        active: its codes are accepted
         1, 2
         archived with 1 codes
         2
@@ -83,13 +85,31 @@ fn campaigns_are_listed_by_status_name_and_club() {
     );
 }
 
-/// C1: pages hold all campaigns, each once, in order, also where most pass no filter.
+/// The greatest numbers that a caller can send continue behind every row, and are empty pages.
+#[test]
+fn pages_behind_the_greatest_numbers_are_empty() {
+    let bench = Bench::new(Settings::default());
+    for last in [u32::MAX - 1, u32::MAX] {
+        assert_eq!(bench.state.list_clubs(&ListClubs { after: ClubId(last) }).clubs, []);
+        assert_eq!(bench.state.clubs.after(ClubId(last)).count(), 0);
+        assert_eq!(bench.state.campaigns.after(CampaignId(last)).count(), 0);
+        assert_eq!(bench.state.groups.after(GroupId(last)).count(), 0);
+        assert_eq!(bench.state.rules.after(RuleId(last)).count(), 0);
+        assert_eq!(bench.state.credentials.after(CredentialId(last)).count(), 0);
+    }
+}
+
+/// C1: pages hold all campaigns, each once, in order, also where most pass no filter; and so many are looked at for a page, and no more.
 #[test]
 fn pages_show_every_campaign_once() {
     let mut bench = Bench::new(Settings::default());
-    let count = 2 * CAMPAIGNS_PER_PAGE as u64 + 1;
+    let count = (CAMPAIGNS_LOOKED_AT + 2 * CAMPAIGNS_PER_PAGE) as u64 + 1;
     for number in 1..=count {
-        let name = if number % 3 == 0 { "third" } else { "other" };
+        let name = match number {
+            last if last == count => "last",
+            third if third % 3 == 0 => "third",
+            _ => "other",
+        };
         let code = format!("code-{number}");
         let asked = Asked::CreateCampaign(Box::new(AskedCreateCampaign {
             terms: Terms::new(name, Money(1)),
@@ -104,7 +124,15 @@ fn pages_show_every_campaign_once() {
     };
     let expected = |step: usize| (1..=count as u32).map(CampaignId).skip(step - 1).step_by(step).collect::<Vec<_>>();
     assert_eq!(shown(""), expected(1));
-    assert_eq!(shown("THIRD"), expected(3));
+    let mut thirds = expected(3);
+    thirds.retain(|id| u64::from(id.0) != count);
+    assert_eq!(shown("THIRD"), thirds);
+    assert_eq!((shown("last"), shown("lasting")), (vec![CampaignId(count as u32)], vec![]));
+    // No name is as long as this, whatever its case: nothing is looked at.
+    let page = |text: String| bench.state.list_campaigns(START_MS, &ListCampaigns { text, ..ListCampaigns::default() });
+    let (short, long) = (page("lasting".into()), page("last".repeat(300)));
+    assert_eq!((short.campaigns, short.next), (vec![], Some(CampaignId(CAMPAIGNS_LOOKED_AT as u32))));
+    assert_eq!((long.campaigns, long.next), (vec![], None));
 }
 
 /// A8, C4, D4: a change of the amount is for later activations, of all codes of the campaign; what was issued stays.
@@ -199,9 +227,9 @@ fn a_changed_cap_holds_at_once() {
         restored 1, skipped 0
         3 codes: 0 archived, 2 activated, 1 available, 1 redeemable
         code_exhausted
-        refused: a limit of activations must be at least one; name none for no limit
+        refused: a limit of activations must be at least 1; leave it out for no limit
         updated
-        refused: there is nothing to restore
+        refused: the campaign is not archived
         3 codes: 0 archived, 2 activated, 1 available, 2 redeemable
         "#,
     );
@@ -251,7 +279,7 @@ fn terms_are_changed_as_they_are_made() {
         refused: the period ends before it starts
         updated
         updated
-        refused: there is no period to enforce: name a start, an end, or both
+        refused: there is no period to enforce: set a start, an end, or both
         1
         campaign 1: 1.00 credited, balance 3.00
         "#,
@@ -293,7 +321,7 @@ fn a_period_that_is_enforced_stops_redemption() {
         "#,
         r#"
         registered as club 1
-        refused: there is no period to enforce: name a start, an end, or both
+        refused: there is no period to enforce: set a start, an end, or both
         created campaign 1: added 1, skipped 0
         inactive, not redeemable, 0 of 1 codes activated, 0 activations, 0.00 issued
         outside_period
@@ -306,12 +334,12 @@ fn a_period_that_is_enforced_stops_redemption() {
         campaign 1: 1.00 credited, balance 2.00
         hold 11: campaign 1, 1.00, until 3000
         outside_period
-        refused: there is no such hold, or it ended long ago, or it is not yours
-        refused: the hold has expired; a redemption now would be refused: the campaign's period has not begun, or is over
+        refused: there is no such hold, it ended long ago, or it is not yours
+        refused: the hold has expired, and the code can no longer be redeemed: outside the campaign's period
         inactive, not redeemable, 1 of 1 codes activated, 2 activations, 2.00 issued
         inactive: its codes are refused
         campaign_inactive
-        active: its codes are taken
+        active: its codes are accepted
         updated
         campaign 1: 1.00 credited, balance 3.00
         redeemable: 3 activated, 1 held

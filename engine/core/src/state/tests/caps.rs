@@ -12,6 +12,7 @@ use scrip_protocol::command::{
 use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position, Record, Settings};
 
 use super::script::check;
+use super::shown::recount;
 use super::{Bench, START_MS, list, stamp};
 use crate::index::{Index, normalise};
 use crate::state::refund::activation_of;
@@ -59,9 +60,9 @@ fn a_client_has_no_more_than_his_uses() {
         client_exhausted
         hold 13: campaign 1, 1.00, until 3000
         client_exhausted
-        refused: there is no such hold, or it ended long ago, or it is not yours
-        refused: the hold has expired; a redemption now would be refused: the client has used codes of this campaign as often as it allows
-        released: the use of the code is free
+        refused: there is no such hold, it ended long ago, or it is not yours
+        refused: the hold has expired, and the code can no longer be redeemed: the client has reached this campaign's limit per client
+        released: the code has its use back
         active, redeemable, 2 of 3 codes activated, 2 activations, 2.00 issued
         "#,
     );
@@ -109,7 +110,7 @@ fn a_campaign_has_no_more_than_its_uses() {
         redeemable: 0 activated, 0 held
         campaign 1: 1.00 credited, balance 1.00
         campaign_exhausted: 1 activated, 0 held
-        refused: the hold has expired; a redemption now would be refused: the campaign's codes were used as often as it allows in all
+        refused: the hold has expired, and the code can no longer be redeemed: the campaign has reached its limit of activations
         "#,
     );
 }
@@ -148,7 +149,7 @@ fn a_campaign_gives_no_more_than_its_budget() {
         budget_exhausted
         campaign 1: 3.00 credited, balance 3.00
         campaign 1: 3.00 credited, balance 3.00
-        refused: there is no such hold, or it ended long ago, or it is not yours
+        refused: there is no such hold, it ended long ago, or it is not yours
         active, redeemable, 3 of 4 codes activated, 3 activations, 9.00 issued
         "#,
     );
@@ -189,9 +190,9 @@ fn a_hold_takes_its_own_amount_off_the_budget() {
         budget_exhausted
         budget_exhausted: 1 activated, 0 held
         campaign 1: 2.00 credited, balance 4.00
-        refused: the hold has expired; a redemption now would be refused: the campaign's budget does not hold this bonus
+        refused: the hold has expired, and the code can no longer be redeemed: the bonus exceeds the remaining campaign budget
         updated
-        refused: the hold has expired; a redemption now would be refused: the campaign's budget does not hold this bonus
+        refused: the hold has expired, and the code can no longer be redeemed: the bonus exceeds the remaining campaign budget
         updated
         campaign 1: 5.00 credited, balance 5.00
         budget_exhausted: 2 activated, 0 held
@@ -239,13 +240,13 @@ fn limits_lowered_under_open_holds_keep_their_promises_and_make_no_more() {
         let late = match limit {
             "cap" => "refused: the hold has expired, and its use was taken meanwhile",
             "per-client" => {
-                "refused: the hold has expired; a redemption now would be refused: the client has used codes of this campaign as often as it allows"
+                "refused: the hold has expired, and the code can no longer be redeemed: the client has reached this campaign's limit per client"
             }
             "uses" => {
-                "refused: the hold has expired; a redemption now would be refused: the campaign's codes were used as often as it allows in all"
+                "refused: the hold has expired, and the code can no longer be redeemed: the campaign has reached its limit of activations"
             }
             _ => {
-                "refused: the hold has expired; a redemption now would be refused: the campaign's budget does not hold this bonus"
+                "refused: the hold has expired, and the code can no longer be redeemed: the bonus exceeds the remaining campaign budget"
             }
         };
         let expected = format!(
@@ -415,7 +416,7 @@ fn the_greatest_limits_and_amounts_hold() {
         updated
         budget_exhausted
         campaign 1: 92233720368547758.07 credited, balance 92233720368547758.07
-        refused: the client's balance or the campaign's sum cannot hold this bonus
+        refused: the bonus would overflow the client's balance or the campaign's total
         "#,
     );
 }
@@ -578,6 +579,9 @@ fn random_uses_of_a_limited_campaign_are_counted_exactly() {
                     let record = run(&mut bench, number, &Asked::UpdateCampaign(Box::new(update)));
                     assert!(matches!(record, Record::CampaignUpdated(_)), "{context}: {record:?}");
                 }
+            }
+            if random.u32(..16) == 0 {
+                recount(&bench);
             }
         }
         bench.compare_with_replay();

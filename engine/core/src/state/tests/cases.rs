@@ -67,7 +67,7 @@ fn refusals_of_a_redemption_come_in_order_of_precedence() {
         unknown_club
         unknown_code
         campaign_inactive
-        active: its codes are taken
+        active: its codes are accepted
         club_excluded
         code_exhausted
         added 1, skipped 0
@@ -191,7 +191,7 @@ fn a_campaign_is_stopped_by_its_toggle_and_not_by_its_period() {
         campaign_inactive
         campaign_inactive
         inactive: its codes are refused
-        active: its codes are taken
+        active: its codes are accepted
         campaign 1: 1.00 credited, balance 3.00
         refused: there is no such campaign
         created campaign 2: added 1, skipped 0
@@ -253,10 +253,10 @@ fn an_unknown_client_is_registered_by_a_redemption() {
         unknown
         campaign 1: 2.50 credited, balance 2.50
         "" has 2.50
-        was registered already; the name is set
+        already registered; the name was set
         campaign 1: 2.50 credited, balance 5.00
         "Bob" has 5.00
-        was registered already; the name is set
+        already registered; the name was set
         "" has 5.00
         registered
         "Cid" has 0.00
@@ -341,13 +341,13 @@ fn refusals_of_a_campaign_come_in_order_of_precedence() {
         refused: a campaign's name has 1 to 200 bytes
         refused: the bonus amount must be more than 0
         refused: the bonus amount must be more than 0
-        refused: a limit of activations must be at least one; name none for no limit
+        refused: a limit of activations must be at least 1; leave it out for no limit
         refused: the period ends before it starts
-        refused: a campaign names at most 10000 clubs; name none for all
+        refused: a campaign can name at most 10000 clubs; leave them out for all
         refused: the organisation has no club 2
         refused: the organisation has no club 0
-        refused: the list holds no code
-        refused: the list holds no code
+        refused: the list has no codes
+        refused: the list has no codes
         refused: lines that cannot be added: 2; 4 held: held by campaign 1; 5 D D: invalid: character 2 is white space
         refused: lines that cannot be added: 3; 1 held: held by campaign 1; 2 D D: invalid: character 2 is white space; 3 held: duplicate of line 1
         refused: a campaign holds at most 2 codes; this one has 0 and the list would add 3
@@ -380,7 +380,7 @@ fn adding_codes_gives_a_verdict_for_each_line() {
         created campaign 1: added 2, skipped 0
         created campaign 2: added 1, skipped 0
         refused: there is no such campaign
-        refused: the list holds no code
+        refused: the list has no codes
         added 2, skipped 5; 3 NEW: duplicate of line 1; 4 two: already in this campaign; 5 other: held by campaign 2; 6 in side: invalid: character 3 is white space; 8 New: duplicate of line 1
         added 1, skipped 2; 2 THIRD: duplicate of line 1; 3 two: already in this campaign
         added 1, skipped 1; 1 third: already in this campaign
@@ -543,7 +543,7 @@ fn a_repeated_request_gets_its_first_reply() {
         code_exhausted
         added 1, skipped 0
         inactive: its codes are refused
-        active: its codes are taken
+        active: its codes are accepted
         again: registered as club 1
         again: created campaign 1: added 2, skipped 1; 2 a: duplicate of line 1
         again: campaign 1: 5.00 credited, balance 5.00
@@ -580,8 +580,8 @@ fn a_request_older_than_the_window_is_not_executed() {
         registered as club 1
         again: registered as club 1
         registered as club 2
-        not executed: the request id is older than the engine remembers (its time must be {oldest} or later)
-        not executed: the request id is older than the engine remembers (its time must be {oldest} or later)
+        not executed: the request id is older than the idempotency window (its time must be {oldest} or later)
+        not executed: the request id is older than the idempotency window (its time must be {oldest} or later)
         registered as club 3
         "#
         ),
@@ -599,7 +599,7 @@ fn names_are_checked() {
         &script,
         r#"
         registered as club 1
-        refused: club 1 has that name already
+        refused: club 1 already has that name
         registered as club 2
         refused: a club's name has 1 to 200 bytes
         registered as club 3

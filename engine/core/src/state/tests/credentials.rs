@@ -1,14 +1,14 @@
 //! Credentials as commands and records (Z15).
 
 use scrip_protocol::command::{
-    AddCredential, AddCredentialOutcome as Added, CLUBS_PER_CREDENTIAL_MAX, CredentialAdded, Grant, ListCredentials,
-    RegisterClub, RevokeCredential, RevokeCredentialOutcome as Revoked, Secret,
+    AddCredential, AddCredentialOutcome as Added, CLUBS_PER_CREDENTIAL_MAX, CredentialAdded, CredentialRevoked, Grant,
+    ListCredentials, RegisterClub, RevokeCredential, RevokeCredentialOutcome as Revoked, Secret,
 };
-use scrip_protocol::{ClubId, CredentialId, Kind, Record, Role, Settings, wire};
+use scrip_protocol::{CampaignId, ClubId, CredentialId, Kind, Record, RequestId, Role, Settings, Stamp, wire};
 
 use super::{Answer, Bench, START_MS, stamp};
-use crate::state::Asked;
 use crate::state::requests::Remembered;
+use crate::state::{Asked, State};
 
 /// Two clubs, and the credentials of an operator and of a gateway, numbered 5 and 1 as a file may have them.
 struct Organisation {
@@ -142,4 +142,25 @@ fn a_holder_bound_to_clubs_may_ask_for_those() {
     assert!(!holder(6).reasons && holder(1).reasons);
     assert!(!of.bench.state.credentials.is_told_reasons(CredentialId(6)));
     assert_eq!(holder(6).since, of.bench.state.position());
+}
+
+/// What a revoked credential holds is free at once, and remembered as expired.
+#[test]
+fn what_a_revoked_credential_holds_is_free() {
+    let script = "
+        club Arena
+        credential operator Boss
+        credential gateway Shop
+        campaign amount=5.00 cap=1 codes=A,B
+        hold code=A client=7 club=1 by=2
+        hold code=B client=8 club=1 by=1
+    ";
+    let mut state = State::default();
+    super::recorded(script).iter().for_each(|(time_ms, record)| state.apply(*time_ms, record));
+    let revoked_ms = state.now_ms() + 5;
+    let stamp = Stamp { request: RequestId(1), body: 0, credential: CredentialId(1) };
+    state.apply(revoked_ms, &CredentialRevoked { stamp, credential: CredentialId(2) }.into());
+    let open: Vec<_> = state.holds.open().map(|hold| (hold.credential.0, hold.expires_ms == revoked_ms)).collect();
+    assert_eq!(open, [(2, true), (1, false)]);
+    assert_eq!(state.campaigns.of(CampaignId(1)).map(|campaign| campaign.held), Some(1));
 }

@@ -70,14 +70,14 @@ fn a_released_use_is_free_at_once() {
         registered as club 1
         created campaign 1: added 1, skipped 0
         hold 4: campaign 1, 5.00, until 900000
-        released: the use of the code is free
+        released: the code has its use back
         redeemable: 0 activated, 0 held
         refused: the hold was released
-        refused: the hold was released before
+        refused: the hold was already released
         hold 8: campaign 1, 5.00, until 900000
         campaign 1: 5.00 credited, balance 5.00
         unknown
-        refused: the hold was confirmed before: 5.00 credited, bonus balance 5.00 then, campaign 1, activation 9
+        refused: the hold was already confirmed: 5.00 credited, bonus balance 5.00 at the time, campaign 1, activation 9
         "#,
     );
 }
@@ -117,14 +117,14 @@ fn refusals_of_a_hold_come_in_order_of_precedence() {
         created campaign 1: added 1, skipped 0
         campaign 1: 92233720368547758.07 credited, balance 92233720368547758.07
         inactive: its codes are refused
-        refused: a code is held for at least 1 second and at most 7 days
-        refused: a code is held for at least 1 second and at most 7 days
-        refused: a code is held for at least 1 second and at most 7 days
+        refused: a hold lasts at least 1 second and at most 7 days
+        refused: a hold lasts at least 1 second and at most 7 days
+        refused: a hold lasts at least 1 second and at most 7 days
         invalid_code: character 2 is white space
         unknown_club
         unknown_code
         campaign_inactive
-        active: its codes are taken
+        active: its codes are accepted
         club_excluded
         code_exhausted
         added 1, skipped 0
@@ -165,7 +165,7 @@ fn a_hold_expires_at_its_time() {
         redeemable: 0 activated, 0 held
         campaign 1: 1.00 credited, balance 1.00
         refused: the hold has expired, and its use was taken meanwhile
-        released: the use of the code is free
+        released: the code has its use back
         refused: the hold was released
         "#,
     );
@@ -203,11 +203,11 @@ fn a_late_confirmation_takes_what_is_free() {
         created campaign 1: added 2, skipped 0
         hold 4: campaign 1, 1.00, until 1000
         campaign 1: 1.00 credited, balance 1.00
-        refused: the hold was confirmed before: 1.00 credited, bonus balance 1.00 then, campaign 1, activation 5
+        refused: the hold was already confirmed: 1.00 credited, bonus balance 1.00 at the time, campaign 1, activation 5
         hold 7: campaign 1, 1.00, until 501000
         hold 8: campaign 1, 1.00, until 502000
         refused: the hold has expired, and its use was taken meanwhile
-        released: the use of the code is free
+        released: the code has its use back
         campaign 1: 1.00 credited, balance 2.00
         created campaign 2: added 1, skipped 0
         hold 13: campaign 2, 1.00, until 502000
@@ -242,9 +242,9 @@ fn a_campaign_switched_off_keeps_its_promises_and_makes_no_more() {
         hold 4: campaign 1, 1.00, until 2000
         hold 5: campaign 1, 1.00, until 1000
         inactive: its codes are refused
-        refused: the hold has expired; a redemption now would be refused: the campaign is switched off
+        refused: the hold has expired, and the code can no longer be redeemed: the campaign is switched off
         campaign 1: 1.00 credited, balance 1.00
-        active: its codes are taken
+        active: its codes are accepted
         campaign 1: 1.00 credited, balance 1.00
         "#,
     );
@@ -289,7 +289,7 @@ fn holds_count_against_the_cap() {
         code_exhausted
         refused: the hold has expired, and its use was taken meanwhile
         campaign 1: 1.00 credited, balance 1.00
-        refused: there is no such hold, or it ended long ago, or it is not yours
+        refused: there is no such hold, it ended long ago, or it is not yours
         code_exhausted
         active, redeemable, 2 of 2 codes activated, 3 activations, 3.00 issued
         "#,
@@ -344,15 +344,15 @@ fn a_hold_is_ended_by_whoever_made_it_or_an_operator() {
         created campaign 1: added 1, skipped 0
         hold 4: campaign 1, 1.00, until 900000
         hold 5: campaign 1, 1.00, until 900000
-        refused: there is no such hold, or it ended long ago, or it is not yours
-        refused: there is no such hold, or it ended long ago, or it is not yours
-        refused: there is no such hold, or it ended long ago, or it is not yours
-        refused: there is no such hold, or it ended long ago, or it is not yours
-        refused: there is no such hold, or it ended long ago, or it is not yours
+        refused: there is no such hold, it ended long ago, or it is not yours
+        refused: there is no such hold, it ended long ago, or it is not yours
+        refused: there is no such hold, it ended long ago, or it is not yours
+        refused: there is no such hold, it ended long ago, or it is not yours
+        refused: there is no such hold, it ended long ago, or it is not yours
         campaign 1: 1.00 credited, balance 1.00
-        refused: there is no such hold, or it ended long ago, or it is not yours
-        released: the use of the code is free
-        refused: the hold was released before
+        refused: there is no such hold, it ended long ago, or it is not yours
+        released: the code has its use back
+        refused: the hold was already released
         "#,
     );
 }
@@ -391,12 +391,12 @@ fn a_hold_that_ended_is_forgotten_after_its_time() {
         hold 4: campaign 1, 1.00, until 1000
         hold 5: campaign 1, 1.00, until 1000
         hold 6: campaign 1, 1.00, until 1000
-        released: the use of the code is free
-        refused: the hold was released before
-        refused: there is no such hold, or it ended long ago, or it is not yours
+        released: the code has its use back
+        refused: the hold was already released
+        refused: there is no such hold, it ended long ago, or it is not yours
         campaign 1: 1.00 credited, balance 1.00
-        refused: there is no such hold, or it ended long ago, or it is not yours
-        refused: the hold was confirmed before: 1.00 credited, bonus balance 1.00 then, campaign 1, activation 10
+        refused: there is no such hold, it ended long ago, or it is not yours
+        refused: the hold was already confirmed: 1.00 credited, bonus balance 1.00 at the time, campaign 1, activation 10
         "#,
     );
     assert_eq!(bench.state.holds.len(), 1, "what is unknown takes no room");
@@ -421,8 +421,8 @@ fn a_confirmation_that_cannot_be_credited_leaves_the_hold() {
         created campaign 2: added 1, skipped 0
         hold 5: campaign 1, 92233720368547758.07, until 900000
         campaign 2: 1.00 credited, balance 1.00
-        refused: the client's balance or the campaign's sum cannot hold this bonus
-        released: the use of the code is free
+        refused: the bonus would overflow the client's balance or the campaign's total
+        released: the code has its use back
         "#,
     );
 }
@@ -455,16 +455,16 @@ fn repeated_requests_about_holds_get_their_first_replies() {
         created campaign 1: added 1, skipped 0
         hold 4: campaign 1, 1.00, until 1000
         code_exhausted
-        refused: a code is held for at least 1 second and at most 7 days
+        refused: a hold lasts at least 1 second and at most 7 days
         campaign 1: 1.00 credited, balance 1.00
-        refused: the hold was confirmed before: 1.00 credited, bonus balance 1.00 then, campaign 1, activation 7
-        refused: the hold was confirmed before: 1.00 credited, bonus balance 1.00 then, campaign 1, activation 7
+        refused: the hold was already confirmed: 1.00 credited, bonus balance 1.00 at the time, campaign 1, activation 7
+        refused: the hold was already confirmed: 1.00 credited, bonus balance 1.00 at the time, campaign 1, activation 7
         again: hold 4: campaign 1, 1.00, until 1000
         again: code_exhausted
-        again: refused: a code is held for at least 1 second and at most 7 days
+        again: refused: a hold lasts at least 1 second and at most 7 days
         again: campaign 1: 1.00 credited, balance 1.00
-        again: refused: the hold was confirmed before: 1.00 credited, bonus balance 1.00 then, campaign 1, activation 7
-        again: refused: the hold was confirmed before: 1.00 credited, bonus balance 1.00 then, campaign 1, activation 7
+        again: refused: the hold was already confirmed: 1.00 credited, bonus balance 1.00 at the time, campaign 1, activation 7
+        again: refused: the hold was already confirmed: 1.00 credited, bonus balance 1.00 at the time, campaign 1, activation 7
         not executed: the request id was used for another request
         "" has 1.00
         "#,

@@ -64,11 +64,11 @@ fn every_operation_has_its_label_and_its_executor() {
         Bonus Refund: 2.00, bonus balance 10.00, operation 13
         Bonus Refund: 1.00, bonus balance 11.00, operation 14
         campaign 1: 3.00 credited, balance 14.00
-        refunded: 3.00 taken back from client 7, bonus balance 11.00
-        recorded: gaming balance 97.50, 2.50 spent in all, sessions 1, operation 17
-        recorded: gaming balance 96.25, 3.75 spent in all, sessions 1, operation 18
-        recorded: gaming balance 96.25, 4.75 spent in all, sessions 2, operation 19
-        refunded: 50.00, gaming balance 46.25, 5.00 taken back of the bonus, bonus balance 6.00
+        refunded: 3.00 debited from client 7, bonus balance 11.00
+        recorded: gaming balance 97.50, 2.50 spent in total, sessions 1, operation 17
+        recorded: gaming balance 96.25, 3.75 spent in total, sessions 1, operation 18
+        recorded: gaming balance 96.25, 4.75 spent in total, sessions 2, operation 19
+        refunded: 50.00, gaming balance 46.25, 5.00 of the bonus debited, bonus balance 6.00
         gaming 46.25, bonus 6.00, 4.75 spent, sessions 2
         7 gaming 100.00: Top-Up / System 1 App; 7 bonus 10.00: Bonus Credit / System, of rule 1 #welcome
         7 bonus 5.00: Bonus Credit / Administrator 2 Bob #birthday #sorry
@@ -159,11 +159,11 @@ fn the_two_accounts_are_independent() {
         r#"
         registered as club 1
         topped up: gaming balance 10.00, bonus balance 0.00, rules fired 0, top-up 3
-        refused: the bonus balance is 0.00
+        refused: the bonus balance is only 0.00
         Bonus Credit: 5.00, bonus balance 5.00, operation 5
-        refused: the gaming balance is 10.00
-        recorded: gaming balance 0.00, 10.00 spent in all, sessions 1, operation 7
-        refused: the gaming balance is 0.00
+        refused: the gaming balance is only 10.00
+        recorded: gaming balance 0.00, 10.00 spent in total, sessions 1, operation 7
+        refused: the gaming balance is only 0.00
         Bonus Payment: 5.00, bonus balance 0.00, operation 9
         gaming 0.00, bonus 0.00, 10.00 spent, sessions 1
         unknown
@@ -176,7 +176,7 @@ fn notes() -> Vec<(String, Option<&'static str>)> {
     let (name, comment) = ("n".repeat(NAME_BYTES_MAX), "c".repeat(COMMENT_BYTES_MAX));
     let (tag, tags) = ("t".repeat(TAG_BYTES_MAX), "1,2,3,4,5,6,7");
     vec![
-        (format!(r#"name=n{name} comment=c{comment} tags=a,"#), Some("refused: the name of who does it has at most 200 bytes")),
+        (format!(r#"name=n{name} comment=c{comment} tags=a,"#), Some("refused: the person's name has at most 200 bytes")),
         (format!(r#"name={name} comment=c{comment} tags=a,"#), Some("refused: a comment has at most 500 bytes")),
         (
             format!(r#"comment={comment} tags="a, ,t{tag}""#),
@@ -184,7 +184,7 @@ fn notes() -> Vec<(String, Option<&'static str>)> {
         ),
         (format!(r#"tags=a,t{tag}"#), Some("refused: tag 2: a tag has 1 to 50 bytes, and no control characters")),
         ("tags=a\tb".to_owned(), Some("refused: tag 1: a tag has 1 to 50 bytes, and no control characters")),
-        (format!(r#"tags={tags},8,9"#), Some("refused: there are at most 8 tags")),
+        (format!(r#"tags={tags},8,9"#), Some("refused: at most 8 tags are allowed")),
         (format!(r#"name={name} comment={comment} tags={tags},1,{tag}"#), None),
     ]
 }
@@ -198,7 +198,7 @@ fn check_ladder(before: &[(&str, &str)], invalid: &[&str], with_note: &str, afte
     lines.extend(before.iter().map(owned));
     for line in invalid {
         let refused = match line.starts_with("session") || line.starts_with("purchase") {
-            true => "refused: the price of a purchase must be more than 0, that of a session 0 or more",
+            true => "refused: the price of a purchase must be more than 0; a session can be free",
             false => "refused: the amount must be more than 0",
         };
         lines.push((format!("{line} {wrong_note}"), refused.to_owned()));
@@ -216,7 +216,7 @@ fn check_ladder(before: &[(&str, &str)], invalid: &[&str], with_note: &str, afte
 fn refusals_of_bonus_operations_come_in_order_of_precedence() {
     let before = [("club Arena", "registered as club 1"), ("client 7", "registered")];
     let unknown_club = "refused: the organisation has no such club";
-    let unknown_client = "refused: nobody is registered under that id";
+    let unknown_client = "refused: unknown client";
     let full = "92233720368547758.07";
     check_ladder(
         &before,
@@ -228,9 +228,9 @@ fn refusals_of_bonus_operations_come_in_order_of_precedence() {
             ("credit 8 92233720368547758.07 club=1", unknown_client),
             ("accounts 8", "unknown"),
             ("credit 7 0.01", "Bonus Credit: 0.01, bonus balance 0.01, operation 16"),
-            (&format!("credit 7 {full}"), "refused: the bonus balance cannot hold this amount"),
+            (&format!("credit 7 {full}"), "refused: the amount would overflow the bonus balance"),
             ("credit 7 92233720368547758.06", &format!("Bonus Credit: 92233720368547758.06, bonus balance {full}, operation 18")),
-            ("credit 7 0.01 club=1", "refused: the bonus balance cannot hold this amount"),
+            ("credit 7 0.01 club=1", "refused: the amount would overflow the bonus balance"),
             ("accounts 7", &format!("gaming 0.00, bonus {full}, 0.00 spent, sessions 0")),
         ],
     );
@@ -243,12 +243,12 @@ fn refusals_of_bonus_operations_come_in_order_of_precedence() {
             &[
                 (&line("8 1 club=9"), unknown_club),
                 (&line("8 1"), unknown_client),
-                (&line("7 5.01"), "refused: the bonus balance is 5.00"),
-                (&line(&format!("7 {full}")), "refused: the bonus balance is 5.00"),
+                (&line("7 5.01"), "refused: the bonus balance is only 5.00"),
+                (&line(&format!("7 {full}")), "refused: the bonus balance is only 5.00"),
                 (&line("7 4.99 club=1"), &format!("{label}: 4.99, bonus balance 0.01, operation 17")),
-                (&line("7 0.02"), "refused: the bonus balance is 0.01"),
+                (&line("7 0.02"), "refused: the bonus balance is only 0.01"),
                 (&line("7 0.01"), &format!("{label}: 0.01, bonus balance 0.00, operation 19")),
-                (&line("7 0.01"), "refused: the bonus balance is 0.00"),
+                (&line("7 0.01"), "refused: the bonus balance is only 0.00"),
                 ("accounts 7", "gaming 0.00, bonus 0.00, 0.00 spent, sessions 0"),
             ],
         );
@@ -259,7 +259,7 @@ fn refusals_of_bonus_operations_come_in_order_of_precedence() {
 #[test]
 fn refusals_of_a_refunded_payment_come_in_order_of_precedence() {
     let unknown = "refused: there is no such payment, or it is not yours";
-    let full = "refused: the bonus balance cannot hold this amount";
+    let full = "refused: the amount would overflow the bonus balance";
     check_ladder(
         &[
             ("club Arena", "registered as club 1"),
@@ -286,17 +286,17 @@ fn refusals_of_a_refunded_payment_come_in_order_of_precedence() {
             ("refund-payment 9 operator", unknown),
             ("refund-payment 1 operator", unknown),
             ("refund-payment 5 amount=9.00 by=2", unknown),
-            ("refund-payment 5 amount=3.01", "refused: 3.00 is left of the payment"),
+            ("refund-payment 5 amount=3.01", "refused: only 3.00 of the payment can still be refunded"),
             ("refund-payment 5", full),
             ("refund-payment 5 amount=0.02", full),
             ("refund-payment 5 amount=0.01", "Bonus Refund: 0.01, bonus balance 92233720368547758.07, operation 29"),
-            ("refund-payment 5 amount=3.00", "refused: 2.99 is left of the payment"),
+            ("refund-payment 5 amount=3.00", "refused: only 2.99 of the payment can still be refunded"),
             ("refund-payment 5", full),
             ("pay 7 92233720368547758.07", "Bonus Payment: 92233720368547758.07, bonus balance 0.00, operation 32"),
             ("refund-payment 5 amount=2.98 by=2 operator", "Bonus Refund: 2.98, bonus balance 2.98, operation 33"),
             ("refund-payment 5", "Bonus Refund: 0.01, bonus balance 2.99, operation 34"),
-            ("refund-payment 5", "refused: the whole payment was given back before"),
-            ("refund-payment 5 amount=0.01", "refused: the whole payment was given back before"),
+            ("refund-payment 5", "refused: the payment was already refunded in full"),
+            ("refund-payment 5 amount=0.01", "refused: the payment was already refunded in full"),
             // A refund is no payment.
             ("refund-payment 34 operator", unknown),
             ("accounts 7", "gaming 1.00, bonus 2.99, 0.00 spent, sessions 0"),
@@ -314,7 +314,7 @@ fn refusals_of_sessions_and_purchases_come_in_order_of_precedence() {
             _ => &["session 8 -0.01 club=9", "session 8 -92233720368547758.07 club=9"],
         };
         let recorded = |gaming: &str, spent: &str, sessions: u32, operation: u64| {
-            format!("recorded: gaming balance {gaming}, {spent} spent in all, sessions {sessions}, operation {operation}")
+            format!("recorded: gaming balance {gaming}, {spent} spent in total, sessions {sessions}, operation {operation}")
         };
         check_ladder(
             &[
@@ -326,15 +326,15 @@ fn refusals_of_sessions_and_purchases_come_in_order_of_precedence() {
             &line("8 1 club=9"),
             &[
                 (&line("8 5.01 club=9"), "refused: the organisation has no such club"),
-                (&line("8 5.01"), "refused: nobody is registered under that id"),
-                (&line("8 5.01 directly"), "refused: nobody is registered under that id"),
-                (&line("7 5.01"), "refused: the gaming balance is 5.00"),
+                (&line("8 5.01"), "refused: unknown client"),
+                (&line("8 5.01 directly"), "refused: unknown client"),
+                (&line("7 5.01"), "refused: the gaming balance is only 5.00"),
                 (&line("7 2.00"), &recorded("3.00", "2.00", sessions, 17)),
                 (&line("7 92233720368547756.07 directly"), &recorded("3.00", "92233720368547758.07", 2 * sessions, 18)),
-                (&line("7 3.01"), "refused: the gaming balance is 3.00"),
-                (&line("7 0.01"), "refused: what the client has spent in all cannot hold this amount"),
-                (&line("7 0.01 directly"), "refused: what the client has spent in all cannot hold this amount"),
-                (&line("9 0.01"), "refused: the gaming balance is 0.00"),
+                (&line("7 3.01"), "refused: the gaming balance is only 3.00"),
+                (&line("7 0.01"), "refused: the amount would overflow the client's total spending"),
+                (&line("7 0.01 directly"), "refused: the amount would overflow the client's total spending"),
+                (&line("9 0.01"), "refused: the gaming balance is only 0.00"),
                 (&line("9 0.01 directly"), &recorded("0.00", "0.01", sessions, 23)),
                 ("accounts 7", &format!("gaming 3.00, bonus 0.00, 92233720368547758.07 spent, sessions {}", 2 * sessions)),
             ],
@@ -342,8 +342,8 @@ fn refusals_of_sessions_and_purchases_come_in_order_of_precedence() {
     }
     check(
         "club Arena\nclient 7\nsession 7 0\nsession 7 0 directly\nentries 4",
-        "registered as club 1\nregistered\nrecorded: gaming balance 0.00, 0.00 spent in all, sessions 1, operation 4\n\
-         recorded: gaming balance 0.00, 0.00 spent in all, sessions 2, operation 5\nnone",
+        "registered as club 1\nregistered\nrecorded: gaming balance 0.00, 0.00 spent in total, sessions 1, operation 4\n\
+         recorded: gaming balance 0.00, 0.00 spent in total, sessions 2, operation 5\nnone",
     );
 }
 
@@ -361,9 +361,9 @@ fn refusals_of_a_top_up_come_in_order_of_precedence() {
             ("top-up 7 92233720368547758.07 CASH club=9", "refused: the organisation has no such club"),
             ("top-up 8 1 CASH club=0", "refused: the organisation has no such club"),
             ("accounts 8", "unknown"),
-            ("top-up 7 92233720368547758.07 CASH", "refused: the gaming balance cannot hold this amount"),
+            ("top-up 7 92233720368547758.07 CASH", "refused: the amount would overflow the gaming balance"),
             ("top-up 7 92233720368547758.06 POS_TERMINAL", &done("92233720368547758.07", 15)),
-            ("top-up 7 0.01 CASH", "refused: the gaming balance cannot hold this amount"),
+            ("top-up 7 0.01 CASH", "refused: the amount would overflow the gaming balance"),
             ("top-up 8 92233720368547758.07 ACQUIRING", &done("92233720368547758.07", 17)),
             ("accounts 7", "gaming 92233720368547758.07, bonus 0.00, 0.00 spent, sessions 0"),
             ("accounts 8", "gaming 92233720368547758.07, bonus 0.00, 0.00 spent, sessions 0"),
@@ -379,7 +379,7 @@ fn refusals_of_a_refunded_top_up_come_in_order_of_precedence() {
         &[
             ("club Arena", "registered as club 1"),
             ("top-up 7 5.00 CASH", "topped up: gaming balance 5.00, bonus balance 0.00, rules fired 0, top-up 3"),
-            ("session 7 4.00", "recorded: gaming balance 1.00, 4.00 spent in all, sessions 1, operation 4"),
+            ("session 7 4.00", "recorded: gaming balance 1.00, 4.00 spent in total, sessions 1, operation 4"),
             ("credit 7 9.00", "Bonus Credit: 9.00, bonus balance 9.00, operation 5"),
         ],
         &["refund-top-up 99 amount=0", "refund-top-up 3 amount=-1 by=2"],
@@ -391,17 +391,17 @@ fn refusals_of_a_refunded_top_up_come_in_order_of_precedence() {
             ("refund-top-up 5 operator", unknown),
             ("refund-top-up 6 operator", unknown),
             ("refund-top-up 3 amount=9.00 by=2", unknown),
-            ("refund-top-up 3 amount=5.01", "refused: 5.00 is left of the top-up"),
-            ("refund-top-up 3 amount=92233720368547758.07", "refused: 5.00 is left of the top-up"),
-            ("refund-top-up 3", "refused: the gaming balance is 1.00"),
-            ("refund-top-up 3 amount=1.01", "refused: the gaming balance is 1.00"),
+            ("refund-top-up 3 amount=5.01", "refused: only 5.00 of the top-up can still be refunded"),
+            ("refund-top-up 3 amount=92233720368547758.07", "refused: only 5.00 of the top-up can still be refunded"),
+            ("refund-top-up 3", "refused: the gaming balance is only 1.00"),
+            ("refund-top-up 3 amount=1.01", "refused: the gaming balance is only 1.00"),
             ("refund-top-up 3 amount=0.40", "refunded: 0.40, gaming balance 0.60, bonus balance 9.00"),
-            ("refund-top-up 3 amount=4.61", "refused: 4.60 is left of the top-up"),
-            ("refund-top-up 3 amount=4.60", "refused: the gaming balance is 0.60"),
+            ("refund-top-up 3 amount=4.61", "refused: only 4.60 of the top-up can still be refunded"),
+            ("refund-top-up 3 amount=4.60", "refused: the gaming balance is only 0.60"),
             ("top-up 7 4.00 CASH", "topped up: gaming balance 4.60, bonus balance 9.00, rules fired 0, top-up 27"),
             ("refund-top-up 3 claw-back", "refunded: 4.60, gaming balance 0.00, bonus balance 9.00"),
-            ("refund-top-up 3", "refused: the whole top-up was given back before"),
-            ("refund-top-up 3 amount=0.01", "refused: the whole top-up was given back before"),
+            ("refund-top-up 3", "refused: the top-up was already refunded in full"),
+            ("refund-top-up 3 amount=0.01", "refused: the top-up was already refunded in full"),
             // A refund is no top-up.
             ("refund-top-up 28 operator", unknown),
             ("accounts 7", "gaming 0.00, bonus 9.00, 4.00 spent, sessions 1"),
@@ -457,18 +457,18 @@ fn no_more_is_given_back_than_the_whole_whoever_asks() {
         Bonus Refund: 4.00, bonus balance 104.00, operation 12
         refused: there is no such top-up, or it is not yours
         refused: there is no such payment, or it is not yours
-        refused: 6.00 is left of the top-up
-        refused: 6.00 is left of the payment
+        refused: only 6.00 of the top-up can still be refunded
+        refused: only 6.00 of the payment can still be refunded
         refunded: 5.00, gaming balance 101.00, bonus balance 104.00
         Bonus Refund: 5.00, bonus balance 109.00, operation 18
-        refused: 1.00 is left of the top-up
-        refused: 1.00 is left of the payment
+        refused: only 1.00 of the top-up can still be refunded
+        refused: only 1.00 of the payment can still be refunded
         refunded: 1.00, gaming balance 100.00, bonus balance 109.00
         Bonus Refund: 1.00, bonus balance 110.00, operation 22
-        refused: the whole top-up was given back before
-        refused: the whole payment was given back before
-        refused: the whole top-up was given back before
-        refused: the whole payment was given back before
+        refused: the top-up was already refunded in full
+        refused: the payment was already refunded in full
+        refused: the top-up was already refunded in full
+        refused: the payment was already refunded in full
         gaming 100.00, bonus 110.00, 0.00 spent, sessions 0
         "#,
     );
@@ -485,16 +485,16 @@ fn repeated_requests_move_money_once() {
         ),
         ("credit 7 5.00 request=2", "Bonus Credit: 5.00, bonus balance 6.00, operation 5"),
         ("pay 7 4.00 request=3", "Bonus Payment: 4.00, bonus balance 2.00, operation 6"),
-        ("pay 7 4.00 request=4", "refused: the bonus balance is 2.00"),
+        ("pay 7 4.00 request=4", "refused: the bonus balance is only 2.00"),
         ("refund-payment 6 request=5", "Bonus Refund: 4.00, bonus balance 6.00, operation 8"),
         ("write-off 7 1.00 request=6", "Bonus Write-Off: 1.00, bonus balance 5.00, operation 9"),
-        ("session 7 2.00 request=7", "recorded: gaming balance 8.00, 2.00 spent in all, sessions 1, operation 10"),
-        ("purchase 7 3.00 request=8", "recorded: gaming balance 5.00, 5.00 spent in all, sessions 1, operation 11"),
+        ("session 7 2.00 request=7", "recorded: gaming balance 8.00, 2.00 spent in total, sessions 1, operation 10"),
+        ("purchase 7 3.00 request=8", "recorded: gaming balance 5.00, 5.00 spent in total, sessions 1, operation 11"),
         (
             "refund-top-up 4 amount=5.00 claw-back request=9",
-            "refunded: 5.00, gaming balance 0.00, 0.50 taken back of the bonus, bonus balance 4.50",
+            "refunded: 5.00, gaming balance 0.00, 0.50 of the bonus debited, bonus balance 4.50",
         ),
-        ("refund-top-up 4 request=10", "refused: the gaming balance is 0.00"),
+        ("refund-top-up 4 request=10", "refused: the gaming balance is only 0.00"),
     ];
     let mut script = vec!["club Arena".to_owned(), r#"rule bonus="{{topupAmountMajor}} / 10""#.to_owned()];
     let mut expected = vec!["registered as club 1".to_owned(), "created rule 1".to_owned()];

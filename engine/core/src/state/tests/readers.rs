@@ -31,16 +31,16 @@ fn a_reader_moves_ahead_and_never_back() {
         "
         none
         registered as club 1
-        kept: what comes after position 2 is kept for it
-        kept: what comes after position 0 is kept for it
+        kept: the journal after position 2 is kept for this reader
+        kept: the journal after position 0 is kept for this reader
         crm at 0 since 0, reports at 2 since 0
-        kept: what comes after position 4 is kept for it
-        refused: the reader is at position 4 already, and does not go back
-        kept: what comes after position 4 is kept for it
+        kept: the journal after position 4 is kept for this reader
+        refused: the reader is already at position 4 and cannot move back
+        kept: the journal after position 4 is kept for this reader
         crm at 0 since 0, reports at 4 since 500
-        forgotten: nothing is kept for it any more
+        removed: segments are no longer kept for it
         refused: there is no reader of that name
-        kept: what comes after position 1 is kept for it
+        kept: the journal after position 1 is kept for this reader
         crm at 1 since 500, reports at 4 since 500
         ",
     );
@@ -61,11 +61,11 @@ fn a_reader_is_within_what_there_is() {
         ",
         "
         refused: the newest record is at position 1
-        kept: what comes after position 1 is kept for it
+        kept: the journal after position 1 is kept for this reader
         refused: the newest record is at position 3
-        refused: the journal is kept from position 4 on, and what comes after the reader's is not all there
-        kept: what comes after position 3 is kept for it
-        refused: the reader is at position 3 already, and does not go back
+        refused: the journal begins at position 4 and no longer has everything after the reader's position
+        kept: the journal after position 3 is kept for this reader
+        refused: the reader is already at position 3 and cannot move back
         crm at 3 since 0, reports at 1 since 0
         ",
     );
@@ -87,15 +87,15 @@ fn a_registered_reader_moves_while_what_it_needs_is_closed_for_new_ones() {
         reader crm 4 kept-from=6 open-from=1
         ",
         "
-        kept: what comes after position 1 is kept for it
+        kept: the journal after position 1 is kept for this reader
         registered as club 1
         registered as club 2
-        refused: the journal is kept from position 4 on, and what comes after the reader's is not all there
-        kept: what comes after position 2 is kept for it
-        kept: what comes after position 3 is kept for it
-        forgotten: nothing is kept for it any more
-        refused: the journal is kept from position 4 on, and what comes after the reader's is not all there
-        refused: the journal is kept from position 6 on, and what comes after the reader's is not all there
+        refused: the journal begins at position 4 and no longer has everything after the reader's position
+        kept: the journal after position 2 is kept for this reader
+        kept: the journal after position 3 is kept for this reader
+        removed: segments are no longer kept for it
+        refused: the journal begins at position 4 and no longer has everything after the reader's position
+        refused: the journal begins at position 6 and no longer has everything after the reader's position
         ",
     );
 }
@@ -114,12 +114,12 @@ fn a_repeated_request_has_its_first_answer() {
         readers
         ",
         "
-        kept: what comes after position 0 is kept for it
-        kept: what comes after position 2 is kept for it
-        again: kept: what comes after position 0 is kept for it
-        forgotten: nothing is kept for it any more
-        again: forgotten: nothing is kept for it any more
-        again: kept: what comes after position 0 is kept for it
+        kept: the journal after position 0 is kept for this reader
+        kept: the journal after position 2 is kept for this reader
+        again: kept: the journal after position 0 is kept for this reader
+        removed: segments are no longer kept for it
+        again: removed: segments are no longer kept for it
+        again: kept: the journal after position 0 is kept for this reader
         none
         ",
     );
@@ -135,13 +135,13 @@ fn there_are_so_many_readers_at_the_most() {
     for number in 1..READERS_MAX {
         script += &format!("reader reader-{number} 1 by={}\n", number / READERS_PER_CREDENTIAL_MAX + 2);
     }
-    expected += &"kept: what comes after position 1 is kept for it\n".repeat(READERS_MAX);
+    expected += &"kept: the journal after position 1 is kept for this reader\n".repeat(READERS_MAX);
     script += "reader one-more 2\nreader one-more 9999\nreader reader-7 2 by=2\nforget-reader reader-1 by=2\nreader one-more 2\n";
-    expected += "refused: there are 64 readers already\n\
+    expected += "refused: there are already 64 readers\n\
                  refused: the newest record is at position 68\n\
-                 kept: what comes after position 2 is kept for it\n\
-                 forgotten: nothing is kept for it any more\n\
-                 kept: what comes after position 2 is kept for it\n";
+                 kept: the journal after position 2 is kept for this reader\n\
+                 removed: segments are no longer kept for it\n\
+                 kept: the journal after position 2 is kept for this reader\n";
     let bench = check_with(Settings::default(), &script, &expected);
     assert_eq!(bench.state.list_readers().readers.len(), READERS_MAX);
     assert_eq!(bench.state.readers.all_passed(), Some(Position(1)));
@@ -171,19 +171,19 @@ fn a_reader_is_moved_by_its_own_credential_and_by_operators() {
         ",
         "
         registered as club 1
-        kept: what comes after position 1 is kept for it
-        refused: the reader belongs to another credential; an operator can forget it, so that it can be registered again
-        refused: the reader belongs to another credential; an operator can forget it, so that it can be registered again
-        refused: the reader belongs to another credential; an operator can forget it, so that it can be registered again
-        refused: the reader belongs to another credential; an operator can forget it
+        kept: the journal after position 1 is kept for this reader
+        refused: the reader belongs to another credential; an operator can remove it, so that it can be registered again
+        refused: the reader belongs to another credential; an operator can remove it, so that it can be registered again
+        refused: the reader belongs to another credential; an operator can remove it, so that it can be registered again
+        refused: the reader belongs to another credential; an operator can remove it
         refused: there is no reader of that name
-        kept: what comes after position 2 is kept for it
-        kept: what comes after position 3 is kept for it
-        kept: what comes after position 4 is kept for it
-        forgotten: nothing is kept for it any more
-        kept: what comes after position 5 is kept for it
-        refused: the reader belongs to another credential; an operator can forget it, so that it can be registered again
-        refused: the reader belongs to another credential; an operator can forget it
+        kept: the journal after position 2 is kept for this reader
+        kept: the journal after position 3 is kept for this reader
+        kept: the journal after position 4 is kept for this reader
+        removed: segments are no longer kept for it
+        kept: the journal after position 5 is kept for this reader
+        refused: the reader belongs to another credential; an operator can remove it, so that it can be registered again
+        refused: the reader belongs to another credential; an operator can remove it
         reports at 5 since 0
         ",
     );
@@ -195,11 +195,11 @@ fn a_credential_has_so_many_readers_at_most() {
     let (mut script, mut expected) = (String::new(), String::new());
     for number in 0..READERS_PER_CREDENTIAL_MAX {
         script += &format!("reader reader-{number} 1\n");
-        expected += "kept: what comes after position 1 is kept for it\n";
+        expected += "kept: the journal after position 1 is kept for this reader\n";
     }
     script += "reader one-more 1\nreader reader-3 1\nreader one-more 1 operator\nreader another 1 by=2\n";
-    expected += "refused: this credential has 16 readers already\n";
-    expected += &"kept: what comes after position 1 is kept for it\n".repeat(3);
+    expected += "refused: this credential already has 16 readers\n";
+    expected += &"kept: the journal after position 1 is kept for this reader\n".repeat(3);
     check(&script, &expected);
 }
 
@@ -253,15 +253,15 @@ fn what_was_dropped_is_not_said_to_be_unknown() {
         campaign 1: 2.00 credited, balance 4.00
         topped up: gaming balance 10.00, bonus balance 4.00, rules fired 0, top-up 6
         Bonus Payment: 1.00, bonus balance 3.00, operation 7
-        refused: the journal is kept from position 5 on, and nothing from before it can be refunded
-        refunded: 2.00 taken back from client 7, bonus balance 1.00
-        again: refunded: 2.00 taken back from client 7, bonus balance 1.00
-        refused: the journal is kept from position 9 on, and nothing from before it can be refunded
+        refused: the journal begins at position 5; earlier operations cannot be refunded
+        refunded: 2.00 debited from client 7, bonus balance 1.00
+        again: refunded: 2.00 debited from client 7, bonus balance 1.00
+        refused: the journal begins at position 9; earlier operations cannot be refunded
         refused: there is no such activation, or it is not yours
-        refused: the journal is kept from position 7 on, and nothing from before it can be refunded
+        refused: the journal begins at position 7; earlier operations cannot be refunded
         refused: the amount must be more than 0
         refunded: 1.00, gaming balance 9.00, bonus balance 1.00
-        refused: the journal is kept from position 8 on, and nothing from before it can be refunded
+        refused: the journal begins at position 8; earlier operations cannot be refunded
         refused: the amount must be more than 0
         Bonus Refund: 0.50, bonus balance 1.50, operation 17
         ",

@@ -41,13 +41,13 @@ fn a_refund_gives_back_every_use() {
             created campaign 1: added 1, skipped 0
             campaign 1: 5.00 credited, balance 5.00
             {refused}
-            refunded: 5.00 taken back from client 7, bonus balance 0.00
+            refunded: 5.00 debited from client 7, bonus balance 0.00
             "" has 0.00
             active, redeemable, 0 of 1 codes activated, 0 activations, 0.00 issued
             campaign 1: 5.00 credited, balance 5.00
             {refused}
-            refused: the activation was refunded before
-            refused: the activation was refunded before
+            refused: the activation was already refunded
+            refused: the activation was already refunded
             "" has 5.00
             active, redeemable, 1 of 1 codes activated, 1 activations, 5.00 issued
             "#
@@ -104,11 +104,11 @@ fn an_activation_is_refunded_by_whoever_made_it_or_an_operator() {
             {unknown}
             {unknown}
             {unknown}
-            refunded: 5.00 taken back from client 7, bonus balance 10.00
+            refunded: 5.00 debited from client 7, bonus balance 10.00
             {unknown}
-            refunded: 5.00 taken back from client 7, bonus balance 5.00
-            refused: the activation was refunded before
-            refunded: 5.00 taken back from client 7, bonus balance 0.00
+            refunded: 5.00 debited from client 7, bonus balance 5.00
+            refused: the activation was already refunded
+            refunded: 5.00 debited from client 7, bonus balance 0.00
             "" has 0.00
             "#
         ),
@@ -142,10 +142,10 @@ fn a_confirmed_hold_is_refunded_like_a_redemption() {
         updated
         campaign 1: 5.00 credited, balance 5.00
         refused: there is no such activation, or it is not yours
-        refunded: 5.00 taken back from client 7, bonus balance 0.00
-        refused: the hold was confirmed before: 5.00 credited, bonus balance 5.00 then, campaign 1, activation 7
+        refunded: 5.00 debited from client 7, bonus balance 0.00
+        refused: the hold was already confirmed: 5.00 credited, bonus balance 5.00 at the time, campaign 1, activation 7
         campaign 1: 9.00 credited, balance 9.00
-        refused: the activation was refunded before
+        refused: the activation was already refunded
         "" has 9.00
         active, redeemable, 1 of 1 codes activated, 1 activations, 9.00 issued
         "#,
@@ -176,7 +176,7 @@ fn a_refund_beside_open_holds_frees_one_use() {
         campaign 1: 1.00 credited, balance 1.00
         code_exhausted, campaign_exhausted: 1 activated, 1 held
         campaign_exhausted: 0 activated, 0 held
-        refunded: 1.00 taken back from client 2, bonus balance 0.00
+        refunded: 1.00 debited from client 2, bonus balance 0.00
         redeemable: 0 activated, 1 held
         redeemable: 0 activated, 0 held
         campaign 1: 1.00 credited, balance 1.00
@@ -210,9 +210,9 @@ fn a_refund_after_a_limit_was_lowered_frees_what_is_under_it() {
         campaign 1: 1.00 credited, balance 1.00
         campaign 1: 1.00 credited, balance 1.00
         updated
-        refunded: 1.00 taken back from client 1, bonus balance 0.00
+        refunded: 1.00 debited from client 1, bonus balance 0.00
         code_exhausted
-        refunded: 1.00 taken back from client 2, bonus balance 0.00
+        refunded: 1.00 debited from client 2, bonus balance 0.00
         campaign 1: 1.00 credited, balance 1.00
         code_exhausted
         active, redeemable, 1 of 1 codes activated, 2 activations, 2.00 issued
@@ -242,9 +242,9 @@ fn an_activation_that_was_not_counted_gives_the_client_nothing_back() {
         campaign 1: 1.00 credited, balance 1.00
         updated
         campaign 1: 1.00 credited, balance 2.00
-        refunded: 1.00 taken back from client 1, bonus balance 1.00
+        refunded: 1.00 debited from client 1, bonus balance 1.00
         client_exhausted
-        refunded: 1.00 taken back from client 1, bonus balance 0.00
+        refunded: 1.00 debited from client 1, bonus balance 0.00
         campaign 1: 1.00 credited, balance 1.00
         client_exhausted
         "#,
@@ -274,12 +274,12 @@ fn repeated_refunds_get_their_first_replies() {
         created campaign 1: added 1, skipped 0
         campaign 1: 1.00 credited, balance 1.00
         refused: there is no such activation, or it is not yours
-        refunded: 1.00 taken back from client 7, bonus balance 0.00
-        refused: the activation was refunded before
+        refunded: 1.00 debited from client 7, bonus balance 0.00
+        refused: the activation was already refunded
         campaign 1: 1.00 credited, balance 1.00
         again: refused: there is no such activation, or it is not yours
-        again: refunded: 1.00 taken back from client 7, bonus balance 0.00
-        again: refused: the activation was refunded before
+        again: refunded: 1.00 debited from client 7, bonus balance 0.00
+        again: refused: the activation was already refunded
         not executed: the request id was used for another request
         "" has 1.00
         "#,
@@ -340,18 +340,18 @@ fn a_bonus_that_was_spent_is_taken_back_by_force_as_far_as_it_goes() {
         created campaign 1: added 2, skipped 0
         campaign 1: 5.00 credited, balance 5.00
         Bonus Payment: 0.01, bonus balance 4.99, operation 5
-        refused: the bonus was spent, bonus balance 4.99; an operator may force it
+        refused: the client has spent the bonus (bonus balance 4.99); an operator can force the refund
         Bonus Payment: 3.79, bonus balance 1.20, operation 7
-        refunded: 1.20 taken back from client 7, 3.80 uncollected, bonus balance 0.00
-        refused: the activation was refunded before
+        refunded: 1.20 debited from client 7, 3.80 uncollected, bonus balance 0.00
+        refused: the activation was already refunded
         7 bonus -1.20: Bonus Write-Off / System, of activation 4 #promo-code-refund
         active, redeemable, 0 of 2 codes activated, 0 activations, 3.80 issued
         campaign 1: 5.00 credited, balance 5.00
         code_exhausted
         budget_exhausted
         Bonus Write-Off: 5.00, bonus balance 0.00, operation 13
-        refused: the bonus was spent, bonus balance 0.00; an operator may force it
-        refunded: 0.00 taken back from client 7, 5.00 uncollected, bonus balance 0.00
+        refused: the client has spent the bonus (bonus balance 0.00); an operator can force the refund
+        refunded: 0.00 debited from client 7, 5.00 uncollected, bonus balance 0.00
         none
         active, redeemable, 0 of 2 codes activated, 0 activations, 8.80 issued
         "#,
@@ -390,13 +390,13 @@ fn a_refund_takes_whatever_bonus_there_is() {
         campaign 1: 5.00 credited, balance 5.00
         campaign 1: 5.00 credited, balance 10.00
         Bonus Payment: 6.00, bonus balance 4.00, operation 6
-        refused: the bonus was spent, bonus balance 4.00; an operator may force it
+        refused: the client has spent the bonus (bonus balance 4.00); an operator can force the refund
         Bonus Refund: 0.99, bonus balance 4.99, operation 8
-        refused: the bonus was spent, bonus balance 4.99; an operator may force it
+        refused: the client has spent the bonus (bonus balance 4.99); an operator can force the refund
         Bonus Refund: 0.01, bonus balance 5.00, operation 10
-        refunded: 5.00 taken back from client 7, bonus balance 0.00
+        refunded: 5.00 debited from client 7, bonus balance 0.00
         Bonus Credit: 5.00, bonus balance 5.00, operation 12
-        refunded: 5.00 taken back from client 7, bonus balance 0.00
+        refunded: 5.00 debited from client 7, bonus balance 0.00
         Bonus Refund: 5.00, bonus balance 5.00, operation 14
         "" has 5.00
         "#,
@@ -424,10 +424,10 @@ fn what_is_archived_is_refunded_too() {
     let (campaign, codes) = (CampaignId(1), || Box::new(AskedCodes { campaign: CampaignId(1), list: list(["A"]) }));
     run(&mut bench, 1, &Asked::ArchiveCodes(codes()));
     let asked = refund(&bench, 4, false);
-    assert_eq!(run(&mut bench, 2, &asked), "refunded: 5.00 taken back from client 7, bonus balance 5.00");
+    assert_eq!(run(&mut bench, 2, &asked), "refunded: 5.00 debited from client 7, bonus balance 5.00");
     run(&mut bench, 3, &Asked::ArchiveCampaign(campaign));
     let asked = refund(&bench, 5, false);
-    assert_eq!(run(&mut bench, 4, &asked), "refunded: 5.00 taken back from client 7, bonus balance 0.00");
+    assert_eq!(run(&mut bench, 4, &asked), "refunded: 5.00 debited from client 7, bonus balance 0.00");
     run(&mut bench, 5, &Asked::RestoreCampaign(campaign));
     run(&mut bench, 6, &Asked::RestoreCodes(codes()));
     let of = bench.state.campaigns.of(campaign).expect("it is there");

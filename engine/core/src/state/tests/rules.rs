@@ -39,27 +39,27 @@ fn a_rule_fires_exactly_while_it_is_live() {
         ("club Arena", "registered as club 1".to_owned()),
         ("rule bonus=1 off", "created rule 1".to_owned()),
         ("top-up 7 1.00 CASH", topped_up(1, 0, 0, 4)),
-        ("switch-rule 1 on", "active: it fires on the next top-up that it matches".to_owned()),
+        ("switch-rule 1 on", "active: it fires on the next matching top-up".to_owned()),
         ("top-up 7 1.00 CASH", topped_up(2, 1, 1, 6)),
-        ("switch-rule 1 on", "active: it fires on the next top-up that it matches".to_owned()),
+        ("switch-rule 1 on", "active: it fires on the next matching top-up".to_owned()),
         ("top-up 7 1.00 CASH", topped_up(3, 2, 1, 8)),
         ("switch-rule 1 off", "inactive: it does not fire".to_owned()),
         ("top-up 7 1.00 CASH", topped_up(4, 2, 0, 10)),
         ("switch-rule 1 off", "inactive: it does not fire".to_owned()),
-        ("switch-rule 1 on", "active: it fires on the next top-up that it matches".to_owned()),
+        ("switch-rule 1 on", "active: it fires on the next matching top-up".to_owned()),
         ("top-up 7 1.00 CASH", topped_up(5, 3, 1, 13)),
-        ("archive-rule 1", "archived: it does not fire any more".to_owned()),
+        ("archive-rule 1", "archived: it no longer fires".to_owned()),
         ("top-up 7 1.00 CASH", topped_up(6, 3, 0, 15)),
         ("rule-card 1", r#""a rule" archived, all clubs, fired 3, failed 0, 3.00 credited"#.to_owned()),
-        ("restore-rule 1", "restored, and switched off".to_owned()),
+        ("restore-rule 1", "restored, switched off".to_owned()),
         ("top-up 7 1.00 CASH", topped_up(7, 3, 0, 17)),
         ("rule-card 1", r#""a rule" inactive, all clubs, fired 3, failed 0, 3.00 credited"#.to_owned()),
-        ("switch-rule 1 on", "active: it fires on the next top-up that it matches".to_owned()),
+        ("switch-rule 1 on", "active: it fires on the next matching top-up".to_owned()),
         ("top-up 7 1.00 CASH", topped_up(8, 4, 1, 19)),
         // Archived while it is off: restored it is no more on than before.
         ("switch-rule 1 off", "inactive: it does not fire".to_owned()),
-        ("archive-rule 1", "archived: it does not fire any more".to_owned()),
-        ("restore-rule 1", "restored, and switched off".to_owned()),
+        ("archive-rule 1", "archived: it no longer fires".to_owned()),
+        ("restore-rule 1", "restored, switched off".to_owned()),
         ("top-up 7 1.00 CASH", topped_up(9, 4, 0, 23)),
     ];
     let (script, expected): (Vec<_>, Vec<_>) = steps.iter().map(|(line, answer)| (*line, answer.as_str())).unzip();
@@ -106,7 +106,7 @@ fn a_changed_rule_fires_as_it_is_then() {
         "twenty" active, clubs 2, fired 2, failed 0, 30.00 credited
         updated
         topped up: gaming balance 49.97, bonus balance 30.00, rules fired 0, top-up 12
-        active: it fires on the next top-up that it matches
+        active: it fires on the next matching top-up
         topped up: gaming balance 59.97, 30.00 credited, bonus balance 60.00, rules fired 1, top-up 14
         rule 1: 30
         refused: the organisation has no group 2
@@ -155,15 +155,15 @@ fn refusals_of_rules_come_in_order_of_precedence() {
         refused: there is no such rule
         refused: there is no such rule
         refused: the rule is not archived
-        archived: it does not fire any more
-        refused: the rule is archived already
+        archived: it no longer fires
+        refused: the rule is already archived
         refused: the rule is archived; restore it first
         refused: the rule is archived; restore it first
         refused: the rule is archived; restore it first
-        restored, and switched off
+        restored, switched off
         refused: the rule is not archived
         refused: a rule's name has 1 to 200 bytes
-        active: it fires on the next top-up that it matches
+        active: it fires on the next matching top-up
         unknown
         unknown
         "#,
@@ -186,14 +186,17 @@ fn what_cannot_be_a_rule_is_refused() {
         (String::new(), "a rule has 1 to 8 actions".to_owned()),
         (
             "assign=1 unassign=1".to_owned(),
-            "action 2: a rule has one ADD_BONUS and one SEND_PUSH at the most, and one action for each group".to_owned(),
+            "action 2: a rule has at most one ADD_BONUS and one SEND_PUSH, and one action for each group".to_owned(),
         ),
         (format!(r#"bonus="{formula}""#), format!("the formula, {of_formula}")),
         ("bonus=1 assign=1,2".to_owned(), "the organisation has no group 2".to_owned()),
         ("bonus=1 unassign=0".to_owned(), "the organisation has no group 0".to_owned()),
         ("title=Hello".to_owned(), "the push notification's body is empty".to_owned()),
         (format!(r#"title=Hello body="{body}""#), format!("the push notification's body, {of_body}")),
-        (format!("title={title} body=there"), "the push notification's title has 41 characters, and 40 are the most".to_owned()),
+        (
+            format!("title={title} body=there"),
+            "the push notification's title has 41 characters; at most 40 are allowed".to_owned(),
+        ),
         ("bonus=1 tags=a,".to_owned(), "tag 2: a tag has 1 to 50 bytes, and no control characters".to_owned()),
     ];
     let mut script = vec!["club Arena".to_owned(), "group VIP".to_owned()];
@@ -240,7 +243,7 @@ fn a_card_has_all_of_a_rule() {
         created rule 1
         updated
         inactive: it does not fire
-        archived: it does not fire any more
+        archived: it no longer fires
         "#,
     );
     let ShowRuleOutcome::Rule(card) = bench.state.show_rule(&ShowRule { rule: RuleId(1) }) else { panic!("it is there") };
@@ -300,8 +303,8 @@ fn rules_are_listed_by_status_and_club() {
         created rule 3
         created rule 4
         created rule 5
-        archived: it does not fire any more
-        archived: it does not fire any more
+        archived: it no longer fires
+        archived: it no longer fires
         1; 2; 5
         1; 5
         2
@@ -311,7 +314,7 @@ fn rules_are_listed_by_status_and_club() {
         none
         4
         1
-        restored, and switched off
+        restored, switched off
         2; 3
         4
         "#,
@@ -366,7 +369,7 @@ fn groups_are_registered_under_names_of_their_own() {
             refused: a group's name has 1 to 200 bytes
             refused: a group's name has 1 to 200 bytes
             refused: a group's name has 1 to 200 bytes
-            refused: group 1 has that name already
+            refused: group 1 already has that name
             registered as group 2
             registered as group 3
             1 VIP has 0; 2 vip has 0; 3 {long} has 0
@@ -387,8 +390,8 @@ fn groups_are_registered_under_names_of_their_own() {
     assert_eq!(register(&mut bench, 1, "last"), "registered as group 10000");
     // A name that is taken, or none, is told first.
     assert_eq!(register(&mut bench, 2, ""), "refused: a group's name has 1 to 200 bytes");
-    assert_eq!(register(&mut bench, 3, "last"), "refused: group 10000 has that name already");
-    assert_eq!(register(&mut bench, 4, "one more"), "refused: there are 10000 groups already");
+    assert_eq!(register(&mut bench, 3, "last"), "refused: group 10000 already has that name");
+    assert_eq!(register(&mut bench, 4, "one more"), "refused: there are already 10000 groups");
     let (mut listed, mut after) = (Vec::new(), GroupId(0));
     loop {
         let page = bench.state.list_groups(&ListGroups { after });

@@ -319,7 +319,7 @@ fn generation(words: &Words) -> AskedGenerate {
                 drawn: Ok(Drawn { space, existing, list: list(words.list("drawn")) }),
             }
         }
-        None => draw(&asked, CodeForm::CURRENT, |_| 0),
+        None => draw(&asked, CodeForm::CURRENT, |_, _| 0),
     }
 }
 

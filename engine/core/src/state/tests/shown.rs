@@ -20,7 +20,7 @@ use scrip_protocol::{CampaignId, ClubId};
 use super::script::{Words, parsed, skipped};
 use super::{Bench, list};
 use crate::index::normalise;
-use crate::state::{AskedAddCodes, CodeAt, Lookup, OpenHold};
+use crate::state::{AskedAddCodes, CodeAt, HeldOfCampaign, Lookup, OpenHold};
 
 /// Whether a word is one of these.
 pub(super) fn knows(word: &str) -> bool {
@@ -161,6 +161,29 @@ fn could_be_activated(card: &CampaignCard, free: u32, open: &[OpenHold]) -> u32 
     activated
 }
 
+/// Counts what is held of a campaign now and from each later moment on at which a hold expires, by going through its holds and codes.
+fn held_at_all_times(bench: &Bench, id: CampaignId, rows: &[CodeRow], cap: u32) {
+    let holds: Vec<OpenHold> = bench.state.holds.open().filter(|hold| hold.at.campaign == id).collect();
+    let campaign = bench.state.campaigns.of(id).expect("there is that campaign");
+    let is_live = |row: &&CodeRow| !campaign.archived_codes.contains_key(&row.slot);
+    let later = holds.iter().flat_map(|hold| [hold.expires_ms.saturating_sub(1), hold.expires_ms]);
+    for at_ms in std::iter::once(bench.now_ms).chain(later.filter(|at_ms| *at_ms > bench.now_ms)) {
+        let open: Vec<_> = holds.iter().filter(|hold| at_ms < hold.expires_ms).collect();
+        let mut held_of: HashMap<u32, u32> = HashMap::new();
+        open.iter().for_each(|hold| *held_of.entry(hold.at.slot).or_default() += 1);
+        let is_full = |row: &&CodeRow| {
+            let (room, held) = (cap.saturating_sub(row.activations), held_of.get(&row.slot).copied().unwrap_or(0));
+            0 < room && room <= held
+        };
+        let expected = HeldOfCampaign {
+            uses: open.len() as u32,
+            sum: open.iter().map(|hold| i128::from(hold.amount.0)).sum(),
+            codes_full: rows.iter().filter(is_live).filter(is_full).count() as u32,
+        };
+        assert_eq!(bench.state.holds.of_campaign(id, at_ms), expected, "held of campaign {id} at {at_ms}");
+    }
+}
+
 /// Counts anew what the cards count, from what is shown of the codes; and looks whether each value has one holder at the most (K7),
 /// which the index and the lists of conflicts name.
 pub(super) fn recount(bench: &Bench) {
@@ -188,6 +211,7 @@ pub(super) fn recount(bench: &Bench) {
         let free = count(&|row| row.archived.is_none() && u64::from(row.activations) + held_of(row.slot) < u64::from(cap));
         counted[4] = could_be_activated(&card, free, &open);
         assert_eq!(card.held as usize, open.len(), "uses held of campaign {id}");
+        held_at_all_times(bench, id, &rows, cap);
         let told = [card.codes, card.codes_archived, card.codes_activated, card.codes_available, card.codes_redeemable];
         assert_eq!(told, counted, "codes, archived, activated, available, redeemable of campaign {id}");
         let low = campaign.terms.low_stock.is_some_and(|least| card.archived_ms.is_none() && counted[4] < least);

@@ -243,7 +243,7 @@ fn variables_are_one_look_before_anything_is_done() {
         rule 1: 10; rule 2: 20; rule 3: 0; rule 4: 100000
         topped up: gaming balance 7.00, 203040.00 credited, bonus balance 303070.00, rules fired 3, top-up 10
         rule 1: 100040; rule 3: 3000; rule 4: 100000
-        recorded: gaming balance 5.00, 2.00 spent in all, sessions 1, operation 11
+        recorded: gaming balance 5.00, 2.00 spent in total, sessions 1, operation 11
         topped up: gaming balance 6.00, 1508082.00 credited, bonus balance 1811152.00, rules fired 4, top-up 12
         rule 1: 303080; rule 3: 5000; rule 5: 200002; rule 6: 1000000
         "#,
@@ -284,11 +284,11 @@ fn sessions_and_purchases_feed_the_variables_and_top_ups_do_not() {
         topped up: gaming balance 100.00, bonus balance 0.00, rules fired 1, top-up 4
         topped up: gaming balance 101.00, bonus balance 0.00, rules fired 1, top-up 5
         rule 1: 0
-        recorded: gaming balance 99.00, 2.00 spent in all, sessions 1, operation 6
-        recorded: gaming balance 94.00, 7.00 spent in all, sessions 1, operation 7
-        recorded: gaming balance 94.00, 10.00 spent in all, sessions 2, operation 8
-        recorded: gaming balance 94.00, 17.00 spent in all, sessions 2, operation 9
-        recorded: gaming balance 94.00, 17.00 spent in all, sessions 3, operation 10
+        recorded: gaming balance 99.00, 2.00 spent in total, sessions 1, operation 6
+        recorded: gaming balance 94.00, 7.00 spent in total, sessions 1, operation 7
+        recorded: gaming balance 94.00, 10.00 spent in total, sessions 2, operation 8
+        recorded: gaming balance 94.00, 17.00 spent in total, sessions 2, operation 9
+        recorded: gaming balance 94.00, 17.00 spent in total, sessions 3, operation 10
         topped up: gaming balance 95.00, 17003.00 credited, bonus balance 17003.00, rules fired 1, top-up 11
         rule 1: 17003
         Bonus Payment: 10.00, bonus balance 16993.00, operation 12
@@ -296,7 +296,7 @@ fn sessions_and_purchases_feed_the_variables_and_top_ups_do_not() {
         Bonus Refund: 10.00, bonus balance 16993.00, operation 14
         Bonus Write-Off: 1.00, bonus balance 16992.00, operation 15
         refunded: 1.00, gaming balance 94.00, bonus balance 16992.00
-        refused: the gaming balance is 94.00
+        refused: the gaming balance is only 94.00
         topped up: gaming balance 95.00, 17003.00 credited, bonus balance 33995.00, rules fired 1, top-up 18
         rule 1: 17003
         gaming 95.00, bonus 33995.00, 17.00 spent, sessions 3
@@ -351,7 +351,7 @@ fn a_rule_that_fails_fails_alone() {
         inactive: it does not fire
         topped up: gaming balance 0.01, 1000000000000321.00 credited, bonus balance 1000000000000321.00, rules fired 4, failed 1, top-up 12
         rule 1: 1; rule 3: 20; rule 4: 1000000000000000, assigned 1; rule 6: 300; rule 2 failed: division_by_zero
-        recorded: gaming balance 1.00, 0.00 spent in all, sessions 1, operation 13
+        recorded: gaming balance 1.00, 0.00 spent in total, sessions 1, operation 13
         topped up: gaming balance 1.10, 10000000000000421.00 credited, bonus balance 10000000000000742.00, rules fired 5, top-up 14
         rule 1: 1; rule 2: 100, assigned 1, push "Hello" "there"; rule 3: 20; rule 4: 10000000000000000, assigned 1; rule 6: 300
         "#,
@@ -395,7 +395,7 @@ fn a_bonus_balance_that_is_full_keeps_nobody_from_topping_up() {
         rule 1: 92233720368547758; rule 2: -1; rule 3: 0
         topped up: gaming balance 2.00, bonus balance 92233720368547758.07, rules fired 2, failed 1, top-up 9
         rule 2: -1; rule 3: 0; rule 1 failed: overflow
-        refused: the bonus balance cannot hold this amount
+        refused: the amount would overflow the bonus balance
         Bonus Payment: 0.99, bonus balance 92233720368547757.08, operation 11
         inactive: it does not fire
         created rule 4
@@ -622,9 +622,9 @@ fn a_code_is_typed_during_a_top_up_of_the_same_client() {
         hold 12: campaign 1, 5.00, until 900000
         refused: the client has no such top-up, or the journal no longer has it
         refused: the client has no such top-up, or the journal no longer has it
-        refused: there is no such hold, or it ended long ago, or it is not yours
+        refused: there is no such hold, it ended long ago, or it is not yours
         campaign 1: 5.00 credited, balance 5.00
-        refused: the hold was confirmed before: 5.00 credited, bonus balance 5.00 then, campaign 1, activation 16
+        refused: the hold was already confirmed: 5.00 credited, bonus balance 5.00 at the time, campaign 1, activation 16
         campaign 1: 5.00 credited, balance 5.00
         "#,
     );
@@ -661,18 +661,18 @@ fn a_claw_back_in_parts_adds_up() {
         created rule 2
         created rule 3
         topped up: gaming balance 10.00, 2.00 credited, bonus balance 2.00, rules fired 3, top-up 6
-        refunded: 3.33, gaming balance 6.67, 0.67 taken back of the bonus, bonus balance 1.33
-        refunded: 3.33, gaming balance 3.34, 0.66 taken back of the bonus, bonus balance 0.67
+        refunded: 3.33, gaming balance 6.67, 0.67 of the bonus debited, bonus balance 1.33
+        refunded: 3.33, gaming balance 3.34, 0.66 of the bonus debited, bonus balance 0.67
         refunded: 0.01, gaming balance 3.33, bonus balance 0.67
-        refunded: 0.01, gaming balance 3.32, 0.01 taken back of the bonus, bonus balance 0.66
-        refunded: 3.32, gaming balance 0.00, 0.66 taken back of the bonus, bonus balance 0.00
+        refunded: 0.01, gaming balance 3.32, 0.01 of the bonus debited, bonus balance 0.66
+        refunded: 3.32, gaming balance 0.00, 0.66 of the bonus debited, bonus balance 0.00
         7 gaming -3.33: Top-Up Refund / System 1, of top-up 6; 7 bonus -0.67: Bonus Write-Off / System, of top-up 6 #claw-back
         gaming 0.00, bonus 0.00, 0.00 spent, sessions 0
         topped up: gaming balance 10.00, 2.00 credited, bonus balance 2.00, rules fired 3, top-up 12
         refunded: 5.00, gaming balance 5.00, bonus balance 2.00
         8 gaming -5.00: Top-Up Refund / System 1, of top-up 12
-        refunded: 5.00, gaming balance 0.00, 1.00 taken back of the bonus, bonus balance 1.00
-        refused: the whole top-up was given back before
+        refunded: 5.00, gaming balance 0.00, 1.00 of the bonus debited, bonus balance 1.00
+        refused: the top-up was already refunded in full
         gaming 0.00, bonus 1.00, 0.00 spent, sessions 0
         "#,
     );
@@ -701,9 +701,9 @@ fn a_claw_back_takes_what_is_there() {
         created rule 1
         topped up: gaming balance 10.00, 10.00 credited, bonus balance 10.00, rules fired 1, top-up 4
         Bonus Payment: 7.00, bonus balance 3.00, operation 5
-        refunded: 5.00, gaming balance 5.00, 3.00 taken back of the bonus, 2.00 of the bonus uncollected, bonus balance 0.00
+        refunded: 5.00, gaming balance 5.00, 3.00 of the bonus debited, 2.00 of the bonus uncollected, bonus balance 0.00
         Bonus Credit: 100.00, bonus balance 100.00, operation 7
-        refunded: 4.00, gaming balance 1.00, 4.00 taken back of the bonus, bonus balance 96.00
+        refunded: 4.00, gaming balance 1.00, 4.00 of the bonus debited, bonus balance 96.00
         Bonus Payment: 96.00, bonus balance 0.00, operation 9
         refunded: 1.00, gaming balance 0.00, 1.00 of the bonus uncollected, bonus balance 0.00
         7 gaming -1.00: Top-Up Refund / System 1, of top-up 4
@@ -730,9 +730,9 @@ fn a_claw_back_of_the_largest_amounts_is_exact() {
         registered as club 1
         created rule 1
         topped up: gaming balance 92233720368547758.07, 92233720368547758.00 credited, bonus balance 92233720368547758.00, rules fired 1, top-up 4
-        refunded: 0.01, gaming balance 92233720368547758.06, 0.01 taken back of the bonus, bonus balance 92233720368547757.99
-        refunded: 46116860184273879.03, gaming balance 46116860184273879.03, 46116860184273878.99 taken back of the bonus, bonus balance 46116860184273879.00
-        refunded: 46116860184273879.03, gaming balance 0.00, 46116860184273879.00 taken back of the bonus, bonus balance 0.00
+        refunded: 0.01, gaming balance 92233720368547758.06, 0.01 of the bonus debited, bonus balance 92233720368547757.99
+        refunded: 46116860184273879.03, gaming balance 46116860184273879.03, 46116860184273878.99 of the bonus debited, bonus balance 46116860184273879.00
+        refunded: 46116860184273879.03, gaming balance 0.00, 46116860184273879.00 of the bonus debited, bonus balance 0.00
         gaming 0.00, bonus 0.00, 0.00 spent, sessions 0
         "#,
     );

@@ -334,6 +334,9 @@ impl Model {
             return RevokeCredentialOutcome::LastOperator;
         }
         self.credentials[at].1 = true;
+        for hold in self.holds.iter_mut().filter(|hold| hold.by == credential && hold.end.is_none()) {
+            hold.expires_ms = hold.expires_ms.min(self.now_ms);
+        }
         RevokeCredentialOutcome::Revoked
     }
 

@@ -275,7 +275,10 @@ impl Model {
             Err(refusal) => return HoldOutcome::Refused(refusal),
         };
         let (hold, expires_ms) = (Position(self.position), self.now_ms + ttl_ms);
-        self.holds.push(ModelHold { hold, by, client, club, at, amount, expires_ms, end: None });
+        let is_revoked =
+            (by as usize).checked_sub(1).and_then(|at| self.credentials.get(at)).is_some_and(|(_, revoked)| *revoked);
+        let until_ms = if is_revoked { self.now_ms } else { expires_ms };
+        self.holds.push(ModelHold { hold, by, client, club, at, amount, expires_ms: until_ms, end: None });
         HoldOutcome::Held(Held { hold, campaign: CampaignId(at.0 as u32 + 1), amount, expires_ms })
     }
 

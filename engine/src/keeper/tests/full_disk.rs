@@ -1,0 +1,115 @@
+//! A disk that has room for the journal and none for a snapshot: the journal goes on.
+
+use super::*;
+use scrip_journal::SEGMENT_BYTES;
+use scrip_journal::disk::double::{Double, Faults};
+
+/// A journal on a disk in memory.
+struct Bench {
+    disk: Double,
+    journal: Segments,
+    durable: watch::Sender<Position>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let disk = Double::default();
+        disk.create_folder(Path::new("/data")).and_then(|()| disk.sync_folder(Path::new("/"))).expect("the disk takes it");
+        // So that the reserve is some MiB.
+        disk.create(Path::new("/data/ballast")).and_then(|mut file| file.write_at(40 << 20, &[0])).expect("the disk takes it");
+        let (shared, dir, none) = (Arc::new(disk.clone()), Path::new("/data/journal"), ChainEnd::default());
+        let journal = Segments::open(shared, dir, SEGMENT_BYTES, none, &mut |_, _| {}, &mut |_| {}).expect("a new journal");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let mut bench = Bench { disk, journal, durable: watch::Sender::new(Position(0)), runtime };
+        bench.append(SettingsSet::new(Settings::default()).into());
+        bench
+    }
+
+    fn keeper(&self, retention: Retention) -> Keeper {
+        let settings = KeeperSettings { journal_bytes: 0, retention };
+        let (reader, registry, durable) = (self.journal.reader(), Arc::<Registered>::default(), self.durable.subscribe());
+        Keeper::start(Arc::new(self.disk.clone()), self.dir(), settings, reader, registry, durable, None)
+    }
+
+    fn dir(&self) -> PathBuf {
+        PathBuf::from("/data/snapshots")
+    }
+
+    fn append(&mut self, record: Record) {
+        let mut batch = BatchBuilder::new(START_MS + self.journal.end().position.0);
+        batch.push(&record);
+        let end = self.journal.append(vec![batch]).expect("the disk takes it").position;
+        self.durable.send_replace(end);
+    }
+
+    fn clients(&mut self, count: u64) {
+        for _ in 0..count {
+            let position = self.journal.end().position.0;
+            let stamp = Stamp { request: RequestId(position.into()), body: position, credential: CredentialId(1) };
+            self.append(ClientRegistered { stamp, client: ClientId(position.into()), name: "Ann".into(), new: true }.into());
+        }
+    }
+
+    /// Leaves so many bytes beside the reserve, which is a tenth of the disk: too few for a snapshot.
+    fn leave(&self, bytes: u64) {
+        let capacity = (self.disk.bytes() + bytes) * 10 / 9 + 1;
+        self.disk.set_faults(Faults { capacity: Some(capacity), ..Faults::default() });
+    }
+
+    fn take(&self, keeper: &Keeper) -> Outcome {
+        self.runtime.block_on(keeper.handle().take())
+    }
+
+    fn files(&self) -> Vec<String> {
+        self.disk.list(&self.dir()).map(|entries| entries.into_iter().map(|entry| entry.name).collect()).unwrap_or_default()
+    }
+}
+
+/// Pain 29: what only saves time takes nothing of the room that the journal needs, however often it is tried.
+#[test]
+fn a_snapshot_without_room_takes_none_from_the_journal() {
+    let mut bench = Bench::new();
+    let keeper = bench.keeper(Retention::Needed);
+    bench.clients(10);
+    // Without one to begin with, and with one.
+    for snapshots in 0..2 {
+        let files = bench.files();
+        bench.leave(50_000);
+        for _ in 0..3 {
+            let before = bench.disk.bytes();
+            let outcome = bench.take(&keeper);
+            let Outcome::Failed(why) = outcome else { panic!("{outcome}") };
+            assert!(why.contains("/data/snapshots: no room for a snapshot"), "{why}");
+            assert_eq!((bench.disk.bytes(), bench.files()), (before, files.clone()));
+            bench.clients(10);
+        }
+        bench.disk.set_faults(Faults::default());
+        let outcome = bench.take(&keeper);
+        assert!(matches!(outcome, Outcome::Taken(_)), "{outcome}");
+        assert_eq!(bench.files().len(), snapshots + 1);
+        bench.clients(10);
+    }
+    keeper.stop();
+}
+
+/// Where the journal is kept whole, an older snapshot saves time and nothing else: the next one gets its room.
+#[test]
+fn the_older_snapshot_makes_room_for_the_next_where_the_journal_is_whole() {
+    for (retention, expected) in [(Retention::All, true), (Retention::Needed, false)] {
+        let mut bench = Bench::new();
+        let keeper = bench.keeper(retention);
+        for _ in 0..2 {
+            bench.clients(10);
+            assert!(matches!(bench.take(&keeper), Outcome::Taken(_)));
+        }
+        let files = bench.files();
+        bench.clients(10);
+        bench.leave(50_000);
+        let outcome = bench.take(&keeper);
+        assert_eq!(matches!(outcome, Outcome::Taken(_)), expected, "{outcome}");
+        let left = bench.files();
+        assert_eq!((left.len(), left.contains(&files[0])), (2, !expected));
+        keeper.stop();
+    }
+}

@@ -1,0 +1,201 @@
+//! Requests for pages and cards, which wait apart from all others: the engine thread serves one at a time, between chunks.
+//!
+//! Such a read may take milliseconds, where a redemption takes a microsecond. So a page is served after whatever was handed over before
+//! it, and then while no chunk waits; or, while chunks wait, when the engine thread has spent at least [`OTHERS`] times as long on them
+//! as on the page before.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, TryRecvError};
+use parking_lot::Mutex;
+
+use super::Chunk;
+
+/// While chunks wait, a page that took so long is followed by so many times as long without one.
+const OTHERS: u32 = 3;
+
+/// The pages that wait. Lanes add to it, the engine thread takes from it.
+#[derive(Default)]
+pub(super) struct Pages {
+    queue: Mutex<VecDeque<Page>>,
+    /// The length of the queue, never more than that.
+    waiting: AtomicUsize,
+    /// How many chunks the engine thread has taken from the inbox.
+    taken: AtomicU64,
+}
+
+struct Page {
+    /// How many chunks are taken from the inbox before it.
+    after: u64,
+    chunk: Chunk,
+}
+
+impl Pages {
+    /// Adds a page behind all chunks that were sent before, of which some `waiting` in the inbox. The engine thread must be woken after
+    /// that, by an empty chunk.
+    pub(super) fn push(&self, chunk: Chunk, inbox_len: impl FnOnce() -> usize) {
+        // The length first: what the engine thread takes in between is counted twice, and never not at all. One more may be in its hand.
+        let waiting = inbox_len() as u64;
+        let after = waiting + self.taken.load(Ordering::Acquire) + 1;
+        let mut queue = self.queue.lock();
+        queue.push_back(Page { after, chunk });
+        self.waiting.fetch_add(1, Ordering::Release);
+    }
+
+    fn first(&self) -> Option<u64> {
+        if self.waiting.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        self.queue.lock().front().map(|page| page.after)
+    }
+
+    fn pop(&self) -> Option<Chunk> {
+        let mut queue = self.queue.lock();
+        let page = queue.pop_front()?;
+        self.waiting.fetch_sub(1, Ordering::Release);
+        Some(page.chunk)
+    }
+}
+
+/// What comes next for the engine thread.
+pub(super) struct Turns {
+    chunks: Receiver<Chunk>,
+    pages: std::sync::Arc<Pages>,
+    taken: u64,
+    /// While chunks wait, no page is served before this.
+    pages_from: Instant,
+}
+
+/// A chunk, and whether it is a page.
+pub(super) struct Turn {
+    pub(super) chunk: Chunk,
+    pub(super) is_page: bool,
+}
+
+impl Turns {
+    pub(super) fn new(chunks: Receiver<Chunk>, pages: std::sync::Arc<Pages>) -> Turns {
+        Turns { chunks, pages, taken: 0, pages_from: Instant::now() }
+    }
+
+    /// The inbox, to wait for. What is taken from it must be given to [`Turns::taken`].
+    pub(super) fn inbox(&self) -> &Receiver<Chunk> {
+        &self.chunks
+    }
+
+    /// A chunk was taken from the inbox.
+    pub(super) fn taken(&mut self, chunk: Chunk) -> Turn {
+        self.taken += 1;
+        self.pages.taken.store(self.taken, Ordering::Release);
+        Turn { chunk, is_page: false }
+    }
+
+    /// The next chunk or page, if one is there.
+    pub(super) fn next(&mut self) -> Result<Turn, TryRecvError> {
+        // Looked at before the inbox: if that is empty then, everything before the page was taken from it.
+        let first = self.pages.first();
+        if first.is_some_and(|after| after <= self.taken) && Instant::now() >= self.pages_from {
+            return self.page(TryRecvError::Empty);
+        }
+        match self.chunks.try_recv() {
+            Ok(chunk) => Ok(self.taken(chunk)),
+            Err(empty) if first.is_some() => self.page(empty),
+            Err(empty) => Err(empty),
+        }
+    }
+
+    fn page(&self, empty: TryRecvError) -> Result<Turn, TryRecvError> {
+        self.pages.pop().map(|chunk| Turn { chunk, is_page: true }).ok_or(empty)
+    }
+
+    /// A page was served, and took so long.
+    pub(super) fn served(&mut self, took: Duration) {
+        self.pages_from = Instant::now() + took * OTHERS;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crossbeam_channel::Sender;
+
+    use super::*;
+    use crate::pipeline::{Call, Outbox, Read, Request};
+
+    struct Bench {
+        inbox: Sender<Chunk>,
+        pages: Arc<Pages>,
+        turns: Turns,
+    }
+
+    fn chunk(number: u64) -> Chunk {
+        let request = Request { correlation: number, call: Call::Read(Read::ListReaders) };
+        Chunk { outbox: Arc::new(Outbox::default()), requests: vec![request], budget: None, reserved: None }
+    }
+
+    impl Bench {
+        fn new() -> Bench {
+            let (inbox, chunks) = crossbeam_channel::unbounded();
+            let pages = Arc::new(Pages::default());
+            Bench { inbox, turns: Turns::new(chunks, pages.clone()), pages }
+        }
+
+        fn send(&self, numbers: impl Iterator<Item = u64>) {
+            numbers.for_each(|number| self.inbox.send(chunk(number)).expect("it is open"));
+        }
+
+        fn page(&self, number: u64) {
+            self.pages.push(chunk(number), || self.inbox.len());
+        }
+
+        fn next(&mut self) -> Option<u64> {
+            let turn = self.turns.next().ok()?;
+            assert_eq!(turn.is_page, turn.chunk.requests[0].correlation >= 100);
+            Some(turn.chunk.requests[0].correlation)
+        }
+
+        fn all(&mut self) -> Vec<u64> {
+            std::iter::from_fn(|| self.next()).collect()
+        }
+    }
+
+    /// What a lane has handed over before is decided before its page.
+    #[test]
+    fn a_page_is_served_after_what_was_sent_before_it() {
+        let mut bench = Bench::new();
+        bench.send(1..4);
+        bench.page(100);
+        assert_eq!(bench.all(), [1, 2, 3, 100]);
+        bench.page(101);
+        bench.page(102);
+        bench.send(4..5);
+        assert_eq!(bench.next(), Some(4), "it may have been in the engine thread's hand when the page came");
+        assert_eq!(bench.all(), [101, 102]);
+    }
+
+    /// Pages that take long do not hold up chunks that wait; and are served when none do.
+    #[test]
+    fn chunks_go_before_pages_that_took_long() {
+        let mut bench = Bench::new();
+        (100..103).for_each(|page| bench.page(page));
+        bench.send(1..4);
+        assert_eq!((bench.next(), bench.next()), (Some(1), Some(100)), "between two chunks");
+        bench.turns.served(Duration::from_secs(3_600));
+        assert_eq!((bench.next(), bench.next()), (Some(2), Some(3)));
+        assert_eq!(bench.next(), Some(101), "no chunk waits");
+        bench.send(4..6);
+        assert_eq!(bench.all(), [4, 5, 102]);
+    }
+
+    /// A page that is left when every lane is gone is served as well.
+    #[test]
+    fn pages_are_served_to_the_last() {
+        let mut bench = Bench::new();
+        bench.page(100);
+        bench.inbox = crossbeam_channel::unbounded().0;
+        assert_eq!(bench.next(), Some(100));
+        assert!(matches!(bench.turns.next(), Err(TryRecvError::Disconnected)));
+    }
+}

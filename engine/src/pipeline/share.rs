@@ -1,0 +1,300 @@
+//! What one credential may have under way, and all credentials together: requests, reply bytes, pages, tails.
+//!
+//! Replies take memory in two steps. While a request is under way, its lane reserves the most bytes that the reply may have
+//! ([`Share::reserve`]); replies of a few hundred bytes reserve nothing, because the number of requests bounds them. From the moment a
+//! reply is delivered until it is written to the stream, its own bytes are counted ([`Meter`]). A lane is not read, and a tail reads
+//! nothing, while its credential or all of them together have too many bytes unwritten.
+//!
+//! Callers that take no replies must not stop others: a credential with at most [`ShareLimits::unwritten_spare`] bytes unwritten is served
+//! whatever the others have. Nor must some lanes of a credential stop its others: a lane that has nothing unwritten is served up to twice
+//! the credential's maximum.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use scrip_protocol::CredentialId;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+/// How much of the server's memory and time callers may take.
+#[derive(Debug, Clone, Copy)]
+pub struct ShareLimits {
+    /// Requests of a credential under way. Further ones are `Busy`.
+    pub requests_max: usize,
+    /// Reply bytes of a credential that are not written yet, beyond which its lanes are not read; those that have none, beyond twice that.
+    pub reply_bytes_max: usize,
+    /// Those of all credentials.
+    pub reply_bytes_total: usize,
+    /// The same for tails and watches, which read nothing more.
+    pub stream_bytes_max: usize,
+    /// Those of all credentials.
+    pub stream_bytes_total: usize,
+    /// Unwritten bytes with which a credential is served although all credentials together have too many.
+    pub unwritten_spare: usize,
+    /// Bytes that a credential may reserve for long replies of requests under way.
+    pub reserved_max: usize,
+    /// Those of all credentials.
+    pub reserved_total: usize,
+    /// Pages of a credential that are under way at once.
+    pub pages_max: usize,
+    /// Tails and watches of a credential at once. Further ones are `Busy`.
+    pub streams_max: usize,
+    /// Requests of a credential for which the journal is read at once.
+    pub lookups_max: usize,
+    /// Those of all credentials.
+    pub lookups_total: usize,
+}
+
+impl Default for ShareLimits {
+    fn default() -> ShareLimits {
+        ShareLimits {
+            requests_max: 32_768,
+            reply_bytes_max: 32 << 20,
+            reply_bytes_total: 256 << 20,
+            stream_bytes_max: 64 << 20,
+            stream_bytes_total: 128 << 20,
+            unwritten_spare: 256 << 10,
+            reserved_max: 16 << 20,
+            reserved_total: 64 << 20,
+            pages_max: 4,
+            streams_max: 24,
+            lookups_max: 2,
+            lookups_total: 8,
+        }
+    }
+}
+
+/// What waits to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unwritten {
+    /// Replies.
+    Replies,
+    /// The parts of tails and watches.
+    Streams,
+}
+
+/// All credentials together.
+pub struct Totals {
+    limits: ShareLimits,
+    replies: Meter,
+    streams: Meter,
+    reserved: Arc<Semaphore>,
+    lookups: Arc<Semaphore>,
+    /// Of the credentials that are connected.
+    shares: Mutex<HashMap<CredentialId, Weak<Share>>>,
+}
+
+/// What one credential has, on all its lanes.
+pub struct Share {
+    totals: Arc<Totals>,
+    /// Requests taken and not yet answered.
+    requests: AtomicUsize,
+    replies: Meter,
+    streams: Meter,
+    reserved: Arc<Semaphore>,
+    pages: Arc<Semaphore>,
+    places_of_streams: Arc<Semaphore>,
+    lookups: Arc<Semaphore>,
+    /// The generation of codes that is under way: one.
+    generation: Arc<Semaphore>,
+}
+
+/// The bytes that the replies of a chunk may have, until these are delivered; and for a page, its place.
+#[derive(Debug)]
+pub struct Reserved {
+    _share: OwnedSemaphorePermit,
+    _total: OwnedSemaphorePermit,
+    _page: Option<OwnedSemaphorePermit>,
+}
+
+/// Bytes that are not written yet.
+#[derive(Default)]
+struct Meter {
+    bytes: AtomicUsize,
+    /// Notified when the bytes sink to one of the marks that somebody may wait for.
+    sunk: Notify,
+}
+
+impl Meter {
+    fn get(&self) -> usize {
+        self.bytes.load(Ordering::Acquire)
+    }
+
+    fn add(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    fn sub(&self, bytes: usize, marks: [usize; 3]) {
+        let before = self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        if marks.iter().any(|mark| before > *mark && before - bytes <= *mark) {
+            self.sunk.notify_waiters();
+        }
+    }
+}
+
+impl Totals {
+    /// Nothing is under way yet.
+    pub fn new(limits: ShareLimits) -> Arc<Totals> {
+        Arc::new(Totals {
+            limits,
+            replies: Meter::default(),
+            streams: Meter::default(),
+            reserved: Arc::new(Semaphore::new(limits.reserved_total >> 10)),
+            lookups: Arc::new(Semaphore::new(limits.lookups_total)),
+            shares: Mutex::default(),
+        })
+    }
+
+    /// The share of a credential, the same for all its connections.
+    pub fn share_of(self: &Arc<Totals>, credential: CredentialId) -> Arc<Share> {
+        let mut shares = self.shares.lock();
+        if let Some(share) = shares.get(&credential).and_then(Weak::upgrade) {
+            return share;
+        }
+        // At most as many are left as there are connections.
+        shares.retain(|_, share| share.strong_count() > 0);
+        let share = Share::new(self.clone());
+        shares.insert(credential, Arc::downgrade(&share));
+        share
+    }
+
+    fn meter(&self, what: Unwritten) -> (&Meter, usize) {
+        match what {
+            Unwritten::Replies => (&self.replies, self.limits.reply_bytes_total),
+            Unwritten::Streams => (&self.streams, self.limits.stream_bytes_total),
+        }
+    }
+}
+
+impl Share {
+    fn new(totals: Arc<Totals>) -> Arc<Share> {
+        let limits = totals.limits;
+        let places = |number| Arc::new(Semaphore::new(number));
+        Arc::new(Share {
+            totals,
+            requests: AtomicUsize::new(0),
+            replies: Meter::default(),
+            streams: Meter::default(),
+            reserved: places(limits.reserved_max.min(limits.reserved_total) >> 10),
+            pages: places(limits.pages_max),
+            places_of_streams: places(limits.streams_max),
+            lookups: places(limits.lookups_max),
+            generation: places(1),
+        })
+    }
+
+    /// A share that nobody else has, for what the engine asks itself.
+    pub fn of_nobody() -> Arc<Share> {
+        Share::new(Totals::new(ShareLimits::default()))
+    }
+
+    /// Counts requests that were taken, unless the credential has too many under way. Whoever has none may have one chunk of any size.
+    pub(super) fn try_take(&self, requests: usize) -> bool {
+        let max = self.totals.limits.requests_max;
+        let room = |before: usize| (before == 0 || before + requests <= max).then_some(before + requests);
+        self.requests.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_ok()
+    }
+
+    pub(super) fn take(&self, requests: usize) {
+        self.requests.fetch_add(requests, Ordering::Relaxed);
+    }
+
+    pub(super) fn answer(&self, requests: usize) {
+        self.requests.fetch_sub(requests, Ordering::Relaxed);
+    }
+
+    fn meter(&self, what: Unwritten) -> (&Meter, usize) {
+        match what {
+            Unwritten::Replies => (&self.replies, self.totals.limits.reply_bytes_max),
+            Unwritten::Streams => (&self.streams, self.totals.limits.stream_bytes_max),
+        }
+    }
+
+    pub(super) fn add(&self, what: Unwritten, bytes: usize) {
+        self.meter(what).0.add(bytes);
+        self.totals.meter(what).0.add(bytes);
+    }
+
+    pub(super) fn sub(&self, what: Unwritten, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        let spare = self.totals.limits.unwritten_spare;
+        // The total first: whoever is woken by its own share finds it updated.
+        let (total, max) = self.totals.meter(what);
+        total.sub(bytes, [max; 3]);
+        let (own, max) = self.meter(what);
+        own.sub(bytes, [2 * max, max, spare]);
+    }
+
+    /// Whether the credential may have more bytes that wait to be written.
+    pub fn has_room(&self, what: Unwritten) -> bool {
+        let (own, max) = self.meter(what);
+        let own = own.get();
+        own <= max && (own <= self.totals.limits.unwritten_spare || self.is_room_in_total(what))
+    }
+
+    /// The same for a lane that has none.
+    pub fn has_room_for_empty_lane(&self, what: Unwritten) -> bool {
+        let (own, max) = self.meter(what);
+        self.has_room(what) || (max..=2 * max).contains(&own.get()) && self.is_room_in_total(what)
+    }
+
+    fn is_room_in_total(&self, what: Unwritten) -> bool {
+        let (total, max) = self.totals.meter(what);
+        total.get() <= max
+    }
+
+    /// Waits until a condition may hold that depends on what the credential, or all, have unwritten.
+    pub async fn room(&self, what: Unwritten, is_room: impl Fn() -> bool) {
+        while !is_room() {
+            let mut own = pin!(self.meter(what).0.sunk.notified());
+            let mut total = pin!(self.totals.meter(what).0.sunk.notified());
+            // Before it looks again, so that no sinking is missed in between.
+            own.as_mut().enable();
+            total.as_mut().enable();
+            if is_room() {
+                return;
+            }
+            tokio::select! {
+                () = own => {}
+                () = total => {}
+            }
+        }
+    }
+
+    /// Waits until the credential, and all together, may have so many more reply bytes under way; for a page, after its turn.
+    pub async fn reserve(&self, bytes: usize, is_page: bool) -> Reserved {
+        let page = if is_page { Some(taken(&self.pages, 1).await) } else { None };
+        let limits = &self.totals.limits;
+        let kib = bytes.min(limits.reserved_max).min(limits.reserved_total).div_ceil(1 << 10);
+        let share = taken(&self.reserved, kib).await;
+        let total = taken(&self.totals.reserved, kib).await;
+        Reserved { _share: share, _total: total, _page: page }
+    }
+
+    /// Waits for the turn to read the journal for a request.
+    pub async fn lookup(&self) -> [OwnedSemaphorePermit; 2] {
+        [taken(&self.lookups, 1).await, taken(&self.totals.lookups, 1).await]
+    }
+
+    /// A place for a tail or a watch, unless the credential has too many.
+    pub fn stream(&self) -> Option<OwnedSemaphorePermit> {
+        self.places_of_streams.clone().try_acquire_owned().ok()
+    }
+
+    /// The place for a generation of codes, unless the credential has one under way.
+    pub fn generation(&self) -> Option<OwnedSemaphorePermit> {
+        self.generation.clone().try_acquire_owned().ok()
+    }
+}
+
+async fn taken(places: &Arc<Semaphore>, number: usize) -> OwnedSemaphorePermit {
+    places.clone().acquire_many_owned(number as u32).await.expect("none of these is ever closed")
+}
+
+#[cfg(test)]
+#[path = "share/tests.rs"]
+mod tests;

@@ -1,0 +1,167 @@
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use super::*;
+use crate::pipeline::Outbox;
+
+const LIMITS: ShareLimits = ShareLimits {
+    requests_max: 100,
+    reply_bytes_max: 1_000,
+    reply_bytes_total: 3_000,
+    stream_bytes_max: 500,
+    stream_bytes_total: 1_200,
+    unwritten_spare: 10,
+    reserved_max: 8 << 10,
+    reserved_total: 12 << 10,
+    pages_max: 2,
+    streams_max: 3,
+    lookups_max: 2,
+    lookups_total: 3,
+};
+
+fn polled<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+    match polled(pin!(future)) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
+fn shares(number: u32) -> Vec<Arc<Share>> {
+    let totals = Totals::new(LIMITS);
+    (1..=number).map(|credential| totals.share_of(CredentialId(credential))).collect()
+}
+
+#[test]
+fn all_connections_of_a_credential_have_one_share() {
+    let totals = Totals::new(LIMITS);
+    let (first, again) = (totals.share_of(CredentialId(1)), totals.share_of(CredentialId(1)));
+    assert!(Arc::ptr_eq(&first, &again) && !Arc::ptr_eq(&first, &totals.share_of(CredentialId(2))));
+    assert_eq!(totals.shares.lock().len(), 2);
+    drop((first, again));
+    let _other = totals.share_of(CredentialId(3));
+    assert_eq!(totals.shares.lock().len(), 1, "a credential without connections is forgotten");
+}
+
+/// Bytes of replies count from their delivery until they are written, and a credential that takes none stops only itself.
+#[test]
+fn replies_that_nobody_takes_hold_up_their_own_credential_alone() {
+    let shares = shares(4);
+    let lanes: Vec<Arc<Outbox>> = (0..5).map(|_| Arc::new(Outbox::new(shares[0].clone()))).collect();
+    for lane in &lanes {
+        lane.expect(1);
+        lane.deliver(vec![0; 201], 1);
+        // In the writer's hand, as the caller's stream takes nothing.
+        assert_eq!(now(lane.take()).flatten().map(|pieces| pieces.concat().len()), Some(201));
+    }
+    assert!(!shares[0].has_room(Unwritten::Replies), "five lanes have 1,005 bytes");
+    assert!(shares[1].has_room(Unwritten::Replies) && shares[0].has_room(Unwritten::Streams));
+    let mut waiting = Box::pin(lanes[0].share_room(Unwritten::Replies));
+    assert!(polled(waiting.as_mut()).is_pending());
+    // The writer comes for more once it has written what it had.
+    assert!(now(lanes[1].take()).is_none());
+    assert!(polled(waiting.as_mut()).is_ready(), "804 bytes are left");
+    drop(waiting);
+    lanes[1].close();
+    drop(lanes);
+    assert_eq!(shares[0].replies.get() + shares[0].totals.replies.get(), 0, "what nobody writes does not count");
+}
+
+/// The sum over all credentials is bounded; one that has next to nothing is served all the same.
+#[test]
+fn callers_that_take_nothing_do_not_lock_out_one_that_does() {
+    let shares = &shares(5)[..];
+    shares[..4].iter().for_each(|share| share.add(Unwritten::Replies, 900));
+    assert!(shares[..4].iter().all(|share| !share.has_room(Unwritten::Replies)), "3,600 of all are too many");
+    assert!(shares[4].has_room(Unwritten::Replies));
+    shares[4].add(Unwritten::Replies, 11);
+    let room = |share: usize| shares[share].room(Unwritten::Replies, move || shares[share].has_room(Unwritten::Replies));
+    let (mut first, mut last) = (pin!(room(0)), pin!(room(4)));
+    assert!(polled(first.as_mut()).is_pending() && polled(last.as_mut()).is_pending());
+    shares[4].sub(Unwritten::Replies, 1);
+    assert!(polled(first.as_mut()).is_pending() && polled(last.as_mut()).is_ready());
+    shares[1].sub(Unwritten::Replies, 900);
+    assert!(polled(first.as_mut()).is_ready(), "the sum has sunk");
+}
+
+/// A lane that takes its replies goes on beside others of its credential that do not, up to twice what these may have.
+#[test]
+fn a_lane_that_takes_its_replies_is_served_beside_others_that_do_not() {
+    let shares = shares(1);
+    let [stuck, other] = [Outbox::new(shares[0].clone()), Outbox::new(shares[0].clone())];
+    stuck.deliver_part(vec![0; 800]);
+    assert!(now(stuck.share_room(Unwritten::Streams)).is_none() && now(other.share_room(Unwritten::Streams)).is_some());
+    other.deliver_part(vec![0; 10]);
+    let mut waiting = pin!(other.share_room(Unwritten::Streams));
+    assert!(polled(waiting.as_mut()).is_pending());
+    assert!(now(other.take()).is_some() && now(other.take()).is_none());
+    assert!(polled(waiting.as_mut()).is_ready(), "all of it is written");
+    stuck.deliver_part(vec![0; 201]);
+    assert!(now(other.share_room(Unwritten::Streams)).is_none(), "twice as much is the end");
+    stuck.close();
+    assert!(now(other.share_room(Unwritten::Streams)).is_some());
+}
+
+/// Tails have a bound of their own.
+#[test]
+fn parts_of_streams_are_bounded_apart_from_replies() {
+    let shares = shares(2);
+    let lane = Outbox::new(shares[0].clone());
+    lane.deliver_part(vec![0; 501]);
+    assert!(!shares[0].has_room(Unwritten::Streams) && shares[0].has_room(Unwritten::Replies));
+    shares[1].add(Unwritten::Streams, 400);
+    shares[0].add(Unwritten::Streams, 300);
+    assert!(!shares[1].has_room(Unwritten::Streams), "1,201 of both are too many");
+    assert!(now(lane.room(usize::MAX, 500)).is_none() && now(lane.room(usize::MAX, 501)).is_some());
+    now(lane.take()).expect("there is something");
+    assert!(now(lane.room(usize::MAX, 500)).is_none(), "it is not written yet");
+    assert!(now(lane.take()).is_none());
+    assert!(now(lane.room(usize::MAX, 0)).is_some() && shares[1].has_room(Unwritten::Streams));
+    let places: Vec<_> = (0..4).map(|_| shares[0].stream()).collect();
+    assert_eq!(places.iter().flatten().count(), 3);
+    assert!(shares[1].stream().is_some());
+}
+
+/// A credential has a part of the requests under way, and one chunk of any size.
+#[test]
+fn a_credential_has_a_share_of_the_requests_under_way() {
+    let shares = shares(2);
+    let lanes = [Outbox::new(shares[0].clone()), Outbox::new(shares[0].clone()), Outbox::new(shares[1].clone())];
+    assert!(lanes[0].try_expect(101), "it has none under way");
+    assert!(!lanes[1].try_expect(1) && lanes[2].try_expect(100));
+    lanes[0].deliver(vec![0], 50);
+    assert!(lanes[1].try_expect(49) && !lanes[1].try_expect(1));
+    let [first, second, _] = lanes;
+    drop((first, second));
+    assert_eq!(shares[0].requests.load(Ordering::Relaxed), 0, "what is never answered does not count");
+}
+
+/// The bytes of long replies are reserved before the request is handed over, in turn; pages are few.
+#[test]
+fn long_replies_are_reserved_before_they_are_made() {
+    let shares = shares(3);
+    let reserve = |share: usize, bytes, is_page| now(shares[share].reserve(bytes, is_page));
+    let first = reserve(0, 5 << 10, false).expect("there is room");
+    assert!(reserve(0, 4 << 10, false).is_none(), "a credential has 8 KiB");
+    let second = reserve(0, 3 << 10, true).expect("there is room");
+    let third = reserve(1, 4 << 10, true).expect("there is room");
+    assert!(reserve(2, 1 << 10, false).is_none(), "all have 12 KiB");
+    drop((first, second, third));
+    let pages = [reserve(0, 1, true), reserve(0, 1, true)];
+    assert!(pages.iter().all(Option::is_some) && reserve(0, 1, true).is_none() && reserve(0, 1, false).is_some());
+    drop(pages);
+    assert!(reserve(0, usize::MAX, true).is_some(), "more than a credential may have is all that it may have");
+}
+
+/// Looking into the journal for one credential leaves threads for others.
+#[test]
+fn a_credential_has_few_lookups_at_once() {
+    let shares = shares(2);
+    let held: Vec<_> = (0..3).map(|_| now(shares[0].lookup())).collect();
+    assert_eq!(held.iter().flatten().count(), 2);
+    assert!(now(shares[1].lookup()).is_some());
+    assert!(shares[0].generation().is_some_and(|_held| shares[0].generation().is_none()), "and one generation");
+}

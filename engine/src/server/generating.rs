@@ -1,0 +1,145 @@
+//! Generation of codes: one at a time, beside the lanes.
+//!
+//! Codes are drawn, and the existing ones that the pattern could draw are counted, on a thread for blocking work. Nothing of that is done
+//! for a request that was executed before, or may not be, or names a campaign that takes no codes. A credential has one generation under
+//! way; further requests of it are `Busy`, so that a credential that asks for many does not keep others waiting.
+
+use std::sync::Arc;
+
+use scrip_protocol::command::{GUESSES_PER_HIT_MIN, GenerateCodes};
+use scrip_protocol::frame::{FrameBuffer, REFUSAL, REPLY_BYTES_MAX, push_value};
+use scrip_protocol::{Kind, Refusal, Stamp, wire};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Shared;
+use super::lane::BUSY;
+use crate::pipeline::{Call, Change, Chunk, InboxFull, Outbox, Request, StoredReply};
+use scrip_core::generate::draw;
+use scrip_core::index::Index;
+use scrip_core::state::{Asked, AskedGenerate, CodeList, Drawn, guesses_per_hit};
+
+/// Up to how many codes of the organisation the existing ones of a pattern are counted, which takes some milliseconds. Of more, all of
+/// them count as existing, unless the request would be refused for that.
+const COUNTED_MAX: u64 = 65_536;
+
+/// A request to generate codes.
+pub(super) struct Generation {
+    pub(super) correlation: u64,
+    pub(super) stamp: Stamp,
+    pub(super) asked: GenerateCodes,
+    /// The place of its credential.
+    pub(super) place: OwnedSemaphorePermit,
+}
+
+/// What the engine thread answered.
+struct Answer {
+    frames: Vec<u8>,
+    stored: Vec<StoredReply>,
+}
+
+/// Begins a generation, which answers when it is done.
+pub(super) fn begin(generation: Generation, shared: &Arc<Shared>, outbox: &Arc<Outbox>) {
+    outbox.expect(1);
+    let (shared, outbox) = (shared.clone(), outbox.clone());
+    tokio::spawn(async move {
+        let answer = generated(&generation, &shared, &outbox).await.unwrap_or(Answer { frames: Vec::new(), stored: Vec::new() });
+        drop(generation.place);
+        outbox.deliver_with(answer.frames, answer.stored, 1);
+    });
+}
+
+/// The answer; none where nobody waits for it any longer.
+async fn generated(generation: &Generation, shared: &Arc<Shared>, lane: &Outbox) -> Option<Answer> {
+    let Generation { correlation, stamp, asked, .. } = generation;
+    let ask = async |call| answered(*correlation, call, shared).await;
+    let busy = || Call::Busy { kind: Kind::GenerateCodes, stamp: *stamp };
+    let change = |asked: AskedGenerate| Call::Change(Change::new(*stamp, Asked::GenerateCodes(Box::new(asked))));
+    let looked = ask(Call::Look { kind: Kind::GenerateCodes, stamp: *stamp }).await?;
+    match refusal(&looked) {
+        None => return Some(looked),
+        Some(Refusal::Busy { .. }) => {}
+        // Asked for again, so that it is counted.
+        Some(_) => return ask(busy()).await,
+    }
+    if !shared.index.takes_codes(asked.campaign) {
+        // It is refused for its campaign; unless that was restored just now: then for the codes that were not drawn.
+        let drawn = Ok(Drawn { space: u128::MAX, existing: 0, list: CodeList::default() });
+        return ask(change(AskedGenerate { campaign: asked.campaign, count: asked.count, drawn })).await;
+    }
+    let _turn = shared.generations.acquire().await.ok()?;
+    if lane.is_closed() {
+        return None;
+    }
+    let drawing = {
+        let (shared, asked) = (shared.clone(), asked.clone());
+        tokio::task::spawn_blocking(move || {
+            let index = &*shared.index;
+            draw(&asked, index.form(), |space, matches| existing(index, asked.count, space, matches))
+        })
+    };
+    match drawing.await {
+        // The turn lasts until it is decided: what was drawn has some MiB.
+        Ok(drawn) => ask(change(drawn)).await,
+        Err(error) => {
+            tracing::error!(%error, "codes cannot be drawn");
+            ask(busy()).await
+        }
+    }
+}
+
+/// How many codes exist that a pattern could draw, or more.
+fn existing(index: &Index, count: u32, space: u128, matches: &dyn Fn(&str) -> bool) -> u64 {
+    let all = index.count_max();
+    match all > COUNTED_MAX && guesses_per_hit(space, all, count) >= GUESSES_PER_HIT_MIN {
+        true => all,
+        false => index.count(matches),
+    }
+}
+
+/// Asks the engine thread, and waits for what is durable.
+async fn answered(correlation: u64, call: Call, shared: &Shared) -> Option<Answer> {
+    let outbox = Arc::new(Outbox::default());
+    outbox.expect(1);
+    let chunk = Chunk { outbox: outbox.clone(), requests: vec![Request { correlation, call }], budget: None, reserved: None };
+    if let Err(InboxFull(_)) = shared.intake.offer(chunk) {
+        let mut frames = Vec::new();
+        push_value(&mut frames, REFUSAL, correlation, &BUSY);
+        return Some(Answer { frames, stored: Vec::new() });
+    }
+    let frames = outbox.take().await?.concat();
+    Some(Answer { frames, stored: std::iter::from_fn(|| outbox.take_stored()).collect() })
+}
+
+/// Why it was refused, if it was.
+fn refusal(answer: &Answer) -> Option<Refusal> {
+    let mut buffer = FrameBuffer::default();
+    buffer.extend(&answer.frames);
+    let frame = buffer.next(REPLY_BYTES_MAX).ok()??;
+    if frame.kind != REFUSAL {
+        return None;
+    }
+    wire::decode("refusal", frame.body).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use scrip_protocol::CampaignId;
+
+    use super::*;
+    use scrip_core::index::normalise;
+    use scrip_core::state::{CodeAt, State};
+
+    /// Where the organisation has many codes, they are gone through only for a request that would be refused otherwise.
+    #[test]
+    fn codes_are_counted_only_where_they_are_few_or_decide() {
+        let index = Index::of(&State::default());
+        let code = |slot: u32| (normalise(&format!("code-{slot}")).expect("a code"), CodeAt { campaign: CampaignId(1), slot });
+        let counted = |space| (existing(&index, 1, space, &|_| true), index.walks());
+        index.put_codes((0..1_000).map(code));
+        assert_eq!(counted(u128::MAX), (0, 1), "they are few; of a campaign that there is not, none is live");
+        index.put_codes((0..70_000).map(code));
+        let enough = 70_001 * u128::from(GUESSES_PER_HIT_MIN);
+        assert_eq!(counted(enough), (70_000, 1), "all of them are still few enough for the pattern");
+        assert_eq!(counted(enough - 1), (0, 2), "whether the request is refused depends on how many there really are");
+    }
+}

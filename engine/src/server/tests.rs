@@ -1,0 +1,97 @@
+//! A server with its engine in this process, where a test can look at what the engine does.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use scrip_client::{Client, Dial, Dialled};
+use scrip_protocol::command::{
+    ArchiveCampaign, ArchiveCampaignOutcome, CodeTexts, CreateCampaign, CreateCampaignOutcome, GenerateCodes,
+    GenerateCodesOutcome, OnConflict, Terms,
+};
+use scrip_protocol::frame::{FrameBuffer, REPLY_BYTES_MAX, push_request};
+use scrip_protocol::{CampaignId, Command, Money, Refusal, RequestId, Role, Settings};
+
+use crate::folder::{Config, Folder};
+use crate::{Engine, Start};
+use scrip_core::guard::GuardLimits;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn engine() -> (tempfile::TempDir, Engine, Dial) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = Folder::at(dir.path().join("data"));
+    let config = Config::new(([127, 0, 0, 1], 0).into(), Settings::default(), GuardLimits::OFF);
+    let issued = folder.init(&config, &[]).expect("an empty folder");
+    let operator = issued.into_iter().find(|issued| issued.credential.role == Role::Operator).expect("one for each role");
+    let engine = tokio::task::block_in_place(|| Engine::start(&folder, Start::default(), &mut |_| {})).expect("it is well");
+    let authority = std::fs::read(folder.ca_path()).expect("init has made it");
+    let dial = Dial::new(&engine.address().to_string(), authority, &operator.token).expect("an address");
+    (dir, engine, dial)
+}
+
+async fn campaign(client: &Client, name: &str) -> CampaignId {
+    let lines: CodeTexts = [format!("{name}-1")].into_iter().collect();
+    let asked = CreateCampaign { terms: Terms::new(name, Money(1)), lines, on_conflict: OnConflict::Reject };
+    let outcome = client.create_campaign(RequestId::now(), &asked).await.expect("an answer");
+    let CreateCampaignOutcome::Created { campaign, .. } = outcome else { panic!("{outcome}") };
+    campaign
+}
+
+/// Sends requests at once on a lane, and returns their answers by the numbers of the requests.
+async fn ask_all<C: Command>(dial: &Dial, requests: &[(RequestId, C)]) -> Vec<Result<C::Outcome, Refusal>> {
+    // The endpoint must live as long as the connection.
+    let Dialled { endpoint: _endpoint, connection: _connection, mut send, mut receive, .. } =
+        dial.connect().await.expect("it listens");
+    let mut bytes = Vec::new();
+    for (correlation, (id, asked)) in (0..).zip(requests) {
+        push_request(&mut bytes, correlation, *id, asked);
+    }
+    send.write_all(&bytes).await.expect("it is taken");
+    let (mut frames, mut answers, mut piece) = (FrameBuffer::default(), HashMap::new(), vec![0; 64 << 10]);
+    while answers.len() < requests.len() {
+        let read = tokio::time::timeout(DEADLINE, receive.read(&mut piece)).await.expect("in time");
+        frames.extend(&piece[..read.expect("it is connected").expect("the lane is open")]);
+        while let Some(frame) = frames.next(REPLY_BYTES_MAX).expect("frames") {
+            answers.insert(frame.correlation, frame.reply::<C>().expect("a reply to it"));
+        }
+    }
+    (0..requests.len() as u64).map(|correlation| answers.remove(&correlation).expect("one answer each")).collect()
+}
+
+/// Going through all codes is for requests that are new and about a campaign that takes codes, and for one at a time of a credential.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_generation_that_changes_nothing_costs_nothing() {
+    let (_dir, engine, dial) = engine();
+    let client = Client::connect(dial.clone()).await.expect("it listens");
+    let (live, archived) = (campaign(&client, "live").await, campaign(&client, "archived").await);
+    let outcome = client.call(RequestId::now(), &ArchiveCampaign { campaign: archived }).await.expect("an answer");
+    assert!(matches!(outcome, ArchiveCampaignOutcome::Archived { .. }), "{outcome}");
+    let of = |campaign, count| GenerateCodes { campaign, count, pattern: "****************".into(), alphabet: String::new() };
+    let id = RequestId::now();
+    let first = client.call(id, &of(live, 3)).await.expect("an answer");
+    assert!(matches!(first, GenerateCodesOutcome::Generated { first_slot: 1, codes: 3, .. }), "{first}");
+    assert_eq!(engine.index().walks(), 1);
+    for (asked, expected) in [
+        (of(live, 3), Ok(first)),
+        (of(live, 4), Err(Refusal::RequestIdReused)),
+        (of(CampaignId(99), 3), Err(Refusal::RequestIdReused)),
+    ] {
+        assert_eq!(ask_all(&dial, &[(id, asked)]).await, [expected], "asked again");
+    }
+    let unknown = client.call(RequestId::now(), &of(CampaignId(99), 3)).await.expect("an answer");
+    assert_eq!(unknown, GenerateCodesOutcome::UnknownCampaign);
+    let refused = client.call(RequestId::now(), &of(archived, 3)).await.expect("an answer");
+    assert_eq!(refused, GenerateCodesOutcome::CampaignArchived);
+    assert_eq!(engine.index().walks(), 1);
+    // One of these at once is under way, and all that come meanwhile are `Busy`, but for those that were done before.
+    let mut many: Vec<_> = (0..300).map(|_| (RequestId::now(), of(live, 2_000))).collect();
+    many.push((id, of(live, 3)));
+    let answers = ask_all(&dial, &many).await;
+    let generated = answers.iter().filter(|answer| matches!(answer, Ok(GenerateCodesOutcome::Generated { .. }))).count();
+    let busy = answers.iter().filter(|answer| matches!(answer, Err(Refusal::Busy { .. }))).count();
+    assert_eq!((generated + busy, &answers[300]), (301, &Ok(first)));
+    assert!((2..50).contains(&generated), "{generated} of 300 at once were done");
+    assert_eq!(engine.index().walks(), generated as u64);
+    drop(client);
+    engine.stop().await.expect("the journal is well");
+}

@@ -1,0 +1,167 @@
+//! How many bytes the reply to a request may have, so that a lane can reserve them before it hands the request over.
+
+use scrip_protocol::Kind;
+use scrip_protocol::command::CodeTexts;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// The reply to a request, as far as its kind says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// At most [`SMALL`] bytes. The number of requests under way bounds these.
+    Small,
+    /// At most so many bytes.
+    Long(usize),
+    /// At most so many bytes, and it may take milliseconds to make: it waits apart from other requests.
+    Page(usize),
+    /// The lane makes it itself, and knows then.
+    MadeByLane,
+}
+
+/// The longest reply of those that reserve nothing.
+pub(super) const SMALL: usize = 512;
+
+/// The longest line of a report about a list, but for the code in it; and of a verdict about a code.
+const LINE: usize = 40;
+
+impl Reply {
+    /// The reply to a request with this list of codes, if it has one.
+    pub(super) fn of(kind: Kind, list: Option<&CodeTexts>) -> Reply {
+        let report = SMALL + list.map_or(0, |list| list.len() * LINE + list.text.len());
+        match kind {
+            Kind::Redeem
+            | Kind::Hold
+            | Kind::Confirm
+            | Kind::Release
+            | Kind::Refund
+            | Kind::RegisterClub
+            | Kind::RegisterGroup
+            | Kind::RegisterClient
+            | Kind::SwitchCampaign
+            | Kind::UpdateCampaign
+            | Kind::ArchiveCampaign
+            | Kind::LiftLockouts
+            | Kind::GenerateCodes
+            | Kind::AddCredential
+            | Kind::RevokeCredential
+            | Kind::TopUp
+            | Kind::RefundTopUp
+            | Kind::CreditBonus
+            | Kind::WriteOffBonus
+            | Kind::PayBonus
+            | Kind::RefundBonus
+            | Kind::RecordSession
+            | Kind::RecordPurchase
+            | Kind::SwitchRule
+            | Kind::ArchiveRule
+            | Kind::RestoreRule
+            | Kind::KeepReader
+            | Kind::ForgetReader
+            // These answer from tasks of their own.
+            | Kind::Tail
+            | Kind::WatchAttempts
+            | Kind::RehearseRule
+            | Kind::TakeSnapshot => Reply::Small,
+            Kind::Check | Kind::CheckFree | Kind::ShowStatus => Reply::MadeByLane,
+            Kind::CreateCampaign | Kind::AddCodes | Kind::ArchiveCodes | Kind::RestoreCodes => Reply::Long(report),
+            // A thousand conflicts.
+            Kind::RestoreCampaign => Reply::Long(320 * KIB),
+            // Ten thousand groups.
+            Kind::ShowClient => Reply::Long(44 * KIB),
+            // What is odd about it.
+            Kind::CreateRule | Kind::UpdateRule => Reply::Long(64 * KIB),
+            Kind::TryCodes => Reply::Page(report),
+            Kind::ListClubs | Kind::ListGroups => Reply::Page(256 * KIB),
+            Kind::ListCampaigns | Kind::ListCredentials => Reply::Page(5 * MIB),
+            Kind::ListRules => Reply::Page(6 * MIB),
+            Kind::ListCodes => Reply::Page(5 * MIB / 4),
+            Kind::ShowCampaign | Kind::ShowRule | Kind::LintRule | Kind::ListLockouts | Kind::ListReaders => {
+                Reply::Page(64 * KIB)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use scrip_protocol::command::*;
+    use scrip_protocol::frame::push_value;
+    use scrip_protocol::{CampaignId, ClientId, ClubId, Command, GroupId, Money, Position};
+
+    use super::*;
+
+    fn name() -> String {
+        "n".repeat(NAME_BYTES_MAX)
+    }
+
+    #[track_caller]
+    fn fits<C: Command>(list: Option<&CodeTexts>, outcome: &C::Outcome) {
+        let mut frame = Vec::new();
+        push_value(&mut frame, C::KIND as u16, 1, outcome);
+        let max = match Reply::of(C::KIND, list) {
+            Reply::Small | Reply::MadeByLane => SMALL,
+            Reply::Long(max) | Reply::Page(max) => max,
+        };
+        assert!(frame.len() <= max, "{}: {} bytes, and {max} are reserved", C::KIND.word(), frame.len());
+    }
+
+    fn card() -> CampaignCard {
+        let clubs = (1..=CLUBS_PER_CAMPAIGN_MAX as u32).map(ClubId).collect();
+        CampaignCard {
+            campaign: CampaignId(1),
+            terms: Terms { clubs, ..Terms::new(name(), Money(1)) },
+            status_active: true,
+            redeemable: true,
+            archived_ms: Some(1),
+            created_ms: 1,
+            codes: 1,
+            codes_archived: 1,
+            codes_activated: 1,
+            codes_available: 1,
+            codes_redeemable: 1,
+            low_stock: true,
+            activations: 1,
+            held: 1,
+            issued: Money(1),
+            refunds: 1,
+            uncollected: Money(1),
+            clients_counted_from_ms: Some(1),
+            added: vec![CodesBatch { at_ms: 1, codes: 1, position: Position(1) }; 100],
+            as_of: Position(1),
+            as_of_ms: 1,
+        }
+    }
+
+    /// What is reserved for a reply is enough for the longest that there is.
+    #[test]
+    fn the_longest_replies_are_no_longer_than_what_is_reserved() {
+        let as_of = Position(1);
+        let club = Club { club: ClubId(1), name: name() };
+        fits::<ListClubs>(None, &ListClubsOutcome { clubs: vec![club; CLUBS_PER_PAGE], as_of });
+        let row = CodeRow {
+            slot: 1,
+            code: "c".repeat(256),
+            activations: 1,
+            archived: Some(ArchiveCause::ByCampaign),
+            held_by: Some(CampaignId(1)),
+        };
+        fits::<ListCodes>(None, &ListCodesOutcome::Codes { codes: vec![row; CODES_PER_PAGE], next: Some(1), as_of });
+        fits::<ShowCampaign>(None, &ShowCampaignOutcome::Campaign(card()));
+        let campaigns = vec![card(); CAMPAIGNS_PER_PAGE];
+        fits::<ListCampaigns>(None, &ListCampaignsOutcome { campaigns, next: Some(CampaignId(1)), as_of });
+        let groups = (1..=GROUPS_MAX as u32).map(GroupId).collect();
+        let card = ClientCard { client: ClientId(1), name: name(), accounts: Default::default(), groups, as_of };
+        fits::<ShowClient>(None, &ShowClientOutcome::Client(card));
+        let conflict = CodeConflict { slot: 1, code: "\u{10ffff}".repeat(64), held_by: CampaignId(1) };
+        let first = vec![conflict; CONFLICTS_SHOWN];
+        fits::<RestoreCampaign>(None, &RestoreCampaignOutcome::Restored { restored: 1, conflicts: 1, first });
+        for text in ["", "c", &"\u{10ffff}".repeat(64)] {
+            let lines: CodeTexts = std::iter::repeat_n(text, 5_000).collect();
+            let line = |line| SkippedLine { line, code: text.to_owned(), why: LineVerdict::DuplicateInList { of_line: 1 } };
+            let skipped: Vec<_> = (0..5_000).map(line).collect();
+            fits::<AddCodes>(Some(&lines), &AddCodesOutcome::Conflicts(skipped.clone()));
+            fits::<TryCodes>(Some(&lines), &AddCodesOutcome::Conflicts(skipped));
+        }
+    }
+}

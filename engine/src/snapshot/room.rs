@@ -1,0 +1,89 @@
+//! The room that a snapshot may take on its disk. A snapshot only saves time, and without the journal nothing is acknowledged: so a
+//! snapshot leaves the journal a reserve, and one that is given up leaves no file.
+
+use std::path::Path;
+
+use super::SnapshotError;
+use scrip_journal::disk::{Disk, Space};
+
+/// What a snapshot leaves free, in bytes: two segments of the journal. On a small disk it is a tenth of that disk.
+const RESERVE_BYTES: u64 = 512 << 20;
+
+/// How many bytes of a snapshot are written before the free space is checked again.
+const WRITTEN_PER_CHECK: u64 = 4 << 20;
+
+/// Checks that a disk has room for a snapshot of so many bytes, beside the reserve of the journal.
+///
+/// # Errors
+/// [`SnapshotError::NoRoom`], or when the disk does not report its free space.
+pub fn check_room(disk: &dyn Disk, dir: &Path, bytes: u64) -> Result<(), SnapshotError> {
+    let space = disk.space(dir).map_err(|source| SnapshotError::Io { path: dir.to_owned(), source })?;
+    let Space { free, total } = space;
+    let reserve = RESERVE_BYTES.min(total / 10);
+    match bytes.saturating_add(reserve) <= free {
+        true => Ok(()),
+        false => Err(SnapshotError::NoRoom { dir: dir.to_owned(), bytes, free, reserve }),
+    }
+}
+
+/// The free space of a disk while a snapshot is written to it.
+pub(crate) struct Room<'a> {
+    disk: &'a dyn Disk,
+    dir: &'a Path,
+    checked_at: u64,
+}
+
+impl<'a> Room<'a> {
+    /// Checks that there is room for a snapshot that is likely to have so many bytes.
+    ///
+    /// # Errors
+    /// As [`check_room`].
+    pub(crate) fn new(disk: &'a dyn Disk, dir: &'a Path, likely: u64) -> Result<Room<'a>, SnapshotError> {
+        check_room(disk, dir, likely)?;
+        Ok(Room { disk, dir, checked_at: 0 })
+    }
+
+    /// Checks from time to time that the reserve is left, for `next` more bytes after the first `written`.
+    ///
+    /// # Errors
+    /// As [`check_room`].
+    pub(crate) fn check(&mut self, written: u64, next: u64) -> Result<(), SnapshotError> {
+        if written < self.checked_at.saturating_add(WRITTEN_PER_CHECK) {
+            return Ok(());
+        }
+        self.checked_at = written;
+        check_room(self.disk, self.dir, next.max(WRITTEN_PER_CHECK))
+    }
+}
+
+/// A file that is being written. It is removed when this is dropped, unless it was finished: after an error, and after a panic.
+pub(crate) struct Unfinished<'a> {
+    disk: &'a dyn Disk,
+    path: &'a Path,
+    is_finished: bool,
+}
+
+impl<'a> Unfinished<'a> {
+    pub(crate) fn new(disk: &'a dyn Disk, path: &'a Path) -> Unfinished<'a> {
+        Unfinished { disk, path, is_finished: false }
+    }
+
+    /// The file has its name, and stays.
+    pub(crate) fn finish(mut self) {
+        self.is_finished = true;
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if self.is_finished {
+            return;
+        }
+        match self.disk.remove(self.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(%error, path = %self.path.display(), "an unfinished file is left on the disk");
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+}
