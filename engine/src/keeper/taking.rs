@@ -134,7 +134,8 @@ impl Taking {
         let kept = snapshot::list(self.disk.as_ref(), &self.dir)?;
         let Some(base) = kept.iter().find(|kept| Some(kept.path.as_path()) == of) else { return Ok(()) };
         let check = || snapshot::check_room(self.disk.as_ref(), &self.dir, base.bytes);
-        if check().is_err() && self.retention == Retention::All {
+        // The older one is needed unless the whole journal is there.
+        if check().is_err() && self.retention == Retention::All && self.reader.first() == Position(1) {
             for older in kept.iter().filter(|kept| kept.position < base.position) {
                 tracing::warn!(path = %older.path.display(), "an older snapshot is removed: there is no room for the next");
                 self.disk.remove(&older.path).map_err(|source| SnapshotError::Io { path: older.path.clone(), source })?;

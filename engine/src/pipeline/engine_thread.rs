@@ -24,7 +24,7 @@ use super::{Attempt, Call, Change, Limits, Outbox, RETRY_AFTER_MS, Read, Request
 use crate::guard::{Asker, FailedCode, Guard, Reason};
 use crate::index::Index;
 use crate::state::requests::{Admission, ClockRange, Remembered};
-use crate::state::{Asked, AskedKeepReader, ReaderUnmoved, State, reply_of};
+use crate::state::{Asked, AskedKeepReader, State, reply_of};
 
 /// How many requests are decided before the journal thread is asked again whether it is idle: some tens of microseconds.
 const REQUESTS_PER_LOOK: usize = 64;
@@ -346,7 +346,7 @@ impl EngineThread {
             return self.refuse(now_ms, change, Refusal::TooManyMisses { retry_after_ms }, correlation, &mut replies.frames);
         }
         if matches!(asked, Asked::KeepReader(_) | Asked::ForgetReader(_))
-            && self.reader_spared(now_ms, change, correlation, &mut replies.frames)
+            && self.is_over_reader_budget(now_ms, change, correlation, &mut replies.frames)
         {
             return;
         }
@@ -400,26 +400,16 @@ impl EngineThread {
         }
     }
 
-    /// Answers a request about a reader without a record, where it would change nothing, or its credential has made too many. Returns whether
-    /// it did.
+    /// Refuses a request about a reader if its credential has sent too many, operators excepted. Returns whether it did.
     #[cold]
-    fn reader_spared(&mut self, now_ms: u64, change: &Change, correlation: u64, frames: &mut Vec<u8>) -> bool {
-        let Change { stamp, asked, .. } = change;
-        match self.state.reader_unmoved(stamp.credential, asked) {
-            Some(ReaderUnmoved::Kept(outcome)) => push_value(frames, Kind::KeepReader as u16, correlation, &outcome),
-            Some(ReaderUnmoved::Forgotten(outcome)) => push_value(frames, Kind::ForgetReader as u16, correlation, &outcome),
-            None => {
-                let is_operator = |asked: &Asked| {
-                    matches!(asked, Asked::KeepReader(asked) if asked.anyones)
-                        || matches!(asked, Asked::ForgetReader(asked) if asked.anyones)
-                };
-                if is_operator(asked) {
-                    return false;
-                }
-                let Err(retry_after_ms) = self.reader_budget.take(now_ms, stamp.credential) else { return false };
-                self.refuse(now_ms, change, Refusal::Busy { retry_after_ms }, correlation, frames);
-            }
+    fn is_over_reader_budget(&mut self, now_ms: u64, change: &Change, correlation: u64, frames: &mut Vec<u8>) -> bool {
+        let is_operator = matches!(&change.asked, Asked::KeepReader(asked) if asked.anyones)
+            || matches!(&change.asked, Asked::ForgetReader(asked) if asked.anyones);
+        if is_operator {
+            return false;
         }
+        let Err(retry_after_ms) = self.reader_budget.take(now_ms, change.stamp.credential) else { return false };
+        self.refuse(now_ms, change, Refusal::Busy { retry_after_ms }, correlation, frames);
         true
     }
 

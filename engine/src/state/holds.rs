@@ -40,8 +40,9 @@ const SWEPT_PER_RECORD: usize = 8;
 /// How many expired holds a record that takes a use drops from the count.
 const DROPPED_PER_USE: usize = 64;
 
-/// How many open holds of revoked credentials expire with a record.
-const REVOKED_PER_RECORD: usize = 64;
+/// How many open holds of revoked credentials expire with a record: some milliseconds of work, and all that a credential can have in 153
+/// records.
+const REVOKED_PER_RECORD: usize = 4_096;
 
 /// How many of a code's earliest expiries are told to those who ask from outside: as many as one record may drop.
 const EARLIEST: usize = SWEPT_PER_RECORD;
@@ -451,8 +452,13 @@ impl Holds {
     /// are open.
     pub(super) fn is_full(&self, credential: CredentialId, now_ms: u64) -> bool {
         let is_counted = self.of_credential.count(credential).is_some_and(|count| count as usize >= self.share);
-        if is_counted && self.of_credential.first(credential).is_none_or(|(expires_ms, _)| now_ms < expires_ms) {
-            return true;
+        // Expired holds still count until their turn of the sweep comes: the open ones decide.
+        if is_counted {
+            let count = self.of_credential.count(credential).map_or(0, i128::from);
+            let free_from_ms = self.of_credential.at_most_from(credential, count, self.share as i128 - 1, |()| 1);
+            if now_ms < free_from_ms {
+                return true;
+            }
         }
         let all_open = self.ended.is_empty() && self.expiring.first().is_none_or(|(expires_ms, _)| now_ms < *expires_ms);
         self.rows.len() >= self.limit && all_open
