@@ -12,6 +12,7 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use scrip_protocol::batch::{Batch, ChainEnd};
 use scrip_protocol::{Position, unix_time_ms};
@@ -86,17 +87,26 @@ pub fn recover(
         tracing::warn!(
             "a snapshot of version 1 would have requests refused by its clock; the journal is read for those that were executed"
         );
-        find_executed(&mut state, journal.reader().as_ref()).map_err(EngineError::Recovery)?;
+        find_executed(&mut state, journal.reader().as_ref(), &mut |_| true).map_err(EngineError::Recovery)?;
     }
     Ok(Recovered { state, journal, snapshot, is_verified, passed_over })
 }
 
 /// Reads the ids of executed requests from all of the journal that is kept, so that no others are refused as forgotten. Requests whose records were
-/// dropped have ids of times up to which the first record allows them.
-fn find_executed(state: &mut State, reader: &dyn JournalReader) -> Result<(), JournalError> {
+/// dropped have ids of times up to which the first record allows them. `goes_on` is asked after each read whether to go on, with the
+/// time at which that read began; where it says no, the state is unfinished.
+///
+/// # Errors
+/// When the journal cannot be read, or a batch is damaged.
+pub(crate) fn find_executed(
+    state: &mut State,
+    reader: &dyn JournalReader,
+    goes_on: &mut dyn FnMut(Instant) -> bool,
+) -> Result<(), JournalError> {
     let mut next = reader.first();
     let mut is_first = true;
     while next <= state.position() {
+        let began = Instant::now();
         let batches = reader.read(next, BYTES_PER_READ)?;
         if batches.is_empty() {
             break;
@@ -104,8 +114,17 @@ fn find_executed(state: &mut State, reader: &dyn JournalReader) -> Result<(), Jo
         for bytes in batches {
             let damaged = |cause| JournalError::Damaged { path: "the journal".into(), position: next, cause };
             let batch = Batch::parse(&bytes).map_err(damaged)?;
+            if batch.first > state.position() {
+                // The state is yet to remember what came later.
+                return Ok(());
+            }
             if std::mem::take(&mut is_first) {
+                let unknown_before_ms = state.requests.unknown_before_ms();
                 state.requests.begin_executed((batch.first > Position(1)).then_some(batch.time_ms));
+                if state.requests.unknown_before_ms() == unknown_before_ms {
+                    // The range that the state has already covers everything the journal could add to it.
+                    return Ok(());
+                }
             }
             for item in batch.records() {
                 if let Some(stamp) = item.map_err(damaged)?.1.stamp() {
@@ -113,6 +132,9 @@ fn find_executed(state: &mut State, reader: &dyn JournalReader) -> Result<(), Jo
                 }
             }
             next = batch.end().next();
+        }
+        if !goes_on(began) {
+            break;
         }
     }
     Ok(())

@@ -3,6 +3,9 @@
 //! What it begins with is read whole and checked first: damage would otherwise be written on, under a hash that says that it is well.
 //! The journal is read a little at a time, each batch checked against the chain, and applied as a restart does.
 //!
+//! A snapshot of version 1 does not state which request ids were forgotten. A state that begins with one reads them from the journal, and
+//! as long as such a snapshot is kept, so is the journal.
+//!
 //! Order, when nothing goes wrong: the snapshot is durable, then older ones are removed, and only then, where nothing but what is needed
 //! is to be kept, segments of the journal that both snapshots and every reader have passed.
 
@@ -21,6 +24,7 @@ use super::{ReaderRegistry, RegistryError, Stopping};
 use crate::disk::Disk;
 use crate::folder::Retention;
 use crate::journal::{JournalError, JournalReader};
+use crate::recover;
 use crate::snapshot::{self, GENERATIONS, Kept, Pace, Snapshot, SnapshotError};
 use crate::state::State;
 
@@ -80,6 +84,7 @@ impl Taking {
             return Ok(None);
         }
         self.make_room(of.as_deref())?;
+        self.find_executed(&mut state)?;
         self.replay(&mut state, &mut end, up_to)?;
         let disk = Stoppable { disk: self.disk.clone(), stopping: self.stopping.clone() };
         let written = snapshot::write(&disk, &self.dir, &state, end, Pace::Gentle, &mut |_, _| {});
@@ -156,6 +161,21 @@ impl Taking {
         Ok(snapshot)
     }
 
+    /// Replaces the forgotten range of a snapshot of version 1 by the ids that the journal has, whatever the clock shows now: it may be
+    /// ahead and be set right later, when the journal has been dropped.
+    fn find_executed(&self, state: &mut State) -> Result<(), TakeError> {
+        // A range that ends at 1 has been replaced already.
+        if state.requests.unknown_before_ms() <= 1 {
+            return Ok(());
+        }
+        let mut rested = Ok(());
+        recover::find_executed(state, self.reader.as_ref(), &mut |began| {
+            rested = self.rest(began);
+            rested.is_ok()
+        })?;
+        rested
+    }
+
     /// Applies the journal up to a durable position, where a batch ends.
     fn replay(&self, state: &mut State, end: &mut ChainEnd, up_to: Position) -> Result<(), TakeError> {
         while end.position < up_to {
@@ -197,9 +217,17 @@ impl Taking {
         if kept.len() < GENERATIONS {
             return Ok(0);
         }
-        // What is dropped is gone: what is to stand in for it is read again first.
-        for Kept { path, .. } in kept.iter().filter(|kept| Some(&kept.path) != verified.as_ref()) {
-            self.whole(path)?;
+        for Kept { path, .. } in &kept {
+            // What is dropped is gone: what is to stand in for it is read again first.
+            let snapshot = match Some(path) == verified.as_ref() {
+                true => Snapshot::open(self.disk.as_ref(), path)?,
+                false => self.whole(path)?,
+            };
+            // A start on a snapshot that states less of the forgotten ids than this state needs the records that this state was made from.
+            let unknown_before_ms = snapshot.forgotten()?.map_or(u64::MAX, |forgotten| forgotten.unknown_before_ms());
+            if unknown_before_ms > state.requests.unknown_before_ms() {
+                return Ok(0);
+            }
         }
         let Some(snapshots) = kept.iter().map(|kept| kept.position).min() else { return Ok(0) };
         // What a duplicate request is answered from stays as long as its id is remembered.

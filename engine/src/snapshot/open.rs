@@ -123,18 +123,11 @@ impl Snapshot {
             index: index(Part::CodeSlots, homes.codes)?,
             places: small.campaigns.iter().map(|campaign| campaign.places).collect(),
         };
-        let forgotten = match Part::Forgotten.is_lacking(self.header.version) {
-            // It forgot ids that had passed by the time of records, and did not move the horizon.
-            true => {
-                let passed_ms = small.now_ms.saturating_sub(small.window.window_ms);
-                Forgotten::before(small.window.horizon_ms.max(passed_ms))
-            }
-            false => {
-                self.check(self.section(Part::Forgotten)?, &mut |_| {})?;
-                let rows = Forgotten::from_rows(&self.rows(Part::Forgotten)?);
-                rows.ok_or_else(|| inconsistent("the times of its forgotten requests are not in order"))?
-            }
-        };
+        let forgotten = self.forgotten()?.unwrap_or_else(|| {
+            // Version 1 forgot ids that had passed by the time of records, and did not move the horizon.
+            let passed_ms = small.now_ms.saturating_sub(small.window.window_ms);
+            Forgotten::before(small.window.horizon_ms.max(passed_ms))
+        });
         let base = Base {
             clients: self.rows(Part::Clients)?,
             counts: self.rows(Part::ClientCounts)?,
@@ -157,6 +150,20 @@ impl Snapshot {
         };
         check_places(&base).map_err(inconsistent)?;
         Ok(State::over(base, self.header.end.position))
+    }
+
+    /// The times of the forgotten requests; `None` for a snapshot of version 1, which does not state them.
+    ///
+    /// # Errors
+    /// When that section is damaged.
+    pub(crate) fn forgotten(&self) -> Result<Option<Forgotten>, SnapshotError> {
+        if Part::Forgotten.is_lacking(self.header.version) {
+            return Ok(None);
+        }
+        self.check(self.section(Part::Forgotten)?, &mut |_| {})?;
+        let what = "the times of its forgotten requests are not in order";
+        let forgotten = Forgotten::from_rows(&self.rows(Part::Forgotten)?);
+        forgotten.map(Some).ok_or_else(|| SnapshotError::Inconsistent { path: self.path.clone(), what })
     }
 
     /// The row of the form of codes; none in a snapshot of the first version of the settings.
