@@ -80,7 +80,7 @@ pub struct Api {
     queries: Places,
     running: Places,
     pub(crate) stream_reads: Places,
-    looked_up: Arc<Semaphore>,
+    pub(crate) looked_up: Arc<Semaphore>,
     waiting: Places,
     /// This machine's clock.
     pub(crate) clock: fn() -> u64,
