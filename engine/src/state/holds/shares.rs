@@ -46,7 +46,7 @@ fn the_holds_of_a_revoked_credential_expire_with_the_records_that_follow() {
     let (mut campaigns, mut holds) = (campaigns(None), Holds::default());
     let given = 2 * REVOKED_PER_RECORD + 10;
     (1..=given as u64).for_each(|position| give_to(&mut holds, &mut campaigns, one, position, 0, 900_000));
-    give_to(&mut holds, &mut campaigns, other, 1_000, 0, 900_000);
+    give_to(&mut holds, &mut campaigns, other, 100_000, 0, 900_000);
     let held = |campaigns: &Campaigns| campaigns.of(AT.campaign).map_or(0, |campaign| campaign.held as usize);
     holds.revoke(&mut campaigns, one, 500, 500);
     assert_eq!(held(&campaigns), given + 1 - REVOKED_PER_RECORD);
