@@ -10,7 +10,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -138,6 +138,19 @@ pub(crate) fn find_executed(
         }
     }
     Ok(())
+}
+
+/// Whether a state refuses a longer range of ids as unknown, because of a snapshot of version 1, than the state of a snapshot that is kept.
+pub(crate) fn states_less_than_kept(disk: &dyn Disk, dir: &Path, state: &State) -> bool {
+    let unknown_before_ms = state.requests.unknown_before_ms();
+    if unknown_before_ms <= 1 {
+        return false;
+    }
+    let is_less = |kept: &snapshot::Kept| {
+        let forgotten = Snapshot::open(disk, &kept.path).and_then(|snapshot| snapshot.forgotten());
+        matches!(forgotten, Ok(Some(forgotten)) if forgotten.unknown_before_ms() < unknown_before_ms)
+    };
+    snapshot::list(disk, dir).is_ok_and(|kept| kept.iter().any(is_less))
 }
 
 /// Opens a snapshot, with its state. Says as well whether all of it was checked.

@@ -282,6 +282,9 @@ pub struct Holds {
     next_ms: u64,
     /// See [`Holds::touched`].
     touched: Vec<CodeAt>,
+    /// The codes that the newest record had a look at.
+    #[cfg(test)]
+    pub(super) looked_at: Vec<CodeAt>,
 }
 
 /// What the newest record touched is for those who look on, and no part of the state.
@@ -323,6 +326,8 @@ impl Default for Holds {
             revoked: BTreeMap::new(),
             next_ms: u64::MAX,
             touched: Vec::new(),
+            #[cfg(test)]
+            looked_at: Vec::new(),
         }
     }
 }
@@ -500,6 +505,8 @@ impl Holds {
     #[inline]
     pub(super) fn begin(&mut self, campaigns: &mut Campaigns, now_ms: u64) {
         self.touched.clear();
+        #[cfg(test)]
+        self.looked_at.clear();
         if now_ms >= self.next_ms {
             self.sweep(campaigns, now_ms);
         }
@@ -513,14 +520,23 @@ impl Holds {
         }
     }
 
-    /// The cap of a campaign has changed, or which of its codes are archived: takes note of which of its codes are full now. Costs as much as
-    /// there are codes of which uses are held.
+    /// The cap of a campaign has changed: takes note of which of its codes are full now. Costs as much as there are codes of which uses are
+    /// held.
     pub(super) fn recount(&mut self, campaigns: &Campaigns, id: CampaignId) {
         let codes: Vec<CodeAt> = self.codes_of(id).collect();
         codes.into_iter().for_each(|at| self.see_whether_full(campaigns, at));
     }
 
+    /// Some codes of a campaign were archived or restored: takes note of which of these are full now.
+    pub(super) fn recount_codes(&mut self, campaigns: &Campaigns, id: CampaignId, slots: impl Iterator<Item = u32>) {
+        if campaigns.of(id).is_some_and(|campaign| campaign.held > 0) {
+            slots.for_each(|slot| self.see_whether_full(campaigns, CodeAt { campaign: id, slot }));
+        }
+    }
+
     fn see_whether_full(&mut self, campaigns: &Campaigns, at: CodeAt) {
+        #[cfg(test)]
+        self.looked_at.push(at);
         let (was, is) = (self.full_codes.get(&at).copied(), self.full_until(campaigns, at));
         if was == is {
             return;

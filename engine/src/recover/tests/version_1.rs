@@ -7,13 +7,15 @@ use scrip_protocol::command::{ClientRegistered, TakeSnapshotOutcome};
 use scrip_protocol::record::SettingsApplied;
 use scrip_protocol::{ClientId, CredentialId, Kind, Position, Record, Refusal, RequestId, Settings, Stamp, unix_time_ms};
 
-use super::{files, folder, new_disk, recovered};
+use super::{Recovered, files, folder, new_disk, recovered};
 use crate::backup;
 use crate::disk::double::Double;
 use crate::disk::{Disk, OsDisk};
+use crate::engine::keep;
 use crate::folder::Retention;
 use crate::journal::Journal;
 use crate::keeper::{Keeper, KeeperSettings, ReaderRegistry, RegistryError};
+use crate::pipeline::Finished;
 use crate::snapshot::tests::version_1::as_version_1;
 use crate::snapshot::{self, Pace};
 use crate::state::requests::Admission;
@@ -138,10 +140,16 @@ impl ReaderRegistry for NoReaders {
 /// Starts on a folder, executes a request by the right clock, takes a snapshot as the running engine does, and crashes. Returns the first
 /// position that is kept of the journal.
 fn run_and_crash(disk: &Double, now_ms: u64, n: u64) -> Position {
-    let mut journal = recovered(disk, SEGMENT_EACH).expect("it is whole").journal;
+    run(disk, &mut recovered(disk, SEGMENT_EACH).expect("it is whole"), now_ms, n)
+}
+
+/// The same, of an engine that goes on running.
+fn run(disk: &Double, Recovered { state, journal, .. }: &mut Recovered, now_ms: u64, n: u64) -> Position {
     let mut batch = BatchBuilder::new(BatchTime::new(now_ms + 31 * DAY, now_ms));
     let record = ClientRegistered { stamp: stamp(now_ms, n), client: ClientId(n.into()), name: "Ann".into(), new: true };
-    batch.push(&record.into());
+    let record = record.into();
+    batch.push(&record);
+    state.apply(batch.time(), &record);
     let end = journal.append(vec![batch]).expect("the disk takes it").position;
     let settings = KeeperSettings { journal_bytes: 0, retention: Retention::Needed };
     let (reader, durable) = (journal.reader(), tokio::sync::watch::Sender::new(end));
@@ -192,6 +200,27 @@ fn snapshots_of_a_running_engine_state_what_the_journal_told_before_it_is_droppe
         }
         assert_eq!(firsts[0], Position(1), "a snapshot of version 1 is kept, and the journal with it");
         assert!(firsts[1] > Position(6) && firsts[3] > firsts[1], "later, what is not needed is dropped: {firsts:?}");
+    }
+}
+
+/// An engine that was started while the clock was still ahead refuses ids by the right clock until it is restarted: its last snapshot does not
+/// replace those of the keeper, by which the next start admits them.
+#[test]
+fn the_last_snapshot_of_an_engine_that_was_started_by_a_clock_ahead_closes_nothing() {
+    let now_ms = unix_time_ms() - 30 * DAY - 2 * HOUR;
+    for keeps in [0, 1, 3] {
+        let (disk, right, _) = upgraded(now_ms);
+        let mut up = recovered(&disk, SEGMENT_EACH).expect("it is whole");
+        let first = (0..keeps).map(|n| run(&disk, &mut up, now_ms, 200 + n)).last();
+        assert!(up.state.requests.unknown_before_ms() > 1 && (keeps < 3 || first > Some(Position(6))), "{keeps} snapshots");
+        let Recovered { state, journal, .. } = up;
+        keep(&disk, &folder().snapshots_path(), &Finished { state, journal: Box::new(journal) });
+        let state = recovered(&disk, SEGMENT_EACH).expect("it is whole").state;
+        assert_eq!(state.requests.unknown_before_ms() > 1, keeps == 0, "{keeps} snapshots, the journal begins at {first:?}");
+        assert!(keeps == 0 || admit(&state, now_ms, (now_ms, 100)) == Admission::New, "{keeps} snapshots");
+        for request in right {
+            assert!(matches!(admit(&state, request.0, request), Admission::Refused(_)), "{keeps} snapshots: {request:?}");
+        }
     }
 }
 
