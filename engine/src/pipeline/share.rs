@@ -37,6 +37,12 @@ pub struct ShareLimits {
     pub reserved_max: usize,
     /// Those of all credentials.
     pub reserved_total: usize,
+    /// Reservations of at most so many bytes, unless for pages, do not wait behind longer ones: they have a room of their own.
+    pub small_max: usize,
+    /// Bytes that a credential may reserve so.
+    pub small_reserved_max: usize,
+    /// Those of all credentials.
+    pub small_reserved_total: usize,
     /// Pages of a credential that are under way at once.
     pub pages_max: usize,
     /// Tails and watches of a credential at once. Further ones are `Busy`.
@@ -58,6 +64,9 @@ impl Default for ShareLimits {
             unwritten_spare: 256 << 10,
             reserved_max: 16 << 20,
             reserved_total: 64 << 20,
+            small_max: 64 << 10,
+            small_reserved_max: 2 << 20,
+            small_reserved_total: 16 << 20,
             pages_max: 4,
             streams_max: 24,
             lookups_max: 2,
@@ -81,6 +90,7 @@ pub struct Totals {
     replies: Meter,
     streams: Meter,
     reserved: Arc<Semaphore>,
+    small_reserved: Arc<Semaphore>,
     lookups: Arc<Semaphore>,
     /// Of the credentials that are connected.
     shares: Mutex<HashMap<CredentialId, Weak<Share>>>,
@@ -94,6 +104,7 @@ pub struct Share {
     replies: Meter,
     streams: Meter,
     reserved: Arc<Semaphore>,
+    small_reserved: Arc<Semaphore>,
     pages: Arc<Semaphore>,
     places_of_streams: Arc<Semaphore>,
     lookups: Arc<Semaphore>,
@@ -142,6 +153,7 @@ impl Totals {
             replies: Meter::default(),
             streams: Meter::default(),
             reserved: Arc::new(Semaphore::new(limits.reserved_total >> 10)),
+            small_reserved: Arc::new(Semaphore::new(limits.small_reserved_total >> 10)),
             lookups: Arc::new(Semaphore::new(limits.lookups_total)),
             shares: Mutex::default(),
         })
@@ -178,6 +190,7 @@ impl Share {
             replies: Meter::default(),
             streams: Meter::default(),
             reserved: places(limits.reserved_max.min(limits.reserved_total) >> 10),
+            small_reserved: places(limits.small_reserved_max.min(limits.small_reserved_total) >> 10),
             pages: places(limits.pages_max),
             places_of_streams: places(limits.streams_max),
             lookups: places(limits.lookups_max),
@@ -269,9 +282,16 @@ impl Share {
     pub async fn reserve(&self, bytes: usize, is_page: bool) -> Reserved {
         let page = if is_page { Some(taken(&self.pages, 1).await) } else { None };
         let limits = &self.totals.limits;
-        let kib = bytes.min(limits.reserved_max).min(limits.reserved_total).div_ceil(1 << 10);
-        let share = taken(&self.reserved, kib).await;
-        let total = taken(&self.totals.reserved, kib).await;
+        let (own, all, max, total) = match is_page || bytes > limits.small_max {
+            true => (&self.reserved, &self.totals.reserved, limits.reserved_max, limits.reserved_total),
+            false => {
+                let (own, all) = (&self.small_reserved, &self.totals.small_reserved);
+                (own, all, limits.small_reserved_max, limits.small_reserved_total)
+            }
+        };
+        let kib = bytes.min(max).min(total).div_ceil(1 << 10);
+        let share = taken(own, kib).await;
+        let total = taken(all, kib).await;
         Reserved { _share: share, _total: total, _page: page }
     }
 

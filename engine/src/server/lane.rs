@@ -365,9 +365,12 @@ impl Reader {
 
     /// Hands a request over after files were read for it.
     async fn look_up(&mut self, Lookup { correlation, read }: Lookup) {
-        let _turn = self.outbox.share().lookup().await;
+        let turn = self.outbox.share().lookup().await;
         let shared = self.shared.clone();
-        match tokio::task::spawn_blocking(move || read(&shared)).await {
+        let call = tokio::task::spawn_blocking(move || read(&shared)).await;
+        // Before the wait for the bytes of the reply: the turn is everybody's.
+        drop(turn);
+        match call {
             Ok(call) => {
                 let reply_bytes = made_bytes(&call);
                 self.hand_over(vec![Request { correlation, call }], reply_bytes, false).await;

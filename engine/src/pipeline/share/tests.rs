@@ -13,6 +13,9 @@ const LIMITS: ShareLimits = ShareLimits {
     unwritten_spare: 10,
     reserved_max: 8 << 10,
     reserved_total: 12 << 10,
+    small_max: 512,
+    small_reserved_max: 2 << 10,
+    small_reserved_total: 3 << 10,
     pages_max: 2,
     streams_max: 3,
     lookups_max: 2,
@@ -154,6 +157,22 @@ fn long_replies_are_reserved_before_they_are_made() {
     assert!(pages.iter().all(Option::is_some) && reserve(0, 1, true).is_none() && reserve(0, 1, false).is_some());
     drop(pages);
     assert!(reserve(0, usize::MAX, true).is_some(), "more than a credential may have is all that it may have");
+}
+
+/// A status, or the verdict about a code, does not wait until pages of its credential or of others are served.
+#[test]
+fn short_replies_do_not_wait_behind_long_ones() {
+    let shares = shares(3);
+    let reserve = |share: usize, bytes, is_page| now(shares[share].reserve(bytes, is_page));
+    let long = [reserve(0, 8 << 10, false), reserve(1, 4 << 10, true)];
+    assert!(long.iter().all(Option::is_some), "all have 12 KiB");
+    let mut waiting = pin!(shares[2].reserve(4 << 10, true));
+    assert!(polled(waiting.as_mut()).is_pending());
+    let short = [reserve(0, 512, false), reserve(0, 512, false), reserve(2, 1, false)];
+    assert!(short.iter().all(Option::is_some));
+    assert!(reserve(0, 1, false).is_none() && reserve(1, 1, false).is_none(), "these are bounded as well");
+    drop(short);
+    assert!(reserve(0, 1, false).is_some() && reserve(2, 513, false).is_none());
 }
 
 /// Looking into the journal for one credential leaves threads for others.
