@@ -110,17 +110,20 @@ impl EngineThread {
     fn fill_and_hand_over(&mut self, turn: Turn) -> Result<(), JournalGone> {
         let mut open = Some(self.take(turn, None)?);
         while let Some(mut commit) = open.take() {
-            if commit.answers >= REQUESTS_PER_LOOK {
+            let is_page_due = self.turns.is_page_due();
+            if is_page_due && self.is_journal_idle() {
+                return self.hand_to_idle(commit);
+            }
+            if is_page_due || commit.answers >= REQUESTS_PER_LOOK {
                 let Some(kept) = self.offer(commit)? else { return Ok(()) };
                 commit = kept;
             }
-            open = match self.turns.next() {
+            // While the journal thread writes the commit before, one page is served; then the others pause.
+            let turn = if is_page_due { self.turns.next() } else { self.turns.next_chunk() };
+            open = match turn {
                 Ok(turn) => Some(self.take(turn, Some(commit))?),
                 Err(TryRecvError::Disconnected) => return self.send(commit),
-                Err(TryRecvError::Empty) if commit.answers <= self.limits.alone_max && self.is_journal_idle() => {
-                    self.tally.settle(&self.state, &self.guard, &mut commit.counts);
-                    return self.release.lock().commit(commit).map_err(|_| JournalGone);
-                }
+                Err(TryRecvError::Empty) if self.is_journal_idle() => return self.hand_to_idle(commit),
                 Err(TryRecvError::Empty) => match self.offer(commit)? {
                     Some(commit) => self.wait(commit)?,
                     None => None,
@@ -128,6 +131,15 @@ impl EngineThread {
             };
         }
         Ok(())
+    }
+
+    /// Makes a commit durable, or has the idle journal thread do it.
+    fn hand_to_idle(&mut self, mut commit: Commit) -> Result<(), JournalGone> {
+        if commit.answers > self.limits.alone_max || !self.turns.inbox().is_empty() {
+            return self.send(commit);
+        }
+        self.tally.settle(&self.state, &self.guard, &mut commit.counts);
+        self.release.lock().commit(commit).map_err(|_| JournalGone)
     }
 
     /// Whether the journal thread has finished everything that it was handed, so that it touches nothing until it is handed more.

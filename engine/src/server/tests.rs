@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use scrip_protocol::client::{Client, Dial, Dialled};
 use scrip_protocol::command::{
-    ArchiveCampaign, ArchiveCampaignOutcome, CodeTexts, CreateCampaign, CreateCampaignOutcome, GenerateCodes,
-    GenerateCodesOutcome, OnConflict, Terms,
+    AddCodes, AddCodesOutcome, ArchiveCampaign, ArchiveCampaignOutcome, CodeTexts, CreateCampaign, CreateCampaignOutcome,
+    GenerateCodes, GenerateCodesOutcome, OnConflict, Terms,
 };
 use scrip_protocol::frame::{FrameBuffer, REPLY_BYTES_MAX, push_request};
 use scrip_protocol::{CampaignId, Command, Money, Refusal, RequestId, Role, Settings};
@@ -56,6 +56,30 @@ async fn ask_all<C: Command>(dial: &Dial, requests: &[(RequestId, C)]) -> Vec<Re
         }
     }
     (0..requests.len() as u64).map(|correlation| answers.remove(&correlation).expect("one answer each")).collect()
+}
+
+/// A lane with several lists, of more memory than its credential may have for them, gets an answer to each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_beyond_the_share_of_a_credential_wait_and_are_answered() {
+    let (_dir, engine, dial) = engine();
+    let client = Client::connect(dial.clone()).await.expect("it listens");
+    let campaign = campaign(&client, "listed").await;
+    let lists = |lane: u32| -> Vec<_> {
+        let list = |number: u32| {
+            // Blank lines in a frame that does not count as large; every third list is short.
+            let blank = if number.is_multiple_of(3) { 10 } else { 15_900 };
+            let lines = std::iter::repeat_n(String::new(), blank).chain([format!("L{lane}-{number}")]).collect();
+            (RequestId::now(), AddCodes { campaign, lines, first_line: 1, on_conflict: OnConflict::Reject })
+        };
+        (0..12).map(list).collect()
+    };
+    let (first, second, third) = (lists(1), lists(2), lists(3));
+    let answers = tokio::join!(ask_all(&dial, &first), ask_all(&dial, &second), ask_all(&dial, &third));
+    for answer in [answers.0, answers.1, answers.2].concat() {
+        assert!(matches!(answer, Ok(AddCodesOutcome::Added { .. })), "{answer:?}");
+    }
+    drop(client);
+    engine.stop().await.expect("the journal is well");
 }
 
 /// Going through all codes is for requests that are new and about a campaign that takes codes, and for one at a time of a credential.
