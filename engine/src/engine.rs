@@ -159,6 +159,11 @@ impl Engine {
     }
 
     #[cfg(test)]
+    pub(crate) fn totals(&self) -> &Arc<crate::pipeline::Totals> {
+        self.server.totals()
+    }
+
+    #[cfg(test)]
     pub(crate) fn index(&self) -> Arc<crate::index::Index> {
         self.pipeline.index()
     }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use scrip_protocol::client::{Client, Dial, Dialled};
 use scrip_protocol::command::{
     AddCodes, AddCodesOutcome, ArchiveCampaign, ArchiveCampaignOutcome, CodeTexts, CreateCampaign, CreateCampaignOutcome,
-    GenerateCodes, GenerateCodesOutcome, OnConflict, Terms,
+    GenerateCodes, GenerateCodesOutcome, OnConflict, RegisterClub, ShowStatus, Terms,
 };
 use scrip_protocol::frame::{FrameBuffer, REPLY_BYTES_MAX, push_request};
-use scrip_protocol::{CampaignId, Command, Money, Refusal, RequestId, Role, Settings};
+use scrip_protocol::{CampaignId, Command, CredentialId, Money, Refusal, RequestId, Role, Settings};
 
 use crate::folder::{Config, Folder};
 use crate::guard::GuardLimits;
@@ -56,6 +56,81 @@ async fn ask_all<C: Command>(dial: &Dial, requests: &[(RequestId, C)]) -> Vec<Re
         }
     }
     (0..requests.len() as u64).map(|correlation| answers.remove(&correlation).expect("one answer each")).collect()
+}
+
+/// A list is not decoded before there is memory for it; what its lane has sent before is answered meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_waits_for_memory_without_holding_up_what_was_sent_before() {
+    let (_dir, engine, dial) = engine();
+    let client = Client::connect(dial.clone()).await.expect("it listens");
+    let campaign = campaign(&client, "listed").await;
+    let shares: Vec<_> = (1..=5).map(|credential| engine.totals().share_of(CredentialId(credential))).collect();
+    let mut held = Vec::new();
+    for share in &shares {
+        // The shares of all the credentials that there are.
+        held.extend(share.list(48 << 20).await);
+    }
+    let Dialled { endpoint: _endpoint, connection: _connection, mut send, mut receive, .. } =
+        dial.connect().await.expect("it listens");
+    let add =
+        AddCodes { campaign, lines: ["NEW".to_owned()].into_iter().collect(), first_line: 1, on_conflict: OnConflict::Reject };
+    let mut bytes = Vec::new();
+    push_request(&mut bytes, 1, RequestId::now(), &RegisterClub { name: "first".into() });
+    push_request(&mut bytes, 2, RequestId::now(), &add);
+    send.write_all(&bytes).await.expect("it is taken");
+    let (mut frames, mut answered, mut piece) = (FrameBuffer::default(), Vec::new(), vec![0; 64 << 10]);
+    while answered.len() < 2 {
+        let read = tokio::time::timeout(DEADLINE, receive.read(&mut piece)).await.expect("in time");
+        frames.extend(&piece[..read.expect("it is connected").expect("the lane is open")]);
+        while let Some(frame) = frames.next(REPLY_BYTES_MAX).expect("frames") {
+            answered.push(frame.correlation);
+        }
+        if !held.is_empty() {
+            assert_eq!(answered, [1]);
+            held.clear();
+        }
+    }
+    assert_eq!(answered, [1, 2]);
+    drop(client);
+    engine.stop().await.expect("the journal is well");
+}
+
+/// A status whose reply waits for bytes leaves the turns to read the journal to others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_waits_for_bytes_holds_no_turn_to_read_the_journal() {
+    let (_dir, engine, dial) = engine();
+    let client = Client::connect(dial.clone()).await.expect("it listens");
+    let shares: Vec<_> = (1..=5).map(|credential| engine.totals().share_of(CredentialId(credential))).collect();
+    let mut held = Vec::new();
+    for share in &shares {
+        for _ in 0..32 {
+            held.push(share.reserve(64 << 10, false).await);
+        }
+    }
+    let mut lanes = Vec::new();
+    for lane in 0..2 {
+        let mut dialled = dial.connect().await.expect("it listens");
+        let mut bytes = Vec::new();
+        push_request(&mut bytes, 1, RequestId::now(), &RegisterClub { name: format!("club {lane}") });
+        push_request(&mut bytes, 2, RequestId::now(), &ShowStatus {});
+        dialled.send.write_all(&bytes).await.expect("it is taken");
+        let mut piece = vec![0; 1 << 10];
+        let read = tokio::time::timeout(DEADLINE, dialled.receive.read(&mut piece)).await.expect("in time");
+        assert!(read.expect("it is connected").is_some(), "what was sent before the status is answered");
+        lanes.push(dialled);
+    }
+    let mut turns = Vec::new();
+    for share in shares[..4].iter().flat_map(|share| [share, share]) {
+        turns.push(tokio::time::timeout(DEADLINE, share.lookup()).await.expect("all turns are free"));
+    }
+    drop((turns, held));
+    for mut dialled in lanes {
+        let mut piece = vec![0; 1 << 10];
+        let read = tokio::time::timeout(DEADLINE, dialled.receive.read(&mut piece)).await.expect("in time");
+        assert!(read.expect("it is connected").is_some(), "the status is answered");
+    }
+    drop(client);
+    engine.stop().await.expect("the journal is well");
 }
 
 /// A lane with several lists, of more memory than its credential may have for them, gets an answer to each.
