@@ -132,15 +132,15 @@ impl Taking {
         self.joined(Beginning { state: State::default(), end: ChainEnd::default(), of: None, damaged })
     }
 
-    /// Checks, before any work is done, that there is room for another snapshot like the one that this one begins with. Where there is not,
-    /// older ones are removed, if the journal is kept whole: then they save time and nothing else.
+    /// Checks, before any work is done, that there is room for another snapshot like the one that this one begins with. Without room,
+    /// older ones are removed: the one that this one begins with was just verified. With `journal = "needed"` only a new snapshot lets
+    /// segments go, and without one the journal would fill the disk.
     fn make_room(&self, of: Option<&Path>) -> Result<(), TakeError> {
         snapshot::remove_unfinished(self.disk.as_ref(), &self.dir)?;
         let kept = snapshot::list(self.disk.as_ref(), &self.dir)?;
         let Some(base) = kept.iter().find(|kept| Some(kept.path.as_path()) == of) else { return Ok(()) };
         let check = || snapshot::check_room(self.disk.as_ref(), &self.dir, base.bytes);
-        // The older one is needed unless the whole journal is there.
-        if check().is_err() && self.retention == Retention::All && self.reader.first() == Position(1) {
+        if check().is_err() {
             for older in kept.iter().filter(|kept| kept.position < base.position) {
                 tracing::warn!(path = %older.path.display(), "an older snapshot is removed: there is no room for the next");
                 self.disk.remove(&older.path).map_err(|source| SnapshotError::Io { path: older.path.clone(), source })?;

@@ -144,6 +144,7 @@ impl Snapshot {
             refunded: self.rows(Part::Refunded)?,
             given_back: self.rows(Part::GivenBack)?,
             reader_owners: self.rows(Part::ReaderOwners)?,
+            revoked_holders: self.rows(Part::RevokedHolders)?,
             form: self.form()?,
             codes: Arc::new(codes),
             small,

@@ -217,6 +217,7 @@ fn lay(mut file: Laying<'_>, state: &State, key: HashKey, end: ChainEnd, counts:
     file.rows(Part::Refunded, state.given_back.refunded().map(|activation| activation.0))?;
     file.rows(Part::GivenBack, state.given_back.rows())?;
     file.rows(Part::ReaderOwners, state.readers.owner_rows())?;
+    file.rows(Part::RevokedHolders, state.holds.revoked_rows())?;
     file.rows(Part::CodeForm, state.form_row().into_iter())?;
     file.begin(Part::Small);
     let mut small = Vec::new();

@@ -28,9 +28,9 @@ use std::ops::{AddAssign, SubAssign};
 use scrip_protocol::command::{Activated, HOLD_KEPT_MS, HOLDS_MAX, HOLDS_OPEN_PER_CREDENTIAL_MAX};
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position};
 
-use super::Credentials;
 use super::by_time::ByTime;
 use super::counted::Counted;
+use super::frozen::RevokedHolderRow;
 use super::ladder::Standing;
 use super::tables::{Campaign, Campaigns, CodeAt};
 
@@ -334,7 +334,7 @@ impl Default for Holds {
 
 impl Holds {
     /// Those of a snapshot, whose campaigns are there already.
-    pub(super) fn over(rows: Vec<(Position, Hold)>, campaigns: &mut Campaigns, credentials: &Credentials) -> Holds {
+    pub(super) fn over(rows: Vec<(Position, Hold)>, campaigns: &mut Campaigns, revoked: &[RevokedHolderRow]) -> Holds {
         let mut holds = Holds::default();
         for (position, hold) in rows {
             match hold.status {
@@ -346,14 +346,19 @@ impl Holds {
         }
         let codes: Vec<CodeAt> = holds.codes().collect();
         codes.into_iter().for_each(|at| holds.see_whether_full(campaigns, at));
-        let having: Vec<CredentialId> = holds.of_credential.scopes().keys().copied().collect();
-        for credential in having {
-            if let Some(revoked_ms) = credentials.of(credential).and_then(|credential| credential.revoked_ms) {
-                holds.revoked.insert(credential, revoked_ms);
+        for RevokedHolderRow { credential, revoked_ms } in revoked {
+            let credential = CredentialId(*credential as u32);
+            if holds.of_credential.count(credential).is_some() {
+                holds.revoked.insert(credential, *revoked_ms);
             }
         }
         holds.set_next();
         holds
+    }
+
+    /// The revoked credentials whose open holds have not all expired yet.
+    pub(crate) fn revoked_rows(&self) -> impl Iterator<Item = RevokedHolderRow> {
+        self.revoked.iter().map(|(credential, at_ms)| RevokedHolderRow { credential: credential.0.into(), revoked_ms: *at_ms })
     }
 
     /// All that are remembered, in the order in which they were given.

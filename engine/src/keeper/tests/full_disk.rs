@@ -93,10 +93,10 @@ fn a_snapshot_without_room_takes_none_from_the_journal() {
     keeper.stop();
 }
 
-/// Where the journal is kept whole, an older snapshot saves time and nothing else: the next one gets its room.
+/// An older snapshot makes room for the next, so that a journal of which only what is needed is kept can drop segments again.
 #[test]
-fn the_older_snapshot_makes_room_for_the_next_where_the_journal_is_whole() {
-    for (retention, expected) in [(Retention::All, true), (Retention::Needed, false)] {
+fn the_older_snapshot_makes_room_for_the_next() {
+    for retention in [Retention::All, Retention::Needed] {
         let mut bench = Bench::new();
         let keeper = bench.keeper(retention);
         for _ in 0..2 {
@@ -107,9 +107,9 @@ fn the_older_snapshot_makes_room_for_the_next_where_the_journal_is_whole() {
         bench.clients(10);
         bench.leave(50_000);
         let outcome = bench.take(&keeper);
-        assert_eq!(matches!(outcome, Outcome::Taken(_)), expected, "{outcome}");
+        assert!(matches!(outcome, Outcome::Taken(_)), "{outcome}");
         let left = bench.files();
-        assert_eq!((left.len(), left.contains(&files[0])), (2, !expected));
+        assert_eq!((left.len(), left.contains(&files[0])), (2, false));
         keeper.stop();
     }
 }
