@@ -97,8 +97,21 @@ pub fn recover(
 /// time at which that read began; where it says no, the state is unfinished.
 ///
 /// # Errors
-/// When the journal cannot be read, or a batch is damaged.
+/// When the journal cannot be read, or a batch is damaged. Then the state is as it was.
 pub(crate) fn find_executed(
+    state: &mut State,
+    reader: &dyn JournalReader,
+    goes_on: &mut dyn FnMut(Instant) -> bool,
+) -> Result<(), JournalError> {
+    let before = state.requests.forgotten().clone();
+    let found = read_executed(state, reader, goes_on);
+    if found.is_err() {
+        state.requests.set_forgotten(before);
+    }
+    found
+}
+
+fn read_executed(
     state: &mut State,
     reader: &dyn JournalReader,
     goes_on: &mut dyn FnMut(Instant) -> bool,

@@ -83,8 +83,8 @@ impl Taking {
         if end.position >= up_to {
             return Ok(None);
         }
-        self.make_room(of.as_deref())?;
         self.find_executed(&mut state)?;
+        self.make_room(of.as_deref())?;
         self.replay(&mut state, &mut end, up_to)?;
         let disk = Stoppable { disk: self.disk.clone(), stopping: self.stopping.clone() };
         let written = snapshot::write(&disk, &self.dir, &state, end, Pace::Gentle, &mut |_, _| {});
@@ -140,8 +140,11 @@ impl Taking {
         let kept = snapshot::list(self.disk.as_ref(), &self.dir)?;
         let Some(base) = kept.iter().find(|kept| Some(kept.path.as_path()) == of) else { return Ok(()) };
         let check = || snapshot::check_room(self.disk.as_ref(), &self.dir, base.bytes);
-        if check().is_err() {
-            for older in kept.iter().filter(|kept| kept.position < base.position) {
+        let older = || kept.iter().filter(|kept| kept.position < base.position);
+        if let Err(SnapshotError::NoRoom { bytes, free, reserve, .. }) = check()
+            && free + older().map(|older| older.bytes).sum::<u64>() >= bytes + reserve
+        {
+            for older in older() {
                 tracing::warn!(path = %older.path.display(), "an older snapshot is removed: there is no room for the next");
                 self.disk.remove(&older.path).map_err(|source| SnapshotError::Io { path: older.path.clone(), source })?;
             }
@@ -169,10 +172,13 @@ impl Taking {
             return Ok(());
         }
         let mut rested = Ok(());
-        recover::find_executed(state, self.reader.as_ref(), &mut |began| {
+        let found = recover::find_executed(state, self.reader.as_ref(), &mut |began| {
             rested = self.rest(began);
             rested.is_ok()
-        })?;
+        });
+        if let Err(error) = found {
+            tracing::error!(%error, "the journal does not give the ids of executed requests; those of the first version stay refused");
+        }
         rested
     }
 

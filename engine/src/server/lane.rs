@@ -275,7 +275,8 @@ impl Reader {
                 && let Some((frame, length)) = self.frames.peek(REQUEST_BYTES_MAX)?
             {
                 // The memory for a list is counted before it is decoded. What was sorted before it does not wait for that.
-                if let Some(bytes) = list_bytes(&frame) {
+                let is_permitted = Kind::from_number(frame.kind).is_some_and(|kind| kind.permits(self.caller.role));
+                if let Some(bytes) = list_bytes(&frame).filter(|_| is_permitted) {
                     let share = self.outbox.share();
                     match if whole { share.try_list(bytes) } else { Some(share.list(bytes).await) } {
                         Some(room) => lists.extend(room),
@@ -303,8 +304,10 @@ impl Reader {
                 let lists = if sorted.page.is_none() { std::mem::take(&mut lists) } else { Vec::new() };
                 self.hand_over(sorted.requests, sorted.reply_bytes, false, lists).await;
             }
-            if let Some((request, reply_bytes)) = sorted.page {
-                self.hand_over(vec![request], reply_bytes, true, lists).await;
+            match sorted.page {
+                Some((request, reply_bytes)) => self.hand_over(vec![request], reply_bytes, true, lists).await,
+                // Lists that were refused: nothing below waits with their memory.
+                None => drop(lists),
             }
             if let Some(lookup) = sorted.lookup {
                 self.look_up(lookup).await;

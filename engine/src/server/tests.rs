@@ -18,14 +18,19 @@ use crate::{Engine, Start};
 const DEADLINE: Duration = Duration::from_secs(60);
 
 fn engine() -> (tempfile::TempDir, Engine, Dial) {
+    engine_for(Role::Operator)
+}
+
+/// An engine, and how a caller of a role connects to it.
+fn engine_for(role: Role) -> (tempfile::TempDir, Engine, Dial) {
     let dir = tempfile::tempdir().expect("a folder");
     let folder = Folder::at(dir.path().join("data"));
     let config = Config::new(([127, 0, 0, 1], 0).into(), Settings::default(), GuardLimits::OFF);
     let issued = folder.init(&config, &[]).expect("an empty folder");
-    let operator = issued.into_iter().find(|issued| issued.credential.role == Role::Operator).expect("one for each role");
+    let issued = issued.into_iter().find(|issued| issued.credential.role == role).expect("one for each role");
     let engine = tokio::task::block_in_place(|| Engine::start(&folder, Start::default(), &mut |_| {})).expect("it is well");
     let authority = std::fs::read(folder.ca_path()).expect("init has made it");
-    let dial = Dial::new(&engine.address().to_string(), authority, &operator.token).expect("an address");
+    let dial = Dial::new(&engine.address().to_string(), authority, &issued.token).expect("an address");
     (dir, engine, dial)
 }
 
@@ -93,6 +98,23 @@ async fn a_list_waits_for_memory_without_holding_up_what_was_sent_before() {
     assert_eq!(answered, [1, 2]);
     drop(client);
     engine.stop().await.expect("the journal is well");
+}
+
+/// A caller that may not send lists neither waits for the memory for them nor holds any.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forbidden_list_takes_no_memory() {
+    let (_dir, engine, dial) = engine_for(Role::Reporter);
+    let shares: Vec<_> = (1..=5).map(|credential| engine.totals().share_of(CredentialId(credential))).collect();
+    let mut held = Vec::new();
+    for share in &shares {
+        held.extend(share.list(48 << 20).await);
+    }
+    let lines = ["NEW".to_owned()].into_iter().collect();
+    let add = AddCodes { campaign: CampaignId(1), lines, first_line: 1, on_conflict: OnConflict::Reject };
+    let answers = ask_all(&dial, &[(RequestId::now(), add)]).await;
+    assert!(matches!(answers[0], Err(Refusal::Forbidden { role: Role::Reporter })), "{answers:?}");
+    drop(held);
+    engine.stop().await.expect("the engine stops cleanly");
 }
 
 /// A status whose reply waits for bytes leaves the turns to read the journal to others.

@@ -338,6 +338,11 @@ impl Requests {
         }
     }
 
+    /// Puts back what [`Requests::forgotten`] returned.
+    pub(crate) fn set_forgotten(&mut self, forgotten: Forgotten) {
+        self.forgotten = forgotten;
+    }
+
     /// The times of the ids that were forgotten.
     pub(crate) fn forgotten(&self) -> &Forgotten {
         &self.forgotten

@@ -113,3 +113,21 @@ fn the_older_snapshot_makes_room_for_the_next() {
         keeper.stop();
     }
 }
+
+/// The older snapshot stays if removing it would not make enough room: it may be needed if the newer one is damaged.
+#[test]
+fn the_older_snapshot_stays_where_it_makes_too_little_room() {
+    let mut bench = Bench::new();
+    let keeper = bench.keeper(Retention::Needed);
+    for clients in [10, 5_000] {
+        bench.clients(clients);
+        assert!(matches!(bench.take(&keeper), Outcome::Taken(_)));
+    }
+    let files = bench.files();
+    bench.clients(10);
+    bench.leave(50_000);
+    let outcome = bench.take(&keeper);
+    assert!(matches!(outcome, Outcome::Failed(_)), "{outcome}");
+    assert_eq!(bench.files(), files);
+    keeper.stop();
+}

@@ -13,7 +13,7 @@ use crate::disk::double::Double;
 use crate::disk::{Disk, OsDisk};
 use crate::engine::keep;
 use crate::folder::Retention;
-use crate::journal::Journal;
+use crate::journal::{Journal, JournalError, JournalReader};
 use crate::keeper::{Keeper, KeeperSettings, ReaderRegistry, RegistryError};
 use crate::pipeline::Finished;
 use crate::snapshot::tests::version_1::as_version_1;
@@ -241,4 +241,46 @@ fn a_backup_begins_with_a_snapshot_of_version_1_only_where_there_is_no_other() {
         assert_eq!(taking.begin_with(&snapshots, Position(4)).expect("there is one"), expected);
         run_and_crash(&disk, now_ms, 200);
     }
+}
+
+/// A journal that cannot be read to its end leaves the state as it was: what the first version may have forgotten stays refused.
+#[test]
+fn a_journal_that_cannot_be_read_leaves_the_range_of_version_1() {
+    /// The journal, up to a position.
+    struct ReadableUpTo(Arc<dyn JournalReader>, Position);
+
+    impl JournalReader for ReadableUpTo {
+        fn read(&self, from: Position, _: usize) -> Result<Vec<Vec<u8>>, JournalError> {
+            if from > self.1 { Err(JournalError::Missing { position: from }) } else { self.0.read(from, 1) }
+        }
+
+        fn bytes(&self) -> u64 {
+            self.0.bytes()
+        }
+
+        fn first(&self) -> Position {
+            self.0.first()
+        }
+
+        fn first_behind(&self, position: Position) -> Position {
+            self.0.first_behind(position)
+        }
+
+        fn drop_through(&self, position: Position) -> Result<usize, JournalError> {
+            self.0.drop_through(position)
+        }
+
+        fn check_sealed(&self, goes_on: &dyn Fn() -> bool) -> Result<(), JournalError> {
+            self.0.check_sealed(goes_on)
+        }
+    }
+
+    let (disk, ..) = upgraded(unix_time_ms());
+    let kept = snapshot::list(&disk, &folder().snapshots_path()).expect("it can be listed");
+    let mut state = snapshot::Snapshot::open(&disk, &kept[0].path).and_then(|snapshot| snapshot.state()).expect("it is intact");
+    let before = state.requests.forgotten().clone();
+    let reader = recovered(&disk, SEGMENT_EACH).expect("it is intact").journal.reader();
+    let found = crate::recover::find_executed(&mut state, &ReadableUpTo(reader, Position(2)), &mut |_| true);
+    assert!(matches!(found, Err(JournalError::Missing { .. })), "{found:?}");
+    assert_eq!(*state.requests.forgotten(), before);
 }

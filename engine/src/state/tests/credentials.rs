@@ -167,6 +167,32 @@ fn what_a_revoked_credential_holds_is_free() {
     assert_eq!(state.campaigns.of(CampaignId(1)).map(|campaign| campaign.held), Some(1));
 }
 
+/// A snapshot between a revocation and the expiry of the credential's last hold goes on as the state does.
+#[test]
+fn a_snapshot_carries_the_holds_of_a_revoked_credential_that_have_yet_to_expire() {
+    let script = "
+        club Arena
+        credential operator Boss
+        credential gateway Shop
+        campaign amount=5.00 codes=A
+    ";
+    let script = format!("{script}{}", "hold code=A client=7 club=1 by=2\n".repeat(5_000));
+    let mut state = State::default();
+    super::recorded(&script).iter().for_each(|(time_ms, record)| state.apply(*time_ms, record));
+    let now_ms = state.now_ms();
+    let stamp = Stamp { request: RequestId(1), body: 0, credential: CredentialId(1) };
+    state.apply(now_ms, &CredentialRevoked { stamp, credential: CredentialId(2) }.into());
+    assert_eq!(state.holds.revoked_rows().count(), 1, "some holds have yet to expire");
+    let mut reopened = super::through_a_file(&state);
+    for _ in 0..2 {
+        assert!(reopened == state);
+        let set = SettingsSet { settings: Settings::default(), codes: RecordedForm::of(state.code_form()) }.into();
+        [&mut state, &mut reopened].into_iter().for_each(|state| state.apply(now_ms, &set));
+    }
+    assert_eq!(state.holds.revoked_rows().count(), 0);
+    assert_eq!(state.campaigns.of(CampaignId(1)).map(|campaign| campaign.held), Some(0));
+}
+
 /// A revocation in a journal of the first version left the credential's holds open, and a replay of it still does.
 #[test]
 fn a_revocation_in_a_first_journal_leaves_holds_open() {
