@@ -122,7 +122,7 @@ pub enum BackupError {
     },
     /// The first records are not kept any more, and there is no snapshot to begin with.
     #[error(
-        "the journal begins at position {first}: what was before is not kept any more, and there is no good snapshot to begin with; `scrip snapshot create` makes one, and a backup needs the data folder to be at hand for it"
+        "the journal begins at position {first} and no longer has the records before it, and there is no valid snapshot to begin with; `scrip snapshot create` makes one, and a backup needs the data folder to be at hand for it"
     )]
     NoSnapshot {
         /// The first record that is kept.
@@ -141,7 +141,7 @@ pub enum BackupError {
         first: Position,
     },
     /// What is asked for lies before the first record that can be restored.
-    #[error("{dir}: the backup begins with position {first}: there is nothing up to what was asked for")]
+    #[error("{dir}: the backup begins with position {first}: the requested point is before it")]
     Before {
         /// The backup.
         dir: PathBuf,

@@ -522,6 +522,9 @@ impl Holds {
     /// Ends a record: takes note of which of the codes that it touched are full now.
     #[inline]
     pub(super) fn finish(&mut self, campaigns: &Campaigns) {
+        // Thousands of holds that expire at once may be of one code.
+        self.touched.sort_unstable();
+        self.touched.dedup();
         for at in 0..self.touched.len() {
             self.see_whether_full(campaigns, self.touched[at]);
         }

@@ -160,11 +160,16 @@ fn what_a_revoked_credential_holds_is_free() {
     let mut state = State::default();
     super::recorded(script).iter().for_each(|(time_ms, record)| state.apply(*time_ms, record));
     let revoked_ms = state.now_ms() + 5;
-    let stamp = Stamp { request: RequestId(1), body: 0, credential: CredentialId(1) };
-    state.apply(revoked_ms, &CredentialRevoked { stamp, credential: CredentialId(2) }.into());
+    revoke(&mut state, revoked_ms);
     let open: Vec<_> = state.holds.open().map(|hold| (hold.credential.0, hold.expires_ms == revoked_ms)).collect();
     assert_eq!(open, [(2, true), (1, false)]);
     assert_eq!(state.campaigns.of(CampaignId(1)).map(|campaign| campaign.held), Some(1));
+}
+
+/// Applies the revocation of credential 2.
+fn revoke(state: &mut State, at_ms: u64) {
+    let stamp = Stamp { request: RequestId(1), body: 0, credential: CredentialId(1) };
+    state.apply(at_ms, &CredentialRevoked { stamp, credential: CredentialId(2) }.into());
 }
 
 /// A snapshot between a revocation and the expiry of the credential's last hold goes on as the state does.
@@ -180,8 +185,7 @@ fn a_snapshot_carries_the_holds_of_a_revoked_credential_that_have_yet_to_expire(
     let mut state = State::default();
     super::recorded(&script).iter().for_each(|(time_ms, record)| state.apply(*time_ms, record));
     let now_ms = state.now_ms();
-    let stamp = Stamp { request: RequestId(1), body: 0, credential: CredentialId(1) };
-    state.apply(now_ms, &CredentialRevoked { stamp, credential: CredentialId(2) }.into());
+    revoke(&mut state, now_ms);
     assert_eq!(state.holds.revoked_rows().count(), 1, "some holds have yet to expire");
     let mut reopened = super::through_a_file(&state);
     for _ in 0..2 {
@@ -214,8 +218,7 @@ fn a_revocation_in_a_first_journal_leaves_holds_open() {
             }
         }
         let now_ms = state.now_ms();
-        let stamp = Stamp { request: RequestId(1), body: 0, credential: CredentialId(1) };
-        state.apply(now_ms, &CredentialRevoked { stamp, credential: CredentialId(2) }.into());
+        revoke(&mut state, now_ms);
         let held = |state: &State| state.campaigns.of(CampaignId(1)).map(|campaign| campaign.held);
         assert_eq!(held(&state), Some(if is_first { 2 } else { 1 }));
         let mut reopened = super::through_a_file(&state);
