@@ -30,7 +30,7 @@ async fn findings_without_an_audit_are_given_and_are_an_error() {
         assert!(matches!(taken, TakeSnapshotOutcome::Taken(_)), "{taken}");
     }
     let tail = run(server.scrip(Role::Reporter).args(["tail", "--from", "1"]), b"").exits(1);
-    assert!(tail.err.contains("is kept from position"), "the beginning was dropped: {tail:?}");
+    assert!(tail.err.contains("the journal begins at position"), "the beginning was dropped: {tail:?}");
     let report = server.scratch().join("report.json");
     let mut loadtest = server.scrip(Role::Operator);
     loadtest.args(["loadtest", "--data"]).arg(server.dir()).args(["--codes", "500", "--connections", "1", "--alone", "5"]);

@@ -604,6 +604,18 @@ fn a_list_can_be_longer_than_a_request() {
     assert_eq!(position(&server), before);
 }
 
+/// K5, A2: a list adds as many codes as it has different ones, even if each of its parts exceeds the limit on its own.
+#[test]
+fn repeated_codes_count_once_towards_a_limit_that_each_part_exceeds() {
+    let mut server = prepare();
+    with_codes_max(&mut server, 5);
+    let list = server.scratch().join("repeated.txt");
+    // Two parts with the same codes.
+    fs::write(&list, format!("D\nE\nF\n{}d\ne\nf\n", "\n".repeat(LINES_MAX))).expect("written");
+    let refused = staff_json(&server, &["codes", "add", "1", "--dry-run", text(&list)], "", 1);
+    assert_eq!(refused["outcome"], json!({ "too_many_codes": { "limit": 5, "current": 3, "would_add": 3 } }));
+}
+
 /// Z3, Z7, A3: a conflict that arises between the trial and the adding is reported with what was added so far, and how to
 /// continue.
 #[tokio::test(flavor = "multi_thread")]
@@ -694,6 +706,22 @@ fn a_long_list_that_was_added_is_never_reported_as_refused() {
     }
     let listed = run(server.scrip(Role::Marketing).args(["campaign", "list", "--json"]), b"").exits(0).json();
     assert!(!listed.iter().any(|card| card["terms"]["name"] == "Other"), "{listed:?}");
+}
+
+/// Z3: a retry of a long list whose first part was refused gets the same refusal, even if nothing prevents the adding anymore.
+#[test]
+fn a_long_list_that_was_refused_stays_refused_under_its_id() {
+    let server = prepare();
+    let list = server.scratch().join("long.txt");
+    // Two parts of one code each.
+    fs::write(&list, format!("D\n{}E\n", "\n".repeat(LINES_MAX))).expect("written");
+    let id = RequestId::now().to_string();
+    let add = ["codes", "add", "1", "--request-id", &id, text(&list)];
+    staff(&server, &["campaign", "archive", "1"], "").exits(0);
+    assert_eq!(staff_json(&server, &add, "", 1)["outcome"], json!("campaign_archived"));
+    staff(&server, &["campaign", "restore", "1"], "").exits(0);
+    assert_eq!(staff_json(&server, &add, "", 1)["outcome"], json!("campaign_archived"));
+    assert_eq!(card(&server, "1")["codes"], json!(3), "nothing was added");
 }
 
 /// C10: delivery is up to another program. It reads the codes to hand out with a reporter credential, and can change nothing.

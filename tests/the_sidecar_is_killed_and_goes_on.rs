@@ -178,7 +178,7 @@ async fn an_older_history_halts_it_and_a_rebuild_fixes_it() {
     server.restart();
     assert_eq!(sidecar.ended().code(), Some(6), "{}", sidecar.log());
     let log = sidecar.log();
-    assert!(log.contains("the engine was restored to an earlier state") && log.contains("build it anew"), "{log}");
+    assert!(log.contains("the engine was restored to an earlier state") && log.contains("rebuild the read model"), "{log}");
     sidecar.restart(&server, &["--rebuild"]);
     sidecar.ready();
     let figures = agrees(&server, &sidecar, id, 1);

@@ -11,7 +11,7 @@ use crate::clock_file::{ClockFile, ClockNoter};
 use crate::folder::{Folder, FolderError};
 use crate::keeper::{Keeper, KeeperSettings};
 use crate::pipeline::{Beginning, ClockError, Finished, Limits, Pipeline, SystemClock};
-use crate::recover::{Recovered, recover};
+use crate::recover::{Recovered, recover, states_less_than_kept};
 use crate::server::{Server, ServerError, ServerLimits};
 use crate::snapshot::{self, Pace, SnapshotError};
 use crate::verifier::{Damage, Verifier};
@@ -159,6 +159,11 @@ impl Engine {
     }
 
     #[cfg(test)]
+    pub(crate) fn totals(&self) -> &Arc<crate::pipeline::Totals> {
+        self.server.totals()
+    }
+
+    #[cfg(test)]
     pub(crate) fn index(&self) -> Arc<scrip_core::index::Index> {
         self.pipeline.index()
     }
@@ -234,7 +239,14 @@ impl Engine {
 
 /// Writes a snapshot of the state that an engine ends with, so that the next start has nothing to replay. Where that fails the next start replays the
 /// journal, and nothing is lost.
-fn keep(disk: &dyn Disk, dir: &Path, finished: &Finished) {
+pub(crate) fn keep(disk: &dyn Disk, dir: &Path, finished: &Finished) {
+    // A start by a clock that was ahead left a range of version 1 as it was. The keeper has read what it stands for, and may have dropped it.
+    if states_less_than_kept(disk, dir, &finished.state) {
+        tracing::info!(
+            "no snapshot is written: the newest one states more about forgotten requests; the next start replays the journal"
+        );
+        return;
+    }
     let written = snapshot::write(disk, dir, &finished.state, finished.journal.end(), Pace::Full, &mut |_, _| {});
     if let Err(error) = written.and_then(|_| snapshot::prune(disk, dir, snapshot::GENERATIONS)) {
         tracing::warn!(%error, "no snapshot was written; the next start replays the journal");

@@ -10,8 +10,9 @@
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use scrip_protocol::batch::{Batch, ChainEnd};
 use scrip_protocol::{Position, unix_time_ms};
@@ -86,17 +87,39 @@ pub fn recover(
         tracing::warn!(
             "a snapshot of version 1 would have requests refused by its clock; the journal is read for those that were executed"
         );
-        find_executed(&mut state, journal.reader().as_ref()).map_err(EngineError::Recovery)?;
+        find_executed(&mut state, journal.reader().as_ref(), &mut |_| true).map_err(EngineError::Recovery)?;
     }
     Ok(Recovered { state, journal, snapshot, is_verified, passed_over })
 }
 
 /// Reads the ids of executed requests from all of the journal that is kept, so that no others are refused as forgotten. Requests whose records were
-/// dropped have ids of times up to which the first record allows them.
-fn find_executed(state: &mut State, reader: &dyn JournalReader) -> Result<(), JournalError> {
+/// dropped have ids of times up to which the first record allows them. `goes_on` is asked after each read whether to go on, with the
+/// time at which that read began; where it says no, the state is unfinished.
+///
+/// # Errors
+/// When the journal cannot be read, or a batch is damaged. Then the state is as it was.
+pub(crate) fn find_executed(
+    state: &mut State,
+    reader: &dyn JournalReader,
+    goes_on: &mut dyn FnMut(Instant) -> bool,
+) -> Result<(), JournalError> {
+    let before = state.requests.forgotten().clone();
+    let found = read_executed(state, reader, goes_on);
+    if found.is_err() {
+        state.requests.set_forgotten(before);
+    }
+    found
+}
+
+fn read_executed(
+    state: &mut State,
+    reader: &dyn JournalReader,
+    goes_on: &mut dyn FnMut(Instant) -> bool,
+) -> Result<(), JournalError> {
     let mut next = reader.first();
     let mut is_first = true;
     while next <= state.position() {
+        let began = Instant::now();
         let batches = reader.read(next, BYTES_PER_READ)?;
         if batches.is_empty() {
             break;
@@ -104,8 +127,17 @@ fn find_executed(state: &mut State, reader: &dyn JournalReader) -> Result<(), Jo
         for bytes in batches {
             let damaged = |cause| JournalError::Damaged { path: "the journal".into(), position: next, cause };
             let batch = Batch::parse(&bytes).map_err(damaged)?;
+            if batch.first > state.position() {
+                // The state is yet to remember what came later.
+                return Ok(());
+            }
             if std::mem::take(&mut is_first) {
+                let unknown_before_ms = state.requests.unknown_before_ms();
                 state.requests.begin_executed((batch.first > Position(1)).then_some(batch.time_ms));
+                if state.requests.unknown_before_ms() == unknown_before_ms {
+                    // The range that the state has already covers everything the journal could add to it.
+                    return Ok(());
+                }
             }
             for item in batch.records() {
                 if let Some(stamp) = item.map_err(damaged)?.1.stamp() {
@@ -114,8 +146,24 @@ fn find_executed(state: &mut State, reader: &dyn JournalReader) -> Result<(), Jo
             }
             next = batch.end().next();
         }
+        if !goes_on(began) {
+            break;
+        }
     }
     Ok(())
+}
+
+/// Whether a state refuses a longer range of ids as unknown, because of a snapshot of version 1, than the state of a snapshot that is kept.
+pub(crate) fn states_less_than_kept(disk: &dyn Disk, dir: &Path, state: &State) -> bool {
+    let unknown_before_ms = state.requests.unknown_before_ms();
+    if unknown_before_ms <= 1 {
+        return false;
+    }
+    let is_less = |kept: &snapshot::Kept| {
+        let forgotten = Snapshot::open(disk, &kept.path).and_then(|snapshot| snapshot.forgotten());
+        matches!(forgotten, Ok(Some(forgotten)) if forgotten.unknown_before_ms() < unknown_before_ms)
+    };
+    snapshot::list(disk, dir).is_ok_and(|kept| kept.iter().any(is_less))
 }
 
 /// Opens a snapshot, with its state. Says as well whether all of it was checked.

@@ -114,3 +114,48 @@ fn status_of(reader: Reader, unread: Result<Option<Unread>, JournalError>, durab
     };
     ReaderStatus { name, position, moved_ms, lag_records, lag_ms }
 }
+
+#[cfg(test)]
+mod tests {
+    use scrip_protocol::batch::ChainEnd;
+
+    use super::*;
+    use crate::pipeline::{Clock, Reading};
+    use scrip_journal::disk::OsDisk;
+    use scrip_journal::{Journal, Segments};
+
+    const RIGHT_MS: u64 = 1_790_000_000_000;
+    const AHEAD_MS: u64 = 25 * 3_600_000;
+
+    /// A clock that was set right.
+    struct Right;
+
+    impl Clock for Right {
+        fn read(&mut self) -> Reading {
+            Reading { wall_ms: RIGHT_MS, elapsed_ms: 0 }
+        }
+    }
+
+    /// Z3: a status reports the clock by which the engine refuses old request ids. The time of records may be ahead of it: a reader that
+    /// used that time would report an executed request as never executed.
+    #[test]
+    fn a_status_reports_the_clock_that_request_ids_are_judged_by() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (disk, none) = (Arc::new(OsDisk), ChainEnd::default());
+        let journal = Segments::open(disk, dir.path(), 1, none, &mut |_, _| {}, &mut |_| {}).expect("a new journal");
+        let vitals = Vitals {
+            started_ms: RIGHT_MS,
+            clock: EngineClock::new(Box::new(Right), RIGHT_MS + AHEAD_MS),
+            counters: Arc::default(),
+            attempts: Arc::new(Attempts::new()),
+            reader: journal.reader(),
+            looks: LagLooks::default(),
+            newest: Newest::begin(None),
+            under_way: Arc::default(),
+            under_way_max: 1,
+            connections_max: 1,
+        };
+        let status = vitals.status();
+        assert_eq!((status.now_ms, status.requests_ms), (RIGHT_MS + AHEAD_MS, RIGHT_MS));
+    }
+}

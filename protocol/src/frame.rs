@@ -218,6 +218,19 @@ impl FrameBuffer {
         Ok(Some(frame))
     }
 
+    /// The next whole frame and its length, without taking it: [`FrameBuffer::skip`] does that.
+    ///
+    /// # Errors
+    /// As [`Frame::split`].
+    pub fn peek(&self, limit: usize) -> Result<Option<(Frame<'_>, usize)>, Malformed> {
+        Frame::split(&self.bytes[self.taken..], limit)
+    }
+
+    /// Takes the frame of this length that [`FrameBuffer::peek`] returned.
+    pub fn skip(&mut self, length: usize) {
+        self.taken += length;
+    }
+
     /// Says that the stream has ended.
     ///
     /// # Errors
@@ -287,6 +300,8 @@ mod tests {
             buffer.extend(&bytes[..cut]);
             assert_eq!(buffer.end().is_ok(), cut == 0);
             buffer.extend(&bytes[cut..]);
+            let peeked = buffer.peek(REQUEST_BYTES_MAX).expect("well formed").map(|(frame, length)| (frame.correlation, length));
+            assert_eq!((peeked, buffer.pending()), (Some((5, bytes.len())), bytes.len()), "it is not taken yet");
             assert!(buffer.next(REQUEST_BYTES_MAX).expect("well formed").is_some());
             assert_eq!(buffer.end(), Ok(()));
         }

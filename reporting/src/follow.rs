@@ -46,8 +46,8 @@ pub enum FollowError {
     Tail(#[source] TailError),
     /// The journal ends before what the read model has.
     #[error(
-        "the journal ends at position {journal}, and the read model has come to {applied}: the engine was restored to an earlier \
-         state, and the read model is of a history that is none any more; build it anew"
+        "the journal ends at position {journal}, and the read model is at {applied}: the engine was restored to an earlier state; \
+         rebuild the read model"
     )]
     Behind {
         /// The newest record of the journal.

@@ -182,6 +182,20 @@ mod tests {
         assert_eq!(clock.covered_ms(), 7);
     }
 
+    /// Later times of a clock that was set back are covered once a record is applied that was decided after the clock was read.
+    #[test]
+    fn later_times_of_a_clock_that_was_set_back_are_covered_by_a_later_record() {
+        let mut clock = RequestClock::default();
+        let wrong = 30 * HOUR;
+        clock.report(report(wrong, wrong));
+        clock.apply(wrong + 1);
+        clock.report(report(wrong + 2, 5));
+        clock.report(report(wrong + 3, 7));
+        assert_eq!(clock.covered_ms(), 5, "what was executed in between may be missing");
+        clock.apply(wrong + 4);
+        assert_eq!(clock.covered_ms(), 7);
+    }
+
     /// Without a recent report nothing is covered: the clock may have been set back since.
     #[test]
     fn without_a_recent_report_nothing_is_covered() {

@@ -9,7 +9,7 @@ use crate::reach::Reach;
 
 /// List and lift lockouts of clients, networks and credentials
 ///
-/// Too many failed attempts at codes cause a lockout. It ends by itself, and a restart of the engine ends all of them. The [guard] section of scrip.toml sets the limits.
+/// Too many failed attempts at codes cause a lockout. It ends by itself, and a restart of the engine ends all of them. The section `guard` of scrip.toml sets the limits.
 #[derive(Debug, Args)]
 pub(crate) struct Lockouts {
     #[command(subcommand)]

@@ -29,11 +29,7 @@ struct Pattern {
 ///
 /// # Panics
 /// When the operating system has no random numbers to give.
-pub fn draw(
-    asked: &GenerateCodes,
-    form: CodeForm,
-    existing: impl FnOnce(u128, &dyn Fn(&str) -> bool) -> u64,
-) -> AskedGenerate {
+pub fn draw(asked: &GenerateCodes, form: CodeForm, existing: impl FnOnce(u128, &dyn Fn(&str) -> bool) -> u64) -> AskedGenerate {
     let drawn = Pattern::read(asked, form).map(|pattern| {
         let space = pattern.signs.iter().map(Sign::choices).fold(1_u128, u128::saturating_mul);
         // In a smaller space none is asked for: the engine thread refuses it.

@@ -122,7 +122,7 @@ pub enum BackupError {
     },
     /// The first records are not kept any more, and there is no snapshot to begin with.
     #[error(
-        "the journal begins at position {first}: what was before is not kept any more, and there is no good snapshot to begin with; `scrip snapshot create` makes one, and a backup needs the data folder to be at hand for it"
+        "the journal begins at position {first} and no longer has the records before it, and there is no valid snapshot to begin with; `scrip snapshot create` makes one, and a backup needs the data folder to be at hand for it"
     )]
     NoSnapshot {
         /// The first record that is kept.
@@ -141,7 +141,7 @@ pub enum BackupError {
         first: Position,
     },
     /// What is asked for lies before the first record that can be restored.
-    #[error("{dir}: the backup begins with position {first}: there is nothing up to what was asked for")]
+    #[error("{dir}: the backup begins with position {first}: the requested point is before it")]
     Before {
         /// The backup.
         dir: PathBuf,
@@ -322,13 +322,18 @@ impl Taking {
     }
 
     /// Begins a new backup with a good snapshot of a folder: of a journal whose first records are gone. With the oldest one, so that all is in
-    /// the backup that is still kept. Returns its position.
+    /// the backup that is still kept; but with one of version 1 only where there is no other, because the records before it, which tell what
+    /// it has forgotten, are not part of the backup. Returns its position.
     ///
     /// # Errors
     /// When there is none that the first record that is kept, or an earlier one, follows.
     pub fn begin_with(&mut self, snapshots: &Path, first: Position) -> Result<Position, BackupError> {
         let meets = |snapshot: &&Kept| snapshot.position.0 + 1 >= first.0;
-        for snapshot in snapshot::list(&*self.disk, snapshots)?.iter().rev().filter(meets) {
+        let mut kept: Vec<Kept> = snapshot::list(&*self.disk, snapshots)?.into_iter().rev().filter(|kept| meets(&kept)).collect();
+        // Stable: the oldest stays first of each. One that cannot be read is passed over below.
+        let is_version_1 = |snapshot: Snapshot| snapshot.forgotten().is_ok_and(|forgotten| forgotten.is_none());
+        kept.sort_by_key(|kept| Snapshot::open(&*self.disk, &kept.path).is_ok_and(is_version_1));
+        for snapshot in &kept {
             if let Some(end) = self.copy_snapshot(snapshot, |_| true)? {
                 (self.begins_after, self.end) = (end, end);
                 return Ok(end.position);

@@ -98,7 +98,7 @@ pub struct KeeperHandle {
 pub(crate) struct Newest(Arc<Mutex<Option<SnapshotStatus>>>);
 
 impl Newest {
-    fn begin(end: Option<ChainEnd>) -> Newest {
+    pub(crate) fn begin(end: Option<ChainEnd>) -> Newest {
         Newest(Arc::new(Mutex::new(end.map(status_of))))
     }
 

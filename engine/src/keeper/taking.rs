@@ -3,6 +3,9 @@
 //! What it begins with is read whole and checked first: damage would otherwise be written on, under a hash that says that it is well.
 //! The journal is read a little at a time, each batch checked against the chain, and applied as a restart does.
 //!
+//! A snapshot of version 1 does not state which request ids were forgotten. A state that begins with one reads them from the journal, and
+//! as long as such a snapshot is kept, so is the journal.
+//!
 //! Order, when nothing goes wrong: the snapshot is durable, then older ones are removed, and only then, where nothing but what is needed
 //! is to be kept, segments of the journal that both snapshots and every reader have passed.
 
@@ -19,6 +22,7 @@ use tokio::sync::watch;
 use super::stoppable::Stoppable;
 use super::{ReaderRegistry, RegistryError, Stopping};
 use crate::folder::Retention;
+use crate::recover;
 use crate::snapshot::{self, GENERATIONS, Kept, Pace, Snapshot, SnapshotError};
 use scrip_core::state::State;
 use scrip_journal::disk::Disk;
@@ -79,6 +83,7 @@ impl Taking {
         if end.position >= up_to {
             return Ok(None);
         }
+        self.find_executed(&mut state)?;
         self.make_room(of.as_deref())?;
         self.replay(&mut state, &mut end, up_to)?;
         let disk = Stoppable { disk: self.disk.clone(), stopping: self.stopping.clone() };
@@ -127,15 +132,19 @@ impl Taking {
         self.joined(Beginning { state: State::default(), end: ChainEnd::default(), of: None, damaged })
     }
 
-    /// Checks, before any work is done, that there is room for another snapshot like the one that this one begins with. Where there is not,
-    /// older ones are removed, if the journal is kept whole: then they save time and nothing else.
+    /// Checks, before any work is done, that there is room for another snapshot like the one that this one begins with. Without room,
+    /// older ones are removed: the one that this one begins with was just verified. With `journal = "needed"` only a new snapshot lets
+    /// segments go, and without one the journal would fill the disk.
     fn make_room(&self, of: Option<&Path>) -> Result<(), TakeError> {
         snapshot::remove_unfinished(self.disk.as_ref(), &self.dir)?;
         let kept = snapshot::list(self.disk.as_ref(), &self.dir)?;
         let Some(base) = kept.iter().find(|kept| Some(kept.path.as_path()) == of) else { return Ok(()) };
         let check = || snapshot::check_room(self.disk.as_ref(), &self.dir, base.bytes);
-        if check().is_err() && self.retention == Retention::All {
-            for older in kept.iter().filter(|kept| kept.position < base.position) {
+        let older = || kept.iter().filter(|kept| kept.position < base.position);
+        if let Err(SnapshotError::NoRoom { bytes, free, reserve, .. }) = check()
+            && free + older().map(|older| older.bytes).sum::<u64>() >= bytes + reserve
+        {
+            for older in older() {
                 tracing::warn!(path = %older.path.display(), "an older snapshot is removed: there is no room for the next");
                 self.disk.remove(&older.path).map_err(|source| SnapshotError::Io { path: older.path.clone(), source })?;
             }
@@ -153,6 +162,24 @@ impl Taking {
         let snapshot = Snapshot::open(self.disk.as_ref(), path)?;
         snapshot.verify(&mut |_| {})?;
         Ok(snapshot)
+    }
+
+    /// Replaces the forgotten range of a snapshot of version 1 by the ids that the journal has, whatever the clock shows now: it may be
+    /// ahead and be set right later, when the journal has been dropped.
+    fn find_executed(&self, state: &mut State) -> Result<(), TakeError> {
+        // A range that ends at 1 has been replaced already.
+        if state.requests.unknown_before_ms() <= 1 {
+            return Ok(());
+        }
+        let mut rested = Ok(());
+        let found = recover::find_executed(state, self.reader.as_ref(), &mut |began| {
+            rested = self.rest(began);
+            rested.is_ok()
+        });
+        if let Err(error) = found {
+            tracing::error!(%error, "the journal does not give the ids of executed requests; those of the first version stay refused");
+        }
+        rested
     }
 
     /// Applies the journal up to a durable position, where a batch ends.
@@ -196,9 +223,17 @@ impl Taking {
         if kept.len() < GENERATIONS {
             return Ok(0);
         }
-        // What is dropped is gone: what is to stand in for it is read again first.
-        for Kept { path, .. } in kept.iter().filter(|kept| Some(&kept.path) != verified.as_ref()) {
-            self.whole(path)?;
+        for Kept { path, .. } in &kept {
+            // What is dropped is gone: what is to stand in for it is read again first.
+            let snapshot = match Some(path) == verified.as_ref() {
+                true => Snapshot::open(self.disk.as_ref(), path)?,
+                false => self.whole(path)?,
+            };
+            // A start on a snapshot that states less of the forgotten ids than this state needs the records that this state was made from.
+            let unknown_before_ms = snapshot.forgotten()?.map_or(u64::MAX, |forgotten| forgotten.unknown_before_ms());
+            if unknown_before_ms > state.requests.unknown_before_ms() {
+                return Ok(0);
+            }
         }
         let Some(snapshots) = kept.iter().map(|kept| kept.position).min() else { return Ok(0) };
         // What a duplicate request is answered from stays as long as its id is remembered.

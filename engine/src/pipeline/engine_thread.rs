@@ -24,7 +24,7 @@ use super::{Attempt, Call, Change, Limits, Outbox, RETRY_AFTER_MS, Read, Request
 use scrip_core::guard::{Asker, FailedCode, Guard, Reason};
 use scrip_core::index::Index;
 use scrip_core::state::requests::{Admission, ClockRange, Remembered};
-use scrip_core::state::{Asked, AskedKeepReader, ReaderUnmoved, State, reply_of};
+use scrip_core::state::{Asked, AskedKeepReader, State, reply_of};
 
 /// How many requests are decided before the journal thread is asked again whether it is idle: some tens of microseconds.
 const REQUESTS_PER_LOOK: usize = 64;
@@ -110,17 +110,20 @@ impl EngineThread {
     fn fill_and_hand_over(&mut self, turn: Turn) -> Result<(), JournalGone> {
         let mut open = Some(self.take(turn, None)?);
         while let Some(mut commit) = open.take() {
-            if commit.answers >= REQUESTS_PER_LOOK {
+            let is_page_due = self.turns.is_page_due();
+            if is_page_due && self.is_journal_idle() {
+                return self.hand_to_idle(commit);
+            }
+            if is_page_due || commit.answers >= REQUESTS_PER_LOOK {
                 let Some(kept) = self.offer(commit)? else { return Ok(()) };
                 commit = kept;
             }
-            open = match self.turns.next() {
+            // While the journal thread writes the commit before, one page is served; then the others pause.
+            let turn = if is_page_due { self.turns.next() } else { self.turns.next_chunk() };
+            open = match turn {
                 Ok(turn) => Some(self.take(turn, Some(commit))?),
                 Err(TryRecvError::Disconnected) => return self.send(commit),
-                Err(TryRecvError::Empty) if commit.answers <= self.limits.alone_max && self.is_journal_idle() => {
-                    self.tally.settle(&self.state, &self.guard, &mut commit.counts);
-                    return self.release.lock().commit(commit).map_err(|_| JournalGone);
-                }
+                Err(TryRecvError::Empty) if self.is_journal_idle() => return self.hand_to_idle(commit),
                 Err(TryRecvError::Empty) => match self.offer(commit)? {
                     Some(commit) => self.wait(commit)?,
                     None => None,
@@ -128,6 +131,15 @@ impl EngineThread {
             };
         }
         Ok(())
+    }
+
+    /// Makes a commit durable, or has the idle journal thread do it.
+    fn hand_to_idle(&mut self, mut commit: Commit) -> Result<(), JournalGone> {
+        if commit.answers > self.limits.alone_max || !self.turns.inbox().is_empty() {
+            return self.send(commit);
+        }
+        self.tally.settle(&self.state, &self.guard, &mut commit.counts);
+        self.release.lock().commit(commit).map_err(|_| JournalGone)
     }
 
     /// Whether the journal thread has finished everything that it was handed, so that it touches nothing until it is handed more.
@@ -346,7 +358,7 @@ impl EngineThread {
             return self.refuse(now_ms, change, Refusal::TooManyMisses { retry_after_ms }, correlation, &mut replies.frames);
         }
         if matches!(asked, Asked::KeepReader(_) | Asked::ForgetReader(_))
-            && self.reader_spared(now_ms, change, correlation, &mut replies.frames)
+            && self.is_over_reader_budget(now_ms, change, correlation, &mut replies.frames)
         {
             return;
         }
@@ -400,26 +412,16 @@ impl EngineThread {
         }
     }
 
-    /// Answers a request about a reader without a record, where it would change nothing, or its credential has made too many. Returns whether
-    /// it did.
+    /// Refuses a request about a reader if its credential has sent too many, operators excepted. Returns whether it did.
     #[cold]
-    fn reader_spared(&mut self, now_ms: u64, change: &Change, correlation: u64, frames: &mut Vec<u8>) -> bool {
-        let Change { stamp, asked, .. } = change;
-        match self.state.reader_unmoved(stamp.credential, asked) {
-            Some(ReaderUnmoved::Kept(outcome)) => push_value(frames, Kind::KeepReader as u16, correlation, &outcome),
-            Some(ReaderUnmoved::Forgotten(outcome)) => push_value(frames, Kind::ForgetReader as u16, correlation, &outcome),
-            None => {
-                let is_operator = |asked: &Asked| {
-                    matches!(asked, Asked::KeepReader(asked) if asked.anyones)
-                        || matches!(asked, Asked::ForgetReader(asked) if asked.anyones)
-                };
-                if is_operator(asked) {
-                    return false;
-                }
-                let Err(retry_after_ms) = self.reader_budget.take(now_ms, stamp.credential) else { return false };
-                self.refuse(now_ms, change, Refusal::Busy { retry_after_ms }, correlation, frames);
-            }
+    fn is_over_reader_budget(&mut self, now_ms: u64, change: &Change, correlation: u64, frames: &mut Vec<u8>) -> bool {
+        let is_operator = matches!(&change.asked, Asked::KeepReader(asked) if asked.anyones)
+            || matches!(&change.asked, Asked::ForgetReader(asked) if asked.anyones);
+        if is_operator {
+            return false;
         }
+        let Err(retry_after_ms) = self.reader_budget.take(now_ms, change.stamp.credential) else { return false };
+        self.refuse(now_ms, change, Refusal::Busy { retry_after_ms }, correlation, frames);
         true
     }
 

@@ -88,8 +88,8 @@ pub struct Chunk {
     pub outbox: Arc<Outbox>,
     /// The requests, in order.
     pub requests: Vec<Request>,
-    /// The share of the memory for large frames that they hold, until they are decided.
-    pub budget: Option<OwnedSemaphorePermit>,
+    /// The shares of the memory for large frames and for lists that they hold, until they are decided.
+    pub budget: Option<Vec<OwnedSemaphorePermit>>,
     /// What is reserved for their replies, until these are delivered.
     pub reserved: Option<Reserved>,
 }

@@ -2,7 +2,8 @@
 //!
 //! Such a read may take milliseconds, where a redemption takes a microsecond. So a page is served after whatever was handed over before
 //! it, and then while no chunk waits; or, while chunks wait, when the engine thread has spent at least [`OTHERS`] times as long on them
-//! as on the page before.
+//! as on the page before. Before it serves one it hands over the commit that it has decided; only while the journal thread cannot take
+//! that does it serve a page meanwhile, and the same pause follows.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -13,7 +14,7 @@ use parking_lot::Mutex;
 
 use super::Chunk;
 
-/// While chunks wait, a page that took so long is followed by so many times as long without one.
+/// While chunks or decided replies wait, a page that took so long is followed by so many times as long without one.
 const OTHERS: u32 = 3;
 
 /// The pages that wait. Lanes add to it, the engine thread takes from it.
@@ -64,7 +65,7 @@ pub(super) struct Turns {
     chunks: Receiver<Chunk>,
     pages: std::sync::Arc<Pages>,
     taken: u64,
-    /// While chunks wait, no page is served before this.
+    /// While chunks or decided replies wait, no page is served before this.
     pages_from: Instant,
 }
 
@@ -95,14 +96,28 @@ impl Turns {
     pub(super) fn next(&mut self) -> Result<Turn, TryRecvError> {
         // Looked at before the inbox: if that is empty then, everything before the page was taken from it.
         let first = self.pages.first();
-        if first.is_some_and(|after| after <= self.taken) && Instant::now() >= self.pages_from {
+        if self.is_due(first) {
             return self.page(TryRecvError::Empty);
         }
-        match self.chunks.try_recv() {
-            Ok(chunk) => Ok(self.taken(chunk)),
+        match self.next_chunk() {
             Err(empty) if first.is_some() => self.page(empty),
-            Err(empty) => Err(empty),
+            turn => turn,
         }
+    }
+
+    /// The next chunk, if one is there.
+    pub(super) fn next_chunk(&mut self) -> Result<Turn, TryRecvError> {
+        let chunk = self.chunks.try_recv()?;
+        Ok(self.taken(chunk))
+    }
+
+    /// Whether a page is next although chunks, or the replies of a commit, wait.
+    pub(super) fn is_page_due(&self) -> bool {
+        self.is_due(self.pages.first())
+    }
+
+    fn is_due(&self, first: Option<u64>) -> bool {
+        first.is_some_and(|after| after <= self.taken) && Instant::now() >= self.pages_from
     }
 
     fn page(&self, empty: TryRecvError) -> Result<Turn, TryRecvError> {

@@ -1,7 +1,7 @@
 //! How many requests to move or forget readers of the journal a credential may make.
 //!
 //! They are the only commands of the role that reads which leave records. A record takes room in the journal and in the idempotency window
-//! of everybody, so each credential but an operator's has a budget, and a request that would change nothing leaves no record at all.
+//! of everybody, so each credential but an operator's has a budget, also for requests that change nothing.
 
 use std::collections::HashMap;
 

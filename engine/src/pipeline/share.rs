@@ -37,6 +37,18 @@ pub struct ShareLimits {
     pub reserved_max: usize,
     /// Those of all credentials.
     pub reserved_total: usize,
+    /// Reservations of at most so many bytes, unless for pages, do not wait behind longer ones: they have a room of their own.
+    pub small_max: usize,
+    /// Bytes that a credential may reserve so.
+    pub small_reserved_max: usize,
+    /// Those of all credentials.
+    pub small_reserved_total: usize,
+    /// Bytes that the lists of codes of a credential may take, from before they are decoded until they are decided.
+    pub lists_max: usize,
+    /// Those of all credentials.
+    pub lists_total: usize,
+    /// Bytes of large frames of a credential that are received or wait to be decided.
+    pub large_frames_max: usize,
     /// Pages of a credential that are under way at once.
     pub pages_max: usize,
     /// Tails and watches of a credential at once. Further ones are `Busy`.
@@ -58,6 +70,12 @@ impl Default for ShareLimits {
             unwritten_spare: 256 << 10,
             reserved_max: 16 << 20,
             reserved_total: 64 << 20,
+            small_max: 64 << 10,
+            small_reserved_max: 2 << 20,
+            small_reserved_total: 16 << 20,
+            lists_max: 48 << 20,
+            lists_total: 256 << 20,
+            large_frames_max: 64 << 20,
             pages_max: 4,
             streams_max: 24,
             lookups_max: 2,
@@ -81,6 +99,8 @@ pub struct Totals {
     replies: Meter,
     streams: Meter,
     reserved: Arc<Semaphore>,
+    small_reserved: Arc<Semaphore>,
+    lists: Arc<Semaphore>,
     lookups: Arc<Semaphore>,
     /// Of the credentials that are connected.
     shares: Mutex<HashMap<CredentialId, Weak<Share>>>,
@@ -94,6 +114,9 @@ pub struct Share {
     replies: Meter,
     streams: Meter,
     reserved: Arc<Semaphore>,
+    small_reserved: Arc<Semaphore>,
+    lists: Arc<Semaphore>,
+    large_frames: Arc<Semaphore>,
     pages: Arc<Semaphore>,
     places_of_streams: Arc<Semaphore>,
     lookups: Arc<Semaphore>,
@@ -142,6 +165,8 @@ impl Totals {
             replies: Meter::default(),
             streams: Meter::default(),
             reserved: Arc::new(Semaphore::new(limits.reserved_total >> 10)),
+            small_reserved: Arc::new(Semaphore::new(limits.small_reserved_total >> 10)),
+            lists: Arc::new(Semaphore::new(limits.lists_total >> 10)),
             lookups: Arc::new(Semaphore::new(limits.lookups_total)),
             shares: Mutex::default(),
         })
@@ -178,6 +203,9 @@ impl Share {
             replies: Meter::default(),
             streams: Meter::default(),
             reserved: places(limits.reserved_max.min(limits.reserved_total) >> 10),
+            small_reserved: places(limits.small_reserved_max.min(limits.small_reserved_total) >> 10),
+            lists: places(limits.lists_max.min(limits.lists_total) >> 10),
+            large_frames: places(limits.large_frames_max >> 10),
             pages: places(limits.pages_max),
             places_of_streams: places(limits.streams_max),
             lookups: places(limits.lookups_max),
@@ -269,10 +297,39 @@ impl Share {
     pub async fn reserve(&self, bytes: usize, is_page: bool) -> Reserved {
         let page = if is_page { Some(taken(&self.pages, 1).await) } else { None };
         let limits = &self.totals.limits;
-        let kib = bytes.min(limits.reserved_max).min(limits.reserved_total).div_ceil(1 << 10);
-        let share = taken(&self.reserved, kib).await;
-        let total = taken(&self.totals.reserved, kib).await;
+        let (own, all, max, total) = match is_page || bytes > limits.small_max {
+            true => (&self.reserved, &self.totals.reserved, limits.reserved_max, limits.reserved_total),
+            false => {
+                let (own, all) = (&self.small_reserved, &self.totals.small_reserved);
+                (own, all, limits.small_reserved_max, limits.small_reserved_total)
+            }
+        };
+        let kib = bytes.min(max).min(total).div_ceil(1 << 10);
+        let share = taken(own, kib).await;
+        let total = taken(all, kib).await;
         Reserved { _share: share, _total: total, _page: page }
+    }
+
+    /// Waits until the credential, and all together, may have a list of codes that takes so many bytes.
+    pub async fn list(&self, bytes: usize) -> [OwnedSemaphorePermit; 2] {
+        let kib = self.list_kib(bytes);
+        [taken(&self.lists, kib).await, taken(&self.totals.lists, kib).await]
+    }
+
+    /// The same without waiting, for a lane that holds memory for other lists: `None` if it would have to wait.
+    pub fn try_list(&self, bytes: usize) -> Option<[OwnedSemaphorePermit; 2]> {
+        let kib = self.list_kib(bytes) as u32;
+        let own = self.lists.clone().try_acquire_many_owned(kib).ok()?;
+        Some([own, self.totals.lists.clone().try_acquire_many_owned(kib).ok()?])
+    }
+
+    fn list_kib(&self, bytes: usize) -> usize {
+        bytes.min(self.totals.limits.lists_max).min(self.totals.limits.lists_total).div_ceil(1 << 10)
+    }
+
+    /// Waits until the credential may have a large frame of so many bytes, before the lane waits for the room of all.
+    pub async fn large_frame(&self, bytes: usize) -> OwnedSemaphorePermit {
+        taken(&self.large_frames, bytes.min(self.totals.limits.large_frames_max) >> 10).await
     }
 
     /// Waits for the turn to read the journal for a request.

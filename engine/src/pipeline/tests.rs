@@ -125,6 +125,12 @@ struct Gate {
     leave: Sender<()>,
 }
 
+fn gate() -> (Held, Gate) {
+    let (entered_sender, entered) = crossbeam_channel::unbounded();
+    let (leave, leave_receiver) = crossbeam_channel::unbounded();
+    (Held { entered: entered_sender, leave: leave_receiver }, Gate { entered, leave })
+}
+
 impl Gate {
     /// Waits until an append is under way, and returns how many records it has.
     fn entered(&self) -> u32 {
@@ -191,12 +197,10 @@ impl Run {
     }
 
     fn gated_failing(limits: Limits, fails_at: Option<usize>) -> (Run, Gate) {
-        let (entered_sender, entered) = crossbeam_channel::unbounded();
-        let (leave, leave_receiver) = crossbeam_channel::unbounded();
-        let held = Held { entered: entered_sender, leave: leave_receiver };
+        let (held, gate) = gate();
         // What is behind the gate is appended by the journal thread, so that the engine thread goes on deciding.
         let limits = Limits { alone_max: 0, ..limits };
-        (Run::start(limits, Some(held), fails_at), Gate { entered, leave })
+        (Run::start(limits, Some(held), fails_at), gate)
     }
 
     fn start(limits: Limits, held: Option<Held>, fails_at: Option<usize>) -> Run {
@@ -229,6 +233,14 @@ impl Run {
     #[track_caller]
     fn offer(&self, lane: &Lane, requests: Vec<Request>) {
         assert!(self.try_offer(lane, requests).is_ok(), "there is room in the inbox");
+    }
+
+    /// Offers a request that is served as pages are.
+    #[track_caller]
+    fn offer_page(&self, lane: &Lane, request: Request) {
+        lane.0.expect(1);
+        let chunk = Chunk { outbox: lane.0.clone(), requests: vec![request], budget: None, reserved: None };
+        assert!(self.pipeline.intake().offer_page(chunk).is_ok(), "there is room");
     }
 
     fn try_offer(&self, lane: &Lane, requests: Vec<Request>) -> Result<(), InboxFull> {

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use super::connection::Closing;
 use super::generating::Generation;
-use super::weight::Reply;
+use super::weight::{Reply, list_bytes};
 use super::{LARGE_FRAME_BYTES, Shared, generating, refund, rehearsal, snapshot, stored, tail, watching};
 use crate::attempts::{About, Refused, Waiting};
 use crate::counters::{One, RefusalCounts, RequestCounts, count_refusals};
@@ -221,7 +221,7 @@ struct Reader {
     shared: Arc<Shared>,
     outbox: Arc<Outbox>,
     /// The share of the memory for large frames that the incomplete frame holds, and until when it may.
-    large: Option<(OwnedSemaphorePermit, Instant)>,
+    large: Option<([OwnedSemaphorePermit; 2], Instant)>,
 }
 
 impl Reader {
@@ -268,15 +268,29 @@ impl Reader {
     async fn answer_frames(&mut self) -> Result<(), Closing> {
         loop {
             let expected = (self.frames.pending() / REDEEM_FRAME_BYTES).min(EXPECTED_MAX);
-            let mut whole = false;
+            let (mut whole, mut is_all) = (false, true);
+            let mut lists = Vec::new();
             let mut sorted = Sorted { requests: Vec::with_capacity(expected), ..Sorted::default() };
             while sorted.is_open()
-                && let Some(frame) = self.frames.next(REQUEST_BYTES_MAX)?
+                && let Some((frame, length)) = self.frames.peek(REQUEST_BYTES_MAX)?
             {
+                // The memory for a list is counted before it is decoded. What was sorted before it does not wait for that.
+                let is_permitted = Kind::from_number(frame.kind).is_some_and(|kind| kind.permits(self.caller.role));
+                if let Some(bytes) = list_bytes(&frame).filter(|_| is_permitted) {
+                    let share = self.outbox.share();
+                    match if whole { share.try_list(bytes) } else { Some(share.list(bytes).await) } {
+                        Some(room) => lists.extend(room),
+                        None => {
+                            is_all = false;
+                            break;
+                        }
+                    }
+                }
                 sort(frame, &self.caller, self.outbox.share(), &self.shared, &mut sorted)?;
+                self.frames.skip(length);
                 whole = true;
             }
-            let is_all = sorted.is_open();
+            is_all &= sorted.is_open();
             self.shared.counters.requests.add(&sorted.counts);
             if !sorted.refusals.is_empty() {
                 self.shared.counters.refusals.take(&mut sorted.refused);
@@ -287,10 +301,13 @@ impl Reader {
                 self.outbox.deliver(sorted.refusals, 1);
             }
             if !sorted.requests.is_empty() {
-                self.hand_over(sorted.requests, sorted.reply_bytes, false).await;
+                let lists = if sorted.page.is_none() { std::mem::take(&mut lists) } else { Vec::new() };
+                self.hand_over(sorted.requests, sorted.reply_bytes, false, lists).await;
             }
-            if let Some((request, reply_bytes)) = sorted.page {
-                self.hand_over(vec![request], reply_bytes, true).await;
+            match sorted.page {
+                Some((request, reply_bytes)) => self.hand_over(vec![request], reply_bytes, true, lists).await,
+                // Lists that were refused: nothing below waits with their memory.
+                None => drop(lists),
             }
             if let Some(lookup) = sorted.lookup {
                 self.look_up(lookup).await;
@@ -326,21 +343,31 @@ impl Reader {
         // A frame counts as large once so much of it is here: announcing one costs a caller nothing, and holds nothing.
         if self.large.is_none() && self.frames.pending() > LARGE_FRAME_BYTES {
             let length = self.frames.announced().unwrap_or(REQUEST_BYTES_MAX);
+            // Its own first: frames that wait for other requests of their credential leave room for those of others.
+            let own = self.outbox.share().large_frame(length).await;
             let room = self.shared.large_frames.clone().acquire_many_owned((length >> 10) as u32).await;
             let room = room.expect("the room for large frames is never closed");
-            self.large = Some((room, Instant::now() + self.shared.limits.large_frame));
+            self.large = Some(([own, room], Instant::now() + self.shared.limits.large_frame));
         }
         Ok(())
     }
 
-    /// Hands requests over, after the bytes of their replies were reserved.
-    async fn hand_over(&mut self, mut requests: Vec<Request>, reply_bytes: usize, is_page: bool) {
+    /// Hands requests over, after the bytes of their replies were reserved, with the memory that is counted for their lists.
+    async fn hand_over(
+        &mut self,
+        mut requests: Vec<Request>,
+        reply_bytes: usize,
+        is_page: bool,
+        lists: Vec<OwnedSemaphorePermit>,
+    ) {
         let reserved = match reply_bytes {
             0 => None,
             bytes => Some(self.outbox.share().reserve(bytes, is_page).await),
         };
         requests.chunks_mut(AT_ONCE).for_each(|requests| look_up(requests, &self.shared.index));
-        let budget = self.large.take().map(|(room, _)| room);
+        let mut budget = lists;
+        budget.extend(self.large.take().into_iter().flat_map(|(room, _)| room));
+        let budget = (!budget.is_empty()).then_some(budget);
         let chunk = Chunk { outbox: self.outbox.clone(), requests, budget, reserved };
         let (count, intake) = (chunk.requests.len(), &self.shared.intake);
         let refused = match self.outbox.try_expect(count) {
@@ -365,12 +392,15 @@ impl Reader {
 
     /// Hands a request over after files were read for it.
     async fn look_up(&mut self, Lookup { correlation, read }: Lookup) {
-        let _turn = self.outbox.share().lookup().await;
+        let turn = self.outbox.share().lookup().await;
         let shared = self.shared.clone();
-        match tokio::task::spawn_blocking(move || read(&shared)).await {
+        let call = tokio::task::spawn_blocking(move || read(&shared)).await;
+        // Before the wait for the bytes of the reply: the turn is everybody's.
+        drop(turn);
+        match call {
             Ok(call) => {
                 let reply_bytes = made_bytes(&call);
-                self.hand_over(vec![Request { correlation, call }], reply_bytes, false).await;
+                self.hand_over(vec![Request { correlation, call }], reply_bytes, false, Vec::new()).await;
             }
             Err(error) => {
                 tracing::error!(%error, "reading for a request failed");

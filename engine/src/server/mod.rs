@@ -176,6 +176,8 @@ pub struct Server {
     endpoint: Endpoint,
     stopping: watch::Sender<bool>,
     accepting: tokio::task::JoinHandle<()>,
+    #[cfg(test)]
+    totals: Arc<Totals>,
 }
 
 /// What every connection needs.
@@ -260,8 +262,21 @@ impl Server {
             attempts: pipeline.attempts(),
             vitals,
         });
+        #[cfg(test)]
+        let totals = shared.totals.clone();
         let accepting = tokio::spawn(accept(endpoint.clone(), shared));
-        Ok(Server { endpoint, stopping, accepting })
+        Ok(Server {
+            endpoint,
+            stopping,
+            accepting,
+            #[cfg(test)]
+            totals,
+        })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn totals(&self) -> &Arc<Totals> {
+        &self.totals
     }
 
     /// Where it listens.

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use scrip_client::{Client, Dial, Dialled};
 use scrip_protocol::command::{
-    ArchiveCampaign, ArchiveCampaignOutcome, CodeTexts, CreateCampaign, CreateCampaignOutcome, GenerateCodes,
-    GenerateCodesOutcome, OnConflict, Terms,
+    AddCodes, AddCodesOutcome, ArchiveCampaign, ArchiveCampaignOutcome, CodeTexts, CreateCampaign, CreateCampaignOutcome,
+    GenerateCodes, GenerateCodesOutcome, OnConflict, RegisterClub, ShowStatus, Terms,
 };
 use scrip_protocol::frame::{FrameBuffer, REPLY_BYTES_MAX, push_request};
-use scrip_protocol::{CampaignId, Command, Money, Refusal, RequestId, Role, Settings};
+use scrip_protocol::{CampaignId, Command, CredentialId, Money, Refusal, RequestId, Role, Settings};
 
 use crate::folder::{Config, Folder};
 use crate::{Engine, Start};
@@ -18,14 +18,19 @@ use scrip_core::guard::GuardLimits;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 fn engine() -> (tempfile::TempDir, Engine, Dial) {
+    engine_for(Role::Operator)
+}
+
+/// An engine, and how a caller of a role connects to it.
+fn engine_for(role: Role) -> (tempfile::TempDir, Engine, Dial) {
     let dir = tempfile::tempdir().expect("a folder");
     let folder = Folder::at(dir.path().join("data"));
     let config = Config::new(([127, 0, 0, 1], 0).into(), Settings::default(), GuardLimits::OFF);
     let issued = folder.init(&config, &[]).expect("an empty folder");
-    let operator = issued.into_iter().find(|issued| issued.credential.role == Role::Operator).expect("one for each role");
+    let issued = issued.into_iter().find(|issued| issued.credential.role == role).expect("one for each role");
     let engine = tokio::task::block_in_place(|| Engine::start(&folder, Start::default(), &mut |_| {})).expect("it is well");
     let authority = std::fs::read(folder.ca_path()).expect("init has made it");
-    let dial = Dial::new(&engine.address().to_string(), authority, &operator.token).expect("an address");
+    let dial = Dial::new(&engine.address().to_string(), authority, &issued.token).expect("an address");
     (dir, engine, dial)
 }
 
@@ -56,6 +61,122 @@ async fn ask_all<C: Command>(dial: &Dial, requests: &[(RequestId, C)]) -> Vec<Re
         }
     }
     (0..requests.len() as u64).map(|correlation| answers.remove(&correlation).expect("one answer each")).collect()
+}
+
+/// A list is not decoded before there is memory for it; what its lane has sent before is answered meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_waits_for_memory_without_holding_up_what_was_sent_before() {
+    let (_dir, engine, dial) = engine();
+    let client = Client::connect(dial.clone()).await.expect("it listens");
+    let campaign = campaign(&client, "listed").await;
+    let shares: Vec<_> = (1..=5).map(|credential| engine.totals().share_of(CredentialId(credential))).collect();
+    let mut held = Vec::new();
+    for share in &shares {
+        // The shares of all the credentials that there are.
+        held.extend(share.list(48 << 20).await);
+    }
+    let Dialled { endpoint: _endpoint, connection: _connection, mut send, mut receive, .. } =
+        dial.connect().await.expect("it listens");
+    let add =
+        AddCodes { campaign, lines: ["NEW".to_owned()].into_iter().collect(), first_line: 1, on_conflict: OnConflict::Reject };
+    let mut bytes = Vec::new();
+    push_request(&mut bytes, 1, RequestId::now(), &RegisterClub { name: "first".into() });
+    push_request(&mut bytes, 2, RequestId::now(), &add);
+    send.write_all(&bytes).await.expect("it is taken");
+    let (mut frames, mut answered, mut piece) = (FrameBuffer::default(), Vec::new(), vec![0; 64 << 10]);
+    while answered.len() < 2 {
+        let read = tokio::time::timeout(DEADLINE, receive.read(&mut piece)).await.expect("in time");
+        frames.extend(&piece[..read.expect("it is connected").expect("the lane is open")]);
+        while let Some(frame) = frames.next(REPLY_BYTES_MAX).expect("frames") {
+            answered.push(frame.correlation);
+        }
+        if !held.is_empty() {
+            assert_eq!(answered, [1]);
+            held.clear();
+        }
+    }
+    assert_eq!(answered, [1, 2]);
+    drop(client);
+    engine.stop().await.expect("the journal is well");
+}
+
+/// A caller that may not send lists neither waits for the memory for them nor holds any.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forbidden_list_takes_no_memory() {
+    let (_dir, engine, dial) = engine_for(Role::Reporter);
+    let shares: Vec<_> = (1..=5).map(|credential| engine.totals().share_of(CredentialId(credential))).collect();
+    let mut held = Vec::new();
+    for share in &shares {
+        held.extend(share.list(48 << 20).await);
+    }
+    let lines = ["NEW".to_owned()].into_iter().collect();
+    let add = AddCodes { campaign: CampaignId(1), lines, first_line: 1, on_conflict: OnConflict::Reject };
+    let answers = ask_all(&dial, &[(RequestId::now(), add)]).await;
+    assert!(matches!(answers[0], Err(Refusal::Forbidden { role: Role::Reporter })), "{answers:?}");
+    drop(held);
+    engine.stop().await.expect("the engine stops cleanly");
+}
+
+/// A status whose reply waits for bytes leaves the turns to read the journal to others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_waits_for_bytes_holds_no_turn_to_read_the_journal() {
+    let (_dir, engine, dial) = engine();
+    let client = Client::connect(dial.clone()).await.expect("it listens");
+    let shares: Vec<_> = (1..=5).map(|credential| engine.totals().share_of(CredentialId(credential))).collect();
+    let mut held = Vec::new();
+    for share in &shares {
+        for _ in 0..32 {
+            held.push(share.reserve(64 << 10, false).await);
+        }
+    }
+    let mut lanes = Vec::new();
+    for lane in 0..2 {
+        let mut dialled = dial.connect().await.expect("it listens");
+        let mut bytes = Vec::new();
+        push_request(&mut bytes, 1, RequestId::now(), &RegisterClub { name: format!("club {lane}") });
+        push_request(&mut bytes, 2, RequestId::now(), &ShowStatus {});
+        dialled.send.write_all(&bytes).await.expect("it is taken");
+        let mut piece = vec![0; 1 << 10];
+        let read = tokio::time::timeout(DEADLINE, dialled.receive.read(&mut piece)).await.expect("in time");
+        assert!(read.expect("it is connected").is_some(), "what was sent before the status is answered");
+        lanes.push(dialled);
+    }
+    let mut turns = Vec::new();
+    for share in shares[..4].iter().flat_map(|share| [share, share]) {
+        turns.push(tokio::time::timeout(DEADLINE, share.lookup()).await.expect("all turns are free"));
+    }
+    drop((turns, held));
+    for mut dialled in lanes {
+        let mut piece = vec![0; 1 << 10];
+        let read = tokio::time::timeout(DEADLINE, dialled.receive.read(&mut piece)).await.expect("in time");
+        assert!(read.expect("it is connected").is_some(), "the status is answered");
+    }
+    drop(client);
+    engine.stop().await.expect("the journal is well");
+}
+
+/// A lane with several lists, of more memory than its credential may have for them, gets an answer to each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_beyond_the_share_of_a_credential_wait_and_are_answered() {
+    let (_dir, engine, dial) = engine();
+    let client = Client::connect(dial.clone()).await.expect("it listens");
+    let campaign = campaign(&client, "listed").await;
+    let lists = |lane: u32| -> Vec<_> {
+        let list = |number: u32| {
+            // Blank lines in a frame that does not count as large; every third list is short.
+            let blank = if number.is_multiple_of(3) { 10 } else { 15_900 };
+            let lines = std::iter::repeat_n(String::new(), blank).chain([format!("L{lane}-{number}")]).collect();
+            (RequestId::now(), AddCodes { campaign, lines, first_line: 1, on_conflict: OnConflict::Reject })
+        };
+        (0..12).map(list).collect()
+    };
+    let (first, second, third) = (lists(1), lists(2), lists(3));
+    let answers = tokio::join!(ask_all(&dial, &first), ask_all(&dial, &second), ask_all(&dial, &third));
+    for answer in [answers.0, answers.1, answers.2].concat() {
+        assert!(matches!(answer, Ok(AddCodesOutcome::Added { .. })), "{answer:?}");
+    }
+    drop(client);
+    engine.stop().await.expect("the journal is well");
 }
 
 /// Going through all codes is for requests that are new and about a campaign that takes codes, and for one at a time of a credential.

@@ -1,10 +1,31 @@
 //! How many bytes the reply to a request may have, so that a lane can reserve them before it hands the request over.
 
 use scrip_protocol::Kind;
-use scrip_protocol::command::CodeTexts;
+use scrip_protocol::command::{CodeTexts, LINES_MAX};
+use scrip_protocol::frame::Frame;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
+
+/// What a line takes beside its text, decoded and prepared: a normalised code, numbers, a place in a table; or a skipped line.
+const PREPARED_LINE: usize = 192;
+
+/// At least so many bytes of a frame each line of its list has.
+const FRAME_LINE: usize = size_of::<u32>();
+
+/// About how many bytes the list of codes in a frame takes at most once it is decoded and prepared; `None` for commands without one.
+pub(super) fn list_bytes(frame: &Frame<'_>) -> Option<usize> {
+    const CREATE: u16 = Kind::CreateCampaign as u16;
+    const ADD: u16 = Kind::AddCodes as u16;
+    const TRY: u16 = Kind::TryCodes as u16;
+    const ARCHIVE: u16 = Kind::ArchiveCodes as u16;
+    const RESTORE: u16 = Kind::RestoreCodes as u16;
+    const FREE: u16 = Kind::CheckFree as u16;
+    let bytes = frame.body.len();
+    // Of more lines than a request may carry nothing is prepared.
+    let lines = (bytes / FRAME_LINE).min(LINES_MAX);
+    matches!(frame.kind, CREATE | ADD | TRY | ARCHIVE | RESTORE | FREE).then_some(lines * PREPARED_LINE + 2 * bytes)
+}
 
 /// The reply to a request, as far as its kind says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,6 +152,21 @@ mod tests {
             as_of: Position(1),
             as_of_ms: 1,
         }
+    }
+
+    /// Every command with a list counts it, whatever its lines are; redemptions and others have none.
+    #[test]
+    fn the_list_in_a_frame_counts_as_much_as_it_can_take() {
+        let list_of = |kind: Kind, body| list_bytes(&Frame { kind: kind as u16, correlation: 1, body });
+        let lines: CodeTexts = ["c"; 100].into_iter().collect();
+        for kind in (0..u16::MAX).filter_map(Kind::from_number) {
+            let is_list = kind == Kind::CheckFree || Reply::of(kind, Some(&lines)) != Reply::of(kind, None);
+            assert_eq!(list_of(kind, &[0; 400]).is_some(), is_list, "{}", kind.word());
+        }
+        // Blank lines: room for a normalised code each, and their ends twice.
+        let line = size_of::<scrip_protocol::codes::NormalisedCode>() + 2 * size_of::<u32>();
+        assert!(list_of(Kind::TryCodes, &[0; 4 * 15_900]).is_some_and(|bytes| bytes >= 15_900 * line));
+        assert!(list_of(Kind::AddCodes, &vec![0; 4 << 20]).is_some_and(|bytes| bytes < 48 << 20), "a share has room for it");
     }
 
     /// What is reserved for a reply is enough for the longest that there is.

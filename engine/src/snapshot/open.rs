@@ -1,5 +1,6 @@
 //! Opening a snapshot: what is small is loaded, everything else stays in the map.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use super::layout;
 use super::{Header, Section, SnapshotError};
 use scrip_core::state::State;
 use scrip_core::state::frozen::{Base, Ground, Part};
+use scrip_core::state::requests::Forgotten;
 use scrip_journal::disk::{Disk, Mapped};
 
 /// How many bytes are read at once to be checked.
@@ -113,12 +115,26 @@ impl Snapshot {
         for part in [Part::Forgotten, Part::CodeForm].into_iter().filter(|part| !part.is_lacking(self.header.version)) {
             self.check(self.section(part)?, &mut |_| {})?;
         }
-        let base = Base::read(self.header.version, |part| {
-            let section = self.header.sections.iter().find(|section| section.is(part))?;
-            let ground: Ground = self.map.clone();
-            Some((ground, section.offset..section.offset + section.bytes))
-        });
+        let base = Base::read(self.header.version, |part| self.ground(part));
         Ok(State::over(base.map_err(inconsistent)?, self.header.end.position))
+    }
+
+    /// The times of the forgotten requests; `None` for a snapshot of version 1, which does not state them.
+    ///
+    /// # Errors
+    /// When that section is damaged.
+    pub(crate) fn forgotten(&self) -> Result<Option<Forgotten>, SnapshotError> {
+        if let Ok(section) = self.section(Part::Forgotten) {
+            self.check(section, &mut |_| {})?;
+        }
+        let forgotten = Forgotten::read(self.header.version, |part| self.ground(part));
+        forgotten.map_err(|what| SnapshotError::Inconsistent { path: self.path.clone(), what })
+    }
+
+    /// The map, and where in it the section of a part lies.
+    fn ground(&self, part: Part) -> Option<(Ground, Range<u64>)> {
+        let section = self.header.sections.iter().find(|section| section.is(part))?;
+        Some((self.map.clone(), section.offset..section.offset + section.bytes))
     }
 
     fn section(&self, part: Part) -> Result<&Section, SnapshotError> {

@@ -118,7 +118,8 @@ fn the_sample_has_something_of_everything() {
     let sample = Sample::new();
     let snapshot = sample.open();
     let empty: Vec<_> = snapshot.header().sections.iter().filter(|section| section.bytes == 0).map(|of| of.name).collect();
-    assert_eq!(empty, [""; 0]);
+    // Filled only while thousands of holds of a revoked credential expire, which the tests of credentials compare.
+    assert_eq!(empty, ["revoked-holders"]);
     assert_eq!(snapshot.state().expect("it was just written"), sample.state);
     let counts = snapshot.header().counts;
     assert_eq!((counts.campaigns, counts.codes, counts.clients), (2, 7, 3));

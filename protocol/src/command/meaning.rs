@@ -85,3 +85,46 @@ fn each(form: CodeForm, lines: &CodeTexts) -> CodeTexts {
 fn written(form: CodeForm, text: &str) -> String {
     form.normalise(text).map_or_else(|_| form.trim(text).to_owned(), |code| code.as_str().to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{OnConflict, Redeem, Terms};
+    use crate::ids::CampaignId;
+    use crate::money::Money;
+
+    /// Each command that changes something and has codes, with these codes, from a client that calls from this network.
+    fn commands(codes: &[&str], network: ClientNetwork) -> [AnyCommand; 6] {
+        let (client, club, campaign, code) = (ClientId(7), ClubId(1), CampaignId(1), codes[0]);
+        let (lines, on_conflict) = (|| codes.iter().collect::<CodeTexts>(), OnConflict::Skip);
+        [
+            AnyCommand::Redeem(Redeem { network, ..Redeem::new(client, club, code) }),
+            AnyCommand::Hold(Hold { network, ..Hold::new(client, club, code, 60_000) }),
+            AnyCommand::CreateCampaign(CreateCampaign { terms: Terms::new("Spring", Money(1)), lines: lines(), on_conflict }),
+            AnyCommand::AddCodes(AddCodes { campaign, lines: lines(), first_line: 1, on_conflict }),
+            AnyCommand::ArchiveCodes(ArchiveCodes { campaign, codes: lines() }),
+            AnyCommand::RestoreCodes(RestoreCodes { campaign, codes: lines() }),
+        ]
+    }
+
+    /// Z3: the spelling of codes and the client's network do not change what a command means. Another code does, and so does a code on another
+    /// line. An invalid code counts as it is written, trimmed.
+    #[test]
+    fn a_command_means_the_same_however_its_codes_are_written() {
+        let form = CodeForm::CURRENT;
+        let network = "203.0.113.7".parse().expect("a network");
+        for (at, command) in commands(&["CAFÉ-1", "", "A B"], ClientNetwork::UNKNOWN).iter().enumerate() {
+            for same in [["CAFÉ-1", "", "A B"], [" café-1\u{200b}", " ", " A B\t"], ["CAFE\u{301}-1", "\u{feff}", "A B"]] {
+                assert_eq!(commands(&same, network)[at].meaning(form), command.meaning(form), "{same:?}: {command:?}");
+            }
+            for other in [["CAFÉ-2", "", "A B"], ["CAFE-1", "", "A B"], ["C AFÉ-1", "", "A B"]] {
+                assert_ne!(commands(&other, network)[at].meaning(form), command.meaning(form), "{other:?}: {command:?}");
+            }
+            if at >= 2 {
+                for other in [["CAFÉ-1", "A B", ""], ["CAFÉ-1", "", "A C"]] {
+                    assert_ne!(commands(&other, network)[at].meaning(form), command.meaning(form), "{other:?}: {command:?}");
+                }
+            }
+        }
+    }
+}

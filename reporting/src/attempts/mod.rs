@@ -335,7 +335,7 @@ mod tests {
             (first.reason.as_str(), first.client.as_deref(), first.network.as_deref()),
             ("too_many_misses", Some("1"), None)
         );
-        assert_eq!(first.decided, "too many codes were not accepted lately; try again in 30s");
+        assert_eq!(first.decided, "too many failed attempts; try again in 30s");
     }
 
     /// Z13: another run of the engine numbers its attempts anew, and they are others.

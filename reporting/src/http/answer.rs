@@ -82,7 +82,7 @@ pub struct Api {
     queries: Places,
     running: Places,
     pub(crate) stream_reads: Places,
-    looked_up: Arc<Semaphore>,
+    pub(crate) looked_up: Arc<Semaphore>,
     waiting: Places,
     /// From which age on a query ends when the writer waits for it.
     pub(crate) query_old: Duration,

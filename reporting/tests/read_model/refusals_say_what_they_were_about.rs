@@ -45,7 +45,7 @@ fn a_refused_payment_is_found_by_its_client() {
         found.map(|of| (of.position, of.command, of.club, of.decided)).collect()
     };
     let of = RefusalFilter::default;
-    let (pay, words) = ("pay-bonus".to_owned(), "the bonus balance is 0.07".to_owned());
+    let (pay, words) = ("pay-bonus".to_owned(), "the bonus balance is only 0.07".to_owned());
     assert_eq!(rows(&RefusalFilter { client: Some(ClientId(42)), ..of() }), [(2, pay.clone(), Some(3), words.clone())]);
     assert_eq!(rows(&of()), [(2, pay.clone(), Some(3), words.clone()), (1, pay, None, words)]);
 }
@@ -95,7 +95,7 @@ fn a_refused_list_is_kept_as_its_length() {
     let found = refusals_of(&journal.batches, &RefusalFilter::default());
     let kept: Vec<_> = found.iter().rev().map(|of| (of.reason.as_str(), of.reply.to_string(), of.decided.as_str())).collect();
     let lines = ("conflicts", r#"{"conflicts":5000}"#.to_owned(), "lines that cannot be added: 5000");
-    let payment = ("overdraft", r#"{"overdraft":{"balance":7}}"#.to_owned(), "the bonus balance is 0.07");
+    let payment = ("overdraft", r#"{"overdraft":{"balance":7}}"#.to_owned(), "the bonus balance is only 0.07");
     assert_eq!(kept, [lines.clone(), lines, payment]);
 }
 

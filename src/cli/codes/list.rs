@@ -13,7 +13,7 @@ use crate::reach::Reach;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   scrip codes list 7 --status active --usage unused
-  scrip codes list 7 --status conflicting   # archived, and held by another campaign")]
+  scrip codes list 7 --status conflicting   # also held by another campaign")]
 pub(super) struct List {
     /// Number of the campaign
     campaign: CampaignId,

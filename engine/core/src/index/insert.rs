@@ -46,6 +46,7 @@ impl Index {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Puts codes into the index, for tests.
     #[cfg(any(test, feature = "testing"))]
     pub fn put_codes(&self, codes: impl Iterator<Item = (NormalisedCode, CodeAt)>) {
         self.put_all(codes);

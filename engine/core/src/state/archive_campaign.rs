@@ -101,8 +101,17 @@ pub(super) fn apply_restore(state: &mut State, record: &CampaignRestored) {
         let freed = freed.unwrap_or(state.position);
         left.insert(*slot, ArchivedCode { cause: ArchiveCause::ByCampaign, freed });
     }
-    campaign.archived_codes.retain(|_, code| code.cause == ArchiveCause::Alone);
+    // Those that were left over by an earlier restore.
+    let mut changed: Vec<u32> = Vec::new();
+    campaign.archived_codes.retain(|slot, code| {
+        let stays = code.cause == ArchiveCause::Alone;
+        if !stays {
+            changed.push(*slot);
+        }
+        stays
+    });
     campaign.archived_codes.append(&mut left);
     campaign.recount();
-    state.holds.recount(&state.campaigns, record.campaign);
+    let changed = changed.into_iter().chain(record.conflicts.iter().copied());
+    state.holds.recount_codes(&state.campaigns, record.campaign, changed);
 }

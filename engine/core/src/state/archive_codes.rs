@@ -56,7 +56,7 @@ pub(super) fn apply_archive(state: &mut State, record: &CodesArchived) {
         false => campaign.archived_codes.extend(archived),
     }
     campaign.recount();
-    state.holds.recount(&state.campaigns, record.campaign);
+    state.holds.recount_codes(&state.campaigns, record.campaign, record.slots.iter().copied());
 }
 
 pub(super) fn decide_restore(state: &State, stamp: Stamp, asked: &AskedCodes, lookup: &impl Lookup) -> Record {
@@ -89,7 +89,7 @@ pub(super) fn apply_restore(state: &mut State, record: &CodesRestored) {
         campaign.archived_codes.remove(slot);
     }
     campaign.recount();
-    state.holds.recount(&state.campaigns, record.campaign);
+    state.holds.recount_codes(&state.campaigns, record.campaign, record.slots.iter().copied());
 }
 
 /// Sorts a list's codes into the slots that are changed, ascending, and the lines that are not, in order.

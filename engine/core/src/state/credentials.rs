@@ -123,6 +123,9 @@ pub(super) fn apply_revoke(state: &mut State, record: &CredentialRevoked) {
     let row = (record.credential.0 as usize).checked_sub(1).and_then(|at| state.credentials.rows.get_mut(at));
     if let Some(Some(credential)) = row {
         credential.revoked_ms = Some(now_ms);
-        state.holds.revoke(&mut state.campaigns, record.credential, now_ms, now_ms);
+        // In the first journals, up to their first `settings-set`, a revocation leaves the credential's holds open.
+        if state.recorded_form.is_some() {
+            state.holds.revoke(&mut state.campaigns, record.credential, now_ms, now_ms);
+        }
     }
 }

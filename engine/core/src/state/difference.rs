@@ -203,6 +203,15 @@ fn holds(ours: &State, theirs: &State) -> Result<(), Difference> {
             Ok(())
         },
     )?;
+    each(
+        ours.holds.revoked_rows(),
+        theirs.holds.revoked_rows(),
+        |row| format!("the revoked holder of credential {}", row.credential),
+        |ours, theirs| {
+            same(|| "the next revoked holder".to_owned(), &ours.credential, &theirs.credential)?;
+            same(|| format!("when credential {} was revoked", ours.credential), &ours.revoked_ms, &theirs.revoked_ms)
+        },
+    )?;
     // What follows from the holds and the codes, and is kept beside them.
     let code = |(at, _): &(CodeAt, u64)| format!("code {} of campaign {}, all uses of which are held", at.slot, at.campaign);
     each(ours.holds.full_codes(), theirs.holds.full_codes(), code, |ours, theirs| {

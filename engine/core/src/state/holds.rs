@@ -21,6 +21,8 @@
 
 #[cfg(test)]
 mod shares;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{AddAssign, SubAssign};
@@ -28,9 +30,9 @@ use std::ops::{AddAssign, SubAssign};
 use scrip_protocol::command::{Activated, HOLD_KEPT_MS, HOLDS_MAX, HOLDS_OPEN_PER_CREDENTIAL_MAX};
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position};
 
-use super::Credentials;
 use super::by_time::ByTime;
 use super::counted::Counted;
+use super::frozen::RevokedHolderRow;
 use super::ladder::Standing;
 use super::tables::{Campaign, Campaigns, CodeAt};
 
@@ -40,8 +42,9 @@ const SWEPT_PER_RECORD: usize = 8;
 /// How many expired holds a record that takes a use drops from the count.
 const DROPPED_PER_USE: usize = 64;
 
-/// How many open holds of revoked credentials expire with a record.
-const REVOKED_PER_RECORD: usize = 64;
+/// How many open holds of revoked credentials expire with a record: some milliseconds of work, and all that a credential can have in 153
+/// records.
+const REVOKED_PER_RECORD: usize = 4_096;
 
 /// How many of a code's earliest expiries are told to those who ask from outside: as many as one record may drop.
 const EARLIEST: usize = SWEPT_PER_RECORD;
@@ -281,6 +284,9 @@ pub struct Holds {
     next_ms: u64,
     /// See [`Holds::touched`].
     touched: Vec<CodeAt>,
+    /// The codes that the newest record had a look at.
+    #[cfg(test)]
+    pub(super) looked_at: Vec<CodeAt>,
 }
 
 /// What the newest record touched is for those who look on, and no part of the state.
@@ -322,13 +328,15 @@ impl Default for Holds {
             revoked: BTreeMap::new(),
             next_ms: u64::MAX,
             touched: Vec::new(),
+            #[cfg(test)]
+            looked_at: Vec::new(),
         }
     }
 }
 
 impl Holds {
     /// Those of a snapshot, whose campaigns are there already.
-    pub(super) fn over(rows: Vec<(Position, Hold)>, campaigns: &mut Campaigns, credentials: &Credentials) -> Holds {
+    pub(super) fn over(rows: Vec<(Position, Hold)>, campaigns: &mut Campaigns, revoked: &[RevokedHolderRow]) -> Holds {
         let mut holds = Holds::default();
         for (position, hold) in rows {
             match hold.status {
@@ -340,14 +348,19 @@ impl Holds {
         }
         let codes: Vec<CodeAt> = holds.codes().collect();
         codes.into_iter().for_each(|at| holds.see_whether_full(campaigns, at));
-        let having: Vec<CredentialId> = holds.of_credential.scopes().keys().copied().collect();
-        for credential in having {
-            if let Some(revoked_ms) = credentials.of(credential).and_then(|credential| credential.revoked_ms) {
-                holds.revoked.insert(credential, revoked_ms);
+        for RevokedHolderRow { credential, revoked_ms } in revoked {
+            let credential = CredentialId(*credential as u32);
+            if holds.of_credential.count(credential).is_some() {
+                holds.revoked.insert(credential, *revoked_ms);
             }
         }
         holds.set_next();
         holds
+    }
+
+    /// The revoked credentials whose open holds have not all expired yet.
+    pub(crate) fn revoked_rows(&self) -> impl Iterator<Item = RevokedHolderRow> {
+        self.revoked.iter().map(|(credential, at_ms)| RevokedHolderRow { credential: credential.0.into(), revoked_ms: *at_ms })
     }
 
     /// All that are remembered, in the order in which they were given.
@@ -451,8 +464,13 @@ impl Holds {
     /// are open.
     pub(super) fn is_full(&self, credential: CredentialId, now_ms: u64) -> bool {
         let is_counted = self.of_credential.count(credential).is_some_and(|count| count as usize >= self.share);
-        if is_counted && self.of_credential.first(credential).is_none_or(|(expires_ms, _)| now_ms < expires_ms) {
-            return true;
+        // Expired holds still count until their turn of the sweep comes: the open ones decide.
+        if is_counted {
+            let count = self.of_credential.count(credential).map_or(0, i128::from);
+            let free_from_ms = self.of_credential.at_most_from(credential, count, self.share as i128 - 1, |()| 1);
+            if now_ms < free_from_ms {
+                return true;
+            }
         }
         let all_open = self.ended.is_empty() && self.expiring.first().is_none_or(|(expires_ms, _)| now_ms < *expires_ms);
         self.rows.len() >= self.limit && all_open
@@ -494,6 +512,8 @@ impl Holds {
     #[inline]
     pub(super) fn begin(&mut self, campaigns: &mut Campaigns, now_ms: u64) {
         self.touched.clear();
+        #[cfg(test)]
+        self.looked_at.clear();
         if now_ms >= self.next_ms {
             self.sweep(campaigns, now_ms);
         }
@@ -502,19 +522,31 @@ impl Holds {
     /// Ends a record: takes note of which of the codes that it touched are full now.
     #[inline]
     pub(super) fn finish(&mut self, campaigns: &Campaigns) {
+        // Thousands of holds that expire at once may be of one code.
+        self.touched.sort_unstable();
+        self.touched.dedup();
         for at in 0..self.touched.len() {
             self.see_whether_full(campaigns, self.touched[at]);
         }
     }
 
-    /// The cap of a campaign has changed, or which of its codes are archived: takes note of which of its codes are full now. Costs as much as
-    /// there are codes of which uses are held.
+    /// The cap of a campaign has changed: takes note of which of its codes are full now. Costs as much as there are codes of which uses are
+    /// held.
     pub(super) fn recount(&mut self, campaigns: &Campaigns, id: CampaignId) {
         let codes: Vec<CodeAt> = self.codes_of(id).collect();
         codes.into_iter().for_each(|at| self.see_whether_full(campaigns, at));
     }
 
+    /// Some codes of a campaign were archived or restored: takes note of which of these are full now.
+    pub(super) fn recount_codes(&mut self, campaigns: &Campaigns, id: CampaignId, slots: impl Iterator<Item = u32>) {
+        if campaigns.of(id).is_some_and(|campaign| campaign.held > 0) {
+            slots.for_each(|slot| self.see_whether_full(campaigns, CodeAt { campaign: id, slot }));
+        }
+    }
+
     fn see_whether_full(&mut self, campaigns: &Campaigns, at: CodeAt) {
+        #[cfg(test)]
+        self.looked_at.push(at);
         let (was, is) = (self.full_codes.get(&at).copied(), self.full_until(campaigns, at));
         if was == is {
             return;
@@ -724,119 +756,5 @@ impl Holds {
         let first = |holds: &BTreeSet<(u64, Position)>| holds.first().map_or(u64::MAX, |(at_ms, _)| *at_ms);
         let next_ms = first(&self.expiring).min(first(&self.ended));
         self.next_ms = if self.revoked.is_empty() { next_ms } else { 0 };
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use scrip_protocol::CampaignId;
-    use scrip_protocol::command::{CodeTexts, Terms};
-
-    pub(super) const AT: CodeAt = CodeAt { campaign: CampaignId(1), slot: 0 };
-
-    pub(super) fn campaigns(cap: Option<u32>) -> Campaigns {
-        let terms = Terms { activations_per_code_max: cap, ..Terms::new("a campaign", Money(1)) };
-        let (mut campaign, mut codes) = (Campaign::new(terms, 0), CodeTexts::default());
-        codes.push("A");
-        campaign.add_codes(&codes, 0, Position(1));
-        let mut campaigns = Campaigns::default();
-        campaigns.add(campaign);
-        campaigns
-    }
-
-    /// A record of a hold.
-    pub(super) fn give(holds: &mut Holds, campaigns: &mut Campaigns, position: u64, now_ms: u64, expires_ms: u64) {
-        give_to(holds, campaigns, CredentialId(1), position, now_ms, expires_ms);
-    }
-
-    fn is_full(holds: &Holds, now_ms: u64) -> bool {
-        holds.is_full(CredentialId(1), now_ms)
-    }
-
-    pub(super) fn give_to(
-        holds: &mut Holds,
-        campaigns: &mut Campaigns,
-        credential: CredentialId,
-        position: u64,
-        now_ms: u64,
-        expires_ms: u64,
-    ) {
-        holds.begin(campaigns, now_ms);
-        let hold = Hold::given(AT, ClientId(1), ClubId(1), credential, Money(1), expires_ms);
-        holds.give(campaigns, Position(position), hold, now_ms);
-    }
-
-    #[test]
-    fn at_the_limit_the_first_to_have_ended_is_forgotten_and_never_an_open_one() {
-        let (mut campaigns, mut holds) = (campaigns(None), Holds { limit: 3, ..Holds::default() });
-        for (position, expires_ms) in [(1, 5_000), (2, 2_000), (3, 9_000)] {
-            assert!(!is_full(&holds, 0));
-            give(&mut holds, &mut campaigns, position, 0, expires_ms);
-        }
-        assert!(is_full(&holds, 1_999) && !is_full(&holds, 2_000), "one has expired");
-        holds.end(&mut campaigns, Position(3), End::Released, 1_000);
-        assert!(!is_full(&holds, 1_000), "one was released");
-        give(&mut holds, &mut campaigns, 4, 1_000, 9_000);
-        let known = |holds: &Holds| [1, 2, 3, 4, 5].map(|hold| holds.known(Position(hold), 1_000).is_some());
-        assert_eq!(known(&holds), [true, true, false, true, false]);
-        assert!(is_full(&holds, 1_999));
-        give(&mut holds, &mut campaigns, 5, 2_000, 9_000);
-        assert_eq!(known(&holds), [true, false, false, true, true]);
-        assert_eq!((holds.len(), campaigns.of(AT.campaign).map(|campaign| campaign.held)), (3, Some(3)));
-    }
-
-    #[test]
-    fn a_record_takes_note_of_a_few_expired_holds_and_all_are_gone_in_the_end() {
-        let (mut campaigns, mut holds) = (campaigns(None), Holds::default());
-        let given = 5 * SWEPT_PER_RECORD;
-        (1..=given as u64).for_each(|position| give(&mut holds, &mut campaigns, position, 0, 1_000));
-        let held = |campaigns: &Campaigns| campaigns.of(AT.campaign).map_or(0, |campaign| campaign.held as usize);
-        holds.begin(&mut campaigns, 999);
-        assert_eq!((held(&campaigns), holds.touched()), (given, [].as_slice()));
-        for records in 1..=5 {
-            holds.begin(&mut campaigns, 1_000);
-            assert_eq!(held(&campaigns), given - records * SWEPT_PER_RECORD);
-        }
-        assert_eq!((told(&holds, &campaigns), holds.codes().count(), holds.len()), (None, 0, given));
-        for _ in 0..5 {
-            holds.begin(&mut campaigns, 1_000 + HOLD_KEPT_MS);
-        }
-        assert_eq!(holds, Holds::default());
-    }
-
-    fn told(holds: &Holds, campaigns: &Campaigns) -> Option<HeldUses> {
-        holds.of_code(AT, campaigns.of(AT.campaign).expect("there is one"))
-    }
-
-    /// How many uses of the code are held at a time, as a redemption is told.
-    pub(super) fn held(holds: &Holds, campaigns: &Campaigns, now_ms: u64) -> u32 {
-        let mut standing = Standing { now_ms, ..Standing::default() };
-        holds.add_to(&mut standing, AT, ClientId(1), campaigns.of(AT.campaign).expect("there is one"));
-        standing.code_uses
-    }
-
-    #[test]
-    fn the_uses_of_a_code_are_exact_whatever_is_still_counted() {
-        let (mut campaigns, mut holds) = (campaigns(Some(40)), Holds::default());
-        (1..=40).for_each(|position| give(&mut holds, &mut campaigns, position, 0, 1_000 + position));
-        // At no time is more expired than it is, and a use is free as soon as one is.
-        assert_eq!(held(&holds, &campaigns, 1_000), 40);
-        assert_eq!(held(&holds, &campaigns, 1_001), 39);
-        let seen = told(&holds, &campaigns).expect("there are some");
-        assert_eq!([1_000, 1_001, 1_005].map(|now_ms| seen.at(now_ms)), [40, 39, 35]);
-        // The forty-first takes the place of the earliest, and of no other.
-        give(&mut holds, &mut campaigns, 41, 1_001, 5_000);
-        assert_eq!(held(&holds, &campaigns, 1_001), 40);
-        assert_eq!(told(&holds, &campaigns).map(|held| held.at(1_001)), Some(40));
-        // The cap is lowered: a use is free when so many have expired, and not one before, for the state and for those outside.
-        let of = campaigns.of_mut(AT.campaign).expect("there is one");
-        of.terms = std::sync::Arc::new(Terms { activations_per_code_max: Some(10), ..Terms::clone(&of.terms) });
-        let seen = told(&holds, &campaigns).expect("there are some");
-        for (now_ms, is_free) in [(1_030, false), (1_031, false), (1_032, true), (5_000, true)] {
-            assert_eq!((held(&holds, &campaigns, now_ms) < 10, seen.at(now_ms) < 10), (is_free, is_free), "at {now_ms}");
-        }
-        give(&mut holds, &mut campaigns, 42, 1_032, 6_000);
-        assert_eq!((held(&holds, &campaigns, 1_032), told(&holds, &campaigns).map(|held| held.at(1_032))), (10, Some(10)));
     }
 }

@@ -71,7 +71,7 @@ pub use groups::Groups;
 pub use hold::AskedHold;
 pub use holds::{FreeFrom, HeldOfCampaign, HeldUses, Holds, OpenHold};
 pub use ladder::{Standing, refusals_of};
-pub use readers::{AskedForgetReader, AskedKeepReader, ReaderRow, ReaderUnmoved, Readers};
+pub use readers::{AskedForgetReader, AskedKeepReader, ReaderRow, Readers};
 pub use redeem::AskedRedeem;
 pub use refund::{AskedRefund, activation_of};
 pub use refund_top_up::AskedRefundTopUp;

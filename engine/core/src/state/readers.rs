@@ -12,7 +12,7 @@ use scrip_protocol::command::{
 use scrip_protocol::{CredentialId, Position, Record, Stamp};
 
 use super::frozen::ReaderOwnerRow;
-use super::{Asked, State, is_name, refused};
+use super::{State, is_name, refused};
 
 /// A request to register or move a reader.
 #[derive(Debug, Clone)]
@@ -134,30 +134,6 @@ pub(super) fn decide_keep(state: &State, stamp: Stamp, asked: &AskedKeepReader) 
 /// Whether a request may move or forget a reader: there is none of that name, it belongs to the credential, or the caller is an operator.
 fn may_change(state: &State, stamp: Stamp, name: &str, anyones: bool) -> bool {
     anyones || state.readers.of(name).is_none() || state.readers.owner_of(name) == Some(stamp.credential)
-}
-
-impl State {
-    /// The answer to a request about a reader that would change nothing, whoever may ask it again: that a reader is where it is already, and that
-    /// there is none to forget.
-    pub fn reader_unmoved(&self, credential: CredentialId, asked: &Asked) -> Option<ReaderUnmoved> {
-        if let Asked::KeepReader(asked) = asked {
-            let KeepReader { name, position } = &asked.asked;
-            let is_there = self.readers.of(name).is_some_and(|reader| reader.position == *position);
-            let is_theirs = asked.anyones || self.readers.owner_of(name) == Some(credential);
-            return (is_there && is_theirs).then_some(ReaderUnmoved::Kept(Outcome::Kept { position: *position }));
-        }
-        let Asked::ForgetReader(asked) = asked else { return None };
-        self.readers.of(&asked.asked.name).is_none().then_some(ReaderUnmoved::Forgotten(ForgetReaderOutcome::UnknownReader))
-    }
-}
-
-/// The answer to a request about a reader that changes nothing.
-#[derive(Debug, PartialEq)]
-pub enum ReaderUnmoved {
-    /// To register or move it.
-    Kept(Outcome),
-    /// To forget it.
-    Forgotten(ForgetReaderOutcome),
 }
 
 pub(super) fn apply_registered(state: &mut State, record: &ReaderRegistered, time_ms: u64) {

@@ -338,6 +338,11 @@ impl Requests {
         }
     }
 
+    /// Puts back what [`Requests::forgotten`] returned.
+    pub fn set_forgotten(&mut self, forgotten: Forgotten) {
+        self.forgotten = forgotten;
+    }
+
     /// The times of the ids that were forgotten.
     pub fn forgotten(&self) -> &Forgotten {
         &self.forgotten

@@ -34,7 +34,7 @@ impl State {
         let uses = Arc::new(FrozenUses { rows: base.uses, index: base.uses_index });
         let mut campaigns = Campaigns::over(campaigns, base.codes, &uses);
         let credentials = Credentials::over(credentials);
-        let holds = Holds::over(holds, &mut campaigns, &credentials);
+        let holds = Holds::over(holds, &mut campaigns, &base.revoked_holders);
         State {
             position,
             now_ms,

@@ -21,9 +21,12 @@ pub(super) fn decide(state: &State, stamp: Stamp, asked: &UpdateCampaign) -> Rec
 pub(super) fn apply(state: &mut State, record: &CampaignUpdated) {
     let (now_ms, position) = (state.now_ms, state.position);
     if let Some(campaign) = state.campaigns.of_mut(record.campaign) {
+        let cap = campaign.terms.activations_per_code_max;
         campaign.terms = Arc::new(record.terms.clone());
         campaign.count_clients_from(now_ms, position);
-        campaign.recount();
-        state.holds.recount(&state.campaigns, record.campaign);
+        if cap != record.terms.activations_per_code_max {
+            campaign.recount();
+            state.holds.recount(&state.campaigns, record.campaign);
+        }
     }
 }

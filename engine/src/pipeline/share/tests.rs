@@ -13,6 +13,12 @@ const LIMITS: ShareLimits = ShareLimits {
     unwritten_spare: 10,
     reserved_max: 8 << 10,
     reserved_total: 12 << 10,
+    small_max: 512,
+    small_reserved_max: 2 << 10,
+    small_reserved_total: 3 << 10,
+    lists_max: 8 << 10,
+    lists_total: 12 << 10,
+    large_frames_max: 128 << 10,
     pages_max: 2,
     streams_max: 3,
     lookups_max: 2,
@@ -154,6 +160,40 @@ fn long_replies_are_reserved_before_they_are_made() {
     assert!(pages.iter().all(Option::is_some) && reserve(0, 1, true).is_none() && reserve(0, 1, false).is_some());
     drop(pages);
     assert!(reserve(0, usize::MAX, true).is_some(), "more than a credential may have is all that it may have");
+}
+
+/// A status, or the verdict about a code, does not wait until pages of its credential or of others are served.
+#[test]
+fn short_replies_do_not_wait_behind_long_ones() {
+    let shares = shares(3);
+    let reserve = |share: usize, bytes, is_page| now(shares[share].reserve(bytes, is_page));
+    let long = [reserve(0, 8 << 10, false), reserve(1, 4 << 10, true)];
+    assert!(long.iter().all(Option::is_some), "all have 12 KiB");
+    let mut waiting = pin!(shares[2].reserve(4 << 10, true));
+    assert!(polled(waiting.as_mut()).is_pending());
+    let short = [reserve(0, 512, false), reserve(0, 512, false), reserve(2, 1, false)];
+    assert!(short.iter().all(Option::is_some));
+    assert!(reserve(0, 1, false).is_none() && reserve(1, 1, false).is_none(), "these are bounded as well");
+    drop(short);
+    assert!(reserve(0, 1, false).is_some() && reserve(2, 513, false).is_none());
+}
+
+/// Lists of codes count before they are decoded, and a credential has a part of the large frames.
+#[test]
+fn lists_and_large_frames_of_a_credential_are_bounded() {
+    let shares = shares(3);
+    let first = now(shares[0].list(6 << 10)).expect("there is room");
+    assert!(now(shares[0].list(3 << 10)).is_none() && shares[0].try_list(3 << 10).is_none(), "a credential has 8 KiB");
+    let second = shares[1].try_list(6 << 10).expect("there is room");
+    assert!(now(shares[2].list(1)).is_none() && shares[2].try_list(1).is_none(), "all have 12 KiB");
+    drop((first, second));
+    let all = now(shares[0].list(usize::MAX)).expect("more than a credential may have is all that it may have");
+    assert!(shares[0].try_list(1).is_none() && shares[1].try_list(4 << 10).is_some());
+    drop(all);
+    let large = now(shares[0].large_frame(100 << 10)).expect("there is room");
+    assert!(now(shares[0].large_frame(65 << 10)).is_none() && now(shares[1].large_frame(65 << 10)).is_some());
+    drop(large);
+    assert!(now(shares[0].large_frame(4 << 20)).is_some());
 }
 
 /// Looking into the journal for one credential leaves threads for others.

@@ -4,7 +4,7 @@ use scrip_protocol::command::{Check, CheckOutcome, ListClubs, Redeem, RedeemOutc
 use scrip_protocol::command::{ListClubsOutcome, RegisterClubOutcome};
 use scrip_protocol::{ClubId, Kind, Position};
 
-use super::{DEADLINE, Lane, Reply, Run, answered, block_on, campaign, club, list_clubs, redeem};
+use super::{DEADLINE, Lane, Reply, Run, answered, block_on, campaign, club, gate, list_clubs, redeem};
 use crate::pipeline::Limits;
 use scrip_journal::JournalError;
 
@@ -82,6 +82,27 @@ fn a_reply_without_a_record_waits_for_those_before_it() {
     assert!(gate.entered.is_empty());
     drop(gate);
     run.finish();
+}
+
+/// The requests that stand for pages leave a record each, so that the appends show which commit they are in.
+#[test]
+fn decided_requests_are_handed_over_before_the_pages_that_wait() {
+    for count in [1, 20] {
+        let (held, gate) = gate();
+        let run = Run::start(Limits::default(), Some(held), None);
+        let [lane, reporter]: [Lane; 2] = Default::default();
+        // The engine thread itself writes this one, and decides nothing until it is let go.
+        run.offer(&lane, vec![club(1)]);
+        assert_eq!(gate.entered(), 1);
+        run.offer(&lane, (100..100 + count).map(club).collect());
+        (200..210).for_each(|request| run.offer_page(&reporter, club(request)));
+        gate.let_go();
+        assert_eq!(u64::from(gate.entered()), count, "pages are in the commit");
+        drop(gate);
+        lane.replies(1 + count as usize);
+        reporter.replies(10);
+        run.finish();
+    }
 }
 
 #[test]

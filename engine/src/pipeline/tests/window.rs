@@ -11,9 +11,9 @@ use scrip_protocol::command::ClientRegistered;
 use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{ClientId, Kind, Record, Refusal, RequestId, Settings, Stamp};
 
+use scrip_core::state::requests::{Admission, ClockRange, KEPT_AT_LEAST_MS, Remembered};
 use scrip_core::state::tests::{START_MS, stamp, through_a_file};
 use scrip_core::state::{State, reply_of};
-use scrip_core::state::requests::{Admission, ClockRange, KEPT_AT_LEAST_MS, Remembered};
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;

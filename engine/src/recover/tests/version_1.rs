@@ -1,17 +1,25 @@
 //! A start on a snapshot of version 1 that was taken while the machine's clock was ahead: the journal tells which ids were executed.
 
-use scrip_protocol::batch::BatchBuilder;
-use scrip_protocol::command::ClientRegistered;
+use std::sync::Arc;
+
+use scrip_protocol::batch::{BatchBuilder, BatchTime};
+use scrip_protocol::command::{ClientRegistered, TakeSnapshotOutcome};
 use scrip_protocol::record::SettingsApplied;
 use scrip_protocol::{ClientId, CredentialId, Kind, Position, Record, Refusal, RequestId, Settings, Stamp, unix_time_ms};
 
-use super::{folder, new_disk, recovered};
+use super::{Recovered, files, folder, new_disk, recovered};
+use crate::backup;
+use crate::engine::keep;
+use crate::folder::Retention;
+use crate::keeper::{Keeper, KeeperSettings, ReaderRegistry, RegistryError};
+use crate::pipeline::Finished;
 use crate::snapshot::tests::version_1::as_version_1;
 use crate::snapshot::{self, Pace};
 use scrip_core::state::requests::Admission;
 use scrip_core::state::{State, first_difference};
-use scrip_journal::Journal;
 use scrip_journal::disk::double::Double;
+use scrip_journal::disk::{Disk, OsDisk};
+use scrip_journal::{Journal, JournalError, JournalReader};
 
 /// Each batch has a segment of its own.
 const SEGMENT_EACH: u64 = 1;
@@ -116,4 +124,163 @@ fn without_the_journal_all_that_may_have_been_executed_is_refused() {
     let state = recovered(&disk, SEGMENT_EACH).expect("the snapshot has what was dropped").state;
     let refused = admit(&state, now_ms, (now_ms, 100));
     assert_eq!(refused, Admission::Refused(Refusal::RequestTooOld { oldest_ms: now_ms + 29 * DAY + HOUR }));
+}
+
+/// Nobody reads the journal.
+struct NoReaders;
+
+impl ReaderRegistry for NoReaders {
+    fn close_before(&self, _first: Position, _stops: &dyn Fn() -> bool) -> Result<Vec<Position>, RegistryError> {
+        Ok(Vec::new())
+    }
+
+    fn open(&self) {}
+}
+
+/// Starts on a folder, executes a request by the right clock, takes a snapshot as the running engine does, and crashes. Returns the first
+/// position that is kept of the journal.
+fn run_and_crash(disk: &Double, now_ms: u64, n: u64) -> Position {
+    run(disk, &mut recovered(disk, SEGMENT_EACH).expect("it is whole"), now_ms, n)
+}
+
+/// The same, of an engine that goes on running.
+fn run(disk: &Double, Recovered { state, journal, .. }: &mut Recovered, now_ms: u64, n: u64) -> Position {
+    let mut batch = BatchBuilder::new(BatchTime::new(now_ms + 31 * DAY, now_ms));
+    let record = ClientRegistered { stamp: stamp(now_ms, n), client: ClientId(n.into()), name: "Ann".into(), new: true };
+    let record = record.into();
+    batch.push(&record);
+    state.apply(batch.time(), &record);
+    let end = journal.append(vec![batch]).expect("the disk takes it").position;
+    let settings = KeeperSettings { journal_bytes: 0, retention: Retention::Needed };
+    let (reader, durable) = (journal.reader(), tokio::sync::watch::Sender::new(end));
+    let (disk, snapshots) = (Arc::new(disk.clone()), folder().snapshots_path());
+    let keeper = Keeper::start(disk, snapshots, settings, reader.clone(), Arc::new(NoReaders), durable.subscribe(), None);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let outcome = runtime.block_on(keeper.handle().take());
+    assert!(matches!(outcome, TakeSnapshotOutcome::Taken(taken) if taken.position == end), "{outcome}");
+    keeper.stop();
+    reader.first()
+}
+
+/// Whatever a running engine has dropped of its journal, the next start admits new requests and executes none again; also where the newest
+/// snapshot is damaged, and where the clock was set right only after the snapshots were taken.
+#[test]
+fn snapshots_of_a_running_engine_state_what_the_journal_told_before_it_is_dropped() {
+    for ahead in [0, 30 * DAY + 2 * HOUR] {
+        let now_ms = unix_time_ms() - ahead;
+        let (disk, right, wrong) = upgraded(now_ms);
+        let mut firsts = Vec::new();
+        for n in 200..204 {
+            firsts.push(run_and_crash(&disk, now_ms, n));
+            let newest = snapshot::list(&disk, &folder().snapshots_path()).expect("it can be listed").remove(0);
+            let sound = disk.contents(&newest.path);
+            for is_damaged in [false, true] {
+                if is_damaged {
+                    disk.tamper(&newest.path, |bytes| bytes.truncate(100));
+                }
+                let when = format!("{ahead} ahead, {n}, damaged: {is_damaged}");
+                let state = recovered(&disk, SEGMENT_EACH).expect("it is whole").state;
+                let unknown_before_ms = state.requests.unknown_before_ms();
+                // By a clock ahead, a start on a snapshot of version 1 has no reason to read the journal yet.
+                if ahead == 0 || !is_damaged || n > 200 {
+                    assert_eq!(unknown_before_ms, 1, "{when}");
+                    for new_ms in [now_ms, now_ms - HOUR, now_ms + DAY] {
+                        assert_eq!(admit(&state, new_ms, (new_ms, 100)), Admission::New, "{when}");
+                    }
+                }
+                for request in right {
+                    let refused = admit(&state, request.0, request);
+                    assert!(matches!(refused, Admission::Refused(Refusal::RequestTooOld { .. })), "{when}: {refused:?}");
+                }
+                for request in wrong {
+                    assert!(matches!(admit(&state, request.0, request), Admission::Repeated(_)), "{when}: {request:?}");
+                }
+                disk.tamper(&newest.path, |bytes| bytes.clone_from(&sound));
+            }
+        }
+        assert_eq!(firsts[0], Position(1), "a snapshot of version 1 is kept, and the journal with it");
+        assert!(firsts[1] > Position(6) && firsts[3] > firsts[1], "later, what is not needed is dropped: {firsts:?}");
+    }
+}
+
+/// An engine that was started while the clock was still ahead refuses ids by the right clock until it is restarted: its last snapshot does not
+/// replace those of the keeper, by which the next start admits them.
+#[test]
+fn the_last_snapshot_of_an_engine_that_was_started_by_a_clock_ahead_closes_nothing() {
+    let now_ms = unix_time_ms() - 30 * DAY - 2 * HOUR;
+    for keeps in [0, 1, 3] {
+        let (disk, right, _) = upgraded(now_ms);
+        let mut up = recovered(&disk, SEGMENT_EACH).expect("it is whole");
+        let first = (0..keeps).map(|n| run(&disk, &mut up, now_ms, 200 + n)).last();
+        assert!(up.state.requests.unknown_before_ms() > 1 && (keeps < 3 || first > Some(Position(6))), "{keeps} snapshots");
+        let Recovered { state, journal, .. } = up;
+        keep(&disk, &folder().snapshots_path(), &Finished { state, journal: Box::new(journal) });
+        let state = recovered(&disk, SEGMENT_EACH).expect("it is whole").state;
+        assert_eq!(state.requests.unknown_before_ms() > 1, keeps == 0, "{keeps} snapshots, the journal begins at {first:?}");
+        assert!(keeps == 0 || admit(&state, now_ms, (now_ms, 100)) == Admission::New, "{keeps} snapshots");
+        for request in right {
+            assert!(matches!(admit(&state, request.0, request), Admission::Refused(_)), "{keeps} snapshots: {request:?}");
+        }
+    }
+}
+
+/// A backup begins with the oldest snapshot that states what was forgotten; with one of version 1 only where there is no other.
+#[test]
+fn a_backup_begins_with_a_snapshot_of_version_1_only_where_there_is_no_other() {
+    let now_ms = unix_time_ms();
+    let (disk, ..) = upgraded(now_ms);
+    let dir = tempfile::tempdir().expect("a folder");
+    let snapshots = dir.path().join("snapshots");
+    std::fs::create_dir(&snapshots).expect("a folder");
+    let os: Arc<dyn Disk> = Arc::new(OsDisk);
+    for (round, expected) in [Position(6), Position(7)].into_iter().enumerate() {
+        for (name, bytes) in files(&disk, &folder().snapshots_path()) {
+            std::fs::write(snapshots.join(name), bytes).expect("the disk takes it");
+        }
+        let mut taking = backup::Taking::open(&os, &dir.path().join(format!("backup-{round}"))).expect("a folder");
+        assert_eq!(taking.begin_with(&snapshots, Position(4)).expect("there is one"), expected);
+        run_and_crash(&disk, now_ms, 200);
+    }
+}
+
+/// A journal that cannot be read to its end leaves the state as it was: what the first version may have forgotten stays refused.
+#[test]
+fn a_journal_that_cannot_be_read_leaves_the_range_of_version_1() {
+    /// The journal, up to a position.
+    struct ReadableUpTo(Arc<dyn JournalReader>, Position);
+
+    impl JournalReader for ReadableUpTo {
+        fn read(&self, from: Position, _: usize) -> Result<Vec<Vec<u8>>, JournalError> {
+            if from > self.1 { Err(JournalError::Missing { position: from }) } else { self.0.read(from, 1) }
+        }
+
+        fn bytes(&self) -> u64 {
+            self.0.bytes()
+        }
+
+        fn first(&self) -> Position {
+            self.0.first()
+        }
+
+        fn first_behind(&self, position: Position) -> Position {
+            self.0.first_behind(position)
+        }
+
+        fn drop_through(&self, position: Position) -> Result<usize, JournalError> {
+            self.0.drop_through(position)
+        }
+
+        fn check_sealed(&self, goes_on: &dyn Fn() -> bool) -> Result<(), JournalError> {
+            self.0.check_sealed(goes_on)
+        }
+    }
+
+    let (disk, ..) = upgraded(unix_time_ms());
+    let kept = snapshot::list(&disk, &folder().snapshots_path()).expect("it can be listed");
+    let mut state = snapshot::Snapshot::open(&disk, &kept[0].path).and_then(|snapshot| snapshot.state()).expect("it is intact");
+    let before = state.requests.forgotten().clone();
+    let reader = recovered(&disk, SEGMENT_EACH).expect("it is intact").journal.reader();
+    let found = crate::recover::find_executed(&mut state, &ReadableUpTo(reader, Position(2)), &mut |_| true);
+    assert!(matches!(found, Err(JournalError::Missing { .. })), "{found:?}");
+    assert_eq!(*state.requests.forgotten(), before);
 }

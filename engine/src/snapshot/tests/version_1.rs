@@ -5,8 +5,8 @@ use scrip_protocol::record::SettingsApplied;
 use scrip_protocol::{ClientId, CredentialId, Kind, Record, Refusal, RequestId, Settings, Stamp, wire};
 
 use super::{Kept, Snapshot, dir, end_of, new_disk, written};
-use crate::snapshot::layout::{self, PAGE, Part};
-use scrip_core::state::frozen::Small;
+use crate::snapshot::layout::{self, PAGE};
+use scrip_core::state::frozen::{Part, Small};
 use scrip_core::state::requests::Admission;
 use scrip_core::state::{State, first_difference};
 use scrip_journal::disk::Disk;

@@ -158,6 +158,16 @@ fn slow_readers_pass_and_idle_ones_do_not() {
     assert!(!PACE.allows(day, u64::MAX), "no export goes on for ever");
 }
 
+/// A reader whose connection stalls is not cut while the grace lasts. After that it must have taken the average since then, up to the total time.
+#[test]
+fn a_reader_may_pause_for_the_grace_and_not_longer() {
+    let Pace { bytes_per_second, grace, total } = PACE;
+    let (second, moment) = (Duration::from_secs(1), Duration::from_millis(1));
+    assert!(PACE.allows(grace, 0));
+    assert!(!PACE.allows(grace + second, bytes_per_second - 1) && PACE.allows(grace + second, bytes_per_second));
+    assert!(PACE.allows(total, u64::MAX) && !PACE.allows(total + moment, u64::MAX));
+}
+
 /// A reader that is too slow loses its place and its file, and what it then gets is no whole file.
 #[tokio::test]
 async fn a_reader_that_is_too_slow_is_cut() {

@@ -64,6 +64,18 @@ async fn strangers_take_no_places() {
     crowd.ends().await;
 }
 
+/// A request without a token is refused without a lookup, even while as many other tokens are being looked up as is allowed.
+#[tokio::test]
+async fn a_request_without_a_token_is_refused_without_a_lookup() {
+    let server = Server::new(sample::fill);
+    let all = u32::try_from(server.api.looked_up.available_permits()).expect("a few");
+    let _taken = Arc::clone(&server.api.looked_up).acquire_many_owned(all).await.expect("it is never closed");
+    for path in PATHS.into_iter().chain(["/v1/campaigns/1/live", "/v1/campaigns/1/codes/export"]) {
+        let refused = server.send(Method::GET, path, &[]).now_or_never().expect("it waits for nothing");
+        refused.is_problem(StatusCode::UNAUTHORIZED);
+    }
+}
+
 /// One credential has some of the places, whatever it sends; others are answered meanwhile.
 #[tokio::test]
 async fn one_credential_leaves_queries_to_others() {
@@ -91,9 +103,11 @@ async fn streams_leave_queries_alone() {
         assert_eq!(opened.status(), StatusCode::OK);
         streams.push(opened);
     }
+    assert_eq!(stream(&server, "operator").await.status(), StatusCode::SERVICE_UNAVAILABLE);
     server.get("operator", "/v1/campaigns/1/live").await.is_problem(StatusCode::SERVICE_UNAVAILABLE);
     let others: Vec<_> = (STREAMS_OF_ONE..STREAMS_MAX).map(|n| server.api.streams.take(100 + n as u32)).collect();
     assert!(others.iter().all(Option::is_some));
+    assert_eq!(stream(&server, "marketing").await.status(), StatusCode::SERVICE_UNAVAILABLE);
     server.get("marketing", "/v1/campaigns/1/live").await.is_problem(StatusCode::SERVICE_UNAVAILABLE);
     // What streams read with is taken, as by many that look at once.
     let reads: Vec<_> = (0..4).map(|n| server.api.stream_reads.take(100 + n)).collect();

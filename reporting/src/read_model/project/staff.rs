@@ -47,9 +47,11 @@ impl Writing<'_> {
             }
             Record::CredentialRevoked(revoked) => {
                 write("UPDATE credential SET revoked_ms = ?2 WHERE credential = ?1", params![revoked.credential.0, ms])?;
-                // What it holds is free from then on.
+                // What it holds is free from then on; in the first journals, only from their first `settings-set` on.
                 write(
-                    "UPDATE hold SET expires_ms = ?2 WHERE credential = ?1 AND ended IS NULL AND expires_ms > ?2",
+                    "UPDATE hold SET expires_ms = ?2 WHERE credential = ?1 AND ended IS NULL AND expires_ms > ?2
+                     AND (NOT EXISTS (SELECT 1 FROM change WHERE kind = 'settings-applied')
+                          OR EXISTS (SELECT 1 FROM change WHERE kind = 'settings-set'))",
                     params![revoked.credential.0, ms],
                 )
             }

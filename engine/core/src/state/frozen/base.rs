@@ -7,7 +7,8 @@ use scrip_protocol::command::{ArchiveCause, CodesBatch, Terms};
 use scrip_protocol::{CampaignId, Money, Position, Settings};
 
 use super::{
-    ClientRow, CountsRow, FormRow, Frozen, GivenBackRow, HashKey, MemberRow, NameRow, ReaderOwnerRow, RequestRow, Rows, UsesRow,
+    ClientRow, CountsRow, FormRow, Frozen, GivenBackRow, HashKey, MemberRow, NameRow, ReaderOwnerRow, RequestRow,
+    RevokedHolderRow, Rows, UsesRow,
 };
 use crate::state::credentials::Credential;
 use crate::state::groups::GroupRow;
@@ -57,6 +58,8 @@ pub struct Base {
     pub given_back: Rows<GivenBackRow>,
     /// The credentials that readers belong to.
     pub reader_owners: Rows<ReaderOwnerRow>,
+    /// The revoked credentials whose open holds have not all expired yet.
+    pub revoked_holders: Rows<RevokedHolderRow>,
 }
 
 /// What of a state is little, however many codes and clients there are: it is loaded at once.

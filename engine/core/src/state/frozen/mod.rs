@@ -110,6 +110,16 @@ pub struct ReaderOwnerRow {
     pub credential: u64,
 }
 
+/// A revoked credential whose open holds have not all expired yet.
+#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct RevokedHolderRow {
+    /// The credential.
+    pub credential: u64,
+    /// When it was revoked, in milliseconds since 1970.
+    pub revoked_ms: u64,
+}
+
 /// The form in which codes are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
 #[repr(C)]

@@ -56,11 +56,12 @@ sections! {
     19 ReaderOwners     "reader-owners"    16;
     20 CodeForm         "code-form"        16;
     21 Forgotten        "forgotten"        16;
+    22 RevokedHolders   "revoked-holders"  16;
 }
 
 impl Part {
     /// Whether files of a version lack it, because there was no such section then. It is empty in these.
     pub const fn is_lacking(self, version: u32) -> bool {
-        matches!(self, Part::ReaderOwners | Part::CodeForm | Part::Forgotten) && version == 1
+        matches!(self, Part::ReaderOwners | Part::CodeForm | Part::Forgotten | Part::RevokedHolders) && version == 1
     }
 }

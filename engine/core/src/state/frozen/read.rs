@@ -27,17 +27,11 @@ impl Base {
             index: index(Part::CodeSlots, homes.codes)?,
             places: small.campaigns.iter().map(|campaign| campaign.places).collect(),
         };
-        let forgotten = match Part::Forgotten.is_lacking(version) {
-            // It forgot ids that had passed by the time of records, and did not move the horizon.
-            true => {
-                let passed_ms = small.now_ms.saturating_sub(small.window.window_ms);
-                Forgotten::before(small.window.horizon_ms.max(passed_ms))
-            }
-            false => {
-                let rows = Forgotten::from_rows(&sections.rows(Part::Forgotten)?);
-                rows.ok_or("the times of its forgotten requests are not in order")?
-            }
-        };
+        let forgotten = sections.forgotten()?.unwrap_or_else(|| {
+            // Version 1 forgot ids that had passed by the time of records, and did not move the horizon.
+            let passed_ms = small.now_ms.saturating_sub(small.window.window_ms);
+            Forgotten::before(small.window.horizon_ms.max(passed_ms))
+        });
         let base = Base {
             clients: sections.rows(Part::Clients)?,
             counts: sections.rows(Part::ClientCounts)?,
@@ -54,12 +48,23 @@ impl Base {
             refunded: sections.rows(Part::Refunded)?,
             given_back: sections.rows(Part::GivenBack)?,
             reader_owners: sections.rows(Part::ReaderOwners)?,
+            revoked_holders: sections.rows(Part::RevokedHolders)?,
             form: sections.rows(Part::CodeForm)?.first().copied(),
             codes: Arc::new(codes),
             small,
         };
         check_places(&base)?;
         Ok(base)
+    }
+}
+
+impl Forgotten {
+    /// The times of the forgotten requests; `None` for a snapshot of version 1, which does not state them.
+    ///
+    /// # Errors
+    /// When the section is missing or is not what it should be.
+    pub fn read(version: u32, section: impl Fn(Part) -> Option<(Ground, Range<u64>)>) -> Result<Option<Forgotten>, &'static str> {
+        SectionReader { version, section }.forgotten()
     }
 }
 
@@ -76,6 +81,14 @@ impl<F: Fn(Part) -> Option<(Ground, Range<u64>)>> SectionReader<F> {
             None if part.is_lacking(self.version) => Ok(Rows::default()),
             None => Err("a section is missing"),
         }
+    }
+
+    fn forgotten(&self) -> Result<Option<Forgotten>, &'static str> {
+        if Part::Forgotten.is_lacking(self.version) {
+            return Ok(None);
+        }
+        let rows = Forgotten::from_rows(&self.rows(Part::Forgotten)?);
+        rows.map(Some).ok_or("the times of its forgotten requests are not in order")
     }
 }
 

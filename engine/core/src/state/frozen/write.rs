@@ -50,6 +50,7 @@ pub fn write_sections<S: Sections>(state: &State, key: HashKey, sections: &mut S
     rows(sections, Part::Refunded, state.given_back.refunded().map(|activation| activation.0))?;
     rows(sections, Part::GivenBack, state.given_back.rows())?;
     rows(sections, Part::ReaderOwners, state.readers.owner_rows())?;
+    rows(sections, Part::RevokedHolders, state.holds.revoked_rows())?;
     rows(sections, Part::CodeForm, state.form_row().into_iter())?;
     sections.begin(Part::Small);
     let mut small = Vec::new();

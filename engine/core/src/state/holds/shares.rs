@@ -1,11 +1,9 @@
 //! What one credential may hold, what becomes of it when the credential is revoked, and what a limit costs that was lowered under holds.
 
-use scrip_protocol::Role;
-use scrip_protocol::command::{Grant, Secret, Terms};
+use scrip_protocol::command::Terms;
 
 use super::tests::{AT, campaigns, give, give_to, held};
 use super::*;
-use crate::state::Credential;
 
 /// One credential takes its share of the holds and no more, whatever the others have; and what it opens and ends pushes out its own.
 #[test]
@@ -31,7 +29,7 @@ fn a_credential_holds_its_share_and_pushes_out_nobody_else() {
     assert!(holds.known(Position(100), 2_000).is_some(), "the other's is still known");
     assert_eq!([1, 2, 4, 5].map(|hold| holds.known(Position(hold), 2_000).is_some()), [true; 4], "what is open stays");
     let rows = holds.rows().map(|(position, hold)| (position, hold.clone())).collect();
-    let mut snapshot = Holds::over(rows, &mut again, &Credentials::default());
+    let mut snapshot = Holds::over(rows, &mut again, &[]);
     (snapshot.limit, snapshot.share) = (20, 5);
     snapshot.over.clear();
     snapshot.weigh(one);
@@ -46,17 +44,15 @@ fn the_holds_of_a_revoked_credential_expire_with_the_records_that_follow() {
     let (mut campaigns, mut holds) = (campaigns(None), Holds::default());
     let given = 2 * REVOKED_PER_RECORD + 10;
     (1..=given as u64).for_each(|position| give_to(&mut holds, &mut campaigns, one, position, 0, 900_000));
-    give_to(&mut holds, &mut campaigns, other, 1_000, 0, 900_000);
+    give_to(&mut holds, &mut campaigns, other, 100_000, 0, 900_000);
     let held = |campaigns: &Campaigns| campaigns.of(AT.campaign).map_or(0, |campaign| campaign.held as usize);
     holds.revoke(&mut campaigns, one, 500, 500);
     assert_eq!(held(&campaigns), given + 1 - REVOKED_PER_RECORD);
     assert!(holds.open().filter(|hold| hold.credential == one).all(|hold| hold.expires_ms == 500));
     // A snapshot at this moment goes on alike.
-    let (role, secret) = (Role::Gateway, Secret::Token([0; 32]));
-    let grant = Grant { name: "Shop".into(), role, clubs: Vec::new(), reasons: true, secret };
-    let revoked = Credential { grant, added_ms: 0, revoked_ms: Some(500) };
+    let revoked: Vec<_> = holds.revoked_rows().collect();
     let rows = holds.rows().map(|(position, hold)| (position, hold.clone())).collect();
-    assert_eq!(Holds::over(rows, &mut again, &Credentials::over(vec![Some(revoked)])), holds);
+    assert_eq!(Holds::over(rows, &mut again, &revoked), holds);
     holds.begin(&mut campaigns, 600);
     assert_eq!(held(&campaigns), 11);
     holds.begin(&mut campaigns, 700);

@@ -34,7 +34,7 @@ impl Forgotten {
     }
 
     /// Where the range of a snapshot of version 1 ends; 0 where there is none.
-    pub(super) fn unknown_before_ms(&self) -> u64 {
+    pub fn unknown_before_ms(&self) -> u64 {
         self.0.first().filter(|range| range.from_ms == 0).map_or(0, |range| range.to_ms)
     }
 

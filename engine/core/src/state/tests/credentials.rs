@@ -1,9 +1,11 @@
 //! Credentials as commands and records (Z15).
 
+use scrip_protocol::codes::RecordedForm;
 use scrip_protocol::command::{
     AddCredential, AddCredentialOutcome as Added, CLUBS_PER_CREDENTIAL_MAX, CredentialAdded, CredentialRevoked, Grant,
     ListCredentials, RegisterClub, RevokeCredential, RevokeCredentialOutcome as Revoked, Secret,
 };
+use scrip_protocol::record::{SettingsApplied, SettingsSet};
 use scrip_protocol::{CampaignId, ClubId, CredentialId, Kind, Record, RequestId, Role, Settings, Stamp, wire};
 
 use super::{Answer, Bench, START_MS, stamp};
@@ -158,9 +160,73 @@ fn what_a_revoked_credential_holds_is_free() {
     let mut state = State::default();
     super::recorded(script).iter().for_each(|(time_ms, record)| state.apply(*time_ms, record));
     let revoked_ms = state.now_ms() + 5;
-    let stamp = Stamp { request: RequestId(1), body: 0, credential: CredentialId(1) };
-    state.apply(revoked_ms, &CredentialRevoked { stamp, credential: CredentialId(2) }.into());
+    revoke(&mut state, revoked_ms);
     let open: Vec<_> = state.holds.open().map(|hold| (hold.credential.0, hold.expires_ms == revoked_ms)).collect();
     assert_eq!(open, [(2, true), (1, false)]);
     assert_eq!(state.campaigns.of(CampaignId(1)).map(|campaign| campaign.held), Some(1));
+}
+
+/// Applies the revocation of credential 2.
+fn revoke(state: &mut State, at_ms: u64) {
+    let stamp = Stamp { request: RequestId(1), body: 0, credential: CredentialId(1) };
+    state.apply(at_ms, &CredentialRevoked { stamp, credential: CredentialId(2) }.into());
+}
+
+/// A snapshot between a revocation and the expiry of the credential's last hold goes on as the state does.
+#[test]
+fn a_snapshot_carries_the_holds_of_a_revoked_credential_that_have_yet_to_expire() {
+    let script = "
+        club Arena
+        credential operator Boss
+        credential gateway Shop
+        campaign amount=5.00 codes=A
+    ";
+    let script = format!("{script}{}", "hold code=A client=7 club=1 by=2\n".repeat(5_000));
+    let mut state = State::default();
+    super::recorded(&script).iter().for_each(|(time_ms, record)| state.apply(*time_ms, record));
+    let now_ms = state.now_ms();
+    revoke(&mut state, now_ms);
+    assert_eq!(state.holds.revoked_rows().count(), 1, "some holds have yet to expire");
+    let mut reopened = super::through_a_file(&state);
+    for _ in 0..2 {
+        assert!(reopened == state);
+        let set = SettingsSet { settings: Settings::default(), codes: RecordedForm::of(state.code_form()) }.into();
+        [&mut state, &mut reopened].into_iter().for_each(|state| state.apply(now_ms, &set));
+    }
+    assert_eq!(state.holds.revoked_rows().count(), 0);
+    assert_eq!(state.campaigns.of(CampaignId(1)).map(|campaign| campaign.held), Some(0));
+}
+
+/// A revocation in a journal of the first version left the credential's holds open, and a replay of it still does.
+#[test]
+fn a_revocation_in_a_first_journal_leaves_holds_open() {
+    let script = "
+        club Arena
+        credential operator Boss
+        credential gateway Shop
+        campaign amount=5.00 cap=1 codes=A,B
+        hold code=A client=7 club=1 by=2
+        hold code=B client=8 club=1 by=1
+    ";
+    let recorded = super::recorded(script);
+    for is_first in [true, false] {
+        let mut state = State::default();
+        for (n, (time_ms, record)) in recorded.iter().enumerate() {
+            match n == 0 && is_first {
+                true => state.apply(*time_ms, &SettingsApplied { settings: Settings::default() }.into()),
+                false => state.apply(*time_ms, record),
+            }
+        }
+        let now_ms = state.now_ms();
+        revoke(&mut state, now_ms);
+        let held = |state: &State| state.campaigns.of(CampaignId(1)).map(|campaign| campaign.held);
+        assert_eq!(held(&state), Some(if is_first { 2 } else { 1 }));
+        let mut reopened = super::through_a_file(&state);
+        assert!(reopened == state);
+        let codes = RecordedForm::of(state.code_form());
+        let set = SettingsSet { settings: Settings::default(), codes }.into();
+        [&mut state, &mut reopened].into_iter().for_each(|state| state.apply(now_ms, &set));
+        assert!(reopened == state, "a restart changes nothing of what was revoked before");
+        assert_eq!(held(&state), Some(if is_first { 2 } else { 1 }));
+    }
 }

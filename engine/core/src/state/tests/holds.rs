@@ -2,10 +2,14 @@
 //!
 //! Positions: the settings stand at 1, so that the first club stands at 2 and the first campaign at 3.
 
-use scrip_protocol::Settings;
-use scrip_protocol::command::{HOLD_KEPT_MS, HOLD_TTL_MAX_MS};
+use scrip_protocol::command::{HOLD_KEPT_MS, HOLD_TTL_MAX_MS, OnConflict, RegisterClub, Terms, UpdateCampaign};
+use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position, Settings};
 
 use super::script::{check, check_with};
+use super::shown::recount;
+use super::{Bench, list, stamp};
+use crate::index::normalise;
+use crate::state::{Asked, AskedCodes, AskedCreateCampaign, AskedHold, AskedRedeem};
 
 /// Z1, pain 8: a use is held for one client while he pays, and nobody else has it; the confirmation is the activation.
 #[test]
@@ -469,4 +473,68 @@ fn repeated_requests_about_holds_get_their_first_replies() {
         "" has 1.00
         "#,
     );
+}
+
+/// A record about a campaign looks only at those of its held codes that it may have made full or not full: a change of other terms than the
+/// cap at none, and an archive or a restore at the codes that are archived or restored by it.
+#[test]
+fn a_record_looks_only_at_the_held_codes_that_it_changes() {
+    const CODES: u32 = 200;
+    const HELD: u32 = 150;
+    let mut bench = Bench::new(Settings::default());
+    let mut number = 0;
+    let mut run = |bench: &mut Bench, asked: Asked| {
+        number += 1;
+        bench.run(stamp(bench.now_ms, number, number), &asked);
+        bench.state.holds.looked_at.iter().map(|at| at.slot).collect::<Vec<u32>>()
+    };
+    let create = |name: &str, codes: &[String]| {
+        let terms = Terms { activations_per_code_max: Some(1), ..Terms::new(name, Money(1)) };
+        let list = list(codes.iter().map(String::as_str));
+        Asked::CreateCampaign(Box::new(AskedCreateCampaign { terms, list, on_conflict: OnConflict::Reject }))
+    };
+    let codes: Vec<String> = (0..CODES).map(|slot| format!("CODE{slot}")).collect();
+    run(&mut bench, Asked::RegisterClub(RegisterClub { name: "club".into() }));
+    run(&mut bench, create("held", &codes));
+    for code in codes.iter().take(HELD as usize) {
+        let (client, club, code) = (ClientId(1), ClubId(1), normalise(code));
+        let redeem = AskedRedeem { client, club, code, top_up: Position(0), is_their_top_up: true };
+        let looked_at = run(&mut bench, Asked::Hold(Box::new(AskedHold { redeem, ttl_ms: 600_000 })));
+        assert!(!looked_at.is_empty());
+    }
+    assert_eq!(bench.state.holds.full_codes().count(), HELD as usize);
+
+    let campaign = CampaignId(1);
+    let update = |change: UpdateCampaign| Asked::UpdateCampaign(Box::new(UpdateCampaign { campaign, ..change }));
+    let some = |slots: &[usize]| {
+        let list = list(slots.iter().map(|slot| codes[*slot].as_str()));
+        Box::new(AskedCodes { campaign, list })
+    };
+    let renamed = UpdateCampaign { name: Some("renamed".into()), ..UpdateCampaign::default() };
+    let limited = UpdateCampaign { activations_max: Some(Some(9)), ..UpdateCampaign::default() };
+    let same_cap = UpdateCampaign { activations_per_code_max: Some(Some(1)), ..UpdateCampaign::default() };
+    let capped = |cap| UpdateCampaign { activations_per_code_max: Some(Some(cap)), ..UpdateCampaign::default() };
+    let all: Vec<u32> = (0..HELD).collect();
+    let taken = [codes[7].clone(), codes[180].clone()];
+    // What is done, the codes that are looked at, and how many are full after it.
+    let steps: Vec<(Asked, &[u32], u32)> = vec![
+        (update(renamed), &[], HELD),
+        (update(limited), &[], HELD),
+        (update(same_cap), &[], HELD),
+        (Asked::ArchiveCodes(some(&[3, 5, 199])), &[3, 5, 199], HELD - 2),
+        (Asked::RestoreCodes(some(&[5, 199])), &[5, 199], HELD - 1),
+        (Asked::ArchiveCampaign(campaign), &[], HELD - 1),
+        (create("taken", &taken), &[], HELD - 1),
+        (Asked::RestoreCampaign(campaign), &[7, 180], HELD - 2),
+        (Asked::ArchiveCampaign(CampaignId(2)), &[], HELD - 2),
+        (Asked::RestoreCampaign(campaign), &[7, 180], HELD - 1),
+        (update(capped(2)), &all, 0),
+        (update(capped(1)), &all, HELD - 1),
+    ];
+    for (asked, looked_at, full) in steps {
+        assert_eq!(run(&mut bench, asked.clone()), looked_at, "{asked:?}");
+        assert_eq!(bench.state.holds.full_codes().count(), full as usize, "{asked:?}");
+        recount(&bench);
+        bench.compare_with_replay();
+    }
 }
