@@ -1,18 +1,14 @@
-//! The redemption engine.
+//! The redemption engine as a process: what is between the network, the core and the disk.
 //!
-//! - [`state`]: pure; what is decided, and what a record changes.
-//! - [`index`]: which campaign holds a code; what lanes may read.
-//! - [`journal`]: batches of records on disk, and their recovery; [`snapshot`]: the state at one position of it, read in place.
-//! - [`disk`]: what both do to files. [`keeper`]: takes snapshots beside the running engine, and drops what is not needed.
-//! - [`salvage`]: what can still be read of a segment's file that is damaged.
+//! - [`server`]: the QUIC endpoint, lanes, roles and limits.
 //! - [`pipeline`]: the engine thread and the journal thread between lanes and disk.
-//! - [`server`]: QUIC, lanes, roles, limits.
-//! - [`guard`]: who has missed too often to be asked again just now.
-//! - [`backup`]: a copy of a data folder, and a data folder of a copy.
-//! - [`folder`], [`credentials`] and [`certificates`]: what stands in a data folder beside the journal.
-//! - [`Vitals`]: how a running engine is, and what it has counted.
+//! - [`snapshot`]: the state at one position of the journal, read in place. [`keeper`]: takes snapshots while the engine runs and drops
+//!   what nobody needs.
+//! - [`backup`]: copies a data folder, and restores a copy.
+//! - [`folder`], [`credentials`] and [`certificates`]: the other files of a data folder.
+//! - [`Vitals`]: status and metrics of a running engine.
 //!
-//! [`Engine`] is all of it together, as a process runs it.
+//! [`scrip_core`] decides and [`scrip_journal`] stores. [`Engine`] is all of it together.
 
 pub mod backup;
 pub mod certificates;

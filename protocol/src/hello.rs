@@ -14,7 +14,7 @@ pub struct Hello {
 }
 
 /// The answer to [`Hello`]. Other lanes may be opened once it is here.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct Welcome {
     /// The credential that the token or certificate belongs to.
     pub credential: CredentialId,

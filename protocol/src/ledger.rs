@@ -11,7 +11,7 @@ use crate::money::Money;
 use crate::record::Record;
 
 /// An account of a client (B1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy, Hash)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Account {
@@ -22,19 +22,7 @@ pub enum Account {
 }
 
 /// What a client has, and what is counted of it.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Default,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[wire_format(Copy, Default, serde::Deserialize)]
 pub struct Accounts {
     /// The gaming balance: never below 0.
     pub gaming: Money,
@@ -47,19 +35,7 @@ pub struct Accounts {
 }
 
 /// What an operation is called in reports (B3).
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[wire_format(Copy, Hash, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Label {
@@ -104,9 +80,7 @@ impl fmt::Display for Label {
 }
 
 /// Who did an operation (B2, A28).
-#[derive(
-    Debug, Clone, PartialEq, Eq, Hash, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(Hash, serde::Deserialize)]
 pub struct Executor {
     /// What kind of.
     pub kind: ExecutorKind,
@@ -117,19 +91,7 @@ pub struct Executor {
 }
 
 /// What kind of executor.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[wire_format(Copy, Hash, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum ExecutorKind {

@@ -1,16 +1,18 @@
-//! What travels between Scrip's engine and those who call it: commands, outcomes, records, frames, and the client.
+//! What callers, the engine and the journal exchange: commands, outcomes, records, frames, and the ledger.
 //!
-//! - [`command`] has the table of commands, and one file for each group of them with its requests, outcomes and records.
-//! - [`frame`] has the bytes on a lane; [`batch`] the bytes in the journal and on a tail; [`wire`] how a value becomes bytes.
-//! - [`hello`] says who calls, and why a connection ended; [`refusal`] what any command may be answered instead.
-//! - [`ledger`] says of each record which accounts it moved; [`variables`] what a rule knows of a top-up.
-//! - [`client`] calls an engine; [`endpoint`] and [`tls`] are what both sides are connected with; [`strangers`] what listeners need
-//!   against callers that they do not know.
+//! - [`command`] has the table of commands, and one file for each group of commands with its requests, outcomes and records.
+//! - [`frame`] defines the bytes on a lane, [`batch`] those in the journal and on a tail, and [`wire`] how a value becomes bytes.
+//! - [`hello`] identifies the caller and defines the close codes; [`refusal`] has the refusals that any command can receive.
+//! - [`ledger`] maps each record to the entries it makes; [`variables`] defines the variables that a rule can use.
+//! - [`strangers`] has what listeners need against unknown callers.
 //!
-//! Knows no other crate of ours. The one invariant: bytes from outside are checked before they are looked at, and a number
-//! once given to a command, outcome, record or close code never means anything else.
+//! The crate opens no socket and uses no other crate of the workspace but its derive. Two invariants: bytes from outside are checked before they
+//! are used, and a number of a command, outcome, record or close code never changes its meaning.
 
 #![expect(missing_docs, reason = "rkyv's derive leaves the fields of archived struct variants without documentation")]
+
+#[macro_use]
+extern crate scrip_protocol_derive;
 
 pub mod batch;
 pub mod codes;

@@ -4,22 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// An amount in minor units. In JSON it is that whole number; in text it has two decimals.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Default,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[wire_format(Copy, PartialOrd, Ord, Hash, Default, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Money(pub i64);
 

@@ -3,9 +3,7 @@
 use std::fmt;
 
 /// What is wrong with a formula, a condition or a push text, and where.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct TextProblem {
     /// Where: the character of the text, counted from 1. One more than there are where the text ends too early.
     pub at: u32,
@@ -32,21 +30,7 @@ impl fmt::Display for TextProblem {
 }
 
 /// Why a formula has no result for a top-up (A20). The rule fails, and others go on.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[wire_format(Copy, PartialOrd, Ord, Hash, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum FormulaFailure {

@@ -16,7 +16,7 @@ use crate::ids::{CredentialId, Position, RequestId};
 use crate::wire;
 
 /// Which request a record comes from, and who sent it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 pub struct Stamp {
     /// The request.
     pub request: RequestId,
@@ -35,9 +35,7 @@ fn hexadecimal<S: serde::Serializer>(hash: &u64, serializer: S) -> Result<S::Ok,
 
 /// The settings of the organisation. They decide outcomes, so they are records: the first record of a journal, and another
 /// whenever the engine starts with other ones.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The organisation's name.
@@ -118,14 +116,14 @@ impl Default for Settings {
 
 /// The record of the settings of the first journals, whose codes have the form [`CodeForm::CaseFolded`](crate::codes::CodeForm). It is read,
 /// and no longer written.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct SettingsApplied {
     /// The settings.
     pub settings: Settings,
 }
 
 /// The record of the settings that hold from here on.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct SettingsSet {
     /// The settings.
     pub settings: Settings,

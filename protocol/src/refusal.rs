@@ -9,7 +9,7 @@ use crate::role::Role;
 use crate::time::UtcTime;
 
 /// Why a request was not executed, in order of precedence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Refusal {

@@ -7,21 +7,7 @@ use std::fmt;
 use crate::money::Money;
 
 /// How a top-up was paid (U2).
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[wire_format(Copy, PartialOrd, Ord, Hash, serde::Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[repr(u8)]
 pub enum TopUpSource {
@@ -59,21 +45,7 @@ impl fmt::Display for TopUpSource {
 }
 
 /// A variable of a rule (U3).
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[wire_format(Copy, PartialOrd, Ord, Hash, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[repr(u8)]
 pub enum Variable {
@@ -127,9 +99,7 @@ impl fmt::Display for Variable {
 }
 
 /// The values of the variables for one top-up: as they were before it, so that the order of rules cannot matter (A22).
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(Copy, serde::Deserialize)]
 pub struct Variables {
     /// What is topped up.
     pub amount: Money,

@@ -1,6 +1,6 @@
-//! What both ends of a connection share: QUIC endpoints with room for bursts, and TLS.
+//! Both ends of a connection: QUIC endpoints with socket buffers for bursts, and TLS.
 //!
-//! The engine listens with it, the client connects with it. It knows nothing of commands and records.
+//! The engine listens with it, the client connects with it. It does not handle commands and records.
 
 pub mod endpoint;
 pub mod tls;

@@ -1,14 +1,15 @@
-//! The journal: batches of records on disk, each continuing the one before.
+//! The journal: batches of records on disk, each of which continues the one before.
 //!
-//! [`Journal`] is what the engine needs of one; [`Segments`] keeps it in redb files of a [`Disk`](crate::disk::Disk). Batches and their
-//! chain of hashes are described in [`scrip_protocol::batch`].
+//! [`Journal`] is the trait that the engine needs; [`Segments`] implements it in redb files of a [`Disk`](crate::disk::Disk).
+//! [`scrip_protocol::batch`] describes batches and their chain of hashes.
 //!
-//! - `segments`: the files drawn; opening, appending, rotating. `segment`: one of them.
-//! - `recovery`: the replay of what is behind a snapshot, and the checks. [`walk`]: the same of a journal that is only looked at.
-//! - `catalogue`: reading while it is written; dropping the oldest segments. [`Cursor`]: reading on from one call to the next.
+//! - `segments` draws the files; it opens, appends and rotates. `segment` is one file.
+//! - `recovery` replays what follows a snapshot and checks it. [`walk`] does the same without changing the journal.
+//! - `catalogue` reads while the journal is written, and drops the oldest segments. A [`Cursor`] continues reading from call to call.
+//! - [`disk`] has the file operations, and the simulated disk of the tests. [`salvage`] reads what it can of a damaged segment.
 //!
-//! Invariants: an append that returned is durable; after one that failed, none succeeds. Reading never repairs: what is
-//! not whole is named, with its file and position ([`JournalError`]), and the engine does not start on it.
+//! Invariants: an append that returned is durable; after a failed append, none succeeds. Reading never repairs: a [`JournalError`]
+//! names the file and position of damage, and the engine refuses to start.
 
 mod catalogue;
 mod cursor;

@@ -68,7 +68,7 @@ impl CodeForm {
 }
 
 /// A form as it is recorded, with the version of Unicode whose characters can be in a code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 pub struct RecordedForm {
     /// The form's number.
     pub form: u8,

@@ -33,19 +33,7 @@ pub fn trim(text: &str) -> &str {
 }
 
 /// Why a text cannot be a code. Positions count characters from 1, after what surrounds the text is taken off.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[wire_format(Copy, Hash, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum InvalidCode {
@@ -92,19 +80,7 @@ impl fmt::Display for InvalidCode {
 }
 
 /// A character of a text and where it is, in four bytes.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[wire_format(Copy, Hash, serde::Deserialize)]
 #[serde(into = "ShownCharacter", try_from = "ShownCharacter")]
 pub struct CharacterAt(u32);
 

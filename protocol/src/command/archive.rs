@@ -11,16 +11,14 @@ use crate::ids::CampaignId;
 use crate::record::Stamp;
 
 /// The request to archive a campaign with all its codes.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct ArchiveCampaign {
     /// The campaign.
     pub campaign: CampaignId,
 }
 
 /// The answer to [`ArchiveCampaign`], in order of precedence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum ArchiveCampaignOutcome {
@@ -36,7 +34,7 @@ pub enum ArchiveCampaignOutcome {
 }
 
 /// The record of an archived campaign.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct CampaignArchived {
     /// The request that asked for it.
     pub stamp: Stamp,
@@ -54,9 +52,7 @@ impl CampaignArchived {
 }
 
 /// The request to restore an archived campaign, or what was left of it at an earlier restoring (A6).
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct RestoreCampaign {
     /// The campaign.
     pub campaign: CampaignId,
@@ -66,7 +62,7 @@ pub struct RestoreCampaign {
 pub const CONFLICTS_SHOWN: usize = 1_000;
 
 /// The answer to [`RestoreCampaign`], in order of precedence.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RestoreCampaignOutcome {
@@ -86,7 +82,7 @@ pub enum RestoreCampaignOutcome {
 }
 
 /// A code that cannot be restored, because another campaign holds it.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct CodeConflict {
     /// Which of the campaign's codes, counted from 0 in the order of adding.
     pub slot: u32,
@@ -97,7 +93,7 @@ pub struct CodeConflict {
 }
 
 /// The record of a restored campaign.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct CampaignRestored {
     /// The request that asked for it.
     pub stamp: Stamp,
@@ -120,9 +116,7 @@ impl CampaignRestored {
 }
 
 /// The request to archive single codes of a campaign (X2), by themselves: restoring the campaign does not bring them back (A5).
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct ArchiveCodes {
     /// The campaign.
     pub campaign: CampaignId,
@@ -131,9 +125,7 @@ pub struct ArchiveCodes {
 }
 
 /// The request to restore single codes of a campaign (A6), however they came to be archived.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct RestoreCodes {
     /// The campaign.
     pub campaign: CampaignId,
@@ -142,7 +134,7 @@ pub struct RestoreCodes {
 }
 
 /// The answer to [`ArchiveCodes`], in order of precedence. Codes that cannot be archived are skipped, and the rest is.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum ArchiveCodesOutcome {
@@ -162,7 +154,7 @@ pub enum ArchiveCodesOutcome {
 }
 
 /// The answer to [`RestoreCodes`], in order of precedence. Codes that cannot be restored are skipped, and the rest is.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RestoreCodesOutcome {
@@ -184,7 +176,7 @@ pub enum RestoreCodesOutcome {
 }
 
 /// The record of codes that were archived by themselves.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct CodesArchived {
     /// The request that asked for it.
     pub stamp: Stamp,
@@ -204,7 +196,7 @@ impl CodesArchived {
 }
 
 /// The record of codes that were restored by themselves.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct CodesRestored {
     /// The request that asked for it.
     pub stamp: Stamp,

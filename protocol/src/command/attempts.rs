@@ -56,9 +56,7 @@ impl FromStr for RunId {
 serde_as_text!(RunId);
 
 /// The request for refused attempts that left no record. It is answered by many frames, each a [`WatchAttemptsOutcome`].
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct WatchAttempts {
     /// The newest attempt that is known already; 0 for none.
     pub after: u64,
@@ -69,7 +67,7 @@ pub struct WatchAttempts {
 }
 
 /// One part of the answer to [`WatchAttempts`].
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum WatchAttemptsOutcome {
@@ -80,7 +78,7 @@ pub enum WatchAttemptsOutcome {
 }
 
 /// Some attempts of a run, in order.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct Attempts {
     /// The run.
     pub run: RunId,
@@ -94,7 +92,7 @@ pub struct Attempts {
 }
 
 /// A refused attempt that left no record. The engine did not execute it.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct Attempt {
     /// Its number in its run, from 1. Attempts that were lost have had one as well.
     pub sequence: u64,

@@ -9,9 +9,7 @@ use crate::money::Money;
 use crate::record::Stamp;
 
 /// The request to credit a client's bonus balance by hand (B4).
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct CreditBonus {
     /// Whose balance.
     pub client: ClientId,
@@ -26,9 +24,7 @@ pub struct CreditBonus {
 }
 
 /// The request to write off some of a client's bonus balance by hand (B4).
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct WriteOffBonus {
     /// Whose balance.
     pub client: ClientId,
@@ -43,9 +39,7 @@ pub struct WriteOffBonus {
 }
 
 /// The request to pay with bonuses (B1). Asked for by a gateway, it is the app's payment; by a cashier, the cashier's (B3).
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct PayBonus {
     /// Who pays.
     pub client: ClientId,
@@ -61,19 +55,7 @@ pub struct PayBonus {
 }
 
 /// What bonuses are spent on.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[wire_format(Copy, Hash, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum PaidFor {
@@ -84,7 +66,7 @@ pub enum PaidFor {
 }
 
 /// The answer to [`CreditBonus`], [`WriteOffBonus`] and [`PayBonus`], in order of precedence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum BonusOutcome {
@@ -108,9 +90,7 @@ pub enum BonusOutcome {
 }
 
 /// What was done to a bonus balance.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(Copy, serde::Deserialize)]
 pub struct BonusDone {
     /// The operation's id: where it stands in the journal.
     pub operation: Position,
@@ -124,9 +104,7 @@ pub struct BonusDone {
 
 /// The request to give back what was paid with bonuses, or some of it. A gateway gives back payments of its own credential; a cashier
 /// or an operator any.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct RefundBonus {
     /// The payment.
     pub payment: Position,
@@ -139,7 +117,7 @@ pub struct RefundBonus {
 }
 
 /// The answer to [`RefundBonus`], in order of precedence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RefundBonusOutcome {
@@ -166,7 +144,7 @@ pub enum RefundBonusOutcome {
 }
 
 /// What became of a bonus balance, and why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum BonusOperation {
@@ -184,7 +162,7 @@ pub enum BonusOperation {
 }
 
 /// The record of a bonus operation that is neither a rule's nor a code's.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct BonusChanged {
     /// The request that asked for it.
     pub stamp: Stamp,

@@ -13,9 +13,7 @@ use std::fmt;
 /// gives its use back to each, and to the budget what it could take back (Z2). A limit may be changed at any time. Lowered below
 /// what is taken, it takes nothing away: nothing more is had until enough has come back, and a hold is confirmed within its time all
 /// the same, because it is a promise. Raised or taken away, there is more at once.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct Terms {
     /// An internal label: 1 to [`NAME_BYTES_MAX`] bytes.
     pub name: String,
@@ -73,7 +71,7 @@ impl Terms {
 pub const CLUBS_PER_CAMPAIGN_MAX: usize = 10_000;
 
 /// What is wrong with the terms of a campaign, in order of precedence (C3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum InvalidTerms {
@@ -113,9 +111,7 @@ impl fmt::Display for InvalidTerms {
 }
 
 /// The request to create a campaign with its first codes.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct CreateCampaign {
     /// The terms.
     pub terms: Terms,
@@ -126,7 +122,7 @@ pub struct CreateCampaign {
 }
 
 /// The answer to [`CreateCampaign`], in order of precedence. Whatever is refused, nothing is created.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum CreateCampaignOutcome {
@@ -182,7 +178,7 @@ impl fmt::Display for crate::command::AddCodesOutcome {
 const TOO_MANY_LINES: &str = "refused: the list is too long for one request; send it in parts";
 
 /// The record of a created campaign.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct CampaignCreated {
     /// The request that asked for it.
     pub stamp: Stamp,
@@ -207,9 +203,7 @@ impl CampaignCreated {
 }
 
 /// The request to switch a campaign on or off (C7).
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct SwitchCampaign {
     /// The campaign.
     pub campaign: CampaignId,
@@ -218,7 +212,7 @@ pub struct SwitchCampaign {
 }
 
 /// The answer to [`SwitchCampaign`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum SwitchCampaignOutcome {
@@ -242,7 +236,7 @@ impl fmt::Display for SwitchCampaignOutcome {
 }
 
 /// The record of a campaign switched on or off.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct CampaignSwitched {
     /// The request that asked for it.
     pub stamp: Stamp,
@@ -313,7 +307,7 @@ impl UpdateCampaign {
 }
 
 /// The answer to [`UpdateCampaign`], in order of precedence.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum UpdateCampaignOutcome {
@@ -336,7 +330,7 @@ impl fmt::Display for UpdateCampaignOutcome {
 }
 
 /// The record of a campaign's changed terms.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct CampaignUpdated {
     /// The request that asked for it.
     pub stamp: Stamp,

@@ -6,9 +6,7 @@ use crate::money::Money;
 
 /// The request for the campaigns after one that pass a filter, in the order of their numbers. A page ends after [`CAMPAIGNS_PER_PAGE`] of
 /// them, or after [`CAMPAIGNS_LOOKED_AT`] were looked at.
-#[derive(
-    Debug, Clone, PartialEq, Eq, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(Default, serde::Deserialize)]
 pub struct ListCampaigns {
     /// The campaign to continue after; 0 from the first.
     pub after: CampaignId,
@@ -23,19 +21,7 @@ pub struct ListCampaigns {
 }
 
 /// Which campaigns are shown.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Default,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[wire_format(Copy, Default, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum CampaignFilter {
@@ -59,7 +45,7 @@ pub const CAMPAIGNS_PER_PAGE: usize = 100;
 pub const CAMPAIGNS_LOOKED_AT: usize = 2_048;
 
 /// The answer to [`ListCampaigns`].
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct ListCampaignsOutcome {
     /// The page. It may have fewer than the most, or none, and not be the last.
     pub campaigns: Vec<CampaignCard>,
@@ -70,16 +56,14 @@ pub struct ListCampaignsOutcome {
 }
 
 /// The request for one campaign.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct ShowCampaign {
     /// The campaign.
     pub campaign: CampaignId,
 }
 
 /// The answer to [`ShowCampaign`].
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[expect(clippy::large_enum_variant, reason = "one is made for each question, and lives until it is written")]
 #[repr(u8)]
@@ -91,7 +75,7 @@ pub enum ShowCampaignOutcome {
 }
 
 /// A campaign with its counters. Refunded activations are taken off again, but for what could not be collected of their bonuses (Z2).
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct CampaignCard {
     /// Its number.
     pub campaign: CampaignId,

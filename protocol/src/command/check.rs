@@ -9,9 +9,7 @@ use crate::network::ClientNetwork;
 pub const CHECK_CODES_MAX: usize = 8_192;
 
 /// The request to check codes.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct Check {
     /// The club where they would be redeemed; 0 for any.
     pub club: ClubId,
@@ -33,7 +31,7 @@ impl Check {
 }
 
 /// The answer to [`Check`].
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum CheckOutcome {
@@ -49,7 +47,7 @@ pub enum CheckOutcome {
 }
 
 /// What a redemption of one code would answer.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum CodeChecked {
@@ -89,7 +87,7 @@ impl CodeChecked {
 }
 
 /// How a code stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 pub struct CodeStanding {
     /// The campaign that has it.
     pub campaign: CampaignId,

@@ -8,9 +8,7 @@ use crate::ledger::Accounts;
 use crate::record::Stamp;
 
 /// The request to register a client, or to give a registered one another name.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct RegisterClient {
     /// The client's id, as its owner knows it.
     pub client: ClientId,
@@ -19,7 +17,7 @@ pub struct RegisterClient {
 }
 
 /// The answer to [`RegisterClient`], in order of precedence.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RegisterClientOutcome {
@@ -43,7 +41,7 @@ impl fmt::Display for RegisterClientOutcome {
 }
 
 /// The record of a registered or renamed client.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct ClientRegistered {
     /// The request that asked for it.
     pub stamp: Stamp,
@@ -63,16 +61,14 @@ impl ClientRegistered {
 }
 
 /// The request for a client's card.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct ShowClient {
     /// The client.
     pub client: ClientId,
 }
 
 /// The answer to [`ShowClient`].
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum ShowClientOutcome {
@@ -83,7 +79,7 @@ pub enum ShowClientOutcome {
 }
 
 /// A client's card.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct ClientCard {
     /// The client.
     pub client: ClientId,

@@ -9,16 +9,14 @@ use crate::record::Stamp;
 pub const NAME_BYTES_MAX: usize = 200;
 
 /// The request to register a club. Its name is new within the organisation.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct RegisterClub {
     /// 1 to [`NAME_BYTES_MAX`] bytes.
     pub name: String,
 }
 
 /// The answer to [`RegisterClub`], in order of precedence.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RegisterClubOutcome {
@@ -41,7 +39,7 @@ impl fmt::Display for RegisterClubOutcome {
 }
 
 /// The record of a registered club.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct ClubRegistered {
     /// The request that asked for it.
     pub stamp: Stamp,
@@ -59,9 +57,7 @@ impl ClubRegistered {
 }
 
 /// The request for the clubs after one, in the order of their numbers, [`CLUBS_PER_PAGE`] at the most.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct ListClubs {
     /// The club to continue after; 0 from the first.
     pub after: ClubId,
@@ -71,7 +67,7 @@ pub struct ListClubs {
 pub const CLUBS_PER_PAGE: usize = 1_000;
 
 /// The answer to [`ListClubs`].
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct ListClubsOutcome {
     /// The page.
     pub clubs: Vec<Club>,
@@ -80,7 +76,7 @@ pub struct ListClubsOutcome {
 }
 
 /// One club.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct Club {
     /// Its number.
     pub club: ClubId,

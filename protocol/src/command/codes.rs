@@ -7,9 +7,7 @@ use crate::ids::{CampaignId, Position};
 use crate::record::Stamp;
 
 /// The request to add codes to a campaign.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct AddCodes {
     /// The campaign.
     pub campaign: CampaignId,
@@ -25,9 +23,7 @@ pub struct AddCodes {
 pub const LINES_MAX: usize = 65_536;
 
 /// The question what adding a list of codes would do (Z7): the answer is that of [`AddCodes`], and nothing is added.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct TryCodes {
     /// The campaign; none for one that is yet to be created.
     pub campaign: Option<CampaignId>,
@@ -42,9 +38,7 @@ pub struct TryCodes {
 }
 
 /// What is to happen when a line holds a code that cannot be added: one that is taken (A3), or no possible code.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(Copy, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum OnConflict {
@@ -55,7 +49,7 @@ pub enum OnConflict {
 }
 
 /// What became of a list of codes.
-#[derive(Debug, Clone, PartialEq, Eq, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Default)]
 pub struct CodesReport {
     /// How many codes were added.
     pub added: u32,
@@ -67,7 +61,7 @@ pub struct CodesReport {
 pub const SHOWN_CHARS_MAX: usize = 64;
 
 /// A line that added no code.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct SkippedLine {
     /// Its number in the list, from 1, blank lines counted.
     pub line: u32,
@@ -78,7 +72,7 @@ pub struct SkippedLine {
 }
 
 /// Why a line added no code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum LineVerdict {
@@ -116,7 +110,7 @@ impl fmt::Display for LineVerdict {
 }
 
 /// The answer to [`AddCodes`], in order of precedence.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum AddCodesOutcome {
@@ -137,7 +131,7 @@ pub enum AddCodesOutcome {
 }
 
 /// A limit that a list of codes would pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 pub struct CodeLimit {
     /// The most codes that a campaign may hold.
     pub limit: u32,
@@ -232,7 +226,7 @@ impl<'de> serde::Deserialize<'de> for CodeTexts {
 }
 
 /// The record of codes added to a campaign, with what became of the other lines.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct CodesAdded {
     /// The request that asked for it.
     pub stamp: Stamp,
@@ -252,7 +246,7 @@ impl CodesAdded {
 }
 
 /// Where a campaign's codes came from: one entry for each adding (K9).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 pub struct CodesBatch {
     /// When, in milliseconds since 1970.
     pub at_ms: u64,

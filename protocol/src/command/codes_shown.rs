@@ -8,9 +8,7 @@ use crate::ids::{CampaignId, Position};
 
 /// The request for the codes of a campaign that pass a filter, in the order of adding. A page ends after [`CODES_PER_PAGE`] of them, or
 /// after [`CODES_LOOKED_AT`] were looked at.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct ListCodes {
     /// The campaign.
     pub campaign: CampaignId,
@@ -29,19 +27,7 @@ pub const CODES_PER_PAGE: usize = 4_096;
 pub const CODES_LOOKED_AT: usize = 16_384;
 
 /// Which codes are shown by their status.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Default,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[wire_format(Copy, Default, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum CodeFilter {
@@ -57,19 +43,7 @@ pub enum CodeFilter {
 }
 
 /// Which codes are shown by their usage.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Default,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[wire_format(Copy, Default, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum UsageFilter {
@@ -83,7 +57,7 @@ pub enum UsageFilter {
 }
 
 /// The answer to [`ListCodes`].
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum ListCodesOutcome {
@@ -101,7 +75,7 @@ pub enum ListCodesOutcome {
 }
 
 /// A code of a campaign.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct CodeRow {
     /// Which of the campaign's codes, counted from 0 in the order of adding.
     pub slot: u32,
@@ -116,7 +90,7 @@ pub struct CodeRow {
 }
 
 /// How a code came to be archived (A5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum ArchiveCause {
@@ -136,16 +110,14 @@ impl fmt::Display for ArchiveCause {
 }
 
 /// The question whether codes are free to be added (Z6), for [`LINES_MAX`](crate::command::LINES_MAX) at the most.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct CheckFree {
     /// The codes.
     pub codes: CodeTexts,
 }
 
 /// The answer to [`CheckFree`].
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum CheckFreeOutcome {
@@ -161,7 +133,7 @@ pub enum CheckFreeOutcome {
 }
 
 /// Whether a code is free to be added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum CodeFree {

@@ -8,9 +8,7 @@ use crate::record::Stamp;
 use crate::role::Role;
 
 /// What a credential permits, and to whom.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct Grant {
     /// Who it is for, as people call them: 1 to [`NAME_BYTES_MAX`] bytes.
     pub name: String,
@@ -25,19 +23,7 @@ pub struct Grant {
 }
 
 /// How the holder of a credential is known. Only hashes are kept.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[wire_format(Copy, Hash, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Secret {
@@ -54,16 +40,14 @@ pub const CLUBS_PER_CREDENTIAL_MAX: usize = 1_000;
 pub const CREDENTIALS_MAX: usize = 100_000;
 
 /// The request to add a credential.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct AddCredential {
     /// What it permits.
     pub grant: Grant,
 }
 
 /// The answer to [`AddCredential`], in order of precedence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum AddCredentialOutcome {
@@ -84,7 +68,7 @@ pub enum AddCredentialOutcome {
 }
 
 /// The record of an added credential.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct CredentialAdded {
     /// The request that asked for it; none for those that the organisation began with.
     pub stamp: Option<Stamp>,
@@ -95,16 +79,14 @@ pub struct CredentialAdded {
 }
 
 /// The request to revoke a credential: its connections are closed, and it is not taken any more.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct RevokeCredential {
     /// The credential.
     pub credential: CredentialId,
 }
 
 /// The answer to [`RevokeCredential`], in order of precedence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RevokeCredentialOutcome {
@@ -119,7 +101,7 @@ pub enum RevokeCredentialOutcome {
 }
 
 /// The record of a revoked credential.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct CredentialRevoked {
     /// The request that asked for it.
     pub stamp: Stamp,
@@ -128,9 +110,7 @@ pub struct CredentialRevoked {
 }
 
 /// The request for the credentials after one, in the order of their numbers, [`CREDENTIALS_PER_PAGE`] at the most.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct ListCredentials {
     /// The credential to continue after; 0 from the first.
     pub after: CredentialId,
@@ -140,7 +120,7 @@ pub struct ListCredentials {
 pub const CREDENTIALS_PER_PAGE: usize = 1_000;
 
 /// The answer to [`ListCredentials`].
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct ListCredentialsOutcome {
     /// The page.
     pub credentials: Vec<CredentialCard>,
@@ -149,7 +129,7 @@ pub struct ListCredentialsOutcome {
 }
 
 /// A credential, without its secret.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct CredentialCard {
     /// Its number, which records name.
     pub credential: CredentialId,

@@ -7,9 +7,7 @@ use crate::ids::CampaignId;
 use crate::record::Stamp;
 
 /// The request to generate codes and add them to a campaign. The engine draws them from the operating system's generator.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct GenerateCodes {
     /// The campaign.
     pub campaign: CampaignId,
@@ -38,7 +36,7 @@ pub const PATTERN_BYTES_MAX: usize = 200;
 pub const GUESSES_PER_HIT_MIN: u64 = 1_000_000;
 
 /// The answer to [`GenerateCodes`], in order of precedence. Whatever is refused, nothing is added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum GenerateCodesOutcome {
@@ -74,7 +72,7 @@ pub enum GenerateCodesOutcome {
 }
 
 /// Why codes cannot be drawn to a pattern. Positions count characters from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum InvalidPattern {
@@ -114,7 +112,7 @@ pub enum InvalidPattern {
 }
 
 /// The record of generated codes.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct CodesGenerated {
     /// The request that asked for them.
     pub stamp: Stamp,

@@ -10,16 +10,14 @@ use crate::record::Stamp;
 pub const GROUPS_MAX: usize = 10_000;
 
 /// The request to register a group of clients. Its name is new within the organisation.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct RegisterGroup {
     /// 1 to [`NAME_BYTES_MAX`] bytes.
     pub name: String,
 }
 
 /// The answer to [`RegisterGroup`], in order of precedence.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RegisterGroupOutcome {
@@ -45,7 +43,7 @@ impl fmt::Display for RegisterGroupOutcome {
 }
 
 /// The record of a registered group.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct GroupRegistered {
     /// The request that asked for it.
     pub stamp: Stamp,
@@ -63,9 +61,7 @@ impl GroupRegistered {
 }
 
 /// The request for the groups after one, in the order of their numbers, [`GROUPS_PER_PAGE`] at the most.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct ListGroups {
     /// The group to continue after; 0 from the first.
     pub after: GroupId,
@@ -75,7 +71,7 @@ pub struct ListGroups {
 pub const GROUPS_PER_PAGE: usize = 1_000;
 
 /// The answer to [`ListGroups`].
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct ListGroupsOutcome {
     /// The page.
     pub groups: Vec<Group>,
@@ -84,7 +80,7 @@ pub struct ListGroupsOutcome {
 }
 
 /// One group.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct Group {
     /// Its number.
     pub group: GroupId,

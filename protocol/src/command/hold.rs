@@ -34,9 +34,7 @@ pub const HOLDS_MAX: usize = 5_000_000;
 pub const HOLDS_OPEN_PER_CREDENTIAL_MAX: usize = HOLDS_MAX / 8;
 
 /// The request to hold one use of a code for a client at a club. It credits nothing and registers nobody.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct Hold {
     /// Who will receive the bonus.
     pub client: ClientId,
@@ -59,7 +57,7 @@ impl Hold {
 }
 
 /// The answer to [`Hold`], in order of precedence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum HoldOutcome {
@@ -74,9 +72,7 @@ pub enum HoldOutcome {
 }
 
 /// A hold that was given.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(Copy, serde::Deserialize)]
 pub struct Held {
     /// The hold's id: where it stands in the journal.
     pub hold: Position,
@@ -89,9 +85,7 @@ pub struct Held {
 }
 
 /// The request to make a hold the activation. A gateway confirms the holds of its own credential; an operator any.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct Confirm {
     /// The hold.
     pub hold: Position,
@@ -113,7 +107,7 @@ impl Confirm {
 /// told so and has paid. What was promised is credited: the amount as it was at the hold (it is written into the activation's record,
 /// A8). Past its time the promise has ended, and the use is had on the terms of a redemption, or not at all: a campaign that was
 /// switched off meanwhile stays off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum ConfirmOutcome {
@@ -136,16 +130,14 @@ pub enum ConfirmOutcome {
 }
 
 /// The request to give a held use back. A gateway releases the holds of its own credential; an operator any.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct Release {
     /// The hold.
     pub hold: Position,
 }
 
 /// The answer to [`Release`], in order of precedence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum ReleaseOutcome {
@@ -289,7 +281,7 @@ fn already_confirmed(f: &mut fmt::Formatter<'_>, done: &Activated) -> fmt::Resul
 }
 
 /// The record of a hold. Its position is the hold's id.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct CodeHeld {
     /// The request that asked for it.
     pub stamp: Stamp,
@@ -315,7 +307,7 @@ impl CodeHeld {
 }
 
 /// The record of a refused hold, which can be found by its code and its client (Z13).
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct HoldRefused {
     /// The request.
     pub stamp: Stamp,
@@ -330,7 +322,7 @@ pub struct HoldRefused {
 }
 
 /// The record of a hold that was confirmed: the activation, with all that an [`Activation`] does, and the hold that it ends.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct HoldConfirmed {
     /// The hold.
     pub hold: Position,
@@ -347,7 +339,7 @@ impl HoldConfirmed {
 }
 
 /// The record of a confirmation that was refused: somebody may have paid.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct ConfirmationRefused {
     /// The request.
     pub stamp: Stamp,
@@ -358,7 +350,7 @@ pub struct ConfirmationRefused {
 }
 
 /// The record of a hold that was released.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct HoldReleased {
     /// The request that asked for it.
     pub stamp: Stamp,

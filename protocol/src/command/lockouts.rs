@@ -13,16 +13,14 @@ use crate::network::ClientNetwork;
 pub const LOCKOUTS_PER_PAGE: usize = 1_000;
 
 /// The request for the current lockouts.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct ListLockouts {
     /// Of one kind only.
     pub kind: Option<LockoutKind>,
 }
 
 /// The answer to [`ListLockouts`].
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct ListLockoutsOutcome {
     /// The first [`LOCKOUTS_PER_PAGE`] of them: credentials, clients at every credential, clients at one,
     /// networks likewise; each in the order of their ends.
@@ -34,7 +32,7 @@ pub struct ListLockoutsOutcome {
 }
 
 /// A lockout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 pub struct Lockout {
     /// Who is locked out.
     #[serde(flatten)]
@@ -48,9 +46,7 @@ pub struct Lockout {
 }
 
 /// What is locked out.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(Copy, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum LockoutKind {
@@ -63,21 +59,7 @@ pub enum LockoutKind {
 }
 
 /// Who is locked out.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[wire_format(Copy, PartialOrd, Ord, Hash, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum LockoutKey {
@@ -91,18 +73,14 @@ pub enum LockoutKey {
 
 /// The request to lift lockouts. Whoever had one has a full budget of failed attempts again, at every
 /// credential; of all of a kind, so has everybody else of that kind.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct LiftLockouts {
     /// Which.
     pub which: WhichLockouts,
 }
 
 /// The lockouts that a [`LiftLockouts`] is about.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(Copy, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum WhichLockouts {
@@ -113,7 +91,7 @@ pub enum WhichLockouts {
 }
 
 /// The answer to [`LiftLockouts`].
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct LiftLockoutsOutcome {
     /// How many were lifted; 0 where there was none.
     pub lifted: u64,

@@ -12,9 +12,7 @@ pub const TAGS_MAX: usize = 8;
 pub const TAG_BYTES_MAX: usize = 50;
 
 /// Who does it, and what they say of it. All of it may be empty.
-#[derive(
-    Debug, Clone, PartialEq, Eq, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(Default, serde::Deserialize)]
 #[serde(default)]
 pub struct Note {
     /// The name of the person who does it, [`NAME_BYTES_MAX`] bytes at the most; empty for the name of the credential (A28).
@@ -26,7 +24,7 @@ pub struct Note {
 }
 
 /// What is wrong with a note, in order of precedence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum InvalidNote {
@@ -39,7 +37,7 @@ pub enum InvalidNote {
 }
 
 /// What is wrong with tags.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum InvalidTags {

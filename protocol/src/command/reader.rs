@@ -18,9 +18,7 @@ pub const READERS_MAX: usize = 64;
 pub const READERS_PER_CREDENTIAL_MAX: usize = 16;
 
 /// The request to register a reader, or to move it: it has read everything up to a position, and needs only what comes after.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct KeepReader {
     /// Its name, 1 to [`NAME_BYTES_MAX`] bytes.
     pub name: String,
@@ -29,7 +27,7 @@ pub struct KeepReader {
 }
 
 /// The answer to [`KeepReader`], in order of precedence.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum KeepReaderOutcome {
@@ -94,7 +92,7 @@ impl fmt::Display for KeepReaderOutcome {
 }
 
 /// The record of a reader that was registered. It belongs to the credential of the request.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct ReaderRegistered {
     /// The request that registered it.
     pub stamp: Stamp,
@@ -113,7 +111,7 @@ impl ReaderRegistered {
 
 /// The record of a reader that was moved. One that no [`ReaderRegistered`] comes before was registered by it, before readers belonged
 /// to credentials: only operators move or forget such a reader.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct ReaderKept {
     /// The request that asked for it.
     pub stamp: Stamp,
@@ -132,16 +130,14 @@ impl ReaderKept {
 }
 
 /// The request to forget a reader: nothing is kept for it any more.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct ForgetReader {
     /// Its name.
     pub name: String,
 }
 
 /// The answer to [`ForgetReader`], in order of precedence.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum ForgetReaderOutcome {
@@ -166,7 +162,7 @@ impl fmt::Display for ForgetReaderOutcome {
 }
 
 /// The record of a reader that was forgotten.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct ReaderForgotten {
     /// The request that asked for it.
     pub stamp: Stamp,
@@ -175,13 +171,11 @@ pub struct ReaderForgotten {
 }
 
 /// The request for the readers, in the order of their names.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct ListReaders {}
 
 /// The answer to [`ListReaders`]: all of them, as there are [`READERS_MAX`] at the most.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct ListReadersOutcome {
     /// The readers.
     pub readers: Vec<Reader>,
@@ -190,7 +184,7 @@ pub struct ListReadersOutcome {
 }
 
 /// One reader.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct Reader {
     /// Its name.
     pub name: String,

@@ -9,9 +9,7 @@ use crate::network::ClientNetwork;
 use crate::record::Stamp;
 
 /// The request to redeem a code for a client at a club. A client unknown to the organisation is registered by it.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct Redeem {
     /// Who receives the bonus.
     pub client: ClientId,
@@ -35,7 +33,7 @@ impl Redeem {
 }
 
 /// The answer to [`Redeem`], in order of precedence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RedeemOutcome {
@@ -75,9 +73,7 @@ pub enum RedeemOutcome {
 }
 
 /// What a redemption did.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(Copy, serde::Deserialize)]
 pub struct Activated {
     /// The activation's id: where it stands in the journal.
     pub activation: Position,
@@ -203,7 +199,7 @@ impl fmt::Display for RedeemOutcome {
 
 /// The record of an activation, which is the ledger's credit as well: Bonus Credit, executor System, origin the campaign and the code
 /// (D6). One record, so that neither is ever without the other (D4).
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct Activation {
     /// The request that asked for it.
     pub stamp: Stamp,
@@ -236,7 +232,7 @@ impl Activation {
 }
 
 /// The record of a refused redemption: kept, so that the same request is refused alike for as long as it is remembered (Z3).
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct RedemptionRefused {
     /// The request.
     pub stamp: Stamp,

@@ -7,9 +7,7 @@ use crate::money::Money;
 use crate::record::Stamp;
 
 /// The request to refund an activation. A gateway refunds the activations of its own credential; an operator any.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct Refund {
     /// The activation.
     pub activation: Position,
@@ -19,7 +17,7 @@ pub struct Refund {
 }
 
 /// The answer to [`Refund`], in order of precedence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RefundOutcome {
@@ -43,9 +41,7 @@ pub enum RefundOutcome {
 }
 
 /// What a refund did.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(Copy, serde::Deserialize)]
 pub struct Refunded {
     /// Whose bonus it was.
     pub client: ClientId,
@@ -58,7 +54,7 @@ pub struct Refunded {
 }
 
 /// The record of a refund, which is the ledger's debit as well: Bonus Write-Off, executor System, origin the activation.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct ActivationRefunded {
     /// The request that asked for it.
     pub stamp: Stamp,

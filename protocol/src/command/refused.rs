@@ -6,7 +6,7 @@ use crate::record::Stamp;
 /// The record of a refused command. It keeps the reply itself, so that a retry gets the same one, and what the request was about.
 ///
 /// Redeem, hold and confirm have records of refusal of their own.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct RequestRefused {
     /// The request.
     pub stamp: Stamp,
@@ -22,7 +22,7 @@ pub struct RequestRefused {
 
 /// What a request is about: the fields that it carries itself, or those of the operation that it names. An operation of another credential
 /// that the caller may not name adds nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Default)]
 pub struct Subject {
     /// The client.
     pub client: Option<ClientId>,
@@ -37,7 +37,7 @@ pub struct Subject {
 }
 
 /// The same record as journals of older versions have it. Engines no longer write it.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct Refused {
     /// The request.
     pub stamp: Stamp,

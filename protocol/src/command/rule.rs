@@ -21,9 +21,7 @@ pub const PUSH_TITLE_CHARS_MAX: usize = 40;
 pub const PUSH_BODY_CHARS_MAX: usize = 120;
 
 /// A rule as staff write it (U1).
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuleTerms {
     /// 1 to [`NAME_BYTES_MAX`] bytes.
@@ -50,20 +48,7 @@ pub struct RuleTerms {
 }
 
 /// What a rule fires on.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    Default,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[wire_format(Copy, Hash, Default, serde::Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[repr(u8)]
 pub enum RuleEvent {
@@ -73,9 +58,7 @@ pub enum RuleEvent {
 }
 
 /// One thing that a rule does (U12).
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", deny_unknown_fields)]
 #[repr(u8)]
 pub enum Action {
@@ -99,9 +82,7 @@ pub enum Action {
 }
 
 /// A push notification.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Push {
     /// [`PUSH_TITLE_CHARS_MAX`] characters at the most.
@@ -111,19 +92,7 @@ pub struct Push {
 }
 
 /// A part of a push notification.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[wire_format(Copy, Hash, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum PushPart {
@@ -144,7 +113,7 @@ impl PushPart {
 }
 
 /// What is wrong with a rule, in order of precedence.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum InvalidRule {
@@ -187,16 +156,14 @@ pub enum InvalidRule {
 }
 
 /// The request to create a rule. Created active, it is live for the next top-up (U9).
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct CreateRule {
     /// The rule.
     pub terms: RuleTerms,
 }
 
 /// The answer to [`CreateRule`], in order of precedence.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum CreateRuleOutcome {
@@ -212,9 +179,7 @@ pub enum CreateRuleOutcome {
 }
 
 /// The request to change a rule as a whole (U10). Later top-ups go by what it is then.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct UpdateRule {
     /// Which.
     pub rule: RuleId,
@@ -223,7 +188,7 @@ pub struct UpdateRule {
 }
 
 /// The answer to [`UpdateRule`], in order of precedence.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum UpdateRuleOutcome {
@@ -241,9 +206,7 @@ pub enum UpdateRuleOutcome {
 }
 
 /// The request to switch a rule on or off (U9).
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct SwitchRule {
     /// Which.
     pub rule: RuleId,
@@ -252,7 +215,7 @@ pub struct SwitchRule {
 }
 
 /// The answer to [`SwitchRule`], in order of precedence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum SwitchRuleOutcome {
@@ -268,16 +231,14 @@ pub enum SwitchRuleOutcome {
 }
 
 /// The request to archive a rule: it never fires, and its settings and history stay (U11).
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct ArchiveRule {
     /// Which.
     pub rule: RuleId,
 }
 
 /// The answer to [`ArchiveRule`], in order of precedence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum ArchiveRuleOutcome {
@@ -290,16 +251,14 @@ pub enum ArchiveRuleOutcome {
 }
 
 /// The request to restore an archived rule. It comes back switched off (A32).
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct RestoreRule {
     /// Which.
     pub rule: RuleId,
 }
 
 /// The answer to [`RestoreRule`], in order of precedence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RestoreRuleOutcome {
@@ -312,7 +271,7 @@ pub enum RestoreRuleOutcome {
 }
 
 /// The record of a created or changed rule.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct RuleSaved {
     /// The request that asked for it.
     pub stamp: Stamp,
@@ -327,7 +286,7 @@ pub struct RuleSaved {
 }
 
 /// The record of a rule switched on or off.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct RuleSwitched {
     /// The request that asked for it.
     pub stamp: Stamp,
@@ -338,7 +297,7 @@ pub struct RuleSwitched {
 }
 
 /// The record of an archived rule.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct RuleArchived {
     /// The request that asked for it.
     pub stamp: Stamp,
@@ -347,7 +306,7 @@ pub struct RuleArchived {
 }
 
 /// The record of a restored rule.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct RuleRestored {
     /// The request that asked for it.
     pub stamp: Stamp,

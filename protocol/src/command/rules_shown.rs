@@ -20,9 +20,7 @@ pub const RULES_LINTED_AGAINST: usize = 16_384;
 pub const OVERLAPS_NAMED_MAX: usize = 64;
 
 /// What is odd about a rule. None of it keeps a rule from being saved.
-#[derive(
-    Debug, Clone, PartialEq, Eq, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(Default, serde::Deserialize)]
 pub struct Lint {
     /// What was found.
     pub findings: Vec<Finding>,
@@ -32,9 +30,7 @@ pub struct Lint {
 }
 
 /// One thing that is odd about a rule.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Finding {
@@ -78,9 +74,7 @@ pub enum Finding {
 }
 
 /// Another rule that can fire on the same top-up.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct Overlap {
     /// The rule.
     pub rule: RuleId,
@@ -93,9 +87,7 @@ pub struct Overlap {
 }
 
 /// What a top-up of an amount is credited in all.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct StackedRate {
     /// The amount.
     pub amount: Money,
@@ -108,9 +100,7 @@ pub struct StackedRate {
 }
 
 /// The request to say what is odd about a rule, without saving it.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct LintRule {
     /// The rule, as if it were active.
     pub terms: RuleTerms,
@@ -120,7 +110,7 @@ pub struct LintRule {
 }
 
 /// The answer to [`LintRule`], in order of precedence.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum LintRuleOutcome {
@@ -138,9 +128,7 @@ pub enum LintRuleOutcome {
 }
 
 /// The request to say what a rule would have done to the top-ups of a past period.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct RehearseRule {
     /// The rule, as if it had been active.
     pub terms: RuleTerms,
@@ -154,7 +142,7 @@ pub struct RehearseRule {
 }
 
 /// The answer to [`RehearseRule`], in order of precedence.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RehearseRuleOutcome {
@@ -177,9 +165,7 @@ pub enum RehearseRuleOutcome {
 
 /// What a rule would have done in a period. A sum that is more than an amount can hold is none. Each top-up is taken as it was, with the balances that the client had: what the rule's own
 /// credits would have changed later is not followed.
-#[derive(
-    Debug, Clone, PartialEq, Eq, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(Default, serde::Deserialize)]
 pub struct Rehearsal {
     /// How many top-ups there were in the period, at any club.
     pub top_ups: u64,
@@ -208,9 +194,7 @@ pub struct Rehearsal {
 }
 
 /// A rule that fired on top-ups on which a rehearsed one would have fired as well.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct StackedWith {
     /// The rule.
     pub rule: RuleId,
@@ -219,9 +203,7 @@ pub struct StackedWith {
 }
 
 /// A top-up on which a rehearsed rule would have fired.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct WouldFire {
     /// The top-up.
     pub top_up: Position,
@@ -232,16 +214,14 @@ pub struct WouldFire {
 }
 
 /// The request for a rule.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct ShowRule {
     /// Which.
     pub rule: RuleId,
 }
 
 /// The answer to [`ShowRule`].
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 #[expect(clippy::large_enum_variant, reason = "one is made for each question, and lives until it is written")]
@@ -253,7 +233,7 @@ pub enum ShowRuleOutcome {
 }
 
 /// A rule's card (U10).
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct RuleCard {
     /// Its number.
     pub rule: RuleId,
@@ -276,20 +256,7 @@ pub struct RuleCard {
 }
 
 /// Which rules are listed (U11).
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    Default,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[wire_format(Copy, Hash, Default, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RuleFilter {
@@ -306,9 +273,7 @@ pub enum RuleFilter {
 
 /// The request for the rules after one that pass a filter, in the order of their numbers. A page ends after [`RULES_PER_PAGE`] of them, or
 /// after [`RULES_LOOKED_AT`] were looked at.
-#[derive(
-    Debug, Clone, PartialEq, Eq, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(Default, serde::Deserialize)]
 pub struct ListRules {
     /// The rule to continue after; 0 from the first.
     pub after: RuleId,
@@ -319,7 +284,7 @@ pub struct ListRules {
 }
 
 /// The answer to [`ListRules`].
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct ListRulesOutcome {
     /// The page. It may have fewer than the most, or none, and not be the last.
     pub rules: Vec<RuleCard>,

@@ -6,13 +6,11 @@ use crate::ids::Position;
 
 /// The request for a snapshot, up to the newest record that is durable. It changes nothing of the state, and is answered when the
 /// snapshot is durable itself.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct TakeSnapshot {}
 
 /// The answer to [`TakeSnapshot`].
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum TakeSnapshotOutcome {
@@ -28,9 +26,7 @@ pub enum TakeSnapshotOutcome {
 }
 
 /// A snapshot that was taken.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(Copy, serde::Deserialize)]
 pub struct SnapshotTaken {
     /// Up to which record.
     pub position: Position,

@@ -9,19 +9,7 @@ use crate::money::Money;
 use crate::record::Stamp;
 
 /// What a price is paid from.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[wire_format(Copy, Hash, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum PaidFrom {
@@ -32,9 +20,7 @@ pub enum PaidFrom {
 }
 
 /// The request to record a session that a client has had.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct RecordSession {
     /// Who played.
     pub client: ClientId,
@@ -50,9 +36,7 @@ pub struct RecordSession {
 }
 
 /// The request to record what a client has bought.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct RecordPurchase {
     /// Who bought it.
     pub client: ClientId,
@@ -68,7 +52,7 @@ pub struct RecordPurchase {
 }
 
 /// What was spent on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy, Hash)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum SpentOn {
@@ -79,7 +63,7 @@ pub enum SpentOn {
 }
 
 /// The answer to [`RecordSession`] and [`RecordPurchase`], in order of precedence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum SpendOutcome {
@@ -108,7 +92,7 @@ pub enum SpendOutcome {
 }
 
 /// The record of a session or a purchase.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct Spent {
     /// The request that asked for it.
     pub stamp: Stamp,

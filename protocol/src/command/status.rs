@@ -6,13 +6,11 @@
 use crate::ids::Position;
 
 /// The request for the engine's status.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct ShowStatus {}
 
 /// How the engine is: the answer to [`ShowStatus`]. Times are milliseconds since 1970.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct Status {
     /// The engine's time: that of records.
     pub now_ms: u64,
@@ -51,7 +49,7 @@ pub struct Status {
 }
 
 /// The journal, as of a status.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct JournalStatus {
     /// The first position that is kept.
     pub first: Position,
@@ -72,7 +70,7 @@ pub struct JournalStatus {
 }
 
 /// How often something took how long.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct Durations {
     /// How often it took so long at the most, and longer than the step before says.
     pub steps: Vec<DurationStep>,
@@ -83,7 +81,7 @@ pub struct Durations {
 }
 
 /// A step of [`Durations`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 pub struct DurationStep {
     /// So many microseconds at the most.
     pub us_max: u32,
@@ -99,7 +97,7 @@ impl Durations {
 }
 
 /// The newest snapshot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 pub struct SnapshotStatus {
     /// The newest record in it.
     pub position: Position,
@@ -108,7 +106,7 @@ pub struct SnapshotStatus {
 }
 
 /// A registered reader of the journal, and how far it is behind.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct ReaderStatus {
     /// Its name.
     pub name: String,
@@ -123,7 +121,7 @@ pub struct ReaderStatus {
 }
 
 /// How much is in the state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy, Default)]
 pub struct StateSizes {
     /// Clients.
     pub clients: u64,
@@ -140,7 +138,7 @@ pub struct StateSizes {
 }
 
 /// How often something was counted under a word.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct Counted {
     /// The word.
     pub word: String,
@@ -149,7 +147,7 @@ pub struct Counted {
 }
 
 /// Who calls, and how much of what may be is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy, Default)]
 pub struct Load {
     /// Connections.
     pub connections: u64,
@@ -176,7 +174,7 @@ pub struct Load {
 }
 
 /// What became of refused attempts that left no record ([`WatchAttempts`](crate::command::WatchAttempts)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy, Default)]
 pub struct AttemptCounts {
     /// All of them since the process began.
     pub all: u64,

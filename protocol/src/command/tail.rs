@@ -3,9 +3,7 @@
 use crate::ids::Position;
 
 /// The request for the journal's batches from a position on. It is answered by many frames, each a [`TailOutcome`].
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct Tail {
     /// The first record wanted. The first batch sent is the one that holds it.
     pub from: Position,
@@ -14,7 +12,7 @@ pub struct Tail {
 }
 
 /// One part of the answer to [`Tail`].
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum TailOutcome {

@@ -14,9 +14,7 @@ use crate::variables::{TopUpSource, Variables};
 pub const FIRED_MAX: usize = 4_096;
 
 /// The request to top up a client's gaming balance. A client unknown to the organisation is registered by it.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct TopUp {
     /// Whose balance.
     pub client: ClientId,
@@ -32,7 +30,7 @@ pub struct TopUp {
 }
 
 /// The answer to [`TopUp`], in order of precedence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum TopUpOutcome {
@@ -49,9 +47,7 @@ pub enum TopUpOutcome {
 }
 
 /// What a top-up did.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(Copy, serde::Deserialize)]
 pub struct TopUpDone {
     /// The top-up's id: where it stands in the journal.
     pub top_up: Position,
@@ -71,7 +67,7 @@ pub struct TopUpDone {
 ///
 /// It is also the outbox of push notifications: whoever delivers them tails the journal, and the position with the rule's number is the id of
 /// a notification.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct ToppedUp {
     /// The request that asked for it.
     pub stamp: Stamp,
@@ -100,7 +96,7 @@ pub struct ToppedUp {
 }
 
 /// What a rule did on a top-up.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct RuleFired {
     /// The rule.
     pub rule: RuleId,
@@ -119,9 +115,7 @@ pub struct RuleFired {
 }
 
 /// A rule that matched a top-up and did nothing.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(Copy, serde::Deserialize)]
 pub struct RuleFailed {
     /// The rule.
     pub rule: RuleId,
@@ -156,9 +150,7 @@ impl ToppedUp {
 }
 
 /// The request to give a top-up back, or some of it. A gateway gives back top-ups of its own credential; a cashier or an operator any.
-#[derive(
-    Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(serde::Deserialize)]
 pub struct RefundTopUp {
     /// The top-up.
     pub top_up: Position,
@@ -175,7 +167,7 @@ pub struct RefundTopUp {
 }
 
 /// The answer to [`RefundTopUp`], in order of precedence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RefundTopUpOutcome {
@@ -205,9 +197,7 @@ pub enum RefundTopUpOutcome {
 }
 
 /// What the refund of a top-up did.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize, serde::Deserialize,
-)]
+#[wire_format(Copy, serde::Deserialize)]
 pub struct TopUpGivenBack {
     /// How much of the top-up.
     pub amount: Money,
@@ -222,7 +212,7 @@ pub struct TopUpGivenBack {
 }
 
 /// The record of a top-up's refund; where bonus was clawed back, the ledger's debit as well: Bonus Write-Off, executor System.
-#[derive(Debug, Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, serde::Serialize)]
+#[wire_format]
 pub struct TopUpRefunded {
     /// The request that asked for it.
     pub stamp: Stamp,

@@ -287,7 +287,7 @@ impl Index {
 
     /// How many values there are.
     #[cfg(any(test, feature = "testing"))]
-    pub fn len(&self) -> usize {
+    pub fn value_count(&self) -> usize {
         let live = self.codes.iter().filter_map(|entry| NormalisedCode::from_normalised(&entry.key().0));
         live.chain(self.base.iter()).collect::<std::collections::HashSet<_>>().len()
     }

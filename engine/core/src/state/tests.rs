@@ -3,7 +3,7 @@
 //! [`Bench`] runs commands as the engine thread does: admit, decide, apply, let the index follow. After every script it replays
 //! the records into a fresh state and compares that, and its index, with what was live.
 
-#![expect(clippy::print_stdout, reason = "a random test prints its seed")]
+#![cfg_attr(test, expect(clippy::print_stdout, reason = "a random test prints its seed"))]
 
 #[cfg(test)]
 mod archive;

@@ -603,6 +603,7 @@ impl DiskFile for Opened {
 }
 
 /// Does something for each number, on as many threads as the machine has cores, with a random sequence of its own.
+#[expect(clippy::print_stdout, reason = "a random test prints its seed")]
 pub fn each(count: usize, seed: u64, each: impl Fn(usize, &mut fastrand::Rng) + Sync) {
     println!("seed {seed}, {count} in all");
     let next = AtomicUsize::new(0);

@@ -356,7 +356,7 @@ impl Model {
         self.compare_readers(bench);
         assert_eq!(state.campaigns.next(), CampaignId(self.campaigns.len() as u32 + 1));
         let values: BTreeSet<&str> = self.places().map(|at| self.code(at).code.as_str()).collect();
-        assert_eq!(bench.index.len(), values.len());
+        assert_eq!(bench.index.value_count(), values.len());
         let refunded: BTreeSet<u64> = self.activations.iter().filter(|one| one.refunded).map(|one| one.position).collect();
         assert_eq!(state.given_back.refunded().map(|position| position.0).collect::<BTreeSet<u64>>(), refunded);
         let all = ListCampaigns { status: scrip_protocol::command::CampaignFilter::All, ..ListCampaigns::default() };
