@@ -1,5 +1,6 @@
 //! Exit codes. Scripts rely on them: a number never changes its meaning.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use scrip_client::{ClientError, ConnectError, PartError, TailError};
@@ -19,7 +20,6 @@ use scrip_reporting::follow::FollowError;
 use scrip_reporting::read_model::ReadModelError;
 use scrip_reporting::sidecar::SidecarError;
 
-use crate::cli::export::NoReadModel;
 use crate::print::NotShown;
 
 /// How the program ended.
@@ -72,6 +72,14 @@ pub(crate) struct InputError {
     pub(crate) place: String,
     /// What is wrong there.
     pub(crate) why: String,
+}
+
+/// There is no read model to export from.
+#[derive(Debug, thiserror::Error)]
+#[error("{} does not exist: scrip sidecar creates it", file.display())]
+pub(crate) struct NoReadModel {
+    /// Where it was expected.
+    pub(crate) file: PathBuf,
 }
 
 /// The caller has no credential.

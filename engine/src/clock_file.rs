@@ -16,10 +16,10 @@ use std::time::Duration;
 use crossbeam_channel::{RecvTimeoutError, Sender};
 use scrip_protocol::{Position, private};
 
+use crate::background::spawn;
 use crate::counters::Counters;
-use crate::engine::EngineError;
+use crate::error::EngineError;
 use crate::folder::FolderError;
-use crate::keeper::spawn;
 use crate::pipeline::{EngineClock, FollowedClock, check_start};
 
 /// How often a running engine looks at its clock.

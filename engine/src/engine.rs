@@ -5,20 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use scrip_protocol::Position;
-use scrip_protocol::codes::RecordedForm;
 
 use crate::clock_file::{ClockFile, ClockNoter};
-use crate::folder::{Folder, FolderError};
+use crate::error::EngineError;
+use crate::folder::Folder;
 use crate::keeper::{Keeper, KeeperSettings};
-use crate::pipeline::{Beginning, ClockError, Finished, Limits, Pipeline, SystemClock};
+use crate::pipeline::{Beginning, Finished, Limits, Pipeline, SystemClock};
 use crate::recover::{Recovered, recover, states_less_than_kept};
 use crate::server::{Server, ServerError, ServerLimits};
-use crate::snapshot::{self, Pace, SnapshotError};
-use crate::verifier::{Damage, Verifier};
+use crate::snapshot::{self, Pace};
+use crate::verifier::Verifier;
 use crate::vitals::{LagLooks, Vitals};
 use scrip_core::state::State;
 use scrip_journal::disk::{Disk, OsDisk};
-use scrip_journal::{JournalError, ReplayProgress, SEGMENT_BYTES};
+use scrip_journal::{ReplayProgress, SEGMENT_BYTES};
 
 /// A running engine.
 pub struct Engine {
@@ -63,37 +63,6 @@ impl Default for Start {
         let (limits, server_limits) = (Limits::default(), ServerLimits::default());
         Start { listen: None, segment_bytes: SEGMENT_BYTES, limits, server_limits, accept_clock: false }
     }
-}
-
-/// Why an engine does not start, or ended.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// The data folder.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// The journal, on opening it.
-    #[error("the journal was not opened")]
-    Recovery(#[source] JournalError),
-    /// A snapshot, without which the journal cannot be read, or the folder of snapshots.
-    #[error("no snapshot was opened, and the journal does not go back to its beginning")]
-    Snapshot(#[source] SnapshotError),
-    /// The machine's clock, beside the newest record.
-    #[error("the engine was not started")]
-    Clock(#[source] ClockError),
-    /// What the engine started on is damaged, as was found while it ran.
-    #[error("what the engine started on is damaged, and the engine stopped")]
-    Damaged(#[source] Arc<Damage>),
-    /// The journal's codes are in a form that this program does not know.
-    #[error(
-        "the journal compares codes in {0}, which this program does not know; start the engine with the newer program that wrote it"
-    )]
-    CodeForm(RecordedForm),
-    /// The journal, on writing to it.
-    #[error("the journal failed, and the engine stopped")]
-    Journal(#[source] Arc<JournalError>),
-    /// The server.
-    #[error(transparent)]
-    Server(#[from] ServerError),
 }
 
 impl Engine {

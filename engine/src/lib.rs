@@ -10,6 +10,7 @@
 //!
 //! [`scrip_core`] decides and [`scrip_journal`] stores. [`Engine`] is all of it together.
 
+mod background;
 pub mod backup;
 pub mod certificates;
 pub mod credentials;
@@ -23,11 +24,13 @@ mod attempts;
 mod clock_file;
 mod counters;
 mod engine;
+mod error;
 mod recover;
 mod verifier;
 mod vitals;
 
-pub use engine::{Engine, EngineError, Start};
+pub use engine::{Engine, Start};
+pub use error::EngineError;
 pub use recover::{Recovered, recover};
 pub use verifier::Damage;
 pub use vitals::Vitals;

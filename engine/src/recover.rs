@@ -17,7 +17,7 @@ use std::time::Instant;
 use scrip_protocol::batch::{Batch, ChainEnd};
 use scrip_protocol::{Position, unix_time_ms};
 
-use crate::engine::EngineError;
+use crate::error::EngineError;
 use crate::folder::Folder;
 use crate::snapshot::{self, Snapshot, SnapshotError};
 use scrip_core::state::State;

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use scrip_protocol::codes::CodeForm;
 use tokio::sync::watch;
 
-use crate::keeper::spawn;
+use crate::background::spawn;
 use crate::snapshot::{Snapshot, SnapshotError};
 use scrip_core::index::base::not_codes;
 use scrip_core::index::log_not_codes;

@@ -15,8 +15,8 @@
 //! Numbers are little-endian. Each batch names the hash of the one before, so that a changed, missing or swapped batch
 //! breaks the chain (Z11).
 
-use crate::frame::Malformed;
 use crate::ids::Position;
+use crate::malformed::Malformed;
 use crate::record::{OneRecord, Record};
 use crate::wire;
 

@@ -16,6 +16,8 @@ use crate::ids::RequestId;
 use crate::refusal::Refusal;
 use crate::wire::{self, Wire};
 
+pub use crate::malformed::Malformed;
+
 /// The bytes before a payload, but for a request id.
 pub const HEADER_BYTES: usize = 14;
 /// The bytes of the length field, which the length does not count.
@@ -39,42 +41,6 @@ pub const REFUSAL: u16 = 0xffff;
 /// The ALPN protocol name: the version of everything in this crate. It changes with the layout of any command, outcome or greeting, so
 /// that a program of another version is refused in the handshake and never misreads a frame.
 pub const ALPN: &[u8] = b"scrip/2";
-
-/// Bytes that are not what they should be.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
-    /// A length above the limit.
-    #[error("a frame of {length} bytes exceeds the limit of {limit}")]
-    TooLong {
-        /// What the frame says.
-        length: u64,
-        /// What is allowed.
-        limit: u64,
-    },
-    /// A length below that of a header.
-    #[error("a frame of {length} bytes is shorter than a frame's header")]
-    TooShort {
-        /// What the frame says.
-        length: u64,
-    },
-    /// The stream ended within a frame.
-    #[error("the stream ended after {have} bytes of a frame")]
-    Truncated {
-        /// How many bytes of it had come.
-        have: u64,
-    },
-    /// No command has this number.
-    #[error("unknown command number {0}")]
-    UnknownKind(u16),
-    /// The payload is not an archive of what it should be.
-    #[error("the payload is not a valid {what}: {cause}")]
-    Payload {
-        /// What it should be.
-        what: &'static str,
-        /// What the check found.
-        cause: String,
-    },
-}
 
 /// A frame, in the bytes that it came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

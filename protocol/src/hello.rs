@@ -81,8 +81,8 @@ close_codes! {
 
 impl CloseCode {
     /// The code for bytes that are not what they should be.
-    pub const fn of(malformed: &crate::frame::Malformed) -> CloseCode {
-        use crate::frame::Malformed;
+    pub const fn of(malformed: &crate::malformed::Malformed) -> CloseCode {
+        use crate::malformed::Malformed;
         match malformed {
             Malformed::TooLong { .. } | Malformed::TooShort { .. } => CloseCode::FrameLength,
             Malformed::Truncated { .. } => CloseCode::FrameTruncated,

@@ -21,6 +21,7 @@ pub mod frame;
 pub mod hello;
 pub mod ids;
 pub mod ledger;
+mod malformed;
 pub mod money;
 pub mod network;
 pub mod private;

@@ -11,8 +11,8 @@ use crate::command::{
     ReaderForgotten, ReaderKept, ReaderRegistered, RedemptionRefused, Refused, RequestRefused, RuleArchived, RuleRestored,
     RuleSaved, RuleSwitched, Spent, TopUpRefunded, ToppedUp,
 };
-use crate::frame::Malformed;
 use crate::ids::{CredentialId, Position, RequestId};
+use crate::malformed::Malformed;
 use crate::wire;
 
 /// Which request a record comes from, and who sent it.

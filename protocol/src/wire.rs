@@ -7,7 +7,7 @@ use rkyv::bytecheck::CheckBytes;
 use rkyv::rancor;
 use rkyv::ser::allocator::ArenaHandle;
 
-use crate::frame::Malformed;
+use crate::malformed::Malformed;
 
 /// A value with a form in bytes. Holds for everything that derives rkyv's three traits.
 pub trait Wire:

@@ -2,7 +2,6 @@
 //!
 //! The command opens the read model itself, so it does not need a running sidecar. A file appears once it is complete.
 
-use std::fmt;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,7 +14,7 @@ use scrip_reporting::read_model::{Readers, View};
 use serde_json::json;
 use tempfile::NamedTempFile;
 
-use crate::exit::{Exit, InputError};
+use crate::exit::{Exit, InputError, NoReadModel};
 use crate::print;
 use crate::progress::Progress;
 
@@ -106,7 +105,7 @@ impl ExportCommand {
         let store = store.unwrap_or_else(|| data.join("reporting"));
         let file = store.join("read-model.sqlite");
         if !file.exists() {
-            return Err(NoReadModel(file).into());
+            return Err(NoReadModel { file }.into());
         }
         if let Some(out) = out.as_deref().filter(|out| *out != Path::new("-")) {
             refuse_existing(out, force)?;
@@ -146,18 +145,6 @@ impl From<Wanted> for What {
         }
     }
 }
-
-/// There is no read model to export from.
-#[derive(Debug)]
-pub(crate) struct NoReadModel(PathBuf);
-
-impl fmt::Display for NoReadModel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} does not exist: scrip sidecar creates it", self.0.display())
-    }
-}
-
-impl std::error::Error for NoReadModel {}
 
 /// Whether the read model reached a position in time.
 fn wait(readers: &Readers, position: Position, at_most: Duration) -> anyhow::Result<bool> {

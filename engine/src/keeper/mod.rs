@@ -8,6 +8,7 @@
 //!
 //! Owned by the engine, which starts it when the pipeline runs and stops it before the pipeline is finished.
 
+pub mod registry;
 mod stoppable;
 mod taking;
 #[cfg(test)]
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, after, never, select};
+use crossbeam_channel::{Receiver, Sender, TrySendError, after, never, select};
 use parking_lot::Mutex;
 use scrip_protocol::Position;
 use scrip_protocol::batch::ChainEnd;
@@ -27,8 +28,10 @@ use scrip_protocol::command::{SnapshotStatus, SnapshotTaken, TakeSnapshotOutcome
 use tokio::sync::{oneshot, watch};
 
 use crate::folder::{Config, Retention};
+pub use registry::{ReaderRegistry, RegistryError};
 use scrip_journal::JournalReader;
 use scrip_journal::disk::Disk;
+use stoppable::Stopping;
 use taking::{TakeError, Taking};
 
 /// How often it is looked whether the journal has grown enough.
@@ -36,33 +39,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How many may wait for a snapshot. All who wait when one is begun are answered with it; past this many the answer is that it failed.
 const ASKED_MAX: usize = 64;
-
-/// The readers of the journal that are registered with a running engine.
-pub trait ReaderRegistry: Send + Sync {
-    /// From here on no reader is registered that needs a record before `first`, until the registry is opened again. Returns how far each
-    /// reader has read that was registered before, once all of them are durable; asks `stops` whether to give up.
-    ///
-    /// # Errors
-    /// When the engine stops, or gives no answer. The registry stays closed.
-    fn close_before(&self, first: Position, stops: &dyn Fn() -> bool) -> Result<Vec<Position>, RegistryError>;
-
-    /// Opens the registry: what is not kept is gone.
-    fn open(&self);
-}
-
-/// Why the registered readers are not known.
-#[derive(Debug, thiserror::Error)]
-pub enum RegistryError {
-    /// The engine stops.
-    #[error("the engine stops")]
-    Stopping,
-    /// The operating system gives nothing to wait with.
-    #[error("waiting for the list of readers: {0}")]
-    Runtime(#[source] std::io::Error),
-    /// The list cannot be read.
-    #[error("the list of readers: {0}")]
-    Reply(#[source] scrip_protocol::frame::Malformed),
-}
 
 /// When snapshots are taken by themselves, and what is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,16 +106,6 @@ impl KeeperHandle {
     }
 }
 
-/// Says that the keeper is to stop, once its other end is dropped; nothing is ever sent.
-#[derive(Debug, Clone)]
-struct Stopping(Receiver<()>);
-
-impl Stopping {
-    fn is_set(&self) -> bool {
-        self.0.try_recv() == Err(TryRecvError::Disconnected)
-    }
-}
-
 impl Keeper {
     /// Starts it on the snapshots of a folder, the newest of which ends with `last`, and on a journal that is durable up to `durable`.
     ///
@@ -162,7 +128,7 @@ impl Keeper {
         let taking = Taking { disk, dir: snapshots, reader, registry, durable, retention: settings.retention, stopping };
         let latest = Newest::begin(last);
         let handle = KeeperHandle { asked, newest: latest.clone() };
-        let thread = spawn("keeper", move || run(&taking, &requests, growth, &latest));
+        let thread = crate::background::spawn("keeper", move || run(&taking, &requests, growth, &latest));
         Keeper { handle, stop, thread }
     }
 
@@ -181,19 +147,6 @@ impl Keeper {
         drop((handle, stop));
         thread.join().expect("what a snapshot can panic with is caught");
     }
-}
-
-/// A thread of the lowest priority.
-pub(crate) fn spawn<T: Send + 'static>(name: &str, run: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-    let run = || {
-        // On Linux this is the thread's own, not the process's.
-        #[cfg(target_os = "linux")]
-        if let Err(error) = rustix::process::setpriority_process(None, 19) {
-            tracing::warn!(%error, "a thread beside the engine runs at the priority of all others");
-        }
-        run()
-    };
-    std::thread::Builder::new().name(name.to_owned()).spawn(run).expect("the operating system gives us one more thread")
 }
 
 fn run(taking: &Taking, requests: &Receiver<oneshot::Sender<Outcome>>, mut growth: Growth, latest: &Newest) {

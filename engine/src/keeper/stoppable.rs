@@ -6,10 +6,20 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use crossbeam_channel::{Receiver, TryRecvError};
 use redb::StorageBackend;
 
-use super::Stopping;
 use scrip_journal::disk::{Access, Disk, DiskFile, Entry, Mapped, Space};
+
+/// Is set once its other end is dropped. Nothing is ever sent.
+#[derive(Debug, Clone)]
+pub(super) struct Stopping(pub(super) Receiver<()>);
+
+impl Stopping {
+    pub(super) fn is_set(&self) -> bool {
+        self.0.try_recv() == Err(TryRecvError::Disconnected)
+    }
+}
 
 /// Another disk, until it is to stop; then nothing more is written, made durable or renamed.
 #[derive(Debug)]

@@ -19,8 +19,8 @@ use scrip_protocol::batch::{Batch, BatchError, ChainEnd};
 use scrip_protocol::command::SnapshotTaken;
 use tokio::sync::watch;
 
-use super::stoppable::Stoppable;
-use super::{ReaderRegistry, RegistryError, Stopping};
+use super::registry::{ReaderRegistry, RegistryError};
+use super::stoppable::{Stoppable, Stopping};
 use crate::folder::Retention;
 use crate::recover;
 use crate::snapshot::{self, GENERATIONS, Kept, Pace, Snapshot, SnapshotError};

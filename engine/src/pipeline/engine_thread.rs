@@ -12,15 +12,16 @@ use scrip_protocol::command::{
     ListLockoutsOutcome, RedeemOutcome, WhichLockouts,
 };
 use scrip_protocol::frame::{REFUSAL, push_bytes, push_value};
-use scrip_protocol::{Command, CredentialId, Kind, Position, Record, Refusal, Stamp, wire};
+use scrip_protocol::{Command, CredentialId, Kind, Record, Refusal, Stamp, wire};
 
 use super::clock::EngineClock;
-use super::journal_thread::Release;
+use super::commit::{Commit, Replies};
+use super::journal_thread::Committer;
 use super::pages::{Turn, Turns};
 use super::reader_budget::ReaderBudget;
 use super::registry::KeptFrom;
-use super::tally::{Counts, Tally};
-use super::{Attempt, Call, Change, Limits, Outbox, RETRY_AFTER_MS, Read, Request, Reserved, StoredReply, batch_time};
+use super::tally::Tally;
+use super::{Attempt, BUSY, Call, Change, Limits, Read, Request, StoredReply, batch_time};
 use scrip_core::guard::{Asker, FailedCode, Guard, Reason};
 use scrip_core::index::Index;
 use scrip_core::state::requests::{Admission, ClockRange, Remembered};
@@ -45,33 +46,7 @@ pub(super) struct EngineThread {
     /// How many of them it has finished.
     pub(super) finished: Arc<AtomicU64>,
     /// To be used by this thread only while the journal thread is idle.
-    pub(super) release: Arc<Mutex<Release>>,
-}
-
-/// Batches being filled, to become durable together, with the replies that wait for that.
-pub(super) struct Commit {
-    /// One at the least; the last is being filled.
-    pub(super) batches: Vec<BatchBuilder>,
-    /// By what times request ids are judged in the batch that is being filled.
-    pub(super) clock: ClockRange,
-    pub(super) replies: Vec<Replies>,
-    /// How many answers they are.
-    pub(super) answers: usize,
-    /// The newest position that one of these replies may have seen.
-    pub(super) seen: Position,
-    /// What was counted of the requests. Elsewhere, so that a commit is short to hand on.
-    pub(super) counts: Box<Counts>,
-}
-
-/// Reply frames for one lane.
-pub(super) struct Replies {
-    pub(super) outbox: Arc<Outbox>,
-    pub(super) frames: Vec<u8>,
-    /// Replies that the lane reads from the journal.
-    pub(super) stored: Vec<StoredReply>,
-    pub(super) answers: usize,
-    /// What is reserved for them.
-    pub(super) reserved: Vec<Reserved>,
+    pub(super) committer: Arc<Mutex<Committer>>,
 }
 
 /// What is known of a request without executing it.
@@ -139,7 +114,7 @@ impl EngineThread {
             return self.send(commit);
         }
         self.tally.settle(&self.state, &self.guard, &mut commit.counts);
-        self.release.lock().commit(commit).map_err(|_| JournalGone)
+        self.committer.lock().commit(commit).map_err(|_| JournalGone)
     }
 
     /// Whether the journal thread has finished everything that it was handed, so that it touches nothing until it is handed more.
@@ -408,7 +383,7 @@ impl EngineThread {
                 Looked::Answered
             }
             Admission::Refused(refusal) => Looked::Refused(refusal),
-            Admission::New => Looked::Refused(Refusal::Busy { retry_after_ms: RETRY_AFTER_MS }),
+            Admission::New => Looked::Refused(BUSY),
         }
     }
 
@@ -526,24 +501,4 @@ fn refusal_of(record: &Record) -> Option<RedeemOutcome> {
         return Some(refused.outcome);
     }
     if let Record::HoldRefused(HoldRefused { outcome: HoldOutcome::Refused(why), .. }) = record { Some(*why) } else { None }
-}
-
-impl Commit {
-    /// The batch being filled.
-    fn batch(&self) -> &BatchBuilder {
-        self.batches.last().expect("a commit is opened with a batch")
-    }
-
-    /// Makes a lane's replies the newest ones.
-    fn address(&mut self, outbox: &Arc<Outbox>) {
-        if self.replies.last().is_none_or(|replies| !Arc::ptr_eq(&replies.outbox, outbox)) {
-            self.replies.push(Replies {
-                outbox: outbox.clone(),
-                frames: Vec::new(),
-                stored: Vec::new(),
-                answers: 0,
-                reserved: Vec::new(),
-            });
-        }
-    }
 }

@@ -13,13 +13,13 @@ use scrip_protocol::Position;
 use scrip_protocol::batch::BatchBuilder;
 use tokio::sync::watch;
 
-use super::engine_thread::Commit;
+use super::commit::Commit;
 use crate::attempts::Attempts;
 use crate::counters::{Counters, Written};
 use scrip_journal::{Journal, JournalError};
 
-/// The journal, and everybody who waits for it. Used by one of two threads at a time, which only the engine thread decides.
-pub(super) struct Release {
+/// The journal, and those who wait for it. One of two threads uses it at a time; the engine thread decides which.
+pub(super) struct Committer {
     pub(super) journal: Box<dyn Journal>,
     pub(super) durable: watch::Sender<Position>,
     pub(super) failed: watch::Sender<Option<Arc<JournalError>>>,
@@ -28,7 +28,7 @@ pub(super) struct Release {
     pub(super) attempts: Arc<Attempts>,
 }
 
-impl Release {
+impl Committer {
     /// Makes a commit durable, publishes what was counted of it, and releases its replies. After an append that failed nothing is released:
     /// counts and replies are dropped with their commit.
     pub(super) fn commit(&mut self, mut commit: Commit) -> Result<(), Arc<JournalError>> {
@@ -69,7 +69,7 @@ fn written(batches: &[BatchBuilder]) -> Written {
 }
 
 pub(super) struct JournalThread {
-    pub(super) release: Arc<Mutex<Release>>,
+    pub(super) committer: Arc<Mutex<Committer>>,
     pub(super) commits: Receiver<Commit>,
     /// How many commits of those that it was handed it has finished.
     pub(super) finished: Arc<AtomicU64>,
@@ -79,11 +79,11 @@ impl JournalThread {
     /// Runs until the engine thread has ended, or an append fails: then the engine thread finds nobody to hand the next commit to.
     pub(super) fn run(self) -> Result<(), Arc<JournalError>> {
         while let Ok(commit) = self.commits.recv() {
-            self.release.lock().commit(commit)?;
+            self.committer.lock().commit(commit)?;
             // Release pairs with the Acquire of the engine thread, which may use the journal from here on.
             self.finished.fetch_add(1, Ordering::Release);
         }
         // The engine thread ends as well when a commit of its own fails.
-        self.release.lock().failed.borrow().clone().map_or(Ok(()), Err)
+        self.committer.lock().failed.borrow().clone().map_or(Ok(()), Err)
     }
 }

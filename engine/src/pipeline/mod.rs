@@ -14,6 +14,7 @@
 
 mod about;
 mod clock;
+mod commit;
 mod engine_thread;
 mod journal_thread;
 mod outbox;
@@ -38,7 +39,7 @@ use scrip_protocol::command::{
     ShowCampaign, ShowClient, ShowRule, WhichLockouts,
 };
 use scrip_protocol::record::SettingsSet;
-use scrip_protocol::{ClientNetwork, CredentialId, Kind, Position, Record, Settings, Stamp};
+use scrip_protocol::{ClientNetwork, CredentialId, Kind, Position, Record, Refusal, Settings, Stamp};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use clock::Now;
@@ -49,7 +50,7 @@ pub use share::{Reserved, Share, ShareLimits, Totals, Unwritten};
 
 use crate::attempts::Attempts;
 use crate::counters::Counters;
-use crate::keeper::ReaderRegistry;
+use crate::keeper::registry::ReaderRegistry;
 use scrip_core::guard::{Asker, FailedCode, Fingerprints, Guard, GuardLimits};
 use scrip_core::index::{Hint, Index};
 use scrip_core::state::{Asked, AskedAddCodes, State};
@@ -81,6 +82,9 @@ impl Default for Limits {
 
 /// How long a caller is told to wait when too much is under way: a few flushes.
 pub const RETRY_AFTER_MS: u32 = 20;
+
+/// The refusal of a request for which there is no room now.
+pub const BUSY: Refusal = Refusal::Busy { retry_after_ms: RETRY_AFTER_MS };
 
 /// What one lane read at once.
 pub struct Chunk {
@@ -233,7 +237,7 @@ pub struct Pipeline {
     failed: watch::Receiver<Option<Arc<JournalError>>>,
     engine: JoinHandle<State>,
     journal: JoinHandle<Result<(), Arc<JournalError>>>,
-    release: Arc<Mutex<journal_thread::Release>>,
+    committer: Arc<Mutex<journal_thread::Committer>>,
     counters: Arc<Counters>,
     attempts: Arc<Attempts>,
     clock: EngineClock,
@@ -345,7 +349,7 @@ impl Pipeline {
         let (failed_sender, failed) = watch::channel(None);
         let (counters, attempts) = (Arc::new(Counters::default()), Arc::new(Attempts::new()));
         counters.journal.ends(journal.end().position, journal.end().time_ms);
-        let release = journal_thread::Release {
+        let committer = journal_thread::Committer {
             journal,
             durable: durable_sender,
             failed: failed_sender,
@@ -353,8 +357,8 @@ impl Pipeline {
             counters: counters.clone(),
             attempts: attempts.clone(),
         };
-        let (release, finished) = (Arc::new(Mutex::new(release)), Arc::new(AtomicU64::new(0)));
-        let journal = journal_thread::JournalThread { release: release.clone(), commits, finished: finished.clone() };
+        let (committer, finished) = (Arc::new(Mutex::new(committer)), Arc::new(AtomicU64::new(0)));
+        let journal = journal_thread::JournalThread { committer: committer.clone(), commits, finished: finished.clone() };
         let guard = Guard::new(beginning.guard);
         let fingerprints = guard.fingerprints().clone();
         let mut tally = tally::Tally::new(counters.clone(), &state);
@@ -376,7 +380,7 @@ impl Pipeline {
             hand_over,
             handed: 0,
             finished,
-            release: release.clone(),
+            committer: committer.clone(),
         };
         let intake = Intake { inbox, pages, waking: Arc::new(Outbox::default()), under_way, requests_max: limits.requests_max };
         Ok(Pipeline {
@@ -387,7 +391,7 @@ impl Pipeline {
             failed,
             engine: spawn("engine", move || engine.run()),
             journal: spawn("journal", move || journal.run()),
-            release,
+            committer,
             counters,
             attempts,
             clock,
@@ -471,8 +475,8 @@ impl Pipeline {
         // The journal thread first: when it fails, the engine thread may still wait for lanes that are not gone.
         self.journal.join().expect("the journal thread does not panic")?;
         let state = self.engine.join().expect("the engine thread does not panic");
-        let release = Arc::into_inner(self.release).expect("both threads have ended, which alone had it as well");
-        Ok(Finished { state, journal: release.into_inner().journal })
+        let committer = Arc::into_inner(self.committer).expect("both threads have ended, which alone had it as well");
+        Ok(Finished { state, journal: committer.into_inner().journal })
     }
 }
 

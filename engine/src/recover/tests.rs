@@ -20,7 +20,7 @@ use scrip_protocol::batch::{BatchBuilder, ChainEnd};
 use scrip_protocol::{Position, Record};
 
 use super::{Recovered, recover};
-use crate::engine::EngineError;
+use crate::error::EngineError;
 use crate::folder::Folder;
 use crate::snapshot::{self, Kept, Pace, SnapshotError};
 use scrip_core::state::State;

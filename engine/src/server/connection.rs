@@ -7,13 +7,14 @@ use std::sync::atomic::Ordering;
 use quinn::{Connection, Incoming, RecvStream, SendStream, VarInt};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use scrip_protocol::codes::RecordedForm;
-use scrip_protocol::frame::{FrameBuffer, HELLO, HELLO_BYTES_MAX, Malformed, push_value};
+use scrip_protocol::frame::{FrameBuffer, HELLO, HELLO_BYTES_MAX, push_value};
 use scrip_protocol::hello::{CloseCode, Hello, Welcome};
 use scrip_protocol::{unix_time_ms, wire};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
+use super::closing::Closing;
 use super::door::{Unwelcome, Visit};
 use super::{Shared, lane};
 use crate::counters::One;
@@ -22,32 +23,6 @@ use scrip_core::index::Holder;
 
 /// The most bytes of a caller's name for itself that are logged.
 const PROGRAM_BYTES_MAX: usize = 100;
-
-/// Why a connection is closed from our side.
-pub(super) struct Closing {
-    pub(super) code: CloseCode,
-    pub(super) reason: String,
-}
-
-impl Closing {
-    /// Closes a connection with this. The first closing counts.
-    pub(super) fn close(&self, connection: &Connection) {
-        connection.close(VarInt::from_u32(self.code as u32), self.reason.as_bytes());
-    }
-}
-
-impl From<Malformed> for Closing {
-    fn from(malformed: Malformed) -> Closing {
-        let reason = match &malformed {
-            // What the check found names addresses in this process's memory, which are for nobody outside to know.
-            Malformed::Payload { what, .. } => format!("the payload is not a valid {what}"),
-            Malformed::TooLong { .. } | Malformed::TooShort { .. } | Malformed::Truncated { .. } | Malformed::UnknownKind(_) => {
-                malformed.to_string()
-            }
-        };
-        Closing { code: CloseCode::of(&malformed), reason }
-    }
-}
 
 /// Serves a connection to its end.
 pub(super) async fn serve(incoming: Incoming, mut visit: Visit, shared: Arc<Shared>) {

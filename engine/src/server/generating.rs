@@ -12,7 +12,7 @@ use scrip_protocol::{Kind, Refusal, Stamp, wire};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Shared;
-use super::lane::BUSY;
+use crate::pipeline::BUSY;
 use crate::pipeline::{Call, Change, Chunk, InboxFull, Outbox, Request, StoredReply};
 use scrip_core::generate::draw;
 use scrip_core::index::Index;

@@ -19,13 +19,13 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::connection::Closing;
+use super::closing::Closing;
 use super::generating::Generation;
 use super::weight::{Reply, list_bytes};
 use super::{LARGE_FRAME_BYTES, Shared, generating, refund, rehearsal, snapshot, stored, tail, watching};
 use crate::attempts::{About, Refused, Waiting};
 use crate::counters::{One, RefusalCounts, RequestCounts, count_refusals};
-use crate::pipeline::{Attempt, Call, Change, Chunk, InboxFull, Outbox, RETRY_AFTER_MS, Read, Request, Share, Unwritten};
+use crate::pipeline::{Attempt, BUSY, Call, Change, Chunk, InboxFull, Outbox, Read, Request, Share, Unwritten};
 use scrip_core::guard::{Asker, FailedCode, Reason};
 use scrip_core::index::{AT_ONCE, Holder, Index};
 use scrip_core::state::{
@@ -54,9 +54,6 @@ const REQUEST_BYTES: usize = 128;
 
 /// As many bytes of replies a chunk reserves, but for its last request.
 const CHUNK_REPLY_BYTES: usize = 1 << 20;
-
-/// The answer where something cannot be had just now.
-pub(super) const BUSY: Refusal = Refusal::Busy { retry_after_ms: RETRY_AFTER_MS };
 
 /// How long a drained lane waits for its caller to have received the last reply.
 const FAREWELL: Duration = Duration::from_secs(2);

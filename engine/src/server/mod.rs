@@ -5,8 +5,10 @@
 //!
 //! 0-RTT is off: what is sent in it can be replayed by anybody who saw it (RFC 9001, section 9.2).
 
+mod closing;
 mod connection;
 mod door;
+pub(crate) mod error;
 mod generating;
 mod lane;
 mod refund;
@@ -21,7 +23,7 @@ mod weight;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -32,7 +34,7 @@ use scrip_core::guard::Fingerprints;
 use scrip_core::index::Index;
 use scrip_protocol::frame::ALPN;
 use scrip_protocol::hello::CloseCode;
-use scrip_protocol::private::{self, SecretError};
+use scrip_protocol::private;
 use scrip_protocol::strangers::{LogThrottle, PeerAddress};
 use scrip_transport::{endpoint, tls};
 use tokio::sync::{Semaphore, watch};
@@ -41,11 +43,13 @@ use tokio::task::JoinSet;
 use crate::attempts::Attempts;
 use crate::certificates::CallersAuthority;
 use crate::counters::Counters;
-use crate::folder::{Folder, FolderError};
+use crate::folder::Folder;
 
 use crate::keeper::KeeperHandle;
 use crate::pipeline::{EngineClock, Intake, Pipeline, ShareLimits, Totals};
 use crate::vitals::Vitals;
+pub use error::ServerError;
+
 use door::{Arrival, Door, DoorLimits};
 
 /// What callers may take of the server.
@@ -142,33 +146,6 @@ impl ServerLimits {
             unproven_max: self.handshakes_unproven_max,
         }
     }
-}
-
-/// Why the server cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    /// The authority that callers' certificates are signed by cannot be used.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// The server's key cannot be read, or others may read it.
-    #[error(transparent)]
-    Key(#[from] SecretError),
-    /// A certificate or key cannot be used.
-    #[error("{path}: {cause}")]
-    Certificate {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        cause: String,
-    },
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address} (UDP): {source}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
 }
 
 /// A running server. Dropping it without [`Server::stop`] closes every connection at once.

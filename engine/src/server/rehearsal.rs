@@ -12,7 +12,7 @@ use scrip_protocol::{Kind, Position};
 use scrip_rules::{Rehearsing, check};
 
 use super::Shared;
-use super::lane::BUSY;
+use crate::pipeline::BUSY;
 use crate::pipeline::Outbox;
 use scrip_journal::{Cursor, JournalError, JournalReader};
 

@@ -13,7 +13,7 @@ use scrip_protocol::{CredentialId, Refusal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Shared, refund};
-use crate::pipeline::{RETRY_AFTER_MS, StoredReply};
+use crate::pipeline::{BUSY, StoredReply};
 use scrip_core::state::reply_of;
 use scrip_core::state::requests::Remembered;
 
@@ -30,7 +30,7 @@ pub(super) fn frame(stored: StoredReply, shared: &Shared) -> Vec<u8> {
             }
             Some(_) | None => Refusal::RequestTooOld { oldest_ms: shared.clock.now().requests.latest_ms },
         },
-        Err(refund::Unreadable) => Refusal::Busy { retry_after_ms: RETRY_AFTER_MS },
+        Err(refund::Unreadable) => BUSY,
     };
     push_value(&mut frame, REFUSAL, correlation, &refusal);
     frame
@@ -42,7 +42,7 @@ const UNSENT_MAX: usize = 16;
 /// The answer to a lane whose credential has that many.
 pub(super) fn busy(stored: StoredReply) -> Vec<u8> {
     let mut frame = Vec::new();
-    push_value(&mut frame, REFUSAL, stored.correlation, &Refusal::Busy { retry_after_ms: RETRY_AFTER_MS });
+    push_value(&mut frame, REFUSAL, stored.correlation, &BUSY);
     frame
 }
 

@@ -5,8 +5,8 @@ use scrip_protocol::frame::{REFUSAL, push_value};
 use scrip_protocol::{Kind, Position};
 
 use super::Shared;
-use super::lane::BUSY;
 use crate::counters::One;
+use crate::pipeline::BUSY;
 use crate::pipeline::{Outbox, Unwritten};
 use scrip_journal::{Cursor, JournalError};
 

@@ -66,8 +66,8 @@ pub use status::*;
 pub use tail::*;
 pub use top_up::*;
 
-use crate::frame::Malformed;
 use crate::ids::ClubId;
+use crate::malformed::Malformed;
 use crate::role::Role;
 
 /// A command: a request that has a row in the table.

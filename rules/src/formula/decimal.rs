@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::{DIGITS_MAX, Exact};
+use super::Exact;
+
+/// The most digits that a number has before its point, and the most after it.
+pub const DIGITS_MAX: usize = 18;
 
 /// A number that is not negative, with at most [`DIGITS_MAX`] digits on either side of the point. Equal numbers are equal, however many
 /// zeros were written.

@@ -21,6 +21,7 @@ mod tests;
 
 use scrip_protocol::{TextProblem, Variable};
 
+pub use decimal::DIGITS_MAX;
 use decimal::Decimal;
 pub use exact::Exact;
 
@@ -29,9 +30,6 @@ pub const FORMULA_BYTES_MAX: usize = 500;
 
 /// How deep parentheses and minus signs may stand in one another.
 pub const NESTING_MAX: usize = 32;
-
-/// The most digits that a number has before its point, and the most after it.
-pub const DIGITS_MAX: usize = 18;
 
 /// A formula, ready to be evaluated.
 ///

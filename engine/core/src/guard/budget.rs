@@ -11,7 +11,18 @@ use super::allowance::Allowances;
 use super::bucket::Pace;
 use super::buckets::{Buckets, Charged};
 use super::costs::{Costs, FailedCode};
-use super::{Bounds, CODES_OF_CLIENT};
+
+/// How many wrong codes of a client or network are remembered as tried: with ten at once, all that a lockout may be about but two.
+const CODES_OF_CLIENT: usize = 8;
+
+/// How much the guard remembers, and lets one credential do to others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) buckets_max: usize,
+    pub(super) share_max: usize,
+    pub(super) share_here_max: usize,
+    pub(super) lockouts_max: u32,
+}
 
 pub(super) struct Budget {
     everywhere: Buckets<CODES_OF_CLIENT>,

@@ -65,7 +65,7 @@ use scrip_protocol::{ClientId, ClientNetwork, CredentialId};
 use allowance::Allowances;
 use bucket::Pace;
 use buckets::{Buckets, Charged};
-use budget::{Budget, Locked};
+use budget::{Bounds, Budget, Locked};
 use costs::Costs;
 pub use costs::{FailedCode, Reason};
 pub use fingerprint::{Fingerprint, Fingerprints};
@@ -85,9 +85,6 @@ pub const LOCKOUTS_MAX: u32 = 120;
 
 /// How long it takes until it may begin one more.
 pub const LOCKOUT_REGAINED_MS: u64 = 30_000;
-
-/// How many wrong codes of a client or network are remembered as tried: with ten at once, all that a lockout may be about but two.
-const CODES_OF_CLIENT: usize = 8;
 
 /// How many of a credential: the used-up codes that its clients try most.
 const CODES_OF_CREDENTIAL: usize = 64;
@@ -116,15 +113,6 @@ pub struct Guard {
     locked_until_ms: u64,
     /// How many lockouts have begun.
     begun: u64,
-}
-
-/// How much the guard remembers, and lets one credential do to others.
-#[derive(Debug, Clone, Copy)]
-struct Bounds {
-    buckets_max: usize,
-    share_max: usize,
-    share_here_max: usize,
-    lockouts_max: u32,
 }
 
 impl Guard {

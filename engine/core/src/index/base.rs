@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use scrip_protocol::codes::CodeForm;
 
-use super::AT_ONCE;
 use crate::state::frozen::FrozenCodes;
 use crate::state::{CodeAt, NormalisedCode};
+
+/// How many codes are looked up at once: enough that the processor always has as many fetches from memory under way as it can, and few
+/// enough that what was fetched first is still in its nearest cache when it is needed.
+pub const AT_ONCE: usize = 32;
 
 /// How many of a snapshot's codes cannot be looked up, because their texts are no codes in a form; `None` where `goes_on` put an end to it.
 /// Goes through all of them.

@@ -38,6 +38,7 @@ use scrip_protocol::command::{
 };
 use scrip_protocol::{CampaignId, ClubId, Money, Position, Record};
 
+pub use base::AT_ONCE;
 use base::BaseCodes;
 pub use credentials::{Holder, Holders};
 use face::{Face, in_all};
@@ -47,10 +48,6 @@ use spread::Spread;
 
 use crate::state::prefetch::prefetch;
 use crate::state::{Campaign, CodeAt, FreeFrom, HeldUses, Lookup, NormalisedCode, Standing, State, refusals_of};
-
-/// How many codes are looked up at once: enough that the processor always has as many fetches from memory under way as it can, and few
-/// enough that what was fetched first is still in its nearest cache when it is needed.
-pub const AT_ONCE: usize = 32;
 
 /// How many codes of a list are put in at once: enough that each shard has some of them, and few enough that what is written for them
 /// takes no fresh memory that would be waited for.

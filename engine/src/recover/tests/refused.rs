@@ -6,7 +6,7 @@ use scrip_protocol::Position;
 use scrip_protocol::batch::ChainEnd;
 
 use super::{Recovered, commit, files, folder, new_disk, recovered, segment_path, snapshot_path, state_at, take};
-use crate::engine::EngineError;
+use crate::error::EngineError;
 use crate::snapshot::{self, Pace, SnapshotError};
 use scrip_journal::disk::Disk;
 use scrip_journal::disk::double::Double;

@@ -11,7 +11,8 @@ use scrip_protocol::{ClientId, CredentialId, Position, RequestId, Settings, Stam
 use tempfile::TempDir;
 
 use super::{Recovered, recover};
-use crate::engine::{Engine, EngineError, Start};
+use crate::engine::{Engine, Start};
+use crate::error::EngineError;
 use crate::folder::{Config, Folder};
 use crate::snapshot::{self, Pace, Snapshot, SnapshotError};
 use crate::verifier::Damage;

@@ -1,0 +1,31 @@
+//! Why the engine closes a connection, and what its caller learns of that.
+
+use quinn::{Connection, VarInt};
+use scrip_protocol::frame::Malformed;
+use scrip_protocol::hello::CloseCode;
+
+/// Why a connection is closed from our side.
+pub(super) struct Closing {
+    pub(super) code: CloseCode,
+    pub(super) reason: String,
+}
+
+impl Closing {
+    /// Closes a connection with this. The first closing counts.
+    pub(super) fn close(&self, connection: &Connection) {
+        connection.close(VarInt::from_u32(self.code as u32), self.reason.as_bytes());
+    }
+}
+
+impl From<Malformed> for Closing {
+    fn from(malformed: Malformed) -> Closing {
+        let reason = match &malformed {
+            // What the check found names addresses in this process's memory, which are for nobody outside to know.
+            Malformed::Payload { what, .. } => format!("the payload is not a valid {what}"),
+            Malformed::TooLong { .. } | Malformed::TooShort { .. } | Malformed::Truncated { .. } | Malformed::UnknownKind(_) => {
+                malformed.to_string()
+            }
+        };
+        Closing { code: CloseCode::of(&malformed), reason }
+    }
+}
