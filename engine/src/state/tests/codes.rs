@@ -394,11 +394,14 @@ fn a_list_costs_as_much_as_it_is_long_however_many_codes_are_archived() {
         number += 1;
         let lookup = Counting(&bench.index, Cell::new(0));
         let record = bench.state.decide(bench.now_ms, stamp(bench.now_ms, number, 0), asked, &lookup);
-        let skipped = match record {
-            Record::CodesAdded(record) => record.skipped,
-            Record::CodesArchived(record) => record.skipped,
-            Record::CodesRestored(record) => record.skipped,
-            other => panic!("{other:?}"),
+        let skipped = if let Record::CodesAdded(record) = record {
+            record.skipped
+        } else if let Record::CodesArchived(record) = record {
+            record.skipped
+        } else if let Record::CodesRestored(record) = record {
+            record.skipped
+        } else {
+            panic!("{record:?}")
         };
         (skipped.first().map(|skip| skip.why), lookup.1.get())
     };
