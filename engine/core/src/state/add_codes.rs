@@ -1,8 +1,5 @@
 //! Add codes to a campaign: what becomes of each line (K3 to K9, A2, A3, Z7).
 
-use std::collections::HashSet;
-
-use foldhash::fast::RandomState;
 use scrip_protocol::command::{
     AddCodes, AddCodesOutcome as Outcome, CodeLimit, CodeTexts, CodesAdded, CodesReport, LineVerdict, OnConflict, SkippedLine,
 };
@@ -137,26 +134,10 @@ fn verdicts(
             None => None,
         });
     });
-    if let Some(campaign) = campaign.filter(|_| !freed.is_empty()) {
-        let overtaken = overtaken_in(state, campaign, lookup);
-        let ours = freed.into_iter().filter(|at| overtaken.contains(&codes[*at]));
+    // A campaign's own archived code, if another campaign has had the value since: a lookup returns that one.
+    if let Some(of) = campaign.and_then(|campaign| state.campaigns.of(campaign)) {
+        let ours = freed.into_iter().filter(|at| of.archived_slot(&codes[*at], &|code| lookup.normalised(code)).is_some());
         ours.for_each(|at| verdicts[at] = Some(LineVerdict::AlreadyInCampaign));
     }
     verdicts
-}
-
-/// The archived codes of a campaign whose values another campaign has had since, so that a lookup tells that one.
-fn overtaken_in(state: &State, campaign: CampaignId, lookup: &impl Lookup) -> HashSet<NormalisedCode, RandomState> {
-    let Some(of) = state.campaigns.of(campaign) else { return HashSet::default() };
-    let code = |slot: &u32| lookup.normalised(of.codes.of(*slot as usize)?);
-    let archived: Vec<NormalisedCode> = of.archived_codes.keys().filter_map(code).collect();
-    let mut overtaken = HashSet::default();
-    let mut asked = archived.iter();
-    lookup.find_all(&archived, |at| {
-        let code = asked.next().expect("as many places are given as codes are asked about");
-        if at.is_none_or(|at| at.campaign != campaign) {
-            overtaken.insert(*code);
-        }
-    });
-    overtaken
 }

@@ -28,6 +28,7 @@ pub(super) fn apply_archive(state: &mut State, record: &CampaignArchived) {
     let archived = Archived { at_ms: state.now_ms, position: state.position };
     if let Some(campaign) = state.campaigns.of_mut(record.campaign) {
         campaign.archived = Some(archived);
+        campaign.note_switched();
     }
 }
 
@@ -111,6 +112,7 @@ pub(super) fn apply_restore(state: &mut State, record: &CampaignRestored) {
         stays
     });
     campaign.archived_codes.append(&mut left);
+    campaign.note_switched();
     campaign.recount();
     let changed = changed.into_iter().chain(record.conflicts.iter().copied());
     state.holds.recount_codes(&state.campaigns, record.campaign, changed);

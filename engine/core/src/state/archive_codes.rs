@@ -1,8 +1,7 @@
 //! Archive and restore of single codes (X2, A5, A6).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use foldhash::fast::RandomState;
 use scrip_protocol::command::{
     ArchiveCause, ArchiveCodes, ArchiveCodesOutcome, CodesArchived, CodesRestored, LineVerdict, RestoreCodes,
     RestoreCodesOutcome, SkippedLine,
@@ -42,7 +41,7 @@ pub(super) fn decide_archive(state: &State, stamp: Stamp, asked: &AskedCodes, lo
 }
 
 pub(super) fn apply_archive(state: &mut State, record: &CodesArchived) {
-    let position = state.position;
+    let (position, form) = (state.position, state.code_form());
     let Some(campaign) = state.campaigns.of_mut(record.campaign) else { return };
     let archived = |slot: &u32| {
         let freed = campaign.freed(*slot).unwrap_or(position);
@@ -55,6 +54,7 @@ pub(super) fn apply_archive(state: &mut State, record: &CodesArchived) {
         true => campaign.archived_codes.append(&mut archived),
         false => campaign.archived_codes.extend(archived),
     }
+    campaign.note_archived(&record.slots, form);
     campaign.recount();
     state.holds.recount_codes(&state.campaigns, record.campaign, record.slots.iter().copied());
 }
@@ -122,21 +122,9 @@ fn find(campaign: CampaignId, of: &Campaign, codes: &[NormalisedCode], lookup: &
         let (ours, elsewhere) = (at.filter(|at| at.campaign == campaign), at.filter(|at| at.campaign != campaign));
         found.push(Found { slot: ours.map(|at| at.slot), elsewhere });
     });
-    // A value that the campaign has had, and another one since, is told to be in that; here it is among the archived codes.
-    let has_archived = of.is_archived() || !of.archived_codes.is_empty();
-    if has_archived && found.iter().any(|found| found.elsewhere.is_some()) {
-        let mut missing: HashMap<&NormalisedCode, usize, RandomState> = HashMap::default();
-        missing.extend(codes.iter().zip(0..).filter(|(_, at)| found[*at].elsewhere.is_some()));
-        let mut look = |slot: u32| {
-            let code = of.codes.of(slot as usize).and_then(|code| lookup.normalised(code));
-            if let Some(at) = code.and_then(|code| missing.get(&code)) {
-                found[*at].slot = Some(slot);
-            }
-        };
-        match of.is_archived() {
-            true => (0..of.codes.len() as u32).for_each(look),
-            false => of.archived_codes.keys().for_each(|slot| look(*slot)),
-        }
+    // For a value that another campaign has had since, a lookup returns that one: here it is among the archived codes.
+    for (code, found) in codes.iter().zip(&mut found).filter(|(_, found)| found.elsewhere.is_some()) {
+        found.slot = of.archived_slot(code, &|code| lookup.normalised(code));
     }
     found
 }

@@ -7,6 +7,7 @@ use scrip_protocol::command::{GROUPS_MAX, GroupRegistered, RegisterGroup, Regist
 use scrip_protocol::{ClientId, GroupId, Record, Stamp};
 
 use super::by_client::ByClient;
+use super::by_name::ByName;
 use super::frozen::{MemberRow, Rows};
 use super::given_back::merged;
 use super::tables::behind;
@@ -16,6 +17,7 @@ use super::{State, is_name, refused};
 #[derive(Debug, Default)]
 pub struct Groups {
     rows: Vec<GroupRow>,
+    by_name: ByName<GroupId>,
     /// Who was in which group in the snapshot, in the order of clients and groups.
     members: Rows<MemberRow>,
     /// The groups of each client, ascending, that is in others since, or was in none before.
@@ -37,7 +39,7 @@ impl Groups {
 
     /// The group of this name.
     pub fn named(&self, name: &str) -> Option<GroupId> {
-        self.rows.iter().position(|row| row.name == name).map(|at| GroupId(at as u32 + 1))
+        self.by_name.of(name)
     }
 
     /// The number that the next group gets.
@@ -66,7 +68,8 @@ impl Groups {
     }
 
     pub(super) fn over(rows: Vec<GroupRow>, members: Rows<MemberRow>) -> Groups {
-        Groups { rows, members, of_client: ByClient::default() }
+        let by_name = ByName::from_rows(behind(&rows, 0).map(|(number, row)| (GroupId(number), row.name.as_str())));
+        Groups { rows, by_name, members, of_client: ByClient::default() }
     }
 
     pub(super) fn rows(&self) -> &[GroupRow] {
@@ -113,7 +116,7 @@ impl Groups {
 
 impl PartialEq for Groups {
     fn eq(&self, other: &Groups) -> bool {
-        self.rows == other.rows && self.members().eq(other.members())
+        self.rows == other.rows && self.by_name == other.by_name && self.members().eq(other.members())
     }
 }
 
@@ -132,5 +135,6 @@ pub(super) fn decide(state: &State, stamp: Stamp, asked: &RegisterGroup) -> Reco
 }
 
 pub(super) fn apply(state: &mut State, record: &GroupRegistered) {
+    state.groups.by_name.add(&record.name, state.groups.next());
     state.groups.rows.push(GroupRow { name: record.name.clone(), clients: 0 });
 }

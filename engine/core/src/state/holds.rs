@@ -42,9 +42,9 @@ const SWEPT_PER_RECORD: usize = 8;
 /// How many expired holds a record that takes a use drops from the count.
 const DROPPED_PER_USE: usize = 64;
 
-/// How many open holds of revoked credentials expire with a record: some milliseconds of work, and all that a credential can have in 153
-/// records.
-const REVOKED_PER_RECORD: usize = 4_096;
+/// How many open holds of revoked credentials expire with a record: some 5 ms of work, at up to 10 µs for each. All that a credential can have
+/// expire with 1,221 records. The record of a revocation may expire as many of earlier ones as well.
+const REVOKED_PER_RECORD: usize = 512;
 
 /// How many of a code's earliest expiries are told to those who ask from outside: as many as one record may drop.
 const EARLIEST: usize = SWEPT_PER_RECORD;
@@ -607,16 +607,14 @@ impl Holds {
 
     /// A hold of a credential that was revoked does not count any more; where its time is not over yet, that was the end of it.
     fn expire(&mut self, campaigns: &mut Campaigns, position: Position, revoked_ms: u64, now_ms: u64) {
-        self.lapse(campaigns, position);
-        let hold = self.rows.get_mut(&position).expect("what has lapsed has a row");
+        self.uncount(campaigns, position);
+        let hold = self.rows.get_mut(&position).expect("a hold that was counted has a row");
         if now_ms < hold.expires_ms {
-            let (credential, before_ms) = (hold.credential, hold.forgotten_ms);
             hold.expires_ms = revoked_ms;
             hold.forgotten_ms = revoked_ms.saturating_add(HOLD_KEPT_MS);
-            let forgotten_ms = hold.forgotten_ms;
-            self.leave_ended(credential, before_ms, position);
-            self.remember_ended(credential, forgotten_ms, position);
         }
+        let (credential, forgotten_ms) = (hold.credential, hold.forgotten_ms);
+        self.remember_ended(credential, forgotten_ms, position);
     }
 
     /// A use of a code is about to be taken by a client: where only expired holds stand in the way of it, some of them count no longer.
@@ -705,27 +703,37 @@ impl Holds {
     /// Ends a hold that has not ended.
     pub(super) fn end(&mut self, campaigns: &mut Campaigns, position: Position, end: End, now_ms: u64) {
         let Some(hold) = self.rows.get(&position) else { return };
+        let (at, credential, before_ms) = (hold.at, hold.credential, hold.forgotten_ms);
         match hold.status {
-            Status::Counted => self.lapse(campaigns, position),
-            Status::Lapsed => self.touched.push(hold.at),
+            Status::Counted => self.uncount(campaigns, position),
+            Status::Lapsed => {
+                self.touched.push(at);
+                self.leave_ended(credential, before_ms, position);
+            }
             Status::Ended(_) => return,
         }
         let hold = self.rows.get_mut(&position).expect("it was there just now");
-        let (credential, before_ms) = (hold.credential, hold.forgotten_ms);
         hold.status = Status::Ended(end);
         hold.forgotten_ms = now_ms.saturating_add(HOLD_KEPT_MS);
         let forgotten_ms = hold.forgotten_ms;
-        self.leave_ended(credential, before_ms, position);
         self.remember_ended(credential, forgotten_ms, position);
         self.set_next();
     }
 
-    /// A hold that counts does not any more.
+    /// A counted hold no longer counts.
     fn lapse(&mut self, campaigns: &mut Campaigns, position: Position) {
+        self.uncount(campaigns, position);
+        let hold = self.rows.get(&position).expect("a hold that was counted has a row");
+        let (credential, forgotten_ms) = (hold.credential, hold.forgotten_ms);
+        self.remember_ended(credential, forgotten_ms, position);
+    }
+
+    /// Removes a hold from what counts. The caller adds it to those that have ended.
+    fn uncount(&mut self, campaigns: &mut Campaigns, position: Position) {
         let hold = self.rows.get_mut(&position).expect("what counts has a row");
         hold.status = Status::Lapsed;
         let (at, client, amount) = (hold.at, (hold.at.campaign, hold.client), hold.amount);
-        let (credential, expires_ms, forgotten_ms) = (hold.credential, hold.expires_ms, hold.forgotten_ms);
+        let (credential, expires_ms) = (hold.credential, hold.expires_ms);
         self.of_code.remove(at, expires_ms, position);
         self.of_client.remove(client, expires_ms, position);
         self.of_campaign.remove(at.campaign, expires_ms, position);
@@ -739,7 +747,6 @@ impl Holds {
             self.revoked.remove(&credential);
         }
         self.expiring.remove(&(expires_ms, position));
-        self.remember_ended(credential, forgotten_ms, position);
         let campaign: &mut Campaign = campaigns.of_mut(at.campaign).expect("a hold was given on its campaign, which stays");
         campaign.held -= 1;
         campaign.held_sum -= i128::from(amount.0);

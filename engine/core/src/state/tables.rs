@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use scrip_protocol::codes::{CodeForm, NormalisedCode};
 use scrip_protocol::command::{ArchiveCause, CodeTexts, CodesBatch, Terms};
 use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position};
 
+use super::by_name::ByName;
+use super::by_value::ByValue;
 use super::frozen::{CampaignBase, FrozenCodes, Places};
 use super::overlay::Overlay;
 use super::texts::Texts;
@@ -21,12 +24,14 @@ pub(super) fn behind<T>(rows: &[T], number: usize) -> impl Iterator<Item = (u32,
 #[derive(Debug, Default, PartialEq)]
 pub struct Clubs {
     names: Vec<String>,
+    by_name: ByName<ClubId>,
 }
 
 impl Clubs {
     /// Those of a snapshot.
     pub(super) fn over(names: Vec<String>) -> Clubs {
-        Clubs { names }
+        let by_name = ByName::from_rows(behind(&names, 0).map(|(number, name)| (ClubId(number), name.as_str())));
+        Clubs { names, by_name }
     }
 
     /// Whether there is a club of this number.
@@ -36,7 +41,7 @@ impl Clubs {
 
     /// The club of this name.
     pub fn named(&self, name: &str) -> Option<ClubId> {
-        self.names.iter().position(|other| other == name).map(|at| ClubId(at as u32 + 1))
+        self.by_name.of(name)
     }
 
     /// The number that the next club gets.
@@ -50,6 +55,7 @@ impl Clubs {
     }
 
     pub(super) fn add(&mut self, name: &str) {
+        self.by_name.add(name, self.next());
         self.names.push(name.to_owned());
     }
 }
@@ -148,6 +154,8 @@ pub struct Campaign {
     /// The codes that are archived while the campaign is not: by themselves, or left over when it was restored; and those that were
     /// archived by themselves before it was.
     pub archived_codes: BTreeMap<u32, ArchivedCode>,
+    /// The archived codes by value: these, or all while the campaign is archived.
+    archived_by_value: ByValue,
     /// How many codes are activated at least once.
     pub codes_activated: u32,
     /// How many of these are among the archived codes above.
@@ -201,6 +209,7 @@ impl Campaign {
             activations_of: Overlay::default(),
             archived: None,
             archived_codes: BTreeMap::new(),
+            archived_by_value: ByValue::default(),
             codes_activated: 0,
             archived_activated: 0,
             codes_exhausted: 0,
@@ -230,6 +239,7 @@ impl Campaign {
             activations_of: Overlay::over(codes.activations.part(base.places.rows())),
             archived: base.archived,
             archived_codes: archived.collect(),
+            archived_by_value: ByValue::default(),
             codes_activated: base.codes_activated,
             archived_activated: base.archived_activated,
             codes_exhausted: base.codes_exhausted,
@@ -331,6 +341,35 @@ impl Campaign {
         self.archived_codes.iter().map(|(slot, code)| (*slot, *code))
     }
 
+    /// The slot of an archived code of the campaign by its value.
+    pub(super) fn archived_slot(
+        &self,
+        value: &NormalisedCode,
+        normalise: &dyn Fn(&str) -> Option<NormalisedCode>,
+    ) -> Option<u32> {
+        if !self.is_archived() && self.archived_codes.is_empty() {
+            return None;
+        }
+        let all = || if self.is_archived() { self.codes.len() as u32 } else { 0 };
+        let alone = || if self.is_archived() { None } else { Some(self.archived_codes.keys().copied()) };
+        let slots = || (0..all()).chain(alone().into_iter().flatten());
+        let slot = self.archived_by_value.find(value, &self.codes, slots, normalise);
+        slot.filter(|slot| self.freed(*slot).is_some())
+    }
+
+    /// Codes of the campaign were archived by themselves.
+    pub(super) fn note_archived(&mut self, slots: &[u32], form: CodeForm) {
+        // While the campaign is archived, all of its codes are by value already.
+        if !self.is_archived() {
+            self.archived_by_value.add(&self.codes, slots.iter().copied(), &|code| form.normalise(code).ok());
+        }
+    }
+
+    /// The campaign was archived or restored.
+    pub(super) fn note_switched(&mut self) {
+        self.archived_by_value.clear();
+    }
+
     /// The clients whose activations are counted, with their numbers, in no order.
     pub(super) fn uses_of_clients(&self) -> impl Iterator<Item = (ClientId, u32)> {
         self.clients.iter().flat_map(|clients| clients.iter())
@@ -339,6 +378,10 @@ impl Campaign {
     pub(super) fn add_codes(&mut self, codes: &CodeTexts, at_ms: u64, position: Position) {
         self.codes.append(codes);
         self.activations_of.push_zeros(codes.len());
+        if self.is_archived() {
+            // No command adds codes to an archived campaign, but a journal from elsewhere may.
+            self.archived_by_value.clear();
+        }
         if codes.is_empty() {
             return;
         }

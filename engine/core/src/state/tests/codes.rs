@@ -1,19 +1,21 @@
 //! Codes of campaigns, by requirement: what is shown of them, whether values are free, dry runs, generation.
 
+use std::cell::Cell;
+
 use scrip_protocol::command::{
-    CODES_LOOKED_AT, CODES_PER_PAGE, CodeFilter, CodeLimit, CreateCampaignOutcome, GUESSES_PER_HIT_MIN, LINES_MAX, OnConflict,
-    Terms, UsageFilter,
+    CODES_LOOKED_AT, CODES_PER_PAGE, CodeFilter, CodeLimit, CreateCampaignOutcome, GUESSES_PER_HIT_MIN, LINES_MAX, LineVerdict,
+    OnConflict, Terms, UsageFilter,
 };
 use scrip_protocol::record::CODES_PER_CAMPAIGN_MAX;
 use scrip_protocol::{CampaignId, Money, Record, Settings, wire};
 
-use super::script::{check, check_with, ran};
+use super::script::{check, check_with, ran, run_on_any};
 use super::shown::rows;
 use super::{Answer, Bench, START_MS, list, stamp, through_a_file};
 use crate::index::base::not_codes;
 use crate::index::{Index, normalise};
 use crate::state::requests::Remembered;
-use crate::state::{Asked, AskedCodes, AskedCreateCampaign, Lookup, State};
+use crate::state::{Asked, AskedAddCodes, AskedCodes, AskedCreateCampaign, CodeAt, Lookup, NormalisedCode, State};
 
 /// T5, X3: the filters for status and for usage combine.
 #[test]
@@ -363,4 +365,74 @@ fn stored_codes_that_cannot_be_looked_up_are_counted() {
         let code = normalise(code).expect("a code");
         assert!(followed.find(&code).is_some() && followed.find(&code) == index.find(&code));
     }
+}
+
+/// Counts the codes that a decision normalises.
+struct Counting<'a>(&'a Index, Cell<usize>);
+
+impl Lookup for Counting<'_> {
+    fn find(&self, code: &NormalisedCode) -> Option<CodeAt> {
+        self.0.find(code)
+    }
+
+    fn normalised(&self, text: &str) -> Option<NormalisedCode> {
+        self.1.set(self.1.get() + 1);
+        self.0.normalised(text)
+    }
+}
+
+/// K7, A6: a campaign recognises its archived codes whose values another campaign has had since. A list costs as much as it is long,
+/// however many codes are archived: they are hashed once.
+#[test]
+fn a_list_costs_as_much_as_it_is_long_however_many_codes_are_archived() {
+    const ARCHIVED: usize = 500;
+    let all = (0..ARCHIVED).map(|n| format!("C{n}")).collect::<Vec<_>>().join(",");
+    let script = |both: &str| format!("archive-codes 1 codes={both}\nadd 2 codes={both}\narchive-codes 2 codes={both}\n");
+    let mut bench = ran(&format!("campaign amount=1 codes={all},LATE\ncampaign amount=1 codes=OTHER\n{}", script(&all)));
+    let mut number = 1_000_000;
+    let mut decided = |bench: &Bench, asked: &Asked| {
+        number += 1;
+        let lookup = Counting(&bench.index, Cell::new(0));
+        let record = bench.state.decide(bench.now_ms, stamp(bench.now_ms, number, 0), asked, &lookup);
+        let skipped = if let Record::CodesAdded(record) = record {
+            record.skipped
+        } else if let Record::CodesArchived(record) = record {
+            record.skipped
+        } else if let Record::CodesRestored(record) = record {
+            record.skipped
+        } else {
+            panic!("{record:?}")
+        };
+        (skipped.first().map(|skip| skip.why), lookup.1.get())
+    };
+    let campaign = CampaignId(1);
+    let add = |code: &str| {
+        let asked = AskedAddCodes { campaign: Some(campaign), list: list([code]), on_conflict: OnConflict::Skip };
+        Asked::AddCodes(Box::new(asked))
+    };
+    let of = |code: &str| Box::new(AskedCodes { campaign, list: list([code]) });
+    let (why, cost) = decided(&bench, &add("c7"));
+    assert_eq!(why, Some(LineVerdict::AlreadyInCampaign));
+    assert!((ARCHIVED..ARCHIVED + 10).contains(&cost), "the first hashes all: {cost}");
+    // Another one is archived after that.
+    run_on_any(&mut bench, &format!("at 1000\n{}", script("LATE")));
+    for code in ["c7", "late"] {
+        let costs = [
+            (decided(&bench, &add(code)), Some(LineVerdict::AlreadyInCampaign)),
+            (decided(&bench, &Asked::ArchiveCodes(of(code))), Some(LineVerdict::AlreadyArchived)),
+            (decided(&bench, &Asked::RestoreCodes(of(code))), None),
+        ];
+        for ((why, cost), expected) in costs {
+            assert_eq!(why, expected, "{code}");
+            assert!(cost < 10, "{cost} for a list of one code");
+        }
+    }
+    // One that the other campaign alone had; and one that is archived nowhere in this campaign any longer.
+    assert_eq!(decided(&bench, &Asked::RestoreCodes(of("other"))).0, Some(LineVerdict::NotInCampaign));
+    run_on_any(&mut bench, "at 2000\nrestore-codes 1 codes=C7\narchive 1");
+    assert_eq!(decided(&bench, &Asked::ArchiveCodes(of("late"))).0, Some(LineVerdict::AlreadyArchived));
+    run_on_any(&mut bench, "at 3000\nrestore 1");
+    assert_eq!(decided(&bench, &add("c7")).0, Some(LineVerdict::AlreadyInCampaign));
+    assert_eq!(decided(&bench, &add("c8")).0, Some(LineVerdict::AlreadyInCampaign));
+    bench.compare_with_replay();
 }

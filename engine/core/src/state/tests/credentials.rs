@@ -181,7 +181,7 @@ fn a_snapshot_carries_the_holds_of_a_revoked_credential_that_have_yet_to_expire(
         credential gateway Shop
         campaign amount=5.00 codes=A
     ";
-    let script = format!("{script}{}", "hold code=A client=7 club=1 by=2\n".repeat(5_000));
+    let script = format!("{script}{}", "hold code=A client=7 club=1 by=2\n".repeat(1_500));
     let mut state = State::default();
     super::recorded(&script).iter().for_each(|(time_ms, record)| state.apply(*time_ms, record));
     let now_ms = state.now_ms();

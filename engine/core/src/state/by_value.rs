@@ -1,0 +1,75 @@
+//! The archived codes of a campaign by value.
+//!
+//! A lookup returns the campaign that had a value last. Where that is another one, the campaign that is asked about may still have the value among its
+//! archived codes. They are hashed once, when a command first needs that, and those archived later when they are archived. So a command costs
+//! as much as its own list is long.
+//!
+//! Equal states may differ in what is hashed: it changes no answer.
+
+use std::hash::BuildHasher;
+use std::sync::OnceLock;
+
+use foldhash::fast::RandomState;
+use scrip_protocol::codes::NormalisedCode;
+
+use super::texts::Texts;
+
+/// The archived codes of a campaign by value: 8 bytes each, once they are needed.
+#[derive(Debug, Default)]
+pub(super) struct ByValue {
+    hasher: RandomState,
+    /// Hash and slot of each, ascending. Some codes may have been restored since.
+    slots: OnceLock<Vec<(u32, u32)>>,
+}
+
+/// Returns the normalised form of a code.
+type Normalise<'a> = &'a dyn Fn(&str) -> Option<NormalisedCode>;
+
+impl ByValue {
+    /// Finds the slot of a value. `archived` gives the slots of all archived codes, if they are not hashed yet.
+    pub(super) fn find<I: Iterator<Item = u32>>(
+        &self,
+        value: &NormalisedCode,
+        codes: &Texts,
+        archived: impl FnOnce() -> I,
+        normalise: Normalise<'_>,
+    ) -> Option<u32> {
+        let slots = self.slots.get_or_init(|| self.hashed(codes, archived(), normalise));
+        let hash = self.hash(value);
+        let first = slots.partition_point(|(other, _)| *other < hash);
+        let mut alike = slots[first..].iter().take_while(|(other, _)| *other == hash).map(|(_, slot)| *slot);
+        alike.find(|slot| codes.of(*slot as usize).and_then(normalise).is_some_and(|code| code == *value))
+    }
+
+    /// Adds codes that are archived now.
+    pub(super) fn add(&mut self, codes: &Texts, archived: impl Iterator<Item = u32>, normalise: Normalise<'_>) {
+        let Some(mut slots) = self.slots.take() else { return };
+        slots.append(&mut self.hashed(codes, archived, normalise));
+        // Both parts are sorted, so that this merges them.
+        slots.sort();
+        slots.dedup();
+        self.slots = slots.into();
+    }
+
+    /// Forgets what is hashed: other codes are archived now.
+    pub(super) fn clear(&mut self) {
+        self.slots.take();
+    }
+
+    fn hashed(&self, codes: &Texts, archived: impl Iterator<Item = u32>, normalise: Normalise<'_>) -> Vec<(u32, u32)> {
+        let hashed = |slot: u32| Some((self.hash(&normalise(codes.of(slot as usize)?)?), slot));
+        let mut slots: Vec<(u32, u32)> = archived.filter_map(hashed).collect();
+        slots.sort_unstable();
+        slots
+    }
+
+    fn hash(&self, value: &NormalisedCode) -> u32 {
+        self.hasher.hash_one(value) as u32
+    }
+}
+
+impl PartialEq for ByValue {
+    fn eq(&self, _: &ByValue) -> bool {
+        true
+    }
+}
