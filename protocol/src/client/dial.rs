@@ -105,7 +105,8 @@ impl ConnectError {
                 | CloseCode::JournalFailed
                 | CloseCode::HelloTimeout
                 | CloseCode::FrameTimeout
-                | CloseCode::TooManyConnections => true,
+                | CloseCode::TooManyConnections
+                | CloseCode::Silent => true,
                 CloseCode::HelloExpected
                 | CloseCode::Unauthenticated
                 | CloseCode::Revoked
