@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicUsize;
 use scrip_client::{Client, ConnectError, Dial};
 use scrip_engine::Start;
 use scrip_engine::credentials::{new_token, secret_of_token};
+use scrip_engine::folder::Folder;
 use scrip_engine::pipeline::Limits;
 use scrip_engine::server::ServerLimits;
 use scrip_loadtest::audit::Recount;
@@ -18,9 +19,10 @@ use scrip_protocol::command::{
     CheckFreeOutcome, CheckOutcome, CodeChecked, CodeFree, CodeTexts, CreateCampaign, CreateCampaignOutcome, Grant, LINES_MAX,
     OnConflict, RevokeCredential, RevokeCredentialOutcome,
 };
+use scrip_protocol::frame::ALPN;
 use scrip_protocol::hello::CloseCode;
 use scrip_protocol::{CampaignId, ClubId, Command, Position, RequestId, Role, unix_time_ms};
-use support::{Lane, Server, campaign, club, engine, terms};
+use support::{Lane, Server, campaign, club, engine, quinn_config, terms};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_engine_refuses_and_a_retry_succeeds() {
@@ -129,6 +131,45 @@ async fn one_credential_cannot_take_the_connections_of_others() {
         assert!(tokio::time::Instant::now() < deadline, "{refused}");
     }
     drop((operator, other));
+    engine.stop().await.expect("the engine stops cleanly");
+}
+
+/// Z15, Z3: connections that broke do not keep their own credential out, and no connection that is alive makes room.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_broke_do_not_keep_their_credential_out() {
+    let server_limits = ServerLimits { connections_per_credential_max: 2, ..ServerLimits::default() };
+    let (dir, engine, dial) = engine(Start { server_limits, ..Start::default() });
+    let operator = Client::connect(dial.clone()).await.expect("it is writable");
+    let token = new_token(Role::Gateway);
+    let secret = secret_of_token(&token);
+    let grant = Grant { name: "tills".to_owned(), role: Role::Gateway, clubs: Vec::new(), reasons: true, secret };
+    let outcome = operator.call(RequestId::now(), &AddCredential { grant }).await.expect("a reply");
+    assert!(matches!(outcome, AddCredentialOutcome::Added(_)), "{outcome}");
+    // Without keep-alives nothing more arrives from it, as from a client whose network is gone.
+    let authority = std::fs::read(Folder::at(dir.path().join("data")).ca_path()).expect("init has written it");
+    let protocol = std::str::from_utf8(ALPN).expect("a name");
+    let endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).expect("a socket");
+    let config = quinn_config(&authority, &[protocol]);
+    let connecting = endpoint.connect_with(config, engine.address(), "127.0.0.1").expect("an address");
+    let connection = support::within(connecting).await.expect("the engine runs");
+    let mut broken = Lane::on(connection, engine.address()).await;
+    broken.send_hello(&token).await;
+    let dial = dial.with_token(token);
+    let alive = dial.connect().await.expect("there is room for a second");
+    let deadline = tokio::time::Instant::now() + support::DEADLINE;
+    let new = loop {
+        match dial.connect().await {
+            Ok(new) => break new,
+            Err(ConnectError::Closed { code: CloseCode::TooManyConnections, .. }) => {}
+            Err(other) => panic!("{other}"),
+        }
+        assert!(tokio::time::Instant::now() < deadline, "the broken connection keeps its credential out");
+    };
+    assert_eq!(broken.ending().await.code_and_reason().0, CloseCode::Silent);
+    let refused = dial.connect().await.err();
+    let is_full = matches!(&refused, Some(ConnectError::Closed { code: CloseCode::TooManyConnections, .. }));
+    assert!(is_full && alive.connection.close_reason().is_none() && new.connection.close_reason().is_none(), "{refused:?}");
+    drop((operator, alive, new));
     engine.stop().await.expect("the engine stops cleanly");
 }
 

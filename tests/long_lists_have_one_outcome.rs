@@ -91,6 +91,40 @@ fn parts_without_codes_are_passed_over() {
     assert_eq!(site.staff_json(&["codes", "archive", "1", "--file", text(&list)], 1)["outcome"], json!("codes_missing"));
 }
 
+/// Z3, Z7: a list that was refused because of a later part stays refused under its request id, and says so, after the obstacle is gone.
+#[test]
+fn a_list_that_was_refused_stays_refused_under_its_request_id() {
+    let site = Site::new();
+    let last = site.file("last.txt", ["LONG-70000".to_owned()].into_iter());
+    let list = site.file("long.txt", (1..=70_000).map(|n| format!("LONG-{n}")));
+    let create = |list, name| ["campaign", "create", "--name", name, "--amount", "1", list];
+    site.staff(&create(text(&last), "Obstacle")).exits(0);
+    let id = RequestId::now().to_string();
+    let other = RequestId::now().to_string();
+    let reject = ["--on-conflict", "reject", "--request-id"];
+    let add = [&["codes", "add", "1", text(&list)], &reject[..], &[id.as_str()]].concat();
+    let made = [&create(text(&list), "New")[..], &reject, &[other.as_str()]].concat();
+    for command in [&add, &made] {
+        let refused = site.staff_json(command, 1);
+        let line = &refused["outcome"]["conflicts"][0];
+        assert_eq!((&line["line"], &line["code"]), (&json!(70_000), &json!("LONG-70000")), "{refused}");
+    }
+    site.staff(&["campaign", "archive", "2"]).exits(0);
+    for (command, id) in [(&add, &id), (&made, &other)] {
+        for _ in 0..2 {
+            assert_eq!(site.staff_json(command, 1), json!({ "request": id, "outcome": "refused_before" }));
+        }
+        let refused = site.staff(command).exits(1);
+        assert!(refused.out.starts_with("refused: an earlier attempt with this request id was refused, and nothing was added"));
+    }
+    // A new id adds the list, and its retry is not mistaken for a refused one.
+    let id = RequestId::now().to_string();
+    let add = ["codes", "add", "1", "--request-id", &id, text(&list)];
+    let added = site.staff_json(&add, 0);
+    assert_eq!(added["summary"]["added"], json!(70_000));
+    assert_eq!(site.staff_json(&add, 0), added);
+}
+
 /// K5, K6, Z3: the sums of a list are the same when the command is repeated, though the campaign takes no codes any longer.
 #[test]
 fn the_sums_of_a_list_are_the_same_when_it_is_repeated() {

@@ -280,7 +280,7 @@ fn a_campaign_shows_its_counters() {
         ["codes", "codes_activated", "codes_available", "codes_archived", "codes_redeemable", "activations", "held", "refunds"];
     assert_eq!(json!(names.map(|name| card[name].clone())), json!([4, 1, 2, 1, 2, 1, 0, 0]));
     assert_eq!(card["added"].as_array().map(Vec::len), Some(2));
-    assert_eq!(staff(&server, &["campaign", "show", "7"], "").exits(1).out, "unknown campaign 7\n");
+    assert_eq!(staff(&server, &["campaign", "show", "7"], "").exits(1).out, "there is no campaign 7\n");
     assert_eq!(staff_json(&server, &["campaign", "show", "7"], "", 1), json!("unknown_campaign"));
     staff(&server, &["campaign", "show", "seven"], "").exits(2);
 }
@@ -364,7 +364,7 @@ fn individual_codes_are_archived_restored_and_listed() {
     assert!(listed(&["--usage", "unused", "--status", "active"]).is_empty());
     let ran = staff(&server, &["codes", "list", "1", "--usage", "used", "--status", "archived"], "").exits(0);
     assert_eq!(ran.out, "campaign 1 has no matching codes\n");
-    assert_eq!(staff(&server, &["codes", "list", "9"], "").exits(1).out, "unknown campaign 9\n");
+    assert_eq!(staff(&server, &["codes", "list", "9"], "").exits(1).out, "there is no campaign 9\n");
 
     let list = server.scratch().join("some.txt");
     fs::write(&list, "Code\n\nb\nc\nzzz\n").expect("written");

@@ -126,7 +126,7 @@ fn a_rule_is_written_with_options() {
     assert_eq!((&least["active"], &least["conditions"], &least["clubIds"]), (&json!(false), &json!(""), &json!([])));
     staff(&server, &["rule", "create", "--add-bonus", "1"]).exits(2);
     staff(&server, &["rule", "create", "--name", "x", "--push-title", "t"]).exits(2);
-    assert_eq!(staff(&server, &["rule", "show", "3"]).exits(1).out, "unknown rule 3\n");
+    assert_eq!(staff(&server, &["rule", "show", "3"]).exits(1).out, "there is no rule 3\n");
 }
 
 /// U10, A16: the output of `show` is a file that creates the same rule, here or elsewhere; an unknown identifier is an error with
@@ -349,7 +349,7 @@ fn lint_findings_are_printed() {
     let overlap = json!({ "overlaps": { "rule": 1, "name": "Tenth", "from": 70_000, "to": 99_999 } });
     assert_eq!(found["lint"]["lint"]["findings"], json!([overlap]));
     staff(&server, &["rule", "lint"]).exits(2);
-    assert_eq!(staff(&server, &["rule", "lint", "--rule", "9"]).exits(1).out, "unknown rule 9\n");
+    assert_eq!(staff(&server, &["rule", "lint", "--rule", "9"]).exits(1).out, "there is no rule 9\n");
 }
 
 /// U14, U15, A18, A19: the tiers of an average check, and which rates are safe. The proposed rules can be created as they are.

@@ -356,7 +356,7 @@ fn a_rule_is_rehearsed_over_real_top_ups() {
     scrip(&server, Role::Marketing, &draft).exits(2);
     scrip(&server, Role::Marketing, &[&["rule", "rehearse"], &from[..]].concat()).exits(2);
     let none = scrip(&server, Role::Marketing, &[&["rule", "rehearse", "--rule", "9"], &from[..]].concat()).exits(1);
-    assert_eq!(none.out, "unknown rule 9\n");
+    assert_eq!(none.out, "there is no rule 9\n");
     scrip(&server, Role::Gateway, &[&draft[..], &from].concat()).exits(4);
     assert_eq!(scrip(&server, Role::Reporter, &["tail"]).json().len(), before, "nothing was recorded");
     assert_eq!(done(&server, Role::Marketing, &["rule", "list", "--json"]).lines().count(), 1);

@@ -35,6 +35,24 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("temporary folders have plain names")
 }
 
+/// What no engine would start with is refused before anything is created.
+#[test]
+fn init_refuses_what_no_engine_starts_with() {
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let dir = scratch.path().join("org");
+    let long = "n".repeat(201);
+    for (option, value, range) in [
+        ("--currency", "EUROS", "three capital letters, such as EUR (ISO 4217)"),
+        ("--currency", "eur", "three capital letters, such as EUR (ISO 4217)"),
+        ("--organisation", "", "a name of 1 to 200 bytes"),
+        ("--organisation", &long, "a name of 1 to 200 bytes"),
+    ] {
+        let ran = run(scrip().arg("init").arg(&dir).args([option, value]), b"").exits(2);
+        assert!(ran.err.contains(option) && ran.err.contains(range), "{}", ran.err);
+        assert!(!dir.exists());
+    }
+}
+
 #[test]
 fn init_creates_an_organisation_once() {
     let scratch = tempfile::tempdir().expect("a temporary folder");

@@ -106,7 +106,8 @@ impl ConnectError {
                 | CloseCode::JournalFailed
                 | CloseCode::HelloTimeout
                 | CloseCode::FrameTimeout
-                | CloseCode::TooManyConnections => true,
+                | CloseCode::TooManyConnections
+                | CloseCode::Silent => true,
                 CloseCode::HelloExpected
                 | CloseCode::Unauthenticated
                 | CloseCode::Revoked

@@ -22,7 +22,6 @@ use std::time::Duration;
 
 use scrip_protocol::command::Grant;
 use scrip_protocol::private::{self, SecretError};
-use scrip_protocol::record::InvalidSetting;
 use scrip_protocol::{CredentialId, Role, Settings};
 
 use crate::certificates::{self, CallersAuthority, IssueError, IssuedCertificate};
@@ -63,6 +62,18 @@ impl Config {
     pub fn new(listen: SocketAddr, settings: Settings, guard: GuardLimits) -> Config {
         let (snapshots, retention) = (SnapshotSettings::default(), RetentionSettings::default());
         Config { listen, settings, snapshots, retention, metrics: MetricsSettings::default(), guard }
+    }
+
+    /// Whether an engine starts with this.
+    fn check(&self) -> Result<(), String> {
+        self.settings.check().map_err(|wrong| wrong.to_string())?;
+        if self.snapshots.journal_mib > MIB_MAX {
+            return Err("snapshots.journal_mib: this must be 0 (never) to 16777216".to_owned());
+        }
+        if self.snapshots.verify_at_open_mib > MIB_MAX {
+            return Err("snapshots.verify_at_open_mib: this must be 0 to 16777216".to_owned());
+        }
+        self.guard.check().map_err(|wrong| wrong.to_string())
     }
 }
 
@@ -269,11 +280,12 @@ impl Folder {
     /// The folder and its files are for their owner alone, whatever was there before: see [`private`].
     ///
     /// # Errors
-    /// When there is an organisation already, or something cannot be written.
+    /// When there is an organisation already, no engine would start with the configuration, or something cannot be written.
     pub fn begin(&self, config: &Config, others: &[String]) -> Result<Beginning, FolderError> {
         if self.exists() {
             return Err(FolderError::Exists(self.dir.clone()));
         }
+        config.check().map_err(|cause| FolderError::Config { path: self.config_path(), cause })?;
         let mut beginning = Beginning { made: Vec::new(), config: None, tokens: Vec::new() };
         for dir in [self.dir.clone(), self.dir.join("tls")] {
             if !dir.exists() {
@@ -306,16 +318,7 @@ impl Folder {
         }
         let config: Config = toml::from_str(&read(&path)?)
             .map_err(|cause| FolderError::Config { path: path.clone(), cause: cause.to_string() })?;
-        let wrong = |field: &str, why: &str| FolderError::Config { path: path.clone(), cause: format!("{field}: {why}") };
-        let invalid = |wrong: InvalidSetting| FolderError::Config { path: path.clone(), cause: wrong.to_string() };
-        config.settings.check().map_err(invalid)?;
-        if config.snapshots.journal_mib > MIB_MAX {
-            return Err(wrong("snapshots.journal_mib", "this must be 0 (never) to 16777216"));
-        }
-        if config.snapshots.verify_at_open_mib > MIB_MAX {
-            return Err(wrong("snapshots.verify_at_open_mib", "this must be 0 to 16777216"));
-        }
-        config.guard.check().map_err(|wrong| FolderError::Config { path: path.clone(), cause: wrong.to_string() })?;
+        config.check().map_err(|cause| FolderError::Config { path, cause })?;
         Ok(config)
     }
 
@@ -417,6 +420,27 @@ mod tests {
             let text = fs::read(entry.path()).unwrap_or_default();
             let holds = |token: &IssuedToken| String::from_utf8_lossy(&text).contains(&token.token);
             assert!(!tokens.iter().any(holds), "{:?} holds a token", entry.path());
+        }
+    }
+
+    /// A folder is never created with a configuration that it cannot be opened with.
+    #[test]
+    fn a_configuration_that_no_engine_starts_with_begins_nothing() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::at(dir.path().join("data"));
+        let mut wrong = vec![config(); 6];
+        wrong[0].settings.currency = "EUROS".to_owned();
+        wrong[1].settings.organisation = " ".to_owned();
+        wrong[2].settings.codes_per_campaign_max = 0;
+        wrong[3].snapshots.journal_mib = MIB_MAX + 1;
+        wrong[4].snapshots.verify_at_open_mib = MIB_MAX + 1;
+        wrong[5].guard.client.misses_at_once = 0;
+        let fields =
+            ["currency", "organisation", "codes_per_campaign_max", "journal_mib", "verify_at_open_mib", "misses_at_once"];
+        for (config, field) in wrong.iter().zip(fields) {
+            let refused = folder.init(config, &[]).err().expect("it is wrong").to_string();
+            assert!(refused.contains(field), "{refused}");
+            assert!(!folder.dir().exists(), "{field}: nothing was written");
         }
     }
 

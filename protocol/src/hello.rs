@@ -77,6 +77,9 @@ close_codes! {
     11 Revoked "revoked";
     /// There are as many connections as there may be, in all or of this credential. Nothing of this connection was executed.
     12 TooManyConnections "too-many-connections";
+    /// Nothing has arrived for some seconds, and the credential needs the connection for another one. Whether unanswered requests were
+    /// executed is unknown.
+    13 Silent "silent";
 }
 
 impl CloseCode {

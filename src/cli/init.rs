@@ -21,10 +21,10 @@ pub(crate) struct Init {
     /// Data folder to create
     dir: PathBuf,
     /// Name of the organisation
-    #[arg(long, default_value = "Organisation", value_name = "NAME")]
+    #[arg(long, default_value = "Organisation", value_name = "NAME", value_parser = organisation)]
     organisation: String,
     /// Currency of every amount (ISO 4217)
-    #[arg(long, default_value = "EUR", value_name = "CODE")]
+    #[arg(long, default_value = "EUR", value_name = "CODE", value_parser = currency)]
     currency: String,
     /// Address for the engine to listen on (UDP)
     #[arg(long, default_value = "127.0.0.1:4600", value_name = "ADDRESS")]
@@ -37,6 +37,19 @@ pub(crate) struct Init {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+fn organisation(text: &str) -> Result<String, String> {
+    accepted(Settings { organisation: text.to_owned(), ..Settings::default() }).map(|settings| settings.organisation)
+}
+
+fn currency(text: &str) -> Result<String, String> {
+    accepted(Settings { currency: text.to_owned(), ..Settings::default() }).map(|settings| settings.currency)
+}
+
+/// Settings that an engine starts with.
+fn accepted(settings: Settings) -> Result<Settings, String> {
+    settings.check().map(|()| settings).map_err(|invalid| format!("it must be {}", invalid.range))
 }
 
 impl Init {

@@ -79,15 +79,21 @@ struct Beginning {
 impl Taking {
     /// Takes a snapshot up to a durable position, and says where it ends; none where there is one already.
     pub(super) fn take(&self, up_to: Position) -> Result<Option<(SnapshotTaken, ChainEnd)>, TakeError> {
-        let Beginning { mut state, mut end, of, damaged } = self.beginning()?;
+        let Beginning { mut state, mut end, of, mut damaged } = self.beginning()?;
         if end.position >= up_to {
             return Ok(None);
         }
         self.find_executed(&mut state)?;
-        self.make_room(of.as_deref())?;
+        self.make_room(of.as_deref(), &mut damaged, 0)?;
         self.replay(&mut state, &mut end, up_to)?;
         let disk = Stoppable { disk: self.disk.clone(), stopping: self.stopping.clone() };
-        let written = snapshot::write(&disk, &self.dir, &state, end, Pace::Gentle, &mut |_, _| {});
+        let mut written = snapshot::write(&disk, &self.dir, &state, end, Pace::Gentle, &mut |_, _| {});
+        if let Err(SnapshotError::NoRoom { bytes, .. }) = written {
+            // It is larger than the one that it begins with.
+            if self.remove_damaged(&mut damaged)? | self.make_room(of.as_deref(), &mut damaged, bytes)? {
+                written = snapshot::write(&disk, &self.dir, &state, end, Pace::Gentle, &mut |_, _| {});
+            }
+        }
         let written = written.map_err(|error| if self.stopping.is_set() { TakeError::Stopping } else { error.into() })?;
         let codes = Snapshot::open(self.disk.as_ref(), &written.path)?.header().counts.codes;
         // Now that there is a newer one, they say nothing more; left there, they would count as one of those that are kept.
@@ -132,24 +138,44 @@ impl Taking {
         self.joined(Beginning { state: State::default(), end: ChainEnd::default(), of: None, damaged })
     }
 
-    /// Checks, before any work is done, that there is room for another snapshot like the one that this one begins with. Without room,
-    /// older ones are removed: the one that this one begins with was just verified. With `journal = "needed"` only a new snapshot lets
-    /// segments go, and without one the journal would fill the disk.
-    fn make_room(&self, of: Option<&Path>) -> Result<(), TakeError> {
+    /// Checks that there is room for another snapshot of at least `bytes`, or like the one that this one begins with. Without room,
+    /// damaged ones are removed, and then, if that makes enough room, older ones: the one that this one begins with was just verified.
+    /// With `journal = "needed"` only a new snapshot lets segments go, and without one the journal would fill the disk. Returns whether
+    /// any was removed.
+    fn make_room(&self, of: Option<&Path>, damaged: &mut Vec<PathBuf>, bytes: u64) -> Result<bool, TakeError> {
         snapshot::remove_unfinished(self.disk.as_ref(), &self.dir)?;
         let kept = snapshot::list(self.disk.as_ref(), &self.dir)?;
-        let Some(base) = kept.iter().find(|kept| Some(kept.path.as_path()) == of) else { return Ok(()) };
-        let check = || snapshot::check_room(self.disk.as_ref(), &self.dir, base.bytes);
-        let older = || kept.iter().filter(|kept| kept.position < base.position);
+        let base = kept.iter().find(|kept| Some(kept.path.as_path()) == of);
+        // Where it begins with the journal, a damaged one shows about how many bytes it takes.
+        let like = base.or_else(|| kept.iter().find(|kept| damaged.contains(&kept.path)));
+        let Some(bytes) = like.map(|like| like.bytes.max(bytes)) else { return Ok(false) };
+        let check = || snapshot::check_room(self.disk.as_ref(), &self.dir, bytes);
+        let mut is_removed = false;
+        if let Err(SnapshotError::NoRoom { .. }) = check() {
+            is_removed |= self.remove_damaged(damaged)?;
+        }
+        let older = || kept.iter().filter(|kept| base.is_some_and(|base| kept.position < base.position));
         if let Err(SnapshotError::NoRoom { bytes, free, reserve, .. }) = check()
             && free + older().map(|older| older.bytes).sum::<u64>() >= bytes + reserve
         {
             for older in older() {
                 tracing::warn!(path = %older.path.display(), "an older snapshot is removed: there is no room for the next");
                 self.disk.remove(&older.path).map_err(|source| SnapshotError::Io { path: older.path.clone(), source })?;
+                is_removed = true;
             }
         }
-        Ok(check()?)
+        check()?;
+        Ok(is_removed)
+    }
+
+    /// Removes damaged snapshots. Returns whether there were any.
+    fn remove_damaged(&self, damaged: &mut Vec<PathBuf>) -> Result<bool, SnapshotError> {
+        let are_any = !damaged.is_empty();
+        for path in damaged.drain(..) {
+            tracing::warn!(path = %path.display(), "a damaged snapshot is removed: there is no room for the next");
+            self.disk.remove(&path).map_err(|source| SnapshotError::Io { path, source })?;
+        }
+        Ok(are_any)
     }
 
     /// A beginning, if the journal goes on where it ends.

@@ -293,11 +293,16 @@ impl Share {
         }
     }
 
+    /// Whether a reservation of so many bytes does not wait behind longer ones.
+    pub fn is_small(&self, bytes: usize) -> bool {
+        bytes <= self.totals.limits.small_max
+    }
+
     /// Waits until the credential, and all together, may have so many more reply bytes under way; for a page, after its turn.
     pub async fn reserve(&self, bytes: usize, is_page: bool) -> Reserved {
         let page = if is_page { Some(taken(&self.pages, 1).await) } else { None };
         let limits = &self.totals.limits;
-        let (own, all, max, total) = match is_page || bytes > limits.small_max {
+        let (own, all, max, total) = match is_page || !self.is_small(bytes) {
             true => (&self.reserved, &self.totals.reserved, limits.reserved_max, limits.reserved_total),
             false => {
                 let (own, all) = (&self.small_reserved, &self.totals.small_reserved);

@@ -3,6 +3,7 @@
 use std::future::IntoFuture;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use quinn::{Connection, Incoming, RecvStream, SendStream, VarInt};
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -12,7 +13,7 @@ use scrip_protocol::hello::{CloseCode, Hello, Welcome};
 use scrip_protocol::{unix_time_ms, wire};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, timeout_at};
 
 use super::closing::Closing;
 use super::door::{Unwelcome, Visit};
@@ -23,6 +24,9 @@ use scrip_core::index::Holder;
 
 /// The most bytes of a caller's name for itself that are logged.
 const PROGRAM_BYTES_MAX: usize = 100;
+
+/// How often a connection is looked at for what has arrived. Keep-alives count: a caller that only waits is not silent.
+const HEARD_EVERY: Duration = Duration::from_secs(1);
 
 /// Serves a connection to its end.
 pub(super) async fn serve(incoming: Incoming, mut visit: Visit, shared: Arc<Shared>) {
@@ -100,10 +104,23 @@ async fn serve_lanes(
     lanes.spawn(lane::serve(first, caller.clone(), share.clone(), shared.clone()));
     let revoked = revoked(&caller, shared.revocations.subscribe());
     tokio::pin!(revoked);
+    let mut looks = tokio::time::interval(HEARD_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut received = 0;
     loop {
         tokio::select! {
             // What was handed over before is done; whether its answers still leave is not waited for.
             () = &mut revoked => return Some(closing_revoked(&caller)),
+            () = visit.turned_away() => {
+                let reason = format!("nothing has arrived for {:?}, and its credential has another connection", shared.limits.silent);
+                return Some(Closing { code: CloseCode::Silent, reason });
+            }
+            _ = looks.tick() => {
+                let datagrams = connection.stats().udp_rx.datagrams;
+                if std::mem::replace(&mut received, datagrams) != datagrams {
+                    visit.hear(std::time::Instant::now());
+                }
+            }
             opened = connection.accept_bi() => match opened {
                 Ok((send, receive)) => {
                     let lane = lane::Lane { connection: connection.clone(), send, receive, frames: FrameBuffer::default() };

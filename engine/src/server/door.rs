@@ -13,6 +13,10 @@
 //! Whoever was welcomed can still take too much. Each credential has a maximum of connections, beyond which its further ones are closed
 //! after their hello; and some places are for operators, so that one gets in to revoke a credential that holds all the others.
 //!
+//! Connections that broke count until their idle timeout. So that they do not keep their own credential out, a further connection of a
+//! credential that has its maximum replaces the one that has been silent longest, if nothing has arrived from that for
+//! [`ServerLimits::silent`](super::ServerLimits), not even a keep-alive. Connections of other credentials are never closed for it.
+//!
 //! Pure but for the locks: the caller says what time it is.
 
 use std::collections::{BTreeMap, HashMap};
@@ -37,6 +41,8 @@ pub(super) struct DoorLimits {
     pub(super) welcomed_max: usize,
     /// Those of them of one credential.
     pub(super) per_credential_max: usize,
+    /// How long a connection must have been silent to be replaced by another one of its credential.
+    pub(super) silent: Duration,
     /// The part of `welcomed_max` that only operators get.
     pub(super) for_operators: usize,
     /// Connections that wait.
@@ -84,8 +90,8 @@ struct Table {
     /// How many of those that wait are from addresses that were not known when they arrived.
     strangers: usize,
     welcomed: usize,
-    /// How many of those that were welcomed are of a credential.
-    per_credential: HashMap<CredentialId, usize>,
+    /// Those that were welcomed, by their credential and number.
+    per_credential: HashMap<CredentialId, HashMap<u64, Welcomed>>,
     known: HashMap<PeerAddress, Instant>,
     turned_away: u64,
 }
@@ -93,6 +99,12 @@ struct Table {
 struct Waiting {
     address: PeerAddress,
     is_known: bool,
+    leave: Arc<Notify>,
+}
+
+struct Welcomed {
+    /// When something last arrived from it.
+    heard: Instant,
     leave: Arc<Notify>,
 }
 
@@ -168,15 +180,23 @@ impl Table {
         Some(gone)
     }
 
-    /// A connection that was welcomed has ended.
-    fn end(&mut self, credential: CredentialId) {
+    /// Removes a connection that was welcomed, unless it was removed before.
+    fn end(&mut self, credential: CredentialId, number: u64) -> Option<Welcomed> {
+        let connections = self.per_credential.get_mut(&credential)?;
+        let gone = connections.remove(&number)?;
         self.welcomed -= 1;
-        if let Some(count) = self.per_credential.get_mut(&credential) {
-            *count -= 1;
-            if *count == 0 {
-                self.per_credential.remove(&credential);
-            }
+        if connections.is_empty() {
+            self.per_credential.remove(&credential);
         }
+        Some(gone)
+    }
+
+    /// The connection of a credential that has been silent longest, if that is long enough.
+    fn silent(&self, credential: CredentialId, now: Instant, least: Duration) -> Option<u64> {
+        let connections = self.per_credential.get(&credential)?;
+        // The older one of two that were heard at the same time.
+        let (number, longest) = connections.iter().min_by_key(|(number, welcomed)| (welcomed.heard, **number))?;
+        (now.saturating_duration_since(longest.heard) >= least).then_some(*number)
     }
 
     fn know(&mut self, now: Instant, address: PeerAddress) {
@@ -189,29 +209,44 @@ impl Table {
 }
 
 impl Visit {
-    /// Resolves when the connection must leave, because others have no room.
+    /// Resolves when the connection must leave, because others have no room; or another of its credential, once it was welcomed.
     pub(super) async fn turned_away(&self) {
         self.leave.notified().await;
     }
 
+    /// Something has arrived from it since it was last looked at.
+    pub(super) fn hear(&self, now: Instant) {
+        let table = &mut *self.door.table.lock();
+        let connections = self.credential.and_then(|credential| table.per_credential.get_mut(&credential));
+        if let Some(welcomed) = connections.and_then(|connections| connections.get_mut(&self.number)) {
+            welcomed.heard = now;
+        }
+    }
+
     /// Its hello was that of a known credential: it waits no longer, and counts among the connections of that credential to its end.
+    /// If the credential has as many as it may, one of them that is silent must leave.
     pub(super) fn welcome(&mut self, now: Instant, credential: CredentialId, role: Role) -> Result<(), Unwelcome> {
         let limits = &self.door.limits;
         let table = &mut *self.door.table.lock();
-        let reserved = if role == Role::Operator { 0 } else { limits.for_operators };
-        if table.welcomed + reserved >= limits.welcomed_max {
-            return Err(Unwelcome::Full);
-        }
-        let of_credential = table.per_credential.get(&credential).copied().unwrap_or(0);
-        if of_credential >= limits.per_credential_max {
-            return Err(Unwelcome::FullOfCredential(of_credential));
-        }
-        if table.remove(self.number).is_none() {
+        if !table.waiting.contains_key(&self.number) {
             return Err(Unwelcome::TurnedAway);
         }
+        let reserved = if role == Role::Operator { 0 } else { limits.for_operators };
+        let of_credential = table.per_credential.get(&credential).map_or(0, HashMap::len);
+        if of_credential >= limits.per_credential_max {
+            let silent = table.silent(credential, now, limits.silent);
+            let Some(replaced) = silent.and_then(|number| table.end(credential, number)) else {
+                return Err(Unwelcome::FullOfCredential(of_credential));
+            };
+            replaced.leave.notify_one();
+        } else if table.welcomed + reserved >= limits.welcomed_max {
+            return Err(Unwelcome::Full);
+        }
+        table.remove(self.number);
         table.know(now, self.address);
         table.welcomed += 1;
-        *table.per_credential.entry(credential).or_default() += 1;
+        let welcomed = Welcomed { heard: now, leave: self.leave.clone() };
+        table.per_credential.entry(credential).or_default().insert(self.number, welcomed);
         self.credential = Some(credential);
         Ok(())
     }
@@ -221,7 +256,7 @@ impl Drop for Visit {
     fn drop(&mut self) {
         let table = &mut *self.door.table.lock();
         match self.credential {
-            Some(credential) => table.end(credential),
+            Some(credential) => drop(table.end(credential, self.number)),
             None => drop(table.remove(self.number)),
         }
     }
@@ -229,13 +264,17 @@ impl Drop for Visit {
 
 #[cfg(test)]
 mod tests {
+    use std::future::Future;
     use std::net::IpAddr;
 
     use super::*;
 
+    const SILENT: Duration = Duration::from_secs(3);
+
     const LIMITS: DoorLimits = DoorLimits {
         welcomed_max: 5,
         per_credential_max: 3,
+        silent: SILENT,
         for_operators: 1,
         waiting_max: 10,
         waiting_per_address_max: 4,
@@ -380,6 +419,51 @@ mod tests {
         held.pop();
         let mut again = admitted(&door, now, 1);
         assert_eq!(gateway(&mut again, now, 1), Ok(()), "one has ended");
+    }
+
+    /// Connections that broke give their places to others of their credential, the one that has been silent longest first.
+    #[test]
+    fn a_silent_connection_gives_its_place_to_another_of_its_credential() {
+        let (door, begin) = (Door::new(LIMITS), Instant::now());
+        let at = |ms: u64| begin + Duration::from_millis(ms);
+        let left = |visit: &Visit| {
+            let table = visit.door.table.lock();
+            let credential = visit.credential.expect("it was welcomed");
+            !table.per_credential.get(&credential).is_some_and(|connections| connections.contains_key(&visit.number))
+        };
+        let mut other = admitted(&door, begin, 2);
+        assert_eq!(gateway(&mut other, begin, 2), Ok(()), "silent for longest of all, and of another credential");
+        let mut held = Vec::new();
+        for ms in [0, 1, 2] {
+            let mut visit = admitted(&door, at(ms), 1);
+            assert_eq!(gateway(&mut visit, at(ms), 1), Ok(()));
+            held.push(visit);
+        }
+        held[0].hear(at(1_000));
+        let mut early = admitted(&door, at(3_000), 1);
+        assert_eq!(gateway(&mut early, at(3_000), 1), Err(Unwelcome::FullOfCredential(3)), "none was silent for so long");
+        drop(early);
+        let mut news = Vec::new();
+        for gone in [1, 2] {
+            let mut new = admitted(&door, at(3_002), 1);
+            assert_eq!(gateway(&mut new, at(3_002), 1), Ok(()));
+            assert!(left(&held[gone]) && !left(&held[0]) && !left(&other) && !left(&new));
+            let leave = std::pin::pin!(held[gone].turned_away());
+            let told = leave.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+            assert!(told.is_ready(), "its connection ends");
+            news.push(new);
+        }
+        let mut refused = admitted(&door, at(3_999), 1);
+        assert_eq!(gateway(&mut refused, at(3_999), 1), Err(Unwelcome::FullOfCredential(3)), "the rest are not silent");
+        drop(refused);
+        // Their ends are not counted twice, and what arrives from them late changes nothing.
+        held[1].hear(at(4_000));
+        held.truncate(1);
+        assert_eq!(door.table.lock().welcomed, 4);
+        assert_eq!(gateway(&mut admitted(&door, at(3_999), 1), at(3_999), 1), Err(Unwelcome::FullOfCredential(3)));
+        drop((held, news, other));
+        let table = door.table.lock();
+        assert_eq!((table.welcomed, table.per_credential.len()), (0, 0));
     }
 
     #[test]

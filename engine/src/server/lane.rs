@@ -52,9 +52,6 @@ const BYTES_BETWEEN_YIELDS: usize = 64 << 10;
 /// How many of these bytes each such request counts for at least.
 const REQUEST_BYTES: usize = 128;
 
-/// As many bytes of replies a chunk reserves, but for its last request.
-const CHUNK_REPLY_BYTES: usize = 1 << 20;
-
 /// How long a drained lane waits for its caller to have received the last reply.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -74,8 +71,8 @@ struct Sorted {
     reply_bytes: usize,
     /// About what it took to sort them, in bytes; redemptions take nothing.
     costs: usize,
-    /// A request for a page, with the bytes that its reply may have. It ends what is sorted at once.
-    page: Option<(Request, usize)>,
+    /// A request whose reply waits for its bytes without the others. It ends what is sorted at once.
+    alone: Option<Alone>,
     /// So does a request for which files are read.
     lookup: Option<Lookup>,
     /// Reply frames that show nothing of the state and may leave at once.
@@ -94,6 +91,14 @@ struct Sorted {
     waiting: Waiting,
 }
 
+/// A request for a page, or whose reply does not fit the small reservation of its chunk.
+struct Alone {
+    request: Request,
+    /// How many bytes its reply may have.
+    reply_bytes: usize,
+    is_page: bool,
+}
+
 /// A request that is whole once files were read for it, on a thread for that.
 struct Lookup {
     correlation: u64,
@@ -109,11 +114,7 @@ enum Stream {
 impl Sorted {
     /// Whether another frame may be sorted before what is there is handed over.
     fn is_open(&self) -> bool {
-        self.stream.is_none()
-            && self.page.is_none()
-            && self.lookup.is_none()
-            && self.costs < BYTES_BETWEEN_YIELDS
-            && self.reply_bytes < CHUNK_REPLY_BYTES
+        self.stream.is_none() && self.alone.is_none() && self.lookup.is_none() && self.costs < BYTES_BETWEEN_YIELDS
     }
 
     fn look_up(&mut self, correlation: u64, read: impl FnOnce(&Shared) -> Call + Send + 'static) -> Result<(), Malformed> {
@@ -298,11 +299,13 @@ impl Reader {
                 self.outbox.deliver(sorted.refusals, 1);
             }
             if !sorted.requests.is_empty() {
-                let lists = if sorted.page.is_none() { std::mem::take(&mut lists) } else { Vec::new() };
+                let lists = if sorted.alone.is_none() { std::mem::take(&mut lists) } else { Vec::new() };
                 self.hand_over(sorted.requests, sorted.reply_bytes, false, lists).await;
             }
-            match sorted.page {
-                Some((request, reply_bytes)) => self.hand_over(vec![request], reply_bytes, true, lists).await,
+            match sorted.alone {
+                Some(Alone { request, reply_bytes, is_page }) => {
+                    self.hand_over(vec![request], reply_bytes, is_page, lists).await;
+                }
                 // Lists that were refused: nothing below waits with their memory.
                 None => drop(lists),
             }
@@ -638,10 +641,16 @@ fn sort(frame: Frame<'_>, caller: &Arc<Holder>, share: &Share, shared: &Shared, 
         AnyCommand::ShowCampaign(asked) => Call::Read(Read::ShowCampaign(asked)),
     };
     let request = Request { correlation, call };
-    match reply {
-        Reply::Page(bytes) => sorted.page = Some((request, bytes)),
-        Reply::Small | Reply::Long(_) | Reply::MadeByLane => {
-            sorted.reply_bytes += if let Reply::Long(bytes) = reply { bytes } else { made_bytes(&request.call) };
+    let (reply_bytes, is_page) = match reply {
+        Reply::Page(bytes) => (bytes, true),
+        Reply::Long(bytes) => (bytes, false),
+        Reply::Small | Reply::MadeByLane => (made_bytes(&request.call), false),
+    };
+    // A chunk with a long reply waits behind those of other credentials, and redemptions must not wait with it.
+    match is_page || !share.is_small(sorted.reply_bytes + reply_bytes) {
+        true => sorted.alone = Some(Alone { request, reply_bytes, is_page }),
+        false => {
+            sorted.reply_bytes += reply_bytes;
             sorted.requests.push(request);
         }
     }

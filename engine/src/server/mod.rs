@@ -57,8 +57,10 @@ use door::{Arrival, Door, DoorLimits};
 pub struct ServerLimits {
     /// Connections at once whose hello was welcomed. Further ones are refused before their handshake.
     pub connections_max: usize,
-    /// Those of them of one credential. Further ones are closed after their hello.
+    /// Those of them of one credential. A further one replaces one that is silent, or is closed after its hello.
     pub connections_per_credential_max: usize,
+    /// A connection is silent once nothing has arrived from it for so long. Our client sends a keep-alive each second.
+    pub silent: Duration,
     /// The part of `connections_max` that only operators get.
     pub connections_for_operators: usize,
     /// Connections at once that have not said hello. Beyond that the one that has waited longest is closed.
@@ -113,6 +115,7 @@ impl Default for ServerLimits {
         ServerLimits {
             connections_max: 1024,
             connections_per_credential_max: 128,
+            silent: Duration::from_secs(3),
             connections_for_operators: 16,
             handshakes_max: 512,
             handshakes_per_address_max: 128,
@@ -139,6 +142,7 @@ impl ServerLimits {
         DoorLimits {
             welcomed_max: self.connections_max,
             per_credential_max: self.connections_per_credential_max,
+            silent: self.silent,
             for_operators: self.connections_for_operators.min(self.connections_max.saturating_sub(1)),
             waiting_max: self.handshakes_max,
             waiting_per_address_max: self.handshakes_per_address_max,

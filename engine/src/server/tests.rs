@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use scrip_client::{Client, Dial, Dialled};
 use scrip_protocol::command::{
-    AddCodes, AddCodesOutcome, ArchiveCampaign, ArchiveCampaignOutcome, CodeTexts, CreateCampaign, CreateCampaignOutcome,
-    GenerateCodes, GenerateCodesOutcome, OnConflict, RegisterClub, ShowStatus, Terms,
+    AddCodes, AddCodesOutcome, ArchiveCampaign, ArchiveCampaignOutcome, Check, CodeTexts, CreateCampaign, CreateCampaignOutcome,
+    GenerateCodes, GenerateCodesOutcome, OnConflict, RegisterClub, RestoreCampaign, ShowClient, ShowStatus, Terms,
 };
 use scrip_protocol::frame::{FrameBuffer, REPLY_BYTES_MAX, push_request};
-use scrip_protocol::{CampaignId, Command, CredentialId, Money, Refusal, RequestId, Role, Settings};
+use scrip_protocol::{CampaignId, ClientId, ClubId, Command, CredentialId, Money, Refusal, RequestId, Role, Settings};
 
 use crate::folder::{Config, Folder};
 use crate::{Engine, Start};
@@ -97,6 +97,48 @@ async fn a_list_waits_for_memory_without_holding_up_what_was_sent_before() {
     }
     assert_eq!(answered, [1, 2]);
     drop(client);
+    engine.stop().await.expect("the journal is well");
+}
+
+/// What is short does not wait for the room of long replies, however much its lane sends at once: only a long reply does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn short_replies_do_not_wait_behind_the_long_ones_of_others() {
+    let (_dir, engine, dial) = engine();
+    // The endpoint must live as long as the connection.
+    let Dialled { endpoint: _endpoint, connection: _connection, mut send, mut receive, .. } =
+        dial.connect().await.expect("it listens");
+    let shares: Vec<_> = (101..=104).map(|credential| engine.totals().share_of(CredentialId(credential))).collect();
+    let mut held = Vec::new();
+    for share in &shares {
+        held.push(share.reserve(16 << 20, true).await);
+    }
+    let mut bytes = Vec::new();
+    let register = |name: &str| RegisterClub { name: name.into() };
+    let codes = vec!["c".repeat(64); 50];
+    // More than 64 KiB of replies, of which none is longer.
+    for correlation in 0..300 {
+        match correlation % 3 {
+            0 => push_request(&mut bytes, correlation, RequestId::now(), &ShowClient { client: ClientId(correlation.into()) }),
+            1 => push_request(&mut bytes, correlation, RequestId::now(), &Check::new(ClubId(0), codes.clone())),
+            _ => push_request(&mut bytes, correlation, RequestId::now(), &register(&format!("club {correlation}"))),
+        }
+    }
+    push_request(&mut bytes, 300, RequestId::now(), &register("before"));
+    push_request(&mut bytes, 301, RequestId::now(), &RestoreCampaign { campaign: CampaignId(99) });
+    push_request(&mut bytes, 302, RequestId::now(), &register("after"));
+    send.write_all(&bytes).await.expect("it is taken");
+    let (mut frames, mut answered, mut piece) = (FrameBuffer::default(), Vec::new(), vec![0; 64 << 10]);
+    while answered.len() < 303 {
+        let read = tokio::time::timeout(DEADLINE, receive.read(&mut piece)).await.expect("in time");
+        frames.extend(&piece[..read.expect("it is connected").expect("the lane is open")]);
+        while let Some(frame) = frames.next(REPLY_BYTES_MAX).expect("frames") {
+            answered.push(frame.correlation);
+        }
+        if answered.len() == 301 {
+            assert!(!answered.contains(&301), "a long reply waits for its room");
+            held.clear();
+        }
+    }
     engine.stop().await.expect("the journal is well");
 }
 

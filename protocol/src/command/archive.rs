@@ -215,7 +215,7 @@ impl CodesRestored {
     }
 }
 
-const UNKNOWN_CAMPAIGN: &str = "refused: there is no such campaign";
+pub(super) const UNKNOWN_CAMPAIGN: &str = "refused: there is no such campaign";
 const CODES_MISSING: &str = "refused: no code was given";
 const TOO_MANY: &str = "refused: too many codes for one request";
 

@@ -1,5 +1,6 @@
 //! Campaigns: a set of codes with one bonus amount, and the terms on which they are redeemed (C1 to C9).
 
+use super::archive::UNKNOWN_CAMPAIGN;
 use crate::command::{CodeLimit, CodeTexts, CodesReport, NAME_BYTES_MAX, OnConflict, SkippedLine};
 use crate::ids::{CampaignId, ClubId};
 use crate::money::Money;
@@ -165,7 +166,7 @@ impl fmt::Display for crate::command::AddCodesOutcome {
         use crate::command::AddCodesOutcome as Outcome;
         match self {
             Outcome::Added(report) => write!(f, "added {}, skipped {}", report.added, report.skipped.len()),
-            Outcome::UnknownCampaign => f.write_str("refused: there is no such campaign"),
+            Outcome::UnknownCampaign => f.write_str(UNKNOWN_CAMPAIGN),
             Outcome::CampaignArchived => f.write_str("refused: the campaign is archived"),
             Outcome::CodesMissing => f.write_str("refused: the list has no codes"),
             Outcome::TooManyLines => f.write_str(TOO_MANY_LINES),
@@ -230,7 +231,7 @@ impl fmt::Display for SwitchCampaignOutcome {
         f.write_str(match self {
             SwitchCampaignOutcome::Switched { active: true } => "active: its codes are accepted",
             SwitchCampaignOutcome::Switched { active: false } => "inactive: its codes are refused",
-            SwitchCampaignOutcome::UnknownCampaign => "refused: there is no such campaign",
+            SwitchCampaignOutcome::UnknownCampaign => UNKNOWN_CAMPAIGN,
         })
     }
 }
@@ -323,7 +324,7 @@ impl fmt::Display for UpdateCampaignOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             UpdateCampaignOutcome::Updated(_) => f.write_str("updated"),
-            UpdateCampaignOutcome::UnknownCampaign => f.write_str("refused: there is no such campaign"),
+            UpdateCampaignOutcome::UnknownCampaign => f.write_str(UNKNOWN_CAMPAIGN),
             UpdateCampaignOutcome::InvalidTerms(why) => write!(f, "refused: {why}"),
         }
     }

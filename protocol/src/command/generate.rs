@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::archive::UNKNOWN_CAMPAIGN;
 use crate::command::{CodeLimit, CodeTexts};
 use crate::ids::CampaignId;
 use crate::record::Stamp;
@@ -167,7 +168,7 @@ impl fmt::Display for GenerateCodesOutcome {
             GenerateCodesOutcome::Generated { codes, guesses_per_hit, .. } => {
                 write!(f, "generated {codes} codes; guessing one takes {guesses_per_hit} attempts on average")
             }
-            GenerateCodesOutcome::UnknownCampaign => f.write_str("refused: there is no such campaign"),
+            GenerateCodesOutcome::UnknownCampaign => f.write_str(UNKNOWN_CAMPAIGN),
             GenerateCodesOutcome::CampaignArchived => f.write_str("refused: the campaign is archived"),
             GenerateCodesOutcome::InvalidCount => {
                 write!(f, "refused: 1 to {} codes can be generated at once", crate::command::LINES_MAX)

@@ -135,7 +135,7 @@ pub(super) async fn show(reach: &Reach, campaign: CampaignId) -> anyhow::Result<
     match outcome {
         ShowCampaignOutcome::UnknownCampaign => {
             if !reach.json {
-                print::line(format_args!("unknown campaign {campaign}"));
+                print::line(format_args!("there is no campaign {campaign}"));
             }
             Ok(Exit::Refused)
         }

@@ -73,7 +73,7 @@ impl List {
             let ListCodesOutcome::Codes { codes, next, .. } = client.list_codes(&query).await? else {
                 match self.reach.json {
                     true => print::json(&json!(ListCodesOutcome::UnknownCampaign)),
-                    false => print::line(format_args!("unknown campaign {}", self.campaign)),
+                    false => print::line(format_args!("there is no campaign {}", self.campaign)),
                 }
                 return Ok(Exit::Refused);
             };

@@ -76,6 +76,13 @@ enum No {
 }
 
 impl No {
+    /// An earlier attempt under the same request id was refused.
+    fn before() -> No {
+        let words = "refused: an earlier attempt with this request id was refused, and nothing was added; to try again, use a new \
+                     request id";
+        No::Other(words.to_owned(), json!("refused_before"))
+    }
+
     fn other(outcome: &(impl Serialize + ToString)) -> No {
         No::Other(outcome.to_string(), json!(outcome))
     }
@@ -144,14 +151,18 @@ impl Adding<'_> {
             let sent = self.send_part(client, base, self.campaign(), &first).await?;
             return Ok(matches!(sent, Sent::Added(..) | Sent::Nothing(_)));
         }
-        // Sending the part itself would execute it. Instead, send a request that is always refused: it takes the id unless the id
-        // is taken.
+        Ok(!self.take_first_id(client, base).await?)
+    }
+
+    /// Sends a request that is always refused under the id of the first part, which is then never executed under this id. Returns
+    /// false if the id was taken by another request.
+    async fn take_first_id(&self, client: &Client, base: RequestId) -> Result<bool, ClientError> {
         let refused =
             AddCodes { campaign: CampaignId(0), lines: CodeTexts::default(), first_line: 1, on_conflict: OnConflict::Reject };
         match client.add_codes(base.of_part(0), &refused).await {
-            Ok(_) => Ok(false),
-            Err(ClientError::Unknown { cause: Some(NoOutcome::Refused(Refusal::RequestIdReused)), .. }) => Ok(true),
-            Err(error) => Err(error.into()),
+            Ok(_) => Ok(true),
+            Err(error) if is_reused(&error) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -177,6 +188,16 @@ impl Adding<'_> {
             }
             progress.at(part.number, part.first_line);
             let sent = self.send_part(client, base, done.campaign, &part).await;
+            if let Err(error) = &sent
+                && part.number == 0
+                && self.request_args.is_given()
+                && is_reused(error)
+                && self.take_first_id(client, base).await?
+            {
+                // An earlier command took the id when it refused the list. That holds for a retry, whatever would be possible now.
+                drop(progress);
+                return self.refuse(base, places, No::before(), None);
+            }
             match sent.map_err(|error| self.interrupted(error.into(), &done, places, base))? {
                 Sent::Added(campaign, report) => done.take(campaign, &part, report, trial)?,
                 Sent::Nothing(lines) => done.pass(&part, lines, trial)?,
@@ -340,6 +361,11 @@ impl Adding<'_> {
             false => error.context(so_far),
         }
     }
+}
+
+/// Whether the engine executed another request under this id.
+fn is_reused(error: &ClientError) -> bool {
+    matches!(error, ClientError::Unknown { cause: Some(NoOutcome::Refused(Refusal::RequestIdReused)), .. })
 }
 
 impl Done {

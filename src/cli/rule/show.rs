@@ -147,7 +147,7 @@ impl Show {
 pub(super) fn print_unknown(reach: &Reach, rule: RuleId) {
     match reach.json {
         true => print::json(&ShowRuleOutcome::UnknownRule),
-        false => print::line(format_args!("unknown rule {rule}")),
+        false => print::line(format_args!("there is no rule {rule}")),
     }
 }
 

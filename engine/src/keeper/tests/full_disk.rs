@@ -14,12 +14,17 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
+        Bench::with_segments(SEGMENT_BYTES)
+    }
+
+    /// With segments of so many bytes.
+    fn with_segments(segment_bytes: u64) -> Bench {
         let disk = Double::default();
         disk.create_folder(Path::new("/data")).and_then(|()| disk.sync_folder(Path::new("/"))).expect("the disk takes it");
         // So that the reserve is some MiB.
         disk.create(Path::new("/data/ballast")).and_then(|mut file| file.write_at(40 << 20, &[0])).expect("the disk takes it");
         let (shared, dir, none) = (Arc::new(disk.clone()), Path::new("/data/journal"), ChainEnd::default());
-        let journal = Segments::open(shared, dir, SEGMENT_BYTES, none, &mut |_, _| {}, &mut |_| {}).expect("a new journal");
+        let journal = Segments::open(shared, dir, segment_bytes, none, &mut |_, _| {}, &mut |_| {}).expect("a new journal");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let mut bench = Bench { disk, journal, durable: watch::Sender::new(Position(0)), runtime };
         bench.append(SettingsSet::new(Settings::default()).into());
@@ -49,6 +54,11 @@ impl Bench {
             let stamp = Stamp { request: RequestId(position.into()), body: position, credential: CredentialId(1) };
             self.append(ClientRegistered { stamp, client: ClientId(position.into()), name: "Ann".into(), new: true }.into());
         }
+    }
+
+    fn tamper_newest(&self, change: impl FnOnce(&mut Vec<u8>)) {
+        let newest = self.dir().join(self.files().pop().expect("there is one"));
+        self.disk.tamper(&newest, change);
     }
 
     /// Leaves so many bytes beside the reserve, which is a tenth of the disk: too few for a snapshot.
@@ -130,4 +140,61 @@ fn the_older_snapshot_stays_where_it_makes_too_little_room() {
     assert!(matches!(outcome, Outcome::Failed(_)), "{outcome}");
     assert_eq!(bench.files(), files);
     keeper.stop();
+}
+
+/// A damaged snapshot makes room for the next, before any that is whole: it is of no use, and would stop every later one.
+#[test]
+fn a_damaged_snapshot_makes_room_for_the_next() {
+    // With a whole one before it, and with the journal alone. The next one is about as large, or several times larger.
+    for (whole, more) in [(1, 10), (0, 10), (1, 2_000), (0, 2_000)] {
+        let mut bench = Bench::new();
+        let keeper = bench.keeper(Retention::Needed);
+        for _ in 0..=whole {
+            bench.clients(1_000);
+            assert!(matches!(bench.take(&keeper), Outcome::Taken(_)));
+        }
+        let mut expected = bench.files();
+        let damaged = expected.pop().expect("there is one");
+        bench.tamper_newest(|bytes| {
+            // Zeros may lie between sections, where nobody looks.
+            let at = (bytes.len() / 2..bytes.len()).find(|at| bytes[*at] != 0).expect("a section lies behind the middle");
+            bytes[at] ^= 1;
+        });
+        bench.clients(more);
+        let size = bench.disk.contents(&bench.dir().join(&damaged)).len() as u64;
+        bench.leave(if more > 1_000 { size / 2 * 3 } else { 50_000 });
+        let outcome = bench.take(&keeper);
+        assert!(matches!(outcome, Outcome::Taken(_)), "{whole}, {more}: {outcome}");
+        let left = bench.files();
+        assert_eq!(left[..left.len() - 1], expected, "{whole}, {more}: the whole ones stay");
+        assert!(!left.contains(&damaged));
+        keeper.stop();
+    }
+}
+
+/// The last snapshot that is whole is never removed for room where the journal begins behind position 1: nothing else could stand in
+/// for what was dropped.
+#[test]
+fn the_only_whole_snapshot_stays_whatever_the_room() {
+    for retention in [Retention::All, Retention::Needed] {
+        let mut bench = Bench::with_segments(1);
+        // As `needed` leaves a folder, whatever is configured now.
+        let keeper = bench.keeper(Retention::Needed);
+        for _ in 0..3 {
+            bench.clients(3);
+            assert!(matches!(bench.take(&keeper), Outcome::Taken(_)));
+        }
+        keeper.stop();
+        assert!(bench.journal.reader().first() > Position(1), "segments were dropped");
+        let keeper = bench.keeper(retention);
+        let whole = bench.files()[0].clone();
+        // So that removing it makes too little room.
+        bench.tamper_newest(|bytes| bytes.truncate(bytes.len() / 2));
+        bench.clients(1);
+        bench.leave(0);
+        let outcome = bench.take(&keeper);
+        assert!(matches!(outcome, Outcome::Failed(_)), "{outcome}");
+        assert_eq!(bench.files(), [whole]);
+        keeper.stop();
+    }
 }
