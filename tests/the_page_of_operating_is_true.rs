@@ -272,7 +272,7 @@ fn every_refusal_of_a_backup_is_on_the_page() {
         BackupError::NoSnapshot { first: P },
         BackupError::NotKept { dir: dir(), backup: P, first: P },
         BackupError::Before { dir: dir(), first: P, first_ms: NUMBER },
-        BackupError::Beyond { dir: dir(), last: P, asked: P },
+        BackupError::Beyond { dir: dir(), last: P, position: P },
         BackupError::NotEmpty { dir: dir() },
         BackupError::Missing { path: path() },
     ];

@@ -9,7 +9,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
 use scrip_benches::{NOW_MS, Organisation, code};
 use scrip_core::index::{normalise, trim};
-use scrip_core::state::{Asked, AskedAddCodes, AskedCodes, AskedCreateCampaign, CodeList};
+use scrip_core::state::{AddCodesRequest, CodeList, CodesRequest, CreateCampaignRequest, Mutation};
 use scrip_protocol::CampaignId;
 use scrip_protocol::Money;
 use scrip_protocol::batch::BatchBuilder;
@@ -44,7 +44,7 @@ impl Steps {
     ];
 }
 
-fn change(organisation: &mut Organisation, asked: &Asked) -> Steps {
+fn change(organisation: &mut Organisation, request: &Mutation) -> Steps {
     let stamp = organisation.stamp();
     let timed = |began: &mut Instant| {
         let took = began.elapsed();
@@ -52,7 +52,7 @@ fn change(organisation: &mut Organisation, asked: &Asked) -> Steps {
         took
     };
     let mut began = Instant::now();
-    let record = organisation.state.decide(NOW_MS, stamp, asked, &organisation.index);
+    let record = organisation.state.decide(NOW_MS, stamp, request, &organisation.index);
     let decide = timed(&mut began);
     let mut batch = BatchBuilder::new(NOW_MS);
     batch.push(&record);
@@ -82,13 +82,13 @@ fn list(texts: &CodeTexts) -> CodeList {
     CodeList::prepare(texts, 1, trim, normalise)
 }
 
-fn create(list: CodeList) -> Asked {
+fn create(list: CodeList) -> Mutation {
     let terms = Terms::new("Campaign", Money(1));
-    Asked::CreateCampaign(Box::new(AskedCreateCampaign { terms, list, on_conflict: OnConflict::Reject }))
+    Mutation::CreateCampaign(Box::new(CreateCampaignRequest { terms, list, on_conflict: OnConflict::Reject }))
 }
 
-fn codes_of(campaign: CampaignId, list: &CodeList) -> Box<AskedCodes> {
-    Box::new(AskedCodes { campaign, list: list.clone() })
+fn codes_of(campaign: CampaignId, list: &CodeList) -> Box<CodesRequest> {
+    Box::new(CodesRequest { campaign, list: list.clone() })
 }
 
 fn group(c: &mut Criterion) -> BenchmarkGroup<'_, WallTime> {
@@ -118,13 +118,13 @@ fn add(c: &mut Criterion) {
             organisation = Organisation::with_codes(CODES);
             first = CODES;
         }
-        let asked = create(list(&texts(first..first + LISTED)));
+        let request = create(list(&texts(first..first + LISTED)));
         first += LISTED;
-        change(&mut organisation, &asked)
+        change(&mut organisation, &request)
     });
     let known = list(&texts(0..LISTED));
     let add = |on_conflict| {
-        Asked::AddCodes(Box::new(AskedAddCodes { campaign: Some(CampaignId(1)), list: known.clone(), on_conflict }))
+        Mutation::AddCodes(Box::new(AddCodesRequest { campaign: Some(CampaignId(1)), list: known.clone(), on_conflict }))
     };
     let skipped = add(OnConflict::Skip);
     steps(&mut group, "add 50,000 codes that are there: all skipped", || change(&mut organisation, &skipped));
@@ -137,8 +137,8 @@ fn archive(c: &mut Criterion) {
     let all = list(&texts(CODES..CODES + LISTED));
     change(&mut organisation, &create(all.clone()));
     let campaign = CampaignId(2);
-    let alone = Asked::ArchiveCodes(codes_of(campaign, &all));
-    let back = Asked::RestoreCodes(codes_of(campaign, &all));
+    let alone = Mutation::ArchiveCodes(codes_of(campaign, &all));
+    let back = Mutation::RestoreCodes(codes_of(campaign, &all));
     steps(&mut group, "archive 50,000 codes by themselves", || {
         let took = change(&mut organisation, &alone);
         change(&mut organisation, &back);
@@ -148,7 +148,7 @@ fn archive(c: &mut Criterion) {
         change(&mut organisation, &alone);
         change(&mut organisation, &back)
     });
-    let (archive, restore) = (Asked::ArchiveCampaign(campaign), Asked::RestoreCampaign(campaign));
+    let (archive, restore) = (Mutation::ArchiveCampaign(campaign), Mutation::RestoreCampaign(campaign));
     steps(&mut group, "archive a campaign of 50,000", || {
         let took = change(&mut organisation, &archive);
         change(&mut organisation, &restore);
@@ -158,9 +158,9 @@ fn archive(c: &mut Criterion) {
     change(&mut organisation, &create(list(&texts((0..TAKEN).map(|number| CODES + 5 * number)))));
     let page = |status| ListCodes { campaign, from_slot: 0, status, usage: UsageFilter::All };
     for (name, status) in [("all", CodeFilter::All), ("conflicts", CodeFilter::Conflicting)] {
-        let asked = page(status);
+        let request = page(status);
         group.bench_function(format!("a page of the codes of an archived campaign: {name}"), |b| {
-            b.iter(|| organisation.state.list_codes(&asked, &organisation.index));
+            b.iter(|| organisation.state.list_codes(&request, &organisation.index));
         });
     }
     let free: Vec<String> = (0..8_192).map(|number| code(CODES + number)).collect();

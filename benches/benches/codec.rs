@@ -11,13 +11,13 @@ use scrip_protocol::{ClientId, ClubId, Kind, Position, Record, RequestId, wire};
 fn frames(c: &mut Criterion) {
     let mut group = c.benchmark_group("codec");
     group.throughput(Throughput::Elements(1));
-    let asked = Redeem::new(ClientId(42), ClubId(1), "SUMMER-25-AB");
+    let mutation = Redeem::new(ClientId(42), ClubId(1), "SUMMER-25-AB");
     let request = RequestId::from_parts(1_790_000_000_000, [7; 10]);
     let mut out = Vec::with_capacity(1024);
     group.bench_function("redeem: make the request", |b| {
         b.iter(|| {
             out.clear();
-            push_request(&mut out, 7, request, &asked);
+            push_request(&mut out, 7, request, &mutation);
             out.len()
         });
     });
@@ -26,10 +26,10 @@ fn frames(c: &mut Criterion) {
         b.iter(|| {
             let (frame, _) = Frame::split(&frame, REQUEST_BYTES_MAX).expect("well formed").expect("whole");
             let request = frame.request().expect("a known kind");
-            let asked = wire::access::<Redeem>("redeem", request.payload).expect("valid");
-            let (text, form) = (asked.code.as_str(), CodeForm::CURRENT);
-            let (client, club) = (ClientId(asked.client.0.to_native()), ClubId(asked.club.0.to_native()));
-            redeem_meaning((client, club, Position(asked.top_up.0.to_native())), &form.normalise(text), text, form)
+            let mutation = wire::access::<Redeem>("redeem", request.payload).expect("valid");
+            let (text, form) = (mutation.code.as_str(), CodeForm::CURRENT);
+            let (client, club) = (ClientId(mutation.client.0.to_native()), ClubId(mutation.club.0.to_native()));
+            redeem_meaning((client, club, Position(mutation.top_up.0.to_native())), &form.normalise(text), text, form)
         });
     });
     let outcome = activation().outcome(Position(7));

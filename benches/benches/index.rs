@@ -63,9 +63,9 @@ fn grow(c: &mut Criterion) {
             let mut took = std::time::Duration::ZERO;
             for _ in 0..times {
                 let stamp = organisation.stamp();
-                let asked = add_codes(first..first + ADDED);
+                let request = add_codes(first..first + ADDED);
                 first += ADDED;
-                let record = organisation.state.decide(NOW_MS, stamp, &asked, &organisation.index);
+                let record = organisation.state.decide(NOW_MS, stamp, &request, &organisation.index);
                 organisation.state.apply(NOW_MS, &record);
                 let started = std::time::Instant::now();
                 organisation.index.follow(&organisation.state, &record);

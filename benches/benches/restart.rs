@@ -108,7 +108,7 @@ fn write_journal(folder: &Folder, settings: Settings, codes: u64) {
         Segments::open(Arc::new(OsDisk), &folder.journal_path(), SEGMENT_BYTES, ChainEnd::default(), &mut |_, _| {}, &mut |_| {});
     let mut journal = open.expect("a new journal");
     let now_ms = scrip_protocol::unix_time_ms();
-    let mut asked = 0;
+    let mut mutation = 0;
     let mut append = |record: Record| {
         let mut batch = BatchBuilder::new(now_ms);
         batch.push(&record);
@@ -116,8 +116,8 @@ fn write_journal(folder: &Folder, settings: Settings, codes: u64) {
     };
     append(SettingsSet::new(settings).into());
     let mut stamp = || {
-        asked += 1;
-        Stamp { request: RequestId::from_parts(now_ms, [asked as u8; 10]), body: asked, credential: CredentialId(1) }
+        mutation += 1;
+        Stamp { request: RequestId::from_parts(now_ms, [mutation as u8; 10]), body: mutation, credential: CredentialId(1) }
     };
     append(ClubRegistered { stamp: stamp(), club: ClubId(1), name: "Club".into() }.into());
     for (campaign, first) in (1..).map(CampaignId).zip((0..codes).step_by(CODES_PER_CAMPAIGN as usize)) {
@@ -201,8 +201,8 @@ fn program() -> PathBuf {
 }
 
 async fn redeem(client: &Client, n: u64) {
-    let asked = Redeem::new(ClientId(1), ClubId(1), code(n));
-    client.redeem(RequestId::now(), &asked).await.expect("an answer");
+    let mutation = Redeem::new(ClientId(1), ClubId(1), code(n));
+    client.redeem(RequestId::now(), &mutation).await.expect("an answer");
 }
 
 async fn check_all(client: &Client, codes: u64) {

@@ -3,7 +3,7 @@
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use scrip_benches::{NOW_MS, Organisation, code, hold, redeem};
 use scrip_core::index::normalise;
-use scrip_core::state::{Asked, AskedRedeem, NamedHold};
+use scrip_core::state::{Mutation, NamedHold, RedeemRequest};
 use scrip_protocol::command::Terms;
 use scrip_protocol::{ClientId, ClubId, Kind, Money, Position};
 
@@ -19,9 +19,9 @@ fn decide_and_apply(c: &mut Criterion) {
         redeem(number)
     };
     group.bench_function("redeem: admit, decide, apply, index (1,000,000 codes)", |b| {
-        b.iter_batched(&mut next, |asked| organisation.change(&asked), BatchSize::SmallInput);
+        b.iter_batched(&mut next, |request| organisation.change(&request), BatchSize::SmallInput);
     });
-    let miss = Asked::Redeem(AskedRedeem {
+    let miss = Mutation::Redeem(RedeemRequest {
         client: ClientId(1),
         club: ClubId(1),
         code: normalise("NO-SUCH-CODE"),
@@ -62,7 +62,7 @@ fn under_limits(c: &mut Criterion) {
         redeem(number)
     };
     group.bench_function("redeem under every limit (1,000,000 codes)", |b| {
-        b.iter_batched(&mut next, |asked| organisation.change(&asked), BatchSize::SmallInput);
+        b.iter_batched(&mut next, |request| organisation.change(&request), BatchSize::SmallInput);
     });
     group.finish();
 }
@@ -88,16 +88,16 @@ fn among_holds_of(c: &mut Criterion, terms: Terms, what: &str) {
     group.bench_function(format!("hold and confirm ({what})"), |b| {
         b.iter_batched(
             || hold(next()),
-            |asked| {
-                organisation.change(&asked);
+            |request| {
+                organisation.change(&request);
                 let named = NamedHold { hold: organisation.state.position(), anyones: false };
-                organisation.change(&Asked::Confirm(named.into()))
+                organisation.change(&Mutation::Confirm(named.into()))
             },
             BatchSize::SmallInput,
         );
     });
     group.bench_function(format!("redeem a code that is held ({what})"), |b| {
-        b.iter_batched(|| redeem(next()), |asked| organisation.change(&asked), BatchSize::SmallInput);
+        b.iter_batched(|| redeem(next()), |request| organisation.change(&request), BatchSize::SmallInput);
     });
     group.finish();
 }

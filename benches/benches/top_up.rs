@@ -3,7 +3,7 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use scrip_benches::{Organisation, redeem};
-use scrip_core::state::Asked;
+use scrip_core::state::Mutation;
 use scrip_protocol::command::{Action, CreateRule, Note, RuleEvent, RuleTerms, TopUp, ToppedUp};
 use scrip_protocol::{ClientId, ClubId, Money, Record, TopUpSource};
 
@@ -24,7 +24,7 @@ fn create_rule(organisation: &mut Organisation, conditions: String, formula: &st
         actions: vec![Action::AddBonus { formula: formula.into() }],
         tags: Vec::new(),
     };
-    let record = organisation.change(&Asked::CreateRule(Box::new(CreateRule { terms })));
+    let record = organisation.change(&Mutation::CreateRule(Box::new(CreateRule { terms })));
     assert!(matches!(record, Record::RuleSaved(_)), "{record:?}");
 }
 
@@ -40,9 +40,9 @@ fn create_rules(organisation: &mut Organisation, rules: u32) {
     }
 }
 
-fn top_up(number: u32, amount: i64) -> Asked {
+fn top_up(number: u32, amount: i64) -> Mutation {
     let client = ClientId(u128::from(number % CLIENTS));
-    Asked::TopUp(Box::new(TopUp {
+    Mutation::TopUp(Box::new(TopUp {
         client,
         club: ClubId(1),
         amount: Money(amount),
@@ -80,7 +80,7 @@ fn top_ups(c: &mut Criterion) {
             top_up(number, amount(number))
         };
         group.bench_function(format!("admit, decide, apply ({rules} rules, {firings} match)"), |b| {
-            b.iter_batched(&mut next, |asked| organisation.change(&asked), BatchSize::SmallInput);
+            b.iter_batched(&mut next, |request| organisation.change(&request), BatchSize::SmallInput);
         });
     }
     group.finish();
@@ -98,7 +98,7 @@ fn redemptions_beside_rules(c: &mut Criterion) {
             redeem(number)
         };
         group.bench_function(format!("redeem: admit, decide, apply, index (1,000,000 codes, {rules} rules)"), |b| {
-            b.iter_batched(&mut next, |asked| organisation.change(&asked), BatchSize::SmallInput);
+            b.iter_batched(&mut next, |request| organisation.change(&request), BatchSize::SmallInput);
         });
     }
     group.finish();

@@ -4,7 +4,7 @@
 //! what the whole does is measured by `scrip loadtest`.
 
 use scrip_core::index::{Index, normalise, trim};
-use scrip_core::state::{Asked, AskedAddCodes, AskedCreateCampaign, AskedHold, AskedRedeem, CodeList, State};
+use scrip_core::state::{AddCodesRequest, CodeList, CreateCampaignRequest, HoldRequest, Mutation, RedeemRequest, State};
 use scrip_protocol::command::{Activation, HOLD_TTL_MAX_MS, OnConflict, RedeemOutcome, RedemptionRefused, RegisterClub, Terms};
 use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position, Record, RequestId, Settings, Stamp};
@@ -22,7 +22,7 @@ pub struct Organisation {
     pub state: State,
     /// The index of it.
     pub index: Index,
-    asked: u64,
+    mutation: u64,
 }
 
 impl Organisation {
@@ -37,24 +37,24 @@ impl Organisation {
         let settings = Settings { codes_per_campaign_max: u32::MAX, ..Settings::default() };
         state.apply(NOW_MS, &SettingsSet::new(settings).into());
         let index = Index::of(&state);
-        let mut organisation = Organisation { state, index, asked: 0 };
-        organisation.change(&Asked::RegisterClub(RegisterClub { name: "Club".into() }));
-        let asked = AskedCreateCampaign { terms, list: list(0..codes), on_conflict: OnConflict::Reject };
-        organisation.change(&Asked::CreateCampaign(Box::new(asked)));
+        let mut organisation = Organisation { state, index, mutation: 0 };
+        organisation.change(&Mutation::RegisterClub(RegisterClub { name: "Club".into() }));
+        let mutation = CreateCampaignRequest { terms, list: list(0..codes), on_conflict: OnConflict::Reject };
+        organisation.change(&Mutation::CreateCampaign(Box::new(mutation)));
         organisation
     }
 
     /// A stamp that was not seen before.
     pub fn stamp(&mut self) -> Stamp {
-        self.asked += 1;
-        stamp(self.asked)
+        self.mutation += 1;
+        stamp(self.mutation)
     }
 
     /// Admits, decides, applies, and lets the index follow, as the engine thread does. Returns the record.
-    pub fn change(&mut self, asked: &Asked) -> Record {
+    pub fn change(&mut self, mutation: &Mutation) -> Record {
         let stamp = self.stamp();
-        assert_eq!(self.state.admit(NOW_MS, &stamp, || asked.kind()), scrip_core::state::requests::Admission::New);
-        let record = self.state.decide(NOW_MS, stamp, asked, &self.index);
+        assert_eq!(self.state.admit(NOW_MS, &stamp, || mutation.kind()), scrip_core::state::requests::Admission::New);
+        let record = self.state.decide(NOW_MS, stamp, mutation, &self.index);
         self.state.apply(NOW_MS, &record);
         self.index.follow(&self.state, &record);
         record
@@ -75,9 +75,9 @@ pub fn refusal(stamp: Stamp) -> Record {
 }
 
 /// A request to add codes to the first campaign: `CODE-0000000` and so on, from one number up to another.
-pub fn add_codes(numbers: std::ops::Range<u32>) -> Asked {
+pub fn add_codes(numbers: std::ops::Range<u32>) -> Mutation {
     let list = list(numbers);
-    Asked::AddCodes(Box::new(AskedAddCodes { campaign: Some(CampaignId(1)), list, on_conflict: OnConflict::Reject }))
+    Mutation::AddCodes(Box::new(AddCodesRequest { campaign: Some(CampaignId(1)), list, on_conflict: OnConflict::Reject }))
 }
 
 fn list(numbers: std::ops::Range<u32>) -> CodeList {
@@ -90,18 +90,18 @@ pub fn code(number: u32) -> String {
 }
 
 /// A request to redeem a code.
-pub fn redeem(number: u32) -> Asked {
-    Asked::Redeem(redemption(number))
+pub fn redeem(number: u32) -> Mutation {
+    Mutation::Redeem(redemption(number))
 }
 
 /// A request to hold a code.
-pub fn hold(number: u32) -> Asked {
-    Asked::Hold(Box::new(AskedHold { redeem: redemption(number), ttl_ms: HOLD_TTL_MAX_MS }))
+pub fn hold(number: u32) -> Mutation {
+    Mutation::Hold(Box::new(HoldRequest { redeem: redemption(number), ttl_ms: HOLD_TTL_MAX_MS }))
 }
 
-fn redemption(number: u32) -> AskedRedeem {
+fn redemption(number: u32) -> RedeemRequest {
     let client = ClientId(u128::from(number % 100_000));
-    AskedRedeem { client, club: ClubId(1), code: normalise(&code(number)), top_up: Position(0), is_their_top_up: true }
+    RedeemRequest { client, club: ClubId(1), code: normalise(&code(number)), top_up: Position(0), is_their_top_up: true }
 }
 
 /// The record of an activation.

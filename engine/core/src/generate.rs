@@ -8,7 +8,7 @@ use scrip_protocol::command::{
     ALPHABET, ALPHABET_SIGNS_MAX, CodeTexts, GUESSES_PER_HIT_MIN, GenerateCodes, InvalidPattern, LINES_MAX, PATTERN_BYTES_MAX,
 };
 
-use crate::state::{AskedGenerate, CodeList, Drawn};
+use crate::state::{CodeList, Drawn, GenerateRequest};
 
 /// What a sign of a pattern stands for.
 enum Sign {
@@ -29,26 +29,30 @@ struct Pattern {
 ///
 /// # Panics
 /// When the operating system has no random numbers to give.
-pub fn draw(asked: &GenerateCodes, form: CodeForm, existing: impl FnOnce(u128, &dyn Fn(&str) -> bool) -> u64) -> AskedGenerate {
-    let drawn = Pattern::read(asked, form).map(|pattern| {
+pub fn draw(
+    request: &GenerateCodes,
+    form: CodeForm,
+    existing: impl FnOnce(u128, &dyn Fn(&str) -> bool) -> u64,
+) -> GenerateRequest {
+    let drawn = Pattern::read(request, form).map(|pattern| {
         let space = pattern.signs.iter().map(Sign::choices).fold(1_u128, u128::saturating_mul);
         // In a smaller space none is asked for: the engine thread refuses it.
-        let is_possible =
-            (1..=LINES_MAX as u32).contains(&asked.count) && space >= u128::from(asked.count) * u128::from(GUESSES_PER_HIT_MIN);
-        let number = if is_possible { asked.count + asked.count / 8 + 16 } else { 0 };
+        let is_possible = (1..=LINES_MAX as u32).contains(&request.count)
+            && space >= u128::from(request.count) * u128::from(GUESSES_PER_HIT_MIN);
+        let number = if is_possible { request.count + request.count / 8 + 16 } else { 0 };
         let mut chance = Chance::default();
         let draw = |_| pattern.signs.iter().map(|sign| sign.draw(&mut chance)).collect::<String>();
         let codes: CodeTexts = (0..number).map(draw).collect();
         let list = CodeList::prepare(&codes, 1, |text| form.trim(text), |text| form.normalise(text));
         Drawn { space, existing: if is_possible { existing(space, &|code| pattern.matches(code)) } else { 0 }, list }
     });
-    AskedGenerate { campaign: asked.campaign, count: asked.count, drawn }
+    GenerateRequest { campaign: request.campaign, count: request.count, drawn }
 }
 
 impl Pattern {
-    fn read(asked: &GenerateCodes, form: CodeForm) -> Result<Pattern, InvalidPattern> {
-        let alphabet = alphabet(if asked.alphabet.is_empty() { ALPHABET } else { &asked.alphabet }, form)?;
-        let pattern = asked.pattern.as_str();
+    fn read(request: &GenerateCodes, form: CodeForm) -> Result<Pattern, InvalidPattern> {
+        let alphabet = alphabet(if request.alphabet.is_empty() { ALPHABET } else { &request.alphabet }, form)?;
+        let pattern = request.pattern.as_str();
         if pattern.is_empty() || pattern.len() > PATTERN_BYTES_MAX {
             return Err(InvalidPattern::Length);
         }
@@ -187,12 +191,12 @@ mod tests {
     use scrip_protocol::CampaignId;
     use scrip_protocol::command::PATTERN;
 
-    fn asked(count: u32, pattern: &str, alphabet: &str) -> GenerateCodes {
+    fn request(count: u32, pattern: &str, alphabet: &str) -> GenerateCodes {
         GenerateCodes { campaign: CampaignId(1), count, pattern: pattern.into(), alphabet: alphabet.into() }
     }
 
     fn drawn(count: u32, pattern: &str, alphabet: &str) -> Result<Drawn, InvalidPattern> {
-        draw(&asked(count, pattern, alphabet), CodeForm::CURRENT, |_, _| 0).drawn
+        draw(&request(count, pattern, alphabet), CodeForm::CURRENT, |_, _| 0).drawn
     }
 
     /// Z8: prefix, suffix, placeholders and escapes; the space is the product of the choices.
@@ -239,7 +243,7 @@ mod tests {
                 found.extend(codes.iter().filter(|code| matches(code)).copied());
                 found.len() as u64
             };
-            let of = draw(&asked(1, pattern, alphabet), CodeForm::CURRENT, matching).drawn.expect("a pattern");
+            let of = draw(&request(1, pattern, alphabet), CodeForm::CURRENT, matching).drawn.expect("a pattern");
             assert_eq!((found.join(" ").as_str(), of.existing), (expected, found.len() as u64), "{pattern}");
         };
         let wide: String = ('\u{4e00}'..).take(200).chain("3AB7".chars()).collect();

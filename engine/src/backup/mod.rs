@@ -151,14 +151,14 @@ pub enum BackupError {
         first_ms: u64,
     },
     /// What is asked for lies past the end of the backup.
-    #[error("{dir}: the backup ends at position {last}, before position {asked}")]
+    #[error("{dir}: the backup ends at position {last}, before position {position}")]
     Beyond {
         /// The backup.
         dir: PathBuf,
         /// Where it ends.
         last: Position,
-        /// What was asked for.
-        asked: Position,
+        /// The position that was requested.
+        position: Position,
     },
     /// There is something else in the folder.
     #[error("{dir}: there are other files here; nothing was changed")]

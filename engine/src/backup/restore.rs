@@ -274,10 +274,10 @@ impl<'a> Copying<'a> {
         if self.journal.is_none() && walked.position > Position(0) {
             self.begin(walked.next(), walked.time_ms)?;
         }
-        if let Until::Position(asked) = self.until
-            && asked > self.end.position
+        if let Until::Position(request) = self.until
+            && request > self.end.position
         {
-            return Err(BackupError::Beyond { dir: self.from, last, asked });
+            return Err(BackupError::Beyond { dir: self.from, last, position: request });
         }
         self.write()?;
         // Closed before anything says that it is there.

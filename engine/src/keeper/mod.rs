@@ -65,7 +65,7 @@ pub struct Keeper {
 /// The way to ask for a snapshot.
 #[derive(Debug, Clone)]
 pub struct KeeperHandle {
-    asked: Sender<oneshot::Sender<Outcome>>,
+    mutation: Sender<oneshot::Sender<Outcome>>,
     newest: Newest,
 }
 
@@ -98,7 +98,7 @@ impl KeeperHandle {
     pub async fn take(&self) -> Outcome {
         let stops = || Outcome::Failed("the engine stops".to_owned());
         let (reply, outcome) = oneshot::channel();
-        match self.asked.try_send(reply) {
+        match self.mutation.try_send(reply) {
             Ok(()) => outcome.await.unwrap_or_else(|_| stops()),
             Err(TrySendError::Full(_)) => Outcome::Failed(format!("{ASKED_MAX} requests wait for one already")),
             Err(TrySendError::Disconnected(_)) => stops(),
@@ -120,14 +120,14 @@ impl Keeper {
         durable: watch::Receiver<Position>,
         last: Option<ChainEnd>,
     ) -> Keeper {
-        let (asked, requests) = crossbeam_channel::bounded(ASKED_MAX);
+        let (mutation, requests) = crossbeam_channel::bounded(ASKED_MAX);
         let (stop, stopping) = crossbeam_channel::bounded(0);
         let stopping = Stopping(stopping);
         let newest = *durable.borrow();
         let growth = Growth::since(last.map(|last| last.position), settings.journal_bytes, reader.as_ref(), newest);
         let taking = Taking { disk, dir: snapshots, reader, registry, durable, retention: settings.retention, stopping };
         let latest = Newest::begin(last);
-        let handle = KeeperHandle { asked, newest: latest.clone() };
+        let handle = KeeperHandle { mutation, newest: latest.clone() };
         let thread = crate::background::spawn("keeper", move || run(&taking, &requests, growth, &latest));
         Keeper { handle, stop, thread }
     }

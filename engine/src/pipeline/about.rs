@@ -3,58 +3,58 @@
 use scrip_protocol::{ClientId, ClubId};
 
 use crate::attempts::About;
-use scrip_core::state::{Asked, AskedRedeem};
+use scrip_core::state::{Mutation, RedeemRequest};
 
-pub(super) fn about(asked: &Asked) -> About {
-    let redemption = |asked: &AskedRedeem| About {
-        client: Some(asked.client),
-        club: Some(asked.club),
-        code: asked.code.as_ref().ok().copied(),
+pub(super) fn about(request: &Mutation) -> About {
+    let redemption = |request: &RedeemRequest| About {
+        client: Some(request.client),
+        club: Some(request.club),
+        code: request.code.as_ref().ok().copied(),
     };
     let client = |client: ClientId, club: Option<ClubId>| About { client: Some(client), club, code: None };
-    match asked {
-        Asked::Redeem(asked) => redemption(asked),
-        Asked::Hold(asked) => redemption(&asked.redeem),
-        Asked::Refund(asked) => {
-            let found = asked.found.as_ref();
+    match request {
+        Mutation::Redeem(request) => redemption(request),
+        Mutation::Hold(request) => redemption(&request.redeem),
+        Mutation::Refund(request) => {
+            let found = request.found.as_ref();
             found.map_or(About::default(), |found| client(found.client, Some(found.club)))
         }
-        Asked::RegisterClient(asked) => client(asked.client, None),
-        Asked::TopUp(asked) => client(asked.client, Some(asked.club)),
-        Asked::RefundTopUp(asked) => {
-            let found = asked.found.as_ref();
+        Mutation::RegisterClient(request) => client(request.client, None),
+        Mutation::TopUp(request) => client(request.client, Some(request.club)),
+        Mutation::RefundTopUp(request) => {
+            let found = request.found.as_ref();
             found.map_or(About::default(), |found| client(found.client, Some(found.club)))
         }
-        Asked::CreditBonus(asked) => client(asked.client, asked.club),
-        Asked::WriteOffBonus(asked) => client(asked.client, asked.club),
-        Asked::PayBonus(asked) => client(asked.client, Some(asked.club)),
-        Asked::RefundBonus(asked) => {
-            let found = asked.found.as_ref();
+        Mutation::CreditBonus(request) => client(request.client, request.club),
+        Mutation::WriteOffBonus(request) => client(request.client, request.club),
+        Mutation::PayBonus(request) => client(request.client, Some(request.club)),
+        Mutation::RefundBonus(request) => {
+            let found = request.found.as_ref();
             found.map_or(About::default(), |found| client(found.client, found.club))
         }
-        Asked::RecordSession(asked) => client(asked.client, Some(asked.club)),
-        Asked::RecordPurchase(asked) => client(asked.client, Some(asked.club)),
-        Asked::Confirm(_)
-        | Asked::Release(_)
-        | Asked::RegisterClub(_)
-        | Asked::CreateCampaign(_)
-        | Asked::AddCodes(_)
-        | Asked::SwitchCampaign(_)
-        | Asked::UpdateCampaign(_)
-        | Asked::ArchiveCampaign(_)
-        | Asked::RestoreCampaign(_)
-        | Asked::GenerateCodes(_)
-        | Asked::ArchiveCodes(_)
-        | Asked::RestoreCodes(_)
-        | Asked::AddCredential(_)
-        | Asked::RevokeCredential(_)
-        | Asked::RegisterGroup(_)
-        | Asked::CreateRule(_)
-        | Asked::UpdateRule(_)
-        | Asked::SwitchRule(_)
-        | Asked::ArchiveRule(_)
-        | Asked::RestoreRule(_)
-        | Asked::KeepReader(_)
-        | Asked::ForgetReader(_) => About::default(),
+        Mutation::RecordSession(request) => client(request.client, Some(request.club)),
+        Mutation::RecordPurchase(request) => client(request.client, Some(request.club)),
+        Mutation::Confirm(_)
+        | Mutation::Release(_)
+        | Mutation::RegisterClub(_)
+        | Mutation::CreateCampaign(_)
+        | Mutation::AddCodes(_)
+        | Mutation::SwitchCampaign(_)
+        | Mutation::UpdateCampaign(_)
+        | Mutation::ArchiveCampaign(_)
+        | Mutation::RestoreCampaign(_)
+        | Mutation::GenerateCodes(_)
+        | Mutation::ArchiveCodes(_)
+        | Mutation::RestoreCodes(_)
+        | Mutation::AddCredential(_)
+        | Mutation::RevokeCredential(_)
+        | Mutation::RegisterGroup(_)
+        | Mutation::CreateRule(_)
+        | Mutation::UpdateRule(_)
+        | Mutation::SwitchRule(_)
+        | Mutation::ArchiveRule(_)
+        | Mutation::RestoreRule(_)
+        | Mutation::KeepReader(_)
+        | Mutation::ForgetReader(_) => About::default(),
     }
 }

@@ -25,7 +25,7 @@ use super::{Attempt, BUSY, Call, Change, Limits, Read, Request, StoredReply, bat
 use scrip_core::guard::{Asker, FailedCode, Guard, Reason};
 use scrip_core::index::Index;
 use scrip_core::state::requests::{Admission, ClockRange, Remembered};
-use scrip_core::state::{Asked, AskedKeepReader, State, reply_of};
+use scrip_core::state::{KeepReaderRequest, Mutation, State, reply_of};
 
 /// How many requests are decided before the journal thread is asked again whether it is idle: some tens of microseconds.
 const REQUESTS_PER_LOOK: usize = 64;
@@ -224,8 +224,8 @@ impl EngineThread {
             Call::Read(_) | Call::Lift { .. } | Call::Look { .. } | Call::Busy { .. } | Call::Answered { .. } => None,
         };
         let redemptions = requests.iter().filter_map(|request| match &request.call {
-            Call::Change(Change { stamp, asked, .. }) => {
-                asked.redemption().map(|asked| (stamp.request, asked.client, place_of(request)))
+            Call::Change(Change { stamp, mutation, .. }) => {
+                mutation.redemption().map(|mutation| (stamp.request, mutation.client, place_of(request)))
             }
             Call::Read(_) | Call::Lift { .. } | Call::Look { .. } | Call::Busy { .. } | Call::Answered { .. } => None,
         });
@@ -312,12 +312,12 @@ impl EngineThread {
         correlation: u64,
         replies: &mut Replies,
     ) {
-        let Change { stamp, asked, hint, network } = change;
+        let Change { stamp, mutation, hint, network } = change;
         if self.state.credentials.is_revoked(stamp.credential) {
             // Its connections are being closed: what they have sent since is not done any more.
             return self.refuse(now_ms, change, Refusal::Revoked, correlation, &mut replies.frames);
         }
-        match self.state.admit(clock, stamp, || asked.kind()) {
+        match self.state.admit(clock, stamp, || mutation.kind()) {
             Admission::Refused(refusal) => return self.refuse(now_ms, change, refusal, correlation, &mut replies.frames),
             Admission::Repeated(reply) => {
                 self.tally.repeated();
@@ -325,31 +325,34 @@ impl EngineThread {
             }
             Admission::New => {}
         }
-        let asker =
-            asked.redemption().map(|asked| Asker { credential: stamp.credential, client: Some(asked.client), network: *network });
+        let asker = mutation.redemption().map(|mutation| Asker {
+            credential: stamp.credential,
+            client: Some(mutation.client),
+            network: *network,
+        });
         if let Some(asker) = asker
             && let Some(retry_after_ms) = self.guard.refuses(now_ms, asker)
         {
             return self.refuse(now_ms, change, Refusal::TooManyMisses { retry_after_ms }, correlation, &mut replies.frames);
         }
-        if matches!(asked, Asked::KeepReader(_) | Asked::ForgetReader(_))
+        if matches!(mutation, Mutation::KeepReader(_) | Mutation::ForgetReader(_))
             && self.is_over_reader_budget(now_ms, change, correlation, &mut replies.frames)
         {
             return;
         }
-        let registration = if let Asked::KeepReader(asked) = asked {
+        let registration = if let Mutation::KeepReader(mutation) = mutation {
             // As the journal is now, not as it was when the lane looked: it may have been dropped up to a later position.
             let open_from = self.kept_from.open_from();
-            let kept_from = asked.kept_from.max(self.kept_from.first());
-            Some(Asked::KeepReader(Box::new(AskedKeepReader { kept_from, open_from, ..AskedKeepReader::clone(asked) })))
+            let kept_from = mutation.kept_from.max(self.kept_from.first());
+            Some(Mutation::KeepReader(Box::new(KeepReaderRequest { kept_from, open_from, ..KeepReaderRequest::clone(mutation) })))
         } else {
             None
         };
-        let asked = registration.as_ref().unwrap_or(asked);
-        let record = self.state.decide(now_ms, *stamp, asked, &self.index.with_hint(*hint));
+        let mutation = registration.as_ref().unwrap_or(mutation);
+        let record = self.state.decide(now_ms, *stamp, mutation, &self.index.with_hint(*hint));
         if let (Some(asker), Some(refusal)) = (asker, refusal_of(&record))
             && refusal.is_miss()
-            && let Some(Ok(code)) = asked.redemption().map(|asked| asked.code.as_ref())
+            && let Some(Ok(code)) = mutation.redemption().map(|mutation| mutation.code.as_ref())
         {
             let with_reasons = self.state.credentials.is_told_reasons(stamp.credential);
             let reason = Reason::new(matches!(refusal, RedeemOutcome::UnknownCode), with_reasons);
@@ -390,8 +393,8 @@ impl EngineThread {
     /// Refuses a request about a reader if its credential has sent too many, operators excepted. Returns whether it did.
     #[cold]
     fn is_over_reader_budget(&mut self, now_ms: u64, change: &Change, correlation: u64, frames: &mut Vec<u8>) -> bool {
-        let is_operator = matches!(&change.asked, Asked::KeepReader(asked) if asked.anyones)
-            || matches!(&change.asked, Asked::ForgetReader(asked) if asked.anyones);
+        let is_operator = matches!(&change.mutation, Mutation::KeepReader(mutation) if mutation.anyones)
+            || matches!(&change.mutation, Mutation::ForgetReader(mutation) if mutation.anyones);
         if is_operator {
             return false;
         }
@@ -443,41 +446,41 @@ impl EngineThread {
 
     fn read(&self, now_ms: u64, read: &Read, correlation: u64, frames: &mut Vec<u8>) {
         match read {
-            Read::ListClubs(asked) => {
-                push_value(frames, Kind::ListClubs as u16, correlation, &self.state.list_clubs(asked));
+            Read::ListClubs(mutation) => {
+                push_value(frames, Kind::ListClubs as u16, correlation, &self.state.list_clubs(mutation));
             }
-            Read::ShowClient(asked) => {
-                push_value(frames, Kind::ShowClient as u16, correlation, &self.state.show_client(asked));
+            Read::ShowClient(mutation) => {
+                push_value(frames, Kind::ShowClient as u16, correlation, &self.state.show_client(mutation));
             }
-            Read::ListCampaigns(asked) => {
-                push_value(frames, Kind::ListCampaigns as u16, correlation, &self.state.list_campaigns(now_ms, asked));
+            Read::ListCampaigns(mutation) => {
+                push_value(frames, Kind::ListCampaigns as u16, correlation, &self.state.list_campaigns(now_ms, mutation));
             }
-            Read::ShowCampaign(asked) => {
-                push_value(frames, Kind::ShowCampaign as u16, correlation, &self.state.show_campaign(now_ms, asked));
+            Read::ShowCampaign(mutation) => {
+                push_value(frames, Kind::ShowCampaign as u16, correlation, &self.state.show_campaign(now_ms, mutation));
             }
-            Read::ListCodes(asked) => {
-                push_value(frames, Kind::ListCodes as u16, correlation, &self.state.list_codes(asked, &*self.index));
+            Read::ListCodes(mutation) => {
+                push_value(frames, Kind::ListCodes as u16, correlation, &self.state.list_codes(mutation, &*self.index));
             }
-            Read::TryCodes(asked) => {
-                push_value(frames, Kind::TryCodes as u16, correlation, &self.state.try_codes(asked, &*self.index));
+            Read::TryCodes(mutation) => {
+                push_value(frames, Kind::TryCodes as u16, correlation, &self.state.try_codes(mutation, &*self.index));
             }
-            Read::ListCredentials(asked) => {
-                push_value(frames, Kind::ListCredentials as u16, correlation, &self.state.list_credentials(asked));
+            Read::ListCredentials(mutation) => {
+                push_value(frames, Kind::ListCredentials as u16, correlation, &self.state.list_credentials(mutation));
             }
-            Read::ListGroups(asked) => {
-                push_value(frames, Kind::ListGroups as u16, correlation, &self.state.list_groups(asked));
+            Read::ListGroups(mutation) => {
+                push_value(frames, Kind::ListGroups as u16, correlation, &self.state.list_groups(mutation));
             }
-            Read::ListRules(asked) => {
-                push_value(frames, Kind::ListRules as u16, correlation, &self.state.list_rules(asked));
+            Read::ListRules(mutation) => {
+                push_value(frames, Kind::ListRules as u16, correlation, &self.state.list_rules(mutation));
             }
-            Read::ShowRule(asked) => {
-                push_value(frames, Kind::ShowRule as u16, correlation, &self.state.show_rule(asked));
+            Read::ShowRule(mutation) => {
+                push_value(frames, Kind::ShowRule as u16, correlation, &self.state.show_rule(mutation));
             }
-            Read::LintRule(asked) => {
-                push_value(frames, Kind::LintRule as u16, correlation, &self.state.lint_rule(asked));
+            Read::LintRule(mutation) => {
+                push_value(frames, Kind::LintRule as u16, correlation, &self.state.lint_rule(mutation));
             }
-            Read::ListLockouts(asked) => {
-                push_value(frames, Kind::ListLockouts as u16, correlation, &self.list_lockouts(now_ms, asked));
+            Read::ListLockouts(mutation) => {
+                push_value(frames, Kind::ListLockouts as u16, correlation, &self.list_lockouts(now_ms, mutation));
             }
             Read::ListReaders => {
                 push_value(frames, Kind::ListReaders as u16, correlation, &self.state.list_readers());

@@ -53,7 +53,7 @@ use crate::counters::Counters;
 use crate::keeper::registry::ReaderRegistry;
 use scrip_core::guard::{Asker, FailedCode, Fingerprints, Guard, GuardLimits};
 use scrip_core::index::{Hint, Index};
-use scrip_core::state::{Asked, AskedAddCodes, State};
+use scrip_core::state::{AddCodesRequest, Mutation, State};
 use scrip_journal::{Journal, JournalError, JournalReader, ROW_BYTES};
 
 /// How much may be under way at once.
@@ -150,7 +150,7 @@ pub struct Change {
     /// The request, and whose it is.
     pub stamp: Stamp,
     /// What is asked.
-    pub asked: Asked,
+    pub mutation: Mutation,
     /// Where it is about one code, and the lane has looked that up already.
     pub hint: Option<Hint>,
     /// Where the client calls from; looked at only where it is about one code.
@@ -159,8 +159,8 @@ pub struct Change {
 
 impl Change {
     /// A change about which nothing more is known.
-    pub fn new(stamp: Stamp, asked: Asked) -> Change {
-        Change { stamp, asked, hint: None, network: ClientNetwork::UNKNOWN }
+    pub fn new(stamp: Stamp, mutation: Mutation) -> Change {
+        Change { stamp, mutation, hint: None, network: ClientNetwork::UNKNOWN }
     }
 }
 
@@ -186,7 +186,7 @@ pub enum Read {
     /// The codes of a campaign.
     ListCodes(ListCodes),
     /// What adding codes would do.
-    TryCodes(Box<AskedAddCodes>),
+    TryCodes(Box<AddCodesRequest>),
     /// The credentials.
     ListCredentials(ListCredentials),
     /// The groups of clients.

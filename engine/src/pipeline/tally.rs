@@ -115,8 +115,8 @@ impl Tally {
     /// Counts a change that was not executed.
     #[cold]
     pub(super) fn refused(&mut self, at_ms: u64, change: &Change, refusal: Refusal) {
-        let Change { stamp, asked, network, .. } = change;
-        self.tell(at_ms, asked.kind(), stamp.credential, stamp.request, about(asked), *network, refusal);
+        let Change { stamp, mutation, network, .. } = change;
+        self.tell(at_ms, mutation.kind(), stamp.credential, stamp.request, about(mutation), *network, refusal);
     }
 
     /// Counts a request for which there was no room.

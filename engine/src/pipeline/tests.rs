@@ -30,7 +30,7 @@ use scrip_protocol::{ClientId, ClubId, Command, CredentialId, Money, Position, R
 use super::{Beginning, Call, Change, Chunk, Clock, InboxFull, Limits, Outbox, Pipeline, Read, Reading, Request};
 use scrip_core::guard::GuardLimits;
 use scrip_core::index::{Index, normalise, trim};
-use scrip_core::state::{Asked, AskedCreateCampaign, AskedRedeem, CodeList, State};
+use scrip_core::state::{CodeList, CreateCampaignRequest, Mutation, RedeemRequest, State};
 use scrip_journal::{Journal, JournalError, JournalReader};
 
 const START_MS: u64 = 1_790_000_000_000;
@@ -334,25 +334,31 @@ fn stamp(request: u64) -> Stamp {
 }
 
 /// A request with its own number for correlation, request id and body.
-fn change(request: u64, asked: Asked) -> Request {
-    Request { correlation: request, call: Call::Change(Change::new(stamp(request), asked)) }
+fn change(request: u64, mutation: Mutation) -> Request {
+    Request { correlation: request, call: Call::Change(Change::new(stamp(request), mutation)) }
 }
 
 fn club(request: u64) -> Request {
-    change(request, Asked::RegisterClub(RegisterClub { name: format!("club {request}") }))
+    change(request, Mutation::RegisterClub(RegisterClub { name: format!("club {request}") }))
 }
 
 fn campaign(request: u64, codes: &[&str]) -> Request {
     let terms = Terms { activations_per_code_max: Some(2), ..Terms::new(format!("campaign {request}"), Money(500)) };
     let list = CodeList::prepare(&codes.iter().collect(), 1, trim, normalise);
-    change(request, Asked::CreateCampaign(Box::new(AskedCreateCampaign { terms, list, on_conflict: OnConflict::Reject })))
+    change(request, Mutation::CreateCampaign(Box::new(CreateCampaignRequest { terms, list, on_conflict: OnConflict::Reject })))
 }
 
 fn redeem(request: u64, code: &str) -> Request {
     let client = ClientId((request % 7).into());
     change(
         request,
-        Asked::Redeem(AskedRedeem { client, club: ClubId(1), code: normalise(code), top_up: Position(0), is_their_top_up: true }),
+        Mutation::Redeem(RedeemRequest {
+            client,
+            club: ClubId(1),
+            code: normalise(code),
+            top_up: Position(0),
+            is_their_top_up: true,
+        }),
     )
 }
 

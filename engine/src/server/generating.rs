@@ -16,7 +16,7 @@ use crate::pipeline::BUSY;
 use crate::pipeline::{Call, Change, Chunk, InboxFull, Outbox, Request, StoredReply};
 use scrip_core::generate::draw;
 use scrip_core::index::Index;
-use scrip_core::state::{Asked, AskedGenerate, CodeList, Drawn, guesses_per_hit};
+use scrip_core::state::{CodeList, Drawn, GenerateRequest, Mutation, guesses_per_hit};
 
 /// Up to how many codes of the organisation the existing ones of a pattern are counted, which takes some milliseconds. Of more, all of
 /// them count as existing, unless the request would be refused for that.
@@ -26,7 +26,7 @@ const COUNTED_MAX: u64 = 65_536;
 pub(super) struct Generation {
     pub(super) correlation: u64,
     pub(super) stamp: Stamp,
-    pub(super) asked: GenerateCodes,
+    pub(super) request: GenerateCodes,
     /// The place of its credential.
     pub(super) place: OwnedSemaphorePermit,
 }
@@ -50,10 +50,10 @@ pub(super) fn begin(generation: Generation, shared: &Arc<Shared>, outbox: &Arc<O
 
 /// The answer; none where nobody waits for it any longer.
 async fn generated(generation: &Generation, shared: &Arc<Shared>, lane: &Outbox) -> Option<Answer> {
-    let Generation { correlation, stamp, asked, .. } = generation;
+    let Generation { correlation, stamp, request, .. } = generation;
     let ask = async |call| answered(*correlation, call, shared).await;
     let busy = || Call::Busy { kind: Kind::GenerateCodes, stamp: *stamp };
-    let change = |asked: AskedGenerate| Call::Change(Change::new(*stamp, Asked::GenerateCodes(Box::new(asked))));
+    let change = |request: GenerateRequest| Call::Change(Change::new(*stamp, Mutation::GenerateCodes(Box::new(request))));
     let looked = ask(Call::Look { kind: Kind::GenerateCodes, stamp: *stamp }).await?;
     match refusal(&looked) {
         None => return Some(looked),
@@ -61,20 +61,20 @@ async fn generated(generation: &Generation, shared: &Arc<Shared>, lane: &Outbox)
         // Asked for again, so that it is counted.
         Some(_) => return ask(busy()).await,
     }
-    if !shared.index.takes_codes(asked.campaign) {
+    if !shared.index.takes_codes(request.campaign) {
         // It is refused for its campaign; unless that was restored just now: then for the codes that were not drawn.
         let drawn = Ok(Drawn { space: u128::MAX, existing: 0, list: CodeList::default() });
-        return ask(change(AskedGenerate { campaign: asked.campaign, count: asked.count, drawn })).await;
+        return ask(change(GenerateRequest { campaign: request.campaign, count: request.count, drawn })).await;
     }
     let _turn = shared.generations.acquire().await.ok()?;
     if lane.is_closed() {
         return None;
     }
     let drawing = {
-        let (shared, asked) = (shared.clone(), asked.clone());
+        let (shared, request) = (shared.clone(), request.clone());
         tokio::task::spawn_blocking(move || {
             let index = &*shared.index;
-            draw(&asked, index.form(), |space, matches| existing(index, asked.count, space, matches))
+            draw(&request, index.form(), |space, matches| existing(index, request.count, space, matches))
         })
     };
     match drawing.await {

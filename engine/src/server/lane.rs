@@ -29,8 +29,8 @@ use crate::pipeline::{Attempt, BUSY, Call, Change, Chunk, InboxFull, Outbox, Rea
 use scrip_core::guard::{Asker, FailedCode, Reason};
 use scrip_core::index::{AT_ONCE, Holder, Index};
 use scrip_core::state::{
-    Asked, AskedAddCodes, AskedCodes, AskedConfirm, AskedCreateCampaign, AskedForgetReader, AskedHold, AskedKeepReader,
-    AskedRedeem, CodeList, NamedHold,
+    AddCodesRequest, CodeList, CodesRequest, ConfirmRequest, CreateCampaignRequest, ForgetReaderRequest, HoldRequest,
+    KeepReaderRequest, Mutation, NamedHold, RedeemRequest,
 };
 
 /// How many pieces of a stream are taken at once. In packets of Ethernet's size they are some 1,200 redemptions: enough to share a hand-over,
@@ -316,8 +316,8 @@ impl Reader {
                 // The frame that was not whole yet is the first that is now; if it was refused, its share goes back here.
                 self.large = None;
             }
-            for (correlation, asked) in sorted.rehearsals {
-                rehearsal::begin(correlation, asked, &self.shared, &self.outbox);
+            for (correlation, mutation) in sorted.rehearsals {
+                rehearsal::begin(correlation, mutation, &self.shared, &self.outbox);
             }
             for correlation in sorted.snapshots {
                 snapshot::begin(correlation, &self.shared, &self.outbox);
@@ -328,9 +328,11 @@ impl Reader {
             match sorted.stream {
                 None if is_all => break,
                 None => {}
-                Some((correlation, Stream::Tail(asked))) => tail::serve(correlation, &asked, &self.shared, &self.outbox).await,
-                Some((correlation, Stream::Watch(asked))) => {
-                    watching::serve(correlation, &asked, &self.shared, &self.outbox).await
+                Some((correlation, Stream::Tail(mutation))) => {
+                    tail::serve(correlation, &mutation, &self.shared, &self.outbox).await
+                }
+                Some((correlation, Stream::Watch(mutation))) => {
+                    watching::serve(correlation, &mutation, &self.shared, &self.outbox).await
                 }
             }
             // A read may bring in more than the lane may have under way.
@@ -429,7 +431,7 @@ fn look_up(requests: &mut [Request], index: &Index) {
     let mut hints = [None; AT_ONCE];
     let mut given = hints.iter_mut();
     let codes = requests.iter().map(|request| match &request.call {
-        Call::Change(change) => change.asked.redemption().and_then(|asked| asked.code.as_ref().ok()),
+        Call::Change(change) => change.mutation.redemption().and_then(|mutation| mutation.code.as_ref().ok()),
         Call::Read(_) | Call::Lift { .. } | Call::Look { .. } | Call::Busy { .. } | Call::Answered { .. } => None,
     });
     index.hint_each(codes, |hint| *given.next().expect("there are as many hints as requests at the most") = hint);
@@ -451,52 +453,54 @@ fn sort(frame: Frame<'_>, caller: &Arc<Holder>, share: &Share, shared: &Shared, 
         return sorted.forbid(&request, correlation, caller, shared, About::default(), refusal);
     }
     if request.kind == Kind::Redeem {
-        let (mut asked, network, body) = redeem(&request, form)?;
-        if !caller.may_ask_for(asked.club) {
-            let about = About { client: Some(asked.client), club: Some(asked.club), code: asked.code.as_ref().ok().copied() };
-            let refusal = Refusal::ClubForbidden { club: asked.club };
+        let (mut command, network, body) = redeem(&request, form)?;
+        if !caller.may_ask_for(command.club) {
+            let about =
+                About { client: Some(command.client), club: Some(command.club), code: command.code.as_ref().ok().copied() };
+            let refusal = Refusal::ClubForbidden { club: command.club };
             return sorted.forbid(&request, correlation, caller, shared, about, refusal);
         }
         let stamp = stamp(&request, caller, body);
-        let top_up = asked.top_up;
+        let top_up = command.top_up;
         if top_up != Position(0) {
             return sorted.look_up(correlation, move |shared| match refund::client_of(top_up, shared) {
                 Ok(client) => {
-                    asked.is_their_top_up = client == Some(asked.client);
-                    Call::Change(Change { network, ..Change::new(stamp, Asked::Redeem(asked)) })
+                    command.is_their_top_up = client == Some(command.client);
+                    Call::Change(Change { network, ..Change::new(stamp, Mutation::Redeem(command)) })
                 }
                 // What was executed before is answered from the window, even if the journal cannot be read now.
                 Err(refund::Unreadable) => Call::Busy { kind: Kind::Redeem, stamp },
             });
         }
         // The code is looked up later, with others.
-        let call = Call::Change(Change { network, ..Change::new(stamp, Asked::Redeem(asked)) });
+        let call = Call::Change(Change { network, ..Change::new(stamp, Mutation::Redeem(command)) });
         sorted.requests.push(Request { correlation, call });
         return Ok(());
     }
     sorted.costs += REQUEST_BYTES + request.payload.len();
     let named = |hold| NamedHold { hold, anyones: caller.role == Role::Operator };
-    let asked = AnyCommand::decode(request.kind, request.payload)?;
-    whole_list(request.kind, &asked)?;
-    let reply = Reply::of(request.kind, list_of(&asked));
-    if let Some(club) = asked.club().filter(|club| !caller.may_ask_for(*club)) {
-        let about = About { client: client_of(&asked), club: Some(club), code: code_of(&asked, form) };
+    let command = AnyCommand::decode(request.kind, request.payload)?;
+    whole_list(request.kind, &command)?;
+    let reply = Reply::of(request.kind, list_of(&command));
+    if let Some(club) = command.club().filter(|club| !caller.may_ask_for(*club)) {
+        let about = About { client: client_of(&command), club: Some(club), code: code_of(&command, form) };
         return sorted.forbid(&request, correlation, caller, shared, about, Refusal::ClubForbidden { club });
     }
     // It may take its time with a list, as preparing that does.
-    let stamp = stamp(&request, caller, if request.kind.mutates() { aside(lines_of(&asked), || asked.meaning(form)) } else { 0 });
-    let change = move |asked| Call::Change(Change::new(stamp, asked));
+    let stamp =
+        stamp(&request, caller, if request.kind.mutates() { aside(lines_of(&command), || command.meaning(form)) } else { 0 });
+    let change = move |command| Call::Change(Change::new(stamp, command));
     // What was executed before is answered from the window, even if the journal cannot be read now.
     let kind = request.kind;
     let busy = move || Call::Busy { kind, stamp };
-    let call = match asked {
+    let call = match command {
         AnyCommand::Redeem(_) => unreachable!("redeem was taken above, without decoding it to the heap"),
-        AnyCommand::Tail(asked) => {
-            sorted.stream = Some((correlation, Stream::Tail(asked)));
+        AnyCommand::Tail(command) => {
+            sorted.stream = Some((correlation, Stream::Tail(command)));
             return Ok(());
         }
-        AnyCommand::WatchAttempts(asked) => {
-            sorted.stream = Some((correlation, Stream::Watch(asked)));
+        AnyCommand::WatchAttempts(command) => {
+            sorted.stream = Some((correlation, Stream::Watch(command)));
             return Ok(());
         }
         AnyCommand::ShowStatus(_) => {
@@ -506,139 +510,146 @@ fn sort(frame: Frame<'_>, caller: &Arc<Holder>, share: &Share, shared: &Shared, 
                 Call::Answered { frame, attempt: None }
             });
         }
-        AnyCommand::Hold(asked) => {
-            let redeem = AskedRedeem {
-                client: asked.client,
-                club: asked.club,
-                code: form.normalise(&asked.code),
+        AnyCommand::Hold(command) => {
+            let redeem = RedeemRequest {
+                client: command.client,
+                club: command.club,
+                code: form.normalise(&command.code),
                 top_up: Position(0),
                 is_their_top_up: true,
             };
-            let hold = Asked::Hold(Box::new(AskedHold { redeem, ttl_ms: asked.ttl_ms }));
-            Call::Change(Change { network: asked.network, ..Change::new(stamp, hold) })
+            let hold = Mutation::Hold(Box::new(HoldRequest { redeem, ttl_ms: command.ttl_ms }));
+            Call::Change(Change { network: command.network, ..Change::new(stamp, hold) })
         }
-        AnyCommand::Confirm(asked) if asked.top_up == Position(0) => {
-            change(Asked::Confirm(AskedConfirm { hold: named(asked.hold), top_up: asked.top_up, top_up_of: None }))
+        AnyCommand::Confirm(command) if command.top_up == Position(0) => {
+            change(Mutation::Confirm(ConfirmRequest { hold: named(command.hold), top_up: command.top_up, top_up_of: None }))
         }
-        AnyCommand::Confirm(asked) => {
-            let hold = named(asked.hold);
-            return sorted.look_up(correlation, move |shared| match refund::client_of(asked.top_up, shared) {
-                Ok(top_up_of) => change(Asked::Confirm(AskedConfirm { hold, top_up: asked.top_up, top_up_of })),
+        AnyCommand::Confirm(command) => {
+            let hold = named(command.hold);
+            return sorted.look_up(correlation, move |shared| match refund::client_of(command.top_up, shared) {
+                Ok(top_up_of) => change(Mutation::Confirm(ConfirmRequest { hold, top_up: command.top_up, top_up_of })),
                 Err(refund::Unreadable) => busy(),
             });
         }
-        AnyCommand::Release(asked) => change(Asked::Release(named(asked.hold))),
-        AnyCommand::Check(asked) => check(&asked, correlation, caller, shared),
-        AnyCommand::RegisterClub(asked) => change(Asked::RegisterClub(asked)),
-        AnyCommand::RegisterClient(asked) => change(Asked::RegisterClient(asked)),
-        AnyCommand::SwitchCampaign(asked) => change(Asked::SwitchCampaign(asked)),
-        AnyCommand::CreateCampaign(asked) => change(Asked::CreateCampaign(Box::new(AskedCreateCampaign {
-            list: list(form, &asked.lines, 1),
-            terms: asked.terms,
-            on_conflict: asked.on_conflict,
+        AnyCommand::Release(command) => change(Mutation::Release(named(command.hold))),
+        AnyCommand::Check(command) => check(&command, correlation, caller, shared),
+        AnyCommand::RegisterClub(command) => change(Mutation::RegisterClub(command)),
+        AnyCommand::RegisterClient(command) => change(Mutation::RegisterClient(command)),
+        AnyCommand::SwitchCampaign(command) => change(Mutation::SwitchCampaign(command)),
+        AnyCommand::CreateCampaign(command) => change(Mutation::CreateCampaign(Box::new(CreateCampaignRequest {
+            list: list(form, &command.lines, 1),
+            terms: command.terms,
+            on_conflict: command.on_conflict,
         }))),
-        AnyCommand::AddCodes(asked) => change(Asked::AddCodes(Box::new(AskedAddCodes {
-            campaign: Some(asked.campaign),
-            list: list(form, &asked.lines, asked.first_line),
-            on_conflict: asked.on_conflict,
+        AnyCommand::AddCodes(command) => change(Mutation::AddCodes(Box::new(AddCodesRequest {
+            campaign: Some(command.campaign),
+            list: list(form, &command.lines, command.first_line),
+            on_conflict: command.on_conflict,
         }))),
-        AnyCommand::TryCodes(asked) => Call::Read(Read::TryCodes(Box::new(AskedAddCodes {
-            campaign: asked.campaign,
-            list: list(form, &asked.lines, asked.first_line).after(asked.earlier),
-            on_conflict: asked.on_conflict,
+        AnyCommand::TryCodes(command) => Call::Read(Read::TryCodes(Box::new(AddCodesRequest {
+            campaign: command.campaign,
+            list: list(form, &command.lines, command.first_line).after(command.earlier),
+            on_conflict: command.on_conflict,
         }))),
-        AnyCommand::UpdateCampaign(asked) => change(Asked::UpdateCampaign(Box::new(asked))),
-        AnyCommand::ArchiveCampaign(asked) => change(Asked::ArchiveCampaign(asked.campaign)),
-        AnyCommand::RestoreCampaign(asked) => change(Asked::RestoreCampaign(asked.campaign)),
-        AnyCommand::ArchiveCodes(asked) => {
-            change(Asked::ArchiveCodes(Box::new(AskedCodes { campaign: asked.campaign, list: list(form, &asked.codes, 1) })))
-        }
-        AnyCommand::RestoreCodes(asked) => {
-            change(Asked::RestoreCodes(Box::new(AskedCodes { campaign: asked.campaign, list: list(form, &asked.codes, 1) })))
-        }
-        AnyCommand::GenerateCodes(asked) => match share.generation() {
+        AnyCommand::UpdateCampaign(command) => change(Mutation::UpdateCampaign(Box::new(command))),
+        AnyCommand::ArchiveCampaign(command) => change(Mutation::ArchiveCampaign(command.campaign)),
+        AnyCommand::RestoreCampaign(command) => change(Mutation::RestoreCampaign(command.campaign)),
+        AnyCommand::ArchiveCodes(command) => change(Mutation::ArchiveCodes(Box::new(CodesRequest {
+            campaign: command.campaign,
+            list: list(form, &command.codes, 1),
+        }))),
+        AnyCommand::RestoreCodes(command) => change(Mutation::RestoreCodes(Box::new(CodesRequest {
+            campaign: command.campaign,
+            list: list(form, &command.codes, 1),
+        }))),
+        AnyCommand::GenerateCodes(command) => match share.generation() {
             Some(place) => {
-                sorted.generations.push(Generation { correlation, stamp, asked, place });
+                sorted.generations.push(Generation { correlation, stamp, request: command, place });
                 return Ok(());
             }
             None => busy(),
         },
-        AnyCommand::CheckFree(asked) => {
-            let outcome = match asked.codes.len() > LINES_MAX {
+        AnyCommand::CheckFree(command) => {
+            let outcome = match command.codes.len() > LINES_MAX {
                 true => CheckFreeOutcome::TooManyLines,
-                false => aside(asked.codes.len(), || shared.index.check_free(asked.codes.iter())),
+                false => aside(command.codes.len(), || shared.index.check_free(command.codes.iter())),
             };
             let mut frame = Vec::new();
             push_value(&mut frame, Kind::CheckFree as u16, correlation, &outcome);
             Call::Answered { frame, attempt: None }
         }
-        AnyCommand::Refund(asked) => {
-            if asked.force && caller.role != Role::Operator {
+        AnyCommand::Refund(command) => {
+            if command.force && caller.role != Role::Operator {
                 let refusal = Refusal::Forbidden { role: caller.role };
                 return sorted.forbid(&request, correlation, caller, shared, About::default(), refusal);
             }
             let caller = caller.clone();
-            return sorted.look_up(correlation, move |shared| match refund::activation(&asked, &caller, shared) {
-                Ok(asked) => change(Asked::Refund(Box::new(asked))),
+            return sorted.look_up(correlation, move |shared| match refund::activation(&command, &caller, shared) {
+                Ok(command) => change(Mutation::Refund(Box::new(command))),
                 Err(refund::Unreadable) => busy(),
             });
         }
-        AnyCommand::RefundTopUp(asked) => {
+        AnyCommand::RefundTopUp(command) => {
             let caller = caller.clone();
-            return sorted.look_up(correlation, move |shared| match refund::top_up(asked, &caller, shared) {
-                Ok(asked) => change(Asked::RefundTopUp(Box::new(asked))),
+            return sorted.look_up(correlation, move |shared| match refund::top_up(command, &caller, shared) {
+                Ok(command) => change(Mutation::RefundTopUp(Box::new(command))),
                 Err(refund::Unreadable) => busy(),
             });
         }
-        AnyCommand::RefundBonus(asked) => {
+        AnyCommand::RefundBonus(command) => {
             let caller = caller.clone();
-            return sorted.look_up(correlation, move |shared| match refund::bonus(asked, &caller, shared) {
-                Ok(asked) => change(Asked::RefundBonus(Box::new(asked))),
+            return sorted.look_up(correlation, move |shared| match refund::bonus(command, &caller, shared) {
+                Ok(command) => change(Mutation::RefundBonus(Box::new(command))),
                 Err(refund::Unreadable) => busy(),
             });
         }
-        AnyCommand::TopUp(asked) => change(Asked::TopUp(Box::new(asked))),
-        AnyCommand::PayBonus(asked) => change(Asked::PayBonus(Box::new(asked))),
-        AnyCommand::RecordSession(asked) => change(Asked::RecordSession(Box::new(asked))),
-        AnyCommand::RecordPurchase(asked) => change(Asked::RecordPurchase(Box::new(asked))),
-        AnyCommand::CreditBonus(asked) => change(Asked::CreditBonus(Box::new(asked))),
-        AnyCommand::WriteOffBonus(asked) => change(Asked::WriteOffBonus(Box::new(asked))),
-        AnyCommand::RegisterGroup(asked) => change(Asked::RegisterGroup(asked)),
-        AnyCommand::CreateRule(asked) => change(Asked::CreateRule(Box::new(asked))),
-        AnyCommand::UpdateRule(asked) => change(Asked::UpdateRule(Box::new(asked))),
-        AnyCommand::SwitchRule(asked) => change(Asked::SwitchRule(asked)),
-        AnyCommand::ArchiveRule(asked) => change(Asked::ArchiveRule(asked.rule)),
-        AnyCommand::RestoreRule(asked) => change(Asked::RestoreRule(asked.rule)),
-        AnyCommand::ListGroups(asked) => Call::Read(Read::ListGroups(asked)),
-        AnyCommand::ListRules(asked) => Call::Read(Read::ListRules(asked)),
-        AnyCommand::ShowRule(asked) => Call::Read(Read::ShowRule(asked)),
-        AnyCommand::LintRule(asked) => Call::Read(Read::LintRule(Box::new(asked))),
-        AnyCommand::RehearseRule(asked) => {
-            sorted.rehearsals.push((correlation, asked));
+        AnyCommand::TopUp(command) => change(Mutation::TopUp(Box::new(command))),
+        AnyCommand::PayBonus(command) => change(Mutation::PayBonus(Box::new(command))),
+        AnyCommand::RecordSession(command) => change(Mutation::RecordSession(Box::new(command))),
+        AnyCommand::RecordPurchase(command) => change(Mutation::RecordPurchase(Box::new(command))),
+        AnyCommand::CreditBonus(command) => change(Mutation::CreditBonus(Box::new(command))),
+        AnyCommand::WriteOffBonus(command) => change(Mutation::WriteOffBonus(Box::new(command))),
+        AnyCommand::RegisterGroup(command) => change(Mutation::RegisterGroup(command)),
+        AnyCommand::CreateRule(command) => change(Mutation::CreateRule(Box::new(command))),
+        AnyCommand::UpdateRule(command) => change(Mutation::UpdateRule(Box::new(command))),
+        AnyCommand::SwitchRule(command) => change(Mutation::SwitchRule(command)),
+        AnyCommand::ArchiveRule(command) => change(Mutation::ArchiveRule(command.rule)),
+        AnyCommand::RestoreRule(command) => change(Mutation::RestoreRule(command.rule)),
+        AnyCommand::ListGroups(command) => Call::Read(Read::ListGroups(command)),
+        AnyCommand::ListRules(command) => Call::Read(Read::ListRules(command)),
+        AnyCommand::ShowRule(command) => Call::Read(Read::ShowRule(command)),
+        AnyCommand::LintRule(command) => Call::Read(Read::LintRule(Box::new(command))),
+        AnyCommand::RehearseRule(command) => {
+            sorted.rehearsals.push((correlation, command));
             return Ok(());
         }
         AnyCommand::TakeSnapshot(_) => {
             sorted.snapshots.push(correlation);
             return Ok(());
         }
-        AnyCommand::KeepReader(asked) => {
+        AnyCommand::KeepReader(command) => {
             let (kept_from, anyones) = (shared.reader.first(), caller.role == Role::Operator);
-            change(Asked::KeepReader(Box::new(AskedKeepReader { asked, kept_from, open_from: kept_from, anyones })))
+            change(Mutation::KeepReader(Box::new(KeepReaderRequest {
+                request: command,
+                kept_from,
+                open_from: kept_from,
+                anyones,
+            })))
         }
-        AnyCommand::ForgetReader(asked) => {
-            change(Asked::ForgetReader(AskedForgetReader { asked, anyones: caller.role == Role::Operator }))
+        AnyCommand::ForgetReader(command) => {
+            change(Mutation::ForgetReader(ForgetReaderRequest { request: command, anyones: caller.role == Role::Operator }))
         }
-        AnyCommand::ListLockouts(asked) => Call::Read(Read::ListLockouts(asked)),
-        AnyCommand::LiftLockouts(asked) => Call::Lift { by: caller.credential, which: asked.which },
+        AnyCommand::ListLockouts(command) => Call::Read(Read::ListLockouts(command)),
+        AnyCommand::LiftLockouts(command) => Call::Lift { by: caller.credential, which: command.which },
         AnyCommand::ListReaders(_) => Call::Read(Read::ListReaders),
-        AnyCommand::AddCredential(asked) => change(Asked::AddCredential(Box::new(asked))),
-        AnyCommand::RevokeCredential(asked) => change(Asked::RevokeCredential(asked)),
-        AnyCommand::ListCredentials(asked) => Call::Read(Read::ListCredentials(asked)),
-        AnyCommand::ListCodes(asked) => Call::Read(Read::ListCodes(asked)),
-        AnyCommand::ListClubs(asked) => Call::Read(Read::ListClubs(asked)),
-        AnyCommand::ShowClient(asked) => Call::Read(Read::ShowClient(asked)),
-        AnyCommand::ListCampaigns(asked) => Call::Read(Read::ListCampaigns(asked)),
-        AnyCommand::ShowCampaign(asked) => Call::Read(Read::ShowCampaign(asked)),
+        AnyCommand::AddCredential(command) => change(Mutation::AddCredential(Box::new(command))),
+        AnyCommand::RevokeCredential(command) => change(Mutation::RevokeCredential(command)),
+        AnyCommand::ListCredentials(command) => Call::Read(Read::ListCredentials(command)),
+        AnyCommand::ListCodes(command) => Call::Read(Read::ListCodes(command)),
+        AnyCommand::ListClubs(command) => Call::Read(Read::ListClubs(command)),
+        AnyCommand::ShowClient(command) => Call::Read(Read::ShowClient(command)),
+        AnyCommand::ListCampaigns(command) => Call::Read(Read::ListCampaigns(command)),
+        AnyCommand::ShowCampaign(command) => Call::Read(Read::ShowCampaign(command)),
     };
     let request = Request { correlation, call };
     let (reply_bytes, is_page) = match reply {
@@ -658,28 +669,28 @@ fn sort(frame: Frame<'_>, caller: &Arc<Holder>, share: &Share, shared: &Shared, 
 }
 
 /// Whom a command is about that is bound to a club.
-fn client_of(asked: &AnyCommand) -> Option<ClientId> {
-    if let AnyCommand::Check(asked) = asked {
-        return asked.client;
+fn client_of(command: &AnyCommand) -> Option<ClientId> {
+    if let AnyCommand::Check(command) = command {
+        return command.client;
     }
-    if let AnyCommand::Hold(asked) = asked {
-        return Some(asked.client);
+    if let AnyCommand::Hold(command) = command {
+        return Some(command.client);
     }
-    if let AnyCommand::TopUp(asked) = asked {
-        return Some(asked.client);
+    if let AnyCommand::TopUp(command) = command {
+        return Some(command.client);
     }
-    if let AnyCommand::PayBonus(asked) = asked {
-        return Some(asked.client);
+    if let AnyCommand::PayBonus(command) = command {
+        return Some(command.client);
     }
-    if let AnyCommand::RecordSession(asked) = asked {
-        return Some(asked.client);
+    if let AnyCommand::RecordSession(command) = command {
+        return Some(command.client);
     }
-    if let AnyCommand::RecordPurchase(asked) = asked { Some(asked.client) } else { None }
+    if let AnyCommand::RecordPurchase(command) = command { Some(command.client) } else { None }
 }
 
 /// The code that a command is about that is bound to a club.
-fn code_of(asked: &AnyCommand, form: CodeForm) -> Option<NormalisedCode> {
-    if let AnyCommand::Hold(asked) = asked { form.normalise(&asked.code).ok() } else { None }
+fn code_of(command: &AnyCommand, form: CodeForm) -> Option<NormalisedCode> {
+    if let AnyCommand::Hold(command) = command { form.normalise(&command.code).ok() } else { None }
 }
 
 fn stamp(request: &RequestFrame<'_>, caller: &Holder, body: u64) -> Stamp {
@@ -687,19 +698,19 @@ fn stamp(request: &RequestFrame<'_>, caller: &Holder, body: u64) -> Stamp {
 }
 
 /// Reads a redemption in place, with the hash of what it means: this is the hot path, and nothing on it allocates.
-fn redeem(request: &RequestFrame<'_>, form: CodeForm) -> Result<(AskedRedeem, ClientNetwork, u64), Malformed> {
-    let asked = wire::access::<Redeem>(Kind::Redeem.word(), request.payload)?;
-    let text = asked.code.as_str();
-    let network = ClientNetwork(asked.network.0.to_native());
-    let asked = AskedRedeem {
-        client: ClientId(asked.client.0.to_native()),
-        club: ClubId(asked.club.0.to_native()),
+fn redeem(request: &RequestFrame<'_>, form: CodeForm) -> Result<(RedeemRequest, ClientNetwork, u64), Malformed> {
+    let command = wire::access::<Redeem>(Kind::Redeem.word(), request.payload)?;
+    let text = command.code.as_str();
+    let network = ClientNetwork(command.network.0.to_native());
+    let command = RedeemRequest {
+        client: ClientId(command.client.0.to_native()),
+        club: ClubId(command.club.0.to_native()),
         code: form.normalise(text),
-        top_up: Position(asked.top_up.0.to_native()),
+        top_up: Position(command.top_up.0.to_native()),
         is_their_top_up: true,
     };
-    let body = redeem_meaning((asked.client, asked.club, asked.top_up), &asked.code, text, form);
-    Ok((asked, network, body))
+    let body = redeem_meaning((command.client, command.club, command.top_up), &command.code, text, form);
+    Ok((command, network, body))
 }
 
 /// A list of codes, prepared for the engine thread.
@@ -716,54 +727,54 @@ fn aside<T>(codes: usize, work: impl FnOnce() -> T) -> T {
 }
 
 /// The list of codes that a command brings.
-fn list_of(asked: &AnyCommand) -> Option<&CodeTexts> {
-    if let AnyCommand::CreateCampaign(asked) = asked {
-        return Some(&asked.lines);
+fn list_of(command: &AnyCommand) -> Option<&CodeTexts> {
+    if let AnyCommand::CreateCampaign(command) = command {
+        return Some(&command.lines);
     }
-    if let AnyCommand::AddCodes(asked) = asked {
-        return Some(&asked.lines);
+    if let AnyCommand::AddCodes(command) = command {
+        return Some(&command.lines);
     }
-    if let AnyCommand::TryCodes(asked) = asked {
-        return Some(&asked.lines);
+    if let AnyCommand::TryCodes(command) = command {
+        return Some(&command.lines);
     }
-    if let AnyCommand::ArchiveCodes(asked) = asked {
-        return Some(&asked.codes);
+    if let AnyCommand::ArchiveCodes(command) = command {
+        return Some(&command.codes);
     }
-    if let AnyCommand::RestoreCodes(asked) = asked {
-        return Some(&asked.codes);
+    if let AnyCommand::RestoreCodes(command) = command {
+        return Some(&command.codes);
     }
-    if let AnyCommand::CheckFree(asked) = asked { Some(&asked.codes) } else { None }
+    if let AnyCommand::CheckFree(command) = command { Some(&command.codes) } else { None }
 }
 
-fn lines_of(asked: &AnyCommand) -> usize {
-    list_of(asked).map_or(0, CodeTexts::len)
+fn lines_of(command: &AnyCommand) -> usize {
+    list_of(command).map_or(0, CodeTexts::len)
 }
 
 /// Before anything is done with a list, its ends are known to lie within it.
-fn whole_list(kind: Kind, asked: &AnyCommand) -> Result<(), Malformed> {
+fn whole_list(kind: Kind, command: &AnyCommand) -> Result<(), Malformed> {
     let torn = || Malformed::Payload { what: kind.word(), cause: "the ends of its texts are not in order".to_owned() };
-    list_of(asked).is_none_or(CodeTexts::is_whole).then_some(()).ok_or_else(torn)
+    list_of(command).is_none_or(CodeTexts::is_whole).then_some(()).ok_or_else(torn)
 }
 
 /// A check's reply, made here from the index, with what the guard is to know of it.
-fn check(asked: &Check, correlation: u64, caller: &Holder, shared: &Shared) -> Call {
-    let mut outcome = match asked.codes.len() > CHECK_CODES_MAX {
+fn check(command: &Check, correlation: u64, caller: &Holder, shared: &Shared) -> Call {
+    let mut outcome = match command.codes.len() > CHECK_CODES_MAX {
         true => CheckOutcome::TooManyCodes,
         false => {
             let now_ms = shared.clock.now().record_ms;
-            aside(asked.codes.len(), || shared.index.check(now_ms, asked.club, asked.codes.iter().map(String::as_str)))
+            aside(command.codes.len(), || shared.index.check(now_ms, command.club, command.codes.iter().map(String::as_str)))
         }
     };
     let mut attempt = None;
     if let CheckOutcome::Checked { codes, .. } = &mut outcome {
         // A credential that may not redeem acts for no client: whomever it names, it is charged alone.
         let (client, network) = match Kind::Redeem.permits(caller.role) {
-            true => (asked.client, asked.network),
+            true => (command.client, command.network),
             false => (None, ClientNetwork::UNKNOWN),
         };
         let asker = Asker { credential: caller.credential, client, network };
         let mut failed = Vec::new();
-        for (verdict, code) in codes.iter_mut().zip(&asked.codes).filter(|(verdict, _)| verdict.is_miss()) {
+        for (verdict, code) in codes.iter_mut().zip(&command.codes).filter(|(verdict, _)| verdict.is_miss()) {
             let reason = Reason::new(verdict.is_unknown(), caller.reasons);
             let fingerprint = shared.index.form().normalise(code).ok().map(|code| shared.fingerprints.of(code.as_str()));
             failed.extend(fingerprint.map(|fingerprint| FailedCode { fingerprint, reason }));

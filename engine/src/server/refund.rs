@@ -5,25 +5,25 @@ use scrip_protocol::{ClientId, Position, Record, Role, batch};
 
 use super::Shared;
 use scrip_core::index::Holder;
-use scrip_core::state::{AskedRefund, AskedRefundBonus, AskedRefundTopUp, activation_of};
+use scrip_core::state::{RefundBonusRequest, RefundRequest, RefundTopUpRequest, activation_of};
 use scrip_journal::{Cursor, JournalError};
 
 /// The journal cannot be read, and says why in the log.
 pub(super) struct Unreadable;
 
 /// What is asked, with the activation as the journal has it.
-pub(super) fn activation(asked: &Refund, caller: &Holder, shared: &Shared) -> Result<AskedRefund, Unreadable> {
-    let Kept { record, kept_from } = record_at(asked.activation, shared)?;
+pub(super) fn activation(request: &Refund, caller: &Holder, shared: &Shared) -> Result<RefundRequest, Unreadable> {
+    let Kept { record, kept_from } = record_at(request.activation, shared)?;
     let (found, anyones) = (record.and_then(activation_of), caller.role == Role::Operator);
-    Ok(AskedRefund { activation: asked.activation, found, kept_from, anyones, force: asked.force })
+    Ok(RefundRequest { activation: request.activation, found, kept_from, anyones, force: request.force })
 }
 
 /// What is asked, with the top-up as the journal has it.
-pub(super) fn top_up(asked: RefundTopUp, caller: &Holder, shared: &Shared) -> Result<AskedRefundTopUp, Unreadable> {
-    let RefundTopUp { top_up, amount, claw_back, note } = asked;
+pub(super) fn top_up(request: RefundTopUp, caller: &Holder, shared: &Shared) -> Result<RefundTopUpRequest, Unreadable> {
+    let RefundTopUp { top_up, amount, claw_back, note } = request;
     let Kept { record, kept_from } = record_at(top_up, shared)?;
     let found = record.and_then(|record| ToppedUp::try_from(record).ok());
-    Ok(AskedRefundTopUp { top_up, found, kept_from, anyones: may_name_anyones(caller), amount, claw_back, note })
+    Ok(RefundTopUpRequest { top_up, found, kept_from, anyones: may_name_anyones(caller), amount, claw_back, note })
 }
 
 /// The client of the top-up at a position; none where none is asked about, the record is another, or the journal no longer has it.
@@ -36,11 +36,11 @@ pub(super) fn client_of(top_up: Position, shared: &Shared) -> Result<Option<Clie
 }
 
 /// What is asked, with the payment as the journal has it.
-pub(super) fn bonus(asked: RefundBonus, caller: &Holder, shared: &Shared) -> Result<AskedRefundBonus, Unreadable> {
-    let RefundBonus { payment, amount, note } = asked;
+pub(super) fn bonus(request: RefundBonus, caller: &Holder, shared: &Shared) -> Result<RefundBonusRequest, Unreadable> {
+    let RefundBonus { payment, amount, note } = request;
     let Kept { record, kept_from } = record_at(payment, shared)?;
     let found = record.and_then(|record| BonusChanged::try_from(record).ok());
-    Ok(AskedRefundBonus { payment, found, kept_from, anyones: may_name_anyones(caller), amount, note })
+    Ok(RefundBonusRequest { payment, found, kept_from, anyones: may_name_anyones(caller), amount, note })
 }
 
 /// A till gives back what another took; a gateway only its own.

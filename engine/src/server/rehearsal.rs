@@ -20,12 +20,12 @@ use scrip_journal::{Cursor, JournalError, JournalReader};
 const BYTES_PER_READ: usize = 1 << 20;
 
 /// Begins a rehearsal, which answers when it is done; or that the engine is busy, while another one runs.
-pub(super) fn begin(correlation: u64, asked: RehearseRule, shared: &Arc<Shared>, outbox: &Arc<Outbox>) {
+pub(super) fn begin(correlation: u64, request: RehearseRule, shared: &Arc<Shared>, outbox: &Arc<Outbox>) {
     outbox.expect(1);
     let (shared, outbox) = (shared.clone(), outbox.clone());
     tokio::spawn(async move {
         let mut frame = Vec::new();
-        match rehearsed(asked, &shared, &outbox).await {
+        match rehearsed(request, &shared, &outbox).await {
             Some(outcome) => push_value(&mut frame, Kind::RehearseRule as u16, correlation, &outcome),
             None => push_value(&mut frame, REFUSAL, correlation, &BUSY),
         }
@@ -34,13 +34,13 @@ pub(super) fn begin(correlation: u64, asked: RehearseRule, shared: &Arc<Shared>,
 }
 
 /// The answer; none where another rehearsal runs, or the engine stops.
-async fn rehearsed(asked: RehearseRule, shared: &Arc<Shared>, outbox: &Arc<Outbox>) -> Option<Outcome> {
-    if asked.to_ms < asked.from_ms {
+async fn rehearsed(request: RehearseRule, shared: &Arc<Shared>, outbox: &Arc<Outbox>) -> Option<Outcome> {
+    if request.to_ms < request.from_ms {
         return Some(Outcome::PeriodReversed);
     }
     // Clubs and groups that there are not have had no top-ups, and change nothing of what is credited.
-    let rehearsing = match check(&asked.terms, |_| true, |_| true) {
-        Ok((_, compiled)) => Rehearsing::new(compiled, asked.replaces),
+    let rehearsing = match check(&request.terms, |_| true, |_| true) {
+        Ok((_, compiled)) => Rehearsing::new(compiled, request.replaces),
         Err(why) => return Some(Outcome::InvalidRule(why)),
     };
     let permit = shared.rehearsals.clone().try_acquire_owned().ok()?;
@@ -49,7 +49,7 @@ async fn rehearsed(asked: RehearseRule, shared: &Arc<Shared>, outbox: &Arc<Outbo
         let gone = || outbox.is_closed() || *shared.stopping.borrow();
         // Let go of at once: as long as it is borrowed, nothing becomes durable.
         let durable = *shared.durable.borrow();
-        let read = read(&asked, rehearsing, durable, shared.reader.as_ref(), gone);
+        let read = read(&request, rehearsing, durable, shared.reader.as_ref(), gone);
         drop(permit);
         read
     });
@@ -75,7 +75,7 @@ enum ReadError {
 }
 
 fn read(
-    asked: &RehearseRule,
+    request: &RehearseRule,
     mut rehearsing: Rehearsing,
     durable: Position,
     reader: &dyn JournalReader,
@@ -83,10 +83,10 @@ fn read(
 ) -> Result<Option<Outcome>, ReadError> {
     let (first, first_ms) = first_kept(reader)?;
     // What was dropped is no newer than what is kept.
-    if first > Position(1) && first_ms >= asked.from_ms {
+    if first > Position(1) && first_ms >= request.from_ms {
         return Ok(Some(Outcome::NotKept { first, first_ms }));
     }
-    let mut next = first_from(asked.from_ms, first, durable, reader)?;
+    let mut next = first_from(request.from_ms, first, durable, reader)?;
     let mut cursor = Cursor::from(next);
     while next <= durable {
         if gone() {
@@ -100,7 +100,7 @@ fn read(
         for bytes in read? {
             let broken = |cause| ReadError::Batch { from: next, cause };
             let batch = Batch::parse(&bytes).map_err(broken)?;
-            if batch.time_ms > asked.to_ms {
+            if batch.time_ms > request.to_ms {
                 return Ok(Some(Outcome::Rehearsed(rehearsing.finish(Position(next.0 - 1)))));
             }
             for top_up in batch.records_of::<ToppedUp>() {

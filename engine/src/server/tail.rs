@@ -17,12 +17,12 @@ const BYTES_PER_READ: usize = 1 << 20;
 pub(super) const READS_MAX: usize = 8;
 
 /// Serves a tail until it ends, its reader has gone, or the server stops.
-pub(super) async fn serve(correlation: u64, asked: &Tail, shared: &Shared, outbox: &Outbox) {
+pub(super) async fn serve(correlation: u64, request: &Tail, shared: &Shared, outbox: &Outbox) {
     let Some(_place) = outbox.share().stream() else { return refuse(outbox, correlation) };
     let _one = One::of(&shared.counters.server.tails);
     let mut durable = shared.durable.clone();
     let mut stopping = shared.stopping.clone();
-    let mut cursor = Cursor::from(asked.from);
+    let mut cursor = Cursor::from(request.from);
     let newest = durable.borrow().0;
     if cursor.next().0 > newest + 1 {
         return send(outbox, correlation, &TailOutcome::BeyondEnd { next: Position(newest + 1) });
@@ -35,7 +35,7 @@ pub(super) async fn serve(correlation: u64, asked: &Tail, shared: &Shared, outbo
         }
         let next = cursor.next();
         if next > *durable.borrow_and_update() {
-            if !asked.follow {
+            if !request.follow {
                 return send(outbox, correlation, &TailOutcome::End { next });
             }
             tokio::select! {

@@ -36,8 +36,8 @@ fn engine_for(role: Role) -> (tempfile::TempDir, Engine, Dial) {
 
 async fn campaign(client: &Client, name: &str) -> CampaignId {
     let lines: CodeTexts = [format!("{name}-1")].into_iter().collect();
-    let asked = CreateCampaign { terms: Terms::new(name, Money(1)), lines, on_conflict: OnConflict::Reject };
-    let outcome = client.create_campaign(RequestId::now(), &asked).await.expect("an answer");
+    let request = CreateCampaign { terms: Terms::new(name, Money(1)), lines, on_conflict: OnConflict::Reject };
+    let outcome = client.create_campaign(RequestId::now(), &request).await.expect("an answer");
     let CreateCampaignOutcome::Created { campaign, .. } = outcome else { panic!("{outcome}") };
     campaign
 }
@@ -48,8 +48,8 @@ async fn ask_all<C: Command>(dial: &Dial, requests: &[(RequestId, C)]) -> Vec<Re
     let Dialled { endpoint: _endpoint, connection: _connection, mut send, mut receive, .. } =
         dial.connect().await.expect("it listens");
     let mut bytes = Vec::new();
-    for (correlation, (id, asked)) in (0..).zip(requests) {
-        push_request(&mut bytes, correlation, *id, asked);
+    for (correlation, (id, request)) in (0..).zip(requests) {
+        push_request(&mut bytes, correlation, *id, request);
     }
     send.write_all(&bytes).await.expect("it is taken");
     let (mut frames, mut answers, mut piece) = (FrameBuffer::default(), HashMap::new(), vec![0; 64 << 10]);
@@ -234,12 +234,12 @@ async fn a_generation_that_changes_nothing_costs_nothing() {
     let first = client.call(id, &of(live, 3)).await.expect("an answer");
     assert!(matches!(first, GenerateCodesOutcome::Generated { first_slot: 1, codes: 3, .. }), "{first}");
     assert_eq!(engine.index().walks(), 1);
-    for (asked, expected) in [
+    for (request, expected) in [
         (of(live, 3), Ok(first)),
         (of(live, 4), Err(Refusal::RequestIdReused)),
         (of(CampaignId(99), 3), Err(Refusal::RequestIdReused)),
     ] {
-        assert_eq!(ask_all(&dial, &[(id, asked)]).await, [expected], "asked again");
+        assert_eq!(ask_all(&dial, &[(id, request)]).await, [expected], "asked again");
     }
     let unknown = client.call(RequestId::now(), &of(CampaignId(99), 3)).await.expect("an answer");
     assert_eq!(unknown, GenerateCodesOutcome::UnknownCampaign);

@@ -10,12 +10,12 @@ use crate::counters::One;
 use crate::pipeline::{Outbox, Unwritten};
 
 /// Serves a watch until it ends, its reader has gone, or the server stops.
-pub(super) async fn serve(correlation: u64, asked: &WatchAttempts, shared: &Shared, outbox: &Outbox) {
+pub(super) async fn serve(correlation: u64, request: &WatchAttempts, shared: &Shared, outbox: &Outbox) {
     let Some(_place) = outbox.share().stream() else { return refuse(outbox, correlation) };
     let _one = One::of(&shared.counters.server.watchers);
     let mut newest = shared.attempts.newest();
     let mut stopping = shared.stopping.clone();
-    let mut after = shared.attempts.resumed(asked.run, asked.after);
+    let mut after = shared.attempts.resumed(request.run, request.after);
     let mut told_the_run = false;
     loop {
         outbox.room(usize::MAX, shared.limits.lane_stream_bytes_max).await;
@@ -33,7 +33,7 @@ pub(super) async fn serve(correlation: u64, asked: &WatchAttempts, shared: &Shar
             send(outbox, correlation, &WatchAttemptsOutcome::Attempts(frame));
             continue;
         }
-        if !asked.follow {
+        if !request.follow {
             return send(outbox, correlation, &WatchAttemptsOutcome::End);
         }
         tokio::select! {

@@ -360,9 +360,9 @@ impl Index {
         let codes: Vec<_> = codes.map(|code| self.form.normalise(code)).collect();
         let mut verdicts = Vec::with_capacity(codes.len());
         for group in codes.chunks(AT_ONCE) {
-            let mut asked = group.iter();
+            let mut request = group.iter();
             self.find_each(group.iter().map(|code| code.as_ref().ok()), |at| {
-                verdicts.push(match (asked.next(), at) {
+                verdicts.push(match (request.next(), at) {
                     (Some(Err(why)), _) => CodeFree::Invalid(*why),
                     (_, Some(at)) if self.is_live(at) => CodeFree::HeldBy(at.campaign),
                     (_, Some(_) | None) => CodeFree::Free,
@@ -414,8 +414,8 @@ impl Index {
         mut give: impl FnMut(Option<Hint>),
     ) {
         let generation = self.generation.load(Ordering::Acquire);
-        let mut asked = codes.clone();
-        self.find_each(codes, |at| give(asked.next().flatten().map(|_| Hint { generation, at })));
+        let mut request = codes.clone();
+        self.find_each(codes, |at| give(request.next().flatten().map(|_| Hint { generation, at })));
     }
 
     /// Finds codes, and gives the place of each, in order. A lookup waits for memory twice, for the map's tags and for the entry; here
@@ -581,9 +581,9 @@ impl Index {
             if group.is_empty() {
                 break;
             }
-            let mut asked = group.iter();
+            let mut request = group.iter();
             self.find_each(group.iter().map(|(_, code)| Some(code)), |at| {
-                let (slot, code) = asked.next().expect("as many places are given as codes are asked about");
+                let (slot, code) = request.next().expect("as many places are given as codes are asked about");
                 let ours = CodeAt { campaign, slot: *slot };
                 if at != Some(ours) {
                     lost.push((*code, ours));

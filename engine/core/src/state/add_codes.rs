@@ -9,7 +9,7 @@ use super::{CodeList, Lookup, NormalisedCode, State, refused};
 
 /// A request to add codes, or the question what that would do.
 #[derive(Debug, Clone)]
-pub struct AskedAddCodes {
+pub struct AddCodesRequest {
     /// The campaign; only the question may be about one that is yet to be created.
     pub campaign: Option<CampaignId>,
     /// The codes.
@@ -18,10 +18,10 @@ pub struct AskedAddCodes {
     pub on_conflict: OnConflict,
 }
 
-pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedAddCodes, lookup: &impl Lookup) -> Record {
-    match sort(state, asked, lookup) {
+pub(super) fn decide(state: &State, stamp: Stamp, request: &AddCodesRequest, lookup: &impl Lookup) -> Record {
+    match sort(state, request, lookup) {
         Ok(Taken { codes, skipped }) => {
-            let campaign = asked.campaign.unwrap_or_default();
+            let campaign = request.campaign.unwrap_or_default();
             CodesAdded { stamp, campaign, codes, skipped }.into()
         }
         Err(outcome) => refused::<AddCodes>(stamp, &outcome),
@@ -29,23 +29,23 @@ pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedAddCodes, lookup:
 }
 
 /// What adding codes would answer.
-pub(super) fn foretell(state: &State, asked: &AskedAddCodes, lookup: &impl Lookup) -> Outcome {
-    match sort(state, asked, lookup) {
+pub(super) fn foretell(state: &State, request: &AddCodesRequest, lookup: &impl Lookup) -> Outcome {
+    match sort(state, request, lookup) {
         // Of a campaign that is yet to be created: without codes it is not.
-        Ok(Taken { codes, skipped }) if asked.campaign.is_none() && codes.is_empty() => Outcome::Conflicts(skipped),
+        Ok(Taken { codes, skipped }) if request.campaign.is_none() && codes.is_empty() => Outcome::Conflicts(skipped),
         Ok(Taken { codes, skipped }) => Outcome::Added(CodesReport { added: codes.len() as u32, skipped }),
         Err(outcome) => outcome,
     }
 }
 
-fn sort(state: &State, asked: &AskedAddCodes, lookup: &impl Lookup) -> Result<Taken, Outcome> {
-    if let Some(campaign) = asked.campaign {
+fn sort(state: &State, request: &AddCodesRequest, lookup: &impl Lookup) -> Result<Taken, Outcome> {
+    if let Some(campaign) = request.campaign {
         let campaign = state.campaigns.of(campaign).ok_or(Outcome::UnknownCampaign)?;
         if campaign.is_archived() {
             return Err(Outcome::CampaignArchived);
         }
     }
-    take(state, asked.campaign, &asked.list, asked.on_conflict, lookup).map_err(|error| match error {
+    take(state, request.campaign, &request.list, request.on_conflict, lookup).map_err(|error| match error {
         TakeError::NoCodes => Outcome::CodesMissing,
         TakeError::TooManyLines => Outcome::TooManyLines,
         TakeError::Conflicts(lines) => Outcome::Conflicts(lines),

@@ -13,20 +13,20 @@ use super::{Campaign, CodeAt, CodeList, Lookup, NormalisedCode, State, refused};
 
 /// A request about single codes of a campaign.
 #[derive(Debug, Clone)]
-pub struct AskedCodes {
+pub struct CodesRequest {
     /// The campaign.
     pub campaign: CampaignId,
     /// The codes.
     pub list: CodeList,
 }
 
-pub(super) fn decide_archive(state: &State, stamp: Stamp, asked: &AskedCodes, lookup: &impl Lookup) -> Record {
+pub(super) fn decide_archive(state: &State, stamp: Stamp, request: &CodesRequest, lookup: &impl Lookup) -> Record {
     let refuse = |outcome: ArchiveCodesOutcome| refused::<ArchiveCodes>(stamp, &outcome);
-    let Some(of) = state.campaigns.of(asked.campaign) else { return refuse(ArchiveCodesOutcome::UnknownCampaign) };
-    if asked.list.is_too_long() {
+    let Some(of) = state.campaigns.of(request.campaign) else { return refuse(ArchiveCodesOutcome::UnknownCampaign) };
+    if request.list.is_too_long() {
         return refuse(ArchiveCodesOutcome::TooManyLines);
     }
-    if asked.list.is_blank() {
+    if request.list.is_blank() {
         return refuse(ArchiveCodesOutcome::CodesMissing);
     }
     let is_alone = |slot| of.archived_codes.get(&slot).is_some_and(|code| code.cause == ArchiveCause::Alone);
@@ -35,9 +35,9 @@ pub(super) fn decide_archive(state: &State, stamp: Stamp, asked: &AskedCodes, lo
         Some(slot) if is_alone(slot) => Err(LineVerdict::AlreadyArchived),
         Some(slot) => Ok(slot),
     };
-    let found = find(asked.campaign, of, asked.list.normalised(), lookup);
-    let (slots, skipped) = sorted(&asked.list, found.into_iter().map(verdict));
-    CodesArchived { stamp, campaign: asked.campaign, slots, skipped }.into()
+    let found = find(request.campaign, of, request.list.normalised(), lookup);
+    let (slots, skipped) = sorted(&request.list, found.into_iter().map(verdict));
+    CodesArchived { stamp, campaign: request.campaign, slots, skipped }.into()
 }
 
 pub(super) fn apply_archive(state: &mut State, record: &CodesArchived) {
@@ -59,16 +59,16 @@ pub(super) fn apply_archive(state: &mut State, record: &CodesArchived) {
     state.holds.recount_codes(&state.campaigns, record.campaign, record.slots.iter().copied());
 }
 
-pub(super) fn decide_restore(state: &State, stamp: Stamp, asked: &AskedCodes, lookup: &impl Lookup) -> Record {
+pub(super) fn decide_restore(state: &State, stamp: Stamp, request: &CodesRequest, lookup: &impl Lookup) -> Record {
     let refuse = |outcome: RestoreCodesOutcome| refused::<RestoreCodes>(stamp, &outcome);
-    let Some(of) = state.campaigns.of(asked.campaign) else { return refuse(RestoreCodesOutcome::UnknownCampaign) };
+    let Some(of) = state.campaigns.of(request.campaign) else { return refuse(RestoreCodesOutcome::UnknownCampaign) };
     if of.is_archived() {
         return refuse(RestoreCodesOutcome::CampaignArchived);
     }
-    if asked.list.is_too_long() {
+    if request.list.is_too_long() {
         return refuse(RestoreCodesOutcome::TooManyLines);
     }
-    if asked.list.is_blank() {
+    if request.list.is_blank() {
         return refuse(RestoreCodesOutcome::CodesMissing);
     }
     let verdict = |found: Found| match (found.slot, found.elsewhere.filter(|at| state.campaigns.is_live(*at))) {
@@ -77,9 +77,9 @@ pub(super) fn decide_restore(state: &State, stamp: Stamp, asked: &AskedCodes, lo
         (Some(_), Some(holder)) => Err(LineVerdict::HeldBy(holder.campaign)),
         (Some(slot), None) => Ok(slot),
     };
-    let found = find(asked.campaign, of, asked.list.normalised(), lookup);
-    let (slots, skipped) = sorted(&asked.list, found.into_iter().map(verdict));
-    CodesRestored { stamp, campaign: asked.campaign, slots, skipped }.into()
+    let found = find(request.campaign, of, request.list.normalised(), lookup);
+    let (slots, skipped) = sorted(&request.list, found.into_iter().map(verdict));
+    CodesRestored { stamp, campaign: request.campaign, slots, skipped }.into()
 }
 
 pub(super) fn apply_restore(state: &mut State, record: &CodesRestored) {

@@ -13,7 +13,7 @@ use super::{State, refused};
 
 /// A request to give back a bonus payment, with the payment as the journal has it.
 #[derive(Debug, Clone)]
-pub struct AskedRefundBonus {
+pub struct RefundBonusRequest {
     /// The position that was named.
     pub payment: Position,
     /// The payment that stands there, if one does.
@@ -29,7 +29,7 @@ pub struct AskedRefundBonus {
 }
 
 /// What credits, write-offs and payments have in common.
-struct Asked<'a> {
+struct Terms<'a> {
     operation: BonusOperation,
     client: ClientId,
     club: Option<ClubId>,
@@ -37,28 +37,28 @@ struct Asked<'a> {
     note: &'a Note,
 }
 
-pub(super) fn decide_credit(state: &State, stamp: Stamp, asked: &CreditBonus) -> Record {
-    let CreditBonus { client, club, amount, note } = asked;
-    let asked = Asked { operation: BonusOperation::Credit, client: *client, club: *club, amount: *amount, note };
-    decide::<CreditBonus>(state, stamp, &asked)
+pub(super) fn decide_credit(state: &State, stamp: Stamp, request: &CreditBonus) -> Record {
+    let CreditBonus { client, club, amount, note } = request;
+    let request = Terms { operation: BonusOperation::Credit, client: *client, club: *club, amount: *amount, note };
+    decide::<CreditBonus>(state, stamp, &request)
 }
 
-pub(super) fn decide_write_off(state: &State, stamp: Stamp, asked: &WriteOffBonus) -> Record {
-    let WriteOffBonus { client, club, amount, note } = asked;
-    let asked = Asked { operation: BonusOperation::WriteOff, client: *client, club: *club, amount: *amount, note };
-    decide::<WriteOffBonus>(state, stamp, &asked)
+pub(super) fn decide_write_off(state: &State, stamp: Stamp, request: &WriteOffBonus) -> Record {
+    let WriteOffBonus { client, club, amount, note } = request;
+    let request = Terms { operation: BonusOperation::WriteOff, client: *client, club: *club, amount: *amount, note };
+    decide::<WriteOffBonus>(state, stamp, &request)
 }
 
-pub(super) fn decide_payment(state: &State, stamp: Stamp, asked: &PayBonus) -> Record {
-    let PayBonus { client, club, amount, paid_for, note } = asked;
+pub(super) fn decide_payment(state: &State, stamp: Stamp, request: &PayBonus) -> Record {
+    let PayBonus { client, club, amount, paid_for, note } = request;
     let operation = BonusOperation::Payment(*paid_for);
-    let asked = Asked { operation, client: *client, club: Some(*club), amount: *amount, note };
-    decide::<PayBonus>(state, stamp, &asked)
+    let request = Terms { operation, client: *client, club: Some(*club), amount: *amount, note };
+    decide::<PayBonus>(state, stamp, &request)
 }
 
-fn decide<C: Command<Outcome = Outcome>>(state: &State, stamp: Stamp, asked: &Asked<'_>) -> Record {
+fn decide<C: Command<Outcome = Outcome>>(state: &State, stamp: Stamp, request: &Terms<'_>) -> Record {
     let refuse = |outcome| refused::<C>(stamp, &outcome);
-    let Asked { operation, client, club, amount, note } = *asked;
+    let Terms { operation, client, club, amount, note } = *request;
     if amount <= Money(0) {
         return refuse(Outcome::InvalidAmount);
     }
@@ -85,24 +85,24 @@ fn decide<C: Command<Outcome = Outcome>>(state: &State, stamp: Stamp, asked: &As
     BonusChanged { stamp, operation, executor, client, club, amount, balance, comment, tags }.into()
 }
 
-pub(super) fn decide_refund(state: &State, stamp: Stamp, asked: &AskedRefundBonus) -> Record {
+pub(super) fn decide_refund(state: &State, stamp: Stamp, request: &RefundBonusRequest) -> Record {
     let refuse = |outcome| refused::<RefundBonus>(stamp, &outcome);
-    if asked.amount.is_some_and(|amount| amount <= Money(0)) {
+    if request.amount.is_some_and(|amount| amount <= Money(0)) {
         return refuse(RefundBonusOutcome::InvalidAmount);
     }
-    let note = match asked.note.in_order() {
+    let note = match request.note.in_order() {
         Ok(note) => note,
         Err(why) => return refuse(RefundBonusOutcome::InvalidNote(why)),
     };
-    if is_dropped(asked.payment, asked.kept_from) {
-        return refuse(RefundBonusOutcome::NotKept { first: asked.kept_from });
+    if is_dropped(request.payment, request.kept_from) {
+        return refuse(RefundBonusOutcome::NotKept { first: request.kept_from });
     }
-    let own = asked.found.as_ref().filter(|found| asked.anyones || found.stamp.credential == stamp.credential);
+    let own = request.found.as_ref().filter(|found| request.anyones || found.stamp.credential == stamp.credential);
     let payment = own.filter(|found| matches!(found.operation, BonusOperation::Payment(_)));
     let Some(payment) = payment else { return refuse(RefundBonusOutcome::UnknownPayment) };
-    let before = state.given_back.of(asked.payment);
+    let before = state.given_back.of(request.payment);
     let left = Money(payment.amount.0.saturating_sub(before.0));
-    let amount = asked.amount.unwrap_or(left);
+    let amount = request.amount.unwrap_or(left);
     if amount > left || left <= Money(0) {
         return refuse(RefundBonusOutcome::MoreThanLeft { left });
     }
@@ -110,7 +110,7 @@ pub(super) fn decide_refund(state: &State, stamp: Stamp, asked: &AskedRefundBonu
     let Some(balance) = balance else { return refuse(RefundBonusOutcome::AmountLimit) };
     BonusChanged {
         stamp,
-        operation: BonusOperation::Refund { payment: asked.payment },
+        operation: BonusOperation::Refund { payment: request.payment },
         // Whoever asks for it, reports have it as the system's (B3).
         executor: Executor { kind: ExecutorKind::System, ..executor(state, &stamp, note.by) },
         client: payment.client,

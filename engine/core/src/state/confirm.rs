@@ -19,7 +19,7 @@ pub struct NamedHold {
 
 /// A request to confirm a hold.
 #[derive(Debug, Clone, Copy)]
-pub struct AskedConfirm {
+pub struct ConfirmRequest {
     /// The hold.
     pub hold: NamedHold,
     /// The top-up during which the code was typed, 0 for none (A12).
@@ -28,10 +28,10 @@ pub struct AskedConfirm {
     pub top_up_of: Option<ClientId>,
 }
 
-impl From<NamedHold> for AskedConfirm {
+impl From<NamedHold> for ConfirmRequest {
     /// Apart from any top-up.
-    fn from(hold: NamedHold) -> AskedConfirm {
-        AskedConfirm { hold, top_up: Position(0), top_up_of: None }
+    fn from(hold: NamedHold) -> ConfirmRequest {
+        ConfirmRequest { hold, top_up: Position(0), top_up_of: None }
     }
 }
 
@@ -43,8 +43,8 @@ impl NamedHold {
     }
 }
 
-pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, asked: &AskedConfirm) -> Record {
-    let AskedConfirm { hold: named, top_up, top_up_of } = asked;
+pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, request: &ConfirmRequest) -> Record {
+    let ConfirmRequest { hold: named, top_up, top_up_of } = request;
     let refused = |outcome| ConfirmationRefused { stamp, hold: named.hold, outcome }.into();
     let Some(hold) = named.of(state, now_ms, &stamp) else { return refused(Outcome::UnknownHold) };
     match hold.end() {

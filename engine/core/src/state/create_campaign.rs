@@ -11,7 +11,7 @@ use super::{CodeList, Lookup, State, is_name, refused};
 
 /// A request to create a campaign, with its codes prepared.
 #[derive(Debug, Clone)]
-pub struct AskedCreateCampaign {
+pub struct CreateCampaignRequest {
     /// The terms.
     pub terms: Terms,
     /// The codes.
@@ -20,13 +20,13 @@ pub struct AskedCreateCampaign {
     pub on_conflict: OnConflict,
 }
 
-pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedCreateCampaign, lookup: &impl Lookup) -> Record {
+pub(super) fn decide(state: &State, stamp: Stamp, request: &CreateCampaignRequest, lookup: &impl Lookup) -> Record {
     let refuse = |outcome: Outcome| refused::<CreateCampaign>(stamp, &outcome);
-    let terms = match in_order(state, asked.terms.clone()) {
+    let terms = match in_order(state, request.terms.clone()) {
         Ok(terms) => terms,
         Err(why) => return refuse(Outcome::InvalidTerms(why)),
     };
-    match take(state, None, &asked.list, asked.on_conflict, lookup) {
+    match take(state, None, &request.list, request.on_conflict, lookup) {
         Ok(taken) if taken.codes.is_empty() => refuse(Outcome::Conflicts(taken.skipped)),
         Ok(taken) => {
             let campaign = state.campaigns.next();

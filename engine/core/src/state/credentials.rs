@@ -66,9 +66,9 @@ impl Credentials {
     }
 }
 
-pub(super) fn decide_add(state: &State, stamp: Stamp, asked: &AddCredential) -> Record {
+pub(super) fn decide_add(state: &State, stamp: Stamp, request: &AddCredential) -> Record {
     let refuse = |outcome| refused::<AddCredential>(stamp, &outcome);
-    let mut grant = asked.grant.clone();
+    let mut grant = request.grant.clone();
     grant.clubs.sort_unstable();
     grant.clubs.dedup();
     if !is_name(&grant.name) {
@@ -102,20 +102,20 @@ pub(super) fn apply_add(state: &mut State, record: &CredentialAdded) {
     rows[at].get_or_insert(Credential { grant: record.grant.clone(), added_ms: state.now_ms, revoked_ms: None });
 }
 
-pub(super) fn decide_revoke(state: &State, stamp: Stamp, asked: &RevokeCredential) -> Record {
+pub(super) fn decide_revoke(state: &State, stamp: Stamp, request: &RevokeCredential) -> Record {
     let refuse = |outcome| refused::<RevokeCredential>(stamp, &outcome);
-    let Some(credential) = state.credentials.of(asked.credential) else {
+    let Some(credential) = state.credentials.of(request.credential) else {
         return refuse(RevokeCredentialOutcome::UnknownCredential);
     };
     if credential.revoked_ms.is_some() {
         return refuse(RevokeCredentialOutcome::AlreadyRevoked);
     }
     let operates = |credential: &Credential| credential.grant.role == Role::Operator && credential.revoked_ms.is_none();
-    let others = || state.credentials.after(CredentialId(0)).filter(|(id, _)| *id != asked.credential);
+    let others = || state.credentials.after(CredentialId(0)).filter(|(id, _)| *id != request.credential);
     if operates(credential) && !others().any(|(_, other)| operates(other)) {
         return refuse(RevokeCredentialOutcome::LastOperator);
     }
-    CredentialRevoked { stamp, credential: asked.credential }.into()
+    CredentialRevoked { stamp, credential: request.credential }.into()
 }
 
 pub(super) fn apply_revoke(state: &mut State, record: &CredentialRevoked) {

@@ -10,7 +10,7 @@ use super::{CodeList, Lookup, State, refused};
 
 /// A request to generate codes, with the codes that were drawn.
 #[derive(Debug, Clone)]
-pub struct AskedGenerate {
+pub struct GenerateRequest {
     /// The campaign.
     pub campaign: CampaignId,
     /// How many are wanted.
@@ -36,24 +36,24 @@ pub fn guesses_per_hit(space: u128, existing: u64, count: u32) -> u64 {
     u64::try_from(space / hit.max(1)).unwrap_or(u64::MAX)
 }
 
-pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedGenerate, lookup: &impl Lookup) -> Record {
+pub(super) fn decide(state: &State, stamp: Stamp, request: &GenerateRequest, lookup: &impl Lookup) -> Record {
     let refuse = |outcome| refused::<GenerateCodes>(stamp, &outcome);
-    let Some(campaign) = state.campaigns.of(asked.campaign) else { return refuse(Outcome::UnknownCampaign) };
+    let Some(campaign) = state.campaigns.of(request.campaign) else { return refuse(Outcome::UnknownCampaign) };
     if campaign.is_archived() {
         return refuse(Outcome::CampaignArchived);
     }
-    if !(1..=LINES_MAX).contains(&(asked.count as usize)) {
+    if !(1..=LINES_MAX).contains(&(request.count as usize)) {
         return refuse(Outcome::InvalidCount);
     }
-    let drawn = match &asked.drawn {
+    let drawn = match &request.drawn {
         Ok(drawn) => drawn,
         Err(why) => return refuse(Outcome::InvalidPattern(*why)),
     };
     let (limit, current) = (state.settings().codes_per_campaign(), campaign.codes.len());
-    if current + asked.count as usize > limit as usize {
-        return refuse(Outcome::TooManyCodes(CodeLimit { limit, current: current as u32, would_add: asked.count }));
+    if current + request.count as usize > limit as usize {
+        return refuse(Outcome::TooManyCodes(CodeLimit { limit, current: current as u32, would_add: request.count }));
     }
-    let guesses_per_hit = guesses_per_hit(drawn.space, drawn.existing, asked.count);
+    let guesses_per_hit = guesses_per_hit(drawn.space, drawn.existing, request.count);
     if guesses_per_hit < GUESSES_PER_HIT_MIN {
         return refuse(Outcome::SpaceTooSmall { guesses_per_hit });
     }
@@ -61,11 +61,11 @@ pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedGenerate, lookup:
     let mut exists = Vec::with_capacity(drawn.list.codes().len());
     lookup.find_all(drawn.list.normalised(), |at| exists.push(at.is_some()));
     let new = drawn.list.codes().iter().zip(&exists).filter(|(_, exists)| !**exists).map(|(code, _)| code);
-    let codes: CodeTexts = new.take(asked.count as usize).collect();
-    if codes.len() < asked.count as usize {
+    let codes: CodeTexts = new.take(request.count as usize).collect();
+    if codes.len() < request.count as usize {
         return refuse(Outcome::Collisions);
     }
-    CodesGenerated { stamp, campaign: asked.campaign, first_slot: current as u32, codes, guesses_per_hit }.into()
+    CodesGenerated { stamp, campaign: request.campaign, first_slot: current as u32, codes, guesses_per_hit }.into()
 }
 
 pub(super) fn apply(state: &mut State, record: &CodesGenerated) {

@@ -120,18 +120,18 @@ impl PartialEq for Groups {
     }
 }
 
-pub(super) fn decide(state: &State, stamp: Stamp, asked: &RegisterGroup) -> Record {
+pub(super) fn decide(state: &State, stamp: Stamp, request: &RegisterGroup) -> Record {
     let refuse = |outcome| refused::<RegisterGroup>(stamp, &outcome);
-    if !is_name(&asked.name) {
+    if !is_name(&request.name) {
         return refuse(Outcome::InvalidName);
     }
-    if let Some(group) = state.groups.named(&asked.name) {
+    if let Some(group) = state.groups.named(&request.name) {
         return refuse(Outcome::NameTaken(group));
     }
     if state.groups.rows.len() >= GROUPS_MAX {
         return refuse(Outcome::TooManyGroups);
     }
-    GroupRegistered { stamp, group: state.groups.next(), name: asked.name.clone() }.into()
+    GroupRegistered { stamp, group: state.groups.next(), name: request.name.clone() }.into()
 }
 
 pub(super) fn apply(state: &mut State, record: &GroupRegistered) {

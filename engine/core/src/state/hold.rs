@@ -5,27 +5,27 @@ use scrip_protocol::{Record, Stamp};
 
 use super::holds::Hold;
 use super::redeem::permitted;
-use super::{AskedRedeem, CodeAt, Lookup, NormalisedCode, State};
+use super::{CodeAt, Lookup, NormalisedCode, RedeemRequest, State};
 
 /// A request to hold, with its code normalised.
 #[derive(Debug, Clone, Copy)]
-pub struct AskedHold {
+pub struct HoldRequest {
     /// The redemption that it is to become.
-    pub redeem: AskedRedeem,
+    pub redeem: RedeemRequest,
     /// How long to hold it, in milliseconds.
     pub ttl_ms: u64,
 }
 
-pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, asked: &AskedHold, lookup: &impl Lookup) -> Record {
-    let AskedRedeem { client, club, ref code, .. } = asked.redeem;
+pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, request: &HoldRequest, lookup: &impl Lookup) -> Record {
+    let RedeemRequest { client, club, ref code, .. } = request.redeem;
     let refused = |outcome| {
         let code = code.as_ref().map_or("", NormalisedCode::as_str).to_owned();
         HoldRefused { stamp, client, club, code, outcome }.into()
     };
-    if !(HOLD_TTL_MIN_MS..=HOLD_TTL_MAX_MS).contains(&asked.ttl_ms) {
+    if !(HOLD_TTL_MIN_MS..=HOLD_TTL_MAX_MS).contains(&request.ttl_ms) {
         return refused(HoldOutcome::InvalidTtl);
     }
-    let permitted = match permitted(state, now_ms, &asked.redeem, lookup) {
+    let permitted = match permitted(state, now_ms, &request.redeem, lookup) {
         Ok(permitted) => permitted,
         Err(why) => return refused(HoldOutcome::Refused(why)),
     };
@@ -33,7 +33,7 @@ pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, asked: &AskedHold
         return refused(HoldOutcome::TooManyHolds);
     }
     let CodeAt { campaign, slot } = permitted.at;
-    let expires_ms = now_ms.saturating_add(asked.ttl_ms);
+    let expires_ms = now_ms.saturating_add(request.ttl_ms);
     CodeHeld { stamp, client, club, campaign, slot, amount: permitted.amount, expires_ms }.into()
 }
 

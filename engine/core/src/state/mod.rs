@@ -58,25 +58,25 @@ mod top_up;
 mod update_campaign;
 mod uses;
 
-pub use add_codes::AskedAddCodes;
-pub use archive_codes::AskedCodes;
-pub use bonus::AskedRefundBonus;
+pub use add_codes::AddCodesRequest;
+pub use archive_codes::CodesRequest;
+pub use bonus::RefundBonusRequest;
 pub use clients::Clients;
 pub use code_list::CodeList;
-pub use confirm::{AskedConfirm, NamedHold};
-pub use create_campaign::AskedCreateCampaign;
+pub use confirm::{ConfirmRequest, NamedHold};
+pub use create_campaign::CreateCampaignRequest;
 pub use credentials::{Credential, Credentials};
 pub use difference::{Difference, first_difference};
-pub use generate_codes::{AskedGenerate, Drawn, guesses_per_hit};
+pub use generate_codes::{Drawn, GenerateRequest, guesses_per_hit};
 pub use given_back::GivenBack;
 pub use groups::Groups;
-pub use hold::AskedHold;
+pub use hold::HoldRequest;
 pub use holds::{FreeFrom, HeldOfCampaign, HeldUses, Holds, OpenHold};
 pub use ladder::{Standing, refusals_of};
-pub use readers::{AskedForgetReader, AskedKeepReader, ReaderRow, Readers};
-pub use redeem::AskedRedeem;
-pub use refund::{AskedRefund, activation_of};
-pub use refund_top_up::AskedRefundTopUp;
+pub use readers::{ForgetReaderRequest, KeepReaderRequest, ReaderRow, Readers};
+pub use redeem::RedeemRequest;
+pub use refund::{RefundRequest, activation_of};
+pub use refund_top_up::RefundTopUpRequest;
 pub use rules::{Rule, Rules};
 pub use scrip_protocol::codes::NormalisedCode;
 pub use tables::{Campaign, Campaigns, Clubs, CodeAt};
@@ -112,13 +112,13 @@ pub trait Lookup {
 
 /// A request that changes something, with its codes normalised.
 #[derive(Debug, Clone)]
-pub enum Asked {
+pub enum Mutation {
     /// Redeem a code.
-    Redeem(AskedRedeem),
+    Redeem(RedeemRequest),
     /// Hold one use of a code. Elsewhere, so that a chunk of redemptions is no larger for it.
-    Hold(Box<AskedHold>),
+    Hold(Box<HoldRequest>),
     /// Make a hold the activation.
-    Confirm(AskedConfirm),
+    Confirm(ConfirmRequest),
     /// Give a held use back.
     Release(NamedHold),
     /// Register a club.
@@ -126,9 +126,9 @@ pub enum Asked {
     /// Register a client.
     RegisterClient(RegisterClient),
     /// Create a campaign.
-    CreateCampaign(Box<AskedCreateCampaign>),
+    CreateCampaign(Box<CreateCampaignRequest>),
     /// Add codes to a campaign.
-    AddCodes(Box<AskedAddCodes>),
+    AddCodes(Box<AddCodesRequest>),
     /// Switch a campaign on or off.
     SwitchCampaign(SwitchCampaign),
     /// Change a campaign's terms.
@@ -138,13 +138,13 @@ pub enum Asked {
     /// Restore a campaign.
     RestoreCampaign(CampaignId),
     /// Generate codes for a campaign.
-    GenerateCodes(Box<AskedGenerate>),
+    GenerateCodes(Box<GenerateRequest>),
     /// Archive single codes.
-    ArchiveCodes(Box<AskedCodes>),
+    ArchiveCodes(Box<CodesRequest>),
     /// Restore single codes.
-    RestoreCodes(Box<AskedCodes>),
+    RestoreCodes(Box<CodesRequest>),
     /// Refund an activation.
-    Refund(Box<AskedRefund>),
+    Refund(Box<RefundRequest>),
     /// Add a credential.
     AddCredential(Box<AddCredential>),
     /// Revoke a credential.
@@ -154,7 +154,7 @@ pub enum Asked {
     /// Top up a client's gaming balance.
     TopUp(Box<TopUp>),
     /// Refund a top-up.
-    RefundTopUp(Box<AskedRefundTopUp>),
+    RefundTopUp(Box<RefundTopUpRequest>),
     /// Credit bonuses by hand.
     CreditBonus(Box<CreditBonus>),
     /// Write bonuses off by hand.
@@ -162,7 +162,7 @@ pub enum Asked {
     /// Pay with bonuses.
     PayBonus(Box<PayBonus>),
     /// Give a bonus payment back.
-    RefundBonus(Box<AskedRefundBonus>),
+    RefundBonus(Box<RefundBonusRequest>),
     /// Record a session.
     RecordSession(Box<RecordSession>),
     /// Record a purchase.
@@ -178,89 +178,89 @@ pub enum Asked {
     /// Restore a rule.
     RestoreRule(RuleId),
     /// Register or move a reader of the journal.
-    KeepReader(Box<AskedKeepReader>),
+    KeepReader(Box<KeepReaderRequest>),
     /// Forget a reader.
-    ForgetReader(AskedForgetReader),
+    ForgetReader(ForgetReaderRequest),
 }
 
-impl Asked {
+impl Mutation {
     /// The command.
     pub fn kind(&self) -> Kind {
         match self {
-            Asked::Redeem(_) => Kind::Redeem,
-            Asked::Hold(_) => Kind::Hold,
-            Asked::Confirm(_) => Kind::Confirm,
-            Asked::Release(_) => Kind::Release,
-            Asked::RegisterClub(_) => Kind::RegisterClub,
-            Asked::RegisterClient(_) => Kind::RegisterClient,
-            Asked::CreateCampaign(_) => Kind::CreateCampaign,
-            Asked::AddCodes(_) => Kind::AddCodes,
-            Asked::SwitchCampaign(_) => Kind::SwitchCampaign,
-            Asked::UpdateCampaign(_) => Kind::UpdateCampaign,
-            Asked::ArchiveCampaign(_) => Kind::ArchiveCampaign,
-            Asked::RestoreCampaign(_) => Kind::RestoreCampaign,
-            Asked::GenerateCodes(_) => Kind::GenerateCodes,
-            Asked::ArchiveCodes(_) => Kind::ArchiveCodes,
-            Asked::RestoreCodes(_) => Kind::RestoreCodes,
-            Asked::Refund(_) => Kind::Refund,
-            Asked::AddCredential(_) => Kind::AddCredential,
-            Asked::RevokeCredential(_) => Kind::RevokeCredential,
-            Asked::RegisterGroup(_) => Kind::RegisterGroup,
-            Asked::TopUp(_) => Kind::TopUp,
-            Asked::RefundTopUp(_) => Kind::RefundTopUp,
-            Asked::CreditBonus(_) => Kind::CreditBonus,
-            Asked::WriteOffBonus(_) => Kind::WriteOffBonus,
-            Asked::PayBonus(_) => Kind::PayBonus,
-            Asked::RefundBonus(_) => Kind::RefundBonus,
-            Asked::RecordSession(_) => Kind::RecordSession,
-            Asked::RecordPurchase(_) => Kind::RecordPurchase,
-            Asked::CreateRule(_) => Kind::CreateRule,
-            Asked::UpdateRule(_) => Kind::UpdateRule,
-            Asked::SwitchRule(_) => Kind::SwitchRule,
-            Asked::ArchiveRule(_) => Kind::ArchiveRule,
-            Asked::RestoreRule(_) => Kind::RestoreRule,
-            Asked::KeepReader(_) => Kind::KeepReader,
-            Asked::ForgetReader(_) => Kind::ForgetReader,
+            Mutation::Redeem(_) => Kind::Redeem,
+            Mutation::Hold(_) => Kind::Hold,
+            Mutation::Confirm(_) => Kind::Confirm,
+            Mutation::Release(_) => Kind::Release,
+            Mutation::RegisterClub(_) => Kind::RegisterClub,
+            Mutation::RegisterClient(_) => Kind::RegisterClient,
+            Mutation::CreateCampaign(_) => Kind::CreateCampaign,
+            Mutation::AddCodes(_) => Kind::AddCodes,
+            Mutation::SwitchCampaign(_) => Kind::SwitchCampaign,
+            Mutation::UpdateCampaign(_) => Kind::UpdateCampaign,
+            Mutation::ArchiveCampaign(_) => Kind::ArchiveCampaign,
+            Mutation::RestoreCampaign(_) => Kind::RestoreCampaign,
+            Mutation::GenerateCodes(_) => Kind::GenerateCodes,
+            Mutation::ArchiveCodes(_) => Kind::ArchiveCodes,
+            Mutation::RestoreCodes(_) => Kind::RestoreCodes,
+            Mutation::Refund(_) => Kind::Refund,
+            Mutation::AddCredential(_) => Kind::AddCredential,
+            Mutation::RevokeCredential(_) => Kind::RevokeCredential,
+            Mutation::RegisterGroup(_) => Kind::RegisterGroup,
+            Mutation::TopUp(_) => Kind::TopUp,
+            Mutation::RefundTopUp(_) => Kind::RefundTopUp,
+            Mutation::CreditBonus(_) => Kind::CreditBonus,
+            Mutation::WriteOffBonus(_) => Kind::WriteOffBonus,
+            Mutation::PayBonus(_) => Kind::PayBonus,
+            Mutation::RefundBonus(_) => Kind::RefundBonus,
+            Mutation::RecordSession(_) => Kind::RecordSession,
+            Mutation::RecordPurchase(_) => Kind::RecordPurchase,
+            Mutation::CreateRule(_) => Kind::CreateRule,
+            Mutation::UpdateRule(_) => Kind::UpdateRule,
+            Mutation::SwitchRule(_) => Kind::SwitchRule,
+            Mutation::ArchiveRule(_) => Kind::ArchiveRule,
+            Mutation::RestoreRule(_) => Kind::RestoreRule,
+            Mutation::KeepReader(_) => Kind::KeepReader,
+            Mutation::ForgetReader(_) => Kind::ForgetReader,
         }
     }
 
     /// The redemption that this is, or may become: what is about one code and one client.
-    pub fn redemption(&self) -> Option<&AskedRedeem> {
+    pub fn redemption(&self) -> Option<&RedeemRequest> {
         match self {
-            Asked::Redeem(asked) => Some(asked),
-            Asked::Hold(asked) => Some(&asked.redeem),
-            Asked::Confirm(_)
-            | Asked::Release(_)
-            | Asked::RegisterClub(_)
-            | Asked::RegisterClient(_)
-            | Asked::CreateCampaign(_)
-            | Asked::AddCodes(_)
-            | Asked::SwitchCampaign(_)
-            | Asked::UpdateCampaign(_)
-            | Asked::ArchiveCampaign(_)
-            | Asked::RestoreCampaign(_)
-            | Asked::GenerateCodes(_)
-            | Asked::ArchiveCodes(_)
-            | Asked::RestoreCodes(_)
-            | Asked::Refund(_)
-            | Asked::AddCredential(_)
-            | Asked::RevokeCredential(_)
-            | Asked::RegisterGroup(_)
-            | Asked::TopUp(_)
-            | Asked::RefundTopUp(_)
-            | Asked::CreditBonus(_)
-            | Asked::WriteOffBonus(_)
-            | Asked::PayBonus(_)
-            | Asked::RefundBonus(_)
-            | Asked::RecordSession(_)
-            | Asked::RecordPurchase(_)
-            | Asked::CreateRule(_)
-            | Asked::UpdateRule(_)
-            | Asked::SwitchRule(_)
-            | Asked::ArchiveRule(_)
-            | Asked::RestoreRule(_)
-            | Asked::KeepReader(_)
-            | Asked::ForgetReader(_) => None,
+            Mutation::Redeem(mutation) => Some(mutation),
+            Mutation::Hold(mutation) => Some(&mutation.redeem),
+            Mutation::Confirm(_)
+            | Mutation::Release(_)
+            | Mutation::RegisterClub(_)
+            | Mutation::RegisterClient(_)
+            | Mutation::CreateCampaign(_)
+            | Mutation::AddCodes(_)
+            | Mutation::SwitchCampaign(_)
+            | Mutation::UpdateCampaign(_)
+            | Mutation::ArchiveCampaign(_)
+            | Mutation::RestoreCampaign(_)
+            | Mutation::GenerateCodes(_)
+            | Mutation::ArchiveCodes(_)
+            | Mutation::RestoreCodes(_)
+            | Mutation::Refund(_)
+            | Mutation::AddCredential(_)
+            | Mutation::RevokeCredential(_)
+            | Mutation::RegisterGroup(_)
+            | Mutation::TopUp(_)
+            | Mutation::RefundTopUp(_)
+            | Mutation::CreditBonus(_)
+            | Mutation::WriteOffBonus(_)
+            | Mutation::PayBonus(_)
+            | Mutation::RefundBonus(_)
+            | Mutation::RecordSession(_)
+            | Mutation::RecordPurchase(_)
+            | Mutation::CreateRule(_)
+            | Mutation::UpdateRule(_)
+            | Mutation::SwitchRule(_)
+            | Mutation::ArchiveRule(_)
+            | Mutation::RestoreRule(_)
+            | Mutation::KeepReader(_)
+            | Mutation::ForgetReader(_) => None,
         }
     }
 }
@@ -398,60 +398,60 @@ impl State {
 
     /// Decides an admitted request, at the time of the batch that its record is for. Changes nothing.
     #[inline]
-    pub fn decide(&self, now_ms: u64, stamp: Stamp, asked: &Asked, lookup: &impl Lookup) -> Record {
+    pub fn decide(&self, now_ms: u64, stamp: Stamp, mutation: &Mutation, lookup: &impl Lookup) -> Record {
         // Returned as it is made, because a record is long to copy. Its refusals have a record of their own.
-        if let Asked::Redeem(asked) = asked {
-            return redeem::decide(self, now_ms, stamp, asked, lookup);
+        if let Mutation::Redeem(mutation) = mutation {
+            return redeem::decide(self, now_ms, stamp, mutation, lookup);
         }
-        self.decide_other(now_ms, stamp, asked, lookup)
+        self.decide_other(now_ms, stamp, mutation, lookup)
     }
 
     /// The same, of a request that may be refused with a record that says what it was about.
-    fn decide_other(&self, now_ms: u64, stamp: Stamp, asked: &Asked, lookup: &impl Lookup) -> Record {
-        let mut record = self.record_of(now_ms, stamp, asked, lookup);
+    fn decide_other(&self, now_ms: u64, stamp: Stamp, mutation: &Mutation, lookup: &impl Lookup) -> Record {
+        let mut record = self.record_of(now_ms, stamp, mutation, lookup);
         if let Record::RequestRefused(refused) = &mut record {
-            refused.subject = self.subject(now_ms, &stamp, asked, lookup);
+            refused.subject = self.subject(now_ms, &stamp, mutation, lookup);
         }
         record
     }
 
     #[inline]
-    fn record_of(&self, now_ms: u64, stamp: Stamp, asked: &Asked, lookup: &impl Lookup) -> Record {
-        match asked {
-            Asked::Redeem(asked) => redeem::decide(self, now_ms, stamp, asked, lookup),
-            Asked::Hold(asked) => hold::decide(self, now_ms, stamp, asked, lookup),
-            Asked::Confirm(asked) => confirm::decide(self, now_ms, stamp, asked),
-            Asked::Release(asked) => release::decide(self, now_ms, stamp, asked),
-            Asked::RegisterClub(asked) => register_club::decide(self, stamp, asked),
-            Asked::RegisterClient(asked) => register_client::decide(self, stamp, asked),
-            Asked::CreateCampaign(asked) => create_campaign::decide(self, stamp, asked, lookup),
-            Asked::AddCodes(asked) => add_codes::decide(self, stamp, asked, lookup),
-            Asked::SwitchCampaign(asked) => switch_campaign::decide(self, stamp, asked),
-            Asked::UpdateCampaign(asked) => update_campaign::decide(self, stamp, asked),
-            Asked::ArchiveCampaign(campaign) => archive_campaign::decide_archive(self, stamp, *campaign),
-            Asked::RestoreCampaign(campaign) => archive_campaign::decide_restore(self, stamp, *campaign, lookup),
-            Asked::GenerateCodes(asked) => generate_codes::decide(self, stamp, asked, lookup),
-            Asked::ArchiveCodes(asked) => archive_codes::decide_archive(self, stamp, asked, lookup),
-            Asked::RestoreCodes(asked) => archive_codes::decide_restore(self, stamp, asked, lookup),
-            Asked::Refund(asked) => refund::decide(self, stamp, asked),
-            Asked::AddCredential(asked) => credentials::decide_add(self, stamp, asked),
-            Asked::RevokeCredential(asked) => credentials::decide_revoke(self, stamp, asked),
-            Asked::RegisterGroup(asked) => groups::decide(self, stamp, asked),
-            Asked::TopUp(asked) => top_up::decide(self, stamp, asked),
-            Asked::RefundTopUp(asked) => refund_top_up::decide(self, stamp, asked),
-            Asked::CreditBonus(asked) => bonus::decide_credit(self, stamp, asked),
-            Asked::WriteOffBonus(asked) => bonus::decide_write_off(self, stamp, asked),
-            Asked::PayBonus(asked) => bonus::decide_payment(self, stamp, asked),
-            Asked::RefundBonus(asked) => bonus::decide_refund(self, stamp, asked),
-            Asked::RecordSession(asked) => spending::decide_session(self, stamp, asked),
-            Asked::RecordPurchase(asked) => spending::decide_purchase(self, stamp, asked),
-            Asked::CreateRule(asked) => save_rule::decide_create(self, stamp, asked),
-            Asked::UpdateRule(asked) => save_rule::decide_update(self, stamp, asked),
-            Asked::SwitchRule(asked) => save_rule::decide_switch(self, stamp, asked),
-            Asked::ArchiveRule(rule) => save_rule::decide_archive(self, stamp, *rule),
-            Asked::RestoreRule(rule) => save_rule::decide_restore(self, stamp, *rule),
-            Asked::KeepReader(asked) => readers::decide_keep(self, stamp, asked),
-            Asked::ForgetReader(asked) => readers::decide_forget(self, stamp, asked),
+    fn record_of(&self, now_ms: u64, stamp: Stamp, mutation: &Mutation, lookup: &impl Lookup) -> Record {
+        match mutation {
+            Mutation::Redeem(mutation) => redeem::decide(self, now_ms, stamp, mutation, lookup),
+            Mutation::Hold(mutation) => hold::decide(self, now_ms, stamp, mutation, lookup),
+            Mutation::Confirm(mutation) => confirm::decide(self, now_ms, stamp, mutation),
+            Mutation::Release(mutation) => release::decide(self, now_ms, stamp, mutation),
+            Mutation::RegisterClub(mutation) => register_club::decide(self, stamp, mutation),
+            Mutation::RegisterClient(mutation) => register_client::decide(self, stamp, mutation),
+            Mutation::CreateCampaign(mutation) => create_campaign::decide(self, stamp, mutation, lookup),
+            Mutation::AddCodes(mutation) => add_codes::decide(self, stamp, mutation, lookup),
+            Mutation::SwitchCampaign(mutation) => switch_campaign::decide(self, stamp, mutation),
+            Mutation::UpdateCampaign(mutation) => update_campaign::decide(self, stamp, mutation),
+            Mutation::ArchiveCampaign(campaign) => archive_campaign::decide_archive(self, stamp, *campaign),
+            Mutation::RestoreCampaign(campaign) => archive_campaign::decide_restore(self, stamp, *campaign, lookup),
+            Mutation::GenerateCodes(mutation) => generate_codes::decide(self, stamp, mutation, lookup),
+            Mutation::ArchiveCodes(mutation) => archive_codes::decide_archive(self, stamp, mutation, lookup),
+            Mutation::RestoreCodes(mutation) => archive_codes::decide_restore(self, stamp, mutation, lookup),
+            Mutation::Refund(mutation) => refund::decide(self, stamp, mutation),
+            Mutation::AddCredential(mutation) => credentials::decide_add(self, stamp, mutation),
+            Mutation::RevokeCredential(mutation) => credentials::decide_revoke(self, stamp, mutation),
+            Mutation::RegisterGroup(mutation) => groups::decide(self, stamp, mutation),
+            Mutation::TopUp(mutation) => top_up::decide(self, stamp, mutation),
+            Mutation::RefundTopUp(mutation) => refund_top_up::decide(self, stamp, mutation),
+            Mutation::CreditBonus(mutation) => bonus::decide_credit(self, stamp, mutation),
+            Mutation::WriteOffBonus(mutation) => bonus::decide_write_off(self, stamp, mutation),
+            Mutation::PayBonus(mutation) => bonus::decide_payment(self, stamp, mutation),
+            Mutation::RefundBonus(mutation) => bonus::decide_refund(self, stamp, mutation),
+            Mutation::RecordSession(mutation) => spending::decide_session(self, stamp, mutation),
+            Mutation::RecordPurchase(mutation) => spending::decide_purchase(self, stamp, mutation),
+            Mutation::CreateRule(mutation) => save_rule::decide_create(self, stamp, mutation),
+            Mutation::UpdateRule(mutation) => save_rule::decide_update(self, stamp, mutation),
+            Mutation::SwitchRule(mutation) => save_rule::decide_switch(self, stamp, mutation),
+            Mutation::ArchiveRule(rule) => save_rule::decide_archive(self, stamp, *rule),
+            Mutation::RestoreRule(rule) => save_rule::decide_restore(self, stamp, *rule),
+            Mutation::KeepReader(mutation) => readers::decide_keep(self, stamp, mutation),
+            Mutation::ForgetReader(mutation) => readers::decide_forget(self, stamp, mutation),
         }
     }
 

@@ -16,9 +16,9 @@ use super::{State, is_name, refused};
 
 /// A request to register or move a reader.
 #[derive(Debug, Clone)]
-pub struct AskedKeepReader {
+pub struct KeepReaderRequest {
     /// What was asked.
-    pub asked: KeepReader,
+    pub request: KeepReader,
     /// The first position that the journal keeps. The engine thread sets it: the journal may be dropped up to there while the request
     /// waits.
     pub kept_from: Position,
@@ -31,9 +31,9 @@ pub struct AskedKeepReader {
 
 /// A request to forget a reader.
 #[derive(Debug, Clone)]
-pub struct AskedForgetReader {
+pub struct ForgetReaderRequest {
     /// What was asked.
-    pub asked: ForgetReader,
+    pub request: ForgetReader,
     /// Whether the caller may forget the readers of other credentials.
     pub anyones: bool,
 }
@@ -97,9 +97,9 @@ impl Readers {
     }
 }
 
-pub(super) fn decide_keep(state: &State, stamp: Stamp, asked: &AskedKeepReader) -> Record {
+pub(super) fn decide_keep(state: &State, stamp: Stamp, request: &KeepReaderRequest) -> Record {
     let refuse = |outcome| refused::<KeepReader>(stamp, &outcome);
-    let AskedKeepReader { asked: KeepReader { name, position }, kept_from, open_from, anyones } = asked;
+    let KeepReaderRequest { request: KeepReader { name, position }, kept_from, open_from, anyones } = request;
     if !is_name(name) {
         return refuse(Outcome::InvalidName);
     }
@@ -145,15 +145,15 @@ pub(super) fn apply_kept(state: &mut State, record: &ReaderKept, time_ms: u64) {
     state.readers.keep(&record.name, ReaderRow { position: record.position, moved_ms: time_ms });
 }
 
-pub(super) fn decide_forget(state: &State, stamp: Stamp, asked: &AskedForgetReader) -> Record {
-    let AskedForgetReader { asked, anyones } = asked;
-    if state.readers.of(&asked.name).is_none() {
+pub(super) fn decide_forget(state: &State, stamp: Stamp, request: &ForgetReaderRequest) -> Record {
+    let ForgetReaderRequest { request, anyones } = request;
+    if state.readers.of(&request.name).is_none() {
         return refused::<ForgetReader>(stamp, &ForgetReaderOutcome::UnknownReader);
     }
-    if !may_change(state, stamp, &asked.name, *anyones) {
+    if !may_change(state, stamp, &request.name, *anyones) {
         return refused::<ForgetReader>(stamp, &ForgetReaderOutcome::OtherCredential);
     }
-    ReaderForgotten { stamp, name: asked.name.clone() }.into()
+    ReaderForgotten { stamp, name: request.name.clone() }.into()
 }
 
 pub(super) fn apply_forgotten(state: &mut State, record: &ReaderForgotten) {

@@ -12,7 +12,7 @@ use scrip_protocol::{CampaignId, ClubId, RuleId};
 
 use super::add_codes::foretell;
 use super::archive_campaign::holders;
-use super::{AskedAddCodes, Campaign, Credential, Lookup, ReaderRow, Rule, State};
+use super::{AddCodesRequest, Campaign, Credential, Lookup, ReaderRow, Rule, State};
 
 /// A longer text is in no name, in whichever letter case: no letter of 3 bytes has another case of less than 1.
 const TEXT_BYTES_MAX: usize = 5 * NAME_BYTES_MAX;
@@ -22,16 +22,16 @@ const ADDED_SHOWN: usize = 100;
 
 impl State {
     /// A page of the clubs.
-    pub fn list_clubs(&self, asked: &ListClubs) -> ListClubsOutcome {
+    pub fn list_clubs(&self, request: &ListClubs) -> ListClubsOutcome {
         let club = |(club, name): (_, &str)| Club { club, name: name.to_owned() };
-        ListClubsOutcome { clubs: self.clubs.after(asked.after).take(CLUBS_PER_PAGE).map(club).collect(), as_of: self.position }
+        ListClubsOutcome { clubs: self.clubs.after(request.after).take(CLUBS_PER_PAGE).map(club).collect(), as_of: self.position }
     }
 
     /// A page of the groups.
-    pub fn list_groups(&self, asked: &ListGroups) -> ListGroupsOutcome {
+    pub fn list_groups(&self, request: &ListGroups) -> ListGroupsOutcome {
         let group = |(group, name, clients): (_, &str, _)| Group { group, name: name.to_owned(), clients };
         ListGroupsOutcome {
-            groups: self.groups.after(asked.after).take(GROUPS_PER_PAGE).map(group).collect(),
+            groups: self.groups.after(request.after).take(GROUPS_PER_PAGE).map(group).collect(),
             as_of: self.position,
         }
     }
@@ -46,28 +46,28 @@ impl State {
     }
 
     /// A page of the rules.
-    pub fn list_rules(&self, asked: &ListRules) -> ListRulesOutcome {
+    pub fn list_rules(&self, request: &ListRules) -> ListRulesOutcome {
         let passes = |(_, rule): &(RuleId, &Rule)| {
             let (archived, active) = (rule.archived_ms.is_some(), rule.terms.active);
-            let of_filter = match asked.filter {
+            let of_filter = match request.filter {
                 RuleFilter::Present => !archived,
                 RuleFilter::Active => !archived && active,
                 RuleFilter::Inactive => !archived && !active,
                 RuleFilter::Archived => archived,
             };
             let clubs = &rule.terms.clubs;
-            of_filter && (asked.club == ClubId(0) || clubs.is_empty() || clubs.binary_search(&asked.club).is_ok())
+            of_filter && (request.club == ClubId(0) || clubs.is_empty() || clubs.binary_search(&request.club).is_ok())
         };
-        let (rules, next) = page(self.rules.after(asked.after), RULES_LOOKED_AT, passes, RULES_PER_PAGE);
+        let (rules, next) = page(self.rules.after(request.after), RULES_LOOKED_AT, passes, RULES_PER_PAGE);
         let rules = rules.into_iter().map(|(id, rule)| self.rule_card(id, rule)).collect();
         ListRulesOutcome { rules, next, as_of: self.position }
     }
 
     /// A rule.
-    pub fn show_rule(&self, asked: &ShowRule) -> ShowRuleOutcome {
-        match self.rules.of(asked.rule) {
+    pub fn show_rule(&self, request: &ShowRule) -> ShowRuleOutcome {
+        match self.rules.of(request.rule) {
             None => ShowRuleOutcome::UnknownRule,
-            Some(rule) => ShowRuleOutcome::Rule(self.rule_card(asked.rule, rule)),
+            Some(rule) => ShowRuleOutcome::Rule(self.rule_card(request.rule, rule)),
         }
     }
 
@@ -87,8 +87,8 @@ impl State {
     }
 
     /// A client's card.
-    pub fn show_client(&self, asked: &ShowClient) -> ShowClientOutcome {
-        let client = asked.client;
+    pub fn show_client(&self, request: &ShowClient) -> ShowClientOutcome {
+        let client = request.client;
         match self.clients.accounts(client) {
             None => ShowClientOutcome::UnknownClient,
             Some(accounts) => ShowClientOutcome::Client(ClientCard {
@@ -102,42 +102,42 @@ impl State {
     }
 
     /// A page of the campaigns, their status as at a time.
-    pub fn list_campaigns(&self, now_ms: u64, asked: &ListCampaigns) -> ListCampaignsOutcome {
-        if asked.text.len() > TEXT_BYTES_MAX {
+    pub fn list_campaigns(&self, now_ms: u64, request: &ListCampaigns) -> ListCampaignsOutcome {
+        if request.text.len() > TEXT_BYTES_MAX {
             return ListCampaignsOutcome { campaigns: Vec::new(), next: None, as_of: self.position };
         }
-        let text = asked.text.to_lowercase();
+        let text = request.text.to_lowercase();
         let passes = |(id, campaign): &(CampaignId, &Campaign)| {
             let (terms, active) = (&campaign.terms, is_active(now_ms, campaign));
-            let of_status = match asked.status {
+            let of_status = match request.status {
                 CampaignFilter::Present => !campaign.is_archived(),
                 CampaignFilter::Active => active,
                 CampaignFilter::Inactive => !active && !campaign.is_archived(),
                 CampaignFilter::Archived => campaign.is_archived(),
                 CampaignFilter::All => true,
             };
-            let at_club = asked.club == ClubId(0) || terms.clubs.is_empty() || terms.clubs.binary_search(&asked.club).is_ok();
+            let at_club = request.club == ClubId(0) || terms.clubs.is_empty() || terms.clubs.binary_search(&request.club).is_ok();
             let of_text = || text.is_empty() || terms.name.to_lowercase().contains(&text);
-            let of_stock = || !asked.low_stock || self.is_low_on_stock(now_ms, *id, campaign);
+            let of_stock = || !request.low_stock || self.is_low_on_stock(now_ms, *id, campaign);
             of_status && at_club && of_text() && of_stock()
         };
-        let (campaigns, next) = page(self.campaigns.after(asked.after), CAMPAIGNS_LOOKED_AT, passes, CAMPAIGNS_PER_PAGE);
+        let (campaigns, next) = page(self.campaigns.after(request.after), CAMPAIGNS_LOOKED_AT, passes, CAMPAIGNS_PER_PAGE);
         let campaigns = campaigns.into_iter().map(|(id, campaign)| self.card(now_ms, id, campaign)).collect();
         ListCampaignsOutcome { campaigns, next, as_of: self.position }
     }
 
     /// A campaign, its status as at a time.
-    pub fn show_campaign(&self, now_ms: u64, asked: &ShowCampaign) -> ShowCampaignOutcome {
-        match self.campaigns.of(asked.campaign) {
+    pub fn show_campaign(&self, now_ms: u64, request: &ShowCampaign) -> ShowCampaignOutcome {
+        match self.campaigns.of(request.campaign) {
             None => ShowCampaignOutcome::UnknownCampaign,
-            Some(campaign) => ShowCampaignOutcome::Campaign(self.card(now_ms, asked.campaign, campaign)),
+            Some(campaign) => ShowCampaignOutcome::Campaign(self.card(now_ms, request.campaign, campaign)),
         }
     }
 
     /// A page of a campaign's codes.
-    pub fn list_codes(&self, asked: &ListCodes, lookup: &impl Lookup) -> ListCodesOutcome {
-        let Some(campaign) = self.campaigns.of(asked.campaign) else { return ListCodesOutcome::UnknownCampaign };
-        let (first, end) = (asked.from_slot, campaign.codes.len() as u32);
+    pub fn list_codes(&self, request: &ListCodes, lookup: &impl Lookup) -> ListCodesOutcome {
+        let Some(campaign) = self.campaigns.of(request.campaign) else { return ListCodesOutcome::UnknownCampaign };
+        let (first, end) = (request.from_slot, campaign.codes.len() as u32);
         let looked_at: Vec<u32> = (first..end).take(CODES_LOOKED_AT).collect();
         let archived_of = |slot: u32| match campaign.archived_codes.get(&slot) {
             Some(code) => Some(code.cause),
@@ -145,12 +145,12 @@ impl State {
         };
         let used = |slot: u32| campaign.activations_of.get(slot).is_some_and(|activations| *activations > 0);
         let passes = |slot: &u32| {
-            let of_status = match asked.status {
+            let of_status = match request.status {
                 CodeFilter::All => true,
                 CodeFilter::Active => archived_of(*slot).is_none(),
                 CodeFilter::Archived | CodeFilter::Conflicting => archived_of(*slot).is_some(),
             };
-            let of_usage = match asked.usage {
+            let of_usage = match request.usage {
                 UsageFilter::All => true,
                 UsageFilter::Used => used(*slot),
                 UsageFilter::Unused => !used(*slot),
@@ -158,9 +158,9 @@ impl State {
             of_status && of_usage
         };
         // One more than is shown tells where the next page begins; of conflicts, which of them are shown is known only further down.
-        let enough = if asked.status == CodeFilter::Conflicting { CODES_LOOKED_AT } else { CODES_PER_PAGE + 1 };
+        let enough = if request.status == CodeFilter::Conflicting { CODES_LOOKED_AT } else { CODES_PER_PAGE + 1 };
         let slots: Vec<u32> = looked_at.iter().copied().filter(passes).take(enough).collect();
-        let holders = self.holders_of_archived(asked.campaign, campaign, &slots, lookup);
+        let holders = self.holders_of_archived(request.campaign, campaign, &slots, lookup);
         let row = |(slot, held_by): (u32, Option<CampaignId>)| CodeRow {
             slot,
             code: campaign.codes.of(slot as usize).unwrap_or_default().to_owned(),
@@ -168,7 +168,7 @@ impl State {
             archived: archived_of(slot),
             held_by,
         };
-        let shown = |row: &CodeRow| asked.status != CodeFilter::Conflicting || row.held_by.is_some();
+        let shown = |row: &CodeRow| request.status != CodeFilter::Conflicting || row.held_by.is_some();
         let mut rows = slots.into_iter().zip(holders).map(row).filter(shown);
         let codes: Vec<_> = rows.by_ref().take(CODES_PER_PAGE).collect();
         let past = first.saturating_add(looked_at.len() as u32);
@@ -191,12 +191,12 @@ impl State {
     }
 
     /// What adding codes would answer.
-    pub fn try_codes(&self, asked: &AskedAddCodes, lookup: &impl Lookup) -> AddCodesOutcome {
-        foretell(self, asked, lookup)
+    pub fn try_codes(&self, request: &AddCodesRequest, lookup: &impl Lookup) -> AddCodesOutcome {
+        foretell(self, request, lookup)
     }
 
     /// A page of the credentials.
-    pub fn list_credentials(&self, asked: &ListCredentials) -> ListCredentialsOutcome {
+    pub fn list_credentials(&self, request: &ListCredentials) -> ListCredentialsOutcome {
         let card = |(credential, of): (_, &Credential)| CredentialCard {
             credential,
             name: of.grant.name.clone(),
@@ -207,7 +207,7 @@ impl State {
             added_ms: of.added_ms,
             revoked_ms: of.revoked_ms,
         };
-        let credentials = self.credentials.after(asked.after).take(CREDENTIALS_PER_PAGE).map(card).collect();
+        let credentials = self.credentials.after(request.after).take(CREDENTIALS_PER_PAGE).map(card).collect();
         ListCredentialsOutcome { credentials, as_of: self.position }
     }
 

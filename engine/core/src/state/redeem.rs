@@ -9,7 +9,7 @@ use super::{Campaign, CodeAt, Lookup, NormalisedCode, State};
 
 /// A request to redeem, with its code normalised.
 #[derive(Debug, Clone, Copy)]
-pub struct AskedRedeem {
+pub struct RedeemRequest {
     /// Who receives the bonus.
     pub client: ClientId,
     /// Where.
@@ -22,9 +22,9 @@ pub struct AskedRedeem {
     pub is_their_top_up: bool,
 }
 
-pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, asked: &AskedRedeem, lookup: &impl Lookup) -> Record {
-    let AskedRedeem { client, club, ref code, top_up, .. } = *asked;
-    match permitted(state, now_ms, asked, lookup) {
+pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, request: &RedeemRequest, lookup: &impl Lookup) -> Record {
+    let RedeemRequest { client, club, ref code, top_up, .. } = *request;
+    match permitted(state, now_ms, request, lookup) {
         Ok(Permitted { at: CodeAt { campaign, slot }, amount, balance }) => {
             Activation { stamp, client, club, campaign, slot, amount, balance, top_up }.into()
         }
@@ -48,24 +48,25 @@ pub(super) struct Permitted {
 pub(super) fn permitted(
     state: &State,
     now_ms: u64,
-    asked: &AskedRedeem,
+    request: &RedeemRequest,
     lookup: &impl Lookup,
 ) -> Result<Permitted, RedeemOutcome> {
-    let code = asked.code.as_ref().map_err(|why| RedeemOutcome::InvalidCode(*why))?;
-    if !state.clubs.contains(asked.club) {
+    let code = request.code.as_ref().map_err(|why| RedeemOutcome::InvalidCode(*why))?;
+    if !state.clubs.contains(request.club) {
         return Err(RedeemOutcome::UnknownClub);
     }
-    if !asked.is_their_top_up {
+    if !request.is_their_top_up {
         return Err(RedeemOutcome::UnknownTopUp);
     }
     let at = lookup.find(code).ok_or(RedeemOutcome::UnknownCode)?;
     let campaign = state.campaigns.of(at.campaign).ok_or(RedeemOutcome::UnknownCode)?;
     let amount = campaign.terms.amount;
-    let standing = standing(state, now_ms, at, campaign, (asked.client, asked.club), amount).ok_or(RedeemOutcome::UnknownCode)?;
+    let standing =
+        standing(state, now_ms, at, campaign, (request.client, request.club), amount).ok_or(RedeemOutcome::UnknownCode)?;
     if let Some(refusal) = refusal_of(&campaign.terms, &standing) {
         return Err(refusal);
     }
-    let balance = credited(state, asked.client, campaign, amount).ok_or(RedeemOutcome::AmountLimit)?;
+    let balance = credited(state, request.client, campaign, amount).ok_or(RedeemOutcome::AmountLimit)?;
     Ok(Permitted { at, amount, balance })
 }
 

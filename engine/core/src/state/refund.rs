@@ -7,7 +7,7 @@ use super::{CodeAt, State, refused};
 
 /// A request to refund an activation, with the activation as the journal has it.
 #[derive(Debug, Clone)]
-pub struct AskedRefund {
+pub struct RefundRequest {
     /// The position that was named.
     pub activation: Position,
     /// The activation that stands there, if one does.
@@ -33,18 +33,18 @@ pub(super) fn is_dropped(position: Position, kept_from: Position) -> bool {
     position > Position(0) && position < kept_from
 }
 
-pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedRefund) -> Record {
+pub(super) fn decide(state: &State, stamp: Stamp, request: &RefundRequest) -> Record {
     let refuse = |outcome| refused::<Refund>(stamp, &outcome);
-    if is_dropped(asked.activation, asked.kept_from) {
-        return refuse(Outcome::NotKept { first: asked.kept_from });
+    if is_dropped(request.activation, request.kept_from) {
+        return refuse(Outcome::NotKept { first: request.kept_from });
     }
-    let own = asked.found.as_ref().filter(|found| asked.anyones || found.stamp.credential == stamp.credential);
+    let own = request.found.as_ref().filter(|found| request.anyones || found.stamp.credential == stamp.credential);
     let Some(found) = own else { return refuse(Outcome::UnknownActivation) };
-    if state.given_back.is_refunded(asked.activation) {
+    if state.given_back.is_refunded(request.activation) {
         return refuse(Outcome::AlreadyRefunded);
     }
     let balance = state.clients.bonus(found.client).unwrap_or(Money(0));
-    if balance < found.amount && !asked.force {
+    if balance < found.amount && !request.force {
         return refuse(Outcome::BonusSpent { balance });
     }
     // No balance is below 0 but one of a snapshot that is damaged and not yet verified.
@@ -55,7 +55,7 @@ pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedRefund) -> Record
         uncollected: Money(found.amount.0 - taken.0),
         balance: Money(balance.0.saturating_sub(taken.0)),
     };
-    ActivationRefunded { stamp, activation: asked.activation, campaign: found.campaign, slot: found.slot, refunded }.into()
+    ActivationRefunded { stamp, activation: request.activation, campaign: found.campaign, slot: found.slot, refunded }.into()
 }
 
 pub(super) fn apply(state: &mut State, record: &ActivationRefunded) {

@@ -9,7 +9,7 @@ use super::{State, refused};
 
 /// A request to refund a top-up, with the top-up as the journal has it.
 #[derive(Debug, Clone)]
-pub struct AskedRefundTopUp {
+pub struct RefundTopUpRequest {
     /// The position that was named.
     pub top_up: Position,
     /// The top-up that stands there, if one does.
@@ -26,25 +26,25 @@ pub struct AskedRefundTopUp {
     pub note: Note,
 }
 
-pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedRefundTopUp) -> Record {
+pub(super) fn decide(state: &State, stamp: Stamp, request: &RefundTopUpRequest) -> Record {
     let refuse = |outcome| refused::<RefundTopUp>(stamp, &outcome);
-    if asked.amount.is_some_and(|amount| amount <= Money(0)) {
+    if request.amount.is_some_and(|amount| amount <= Money(0)) {
         return refuse(Outcome::InvalidAmount);
     }
-    let note = match asked.note.in_order() {
+    let note = match request.note.in_order() {
         Ok(note) => note,
         Err(why) => return refuse(Outcome::InvalidNote(why)),
     };
-    if is_dropped(asked.top_up, asked.kept_from) {
-        return refuse(Outcome::NotKept { first: asked.kept_from });
+    if is_dropped(request.top_up, request.kept_from) {
+        return refuse(Outcome::NotKept { first: request.kept_from });
     }
-    let own = asked.found.as_ref().filter(|found| asked.anyones || found.stamp.credential == stamp.credential);
+    let own = request.found.as_ref().filter(|found| request.anyones || found.stamp.credential == stamp.credential);
     let Some(found) = own else { return refuse(Outcome::UnknownTopUp) };
     let whole = found.variables.amount;
     // Nothing else is given back of it but by a snapshot that is damaged and not yet verified.
-    let before = state.given_back.of(asked.top_up).clamp(Money(0), whole.max(Money(0)));
+    let before = state.given_back.of(request.top_up).clamp(Money(0), whole.max(Money(0)));
     let left = Money(whole.0.saturating_sub(before.0));
-    let amount = asked.amount.unwrap_or(left);
+    let amount = request.amount.unwrap_or(left);
     if amount > left || left <= Money(0) {
         return refuse(Outcome::MoreThanLeft { left });
     }
@@ -52,7 +52,7 @@ pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedRefundTopUp) -> R
     if accounts.gaming < amount {
         return refuse(Outcome::Overdraft { balance: accounts.gaming });
     }
-    let due = if asked.claw_back { share_of(found.credited(), whole, before, amount) } else { Money(0) };
+    let due = if request.claw_back { share_of(found.credited(), whole, before, amount) } else { Money(0) };
     let clawed = due.min(accounts.bonus).max(Money(0));
     let given_back = TopUpGivenBack {
         amount,
@@ -63,11 +63,11 @@ pub(super) fn decide(state: &State, stamp: Stamp, asked: &AskedRefundTopUp) -> R
     };
     TopUpRefunded {
         stamp,
-        top_up: asked.top_up,
+        top_up: request.top_up,
         executor: executor(state, &stamp, note.by),
         client: found.client,
         club: found.club,
-        claw_back: asked.claw_back,
+        claw_back: request.claw_back,
         given_back,
         comment: note.comment,
         tags: note.tags,

@@ -5,10 +5,10 @@ use scrip_protocol::{Record, Stamp};
 
 use super::{State, refused};
 
-pub(super) fn decide(state: &State, stamp: Stamp, asked: &RegisterClient) -> Record {
-    if asked.name.len() > NAME_BYTES_MAX {
+pub(super) fn decide(state: &State, stamp: Stamp, request: &RegisterClient) -> Record {
+    if request.name.len() > NAME_BYTES_MAX {
         return refused::<RegisterClient>(stamp, &RegisterClientOutcome::InvalidName);
     }
-    let new = !state.clients.contains(asked.client);
-    ClientRegistered { stamp, client: asked.client, name: asked.name.clone(), new }.into()
+    let new = !state.clients.contains(request.client);
+    ClientRegistered { stamp, client: request.client, name: request.name.clone(), new }.into()
 }

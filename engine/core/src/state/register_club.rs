@@ -5,12 +5,12 @@ use scrip_protocol::{Record, Stamp};
 
 use super::{State, is_name, refused};
 
-pub(super) fn decide(state: &State, stamp: Stamp, asked: &RegisterClub) -> Record {
-    if !is_name(&asked.name) {
+pub(super) fn decide(state: &State, stamp: Stamp, request: &RegisterClub) -> Record {
+    if !is_name(&request.name) {
         return refused::<RegisterClub>(stamp, &RegisterClubOutcome::InvalidName);
     }
-    if let Some(club) = state.clubs.named(&asked.name) {
+    if let Some(club) = state.clubs.named(&request.name) {
         return refused::<RegisterClub>(stamp, &RegisterClubOutcome::NameTaken(club));
     }
-    ClubRegistered { stamp, club: state.clubs.next(), name: asked.name.clone() }.into()
+    ClubRegistered { stamp, club: state.clubs.next(), name: request.name.clone() }.into()
 }

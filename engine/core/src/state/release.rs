@@ -6,15 +6,15 @@ use scrip_protocol::{Record, Stamp};
 use super::holds::End;
 use super::{NamedHold, State, refused};
 
-pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, asked: &NamedHold) -> Record {
+pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, request: &NamedHold) -> Record {
     let refuse = |outcome| refused::<Release>(stamp, &outcome);
-    let Some(hold) = asked.of(state, now_ms, &stamp) else { return refuse(ReleaseOutcome::UnknownHold) };
+    let Some(hold) = request.of(state, now_ms, &stamp) else { return refuse(ReleaseOutcome::UnknownHold) };
     match hold.end() {
         Some(End::Confirmed { activation, balance }) => {
             refuse(ReleaseOutcome::AlreadyConfirmed(hold.activated(activation, balance)))
         }
         Some(End::Released) => refuse(ReleaseOutcome::AlreadyReleased),
-        None => HoldReleased { stamp, hold: asked.hold }.into(),
+        None => HoldReleased { stamp, hold: request.hold }.into(),
     }
 }
 

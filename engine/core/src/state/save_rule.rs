@@ -15,36 +15,36 @@ fn checked(state: &State, terms: &RuleTerms) -> Result<(RuleTerms, Compiled), In
     check(terms, |club| state.clubs.contains(club), |group| state.groups.contains(group))
 }
 
-pub(super) fn decide_create(state: &State, stamp: Stamp, asked: &CreateRule) -> Record {
+pub(super) fn decide_create(state: &State, stamp: Stamp, request: &CreateRule) -> Record {
     let rule = state.rules.next();
-    match checked(state, &asked.terms) {
+    match checked(state, &request.terms) {
         Ok((terms, compiled)) => RuleSaved { stamp, rule, new: true, terms, lint: state.rules.lint(rule, &compiled) }.into(),
         Err(why) => refused::<CreateRule>(stamp, &CreateRuleOutcome::InvalidRule(why)),
     }
 }
 
-pub(super) fn decide_update(state: &State, stamp: Stamp, asked: &UpdateRule) -> Record {
+pub(super) fn decide_update(state: &State, stamp: Stamp, request: &UpdateRule) -> Record {
     let refuse = |outcome| refused::<UpdateRule>(stamp, &outcome);
-    let Some(row) = state.rules.of(asked.rule) else { return refuse(UpdateRuleOutcome::UnknownRule) };
+    let Some(row) = state.rules.of(request.rule) else { return refuse(UpdateRuleOutcome::UnknownRule) };
     if row.archived_ms.is_some() {
         return refuse(UpdateRuleOutcome::RuleArchived);
     }
-    match checked(state, &asked.terms) {
+    match checked(state, &request.terms) {
         Ok((terms, compiled)) => {
-            let lint = state.rules.lint(asked.rule, &compiled);
-            RuleSaved { stamp, rule: asked.rule, new: false, terms, lint }.into()
+            let lint = state.rules.lint(request.rule, &compiled);
+            RuleSaved { stamp, rule: request.rule, new: false, terms, lint }.into()
         }
         Err(why) => refuse(UpdateRuleOutcome::InvalidRule(why)),
     }
 }
 
-pub(super) fn decide_switch(state: &State, stamp: Stamp, asked: &SwitchRule) -> Record {
+pub(super) fn decide_switch(state: &State, stamp: Stamp, request: &SwitchRule) -> Record {
     let refuse = |outcome| refused::<SwitchRule>(stamp, &outcome);
-    let Some(row) = state.rules.of(asked.rule) else { return refuse(SwitchRuleOutcome::UnknownRule) };
+    let Some(row) = state.rules.of(request.rule) else { return refuse(SwitchRuleOutcome::UnknownRule) };
     if row.archived_ms.is_some() {
         return refuse(SwitchRuleOutcome::RuleArchived);
     }
-    RuleSwitched { stamp, rule: asked.rule, active: asked.active }.into()
+    RuleSwitched { stamp, rule: request.rule, active: request.active }.into()
 }
 
 pub(super) fn decide_archive(state: &State, stamp: Stamp, rule: RuleId) -> Record {
@@ -67,12 +67,14 @@ pub(super) fn decide_restore(state: &State, stamp: Stamp, rule: RuleId) -> Recor
 
 impl State {
     /// What is odd about a rule, without saving it (Z12).
-    pub fn lint_rule(&self, asked: &LintRule) -> LintRuleOutcome {
-        if asked.replaces != RuleId(0) && self.rules.of(asked.replaces).is_none() {
+    pub fn lint_rule(&self, request: &LintRule) -> LintRuleOutcome {
+        if request.replaces != RuleId(0) && self.rules.of(request.replaces).is_none() {
             return LintRuleOutcome::UnknownRule;
         }
-        match checked(self, &asked.terms) {
-            Ok((_, compiled)) => LintRuleOutcome::Lint { lint: self.rules.lint(asked.replaces, &compiled), as_of: self.position },
+        match checked(self, &request.terms) {
+            Ok((_, compiled)) => {
+                LintRuleOutcome::Lint { lint: self.rules.lint(request.replaces, &compiled), as_of: self.position }
+            }
             Err(why) => LintRuleOutcome::InvalidRule(why),
         }
     }

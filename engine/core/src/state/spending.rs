@@ -7,7 +7,7 @@ use super::executor::executor;
 use super::{Remembered, State, encoded, refused};
 
 /// What both have in common.
-struct Asked<'a> {
+struct Terms<'a> {
     on: SpentOn,
     client: ClientId,
     club: ClubId,
@@ -16,19 +16,19 @@ struct Asked<'a> {
     note: &'a Note,
 }
 
-pub(super) fn decide_session(state: &State, stamp: Stamp, asked: &RecordSession) -> Record {
-    let RecordSession { client, club, price, paid_from, ref note } = *asked;
-    decide::<RecordSession>(state, stamp, &Asked { on: SpentOn::Session, client, club, price, paid_from, note })
+pub(super) fn decide_session(state: &State, stamp: Stamp, request: &RecordSession) -> Record {
+    let RecordSession { client, club, price, paid_from, ref note } = *request;
+    decide::<RecordSession>(state, stamp, &Terms { on: SpentOn::Session, client, club, price, paid_from, note })
 }
 
-pub(super) fn decide_purchase(state: &State, stamp: Stamp, asked: &RecordPurchase) -> Record {
-    let RecordPurchase { client, club, price, paid_from, ref note } = *asked;
-    decide::<RecordPurchase>(state, stamp, &Asked { on: SpentOn::Purchase, client, club, price, paid_from, note })
+pub(super) fn decide_purchase(state: &State, stamp: Stamp, request: &RecordPurchase) -> Record {
+    let RecordPurchase { client, club, price, paid_from, ref note } = *request;
+    decide::<RecordPurchase>(state, stamp, &Terms { on: SpentOn::Purchase, client, club, price, paid_from, note })
 }
 
-fn decide<C: Command<Outcome = Outcome>>(state: &State, stamp: Stamp, asked: &Asked<'_>) -> Record {
+fn decide<C: Command<Outcome = Outcome>>(state: &State, stamp: Stamp, request: &Terms<'_>) -> Record {
     let refuse = |outcome| refused::<C>(stamp, &outcome);
-    let Asked { on, client, club, price, paid_from, note } = *asked;
+    let Terms { on, client, club, price, paid_from, note } = *request;
     let (least, sessions) = match on {
         SpentOn::Session => (Money(0), 1),
         SpentOn::Purchase => (Money(1), 0),

@@ -3,63 +3,65 @@
 use scrip_protocol::command::Subject;
 use scrip_protocol::{CampaignId, ClientId, ClubId, Position, Stamp};
 
-use super::{Asked, CodeAt, CodeList, Lookup, NamedHold, NormalisedCode, State};
+use super::{CodeAt, CodeList, Lookup, Mutation, NamedHold, NormalisedCode, State};
 
 impl State {
     /// What a request is about.
-    pub(super) fn subject(&self, now_ms: u64, stamp: &Stamp, asked: &Asked, lookup: &impl Lookup) -> Subject {
+    pub(super) fn subject(&self, now_ms: u64, stamp: &Stamp, request: &Mutation, lookup: &impl Lookup) -> Subject {
         let person = |client: ClientId, club: Option<ClubId>| Subject { client: Some(client), club, ..Subject::default() };
         let campaign = |campaign: CampaignId| Subject { campaign: Some(campaign), ..Subject::default() };
         // The operation that the request names, with what it was about where the caller may name it.
         let operation = |at: Position, of: Option<Subject>| Subject { operation: Some(at), ..of.unwrap_or_default() };
         let may_name = |owner: &Stamp, anyones: bool| anyones || owner.credential == stamp.credential;
-        match asked {
+        match request {
             // Their refusals have records of their own.
-            Asked::Redeem(_) | Asked::Hold(_) | Asked::Confirm(_) => Subject::default(),
-            Asked::Release(hold) => operation(hold.hold, self.held(now_ms, stamp, *hold, lookup)),
-            Asked::Refund(asked) => {
-                let found = asked.found.as_ref().filter(|found| may_name(&found.stamp, asked.anyones));
+            Mutation::Redeem(_) | Mutation::Hold(_) | Mutation::Confirm(_) => Subject::default(),
+            Mutation::Release(hold) => operation(hold.hold, self.held(now_ms, stamp, *hold, lookup)),
+            Mutation::Refund(request) => {
+                let found = request.found.as_ref().filter(|found| may_name(&found.stamp, request.anyones));
                 let of = found.map(|found| {
                     let at = CodeAt { campaign: found.campaign, slot: found.slot };
                     self.of_code(at, found.client, found.club, lookup)
                 });
-                operation(asked.activation, of)
+                operation(request.activation, of)
             }
-            Asked::RefundTopUp(asked) => {
-                let found = asked.found.as_ref().filter(|found| may_name(&found.stamp, asked.anyones));
-                operation(asked.top_up, found.map(|found| person(found.client, Some(found.club))))
+            Mutation::RefundTopUp(request) => {
+                let found = request.found.as_ref().filter(|found| may_name(&found.stamp, request.anyones));
+                operation(request.top_up, found.map(|found| person(found.client, Some(found.club))))
             }
-            Asked::RefundBonus(asked) => {
-                let found = asked.found.as_ref().filter(|found| may_name(&found.stamp, asked.anyones));
-                operation(asked.payment, found.map(|found| person(found.client, found.club)))
+            Mutation::RefundBonus(request) => {
+                let found = request.found.as_ref().filter(|found| may_name(&found.stamp, request.anyones));
+                operation(request.payment, found.map(|found| person(found.client, found.club)))
             }
-            Asked::RegisterClient(asked) => person(asked.client, None),
-            Asked::TopUp(asked) => person(asked.client, Some(asked.club)),
-            Asked::CreditBonus(asked) => person(asked.client, asked.club),
-            Asked::WriteOffBonus(asked) => person(asked.client, asked.club),
-            Asked::PayBonus(asked) => person(asked.client, Some(asked.club)),
-            Asked::RecordSession(asked) => person(asked.client, Some(asked.club)),
-            Asked::RecordPurchase(asked) => person(asked.client, Some(asked.club)),
-            Asked::CreateCampaign(asked) => Subject { code: only(&asked.list), ..Subject::default() },
-            Asked::AddCodes(asked) => Subject { campaign: asked.campaign, code: only(&asked.list), ..Subject::default() },
-            Asked::ArchiveCodes(asked) | Asked::RestoreCodes(asked) => {
-                Subject { campaign: Some(asked.campaign), code: only(&asked.list), ..Subject::default() }
+            Mutation::RegisterClient(request) => person(request.client, None),
+            Mutation::TopUp(request) => person(request.client, Some(request.club)),
+            Mutation::CreditBonus(request) => person(request.client, request.club),
+            Mutation::WriteOffBonus(request) => person(request.client, request.club),
+            Mutation::PayBonus(request) => person(request.client, Some(request.club)),
+            Mutation::RecordSession(request) => person(request.client, Some(request.club)),
+            Mutation::RecordPurchase(request) => person(request.client, Some(request.club)),
+            Mutation::CreateCampaign(request) => Subject { code: only(&request.list), ..Subject::default() },
+            Mutation::AddCodes(request) => {
+                Subject { campaign: request.campaign, code: only(&request.list), ..Subject::default() }
             }
-            Asked::SwitchCampaign(asked) => campaign(asked.campaign),
-            Asked::UpdateCampaign(asked) => campaign(asked.campaign),
-            Asked::GenerateCodes(asked) => campaign(asked.campaign),
-            Asked::ArchiveCampaign(of) | Asked::RestoreCampaign(of) => campaign(*of),
-            Asked::RegisterClub(_)
-            | Asked::AddCredential(_)
-            | Asked::RevokeCredential(_)
-            | Asked::RegisterGroup(_)
-            | Asked::CreateRule(_)
-            | Asked::UpdateRule(_)
-            | Asked::SwitchRule(_)
-            | Asked::ArchiveRule(_)
-            | Asked::RestoreRule(_)
-            | Asked::KeepReader(_)
-            | Asked::ForgetReader(_) => Subject::default(),
+            Mutation::ArchiveCodes(request) | Mutation::RestoreCodes(request) => {
+                Subject { campaign: Some(request.campaign), code: only(&request.list), ..Subject::default() }
+            }
+            Mutation::SwitchCampaign(request) => campaign(request.campaign),
+            Mutation::UpdateCampaign(request) => campaign(request.campaign),
+            Mutation::GenerateCodes(request) => campaign(request.campaign),
+            Mutation::ArchiveCampaign(of) | Mutation::RestoreCampaign(of) => campaign(*of),
+            Mutation::RegisterClub(_)
+            | Mutation::AddCredential(_)
+            | Mutation::RevokeCredential(_)
+            | Mutation::RegisterGroup(_)
+            | Mutation::CreateRule(_)
+            | Mutation::UpdateRule(_)
+            | Mutation::SwitchRule(_)
+            | Mutation::ArchiveRule(_)
+            | Mutation::RestoreRule(_)
+            | Mutation::KeepReader(_)
+            | Mutation::ForgetReader(_) => Subject::default(),
         }
     }
 

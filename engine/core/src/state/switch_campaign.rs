@@ -7,11 +7,11 @@ use scrip_protocol::{Record, Stamp};
 
 use super::{State, refused};
 
-pub(super) fn decide(state: &State, stamp: Stamp, asked: &SwitchCampaign) -> Record {
-    if state.campaigns.of(asked.campaign).is_none() {
+pub(super) fn decide(state: &State, stamp: Stamp, request: &SwitchCampaign) -> Record {
+    if state.campaigns.of(request.campaign).is_none() {
         return refused::<SwitchCampaign>(stamp, &SwitchCampaignOutcome::UnknownCampaign);
     }
-    CampaignSwitched { stamp, campaign: asked.campaign, active: asked.active }.into()
+    CampaignSwitched { stamp, campaign: request.campaign, active: request.active }.into()
 }
 
 pub(super) fn apply(state: &mut State, record: &CampaignSwitched) {

@@ -48,7 +48,7 @@ use scrip_protocol::{ClubId, CredentialId, Position, Record, Refusal, RequestId,
 
 use super::frozen::{Base, HashKey, Part, Sections, in_memory, write_sections};
 use super::requests::{Admission, Remembered};
-use super::{Asked, AskedRedeem, CodeList, State, reply_of};
+use super::{CodeList, Mutation, RedeemRequest, State, reply_of};
 use crate::index::{Index, normalise, trim};
 
 pub const START_MS: u64 = 1_790_000_000_000;
@@ -78,8 +78,8 @@ impl Bench {
         bench
     }
 
-    fn run(&mut self, stamp: Stamp, asked: &Asked) -> Answer {
-        match self.state.admit(self.now_ms, &stamp, || asked.kind()) {
+    fn run(&mut self, stamp: Stamp, mutation: &Mutation) -> Answer {
+        match self.state.admit(self.now_ms, &stamp, || mutation.kind()) {
             Admission::Refused(refusal) => return Answer::Refused(refusal),
             Admission::Repeated(reply) => {
                 let reply = match reply.into_owned() {
@@ -93,16 +93,18 @@ impl Bench {
             }
             Admission::New => {}
         }
-        let record = self.state.decide(self.now_ms, stamp, asked, &self.index);
+        let record = self.state.decide(self.now_ms, stamp, mutation, &self.index);
         let next = Position(self.state.position().0 + 1);
         let reply = reply_of(next, &record).expect("a request's record has its reply");
-        match (asked, &record) {
-            (Asked::Redeem(asked), Record::Activation(_)) => self.check_foretells(asked, None),
-            (Asked::Redeem(asked), Record::RedemptionRefused(refused)) => self.check_foretells(asked, Some(refused.outcome)),
-            (Asked::Hold(asked), Record::CodeHeld(_)) => self.check_foretells(&asked.redeem, None),
-            (Asked::Hold(asked), Record::HoldRefused(refused)) => {
+        match (mutation, &record) {
+            (Mutation::Redeem(mutation), Record::Activation(_)) => self.check_foretells(mutation, None),
+            (Mutation::Redeem(mutation), Record::RedemptionRefused(refused)) => {
+                self.check_foretells(mutation, Some(refused.outcome))
+            }
+            (Mutation::Hold(mutation), Record::CodeHeld(_)) => self.check_foretells(&mutation.redeem, None),
+            (Mutation::Hold(mutation), Record::HoldRefused(refused)) => {
                 if let HoldOutcome::Refused(why) = refused.outcome {
-                    self.check_foretells(&asked.redeem, Some(why));
+                    self.check_foretells(&mutation.redeem, Some(why));
                 }
             }
             _ => {}
@@ -115,13 +117,13 @@ impl Bench {
 
     /// A check before a redemption or a hold says with what it will be refused (Z6), but for the limit of amounts and that for each
     /// client, which depend on the client. It names no top-up.
-    fn check_foretells(&self, asked: &AskedRedeem, refusal: Option<RedeemOutcome>) {
+    fn check_foretells(&self, mutation: &RedeemRequest, refusal: Option<RedeemOutcome>) {
         if refusal == Some(RedeemOutcome::UnknownTopUp) {
             return;
         }
         // A check at club 0 is one at any club.
-        let (Ok(code), true) = (&asked.code, asked.club != ClubId(0)) else { return };
-        let CheckOutcome::Checked { codes, as_of } = self.index.check(self.now_ms, asked.club, [code.as_str()].into_iter())
+        let (Ok(code), true) = (&mutation.code, mutation.club != ClubId(0)) else { return };
+        let CheckOutcome::Checked { codes, as_of } = self.index.check(self.now_ms, mutation.club, [code.as_str()].into_iter())
         else {
             panic!("one code is not too many")
         };

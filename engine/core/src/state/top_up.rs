@@ -7,13 +7,13 @@ use scrip_rules::{Fired, fire_all};
 use super::executor::executor;
 use super::{State, refused};
 
-pub(super) fn decide(state: &State, stamp: Stamp, asked: &TopUp) -> Record {
+pub(super) fn decide(state: &State, stamp: Stamp, request: &TopUp) -> Record {
     let refuse = |outcome| refused::<TopUp>(stamp, &outcome);
-    let TopUp { client, club, amount, source, .. } = *asked;
+    let TopUp { client, club, amount, source, .. } = *request;
     if amount <= Money(0) {
         return refuse(Outcome::InvalidAmount);
     }
-    let note = match asked.note.in_order() {
+    let note = match request.note.in_order() {
         Ok(note) => note,
         Err(why) => return refuse(Outcome::InvalidNote(why)),
     };

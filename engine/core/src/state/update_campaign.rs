@@ -9,11 +9,11 @@ use scrip_protocol::{Record, Stamp};
 use super::create_campaign::in_order;
 use super::{State, refused};
 
-pub(super) fn decide(state: &State, stamp: Stamp, asked: &UpdateCampaign) -> Record {
+pub(super) fn decide(state: &State, stamp: Stamp, request: &UpdateCampaign) -> Record {
     let refuse = |outcome: Outcome| refused::<UpdateCampaign>(stamp, &outcome);
-    let Some(campaign) = state.campaigns.of(asked.campaign) else { return refuse(Outcome::UnknownCampaign) };
-    match in_order(state, asked.applied_to(&campaign.terms)) {
-        Ok(terms) => CampaignUpdated { stamp, campaign: asked.campaign, terms }.into(),
+    let Some(campaign) = state.campaigns.of(request.campaign) else { return refuse(Outcome::UnknownCampaign) };
+    match in_order(state, request.applied_to(&campaign.terms)) {
+        Ok(terms) => CampaignUpdated { stamp, campaign: request.campaign, terms }.into(),
         Err(why) => refuse(Outcome::InvalidTerms(why)),
     }
 }

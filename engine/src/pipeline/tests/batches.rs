@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use scrip_protocol::command::RegisterClub;
 use scrip_protocol::{CampaignId, Position, Refusal};
 
-use super::{Asked, Call, Lane, Run, START_MS, campaign, club, list_clubs, parsed, redeem, stamp};
+use super::{Call, Lane, Mutation, Run, START_MS, campaign, club, list_clubs, parsed, redeem, stamp};
 use crate::pipeline::{Change, InboxFull, Limits, Request};
 
 #[test]
@@ -66,7 +66,7 @@ fn a_repeated_request_is_executed_once_and_answered_alike() {
 
     let other_body = Call::Change(Change::new(
         scrip_protocol::Stamp { body: 77, ..stamp(1) },
-        Asked::RegisterClub(RegisterClub { name: "another".into() }),
+        Mutation::RegisterClub(RegisterClub { name: "another".into() }),
     ));
     run.offer(one, vec![Request { correlation: 500, call: other_body }]);
     assert_eq!(one.replies(1)[0].read::<RegisterClub>(), Err(Refusal::RequestIdReused));

@@ -8,10 +8,10 @@ use scrip_protocol::command::{
 };
 use scrip_protocol::{ClientId, ClientNetwork, ClubId, CredentialId, Kind, Position, Refusal, Role, Stamp};
 
-use super::{Asked, Lane, Reply, Run, START_MS, campaign, club, normalise, stamp};
+use super::{Lane, Mutation, Reply, Run, START_MS, campaign, club, normalise, stamp};
 use crate::pipeline::{Attempt, Beginning, Call, Change, Limits, RETRY_AFTER_MS, Request};
 use scrip_core::guard::{Asker, BudgetLimits, FailedCode, Fingerprint, GuardLimits, Reason};
-use scrip_core::state::{AskedHold, AskedRedeem, NamedHold};
+use scrip_core::state::{HoldRequest, NamedHold, RedeemRequest};
 
 const OPERATOR: CredentialId = CredentialId(1);
 /// A gateway that is told reasons.
@@ -42,23 +42,23 @@ pub(super) fn strict() -> GuardLimits {
     GuardLimits { client, network: BudgetLimits { misses_at_once: 6, ..client }, ..GuardLimits::OFF }
 }
 
-pub(super) fn by(credential: CredentialId, request: u64, asked: Asked, network: u64) -> Request {
+pub(super) fn by(credential: CredentialId, request: u64, mutation: Mutation, network: u64) -> Request {
     let stamp = Stamp { credential, ..stamp(request) };
-    let change = Change { network: ClientNetwork(network), ..Change::new(stamp, asked) };
+    let change = Change { network: ClientNetwork(network), ..Change::new(stamp, mutation) };
     Request { correlation: request, call: Call::Change(change) }
 }
 
-pub(super) fn redemption(client: u128, code: &str) -> AskedRedeem {
-    AskedRedeem { client: ClientId(client), club: ClubId(1), code: normalise(code), top_up: Position(0), is_their_top_up: true }
+pub(super) fn redemption(client: u128, code: &str) -> RedeemRequest {
+    RedeemRequest { client: ClientId(client), club: ClubId(1), code: normalise(code), top_up: Position(0), is_their_top_up: true }
 }
 
 pub(super) fn redeem(credential: CredentialId, request: u64, client: u128, code: &str) -> Request {
-    by(credential, request, Asked::Redeem(redemption(client, code)), 0)
+    by(credential, request, Mutation::Redeem(redemption(client, code)), 0)
 }
 
 pub(super) fn hold(credential: CredentialId, request: u64, client: u128, code: &str) -> Request {
-    let asked = AskedHold { redeem: redemption(client, code), ttl_ms: 1_000 };
-    by(credential, request, Asked::Hold(Box::new(asked)), 0)
+    let mutation = HoldRequest { redeem: redemption(client, code), ttl_ms: 1_000 };
+    by(credential, request, Mutation::Hold(Box::new(mutation)), 0)
 }
 
 /// Another wrong code for each request.
@@ -83,8 +83,8 @@ pub(super) fn locked_out(reply: &Reply) -> u32 {
 #[test]
 fn what_a_revoked_credential_has_sent_is_not_done() {
     let (run, lane) = begun(GuardLimits::OFF);
-    let register = |request| by(TILL, request, Asked::RegisterClub(RegisterClub { name: "late".into() }), 0);
-    let revoke = Asked::RevokeCredential(RevokeCredential { credential: TILL });
+    let register = |request| by(TILL, request, Mutation::RegisterClub(RegisterClub { name: "late".into() }), 0);
+    let revoke = Mutation::RevokeCredential(RevokeCredential { credential: TILL });
     run.offer(&lane, vec![redeem(TILL, 10, 1, "A"), by(OPERATOR, 11, revoke, 0), register(12), redeem(TILL, 10, 1, "A")]);
     let replies = lane.replies(4);
     assert!(matches!(replies[0].read::<Redeem>(), Ok(RedeemOutcome::Redeemed(_))));
@@ -111,7 +111,7 @@ fn a_retry_is_answered_from_the_window_before_it_is_refused_as_busy() {
     let other_body = Stamp { body: 11, credential: TILL, ..stamp(10) };
     let reused = Request { correlation: 10, call: Call::Busy { kind: Kind::Redeem, stamp: other_body } };
     assert_eq!(ask(&run, &lane, reused).read::<Redeem>(), Err(Refusal::RequestIdReused));
-    ask(&run, &lane, by(OPERATOR, 12, Asked::RevokeCredential(RevokeCredential { credential: TILL }), 0));
+    ask(&run, &lane, by(OPERATOR, 12, Mutation::RevokeCredential(RevokeCredential { credential: TILL }), 0));
     assert_eq!(ask(&run, &lane, busy(TILL, 10)).read::<Redeem>(), Err(Refusal::Revoked));
     assert_eq!(run.finish().position(), Position(8), "nothing but the redemption and the revocation is recorded");
 }
@@ -141,12 +141,12 @@ fn a_caller_that_is_locked_out_is_not_answered_for_a_while() {
 #[test]
 fn what_says_nothing_of_a_code_is_no_miss() {
     let (run, lane) = begun(strict());
-    let elsewhere = AskedRedeem { club: ClubId(9), ..redemption(1, "guess") };
+    let elsewhere = RedeemRequest { club: ClubId(9), ..redemption(1, "guess") };
     for request in 0..20 {
         ask(&run, &lane, redeem(TILL, 100 + request, 1, "no code"));
-        ask(&run, &lane, by(TILL, 200 + request, Asked::Redeem(elsewhere), 0));
-        let short = AskedHold { redeem: redemption(1, "guess"), ttl_ms: 0 };
-        ask(&run, &lane, by(TILL, 300 + request, Asked::Hold(Box::new(short)), 0));
+        ask(&run, &lane, by(TILL, 200 + request, Mutation::Redeem(elsewhere), 0));
+        let short = HoldRequest { redeem: redemption(1, "guess"), ttl_ms: 0 };
+        ask(&run, &lane, by(TILL, 300 + request, Mutation::Hold(Box::new(short)), 0));
     }
     for request in [400, 401, 402] {
         let reply = ask(&run, &lane, hold(TILL, request, 1, &guess(request))).read::<Hold>();
@@ -160,7 +160,7 @@ fn what_says_nothing_of_a_code_is_no_miss() {
 #[test]
 fn networks_are_counted_and_checks_are() {
     let (run, lane) = begun(strict());
-    let from_network = |request, client| by(TILL, request, Asked::Redeem(redemption(client, &guess(request))), 7);
+    let from_network = |request, client| by(TILL, request, Mutation::Redeem(redemption(client, &guess(request))), 7);
     for request in 10..16 {
         let reply = ask(&run, &lane, from_network(request, request.into()));
         assert_eq!(reply.read::<Redeem>(), Ok(RedeemOutcome::UnknownCode));
@@ -220,7 +220,7 @@ fn reasons_are_kept_and_told_only_to_those_who_may_know() {
     for request in [41, 42] {
         assert!(matches!(ask(&run, &lane, redeem(TILL, request, 1, "B")).read::<Redeem>(), Ok(RedeemOutcome::Redeemed(_))));
     }
-    let confirm = |credential, anyones| by(credential, 43, Asked::Confirm(NamedHold { hold: held.hold, anyones }.into()), 0);
+    let confirm = |credential, anyones| by(credential, 43, Mutation::Confirm(NamedHold { hold: held.hold, anyones }.into()), 0);
     let told = ask(&run, &lane, confirm(SHOP, false)).read::<Confirm>();
     assert_eq!(told, Ok(ConfirmOutcome::Expired(RedeemOutcome::NotAccepted)));
     let told = ask(&run, &lane, confirm(OPERATOR, true)).read::<Confirm>();

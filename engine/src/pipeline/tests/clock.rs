@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 use scrip_protocol::command::{Redeem, RedeemOutcome};
 use scrip_protocol::{ClientId, ClubId, CredentialId, Position, Refusal, RequestId, Stamp};
 
-use super::{Asked, Lane, Reply, Run, START_MS, campaign, club, normalise};
+use super::{Lane, Mutation, Reply, Run, START_MS, campaign, club, normalise};
 use crate::pipeline::{Call, Change, Limits, Request};
-use scrip_core::state::AskedRedeem;
+use scrip_core::state::RedeemRequest;
 
 const HOUR: u64 = 3_600_000;
 
@@ -17,14 +17,14 @@ fn redeem_at(id_ms: u64, client: u128, code: &str) -> Request {
     random[2..].copy_from_slice(&(1_000 + client as u64).to_be_bytes());
     let request = RequestId::from_parts(id_ms, random);
     let stamp = Stamp { request, body: client as u64, credential: CredentialId(1) };
-    let asked = AskedRedeem {
+    let mutation = RedeemRequest {
         client: ClientId(client),
         club: ClubId(1),
         code: normalise(code),
         top_up: Position(0),
         is_their_top_up: true,
     };
-    Request { correlation: client as u64, call: Call::Change(Change::new(stamp, Asked::Redeem(asked))) }
+    Request { correlation: client as u64, call: Call::Change(Change::new(stamp, Mutation::Redeem(mutation))) }
 }
 
 struct Shop {

@@ -9,7 +9,7 @@ use super::callers::{TILL, ask, begun, by, guess, hold, locked_out, redeem, rede
 use super::{DEADLINE, Lane, Run, START_MS, block_on, campaign, change, club, redeem as redeem_by_anybody, stamp};
 use crate::pipeline::{Limits, Pipeline};
 use scrip_core::guard::GuardLimits;
-use scrip_core::state::{Asked, AskedKeepReader};
+use scrip_core::state::{KeepReaderRequest, Mutation};
 
 fn counted(words: &[(&str, u64)]) -> Vec<Counted> {
     words.iter().map(|(word, count)| Counted { word: (*word).to_owned(), count: *count }).collect()
@@ -56,12 +56,12 @@ fn what_leaves_no_record_is_told_beside_the_journal() {
     assert_eq!(lockouts(), 1);
     ask(&run, &lane, redeem(TILL, 13, 1, "A"));
     // The same id for another body, and an id from before the window.
-    let mut reused = by(TILL, 10, Asked::Redeem(redemption(2, "B")), 7);
+    let mut reused = by(TILL, 10, Mutation::Redeem(redemption(2, "B")), 7);
     if let crate::pipeline::Call::Change(change) = &mut reused.call {
         change.stamp.body += 1;
     }
     ask(&run, &lane, reused);
-    let mut old = by(TILL, 14, Asked::Redeem(redemption(3, "no code")), 0);
+    let mut old = by(TILL, 14, Mutation::Redeem(redemption(3, "no code")), 0);
     if let crate::pipeline::Call::Change(change) = &mut old.call {
         change.stamp.request = RequestId::from_parts(1, [0; 10]);
     }
@@ -95,7 +95,7 @@ fn what_leaves_no_record_is_told_beside_the_journal() {
 fn what_a_revoked_credential_has_sent_is_counted() {
     let (run, lane) = begun(GuardLimits::OFF);
     let revoke = scrip_protocol::command::RevokeCredential { credential: TILL };
-    ask(&run, &lane, by(CredentialId(1), 10, Asked::RevokeCredential(revoke), 0));
+    ask(&run, &lane, by(CredentialId(1), 10, Mutation::RevokeCredential(revoke), 0));
     ask(&run, &lane, redeem(TILL, 11, 1, "A"));
     assert_eq!(run.pipeline.counters().refusals.counted(&Refusal::WORDS), counted(&[("revoked", 1)]));
     assert!(attempts(&run.pipeline).is_empty());
@@ -132,8 +132,8 @@ fn counted_requests() -> (Vec<super::Request>, u64) {
         change.stamp.body += 1;
     }
     let reader = scrip_protocol::command::KeepReader { name: "reports".into(), position: Position(1) };
-    let reader = Asked::KeepReader(Box::new(AskedKeepReader {
-        asked: reader,
+    let reader = Mutation::KeepReader(Box::new(KeepReaderRequest {
+        mutation: reader,
         kept_from: Position(1),
         open_from: Position(1),
         anyones: false,

@@ -59,14 +59,14 @@ fn a_disk_that_fills_up_under_load_stops_the_engine_and_loses_nothing() {
         disk.create_folder(Path::new("/data")).and_then(|()| disk.sync_folder(Path::new("/"))).expect("the disk takes it");
         let mut replies = BTreeMap::new();
         let pipeline = start(&disk, segment_bytes);
-        let asked = load(&pipeline, 1, 500, &mut replies);
+        let mutation = load(&pipeline, 1, 500, &mut replies);
         assert_eq!(replies.len(), 500);
         disk.set_faults(Faults { capacity: Some(disk.bytes() + random.u64(..1_500_000)), ..Faults::default() });
-        let asked = load(&pipeline, asked, 100_000, &mut replies);
+        let mutation = load(&pipeline, mutation, 100_000, &mut replies);
         let error = pipeline.finish().err().expect("the disk has filled up").to_string();
         assert!(error.starts_with("/data/journal/"), "{error}");
         assert!(error.to_lowercase().contains("no space"), "{error}");
-        assert!(replies.len() >= 500 && (replies.len() as u64) < asked - 1, "{} of {asked} were answered", replies.len());
+        assert!(replies.len() >= 500 && (replies.len() as u64) < mutation - 1, "{} of {mutation} were answered", replies.len());
 
         // Another process, with room.
         let image = disk.image();
@@ -74,12 +74,12 @@ fn a_disk_that_fills_up_under_load_stops_the_engine_and_loses_nothing() {
         let disk = if goes_down { image.after(crash, &mut random).disk() } else { image.disk() };
         let pipeline = start(&disk, segment_bytes);
         let mut again = BTreeMap::new();
-        let asked = load(&pipeline, 1, asked - 1, &mut again);
+        let mutation = load(&pipeline, 1, mutation - 1, &mut again);
         for (request, reply) in &replies {
             assert_eq!(again.get(request), Some(reply), "request {request}");
         }
-        load(&pipeline, asked, 300, &mut again);
-        assert_eq!(again.len() as u64, asked - 1 + 300);
+        load(&pipeline, mutation, 300, &mut again);
+        assert_eq!(again.len() as u64, mutation - 1 + 300);
         let last = again.values().next_back().expect("many were answered").read::<RegisterClub>();
         assert!(matches!(last, Ok(RegisterClubOutcome::Registered(_))), "{last:?}");
         pipeline.finish().expect("there is room");

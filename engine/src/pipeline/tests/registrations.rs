@@ -8,14 +8,19 @@ use scrip_protocol::{Position, Refusal};
 use super::{Lane, Reply, Request, Run, change, club};
 use crate::keeper::RegistryError;
 use crate::pipeline::Limits;
-use scrip_core::state::{Asked, AskedForgetReader, AskedKeepReader};
+use scrip_core::state::{ForgetReaderRequest, KeepReaderRequest, Mutation};
 
 /// A registration as a lane hands it over, which saw the journal begin at its first record.
 fn registration(request: u64, position: u64) -> Request {
-    let asked = KeepReader { name: format!("reader {request}"), position: Position(position) };
+    let mutation = KeepReader { name: format!("reader {request}"), position: Position(position) };
     change(
         request,
-        Asked::KeepReader(Box::new(AskedKeepReader { asked, kept_from: Position(1), open_from: Position(1), anyones: false })),
+        Mutation::KeepReader(Box::new(KeepReaderRequest {
+            mutation,
+            kept_from: Position(1),
+            open_from: Position(1),
+            anyones: false,
+        })),
     )
 }
 
@@ -54,8 +59,8 @@ fn an_accepted_reader_is_known_before_anything_is_dropped() {
     assert_eq!(outcome(&late[1]), KeepReaderOutcome::Kept { position: Position(3) });
     // A reader that is registered already holds back what it needs, and moves within it.
     let moved = KeepReader { name: "reader 4".into(), position: Position(2) };
-    let moved = AskedKeepReader { asked: moved, kept_from: Position(1), open_from: Position(1), anyones: false };
-    run.offer(&lanes[1], vec![change(8, Asked::KeepReader(Box::new(moved)))]);
+    let moved = KeepReaderRequest { mutation: moved, kept_from: Position(1), open_from: Position(1), anyones: false };
+    run.offer(&lanes[1], vec![change(8, Mutation::KeepReader(Box::new(moved)))]);
     assert_eq!(outcome(&lanes[1].replies(1)[0]), KeepReaderOutcome::Kept { position: Position(2) });
     // Once it is open again, only what was dropped is refused.
     registry.open();
@@ -84,15 +89,20 @@ fn no_list_comes_of_a_journal_that_failed() {
 fn a_reader_s_requests_leave_a_bounded_number_of_records() {
     let (run, lane) = (Run::new(Limits::default()), Lane::default());
     let keep = |request: u64, position: u64, anyones: bool| {
-        let asked = KeepReader { name: "reports".into(), position: Position(position) };
+        let mutation = KeepReader { name: "reports".into(), position: Position(position) };
         change(
             request,
-            Asked::KeepReader(Box::new(AskedKeepReader { asked, kept_from: Position(1), open_from: Position(1), anyones })),
+            Mutation::KeepReader(Box::new(KeepReaderRequest {
+                mutation,
+                kept_from: Position(1),
+                open_from: Position(1),
+                anyones,
+            })),
         )
     };
     let forget = |request| {
-        let asked = ForgetReader { name: "reports".into() };
-        change(request, Asked::ForgetReader(AskedForgetReader { asked, anyones: false }))
+        let mutation = ForgetReader { name: "reports".into() };
+        change(request, Mutation::ForgetReader(ForgetReaderRequest { mutation, anyones: false }))
     };
     let forgotten = |reply: &Reply| reply.read::<ForgetReader>();
     // There is no reader to forget, then there is one.

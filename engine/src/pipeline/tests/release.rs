@@ -177,7 +177,7 @@ fn whatever_leaves_is_durable_at_that_moment() {
     let setup = Lane::default();
     run.offer(&setup, vec![club(1), campaign(2, &["A", "B", "C"])]);
     setup.replies(2);
-    let (mut asked, mut answers, mut request) = (0, 0, 3);
+    let (mut mutation, mut answers, mut request) = (0, 0, 3);
     let take = |answers: &mut usize| {
         for lane in &lanes {
             for reply in lane.replies_now() {
@@ -201,7 +201,7 @@ fn whatever_leaves_is_durable_at_that_moment() {
         }
         let count = requests.len();
         match run.try_offer(&lanes[random.usize(..lanes.len())], requests) {
-            Ok(()) => asked += count,
+            Ok(()) => mutation += count,
             // The inbox is full: nothing of the chunk counts.
             Err(_) => take(&mut answers),
         }
@@ -210,10 +210,10 @@ fn whatever_leaves_is_durable_at_that_moment() {
         }
     }
     let since = std::time::Instant::now();
-    while answers < asked {
+    while answers < mutation {
         take(&mut answers);
-        assert!(since.elapsed() < DEADLINE, "{answers} of {asked} replies came");
+        assert!(since.elapsed() < DEADLINE, "{answers} of {mutation} replies came");
     }
-    assert_eq!(answers, asked, "each request is answered once");
+    assert_eq!(answers, mutation, "each request is answered once");
     run.finish();
 }

@@ -16,7 +16,7 @@ use super::rules::save;
 use super::{Answer, Bench, START_MS, stamp};
 use crate::index::{normalise, trim};
 use crate::state::requests::Remembered;
-use crate::state::{Asked, AskedAddCodes, AskedCodes, AskedCreateCampaign, CodeList};
+use crate::state::{AddCodesRequest, CodeList, CodesRequest, CreateCampaignRequest, Mutation};
 
 /// The longest that a code may be as it is written: each of these letters has four bytes, and one when it is compared.
 const LONG_LETTER: &str = "\u{1d54f}";
@@ -33,9 +33,9 @@ struct Large {
 }
 
 impl Large {
-    fn run(&mut self, asked: &Asked) {
+    fn run(&mut self, mutation: &Mutation) {
         self.number += 1;
-        let Answer::New(Remembered::Other(reply)) = self.bench.run(stamp(START_MS, self.number, 0), asked) else {
+        let Answer::New(Remembered::Other(reply)) = self.bench.run(stamp(START_MS, self.number, 0), mutation) else {
             panic!("the request is new")
         };
         self.reply = self.reply.max(reply.1.len());
@@ -64,10 +64,10 @@ fn filling(line: impl Fn(usize) -> String) -> CodeTexts {
         lines.push(&text);
     }
     let mut request = Vec::new();
-    let asked = AddCodes { campaign: CampaignId(1), lines, first_line: 1, on_conflict: OnConflict::Skip };
-    push_request(&mut request, 1, RequestId(0), &asked);
+    let mutation = AddCodes { campaign: CampaignId(1), lines, first_line: 1, on_conflict: OnConflict::Skip };
+    push_request(&mut request, 1, RequestId(0), &mutation);
     assert!(request.len() <= REQUEST_BYTES_MAX, "{}", request.len());
-    asked.lines
+    mutation.lines
 }
 
 /// Pain 18 the other way round: nothing is cut off silently because it could not be sent.
@@ -93,11 +93,11 @@ fn the_largest_replies_and_records_can_be_sent() {
     let list = |lines: &CodeTexts| CodeList::prepare(lines, u32::MAX - 70_000, trim, normalise);
     let (campaign, other) = (CampaignId(1), CampaignId(2));
     let create = |list: &CodeList, on_conflict| {
-        Asked::CreateCampaign(Box::new(AskedCreateCampaign { terms: terms.clone(), list: list.clone(), on_conflict }))
+        Mutation::CreateCampaign(Box::new(CreateCampaignRequest { terms: terms.clone(), list: list.clone(), on_conflict }))
     };
-    let adding = |campaign, list: &CodeList, on_conflict| AskedAddCodes { campaign, list: list.clone(), on_conflict };
-    let add = |list: &CodeList, on_conflict| Asked::AddCodes(Box::new(adding(Some(campaign), list, on_conflict)));
-    let codes = |list: &CodeList| Box::new(AskedCodes { campaign, list: list.clone() });
+    let adding = |campaign, list: &CodeList, on_conflict| AddCodesRequest { campaign, list: list.clone(), on_conflict };
+    let add = |list: &CodeList, on_conflict| Mutation::AddCodes(Box::new(adding(Some(campaign), list, on_conflict)));
+    let codes = |list: &CodeList| Box::new(CodesRequest { campaign, list: list.clone() });
 
     // As many lines as there may be, each as long as is possible then; most of them are held, or all are invalid.
     let many = filling(|number| format!("{number:0>width$}", width = 59));
@@ -114,18 +114,18 @@ fn the_largest_replies_and_records_can_be_sent() {
         large.run(&add(&list, OnConflict::Skip));
         let tried = large.bench.state.try_codes(&adding(None, &list, OnConflict::Skip), &large.bench.index);
         large.read(&tried);
-        large.run(&Asked::RestoreCodes(codes(&list)));
-        large.run(&Asked::ArchiveCodes(codes(&list)));
+        large.run(&Mutation::RestoreCodes(codes(&list)));
+        large.run(&Mutation::ArchiveCodes(codes(&list)));
         let checked = large.bench.index.check(START_MS, ClubId(10_000), lines.iter().take(CHECK_CODES_MAX));
         large.read(&checked);
     }
     let free = large.bench.index.check_free(many.iter());
     large.read(&free);
     // Everything in conflict, and the longest codes on a page.
-    large.run(&Asked::RestoreCodes(codes(&held)));
-    large.run(&Asked::ArchiveCampaign(campaign));
+    large.run(&Mutation::RestoreCodes(codes(&held)));
+    large.run(&Mutation::ArchiveCampaign(campaign));
     large.run(&create(&held, OnConflict::Skip));
-    large.run(&Asked::RestoreCampaign(campaign));
+    large.run(&Mutation::RestoreCampaign(campaign));
     large.run(&create(&list(&long.iter().take(10_000).collect()), OnConflict::Skip));
     for campaign in [campaign, other].into_iter().chain((3..20).map(CampaignId)) {
         for status in [CodeFilter::All, CodeFilter::Conflicting] {
@@ -159,12 +159,12 @@ fn a_conflict_shows_at_most_64_characters_of_its_code() {
     let (mut bench, long) = (Bench::new(Settings::default()), "I\u{307}".repeat(CODE_BYTES_MAX));
     let create = |code: &str| {
         let (terms, list) = (Terms::new("Summer", Money(100)), super::list([code]));
-        Asked::CreateCampaign(Box::new(AskedCreateCampaign { terms, list, on_conflict: OnConflict::Reject }))
+        Mutation::CreateCampaign(Box::new(CreateCampaignRequest { terms, list, on_conflict: OnConflict::Reject }))
     };
-    let (archive, restore) = (Asked::ArchiveCampaign(CampaignId(1)), Asked::RestoreCampaign(CampaignId(1)));
+    let (archive, restore) = (Mutation::ArchiveCampaign(CampaignId(1)), Mutation::RestoreCampaign(CampaignId(1)));
     let same = "i".repeat(CODE_BYTES_MAX);
-    for (number, asked) in (1..).zip([&create(&long), &archive, &create(&same), &restore]) {
-        bench.run(stamp(START_MS, number, 0), asked);
+    for (number, mutation) in (1..).zip([&create(&long), &archive, &create(&same), &restore]) {
+        bench.run(stamp(START_MS, number, 0), mutation);
     }
     let Some((_, Record::CampaignRestored(record))) = bench.records.last() else { panic!("{:?}", bench.records.last()) };
     let shown: String = long.chars().take(64).collect();
@@ -177,7 +177,7 @@ fn top_up_that_fires_everything(large: &mut Large) {
     let letters = |count: usize| "\u{1d54f}".repeat(count);
     let groups = ACTIONS_MAX - 2;
     for group in 0..groups {
-        large.run(&Asked::RegisterGroup(RegisterGroup { name: group.to_string() }));
+        large.run(&Mutation::RegisterGroup(RegisterGroup { name: group.to_string() }));
     }
     let assign = (1..=groups as u32).map(|group| Action::AssignGroup { group: GroupId(group) });
     let push = Push { title: letters(PUSH_TITLE_CHARS_MAX), body: letters(PUSH_BODY_CHARS_MAX) };
@@ -201,7 +201,7 @@ fn top_up_that_fires_everything(large: &mut Large) {
         conditions: format!("topupAmountMajor >= 1{:979}", ' '),
         ..rule(&format!("{:>500}", '1'), &Push { title: widest.to_owned(), body: widest.repeat(PUSH_BODY_CHARS_MAX) })
     };
-    large.run(&Asked::CreateRule(Box::new(CreateRule { terms: long.clone() })));
+    large.run(&Mutation::CreateRule(Box::new(CreateRule { terms: long.clone() })));
     assert_eq!(large.bench.state.rules.next(), RuleId(2), "it is a rule");
     (1..RULES_PER_PAGE).for_each(|_| save(&mut large.bench, &long));
     let rules = large.bench.state.list_rules(&ListRules::default());
@@ -210,7 +210,7 @@ fn top_up_that_fires_everything(large: &mut Large) {
     (RULES_PER_PAGE..FIRED_MAX).for_each(|_| save(&mut large.bench, &rule("1", &push)));
     let note = Note { by: "n".repeat(NAME_BYTES_MAX), comment: "c".repeat(COMMENT_BYTES_MAX), tags: rule("1", &push).tags };
     let top_up = TopUp { client: ClientId(1), club: ClubId(1), amount: Money(100), source: TopUpSource::Cash, note };
-    large.run(&Asked::TopUp(Box::new(top_up)));
+    large.run(&Mutation::TopUp(Box::new(top_up)));
     let Some((_, Record::ToppedUp(record))) = large.bench.records.last() else { panic!("it is a top-up") };
     assert_eq!((record.fired.len(), record.failed.len(), record.beyond), (FIRED_MAX, 0, 0));
     assert!(record.fired.iter().skip(RULES_PER_PAGE).all(|fired| fired.push.is_some()));

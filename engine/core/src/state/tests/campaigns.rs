@@ -8,7 +8,7 @@ use scrip_protocol::{CampaignId, ClubId, CredentialId, GroupId, Money, RuleId, S
 use super::script::check;
 use super::shown::campaigns;
 use super::{Answer, Bench, START_MS, list, stamp};
-use crate::state::{Asked, AskedCreateCampaign};
+use crate::state::{CreateCampaignRequest, Mutation};
 
 /// C1, C6: one list for all clubs, by status, name and club. An active one is switched on, within its period and not archived.
 #[test]
@@ -111,12 +111,12 @@ fn pages_show_every_campaign_once() {
             _ => "other",
         };
         let code = format!("code-{number}");
-        let asked = Asked::CreateCampaign(Box::new(AskedCreateCampaign {
+        let request = Mutation::CreateCampaign(Box::new(CreateCampaignRequest {
             terms: Terms::new(name, Money(1)),
             list: list([code.as_str()]),
             on_conflict: OnConflict::Reject,
         }));
-        assert!(matches!(bench.run(stamp(START_MS, number, number), &asked), Answer::New(_)));
+        assert!(matches!(bench.run(stamp(START_MS, number, number), &request), Answer::New(_)));
     }
     let shown = |text: &str| {
         let text = text.to_owned();

@@ -16,7 +16,7 @@ use super::shown::recount;
 use super::{Bench, START_MS, list, stamp};
 use crate::index::{Index, normalise};
 use crate::state::refund::activation_of;
-use crate::state::{Asked, AskedCreateCampaign, AskedHold, AskedRedeem, AskedRefund, NamedHold, State};
+use crate::state::{CreateCampaignRequest, HoldRequest, Mutation, NamedHold, RedeemRequest, RefundRequest, State};
 
 /// A11, Z5: a client has so many uses of a campaign, through whichever codes, redeemed or held; another client has his own.
 #[test]
@@ -481,11 +481,11 @@ fn random_uses_of_a_limited_campaign_are_counted_exactly() {
         let mut bench = Bench::new(Settings::default());
         let (mut taken, mut terms) = (Taken::default(), Terms::new("a campaign", Money(2)));
         let club = stamp(bench.now_ms, 0, 0);
-        bench.run(club, &Asked::RegisterClub(RegisterClub { name: "club".into() }));
-        let created = AskedCreateCampaign { terms: terms.clone(), list: list(CODES), on_conflict: OnConflict::Reject };
-        bench.run(stamp(bench.now_ms, 1, 1), &Asked::CreateCampaign(Box::new(created)));
-        let run = |bench: &mut Bench, number: u64, asked: &Asked| {
-            bench.run(stamp(bench.now_ms, number, number), asked);
+        bench.run(club, &Mutation::RegisterClub(RegisterClub { name: "club".into() }));
+        let created = CreateCampaignRequest { terms: terms.clone(), list: list(CODES), on_conflict: OnConflict::Reject };
+        bench.run(stamp(bench.now_ms, 1, 1), &Mutation::CreateCampaign(Box::new(created)));
+        let run = |bench: &mut Bench, number: u64, request: &Mutation| {
+            bench.run(stamp(bench.now_ms, number, number), request);
             bench.records.last().map(|(_, record)| record.clone()).expect("one was just added")
         };
         for number in 2..random.u64(20..400) {
@@ -493,7 +493,7 @@ fn random_uses_of_a_limited_campaign_are_counted_exactly() {
             bench.now_ms += [0, 0, 0, 1, 50, 400][random.usize(..6)];
             let now_ms = bench.now_ms;
             let (client, code) = (random.u128(1..4), random.usize(..CODES.len()));
-            let redeem = AskedRedeem {
+            let redeem = RedeemRequest {
                 client: ClientId(client),
                 club: ClubId(1),
                 code: normalise(CODES[code]),
@@ -506,7 +506,7 @@ fn random_uses_of_a_limited_campaign_are_counted_exactly() {
             let context = format!("seed {seed}, command {number}");
             match random.u32(..20) {
                 0..5 => {
-                    let record = run(&mut bench, number, &Asked::Redeem(redeem));
+                    let record = run(&mut bench, number, &Mutation::Redeem(redeem));
                     if let Record::Activation(done) = record {
                         assert_eq!((refusal, done.amount), (None, terms.amount), "{context}");
                         add(None, done.amount.0);
@@ -517,8 +517,8 @@ fn random_uses_of_a_limited_campaign_are_counted_exactly() {
                     assert_eq!(refusal, Some(refused.outcome), "{context}");
                 }
                 5..12 => {
-                    let asked = AskedHold { redeem, ttl_ms: [1_000, 1_000, 1_200, 3_000][random.usize(..4)] };
-                    let record = run(&mut bench, number, &Asked::Hold(Box::new(asked)));
+                    let request = HoldRequest { redeem, ttl_ms: [1_000, 1_000, 1_200, 3_000][random.usize(..4)] };
+                    let record = run(&mut bench, number, &Mutation::Hold(Box::new(request)));
                     if let Record::CodeHeld(held) = record {
                         assert_eq!(refusal, None, "{context}");
                         add(Some(held.expires_ms), held.amount.0);
@@ -535,13 +535,16 @@ fn random_uses_of_a_limited_campaign_are_counted_exactly() {
                     let (of, named) = (hold.at, NamedHold { hold: hold.at, anyones: false });
                     if random.u32(..4) == 0 {
                         hold.is_over = true;
-                        assert!(matches!(run(&mut bench, number, &Asked::Release(named)), Record::HoldReleased(_)), "{context}");
+                        assert!(
+                            matches!(run(&mut bench, number, &Mutation::Release(named)), Record::HoldReleased(_)),
+                            "{context}"
+                        );
                         continue;
                     }
                     let (client, code, amount, expires_ms) = (hold.client, hold.code, hold.amount, hold.expires_ms);
                     let is_late = expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms);
                     let refusal = taken.refusal(now_ms, &terms, client, code, amount).filter(|_| is_late);
-                    let record = run(&mut bench, number, &Asked::Confirm(named.into()));
+                    let record = run(&mut bench, number, &Mutation::Confirm(named.into()));
                     if let Record::HoldConfirmed(done) = record {
                         assert_eq!((refusal, done.activation.amount.0), (None, amount), "{context}");
                         taken.uses.iter_mut().filter(|other| other.at == of).for_each(|hold| hold.is_over = true);
@@ -558,8 +561,9 @@ fn random_uses_of_a_limited_campaign_are_counted_exactly() {
                     of.is_over = true;
                     let (_, record) = &bench.records[of.at.0 as usize - 1];
                     let found = activation_of(record.clone());
-                    let asked = AskedRefund { activation: of.at, found, kept_from: Position(1), anyones: false, force: false };
-                    let record = run(&mut bench, number, &Asked::Refund(Box::new(asked)));
+                    let request =
+                        RefundRequest { activation: of.at, found, kept_from: Position(1), anyones: false, force: false };
+                    let record = run(&mut bench, number, &Mutation::Refund(Box::new(request)));
                     assert!(matches!(record, Record::ActivationRefunded(_)), "{context}: {record:?}");
                 }
                 _ => {
@@ -576,7 +580,7 @@ fn random_uses_of_a_limited_campaign_are_counted_exactly() {
                     if terms.activations_per_client_max.is_some() && taken.counted_from.is_none() {
                         taken.counted_from = Some(at);
                     }
-                    let record = run(&mut bench, number, &Asked::UpdateCampaign(Box::new(update)));
+                    let record = run(&mut bench, number, &Mutation::UpdateCampaign(Box::new(update)));
                     assert!(matches!(record, Record::CampaignUpdated(_)), "{context}: {record:?}");
                 }
             }
@@ -597,19 +601,19 @@ fn a_limit_is_counted_to_from_the_nearer_end() {
     for (limit, first_free) in [(1, 2_999), (1_500, 1_500), (2_999, 1)] {
         let mut bench = Bench::new(Settings::default());
         let mut number = 0;
-        let mut run = |bench: &mut Bench, asked: &Asked| {
+        let mut run = |bench: &mut Bench, request: &Mutation| {
             number += 1;
-            bench.run(stamp(bench.now_ms, number, number), asked);
+            bench.run(stamp(bench.now_ms, number, number), request);
             bench.records.last().map(|(_, record)| record.clone()).expect("one was just added")
         };
-        run(&mut bench, &Asked::RegisterClub(RegisterClub { name: "club".into() }));
-        let created = AskedCreateCampaign {
+        run(&mut bench, &Mutation::RegisterClub(RegisterClub { name: "club".into() }));
+        let created = CreateCampaignRequest {
             terms: Terms { activations_max: Some(3_000), ..Terms::new("a campaign", Money(1)) },
             list: list(CODES),
             on_conflict: OnConflict::Reject,
         };
-        run(&mut bench, &Asked::CreateCampaign(Box::new(created)));
-        let redeem = AskedRedeem {
+        run(&mut bench, &Mutation::CreateCampaign(Box::new(created)));
+        let redeem = RedeemRequest {
             client: ClientId(1),
             club: ClubId(1),
             code: normalise("A"),
@@ -617,15 +621,15 @@ fn a_limit_is_counted_to_from_the_nearer_end() {
             is_their_top_up: true,
         };
         for after in 0..3_000 {
-            let hold = AskedHold { redeem, ttl_ms: 1_000 + after };
-            assert!(matches!(run(&mut bench, &Asked::Hold(Box::new(hold))), Record::CodeHeld(_)));
+            let hold = HoldRequest { redeem, ttl_ms: 1_000 + after };
+            assert!(matches!(run(&mut bench, &Mutation::Hold(Box::new(hold))), Record::CodeHeld(_)));
         }
         let lowered = UpdateCampaign { campaign: CampaignId(1), activations_max: Some(Some(limit)), ..UpdateCampaign::default() };
-        run(&mut bench, &Asked::UpdateCampaign(Box::new(lowered)));
+        run(&mut bench, &Mutation::UpdateCampaign(Box::new(lowered)));
         let start_ms = bench.now_ms;
         for (now_ms, is_free) in [(1_000 + first_free - 1, false), (1_000 + first_free, true)] {
             bench.now_ms = start_ms + now_ms;
-            let record = run(&mut bench, &Asked::Redeem(redeem));
+            let record = run(&mut bench, &Mutation::Redeem(redeem));
             assert_eq!(matches!(record, Record::Activation(_)), is_free, "limit {limit}, at {now_ms}");
         }
         bench.compare_with_replay();
@@ -640,32 +644,32 @@ fn a_check_never_sees_a_use_that_was_free_at_no_moment() {
     let mut state = State::default();
     let index = Index::of(&state);
     let mut number = 0;
-    let mut run = |asked: Asked| {
+    let mut run = |request: Mutation| {
         number += 1;
-        let record = state.decide(START_MS, stamp(START_MS, number, number), &asked, &index);
+        let record = state.decide(START_MS, stamp(START_MS, number, number), &request, &index);
         state.apply(START_MS, &record);
         index.follow(&state, &record);
         state.position()
     };
-    run(Asked::RegisterClub(RegisterClub { name: "club".into() }));
+    run(Mutation::RegisterClub(RegisterClub { name: "club".into() }));
     let codes: Vec<String> = (0..=ROUNDS).map(|code| format!("CODE-{code}")).collect();
     let terms = Terms { activations_per_code_max: Some(1), budget: Some(Money(15)), ..Terms::new("a campaign", Money(1)) };
     let list = list(codes.iter().map(String::as_str));
-    run(Asked::CreateCampaign(Box::new(AskedCreateCampaign { terms, list, on_conflict: OnConflict::Reject })));
+    run(Mutation::CreateCampaign(Box::new(CreateCampaignRequest { terms, list, on_conflict: OnConflict::Reject })));
     let hold = |code: &str| {
-        let redeem = AskedRedeem {
+        let redeem = RedeemRequest {
             client: ClientId(1),
             club: ClubId(1),
             code: normalise(code),
             top_up: Position(0),
             is_their_top_up: true,
         };
-        Asked::Hold(Box::new(AskedHold { redeem, ttl_ms: 1_000_000 }))
+        Mutation::Hold(Box::new(HoldRequest { redeem, ttl_ms: 1_000_000 }))
     };
-    let release = |hold: Position| Asked::Release(NamedHold { hold, anyones: false });
+    let release = |hold: Position| Mutation::Release(NamedHold { hold, anyones: false });
     let amount = |amount: i64| {
         let update = UpdateCampaign { campaign: CampaignId(1), amount: Some(Money(amount)), ..UpdateCampaign::default() };
-        Asked::UpdateCampaign(Box::new(update))
+        Mutation::UpdateCampaign(Box::new(update))
     };
     // The round whose code is not to be had; none while it may be.
     let (round, seen) = (AtomicUsize::new(usize::MAX), AtomicUsize::new(0));

@@ -6,7 +6,7 @@ use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position, Record, Sett
 use super::script::{check, check_with};
 use super::{Bench, START_MS, list, stamp};
 use crate::state::requests::Remembered;
-use crate::state::{Asked, AskedCreateCampaign};
+use crate::state::{CreateCampaignRequest, Mutation};
 
 /// D1, D2, D4: the code is validated, the bonus credited and the activation recorded, at once.
 #[test]
@@ -464,8 +464,8 @@ fn fifty_thousand_codes_are_taken_and_not_one_more() {
         terms.name = format!("{count} codes");
         let list = list(texts[..count].iter().map(String::as_str));
         let on_conflict = scrip_protocol::command::OnConflict::Reject;
-        let asked = Asked::CreateCampaign(Box::new(AskedCreateCampaign { terms, list, on_conflict }));
-        let super::Answer::New(Remembered::Other(reply)) = bench.run(stamp(START_MS, number, number), &asked) else {
+        let mutation = Mutation::CreateCampaign(Box::new(CreateCampaignRequest { terms, list, on_conflict }));
+        let super::Answer::New(Remembered::Other(reply)) = bench.run(stamp(START_MS, number, number), &mutation) else {
             panic!("the request is new")
         };
         wire::decode::<CreateCampaignOutcome>("create-campaign", &reply.1).expect("the reply was just encoded")

@@ -15,7 +15,7 @@ use super::{Answer, Bench, START_MS, list, stamp, through_a_file};
 use crate::index::base::not_codes;
 use crate::index::{Index, normalise};
 use crate::state::requests::Remembered;
-use crate::state::{Asked, AskedAddCodes, AskedCodes, AskedCreateCampaign, CodeAt, Lookup, NormalisedCode, State};
+use crate::state::{AddCodesRequest, CodeAt, CodesRequest, CreateCampaignRequest, Lookup, Mutation, NormalisedCode, State};
 
 /// T5, X3: the filters for status and for usage combine.
 #[test]
@@ -78,20 +78,20 @@ fn codes_are_shown_by_status_and_usage() {
 fn pages_show_every_code_once() {
     let mut bench = Bench::new(Settings::default());
     let mut number = 0;
-    let mut run = |bench: &mut Bench, asked: Asked| {
+    let mut run = |bench: &mut Bench, request: Mutation| {
         number += 1;
-        assert!(matches!(bench.run(stamp(START_MS, number, number), &asked), Answer::New(_)));
+        assert!(matches!(bench.run(stamp(START_MS, number, number), &request), Answer::New(_)));
     };
     let texts: Vec<String> = (0..2 * CODES_LOOKED_AT + 100).map(|number| format!("code-{number}")).collect();
     let some = |first: usize, step: usize| list(texts.iter().skip(first).step_by(step).map(String::as_str));
     let create = |list| {
         let terms = Terms::new("a campaign", Money(1));
         let on_conflict = OnConflict::Reject;
-        Asked::CreateCampaign(Box::new(AskedCreateCampaign { terms, list, on_conflict }))
+        Mutation::CreateCampaign(Box::new(CreateCampaignRequest { terms, list, on_conflict }))
     };
     run(&mut bench, create(some(0, 1)));
     let campaign = CampaignId(1);
-    run(&mut bench, Asked::ArchiveCodes(Box::new(AskedCodes { campaign, list: some(0, 2) })));
+    run(&mut bench, Mutation::ArchiveCodes(Box::new(CodesRequest { campaign, list: some(0, 2) })));
     // Only codes of the last of three stretches that are looked at, so that pages before them are empty.
     run(&mut bench, create(some(2 * CODES_LOOKED_AT, 4)));
     let shown = |status, usage| {
@@ -150,8 +150,10 @@ fn a_campaign_never_holds_more_than_a_record_can_restore() {
     let settings = Settings { codes_per_campaign_max: u32::MAX, ..Settings::default() };
     let mut bench = Bench::new(settings);
     let terms = Terms::new("Large", Money(100));
-    let create = AskedCreateCampaign { terms, list: list(["A"]).after(CODES_PER_CAMPAIGN_MAX), on_conflict: OnConflict::Reject };
-    let Answer::New(Remembered::Other(reply)) = bench.run(stamp(START_MS, 1, 1), &Asked::CreateCampaign(Box::new(create))) else {
+    let create =
+        CreateCampaignRequest { terms, list: list(["A"]).after(CODES_PER_CAMPAIGN_MAX), on_conflict: OnConflict::Reject };
+    let Answer::New(Remembered::Other(reply)) = bench.run(stamp(START_MS, 1, 1), &Mutation::CreateCampaign(Box::new(create)))
+    else {
         panic!("a new request");
     };
     let outcome: CreateCampaignOutcome = wire::decode("create-campaign", &reply.1).expect("its reply");
@@ -390,10 +392,10 @@ fn a_list_costs_as_much_as_it_is_long_however_many_codes_are_archived() {
     let script = |both: &str| format!("archive-codes 1 codes={both}\nadd 2 codes={both}\narchive-codes 2 codes={both}\n");
     let mut bench = ran(&format!("campaign amount=1 codes={all},LATE\ncampaign amount=1 codes=OTHER\n{}", script(&all)));
     let mut number = 1_000_000;
-    let mut decided = |bench: &Bench, asked: &Asked| {
+    let mut decided = |bench: &Bench, request: &Mutation| {
         number += 1;
         let lookup = Counting(&bench.index, Cell::new(0));
-        let record = bench.state.decide(bench.now_ms, stamp(bench.now_ms, number, 0), asked, &lookup);
+        let record = bench.state.decide(bench.now_ms, stamp(bench.now_ms, number, 0), request, &lookup);
         let skipped = if let Record::CodesAdded(record) = record {
             record.skipped
         } else if let Record::CodesArchived(record) = record {
@@ -407,10 +409,10 @@ fn a_list_costs_as_much_as_it_is_long_however_many_codes_are_archived() {
     };
     let campaign = CampaignId(1);
     let add = |code: &str| {
-        let asked = AskedAddCodes { campaign: Some(campaign), list: list([code]), on_conflict: OnConflict::Skip };
-        Asked::AddCodes(Box::new(asked))
+        let request = AddCodesRequest { campaign: Some(campaign), list: list([code]), on_conflict: OnConflict::Skip };
+        Mutation::AddCodes(Box::new(request))
     };
-    let of = |code: &str| Box::new(AskedCodes { campaign, list: list([code]) });
+    let of = |code: &str| Box::new(CodesRequest { campaign, list: list([code]) });
     let (why, cost) = decided(&bench, &add("c7"));
     assert_eq!(why, Some(LineVerdict::AlreadyInCampaign));
     assert!((ARCHIVED..ARCHIVED + 10).contains(&cost), "the first hashes all: {cost}");
@@ -419,8 +421,8 @@ fn a_list_costs_as_much_as_it_is_long_however_many_codes_are_archived() {
     for code in ["c7", "late"] {
         let costs = [
             (decided(&bench, &add(code)), Some(LineVerdict::AlreadyInCampaign)),
-            (decided(&bench, &Asked::ArchiveCodes(of(code))), Some(LineVerdict::AlreadyArchived)),
-            (decided(&bench, &Asked::RestoreCodes(of(code))), None),
+            (decided(&bench, &Mutation::ArchiveCodes(of(code))), Some(LineVerdict::AlreadyArchived)),
+            (decided(&bench, &Mutation::RestoreCodes(of(code))), None),
         ];
         for ((why, cost), expected) in costs {
             assert_eq!(why, expected, "{code}");
@@ -428,9 +430,9 @@ fn a_list_costs_as_much_as_it_is_long_however_many_codes_are_archived() {
         }
     }
     // One that the other campaign alone had; and one that is archived nowhere in this campaign any longer.
-    assert_eq!(decided(&bench, &Asked::RestoreCodes(of("other"))).0, Some(LineVerdict::NotInCampaign));
+    assert_eq!(decided(&bench, &Mutation::RestoreCodes(of("other"))).0, Some(LineVerdict::NotInCampaign));
     run_on_any(&mut bench, "at 2000\nrestore-codes 1 codes=C7\narchive 1");
-    assert_eq!(decided(&bench, &Asked::ArchiveCodes(of("late"))).0, Some(LineVerdict::AlreadyArchived));
+    assert_eq!(decided(&bench, &Mutation::ArchiveCodes(of("late"))).0, Some(LineVerdict::AlreadyArchived));
     run_on_any(&mut bench, "at 3000\nrestore 1");
     assert_eq!(decided(&bench, &add("c7")).0, Some(LineVerdict::AlreadyInCampaign));
     assert_eq!(decided(&bench, &add("c8")).0, Some(LineVerdict::AlreadyInCampaign));

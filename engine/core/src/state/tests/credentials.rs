@@ -10,7 +10,7 @@ use scrip_protocol::{CampaignId, ClubId, CredentialId, Kind, Record, RequestId, 
 
 use super::{Answer, Bench, START_MS, stamp};
 use crate::state::requests::Remembered;
-use crate::state::{Asked, State};
+use crate::state::{Mutation, State};
 
 /// Two clubs, and the credentials of an operator and of a gateway, numbered 5 and 1 as a file may have them.
 struct Organisation {
@@ -30,25 +30,25 @@ impl Organisation {
             organisation.bench.follow(added.into());
         }
         for name in ["Arena", "North"] {
-            organisation.run(&Asked::RegisterClub(RegisterClub { name: name.to_owned() }));
+            organisation.run(&Mutation::RegisterClub(RegisterClub { name: name.to_owned() }));
         }
         organisation
     }
 
-    fn run(&mut self, asked: &Asked) -> Vec<u8> {
+    fn run(&mut self, mutation: &Mutation) -> Vec<u8> {
         self.requests += 1;
-        let answer = self.bench.run(stamp(self.bench.now_ms, self.requests, self.requests), asked);
+        let answer = self.bench.run(stamp(self.bench.now_ms, self.requests, self.requests), mutation);
         let Answer::New(Remembered::Other(reply)) = answer else { panic!("{answer:?}") };
         reply.1
     }
 
     fn add(&mut self, grant: Grant) -> Added {
-        let bytes = self.run(&Asked::AddCredential(Box::new(AddCredential { grant })));
+        let bytes = self.run(&Mutation::AddCredential(Box::new(AddCredential { grant })));
         wire::decode(Kind::AddCredential.word(), &bytes).expect("it was just encoded")
     }
 
     fn revoke(&mut self, credential: u32) -> Revoked {
-        let bytes = self.run(&Asked::RevokeCredential(RevokeCredential { credential: CredentialId(credential) }));
+        let bytes = self.run(&Mutation::RevokeCredential(RevokeCredential { credential: CredentialId(credential) }));
         wire::decode(Kind::RevokeCredential.word(), &bytes).expect("it was just encoded")
     }
 
@@ -80,7 +80,7 @@ fn what_cannot_be_granted_is_refused_with_its_reason() {
     let mut of = Organisation::new();
     let at = |clubs: &[u32]| Grant { clubs: clubs.iter().copied().map(ClubId).collect(), ..grant(Role::Gateway, 9) };
     let named = |name: &str| Grant { name: name.to_owned(), ..at(&[]) };
-    for (asked, expected) in [
+    for (mutation, expected) in [
         (named(""), Added::InvalidName),
         (named(&"x".repeat(201)), Added::InvalidName),
         (Grant { role: Role::Cashier, ..at(&[1]) }, Added::ClubsNotForRole),
@@ -88,7 +88,7 @@ fn what_cannot_be_granted_is_refused_with_its_reason() {
         (at(&[2, 3, 1]), Added::UnknownClub(ClubId(3))),
         (grant(Role::Gateway, 5), Added::SecretTaken),
     ] {
-        assert_eq!(of.add(asked), expected);
+        assert_eq!(of.add(mutation), expected);
     }
     assert_eq!(of.listed(1), [(5, Role::Operator, false)], "nothing was added");
     assert_eq!(of.add(at(&[2, 1, 2])), Added::Added(CredentialId(6)));

@@ -9,7 +9,7 @@ use super::script::{check, check_with};
 use super::shown::recount;
 use super::{Bench, list, stamp};
 use crate::index::normalise;
-use crate::state::{Asked, AskedCodes, AskedCreateCampaign, AskedHold, AskedRedeem};
+use crate::state::{CodesRequest, CreateCampaignRequest, HoldRequest, Mutation, RedeemRequest};
 
 /// Z1, pain 8: a use is held for one client while he pays, and nobody else has it; the confirmation is the activation.
 #[test]
@@ -483,32 +483,32 @@ fn a_record_looks_only_at_the_held_codes_that_it_changes() {
     const HELD: u32 = 150;
     let mut bench = Bench::new(Settings::default());
     let mut number = 0;
-    let mut run = |bench: &mut Bench, asked: Asked| {
+    let mut run = |bench: &mut Bench, mutation: Mutation| {
         number += 1;
-        bench.run(stamp(bench.now_ms, number, number), &asked);
+        bench.run(stamp(bench.now_ms, number, number), &mutation);
         bench.state.holds.looked_at.iter().map(|at| at.slot).collect::<Vec<u32>>()
     };
     let create = |name: &str, codes: &[String]| {
         let terms = Terms { activations_per_code_max: Some(1), ..Terms::new(name, Money(1)) };
         let list = list(codes.iter().map(String::as_str));
-        Asked::CreateCampaign(Box::new(AskedCreateCampaign { terms, list, on_conflict: OnConflict::Reject }))
+        Mutation::CreateCampaign(Box::new(CreateCampaignRequest { terms, list, on_conflict: OnConflict::Reject }))
     };
     let codes: Vec<String> = (0..CODES).map(|slot| format!("CODE{slot}")).collect();
-    run(&mut bench, Asked::RegisterClub(RegisterClub { name: "club".into() }));
+    run(&mut bench, Mutation::RegisterClub(RegisterClub { name: "club".into() }));
     run(&mut bench, create("held", &codes));
     for code in codes.iter().take(HELD as usize) {
         let (client, club, code) = (ClientId(1), ClubId(1), normalise(code));
-        let redeem = AskedRedeem { client, club, code, top_up: Position(0), is_their_top_up: true };
-        let looked_at = run(&mut bench, Asked::Hold(Box::new(AskedHold { redeem, ttl_ms: 600_000 })));
+        let redeem = RedeemRequest { client, club, code, top_up: Position(0), is_their_top_up: true };
+        let looked_at = run(&mut bench, Mutation::Hold(Box::new(HoldRequest { redeem, ttl_ms: 600_000 })));
         assert!(!looked_at.is_empty());
     }
     assert_eq!(bench.state.holds.full_codes().count(), HELD as usize);
 
     let campaign = CampaignId(1);
-    let update = |change: UpdateCampaign| Asked::UpdateCampaign(Box::new(UpdateCampaign { campaign, ..change }));
+    let update = |change: UpdateCampaign| Mutation::UpdateCampaign(Box::new(UpdateCampaign { campaign, ..change }));
     let some = |slots: &[usize]| {
         let list = list(slots.iter().map(|slot| codes[*slot].as_str()));
-        Box::new(AskedCodes { campaign, list })
+        Box::new(CodesRequest { campaign, list })
     };
     let renamed = UpdateCampaign { name: Some("renamed".into()), ..UpdateCampaign::default() };
     let limited = UpdateCampaign { activations_max: Some(Some(9)), ..UpdateCampaign::default() };
@@ -517,23 +517,23 @@ fn a_record_looks_only_at_the_held_codes_that_it_changes() {
     let all: Vec<u32> = (0..HELD).collect();
     let taken = [codes[7].clone(), codes[180].clone()];
     // What is done, the codes that are looked at, and how many are full after it.
-    let steps: Vec<(Asked, &[u32], u32)> = vec![
+    let steps: Vec<(Mutation, &[u32], u32)> = vec![
         (update(renamed), &[], HELD),
         (update(limited), &[], HELD),
         (update(same_cap), &[], HELD),
-        (Asked::ArchiveCodes(some(&[3, 5, 199])), &[3, 5, 199], HELD - 2),
-        (Asked::RestoreCodes(some(&[5, 199])), &[5, 199], HELD - 1),
-        (Asked::ArchiveCampaign(campaign), &[], HELD - 1),
+        (Mutation::ArchiveCodes(some(&[3, 5, 199])), &[3, 5, 199], HELD - 2),
+        (Mutation::RestoreCodes(some(&[5, 199])), &[5, 199], HELD - 1),
+        (Mutation::ArchiveCampaign(campaign), &[], HELD - 1),
         (create("taken", &taken), &[], HELD - 1),
-        (Asked::RestoreCampaign(campaign), &[7, 180], HELD - 2),
-        (Asked::ArchiveCampaign(CampaignId(2)), &[], HELD - 2),
-        (Asked::RestoreCampaign(campaign), &[7, 180], HELD - 1),
+        (Mutation::RestoreCampaign(campaign), &[7, 180], HELD - 2),
+        (Mutation::ArchiveCampaign(CampaignId(2)), &[], HELD - 2),
+        (Mutation::RestoreCampaign(campaign), &[7, 180], HELD - 1),
         (update(capped(2)), &all, 0),
         (update(capped(1)), &all, HELD - 1),
     ];
-    for (asked, looked_at, full) in steps {
-        assert_eq!(run(&mut bench, asked.clone()), looked_at, "{asked:?}");
-        assert_eq!(bench.state.holds.full_codes().count(), full as usize, "{asked:?}");
+    for (mutation, looked_at, full) in steps {
+        assert_eq!(run(&mut bench, mutation.clone()), looked_at, "{mutation:?}");
+        assert_eq!(bench.state.holds.full_codes().count(), full as usize, "{mutation:?}");
         recount(&bench);
         bench.compare_with_replay();
     }

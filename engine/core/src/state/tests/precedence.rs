@@ -11,7 +11,7 @@ use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position, Record, Sett
 
 use super::{Bench, START_MS, list, stamp};
 use crate::index::normalise;
-use crate::state::{Asked, AskedCodes, AskedCreateCampaign, AskedHold, AskedRedeem};
+use crate::state::{CodesRequest, CreateCampaignRequest, HoldRequest, Mutation, RedeemRequest};
 
 const CAMPAIGN: CampaignId = CampaignId(1);
 /// The campaign runs at the first, and not at the second. There is no third.
@@ -20,7 +20,7 @@ const AWAY: ClubId = ClubId(2);
 const NOWHERE: ClubId = ClubId(3);
 
 /// What is put right before an attempt, the code and the club of the attempt, and its answer.
-type Row = (Option<Asked>, &'static str, ClubId, &'static str);
+type Row = (Option<Mutation>, &'static str, ClubId, &'static str);
 
 /// Outcomes that are not of this table: the lane gives the one in place of all others where the caller is not told why.
 const OF_THE_LANE: &str = "not_accepted";
@@ -28,10 +28,10 @@ const OF_THE_LANE: &str = "not_accepted";
 /// The outcome of an attempt that names another client's top-up, as those do that come before it in the table. It says nothing of a code.
 const OF_A_TOP_UP: &str = "unknown_top_up";
 
-fn update(change: impl FnOnce(&mut UpdateCampaign)) -> Option<Asked> {
+fn update(change: impl FnOnce(&mut UpdateCampaign)) -> Option<Mutation> {
     let mut update = UpdateCampaign { campaign: CAMPAIGN, ..UpdateCampaign::default() };
     change(&mut update);
-    Some(Asked::UpdateCampaign(Box::new(update)))
+    Some(Mutation::UpdateCampaign(Box::new(update)))
 }
 
 /// The table. In the campaign the code Y is archived by itself, Z with the campaign alone; both have no use left.
@@ -43,8 +43,8 @@ fn rows() -> Vec<Row> {
         (None, "none", AWAY, "unknown_code"),
         (None, "Y", AWAY, "code_archived"),
         (None, "Z", AWAY, "campaign_archived"),
-        (Some(Asked::RestoreCampaign(CAMPAIGN)), "Z", AWAY, "campaign_inactive"),
-        (Some(Asked::SwitchCampaign(SwitchCampaign { campaign: CAMPAIGN, active: true })), "Z", AWAY, "outside_period"),
+        (Some(Mutation::RestoreCampaign(CAMPAIGN)), "Z", AWAY, "campaign_inactive"),
+        (Some(Mutation::SwitchCampaign(SwitchCampaign { campaign: CAMPAIGN, active: true })), "Z", AWAY, "outside_period"),
         (update(|terms| terms.enforce_period = Some(false)), "Z", AWAY, "club_excluded"),
         (None, "Z", HOME, "code_exhausted"),
         (update(|terms| terms.activations_per_code_max = Some(None)), "Z", HOME, "client_exhausted"),
@@ -59,12 +59,12 @@ fn rows() -> Vec<Row> {
 fn everything_fails() -> Bench {
     let mut bench = Bench::new(Settings::default());
     let mut number = 0;
-    let mut run = |asked: Asked| {
+    let mut run = |request: Mutation| {
         number += 1;
-        bench.run(stamp(START_MS, number, number), &asked);
+        bench.run(stamp(START_MS, number, number), &request);
     };
-    run(Asked::RegisterClub(RegisterClub { name: "home".into() }));
-    run(Asked::RegisterClub(RegisterClub { name: "away".into() }));
+    run(Mutation::RegisterClub(RegisterClub { name: "home".into() }));
+    run(Mutation::RegisterClub(RegisterClub { name: "away".into() }));
     let terms = Terms {
         clubs: vec![HOME],
         ends_ms: Some(START_MS - 1),
@@ -72,10 +72,10 @@ fn everything_fails() -> Bench {
         activations_per_client_max: Some(2),
         ..Terms::new("a campaign", Money(1))
     };
-    let created = AskedCreateCampaign { terms, list: list(["Y", "Z"]), on_conflict: OnConflict::Reject };
-    run(Asked::CreateCampaign(Box::new(created)));
+    let created = CreateCampaignRequest { terms, list: list(["Y", "Z"]), on_conflict: OnConflict::Reject };
+    run(Mutation::CreateCampaign(Box::new(created)));
     for code in ["Y", "Z"] {
-        run(Asked::Redeem(AskedRedeem {
+        run(Mutation::Redeem(RedeemRequest {
             client: ClientId(1),
             club: HOME,
             code: normalise(code),
@@ -90,9 +90,9 @@ fn everything_fails() -> Bench {
         terms.enforce_period = Some(true);
     });
     run(exhausted.expect("it is one"));
-    run(Asked::SwitchCampaign(SwitchCampaign { campaign: CAMPAIGN, active: false }));
-    run(Asked::ArchiveCodes(Box::new(AskedCodes { campaign: CAMPAIGN, list: list(["Y"]) })));
-    run(Asked::ArchiveCampaign(CAMPAIGN));
+    run(Mutation::SwitchCampaign(SwitchCampaign { campaign: CAMPAIGN, active: false }));
+    run(Mutation::ArchiveCodes(Box::new(CodesRequest { campaign: CAMPAIGN, list: list(["Y"]) })));
+    run(Mutation::ArchiveCampaign(CAMPAIGN));
     bench
 }
 
@@ -106,8 +106,8 @@ fn each_refusal_stands_before_those_that_fail_as_well() {
     let words: Vec<&str> = rows.iter().map(|(.., word)| *word).collect();
     for (at, (put_right, code, club, word)) in rows.into_iter().enumerate() {
         let number = 100 * (at as u64 + 1);
-        if let Some(asked) = put_right {
-            bench.run(stamp(START_MS, number, number), &asked);
+        if let Some(request) = put_right {
+            bench.run(stamp(START_MS, number, number), &request);
         }
         let CheckOutcome::Checked { codes, .. } = bench.index.check(START_MS, club, [code].into_iter()) else {
             panic!("one code is not too many")
@@ -126,10 +126,10 @@ fn each_refusal_stands_before_those_that_fail_as_well() {
         };
         assert_eq!(reasons, left, "{word} and all that come after it");
         let is_their_top_up = !words[at..].contains(&OF_A_TOP_UP);
-        let redeem = AskedRedeem { client: ClientId(1), club, code: normalise(code), top_up: Position(1), is_their_top_up };
-        let hold = Asked::Hold(Box::new(AskedHold { redeem, ttl_ms: 1_000 }));
-        for (more, asked) in [(1, hold), (2, Asked::Redeem(redeem))] {
-            bench.run(stamp(START_MS, number + more, number + more), &asked);
+        let redeem = RedeemRequest { client: ClientId(1), club, code: normalise(code), top_up: Position(1), is_their_top_up };
+        let hold = Mutation::Hold(Box::new(HoldRequest { redeem, ttl_ms: 1_000 }));
+        for (more, request) in [(1, hold), (2, Mutation::Redeem(redeem))] {
+            bench.run(stamp(START_MS, number + more, number + more), &request);
             let (_, record) = bench.records.last().expect("one was just added");
             let found = if let Record::HoldRefused(refused) = record {
                 let HoldOutcome::Refused(why) = refused.outcome else { panic!("{refused:?}") };
@@ -140,7 +140,7 @@ fn each_refusal_stands_before_those_that_fail_as_well() {
                 assert!(matches!(record, Record::CodeHeld(_) | Record::Activation(_)), "{record:?}");
                 "redeemed"
             };
-            assert_eq!(found, word, "{asked:?}");
+            assert_eq!(found, word, "{request:?}");
         }
     }
     bench.compare_with_replay();

@@ -213,10 +213,10 @@ fn a_reader_without_a_credential_is_moved_by_operators() {
     bench.state.apply(super::START_MS, &kept.into());
     assert_eq!(bench.state.list_readers().readers[0].credential, None);
     let decided = |anyones| {
-        let asked = scrip_protocol::command::KeepReader { name: "reports".into(), position: Position(2) };
-        let asked = crate::state::AskedKeepReader { asked, kept_from: Position(1), open_from: Position(1), anyones };
-        let asked = crate::state::Asked::KeepReader(Box::new(asked));
-        bench.state.decide(super::START_MS, stamp, &asked, &bench.index)
+        let mutation = scrip_protocol::command::KeepReader { name: "reports".into(), position: Position(2) };
+        let mutation = crate::state::KeepReaderRequest { request: mutation, kept_from: Position(1), open_from: Position(1), anyones };
+        let mutation = crate::state::Mutation::KeepReader(Box::new(mutation));
+        bench.state.decide(super::START_MS, stamp, &mutation, &bench.index)
     };
     assert!(matches!(decided(false), scrip_protocol::Record::RequestRefused(_)));
     assert!(matches!(decided(true), scrip_protocol::Record::ReaderKept(_)));

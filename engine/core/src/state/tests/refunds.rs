@@ -7,7 +7,7 @@ use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position, Settings};
 
 use super::script::{check, check_with};
 use super::{Bench, list, stamp};
-use crate::state::{Asked, AskedCodes, AskedRefund};
+use crate::state::{CodesRequest, Mutation, RefundRequest};
 
 /// Z2, pain 10: the use is given back to the code, the client and the campaign, and the bonus to the budget; once.
 #[test]
@@ -287,18 +287,18 @@ fn repeated_refunds_get_their_first_replies() {
 }
 
 /// Runs one more request of credential 1.
-fn run(bench: &mut Bench, number: u64, asked: &Asked) -> String {
+fn run(bench: &mut Bench, number: u64, mutation: &Mutation) -> String {
     let stamp = stamp(bench.now_ms, number, number);
-    let answer = bench.run(stamp, asked);
+    let answer = bench.run(stamp, mutation);
     let super::Answer::New(reply) = answer else { panic!("{answer:?}") };
     super::script::printed(&reply)
 }
 
 /// The request to refund what stands at a position.
-fn refund(bench: &Bench, activation: u64, force: bool) -> Asked {
+fn refund(bench: &Bench, activation: u64, force: bool) -> Mutation {
     let (_, record) = &bench.records[activation as usize - 1];
     let found = crate::state::refund::activation_of(record.clone());
-    Asked::Refund(Box::new(AskedRefund {
+    Mutation::Refund(Box::new(RefundRequest {
         activation: Position(activation),
         found,
         kept_from: Position(1),
@@ -421,15 +421,15 @@ fn what_is_archived_is_refunded_too() {
         campaign 1: 5.00 credited, balance 10.00
         "#,
     );
-    let (campaign, codes) = (CampaignId(1), || Box::new(AskedCodes { campaign: CampaignId(1), list: list(["A"]) }));
-    run(&mut bench, 1, &Asked::ArchiveCodes(codes()));
-    let asked = refund(&bench, 4, false);
-    assert_eq!(run(&mut bench, 2, &asked), "refunded: 5.00 debited from client 7, bonus balance 5.00");
-    run(&mut bench, 3, &Asked::ArchiveCampaign(campaign));
-    let asked = refund(&bench, 5, false);
-    assert_eq!(run(&mut bench, 4, &asked), "refunded: 5.00 debited from client 7, bonus balance 0.00");
-    run(&mut bench, 5, &Asked::RestoreCampaign(campaign));
-    run(&mut bench, 6, &Asked::RestoreCodes(codes()));
+    let (campaign, codes) = (CampaignId(1), || Box::new(CodesRequest { campaign: CampaignId(1), list: list(["A"]) }));
+    run(&mut bench, 1, &Mutation::ArchiveCodes(codes()));
+    let mutation = refund(&bench, 4, false);
+    assert_eq!(run(&mut bench, 2, &mutation), "refunded: 5.00 debited from client 7, bonus balance 5.00");
+    run(&mut bench, 3, &Mutation::ArchiveCampaign(campaign));
+    let mutation = refund(&bench, 5, false);
+    assert_eq!(run(&mut bench, 4, &mutation), "refunded: 5.00 debited from client 7, bonus balance 0.00");
+    run(&mut bench, 5, &Mutation::RestoreCampaign(campaign));
+    run(&mut bench, 6, &Mutation::RestoreCodes(codes()));
     let of = bench.state.campaigns.of(campaign).expect("it is there");
     assert_eq!((of.codes_available(), of.codes_not_exhausted(), of.codes_archived()), (2, 2, 0));
     for (number, code, answer) in [
@@ -439,14 +439,14 @@ fn what_is_archived_is_refunded_too() {
         (10, "B", "code_exhausted"),
     ] {
         let code = crate::index::normalise(code);
-        let asked = Asked::Redeem(crate::state::AskedRedeem {
+        let mutation = Mutation::Redeem(crate::state::RedeemRequest {
             client: ClientId(7),
             club: ClubId(1),
             code,
             top_up: Position(0),
             is_their_top_up: true,
         });
-        assert_eq!(run(&mut bench, number, &asked), answer);
+        assert_eq!(run(&mut bench, number, &mutation), answer);
     }
     bench.compare_with_replay();
 }

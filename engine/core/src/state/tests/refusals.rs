@@ -15,8 +15,8 @@ use super::{Bench, START_MS, stamp};
 use crate::index::{Index, normalise, trim};
 use crate::state::requests::Admission;
 use crate::state::{
-    Asked, AskedCodes, AskedCreateCampaign, AskedHold, AskedRedeem, AskedRefund, AskedRefundBonus, AskedRefundTopUp, CodeList,
-    NamedHold, State,
+    CodeList, CodesRequest, CreateCampaignRequest, HoldRequest, Mutation, NamedHold, RedeemRequest, RefundBonusRequest,
+    RefundRequest, RefundTopUpRequest, State,
 };
 
 const CLIENT: ClientId = ClientId(42);
@@ -32,32 +32,32 @@ fn list(codes: &[&str]) -> CodeList {
 /// An organisation with a club, a campaign of two codes, and a hold of the first that was released.
 fn bench() -> (Bench, Position) {
     let mut bench = Bench::new(Settings::default());
-    let campaign = AskedCreateCampaign {
+    let campaign = CreateCampaignRequest {
         terms: Terms::new("Autumn", Money(500)),
         list: list(&["AbC", "DEF"]),
         on_conflict: OnConflict::Reject,
     };
-    let redeem = AskedRedeem { client: CLIENT, club: CLUB, code: normalise("abc"), top_up: Position(0), is_their_top_up: true };
-    let hold = AskedHold { redeem, ttl_ms: 60_000 };
-    let asked = [
-        Asked::RegisterClub(RegisterClub { name: "Arena".into() }),
-        Asked::CreateCampaign(Box::new(campaign)),
-        Asked::Hold(Box::new(hold)),
+    let redeem = RedeemRequest { client: CLIENT, club: CLUB, code: normalise("abc"), top_up: Position(0), is_their_top_up: true };
+    let hold = HoldRequest { redeem, ttl_ms: 60_000 };
+    let request = [
+        Mutation::RegisterClub(RegisterClub { name: "Arena".into() }),
+        Mutation::CreateCampaign(Box::new(campaign)),
+        Mutation::Hold(Box::new(hold)),
     ];
-    for (asked, number) in asked.iter().zip(1..) {
-        bench.run(stamp(START_MS, number, number), asked);
+    for (request, number) in request.iter().zip(1..) {
+        bench.run(stamp(START_MS, number, number), request);
     }
     let hold = bench.state.position();
-    bench.run(stamp(START_MS, 4, 4), &Asked::Release(NamedHold { hold, anyones: true }));
+    bench.run(stamp(START_MS, 4, 4), &Mutation::Release(NamedHold { hold, anyones: true }));
     (bench, hold)
 }
 
 /// What the record of a refused request says that it was about.
 #[track_caller]
-fn subject(bench: &mut Bench, number: u64, asked: &Asked) -> Subject {
-    bench.run(stamp(START_MS, number, number), asked);
+fn subject(bench: &mut Bench, number: u64, request: &Mutation) -> Subject {
+    bench.run(stamp(START_MS, number, number), request);
     let record = &bench.records.last().expect("it made a record").1;
-    let Record::RequestRefused(refused) = record else { panic!("{asked:?} was not refused: {record:?}") };
+    let Record::RequestRefused(refused) = record else { panic!("{request:?} was not refused: {record:?}") };
     refused.subject.clone()
 }
 
@@ -108,7 +108,7 @@ fn a_refusal_names_the_client_the_club_and_the_code_of_its_request() {
     let kept_from = Position(1);
     let refund_top_up = |amount, anyones| {
         let found = Some(topped_up.clone());
-        Asked::RefundTopUp(Box::new(AskedRefundTopUp {
+        Mutation::RefundTopUp(Box::new(RefundTopUpRequest {
             top_up: AT,
             found,
             kept_from,
@@ -119,42 +119,42 @@ fn a_refusal_names_the_client_the_club_and_the_code_of_its_request() {
         }))
     };
     let refund_bonus =
-        AskedRefundBonus { payment: AT, found: Some(payment), kept_from, anyones: true, amount: Some(amount), note: note() };
-    let refund = AskedRefund { activation: AT, found: Some(activation), kept_from, anyones: true, force: false };
+        RefundBonusRequest { payment: AT, found: Some(payment), kept_from, anyones: true, amount: Some(amount), note: note() };
+    let refund = RefundRequest { activation: AT, found: Some(activation), kept_from, anyones: true, force: false };
     let person = Subject { client: Some(client), club: Some(club), ..Subject::default() };
     let named = Subject { operation: Some(AT), ..person.clone() };
     let of_code = Subject { code: Some("abc".into()), campaign: Some(CAMPAIGN), ..person.clone() };
-    let codes = |codes: &[&str]| Box::new(AskedCodes { campaign: CampaignId(9), list: list(codes) });
+    let codes = |codes: &[&str]| Box::new(CodesRequest { campaign: CampaignId(9), list: list(codes) });
     let of_campaign = Subject { campaign: Some(CampaignId(9)), ..Subject::default() };
     let paid_from = PaidFrom::Directly;
     let cases = [
-        (Asked::TopUp(Box::new(TopUp { client, club, amount, source: TopUpSource::Cash, note: note() })), person.clone()),
-        (Asked::PayBonus(Box::new(PayBonus { client, club, amount, paid_for: PaidFor::Order, note: note() })), person.clone()),
-        (Asked::CreditBonus(Box::new(CreditBonus { client, club: Some(club), amount, note: note() })), person.clone()),
-        (Asked::WriteOffBonus(Box::new(WriteOffBonus { client, club: Some(club), amount, note: note() })), person.clone()),
+        (Mutation::TopUp(Box::new(TopUp { client, club, amount, source: TopUpSource::Cash, note: note() })), person.clone()),
+        (Mutation::PayBonus(Box::new(PayBonus { client, club, amount, paid_for: PaidFor::Order, note: note() })), person.clone()),
+        (Mutation::CreditBonus(Box::new(CreditBonus { client, club: Some(club), amount, note: note() })), person.clone()),
+        (Mutation::WriteOffBonus(Box::new(WriteOffBonus { client, club: Some(club), amount, note: note() })), person.clone()),
         (
-            Asked::RecordSession(Box::new(RecordSession { client, club, price: Money(-1), paid_from, note: note() })),
+            Mutation::RecordSession(Box::new(RecordSession { client, club, price: Money(-1), paid_from, note: note() })),
             person.clone(),
         ),
         (
-            Asked::RecordPurchase(Box::new(RecordPurchase { client, club, price: Money(-1), paid_from, note: note() })),
+            Mutation::RecordPurchase(Box::new(RecordPurchase { client, club, price: Money(-1), paid_from, note: note() })),
             person.clone(),
         ),
         (
-            Asked::RegisterClient(RegisterClient { client, name: "a".repeat(1_000) }),
+            Mutation::RegisterClient(RegisterClient { client, name: "a".repeat(1_000) }),
             Subject { client: Some(client), ..Subject::default() },
         ),
         (refund_top_up(amount, true), named.clone()),
         // Another's top-up is nothing to a caller that may not name it.
         (refund_top_up(Money(100), false), Subject { operation: Some(AT), ..Subject::default() }),
-        (Asked::RefundBonus(Box::new(refund_bonus)), named),
-        (Asked::Refund(Box::new(refund)), Subject { operation: Some(AT), ..of_code.clone() }),
-        (Asked::Release(NamedHold { hold, anyones: true }), Subject { operation: Some(hold), ..of_code }),
-        (Asked::ArchiveCodes(codes(&["AbC"])), Subject { code: Some("abc".into()), ..of_campaign.clone() }),
-        (Asked::RestoreCodes(codes(&["AbC", "DEF"])), of_campaign.clone()),
-        (Asked::ArchiveCampaign(CampaignId(9)), of_campaign),
+        (Mutation::RefundBonus(Box::new(refund_bonus)), named),
+        (Mutation::Refund(Box::new(refund)), Subject { operation: Some(AT), ..of_code.clone() }),
+        (Mutation::Release(NamedHold { hold, anyones: true }), Subject { operation: Some(hold), ..of_code }),
+        (Mutation::ArchiveCodes(codes(&["AbC"])), Subject { code: Some("abc".into()), ..of_campaign.clone() }),
+        (Mutation::RestoreCodes(codes(&["AbC", "DEF"])), of_campaign.clone()),
+        (Mutation::ArchiveCampaign(CampaignId(9)), of_campaign),
         (
-            Asked::AddCredential(Box::new(AddCredential {
+            Mutation::AddCredential(Box::new(AddCredential {
                 grant: Grant {
                     name: String::new(),
                     role: Role::Gateway,
@@ -166,8 +166,8 @@ fn a_refusal_names_the_client_the_club_and_the_code_of_its_request() {
             Subject::default(),
         ),
     ];
-    for ((asked, expected), number) in cases.into_iter().zip(10..) {
-        assert_eq!(subject(&mut bench, number, &asked), expected, "{asked:?}");
+    for ((request, expected), number) in cases.into_iter().zip(10..) {
+        assert_eq!(subject(&mut bench, number, &request), expected, "{request:?}");
     }
     bench.compare_with_replay();
 }
@@ -182,7 +182,7 @@ fn a_request_from_before_the_new_hash_is_answered_only_as_its_own_command() {
     let mut bench = Bench { state, index, records: Vec::new(), now_ms: START_MS };
     bench.follow(SettingsApplied { settings: settings(60 * MINUTE) }.into());
     let old = stamp(START_MS + 59 * MINUTE, 1, 7);
-    bench.run(old, &Asked::RegisterClub(RegisterClub { name: "Arena".to_owned() }));
+    bench.run(old, &Mutation::RegisterClub(RegisterClub { name: "Arena".to_owned() }));
     bench.follow(SettingsSet::new(settings(0)).into());
     let (late, retry) = (START_MS + 59 * MINUTE, Stamp { body: 8, ..old });
     for stamp in [old, retry] {

@@ -13,7 +13,7 @@ use scrip_rules::{Conditions, Formula, PushText};
 
 use super::script::{check, check_with};
 use super::{Bench, START_MS, stamp};
-use crate::state::Asked;
+use crate::state::Mutation;
 
 /// A rule as it was written.
 pub(super) fn terms_of(bench: &Bench, rule: u32) -> RuleTerms {
@@ -381,8 +381,8 @@ fn groups_are_registered_under_names_of_their_own() {
         bench.follow(GroupRegistered { stamp, group: GroupId(number), name: number.to_string() }.into());
     }
     let register = |bench: &mut Bench, number: u64, name: &str| {
-        let asked = Asked::RegisterGroup(scrip_protocol::command::RegisterGroup { name: name.to_owned() });
-        let super::Answer::New(reply) = bench.run(stamp(START_MS, 1_000_000_000 + number, 0), &asked) else {
+        let request = Mutation::RegisterGroup(scrip_protocol::command::RegisterGroup { name: name.to_owned() });
+        let super::Answer::New(reply) = bench.run(stamp(START_MS, 1_000_000_000 + number, 0), &request) else {
             panic!("it is new")
         };
         super::script::printed(&reply)
@@ -445,9 +445,9 @@ fn records_that_name_what_is_not_there_do_no_harm() {
     assert_eq!(has, Some((Money(300), Money(200))));
     assert_eq!(*bench.state.groups.of_client(ClientId(7)), [GroupId(1)]);
     // One fires as it did before.
-    let asked =
+    let request =
         TopUp { client: ClientId(8), club: ClubId(1), amount: Money(100), source: TopUpSource::Cash, note: Note::default() };
-    let super::Answer::New(reply) = bench.run(stamp(10), &Asked::TopUp(Box::new(asked))) else { panic!("it is new") };
+    let super::Answer::New(reply) = bench.run(stamp(10), &Mutation::TopUp(Box::new(request))) else { panic!("it is new") };
     let expected = "topped up: gaming balance 1.00, 1.00 credited, bonus balance 1.00, rules fired 1, top-up 16";
     assert_eq!(super::script::printed(&reply), expected);
     bench.compare_with_replay();

@@ -51,8 +51,8 @@ use crate::index::normalise;
 use crate::state::refund::activation_of;
 use crate::state::requests::{Admission, Remembered};
 use crate::state::{
-    Asked, AskedAddCodes, AskedCodes, AskedConfirm, AskedCreateCampaign, AskedGenerate, AskedHold, AskedRedeem, AskedRefund,
-    Drawn, NamedHold,
+    AddCodesRequest, CodesRequest, ConfirmRequest, CreateCampaignRequest, Drawn, GenerateRequest, HoldRequest, Mutation,
+    NamedHold, RedeemRequest, RefundRequest,
 };
 use scrip_protocol::codes::CodeForm;
 
@@ -98,10 +98,10 @@ pub(super) fn run_on_any(bench: &mut Bench, script: &str) {
         let words = Words::of(line);
         if words.at(0) == "at" {
             bench.now_ms = START_MS + parsed::<u64>(words.at(1));
-        } else if let Some(asked) = asked(bench, &words) {
+        } else if let Some(request) = request(bench, &words) {
             let stamp = stamp_of(bench, &mut bodies, &words);
-            if bench.state.admit(bench.now_ms, &stamp, || asked.kind()) == Admission::New {
-                let record = bench.state.decide(bench.now_ms, stamp, &asked, &bench.index);
+            if bench.state.admit(bench.now_ms, &stamp, || request.kind()) == Admission::New {
+                let record = bench.state.decide(bench.now_ms, stamp, &request, &bench.index);
                 bench.follow(record);
             }
         } else {
@@ -174,9 +174,9 @@ fn run_line(bench: &mut Bench, bodies: &mut Vec<String>, line: &str) -> Option<S
         bench.now_ms = START_MS + parsed::<u64>(words.at(1));
         return None;
     }
-    let Some(asked) = asked(bench, &words) else { return Some(shown(bench, &words)) };
+    let Some(request) = request(bench, &words) else { return Some(shown(bench, &words)) };
     let stamp = stamp_of(bench, bodies, &words);
-    Some(match bench.run(stamp, &asked) {
+    Some(match bench.run(stamp, &request) {
         Answer::New(reply) => printed(&reply),
         Answer::Again(reply) => format!("again: {}", printed(&reply)),
         Answer::Refused(refusal) => format!("not executed: {refusal}"),
@@ -199,11 +199,11 @@ fn stamp_of(bench: &Bench, bodies: &mut Vec<String>, words: &Words) -> Stamp {
 }
 
 /// The request that a line asks for; none where it changes nothing.
-fn asked(bench: &Bench, words: &Words) -> Option<Asked> {
+fn request(bench: &Bench, words: &Words) -> Option<Mutation> {
     Some(match words.at(0) {
-        "club" => Asked::RegisterClub(RegisterClub { name: words.at(1).to_owned() }),
-        "client" => Asked::RegisterClient(RegisterClient { client: parsed(words.at(1)), name: words.at(2).to_owned() }),
-        "campaign" => Asked::CreateCampaign(Box::new(AskedCreateCampaign {
+        "club" => Mutation::RegisterClub(RegisterClub { name: words.at(1).to_owned() }),
+        "client" => Mutation::RegisterClient(RegisterClient { client: parsed(words.at(1)), name: words.at(2).to_owned() }),
+        "campaign" => Mutation::CreateCampaign(Box::new(CreateCampaignRequest {
             terms: Terms {
                 clubs: words.list("clubs").into_iter().map(parsed).collect(),
                 starts_ms: words.number("from").map(|after: u64| START_MS + after),
@@ -220,29 +220,29 @@ fn asked(bench: &Bench, words: &Words) -> Option<Asked> {
             list: list(words.list("codes")),
             on_conflict: words.on_conflict(),
         })),
-        "add" => Asked::AddCodes(Box::new(AskedAddCodes {
+        "add" => Mutation::AddCodes(Box::new(AddCodesRequest {
             campaign: Some(parsed(words.at(1))),
             list: list(words.list("codes")),
             on_conflict: words.on_conflict(),
         })),
-        "archive" => Asked::ArchiveCampaign(parsed(words.at(1))),
-        "restore" => Asked::RestoreCampaign(parsed(words.at(1))),
-        "archive-codes" => Asked::ArchiveCodes(codes(words)),
-        "restore-codes" => Asked::RestoreCodes(codes(words)),
-        "generate" => Asked::GenerateCodes(Box::new(generation(words))),
-        "redeem" => Asked::Redeem(redemption(bench, words)),
-        "hold" => Asked::Hold(Box::new(AskedHold {
+        "archive" => Mutation::ArchiveCampaign(parsed(words.at(1))),
+        "restore" => Mutation::RestoreCampaign(parsed(words.at(1))),
+        "archive-codes" => Mutation::ArchiveCodes(codes(words)),
+        "restore-codes" => Mutation::RestoreCodes(codes(words)),
+        "generate" => Mutation::GenerateCodes(Box::new(generation(words))),
+        "redeem" => Mutation::Redeem(redemption(bench, words)),
+        "hold" => Mutation::Hold(Box::new(HoldRequest {
             redeem: redemption(bench, words),
             ttl_ms: words.number("ttl").unwrap_or(HOLD_TTL_DEFAULT_MS),
         })),
-        "confirm" => Asked::Confirm(AskedConfirm {
+        "confirm" => Mutation::Confirm(ConfirmRequest {
             hold: named(words),
             top_up: words.number("top-up").unwrap_or_default(),
             top_up_of: top_up_of(bench, words),
         }),
-        "release" => Asked::Release(named(words)),
-        "switch" => Asked::SwitchCampaign(SwitchCampaign { campaign: parsed(words.at(1)), active: words.at(2) == "on" }),
-        "update" => Asked::UpdateCampaign(Box::new(UpdateCampaign {
+        "release" => Mutation::Release(named(words)),
+        "switch" => Mutation::SwitchCampaign(SwitchCampaign { campaign: parsed(words.at(1)), active: words.at(2) == "on" }),
+        "update" => Mutation::UpdateCampaign(Box::new(UpdateCampaign {
             campaign: parsed(words.at(1)),
             name: words.value("name").map(str::to_owned),
             amount: words.number("amount"),
@@ -256,12 +256,12 @@ fn asked(bench: &Bench, words: &Words) -> Option<Asked> {
             budget: words.limit("budget"),
             low_stock: words.limit("low"),
         })),
-        "refund" => Asked::Refund(Box::new(refund(bench, words))),
+        "refund" => Mutation::Refund(Box::new(refund(bench, words))),
         "show" | "check" => return None,
         other if shown::knows(other) || ledger::shows(other) || readers::shows(other) => return None,
         other => {
-            let asked = ledger::asked(bench, words).or_else(|| readers::asked(words));
-            asked.unwrap_or_else(|| panic!("the notation has no {other:?}"))
+            let request = ledger::request(bench, words).or_else(|| readers::request(words));
+            request.unwrap_or_else(|| panic!("the notation has no {other:?}"))
         }
     })
 }
@@ -273,9 +273,9 @@ fn top_up_of(bench: &Bench, words: &Words) -> Option<ClientId> {
     ToppedUp::try_from(record.clone()).ok().map(|top_up| top_up.client)
 }
 
-fn redemption(bench: &Bench, words: &Words) -> AskedRedeem {
+fn redemption(bench: &Bench, words: &Words) -> RedeemRequest {
     let client = words.number("client").unwrap_or(ClientId(1));
-    AskedRedeem {
+    RedeemRequest {
         client,
         club: words.number("club").unwrap_or(ClubId(1)),
         code: normalise(words.value("code").unwrap_or_default()),
@@ -285,12 +285,12 @@ fn redemption(bench: &Bench, words: &Words) -> AskedRedeem {
 }
 
 /// With the activation as a lane would find it in the journal.
-fn refund(bench: &Bench, words: &Words) -> AskedRefund {
+fn refund(bench: &Bench, words: &Words) -> RefundRequest {
     let activation: Position = parsed(words.at(1));
     let record = (activation.0 as usize).checked_sub(1).and_then(|at| bench.records.get(at));
     let found = record.and_then(|(_, record)| activation_of(record.clone()));
     let kept_from = kept_from(words);
-    AskedRefund { activation, found, kept_from, anyones: words.has("operator"), force: words.has("force") }
+    RefundRequest { activation, found, kept_from, anyones: words.has("operator"), force: words.has("force") }
 }
 
 /// Where the journal is said to begin; at its first record, unless the line says otherwise.
@@ -298,13 +298,13 @@ pub(super) fn kept_from(words: &Words) -> Position {
     words.number("kept-from").unwrap_or(Position(1))
 }
 
-fn codes(words: &Words) -> Box<AskedCodes> {
-    Box::new(AskedCodes { campaign: parsed(words.at(1)), list: list(words.list("codes")) })
+fn codes(words: &Words) -> Box<CodesRequest> {
+    Box::new(CodesRequest { campaign: parsed(words.at(1)), list: list(words.list("codes")) })
 }
 
-fn generation(words: &Words) -> AskedGenerate {
+fn generation(words: &Words) -> GenerateRequest {
     let count = words.number("count").unwrap_or_default();
-    let asked = GenerateCodes {
+    let request = GenerateCodes {
         campaign: parsed(words.at(1)),
         count,
         pattern: words.value("pattern").unwrap_or(PATTERN).to_owned(),
@@ -313,13 +313,13 @@ fn generation(words: &Words) -> AskedGenerate {
     match words.number("space") {
         Some(space) => {
             let existing = words.number("existing").unwrap_or_default();
-            AskedGenerate {
-                campaign: asked.campaign,
+            GenerateRequest {
+                campaign: request.campaign,
                 count,
                 drawn: Ok(Drawn { space, existing, list: list(words.list("drawn")) }),
             }
         }
-        None => draw(&asked, CodeForm::CURRENT, |_, _| 0),
+        None => draw(&request, CodeForm::CURRENT, |_, _| 0),
     }
 }
 

@@ -20,7 +20,7 @@ use scrip_protocol::{CampaignId, ClubId};
 use super::script::{Words, parsed, skipped};
 use super::{Bench, list};
 use crate::index::normalise;
-use crate::state::{AskedAddCodes, CodeAt, HeldOfCampaign, Lookup, OpenHold};
+use crate::state::{AddCodesRequest, CodeAt, HeldOfCampaign, Lookup, OpenHold};
 
 /// Whether a word is one of these.
 pub(super) fn knows(word: &str) -> bool {
@@ -36,14 +36,14 @@ pub(super) fn shown(bench: &Bench, words: &Words) -> String {
             or_none(rows.iter().map(row).collect::<Vec<_>>().join("; "))
         }
         "campaigns" => {
-            let asked = ListCampaigns {
+            let request = ListCampaigns {
                 status: campaign_filter(words),
                 text: words.value("text").unwrap_or_default().to_owned(),
                 club: words.number("club").unwrap_or(ClubId(0)),
                 low_stock: words.has("low"),
                 ..ListCampaigns::default()
             };
-            or_none(campaigns(bench, asked).iter().map(CampaignId::to_string).collect::<Vec<_>>().join(", "))
+            or_none(campaigns(bench, request).iter().map(CampaignId::to_string).collect::<Vec<_>>().join(", "))
         }
         "card" => card(bench, parsed(words.at(1))),
         "free" => {
@@ -59,8 +59,8 @@ pub(super) fn shown(bench: &Bench, words: &Words) -> String {
 
 fn tried(bench: &Bench, words: &Words) -> String {
     let campaign = (words.at(1) != "new").then(|| parsed(words.at(1)));
-    let asked = AskedAddCodes { campaign, list: list(words.list("codes")), on_conflict: words.on_conflict() };
-    let outcome = bench.state.try_codes(&asked, &bench.index);
+    let request = AddCodesRequest { campaign, list: list(words.list("codes")), on_conflict: words.on_conflict() };
+    let outcome = bench.state.try_codes(&request, &bench.index);
     let lines: &[SkippedLine] = if let AddCodesOutcome::Added(report) = &outcome {
         &report.skipped
     } else if let AddCodesOutcome::Conflicts(lines) = &outcome {
@@ -120,8 +120,8 @@ fn card(bench: &Bench, campaign: CampaignId) -> String {
 pub(super) fn rows(bench: &Bench, campaign: CampaignId, status: CodeFilter, usage: UsageFilter) -> Option<Vec<CodeRow>> {
     let (mut rows, mut from_slot) = (Vec::new(), 0);
     loop {
-        let asked = ListCodes { campaign, from_slot, status, usage };
-        let ListCodesOutcome::Codes { codes, next, as_of } = bench.state.list_codes(&asked, &bench.index) else { return None };
+        let request = ListCodes { campaign, from_slot, status, usage };
+        let ListCodesOutcome::Codes { codes, next, as_of } = bench.state.list_codes(&request, &bench.index) else { return None };
         assert_eq!(as_of, bench.state.position());
         rows.extend(codes);
         let Some(next) = next else { return Some(rows) };
@@ -131,15 +131,15 @@ pub(super) fn rows(bench: &Bench, campaign: CampaignId, status: CodeFilter, usag
 }
 
 /// The campaigns that pass a filter, page after page.
-pub(super) fn campaigns(bench: &Bench, mut asked: ListCampaigns) -> Vec<CampaignId> {
+pub(super) fn campaigns(bench: &Bench, mut request: ListCampaigns) -> Vec<CampaignId> {
     let mut found = Vec::new();
     loop {
-        let ListCampaignsOutcome { campaigns, next, as_of } = bench.state.list_campaigns(bench.now_ms, &asked);
+        let ListCampaignsOutcome { campaigns, next, as_of } = bench.state.list_campaigns(bench.now_ms, &request);
         assert_eq!(as_of, bench.state.position());
         found.extend(campaigns.iter().map(|card| card.campaign));
         let Some(next) = next else { return found };
-        assert!(next > asked.after, "every page goes on");
-        asked.after = next;
+        assert!(next > request.after, "every page goes on");
+        request.after = next;
     }
 }
 

@@ -9,7 +9,7 @@ use scrip_protocol::{ClientId, ClubId, Money, Position, Record, RuleId, Settings
 use super::rules::{save, terms_of};
 use super::script::{check, check_with, printed};
 use super::{Answer, START_MS, stamp};
-use crate::state::Asked;
+use crate::state::Mutation;
 use crate::state::refund::activation_of;
 
 /// Top-ups of clients who have nothing: the amount, what rules credit, and how many fire.
@@ -757,10 +757,10 @@ fn more_rules_than_can_fire_at_once_are_counted() {
     );
     let terms = terms_of(&bench, 2);
     (2..FIRED_MAX + 3).for_each(|_| save(&mut bench, &terms));
-    let asked =
+    let mutation =
         TopUp { client: ClientId(7), club: ClubId(1), amount: Money(100), source: TopUpSource::Cash, note: Note::default() };
     let fired = FIRED_MAX - 1;
-    let Answer::New(reply) = bench.run(stamp(START_MS, 9, 9), &Asked::TopUp(Box::new(asked))) else { panic!("it is new") };
+    let Answer::New(reply) = bench.run(stamp(START_MS, 9, 9), &Mutation::TopUp(Box::new(mutation))) else { panic!("it is new") };
     let after = format!("bonus balance {fired}.00, rules fired {fired}, failed 4, top-up {}", FIRED_MAX + 6);
     assert_eq!(printed(&reply), format!("topped up: gaming balance 1.00, {fired}.00 credited, {after}"));
     for (rule, fired, failed) in [(1, 0, 1), (2, 1, 0), (FIRED_MAX, 1, 0), (FIRED_MAX + 1, 0, 0), (FIRED_MAX + 3, 0, 0)] {

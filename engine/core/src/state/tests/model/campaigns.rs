@@ -154,23 +154,23 @@ impl Model {
         }
     }
 
-    pub(super) fn update(&mut self, asked: &UpdateCampaign) -> UpdateCampaignOutcome {
-        let Some(at) = self.known_campaign(asked.campaign.0) else { return UpdateCampaignOutcome::UnknownCampaign };
+    pub(super) fn update(&mut self, request: &UpdateCampaign) -> UpdateCampaignOutcome {
+        let Some(at) = self.known_campaign(request.campaign.0) else { return UpdateCampaignOutcome::UnknownCampaign };
         let mut terms = self.campaigns[at].terms.clone();
         fn change<T: Clone>(kept: &mut T, changed: &Option<T>) {
             changed.iter().for_each(|changed| kept.clone_from(changed));
         }
-        change(&mut terms.name, &asked.name);
-        change(&mut terms.amount, &asked.amount);
-        change(&mut terms.clubs, &asked.clubs);
-        change(&mut terms.starts_ms, &asked.starts_ms);
-        change(&mut terms.ends_ms, &asked.ends_ms);
-        change(&mut terms.enforce_period, &asked.enforce_period);
-        change(&mut terms.activations_per_code_max, &asked.activations_per_code_max);
-        change(&mut terms.activations_per_client_max, &asked.activations_per_client_max);
-        change(&mut terms.activations_max, &asked.activations_max);
-        change(&mut terms.budget, &asked.budget);
-        change(&mut terms.low_stock, &asked.low_stock);
+        change(&mut terms.name, &request.name);
+        change(&mut terms.amount, &request.amount);
+        change(&mut terms.clubs, &request.clubs);
+        change(&mut terms.starts_ms, &request.starts_ms);
+        change(&mut terms.ends_ms, &request.ends_ms);
+        change(&mut terms.enforce_period, &request.enforce_period);
+        change(&mut terms.activations_per_code_max, &request.activations_per_code_max);
+        change(&mut terms.activations_per_client_max, &request.activations_per_client_max);
+        change(&mut terms.activations_max, &request.activations_max);
+        change(&mut terms.budget, &request.budget);
+        change(&mut terms.low_stock, &request.low_stock);
         if let Some(why) = self.invalid(&mut terms) {
             return UpdateCampaignOutcome::InvalidTerms(why);
         }

@@ -15,8 +15,8 @@ use crate::index::normalise;
 use crate::state::requests::Remembered;
 use crate::state::tests::list;
 use crate::state::{
-    Asked, AskedAddCodes, AskedCodes, AskedConfirm, AskedCreateCampaign, AskedGenerate, AskedHold, AskedRedeem, AskedRefund,
-    Drawn, NamedHold,
+    AddCodesRequest, CodesRequest, ConfirmRequest, CreateCampaignRequest, Drawn, GenerateRequest, HoldRequest, Mutation,
+    NamedHold, RedeemRequest, RefundRequest,
 };
 
 /// Few codes, clubs and clients, so that they meet; in odd writing, so that normalisation matters.
@@ -84,19 +84,19 @@ fn some_terms(random: &mut fastrand::Rng, model: &Model) -> Terms {
 fn some_update(random: &mut fastrand::Rng, model: &Model, campaign: u32) -> UpdateCampaign {
     let terms = some_terms(random, model);
     let mut update = UpdateCampaign { campaign: CampaignId(campaign), ..UpdateCampaign::default() };
-    let mut asked = |one_in: u32| random.u32(..one_in) == 0;
-    update.name = asked(4).then_some(terms.name);
-    update.amount = asked(2).then_some(terms.amount);
-    update.clubs = asked(4).then_some(terms.clubs);
-    update.starts_ms = asked(4).then_some(terms.starts_ms);
-    update.ends_ms = asked(4).then_some(terms.ends_ms);
-    update.enforce_period = asked(4).then_some(terms.enforce_period);
+    let mut request = |one_in: u32| random.u32(..one_in) == 0;
+    update.name = request(4).then_some(terms.name);
+    update.amount = request(2).then_some(terms.amount);
+    update.clubs = request(4).then_some(terms.clubs);
+    update.starts_ms = request(4).then_some(terms.starts_ms);
+    update.ends_ms = request(4).then_some(terms.ends_ms);
+    update.enforce_period = request(4).then_some(terms.enforce_period);
     let cap = terms.activations_per_code_max;
-    update.activations_per_code_max = asked(2).then_some(cap);
-    update.activations_per_client_max = asked(2).then_some(terms.activations_per_client_max);
-    update.activations_max = asked(2).then_some(terms.activations_max);
-    update.budget = asked(2).then_some(terms.budget);
-    update.low_stock = asked(4).then_some(terms.low_stock);
+    update.activations_per_code_max = request(2).then_some(cap);
+    update.activations_per_client_max = request(2).then_some(terms.activations_per_client_max);
+    update.activations_max = request(2).then_some(terms.activations_max);
+    update.budget = request(2).then_some(terms.budget);
+    update.low_stock = request(4).then_some(terms.low_stock);
     update
 }
 
@@ -121,7 +121,7 @@ fn some_hold(random: &mut fastrand::Rng, model: &Model) -> NamedHold {
 }
 
 /// An activation that there may be, or not, as a lane finds it in the journal.
-fn some_refund(random: &mut fastrand::Rng, model: &Model, bench: &Bench) -> AskedRefund {
+fn some_refund(random: &mut fastrand::Rng, model: &Model, bench: &Bench) -> RefundRequest {
     let activation = match model.activations.len() {
         activations if activations > 0 && random.u32(..8) > 0 => {
             // Most often one that was not refunded, so that amounts do not only grow.
@@ -140,7 +140,7 @@ fn some_refund(random: &mut fastrand::Rng, model: &Model, bench: &Bench) -> Aske
         None
     };
     let kept_from = some_kept_from(random, model);
-    AskedRefund { activation: Position(activation), found, kept_from, anyones: random.bool(), force: random.bool() }
+    RefundRequest { activation: Position(activation), found, kept_from, anyones: random.bool(), force: random.bool() }
 }
 
 /// The top-up that a request says its code was typed during, and whose it is: most often none.
@@ -178,7 +178,7 @@ pub(super) fn some_request(
     bench: &Bench,
     by: u32,
     number: u64,
-) -> (Asked, Remembered) {
+) -> (Mutation, Remembered) {
     model.position += 1;
     model.posted.clear();
     let on_conflict = if random.bool() { OnConflict::Skip } else { OnConflict::Reject };
@@ -204,7 +204,7 @@ pub(super) fn some_request(
                     RegisterClubOutcome::Registered(ClubId(model.clubs.len() as u32))
                 }
             };
-            (Asked::RegisterClub(RegisterClub { name }), encoded::<RegisterClub>(&outcome))
+            (Mutation::RegisterClub(RegisterClub { name }), encoded::<RegisterClub>(&outcome))
         }
         1 | 44 => {
             let mut terms = some_terms(random, model);
@@ -214,12 +214,12 @@ pub(super) fn some_request(
             let valid = [TEXTS.len(), TEXTS.len() - 3][random.usize(..2)];
             let texts: Vec<_> = (0..random.usize(..12)).map(|_| TEXTS[random.usize(..valid)]).collect();
             let outcome = model.create(&terms, &texts, on_conflict);
-            let asked = AskedCreateCampaign { terms, list: list(texts), on_conflict };
-            (Asked::CreateCampaign(Box::new(asked)), encoded::<CreateCampaign>(&outcome))
+            let request = CreateCampaignRequest { terms, list: list(texts), on_conflict };
+            (Mutation::CreateCampaign(Box::new(request)), encoded::<CreateCampaign>(&outcome))
         }
         2 | 3 => {
             let texts = some_texts(random, 6);
-            let asked_of = |campaign: Option<u32>| AskedAddCodes {
+            let asked_of = |campaign: Option<u32>| AddCodesRequest {
                 campaign: campaign.map(CampaignId),
                 list: list(texts.iter().copied()),
                 on_conflict,
@@ -229,7 +229,7 @@ pub(super) fn some_request(
             let expected = model.tried(tried, &texts, on_conflict);
             assert_eq!(bench.state.try_codes(&asked_of(tried), &bench.index), expected);
             let outcome = model.add(campaign, &texts, on_conflict);
-            (Asked::AddCodes(Box::new(asked_of(Some(campaign)))), encoded::<AddCodes>(&outcome))
+            (Mutation::AddCodes(Box::new(asked_of(Some(campaign)))), encoded::<AddCodes>(&outcome))
         }
         4 => {
             let active = random.u32(..3) > 0;
@@ -240,80 +240,80 @@ pub(super) fn some_request(
                 }
                 None => SwitchCampaignOutcome::UnknownCampaign,
             };
-            let asked = SwitchCampaign { campaign: CampaignId(campaign), active };
-            (Asked::SwitchCampaign(asked), encoded::<SwitchCampaign>(&outcome))
+            let request = SwitchCampaign { campaign: CampaignId(campaign), active };
+            (Mutation::SwitchCampaign(request), encoded::<SwitchCampaign>(&outcome))
         }
         5..=9 | 48 => {
             let (client, club, text) = (some_client(random, number), some_club(random), some_text(random));
             let ttl_ms = [1_000, 1_000, 1_100, 1_500, 3_000, HOLD_TTL_MAX_MS, 999, HOLD_TTL_MAX_MS + 1][random.usize(..8)];
             let outcome = model.hold(by, client, club, text, ttl_ms);
-            let redeem = AskedRedeem {
+            let redeem = RedeemRequest {
                 client: ClientId(client),
                 club: ClubId(club),
                 code: normalise(text),
                 top_up: Position(0),
                 is_their_top_up: true,
             };
-            (Asked::Hold(Box::new(AskedHold { redeem, ttl_ms })), encoded::<Hold>(&outcome))
+            (Mutation::Hold(Box::new(HoldRequest { redeem, ttl_ms })), encoded::<Hold>(&outcome))
         }
         10..=12 | 45 | 46 => {
             let named = some_hold(random, model);
             let (top_up, top_up_of) = some_top_up_named(random, model, bench);
             let outcome = model.confirm(by, &named, top_up);
-            (Asked::Confirm(AskedConfirm { hold: named, top_up, top_up_of }), encoded::<Confirm>(&outcome))
+            (Mutation::Confirm(ConfirmRequest { hold: named, top_up, top_up_of }), encoded::<Confirm>(&outcome))
         }
         13 => {
             let named = some_hold(random, model);
             let outcome = model.release(by, &named);
-            (Asked::Release(named), encoded::<Release>(&outcome))
+            (Mutation::Release(named), encoded::<Release>(&outcome))
         }
         14 | 15 => {
-            let asked = some_update(random, model, campaign);
-            let outcome = model.update(&asked);
-            (Asked::UpdateCampaign(Box::new(asked)), encoded::<UpdateCampaign>(&outcome))
+            let request = some_update(random, model, campaign);
+            let outcome = model.update(&request);
+            (Mutation::UpdateCampaign(Box::new(request)), encoded::<UpdateCampaign>(&outcome))
         }
         16 => {
             let outcome = model.archive(campaign);
-            (Asked::ArchiveCampaign(CampaignId(campaign)), encoded::<ArchiveCampaign>(&outcome))
+            (Mutation::ArchiveCampaign(CampaignId(campaign)), encoded::<ArchiveCampaign>(&outcome))
         }
         17..=19 => {
             let outcome = model.restore(campaign);
-            (Asked::RestoreCampaign(CampaignId(campaign)), encoded::<RestoreCampaign>(&outcome))
+            (Mutation::RestoreCampaign(CampaignId(campaign)), encoded::<RestoreCampaign>(&outcome))
         }
         20 => {
             let texts = some_texts(random, 4);
             let outcome = model.archive_codes(campaign, &texts);
-            let asked = AskedCodes { campaign: CampaignId(campaign), list: list(texts) };
-            (Asked::ArchiveCodes(Box::new(asked)), encoded::<ArchiveCodes>(&outcome))
+            let request = CodesRequest { campaign: CampaignId(campaign), list: list(texts) };
+            (Mutation::ArchiveCodes(Box::new(request)), encoded::<ArchiveCodes>(&outcome))
         }
         21 | 22 => {
             let texts = some_texts(random, 6);
             let outcome = model.restore_codes(campaign, &texts);
-            let asked = AskedCodes { campaign: CampaignId(campaign), list: list(texts) };
-            (Asked::RestoreCodes(Box::new(asked)), encoded::<RestoreCodes>(&outcome))
+            let request = CodesRequest { campaign: CampaignId(campaign), list: list(texts) };
+            (Mutation::RestoreCodes(Box::new(request)), encoded::<RestoreCodes>(&outcome))
         }
         23 => some_generation(random, model, campaign),
         24..=27 => {
-            let asked = some_refund(random, model, bench);
-            let outcome = model.refund(by, &asked);
-            (Asked::Refund(Box::new(asked)), encoded::<Refund>(&outcome))
+            let request = some_refund(random, model, bench);
+            let outcome = model.refund(by, &request);
+            (Mutation::Refund(Box::new(request)), encoded::<Refund>(&outcome))
         }
         47 => {
             let grant = some_grant(random);
             let outcome = model.add_credential(&grant);
-            (Asked::AddCredential(Box::new(AddCredential { grant })), encoded::<AddCredential>(&outcome))
+            (Mutation::AddCredential(Box::new(AddCredential { grant })), encoded::<AddCredential>(&outcome))
         }
         28 => {
             let credential = random.u32(..model.credentials.len() as u32 + 2);
             let outcome = model.revoke(credential);
-            let asked = RevokeCredential { credential: CredentialId(credential) };
-            (Asked::RevokeCredential(asked), encoded::<RevokeCredential>(&outcome))
+            let request = RevokeCredential { credential: CredentialId(credential) };
+            (Mutation::RevokeCredential(request), encoded::<RevokeCredential>(&outcome))
         }
         29 => {
             let (client, name) = (some_client(random, number), "Ann".to_owned());
             let outcome = RegisterClientOutcome::Registered { new: !model.clients.contains_key(&client) };
             model.clients.entry(client).or_default();
-            (Asked::RegisterClient(RegisterClient { client: ClientId(client), name }), encoded::<RegisterClient>(&outcome))
+            (Mutation::RegisterClient(RegisterClient { client: ClientId(client), name }), encoded::<RegisterClient>(&outcome))
         }
         30..44 => {
             let (client, club, text) = (some_client(random, number), some_club(random), some_text(random));
@@ -321,8 +321,8 @@ pub(super) fn some_request(
             let outcome = model.redeem(by, client, club, text, top_up);
             let is_their_top_up = top_up == Position(0) || top_up_of == Some(ClientId(client));
             let (code, client, club) = (normalise(text), ClientId(client), ClubId(club));
-            let asked = AskedRedeem { client, club, code, top_up, is_their_top_up };
-            (Asked::Redeem(asked), Remembered::Redeem(outcome))
+            let request = RedeemRequest { client, club, code, top_up, is_their_top_up };
+            (Mutation::Redeem(request), Remembered::Redeem(outcome))
         }
         which if which < 49 + SHARES => some_operation(random, model, bench, by, number),
         _ => some_reader(random, model, by),
@@ -330,18 +330,18 @@ pub(super) fn some_request(
 }
 
 /// Of the codes that there are few of, so that they collide; or with a pattern that cannot be drawn from.
-fn some_generation(random: &mut fastrand::Rng, model: &mut Model, campaign: u32) -> (Asked, Remembered) {
+fn some_generation(random: &mut fastrand::Rng, model: &mut Model, campaign: u32) -> (Mutation, Remembered) {
     let count = [0, 1, 1, 1, 2, 2, u32::MAX][random.usize(..7)];
     let space = [0, 5_999_999, 6_000_000, 60_000_000, u64::MAX.into()][random.usize(..5)];
     let (existing, texts) = (random.u64(..3), some_texts(random, 16));
-    let asked = |drawn| Asked::GenerateCodes(Box::new(AskedGenerate { campaign: CampaignId(campaign), count, drawn }));
+    let request = |drawn| Mutation::GenerateCodes(Box::new(GenerateRequest { campaign: CampaignId(campaign), count, drawn }));
     if random.u32(..8) == 0 {
         // Whatever comes before the pattern is told first; then nothing else.
         let outcome = model.generate(campaign, count, (0, 0), &[]);
         let before = [Outcome::UnknownCampaign, Outcome::CampaignArchived, Outcome::InvalidCount].contains(&outcome);
         let outcome = if before { outcome } else { Outcome::InvalidPattern(InvalidPattern::NothingDrawn) };
-        return (asked(Err(InvalidPattern::NothingDrawn)), encoded::<GenerateCodes>(&outcome));
+        return (request(Err(InvalidPattern::NothingDrawn)), encoded::<GenerateCodes>(&outcome));
     }
     let outcome = model.generate(campaign, count, (space, existing), &texts);
-    (asked(Ok(Drawn { space, existing, list: list(texts) })), encoded::<GenerateCodes>(&outcome))
+    (request(Ok(Drawn { space, existing, list: list(texts) })), encoded::<GenerateCodes>(&outcome))
 }

@@ -14,7 +14,7 @@ use scrip_protocol::{
 
 use super::rules::rounded;
 use super::{Bench, Model, not_kept};
-use crate::state::{AskedRefundBonus, AskedRefundTopUp};
+use crate::state::{RefundBonusRequest, RefundTopUpRequest};
 
 const MOST: i128 = i64::MAX as i128;
 
@@ -169,8 +169,8 @@ impl Model {
         top_up == Position(0) || theirs.any(|one| one.position == top_up.0)
     }
 
-    pub(super) fn top_up(&mut self, by: u32, asked: &TopUp) -> TopUpOutcome {
-        let TopUp { client: ClientId(client), club, amount, source, ref note } = *asked;
+    pub(super) fn top_up(&mut self, by: u32, request: &TopUp) -> TopUpOutcome {
+        let TopUp { client: ClientId(client), club, amount, source, ref note } = *request;
         if amount.0 <= 0 {
             return TopUpOutcome::InvalidAmount;
         }
@@ -220,23 +220,23 @@ impl Model {
         TopUpOutcome::ToppedUp(TopUpDone { top_up, gaming, bonus, credited, fired: counts.0, failed: counts.1 })
     }
 
-    pub(super) fn refund_top_up(&mut self, by: u32, asked: &AskedRefundTopUp) -> RefundTopUpOutcome {
-        if asked.amount.is_some_and(|amount| amount.0 <= 0) {
+    pub(super) fn refund_top_up(&mut self, by: u32, request: &RefundTopUpRequest) -> RefundTopUpOutcome {
+        if request.amount.is_some_and(|amount| amount.0 <= 0) {
             return RefundTopUpOutcome::InvalidAmount;
         }
-        if let Some(why) = invalid_note(&asked.note) {
+        if let Some(why) = invalid_note(&request.note) {
             return RefundTopUpOutcome::InvalidNote(why);
         }
-        if let Some(first) = not_kept(asked.top_up, asked.kept_from) {
+        if let Some(first) = not_kept(request.top_up, request.kept_from) {
             return RefundTopUpOutcome::NotKept { first };
         }
-        let named = self.top_ups.iter().position(|top_up| top_up.position == asked.top_up.0);
-        let Some(at) = named.filter(|at| asked.anyones || self.top_ups[*at].by == by) else {
+        let named = self.top_ups.iter().position(|top_up| top_up.position == request.top_up.0);
+        let Some(at) = named.filter(|at| request.anyones || self.top_ups[*at].by == by) else {
             return RefundTopUpOutcome::UnknownTopUp;
         };
         let ModelTopUp { client, amount: whole, credited, given_back, .. } = self.top_ups[at];
         let left = whole - given_back;
-        let amount = asked.amount.map_or(left, |amount| amount.0.into());
+        let amount = request.amount.map_or(left, |amount| amount.0.into());
         if left == 0 || amount > left {
             return RefundTopUpOutcome::MoreThanLeft { left: money(left) };
         }
@@ -245,13 +245,13 @@ impl Model {
             return RefundTopUpOutcome::Overdraft { balance: money(has.gaming) };
         }
         self.top_ups[at].given_back += amount;
-        let due = match asked.claw_back {
+        let due = match request.claw_back {
             // Of the bonus so much is due after it, and so much was before.
             true => rounded(credited * (given_back + amount), whole) - rounded(credited * given_back, whole),
             false => 0,
         };
         let clawed = due.min(has.bonus);
-        self.post(client, Account::Gaming, Label::TopUpRefund, self.executor(by, &asked.note), -amount);
+        self.post(client, Account::Gaming, Label::TopUpRefund, self.executor(by, &request.note), -amount);
         self.post(client, Account::Bonus, Label::BonusWriteOff, Executor::system(), -clawed);
         RefundTopUpOutcome::Refunded(TopUpGivenBack {
             amount: money(amount),
@@ -293,40 +293,40 @@ impl Model {
         BonusOutcome::Done(BonusDone { operation, label, amount: money(amount.abs()), balance })
     }
 
-    pub(super) fn credit(&mut self, by: u32, asked: &CreditBonus) -> BonusOutcome {
-        self.bonus(by, Label::BonusCredit, asked.client.0, asked.club, asked.amount.0.into(), &asked.note)
+    pub(super) fn credit(&mut self, by: u32, request: &CreditBonus) -> BonusOutcome {
+        self.bonus(by, Label::BonusCredit, request.client.0, request.club, request.amount.0.into(), &request.note)
     }
 
-    pub(super) fn write_off(&mut self, by: u32, asked: &WriteOffBonus) -> BonusOutcome {
-        self.bonus(by, Label::BonusWriteOff, asked.client.0, asked.club, -i128::from(asked.amount.0), &asked.note)
+    pub(super) fn write_off(&mut self, by: u32, request: &WriteOffBonus) -> BonusOutcome {
+        self.bonus(by, Label::BonusWriteOff, request.client.0, request.club, -i128::from(request.amount.0), &request.note)
     }
 
-    pub(super) fn pay(&mut self, by: u32, asked: &PayBonus) -> BonusOutcome {
-        let (client, amount) = (asked.client.0, i128::from(asked.amount.0));
-        let outcome = self.bonus(by, Label::BonusPayment, client, Some(asked.club), -amount, &asked.note);
+    pub(super) fn pay(&mut self, by: u32, request: &PayBonus) -> BonusOutcome {
+        let (client, amount) = (request.client.0, i128::from(request.amount.0));
+        let outcome = self.bonus(by, Label::BonusPayment, client, Some(request.club), -amount, &request.note);
         if let BonusOutcome::Done(_) = outcome {
             self.payments.push(ModelPayment { position: self.position, by, client, amount, given_back: 0 });
         }
         outcome
     }
 
-    pub(super) fn refund_payment(&mut self, by: u32, asked: &AskedRefundBonus) -> RefundBonusOutcome {
-        if asked.amount.is_some_and(|amount| amount.0 <= 0) {
+    pub(super) fn refund_payment(&mut self, by: u32, request: &RefundBonusRequest) -> RefundBonusOutcome {
+        if request.amount.is_some_and(|amount| amount.0 <= 0) {
             return RefundBonusOutcome::InvalidAmount;
         }
-        if let Some(why) = invalid_note(&asked.note) {
+        if let Some(why) = invalid_note(&request.note) {
             return RefundBonusOutcome::InvalidNote(why);
         }
-        if let Some(first) = not_kept(asked.payment, asked.kept_from) {
+        if let Some(first) = not_kept(request.payment, request.kept_from) {
             return RefundBonusOutcome::NotKept { first };
         }
-        let named = self.payments.iter().position(|payment| payment.position == asked.payment.0);
-        let Some(at) = named.filter(|at| asked.anyones || self.payments[*at].by == by) else {
+        let named = self.payments.iter().position(|payment| payment.position == request.payment.0);
+        let Some(at) = named.filter(|at| request.anyones || self.payments[*at].by == by) else {
             return RefundBonusOutcome::UnknownPayment;
         };
         let ModelPayment { client, amount: whole, given_back, .. } = self.payments[at];
         let left = whole - given_back;
-        let amount = asked.amount.map_or(left, |amount| amount.0.into());
+        let amount = request.amount.map_or(left, |amount| amount.0.into());
         if left == 0 || amount > left {
             return RefundBonusOutcome::MoreThanLeft { left: money(left) };
         }
@@ -335,22 +335,22 @@ impl Model {
             return RefundBonusOutcome::AmountLimit;
         }
         self.payments[at].given_back += amount;
-        let executor = Executor { kind: ExecutorKind::System, ..self.executor(by, &asked.note) };
+        let executor = Executor { kind: ExecutorKind::System, ..self.executor(by, &request.note) };
         self.post(client, Account::Bonus, Label::BonusRefund, executor, amount);
         let (operation, label) = (Position(self.position), Label::BonusRefund);
         RefundBonusOutcome::Done(BonusDone { operation, label, amount: money(amount), balance: money(balance) })
     }
 
-    pub(super) fn session(&mut self, by: u32, asked: &RecordSession) -> SpendOutcome {
-        let RecordSession { client, club, price, paid_from, ref note } = *asked;
+    pub(super) fn session(&mut self, by: u32, request: &RecordSession) -> SpendOutcome {
+        let RecordSession { client, club, price, paid_from, ref note } = *request;
         if price.0 < 0 {
             return SpendOutcome::InvalidAmount;
         }
         self.spend(by, Label::Session, client.0, club, (price, paid_from), note)
     }
 
-    pub(super) fn purchase(&mut self, by: u32, asked: &RecordPurchase) -> SpendOutcome {
-        let RecordPurchase { client, club, price, paid_from, ref note } = *asked;
+    pub(super) fn purchase(&mut self, by: u32, request: &RecordPurchase) -> SpendOutcome {
+        let RecordPurchase { client, club, price, paid_from, ref note } = *request;
         if price.0 <= 0 {
             return SpendOutcome::InvalidAmount;
         }

@@ -33,7 +33,7 @@ use scrip_protocol::{
 use super::shown;
 use super::{Answer, Bench, START_MS, stamp};
 use crate::state::requests::Remembered;
-use crate::state::{Asked, AskedRefund, NamedHold};
+use crate::state::{Mutation, NamedHold, RefundRequest};
 use ledger::{Holdings, ModelPayment, ModelTopUp, Posted, money};
 use rules::{ModelRule, without_lint};
 
@@ -323,12 +323,12 @@ impl Model {
         }
     }
 
-    fn refund(&mut self, by: u32, asked: &AskedRefund) -> RefundOutcome {
-        if let Some(first) = not_kept(asked.activation, asked.kept_from) {
+    fn refund(&mut self, by: u32, request: &RefundRequest) -> RefundOutcome {
+        if let Some(first) = not_kept(request.activation, request.kept_from) {
             return RefundOutcome::NotKept { first };
         }
-        let named = self.activations.iter().position(|activation| activation.position == asked.activation.0);
-        let Some(at) = named.filter(|at| asked.anyones || self.activations[*at].by == by) else {
+        let named = self.activations.iter().position(|activation| activation.position == request.activation.0);
+        let Some(at) = named.filter(|at| request.anyones || self.activations[*at].by == by) else {
             return RefundOutcome::UnknownActivation;
         };
         if self.activations[at].refunded {
@@ -336,7 +336,7 @@ impl Model {
         }
         let (client, amount) = (self.activations[at].client, i128::from(self.activations[at].amount.0));
         let has = self.holdings(client).bonus;
-        if has < amount && !asked.force {
+        if has < amount && !request.force {
             return RefundOutcome::BonusSpent { balance: money(has) };
         }
         let taken = has.min(amount);
@@ -445,7 +445,7 @@ fn random_commands_do_what_the_model_does() {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut bench = Bench::new(Settings { codes_per_campaign_max: CODES_MAX, ..Settings::default() });
         let mut model = Model { position: 1, ..Model::default() };
-        let (mut sums, mut sent) = (Sums::default(), Vec::<(Stamp, Asked, Remembered)>::new());
+        let (mut sums, mut sent) = (Sums::default(), Vec::<(Stamp, Mutation, Remembered)>::new());
         for number in 0..random.u64(20..2_400) {
             bench.now_ms += random.u64(..60);
             if random.u32(..400) == 0 {
@@ -458,24 +458,24 @@ fn random_commands_do_what_the_model_does() {
                 bench.restart_from_snapshot();
             }
             if !sent.is_empty() && random.u32(..10) == 0 {
-                let (stamp, asked, reply) = &sent[random.usize(..sent.len())];
-                assert_eq!(bench.run(*stamp, asked), Answer::Again(reply.clone()), "seed {seed}, command {number}");
+                let (stamp, request, reply) = &sent[random.usize(..sent.len())];
+                assert_eq!(bench.run(*stamp, request), Answer::Again(reply.clone()), "seed {seed}, command {number}");
                 let other = Stamp { body: u64::MAX, ..*stamp };
-                let refused = bench.run(other, asked);
+                let refused = bench.run(other, request);
                 assert_eq!(refused, Answer::Refused(Refusal::RequestIdReused), "seed {seed}, command {number}");
                 continue;
             }
             let by = random.u32(1..3);
-            let (asked, reply) = commands::some_request(&mut random, &mut model, &bench, by, number);
+            let (request, reply) = commands::some_request(&mut random, &mut model, &bench, by, number);
             let stamp = Stamp { credential: CredentialId(by), ..stamp(bench.now_ms, number, number) };
-            let found = bench.run(stamp, &asked);
-            let Answer::New(found) = found else { panic!("seed {seed}, command {number}: {found:?} to {asked:?}") };
-            assert_eq!(without_lint(found.clone()), reply, "seed {seed}, command {number}: {asked:?}");
+            let found = bench.run(stamp, &request);
+            let Answer::New(found) = found else { panic!("seed {seed}, command {number}: {found:?} to {request:?}") };
+            assert_eq!(without_lint(found.clone()), reply, "seed {seed}, command {number}: {request:?}");
             let (_, record) = bench.records.last().expect("a request leaves a record");
             model.compare_record(record);
             sums.add(record);
             seen.count(&reply);
-            sent.push((stamp, asked, found));
+            sent.push((stamp, request, found));
             if number % 8 == 0 {
                 model.compare(&bench);
                 sums.compare(&bench);

@@ -10,7 +10,7 @@ use super::commands::{some_client, some_club, some_kept_from};
 use super::ledger::{some_note, some_use};
 use super::{Bench, Model, encoded};
 use crate::state::requests::Remembered;
-use crate::state::{Asked, AskedRefundBonus, AskedRefundTopUp};
+use crate::state::{Mutation, RefundBonusRequest, RefundTopUpRequest};
 
 /// How often each kind of request is drawn, of so many.
 pub(super) const SHARES: u32 = 40;
@@ -78,7 +78,7 @@ pub(super) fn some_operation(
     bench: &Bench,
     by: u32,
     number: u64,
-) -> (Asked, Remembered) {
+) -> (Mutation, Remembered) {
     let (client, club) = (some_known_client(random, number), ClubId(some_club(random)));
     let (has, note, anyones) = (model.holdings(client.0), some_note(random), random.bool());
     let paid_from = if random.u32(..3) == 0 { PaidFrom::Directly } else { PaidFrom::GamingBalance };
@@ -87,82 +87,82 @@ pub(super) fn some_operation(
         0 => {
             let name = ["", "VIP", "New", "Old", "Other"][random.usize(..5)].to_owned();
             let outcome = model.register_group(&name);
-            (Asked::RegisterGroup(RegisterGroup { name }), encoded::<RegisterGroup>(&outcome))
+            (Mutation::RegisterGroup(RegisterGroup { name }), encoded::<RegisterGroup>(&outcome))
         }
         1..10 => {
             let source = TopUpSource::ALL[random.usize(..3)];
             let client = ClientId(some_client(random, number));
             let amount = some_more(random, model.holdings(client.0).gaming);
-            let asked = TopUp { client, club, amount, source, note };
-            let outcome = model.top_up(by, &asked);
-            (Asked::TopUp(Box::new(asked)), encoded::<TopUp>(&outcome))
+            let request = TopUp { client, club, amount, source, note };
+            let outcome = model.top_up(by, &request);
+            (Mutation::TopUp(Box::new(request)), encoded::<TopUp>(&outcome))
         }
         10..14 => {
             let top_up = some_position(random, model, |at| model.top_ups[at].position, model.top_ups.len());
             let found = record_at(bench, top_up).and_then(|record| record.try_into().ok());
             let (amount, claw_back) = (some_part(random), random.u32(..3) > 0);
             let kept_from = some_kept_from(random, model);
-            let asked = AskedRefundTopUp { top_up, found, kept_from, anyones, amount, claw_back, note };
-            let outcome = model.refund_top_up(by, &asked);
-            (Asked::RefundTopUp(Box::new(asked)), encoded::<RefundTopUp>(&outcome))
+            let request = RefundTopUpRequest { top_up, found, kept_from, anyones, amount, claw_back, note };
+            let outcome = model.refund_top_up(by, &request);
+            (Mutation::RefundTopUp(Box::new(request)), encoded::<RefundTopUp>(&outcome))
         }
         14..16 => {
             let club = random.bool().then_some(club);
-            let asked = CreditBonus { client, club, amount: some_more(random, has.bonus), note };
-            let outcome = model.credit(by, &asked);
-            (Asked::CreditBonus(Box::new(asked)), encoded::<CreditBonus>(&outcome))
+            let request = CreditBonus { client, club, amount: some_more(random, has.bonus), note };
+            let outcome = model.credit(by, &request);
+            (Mutation::CreditBonus(Box::new(request)), encoded::<CreditBonus>(&outcome))
         }
         16..18 => {
             let club = random.bool().then_some(club);
-            let asked = WriteOffBonus { client, club, amount: some_less(random, has.bonus), note };
-            let outcome = model.write_off(by, &asked);
-            (Asked::WriteOffBonus(Box::new(asked)), encoded::<WriteOffBonus>(&outcome))
+            let request = WriteOffBonus { client, club, amount: some_less(random, has.bonus), note };
+            let outcome = model.write_off(by, &request);
+            (Mutation::WriteOffBonus(Box::new(request)), encoded::<WriteOffBonus>(&outcome))
         }
         18..22 => {
-            let asked = PayBonus { client, club, amount: some_less(random, has.bonus), paid_for: some_use(random), note };
-            let outcome = model.pay(by, &asked);
-            (Asked::PayBonus(Box::new(asked)), encoded::<PayBonus>(&outcome))
+            let request = PayBonus { client, club, amount: some_less(random, has.bonus), paid_for: some_use(random), note };
+            let outcome = model.pay(by, &request);
+            (Mutation::PayBonus(Box::new(request)), encoded::<PayBonus>(&outcome))
         }
         22..25 => {
             let payment = some_position(random, model, |at| model.payments[at].position, model.payments.len());
             let found = record_at(bench, payment).and_then(|record| record.try_into().ok());
             let (kept_from, amount) = (some_kept_from(random, model), some_part(random));
-            let asked = AskedRefundBonus { payment, found, kept_from, anyones, amount, note };
-            let outcome = model.refund_payment(by, &asked);
-            (Asked::RefundBonus(Box::new(asked)), encoded::<RefundBonus>(&outcome))
+            let request = RefundBonusRequest { payment, found, kept_from, anyones, amount, note };
+            let outcome = model.refund_payment(by, &request);
+            (Mutation::RefundBonus(Box::new(request)), encoded::<RefundBonus>(&outcome))
         }
         25..28 => {
-            let asked = RecordSession { client, club, price: some_less(random, has.gaming), paid_from, note };
-            let outcome = model.session(by, &asked);
-            (Asked::RecordSession(Box::new(asked)), encoded::<RecordSession>(&outcome))
+            let request = RecordSession { client, club, price: some_less(random, has.gaming), paid_from, note };
+            let outcome = model.session(by, &request);
+            (Mutation::RecordSession(Box::new(request)), encoded::<RecordSession>(&outcome))
         }
         28..31 => {
-            let asked = RecordPurchase { client, club, price: some_less(random, has.gaming), paid_from, note };
-            let outcome = model.purchase(by, &asked);
-            (Asked::RecordPurchase(Box::new(asked)), encoded::<RecordPurchase>(&outcome))
+            let request = RecordPurchase { client, club, price: some_less(random, has.gaming), paid_from, note };
+            let outcome = model.purchase(by, &request);
+            (Mutation::RecordPurchase(Box::new(request)), encoded::<RecordPurchase>(&outcome))
         }
         31..35 => {
             let terms = model.some_rule(random, true);
             let outcome = model.create_rule(&terms);
-            (Asked::CreateRule(Box::new(CreateRule { terms })), encoded::<CreateRule>(&outcome))
+            (Mutation::CreateRule(Box::new(CreateRule { terms })), encoded::<CreateRule>(&outcome))
         }
         35..37 => {
             let terms = model.some_rule(random, false);
             let outcome = model.update_rule(rule, &terms);
-            (Asked::UpdateRule(Box::new(UpdateRule { rule, terms })), encoded::<UpdateRule>(&outcome))
+            (Mutation::UpdateRule(Box::new(UpdateRule { rule, terms })), encoded::<UpdateRule>(&outcome))
         }
         37 => {
             let active = random.bool();
             let outcome = model.switch_rule(rule, active);
-            (Asked::SwitchRule(SwitchRule { rule, active }), encoded::<SwitchRule>(&outcome))
+            (Mutation::SwitchRule(SwitchRule { rule, active }), encoded::<SwitchRule>(&outcome))
         }
         38 => {
             let outcome = model.archive_rule(rule);
-            (Asked::ArchiveRule(rule), encoded::<ArchiveRule>(&outcome))
+            (Mutation::ArchiveRule(rule), encoded::<ArchiveRule>(&outcome))
         }
         _ => {
             let outcome = model.restore_rule(rule);
-            (Asked::RestoreRule(rule), encoded::<RestoreRule>(&outcome))
+            (Mutation::RestoreRule(rule), encoded::<RestoreRule>(&outcome))
         }
     }
 }

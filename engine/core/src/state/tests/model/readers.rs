@@ -6,14 +6,14 @@ use scrip_protocol::{CredentialId, Position};
 use super::commands::some_kept_from;
 use super::{Bench, Model, encoded};
 use crate::state::requests::Remembered;
-use crate::state::{Asked, AskedForgetReader, AskedKeepReader};
+use crate::state::{ForgetReaderRequest, KeepReaderRequest, Mutation};
 
 /// How often a request of these is drawn, among others.
 pub(super) const READERS: u32 = 3;
 
 impl Model {
-    fn keep_reader(&mut self, asked: &AskedKeepReader, by: u32) -> KeepReaderOutcome {
-        let AskedKeepReader { asked: KeepReader { name, position }, kept_from, open_from, anyones } = asked;
+    fn keep_reader(&mut self, request: &KeepReaderRequest, by: u32) -> KeepReaderOutcome {
+        let KeepReaderRequest { request: KeepReader { name, position }, kept_from, open_from, anyones } = request;
         if name.trim().is_empty() || name.len() > NAME_BYTES_MAX {
             return KeepReaderOutcome::InvalidName;
         }
@@ -63,18 +63,18 @@ impl Model {
 }
 
 /// A random request, and what the model answers to it.
-pub(super) fn some_reader(random: &mut fastrand::Rng, model: &mut Model, by: u32) -> (Asked, Remembered) {
+pub(super) fn some_reader(random: &mut fastrand::Rng, model: &mut Model, by: u32) -> (Mutation, Remembered) {
     let name = ["reports", "crm", "archive", "Reports", " ", ""][random.usize(..6)].to_owned();
     if random.u32(..4) == 0 {
         let anyones = random.bool();
         let outcome = model.forget_reader(&name, by, anyones);
-        let asked = AskedForgetReader { asked: ForgetReader { name }, anyones };
-        return (Asked::ForgetReader(asked), encoded::<ForgetReader>(&outcome));
+        let request = ForgetReaderRequest { request: ForgetReader { name }, anyones };
+        return (Mutation::ForgetReader(request), encoded::<ForgetReader>(&outcome));
     }
     let back = random.u64(..3 + model.position / 4);
     let position = Position((model.position + 1).saturating_sub(back));
     let (kept_from, open_from, anyones) = (some_kept_from(random, model), some_kept_from(random, model), random.bool());
-    let asked = AskedKeepReader { asked: KeepReader { name, position }, kept_from, open_from, anyones };
-    let outcome = model.keep_reader(&asked, by);
-    (Asked::KeepReader(Box::new(asked)), encoded::<KeepReader>(&outcome))
+    let request = KeepReaderRequest { request: KeepReader { name, position }, kept_from, open_from, anyones };
+    let outcome = model.keep_reader(&request, by);
+    (Mutation::KeepReader(Box::new(request)), encoded::<KeepReader>(&outcome))
 }

@@ -33,48 +33,48 @@ use scrip_protocol::{ClientId, ClubId, CredentialId, Executor, GroupId, Money, P
 
 use super::super::Bench;
 use super::{Words, kept_from, parsed};
-use crate::state::{Asked, AskedRefundBonus, AskedRefundTopUp};
+use crate::state::{Mutation, RefundBonusRequest, RefundTopUpRequest};
 
 /// The request that a line asks for; none where the word is none of these.
-pub(super) fn asked(bench: &Bench, words: &Words) -> Option<Asked> {
+pub(super) fn request(bench: &Bench, words: &Words) -> Option<Mutation> {
     let club = || words.number("club").unwrap_or(ClubId(1));
     let (client, amount) = (|| parsed::<ClientId>(words.at(1)), || parsed::<Money>(words.at(2)));
     let paid_from = || if words.has("directly") { PaidFrom::Directly } else { PaidFrom::GamingBalance };
     let note = note(words);
     Some(match words.at(0) {
-        "credential" => Asked::AddCredential(Box::new(AddCredential { grant: grant(bench, words) })),
-        "group" => Asked::RegisterGroup(RegisterGroup { name: words.at(1).to_owned() }),
+        "credential" => Mutation::AddCredential(Box::new(AddCredential { grant: grant(bench, words) })),
+        "group" => Mutation::RegisterGroup(RegisterGroup { name: words.at(1).to_owned() }),
         "top-up" => {
             let source = TopUpSource::named(words.at(3)).expect("a top-up has a source");
-            Asked::TopUp(Box::new(TopUp { client: client(), club: club(), amount: amount(), source, note }))
+            Mutation::TopUp(Box::new(TopUp { client: client(), club: club(), amount: amount(), source, note }))
         }
-        "refund-top-up" => Asked::RefundTopUp(Box::new(refund_of_top_up(bench, words))),
+        "refund-top-up" => Mutation::RefundTopUp(Box::new(refund_of_top_up(bench, words))),
         "credit" => {
-            let asked = CreditBonus { client: client(), club: words.number("club"), amount: amount(), note };
-            Asked::CreditBonus(Box::new(asked))
+            let request = CreditBonus { client: client(), club: words.number("club"), amount: amount(), note };
+            Mutation::CreditBonus(Box::new(request))
         }
         "write-off" => {
-            let asked = WriteOffBonus { client: client(), club: words.number("club"), amount: amount(), note };
-            Asked::WriteOffBonus(Box::new(asked))
+            let request = WriteOffBonus { client: client(), club: words.number("club"), amount: amount(), note };
+            Mutation::WriteOffBonus(Box::new(request))
         }
         "pay" => {
             let paid_for = if words.has("order") { PaidFor::Order } else { PaidFor::GamingTime };
-            Asked::PayBonus(Box::new(PayBonus { client: client(), club: club(), amount: amount(), paid_for, note }))
+            Mutation::PayBonus(Box::new(PayBonus { client: client(), club: club(), amount: amount(), paid_for, note }))
         }
-        "refund-payment" => Asked::RefundBonus(Box::new(refund_of_payment(bench, words))),
+        "refund-payment" => Mutation::RefundBonus(Box::new(refund_of_payment(bench, words))),
         "session" => {
-            let asked = RecordSession { client: client(), club: club(), price: amount(), paid_from: paid_from(), note };
-            Asked::RecordSession(Box::new(asked))
+            let request = RecordSession { client: client(), club: club(), price: amount(), paid_from: paid_from(), note };
+            Mutation::RecordSession(Box::new(request))
         }
         "purchase" => {
-            let asked = RecordPurchase { client: client(), club: club(), price: amount(), paid_from: paid_from(), note };
-            Asked::RecordPurchase(Box::new(asked))
+            let request = RecordPurchase { client: client(), club: club(), price: amount(), paid_from: paid_from(), note };
+            Mutation::RecordPurchase(Box::new(request))
         }
-        "rule" => Asked::CreateRule(Box::new(CreateRule { terms: rule_terms(words) })),
-        "update-rule" => Asked::UpdateRule(Box::new(UpdateRule { rule: parsed(words.at(1)), terms: rule_terms(words) })),
-        "switch-rule" => Asked::SwitchRule(SwitchRule { rule: parsed(words.at(1)), active: words.at(2) == "on" }),
-        "archive-rule" => Asked::ArchiveRule(parsed(words.at(1))),
-        "restore-rule" => Asked::RestoreRule(parsed(words.at(1))),
+        "rule" => Mutation::CreateRule(Box::new(CreateRule { terms: rule_terms(words) })),
+        "update-rule" => Mutation::UpdateRule(Box::new(UpdateRule { rule: parsed(words.at(1)), terms: rule_terms(words) })),
+        "switch-rule" => Mutation::SwitchRule(SwitchRule { rule: parsed(words.at(1)), active: words.at(2) == "on" }),
+        "archive-rule" => Mutation::ArchiveRule(parsed(words.at(1))),
+        "restore-rule" => Mutation::RestoreRule(parsed(words.at(1))),
         _ => return None,
     })
 }
@@ -101,9 +101,9 @@ fn record_at(bench: &Bench, position: Position) -> Option<&Record> {
 }
 
 /// With the top-up as a lane would find it in the journal.
-fn refund_of_top_up(bench: &Bench, words: &Words) -> AskedRefundTopUp {
+fn refund_of_top_up(bench: &Bench, words: &Words) -> RefundTopUpRequest {
     let top_up = parsed(words.at(1));
-    AskedRefundTopUp {
+    RefundTopUpRequest {
         top_up,
         found: record_at(bench, top_up).and_then(|record| record.clone().try_into().ok()),
         kept_from: kept_from(words),
@@ -115,9 +115,9 @@ fn refund_of_top_up(bench: &Bench, words: &Words) -> AskedRefundTopUp {
 }
 
 /// With the payment as a lane would find it in the journal.
-fn refund_of_payment(bench: &Bench, words: &Words) -> AskedRefundBonus {
+fn refund_of_payment(bench: &Bench, words: &Words) -> RefundBonusRequest {
     let payment = parsed(words.at(1));
-    AskedRefundBonus {
+    RefundBonusRequest {
         payment,
         found: record_at(bench, payment).and_then(|record| record.clone().try_into().ok()),
         kept_from: kept_from(words),
@@ -178,8 +178,8 @@ pub(super) fn shown(bench: &Bench, words: &Words) -> String {
                 "archived" => RuleFilter::Archived,
                 _ => RuleFilter::Present,
             };
-            let asked = ListRules { after: RuleId(0), filter, club: words.number("club").unwrap_or(ClubId(0)) };
-            joined(bench.state.list_rules(&asked).rules.iter().map(|card| card.rule.to_string()).collect())
+            let request = ListRules { after: RuleId(0), filter, club: words.number("club").unwrap_or(ClubId(0)) };
+            joined(bench.state.list_rules(&request).rules.iter().map(|card| card.rule.to_string()).collect())
         }
         "groups" => {
             let groups = bench.state.list_groups(&ListGroups { after: GroupId(0) }).groups;

@@ -12,20 +12,20 @@ use scrip_protocol::command::{ForgetReader, KeepReader};
 
 use super::super::{Bench, START_MS};
 use super::{Words, kept_from, parsed};
-use crate::state::{Asked, AskedForgetReader, AskedKeepReader};
+use crate::state::{ForgetReaderRequest, KeepReaderRequest, Mutation};
 
 /// The request that a line asks for; none where the word is none of these.
-pub(super) fn asked(words: &Words) -> Option<Asked> {
+pub(super) fn request(words: &Words) -> Option<Mutation> {
     let name = words.at(1).to_owned();
     Some(match words.at(0) {
         "reader" => {
-            let asked = KeepReader { name, position: parsed(words.at(2)) };
+            let request = KeepReader { name, position: parsed(words.at(2)) };
             let (kept_from, anyones) = (kept_from(words), words.has("operator"));
             let open_from = words.number("open-from").unwrap_or(kept_from);
-            Asked::KeepReader(Box::new(AskedKeepReader { asked, kept_from, open_from, anyones }))
+            Mutation::KeepReader(Box::new(KeepReaderRequest { request, kept_from, open_from, anyones }))
         }
         "forget-reader" => {
-            Asked::ForgetReader(AskedForgetReader { asked: ForgetReader { name }, anyones: words.has("operator") })
+            Mutation::ForgetReader(ForgetReaderRequest { request: ForgetReader { name }, anyones: words.has("operator") })
         }
         _ => return None,
     })
