@@ -395,18 +395,18 @@ async fn the_audit_of_a_run_begins_where_the_run_began() {
     assert!(before > 1_000, "{before}");
 
     let mut all = 0;
-    let planted = |name: &str, doctor: &mut dyn FnMut(&mut Vec<(u64, Record)>)| doctored(&folder, &dir.path().join(name), doctor);
-    let nothing = planted("nothing", &mut |records| all = records.len());
+    let copy = |name: &str| dir.path().join(name);
+    let nothing = doctored(&folder, &copy("nothing"), |records| all = records.len());
     let audit = audited(&run, &nothing, &token).await;
     assert_eq!(audit.differences.first(), []);
     // The engine that audits the copy may add a record when it starts.
     let counted = audit.counts.records as usize;
     assert!((all - before..all - before + 10).contains(&counted), "{counted} of {all} records, {before} before the run");
     // A fault in the history does not concern the run.
-    let history = planted("history", &mut |records| last_activation(&mut records[..before]).1.balance.0 += 1);
+    let history = doctored(&folder, &copy("history"), |records| last_activation(&mut records[..before]).1.balance.0 += 1);
     assert_eq!(audited(&run, &history, &token).await.differences.first(), []);
     // The same fault in the run does.
-    let fault = planted("fault", &mut |records| last_activation(records).1.balance.0 += 1);
+    let fault = doctored(&folder, &copy("fault"), |records| last_activation(records).1.balance.0 += 1);
     let audit = audited(&run, &fault, &token).await;
     for kind in ["balance", "answered_otherwise", "engine_accounts"] {
         assert!(audit.differences.by_kind().contains_key(kind), "{kind}: {:#?}", audit.differences);

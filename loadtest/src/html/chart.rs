@@ -67,7 +67,7 @@ impl Axis {
         Axis { low, high, scale: Scale::Log, ticks, name }
     }
 
-    /// Shares of the answers, by how many there are for one beyond: 1 is none of them, 100 is 99 %. Up to one of `count`.
+    /// Shares of the answers, each by the number of answers of which one is above it: 1 is 0 %, 100 is 99 %. Up to `count`.
     pub(super) fn percentiles(name: &'static str, count: u64) -> Axis {
         let high = (count as f64).clamp(10.0, 1e7);
         let mut ticks = vec![(1.0, "0 %".to_owned()), (2.0, "50 %".to_owned()), (10.0, "90 %".to_owned())];
