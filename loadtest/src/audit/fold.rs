@@ -1,8 +1,6 @@
 //! One record at a time: what a recount takes from it, and how it may contradict the records before it.
 
-use scrip_protocol::command::{
-    Activation, ActivationRefunded, CodeHeld, HoldConfirmed, RedeemOutcome, Refunded, ReleaseOutcome, ToppedUp,
-};
+use scrip_protocol::command::{Activation, ActivationRefunded, CodeHeld, HoldConfirmed, Refunded, ReleaseOutcome, ToppedUp};
 use scrip_protocol::{ClientId, Kind, Position, Record, RequestId, wire};
 
 use super::scope::Subject;
@@ -76,7 +74,7 @@ impl Recount {
                 }
             }
             Record::Activation(record) => {
-                self.redeemed(record.stamp.request, record.outcome(position));
+                self.answered(record.stamp.request, Answer::Redeem(record.outcome(position)));
                 self.activation(position, record);
                 self.check_limits(position, time_ms, use_of(record));
                 let campaign = self.campaigns.get(&record.campaign);
@@ -99,7 +97,7 @@ impl Recount {
             }
             Record::RedemptionRefused(record) => {
                 *self.refused.entry(record.outcome.word()).or_default() += 1;
-                self.redeemed(record.stamp.request, record.outcome);
+                self.answered(record.stamp.request, Answer::Redeem(record.outcome));
             }
             Record::Refused(record) => self.refusal(position, record.stamp.request, record.kind, &record.reply),
             Record::RequestRefused(record) => self.refusal(position, record.stamp.request, record.kind, &record.reply),
@@ -306,18 +304,16 @@ impl Recount {
         is_covered.then_some((&mut self.ledger, &mut self.differences))
     }
 
-    fn redeemed(&mut self, request: RequestId, outcome: RedeemOutcome) {
-        if self.scope.is_none() {
-            self.outcomes.insert(request, outcome);
-        }
-        self.answered(request, Answer::Redeem(outcome));
-    }
-
-    /// Compares a recorded answer with the one that the caller received. If the caller received none, or busy, the answer is kept.
+    /// Compares a recorded answer with the one that the caller received. If the caller received none, or busy, the answer is kept. The
+    /// recount of a whole journal keeps outcomes instead.
     fn answered(&mut self, request: RequestId, recorded: Answer) {
         let Some(scope) = &self.scope else {
-            if let Answer::TopUp(outcome) = recorded {
-                self.top_up_outcomes.insert(request, outcome);
+            match recorded {
+                Answer::Redeem(outcome) => drop(self.outcomes.insert(request, outcome)),
+                Answer::Hold(outcome) => drop(self.hold_outcomes.insert(request, outcome)),
+                Answer::TopUp(outcome) => drop(self.top_up_outcomes.insert(request, outcome)),
+                Answer::Confirm(_) | Answer::Release(_) | Answer::Codes(_) => {}
+                Answer::Checked { .. } | Answer::TooManyChecked | Answer::Refused(_) | Answer::Busy { .. } => {}
             }
             return;
         };

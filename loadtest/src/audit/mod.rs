@@ -51,6 +51,8 @@ pub struct Recount {
     pub refused: BTreeMap<&'static str, u64>,
     /// The outcome of each redemption, by request id. Empty in the recount of a run.
     pub outcomes: HashMap<RequestId, RedeemOutcome>,
+    /// The outcome of each hold, by request id. Empty in the recount of a run.
+    pub hold_outcomes: HashMap<RequestId, HoldOutcome>,
     /// The outcome of each top-up, by request id. Empty in the recount of a run.
     pub top_up_outcomes: HashMap<RequestId, TopUpOutcome>,
     /// The run that is recounted; `None` for a whole journal.

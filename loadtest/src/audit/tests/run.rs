@@ -108,7 +108,7 @@ fn what_others_do_with_what_they_had_before_is_no_difference() {
 fn the_records_of_others_are_not_kept() {
     let sizes = |recount: &Recount| {
         (
-            recount.recorded.len() + recount.unmatched.len() + recount.outcomes.len() + recount.top_up_outcomes.len(),
+            recount.recorded.len() + recount.unmatched.len() + recount.outcomes.len() + recount.hold_outcomes.len(),
             recount.activated.len() + recount.open_holds.len() + recount.ended_holds.len() + recount.run_firings.len(),
             recount.campaigns.len() + recount.ledger.len(),
         )
