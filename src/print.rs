@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
-pub(crate) use scrip_loadtest::words::grouped;
+pub(crate) use scrip_loadtest::numbers::{bytes, grouped, time_us};
 use scrip_protocol::RequestId;
 use serde::Serialize;
 

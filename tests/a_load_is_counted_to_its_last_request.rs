@@ -13,11 +13,11 @@ use scrip_journal::{Journal, SEGMENT_BYTES, Segments};
 use scrip_loadtest::audit::Recount;
 use scrip_loadtest::difference::Difference;
 use scrip_loadtest::drive::Storm;
-use scrip_loadtest::load::{Audit, Findings, Live, Load, Run};
+use scrip_loadtest::load::{Findings, Live, Load, Run};
 use scrip_loadtest::mix::{Mix, Shape};
 use scrip_loadtest::pace::Arrivals;
 use scrip_loadtest::ramp::{Ramp, Verdict};
-use scrip_loadtest::report::{Climb, Model};
+use scrip_loadtest::report::{Audit, Climb, Model};
 use scrip_protocol::batch::{Batch, BatchBuilder, ChainEnd};
 use scrip_protocol::command::{Action, RegisterGroup, RegisterGroupOutcome, ToppedUp};
 use scrip_protocol::{ClientId, Money, Position, Record, RequestId};
@@ -39,8 +39,11 @@ fn all_agree(findings: &Findings, requests: u64, holds: u64) {
     assert_eq!(findings.phases[0].latency.len(), requests);
     let over_time: u64 = findings.phases[0].series.iter().map(|interval| interval.answered).sum();
     assert_eq!(over_time, requests);
-    assert_eq!((audit.answered, audit.recorded, audit.unanswered), (audit.requests, audit.requests, 0));
-    assert!(audit.activations > 0 && audit.campaigns > 0 && audit.clients > 0, "{audit:?}");
+    assert_eq!(
+        (audit.counts.answered, audit.counts.recorded, audit.counts.unanswered),
+        (audit.counts.requests, audit.counts.requests, 0)
+    );
+    assert!(audit.counts.activations > 0 && audit.counts.campaigns > 0 && audit.counts.clients > 0, "{audit:?}");
 }
 
 #[track_caller]
@@ -144,7 +147,7 @@ async fn an_interrupted_load_is_audited_up_to_the_interruption() {
     };
     let audit = findings.audit.as_ref().expect("the audit ran");
     assert_eq!(audit.differences.first(), []);
-    assert!(findings.phases[0].particulars.unsent > 0 && audit.answered > 50, "{audit:?}");
+    assert!(findings.phases[0].particulars.unsent > 0 && audit.counts.answered > 50, "{audit:?}");
     engine.stop().await.expect("the engine stops cleanly");
 }
 
@@ -183,7 +186,7 @@ async fn existing_rules_are_not_a_difference() {
     let mut run = Run::begin(&configuration, &dial, stop, Arc::new(Live::default())).await.expect("it is listening");
     run.offer_all().await.expect("the engine runs");
     let mut recount = Recount::of(&dial).await.expect("it can be tailed");
-    recount.compare_firings(run.outcomes(), scrip_loadtest::top_ups::firings(configuration.mix.rules));
+    recount.compare_firings(run.exchanges(), scrip_loadtest::top_ups::firings(configuration.mix.rules));
     assert_eq!(recount.differences().by_kind().keys().copied().collect::<Vec<_>>(), ["unexpected"]);
     drop(client);
     engine.stop().await.expect("the engine stops cleanly");
@@ -247,6 +250,16 @@ fn doctored(folder: &Folder, into: &Path, doctor: impl FnOnce(&mut Vec<(u64, Rec
     copy
 }
 
+/// A new data folder without lockouts, and the token of its operator.
+fn new_folder(path: &Path) -> (Folder, String) {
+    let folder = Folder::at(path);
+    let settings = scrip_protocol::Settings::default();
+    let config = scrip_engine::folder::Config::new(([127, 0, 0, 1], 0).into(), settings, scrip_core::guard::GuardLimits::OFF);
+    let issued = folder.init(&config, &[]).expect("an empty folder");
+    let token = issued.into_iter().find(|issued| issued.credential.role == scrip_protocol::Role::Operator);
+    (folder, token.expect("a token for each role").token)
+}
+
 /// The run's audit of a journal.
 async fn audited(run: &Run<'_>, folder: &Folder, token: &str) -> Audit {
     let (engine, dial): (Engine, Dial) = start_on(folder, Start::default(), token);
@@ -283,12 +296,7 @@ fn last_confirmation(records: &mut [(u64, Record)]) -> &mut scrip_protocol::comm
 #[tokio::test(flavor = "multi_thread")]
 async fn differences_planted_in_the_journal_or_the_replies_are_found() {
     let dir = tempfile::tempdir().expect("a folder");
-    let folder = Folder::at(dir.path().join("data"));
-    let settings = scrip_protocol::Settings::default();
-    let config = scrip_engine::folder::Config::new(([127, 0, 0, 1], 0).into(), settings, scrip_core::guard::GuardLimits::OFF);
-    let issued = folder.init(&config, &[]).expect("an empty folder");
-    let token = issued.into_iter().find(|issued| issued.credential.role == scrip_protocol::Role::Operator);
-    let token = token.expect("a token for each role").token;
+    let (folder, token) = new_folder(&dir.path().join("data"));
     let (engine, dial) = start_on(&folder, Start::default(), &token);
     let mut configuration = small(Load::Closed { window: 32 }, 500);
     // The lone requests come last, so that the newest record is an activation of a single-use code.
@@ -359,13 +367,50 @@ async fn differences_planted_in_the_journal_or_the_replies_are_found() {
         assert!(audit.differences.by_kind().contains_key(kind), "{kind}: {:#?}", audit.differences);
     }
 
-    let request = *run.outcomes().iter().find(|(_, outcome)| outcome.shape == Shape::Hot).expect("there is one").0;
-    run.outcomes_mut().get_mut(&request).expect("just found").told = None;
+    let request = *run.exchanges().iter().find(|(_, exchange)| exchange.shape == Shape::Hot).expect("there is one").0;
+    run.exchanges_mut().get_mut(&request).expect("just found").answer = None;
     let audit = audited(&run, &nothing, &token).await;
     assert_eq!(kinds(&audit), ["activations", "answer_missing"]);
     let named = audit.differences.first().contains(&Difference::AnswerMissing { request });
     assert!(named, "{:#?}", audit.differences);
-    assert_eq!(audit.unanswered, 1);
+    assert_eq!(audit.counts.unanswered, 1);
+}
+
+/// An engine with a history: the audit of a run begins after it, whatever it holds, and is as strict as without.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_of_a_run_begins_where_the_run_began() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (folder, token) = new_folder(&dir.path().join("data"));
+    let (engine, dial) = start_on(&folder, Start::default(), &token);
+    let earlier = run(&small(Load::Closed { window: 32 }, 1_000), &dial).await;
+    all_agree(&earlier, 1_000, 100);
+    let mut configuration = small(Load::Closed { window: 32 }, 500);
+    // Seeds can coincide if the environment gives one.
+    configuration.seed = configuration.seed.wrapping_add(1);
+    let (_stop_sender, stop) = watch::channel(false);
+    let mut run = Run::begin(&configuration, &dial, stop, Arc::new(Live::default())).await.expect("it is listening");
+    run.offer_all().await.expect("the engine runs");
+    engine.stop().await.expect("the engine stops cleanly");
+    let before = run.began_after().0 as usize;
+    assert!(before > 1_000, "{before}");
+
+    let mut all = 0;
+    let copy = |name: &str| dir.path().join(name);
+    let nothing = doctored(&folder, &copy("nothing"), |records| all = records.len());
+    let audit = audited(&run, &nothing, &token).await;
+    assert_eq!(audit.differences.first(), []);
+    // The engine that audits the copy may add a record when it starts.
+    let counted = audit.counts.records as usize;
+    assert!((all - before..all - before + 10).contains(&counted), "{counted} of {all} records, {before} before the run");
+    // A fault in the history does not concern the run.
+    let history = doctored(&folder, &copy("history"), |records| last_activation(&mut records[..before]).1.balance.0 += 1);
+    assert_eq!(audited(&run, &history, &token).await.differences.first(), []);
+    // The same fault in the run does.
+    let fault = doctored(&folder, &copy("fault"), |records| last_activation(records).1.balance.0 += 1);
+    let audit = audited(&run, &fault, &token).await;
+    for kind in ["balance", "answered_otherwise", "engine_accounts"] {
+        assert!(audit.differences.by_kind().contains_key(kind), "{kind}: {:#?}", audit.differences);
+    }
 }
 
 /// B1, U12: what an engine reports about clients, rules and campaigns is compared with the journal, each as a whole.

@@ -34,7 +34,7 @@ fn a_run_prints_and_writes_its_floor_and_its_audit() {
         assert_eq!((latency.len(), phase.latency.count), (phase.answers["redeemed"], phase.answers["redeemed"]));
     }
     let audit = document.audit.expect("every run is audited");
-    assert_eq!((audit.differences, audit.counts["activations"]), (0, 2_010));
+    assert_eq!((audit.differences.count(), audit.counts.activations), (0, 2_010));
     assert!(document.floor.is_some_and(|floor| floor.alone_us() > 0.0 && floor.echo.limit_per_second() > 0.0));
     assert_eq!((document.configuration["requests"].as_u64(), document.configuration["window"].as_u64()), (Some(2_000), Some(64)));
     assert!(document.command.ends_with(&["--html".to_owned(), page.display().to_string()]), "{:?}", document.command);

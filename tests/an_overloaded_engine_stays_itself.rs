@@ -9,7 +9,7 @@ use std::time::Duration;
 use scrip_engine::pipeline::{Limits, RETRY_AFTER_MS};
 use scrip_engine::server::ServerLimits;
 use scrip_engine::{Engine, Start};
-use scrip_loadtest::drive::OnBusy;
+use scrip_loadtest::control::OnBusy;
 use scrip_loadtest::load::{Configuration, Live, Load, Run};
 use scrip_loadtest::mix::Mix;
 use scrip_loadtest::pace::Arrivals;
@@ -71,7 +71,7 @@ async fn excess_requests_are_refused_in_an_orderly_way() {
     if per_second < RATE_MAX {
         assert!(phase.busy > 0, "the engine carried ten times its capacity: {phase:?}");
         assert_eq!(particulars.retry_after_ms, Some((RETRY_AFTER_MS, RETRY_AFTER_MS)));
-        assert_eq!(findings.audit.as_ref().expect("it was audited").refused_busy, phase.busy);
+        assert_eq!(findings.audit.as_ref().expect("it was audited").counts.refused_busy, phase.busy);
     }
     // An accepted request waits at most for the requests before it, up to the limit; a disk that does only ten a second has
     // failed.
@@ -94,6 +94,6 @@ async fn busy_requests_succeed_when_retried() {
     assert!(findings.phases[0].busy > 0, "1,000 at once were never more than 16");
     assert_eq!(findings.phases[0].answers, [("redeemed", 1_000)].into());
     let audit = findings.audit.as_ref().expect("the audit ran");
-    assert_eq!((audit.refused_busy, audit.unanswered), (0, 0));
+    assert_eq!((audit.counts.refused_busy, audit.counts.unanswered), (0, 0));
     engine.stop().await.expect("the engine stops cleanly");
 }

@@ -333,8 +333,9 @@ async fn a_load_test_of_a_guarded_engine_finds_no_differences() {
     let found = support::load::run(&support::load::small(load, 2_000), &server.dial(Role::Operator)).await;
     let audit = found.audit.expect("it was audited");
     assert_eq!(audit.differences.count(), 0, "{:#?}", audit.differences.first());
-    assert!(audit.refused_busy > 0 && audit.unanswered == 0);
-    assert_eq!(audit.answered + audit.refused_busy, audit.requests);
+    let counts = audit.counts;
+    assert!(counts.refused_busy > 0 && counts.unanswered == 0);
+    assert_eq!(counts.answered + counts.refused_busy, counts.requests);
 }
 
 /// Z9: the player who guesses is locked out. A player keeps guessing at a gateway that has reached its limit of lockouts: the

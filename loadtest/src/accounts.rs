@@ -1,9 +1,9 @@
-//! What a recount knows of the ledger: what each client has, and how much of each top-up and payment was given back (B1, B5, A22, A29, A30).
+//! The ledger in a recount: the sums of each client, and how much of each top-up and payment was given back (B1, B5, A22, A29, A30).
 //!
-//! It adds up what records say was done, and only then looks at the balances that they state. It shares no code with the engine's
+//! It adds up the operations of the records and then compares the balances that they contain. It shares no code with the engine's
 //! state, and none with the protocol's reading of entries: a second opinion would be none if it were read off the same page.
 //!
-//! Sums stay what was recounted, whatever a record states: one wrong balance is named at its record, and at every later one of that client.
+//! Sums are never corrected by a record: a wrong balance is a difference at its record and at every later one of that client.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use scrip_protocol::{Account, ClientId, ClubId, Money, Position};
 
 use crate::difference::{AccountSums, Difference, Differences};
 
-/// The accounts of all clients, as far as records make them.
+/// The accounts of all clients, by the records.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     clients: HashMap<ClientId, AccountSums>,
@@ -22,7 +22,7 @@ pub(crate) struct Ledger {
     payments: HashMap<Position, Paid>,
 }
 
-/// What may be given back.
+/// A top-up or payment that can be given back.
 #[derive(Debug)]
 struct Paid {
     client: ClientId,
@@ -47,7 +47,7 @@ impl Ledger {
         self.clients.keys().copied()
     }
 
-    /// What a client has; none of one that nobody has registered.
+    /// The sums of a client; `None` if it is not registered.
     pub(crate) fn of(&self, client: ClientId) -> Option<AccountSums> {
         self.clients.get(&client).copied()
     }
@@ -59,7 +59,7 @@ impl Ledger {
         self.check_bonus(position, record.client, record.balance, differences);
     }
 
-    /// What is taken back of a code's bonus.
+    /// A refund of a code's bonus.
     pub(crate) fn activation_refunded(&mut self, position: Position, record: &Refunded, differences: &mut Differences) {
         let sums = self.clients.entry(record.client).or_default();
         sums.bonus -= i128::from(record.taken.0);
@@ -114,7 +114,7 @@ impl Ledger {
         let due = share(paid.credited, paid.whole, before + i128::from(amount.0)) - share(paid.credited, paid.whole, before);
         let due = if record.claw_back { due } else { 0 };
         let negative = clawed.0 < 0 || uncollected.0 < 0;
-        // What is there is taken: something is missing only where nothing is left.
+        // The refund takes all that it can: some is uncollected only if the balance is then 0.
         if negative || taken != due || (uncollected.0 > 0 && bonus.0 != 0) {
             differences.note(Difference::ClawBack { position, top_up, taken, due });
         }
@@ -188,7 +188,7 @@ impl Ledger {
 }
 
 impl Paid {
-    /// Some of it is given back, to somebody and at a club.
+    /// Gives some of it back, to a client at a club.
     fn give_back(
         &mut self,
         position: Position,
@@ -229,14 +229,11 @@ fn check_amount(position: Position, amount: Money, least: i64, differences: &mut
     }
 }
 
-/// What goes with a part of a whole, to the nearest minor unit, halves upwards.
-fn share(credited: i128, whole: i128, part: i128) -> i128 {
+/// The share of the credit for a part of the whole, to the nearest minor unit, halves rounded up.
+pub(crate) fn share(credited: i128, whole: i128, part: i128) -> i128 {
     if whole <= 0 {
         return 0;
     }
     let (exactly, over) = (credited * part / whole, credited * part % whole);
     exactly + i128::from(over * 2 >= whole)
 }
-
-#[cfg(test)]
-mod tests;

@@ -10,21 +10,22 @@ use scrip_client::Dial;
 use scrip_protocol::command::RedeemOutcome;
 use scrip_protocol::{Refusal, RequestId};
 
-use crate::caller::Told;
-use crate::drive::{self, Drive, DriveError, Offer};
+use crate::answer::Answer;
+use crate::control::DriveError;
+use crate::drive::{self, Drive, Offer};
 use crate::mix::Script;
 use crate::plan::Planned;
 use crate::recorder::Recorder;
 
-/// What a burst was answered.
+/// The answers to a burst.
 pub struct Answers {
     /// The outcome of each request id.
     pub outcomes: HashMap<RequestId, RedeemOutcome>,
-    /// How many requests were sent under an id that was answered already, or was answered meanwhile, with the very same outcome.
+    /// Retries with the same outcome as the request they retry.
     pub repeats_alike: usize,
-    /// Ids that were answered differently at different times: there must be none.
+    /// Requests whose retry had another outcome. There must be none.
     pub repeats_unlike: Vec<RequestId>,
-    /// Requests that were refused without an outcome, other than busy; and how.
+    /// Requests refused without an outcome, other than busy, with the refusal.
     pub refused: Vec<(RequestId, Refusal)>,
     /// How often the engine was busy.
     pub busy: u64,
@@ -50,11 +51,11 @@ impl Answers {
     }
 }
 
-/// Sends each list over a connection of its own, with at most `window` requests of it in flight. `answered` follows how many have an
-/// answer.
+/// Sends each list over a connection of its own, with at most `window` requests of it in flight. `answered` is updated with the number of
+/// answers.
 ///
 /// # Errors
-/// When a connection cannot be had or is lost.
+/// When a connection cannot be opened or is lost.
 pub async fn run(
     dial: &Dial,
     lists: Vec<Vec<Planned>>,
@@ -66,7 +67,7 @@ pub async fn run(
     let recorder = tokio::sync::OnceCell::new();
     let begin = || {
         let made = Arc::new(Recorder::new(Duration::from_millis(100)));
-        // It is set here alone.
+        // Nothing else sets it.
         let _ = recorder.set(made.clone());
         made
     };
@@ -85,7 +86,7 @@ pub async fn run(
     };
     answered.store(driven.latency.len() as usize, Ordering::Relaxed);
     let mut answers = Answers {
-        outcomes: HashMap::with_capacity(driven.outcomes.len()),
+        outcomes: HashMap::with_capacity(driven.exchanges.len()),
         repeats_alike: driven.repeats_alike,
         repeats_unlike: Vec::new(),
         refused: Vec::new(),
@@ -93,15 +94,15 @@ pub async fn run(
         elapsed: driven.elapsed,
         latency: driven.latency,
     };
-    for (request, came) in driven.outcomes {
-        if came.otherwise.is_some() {
+    for (request, exchange) in driven.exchanges {
+        if exchange.other.is_some() {
             answers.repeats_unlike.push(request);
         }
-        match came.told {
-            Some(Told::Redeem(outcome)) => drop(answers.outcomes.insert(request, outcome)),
-            Some(Told::Refused(refusal)) => answers.refused.push((request, refusal)),
-            Some(Told::Hold(_) | Told::Confirm(_) | Told::Release(_) | Told::Codes(_) | Told::TopUp(_)) => {}
-            Some(Told::Busy { .. } | Told::Checked { .. } | Told::TooManyChecked) | None => {}
+        match exchange.answer {
+            Some(Answer::Redeem(outcome)) => drop(answers.outcomes.insert(request, outcome)),
+            Some(Answer::Refused(refusal)) => answers.refused.push((request, refusal)),
+            Some(Answer::Hold(_) | Answer::Confirm(_) | Answer::Release(_) | Answer::Codes(_) | Answer::TopUp(_)) => {}
+            Some(Answer::Busy { .. } | Answer::Checked { .. } | Answer::TooManyChecked) | None => {}
         }
     }
     Ok(answers)

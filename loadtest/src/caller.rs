@@ -1,7 +1,7 @@
-//! A caller: one connection at a time, the requests of one script over it, and what each was told.
+//! A caller: one connection at a time, the requests of one script over it, and the answer to each.
 //!
-//! Writer and reader of a connection are one task. When the connection is cut or lost, another is opened, and what is unanswered
-//! goes first there, under the same ids.
+//! Writer and reader of a connection are one task. When the connection is closed or lost, the caller opens another and first sends
+//! the unanswered requests again, under the same ids.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
@@ -13,170 +13,45 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use quinn::{RecvStream, SendStream, VarInt};
 use scrip_client::{ConnectError, Dial, Dialled};
-use scrip_protocol::command::{
-    Activated, AddCodes, AddCodesOutcome, Check, CheckOutcome, Confirm, ConfirmOutcome, Hold, HoldOutcome, Redeem, RedeemOutcome,
-    Release, ReleaseOutcome, TopUp, TopUpOutcome,
-};
-use scrip_protocol::frame::{Frame, FrameBuffer, Malformed, REPLY_BYTES_MAX};
+use scrip_protocol::command::HoldOutcome;
+use scrip_protocol::frame::{Frame, FrameBuffer, REPLY_BYTES_MAX};
 use scrip_protocol::hello::CloseCode;
 use scrip_protocol::{Position, Refusal};
 use tokio::sync::Notify;
 
-use crate::drive::{Control, DriveError, OnBusy, Stage};
+use crate::answer::Answer;
+use crate::control::{Control, DriveError, OnBusy, Stage};
 use crate::lane::{LaneError, WRITTEN_AT_ONCE};
-use crate::mix::{Script, Shape};
+use crate::mix::Script;
 use crate::pace::Released;
 
-/// How often a busy request's waiting time is doubled: beyond, more waiting helps nobody.
+/// How often the waiting time of a busy request is doubled at most.
 const DOUBLINGS_MAX: u32 = 5;
 
-/// For how many requests that follow holds there is memory from the start; the widest window has no more.
+/// Requests that follow holds for which memory is reserved at the start: as many as the widest window has.
 const FOLLOWS_AT_ONCE: usize = 32_768;
 
-/// For how many answers that are read at once there is memory from the start.
+/// Answers read at once for which memory is reserved at the start.
 const LATENCIES_AT_ONCE: usize = 32_768;
 
-/// Between tries to connect again.
+/// The time between attempts to reconnect.
 const REDIAL: Duration = Duration::from_millis(20);
 
-/// What a request was told.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Told {
-    /// The outcome of a redemption.
-    Redeem(RedeemOutcome),
-    /// The outcome of a hold.
-    Hold(HoldOutcome),
-    /// The outcome of a confirmation.
-    Confirm(ConfirmOutcome),
-    /// The outcome of a release.
-    Release(ReleaseOutcome),
-    /// The outcome of an import.
-    Codes(Box<AddCodesOutcome>),
-    /// The outcome of a top-up.
-    TopUp(TopUpOutcome),
-    /// A check's verdicts.
-    Checked {
-        /// How many.
-        verdicts: u32,
-        /// Of which position.
-        as_of: Position,
-    },
-    /// More codes were checked than may be.
-    TooManyChecked,
-    /// A refusal other than busy.
-    Refused(Refusal),
-    /// Busy, to the end.
-    Busy {
-        /// Whether it was sent over a connection that ended before its answer: then it may have been done all the same.
-        uncertain: bool,
-    },
-}
-
-impl Told {
-    /// The answer's word; none for busy.
-    pub fn word(&self) -> Option<&'static str> {
-        Some(match self {
-            Told::Redeem(outcome) => outcome.word(),
-            Told::Hold(outcome) => match outcome {
-                HoldOutcome::Held(_) => "held",
-                HoldOutcome::InvalidTtl => "hold_invalid_ttl",
-                HoldOutcome::Refused(_) => "hold_refused",
-                HoldOutcome::TooManyHolds => "hold_too_many",
-            },
-            Told::Confirm(outcome) => match outcome {
-                ConfirmOutcome::Confirmed(_) => "confirmed",
-                ConfirmOutcome::UnknownHold => "confirm_unknown_hold",
-                ConfirmOutcome::AlreadyConfirmed(_) => "confirm_already_confirmed",
-                ConfirmOutcome::Released => "confirm_released",
-                ConfirmOutcome::UnknownTopUp => "confirm_unknown_top_up",
-                ConfirmOutcome::Expired(_) => "confirm_expired",
-                ConfirmOutcome::AmountLimit => "confirm_amount_limit",
-            },
-            Told::Release(outcome) => match outcome {
-                ReleaseOutcome::Released => "released",
-                ReleaseOutcome::UnknownHold => "release_unknown_hold",
-                ReleaseOutcome::AlreadyConfirmed(_) => "release_already_confirmed",
-                ReleaseOutcome::AlreadyReleased => "release_already_released",
-            },
-            Told::Codes(outcome) => match **outcome {
-                AddCodesOutcome::Added(_) => "codes_added",
-                AddCodesOutcome::UnknownCampaign => "codes_unknown_campaign",
-                AddCodesOutcome::CampaignArchived => "add_codes_campaign_archived",
-                AddCodesOutcome::TooManyLines => "add_codes_too_many_lines",
-                AddCodesOutcome::CodesMissing => "codes_missing",
-                AddCodesOutcome::Conflicts(_) => "codes_conflicts",
-                AddCodesOutcome::TooManyCodes(_) => "codes_too_many",
-            },
-            Told::TopUp(outcome) => match outcome {
-                TopUpOutcome::ToppedUp(_) => "topped_up",
-                TopUpOutcome::InvalidAmount => "top_up_invalid_amount",
-                TopUpOutcome::InvalidNote(_) => "top_up_invalid_note",
-                TopUpOutcome::UnknownClub => "top_up_unknown_club",
-                TopUpOutcome::AmountLimit => "top_up_amount_limit",
-            },
-            Told::Checked { .. } => "checked",
-            Told::TooManyChecked => "check_too_many",
-            Told::Refused(refusal) => match refusal {
-                Refusal::Forbidden { .. } => "refused_forbidden",
-                Refusal::ClubForbidden { .. } => "refused_club_forbidden",
-                Refusal::Busy { .. } => return None,
-                Refusal::Revoked => "refused_revoked",
-                Refusal::RequestIdInvalid => "refused_id_invalid",
-                Refusal::RequestTooOld { .. } => "refused_too_old",
-                Refusal::RequestFromFuture { .. } => "refused_from_future",
-                Refusal::RequestIdReused => "refused_id_reused",
-                Refusal::TooManyMisses { .. } => "refused_too_many_misses",
-            },
-            Told::Busy { .. } => return None,
-        })
-    }
-
-    /// The activation that it tells of as done by its request.
-    pub fn activated(&self) -> Option<&Activated> {
-        match self {
-            Told::Redeem(RedeemOutcome::Redeemed(activated)) | Told::Confirm(ConfirmOutcome::Confirmed(activated)) => {
-                Some(activated)
-            }
-            Told::Redeem(_) | Told::Confirm(_) | Told::Hold(_) | Told::Release(_) => None,
-            Told::Codes(_) | Told::TopUp(_) => None,
-            Told::Checked { .. } | Told::TooManyChecked | Told::Refused(_) | Told::Busy { .. } => None,
-        }
-    }
-
-    fn read(shape: Shape, frame: &Frame<'_>) -> Result<Told, Malformed> {
-        let told = match shape {
-            Shape::Check => frame.reply::<Check>()?.map(|outcome| match outcome {
-                CheckOutcome::Checked { codes, as_of } => Told::Checked { verdicts: codes.len() as u32, as_of },
-                CheckOutcome::TooManyCodes => Told::TooManyChecked,
-            }),
-            Shape::Hold => frame.reply::<Hold>()?.map(Told::Hold),
-            Shape::Confirm => frame.reply::<Confirm>()?.map(Told::Confirm),
-            Shape::Release => frame.reply::<Release>()?.map(Told::Release),
-            Shape::Import => frame.reply::<AddCodes>()?.map(|outcome| Told::Codes(Box::new(outcome))),
-            Shape::TopUp => frame.reply::<TopUp>()?.map(Told::TopUp),
-            Shape::Distinct | Shape::Hot | Shape::Capped | Shape::Miss | Shape::Spent | Shape::Any => {
-                frame.reply::<Redeem>()?.map(Told::Redeem)
-            }
-        };
-        Ok(told.unwrap_or_else(Told::Refused))
-    }
-}
-
-/// What lets requests go.
+/// Determines when requests may be sent.
 pub(crate) enum Gate {
-    /// So many in flight.
+    /// At most so many in flight.
     Window {
         window: usize,
         /// When each was first sent, in nanoseconds from the start.
         sent_at: Vec<AtomicU64>,
     },
-    /// What the pacer has released.
+    /// Those that the pacer has released.
     Due(Arc<Released>),
 }
 
 impl Gate {
     pub(crate) fn window(window: usize, count: usize) -> Gate {
-        // Not zeros, which the system would only promise: the memory is there before the clock starts.
+        // Not zeros, for which the system would only reserve pages: they must exist before the clock starts.
         Gate::Window { window: window.max(1), sent_at: (0..count).map(|_| AtomicU64::new(u64::MAX)).collect() }
     }
 
@@ -187,7 +62,7 @@ impl Gate {
         }
     }
 
-    /// From when the latency of a request counts.
+    /// The time from which the latency of a request counts.
     fn origin_ns(&self, n: usize) -> u64 {
         match self {
             Gate::Window { sent_at, .. } => sent_at[n].load(Ordering::Relaxed),
@@ -196,7 +71,7 @@ impl Gate {
     }
 }
 
-/// How a caller is told that something has changed.
+/// Notifies a caller of changes.
 #[derive(Default)]
 pub(crate) struct Signals {
     writer: Notify,
@@ -206,18 +81,18 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// There may be something to write.
+    /// Wakes the writer: there may be something to write.
     pub(crate) fn wake(&self) {
         self.writer.notify_one();
     }
 
-    /// The phase has come to another stage.
+    /// The phase has entered another stage.
     pub(crate) fn stage_changed(&self) {
         self.writer.notify_one();
         self.reader.notify_one();
     }
 
-    /// The connection is to be closed and opened again.
+    /// Makes the caller close its connection and open another.
     pub(crate) fn cut(&self) {
         self.cut.notify_one();
     }
@@ -228,20 +103,20 @@ impl Signals {
     }
 }
 
-/// What a caller was told, and what it cost.
-pub(crate) struct Heard {
+/// The answers that a caller received, and how it received them.
+pub(crate) struct CallerReport {
     pub(crate) script: Script,
     /// By the request's number in the script.
-    pub(crate) told: Vec<Option<Told>>,
-    /// Those sent and never answered.
+    pub(crate) answers: Vec<Option<Answer>>,
+    /// The requests that were sent and never answered.
     pub(crate) unanswered: Vec<u32>,
-    /// How many requests of the script were sent, but for those that follow holds.
+    /// How many requests of the script were sent, without those that follow holds.
     pub(crate) begun: usize,
-    /// Holds that were given, and for whose follow-up there was no time.
+    /// Holds that were placed too late to be followed by a request.
     pub(crate) unfollowed: usize,
     /// How many requests followed holds.
     pub(crate) followed: usize,
-    /// How many were sent, each as often as it was.
+    /// How many requests were sent, each attempt counted.
     pub(crate) sent: u64,
     pub(crate) resent: u64,
     pub(crate) reconnects: u64,
@@ -264,22 +139,22 @@ pub(crate) struct Caller {
     control: Arc<Control>,
     signals: Arc<Signals>,
     again: Mutex<Again>,
-    /// What follows holds, as the script numbers it.
+    /// The requests that follow holds, as the script numbers them.
     follows: Vec<Follow>,
-    /// How many requests of the script have been sent, but for those that follow holds.
+    /// How many requests of the script have been sent, without those that follow holds.
     begun: AtomicUsize,
-    /// How many requests have followed holds, or are about to.
+    /// How many requests that follow holds were sent or queued.
     followed: AtomicUsize,
-    /// How many of all these have their last answer.
+    /// How many of all these have their final answer.
     done: AtomicUsize,
     sent: AtomicU64,
 }
 
 /// A request that follows a hold.
 struct Follow {
-    /// The hold; 0, where nothing stands in a journal, before it was given.
+    /// The hold; 0, which is no position of a record, until it is placed.
     hold: AtomicU64,
-    /// When it was given, in nanoseconds from the start: its follow-up is due then.
+    /// When it was placed, in nanoseconds from the start: its follow-up is due then.
     due_ns: AtomicU64,
 }
 
@@ -289,14 +164,14 @@ impl Follow {
     }
 }
 
-/// What the reader alone keeps.
-pub(crate) struct Hearing {
-    /// The last answer to each request, by its number in the script.
-    told: Vec<Option<Told>>,
-    /// How many there are.
-    told_count: usize,
+/// The state of the reader, which nothing else uses.
+pub(crate) struct Reading {
+    /// The final answer to each request, by its number in the script.
+    answers: Vec<Option<Answer>>,
+    /// How many of them there are.
+    answered: usize,
     unfollowed: usize,
-    /// No request before this number is open.
+    /// Every request before this number has its final answer.
     none_open_before: usize,
     /// How often each was busy.
     refusals: HashMap<u32, u32>,
@@ -331,15 +206,15 @@ impl Caller {
         self.signals.clone()
     }
 
-    /// Sends the script and hears the answers, over as many connections as it takes.
-    pub(crate) async fn run(self, first: Dialled, mut hearing: Hearing) -> Result<Heard, DriveError> {
+    /// Sends the script and reads the answers, over as many connections as necessary.
+    pub(crate) async fn run(self, first: Dialled, mut reading: Reading) -> Result<CallerReport, DriveError> {
         let mut reconnects = 0;
         let mut next = Some(first);
         while let Some(mut dialled) = next.take() {
             let ended = tokio::select! {
                 biased;
                 written = self.write(&mut dialled.send) => written.map(|()| false),
-                read = self.read(&mut dialled.receive, &mut hearing) => read.map(|()| true),
+                read = self.read(&mut dialled.receive, &mut reading) => read.map(|()| true),
                 () = self.signals.cut.notified() => Ok(false),
             };
             let why = dialled.connection.close_reason();
@@ -347,8 +222,8 @@ impl Caller {
             match ended {
                 Ok(true) => break,
                 Ok(false) => {}
-                Err(wrong @ (LaneError::Malformed(_) | LaneError::Unasked { .. })) => return Err(wrong.into()),
-                // The connection was lost. Whether trying again may help, it knows itself.
+                Err(wrong @ (LaneError::Malformed(_) | LaneError::Unrequested { .. })) => return Err(wrong.into()),
+                // The connection was lost; its close reason tells whether a retry can help.
                 Err(LaneError::Write(_) | LaneError::Read(_) | LaneError::Ended { .. }) => {
                     if let Some(error) = why.map(|why| ConnectError::of(&why, self.dial.address()))
                         && !error.is_passing()
@@ -358,27 +233,27 @@ impl Caller {
                 }
             }
             drop(dialled);
-            self.send_unanswered_again(&mut hearing);
+            self.send_unanswered_again(&mut reading);
             next = self.redial().await?;
             reconnects += 1;
         }
         let begun = self.begun.load(Ordering::Relaxed);
-        let unanswered = self.unanswered(&hearing).collect();
-        Ok(Heard {
-            unfollowed: hearing.unfollowed,
+        let unanswered = self.unanswered(&reading).collect();
+        Ok(CallerReport {
+            unfollowed: reading.unfollowed,
             followed: self.followed.load(Ordering::Relaxed),
-            told: hearing.told,
+            answers: reading.answers,
             unanswered,
             begun,
             sent: self.sent.load(Ordering::Relaxed),
-            resent: hearing.resent,
+            resent: reading.resent,
             reconnects,
-            retry_after_ms: hearing.retry_after_ms,
+            retry_after_ms: reading.retry_after_ms,
             script: self.script,
         })
     }
 
-    /// Another connection; none when the phase is over.
+    /// Opens another connection; returns `None` if the phase is over.
     async fn redial(&self) -> Result<Option<Dialled>, ConnectError> {
         let began = Instant::now();
         while self.control.stage() < Stage::Over {
@@ -391,29 +266,29 @@ impl Caller {
         Ok(None)
     }
 
-    fn send_unanswered_again(&self, hearing: &mut Hearing) {
+    fn send_unanswered_again(&self, reading: &mut Reading) {
         let mut again = self.again.lock();
         let waiting: HashSet<u32> = again.later.iter().map(|Reverse((_, n))| *n).collect();
-        again.now = self.unanswered(hearing).filter(|n| !waiting.contains(n)).collect();
-        hearing.resent += again.now.len() as u64;
-        hearing.uncertain.extend(&again.now);
+        again.now = self.unanswered(reading).filter(|n| !waiting.contains(n)).collect();
+        reading.resent += again.now.len() as u64;
+        reading.uncertain.extend(&again.now);
     }
 
-    /// The requests that were sent and have no last answer.
-    fn unanswered<'a>(&'a self, hearing: &'a Hearing) -> impl Iterator<Item = u32> + 'a {
+    /// The requests that were sent and have no final answer.
+    fn unanswered<'a>(&'a self, reading: &'a Reading) -> impl Iterator<Item = u32> + 'a {
         let begun = self.begun.load(Ordering::Relaxed);
         let follows = self.script.len()..self.script.len() + self.script.follows();
-        let numbers = (hearing.none_open_before..begun).chain(follows);
-        numbers.filter(|n| self.is_open(*n, hearing)).map(|n| n as u32)
+        let numbers = (reading.none_open_before..begun).chain(follows);
+        numbers.filter(|n| self.is_open(*n, reading)).map(|n| n as u32)
     }
 
-    /// Whether a request was sent, or is about to be sent, and has no last answer.
-    fn is_open(&self, n: usize, hearing: &Hearing) -> bool {
+    /// Whether a request was sent, or is about to be sent, and has no final answer.
+    fn is_open(&self, n: usize, reading: &Reading) -> bool {
         let is_sent = match n.checked_sub(self.script.len()) {
             None => n < self.begun.load(Ordering::Relaxed),
             Some(follow) => self.follows.get(follow).is_some_and(|follow| follow.hold().is_some()),
         };
-        is_sent && hearing.told[n].is_none()
+        is_sent && reading.answers[n].is_none()
     }
 
     async fn write(&self, send: &mut SendStream) -> Result<(), LaneError> {
@@ -456,7 +331,7 @@ impl Caller {
         self.signals.waiting.store(due > self.done.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// Appends what is to be sent again by now. Returns how many.
+    /// Appends the retries that are due. Returns how many.
     fn take_again(&self, frames: &mut Vec<u8>) -> usize {
         let mut again = self.again.lock();
         if again.now.is_empty() && again.later.is_empty() {
@@ -486,7 +361,7 @@ impl Caller {
         count
     }
 
-    /// Appends what may be sent for the first time. Returns how many.
+    /// Appends requests that may be sent for the first time. Returns how many.
     fn take_new(&self, most: usize, frames: &mut Vec<u8>) -> usize {
         let begun = self.begun.load(Ordering::Relaxed);
         let open = match &self.gate {
@@ -510,13 +385,13 @@ impl Caller {
         count
     }
 
-    /// Hears answers until the last is there, or is not waited for any more.
-    async fn read(&self, receive: &mut RecvStream, hearing: &mut Hearing) -> Result<(), LaneError> {
+    /// Reads answers until the last one, or until the phase is over.
+    async fn read(&self, receive: &mut RecvStream, reading: &mut Reading) -> Result<(), LaneError> {
         let mut frames = FrameBuffer::default();
         let mut pieces = vec![Bytes::new(); 256];
         loop {
             if self.control.stage() >= Stage::NothingAgain {
-                self.give_up_busy(hearing);
+                self.give_up_busy(reading);
             }
             if self.is_finished() {
                 return Ok(());
@@ -527,18 +402,18 @@ impl Caller {
                 () = self.signals.reader.notified() => continue,
             };
             let Some(read) = read else {
-                let (answered, asked) = (self.done.load(Ordering::Relaxed), self.script.len());
-                return Err(LaneError::Ended { answered, asked });
+                let (answered, requests) = (self.done.load(Ordering::Relaxed), self.script.len());
+                return Err(LaneError::Ended { answered, requests });
             };
             pieces[..read].iter_mut().for_each(|piece| frames.extend(&std::mem::take(piece)));
             let now_ns = self.control.recorder.now_ns();
-            let (mut busy, before) = (0, hearing.told_count);
+            let (mut busy, before) = (0, reading.answered);
             while let Some(frame) = frames.next(REPLY_BYTES_MAX)? {
-                busy += u64::from(self.hear(&frame, now_ns, hearing)?);
+                busy += u64::from(self.take_answer(&frame, now_ns, reading)?);
             }
-            self.control.recorder.record(now_ns, &hearing.latencies_ns, busy);
-            hearing.latencies_ns.clear();
-            self.done.fetch_add(hearing.told_count - before, Ordering::Relaxed);
+            self.control.recorder.record(now_ns, &reading.latencies_ns, busy);
+            reading.latencies_ns.clear();
+            self.done.fetch_add(reading.answered - before, Ordering::Relaxed);
             self.signals.wake();
         }
     }
@@ -552,42 +427,43 @@ impl Caller {
     }
 
     /// Takes one answer. Returns whether it was busy.
-    fn hear(&self, frame: &Frame<'_>, now_ns: u64, hearing: &mut Hearing) -> Result<bool, LaneError> {
+    fn take_answer(&self, frame: &Frame<'_>, now_ns: u64, reading: &mut Reading) -> Result<bool, LaneError> {
         let n = frame.correlation as usize;
-        if !self.is_open(n, hearing) {
-            return Err(LaneError::Unasked { correlation: frame.correlation });
+        if !self.is_open(n, reading) {
+            return Err(LaneError::Unrequested { correlation: frame.correlation });
         }
         let number = n as u32;
-        let told = Told::read(self.script.shape(n), frame)?;
-        if let Told::Refused(Refusal::Busy { retry_after_ms }) = told {
-            self.hear_busy(number, retry_after_ms, now_ns, hearing);
+        let answer = Answer::read(self.script.shape(n), frame)?;
+        if let Answer::Refused(Refusal::Busy { retry_after_ms }) = answer {
+            self.take_busy(number, retry_after_ms, now_ns, reading);
             return Ok(true);
         }
-        let uncertain = hearing.uncertain.contains(&number);
-        // The guard of a running engine refuses as a busy one does, but waiting for it would only measure the waiting. A refusal of a
-        // retry says nothing about the first attempt.
-        if matches!(told, Told::Refused(Refusal::TooManyMisses { .. })) || (uncertain && matches!(told, Told::Refused(_))) {
-            hearing.tell(number, Told::Busy { uncertain });
+        let uncertain = reading.uncertain.contains(&number);
+        // A lockout counts as busy: waiting for its end would only measure the lockout. A refusal of a retry does not reveal the outcome
+        // of the first attempt.
+        if matches!(answer, Answer::Refused(Refusal::TooManyMisses { .. })) || (uncertain && matches!(answer, Answer::Refused(_)))
+        {
+            reading.set_answer(number, Answer::Busy { uncertain });
             return Ok(true);
         }
         let origin_ns = match n.checked_sub(self.script.len()) {
             None => self.gate.origin_ns(n),
             Some(follow) => self.follows[follow].due_ns.load(Ordering::Relaxed),
         };
-        hearing.latencies_ns.push(now_ns.saturating_sub(origin_ns));
-        if let Told::Hold(HoldOutcome::Held(held)) = &told
+        reading.latencies_ns.push(now_ns.saturating_sub(origin_ns));
+        if let Answer::Hold(HoldOutcome::Held(held)) = &answer
             && let Some(follow) = self.script.follow_of(n)
         {
-            self.follow(follow, held.hold, now_ns, hearing);
+            self.follow(follow, held.hold, now_ns, reading);
         }
-        hearing.tell(number, told);
+        reading.set_answer(number, answer);
         Ok(false)
     }
 
-    /// Has what follows a hold sent, ahead of what is new: so there are never more of them than holds were in flight.
-    fn follow(&self, n: usize, hold: Position, now_ns: u64, hearing: &mut Hearing) {
+    /// Queues the request that follows a hold, ahead of new ones: there are never more of them than holds were in flight.
+    fn follow(&self, n: usize, hold: Position, now_ns: u64, reading: &mut Reading) {
         if self.control.stage() >= Stage::NothingAgain {
-            hearing.unfollowed += 1;
+            reading.unfollowed += 1;
             return;
         }
         let follow = &self.follows[n - self.script.len()];
@@ -597,41 +473,40 @@ impl Caller {
         self.again.lock().now.push_back(n as u32);
     }
 
-    fn hear_busy(&self, number: u32, retry_after_ms: u32, now_ns: u64, hearing: &mut Hearing) {
-        let (low, high) = hearing.retry_after_ms.unwrap_or((retry_after_ms, retry_after_ms));
-        hearing.retry_after_ms = Some((low.min(retry_after_ms), high.max(retry_after_ms)));
+    fn take_busy(&self, number: u32, retry_after_ms: u32, now_ns: u64, reading: &mut Reading) {
+        let (low, high) = reading.retry_after_ms.unwrap_or((retry_after_ms, retry_after_ms));
+        reading.retry_after_ms = Some((low.min(retry_after_ms), high.max(retry_after_ms)));
         if self.control.on_busy == OnBusy::Refused || self.control.stage() >= Stage::NothingAgain {
-            let uncertain = hearing.uncertain.contains(&number);
-            return hearing.tell(number, Told::Busy { uncertain });
+            let uncertain = reading.uncertain.contains(&number);
+            return reading.set_answer(number, Answer::Busy { uncertain });
         }
-        let refusals = hearing.refusals.entry(number).or_default();
+        let refusals = reading.refusals.entry(number).or_default();
         let wait_ns = (u64::from(retry_after_ms) * 1_000_000) << (*refusals).min(DOUBLINGS_MAX);
         *refusals += 1;
-        // Not all at once: those who were refused together would only meet again.
-        let at_ns = now_ns + wait_ns + hearing.random.u64(..=wait_ns / 2);
+        // Spread out: requests that were refused together would otherwise be sent together again.
+        let at_ns = now_ns + wait_ns + reading.random.u64(..=wait_ns / 2);
         self.again.lock().later.push(Reverse((at_ns, number)));
     }
 
-    /// What waits to be sent again after a busy answer is not: that was the answer.
-    fn give_up_busy(&self, hearing: &mut Hearing) {
+    /// Gives up the retries of busy requests: busy is their answer.
+    fn give_up_busy(&self, reading: &mut Reading) {
         let later = std::mem::take(&mut self.again.lock().later);
         self.done.fetch_add(later.len(), Ordering::Relaxed);
         for Reverse((_, n)) in later {
-            let uncertain = hearing.uncertain.contains(&n);
-            hearing.tell(n, Told::Busy { uncertain });
+            let uncertain = reading.uncertain.contains(&n);
+            reading.set_answer(n, Answer::Busy { uncertain });
         }
     }
 }
 
-impl Hearing {
-    /// Of a script of so many requests. Its memory is touched here, before the clock starts: the pages that the operating system has to
-    /// find for it are not the engine's affair.
-    pub(crate) fn new(count: usize, seed: u64) -> Hearing {
+impl Reading {
+    /// For a script of `count` requests. Touches its memory before the clock starts: the page faults are not the engine's time.
+    pub(crate) fn new(count: usize, seed: u64) -> Reading {
         let mut latencies_ns = vec![u64::MAX; LATENCIES_AT_ONCE];
         latencies_ns.clear();
-        Hearing {
-            told: vec![None; count],
-            told_count: 0,
+        Reading {
+            answers: vec![None; count],
+            answered: 0,
             unfollowed: 0,
             none_open_before: 0,
             refusals: HashMap::new(),
@@ -643,22 +518,11 @@ impl Hearing {
         }
     }
 
-    fn tell(&mut self, n: u32, told: Told) {
-        self.told[n as usize] = Some(told);
-        self.told_count += 1;
-        while self.told.get(self.none_open_before).is_some_and(Option::is_some) {
+    fn set_answer(&mut self, n: u32, answer: Answer) {
+        self.answers[n as usize] = Some(answer);
+        self.answered += 1;
+        while self.answers.get(self.none_open_before).is_some_and(Option::is_some) {
             self.none_open_before += 1;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// There is one for each request of a load before its clock starts.
-    #[test]
-    fn an_answer_takes_little_memory() {
-        assert!(size_of::<Option<Told>>() <= 56, "{}", size_of::<Option<Told>>());
     }
 }

@@ -1,15 +1,15 @@
-//! What an audit may find: each kind of difference by its name.
+//! The differences that an audit can find, each kind with a name.
 
 use std::collections::BTreeMap;
 
 use scrip_protocol::frame::Malformed;
 use scrip_protocol::{Account, Accounts, CampaignId, ClientId, ClubId, GroupId, Money, Position, RequestId, RuleId};
 
-use crate::caller::Told;
+use crate::answer::Answer;
 use crate::mix::Shape;
 
-/// How many differences of each kind are kept; the rest is counted.
-const KEPT_OF_A_KIND: usize = 5;
+/// How many differences of each kind are kept; the others are counted.
+const FIRST_OF_A_KIND: usize = 5;
 
 /// The sums of a campaign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -119,13 +119,13 @@ pub enum Difference {
     PositionsBroken {
         /// Where.
         position: Position,
-        /// What stands before it.
+        /// The position before it.
         after: Position,
     },
     /// A request has more than one record.
     #[error("position {position}: request {request} has a second record")]
     SecondRecord {
-        /// Where the second stands.
+        /// The second record.
         position: Position,
         /// The request.
         request: RequestId,
@@ -158,7 +158,7 @@ pub enum Difference {
         /// The sum, in minor units.
         recounted: i128,
     },
-    /// What is recorded as spent, or the number of sessions, is not what the records before it come to.
+    /// The recorded sum spent, or number of sessions, is not the sum of the records before it.
     #[error("position {position}: client {client} has {recounted}, and {recorded} is recorded")]
     Spending {
         /// Where.
@@ -167,7 +167,7 @@ pub enum Difference {
         client: ClientId,
         /// The record's.
         recorded: Box<AccountSums>,
-        /// What the records come to.
+        /// The sums of the records.
         recounted: Box<AccountSums>,
     },
     /// Rules were decided by something else than what the client had before the top-up.
@@ -179,7 +179,7 @@ pub enum Difference {
         client: ClientId,
         /// What the rules saw.
         recorded: Box<AccountSums>,
-        /// What the records before it come to.
+        /// The sums of the records before it.
         recounted: Box<AccountSums>,
     },
     /// What a top-up adds to the bonus balance is not what its rules credit together.
@@ -200,8 +200,8 @@ pub enum Difference {
         /// The amount.
         amount: Money,
     },
-    /// An operation for a client whom nobody has registered.
-    #[error("position {position}: nobody is registered as client {client}")]
+    /// An operation for a client that is not registered.
+    #[error("position {position}: client {client} is not registered")]
     NoClient {
         /// Where.
         position: Position,
@@ -274,21 +274,31 @@ pub enum Difference {
         /// The rule.
         rule: RuleId,
     },
-    /// A rule did something else than its actions say.
-    #[error("position {position}: what rule {rule} did is not what it says")]
+    /// A rule did something else than its actions define.
+    #[error("position {position}: rule {rule} did something else than its actions define")]
     FiredUnlike {
         /// The top-up.
         position: Position,
         /// The rule.
         rule: RuleId,
     },
-    /// An activation of a campaign, or a campaign of the run, that there is not.
-    #[error("position {position}: there is no campaign {campaign}")]
+    /// A use of a campaign that does not exist or, in the audit of a run, is not one of the run; or a campaign of the run without a record.
+    #[error("position {position}: campaign {campaign} does not exist, or not in this run")]
     NoCampaign {
         /// Where.
         position: Position,
         /// The campaign.
         campaign: CampaignId,
+    },
+    /// A request of the run is recorded for a client that is not one of the run.
+    #[error("position {position}: request {request} of this run is recorded for client {client}, which is not in this run")]
+    ForeignClient {
+        /// Where.
+        position: Position,
+        /// The request.
+        request: RequestId,
+        /// Whose record it is.
+        client: ClientId,
     },
     /// An activation of a code that there is not.
     #[error("position {position}: campaign {campaign} has no code {slot}")]
@@ -314,8 +324,8 @@ pub enum Difference {
         /// How often it may be.
         cap: u32,
     },
-    /// A client has, or holds, more uses of a campaign than he may have.
-    #[error("position {position}: client {client} has {uses} uses of campaign {campaign}, over his limit of {max}")]
+    /// A client has, or holds, more uses of a campaign than allowed.
+    #[error("position {position}: client {client} has {uses} uses of campaign {campaign}, over the limit of {max}")]
     OverClientLimit {
         /// The activation or the hold that is too many.
         position: Position,
@@ -323,9 +333,9 @@ pub enum Difference {
         campaign: CampaignId,
         /// Whose.
         client: ClientId,
-        /// How many activations, as far as they are counted, and open holds he has by then.
+        /// How many counted activations and open holds the client then has.
         uses: u64,
-        /// How many he may have.
+        /// The limit.
         max: u32,
     },
     /// A campaign's codes were activated, or are held, more often than they may be in all.
@@ -368,7 +378,7 @@ pub enum Difference {
         /// The activation.
         activation: Position,
     },
-    /// An activation while the campaign or the code was off or archived, or with another amount than its terms say.
+    /// An activation while the campaign or the code was off or archived, or with another amount than its terms have.
     #[error("position {position}: this activation is not on the terms of campaign {campaign}")]
     Terms {
         /// Where.
@@ -376,7 +386,7 @@ pub enum Difference {
         /// The campaign.
         campaign: CampaignId,
     },
-    /// A hold while the campaign was off, or of another amount than its terms say.
+    /// A hold while the campaign was off, or with another amount than its terms have.
     #[error("position {position}: this hold is not on the terms of campaign {campaign}")]
     HoldTerms {
         /// Where.
@@ -429,61 +439,61 @@ pub enum Difference {
         cause: Malformed,
     },
     /// An answer without a record.
-    #[error("request {request} was answered {told:?}, and nothing is recorded")]
+    #[error("request {request} was answered {answer:?}, and has no record of that")]
     NoRecord {
         /// The request.
         request: RequestId,
         /// The answer.
-        told: Box<Told>,
+        answer: Box<Answer>,
     },
-    /// An answer that is not what the record says.
-    #[error("request {request} was answered {told:?}, and {recorded:?} is recorded")]
+    /// An answer that differs from the record.
+    #[error("request {request} was answered {answer:?}, and {recorded:?} is recorded")]
     AnsweredOtherwise {
         /// The request.
         request: RequestId,
         /// The answer.
-        told: Box<Told>,
-        /// What the record says.
-        recorded: Box<Told>,
+        answer: Box<Answer>,
+        /// The recorded answer.
+        recorded: Box<Answer>,
     },
     /// A record without an answer.
-    #[error("request {request} has a record, and no answer came")]
+    #[error("request {request} has a record, and received no answer")]
     AnswerMissing {
         /// The request.
         request: RequestId,
     },
     /// A record of a request that was refused without one, or changes nothing.
-    #[error("request {request} has a record, and its answer said that nothing was done")]
+    #[error("request {request} has a record, and its answer was that nothing was done")]
     RefusedWithRecord {
         /// The request.
         request: RequestId,
     },
     /// The same request was answered differently at different times.
-    #[error("request {request} was answered {told:?}, and {otherwise:?} when it was repeated")]
+    #[error("request {request} was answered {answer:?}, and {other:?} when it was retried")]
     RepeatUnlike {
         /// The request.
         request: RequestId,
         /// One answer.
-        told: Box<Told>,
+        answer: Box<Answer>,
         /// Another.
-        otherwise: Box<Told>,
+        other: Box<Answer>,
     },
     /// An answer that a request of its shape cannot have.
-    #[error("request {request} ({shape:?}) was answered {told:?}")]
+    #[error("request {request} ({shape:?}) was answered {answer:?}")]
     Unexpected {
         /// The request.
         request: RequestId,
         /// What it is.
         shape: Shape,
         /// The answer.
-        told: Box<Told>,
+        answer: Box<Answer>,
     },
     /// A campaign has more or fewer activations than were answered.
     #[error("campaign {campaign}: {answered} activations were answered, and {recorded} are recorded")]
     Activations {
         /// The campaign.
         campaign: CampaignId,
-        /// Answers that say redeemed.
+        /// Answers that report an activation.
         answered: u64,
         /// Records.
         recorded: u64,
@@ -505,23 +515,23 @@ pub enum Difference {
         campaign: CampaignId,
     },
     /// The engine's sums of a campaign are not those of the journal.
-    #[error("campaign {campaign}: the engine says {engine}; the journal {journal}")]
+    #[error("campaign {campaign}: the engine reports {engine}; the journal has {journal}")]
     CampaignSums {
         /// The campaign.
         campaign: CampaignId,
-        /// What the engine says.
+        /// What the engine reports.
         engine: CampaignSums,
-        /// What the journal says.
+        /// What the journal has.
         journal: CampaignSums,
     },
-    /// What the engine says that a client has is not what the journal's records come to.
-    #[error("client {client}: the engine says {engine}; the journal {journal}")]
+    /// The engine's sums of a client are not those of the journal.
+    #[error("client {client}: the engine reports {engine}; the journal has {journal}")]
     EngineAccounts {
         /// The client.
         client: ClientId,
-        /// What the engine says.
+        /// What the engine reports.
         engine: Box<AccountSums>,
-        /// What the journal says.
+        /// What the journal has.
         journal: Box<AccountSums>,
     },
     /// The engine does not know a client of the journal.
@@ -530,14 +540,14 @@ pub enum Difference {
         /// The client.
         client: ClientId,
     },
-    /// The engine has a client in other groups than the journal's rules have put it into.
-    #[error("client {client}: the engine says groups {engine:?}; the journal {journal:?}")]
+    /// The engine has a client in other groups than the rules of the journal.
+    #[error("client {client}: the engine reports groups {engine:?}; the journal has {journal:?}")]
     EngineGroups {
         /// The client.
         client: ClientId,
-        /// What the engine says.
+        /// What the engine reports.
         engine: Vec<GroupId>,
-        /// What the journal says.
+        /// What the journal has.
         journal: Vec<GroupId>,
     },
     /// The engine does not know a rule of the journal.
@@ -547,13 +557,13 @@ pub enum Difference {
         rule: RuleId,
     },
     /// The engine's sums of a rule are not those of the journal.
-    #[error("rule {rule}: the engine says {engine}; the journal {journal}")]
+    #[error("rule {rule}: the engine reports {engine}; the journal has {journal}")]
     EngineRule {
         /// The rule.
         rule: RuleId,
-        /// What the engine says.
+        /// What the engine reports.
         engine: RuleSums,
-        /// What the journal says.
+        /// What the journal has.
         journal: RuleSums,
     },
 }
@@ -580,6 +590,7 @@ impl Difference {
             Difference::RuleTwice { .. } => "rule_twice",
             Difference::FiredUnlike { .. } => "fired_unlike",
             Difference::NoCampaign { .. } => "no_campaign",
+            Difference::ForeignClient { .. } => "foreign_client",
             Difference::NoCode { .. } => "no_code",
             Difference::OverCap { .. } => "over_cap",
             Difference::OverClientLimit { .. } => "over_client_limit",
@@ -613,17 +624,17 @@ impl Difference {
     }
 }
 
-impl serde::Serialize for Difference {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// What does not agree: all of it counted, and the first of each kind kept.
-#[derive(Debug, Default, Clone, serde::Serialize)]
+/// All differences counted, and the first of each kind.
+#[derive(Debug, Default, Clone, serde::Serialize, serde::Deserialize)]
 pub struct Differences {
-    count: usize,
+    #[serde(rename = "differences")]
+    count: u64,
+    /// The texts of the first.
+    #[serde(rename = "first_differences")]
+    texts: Vec<String>,
+    #[serde(skip)]
     by_kind: BTreeMap<&'static str, usize>,
+    #[serde(skip)]
     first: Vec<Difference>,
 }
 
@@ -632,23 +643,42 @@ impl Differences {
         self.count += 1;
         let of_its_kind = self.by_kind.entry(difference.word()).or_default();
         *of_its_kind += 1;
-        if *of_its_kind <= KEPT_OF_A_KIND {
+        if *of_its_kind <= FIRST_OF_A_KIND {
+            self.texts.push(difference.to_string());
             self.first.push(difference);
         }
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.count
+        self.count as usize
     }
 
-    /// How many there are of each kind, by its word.
+    /// How many there are of each kind, by its word. Empty if they were read from a document.
     pub fn by_kind(&self) -> &BTreeMap<&'static str, usize> {
         &self.by_kind
     }
 
-    /// The first of each kind.
+    /// The first of each kind. Empty if they were read from a document.
     pub fn first(&self) -> &[Difference] {
         &self.first
+    }
+
+    /// The first of each kind, as text.
+    pub fn texts(&self) -> &[String] {
+        &self.texts
+    }
+
+    /// Differences as read from a document.
+    #[cfg(test)]
+    pub(crate) fn read(count: u64, texts: Vec<String>) -> Differences {
+        Differences { count, texts, ..Differences::default() }
+    }
+}
+
+/// Differences are the same if a document of them is: kinds follow from the texts.
+impl PartialEq for Differences {
+    fn eq(&self, other: &Differences) -> bool {
+        (self.count, &self.texts) == (other.count, &other.texts)
     }
 }

@@ -1,43 +1,30 @@
-//! A phase under way: its connections, the pacer, storms, and the end.
+//! Drives a phase: its connections, the pacer, storms, and the end.
 //!
-//! Everything that a phase sends is written before its clock starts. Each connection is driven by one task ([`crate::caller`]); what
-//! waits, waits here and is counted: a request that is due stays due however long the engine takes no more.
+//! All requests of a phase are encoded before its clock starts. One task drives each connection ([`crate::caller`]). A request that
+//! is due stays due while the engine accepts nothing, and its latency counts from then.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use scrip_client::{ConnectError, Dial};
-use scrip_protocol::RequestId;
+use scrip_client::Dial;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::caller::{Caller, Gate, Heard, Hearing, Told};
-use crate::lane::LaneError;
-use crate::mix::{Script, Shape};
+use crate::answer::{Exchange, Exchanges};
+use crate::caller::{Caller, CallerReport, Gate, Reading, Signals};
+use crate::control::{Control, DriveError, OnBusy, Stage};
+use crate::mix::Script;
 use crate::pace::{Pacer, Released};
 use crate::processor::ProcessorTime;
 use crate::recorder::Recorder;
 use crate::report::{Interval, Model, Particulars, Phase};
 
-/// How often the coordinator looks whether anything moves.
+/// How often the coordinator checks for progress.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What a busy answer means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnBusy {
-    /// The request is sent again after the time it is told, twice as long each time it is told so again; its latency counts from when
-    /// it was due first.
-    #[default]
-    Retry,
-    /// That was the answer.
-    Refused,
-}
-
-/// Connections that are closed and opened again in the middle of requests. What is unanswered then is sent again under the same ids.
+/// Connections that are closed and reopened with requests under way. Unanswered requests are retried under the same ids.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Storm {
     /// How often, in milliseconds.
@@ -49,24 +36,25 @@ pub struct Storm {
 /// How a phase is driven.
 #[derive(Debug, Clone)]
 pub struct Drive {
-    /// What becomes of busy answers.
+    /// How busy answers are handled.
     pub on_busy: OnBusy,
     /// Reconnects, if any.
     pub storm: Option<Storm>,
-    /// What storms and waiting times are drawn from.
+    /// The seed of storms and waiting times.
     pub seed: u64,
-    /// Nothing new is sent after so long, though there be more.
+    /// After this time nothing new is sent.
     pub sending_max: Option<Duration>,
-    /// Busy requests are not tried again, nor due ones sent, so long after the last was due or sending was over.
+    /// This long after the last request was due, or after sending ended, busy requests are no longer retried and due ones no longer
+    /// sent.
     pub drain_max: Duration,
-    /// With nothing answered for so long, the phase is broken off.
+    /// The phase is aborted if nothing is answered for this long.
     pub patience: Duration,
-    /// Ends it early, once true.
+    /// Ends the phase early when it becomes true.
     pub stop: watch::Receiver<bool>,
 }
 
 impl Drive {
-    /// Retries, no storms, a minute to drain, half a minute of patience; nobody stops it.
+    /// Retries, no storms, a minute to drain, half a minute of patience, and no early end.
     pub fn new() -> Drive {
         Drive {
             on_busy: OnBusy::Retry,
@@ -75,7 +63,7 @@ impl Drive {
             sending_max: None,
             drain_max: Duration::from_secs(60),
             patience: Duration::from_secs(30),
-            // A sender that is gone has said all it will say.
+            // Its sender is dropped, so the value never changes.
             stop: watch::channel(false).1,
         }
     }
@@ -90,92 +78,34 @@ impl Default for Drive {
 /// How the requests of each connection are offered.
 #[derive(Debug)]
 pub enum Offer {
-    /// So many in flight on each connection.
+    /// At most so many in flight on each connection.
     Window(usize),
     /// Each at its time, in nanoseconds from the start: one list for each connection.
     Due(Vec<Vec<u64>>),
 }
 
-/// Why a phase ended early.
-#[derive(Debug, thiserror::Error)]
-pub enum DriveError {
-    /// No connection.
-    #[error("no connection: {0}")]
-    Connect(#[from] ConnectError),
-    /// A lane ended.
-    #[error("a lane ended: {0}")]
-    Lane(#[from] LaneError),
-}
-
-/// How far a phase is. It only ever goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub(crate) enum Stage {
-    /// Requests are sent.
-    Sending = 0,
-    /// Nothing new is sent.
-    NothingNew = 1,
-    /// Nothing that was busy is sent again either.
-    NothingAgain = 2,
-    /// Answers are not waited for any more.
-    Over = 3,
-}
-
-/// What the coordinator and the connections share.
-pub(crate) struct Control {
-    stage: AtomicU8,
-    pub(crate) recorder: Arc<Recorder>,
-    pub(crate) on_busy: OnBusy,
-    pub(crate) patience: Duration,
-}
-
-impl Control {
-    pub(crate) fn stage(&self) -> Stage {
-        match self.stage.load(Ordering::Acquire) {
-            0 => Stage::Sending,
-            1 => Stage::NothingNew,
-            2 => Stage::NothingAgain,
-            _ => Stage::Over,
-        }
-    }
-}
-
-/// What came of each request id.
-pub type Outcomes = HashMap<RequestId, Came>;
-
-/// What came of one request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Came {
-    /// What the request is.
-    pub shape: Shape,
-    /// The answer; `None` where none came.
-    pub told: Option<Told>,
-    /// An answer that differs from it, if there was one.
-    pub otherwise: Option<Box<Told>>,
-}
-
-/// What a phase found.
+/// The results of a phase.
 #[derive(Debug)]
 pub struct Driven {
-    /// The answer to each id that was sent.
-    pub outcomes: Outcomes,
-    /// Requests of the scripts that were never sent: there was no time for them.
+    /// The exchange of each request id that was sent.
+    pub exchanges: Exchanges,
+    /// Requests of the scripts that were not sent in time.
     pub unsent: usize,
-    /// Requests that followed holds, beside those that were planned.
+    /// Requests that followed holds, in addition to the planned ones.
     pub followed: u64,
-    /// How many requests were sent, each again for every time that it was.
+    /// How many requests were sent, each attempt counted.
     pub sent: u64,
     /// How often the engine was busy.
     pub busy: u64,
-    /// How long callers were told to wait then, at the least and at the most, in milliseconds.
+    /// The shortest and the longest wait that the engine then named, in milliseconds.
     pub retry_after_ms: Option<(u32, u32)>,
-    /// Requests that were sent again over another connection.
+    /// Requests that were retried over another connection.
     pub resent: u64,
-    /// Connections opened anew.
+    /// Reconnects.
     pub reconnects: u64,
     /// Requests without any answer.
     pub unanswered: usize,
-    /// Repeats that were answered as what they repeat.
+    /// Retries with the same answer as the request they retry.
     pub repeats_alike: usize,
     /// From the start to the last answer.
     pub elapsed: Duration,
@@ -183,13 +113,13 @@ pub struct Driven {
     pub latency: Histogram<u64>,
     /// Over time.
     pub series: Vec<Interval>,
-    /// How late the pacer released what was due, in nanoseconds; empty without one.
+    /// How late the pacer released requests, in nanoseconds; empty without one.
     pub pacing: Histogram<u64>,
-    /// Answers by their words, repeats counted.
+    /// Answers by their words, retries included.
     pub words: BTreeMap<&'static str, u64>,
-    /// Requests that activated a code; however often each was repeated.
+    /// Requests that activated a code, each counted once however often it was retried.
     pub activations: u64,
-    /// The processor time of the process from the start to the end. None where the system does not tell.
+    /// The processor time of the process from the start to the end. `None` if the system does not report it.
     pub processor: Option<ProcessorTime>,
 }
 
@@ -213,11 +143,11 @@ impl Driven {
     }
 }
 
-/// Connects, sends each script over a connection of its own as the offer says, and waits for the answers. `begin` makes the recorder,
-/// once all are connected: the clock starts there.
+/// Connects, sends each script over a connection of its own as the offer determines, and waits for the answers. Calls `begin` for the
+/// recorder when all are connected: the clock starts there.
 ///
 /// # Errors
-/// When a connection cannot be had within the patience, or is closed for a reason that trying again will not mend.
+/// When a connection cannot be opened within the patience, or is closed for a reason that a retry does not cure.
 pub async fn drive(
     dial: &Dial,
     scripts: Vec<Script>,
@@ -232,34 +162,29 @@ pub async fn drive(
     let planned: usize = scripts.iter().map(Script::len).sum();
     let (gates, last_due) = gates(offer, &scripts);
     let released: Vec<_> = gates.iter().filter_map(Gate::released).collect();
-    let hearings: Vec<_> =
-        (0..).zip(&scripts).map(|(n, script)| Hearing::new(script.len() + script.follows(), drive.seed ^ n)).collect();
+    let readings: Vec<_> =
+        (0..).zip(&scripts).map(|(n, script)| Reading::new(script.len() + script.follows(), drive.seed ^ n)).collect();
     let processor = ProcessorTime::now();
     let recorder = begin();
-    let control = Arc::new(Control {
-        stage: AtomicU8::new(Stage::Sending as u8),
-        recorder: recorder.clone(),
-        on_busy: drive.on_busy,
-        patience: drive.patience,
-    });
+    let control = Arc::new(Control::new(recorder.clone(), drive.on_busy, drive.patience));
     let mut tasks = JoinSet::new();
     let mut wakes = Vec::new();
-    for (((script, gate), dialled), hearing) in scripts.into_iter().zip(gates).zip(dialled).zip(hearings) {
+    for (((script, gate), dialled), reading) in scripts.into_iter().zip(gates).zip(dialled).zip(readings) {
         let caller = Caller::new(dial.clone(), script, gate, control.clone());
         wakes.push(caller.signals());
-        tasks.spawn(caller.run(dialled, hearing));
+        tasks.spawn(caller.run(dialled, reading));
     }
     let pacer = (!released.is_empty()).then(|| {
         let wakes = wakes.clone();
         Pacer::start(recorder.started(), released, move |at| wakes[at].wake())
     });
     let raise = |stage: Stage| {
-        control.stage.fetch_max(stage as u8, Ordering::AcqRel);
+        control.advance(stage);
         wakes.iter().for_each(|signals| signals.stage_changed());
     };
 
     let started = recorder.started();
-    // When sending is over by itself or by the clock; the time to drain counts from there.
+    // When sending ends by itself or by the clock; the time to drain counts from there.
     let mut sending_until = [last_due, drive.sending_max].into_iter().flatten().min();
     let mut weather = fastrand::Rng::with_seed(drive.seed ^ 0x5704);
     let mut next_storm = drive.storm.map(|storm| Duration::from_millis(storm.every_ms.max(1)));
@@ -267,11 +192,11 @@ pub async fn drive(
     let mut look = tokio::time::interval(LOOK.min(next_storm.unwrap_or(LOOK)));
     let mut stop = drive.stop.clone();
     let mut stoppable = true;
-    let mut heard = Vec::new();
+    let mut reports = Vec::new();
     loop {
         tokio::select! {
             ended = tasks.join_next() => match ended {
-                Some(ended) => heard.push(ended.expect("a caller does not panic")?),
+                Some(ended) => reports.push(ended.expect("a caller does not panic")?),
                 None => break,
             },
             stopped = stop.wait_for(|stop| *stop), if stoppable => {
@@ -296,9 +221,9 @@ pub async fn drive(
                     sending_until = None;
                 }
                 let so_far = recorder.so_far();
-                let told = so_far.answered + so_far.busy;
-                if told > moved.0 || !waiting(&wakes) {
-                    moved = (told, Instant::now());
+                let received = so_far.answered + so_far.busy;
+                if received > moved.0 || !waiting(&wakes) {
+                    moved = (received, Instant::now());
                 } else if moved.1.elapsed() >= drive.patience {
                     raise(Stage::Over);
                 }
@@ -307,11 +232,11 @@ pub async fn drive(
     }
     let pacing = pacer.map_or_else(crate::recorder::histogram, Pacer::stop);
     let processor = ProcessorTime::now().zip(processor).map(|(now, before)| now.since(before));
-    Ok(Driven { processor, ..gather(heard, planned, &recorder, pacing) })
+    Ok(Driven { processor, ..gather(reports, planned, &recorder, pacing) })
 }
 
-/// Whether any connection waits for an answer or has something to send: silence between requests that are not due yet is none.
-fn waiting(wakes: &[Arc<crate::caller::Signals>]) -> bool {
+/// Whether any connection waits for an answer or has something to send. Before the next request is due, silence is no standstill.
+fn waiting(wakes: &[Arc<Signals>]) -> bool {
     wakes.iter().any(|signals| signals.is_waiting())
 }
 
@@ -326,10 +251,10 @@ fn gates(offer: Offer, scripts: &[Script]) -> (Vec<Gate>, Option<Duration>) {
     }
 }
 
-fn gather(heard: Vec<Heard>, planned: usize, recorder: &Recorder, pacing: Histogram<u64>) -> Driven {
+fn gather(reports: Vec<CallerReport>, planned: usize, recorder: &Recorder, pacing: Histogram<u64>) -> Driven {
     let (latency, series, elapsed) = recorder.finish();
     let mut driven = Driven {
-        outcomes: HashMap::with_capacity(heard.iter().map(|heard| heard.told.len()).sum()),
+        exchanges: HashMap::with_capacity(reports.iter().map(|report| report.answers.len()).sum()),
         unsent: planned,
         followed: 0,
         sent: 0,
@@ -347,40 +272,33 @@ fn gather(heard: Vec<Heard>, planned: usize, recorder: &Recorder, pacing: Histog
         activations: 0,
         processor: None,
     };
-    for heard in heard {
-        driven.unsent -= heard.begun;
-        driven.unsent += heard.unfollowed;
-        driven.followed += heard.followed as u64;
-        driven.sent += heard.sent;
-        driven.resent += heard.resent;
-        driven.reconnects += heard.reconnects;
-        if let Some((low, high)) = heard.retry_after_ms {
+    for report in reports {
+        driven.unsent -= report.begun;
+        driven.unsent += report.unfollowed;
+        driven.followed += report.followed as u64;
+        driven.sent += report.sent;
+        driven.resent += report.resent;
+        driven.reconnects += report.reconnects;
+        if let Some((low, high)) = report.retry_after_ms {
             let (lowest, highest) = driven.retry_after_ms.unwrap_or((low, high));
             driven.retry_after_ms = Some((lowest.min(low), highest.max(high)));
         }
-        driven.unanswered += heard.unanswered.len();
-        for (n, told) in heard.told.into_iter().enumerate() {
-            let Some(told) = told else { continue };
-            if let Some(word) = told.word() {
+        driven.unanswered += report.unanswered.len();
+        for (n, answer) in report.answers.into_iter().enumerate() {
+            let Some(answer) = answer else { continue };
+            if let Some(word) = answer.word() {
                 *driven.words.entry(word).or_default() += 1;
             }
-            let (id, shape) = (heard.script.id(n), heard.script.shape(n));
-            let came = driven.outcomes.entry(id).or_insert(Came { shape, told: None, otherwise: None });
-            match (&came.told, told) {
-                (None, told) => came.told = Some(told),
-                // Whatever is known more exactly is kept: an answer rather than that there was none.
-                (Some(Told::Busy { .. }), told) => came.told = Some(told),
-                (Some(_), Told::Busy { .. }) => {}
-                (Some(before), told) if *before == told => driven.repeats_alike += 1,
-                (Some(_), told) => came.otherwise = Some(Box::new(told)),
-            }
+            let (id, shape) = (report.script.id(n), report.script.shape(n));
+            let exchange = driven.exchanges.entry(id).or_insert_with(|| Exchange::new(shape));
+            driven.repeats_alike += usize::from(exchange.add(answer));
         }
-        for n in heard.unanswered {
-            let (id, shape) = (heard.script.id(n as usize), heard.script.shape(n as usize));
-            driven.outcomes.entry(id).or_insert(Came { shape, told: None, otherwise: None });
+        for n in report.unanswered {
+            let (id, shape) = (report.script.id(n as usize), report.script.shape(n as usize));
+            driven.exchanges.entry(id).or_insert_with(|| Exchange::new(shape));
         }
     }
-    let activates = |came: &&Came| came.told.as_ref().is_some_and(|told| told.activated().is_some());
-    driven.activations = driven.outcomes.values().filter(activates).count() as u64;
+    let activates = |exchange: &&Exchange| exchange.answer.as_ref().is_some_and(|answer| answer.activated().is_some());
+    driven.activations = driven.exchanges.values().filter(activates).count() as u64;
     driven
 }

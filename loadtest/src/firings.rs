@@ -1,16 +1,16 @@
-//! What a recount knows of rules: which are live, what each has done, and which clients they have put into groups (U1, U7, U9, U11, U12).
+//! Rules in a recount: which are live, what each has done, and the groups to which they assigned clients (U1, U7, U9, U11, U12).
 //!
-//! Whether a rule's conditions hold, and what its formula comes to, is not looked at: the words of a rule have one reader, and it has oracles of
-//! its own. What is looked at is that nothing fires that is off, and that what fires does what its rule says, once.
+//! It checks that only live rules fire, once per top-up, and that each does what its actions define. It does not evaluate conditions and
+//! formulas: the tests of the rules do.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use scrip_protocol::command::{Action, RuleFired, RuleTerms, ToppedUp};
+use scrip_protocol::command::{Action, RuleCard, RuleFired, RuleTerms, ToppedUp};
 use scrip_protocol::{ClientId, ClubId, GroupId, Position, RuleId};
 
 use crate::difference::{Difference, Differences, RuleSums};
 
-/// The rules, and who is in which group.
+/// The rules, and the groups of each client.
 #[derive(Debug, Default)]
 pub(crate) struct Firings {
     rules: BTreeMap<RuleId, RuleCount>,
@@ -25,6 +25,14 @@ struct RuleCount {
 }
 
 impl Firings {
+    /// The rules that an engine had when a recount begins.
+    pub(crate) fn of(rules: &[RuleCard]) -> Firings {
+        let count = |card: &RuleCard| {
+            (card.rule, RuleCount { terms: card.terms.clone(), archived: card.archived_ms.is_some(), sums: RuleSums::default() })
+        };
+        Firings { rules: rules.iter().map(count).collect(), ..Firings::default() }
+    }
+
     pub(crate) fn saved(&mut self, rule: RuleId, terms: &RuleTerms) {
         let sums = self.sums_of(rule);
         self.rules.insert(rule, RuleCount { terms: terms.clone(), archived: false, sums });
@@ -42,14 +50,14 @@ impl Firings {
         }
     }
 
-    /// It comes back switched off (A32).
+    /// A restored rule is switched off (A32).
     pub(crate) fn restored(&mut self, rule: RuleId) {
         if let Some(found) = self.rules.get_mut(&rule) {
             (found.archived, found.terms.active) = (false, false);
         }
     }
 
-    /// What rules did on a top-up.
+    /// Adds the firings on a top-up.
     pub(crate) fn topped_up(&mut self, position: Position, record: &ToppedUp, differences: &mut Differences) {
         let mut seen = BTreeSet::new();
         let fired = record.fired.iter().map(|fired| fired.rule);
@@ -63,7 +71,7 @@ impl Firings {
         }
         for fired in &record.fired {
             let Some(found) = self.rules.get_mut(&fired.rule) else { continue };
-            if !does_as_told(fired, &found.terms) {
+            if !fires_as_defined(fired, &found.terms) {
                 differences.note(Difference::FiredUnlike { position, rule: fired.rule });
             }
             found.sums.fired += 1;
@@ -75,7 +83,7 @@ impl Firings {
             }
         }
         let groups = self.groups.entry(record.client).or_default();
-        // Whichever rule comes first, being put into a group prevails.
+        // An assignment to a group prevails, in whichever order the rules fire.
         record.fired.iter().flat_map(|fired| &fired.unassigned).for_each(|group| {
             groups.remove(group);
         });
@@ -90,7 +98,7 @@ impl Firings {
         self.rules.get(&rule).map_or(RuleSums::default(), |found| found.sums)
     }
 
-    /// The groups that a client is in, ascending.
+    /// The groups of a client, ascending.
     pub(crate) fn groups_of(&self, client: ClientId) -> Vec<GroupId> {
         self.groups.get(&client).map(|groups| groups.iter().copied().collect()).unwrap_or_default()
     }
@@ -103,8 +111,8 @@ impl RuleCount {
     }
 }
 
-/// Whether a firing has the parts that its rule has.
-fn does_as_told(fired: &RuleFired, terms: &RuleTerms) -> bool {
+/// Whether a firing has the parts that its rule defines.
+fn fires_as_defined(fired: &RuleFired, terms: &RuleTerms) -> bool {
     let (mut adds, mut sends) = (false, false);
     let (mut into, mut out_of) = (BTreeSet::new(), BTreeSet::new());
     for action in &terms.actions {
@@ -116,7 +124,7 @@ fn does_as_told(fired: &RuleFired, terms: &RuleTerms) -> bool {
         }
     }
     let is_group_by_group = fired.assigned.iter().eq(&into) && fired.unassigned.iter().eq(&out_of);
-    // A notification is sent, or it was too long (A31).
+    // A notification is either sent or too long (A31).
     let is_sent_or_too_long = (u8::from(fired.push.is_some()) + u8::from(fired.push_too_long)) == u8::from(sends);
     fired.result.is_some() == adds && is_group_by_group && is_sent_or_too_long && fired.tags == terms.tags
 }

@@ -36,7 +36,7 @@ pub enum FloorError {
     /// The echo's connection.
     #[error("the echo's connection: {0}")]
     Connection(String),
-    /// The disk's part of the measurement did not come to its end.
+    /// The measurement of the disk did not complete.
     #[error("the disk's measurement ended early: {0}")]
     Ended(#[from] tokio::task::JoinError),
     /// The echo's lane.
@@ -47,7 +47,7 @@ pub enum FloorError {
 /// redb's cache, as the engine's journal sets it.
 const CACHE_BYTES: usize = 16 << 20;
 
-/// Appends a block of so many bytes and flushes it (`fdatasync`), so many times, or less often where `within` is over before.
+/// Appends a block of so many bytes and flushes it (`fdatasync`), so many times, or fewer if `within` ends before.
 /// Returns how long each took, sorted.
 ///
 /// # Errors
@@ -61,7 +61,7 @@ pub fn raw_append(dir: &Path, bytes: usize, times: usize, within: Duration) -> R
     })
 }
 
-/// Commits a row of `bytes` to redb, so many times, or less often where `within` is over before. With the settings of the engine's
+/// Commits a row of `bytes` to redb, so many times, or fewer if `within` ends before. With the settings of the engine's
 /// journal: one flush each, in one phase. Returns how long each took, sorted.
 ///
 /// # Errors

@@ -9,7 +9,7 @@
 //!   "machine": {"cpu", "cores", "memory_bytes", "system", "kernel", "file_system",
 //!               "disk": {"name", "model", "bytes", "is_rotational", "write_cache"}},
 //!   "command": ["scrip", "loadtest"],    as given
-//!   "configuration": {…},                what the run was told, defaults included
+//!   "configuration": {…},                every option, defaults included
 //!   "floor": {                           or null; a spread is {"median", "lowest", "highest"} of the rounds
 //!     "rounds": 3,
 //!     "appends": [{"bytes", "times", "p50_us", "p99_us", "bytes_per_second": spread}],
@@ -30,9 +30,9 @@
 //!     "processor": {"user_s", "system_s"},   of the process, all cores; or null
 //!     "processor_us_per_answer": 1.4,    or null
 //!     "particulars": {"unsent", "followed", "unanswered", "refused_busy",
-//!                     "retry_after_ms": [5, 40],         at the least and at the most; or null
+//!                     "retry_after_ms": [5, 40],         minimum and maximum; or null
 //!                     "reconnects", "resent", "repeats_alike",
-//!                     "pacing_late_us": [38.0, 410.0],   99th percentile and at the most; or null
+//!                     "pacing_late_us": [38.0, 410.0],   99th percentile and maximum; or null
 //!                     "drained_ms": 1.5,                 from the last request's time to the last answer; or null
 //!                     "upkeep": [{"step", "times", "median_ms", "max_ms", "reply_bytes_max"}]},   left out without --upkeep
 //!     "latency": {"count", "mean_us", "p50_us", "p90_us", "p99_us", "p999_us", "p9999_us", "max_us",
@@ -141,7 +141,7 @@ pub enum DocumentError {
     /// It is of another program's time.
     #[error("a report of format {found}; this program reads format {FORMAT}")]
     Format {
-        /// What it says it is.
+        /// The format of the document.
         found: u32,
     },
     /// A histogram is not in base64.

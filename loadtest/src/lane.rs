@@ -1,7 +1,6 @@
-//! Frames over a lane with a window: so many in flight, each timed from its sending to its reply.
+//! Frames over a lane with a window: at most so many in flight, each timed from its sending to its reply.
 //!
-//! This is a closed loop: a slow answer delays the next question, so that its times are not those that callers with a
-//! rate of their own would see.
+//! This is a closed loop: a slow reply delays the next request, so callers with a rate of their own would see other times.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use quinn::{RecvStream, SendStream};
 use scrip_protocol::frame::{Frame, FrameBuffer, Malformed, REPLY_BYTES_MAX};
 use tokio::sync::Semaphore;
 
-/// How many frames are written at once, at the most.
+/// How many frames are written at once at most.
 pub(crate) const WRITTEN_AT_ONCE: usize = 512;
 
 /// Why a lane ended before its last reply.
@@ -24,20 +23,20 @@ pub enum LaneError {
     #[error("the lane cannot be read: {0}")]
     Read(#[from] quinn::ReadError),
     /// It ended.
-    #[error("the lane ended after {answered} of {asked} replies")]
+    #[error("the lane ended after {answered} of {requests} replies")]
     Ended {
         /// Replies received.
         answered: usize,
         /// Requests to be sent.
-        asked: usize,
+        requests: usize,
     },
-    /// What came is not a reply.
+    /// A reply is malformed.
     #[error("a reply: {0}")]
     Malformed(#[from] Malformed),
-    /// What came is a reply to nothing that was asked, or a second one.
-    #[error("a reply to nothing that waits for one: correlation {correlation}")]
-    Unasked {
-        /// The number it carries.
+    /// A reply to no open request.
+    #[error("a reply to no open request: correlation {correlation}")]
+    Unrequested {
+        /// The correlation of the reply.
         correlation: u64,
     },
 }
@@ -61,7 +60,7 @@ pub async fn pump(
     let write = async {
         let mut next = 0;
         while next < count {
-            // One at the least, and what else there is room for: a reply that frees one place must not wait for more.
+            // At least one, and what else there is room for: a reply that frees one slot must not wait for more.
             room.acquire().await.expect("the semaphore is never closed").forget();
             let more = room.available_permits().min(WRITTEN_AT_ONCE - 1).min(count - next - 1);
             let more = match more {
@@ -89,7 +88,7 @@ pub async fn pump(
         let mut replies = 0;
         while replies < count {
             let Some(read) = receive.read_chunks(&mut pieces).await? else {
-                return Err(LaneError::Ended { answered: replies, asked: count });
+                return Err(LaneError::Ended { answered: replies, requests: count });
             };
             pieces[..read].iter_mut().for_each(|piece| frames.extend(&std::mem::take(piece)));
             let now = started.elapsed().as_nanos() as u64;

@@ -1,20 +1,23 @@
-//! Load on an engine, the audit that follows it, and the floor of the machine that it runs on.
+//! Load on an engine, the audit that follows it, and the floor of the machine.
 //!
-//! - [`load`]: a load from its first campaign to its audit; [`mix`] says which requests there are, [`pace`] and [`ramp`] when they are
-//!   due, [`drive`] and [`caller`] send them and hear the answers, [`recorder`] times these. All follows from a seed and a time.
-//! - [`plan`], [`burst`]: the same for redemptions that were planned one by one.
-//! - [`audit`]: recounts the journal, and compares it with what callers were answered and with what the engine says; [`difference`]
-//!   names what does not agree.
-//! - [`floor`], [`probe`]: what the disk and the network stack of this machine do at best, in the same run.
-//! - [`report`]: what was found, as data; [`table`], [`json`] and [`html`] make documents of it.
-//! - [`rival`]: Redis and PostgreSQL, given the same requests as an engine.
+//! - [`load`]: a load from its first campaign to its audit. [`mix`] defines the requests, [`pace`] and [`ramp`] when they are due;
+//!   [`drive`] and [`caller`] send them and receive the answers ([`answer`], [`control`]), and [`recorder`] times these. Everything
+//!   follows from a seed and a time.
+//! - [`plan`], [`burst`]: the same for redemptions planned one by one.
+//! - [`audit`]: recounts the journal, and compares it with the answers that callers received and with what the engine reports;
+//!   [`difference`] has the kinds of difference.
+//! - [`floor`], [`probe`]: the limits of this machine's disk and network stack, measured in the same run.
+//! - [`report`]: the results as data; [`table`], [`json`] and [`html`] make documents of them, with [`numbers`] as text.
+//! - [`rival`]: Redis and PostgreSQL with the same requests as an engine.
 //!
-//! Talks to the address it is given, to itself and to the rivals that it started; every loop has an end.
+//! It connects only to the given address, to itself and to the rivals that it started; every loop has an end.
 
 mod accounts;
+pub mod answer;
 pub mod audit;
 pub mod burst;
 pub mod caller;
+pub mod control;
 mod count;
 pub mod difference;
 pub mod drive;
@@ -28,6 +31,7 @@ pub mod load;
 pub mod machine;
 pub mod memory;
 pub mod mix;
+pub mod numbers;
 pub mod pace;
 pub mod plan;
 pub mod probe;
@@ -39,5 +43,4 @@ pub mod rival;
 pub mod table;
 pub mod top_ups;
 pub mod upkeep;
-pub mod words;
 pub mod zipf;

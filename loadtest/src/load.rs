@@ -1,9 +1,10 @@
 //! A load on one engine, from its first campaign to its audit.
 //!
-//! What it works on it makes itself: a club, campaigns, codes, clients. On an engine that others use it touches nothing of theirs, and
-//! audits its own requests, its own campaigns and its own clients.
+//! It creates everything that it uses: a club, campaigns, codes, clients and rules. On an engine that others use it touches nothing of
+//! theirs, and audits its own requests, campaigns, clients and rules, from the first record after it began.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,31 +14,31 @@ use scrip_protocol::command::{CreateRule, CreateRuleOutcome, InvalidRule, Regist
 use scrip_protocol::{CampaignId, ClubId, Money, Position, RequestId, RuleId};
 use tokio::sync::watch;
 
-use crate::audit::{AuditError, Recount};
-use crate::caller::Told;
-use crate::difference::Differences;
-use crate::drive::{Came, Drive, DriveError, Driven, Offer, OnBusy, Outcomes, Storm, drive};
+use crate::answer::{Answer, Exchange, Exchanges};
+use crate::audit::{AuditError, History, Recount, Scope};
+use crate::control::{DriveError, OnBusy};
+use crate::drive::{Drive, Driven, Offer, Storm, drive};
 use crate::import::{ImportError, create_campaign};
 use crate::mix::{Draft, Material, Mix, MixError, Shape};
 use crate::pace::{Arrivals, TICK};
 use crate::plan::{draw_codes, drawn};
 use crate::ramp::{Ramp, Step, Verdict};
 use crate::recorder::{Recorder, SoFar};
-use crate::report::{Climb, Model, Particulars, Phase};
+use crate::report::{Audit, Climb, Counts, Model, Particulars, Phase};
 use crate::top_ups;
 use crate::upkeep::{self, Upkeep, UpkeepError};
 
-/// How many different codes are used up beforehand, at the most; those who try them share them.
+/// How many different codes are used up beforehand at most; the requests share them.
 const SPENT_CODES_MAX: usize = 1_000;
 
-/// How many clients' balances the audit asks the engine for.
+/// How many clients the audit compares with the engine.
 const CLIENTS_AUDITED: usize = 1_000;
 
 /// How the requests of a run are offered.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 #[serde(tag = "model", rename_all = "snake_case")]
 pub enum Load {
-    /// So many in flight on each connection: a slow answer delays the next question.
+    /// At most so many in flight on each connection: a slow answer delays the next request.
     Closed {
         /// Requests in flight on each connection.
         window: usize,
@@ -55,7 +56,7 @@ pub enum Load {
     Ramp(Ramp),
 }
 
-/// What a run is to do, every option with the value that it has.
+/// The options of a run.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Configuration {
     /// How the requests are offered.
@@ -67,84 +68,60 @@ pub struct Configuration {
     pub connections: usize,
     /// What they are.
     pub mix: Mix,
-    /// What becomes of busy answers.
+    /// How busy answers are handled.
     pub on_busy: OnBusy,
     /// Reconnects, if any.
     pub storm: Option<Storm>,
-    /// What is done to campaigns meanwhile, if anything.
+    /// The work on campaigns meanwhile, if any.
     pub upkeep: Option<Upkeep>,
     /// How many redemptions follow one at a time.
     pub alone: usize,
-    /// What everything is drawn from.
+    /// The seed of everything random.
     pub seed: u64,
     /// The time inside the request ids, in milliseconds since 1970.
     pub time_ms: u64,
-    /// How many codes a campaign is given at the most.
+    /// How many codes a campaign has at most.
     pub codes_per_campaign: usize,
-    /// Whether clients get ids that nobody else will have.
+    /// Whether clients get ids that nobody else uses. Otherwise they are 1, 2, 3 and so on, and the audit reads the journal from its first
+    /// record.
     pub own_clients: bool,
-    /// Nothing new is sent after so long, in milliseconds.
+    /// The time after which nothing new is sent, in milliseconds.
     pub sending_max_ms: Option<u64>,
-    /// How long what is due or busy may still be sent after that, in milliseconds.
+    /// How long due and busy requests may still be sent after that, in milliseconds.
     pub drain_max_ms: u64,
-    /// With nothing answered for so long, a phase is broken off, in milliseconds.
+    /// A phase is aborted if nothing is answered for this long, in milliseconds.
     pub patience_ms: u64,
     /// The stretches of the time series, in milliseconds.
     pub interval_ms: u64,
 }
 
-/// What the audit found.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct Audit {
-    /// The journal's newest record.
-    pub position: Position,
-    /// Different requests of this run.
-    pub requests: u64,
-    /// Those with an answer.
-    pub answered: u64,
-    /// Those with a record.
-    pub recorded: u64,
-    /// Those that were told busy to the end.
-    pub refused_busy: u64,
-    /// Those without any answer.
-    pub unanswered: u64,
-    /// Activations of this run's campaigns.
-    pub activations: u64,
-    /// How many campaigns were compared with what the engine says.
-    pub campaigns: usize,
-    /// How many clients were.
-    pub clients: usize,
-    /// What does not agree.
-    pub differences: Differences,
-}
-
-/// What a run found.
+/// The results of a run.
 #[derive(Debug)]
 pub struct Findings {
     /// Its phases, in order.
     pub phases: Vec<Phase>,
     /// How a ramp rose.
     pub climb: Option<Climb>,
-    /// The audit, or why there is none: what was measured is there all the same.
+    /// The audit, or why there is none; the measurements are valid in either case.
     pub audit: Result<Audit, LoadError>,
 }
 
-/// Why a run has no findings.
+/// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The shares cannot be kept.
+    /// The shares are invalid.
     #[error(transparent)]
     Mix(#[from] MixError),
-    /// The engine could not be asked.
+    /// The engine could not be queried.
     #[error("the load cannot be prepared: {0}")]
     Client(#[from] ClientError),
-    /// The club was not taken.
-    #[error("the club was not taken: {0}")]
+    /// The club was refused.
+    #[error("the club was refused: {0}")]
     Club(RegisterClubOutcome),
-    /// A rule was not taken.
-    #[error("a rule was not taken: {0}")]
+    /// A rule was refused.
+    #[error("a rule was refused: {0}")]
     Rule(InvalidRule),
-    /// The codes were not taken.
+    /// The codes were refused.
     #[error("the codes cannot be imported: {0}")]
     Import(#[from] ImportError),
     /// A phase ended early.
@@ -155,7 +132,7 @@ pub enum LoadError {
         /// Why.
         source: DriveError,
     },
-    /// What was to be done to campaigns meanwhile could not be.
+    /// The work on campaigns meanwhile failed.
     #[error("the upkeep of campaigns: {0}")]
     Upkeep(#[from] UpkeepError),
     /// There was no audit.
@@ -163,12 +140,12 @@ pub enum LoadError {
     Audit(#[from] AuditError),
 }
 
-/// How far a run is, for whoever watches.
+/// The progress of a run, for a display.
 #[derive(Default)]
 pub struct Live(Mutex<(String, Option<Arc<Recorder>>)>);
 
 impl Live {
-    /// What is being done, and, while requests are sent, how far that is.
+    /// The current activity and, while requests are sent, their progress.
     pub fn look(&self) -> (String, Option<SoFar>) {
         let (doing, recorder) = self.0.lock().clone();
         (doing, recorder.map(|recorder| recorder.so_far()))
@@ -190,6 +167,8 @@ pub struct Run<'a> {
     client: Client,
     live: Arc<Live>,
     stop: watch::Receiver<bool>,
+    /// The engine as it was before.
+    history: History,
     club: ClubId,
     tag: String,
     client_base: u128,
@@ -200,7 +179,7 @@ pub struct Run<'a> {
     hot: Option<String>,
     capped: Option<(String, CampaignId)>,
     spent: Vec<String>,
-    outcomes: Outcomes,
+    exchanges: Arc<Exchanges>,
     phases: Vec<Phase>,
     steps: Vec<Step>,
 }
@@ -208,7 +187,7 @@ pub struct Run<'a> {
 /// Runs a configuration against an engine, and audits it. `stop`, once true, ends the sending early; the audit follows all the same.
 ///
 /// # Errors
-/// When it cannot be prepared, or a connection is lost for good.
+/// When it cannot be prepared, or a connection cannot be restored.
 pub async fn run(
     configuration: &Configuration,
     dial: &Dial,
@@ -234,6 +213,12 @@ impl<'a> Run<'a> {
         configuration.mix.checked()?;
         live.doing("preparing");
         let client = Client::connect(dial.clone()).await.map_err(ClientError::Connect)?;
+        // Before anything of the run is created: the audit begins here.
+        let history = match configuration.own_clients {
+            true => History::of(&client, configuration.mix.top_ups > 0.0).await?,
+            // Others may have used these clients: their sums need the whole journal, which has every rule as well.
+            false => History::default(),
+        };
         let mut random = drawn(configuration.seed, configuration.time_ms);
         let tag = format!("{:08x}", random.u32(..));
         let own = u128::from(random.u64(1..)) << 64;
@@ -247,6 +232,7 @@ impl<'a> Run<'a> {
             client,
             live,
             stop,
+            history,
             club,
             tag,
             client_base: if configuration.own_clients { own } else { 0 },
@@ -256,16 +242,16 @@ impl<'a> Run<'a> {
             hot: None,
             capped: None,
             spent: Vec::new(),
-            outcomes: HashMap::new(),
+            exchanges: Arc::default(),
             phases: Vec::new(),
             steps: Vec::new(),
         })
     }
 
-    /// Offers everything that the configuration says, the lone requests last.
+    /// Offers the configured requests, the lone ones last.
     ///
     /// # Errors
-    /// When something cannot be prepared, or a connection is lost for good.
+    /// When something cannot be prepared, or a connection cannot be restored.
     pub async fn offer_all(&mut self) -> Result<(), LoadError> {
         let configuration = self.configuration;
         match configuration.load {
@@ -286,11 +272,11 @@ impl<'a> Run<'a> {
 
     async fn climb(&mut self, ramp: &Ramp) -> Result<(), LoadError> {
         for per_second in ramp.rates() {
-            let name = format!("ramp {}", crate::words::rate(per_second));
+            let name = format!("ramp {}", crate::numbers::rate(per_second));
             self.offer(&name, Model::Open { per_second }, Arrivals::Even, ramp.count(per_second)).await?;
             let Some(phase) = self.phases.last() else { break };
             let p99 = Duration::from_nanos(phase.latency.value_at_quantile(0.99));
-            // What follows holds comes on top of the rate, and must not stand in for what is missing from it.
+            // Requests that follow holds are additional to the rate and must not make up for missing ones.
             let answered = phase.latency.len().saturating_sub(phase.particulars.followed);
             let step = ramp.judge(per_second, answered, phase.elapsed, p99);
             self.steps.push(step);
@@ -314,7 +300,7 @@ impl<'a> Run<'a> {
             return self.phase(name, model, arrivals, &configuration.mix, count, configuration.connections, &how).await;
         };
         let (ended, stop) = watch::channel(false);
-        // On a thread of its own: what it writes and reads at once would hold up the measured requests on their way through this process.
+        // On a thread of its own: its large requests and replies would delay the measured ones within this process.
         let (dial, seed) = (self.dial.clone(), self.seed_of("upkeep"));
         let kept_up = tokio::task::spawn_blocking(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -383,7 +369,7 @@ impl<'a> Run<'a> {
             unsent: driven.unsent as u64,
             followed: driven.followed,
             unanswered: driven.unanswered as u64,
-            refused_busy: refused_busy(&driven.outcomes),
+            refused_busy: refused_busy(&driven.exchanges),
             retry_after_ms: driven.retry_after_ms,
             reconnects: driven.reconnects,
             resent: driven.resent,
@@ -408,13 +394,14 @@ impl<'a> Run<'a> {
     }
 
     fn keep(&mut self, driven: Driven) {
-        match self.outcomes.is_empty() {
-            true => self.outcomes = driven.outcomes,
-            false => self.outcomes.extend(driven.outcomes),
+        let exchanges = Arc::make_mut(&mut self.exchanges);
+        match exchanges.is_empty() {
+            true => *exchanges = driven.exchanges,
+            false => exchanges.extend(driven.exchanges),
         }
     }
 
-    /// What is drawn for a purpose, in the phase that is being prepared.
+    /// The seed for a purpose in the phase that is being prepared.
     fn seed_of(&self, purpose: &str) -> u64 {
         let purpose = purpose.bytes().fold(self.prepared, |sum, byte| sum.wrapping_mul(257).wrapping_add(byte.into()));
         drawn(self.configuration.seed ^ self.configuration.time_ms.rotate_left(17), purpose).u64(..)
@@ -514,59 +501,80 @@ impl<'a> Run<'a> {
         Findings { phases: self.phases, climb, audit }
     }
 
-    /// Recounts a journal and compares it with what came of the requests so far, and with what its engine says.
+    /// Recounts what a journal has of the run, and compares it with the answers so far and with what its engine reports.
     ///
     /// # Errors
-    /// When the journal cannot be tailed, or the engine not asked.
+    /// When the journal cannot be tailed, or the engine cannot be queried.
     pub async fn audit_through(&self, dial: &Dial, client: &Client) -> Result<Audit, LoadError> {
-        let mut recount = Recount::of_run(dial, self.rules.as_deref().unwrap_or_default()).await?;
-        recount.compare_run(&self.outcomes);
-        recount.compare_firings(&self.outcomes, top_ups::firings(self.configuration.mix.rules));
+        let mut recount = Recount::of_run(dial, self.scope(), &self.history).await?;
+        recount.compare_run();
+        recount.compare_firings(&self.exchanges, top_ups::firings(self.configuration.mix.rules));
         let mut answered: HashMap<CampaignId, u64> = HashMap::new();
-        for (request, came) in &self.outcomes {
-            let recorded = match &came.told {
-                // Whether it was done only the journal can tell.
-                Some(Told::Busy { uncertain: true }) => recount.recorded(*request),
+        for (request, exchange) in self.exchanges.iter() {
+            let recorded = match &exchange.answer {
+                // Only the journal has the outcome.
+                Some(Answer::Busy { uncertain: true }) => recount.unmatched(*request),
                 Some(_) | None => None,
             };
-            if let Some(activated) = recorded.as_ref().or(came.told.as_ref()).and_then(Told::activated) {
+            if let Some(activated) = recorded.or(exchange.answer.as_ref()).and_then(Answer::activated) {
                 *answered.entry(activated.campaign).or_default() += 1;
             }
         }
         let capped = self.capped.as_ref().map(|(_, campaign)| *campaign);
-        let tried = self.outcomes.iter().filter(|(_, came)| came.shape == Shape::Capped).map(|(request, _)| request);
+        let tried = self.exchanges.iter().filter(|(_, exchange)| exchange.shape == Shape::Capped).map(|(request, _)| request);
         let tried = recount.recorded_of(tried);
         for campaign in &self.campaigns {
             let tried = (capped == Some(*campaign)).then_some(tried);
             recount.compare_campaign(*campaign, answered.get(campaign).copied().unwrap_or(0), tried);
         }
-        let mut clients = recount.clients_in(self.client_base..self.client_base + u128::from(self.configuration.mix.clients) + 1);
+        let mut clients = recount.clients_in(self.clients());
         clients.truncate(CLIENTS_AUDITED);
         recount.compare_engine_on(client, &self.campaigns, &clients, self.rules.as_deref().unwrap_or_default()).await?;
-        let mutating = self.outcomes.values().filter(|came| came.shape != Shape::Check);
-        let told = |came: &&Came| matches!(&came.told, Some(told) if told.word().is_some());
-        Ok(Audit {
-            position: recount.position,
+        let mutating = self.exchanges.values().filter(|exchange| exchange.shape != Shape::Check);
+        let is_answered = |exchange: &&Exchange| matches!(&exchange.answer, Some(answer) if answer.word().is_some());
+        let counts = Counts {
+            records: recount.records,
             requests: mutating.clone().count() as u64,
-            answered: mutating.clone().filter(told).count() as u64,
-            recorded: recount.recorded_of(self.outcomes.keys()),
-            refused_busy: refused_busy(&self.outcomes),
-            unanswered: mutating.clone().filter(|came| came.told.is_none()).count() as u64,
+            answered: mutating.clone().filter(is_answered).count() as u64,
+            recorded: recount.recorded_of(self.exchanges.keys()),
+            refused_busy: refused_busy(&self.exchanges),
+            unanswered: mutating.clone().filter(|exchange| exchange.answer.is_none()).count() as u64,
             activations: self.campaigns.iter().map(|campaign| recount.activations_of(*campaign)).sum(),
-            campaigns: self.campaigns.len(),
-            clients: clients.len(),
-            differences: recount.differences().clone(),
-        })
+            campaigns: self.campaigns.len() as u64,
+            clients: clients.len() as u64,
+        };
+        Ok(Audit { counts, differences: recount.differences().clone() })
     }
 
-    /// What came of each request so far.
-    pub fn outcomes(&self) -> &Outcomes {
-        &self.outcomes
+    /// The part of a journal that concerns the run so far.
+    fn scope(&self) -> Scope {
+        Scope {
+            after: self.history.position,
+            exchanges: self.exchanges.clone(),
+            campaigns: self.campaigns.iter().copied().collect(),
+            clients: self.clients(),
+            rules: self.rules.iter().flatten().copied().collect(),
+        }
     }
 
-    /// The same, for those who want to see what the audit makes of something else.
-    pub fn outcomes_mut(&mut self) -> &mut Outcomes {
-        &mut self.outcomes
+    /// The numbers of the clients.
+    fn clients(&self) -> Range<u128> {
+        self.client_base..self.client_base + u128::from(self.configuration.mix.clients) + 1
+    }
+
+    /// The position of the engine before the run; the audit begins with the next record.
+    pub fn began_after(&self) -> Position {
+        self.history.position
+    }
+
+    /// The exchange of each request so far.
+    pub fn exchanges(&self) -> &Exchanges {
+        &self.exchanges
+    }
+
+    /// The same, to test the audit with altered answers.
+    pub fn exchanges_mut(&mut self) -> &mut Exchanges {
+        Arc::make_mut(&mut self.exchanges)
     }
 
     /// The phases so far.
@@ -575,8 +583,8 @@ impl<'a> Run<'a> {
     }
 }
 
-fn refused_busy(outcomes: &Outcomes) -> u64 {
-    outcomes.values().filter(|came| matches!(came.told, Some(Told::Busy { .. }))).count() as u64
+fn refused_busy(exchanges: &Exchanges) -> u64 {
+    exchanges.values().filter(|exchange| matches!(exchange.answer, Some(Answer::Busy { .. }))).count() as u64
 }
 
 /// Gives each connection the times of its requests.

@@ -1,4 +1,4 @@
-//! The machine that a run ran on, as far as it says so itself: read from `/proc` and `/sys`, nothing is run for it.
+//! The machine of a run, as read from `/proc` and `/sys`.
 //!
 //! Everything may be missing; a figure without its machine is still a figure.
 
@@ -55,12 +55,12 @@ impl Machine {
         }
     }
 
-    /// What there is to say, line by line: what it is about, and what it is.
+    /// The facts, each with its name.
     pub fn facts(&self) -> Vec<(&'static str, String)> {
         let cpu = self.cpu.as_deref().unwrap_or("unknown");
         let cores = if self.cores == 1 { "1 core".to_owned() } else { format!("{} cores", self.cores) };
         let mut facts = vec![("processor", format!("{cpu}, {cores}"))];
-        facts.extend(self.memory_bytes.map(|bytes| ("memory", crate::words::bytes(bytes as f64))));
+        facts.extend(self.memory_bytes.map(|bytes| ("memory", crate::numbers::bytes(bytes as f64))));
         let systems: Vec<&str> = [&self.system, &self.kernel].into_iter().flatten().map(String::as_str).collect();
         if !systems.is_empty() {
             facts.push(("system", systems.join(", ")));
@@ -78,7 +78,7 @@ impl Disk {
     fn words(&self) -> String {
         let mut words = vec![self.name.clone()];
         words.extend(self.model.clone());
-        words.extend(self.bytes.map(|bytes| crate::words::bytes(bytes as f64)));
+        words.extend(self.bytes.map(|bytes| crate::numbers::bytes(bytes as f64)));
         words.extend(self.is_rotational.map(|turns| if turns { "rotational" } else { "not rotational" }.to_owned()));
         words.extend(self.write_cache.as_ref().map(|cache| format!("{cache} cache")));
         words.join(", ")
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_says_what_it_knows() {
+    fn a_machine_lists_the_facts_that_it_has() {
         assert!(Machine::of(&std::env::temp_dir()).cores > 0);
         let bare = Machine { cores: 2, ..Machine::default() };
         assert_eq!(bare.facts(), [("processor", "unknown, 2 cores".to_owned())]);

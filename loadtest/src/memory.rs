@@ -17,7 +17,7 @@ pub struct Resident {
     pub bytes: u64,
 }
 
-/// Bytes of this process that are in memory, where the system tells.
+/// Bytes of this process that are in memory, if the system reports it.
 pub fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     crate::machine::kibibytes(&status, "VmRSS:")
@@ -54,7 +54,7 @@ impl Watch {
         Watch { began, taken, task }
     }
 
-    /// Ends it with a last sample, and returns all in the order of their time. Empty where the system does not tell.
+    /// Ends it with a last sample, and returns all in the order of their time. Empty if the system does not report it.
     pub fn end(self) -> Vec<Resident> {
         self.task.abort();
         let mut samples = self.taken.lock().unwrap_or_else(PoisonError::into_inner);

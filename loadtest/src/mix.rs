@@ -1,7 +1,7 @@
 //! What the requests of a load are: how many of each shape, which client sends them, and their frames.
 //!
 //! Everything follows from a seed and a time. Shares are kept exactly, and shuffled. To add a shape: a variant of [`Shape`], its share
-//! in [`Mix`], and an arm in [`Draft::write`]; the audit then asks what its answer may be.
+//! in [`Mix`], and an arm in [`Draft::write`]; the audit then needs the answers that it can have.
 
 use scrip_protocol::command::{AddCodes, Check, Confirm, HOLD_TTL_DEFAULT_MS, Hold, OnConflict, Redeem, Release};
 use scrip_protocol::frame::{push_request, set_correlation};
@@ -100,11 +100,11 @@ pub enum Shape {
     Import,
     /// A top-up.
     TopUp,
-    /// Whatever its sender says: nothing is known of what its answer should be.
+    /// Any redemption; nothing is known about its answer.
     Any,
 }
 
-/// Shares that cannot be kept.
+/// Invalid shares.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum MixError {
     /// A share is no part of 1.
@@ -121,7 +121,7 @@ pub enum MixError {
 }
 
 impl Mix {
-    /// The shares, but for repeats and for what is left over.
+    /// The shares, without repeats and the rest.
     pub fn shares(&self) -> [(Shape, &'static str, f64); 8] {
         [
             (Shape::Hot, "redemptions of the hot code", self.hot),
@@ -135,7 +135,7 @@ impl Mix {
         ]
     }
 
-    /// Checks that the shares can be kept.
+    /// Checks that the shares are valid.
     ///
     /// # Errors
     /// When one is no part of 1, or all are more than 1.
@@ -154,7 +154,7 @@ impl Mix {
 /// One place of a load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// A request of a shape, the so-manieth of its shape.
+    /// A request of a shape, with its number within the shape.
     First(Shape, u32),
     /// The request at another place once more.
     Again(u32),
@@ -192,7 +192,7 @@ pub struct Material {
     pub imports: Vec<String>,
     /// Where to, for each import in turn.
     pub import_into: Vec<CampaignId>,
-    /// What is added to a client's number.
+    /// The offset of client numbers.
     pub client_base: u128,
 }
 
@@ -311,13 +311,13 @@ impl Draft {
                 }
                 Shape::Import => {
                     let from = nth * self.mix.import_codes;
-                    let asked = AddCodes {
+                    let request = AddCodes {
                         campaign: material.import_into[nth],
                         lines: material.imports[from..from + self.mix.import_codes].iter().collect(),
                         first_line: 1,
                         on_conflict: OnConflict::Reject,
                     };
-                    script.push(id, shape, &asked);
+                    script.push(id, shape, &request);
                 }
             }
         }
@@ -325,7 +325,7 @@ impl Draft {
     }
 }
 
-/// The requests of one connection, written before the clock starts: what is measured is not how fast they are made up.
+/// The requests of one connection, encoded before the clock starts so that encoding is not measured.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Script {
     ids: Vec<RequestId>,
@@ -370,7 +370,7 @@ impl Script {
         self.ends.push(self.frames.len());
     }
 
-    /// How many requests it has, but for those that follow holds: their numbers come after these.
+    /// How many requests it has, without those that follow holds, whose numbers are after these.
     pub fn len(&self) -> usize {
         self.ids.len()
     }

@@ -1,4 +1,4 @@
-//! When requests are due: evenly, or at random as independent callers would have it; and the thread that says so.
+//! When requests are due: evenly, or at random as independent callers would have it; and the thread that releases them.
 //!
 //! tokio's timer counts whole milliseconds, in which a hundred requests may be due; so a thread of the operating system keeps the time. It
 //! sleeps between one due request and the next, and never spins: the cores belong to the engine.
@@ -65,7 +65,7 @@ impl Released {
         self.due.load(Ordering::Acquire)
     }
 
-    /// Releases what is due. Returns how many that were, and the first of them.
+    /// Releases what is due. Returns when the first of it was due.
     fn release(&self, now_ns: u64) -> Option<u64> {
         let before = self.due.load(Ordering::Relaxed);
         let newly = due_at(&self.times[before..], now_ns);
@@ -92,10 +92,10 @@ impl Pacer {
     /// Starts to release on each connection; `wake` is called with the connection's number after each release.
     pub(crate) fn start(started: Instant, lanes: Vec<Arc<Released>>, wake: impl Fn(usize) + Send + 'static) -> Pacer {
         let over = Arc::new(AtomicBool::new(false));
-        let told = over.clone();
+        let ended = over.clone();
         let run = move || {
             let mut late = crate::recorder::histogram();
-            while !told.load(Ordering::Relaxed) {
+            while !ended.load(Ordering::Relaxed) {
                 let now_ns = started.elapsed().as_nanos() as u64;
                 let mut next_ns = None;
                 for (at, lane) in lanes.iter().enumerate() {

@@ -34,7 +34,7 @@ pub struct Plan {
 pub struct Planned {
     /// Its id.
     pub request: RequestId,
-    /// What it asks.
+    /// The redemption.
     pub redeem: Redeem,
 }
 
@@ -44,7 +44,7 @@ impl Plan {
         draw_codes(self.seed, self.codes)
     }
 
-    /// The id of the `n`-th thing that is asked under this plan. Redemptions count from 0, whatever else from the top down.
+    /// The id of the `n`-th request of this plan. Redemptions count from 0, other requests from the maximum down.
     pub fn request_id(&self, n: u64) -> RequestId {
         draw_id(self.seed, self.time_ms, n)
     }
@@ -76,7 +76,7 @@ impl Plan {
     }
 }
 
-/// So many different codes of twelve characters.
+/// Draws so many different codes of twelve characters.
 pub(crate) fn draw_codes(seed: u64, count: usize) -> Vec<String> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut seen = HashSet::with_capacity(count);

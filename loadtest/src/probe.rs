@@ -24,7 +24,7 @@ const COMMIT_RECORDS: [usize; 4] = [1, 64, 1_024, 8_192];
 /// How much is measured. Every step has an end: at the default no more than 400 MiB are written in a round, and removed after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
-    /// How often each is measured anew.
+    /// How often each is measured.
     pub rounds: usize,
     /// How often in each round the smallest append and the smallest commit are made, and a frame is echoed alone. Larger ones are
     /// made less often.
@@ -49,7 +49,7 @@ impl Probe {
         Probe { rounds: 3, times: 200, within: Duration::from_millis(200), ..Probe::full() }
     }
 
-    /// Measures the floor of the disk that a folder is on, and of the network stack. `progress` is told what comes next.
+    /// Measures the floor of the disk that a folder is on, and of the network stack. Calls `progress` with the next step.
     ///
     /// # Errors
     /// When the disk refuses, or the echo cannot be reached or ends.
@@ -185,7 +185,7 @@ pub struct Spread {
 }
 
 impl Floor {
-    /// How long a request alone takes at the least, in microseconds: the echo of a frame, and the commit of one record.
+    /// The least time of a request alone, in microseconds: the echo of a frame, and the commit of one record.
     pub fn alone_us(&self) -> f64 {
         let commit = self.commits.iter().min_by_key(|commit| commit.records);
         self.echo.alone_p50_us + commit.map_or(0.0, |commit| commit.p50_us)

@@ -1,6 +1,6 @@
 //! The processor time of this process.
 
-/// The kernel counts in hundredths of a second wherever it tells programs (`USER_HZ`), whatever its own clock ticks in.
+/// The kernel counts in hundredths of a second in all values for programs (`USER_HZ`), whatever its own clock ticks in.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Processor time that was used, in seconds, over all cores.
@@ -13,7 +13,7 @@ pub struct ProcessorTime {
 }
 
 impl ProcessorTime {
-    /// What this process has used so far, in steps of a hundredth of a second. None where the system does not tell.
+    /// What this process has used so far, in steps of a hundredth of a second. None if the system does not report it.
     pub fn now() -> Option<ProcessorTime> {
         ProcessorTime::read(&std::fs::read_to_string("/proc/self/stat").ok()?)
     }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Which part of a step's requests must be answered by its end, as a rate: what is slower has not kept up.
-const KEPT: f64 = 0.95;
+/// The share of the offered rate that must be answered.
+const ANSWERED_MIN: f64 = 0.95;
 
 /// How a ramp rises, and what must hold on it.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
@@ -12,7 +12,7 @@ pub struct Ramp {
     pub from: f64,
     /// By what each rate is multiplied for the next: more than 1.
     pub factor: f64,
-    /// The last rate at the most.
+    /// The highest rate.
     pub to: f64,
     /// How long each rate is offered, in milliseconds.
     pub step_ms: u64,
@@ -26,7 +26,7 @@ pub struct Ramp {
 pub enum Verdict {
     /// The objective was met at this rate.
     Held,
-    /// Answers came too late.
+    /// Answers were too late.
     TooSlow,
     /// Fewer were answered than were due.
     RateNotKept,
@@ -74,7 +74,7 @@ impl Ramp {
         // Before the offering has ended nothing can be faster than it.
         let answered_per_second = answered as f64 / elapsed.max(offered).as_secs_f64().max(1e-9);
         let p99_ms = p99.as_secs_f64() * 1e3;
-        let verdict = if answered_per_second < KEPT * per_second {
+        let verdict = if answered_per_second < ANSWERED_MIN * per_second {
             Verdict::RateNotKept
         } else if p99_ms > self.objective_p99_ms {
             Verdict::TooSlow

@@ -1,4 +1,4 @@
-//! What is measured while a phase runs: each answer's latency once, gathered in stretches of time.
+//! Measurements of a phase: the latency of each answer, once, in intervals of time.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::report::Interval;
 
-/// How many stretches are kept; what comes after the last is counted in it.
+/// How many intervals are kept; later answers count in the last.
 const INTERVALS_MAX: usize = 36_000;
 
 /// Of times from a nanosecond to an hour, to three digits.
@@ -33,7 +33,7 @@ struct Tally {
     last_ns: u64,
 }
 
-/// What a phase has come to so far.
+/// The progress of a phase.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SoFar {
     /// Answers, without busy.
@@ -71,7 +71,7 @@ impl Recorder {
         self.started.elapsed().as_nanos() as u64
     }
 
-    /// Records what was read at once: the latencies of answers, and how many were busy.
+    /// Records answers that were read together: their latencies, and how many were busy.
     pub(crate) fn record(&self, now_ns: u64, latencies_ns: &[u64], busy: u64) {
         let interval_ns = self.interval.as_nanos() as u64;
         let mut tally = self.tally.lock();
@@ -88,7 +88,7 @@ impl Recorder {
         }
     }
 
-    /// What it has come to so far.
+    /// The progress so far.
     pub fn so_far(&self) -> SoFar {
         let tally = self.tally.lock();
         let of = if tally.whole.is_empty() { &tally.current } else { &tally.whole };

@@ -1,13 +1,14 @@
-//! What a run found, as data: the terminal's table, the JSON document and the HTML page are made from it.
+//! The results of a run as data: the source of the terminal's table, the JSON document and the HTML page.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::load;
+use crate::difference::Differences;
 use crate::machine::Machine;
 use crate::memory::Resident;
+use crate::numbers::{grouped, rate};
 use crate::probe::Floor;
 use crate::processor::ProcessorTime;
 use crate::ramp::{Step, Verdict};
@@ -26,17 +27,17 @@ pub struct Report {
     pub machine: Machine,
     /// The command line.
     pub command: Vec<String>,
-    /// What the run was told to do, defaults included.
+    /// Every option of the run, defaults included.
     pub configuration: serde_json::Value,
     /// What the machine does without an engine, measured in the same run.
     pub floor: Option<Floor>,
-    /// What was measured.
+    /// The measurements.
     pub phases: Vec<Phase>,
     /// How a ramp rose. None where the load was no ramp.
     pub climb: Option<Climb>,
-    /// What was seen of the engine. None where it is not this process's own.
+    /// The load of the engine. None if it runs in another process.
     pub engine: Option<Engine>,
-    /// What the recount of the journal found. None where there was none.
+    /// The audit of the run. None where there was none.
     pub audit: Option<Audit>,
     /// The memory of the process from the run's beginning. Empty where it was not looked at.
     pub memory: Vec<Resident>,
@@ -51,7 +52,7 @@ pub struct Phase {
     pub model: Model,
     /// Over how many connections.
     pub connections: usize,
-    /// How many requests were sent, each again for every time that the engine was busy.
+    /// How many requests were sent, each attempt counted.
     pub sent: u64,
     /// How many requests had each answer, by its word; "busy" is not among them.
     pub answers: BTreeMap<&'static str, u64>,
@@ -63,9 +64,9 @@ pub struct Phase {
     pub latency: Histogram<u64>,
     /// The same over time.
     pub series: Vec<Interval>,
-    /// How many requests activated a code, each counted once however often it was repeated.
+    /// How many requests activated a code, each counted once however often it was retried.
     pub activations: u64,
-    /// The processor time of the process, the engine's where it is in it and the load generator's. None where the system does not tell.
+    /// The processor time of the process, the engine's where it is in it and the load generator's. None where the system does not report it.
     pub processor: Option<ProcessorTime>,
     /// What else was found.
     pub particulars: Particulars,
@@ -74,27 +75,27 @@ pub struct Phase {
 /// What a phase found beside its answers and their latencies.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Particulars {
-    /// Requests for which there was no time.
+    /// Requests that were not sent in time.
     pub unsent: u64,
     /// Requests that followed holds; a rate that is offered does not count them.
     pub followed: u64,
     /// Requests that were sent and never answered.
     pub unanswered: u64,
-    /// Requests that were told busy, to the end.
+    /// Requests whose final answer was busy.
     pub refused_busy: u64,
-    /// How long callers were told to wait, at the least and at the most, in milliseconds.
+    /// The shortest and the longest wait that busy answers named, in milliseconds.
     pub retry_after_ms: Option<(u32, u32)>,
-    /// Connections opened anew.
+    /// Reconnects.
     pub reconnects: u64,
     /// Requests that were sent again over them.
     pub resent: u64,
-    /// Repeats that were answered as what they repeat.
+    /// Retries with the same answer as the request they retry.
     pub repeats_alike: u64,
-    /// How late the pacer released what was due, in microseconds: 99th percentile and at the most. None without a pacer.
+    /// How late the pacer released requests, in microseconds: 99th percentile and maximum. `None` without a pacer.
     pub pacing_late_us: Option<(f64, f64)>,
     /// From when the last request was due to the last answer, in milliseconds. None where nothing is due at a time.
     pub drained_ms: Option<f64>,
-    /// What was done to campaigns meanwhile.
+    /// The work on campaigns meanwhile.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upkeep: Vec<Taken>,
 }
@@ -113,12 +114,12 @@ impl Climb {
     }
 }
 
-/// What was seen of an engine in this process.
+/// The load of an engine in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Engine {
-    /// The most requests under way, of the moments that were looked at.
+    /// The most requests under way in any sample.
     pub requests_under_way_max: usize,
-    /// How many there may be before it says busy.
+    /// The limit, beyond which the engine answers busy.
     pub requests_limit: usize,
 }
 
@@ -177,8 +178,8 @@ impl Phase {
     }
 }
 
-/// A phase beside the floor, where the comparison means something: how fast requests go one at a time says nothing about a rate,
-/// and how long a request waits among thousands says nothing about how long one takes.
+/// A phase compared with the floor, where the comparison has a meaning: requests sent one at a time do not show a rate, and the wait of
+/// a request among thousands does not show how long one takes.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Shares {
     /// Its rate, by that of the echo: 1 is the limit.
@@ -198,7 +199,7 @@ pub enum Model {
         /// Requests per second over all connections.
         per_second: f64,
     },
-    /// So many in flight on each connection: a slow answer delays the next question. Latency counts from sending.
+    /// At most so many in flight on each connection: a slow answer delays the next request. Latency counts from sending.
     Closed {
         /// Requests in flight on each connection.
         window: usize,
@@ -211,13 +212,13 @@ impl Model {
     /// The load in a few words, for a head or a cell.
     pub fn words(self) -> String {
         match self {
-            Model::Open { per_second } => format!("open loop, {}", crate::words::rate(per_second)),
-            Model::Closed { window } => format!("closed loop, {} in flight", crate::words::grouped(window as u64)),
+            Model::Open { per_second } => format!("open loop, {}", rate(per_second)),
+            Model::Closed { window } => format!("closed loop, {} in flight", grouped(window as u64)),
             Model::Burst => "all at once".to_owned(),
         }
     }
 
-    /// What its latency tells, and what it does not.
+    /// What its latency shows, and what it does not.
     pub fn meaning(self) -> &'static str {
         match self {
             Model::Open { .. } => {
@@ -225,17 +226,17 @@ impl Model {
                  so that a stall is charged to every request that it held up. It is what callers with a rate of their own see."
             }
             Model::Closed { window: 0 | 1 } => {
-                "Each connection asks again when it has its answer. Latency counts from sending: how long one \
-                 request takes with no other of its connection under way. A stall delays the next question, and is counted once."
+                "Each connection sends the next request when it has its answer. Latency counts from sending: how long one \
+                 request takes with no other of its connection under way. A stall delays the next request, and is counted once."
             }
             Model::Closed { .. } => {
-                "Each connection keeps so many requests in flight and sends the next when an answer comes. The rate is the \
+                "Each connection keeps so many requests in flight and sends the next when it receives an answer. The rate is the \
                  engine's own; latency counts from sending and is for the most part the wait behind the others in flight. A stall \
-                 delays the next questions, so that these are not the times that callers with a rate of their own would see."
+                 delays the next requests, so callers with a rate of their own would see other times."
             }
             Model::Burst => {
-                "Every request is due at the start. Latency counts from the start: how long a crowd that comes all at once \
-                 waits, the last of it as long as the whole burst takes."
+                "Every request is due at the start. Latency counts from the start: how long each of a crowd waits, the \
+                 last as long as the whole burst takes."
             }
         }
     }
@@ -270,57 +271,80 @@ impl Interval {
     }
 }
 
-/// What the recount of the journal found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// What the audit of a run counted, and the differences that it found.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Audit {
-    /// What was counted, by its word.
-    pub counts: BTreeMap<String, u64>,
-    /// How many differences there are. 0: everybody was told what the journal holds.
-    pub differences: u64,
-    /// The first of them.
-    pub first_differences: Vec<String>,
+    /// What was counted.
+    pub counts: Counts,
+    /// The differences.
+    #[serde(flatten)]
+    pub differences: Differences,
+}
+
+/// What the audit of a run counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Activations of the run's campaigns.
+    pub activations: u64,
+    /// Requests of the run with an answer.
+    pub answered: u64,
+    /// Campaigns compared with what the engine reports.
+    #[serde(rename = "campaigns compared")]
+    pub campaigns: u64,
+    /// Clients compared with what the engine reports.
+    #[serde(rename = "clients compared")]
+    pub clients: u64,
+    /// Requests of the run with a record.
+    pub recorded: u64,
+    /// Records of the journal, from the first after the run began to the newest.
+    pub records: u64,
+    /// Requests of the run whose final answer was busy.
+    #[serde(rename = "refused busy")]
+    pub refused_busy: u64,
+    /// Different requests of the run.
+    pub requests: u64,
+    /// Requests of the run without any answer.
+    pub unanswered: u64,
+}
+
+impl Counts {
+    /// Each count with its name.
+    pub fn rows(&self) -> [(&'static str, u64); 9] {
+        let Counts { activations, answered, campaigns, clients, recorded, records, refused_busy, requests, unanswered } = *self;
+        [
+            ("activations", activations),
+            ("answered", answered),
+            ("campaigns compared", campaigns),
+            ("clients compared", clients),
+            ("recorded", recorded),
+            ("records", records),
+            ("refused busy", refused_busy),
+            ("requests", requests),
+            ("unanswered", unanswered),
+        ]
+    }
 }
 
 impl Audit {
-    /// The audit of a load.
-    pub fn of(audit: &load::Audit) -> Audit {
-        let counts = [
-            ("records", audit.position.0),
-            ("requests", audit.requests),
-            ("answered", audit.answered),
-            ("recorded", audit.recorded),
-            ("refused busy", audit.refused_busy),
-            ("unanswered", audit.unanswered),
-            ("activations", audit.activations),
-            ("campaigns compared", audit.campaigns as u64),
-            ("clients compared", audit.clients as u64),
-        ];
-        Audit {
-            counts: counts.into_iter().map(|(word, count)| (word.to_owned(), count)).collect(),
-            differences: audit.differences.count() as u64,
-            first_differences: audit.differences.first().iter().map(ToString::to_string).collect(),
-        }
-    }
-
     /// The verdict, in a line.
     pub fn verdict(&self) -> String {
-        let records = self.counts.get("records").copied().unwrap_or_default();
-        let found = match self.differences {
-            0 => "no difference between them, the answers and what the engine says".to_owned(),
+        let found = match self.differences.count() {
+            0 => "no difference between them, the answers and the engine".to_owned(),
             1 => "1 DIFFERENCE".to_owned(),
-            count => format!("{} DIFFERENCES", crate::words::grouped(count)),
+            count => format!("{} DIFFERENCES", grouped(count as u64)),
         };
-        format!("{} records recounted: {found}", crate::words::grouped(records))
+        format!("{} records recounted: {found}", grouped(self.counts.records))
     }
 
     /// What was counted, in a line.
     pub fn counted(&self) -> String {
-        let counts = self.counts.iter().filter(|(word, _)| *word != "records");
-        counts.map(|(word, count)| format!("{} {word}", crate::words::grouped(*count))).collect::<Vec<_>>().join(", ")
+        let counts = self.counts.rows().into_iter().filter(|(word, _)| *word != "records");
+        counts.map(|(word, count)| format!("{} {word}", grouped(count))).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// Reports to test what is made of them.
+/// Sample reports for tests.
 #[cfg(test)]
 pub(crate) mod samples {
     use super::*;
@@ -453,9 +477,8 @@ pub(crate) mod samples {
             }),
             engine: Some(Engine { requests_under_way_max: 16_384, requests_limit: 65_536 }),
             audit: Some(Audit {
-                counts: BTreeMap::from([("records".to_owned(), 763_005), ("activations".to_owned(), 686_700)]),
-                differences: 0,
-                first_differences: Vec::new(),
+                counts: Counts { records: 763_005, activations: 686_700, ..Counts::default() },
+                differences: Differences::default(),
             }),
             memory: (0..50).map(|n| Resident { at_ms: f64::from(n) * 100.0, bytes: (100 + 3 * n as u64) << 20 }).collect(),
         }
@@ -482,13 +505,10 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_says_how_many_differences_there_are() {
+    fn a_verdict_has_the_number_of_differences() {
         let mut audit = samples::report().audit.expect("the sample has one");
-        assert_eq!(
-            audit.verdict(),
-            "763,005 records recounted: no difference between them, the answers and what the engine says"
-        );
-        audit.differences = 1;
+        assert_eq!(audit.verdict(), "763,005 records recounted: no difference between them, the answers and the engine");
+        audit.differences = Differences::read(1, Vec::new());
         assert_eq!(audit.verdict(), "763,005 records recounted: 1 DIFFERENCE");
     }
 }

@@ -1,11 +1,11 @@
 //! The findings as rows of tables, for the terminal and for the page.
 
+use crate::numbers::{bytes, grouped, rate, share, time_us};
 use crate::probe::{Floor, Spread};
 use crate::ramp::Step;
 use crate::report::{Climb, Engine, Model, Phase, Report};
-use crate::words::{bytes, grouped, rate, share, time_us};
 
-/// What stands above the columns of [`phases`]; all but the first two hold figures. How many codes were activated has columns of its own
+/// The heads of the columns of [`phases`]; all but the first two hold figures. How many codes were activated has columns of its own
 /// where that is not simply the number of answers.
 pub fn phases_head(report: &Report) -> Vec<&'static str> {
     let activated: &[&str] = if tells_activations(report) { &["activated", "of echo"] } else { &[] };
@@ -17,13 +17,13 @@ fn tells_activations(report: &Report) -> bool {
     report.phases.iter().any(|phase| phase.activations != phase.answered())
 }
 
-/// What stands above the columns of [`steps`]; all but the last hold figures.
+/// The heads of the columns of [`steps`]; all but the last hold figures.
 pub const STEPS_HEAD: [&str; 4] = ["offered", "answered", "p99", ""];
 
-/// What stands above the columns of [`floor`]; all but the first hold figures.
+/// The heads of the columns of [`floor`]; all but the first hold figures.
 pub const FLOOR_HEAD: [&str; 6] = ["floor", "p50", "p99", "rate", "lowest", "highest"];
 
-/// Where there is nothing to be said.
+/// A cell without a value.
 const NOTHING: &str = "-";
 
 /// A row for each phase, beside the floor where that means something.
@@ -52,7 +52,7 @@ pub fn phases(report: &Report) -> Vec<Vec<String>> {
     report.phases.iter().map(row).collect()
 }
 
-/// How load is offered, as short as a column needs it: [`meaning`] says what it means.
+/// How load is offered, as short as a column needs it: [`meaning`] explains it.
 fn load(phase: &Phase) -> String {
     let connections = grouped(phase.connections as u64);
     match phase.model {
@@ -62,7 +62,7 @@ fn load(phase: &Phase) -> String {
     }
 }
 
-/// What a phase found beside its answers and their times, where there is something to be said: what it is, and how much.
+/// The particulars of a phase that are not zero, each with its name.
 pub fn particulars(phase: &Phase) -> Vec<Vec<String>> {
     let found = &phase.particulars;
     let counts = [
@@ -70,19 +70,19 @@ pub fn particulars(phase: &Phase) -> Vec<Vec<String>> {
         ("following holds", found.followed),
         ("without an answer", found.unanswered),
         ("refused as busy", found.refused_busy),
-        ("repeats answered alike", found.repeats_alike),
-        ("connections opened anew", found.reconnects),
-        ("sent again over them", found.resent),
+        ("retries answered alike", found.repeats_alike),
+        ("reconnects", found.reconnects),
+        ("retried after reconnects", found.resent),
     ];
     let counts = counts.into_iter().filter(|(_, count)| *count > 0).map(|(what, count)| (what, grouped(count)));
-    let told = found.retry_after_ms.map(|(low, high)| match low == high {
-        true => ("told to wait", format!("{low} ms")),
-        false => ("told to wait", format!("{low} to {high} ms")),
+    let wait = found.retry_after_ms.map(|(low, high)| match low == high {
+        true => ("retry after", format!("{low} ms")),
+        false => ("retry after", format!("{low} to {high} ms")),
     });
     let late = found
         .pacing_late_us
         .into_iter()
-        .flat_map(|(p99, max)| [("released late, p99", time_us(p99)), ("released late, at the most", time_us(max))]);
+        .flat_map(|(p99, max)| [("released late, p99", time_us(p99)), ("released late, max", time_us(max))]);
     let drained = found.drained_ms.filter(|ms| *ms >= 1.0).map(|ms| ("last answer after last due", time_us(ms * 1e3)));
     let processor = phase.processor.into_iter().flat_map(|used| {
         let seconds = |seconds: f64| format!("{seconds:.2} s");
@@ -93,10 +93,10 @@ pub fn particulars(phase: &Phase) -> Vec<Vec<String>> {
         let reply = grouped(taken.reply_bytes_max as u64);
         vec![
             format!("campaigns: {}", taken.step),
-            format!("{} times, median {median}, at the most {max}, {reply} bytes answered", taken.times),
+            format!("{} times, median {median}, max {max}, {reply} bytes answered", taken.times),
         ]
     });
-    let all = counts.chain(told).chain(late).chain(drained).chain(processor);
+    let all = counts.chain(wait).chain(late).chain(drained).chain(processor);
     all.map(|(what, figure)| vec![what.to_owned(), figure]).chain(upkeep).collect()
 }
 
@@ -109,7 +109,7 @@ pub fn steps(climb: &Climb) -> Vec<Vec<String>> {
     climb.steps.iter().map(row).collect()
 }
 
-/// What a ramp came to, in a line.
+/// The result of a ramp, in a line.
 pub fn rate_held(climb: &Climb) -> String {
     match climb.rate_held() {
         Some(held) => format!("the last rate that held: {}", rate(held)),
@@ -117,10 +117,10 @@ pub fn rate_held(climb: &Climb) -> String {
     }
 }
 
-/// What was seen of the engine, in a line.
+/// The load of the engine, in a line.
 pub fn engine(engine: &Engine) -> String {
     let [most, limit] = [engine.requests_under_way_max, engine.requests_limit].map(|number| grouped(number as u64));
-    format!("{most} requests under way at the most, of {limit} that may be")
+    format!("{most} requests under way at most, of {limit} allowed")
 }
 
 /// A row for each measurement of the floor.
@@ -217,12 +217,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_found_beside_is_said_where_there_is_something() {
+    fn particulars_are_shown_if_there_are_any() {
         let of = |phase: &Phase| particulars(phase).iter().map(|row| row.join(": ")).collect::<Vec<_>>().join("; ");
         assert_eq!(
             of(&samples::phase("", Model::Open { per_second: 5e4 }, 1_000, 450.0)),
-            "never sent: 3; repeats answered alike: 1,200; connections opened anew: 4; sent again over them: 170; \
-             told to wait: 5 to 40 ms; released late, p99: 120 µs; released late, at the most: 1.70 ms; processor, user: 1.50 s; \
+            "never sent: 3; retries answered alike: 1,200; reconnects: 4; retried after reconnects: 170; \
+             retry after: 5 to 40 ms; released late, p99: 120 µs; released late, max: 1.70 ms; processor, user: 1.50 s; \
              processor, system: 0.30 s"
         );
         assert_eq!(of(&samples::nothing("")), "");

@@ -5,10 +5,10 @@
 use scrip_protocol::command::{Action, Note, RuleEvent, RuleTerms, TopUp};
 use scrip_protocol::{ClientId, ClubId, Money, TopUpSource};
 
-/// Rules are told apart below this amount, in major units; the last of a row has no upper bound.
+/// The ranges of the rules divide the amounts below this one, in major units; the last of a row has no upper bound.
 const MAJOR_UNITS: u32 = 1_000;
 
-/// How many rules fire on each top-up, of so many.
+/// How many of `rules` rules fire on each top-up.
 pub fn firings(rules: u32) -> u32 {
     rules.min(2)
 }

@@ -1,5 +1,5 @@
-//! Upkeep: what marketing staff does with campaigns, over and over, on a connection of its own while a load runs beside it. What that
-//! does to the load's latencies is what it is for.
+//! Upkeep: what marketing staff does with campaigns, repeated on a connection of its own while a load runs, to show its effect on the
+//! latencies of the load.
 //!
 //! A round creates a campaign, adds as many codes again, archives it, gives some of its values to another one, restores it with these
 //! in conflict, reads the conflict list, frees the values, restores the rest, and archives it. Each answer is checked.
@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use crate::plan::draw_codes;
 
-/// How many rounds there are at the most: each leaves its codes behind, archived.
+/// How many rounds there are at most: each leaves its codes behind, archived.
 const ROUNDS_MAX: u64 = 200;
 
 /// How much of it there is.
@@ -34,7 +34,7 @@ pub struct Upkeep {
 /// What one kind of step took, over all rounds.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Taken {
-    /// What was done.
+    /// The step.
     pub step: String,
     /// How often.
     pub times: u64,
@@ -49,7 +49,7 @@ pub struct Taken {
 /// Why there was no upkeep.
 #[derive(Debug, thiserror::Error)]
 pub enum UpkeepError {
-    /// The engine could not be asked.
+    /// The engine could not be reached, or refused.
     #[error(transparent)]
     Client(#[from] ClientError),
     /// It has no thread to run on.
@@ -60,19 +60,19 @@ pub enum UpkeepError {
     Unexpected {
         /// The step.
         step: &'static str,
-        /// What was answered.
+        /// The answer.
         answer: String,
     },
 }
 
-/// What was done, and with which campaigns.
+/// The steps done, and their campaigns.
 #[derive(Debug, Default)]
 pub(crate) struct Done {
     pub(crate) steps: Vec<Taken>,
     pub(crate) campaigns: Vec<CampaignId>,
 }
 
-/// Does one round after the other until it is told to stop, but at least one. Codes are drawn from a seed.
+/// Runs one round after the other until `stop` is true, but at least one. Codes are drawn from a seed.
 pub(crate) async fn run(dial: Dial, upkeep: Upkeep, seed: u64, mut stop: watch::Receiver<bool>) -> Result<Done, UpkeepError> {
     let client = Client::connect(dial).await.map_err(ClientError::Connect)?;
     let mut rounds = Rounds { client, times: BTreeMap::new(), campaigns: Vec::new() };
@@ -136,8 +136,8 @@ impl Rounds {
     async fn create(&mut self, step: (u8, &'static str), codes: &[String]) -> Result<CampaignId, UpkeepError> {
         let terms =
             Terms { activations_per_code_max: Some(1), ..Terms::new(format!("Upkeep {}", self.campaigns.len()), Money(100)) };
-        let asked = CreateCampaign { terms, lines: codes.iter().collect(), on_conflict: OnConflict::Reject };
-        let outcome = self.call(step, &asked).await?;
+        let request = CreateCampaign { terms, lines: codes.iter().collect(), on_conflict: OnConflict::Reject };
+        let outcome = self.call(step, &request).await?;
         let CreateCampaignOutcome::Created { campaign, .. } = outcome else {
             return Err(UpkeepError::Unexpected { step: step.1, answer: outcome.to_string() });
         };
@@ -167,8 +167,8 @@ impl Rounds {
     async fn conflicts(&mut self, step: (u8, &'static str), campaign: CampaignId) -> Result<usize, UpkeepError> {
         let (mut from_slot, mut found) = (Some(0), 0);
         while let Some(from) = from_slot {
-            let asked = ListCodes { campaign, from_slot: from, status: CodeFilter::Conflicting, usage: UsageFilter::All };
-            match self.call(step, &asked).await? {
+            let request = ListCodes { campaign, from_slot: from, status: CodeFilter::Conflicting, usage: UsageFilter::All };
+            match self.call(step, &request).await? {
                 ListCodesOutcome::Codes { codes, next, .. } => {
                     found += codes.len();
                     from_slot = next;
@@ -179,9 +179,9 @@ impl Rounds {
         Ok(found)
     }
 
-    async fn call<C: Command>(&mut self, step: (u8, &'static str), asked: &C) -> Result<C::Outcome, UpkeepError> {
+    async fn call<C: Command>(&mut self, step: (u8, &'static str), request: &C) -> Result<C::Outcome, UpkeepError> {
         let began = Instant::now();
-        let outcome = self.client.call(RequestId::now(), asked).await?;
+        let outcome = self.client.call(RequestId::now(), request).await?;
         let elapsed = began.elapsed();
         let mut reply = Vec::new();
         wire::encode(&outcome, &mut reply);
@@ -193,7 +193,7 @@ impl Rounds {
 }
 
 fn expect(step: &'static str, answer: &impl std::fmt::Debug, right: bool) -> Result<(), UpkeepError> {
-    // An answer may list many codes: its beginning says what it is.
+    // An answer may list many codes: its beginning is enough to recognize it.
     let answer = || format!("{answer:?}").chars().take(200).collect();
     right.then_some(()).ok_or_else(|| UpkeepError::Unexpected { step, answer: answer() })
 }

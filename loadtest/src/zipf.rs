@@ -1,4 +1,4 @@
-//! Zipf's law: who comes often and who comes seldom.
+//! Zipf's law: how often each client is drawn.
 
 /// Draws ranks from 1 to `ranks`, rank r with a probability in proportion to 1 / r^s. With s = 0 all are alike.
 ///
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn ranks_come_as_often_as_the_law_says() {
+    fn ranks_are_drawn_as_often_as_the_law_requires() {
         const DRAWS: usize = 200_000;
         for s in [0.0, 0.5, 1.0, 1.2] {
             let found = counts(s, 20, DRAWS);

@@ -12,9 +12,6 @@ use clap::{Args, Subcommand};
 use scrip_engine::folder::{Folder, FolderError};
 use scrip_engine::snapshot::{self, Counts, GENERATIONS, Header, Kept, Pace, Snapshot, SnapshotError};
 use scrip_engine::{Recovered, recover};
-use scrip_journal::disk::{Disk, OsDisk};
-use scrip_journal::{Journal, SEGMENT_BYTES};
-use scrip_loadtest::words;
 use scrip_protocol::command::{SnapshotTaken, TakeSnapshotOutcome};
 use scrip_protocol::{Position, unix_time_ms};
 use serde::Serialize;
@@ -138,8 +135,8 @@ fn print_outcome(outcome: &TakeSnapshotOutcome, json: bool) -> Exit {
                 "taken up to position {}: {}, {}, in {}",
                 print::grouped(position.0),
                 print::count(codes, "code"),
-                words::bytes(bytes as f64),
-                words::time_us(milliseconds as f64 * 1000.0)
+                print::bytes(bytes as f64),
+                print::time_us(milliseconds as f64 * 1000.0)
             ));
         }
         (TakeSnapshotOutcome::NothingNew { since: Position(0) }, false) => {
@@ -221,7 +218,7 @@ fn list(local: &Local) -> anyhow::Result<Exit> {
 }
 
 fn row(kept: &Kept, header: Option<&Header>, now_ms: u64) -> Vec<String> {
-    let (position, size) = (print::grouped(kept.position.0), words::bytes(kept.bytes as f64));
+    let (position, size) = (print::grouped(kept.position.0), print::bytes(kept.bytes as f64));
     let Some(Header { end, counts, .. }) = header else {
         let unknown = || "-".to_owned();
         return vec![position, unknown(), unknown(), unknown(), unknown(), unknown(), unknown(), size, unknown()];
@@ -277,8 +274,8 @@ fn verify(file: Option<PathBuf>, local: &Local) -> anyhow::Result<Exit> {
                 "whole: {}, up to position {}, {} read in {}",
                 kept.path.display(),
                 print::grouped(kept.position.0),
-                words::bytes(kept.bytes as f64),
-                words::time_us(began.elapsed().as_micros() as f64)
+                print::bytes(kept.bytes as f64),
+                print::time_us(began.elapsed().as_micros() as f64)
             )),
             Err(why) => print::line(format_args!("damaged: {why}")),
         }

@@ -1,13 +1,13 @@
-//! Curves as SVG. Colours and fonts are the page's; what is here is geometry.
+//! Curves as SVG. The page defines colours and fonts; this file the geometry.
 
 use std::fmt::Write;
 
-use super::Escaped;
+use super::escaped::Escaped;
 
 /// The picture's size, in the units of its own drawing; the page scales it.
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 260.0;
-/// What is left for the axes.
+/// The margin for the axes.
 const LEFT: f64 = 72.0;
 const RIGHT: f64 = 32.0;
 const TOP: f64 = 22.0;
@@ -67,7 +67,7 @@ impl Axis {
         Axis { low, high, scale: Scale::Log, ticks, name }
     }
 
-    /// Shares of the answers, by how many there are for one beyond: 1 is none of them, 100 is 99 %. Up to one of `count`.
+    /// Shares of the answers, each by the number of answers of which one is above it: 1 is 0 %, 100 is 99 %. Up to `count`.
     pub(super) fn percentiles(name: &'static str, count: u64) -> Axis {
         let high = (count as f64).clamp(10.0, 1e7);
         let mut ticks = vec![(1.0, "0 %".to_owned()), (2.0, "50 %".to_owned()), (10.0, "90 %".to_owned())];
@@ -99,7 +99,7 @@ fn is_power_of_ten(round: f64) -> bool {
     (round.log10() - round.log10().round()).abs() < 1e-9
 }
 
-/// A curve. What is not finite, or not above 0 on a logarithmic axis, is a gap in it.
+/// A curve. Values that are not finite, or not above 0 on a logarithmic axis, are gaps in it.
 pub(super) struct Curve {
     /// The class that gives it its colour.
     pub(super) class: &'static str,
@@ -115,12 +115,12 @@ pub(super) struct Level {
     pub(super) words: String,
 }
 
-/// What is said about a stretch when it is pointed at.
+/// The text about a stretch, shown when it is pointed at.
 pub(super) struct Note {
     /// Where it begins and ends.
     pub(super) from: f64,
     pub(super) to: f64,
-    /// What is said, a line each.
+    /// The text, one string a line.
     pub(super) words: String,
 }
 
@@ -223,7 +223,7 @@ impl Chart {
     }
 }
 
-/// Appends what is formatted.
+/// Appends formatted text.
 fn put(text: &mut String, what: std::fmt::Arguments<'_>) {
     text.write_fmt(what).expect("a string takes everything");
 }

@@ -1,11 +1,11 @@
 //! Which curves there are of a phase.
 
-use super::Escaped;
 use super::chart::{Axis, Chart, Curve, Level, Note};
+use super::escaped::Escaped;
 use crate::memory::Resident;
+use crate::numbers::{bytes, grouped, rate, time_us};
 use crate::probe::Floor;
 use crate::report::{Interval, Model, Phase};
-use crate::words::{bytes, grouped, rate, time_us};
 
 /// How many stretches a curve over time has at most. A phase with more is drawn in longer ones: a page has no room for more.
 const STRETCHES_MAX: usize = 300;
@@ -48,7 +48,7 @@ pub(super) fn throughput(phase: &Phase, floor: Option<&Floor>) -> String {
     let limit = floor.filter(|floor| phase.shares(floor).rate.is_some()).map(|floor| floor.echo.limit_per_second());
     if let Some(limit) = limit {
         levels.push(Level { value: limit, words: format!("raw QUIC echo {}", rate(limit)) });
-        // Drawn where it leaves the curve some room; else it is said.
+        // Drawn if it leaves the curve some room; otherwise a note mentions it.
         if limit < 2.5 * highest {
             top = top.max(limit);
         }
@@ -171,7 +171,7 @@ fn time_words(us: f64) -> String {
     }
 }
 
-/// How much of the answers there is below one of so many, in percent, with as many digits as it takes.
+/// The share of answers below one in `count`, in percent, with as many digits as necessary.
 fn share_words(rarity: f64) -> String {
     let decimals = (rarity.log10().ceil() as usize).saturating_sub(1).min(6);
     format!("{:.decimals$}", 100.0 - 100.0 / rarity)
@@ -195,7 +195,7 @@ fn notes(stretches: &[Interval]) -> Vec<Note> {
     stretches.iter().map(note).collect()
 }
 
-/// A series in as many stretches as can be drawn, and what is to be said about that. What cannot be added up is the highest there was.
+/// A series in as many stretches as can be drawn, with a note about it. Values that cannot be added up are maxima.
 fn stretches(series: &[Interval]) -> (Vec<Interval>, &'static str) {
     let together = series.len().div_ceil(STRETCHES_MAX).max(1);
     let joined = series.chunks(together).map(|chunk| {

@@ -1,40 +1,19 @@
-//! A report as a page: one file, which asks for nothing from anywhere and runs nothing.
+//! A report as a page: one file, which loads nothing from elsewhere and runs no script.
 //!
-//! Whatever is not written here itself is escaped, so that a name, a folder or a configuration cannot become part of the page.
+//! Whatever is not written here itself is escaped, so that a name, a folder or a configuration cannot become markup.
 
 mod chart;
 mod curves;
+mod escaped;
 
-use std::fmt;
-
+use self::escaped::Escaped;
+use crate::numbers::{grouped, rate, time_us};
 use crate::probe::Floor;
 use crate::report::{Audit, Climb, Phase, Report};
 use crate::table as tables;
-use crate::words::{grouped, rate, time_us};
 
 /// The page's looks.
 const STYLE: &str = include_str!("page.css");
-
-/// Text from elsewhere, so that it stays text.
-struct Escaped<'a>(&'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                // A page has no place for other control characters.
-                character if character.is_control() && !matches!(character, '\n' | '\t') => f.write_str("\u{fffd}")?,
-                character => write!(f, "{character}")?,
-            }
-        }
-        Ok(())
-    }
-}
 
 /// The page of a report.
 pub fn page(report: &Report) -> String {
@@ -90,8 +69,8 @@ fn quoted(word: &str) -> String {
 }
 
 fn verdict(audit: &Audit) -> String {
-    let class = if audit.differences == 0 { "good" } else { "bad" };
-    let head = if audit.differences == 0 { "The sums agree." } else { "The sums do not agree." };
+    let class = if audit.differences.count() == 0 { "good" } else { "bad" };
+    let head = if audit.differences.count() == 0 { "The sums agree." } else { "The sums do not agree." };
     format!("<p class=\"verdict {class}\"><strong>{head}</strong> {}.</p>\n", Escaped(&audit.verdict()))
 }
 
@@ -165,7 +144,7 @@ fn phase_section(n: usize, phase: &Phase, floor: Option<&Floor>) -> String {
         Escaped(&load(phase)),
         Escaped(phase.model.meaning())
     )];
-    let mut counts = vec![vec!["sent".to_owned(), grouped(phase.sent)], vec!["told busy".to_owned(), grouped(phase.busy)]];
+    let mut counts = vec![vec!["sent".to_owned(), grouped(phase.sent)], vec!["answered busy".to_owned(), grouped(phase.busy)]];
     counts.extend(phase.answers.iter().map(|(word, count)| vec![word.replace('_', " "), grouped(*count)]));
     counts.push(vec!["took".to_owned(), time_us(phase.elapsed.as_secs_f64() * 1e6)]);
     counts.push(vec!["answered".to_owned(), rate(phase.per_second())]);
@@ -195,23 +174,23 @@ fn phase_section(n: usize, phase: &Phase, floor: Option<&Floor>) -> String {
 }
 
 fn audit_section(audit: &Audit) -> String {
-    let counts: Vec<Vec<String>> = audit.counts.iter().map(|(word, count)| vec![word.clone(), grouped(*count)]).collect();
+    let counts: Vec<Vec<String>> = audit.counts.rows().map(|(word, count)| vec![word.to_owned(), grouped(count)]).into();
     let mut differences: String =
-        audit.first_differences.iter().map(|difference| format!("<li>{}</li>\n", Escaped(difference))).collect();
-    let beyond = audit.differences.saturating_sub(audit.first_differences.len() as u64);
+        audit.differences.texts().iter().map(|difference| format!("<li>{}</li>\n", Escaped(difference))).collect();
+    let beyond = audit.differences.count().saturating_sub(audit.differences.texts().len());
     if beyond > 0 {
-        differences.push_str(&format!("<li>and {} more</li>\n", grouped(beyond)));
+        differences.push_str(&format!("<li>and {} more</li>\n", grouped(beyond as u64)));
     }
     let list = if differences.is_empty() { String::new() } else { format!("<ul class=\"bad\">\n{differences}</ul>\n") };
     format!(
-        "<section>\n<h2>Audit</h2>\n<p>The journal recounted from its first record, and compared with what every caller was answered and \
-         with what the engine says.</p>\n{list}<div class=\"tables\">\n{}</div>\n</section>\n",
+        "<section>\n<h2>Audit</h2>\n<p>The records of the run, recounted and compared with the answers that callers received and with what the \
+         engine reports.</p>\n{list}<div class=\"tables\">\n{}</div>\n</section>\n",
         plain_table(&["counted", ""], &counts)
     )
 }
 
 fn configuration(report: &Report) -> String {
-    // A value in memory is always text; the plain form stands in where it could not be laid out.
+    // A value in memory always has a pretty form; the plain form is a fallback.
     let text = serde_json::to_string_pretty(&report.configuration).unwrap_or_else(|_| report.configuration.to_string());
     format!("<section>\n<h2>Configuration</h2>\n<pre>{}</pre>\n</section>\n", Escaped(&text))
 }
@@ -219,6 +198,7 @@ fn configuration(report: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::difference::Differences;
     use crate::report::samples;
 
     /// Checks that every element is closed by its own end, that attributes are quoted, and that no markup is left open.
@@ -261,7 +241,7 @@ mod tests {
             "763,005 records recounted: no difference",
             "the last rate that held: 20,000/s",
             "<td>released late, p99</td><td>120 µs</td>",
-            "16,384 requests under way at the most, of 65,536 that may be",
+            "16,384 requests under way at most, of 65,536 allowed",
         ] {
             assert!(page.contains(present), "{present:?} is missing");
         }
@@ -286,7 +266,7 @@ mod tests {
     fn differences_are_shown_with_how_many_there_are_beyond() {
         let mut report = samples::report();
         let audit = report.audit.get_or_insert_default();
-        (audit.differences, audit.first_differences) = (3, vec!["client <1>".to_owned()]);
+        audit.differences = Differences::read(3, vec!["client <1>".to_owned()]);
         let page = page(&report);
         check_well_formed(&page);
         assert!(page.contains("The sums do not agree.") && page.contains("<li>client &lt;1&gt;</li>"));

@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use scrip_protocol::RequestId;
 
-use super::{Answer, RivalError, Terms};
+use super::error::RivalError;
+use super::offer::{Answer, Terms};
 
 /// One row of a rival: a request that it answered.
 pub(super) struct Row {
@@ -37,7 +38,7 @@ pub struct Sums {
     pub balances: i128,
     /// How many codes are over their cap.
     pub codes_over_cap: usize,
-    /// Answers that do not stand in the rows just so, clients whose balance is not the sum of their bonuses, codes whose uses are
+    /// Answers that differ from their rows, clients whose balance is not the sum of their bonuses, codes whose uses are
     /// not as many as their activations.
     pub differences: usize,
 }
@@ -144,7 +145,7 @@ mod tests {
         type Spoil = fn(&mut Books, &mut HashMap<RequestId, Answer>);
         let spoils: [(&str, Spoil); 6] = [
             ("a lost row", |books, _| drop(books.rows.remove(&RequestId(2)))),
-            ("a row that nobody asked for", |_, answers| answers.retain(|id, _| *id != RequestId(2))),
+            ("a row of no request", |_, answers| answers.retain(|id, _| *id != RequestId(2))),
             ("another answer", |_, answers| answers.extend([(RequestId(1), Answer::Redeemed(300))])),
             ("a lost bonus", |books, _| books.balance(7, 100)),
             ("a use without an activation", |books, _| books.uses("C".into(), 1)),

@@ -16,8 +16,9 @@ use tokio_postgres::{Client, Config, NoTls, Statement};
 use uuid::Uuid;
 
 use super::books::{Books, Row};
+use super::error::RivalError;
+use super::offer::{Answered, Answers, Offer, Terms, gather};
 use super::process::{Folders, Server, command, find, run, server_command, usual_folders};
-use super::{Answered, Answers, Offer, RivalError, Terms, gather};
 use crate::plan::Planned;
 
 const PROGRAM: &str = "postgres";
@@ -42,7 +43,7 @@ const CODES_PER_STATEMENT: usize = 50_000;
 /// One request a call, and as many as the arrays hold.
 const REDEEM: &str = "SELECT redeem($1, $2, $3, $4)";
 const REDEEM_ALL: &str = "SELECT redeem(request, code, client, club)
-    FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::integer[]) AS asked (request, code, client, club)";
+    FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::integer[]) AS requests (request, code, client, club)";
 
 /// PostgreSQL, running.
 pub struct Postgres {
@@ -158,7 +159,7 @@ fn places() -> Vec<PathBuf> {
 /// Connects; the connection lives for as long as the client.
 async fn connect(folders: &Folders) -> Result<Client, tokio_postgres::Error> {
     let (client, connection) = Config::new().host_path(folders.sockets()).user(USER).dbname("postgres").connect(NoTls).await?;
-    // How it ends is told to whoever waits for an answer.
+    // A call that waits for an answer returns the error.
     tokio::spawn(async { drop(connection.await) });
     Ok(client)
 }

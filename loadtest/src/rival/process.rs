@@ -10,16 +10,16 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::RivalError;
+use super::error::RivalError;
 
 /// How long a rival may take to start.
 const START_MAX: Duration = Duration::from_secs(60);
 
-/// How often it is looked whether it has.
+/// How often its start is checked.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// How much of what a program wrote is told when it fails.
-const SAID_BYTES_MAX: u64 = 1_000;
+/// How much of the output of a failed program is reported.
+const OUTPUT_BYTES_MAX: u64 = 1_000;
 
 /// A user and a group of this system.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +32,7 @@ pub(super) struct User {
 const SOCKETS_PATH_BYTES_MAX: usize = 80;
 
 /// A rival's folder on the disk that is measured, and one for its socket, which is another where the path of the first is too long.
-/// Nobody else may enter them: whoever reaches the socket is let in.
+/// Nobody else may enter them: the server accepts everybody who reaches the socket.
 pub(super) struct Folders {
     data: TempDir,
     sockets: Option<TempDir>,
@@ -110,8 +110,8 @@ pub(super) fn command(program: &Path, folder: &Path, user: Option<User>) -> Comm
     run_as(Command::new(program), folder, user)
 }
 
-/// The same for a server, under `setpriv` where there is one that can ask the system to interrupt it when the thread that started it
-/// is no more: a rival does not outlive a load test that was killed.
+/// The same for a server, under `setpriv` where there is one that can have the system interrupt it when the thread that started it
+/// ends: a rival does not outlive a load test that was killed.
 pub(super) fn server_command(program: &Path, folder: &Path, user: Option<User>) -> Command {
     const SETPRIV: [&str; 3] = ["--pdeathsig", "INT", "--"];
     let quiet = |mut command: Command| command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -147,8 +147,8 @@ pub(super) async fn run(program: &'static str, mut command: Command) -> Result<(
     match output.status.success() {
         true => Ok(()),
         false => {
-            let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim().to_owned();
-            Err(RivalError::Ended { program, status: output.status, said })
+            let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim().to_owned();
+            Err(RivalError::Ended { program, status: output.status, output: text })
         }
     }
 }
@@ -177,29 +177,29 @@ impl Server {
         Ok(Server { program, child: command.spawn().map_err(failed)?, log, stop })
     }
 
-    /// Waits until `connect` gives something; it is asked again and again.
+    /// Calls `connect` again and again until it succeeds.
     pub(super) async fn ready<T, E>(&mut self, mut connect: impl AsyncFnMut() -> Result<T, E>) -> Result<T, RivalError> {
         let started = Instant::now();
         loop {
             if let Ok(connected) = connect().await {
                 return Ok(connected);
             }
-            // Where that cannot be told, the deadline ends the waiting.
+            // If the status cannot be read, the deadline ends the wait.
             if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(RivalError::Ended { program: self.program, status, said: self.said() });
+                return Err(RivalError::Ended { program: self.program, status, output: self.output() });
             }
             if started.elapsed() > START_MAX {
-                return Err(RivalError::NotReady { program: self.program, waited: START_MAX, said: self.said() });
+                return Err(RivalError::NotReady { program: self.program, waited: START_MAX, output: self.output() });
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
     /// The end of what it wrote.
-    fn said(&self) -> String {
+    fn output(&self) -> String {
         let read = || -> io::Result<String> {
             let mut file = File::open(&self.log)?;
-            let from = file.metadata()?.len().saturating_sub(SAID_BYTES_MAX);
+            let from = file.metadata()?.len().saturating_sub(OUTPUT_BYTES_MAX);
             file.seek(SeekFrom::Start(from))?;
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes)?;

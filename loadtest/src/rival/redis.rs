@@ -15,8 +15,9 @@ use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 use super::books::{Books, Row};
+use super::error::RivalError;
+use super::offer::{Answered, Answers, Offer, Terms, gather};
 use super::process::{Folders, Server, find, server_command, usual_folders};
-use super::{Answered, Answers, Offer, RivalError, Terms, gather};
 use crate::plan::Planned;
 
 const PROGRAM: &str = "redis-server";
@@ -29,10 +30,10 @@ pub(super) const SETTINGS: &[&str] =
 /// How many codes an import sends in one command.
 const CODES_PER_COMMAND: usize = 1_000;
 
-/// How many fields a scan asks for at once.
+/// How many fields a scan requests at once.
 const FIELDS_PER_SCAN: &[u8] = b"2000";
 
-/// How many commands are written at once, at the most.
+/// How many commands are written at once at most.
 const WRITTEN_AT_ONCE: usize = 512;
 
 /// Redis, running.
@@ -158,7 +159,7 @@ fn push(command: &[&[u8]], out: &mut Vec<u8>) {
     let frame = BorrowedFrame::Array(&parts);
     let begin = out.len();
     out.resize(begin + frame.encode_len(false), 0);
-    encode_borrowed(&mut out[begin..], &frame, false).expect("there is room for as many bytes as it says it has");
+    encode_borrowed(&mut out[begin..], &frame, false).expect("there is room for as many bytes as the frame reports");
 }
 
 fn bytes_of(reply: OwnedFrame) -> Result<Vec<u8>, RivalError> {
@@ -227,7 +228,7 @@ impl Connection {
         }
     }
 
-    /// Takes what has come, as much as there is.
+    /// Receives whatever is available.
     fn receive(&mut self) -> Result<(), RivalError> {
         self.received.drain(..self.read);
         self.read = 0;
@@ -240,7 +241,7 @@ impl Connection {
         }
     }
 
-    /// The next reply, where all of it has come. An error that Redis answers is one.
+    /// The next reply if it is complete. An error reply is a reply.
     fn reply(&mut self) -> Result<Option<OwnedFrame>, RivalError> {
         let Some((reply, bytes)) = decode(&self.received[self.read..])? else { return Ok(None) };
         self.read += bytes;

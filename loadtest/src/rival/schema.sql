@@ -14,30 +14,30 @@ CREATE TABLE redemptions (
 );
 
 -- Returns the client's balance after it; -1: the code is exhausted; -2: there is no such code.
--- Where two transactions have the same request id at once, the later one fails with a unique violation: asked again, it finds the answer.
-CREATE FUNCTION redeem(asked_request uuid, asked_code text, asked_client bigint, asked_club integer) RETURNS bigint
+-- Where two transactions have the same request id at once, the later one fails with a unique violation; a retry finds the answer.
+CREATE FUNCTION redeem(given_request uuid, given_code text, given_client bigint, given_club integer) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
   bonus bigint;
   answered bigint;
 BEGIN
-  SELECT answer INTO answered FROM redemptions WHERE request = asked_request;
+  SELECT answer INTO answered FROM redemptions WHERE request = given_request;
   IF FOUND THEN
     RETURN answered;
   END IF;
   UPDATE codes SET uses = uses + 1 FROM terms
-    WHERE code = upper(asked_code) AND uses < terms.cap
+    WHERE code = upper(given_code) AND uses < terms.cap
     RETURNING terms.amount INTO bonus;
   IF FOUND THEN
-    INSERT INTO balances AS held (client, balance) VALUES (asked_client, bonus)
+    INSERT INTO balances AS held (client, balance) VALUES (given_client, bonus)
       ON CONFLICT (client) DO UPDATE SET balance = held.balance + excluded.balance
       RETURNING balance INTO answered;
   ELSE
     bonus := 0;
-    SELECT CASE WHEN EXISTS (SELECT FROM codes WHERE code = upper(asked_code)) THEN -1 ELSE -2 END INTO answered;
+    SELECT CASE WHEN EXISTS (SELECT FROM codes WHERE code = upper(given_code)) THEN -1 ELSE -2 END INTO answered;
   END IF;
   INSERT INTO redemptions (request, code, client, club, amount, answer)
-    VALUES (asked_request, upper(asked_code), asked_client, asked_club, bonus, answered);
+    VALUES (given_request, upper(given_code), given_client, given_club, bonus, answered);
   RETURN answered;
 END
 $$;

@@ -9,11 +9,11 @@ use serde_json::json;
 
 use crate::cli::lists::SomeCodes;
 use crate::cli::lists::parts::{Part, Parts};
-use crate::cli::lists::progress::Progress;
 use crate::cli::lists::report::Skipped;
 use crate::exit::Exit;
 use crate::lists::Places;
 use crate::print;
+use crate::progress::Progress;
 use crate::reach::{Reach, RequestArgs};
 
 /// Archive individual codes of a campaign; they are refused at once
@@ -156,7 +156,7 @@ struct Change<'a> {
 
 impl Change<'_> {
     fn new<'a>(reach: &'a Reach, done: &'static str) -> std::io::Result<Change<'a>> {
-        let (skipped, progress) = (Skipped::new(reach.json)?, Progress::new("sending the list", None));
+        let (skipped, progress) = (Skipped::new(reach.json)?, Progress::new("sending the list"));
         let is_incomplete = false;
         Ok(Change { reach, done, codes: 0, to_line: None, skipped, is_incomplete, no_codes: None, refused: None, progress })
     }
@@ -176,7 +176,7 @@ impl Change<'_> {
         };
         self.codes += u64::from(codes);
         self.to_line = Some(part.last_line());
-        self.progress.at(part.number, part.last_line());
+        self.progress.line(part.last_line(), part.number, None);
         for skip in skipped {
             self.is_incomplete |= match skip.why {
                 LineVerdict::DuplicateInList { .. } | LineVerdict::AlreadyArchived | LineVerdict::NotArchived => false,

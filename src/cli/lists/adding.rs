@@ -16,13 +16,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::parts::{Part, Parts};
-use super::progress::Progress;
 use super::report::{Counts, Skipped};
 use super::trial::Trial;
 use super::{Conflict, Source, announce_header, past_limit};
 use crate::exit::{Exit, InputError};
 use crate::lists::Places;
 use crate::print;
+use crate::progress::Progress;
 use crate::reach::{Reach, RequestArgs};
 
 /// The campaign that receives the codes.
@@ -172,7 +172,7 @@ impl Adding<'_> {
         let mut done = Done { campaign: self.campaign(), counts: Counts::default(), skipped, to_line: None };
         let mut list = self.source.open()?;
         let mut parts = Parts::of(list.lines()?);
-        let mut progress = Progress::new("sending the list", trial.map(|trial| trial.parts.len() as u64));
+        let mut progress = Progress::new("sending the list");
         while let Some(part) = parts.next()? {
             let is_as_tried = match trial {
                 Some(trial) => trial.parts.get(part.number as usize) == Some(&part.fingerprint()),
@@ -186,7 +186,7 @@ impl Adding<'_> {
             if trial.is_none() {
                 self.source.announce_recognised(places, part.codes(), part.last_line());
             }
-            progress.at(part.number, part.first_line);
+            progress.line(part.first_line, part.number, trial.map(|trial| trial.parts.len() as u64));
             let sent = self.send_part(client, base, done.campaign, &part).await;
             if let Err(error) = &sent
                 && part.number == 0

@@ -6,7 +6,6 @@
 
 pub(crate) mod adding;
 pub(crate) mod parts;
-pub(crate) mod progress;
 pub(crate) mod report;
 mod trial;
 

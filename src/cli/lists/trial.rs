@@ -15,9 +15,9 @@ use scrip_protocol::command::{AddCodesOutcome, CodeLimit, CodesReport, LineVerdi
 
 use super::Conflict;
 use super::parts::{Part, Parts};
-use super::progress::Progress;
 use super::report::{Counts, Skipped};
 use crate::lists::List;
+use crate::progress::Progress;
 
 /// How many codes have their first line remembered: some 100 MB, and far more than a campaign can hold. Beyond that, a code
 /// counts as new.
@@ -79,12 +79,12 @@ impl Trial {
             first_line: HashMap::new(),
             limit: None,
         };
-        let mut progress = Progress::new("checking the list", None);
+        let mut progress = Progress::new("checking the list");
         while let Some(part) = parts.next()? {
             if part.number == 0 && parts.is_at_end() && !always {
                 return Ok(None);
             }
-            progress.at(part.number, part.first_line);
+            progress.line(part.first_line, part.number, None);
             trial.parts.push(part.fingerprint());
             trial.codes += part.codes();
             trial.last_line = part.last_line();

@@ -64,7 +64,7 @@ impl Documents {
         if let Some(path) = &self.html {
             std::fs::write(path, html::page(report)).with_context(|| cannot_write(path))?;
         }
-        let is_sound = report.audit.as_ref().is_none_or(|audit| audit.differences == 0);
+        let is_sound = report.audit.as_ref().is_none_or(|audit| audit.differences.count() == 0);
         Ok(if is_sound { Exit::Done } else { Exit::Mismatch })
     }
 }
@@ -92,7 +92,7 @@ fn print_tables(report: &Report) {
     if let Some(audit) = &report.audit {
         print::line(format_args!("audit: {}", audit.verdict()));
         print::line(format_args!("audit: {}", audit.counted()));
-        audit.first_differences.iter().for_each(|difference| print::complain(difference));
+        audit.differences.texts().iter().for_each(|difference| print::complain(difference));
     }
 }
 

@@ -18,8 +18,9 @@ use crate::exit::Exit;
 /// requests in flight, then some one at a time, and audits the journal. With --data or --server it loads a running engine: it
 /// creates a club, campaigns and clients of its own there, and touches nothing else.
 ///
-/// Every run ends with an audit: each reply is compared with its record, each record of the run with its reply, each balance with
-/// the sum of its entries. Any difference is printed, and the exit code is 8. Ctrl-C stops the sending; the audit follows.
+/// Every run ends with an audit of the journal since the run began: each reply is compared with its record, each record of the run
+/// with its reply, each balance with the sum of its entries. Any difference is printed, and the exit code is 8. Ctrl-C stops the
+/// sending; the audit follows.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Loadtest {

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
-use scrip_loadtest::drive::{OnBusy, Storm};
+use scrip_loadtest::control::OnBusy;
+use scrip_loadtest::drive::Storm;
 use scrip_loadtest::load::{Configuration, Load};
 use scrip_loadtest::mix::Mix;
 use scrip_loadtest::pace::Arrivals;

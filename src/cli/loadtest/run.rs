@@ -13,7 +13,8 @@ use scrip_loadtest::load::{self, Configuration, Findings, Live};
 use scrip_loadtest::machine::Machine;
 use scrip_loadtest::memory::Watch;
 use scrip_loadtest::probe::{Floor, Probe};
-use scrip_loadtest::report::{self, Audit, Report};
+use scrip_loadtest::report::{self, Report};
+use scrip_client::Dial;
 use tokio::sync::watch;
 
 use super::document::Documents;
@@ -59,7 +60,7 @@ pub(super) async fn run(options: Options, documents: Documents) -> anyhow::Resul
         engine.stop().await?;
     }
     let (findings, under_way) = loaded?;
-    let audit = findings.audit.as_ref().ok().map(Audit::of);
+    let audit = findings.audit.as_ref().ok().cloned();
     let report = Report {
         scrip: env!("CARGO_PKG_VERSION").to_owned(),
         commit: option_env!("SCRIP_COMMIT").map(str::to_owned),

@@ -10,8 +10,6 @@ use anyhow::Context;
 use clap::Args;
 use scrip_engine::folder::Folder;
 use scrip_engine::{Engine, Start};
-use scrip_journal::SEGMENT_BYTES;
-use scrip_loadtest::words;
 use scrip_protocol::Position;
 use scrip_reporting::listener::descriptors;
 use serde_json::json;
@@ -119,7 +117,7 @@ pub(crate) fn came_to(engine: &Engine, took: Duration) -> String {
     let started = engine.started();
     let (all, Position(snapshot)) = (print::count(started.replayed.0, "record"), started.snapshot);
     let replayed = print::grouped(started.replayed.0 - snapshot);
-    let took = words::time_us(took.as_micros() as f64);
+    let took = print::time_us(took.as_micros() as f64);
     match (snapshot, started.replayed) {
         (_, Position(0)) => "a new journal".to_owned(),
         (0, _) => format!("{all} replayed in {took}"),

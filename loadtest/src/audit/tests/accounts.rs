@@ -1,4 +1,4 @@
-//! A day of a client, right to the cent; and what is planted in it.
+//! A day of a client, exact to the cent, and faults planted in it.
 
 use scrip_protocol::command::{
     Action, BonusChanged, BonusOperation, PaidFor, PaidFrom, RuleArchived, RuleEvent, RuleFailed, RuleFired, RuleRestored,
@@ -9,7 +9,7 @@ use scrip_protocol::{
     Stamp, TopUpSource, Variables,
 };
 
-use super::share;
+use crate::accounts::share;
 use crate::audit::Recount;
 use crate::difference::{AccountSums, RuleSums};
 
@@ -175,12 +175,12 @@ fn differs(doctor: impl FnOnce(&mut Vec<Record>), kinds: &[&str]) {
 
 macro_rules! change {
     ($records:ident[$at:literal] as $kind:ident, $change:expr) => {{
-        let Record::$kind(record) = &mut $records[$at - 1] else { panic!("another record stands there") };
+        let Record::$kind(record) = &mut $records[$at - 1] else { panic!("a record of another kind") };
         ($change)(record);
     }};
 }
 
-/// B1, B5: what is right differs in nothing, and comes to what the client has.
+/// B1, B5: correct records have no difference and add up to the client's accounts.
 #[test]
 fn a_day_that_is_right_agrees() {
     differs(|_| {}, &[]);
@@ -313,7 +313,7 @@ fn wrong_claw_backs_are_named() {
             &["claw_back"],
         );
     }
-    // None of it is asked for; all of it is, and nothing is taken; none of it is, and it is taken.
+    // No claw-back; a claw-back that takes nothing; and a claw-back that was not requested.
     for (clawed, claw_back, found) in [(0, false, &[][..]), (0, true, &["claw_back"]), (2_000, false, &["claw_back"])] {
         differs(
             |day| {

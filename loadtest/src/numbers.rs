@@ -1,6 +1,6 @@
-//! Figures as people read them.
+//! Numbers as text: counts, rates, shares, times and sizes.
 
-/// A whole number in groups of three digits.
+/// A whole number with its digits in groups of three.
 pub fn grouped(number: impl TryInto<u64>) -> String {
     let digits = number.try_into().unwrap_or(u64::MAX).to_string();
     let mut grouped = String::new();
@@ -13,7 +13,7 @@ pub fn grouped(number: impl TryInto<u64>) -> String {
     grouped
 }
 
-/// So many a second. Where it is few, to a tenth.
+/// A rate per second; below 100 with one decimal.
 pub fn rate(per_second: f64) -> String {
     match per_second < 100.0 {
         true => format!("{per_second:.1}/s"),
@@ -21,7 +21,7 @@ pub fn rate(per_second: f64) -> String {
     }
 }
 
-/// A part of a limit. Where it is small, to a thousandth.
+/// A share of a limit, with two decimals; small ones with three.
 pub fn share(part: f64) -> String {
     match part < 0.095 {
         true => format!("{part:.3}"),
@@ -29,7 +29,7 @@ pub fn share(part: f64) -> String {
     }
 }
 
-/// A time given in microseconds, to three digits, in the unit that suits it.
+/// A time in microseconds, with three digits, in a suitable unit.
 pub fn time_us(us: f64) -> String {
     let (number, unit) = match us {
         us if us < 1_000.0 => (us, "µs"),
@@ -39,7 +39,7 @@ pub fn time_us(us: f64) -> String {
     format!("{} {unit}", three_digits(number))
 }
 
-/// So many bytes, in the binary unit that suits them.
+/// A number of bytes, in a suitable binary unit.
 pub fn bytes(bytes: f64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let (mut number, mut unit) = (bytes, 0);
@@ -67,14 +67,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digits_stand_in_groups_of_three() {
+    fn digits_are_in_groups_of_three() {
         for (number, text) in [(0_u64, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(grouped(number), text);
         }
     }
 
     #[test]
-    fn times_have_three_digits_and_the_unit_that_suits_them() {
+    fn times_have_three_digits_and_a_suitable_unit() {
         let times =
             [(0.0, "0 µs"), (8.25, "8.25 µs"), (83.0, "83.0 µs"), (373.4, "373 µs"), (4_440.0, "4.44 ms"), (2.5e6, "2.50 s")];
         for (us, text) in times {

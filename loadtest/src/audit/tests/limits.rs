@@ -1,0 +1,212 @@
+//! Limits of campaigns, and refunds: each use too many is named, and none that is within them.
+
+use std::collections::HashMap;
+
+use scrip_protocol::command::{
+    Activation, ActivationRefunded, CampaignCreated, CampaignUpdated, CodeHeld, CodeTexts, HoldConfirmed, HoldReleased, Refunded,
+    Terms,
+};
+use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position, Record, RequestId, Stamp};
+
+use crate::audit::Recount;
+
+const CAMPAIGN: CampaignId = CampaignId(1);
+
+/// Records in the making; each is of another request.
+#[derive(Default)]
+struct Journal {
+    recount: Recount,
+    time_ms: u64,
+    balances: HashMap<ClientId, i64>,
+}
+
+impl Journal {
+    /// A journal with a campaign of two codes, whose bonus is 5.
+    fn new(limit: impl FnOnce(&mut Terms)) -> Journal {
+        let mut journal = Journal::default();
+        let mut terms = Terms::new("a campaign", Money(5));
+        limit(&mut terms);
+        let codes: CodeTexts = ["A", "B"].into_iter().collect();
+        let stamp = journal.stamp();
+        journal.add(CampaignCreated { stamp, campaign: CAMPAIGN, terms, codes, skipped: Vec::new() });
+        journal
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp { request: RequestId(u128::from(self.recount.position.0) + 1), body: 0, credential: CredentialId(1) }
+    }
+
+    fn add(&mut self, record: impl Into<Record>) -> Position {
+        let position = Position(self.recount.position.0 + 1);
+        self.recount.add(position, self.time_ms, &record.into());
+        position
+    }
+
+    fn activation(&mut self, client: u128, slot: u32) -> Activation {
+        let client = ClientId(client);
+        let balance = self.balances.entry(client).or_default();
+        *balance += 5;
+        let balance = Money(*balance);
+        Activation {
+            stamp: self.stamp(),
+            client,
+            club: ClubId(1),
+            campaign: CAMPAIGN,
+            slot,
+            amount: Money(5),
+            balance,
+            top_up: Position(0),
+        }
+    }
+
+    fn activate(&mut self, client: u128, slot: u32) -> Position {
+        let activation = self.activation(client, slot);
+        self.add(activation)
+    }
+
+    fn hold(&mut self, client: u128, slot: u32, expires_ms: u64) -> Position {
+        let (stamp, client) = (self.stamp(), ClientId(client));
+        self.add(CodeHeld { stamp, client, club: ClubId(1), campaign: CAMPAIGN, slot, amount: Money(5), expires_ms })
+    }
+
+    fn confirm(&mut self, hold: Position, client: u128, slot: u32) -> Position {
+        let activation = self.activation(client, slot);
+        self.add(HoldConfirmed { hold, activation })
+    }
+
+    fn refund(&mut self, activation: Position, client: u128, taken: i64, uncollected: i64) -> Position {
+        let client = ClientId(client);
+        let balance = self.balances.entry(client).or_default();
+        *balance -= taken;
+        let refunded = Refunded { client, taken: Money(taken), uncollected: Money(uncollected), balance: Money(*balance) };
+        self.add(ActivationRefunded { stamp: self.stamp(), activation, campaign: CAMPAIGN, slot: 0, refunded })
+    }
+
+    #[track_caller]
+    fn differs_in(&self, kinds: &[&str]) {
+        let found: Vec<_> = self.recount.differences().by_kind().keys().copied().collect();
+        assert_eq!(found, kinds, "{:#?}", self.recount.differences().first());
+    }
+}
+
+type Limit = fn(&mut Terms, u8);
+
+const LIMITS: [(&str, Limit); 4] = [
+    ("over_cap", |terms, max| terms.activations_per_code_max = Some(max.into())),
+    ("over_client_limit", |terms, max| terms.activations_per_client_max = Some(max.into())),
+    ("over_campaign_limit", |terms, max| terms.activations_max = Some(max.into())),
+    ("over_budget", |terms, max| terms.budget = Some(Money(5 * i64::from(max)))),
+];
+
+/// Z1, Z5: one use too many is named, whether what there is was activated or is held; and none where the limit is just met.
+#[test]
+fn a_use_over_any_limit_is_named() {
+    for (name, limit) in LIMITS {
+        let full = || {
+            let mut journal = Journal::new(|terms| limit(terms, 2));
+            journal.activate(1, 0);
+            let hold = journal.hold(1, 0, 1_000);
+            journal.differs_in(&[]);
+            (journal, hold)
+        };
+        let (mut journal, _) = full();
+        journal.activate(1, 0);
+        journal.differs_in(&[name]);
+        let (mut journal, _) = full();
+        journal.hold(1, 0, 1_000);
+        journal.differs_in(&[name]);
+        // The hold's own use is no new one; what it leaves when it is released, or expires, is had by another.
+        let (mut journal, hold) = full();
+        journal.confirm(hold, 1, 0);
+        journal.differs_in(&[]);
+        journal.activate(1, 0);
+        journal.differs_in(&[name]);
+        let (mut journal, hold) = full();
+        let stamp = journal.stamp();
+        journal.add(HoldReleased { stamp, hold });
+        journal.activate(1, 0);
+        journal.differs_in(&[]);
+        let (mut journal, hold) = full();
+        journal.time_ms = 1_000;
+        journal.activate(1, 0);
+        journal.differs_in(&[]);
+        journal.confirm(hold, 1, 0);
+        journal.differs_in(&[name]);
+    }
+}
+
+/// Z5: after a limit is lowered, earlier holds are no difference and new uses are; clients are counted from then on.
+#[test]
+fn a_limit_that_was_lowered_counts_for_what_is_new() {
+    for (name, limit) in LIMITS {
+        let mut journal = Journal::new(|_| {});
+        let holds: Vec<_> = (0..3).map(|_| journal.hold(1, 0, 1_000)).collect();
+        let mut terms = Terms::new("a campaign", Money(5));
+        limit(&mut terms, 1);
+        let stamp = journal.stamp();
+        journal.add(CampaignUpdated { stamp, campaign: CAMPAIGN, terms });
+        journal.confirm(holds[0], 1, 0);
+        journal.confirm(holds[1], 1, 0);
+        journal.differs_in(&[]);
+        journal.time_ms = 1_000;
+        journal.confirm(holds[2], 1, 0);
+        journal.differs_in(&[name]);
+    }
+    let mut journal = Journal::new(|_| {});
+    let uncounted = journal.activate(1, 0);
+    let stamp = journal.stamp();
+    let terms = Terms { activations_per_client_max: Some(1), ..Terms::new("a campaign", Money(5)) };
+    journal.add(CampaignUpdated { stamp, campaign: CAMPAIGN, terms });
+    journal.activate(1, 0);
+    journal.refund(uncounted, 1, 5, 0);
+    journal.differs_in(&[]);
+    journal.activate(1, 0);
+    journal.differs_in(&["over_client_limit"]);
+}
+
+/// Z2: a refund gives back one use of each limit, once; and it is that of its activation, to the cent.
+#[test]
+fn a_refund_that_is_not_that_of_its_activation_is_named() {
+    for (name, limit) in LIMITS {
+        let mut journal = Journal::new(|terms| limit(terms, 1));
+        let activation = journal.activate(1, 0);
+        journal.refund(activation, 1, 5, 0);
+        journal.activate(1, 0);
+        journal.differs_in(&[]);
+        journal.activate(1, 0);
+        journal.differs_in(&[name]);
+    }
+    let refunded = |refund: fn(&mut Journal, Position)| {
+        let mut journal = Journal::new(|_| {});
+        journal.activate(2, 0);
+        let activation = journal.activate(1, 0);
+        refund(&mut journal, activation);
+        journal
+    };
+    refunded(|journal, activation| {
+        journal.refund(activation, 1, 5, 0);
+    })
+    .differs_in(&[]);
+    let twice = refunded(|journal, activation| {
+        journal.refund(activation, 1, 5, 0);
+        journal.refund(activation, 1, 0, 5);
+    });
+    twice.differs_in(&["second_refund"]);
+    refunded(|journal, _| {
+        journal.refund(Position(1), 1, 5, 0);
+    })
+    .differs_in(&["second_refund"]);
+    refunded(|journal, activation| {
+        journal.refund(activation, 2, 5, 0);
+    })
+    .differs_in(&["refund_unlike"]);
+    refunded(|journal, activation| {
+        journal.refund(activation, 1, 4, 0);
+    })
+    .differs_in(&["refund_unlike"]);
+    // Nothing was spent, and yet one is missing.
+    refunded(|journal, activation| {
+        journal.refund(activation, 1, 4, 1);
+    })
+    .differs_in(&["refund_unlike"]);
+}

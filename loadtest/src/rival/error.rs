@@ -1,0 +1,91 @@
+//! Why a rival could not be run.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+/// Why a rival could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum RivalError {
+    /// A program of it is not here.
+    #[error("{program} is not installed, or not in {looked}: apt-get install {package}")]
+    NotInstalled {
+        /// The program.
+        program: &'static str,
+        /// Where it was looked for.
+        looked: String,
+        /// The package of Debian that has it.
+        package: &'static str,
+    },
+    /// Its folder could not be made.
+    #[error("{}: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
+    /// A program of it could not be run.
+    #[error("{program} cannot be run in {}, by the user whose folder that is: {source}", folder.display())]
+    Run {
+        /// The program.
+        program: &'static str,
+        /// Where it was to run.
+        folder: PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
+    /// A program of it ended when it should not have.
+    #[error("{program} ended ({status}): {output}")]
+    Ended {
+        /// The program.
+        program: &'static str,
+        /// How.
+        status: ExitStatus,
+        /// The end of what it wrote.
+        output: String,
+    },
+    /// It accepted no connection in time.
+    #[error("{program} accepted no connection within {waited:?}: {output}")]
+    NotReady {
+        /// The program.
+        program: &'static str,
+        /// How long was waited.
+        waited: Duration,
+        /// The end of what it wrote.
+        output: String,
+    },
+    /// Answers are missing.
+    #[error("the rival has not answered all requests within {waited:?}")]
+    Silent {
+        /// How long was waited, from the first request on.
+        waited: Duration,
+    },
+    /// PostgreSQL does not run as root, and there is no other user for it.
+    #[error("PostgreSQL does not run as root, and there is no user \"postgres\" here: apt-get install postgresql")]
+    NoUser,
+    /// A connection failed.
+    #[error("the rival's connection: {0}")]
+    Connection(#[from] io::Error),
+    /// Redis violated its protocol.
+    #[error("the rival's connection: {0}")]
+    Protocol(#[from] redis_protocol::error::RedisProtocolError),
+    /// Redis refused a command, or answered something else than it should.
+    #[error("Redis answered: {0}")]
+    Reply(String),
+    /// PostgreSQL refused, or its connection failed.
+    #[error("PostgreSQL: {0}")]
+    Postgres(#[from] tokio_postgres::Error),
+    /// PostgreSQL returned another number of rows than there were requests.
+    #[error("PostgreSQL answered {found} of {expected} requests of a call")]
+    Rows {
+        /// How many requests the call had.
+        expected: usize,
+        /// How many rows it returned.
+        found: usize,
+    },
+    /// An answer without a meaning.
+    #[error("the rival answered {0}, which has no meaning")]
+    Meaningless(i64),
+}
