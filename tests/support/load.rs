@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use scrip_client::Dial;
 use scrip_loadtest::control::OnBusy;
 use scrip_loadtest::load::{Configuration, Findings, Live, Load};
 use scrip_loadtest::mix::Mix;

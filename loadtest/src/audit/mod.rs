@@ -20,8 +20,8 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use scrip_protocol::batch::Batch;
 use scrip_client::{Client, ClientError, Dial, TailError, Tailing};
+use scrip_protocol::batch::Batch;
 use scrip_protocol::command::{
     AddCodesOutcome, CodeHeld, ConfirmOutcome, HoldOutcome, ListRules, RedeemOutcome, ReleaseOutcome, RuleFilter,
     ShowCampaignOutcome, ShowClientOutcome, ShowRuleOutcome, TopUpOutcome,

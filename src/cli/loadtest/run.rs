@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use scrip_client::Dial;
+use scrip_client::Dial;
 use scrip_engine::Engine;
 use scrip_engine::folder::Folder;
 use scrip_engine::pipeline::Limits;
@@ -14,7 +15,6 @@ use scrip_loadtest::machine::Machine;
 use scrip_loadtest::memory::Watch;
 use scrip_loadtest::probe::{Floor, Probe};
 use scrip_loadtest::report::{self, Report};
-use scrip_client::Dial;
 use tokio::sync::watch;
 
 use super::document::Documents;

@@ -214,7 +214,8 @@ fn a_reader_without_a_credential_is_moved_by_operators() {
     assert_eq!(bench.state.list_readers().readers[0].credential, None);
     let decided = |anyones| {
         let mutation = scrip_protocol::command::KeepReader { name: "reports".into(), position: Position(2) };
-        let mutation = crate::state::KeepReaderRequest { request: mutation, kept_from: Position(1), open_from: Position(1), anyones };
+        let mutation =
+            crate::state::KeepReaderRequest { request: mutation, kept_from: Position(1), open_from: Position(1), anyones };
         let mutation = crate::state::Mutation::KeepReader(Box::new(mutation));
         bench.state.decide(super::START_MS, stamp, &mutation, &bench.index)
     };
