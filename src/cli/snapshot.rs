@@ -12,6 +12,8 @@ use clap::{Args, Subcommand};
 use scrip_engine::folder::{Folder, FolderError};
 use scrip_engine::snapshot::{self, Counts, GENERATIONS, Header, Kept, Pace, Snapshot, SnapshotError};
 use scrip_engine::{Recovered, recover};
+use scrip_journal::SEGMENT_BYTES;
+use scrip_journal::disk::{Disk, OsDisk};
 use scrip_protocol::command::{SnapshotTaken, TakeSnapshotOutcome};
 use scrip_protocol::{Position, unix_time_ms};
 use serde::Serialize;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use scrip_client::Dial;
-use scrip_client::Dial;
 use scrip_engine::Engine;
 use scrip_engine::folder::Folder;
 use scrip_engine::pipeline::Limits;

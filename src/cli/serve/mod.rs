@@ -10,6 +10,7 @@ use anyhow::Context;
 use clap::Args;
 use scrip_engine::folder::Folder;
 use scrip_engine::{Engine, Start};
+use scrip_journal::SEGMENT_BYTES;
 use scrip_protocol::Position;
 use scrip_reporting::listener::descriptors;
 use serde_json::json;
