@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::probes::{Exposition, MetricKind, Readiness};
+use scrip_web::probes::{Exposition, MetricKind, Readiness};
+
 use crate::standing::{Following, Standing};
 
 /// How old what is missing may be for the sidecar to be ready, in milliseconds.

@@ -23,9 +23,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use parking_lot::Mutex;
+use scrip_web::places::{Place, Places};
 
 use super::{Done, Export, ExportError, Head};
-use crate::places::{Place, Places};
 use crate::read_model::{Readers, View, log_bytes};
 
 /// How many exports there may be from the request to the last byte.

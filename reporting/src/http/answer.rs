@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use rusqlite::InterruptHandle;
 use scrip_protocol::Role;
 use scrip_protocol::codes::CodeForm;
+use scrip_web::places::{Place, Places};
 use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 
@@ -29,7 +30,6 @@ use super::parameters::{Parameters, WHOLE_MAX};
 use super::problem::{Kind, Problem};
 use crate::export::Export;
 use crate::export::download::Downloads;
-use crate::places::{Place, Places};
 use crate::read_model::{AsOf, Readers, View, ViewTime};
 use crate::refusals::{Attempt, RefusalFilter};
 use crate::standing::Standing;

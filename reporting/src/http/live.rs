@@ -12,6 +12,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use scrip_protocol::CampaignId;
+use scrip_web::places::Place;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -21,7 +22,6 @@ use super::parameters::Asked;
 use super::problem::{Kind, Problem};
 use super::routes::campaigns::OneCampaign;
 use crate::figures::{self, CampaignFigures};
-use crate::places::Place;
 use crate::read_model::View;
 use crate::standing::Standing;
 

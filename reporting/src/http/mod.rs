@@ -4,7 +4,7 @@
 //! is wrong as problem details ([`problem`]). [`parameters`] reads what is asked and describes it in one. What goes into an address that is
 //! not known is refused, so that a mistyped filter is never taken for none. Bodies of requests are not read.
 //!
-//! [`router`] has the routes, [`listener::serve`](crate::listener::serve) drives them; other modules merge theirs into it and ask [`Caller::of`] who calls.
+//! [`router`] has the routes, [`listener::serve`](scrip_web::listener::serve) drives them; other modules merge theirs into it and ask [`Caller::of`] who calls.
 
 pub mod answer;
 pub mod caller;

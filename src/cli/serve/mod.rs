@@ -13,7 +13,7 @@ use scrip_engine::journal::SEGMENT_BYTES;
 use scrip_engine::{Engine, Start};
 use scrip_loadtest::words;
 use scrip_protocol::Position;
-use scrip_reporting::listener::descriptors;
+use scrip_web::listener::descriptors;
 use serde_json::json;
 
 use crate::exit::Exit;
@@ -61,7 +61,7 @@ impl Serve {
             ..Start::default()
         };
         let folder = Folder::at(&self.data);
-        let descriptors = descriptors::for_connections(descriptors::ENGINE_RESERVE)?;
+        let descriptors = descriptors::for_connections(Engine::DESCRIPTORS_RESERVED)?;
         let began = Instant::now();
         let engine = start_engine(&folder, start)?;
         drop(starting);

@@ -1,6 +1,6 @@
-//! HTTP listeners: connections accepted, limited and timed, alike for the sidecar's interface and the engine's probes.
+//! HTTP listeners: accept connections, limit and time them, alike for every interface and for probes.
 //!
-//! Anybody who reaches the address can open connections, and each costs a file descriptor, which the journal and the read model need as
+//! Anybody who reaches the address can open connections, and each costs a file descriptor, which the process needs for its files as
 //! well. So connections are limited in all and per address ([`ListenerLimits`]). At a limit the connection that has been idle for longest
 //! is closed, and the new one takes its slot; where all have a request in progress, the new one is closed. Every wait for the peer ends
 //! by itself: for the head of a request, between two requests, and for a peer that does not read its response.
@@ -52,17 +52,13 @@ pub struct ListenerLimits {
 }
 
 impl ListenerLimits {
-    /// For the sidecar: more than all its live streams, exports and waiting queries together.
-    pub const SIDECAR: ListenerLimits = ListenerLimits {
-        connections_max: 512,
-        connections_per_address_max: 128,
+    /// For probes: a few supervisors and scrapers.
+    pub const PROBES: ListenerLimits = ListenerLimits {
+        connections_max: 64,
+        connections_per_address_max: 16,
         header: Duration::from_secs(15),
         stalled: Duration::from_secs(90),
     };
-
-    /// For probes: a few supervisors and scrapers.
-    pub const PROBES: ListenerLimits =
-        ListenerLimits { connections_max: 64, connections_per_address_max: 16, ..ListenerLimits::SIDECAR };
 
     /// The same, with no more connections than there are descriptors for.
     #[must_use]
