@@ -17,7 +17,8 @@ use scrip_reporting::export::download::{
 };
 use scrip_reporting::figures::activity::DAYS_MAX;
 use scrip_reporting::http::answer::{QUERIES_OF_ONE, QUEUED_MAX, RUNNING_MAX, RUNNING_OF_ONE, STREAMS_MAX, STREAMS_OF_ONE};
-use scrip_reporting::http::{Api, Kind, described};
+use scrip_reporting::http::problems::KINDS;
+use scrip_reporting::http::{Api, described};
 use scrip_reporting::read_model::{ReadModel, Readers};
 use scrip_reporting::sidecar::LISTENER_LIMITS;
 use scrip_reporting::sight::{Sight, Subject};
@@ -145,7 +146,7 @@ fn what_each_role_sees_is_on_the_page() {
 /// Every kind of problem is on the page with its status.
 #[test]
 fn every_problem_is_on_the_page() {
-    for kind in Kind::ALL {
+    for kind in KINDS {
         let cells = rows(&format!("{}`", kind.word()));
         let documented: Vec<&str> = cells.iter().map(|cells| cells[1].as_str()).collect();
         assert_eq!(documented, [kind.status().as_str()], "{}", kind.word());

@@ -1,8 +1,7 @@
 //! The sidecar's metrics: how far the read model has come, in the words of Prometheus.
 
-use std::path::Path;
-
 use scrip_web::probes::{Exposition, MetricKind, Readiness};
+use std::path::Path;
 
 use crate::standing::{Following, Standing};
 

@@ -22,12 +22,13 @@ use rusqlite::InterruptHandle;
 use scrip_protocol::Role;
 use scrip_protocol::codes::CodeForm;
 use scrip_web::places::{Place, Places};
+use scrip_web::problem::{Kind, Problem};
 use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 
 use super::caller::{self, Caller, Token};
 use super::parameters::{Parameters, WHOLE_MAX};
-use super::problem::{Kind, Problem};
+use super::problems::{AsOfProblem, BEHIND, EMPTY};
 use crate::export::Export;
 use crate::export::download::Downloads;
 use crate::read_model::{AsOf, Readers, View, ViewTime};
@@ -280,7 +281,7 @@ impl Api {
     ) -> Result<T, Problem> {
         let busy = || {
             let all = RUNNING_MAX + QUEUED_MAX;
-            Problem::new(Kind::Busy, format!("{all} queries are being answered, or {QUERIES_OF_ONE} of this credential"))
+            Problem::new(Kind::BUSY, format!("{all} queries are being answered, or {QUERIES_OF_ONE} of this credential"))
         };
         let place = self.queries.take(credential).ok_or_else(busy)?;
         let turn = async { (place, self.running.wait(credential).await) };
@@ -318,7 +319,7 @@ impl Api {
         turn: impl Future<Output = Turn>,
         read: impl FnOnce(&View<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Problem> {
-        let too_slow = || Problem::new(Kind::TooSlow, format!("no answer was found within {} s", QUERY_MAX.as_secs()));
+        let too_slow = || Problem::new(Kind::TOO_SLOW, format!("no answer was found within {} s", QUERY_MAX.as_secs()));
         let answered = tokio::time::timeout(QUERY_MAX, async {
             let turn = turn.await;
             let mut awaited = self.readers.awaited();
@@ -348,7 +349,7 @@ impl Api {
                     found.map(Some)
                 })
             };
-            let internal = || Problem::new(Kind::Internal, "the read model could not be read; the log says why");
+            let internal = || Problem::new(Kind::INTERNAL, "the read model could not be read; the log says why");
             let read = tokio::task::spawn_blocking(read);
             let old_and_awaited = async {
                 tokio::time::sleep(self.query_old).await;
@@ -359,7 +360,7 @@ impl Api {
             let read = tokio::select! {
                 read = read => read,
                 () = old_and_awaited => {
-                    return Err(Problem::new(Kind::Busy, "the query holds up the read model's log, which has to be given back; request less, or retry"));
+                    return Err(Problem::new(Kind::BUSY, "the query holds up the read model's log, which has to be given back; request less, or retry"));
                 }
             };
             match read {
@@ -390,7 +391,7 @@ impl Api {
                 Ok(credential)
             }
             // Who may call comes with the first records: it is looked up again when they are there.
-            (Err(problem), Some(position)) if problem.kind == Kind::Empty => {
+            (Err(problem), Some(position)) if problem.kind == EMPTY => {
                 self.wait(NOBODY, arrival, position).await?;
                 Ok(self.look_up(arrival.token, roles).await?.credential)
             }
@@ -406,7 +407,7 @@ impl Api {
         }
         let busy = || {
             let (all, of_one) = WAITING_MAX;
-            Problem::new(Kind::Busy, format!("{all} requests wait for a position, or {of_one} of this credential"))
+            Problem::new(Kind::BUSY, format!("{all} requests wait for a position, or {of_one} of this credential"))
         };
         let _place: Place = self.waiting.take(credential).ok_or_else(busy)?;
         // Whoever follows the journal may have ended; then nothing comes any more.
@@ -415,7 +416,7 @@ impl Api {
             return Ok(());
         }
         let applied = self.standing.borrow().applied;
-        Err(Problem::new(Kind::Behind, format!("the read model has come to position {applied}, not to {position}")).at(applied))
+        Err(Problem::new(BEHIND, format!("the read model has come to position {applied}, not to {position}")).at(applied))
     }
 }
 

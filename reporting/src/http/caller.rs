@@ -7,8 +7,9 @@
 use axum::http::{HeaderMap, header};
 use rusqlite::OptionalExtension;
 use scrip_protocol::{Position, Role};
+use scrip_web::problem::{Kind, Problem};
 
-use super::problem::{Kind, Problem};
+use super::problems::{AsOfProblem, EMPTY};
 use crate::read_model::View;
 use crate::sight::Sight;
 
@@ -64,7 +65,7 @@ impl Caller {
             return Ok(Ok(Caller { credential, role, reasons }));
         }
         let permitted: Vec<_> = roles.iter().map(|role| role.word()).collect();
-        Ok(Err(Problem::new(Kind::Forbidden, format!("this is for: {}; not for: {role}", permitted.join(", ")))))
+        Ok(Err(Problem::new(Kind::FORBIDDEN, format!("this is for: {}; not for: {role}", permitted.join(", ")))))
     }
 
     /// What it sees.
@@ -75,12 +76,12 @@ impl Caller {
 
 /// Nobody can call before the first records.
 pub(crate) fn empty() -> Problem {
-    Problem::new(Kind::Empty, "the read model is empty: try again when the engine was reached").at(Position(0))
+    Problem::new(EMPTY, "the read model is empty: try again when the engine was reached").at(Position(0))
 }
 
 /// No token, or none that is in force.
 pub(crate) fn unauthorised() -> Problem {
-    Problem::new(Kind::Unauthorised, "send `Authorization: Bearer` and a token that is in force")
+    Problem::new(Kind::UNAUTHORISED, "send `Authorization: Bearer` and a token that is in force")
 }
 
 pub(crate) const BY_SECRET: &str =

@@ -13,13 +13,14 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use scrip_protocol::CampaignId;
 use scrip_web::places::Place;
+use scrip_web::problem::{Kind, Problem};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::answer::{Api, EventId, STREAMS_MAX, STREAMS_OF_ONE};
 use super::caller::{CAMPAIGNS, Caller, Token};
 use super::parameters::Asked;
-use super::problem::{Kind, Problem};
+use super::problems::NO_ROOM;
 use super::routes::campaigns::OneCampaign;
 use crate::figures::{self, CampaignFigures};
 use crate::read_model::View;
@@ -46,7 +47,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 pub(crate) async fn live(State(api): State<Api>, asked: Asked<OneCampaign>) -> Result<Response, Problem> {
     let Asked { asked: OneCampaign(campaign), arrival } = asked;
     let credential = api.admit(&arrival, CAMPAIGNS).await?;
-    let busy = || Problem::new(Kind::Busy, format!("there are {STREAMS_MAX} streams, or {STREAMS_OF_ONE} of this credential"));
+    let busy = || Problem::new(Kind::BUSY, format!("there are {STREAMS_MAX} streams, or {STREAMS_OF_ONE} of this credential"));
     let place = api.streams.take(credential).ok_or_else(busy)?;
     let mut standing = api.standing.clone();
     standing.mark_changed();
@@ -123,20 +124,9 @@ impl Live {
                         return Some(figures);
                     }
                 }
-                Err(problem) => match problem.kind {
-                    // They pass: the next change is looked at again.
-                    Kind::Busy | Kind::TooSlow | Kind::NoRoom => self.standing.mark_changed(),
-                    Kind::BadParameter
-                    | Kind::Unauthorised
-                    | Kind::Forbidden
-                    | Kind::NotFound
-                    | Kind::NoSuchRoute
-                    | Kind::NotKnownHere
-                    | Kind::MethodNotAllowed
-                    | Kind::Internal
-                    | Kind::Empty
-                    | Kind::Behind => return None,
-                },
+                // They pass: the next change is looked at again.
+                Err(problem) if [Kind::BUSY, Kind::TOO_SLOW, NO_ROOM].contains(&problem.kind) => self.standing.mark_changed(),
+                Err(_) => return None,
             }
         }
     }

@@ -13,6 +13,7 @@ use axum::http::request::Parts;
 use jiff::civil::Date;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use scrip_protocol::{CampaignId, InvalidId, Money, RequestId, Role};
+use scrip_web::problem::{Kind, Problem};
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{SchemaFormat, Type};
@@ -20,7 +21,6 @@ use utoipa::openapi::{KnownFormat, ObjectBuilder, Required};
 
 use super::answer::{Api, Arrival};
 use super::caller::Token;
-use super::problem::{Kind, Problem};
 
 /// The greatest whole number that is accepted anywhere: of SQLite's integers.
 pub(crate) const WHOLE_MAX: u64 = i64::MAX as u64;
@@ -68,7 +68,7 @@ impl<T: Asks> Asked<T> {
         let path = match RawPathParams::from_request_parts(parts, api).await {
             Ok(named) => named.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             Err(RawPathParamsRejection::MissingPathParams(_)) => Vec::new(),
-            Err(_) => return Err(Problem::new(Kind::BadParameter, "the path is not UTF-8")),
+            Err(_) => return Err(Problem::new(Kind::BAD_PARAMETER, "the path is not UTF-8")),
         };
         let mut parameters = Parameters::Sent { path, query: pairs(parts.uri.query().unwrap_or_default())? };
         let asked = T::read(&mut parameters)?;
@@ -104,7 +104,7 @@ fn pairs(query: &str) -> Result<Vec<(String, String)>, Problem> {
 
 /// A part of a query as it was before it was written into a URL.
 fn decoded(text: &str) -> Result<String, Problem> {
-    let not_utf8 = || Problem::new(Kind::BadParameter, "the query is not UTF-8 in percent-encoding");
+    let not_utf8 = || Problem::new(Kind::BAD_PARAMETER, "the query is not UTF-8 in percent-encoding");
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -154,7 +154,7 @@ impl Parameters {
     pub(crate) fn request_in_path(&mut self, name: &str, description: &str) -> Result<RequestId, Problem> {
         let schema = ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::Custom("uuid".to_owned())));
         let Some(text) = self.in_path(name, schema, description) else { return Ok(RequestId(0)) };
-        let unreadable = |_: InvalidId| Problem::new(Kind::BadParameter, format!("`{name}` is not the id of a request: a UUID"));
+        let unreadable = |_: InvalidId| Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is not the id of a request: a UUID"));
         text.parse().map_err(unreadable)
     }
 
@@ -200,7 +200,7 @@ impl Parameters {
         let Some(text) = self.in_query(name, schema, description)? else { return Ok(None) };
         match words.iter().find(|(word, _)| *word == text) {
             Some((_, meant)) => Ok(Some(*meant)),
-            None => Err(Problem::new(Kind::BadParameter, format!("`{name}` is none of: {}", enumerated.join(", ")))),
+            None => Err(Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is none of: {}", enumerated.join(", ")))),
         }
     }
 
@@ -211,7 +211,7 @@ impl Parameters {
             None => Ok(None),
             Some("true") => Ok(Some(true)),
             Some("false") => Ok(Some(false)),
-            Some(_) => Err(Problem::new(Kind::BadParameter, format!("`{name}` is neither true nor false"))),
+            Some(_) => Err(Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is neither true nor false"))),
         }
     }
 
@@ -220,7 +220,7 @@ impl Parameters {
         let format = SchemaFormat::KnownFormat(KnownFormat::Date);
         let schema = ObjectBuilder::new().schema_type(Type::String).format(Some(format));
         let Some(text) = self.in_query(name, schema, description)? else { return Ok(None) };
-        let no_date = || Problem::new(Kind::BadParameter, format!("`{name}` is not a day, as in 2026-02-28"));
+        let no_date = || Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is not a day, as in 2026-02-28"));
         let is_strict = text.len() == 10
             && text.bytes().enumerate().all(|(at, byte)| match at {
                 4 | 7 => byte == b'-',
@@ -245,7 +245,9 @@ impl Parameters {
         // Names are known by any letter case there; one spelling is enough here.
         match ZONES.get(&name) {
             Ok(zone) if zone.iana_name() == Some(&name) => Ok(zone),
-            Ok(_) | Err(_) => Err(Problem::new(Kind::BadParameter, "`zone` is not the name of a time zone, as in Europe/Berlin")),
+            Ok(_) | Err(_) => {
+                Err(Problem::new(Kind::BAD_PARAMETER, "`zone` is not the name of a time zone, as in Europe/Berlin"))
+            }
         }
     }
 
@@ -257,7 +259,7 @@ impl Parameters {
         let digits = text.split_once('.').map_or(text.as_str(), |(major, _)| major).len();
         match text.parse::<Money>() {
             Ok(amount) if amount.0 >= 0 && digits <= 15 && !text.starts_with('-') => Ok(Some(amount.0)),
-            Ok(_) | Err(_) => Err(Problem::new(Kind::BadParameter, format!("`{name}` is not an amount, as in 12.50"))),
+            Ok(_) | Err(_) => Err(Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is not an amount, as in 12.50"))),
         }
     }
 
@@ -270,7 +272,7 @@ impl Parameters {
             parameter.required = Required::True;
             return Ok(String::new());
         }
-        text.ok_or_else(|| Problem::new(Kind::BadParameter, format!("`{name}` is missing")))
+        text.ok_or_else(|| Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is missing")))
     }
 
     fn in_path(&mut self, name: &str, schema: ObjectBuilder, description: &str) -> Option<String> {
@@ -289,7 +291,7 @@ impl Parameters {
                 let Some(at) = query.iter().position(|(of, _)| of == name) else { return Ok(None) };
                 let (_, value) = query.remove(at);
                 if query.iter().any(|(of, _)| of == name) {
-                    return Err(Problem::new(Kind::BadParameter, format!("`{name}` is given more than once")));
+                    return Err(Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is given more than once")));
                 }
                 Ok(Some(value))
             }
@@ -308,7 +310,7 @@ impl Parameters {
                 None => Ok(()),
                 Some((name, _)) => {
                     let name: String = name.chars().take(40).collect();
-                    Err(Problem::new(Kind::BadParameter, format!("there is no parameter {name:?} here")))
+                    Err(Problem::new(Kind::BAD_PARAMETER, format!("there is no parameter {name:?} here")))
                 }
             },
         }
@@ -319,7 +321,7 @@ impl Parameters {
 const TEXT_CHARS_MAX: usize = 200;
 
 fn too_long(name: &str, max: usize) -> Problem {
-    Problem::new(Kind::BadParameter, format!("`{name}` has more than {max} characters"))
+    Problem::new(Kind::BAD_PARAMETER, format!("`{name}` has more than {max} characters"))
 }
 
 fn parameter(name: &str, place: ParameterIn, schema: ObjectBuilder, description: &str) -> Parameter {
@@ -335,11 +337,11 @@ fn parameter(name: &str, place: ParameterIn, schema: ObjectBuilder, description:
 
 /// What a text names.
 fn named<T: FromStr<Err = InvalidId>>(text: &str) -> Result<T, Problem> {
-    text.parse().map_err(|why: InvalidId| Problem::new(Kind::NotFound, why.to_string()))
+    text.parse().map_err(|why: InvalidId| Problem::new(Kind::NOT_FOUND, why.to_string()))
 }
 
 fn whole(name: &str, text: &str, min: u64, max: u64) -> Result<u64, Problem> {
-    let of = || Problem::new(Kind::BadParameter, format!("`{name}` is not a whole number from {min} to {max}"));
+    let of = || Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is not a whole number from {min} to {max}"));
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(of());
     }

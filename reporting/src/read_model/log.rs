@@ -193,10 +193,10 @@ mod tests {
     use std::time::Instant;
 
     use scrip_protocol::Position;
+    use scrip_web::problem::{Kind, Problem};
 
     use super::*;
     use crate::http::Api;
-    use crate::http::problem::{Kind, Problem};
     use crate::read_model::{ReadModel, Readers, View};
     use crate::standing::{Following, RequestClock, Standing};
 
@@ -390,6 +390,6 @@ mod tests {
         site.model.connection.execute_batch("CREATE TABLE t (i INTEGER)").expect("it can be made");
         tokio::task::block_in_place(|| site.model.log.grew(1));
         assert_eq!(log_bytes(site.model.path()), 0, "the log was given back");
-        assert_eq!(answered.await.expect("it does not panic").map_err(|problem| problem.kind), Err(Kind::Busy));
+        assert_eq!(answered.await.expect("it does not panic").map_err(|problem| problem.kind), Err(Kind::BUSY));
     }
 }

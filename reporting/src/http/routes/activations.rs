@@ -3,12 +3,13 @@
 use axum::extract::State;
 use axum::response::Response;
 use scrip_protocol::{CampaignId, Position};
+use scrip_web::problem::Problem;
 
 use crate::figures::activations::{self, Activations, Before, OneActivation};
 use crate::http::answer::{Api, Follows};
 use crate::http::caller::CAMPAIGNS;
 use crate::http::parameters::{Asked, Asks, Parameters, WHOLE_MAX};
-use crate::http::problem::{Kind, Problem};
+use crate::http::problems::{AsOfProblem, NOT_KNOWN_HERE};
 use crate::read_model::AsOf;
 
 impl Asks for Before {
@@ -86,7 +87,7 @@ pub(crate) async fn activations(State(api): State<Api>, asked: Asked<Before>) ->
 fn not_known_here(as_of: AsOf) -> Problem {
     let AsOf { position, history_after, .. } = as_of;
     let detail = format!("the history in here begins after position {history_after}, and goes to position {position}");
-    Problem::new(Kind::NotKnownHere, detail).as_of(as_of)
+    Problem::new(NOT_KNOWN_HERE, detail).as_of(as_of)
 }
 
 /// An activation

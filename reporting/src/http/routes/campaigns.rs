@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use scrip_protocol::CampaignId;
+use scrip_web::problem::Problem;
 
 use crate::figures::activity::{self, Activity, Clubs, DAYS_MAX, Days};
 use crate::figures::campaigns::{self, CampaignFilter, CampaignPage, Campaigns, Status, StatusFilter};
@@ -11,7 +12,6 @@ use crate::figures::{self, CampaignFigures};
 use crate::http::answer::{Api, Follows};
 use crate::http::caller::CAMPAIGNS;
 use crate::http::parameters::{Asked, Asks, Parameters};
-use crate::http::problem::Problem;
 use crate::read_model::View;
 
 /// One campaign is asked for.

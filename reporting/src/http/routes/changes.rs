@@ -3,12 +3,12 @@
 use axum::extract::State;
 use axum::response::Response;
 use scrip_protocol::CampaignId;
+use scrip_web::problem::Problem;
 
 use crate::figures::activations::Before;
 use crate::http::answer::Api;
 use crate::http::caller::CAMPAIGNS;
 use crate::http::parameters::{Asked, Asks, Parameters};
-use crate::http::problem::Problem;
 use crate::search::{self, Changes};
 use crate::sight::Subject;
 

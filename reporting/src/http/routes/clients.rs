@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use scrip_protocol::ClientId;
+use scrip_web::problem::Problem;
 
 use crate::figures::activity::{beginning_ms, end_ms};
 use crate::history::operations::{self, KindFilter, LABELS, OperationFilter, Operations};
@@ -10,7 +11,6 @@ use crate::history::{self, ClientCard, Clients};
 use crate::http::answer::{Api, Follows};
 use crate::http::caller::CLIENTS;
 use crate::http::parameters::{Asked, Asks, Parameters};
-use crate::http::problem::Problem;
 
 /// The client in the path.
 fn client(from: &mut Parameters) -> Result<ClientId, Problem> {

@@ -4,13 +4,14 @@ use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
 use scrip_protocol::CampaignId;
+use scrip_web::problem::{Kind, Problem};
 
 use crate::export::download::SCRATCH_BYTES_MAX;
 use crate::export::{Export, ExportError, Format, Status, Usage, What};
 use crate::http::answer::Api;
 use crate::http::caller::CAMPAIGNS;
 use crate::http::parameters::{Asked, Asks, Parameters};
-use crate::http::problem::{Kind, Problem};
+use crate::http::problems::NO_ROOM;
 
 const FORMATS: [(&str, Format); 3] = [("csv", Format::Csv), ("xlsx", Format::Xlsx), ("parquet", Format::Parquet)];
 
@@ -87,9 +88,9 @@ impl From<ExportError> for Problem {
     fn from(error: ExportError) -> Problem {
         match &error {
             ExportError::NoCampaign(_) => Problem::no_such("campaign"),
-            ExportError::Busy | ExportError::LogFull => Problem::new(Kind::Busy, error.to_string()),
-            ExportError::TooLong(_) => Problem::new(Kind::TooSlow, error.to_string()),
-            ExportError::NoRoom => Problem::new(Kind::NoRoom, error.to_string()),
+            ExportError::Busy | ExportError::LogFull => Problem::new(Kind::BUSY, error.to_string()),
+            ExportError::TooLong(_) => Problem::new(Kind::TOO_SLOW, error.to_string()),
+            ExportError::NoRoom => Problem::new(NO_ROOM, error.to_string()),
             ExportError::View(_)
             | ExportError::Sqlite(_)
             | ExportError::Missing { .. }
@@ -99,7 +100,7 @@ impl From<ExportError> for Problem {
             | ExportError::Parquet(_)
             | ExportError::GivenUp => {
                 tracing::error!(error = &error as &dyn std::error::Error, "an export failed");
-                Problem::new(Kind::Internal, "the export could not be begun; the log says why")
+                Problem::new(Kind::INTERNAL, "the export could not be begun; the log says why")
             }
         }
     }

@@ -3,12 +3,12 @@
 use axum::extract::State;
 use axum::response::Response;
 use scrip_protocol::RuleId;
+use scrip_web::problem::Problem;
 
 use crate::figures::rules::{self, RulePage};
 use crate::http::answer::Api;
 use crate::http::caller::CAMPAIGNS;
 use crate::http::parameters::{Asked, Asks, Parameters};
-use crate::http::problem::Problem;
 
 /// One rule is asked for.
 pub(crate) struct OneRule(RuleId);

@@ -3,12 +3,13 @@
 use axum::extract::State;
 use axum::response::Response;
 use scrip_protocol::{CampaignId, RequestId};
+use scrip_web::problem::{Kind, Problem};
 
 use crate::figures::activations::Before;
 use crate::http::answer::{Api, Follows};
 use crate::http::caller::{CAMPAIGNS, CLIENTS, REQUESTS};
 use crate::http::parameters::{Asked, Asks, Parameters};
-use crate::http::problem::{Kind, Problem};
+use crate::http::problems::{AsOfProblem, NOT_KNOWN_HERE};
 use crate::refusals::{self, ATTEMPTS_MAX, RefusalFilter, Refusals};
 use crate::search::{self, CodeFound, Coverage, Found, RequestFound};
 use crate::sight::Subject;
@@ -74,7 +75,7 @@ pub(crate) async fn refusals(State(api): State<Api>, asked: Asked<RefusalsAsked>
         let sight = caller.sight();
         if by_campaign && !sight.reasons {
             // Which campaign had a code is a reason.
-            return Ok(Err(Problem::new(Kind::Forbidden, "this credential does not learn which campaign a refused code is of")));
+            return Ok(Err(Problem::new(Kind::FORBIDDEN, "this credential does not learn which campaign a refused code is of")));
         }
         let form = crate::read_model::code_form(view.connection)?;
         let attempts = attempts.map(|attempts| attempts(&filter, form, ATTEMPTS_MAX)).unwrap_or_default();
@@ -113,7 +114,7 @@ pub(crate) async fn request(State(api): State<Api>, asked: Asked<RequestAsked>) 
         let as_of = view.as_of;
         if let Some(found) = search::by_request(view, request)? {
             // Never as if there were none: whoever has the id would send the request again under another one.
-            let not_seen = || Problem::new(Kind::Forbidden, "there is such a request, and this credential may not see it");
+            let not_seen = || Problem::new(Kind::FORBIDDEN, "there is such a request, and this credential may not see it");
             return Ok(caller.sight().request(found).ok_or_else(not_seen));
         }
         let detail = match search::coverage(view, request)? {
@@ -123,7 +124,7 @@ pub(crate) async fn request(State(api): State<Api>, asked: Asked<RequestAsked>) 
                 "no record up to this position is of this request; the engine may have executed it since, or still may"
             }
         };
-        Ok(Err(Problem::new(Kind::NotKnownHere, detail).as_of(as_of)))
+        Ok(Err(Problem::new(NOT_KNOWN_HERE, detail).as_of(as_of)))
     })
     .await
 }
