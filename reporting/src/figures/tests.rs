@@ -248,7 +248,7 @@ fn no_hot_query_scans_a_table() {
         refusals::select(refusals::OF_CODE),
         refusals::select(refusals::ONE),
         search::PLACES.to_owned(),
-        crate::http::caller::BY_SECRET.to_owned(),
+        crate::http::credentials::BY_SECRET.to_owned(),
         history::operations::SPENDING.to_owned(),
         history::operations::REFUND.to_owned(),
         refusals::select(refusals::OF_CAMPAIGN),

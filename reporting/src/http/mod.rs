@@ -1,15 +1,15 @@
 //! The HTTP interface: JSON, described by its own OpenAPI document under `/openapi.json`.
 //!
-//! It reads and changes nothing. Every route is under `/v1`, needs a bearer token ([`caller`]), answers from one view ([`answer`]) and says what
-//! is wrong as problem details ([`problems`]). [`parameters`] reads what is asked and describes it in one. What goes into an address that is
-//! not known is refused, so that a mistyped filter is never taken for none. Bodies of requests are not read.
+//! It reads and changes nothing. Every route is under `/v1`, needs a bearer token ([`credentials`]), answers from one view ([`answer`]) and
+//! reports what is wrong as problem details ([`problems`]). An unknown parameter is refused, so that a mistyped filter is never taken for
+//! none. Bodies of requests are not read.
 //!
-//! [`router`] has the routes, [`listener::serve`](scrip_web::listener::serve) drives them; other modules merge theirs into it and ask [`Caller::of`] who calls.
+//! [`scrip_web`] has what is not particular to reporting; [`INTERFACE`] states what is. [`router`] has the routes,
+//! [`listener::serve`](scrip_web::listener::serve) drives them; other modules merge theirs into it.
 
 pub mod answer;
-pub mod caller;
+pub mod credentials;
 mod live;
-pub mod parameters;
 pub mod problems;
 mod routes;
 
@@ -21,7 +21,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use answer::{Api, Attempts};
-pub use caller::{Caller, Token};
 
 /// What paths begin with that ask what became of a request.
 const REQUESTS: &str = "/v1/requests";
