@@ -11,7 +11,8 @@ use scrip_web::listener::{self, ListenerLimits};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::attempts::{Attempts, AttemptsError, AttemptsOf, AttemptsPage, KeptAttempt, follow_attempts};
+use crate::attempts::following::follow_attempts;
+use crate::attempts::{Attempts, AttemptsError, AttemptsOf, AttemptsPage, KeptAttempt};
 use crate::follow::{FollowError, follow};
 use crate::http::{self, Api};
 use crate::read_model::{ReadModel, ReadModelError, Readers, VERSION};

@@ -222,7 +222,7 @@ impl Api {
     ) -> Result<Response, Problem> {
         let read = move |view: &View<'_>, caller: &Caller| {
             let found = read(view, caller)?;
-            Ok(found.ok_or_else(|| Problem::no_such(what).as_of(view.as_of)))
+            Ok(found.ok_or_else(|| Problem::no_such(what).at_view(view.as_of)))
         };
         self.answer_or_problem(follows, arrival, roles, read).await
     }

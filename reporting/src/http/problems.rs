@@ -49,7 +49,7 @@ pub(crate) trait AsOfProblem {
     fn at(self, position: Position) -> Problem;
 
     /// The same, with what the view is as of.
-    fn as_of(self, as_of: AsOf) -> Problem;
+    fn at_view(self, as_of: AsOf) -> Problem;
 }
 
 impl AsOfProblem for Problem {
@@ -57,7 +57,7 @@ impl AsOfProblem for Problem {
         self.with(POSITION, position.0)
     }
 
-    fn as_of(self, as_of: AsOf) -> Problem {
+    fn at_view(self, as_of: AsOf) -> Problem {
         self.at(as_of.position).with(HISTORY_AFTER, as_of.history_after.0)
     }
 }

@@ -41,8 +41,8 @@ const QUIET: Duration = Duration::from_secs(1);
 /// How long the writer waits for readers of the log.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// How large the log is when the writer waits until readers are done: as large as exports may let it become.
-const AWAITED_BYTES: u64 = crate::export::download::LOG_BYTES_MAX;
+/// How large the log is when the writer waits until readers are done. Exports may let it become as large.
+pub(crate) const AWAITED_BYTES: u64 = 512 << 20;
 
 /// For how long the writer waits then. The read model lags behind for so long.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,135 +1,27 @@
-//! The read model: what the journal says, in the tables of `schema.sql`.
-//!
-//! One writer applies whole batches, and moves the cursor in the same transaction: whatever moment the process is killed at, a batch is
-//! in it once or not at all. Batches that have come meanwhile share a transaction, so that it keeps up with an engine under load; what
-//! is in the tables does not depend on which. Whoever reads does so in a transaction of their own, and sees one position. A read model
-//! of another version of the tables is not migrated but built anew.
-//!
-//! `project` says what each record writes; `gathered` what is added up over a transaction before it is written.
-
-mod campaigns;
-mod gathered;
-mod log;
-mod project;
-mod rows;
-pub mod seed;
-mod uses;
-mod views;
+//! The writer: batches applied in order, with the cursor in the same transaction.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
-use scrip_protocol::batch::{Batch, BatchError, ChainEnd};
-use scrip_protocol::codes::{CodeForm, RecordedForm, UnknownForm};
-use scrip_protocol::{Position, Record};
+use scrip_protocol::Record;
+use scrip_protocol::batch::{Batch, ChainEnd};
 
-use crate::store::make_private;
-
-pub(crate) use gathered::HISTORY_BITS;
-pub use log::log_bytes;
-pub(crate) use log::log_of;
-pub use rows::client_value;
-pub(crate) use rows::folded;
-pub use seed::{Seed, beginning};
-pub use views::{AsOf, Readers, View, ViewTime};
-
-/// The version of the tables. It changes with them, and with what is put into them.
-pub const VERSION: i64 = 2;
-
-/// The form in which the organisation compares codes.
-///
-/// # Errors
-/// When SQLite fails, or this program does not know the form.
-pub(crate) fn code_form(connection: &Connection) -> rusqlite::Result<CodeForm> {
-    let mut statement = connection.prepare_cached("SELECT code_form FROM organisation")?;
-    let known = |number: u8| {
-        let unknown = || UnknownForm(RecordedForm { form: number, ..RecordedForm::of(CodeForm::CURRENT) });
-        let unknown = || rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Integer, unknown().into());
-        CodeForm::from_number(number).ok_or_else(unknown)
-    };
-    let form = statement.query_row([], |row| known(row.get(0)?)).optional()?;
-    // Before there are settings there are no codes.
-    Ok(form.unwrap_or(CodeForm::CURRENT))
-}
-
-/// The tables.
-pub const SCHEMA: &str = include_str!("schema.sql");
+use super::error::ReadModelError;
+use super::private::make_private;
+use super::seed::Seed;
+use super::tables::{BUSY, SCHEMA, VERSION, code_form, read_cursor, write_cursor};
+use super::{log, project};
 
 /// How many KiB of the file the writer keeps in memory: what a transaction changes all over the file is found there again.
 const CACHE_KIB: i64 = 256 << 10;
 
-/// How long a writer or reader waits for another's lock, which each holds for a moment.
-const BUSY: Duration = Duration::from_secs(10);
-
-/// Why the read model cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadModelError {
-    /// SQLite.
-    #[error("{path}")]
-    Sqlite {
-        /// The file.
-        path: PathBuf,
-        /// What it says.
-        source: rusqlite::Error,
-    },
-    /// A file or folder.
-    #[error("{path}")]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: std::io::Error,
-    },
-    /// Another process writes to it.
-    #[error("{path} is in use by another process")]
-    InUse {
-        /// The file that is locked.
-        path: PathBuf,
-    },
-    /// The tables are of another version of the program.
-    #[error(
-        "{path} has tables of version {found}, and this program reads version {VERSION}; scrip sidecar rebuilds them from the journal when \
-         it starts"
-    )]
-    OtherVersion {
-        /// The file.
-        path: PathBuf,
-        /// Its version.
-        found: i64,
-    },
-    /// The settings name a form of codes that this program does not know.
-    #[error("the settings at position {position}")]
-    CodeForm {
-        /// The record.
-        position: Position,
-        /// Which form.
-        source: UnknownForm,
-    },
-    /// A batch does not come next, or is damaged.
-    #[error("the batch after position {after}: {cause}")]
-    Batch {
-        /// The newest position in the read model.
-        after: Position,
-        /// What is wrong.
-        cause: BatchError,
-    },
-}
-
-impl ReadModelError {
-    fn sqlite(path: &Path) -> impl FnOnce(rusqlite::Error) -> ReadModelError {
-        let path = path.to_owned();
-        move |source| ReadModelError::Sqlite { path, source }
-    }
-}
-
 /// The one that writes. Owns the file as long as it lives, by the convention of who opens it; others read.
 pub struct ReadModel {
     path: PathBuf,
-    connection: Connection,
+    pub(super) connection: Connection,
     cursor: ChainEnd,
     known: project::Known,
-    log: log::Log,
+    pub(super) log: log::Log,
 }
 
 impl ReadModel {
@@ -249,20 +141,4 @@ impl ReadModel {
         let bring = || self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).optional();
         bring().map(drop).map_err(failed)
     }
-}
-
-fn read_cursor(connection: &Connection) -> rusqlite::Result<ChainEnd> {
-    connection.prepare_cached("SELECT position, hash, time_ms FROM cursor")?.query_row([], |row| {
-        Ok(ChainEnd {
-            position: Position(row.get::<_, i64>(0)? as u64),
-            hash: row.get(1)?,
-            time_ms: row.get::<_, i64>(2)? as u64,
-        })
-    })
-}
-
-fn write_cursor(connection: &Connection, chain: &ChainEnd) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached("UPDATE cursor SET position = ?, hash = ?, time_ms = ?")?;
-    statement.execute(params![chain.position.0 as i64, chain.hash, chain.time_ms as i64])?;
-    Ok(())
 }

@@ -89,7 +89,7 @@ pub(crate) async fn activations(State(api): State<Api>, query: Query<Before>) ->
 fn not_known_here(as_of: AsOf) -> Problem {
     let AsOf { position, history_after, .. } = as_of;
     let detail = format!("the history in here begins after position {history_after}, and goes to position {position}");
-    Problem::new(NOT_KNOWN_HERE, detail).as_of(as_of)
+    Problem::new(NOT_KNOWN_HERE, detail).at_view(as_of)
 }
 
 /// An activation
@@ -103,7 +103,7 @@ pub(crate) async fn activation(State(api): State<Api>, query: Query<ActivationQu
         let as_of = view.as_of;
         let found = activations::one(view, id)?.map(|activation| OneActivation { activation, as_of });
         Ok(found.ok_or_else(|| match as_of.covers(id) {
-            true => Problem::no_such("activation").as_of(as_of),
+            true => Problem::no_such("activation").at_view(as_of),
             false => not_known_here(as_of),
         }))
     })

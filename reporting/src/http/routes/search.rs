@@ -119,13 +119,13 @@ pub(crate) async fn request(State(api): State<Api>, query: Query<RequestQuery>) 
             return Ok(Sight::of(caller).request(found).ok_or_else(not_seen));
         }
         let detail = match search::coverage(view, request)? {
-            Coverage::Whole => return Ok(Err(Problem::no_such("request").as_of(as_of))),
+            Coverage::Whole => return Ok(Err(Problem::no_such("request").at_view(as_of))),
             Coverage::BeforeHistory => "the request may have been executed before the history in here begins",
             Coverage::NotYet => {
                 "no record up to this position is of this request; the engine may have executed it since, or still may"
             }
         };
-        Ok(Err(Problem::new(NOT_KNOWN_HERE, detail).as_of(as_of)))
+        Ok(Err(Problem::new(NOT_KNOWN_HERE, detail).at_view(as_of)))
     })
     .await
 }

@@ -1,0 +1,34 @@
+//! The read model: what the journal says, in the tables of `schema.sql`.
+//!
+//! One writer applies whole batches, and moves the cursor in the same transaction: whatever moment the process is killed at, a batch is
+//! in it once or not at all. Batches that have come meanwhile share a transaction, so that it keeps up with an engine under load; what
+//! is in the tables does not depend on which. Whoever reads does so in a transaction of their own, and sees one position. A read model
+//! of another version of the tables is not migrated but built anew.
+//!
+//! `project` says what each record writes; `gathered` what is added up over a transaction before it is written.
+
+mod campaigns;
+mod error;
+mod gathered;
+mod log;
+mod model;
+mod private;
+mod project;
+mod rows;
+pub mod seed;
+mod tables;
+mod uses;
+mod views;
+
+pub use error::ReadModelError;
+pub(crate) use gathered::HISTORY_BITS;
+pub use log::log_bytes;
+pub(crate) use log::{AWAITED_BYTES, log_of};
+pub use model::ReadModel;
+pub(crate) use private::{close_to_others, make_private};
+pub use rows::client_value;
+pub(crate) use rows::{UNKNOWN_CLUB, folded};
+pub use seed::{Seed, beginning};
+pub(crate) use tables::code_form;
+pub use tables::{SCHEMA, VERSION};
+pub use views::{AsOf, Readers, View, ViewTime};
