@@ -7,7 +7,7 @@
 //!
 //! `project` says what each record writes; `gathered` what is added up over a transaction before it is written.
 
-mod campaigns;
+mod campaign_counters;
 mod error;
 mod gathered;
 mod log;

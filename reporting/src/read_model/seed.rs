@@ -18,7 +18,7 @@ use scrip_protocol::{
     Accounts, CampaignId, ClientId, ClubId, CredentialId, GroupId, Money, Position, RequestId, RuleId, Settings,
 };
 
-use super::campaigns::{ALONE, Campaign, Campaigns, LEFT};
+use super::campaign_counters::{ALONE, Campaign, Campaigns, LEFT};
 use super::rows::{ClientKey, folded, json, number, request_bytes};
 use super::uses::Use;
 

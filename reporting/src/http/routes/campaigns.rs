@@ -7,7 +7,7 @@ use scrip_web::parameters::{FromParameters, Parameters};
 use scrip_web::problem::Problem;
 
 use crate::figures::activity::{self, Activity, Clubs, DAYS_MAX, Days};
-use crate::figures::campaigns::{self, CampaignFilter, CampaignPage, Campaigns, Status, StatusFilter};
+use crate::figures::campaign_list::{self, CampaignFilter, CampaignPage, Campaigns, Status, StatusFilter};
 use crate::figures::codes::{self, CodeFilter, Codes};
 use crate::figures::{self, CampaignFigures};
 use crate::http::answer::Query;
@@ -103,7 +103,7 @@ impl FromParameters for CodesQuery {
     responses((status = 200, description = "A page of them.", body = Campaigns)))]
 pub(crate) async fn campaigns(State(api): State<Api>, query: Query<CampaignFilter>) -> Result<Response, Problem> {
     let filter = query.parameters;
-    let list = move |view: &View<'_>| campaigns::list(view, &filter).map(Some);
+    let list = move |view: &View<'_>| campaign_list::list(view, &filter).map(Some);
     api.answer_that(Follows::PositionAndTime, query.arrival, CAMPAIGNS, "page", move |view, _| list(view)).await
 }
 
@@ -114,7 +114,7 @@ pub(crate) async fn campaigns(State(api): State<Api>, query: Query<CampaignFilte
     responses((status = 200, description = "The campaign.", body = CampaignPage)))]
 pub(crate) async fn campaign(State(api): State<Api>, query: Query<CampaignQuery>) -> Result<Response, Problem> {
     let CampaignQuery(campaign) = query.parameters;
-    let show = move |view: &View<'_>| campaigns::show(view, campaign);
+    let show = move |view: &View<'_>| campaign_list::show(view, campaign);
     api.answer_that(Follows::PositionAndTime, query.arrival, CAMPAIGNS, "campaign", move |view, _| show(view)).await
 }
 

@@ -4,7 +4,7 @@
 //! the records before it alone, never on where a transaction begins or ends.
 
 mod activations;
-mod campaigns;
+mod code_changes;
 mod ledger;
 mod refusals;
 mod staff;
@@ -16,7 +16,7 @@ use scrip_protocol::{ClubId, Position, Record};
 use self::ledger::Whole;
 use self::writing::At;
 pub(super) use self::writing::{Known, Writing};
-use super::campaigns::Campaign;
+use super::campaign_counters::Campaign;
 
 impl Writing<'_> {
     /// Writes a record.

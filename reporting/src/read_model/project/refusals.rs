@@ -12,7 +12,7 @@ use scrip_protocol::command::{
 use scrip_protocol::{ClubId, Kind, Money, Stamp};
 
 use super::writing::{At, Writing};
-use crate::read_model::campaigns::Campaign;
+use crate::read_model::campaign_counters::Campaign;
 use crate::read_model::rows::{client_value, json, number, request_bytes};
 
 /// A refusal, as far as it is known of every one.

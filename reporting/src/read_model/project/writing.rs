@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use scrip_protocol::Position;
 
-use crate::read_model::campaigns::Campaigns;
+use crate::read_model::campaign_counters::Campaigns;
 use crate::read_model::gathered::Gathered;
 use crate::read_model::uses::Uses;
 

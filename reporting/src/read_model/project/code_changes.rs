@@ -6,7 +6,7 @@ use scrip_protocol::codes::NormalisedCode;
 use scrip_protocol::command::{CampaignRestored, CampaignUpdated, CodeTexts};
 
 use super::writing::{At, Writing};
-use crate::read_model::campaigns::{ALONE, LEFT};
+use crate::read_model::campaign_counters::{ALONE, LEFT};
 use crate::read_model::rows::number;
 use crate::read_model::tables::code_form;
 
