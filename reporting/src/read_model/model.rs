@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use scrip_protocol::Record;
 use scrip_protocol::batch::{Batch, ChainEnd};
 
@@ -14,6 +14,10 @@ use super::{log, project};
 
 /// How many KiB of the file the writer keeps in memory: what a transaction changes all over the file is found there again.
 const CACHE_KIB: i64 = 256 << 10;
+
+/// Takes the write lock at the beginning: SQLite does not wait for it in a transaction that has read before it writes, and a checkpoint that
+/// gives the log back holds it for a moment.
+const WRITES: TransactionBehavior = TransactionBehavior::Immediate;
 
 /// The one that writes. Owns the file as long as it lives, by the convention of who opens it; others read.
 pub struct ReadModel {
@@ -87,7 +91,7 @@ impl ReadModel {
         let path = &self.path;
         let failed = |source| ReadModelError::Sqlite { path: path.clone(), source };
         let mut chain = self.cursor;
-        let transaction = self.connection.transaction().map_err(failed)?;
+        let transaction = self.connection.transaction_with_behavior(WRITES).map_err(failed)?;
         let mut writing = project::Writing::begin(&transaction, &mut self.known).map_err(failed)?;
         for bytes in batches {
             let after = chain.position;
@@ -122,7 +126,7 @@ impl ReadModel {
     ) -> Result<(), ReadModelError> {
         let path = &self.path;
         let failed = |source| ReadModelError::Sqlite { path: path.clone(), source };
-        let transaction = self.connection.transaction().map_err(failed)?;
+        let transaction = self.connection.transaction_with_behavior(WRITES).map_err(failed)?;
         let mut seed = Seed::begin(&transaction, end);
         fill(&mut seed).and_then(|()| seed.finish()).map_err(failed)?;
         write_cursor(&transaction, &end).map_err(failed)?;
@@ -140,5 +144,48 @@ impl ReadModel {
         let failed = ReadModelError::sqlite(&self.path);
         let bring = || self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).optional();
         bring().map(drop).map_err(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+    use scrip_protocol::batch::BatchBuilder;
+    use scrip_protocol::command::Activation;
+    use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position, RequestId, Stamp};
+
+    use super::*;
+
+    /// Has the write lock until the writer waits for it.
+    static HOLDER: Mutex<Option<Connection>> = Mutex::new(None);
+
+    /// A checkpoint has the write lock for a moment: a batch waits for it, though its first statement only reads.
+    #[test]
+    fn a_batch_waits_for_the_write_lock() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("read-model.sqlite");
+        let mut model = ReadModel::open(&path).expect("it is new").expect("it is of this version");
+        let holder = Connection::open(&path).expect("it is there");
+        holder.execute_batch("BEGIN IMMEDIATE").expect("nobody writes");
+        *HOLDER.lock() = Some(holder);
+        model.connection.busy_handler(Some(|_| HOLDER.lock().take().is_some())).expect("it is a setting");
+
+        let stamp = Stamp { request: RequestId(1), body: 1, credential: CredentialId(1) };
+        let mut batch = BatchBuilder::new(1);
+        batch.push(
+            &Activation {
+                stamp,
+                client: ClientId(7),
+                club: ClubId(1),
+                campaign: CampaignId(1),
+                slot: 0,
+                amount: Money(500),
+                balance: Money(500),
+                top_up: Position(0),
+            }
+            .into(),
+        );
+        model.apply(&[batch.seal(&mut ChainEnd::default())]).expect("it waits for the lock");
+        assert!(HOLDER.lock().is_none(), "the lock was waited for");
     }
 }
