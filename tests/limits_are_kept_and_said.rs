@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use scrip_client::{Client, ConnectError, Dial};
-use scrip_engine::Start;
 use scrip_engine::credentials::{new_token, secret_of_token};
 use scrip_engine::folder::Folder;
 use scrip_engine::pipeline::Limits;
 use scrip_engine::server::ServerLimits;
+use scrip_engine::{Engine, Start};
 use scrip_loadtest::audit::Recount;
 use scrip_loadtest::burst;
 use scrip_loadtest::plan::Plan;
@@ -81,7 +81,7 @@ async fn connections_beyond_the_limit_are_refused_until_one_ends() {
 fn the_readers_of_the_journal_leave_it_the_files_that_it_needs() {
     // Segments, snapshots, sockets and those of the runtimes: some forty.
     let others = 64;
-    assert!(scrip_journal::SEALED_READS_MAX + others <= scrip_reporting::listener::descriptors::ENGINE_RESERVE);
+    assert!(scrip_journal::SEALED_READS_MAX + others <= Engine::DESCRIPTORS_RESERVED);
 }
 
 /// Z15: even if a credential holds all connections that it can, an operator still gets in and revokes it; other credentials keep

@@ -17,11 +17,13 @@ use scrip_reporting::export::download::{
 };
 use scrip_reporting::figures::activity::DAYS_MAX;
 use scrip_reporting::http::answer::{QUERIES_OF_ONE, QUEUED_MAX, RUNNING_MAX, RUNNING_OF_ONE, STREAMS_MAX, STREAMS_OF_ONE};
-use scrip_reporting::http::{Api, Kind, described};
-use scrip_reporting::listener::{ListenerLimits, serve};
+use scrip_reporting::http::problems::KINDS;
+use scrip_reporting::http::{Api, described};
 use scrip_reporting::read_model::{ReadModel, Readers};
+use scrip_reporting::sidecar::LISTENER_LIMITS;
 use scrip_reporting::sight::{Sight, Subject};
 use scrip_reporting::standing::{Following, Standing};
+use scrip_web::listener::{ListenerLimits, serve};
 use serde_json::Value;
 use support::{run, scrip};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -92,7 +94,7 @@ async fn the_roles_of_each_route_are_on_the_page() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let address = listener.local_addr().expect("it is listening");
     let (stop, stopped) = oneshot::channel::<()>();
-    let (router, limits) = (scrip_reporting::http::router(api), ListenerLimits::SIDECAR);
+    let (router, limits) = (scrip_reporting::http::router(api), LISTENER_LIMITS);
     let serving = tokio::spawn(serve(listener, router, limits, async move { drop(stopped.await) }));
     let routes = rows("GET /v1");
     assert!(!routes.is_empty());
@@ -144,7 +146,7 @@ fn what_each_role_sees_is_on_the_page() {
 /// Every kind of problem is on the page with its status.
 #[test]
 fn every_problem_is_on_the_page() {
-    for kind in Kind::ALL {
+    for kind in KINDS {
         let cells = rows(&format!("{}`", kind.word()));
         let documented: Vec<&str> = cells.iter().map(|cells| cells[1].as_str()).collect();
         assert_eq!(documented, [kind.status().as_str()], "{}", kind.word());
@@ -205,7 +207,7 @@ fn the_limits_are_on_the_page() {
     on_page(format!("up to {DAYS_MAX} days"));
     let answer = include_str!("../reporting/src/http/answer.rs");
     let live = include_str!("../reporting/src/http/live.rs");
-    let listener = include_str!("../reporting/src/listener/mod.rs");
+    let listener = include_str!("../web/src/listener/mod.rs");
     let metrics = include_str!("../reporting/src/sidecar_metrics.rs");
     let log_file = include_str!("../reporting/src/read_model/log.rs");
     for (source, constant, documented) in [
@@ -225,7 +227,7 @@ fn the_limits_are_on_the_page() {
         assert!(source.contains(constant), "{constant}");
         on_page(documented.to_owned());
     }
-    let ListenerLimits { connections_max, connections_per_address_max, header, stalled } = ListenerLimits::SIDECAR;
+    let ListenerLimits { connections_max, connections_per_address_max, header, stalled } = LISTENER_LIMITS;
     on_page(format!("| connections; of one address | {connections_max}; {connections_per_address_max},"));
     on_page(format!("| the head of a request; a connection without one | {} s,", header.as_secs()));
     on_page(format!("| a response that its reader does not accept | {} s,", stalled.as_secs()));

@@ -66,6 +66,9 @@ impl Default for Start {
 }
 
 impl Engine {
+    /// Descriptors that an engine keeps for itself: its journal, snapshots and readers, its sockets and the runtime.
+    pub const DESCRIPTORS_RESERVED: usize = 128;
+
     /// Recovers the state of a folder from its journal, and serves it. `progress` is told how far the replay is. Must be called
     /// within a tokio runtime, on a thread that may block.
     ///

@@ -7,8 +7,7 @@
 //! - [`sight`]: what each caller sees of all that.
 //! - [`export`]: code lists and activation logs as CSV, XLSX and Parquet, in bounded memory.
 //! - [`attempts`]: refused attempts that left no record, which the engine tells beside the journal.
-//! - [`http`]: all of that as JSON over HTTP, described by its own OpenAPI document; [`probes`]: health, readiness and metrics;
-//!   [`listener`]: the connections that either is asked over, and their limits.
+//! - [`http`]: all of that as JSON over HTTP, described by its own OpenAPI document.
 //!
 //! [`sidecar`] is all of it together, as a process runs it; [`store`] its folder.
 //!
@@ -21,9 +20,6 @@ pub mod figures;
 pub mod follow;
 pub mod history;
 pub mod http;
-pub mod listener;
-pub mod places;
-pub mod probes;
 pub mod read_model;
 pub mod refusals;
 #[cfg(test)]

@@ -7,20 +7,28 @@ use std::sync::Arc;
 use scrip_client::{Dial, TailError, Tailing};
 use scrip_protocol::Position;
 use scrip_protocol::codes::CodeForm;
+use scrip_web::listener::{self, ListenerLimits};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::attempts::{Attempts, AttemptsError, AttemptsOf, AttemptsPage, KeptAttempt, follow_attempts};
+use crate::attempts::following::follow_attempts;
+use crate::attempts::{Attempts, AttemptsError, AttemptsOf, AttemptsPage, KeptAttempt};
 use crate::follow::{FollowError, follow};
 use crate::http::{self, Api};
-use crate::listener::{self, ListenerLimits};
 use crate::read_model::{ReadModel, ReadModelError, Readers, VERSION};
 use crate::refusals::{Attempt, RefusalFilter};
 use crate::shown::{At, Client};
+use crate::sidecar_metrics;
 use crate::standing::{Following, RequestClock, Standing};
 use crate::store::Store;
 use crate::watch::watch_engine;
-use crate::{probes as asked, sidecar_metrics};
+
+/// What a sidecar takes of connections: more than all its live streams, exports and waiting queries together.
+pub const LISTENER_LIMITS: ListenerLimits =
+    ListenerLimits { connections_max: 512, connections_per_address_max: 128, ..ListenerLimits::PROBES };
+
+/// Descriptors that a sidecar keeps for itself: three for each query and export that SQLite answers at once, and the runtime's.
+pub const DESCRIPTORS_RESERVED: usize = 160;
 
 /// How a sidecar is to run.
 #[derive(Clone)]
@@ -185,7 +193,7 @@ impl Sidecar {
 fn probes(standing: &watch::Receiver<Standing>, file: PathBuf) -> axum::Router {
     let (ready, counted) = (standing.clone(), standing.clone());
     let readiness = move || sidecar_metrics::readiness(&ready.borrow().clone());
-    asked::router(readiness, move || sidecar_metrics::text(&counted.borrow().clone(), &file))
+    scrip_web::probes::router(readiness, move || sidecar_metrics::text(&counted.borrow().clone(), &file))
 }
 
 /// Refused attempts as the HTTP interface asks for them. Of which campaign one was is not known.
@@ -261,7 +269,7 @@ mod tests {
             dial: Dial::new("127.0.0.1:9", authority.pem(), "token").expect("it is an address"),
             store: folder.path().to_owned(),
             listen: "127.0.0.1:0".parse().expect("an address"),
-            connections: ListenerLimits::SIDECAR,
+            connections: LISTENER_LIMITS,
             reader: None,
             rebuild: false,
         };

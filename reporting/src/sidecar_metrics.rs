@@ -1,8 +1,8 @@
 //! The sidecar's metrics: how far the read model has come, in the words of Prometheus.
 
+use scrip_web::probes::{Exposition, MetricKind, Readiness};
 use std::path::Path;
 
-use crate::probes::{Exposition, MetricKind, Readiness};
 use crate::standing::{Following, Standing};
 
 /// How old what is missing may be for the sidecar to be ready, in milliseconds.

@@ -6,6 +6,7 @@
 
 use scrip_protocol::command::{ConfirmOutcome, HoldOutcome, RedeemOutcome};
 use scrip_protocol::{Kind, Role};
+use scrip_web::caller::Caller;
 use serde_json::Value;
 
 use crate::history::operations::{Operation, Operations};
@@ -137,6 +138,11 @@ pub struct Sight {
 }
 
 impl Sight {
+    /// What this caller sees.
+    pub fn of(caller: &Caller) -> Sight {
+        Sight { credential: caller.credential, role: caller.role, reasons: caller.reasons }
+    }
+
     /// Whether the role sees a subject. What is not known here is for those who see everything.
     pub fn sees(self, subject: Option<Subject>) -> bool {
         subject.unwrap_or(Subject::Access).roles().contains(&self.role)

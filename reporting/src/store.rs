@@ -18,7 +18,7 @@ use scrip_protocol::batch::ChainEnd;
 use scrip_protocol::private;
 
 use crate::follow::RECORDS_AT_ONCE;
-use crate::read_model::{ReadModel, ReadModelError, Seed};
+use crate::read_model::{ReadModel, ReadModelError, Seed, close_to_others, make_private};
 
 const READ_MODEL: &str = "read-model.sqlite";
 const NEW: &str = "read-model.sqlite.new";
@@ -151,29 +151,6 @@ impl Building<'_> {
         File::open(&self.store.dir).and_then(|dir| dir.sync_all()).map_err(failed)?;
         Ok(position)
     }
-}
-
-/// Makes a database that only its owner may use, or closes one that is there to others. What stands beside it SQLite makes with its mode.
-pub(crate) fn make_private(path: &Path) -> Result<(), ReadModelError> {
-    if !path.exists() {
-        private::file(path).map_err(|source| ReadModelError::File { path: path.to_owned(), source })?;
-    }
-    close_to_others(path)
-}
-
-/// Gives a database and what stands beside it mode 0600, where they are there. By their names: to close a file that SQLite has open
-/// would take its locks away.
-fn close_to_others(path: &Path) -> Result<(), ReadModelError> {
-    for end in ["", "-wal", "-shm"] {
-        let mut path = path.as_os_str().to_owned();
-        path.push(end);
-        let path = PathBuf::from(path);
-        match private::tighten_path(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(ReadModelError::File { path, source }),
-            Ok(()) | Err(_) => {}
-        }
-    }
-    Ok(())
 }
 
 /// Removes a database that nobody has open, with what stands beside it.

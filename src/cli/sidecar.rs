@@ -14,9 +14,9 @@ use scrip_journal::disk::OsDisk;
 use scrip_journal::walk;
 use scrip_protocol::Position;
 use scrip_reporting::follow::FollowError;
-use scrip_reporting::listener::{ListenerLimits, descriptors};
-use scrip_reporting::sidecar::{Sidecar, SidecarError, SidecarSettings};
+use scrip_reporting::sidecar::{DESCRIPTORS_RESERVED, LISTENER_LIMITS, Sidecar, SidecarError, SidecarSettings};
 use scrip_reporting::store::Store;
+use scrip_web::listener::{ListenerLimits, descriptors};
 use serde_json::json;
 
 use crate::exit::Exit;
@@ -43,7 +43,7 @@ pub(crate) struct SidecarCommand {
     /// Maximum number of connections from one address
     ///
     /// Loopback addresses have no such limit. A reverse proxy on another machine may need more.
-    #[arg(long, value_name = "N", default_value_t = ListenerLimits::SIDECAR.connections_per_address_max)]
+    #[arg(long, value_name = "N", default_value_t = LISTENER_LIMITS.connections_per_address_max)]
     connections_per_address: usize,
     /// Rebuild the tables from the engine's journal, then replace the current ones
     #[arg(long)]
@@ -86,13 +86,13 @@ impl SidecarCommand {
             }
         }
         let dial = self.reach.dial()?;
-        let descriptors = descriptors::for_connections(descriptors::SIDECAR_RESERVE)?;
+        let descriptors = descriptors::for_connections(DESCRIPTORS_RESERVED)?;
         let mut progress = Progress::new("building the read model");
         let last = match self.rebuild {
             true => connect(dial.clone()).await?.welcome().durable.0,
             false => 0,
         };
-        let limits = ListenerLimits { connections_per_address_max: self.connections_per_address, ..ListenerLimits::SIDECAR };
+        let limits = ListenerLimits { connections_per_address_max: self.connections_per_address, ..LISTENER_LIMITS };
         let connections = limits.within(descriptors);
         let settings = SidecarSettings {
             dial,

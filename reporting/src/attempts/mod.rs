@@ -4,9 +4,9 @@
 //! the engine may be lost, which is counted. The file is no part of the read model, because no journal gives it back: it is never rebuilt
 //! and outlives every rebuild. Each attempt is in it once, by its run and its number.
 //!
-//! [`Attempts`] owns the file; [`follow_attempts`] fills it.
+//! [`Attempts`] owns the file; [`following`] fills it.
 
-mod following;
+pub mod following;
 
 use std::path::{Path, PathBuf};
 
@@ -16,8 +16,6 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use scrip_protocol::ClientId;
 use scrip_protocol::command::{Attempt, Attempts as Frame, RunId};
-
-pub use following::follow_attempts;
 
 /// How many attempts are kept; the oldest go first.
 pub const ATTEMPTS_MAX: u64 = 1_000_000;

@@ -12,8 +12,10 @@ use std::vec;
 use rusqlite::{Connection, Row};
 use scrip_protocol::CampaignId;
 
+use super::error::ExportError;
 use super::names::{self, Names};
-use super::{Cell, Column, ExportError, Kind, Rows, Status, Usage};
+use super::table::{Cell, Column, Kind, Rows};
+use super::words::{Status, Usage};
 use crate::figures::codes::status as status_of;
 use crate::read_model::View;
 

@@ -15,7 +15,8 @@ use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 use scrip_protocol::Money;
 
-use super::{Cell, Column, ExportError, Table};
+use super::error::ExportError;
+use super::table::{Cell, Column, Table};
 
 /// To the millisecond, all of the same length, so that their order as texts is that of the times.
 const TIMES: DateTimePrinter = DateTimePrinter::new().precision(Some(3));

@@ -23,10 +23,10 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use parking_lot::Mutex;
+use scrip_web::places::{Place, Places};
 
 use super::{Done, Export, ExportError, Head};
-use crate::places::{Place, Places};
-use crate::read_model::{Readers, View, log_bytes};
+use crate::read_model::{AWAITED_BYTES, Readers, View, log_bytes};
 
 /// How many exports there may be from the request to the last byte.
 pub const DOWNLOADS_MAX: usize = 32;
@@ -53,7 +53,7 @@ pub const FILES_BYTES_OF_ONE: u64 = FILES_BYTES_MAX / 2;
 pub const SCRATCH_BYTES_MAX: u64 = 2 << 30;
 
 /// How large the write-ahead log may be while an export is made.
-pub const LOG_BYTES_MAX: u64 = 512 << 20;
+pub const LOG_BYTES_MAX: u64 = AWAITED_BYTES;
 
 /// How many bytes are sent at once.
 const CHUNK_BYTES: u64 = 64 << 10;

@@ -12,8 +12,10 @@ mod activations;
 mod codes;
 mod csv;
 pub mod download;
+mod error;
 mod names;
 mod parquet;
+mod table;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -22,11 +24,12 @@ mod xlsx;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use jiff::Timestamp;
 use rusqlite::OptionalExtension;
 use scrip_protocol::CampaignId;
 
-use crate::read_model::{AsOf, ReadModelError, View};
+use self::table::{About, Rows, Scratch, Table};
+use crate::read_model::{AsOf, View};
+pub use error::ExportError;
 pub use words::{Format, Status, UnknownWord, Usage};
 
 /// An export that is wanted.
@@ -89,71 +92,6 @@ pub struct Head {
     pub as_of: AsOf,
 }
 
-/// Why there is no export, or only a part of one.
-#[derive(Debug, thiserror::Error)]
-pub enum ExportError {
-    /// There is no such campaign.
-    #[error("there is no campaign {0}")]
-    NoCampaign(CampaignId),
-    /// As many exports as may be are under way, in all or of this credential.
-    #[error("too many exports are under way, in all or of this credential")]
-    Busy,
-    /// It takes too long to make it.
-    #[error("the export was not made within {} s", .0.as_secs())]
-    TooLong(std::time::Duration),
-    /// So much is written to the read model that it must not be held any longer.
-    #[error("the read model changes too fast for an export")]
-    LogFull,
-    /// There is no room on disk for it.
-    #[error(
-        "there is no room for the export: in the folder of the read model, or of the 4 GiB for all exports and 2 GiB for those of one credential"
-    )]
-    NoRoom,
-    /// The read model.
-    #[error(transparent)]
-    View(#[from] ReadModelError),
-    /// SQLite.
-    #[error("the read model")]
-    Sqlite(#[from] rusqlite::Error),
-    /// The read model says in one place that a code was activated, and in another that it was not.
-    #[error(
-        "the read model has {found} of the {expected} activations of code {slot} of campaign {campaign}: it is to be rebuilt"
-    )]
-    Missing {
-        /// Of which campaign.
-        campaign: CampaignId,
-        /// Which of its codes.
-        slot: i64,
-        /// How many activations there should be.
-        expected: i64,
-        /// How many there are.
-        found: i64,
-    },
-    /// What takes the bytes takes no more.
-    #[error("the export cannot be written")]
-    Sink(#[source] io::Error),
-    /// The spreadsheet cannot be made.
-    #[error("the spreadsheet cannot be made")]
-    Xlsx(#[from] rust_xlsxwriter::XlsxError),
-    /// The file that keeps the rows of a spreadsheet takes no more.
-    #[error("the temporary file of the spreadsheet cannot be written: is there room in its folder?")]
-    Scratch,
-    /// The Parquet file cannot be made.
-    #[error("the Parquet file cannot be made")]
-    Parquet(#[from] ::parquet::errors::ParquetError),
-    /// Whoever waited for it does so no longer.
-    #[error("the export was given up")]
-    GivenUp,
-}
-
-impl ExportError {
-    /// What a disk says that does not take an export.
-    fn from_disk(why: io::Error) -> ExportError {
-        let is_full = matches!(why.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        if is_full { ExportError::NoRoom } else { ExportError::Sink(why) }
-    }
-}
-
 impl Export {
     /// What it is called and as of.
     ///
@@ -188,7 +126,7 @@ impl Export {
         if let Some(campaign) = self.what.campaign() {
             known(view, campaign)?;
         }
-        let about = About::of(self, view)?;
+        let about = About::of(self.what.noun(), view)?;
         let mut sink = Counted { sink, bytes: 0, failed: None };
         let written = self.write(view, &about, &mut sink, goes_on);
         // The formats wrap what the sink said, each in its own way.
@@ -256,125 +194,6 @@ impl What {
 fn known(view: &View<'_>, campaign: CampaignId) -> Result<(), ExportError> {
     let found = view.connection.query_row("SELECT 1 FROM campaign WHERE campaign = ?1", [campaign.0], |_| Ok(())).optional()?;
     found.ok_or(ExportError::NoCampaign(campaign))
-}
-
-/// What a file says of itself, where its format has a place for it.
-struct About {
-    /// `codes` or `activations`.
-    noun: &'static str,
-    position: String,
-    history_after: String,
-    time: Timestamp,
-    organisation: String,
-    currency: String,
-}
-
-impl About {
-    fn of(export: &Export, view: &View<'_>) -> Result<About, ExportError> {
-        let names = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        // There are no settings before the first record.
-        let settings = view.connection.query_row("SELECT name, currency FROM organisation", [], names).optional()?;
-        let (organisation, currency) = settings.unwrap_or_default();
-        let time = i64::try_from(view.as_of.time_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-        let time = time.unwrap_or(Timestamp::MAX);
-        let AsOf { position, history_after, .. } = view.as_of;
-        let (position, history_after) = (position.to_string(), history_after.to_string());
-        Ok(About { noun: export.what.noun(), position, history_after, time, organisation, currency })
-    }
-}
-
-/// A column: what it is called, and what is in it.
-struct Column {
-    name: &'static str,
-    kind: Kind,
-}
-
-/// What is in a column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Text, which may be anybody's.
-    Text,
-    /// The number of a thing, with which nobody calculates.
-    Id,
-    /// How many.
-    Count,
-    /// An amount, in minor units.
-    Amount,
-    /// A time, in milliseconds since 1970.
-    Time,
-}
-
-/// What a row has in a column, which is of the column's kind or nothing.
-#[derive(Debug, Clone, Copy)]
-enum Cell<'a> {
-    Blank,
-    Text(&'a str),
-    Id(i64),
-    Count(i64),
-    Amount(i64),
-    Time(i64),
-}
-
-impl<'a> Cell<'a> {
-    /// The cell of what there may be.
-    fn of<T>(value: Option<T>, cell: impl FnOnce(T) -> Cell<'a>) -> Cell<'a> {
-        value.map_or(Cell::Blank, cell)
-    }
-}
-
-/// A file that is being written in one of the formats.
-trait Table {
-    /// Writes a row: as many cells as there are columns.
-    fn row(&mut self, cells: &[Cell<'_>]) -> Result<(), ExportError>;
-
-    /// Ends the file. One that is not ended is not whole.
-    fn finish(self: Box<Self>) -> Result<(), ExportError>;
-}
-
-/// After how many rows it is asked whether to go on.
-const ASK_AFTER: u64 = 4_096;
-
-/// Rows of a spreadsheet on disk, by what they are estimated to need.
-struct Scratch {
-    bytes: u64,
-    max: u64,
-}
-
-impl Scratch {
-    /// What stands around each cell, or is a number in it.
-    const CELL_BYTES: u64 = 64;
-
-    fn add(&mut self, cells: &[Cell<'_>]) -> Result<(), ExportError> {
-        let texts = cells.iter().map(|cell| if let Cell::Text(text) = cell { text.len() as u64 } else { 0 });
-        self.bytes += texts.sum::<u64>() + cells.len() as u64 * Scratch::CELL_BYTES;
-        if self.bytes > self.max { Err(ExportError::NoRoom) } else { Ok(()) }
-    }
-}
-
-/// Where rows are put.
-struct Rows<'a> {
-    table: &'a mut dyn Table,
-    written: u64,
-    /// The last cell of each row.
-    as_of: i64,
-    /// The rows that wait on disk, where these are limited.
-    scratch: Option<Scratch>,
-    goes_on: &'a mut dyn FnMut(u64, u64) -> bool,
-}
-
-impl Rows<'_> {
-    /// Writes a row, which is at this place of so many.
-    fn put(&mut self, at: i64, of: i64, cells: &[Cell<'_>]) -> Result<(), ExportError> {
-        if let Some(scratch) = &mut self.scratch {
-            scratch.add(cells)?;
-        }
-        self.table.row(cells)?;
-        self.written += 1;
-        if self.written.is_multiple_of(ASK_AFTER) && !(self.goes_on)(at as u64, of as u64) {
-            return Err(ExportError::GivenUp);
-        }
-        Ok(())
-    }
 }
 
 /// What takes the bytes: it counts them, and remembers what was wrong. What comes after that is dropped, because buffers that end try to be

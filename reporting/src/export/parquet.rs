@@ -15,7 +15,8 @@ use ::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use ::parquet::file::writer::SerializedFileWriter;
 use ::parquet::schema::types::Type;
 
-use super::{About, Cell, Column, ExportError, Kind, Table};
+use super::error::ExportError;
+use super::table::{About, Cell, Column, Kind, Table};
 
 /// How many rows a group has.
 const GROUP_ROWS: usize = 1 << 16;

@@ -15,7 +15,8 @@ use jiff::tz::TimeZone;
 use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, IgnoreError, Workbook, Worksheet, XlsxError};
 use scrip_protocol::Money;
 
-use super::{About, Cell, Column, ExportError, Kind, Table};
+use super::error::ExportError;
+use super::table::{About, Cell, Column, Kind, Table};
 
 /// How many rows a sheet has at the most, its head among them.
 const SHEET_ROWS: u32 = 1 << 20;

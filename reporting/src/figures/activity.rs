@@ -11,14 +11,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Page, page};
-use crate::read_model::{AsOf, View};
+use crate::read_model::{AsOf, UNKNOWN_CLUB, View};
 use crate::shown::{self, Amount, At};
 
 /// How many milliseconds a quarter of an hour has.
 const QUARTER_MS: i64 = 900_000;
-
-/// The tables have this number for clubs of activations from before the history begins. No club has it.
-pub(crate) const UNKNOWN_CLUB: u32 = 0;
 
 /// How many days are told at once.
 pub const DAYS_MAX: u16 = 400;

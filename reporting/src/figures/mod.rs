@@ -1,13 +1,13 @@
 //! Statistics (T1 to T6, with A7 to A10): pure functions of a view.
 //!
-//! Here are the counters of one campaign; [`campaigns`] lists campaigns and shows one, [`activity`] has its days and clubs, [`codes`]
+//! Here are the counters of one campaign; [`campaign_list`] lists campaigns and shows one, [`activity`] has its days and clubs, [`codes`]
 //! its codes, and [`activations`] what was activated, newest first. Each answer says what it is as of, and depends on nothing but the
 //! tables and the time of the view. Pages continue behind a key and look at a bounded number of rows, so that
 //! one may be short, or empty, and still name the key where the next begins.
 
 pub mod activations;
 pub mod activity;
-pub mod campaigns;
+pub mod campaign_list;
 pub mod codes;
 mod pages;
 pub mod rules;

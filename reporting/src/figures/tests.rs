@@ -5,7 +5,7 @@ use scrip_protocol::{CampaignId, Position, RuleId};
 
 use super::activations::{self, Before};
 use super::activity::{self, DAYS_MAX, Days, Happened};
-use super::campaigns::{self, CampaignFilter, Status, StatusFilter};
+use super::campaign_list::{self, CampaignFilter, Status, StatusFilter};
 use super::codes::{self, CodeFilter, CodeStatus};
 use super::*;
 use crate::sample::{self, plan};
@@ -39,7 +39,7 @@ fn figures_follow_the_time_while_no_record_comes() {
             let figures = of_campaign(view, AUTUMN)?.expect("there is such a campaign");
             let days = Days { zone: TimeZone::UTC, last: None, days: 1 };
             let today = activity::by_day(view, AUTUMN, &days)?.expect("there is such a campaign").days[0].date.to_string();
-            let enforced = campaigns::show(view, CampaignId(4))?.expect("there is such a campaign").campaign.redeemable;
+            let enforced = campaign_list::show(view, CampaignId(4))?.expect("there is such a campaign").campaign.redeemable;
             Ok((figures.held, figures.codes_redeemable, figures.as_of.time_ms, today, enforced))
         })
     };
@@ -70,7 +70,7 @@ fn utilisation_is_exact() {
 fn campaigns_are_listed_by_what_they_are() {
     let list = |filter: CampaignFilter| {
         let limit = filter.limit.max(1) + if filter.limit == 0 { 99 } else { 0 };
-        let page = sample::view(|view| campaigns::list(view, &CampaignFilter { limit, ..filter }));
+        let page = sample::view(|view| campaign_list::list(view, &CampaignFilter { limit, ..filter }));
         (page.campaigns.iter().map(|campaign| campaign.campaign).collect::<Vec<_>>(), page.next)
     };
     let of = CampaignFilter::default;
@@ -91,14 +91,14 @@ fn campaigns_are_listed_by_what_they_are() {
 /// A1, K9: a campaign that has ended and still accepts says so; where its codes came from and what was changed is told with it.
 #[test]
 fn a_campaign_is_shown_with_where_its_codes_came_from() {
-    let page = sample::view(|view| campaigns::show(view, AUTUMN)).expect("there is such a campaign");
+    let page = sample::view(|view| campaign_list::show(view, AUTUMN)).expect("there is such a campaign");
     assert!(page.campaign.ended_still_accepting && page.campaign.redeemable);
     assert_eq!(page.campaign.status, Status::Inactive);
     let added: Vec<_> = page.added.iter().map(|added| (added.codes, added.how.as_str())).collect();
     assert_eq!(added, [(1, "added"), (3, "created")]);
     assert_eq!(page.changes.len(), 2);
     assert_eq!(page.changes[0].credential_name.as_deref(), Some("marketing"));
-    let enforced = sample::view(|view| campaigns::show(view, CampaignId(4))).expect("there is such a campaign");
+    let enforced = sample::view(|view| campaign_list::show(view, CampaignId(4))).expect("there is such a campaign");
     assert!(!enforced.campaign.ended_still_accepting);
 }
 
@@ -235,7 +235,7 @@ fn no_hot_query_scans_a_table() {
         activations::STRETCHES.to_owned(),
         activity::BY_QUARTER.to_owned(),
         activity::BY_CLUB.to_owned(),
-        campaigns::CHANGES.to_owned(),
+        campaign_list::CHANGES.to_owned(),
         codes::LIST.to_owned(),
         codes::USE.to_owned(),
         HELD.to_owned(),
@@ -248,7 +248,7 @@ fn no_hot_query_scans_a_table() {
         refusals::select(refusals::OF_CODE),
         refusals::select(refusals::ONE),
         search::PLACES.to_owned(),
-        crate::http::caller::BY_SECRET.to_owned(),
+        crate::http::credentials::BY_SECRET.to_owned(),
         history::operations::SPENDING.to_owned(),
         history::operations::REFUND.to_owned(),
         refusals::select(refusals::OF_CAMPAIGN),

@@ -21,15 +21,17 @@ use parking_lot::Mutex;
 use rusqlite::InterruptHandle;
 use scrip_protocol::Role;
 use scrip_protocol::codes::CodeForm;
+use scrip_web::caller::{Authority, Caller, Token, unauthorised};
+use scrip_web::parameters::{self, FromArrival, Parameters, WHOLE_MAX};
+use scrip_web::places::{Place, Places};
+use scrip_web::problem::{Kind, Problem};
 use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 
-use super::caller::{self, Caller, Token};
-use super::parameters::{Parameters, WHOLE_MAX};
-use super::problem::{Kind, Problem};
+use super::credentials;
+use super::problems::{AsOfProblem, BEHIND, EMPTY};
 use crate::export::Export;
 use crate::export::download::Downloads;
-use crate::places::{Place, Places};
 use crate::read_model::{AsOf, Readers, View, ViewTime};
 use crate::refusals::{Attempt, RefusalFilter};
 use crate::standing::Standing;
@@ -90,7 +92,7 @@ pub struct Api {
     pub(crate) clock: fn() -> u64,
 }
 
-/// What every read is asked, beside what is its own.
+/// What every request has beside the parameters of its route.
 #[derive(Debug, Clone)]
 pub(crate) struct Arrival {
     pub(crate) token: Option<Token>,
@@ -100,8 +102,11 @@ pub(crate) struct Arrival {
     wait: Duration,
 }
 
-impl Arrival {
-    pub(crate) fn read(from: &mut Parameters, headers: &HeaderMap) -> Result<Arrival, Problem> {
+/// The parameters of a route, and what comes with each request.
+pub(crate) type Query<T> = parameters::Query<T, Arrival>;
+
+impl FromArrival for Arrival {
+    fn read(from: &mut Parameters, headers: &HeaderMap) -> Result<Arrival, Problem> {
         let described = "Waits until the read model has come to this position, so that a caller reads what it wrote.";
         let wait_for = from.number("wait_for", 0, WHOLE_MAX, described)?;
         let (default, max) = WAIT_MS;
@@ -112,7 +117,9 @@ impl Arrival {
         let if_none_match = text(header::IF_NONE_MATCH).map(str::to_owned);
         Ok(Arrival { token: Token::of(headers), last_event, if_none_match, wait_for, wait })
     }
+}
 
+impl Arrival {
     /// RFC 9110, section 13.1.2: whether the caller has what has this tag.
     fn has(&self, tag: &str) -> bool {
         let tags = self.if_none_match.as_deref().unwrap_or_default();
@@ -215,7 +222,7 @@ impl Api {
     ) -> Result<Response, Problem> {
         let read = move |view: &View<'_>, caller: &Caller| {
             let found = read(view, caller)?;
-            Ok(found.ok_or_else(|| Problem::no_such(what).as_of(view.as_of)))
+            Ok(found.ok_or_else(|| Problem::no_such(what).at_view(view.as_of)))
         };
         self.answer_or_problem(follows, arrival, roles, read).await
     }
@@ -232,7 +239,7 @@ impl Api {
         let seen = self
             .read(credential, move |view| {
                 // Again, in the view that answers: the token may have been revoked meanwhile.
-                let caller = match Caller::of(view, arrival.token, roles)? {
+                let caller = match credentials::caller(view, arrival.token, roles)? {
                     Ok(caller) => caller,
                     Err(problem) => return Ok(Err(problem)),
                 };
@@ -261,7 +268,7 @@ impl Api {
         let credential = self.admit(&arrival, roles).await?;
         let turn = self.downloads.turn(credential).await?;
         // Again: a turn may have been waited for.
-        self.look_up(arrival.token, roles).await?;
+        self.authenticate(arrival.token, roles).await?;
         let mut response = self.downloads.begin(turn, export).await?;
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
@@ -280,7 +287,7 @@ impl Api {
     ) -> Result<T, Problem> {
         let busy = || {
             let all = RUNNING_MAX + QUEUED_MAX;
-            Problem::new(Kind::Busy, format!("{all} queries are being answered, or {QUERIES_OF_ONE} of this credential"))
+            Problem::new(Kind::BUSY, format!("{all} queries are being answered, or {QUERIES_OF_ONE} of this credential"))
         };
         let place = self.queries.take(credential).ok_or_else(busy)?;
         let turn = async { (place, self.running.wait(credential).await) };
@@ -299,26 +306,13 @@ impl Api {
         self.read_in_turn(self.stream_reads.wait(credential), read).await
     }
 
-    /// Who calls, by the newest view.
-    ///
-    /// # Errors
-    /// When nobody does whose role is one of these; and see [`Api::read`].
-    pub(crate) async fn look_up(&self, token: Option<Token>, roles: &'static [Role]) -> Result<Caller, Problem> {
-        if token.is_none() {
-            let is_empty = self.standing.borrow().applied.0 == 0;
-            return Err(if is_empty { caller::empty() } else { caller::unauthorised() });
-        }
-        let turn = async { Arc::clone(&self.looked_up).acquire_owned().await };
-        self.read_in_turn(turn, move |view| Caller::of(view, token, roles)).await?
-    }
-
     /// Calls `read` when its turn has come.
     async fn read_in_turn<T: Send + 'static, Turn: Send + 'static>(
         &self,
         turn: impl Future<Output = Turn>,
         read: impl FnOnce(&View<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Problem> {
-        let too_slow = || Problem::new(Kind::TooSlow, format!("no answer was found within {} s", QUERY_MAX.as_secs()));
+        let too_slow = || Problem::new(Kind::TOO_SLOW, format!("no answer was found within {} s", QUERY_MAX.as_secs()));
         let answered = tokio::time::timeout(QUERY_MAX, async {
             let turn = turn.await;
             let mut awaited = self.readers.awaited();
@@ -348,7 +342,7 @@ impl Api {
                     found.map(Some)
                 })
             };
-            let internal = || Problem::new(Kind::Internal, "the read model could not be read; the log says why");
+            let internal = || Problem::new(Kind::INTERNAL, "the read model could not be read; the log says why");
             let read = tokio::task::spawn_blocking(read);
             let old_and_awaited = async {
                 tokio::time::sleep(self.query_old).await;
@@ -359,7 +353,7 @@ impl Api {
             let read = tokio::select! {
                 read = read => read,
                 () = old_and_awaited => {
-                    return Err(Problem::new(Kind::Busy, "the query holds up the read model's log, which has to be given back; request less, or retry"));
+                    return Err(Problem::new(Kind::BUSY, "the query holds up the read model's log, which has to be given back; request less, or retry"));
                 }
             };
             match read {
@@ -383,16 +377,16 @@ impl Api {
     /// # Errors
     /// When the caller may not read what is there, or the position is not reached in time.
     pub(crate) async fn admit(&self, arrival: &Arrival, roles: &'static [Role]) -> Result<u32, Problem> {
-        match (self.look_up(arrival.token, roles).await, arrival.wait_for) {
+        match (self.authenticate(arrival.token, roles).await, arrival.wait_for) {
             (Ok(Caller { credential, .. }), None) => Ok(credential),
             (Ok(Caller { credential, .. }), Some(position)) => {
                 self.wait(credential, arrival, position).await?;
                 Ok(credential)
             }
             // Who may call comes with the first records: it is looked up again when they are there.
-            (Err(problem), Some(position)) if problem.kind == Kind::Empty => {
+            (Err(problem), Some(position)) if problem.kind == EMPTY => {
                 self.wait(NOBODY, arrival, position).await?;
-                Ok(self.look_up(arrival.token, roles).await?.credential)
+                Ok(self.authenticate(arrival.token, roles).await?.credential)
             }
             (Err(problem), _) => Err(problem),
         }
@@ -406,7 +400,7 @@ impl Api {
         }
         let busy = || {
             let (all, of_one) = WAITING_MAX;
-            Problem::new(Kind::Busy, format!("{all} requests wait for a position, or {of_one} of this credential"))
+            Problem::new(Kind::BUSY, format!("{all} requests wait for a position, or {of_one} of this credential"))
         };
         let _place: Place = self.waiting.take(credential).ok_or_else(busy)?;
         // Whoever follows the journal may have ended; then nothing comes any more.
@@ -415,7 +409,19 @@ impl Api {
             return Ok(());
         }
         let applied = self.standing.borrow().applied;
-        Err(Problem::new(Kind::Behind, format!("the read model has come to position {applied}, not to {position}")).at(applied))
+        Err(Problem::new(BEHIND, format!("the read model has come to position {applied}, not to {position}")).at(applied))
+    }
+}
+
+impl Authority for Api {
+    /// By the newest view.
+    async fn authenticate(&self, token: Option<Token>, roles: &'static [Role]) -> Result<Caller, Problem> {
+        if token.is_none() {
+            let is_empty = self.standing.borrow().applied.0 == 0;
+            return Err(if is_empty { credentials::empty() } else { unauthorised() });
+        }
+        let turn = async { Arc::clone(&self.looked_up).acquire_owned().await };
+        self.read_in_turn(turn, move |view| credentials::caller(view, token, roles)).await?
     }
 }
 

@@ -12,16 +12,18 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use scrip_protocol::CampaignId;
+use scrip_web::caller::Token;
+use scrip_web::places::Place;
+use scrip_web::problem::{Kind, Problem};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::answer::Query;
 use super::answer::{Api, EventId, STREAMS_MAX, STREAMS_OF_ONE};
-use super::caller::{CAMPAIGNS, Caller, Token};
-use super::parameters::Asked;
-use super::problem::{Kind, Problem};
-use super::routes::campaigns::OneCampaign;
+use super::credentials::{self, CAMPAIGNS};
+use super::problems::NO_ROOM;
+use super::routes::campaigns::CampaignQuery;
 use crate::figures::{self, CampaignFigures};
-use crate::places::Place;
 use crate::read_model::View;
 use crate::standing::Standing;
 
@@ -40,13 +42,13 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
     get,
     path = "/v1/campaigns/{campaign}/live",
     tag = "campaigns",
-    params(Asked<OneCampaign>),
+    params(Query<CampaignQuery>),
     responses((status = 200, description = "The events.", body = String, content_type = "text/event-stream"))
 )]
-pub(crate) async fn live(State(api): State<Api>, asked: Asked<OneCampaign>) -> Result<Response, Problem> {
-    let Asked { asked: OneCampaign(campaign), arrival } = asked;
+pub(crate) async fn live(State(api): State<Api>, query: Query<CampaignQuery>) -> Result<Response, Problem> {
+    let Query { parameters: CampaignQuery(campaign), arrival } = query;
     let credential = api.admit(&arrival, CAMPAIGNS).await?;
-    let busy = || Problem::new(Kind::Busy, format!("there are {STREAMS_MAX} streams, or {STREAMS_OF_ONE} of this credential"));
+    let busy = || Problem::new(Kind::BUSY, format!("there are {STREAMS_MAX} streams, or {STREAMS_OF_ONE} of this credential"));
     let place = api.streams.take(credential).ok_or_else(busy)?;
     let mut standing = api.standing.clone();
     standing.mark_changed();
@@ -89,7 +91,7 @@ struct Live {
 impl Live {
     async fn look(&self) -> Result<Option<CampaignFigures>, Problem> {
         let (campaign, token) = (self.campaign, self.token);
-        let look = move |view: &View<'_>| match Caller::of(view, token, CAMPAIGNS)? {
+        let look = move |view: &View<'_>| match credentials::caller(view, token, CAMPAIGNS)? {
             Err(problem) => Ok(Err(problem)),
             Ok(_) => figures::of_campaign(view, campaign).map(Ok),
         };
@@ -123,20 +125,9 @@ impl Live {
                         return Some(figures);
                     }
                 }
-                Err(problem) => match problem.kind {
-                    // They pass: the next change is looked at again.
-                    Kind::Busy | Kind::TooSlow | Kind::NoRoom => self.standing.mark_changed(),
-                    Kind::BadParameter
-                    | Kind::Unauthorised
-                    | Kind::Forbidden
-                    | Kind::NotFound
-                    | Kind::NoSuchRoute
-                    | Kind::NotKnownHere
-                    | Kind::MethodNotAllowed
-                    | Kind::Internal
-                    | Kind::Empty
-                    | Kind::Behind => return None,
-                },
+                // They pass: the next change is looked at again.
+                Err(problem) if [Kind::BUSY, Kind::TOO_SLOW, NO_ROOM].contains(&problem.kind) => self.standing.mark_changed(),
+                Err(_) => return None,
             }
         }
     }

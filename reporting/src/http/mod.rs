@@ -1,40 +1,52 @@
 //! The HTTP interface: JSON, described by its own OpenAPI document under `/openapi.json`.
 //!
-//! It reads and changes nothing. Every route is under `/v1`, needs a bearer token ([`caller`]), answers from one view ([`answer`]) and says what
-//! is wrong as problem details ([`problem`]). [`parameters`] reads what is asked and describes it in one. What goes into an address that is
-//! not known is refused, so that a mistyped filter is never taken for none. Bodies of requests are not read.
+//! It reads and changes nothing. Every route is under `/v1`, needs a bearer token ([`credentials`]), answers from one view ([`answer`]) and
+//! reports what is wrong as problem details ([`problems`]). An unknown parameter is refused, so that a mistyped filter is never taken for
+//! none. Bodies of requests are not read.
 //!
-//! [`router`] has the routes, [`listener::serve`](crate::listener::serve) drives them; other modules merge theirs into it and ask [`Caller::of`] who calls.
+//! [`scrip_web`] has what is not particular to reporting; [`INTERFACE`] states what is. [`router`] has the routes,
+//! [`listener::serve`](scrip_web::listener::serve) drives them; other modules merge theirs into it.
 
 pub mod answer;
-pub mod caller;
-mod document;
+pub mod credentials;
 mod live;
-pub mod parameters;
-pub mod problem;
+pub mod problems;
 mod routes;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::http::{HeaderValue, header};
-use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use bytes::Bytes;
+use scrip_web::interface::{self, AnswerHeader, Interface};
+use scrip_web::problem::{Kind, Problem};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use answer::{Api, Attempts};
-pub use caller::{Caller, Token};
-pub use problem::{Kind, Problem};
 
 /// What paths begin with that ask what became of a request.
 const REQUESTS: &str = "/v1/requests";
 
+/// What holds for all routes here.
+pub const INTERFACE: Interface = Interface {
+    title: "Scrip reporting",
+    version: env!("CARGO_PKG_VERSION"),
+    description: "Statistics, history and search over what the journal says. Every answer says which position of the journal it is as of, and \
+                  follows from that alone; `wait_for` reads one's own writes. Amounts are texts of major units, times are in UTC. Pages continue \
+                  behind `next`: a page may be short, or empty, and still have a next one.",
+    kinds: &problems::KINDS,
+    members: &[problems::POSITION, problems::HISTORY_AFTER],
+    headers: &[AnswerHeader { name: "Scrip-Position", description: "What the answer is as of." }],
+    entity_tag: Some("For `If-None-Match`; not where refused attempts go in that have no position."),
+    no_route: |path| match path.starts_with(REQUESTS) {
+        // Never `not-found`, which is the final answer about a request, whatever a proxy makes of its path.
+        true => Problem::new(Kind::BAD_PARAMETER, "this path names no request: its id is a UUID, and nothing comes after it"),
+        false => interface::no_such_route(),
+    },
+    methods: "everything here is read with GET",
+};
+
 /// The routes that are described, and their description.
 pub fn described(api: Api) -> (Router, OpenApi) {
-    let (router, document) = OpenApiRouter::with_openapi(document::begun())
+    let (router, document) = OpenApiRouter::with_openapi(INTERFACE.begin())
         .routes(routes!(routes::campaigns::campaigns))
         .routes(routes!(routes::campaigns::campaign))
         .routes(routes!(routes::campaigns::figures))
@@ -61,32 +73,13 @@ pub fn described(api: Api) -> (Router, OpenApi) {
         .routes(routes!(routes::search::search))
         .with_state(api)
         .split_for_parts();
-    (router, document::completed(document))
+    (router, INTERFACE.complete(document))
 }
 
 /// All of it: the routes, the document, and what is answered where nothing is.
 pub fn router(api: Api) -> Router {
     let (router, document) = described(api);
-    finished(router, &document)
-}
-
-/// Adds the document, and what holds for every answer, to routes that may have come from several places.
-pub fn finished(router: Router, document: &OpenApi) -> Router {
-    let document = Bytes::from(serde_json::to_vec(document).expect("the document is JSON"));
-    let document = move || async move { ([(header::CONTENT_TYPE, "application/json")], document).into_response() };
-    router
-        .route("/openapi.json", get(document))
-        .fallback(async |request: Request| match request.uri().path().starts_with(REQUESTS) {
-            // Never `not-found`, which is the final answer about a request, whatever a proxy makes of its path.
-            true => Problem::new(Kind::BadParameter, "this path names no request: its id is a UUID, and nothing comes after it"),
-            false => Problem::new(Kind::NoSuchRoute, "no route has this path; /openapi.json has those there are"),
-        })
-        .method_not_allowed_fallback(async || Problem::new(Kind::MethodNotAllowed, "everything here is read with GET"))
-        .layer(from_fn(async |request: Request, next: Next| -> Response {
-            let mut response = next.run(request).await;
-            response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-            response
-        }))
+    INTERFACE.finish(router, &document)
 }
 
 #[cfg(test)]

@@ -41,8 +41,8 @@ const QUIET: Duration = Duration::from_secs(1);
 /// How long the writer waits for readers of the log.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// How large the log is when the writer waits until readers are done: as large as exports may let it become.
-const AWAITED_BYTES: u64 = crate::export::download::LOG_BYTES_MAX;
+/// How large the log is when the writer waits until readers are done. Exports may let it become as large.
+pub(crate) const AWAITED_BYTES: u64 = 512 << 20;
 
 /// For how long the writer waits then. The read model lags behind for so long.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -193,10 +193,10 @@ mod tests {
     use std::time::Instant;
 
     use scrip_protocol::Position;
+    use scrip_web::problem::{Kind, Problem};
 
     use super::*;
     use crate::http::Api;
-    use crate::http::problem::{Kind, Problem};
     use crate::read_model::{ReadModel, Readers, View};
     use crate::standing::{Following, RequestClock, Standing};
 
@@ -390,6 +390,6 @@ mod tests {
         site.model.connection.execute_batch("CREATE TABLE t (i INTEGER)").expect("it can be made");
         tokio::task::block_in_place(|| site.model.log.grew(1));
         assert_eq!(log_bytes(site.model.path()), 0, "the log was given back");
-        assert_eq!(answered.await.expect("it does not panic").map_err(|problem| problem.kind), Err(Kind::Busy));
+        assert_eq!(answered.await.expect("it does not panic").map_err(|problem| problem.kind), Err(Kind::BUSY));
     }
 }

@@ -41,6 +41,9 @@ impl ToSql for ClientKey {
     }
 }
 
+/// The tables have this number for clubs of activations from before the history begins. No club has it.
+pub(crate) const UNKNOWN_CLUB: u32 = 0;
+
 /// A name as it is searched for.
 pub(crate) fn folded(name: &str) -> String {
     name.to_lowercase()
@@ -49,6 +52,11 @@ pub(crate) fn folded(name: &str) -> String {
 /// The 16 bytes of a request's id, in the order of the ids.
 pub(super) fn request_bytes(request: RequestId) -> [u8; 16] {
     request.0.to_be_bytes()
+}
+
+/// A number that SQLite can hold: what is larger is as large as it can.
+pub(super) fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 /// A list as JSON.

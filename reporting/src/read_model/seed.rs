@@ -18,9 +18,8 @@ use scrip_protocol::{
     Accounts, CampaignId, ClientId, ClubId, CredentialId, GroupId, Money, Position, RequestId, RuleId, Settings,
 };
 
-use super::campaigns::{Campaign, Campaigns, number};
-use super::project::{ALONE, LEFT};
-use super::rows::{ClientKey, folded, json, request_bytes};
+use super::campaign_counters::{ALONE, Campaign, Campaigns, LEFT};
+use super::rows::{ClientKey, folded, json, number, request_bytes};
 use super::uses::Use;
 
 /// Why a row was not written.

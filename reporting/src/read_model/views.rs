@@ -7,7 +7,9 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use scrip_protocol::Position;
 use tokio::sync::watch;
 
-use super::{BUSY, ReadModel, ReadModelError, VERSION, read_cursor};
+use super::error::ReadModelError;
+use super::model::ReadModel;
+use super::tables::{BUSY, VERSION, read_cursor};
 use crate::shown::{self, At};
 
 /// How many KiB of the file a reader keeps in memory.
@@ -115,7 +117,7 @@ impl Readers {
 
     /// Readers beside the writer in the same process, who know when it waits for them.
     pub fn beside(model: &ReadModel) -> Readers {
-        Readers { awaited: model.log.awaits(), ..Readers::new(&model.path) }
+        Readers { awaited: model.log.awaits(), ..Readers::new(model.path()) }
     }
 
     /// Whether the writer waits until nobody reads, because the write-ahead log is large.

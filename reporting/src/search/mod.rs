@@ -14,7 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::figures::activations::{self, Activation, Before};
-use crate::figures::campaigns::{self, Campaign};
+use crate::figures::campaign_list::{self, Campaign};
 use crate::figures::codes::{CodeStatus, Use, Uses, is_archived, status};
 use crate::history::{self, ClientCard};
 use crate::read_model::{AsOf, View, code_form, folded};
@@ -170,9 +170,9 @@ fn campaigns_of(view: &View<'_>, text: &str) -> rusqlite::Result<Vec<Campaign>> 
             found.push(campaign);
         }
     }
-    let mut one = view.connection.prepare_cached(&campaigns::select("campaign = ?1"))?;
+    let mut one = view.connection.prepare_cached(&campaign_list::select("campaign = ?1"))?;
     let found = found.into_iter().take(FOUND_MAX);
-    found.map(|campaign| one.query_row([campaign], |row| campaigns::of_row(view, row))).collect()
+    found.map(|campaign| one.query_row([campaign], |row| campaign_list::of_row(view, row))).collect()
 }
 
 #[cfg(test)]

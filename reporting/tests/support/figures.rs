@@ -6,7 +6,7 @@ use scrip_protocol::codes::normalise;
 use scrip_protocol::{CampaignId, ClientId, ClubId, Position};
 use scrip_reporting::figures::activations::{self, Before};
 use scrip_reporting::figures::activity::{self, Days, Happened};
-use scrip_reporting::figures::campaigns;
+use scrip_reporting::figures::campaign_list;
 use scrip_reporting::figures::codes::{self, CodeFilter, CodeStatus};
 use scrip_reporting::figures::{CampaignFigures, of_campaign};
 use scrip_reporting::history;
@@ -67,7 +67,7 @@ fn counters(view: &View<'_>, past: &Past<'_>, campaign: CampaignId) -> rusqlite:
         low_stock: counted.low_stock,
         as_of: view.now(),
     };
-    let shown = campaigns::show(view, campaign)?.expect("it was created").campaign;
+    let shown = campaign_list::show(view, campaign)?.expect("it was created").campaign;
     let of_card = (shown.codes_redeemable, shown.low_stock, shown.codes, shown.activations);
     assert_eq!(of_card, (counted.codes_redeemable, counted.low_stock, counted.codes, counted.activations), "{campaign}");
     assert_eq!(of_campaign(view, campaign)?, Some(counted), "campaign {campaign}");

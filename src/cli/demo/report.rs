@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use scrip_client::Dial;
+use scrip_engine::Engine;
 use scrip_engine::folder::Folder;
 use scrip_protocol::{CampaignId, Money, Position};
 use scrip_reporting::figures;
-use scrip_reporting::listener::{ListenerLimits, descriptors};
 use scrip_reporting::read_model::Readers;
-use scrip_reporting::sidecar::{Sidecar, SidecarSettings};
+use scrip_reporting::sidecar::{DESCRIPTORS_RESERVED, LISTENER_LIMITS, Sidecar, SidecarSettings};
 use scrip_reporting::store::read_model_path;
+use scrip_web::listener::descriptors;
 
 use crate::cli::sidecar::{LISTEN, store_in};
 use crate::print;
@@ -34,8 +35,8 @@ impl Report {
         let listen = std::net::TcpListener::bind(listen).map_or(([127, 0, 0, 1], 0).into(), |_| listen);
         let store = store_in(folder);
         let readers = Readers::new(&read_model_path(&store));
-        let reserve = descriptors::ENGINE_RESERVE + descriptors::SIDECAR_RESERVE;
-        let connections = ListenerLimits::SIDECAR.within(descriptors::for_connections(reserve)?);
+        let reserve = Engine::DESCRIPTORS_RESERVED + DESCRIPTORS_RESERVED;
+        let connections = LISTENER_LIMITS.within(descriptors::for_connections(reserve)?);
         let settings = SidecarSettings { dial, store, listen, connections, reader: Some("sidecar".into()), rebuild: false };
         let began = Instant::now();
         let sidecar = Sidecar::start(settings, &mut |_| {}).await.context("the reporting sidecar")?;

@@ -7,8 +7,8 @@ use anyhow::Context;
 use scrip_engine::Vitals;
 use scrip_engine::pipeline::ClockStatus;
 use scrip_protocol::command::{Counted, RedeemOutcome, Status};
-use scrip_reporting::listener::{ListenerLimits, serve};
-use scrip_reporting::probes::{Exposition, MetricKind, Readiness, router};
+use scrip_web::listener::{ListenerLimits, serve};
+use scrip_web::probes::{Exposition, MetricKind, Readiness, router};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 

@@ -12,7 +12,7 @@ use scrip_engine::folder::Folder;
 use scrip_engine::{Engine, Start};
 use scrip_journal::SEGMENT_BYTES;
 use scrip_protocol::Position;
-use scrip_reporting::listener::descriptors;
+use scrip_web::listener::descriptors;
 use serde_json::json;
 
 use crate::exit::Exit;
@@ -60,7 +60,7 @@ impl Serve {
             ..Start::default()
         };
         let folder = Folder::at(&self.data);
-        let descriptors = descriptors::for_connections(descriptors::ENGINE_RESERVE)?;
+        let descriptors = descriptors::for_connections(Engine::DESCRIPTORS_RESERVED)?;
         let began = Instant::now();
         let engine = start_engine(&folder, start)?;
         drop(starting);

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use rusqlite::Connection;
+use scrip_web::problem::Problem;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -15,7 +16,6 @@ use tokio::time::timeout;
 use super::model::{AS_OF, Model, codes, export, view_of};
 use crate::export::download::{DOWNLOADS_OF_ONE, Downloads, LIMITS, Limits, PACE, Pace};
 use crate::export::{Export, ExportError, Format};
-use crate::http::Problem;
 use crate::read_model::{Readers, log_bytes};
 
 const DEADLINE: Duration = Duration::from_secs(30);

@@ -3,104 +3,107 @@
 use axum::extract::State;
 use axum::response::Response;
 use scrip_protocol::{CampaignId, Position};
+use scrip_web::parameters::{FromParameters, Parameters, WHOLE_MAX};
+use scrip_web::problem::Problem;
 
+use super::before;
 use crate::figures::activations::{self, Activations, Before, OneActivation};
+use crate::http::answer::Query;
 use crate::http::answer::{Api, Follows};
-use crate::http::caller::CAMPAIGNS;
-use crate::http::parameters::{Asked, Asks, Parameters, WHOLE_MAX};
-use crate::http::problem::{Kind, Problem};
+use crate::http::credentials::CAMPAIGNS;
+use crate::http::problems::{AsOfProblem, NOT_KNOWN_HERE};
 use crate::read_model::AsOf;
 
-impl Asks for Before {
+impl FromParameters for Before {
     fn read(from: &mut Parameters) -> Result<Before, Problem> {
-        Ok(Before { before: from.before()?, limit: from.limit(100, 1_000)? })
+        Ok(Before { before: before(from)?, limit: from.limit(100, 1_000)? })
     }
 }
 
-/// The activations of a campaign are asked for.
-pub(crate) struct OfCampaign(CampaignId, Before);
+/// Selects activations of a campaign.
+pub(crate) struct CampaignActivationsQuery(CampaignId, Before);
 
-impl Asks for OfCampaign {
-    fn read(from: &mut Parameters) -> Result<OfCampaign, Problem> {
-        Ok(OfCampaign(from.campaign()?, Before::read(from)?))
+impl FromParameters for CampaignActivationsQuery {
+    fn read(from: &mut Parameters) -> Result<CampaignActivationsQuery, Problem> {
+        Ok(CampaignActivationsQuery(from.campaign()?, Before::read(from)?))
     }
 }
 
-/// The activations of a code are asked for.
-pub(crate) struct OfCode {
+/// Selects activations of a code.
+pub(crate) struct CodeActivationsQuery {
     campaign: CampaignId,
     slot: u32,
     before: Before,
 }
 
-impl Asks for OfCode {
-    fn read(from: &mut Parameters) -> Result<OfCode, Problem> {
+impl FromParameters for CodeActivationsQuery {
+    fn read(from: &mut Parameters) -> Result<CodeActivationsQuery, Problem> {
         let campaign = from.campaign()?;
         let slot =
             from.number_in_path("slot", u32::MAX.into(), "Which of its codes: its place in the order of adding, from 0.")?;
         let slot = u32::try_from(slot).map_err(|_| Problem::no_such("code"))?;
-        Ok(OfCode { campaign, slot, before: Before::read(from)? })
+        Ok(CodeActivationsQuery { campaign, slot, before: Before::read(from)? })
     }
 }
 
-/// An activation is asked for.
-pub(crate) struct OneAsked(Position);
+/// Selects an activation.
+pub(crate) struct ActivationQuery(Position);
 
-impl Asks for OneAsked {
-    fn read(from: &mut Parameters) -> Result<OneAsked, Problem> {
-        from.number_in_path("activation", WHOLE_MAX, "The activation's id: its position.").map(|id| OneAsked(Position(id)))
+impl FromParameters for ActivationQuery {
+    fn read(from: &mut Parameters) -> Result<ActivationQuery, Problem> {
+        from.number_in_path("activation", WHOLE_MAX, "The activation's id: its position.").map(|id| ActivationQuery(Position(id)))
     }
 }
 
 /// The activations of a campaign
 ///
 /// The newest first: who, when, where, which code, how much, and what became of it.
-#[utoipa::path(get, path = "/v1/campaigns/{campaign}/activations", tag = "activations", params(Asked<OfCampaign>),
+#[utoipa::path(get, path = "/v1/campaigns/{campaign}/activations", tag = "activations", params(Query<CampaignActivationsQuery>),
     responses((status = 200, description = "A page of them.", body = Activations)))]
-pub(crate) async fn of_campaign(State(api): State<Api>, asked: Asked<OfCampaign>) -> Result<Response, Problem> {
-    let OfCampaign(campaign, before) = asked.asked;
-    api.answer(asked.arrival, CAMPAIGNS, "campaign", move |view, _| activations::of_campaign(view, campaign, before)).await
+pub(crate) async fn of_campaign(State(api): State<Api>, query: Query<CampaignActivationsQuery>) -> Result<Response, Problem> {
+    let CampaignActivationsQuery(campaign, before) = query.parameters;
+    api.answer(query.arrival, CAMPAIGNS, "campaign", move |view, _| activations::of_campaign(view, campaign, before)).await
 }
 
 /// The activations of a code
 ///
 /// The newest first.
-#[utoipa::path(get, path = "/v1/campaigns/{campaign}/codes/{slot}/activations", tag = "activations", params(Asked<OfCode>),
+#[utoipa::path(get, path = "/v1/campaigns/{campaign}/codes/{slot}/activations", tag = "activations", params(Query<CodeActivationsQuery>),
     operation_id = "activations_of_code",
     responses((status = 200, description = "A page of them.", body = Activations)))]
-pub(crate) async fn of_code(State(api): State<Api>, asked: Asked<OfCode>) -> Result<Response, Problem> {
-    let OfCode { campaign, slot, before } = asked.asked;
-    api.answer(asked.arrival, CAMPAIGNS, "code", move |view, _| activations::of_code(view, campaign, slot, before)).await
+pub(crate) async fn of_code(State(api): State<Api>, query: Query<CodeActivationsQuery>) -> Result<Response, Problem> {
+    let CodeActivationsQuery { campaign, slot, before } = query.parameters;
+    api.answer(query.arrival, CAMPAIGNS, "code", move |view, _| activations::of_code(view, campaign, slot, before)).await
 }
 
 /// All activations
 ///
 /// The newest first.
-#[utoipa::path(get, path = "/v1/activations", tag = "activations", params(Asked<Before>),
+#[utoipa::path(get, path = "/v1/activations", tag = "activations", params(Query<Before>),
     responses((status = 200, description = "A page of them.", body = Activations)))]
-pub(crate) async fn activations(State(api): State<Api>, asked: Asked<Before>) -> Result<Response, Problem> {
-    let before = asked.asked;
-    api.answer(asked.arrival, CAMPAIGNS, "page", move |view, _| activations::of_all(view, before).map(Some)).await
+pub(crate) async fn activations(State(api): State<Api>, query: Query<Before>) -> Result<Response, Problem> {
+    let before = query.parameters;
+    api.answer(query.arrival, CAMPAIGNS, "page", move |view, _| activations::of_all(view, before).map(Some)).await
 }
 
 fn not_known_here(as_of: AsOf) -> Problem {
     let AsOf { position, history_after, .. } = as_of;
     let detail = format!("the history in here begins after position {history_after}, and goes to position {position}");
-    Problem::new(Kind::NotKnownHere, detail).as_of(as_of)
+    Problem::new(NOT_KNOWN_HERE, detail).at_view(as_of)
 }
 
 /// An activation
 ///
 /// One before the beginning of the history in here, or after its newest record, is not known here.
-#[utoipa::path(get, path = "/v1/activations/{activation}", tag = "activations", params(Asked<OneAsked>),
+#[utoipa::path(get, path = "/v1/activations/{activation}", tag = "activations", params(Query<ActivationQuery>),
     responses((status = 200, description = "The activation.", body = OneActivation)))]
-pub(crate) async fn activation(State(api): State<Api>, asked: Asked<OneAsked>) -> Result<Response, Problem> {
-    let OneAsked(id) = asked.asked;
-    api.answer_or_problem(Follows::Position, asked.arrival, CAMPAIGNS, move |view, _| {
+pub(crate) async fn activation(State(api): State<Api>, query: Query<ActivationQuery>) -> Result<Response, Problem> {
+    let ActivationQuery(id) = query.parameters;
+    api.answer_or_problem(Follows::Position, query.arrival, CAMPAIGNS, move |view, _| {
         let as_of = view.as_of;
         let found = activations::one(view, id)?.map(|activation| OneActivation { activation, as_of });
         Ok(found.ok_or_else(|| match as_of.covers(id) {
-            true => Problem::no_such("activation").as_of(as_of),
+            true => Problem::no_such("activation").at_view(as_of),
             false => not_known_here(as_of),
         }))
     })

@@ -3,27 +3,28 @@
 use axum::extract::State;
 use axum::response::Response;
 use scrip_protocol::CampaignId;
+use scrip_web::parameters::{FromParameters, Parameters};
+use scrip_web::problem::Problem;
 
 use crate::figures::activity::{self, Activity, Clubs, DAYS_MAX, Days};
-use crate::figures::campaigns::{self, CampaignFilter, CampaignPage, Campaigns, Status, StatusFilter};
+use crate::figures::campaign_list::{self, CampaignFilter, CampaignPage, Campaigns, Status, StatusFilter};
 use crate::figures::codes::{self, CodeFilter, Codes};
 use crate::figures::{self, CampaignFigures};
+use crate::http::answer::Query;
 use crate::http::answer::{Api, Follows};
-use crate::http::caller::CAMPAIGNS;
-use crate::http::parameters::{Asked, Asks, Parameters};
-use crate::http::problem::Problem;
+use crate::http::credentials::CAMPAIGNS;
 use crate::read_model::View;
 
-/// One campaign is asked for.
-pub(crate) struct OneCampaign(pub(crate) CampaignId);
+/// Selects a campaign.
+pub(crate) struct CampaignQuery(pub(crate) CampaignId);
 
-impl Asks for OneCampaign {
-    fn read(from: &mut Parameters) -> Result<OneCampaign, Problem> {
-        from.campaign().map(OneCampaign)
+impl FromParameters for CampaignQuery {
+    fn read(from: &mut Parameters) -> Result<CampaignQuery, Problem> {
+        from.campaign().map(CampaignQuery)
     }
 }
 
-impl Asks for CampaignFilter {
+impl FromParameters for CampaignFilter {
     fn read(from: &mut Parameters) -> Result<CampaignFilter, Problem> {
         const STATUS: [(&str, Option<StatusFilter>); 5] = [
             ("present", None),
@@ -47,41 +48,41 @@ impl Asks for CampaignFilter {
     }
 }
 
-/// The days of a campaign are asked for.
-pub(crate) struct DaysAsked(CampaignId, Days);
+/// Selects days of a campaign.
+pub(crate) struct DaysQuery(CampaignId, Days);
 
-impl Asks for DaysAsked {
-    fn read(from: &mut Parameters) -> Result<DaysAsked, Problem> {
+impl FromParameters for DaysQuery {
+    fn read(from: &mut Parameters) -> Result<DaysQuery, Problem> {
         let campaign = from.campaign()?;
         let zone = from.zone()?;
         let last = from.date("last", "The last day; today where nothing is said.")?;
         let days = from.number("days", 1, DAYS_MAX.into(), "How many days, the last included; 30 where nothing is said.")?;
         let days = days.and_then(|days| u16::try_from(days).ok()).unwrap_or(30);
-        Ok(DaysAsked(campaign, Days { zone, last, days }))
+        Ok(DaysQuery(campaign, Days { zone, last, days }))
     }
 }
 
-/// The clubs of a campaign are asked for.
-pub(crate) struct ClubsAsked {
+/// Selects clubs of a campaign.
+pub(crate) struct ClubsQuery {
     campaign: CampaignId,
     after: Option<u32>,
     limit: usize,
 }
 
-impl Asks for ClubsAsked {
-    fn read(from: &mut Parameters) -> Result<ClubsAsked, Problem> {
+impl FromParameters for ClubsQuery {
+    fn read(from: &mut Parameters) -> Result<ClubsQuery, Problem> {
         let campaign = from.campaign()?;
         let after = from.number("after", 0, u32::MAX.into(), "Only those after this number: the `next` of the page before.")?;
         let after = after.and_then(|after| u32::try_from(after).ok());
-        Ok(ClubsAsked { campaign, after, limit: from.limit(1_000, 1_000)? })
+        Ok(ClubsQuery { campaign, after, limit: from.limit(1_000, 1_000)? })
     }
 }
 
-/// The codes of a campaign are asked for.
-pub(crate) struct CodesAsked(CampaignId, CodeFilter);
+/// Selects codes of a campaign.
+pub(crate) struct CodesQuery(CampaignId, CodeFilter);
 
-impl Asks for CodesAsked {
-    fn read(from: &mut Parameters) -> Result<CodesAsked, Problem> {
+impl FromParameters for CodesQuery {
+    fn read(from: &mut Parameters) -> Result<CodesQuery, Problem> {
         const STATUS: [(&str, Option<bool>); 3] = [("all", None), ("active", Some(false)), ("archived", Some(true))];
         const USAGE: [(&str, Option<bool>); 3] = [("all", None), ("used", Some(true)), ("unused", Some(false))];
         let campaign = from.campaign()?;
@@ -90,7 +91,7 @@ impl Asks for CodesAsked {
         let after = from.number("after", 0, u32::MAX.into(), "Only those after this slot: the `next` of the page before.")?;
         let after = after.and_then(|after| u32::try_from(after).ok());
         let limit = from.limit(100, 1_000)?;
-        Ok(CodesAsked(campaign, CodeFilter { archived, used, after, limit }))
+        Ok(CodesQuery(campaign, CodeFilter { archived, used, after, limit }))
     }
 }
 
@@ -98,64 +99,64 @@ impl Asks for CodesAsked {
 ///
 /// By number, with their terms, state and counters. A campaign is active by its switch and its period; whether its codes are taken is said
 /// apart.
-#[utoipa::path(get, path = "/v1/campaigns", tag = "campaigns", params(Asked<CampaignFilter>),
+#[utoipa::path(get, path = "/v1/campaigns", tag = "campaigns", params(Query<CampaignFilter>),
     responses((status = 200, description = "A page of them.", body = Campaigns)))]
-pub(crate) async fn campaigns(State(api): State<Api>, asked: Asked<CampaignFilter>) -> Result<Response, Problem> {
-    let filter = asked.asked;
-    let list = move |view: &View<'_>| campaigns::list(view, &filter).map(Some);
-    api.answer_that(Follows::PositionAndTime, asked.arrival, CAMPAIGNS, "page", move |view, _| list(view)).await
+pub(crate) async fn campaigns(State(api): State<Api>, query: Query<CampaignFilter>) -> Result<Response, Problem> {
+    let filter = query.parameters;
+    let list = move |view: &View<'_>| campaign_list::list(view, &filter).map(Some);
+    api.answer_that(Follows::PositionAndTime, query.arrival, CAMPAIGNS, "page", move |view, _| list(view)).await
 }
 
 /// A campaign
 ///
 /// Its terms, state and counters, where its codes came from, and what was changed of it.
-#[utoipa::path(get, path = "/v1/campaigns/{campaign}", tag = "campaigns", params(Asked<OneCampaign>),
+#[utoipa::path(get, path = "/v1/campaigns/{campaign}", tag = "campaigns", params(Query<CampaignQuery>),
     responses((status = 200, description = "The campaign.", body = CampaignPage)))]
-pub(crate) async fn campaign(State(api): State<Api>, asked: Asked<OneCampaign>) -> Result<Response, Problem> {
-    let OneCampaign(campaign) = asked.asked;
-    let show = move |view: &View<'_>| campaigns::show(view, campaign);
-    api.answer_that(Follows::PositionAndTime, asked.arrival, CAMPAIGNS, "campaign", move |view, _| show(view)).await
+pub(crate) async fn campaign(State(api): State<Api>, query: Query<CampaignQuery>) -> Result<Response, Problem> {
+    let CampaignQuery(campaign) = query.parameters;
+    let show = move |view: &View<'_>| campaign_list::show(view, campaign);
+    api.answer_that(Follows::PositionAndTime, query.arrival, CAMPAIGNS, "campaign", move |view, _| show(view)).await
 }
 
 /// The counters of a campaign
 ///
 /// Total codes, activated, available, bonus amount, and what belongs to them.
-#[utoipa::path(get, path = "/v1/campaigns/{campaign}/figures", tag = "campaigns", params(Asked<OneCampaign>),
+#[utoipa::path(get, path = "/v1/campaigns/{campaign}/figures", tag = "campaigns", params(Query<CampaignQuery>),
     responses((status = 200, description = "The counters.", body = CampaignFigures)))]
-pub(crate) async fn figures(State(api): State<Api>, asked: Asked<OneCampaign>) -> Result<Response, Problem> {
-    let OneCampaign(campaign) = asked.asked;
+pub(crate) async fn figures(State(api): State<Api>, query: Query<CampaignQuery>) -> Result<Response, Problem> {
+    let CampaignQuery(campaign) = query.parameters;
     let counters = move |view: &View<'_>| figures::of_campaign(view, campaign);
-    api.answer_that(Follows::PositionAndTime, asked.arrival, CAMPAIGNS, "campaign", move |view, _| counters(view)).await
+    api.answer_that(Follows::PositionAndTime, query.arrival, CAMPAIGNS, "campaign", move |view, _| counters(view)).await
 }
 
 /// What was activated on each day
 ///
 /// Days are those of a time zone, from midnight to midnight. One without activations is there as well.
-#[utoipa::path(get, path = "/v1/campaigns/{campaign}/days", tag = "campaigns", params(Asked<DaysAsked>),
+#[utoipa::path(get, path = "/v1/campaigns/{campaign}/days", tag = "campaigns", params(Query<DaysQuery>),
     responses((status = 200, description = "The days.", body = Activity)))]
-pub(crate) async fn days(State(api): State<Api>, asked: Asked<DaysAsked>) -> Result<Response, Problem> {
-    let DaysAsked(campaign, days) = asked.asked;
+pub(crate) async fn days(State(api): State<Api>, query: Query<DaysQuery>) -> Result<Response, Problem> {
+    let DaysQuery(campaign, days) = query.parameters;
     let by_day = move |view: &View<'_>| activity::by_day(view, campaign, &days);
-    api.answer_that(Follows::PositionAndTime, asked.arrival, CAMPAIGNS, "campaign", move |view, _| by_day(view)).await
+    api.answer_that(Follows::PositionAndTime, query.arrival, CAMPAIGNS, "campaign", move |view, _| by_day(view)).await
 }
 
 /// What was activated at each club
 ///
 /// By number; clubs at which nothing was activated are left out.
-#[utoipa::path(get, path = "/v1/campaigns/{campaign}/clubs", tag = "campaigns", params(Asked<ClubsAsked>),
+#[utoipa::path(get, path = "/v1/campaigns/{campaign}/clubs", tag = "campaigns", params(Query<ClubsQuery>),
     responses((status = 200, description = "The clubs.", body = Clubs)))]
-pub(crate) async fn clubs(State(api): State<Api>, asked: Asked<ClubsAsked>) -> Result<Response, Problem> {
-    let ClubsAsked { campaign, after, limit } = asked.asked;
-    api.answer(asked.arrival, CAMPAIGNS, "campaign", move |view, _| activity::by_club(view, campaign, after, limit)).await
+pub(crate) async fn clubs(State(api): State<Api>, query: Query<ClubsQuery>) -> Result<Response, Problem> {
+    let ClubsQuery { campaign, after, limit } = query.parameters;
+    api.answer(query.arrival, CAMPAIGNS, "campaign", move |view, _| activity::by_club(view, campaign, after, limit)).await
 }
 
 /// The codes of a campaign
 ///
 /// In the order of adding, each with its status, its usage, and who activated it first and last, when and where. A page may be short, as
 /// only so many codes are looked at for one.
-#[utoipa::path(get, path = "/v1/campaigns/{campaign}/codes", tag = "codes", params(Asked<CodesAsked>),
+#[utoipa::path(get, path = "/v1/campaigns/{campaign}/codes", tag = "codes", params(Query<CodesQuery>),
     responses((status = 200, description = "A page of them.", body = Codes)))]
-pub(crate) async fn codes(State(api): State<Api>, asked: Asked<CodesAsked>) -> Result<Response, Problem> {
-    let CodesAsked(campaign, filter) = asked.asked;
-    api.answer(asked.arrival, CAMPAIGNS, "campaign", move |view, _| codes::list(view, campaign, &filter)).await
+pub(crate) async fn codes(State(api): State<Api>, query: Query<CodesQuery>) -> Result<Response, Problem> {
+    let CodesQuery(campaign, filter) = query.parameters;
+    api.answer(query.arrival, CAMPAIGNS, "campaign", move |view, _| codes::list(view, campaign, &filter)).await
 }

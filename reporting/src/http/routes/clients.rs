@@ -3,14 +3,17 @@
 use axum::extract::State;
 use axum::response::Response;
 use scrip_protocol::ClientId;
+use scrip_web::parameters::{FromParameters, Parameters};
+use scrip_web::problem::Problem;
 
+use super::before;
 use crate::figures::activity::{beginning_ms, end_ms};
 use crate::history::operations::{self, KindFilter, LABELS, OperationFilter, Operations};
 use crate::history::{self, ClientCard, Clients};
+use crate::http::answer::Query;
 use crate::http::answer::{Api, Follows};
-use crate::http::caller::CLIENTS;
-use crate::http::parameters::{Asked, Asks, Parameters};
-use crate::http::problem::Problem;
+use crate::http::credentials::CLIENTS;
+use crate::sight::Sight;
 
 /// The client in the path.
 fn client(from: &mut Parameters) -> Result<ClientId, Problem> {
@@ -21,35 +24,35 @@ fn client(from: &mut Parameters) -> Result<ClientId, Problem> {
     Ok(client.unwrap_or(ClientId(0)))
 }
 
-/// Clients of a name are asked for.
-pub(crate) struct ClientsAsked {
+/// Selects clients by their name.
+pub(crate) struct ClientsQuery {
     name: String,
     after: Option<ClientId>,
     limit: usize,
 }
 
-impl Asks for ClientsAsked {
-    fn read(from: &mut Parameters) -> Result<ClientsAsked, Problem> {
+impl FromParameters for ClientsQuery {
+    fn read(from: &mut Parameters) -> Result<ClientsQuery, Problem> {
         let name = from.text("name", "Only those whose name has this in it, whatever the letter case.")?.unwrap_or_default();
         let after = from.name("after", "Only those after this client: the `next` of the page before.")?;
-        Ok(ClientsAsked { name, after, limit: from.limit(50, 200)? })
+        Ok(ClientsQuery { name, after, limit: from.limit(50, 200)? })
     }
 }
 
-/// One client is asked for.
-pub(crate) struct OneClient(ClientId);
+/// Selects a client.
+pub(crate) struct ClientQuery(ClientId);
 
-impl Asks for OneClient {
-    fn read(from: &mut Parameters) -> Result<OneClient, Problem> {
-        client(from).map(OneClient)
+impl FromParameters for ClientQuery {
+    fn read(from: &mut Parameters) -> Result<ClientQuery, Problem> {
+        client(from).map(ClientQuery)
     }
 }
 
-/// The operations of a client are asked for.
-pub(crate) struct OperationsAsked(ClientId, OperationFilter);
+/// Selects operations of a client.
+pub(crate) struct OperationsQuery(ClientId, OperationFilter);
 
-impl Asks for OperationsAsked {
-    fn read(from: &mut Parameters) -> Result<OperationsAsked, Problem> {
+impl FromParameters for OperationsQuery {
+    fn read(from: &mut Parameters) -> Result<OperationsQuery, Problem> {
         const KINDS: [(&str, KindFilter); 4] = [
             ("ledger", KindFilter::Ledger),
             ("holds", KindFilter::Holds),
@@ -71,43 +74,43 @@ impl Asks for OperationsAsked {
             end_ms: last.map(|day| end_ms(day, &zone)),
             amount_min: from.amount("amount_min", "Only entries of at least this amount, its sign aside.")?,
             amount_max: from.amount("amount_max", "Only entries of at most this amount, its sign aside.")?,
-            before: from.before()?,
+            before: before(from)?,
             limit: from.limit(100, 500)?,
         };
-        Ok(OperationsAsked(client, filter))
+        Ok(OperationsQuery(client, filter))
     }
 }
 
 /// Clients of a name
 ///
 /// By id. A page may be short, as only so many clients are looked at for one.
-#[utoipa::path(get, path = "/v1/clients", tag = "clients", params(Asked<ClientsAsked>),
+#[utoipa::path(get, path = "/v1/clients", tag = "clients", params(Query<ClientsQuery>),
     responses((status = 200, description = "A page of them.", body = Clients)))]
-pub(crate) async fn clients(State(api): State<Api>, asked: Asked<ClientsAsked>) -> Result<Response, Problem> {
-    let ClientsAsked { name, after, limit } = asked.asked;
-    api.answer(asked.arrival, CLIENTS, "page", move |view, _| history::named(view, &name, after, limit).map(Some)).await
+pub(crate) async fn clients(State(api): State<Api>, query: Query<ClientsQuery>) -> Result<Response, Problem> {
+    let ClientsQuery { name, after, limit } = query.parameters;
+    api.answer(query.arrival, CLIENTS, "page", move |view, _| history::named(view, &name, after, limit).map(Some)).await
 }
 
 /// A client
 ///
 /// The name, the balances, and what is counted.
-#[utoipa::path(get, path = "/v1/clients/{client}", tag = "clients", params(Asked<OneClient>),
+#[utoipa::path(get, path = "/v1/clients/{client}", tag = "clients", params(Query<ClientQuery>),
     responses((status = 200, description = "The client.", body = ClientCard)))]
-pub(crate) async fn client_card(State(api): State<Api>, asked: Asked<OneClient>) -> Result<Response, Problem> {
-    let OneClient(client) = asked.asked;
-    api.answer(asked.arrival, CLIENTS, "client", move |view, _| history::card(view, client)).await
+pub(crate) async fn client_card(State(api): State<Api>, query: Query<ClientQuery>) -> Result<Response, Problem> {
+    let ClientQuery(client) = query.parameters;
+    api.answer(query.arrival, CLIENTS, "client", move |view, _| history::card(view, client)).await
 }
 
 /// The operations of a client
 ///
 /// The newest first: each movement of an account with its label, executor and origin. A page holds whole records, so that it may be a little
 /// longer than was asked.
-#[utoipa::path(get, path = "/v1/clients/{client}/operations", tag = "clients", params(Asked<OperationsAsked>),
+#[utoipa::path(get, path = "/v1/clients/{client}/operations", tag = "clients", params(Query<OperationsQuery>),
     responses((status = 200, description = "A page of them.", body = Operations)))]
-pub(crate) async fn operations(State(api): State<Api>, asked: Asked<OperationsAsked>) -> Result<Response, Problem> {
-    let OperationsAsked(client, filter) = asked.asked;
-    api.answer_that(Follows::PositionAndTime, asked.arrival, CLIENTS, "client", move |view, caller| {
-        Ok(operations::list(view, client, &filter)?.map(|page| caller.sight().operations(page)))
+pub(crate) async fn operations(State(api): State<Api>, query: Query<OperationsQuery>) -> Result<Response, Problem> {
+    let OperationsQuery(client, filter) = query.parameters;
+    api.answer_that(Follows::PositionAndTime, query.arrival, CLIENTS, "client", move |view, caller| {
+        Ok(operations::list(view, client, &filter)?.map(|page| Sight::of(caller).operations(page)))
     })
     .await
 }

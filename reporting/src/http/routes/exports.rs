@@ -4,13 +4,15 @@ use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
 use scrip_protocol::CampaignId;
+use scrip_web::parameters::{FromParameters, Parameters};
+use scrip_web::problem::{Kind, Problem};
 
 use crate::export::download::SCRATCH_BYTES_MAX;
 use crate::export::{Export, ExportError, Format, Status, Usage, What};
 use crate::http::answer::Api;
-use crate::http::caller::CAMPAIGNS;
-use crate::http::parameters::{Asked, Asks, Parameters};
-use crate::http::problem::{Kind, Problem};
+use crate::http::answer::Query;
+use crate::http::credentials::CAMPAIGNS;
+use crate::http::problems::NO_ROOM;
 
 const FORMATS: [(&str, Format); 3] = [("csv", Format::Csv), ("xlsx", Format::Xlsx), ("parquet", Format::Parquet)];
 
@@ -20,7 +22,7 @@ struct File {
     byte_order_mark: bool,
 }
 
-impl Asks for File {
+impl FromParameters for File {
     fn read(from: &mut Parameters) -> Result<File, Problem> {
         let format = from.word("format", &FORMATS, "The format of the file; `csv` where nothing is said.")?;
         let described = "Whether a CSV begins with a byte order mark, by which old spreadsheet programs know UTF-8.";
@@ -36,22 +38,22 @@ impl File {
     }
 }
 
-/// The codes of a campaign are wanted.
-pub(crate) struct CodesWanted(Export);
+/// Selects codes of a campaign, as a file.
+pub(crate) struct CodesExportQuery(Export);
 
-impl Asks for CodesWanted {
-    fn read(from: &mut Parameters) -> Result<CodesWanted, Problem> {
+impl FromParameters for CodesExportQuery {
+    fn read(from: &mut Parameters) -> Result<CodesExportQuery, Problem> {
         let campaign = from.campaign()?;
         let words = [("all", Status::All), ("active", Status::Active), ("archived", Status::Archived)];
         let status = from.word("status", &words, "Only codes that are archived, or are not; all where nothing is said.")?;
         let words = [("all", Usage::All), ("used", Usage::Used), ("unused", Usage::Unused)];
         let usage = from.word("usage", &words, "Only codes that were activated, or were not; all where nothing is said.")?;
         let (status, usage) = (status.unwrap_or(Status::All), usage.unwrap_or(Usage::All));
-        Ok(CodesWanted(File::read(from)?.of(What::Codes { campaign, status, usage })))
+        Ok(CodesExportQuery(File::read(from)?.of(What::Codes { campaign, status, usage })))
     }
 }
 
-/// Activations are wanted, of one campaign or of all.
+/// Reads which activations a file has, of one campaign or of all.
 fn activations(campaign: Option<CampaignId>, from: &mut Parameters) -> Result<Export, Problem> {
     let from_ms = moment(from.date("from", "Only activations on this day (UTC) or later.")?);
     let to_ms = moment(from.date("to", "Only activations before this day (UTC).")?);
@@ -64,22 +66,22 @@ fn moment(day: Option<jiff::civil::Date>) -> Option<u64> {
     Some(u64::try_from(midnight.as_millisecond()).unwrap_or(0))
 }
 
-/// The activations of a campaign are wanted.
-pub(crate) struct OfCampaignWanted(Export);
+/// Selects activations of a campaign, as a file.
+pub(crate) struct CampaignExportQuery(Export);
 
-impl Asks for OfCampaignWanted {
-    fn read(from: &mut Parameters) -> Result<OfCampaignWanted, Problem> {
+impl FromParameters for CampaignExportQuery {
+    fn read(from: &mut Parameters) -> Result<CampaignExportQuery, Problem> {
         let campaign = from.campaign()?;
-        activations(Some(campaign), from).map(OfCampaignWanted)
+        activations(Some(campaign), from).map(CampaignExportQuery)
     }
 }
 
-/// All activations are wanted.
-pub(crate) struct AllWanted(Export);
+/// Selects activations of all campaigns, as a file.
+pub(crate) struct ActivationsExportQuery(Export);
 
-impl Asks for AllWanted {
-    fn read(from: &mut Parameters) -> Result<AllWanted, Problem> {
-        activations(None, from).map(AllWanted)
+impl FromParameters for ActivationsExportQuery {
+    fn read(from: &mut Parameters) -> Result<ActivationsExportQuery, Problem> {
+        activations(None, from).map(ActivationsExportQuery)
     }
 }
 
@@ -87,9 +89,9 @@ impl From<ExportError> for Problem {
     fn from(error: ExportError) -> Problem {
         match &error {
             ExportError::NoCampaign(_) => Problem::no_such("campaign"),
-            ExportError::Busy | ExportError::LogFull => Problem::new(Kind::Busy, error.to_string()),
-            ExportError::TooLong(_) => Problem::new(Kind::TooSlow, error.to_string()),
-            ExportError::NoRoom => Problem::new(Kind::NoRoom, error.to_string()),
+            ExportError::Busy | ExportError::LogFull => Problem::new(Kind::BUSY, error.to_string()),
+            ExportError::TooLong(_) => Problem::new(Kind::TOO_SLOW, error.to_string()),
+            ExportError::NoRoom => Problem::new(NO_ROOM, error.to_string()),
             ExportError::View(_)
             | ExportError::Sqlite(_)
             | ExportError::Missing { .. }
@@ -99,7 +101,7 @@ impl From<ExportError> for Problem {
             | ExportError::Parquet(_)
             | ExportError::GivenUp => {
                 tracing::error!(error = &error as &dyn std::error::Error, "an export failed");
-                Problem::new(Kind::Internal, "the export could not be begun; the log says why")
+                Problem::new(Kind::INTERNAL, "the export could not be begun; the log says why")
             }
         }
     }
@@ -108,35 +110,35 @@ impl From<ExportError> for Problem {
 /// The codes of a campaign, as a file
 ///
 /// In the order of adding, archived ones as well: a row for each activation of a code, and one without for a code that was never activated.
-#[utoipa::path(get, path = "/v1/campaigns/{campaign}/codes/export", tag = "exports", params(Asked<CodesWanted>),
+#[utoipa::path(get, path = "/v1/campaigns/{campaign}/codes/export", tag = "exports", params(Query<CodesExportQuery>),
     operation_id = "export_codes",
     responses((status = 200, description = "The file, of the length that its head says.", content(
         (String = "text/csv"), (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
         (String = "application/vnd.apache.parquet")))))]
-pub(crate) async fn codes(State(api): State<Api>, asked: Asked<CodesWanted>) -> Result<Response, Problem> {
-    api.export(asked.arrival, CAMPAIGNS, asked.asked.0).await
+pub(crate) async fn codes(State(api): State<Api>, query: Query<CodesExportQuery>) -> Result<Response, Problem> {
+    api.export(query.arrival, CAMPAIGNS, query.parameters.0).await
 }
 
 /// The activations of a campaign, as a file
 ///
 /// In the order in which they happened.
-#[utoipa::path(get, path = "/v1/campaigns/{campaign}/activations/export", tag = "exports", params(Asked<OfCampaignWanted>),
+#[utoipa::path(get, path = "/v1/campaigns/{campaign}/activations/export", tag = "exports", params(Query<CampaignExportQuery>),
     operation_id = "export_activations_of_campaign",
     responses((status = 200, description = "The file, of the length that its head says.", content(
         (String = "text/csv"), (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
         (String = "application/vnd.apache.parquet")))))]
-pub(crate) async fn of_campaign(State(api): State<Api>, asked: Asked<OfCampaignWanted>) -> Result<Response, Problem> {
-    api.export(asked.arrival, CAMPAIGNS, asked.asked.0).await
+pub(crate) async fn of_campaign(State(api): State<Api>, query: Query<CampaignExportQuery>) -> Result<Response, Problem> {
+    api.export(query.arrival, CAMPAIGNS, query.parameters.0).await
 }
 
 /// All activations, as a file
 ///
 /// In the order in which they happened.
-#[utoipa::path(get, path = "/v1/activations/export", tag = "exports", params(Asked<AllWanted>),
+#[utoipa::path(get, path = "/v1/activations/export", tag = "exports", params(Query<ActivationsExportQuery>),
     operation_id = "export_activations",
     responses((status = 200, description = "The file, of the length that its head says.", content(
         (String = "text/csv"), (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
         (String = "application/vnd.apache.parquet")))))]
-pub(crate) async fn all(State(api): State<Api>, asked: Asked<AllWanted>) -> Result<Response, Problem> {
-    api.export(asked.arrival, CAMPAIGNS, asked.asked.0).await
+pub(crate) async fn all(State(api): State<Api>, query: Query<ActivationsExportQuery>) -> Result<Response, Problem> {
+    api.export(query.arrival, CAMPAIGNS, query.parameters.0).await
 }

@@ -3,29 +3,30 @@
 use axum::extract::State;
 use axum::response::Response;
 use scrip_protocol::RuleId;
+use scrip_web::parameters::{FromParameters, Parameters};
+use scrip_web::problem::Problem;
 
 use crate::figures::rules::{self, RulePage};
 use crate::http::answer::Api;
-use crate::http::caller::CAMPAIGNS;
-use crate::http::parameters::{Asked, Asks, Parameters};
-use crate::http::problem::Problem;
+use crate::http::answer::Query;
+use crate::http::credentials::CAMPAIGNS;
 
-/// One rule is asked for.
-pub(crate) struct OneRule(RuleId);
+/// Selects a rule.
+pub(crate) struct RuleQuery(RuleId);
 
-impl Asks for OneRule {
-    fn read(from: &mut Parameters) -> Result<OneRule, Problem> {
+impl FromParameters for RuleQuery {
+    fn read(from: &mut Parameters) -> Result<RuleQuery, Problem> {
         let rule = from.number_in_path("rule", u32::MAX.into(), "The rule's number.")?;
-        u32::try_from(rule).map(|rule| OneRule(RuleId(rule))).map_err(|_| Problem::no_such("rule"))
+        u32::try_from(rule).map(|rule| RuleQuery(RuleId(rule))).map_err(|_| Problem::no_such("rule"))
     }
 }
 
 /// A rule
 ///
 /// Its terms, how often it failed and why, and the newest top-ups on which it did.
-#[utoipa::path(get, path = "/v1/rules/{rule}", tag = "rules", params(Asked<OneRule>),
+#[utoipa::path(get, path = "/v1/rules/{rule}", tag = "rules", params(Query<RuleQuery>),
     responses((status = 200, description = "The rule.", body = RulePage)))]
-pub(crate) async fn rule(State(api): State<Api>, asked: Asked<OneRule>) -> Result<Response, Problem> {
-    let OneRule(rule) = asked.asked;
-    api.answer(asked.arrival, CAMPAIGNS, "rule", move |view, _| rules::show(view, rule)).await
+pub(crate) async fn rule(State(api): State<Api>, query: Query<RuleQuery>) -> Result<Response, Problem> {
+    let RuleQuery(rule) = query.parameters;
+    api.answer(query.arrival, CAMPAIGNS, "rule", move |view, _| rules::show(view, rule)).await
 }

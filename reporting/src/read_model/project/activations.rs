@@ -4,12 +4,8 @@ use rusqlite::{OptionalExtension, params};
 use scrip_protocol::Position;
 use scrip_protocol::command::{Activation, ActivationRefunded, CodeHeld};
 
-use super::{At, Writing};
-use crate::figures::activity::UNKNOWN_CLUB;
-use crate::read_model::campaigns::number;
-use crate::read_model::rows::{ClientKey, request_bytes};
-
-pub(super) const INSERT: &str = "INSERT INTO activation VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+use super::writing::{At, Writing};
+use crate::read_model::rows::{ClientKey, UNKNOWN_CLUB, number, request_bytes};
 
 impl Writing<'_> {
     pub(super) fn activated(&mut self, at: At, record: &Activation, hold: Option<Position>) -> rusqlite::Result<()> {

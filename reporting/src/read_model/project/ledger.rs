@@ -5,9 +5,8 @@ use scrip_protocol::command::{PaidFor, PaidFrom, Spent, SpentOn, ToppedUp};
 use scrip_protocol::ledger::{Account, Origin, entries};
 use scrip_protocol::{ClubId, Money, Record, TopUpSource};
 
-use super::{At, Writing};
-use crate::read_model::campaigns::number;
-use crate::read_model::rows::{ClientKey, json, request_bytes};
+use super::writing::{At, Writing};
+use crate::read_model::rows::{ClientKey, json, number, request_bytes};
 
 /// What a record says of its entries as a whole.
 #[derive(Debug, Clone, Copy, Default)]

@@ -4,63 +4,21 @@
 //! the records before it alone, never on where a transaction begins or ends.
 
 mod activations;
-mod campaigns;
+mod code_changes;
 mod ledger;
 mod refusals;
 mod staff;
+mod writing;
 
-pub(super) use campaigns::{ALONE, LEFT};
-use rusqlite::Connection;
 use scrip_protocol::command::{BonusOperation, Subject};
 use scrip_protocol::{ClubId, Position, Record};
 
 use self::ledger::Whole;
-use super::campaigns::{Campaign, Campaigns};
-use super::gathered::Gathered;
-use super::uses::Uses;
+use self::writing::At;
+pub(super) use self::writing::{Known, Writing};
+use super::campaign_counters::Campaign;
 
-/// What the projection remembers between transactions, all of it in the tables as well.
-#[derive(Debug)]
-pub(super) struct Known {
-    campaigns: Campaigns,
-    uses: Uses,
-}
-
-impl Known {
-    pub(super) fn load(connection: &Connection) -> rusqlite::Result<Known> {
-        Ok(Known { campaigns: Campaigns::load(connection)?, uses: Uses::default() })
-    }
-}
-
-/// A transaction being written.
-pub(super) struct Writing<'t> {
-    connection: &'t Connection,
-    known: &'t mut Known,
-    gathered: Gathered,
-    activation: rusqlite::CachedStatement<'t>,
-}
-
-/// Where and when a record stands.
-#[derive(Debug, Clone, Copy)]
-struct At {
-    position: Position,
-    ms: u64,
-}
-
-impl<'t> Writing<'t> {
-    /// Begins a transaction's writing.
-    pub(super) fn begin(connection: &'t Connection, known: &'t mut Known) -> rusqlite::Result<Writing<'t>> {
-        let activation = connection.prepare_cached(activations::INSERT)?;
-        Ok(Writing { connection, known, gathered: Gathered::default(), activation })
-    }
-
-    /// Writes what was added up.
-    pub(super) fn finish(self) -> rusqlite::Result<()> {
-        self.known.uses.write(self.connection)?;
-        self.known.campaigns.write(self.connection)?;
-        self.gathered.write(self.connection)
-    }
-
+impl Writing<'_> {
     /// Writes a record.
     pub(super) fn record(&mut self, position: Position, ms: u64, record: &Record) -> rusqlite::Result<()> {
         let at = At { position, ms };

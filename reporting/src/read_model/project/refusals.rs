@@ -11,9 +11,9 @@ use scrip_protocol::command::{
 };
 use scrip_protocol::{ClubId, Kind, Money, Stamp};
 
-use super::{At, Writing};
-use crate::read_model::campaigns::{Campaign, number};
-use crate::read_model::rows::{client_value, json, request_bytes};
+use super::writing::{At, Writing};
+use crate::read_model::campaign_counters::Campaign;
+use crate::read_model::rows::{client_value, json, number, request_bytes};
 
 /// A refusal, as far as it is known of every one.
 struct Attempt<'a> {

@@ -6,9 +6,8 @@ use scrip_protocol::command::Secret;
 use scrip_protocol::{CampaignId, Record, Settings};
 use serde_json::Value;
 
-use super::{At, Writing};
-use crate::read_model::campaigns::number;
-use crate::read_model::rows::{json, request_bytes};
+use super::writing::{At, Writing};
+use crate::read_model::rows::{json, number, request_bytes};
 
 impl Writing<'_> {
     fn settings(&self, at: At, settings: &Settings, code_form: u8, is_recorded: bool) -> rusqlite::Result<()> {

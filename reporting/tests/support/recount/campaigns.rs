@@ -4,7 +4,8 @@ use scrip_protocol::codes::normalise;
 use scrip_protocol::command::{CodeTexts, Terms};
 use scrip_protocol::{CampaignId, Record};
 
-use super::{Hold, Past, Recorded, Use};
+use super::past::{Past, Recorded};
+use super::uses::{Hold, Use};
 
 /// How a code is archived, apart from its campaign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

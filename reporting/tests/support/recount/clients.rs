@@ -6,7 +6,7 @@ use scrip_protocol::command::{BonusChanged, BonusOperation, ConfirmOutcome, Paid
 use scrip_protocol::ledger::{Origin, entries};
 use scrip_protocol::{Account, ClientId, ClubId, Executor, Label, Record, RequestId, TopUpSource};
 
-use super::{Past, Recorded};
+use super::past::{Past, Recorded};
 
 /// A client's card.
 #[derive(Debug, Clone, PartialEq, Eq)]

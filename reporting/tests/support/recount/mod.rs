@@ -11,105 +11,12 @@
 
 mod campaigns;
 mod clients;
+mod past;
 mod refusals;
 mod uses;
 
-use scrip_protocol::batch::{Batch, BatchError, ChainEnd};
-use scrip_protocol::{Position, Record, RequestId};
-
 pub(crate) use campaigns::{Archived, CodeLine, Status, Usage};
 pub(crate) use clients::{Client, Movement};
+pub(crate) use past::{Past, Recorded, Recount};
 pub(crate) use refusals::Refusal;
 pub(crate) use uses::{Hold, Refund, Tally, Use};
-
-/// A record where it stands.
-#[derive(Debug)]
-pub(crate) struct Recorded {
-    pub(crate) position: u64,
-    /// The time of its batch.
-    pub(crate) at_ms: u64,
-    pub(crate) record: Record,
-}
-
-/// All that was read of a journal.
-#[derive(Debug, Default)]
-pub(crate) struct Recount {
-    chain: ChainEnd,
-    records: Vec<Recorded>,
-    /// Where each batch ended.
-    ends: Vec<ChainEnd>,
-}
-
-/// The journal up to a position.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Past<'a> {
-    pub(crate) records: &'a [Recorded],
-    /// The batch that it ends with.
-    pub(crate) end: ChainEnd,
-}
-
-impl Recount {
-    /// The recount of a whole journal.
-    pub(crate) fn of(batches: &[Vec<u8>]) -> Recount {
-        let mut recount = Recount::default();
-        batches.iter().for_each(|batch| recount.read(batch).expect("the batch comes next"));
-        recount
-    }
-
-    /// The recount of a journal of which nothing was read before a position.
-    pub(crate) fn from(beginning: ChainEnd) -> Recount {
-        Recount { chain: beginning, ..Recount::default() }
-    }
-
-    /// Reads the next batch.
-    pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<(), BatchError> {
-        let batch = Batch::parse(bytes)?;
-        let mut chain = self.chain;
-        batch.follow(&mut chain)?;
-        for item in batch.records() {
-            let (position, record) = item?;
-            self.records.push(Recorded { position: position.0, at_ms: batch.time_ms, record });
-        }
-        self.chain = chain;
-        self.ends.push(chain);
-        Ok(())
-    }
-
-    /// Where the journal ends.
-    pub(crate) fn end(&self) -> ChainEnd {
-        self.chain
-    }
-
-    /// Where each of its batches ended.
-    pub(crate) fn ends(&self) -> &[ChainEnd] {
-        &self.ends
-    }
-
-    /// The whole of it.
-    pub(crate) fn now(&self) -> Past<'_> {
-        Past { records: &self.records, end: self.chain }
-    }
-
-    /// The journal up to the end of a batch.
-    pub(crate) fn at(&self, position: Position) -> Past<'_> {
-        let end = match position {
-            Position(0) => ChainEnd::default(),
-            position => *self.ends.iter().find(|end| end.position == position).expect("a batch ends there"),
-        };
-        let records = &self.records[..self.records.partition_point(|recorded| recorded.position <= position.0)];
-        Past { records, end }
-    }
-}
-
-impl<'a> Past<'a> {
-    /// The record at a position.
-    pub(crate) fn record(&self, position: Position) -> Option<&'a Recorded> {
-        self.records.iter().find(|recorded| recorded.position == position.0)
-    }
-
-    /// Where the record of a request stands (Z3).
-    pub(crate) fn request(&self, request: RequestId) -> Option<u64> {
-        let of = |recorded: &&Recorded| recorded.record.stamp().is_some_and(|stamp| stamp.request == request);
-        self.records.iter().find(of).map(|recorded| recorded.position)
-    }
-}

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use scrip_protocol::command::{AnyOutcome, ConfirmOutcome};
 use scrip_protocol::{CampaignId, ClientId, ClubId, Kind, Record, Stamp};
 
-use super::Past;
+use super::past::Past;
 
 /// A refused attempt.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,7 +8,7 @@ use jiff::{Timestamp, Zoned};
 use scrip_protocol::command::{Activation, ActivationRefunded, CodeHeld, HoldConfirmed};
 use scrip_protocol::{CampaignId, ClubId, CredentialId, Record};
 
-use super::Past;
+use super::past::Past;
 
 /// An activation.
 #[derive(Debug, Clone, Copy)]
@@ -93,7 +93,7 @@ impl<'a> Past<'a> {
 
     /// Every refund of an activation, in order.
     pub(crate) fn refunds(&self) -> Vec<Refund<'a>> {
-        let refund = |recorded: &'a super::Recorded| match &recorded.record {
+        let refund = |recorded: &'a super::past::Recorded| match &recorded.record {
             Record::ActivationRefunded(record) => Some(Refund { position: recorded.position, at_ms: recorded.at_ms, record }),
             _ => None,
         };
@@ -129,7 +129,7 @@ impl<'a> Past<'a> {
                 _ => None,
             })
             .collect();
-        let hold = |recorded: &'a super::Recorded| match &recorded.record {
+        let hold = |recorded: &'a super::past::Recorded| match &recorded.record {
             Record::CodeHeld(record) => {
                 let ended = ends.get(&recorded.position).copied();
                 let revoked = revocations.get(&record.stamp.credential);

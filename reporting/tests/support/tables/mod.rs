@@ -6,24 +6,16 @@
 mod campaigns;
 mod clients;
 mod staff;
+mod table;
 
 use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
-use scrip_protocol::{ClientId, Stamp};
 
+use self::table::{Row, Table, text};
 use super::read_model;
 use super::recount::Past;
-
-/// A row, its columns in the order of the schema.
-pub(crate) type Row = Vec<Value>;
-
-/// What must stand in a table or a view.
-struct Table {
-    name: &'static str,
-    rows: Vec<Row>,
-}
 
 /// Says in what the read model differs from the recount: nothing, if it does not.
 pub(crate) fn differences(connection: &Connection, past: &Past<'_>) -> Vec<String> {
@@ -86,38 +78,4 @@ fn said(value: &mut Value, is_of_kind: impl Fn(&str) -> bool) {
 
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<serde_json::Value>(text).is_ok()
-}
-
-/// A number, at the end of 64 bits where it is larger.
-fn number<N: TryInto<i128>>(number: N) -> Value {
-    let wide: i128 = number.try_into().unwrap_or_else(|_| panic!("a number of at most 64 bits"));
-    let most = i128::from(i64::MAX);
-    Value::Integer(wide.clamp(-most - 1, most) as i64)
-}
-
-fn optional<N: TryInto<i128>>(some: Option<N>) -> Value {
-    some.map_or(Value::Null, number)
-}
-
-fn text(text: impl Into<String>) -> Value {
-    Value::Text(text.into())
-}
-
-fn json(value: &impl serde::Serialize) -> Value {
-    text(serde_json::to_string(value).expect("it can be JSON"))
-}
-
-fn client(client: ClientId) -> Value {
-    match i64::try_from(client.0) {
-        Ok(number) => Value::Integer(number),
-        Err(_) => text(client.to_string()),
-    }
-}
-
-fn credential(stamp: &Stamp) -> Value {
-    number(stamp.credential.0)
-}
-
-fn request(stamp: &Stamp) -> Value {
-    Value::Blob(stamp.request.0.to_be_bytes().to_vec())
 }

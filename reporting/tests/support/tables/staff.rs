@@ -8,7 +8,7 @@ use rusqlite::types::Value;
 use scrip_protocol::command::Secret;
 use scrip_protocol::{CampaignId, CredentialId, Record, RuleId};
 
-use super::{Row, Table, json, number, optional, request, text};
+use super::table::{Row, Table, json, number, optional, request, text};
 use crate::support::recount::Past;
 
 pub(super) fn tables(past: &Past<'_>) -> Vec<Table> {

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use scrip_protocol::strangers::PeerAddress;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use super::ListenerLimits;
+use super::limits::ListenerLimits;
 
 /// How long a new connection waits for the one that is closed for it: some milliseconds, but on a machine that is out of breath.
 const HAND_OVER: Duration = Duration::from_secs(1);

@@ -1,14 +1,15 @@
 //! The parameters of a request: read and described by the same lines.
 //!
-//! What a route is asked is a type with `Asks`. Its `read` takes each parameter by name, with its bounds. When a request is there, that gives the
-//! values, or a problem that names the parameter; when the document is made, each taking describes the parameter instead, and gives
-//! nothing. So the document cannot promise what is not accepted. A parameter that is not taken, or that is there twice, is a problem.
+//! The parameters of a route are a type with [`FromParameters`]. Its `read` takes each parameter by name, with its bounds. When a request
+//! is there, that gives the values, or a problem that names the parameter; when the document is made, each taking describes the parameter
+//! instead, and gives nothing. So the document cannot promise what is not accepted. A parameter that is not taken, or that is there twice, is a problem.
 
 use std::str::FromStr;
 use std::sync::LazyLock;
 
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use jiff::civil::Date;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
@@ -18,74 +19,90 @@ use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{SchemaFormat, Type};
 use utoipa::openapi::{KnownFormat, ObjectBuilder, Required};
 
-use super::answer::{Api, Arrival};
-use super::caller::Token;
-use super::problem::{Kind, Problem};
+use crate::caller::{Authority, Token};
+use crate::problem::{Kind, Problem};
 
-/// The greatest whole number that is accepted anywhere: of SQLite's integers.
-pub(crate) const WHOLE_MAX: u64 = i64::MAX as u64;
+/// The greatest whole number that is accepted anywhere: of 64 bits with a sign, as databases have them.
+pub const WHOLE_MAX: u64 = i64::MAX as u64;
 
-/// What a route is asked.
-pub(crate) trait Asks: Sized + Send {
-    /// Takes its parameters.
+/// The parameters of a route.
+pub trait FromParameters: Sized + Send {
+    /// Takes them.
+    ///
+    /// # Errors
+    /// When one is missing or is no such value.
     fn read(from: &mut Parameters) -> Result<Self, Problem>;
 }
 
-/// What a route is asked, with what all routes are asked: an extractor, and the description of its parameters.
-pub(crate) struct Asked<T> {
-    pub(crate) asked: T,
-    pub(crate) arrival: Arrival,
+/// What every route of an interface reads beside its own parameters.
+pub trait FromArrival: Sized + Send {
+    /// Takes it.
+    ///
+    /// # Errors
+    /// When one is missing or is no such value.
+    fn read(from: &mut Parameters, headers: &HeaderMap) -> Result<Self, Problem>;
+}
+
+/// The parameters of a route, with what all routes of the interface read: an extractor, and the description of its parameters.
+pub struct Query<T, A> {
+    /// The parameters of the route.
+    pub parameters: T,
+    /// What all routes read.
+    pub arrival: A,
 }
 
 /// The time zones that are built in: the same on every machine.
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
-/// The parameters of a request, or the description that is made of them.
-pub(crate) enum Parameters {
+/// The parameters of a request, or the description that is made of them. Each method takes one, and fails with a problem that names it
+/// where it is no such value.
+pub struct Parameters(Source);
+
+enum Source {
     /// What is left of a request's.
     Sent { path: Vec<(String, String)>, query: Vec<(String, String)> },
     /// What was described.
     Described(Vec<Parameter>),
 }
 
-impl<T: Asks> FromRequestParts<Api> for Asked<T> {
+impl<S: Authority, T: FromParameters, A: FromArrival> FromRequestParts<S> for Query<T, A> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Asked<T>, Problem> {
-        match Asked::read(parts, api).await {
-            Ok(asked) => Ok(asked),
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Query<T, A>, Problem> {
+        match Query::read(parts).await {
+            Ok(query) => Ok(query),
             Err(problem) => {
                 // Strangers learn that they have no token, and nothing of how a request must be.
-                api.look_up(Token::of(&parts.headers), &Role::ALL).await?;
+                state.authenticate(Token::of(&parts.headers), &Role::ALL).await?;
                 Err(problem)
             }
         }
     }
 }
 
-impl<T: Asks> Asked<T> {
-    async fn read(parts: &mut Parts, api: &Api) -> Result<Asked<T>, Problem> {
-        let path = match RawPathParams::from_request_parts(parts, api).await {
+impl<T: FromParameters, A: FromArrival> Query<T, A> {
+    async fn read(parts: &mut Parts) -> Result<Query<T, A>, Problem> {
+        let path = match RawPathParams::from_request_parts(parts, &()).await {
             Ok(named) => named.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             Err(RawPathParamsRejection::MissingPathParams(_)) => Vec::new(),
-            Err(_) => return Err(Problem::new(Kind::BadParameter, "the path is not UTF-8")),
+            Err(_) => return Err(Problem::new(Kind::BAD_PARAMETER, "the path is not UTF-8")),
         };
-        let mut parameters = Parameters::Sent { path, query: pairs(parts.uri.query().unwrap_or_default())? };
-        let asked = T::read(&mut parameters)?;
-        let arrival = Arrival::read(&mut parameters, &parts.headers)?;
-        parameters.end()?;
-        Ok(Asked { asked, arrival })
+        let mut from = Parameters(Source::Sent { path, query: pairs(parts.uri.query().unwrap_or_default())? });
+        let parameters = T::read(&mut from)?;
+        let arrival = A::read(&mut from, &parts.headers)?;
+        from.end()?;
+        Ok(Query { parameters, arrival })
     }
 }
 
-impl<T: Asks> IntoParams for Asked<T> {
+impl<T: FromParameters, A: FromArrival> IntoParams for Query<T, A> {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let mut parameters = Parameters::Described(Vec::new());
-        let described = T::read(&mut parameters).and_then(|_| Arrival::read(&mut parameters, &axum::http::HeaderMap::new()));
+        let mut parameters = Parameters(Source::Described(Vec::new()));
+        let described = T::read(&mut parameters).and_then(|_| A::read(&mut parameters, &HeaderMap::new()));
         debug_assert!(described.is_ok(), "what is described is refused: {:?}", described.err());
-        match parameters {
-            Parameters::Described(described) => described,
-            Parameters::Sent { .. } => Vec::new(),
+        match parameters.0 {
+            Source::Described(described) => described,
+            Source::Sent { .. } => Vec::new(),
         }
     }
 }
@@ -104,7 +121,7 @@ fn pairs(query: &str) -> Result<Vec<(String, String)>, Problem> {
 
 /// A part of a query as it was before it was written into a URL.
 fn decoded(text: &str) -> Result<String, Problem> {
-    let not_utf8 = || Problem::new(Kind::BadParameter, "the query is not UTF-8 in percent-encoding");
+    let not_utf8 = || Problem::new(Kind::BAD_PARAMETER, "the query is not UTF-8 in percent-encoding");
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -123,43 +140,39 @@ fn decoded(text: &str) -> Result<String, Problem> {
 
 impl Parameters {
     /// A whole number of the path.
-    pub(crate) fn number_in_path(&mut self, name: &str, max: u64, description: &str) -> Result<u64, Problem> {
+    pub fn number_in_path(&mut self, name: &str, max: u64, description: &str) -> Result<u64, Problem> {
         let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0u64)).maximum(Some(max));
         let text = self.in_path(name, schema, description);
         text.map_or(Ok(0), |text| whole(name, &text, 0, max))
     }
 
     /// The number of the campaign in the path.
-    pub(crate) fn campaign(&mut self) -> Result<CampaignId, Problem> {
+    pub fn campaign(&mut self) -> Result<CampaignId, Problem> {
         let number = self.number_in_path("campaign", u64::from(u32::MAX), "The number of the campaign.")?;
         u32::try_from(number).map(CampaignId).map_err(|_| Problem::no_such("campaign"))
     }
 
     /// A text of the path that names something. What cannot be such a name names nothing, and the problem says why it cannot.
-    pub(crate) fn name_in_path<T: FromStr<Err = InvalidId>>(
-        &mut self,
-        name: &str,
-        description: &str,
-    ) -> Result<Option<T>, Problem> {
+    pub fn name_in_path<T: FromStr<Err = InvalidId>>(&mut self, name: &str, description: &str) -> Result<Option<T>, Problem> {
         self.text_in_path(name, description)?.as_deref().map(named).transpose()
     }
 
     /// The same of the query.
-    pub(crate) fn name<T: FromStr<Err = InvalidId>>(&mut self, name: &str, description: &str) -> Result<Option<T>, Problem> {
+    pub fn name<T: FromStr<Err = InvalidId>>(&mut self, name: &str, description: &str) -> Result<Option<T>, Problem> {
         self.text(name, description)?.as_deref().map(named).transpose()
     }
 
     /// The id of a request in the path. One that cannot be read is a wrong parameter, never a request that there is not: that would be the
     /// final answer about one that may have been executed.
-    pub(crate) fn request_in_path(&mut self, name: &str, description: &str) -> Result<RequestId, Problem> {
+    pub fn request_in_path(&mut self, name: &str, description: &str) -> Result<RequestId, Problem> {
         let schema = ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::Custom("uuid".to_owned())));
         let Some(text) = self.in_path(name, schema, description) else { return Ok(RequestId(0)) };
-        let unreadable = |_: InvalidId| Problem::new(Kind::BadParameter, format!("`{name}` is not the id of a request: a UUID"));
+        let unreadable = |_: InvalidId| Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is not the id of a request: a UUID"));
         text.parse().map_err(unreadable)
     }
 
     /// A text of the path.
-    pub(crate) fn text_in_path(&mut self, name: &str, description: &str) -> Result<Option<String>, Problem> {
+    pub fn text_in_path(&mut self, name: &str, description: &str) -> Result<Option<String>, Problem> {
         let schema = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(TEXT_CHARS_MAX));
         match self.in_path(name, schema, description) {
             Some(text) if text.chars().count() > TEXT_CHARS_MAX => Err(too_long(name, TEXT_CHARS_MAX)),
@@ -168,24 +181,19 @@ impl Parameters {
     }
 
     /// A whole number of the query, within bounds.
-    pub(crate) fn number(&mut self, name: &str, min: u64, max: u64, description: &str) -> Result<Option<u64>, Problem> {
+    pub fn number(&mut self, name: &str, min: u64, max: u64, description: &str) -> Result<Option<u64>, Problem> {
         let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(min)).maximum(Some(max));
         self.in_query(name, schema, description)?.map(|text| whole(name, &text, min, max)).transpose()
     }
 
     /// How many rows a page has at the most.
-    pub(crate) fn limit(&mut self, default: u64, max: u64) -> Result<usize, Problem> {
+    pub fn limit(&mut self, default: u64, max: u64) -> Result<usize, Problem> {
         let limit = self.number("limit", 1, max, &format!("How many at the most; {default} where nothing is said."))?;
         Ok(usize::try_from(limit.unwrap_or(default)).unwrap_or(usize::MAX))
     }
 
-    /// Only what comes before this position.
-    pub(crate) fn before(&mut self) -> Result<Option<u64>, Problem> {
-        self.number("before", 0, WHOLE_MAX, "Only what comes before this position: the `next` of the page before.")
-    }
-
     /// A text of the query.
-    pub(crate) fn text(&mut self, name: &str, description: &str) -> Result<Option<String>, Problem> {
+    pub fn text(&mut self, name: &str, description: &str) -> Result<Option<String>, Problem> {
         let schema = ObjectBuilder::new().schema_type(Type::String).max_length(Some(TEXT_CHARS_MAX));
         match self.in_query(name, schema, description)? {
             Some(text) if text.chars().count() > TEXT_CHARS_MAX => Err(too_long(name, TEXT_CHARS_MAX)),
@@ -194,33 +202,33 @@ impl Parameters {
     }
 
     /// One of several words of the query.
-    pub(crate) fn word<T: Copy>(&mut self, name: &str, words: &[(&str, T)], description: &str) -> Result<Option<T>, Problem> {
+    pub fn word<T: Copy>(&mut self, name: &str, words: &[(&str, T)], description: &str) -> Result<Option<T>, Problem> {
         let enumerated: Vec<_> = words.iter().map(|(word, _)| *word).collect();
         let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(enumerated.clone()));
         let Some(text) = self.in_query(name, schema, description)? else { return Ok(None) };
         match words.iter().find(|(word, _)| *word == text) {
             Some((_, meant)) => Ok(Some(*meant)),
-            None => Err(Problem::new(Kind::BadParameter, format!("`{name}` is none of: {}", enumerated.join(", ")))),
+            None => Err(Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is none of: {}", enumerated.join(", ")))),
         }
     }
 
     /// Whether or not.
-    pub(crate) fn whether(&mut self, name: &str, description: &str) -> Result<Option<bool>, Problem> {
+    pub fn whether(&mut self, name: &str, description: &str) -> Result<Option<bool>, Problem> {
         let schema = ObjectBuilder::new().schema_type(Type::Boolean);
         match self.in_query(name, schema, description)?.as_deref() {
             None => Ok(None),
             Some("true") => Ok(Some(true)),
             Some("false") => Ok(Some(false)),
-            Some(_) => Err(Problem::new(Kind::BadParameter, format!("`{name}` is neither true nor false"))),
+            Some(_) => Err(Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is neither true nor false"))),
         }
     }
 
     /// A day.
-    pub(crate) fn date(&mut self, name: &str, description: &str) -> Result<Option<Date>, Problem> {
+    pub fn date(&mut self, name: &str, description: &str) -> Result<Option<Date>, Problem> {
         let format = SchemaFormat::KnownFormat(KnownFormat::Date);
         let schema = ObjectBuilder::new().schema_type(Type::String).format(Some(format));
         let Some(text) = self.in_query(name, schema, description)? else { return Ok(None) };
-        let no_date = || Problem::new(Kind::BadParameter, format!("`{name}` is not a day, as in 2026-02-28"));
+        let no_date = || Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is not a day, as in 2026-02-28"));
         let is_strict = text.len() == 10
             && text.bytes().enumerate().all(|(at, byte)| match at {
                 4 | 7 => byte == b'-',
@@ -233,10 +241,10 @@ impl Parameters {
     }
 
     /// A time zone, by its name; UTC where none is named.
-    pub(crate) fn zone(&mut self) -> Result<TimeZone, Problem> {
-        let described: Vec<String> = match self {
-            Parameters::Sent { .. } => Vec::new(),
-            Parameters::Described(_) => ZONES.available().map(|zone| zone.to_string()).collect(),
+    pub fn zone(&mut self) -> Result<TimeZone, Problem> {
+        let described: Vec<String> = match self.0 {
+            Source::Sent { .. } => Vec::new(),
+            Source::Described(_) => ZONES.available().map(|zone| zone.to_string()).collect(),
         };
         let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(described));
         let Some(name) = self.in_query("zone", schema, "The time zone whose days are meant; UTC where none is named.")? else {
@@ -245,38 +253,40 @@ impl Parameters {
         // Names are known by any letter case there; one spelling is enough here.
         match ZONES.get(&name) {
             Ok(zone) if zone.iana_name() == Some(&name) => Ok(zone),
-            Ok(_) | Err(_) => Err(Problem::new(Kind::BadParameter, "`zone` is not the name of a time zone, as in Europe/Berlin")),
+            Ok(_) | Err(_) => {
+                Err(Problem::new(Kind::BAD_PARAMETER, "`zone` is not the name of a time zone, as in Europe/Berlin"))
+            }
         }
     }
 
     /// An amount that is not negative, in minor units.
-    pub(crate) fn amount(&mut self, name: &str, description: &str) -> Result<Option<i64>, Problem> {
+    pub fn amount(&mut self, name: &str, description: &str) -> Result<Option<i64>, Problem> {
         let pattern = r"^[0-9]{1,15}(\.[0-9]{1,2})?$";
         let schema = ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
         let Some(text) = self.in_query(name, schema, description)? else { return Ok(None) };
         let digits = text.split_once('.').map_or(text.as_str(), |(major, _)| major).len();
         match text.parse::<Money>() {
             Ok(amount) if amount.0 >= 0 && digits <= 15 && !text.starts_with('-') => Ok(Some(amount.0)),
-            Ok(_) | Err(_) => Err(Problem::new(Kind::BadParameter, format!("`{name}` is not an amount, as in 12.50"))),
+            Ok(_) | Err(_) => Err(Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is not an amount, as in 12.50"))),
         }
     }
 
     /// A text of the query without which nothing is asked.
-    pub(crate) fn text_needed(&mut self, name: &str, description: &str) -> Result<String, Problem> {
+    pub fn text_needed(&mut self, name: &str, description: &str) -> Result<String, Problem> {
         let text = self.text(name, description)?;
-        if let Parameters::Described(described) = self
+        if let Source::Described(described) = &mut self.0
             && let Some(parameter) = described.last_mut()
         {
             parameter.required = Required::True;
             return Ok(String::new());
         }
-        text.ok_or_else(|| Problem::new(Kind::BadParameter, format!("`{name}` is missing")))
+        text.ok_or_else(|| Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is missing")))
     }
 
     fn in_path(&mut self, name: &str, schema: ObjectBuilder, description: &str) -> Option<String> {
-        match self {
-            Parameters::Sent { path, .. } => path.iter().position(|(of, _)| of == name).map(|at| path.swap_remove(at).1),
-            Parameters::Described(described) => {
+        match &mut self.0 {
+            Source::Sent { path, .. } => path.iter().position(|(of, _)| of == name).map(|at| path.swap_remove(at).1),
+            Source::Described(described) => {
                 described.push(parameter(name, ParameterIn::Path, schema, description));
                 None
             }
@@ -284,16 +294,16 @@ impl Parameters {
     }
 
     fn in_query(&mut self, name: &str, schema: ObjectBuilder, description: &str) -> Result<Option<String>, Problem> {
-        match self {
-            Parameters::Sent { query, .. } => {
+        match &mut self.0 {
+            Source::Sent { query, .. } => {
                 let Some(at) = query.iter().position(|(of, _)| of == name) else { return Ok(None) };
                 let (_, value) = query.remove(at);
                 if query.iter().any(|(of, _)| of == name) {
-                    return Err(Problem::new(Kind::BadParameter, format!("`{name}` is given more than once")));
+                    return Err(Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is given more than once")));
                 }
                 Ok(Some(value))
             }
-            Parameters::Described(described) => {
+            Source::Described(described) => {
                 described.push(parameter(name, ParameterIn::Query, schema, description));
                 Ok(None)
             }
@@ -301,14 +311,14 @@ impl Parameters {
     }
 
     /// What nobody took is not known.
-    pub(crate) fn end(self) -> Result<(), Problem> {
-        match self {
-            Parameters::Described(_) => Ok(()),
-            Parameters::Sent { query, .. } => match query.first() {
+    fn end(self) -> Result<(), Problem> {
+        match self.0 {
+            Source::Described(_) => Ok(()),
+            Source::Sent { query, .. } => match query.first() {
                 None => Ok(()),
                 Some((name, _)) => {
                     let name: String = name.chars().take(40).collect();
-                    Err(Problem::new(Kind::BadParameter, format!("there is no parameter {name:?} here")))
+                    Err(Problem::new(Kind::BAD_PARAMETER, format!("there is no parameter {name:?} here")))
                 }
             },
         }
@@ -319,7 +329,7 @@ impl Parameters {
 const TEXT_CHARS_MAX: usize = 200;
 
 fn too_long(name: &str, max: usize) -> Problem {
-    Problem::new(Kind::BadParameter, format!("`{name}` has more than {max} characters"))
+    Problem::new(Kind::BAD_PARAMETER, format!("`{name}` has more than {max} characters"))
 }
 
 fn parameter(name: &str, place: ParameterIn, schema: ObjectBuilder, description: &str) -> Parameter {
@@ -335,11 +345,11 @@ fn parameter(name: &str, place: ParameterIn, schema: ObjectBuilder, description:
 
 /// What a text names.
 fn named<T: FromStr<Err = InvalidId>>(text: &str) -> Result<T, Problem> {
-    text.parse().map_err(|why: InvalidId| Problem::new(Kind::NotFound, why.to_string()))
+    text.parse().map_err(|why: InvalidId| Problem::new(Kind::NOT_FOUND, why.to_string()))
 }
 
 fn whole(name: &str, text: &str, min: u64, max: u64) -> Result<u64, Problem> {
-    let of = || Problem::new(Kind::BadParameter, format!("`{name}` is not a whole number from {min} to {max}"));
+    let of = || Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is not a whole number from {min} to {max}"));
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(of());
     }

@@ -6,8 +6,13 @@ use rusqlite::{Connection, Row, params};
 use scrip_protocol::command::Terms;
 use scrip_protocol::{ClubId, Money};
 
-use super::rows::json;
+use super::rows::{json, number};
 use super::uses::Use;
+
+/// What stands in `code.archived` of a code that stayed behind when its campaign was restored.
+pub(super) const LEFT: u8 = 1;
+/// What stands there of one that was archived by itself.
+pub(super) const ALONE: u8 = 2;
 
 /// A campaign: its terms and its counters, as in the table.
 #[derive(Debug, Clone)]
@@ -172,11 +177,6 @@ impl Campaigns {
         }
         Ok(())
     }
-}
-
-/// A number that SQLite can hold: what is larger is as large as it can.
-pub(super) fn number(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Campaign> {

@@ -1,6 +1,6 @@
-//! HTTP listeners: connections accepted, limited and timed, alike for the sidecar's interface and the engine's probes.
+//! HTTP listeners: accept connections, limit and time them, alike for every interface and for probes.
 //!
-//! Anybody who reaches the address can open connections, and each costs a file descriptor, which the journal and the read model need as
+//! Anybody who reaches the address can open connections, and each costs a file descriptor, which the process needs for its files as
 //! well. So connections are limited in all and per address ([`ListenerLimits`]). At a limit the connection that has been idle for longest
 //! is closed, and the new one takes its slot; where all have a request in progress, the new one is closed. Every wait for the peer ends
 //! by itself: for the head of a request, between two requests, and for a peer that does not read its response.
@@ -10,6 +10,7 @@
 
 mod connection;
 pub mod descriptors;
+mod limits;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+pub use limits::ListenerLimits;
 use slots::Slots;
 
 /// How long an accept that failed waits for descriptors to come free.
@@ -35,41 +37,6 @@ const DRAIN: Duration = Duration::from_secs(3);
 
 /// How many log lines the connections of strangers may cause.
 const LOG_PERIOD: Duration = Duration::from_secs(60);
-
-/// How many connections a listener takes, and how long it waits for them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ListenerLimits {
-    /// Connections at once. Each costs a file descriptor.
-    pub connections_max: usize,
-    /// Connections of one address at once (an IPv6 address counts as its /64). Loopback addresses have no limit of their own: a reverse
-    /// proxy calls from there, for everybody.
-    pub connections_per_address_max: usize,
-    /// How long the head of a request may take, counted from the moment that the connection could carry one; so also how long a
-    /// connection may be idle.
-    pub header: Duration,
-    /// How long a response may wait for its reader to take anything at all.
-    pub stalled: Duration,
-}
-
-impl ListenerLimits {
-    /// For the sidecar: more than all its live streams, exports and waiting queries together.
-    pub const SIDECAR: ListenerLimits = ListenerLimits {
-        connections_max: 512,
-        connections_per_address_max: 128,
-        header: Duration::from_secs(15),
-        stalled: Duration::from_secs(90),
-    };
-
-    /// For probes: a few supervisors and scrapers.
-    pub const PROBES: ListenerLimits =
-        ListenerLimits { connections_max: 64, connections_per_address_max: 16, ..ListenerLimits::SIDECAR };
-
-    /// The same, with no more connections than there are descriptors for.
-    #[must_use]
-    pub fn within(self, descriptors: usize) -> ListenerLimits {
-        ListenerLimits { connections_max: self.connections_max.min(descriptors).max(1), ..self }
-    }
-}
 
 /// Answers on a listener until `shutdown` resolves; then responses in progress have three seconds left.
 pub async fn serve(listener: TcpListener, router: Router, limits: ListenerLimits, shutdown: impl Future<Output = ()> + Send) {

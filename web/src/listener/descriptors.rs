@@ -1,15 +1,8 @@
 //! File descriptors: the limit of the process, raised as far as it goes, and how much of it connections may use.
 //!
-//! The journal opens a file at each rotation, and the read model one for each query. A process that has no descriptor left for them
-//! stops; so connections only get what is left beside [`ENGINE_RESERVE`] or [`SIDECAR_RESERVE`].
+//! A process that has no descriptor left for its files stops; so connections only get what is left beside the reserve that it states.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-/// Descriptors that an engine keeps for itself: its journal, snapshots and readers, its sockets and the runtime.
-pub const ENGINE_RESERVE: usize = 128;
-
-/// Descriptors that a sidecar keeps for itself: three for each query and export that SQLite answers at once, and the runtime's.
-pub const SIDECAR_RESERVE: usize = 160;
 
 /// The least number of connections that a process is to have descriptors for.
 const CONNECTIONS_MIN: usize = 16;
@@ -62,9 +55,9 @@ mod tests {
 
     #[test]
     fn connections_get_what_is_left_beside_the_reserve() {
-        assert_eq!(left(256, ENGINE_RESERVE), Ok(128));
-        assert_eq!(left(144, ENGINE_RESERVE), Ok(16));
-        assert_eq!(left(143, ENGINE_RESERVE), Err(TooFewDescriptors { limit: 143, needed: 144 }));
-        assert_eq!(left(usize::MAX, SIDECAR_RESERVE), Ok(usize::MAX - SIDECAR_RESERVE));
+        assert_eq!(left(256, 128), Ok(128));
+        assert_eq!(left(144, 128), Ok(16));
+        assert_eq!(left(143, 128), Err(TooFewDescriptors { limit: 143, needed: 144 }));
+        assert_eq!(left(usize::MAX, 160), Ok(usize::MAX - 160));
     }
 }

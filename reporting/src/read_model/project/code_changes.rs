@@ -5,14 +5,10 @@ use scrip_protocol::CampaignId;
 use scrip_protocol::codes::NormalisedCode;
 use scrip_protocol::command::{CampaignRestored, CampaignUpdated, CodeTexts};
 
-use super::{At, Writing};
-use crate::read_model::campaigns::number;
-use crate::read_model::code_form;
-
-/// What stands in `code.archived` of a code that stayed behind when its campaign was restored.
-pub(in crate::read_model) const LEFT: u8 = 1;
-/// What stands there of one that was archived by itself.
-pub(in crate::read_model) const ALONE: u8 = 2;
+use super::writing::{At, Writing};
+use crate::read_model::campaign_counters::{ALONE, LEFT};
+use crate::read_model::rows::number;
+use crate::read_model::tables::code_form;
 
 const ARCHIVE: &str = "UPDATE code SET archived = ?3 WHERE campaign = ?1 AND slot = ?2";
 const RESTORE: &str = "UPDATE code SET archived = 0, taken = ?3 WHERE campaign = ?1 AND slot = ?2";

@@ -1,6 +1,6 @@
 //! Probes: what a supervisor asks a process over HTTP, and what it counts, for Prometheus.
 //!
-//! Three routes, the same for the engine and the sidecar: `/healthz` answers 200 while the process runs, `/readyz` 200 while it serves and
+//! Three routes, the same for every process: `/healthz` answers 200 while the process runs, `/readyz` 200 while it serves and
 //! 503 with the reason otherwise, `/metrics` the text exposition format 0.0.4
 //! (<https://prometheus.io/docs/instrumenting/exposition_formats/>). Whoever can reach the address is answered: nothing in here is about
 //! a person, and no name of a client or code.

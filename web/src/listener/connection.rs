@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Sleep;
 
-use super::ListenerLimits;
+use super::limits::ListenerLimits;
 use super::slots::{InProgress, Slot};
 
 /// What a connection may have in memory of a head that is being read, and of a response that is being written.

@@ -1,0 +1,53 @@
+//! A transaction of the projection: what it knows, and what it adds up.
+
+use rusqlite::Connection;
+use scrip_protocol::Position;
+
+use crate::read_model::campaign_counters::Campaigns;
+use crate::read_model::gathered::Gathered;
+use crate::read_model::uses::Uses;
+
+const INSERT_ACTIVATION: &str = "INSERT INTO activation VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+/// What the projection remembers between transactions, all of it in the tables as well.
+#[derive(Debug)]
+pub(in crate::read_model) struct Known {
+    pub(super) campaigns: Campaigns,
+    pub(super) uses: Uses,
+}
+
+impl Known {
+    pub(in crate::read_model) fn load(connection: &Connection) -> rusqlite::Result<Known> {
+        Ok(Known { campaigns: Campaigns::load(connection)?, uses: Uses::default() })
+    }
+}
+
+/// A transaction being written.
+pub(in crate::read_model) struct Writing<'t> {
+    pub(super) connection: &'t Connection,
+    pub(super) known: &'t mut Known,
+    pub(super) gathered: Gathered,
+    pub(super) activation: rusqlite::CachedStatement<'t>,
+}
+
+/// Where and when a record stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At {
+    pub(super) position: Position,
+    pub(super) ms: u64,
+}
+
+impl<'t> Writing<'t> {
+    /// Begins a transaction's writing.
+    pub(in crate::read_model) fn begin(connection: &'t Connection, known: &'t mut Known) -> rusqlite::Result<Writing<'t>> {
+        let activation = connection.prepare_cached(INSERT_ACTIVATION)?;
+        Ok(Writing { connection, known, gathered: Gathered::default(), activation })
+    }
+
+    /// Writes what was added up.
+    pub(in crate::read_model) fn finish(self) -> rusqlite::Result<()> {
+        self.known.uses.write(self.connection)?;
+        self.known.campaigns.write(self.connection)?;
+        self.gathered.write(self.connection)
+    }
+}

@@ -1,0 +1,51 @@
+//! The tables, and what they have one row of: the cursor, the form of codes.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use scrip_protocol::Position;
+use scrip_protocol::batch::ChainEnd;
+use scrip_protocol::codes::{CodeForm, RecordedForm, UnknownForm};
+
+/// The version of the tables. It changes with them, and with what is put into them.
+pub const VERSION: i64 = 2;
+
+/// The tables.
+pub const SCHEMA: &str = include_str!("schema.sql");
+
+/// How long a writer or reader waits for another's lock, which each holds for a moment.
+pub(super) const BUSY: Duration = Duration::from_secs(10);
+
+/// The form in which the organisation compares codes.
+///
+/// # Errors
+/// When SQLite fails, or this program does not know the form.
+pub(crate) fn code_form(connection: &Connection) -> rusqlite::Result<CodeForm> {
+    let mut statement = connection.prepare_cached("SELECT code_form FROM organisation")?;
+    let known = |number: u8| {
+        let unknown = || UnknownForm(RecordedForm { form: number, ..RecordedForm::of(CodeForm::CURRENT) });
+        let unknown = || rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Integer, unknown().into());
+        CodeForm::from_number(number).ok_or_else(unknown)
+    };
+    let form = statement.query_row([], |row| known(row.get(0)?)).optional()?;
+    // Before there are settings there are no codes.
+    Ok(form.unwrap_or(CodeForm::CURRENT))
+}
+
+/// How far the tables have come.
+pub(super) fn read_cursor(connection: &Connection) -> rusqlite::Result<ChainEnd> {
+    connection.prepare_cached("SELECT position, hash, time_ms FROM cursor")?.query_row([], |row| {
+        Ok(ChainEnd {
+            position: Position(row.get::<_, i64>(0)? as u64),
+            hash: row.get(1)?,
+            time_ms: row.get::<_, i64>(2)? as u64,
+        })
+    })
+}
+
+/// Moves that on.
+pub(super) fn write_cursor(connection: &Connection, chain: &ChainEnd) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached("UPDATE cursor SET position = ?, hash = ?, time_ms = ?")?;
+    statement.execute(params![chain.position.0 as i64, chain.hash, chain.time_ms as i64])?;
+    Ok(())
+}
