@@ -133,7 +133,7 @@ fn counted_requests() -> (Vec<super::Request>, u64) {
     }
     let reader = scrip_protocol::command::KeepReader { name: "reports".into(), position: Position(1) };
     let reader = Mutation::KeepReader(Box::new(KeepReaderRequest {
-        mutation: reader,
+        request: reader,
         kept_from: Position(1),
         open_from: Position(1),
         anyones: false,

@@ -16,7 +16,7 @@ fn registration(request: u64, position: u64) -> Request {
     change(
         request,
         Mutation::KeepReader(Box::new(KeepReaderRequest {
-            mutation,
+            request: mutation,
             kept_from: Position(1),
             open_from: Position(1),
             anyones: false,
@@ -59,7 +59,7 @@ fn an_accepted_reader_is_known_before_anything_is_dropped() {
     assert_eq!(outcome(&late[1]), KeepReaderOutcome::Kept { position: Position(3) });
     // A reader that is registered already holds back what it needs, and moves within it.
     let moved = KeepReader { name: "reader 4".into(), position: Position(2) };
-    let moved = KeepReaderRequest { mutation: moved, kept_from: Position(1), open_from: Position(1), anyones: false };
+    let moved = KeepReaderRequest { request: moved, kept_from: Position(1), open_from: Position(1), anyones: false };
     run.offer(&lanes[1], vec![change(8, Mutation::KeepReader(Box::new(moved)))]);
     assert_eq!(outcome(&lanes[1].replies(1)[0]), KeepReaderOutcome::Kept { position: Position(2) });
     // Once it is open again, only what was dropped is refused.
@@ -93,7 +93,7 @@ fn a_reader_s_requests_leave_a_bounded_number_of_records() {
         change(
             request,
             Mutation::KeepReader(Box::new(KeepReaderRequest {
-                mutation,
+                request: mutation,
                 kept_from: Position(1),
                 open_from: Position(1),
                 anyones,
@@ -102,7 +102,7 @@ fn a_reader_s_requests_leave_a_bounded_number_of_records() {
     };
     let forget = |request| {
         let mutation = ForgetReader { name: "reports".into() };
-        change(request, Mutation::ForgetReader(ForgetReaderRequest { mutation, anyones: false }))
+        change(request, Mutation::ForgetReader(ForgetReaderRequest { request: mutation, anyones: false }))
     };
     let forgotten = |reply: &Reply| reply.read::<ForgetReader>();
     // There is no reader to forget, then there is one.
