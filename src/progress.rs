@@ -11,7 +11,7 @@ use crate::print;
 /// Time before anything is shown.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Progress of work measured in journal positions or in bytes.
+/// Progress of work measured in journal positions, in bytes, or in parts of a list.
 pub(crate) struct Progress {
     began: Instant,
     doing: &'static str,
@@ -26,29 +26,39 @@ impl Progress {
 
     /// Shows the current position, of `last`.
     pub(crate) fn at(&mut self, position: u64, last: u64) {
-        self.show(position, last, || format!("at {}", print::grouped(position)));
+        self.show(position, Some(last), || format!("at {}", print::grouped(position)));
     }
 
     /// Shows the progress of a replay.
     pub(crate) fn replayed(&mut self, so_far: ReplayProgress) {
-        self.show(so_far.bytes_done, so_far.bytes_total, || format!("at {}", print::grouped(so_far.position.0)));
+        self.show(so_far.bytes_done, Some(so_far.bytes_total), || format!("at {}", print::grouped(so_far.position.0)));
     }
 
     /// Shows how many bytes are done, of how many.
     pub(crate) fn bytes(&mut self, done: u64, of: u64) {
-        self.show(done, of, || format!("{} of {}", words::bytes(done as f64), words::bytes(of as f64)));
+        self.show(done, Some(of), || format!("{} of {}", words::bytes(done as f64), words::bytes(of as f64)));
     }
 
-    fn show(&mut self, done: u64, of: u64, words: impl FnOnce() -> String) {
+    /// Shows the current part of a list, of `of` if that is known, and its line.
+    pub(crate) fn at_line(&mut self, part: u64, of: Option<u64>, line: u32) {
+        self.show(part, of, || format!("at line {}", print::grouped(line)));
+    }
+
+    fn show(&mut self, done: u64, of: Option<u64>, words: impl FnOnce() -> String) {
         if self.began.elapsed() < QUIET {
             return;
         }
         let bar = self.bar.get_or_insert_with(|| {
-            let template = format!("{} {{bar:40}} {{percent}} %, {{eta}} left, {{msg}}", self.doing);
+            let template = match of {
+                Some(_) => format!("{} {{bar:40}} {{percent}} %, {{eta}} left, {{msg}}", self.doing),
+                None => format!("{} {{spinner}} {{msg}}", self.doing),
+            };
             let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-            ProgressBar::new(of).with_style(style)
+            of.map_or_else(ProgressBar::new_spinner, ProgressBar::new).with_style(style)
         });
-        bar.set_length(of);
+        if let Some(of) = of {
+            bar.set_length(of);
+        }
         bar.set_message(words());
         bar.set_position(done);
     }
