@@ -154,7 +154,7 @@ impl NotAdded {
 }
 
 impl Adding<'_> {
-    /// Adds the list, which was opened from its source. `notify` receives each step.
+    /// Adds the list, which was opened from its source. `notify` receives each step. The files are read on the polling thread.
     ///
     /// # Errors
     /// When the list is unusable, or a request has no outcome.
