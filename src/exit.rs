@@ -9,6 +9,7 @@ use scrip_engine::backup::BackupError;
 use scrip_engine::folder::FolderError;
 use scrip_engine::snapshot::SnapshotError;
 use scrip_journal::JournalError;
+use scrip_lists::ListError;
 use scrip_loadtest::rival::RivalError;
 use scrip_protocol::codes::UnknownForm;
 use scrip_protocol::hello::CloseCode;
@@ -238,7 +239,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if cause.is::<FolderError>() || cause.is::<JournalError>() || cause.is::<SnapshotError>() {
         return Some(Exit::Data);
     }
-    cause.is::<InputError>().then_some(Exit::Input)
+    (cause.is::<InputError>() || cause.is::<ListError>()).then_some(Exit::Input)
 }
 
 fn of_connect(error: &ConnectError) -> Exit {

@@ -3,7 +3,6 @@
 mod cli;
 mod exit;
 mod help;
-mod lists;
 mod print;
 mod progress;
 mod reach;

@@ -10,7 +10,7 @@ use crate::print;
 /// Time before anything is shown.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Progress of work measured in journal positions, in bytes or in parts of a list.
+/// Progress of work measured in journal positions, in bytes, or in parts of a list.
 pub(crate) struct Progress {
     began: Instant,
     doing: &'static str,
@@ -38,12 +38,12 @@ impl Progress {
         self.show(done, Some(of), || format!("{} of {}", print::bytes(done as f64), print::bytes(of as f64)));
     }
 
-    /// Shows the line of a list, after so many parts of it, of how many if that is known.
-    pub(crate) fn line(&mut self, line: u32, parts: u64, of: Option<u64>) {
-        self.show(parts, of, || format!("at line {}", print::grouped(line)));
+    /// Shows the current part of a list, of `of` if that is known, and its line.
+    pub(crate) fn at_line(&mut self, part: u64, of: Option<u64>, line: u32) {
+        self.show(part, of, || format!("at line {}", print::grouped(line)));
     }
 
-    fn show(&mut self, done: u64, of: Option<u64>, message: impl FnOnce() -> String) {
+    fn show(&mut self, done: u64, of: Option<u64>, words: impl FnOnce() -> String) {
         if self.began.elapsed() < QUIET {
             return;
         }
@@ -58,7 +58,7 @@ impl Progress {
         if let Some(of) = of {
             bar.set_length(of);
         }
-        bar.set_message(message());
+        bar.set_message(words());
         bar.set_position(done);
     }
 }

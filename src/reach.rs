@@ -10,6 +10,7 @@ use anyhow::Context;
 use clap::Args;
 use scrip_client::{Client, ClientError, Closed, Dial};
 use scrip_engine::folder::Folder;
+use scrip_lists::ListError;
 use scrip_protocol::{Refusal, RequestId, private};
 use serde::Serialize;
 
@@ -146,7 +147,7 @@ impl Reach {
     /// The error of a request that changes something and has no outcome. With `--request-id` an earlier command may have sent
     /// it, so that its outcome is unknown whatever went wrong now. For scripts the error is printed as well.
     pub(crate) fn without_outcome(&self, request_args: &RequestArgs, request: RequestId, error: anyhow::Error) -> anyhow::Error {
-        if error.is::<Unknown>() || error.chain().any(|cause| cause.is::<InputError>()) {
+        if error.is::<Unknown>() || error.chain().any(|cause| cause.is::<InputError>() || cause.is::<ListError>()) {
             return error;
         }
         let why = match error.chain().find_map(|cause| cause.downcast_ref::<ClientError>()) {

@@ -42,7 +42,9 @@ fn drawn() -> BTreeMap<String, BTreeSet<String>> {
         let is_folder = |word: &str| word == "." || word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'/');
         is_folder(from.trim()).then(|| (from.trim().to_owned(), to.split_whitespace().map(str::to_owned).collect()))
     };
-    page.lines().filter_map(arrow).collect()
+    let (_, block) = page.split_once("```text\n").expect("the page has a block of arrows");
+    let (block, _) = block.split_once("```").expect("the block ends");
+    block.lines().filter_map(arrow).collect()
 }
 
 #[test]

@@ -10,12 +10,13 @@ use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
+use super::backoff::Backoff;
 use super::dial::{ConnectError, Dial, Dialled};
 use scrip_protocol::frame::{FrameBuffer, HEADER_BYTES, REPLY_BYTES_MAX, set_correlation};
 use scrip_protocol::hello::CloseCode;
 
-/// How long to wait before the first reconnect, and at the most.
-const BACKOFF: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
+/// The pauses between reconnects: from, and up to.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
 
 /// How many bytes of frames are given to a connection at once: no further frame after so many. What waits behind them can still be given up.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -239,11 +240,11 @@ impl Driver {
 
     pub(super) async fn run(mut self, first: Dialled) {
         let mut dialled = Some(first);
-        let mut backoff = BACKOFF[0];
+        let mut backoff = BACKOFF;
         loop {
             let error = match dialled.take() {
                 Some(connection) => {
-                    backoff = BACKOFF[0];
+                    backoff.reset();
                     match self.drive(connection).await {
                         Some(error) => error,
                         None => return,
@@ -263,8 +264,7 @@ impl Driver {
                 Some(calls) if calls.lose(error) => {}
                 Some(_) | None => return,
             }
-            tokio::time::sleep(backoff).await;
-            backoff = BACKOFF[1].min(backoff * 2);
+            tokio::time::sleep(backoff.pause()).await;
         }
     }
 

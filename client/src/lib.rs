@@ -3,7 +3,8 @@
 //! - [`Client`] for commands: many in flight at once, retried under the same request id when the connection is lost. Its methods
 //!   for campaigns and their codes are in `campaigns.rs`, for the ledger in `ledger.rs`, for the rules of top-ups in `rules.rs`, for
 //!   snapshots and the readers of the journal in `operators.rs`.
-//! - [`Tailing`] for the journal, [`Watching`] for refused attempts that left no record in it.
+//! - [`Follower`] for the journal, over lost connections, with [`EngineWatch`] for the lag and a registered reader.
+//! - [`Tailing`] for the journal, on one connection; [`Watching`] for refused attempts that left no record in it.
 //! - [`Dial`] for a connection whose lanes the caller drives by itself.
 //!
 //! A request that changes something ends in one of three ways: an outcome; an error that says that it was not executed; or
@@ -15,9 +16,11 @@
 //! A call whose future is dropped is given up: if no connection was given it, it is never sent; if one was, it may be executed, and is not sent
 //! again.
 
+mod backoff;
 mod campaigns;
 mod dial;
 mod driver;
+mod follower;
 mod ledger;
 mod operators;
 mod parts;
@@ -32,7 +35,9 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+pub use backoff::Backoff;
 pub use dial::{ConnectError, Dial, Dialled, client_config};
+pub use follower::{EngineWatch, Followed, Follower, FollowerError};
 pub use parts::PartError;
 pub use tailing::{TailError, Tailing};
 pub use watching::Watching;

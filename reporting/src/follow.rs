@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use scrip_client::{Dial, TailError, Tailing};
-use scrip_protocol::batch::{ChainEnd, stated_extent, stated_kinds};
+use scrip_client::{Dial, Followed, Follower, FollowerError, TailError};
+use scrip_protocol::Position;
+use scrip_protocol::batch::{stated_extent, stated_kinds};
 use scrip_protocol::codes::UnknownForm;
 use scrip_protocol::record::is_about_readers;
-use scrip_protocol::{Position, Refusal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::read_model::{ReadModel, ReadModelError};
@@ -29,9 +29,6 @@ const WAITING_KIB: u32 = 64 << 10;
 /// over the file is written once for so long, and the disk is left to the engine that may share it; the lag stays under a second.
 const PAUSE: (usize, Duration) = (1 << 10, Duration::from_millis(300));
 
-/// How long it waits before it connects again: from, and up to.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-
 /// Why a follower halts.
 #[derive(Debug, thiserror::Error)]
 pub enum FollowError {
@@ -40,7 +37,7 @@ pub enum FollowError {
     ReadModel(#[from] ReadModelError),
     /// The engine compares codes in a form that this program does not know.
     #[error("the engine is of another version")]
-    CodeForm(#[from] UnknownForm),
+    CodeForm(#[source] UnknownForm),
     /// The tail cannot go on from where the read model is.
     #[error("the read model cannot go on from where it is")]
     Tail(#[source] TailError),
@@ -55,6 +52,16 @@ pub enum FollowError {
         /// The newest record of the read model.
         applied: Position,
     },
+}
+
+impl From<FollowerError> for FollowError {
+    fn from(error: FollowerError) -> FollowError {
+        match error {
+            FollowerError::CodeForm(error) => FollowError::CodeForm(error),
+            FollowerError::Tail(error) => FollowError::Tail(error),
+            FollowerError::Behind { journal, cursor } => FollowError::Behind { journal, applied: cursor },
+        }
+    }
 }
 
 /// A batch on its way to the read model, with the room that it takes.
@@ -73,11 +80,11 @@ pub async fn follow(
     standing: watch::Sender<Standing>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), FollowError> {
-    let cursor = model.cursor();
+    let follower = Follower::new(dial, model.cursor());
     let (send, receive) = mpsc::unbounded_channel();
     let applier = Applier::start(model, receive, standing.clone());
     let ended = tokio::select! {
-        ended = take(dial, cursor, &send, &standing) => ended,
+        ended = take(follower, &send, &standing) => ended,
         _ = stop.wait_for(|stop| *stop) => Ok(()),
     };
     drop(send);
@@ -90,62 +97,31 @@ pub async fn follow(
     ended
 }
 
-/// Takes batches off one tail after another. Ends when the applier has, or with what somebody has to decide.
+/// Takes batches off the tail. Ends when the applier has, or with what somebody has to decide.
 async fn take(
-    dial: Dial,
-    mut cursor: ChainEnd,
+    mut follower: Follower,
     send: &mpsc::UnboundedSender<Waiting>,
     standing: &watch::Sender<Standing>,
 ) -> Result<(), FollowError> {
     let room = Arc::new(Semaphore::new(WAITING_KIB as usize));
-    let mut backoff = BACKOFF.0;
     loop {
-        let before = cursor;
-        let error = match take_one(&dial, &mut cursor, send, standing, &room).await {
-            Ok(()) => return Ok(()),
-            Err(FollowError::Tail(error)) => error,
-            Err(error) => return Err(error),
-        };
-        match error {
-            TailError::BeyondEnd { next } => {
-                let journal = Position(next.0.saturating_sub(1));
-                return Err(FollowError::Behind { journal, applied: cursor.position });
+        match follower.next().await? {
+            Followed::Connected => standing.send_modify(|standing| standing.following = Following::Tailing),
+            Followed::Disconnected(error) => {
+                let why = chain_of(&error);
+                tracing::warn!(error = %why, "the tail has ended; connecting again");
+                standing.send_modify(|standing| standing.following = Following::Apart(why));
             }
-            // A role stays what it is.
-            TailError::Refused(Refusal::Forbidden { .. }) => return Err(FollowError::Tail(error)),
-            TailError::Dropped { .. } | TailError::Forked { .. } | TailError::Batch { .. } | TailError::Malformed(_) => {
-                return Err(FollowError::Tail(error));
+            Followed::Batch(bytes) => {
+                let kib = u32::try_from(bytes.len() >> 10).unwrap_or(u32::MAX).clamp(1, WAITING_KIB);
+                let room = room.clone().acquire_many_owned(kib).await.expect("the semaphore is never closed");
+                if send.send(Waiting { bytes, room }).is_err() {
+                    // Why the applier has ended is what its thread returns.
+                    return Ok(());
+                }
             }
-            TailError::Connect(_) | TailError::Refused(_) | TailError::Unreadable => {}
-        }
-        let why = chain_of(&error);
-        tracing::warn!(error = %why, "the tail has ended; connecting again");
-        standing.send_modify(|standing| standing.following = Following::Apart(why));
-        backoff = if cursor == before { (backoff * 2).min(BACKOFF.1) } else { BACKOFF.0 };
-        tokio::time::sleep(backoff).await;
-    }
-}
-
-async fn take_one(
-    dial: &Dial,
-    cursor: &mut ChainEnd,
-    send: &mpsc::UnboundedSender<Waiting>,
-    standing: &watch::Sender<Standing>,
-    room: &Arc<Semaphore>,
-) -> Result<(), FollowError> {
-    let mut tailing = Tailing::resume(dial.clone(), *cursor, true).await.map_err(FollowError::Tail)?;
-    tailing.codes().known()?;
-    standing.send_modify(|standing| standing.following = Following::Tailing);
-    while let Some(bytes) = tailing.next().await.map_err(FollowError::Tail)? {
-        *cursor = tailing.end().expect("a batch has come");
-        let kib = u32::try_from(bytes.len() >> 10).unwrap_or(u32::MAX).clamp(1, WAITING_KIB);
-        let room = room.clone().acquire_many_owned(kib).await.expect("the semaphore is never closed");
-        if send.send(Waiting { bytes, room }).is_err() {
-            // Why the applier has ended is what its thread returns.
-            return Ok(());
         }
     }
-    Ok(())
 }
 
 /// The thread that applies.

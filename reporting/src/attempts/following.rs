@@ -1,15 +1,11 @@
 //! Following the engine's attempts: what it tells is kept as it comes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use scrip_client::{Dial, PartError, Watching};
+use scrip_client::{Backoff, Dial, PartError, Watching};
 use tokio::sync::watch;
 
 use super::{Attempts, AttemptsError};
-
-/// How long it waits before it connects again: from, and up to.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 #[derive(Debug, thiserror::Error)]
 enum Ended {
@@ -31,7 +27,7 @@ pub async fn follow_attempts(dial: Dial, attempts: Arc<Attempts>, mut stop: watc
 }
 
 async fn keep_all(dial: Dial, attempts: Arc<Attempts>) -> AttemptsError {
-    let mut backoff = BACKOFF.0;
+    let mut backoff = Backoff::of_followers();
     loop {
         let mut heard = false;
         match keep_some(&dial, &attempts, &mut heard).await {
@@ -39,8 +35,10 @@ async fn keep_all(dial: Dial, attempts: Arc<Attempts>) -> AttemptsError {
             Err(Ended::Keep(error)) => return error,
             Err(Ended::Watch(error)) => tracing::warn!(%error, "refused attempts are not told; connecting again"),
         }
-        backoff = if heard { BACKOFF.0 } else { (backoff * 2).min(BACKOFF.1) };
-        tokio::time::sleep(backoff).await;
+        if heard {
+            backoff.reset();
+        }
+        tokio::time::sleep(backoff.pause()).await;
     }
 }
 

@@ -6,11 +6,12 @@ mod terms;
 
 use clap::{Args, Subcommand};
 use scrip_client::Client;
+use scrip_lists::Target;
 use scrip_protocol::CampaignId;
 use scrip_protocol::command::{ArchiveCampaignOutcome, SwitchCampaignOutcome, UpdateCampaign, UpdateCampaignOutcome};
 use serde_json::json;
 
-use super::lists::adding::{Adding, Target};
+use super::lists::adding::Addition;
 use super::lists::{CodeList, Conflict};
 use crate::exit::Exit;
 use crate::print;
@@ -131,7 +132,7 @@ impl Campaign {
 
 impl Create {
     async fn run(self) -> anyhow::Result<Exit> {
-        let adding = Adding {
+        let addition = Addition {
             reach: &self.reach,
             request_args: &self.request_args,
             source: self.codes.source()?,
@@ -139,7 +140,7 @@ impl Create {
             target: Target::New(Box::new(self.terms.into())),
             dry_run: false,
         };
-        adding.run().await
+        addition.run().await
     }
 }
 

@@ -2,16 +2,14 @@
 
 use clap::Args;
 use scrip_client::ClientError;
+use scrip_lists::{Part, Parts, Places, Skipped};
 use scrip_protocol::command::{ArchiveCodes, ArchiveCodesOutcome, LineVerdict, RestoreCodes, RestoreCodesOutcome, SkippedLine};
 use scrip_protocol::{CampaignId, RequestId};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::lists::SomeCodes;
-use crate::cli::lists::parts::{Part, Parts};
-use crate::cli::lists::report::Skipped;
+use crate::cli::lists::{SomeCodes, report};
 use crate::exit::Exit;
-use crate::lists::Places;
 use crate::print;
 use crate::progress::Progress;
 use crate::reach::{Reach, RequestArgs};
@@ -87,7 +85,7 @@ impl Archive {
         let client = self.reach.client_for(&self.request_args).await?;
         let mut change = Change::new(&self.reach, "archived")?;
         let mut parts = Parts::of(given.lines()?);
-        while let Some(part) = parts.next()? {
+        while let Some(part) = parts.next().transpose()? {
             let command = ArchiveCodes { campaign, codes: part.lines.clone() };
             let answer = match client.archive_codes(request.of_part(part.number), &command).await {
                 Ok(ArchiveCodesOutcome::Archived { codes, skipped }) => Answer::Changed(codes, skipped),
@@ -117,7 +115,7 @@ impl Restore {
         let client = self.reach.client_for(&self.request_args).await?;
         let mut change = Change::new(&self.reach, "restored")?;
         let mut parts = Parts::of(given.lines()?);
-        while let Some(part) = parts.next()? {
+        while let Some(part) = parts.next().transpose()? {
             let command = RestoreCodes { campaign, codes: part.lines.clone() };
             let answer = match client.restore_codes(request.of_part(part.number), &command).await {
                 Ok(RestoreCodesOutcome::Restored { codes, skipped }) => Answer::Changed(codes, skipped),
@@ -176,7 +174,7 @@ impl Change<'_> {
         };
         self.codes += u64::from(codes);
         self.to_line = Some(part.last_line());
-        self.progress.line(part.last_line(), part.number, None);
+        self.progress.at_line(part.number, None, part.last_line());
         for skip in skipped {
             self.is_incomplete |= match skip.why {
                 LineVerdict::DuplicateInList { .. } | LineVerdict::AlreadyArchived | LineVerdict::NotArchived => false,
@@ -209,17 +207,17 @@ impl Change<'_> {
                 let codes = print::count(self.codes, "code");
                 let left_out = print::grouped(self.skipped.number());
                 print::line(format_args!("{} {codes} up to {place} before that, skipped {left_out}", self.done));
-                self.skipped.print(places);
+                report::print_skipped(&self.skipped, places);
             }
             return Ok(Exit::Refused);
         }
         if self.reach.json {
             let before = format!(r#"{{"request":"{request}","outcome":{{"{}":{{"codes":{},"skipped":"#, self.done, self.codes);
-            self.skipped.print_json(&before, "}}}")?;
+            report::print_skipped_json(self.skipped, &before, "}}}")?;
         } else {
             let left_out = print::grouped(self.skipped.number());
             print::line(format_args!("{} {}, skipped {left_out}", self.done, print::grouped(self.codes)));
-            self.skipped.print(places);
+            report::print_skipped(&self.skipped, places);
         }
         Ok(if self.is_incomplete { Exit::Refused } else { Exit::Done })
     }

@@ -1,10 +1,10 @@
 //! `scrip codes check`: whether codes are free to be added to a campaign (Z6, K7).
 
 use clap::Args;
+use scrip_lists::Parts;
 use scrip_protocol::command::{CheckFreeOutcome, CodeFree, CodeTexts};
 use serde_json::json;
 
-use crate::cli::lists::parts::Parts;
 use crate::cli::lists::{Given, SomeCodes};
 use crate::exit::{Exit, InputError};
 use crate::print;
@@ -39,7 +39,7 @@ impl Check {
         let (mut free, mut taken) = (0_u64, 0_u64);
         let mut progress = Progress::new("checking the list");
         let mut parts = Parts::of(given.lines()?);
-        while let Some(part) = parts.next()? {
+        while let Some(part) = parts.next().transpose()? {
             // Blank lines of a list only count towards its line numbers.
             let lines = (part.first_line..).zip(part.lines.iter().map(str::trim));
             let lines: Vec<(u32, &str)> = lines.filter(|(_, code)| !is_list || !code.is_empty()).collect();
@@ -48,7 +48,7 @@ impl Check {
                 let why = "too many codes for one request".to_owned();
                 return Err(InputError { place: "arguments".into(), why }.into());
             };
-            progress.line(part.last_line(), part.number, None);
+            progress.at_line(part.number, None, part.last_line());
             for ((number, code), verdict) in lines.into_iter().zip(verdicts) {
                 match verdict {
                     CodeFree::Free => free += 1,

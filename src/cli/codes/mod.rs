@@ -6,9 +6,10 @@ mod generate;
 mod list;
 
 use clap::{Args, Subcommand};
+use scrip_lists::Target;
 use scrip_protocol::CampaignId;
 
-use super::lists::adding::{Adding, Target};
+use super::lists::adding::Addition;
 use super::lists::{CodeList, Conflict};
 use crate::exit::Exit;
 use crate::reach::{Reach, RequestArgs};
@@ -75,7 +76,7 @@ impl Codes {
 
 impl Add {
     async fn run(self) -> anyhow::Result<Exit> {
-        let adding = Adding {
+        let addition = Addition {
             reach: &self.reach,
             request_args: &self.request_args,
             source: self.codes.source()?,
@@ -83,6 +84,6 @@ impl Add {
             target: Target::Campaign(self.campaign),
             dry_run: self.dry_run,
         };
-        adding.run().await
+        addition.run().await
     }
 }

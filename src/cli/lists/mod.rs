@@ -1,27 +1,21 @@
-//! Lists of codes on the command line: where they come from, and how they are sent.
+//! Lists of codes on the command line: arguments and output. The crate `scrip_lists` reads and sends them.
 //!
-//! A list is a file that [`crate::lists`] reads, or codes given as arguments. It can have any length: it is sent in [`parts`]
-//! that fit a request, each read when it is due, so the list is never held in memory as a whole. [`adding`] adds a list to a
-//! campaign; [`report`] prints the results for its lines.
+//! A list is a file, or codes given as arguments. [`adding`] adds a list to a campaign; [`report`] prints the results for its
+//! lines.
 
 pub(crate) mod adding;
-pub(crate) mod parts;
 pub(crate) mod report;
-mod trial;
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use clap::{Args, ValueEnum};
 use scrip_engine::folder::Folder;
+use scrip_lists::{Header, Line, List, ListError, ListOptions, ListSource, OptionNames, Places};
 use scrip_protocol::Settings;
 use scrip_protocol::command::{CodeLimit, OnConflict};
-use tempfile::NamedTempFile;
 
-use crate::exit::InputError;
-use crate::lists::{Line, List, ListOptions, Places};
 use crate::print;
 
 /// A list of codes to add to a campaign.
@@ -31,7 +25,7 @@ pub(crate) struct CodeList {
     #[arg(help = "List of codes: a text or XLSX file [default: standard input]", long_help = LIST_HELP.as_str())]
     file: PathBuf,
     #[command(flatten)]
-    options: ListOptions,
+    options: ListArgs,
 }
 
 /// K2: names the organisation's limit if the data folder of SCRIP_DATA is on this machine, otherwise the default.
@@ -49,6 +43,50 @@ static LIST_HELP: LazyLock<String> = LazyLock::new(|| {
          A campaign holds at most {limit}, archived ones included"
     )
 });
+
+/// How to read a list.
+#[derive(Debug, Clone, Args)]
+struct ListArgs {
+    /// Sheet with the codes, for a spreadsheet
+    ///
+    /// By default the first visible sheet that is not empty. Hidden rows of the sheet are read as well.
+    #[arg(long, value_name = "NAME")]
+    sheet: Option<String>,
+    /// Column with the codes, for a spreadsheet
+    ///
+    /// Its letters or its header. By default the column with the header "code" or "promo code", or the only column.
+    #[arg(long, value_name = "LETTERS|HEADER")]
+    column: Option<String>,
+    /// Whether the first line that is not blank is a header
+    ///
+    /// With `auto` it is a header if it reads "code", "codes" or "promo code".
+    #[arg(long, value_enum, default_value_t)]
+    header: HeaderArg,
+}
+
+/// Whether a list has a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum HeaderArg {
+    /// Decide by the first line
+    #[default]
+    Auto,
+    /// There is a header
+    Yes,
+    /// There is no header
+    No,
+}
+
+impl From<&ListArgs> for ListOptions {
+    fn from(args: &ListArgs) -> ListOptions {
+        let header = match args.header {
+            HeaderArg::Auto => Header::Auto,
+            HeaderArg::Yes => Header::Yes,
+            HeaderArg::No => Header::No,
+        };
+        let names = OptionNames { sheet: "--sheet", column: "--column" };
+        ListOptions { sheet: args.sheet.clone(), column: args.column.clone(), header, names }
+    }
+}
 
 /// How to handle lines with a code of another campaign, or with an invalid code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -70,8 +108,8 @@ impl From<Conflict> for OnConflict {
 
 impl CodeList {
     /// The source of the list.
-    pub(crate) fn source(&self) -> Result<Source, InputError> {
-        Source::of(&self.file, &self.options)
+    pub(crate) fn source(&self) -> Result<ListSource, ListError> {
+        source(&self.file, &self.options)
     }
 }
 
@@ -85,7 +123,7 @@ pub(crate) struct SomeCodes {
     #[arg(long)]
     file: Option<PathBuf>,
     #[command(flatten)]
-    options: ListOptions,
+    options: ListArgs,
 }
 
 /// The codes that were given.
@@ -96,11 +134,11 @@ pub(crate) enum Given {
 
 impl SomeCodes {
     /// Opens the list, if there is one.
-    pub(crate) fn open(&self) -> Result<Given, InputError> {
+    pub(crate) fn open(&self) -> Result<Given, ListError> {
         match &self.file {
             None => Ok(Given::Arguments(self.codes.clone())),
             Some(file) => {
-                let list = Source::of(file, &self.options)?.open()?;
+                let list = source(file, &self.options)?.open()?;
                 announce_header(&list);
                 Ok(Given::Listed(Box::new(list)))
             }
@@ -108,8 +146,16 @@ impl SomeCodes {
     }
 }
 
+/// The file of a list; `-` is standard input.
+fn source(file: &Path, args: &ListArgs) -> Result<ListSource, ListError> {
+    match file.to_str() {
+        Some("-") => ListSource::copy_of(&mut io::stdin().lock(), "standard input".to_owned(), &args.into()),
+        Some(_) | None => ListSource::of_file(file, &args.into()),
+    }
+}
+
 /// Lines, one at a time.
-pub(crate) type GivenLines<'a> = Box<dyn Iterator<Item = Result<Line, InputError>> + 'a>;
+pub(crate) type GivenLines<'a> = Box<dyn Iterator<Item = Result<Line, ListError>> + 'a>;
 
 impl Given {
     /// How people name the location of a line; `None` for arguments, which are in front of them.
@@ -121,7 +167,7 @@ impl Given {
     }
 
     /// Its lines.
-    pub(crate) fn lines(&mut self) -> Result<GivenLines<'_>, InputError> {
+    pub(crate) fn lines(&mut self) -> Result<GivenLines<'_>, ListError> {
         Ok(match self {
             Given::Arguments(codes) => {
                 Box::new((1..).zip(codes.iter()).map(|(number, code)| Ok(Line { number, text: code.clone() })))
@@ -131,49 +177,17 @@ impl Given {
     }
 }
 
-/// A file with a list that can be read more than once: a pipe is copied into a temporary file.
-pub(crate) struct Source {
-    name: String,
-    path: PathBuf,
-    options: ListOptions,
-    _copy: Option<NamedTempFile>,
-}
-
-impl Source {
-    fn of(file: &Path, options: &ListOptions) -> Result<Source, InputError> {
-        let is_standard_input = file.to_str() == Some("-");
-        let name = if is_standard_input { "standard input".to_owned() } else { file.display().to_string() };
-        let is_stream = is_standard_input || file.metadata().is_ok_and(|about| !about.is_file() && !about.is_dir());
-        let copied = match is_stream {
-            true => Some(copy(file, is_standard_input).map_err(|why| InputError { place: name.clone(), why: why.to_string() })?),
-            false => None,
-        };
-        let path = copied.as_ref().map_or_else(|| file.to_owned(), |copy| copy.path().to_owned());
-        Ok(Source { name, path, options: options.clone(), _copy: copied })
-    }
-
-    /// Its name for people: the file, or standard input.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Opens it, from the beginning.
-    pub(crate) fn open(&self) -> Result<List, InputError> {
-        List::open(&self.name, &self.path, &self.options)
-    }
-
-    /// Prints how many codes were recognised in a spreadsheet (K5), so that people can see whether that is all of them.
-    pub(crate) fn announce_recognised(&self, places: &Places, codes: u64, last_line: u32) {
-        let found = match (places, codes) {
-            (Places::Lines, _) => return,
-            (Places::Cells { .. }, 0) => "no code recognised".to_owned(),
-            (Places::Cells { .. }, 1) => format!("1 code recognised, in {}", places.of(last_line)),
-            (Places::Cells { .. }, codes) => {
-                format!("{} codes recognised, the last in {}", print::grouped(codes), places.of(last_line))
-            }
-        };
-        print::complain(&format!("{}: {found}", self.name));
-    }
+/// Prints how many codes were recognised in a spreadsheet (K5), so that people can see whether that is all of them.
+fn announce_recognised(name: &str, places: &Places, codes: u64, last_line: u32) {
+    let found = match (places, codes) {
+        (Places::Lines, _) => return,
+        (Places::Cells { .. }, 0) => "no code recognised".to_owned(),
+        (Places::Cells { .. }, 1) => format!("1 code recognised, in {}", places.of(last_line)),
+        (Places::Cells { .. }, codes) => {
+            format!("{} codes recognised, the last in {}", print::grouped(codes), places.of(last_line))
+        }
+    };
+    print::complain(&format!("{name}: {found}"));
 }
 
 /// The refusal of a list that exceeds the limit of a campaign (K1, A2).
@@ -192,13 +206,4 @@ fn announce_header(list: &List) {
         let (name, place) = (list.name(), list.places().of(header.number));
         print::complain(&format!("{name}: {place}: {:?} is read as a header; --header no reads it as a code", header.text));
     }
-}
-
-fn copy(file: &Path, is_standard_input: bool) -> io::Result<NamedTempFile> {
-    let mut copy = NamedTempFile::new()?;
-    match is_standard_input {
-        true => io::copy(&mut io::stdin().lock(), &mut copy)?,
-        false => io::copy(&mut File::open(file)?, &mut copy)?,
-    };
-    Ok(copy)
 }

@@ -10,43 +10,42 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use scrip_protocol::command::{CodeTexts, LINES_MAX, LineVerdict, SkippedLine};
 
-use crate::exit::InputError;
-use crate::lists::Line;
+use super::{Line, ListError};
 
 /// The most bytes of text in a part. A request has 4 MiB, of which line ends and a campaign's terms take less than one.
 const BYTES_MAX: usize = 3 << 20;
 
 /// A part of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Part {
+pub struct Part {
     /// Its number, from 0.
-    pub(crate) number: u64,
+    pub number: u64,
     /// The line number, in the list, of its first line.
-    pub(crate) first_line: u32,
+    pub first_line: u32,
     /// Its lines, blank ones included.
-    pub(crate) lines: CodeTexts,
+    pub lines: CodeTexts,
 }
 
 impl Part {
     /// The line number, in the list, of its last line.
-    pub(crate) fn last_line(&self) -> u32 {
+    pub fn last_line(&self) -> u32 {
         self.first_line + (self.lines.len() as u32).saturating_sub(1)
     }
 
     /// How many of its lines are not blank.
-    pub(crate) fn codes(&self) -> u64 {
+    pub fn codes(&self) -> u64 {
         self.lines.iter().filter(|text| !text.is_empty()).count() as u64
     }
 
     /// A hash that tells it from other parts.
-    pub(crate) fn fingerprint(&self) -> u64 {
+    pub fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (self.first_line, &self.lines.text, &self.lines.ends).hash(&mut hasher);
         hasher.finish()
     }
 
     /// Converts a verdict on one of its lines, counted from 1, to the list's line numbers.
-    pub(crate) fn of_list(&self, mut skip: SkippedLine) -> SkippedLine {
+    pub fn of_list(&self, mut skip: SkippedLine) -> SkippedLine {
         let before = self.first_line - 1;
         skip.line = skip.line.saturating_add(before);
         if let LineVerdict::DuplicateInList { of_line } = &mut skip.why {
@@ -56,21 +55,25 @@ impl Part {
     }
 }
 
-/// The parts of a list, one at a time.
-pub(crate) struct Parts<I> {
+/// The parts of a list, one at a time. A list without lines has one empty part, so that the engine reports on it.
+pub struct Parts<I> {
     lines: I,
     ahead: Option<Line>,
     number: u64,
 }
 
-impl<I: Iterator<Item = Result<Line, InputError>>> Parts<I> {
+impl<I: Iterator<Item = Result<Line, ListError>>> Parts<I> {
     /// The parts of these lines.
-    pub(crate) fn of(lines: I) -> Parts<I> {
+    pub fn of(lines: I) -> Parts<I> {
         Parts { lines, ahead: None, number: 0 }
     }
 
-    /// The next part. A list without lines has one empty part, so that the engine reports on it.
-    pub(crate) fn next(&mut self) -> Result<Option<Part>, InputError> {
+    /// Whether the part that was returned last is the last one.
+    pub fn is_at_end(&self) -> bool {
+        self.ahead.is_none()
+    }
+
+    fn read(&mut self) -> Result<Option<Part>, ListError> {
         let Some(first) = self.take()? else {
             let empty = Part { number: 0, first_line: 1, lines: CodeTexts::default() };
             let is_first = self.number == 0;
@@ -96,16 +99,19 @@ impl<I: Iterator<Item = Result<Line, InputError>>> Parts<I> {
         Ok(Some(part))
     }
 
-    /// Whether the part that was returned last is the last one.
-    pub(crate) fn is_at_end(&self) -> bool {
-        self.ahead.is_none()
-    }
-
-    fn take(&mut self) -> Result<Option<Line>, InputError> {
+    fn take(&mut self) -> Result<Option<Line>, ListError> {
         match self.ahead.take() {
             Some(line) => Ok(Some(line)),
             None => self.lines.next().transpose(),
         }
+    }
+}
+
+impl<I: Iterator<Item = Result<Line, ListError>>> Iterator for Parts<I> {
+    type Item = Result<Part, ListError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.read().transpose()
     }
 }
 
@@ -115,10 +121,7 @@ mod tests {
 
     fn parts(lines: impl IntoIterator<Item = (u32, String)>) -> Vec<Part> {
         let mut parts = Parts::of(lines.into_iter().map(|(number, text)| Ok(Line { number, text })));
-        let mut all = Vec::new();
-        while let Some(part) = parts.next().expect("these lines are valid") {
-            all.push(part);
-        }
+        let all = parts.by_ref().collect::<Result<_, _>>().expect("these lines are valid");
         assert!(parts.is_at_end());
         all
     }

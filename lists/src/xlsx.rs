@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use super::cells::{self, Cells, Value};
 use super::fault::{Fault, Why, one_line};
 use super::formats::{Format, Formats};
-use super::package::{MIB, Node, PART_BYTES_MAX, Package, RELATIONS_MAX, Relation, Source};
+use super::package::{MIB, Node, PART_BYTES_MAX, Package, RELATIONS_MAX, ReadSeek, Relation};
 use super::strings::Strings;
 use super::{Header, Line, ListOptions};
 
@@ -66,7 +66,7 @@ struct Column {
 
 impl Xlsx {
     /// Chooses the column and checks its cells.
-    pub(super) fn open(source: Box<dyn Source>, options: &ListOptions) -> Result<Xlsx, Fault> {
+    pub(super) fn open(source: Box<dyn ReadSeek>, options: &ListOptions) -> Result<Xlsx, Fault> {
         let mut package = Package::open(source)?;
         let part = workbook_part(&mut package)?;
         let relations = package.relations_of(&part)?;
@@ -268,7 +268,7 @@ fn choose(columns: Vec<Column>, options: &ListOptions) -> Result<(Column, bool),
         return Err(Why::NothingInSheet);
     }
     let headed = options.header != Header::No;
-    let example = || cells::name(columns[0].number);
+    let example = |at: usize| format!("{} {}", options.names.column, cells::name(columns[at].number));
     let (at, by_header) = if let Some(wanted) = &options.column {
         let letters = cells::column(wanted);
         let alike = |column: &Column| headed && column.first.text.to_lowercase() == wanted.trim().to_lowercase();
@@ -277,8 +277,8 @@ fn choose(columns: Vec<Column>, options: &ListOptions) -> Result<(Column, bool),
             (None, [at]) => (*at, true),
             (None, []) => return Err(Why::NoSuchColumn { column: wanted.clone(), columns: headers(&columns, |_| true) }),
             (None, [at, ..]) => {
-                let example = cells::name(columns[*at].number);
-                return Err(Why::SameHeader { header: wanted.clone(), columns: headers(&columns, alike), example });
+                let columns = headers(&columns, alike);
+                return Err(Why::SameHeader { header: wanted.clone(), columns, example: example(*at) });
             }
         }
     } else {
@@ -286,10 +286,9 @@ fn choose(columns: Vec<Column>, options: &ListOptions) -> Result<(Column, bool),
         match (positions(&columns, matches).as_slice(), columns.len()) {
             ([at], _) => (*at, true),
             ([], 1) => (0, false),
-            ([], _) => return Err(Why::SeveralColumns { columns: headers(&columns, |_| true), example: example() }),
+            ([], _) => return Err(Why::SeveralColumns { columns: headers(&columns, |_| true), example: example(0) }),
             ([at, ..], _) => {
-                let example = cells::name(columns[*at].number);
-                return Err(Why::SeveralColumns { columns: headers(&columns, matches), example });
+                return Err(Why::SeveralColumns { columns: headers(&columns, matches), example: example(*at) });
             }
         }
     };

@@ -1,31 +1,47 @@
-//! Lists of promo codes from files: text with one code per line, or a spreadsheet (XLSX) with one code per row.
+//! Lists of promo codes from files: text with one code per line, or a spreadsheet (XLSX) with one code per row. This crate reads
+//! a list and adds it to a campaign, and leaves it to its caller to print.
 //!
-//! Both yield the same: numbered lines, in order, one at a time, so that a list of any length is read in bounded memory. A line's
-//! number is that of the text's line or of the sheet's row, as people see it; [`Places`] formats it for people. Blank lines and
-//! cells are left out but counted. Whether a line is a valid code is not decided here: the engine does that, line by line.
+//! Text and spreadsheets yield the same: numbered lines, in order, one at a time, so that a list of any length is read in bounded
+//! memory. A line's number is that of the text's line or of the sheet's row, as people see it; [`Places`] formats it for people.
+//! Blank lines and cells are left out but counted. Whether a line is a valid code is not decided here: the engine does that, line
+//! by line.
 //!
 //! The kind of a file follows from its first bytes. Bytes from outside never panic, and the unpacked size of a file is bounded:
 //! `package.rs` handles the container, `strings.rs`, `formats.rs` and `cells.rs` its contents, `xlsx.rs` the choice of a column.
+//!
+//! - [`ListSource`] is a file, or a copy of a stream, that can be opened more than once; [`List`] is the opened list.
+//! - [`Parts`] divides a list into parts that fit a request.
+//! - [`Adding`] adds a list to a campaign: it tries a long list as a whole, then sends it part by part.
+//! - [`Counts`] and [`Skipped`] are the results for its lines.
 
+mod adding;
 mod cells;
 mod fault;
 mod formats;
 mod package;
+mod parts;
+mod results;
+mod source;
 mod strings;
 #[cfg(test)]
 mod tests;
 mod text;
+mod trial;
 mod xlsx;
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
-use clap::{Args, ValueEnum};
+pub use adding::{Added, Adding, Interrupted, NotAdded, SoFar, Target};
+pub use fault::ListError;
+pub use parts::{Part, Parts};
+pub use results::{Counts, FIRST_SKIPPED, Skipped};
+pub use source::ListSource;
+pub use trial::{AddError, Step};
 
-use crate::exit::InputError;
 use fault::{Fault, Why};
-use package::{MIB, Source};
+use package::{MIB, ReadSeek};
 use text::TextLines;
 use xlsx::{SheetLines, Xlsx};
 
@@ -36,34 +52,48 @@ const STREAM_BYTES_MAX: u64 = 256 * MIB;
 const HEADERS: [&str; 4] = ["code", "codes", "promocode", "promocodes"];
 
 /// How to read a list.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct ListOptions {
-    /// Sheet with the codes, for a spreadsheet
-    ///
-    /// By default the first visible sheet that is not empty. Hidden rows of the sheet are read as well.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) sheet: Option<String>,
-    /// Column with the codes, for a spreadsheet
-    ///
-    /// Its letters or its header. By default the column with the header "code" or "promo code", or the only column.
-    #[arg(long, value_name = "LETTERS|HEADER")]
-    pub(crate) column: Option<String>,
-    /// Whether the first line that is not blank is a header
-    ///
-    /// With `auto` it is a header if it reads "code", "codes" or "promo code".
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) header: Header,
+#[derive(Debug, Clone, Default)]
+pub struct ListOptions {
+    /// The sheet with the codes, for a spreadsheet. By default the first visible sheet that is not empty.
+    pub sheet: Option<String>,
+    /// The column with the codes, for a spreadsheet: its letters or its header. By default the column with the header "code" or
+    /// "promo code", or the only column.
+    pub column: Option<String>,
+    /// Whether the first line that is not blank is a header.
+    pub header: Header,
+    /// What errors call these options.
+    pub names: OptionNames,
+}
+
+/// What errors call the options of a list, in the words of the interface that takes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OptionNames {
+    /// The sheet.
+    pub sheet: &'static str,
+    /// The column.
+    pub column: &'static str,
+}
+
+impl OptionNames {
+    /// The names of the fields.
+    pub const DEFAULT: OptionNames = OptionNames { sheet: "sheet", column: "column" };
+}
+
+impl Default for OptionNames {
+    fn default() -> OptionNames {
+        OptionNames::DEFAULT
+    }
 }
 
 /// Whether a list has a header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum Header {
-    /// Decide by the first line
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Header {
+    /// Decide by the first line: it is a header if it reads "code", "codes" or "promo code".
     #[default]
     Auto,
-    /// There is a header
+    /// There is a header.
     Yes,
-    /// There is no header
+    /// There is no header.
     No,
 }
 
@@ -86,16 +116,16 @@ impl Header {
 
 /// A line of a list: a code, with the white space around it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Line {
+pub struct Line {
     /// The number of the text's line, or of the sheet's row, from 1.
-    pub(crate) number: u32,
+    pub number: u32,
     /// Its text.
-    pub(crate) text: String,
+    pub text: String,
 }
 
 /// How people refer to the location of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Places {
+pub enum Places {
     /// `line 7`
     Lines,
     /// `Sheet1!B7`
@@ -109,7 +139,7 @@ pub(crate) enum Places {
 
 impl Places {
     /// The location of a line, by its number.
-    pub(crate) fn of(&self, line: u32) -> String {
+    pub fn of(&self, line: u32) -> String {
         match self {
             Places::Lines => format!("line {line}"),
             Places::Cells { sheet, column } => cells::place(sheet, line, *column),
@@ -118,7 +148,7 @@ impl Places {
 }
 
 /// A list that was recognised, and can be read.
-pub(crate) struct List {
+pub struct List {
     name: String,
     kind: Kind,
 }
@@ -130,7 +160,10 @@ enum Kind {
 
 impl List {
     /// Opens a list under a name for people. For a spreadsheet, every cell of the column is checked before this returns.
-    pub(crate) fn open(name: &str, file: &Path, options: &ListOptions) -> Result<List, InputError> {
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is not a list.
+    pub fn open(name: &str, file: &Path, options: &ListOptions) -> Result<List, ListError> {
         match Kind::of_file(file, options) {
             Ok(kind) => Ok(List { name: name.to_owned(), kind }),
             Err(fault) => Err(fault.in_file(name)),
@@ -138,12 +171,12 @@ impl List {
     }
 
     /// Its name for people: the file, or standard input.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
     /// How people refer to the locations of its lines.
-    pub(crate) fn places(&self) -> Places {
+    pub fn places(&self) -> Places {
         match &self.kind {
             Kind::Text(_) => Places::Lines,
             Kind::Sheet(xlsx) => Places::Cells { sheet: xlsx.sheet().to_owned(), column: xlsx.column() },
@@ -151,7 +184,7 @@ impl List {
     }
 
     /// The line that was read as a header.
-    pub(crate) fn header(&self) -> Option<&Line> {
+    pub fn header(&self) -> Option<&Line> {
         match &self.kind {
             Kind::Text(lines) => lines.header(),
             Kind::Sheet(xlsx) => xlsx.header(),
@@ -159,7 +192,10 @@ impl List {
     }
 
     /// Its lines, without blank ones and the header. The lines of a text can be read once. An error ends them.
-    pub(crate) fn lines(&mut self) -> Result<Lines<'_>, InputError> {
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn lines(&mut self) -> Result<Lines<'_>, ListError> {
         let lines = match &mut self.kind {
             Kind::Text(lines) => LinesOf::Text(lines),
             Kind::Sheet(xlsx) => LinesOf::Sheet(Box::new(xlsx.lines().map_err(|fault| fault.in_file(&self.name))?)),
@@ -169,7 +205,7 @@ impl List {
 }
 
 /// The lines of a list.
-pub(crate) struct Lines<'a> {
+pub struct Lines<'a> {
     name: &'a str,
     lines: Option<LinesOf<'a>>,
 }
@@ -180,7 +216,7 @@ enum LinesOf<'a> {
 }
 
 impl Iterator for Lines<'_> {
-    type Item = Result<Line, InputError>;
+    type Item = Result<Line, ListError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let next = match self.lines.as_mut()? {
@@ -245,7 +281,7 @@ impl Kind {
         let mut all = BufReader::new(Cursor::new(bytes).chain(rest));
         match like {
             Like::Text => {
-                let given = [("--sheet", &options.sheet), ("--column", &options.column)];
+                let given = [(options.names.sheet, &options.sheet), (options.names.column, &options.column)];
                 match given.iter().find(|(_, value)| value.is_some()) {
                     Some((option, _)) => Err(Why::OnlyForSpreadsheets(option).into()),
                     None => Ok(Kind::Text(TextLines::open(Box::new(all), options.header)?)),
@@ -263,7 +299,7 @@ impl Kind {
         }
     }
 
-    fn sheet(source: Box<dyn Source>, options: &ListOptions) -> Result<Kind, Fault> {
+    fn sheet(source: Box<dyn ReadSeek>, options: &ListOptions) -> Result<Kind, Fault> {
         Ok(Kind::Sheet(Box::new(Xlsx::open(source, options)?)))
     }
 }

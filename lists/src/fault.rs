@@ -5,8 +5,6 @@
 
 use std::io;
 
-use crate::exit::InputError;
-
 /// Limits of what is shown from a file, which may contain anything, of any length.
 const PLACE_CHARS_MAX: usize = 100;
 const WHY_CHARS_MAX: usize = 1_000;
@@ -21,6 +19,18 @@ pub(super) fn one_line(text: &str, chars_max: usize) -> String {
     line
 }
 
+/// A list that is unusable.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}: {}{why}", .location.as_ref().map(|at| format!("{at}: ")).unwrap_or_default())]
+pub struct ListError {
+    /// The name of the file for people.
+    pub file: String,
+    /// The location in the file, such as `line 7` or `Sheet1!B7`, if the error has one.
+    pub location: Option<String>,
+    /// What is wrong there, on one line.
+    pub why: String,
+}
+
 /// A problem, and its location in the file if it has one.
 #[derive(Debug)]
 pub(super) struct Fault {
@@ -30,12 +40,9 @@ pub(super) struct Fault {
 
 impl Fault {
     /// The error for people.
-    pub(super) fn in_file(self, name: &str) -> InputError {
-        let place = match self.at {
-            Some(at) => format!("{name}: {}", one_line(&at, PLACE_CHARS_MAX)),
-            None => name.to_owned(),
-        };
-        InputError { place, why: one_line(&self.why.to_string(), WHY_CHARS_MAX) }
+    pub(super) fn in_file(self, name: &str) -> ListError {
+        let location = self.at.map(|at| one_line(&at, PLACE_CHARS_MAX));
+        ListError { file: name.to_owned(), location, why: one_line(&self.why.to_string(), WHY_CHARS_MAX) }
     }
 }
 
@@ -80,7 +87,7 @@ pub(super) enum Why {
     OpenDocument,
     #[error("this is a ZIP archive, but not a spreadsheet (.xlsx)")]
     NotASpreadsheet,
-    #[error("a spreadsheet on standard input can have at most {max_mib} MiB; pass it as a file")]
+    #[error("a spreadsheet from a stream can have at most {max_mib} MiB; pass it as a file")]
     StreamTooLong { max_mib: u64 },
     #[error("the file is damaged or cut off: {0}")]
     Archive(zip::result::ZipError),
@@ -105,11 +112,11 @@ pub(super) enum Why {
     NothingInSheets { sheets: String },
     #[error("the sheet is empty")]
     NothingInSheet,
-    #[error("the codes could be in any of these columns: {columns}; choose one, for example --column {example}")]
+    #[error("the codes could be in any of these columns: {columns}; choose one, for example {example}")]
     SeveralColumns { columns: String, example: String },
     #[error("no column has the letters or the header {column:?}; the columns are: {columns}")]
     NoSuchColumn { column: String, columns: String },
-    #[error("several columns have the header {header:?}: {columns}; choose one by its letters, for example --column {example}")]
+    #[error("several columns have the header {header:?}: {columns}; choose one by its letters, for example {example}")]
     SameHeader { header: String, columns: String, example: String },
 
     #[error("the file is damaged: its rows or cells are out of order")]

@@ -34,13 +34,13 @@ pub(super) const RELATIONS_MAX: usize = 2_000;
 pub(super) const MIB: u64 = 1024 * 1024;
 
 /// The bytes of a spreadsheet.
-pub(super) trait Source: Read + Seek + Send {}
+pub(super) trait ReadSeek: Read + Seek + Send {}
 
-impl<S: Read + Seek + Send> Source for S {}
+impl<S: Read + Seek + Send> ReadSeek for S {}
 
 /// The archive.
 pub(super) struct Package {
-    archive: ZipArchive<Box<dyn Source>>,
+    archive: ZipArchive<Box<dyn ReadSeek>>,
     /// The parts by their names in lower case: references to them are not exact about case.
     parts: HashMap<String, usize>,
 }
@@ -57,7 +57,7 @@ pub(super) struct Relation {
 
 impl Package {
     /// Reads the archive's directory.
-    pub(super) fn open(source: Box<dyn Source>) -> Result<Package, Fault> {
+    pub(super) fn open(source: Box<dyn ReadSeek>) -> Result<Package, Fault> {
         let archive = ZipArchive::new(source).map_err(Why::Archive)?;
         let name_of = |name: &[u8]| String::from_utf8_lossy(name).replace('\\', "/").to_lowercase();
         let parts = archive.file_names_raw().map(name_of).zip(0..).collect();
@@ -129,7 +129,7 @@ fn absolute(folder: &str, target: &str) -> String {
     steps.join("/")
 }
 
-type Unpacked<'a> = BufReader<ZipFile<'a, Box<dyn Source>>>;
+type Unpacked<'a> = BufReader<ZipFile<'a, Box<dyn ReadSeek>>>;
 
 /// A part of the archive, node by node.
 pub(super) struct Xml<'a> {

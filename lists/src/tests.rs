@@ -35,7 +35,7 @@ fn header(header: Header) -> ListOptions {
     ListOptions { header, ..ListOptions::default() }
 }
 
-const AUTO: ListOptions = ListOptions { sheet: None, column: None, header: Header::Auto };
+const AUTO: ListOptions = ListOptions { sheet: None, column: None, header: Header::Auto, names: OptionNames::DEFAULT };
 
 /// The parts of a small spreadsheet; a test changes one.
 #[derive(Clone)]
@@ -248,10 +248,7 @@ fn ambiguous_columns_must_be_chosen() {
     let rows = row(&["Name", "Number", "SKU"]) + &row(&["first", "N-1", "S-1"]);
     let of = |options: &ListOptions, expected: Result<&[&str], &str>| check(&sheet(&rows).zip(), options, expected);
     let all = r#"A "Name", B "Number", C "SKU""#;
-    of(
-        &AUTO,
-        Err(&format!("list: Sheet1: the codes could be in any of these columns: {all}; choose one, for example --column A")),
-    );
+    of(&AUTO, Err(&format!("list: Sheet1: the codes could be in any of these columns: {all}; choose one, for example column A")));
     of(&column("B"), Ok(&["1 Number", "2 N-1"]));
     of(&column("b"), Ok(&["1 Number", "2 N-1"]));
     of(&column("number"), Ok(&["(1 Number)", "2 N-1"]));
@@ -267,10 +264,10 @@ fn ambiguous_columns_must_be_chosen() {
     let either = r#"A "Code", B "code""#;
     check_rows(
         &twice,
-        Err(&format!("list: Sheet1: the codes could be in any of these columns: {either}; choose one, for example --column A")),
+        Err(&format!("list: Sheet1: the codes could be in any of these columns: {either}; choose one, for example column A")),
     );
     let same = format!(
-        "list: Sheet1: several columns have the header \"CODE\": {either}; choose one by its letters, for example --column A"
+        "list: Sheet1: several columns have the header \"CODE\": {either}; choose one by its letters, for example column A"
     );
     check(&sheet(&twice).zip(), &column("CODE"), Err(&same));
     check_rows(&(row(&["Name", "Promo code"]) + &row(&["first", "P-1"])), Ok(&["(1 Promo code)", "2 P-1"]));
@@ -279,6 +276,45 @@ fn ambiguous_columns_must_be_chosen() {
     let many = row(&many.iter().map(String::as_str).collect::<Vec<_>>());
     let why = read(&sheet(&many).zip(), &AUTO).expect_err("there are twenty");
     assert!(why.contains(r#"L "H11", and 8 more; choose one"#), "{why}");
+}
+
+/// An error names the options as the interface calls them that takes them.
+#[test]
+fn errors_name_options_in_the_words_of_the_interface() {
+    let names = OptionNames { sheet: "--sheet", column: "--column" };
+    let rows = r#"<row><c><v>1</v></c><c><v>2</v></c></row>"#;
+    let why = read(&sheet(rows).zip(), &ListOptions { names, ..AUTO }).expect_err("there are two columns");
+    assert!(why.ends_with("choose one, for example --column A"), "{why}");
+    for (options, expected) in [
+        (ListOptions { names, ..column("A") }, "list: --column applies to spreadsheets, but this is text"),
+        (ListOptions { names, sheet: Some("May".to_owned()), ..AUTO }, "list: --sheet applies to spreadsheets, but this is text"),
+        (column("A"), "list: column applies to spreadsheets, but this is text"),
+    ] {
+        check(b"A\n", &options, Err(expected));
+    }
+}
+
+/// An error has the file, the location and the problem apart, for an interface that does not print them on one line.
+#[test]
+fn an_error_has_its_location_apart() {
+    let mut source = ListSource::copy_of(&mut &b"A\nB\xff\n"[..], "upload".to_owned(), &AUTO).and_then(|source| source.open());
+    let wrong = source.as_mut().map(|list| list.lines().map(|lines| lines.last()));
+    let Ok(Ok(Some(Err(error)))) = wrong else { panic!("the second line is not UTF-8") };
+    let ListError { file, location, why } = &error;
+    let parts = (file.as_str(), location.as_deref(), why.as_str());
+    assert_eq!(parts, ("upload", Some("line 2, byte 2"), "this is not UTF-8"));
+    assert_eq!(error.to_string(), "upload: line 2, byte 2: this is not UTF-8");
+}
+
+/// A stream can be read more than once: to be tried, and to be sent.
+#[test]
+fn a_stream_can_be_read_twice() {
+    let source = ListSource::copy_of(&mut &b"A\nB\n"[..], "standard input".to_owned(), &AUTO).expect("it can be copied");
+    for _ in 0..2 {
+        let mut list = source.open().expect("it is text");
+        let lines: Vec<_> = list.lines().expect("it can be read").map(|line| line.expect("it is text").text).collect();
+        assert_eq!((list.name(), lines), ("standard input", vec!["A".to_owned(), "B".to_owned()]));
+    }
 }
 
 /// Damage to the container or to a part is reported in one line.

@@ -7,17 +7,17 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 
-use scrip_client::Client;
+use scrip_client::{Client, ClientError};
 use scrip_protocol::CampaignId;
-use scrip_protocol::codes::CodeForm;
+use scrip_protocol::codes::{CodeForm, UnknownForm};
 use scrip_protocol::command::{AddCodesOutcome, CodeLimit, CodesReport, LineVerdict, OnConflict, SkippedLine, TryCodes};
 
-use super::Conflict;
+use super::List;
+use super::fault::ListError;
 use super::parts::{Part, Parts};
-use super::report::{Counts, Skipped};
-use crate::lists::List;
-use crate::progress::Progress;
+use super::results::{Counts, Skipped};
 
 /// How many codes have their first line remembered: some 100 MB, and far more than a campaign can hold. Beyond that, a code
 /// counts as new.
@@ -25,6 +25,51 @@ const CODES_MAX: usize = 1 << 22;
 
 /// How many characters of a line are shown.
 const SHOWN_CHARS: usize = 64;
+
+/// Why a list could not be tried or added.
+#[derive(Debug, thiserror::Error)]
+pub enum AddError {
+    /// The list is unusable.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// A request has no outcome.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The engine compares codes in a form that this program does not know.
+    #[error(transparent)]
+    CodeForm(#[from] UnknownForm),
+    /// The temporary file with the results cannot be written.
+    #[error("the temporary file with the results: {0}")]
+    Results(#[from] io::Error),
+}
+
+/// What is being done with a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A part of the list is tried.
+    Checking {
+        /// The number of the part, from 0.
+        part: u64,
+        /// Its first line.
+        line: u32,
+    },
+    /// The whole list was read, and nothing of it was sent.
+    Recognised {
+        /// How many lines are not blank.
+        codes: u64,
+        /// The last line.
+        last_line: u32,
+    },
+    /// A part of the list is sent.
+    Sending {
+        /// The number of the part, from 0.
+        part: u64,
+        /// How many parts there are, if the list was tried.
+        of: Option<u64>,
+        /// Its first line.
+        line: u32,
+    },
+}
 
 /// The result of a trial.
 pub(crate) struct Trial {
@@ -60,16 +105,17 @@ impl Trial {
         mut list: List,
         client: &Client,
         campaign: Option<CampaignId>,
-        on_conflict: Conflict,
+        on_conflict: OnConflict,
         always: bool,
-        for_script: bool,
-    ) -> anyhow::Result<Option<Trial>> {
+        keeps_all: bool,
+        notify: &mut (dyn FnMut(Step) + Send),
+    ) -> Result<Option<Trial>, AddError> {
         let mut parts = Parts::of(list.lines()?);
         let mut trial = Trial {
             parts: Vec::new(),
             counts: Counts::default(),
-            skipped: Skipped::new(for_script)?,
-            conflicts: Skipped::new(for_script)?,
+            skipped: Skipped::new(keeps_all)?,
+            conflicts: Skipped::new(keeps_all)?,
             too_many: None,
             refused: None,
             refuses_first: false,
@@ -79,12 +125,11 @@ impl Trial {
             first_line: HashMap::new(),
             limit: None,
         };
-        let mut progress = Progress::new("checking the list");
-        while let Some(part) = parts.next()? {
+        while let Some(part) = parts.next().transpose()? {
             if part.number == 0 && parts.is_at_end() && !always {
                 return Ok(None);
             }
-            progress.line(part.first_line, part.number, None);
+            notify(Step::Checking { part: part.number, line: part.first_line });
             trial.parts.push(part.fingerprint());
             trial.codes += part.codes();
             trial.last_line = part.last_line();
@@ -96,7 +141,7 @@ impl Trial {
                 }
             }
             if part.number == 0 {
-                let has_conflicts = on_conflict == Conflict::Reject && trial.conflicts.number() > 0;
+                let has_conflicts = on_conflict == OnConflict::Reject && trial.conflicts.number() > 0;
                 let makes_no_campaign = campaign.is_none() && trial.counts.added == 0;
                 trial.refuses_first = trial.refused.is_some() || trial.too_many.is_some() || has_conflicts || makes_no_campaign;
             }
@@ -109,8 +154,8 @@ impl Trial {
         client: &Client,
         campaign: Option<CampaignId>,
         part: &Part,
-        on_conflict: Conflict,
-    ) -> anyhow::Result<()> {
+        on_conflict: OnConflict,
+    ) -> Result<(), AddError> {
         let query = |earlier: u64, on_conflict| TryCodes {
             campaign,
             lines: part.lines.clone(),
@@ -135,7 +180,7 @@ impl Trial {
                 let would_add = u32::try_from(self.counts.added).unwrap_or(u32::MAX);
                 self.too_many = Some(CodeLimit { would_add, ..limit });
                 // Conflicts are reported before the limit.
-                if on_conflict == Conflict::Reject
+                if on_conflict == OnConflict::Reject
                     && let AddCodesOutcome::Conflicts(lines) = client.try_codes(&query(0, OnConflict::Reject)).await?
                 {
                     lines.into_iter().try_for_each(|skip| self.conflicts.push(skip))?;
@@ -152,7 +197,7 @@ impl Trial {
         Ok(())
     }
 
-    fn take(&mut self, part: &Part, report: CodesReport) -> anyhow::Result<()> {
+    fn take(&mut self, part: &Part, report: CodesReport) -> Result<(), AddError> {
         let mut skipped = report.skipped.into_iter().peekable();
         for (number, text) in (part.first_line..).zip(part.lines.iter()) {
             let hash = hash_of(text, self.form);
