@@ -4,33 +4,26 @@ mod support;
 
 use std::fs;
 
-use scrip_protocol::Role;
-use scrip_protocol::command::TakeSnapshotOutcome;
-use support::{DEADLINE, Server, campaign, club, run, terms};
+use scrip_client::Tailing;
+use scrip_protocol::{Position, Role};
+use support::{Server, club, run};
 
-/// So many codes of such a length are more than a MiB of journal: a segment.
-const CODES_OF_A_MIB: usize = 20_000;
+/// How many tails a credential can have.
+const TAILS_MAX: usize = 24;
 
-/// An engine that has dropped the beginning of its journal cannot be audited. The findings of the load are printed and written all the same,
-/// without an audit, and the command fails.
+/// A load cannot be audited while its credential has no tail left. The findings are printed and written all the same, without an audit, and the
+/// command fails.
 #[tokio::test(flavor = "multi_thread")]
 async fn findings_without_an_audit_are_given_and_are_an_error() {
-    let mut server = Server::start_with(&["--segment-mib", "1"]);
-    assert!(server.terminate().success());
-    let path = server.dir().join("scrip.toml");
-    let text = fs::read_to_string(&path).expect("init has made it");
-    fs::write(&path, text.replace("journal = \"all\"", "journal = \"needed\"")).expect("it can be written");
-    server.restart();
+    let server = Server::start();
     let operator = server.client(Role::Operator).await;
-    for name in ["One", "Two"] {
-        let codes: Vec<String> = (0..CODES_OF_A_MIB).map(|n| format!("{name}-LONG-ENOUGH-{n:048}")).collect();
-        campaign(&operator, terms(name, None, 1), &codes).await;
-        club(&operator, &format!("After {name}")).await;
-        let taken = operator.take_snapshot(DEADLINE).await.expect("an answer");
-        assert!(matches!(taken, TakeSnapshotOutcome::Taken(_)), "{taken}");
+    club(&operator, "Arena").await;
+    let mut tails = Vec::new();
+    for _ in 0..TAILS_MAX {
+        let mut tail = Tailing::start(server.dial(Role::Operator), Position(1), true).await.expect("a tail");
+        assert!(tail.next().await.expect("the engine runs").is_some(), "there is a record");
+        tails.push(tail);
     }
-    let tail = run(server.scrip(Role::Reporter).args(["tail", "--from", "1"]), b"").exits(1);
-    assert!(tail.err.contains("the journal begins at position"), "the beginning was dropped: {tail:?}");
     let report = server.scratch().join("report.json");
     let mut loadtest = server.scrip(Role::Operator);
     loadtest.args(["loadtest", "--data"]).arg(server.dir()).args(["--codes", "500", "--connections", "1", "--alone", "5"]);

@@ -2,6 +2,7 @@
 
 mod findings;
 mod subject;
+mod sums;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,8 +17,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::Exit;
 use crate::print;
-use findings::{Findings, Row, Sums};
+use findings::{Findings, Row};
 use subject::{Run, Scrip, Subject};
+use sums::Sums;
 
 /// The bonus of each code.
 const AMOUNT: Money = Money(100);

@@ -21,7 +21,7 @@ use scrip_protocol::command::{RedeemOutcome, ShowClientOutcome, Terms as Campaig
 use scrip_protocol::{CampaignId, ClientId, RequestId};
 
 use super::super::own;
-use super::findings::{Rules, Sums};
+use super::sums::{Rules, Sums};
 use super::{AMOUNT, CAP, TERMS};
 
 /// How many clients' balances are queried at once.
