@@ -9,7 +9,7 @@ use std::sync::Arc;
 use redb::StorageBackend;
 
 use super::Stopping;
-use scrip_journal::disk::{Access, Disk, DiskFile, Entry, Mapped, Space};
+use scrip_journal::disk::{Access, Disk, DiskFile, Entry, ReadableFile, Space};
 
 /// Another disk, until it is to stop; then nothing more is written, made durable or renamed.
 #[derive(Debug)]
@@ -65,8 +65,8 @@ impl Disk for Stoppable {
         self.disk.space(dir)
     }
 
-    fn map(&self, path: &Path) -> io::Result<Mapped> {
-        self.disk.map(path)
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadableFile>> {
+        self.disk.open(path)
     }
 }
 

@@ -197,6 +197,9 @@ async fn a_snapshot_damaged_in_what_is_not_read_at_the_start_stops_the_engine() 
         assert_eq!((path, *section), (&newest, "clients"));
         let said = std::error::Error::source(&EngineError::Damaged(damage.clone())).map(ToString::to_string);
         assert_eq!(said, Some(damage.to_string()));
+        let engine = data.start();
+        assert_eq!(engine.started().snapshot, data.ends[0], "the older one, although neither is verified first");
+        engine.stop().await.expect("it is whole");
     }
 }
 
