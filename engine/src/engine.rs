@@ -12,7 +12,7 @@ use crate::folder::{Folder, FolderError};
 use crate::keeper::{Keeper, KeeperSettings};
 use crate::pipeline::{Beginning, ClockError, Finished, Limits, Pipeline, SystemClock};
 use crate::recover::{Recovered, recover, states_less_than_kept};
-use crate::server::{Server, ServerError, ServerLimits};
+use crate::server::{Bound, Server, ServerError, ServerLimits};
 use crate::snapshot::{self, Pace, PassedOver, SnapshotError};
 use crate::verifier::{Damage, Verifier};
 use crate::vitals::{LagLooks, Vitals};
@@ -118,17 +118,20 @@ impl Engine {
         }
         let last = snapshot.as_ref().map(|snapshot| snapshot.header().end);
         let started = Started { snapshot: last.map_or(Position(0), |last| last.position), replayed: state.position() };
+        let credentials = folder.credentials_unknown_to(&state.credentials)?;
+        // Before anything is written that later starts go by: a start that fails here has changed nothing.
+        let listen = start.listen.unwrap_or(config.listen);
+        let bound = Bound::new(folder, listen, start.server_limits)?;
+        let address = bound.address().map_err(|source| ServerError::Listen { address: listen, source })?;
         let clock_file = ClockFile::at(folder.clock_path());
         let wall_ms = scrip_protocol::unix_time_ms();
         let followed = clock_file.judge_start(state.now_ms(), state.position(), wall_ms, start.accept_clock)?;
         let clock = SystemClock::default();
         let keeping = KeeperSettings::from(&config);
-        let credentials = folder.credentials_unknown_to(&state.credentials)?;
         let beginning = Beginning { settings: config.settings, credentials, guard: config.guard };
         let codes = (state.campaigns.base().clone(), state.code_form());
         let pipeline = Pipeline::start(state, Box::new(journal), &beginning, Box::new(clock), start.limits)
             .map_err(|error| EngineError::Journal(Arc::new(error)))?;
-        let listen = start.listen.unwrap_or(config.listen);
         let (reader, durable) = (pipeline.reader(), pipeline.durable());
         let verifier = Verifier::start(snapshot.zip(unverified), reader.clone(), codes);
         let keeper = Keeper::start(disk.clone(), snapshots.clone(), keeping, reader, pipeline.registry(), durable, last);
@@ -145,8 +148,7 @@ impl Engine {
             connections_max: start.server_limits.connections_max,
         });
         let clock_noter = ClockNoter::start(clock_file, followed, pipeline.clock(), pipeline.counters());
-        let server = Server::start(&pipeline, keeper.handle(), vitals.clone(), folder, listen, start.server_limits)?;
-        let address = server.address().map_err(|source| ServerError::Listen { address: listen, source })?;
+        let server = Server::start(bound, &pipeline, keeper.handle(), vitals.clone());
         Ok(Engine {
             pipeline,
             keeper,
