@@ -3,7 +3,7 @@
 //! Everything that is loaded or checked is read at offsets, so that bytes which the disk cannot read are an error. Only tables that are read
 //! in place are mapped.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -38,7 +38,11 @@ impl Snapshot {
         let file = disk.open(path).map_err(io)?;
         let bytes = file.bytes().map_err(io)?;
         let mut page = vec![0; bytes.min(PAGE as u64) as usize];
-        read(file.as_ref(), path, 0, &mut page)?;
+        read(file.as_ref(), 0, &mut page).map_err(|(offset, source)| SnapshotError::Unreadable {
+            path: path.to_owned(),
+            offset,
+            source,
+        })?;
         let header = layout::decode(path, &page, bytes)?;
         let named = path.file_name().and_then(|name| super::kept::position_of(&name.to_string_lossy()));
         if named.is_some_and(|named| named != header.end.position) {
@@ -112,10 +116,12 @@ impl Snapshot {
 
     /// Reads bytes of a section, not through the map: one that the disk cannot read is an error then, and does not end the process.
     fn read(&self, section: &Section, at: u64, out: &mut [u8]) -> Result<(), SnapshotError> {
-        read(self.file.as_ref(), &self.path, section.offset + at, out).map_err(|error| match error {
-            // It was cut off since it was opened.
-            SnapshotError::Unreadable { source, .. } if source.kind() == ErrorKind::UnexpectedEof => self.damaged(section),
-            error => error,
+        read(self.file.as_ref(), section.offset + at, out).map_err(|(offset, source)| {
+            // A file that ends early was cut off since it was opened.
+            match source.kind() == ErrorKind::UnexpectedEof {
+                true => self.damaged(section),
+                false => SnapshotError::Unreadable { path: self.path.clone(), offset, source },
+            }
         })
     }
 
@@ -183,10 +189,9 @@ impl Snapshot {
 }
 
 /// Reads bytes of a file. If the disk does not give all of them, the error has the offset of the first page that it does not give.
-fn read(file: &dyn ReadableFile, path: &Path, offset: u64, out: &mut [u8]) -> Result<(), SnapshotError> {
+fn read(file: &dyn ReadableFile, offset: u64, out: &mut [u8]) -> Result<(), (u64, io::Error)> {
     let Err(whole) = file.read_at(offset, out) else { return Ok(()) };
     let pages = (offset..).step_by(PAGE).zip(out.chunks_mut(PAGE));
-    let first = pages.map(|(offset, page)| (offset, file.read_at(offset, page))).find(|(_, read)| read.is_err());
-    let (offset, source) = first.map_or((offset, whole), |(offset, read)| (offset, read.expect_err("it is one that failed")));
-    Err(SnapshotError::Unreadable { path: path.to_owned(), offset, source })
+    let mut failed = pages.filter_map(|(offset, page)| Some((offset, file.read_at(offset, page).err()?)));
+    Err(failed.next().unwrap_or((offset, whole)))
 }
