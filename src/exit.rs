@@ -88,6 +88,16 @@ pub(crate) struct NoReadModel {
 #[error("no token: set SCRIP_TOKEN, or give --token-file, or --cert and --key")]
 pub(crate) struct NoToken;
 
+/// The address for probes and metrics cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} (TCP) for metrics")]
+pub(crate) struct MetricsAddressError {
+    /// The address.
+    pub(crate) address: std::net::SocketAddr,
+    /// Why.
+    pub(crate) source: std::io::Error,
+}
+
 /// The command was executed, but its result could not be printed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -160,6 +170,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if cause.is::<ReadModelError>()
         || cause.is::<AttemptsError>()
         || cause.is::<UnknownForm>()
+        || cause.is::<MetricsAddressError>()
         || matches!(cause.downcast_ref(), Some(FollowError::Behind { .. }))
         || matches!(cause.downcast_ref(), Some(SidecarError::Listen { .. }))
     {

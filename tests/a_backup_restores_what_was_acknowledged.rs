@@ -315,6 +315,22 @@ async fn a_backup_of_a_journal_without_its_beginning_starts_with_a_snapshot() {
     let taken = tokio::task::block_in_place(|| backup(&server, &to)).exits(0);
     let begins_after = taken.json()[0]["backup"]["begins_after"].as_u64();
     assert!(begins_after > Some(0), "{taken:?}");
+    // A first run that was cut short leaves no manifest, and what it had copied by then.
+    let manifest = to.join("backup.toml");
+    std::fs::remove_file(&manifest).expect("it was just written");
+    let continued = tokio::task::block_in_place(|| backup(&server, &to)).exits(0);
+    assert_eq!(continued.json()[0]["backup"]["begins_after"].as_u64(), begins_after);
+    assert!(position_of(&continued) >= position_of(&taken));
+    let taken = continued;
+    for left in ["", "lock", "00000000000000000009.redb.new"] {
+        let cut = server.scratch().join(format!("cut-{left}"));
+        std::fs::create_dir_all(cut.join("journal")).expect("it is writable");
+        if !left.is_empty() {
+            std::fs::write(cut.join("journal").join(left), "").expect("it is writable");
+        }
+        let done = tokio::task::block_in_place(|| backup(&server, &cut)).exits(0);
+        assert_eq!(done.json()[0]["backup"]["begins_after"].as_u64(), begins_after, "after {left}");
+    }
     let early = server.scratch().join("early");
     let done = tokio::task::block_in_place(|| restore(&to, &early, &[])).exits(0).json().remove(0);
     assert_eq!(done["position"].as_u64(), Some(position_of(&taken)), "{done}");

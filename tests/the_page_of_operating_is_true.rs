@@ -150,6 +150,7 @@ fn every_refusal_of_a_snapshot_is_on_the_page() {
         SnapshotError::Misnamed { path: path(), found: P },
         SnapshotError::TooMany { path: path(), what: ANY },
         SnapshotError::NoRoom { dir: path(), bytes: NUMBER, free: NUMBER, reserve: NUMBER },
+        SnapshotError::Unreadable { path: path(), offset: NUMBER, source: refused() },
     ];
     all_are_on_page(&errors, |error| match error {
         SnapshotError::Io { .. } => 0,
@@ -160,6 +161,7 @@ fn every_refusal_of_a_snapshot_is_on_the_page() {
         SnapshotError::Misnamed { .. } => 5,
         SnapshotError::TooMany { .. } => 6,
         SnapshotError::NoRoom { .. } => 7,
+        SnapshotError::Unreadable { .. } => 8,
     });
 }
 

@@ -12,8 +12,8 @@ use crate::folder::Folder;
 use crate::keeper::{Keeper, KeeperSettings};
 use crate::pipeline::{Beginning, Finished, Limits, Pipeline, SystemClock};
 use crate::recover::{Recovered, recover, states_less_than_kept};
-use crate::server::{Server, ServerError, ServerLimits};
-use crate::snapshot::{self, Pace};
+use crate::server::{Bound, Server, ServerError, ServerLimits};
+use crate::snapshot::{self, Pace, PassedOver};
 use crate::verifier::Verifier;
 use crate::vitals::{LagLooks, Vitals};
 use scrip_core::state::State;
@@ -28,6 +28,8 @@ pub struct Engine {
     address: SocketAddr,
     disk: Arc<dyn Disk>,
     snapshots: PathBuf,
+    /// The snapshots that the start could not use.
+    passed_over: Vec<PathBuf>,
     start: Started,
     verifier: Verifier,
     vitals: Arc<Vitals>,
@@ -79,7 +81,7 @@ impl Engine {
         let (disk, snapshots): (Arc<dyn Disk>, _) = (Arc::new(OsDisk), folder.snapshots_path());
         let verify_bytes = config.snapshots.verify_at_open_mib << 20;
         let recovered = recover(&disk, folder, start.segment_bytes, verify_bytes, progress)?;
-        let Recovered { state, journal, snapshot, is_verified, .. } = recovered;
+        let Recovered { state, journal, snapshot, unverified, passed_over, .. } = recovered;
         if let Err(error) = snapshot::remove_unfinished(disk.as_ref(), &snapshots) {
             tracing::warn!(%error, "an unfinished snapshot is left on the disk");
         }
@@ -88,19 +90,22 @@ impl Engine {
         }
         let last = snapshot.as_ref().map(|snapshot| snapshot.header().end);
         let started = Started { snapshot: last.map_or(Position(0), |last| last.position), replayed: state.position() };
+        let credentials = folder.credentials_unknown_to(&state.credentials)?;
+        // Before anything is written that later starts go by: a start that fails here has changed nothing.
+        let listen = start.listen.unwrap_or(config.listen);
+        let bound = Bound::new(folder, listen, start.server_limits)?;
+        let address = bound.address().map_err(|source| ServerError::Listen { address: listen, source })?;
         let clock_file = ClockFile::at(folder.clock_path());
         let wall_ms = scrip_protocol::unix_time_ms();
         let followed = clock_file.judge_start(state.now_ms(), state.position(), wall_ms, start.accept_clock)?;
         let clock = SystemClock::default();
         let keeping = KeeperSettings::from(&config);
-        let credentials = folder.credentials_unknown_to(&state.credentials)?;
         let beginning = Beginning { settings: config.settings, credentials, guard: config.guard };
         let codes = (state.campaigns.base().clone(), state.code_form());
         let pipeline = Pipeline::start(state, Box::new(journal), &beginning, Box::new(clock), start.limits)
             .map_err(|error| EngineError::Journal(Arc::new(error)))?;
-        let listen = start.listen.unwrap_or(config.listen);
         let (reader, durable) = (pipeline.reader(), pipeline.durable());
-        let verifier = Verifier::start(snapshot.filter(|_| !is_verified), reader.clone(), codes);
+        let verifier = Verifier::start(snapshot.zip(unverified), reader.clone(), codes);
         let keeper = Keeper::start(disk.clone(), snapshots.clone(), keeping, reader, pipeline.registry(), durable, last);
         let vitals = Arc::new(Vitals {
             started_ms: scrip_protocol::unix_time_ms(),
@@ -115,9 +120,20 @@ impl Engine {
             connections_max: start.server_limits.connections_max,
         });
         let clock_noter = ClockNoter::start(clock_file, followed, pipeline.clock(), pipeline.counters());
-        let server = Server::start(&pipeline, keeper.handle(), vitals.clone(), folder, listen, start.server_limits)?;
-        let address = server.address().map_err(|source| ServerError::Listen { address: listen, source })?;
-        Ok(Engine { pipeline, keeper, server, address, disk, snapshots, start: started, verifier, vitals, clock_noter })
+        let server = Server::start(bound, &pipeline, keeper.handle(), vitals.clone());
+        Ok(Engine {
+            pipeline,
+            keeper,
+            server,
+            address,
+            disk,
+            snapshots,
+            passed_over,
+            start: started,
+            verifier,
+            vitals,
+            clock_noter,
+        })
     }
 
     /// Where it listens.
@@ -190,16 +206,18 @@ impl Engine {
                 }
             }
         }
-        let Engine { pipeline, keeper, disk, snapshots, start, verifier, clock_noter, .. } = self;
+        let Engine { pipeline, keeper, disk, snapshots, passed_over, start, verifier, clock_noter, .. } = self;
         let finish = move || {
             keeper.stop();
             clock_noter.stop();
+            // Whatever the pipeline ends with: a verification that is stopped leaves nothing on record.
+            let verified = verifier.stop();
             let finished = pipeline.finish().map_err(EngineError::Journal)?;
-            let is_verified = verifier.stop().map_err(EngineError::Damaged)?;
+            let is_verified = verified.map_err(EngineError::Damaged)?;
             if finished.journal.end().position > start.snapshot {
                 // What nobody has looked at whole is not to get a new hash that says that it is well.
                 match is_verified {
-                    true => keep(disk.as_ref(), &snapshots, &finished),
+                    true => keep(disk.as_ref(), &snapshots, &finished, &passed_over),
                     false => tracing::warn!("no snapshot is written: the one that the engine started on was not yet verified"),
                 }
             }
@@ -209,9 +227,9 @@ impl Engine {
     }
 }
 
-/// Writes a snapshot of the state that an engine ends with, so that the next start has nothing to replay. Where that fails the next start replays the
-/// journal, and nothing is lost.
-pub(crate) fn keep(disk: &dyn Disk, dir: &Path, finished: &Finished) {
+/// Writes a snapshot of the state that an engine ends with, so that the next start has nothing to replay. It replaces the damaged ones that the
+/// start has passed over. Where that fails the next start replays the journal, and nothing is lost.
+pub(crate) fn keep(disk: &dyn Disk, dir: &Path, finished: &Finished, passed_over: &[PathBuf]) {
     // A start by a clock that was ahead left a range of version 1 as it was. The keeper has read what it stands for, and may have dropped it.
     if states_less_than_kept(disk, dir, &finished.state) {
         tracing::info!(
@@ -220,7 +238,11 @@ pub(crate) fn keep(disk: &dyn Disk, dir: &Path, finished: &Finished) {
         return;
     }
     let written = snapshot::write(disk, dir, &finished.state, finished.journal.end(), Pace::Full, &mut |_, _| {});
-    if let Err(error) = written.and_then(|_| snapshot::prune(disk, dir, snapshot::GENERATIONS)) {
+    let replaced = written.and_then(|written| {
+        let passed_over = PassedOver::check(disk, passed_over);
+        snapshot::replace(disk, dir, &written.path, &passed_over, &mut snapshot::log_removal)
+    });
+    if let Err(error) = replaced {
         tracing::warn!(%error, "no snapshot was written; the next start replays the journal");
     }
 }

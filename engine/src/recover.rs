@@ -3,7 +3,7 @@
 //! A snapshot of version 1 does not state which request ids were forgotten. Where it was taken while the machine's clock was ahead, so that ids by the
 //! right clock would be refused for long, the journal tells which ids were executed.
 //!
-//! A snapshot that is damaged is passed over for the one before it, and in the end for the journal's own beginning, where the journal still has
+//! A snapshot that is damaged, or that the disk cannot read, is passed over for the one before it, and in the end for the journal's own beginning, where the journal still has
 //! that: a snapshot says nothing that the journal does not. But its name bears witness: a journal that ends before any snapshot was
 //! taken has lost its newest batches, and is refused.
 
@@ -19,7 +19,7 @@ use scrip_protocol::{Position, unix_time_ms};
 
 use crate::error::EngineError;
 use crate::folder::Folder;
-use crate::snapshot::{self, Snapshot, SnapshotError};
+use crate::snapshot::{self, Snapshot, SnapshotError, UnverifiedUse};
 use scrip_core::state::State;
 use scrip_core::state::requests::KEPT_AT_LEAST_MS;
 use scrip_journal::disk::Disk;
@@ -33,9 +33,9 @@ pub struct Recovered {
     pub journal: Segments,
     /// What the state lies over; none where the journal was replayed from its beginning.
     pub snapshot: Option<Arc<Snapshot>>,
-    /// Whether the whole of that snapshot has been checked.
-    pub is_verified: bool,
-    /// The snapshots that are newer and damaged.
+    /// The record of this start beside that snapshot, if the snapshot was not checked as a whole.
+    pub unverified: Option<UnverifiedUse>,
+    /// The snapshots that are newer, and damaged or unreadable.
     pub passed_over: Vec<PathBuf>,
 }
 
@@ -58,21 +58,21 @@ pub fn recover(
     let witness = kept.first().map_or(Position(0), |newest| newest.position);
     let (mut passed_over, mut found, mut why) = (Vec::new(), None, None);
     for kept in kept {
-        match open(disk.as_ref(), &kept, verify_bytes) {
+        match open(disk, &kept, verify_bytes) {
             Ok(opened) => {
                 found = Some(opened);
                 break;
             }
             Err(error) => {
-                tracing::warn!(%error, "a snapshot is damaged, and passed over");
+                tracing::warn!(%error, "a snapshot cannot be used, and is passed over");
                 passed_over.push(kept.path);
                 why = Some(error);
             }
         }
     }
-    let (mut state, snapshot, is_verified) = match found {
-        Some((snapshot, state, is_verified)) => (state, Some(Arc::new(snapshot)), is_verified),
-        None => (State::default(), None, true),
+    let (mut state, snapshot, unverified) = match found {
+        Some((snapshot, state, unverified)) => (state, Some(Arc::new(snapshot)), unverified),
+        None => (State::default(), None, None),
     };
     let from = snapshot.as_ref().map_or(ChainEnd::default(), |snapshot| snapshot.header().end);
     let mut apply = |time_ms, records: &[_]| state.replay(time_ms, records);
@@ -89,7 +89,7 @@ pub fn recover(
         );
         find_executed(&mut state, journal.reader().as_ref(), &mut |_| true).map_err(EngineError::Recovery)?;
     }
-    Ok(Recovered { state, journal, snapshot, is_verified, passed_over })
+    Ok(Recovered { state, journal, snapshot, unverified, passed_over })
 }
 
 /// Reads the ids of executed requests from all of the journal that is kept, so that no others are refused as forgotten. Requests whose records were
@@ -166,13 +166,24 @@ pub(crate) fn states_less_than_kept(disk: &dyn Disk, dir: &Path, state: &State) 
     snapshot::list(disk, dir).is_ok_and(|kept| kept.iter().any(is_less))
 }
 
-/// Opens a snapshot, with its state. Says as well whether all of it was checked.
-fn open(disk: &dyn Disk, kept: &snapshot::Kept, verify_bytes: u64) -> Result<(Snapshot, State, bool), SnapshotError> {
-    let snapshot = Snapshot::open(disk, &kept.path)?;
-    let is_verified = kept.bytes <= verify_bytes;
-    if is_verified {
+/// Opens a snapshot, with its state. A large one is verified only if an earlier start on it had a bad end.
+fn open(
+    disk: &Arc<dyn Disk>,
+    kept: &snapshot::Kept,
+    verify_bytes: u64,
+) -> Result<(Snapshot, State, Option<UnverifiedUse>), SnapshotError> {
+    let snapshot = Snapshot::open(disk.as_ref(), &kept.path)?;
+    let is_large = kept.bytes > verify_bytes;
+    let unverified = if is_large { UnverifiedUse::begin(disk, &kept.path) } else { None };
+    if unverified.is_none() {
+        if is_large {
+            tracing::warn!(path = %kept.path.display(), "earlier starts on this snapshot failed; it is verified before it is used");
+        }
         snapshot.verify(&mut |_| {})?;
     }
     let state = snapshot.state()?;
-    Ok((snapshot, state, is_verified))
+    if is_large && unverified.is_none() {
+        snapshot::forget(disk.as_ref(), &kept.path)?;
+    }
+    Ok((snapshot, state, unverified))
 }

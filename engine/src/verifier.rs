@@ -13,7 +13,7 @@ use scrip_protocol::codes::CodeForm;
 use tokio::sync::watch;
 
 use crate::background::spawn;
-use crate::snapshot::{Snapshot, SnapshotError};
+use crate::snapshot::{Snapshot, SnapshotError, UnverifiedUse};
 use scrip_core::index::base::not_codes;
 use scrip_core::index::log_not_codes;
 use scrip_core::state::frozen::FrozenCodes;
@@ -41,7 +41,7 @@ pub(crate) struct Verifier {
 impl Verifier {
     /// Starts it on a snapshot that was not verified, if there is one, on a journal, and on the codes of the snapshot, verified or not.
     pub(crate) fn start(
-        snapshot: Option<Arc<Snapshot>>,
+        unverified: Option<(Arc<Snapshot>, UnverifiedUse)>,
         reader: Arc<dyn JournalReader>,
         (codes, form): (Arc<FrozenCodes>, CodeForm),
     ) -> Verifier {
@@ -50,16 +50,11 @@ impl Verifier {
         let stopping = stop.clone();
         let look = move || -> Result<bool, Damage> {
             let goes_on = || !stopping.load(Ordering::Relaxed);
+            // First of all: replies are based on it.
+            let is_whole = unverified.map_or(Ok(true), |(snapshot, begun)| verify(&snapshot, begun, &goes_on))?;
             reader.check_sealed(&goes_on).map_err(Damage::Journal)?;
             // Whoever has it keeps the segments open that it has open.
             drop(reader);
-            let is_whole = match &snapshot {
-                None => true,
-                Some(snapshot) => snapshot.verify_while(&goes_on).map_err(Damage::Snapshot)?,
-            };
-            if let Some(snapshot) = snapshot.filter(|_| is_whole) {
-                tracing::info!(path = %snapshot.path().display(), "the snapshot that the engine started on is whole");
-            }
             log_not_codes(not_codes(&codes, form, &goes_on).unwrap_or(0), form);
             Ok(is_whole)
         };
@@ -87,6 +82,23 @@ impl Verifier {
         match self.damage.borrow().clone() {
             Some(damage) => Err(damage),
             None => Ok(is_whole),
+        }
+    }
+}
+
+/// Verifies the snapshot that an engine started on, for as long as it is to go on. Says whether it is known to be whole. Damage is on record
+/// beside the snapshot before it is returned, so that no start uses the snapshot again.
+fn verify(snapshot: &Snapshot, mut begun: UnverifiedUse, goes_on: &dyn Fn() -> bool) -> Result<bool, Damage> {
+    match snapshot.verify_while(goes_on) {
+        Ok(is_whole) => {
+            if is_whole {
+                tracing::info!(path = %snapshot.path().display(), "the snapshot that the engine started on is whole");
+            }
+            Ok(is_whole)
+        }
+        Err(error) => {
+            begun.found_damaged(&error);
+            Err(Damage::Snapshot(error))
         }
     }
 }

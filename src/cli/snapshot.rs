@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use scrip_engine::folder::{Folder, FolderError};
-use scrip_engine::snapshot::{self, Counts, GENERATIONS, Header, Kept, Pace, Snapshot, SnapshotError};
+use scrip_engine::snapshot::{self, Counts, Header, Kept, Pace, PassedOver, Snapshot, SnapshotError};
 use scrip_engine::{Recovered, recover};
 use scrip_journal::disk::{Disk, OsDisk};
 use scrip_journal::{Journal, SEGMENT_BYTES};
@@ -111,20 +111,12 @@ fn create_offline(folder: &Folder) -> anyhow::Result<TakeSnapshotOutcome> {
     let written = snapshot::write(&*disk, &dir, &state, end, Pace::Full, &mut |done, of| progress.bytes(done, of))?;
     drop(progress);
     let codes = Snapshot::open(&*disk, &written.path)?.header().counts.codes;
-    // The newer snapshot replaces damaged ones; left in place, they would count as one of the generations to keep.
-    for path in passed_over.into_iter().filter(|path| *path != written.path && is_damaged(path)) {
+    let passed_over = PassedOver::check(&*disk, &passed_over);
+    snapshot::replace(&*disk, &dir, &written.path, &passed_over, &mut |path| {
         print::complain(&format!("scrip: {}: removing a damaged snapshot; a newer valid one replaces it", path.display()));
-        disk.remove(&path).map_err(|source| SnapshotError::Io { path, source })?;
-    }
-    snapshot::prune(&*disk, &dir, GENERATIONS)?;
+    })?;
     let milliseconds = began.elapsed().as_millis() as u64;
     Ok(TakeSnapshotOutcome::Taken(SnapshotTaken { position: written.position, bytes: written.bytes, codes, milliseconds }))
-}
-
-/// Whether a snapshot is damaged; one that the disk fails to read may be intact.
-fn is_damaged(path: &Path) -> bool {
-    let whole = Snapshot::open(&OsDisk, path).and_then(|snapshot| snapshot.verify(&mut |_| {}).and(snapshot.state().map(drop)));
-    whole.is_err_and(|error| !matches!(error, SnapshotError::Io { .. }))
 }
 
 /// Prints the outcome of taking a snapshot.

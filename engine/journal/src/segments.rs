@@ -120,15 +120,18 @@ impl Segments {
     }
 
     /// Begins an empty journal that continues a chain that ended elsewhere: one that is restored or copied, and whose first segments were
-    /// dropped.
+    /// dropped. A segment that an earlier run was making when it was cut short is removed.
     ///
     /// # Errors
     /// When there is a journal already, or none can be made.
     pub fn begin(disk: Arc<dyn Disk>, dir: &Path, segment_bytes: u64, at: ChainEnd) -> Result<Segments, JournalError> {
         let lock = lock(&*disk, dir)?;
         let listing = recovery::list(&*disk, dir)?;
-        if !listing.segments.is_empty() || !listing.unfinished.is_empty() {
+        if !listing.segments.is_empty() {
             return Err(JournalError::AlreadyThere { dir: dir.to_owned() });
+        }
+        for path in listing.unfinished {
+            disk.remove(&path).map_err(|source| JournalError::Io { path, source })?;
         }
         let live = Segments::make_first(&*disk, dir, at)?;
         let path = segment_path(dir, at.next());

@@ -13,6 +13,8 @@
 //! Invariant: at every moment what `backup.toml` says is in the folder, also while a run goes on, and after one that was cut short.
 
 mod restore;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -24,7 +26,7 @@ use scrip_protocol::batch::{Batch, BatchError, ChainEnd, Hash};
 
 use crate::folder::{Folder, FolderError};
 use crate::snapshot::{self, Kept, Snapshot, SnapshotError, Unfinished};
-use scrip_journal::disk::Disk;
+use scrip_journal::disk::{Disk, ReadableFile};
 use scrip_journal::{Journal, JournalError, SEGMENT_BYTES, Segments};
 
 pub use restore::{Restored, Until, restore};
@@ -259,8 +261,21 @@ impl Taking {
     pub fn open(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Taking, BackupError> {
         let manifest = Manifest::of(dir)?;
         let journal = dir.join("journal");
-        let stated = manifest.as_ref().map(Manifest::end).unwrap_or_default();
-        let begun = manifest.is_some() || journal.is_dir();
+        let first = first_segment(&**disk, &journal)?;
+        // A first run that was cut short has left no manifest. Its journal continues the snapshot that it began with.
+        let begins_after = match (&manifest, first) {
+            (Some(manifest), _) => manifest.begins_after,
+            (None, first) => first.map_or(Position(0), |first| Position(first.0.saturating_sub(1))),
+        };
+        let mut base = ChainEnd::default();
+        if begins_after > Position(0) {
+            let snapshots = snapshot::list(&**disk, &dir.join("snapshots"))?;
+            let snapshot = snapshots.iter().find(|snapshot| snapshot.position == begins_after);
+            let snapshot = snapshot.ok_or(BackupError::NoSnapshot { first: Position(begins_after.0 + 1) })?;
+            base = Snapshot::open(&**disk, &snapshot.path)?.header().end;
+        }
+        let stated = manifest.as_ref().map_or(base, Manifest::end);
+        let begun = manifest.is_some() || first.is_some();
         let opened = begun.then(|| Segments::open(disk.clone(), &journal, SEGMENT_BYTES, stated, &mut |_, _| {}, &mut |_| {}));
         let journal = opened.transpose()?;
         let end = journal.as_ref().map(Journal::end).unwrap_or_default();
@@ -268,24 +283,16 @@ impl Taking {
             return Err(BackupError::Incomplete { dir: dir.to_owned(), stated: stated.position, found: end.position });
         }
         snapshot::remove_unfinished(&**disk, &dir.join("snapshots"))?;
-        let mut taking = Taking {
+        Ok(Taking {
             disk: disk.clone(),
             dir: dir.to_owned(),
             journal,
-            begins_after: ChainEnd::default(),
+            begins_after: base,
             end,
             waiting: Vec::new(),
             waiting_bytes: 0,
             added: 0,
-        };
-        let begins_after = manifest.map_or(Position(0), |manifest| manifest.begins_after);
-        if begins_after > Position(0) {
-            let snapshots = snapshot::list(&**disk, &taking.snapshots())?;
-            let base = snapshots.iter().find(|snapshot| snapshot.position == begins_after);
-            let base = base.ok_or(BackupError::NoSnapshot { first: Position(begins_after.0 + 1) })?;
-            taking.begins_after = Snapshot::open(&**disk, &base.path)?.header().end;
-        }
-        Ok(taking)
+        })
     }
 
     /// The position to read batches from: that of the newest one that the backup has, so that it can be recognised, or the first.
@@ -476,6 +483,16 @@ impl Taking {
     }
 }
 
+/// The first position of a journal's oldest segment; none where there is no segment.
+fn first_segment(disk: &dyn Disk, dir: &Path) -> Result<Option<Position>, BackupError> {
+    let entries = match disk.list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        listed => listed.map_err(io_at(dir))?,
+    };
+    let first = |name: &str| name.strip_suffix(".redb")?.parse().ok().map(Position);
+    Ok(entries.iter().filter_map(|entry| first(&entry.name)).min())
+}
+
 /// Copies a snapshot into a folder under another name, looks it through, and gives it its name there. `None` where it is gone or not good:
 /// a snapshot only saves time. Nothing is left of a copy that was not finished, and none is begun where there is no room for it beside what a
 /// journal needs.
@@ -487,13 +504,21 @@ fn copy_snapshot(
 ) -> Result<Option<ChainEnd>, BackupError> {
     let to = dir.join(format!("{:020}.snapshot", snapshot.position.0));
     let unfinished = to.with_extension("snapshot.new");
-    if let Err(error) = File::open(&snapshot.path) {
-        tracing::warn!(%error, path = %snapshot.path.display(), "a snapshot is gone, and was not copied");
-        return Ok(None);
-    }
+    let mut source = match disk.open(&snapshot.path) {
+        Ok(file) => Source { file, at: 0, failed: None },
+        Err(error) => {
+            tracing::warn!(%error, path = %snapshot.path.display(), "a snapshot is gone, and was not copied");
+            return Ok(None);
+        }
+    };
     snapshot::check_room(disk, dir, snapshot.bytes)?;
     let guard = Unfinished::new(disk, &unfinished);
-    copy_as(disk, &snapshot.path, &unfinished)?;
+    let copied = write_as(disk, &mut source, &unfinished);
+    if let Some(error) = source.failed {
+        tracing::warn!(%error, path = %snapshot.path.display(), "this snapshot cannot be read, and was not copied");
+        return Ok(None);
+    }
+    copied?;
     let looked_through = Snapshot::open(disk, &unfinished).and_then(|copied| {
         copied.verify(&mut |_| {})?;
         Ok(copied.header().end)
@@ -530,8 +555,26 @@ fn write(disk: &dyn Disk, to: &Path, from: &mut dyn Read) -> Result<(), BackupEr
     disk.sync_folder(dir).map_err(io_at(to))
 }
 
-fn copy_as(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), BackupError> {
-    write_as(disk, &mut File::open(from).map_err(io_at(from))?, to)
+/// A file that is copied from its beginning, and why it cannot be read.
+struct Source {
+    file: Box<dyn ReadableFile>,
+    at: u64,
+    failed: Option<String>,
+}
+
+impl Read for Source {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.bytes().and_then(|bytes| {
+            let length = bytes.saturating_sub(self.at).min(out.len() as u64) as usize;
+            self.file.read_at(self.at, &mut out[..length])?;
+            Ok(length)
+        });
+        match &read {
+            Ok(length) => self.at += *length as u64,
+            Err(error) => self.failed = Some(error.to_string()),
+        }
+        read
+    }
 }
 
 fn write_as(disk: &dyn Disk, from: &mut dyn Read, to: &Path) -> Result<(), BackupError> {

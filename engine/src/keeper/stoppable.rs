@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, TryRecvError};
 use redb::StorageBackend;
 
-use scrip_journal::disk::{Access, Disk, DiskFile, Entry, Mapped, Space};
+use scrip_journal::disk::{Access, Disk, DiskFile, Entry, ReadableFile, Space};
 
 /// Is set once its other end is dropped. Nothing is ever sent.
 #[derive(Debug, Clone)]
@@ -75,8 +75,8 @@ impl Disk for Stoppable {
         self.disk.space(dir)
     }
 
-    fn map(&self, path: &Path) -> io::Result<Mapped> {
-        self.disk.map(path)
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadableFile>> {
+        self.disk.open(path)
     }
 }
 

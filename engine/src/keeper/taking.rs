@@ -23,7 +23,7 @@ use super::registry::{ReaderRegistry, RegistryError};
 use super::stoppable::{Stoppable, Stopping};
 use crate::folder::Retention;
 use crate::recover;
-use crate::snapshot::{self, GENERATIONS, Kept, Pace, Snapshot, SnapshotError};
+use crate::snapshot::{self, GENERATIONS, Kept, Pace, PassedOver, Snapshot, SnapshotError};
 use scrip_core::state::State;
 use scrip_journal::disk::Disk;
 use scrip_journal::{JournalError, JournalReader};
@@ -72,36 +72,31 @@ struct Beginning {
     end: ChainEnd,
     /// The snapshot that it is of; none where it is the begin of the journal.
     of: Option<PathBuf>,
-    /// Newer ones, which are damaged.
-    damaged: Vec<PathBuf>,
+    /// Newer ones, which cannot be used.
+    passed_over: PassedOver,
 }
 
 impl Taking {
     /// Takes a snapshot up to a durable position, and says where it ends; none where there is one already.
     pub(super) fn take(&self, up_to: Position) -> Result<Option<(SnapshotTaken, ChainEnd)>, TakeError> {
-        let Beginning { mut state, mut end, of, mut damaged } = self.beginning()?;
+        let Beginning { mut state, mut end, of, mut passed_over } = self.beginning()?;
         if end.position >= up_to {
             return Ok(None);
         }
         self.find_executed(&mut state)?;
-        self.make_room(of.as_deref(), &mut damaged, 0)?;
+        self.make_room(of.as_deref(), &mut passed_over.damaged, 0)?;
         self.replay(&mut state, &mut end, up_to)?;
         let disk = Stoppable { disk: self.disk.clone(), stopping: self.stopping.clone() };
         let mut written = snapshot::write(&disk, &self.dir, &state, end, Pace::Gentle, &mut |_, _| {});
         if let Err(SnapshotError::NoRoom { bytes, .. }) = written {
             // It is larger than the one that it begins with.
-            if self.remove_damaged(&mut damaged)? | self.make_room(of.as_deref(), &mut damaged, bytes)? {
+            if self.remove_damaged(&mut passed_over.damaged)? | self.make_room(of.as_deref(), &mut passed_over.damaged, bytes)? {
                 written = snapshot::write(&disk, &self.dir, &state, end, Pace::Gentle, &mut |_, _| {});
             }
         }
         let written = written.map_err(|error| if self.stopping.is_set() { TakeError::Stopping } else { error.into() })?;
         let codes = Snapshot::open(self.disk.as_ref(), &written.path)?.header().counts.codes;
-        // Now that there is a newer one, they say nothing more; left there, they would count as one of those that are kept.
-        for path in damaged.into_iter().filter(|path| *path != written.path) {
-            tracing::warn!(path = %path.display(), "a damaged snapshot is removed: there is a newer one that is whole");
-            self.disk.remove(&path).map_err(|source| SnapshotError::Io { path, source })?;
-        }
-        snapshot::prune(self.disk.as_ref(), &self.dir, GENERATIONS)?;
+        snapshot::replace(self.disk.as_ref(), &self.dir, &written.path, &passed_over, &mut snapshot::log_removal)?;
         let Kept { position, bytes, .. } = written;
         match self.retention {
             Retention::All => {}
@@ -118,24 +113,21 @@ impl Taking {
 
     /// The newest snapshot that is whole, or the begin of the journal.
     fn beginning(&self) -> Result<Beginning, TakeError> {
-        let mut damaged = Vec::new();
+        let mut passed_over = PassedOver::default();
         let kept = snapshot::list(self.disk.as_ref(), &self.dir)?;
         for Kept { path, .. } in kept {
             match self.whole(&path).and_then(|snapshot| Ok((snapshot.state()?, snapshot.header().end))) {
-                Ok((state, end)) => return self.joined(Beginning { state, end, of: Some(path), damaged }),
+                Ok((state, end)) => return self.joined(Beginning { state, end, of: Some(path), passed_over }),
                 Err(error) => {
                     tracing::error!(%error, "a snapshot cannot be used, and is passed over");
-                    // One that the disk does not give, or that another release wrote, may be well, and is left alone.
-                    if !matches!(error, SnapshotError::Io { .. } | SnapshotError::Version { .. }) {
-                        damaged.push(path);
-                    }
+                    passed_over.push(path, &error);
                 }
             }
             if self.stopping.is_set() {
                 return Err(TakeError::Stopping);
             }
         }
-        self.joined(Beginning { state: State::default(), end: ChainEnd::default(), of: None, damaged })
+        self.joined(Beginning { state: State::default(), end: ChainEnd::default(), of: None, passed_over })
     }
 
     /// Checks that there is room for another snapshot of at least `bytes`, or like the one that this one begins with. Without room,

@@ -3,6 +3,7 @@
 //! Every batch of these journals is a segment of its own, so that what is dropped can be told to the record.
 
 mod full_disk;
+mod unreadable;
 
 use std::fmt::Debug;
 use std::fs::{self, TryLockError};
@@ -20,7 +21,7 @@ use scrip_protocol::{CampaignId, ClientId, CredentialId, Record, RequestId, Sett
 use super::*;
 use crate::snapshot::{self, Kept, Snapshot};
 use scrip_core::state::State;
-use scrip_journal::disk::{Access, DiskFile, Entry, Mapped, OsDisk, Space};
+use scrip_journal::disk::{Access, DiskFile, Entry, OsDisk, ReadableFile, Space};
 use scrip_journal::{Journal, Segments};
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -453,8 +454,8 @@ impl Disk for Trying {
         OsDisk.space(dir)
     }
 
-    fn map(&self, path: &Path) -> io::Result<Mapped> {
-        OsDisk.map(path)
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadableFile>> {
+        OsDisk.open(path)
     }
 }
 

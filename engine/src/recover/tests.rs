@@ -1,7 +1,7 @@
 //! Recovery of a data folder: its snapshots and its journal together.
 //!
 //! `enumerated`: a crash after every operation on the disk, and the failure of each. `refused`: what is fallen back to, and what is refused, by
-//! name. `running`: damage that is found while the engine runs, on real files. `version_1`: snapshots of the earlier engine from a time ahead.
+//! name. `unverified`: starts on snapshots that are not verified first, one after the other. `running`: damage that is found while the engine runs, on real files. `version_1`: snapshots of the earlier engine from a time ahead.
 //!
 //! The records are those of the sample of snapshots, in batches of one and two: so each position has one state, with which what is
 //! recovered is compared.
@@ -11,6 +11,7 @@
 mod enumerated;
 mod refused;
 mod running;
+mod unverified;
 mod version_1;
 
 use std::path::{Path, PathBuf};

@@ -198,23 +198,38 @@ struct Shared {
     vitals: Arc<Vitals>,
 }
 
-impl Server {
-    /// Starts to serve a pipeline, whose keeper of snapshots and vitals these are, with the certificates of a folder. Must be called within
-    /// a tokio runtime.
+/// A server that has its certificates and its address, and accepts nobody yet.
+pub struct Bound {
+    callers: CallersAuthority,
+    endpoint: Endpoint,
+    limits: ServerLimits,
+}
+
+impl Bound {
+    /// Reads the certificates of a folder, and takes an address. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// When a certificate or the address cannot be used.
-    pub fn start(
-        pipeline: &Pipeline,
-        keeper: KeeperHandle,
-        vitals: Arc<Vitals>,
-        folder: &Folder,
-        listen: SocketAddr,
-        limits: ServerLimits,
-    ) -> Result<Server, ServerError> {
+    pub fn new(folder: &Folder, listen: SocketAddr, limits: ServerLimits) -> Result<Bound, ServerError> {
         let callers = folder.callers_authority()?;
         let config = server_config(folder, &callers, &limits)?;
         let endpoint = endpoint::server(config, listen).map_err(|source| ServerError::Listen { address: listen, source })?;
+        Ok(Bound { callers, endpoint, limits })
+    }
+
+    /// Where it will listen.
+    ///
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.endpoint.local_addr()
+    }
+}
+
+impl Server {
+    /// Starts to serve a pipeline, whose keeper of snapshots and vitals these are. Must be called within a tokio runtime.
+    pub fn start(bound: Bound, pipeline: &Pipeline, keeper: KeeperHandle, vitals: Arc<Vitals>) -> Server {
+        let Bound { callers, endpoint, limits } = bound;
         let (stopping, stopped) = watch::channel(false);
         let (index, revocations) = (pipeline.index(), watch::Sender::new(0));
         let changed = revocations.clone();
@@ -246,26 +261,18 @@ impl Server {
         #[cfg(test)]
         let totals = shared.totals.clone();
         let accepting = tokio::spawn(accept(endpoint.clone(), shared));
-        Ok(Server {
+        Server {
             endpoint,
             stopping,
             accepting,
             #[cfg(test)]
             totals,
-        })
+        }
     }
 
     #[cfg(test)]
     pub(crate) fn totals(&self) -> &Arc<Totals> {
         &self.totals
-    }
-
-    /// Where it listens.
-    ///
-    /// # Errors
-    /// When the operating system does not say.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        self.endpoint.local_addr()
     }
 
     /// Stops: takes nothing more, answers what was taken, and closes.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use scrip_protocol::Position;
 
-use super::SnapshotError;
+use super::{Snapshot, SnapshotError, unverified};
 use scrip_journal::disk::{Disk, Entry};
 
 /// What the name of a snapshot ends with, and what that of one which is being written does.
@@ -67,21 +67,91 @@ fn kept_of(dir: &Path, entries: &[Entry]) -> Vec<Kept> {
 /// # Errors
 /// When the folder cannot be read, or one cannot be removed.
 pub fn prune(disk: &dyn Disk, dir: &Path, keep: usize) -> Result<(), SnapshotError> {
-    let entries = entries(disk, dir)?;
-    let outdated = kept_of(dir, &entries).into_iter().skip(keep).map(|kept| kept.path);
-    remove_each(disk, outdated.chain(unfinished_of(dir, &entries)))
+    prune_beside(disk, dir, keep, &[])
 }
 
-/// Removes what was begun and not finished: nobody else is writing one.
+/// Removes what a new snapshot replaces: those that were passed over because they are damaged, and all but the newest generations of the
+/// others. One that was passed over and may be intact stays while it is newer than these, and is not one of them. Calls `removing` with each
+/// damaged one.
+///
+/// # Errors
+/// When the folder cannot be read, or one cannot be removed.
+pub fn replace(
+    disk: &dyn Disk,
+    dir: &Path,
+    written: &Path,
+    passed_over: &PassedOver,
+    removing: &mut dyn FnMut(&Path),
+) -> Result<(), SnapshotError> {
+    for path in passed_over.damaged.iter().filter(|path| *path != written) {
+        removing(path);
+        disk.remove(path).map_err(|source| SnapshotError::Io { path: path.clone(), source })?;
+    }
+    prune_beside(disk, dir, GENERATIONS, &passed_over.unusable)
+}
+
+/// Logs that a damaged snapshot is removed.
+pub(crate) fn log_removal(path: &Path) {
+    tracing::warn!(path = %path.display(), "a damaged snapshot is removed: there is a newer one that is whole");
+}
+
+/// Snapshots that could not be used, so that an older one was, or the journal.
+#[derive(Debug, Default)]
+pub struct PassedOver {
+    /// Those that are damaged.
+    pub damaged: Vec<PathBuf>,
+    /// Those that may be intact.
+    pub unusable: Vec<PathBuf>,
+}
+
+impl PassedOver {
+    /// Reads snapshots again that a start has passed over: since then they may have been removed or replaced.
+    pub fn check(disk: &dyn Disk, paths: &[PathBuf]) -> PassedOver {
+        let mut passed_over = PassedOver::default();
+        for path in paths {
+            let whole = Snapshot::open(disk, path).and_then(|snapshot| {
+                snapshot.verify(&mut |_| {})?;
+                snapshot.state().map(drop)
+            });
+            whole.err().into_iter().for_each(|why| passed_over.push(path.clone(), &why));
+        }
+        passed_over
+    }
+
+    /// Adds a snapshot that could not be used.
+    pub fn push(&mut self, path: PathBuf, why: &SnapshotError) {
+        if why.is_damage() { self.damaged.push(path) } else { self.unusable.push(path) }
+    }
+}
+
+fn prune_beside(disk: &dyn Disk, dir: &Path, keep: usize, unusable: &[PathBuf]) -> Result<(), SnapshotError> {
+    let entries = entries(disk, dir)?;
+    let mut left = keep;
+    let (outdated, stay): (Vec<Kept>, Vec<Kept>) = kept_of(dir, &entries).into_iter().partition(|kept| {
+        let is_outdated = left == 0;
+        left -= usize::from(!is_outdated && !unusable.contains(&kept.path));
+        is_outdated
+    });
+    let leftovers = leftovers_of(dir, &entries, &stay);
+    remove_each(disk, outdated.into_iter().map(|kept| kept.path).chain(leftovers))
+}
+
+/// Removes what was begun and not finished, and records of snapshots that are gone: nobody else is writing one.
 ///
 /// # Errors
 /// When the folder cannot be read, or one cannot be removed.
 pub fn remove_unfinished(disk: &dyn Disk, dir: &Path) -> Result<(), SnapshotError> {
-    remove_each(disk, unfinished_of(dir, &entries(disk, dir)?))
+    let entries = entries(disk, dir)?;
+    remove_each(disk, leftovers_of(dir, &entries, &kept_of(dir, &entries)))
 }
 
-fn unfinished_of(dir: &Path, entries: &[Entry]) -> impl Iterator<Item = PathBuf> {
-    entries.iter().filter(|entry| entry.name.ends_with(UNFINISHED)).map(|entry| dir.join(&entry.name))
+/// Unfinished snapshots, and records of starts on other snapshots than those that stay.
+fn leftovers_of(dir: &Path, entries: &[Entry], stay: &[Kept]) -> impl Iterator<Item = PathBuf> {
+    let is_leftover = |name: &str| match name.strip_suffix(unverified::ENDING).and_then(position_of) {
+        Some(position) => !stay.iter().any(|kept| kept.position == position),
+        None => name.ends_with(UNFINISHED),
+    };
+    entries.iter().filter(move |entry| is_leftover(&entry.name)).map(|entry| dir.join(&entry.name))
 }
 
 fn remove_each(disk: &dyn Disk, paths: impl Iterator<Item = PathBuf>) -> Result<(), SnapshotError> {

@@ -58,10 +58,10 @@ pub(super) fn encode(header: &Header) -> Box<[u8; PAGE]> {
     page
 }
 
-/// Reads the header of a file, and checks that its sections lie within the file.
-pub(super) fn decode(path: &Path, file: &[u8]) -> Result<Header, SnapshotError> {
+/// Reads the header of a file from its first page, and checks that the sections lie within the bytes of the file.
+pub(super) fn decode(path: &Path, page: &[u8], bytes: u64) -> Result<Header, SnapshotError> {
     let damaged = |what| SnapshotError::Header { path: path.to_owned(), what };
-    let page: &[u8; PAGE] = file.first_chunk().ok_or(damaged("it is shorter than a header"))?;
+    let page: &[u8; PAGE] = page.first_chunk().ok_or(damaged("it is shorter than a header"))?;
     if !begins_as_one(page) {
         return Err(damaged("it does not begin as a snapshot does"));
     }
@@ -75,7 +75,7 @@ pub(super) fn decode(path: &Path, file: &[u8]) -> Result<Header, SnapshotError> 
     }
     let header = header_of(page, version);
     let header = header.ok_or(damaged("it has sections that this version does not know"))?;
-    if header.bytes != file.len() as u64 {
+    if header.bytes != bytes {
         return Err(damaged("it has not as many bytes as it says"));
     }
     let lies_within = |section: &Section| {

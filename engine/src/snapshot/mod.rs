@@ -33,18 +33,22 @@ mod open;
 mod room;
 #[cfg(test)]
 pub(crate) mod tests;
+mod unverified;
 mod write;
 
 use std::path::PathBuf;
 
 use scrip_protocol::batch::ChainEnd;
 
-pub use kept::{GENERATIONS, Kept, list, prune, remove_unfinished};
+pub(crate) use kept::log_removal;
+pub use kept::{GENERATIONS, Kept, PassedOver, list, prune, remove_unfinished, replace};
 pub use layout::{VERSION, VERSION_OLDEST};
 pub use look::{Fault, Looked, SectionLooked, SmallLooked, Verdict, look};
 pub use open::Snapshot;
 pub(crate) use room::Unfinished;
 pub use room::check_room;
+pub use unverified::UnverifiedUse;
+pub(crate) use unverified::forget;
 pub use write::{Pace, write};
 
 /// What a snapshot says of itself.
@@ -100,6 +104,16 @@ pub enum SnapshotError {
     Io {
         /// The file or folder.
         path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The disk cannot read some of its bytes. They may be intact.
+    #[error("{path}: byte {offset} of the snapshot cannot be read: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The first byte of the first page that cannot be read.
+        offset: u64,
         /// Why.
         source: std::io::Error,
     },
@@ -169,4 +183,21 @@ pub enum SnapshotError {
         /// How many of these stay free.
         reserve: u64,
     },
+}
+
+impl SnapshotError {
+    /// Whether a snapshot is known to be damaged. One that the disk cannot read, or that another release wrote, may be intact.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            SnapshotError::Header { .. }
+            | SnapshotError::Damaged { .. }
+            | SnapshotError::Inconsistent { .. }
+            | SnapshotError::Misnamed { .. } => true,
+            SnapshotError::Io { .. }
+            | SnapshotError::Unreadable { .. }
+            | SnapshotError::Version { .. }
+            | SnapshotError::TooMany { .. }
+            | SnapshotError::NoRoom { .. } => false,
+        }
+    }
 }

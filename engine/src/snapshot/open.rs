@@ -1,25 +1,31 @@
 //! Opening a snapshot: what is small is loaded, everything else stays in the map.
+//!
+//! Everything that is loaded or checked is read at offsets, so that bytes which the disk cannot read are an error. Only tables that are read
+//! in place are mapped.
 
-use std::ops::Range;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::layout;
+use super::layout::{self, PAGE};
 use super::{Header, Section, SnapshotError};
 use scrip_core::state::State;
 use scrip_core::state::frozen::{Base, Ground, Part};
 use scrip_core::state::requests::Forgotten;
-use scrip_journal::disk::{Disk, Mapped};
+use scrip_journal::disk::{Disk, Mapped, ReadableFile};
 
 /// How many bytes are read at once to be checked.
 const CHECKED_AT_ONCE: usize = 1 << 20;
+
+/// The sections that a start reads, checks and decodes. The others are read in place.
+const LOADED: [Part; 5] = [Part::Small, Part::Forgotten, Part::CodeForm, Part::ReaderOwners, Part::RevokedHolders];
 
 /// An opened snapshot.
 #[derive(Debug)]
 pub struct Snapshot {
     path: PathBuf,
     header: Header,
-    map: Arc<Mapped>,
+    file: Box<dyn ReadableFile>,
 }
 
 impl Snapshot {
@@ -28,13 +34,21 @@ impl Snapshot {
     /// # Errors
     /// When it cannot be read, is damaged where it was looked at, or has a name that says another position.
     pub fn open(disk: &dyn Disk, path: &Path) -> Result<Snapshot, SnapshotError> {
-        let map = disk.map(path).map_err(|source| SnapshotError::Io { path: path.to_owned(), source })?;
-        let header = layout::decode(path, &map)?;
+        let io = |source| SnapshotError::Io { path: path.to_owned(), source };
+        let file = disk.open(path).map_err(io)?;
+        let bytes = file.bytes().map_err(io)?;
+        let mut page = vec![0; bytes.min(PAGE as u64) as usize];
+        read(file.as_ref(), 0, &mut page).map_err(|(offset, source)| SnapshotError::Unreadable {
+            path: path.to_owned(),
+            offset,
+            source,
+        })?;
+        let header = layout::decode(path, &page, bytes)?;
         let named = path.file_name().and_then(|name| super::kept::position_of(&name.to_string_lossy()));
         if named.is_some_and(|named| named != header.end.position) {
             return Err(SnapshotError::Misnamed { path: path.to_owned(), found: header.end.position });
         }
-        Ok(Snapshot { path: path.to_owned(), header, map: Arc::new(map) })
+        Ok(Snapshot { path: path.to_owned(), header, file })
     }
 
     /// The file.
@@ -86,20 +100,49 @@ impl Snapshot {
 
     fn check_while(&self, section: &Section, go_on: &mut dyn FnMut(u64) -> bool) -> Result<bool, SnapshotError> {
         let mut hasher = blake3::Hasher::new();
-        for bytes in self.bytes_of(section).chunks(CHECKED_AT_ONCE) {
-            hasher.update(bytes);
-            if !go_on(bytes.len() as u64) {
+        let mut piece = vec![0; section.bytes.min(CHECKED_AT_ONCE as u64) as usize];
+        let mut done = 0;
+        while done < section.bytes {
+            let length = (section.bytes - done).min(piece.len() as u64) as usize;
+            self.read(section, done, &mut piece[..length])?;
+            hasher.update(&piece[..length]);
+            done += length as u64;
+            if !go_on(length as u64) {
                 return Ok(false);
             }
         }
-        match hasher.finalize() == section.hash {
-            true => Ok(true),
-            false => Err(SnapshotError::Damaged {
-                path: self.path.clone(),
-                section: section.name,
-                offset: section.offset,
-                end: section.offset + section.bytes,
-            }),
+        if hasher.finalize() == section.hash { Ok(true) } else { Err(self.damaged(section)) }
+    }
+
+    /// Reads bytes of a section, not through the map: one that the disk cannot read is an error then, and does not end the process.
+    fn read(&self, section: &Section, at: u64, out: &mut [u8]) -> Result<(), SnapshotError> {
+        read(self.file.as_ref(), section.offset + at, out).map_err(|(offset, source)| {
+            // A file that ends early was cut off since it was opened.
+            match source.kind() == ErrorKind::UnexpectedEof {
+                true => self.damaged(section),
+                false => SnapshotError::Unreadable { path: self.path.clone(), offset, source },
+            }
+        })
+    }
+
+    fn damaged(&self, section: &Section) -> SnapshotError {
+        SnapshotError::Damaged {
+            path: self.path.clone(),
+            section: section.name,
+            offset: section.offset,
+            end: section.offset + section.bytes,
+        }
+    }
+
+    /// Reads a section into memory, and checks it.
+    pub(super) fn load(&self, section: &Section) -> Result<Mapped, SnapshotError> {
+        let length = usize::try_from(section.bytes).map_err(|_| self.damaged(section))?;
+        let mut words = vec![0_u128; length.div_ceil(size_of::<u128>())];
+        let bytes = &mut bytemuck::cast_slice_mut(&mut words)[..length];
+        self.read(section, 0, bytes)?;
+        match blake3::hash(bytes) == section.hash {
+            true => Ok(Mapped::Memory(words, length)),
+            false => Err(self.damaged(section)),
         }
     }
 
@@ -108,14 +151,23 @@ impl Snapshot {
     /// # Errors
     /// When what is loaded at once is damaged, or the sections contradict one another.
     pub fn state(&self) -> Result<State, SnapshotError> {
-        let small = self.section(Part::Small)?;
-        self.check(small, &mut |_| {})?;
         let inconsistent = |what| SnapshotError::Inconsistent { path: self.path.clone(), what };
-        // What decides which codes are the same, and which requests are new, is small enough to be checked at once.
-        for part in [Part::Forgotten, Part::CodeForm].into_iter().filter(|part| !part.is_lacking(self.header.version)) {
-            self.check(self.section(part)?, &mut |_| {})?;
-        }
-        let base = Base::read(self.header.version, |part| self.ground(part));
+        let base = {
+            let mut loaded = Vec::new();
+            for part in LOADED.into_iter().filter(|part| !part.is_lacking(self.header.version)) {
+                let section = self.section(part).ok_or(inconsistent("a section is missing"))?;
+                loaded.push((part, Arc::new(self.load(section)?) as Ground));
+            }
+            let map = self.file.map().map_err(|source| SnapshotError::Io { path: self.path.clone(), source })?;
+            let map: Ground = Arc::new(map);
+            Base::read(self.header.version, |part| match loaded.iter().find(|(of, _)| *of == part) {
+                Some((_, ground)) => Some((ground.clone(), 0..ground.len() as u64)),
+                None => {
+                    let section = self.section(part)?;
+                    Some((map.clone(), section.offset..section.offset + section.bytes))
+                }
+            })
+        };
         Ok(State::over(base.map_err(inconsistent)?, self.header.end.position))
     }
 
@@ -124,25 +176,22 @@ impl Snapshot {
     /// # Errors
     /// When that section is damaged.
     pub(crate) fn forgotten(&self) -> Result<Option<Forgotten>, SnapshotError> {
-        if let Ok(section) = self.section(Part::Forgotten) {
-            self.check(section, &mut |_| {})?;
-        }
-        let forgotten = Forgotten::read(self.header.version, |part| self.ground(part));
+        let section = self.section(Part::Forgotten);
+        let ground = section.map(|section| Ok::<Ground, SnapshotError>(Arc::new(self.load(section)?))).transpose()?;
+        let forgotten =
+            Forgotten::read(self.header.version, |_| ground.as_ref().map(|ground| (ground.clone(), 0..ground.len() as u64)));
         forgotten.map_err(|what| SnapshotError::Inconsistent { path: self.path.clone(), what })
     }
 
-    /// The map, and where in it the section of a part lies.
-    fn ground(&self, part: Part) -> Option<(Ground, Range<u64>)> {
-        let section = self.header.sections.iter().find(|section| section.is(part))?;
-        Some((self.map.clone(), section.offset..section.offset + section.bytes))
+    fn section(&self, part: Part) -> Option<&Section> {
+        self.header.sections.iter().find(|section| section.is(part))
     }
+}
 
-    fn section(&self, part: Part) -> Result<&Section, SnapshotError> {
-        let missing = || SnapshotError::Inconsistent { path: self.path.clone(), what: "a section is missing" };
-        self.header.sections.iter().find(|section| section.is(part)).ok_or_else(missing)
-    }
-
-    pub(super) fn bytes_of(&self, section: &Section) -> &[u8] {
-        &self.map[section.offset as usize..(section.offset + section.bytes) as usize]
-    }
+/// Reads bytes of a file. If the disk does not give all of them, the error has the offset of the first page that it does not give.
+fn read(file: &dyn ReadableFile, offset: u64, out: &mut [u8]) -> Result<(), (u64, io::Error)> {
+    let Err(whole) = file.read_at(offset, out) else { return Ok(()) };
+    let pages = (offset..).step_by(PAGE).zip(out.chunks_mut(PAGE));
+    let mut failed = pages.filter_map(|(offset, page)| Some((offset, file.read_at(offset, page).err()?)));
+    Err(failed.next().unwrap_or((offset, whole)))
 }

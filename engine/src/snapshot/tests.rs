@@ -158,7 +158,8 @@ fn two_snapshots_of_the_same_state_are_equal_in_all_but_their_keys() {
 
 fn small_of(snapshot: &Snapshot) -> Small {
     let small = snapshot.header().sections.iter().find(|section| section.name == "small").expect("there is one");
-    scrip_protocol::wire::decode("small", snapshot.bytes_of(small)).expect("it was just written")
+    let small = snapshot.load(small).expect("it was just written");
+    scrip_protocol::wire::decode("small", &small).expect("it was just written")
 }
 
 #[test]

@@ -9,7 +9,7 @@ use scrip_protocol::batch::ChainEnd;
 
 use super::layout::{self, PAGE, VERSION};
 use super::room::{Room, Unfinished};
-use super::{Counts, Header, Kept, Section, SnapshotError, kept};
+use super::{Counts, Header, Kept, Section, SnapshotError, kept, unverified};
 use scrip_core::state::State;
 use scrip_core::state::frozen::{HashKey, Part, Sections, write_sections};
 use scrip_journal::disk::{Disk, DiskFile};
@@ -85,6 +85,7 @@ pub fn write(
     })?;
     disk.rename(&unfinished, &path).map_err(io(&path))?;
     guard.finish();
+    unverified::forget(disk, &path)?;
     // The folder's own name as well: it may be new.
     disk.sync_folder(dir).and_then(|()| disk.sync_folder(dir.parent().unwrap_or(dir))).map_err(io(dir))?;
     Ok(Kept { position: end.position, path, bytes })

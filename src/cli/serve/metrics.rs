@@ -3,14 +3,18 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::Context;
 use scrip_engine::Vitals;
 use scrip_engine::pipeline::ClockStatus;
 use scrip_protocol::command::{Counted, RedeemOutcome, Status};
 use scrip_web::listener::{ListenerLimits, serve};
 use scrip_web::probes::{Exposition, MetricKind, Readiness, router};
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio::sync::watch;
+
+use crate::exit::MetricsAddressError;
+
+/// How many connections wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// The address on which an engine answers probes, for as long as this lives.
 pub(super) struct Probed {
@@ -20,10 +24,22 @@ pub(super) struct Probed {
 }
 
 impl Probed {
+    /// Takes the address, without listening yet.
+    pub(super) fn bind(address: SocketAddr) -> Result<TcpSocket, MetricsAddressError> {
+        let bind = || {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            // Connections of an earlier process do not keep the address.
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            Ok(socket)
+        };
+        bind().map_err(|source| MetricsAddressError { address, source })
+    }
+
     /// Starts to answer. Connections use at most this many file descriptors.
-    pub(super) async fn start(listen: SocketAddr, vitals: Arc<Vitals>, descriptors: usize) -> anyhow::Result<Probed> {
-        let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen} (TCP) for metrics"))?;
-        let address = listener.local_addr()?;
+    pub(super) fn start(socket: TcpSocket, vitals: Arc<Vitals>, descriptors: usize) -> anyhow::Result<Probed> {
+        let address = socket.local_addr()?;
+        let listener = socket.listen(BACKLOG).map_err(|source| MetricsAddressError { address, source })?;
         let (readiness, ready) = watch::channel(Readiness::Ready);
         let clock = vitals.clone();
         let probed = move || match (ready.borrow().clone(), clock.clock_fault()) {

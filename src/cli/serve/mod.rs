@@ -61,12 +61,21 @@ impl Serve {
         };
         let folder = Folder::at(&self.data);
         let descriptors = descriptors::for_connections(Engine::DESCRIPTORS_RESERVED)?;
+        let metrics = match self.metrics {
+            Some(listen) => Some(listen),
+            None => {
+                let config = tokio::task::block_in_place(|| folder.config());
+                config.with_context(|| folder.dir().display().to_string())?.metrics.listen
+            }
+        };
+        // Before the engine writes anything: a start that fails changes nothing.
+        let metrics = metrics.map(Probed::bind).transpose()?;
         let began = Instant::now();
         let engine = start_engine(&folder, start)?;
         drop(starting);
         let (took, started) = (began.elapsed(), engine.started());
-        let probed = match self.metrics.or(folder.config()?.metrics.listen) {
-            Some(listen) => match Probed::start(listen, engine.vitals(), descriptors).await {
+        let probed = match metrics {
+            Some(socket) => match Probed::start(socket, engine.vitals(), descriptors) {
                 Ok(probed) => Some(probed),
                 Err(error) => {
                     engine.stop().await?;

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::fs::TryLockError;
 use std::io;
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 use redb::{BackendError, StorageBackend};
 
-use super::{Access, Disk, DiskFile, Entry, Mapped, Space};
+use super::{Access, Disk, DiskFile, Entry, Mapped, ReadableFile, Space};
 
 /// A disk, and what fails of it. Copies are the same disk.
 #[derive(Clone, Default)]
@@ -31,6 +31,8 @@ struct Shared {
     /// What was done, in order.
     log: Vec<Done>,
     faults: Faults,
+    /// The bytes of files that cannot be read.
+    unreadable: BTreeMap<usize, Range<u64>>,
     /// The capacity was reached.
     is_full: bool,
     /// How many operations there were, reads included.
@@ -321,6 +323,17 @@ impl Shared {
         Ok(())
     }
 
+    fn read(&mut self, file: usize, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.begin()?;
+        let end = offset + out.len() as u64;
+        if self.unreadable.get(&file).is_some_and(|bad| offset < bad.end && bad.start < end) {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
+        let bytes = self.image.files[file].bytes.get(offset as usize..).and_then(|bytes| bytes.get(..out.len()));
+        out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
     /// The file of a path; made where it is not there.
     fn make(&mut self, path: &Path) -> io::Result<usize> {
         if let Ok(file) = self.image.file(path) {
@@ -361,6 +374,13 @@ impl Double {
     pub fn set_faults(&self, faults: Faults) {
         let mut shared = self.lock_shared();
         (shared.faults, shared.is_full) = (faults, false);
+    }
+
+    /// Makes reads of some bytes of a file fail, whatever name it gets. A map of the file has them.
+    pub fn make_unreadable(&self, path: &Path, bytes: Range<u64>) {
+        let mut shared = self.lock_shared();
+        let file = shared.image.file(path).expect("the test has written it");
+        shared.unreadable.insert(file, bytes);
     }
 
     /// What is on it now.
@@ -484,13 +504,11 @@ impl Disk for Double {
         Ok(Space { free, total })
     }
 
-    fn map(&self, path: &Path) -> io::Result<Mapped> {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadableFile>> {
         let mut shared = self.lock_shared();
         shared.begin()?;
-        let bytes = &shared.image.files[shared.image.file(path)?].bytes;
-        let mut words = vec![0_u128; bytes.len().div_ceil(16)];
-        bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
-        Ok(Mapped::Memory(words, bytes.len()))
+        let file = shared.image.file(path)?;
+        Ok(Box::new(Opened { disk: self.clone(), file, writes: false, locked: Mutex::new(0) }))
     }
 }
 
@@ -556,11 +574,7 @@ impl StorageBackend for Opened {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let mut shared = self.disk.lock_shared();
-        shared.begin()?;
-        let bytes = shared.image.files[self.file].bytes.get(offset as usize..).and_then(|bytes| bytes.get(..out.len()));
-        out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
+        self.disk.lock_shared().read(self.file, offset, out)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
@@ -599,6 +613,25 @@ impl DiskFile for Opened {
 
     fn sync(&mut self) -> io::Result<()> {
         self.disk.lock_shared().sync(self.file)
+    }
+}
+
+impl ReadableFile for Opened {
+    fn bytes(&self) -> io::Result<u64> {
+        StorageBackend::len(self)
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.disk.lock_shared().read(self.file, offset, out)
+    }
+
+    fn map(&self) -> io::Result<Mapped> {
+        let mut shared = self.disk.lock_shared();
+        shared.begin()?;
+        let bytes = &shared.image.files[self.file].bytes;
+        let mut words = vec![0_u128; bytes.len().div_ceil(16)];
+        bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
+        Ok(Mapped::Memory(words, bytes.len()))
     }
 }
 

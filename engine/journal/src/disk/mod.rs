@@ -78,11 +78,11 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// When the disk does not say.
     fn space(&self, dir: &Path) -> io::Result<Space>;
 
-    /// Opens a file to be read in place.
+    /// Opens a file for reading.
     ///
     /// # Errors
-    /// When it cannot be read.
-    fn map(&self, path: &Path) -> io::Result<Mapped>;
+    /// When it cannot be opened.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadableFile>>;
 }
 
 /// The room on a disk, in bytes.
@@ -137,6 +137,28 @@ pub trait DiskFile: Send {
     /// # Errors
     /// When it is not known to last.
     fn sync(&mut self) -> io::Result<()>;
+}
+
+/// A file that is open for reading. It stays the same file when its name is removed or given to another one.
+pub trait ReadableFile: Debug + Send + Sync {
+    /// Returns the length of the file.
+    ///
+    /// # Errors
+    /// When the disk does not report it.
+    fn bytes(&self) -> io::Result<u64>;
+
+    /// Reads bytes from an offset, exactly as many as there is room for.
+    ///
+    /// # Errors
+    /// When not all of them can be read.
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
+
+    /// Maps the file into memory. A page of the map that the disk cannot read, or that is no longer part of the file, ends the process
+    /// by SIGBUS: bytes that have to be checked are read with [`ReadableFile::read_at`].
+    ///
+    /// # Errors
+    /// When it cannot be mapped.
+    fn map(&self) -> io::Result<Mapped>;
 }
 
 /// The bytes of a file, beginning at an address that a page may begin at.

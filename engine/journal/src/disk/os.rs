@@ -10,7 +10,7 @@ use redb::StorageBackend;
 use redb::backends::FileBackend;
 use scrip_protocol::private;
 
-use super::{Access, Disk, DiskFile, Entry, Mapped, Space};
+use super::{Access, Disk, DiskFile, Entry, Mapped, ReadableFile, Space};
 
 /// Files as the operating system has them. Folders are made with mode 0700 and files with 0600, whatever mode a file had that is written
 /// over.
@@ -85,13 +85,8 @@ impl Disk for OsDisk {
         Ok(Space { free: bytes(of.f_bavail), total: bytes(of.f_blocks) })
     }
 
-    fn map(&self, path: &Path) -> io::Result<Mapped> {
-        let file = File::open(path)?;
-        // SAFETY: what is mapped is not to change while it is. Files that are mapped here are written once, under another name, and
-        // are only ever removed after that, which leaves the map as it is.
-        #[expect(unsafe_code, reason = "a file that is read in place can be had in no other way")]
-        let map = unsafe { memmap2::Mmap::map(&file)? };
-        Ok(Mapped::File(map))
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadableFile>> {
+        Ok(Box::new(OsFile(File::open(path)?)))
     }
 }
 
@@ -111,5 +106,23 @@ impl DiskFile for OsFile {
 
     fn sync(&mut self) -> io::Result<()> {
         self.0.sync_all()
+    }
+}
+
+impl ReadableFile for OsFile {
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(out, offset)
+    }
+
+    fn map(&self) -> io::Result<Mapped> {
+        // SAFETY: what is mapped is not to change while it is. Files that are mapped here are written once, under another name, and
+        // are only ever removed after that, which leaves the map as it is.
+        #[expect(unsafe_code, reason = "a file that is read in place can be had in no other way")]
+        let map = unsafe { memmap2::Mmap::map(&self.0)? };
+        Ok(Mapped::File(map))
     }
 }

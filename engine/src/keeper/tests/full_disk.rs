@@ -5,15 +5,15 @@ use scrip_journal::SEGMENT_BYTES;
 use scrip_journal::disk::double::{Double, Faults};
 
 /// A journal on a disk in memory.
-struct Bench {
-    disk: Double,
-    journal: Segments,
+pub(super) struct Bench {
+    pub(super) disk: Double,
+    pub(super) journal: Segments,
     durable: watch::Sender<Position>,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Bench {
-    fn new() -> Bench {
+    pub(super) fn new() -> Bench {
         Bench::with_segments(SEGMENT_BYTES)
     }
 
@@ -31,24 +31,24 @@ impl Bench {
         bench
     }
 
-    fn keeper(&self, retention: Retention) -> Keeper {
+    pub(super) fn keeper(&self, retention: Retention) -> Keeper {
         let settings = KeeperSettings { journal_bytes: 0, retention };
         let (reader, registry, durable) = (self.journal.reader(), Arc::<Registered>::default(), self.durable.subscribe());
         Keeper::start(Arc::new(self.disk.clone()), self.dir(), settings, reader, registry, durable, None)
     }
 
-    fn dir(&self) -> PathBuf {
+    pub(super) fn dir(&self) -> PathBuf {
         PathBuf::from("/data/snapshots")
     }
 
-    fn append(&mut self, record: Record) {
+    pub(super) fn append(&mut self, record: Record) {
         let mut batch = BatchBuilder::new(START_MS + self.journal.end().position.0);
         batch.push(&record);
         let end = self.journal.append(vec![batch]).expect("the disk takes it").position;
         self.durable.send_replace(end);
     }
 
-    fn clients(&mut self, count: u64) {
+    pub(super) fn clients(&mut self, count: u64) {
         for _ in 0..count {
             let position = self.journal.end().position.0;
             let stamp = Stamp { request: RequestId(position.into()), body: position, credential: CredentialId(1) };
@@ -62,16 +62,16 @@ impl Bench {
     }
 
     /// Leaves so many bytes beside the reserve, which is a tenth of the disk: too few for a snapshot.
-    fn leave(&self, bytes: u64) {
+    pub(super) fn leave(&self, bytes: u64) {
         let capacity = (self.disk.bytes() + bytes) * 10 / 9 + 1;
         self.disk.set_faults(Faults { capacity: Some(capacity), ..Faults::default() });
     }
 
-    fn take(&self, keeper: &Keeper) -> Outcome {
+    pub(super) fn take(&self, keeper: &Keeper) -> Outcome {
         self.runtime.block_on(keeper.handle().take())
     }
 
-    fn files(&self) -> Vec<String> {
+    pub(super) fn files(&self) -> Vec<String> {
         self.disk.list(&self.dir()).map(|entries| entries.into_iter().map(|entry| entry.name).collect()).unwrap_or_default()
     }
 }

@@ -9,7 +9,7 @@ use super::{Recovered, commit, files, folder, new_disk, recovered, segment_path,
 use crate::error::EngineError;
 use crate::snapshot::{self, Pace, SnapshotError};
 use scrip_journal::disk::Disk;
-use scrip_journal::disk::double::Double;
+use scrip_journal::disk::double::{Double, EIO};
 use scrip_journal::{Journal, JournalError};
 
 /// Larger than anything that a test writes: one segment.
@@ -70,13 +70,13 @@ impl Written {
     #[track_caller]
     fn recovers_on(&self, snapshot: Option<usize>, passed_over: &[usize]) {
         let found = recovered(&self.disk, self.segment_bytes).unwrap_or_else(|error| panic!("{error:?}"));
-        let Recovered { state, journal, snapshot: on, is_verified, passed_over: passed } = found;
+        let Recovered { state, journal, snapshot: on, unverified, passed_over: passed } = found;
         let end = self.ends.last().expect("there is one").position;
         assert_eq!((state.position(), journal.end().position), (end, end));
         assert!(state == *state_at(end));
         assert_eq!(on.map(|on| on.header().end), snapshot.map(|of| self.ends[of]));
         assert_eq!(passed, passed_over.iter().map(|of| self.snapshot(*of)).collect::<Vec<_>>());
-        assert!(is_verified);
+        assert!(unverified.is_none());
         journal.reader().check_sealed(&|| true).expect("it is whole");
     }
 
@@ -118,6 +118,24 @@ fn the_newest_snapshot_damaged_is_passed_over_for_the_older_one() {
             written.recovers_on(Some(3), &[6]);
         }
     }
+}
+
+/// Bytes that the disk cannot read are an error that names them, whatever they are.
+#[test]
+fn the_newest_snapshot_unreadable_is_passed_over_for_the_older_one() {
+    let written = Written::of(SEGMENT_EACH, 8, &[3, 6]);
+    let bytes = written.disk.contents(&written.snapshot(6)).len() as u64;
+    for page in (0..bytes).step_by(4096) {
+        written.disk.make_unreadable(&written.snapshot(6), page..page + 1);
+        written.recovers_on(Some(3), &[6]);
+    }
+    let journal = recovered(&written.disk, SEGMENT_EACH).expect("it is whole").journal;
+    journal.reader().drop_through(written.position(3)).expect("they can be removed");
+    drop(journal);
+    written.disk.make_unreadable(&written.snapshot(3), 8192..8193);
+    let refused = written.refusal();
+    let EngineError::Snapshot(SnapshotError::Unreadable { path, offset, source }) = &refused else { panic!("{refused:?}") };
+    assert_eq!((path, *offset, source.raw_os_error()), (&written.snapshot(3), 8192, Some(EIO)));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use scrip_protocol::batch::BatchBuilder;
+use scrip_protocol::batch::{BatchBuilder, ChainEnd};
 use scrip_protocol::command::ClientRegistered;
 use scrip_protocol::{ClientId, CredentialId, Position, RequestId, Settings, Stamp};
 use tempfile::TempDir;
@@ -60,6 +60,13 @@ impl Data {
 
     /// Writes batches of a client each, and a snapshot.
     fn write(&mut self, batches: u64) {
+        let (state, end) = self.append(batches);
+        let dir = self.folder.snapshots_path();
+        snapshot::write(&OsDisk, &dir, &state, end, Pace::Full, &mut |_, _| {}).expect("the disk takes it");
+    }
+
+    /// Writes batches of a client each. Returns the state and the end of the journal.
+    fn append(&mut self, batches: u64) -> (State, ChainEnd) {
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);
         let recovered = recover(&disk, &self.folder, 1, u64::MAX, &mut |_| {}).expect("it was just written");
         let Recovered { mut state, mut journal, .. } = recovered;
@@ -72,8 +79,7 @@ impl Data {
             state.apply(state.now_ms() + 1, &client.into());
             self.ends.push(journal.append(vec![batch]).expect("the disk takes it").position);
         }
-        let dir = self.folder.snapshots_path();
-        snapshot::write(&OsDisk, &dir, &state, journal.end(), Pace::Full, &mut |_, _| {}).expect("the disk takes it");
+        (state, journal.end())
     }
 
     /// The n-th segment, counted from 0.
@@ -198,7 +204,22 @@ async fn a_snapshot_damaged_in_what_is_not_read_at_the_start_stops_the_engine() 
         assert_eq!((path, *section), (&newest, "clients"));
         let said = std::error::Error::source(&EngineError::Damaged(damage.clone())).map(ToString::to_string);
         assert_eq!(said, Some(damage.to_string()));
+        let engine = data.start();
+        assert_eq!(engine.started().snapshot, data.ends[0], "the older one, although neither is verified first");
+        engine.stop().await.expect("it is whole");
     }
+}
+
+/// A start on the older snapshot and a stop: the damaged one goes, and the whole one stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_replaces_the_damaged_snapshot_that_the_start_passed_over() {
+    let mut data = Data::new(256).await;
+    data.append(1);
+    let [newest, older] = data.snapshots().try_into().expect("there are two");
+    flip(&newest, 4096);
+    data.start().stop().await.expect("the rest is whole");
+    let left = data.snapshots();
+    assert_eq!((left.len(), left.contains(&older), left.contains(&newest)), (2, true, false), "{left:?}");
 }
 
 /// Damage at the start itself is refused there, by the same names.

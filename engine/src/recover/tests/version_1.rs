@@ -214,7 +214,7 @@ fn the_last_snapshot_of_an_engine_that_was_started_by_a_clock_ahead_closes_nothi
         let first = (0..keeps).map(|n| run(&disk, &mut up, now_ms, 200 + n)).last();
         assert!(up.state.requests.unknown_before_ms() > 1 && (keeps < 3 || first > Some(Position(6))), "{keeps} snapshots");
         let Recovered { state, journal, .. } = up;
-        keep(&disk, &folder().snapshots_path(), &Finished { state, journal: Box::new(journal) });
+        keep(&disk, &folder().snapshots_path(), &Finished { state, journal: Box::new(journal) }, &[]);
         let state = recovered(&disk, SEGMENT_EACH).expect("it is whole").state;
         assert_eq!(state.requests.unknown_before_ms() > 1, keeps == 0, "{keeps} snapshots, the journal begins at {first:?}");
         assert!(keeps == 0 || admit(&state, now_ms, (now_ms, 100)) == Admission::New, "{keeps} snapshots");

@@ -1,0 +1,106 @@
+//! Starts on a snapshot that is too large to be verified first, and is verified while the engine runs.
+//!
+//! A page of the map that the disk cannot read ends the process by SIGBUS, and a page that has changed makes replies wrong. A restart
+//! would use the same file again. So a file beside the snapshot records each start on it, until the process has ended by itself or the
+//! verification is complete, and records damage for good:
+//!
+//! ```text
+//! snapshots/00000000000000012345.snapshot.unverified   "starts: 1", or "damaged: " and why
+//! ```
+//! A snapshot that was found damaged, or whose last two starts ended without a trace, is verified before it is used.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::SnapshotError;
+use scrip_journal::disk::Disk;
+
+/// The ending that is appended to the name of the snapshot.
+pub(super) const ENDING: &str = ".unverified";
+
+/// How many starts in a row use a snapshot that is not verified. One that ends may have been killed.
+const STARTS_MAX: u32 = 2;
+
+/// How much of the record is read.
+const READ_BYTES: u64 = 64;
+
+/// The use of a snapshot that is not verified. When this is dropped, the record of the start is removed.
+#[derive(Debug)]
+pub struct UnverifiedUse {
+    disk: Arc<dyn Disk>,
+    record: PathBuf,
+    is_damaged: bool,
+}
+
+fn record_of(snapshot: &Path) -> PathBuf {
+    let mut path = snapshot.as_os_str().to_owned();
+    path.push(ENDING);
+    path.into()
+}
+
+impl UnverifiedUse {
+    /// Records a start on a snapshot. None if the snapshot must be verified first.
+    pub(crate) fn begin(disk: &Arc<dyn Disk>, snapshot: &Path) -> Option<UnverifiedUse> {
+        let record = record_of(snapshot);
+        let starts = starts(disk.as_ref(), &record).filter(|starts| *starts < STARTS_MAX)?;
+        let begun = UnverifiedUse { disk: disk.clone(), record, is_damaged: false };
+        // Not flushed: a process that ends does not lose it, and a crash of the machine says nothing about the snapshot.
+        if let Err(error) = begun.write(&format!("starts: {}\n", starts + 1)).map(drop) {
+            tracing::warn!(%error, path = %begun.record.display(), "the start on a snapshot that is not verified was not recorded");
+        }
+        Some(begun)
+    }
+
+    /// Records for good that the snapshot is damaged, or cannot be read.
+    pub(crate) fn found_damaged(&mut self, why: &SnapshotError) {
+        self.is_damaged = true;
+        let dir = self.record.parent().unwrap_or(&self.record);
+        let written = self.write(&format!("damaged: {why}\n")).and_then(|mut file| file.sync());
+        if let Err(error) = written.and_then(|()| self.disk.sync_folder(dir)) {
+            tracing::warn!(%error, path = %self.record.display(), "the damage of a snapshot was not recorded");
+        }
+    }
+
+    fn write(&self, text: &str) -> io::Result<Box<dyn scrip_journal::disk::DiskFile>> {
+        let mut file = self.disk.create(&self.record)?;
+        file.write_at(0, text.as_bytes())?;
+        Ok(file)
+    }
+}
+
+impl Drop for UnverifiedUse {
+    fn drop(&mut self) {
+        if self.is_damaged || std::thread::panicking() {
+            return;
+        }
+        if let Err(error) = remove_if_there(self.disk.as_ref(), &self.record) {
+            tracing::warn!(%error, path = %self.record.display(), "the record of a start on a snapshot is left on the disk");
+        }
+    }
+}
+
+/// How many starts in a row have used a snapshot that was not verified. None if it was found damaged, or the record cannot be read.
+fn starts(disk: &dyn Disk, record: &Path) -> Option<u32> {
+    let file = match disk.open(record) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Some(0),
+        Err(_) => return None,
+    };
+    let mut text = vec![0; file.bytes().ok()?.min(READ_BYTES) as usize];
+    file.read_at(0, &mut text).ok()?;
+    std::str::from_utf8(&text).ok()?.strip_prefix("starts: ")?.trim_end().parse().ok()
+}
+
+/// Removes what is recorded of a snapshot: the file of its name is known to be whole.
+pub(crate) fn forget(disk: &dyn Disk, snapshot: &Path) -> Result<(), SnapshotError> {
+    let path = record_of(snapshot);
+    remove_if_there(disk, &path).map_err(|source| SnapshotError::Io { path, source })
+}
+
+fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
