@@ -30,7 +30,7 @@ impl Office {
             .execute_batch(
                 "INSERT INTO cursor VALUES (1, 12345, zeroblob(32), 1798675200000);
                  INSERT INTO beginning VALUES (1, 0, 0, 0);
-                 INSERT INTO organisation VALUES (1, 'Arena', 'EUR', 50000, 2, 1, 86400000, 60000);
+                 INSERT INTO organisation VALUES (1, 'Arena', 'EUR', 50000, 2, 1, 1, 86400000, 60000);
                  INSERT INTO club VALUES (1, 'Arena North', 0);
                  INSERT INTO credential VALUES (3, 'Kiosk', 'gateway', '[]', 1, 'token', x'00', 0, NULL);
                  INSERT INTO client VALUES (7, '=Ann', 0, 0, 0, 0, 0, 0, '=ann');

@@ -131,7 +131,7 @@ fn make(file: &Path, activations: u64) -> rusqlite::Result<()> {
     connection.execute_batch(SCHEMA)?;
     connection.execute_batch("BEGIN")?;
     let spread = Spread::over(activations);
-    connection.execute("INSERT INTO organisation VALUES (1, 'Organisation', 'EUR', 50000, 2, 1, 86400000, 60000)", [])?;
+    connection.execute("INSERT INTO organisation VALUES (1, 'Organisation', 'EUR', 50000, 2, 1, 1, 86400000, 60000)", [])?;
     connection.execute("INSERT INTO credential VALUES (1, 'Kiosk', 'gateway', '[]', 1, 'token', x'00', 0, NULL)", [])?;
     let mut club = connection.prepare("INSERT INTO club VALUES (?1, 'Club ' || ?1, 0)")?;
     (1..=CLUBS).try_for_each(|number| club.execute([number as i64]).map(drop))?;

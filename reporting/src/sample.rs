@@ -31,7 +31,7 @@ const CREDENTIALS: [&str; 11] = [
 ];
 
 const ROWS: &str = "
-INSERT INTO organisation VALUES (1, 'Arena', 'EUR', 50000, 2, 1, 86400000, 60000);
+INSERT INTO organisation VALUES (1, 'Arena', 'EUR', 50000, 2, 1, 1, 86400000, 60000);
 INSERT INTO beginning VALUES (1, 0, 0, 0);
 INSERT INTO club VALUES (1, 'North', 1), (2, 'South', 1);
 INSERT INTO rule VALUES (1, 'Gold', 1, '{}', 1, NULL);

@@ -27,6 +27,7 @@ CREATE TABLE organisation (
     currency TEXT    NOT NULL,              -- ISO 4217
     codes_per_campaign_max INTEGER NOT NULL,
     code_form INTEGER NOT NULL,             -- how codes are compared: 1 letter case does not matter; 2 what looks the same is one code
+    code_form_recorded INTEGER NOT NULL,    -- whether a record names that; up to the first one that does, a revocation ends no holds
     since    INTEGER NOT NULL,              -- position of the record
     -- The longest that any settings in here allowed: a request id's own time bounds when the request can have been executed.
     request_window_max_ms INTEGER NOT NULL, -- after that time

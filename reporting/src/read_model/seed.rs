@@ -12,7 +12,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use scrip_protocol::batch::ChainEnd;
-use scrip_protocol::codes::{CodeForm, NormalisedCode};
+use scrip_protocol::codes::{CodeForm, NormalisedCode, RecordedForm};
 use scrip_protocol::command::{ArchiveCause, CodesBatch, Grant, RuleTerms, Secret, Terms};
 use scrip_protocol::{
     Accounts, CampaignId, ClientId, ClubId, CredentialId, GroupId, Money, Position, RequestId, RuleId, Settings,
@@ -104,17 +104,18 @@ impl<'t> Seed<'t> {
         Seed { connection: transaction, end, form: CodeForm::CURRENT, campaigns: Campaigns::default() }
     }
 
-    /// The settings, and the form in which codes are compared. Before everything else.
+    /// The settings, and the recorded form in which codes are compared; `None` if no record names one. Before everything else.
     ///
     /// # Errors
     /// When SQLite fails, as of all that follow.
-    pub fn settings(&mut self, settings: &Settings, form: CodeForm) -> rusqlite::Result<()> {
-        self.form = form;
+    pub fn settings(&mut self, settings: &Settings, recorded: Option<RecordedForm>) -> rusqlite::Result<()> {
+        let form = recorded.map_or(CodeForm::CaseFolded as u8, |recorded| recorded.form);
+        self.form = CodeForm::from_number(form).unwrap_or(CodeForm::CURRENT);
         let Settings { organisation, currency, codes_per_campaign_max, request_window_ms, request_skew_ms, .. } = settings;
         let (window, skew) = (number(*request_window_ms), number(*request_skew_ms));
         self.put(
-            "INSERT INTO organisation VALUES (1, ?, ?, ?, ?, 0, ?, ?)",
-            params![organisation, currency, codes_per_campaign_max, form as u8, window, skew],
+            "INSERT INTO organisation VALUES (1, ?, ?, ?, ?, ?, 0, ?, ?)",
+            params![organisation, currency, codes_per_campaign_max, form, recorded.is_some(), window, skew],
         )
     }
 
@@ -297,7 +298,7 @@ mod tests {
     }
 
     fn fill(seed: &mut Seed<'_>) -> rusqlite::Result<()> {
-        seed.settings(&Settings::default(), CodeForm::CURRENT)?;
+        seed.settings(&Settings::default(), Some(RecordedForm::of(CodeForm::CURRENT)))?;
         seed.requests(END.time_ms + 5)?;
         seed.club(ClubId(1), "Arena")?;
         seed.group(GroupId(1), "Gold")?;

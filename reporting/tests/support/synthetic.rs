@@ -17,7 +17,7 @@ pub(crate) struct Journal {
 }
 
 /// The time of the first batch.
-const BEGAN_MS: u64 = 1_790_000_000_000;
+pub(crate) const BEGAN_MS: u64 = 1_790_000_000_000;
 
 impl Journal {
     /// A journal that is continued.

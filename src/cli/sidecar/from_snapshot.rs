@@ -66,7 +66,7 @@ fn newest_whole(dir: &Path) -> Result<(Snapshot, State), SnapshotError> {
 
 /// Writes a state to the seed. Calls `progress` with the number of codes done.
 fn write(state: &State, seed: &mut Seed<'_>, progress: &mut dyn FnMut(u64)) -> Result<(), SeedError> {
-    seed.settings(state.settings(), state.code_form())?;
+    seed.settings(state.settings(), state.recorded_form())?;
     seed.requests(state.requests.latest_ms())?;
     for (club, name) in state.clubs.after(ClubId(0)) {
         seed.club(club, name)?;

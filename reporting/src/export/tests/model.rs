@@ -28,7 +28,7 @@ impl Model {
         connection.execute_batch(SCHEMA).expect("the schema is one");
         connection.pragma_update(None, "user_version", VERSION).expect("it can be set");
         let model = Model(connection);
-        model.put("INSERT INTO organisation VALUES (1, 'Arena', 'EUR', 50000, 2, 1, 86400000, 60000)", &[]);
+        model.put("INSERT INTO organisation VALUES (1, 'Arena', 'EUR', 50000, 2, 1, 1, 86400000, 60000)", &[]);
         for (club, name) in [(1, "Arena North"), (2, "Arena South")] {
             model.put("INSERT INTO club VALUES (?1, ?2, 0)", &[&club, &name]);
         }

@@ -11,15 +11,17 @@ use crate::read_model::campaigns::number;
 use crate::read_model::rows::{json, request_bytes};
 
 impl Writing<'_> {
-    fn settings(&self, at: At, settings: &Settings, code_form: u8) -> rusqlite::Result<()> {
+    fn settings(&self, at: At, settings: &Settings, code_form: u8, is_recorded: bool) -> rusqlite::Result<()> {
         let (max, since) = (settings.codes_per_campaign_max, number(at.position.0));
         let (window, skew) = (number(settings.request_window_ms), number(settings.request_skew_ms));
         let mut statement = self.connection.prepare_cached(
-            "INSERT INTO organisation VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT DO UPDATE SET name = ?1, currency = ?2, codes_per_campaign_max = ?3, code_form = ?4, since = ?5,
-             request_window_max_ms = max(request_window_max_ms, ?6), request_skew_max_ms = max(request_skew_max_ms, ?7)",
+            "INSERT INTO organisation VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT DO UPDATE SET name = ?1, currency = ?2, codes_per_campaign_max = ?3, code_form = ?4,
+             code_form_recorded = max(code_form_recorded, ?5), since = ?6,
+             request_window_max_ms = max(request_window_max_ms, ?7), request_skew_max_ms = max(request_skew_max_ms, ?8)",
         )?;
-        statement.execute(params![settings.organisation, settings.currency, max, code_form, since, window, skew]).map(drop)
+        let Settings { organisation, currency, .. } = settings;
+        statement.execute(params![organisation, currency, max, code_form, is_recorded, since, window, skew]).map(drop)
     }
 
     /// Writes the rows of what is neither a campaign's nor a client's.
@@ -27,8 +29,8 @@ impl Writing<'_> {
         let ms = number(at.ms);
         let write = |sql: &str, values: &[&dyn rusqlite::ToSql]| self.connection.prepare_cached(sql)?.execute(values).map(drop);
         match record {
-            Record::SettingsApplied(applied) => self.settings(at, &applied.settings, CodeForm::CaseFolded as u8),
-            Record::SettingsSet(set) => self.settings(at, &set.settings, set.codes.form),
+            Record::SettingsApplied(applied) => self.settings(at, &applied.settings, CodeForm::CaseFolded as u8, false),
+            Record::SettingsSet(set) => self.settings(at, &set.settings, set.codes.form, true),
             Record::ClubRegistered(club) => write("INSERT INTO club VALUES (?, ?, ?)", params![club.club.0, club.name, ms]),
             Record::GroupRegistered(group) => {
                 write("INSERT INTO client_group VALUES (?, ?, ?)", params![group.group.0, group.name, ms])
@@ -47,11 +49,10 @@ impl Writing<'_> {
             }
             Record::CredentialRevoked(revoked) => {
                 write("UPDATE credential SET revoked_ms = ?2 WHERE credential = ?1", params![revoked.credential.0, ms])?;
-                // What it holds is free from then on; in the first journals, only from their first `settings-set` on.
+                // Its holds expire, as in the engine: in journals of version 1 only after their first `settings-set`.
                 write(
                     "UPDATE hold SET expires_ms = ?2 WHERE credential = ?1 AND ended IS NULL AND expires_ms > ?2
-                     AND (NOT EXISTS (SELECT 1 FROM change WHERE kind = 'settings-applied')
-                          OR EXISTS (SELECT 1 FROM change WHERE kind = 'settings-set'))",
+                     AND EXISTS (SELECT 1 FROM organisation WHERE code_form_recorded)",
                     params![revoked.credential.0, ms],
                 )
             }

@@ -38,7 +38,8 @@ fn organisation(past: &Past<'_>) -> Vec<Row> {
             (window, skew) = (of.request_window_ms.max(window), of.request_skew_ms.max(skew));
             let (name, currency) = (text(of.organisation.clone()), text(of.currency.clone()));
             let (codes, since) = (number(of.codes_per_campaign_max), number(recorded.position));
-            rows = vec![vec![number(1), name, currency, codes, form, since, number(window), number(skew)]];
+            let form_recorded = number(1);
+            rows = vec![vec![number(1), name, currency, codes, form, form_recorded, since, number(window), number(skew)]];
         }
     }
     rows
