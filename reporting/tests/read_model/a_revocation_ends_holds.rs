@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use scrip_engine::disk::OsDisk;
+use scrip_core::state::State;
 use scrip_engine::snapshot::{self, Snapshot};
-use scrip_engine::state::State;
+use scrip_journal::disk::OsDisk;
 use scrip_protocol::codes::{CodeForm, RecordedForm};
 use scrip_protocol::command::{CodeHeld, CredentialRevoked, HoldReleased, Terms};
 use scrip_protocol::record::{SettingsApplied, SettingsSet};

@@ -7,6 +7,7 @@
 mod support;
 
 mod a_damaged_batch_is_refused;
+mod a_journal_of_version_1_is_applied;
 mod a_killed_sidecar_goes_on;
 mod a_revocation_ends_holds;
 mod refusals_say_what_they_were_about;

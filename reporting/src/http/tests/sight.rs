@@ -270,7 +270,7 @@ async fn each_role_sees_what_its_commands_are_about() {
         let changes = answer.json()["changes"].as_array().cloned().unwrap_or_default();
         changes.iter().map(|change| change["kind"].as_str().unwrap_or_default().to_owned()).collect()
     };
-    let of_staff = ["rule_saved", "campaign-switched", "club-registered", "campaign-created"];
+    let of_staff = ["rule_saved", "campaign_switched", "club_registered", "campaign_created"];
     assert_eq!(kinds(&server.get("marketing", "/v1/changes").await), of_staff);
     let all = ["rule_saved", "settings_applied", "reader_kept", "credential_added"];
     for role in ["reporter", "operator"] {
