@@ -5,5 +5,6 @@ pub(crate) mod campaigns;
 pub(crate) mod changes;
 pub(crate) mod clients;
 pub(crate) mod exports;
+pub(crate) mod metrics;
 pub(crate) mod rules;
 pub(crate) mod search;

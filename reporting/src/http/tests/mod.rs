@@ -556,7 +556,7 @@ async fn the_document_says_what_is_valid() {
         assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
     }
     let paths = document["paths"].as_object().expect("there are paths");
-    assert_eq!(paths.len(), PATHS.len() + 4, "each path, the stream and the exports");
+    assert_eq!(paths.len(), PATHS.len() + 5, "each path, the stream, the exports and the metrics");
     for (path, item) in paths {
         let operation = &item["get"];
         assert!(ids.insert(operation["operationId"].to_string()), "{operation}");
