@@ -56,6 +56,8 @@ INSERT INTO refund VALUES (6000, 102, 1789900003000, 1, 1, 7, 500, 0, 5900, 1, z
     (6001, 99, 1789900003000, 1, 2, 8, 0, 500, 0, 1, zeroblob(16));
 INSERT INTO hold VALUES (200, 1789900001500, 7, 1, 1, 2, 500, 1790000001000, 4, zeroblob(16), NULL, NULL),
     (201, 1789900001500, 7, 1, 1, 3, 500, 1790000000000, 4, zeroblob(16), NULL, NULL);
+INSERT INTO held SELECT campaign, length, expires_ms >> length, count(*), sum(amount >> 32), sum(amount & 4294967295), 0
+    FROM hold, (SELECT 0 AS length UNION ALL SELECT 10 UNION ALL SELECT 20) WHERE ended IS NULL GROUP BY 1, 2, 3;
 INSERT INTO entry VALUES
     (300, 0, 1789900001600, 7, 1, 'gaming', 'Top-Up', 'Administrator', 'Ann', 3, 'request', NULL, 50000, 50000, 'at the till', '[\"till\"]', x'0190b6a07c1e7d439a523f8d2f0b6c12', 'CASH', NULL),
     (300, 1, 1789900001600, 7, 1, 'bonus', 'Bonus Credit', 'System', '', 0, 'rule', 1, 5000, 6000, '', '[]', x'0190b6a07c1e7d439a523f8d2f0b6c12', 'CASH', NULL),

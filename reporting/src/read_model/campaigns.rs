@@ -53,9 +53,9 @@ impl Campaign {
         }
     }
 
-    /// How often a code may be activated. The engine's counter of a code has 32 bits: one without a limit ends there as well.
+    /// How often a code may be activated.
     pub(super) fn cap(&self) -> u32 {
-        self.terms.activations_per_code_max.unwrap_or(u32::MAX)
+        cap(&self.terms)
     }
 
     /// Counts that a code's activations became other ones.
@@ -84,6 +84,11 @@ impl Campaign {
             }
         }
     }
+}
+
+/// How often a code may be activated. The engine's counter of a code has 32 bits: one without a limit ends there as well.
+pub(super) fn cap(terms: &Terms) -> u32 {
+    terms.activations_per_code_max.unwrap_or(u32::MAX)
 }
 
 /// The campaigns, and which of them have changed since they were written.

@@ -200,5 +200,44 @@ impl Sums {
     }
 }
 
-const OPEN: &str = "SELECT h.campaign, h.slot, h.expires_ms, h.hold, h.amount FROM campaign c CROSS JOIN hold h \
-     WHERE h.campaign = c.campaign AND h.ended IS NULL AND h.expires_ms > ?1";
+/// The campaigns that have holds which did not end, found one after the other in the index of these.
+macro_rules! campaigns_held {
+    () => {
+        "WITH RECURSIVE c (campaign) AS (SELECT min(campaign) FROM hold WHERE ended IS NULL \
+         UNION ALL SELECT (SELECT min(h.campaign) FROM hold h WHERE h.ended IS NULL AND h.campaign > c.campaign) \
+         FROM c WHERE c.campaign IS NOT NULL) "
+    };
+}
+
+const OPEN: &str = concat!(
+    campaigns_held!(),
+    "SELECT h.campaign, h.slot, h.expires_ms, h.hold, h.amount FROM c CROSS JOIN hold h \
+     WHERE h.campaign = c.campaign AND h.ended IS NULL AND h.expires_ms > ?1",
+);
+
+/// The open holds of a credential. Expired holds, of which there are ever more, are not looked at.
+pub(super) const OF_CREDENTIAL: &str = concat!(
+    campaigns_held!(),
+    "SELECT h.hold, h.campaign, h.slot, h.amount, h.expires_ms FROM c CROSS JOIN hold h \
+     WHERE h.campaign = c.campaign AND h.ended IS NULL AND h.expires_ms > ?2 AND h.credential = ?1",
+);
+
+#[cfg(test)]
+mod tests {
+    use super::{OF_CREDENTIAL, OPEN};
+    use crate::sample::{self, plan};
+
+    /// Z1: open holds, of which there is a bounded number, are found without looking at those that expired.
+    #[test]
+    fn open_holds_are_found_without_expired_ones() {
+        for query in [OPEN, OF_CREDENTIAL] {
+            let steps = sample::view(|view| plan(view, query));
+            let of_holds: Vec<_> = steps.iter().filter(|step| step.contains(" h ") || step.contains(" hold ")).collect();
+            assert!(
+                of_holds.iter().all(|step| step.starts_with("SEARCH") && step.contains("USING INDEX hold_open")),
+                "{steps:#?}"
+            );
+            assert_eq!(steps.last().map(String::as_str), Some("SEARCH h USING INDEX hold_open (campaign=? AND expires_ms>?)"));
+        }
+    }
+}

@@ -9,6 +9,7 @@
 
 mod campaigns;
 mod gathered;
+mod held;
 mod log;
 mod project;
 mod rows;
@@ -27,6 +28,7 @@ use scrip_protocol::{Position, Record};
 use crate::store::make_private;
 
 pub(crate) use gathered::HISTORY_BITS;
+pub(crate) use held::LENGTHS as HELD_LENGTHS;
 pub use log::log_bytes;
 pub(crate) use log::log_of;
 pub use rows::client_value;
@@ -171,7 +173,7 @@ impl ReadModel {
         }
         let cursor = read_cursor(&connection)?;
         code_form(&connection)?;
-        let known = project::Known::load(&connection)?;
+        let known = project::Known::load(&connection, cursor.time_ms)?;
         let log = log::Log::beside(path)?;
         Ok(Some(ReadModel { path: path.to_owned(), connection, cursor, known, log }))
     }
@@ -235,7 +237,7 @@ impl ReadModel {
         fill(&mut seed).and_then(|()| seed.finish()).map_err(failed)?;
         write_cursor(&transaction, &end).map_err(failed)?;
         transaction.commit().map_err(failed)?;
-        self.known = project::Known::load(&self.connection).map_err(failed)?;
+        self.known = project::Known::load(&self.connection, end.time_ms).map_err(failed)?;
         self.cursor = end;
         Ok(())
     }

@@ -192,6 +192,19 @@ CREATE TABLE hold (
 ) STRICT;
 CREATE INDEX hold_open ON hold (campaign, expires_ms) WHERE ended IS NULL;
 
+-- Open holds by the time at which they expire, added up over 1 ms, 2^10 ms and 2^20 ms. What is held after a time is the sum of the rows of
+-- 2^20 ms that begin later, of those of 2^10 ms up to the first of them, and of those of 1 ms up to the first of these.
+CREATE TABLE held (
+    campaign    INTEGER NOT NULL,
+    length      INTEGER NOT NULL,           -- 0, 10 or 20: of how many milliseconds, as a power of 2
+    stretch     INTEGER NOT NULL,           -- expires_ms / 2^length; what is before the last change of the campaign's holds is removed
+    uses        INTEGER NOT NULL,
+    amount_high INTEGER NOT NULL,           -- the sum of amount / 2^32
+    amount_low  INTEGER NOT NULL,           -- the sum of the remainders
+    codes_full  INTEGER NOT NULL,           -- codes all of whose uses are activated or held, up to then
+    PRIMARY KEY (campaign, length, stretch)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE client (
     client        ANY     PRIMARY KEY,
     name          TEXT    NOT NULL,         -- may be empty

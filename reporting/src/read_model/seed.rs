@@ -19,9 +19,10 @@ use scrip_protocol::{
 };
 
 use super::campaigns::{Campaign, Campaigns, number};
+use super::held::{Codes, Held};
 use super::project::{ALONE, LEFT};
 use super::rows::{ClientKey, folded, json, request_bytes};
-use super::uses::Use;
+use super::uses::{Use, Uses};
 
 /// Why a row was not written.
 pub type SeedError = rusqlite::Error;
@@ -275,6 +276,8 @@ impl<'t> Seed<'t> {
 
     pub(super) fn finish(mut self) -> rusqlite::Result<()> {
         self.campaigns.write(self.connection)?;
+        let (connection, campaigns, uses) = (self.connection, &self.campaigns, &mut Uses::default());
+        Held::seed(&mut Codes { connection, campaigns, uses }, self.end.time_ms)?;
         let ChainEnd { position, time_ms, .. } = self.end;
         self.put("UPDATE beginning SET position = ?, time_ms = ?", params![number(position.0), number(time_ms)])
     }

@@ -267,7 +267,7 @@ fn changes_name_who_made_them() {
     };
     let (rows, next) = page(None, None, 2).expect("there are some");
     let of = |position, kind: &str, name: &str| (position, kind.to_owned(), Some(name.to_owned()));
-    assert_eq!(rows, [of(13, "campaign-switched", "marketing"), of(12, "club-registered", "operator")]);
+    assert_eq!(rows, [of(13, "campaign_switched", "marketing"), of(12, "club_registered", "operator")]);
     assert_eq!((next, page(None, next, 2).map(|(rows, next)| (rows.len(), next))), (Some(12), Some((1, None))));
     let of_campaign = page(Some(CampaignId(1)), None, 9).map(|(rows, _)| rows.iter().map(|of| of.0).collect::<Vec<_>>());
     assert_eq!((of_campaign, page(Some(CampaignId(99)), None, 9)), (Some(vec![13, 10]), None));

@@ -17,6 +17,7 @@ use scrip_protocol::{ClubId, Position, Record};
 use self::ledger::Whole;
 use super::campaigns::{Campaign, Campaigns};
 use super::gathered::Gathered;
+use super::held::{Codes, Held};
 use super::uses::Uses;
 
 /// What the projection remembers between transactions, all of it in the tables as well.
@@ -24,11 +25,14 @@ use super::uses::Uses;
 pub(super) struct Known {
     campaigns: Campaigns,
     uses: Uses,
+    held: Held,
 }
 
 impl Known {
-    pub(super) fn load(connection: &Connection) -> rusqlite::Result<Known> {
-        Ok(Known { campaigns: Campaigns::load(connection)?, uses: Uses::default() })
+    /// Reads it at the time of the newest batch.
+    pub(super) fn load(connection: &Connection, now_ms: u64) -> rusqlite::Result<Known> {
+        let held = Held::load(connection, now_ms)?;
+        Ok(Known { campaigns: Campaigns::load(connection)?, uses: Uses::default(), held })
     }
 }
 
@@ -55,10 +59,17 @@ impl<'t> Writing<'t> {
     }
 
     /// Writes what was added up.
-    pub(super) fn finish(self) -> rusqlite::Result<()> {
+    pub(super) fn finish(mut self) -> rusqlite::Result<()> {
+        self.change_held(|held, codes| held.write(codes))?;
         self.known.uses.write(self.connection)?;
         self.known.campaigns.write(self.connection)?;
         self.gathered.write(self.connection)
+    }
+
+    /// Changes the open holds.
+    fn change_held<T>(&mut self, change: impl FnOnce(&mut Held, &mut Codes<'_>) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        let Known { campaigns, uses, held } = &mut *self.known;
+        change(held, &mut Codes { connection: self.connection, campaigns, uses })
     }
 
     /// Writes a record.
@@ -76,7 +87,7 @@ impl<'t> Writing<'t> {
                 self.entries(at, record, Whole { club: club.map(ClubId), bonus, ..Whole::default() })
             }
             Record::CodeHeld(held) => self.held(at, held),
-            Record::HoldReleased(released) => self.hold_ended(released.hold, "released", position),
+            Record::HoldReleased(released) => self.hold_ended(at, released.hold, "released"),
             Record::ToppedUp(done) => {
                 self.rule_failures(at, done)?;
                 let (gaming, bonus) = (done.gaming, done.bonus);
@@ -140,7 +151,7 @@ impl<'t> Writing<'t> {
                 self.change(at, record, Some(switched.campaign))
             }
             Record::CampaignUpdated(updated) => {
-                self.terms_changed(updated)?;
+                self.terms_changed(at, updated)?;
                 self.change(at, record, Some(updated.campaign))
             }
             Record::CampaignArchived(archived) => {
@@ -154,7 +165,7 @@ impl<'t> Writing<'t> {
                 self.change(at, record, Some(restored.campaign))
             }
             Record::CodesArchived(archived) => {
-                self.codes_archived(archived.campaign, &archived.slots)?;
+                self.codes_archived(at, archived.campaign, &archived.slots)?;
                 self.change(at, record, Some(archived.campaign))
             }
             Record::CodesRestored(restored) => {
