@@ -72,6 +72,7 @@ INSERT INTO request VALUES (x'0190b6a07c1e7d439a523f8d2f0b6c11', 101, 10, 4), (x
     -- The release of a hold, which leaves no row of its own.
     (x'0190b6a07c1e7d439a523f8d2f0b6c13', 202, 16, 4);
 INSERT INTO rule_failure VALUES (300, 0, 1789900001600, 1, 7, 'push_too_long'), (299, 0, 1789900001500, 1, 8, 'overflow');
+INSERT INTO rule_failure_count VALUES (1, 'push_too_long', 1), (1, 'overflow', 1);
 INSERT INTO spending VALUES (500000, 1789900003500, 7, 1, 'purchase', 1250, 'directly', 3, zeroblob(16), 'Administrator', 'Ann', 'a drink', '[\"bar\"]');
 INSERT INTO change VALUES (10, 1000, 'campaign_created', 2, NULL, 1, '{\"name\":\"Autumn\"}'), (12, 2000, 'club_registered', 1, NULL, NULL, '{}'),
     (13, 3000, 'campaign_switched', 2, NULL, 1, '{}');

@@ -239,6 +239,13 @@ fn what_is_held_is_a_sum_of_few_rows() {
     }
 }
 
+/// Pain 19: the failures of a rule are counted when they are written, not when somebody looks at the rule.
+#[test]
+fn the_failures_of_a_rule_are_not_counted_one_by_one() {
+    let steps = sample::view(|view| plan(view, rules::COUNTS));
+    assert_eq!(steps, ["SEARCH rule_failure_count USING PRIMARY KEY (rule=?)"]);
+}
+
 /// Pain 19: what is asked often finds its rows by keys and indexes.
 #[test]
 fn no_hot_query_scans_a_table() {

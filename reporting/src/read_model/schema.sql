@@ -272,6 +272,14 @@ CREATE TABLE rule_failure (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX rule_failure_by_rule ON rule_failure (rule, position);
 
+-- The same, counted.
+CREATE TABLE rule_failure_count (
+    rule     INTEGER NOT NULL,
+    why      TEXT    NOT NULL,
+    failures INTEGER NOT NULL,
+    PRIMARY KEY (rule, why)
+) STRICT, WITHOUT ROWID;
+
 CREATE VIEW ledger AS
     SELECT position, nth, at_ms, client, club, account, label, executor, executor_name, credential, origin, origin_id,
            NULL AS slot, amount, balance, comment, tags, request, source, purpose FROM entry
