@@ -45,10 +45,8 @@ pub struct CampaignFigures {
     pub issued: i64,
     /// How many activations were refunded.
     pub refunds: u64,
-    /// What refunds took back, in minor units.
-    #[serde(serialize_with = "shown::amount")]
-    #[schema(value_type = shown::Amount)]
-    pub taken_back: i64,
+    /// What refunds took back; none where the history begins after some of them.
+    pub taken_back: Option<shown::Amount>,
     /// What refunds could not take back, in minor units.
     #[serde(serialize_with = "shown::amount")]
     #[schema(value_type = shown::Amount)]
@@ -103,7 +101,7 @@ struct Counters {
     activations: u64,
     issued: i64,
     refunds: u64,
-    taken_back: i64,
+    taken_back: Option<shown::Amount>,
     uncollected: i64,
     is_archived: bool,
     /// Those of its terms by which its stock is measured; the others are as those of a campaign without any.

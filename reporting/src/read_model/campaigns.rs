@@ -24,7 +24,8 @@ pub(super) struct Campaign {
     pub(super) activations: u64,
     pub(super) issued: i64,
     pub(super) refunds: u64,
-    pub(super) taken_back: i64,
+    /// None where it is not known what was taken back before the beginning.
+    pub(super) taken_back: Option<i64>,
     pub(super) uncollected: i64,
     pub(super) last_activation: Option<u64>,
     /// The codes of which the row says that they are archived, with the number that stands there.
@@ -46,7 +47,7 @@ impl Campaign {
             activations: 0,
             issued: 0,
             refunds: 0,
-            taken_back: 0,
+            taken_back: Some(0),
             uncollected: 0,
             last_activation: None,
             archived: BTreeMap::new(),

@@ -97,7 +97,7 @@ CREATE TABLE campaign (
     activations      INTEGER NOT NULL,
     issued           INTEGER NOT NULL,      -- bonuses credited (A8), less what was taken back
     refunds          INTEGER NOT NULL,
-    taken_back       INTEGER NOT NULL,
+    taken_back       INTEGER,               -- NULL where activations were refunded before the beginning
     uncollected      INTEGER NOT NULL,      -- what refunds could not take back
     last_activation  INTEGER                -- position
 ) STRICT;

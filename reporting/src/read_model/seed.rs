@@ -6,8 +6,8 @@
 //! activated before stand under club 0.
 //!
 //! A snapshot does not say everything. When clubs, groups and clients were registered, and when holds were given, is 0; so are
-//! `campaign.taken_back`, and a client's activations, which count from the beginning on. `code_use.ever` leaves out what was refunded before, and
-//! the first and last activation of a code are 0. `code.taken` is the last position at which the value can have been taken: that of the beginning,
+//! a client's activations, which count from the beginning on. `code_use.ever` leaves out what was refunded before, and
+//! the first and last activation of a code are 0. `campaign.taken_back` is NULL where activations were refunded. `code.taken` is the last position at which the value can have been taken: that of the beginning,
 //! or of an archived code the record that archived it, so that the campaigns that have had a value stay in their order.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -192,6 +192,8 @@ impl<'t> Seed<'t> {
             activations: seeded.activations,
             issued: seeded.issued.0,
             refunds: seeded.refunds,
+            // A snapshot does not say how much refunds took back, unless there were none.
+            taken_back: (seeded.refunds == 0).then_some(0),
             uncollected: seeded.uncollected.0,
             ..Campaign::new(seeded.terms.clone(), seeded.created_ms)
         };
@@ -324,7 +326,14 @@ mod tests {
         let (left, alone) = (Some((ArchiveCause::ByCampaign, 200)), Some((ArchiveCause::Alone, 250)));
         let codes = [code("One", 2, None), code("two", 0, left), code("three", 2, alone), code("four", 0, None)];
         seed.campaign(&spring, codes.into_iter())?;
-        let past = SeededCampaign { campaign: CampaignId(2), archived: Some((40, Position(400))), added: &[], ..spring };
+        let past = SeededCampaign {
+            campaign: CampaignId(2),
+            archived: Some((40, Position(400))),
+            added: &[],
+            refunds: 0,
+            uncollected: Money(0),
+            ..spring
+        };
         seed.campaign(&past, [code("ONE", 0, None)].into_iter())?;
         let accounts = Accounts { gaming: Money(1), bonus: Money(2), spent: Money(3), sessions: 4 };
         seed.client(ClientId(7), "Ann", &accounts)?;
@@ -384,7 +393,7 @@ mod tests {
         check(
             "SELECT campaign, created_ms, archived_ms, codes, codes_archived, codes_activated, codes_exhausted, archived_activated,
                     archived_exhausted, activations, issued, refunds, taken_back, uncollected, last_activation FROM campaign",
-            &["1 20 - 4 2 2 2 1 1 4 2000 1 0 100 -", "2 20 40 1 0 0 0 0 0 4 2000 1 0 100 -"],
+            &["1 20 - 4 2 2 2 1 1 4 2000 1 - 100 -", "2 20 40 1 0 0 0 0 0 4 2000 0 0 0 -"],
         );
         // What is known of the addings is the latest of them.
         check("SELECT * FROM codes_added", &["1 0 3 20 0 unknown", "1 3 1 30 300 unknown", "2 0 1 20 0 unknown"]);

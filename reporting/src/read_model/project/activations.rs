@@ -75,7 +75,7 @@ impl Writing<'_> {
             of.activations = of.activations.saturating_sub(1);
             of.issued = of.issued.saturating_sub(done.taken.0);
             of.refunds += 1;
-            of.taken_back = of.taken_back.saturating_add(done.taken.0);
+            of.taken_back = of.taken_back.map(|taken| taken.saturating_add(done.taken.0));
             of.uncollected = of.uncollected.saturating_add(done.uncollected.0);
         }
         let mut club = self.connection.prepare_cached("SELECT club FROM activation WHERE activation = ?")?;
