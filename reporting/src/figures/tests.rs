@@ -280,6 +280,7 @@ fn no_hot_query_scans_a_table() {
         search::changes::select(search::changes::OF_ALL),
         search::changes::select(search::changes::OF_CAMPAIGN),
         history::BEGINNING.to_owned(),
+        history::ANY_OF_STRETCH.to_owned(),
         rules::COUNTS.to_owned(),
         rules::FAILURES.to_owned(),
     ];
