@@ -23,7 +23,7 @@ pub(crate) fn readiness(standing: &Standing) -> Readiness {
     }
 }
 
-/// The metrics that anybody may see, as text.
+/// The metrics that need no token, as text.
 pub(crate) fn text(standing: &Standing) -> String {
     let mut text = Exposition::default();
     let gauge = MetricKind::Gauge;

@@ -114,7 +114,7 @@ async fn a_request_in_progress_is_never_closed_for_another() {
 
 /// A response that is in the connection's buffer is in progress, until its reader has taken it.
 #[tokio::test]
-async fn a_response_is_sent_to_its_end_whoever_connects() {
+async fn new_connections_do_not_cut_a_response() {
     let listening = listen(LIMITS).await;
     let mut slow = connect(&listening).await;
     let begun = ask(&mut slow, "/large").await;

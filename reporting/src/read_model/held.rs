@@ -4,7 +4,7 @@
 //! of its holds expires, and counts where that hold does. What is held after a time is then the sum of the rows of 2^20 ms that begin
 //! later, of those of 2^10 ms up to there, and of those of 1 ms up to there: at most 1,024 of each shorter length.
 //!
-//! The rows of a campaign that begin at or before the last change of its holds are removed: nobody asks for an earlier time.
+//! The rows of a campaign that begin at or before the last change of its holds are removed, because no view has an earlier time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -215,7 +215,7 @@ const OPEN: &str = concat!(
      WHERE h.campaign = c.campaign AND h.ended IS NULL AND h.expires_ms > ?1",
 );
 
-/// The open holds of a credential. Expired holds, of which there are ever more, are not looked at.
+/// The open holds of a credential. Skips expired holds, whose number only grows.
 pub(super) const OF_CREDENTIAL: &str = concat!(
     campaigns_held!(),
     "SELECT h.hold, h.campaign, h.slot, h.amount, h.expires_ms FROM c CROSS JOIN hold h \

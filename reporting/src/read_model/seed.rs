@@ -405,6 +405,8 @@ mod tests {
         check("SELECT * FROM code_use", &["1 0 2 2 0 0", "1 2 2 2 0 0"]);
         check("SELECT * FROM client", &["7 Ann 0 1 2 3 4 0 ann"]);
         check("SELECT hold, at_ms, client, slot, expires_ms, ended FROM hold", &["800 0 7 3 1790000000001 -"]);
+        // Longer stretches begin before the snapshot.
+        check("SELECT * FROM held", &["1 0 1790000000001 1 0 500 0"]);
         for table in ["activation", "refund", "entry", "client_history", "request", "refusal", "change", "activity"] {
             check(&format!("SELECT count(*) FROM {table}"), &["0"]);
         }
