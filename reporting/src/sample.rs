@@ -56,6 +56,8 @@ INSERT INTO refund VALUES (6000, 102, 1789900003000, 1, 1, 7, 500, 0, 5900, 1, z
     (6001, 99, 1789900003000, 1, 2, 8, 0, 500, 0, 1, zeroblob(16));
 INSERT INTO hold VALUES (200, 1789900001500, 7, 1, 1, 2, 500, 1790000001000, 4, zeroblob(16), NULL, NULL),
     (201, 1789900001500, 7, 1, 1, 3, 500, 1790000000000, 4, zeroblob(16), NULL, NULL);
+INSERT INTO held SELECT campaign, length, expires_ms >> length, count(*), sum(amount >> 32), sum(amount & 4294967295), 0
+    FROM hold, (SELECT 0 AS length UNION ALL SELECT 10 UNION ALL SELECT 20) WHERE ended IS NULL GROUP BY 1, 2, 3;
 INSERT INTO entry VALUES
     (300, 0, 1789900001600, 7, 1, 'gaming', 'Top-Up', 'Administrator', 'Ann', 3, 'request', NULL, 50000, 50000, 'at the till', '[\"till\"]', x'0190b6a07c1e7d439a523f8d2f0b6c12', 'CASH', NULL),
     (300, 1, 1789900001600, 7, 1, 'bonus', 'Bonus Credit', 'System', '', 0, 'rule', 1, 5000, 6000, '', '[]', x'0190b6a07c1e7d439a523f8d2f0b6c12', 'CASH', NULL),
@@ -70,9 +72,10 @@ INSERT INTO request VALUES (x'0190b6a07c1e7d439a523f8d2f0b6c11', 101, 10, 4), (x
     -- The release of a hold, which leaves no row of its own.
     (x'0190b6a07c1e7d439a523f8d2f0b6c13', 202, 16, 4);
 INSERT INTO rule_failure VALUES (300, 0, 1789900001600, 1, 7, 'push_too_long'), (299, 0, 1789900001500, 1, 8, 'overflow');
+INSERT INTO rule_failure_count VALUES (1, 'push_too_long', 1), (1, 'overflow', 1);
 INSERT INTO spending VALUES (500000, 1789900003500, 7, 1, 'purchase', 1250, 'directly', 3, zeroblob(16), 'Administrator', 'Ann', 'a drink', '[\"bar\"]');
-INSERT INTO change VALUES (10, 1000, 'campaign-created', 2, NULL, 1, '{\"name\":\"Autumn\"}'), (12, 2000, 'club-registered', 1, NULL, NULL, '{}'),
-    (13, 3000, 'campaign-switched', 2, NULL, 1, '{}');
+INSERT INTO change VALUES (10, 1000, 'campaign_created', 2, NULL, 1, '{\"name\":\"Autumn\"}'), (12, 2000, 'club_registered', 1, NULL, NULL, '{}'),
+    (13, 3000, 'campaign_switched', 2, NULL, 1, '{}');
 -- 2026-09-20T21:45Z, 22:00Z; 2026-10-25T22:45Z.
 INSERT INTO activity VALUES (1, 1988823, 1, 1, 500, 0, 0), (1, 1988824, 1, 1, 500, 1, 500), (1, 1988824, 2, 1, 500, 0, 0),
     (1, 1992187, 1, 7, 3500, 0, 0);

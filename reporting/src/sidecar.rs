@@ -137,7 +137,7 @@ impl Sidecar {
         let attempts = Arc::new(Attempts::open(&store.attempts())?);
         let readers = Arc::new(Readers::beside(&model));
         let api = Api::new(readers, watched.clone()).with_attempts(found_in(&attempts));
-        let router = http::router(api).merge(probes(&watched, store.read_model()));
+        let router = http::router(api).merge(probes(&watched));
         let stopped = {
             let mut stopping = stopping.clone();
             // An error is that nobody is left to say so.
@@ -190,10 +190,10 @@ impl Sidecar {
 }
 
 /// Health, readiness and metrics of a sidecar.
-fn probes(standing: &watch::Receiver<Standing>, file: PathBuf) -> axum::Router {
+fn probes(standing: &watch::Receiver<Standing>) -> axum::Router {
     let (ready, counted) = (standing.clone(), standing.clone());
     let readiness = move || sidecar_metrics::readiness(&ready.borrow().clone());
-    scrip_web::probes::router(readiness, move || sidecar_metrics::text(&counted.borrow().clone(), &file))
+    scrip_web::probes::router(readiness, move || sidecar_metrics::text(&counted.borrow().clone()))
 }
 
 /// Refused attempts as the HTTP interface asks for them. Of which campaign one was is not known.

@@ -23,8 +23,8 @@ pub(crate) fn readiness(standing: &Standing) -> Readiness {
     }
 }
 
-/// The metrics as text. `file` is the read model's.
-pub(crate) fn text(standing: &Standing, file: &Path) -> String {
+/// The metrics that need no token, as text.
+pub(crate) fn text(standing: &Standing) -> String {
     let mut text = Exposition::default();
     let gauge = MetricKind::Gauge;
     text.one("scrip_sidecar_position", gauge, "The newest record in the read model.", standing.applied);
@@ -43,6 +43,12 @@ pub(crate) fn text(standing: &Standing, file: &Path) -> String {
         let help = "How old the oldest of these may be; 0 where there is none.";
         text.one("scrip_sidecar_lag_seconds", gauge, help, seconds(lag.milliseconds));
     }
+    text.into_text()
+}
+
+/// The size of the read model as text. It shows why codes were refused: a refusal takes more or fewer bytes depending on its reason.
+pub(crate) fn size_text(file: &Path) -> String {
+    let (mut text, gauge) = (Exposition::default(), MetricKind::Gauge);
     let mut log = file.as_os_str().to_owned();
     log.push("-wal");
     let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |of| of.len());

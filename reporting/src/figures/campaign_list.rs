@@ -163,7 +163,7 @@ pub struct Change {
     pub position: u64,
     /// When.
     pub at: At,
-    /// Its kind, as in `campaign-updated`.
+    /// Its kind, as in `campaign_updated`.
     pub kind: String,
     /// Whose request it was; 0 for the engine itself.
     pub credential: u32,
@@ -267,7 +267,7 @@ pub(crate) fn select(which: &str) -> String {
 pub(crate) fn of_row(view: &View<'_>, row: &Row<'_>) -> rusqlite::Result<Campaign> {
     let counters = Counters::of(row, 15)?;
     let number: u32 = row.get(0)?;
-    let held = Held::of(view, number, counters.terms.activations_per_code_max)?;
+    let held = Held::of(view, number)?;
     let (starts_at, ends_at): (Option<At>, Option<At>) = (row.get(4)?, row.get(5)?);
     let (enforce_period, switched_on): (bool, bool) = (row.get(6)?, row.get(12)?);
     let archived_at: Option<At> = row.get(14)?;

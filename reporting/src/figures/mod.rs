@@ -14,13 +14,11 @@ pub mod rules;
 
 pub(crate) use pages::{Page, page, page_within};
 
-use std::collections::BTreeMap;
-
 use rusqlite::{OptionalExtension, Row};
 use scrip_protocol::command::{Stock, Terms};
 use scrip_protocol::{CampaignId, Money};
 
-use crate::read_model::{AsOf, View};
+use crate::read_model::{AsOf, HELD_LENGTHS, View};
 use crate::shown;
 
 /// The counters of a campaign (T1). Refunded activations are taken off, but for what could not be collected of their bonuses.
@@ -47,10 +45,8 @@ pub struct CampaignFigures {
     pub issued: i64,
     /// How many activations were refunded.
     pub refunds: u64,
-    /// What refunds took back, in minor units.
-    #[serde(serialize_with = "shown::amount")]
-    #[schema(value_type = shown::Amount)]
-    pub taken_back: i64,
+    /// What refunds took back; none where the history begins after some of them.
+    pub taken_back: Option<shown::Amount>,
     /// What refunds could not take back, in minor units.
     #[serde(serialize_with = "shown::amount")]
     #[schema(value_type = shown::Amount)]
@@ -75,7 +71,7 @@ pub fn of_campaign(view: &View<'_>, campaign: CampaignId) -> rusqlite::Result<Op
         .query_row([campaign.0], |row| Counters::of(row, 0))
         .optional()?;
     let Some(counters) = counters else { return Ok(None) };
-    let held = Held::of(view, campaign.0, counters.terms.activations_per_code_max)?;
+    let held = Held::of(view, campaign.0)?;
     Ok(Some(CampaignFigures {
         codes: counters.codes,
         codes_archived: counters.archived(),
@@ -105,7 +101,7 @@ struct Counters {
     activations: u64,
     issued: i64,
     refunds: u64,
-    taken_back: i64,
+    taken_back: Option<shown::Amount>,
     uncollected: i64,
     is_archived: bool,
     /// Those of its terms by which its stock is measured; the others are as those of a campaign without any.
@@ -123,28 +119,33 @@ struct Held {
     codes_full: u64,
 }
 
-pub(crate) const HELD: &str = "SELECT h.slot, h.amount, code.archived, u.activations FROM hold h \
-     LEFT JOIN code ON code.campaign = h.campaign AND code.slot = h.slot \
-     LEFT JOIN code_use u ON u.campaign = h.campaign AND u.slot = h.slot \
-     WHERE h.campaign = ?1 AND h.ended IS NULL AND h.expires_ms > ?2";
+/// The sums of a campaign's rows of a length whose stretches lie between two.
+pub(crate) const HELD: &str = "SELECT coalesce(sum(uses), 0), coalesce(sum(amount_high), 0), coalesce(sum(amount_low), 0), \
+     coalesce(sum(codes_full), 0) FROM held WHERE campaign = ?1 AND length = ?2 AND stretch > ?3 AND stretch < ?4";
 
 impl Held {
-    fn of(view: &View<'_>, campaign: u32, cap: Option<u32>) -> rusqlite::Result<Held> {
-        let (mut held, mut of_codes) = (Held::default(), BTreeMap::new());
+    fn of(view: &View<'_>, campaign: u32) -> rusqlite::Result<Held> {
+        let mut held = Held::default();
         let mut statement = view.connection.prepare_cached(HELD)?;
-        let mut rows = statement.query((campaign, shown::bound(view.now_ms)))?;
-        while let Some(row) = rows.next()? {
-            held.uses += 1;
-            held.sum += i128::from(row.get::<_, i64>(1)?);
-            let (archived, activations) = (row.get::<_, Option<i64>>(2)?, row.get::<_, Option<i64>>(3)?);
-            let room = i64::from(cap.unwrap_or(u32::MAX)) - activations.unwrap_or(0);
-            if archived == Some(0) && room > 0 {
-                *of_codes.entry((row.get::<_, i64>(0)?, room)).or_insert(0_i64) += 1;
-            }
+        for (length, from, end) in stretches(shown::bound(view.now_ms)) {
+            let sums = statement.query_row((campaign, length, from, end), |row| {
+                let amount = (i128::from(row.get::<_, i64>(1)?) << 32) + i128::from(row.get::<_, i64>(2)?);
+                Ok((shown::whole(row, 0)?, amount, shown::whole(row, 3)?))
+            });
+            let (uses, sum, codes_full) = sums?;
+            (held.uses, held.sum, held.codes_full) = (held.uses + uses, held.sum + sum, held.codes_full + codes_full);
         }
-        held.codes_full = of_codes.iter().filter(|((_, room), uses)| *uses >= room).count() as u64;
         Ok(held)
     }
+}
+
+/// The stretches that together are all of the time after a moment: of each length those between two.
+fn stretches(now_ms: i64) -> impl Iterator<Item = (u32, i64, i64)> {
+    let longer = HELD_LENGTHS.into_iter().skip(1).map(Some).chain([None]);
+    HELD_LENGTHS.into_iter().zip(longer).map(move |(length, longer)| {
+        let end = longer.map(|longer| (i128::from(now_ms >> longer) + 1) << (longer - length));
+        (length, now_ms >> length, end.and_then(|end| i64::try_from(end).ok()).unwrap_or(i64::MAX))
+    })
 }
 
 impl Counters {

@@ -92,6 +92,6 @@ pub fn show(view: &View<'_>, RuleId(rule): RuleId) -> rusqlite::Result<Option<Ru
     Ok(Some(found))
 }
 
-pub(super) const COUNTS: &str = "SELECT why, count(*) FROM rule_failure WHERE rule = ?1 GROUP BY why ORDER BY why";
+pub(super) const COUNTS: &str = "SELECT why, failures FROM rule_failure_count WHERE rule = ?1 ORDER BY why";
 pub(super) const FAILURES: &str =
     "SELECT position, at_ms, client, why FROM rule_failure WHERE rule = ?1 ORDER BY position DESC LIMIT ?2";

@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::figures::{Page, page};
-use crate::read_model::{AsOf, View, folded};
+use crate::read_model::{AsOf, HISTORY_BITS, View, folded};
 use crate::shown::{self, Amount, At, Client};
 
 /// How many clients are looked at for a page of those of a name.
@@ -24,7 +24,7 @@ pub struct ClientCard {
     pub client: Client,
     /// The name; it may be empty.
     pub name: String,
-    /// When the client was registered; none where that was before the read model began.
+    /// When the client was registered; none where that was before the read model began, or where nothing was credited to the client yet.
     pub registered_at: Option<At>,
     /// The gaming balance.
     pub gaming: Amount,
@@ -51,16 +51,46 @@ pub struct Clients {
     pub as_of: AsOf,
 }
 
-/// What a client has; none where there is no such client.
+/// What a client has; none where there is no such client. One that was never credited has nothing.
 ///
 /// # Errors
 /// When SQLite fails.
 pub fn card(view: &View<'_>, client: ClientId) -> rusqlite::Result<Option<ClientCard>> {
-    view.connection
+    let found = view
+        .connection
         .prepare_cached(&format!("SELECT {COLUMNS} FROM client WHERE client = ?1"))?
         .query_row([Client(client)], |row| card_of(row, view.as_of))
-        .optional()
+        .optional()?;
+    if found.is_some() || !has_history(view, client)? {
+        return Ok(found);
+    }
+    let nothing = Amount(0);
+    Ok(Some(ClientCard {
+        client: Client(client),
+        name: String::new(),
+        registered_at: None,
+        gaming: nothing,
+        bonus: nothing,
+        spent: nothing,
+        sessions: 0,
+        activations: 0,
+        as_of: view.as_of,
+    }))
 }
+
+/// Whether any record concerns a client: a client is registered with the first credit, and may have held codes or been refused before.
+pub(crate) fn has_history(view: &View<'_>, client: ClientId) -> rusqlite::Result<bool> {
+    let mut of_stretch = view.connection.prepare_cached(ANY_OF_STRETCH)?;
+    let (first, last) = (view.as_of.history_after.0 >> HISTORY_BITS, view.as_of.position.0 >> HISTORY_BITS);
+    for stretch in (first..=last).rev() {
+        if of_stretch.exists((shown::bound(stretch), Client(client)))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+pub(crate) const ANY_OF_STRETCH: &str = "SELECT 1 FROM client_history WHERE stretch = ?1 AND client = ?2 LIMIT 1";
 
 /// A page of the clients who have a text in their names, whatever the letter case; all clients for an empty one.
 ///

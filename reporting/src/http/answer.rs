@@ -1,7 +1,8 @@
 //! How a read is answered: who calls, whether the read model has come far enough, and one view that everything is read in.
 //!
 //! An answer depends on its position alone, or on its position and the engine's time, so that its entity tag is made of those:
-//! `"p<position>-<of the chain's hash>"`, with `-t<milliseconds>` behind it where the time matters.
+//! `"p<position>-<of the chain's hash>"`, with `-t<milliseconds>` at its end where the time matters. Between them are the position after which
+//! the history begins, the credential, and the version of the program: answers at one position differ by these.
 //!
 //! A caller is authenticated first, on threads that do nothing else, so that a stranger never takes a place from a caller. Queries run on
 //! threads that may block: [`RUNNING_MAX`] at once, [`QUEUED_MAX`] more wait, and further ones are refused as busy. One credential has a
@@ -245,8 +246,8 @@ impl Api {
                 };
                 let as_of = view.as_of;
                 let tag = match follows {
-                    Follows::Position => Some(tag(view, "")?),
-                    Follows::PositionAndTime => Some(tag(view, &format!("-t{}", view.now_ms))?),
+                    Follows::Position => Some(tag(view, &caller, "")?),
+                    Follows::PositionAndTime => Some(tag(view, &caller, &format!("-t{}", view.now_ms))?),
                     Follows::More => None,
                 };
                 if tag.as_deref().is_some_and(|tag| arrival.has(tag)) {
@@ -425,11 +426,14 @@ impl Authority for Api {
     }
 }
 
-/// The entity tag of everything at this position: of another journal, the hash is another.
-fn tag(view: &View<'_>, end: &str) -> rusqlite::Result<String> {
+/// The entity tag of everything that a caller reads at this position. The hash differs between journals; and answers at one position differ
+/// where the history begins later, between callers, and between versions of the program.
+fn tag(view: &View<'_>, caller: &Caller, end: &str) -> rusqlite::Result<String> {
     let hash: Vec<u8> = view.connection.prepare_cached("SELECT hash FROM cursor")?.query_row([], |row| row.get(0))?;
     let hash: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("\"p{}-{hash}{end}\"", view.as_of.position))
+    let AsOf { position, history_after, .. } = view.as_of;
+    let (credential, version) = (caller.credential, env!("CARGO_PKG_VERSION"));
+    Ok(format!("\"p{position}-{hash}-h{history_after}-c{credential}-v{version}{end}\""))
 }
 
 fn response(seen: Seen) -> Response {

@@ -71,6 +71,7 @@ pub fn described(api: Api) -> (Router, OpenApi) {
         .routes(routes!(routes::search::code))
         .routes(routes!(routes::search::request))
         .routes(routes!(routes::search::search))
+        .routes(routes!(routes::metrics::metrics))
         .with_state(api)
         .split_for_parts();
     (router, INTERFACE.complete(document))

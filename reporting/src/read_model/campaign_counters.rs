@@ -29,7 +29,8 @@ pub(super) struct Campaign {
     pub(super) activations: u64,
     pub(super) issued: i64,
     pub(super) refunds: u64,
-    pub(super) taken_back: i64,
+    /// None where it is not known what was taken back before the beginning.
+    pub(super) taken_back: Option<i64>,
     pub(super) uncollected: i64,
     pub(super) last_activation: Option<u64>,
     /// The codes of which the row says that they are archived, with the number that stands there.
@@ -51,16 +52,16 @@ impl Campaign {
             activations: 0,
             issued: 0,
             refunds: 0,
-            taken_back: 0,
+            taken_back: Some(0),
             uncollected: 0,
             last_activation: None,
             archived: BTreeMap::new(),
         }
     }
 
-    /// How often a code may be activated. The engine's counter of a code has 32 bits: one without a limit ends there as well.
+    /// How often a code may be activated.
     pub(super) fn cap(&self) -> u32 {
-        self.terms.activations_per_code_max.unwrap_or(u32::MAX)
+        cap(&self.terms)
     }
 
     /// Counts that a code's activations became other ones.
@@ -89,6 +90,11 @@ impl Campaign {
             }
         }
     }
+}
+
+/// How often a code may be activated. The engine's counter of a code has 32 bits: one without a limit ends there as well.
+pub(super) fn cap(terms: &Terms) -> u32 {
+    terms.activations_per_code_max.unwrap_or(u32::MAX)
 }
 
 /// The campaigns, and which of them have changed since they were written.

@@ -23,6 +23,7 @@ pub(super) struct Gathered {
     clients: HashMap<ClientId, ClientChange, foldhash::fast::RandomState>,
     activity: BTreeMap<(u32, u64, u32), Counts>,
     stretches: BTreeMap<(u32, u64), u64>,
+    failures: BTreeMap<(u32, &'static str), u64>,
 }
 
 /// What becomes of a client.
@@ -73,6 +74,11 @@ impl Gathered {
         *self.stretches.entry((campaign, position.0 >> STRETCH_BITS)).or_default() += 1;
     }
 
+    /// A rule failed on a top-up.
+    pub(super) fn failure(&mut self, rule: u32, why: &'static str) {
+        *self.failures.entry((rule, why)).or_default() += 1;
+    }
+
     /// Writes all of it.
     pub(super) fn write(mut self, connection: &Connection) -> rusqlite::Result<()> {
         // The first record under an id is the one that stands: a stable order keeps it in front.
@@ -94,6 +100,12 @@ impl Gathered {
         )?;
         for ((campaign, stretch), activations) in &self.stretches {
             statement.execute(params![campaign, number(*stretch), number(*activations)])?;
+        }
+        let mut statement = connection.prepare_cached(
+            "INSERT INTO rule_failure_count VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET failures = failures + excluded.failures",
+        )?;
+        for ((rule, why), failures) in &self.failures {
+            statement.execute(params![rule, why, number(*failures)])?;
         }
         self.write_activity(connection)
     }

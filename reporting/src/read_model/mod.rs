@@ -10,6 +10,7 @@
 mod campaign_counters;
 mod error;
 mod gathered;
+mod held;
 mod log;
 mod model;
 mod private;
@@ -22,6 +23,7 @@ mod views;
 
 pub use error::ReadModelError;
 pub(crate) use gathered::HISTORY_BITS;
+pub(crate) use held::LENGTHS as HELD_LENGTHS;
 pub use log::log_bytes;
 pub(crate) use log::{AWAITED_BYTES, log_of};
 pub use model::ReadModel;

@@ -67,7 +67,7 @@ impl ReadModel {
         }
         let cursor = read_cursor(&connection)?;
         code_form(&connection)?;
-        let known = project::Known::load(&connection)?;
+        let known = project::Known::load(&connection, cursor.time_ms)?;
         let log = log::Log::beside(path)?;
         Ok(Some(ReadModel { path: path.to_owned(), connection, cursor, known, log }))
     }
@@ -131,7 +131,7 @@ impl ReadModel {
         fill(&mut seed).and_then(|()| seed.finish()).map_err(failed)?;
         write_cursor(&transaction, &end).map_err(failed)?;
         transaction.commit().map_err(failed)?;
-        self.known = project::Known::load(&self.connection).map_err(failed)?;
+        self.known = project::Known::load(&self.connection, end.time_ms).map_err(failed)?;
         self.cursor = end;
         Ok(())
     }

@@ -97,7 +97,7 @@ CREATE TABLE campaign (
     activations      INTEGER NOT NULL,
     issued           INTEGER NOT NULL,      -- bonuses credited (A8), less what was taken back
     refunds          INTEGER NOT NULL,
-    taken_back       INTEGER NOT NULL,
+    taken_back       INTEGER,               -- NULL where activations were refunded before the beginning
     uncollected      INTEGER NOT NULL,      -- what refunds could not take back
     last_activation  INTEGER                -- position
 ) STRICT;
@@ -192,6 +192,19 @@ CREATE TABLE hold (
 ) STRICT;
 CREATE INDEX hold_open ON hold (campaign, expires_ms) WHERE ended IS NULL;
 
+-- Open holds by the time at which they expire, added up over 1 ms, 2^10 ms and 2^20 ms. What is held after a time is the sum of the rows of
+-- 2^20 ms that begin later, of those of 2^10 ms up to the first of them, and of those of 1 ms up to the first of these.
+CREATE TABLE held (
+    campaign    INTEGER NOT NULL,
+    length      INTEGER NOT NULL,           -- 0, 10 or 20: of how many milliseconds, as a power of 2
+    stretch     INTEGER NOT NULL,           -- expires_ms / 2^length; what is before the last change of the campaign's holds is removed
+    uses        INTEGER NOT NULL,
+    amount_high INTEGER NOT NULL,           -- the sum of amount / 2^32
+    amount_low  INTEGER NOT NULL,           -- the sum of the remainders
+    codes_full  INTEGER NOT NULL,           -- codes all of whose uses are activated or held, up to then
+    PRIMARY KEY (campaign, length, stretch)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE client (
     client        ANY     PRIMARY KEY,
     name          TEXT    NOT NULL,         -- may be empty
@@ -258,6 +271,14 @@ CREATE TABLE rule_failure (
     PRIMARY KEY (position, nth)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX rule_failure_by_rule ON rule_failure (rule, position);
+
+-- The same, counted.
+CREATE TABLE rule_failure_count (
+    rule     INTEGER NOT NULL,
+    why      TEXT    NOT NULL,
+    failures INTEGER NOT NULL,
+    PRIMARY KEY (rule, why)
+) STRICT, WITHOUT ROWID;
 
 CREATE VIEW ledger AS
     SELECT position, nth, at_ms, client, club, account, label, executor, executor_name, credential, origin, origin_id,

@@ -6,8 +6,8 @@
 //! activated before stand under club 0.
 //!
 //! A snapshot does not say everything. When clubs, groups and clients were registered, and when holds were given, is 0; so are
-//! `campaign.taken_back`, and a client's activations, which count from the beginning on. `code_use.ever` leaves out what was refunded before, and
-//! the first and last activation of a code are 0. `code.taken` is the last position at which the value can have been taken: that of the beginning,
+//! a client's activations, which count from the beginning on. `code_use.ever` leaves out what was refunded before, and
+//! the first and last activation of a code are 0. `campaign.taken_back` is NULL where activations were refunded. `code.taken` is the last position at which the value can have been taken: that of the beginning,
 //! or of an archived code the record that archived it, so that the campaigns that have had a value stay in their order.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -19,8 +19,9 @@ use scrip_protocol::{
 };
 
 use super::campaign_counters::{ALONE, Campaign, Campaigns, LEFT};
+use super::held::{Codes, Held};
 use super::rows::{ClientKey, folded, json, number, request_bytes};
-use super::uses::Use;
+use super::uses::{Use, Uses};
 
 /// Why a row was not written.
 pub type SeedError = rusqlite::Error;
@@ -190,6 +191,8 @@ impl<'t> Seed<'t> {
             activations: seeded.activations,
             issued: seeded.issued.0,
             refunds: seeded.refunds,
+            // A snapshot does not say how much refunds took back, unless there were none.
+            taken_back: (seeded.refunds == 0).then_some(0),
             uncollected: seeded.uncollected.0,
             ..Campaign::new(seeded.terms.clone(), seeded.created_ms)
         };
@@ -274,6 +277,8 @@ impl<'t> Seed<'t> {
 
     pub(super) fn finish(mut self) -> rusqlite::Result<()> {
         self.campaigns.write(self.connection)?;
+        let (connection, campaigns, uses) = (self.connection, &self.campaigns, &mut Uses::default());
+        Held::seed(&mut Codes { connection, campaigns, uses }, self.end.time_ms)?;
         let ChainEnd { position, time_ms, .. } = self.end;
         self.put("UPDATE beginning SET position = ?, time_ms = ?", params![number(position.0), number(time_ms)])
     }
@@ -320,7 +325,14 @@ mod tests {
         let (left, alone) = (Some((ArchiveCause::ByCampaign, 200)), Some((ArchiveCause::Alone, 250)));
         let codes = [code("One", 2, None), code("two", 0, left), code("three", 2, alone), code("four", 0, None)];
         seed.campaign(&spring, codes.into_iter())?;
-        let past = SeededCampaign { campaign: CampaignId(2), archived: Some((40, Position(400))), added: &[], ..spring };
+        let past = SeededCampaign {
+            campaign: CampaignId(2),
+            archived: Some((40, Position(400))),
+            added: &[],
+            refunds: 0,
+            uncollected: Money(0),
+            ..spring
+        };
         seed.campaign(&past, [code("ONE", 0, None)].into_iter())?;
         let accounts = Accounts { gaming: Money(1), bonus: Money(2), spent: Money(3), sessions: 4 };
         seed.client(ClientId(7), "Ann", &accounts)?;
@@ -380,7 +392,7 @@ mod tests {
         check(
             "SELECT campaign, created_ms, archived_ms, codes, codes_archived, codes_activated, codes_exhausted, archived_activated,
                     archived_exhausted, activations, issued, refunds, taken_back, uncollected, last_activation FROM campaign",
-            &["1 20 - 4 2 2 2 1 1 4 2000 1 0 100 -", "2 20 40 1 0 0 0 0 0 4 2000 1 0 100 -"],
+            &["1 20 - 4 2 2 2 1 1 4 2000 1 - 100 -", "2 20 40 1 0 0 0 0 0 4 2000 0 0 0 -"],
         );
         // What is known of the addings is the latest of them.
         check("SELECT * FROM codes_added", &["1 0 3 20 0 unknown", "1 3 1 30 300 unknown", "2 0 1 20 0 unknown"]);
@@ -392,6 +404,8 @@ mod tests {
         check("SELECT * FROM code_use", &["1 0 2 2 0 0", "1 2 2 2 0 0"]);
         check("SELECT * FROM client", &["7 Ann 0 1 2 3 4 0 ann"]);
         check("SELECT hold, at_ms, client, slot, expires_ms, ended FROM hold", &["800 0 7 3 1790000000001 -"]);
+        // Longer stretches begin before the snapshot.
+        check("SELECT * FROM held", &["1 0 1790000000001 1 0 500 0"]);
         for table in ["activation", "refund", "entry", "client_history", "request", "refusal", "change", "activity"] {
             check(&format!("SELECT count(*) FROM {table}"), &["0"]);
         }

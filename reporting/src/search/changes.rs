@@ -17,7 +17,7 @@ pub struct Changed {
     pub position: u64,
     /// When.
     pub at: At,
-    /// Its kind, as in `campaign-updated`.
+    /// Its kind, as in `campaign_updated`.
     pub kind: String,
     /// Whose request it was; 0 for the engine itself.
     pub credential: u32,

@@ -267,8 +267,33 @@ fn changes_name_who_made_them() {
     };
     let (rows, next) = page(None, None, 2).expect("there are some");
     let of = |position, kind: &str, name: &str| (position, kind.to_owned(), Some(name.to_owned()));
-    assert_eq!(rows, [of(13, "campaign-switched", "marketing"), of(12, "club-registered", "operator")]);
+    assert_eq!(rows, [of(13, "campaign_switched", "marketing"), of(12, "club_registered", "operator")]);
     assert_eq!((next, page(None, next, 2).map(|(rows, next)| (rows.len(), next))), (Some(12), Some((1, None))));
     let of_campaign = page(Some(CampaignId(1)), None, 9).map(|(rows, _)| rows.iter().map(|of| of.0).collect::<Vec<_>>());
     assert_eq!((of_campaign, page(Some(CampaignId(99)), None, 9)), (Some(vec![13, 10]), None));
+}
+
+/// Z1, Z13: a client to whom nothing was ever credited is found with refused attempts and holds; one whom no record concerns is not.
+#[test]
+fn a_client_with_attempts_only_is_found() {
+    let (card, found, holds, refusals, nobody) = sample::view(|view| {
+        view.connection.execute_batch(
+            "INSERT INTO refusal VALUES (450, 1789900001700, 'redeem', 4, zeroblob(16), 77, 1, 'nope', NULL, NULL, 'unknown_code', 'none', '\"unknown_code\"');
+             INSERT INTO hold VALUES (1900000, 1789900001500, 77, 1, 1, 2, 500, 1790000001000, 4, zeroblob(16), NULL, NULL);
+             INSERT INTO client_history VALUES (0, 77, 450), (14, 77, 1900000);",
+        )?;
+        let client = ClientId(77);
+        let of_kind = |kind| {
+            let filter = OperationFilter { kind, limit: 100, ..OperationFilter::default() };
+            operations::list(view, client, &filter).map(|page| page.map(|page| page.operations.len()))
+        };
+        let (holds, refusals) = (of_kind(KindFilter::Holds)?, of_kind(KindFilter::Refusals)?);
+        let nobody = (history::card(view, ClientId(78))?, operations::list(view, ClientId(78), &OperationFilter::default())?);
+        Ok((history::card(view, client)?, guess(view, "77", false)?, holds, refusals, nobody))
+    });
+    let card = card.expect("records concern the client");
+    assert_eq!((card.bonus, card.registered_at, card.activations), (Amount(0), None, 0));
+    assert_eq!(found.clients, [card]);
+    assert_eq!((holds, refusals), (Some(1), Some(1)));
+    assert_eq!(nobody, (None, None));
 }

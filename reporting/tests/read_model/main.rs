@@ -7,8 +7,10 @@
 mod support;
 
 mod a_damaged_batch_is_refused;
+mod a_journal_of_version_1_is_applied;
 mod a_killed_sidecar_goes_on;
 mod a_revocation_ends_holds;
+mod holds_are_added_up;
 mod refusals_say_what_they_were_about;
 mod the_read_model_equals_a_recount;
 mod the_recount_agrees_with_the_engine;

@@ -61,7 +61,7 @@ fn counters(view: &View<'_>, past: &Past<'_>, campaign: CampaignId) -> rusqlite:
         held: counted.held,
         issued: amount(counted.issued),
         refunds: counted.refunds,
-        taken_back: amount(counted.taken_back),
+        taken_back: Some(scrip_reporting::shown::Amount(amount(counted.taken_back))),
         uncollected: amount(counted.uncollected),
         utilisation: counted.utilisation,
         low_stock: counted.low_stock,

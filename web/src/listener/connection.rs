@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
+use axum::http::header;
 use hyper::body::{Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -33,11 +35,17 @@ pub(super) async fn serve(
     mut stopping: watch::Receiver<bool>,
 ) {
     let service = TowerToHyperService::new(router);
+    let unsent = Unsent::default();
     let answer = service_fn(|request| {
-        let (answer, in_progress) = (service.call(request), slot.begin());
-        async { answer.await.map(|response| response.map(|body| Response { body, _in_progress: in_progress })) }
+        let (answer, in_progress, unsent) = (service.call(request), slot.begin(), Arc::clone(&unsent));
+        async {
+            answer.await.map(|response| {
+                let unsent = response.headers().contains_key(header::VARY).then_some(unsent);
+                response.map(|body| Response { body, in_progress: Some(in_progress), unsent })
+            })
+        }
     });
-    let io = TokioIo::new(Patient { stream, stalled: limits.stalled, waiting: None });
+    let io = TokioIo::new(Patient { stream, stalled: limits.stalled, waiting: None, unsent: Arc::clone(&unsent) });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header)
@@ -59,10 +67,25 @@ pub(super) async fn serve(
     }
 }
 
+/// The request whose response is in the buffer of the connection: it ends when that is flushed.
+type Unsent = Arc<Mutex<Option<InProgress>>>;
+
 /// A response's body, during which its connection is not idle.
 struct Response {
     body: Body,
-    _in_progress: InProgress,
+    in_progress: Option<InProgress>,
+    /// Of a response that depends on the caller: the connection is not idle until all of it is sent. Others are for anybody, who could hold
+    /// every connection by reading slowly.
+    unsent: Option<Unsent>,
+}
+
+impl Drop for Response {
+    fn drop(&mut self) {
+        if let Some(unsent) = &self.unsent {
+            let before = std::mem::replace(&mut *unsent.lock(), self.in_progress.take());
+            drop(before);
+        }
+    }
 }
 
 impl HttpBody for Response {
@@ -88,6 +111,7 @@ struct Patient {
     stalled: Duration,
     /// Runs while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
+    unsent: Unsent,
 }
 
 impl Patient {
@@ -129,6 +153,11 @@ impl AsyncWrite for Patient {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(context);
+        if polled.is_ready() {
+            // The connection is flushed when its buffer is empty.
+            let sent = self.unsent.lock().take();
+            drop(sent);
+        }
         self.limited(polled, context)
     }
 

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use axum::http::header;
 use axum::response::Response;
 use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -29,13 +30,22 @@ struct Listening {
     serving: JoinHandle<()>,
 }
 
-/// Serves `/` with a word, and `/endless` with a body that never ends.
+/// More than the buffers of a connection have room for.
+const LARGE: usize = 32 << 20;
+
+/// Serves `/` with a word, and `/endless` with a body that never ends; `/large` and `/large-for-anybody` with a large one in one piece, of which
+/// the first depends on the caller.
 async fn listen(limits: ListenerLimits) -> Listening {
     let endless = || async {
         let pieces = futures_util::stream::repeat_with(|| Ok::<_, std::convert::Infallible>(Bytes::from_static(&[b'x'; 65_536])));
         Response::new(Body::from_stream(pieces))
     };
     let router = Router::new().route("/", get(async || "well\n")).route("/endless", get(endless));
+    let large = Bytes::from_static(&[b'x'; LARGE]);
+    let for_anybody = large.clone();
+    let router = router
+        .route("/large", get(async || ([(header::VARY, "authorization")], large)))
+        .route("/large-for-anybody", get(async || for_anybody));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     let (stop, stopped) = oneshot::channel::<()>();
@@ -100,6 +110,44 @@ async fn a_request_in_progress_is_never_closed_for_another() {
     for stream in &mut busy {
         assert!(timeout(DEADLINE, stream.read(&mut more)).await.expect("it goes on").expect("it is open") > 0);
     }
+}
+
+/// A response that is in the connection's buffer is in progress, until its reader has taken it.
+#[tokio::test]
+async fn new_connections_do_not_cut_a_response() {
+    let listening = listen(LIMITS).await;
+    let mut slow = connect(&listening).await;
+    let begun = ask(&mut slow, "/large").await;
+    assert!(begun.starts_with(b"HTTP/1.1 200"));
+    let mut silent = Vec::new();
+    for _ in 0..30 {
+        silent.push(connect(&listening).await);
+    }
+    // All of these were accepted: the first ones are closed.
+    assert!(is_closed(&mut silent[0]).await);
+    assert!(ask(&mut silent[29], "/").await.starts_with(b"HTTP/1.1 200"));
+    let head = begun.windows(4).position(|end| end == b"\r\n\r\n").expect("the head comes first") + 4;
+    let mut rest = vec![0; LARGE - (begun.len() - head)];
+    timeout(DEADLINE, slow.read_exact(&mut rest)).await.expect("it goes on").expect("it was cut");
+    // Then it is idle, as any other.
+    let mut later = Vec::new();
+    for _ in 0..30 {
+        later.push(connect(&listening).await);
+    }
+    assert!(is_closed(&mut slow).await);
+}
+
+/// Slow readers of what anybody can read hold no connections.
+#[tokio::test]
+async fn a_slow_reader_of_what_anybody_reads_holds_no_slot() {
+    let listening = listen(LIMITS).await;
+    let mut slow = Vec::new();
+    for _ in 0..8 {
+        let mut stream = connect(&listening).await;
+        assert!(ask(&mut stream, "/large-for-anybody").await.starts_with(b"HTTP/1.1 200"));
+        slow.push(stream);
+    }
+    assert!(ask(&mut connect(&listening).await, "/").await.starts_with(b"HTTP/1.1 200"));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ pub(crate) mod campaigns;
 pub(crate) mod changes;
 pub(crate) mod clients;
 pub(crate) mod exports;
+pub(crate) mod metrics;
 pub(crate) mod rules;
 pub(crate) mod search;
 

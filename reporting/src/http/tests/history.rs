@@ -132,3 +132,22 @@ async fn answers_say_where_their_history_begins() {
     assert!(exported.header("content-disposition").contains("campaign-1-activations-after-p150-p2000000.csv"));
     assert_eq!(exported.header("content-length"), exported.body.len().to_string());
 }
+
+/// Z10: the tag of an answer of a whole history is no tag of the answer of one that begins later, nor of another caller's: 304 means unchanged.
+#[tokio::test]
+async fn answers_that_may_differ_have_different_tags() {
+    let (whole, begun) = (Server::new(sample::fill), Server::new(begun));
+    for path in PATHS {
+        let answer = whole.get("operator", path).await;
+        let tag = answer.header("etag").to_owned();
+        assert!(!tag.is_empty(), "{path}");
+        let headers = |token| [("authorization", token), ("if-none-match", tag.as_str())];
+        let unchanged = whole.send(Method::GET, path, &headers("Bearer operator")).await;
+        assert_eq!(unchanged.status, StatusCode::NOT_MODIFIED, "{path}");
+        for (server, token) in [(&begun, "Bearer operator"), (&whole, "Bearer operator-without"), (&whole, "Bearer marketing")] {
+            let other = server.send(Method::GET, path, &headers(token)).await;
+            assert_ne!(other.status, StatusCode::NOT_MODIFIED, "{path} {token}");
+            assert_ne!(other.header("etag"), tag, "{path} {token}");
+        }
+    }
+}

@@ -270,7 +270,7 @@ async fn each_role_sees_what_its_commands_are_about() {
         let changes = answer.json()["changes"].as_array().cloned().unwrap_or_default();
         changes.iter().map(|change| change["kind"].as_str().unwrap_or_default().to_owned()).collect()
     };
-    let of_staff = ["rule_saved", "campaign-switched", "club-registered", "campaign-created"];
+    let of_staff = ["rule_saved", "campaign_switched", "club_registered", "campaign_created"];
     assert_eq!(kinds(&server.get("marketing", "/v1/changes").await), of_staff);
     let all = ["rule_saved", "settings_applied", "reader_kept", "credential_added"];
     for role in ["reporter", "operator"] {
@@ -349,4 +349,25 @@ async fn pages_are_bounded_by_bytes() {
     let answer = server.get("cashier", "/v1/refusals?limit=1000").await;
     assert_eq!((answer.status, answer.json()["refusals"].as_array().map(Vec::len)), (StatusCode::OK, Some(2)));
     assert_eq!(server.get("marketing", "/v1/refusals?limit=1000").await.status, StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+/// Z13: how much a refusal adds to the read model depends on its reason, so that the size is only for callers that learn reasons.
+#[tokio::test]
+async fn the_size_of_the_read_model_is_only_for_callers_that_learn_reasons() {
+    let server = Server::new(sample::fill);
+    for role in ROLES {
+        let answer = server.get(role, "/v1/metrics").await;
+        if ["reporter", "operator"].contains(&role) {
+            assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, scrip_web::probes::EXPOSITION), "{role}");
+            let size = std::fs::metadata(&server.path).expect("it is there").len();
+            let line = format!("scrip_sidecar_read_model_bytes{{file=\"main\"}} {size}\n");
+            assert!(String::from_utf8_lossy(&answer.body).contains(&line), "{role}");
+        } else {
+            answer.is_problem(StatusCode::FORBIDDEN);
+        }
+        server.get(&format!("{role}-without"), "/v1/metrics").await.is_problem(StatusCode::FORBIDDEN);
+    }
+    server.send(Method::GET, "/v1/metrics", &[]).await.is_problem(StatusCode::UNAUTHORIZED);
+    let open = crate::sidecar_metrics::text(&server.standing.borrow());
+    assert!(open.contains("scrip_sidecar_position") && !open.contains("bytes"), "{open}");
 }

@@ -1,15 +1,17 @@
 //! Activations, their refunds, and holds.
 
 use rusqlite::{OptionalExtension, params};
-use scrip_protocol::Position;
 use scrip_protocol::command::{Activation, ActivationRefunded, CodeHeld};
+use scrip_protocol::{CredentialId, Position};
 
 use super::writing::{At, Writing};
+use crate::read_model::held::{OF_CREDENTIAL, OpenHold};
 use crate::read_model::rows::{ClientKey, UNKNOWN_CLUB, number, request_bytes};
 
 impl Writing<'_> {
     pub(super) fn activated(&mut self, at: At, record: &Activation, hold: Option<Position>) -> rusqlite::Result<()> {
         let (campaign, slot, club) = (record.campaign.0, record.slot, record.club.0);
+        self.change_held(|held, codes| held.code_changes(codes, number(at.ms), campaign, slot))?;
         let before = self.known.uses.activate(self.connection, campaign, slot, at.position.0)?;
         self.activation.execute(params![
             number(at.position.0),
@@ -41,7 +43,7 @@ impl Writing<'_> {
         client.bonus += record.amount.0;
         client.activations += 1;
         match hold {
-            Some(hold) => self.hold_ended(hold, "confirmed", at.position),
+            Some(hold) => self.hold_ended(at, hold, "confirmed"),
             None => Ok(()),
         }
     }
@@ -62,13 +64,14 @@ impl Writing<'_> {
             record.stamp.credential.0,
             request_bytes(record.stamp.request),
         ])?;
+        self.change_held(|held, codes| held.code_changes(codes, number(at.ms), campaign, slot))?;
         let before = self.known.uses.refund(self.connection, campaign, slot)?;
         if let Some(of) = self.known.campaigns.of_mut(campaign) {
             of.moved(slot, before.activations, before.activations.saturating_sub(1));
             of.activations = of.activations.saturating_sub(1);
             of.issued = of.issued.saturating_sub(done.taken.0);
             of.refunds += 1;
-            of.taken_back = of.taken_back.saturating_add(done.taken.0);
+            of.taken_back = of.taken_back.map(|taken| taken.saturating_add(done.taken.0));
             of.uncollected = of.uncollected.saturating_add(done.uncollected.0);
         }
         let mut club = self.connection.prepare_cached("SELECT club FROM activation WHERE activation = ?")?;
@@ -99,12 +102,45 @@ impl Writing<'_> {
             record.stamp.credential.0,
             request_bytes(record.stamp.request),
         ])?;
-        Ok(())
+        let open = OpenHold {
+            hold: number(at.position.0),
+            campaign: record.campaign.0,
+            slot: record.slot,
+            amount: record.amount.0,
+            expires_ms: number(record.expires_ms),
+        };
+        self.change_held(|held, codes| held.insert(codes, number(at.ms), open))
     }
 
-    pub(super) fn hold_ended(&mut self, hold: Position, how: &str, by: Position) -> rusqlite::Result<()> {
-        let mut statement = self.connection.prepare_cached("UPDATE hold SET ended = ?2, ended_at = ?3 WHERE hold = ?1")?;
-        statement.execute(params![number(hold.0), how, number(by.0)])?;
+    pub(super) fn hold_ended(&mut self, at: At, hold: Position, how: &str) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare_cached(
+            "UPDATE hold SET ended = ?2, ended_at = ?3 WHERE hold = ?1 RETURNING hold, campaign, slot, amount, expires_ms",
+        )?;
+        match statement.query_row(params![number(hold.0), how, number(at.position.0)], open_hold).optional()? {
+            Some(open) => self.change_held(|held, codes| held.remove(codes, number(at.ms), open)),
+            None => Ok(()),
+        }
+    }
+
+    /// The open holds of a revoked credential expire, as in the engine: in journals of version 1 only after their first `settings-set`.
+    pub(super) fn holds_revoked(&mut self, at: At, credential: CredentialId) -> rusqlite::Result<()> {
+        let query = "SELECT code_form_recorded FROM organisation WHERE code_form_recorded";
+        if !self.connection.prepare_cached(query)?.exists([])? {
+            return Ok(());
+        }
+        let mut of_credential = self.connection.prepare_cached(OF_CREDENTIAL)?;
+        let open = of_credential.query_map(params![credential.0, number(at.ms)], open_hold)?;
+        let open = open.collect::<rusqlite::Result<Vec<_>>>()?;
+        let mut expire = self.connection.prepare_cached("UPDATE hold SET expires_ms = ?2 WHERE hold = ?1")?;
+        for hold in open {
+            expire.execute(params![hold.hold, number(at.ms)])?;
+            self.change_held(|held, codes| held.remove(codes, number(at.ms), hold))?;
+        }
         Ok(())
     }
+}
+
+/// Reads a hold from columns as in [`OF_CREDENTIAL`].
+fn open_hold(row: &rusqlite::Row<'_>) -> rusqlite::Result<OpenHold> {
+    Ok(OpenHold { hold: row.get(0)?, campaign: row.get(1)?, slot: row.get(2)?, amount: row.get(3)?, expires_ms: row.get(4)? })
 }

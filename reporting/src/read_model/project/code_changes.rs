@@ -6,7 +6,7 @@ use scrip_protocol::codes::NormalisedCode;
 use scrip_protocol::command::{CampaignRestored, CampaignUpdated, CodeTexts};
 
 use super::writing::{At, Writing};
-use crate::read_model::campaign_counters::{ALONE, LEFT};
+use crate::read_model::campaign_counters::{ALONE, LEFT, cap};
 use crate::read_model::rows::number;
 use crate::read_model::tables::code_form;
 
@@ -35,8 +35,11 @@ impl Writing<'_> {
         Ok(())
     }
 
-    pub(super) fn terms_changed(&mut self, record: &CampaignUpdated) -> rusqlite::Result<()> {
+    pub(super) fn terms_changed(&mut self, at: At, record: &CampaignUpdated) -> rusqlite::Result<()> {
         let campaign = record.campaign.0;
+        if self.known.campaigns.of(campaign).is_some_and(|of| of.cap() != cap(&record.terms)) {
+            self.change_held(|held, codes| held.campaign_changes(codes, number(at.ms), campaign))?;
+        }
         let Some(of) = self.known.campaigns.of_mut(campaign) else { return Ok(()) };
         let before = of.cap();
         of.terms = record.terms.clone();
@@ -46,6 +49,7 @@ impl Writing<'_> {
     /// The codes that were archived for the campaign's sake are back, but for those in conflict.
     pub(super) fn campaign_restored(&mut self, at: At, record: &CampaignRestored) -> rusqlite::Result<()> {
         let (campaign, position) = (record.campaign.0, number(at.position.0));
+        self.change_held(|held, codes| held.campaign_changes(codes, number(at.ms), campaign))?;
         let Some(of) = self.known.campaigns.of_mut(campaign) else { return Ok(()) };
         let was_archived = of.archived_ms.take().is_some();
         let left: Vec<u32> = of.archived.iter().filter(|(_, how)| **how == LEFT).map(|(slot, _)| *slot).collect();
@@ -68,7 +72,8 @@ impl Writing<'_> {
     }
 
     /// Codes are archived by themselves.
-    pub(super) fn codes_archived(&mut self, campaign: CampaignId, slots: &[u32]) -> rusqlite::Result<()> {
+    pub(super) fn codes_archived(&mut self, at: At, campaign: CampaignId, slots: &[u32]) -> rusqlite::Result<()> {
+        self.codes_change(at, campaign, slots)?;
         let Some(of) = self.known.campaigns.of_mut(campaign.0) else { return Ok(()) };
         let mut statement = self.connection.prepare_cached(ARCHIVE)?;
         for slot in slots {
@@ -80,6 +85,7 @@ impl Writing<'_> {
 
     /// Codes are restored by themselves.
     pub(super) fn codes_restored(&mut self, at: At, campaign: CampaignId, slots: &[u32]) -> rusqlite::Result<()> {
+        self.codes_change(at, campaign, slots)?;
         let Some(of) = self.known.campaigns.of_mut(campaign.0) else { return Ok(()) };
         let mut statement = self.connection.prepare_cached(RESTORE)?;
         for slot in slots {
@@ -87,6 +93,11 @@ impl Writing<'_> {
             statement.execute(params![campaign.0, slot, number(at.position.0)])?;
         }
         self.recount(campaign.0)
+    }
+
+    /// Before codes are archived or restored.
+    fn codes_change(&mut self, at: At, CampaignId(campaign): CampaignId, slots: &[u32]) -> rusqlite::Result<()> {
+        self.change_held(|held, codes| slots.iter().try_for_each(|slot| held.code_changes(codes, number(at.ms), campaign, *slot)))
     }
 
     fn recount(&mut self, campaign: u32) -> rusqlite::Result<()> {

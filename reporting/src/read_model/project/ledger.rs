@@ -88,6 +88,7 @@ impl Writing<'_> {
             let mut statement = self.connection.prepare_cached("INSERT INTO rule_failure VALUES (?, ?, ?, ?, ?, ?)")?;
             let client = ClientKey::of(record.client);
             statement.execute(params![number(at.position.0), nth, number(at.ms), rule.0, client, why])?;
+            self.gathered.failure(rule.0, why);
         }
         Ok(())
     }

@@ -34,7 +34,7 @@ impl Writing<'_> {
                 self.entries(at, record, Whole { club: club.map(ClubId), bonus, ..Whole::default() })
             }
             Record::CodeHeld(held) => self.held(at, held),
-            Record::HoldReleased(released) => self.hold_ended(released.hold, "released", position),
+            Record::HoldReleased(released) => self.hold_ended(at, released.hold, "released"),
             Record::ToppedUp(done) => {
                 self.rule_failures(at, done)?;
                 let (gaming, bonus) = (done.gaming, done.bonus);
@@ -98,7 +98,7 @@ impl Writing<'_> {
                 self.change(at, record, Some(switched.campaign))
             }
             Record::CampaignUpdated(updated) => {
-                self.terms_changed(updated)?;
+                self.terms_changed(at, updated)?;
                 self.change(at, record, Some(updated.campaign))
             }
             Record::CampaignArchived(archived) => {
@@ -112,7 +112,7 @@ impl Writing<'_> {
                 self.change(at, record, Some(restored.campaign))
             }
             Record::CodesArchived(archived) => {
-                self.codes_archived(archived.campaign, &archived.slots)?;
+                self.codes_archived(at, archived.campaign, &archived.slots)?;
                 self.change(at, record, Some(archived.campaign))
             }
             Record::CodesRestored(restored) => {

@@ -48,12 +48,7 @@ impl Writing<'_> {
             }
             Record::CredentialRevoked(revoked) => {
                 write("UPDATE credential SET revoked_ms = ?2 WHERE credential = ?1", params![revoked.credential.0, ms])?;
-                // Its holds expire, as in the engine: in journals of version 1 only after their first `settings-set`.
-                write(
-                    "UPDATE hold SET expires_ms = ?2 WHERE credential = ?1 AND ended IS NULL AND expires_ms > ?2
-                     AND EXISTS (SELECT 1 FROM organisation WHERE code_form_recorded)",
-                    params![revoked.credential.0, ms],
-                )
+                self.holds_revoked(at, revoked.credential)
             }
             Record::RuleSaved(saved) => write(
                 "INSERT INTO rule VALUES (?1, ?2, ?3, ?4, ?5, NULL)

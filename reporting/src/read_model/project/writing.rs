@@ -5,6 +5,7 @@ use scrip_protocol::Position;
 
 use crate::read_model::campaign_counters::Campaigns;
 use crate::read_model::gathered::Gathered;
+use crate::read_model::held::{Codes, Held};
 use crate::read_model::uses::Uses;
 
 const INSERT_ACTIVATION: &str = "INSERT INTO activation VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -14,11 +15,14 @@ const INSERT_ACTIVATION: &str = "INSERT INTO activation VALUES (?, ?, ?, ?, ?, ?
 pub(in crate::read_model) struct Known {
     pub(super) campaigns: Campaigns,
     pub(super) uses: Uses,
+    pub(super) held: Held,
 }
 
 impl Known {
-    pub(in crate::read_model) fn load(connection: &Connection) -> rusqlite::Result<Known> {
-        Ok(Known { campaigns: Campaigns::load(connection)?, uses: Uses::default() })
+    /// Reads it at the time of the newest batch.
+    pub(in crate::read_model) fn load(connection: &Connection, now_ms: u64) -> rusqlite::Result<Known> {
+        let held = Held::load(connection, now_ms)?;
+        Ok(Known { campaigns: Campaigns::load(connection)?, uses: Uses::default(), held })
     }
 }
 
@@ -45,9 +49,19 @@ impl<'t> Writing<'t> {
     }
 
     /// Writes what was added up.
-    pub(in crate::read_model) fn finish(self) -> rusqlite::Result<()> {
+    pub(in crate::read_model) fn finish(mut self) -> rusqlite::Result<()> {
+        self.change_held(|held, codes| held.write(codes))?;
         self.known.uses.write(self.connection)?;
         self.known.campaigns.write(self.connection)?;
         self.gathered.write(self.connection)
+    }
+
+    /// Changes the open holds.
+    pub(super) fn change_held<T>(
+        &mut self,
+        change: impl FnOnce(&mut Held, &mut Codes<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let Known { campaigns, uses, held } = &mut *self.known;
+        change(held, &mut Codes { connection: self.connection, campaigns, uses })
     }
 }

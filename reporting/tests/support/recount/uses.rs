@@ -121,8 +121,9 @@ impl<'a> Past<'a> {
                 _ => None,
             })
             .collect();
-        let revocations: HashMap<CredentialId, (u64, u64)> = self
-            .records
+        // In journals of version 1 they end no holds before the first record that names the form of codes.
+        let from = self.records.iter().position(|recorded| matches!(recorded.record, Record::SettingsSet(_)));
+        let revocations: HashMap<CredentialId, (u64, u64)> = self.records[from.unwrap_or(self.records.len())..]
             .iter()
             .filter_map(|recorded| match &recorded.record {
                 Record::CredentialRevoked(revoked) => Some((revoked.credential, (recorded.position, recorded.at_ms))),

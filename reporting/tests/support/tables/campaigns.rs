@@ -20,6 +20,7 @@ pub(super) fn tables(past: &Past<'_>) -> Vec<Table> {
         table("campaign_stretch", campaign_stretch(past)),
         table("refund", refund(past)),
         table("hold", hold(past)),
+        table("held", held(past)),
         table("activity", tallied(past.tallies(|campaign, at_ms, club| vec![campaign.0.into(), at_ms / 900_000, club.0.into()]))),
         table("campaign_club", tallied(past.tallies(|campaign, _, club| vec![campaign.0.into(), club.0.into()]))),
     ]
@@ -177,6 +178,36 @@ fn hold(past: &Past<'_>) -> Vec<Row> {
         ]
     };
     past.holds().into_iter().map(row).collect()
+}
+
+/// Z1: open holds by when they expire, and the codes that are full until then.
+fn held(past: &Past<'_>) -> Vec<Row> {
+    let now_ms = past.end.time_ms;
+    let mut sums: BTreeMap<[i64; 3], [i64; 4]> = BTreeMap::new();
+    let mut add = |campaign: CampaignId, expires_ms: u64, values: [i64; 4]| {
+        for length in [0, 10, 20] {
+            let key = [i64::from(campaign.0), length, (expires_ms >> length) as i64];
+            if key[2] << length > now_ms as i64 {
+                sums.entry(key).or_default().iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+            }
+        }
+    };
+    let mut of_code: BTreeMap<(CampaignId, u32), Vec<u64>> = BTreeMap::new();
+    for hold in past.holds().into_iter().filter(|hold| hold.is_open(now_ms)) {
+        let (campaign, amount) = (hold.record.campaign, hold.record.amount.0);
+        add(campaign, hold.expires_ms, [1, amount >> 32, amount & 0xffff_ffff, 0]);
+        of_code.entry((campaign, hold.record.slot)).or_default().push(hold.expires_ms);
+    }
+    for ((campaign, slot), mut expiries) in of_code {
+        let cap = past.terms(campaign).expect("it was created").activations_per_code_max.unwrap_or(u32::MAX) as usize;
+        let room = cap.saturating_sub(past.uses_of_code(campaign, slot).iter().filter(|used| used.stands()).count());
+        let is_archived = past.codes(campaign)[slot as usize].archived != Archived::No;
+        expiries.sort_unstable();
+        if !is_archived && room > 0 && room <= expiries.len() {
+            add(campaign, expiries[expiries.len() - room], [0, 0, 0, 1]);
+        }
+    }
+    sums.into_iter().map(|(key, values)| key.into_iter().chain(values).map(Value::Integer).collect()).collect()
 }
 
 fn tallied(tallies: BTreeMap<Vec<u64>, Tally>) -> Vec<Row> {

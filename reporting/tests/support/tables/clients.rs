@@ -28,6 +28,7 @@ pub(super) fn tables(past: &Past<'_>) -> Vec<Table> {
         table("ledger", movements.iter().map(ledger).collect()),
         table("spending", spending(past)),
         table("rule_failure", rule_failures(past)),
+        table("rule_failure_count", rule_failure_counts(past)),
         table("client_history", client_history(past)),
         table("request", requests(past)),
         table("refusal", refusals(past)),
@@ -143,6 +144,21 @@ fn rule_failures(past: &Past<'_>) -> Vec<Row> {
         }
     }
     rows
+}
+
+fn rule_failure_counts(past: &Past<'_>) -> Vec<Row> {
+    let mut counts: Vec<Row> = Vec::new();
+    for row in rule_failures(past) {
+        let key = [row[3].clone(), row[5].clone()];
+        match counts.iter_mut().find(|counted| counted[..2] == key) {
+            Some(counted) => {
+                let Value::Integer(count) = &mut counted[2] else { panic!("{counted:?}") };
+                *count += 1;
+            }
+            None => counts.push(key.into_iter().chain([number(1)]).collect()),
+        }
+    }
+    counts
 }
 
 fn client_history(past: &Past<'_>) -> Vec<Row> {

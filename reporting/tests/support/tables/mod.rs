@@ -28,6 +28,8 @@ pub(crate) fn differences(connection: &Connection, past: &Past<'_>) -> Vec<Strin
         // What is said of a refusal or a change is for people: that it is said is compared, and that it is a text of its kind.
         match name {
             "refusal" => found.iter_mut().for_each(|row| said(&mut row[11], |text| !text.trim().is_empty())),
+            // Of rows of times that are over some may be left.
+            "held" => found.retain(|row| is_later(row, past.end.time_ms)),
             "change" => found.iter_mut().for_each(|row| said(&mut row[6], |text| text.starts_with('{') && is_json(text))),
             _ => {}
         }
@@ -67,6 +69,12 @@ fn shown(name: &str, rows: &[Row]) -> BTreeSet<String> {
     };
     let row = |row: &Row| row.iter().map(value).collect::<Vec<_>>().join(" | ");
     rows.iter().map(|of| format!("{name}: {}", row(of))).collect()
+}
+
+/// Whether a row of sums of holds is about a later time.
+fn is_later(row: &Row, now_ms: u64) -> bool {
+    let [_, Value::Integer(length), Value::Integer(stretch), ..] = &row[..] else { panic!("{row:?}") };
+    *stretch << *length > i64::try_from(now_ms).expect("a time of this age")
 }
 
 /// Puts one word for any text of a kind.

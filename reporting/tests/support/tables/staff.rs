@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::types::Value;
+use scrip_protocol::codes::CodeForm;
 use scrip_protocol::command::Secret;
 use scrip_protocol::{CampaignId, CredentialId, Record, RuleId};
 
@@ -32,15 +33,19 @@ pub(super) fn tables(past: &Past<'_>) -> Vec<Table> {
 fn organisation(past: &Past<'_>) -> Vec<Row> {
     let mut rows = Vec::new();
     let (mut window, mut skew) = (0, 0);
+    let mut is_form_recorded = false;
     for recorded in past.records {
-        if let Record::SettingsSet(record) = &recorded.record {
-            let (of, form) = (&record.settings, number(record.codes.form));
-            (window, skew) = (of.request_window_ms.max(window), of.request_skew_ms.max(skew));
-            let (name, currency) = (text(of.organisation.clone()), text(of.currency.clone()));
-            let (codes, since) = (number(of.codes_per_campaign_max), number(recorded.position));
-            let form_recorded = number(1);
-            rows = vec![vec![number(1), name, currency, codes, form, form_recorded, since, number(window), number(skew)]];
-        }
+        let (of, form) = match &recorded.record {
+            Record::SettingsApplied(record) => (&record.settings, CodeForm::CaseFolded as u8),
+            Record::SettingsSet(record) => (&record.settings, record.codes.form),
+            _ => continue,
+        };
+        is_form_recorded |= matches!(recorded.record, Record::SettingsSet(_));
+        (window, skew) = (of.request_window_ms.max(window), of.request_skew_ms.max(skew));
+        let (name, currency) = (text(of.organisation.clone()), text(of.currency.clone()));
+        let (codes, since) = (number(of.codes_per_campaign_max), number(recorded.position));
+        let (form, form_recorded) = (number(form), number(u8::from(is_form_recorded)));
+        rows = vec![vec![number(1), name, currency, codes, form, form_recorded, since, number(window), number(skew)]];
     }
     rows
 }
