@@ -1,10 +1,10 @@
-//! What differs first between two states that should be one.
+//! The first difference between two states that should be equal.
 //!
-//! Whoever recomputes a state from the journal compares it with another that claims to be it: that of a snapshot, or what a running
-//! engine answers. Everything that a state holds is gone through in a fixed order, and the first thing that is not the same is named with
-//! its place and with what each side says (Z10). Two states without a difference answer every request alike.
+//! A state that is recomputed from the journal is compared with another that claims to be the same: that of a snapshot, or what a
+//! running engine answers. All contents are compared in a fixed order, and the first difference is reported with its location and
+//! both values (Z10). Two states without a difference answer every request alike.
 //!
-//! Nothing here looks at how a table lies in memory: of two equal states one may be built from records and the other be read in place.
+//! The memory layout of tables is not compared: of two equal states, one may be built from records and the other read in place.
 
 use std::fmt::{Debug, Display};
 
@@ -17,24 +17,24 @@ use super::holds::Hold;
 use super::requests::{Remembered, Requests, Unlike};
 use super::{Campaign, CodeAt, State};
 
-/// The first thing that is not the same.
+/// The first difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The thing, and its place.
+    /// What differs, and where.
     pub what: String,
-    /// What the one side makes it.
+    /// Our value.
     pub ours: String,
-    /// What the other says.
+    /// Their value.
     pub theirs: String,
 }
 
 impl Difference {
-    /// The difference as a sentence, in which both sides have names, as in `the journal` and `the snapshot`.
+    /// The difference as a sentence that names both sides, such as `the journal` and `the snapshot`.
     pub fn said_of(&self, ours: &str, theirs: &str) -> String {
         format!("{}: {ours} makes it {}, {theirs} says {}", self.what, self.ours, self.theirs)
     }
 
-    /// The first field in which two values of one kind are not the same, by the names that the fields have in JSON.
+    /// The first field in which two values of one type differ, by the JSON names of the fields.
     pub fn between<T: Serialize + PartialEq + ?Sized>(what: impl Display, ours: &T, theirs: &T) -> Option<Difference> {
         if ours == theirs {
             return None;
@@ -46,7 +46,7 @@ impl Difference {
     }
 }
 
-/// Compares everything of two states. The first is meant to be the one that was recomputed.
+/// Compares the contents of two states. The first should be the recomputed one.
 pub fn first_difference(ours: &State, theirs: &State) -> Option<Difference> {
     compare(ours, theirs).err()
 }
@@ -91,7 +91,7 @@ fn campaign(id: CampaignId, ours: &Campaign, theirs: &Campaign) -> Result<(), Di
         let counted = of.clients.as_ref().map(|clients| (clients.from_ms, clients.from));
         [
             ("time of creation", of.created_ms.to_string()),
-            ("time and position of its archiving", told(archived)),
+            ("time and position of its archiving", optional(archived)),
             ("number of codes", of.codes.len().to_string()),
             ("number of archived codes", of.codes_archived().to_string()),
             ("activations", of.activations.to_string()),
@@ -100,7 +100,7 @@ fn campaign(id: CampaignId, ours: &Campaign, theirs: &Campaign) -> Result<(), Di
             ("bonuses not collected", of.uncollected.to_string()),
             ("uses held", of.held.to_string()),
             ("sum of the holds", of.held_sum.to_string()),
-            ("time and position from which clients are counted", told(counted)),
+            ("time and position from which clients are counted", optional(counted)),
         ]
     };
     for ((name, ours), (_, theirs)) in sums(ours).into_iter().zip(sums(theirs)) {
@@ -118,7 +118,7 @@ fn campaign(id: CampaignId, ours: &Campaign, theirs: &Campaign) -> Result<(), Di
     each(ours.archived_slots(), theirs.archived_slots(), slot, |ours, theirs| {
         same(|| slot(ours), &(ours.1.cause, ours.1.freed), &(theirs.1.cause, theirs.1.freed))
     })?;
-    // What follows from the codes, and is kept beside them.
+    // Values derived from the codes and stored beside them.
     let derived = |of: &Campaign| {
         [
             ("codes activated", of.codes_activated),
@@ -212,7 +212,7 @@ fn holds(ours: &State, theirs: &State) -> Result<(), Difference> {
             same(|| format!("when credential {} was revoked", ours.credential), &ours.revoked_ms, &theirs.revoked_ms)
         },
     )?;
-    // What follows from the holds and the codes, and is kept beside them.
+    // Values derived from the holds and the codes and stored beside them.
     let code = |(at, _): &(CodeAt, u64)| format!("code {} of campaign {}, all uses of which are held", at.slot, at.campaign);
     each(ours.holds.full_codes(), theirs.holds.full_codes(), code, |ours, theirs| {
         same(|| "the next code of which all uses are held".to_owned(), &ours.0, &theirs.0)?;
@@ -272,7 +272,7 @@ fn credentials(ours: &State, theirs: &State) -> Result<(), Difference> {
         |(id, _)| format!("credential {id}"),
         |(id, ours), (other, theirs)| {
             same(|| "the next credential".to_owned(), id, other)?;
-            // The grant holds what a secret is compared with, which is not for a terminal.
+            // The grant contains what a secret is compared with, which must not be printed.
             match ours.grant == theirs.grant {
                 true => Ok(()),
                 false => Err(unequal(format!("credential {id}, what it permits"))),
@@ -296,7 +296,7 @@ fn readers(ours: &State, theirs: &State) -> Result<(), Difference> {
     )?;
     let owners = |of: &State| of.list_readers().readers.into_iter().map(|reader| (reader.name, reader.credential));
     owners(ours).zip(owners(theirs)).try_for_each(|(ours, theirs)| {
-        let words = |owner: Option<CredentialId>| told(owner);
+        let words = |owner: Option<CredentialId>| optional(owner);
         same_words(|| format!("reader {}, the credential that it belongs to", ours.0), words(ours.1), words(theirs.1))
     })
 }
@@ -317,13 +317,13 @@ fn requests(ours: &State, theirs: &State) -> Result<(), Difference> {
         }
         Unlike::Body(id, ours, theirs) => (format!("request {id}, the hash of its body"), ours.to_string(), theirs.to_string()),
         Unlike::Answer(id, answers) => (format!("request {id}, its answer"), answer(&answers.0), answer(&answers.1)),
-        Unlike::OursAlone(id) => alone(id, "one that there is", "there is none"),
-        Unlike::TheirsAlone(id) => alone(id, "one that there is not", "there is one"),
+        Unlike::OursAlone(id) => alone(id, "present", "missing"),
+        Unlike::TheirsAlone(id) => alone(id, "missing", "present"),
     };
     Err(Difference { what, ours, theirs })
 }
 
-/// Goes through two sequences side by side. One that ends before the other is a difference in what comes next.
+/// Compares two sequences element by element. If one ends before the other, the next element is the difference.
 fn each<T>(
     ours: impl Iterator<Item = T>,
     theirs: impl Iterator<Item = T>,
@@ -338,8 +338,8 @@ fn each<T>(
                 continue;
             }
             (None, None) => return Ok(()),
-            (Some(ours), None) => (name(&ours), "one that there is", "there is none"),
-            (None, Some(theirs)) => (name(&theirs), "one that there is not", "there is one"),
+            (Some(ours), None) => (name(&ours), "present", "missing"),
+            (None, Some(theirs)) => (name(&theirs), "missing", "present"),
         };
         return Err(Difference { what, ours: ours.to_owned(), theirs: theirs.to_owned() });
     }
@@ -367,7 +367,7 @@ fn unequal(what: String) -> Difference {
     Difference { what, ours: "one thing".to_owned(), theirs: "another".to_owned() }
 }
 
-/// The first field, element or plain value in which two values are not the same.
+/// The first field, element or plain value in which two values differ.
 fn unlike(what: String, ours: &Value, theirs: &Value) -> Option<Difference> {
     if ours == theirs {
         return None;
@@ -396,7 +396,7 @@ fn activations(count: u32) -> String {
     format!("{count} activation{}", if count == 1 { "" } else { "s" })
 }
 
-fn told<T: Debug>(of: Option<T>) -> String {
+fn optional<T: Debug>(of: Option<T>) -> String {
     of.map_or("none".to_owned(), |of| format!("{of:?}"))
 }
 
@@ -404,6 +404,8 @@ fn answer(reply: &Remembered) -> String {
     match reply {
         Remembered::Redeem(outcome) => outcome.to_string(),
         Remembered::Other(other) => format!("an answer of kind {} with {} bytes", other.0, other.1.len()),
-        Remembered::Stored { kind, position } => format!("an answer of kind {kind} that the record at position {position} makes"),
+        Remembered::Stored { kind, position } => {
+            format!("an answer of kind {kind} that is made from the record at position {position}")
+        }
     }
 }
