@@ -132,7 +132,7 @@ async fn a_wrong_counter_in_a_snapshot_is_reported() {
     write_snapshot(&server, &records, last);
     let found = offline(&server).exits(8);
     let expected = format!(
-        "at position {}, campaign 1, code in slot 0: the journal makes it 0 activations, the snapshot says 1 activation",
+        "at position {}, campaign 1, code in slot 0: the journal has 0 activations, the snapshot has 1 activation",
         last.position
     );
     assert_eq!(found.json()[0]["difference"]["words"], serde_json::json!(expected));

@@ -31,7 +31,7 @@ pub struct Difference {
 impl Difference {
     /// The difference as a sentence that names both sides, such as `the journal` and `the snapshot`.
     pub fn said_of(&self, ours: &str, theirs: &str) -> String {
-        format!("{}: {ours} makes it {}, {theirs} says {}", self.what, self.ours, self.theirs)
+        format!("{}: {ours} has {}, {theirs} has {}", self.what, self.ours, self.theirs)
     }
 
     /// The first field in which two values of one type differ, by the JSON names of the fields.
@@ -41,7 +41,7 @@ impl Difference {
         }
         let value = |of: &T| serde_json::to_value(of).unwrap_or(Value::Null);
         let found = unlike(what.to_string(), &value(ours), &value(theirs));
-        let unseen = || Difference { what: what.to_string(), ours: "one thing".to_owned(), theirs: "another".to_owned() };
+        let unseen = || Difference { what: what.to_string(), ours: "one value".to_owned(), theirs: "another".to_owned() };
         Some(found.unwrap_or_else(unseen))
     }
 }
@@ -317,8 +317,8 @@ fn requests(ours: &State, theirs: &State) -> Result<(), Difference> {
         }
         Unlike::Body(id, ours, theirs) => (format!("request {id}, the hash of its body"), ours.to_string(), theirs.to_string()),
         Unlike::Answer(id, answers) => (format!("request {id}, its answer"), answer(&answers.0), answer(&answers.1)),
-        Unlike::OursAlone(id) => alone(id, "present", "missing"),
-        Unlike::TheirsAlone(id) => alone(id, "missing", "present"),
+        Unlike::OursAlone(id) => alone(id, "an entry", "none"),
+        Unlike::TheirsAlone(id) => alone(id, "none", "an entry"),
     };
     Err(Difference { what, ours, theirs })
 }
@@ -338,8 +338,8 @@ fn each<T>(
                 continue;
             }
             (None, None) => return Ok(()),
-            (Some(ours), None) => (name(&ours), "present", "missing"),
-            (None, Some(theirs)) => (name(&theirs), "missing", "present"),
+            (Some(ours), None) => (name(&ours), "an entry", "none"),
+            (None, Some(theirs)) => (name(&theirs), "none", "an entry"),
         };
         return Err(Difference { what, ours: ours.to_owned(), theirs: theirs.to_owned() });
     }
@@ -364,7 +364,7 @@ fn fields<T: Serialize + PartialEq>(what: &str, ours: &T, theirs: &T) -> Result<
 }
 
 fn unequal(what: String) -> Difference {
-    Difference { what, ours: "one thing".to_owned(), theirs: "another".to_owned() }
+    Difference { what, ours: "one value".to_owned(), theirs: "another".to_owned() }
 }
 
 /// The first field, element or plain value in which two values differ.

@@ -95,13 +95,13 @@ fn a_record_of_other_content_is_named_by_what_it_changed() {
     };
     assert_eq!(
         changed(&|activation| activation.slot = 1),
-        "campaign 1, code in slot 0: the journal makes it 1 activation, the snapshot says 0 activations"
+        "campaign 1, code in slot 0: the journal has 1 activation, the snapshot has 0 activations"
     );
     assert_eq!(
         changed(&|activation| activation.balance.0 += 1_000_000),
         "request 01a0c450-6c00-7000-8000-0000000f4244, its answer: \
-         the journal makes it redeemed: 2.00 credited, bonus balance 2.00, campaign 1, activation 5, \
-         the snapshot says redeemed: 2.00 credited, bonus balance 10002.00, campaign 1, activation 5"
+         the journal has redeemed: 2.00 credited, bonus balance 2.00, campaign 1, activation 5, \
+         the snapshot has redeemed: 2.00 credited, bonus balance 10002.00, campaign 1, activation 5"
     );
 }
 
@@ -112,7 +112,7 @@ fn a_reader_that_is_elsewhere_is_named() {
     let mut found = first_difference(&reader(1), &reader(2)).expect("it is elsewhere");
     assert_eq!(
         found.said_of("the journal", "the snapshot"),
-        "reader reports, its position: the journal makes it Position(1), the snapshot says Position(2)"
+        "reader reports, its position: the journal has Position(1), the snapshot has Position(2)"
     );
     found = first_difference(&ran("club Arena\nclub Zentrum").state, &reader(1)).expect("there is none");
     assert!(!found.what.is_empty());
