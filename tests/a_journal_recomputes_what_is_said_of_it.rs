@@ -77,7 +77,7 @@ fn callers_without_access_to_the_journal_are_refused() {
     let found = offline(&server).exits(0).json().remove(0);
     assert_eq!(found["position"].as_u64(), Some(BEGUN), "{found}");
     let nothing = run(scrip().args(["verify", "--data"]).arg(server.scratch().join("nowhere")), b"").exits(6);
-    assert!(nothing.err.contains("holds no organisation"), "{nothing:?}");
+    assert!(nothing.err.contains("contains no organisation"), "{nothing:?}");
 }
 
 /// A stopped engine with a campaign of which one code was activated; its records and the ends of their batches. It wrote a

@@ -146,7 +146,8 @@ impl ClockNoter {
 }
 
 /// Logged where the file cannot be used.
-const UNREADABLE: &str = "the file of the machine's clock cannot be read; the newest record alone says when the engine may start";
+const UNREADABLE: &str =
+    "the file of the machine's clock cannot be read; the newest record alone decides when the engine may start";
 
 /// Logged where the file cannot be written.
 const UNWRITTEN: &str = "the file of the machine's clock cannot be written; the next start may need --accept-clock";

@@ -72,10 +72,12 @@ pub enum WhyInvalid {
     #[error("credential {0} has the same token")]
     TokenOf(CredentialId),
     /// The journal knows its number with another token.
-    #[error("the journal has another token for it, which counts; take it out of the file, and see `scrip token --help`")]
+    #[error(
+        "the journal has another token for it, which is the valid one; remove it from the file, and see `scrip token --help`"
+    )]
     OtherToken,
     /// The journal knows its number with another role.
-    #[error("the journal has the role {0} for it, which counts; take it out of the file, and see `scrip token --help`")]
+    #[error("the journal has the role {0} for it, which is the valid one; remove it from the file, and see `scrip token --help`")]
     OtherRole(Role),
 }
 

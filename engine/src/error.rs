@@ -27,7 +27,7 @@ pub enum EngineError {
     #[error("the engine was not started")]
     Clock(#[source] ClockError),
     /// What the engine started on is damaged, as was found while it ran.
-    #[error("what the engine started on is damaged, and the engine stopped")]
+    #[error("the engine stopped because the data that it started on is damaged")]
     Damaged(#[source] Arc<Damage>),
     /// The journal's codes are in a form that this program does not know.
     #[error(

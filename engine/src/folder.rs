@@ -145,10 +145,10 @@ pub enum FolderError {
         source: std::io::Error,
     },
     /// There is something already.
-    #[error("{0}: this folder holds an organisation already; nothing was changed")]
+    #[error("{0}: this folder already contains an organisation; nothing was changed")]
     Exists(PathBuf),
     /// There is nothing.
-    #[error("{0}: this folder holds no organisation; `scrip init` makes one")]
+    #[error("{0}: this folder contains no organisation; create one with `scrip init`")]
     Missing(PathBuf),
     /// The configuration is not what it should be.
     #[error("{path}: {cause}")]

@@ -90,7 +90,7 @@ pub enum BackupError {
     },
     /// The backup is of another organisation, or of another history of this one.
     #[error(
-        "{dir}: this is a backup of another organisation, or of another history of this one: the journal does not hold the batch with which the backup ends, at position {position}; nothing was changed"
+        "{dir}: this is a backup of another organisation, or of another history of this one: the journal does not contain the batch with which the backup ends, at position {position}; nothing was changed"
     )]
     OtherHistory {
         /// The backup.
@@ -100,7 +100,7 @@ pub enum BackupError {
     },
     /// The journal ends before the backup does.
     #[error(
-        "{dir}: this backup goes up to position {backup}, and the journal ends at position {journal}: newer records are missing there, or it is that of another organisation; nothing was changed"
+        "{dir}: this backup reaches position {backup}, but the journal ends at position {journal}: its newest records are missing, or it belongs to another organisation; nothing was changed"
     )]
     Shorter {
         /// The backup.
@@ -111,7 +111,7 @@ pub enum BackupError {
         journal: Position,
     },
     /// The backup's journal ends before what it says of itself.
-    #[error("{dir}: the backup says that it goes up to position {stated}, and its journal ends at position {found}")]
+    #[error("{dir}: the backup should reach position {stated}, but its journal ends at position {found}")]
     Incomplete {
         /// The backup.
         dir: PathBuf,
@@ -122,7 +122,7 @@ pub enum BackupError {
     },
     /// The first records are not kept any more, and there is no snapshot to begin with.
     #[error(
-        "the journal begins at position {first} and no longer has the records before it, and there is no valid snapshot to begin with; `scrip snapshot create` makes one, and a backup needs the data folder to be at hand for it"
+        "the journal begins at position {first}, and there is no valid snapshot of the records before it; create one with `scrip snapshot create`, and give the backup access to the data folder"
     )]
     NoSnapshot {
         /// The first record that is kept.
@@ -130,7 +130,7 @@ pub enum BackupError {
     },
     /// The records that come next were dropped from the journal.
     #[error(
-        "{dir}: this backup goes up to position {backup}, and the journal is kept from position {first} on: what is between was dropped; take a new backup, into another folder"
+        "{dir}: this backup reaches position {backup}, but the journal begins at position {first}: the records between were dropped; take a new backup in another folder"
     )]
     NotKept {
         /// The backup.
@@ -161,14 +161,14 @@ pub enum BackupError {
         position: Position,
     },
     /// There is something else in the folder.
-    #[error("{dir}: there are other files here; nothing was changed")]
+    #[error("{dir}: the folder is not empty; nothing was changed")]
     NotEmpty {
         /// The folder.
         dir: PathBuf,
     },
     /// A file that a data folder needs is not in the backup.
     #[error(
-        "{path}: this file is missing: the backup was taken without its data folder at hand; put it there, and restore again"
+        "{path}: this file is missing, because the backup was taken without access to the data folder; add it, and restore again"
     )]
     Missing {
         /// The file.

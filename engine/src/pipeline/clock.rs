@@ -126,7 +126,7 @@ impl EngineClock {
         let ClockStatus { record_ms, wall_ms, is_followed, .. } = self.status();
         let why = || {
             let (wall, record) = (UtcTime(wall_ms), UtcTime(record_ms));
-            format!("this machine's clock says {wall}, over 31 days after the engine's time, {record}; it is not followed")
+            format!("this machine's clock shows {wall}, over 31 days after the engine's time, {record}; it is not followed")
         };
         (!is_followed).then(why)
     }

@@ -74,19 +74,19 @@ async fn serve_lanes(
     let mut stopping = shared.stopping.clone();
     let hello = tokio::select! {
         hello = timeout_at(until, say_hello(connection, shared)) => hello,
-        () = visit.turned_away() => return Some(no_hello("others had no room to say hello")),
+        () = visit.turned_away() => return Some(no_hello("turned away to make room for other connections")),
         _ = stopping.wait_for(|stopping| *stopping) => return Some(shutting_down()),
     };
     let (caller, welcome, mut first) = match hello {
         Ok(Ok(Some(welcomed))) => welcomed,
         Ok(Ok(None)) => return None,
         Ok(Err(closing)) => return Some(closing),
-        Err(_) => return Some(no_hello("no hello came in time")),
+        Err(_) => return Some(no_hello("no hello arrived in time")),
     };
     let no_room = match visit.welcome(std::time::Instant::now(), caller.credential, caller.role) {
         Ok(()) => None,
-        Err(Unwelcome::TurnedAway) => return Some(no_hello("others had no room to say hello")),
-        Err(Unwelcome::Full) => Some("there are as many connections as there may be".to_owned()),
+        Err(Unwelcome::TurnedAway) => return Some(no_hello("turned away to make room for other connections")),
+        Err(Unwelcome::Full) => Some("the connection limit is reached".to_owned()),
         Err(Unwelcome::FullOfCredential(count)) => Some(format!("credential {} has {count} connections", caller.credential)),
     };
     if let Some(reason) = no_room {
@@ -200,7 +200,7 @@ fn holder_of(hello: &Hello, connection: &Connection, shared: &Shared) -> Result<
         None => (secret_of_token(&hello.token), "token"),
     };
     shared.index.holders().of_secret(&secret).ok_or_else(|| {
-        let reason = format!("the {what} is not one of this organisation's");
+        let reason = format!("the {what} does not belong to this organisation");
         Closing { code: CloseCode::Unauthenticated, reason }
     })
 }
@@ -211,7 +211,7 @@ fn certificate_of(connection: &Connection, shared: &Shared) -> Result<Option<Cer
     let shown = connection.peer_identity().and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());
     let Some(chain) = shown else { return Ok(None) };
     shared.callers.check(&chain, UnixTime::now()).map_err(|cause| {
-        let reason = format!("the certificate is not taken: {cause}");
+        let reason = format!("the certificate is invalid: {cause}");
         Closing { code: CloseCode::Unauthenticated, reason }
     })?;
     Ok(chain.into_iter().next())
@@ -222,7 +222,7 @@ async fn read_hello(receive: &mut RecvStream, frames: &mut FrameBuffer) -> Resul
     loop {
         if let Some(frame) = frames.next(HELLO_BYTES_MAX)? {
             if frame.kind != HELLO {
-                let reason = format!("the first frame has the kind {}, and a hello has {HELLO}", frame.kind);
+                let reason = format!("the first frame has kind {}, and a hello has kind {HELLO}", frame.kind);
                 return Err(Closing { code: CloseCode::HelloExpected, reason });
             }
             return Ok(Some(wire::decode("hello", frame.body)?));

@@ -301,7 +301,7 @@ async fn accept(endpoint: Endpoint, shared: Arc<Shared>) {
                 incoming.refuse();
                 counters.connections_refused.fetch_add(1, Ordering::Relaxed);
                 if let Some(suppressed) = shared.strangers.admit(Instant::now()) {
-                    tracing::warn!(%from, suppressed, "connection refused: there are as many as there may be");
+                    tracing::warn!(%from, suppressed, "connection refused: connection limit reached");
                 }
             }
             Arrival::Retry => {

@@ -85,7 +85,7 @@ fn a_snapshot_of_another_history_is_refused() {
         let refused = open_from(&written.dir(), segment_bytes, from).err().expect("no batch ends there");
         let first = if segment_bytes == ONE_SEGMENT { 1 } else { 4 };
         let expected = format!(
-            "journal/{first:020}.redb: the snapshot at position 5 does not meet the journal: no batch with its hash and time ends there"
+            "journal/{first:020}.redb: the snapshot at position 5 does not match the journal: no batch with its hash and time ends there"
         );
         assert_eq!(words(&written, &refused), expected);
     }
@@ -96,7 +96,7 @@ fn a_journal_that_ends_before_a_snapshot_has_lost_its_newest_batches() {
     let ends_before = |written: &Written, from: ChainEnd, end: u64| {
         let refused = open_from(&written.dir(), written.segment_bytes, from).err().expect("batches are missing");
         let expected = format!(
-            "journal: the journal ends at position {end}, and a snapshot was taken at {}: the journal's newest batches are missing",
+            "journal: the journal ends at position {end}, before the snapshot at {}: the journal's newest batches are missing",
             from.position
         );
         assert_eq!(words(written, &refused), expected);
@@ -148,9 +148,8 @@ fn check_covered(damage: impl FnOnce(&Written), expected: &str) {
 fn a_covered_segment_missing_swapped_or_duplicated_is_named() {
     let rename = |from: &Path, to: &Path| fs::rename(from, to).expect("it is there");
     let missing = |position| format!("journal: the segment that starts at position {position} is missing");
-    let elsewhere = |first: u64| {
-        format!("journal/{first:020}.redb: this is not the segment that its name says: it starts elsewhere than its name says")
-    };
+    let elsewhere =
+        |first: u64| format!("journal/{first:020}.redb: the segment does not match its file name: it starts at another position");
     check_covered(|_| {}, "");
     // The oldest: it was dropped.
     check_covered(|w| fs::remove_file(w.segment(1)).expect("it is there"), "");
@@ -177,19 +176,19 @@ fn a_covered_segment_missing_swapped_or_duplicated_is_named() {
     let other = |w: &Written| {
         with_end(&w.segment(2), "start", ChainEnd { position: Position(1), hash: [3; 32], time_ms: 0 });
     };
-    let foreign = "this is not the segment that its name says: it does not continue the segment before it";
+    let foreign = "the segment does not match its file name: it does not continue the segment before it";
     check_covered(other, &format!("journal/00000000000000000002.redb: {foreign}"));
 }
 
 #[test]
 fn a_covered_segment_damaged_at_an_end_is_named() {
     let sealed_at = |end| move |w: &Written| with_end(&w.segment(4), SEAL, end);
-    let foreign = "this is not the segment that its name says: it does not continue the segment before it";
+    let foreign = "the segment does not match its file name: it does not continue the segment before it";
     let written = Written::of(SEGMENT_EACH, 6);
     let end = end_at(&written, 6);
     check_covered(
         sealed_at(ChainEnd { position: Position(5), ..end }),
-        "journal/00000000000000000004.redb: the segment says that it ends at position 5, and it ends at 6",
+        "journal/00000000000000000004.redb: the segment is sealed at position 5, but ends at 6",
     );
     check_covered(
         |w| {
@@ -198,7 +197,7 @@ fn a_covered_segment_damaged_at_an_end_is_named() {
             with_end(&w.segment(4), SEAL, other);
             with_end(&w.segment(7), "start", other);
         },
-        "journal/00000000000000000004.redb: the segment says that it ends at position 6, and it ends at 6",
+        "journal/00000000000000000004.redb: the segment is sealed at position 6, but ends at 6",
     );
     check_covered(
         |w| with_end(&w.segment(7), "start", ChainEnd { time_ms: 0, ..end }),

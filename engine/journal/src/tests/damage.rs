@@ -125,14 +125,14 @@ fn a_batch_that_is_missing_leaves_a_gap() {
     let remove = |path: &Path, position: u64| {
         with_batches(path, |table| assert!(table.remove(position).expect("the disk takes it").is_some()));
     };
-    let gap = |expected, found| format!("{FIRST}there is a gap: position {expected} comes next, and {found} is there");
+    let gap = |expected, found| format!("{FIRST}there is a gap: expected position {expected}, found {found}");
     check(ONE_SEGMENT, |w| remove(&w.segment(1), 1), &gap(1, 2));
     check(ONE_SEGMENT, |w| remove(&w.segment(1), 4), &gap(4, 7));
     check(ONE_SEGMENT, |w| remove(&w.segment(1), 8), &gap(8, 10));
     check(
         SEGMENT_EACH,
         |w| remove(&w.segment(4), 4),
-        "journal/00000000000000000004.redb: the segment says that it ends at position 6, and it ends at 3",
+        "journal/00000000000000000004.redb: the segment is sealed at position 6, but ends at 3",
     );
 }
 
@@ -144,7 +144,7 @@ fn a_batch_in_another_ones_place_leaves_a_gap() {
             table.insert(4, other.as_slice()).expect("the disk takes it");
         });
     };
-    check(ONE_SEGMENT, moved, &format!("{FIRST}there is a gap: position 4 comes next, and 7 is there"));
+    check(ONE_SEGMENT, moved, &format!("{FIRST}there is a gap: expected position 4, found 7"));
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_batch_replaced_by_another_whole_one_breaks_the_chain() {
                 table.insert(4, batch.as_slice()).expect("the disk takes it");
             });
         },
-        &format!("{FIRST}there is a gap: position 6 comes next, and 7 is there"),
+        &format!("{FIRST}there is a gap: expected position 6, found 7"),
     );
 }
 
@@ -182,7 +182,7 @@ fn the_last_batch_of_a_finished_segment_replaced_breaks_its_seal() {
             table.insert(4, batch.as_slice()).expect("the disk takes it");
         });
     };
-    let broken = "journal/00000000000000000004.redb: the segment says that it ends at position 6, and it ends at 6";
+    let broken = "journal/00000000000000000004.redb: the segment is sealed at position 6, but ends at 6";
     check(SEGMENT_EACH, replace, broken);
 }
 
@@ -200,7 +200,7 @@ fn a_segment_that_is_missing_is_named_by_where_it_should_start() {
 #[test]
 fn a_segment_under_another_name_is_noticed() {
     let rename = |from: &Path, to: &Path| fs::rename(from, to).expect("it is there");
-    let not_that = |first: u64, why: &str| format!("journal/{first:020}.redb: this is not the segment that its name says: {why}");
+    let not_that = |first: u64, why: &str| format!("journal/{first:020}.redb: the segment does not match its file name: {why}");
     let foreign = "it does not continue the segment before it";
     check(
         SEGMENT_EACH,
@@ -216,7 +216,7 @@ fn a_segment_under_another_name_is_noticed() {
     check(
         SEGMENT_EACH,
         |w| rename(&w.segment(7), &w.dir().join("seven.redb")),
-        "journal/seven.redb: this is not the segment that its name says: its name is not a position",
+        "journal/seven.redb: the segment does not match its file name: its name is not a position",
     );
     check(
         SEGMENT_EACH,
@@ -227,7 +227,7 @@ fn a_segment_under_another_name_is_noticed() {
     check(
         SEGMENT_EACH,
         |w| rename(&w.segment(10), &unfinished_path(&w.segment(10))),
-        &not_that(10, "it holds batches, and was not in use yet").replace(".redb:", ".redb.new:"),
+        &not_that(10, "it contains batches but was not in use yet").replace(".redb:", ".redb.new:"),
     );
     check(SEGMENT_EACH, |w| with_ends(&w.segment(4), |ends| drop(ends.remove(START))), &not_that(4, foreign));
     check(

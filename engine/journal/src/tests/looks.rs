@@ -209,6 +209,6 @@ fn what_does_not_come_next_is_not_adopted_and_spoils_nothing() {
 fn a_journal_is_not_begun_where_there_is_one() {
     let written = Written::of(ONE_SEGMENT, 2);
     let refused = begin(&written.dir(), ONE_SEGMENT, ChainEnd::default()).err().expect("there is one");
-    assert_eq!(refused.to_string(), format!("{}: there is a journal already", written.dir().display()));
+    assert_eq!(refused.to_string(), format!("{}: a journal already exists here", written.dir().display()));
     assert_eq!(open(&written.dir(), ONE_SEGMENT).expect("it is whole").1, written.stored);
 }

@@ -22,7 +22,7 @@ const NOTED_AHEAD_MS: u64 = 24 * 60 * 60 * 1000;
 pub enum ClockError {
     /// The clock was never set.
     #[error(
-        "this machine's clock says {}, before any engine was written; set it, or start once with --accept-clock",
+        "this machine's clock shows {}, before the engine existed; set it, or start once with --accept-clock",
         UtcTime(*wall_ms)
     )]
     NeverSet {
@@ -31,7 +31,7 @@ pub enum ClockError {
     },
     /// The newest record is from the future.
     #[error(
-        "this machine's clock says {}, and the newest record is of {}: one of the two clocks was wrong; set this one right, or, if it is right, start once with --accept-clock",
+        "this machine's clock shows {}, and the newest record is of {}: one of the two clocks was wrong; correct this one, or, if it is right, start once with --accept-clock",
         UtcTime(*wall_ms), UtcTime(*newest_ms)
     )]
     Behind {
@@ -42,7 +42,7 @@ pub enum ClockError {
     },
     /// The newest record is implausibly old.
     #[error(
-        "this machine's clock says {}, more than 31 days after the newest record, of {}; set it right, or, if the engine was stopped for so long, start once with --accept-clock",
+        "this machine's clock shows {}, more than 31 days after the newest record, of {}; correct it, or, if the engine was stopped for that long, start once with --accept-clock",
         UtcTime(*wall_ms), UtcTime(*newest_ms)
     )]
     Ahead {
@@ -53,7 +53,7 @@ pub enum ClockError {
     },
     /// The clock was set back after it had been accepted.
     #[error(
-        "this machine's clock says {}, and after --accept-clock the engine followed it up to {}: it was set back since then; set it right, or, if it is right, start once with --accept-clock",
+        "this machine's clock shows {}, but after --accept-clock the engine followed it up to {}: it was set back since then; correct it, or, if it is right, start once with --accept-clock",
         UtcTime(*wall_ms), UtcTime(*followed_ms)
     )]
     BehindAccepted {
@@ -64,7 +64,7 @@ pub enum ClockError {
     },
     /// The clock is implausibly far ahead of what was accepted.
     #[error(
-        "this machine's clock says {}, and after --accept-clock the engine followed it up to {}, more than 31 days before; set it right, or, if the engine was stopped for so long, start once with --accept-clock",
+        "this machine's clock shows {}, but after --accept-clock the engine followed it up to {}, more than 31 days earlier; correct it, or, if the engine was stopped for that long, start once with --accept-clock",
         UtcTime(*wall_ms), UtcTime(*followed_ms)
     )]
     AheadAccepted {

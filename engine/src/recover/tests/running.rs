@@ -152,7 +152,7 @@ async fn covered_segments_that_are_swapped_stop_the_engine() {
         fs::rename(from, to).expect("it is there");
     }
     let name = one.file_name().expect("it has one").to_string_lossy().into_owned();
-    let expected = format!("journal/{name}: this is not the segment that its name says: it starts elsewhere than its name says");
+    let expected = format!("journal/{name}: the segment does not match its file name: it starts at another position");
     assert_eq!(data.journal_damage().await, expected);
 }
 

@@ -82,7 +82,7 @@ impl Requests {
         self.forgotten.end_of(id.time_ms()).is_none()
     }
 
-    /// Whether another window has forgotten an id of a time at which none is remembered or forgotten here.
+    /// Whether `forgotten`, of another window, has a range for whose times this window has no id, remembered or forgotten.
     fn has_not_heard_of(&self, forgotten: &Forgotten) -> bool {
         let known = forgotten.rows().iter().filter(|range| range.from_ms > 0).flat_map(|range| [range.from_ms, range.to_ms - 1]);
         let mut missing: HashSet<u64> = known.filter(|time_ms| self.forgotten.end_of(*time_ms).is_none()).collect();
