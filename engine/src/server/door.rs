@@ -451,8 +451,8 @@ mod tests {
             assert_eq!(gateway(&mut new, at(3_002), 1), Ok(()));
             assert!(left(&held[gone]) && !left(&held[0]) && !left(&other) && !left(&new));
             let leave = std::pin::pin!(held[gone].turned_away());
-            let left = leave.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
-            assert!(left.is_ready(), "its connection ends");
+            let leaving = leave.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+            assert!(leaving.is_ready(), "its connection ends");
             news.push(new);
         }
         let mut refused = admitted(&door, at(3_999), 1);

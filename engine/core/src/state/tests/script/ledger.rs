@@ -35,7 +35,7 @@ use super::super::Bench;
 use super::{Words, kept_from, parsed};
 use crate::state::{Mutation, RefundBonusRequest, RefundTopUpRequest};
 
-/// The request that a line asks for; none where the word is none of these.
+/// The request on a line; none if its word is not one of these.
 pub(super) fn request(bench: &Bench, words: &Words) -> Option<Mutation> {
     let club = || words.number("club").unwrap_or(ClubId(1));
     let (client, amount) = (|| parsed::<ClientId>(words.at(1)), || parsed::<Money>(words.at(2)));
@@ -159,7 +159,7 @@ pub(super) fn shown(bench: &Bench, words: &Words) -> String {
     match words.at(0) {
         "accounts" => accounts(bench, parsed(words.at(1))),
         "entries" => {
-            let record = record_at(bench, parsed(words.at(1))).expect("a record stands there");
+            let record = record_at(bench, parsed(words.at(1))).expect("there is a record");
             joined(entries(record).iter().map(entry).collect())
         }
         "fired" => {
