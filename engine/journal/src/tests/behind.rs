@@ -1,4 +1,5 @@
-//! Behind a snapshot: what it covers is not read, what is behind it is, and the two must be of one history. What it covers may be dropped.
+//! Opening with a snapshot: what it covers is not read, later batches are, and the two must be of one history. What it covers may
+//! be dropped.
 
 use std::fs;
 use std::path::Path;
@@ -10,10 +11,10 @@ use super::{ONE_SEGMENT, SEGMENT_EACH, Written, open, open_from, records_of};
 use crate::segment::{BATCHES, SEAL, SEGMENT, builder, encode_end, segment_path};
 use crate::{Journal, JournalError};
 
-/// Six batches, each a segment, at 1, 2, 4, 7, 8 and 10, and a snapshot at 9: all but the last are not read.
+/// Six batches, each a segment, at 1, 2, 4, 7, 8 and 10, and a snapshot at 9: only the last one is read.
 const COVERED: u64 = 9;
 
-/// The journal's folder's place is left out of a message.
+/// The message without the path of the journal's folder.
 fn words(written: &Written, error: &JournalError) -> String {
     error.to_string().replace(&format!("{}/", written.root.path().display()), "")
 }
@@ -48,7 +49,7 @@ fn what_is_behind_a_snapshot_is_handed_over_and_nothing_else() {
 
 #[test]
 fn a_segment_grows_on_after_it_was_opened_behind_a_snapshot() {
-    // Its batches count against the limit, also those that are not read.
+    // All of its batches count towards the limit, including those that are not read.
     for batches in [12, 60] {
         let segment_bytes = batches * 210;
         let mut in_one_run = Written::of(segment_bytes, batches as usize);
@@ -105,7 +106,7 @@ fn a_journal_that_ends_before_a_snapshot_has_lost_its_newest_batches() {
         let written = Written::of(segment_bytes, 6);
         ends_before(&written, ChainEnd { position: Position(15), ..written.end }, 12);
         let (whole, end) = (written.end, written.ends()[4]);
-        // The newest batch alone: nothing else could tell.
+        // Only the newest batch: nothing but the snapshot shows the loss.
         let database =
             builder().open(written.segment(*written.segment_files().last().expect("there is one"))).expect("it is whole");
         let transaction = database.begin_write().expect("the test alone has it open");
@@ -119,7 +120,7 @@ fn a_journal_that_ends_before_a_snapshot_has_lost_its_newest_batches() {
     let written = Written::of(ONE_SEGMENT, 6);
     fs::remove_file(written.segment(1)).expect("it is there");
     ends_before(&written, written.end, 0);
-    // All but the last of these were sealed. The snapshot is before the gap, behind it, and in it.
+    // All but the last of these were sealed. The snapshot is before the gap, after it, and in it.
     let written = Written::of(SEGMENT_EACH, 6);
     let ends = written.ends();
     [8, 10].iter().for_each(|first| fs::remove_file(written.segment(*first)).expect("it is there"));
@@ -129,7 +130,7 @@ fn a_journal_that_ends_before_a_snapshot_has_lost_its_newest_batches() {
     assert_eq!(words(&written, &refused), "journal: the segment that starts at position 8 is missing");
 }
 
-/// Damages what a snapshot covers: the journal opens, and checking it in the background says what is wrong.
+/// Damages what a snapshot covers: the journal opens, and the background check reports the damage.
 #[track_caller]
 fn check_covered(damage: impl FnOnce(&Written), expected: &str) {
     let written = Written::of(SEGMENT_EACH, 6);
@@ -143,7 +144,7 @@ fn check_covered(damage: impl FnOnce(&Written), expected: &str) {
     }
 }
 
-/// Z11: also what is not read at the start is missed when it is gone.
+/// Z11: missing segments are noticed even if the start does not read them.
 #[test]
 fn a_covered_segment_missing_swapped_or_duplicated_is_named() {
     let rename = |from: &Path, to: &Path| fs::rename(from, to).expect("it is there");
@@ -151,7 +152,7 @@ fn a_covered_segment_missing_swapped_or_duplicated_is_named() {
     let elsewhere =
         |first: u64| format!("journal/{first:020}.redb: the segment does not match its file name: it starts at another position");
     check_covered(|_| {}, "");
-    // The oldest: it was dropped.
+    // Without the oldest one: it was dropped.
     check_covered(|w| fs::remove_file(w.segment(1)).expect("it is there"), "");
     check_covered(|w| fs::remove_file(w.segment(4)).expect("it is there"), &missing(4));
     check_covered(|w| fs::remove_file(w.segment(8)).expect("it is there"), &missing(8));
@@ -192,7 +193,7 @@ fn a_covered_segment_damaged_at_an_end_is_named() {
     );
     check_covered(
         |w| {
-            // The seal and the next one's start agree, and the batch is another.
+            // The seal and the next start agree, but the batch is another one.
             let other = ChainEnd { hash: [4; 32], ..end };
             with_end(&w.segment(4), SEAL, other);
             with_end(&w.segment(7), "start", other);
@@ -300,7 +301,7 @@ fn dropped_segments_are_gone_and_the_journal_opens_with_what_covers_them() {
         assert_eq!(stored, written.stored[from.position.0 as usize..]);
         journal.reader().check_sealed(&|| true).expect("the rest is whole");
     }
-    // The live one stays, whatever is asked for.
+    // The live one always stays.
     let (journal, _) = open_from(&written.dir(), SEGMENT_EACH, written.end).expect("the rest is whole");
     assert_eq!(journal.reader().drop_through(Position(u64::MAX)).expect("they can be removed"), 5);
     assert_eq!(written.segment_files(), [13 + 1]);

@@ -186,7 +186,7 @@ fn a_late_confirmation_takes_what_is_free() {
         at 500000
         confirm 4
         confirm 4
-        # Taken by a hold that comes to nothing: its use is free again for whoever is first.
+        # Taken by a hold that comes to nothing: its use is free again for the first request.
         hold client=7 code=B ttl=1000
         at 501000
         hold client=8 code=B ttl=1000
