@@ -197,7 +197,7 @@ mod tests {
 
     /// Z13: a reader that continues from a number gets each attempt once, and the number of those that are missing.
     #[test]
-    fn attempts_are_read_on_from_a_number() {
+    fn attempts_are_read_from_a_number() {
         let attempts = Attempts::new();
         let first = attempts.after(0);
         assert_eq!((first.lost, first.through, first.attempts.len()), (0, 0, 0));
@@ -215,7 +215,7 @@ mod tests {
 
     /// So many attempts of a second are kept; the others get numbers and are counted.
     #[test]
-    fn what_comes_too_fast_is_counted_as_lost() {
+    fn attempts_above_the_rate_are_counted_as_lost() {
         let (attempts, per_second) = (Attempts::new(), ATTEMPTS_PER_SECOND);
         add(&attempts, 1..=per_second + 500, |_| 1_999);
         assert_eq!(attempts.counts(), AttemptCounts { all: per_second + 500, lost: 500 });

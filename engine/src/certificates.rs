@@ -135,7 +135,7 @@ mod tests {
 
     /// Z15: a certificate belongs to one caller and one authority, and is valid for a limited time.
     #[test]
-    fn a_caller_s_certificate_is_taken_by_its_authority_in_its_time() {
+    fn a_caller_s_certificate_is_valid_for_its_authority_and_time() {
         let (ours, other) = (begin(&[]).expect("a key"), begin(&[]).expect("a key"));
         let first = issued(&ours, &ours).expect("they belong together");
         let second = issued(&ours, &ours).expect("they belong together");

@@ -228,7 +228,7 @@ mod tests {
 
     /// The file applies to its own journal only: not to one that ends earlier, such as an older copy.
     #[test]
-    fn what_is_remembered_of_another_journal_or_damaged_accepts_nothing() {
+    fn a_clock_file_that_is_damaged_or_of_another_journal_accepts_nothing() {
         let mut shop = Shop::new(START + 366 * DAY);
         shop.start(START, true).expect("it is accepted");
         shop.end -= 1;
@@ -274,7 +274,7 @@ mod tests {
 
     /// A running engine follows a clock that is set back; after a crash it starts by that clock without a flag.
     #[test]
-    fn a_clock_that_was_set_back_under_a_running_engine_is_noted_and_started_by() {
+    fn a_clock_set_back_under_a_running_engine_is_noted_for_the_next_start() {
         let mut shop = Shop::new(START);
         let reading = Arc::new(parking_lot::Mutex::new(Reading { wall_ms: START, elapsed_ms: 0 }));
         let clock = EngineClock::new(Box::new(Set(reading.clone())), START);

@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flush_is_counted_under_the_first_step_that_it_does_not_pass() {
+    fn a_flush_is_counted_under_the_first_bound_that_it_does_not_exceed() {
         let counters = JournalCounters::default();
         let written = Written { batches: 1, records: 2, bytes: 3 };
         [50, 51, 1_000_000, 1_000_001].iter().for_each(|us| counters.flushed(written, Duration::from_micros(*us)));

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_known_by_its_hash_alone() {
+    fn a_token_is_identified_by_its_hash_alone() {
         let mut file = Credentials::default();
         let issued = file.issue("till", Role::Gateway);
         let unknown = file.unknown_to(&State::default().credentials).expect("it is new");
@@ -215,7 +215,7 @@ mod tests {
 
     /// Z15: the journal is the authority; only unknown credentials are taken from the file.
     #[test]
-    fn what_the_journal_knows_is_not_taken_again() {
+    fn known_credentials_are_not_added_again() {
         let (mut file, unknown) = of_two();
         let numbers = |of: &[(CredentialId, Grant)]| of.iter().map(|(id, _)| id.0).collect::<Vec<_>>();
         assert_eq!(numbers(&unknown), [1, 2]);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_says_otherwise_than_the_journal_is_refused() {
+    fn a_file_that_contradicts_the_journal_is_refused() {
         let (file, unknown) = of_two();
         let changed = |change: &dyn Fn(&mut Vec<Credential>)| {
             let mut file = file.clone();

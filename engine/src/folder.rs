@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_begun_once_and_read_again() {
+    fn a_folder_is_created_once_and_read_back() {
         let dir = tempfile::tempdir().expect("a folder");
         let folder = Folder::at(dir.path().join("data"));
         assert!(matches!(folder.config(), Err(FolderError::Missing(_))));
@@ -427,7 +427,7 @@ mod tests {
 
     /// A folder is never created with a configuration that an engine cannot start with.
     #[test]
-    fn a_configuration_that_no_engine_starts_with_begins_nothing() {
+    fn an_unusable_configuration_creates_nothing() {
         let dir = tempfile::tempdir().expect("a folder");
         let folder = Folder::at(dir.path().join("data"));
         let mut wrong = vec![config(); 6];
@@ -448,7 +448,7 @@ mod tests {
 
     /// An organisation whose tokens nobody saw does not exist.
     #[test]
-    fn a_beginning_that_is_not_finished_leaves_nothing() {
+    fn an_unfinished_creation_leaves_nothing() {
         let dir = tempfile::tempdir().expect("a folder");
         let folder = Folder::at(dir.path().join("data"));
         let beginning = folder.begin(&config(), &[]).expect("an empty folder");
@@ -499,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authority_s_key_is_refused_where_others_may_read_it() {
+    fn the_authority_s_key_is_refused_if_others_may_read_it() {
         let dir = tempfile::tempdir().expect("a folder");
         let folder = Folder::at(dir.path().join("data"));
         folder.init(&config(), &[]).expect("an empty folder");
@@ -510,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_configuration_is_named_with_its_place() {
+    fn an_invalid_configuration_is_reported_with_its_place() {
         let dir = tempfile::tempdir().expect("a folder");
         let folder = Folder::at(dir.path());
         let text = toml::to_string(&config()).expect("plain values");
@@ -525,7 +525,7 @@ mod tests {
     /// A file from before there were snapshots is still valid, omitted values have defaults, and by default nothing of the
     /// journal is dropped.
     #[test]
-    fn what_is_kept_is_all_unless_the_file_says_otherwise() {
+    fn everything_is_retained_unless_the_file_sets_otherwise() {
         let dir = tempfile::tempdir().expect("a folder");
         let folder = Folder::at(dir.path());
         let text = toml::to_string(&config()).expect("plain values");
@@ -558,7 +558,7 @@ mod tests {
 
     /// Z9: a file from before there was a guard is still valid, and each number of the guard can be set by itself.
     #[test]
-    fn the_guard_is_as_by_default_unless_the_file_says_otherwise() {
+    fn the_guard_has_defaults_unless_the_file_sets_otherwise() {
         let dir = tempfile::tempdir().expect("a folder");
         let folder = Folder::at(dir.path());
         let text = toml::to_string(&config()).expect("plain values");

@@ -201,7 +201,7 @@ mod tests {
 
     /// Z8: prefix, suffix, placeholders and escapes; the space is the product of the choices.
     #[test]
-    fn codes_have_the_signs_that_their_pattern_asks_for() {
+    fn codes_match_their_pattern() {
         let of = drawn(500, r"VIP-\*##@*-x", "01234567ABCD").expect("a pattern");
         assert_eq!(of.space, 8 * 8 * 4 * 12);
         assert_eq!(of.list.codes().len(), 0, "nothing is drawn from so small a space: the request is refused");
@@ -218,7 +218,7 @@ mod tests {
 
     /// Z8: the default alphabet has no ambiguous characters, and each is drawn about as often.
     #[test]
-    fn the_alphabet_is_unambiguous_and_its_signs_are_drawn_alike() {
+    fn the_alphabet_is_unambiguous_and_drawn_uniformly() {
         assert!("0O1IL".chars().all(|sign| !ALPHABET.contains(sign)));
         let of = drawn(20_000, PATTERN, "").expect("a pattern");
         assert_eq!(of.space, 31_u128.pow(16));
@@ -255,7 +255,7 @@ mod tests {
 
     /// Z8: an unusable pattern or alphabet is reported with the position of the fault.
     #[test]
-    fn patterns_and_alphabets_that_cannot_be_used_are_named() {
+    fn invalid_patterns_and_alphabets_are_refused_with_the_position() {
         let check = |pattern: &str, alphabet: &str, expected| {
             assert_eq!(drawn(1, pattern, alphabet).err(), Some(expected), "{pattern:?} of {alphabet:?}");
         };

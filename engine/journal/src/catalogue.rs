@@ -459,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_being_read_stays_open_when_the_writer_moves_on_and_when_it_is_dropped() {
+    fn a_segment_being_read_stays_open_after_rotation_and_retention() {
         let dir = tempfile::tempdir().expect("a folder");
         // Every batch fills a segment.
         let mut writer = Writer::new(dir.path(), 1);
@@ -585,7 +585,7 @@ mod tests {
 
     /// Segments that are dropped during a check do not count as damage.
     #[test]
-    fn what_is_dropped_during_a_check_is_not_missing() {
+    fn segments_dropped_during_a_check_are_not_missing() {
         let dir = tempfile::tempdir().expect("a folder");
         let mut writer = Writer::new(dir.path(), 1);
         (0..5).for_each(|_| drop(writer.append()));

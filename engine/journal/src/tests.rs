@@ -155,7 +155,7 @@ fn records_of(batches: &[Vec<u8>]) -> Stored {
 }
 
 #[test]
-fn what_was_appended_is_there_again() {
+fn appended_batches_are_read_back() {
     let mut written = Written::new(ONE_SEGMENT);
     for batches in [1, 5, 0, 40] {
         written.append(batches);
@@ -183,7 +183,7 @@ fn segments_follow_one_another_and_are_named_by_their_first_position() {
 }
 
 #[test]
-fn a_segment_grows_on_after_it_was_opened_again() {
+fn a_reopened_segment_continues_to_grow() {
     // Batches count towards the limit, whichever run wrote them.
     let mut written = Written::new(700);
     for _ in 0..12 {
@@ -197,7 +197,7 @@ fn a_segment_grows_on_after_it_was_opened_again() {
 }
 
 #[test]
-fn opening_tells_how_far_it_is() {
+fn opening_reports_progress() {
     let written = Written::of(500, 9);
     let mut reported: Vec<ReplayProgress> = Vec::new();
     let (disk, none) = (Arc::new(OsDisk), ChainEnd::default());
@@ -210,7 +210,7 @@ fn opening_tells_how_far_it_is() {
 }
 
 #[test]
-fn a_reader_reads_on_from_every_position_across_segments() {
+fn a_reader_reads_from_every_position_across_segments() {
     for segment_bytes in [ONE_SEGMENT, SEGMENT_EACH, 700] {
         let mut written = Written::new(segment_bytes);
         written.append(12);

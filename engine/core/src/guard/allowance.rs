@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_allowance_comes_back_with_time() {
+    fn an_allowance_is_regained_over_time() {
         let mut allowances = Allowances::new(3, 1_000);
         let (one, other) = (CredentialId(1), CredentialId(2));
         for _ in 0..3 {

@@ -126,7 +126,7 @@ mod tests {
 
     /// Z9: the last failed attempt that a budget allows starts the lockout.
     #[test]
-    fn the_tenth_miss_locks_out_for_half_a_minute() {
+    fn the_tenth_failed_attempt_locks_out_for_half_a_minute() {
         let mut bucket = Bucket::default();
         for _ in 0..9 {
             assert_eq!(lockout_ms(&mut bucket, START, 1, &pace()), 0);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_miss_comes_back_after_exactly_its_time() {
+    fn an_attempt_is_regained_after_exactly_its_time() {
         // One per 6,000 ms: nine are taken, and a millisecond earlier the tenth is not yet regained.
         for (wait_ms, locked_out_ms) in [(5_999, 30_000), (6_000, 0), (6_001, 0)] {
             let mut bucket = Bucket::default();
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_miss_during_a_lockout_is_not_counted_and_prolongs_nothing() {
+    fn failed_attempts_during_a_lockout_are_not_counted_and_do_not_prolong_it() {
         let mut bucket = Bucket::default();
         bucket.fail(START, 10, &pace());
         for now_ms in [START, START + 1, START + 29_999] {
@@ -211,7 +211,7 @@ mod tests {
 
     /// Z9: failed codes of one `check` are paid off, but no lockout exceeds the maximum.
     #[test]
-    fn many_misses_at_once_lock_out_until_one_is_left_again() {
+    fn many_failed_attempts_at_once_lock_out_until_one_is_regained() {
         let mut bucket = Bucket::default();
         assert_eq!(lockout_ms(&mut bucket, START, 20, &pace()), 66_000);
         assert_eq!(lockout_ms(&mut bucket, START + 66_000, 1, &pace()), 60_000);
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_the_numbers_do_no_harm() {
+    fn extreme_numbers_are_harmless() {
         let most = BudgetLimits {
             misses_per_minute: u32::MAX,
             misses_at_once: u32::MAX,

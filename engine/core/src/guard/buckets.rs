@@ -344,7 +344,7 @@ mod tests {
 
     /// An ended lockout is dropped before a current one, even if nothing has noted its end.
     #[test]
-    fn at_the_limit_ended_lockouts_go_before_others() {
+    fn at_the_limit_ended_lockouts_are_dropped_first() {
         let mut buckets = of_clients(20);
         (1..=20).for_each(|key| assert!(buckets.fails(START, key, if key <= 19 { 10 } else { 8_192 })));
         // This charge notes eight of them, and the first of those makes room.
@@ -356,7 +356,7 @@ mod tests {
 
     /// The same wrong code again is not another guess.
     #[test]
-    fn a_code_that_was_tried_lately_is_not_charged_again() {
+    fn a_recently_tried_code_is_not_charged_again() {
         let mut buckets = of_clients(10);
         let code = |number| [unknown(number)];
         for _ in 0..1_000 {
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lockout_that_may_not_begin_leaves_the_key_at_its_edge() {
+    fn a_withheld_lockout_leaves_the_key_at_its_limit() {
         let mut buckets = of_clients(10);
         assert!(!buckets.fails(START, 1, 9));
         let other = CredentialId(2);
@@ -390,7 +390,7 @@ mod tests {
 
     /// One credential cannot displace the clients of others.
     #[test]
-    fn a_credential_brings_in_its_share_and_no_more() {
+    fn a_credential_adds_no_more_than_its_share() {
         let mut buckets: Buckets<8> = Buckets::new(Pace::of(&GuardLimits::CLIENT).expect("it is on"), 100, 10);
         (0..50).for_each(|key| assert!(!buckets.fails(START, key, 1)));
         assert_eq!(buckets.len(), 10);

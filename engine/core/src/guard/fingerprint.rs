@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_codes_tried_most_lately_are_remembered() {
+    fn the_most_recent_codes_are_remembered() {
         let mut recent = Recent::<3>::NONE;
         for (code, is_new) in [(0, true), (0, false), (1, true), (2, true), (0, false), (3, true), (0, false), (1, true)] {
             assert_eq!(recent.note(Fingerprint(code)), is_new, "{code}");
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn each_process_has_fingerprints_of_its_own() {
+    fn each_process_has_its_own_fingerprints() {
         let (one, other) = (Fingerprints::default(), Fingerprints::default());
         let codes: Vec<_> = (0..8).map(|number| format!("code-{number}")).collect();
         assert!(codes.iter().all(|code| one.of(code) == one.clone().of(code)));

@@ -174,7 +174,7 @@ mod tests {
 
     /// Z9: each number is a setting of its own.
     #[test]
-    fn what_is_left_out_is_as_by_default() {
+    fn omitted_values_have_defaults() {
         assert_eq!(read(""), Ok(GuardLimits::default()));
         let limits = GuardLimits {
             client: BudgetLimits { misses_at_once: 5, ..GuardLimits::CLIENT },

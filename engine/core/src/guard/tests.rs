@@ -91,7 +91,7 @@ fn a_lockout_is_refused_until_its_last_millisecond() {
 
 /// Z9: an attempt during a lockout is not counted, even if it is reported.
 #[test]
-fn what_comes_during_a_lockout_changes_nothing() {
+fn attempts_during_a_lockout_change_nothing() {
     let mut guard = Guard::new(GuardLimits::default());
     let (ann, alone) = (asker(1, 1, "-"), Asker { client: None, ..asker(1, 1, "-") });
     guard.failed(START, ann, &fresh(10));
@@ -105,7 +105,7 @@ fn what_comes_during_a_lockout_changes_nothing() {
 
 /// Z9: budgets per credential, per client and per network are separate.
 #[test]
-fn each_budget_is_counted_for_itself() {
+fn budgets_are_counted_separately() {
     let mut guard = Guard::new(small());
     let missed = |guard: &mut Guard, who, times: u32| (0..times).for_each(|_| assert!(tries(guard, START, who)));
     let here = "203.0.113.7";
@@ -212,7 +212,7 @@ fn lockouts_are_listed_in_the_order_in_which_they_end() {
 }
 
 #[test]
-fn the_ends_of_time_do_no_harm() {
+fn extreme_times_are_harmless() {
     let ann = asker(u32::MAX, u128::MAX, "ffff:ffff:ffff:ffff::");
     let mut guard = Guard::new(GuardLimits::default());
     assert_eq!(guard.refuses(0, ann), None);
@@ -308,7 +308,7 @@ fn codes_of_an_ended_campaign_lock_out_neither_gateway_nor_network() {
 
 /// Without reasons, hundreds of refused codes a second are permitted as well, and a thousand are not, whatever the codes are.
 #[test]
-fn a_busy_gateway_without_reasons_is_let_be_up_to_a_bound() {
+fn a_busy_gateway_without_reasons_is_permitted_up_to_a_limit() {
     for (a_second, is_locked) in [(300, false), (999, false), (2_000, true)] {
         let mut guard = Guard::new(GuardLimits::default());
         let mut refusals = 0;

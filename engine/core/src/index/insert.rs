@@ -90,7 +90,7 @@ mod tests {
     use crate::state::{Lookup, State};
 
     #[test]
-    fn codes_that_are_put_in_are_found_where_they_were_put_last() {
+    fn added_codes_are_found_at_their_newest_place() {
         let seed = fastrand::u64(..);
         let mut random = fastrand::Rng::with_seed(seed);
         let (index, mut plain) = (Index::of(&State::default()), HashMap::new());

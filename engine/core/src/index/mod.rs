@@ -684,7 +684,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_index_says_why_a_code_is_free() {
+    fn an_empty_index_knows_no_code() {
         let index = Index::of(&State::default());
         let checked = index.check(0, ClubId(0), ["a", " ", "a b"].into_iter());
         let free = |outcome| CodeChecked::Free { outcome };
@@ -697,7 +697,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_holds_until_codes_come() {
+    fn a_hint_is_valid_until_codes_are_added() {
         let index = Index::of(&State::default());
         let code = normalise("code").expect("a code");
         let codes = |text: &str| {

@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_has_the_slots_that_it_was_made_of() {
+    fn a_set_contains_its_slots() {
         let slots = [0, 1, 63, 64, 127, 49_999];
         let set = SlotSet::of(slots.into_iter());
         let found: Vec<u32> = (0..60_000).filter(|slot| set.contains(*slot)).collect();

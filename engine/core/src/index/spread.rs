@@ -63,7 +63,7 @@ mod tests {
     const SHARDS: usize = 1 << SHARD_BITS;
 
     #[test]
-    fn shards_have_shares_that_differ_up_to_twofold() {
+    fn shares_of_shards_differ_by_up_to_a_factor_of_two() {
         let map: DashMap<u64, (), Spread> = DashMap::with_hasher_and_shard_amount(Spread::default(), SHARDS);
         for key in 0..1_000_000 {
             map.insert(key, ());
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_do_not_all_grow_at_one_moment() {
+    fn tables_do_not_all_grow_at_once() {
         const STEP: u64 = 4_000;
         let map: DashMap<u64, (), Spread> = DashMap::with_hasher_and_shard_amount(Spread::default(), SHARDS);
         let capacities = || map.shards().iter().map(|shard| shard.read().buckets()).collect::<Vec<_>>();

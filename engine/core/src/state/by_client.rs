@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_has_what_a_plain_map_has() {
+    fn it_agrees_with_a_plain_map() {
         let seed = fastrand::u64(..);
         println!("seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);

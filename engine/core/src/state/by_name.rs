@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_found_as_it_is_written_and_leads_to_its_first_row() {
+    fn a_name_is_matched_exactly_and_finds_its_first_row() {
         let by_name = ByName::from_rows([(1, "Arena"), (2, "arena"), (3, "Arena")].into_iter());
         assert_eq!(["Arena", "arena", "ARENA", ""].map(|name| by_name.of(name)), [Some(1), Some(2), None, None]);
     }

@@ -80,7 +80,7 @@ mod tests {
 
     /// The sum after a time is the one that a full walk finds, whatever was added and removed.
     #[test]
-    fn sums_by_time_are_those_of_a_walk_through_everything() {
+    fn sums_by_time_agree_with_a_full_walk() {
         let seed = fastrand::u64(..);
         println!("seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);
@@ -110,7 +110,7 @@ mod tests {
 
     /// The cost of a query does not grow with the number of values: here one in every few milliseconds of seven days.
     #[test]
-    fn a_look_at_a_time_goes_through_a_few_sums_only() {
+    fn a_query_reads_only_a_few_sums() {
         const DAYS_MS: u64 = 7 * 24 * 3_600_000;
         let (mut sums, from) = (ByTime::default(), 1_700_000_000_000);
         (0..DAYS_MS).step_by(1_009).for_each(|at_ms| sums.add(from + at_ms, 1_i64));

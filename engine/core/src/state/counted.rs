@@ -215,7 +215,7 @@ mod tests {
 
     /// Limits that change under open holds: the answer is exact, and needs no walk over all of them (Z1, pain 29).
     #[test]
-    fn of_a_large_scope_the_moment_is_found_in_few_steps() {
+    fn the_time_is_found_in_few_steps_in_a_large_scope() {
         let seed = fastrand::u64(..);
         println!("seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);
@@ -258,7 +258,7 @@ mod tests {
 
     /// Z1: the time is the first at which the open holds weigh no more than that, found by a walk over all of them at every time.
     #[test]
-    fn enough_is_free_from_the_first_moment_on_at_which_it_is() {
+    fn the_time_is_the_first_at_which_enough_is_free() {
         let seed = fastrand::u64(..);
         println!("seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_sequences_are_one_in_order_and_the_second_prevails() {
+    fn merged_sequences_are_in_order_and_the_second_wins() {
         let all = |first: &[(u8, u8)], second: &[(u8, u8)]| {
             merged(first.iter().copied(), second.iter().copied(), |(key, _)| *key).collect::<Vec<_>>()
         };

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_snapshot_has_is_copied_only_where_it_is_changed() {
+    fn rows_of_a_snapshot_are_only_copied_to_be_changed() {
         let mut rows = Overlay::over(base(3 * CHUNK as u32 + 7));
         *rows.get_mut(CHUNK as u32 + 3).expect("it is there") = 0;
         let changed: Vec<_> = rows.changed().map(|(first, rows)| (first, rows.len())).collect();

@@ -296,7 +296,7 @@ mod tests {
     /// A page ends with its last row or at the limit of examined rows, and names the last examined row as the one to continue
     /// after.
     #[test]
-    fn a_page_goes_on_after_what_was_looked_at() {
+    fn a_page_continues_after_the_last_examined_row() {
         let rows = || (1..=10).map(|number| (number, number));
         let even = |looked_at_max, len_max| page(rows(), looked_at_max, |(_, number)| number % 2 == 0, len_max);
         let found = |numbers: &[u32], next| (numbers.iter().map(|number| (*number, *number)).collect::<Vec<_>>(), next);

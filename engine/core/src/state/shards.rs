@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_what_a_plain_map_says() {
+    fn a_table_agrees_with_a_plain_map() {
         let seed = fastrand::u64(..);
         let mut random = fastrand::Rng::with_seed(seed);
         let (mut shards, mut plain, mut rows) = (Shards::new(), HashMap::new(), Vec::new());
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn many_of_the_last_home_stand_behind_it() {
+    fn many_slots_of_the_last_home_follow_it() {
         let mut shard = Shard::beginning_with(HOMES_MIN);
         let last = u32::MAX;
         (0..30).for_each(|row| shard.insert(last, row));
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_without_keys_holds_nothing() {
+    fn a_table_without_keys_allocates_nothing() {
         let mut shards = Shards::new();
         assert_eq!((shards.find(7, |_| 7), shards.likely(7)), (None, None));
         shards.remove(7, 0);

@@ -127,7 +127,7 @@ mod tests {
     use redb::backends::InMemoryBackend;
 
     #[test]
-    fn it_reads_as_a_file_that_was_changed_and_the_file_below_stays_as_it_was() {
+    fn it_reads_like_a_changed_file_and_leaves_the_underlying_file_unchanged() {
         let seed = fastrand::u64(..);
         println!("seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);

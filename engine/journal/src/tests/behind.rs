@@ -25,7 +25,7 @@ fn end_at(written: &Written, position: u64) -> ChainEnd {
 }
 
 #[test]
-fn what_is_behind_a_snapshot_is_handed_over_and_nothing_else() {
+fn only_batches_after_a_snapshot_are_replayed() {
     for segment_bytes in [ONE_SEGMENT, SEGMENT_EACH, 700] {
         let mut written = Written::of(segment_bytes, 9);
         for from in std::iter::once(ChainEnd::default()).chain(written.ends()) {
@@ -48,7 +48,7 @@ fn what_is_behind_a_snapshot_is_handed_over_and_nothing_else() {
 }
 
 #[test]
-fn a_segment_grows_on_after_it_was_opened_behind_a_snapshot() {
+fn a_segment_opened_with_a_snapshot_continues_to_grow() {
     // All of its batches count towards the limit, including those that are not read.
     for batches in [12, 60] {
         let segment_bytes = batches * 210;
@@ -244,7 +244,7 @@ fn a_sealed_segment_that_was_not_closed_is_finished_by_its_first_reader() {
 }
 
 #[test]
-fn a_covered_segment_that_cannot_be_read_is_named_by_its_reader_and_brings_no_panic_out() {
+fn an_unreadable_covered_segment_is_named_by_its_reader_without_a_panic() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);

@@ -70,7 +70,7 @@ fn every_appended_batch_is_there_after_a_kill() {
 }
 
 #[test]
-fn a_flush_that_power_loss_cut_short_is_there_in_whole_or_not_at_all() {
+fn a_flush_cut_short_by_power_loss_is_kept_completely_or_not_at_all() {
     const PAGE: usize = 4096;
     let seed = fastrand::u64(..);
     println!("seed {seed}");
@@ -181,7 +181,7 @@ fn an_unfinished_segment_that_cannot_be_read_is_named() {
 }
 
 #[test]
-fn a_rotation_that_fails_refuses_from_then_on_and_loses_nothing() {
+fn a_failed_rotation_refuses_all_later_appends_and_loses_nothing() {
     let mut written = Written::new(SEGMENT_EACH);
     written.append(2);
     let in_the_way = unfinished_path(&written.segment(written.end.next().0));

@@ -111,7 +111,7 @@ fn a_batch_with_others_after_it_cut_or_changed_is_damaged() {
 }
 
 #[test]
-fn a_batch_of_another_format_is_named_wherever_it_stands() {
+fn a_batch_of_another_format_is_named_wherever_it_is() {
     let version = |position| {
         format!("{FIRST}the batch at position {position} is damaged: its format version is 2; this program reads version 1")
     };
@@ -251,7 +251,7 @@ fn an_unfinished_segment_with_others_after_it_is_named() {
 }
 
 #[test]
-fn a_file_that_redb_cannot_read_is_named_and_brings_no_panic_out() {
+fn a_file_that_redb_cannot_read_is_named_without_a_panic() {
     let unreadable = |segment_bytes, first, damage: &dyn Fn(&Path)| {
         let written = Written::of(segment_bytes, 6);
         damage(&written.segment(first));

@@ -135,7 +135,7 @@ fn check(disk: &Double, progress: &Progress, from: ChainEnd, ends: [ChainEnd; 2]
 
 /// Pain 29, Z4: no crash undoes what was acknowledged, or leaves half of a commit.
 #[test]
-fn a_crash_after_any_operation_takes_nothing_back() {
+fn a_crash_after_any_operation_undoes_nothing() {
     let disk = new_disk();
     let mut progress = Progress::default();
     let before = disk.image();

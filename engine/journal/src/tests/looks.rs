@@ -36,7 +36,7 @@ fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 
 /// Z11: a walk checks all of a journal, and leaves it unchanged.
 #[test]
-fn a_journal_that_was_not_closed_is_walked_and_stays_as_it_was() {
+fn an_unclosed_journal_is_walked_and_stays_unchanged() {
     for segment_bytes in [ONE_SEGMENT, SEGMENT_EACH, 700] {
         let mut written = Written::new(segment_bytes);
         written.append(9);
@@ -61,7 +61,7 @@ fn a_journal_that_was_not_closed_is_walked_and_stays_as_it_was() {
 }
 
 #[test]
-fn a_walk_can_be_broken_off_and_is_refused_while_the_journal_is_open() {
+fn a_walk_can_be_stopped_and_is_refused_while_the_journal_is_open() {
     let mut written = Written::new(700);
     written.append(9);
     let refused = walked(&written.dir(), 0).expect_err("it is open");
@@ -85,7 +85,7 @@ fn a_walk_can_be_broken_off_and_is_refused_while_the_journal_is_open() {
 }
 
 #[test]
-fn what_was_dropped_is_missing_to_a_walk_that_asks_for_it() {
+fn a_walk_from_a_dropped_position_is_refused() {
     let mut written = Written::of(SEGMENT_EACH, 6);
     written.reopen();
     written.journal.as_ref().expect("it is open").reader().drop_through(Position(3)).expect("it can be removed");
@@ -101,7 +101,7 @@ fn what_was_dropped_is_missing_to_a_walk_that_asks_for_it() {
 }
 
 #[test]
-fn a_rotation_that_was_killed_is_no_loss_to_a_walk() {
+fn a_walk_accepts_a_journal_killed_during_a_rotation() {
     // Everything that a rotation leaves between the seal and the rename.
     let written = Written::of(SEGMENT_EACH, 6);
     fs::remove_file(written.segment(10)).expect("it is there");
@@ -138,7 +138,7 @@ fn begin(dir: &Path, segment_bytes: u64, at: ChainEnd) -> Result<Segments, Journ
 }
 
 #[test]
-fn a_journal_made_of_anothers_batches_is_the_same_from_any_of_them_on() {
+fn a_journal_built_from_anothers_batches_equals_it_from_any_batch_on() {
     let written = Written::of(700, 9);
     let (all, _) = walked(&written.dir(), 0).expect("the journal is whole");
     for (at, rest) in std::iter::once(ChainEnd::default()).chain(written.ends()).zip(0..) {
@@ -171,7 +171,7 @@ fn a_journal_made_of_anothers_batches_is_the_same_from_any_of_them_on() {
 type Case = (Vec<Vec<u8>>, fn(&BatchError) -> bool);
 
 #[test]
-fn what_does_not_come_next_is_not_adopted_and_spoils_nothing() {
+fn a_batch_that_is_not_next_is_refused_and_damages_nothing() {
     let written = Written::of(ONE_SEGMENT, 6);
     let (all, _) = walked(&written.dir(), 0).expect("the journal is whole");
     let copy = tempfile::tempdir().expect("there is room for temporary files");
@@ -206,7 +206,7 @@ fn what_does_not_come_next_is_not_adopted_and_spoils_nothing() {
 }
 
 #[test]
-fn a_journal_is_not_begun_where_there_is_one() {
+fn a_new_journal_does_not_replace_an_existing_one() {
     let written = Written::of(ONE_SEGMENT, 2);
     let refused = begin(&written.dir(), ONE_SEGMENT, ChainEnd::default()).err().expect("there is one");
     assert_eq!(refused.to_string(), format!("{}: a journal already exists here", written.dir().display()));

@@ -90,7 +90,7 @@ fn a_clock_set_back_is_caught_up_with_at_half_speed() {
 
 /// A clock that was ahead once, and is right at the next start.
 #[test]
-fn a_start_behind_the_newest_record_goes_on_after_it() {
+fn a_start_behind_the_newest_record_continues_after_it() {
     let ahead = START + 366 * DAY;
     let mut run = Run::new(ahead, START);
     let now = run.after(HOUR, 0);
@@ -122,7 +122,7 @@ fn an_engine_starts_only_at_a_plausible_time() {
 /// What a running engine notes of its clock is enough for the next start, whatever the clock does and whenever the engine
 /// crashes. A clock that agrees with the records is not noted.
 #[test]
-fn a_clock_that_was_followed_is_one_to_start_by() {
+fn a_clock_that_was_followed_is_accepted_at_the_next_start() {
     let seed = fastrand::u64(..);
     let mut random = fastrand::Rng::with_seed(seed);
     for lead_ms in [0, 20 * MINUTE, 366 * DAY] {

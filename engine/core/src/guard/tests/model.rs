@@ -114,7 +114,7 @@ fn everyone() -> Vec<Asker> {
 
 /// Z9: the guard refuses the same attempts, for the same time, as the simulation of every millisecond.
 #[test]
-fn random_misses_do_what_the_slow_guard_does() {
+fn random_failed_attempts_agree_with_the_slow_guard() {
     let first_seed = fastrand::u64(..);
     println!("seeds from {first_seed}");
     let everyone = everyone();

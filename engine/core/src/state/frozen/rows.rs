@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_whole_rows_is_none() {
+    fn partial_rows_are_refused() {
         let ground: Ground = Arc::new(Aligned(vec![0; 4]));
         assert!(Rows::<u64>::over(&ground, 0..64).is_some());
         for (start, end) in [(0, 65), (0, 63), (4, 12), (64, 72), (8, 0), (u64::MAX - 8, u64::MAX)] {

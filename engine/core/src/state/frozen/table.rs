@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn hashes_that_are_alike_stand_behind_their_home_and_the_lost_are_left_out() {
+    fn equal_hashes_follow_their_home_and_losers_are_left_out() {
         let hash = u64::MAX;
         let rows = (0..40).map(|row| (hash, row)).chain([(1, 99)]);
         let index = index_of(rows, |rows| rows.retain(|row| row % 4 != 1));
@@ -230,14 +230,14 @@ mod tests {
 
     /// The format: later releases read tables built from these hashes.
     #[test]
-    fn the_hash_is_the_one_that_stands_in_files() {
+    fn the_hash_is_the_one_in_existing_files() {
         let key = HashKey(0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908);
         assert_eq!(key.hash(b""), 0xabac_0158_050f_c4dc);
         assert_eq!(key.hash(b"summer-25"), key.hash(b"summer-25"));
     }
 
     #[test]
-    fn damaged_slots_find_nothing_and_do_no_harm() {
+    fn damaged_slots_find_nothing_and_are_harmless() {
         let index = frozen(vec![u64::MAX; 10], 1 << 40);
         assert_eq!(index.find(5, |_| true), None);
         let index = frozen(vec![u64::MAX; 10], 8);

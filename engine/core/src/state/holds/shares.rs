@@ -8,7 +8,7 @@ use crate::state::{State, first_difference};
 
 /// A credential takes its share of the holds and no more, whatever the others have; its holds displace only its own.
 #[test]
-fn a_credential_holds_its_share_and_pushes_out_nobody_else() {
+fn a_credential_holds_its_share_and_displaces_nobody_else() {
     let (one, other) = (CredentialId(1), CredentialId(2));
     let mut again = campaigns(None);
     let (mut campaigns, mut holds) = (campaigns(None), Holds { limit: 20, share: 5, ..Holds::default() });
@@ -67,7 +67,7 @@ fn the_holds_of_a_revoked_credential_expire_with_the_records_that_follow() {
 /// A limit that was lowered under open holds: the record that takes the first free use drops some of them, and the answer is
 /// exact.
 #[test]
-fn a_use_drops_a_few_expired_holds_however_many_are_in_the_way() {
+fn a_use_drops_a_few_expired_holds_however_many_there_are() {
     let (mut campaigns, mut holds) = (campaigns(Some(1_000)), Holds::default());
     (1..=1_000).for_each(|position| give(&mut holds, &mut campaigns, position, 0, 1_000 + position));
     let of = campaigns.of_mut(AT.campaign).expect("there is one");
@@ -84,7 +84,7 @@ fn a_use_drops_a_few_expired_holds_however_many_are_in_the_way() {
 
 /// The share is exact, however many expired holds of others are still counted.
 #[test]
-fn expired_holds_of_others_let_no_credential_pass_its_share() {
+fn expired_holds_of_others_let_no_credential_exceed_its_share() {
     let (one, other) = (CredentialId(1), CredentialId(2));
     let (mut campaigns, mut holds) = (campaigns(None), Holds { limit: 1_000, share: 5, ..Holds::default() });
     (100..200).for_each(|position| give_to(&mut holds, &mut campaigns, other, position, 0, 1_000));

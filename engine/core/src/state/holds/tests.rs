@@ -37,7 +37,7 @@ pub(super) fn give_to(
 }
 
 #[test]
-fn at_the_limit_the_first_to_have_ended_is_forgotten_and_never_an_open_one() {
+fn at_the_limit_the_first_ended_hold_is_forgotten_and_never_an_open_one() {
     let (mut campaigns, mut holds) = (campaigns(None), Holds { limit: 3, ..Holds::default() });
     for (position, expires_ms) in [(1, 5_000), (2, 2_000), (3, 9_000)] {
         assert!(!is_full(&holds, 0));
@@ -56,7 +56,7 @@ fn at_the_limit_the_first_to_have_ended_is_forgotten_and_never_an_open_one() {
 }
 
 #[test]
-fn a_record_takes_note_of_a_few_expired_holds_and_all_are_gone_in_the_end() {
+fn each_record_notes_a_few_expired_holds_until_all_are_gone() {
     let (mut campaigns, mut holds) = (campaigns(None), Holds::default());
     let given = 5 * SWEPT_PER_RECORD;
     (1..=given as u64).for_each(|position| give(&mut holds, &mut campaigns, position, 0, 1_000));
@@ -86,7 +86,7 @@ pub(super) fn held(holds: &Holds, campaigns: &Campaigns, now_ms: u64) -> u32 {
 }
 
 #[test]
-fn the_uses_of_a_code_are_exact_whatever_is_still_counted() {
+fn the_uses_of_a_code_are_exact_even_while_expired_holds_are_counted() {
     let (mut campaigns, mut holds) = (campaigns(Some(40)), Holds::default());
     (1..=40).for_each(|position| give(&mut holds, &mut campaigns, position, 0, 1_000 + position));
     // At no time is more expired than it is, and a use is free as soon as one is.

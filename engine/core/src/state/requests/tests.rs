@@ -38,7 +38,7 @@ fn a_request_is_new_once() {
 }
 
 #[test]
-fn ids_out_of_the_window_are_refused_at_its_exact_edges() {
+fn ids_outside_the_window_are_refused_at_its_exact_limits() {
     let requests = window(100);
     let now = START + 24 * HOUR;
     assert_eq!(requests.admit(now, &stamp(START, 1)), Admission::New);
@@ -53,7 +53,7 @@ fn ids_out_of_the_window_are_refused_at_its_exact_edges() {
 /// Z3: a request that was executed while the clock was ahead, or while ids could be further ahead of it, gets its first answer
 /// and is not refused.
 #[test]
-fn an_executed_request_is_answered_whatever_the_clock_shows_now() {
+fn an_executed_request_is_answered_whatever_the_clock_shows() {
     let mut requests = window(100);
     let ahead = START + 20 * 24 * HOUR;
     requests.remember(ahead, &stamp(ahead, 1), reply(1), Position(1));
@@ -65,7 +65,7 @@ fn an_executed_request_is_answered_whatever_the_clock_shows_now() {
 }
 
 #[test]
-fn what_has_passed_is_forgotten_a_little_at_a_time() {
+fn expired_ids_are_forgotten_a_few_at_a_time() {
     let mut requests = window(1_000_000);
     for n in 0..10_000 {
         requests.remember(START, &stamp(START, n), reply(n), Position(1));
@@ -79,7 +79,7 @@ fn what_has_passed_is_forgotten_a_little_at_a_time() {
 }
 
 #[test]
-fn at_the_limit_the_oldest_go_and_are_refused_but_never_the_young() {
+fn at_the_limit_the_oldest_ids_are_forgotten_but_never_young_ones() {
     let mut requests = window(100);
     for n in 0..100 {
         requests.remember(START, &stamp(START + n, n), reply(n), Position(1));
@@ -95,7 +95,7 @@ fn at_the_limit_the_oldest_go_and_are_refused_but_never_the_young() {
 }
 
 #[test]
-fn a_longer_window_does_not_admit_what_was_forgotten() {
+fn a_longer_window_does_not_admit_forgotten_ids() {
     let mut requests = window(100);
     let now = START + 30 * HOUR;
     requests.remember(START, &stamp(START, 1), reply(1), Position(1));
@@ -108,7 +108,7 @@ fn a_longer_window_does_not_admit_what_was_forgotten() {
 
 /// After the limit is lowered, each record forgets a few ids, and none younger than 60 s.
 #[test]
-fn a_lowered_limit_forgets_a_little_at_a_time_and_never_the_young() {
+fn a_lowered_limit_forgets_a_few_at_a_time_and_never_young_ids() {
     let mut requests = window(20_000);
     for n in 0..10_000 {
         requests.remember(START + n, &stamp(START + n, n), reply(n), Position(1));
@@ -245,7 +245,7 @@ fn repeated_imports_stay_within_the_memory_of_their_ids() {
 
 /// No reply takes more than the stated number of bytes, at the limit and above it.
 #[test]
-fn an_id_costs_at_most_what_is_stated() {
+fn an_id_costs_no_more_than_stated() {
     for length in [0, 1, REPLY_BYTES_KEPT_MAX, REPLY_BYTES_KEPT_MAX + 1, 1 << 20] {
         let mut requests = window(100);
         let reply = Remembered::Other(Box::new((41, vec![7; length])));

@@ -8,7 +8,7 @@ use super::script::{check, check_with};
 /// X1, X3, C7, D2: an archived campaign and all its codes stop at once; everything is kept, including the switch; a restore
 /// brings it back.
 #[test]
-fn an_archived_campaign_stops_at_once_and_comes_back_as_it_was() {
+fn an_archived_campaign_stops_at_once_and_is_restored_unchanged() {
     check(
         r#"
         club Arena
@@ -127,7 +127,7 @@ fn a_single_code_is_archived_by_itself() {
 /// X2, A6: codes that cannot be archived or restored are skipped with the reason, and the rest is done. Refusals are in order of
 /// precedence.
 #[test]
-fn single_codes_that_cannot_be_changed_are_named() {
+fn single_codes_that_cannot_be_changed_are_reported() {
     check(
         r#"
         club Arena
@@ -237,7 +237,7 @@ fn a_value_may_be_in_an_archived_and_in_an_active_campaign() {
 /// X4, X5, A6: free values are restored at once; the others are listed with their holders, stay archived, and are restored once
 /// they are free.
 #[test]
-fn a_restore_brings_back_what_is_free_and_the_rest_when_it_is() {
+fn a_restore_restores_free_codes_and_the_rest_once_they_are_free() {
     check(
         r#"
         club Arena
@@ -360,7 +360,7 @@ fn a_campaign_is_archived_again_after_a_partial_restore() {
 /// A5: a code that is archived by itself, before its campaign, while its campaign is archived, or after a partial restore, is not
 /// restored with it.
 #[test]
-fn restoring_a_campaign_leaves_what_was_archived_by_itself() {
+fn restoring_a_campaign_leaves_separately_archived_codes() {
     check(
         r#"
         club Arena

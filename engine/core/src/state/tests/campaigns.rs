@@ -88,7 +88,7 @@ fn campaigns_are_listed_by_status_name_and_club() {
 
 /// The greatest numbers that a caller can send are after every row, and give empty pages.
 #[test]
-fn pages_behind_the_greatest_numbers_are_empty() {
+fn pages_after_the_greatest_numbers_are_empty() {
     let bench = Bench::new(Settings::default());
     for last in [u32::MAX - 1, u32::MAX] {
         assert_eq!(bench.state.list_clubs(&ListClubs { after: ClubId(last) }).clubs, []);
@@ -138,7 +138,7 @@ fn pages_show_every_campaign_once() {
 
 /// A8, C4, D4: a changed amount applies to later activations, of all codes of the campaign; issued bonuses stay.
 #[test]
-fn a_changed_amount_is_for_later_activations() {
+fn a_changed_amount_applies_to_later_activations() {
     check(
         r#"
         club Arena
@@ -181,7 +181,7 @@ fn a_changed_amount_is_for_later_activations() {
 
 /// D3, A9: a changed cap applies to used codes, including archived ones; the counters follow it.
 #[test]
-fn a_changed_cap_holds_at_once() {
+fn a_changed_cap_applies_at_once() {
     check(
         r#"
         club Arena
@@ -238,7 +238,7 @@ fn a_changed_cap_holds_at_once() {
 
 /// C2, C3, C5: name, clubs and period are changed together or one by one, for all codes; invalid terms change nothing.
 #[test]
-fn terms_are_changed_as_they_are_made() {
+fn changes_of_terms_are_checked_like_new_terms() {
     check(
         r#"
         club Arena
@@ -350,7 +350,7 @@ fn a_period_that_is_enforced_stops_redemption() {
 
 /// Z16: a campaign reports when fewer codes than its threshold can still be activated: used, archived and added codes affect it.
 #[test]
-fn a_campaign_tells_when_its_stock_is_low() {
+fn a_campaign_reports_low_stock() {
     check(
         r#"
         club Arena
@@ -416,7 +416,7 @@ fn a_campaign_tells_when_its_stock_is_low() {
 /// Z16, A9, Z1: held uses, and uses beyond the campaign's limit and budget, cannot be activated. A hold that expires returns its
 /// use at that moment, without any record.
 #[test]
-fn what_is_held_or_past_a_limit_is_not_in_stock() {
+fn held_uses_and_uses_beyond_a_limit_are_not_in_stock() {
     check(
         r#"
         club Arena

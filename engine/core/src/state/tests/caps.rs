@@ -20,7 +20,7 @@ use crate::state::{CreateCampaignRequest, HoldRequest, Mutation, NamedHold, Rede
 
 /// A11, Z5: the uses of a client in a campaign are limited, over all codes, redeemed or held; another client's are separate.
 #[test]
-fn a_client_has_no_more_than_his_uses() {
+fn a_client_gets_no_more_than_the_permitted_uses() {
     check(
         r#"
         club Arena
@@ -70,7 +70,7 @@ fn a_client_has_no_more_than_his_uses() {
 
 /// Z5, pain 6: different codes share the campaign's uses, and the last request finds none left.
 #[test]
-fn a_campaign_has_no_more_than_its_uses() {
+fn a_campaign_grants_no_more_than_its_uses() {
     check(
         r#"
         club Arena
@@ -117,7 +117,7 @@ fn a_campaign_has_no_more_than_its_uses() {
 
 /// Z5: credited and held bonuses together never exceed the budget, to the cent.
 #[test]
-fn a_campaign_gives_no_more_than_its_budget() {
+fn a_campaign_credits_no_more_than_its_budget() {
     check(
         r#"
         club Arena
@@ -205,7 +205,7 @@ fn a_hold_takes_its_own_amount_off_the_budget() {
 /// Z1, Z5: until it expires a hold can be confirmed whatever happened to the limits; nothing new is granted until there is room
 /// again.
 #[test]
-fn limits_lowered_under_open_holds_keep_their_promises_and_make_no_more() {
+fn limits_lowered_under_open_holds_honour_these_and_grant_no_more() {
     for limit in ["cap", "per-client", "uses", "budget"] {
         let refused = match limit {
             "cap" => "code_exhausted",
@@ -386,7 +386,7 @@ fn clients_are_counted_from_when_they_were_first_limited() {
 
 /// Very high limits, and sums of holds that overflow an amount, break nothing.
 #[test]
-fn the_greatest_limits_and_amounts_hold() {
+fn the_greatest_limits_and_amounts_work() {
     check(
         r#"
         club Arena
@@ -599,7 +599,7 @@ fn random_uses_of_a_limited_campaign_are_counted_exactly() {
 /// The cost of a limit does not depend on the number of open holds; `benches/benches/state.rs` measures it with a million. Here a
 /// few thousand give the right answer at both ends of a lowered limit.
 #[test]
-fn a_limit_is_counted_to_from_the_nearer_end() {
+fn a_limit_is_searched_from_the_nearer_end() {
     for (limit, first_free) in [(1, 2_999), (1_500, 1_500), (2_999, 1)] {
         let mut bench = Bench::new(Settings::default());
         let mut number = 0;
@@ -641,7 +641,7 @@ fn a_limit_is_counted_to_from_the_nearer_end() {
 /// Z4, Z6: a check between two records sees the state before or after, and never the campaign of one moment with the code of
 /// another: here the code only becomes free once the campaign has nothing left.
 #[test]
-fn a_check_never_sees_a_use_that_was_free_at_no_moment() {
+fn a_check_never_reports_a_use_that_was_never_free() {
     const ROUNDS: usize = 3_000;
     let mut state = State::default();
     let index = Index::of(&state);

@@ -78,7 +78,7 @@ fn refusals_of_a_redemption_come_in_order_of_precedence() {
 
 /// D3, D5: the cap counts per code, not per campaign; without one there is no limit.
 #[test]
-fn a_code_is_good_for_exactly_its_cap() {
+fn a_code_can_be_used_exactly_up_to_its_cap() {
     check(
         r#"
         club Arena
@@ -152,7 +152,7 @@ fn a_campaign_without_clubs_runs_at_all_of_them() {
 
 /// C7, C8, C9, A1: the switch stops redemption; the period only informs.
 #[test]
-fn a_campaign_is_stopped_by_its_toggle_and_not_by_its_period() {
+fn a_campaign_is_stopped_by_its_switch_and_not_by_its_period() {
     check(
         r#"
         club Arena
@@ -268,7 +268,7 @@ fn an_unknown_client_is_registered_by_a_redemption() {
 
 /// Neither a balance nor a campaign's sum ever overflows; the use of the code is not spent.
 #[test]
-fn amounts_stop_at_what_they_can_hold() {
+fn amounts_never_overflow() {
     check(
         r#"
         club Arena
@@ -423,7 +423,7 @@ fn a_conflict_rejects_the_list_or_is_skipped() {
 
 /// K1, A2: the limit counts a campaign's codes without duplicates, and is all or nothing.
 #[test]
-fn a_campaign_holds_so_many_codes_and_not_one_more() {
+fn the_number_of_codes_of_a_campaign_is_limited() {
     let settings = Settings { codes_per_campaign_max: 4, ..Settings::default() };
     check_with(
         settings,
@@ -456,7 +456,7 @@ fn a_campaign_holds_so_many_codes_and_not_one_more() {
 
 /// K1 with the real limit.
 #[test]
-fn fifty_thousand_codes_are_taken_and_not_one_more() {
+fn fifty_thousand_codes_are_accepted_and_not_one_more() {
     let texts: Vec<String> = (0..50_001).map(|number| format!("CODE-{number}")).collect();
     let mut bench = Bench::new(Settings::default());
     let mut create = |number: u64, count: usize| {
@@ -514,7 +514,7 @@ fn one_record_carries_the_activation_and_the_credit() {
 
 /// Z3: a retry gets the first reply and changes nothing, whatever has happened since.
 #[test]
-fn a_repeated_request_gets_its_first_reply() {
+fn a_retry_gets_the_first_reply() {
     check(
         r#"
         club Arena request=1

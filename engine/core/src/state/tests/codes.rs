@@ -163,7 +163,7 @@ fn a_campaign_never_holds_more_than_a_record_can_restore() {
 
 /// Z7, A15, K5: a dry run gives the same verdict for each line as adding, and adds nothing.
 #[test]
-fn a_dry_run_answers_as_adding_does() {
+fn a_dry_run_answers_like_adding() {
     let settings = Settings { codes_per_campaign_max: 4, ..Settings::default() };
     check_with(
         settings,
@@ -255,7 +255,7 @@ fn codes_are_generated_and_redeemed() {
 /// Z8: no code is generated that any campaign has or had, archived or not, so that none prevents a restore. If too many of the
 /// drawn codes exist, nothing is added.
 #[test]
-fn no_code_is_generated_that_exists() {
+fn no_existing_code_is_generated() {
     check(
         r#"
         club Arena
@@ -386,7 +386,7 @@ impl Lookup for Counting<'_> {
 /// K7, A6: a campaign recognises its archived codes whose values another campaign has had since. The cost of a list depends on
 /// its length only, however many codes are archived: they are hashed once.
 #[test]
-fn a_list_costs_as_much_as_it_is_long_however_many_codes_are_archived() {
+fn the_cost_of_a_list_does_not_depend_on_the_number_of_archived_codes() {
     const ARCHIVED: usize = 500;
     let all = (0..ARCHIVED).map(|n| format!("C{n}")).collect::<Vec<_>>().join(",");
     let script = |both: &str| format!("archive-codes 1 codes={both}\nadd 2 codes={both}\narchive-codes 2 codes={both}\n");

@@ -61,7 +61,7 @@ impl Organisation {
 
 /// Z15: numbers continue after the greatest, whatever gaps the first ones have, and are never reused.
 #[test]
-fn credentials_are_numbered_after_those_that_were_there() {
+fn credentials_are_numbered_after_existing_ones() {
     let mut of = Organisation::new();
     assert_eq!(of.add(grant(Role::Cashier, 6)), Added::Added(CredentialId(6)));
     assert_eq!(of.revoke(6), Revoked::Revoked);
@@ -76,7 +76,7 @@ fn credentials_are_numbered_after_those_that_were_there() {
 
 /// Z15: a gateway's clubs are those of the organisation, each once and in order.
 #[test]
-fn what_cannot_be_granted_is_refused_with_its_reason() {
+fn invalid_grants_are_refused_with_the_reason() {
     let mut of = Organisation::new();
     let at = |clubs: &[u32]| Grant { clubs: clubs.iter().copied().map(ClubId).collect(), ..grant(Role::Gateway, 9) };
     let named = |name: &str| Grant { name: name.to_owned(), ..at(&[]) };
@@ -117,7 +117,7 @@ fn the_last_operator_stays() {
 
 /// Z15: the secret of a revoked credential cannot be used under another number.
 #[test]
-fn a_revoked_secret_is_not_given_again() {
+fn a_revoked_secret_cannot_be_used_again() {
     let mut of = Organisation::new();
     assert_eq!(of.revoke(1), Revoked::Revoked);
     assert_eq!(of.add(grant(Role::Gateway, 1)), Added::SecretTaken);
@@ -133,7 +133,7 @@ fn a_revoked_secret_is_not_given_again() {
 
 /// Z15: the clubs that a holder may act for.
 #[test]
-fn a_holder_bound_to_clubs_may_ask_for_those() {
+fn a_holder_bound_to_clubs_may_act_for_those() {
     let mut of = Organisation::new();
     let bound = Grant { clubs: vec![ClubId(2)], reasons: false, ..grant(Role::Gateway, 6) };
     assert_eq!(of.add(bound), Added::Added(CredentialId(6)));
@@ -148,7 +148,7 @@ fn a_holder_bound_to_clubs_may_ask_for_those() {
 
 /// The holds of a revoked credential are released at once, and remembered as expired.
 #[test]
-fn what_a_revoked_credential_holds_is_free() {
+fn the_holds_of_a_revoked_credential_are_released() {
     let script = "
         club Arena
         credential operator Boss

@@ -82,7 +82,7 @@ fn no_record_is_missing_or_applied_twice_without_a_difference() {
 
 /// Z10: with equal position and time, the difference is in the effect of the records, and names its place.
 #[test]
-fn a_record_of_other_content_is_named_by_what_it_changed() {
+fn a_changed_record_is_named_by_its_effect() {
     let bench = everything();
     let changed = |change: &dyn Fn(&mut Activation)| {
         let mut records = bench.records.clone();
@@ -107,7 +107,7 @@ fn a_record_of_other_content_is_named_by_what_it_changed() {
 
 /// Z10: readers, which snapshots contain and which affect retention, are compared like everything else.
 #[test]
-fn a_reader_that_is_elsewhere_is_named() {
+fn a_reader_at_another_position_is_named() {
     let reader = |position: u64| ran(&format!("club Arena\nreader reports {position}")).state;
     let mut found = first_difference(&reader(1), &reader(2)).expect("it is elsewhere");
     assert_eq!(

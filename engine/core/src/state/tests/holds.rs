@@ -177,7 +177,7 @@ fn a_hold_expires_at_its_time() {
 
 /// Z1: an expired hold can be confirmed as long as any use is free.
 #[test]
-fn a_late_confirmation_takes_what_is_free() {
+fn a_late_confirmation_takes_a_free_use() {
     check(
         r#"
         club Arena
@@ -224,7 +224,7 @@ fn a_late_confirmation_takes_what_is_free() {
 
 /// Pain 22, and its opposite: holds are honoured until they expire, and a campaign that is off stays off after that.
 #[test]
-fn a_campaign_switched_off_keeps_its_promises_and_makes_no_more() {
+fn a_campaign_switched_off_honours_holds_and_grants_no_more() {
     check(
         r#"
         club Arena
@@ -433,7 +433,7 @@ fn a_confirmation_that_cannot_be_credited_leaves_the_hold() {
 
 /// Z3: a retry gets the first reply, whatever has happened to the hold since.
 #[test]
-fn repeated_requests_about_holds_get_their_first_replies() {
+fn retries_about_holds_get_the_first_replies() {
     check(
         r#"
         club Arena
@@ -478,7 +478,7 @@ fn repeated_requests_about_holds_get_their_first_replies() {
 /// A record about a campaign only examines the held codes that it may have made full or not full: none for a change of terms
 /// other than the cap, and for an archive or a restore the codes concerned.
 #[test]
-fn a_record_looks_only_at_the_held_codes_that_it_changes() {
+fn a_record_only_examines_the_held_codes_that_it_changes() {
     const CODES: u32 = 200;
     const HELD: u32 = 150;
     let mut bench = Bench::new(Settings::default());

@@ -477,7 +477,7 @@ fn refunds_never_exceed_the_whole_for_any_caller() {
 /// Z3, pain 27: a retry of any request that moves money moves it once and gets the same answer, whatever the balances are by
 /// then.
 #[test]
-fn repeated_requests_move_money_once() {
+fn retries_move_money_once() {
     let requests = [
         (
             "top-up 7 10.00 CASH request=1",

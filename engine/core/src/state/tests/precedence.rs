@@ -99,7 +99,7 @@ fn everything_fails() -> Bench {
 
 /// Each refusal precedes all later ones in the table: the attempt fails these checks as well, and a check reports them.
 #[test]
-fn each_refusal_stands_before_those_that_fail_as_well() {
+fn each_refusal_precedes_all_later_ones() {
     let mut bench = everything_fails();
     let alone = bench.state.campaigns.of(CAMPAIGN).and_then(|campaign| campaign.archived_codes.get(&0));
     assert_eq!(alone.map(|code| code.cause), Some(ArchiveCause::Alone));
@@ -150,7 +150,7 @@ fn each_refusal_stands_before_those_that_fail_as_well() {
 
 /// The enumeration's documented order, which is that of precedence, is the table's.
 #[test]
-fn the_outcomes_are_written_down_in_order_of_precedence() {
+fn the_outcomes_are_declared_in_order_of_precedence() {
     let source = include_str!("../../../../../protocol/src/command/redeem.rs");
     let written =
         source.split_once("pub enum RedeemOutcome {").and_then(|(_, rest)| rest.split_once("\n}")).expect("it is there").0;

@@ -10,7 +10,7 @@ use super::script::{check, check_with};
 /// Z10: a reader is registered, moves, and is removed; the list shows where each one is, and since when. It never moves
 /// backwards, because earlier records may have been dropped.
 #[test]
-fn a_reader_moves_ahead_and_never_back() {
+fn a_reader_moves_forwards_and_never_backwards() {
     check(
         "
         readers
@@ -48,7 +48,7 @@ fn a_reader_moves_ahead_and_never_back() {
 
 /// A reader cannot be ahead of the journal, nor start at dropped records. A reader of everything that is left starts before it.
 #[test]
-fn a_reader_is_within_what_there_is() {
+fn a_reader_is_within_the_journal() {
     check(
         "
         reader reports 2
@@ -73,7 +73,7 @@ fn a_reader_is_within_what_there_is() {
 
 /// Z10: records that a drop in progress closes for new readers are still available to a registered one, which retains them.
 #[test]
-fn a_registered_reader_moves_while_what_it_needs_is_closed_for_new_ones() {
+fn a_registered_reader_moves_within_records_closed_to_new_ones() {
     check(
         "
         reader reports 1
@@ -102,7 +102,7 @@ fn a_registered_reader_moves_while_what_it_needs_is_closed_for_new_ones() {
 
 /// Z3: a retry gets the first answer, although the reader has moved on, or no longer exists.
 #[test]
-fn a_repeated_request_has_its_first_answer() {
+fn a_retry_gets_the_first_answer() {
     check(
         "
         reader reports 0 request=1
@@ -191,7 +191,7 @@ fn a_reader_is_moved_by_its_own_credential_and_by_operators() {
 
 /// One credential does not fill the table of readers alone; operators may.
 #[test]
-fn a_credential_has_so_many_readers_at_most() {
+fn the_readers_of_a_credential_are_limited() {
     let (mut script, mut expected) = (String::new(), String::new());
     for number in 0..READERS_PER_CREDENTIAL_MAX {
         script += &format!("reader reader-{number} 1\n");

@@ -11,7 +11,7 @@ use crate::state::{CodesRequest, Mutation, RefundRequest};
 
 /// Z2, pain 10: the use is returned to the code, the client and the campaign, and the bonus to the budget; once.
 #[test]
-fn a_refund_gives_back_every_use() {
+fn a_refund_returns_every_use() {
     for (limit, refused) in [
         ("cap=1", "code_exhausted"),
         ("per-client=1", "client_exhausted"),
@@ -187,7 +187,7 @@ fn a_refund_beside_open_holds_frees_one_use() {
 
 /// Z2, Z5: a refund under a limit that was lowered frees only what is below it.
 #[test]
-fn a_refund_after_a_limit_was_lowered_frees_what_is_under_it() {
+fn a_refund_after_a_limit_was_lowered_frees_only_what_is_below_it() {
     check(
         r#"
         club Arena
@@ -222,7 +222,7 @@ fn a_refund_after_a_limit_was_lowered_frees_what_is_under_it() {
 
 /// A11, Z2: an activation from before clients were counted returns no use that was counted for another.
 #[test]
-fn an_activation_that_was_not_counted_gives_the_client_nothing_back() {
+fn an_activation_that_was_not_counted_returns_nothing_to_the_client() {
     check(
         r#"
         club Arena
@@ -253,7 +253,7 @@ fn an_activation_that_was_not_counted_gives_the_client_nothing_back() {
 
 /// Z3: a retry gets the first reply, whatever has happened to the activation and the balance since.
 #[test]
-fn repeated_refunds_get_their_first_replies() {
+fn retried_refunds_get_the_first_replies() {
     check(
         r#"
         club Arena
@@ -310,7 +310,7 @@ fn refund(bench: &Bench, activation: u64, force: bool) -> Mutation {
 /// Z2: a spent bonus stays, unless an operator forces the refund: then the remainder is debited, and the rest is reported as
 /// uncollected and stays issued, so that the budget does not pay it twice. The use is free either way.
 #[test]
-fn a_bonus_that_was_spent_is_taken_back_by_force_as_far_as_it_goes() {
+fn a_forced_refund_debits_the_remainder_of_a_spent_bonus() {
     let bench = check_with(
         Settings::default(),
         r#"
@@ -366,7 +366,7 @@ fn a_bonus_that_was_spent_is_taken_back_by_force_as_far_as_it_goes() {
 
 /// Z2, A29: a refunded payment, or another credit, can be debited as well: a balance is one amount.
 #[test]
-fn a_refund_takes_whatever_bonus_there_is() {
+fn a_refund_debits_any_available_bonus() {
     check(
         r#"
         club Arena
@@ -405,7 +405,7 @@ fn a_refund_takes_whatever_bonus_there_is() {
 
 /// Z2, X1, X2: archived codes are refunded like others, and the use is available again once they are restored.
 #[test]
-fn what_is_archived_is_refunded_too() {
+fn archived_codes_are_refunded_too() {
     let mut bench = check_with(
         Settings::default(),
         r#"

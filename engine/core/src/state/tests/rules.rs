@@ -69,7 +69,7 @@ fn a_rule_fires_exactly_while_it_is_live() {
 
 /// U10: a changed rule applies to the next top-up as a whole: its clubs, conditions, actions and switch.
 #[test]
-fn a_changed_rule_fires_as_it_is_then() {
+fn a_changed_rule_applies_to_the_next_top_up() {
     check(
         r#"
         club Arena
@@ -173,7 +173,7 @@ fn refusals_of_rules_come_in_order_of_precedence() {
 
 /// U1, U4, U5, U12, U13, A16, A31, B6: an invalid rule is refused with its reason, and takes no number.
 #[test]
-fn what_cannot_be_a_rule_is_refused() {
+fn invalid_rules_are_refused() {
     // With the messages of the parsers.
     let (conditions, formula, body) = ("topupAmountMajor >= 499.5", "topupAmountMajor * 0.1", "for {{nobody}}");
     let of_conditions = Conditions::parse(conditions).expect_err("thresholds are whole");
@@ -324,7 +324,7 @@ fn rules_are_listed_by_status_and_club() {
 
 /// U8, U10: all rules are listed, page by page, however many there are.
 #[test]
-fn rules_are_listed_page_after_page() {
+fn rules_are_listed_page_by_page() {
     let rules = 2 * RULES_PER_PAGE + 1;
     let mut bench = check_with(Settings::default(), "rule bonus=1", "created rule 1");
     let terms = terms_of(&bench, 1);
@@ -359,7 +359,7 @@ fn a_draft_is_checked_and_not_saved() {
 
 /// U12: a group's name is unique and of limited length; the number of groups is limited.
 #[test]
-fn groups_are_registered_under_names_of_their_own() {
+fn groups_have_unique_names() {
     let (long, too_long) = ("n".repeat(NAME_BYTES_MAX), "n".repeat(NAME_BYTES_MAX + 1));
     let mut bench = check_with(
         Settings::default(),
@@ -407,7 +407,7 @@ fn groups_are_registered_under_names_of_their_own() {
 /// A journal from elsewhere cannot stop the engine: references to missing rules or groups have no effect, an invalid rule never
 /// fires, and nothing else in those records is lost.
 #[test]
-fn records_that_name_what_is_not_there_do_no_harm() {
+fn records_with_missing_references_are_harmless() {
     let mut bench = check_with(
         Settings::default(),
         "club Arena\ngroup VIP\nrule bonus=1 assign=1\ntop-up 7 1.00 CASH\nrule bonus=1 off",

@@ -214,7 +214,7 @@ fn rules_fire_at_their_clubs() {
 
 /// U3, A22: every variable has its value from before the top-up, whatever other rules credit; the top-up itself is not spending.
 #[test]
-fn variables_are_one_look_before_anything_is_done() {
+fn variables_are_read_once_before_any_effect() {
     check(
         r#"
         club Arena
@@ -361,7 +361,7 @@ fn a_rule_that_fails_fails_alone() {
 
 /// A20, A21: a bonus balance is filled to its maximum, and then credits fail while top-ups continue.
 #[test]
-fn a_bonus_balance_that_is_full_keeps_nobody_from_topping_up() {
+fn a_full_bonus_balance_does_not_prevent_top_ups() {
     check(
         r#"
         club Arena
@@ -455,7 +455,7 @@ fn a_result_of_nothing_is_recorded_and_credits_nothing() {
 
 /// U12: groups alone, without a credit; being added to a group wins over being removed from it, whichever rule comes first.
 #[test]
-fn being_put_into_a_group_prevails() {
+fn being_added_to_a_group_wins() {
     check(
         r#"
         club Arena
@@ -511,7 +511,7 @@ fn being_put_into_a_group_prevails() {
 /// U12, U13, B6, A31: all four actions in one rule, its tags on the credit; a push notification that is too long with its
 /// variables filled in is not sent, and everything else is done.
 #[test]
-fn a_rule_does_all_that_it_says_at_once() {
+fn a_rule_performs_all_its_actions_at_once() {
     let title = "t".repeat(36);
     let script = format!(
         r#"
@@ -587,7 +587,7 @@ fn a_redemption_is_no_top_up() {
 
 /// A12: the top-up that a redemption or a confirmation names must be one of the client, and still in the journal.
 #[test]
-fn a_code_is_typed_during_a_top_up_of_the_same_client() {
+fn a_code_is_entered_during_a_top_up_of_the_same_client() {
     check(
         r#"
         club Arena
@@ -682,7 +682,7 @@ fn a_claw_back_in_parts_adds_up() {
 
 /// A29: a claw-back debits what there is, and reports the rest, which is never debited later.
 #[test]
-fn a_claw_back_takes_what_is_there() {
+fn a_claw_back_debits_what_is_available() {
     check(
         r#"
         club Arena
