@@ -139,7 +139,7 @@ mod tests {
     /// Z3: a status reports the clock by which the engine refuses old request ids. The time of records may be ahead of it: a
     /// reader that used that time would report an executed request as never executed.
     #[test]
-    fn a_status_reports_the_clock_that_request_ids_are_judged_by() {
+    fn a_status_reports_the_clock_that_request_ids_are_checked_against() {
         let dir = tempfile::tempdir().expect("a folder");
         let (disk, none) = (Arc::new(OsDisk), ChainEnd::default());
         let journal = Segments::open(disk, dir.path(), 1, none, &mut |_, _| {}, &mut |_| {}).expect("a new journal");

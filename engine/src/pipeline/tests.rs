@@ -376,7 +376,7 @@ fn answered(correlation: u64, index: &Index) -> Request {
 }
 
 #[test]
-fn other_settings_are_the_first_thing_written() {
+fn changed_settings_are_written_first() {
     let kept = Kept::default();
     let start = |settings: &Settings| {
         let journal = Memory { kept: kept.clone(), end: kept.end(), fails_at: None, appends: 0, held: None };

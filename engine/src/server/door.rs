@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forged_address_holds_nothing_once_a_few_wait() {
+    fn a_forged_address_takes_no_room_once_a_few_connections_wait() {
         let (door, now) = (Door::new(LIMITS), Instant::now());
         let first = door.arrive(now, address(1), false);
         let second = door.arrive(now, address(2), false);
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_not_known_crowds_out_only_itself() {
+    fn an_unknown_address_displaces_only_itself() {
         let (door, now) = (Door::new(LIMITS), Instant::now());
         let other = admitted(&door, now, 1);
         let silent: Vec<_> = (0..100).map(|_| admitted(&door, now, 2)).collect();
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_wait_take_nothing_of_those_who_were_welcomed() {
+    fn waiting_connections_take_nothing_from_accepted_ones() {
         let (door, now) = (Door::new(LIMITS), Instant::now());
         let mut visits: Vec<_> = (1..=7).map(|of| admitted(&door, now, of)).collect();
         let welcomed = visits.iter_mut().zip(1..).map(|(visit, of)| operator(visit, now, of)).filter(Result::is_ok);
@@ -425,7 +425,7 @@ mod tests {
 
     /// Broken connections make room for others of their credential, the one that has been silent longest first.
     #[test]
-    fn a_silent_connection_gives_its_place_to_another_of_its_credential() {
+    fn a_silent_connection_is_replaced_by_another_of_its_credential() {
         let (door, begin) = (Door::new(LIMITS), Instant::now());
         let at = |ms: u64| begin + Duration::from_millis(ms);
         let left = |visit: &Visit| {
@@ -469,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_gets_in_when_others_hold_all_that_they_can() {
+    fn an_operator_is_admitted_when_all_other_connections_are_taken() {
         let (door, now) = (Door::new(LIMITS), Instant::now());
         let mut visits: Vec<_> = (0..8).map(|of| admitted(&door, now, of)).collect();
         let welcomed = visits.iter_mut().zip(0..).map(|(visit, of)| gateway(visit, now, of / 3)).filter(Result::is_ok).count();
@@ -482,7 +482,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_turned_away_is_not_welcomed_and_the_known_are_bounded() {
+    fn a_connection_turned_away_is_not_accepted_and_known_addresses_are_limited() {
         let (door, now) = (Door::new(LIMITS), Instant::now());
         let mut first = admitted(&door, now, 1);
         let _others: Vec<_> = (0..4).map(|_| admitted(&door, now, 1)).collect();

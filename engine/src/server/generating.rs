@@ -131,7 +131,7 @@ mod tests {
 
     /// In a large organisation, codes are only counted for a request that would be refused otherwise.
     #[test]
-    fn codes_are_counted_only_where_they_are_few_or_decide() {
+    fn codes_are_only_counted_if_they_are_few_or_decisive() {
         let index = Index::of(&State::default());
         let code = |slot: u32| (normalise(&format!("code-{slot}")).expect("a code"), CodeAt { campaign: CampaignId(1), slot });
         let counted = |space| (existing(&index, 1, space, &|_| true), index.walks());

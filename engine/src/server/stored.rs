@@ -99,7 +99,7 @@ mod tests {
 
     /// A credential with a thousand lanes that receive nothing can have a few replies, and no other credential waits for it.
     #[test]
-    fn a_caller_that_takes_no_replies_fills_neither_memory_nor_queue() {
+    fn a_caller_that_receives_no_replies_fills_neither_memory_nor_queue() {
         let maker = Maker::default();
         let made = |caller: u32| match poll(pin!(maker.make(CredentialId(caller), || caller))) {
             Poll::Ready(made) => made,

@@ -65,7 +65,7 @@ async fn ask_all<C: Command>(dial: &Dial, requests: &[(RequestId, C)]) -> Vec<Re
 
 /// A list is not decoded before there is memory for it; earlier requests of its lane are answered meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_waits_for_memory_without_holding_up_what_was_sent_before() {
+async fn a_list_waits_for_memory_without_delaying_earlier_requests() {
     let (_dir, engine, dial) = engine();
     let client = Client::connect(dial.clone()).await.expect("it listens");
     let campaign = campaign(&client, "listed").await;

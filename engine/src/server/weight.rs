@@ -156,7 +156,7 @@ mod tests {
 
     /// Every command with a list counts it, whatever its lines are; redemptions and others have none.
     #[test]
-    fn the_list_in_a_frame_counts_as_much_as_it_can_take() {
+    fn the_list_in_a_frame_counts_with_its_maximum_size() {
         let list_of = |kind: Kind, body| list_bytes(&Frame { kind: kind as u16, correlation: 1, body });
         let lines: CodeTexts = ["c"; 100].into_iter().collect();
         for kind in (0..u16::MAX).filter_map(Kind::from_number) {
@@ -171,7 +171,7 @@ mod tests {
 
     /// The reservation for a reply covers the longest possible one.
     #[test]
-    fn the_longest_replies_are_no_longer_than_what_is_reserved() {
+    fn the_longest_replies_fit_their_reservations() {
         let as_of = Position(1);
         let club = Club { club: ClubId(1), name: name() };
         fits::<ListClubs>(None, &ListClubsOutcome { clubs: vec![club; CLUBS_PER_PAGE], as_of });

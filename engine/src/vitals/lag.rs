@@ -139,7 +139,7 @@ mod tests {
     /// Z10: in a quiet shop a reader that has read everything has no lag, whatever readers report about themselves; another one
     /// lags since the first record that it lacks.
     #[test]
-    fn records_about_readers_put_no_reader_behind() {
+    fn records_about_readers_make_no_reader_lag() {
         let dir = tempfile::tempdir().expect("a folder");
         let (disk, none) = (Arc::new(OsDisk), ChainEnd::default());
         // Every batch is a segment.
@@ -212,7 +212,7 @@ mod tests {
     /// Whatever one caller reports for readers, a status reads a bounded part of the journal, and none of it twice for the same
     /// reader.
     #[test]
-    fn a_look_at_readers_reads_a_bounded_part_of_the_journal_and_none_of_it_twice() {
+    fn a_reading_of_lag_reads_a_bounded_part_of_the_journal_and_none_of_it_twice() {
         const MOVES: u64 = 20_000;
         const READERS: usize = READERS_PER_CREDENTIAL_MAX;
         let dir = tempfile::tempdir().expect("a folder");

@@ -113,7 +113,7 @@ fn a_lane_that_takes_its_replies_is_served_beside_others_that_do_not() {
 
 /// Tails have a separate limit.
 #[test]
-fn parts_of_streams_are_bounded_apart_from_replies() {
+fn parts_of_streams_are_limited_separately_from_replies() {
     let shares = shares(2);
     let lane = Outbox::new(shares[0].clone());
     lane.deliver_part(vec![0; 501]);
@@ -133,7 +133,7 @@ fn parts_of_streams_are_bounded_apart_from_replies() {
 
 /// A credential may have a part of the requests in progress, and one chunk of any size.
 #[test]
-fn a_credential_has_a_share_of_the_requests_under_way() {
+fn a_credential_has_a_share_of_the_requests_in_progress() {
     let shares = shares(2);
     let lanes = [Outbox::new(shares[0].clone()), Outbox::new(shares[0].clone()), Outbox::new(shares[1].clone())];
     assert!(lanes[0].try_expect(101), "it has none in progress");

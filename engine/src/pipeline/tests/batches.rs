@@ -9,7 +9,7 @@ use super::{Call, Lane, Mutation, Run, START_MS, campaign, club, list_clubs, par
 use crate::pipeline::{Change, InboxFull, Limits, Request};
 
 #[test]
-fn what_comes_in_during_a_flush_is_one_batch() {
+fn requests_that_arrive_during_a_flush_are_one_batch() {
     let (run, gate) = Run::gated(Limits::default());
     let lanes: Vec<Lane> = std::iter::repeat_with(Lane::default).take(5).collect();
     run.offer(&lanes[0], vec![club(1)]);
@@ -34,7 +34,7 @@ fn what_comes_in_during_a_flush_is_one_batch() {
 }
 
 #[test]
-fn a_repeated_request_is_executed_once_and_answered_alike() {
+fn a_duplicate_request_is_executed_once_and_gets_the_same_answer() {
     let (run, gate) = Run::gated(Limits::default());
     let lanes: [Lane; 3] = Default::default();
     let [one, two, three] = &lanes;
@@ -77,7 +77,7 @@ fn a_repeated_request_is_executed_once_and_answered_alike() {
 }
 
 #[test]
-fn past_the_limit_of_requests_nothing_of_a_chunk_is_taken() {
+fn above_the_limit_of_requests_nothing_of_a_chunk_is_accepted() {
     let (run, gate) = Run::gated(Limits { requests_max: 4, ..Limits::default() });
     let lane = Lane::default();
     run.offer(&lane, vec![club(1), club(2), list_clubs(3)]);
@@ -106,7 +106,7 @@ fn past_the_limit_of_requests_nothing_of_a_chunk_is_taken() {
 }
 
 #[test]
-fn times_never_run_backwards_and_are_those_that_were_decided_by() {
+fn times_never_run_backwards_and_are_those_of_the_decisions() {
     const HOUR: u64 = 3_600_000;
     let (run, gate) = Run::gated(Limits::default());
     let lane = Lane::default();
@@ -178,7 +178,7 @@ fn a_batch_is_closed_at_its_limits() {
 }
 
 #[test]
-fn what_was_taken_is_finished_before_it_ends() {
+fn accepted_requests_are_finished_before_it_ends() {
     let (run, gate) = Run::gated(Limits::default());
     let lane = Lane::default();
     run.offer(&lane, vec![club(1)]);

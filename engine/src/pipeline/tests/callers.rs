@@ -82,7 +82,7 @@ pub(super) fn locked_out(reply: &Reply) -> u32 {
 
 /// Z15: in the order of the journal, nothing of a credential follows its revocation, whatever was handed over before.
 #[test]
-fn what_a_revoked_credential_has_sent_is_not_done() {
+fn requests_of_a_revoked_credential_are_not_executed() {
     let (run, lane) = begun(GuardLimits::OFF);
     let register = |request| by(TILL, request, Mutation::RegisterClub(RegisterClub { name: "late".into() }), 0);
     let revoke = Mutation::RevokeCredential(RevokeCredential { credential: TILL });
@@ -140,7 +140,7 @@ fn a_caller_that_is_locked_out_is_not_answered_for_a_while() {
 
 /// Z9: an invalid code, and an unknown club, reveal nothing about a code.
 #[test]
-fn what_says_nothing_of_a_code_is_no_miss() {
+fn refusals_that_reveal_nothing_about_a_code_are_no_failed_attempts() {
     let (run, lane) = begun(strict());
     let elsewhere = RedeemRequest { club: ClubId(9), ..redemption(1, "guess") };
     for request in 0..20 {
@@ -159,7 +159,7 @@ fn what_says_nothing_of_a_code_is_no_miss() {
 
 /// Z9: a network of many clients; and the failed attempts of a check, which a lane collects.
 #[test]
-fn networks_are_counted_and_checks_are() {
+fn networks_and_checks_are_counted() {
     let (run, lane) = begun(strict());
     let from_network = |request, client| by(TILL, request, Mutation::Redeem(redemption(client, &guess(request))), 7);
     for request in 10..16 {

@@ -65,7 +65,7 @@ impl Shop {
 
 /// After a machine slept for a weekend, or its clock was set just after boot, the engine continues without a restart.
 #[test]
-fn a_step_forward_does_not_close_the_engine() {
+fn a_step_forward_does_not_lock_out_callers() {
     let shop = Shop::open(Run::new(Limits::default()), &["A", "B"]);
     let later = START_MS + 60 * HOUR;
     shop.set_clock(later);
@@ -80,7 +80,7 @@ fn a_step_forward_does_not_close_the_engine() {
 /// A step that is implausibly large is not followed, and the engine reports it; once the clock is set right, it is followed
 /// again.
 #[test]
-fn a_step_past_the_bound_is_refused_with_the_engines_time_until_it_is_set_right() {
+fn a_step_above_the_limit_is_refused_with_the_engines_time_until_it_is_set_right() {
     let shop = Shop::open(Run::new(Limits::default()), &["A", "B"]);
     let wrong = START_MS + 24 * HOUR * 366;
     shop.set_clock(wrong);
@@ -101,7 +101,7 @@ fn a_step_past_the_bound_is_refused_with_the_engines_time_until_it_is_set_right(
 /// A clock that was once a day and an hour ahead locks out nobody when it is set right, neither at once nor after a restart; and
 /// requests executed by either clock are executed once.
 #[test]
-fn a_clock_that_was_ahead_and_is_set_right_closes_nothing_and_repeats_nothing() {
+fn a_clock_that_was_ahead_and_is_set_right_locks_out_nobody_and_repeats_nothing() {
     let shop = Shop::open(Run::new(Limits::default()), &["A", "B", "C"]);
     let before = shop.redeems(START_MS, 1, "A");
     let ahead = START_MS + 25 * HOUR;
@@ -139,7 +139,7 @@ fn a_clock_that_was_ahead_and_is_set_right_closes_nothing_and_repeats_nothing() 
 /// A clock that was ahead for longer than the window, so that ids from the time ahead were forgotten, locks out no request by the
 /// right clock when it is set right, neither at once nor after a restart; and the forgotten ids are never executed again.
 #[test]
-fn a_clock_that_was_ahead_for_longer_than_the_window_closes_nothing_and_repeats_nothing() {
+fn a_clock_that_was_ahead_for_longer_than_the_window_locks_out_nobody_and_repeats_nothing() {
     for ahead in [25 * HOUR, 30 * 24 * HOUR] {
         let shop = Shop::open(Run::new(Limits::default()), &["A", "B", "C", "D"]);
         shop.redeems(START_MS, 1, "A");

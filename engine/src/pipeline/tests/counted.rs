@@ -21,7 +21,7 @@ fn attempts(pipeline: &Pipeline) -> Vec<Attempt> {
 
 /// Outcomes, retries and sizes are counted by the time the reply is there.
 #[test]
-fn what_was_executed_is_counted_by_its_outcome() {
+fn executed_requests_are_counted_by_outcome() {
     let (run, lane) = begun(GuardLimits::OFF);
     for (request, code) in [(10, "A"), (11, "A"), (12, "A"), (13, "guess"), (10, "A")] {
         ask(&run, &lane, redeem(TILL, request, 1, code));
@@ -92,7 +92,7 @@ fn a_refusal_without_a_record_is_reported_as_an_attempt() {
 
 /// Z15: requests of a revoked credential are counted, and not reported: the journal has its revocation.
 #[test]
-fn what_a_revoked_credential_has_sent_is_counted() {
+fn requests_of_a_revoked_credential_are_counted() {
     let (run, lane) = begun(GuardLimits::OFF);
     let revoke = scrip_protocol::command::RevokeCredential { credential: TILL };
     ask(&run, &lane, by(CredentialId(1), 10, Mutation::RevokeCredential(revoke), 0));
@@ -181,7 +181,7 @@ fn nothing_is_counted_or_reported_before_it_is_durable() {
 
 /// Z4: counts of a failed append are never published.
 #[test]
-fn what_was_not_made_durable_is_never_counted() {
+fn counts_of_a_failed_append_are_never_published() {
     // By the journal thread, and by the engine thread.
     for alone_max in [0, 100] {
         let run = Run::start(Limits { alone_max, ..Limits::default() }, None, Some(1));

@@ -165,7 +165,7 @@ fn after_a_failed_append_of_a_lone_request_nothing_is_released() {
 }
 
 #[test]
-fn whatever_leaves_is_durable_at_that_moment() {
+fn every_reply_is_durable_when_it_leaves() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);

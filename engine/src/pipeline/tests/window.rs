@@ -256,7 +256,7 @@ fn replay(state: &mut State, bytes: &[u8]) {
 /// Z3: whatever the clocks do, no request is executed twice, no young one is forgotten, none by the right clock is refused for
 /// longer than stated, and a replay and a restart on a snapshot answer like the live engine.
 #[test]
-fn the_window_keeps_its_promises_whatever_the_clocks_do() {
+fn the_window_keeps_its_guarantees_whatever_the_clocks_do() {
     let first = fastrand::u64(..);
     println!("seeds from {first}");
     let mut counts = [0; 6];

@@ -174,7 +174,7 @@ fn check_killed(left: &Image, ends: &[Position], amid_names: bool, random: &mut 
 
 /// Pain 29, Z4: no crash undoes what was acknowledged, leaves half of a commit, or causes a refusal.
 #[test]
-fn a_crash_after_any_operation_is_recovered_from() {
+fn recovery_succeeds_after_a_crash_at_any_operation() {
     let disk = new_disk();
     let (before, first) = (disk.image(), disk.changes());
     let mut progress = Progress::default();

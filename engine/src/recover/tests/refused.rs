@@ -105,7 +105,7 @@ impl Written {
 }
 
 #[test]
-fn the_newest_snapshot_damaged_is_passed_over_for_the_older_one() {
+fn a_damaged_newest_snapshot_is_skipped_for_the_older_one() {
     for segment_bytes in [ONE_SEGMENT, SEGMENT_EACH] {
         let written = Written::of(segment_bytes, 8, &[3, 6]);
         written.recovers_on(Some(6), &[]);
@@ -121,14 +121,14 @@ fn the_newest_snapshot_damaged_is_passed_over_for_the_older_one() {
 }
 
 #[test]
-fn an_older_snapshot_damaged_does_not_matter() {
+fn a_damaged_older_snapshot_does_not_matter() {
     let written = Written::of(SEGMENT_EACH, 8, &[3, 6]);
     written.damage(&[3]);
     written.recovers_on(Some(6), &[]);
 }
 
 #[test]
-fn both_snapshots_damaged_the_journal_is_replayed_from_its_beginning() {
+fn with_both_snapshots_damaged_the_journal_is_replayed_from_its_beginning() {
     for segment_bytes in [ONE_SEGMENT, SEGMENT_EACH] {
         let written = Written::of(segment_bytes, 8, &[3, 6]);
         written.damage(&[3, 6]);
@@ -137,7 +137,7 @@ fn both_snapshots_damaged_the_journal_is_replayed_from_its_beginning() {
 }
 
 #[test]
-fn both_snapshots_damaged_and_the_journals_beginning_dropped_names_the_snapshot() {
+fn with_both_snapshots_damaged_and_the_journals_beginning_dropped_the_snapshot_is_named() {
     let written = Written::of(SEGMENT_EACH, 8, &[3, 6]);
     let journal = recovered(&written.disk, SEGMENT_EACH).expect("it is whole").journal;
     assert_eq!(journal.reader().drop_through(written.position(3)).expect("they can be removed"), 3);
@@ -200,7 +200,7 @@ fn an_emptied_journal_ends_before_the_snapshot_and_stays_empty() {
 
 /// The name of a snapshot is a high-water mark as well.
 #[test]
-fn a_snapshot_whose_name_says_more_than_the_journal_has_is_a_witness() {
+fn a_snapshot_named_after_a_later_position_proves_that_records_are_missing() {
     let written = Written::of(SEGMENT_EACH, 4, &[3]);
     written.disk.rename(&written.snapshot(3), &snapshot_path(9)).expect("it is there");
     written.ends_before(written.position(4), Position(9));
@@ -228,7 +228,7 @@ fn a_snapshot_of_another_history_is_refused() {
 
 /// Wherever it is: within a segment, at its very end, which is the beginning of the next one, and at the end of all.
 #[test]
-fn a_snapshot_after_any_commit_is_recovered_from() {
+fn recovery_succeeds_from_a_snapshot_after_any_commit() {
     for segment_bytes in [ONE_SEGMENT, SEGMENT_EACH, 700] {
         for at in 1..=8 {
             let written = Written::of(segment_bytes, 8, &[at]);
@@ -243,7 +243,7 @@ fn a_snapshot_after_any_commit_is_recovered_from() {
 
 /// A snapshot ends with the last batch of a sealed segment, and the process was killed while it created the next segment.
 #[test]
-fn a_snapshot_at_the_end_of_a_segment_whose_next_one_is_being_made() {
+fn a_snapshot_at_the_end_of_a_segment_before_the_next_is_finished() {
     let written = Written::of(SEGMENT_EACH, 3, &[3]);
     let before = written.disk.image();
     let disk = before.clone().disk();

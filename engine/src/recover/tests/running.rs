@@ -117,7 +117,7 @@ fn flip(path: &Path, at: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_engine_on_what_is_whole_runs_and_stops_with_a_snapshot() {
+async fn an_engine_on_valid_data_runs_and_stops_with_a_snapshot() {
     for verify_at_open_mib in [0, 256] {
         let mut data = Data::new(verify_at_open_mib).await;
         let engine = data.start();
@@ -177,7 +177,7 @@ async fn a_covered_segment_that_is_damaged_stops_the_engine() {
 /// A large snapshot is damaged where it is read in place: the running engine finds that. One that is fully read at the start is
 /// skipped.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_damaged_in_what_is_not_read_at_the_start_stops_the_engine() {
+async fn a_snapshot_damaged_in_an_unread_part_stops_the_engine() {
     for verify_at_open_mib in [0, 256] {
         let data = Data::new(verify_at_open_mib).await;
         let newest = data.snapshots().remove(0);
@@ -203,7 +203,7 @@ async fn a_snapshot_damaged_in_what_is_not_read_at_the_start_stops_the_engine() 
 
 /// Damage that the start reads is refused there, with the same errors.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_read_at_the_start_is_refused_there() {
+async fn damage_that_the_start_reads_is_refused_there() {
     let data = Data::new(256).await;
     fs::remove_file(data.segment(6)).expect("it is there");
     let refused = Engine::start(&data.folder, segment_each(), &mut |_| {}).err().expect("the newest batch is missing");

@@ -78,7 +78,7 @@ fn again(disk: &Double, state: &State) -> State {
 /// Executed requests are not executed again, and new requests by the right clock are executed, even if the first records were
 /// dropped.
 #[test]
-fn a_snapshot_of_version_1_from_a_time_ahead_closes_nothing_and_repeats_nothing() {
+fn a_snapshot_of_version_1_from_a_time_ahead_locks_out_nobody_and_repeats_nothing() {
     for dropped in [0, 1, 2] {
         let now_ms = unix_time_ms();
         let (disk, right, wrong) = upgraded(now_ms);
@@ -118,7 +118,7 @@ fn a_snapshot_of_version_1_from_a_time_ahead_closes_nothing_and_repeats_nothing(
 
 /// If the journal begins after the clock jumped ahead, nobody knows which ids were executed: all that may have been are refused.
 #[test]
-fn without_the_journal_all_that_may_have_been_executed_is_refused() {
+fn without_the_journal_every_possibly_executed_id_is_refused() {
     let now_ms = unix_time_ms();
     let (disk, ..) = upgraded(now_ms);
     let journal = recovered(&disk, SEGMENT_EACH).expect("it is whole").journal;
@@ -209,7 +209,7 @@ fn snapshots_of_a_running_engine_replace_the_journal_before_it_is_dropped() {
 /// An engine started while the clock was still ahead refuses ids by the right clock until it is restarted: its last snapshot does
 /// not replace those of the snapshotter, by which the next start admits them.
 #[test]
-fn the_last_snapshot_of_an_engine_that_was_started_by_a_clock_ahead_closes_nothing() {
+fn the_last_snapshot_of_an_engine_started_with_a_clock_ahead_locks_out_nobody() {
     let now_ms = unix_time_ms() - 30 * DAY - 2 * HOUR;
     for keeps in [0, 1, 3] {
         let (disk, right, _) = upgraded(now_ms);
@@ -229,7 +229,7 @@ fn the_last_snapshot_of_an_engine_that_was_started_by_a_clock_ahead_closes_nothi
 
 /// A backup begins with the oldest snapshot that states what was forgotten; with one of version 1 only if there is no other.
 #[test]
-fn a_backup_begins_with_a_snapshot_of_version_1_only_where_there_is_no_other() {
+fn a_backup_begins_with_a_snapshot_of_version_1_only_if_there_is_no_other() {
     let now_ms = unix_time_ms();
     let (disk, ..) = upgraded(now_ms);
     let dir = tempfile::tempdir().expect("a folder");
