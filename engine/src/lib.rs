@@ -2,8 +2,8 @@
 //!
 //! - [`server`]: the QUIC endpoint, lanes, roles and limits.
 //! - [`pipeline`]: the engine thread and the journal thread between lanes and disk.
-//! - [`snapshot`]: the state at one position of the journal, read in place. [`keeper`]: takes snapshots while the engine runs and drops
-//!   segments that are no longer needed.
+//! - [`snapshot`]: the state at one position of the journal, read in place. [`keeper`]: takes snapshots while the engine runs and
+//!   drops segments that are no longer needed.
 //! - [`backup`]: copies a data folder, and restores a copy.
 //! - [`folder`], [`credentials`] and [`certificates`]: the other files of a data folder.
 //! - [`Vitals`]: status and metrics of a running engine.

@@ -3,13 +3,14 @@
 //! [`Journal`] is the trait that the engine needs; [`Segments`] implements it in redb files of a [`Disk`](crate::disk::Disk).
 //! [`scrip_protocol::batch`] describes batches and their chain of hashes.
 //!
-//! - `segments` draws the files; it opens, appends and rotates. `segment` is one file.
+//! - `segments` documents the files; it opens, appends and rotates. `segment` is one file.
 //! - `recovery` replays what follows a snapshot and checks it. [`walk`] does the same without changing the journal.
-//! - `catalogue` reads while the journal is written, and drops the oldest segments. A [`Cursor`] continues reading from call to call.
+//! - `catalogue` reads while the journal is written, and drops the oldest segments. A [`Cursor`] continues reading from call to
+//!   call.
 //! - [`disk`] has the file operations, and the simulated disk of the tests. [`salvage`] reads what it can of a damaged segment.
 //!
-//! Invariants: an append that returned is durable; after a failed append, none succeeds. Reading never repairs: a [`JournalError`]
-//! names the file and position of damage, and the engine refuses to start.
+//! Invariants: an append that returned is durable; after a failed append, none succeeds. Reading never repairs: a
+//! [`JournalError`] names the file and position of damage, and the engine refuses to start.
 
 mod catalogue;
 mod cursor;

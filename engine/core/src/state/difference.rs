@@ -97,7 +97,7 @@ fn campaign(id: CampaignId, ours: &Campaign, theirs: &Campaign) -> Result<(), Di
             ("activations", of.activations.to_string()),
             ("refunds", of.refunds.to_string()),
             ("bonuses issued", of.issued.to_string()),
-            ("bonuses not collected", of.uncollected.to_string()),
+            ("uncollected bonuses", of.uncollected.to_string()),
             ("uses held", of.held.to_string()),
             ("sum of the holds", of.held_sum.to_string()),
             ("time and position from which clients are counted", optional(counted)),
@@ -141,7 +141,7 @@ fn campaign(id: CampaignId, ours: &Campaign, theirs: &Campaign) -> Result<(), Di
             return Err(Difference { what, ours: activations(uses), theirs: activations(other) });
         }
     }
-    let adding = |of: &CodesBatch| format!("campaign {id}, the adding of codes at position {}", of.position);
+    let adding = |of: &CodesBatch| format!("campaign {id}, codes added at position {}", of.position);
     each(ours.added.iter(), theirs.added.iter(), |of| adding(of), |ours, theirs| fields(&adding(ours), *ours, *theirs))
 }
 
@@ -188,7 +188,7 @@ fn holds(ours: &State, theirs: &State) -> Result<(), Difference> {
             ("its credential", credential.to_string()),
             ("its amount", amount.to_string()),
             ("its expiry", expires_ms.to_string()),
-            ("what became of it", hold.standing()),
+            ("its status", hold.standing()),
         ]
     };
     each(
@@ -213,10 +213,10 @@ fn holds(ours: &State, theirs: &State) -> Result<(), Difference> {
         },
     )?;
     // Values derived from the holds and the codes and stored beside them.
-    let code = |(at, _): &(CodeAt, u64)| format!("code {} of campaign {}, all uses of which are held", at.slot, at.campaign);
+    let code = |(at, _): &(CodeAt, u64)| format!("code {} of campaign {}, with all uses held", at.slot, at.campaign);
     each(ours.holds.full_codes(), theirs.holds.full_codes(), code, |ours, theirs| {
-        same(|| "the next code of which all uses are held".to_owned(), &ours.0, &theirs.0)?;
-        same(|| format!("{}, when one is free", code(ours)), &ours.1, &theirs.1)
+        same(|| "the next code with all uses held".to_owned(), &ours.0, &theirs.0)?;
+        same(|| format!("{}, the time at which one becomes free", code(ours)), &ours.1, &theirs.1)
     })?;
     each(
         ours.holds.sums(),
@@ -243,9 +243,9 @@ fn rules(ours: &State, theirs: &State) -> Result<(), Difference> {
             same(at("time of creation"), &ours.created_ms, &theirs.created_ms)?;
             same(at("time of the last change"), &ours.changed_ms, &theirs.changed_ms)?;
             same(at("time of archiving"), &ours.archived_ms, &theirs.archived_ms)?;
-            same(at("how often it has fired"), &ours.fired, &theirs.fired)?;
-            same(at("how often it has failed"), &ours.failed, &theirs.failed)?;
-            same_words(at("what it has credited"), ours.credited.to_string(), theirs.credited.to_string())
+            same(at("times fired"), &ours.fired, &theirs.fired)?;
+            same(at("times failed"), &ours.failed, &theirs.failed)?;
+            same_words(at("total credited"), ours.credited.to_string(), theirs.credited.to_string())
         },
     )
 }
@@ -255,9 +255,9 @@ fn money_given_back(ours: &State, theirs: &State) -> Result<(), Difference> {
     each(ours.given_back.refunded(), theirs.given_back.refunded(), refunded, |ours, theirs| {
         same(|| "the next refunded activation".to_owned(), ours, theirs)
     })?;
-    let given = |(position, _): &(Position, _)| format!("what was given back of the operation at position {position}");
+    let given = |(position, _): &(Position, _)| format!("the refunded amount of the operation at position {position}");
     each(ours.given_back.amounts(), theirs.given_back.amounts(), given, |ours, theirs| {
-        same(|| "the next operation of which something was given back".to_owned(), &ours.0, &theirs.0)?;
+        same(|| "the next operation with a refunded amount".to_owned(), &ours.0, &theirs.0)?;
         same_words(|| given(ours), ours.1.to_string(), theirs.1.to_string())
     })
 }
@@ -275,7 +275,7 @@ fn credentials(ours: &State, theirs: &State) -> Result<(), Difference> {
             // The grant contains what a secret is compared with, which must not be printed.
             match ours.grant == theirs.grant {
                 true => Ok(()),
-                false => Err(unequal(format!("credential {id}, what it permits"))),
+                false => Err(unequal(format!("credential {id}, its grant"))),
             }?;
             same(|| format!("credential {id}, time of adding"), &ours.added_ms, &theirs.added_ms)?;
             same(|| format!("credential {id}, time of revocation"), &ours.revoked_ms, &theirs.revoked_ms)
@@ -306,14 +306,14 @@ fn requests(ours: &State, theirs: &State) -> Result<(), Difference> {
     let Some(unlike) = our.unlike(their) else { return Ok(()) };
     let alone = |id, ours: &str, theirs: &str| (format!("request {id}"), ours.to_owned(), theirs.to_owned());
     let (what, ours, theirs) = match unlike {
-        Unlike::Settings => return Err(unequal("how requests are remembered".to_owned())),
+        Unlike::Settings => return Err(unequal("the settings of the idempotency window".to_owned())),
         Unlike::Count(ours, theirs) => ("the number of requests remembered".to_owned(), ours.to_string(), theirs.to_string()),
         Unlike::Forgotten => {
             let rows = |of: &Requests| format!("{:?}", of.forgotten().rows());
             ("the times at which requests were forgotten".to_owned(), rows(our), rows(their))
         }
         Unlike::Order(place, ours, theirs) => {
-            (format!("the remembered request of place {place}"), ours.to_string(), theirs.to_string())
+            (format!("remembered request number {place}"), ours.to_string(), theirs.to_string())
         }
         Unlike::Body(id, ours, theirs) => (format!("request {id}, the hash of its body"), ours.to_string(), theirs.to_string()),
         Unlike::Answer(id, answers) => (format!("request {id}, its answer"), answer(&answers.0), answer(&answers.1)),

@@ -63,7 +63,8 @@ pub enum Remembered {
     Redeem(RedeemOutcome),
     /// Any other command: the number of its kind and the bytes of its outcome.
     Other(Box<(u16, Vec<u8>)>),
-    /// A command whose reply is longer than [`REPLY_BYTES_KEPT_MAX`]: [`reply_of`](crate::state::reply_of) makes it from its record.
+    /// A command whose reply is longer than [`REPLY_BYTES_KEPT_MAX`]: [`reply_of`](crate::state::reply_of) makes it from its
+    /// record.
     Stored {
         /// The number of the command's kind.
         kind: u16,

@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_without_keys_allocates_nothing() {
+    fn a_table_without_keys_finds_nothing() {
         let mut shards = Shards::new();
         assert_eq!((shards.find(7, |_| 7), shards.likely(7)), (None, None));
         shards.remove(7, 0);
