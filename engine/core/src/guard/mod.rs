@@ -42,10 +42,11 @@
 //!   try.
 //! - Players behind one network are locked out together by 60 guesses a minute, or 600 refused codes without reasons.
 //! - A gateway is locked out by 100 guesses a second. Refusals of known codes never lock out a gateway or network; without
-//!   reasons, 1,000 refused codes a second lock out a gateway, and 10 a second a network. Each lockout of a gateway lasts a second
-//!   at first, and a minute at most.
-//! - A credential that attacks clients elsewhere locks out 120, then 2 a minute, for half a minute at first. It can use up nine of
-//!   ten attempts of more clients, at 9 attempts of its own for each, 0.9 without reasons: the next guess locks such a client out.
+//!   reasons, 1,000 refused codes a second lock out a gateway, and 10 a second a network. Each lockout of a gateway lasts a
+//!   second at first, and a minute at most.
+//! - A credential that attacks clients elsewhere locks out 120, then 2 a minute, for half a minute at first. It can use up nine
+//!   of ten attempts of more clients, at 9 attempts of its own for each, 0.9 without reasons: the next guess locks such a
+//!   client out.
 //!
 //! The engine thread owns the guard. Its contents are not journalled: a restart gives everyone a full budget. Operators can list
 //! and lift lockouts ([`Guard::lockouts`], [`Guard::lift`]).

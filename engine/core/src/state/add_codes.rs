@@ -29,7 +29,7 @@ pub(super) fn decide(state: &State, stamp: Stamp, request: &AddCodesRequest, loo
 }
 
 /// The outcome that adding codes would have.
-pub(super) fn foretell(state: &State, request: &AddCodesRequest, lookup: &impl Lookup) -> Outcome {
+pub(super) fn preview(state: &State, request: &AddCodesRequest, lookup: &impl Lookup) -> Outcome {
     match sort(state, request, lookup) {
         // A campaign that does not exist yet cannot be created without codes.
         Ok(Taken { codes, skipped }) if request.campaign.is_none() && codes.is_empty() => Outcome::Conflicts(skipped),

@@ -10,7 +10,7 @@ use scrip_protocol::command::{
 };
 use scrip_protocol::{CampaignId, ClubId, RuleId};
 
-use super::add_codes::foretell;
+use super::add_codes::preview;
 use super::archive_campaign::holders;
 use super::{AddCodesRequest, Campaign, Credential, Lookup, ReaderRow, Rule, State};
 
@@ -192,7 +192,7 @@ impl State {
 
     /// The outcome that adding codes would have.
     pub fn try_codes(&self, request: &AddCodesRequest, lookup: &impl Lookup) -> AddCodesOutcome {
-        foretell(self, request, lookup)
+        preview(self, request, lookup)
     }
 
     /// A page of the credentials.

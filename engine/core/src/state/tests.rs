@@ -97,14 +97,14 @@ impl Bench {
         let next = Position(self.state.position().0 + 1);
         let reply = reply_of(next, &record).expect("a request's record has its reply");
         match (mutation, &record) {
-            (Mutation::Redeem(mutation), Record::Activation(_)) => self.check_foretells(mutation, None),
+            (Mutation::Redeem(mutation), Record::Activation(_)) => self.check_prediction(mutation, None),
             (Mutation::Redeem(mutation), Record::RedemptionRefused(refused)) => {
-                self.check_foretells(mutation, Some(refused.outcome))
+                self.check_prediction(mutation, Some(refused.outcome))
             }
-            (Mutation::Hold(mutation), Record::CodeHeld(_)) => self.check_foretells(&mutation.redeem, None),
+            (Mutation::Hold(mutation), Record::CodeHeld(_)) => self.check_prediction(&mutation.redeem, None),
             (Mutation::Hold(mutation), Record::HoldRefused(refused)) => {
                 if let HoldOutcome::Refused(why) = refused.outcome {
-                    self.check_foretells(&mutation.redeem, Some(why));
+                    self.check_prediction(&mutation.redeem, Some(why));
                 }
             }
             _ => {}
@@ -117,7 +117,7 @@ impl Bench {
 
     /// A check before a redemption or a hold predicts the refusal (Z6), except for the limit of amounts and the limit per client,
     /// which depend on the client. It names no top-up.
-    fn check_foretells(&self, mutation: &RedeemRequest, refusal: Option<RedeemOutcome>) {
+    fn check_prediction(&self, mutation: &RedeemRequest, refusal: Option<RedeemOutcome>) {
         if refusal == Some(RedeemOutcome::UnknownTopUp) {
             return;
         }
@@ -138,7 +138,7 @@ impl Bench {
                 assert!(reasons.iter().all(|why| in_all.contains(why)), "{reasons:?} come after it");
             }
             CodeChecked::Refused { ref reasons, .. } => assert_eq!(refusal.as_ref(), reasons.first()),
-            CodeChecked::Free { outcome: foretold } => assert_eq!(refusal, Some(foretold)),
+            CodeChecked::Free { outcome: predicted } => assert_eq!(refusal, Some(predicted)),
             CodeChecked::NotAccepted => panic!("the index hides no reasons"),
         }
     }
