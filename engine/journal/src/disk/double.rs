@@ -507,13 +507,13 @@ impl Drop for HeldLock {
     }
 }
 
-/// An open file. It stays what it is when its name goes.
+/// An open file. It remains usable after its name is removed.
 #[derive(Debug)]
 struct Opened {
     disk: Double,
     file: usize,
     writes: bool,
-    /// As in [`Shared::storages`], by this one alone.
+    /// Like [`Shared::storages`], for this handle.
     locked: Mutex<isize>,
 }
 
@@ -603,7 +603,7 @@ impl DiskFile for Opened {
     }
 }
 
-/// Does something for each number, on as many threads as the machine has cores, with a random sequence of its own.
+/// Runs something for each number, on as many threads as the machine has cores, with a separate random sequence each.
 #[expect(clippy::print_stdout, reason = "a random test prints its seed")]
 pub fn each(count: usize, seed: u64, each: impl Fn(usize, &mut fastrand::Rng) + Sync) {
     println!("seed {seed}, {count} in all");

@@ -89,16 +89,16 @@ pub(super) fn held(holds: &Holds, campaigns: &Campaigns, now_ms: u64) -> u32 {
 fn the_uses_of_a_code_are_exact_even_while_expired_holds_are_counted() {
     let (mut campaigns, mut holds) = (campaigns(Some(40)), Holds::default());
     (1..=40).for_each(|position| give(&mut holds, &mut campaigns, position, 0, 1_000 + position));
-    // At no time is more expired than it is, and a use is free as soon as one is.
+    // Expired holds never count as held, and a use is free as soon as one has expired.
     assert_eq!(held(&holds, &campaigns, 1_000), 40);
     assert_eq!(held(&holds, &campaigns, 1_001), 39);
     let held_uses = seen(&holds, &campaigns).expect("there are some");
     assert_eq!([1_000, 1_001, 1_005].map(|now_ms| held_uses.at(now_ms)), [40, 39, 35]);
-    // The forty-first takes the place of the earliest, and of no other.
+    // The forty-first replaces the earliest, and no other.
     give(&mut holds, &mut campaigns, 41, 1_001, 5_000);
     assert_eq!(held(&holds, &campaigns, 1_001), 40);
     assert_eq!(seen(&holds, &campaigns).map(|held| held.at(1_001)), Some(40));
-    // The cap is lowered: a use is free when so many have expired, and not one before, for the state and for those outside.
+    // The cap is lowered: a use is free once enough have expired, and not before, for the state and for readers outside.
     let of = campaigns.of_mut(AT.campaign).expect("there is one");
     of.terms = std::sync::Arc::new(Terms { activations_per_code_max: Some(10), ..Terms::clone(&of.terms) });
     let held_uses = seen(&holds, &campaigns).expect("there are some");

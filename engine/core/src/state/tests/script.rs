@@ -1,31 +1,31 @@
-//! The notation: one command a line, a word and then what it needs; in quotes what has spaces in it.
+//! The notation: one command per line, a word and its arguments; arguments with spaces are quoted.
 //!
 //! ```text
 //! club Arena                                          registers a club; they are numbered from 1
 //! client 7 Ann                                        registers a client
 //! campaign amount=5.00 cap=2 clubs=1,2 codes=A,B      also name= from= to= off skip; they are numbered from 1
 //!                                                     per-client=1 uses=10 budget=50.00 low=3 enforce, as in `update`
-//! update 1 cap=2 amount=1                             changes terms; cap=none takes a limit away
-//! add 1 codes=C,D skip                                adds codes to campaign 1, skipping what cannot be added
-//! archive 1                                           as does `restore 1`
-//! archive-codes 1 codes=A,B                           as does `restore-codes 1 codes=A,B`
+//! update 1 cap=2 amount=1                             changes terms; cap=none removes a limit
+//! add 1 codes=C,D skip                                adds codes to campaign 1, skipping lines that cannot be added
+//! archive 1                                           also `restore 1`
+//! archive-codes 1 codes=A,B                           also `restore-codes 1 codes=A,B`
 //! generate 1 count=3 pattern=VIP-****                 also alphabet=; drawn=A,B,C space=9000000 existing=2: as if
-//!                                                     chance had brought these, and 2 codes had the pattern before
+//!                                                     these had been drawn, and 2 codes of the pattern existed
 //! redeem client=7 club=1 code=" a "
-//! hold code=A ttl=1000                                client, club as in redeem; ttl in ms, 15 minutes without
-//! confirm 4                                           the hold at position 4, as `release 4`; by=2 as credential 2 instead of 1;
+//! hold code=A ttl=1000                                client, club as in redeem; ttl in ms, 15 minutes by default
+//! confirm 4                                           the hold at position 4, also `release 4`; by=2 as credential 2 instead of 1;
 //!                                                     operator: of any credential
 //! refund 7                                            the activation at position 7; also force; by=2, operator as above;
 //!                                                     kept-from=9 as if the journal began at position 9
 //! check code=A club=1
 //! switch 1 off
 //! at 1000                                             the time, in milliseconds after the start; answers nothing
-//! show client 7                                       as do `show campaign 1`, `show added 1` and what stands in `shown`
+//! show client 7                                       also `show campaign 1`, `show added 1` and the queries of `shown`
 //! ```
 //! [`ledger`] has the ledger and the rules of top-ups, and [`readers`] the readers of the journal. `top-up=5` on `redeem` and
 //! `confirm` is the top-up during which the code is entered, looked up in the journal from kept-from= on.
-//! `request=3` on a command that changes something sends it under that request id. A line that starts with `#` is for the
-//! reader. Each command answers one line.
+//! `request=3` on a command that changes something is its request id. A line that starts with `#` is a comment. Each command
+//! answers one line.
 
 mod ledger;
 mod readers;

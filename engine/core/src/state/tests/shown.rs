@@ -5,8 +5,8 @@
 //! codes 1 archived unused                  the codes of campaign 1: also active, conflicting, used
 //! campaigns archived text=sum club=2 low   the numbers of campaigns: also present, active, inactive, all
 //! card 1                                   the counters of campaign 1
-//! free codes=A,B                           whether they are free to be added
-//! try 1 codes=A,B skip                     what adding them would answer; `try new` for a campaign that is yet to be created
+//! free codes=A,B                           whether they can be added
+//! try 1 codes=A,B skip                     the outcome of adding them; `try new` for a new campaign
 //! ```
 
 use std::collections::HashMap;
