@@ -126,8 +126,8 @@ pub trait DiskFile: Send {
     /// Starts to write some bytes to the disk, without waiting. A flush of another file then waits only for these. Does nothing
     /// on disks without this operation.
     ///
+    /// # Errors
     /// If the disk refuses.
-    /// When the disk refuses.
     fn write_out(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
         let _ = (offset, bytes);
         Ok(())
