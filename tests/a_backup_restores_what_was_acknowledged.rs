@@ -252,10 +252,10 @@ async fn a_restore_overwrites_nothing() {
     assert!(files(&to.join("tls")).iter().all(|(path, _)| path.extension().is_some_and(|of| of == "pem")));
 
     let there = restore(&to, &server.dir(), &[]).exits(6);
-    assert!(there.err.contains("holds an organisation already"), "{there:?}");
+    assert!(there.err.contains("already contains an organisation"), "{there:?}");
     std::fs::create_dir(&data).and_then(|()| std::fs::write(data.join("letter.txt"), "Dear all")).expect("it is writable");
     let there = restore(&to, &data, &[]).exits(6);
-    assert!(there.err.contains("there are other files here"), "{there:?}");
+    assert!(there.err.contains("the folder is not empty"), "{there:?}");
     assert_eq!(files(&data).len(), 1);
 
     // The state that a killed restore leaves behind.
@@ -263,7 +263,7 @@ async fn a_restore_overwrites_nothing() {
     restore(&to, &data, &[]).exits(0);
     std::fs::rename(data.join("scrip.toml"), data.join("restoring")).expect("it exists");
     let refused = run(scrip().args(["serve", "--data"]).arg(&data), b"").exits(6);
-    assert!(refused.err.contains("holds no organisation"), "{refused:?}");
+    assert!(refused.err.contains("contains no organisation"), "{refused:?}");
     let done = restore(&to, &data, &[]).exits(0).json().remove(0);
     assert_eq!(done["missing"], serde_json::json!(["tls/server.key"]));
     verified(&data);

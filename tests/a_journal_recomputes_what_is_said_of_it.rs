@@ -77,7 +77,7 @@ fn callers_without_access_to_the_journal_are_refused() {
     let found = offline(&server).exits(0).json().remove(0);
     assert_eq!(found["position"].as_u64(), Some(BEGUN), "{found}");
     let nothing = run(scrip().args(["verify", "--data"]).arg(server.scratch().join("nowhere")), b"").exits(6);
-    assert!(nothing.err.contains("holds no organisation"), "{nothing:?}");
+    assert!(nothing.err.contains("contains no organisation"), "{nothing:?}");
 }
 
 /// A stopped engine with a campaign of which one code was activated; its records and the ends of their batches. It wrote a
@@ -132,7 +132,7 @@ async fn a_wrong_counter_in_a_snapshot_is_reported() {
     write_snapshot(&server, &records, last);
     let found = offline(&server).exits(8);
     let expected = format!(
-        "at position {}, campaign 1, code in slot 0: the journal makes it 0 activations, the snapshot says 1 activation",
+        "at position {}, campaign 1, code in slot 0: the journal has 0 activations, the snapshot has 1 activation",
         last.position
     );
     assert_eq!(found.json()[0]["difference"]["words"], serde_json::json!(expected));

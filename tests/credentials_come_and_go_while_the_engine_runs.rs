@@ -440,7 +440,7 @@ async fn invalid_certificates_are_refused_with_the_reason() {
     let (secret, foreign, foreign_key) = issued(&other, "foreign", now() - DAY, now() + DAY);
     added(&operator, grant("foreign", Role::Operator, secret)).await;
 
-    let reason = "the certificate is not one of this organisation's".to_owned();
+    let reason = "the certificate does not belong to this organisation".to_owned();
     let unregistered = refused_hello(certified(&server, &certificate, &key)).await;
     assert_eq!(unregistered, (CloseCode::Unauthenticated, reason));
     for (certificate, key, why) in [

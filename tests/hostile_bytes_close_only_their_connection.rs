@@ -77,11 +77,11 @@ fn expected_before_hello(bytes: &[u8]) -> Expected {
     match frames.next(HELLO_BYTES_MAX) {
         Err(malformed) => malformed.into(),
         Ok(Some(frame)) if frame.kind != HELLO => {
-            hello_expected(format!("the first frame has the kind {}, and a hello has {HELLO}", frame.kind))
+            hello_expected(format!("the first frame has kind {}, and a hello has kind {HELLO}", frame.kind))
         }
         Ok(Some(frame)) => match scrip_protocol::wire::decode::<Hello>("hello", frame.body) {
             Err(malformed) => malformed.into(),
-            Ok(_) => Expected::Closed(CloseCode::Unauthenticated, "the token is not one of this organisation's".into()),
+            Ok(_) => Expected::Closed(CloseCode::Unauthenticated, "the token does not belong to this organisation".into()),
         },
         Ok(None) => match frames.end() {
             Err(malformed) => malformed.into(),
@@ -371,7 +371,7 @@ async fn nothing_is_accepted_before_the_hello() {
 
     for lane in [&silent, &slow] {
         let ending = lane.ending().await;
-        assert_eq!(ending.code_and_reason(), (CloseCode::HelloTimeout, "no hello came in time"));
+        assert_eq!(ending.code_and_reason(), (CloseCode::HelloTimeout, "no hello arrived in time"));
     }
     steady.audit(&server).await;
 }

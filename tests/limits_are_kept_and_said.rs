@@ -119,7 +119,7 @@ async fn one_credential_cannot_take_the_connections_of_others() {
         assert!(tokio::time::Instant::now() < deadline, "the credential was never refused for its own connections");
     }
     let other = other_dial.connect().await.expect("one connection is left for it");
-    let full = (CloseCode::TooManyConnections, "there are as many connections as there may be".to_owned());
+    let full = (CloseCode::TooManyConnections, "the connection limit is reached".to_owned());
     assert_eq!(turned_away(other_dial).await, full);
     let operator = Client::connect(dial.clone()).await.expect("a connection is reserved");
     let revoked = operator.call(RequestId::now(), &RevokeCredential { credential: *greedy }).await.expect("a reply");

@@ -222,14 +222,14 @@ async fn callers_without_a_token_of_this_organisation_are_refused() {
         let Some(ConnectError::Closed { code: CloseCode::Unauthenticated, reason }) = error else {
             panic!("{token:?}: {error:?}")
         };
-        assert_eq!(reason, "the token is not one of this organisation's");
+        assert_eq!(reason, "the token does not belong to this organisation");
     }
     // No hello at all: another frame is first.
     for kind in Kind::ALL {
         let mut lane = Lane::open_silent(server.address(), &server.authority()).await;
         lane.write(&request_of(*kind, "nobody")).await;
         let ending = lane.ending().await;
-        let reason = format!("the first frame has the kind {}, and a hello has 65520", *kind as u16);
+        let reason = format!("the first frame has kind {}, and a hello has kind 65520", *kind as u16);
         assert_eq!(ending.code_and_reason(), (CloseCode::HelloExpected, reason.as_str()));
     }
     assert_eq!(position(&server).await, Position(BEGUN), "only what an engine begins with is recorded");
@@ -254,7 +254,7 @@ async fn the_command_line_reports_who_is_refused_and_why() {
     let server = Server::start();
     let mut command = server.scrip(Role::Operator);
     let ran = run(command.env("SCRIP_TOKEN", "scrip_operator_00").args(["club", "list"]), b"").exits(4);
-    assert!(ran.err.contains("the token is not one of this organisation's (unauthenticated)"), "{}", ran.err);
+    assert!(ran.err.contains("the token does not belong to this organisation (unauthenticated)"), "{}", ran.err);
     assert_eq!(ran.out, "");
     for (role, args) in [
         (Role::Gateway, ["campaign", "list"].as_slice()),

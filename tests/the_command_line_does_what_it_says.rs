@@ -74,7 +74,7 @@ fn init_creates_an_organisation_once() {
     let contents = || all.iter().map(|(path, _)| fs::read(path).unwrap_or_default()).collect::<Vec<_>>();
     let before = contents();
     let ran = run(scrip().arg("init").arg(&dir), b"").exits(6);
-    assert!(ran.err.contains("holds an organisation already; nothing was changed"), "{}", ran.err);
+    assert!(ran.err.contains("already contains an organisation; nothing was changed"), "{}", ran.err);
     assert_eq!((ran.out.as_str(), contents() == before), ("", true));
 }
 
@@ -255,10 +255,10 @@ fn an_unreachable_engine_is_distinguished_from_a_missing_folder() {
     assert!(ran.err.contains(&format!("no engine answers at {}", server.address())), "{}", ran.err);
     let missing = server.scratch().join("missing");
     let ran = run(scrip().args(["serve", "--data", text(&missing)]), b"").exits(6);
-    assert!(ran.err.contains("holds no organisation; `scrip init` makes one"), "{}", ran.err);
+    assert!(ran.err.contains("contains no organisation; create one with `scrip init`"), "{}", ran.err);
     assert!(!missing.exists());
     let ran = run(scrip().args(["club", "list", "--data", text(&missing)]).env("SCRIP_TOKEN", "x"), b"").exits(6);
-    assert!(ran.err.contains("holds no organisation"), "{}", ran.err);
+    assert!(ran.err.contains("contains no organisation"), "{}", ran.err);
 }
 
 #[test]

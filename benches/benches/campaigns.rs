@@ -1,7 +1,7 @@
-//! Lists as long as they may be: what an import, archiving and restoring cost the engine thread, on which redemptions wait meanwhile,
-//! and what preparing a list costs its lane.
+//! The longest permitted lists: what an import, archiving and restoring cost the engine thread, which delays redemptions
+//! meanwhile, and what preparing a list costs its lane.
 //!
-//! A change is timed in its steps: decide; its record into a batch; apply, with the reply; the index.
+//! Each change is timed in its steps: decide; add the record to a batch; apply and reply; update the index.
 
 use std::time::{Duration, Instant};
 
@@ -15,16 +15,16 @@ use scrip_protocol::Money;
 use scrip_protocol::batch::BatchBuilder;
 use scrip_protocol::command::{CodeFilter, CodeTexts, ListCodes, OnConflict, Terms, UsageFilter};
 
-/// How many codes the organisation has to begin with.
+/// Codes that the organisation starts with.
 const CODES: u32 = 1_000_000;
 
-/// How many codes a list has.
+/// Codes of a list.
 const LISTED: u32 = 50_000;
 
-/// How many of them are in conflict.
+/// Codes of it that are in conflict.
 const TAKEN: u32 = 10_000;
 
-/// How long each step of a change took.
+/// Time that each step of a change took.
 #[derive(Default, Clone, Copy)]
 struct Steps {
     decide: Duration,
@@ -111,7 +111,7 @@ fn add(c: &mut Criterion) {
     let mut group = group(c);
     let mut organisation = Organisation::with_codes(CODES);
     let mut first = CODES;
-    // Begun anew before its tables grow, which `index` measures.
+    // Start over before the tables grow; `index` measures that.
     let until = CODES + 8 * LISTED;
     steps(&mut group, "create with 50,000 codes", || {
         if first >= until {

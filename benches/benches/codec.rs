@@ -1,4 +1,4 @@
-//! The codec: a redemption's frame made, split, checked and read; a batch of records sealed and read.
+//! The codec: building, splitting, checking and reading the frame of a redemption; sealing and reading a batch of records.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use scrip_benches::activation;

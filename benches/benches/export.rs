@@ -1,11 +1,11 @@
-//! How fast exports are, and how much memory they take: a read model of so many activations, in every format.
+//! Speed and memory use of exports, in every format, from a read model with a given number of activations.
 //!
 //! `cargo bench -p scrip-benches --bench export -- 10000000`
 //!
-//! The read model is written with plain statements: 50,000 codes to a campaign, each activated once, in an order in which neighbours lie far
-//! apart; 1,000,000 clients, 300 clubs, one activation of fifty refunded. It is made in a temporary folder, or in a file that is named after the number,
-//! and is used again where that is there. Bytes are counted and dropped. Memory is the most that the kernel saw resident during the
-//! export.
+//! The read model is written with plain statements: 50,000 codes per campaign, each activated once, in an order in which
+//! neighbours lie far apart; 1,000,000 clients, 300 clubs, one refund per fifty activations. It is built in a temporary folder,
+//! or in a file named after the number, which is reused if it exists. Output bytes are counted and discarded. Memory is the peak
+//! resident size that the kernel reports during the export.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
@@ -37,7 +37,7 @@ fn main() {
         println!("a read model of {activations} activations made in {:.0} s", began.elapsed().as_secs_f64());
     }
     let connection = Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("it can be read");
-    // As much as those that read the sidecar's file have.
+    // The cache size of the sidecar's readers.
     connection.execute_batch("PRAGMA cache_size = -16384; BEGIN").expect("a transaction can be begun");
     let view =
         View { connection: &connection, as_of: AsOf::whole(Position(activations), NOW_MS), now_ms: NOW_MS, requests_ms: NOW_MS };
@@ -62,7 +62,7 @@ fn measure(view: &View<'_>, name: &str, what: What, format: Format) {
     let done = export.run(view, io::sink(), &mut |_, _| true).expect("it is exported");
     let took = began.elapsed().as_secs_f64();
     println!(
-        "{name}, {format}: {} rows, {:.1} MB in {took:.2} s: {:.0} rows/s, {:.1} MB/s; {:.0} MB resident before, {:.0} MB at the most",
+        "{name}, {format}: {} rows, {:.1} MB in {took:.2} s: {:.0} rows/s, {:.1} MB/s; {:.0} MB resident before, {:.0} MB at most",
         done.rows,
         done.bytes as f64 / 1e6,
         done.rows as f64 / took,
@@ -72,7 +72,7 @@ fn measure(view: &View<'_>, name: &str, what: What, format: Format) {
     );
 }
 
-/// Has the kernel forget what it saw so far.
+/// Resets the kernel's peak of resident memory.
 fn reset_peak() {
     std::fs::write("/proc/self/clear_refs", "5").expect("a process may do that to itself");
 }
@@ -87,11 +87,11 @@ fn resident() -> u64 {
 
 fn status(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells");
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("Linux tells that");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("Linux reports it");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("it is a number") * 1_024
 }
 
-/// Spreads numbers over as many: a step that has no factor in common with any number of codes here, and the step back.
+/// Spreads numbers over a range of that size: a step coprime to any number of codes here, and the step back.
 struct Spread {
     of: u64,
     step: u64,
@@ -124,7 +124,7 @@ fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// Positions are 1 and up, in order; every thousandth of a second has ten of them.
+/// Positions count from 1, in order; each millisecond has ten of them.
 fn make(file: &Path, activations: u64) -> rusqlite::Result<()> {
     let connection = Connection::open(file)?;
     connection.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -500000;")?;
@@ -172,7 +172,7 @@ fn make(file: &Path, activations: u64) -> rusqlite::Result<()> {
         activation.execute(params![position, at_ms, client, club, of, slot, 500 + number as i64 % 9_000, request])?;
         stretch.execute(params![of, position / 4_096])?;
         if position % 50 == 0 {
-            // Where it stands in the journal decides nothing here.
+            // The position of a refund decides nothing here.
             refund.execute(params![activations as i64 + position, position, at_ms, of, slot, client, request])?;
         }
     }

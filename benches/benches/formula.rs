@@ -1,5 +1,5 @@
-//! Rules: their texts read, and worked out for a top-up. All matching rules of an organisation are worked out on the engine
-//! thread at every top-up.
+//! Rules: parsing their texts and evaluating them for a top-up. The engine thread evaluates all matching rules of an organisation
+//! on every top-up.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 // For the allocator alone.
@@ -7,7 +7,7 @@ use scrip_benches as _;
 use scrip_protocol::{Money, TopUpSource, Variables};
 use scrip_rules::{Conditions, Formula, PushText};
 
-/// A top-up as they are.
+/// A typical top-up.
 const TOP_UP: Variables = Variables {
     amount: Money(50_000),
     source: TopUpSource::Acquiring,
@@ -17,7 +17,7 @@ const TOP_UP: Variables = Variables {
     sessions: 7,
 };
 
-/// Names of formulas, and their texts: those of the documentation, and what is harder.
+/// Formulas by name: those of the documentation, and harder ones.
 fn formulas() -> Vec<(&'static str, String)> {
     let texts = [
         ("10 percent", "{{topupAmountMajor}} * 0.10"),
@@ -26,7 +26,7 @@ fn formulas() -> Vec<(&'static str, String)> {
         ("past 128 bits once", "999999999999999999.5 * 999999999999999999.5 * {{topupAmountMajor}} / 999999999999999999"),
     ];
     let mut formulas: Vec<_> = texts.into_iter().map(|(name, text)| (name, text.to_owned())).collect();
-    // What one text can cost at most, or nearly: every addition makes numbers longer, and is reduced.
+    // Nearly the most that one text can cost: every addition makes the numbers longer, and is reduced.
     let worst: Vec<String> = (0..45).map(|number| format!("1/{}.{number}7", 987_653 + number * 2)).collect();
     let mut worst = worst.join("+");
     worst.truncate(worst[..500].rfind('+').expect("many are added"));

@@ -1,4 +1,4 @@
-//! The index: finding codes that are there and that are not, and checks as lanes make them.
+//! The index: looking up codes that exist and codes that do not, and checks as lanes make them.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use scrip_benches::{NOW_MS, Organisation, add_codes, code};
@@ -51,7 +51,7 @@ fn find(c: &mut Criterion) {
     group.finish();
 }
 
-/// Codes come in while others are looked for: what a campaign's import costs the index, tables that grow included.
+/// Adds codes during lookups: what the import of a campaign costs the index, growing tables included.
 fn grow(c: &mut Criterion) {
     const ADDED: u32 = 1_000;
     let mut organisation = Organisation::with_codes(CODES);

@@ -1,4 +1,4 @@
-//! The journal on this machine's disk: batches made durable. Beside it, a raw append and flush of as many bytes.
+//! The journal on this machine's disk: making batches durable, compared with a raw append and flush of as many bytes.
 
 use std::io::Write;
 use std::sync::Arc;

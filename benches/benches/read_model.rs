@@ -1,10 +1,11 @@
-//! How fast the read model takes activations, and how fast a campaign's page is read from it afterwards.
+//! How fast the read model applies activations, and how fast a campaign's page is read from it afterwards.
 //!
 //! `cargo bench -p scrip-benches --bench read_model -- 10000000`
 //!
-//! A journal of so many activations is made in memory, as an engine under load writes it: batches of 128 KiB, each code activated once,
-//! 100,000 clients. It is applied in transactions of as many batches as a follower would give it that is behind; codes are taken in the order
-//! of campaigns (`in order`), or from all campaigns at random (`scattered`), where every transaction changes pages all over the file.
+//! A journal of that many activations is built in memory as an engine under load would write it: batches of 128 KiB, each code
+//! activated once, 100,000 clients. It is applied in transactions of as many batches as a follower that lags behind gives it. The
+//! codes come in the order of campaigns (`in order`), or from all campaigns at random (`scattered`), where every transaction
+//! changes pages all over the file.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
@@ -72,7 +73,7 @@ fn bytes(dir: &Path) -> u64 {
     files.map(|file| file.expect("it is there").len()).sum()
 }
 
-/// The counters of a campaign, asked for by somebody who has not asked before, and then again.
+/// The counters of a campaign: the first query of a reader, and the following ones.
 fn page(path: &Path) {
     let readers = Readers::new(path);
     let mut times: Vec<Duration> = Vec::new();
@@ -87,7 +88,7 @@ fn page(path: &Path) {
     println!("  counters of a campaign: first {first:.1?}, then {:.1?} at the median", times[50]);
 }
 
-/// A journal in the making.
+/// A journal under construction.
 struct Journal {
     chain: ChainEnd,
     activations: u64,
@@ -128,14 +129,14 @@ impl Journal {
         batches
     }
 
-    /// The next batches, of so many records or a little more; none at the end.
+    /// The next batches, with about that many records; none at the end.
     fn some(&mut self, records: usize) -> Option<Vec<Vec<u8>>> {
         let (mut batches, until) = (Vec::new(), self.done + records as u64);
         while self.done < until.min(self.activations) {
             let ms = BEGAN_MS + self.done / A_MILLISECOND;
             let mut batch = BatchBuilder::with_room(ms, BATCH_BYTES);
             while batch.len() < BATCH_BYTES - 256 && self.done < self.activations {
-                // A step that shares no factor with the number of codes meets each of them once.
+                // A step coprime to the number of codes visits each code once.
                 let step = if self.scattered { 7_368_787 } else { 1 };
                 let code = (u128::from(self.done) * step % u128::from(self.activations)) as u64;
                 let (client, stamp) = (self.random.u64(..CLIENTS), self.stamp(ms));

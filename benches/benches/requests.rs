@@ -1,4 +1,4 @@
-//! The request window: ids that are new, ids that were seen, and remembering, with millions remembered.
+//! The idempotency window with millions of ids: new ids, known ids, and remembering.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use scrip_benches::{NOW_MS, refusal, stamp};

@@ -1,11 +1,12 @@
-//! How long a restart takes, and how much memory codes take: the real program on organisations of different sizes.
+//! How long a restart takes and how much memory codes take: the real program on organisations of different sizes.
 //!
 //! `cargo build --release && cargo bench -p scrip-benches --bench restart -- 1000000 10000000 50000000`
 //!
-//! For each number of codes (12 characters, 50,000 to a campaign) a journal is written and then: `scrip serve` replays it from its beginning, is asked
-//! about every code, and stops, which writes a snapshot; it is started on that snapshot several times, each time until the first redemption is
-//! answered; asked about every code, so that every page is touched; and at last given a redemption of each tenth code. Memory is what the
-//! kernel says of the process: resident, and of that anonymous (the rest are pages of files, which the kernel may take back).
+//! For each number of codes (12 characters, 50,000 per campaign) this writes a journal. `scrip serve` then replays it from the
+//! beginning, checks every code, and stops, which writes a snapshot. It is started on that snapshot several times, each time
+//! until it answers the first redemption. Then every code is checked, which touches every page, and every tenth code is redeemed.
+//! Memory is what the kernel reports for the process: the resident size, and the anonymous part of it (the rest are pages of
+//! files, which the kernel can reclaim).
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
@@ -27,10 +28,10 @@ use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Record, 
 
 const CODES_PER_CAMPAIGN: u64 = 50_000;
 
-/// How often it is started on a snapshot; the median counts.
+/// Starts on a snapshot; the median counts.
 const STARTS: usize = 5;
 
-/// How many codes one check asks about.
+/// Codes of one check.
 const AT_ONCE: usize = 8_000;
 
 fn main() {
@@ -46,10 +47,10 @@ fn main() {
     }
 }
 
-/// The text of a code: 12 characters that say little of one another.
+/// The text of a code: 12 characters, not predictable from one another.
 fn code(n: u64) -> String {
     const SIGNS: &[u8; 32] = b"23456789ABCDEFGHJKMNPQRSTUVWXYZ0";
-    // The number itself, so that no two are alike, and as many bits again that look like chance.
+    // The number itself makes each code unique; the other bits look random.
     let bits = u128::from(n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 34) << 30 | u128::from(n);
     (0..12).map(|at| SIGNS[(bits >> (5 * at)) as usize % 32] as char).collect()
 }
@@ -68,7 +69,7 @@ async fn measure(codes: u64) {
     println!("  replayed from the journal in {}, first line printed", ms(replayed.took));
     let client = replayed.client(&folder, &token).await;
     check_all(&client, codes).await;
-    replayed.print_memory("all in the live index, every code asked for", codes);
+    replayed.print_memory("all in the live index, every code checked", codes);
     let stopping = Instant::now();
     replayed.stop();
     println!(
@@ -87,7 +88,7 @@ async fn measure(codes: u64) {
         if took.len() == STARTS {
             running.print_memory("just started on the snapshot", codes);
             check_all(&client, codes).await;
-            running.print_memory("on the snapshot, every code asked for", codes);
+            running.print_memory("on the snapshot, every code checked", codes);
             let redeemed = codes / 10;
             redeem_each_tenth(&client, codes).await;
             running.print_memory("on the snapshot, each tenth code redeemed since", codes);
@@ -161,7 +162,7 @@ impl Running {
         let printed = child.stdout.take().expect("it is piped");
         BufReader::new(printed).read_line(&mut line).expect("it prints a line");
         let said: serde_json::Value = serde_json::from_str(&line).expect("it prints JSON");
-        let address = said["listening"].as_str().expect("it says where it listens").to_owned();
+        let address = said["listening"].as_str().expect("it prints its address").to_owned();
         Running { child, address, took: began.elapsed() }
     }
 
@@ -174,7 +175,7 @@ impl Running {
     fn print_memory(&self, when: &str, codes: u64) {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let bytes = |field: &str| {
-            let line = status.lines().find(|line| line.starts_with(field)).expect("the kernel says it");
+            let line = status.lines().find(|line| line.starts_with(field)).expect("the kernel reports it");
             line.split_whitespace().nth(1).and_then(|number| number.parse::<u64>().ok()).expect("a number") * 1024
         };
         let (resident, anonymous) = (bytes("VmRSS:"), bytes("RssAnon:"));
@@ -188,8 +189,8 @@ impl Running {
     }
 
     fn stop(mut self) {
-        let told = Command::new("kill").arg(self.child.id().to_string()).status().expect("there is kill");
-        assert!(told.success());
+        let killed = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill is installed");
+        assert!(killed.success());
         assert!(self.child.wait().expect("it was started here").success());
     }
 }

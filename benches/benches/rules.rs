@@ -1,6 +1,6 @@
-//! Rules of top-ups: finding and firing those that match, of few and of many; putting one in and taking it out; linting one among many.
+//! Rules of top-ups: finding and firing the matching ones, of few and of many; adding and removing one; linting one among many.
 //!
-//! Cases are given by the conditions of the n-th rule and by the top-up. Each is named by how many rules there are and how many match.
+//! Cases are defined by the conditions of the n-th rule and by the top-up. Their names state the number of rules and of matches.
 
 use std::hint::black_box;
 
@@ -12,7 +12,7 @@ use scrip_protocol::{ClubId, Money, RuleId, TopUpSource, Variables};
 use scrip_rules::formula::FORMULA_BYTES_MAX;
 use scrip_rules::{Candidates, Compiled, Fired, fire_all, lint};
 
-/// How many rules there are where there are many.
+/// Number of rules in the cases with many.
 const MANY: u32 = 10_000;
 
 const PERCENT: &str = "{{topupAmountMajor}} * 0.05 + 50";
@@ -31,7 +31,7 @@ impl Rules {
         Rules { compiled, candidates }
     }
 
-    /// As the engine does on a top-up.
+    /// Fires the rules as the engine does on a top-up.
     fn fire(&self, variables: &Variables) -> Fired {
         let club = ClubId(1);
         let found = self.candidates.at(club, variables);
@@ -58,7 +58,7 @@ fn rule(conditions: &str, formula: &str) -> Compiled {
     Compiled::of(&terms).expect("a rule")
 }
 
-/// A top-up of so many major units.
+/// A top-up of that many major units.
 fn top_up(major: i64) -> Variables {
     Variables {
         amount: Money(major * 100),
@@ -70,7 +70,7 @@ fn top_up(major: i64) -> Variables {
     }
 }
 
-/// The n-th of ranges of 20 that begin 10 apart: two match an amount.
+/// The n-th of ranges of 20 that start 10 apart: two of them match an amount.
 fn brackets(n: u32) -> String {
     format!("topupAmountMajor >= {} AND topupAmountMajor < {}", n * 10, n * 10 + 20)
 }
@@ -94,7 +94,7 @@ fn fire(c: &mut Criterion) {
     let nested = |n| format!("topupAmountMajor >= {n} AND topupAmountMajor <= {}", 2 * MANY - n);
     case("nested", MANY, 2, nested, top_up(1));
     case("nested", MANY, MANY as usize, nested, top_up(MANY.into()));
-    // The worst: narrowest in a variable in which all are alike, and told apart by another.
+    // The worst case: the narrowest variable is the same in all of them, and another one distinguishes them.
     let alike = |n| format!("topupAmountMajor < 1000 AND bonusBalanceMajor >= {}", n + 44);
     case("alike where they are narrowest", MANY, 2, alike, top_up(500));
     group.finish();

@@ -1,4 +1,4 @@
-//! Decide and apply: a redemption that is new, refused, or repeated, and holds where many are open, in memory alone.
+//! Decide and apply in memory: redemptions that are new, refused or retried, and holds while many are open.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use scrip_benches::{NOW_MS, Organisation, code, hold, redeem};
@@ -41,7 +41,7 @@ fn decide_and_apply(c: &mut Criterion) {
     group.finish();
 }
 
-/// Limits that are never met: they are looked at all the same.
+/// Limits that are never reached but are checked all the same.
 fn limited() -> Terms {
     Terms {
         activations_per_code_max: Some(u32::MAX - 1),
@@ -72,7 +72,7 @@ fn among_holds(c: &mut Criterion) {
     among_holds_of(c, limited(), "1,000,000 open holds, every limit");
 }
 
-/// A million holds are open all the while: they are neither to slow down a redemption nor each other.
+/// A million holds stay open: they must slow down neither redemptions nor each other.
 fn among_holds_of(c: &mut Criterion, terms: Terms, what: &str) {
     let mut group = c.benchmark_group("state");
     group.throughput(Throughput::Elements(1));

@@ -1,5 +1,5 @@
-//! A top-up in memory: admitted, decided with the rules that match it, applied. How many rules there are is to cost next to nothing,
-//! as long as two of them match (U8); and a redemption is to cost what it did before there were any.
+//! A top-up in memory: admitted, decided with the matching rules, applied. The number of rules must cost next to nothing while
+//! two of them match (U8), and a redemption must cost what it costs without rules.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use scrip_benches::{Organisation, redeem};
@@ -10,7 +10,7 @@ use scrip_protocol::{ClientId, ClubId, Money, Record, TopUpSource};
 const CLIENTS: u32 = 100_000;
 const CODES: u32 = 1_000_000;
 
-/// So many major units lie between two rules.
+/// Major units between two rules.
 const STEP: u32 = 10;
 
 fn create_rule(organisation: &mut Organisation, conditions: String, formula: &str) {
@@ -28,7 +28,7 @@ fn create_rule(organisation: &mut Organisation, conditions: String, formula: &st
     assert!(matches!(record, Record::RuleSaved(_)), "{record:?}");
 }
 
-/// Two rows of ranges side by side: of every amount below 10 times half the rules, one in each row matches.
+/// Creates two rows of ranges side by side: for every amount below 10 times half the rules, one range of each row matches.
 fn create_rules(organisation: &mut Organisation, rules: u32) {
     for at in 0..rules / 2 {
         let range = |from: u32| format!("topupAmountMajor >= {from} AND topupAmountMajor < {}", from + STEP);
@@ -57,11 +57,11 @@ fn top_ups(c: &mut Criterion) {
     for rules in [0, 1, 10, 1_000, 10_000] {
         let mut organisation = Organisation::with_codes(1);
         match rules {
-            // One rule: it always matches, and is all that does.
+            // One rule that always matches.
             1 => create_rule(&mut organisation, String::new(), "{{topupAmountMajor}} * 0.1"),
             rules => create_rules(&mut organisation, rules),
         }
-        // Below the shifted row's last range every amount is in one range of each row.
+        // Below the last range of the shifted row, every amount is in one range of each row.
         let majors = (rules / 2).max(2) * STEP - STEP;
         let amount = |number: u32| i64::from(number % majors) * 100 + 37;
         let firings = match rules {

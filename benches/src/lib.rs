@@ -1,7 +1,7 @@
-//! What the benchmarks have in common: an organisation of a size, and requests to it.
+//! Shared by the benchmarks: an organisation of a given size, and requests to it.
 //!
-//! `cargo bench -p scrip-benches` runs them all; `cargo bench -p scrip-benches --bench index` one. They say which function is slow;
-//! what the whole does is measured by `scrip loadtest`.
+//! `cargo bench -p scrip-benches` runs them all; `cargo bench -p scrip-benches --bench index` runs one. They show which function
+//! is slow; `scrip loadtest` measures the whole engine.
 
 use scrip_core::index::{Index, normalise, trim};
 use scrip_core::state::{AddCodesRequest, CodeList, CreateCampaignRequest, HoldRequest, Mutation, RedeemRequest, State};
@@ -9,29 +9,29 @@ use scrip_protocol::command::{Activation, HOLD_TTL_MAX_MS, OnConflict, RedeemOut
 use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position, Record, RequestId, Settings, Stamp};
 
-/// The allocator of the program: with another one, tables lie on other pages and cost other times.
+/// The allocator of the program: with another one, tables lie on other pages and take other times.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The time at which everything happens.
 pub const NOW_MS: u64 = 1_790_000_000_000;
 
-/// An organisation with one club and one campaign of so many codes, `CODE-0` and so on, without cap.
+/// An organisation with one club and one campaign with that many codes, `CODE-0` and so on, without a cap.
 pub struct Organisation {
     /// Its state.
     pub state: State,
-    /// The index of it.
+    /// Its index.
     pub index: Index,
     mutation: u64,
 }
 
 impl Organisation {
-    /// Makes it.
+    /// Creates it.
     pub fn with_codes(codes: u32) -> Organisation {
         Organisation::with_terms(codes, Terms::new("Campaign", Money(1)))
     }
 
-    /// The same, on terms.
+    /// Creates it with terms.
     pub fn with_terms(codes: u32, terms: Terms) -> Organisation {
         let mut state = State::default();
         let settings = Settings { codes_per_campaign_max: u32::MAX, ..Settings::default() };
@@ -44,13 +44,13 @@ impl Organisation {
         organisation
     }
 
-    /// A stamp that was not seen before.
+    /// A new stamp.
     pub fn stamp(&mut self) -> Stamp {
         self.mutation += 1;
         stamp(self.mutation)
     }
 
-    /// Admits, decides, applies, and lets the index follow, as the engine thread does. Returns the record.
+    /// Admits, decides and applies a mutation and updates the index, as the engine thread does. Returns the record.
     pub fn change(&mut self, mutation: &Mutation) -> Record {
         let stamp = self.stamp();
         assert_eq!(self.state.admit(NOW_MS, &stamp, || mutation.kind()), scrip_core::state::requests::Admission::New);
@@ -68,13 +68,13 @@ pub fn stamp(n: u64) -> Stamp {
     Stamp { request: RequestId::from_parts(NOW_MS, random), body: n, credential: CredentialId(1) }
 }
 
-/// The record of a redemption of a code that is not known.
+/// The record of a refusal of an unknown code.
 pub fn refusal(stamp: Stamp) -> Record {
     let outcome = RedeemOutcome::UnknownCode;
     RedemptionRefused { stamp, client: ClientId(1), club: ClubId(1), code: "code".into(), outcome }.into()
 }
 
-/// A request to add codes to the first campaign: `CODE-0000000` and so on, from one number up to another.
+/// A request to add a range of codes, `CODE-0000000` and so on, to the first campaign.
 pub fn add_codes(numbers: std::ops::Range<u32>) -> Mutation {
     let list = list(numbers);
     Mutation::AddCodes(Box::new(AddCodesRequest { campaign: Some(CampaignId(1)), list, on_conflict: OnConflict::Reject }))

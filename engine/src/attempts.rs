@@ -1,11 +1,12 @@
-//! Refused attempts that leave no record, kept in memory for whoever watches (Z13).
+//! Refused attempts that leave no record, kept in memory for watches (Z13).
 //!
-//! A ring with numbers: every attempt gets the next one, whether it is kept or not, so that whoever reads on from a number knows how many
-//! it has missed. Bounded by [`ATTEMPTS_KEPT`], where the oldest go, and by [`ATTEMPTS_PER_SECOND`], past which they are only counted.
+//! A numbered ring: every attempt gets the next number, whether it is kept or not, so that a reader that continues from a number
+//! knows how many it missed. Limits: [`ATTEMPTS_KEPT`], where the oldest are dropped, and [`ATTEMPTS_PER_SECOND`], above which
+//! attempts are only counted.
 //!
-//! Lanes add to it what they refuse without a look at the state, at most once for each chunk; what the engine thread refuses is added once the
-//! commit is durable that it was decided in, so that no attempt tells of what a crash can undo (Z4). Nobody waits in here, and its lock is
-//! held for no longer than it takes to copy [`ATTEMPTS_PER_FRAME`] of them. The attempts themselves are not durable.
+//! Lanes add what they refuse without the state, at most once per chunk. Refusals by the engine thread are added once the commit
+//! in which they were decided is durable, so that no attempt reports what a crash can undo (Z4). Nobody waits in here: the lock
+//! is held only while up to [`ATTEMPTS_PER_FRAME`] attempts are copied. The attempts themselves are not durable.
 
 use std::collections::VecDeque;
 
@@ -17,11 +18,11 @@ use scrip_protocol::command::{
 use scrip_protocol::{ClientId, ClientNetwork, ClubId, CredentialId, Kind, Position, Refusal, RequestId};
 use tokio::sync::watch;
 
-/// What was refused.
+/// A refused attempt.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Refused {
     pub(crate) at_ms: u64,
-    /// The newest durable record then.
+    /// The newest durable record at that time.
     pub(crate) after: Position,
     pub(crate) kind: Kind,
     pub(crate) credential: CredentialId,
@@ -31,7 +32,7 @@ pub(crate) struct Refused {
     pub(crate) refusal: Refusal,
 }
 
-/// Whom and what an attempt was about, as far as the command says and was looked at.
+/// The client, code and so on of an attempt, as far as they are known.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct About {
     pub(crate) client: Option<ClientId>,
@@ -39,16 +40,16 @@ pub(crate) struct About {
     pub(crate) code: Option<NormalisedCode>,
 }
 
-/// Attempts that wait to be added. Whoever owns it adds it soon, and without it growing past [`Waiting::MAX`].
+/// Attempts to be added. The owner adds them soon; their number is limited to [`Waiting::MAX`].
 #[derive(Default)]
 pub(crate) struct Waiting {
     attempts: Vec<Refused>,
-    /// How many more there were.
+    /// Attempts above the limit.
     lost: u64,
 }
 
 impl Waiting {
-    /// How many wait at most; further ones are lost. Nearly as many as are kept of a second: a commit may hold that many refusals.
+    /// The limit; further attempts are lost. Nearly as many as are kept per second: a commit may contain that many refusals.
     const MAX: usize = 8_192;
 
     pub(crate) fn push(&mut self, refused: Refused) {
@@ -59,14 +60,14 @@ impl Waiting {
         self.attempts.is_empty()
     }
 
-    /// Takes what waits elsewhere.
+    /// Takes all attempts of another.
     pub(crate) fn take(&mut self, other: &mut Waiting) {
         other.attempts.drain(..).for_each(|refused| self.push(refused));
         self.lost += std::mem::take(&mut other.lost);
     }
 }
 
-/// The attempts of this run of the process.
+/// The refused attempts of this run of the process.
 pub(crate) struct Attempts {
     run: RunId,
     ring: Mutex<Ring>,
@@ -79,9 +80,9 @@ struct Ring {
     kept: VecDeque<(u64, Refused)>,
     /// The number of the newest attempt.
     newest: u64,
-    /// How many were not kept because they came too fast.
+    /// Attempts that were not kept because they came too fast.
     lost: u64,
-    /// The second in which attempts came last, and how many were kept of it.
+    /// The second of the newest attempts, and how many of it were kept.
     second: (u64, u64),
 }
 
@@ -90,7 +91,7 @@ impl Ring {
         for refused in waiting.attempts.drain(..) {
             self.newest += 1;
             let second = refused.at_ms / 1_000;
-            // The times of lanes and of the engine thread may differ by a little: what is late counts for the newer second.
+            // The clocks of lanes and of the engine thread may differ slightly: a late attempt counts for the newer second.
             if second > self.second.0 {
                 self.second = (second, 0);
             }
@@ -114,39 +115,39 @@ impl Attempts {
         Attempts { run: RunId::random(), ring: Mutex::default(), newest: watch::Sender::new(0) }
     }
 
-    /// Adds what waits, and tells those who watch.
+    /// Adds waiting attempts, and wakes watches.
     pub(crate) fn add(&self, waiting: &mut Waiting) {
         if !waiting.is_empty() {
             let mut ring = self.ring.lock();
             ring.add(waiting);
-            // Still under the lock, so that it never goes back.
+            // Still under the lock, so that it never decreases.
             self.newest.send_replace(ring.newest);
         }
     }
 
-    /// The number of the newest attempt, as it moves.
+    /// The number of the newest attempt; changes are notified.
     pub(crate) fn newest(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }
 
-    /// Where to go on that has come so far in a run: at the begin, where that is another one.
+    /// The number to continue after, for a reader at `after` of a run: 0 if that is another run.
     pub(crate) fn resumed(&self, run: RunId, after: u64) -> u64 {
         if run == self.run { after } else { 0 }
     }
 
-    /// The attempts after a number, as many as go into a frame.
+    /// The attempts after a number, as many as fit into a frame.
     pub(crate) fn after(&self, after: u64) -> Frame {
         let (attempts, through) = {
             let ring = self.ring.lock();
             let from = ring.kept.partition_point(|(sequence, _)| *sequence <= after);
             let attempts: Vec<_> = ring.kept.range(from..).take(ATTEMPTS_PER_FRAME).copied().collect();
-            // Where none comes after these, those that were lost behind them are told as well.
+            // If no kept attempt follows these, lost ones at the end are included.
             let is_all = from + attempts.len() == ring.kept.len();
             let last = attempts.last().map_or(after, |(sequence, _)| *sequence);
             (attempts, if is_all { ring.newest.max(after) } else { last })
         };
         let lost = through - after - attempts.len() as u64;
-        Frame { run: self.run, lost, through, attempts: attempts.into_iter().map(told).collect() }
+        Frame { run: self.run, lost, through, attempts: attempts.into_iter().map(attempt).collect() }
     }
 
     pub(crate) fn counts(&self) -> AttemptCounts {
@@ -155,7 +156,7 @@ impl Attempts {
     }
 }
 
-fn told((sequence, refused): (u64, Refused)) -> Attempt {
+fn attempt((sequence, refused): (u64, Refused)) -> Attempt {
     let Refused { at_ms, after, kind, credential, request, about: About { client, club, code }, network, refusal } = refused;
     let code = code.map(|code| code.as_str().to_owned());
     Attempt { sequence, at_ms, after, command: kind.word().to_owned(), credential, request, client, club, code, network, refusal }
@@ -178,7 +179,7 @@ mod tests {
         }
     }
 
-    /// Adds attempts of one moment each second after a time, 500 at a time.
+    /// Adds one attempt at a time, 500 per second after a time.
     fn add(attempts: &Attempts, numbers: std::ops::RangeInclusive<u64>, at_ms: impl Fn(u64) -> u64) {
         let mut waiting = Waiting::default();
         for number in numbers {
@@ -194,9 +195,9 @@ mod tests {
         frame.attempts.iter().map(|attempt| attempt.sequence).collect()
     }
 
-    /// Z13: whoever reads on from a number gets each attempt once, and is told how many there were that are not there.
+    /// Z13: a reader that continues from a number gets each attempt once, and the number of those that are missing.
     #[test]
-    fn attempts_are_read_on_from_a_number() {
+    fn attempts_are_read_from_a_number() {
         let attempts = Attempts::new();
         let first = attempts.after(0);
         assert_eq!((first.lost, first.through, first.attempts.len()), (0, 0, 0));
@@ -209,18 +210,18 @@ mod tests {
         let frame = attempts.after(3);
         assert_eq!((frame.attempts.len(), frame.through, frame.lost), (ATTEMPTS_PER_FRAME, 3 + ATTEMPTS_PER_FRAME as u64, 0));
         assert_eq!(attempts.resumed(frame.run, 7), 7);
-        assert_eq!(attempts.resumed(RunId(1), 7), 0, "numbers of another run say nothing");
+        assert_eq!(attempts.resumed(RunId(1), 7), 0, "numbers of another run do not count");
     }
 
-    /// Bounded everything: of a second so many are kept, and the rest has numbers and is counted.
+    /// So many attempts of a second are kept; the others get numbers and are counted.
     #[test]
-    fn what_comes_too_fast_is_counted_as_lost() {
+    fn attempts_above_the_rate_are_counted_as_lost() {
         let (attempts, per_second) = (Attempts::new(), ATTEMPTS_PER_SECOND);
         add(&attempts, 1..=per_second + 500, |_| 1_999);
         assert_eq!(attempts.counts(), AttemptCounts { all: per_second + 500, lost: 500 });
         let rest = attempts.after(per_second - 1);
         assert_eq!((numbers(&rest), rest.lost, rest.through), (vec![per_second], 500, per_second + 500));
-        // Late by a little, and then the next second.
+        // Slightly late, and then in the next second.
         add(&attempts, 1..=1, |_| 999);
         add(&attempts, 1..=1, |_| 2_000);
         let rest = attempts.after(rest.through);
@@ -228,10 +229,10 @@ mod tests {
         let mut waiting = Waiting::default();
         (0..Waiting::MAX as u64 + 5).for_each(|number| waiting.push(refused(number, 9_000)));
         attempts.add(&mut waiting);
-        assert_eq!(attempts.counts().lost, 506, "who cannot add for long loses as well");
+        assert_eq!(attempts.counts().lost, 506, "attempts that wait for too long are lost as well");
     }
 
-    /// Bounded everything: the oldest make room, and who comes later is told how many they were.
+    /// The oldest attempts are dropped, and late readers learn how many.
     #[test]
     fn the_oldest_make_room() {
         let (attempts, kept) = (Attempts::new(), ATTEMPTS_KEPT as u64);

@@ -1,7 +1,7 @@
-//! Certificates: those of an organisation's own authority, made here, and callers' certificates, checked here (mutual TLS).
+//! Certificates: issues those of an organisation's own authority, and checks those of callers (mutual TLS).
 //!
-//! The authority signs the engine's certificate and those of callers who have one instead of a token. Its signature says that a caller may
-//! be asked who it is; whose the certificate is, and what its owner may do, the credentials say.
+//! The authority signs the engine's certificate, and those of callers that have one instead of a token. Its signature only proves
+//! that the certificate is the authority's; the credentials define whose it is, and what its owner may do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use scrip_transport::tls;
 
 use crate::credentials::secret_of_certificate;
 
-/// What an organisation begins with, in PEM.
+/// The first certificates of an organisation, in PEM.
 pub(crate) struct Begun {
     pub(crate) ca: String,
     pub(crate) ca_key: String,
@@ -25,9 +25,9 @@ pub(crate) struct Begun {
     pub(crate) server_key: String,
 }
 
-/// A caller's certificate, in the only moment in which its key is known here.
+/// A caller's new certificate, with the key, which is not stored.
 pub struct IssuedCertificate {
-    /// How the credential knows its holder.
+    /// Identifies the holder in the credential.
     pub secret: Secret,
     /// The certificate (PEM).
     pub certificate: String,
@@ -35,18 +35,18 @@ pub struct IssuedCertificate {
     pub key: String,
 }
 
-/// Why no certificate can be issued to a caller.
+/// Why no certificate could be issued to a caller.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
-    /// The authority's key cannot be used.
+    /// The authority's key is unusable.
     #[error("it cannot be used: {0}")]
     Key(#[from] rcgen::Error),
-    /// What it has signed is not taken by the authority.
+    /// The authority rejects what the key has signed.
     #[error("it is not the key of the authority in tls/ca.pem: {0}")]
     OtherAuthority(String),
 }
 
-/// An authority, and a certificate for an engine under some names and addresses.
+/// Creates an authority, and a certificate for an engine with these names and addresses.
 pub(crate) fn begin(hosts: &[String]) -> Result<Begun, rcgen::Error> {
     let ca_key = KeyPair::generate()?;
     let ca = authority();
@@ -64,7 +64,7 @@ pub(crate) fn begin(hosts: &[String]) -> Result<Begun, rcgen::Error> {
     })
 }
 
-/// What every organisation's authority is called, and may do. Two of them differ in their keys alone.
+/// The name and constraints of every organisation's authority. Two of them differ only in their keys.
 fn authority() -> CertificateParams {
     let mut ca = CertificateParams::default();
     ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -73,7 +73,7 @@ fn authority() -> CertificateParams {
     ca
 }
 
-/// A certificate for a caller, good from one time to another, both since 1970; signed with the authority's key, and found to be taken.
+/// Issues a certificate for a caller, valid between two times since 1970, signed with the authority's key and verified.
 pub(crate) fn issue(
     ca: &CallersAuthority,
     ca_key: &str,
@@ -97,7 +97,7 @@ pub(crate) fn issue(
     })
 }
 
-/// The authority whose signature callers' certificates must have.
+/// The authority that must have signed callers' certificates.
 pub(crate) struct CallersAuthority {
     verifier: Arc<dyn ClientCertVerifier>,
 }
@@ -110,12 +110,12 @@ impl CallersAuthority {
         Ok(CallersAuthority { verifier: verifier.build().map_err(|cause| cause.to_string())? })
     }
 
-    /// What checks certificates in a handshake, in which none need be shown.
+    /// Checks certificates during the handshake, in which callers need not present one.
     pub(crate) fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
         self.verifier.clone()
     }
 
-    /// Checks a chain, a caller's own certificate first, as of a time.
+    /// Checks a chain, a caller's own certificate first, at a time.
     pub(crate) fn check(&self, chain: &[CertificateDer<'_>], at: UnixTime) -> Result<(), String> {
         let (own, others) = chain.split_first().ok_or("there is none")?;
         self.verifier.verify_client_cert(own, others, at).map(|_| ()).map_err(|cause| cause.to_string())
@@ -133,13 +133,13 @@ mod tests {
         issue(&authority, &ca_key.ca_key, "till", 20_000 * DAY, 20_030 * DAY)
     }
 
-    /// Z15: a certificate is one caller's, of one authority, for a time.
+    /// Z15: a certificate belongs to one caller and one authority, and is valid for a limited time.
     #[test]
-    fn a_caller_s_certificate_is_taken_by_its_authority_in_its_time() {
+    fn a_caller_s_certificate_is_valid_for_its_authority_and_time() {
         let (ours, other) = (begin(&[]).expect("a key"), begin(&[]).expect("a key"));
         let first = issued(&ours, &ours).expect("they belong together");
         let second = issued(&ours, &ours).expect("they belong together");
-        assert_ne!(first.secret, second.secret, "one name is not one certificate");
+        assert_ne!(first.secret, second.secret, "each certificate is unique, even for the same name");
         let check = |ca: &Begun, day: u32| {
             let chain = tls::chain(first.certificate.as_bytes()).expect("it was just made");
             let authority = CallersAuthority::of(ca.ca.as_bytes()).expect("it was just made");

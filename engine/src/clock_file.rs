@@ -1,10 +1,12 @@
-//! The machine's clock as the engine last followed it, in a file of the data folder (`clock.json`): how `--accept-clock` is remembered.
+//! The machine's clock as the engine last followed it, in a file of the data folder (`clock.json`). This is how `--accept-clock`
+//! is remembered.
 //!
-//! It is written only where the newest record does not say what the clock showed: at a start with an accepted clock, at every start after
-//! it, when the clock was set back while the engine ran, and once a day while nothing is recorded. Each time it is replaced as a whole, and
-//! flushed. Where it is missing, damaged, or of another journal, the newest record alone says at what time the engine may start.
+//! It is only written if the newest record does not show the clock: at a start with an accepted clock and at later starts, when
+//! the clock was set back while the engine ran, and once a day while nothing is recorded. Each time the file is replaced as a
+//! whole, and flushed. If it is missing, damaged, or of another journal, the newest record alone decides at what time the engine
+//! may start.
 //!
-//! A backup does not have it: who restores one accepts the clock of that machine.
+//! Backups do not contain it: after a restore, the operator accepts the clock of the new machine.
 
 use std::io;
 use std::path::PathBuf;
@@ -22,10 +24,10 @@ use crate::error::EngineError;
 use crate::folder::FolderError;
 use crate::pipeline::{EngineClock, FollowedClock, check_start};
 
-/// How often a running engine looks at its clock.
+/// How often a running engine checks its clock.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How many looks there are between two attempts to write the file, after one that failed: a minute, so that the log is not filled.
+/// Checks between two attempts to write the file after a failure: a minute, so that the log is not flooded.
 const LOOKS_AFTER_FAILURE: u32 = 60;
 
 /// The file.
@@ -35,16 +37,16 @@ pub(crate) struct ClockFile {
 }
 
 impl ClockFile {
-    /// The file at a path, which need not be there.
+    /// The file at a path, which need not exist.
     pub(crate) fn at(path: PathBuf) -> ClockFile {
         ClockFile { path }
     }
 
-    /// Decides whether an engine may start by the machine's clock, on a journal whose newest record is at `end` and of the time `newest_ms`, and
-    /// remembers the clock where that is needed. Returns what is remembered.
+    /// Decides whether an engine may start by the machine's clock, on a journal whose newest record has position `end` and time
+    /// `newest_ms`. Remembers the clock if necessary, and returns what is remembered.
     ///
     /// # Errors
-    /// When the clock is implausible and not accepted, or an acceptance cannot be made durable.
+    /// If the clock is implausible and not accepted, or an acceptance cannot be made durable.
     pub(crate) fn judge_start(
         &self,
         newest_ms: u64,
@@ -71,7 +73,7 @@ impl ClockFile {
         Ok(Some(self.note(now).unwrap_or(now)))
     }
 
-    /// What the file has; none if it is missing or damaged.
+    /// The contents of the file; none if it is missing or damaged.
     fn read(&self) -> Option<FollowedClock> {
         let bytes = match std::fs::read(&self.path) {
             Ok(bytes) => bytes,
@@ -90,14 +92,14 @@ impl ClockFile {
         private::write(&self.path, &text)
     }
 
-    /// Writes it, and logs where that fails. Returns what was written.
+    /// Writes the file, and logs a failure. Returns what was written.
     fn note(&self, followed: FollowedClock) -> Option<FollowedClock> {
         let written = self.write(&followed);
         written.inspect_err(|error| tracing::warn!(path = %self.path.display(), %error, "{UNWRITTEN}")).ok().map(|()| followed)
     }
 }
 
-/// Notes in the file what the machine's clock shows, while an engine runs. Owned by the engine; where it is dropped instead of stopped, its
+/// Notes the machine's clock in the file while an engine runs. Owned by the engine; if it is dropped without being stopped, its
 /// thread ends by itself.
 pub(crate) struct ClockNoter {
     stop: Sender<()>,
@@ -105,7 +107,7 @@ pub(crate) struct ClockNoter {
 }
 
 impl ClockNoter {
-    /// Starts it after what is in the file.
+    /// Starts with the contents of the file.
     pub(crate) fn start(
         file: ClockFile,
         mut followed: Option<FollowedClock>,
@@ -117,7 +119,7 @@ impl ClockNoter {
             let mut looks_to_skip = 0_u32;
             let mut goes_on = true;
             while goes_on {
-                // A last look is after the last record.
+                // The last check is after the last record.
                 goes_on = stopping.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout);
                 looks_to_skip = looks_to_skip.saturating_sub(1);
                 let end = Position(counters.journal.durable.load(Ordering::Relaxed));
@@ -134,10 +136,10 @@ impl ClockNoter {
         ClockNoter { stop, thread }
     }
 
-    /// Stops it, and waits until it touches nothing any longer.
+    /// Stops the thread, and waits for it to end.
     ///
     /// # Panics
-    /// When its thread did.
+    /// If the thread panicked.
     pub(crate) fn stop(self) {
         let ClockNoter { stop, thread } = self;
         drop(stop);
@@ -145,10 +147,11 @@ impl ClockNoter {
     }
 }
 
-/// Logged where the file cannot be used.
-const UNREADABLE: &str = "the file of the machine's clock cannot be read; the newest record alone says when the engine may start";
+/// Logged if the file cannot be used.
+const UNREADABLE: &str =
+    "the file of the machine's clock cannot be read; the newest record alone decides when the engine may start";
 
-/// Logged where the file cannot be written.
+/// Logged if the file cannot be written.
 const UNWRITTEN: &str = "the file of the machine's clock cannot be written; the next start may need --accept-clock";
 
 #[cfg(test)]
@@ -160,7 +163,7 @@ mod tests {
     const HOUR: u64 = 3_600_000;
     const DAY: u64 = 24 * HOUR;
 
-    /// The file in a data folder, and the journal beside it: where it ends, and the time of its newest record.
+    /// The file in a data folder, and the end and newest time of the journal beside it.
     struct Shop {
         _dir: tempfile::TempDir,
         path: PathBuf,
@@ -183,20 +186,21 @@ mod tests {
         }
     }
 
-    /// A clock that was ahead by a year was set right: the flag is needed once, although records stay ahead, until the clock is set again.
+    /// A clock that was a year ahead was set right: the flag is needed once, although records stay ahead, until the clock is set
+    /// again.
     #[test]
     fn an_accepted_clock_is_remembered_until_it_is_set_again() {
         let lead = 366 * DAY;
         let mut shop = Shop::new(START + lead);
         assert!(matches!(shop.start(START, false), Err(ClockError::Behind { .. })));
-        assert!(!shop.path.exists(), "a start that is refused remembers nothing");
+        assert!(!shop.path.exists(), "a refused start remembers nothing");
         shop.start(START, true).expect("it is accepted");
-        // Nothing was recorded, and nobody started it for a while.
+        // Nothing was recorded, and the engine was stopped for a while.
         for wall_ms in [START, START + HOUR, START + 20 * DAY, START + 50 * DAY, START + 50 * DAY - 10 * 60_000] {
             shop.start(wall_ms, false).unwrap_or_else(|error| panic!("{wall_ms}: {error}"));
         }
         let followed_ms = START + 50 * DAY - 10 * 60_000;
-        // Ten days of records, at half speed, and more that is not recorded.
+        // Ten days of records at half speed, and more time without records.
         shop.newest_ms += 5 * DAY;
         shop.end += 1;
         let now_ms = followed_ms + 10 * DAY;
@@ -205,7 +209,7 @@ mod tests {
             assert!(refused.to_string().contains("after --accept-clock the engine followed it up to"), "{refused}");
         }
         assert!(matches!(shop.start(now_ms + 31 * DAY, false), Ok(Some(FollowedClock { is_accepted: true, .. }))));
-        // Set again, it is accepted again, once.
+        // After being set again, the clock must be accepted again, once.
         shop.start(START + HOUR, true).expect("it is accepted");
         shop.start(START + HOUR, false).expect("it is remembered");
     }
@@ -222,9 +226,9 @@ mod tests {
         assert!(shop.start(now_ms + 92 * DAY, false).is_err());
     }
 
-    /// What is remembered is of the journal beside it: not of one that ends before, as an older copy does.
+    /// The file applies to its own journal only: not to one that ends earlier, such as an older copy.
     #[test]
-    fn what_is_remembered_of_another_journal_or_damaged_accepts_nothing() {
+    fn a_clock_file_that_is_damaged_or_of_another_journal_accepts_nothing() {
         let mut shop = Shop::new(START + 366 * DAY);
         shop.start(START, true).expect("it is accepted");
         shop.end -= 1;
@@ -239,18 +243,18 @@ mod tests {
         shop.start(START, false).expect("it is remembered");
     }
 
-    /// A start needs no file as long as the newest record says what time it was.
+    /// A start needs no file if the newest record shows the time.
     #[test]
     fn a_plain_start_writes_no_file() {
         let shop = Shop::new(START);
         assert_eq!(shop.start(START + DAY, false), Ok(None));
         assert!(!shop.path.exists());
-        // Behind by a little, it is remembered, and not as accepted.
+        // A clock that is slightly behind is remembered, but not as accepted.
         let noted = shop.start(START - 1, false).expect("it is plausible").expect("it is noted");
         assert_eq!((noted.wall_ms, noted.record_ms, noted.is_accepted), (START - 1, START, false));
     }
 
-    /// An acceptance that cannot be remembered is not made.
+    /// If an acceptance cannot be remembered, the engine does not start.
     #[test]
     fn an_acceptance_is_durable_before_the_engine_starts() {
         let shop = Shop::new(START + DAY);
@@ -259,7 +263,7 @@ mod tests {
         assert!(matches!(started, Err(EngineError::Folder(FolderError::Io { .. }))), "{started:?}");
     }
 
-    /// A clock that is set by a test.
+    /// A clock set by the test.
     struct Set(Arc<parking_lot::Mutex<Reading>>);
 
     impl crate::pipeline::Clock for Set {
@@ -268,9 +272,9 @@ mod tests {
         }
     }
 
-    /// A running engine follows a clock that is set back; after a crash it starts again by that clock, without a flag.
+    /// A running engine follows a clock that is set back; after a crash it starts by that clock without a flag.
     #[test]
-    fn a_clock_that_was_set_back_under_a_running_engine_is_noted_and_started_by() {
+    fn a_clock_set_back_under_a_running_engine_is_noted_for_the_next_start() {
         let mut shop = Shop::new(START);
         let reading = Arc::new(parking_lot::Mutex::new(Reading { wall_ms: START, elapsed_ms: 0 }));
         let clock = EngineClock::new(Box::new(Set(reading.clone())), START);
@@ -280,10 +284,10 @@ mod tests {
         reading.lock().wall_ms = START - 5 * HOUR;
         let deadline = std::time::Instant::now() + Duration::from_secs(30);
         while !shop.path.exists() {
-            assert!(std::time::Instant::now() < deadline, "it is not noted");
+            assert!(std::time::Instant::now() < deadline, "the clock is noted");
             std::thread::yield_now();
         }
-        // Two hours of records, at half speed.
+        // Two hours of records at half speed.
         *reading.lock() = Reading { wall_ms: START - 3 * HOUR, elapsed_ms: 2 * HOUR };
         shop.newest_ms = clock.now().record_ms;
         assert_eq!(shop.newest_ms, START + HOUR);
@@ -292,7 +296,7 @@ mod tests {
         assert!(matches!(shop.start(START - 3 * HOUR - 11 * 60_000, false), Err(ClockError::Behind { .. })));
         let started = shop.start(START - 3 * HOUR, false).expect("it was followed").expect("it is noted");
         assert!(!started.is_accepted);
-        // The step was a mistake, and is set right: the newest record agrees.
+        // The step was a mistake and is reversed: the newest record agrees.
         shop.start(START + 2 * HOUR, false).expect("it is plausible beside the newest record");
     }
 }

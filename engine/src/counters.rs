@@ -1,9 +1,9 @@
-//! What the engine counts of itself since its process began, for its status and its metrics.
+//! Counters of the engine since its process began, for status and metrics.
 //!
-//! Nothing is counted here for a single request: lanes, the engine thread and the journal thread count in plain fields of their own, and
-//! add these up here once for each chunk or commit. What the engine thread counts appears here once the commit is durable that it belongs
-//! to, so that no number tells of what a crash can undo (Z4). The numbers are looked at one by one, so that two of them may be of
-//! moments that lie a little apart. They change nothing of what is decided.
+//! Nothing is counted here per request: lanes, the engine thread and the journal thread count in plain fields of their own, and
+//! add these here once per chunk or commit. Counts of the engine thread appear here once their commit is durable, so that no
+//! number reports what a crash can undo (Z4). Numbers are read one by one, so that two of them may be from slightly different
+//! moments. They influence no decision.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,18 +12,18 @@ use parking_lot::Mutex;
 use scrip_protocol::command::{Counted, DurationStep, Durations, HoldOutcome, Reader, RedeemOutcome, StateSizes};
 use scrip_protocol::{FormulaFailure, Kind, Position, Refusal};
 
-/// The steps of the times that flushes take, in microseconds: from a disk with a cache that needs no power up to one that hangs.
+/// Upper bounds of flush times, in microseconds: from a disk with a power-safe cache up to one that hangs.
 const FLUSH_STEPS_US: [u32; 14] =
     [50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000];
 
-/// What has been counted.
+/// All counters.
 #[derive(Default)]
 pub(crate) struct Counters {
-    /// By lanes, of what came.
+    /// Received requests, counted by lanes.
     pub(crate) requests: Requests,
-    /// By lanes and the engine thread.
+    /// Counted by lanes and the engine thread.
     pub(crate) refusals: Refusals,
-    /// By the engine thread, of what is durable; here and below.
+    /// Durable counts of the engine thread; likewise below.
     pub(crate) redemptions: Words<{ RedeemOutcome::WORDS.len() }>,
     pub(crate) holds: Words<{ HoldOutcome::WORDS.len() }>,
     pub(crate) repeated: AtomicU64,
@@ -32,17 +32,17 @@ pub(crate) struct Counters {
     pub(crate) pushes_too_long: AtomicU64,
     pub(crate) sizes: Mutex<StateSizes>,
     pub(crate) readers: Mutex<Vec<Reader>>,
-    /// By whoever appends to the journal.
+    /// Counted by the thread that appends to the journal.
     pub(crate) journal: JournalCounters,
-    /// By the server.
+    /// Counted by the server.
     pub(crate) server: ServerCounters,
 }
 
-/// Why rules that matched a top-up did nothing: the words of [`FormulaFailure`], behind that of rules that were too many.
+/// Why rules that matched a top-up did nothing: the words of [`FormulaFailure`], after the one for too many rules.
 pub(crate) const RULE_FAILURES: [&str; FormulaFailure::WORDS.len() + 1] =
     ["too_many", FormulaFailure::WORDS[0], FormulaFailure::WORDS[1]];
 
-/// How often each of some words was counted.
+/// Counts by word.
 pub(crate) struct Words<const N: usize>([AtomicU64; N]);
 
 impl<const N: usize> Default for Words<N> {
@@ -52,7 +52,7 @@ impl<const N: usize> Default for Words<N> {
 }
 
 impl<const N: usize> Words<N> {
-    /// Adds what was counted elsewhere, which begins anew.
+    /// Adds counts from elsewhere, and resets them.
     pub(crate) fn take(&self, counts: &mut [u64; N]) {
         for (sum, count) in self.0.iter().zip(counts) {
             if *count > 0 {
@@ -61,7 +61,7 @@ impl<const N: usize> Words<N> {
         }
     }
 
-    /// Those that are not 0, with their words.
+    /// The nonzero counts with their words.
     pub(crate) fn counted(&self, words: &[&str; N]) -> Vec<Counted> {
         let counts = self.0.iter().map(|count| count.load(Ordering::Relaxed));
         let counted = words.iter().zip(counts).filter(|(_, count)| *count > 0);
@@ -69,10 +69,10 @@ impl<const N: usize> Words<N> {
     }
 }
 
-/// Refusals, by the words that [`Refusal::WORDS`] has.
+/// Refusals by the words in [`Refusal::WORDS`].
 pub(crate) type Refusals = Words<{ Refusal::WORDS.len() }>;
 
-/// As many refusals of each kind.
+/// Counts of refusals by kind.
 pub(crate) type RefusalCounts = [u64; Refusal::WORDS.len()];
 
 /// Counts refusals of one kind.
@@ -93,7 +93,7 @@ impl Default for Requests {
 }
 
 impl Requests {
-    /// Adds those of a chunk.
+    /// Adds the counts of a chunk.
     pub(crate) fn add(&self, chunk: &RequestCounts) {
         let mut seen = chunk.seen;
         while seen != 0 {
@@ -103,7 +103,7 @@ impl Requests {
         }
     }
 
-    /// Those that are not 0, with their words.
+    /// The nonzero counts with their words.
     pub(crate) fn counted(&self) -> Vec<Counted> {
         let count = |kind: &Kind| self.0[*kind as usize].load(Ordering::Relaxed);
         let counted = Kind::ALL.iter().map(|kind| Counted { word: kind.word().to_owned(), count: count(kind) });
@@ -113,7 +113,7 @@ impl Requests {
 
 /// The requests of one chunk by command.
 pub(crate) struct RequestCounts {
-    /// A bit for each number that is not 0, so that the few that there are can be found.
+    /// One bit per nonzero count, to find them quickly.
     seen: u128,
     counts: [u32; KINDS],
 }
@@ -142,12 +142,12 @@ pub(crate) struct JournalCounters {
     batches: AtomicU64,
     records: AtomicU64,
     bytes: AtomicU64,
-    /// The last is for those that took longer.
+    /// The last is for longer times.
     flushes: [AtomicU64; FLUSH_STEPS_US.len() + 1],
     flush_us: AtomicU64,
 }
 
-/// Batches, their records and their bytes.
+/// Batches, with their records and bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Written {
     pub(crate) batches: u64,
@@ -156,7 +156,7 @@ pub(crate) struct Written {
 }
 
 impl JournalCounters {
-    /// Says where the journal ends.
+    /// Sets the end of the journal.
     pub(crate) fn ends(&self, position: Position, time_ms: u64) {
         self.durable.store(position.0, Ordering::Relaxed);
         self.time_ms.store(time_ms, Ordering::Relaxed);
@@ -190,13 +190,13 @@ impl JournalCounters {
     }
 }
 
-/// Who calls.
+/// Connections.
 #[derive(Default)]
 pub(crate) struct ServerCounters {
     pub(crate) connections: AtomicUsize,
     pub(crate) connections_taken: AtomicU64,
     pub(crate) connections_refused: AtomicU64,
-    /// Connections closed before their hello to make room; as of the newest arrival.
+    /// Connections closed before their hello to make room, as of the newest connection attempt.
     pub(crate) handshakes_evicted: AtomicU64,
     pub(crate) retries: AtomicU64,
     pub(crate) lanes: AtomicUsize,
@@ -204,7 +204,7 @@ pub(crate) struct ServerCounters {
     pub(crate) watchers: AtomicUsize,
 }
 
-/// Counts as one for as long as it lives.
+/// Counts as one while it exists.
 pub(crate) struct One<'a>(&'a AtomicUsize);
 
 impl One<'_> {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flush_is_counted_under_the_first_step_that_it_does_not_pass() {
+    fn a_flush_is_counted_under_the_first_bound_that_it_does_not_exceed() {
         let counters = JournalCounters::default();
         let written = Written { batches: 1, records: 2, bytes: 3 };
         [50, 51, 1_000_000, 1_000_001].iter().for_each(|us| counters.flushed(written, Duration::from_micros(*us)));
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_begins_anew() {
+    fn counts_that_were_taken_start_at_0() {
         let (words, mut counts) = (Words::<2>::default(), [3, 0]);
         words.take(&mut counts);
         words.take(&mut counts);

@@ -1,9 +1,9 @@
-//! The credentials that an organisation begins with, as `credentials.json` has them: each with the hash of its token.
+//! The initial credentials of an organisation in `credentials.json`, each with the hash of its token.
 //!
-//! The journal is the authority on who may call. At a start the engine records each credential of the file whose number the journal does
-//! not know; of those that it knows, the file says nothing more. A file that says otherwise than the journal is refused with
-//! [`InvalidCredential`]: whoever changed a hash or a role there expects it to count, and would not notice that the old one still
-//! does. Only what the journal has revoked may stand in the file as it likes, and stays revoked.
+//! The journal is the authority on who may call. At a start the engine records each credential of the file whose number the
+//! journal does not know; for known ones the file is not used. A file that contradicts the journal is refused with
+//! [`InvalidCredential`]: an operator who changed a hash or role there expects it to apply, and would not notice that the old one
+//! still does. Only entries that the journal has revoked may contradict it, and stay revoked.
 
 use std::collections::HashSet;
 
@@ -12,11 +12,11 @@ use scrip_protocol::{CredentialId, Role};
 
 use scrip_core::state;
 
-/// One credential, as it stands in `credentials.json`.
+/// One credential of `credentials.json`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Credential {
-    /// Its number, which records name.
+    /// Its number, which records refer to.
     pub credential: CredentialId,
     /// A name for people to read.
     pub name: String,
@@ -26,11 +26,11 @@ pub struct Credential {
     pub token_hash: String,
 }
 
-/// A token, in the only moment in which it is known here.
+/// A new token, which is not stored.
 pub struct IssuedToken {
     /// The credential it is for.
     pub credential: Credential,
-    /// The token, as [`new_token`] makes it.
+    /// The token, from [`new_token`].
     pub token: String,
 }
 
@@ -40,7 +40,7 @@ pub struct Credentials {
     list: Vec<Credential>,
 }
 
-/// A credential of the file that cannot be taken.
+/// An invalid credential of the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("credential {credential} ({name:?}): {why}")]
 pub struct InvalidCredential {
@@ -53,34 +53,36 @@ pub struct InvalidCredential {
     pub why: WhyInvalid,
 }
 
-/// Why a credential of the file cannot be taken.
+/// Why a credential of the file is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WhyInvalid {
     /// Its number is out of range.
     #[error("a credential's number is 1 to {CREDENTIALS_MAX}")]
     Number,
-    /// Another one of the file has its number.
+    /// Another credential of the file has its number.
     #[error("another credential of the file has this number")]
     NumberTwice,
     /// The name is missing or too long.
     #[error("a credential's name has 1 to {NAME_BYTES_MAX} bytes")]
     Name,
-    /// The hash is none.
+    /// The hash is malformed.
     #[error("its token_hash is not 64 hexadecimal digits")]
     Hash,
-    /// Another credential, of the file or of the journal, has its token.
+    /// Another credential, of the file or the journal, has its token.
     #[error("credential {0} has the same token")]
     TokenOf(CredentialId),
-    /// The journal knows its number with another token.
-    #[error("the journal has another token for it, which counts; take it out of the file, and see `scrip token --help`")]
+    /// The journal has another token for its number.
+    #[error(
+        "the journal has another token for it, which is the valid one; remove it from the file, and see `scrip token --help`"
+    )]
     OtherToken,
-    /// The journal knows its number with another role.
-    #[error("the journal has the role {0} for it, which counts; take it out of the file, and see `scrip token --help`")]
+    /// The journal has another role for its number.
+    #[error("the journal has the role {0} for it, which is the valid one; remove it from the file, and see `scrip token --help`")]
     OtherRole(Role),
 }
 
 impl Credentials {
-    /// Takes over a list.
+    /// Wraps a list.
     pub fn new(list: Vec<Credential>) -> Credentials {
         Credentials { list }
     }
@@ -90,10 +92,10 @@ impl Credentials {
         &self.list
     }
 
-    /// Makes a token and adds its credential.
+    /// Creates a token and adds its credential.
     ///
     /// # Panics
-    /// When the operating system has no random numbers to give.
+    /// If the operating system has no random numbers.
     pub fn issue(&mut self, name: &str, role: Role) -> IssuedToken {
         let token = new_token(role);
         let number = self.list.iter().map(|credential| credential.credential.0).max().unwrap_or(0) + 1;
@@ -103,10 +105,10 @@ impl Credentials {
         IssuedToken { credential, token }
     }
 
-    /// What the file has that the journal does not know.
+    /// The credentials of the file that the journal does not know.
     ///
     /// # Errors
-    /// When a credential is not one, or is otherwise in the journal.
+    /// If a credential is invalid, or contradicts the journal.
     pub fn unknown_to(&self, journal: &state::Credentials) -> Result<Vec<(CredentialId, Grant)>, InvalidCredential> {
         let (mut numbers, mut unknown) = (HashSet::new(), Vec::<(CredentialId, Grant)>::new());
         for of in &self.list {
@@ -136,7 +138,7 @@ impl Credentials {
 }
 
 impl Credential {
-    /// What it permits: as those of the file do, at all clubs, and with reasons.
+    /// The grant of a credential of the file: at all clubs, and with reasons.
     fn grant(&self) -> Result<Grant, WhyInvalid> {
         if self.credential.0 == 0 || self.credential.0 as usize > CREDENTIALS_MAX {
             return Err(WhyInvalid::Number);
@@ -153,7 +155,7 @@ impl Credential {
 /// A new token: `scrip_`, the role, `_`, and 256 random bits in hexadecimal.
 ///
 /// # Panics
-/// When the operating system has no random numbers to give.
+/// If the operating system has no random numbers.
 pub fn new_token(role: Role) -> String {
     let mut random = [0; 32];
     getrandom::fill(&mut random).expect("the operating system has a random generator");
@@ -161,12 +163,12 @@ pub fn new_token(role: Role) -> String {
     format!("scrip_{role}_{secret}")
 }
 
-/// How the holder of a token is known.
+/// Identifies the holder of a token.
 pub fn secret_of_token(token: &str) -> Secret {
     Secret::Token(*blake3::hash(token.as_bytes()).as_bytes())
 }
 
-/// How the holder of a certificate in DER is known.
+/// Identifies the holder of a certificate in DER.
 pub fn secret_of_certificate(der: &[u8]) -> Secret {
     Secret::Certificate(*blake3::hash(der).as_bytes())
 }
@@ -178,7 +180,7 @@ mod tests {
     use scrip_protocol::command::{CredentialAdded, CredentialRevoked};
     use scrip_protocol::{RequestId, Stamp};
 
-    /// A state to which these were added, and in which some of them are revoked.
+    /// A state with these credentials, some of them revoked.
     fn journal(added: &[(CredentialId, Grant)], revoked: &[u32]) -> State {
         let mut state = State::default();
         for (credential, grant) in added {
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_known_by_its_hash_alone() {
+    fn a_token_is_identified_by_its_hash_alone() {
         let mut file = Credentials::default();
         let issued = file.issue("till", Role::Gateway);
         let unknown = file.unknown_to(&State::default().credentials).expect("it is new");
@@ -211,22 +213,22 @@ mod tests {
         assert_ne!(new_token(Role::Gateway), new_token(Role::Gateway));
     }
 
-    /// Z15: the journal is the authority, and takes from the file what it does not know.
+    /// Z15: the journal is the authority; only unknown credentials are taken from the file.
     #[test]
-    fn what_the_journal_knows_is_not_taken_again() {
+    fn known_credentials_are_not_added_again() {
         let (mut file, unknown) = of_two();
         let numbers = |of: &[(CredentialId, Grant)]| of.iter().map(|(id, _)| id.0).collect::<Vec<_>>();
         assert_eq!(numbers(&unknown), [1, 2]);
         assert_eq!(file.unknown_to(&journal(&unknown, &[]).credentials), Ok(vec![]));
         assert_eq!(file.unknown_to(&journal(&unknown[1..], &[]).credentials).as_deref().map(numbers), Ok(vec![1]));
-        // Revoked there, it may stand here as it likes.
+        // Revoked in the journal, so that it may contradict it here.
         file.list[0].role = Role::Operator;
         file.list[0].token_hash = "00".repeat(32);
         assert_eq!(file.unknown_to(&journal(&unknown, &[1]).credentials), Ok(vec![]));
     }
 
     #[test]
-    fn a_file_that_says_otherwise_than_the_journal_is_refused() {
+    fn a_file_that_contradicts_the_journal_is_refused() {
         let (file, unknown) = of_two();
         let changed = |change: &dyn Fn(&mut Vec<Credential>)| {
             let mut file = file.clone();
@@ -242,7 +244,7 @@ mod tests {
         assert_eq!(changed(&|list| list[0].credential.0 = 100_001), Err((100_001, WhyInvalid::Number)));
         assert_eq!(changed(&|list| list[0].name = " ".into()), Err((1, WhyInvalid::Name)));
         assert_eq!(changed(&|list| list[0].token_hash.truncate(63)), Err((1, WhyInvalid::Hash)));
-        // Two of one token are refused as well where the journal knows neither.
+        // Two credentials with the same token are refused even if the journal knows neither.
         let mut twice = file.clone();
         twice.list[1].token_hash = twice.list[0].token_hash.clone();
         let error = twice.unknown_to(&State::default().credentials).expect_err("one token is one credential's");

@@ -1,4 +1,4 @@
-//! An engine as a process runs it: a data folder recovered, and served.
+//! An engine as a process runs it: recovers a data folder and serves it.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -36,27 +36,28 @@ pub struct Engine {
     clock_noter: ClockNoter,
 }
 
-/// How an engine came to its state.
+/// How an engine recovered its state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Started {
-    /// The newest record of the snapshot that it started on; 0 for none.
+    /// The newest record of the snapshot that it started from; 0 for none.
     pub snapshot: Position,
-    /// The newest record of the journal, up to which it was replayed.
+    /// The newest record of the journal, where the replay ended.
     pub replayed: Position,
 }
 
-/// How an engine is to start.
+/// Options for starting an engine.
 #[derive(Debug, Clone, Copy)]
 pub struct Start {
-    /// Where to listen instead of where the configuration says.
+    /// The address to listen on instead of the configured one.
     pub listen: Option<SocketAddr>,
-    /// The bytes of batches after which a segment of the journal ends.
+    /// The size of batches at which a segment of the journal ends.
     pub segment_bytes: u64,
-    /// What may be under way at once.
+    /// Limits of the pipeline.
     pub limits: Limits,
-    /// What callers may take.
+    /// Limits for callers.
     pub server_limits: ServerLimits,
-    /// Start although the machine's clock is implausible beside the newest record ([`ClockError`]), and judge later starts by this clock.
+    /// Start although the machine's clock is implausible compared with the newest record ([`ClockError`]), and check later starts
+    /// against this clock.
     pub accept_clock: bool,
 }
 
@@ -68,14 +69,14 @@ impl Default for Start {
 }
 
 impl Engine {
-    /// Descriptors that an engine keeps for itself: its journal, snapshots and readers, its sockets and the runtime.
+    /// Descriptors reserved for the engine: its journal, snapshots and readers, its sockets and the runtime.
     pub const DESCRIPTORS_RESERVED: usize = 128;
 
-    /// Recovers the state of a folder from its journal, and serves it. `progress` is told how far the replay is. Must be called
-    /// within a tokio runtime, on a thread that may block.
+    /// Recovers the state of a folder from its journal, and serves it. Calls `progress` during the replay. Must be called within
+    /// a tokio runtime, on a thread that may block.
     ///
     /// # Errors
-    /// When anything of the folder is missing, damaged or in use.
+    /// If anything in the folder is missing, damaged or in use.
     pub fn start(folder: &Folder, start: Start, progress: &mut dyn FnMut(ReplayProgress)) -> Result<Engine, EngineError> {
         let config = folder.config()?;
         let (disk, snapshots): (Arc<dyn Disk>, _) = (Arc::new(OsDisk), folder.snapshots_path());
@@ -83,7 +84,7 @@ impl Engine {
         let recovered = recover(&disk, folder, start.segment_bytes, verify_bytes, progress)?;
         let Recovered { state, journal, snapshot, unverified, passed_over, .. } = recovered;
         if let Err(error) = snapshot::remove_unfinished(disk.as_ref(), &snapshots) {
-            tracing::warn!(%error, "an unfinished snapshot is left on the disk");
+            tracing::warn!(%error, "an unfinished snapshot could not be removed");
         }
         if let Some(recorded) = state.recorded_form().filter(|recorded| recorded.supported().is_none()) {
             return Err(EngineError::CodeForm(recorded));
@@ -136,12 +137,12 @@ impl Engine {
         })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// How many bytes the journal has on disk.
+    /// The size of the journal on disk, in bytes.
     pub fn journal_bytes(&self) -> u64 {
         self.pipeline.reader().bytes()
     }
@@ -156,28 +157,29 @@ impl Engine {
         self.pipeline.index()
     }
 
-    /// How many requests are under way ([`Pipeline::requests_under_way`]).
+    /// The number of requests in progress ([`Pipeline::requests_under_way`]).
     pub fn requests_under_way(&self) -> usize {
         self.pipeline.requests_under_way()
     }
 
-    /// How it is. May be held on to while it stops.
+    /// Its status. Remains usable while the engine stops.
     pub fn vitals(&self) -> Arc<Vitals> {
         self.vitals.clone()
     }
 
-    /// How it came to its state.
+    /// How it recovered its state.
     pub fn started(&self) -> Started {
         self.start
     }
 
-    /// Waits until the journal fails, or what the engine started on is found to be damaged. [`Engine::stop`] is to be called then, and says why.
+    /// Waits until the journal fails, or the data that the engine started on is found to be damaged. Then call [`Engine::stop`],
+    /// which returns the reason.
     pub fn failed(&self) -> impl Future<Output = ()> + Send + use<> {
         let (mut failed, mut damage) = (self.pipeline.failed(), self.verifier.damage());
         async move {
             let damaged = async {
                 if damage.wait_for(Option::is_some).await.is_err() {
-                    // All was looked at, and is well.
+                    // Everything was checked and is valid.
                     std::future::pending::<()>().await;
                 }
             };
@@ -188,10 +190,10 @@ impl Engine {
         }
     }
 
-    /// Stops: takes nothing more, answers what was taken, writes a snapshot, and ends. Returns the state as it is then.
+    /// Stops: accepts no more requests, answers the accepted ones, writes a snapshot, and ends. Returns the final state.
     ///
     /// # Errors
-    /// When the journal failed, before or meanwhile, or what the engine started on is damaged.
+    /// If the journal failed, before or meanwhile, or the data that the engine started on is damaged.
     pub async fn stop(self) -> Result<State, EngineError> {
         let failed = self.pipeline.failed();
         let already = failed.borrow().clone();
@@ -201,7 +203,7 @@ impl Engine {
                 let mut failed_meanwhile = failed.clone();
                 tokio::select! {
                     () = self.server.stop() => {}
-                    // Lanes wait for answers that will not come; their tasks end with the runtime.
+                    // Lanes wait for answers that will not arrive; their tasks end with the runtime.
                     _ = failed_meanwhile.wait_for(Option::is_some) => {}
                 }
             }
@@ -215,7 +217,7 @@ impl Engine {
             let finished = pipeline.finish().map_err(EngineError::Journal)?;
             let is_verified = verified.map_err(EngineError::Damaged)?;
             if finished.journal.end().position > start.snapshot {
-                // What nobody has looked at whole is not to get a new hash that says that it is well.
+                // A snapshot of unverified data would have a new, valid hash.
                 match is_verified {
                     true => keep(disk.as_ref(), &snapshots, &finished, &passed_over),
                     false => tracing::warn!("no snapshot is written: the one that the engine started on was not yet verified"),
@@ -233,7 +235,7 @@ pub(crate) fn keep(disk: &dyn Disk, dir: &Path, finished: &Finished, passed_over
     // A start by a clock that was ahead left a range of version 1 as it was. The keeper has read what it stands for, and may have dropped it.
     if states_less_than_kept(disk, dir, &finished.state) {
         tracing::info!(
-            "no snapshot is written: the newest one states more about forgotten requests; the next start replays the journal"
+            "no snapshot is written: the newest one has more information about forgotten requests; the next start replays the journal"
         );
         return;
     }

@@ -1,19 +1,19 @@
-//! The data folder of an organisation: what is where, and how it begins.
+//! The data folder of an organisation: its files and its creation.
 //!
 //! ```text
-//! scrip.toml         where to listen, the organisation's settings, when snapshots are taken, what is kept, where metrics are given, and
-//!                    the guard's limits
-//! credentials.json   the credentials that the organisation begins with; what became of them, and the others, are in the journal
-//! tls/ca.pem         the private certificate authority: what callers trust, and who has signed theirs
-//! tls/ca.key         its key; needed only to issue certificates, and better kept elsewhere
+//! scrip.toml         listen address, the organisation's settings, snapshots, retention, metrics,
+//!                    and the guard's limits
+//! credentials.json   the initial credentials; their later state, and all others, are in the journal
+//! tls/ca.pem         the private certificate authority: callers trust it, and it signs theirs
+//! tls/ca.key         its key; only needed to issue certificates, and better stored elsewhere
 //! tls/server.pem     the server's certificate
 //! tls/server.key     its key
-//! clock.json         what the machine's clock showed when the engine followed it last, where the journal does not say so; see the
-//!                    clock_file module. Not in backups: it is about this machine
+//! clock.json         the machine's clock as the engine last followed it, if the journal does not show it; see the
+//!                    clock_file module. Not in backups, because it belongs to this machine
 //! journal/           see the journal module
 //! snapshots/         see the snapshot module
 //! ```
-//! Folders are made with mode 0700 and files with 0600.
+//! Folders are created with mode 0700 and files with 0600.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -35,36 +35,36 @@ pub struct Folder {
     dir: PathBuf,
 }
 
-/// What `scrip.toml` says.
+/// The contents of `scrip.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where the engine listens (UDP).
+    /// Address that the engine listens on (UDP).
     pub listen: SocketAddr,
     /// The organisation's settings.
     pub settings: Settings,
-    /// When snapshots are taken and verified. What is left out is as by default; here and below.
+    /// When snapshots are taken and verified. Omitted values have defaults; likewise below.
     #[serde(default)]
     pub snapshots: SnapshotSettings,
-    /// What is kept.
+    /// What is retained.
     #[serde(default)]
     pub retention: RetentionSettings,
-    /// Where metrics are given.
+    /// Where metrics are served.
     #[serde(default, skip_serializing_if = "MetricsSettings::is_default")]
     pub metrics: MetricsSettings,
-    /// How many misses there may be. They are the running engine's alone: no record keeps them, and what is left out is as by default.
+    /// Permitted failed attempts. They apply to the running engine alone: no record contains them. Omitted values have defaults.
     #[serde(default)]
     pub guard: GuardLimits,
 }
 
 impl Config {
-    /// A configuration that leaves the rest as by default.
+    /// A configuration with defaults for the rest.
     pub fn new(listen: SocketAddr, settings: Settings, guard: GuardLimits) -> Config {
         let (snapshots, retention) = (SnapshotSettings::default(), RetentionSettings::default());
         Config { listen, settings, snapshots, retention, metrics: MetricsSettings::default(), guard }
     }
 
-    /// Whether an engine starts with this.
+    /// Checks that an engine can start with this.
     fn check(&self) -> Result<(), String> {
         self.settings.check().map_err(|wrong| wrong.to_string())?;
         if self.snapshots.journal_mib > MIB_MAX {
@@ -81,9 +81,10 @@ impl Config {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SnapshotSettings {
-    /// One is taken when the journal has grown by so many MiB since the newest; 0 for never by itself.
+    /// Growth of the journal, in MiB, after which the next snapshot is taken; 0 for never.
     pub journal_mib: u64,
-    /// A snapshot of up to so many MiB is verified whole before the engine starts on it, a larger one while the engine runs.
+    /// Maximum size, in MiB, of a snapshot that is fully verified before the engine starts on it; a larger one is verified while
+    /// the engine runs.
     pub verify_at_open_mib: u64,
 }
 
@@ -94,11 +95,11 @@ impl Default for SnapshotSettings {
     }
 }
 
-/// Where the engine answers probes and gives metrics.
+/// Where the engine answers probes and serves metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MetricsSettings {
-    /// Where it listens (TCP); nowhere, where that is left out.
+    /// Address that it listens on (TCP); none if omitted.
     pub listen: Option<SocketAddr>,
 }
 
@@ -108,35 +109,35 @@ impl MetricsSettings {
     }
 }
 
-/// What is kept of what is not needed to start.
+/// Retention of data that is not needed to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetentionSettings {
-    /// What is kept of the journal.
+    /// Retention of the journal.
     pub journal: Retention,
 }
 
-/// What is kept of the journal.
+/// Retention of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Retention {
-    /// All of it.
+    /// Keep everything.
     #[default]
     All,
-    /// What a kept snapshot or a registered reader has not passed. What every one of them has may be dropped, a segment at a time.
+    /// Keep what a snapshot or a registered reader still needs. Other segments may be dropped.
     Needed,
 }
 
-/// The most MiB that a setting may name: 16 TiB, so that they can be counted in bytes.
+/// Maximum MiB of a setting: 16 TiB, so that the number of bytes does not overflow.
 const MIB_MAX: u64 = 1 << 24;
 
-/// The names under which an engine is reached on its own machine.
+/// The names by which an engine is reached on its own machine.
 const LOCAL_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// Why a data folder cannot be made or read.
+/// Why a data folder could not be created or read.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// The operating system refused.
+    /// The operating system returned an error.
     #[error("{path}: {source}")]
     Io {
         /// The file or folder.
@@ -144,13 +145,13 @@ pub enum FolderError {
         /// Why.
         source: std::io::Error,
     },
-    /// There is something already.
-    #[error("{0}: this folder holds an organisation already; nothing was changed")]
+    /// The folder already contains an organisation.
+    #[error("{0}: this folder already contains an organisation; nothing was changed")]
     Exists(PathBuf),
-    /// There is nothing.
-    #[error("{0}: this folder holds no organisation; `scrip init` makes one")]
+    /// The folder contains no organisation.
+    #[error("{0}: this folder contains no organisation; create one with `scrip init`")]
     Missing(PathBuf),
-    /// The configuration is not what it should be.
+    /// The configuration is invalid.
     #[error("{path}: {cause}")]
     Config {
         /// The file.
@@ -158,15 +159,15 @@ pub enum FolderError {
         /// What is wrong, and where.
         cause: String,
     },
-    /// A credential of the file cannot be taken.
+    /// A credential of the file is invalid.
     #[error("{path}: {source}")]
     Credential {
         /// The file.
         path: PathBuf,
-        /// Which one, and why.
+        /// Which credential, and why.
         source: InvalidCredential,
     },
-    /// The authority's key cannot be read, or others may read it.
+    /// The authority's key is unreadable, or readable by others.
     #[error(transparent)]
     Secret(#[from] SecretError),
     /// A caller's certificate could not be issued.
@@ -177,10 +178,10 @@ pub enum FolderError {
         /// Why.
         source: IssueError,
     },
-    /// A certificate could not be made.
+    /// A certificate could not be created.
     #[error("a certificate for {hosts:?} could not be made: {source}")]
     Certificate {
-        /// The names and addresses asked for.
+        /// The names and addresses for it.
         hosts: Vec<String>,
         /// Why.
         source: rcgen::Error,
@@ -188,7 +189,7 @@ pub enum FolderError {
 }
 
 impl Folder {
-    /// The folder at a path, which need not exist yet.
+    /// The folder at a path, which need not exist.
     pub fn at(dir: impl Into<PathBuf>) -> Folder {
         Folder { dir: dir.into() }
     }
@@ -198,7 +199,7 @@ impl Folder {
         &self.dir
     }
 
-    /// Whether an organisation is in it.
+    /// Whether it contains an organisation.
     pub fn exists(&self) -> bool {
         self.config_path().exists()
     }
@@ -243,18 +244,18 @@ impl Folder {
         self.dir.join("tls/ca.key")
     }
 
-    /// The authority that callers' certificates must be signed by.
+    /// The authority that must have signed callers' certificates.
     pub(crate) fn callers_authority(&self) -> Result<CallersAuthority, FolderError> {
         let path = self.ca_path();
         let pem = read(&path)?;
         CallersAuthority::of(pem.as_bytes()).map_err(|cause| FolderError::Config { path, cause })
     }
 
-    /// Makes a certificate for a caller, and its key, with the authority's key. It is good from one time to another, both since 1970. It
-    /// lets nobody in before there is a credential for it.
+    /// Issues a certificate for a caller, and its key, with the authority's key. It is valid between two times since 1970. It
+    /// admits nobody until there is a credential for it.
     ///
     /// # Errors
-    /// When the authority or its key is not there or cannot be used.
+    /// If the authority or its key is missing or unusable.
     pub fn issue_certificate(&self, name: &str, from: Duration, until: Duration) -> Result<IssuedCertificate, FolderError> {
         let (authority, path) = (self.callers_authority()?, self.ca_key_path());
         let key = String::from_utf8_lossy(&private::read(&path)?).into_owned();
@@ -266,7 +267,7 @@ impl Folder {
         self.dir.join("credentials.json")
     }
 
-    /// Begins an organisation: as [`Folder::begin`], where nothing need be shown before it is made.
+    /// Creates an organisation, as [`Folder::begin`], if nothing needs to be shown before it is finished.
     ///
     /// # Errors
     /// As [`Folder::begin`].
@@ -274,13 +275,14 @@ impl Folder {
         self.begin(config, others)?.finish()
     }
 
-    /// Writes what an organisation begins with: certificates for this machine's own names and for the others given, and one token for
-    /// each role, which are kept nowhere. It is an organisation only once that is finished: so that it is none whose tokens nobody saw.
+    /// Writes the initial files of an organisation: certificates for this machine's own names and the given ones, and one token
+    /// per role, which are not stored. The organisation exists only once this is finished, so that there is never one whose
+    /// tokens nobody saw.
     ///
-    /// The folder and its files are for their owner alone, whatever was there before: see [`private`].
+    /// The folder and its files are accessible to their owner only, whatever existed before: see [`private`].
     ///
     /// # Errors
-    /// When there is an organisation already, no engine would start with the configuration, or something cannot be written.
+    /// If there is an organisation already, an engine could not start with the configuration, or something cannot be written.
     pub fn begin(&self, config: &Config, others: &[String]) -> Result<Beginning, FolderError> {
         if self.exists() {
             return Err(FolderError::Exists(self.dir.clone()));
@@ -310,7 +312,7 @@ impl Folder {
     /// Reads the configuration.
     ///
     /// # Errors
-    /// When it is missing or wrong.
+    /// If it is missing or invalid.
     pub fn config(&self) -> Result<Config, FolderError> {
         let path = self.config_path();
         if !path.exists() {
@@ -322,10 +324,10 @@ impl Folder {
         Ok(config)
     }
 
-    /// What the file of credentials has that a journal does not know.
+    /// The credentials of the file that a journal does not know.
     ///
     /// # Errors
-    /// When the file is missing or wrong, or says otherwise than the journal.
+    /// If the file is missing or invalid, or contradicts the journal.
     pub fn credentials_unknown_to(&self, journal: &state::Credentials) -> Result<Vec<(CredentialId, Grant)>, FolderError> {
         let invalid = |source| FolderError::Credential { path: self.credentials_path(), source };
         self.credentials()?.unknown_to(journal).map_err(invalid)
@@ -334,7 +336,7 @@ impl Folder {
     /// Reads the file of credentials.
     ///
     /// # Errors
-    /// When it is missing or wrong.
+    /// If it is missing or invalid.
     pub fn credentials(&self) -> Result<Credentials, FolderError> {
         let path = self.credentials_path();
         let list: Vec<Credential> = serde_json::from_str(&read(&path)?)
@@ -343,24 +345,24 @@ impl Folder {
     }
 }
 
-/// An organisation that is not finished. Dropped before it is, it takes away the files that it has written.
+/// An unfinished organisation. Removes the files that it has written if it is dropped before it is finished.
 pub struct Beginning {
-    /// The folders and files that were not there before, in the order in which they were made.
+    /// The folders and files that it created, in order.
     made: Vec<PathBuf>,
     config: Option<(PathBuf, String)>,
     tokens: Vec<IssuedToken>,
 }
 
 impl Beginning {
-    /// The tokens, which are nowhere else.
+    /// The tokens, which are not stored anywhere.
     pub fn tokens(&self) -> &[IssuedToken] {
         &self.tokens
     }
 
-    /// Writes the configuration, whose presence says that the folder is whole.
+    /// Writes the configuration, whose presence means that the folder is complete.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn finish(mut self) -> Result<Vec<IssuedToken>, FolderError> {
         if let Some((path, text)) = self.config.take() {
             self.write(path, &text)?;
@@ -380,7 +382,7 @@ impl Beginning {
 
 impl Drop for Beginning {
     fn drop(&mut self) {
-        // What cannot be taken away is replaced by the next attempt.
+        // Files that cannot be removed are replaced by the next attempt.
         for path in self.made.iter().rev() {
             let _ = if path.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) };
         }
@@ -402,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_begun_once_and_read_again() {
+    fn a_folder_is_created_once_and_read_back() {
         let dir = tempfile::tempdir().expect("a folder");
         let folder = Folder::at(dir.path().join("data"));
         assert!(matches!(folder.config(), Err(FolderError::Missing(_))));
@@ -423,9 +425,9 @@ mod tests {
         }
     }
 
-    /// A folder is never created with a configuration that it cannot be opened with.
+    /// A folder is never created with a configuration that an engine cannot start with.
     #[test]
-    fn a_configuration_that_no_engine_starts_with_begins_nothing() {
+    fn an_unusable_configuration_creates_nothing() {
         let dir = tempfile::tempdir().expect("a folder");
         let folder = Folder::at(dir.path().join("data"));
         let mut wrong = vec![config(); 6];
@@ -444,9 +446,9 @@ mod tests {
         }
     }
 
-    /// Tokens that nobody saw are no organisation's.
+    /// An organisation whose tokens nobody saw does not exist.
     #[test]
-    fn a_beginning_that_is_not_finished_leaves_nothing() {
+    fn an_unfinished_creation_leaves_nothing() {
         let dir = tempfile::tempdir().expect("a folder");
         let folder = Folder::at(dir.path().join("data"));
         let beginning = folder.begin(&config(), &[]).expect("an empty folder");
@@ -461,7 +463,7 @@ mod tests {
         assert_eq!(left.len(), 1, "{left:?}");
     }
 
-    /// Whatever the modes and links were in a folder that exists, an organisation is its owner's alone.
+    /// Whatever modes and links an existing folder has, an organisation is accessible to its owner only.
     #[test]
     fn a_folder_that_exists_is_closed_to_others_and_its_links_are_not_followed() {
         let dir = tempfile::tempdir().expect("a folder");
@@ -497,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authority_s_key_is_refused_where_others_may_read_it() {
+    fn the_authority_s_key_is_refused_if_others_may_read_it() {
         let dir = tempfile::tempdir().expect("a folder");
         let folder = Folder::at(dir.path().join("data"));
         folder.init(&config(), &[]).expect("an empty folder");
@@ -508,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_configuration_is_named_with_its_place() {
+    fn an_invalid_configuration_is_reported_with_its_place() {
         let dir = tempfile::tempdir().expect("a folder");
         let folder = Folder::at(dir.path());
         let text = toml::to_string(&config()).expect("plain values");
@@ -520,10 +522,10 @@ mod tests {
         assert!(error.contains("request_max") && error.contains("line"), "{error}");
     }
 
-    /// A file from before there were snapshots still reads, what it does not say is as by default, and by default nothing of the journal is
-    /// dropped.
+    /// A file from before there were snapshots is still valid, omitted values have defaults, and by default nothing of the
+    /// journal is dropped.
     #[test]
-    fn what_is_kept_is_all_unless_the_file_says_otherwise() {
+    fn everything_is_retained_unless_the_file_sets_otherwise() {
         let dir = tempfile::tempdir().expect("a folder");
         let folder = Folder::at(dir.path());
         let text = toml::to_string(&config()).expect("plain values");
@@ -554,9 +556,9 @@ mod tests {
         }
     }
 
-    /// Z9: a file from before there was a guard still reads, and a number of the guard may be set alone.
+    /// Z9: a file from before there was a guard is still valid, and each number of the guard can be set by itself.
     #[test]
-    fn the_guard_is_as_by_default_unless_the_file_says_otherwise() {
+    fn the_guard_has_defaults_unless_the_file_sets_otherwise() {
         let dir = tempfile::tempdir().expect("a folder");
         let folder = Folder::at(dir.path());
         let text = toml::to_string(&config()).expect("plain values");

@@ -1,9 +1,9 @@
-//! What an engine does not look at before it starts is looked at while it runs: the whole of a large snapshot, and the segments of the
-//! journal that the snapshot covers. Where something is wrong with these, the engine stops: what it answers may be wrong. Codes of the
-//! snapshot that cannot be looked up are counted and logged.
+//! Verifies, while the engine runs, what it did not verify before it started: the whole of a large snapshot, and the segments of
+//! the journal that the snapshot covers. If any of these is damaged, the engine stops, because its answers may be wrong. Codes of
+//! the snapshot that cannot be looked up are counted and logged.
 //!
-//! An engine that stops waits for it, which is not long: a segment that it has open could not be closed, and the next start would have to
-//! finish it first.
+//! An engine that stops waits for the verifier, which takes little time: a segment that it has open could not be closed, and the
+//! next start would have to repair it first.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,27 +19,28 @@ use scrip_core::index::log_not_codes;
 use scrip_core::state::frozen::FrozenCodes;
 use scrip_journal::{JournalError, JournalReader};
 
-/// What was found to be damaged under a running engine.
+/// Damage found while the engine runs.
 #[derive(Debug, thiserror::Error)]
 pub enum Damage {
-    /// The snapshot that it started on.
+    /// The snapshot that the engine started from.
     #[error(transparent)]
     Snapshot(SnapshotError),
-    /// A segment of the journal that it has not read.
+    /// A segment of the journal that the engine has not read.
     #[error(transparent)]
     Journal(JournalError),
 }
 
-/// Looks at what was not looked at, on a thread of its own, as slowly as may be. Owned by the engine.
+/// Verifies the rest on a separate thread, at the lowest priority. Owned by the engine.
 pub(crate) struct Verifier {
     damage: watch::Receiver<Option<Arc<Damage>>>,
     stop: Arc<AtomicBool>,
-    /// Whether the snapshot is whole.
+    /// Whether the snapshot is valid.
     thread: JoinHandle<bool>,
 }
 
 impl Verifier {
-    /// Starts it on a snapshot that was not verified, if there is one, on a journal, and on the codes of the snapshot, verified or not.
+    /// Starts it with a snapshot that is not verified, if there is one, with a journal, and with the codes of the snapshot,
+    /// verified or not.
     pub(crate) fn start(
         unverified: Option<(Arc<Snapshot>, UnverifiedUse)>,
         reader: Arc<dyn JournalReader>,
@@ -53,7 +54,7 @@ impl Verifier {
             // First of all: replies are based on it.
             let is_whole = unverified.map_or(Ok(true), |(snapshot, begun)| verify(&snapshot, begun, &goes_on))?;
             reader.check_sealed(&goes_on).map_err(Damage::Journal)?;
-            // Whoever has it keeps the segments open that it has open.
+            // While it exists, it keeps its segments open.
             drop(reader);
             log_not_codes(not_codes(&codes, form, &goes_on).unwrap_or(0), form);
             Ok(is_whole)
@@ -67,15 +68,15 @@ impl Verifier {
         Verifier { damage, stop, thread }
     }
 
-    /// What is found to be damaged.
+    /// The damage, if any is found.
     pub(crate) fn damage(&self) -> watch::Receiver<Option<Arc<Damage>>> {
         self.damage.clone()
     }
 
-    /// Stops it, and waits until it has nothing open any more. Says whether the snapshot is known to be whole.
+    /// Stops it, and waits until it has closed everything. Returns whether the snapshot is known to be valid.
     ///
     /// # Errors
-    /// When something was found to be damaged.
+    /// If damage was found.
     pub(crate) fn stop(self) -> Result<bool, Arc<Damage>> {
         self.stop.store(true, Ordering::Relaxed);
         let is_whole = self.thread.join().expect("what redb can panic with is caught");

@@ -1,7 +1,7 @@
-//! How a running engine is: its [`Status`], put together from what its threads have published, without asking any of them.
+//! The [`Status`] of a running engine, composed of what its threads have published, without involving them.
 //!
-//! A caller may look as often as it likes, while the engine serves and while it stops. A look reads a bounded part of the journal, to tell
-//! how far the readers are behind ([`lag`]), and blocks that long.
+//! Callers may read it at any rate, while the engine serves and while it stops. A reading reads a bounded part of the journal to
+//! compute the lag of the readers ([`lag`]), and blocks for that time.
 
 mod lag;
 
@@ -20,7 +20,7 @@ use crate::keeper::Newest;
 use crate::pipeline::{ClockStatus, EngineClock};
 use scrip_journal::{JournalError, JournalReader};
 
-/// How a running engine is.
+/// The status of a running engine.
 pub struct Vitals {
     pub(crate) started_ms: u64,
     pub(crate) clock: EngineClock,
@@ -34,22 +34,22 @@ pub struct Vitals {
     pub(crate) connections_max: usize,
 }
 
-/// What was looked through of the journal to tell how far its readers are behind. Of use to [`Vitals`] alone.
+/// What was read of the journal to compute the lag of its readers. Only used by [`Vitals`].
 #[derive(Debug, Default)]
 pub(crate) struct LagLooks(Mutex<Looks>);
 
 impl Vitals {
-    /// How the machine's clock has behaved.
+    /// The behaviour of the machine's clock.
     pub fn clock(&self) -> ClockStatus {
         self.clock.status()
     }
 
-    /// Why requests whose ids have the time of this machine are refused, while they are.
+    /// The reason while requests with ids by this machine's clock are refused.
     pub fn clock_fault(&self) -> Option<String> {
         self.clock.fault()
     }
 
-    /// How it is now. Blocks; see above.
+    /// The current status. Blocks; see above.
     pub fn status(&self) -> Status {
         let Counters { requests, refusals, redemptions, holds, repeated, lockouts, sizes, readers, journal, server, .. } =
             &*self.counters;
@@ -136,10 +136,10 @@ mod tests {
         }
     }
 
-    /// Z3: a status reports the clock by which the engine refuses old request ids. The time of records may be ahead of it: a reader that
-    /// used that time would report an executed request as never executed.
+    /// Z3: a status reports the clock by which the engine refuses old request ids. The time of records may be ahead of it: a
+    /// reader that used that time would report an executed request as never executed.
     #[test]
-    fn a_status_reports_the_clock_that_request_ids_are_judged_by() {
+    fn a_status_reports_the_clock_that_request_ids_are_checked_against() {
         let dir = tempfile::tempdir().expect("a folder");
         let (disk, none) = (Arc::new(OsDisk), ChainEnd::default());
         let journal = Segments::open(disk, dir.path(), 1, none, &mut |_, _| {}, &mut |_| {}).expect("a new journal");

@@ -1,7 +1,7 @@
-//! Drawing codes to a pattern, from the operating system's generator (Z8).
+//! Draws codes from a pattern with the operating system's random generator (Z8).
 //!
-//! A task beside its lane draws; what it has drawn is a part of the request that the engine thread decides, so that a replay needs no chance. A few
-//! more are drawn than are wanted, because some may exist already.
+//! A task beside the lane draws. The drawn codes are part of the request that the engine thread decides, so that a replay needs
+//! no randomness. It draws a few more than requested, because some may already exist.
 
 use scrip_protocol::codes::{CODE_BYTES_MAX, CodeForm};
 use scrip_protocol::command::{
@@ -10,25 +10,25 @@ use scrip_protocol::command::{
 
 use crate::state::{CodeList, Drawn, GenerateRequest};
 
-/// What a sign of a pattern stands for.
+/// What a character of a pattern stands for.
 enum Sign {
-    /// Itself, and what it is normalised to.
+    /// Itself, with its normalised form.
     Fixed(char, String),
-    /// Any one of these, each with what it is normalised to.
+    /// Any of these, each with its normalised form.
     Any(Vec<(char, char)>),
 }
 
-/// A pattern that codes can be drawn to.
+/// A pattern to draw codes from.
 struct Pattern {
     signs: Vec<Sign>,
     form: CodeForm,
 }
 
-/// Draws what a request asks for, of codes in this form. `existing` counts the codes that there are for which a condition on their
-/// normalised text holds; it is told how many codes the pattern has.
+/// Draws the codes of a request, in this form of codes. `existing` counts the existing codes for whose normalised text a
+/// condition holds; its argument is the number of codes of the pattern.
 ///
 /// # Panics
-/// When the operating system has no random numbers to give.
+/// If the operating system has no random numbers.
 pub fn draw(
     request: &GenerateCodes,
     form: CodeForm,
@@ -36,7 +36,7 @@ pub fn draw(
 ) -> GenerateRequest {
     let drawn = Pattern::read(request, form).map(|pattern| {
         let space = pattern.signs.iter().map(Sign::choices).fold(1_u128, u128::saturating_mul);
-        // In a smaller space none is asked for: the engine thread refuses it.
+        // Does not draw from a smaller space: the engine thread refuses the request.
         let is_possible = (1..=LINES_MAX as u32).contains(&request.count)
             && space >= u128::from(request.count) * u128::from(GUESSES_PER_HIT_MIN);
         let number = if is_possible { request.count + request.count / 8 + 16 } else { 0 };
@@ -92,15 +92,15 @@ impl Pattern {
     }
 }
 
-/// The signs of an alphabet, each with what it is normalised to.
+/// The characters of an alphabet, each with its normalised form.
 fn alphabet(text: &str, form: CodeForm) -> Result<Vec<(char, char)>, InvalidPattern> {
-    // Before anything is done with it: what comes after takes the square of its length.
+    // Checked first: the work below is quadratic in the length.
     if text.chars().nth(ALPHABET_SIGNS_MAX).is_some() {
         return Err(InvalidPattern::AlphabetLength);
     }
     let mut seen: Vec<(char, char)> = Vec::new();
     for (at, c) in (1..).zip(text.chars()) {
-        // One that is compared as several letters is none either: two draws might be the same code.
+        // Refuses a character that normalises to several: two draws could be the same code.
         let text = folded(c, form).ok_or(InvalidPattern::AlphabetSign { at })?;
         let mut chars = text.chars();
         let (Some(only), None) = (chars.next(), chars.next()) else { return Err(InvalidPattern::AlphabetSign { at }) };
@@ -112,7 +112,7 @@ fn alphabet(text: &str, form: CodeForm) -> Result<Vec<(char, char)>, InvalidPatt
     Ok(seen)
 }
 
-/// A sign as codes are compared by it; `None` for one that cannot be in a code, or changes what is before it.
+/// The normalised form of a character; `None` if it cannot be in a code, or changes the one before it.
 fn folded(c: char, form: CodeForm) -> Option<String> {
     let code = form.normalise(&c.to_string()).ok()?;
     form.stands_alone(code.as_str()).then(|| code.as_str().to_owned())
@@ -126,7 +126,7 @@ impl Sign {
         }
     }
 
-    /// How many bytes it has in a normalised code at the most.
+    /// The maximum length in a normalised code, in bytes.
     fn bytes_max(&self) -> usize {
         match self {
             Sign::Fixed(_, text) => text.len(),
@@ -141,7 +141,7 @@ impl Sign {
         }
     }
 
-    /// Takes the sign off a normalised text, if that begins with it.
+    /// Removes the character from the beginning of a normalised text, if it is there.
     fn take(&self, rest: &mut &str) -> bool {
         let after = match self {
             Sign::Fixed(_, text) => rest.strip_prefix(text.as_str()),
@@ -163,7 +163,7 @@ struct Chance {
 }
 
 impl Chance {
-    /// A number below `end`, each as likely as the other: those that would favour the lower ones are drawn again.
+    /// A uniformly distributed number below `end`: numbers that would favour the lower ones are drawn again.
     fn below(&mut self, end: usize) -> usize {
         let end = u32::try_from(end).expect("a pattern has fewer choices than 2^32");
         let fair = u32::MAX - u32::MAX % end;
@@ -201,13 +201,13 @@ mod tests {
 
     /// Z8: prefix, suffix, placeholders and escapes; the space is the product of the choices.
     #[test]
-    fn codes_have_the_signs_that_their_pattern_asks_for() {
+    fn codes_match_their_pattern() {
         let of = drawn(500, r"VIP-\*##@*-x", "01234567ABCD").expect("a pattern");
         assert_eq!(of.space, 8 * 8 * 4 * 12);
-        assert_eq!(of.list.codes().len(), 0, "in so small a space nothing is drawn: it is refused");
+        assert_eq!(of.list.codes().len(), 0, "nothing is drawn from so small a space: the request is refused");
         let of = drawn(50, r"VIP-\*##@*****-x", "01234567ABCD").expect("a pattern");
         assert_eq!(of.space, 8 * 8 * 4 * 12_u128.pow(5));
-        assert_eq!(of.list.codes().len(), 50 + 50 / 8 + 16, "a few more are drawn than are asked for");
+        assert_eq!(of.list.codes().len(), 50 + 50 / 8 + 16, "a few more are drawn than requested");
         for code in of.list.codes().iter() {
             let signs: Vec<char> = code.chars().collect();
             assert!(code.starts_with("VIP-*") && code.ends_with("-x") && signs.len() == 15, "{code}");
@@ -216,9 +216,9 @@ mod tests {
         }
     }
 
-    /// Z8: without an alphabet of one's own, nothing that is taken for something else is drawn; and each sign about as often.
+    /// Z8: the default alphabet has no ambiguous characters, and each is drawn about as often.
     #[test]
-    fn the_alphabet_is_unambiguous_and_its_signs_are_drawn_alike() {
+    fn the_alphabet_is_unambiguous_and_drawn_uniformly() {
         assert!("0O1IL".chars().all(|sign| !ALPHABET.contains(sign)));
         let of = drawn(20_000, PATTERN, "").expect("a pattern");
         assert_eq!(of.space, 31_u128.pow(16));
@@ -227,15 +227,15 @@ mod tests {
         let expected = text.len() / ALPHABET.len();
         for sign in ALPHABET.chars() {
             let found = text.chars().filter(|other| *other == sign).count();
-            // Some eleven thousand of each, whose standard deviation is about a hundred: this fails once in 10^20 times.
+            // About 11,000 of each, with a standard deviation of about 100: fails once in 10^20 runs.
             assert!(found.abs_diff(expected) < 1_000, "{sign}: {found} of {expected}");
         }
         assert_eq!(text.chars().filter(|sign| !ALPHABET.contains(*sign)).count(), 0);
     }
 
-    /// Z8: a code counts as one that could be guessed if the pattern could draw it, in any letter case.
+    /// Z8: a code counts as guessable if the pattern could draw it, in any letter case.
     #[test]
-    fn the_codes_that_a_pattern_could_draw_are_told_from_others() {
+    fn the_codes_that_a_pattern_could_draw_are_recognised() {
         let check = |pattern: &str, alphabet: &str, expected: &str| {
             let codes = ["vip-3ab", "vip-ab", "vip-3abc", "sun-3ab", "strasse-7", "жук-7"];
             let mut found = Vec::new();
@@ -253,9 +253,9 @@ mod tests {
         check("***-***********", "ЖУК7", "");
     }
 
-    /// Z8: what cannot be drawn from is named, with its place.
+    /// Z8: an unusable pattern or alphabet is reported with the position of the fault.
     #[test]
-    fn patterns_and_alphabets_that_cannot_be_used_are_named() {
+    fn invalid_patterns_and_alphabets_are_refused_with_the_position() {
         let check = |pattern: &str, alphabet: &str, expected| {
             assert_eq!(drawn(1, pattern, alphabet).err(), Some(expected), "{pattern:?} of {alphabet:?}");
         };
@@ -271,9 +271,9 @@ mod tests {
         check("**#", "ABC", InvalidPattern::AlphabetLacks { at: 3 });
         check("*@", "123", InvalidPattern::AlphabetLacks { at: 2 });
         check("*", "AB C", InvalidPattern::AlphabetSign { at: 3 });
-        // It is compared as `ss`, so that `ßs` and `sß` would be one code.
+        // It normalises to `ss`, so that `ßs` and `sß` would be one code.
         check("**", "sß", InvalidPattern::AlphabetSign { at: 2 });
-        // A mark merges with the sign before it: two draws might be the same code.
+        // A combining mark merges with the character before it: two draws could be the same code.
         check("**", "e\u{301}é", InvalidPattern::AlphabetSign { at: 2 });
         check("*\u{301}", "", InvalidPattern::Sign { at: 2 });
         check("**", "ABa", InvalidPattern::AlphabetRepeats { at: 3 });

@@ -1,13 +1,13 @@
-//! Reading a journal while it is written, and dropping its oldest segments.
+//! Reads a journal while it is being written, and drops its oldest segments.
 //!
-//! Readers open the files of sealed segments for as long as they read them. The live segment they read through the writer's own handle,
-//! as of its newest commit. What a reader has open stays open to it, whatever the writer seals and retention drops meanwhile.
+//! Readers keep the files of sealed segments open while they read them. They read the live segment through the writer's own
+//! handle, as of its newest commit. An open file stays readable, whatever the writer seals and retention drops meanwhile.
 //!
-//! A view of the live segment may be older than the segment's end: batches are appended, and the segment is sealed, while it is read.
-//! A reader therefore continues at the position after the last batch that it read, never at the start of the next segment.
+//! A view of the live segment may be older than the segment's end: batches may be appended, and the segment sealed, while it is
+//! read. A reader therefore continues at the position after the last batch that it read, never at the start of the next segment.
 //!
-//! A view of a sealed segment has a file open. As many readers as there may be ([`SEALED_READS_MAX`]) wait for each other, so that all of
-//! them together never take the descriptor that the writer needs for its next segment.
+//! A view of a sealed segment has a file open. At the limit of [`SEALED_READS_MAX`] further readers wait, so that readers never
+//! take the descriptor that the writer needs for its next segment.
 //!
 //! Invariant: the batches of one read are consecutive, in position and in the chain of hashes, or the read fails.
 
@@ -24,22 +24,23 @@ use super::segment::{self, BATCHES, Live, SEAL, guarded, no_panic, read_end, sta
 use super::{JournalError, JournalReader, recovery};
 use crate::disk::Disk;
 
-/// How many views of sealed segments there are at once, each with a file open. What a process reserves for its engine has room for them.
+/// Maximum number of views of sealed segments at once, each with an open file. The descriptors that a process reserves for its
+/// engine include them.
 pub const SEALED_READS_MAX: usize = 16;
 
-/// The segments that there are. Shared by the writer, which adds to it, and readers.
+/// The existing segments, shared by the writer, which adds to them, and readers.
 pub(super) struct Catalogue {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
-    /// By first position. The last is the one being written.
+    /// By first position. The last is the live one.
     segments: RwLock<Vec<Arc<Listed>>>,
-    /// The segments that begin before this were not read when the journal was opened.
+    /// Segments that begin before this were not read when the journal was opened.
     unread_before: Position,
     dropping: Mutex<Dropping>,
     sealed_reads: Arc<SealedReads>,
 }
 
-/// Counts the views of sealed segments.
+/// Limits the views of sealed segments.
 #[derive(Default)]
 struct SealedReads {
     places: Mutex<Places>,
@@ -49,15 +50,15 @@ struct SealedReads {
 #[derive(Default, Debug, PartialEq, Eq)]
 struct Places {
     taken: usize,
-    /// How many readers wait for one.
+    /// Readers waiting for a view.
     waiting: usize,
 }
 
-/// The place of one of them.
+/// One permitted view.
 struct Place(Arc<SealedReads>);
 
 impl SealedReads {
-    /// Waits until there is a place.
+    /// Waits for a permitted view.
     fn place(self: &Arc<SealedReads>) -> Place {
         let mut places = self.places.lock();
         places.waiting += 1;
@@ -77,10 +78,10 @@ impl Drop for Place {
     }
 }
 
-/// One thread at a time drops segments.
+/// Only one thread at a time drops segments.
 #[derive(Default)]
 struct Dropping {
-    /// A removal is not known to last. Were a later segment's to last and this one's not, there would be a gap after a crash.
+    /// A removal may not be durable. If a later one were durable and this one not, a crash would leave a gap.
     failed: bool,
 }
 
@@ -108,7 +109,7 @@ impl Listed {
         matches!(*self.open.lock(), Open::Sealed(_))
     }
 
-    /// Nothing where it is sealed and there is no place to read it.
+    /// `None` if the segment is sealed and the caller has no `place`.
     fn begin_read(&self, disk: &dyn Disk, place: Option<Place>) -> Result<Option<(ReadTransaction, Held)>, DatabaseError> {
         let failed = |cause: redb::TransactionError| DatabaseError::Storage(redb::StorageError::Corrupted(cause.to_string()));
         let mut open = self.open.lock();
@@ -118,7 +119,7 @@ impl Listed {
                 let Some(place) = place else { return Ok(None) };
                 let database = match weak.upgrade() {
                     Some(database) => database,
-                    // Nobody may have read it since the run that wrote it ended.
+                    // It may not have been read since the run that wrote it.
                     None => Arc::new(segment::open_sealed(disk, &self.path)?),
                 };
                 *weak = Arc::downgrade(&database);
@@ -128,17 +129,17 @@ impl Listed {
     }
 }
 
-/// What a reader sees of a segment.
+/// A reader's view of a segment.
 struct View {
     first: Position,
     path: PathBuf,
     transaction: ReadTransaction,
-    /// Kept open for as long as it is read: the writer may seal and leave the segment meanwhile.
+    /// Kept open while it is read: the writer may seal and close the segment meanwhile.
     held: Held,
 }
 
 impl View {
-    /// Whether the view has every batch that the segment will ever have.
+    /// Whether the view contains every batch that the segment will ever have.
     fn is_complete(&self) -> bool {
         matches!(self.held, Held::Sealed(..))
     }
@@ -163,7 +164,7 @@ impl Catalogue {
         }
     }
 
-    /// The live segment was sealed, and this one follows it.
+    /// Notes that the live segment was sealed and that this one follows it.
     pub(super) fn rotated(&self, next: Arc<Listed>) {
         let mut segments = self.segments.write();
         if let Some(sealed) = segments.last_mut() {
@@ -172,9 +173,9 @@ impl Catalogue {
         segments.push(next);
     }
 
-    /// A view of the segment that a position belongs to.
+    /// A view of the segment that contains a position.
     fn view_at(&self, position: Position) -> Result<View, JournalError> {
-        // A segment that has just been sealed stays locked until its last reader has finished: milliseconds.
+        // A newly sealed segment stays locked until its last reader has finished: milliseconds.
         let mut tries = 0;
         loop {
             let segments = self.segments.read();
@@ -182,21 +183,21 @@ impl Catalogue {
                 let first = segments.first().map_or(position, |oldest| oldest.first);
                 return Err(JournalError::Dropped { dir: self.dir.clone(), position, first });
             };
-            // Not while it is opened: redb may have to finish it, and the writer would wait with its rotation.
+            // Not held while the file is opened: redb may have to repair it, which would block the writer's rotation.
             drop(segments);
-            // Nobody waits for a place who has one: a reader has one view at a time.
+            // No deadlock: a reader has at most one view.
             let place = listed.is_sealed().then(|| self.sealed_reads.place());
             match no_panic(|| listed.begin_read(&*self.disk, place)) {
                 Ok(Ok(Some((transaction, held)))) => {
                     return Ok(View { first: listed.first, path: listed.path.clone(), transaction, held });
                 }
-                // Sealed since it was looked at.
+                // Sealed since the lookup.
                 Ok(Ok(None)) => {}
                 Ok(Err(DatabaseError::DatabaseAlreadyOpen)) if tries < 1000 => {
                     tries += 1;
                     std::thread::sleep(Duration::from_millis(1));
                 }
-                // Dropped since it was looked up.
+                // Dropped since the lookup.
                 Ok(Err(_)) if !self.has(listed.first) => {}
                 Ok(Err(cause)) => return Err(unreadable(&listed.path, cause)),
                 Err(panic) => return Err(unreadable(&listed.path, panic)),
@@ -208,14 +209,14 @@ impl Catalogue {
         self.segments.read().iter().any(|listed| listed.first == first)
     }
 
-    /// The segment after another.
+    /// The start of the segment after another.
     fn after(&self, first: Position) -> Option<Position> {
         self.segments.read().iter().map(|listed| listed.first).find(|other| *other > first)
     }
 }
 
 impl Catalogue {
-    /// Reads batches, and calls `viewed` whenever a view of a segment was taken and before it is read.
+    /// Reads batches. Calls `viewed` after taking each view of a segment and before reading it.
     fn read_viewing(&self, from: Position, bytes_max: usize, viewed: &dyn Fn()) -> Result<Vec<Vec<u8>>, JournalError> {
         let mut reading = Reading { next: from.max(Position(1)), chain: None, bytes: 0, bytes_max, batches: Vec::new() };
         loop {
@@ -229,7 +230,7 @@ impl Catalogue {
                 Some(following) if following > reading.next && view.is_complete() => {
                     return Err(JournalError::Gap { path: view.path, expected: reading.next, found: following });
                 }
-                // Either the next segment, or the rest of this one: batches that were appended after the view was taken.
+                // Either the next segment, or the rest of this one: batches appended after the view was taken.
                 Some(_) => {}
             }
         }
@@ -254,7 +255,7 @@ impl JournalReader for Catalogue {
 
     fn first_behind(&self, position: Position) -> Position {
         let segments = self.segments.read();
-        // The last record of a segment is the one before the next segment's first.
+        // The last record of a segment precedes the first of the next segment.
         let kept = segments.iter().skip(1).take_while(|next| next.first.0 - 1 <= position.0).last();
         kept.or(segments.first()).map_or(Position(1), |oldest| oldest.first)
     }
@@ -263,16 +264,16 @@ impl JournalReader for Catalogue {
         let mut dropping = self.dropping.lock();
         let io = |path: &Path, source| JournalError::Io { path: path.to_owned(), source };
         if dropping.failed {
-            return Err(io(&self.dir, std::io::Error::other("an earlier removal in it is not known to last")));
+            return Err(io(&self.dir, std::io::Error::other("an earlier removal in it may not be durable")));
         }
         let mut dropped = 0;
         loop {
             let mut segments = self.segments.write();
-            // Its last record is the one before the next segment's first. The live one has no next.
+            // Its last record precedes the first of the next segment. The live one has no next segment.
             if segments.get(1).is_none_or(|next| next.first.0 - 1 > position.0) {
                 return Ok(dropped);
             }
-            // Nobody may look it up once its file is gone.
+            // Removed from the list before its file is deleted.
             let oldest = segments.remove(0);
             drop(segments);
             if let Err(source) = self.disk.remove(&oldest.path)
@@ -295,7 +296,7 @@ impl JournalReader for Catalogue {
         let segments: Vec<Position> = {
             let listed = self.segments.read();
             let unread = listed.iter().take_while(|listed| listed.first < self.unread_before).count();
-            // The one behind them as well, which must continue the last of them.
+            // Including the first one that was read, which must continue the last of them.
             let checked = if unread == 0 { 0 } else { unread + 1 };
             listed.iter().take(checked).map(|listed| listed.first).collect()
         };
@@ -316,7 +317,7 @@ impl JournalReader for Catalogue {
 }
 
 impl Catalogue {
-    /// Checks where a segment starts, and, where it was not read, that it ends with the batch that its seal names. Returns its seal.
+    /// Checks where a segment starts and, if it was not read, that it ends with the batch that its seal names. Returns its seal.
     fn check_ends(&self, view: &View, before: Option<ChainEnd>, is_unread: bool) -> Result<Option<ChainEnd>, JournalError> {
         let (transaction, path) = (&view.transaction, &view.path);
         let start = start_of(transaction, path, view.first)?;
@@ -354,11 +355,11 @@ impl Catalogue {
     }
 }
 
-/// Batches that are being read, one segment after the other.
+/// A read in progress, one segment after the other.
 struct Reading {
-    /// The position that the next batch must hold.
+    /// The next position.
     next: Position,
-    /// Where the chain stands with the batches so far; none before the first.
+    /// The end of the chain so far; none before the first batch.
     chain: Option<ChainEnd>,
     bytes: usize,
     bytes_max: usize,
@@ -370,7 +371,7 @@ impl Reading {
         self.bytes > self.bytes_max
     }
 
-    /// Reads on in a segment, to the end of the view or until the limit is passed.
+    /// Continues in a segment, to the end of the view or until the limit is exceeded.
     fn take(&mut self, view: &View) -> Result<(), JournalError> {
         let path = &view.path;
         let unreadable = |cause: redb::Error| unreadable(path, cause);
@@ -388,7 +389,7 @@ impl Reading {
         Ok(())
     }
 
-    /// Takes a row, unless it ends before what is to be read: the newest batch before a position need not reach it.
+    /// Adds a row, unless it ends before the requested position: the newest batch before a position may end before it.
     fn push(&mut self, key: Position, bytes: &[u8]) -> Result<(), BatchError> {
         let link = Link::stated(bytes).ok_or(BatchError::Short(bytes.len()))?;
         if link.first != key {
@@ -419,7 +420,7 @@ mod tests {
     use scrip_protocol::batch::BatchBuilder;
     use scrip_protocol::{Record, Settings, record::SettingsSet};
 
-    /// The writer of a journal whose segments end at so many bytes.
+    /// The writer of a journal with segments of that size.
     struct Writer(Segments);
 
     impl Writer {
@@ -438,7 +439,7 @@ mod tests {
         }
     }
 
-    /// The first positions of batches, after a check that each continues the one before.
+    /// The first positions of batches, after checking that each continues the one before.
     fn firsts(batches: &[Vec<u8>]) -> Vec<u64> {
         let mut chain = None;
         let mut first = |bytes: &Vec<u8>| {
@@ -458,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_being_read_stays_open_when_the_writer_moves_on_and_when_it_is_dropped() {
+    fn a_segment_being_read_stays_open_after_rotation_and_retention() {
         let dir = tempfile::tempdir().expect("a folder");
         // Every batch fills a segment.
         let mut writer = Writer::new(dir.path(), 1);
@@ -474,7 +475,7 @@ mod tests {
         assert_eq!(read_view(&view), 1);
     }
 
-    /// Readers of sealed segments wait for each other before they have too many files open; the live segment is read meanwhile.
+    /// At the limit of open files, further readers of sealed segments wait; the live segment remains readable.
     #[test]
     fn sealed_segments_are_open_to_a_bounded_number_of_readers() {
         let dir = tempfile::tempdir().expect("a folder");
@@ -495,22 +496,23 @@ mod tests {
                 let view = catalogue.view_at(Position(SEALED_READS_MAX as u64 + 1)).expect("it can be read");
                 sender.send(view.first).expect("somebody waits");
             });
-            assert_eq!(view(SEALED_READS_MAX + 2).first, Position(SEALED_READS_MAX as u64 + 2), "the live one takes no place");
+            assert_eq!(view(SEALED_READS_MAX + 2).first, Position(SEALED_READS_MAX as u64 + 2), "the live one does not count");
             assert!(open_files() - before <= SEALED_READS_MAX, "{} files, and {before} before", open_files());
             let deadline = std::time::Instant::now() + Duration::from_secs(60);
             while *catalogue.sealed_reads.places.lock() != (Places { taken: SEALED_READS_MAX, waiting: 1 }) {
-                assert!(std::time::Instant::now() < deadline, "there is a place for another");
+                assert!(std::time::Instant::now() < deadline, "the limit is not reached");
                 std::thread::yield_now();
             }
-            assert!(receiver.try_recv().is_err(), "there is no place for another");
+            assert!(receiver.try_recv().is_err(), "the limit is reached");
             views.pop();
-            receiver.recv_timeout(Duration::from_secs(60)).expect("there is one now");
+            receiver.recv_timeout(Duration::from_secs(60)).expect("one was closed");
         });
         assert_eq!(*catalogue.sealed_reads.places.lock(), Places { taken: views.len(), waiting: 0 });
     }
 
-    /// The straddle: a view of the live segment is fixed, further batches fill the segment, the next append rotates, and only then is the
-    /// view read. Every number of batches before the view and behind it, and every position to read from.
+    /// A reader that straddles a rotation: it takes a view of the live segment, further batches fill the segment, the next append
+    /// rotates, and only then is the view read. Covers every number of batches before and after the view, and every start
+    /// position.
     #[test]
     fn a_reader_that_straddles_a_rotation_misses_no_batch() {
         for before in 1..=3_u64 {
@@ -537,7 +539,7 @@ mod tests {
         }
     }
 
-    /// A batch that is not there is an error, whether it would be within a segment, at its end or at the start of the next one.
+    /// A missing batch is an error, within a segment, at its end, and at the start of the next one.
     #[test]
     fn a_missing_batch_is_named_and_never_skipped() {
         for missing in 2..=5_u64 {
@@ -560,7 +562,7 @@ mod tests {
         }
     }
 
-    /// A batch that does not name the hash of the one before it breaks the chain, also across segments.
+    /// A batch that does not have the hash of the one before it breaks the chain, also across segments.
     #[test]
     fn a_batch_of_another_history_is_named() {
         let dirs = [1, 2].map(|_| tempfile::tempdir().expect("a folder"));
@@ -581,9 +583,9 @@ mod tests {
         assert!(matches!(read, Err(JournalError::BrokenChain { position: Position(2), .. })), "{read:?}");
     }
 
-    /// Segments that are dropped while they are checked are no damage.
+    /// Segments that are dropped during a check do not count as damage.
     #[test]
-    fn what_is_dropped_during_a_check_is_not_missing() {
+    fn segments_dropped_during_a_check_are_not_missing() {
         let dir = tempfile::tempdir().expect("a folder");
         let mut writer = Writer::new(dir.path(), 1);
         (0..5).for_each(|_| drop(writer.append()));
@@ -594,7 +596,7 @@ mod tests {
         let looks = RefCell::new(0);
         let goes_on = || {
             *looks.borrow_mut() += 1;
-            // The first segment was checked; it and the two behind it go.
+            // The first segment was checked; it and the next two are dropped.
             if *looks.borrow() == 2 {
                 catalogue.drop_through(Position(3)).expect("they can be removed");
             }

@@ -1,23 +1,23 @@
-//! Reading a journal in order, from one call to the next.
+//! Reads a journal in order, across calls.
 
 use scrip_protocol::Position;
 use scrip_protocol::batch::{BatchError, ChainEnd, Link};
 
 use super::{JournalError, JournalReader};
 
-/// How far somebody has read. What it reads next is one position after the last batch that it read, and continues that batch's hash.
+/// The progress of a reader. The next batch starts one position after the last batch read, and continues its hash.
 ///
-/// Only the headers of batches are looked at: whether a batch's bytes have its hash is checked by whoever uses what is in it
+/// Only the headers of batches are checked: callers that use the contents check the hash
 /// ([`Batch::parse`](scrip_protocol::batch::Batch::parse)).
 #[derive(Debug, Clone, Copy)]
 pub struct Cursor {
     next: Position,
-    /// Where the chain stands; none before the first batch of a reader that begins anywhere.
+    /// The end of the chain; none before the first batch of a reader that starts at any position.
     chain: Option<ChainEnd>,
 }
 
 impl Cursor {
-    /// Reads from the batch that holds a position.
+    /// Reads from the batch that contains a position.
     pub fn from(position: Position) -> Cursor {
         Cursor { next: position.max(Position(1)), chain: None }
     }
@@ -27,7 +27,7 @@ impl Cursor {
         Cursor { next: end.next(), chain: Some(end) }
     }
 
-    /// The position that comes next.
+    /// The next position.
     pub fn next(&self) -> Position {
         self.next
     }
@@ -35,7 +35,7 @@ impl Cursor {
     /// Reads the next batches, at least one, until their bytes pass `bytes_max`. The next position must be durable.
     ///
     /// # Errors
-    /// When they cannot be read, or are not the next ones. The cursor has not moved then.
+    /// If they cannot be read or are not the next ones. The cursor does not move then.
     pub fn read(&mut self, reader: &dyn JournalReader, bytes_max: usize) -> Result<Vec<Vec<u8>>, JournalError> {
         let batches = reader.read(self.next, bytes_max)?;
         if batches.is_empty() {
@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers one read after the other with what a test wants.
+    /// Answers reads with scripted batches.
     struct Scripted(parking_lot::Mutex<std::collections::VecDeque<Vec<Vec<u8>>>>);
 
     impl JournalReader for Scripted {

@@ -3,13 +3,14 @@
 //! [`Journal`] is the trait that the engine needs; [`Segments`] implements it in redb files of a [`Disk`](crate::disk::Disk).
 //! [`scrip_protocol::batch`] describes batches and their chain of hashes.
 //!
-//! - `segments` draws the files; it opens, appends and rotates. `segment` is one file.
+//! - `segments` documents the files; it opens, appends and rotates. `segment` is one file.
 //! - `recovery` replays what follows a snapshot and checks it. [`walk`] does the same without changing the journal.
-//! - `catalogue` reads while the journal is written, and drops the oldest segments. A [`Cursor`] continues reading from call to call.
+//! - `catalogue` reads while the journal is written, and drops the oldest segments. A [`Cursor`] continues reading from call to
+//!   call.
 //! - [`disk`] has the file operations, and the simulated disk of the tests. [`salvage`] reads what it can of a damaged segment.
 //!
-//! Invariants: an append that returned is durable; after a failed append, none succeeds. Reading never repairs: a [`JournalError`]
-//! names the file and position of damage, and the engine refuses to start.
+//! Invariants: an append that returned is durable; after a failed append, none succeeds. Reading never repairs: a
+//! [`JournalError`] names the file and position of damage, and the engine refuses to start.
 
 mod catalogue;
 mod cursor;
@@ -39,47 +40,47 @@ pub trait Journal: Send {
     /// The newest durable batch.
     fn end(&self) -> ChainEnd;
 
-    /// Appends batches after the newest; returns when all are durable, with the new end.
+    /// Appends batches after the newest one; returns the new end once all are durable.
     ///
     /// # Errors
-    /// When they are not known to be durable. They may be, all of them; never some. Every later append fails as well.
+    /// If they may not be durable. Then all of them may be, or none; never some. Every later append fails as well.
     fn append(&mut self, batches: Vec<BatchBuilder>) -> Result<ChainEnd, JournalError>;
 
-    /// A reader that may be used while batches are appended.
+    /// A reader that can be used while batches are appended.
     fn reader(&self) -> Arc<dyn JournalReader>;
 }
 
 /// Reads durable batches, on any thread.
 pub trait JournalReader: Send + Sync {
-    /// The batches from the one that holds `from` on, in order, until their bytes pass `bytes_max` (one batch at least).
-    /// None when `from` is past the end. They are consecutive, as far as their headers state it; their own hashes are not checked.
+    /// The batches from the one that contains `from`, in order, until their size exceeds `bytes_max` (at least one batch). None
+    /// if `from` is after the end. They are consecutive according to their headers; their own hashes are not checked.
     ///
     /// # Errors
-    /// When they cannot be read, were dropped, or one is missing or of another history.
+    /// If they cannot be read, were dropped, or one is missing or of another history.
     fn read(&self, from: Position, bytes_max: usize) -> Result<Vec<Vec<u8>>, JournalError>;
 
-    /// How many bytes the journal has on disk.
+    /// The size of the journal on disk, in bytes.
     fn bytes(&self) -> u64;
 
-    /// The position of the oldest record that is kept; of the first there will be, where there is none.
+    /// The position of the oldest retained record; if there is none, of the first future one.
     fn first(&self) -> Position;
 
-    /// The position of the oldest record that would be kept if everything were dropped up to a position.
+    /// The position of the oldest record that would remain after dropping everything up to a position.
     fn first_behind(&self, position: Position) -> Position;
 
-    /// Drops the segments all of whose records are at or before a position, the oldest first, each for good before the next. The
-    /// live one stays. Whoever is reading one reads on. Returns how many were dropped.
+    /// Drops the segments whose records are all at or before a position, the oldest first, each durably before the next. The live
+    /// one stays. Readers of a dropped segment can finish. Returns the number of dropped segments.
     ///
     /// # Errors
-    /// When one cannot be removed, or is not known to be.
+    /// If one cannot be removed, or may not be removed durably.
     fn drop_through(&self, position: Position) -> Result<usize, JournalError>;
 
-    /// Checks the segments that were not read when the journal was opened, because a snapshot covers them: that all are there, that
-    /// each starts where its name says and the one before it ends, and ends with the batch that it says. Its other batches are not read.
-    /// Before each it is asked whether to go on.
+    /// Checks the segments that were not read when the journal was opened because a snapshot covers them: that all exist, that
+    /// each starts where its name says and where the one before it ends, and that it ends with the batch that its seal names.
+    /// Other batches are not read. Calls `goes_on` before each segment, and stops if it returns false.
     ///
     /// # Errors
-    /// When one is missing, another, or damaged where it was looked at.
+    /// If one is missing, from another journal, or damaged in the checked places.
     fn check_sealed(&self, goes_on: &dyn Fn() -> bool) -> Result<(), JournalError>;
 }
 
@@ -92,7 +93,7 @@ pub enum JournalError {
         /// The folder.
         dir: PathBuf,
     },
-    /// The operating system refused.
+    /// The operating system returned an error.
     #[error("{path}: {source}")]
     Io {
         /// The file or folder.
@@ -100,16 +101,16 @@ pub enum JournalError {
         /// Why.
         source: std::io::Error,
     },
-    /// A segment's file is not one that redb can read.
+    /// redb cannot read a segment's file.
     #[error("{path}: the segment cannot be read: {cause}")]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What redb says.
+        /// The message of redb.
         cause: String,
     },
-    /// A segment's file has another name, format or beginning than it should.
-    #[error("{path}: this is not the segment that its name says: {why}")]
+    /// A segment's file has a name, format or beginning that does not fit.
+    #[error("{path}: the segment does not match its file name: {why}")]
     NotThatSegment {
         /// The file.
         path: PathBuf,
@@ -126,7 +127,7 @@ pub enum JournalError {
         /// What is wrong with it.
         cause: BatchError,
     },
-    /// A batch with others after it is cut off or changed.
+    /// A batch that is followed by others is cut off or changed.
     #[error("{path}: the batch at position {position} is damaged: {cause}")]
     Damaged {
         /// The file.
@@ -137,13 +138,13 @@ pub enum JournalError {
         cause: BatchError,
     },
     /// Positions are missing within a segment.
-    #[error("{path}: there is a gap: position {expected} comes next, and {found} is there")]
+    #[error("{path}: there is a gap: expected position {expected}, found {found}")]
     Gap {
         /// The file.
         path: PathBuf,
-        /// What comes next.
+        /// The next position.
         expected: Position,
-        /// What is there.
+        /// The position found.
         found: Position,
     },
     /// A batch does not continue the one before it.
@@ -151,7 +152,7 @@ pub enum JournalError {
     BrokenChain {
         /// The file.
         path: PathBuf,
-        /// Where the batch starts that does not fit.
+        /// The start of the batch that does not fit.
         position: Position,
     },
     /// A whole segment is missing.
@@ -159,41 +160,39 @@ pub enum JournalError {
     MissingSegment {
         /// The folder.
         dir: PathBuf,
-        /// Where it should start.
+        /// The position at which it should start.
         expected: Position,
     },
     /// A snapshot is of another history than the journal.
-    #[error("{path}: the snapshot at position {position} does not meet the journal: no batch with its hash and time ends there")]
+    #[error("{path}: the snapshot at position {position} does not match the journal: no batch with its hash and time ends there")]
     OtherHistory {
-        /// The file in which it should.
+        /// The file that should contain its end.
         path: PathBuf,
-        /// Where the snapshot stands.
+        /// The snapshot's position.
         position: Position,
     },
-    /// The journal has less than a snapshot.
-    #[error(
-        "{dir}: the journal ends at position {end}, and a snapshot was taken at {from}: the journal's newest batches are missing"
-    )]
+    /// The journal ends before a snapshot.
+    #[error("{dir}: the journal ends at position {end}, before the snapshot at {from}: the journal's newest batches are missing")]
     EndsBefore {
         /// The folder.
         dir: PathBuf,
-        /// The newest record that is there.
+        /// The newest existing record.
         end: Position,
-        /// Where the snapshot stands.
+        /// The snapshot's position.
         from: Position,
     },
-    /// What is to be read was dropped.
+    /// The requested record was dropped.
     #[error("{dir}: the record at position {position} was dropped: the journal begins at {first}")]
     Dropped {
         /// The folder.
         dir: PathBuf,
-        /// What was to be read.
+        /// The requested position.
         position: Position,
-        /// The oldest record that is kept.
+        /// The oldest retained record.
         first: Position,
     },
-    /// A record that is durable is not in the journal.
-    #[error("the journal does not hold position {position}, which is durable")]
+    /// A durable record is not in the journal.
+    #[error("durable position {position} is missing from the journal")]
     Missing {
         /// The position.
         position: Position,
@@ -201,13 +200,13 @@ pub enum JournalError {
     /// A batch does not continue what was read before it.
     #[error("the batch that was read for position {position} does not continue what was read before: {cause}")]
     Discontinuous {
-        /// The position that comes next.
+        /// The next position.
         position: Position,
         /// What is wrong.
         cause: BatchError,
     },
-    /// A journal was to be begun where there is one.
-    #[error("{dir}: there is a journal already")]
+    /// A new journal was to be started where one exists.
+    #[error("{dir}: a journal already exists here")]
     AlreadyThere {
         /// The folder.
         dir: PathBuf,
@@ -217,7 +216,7 @@ pub enum JournalError {
     NotNext {
         /// The folder.
         dir: PathBuf,
-        /// What comes next.
+        /// The next position.
         position: Position,
         /// What is wrong with it.
         cause: BatchError,
@@ -228,14 +227,14 @@ pub enum JournalError {
         /// The file.
         path: PathBuf,
     },
-    /// A segment ends elsewhere than it says.
-    #[error("{path}: the segment says that it ends at position {sealed}, and it ends at {found}")]
+    /// A segment does not end where its seal says.
+    #[error("{path}: the segment is sealed at position {sealed}, but ends at {found}")]
     SealBroken {
         /// The file.
         path: PathBuf,
-        /// What it says.
+        /// The position in the seal.
         sealed: Position,
-        /// What is there.
+        /// The position found.
         found: Position,
     },
     /// A batch could not be made durable, or an earlier one could not.
@@ -243,7 +242,7 @@ pub enum JournalError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What redb says.
+        /// The message of redb.
         cause: String,
     },
 }

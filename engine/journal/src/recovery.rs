@@ -1,10 +1,11 @@
-//! Opening a journal: the batches behind a snapshot are read, checked against the chain, and handed on. Nothing is mended.
+//! Opens a journal: reads the batches after a snapshot, checks them against the chain, and passes them on. Repairs nothing.
 //!
-//! What a snapshot covers is not read: the segments that end at or before it are left to [`check_sealed`], and the segment that holds
-//! its end is read from the first batch behind it. The batch that the snapshot ends with is the witness that both are of one history.
+//! What a snapshot covers is not read: [`check_sealed`] handles the segments that end at or before it, and the segment that
+//! contains its end is read from the first batch after it. The batch with which the snapshot ends proves that both are of one
+//! history.
 //!
-//! A thread of its own reads the rows, hashes them and decodes the records; the caller's thread applies them. What is between the two is
-//! bounded, and an error is told once everything before it was applied.
+//! A separate thread reads the rows, hashes them and decodes the records; the caller's thread applies them. The queue between the
+//! two is bounded, and an error is returned once everything before it was applied.
 //!
 //! [`check_sealed`]: super::JournalReader::check_sealed
 
@@ -20,14 +21,14 @@ use super::JournalError;
 use super::segment::{self, BATCHES, Live, SEAL, check_start, guarded, read_end, unreadable};
 use crate::disk::Disk;
 
-/// How far a replay is.
+/// The progress of a replay.
 #[derive(Debug, Clone, Copy)]
 pub struct ReplayProgress {
     /// The newest record replayed.
     pub position: Position,
-    /// How many bytes of the segments that are read are done.
+    /// How many bytes of the segments to read are done.
     pub bytes_done: u64,
-    /// How many there are.
+    /// Their total.
     pub bytes_total: u64,
 }
 
@@ -35,7 +36,7 @@ pub struct ReplayProgress {
 pub(super) struct Listing {
     /// By first position.
     pub(super) segments: Vec<Found>,
-    /// Segments that were being made.
+    /// Unfinished segments.
     pub(super) unfinished: Vec<PathBuf>,
 }
 
@@ -53,7 +54,7 @@ pub(super) fn list(disk: &dyn Disk, dir: &Path) -> Result<Listing, JournalError>
             listing.unfinished.push(path);
         } else if let Some(stem) = entry.name.strip_suffix(".redb") {
             let first = Position(stem.parse().unwrap_or(0));
-            // One position has one name, so that two files cannot be the same segment.
+            // Each position has exactly one name, so that two files cannot be the same segment.
             if first == Position(0) || path != segment::segment_path(dir, first) {
                 return Err(JournalError::NotThatSegment { path, why: "its name is not a position" });
             }
@@ -64,17 +65,17 @@ pub(super) fn list(disk: &dyn Disk, dir: &Path) -> Result<Listing, JournalError>
     Ok(listing)
 }
 
-/// What a replay found.
+/// The result of a replay.
 pub(super) struct Replayed {
-    /// Where the journal ends.
+    /// The end of the journal.
     pub(super) end: ChainEnd,
-    /// How many segments, counted from the oldest, were not read.
+    /// Number of segments, from the oldest, that were not read.
     pub(super) unread: usize,
-    /// The last segment, open for writing, and the bytes of its batches; none where it is sealed.
+    /// The last segment, open for writing, and the size of its batches; none if it is sealed.
     pub(super) live: Option<(Live, u64)>,
 }
 
-/// Hands over every batch behind `from`, on the caller's thread; `report` is told now and then how far that is.
+/// Passes on every batch after `from`, on the caller's thread. Calls `report` with the progress from time to time.
 pub(super) fn replay(
     disk: &dyn Disk,
     dir: &Path,
@@ -96,10 +97,10 @@ pub(super) fn replay(
     })
 }
 
-/// Groups of decoded batches that may wait to be applied: enough that neither thread waits for the other's every step, and some
-/// megabytes at the most.
+/// Groups of decoded batches that may wait to be applied: enough that the threads do not wait for each other's every step; some
+/// megabytes at most.
 const GROUPS_AHEAD: usize = 4;
-/// Records in a group. A batch is not divided.
+/// Records per group. A batch is not divided.
 const GROUP_RECORDS: usize = 2048;
 
 struct Decoded {
@@ -144,7 +145,7 @@ fn read(disk: &dyn Disk, dir: &Path, listing: &Listing, from: ChainEnd, groups: 
             if group.records < GROUP_RECORDS {
                 return Ok(ControlFlow::Continue(()));
             }
-            // Nobody hears it only where applying panicked.
+            // Sending fails only if applying panicked.
             Ok(if groups.send(group.take()).is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         };
         live = guarded(&found.path, || match is_last {
@@ -167,12 +168,12 @@ fn read(disk: &dyn Disk, dir: &Path, listing: &Listing, from: ChainEnd, groups: 
         group.progress.bytes_done = bytes_done;
         Ok(())
     });
-    // Also where the replay ends with an error: what is before it is applied. It is heard unless applying panicked.
+    // Also if the replay ends with an error: everything before it is applied. Sending fails only if applying panicked.
     let _ = groups.send(group.take());
     replayed.map(|()| Replayed { end: chain.end, unread, live })
 }
 
-/// Which segment holds what comes behind a snapshot.
+/// The segment that contains what follows a snapshot.
 fn first_to_read(dir: &Path, segments: &[Found], from: ChainEnd) -> Result<usize, JournalError> {
     match segments.iter().rposition(|found| found.first <= from.next()) {
         Some(at) => Ok(at),
@@ -185,7 +186,7 @@ fn first_to_read(dir: &Path, segments: &[Found], from: ChainEnd) -> Result<usize
 }
 
 pub(super) fn records_of(batch: &Batch<'_>) -> Result<Vec<Record>, BatchError> {
-    // Not more room than its bytes can fill, whatever it states.
+    // No more capacity than its bytes can fill, whatever count it states.
     let mut records = Vec::with_capacity((batch.count as usize).min(4096));
     for record in batch.records() {
         records.push(record?.1);
@@ -193,7 +194,7 @@ pub(super) fn records_of(batch: &Batch<'_>) -> Result<Vec<Record>, BatchError> {
     Ok(records)
 }
 
-/// The bytes of a segment's batches. Those that were not read are reckoned from some of them, so that opening does not read them.
+/// The size of a segment's batches. Unread ones are estimated from some of them, so that opening does not read them.
 fn bytes_in(transaction: &ReadTransaction, read: &Read) -> Result<u64, redb::Error> {
     const SAMPLES: u64 = 32;
     let table = transaction.open_table(BATCHES)?;
@@ -216,47 +217,47 @@ fn bytes_in(transaction: &ReadTransaction, read: &Read) -> Result<u64, redb::Err
     Ok(read.bytes + bytes * rows_before / rows.max(1))
 }
 
-/// A batch that comes next in the chain.
+/// The next batch in the chain.
 pub(super) struct Row<'a> {
     pub(super) batch: Batch<'a>,
     pub(super) bytes: &'a [u8],
-    /// Which share of its segment is done with it.
+    /// The share of its segment that is done after it.
     pub(super) part: f64,
 }
 
 /// What was read of a segment.
 pub(super) struct Read {
-    /// Which batches: those behind this position.
+    /// The batches after this position were read.
     behind: Position,
-    /// How many.
+    /// Number of batches.
     rows: u64,
-    /// The bytes of these.
+    /// Size of these.
     bytes: u64,
     pub(super) is_sealed: bool,
-    /// It was not read to its end.
+    /// Reading stopped before its end.
     pub(super) is_broken_off: bool,
 }
 
-/// Where a segment begins.
+/// How a segment begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Begins {
-    /// With what comes next in the chain.
+    /// With the next batch in the chain.
     Next,
-    /// With what comes next after a snapshot, of which it is not known whether it is of this journal.
+    /// With the next batch after a snapshot that may not belong to this journal.
     AtSnapshot,
-    /// Before that: it holds the chain's end.
+    /// Before that: it contains the chain's end.
     Before,
 }
 
 /// Follows segments in order, and checks each batch against the one before it.
 pub(super) struct Chain<'a> {
     pub(super) dir: &'a Path,
-    /// Where it stands: at the newest batch that was checked, or what the first of them must continue.
+    /// The end so far: the newest checked batch, or what the first batch must continue.
     pub(super) end: ChainEnd,
 }
 
 impl Chain<'_> {
-    /// Reads what a segment has behind the chain's end. A segment that holds that end must have the batch that it is the end of.
+    /// Reads what a segment has after the chain's end. A segment that contains that end must have the batch that ends there.
     pub(super) fn segment(
         &mut self,
         transaction: &ReadTransaction,
@@ -295,7 +296,7 @@ impl Chain<'_> {
         }
     }
 
-    /// Checks that the batch that the chain ends with is in a segment.
+    /// Checks that a segment contains the batch with which the chain ends.
     fn check_meeting(&self, transaction: &ReadTransaction, found: &Found, is_last: bool) -> Result<(), JournalError> {
         let (path, from) = (&found.path, self.end);
         segment::start_of(transaction, path, found.first)?;
@@ -346,7 +347,7 @@ impl Chain<'_> {
     ) -> Result<Read, JournalError> {
         let unreadable = |cause: redb::Error| unreadable(path, cause);
         let table = transaction.open_table(BATCHES).map_err(|cause| unreadable(cause.into()))?;
-        // A file has room for more than is in it: how far this is, is told by positions.
+        // A file has unused space, so that progress is measured by positions.
         let last = table.last().map_err(|cause| unreadable(cause.into()))?.map_or(0, |(key, _)| key.value());
         let behind = self.end.position;
         let span = last.saturating_sub(behind.0).max(1);
@@ -378,7 +379,7 @@ impl Chain<'_> {
     }
 }
 
-/// Says what a batch that does not fit means for the journal.
+/// Turns a batch that does not fit into an error of the journal.
 pub(super) fn name(path: &Path, position: Position, cause: BatchError, newest: bool) -> JournalError {
     let path = path.to_owned();
     match cause {

@@ -1,12 +1,12 @@
-//! What can still be read of a segment's file, whole or damaged, without changing a byte of it.
+//! Reads what is left of a segment's file, whole or damaged, without changing a byte of it.
 //!
-//! The journal itself refuses a file of which anything is wrong ([`crate`]); this is for whoever has to find out what is left.
-//! First redb is asked for the rows, over a file whose changes stay in memory, so that one that was not closed can be read as well. Where
-//! redb cannot make sense of the file, its bytes are searched for batches: a header that may be one ([`scrip_protocol::batch`] draws it),
-//! records whose lengths give the extent, and the hash, which leaves no doubt. redb leaves old pages behind, in which a batch may stand a
-//! second time: each is told once.
+//! The journal itself refuses a damaged file ([`crate`]); this module is for finding out what is left. First redb reads the rows,
+//! over a file whose changes stay in memory, so that a file that was not closed can be read as well. If redb cannot read the
+//! file, its bytes are searched for batches: a possible header (see [`scrip_protocol::batch`]), records whose lengths give the
+//! extent, and the hash, which leaves no doubt. redb leaves old pages behind that may contain a batch a second time: each batch
+//! is reported once.
 //!
-//! Nothing here locks, so that the file of a running engine can be looked at; what is read of one is as of no moment.
+//! Nothing here locks, so that the file of a running engine can be read; the result is then not of one moment.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -21,14 +21,14 @@ use scrip_protocol::batch::{Batch, BatchError, ChainEnd, HEADER_BYTES, Hash, VER
 
 use crate::disk::Overlay;
 
-/// As the journal's segments have them.
+/// The same table as in the journal's segments.
 const BATCHES: TableDefinition<u64, &[u8]> = TableDefinition::new("batches");
 const SEGMENT: TableDefinition<&str, &[u8]> = TableDefinition::new("segment");
 
-/// How much of a file is in memory at once while it is searched.
+/// How much of a file is in memory at once during a search.
 const WINDOW_BYTES: usize = 8 << 20;
 
-/// More than this are in no batch, whoever wrote it.
+/// No batch has more records than this.
 const RECORDS_MAX: u32 = 1 << 16;
 const RECORD_BYTES_MAX: u32 = 32 << 20;
 const RECORD_HEADER_BYTES: usize = 6;
@@ -45,52 +45,53 @@ const SUSPECTS_MAX: usize = 100_000;
 /// How the batches of a file were found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading {
-    /// redb has read its rows.
+    /// redb read its rows.
     Rows,
-    /// Its bytes were searched.
+    /// A search of its bytes.
     Searched {
-        /// What redb says of it; none where it was not asked.
+        /// The message of redb; none if redb was skipped.
         cause: Option<String>,
     },
 }
 
-/// What is left of a segment's file.
+/// The result for a segment's file.
 #[derive(Debug)]
 pub struct Remains {
-    /// How many bytes the file has.
+    /// The size of the file.
     pub bytes: u64,
     /// How the batches were found.
     pub reading: Reading,
-    /// Where the segment says that the chain stood before it.
+    /// The end of the chain before the segment, according to the segment.
     pub start: Option<ChainEnd>,
-    /// Where the segment says that it ends, where it is sealed.
+    /// The end of the segment according to its seal, if it is sealed.
     pub seal: Option<ChainEnd>,
-    /// How many batches are damaged.
+    /// Number of damaged batches.
     pub damaged: u64,
 }
 
-/// A batch, or what is left of one.
+/// A batch, or the rest of one.
 #[derive(Debug)]
 pub struct Found<'a> {
-    /// The position under which it is filed, or which it says that its first record has.
+    /// The position of its row, or of its first record according to its header.
     pub first: Position,
-    /// Where in the file it begins; none where redb has given it.
+    /// Where it begins in the file; none if redb read it.
     pub offset: Option<u64>,
-    /// How many bytes of it there are.
+    /// How many of its bytes there are.
     pub bytes: usize,
     /// The batch, or what is wrong with it.
     pub batch: Result<Batch<'a>, BatchError>,
 }
 
-/// Reads what is left of a segment's file, and gives each batch once, in the order of positions. With `search` redb is not asked.
+/// Reads what is left of a segment's file, and passes on each batch once, in the order of positions. Skips redb if `search` is
+/// set.
 ///
 /// # Errors
-/// When the operating system does not let the file be read.
+/// If the operating system cannot read the file.
 pub fn segment(path: &Path, search: bool, give: &mut dyn FnMut(Found<'_>)) -> io::Result<Remains> {
     let bytes = File::open(path)?.metadata()?.len();
     let cause = match search {
         true => None,
-        // All of it is read once before anything is given: what redb stumbles over in the middle is searched as a whole.
+        // Reads everything once before passing anything on: if redb fails in the middle, the whole file is searched.
         false => match no_panic(|| rows(path, &mut |_| {})) {
             Ok(_) => {
                 let read = no_panic(|| rows(path, &mut *give));
@@ -104,10 +105,10 @@ pub fn segment(path: &Path, search: bool, give: &mut dyn FnMut(Found<'_>)) -> io
     Ok(Remains { bytes, reading: Reading::Searched { cause }, start: None, seal: None, damaged })
 }
 
-/// What a part of a file hashes to (BLAKE3); none where the file ends before it does.
+/// The hash (BLAKE3) of a part of a file; none if the file ends before the part does.
 ///
 /// # Errors
-/// When the file cannot be read.
+/// If the file cannot be read.
 pub fn hash_of_part(file: &File, offset: u64, bytes: u64) -> io::Result<Option<Hash>> {
     if offset.checked_add(bytes).is_none_or(|end| file.metadata().map_or(true, |metadata| end > metadata.len())) {
         return Ok(None);
@@ -125,7 +126,7 @@ pub fn hash_of_part(file: &File, offset: u64, bytes: u64) -> io::Result<Option<H
 fn rows(path: &Path, give: &mut dyn FnMut(Found<'_>)) -> Result<Remains, redb::Error> {
     let file = Looked(File::open(path)?);
     if file.len()? == 0 {
-        // redb would make a database of it.
+        // redb would turn it into a database.
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is empty").into());
     }
     let overlay = Overlay::over(Box::new(file))?;
@@ -146,7 +147,7 @@ fn rows(path: &Path, give: &mut dyn FnMut(Found<'_>)) -> Result<Remains, redb::E
     Ok(Remains { bytes: 0, reading: Reading::Rows, start, seal, damaged })
 }
 
-/// One of the two ends that a segment states: position, time and hash.
+/// One of the two ends stored in a segment: position, time and hash.
 fn stated(transaction: &ReadTransaction, key: &str) -> Result<Option<ChainEnd>, redb::Error> {
     let table = match transaction.open_table(SEGMENT) {
         Ok(table) => table,
@@ -161,16 +162,16 @@ fn stated(transaction: &ReadTransaction, key: &str) -> Result<Option<ChainEnd>, 
     }))
 }
 
-/// A place at which a batch begins, or began.
+/// A place where a batch begins, or began.
 #[derive(Debug, Clone)]
 struct Place {
     offset: u64,
     head: Head,
-    /// How many bytes it has, as far as its records tell.
+    /// Its size, as far as its records show.
     bytes: usize,
 }
 
-/// What a header says.
+/// The contents of a header.
 #[derive(Debug, Clone, Copy)]
 struct Head {
     first: u64,
@@ -180,7 +181,7 @@ struct Head {
 }
 
 impl Head {
-    /// Reads what may be a header; `None` for what cannot be one.
+    /// Reads a possible header; `None` if it cannot be one.
     fn read(bytes: &[u8]) -> Option<Head> {
         let header: &[u8; HEADER_BYTES] = bytes.first_chunk()?;
         let number = |at: usize| header[at..].first_chunk().copied().map_or(0, u64::from_le_bytes);
@@ -195,8 +196,8 @@ impl Head {
     }
 }
 
-/// Searches a file for batches and gives each that is whole, and those of which it is certain that they were ones. Returns how many the
-/// latter are.
+/// Searches a file for batches. Passes on the whole ones, and the damaged ones that certainly are batches. Returns the number of
+/// the latter.
 fn searched(path: &Path, give: &mut dyn FnMut(Found<'_>)) -> io::Result<u64> {
     let (mut whole, mut suspects) = (Vec::new(), Vec::new());
     let (mut scan, mut probe) = (Window::of(path)?, Window::of(path)?);
@@ -229,8 +230,8 @@ fn searched(path: &Path, give: &mut dyn FnMut(Found<'_>)) -> io::Result<u64> {
     Ok(count)
 }
 
-/// Of places that look like headers, those that name a whole batch as the one before, or are named by one: that is no chance. Where a
-/// batch stands elsewhere as a whole, what is left of its other copy is of no interest.
+/// Of places that look like headers, those that name a whole batch as their predecessor, or are named by one, which is no
+/// coincidence. If a whole copy of a batch exists elsewhere, a damaged one is ignored.
 fn certain(whole: &[Place], suspects: Vec<Place>) -> Vec<Place> {
     let ends: HashMap<Hash, u64> =
         whole.iter().map(|place| (place.head.hash, place.head.first + u64::from(place.head.count))).collect();
@@ -245,7 +246,7 @@ fn certain(whole: &[Place], suspects: Vec<Place>) -> Vec<Place> {
     found
 }
 
-/// How many bytes a batch has by the lengths of its records; `None` where these cannot be.
+/// The size of a batch by the lengths of its records; `None` if these are impossible.
 fn extent(probe: &mut Window, offset: u64, head: Head) -> io::Result<Option<usize>> {
     let mut bytes = HEADER_BYTES as u64;
     for _ in 0..head.count {
@@ -262,7 +263,7 @@ fn extent(probe: &mut Window, offset: u64, head: Head) -> io::Result<Option<usiz
     Ok(Some(bytes as usize))
 }
 
-/// A part of a file that is in memory, and moves.
+/// A movable part of a file that is in memory.
 struct Window {
     file: File,
     len: u64,
@@ -277,7 +278,7 @@ impl Window {
         Ok(Window { file, len, base: 0, bytes: Vec::new() })
     }
 
-    /// So many bytes at an offset; fewer at the end of the file.
+    /// That many bytes at an offset; fewer at the end of the file.
     fn at(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
         let length = (length as u64).min(self.len.saturating_sub(offset)) as usize;
         let there = self.base..=self.base + self.bytes.len() as u64;
@@ -294,7 +295,7 @@ impl Window {
         Ok(&self.bytes[from..from + length])
     }
 
-    /// The next place from an offset on at which a header may begin.
+    /// The next place from an offset at which a header may begin.
     fn next_header(&mut self, from: u64) -> io::Result<Option<u64>> {
         let mut from = from;
         loop {
@@ -313,7 +314,7 @@ impl Window {
     }
 }
 
-/// Runs what redb does to a file that may be no database of its own: it may panic there, and its words are returned.
+/// Runs redb on a file that may not be a database: it may panic there. Returns its message.
 fn no_panic<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, String> {
     let result = catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
@@ -322,13 +323,13 @@ fn no_panic<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, Strin
     result.and_then(|read| read.map_err(|cause| cause.to_string()))
 }
 
-/// A file that is read, and not locked.
+/// A file that is read but not locked.
 #[derive(Debug)]
 struct Looked(File);
 
 impl Looked {
     fn refused() -> io::Error {
-        io::Error::new(io::ErrorKind::PermissionDenied, "this file is only looked at")
+        io::Error::new(io::ErrorKind::PermissionDenied, "this file is read-only")
     }
 }
 

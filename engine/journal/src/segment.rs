@@ -1,8 +1,7 @@
-//! One segment: a redb file of a [`Disk`], and what stands in it. Its layout is drawn in [`super::segments`].
+//! One segment: a redb file of a [`Disk`] and its contents. See [`super::segments`] for its layout.
 //!
-//! Everything that redb does to a file goes through what is opened here. redb was not written for files that somebody has changed, and
-//! may panic on one: [`no_panic`] and [`guarded`] stand around all of its work on files that are not known to be whole, also where a
-//! file is closed ([`Live`]).
+//! All file access of redb goes through the handles opened here. redb may panic on a file that was modified: [`no_panic`] and
+//! [`guarded`] wrap all of its work on files that may be damaged, including the close of a file ([`Live`]).
 
 use std::io;
 use std::ops::{Bound, Deref};
@@ -20,7 +19,7 @@ use scrip_protocol::batch::ChainEnd;
 use super::JournalError;
 use crate::disk::{Access, Disk, Overlay};
 
-/// redb's cache for one file. Batches are written once and read in order, so that more would not help.
+/// redb's cache for one file. Batches are written once and read in order, so that a larger one would not help.
 const CACHE_BYTES: usize = 16 << 20;
 
 pub(super) const BATCHES: TableDefinition<u64, &[u8]> = TableDefinition::new("batches");
@@ -56,17 +55,18 @@ pub(super) fn builder() -> Builder {
     builder
 }
 
-/// Opens a segment to read and write it.
+/// Opens a segment for reading and writing.
 pub(super) fn open(disk: &dyn Disk, path: &Path) -> Result<Database, DatabaseError> {
     opened(disk.storage(path, Access::Write)?)
 }
 
-/// Opens a segment to read it, as it is. One that was not closed is refused: [`DatabaseError::RepairAborted`].
+/// Opens a segment for reading, as it is. Refuses one that was not closed: [`DatabaseError::RepairAborted`].
 pub(super) fn open_read_only(disk: &dyn Disk, path: &Path) -> Result<ReadOnlyDatabase, DatabaseError> {
     builder().open_read_only_with_backend(Stored(disk.storage(path, Access::Read)?))
 }
 
-/// Opens a segment to read it. Where it was not closed, because the process that wrote it ended just after sealing it, redb finishes it first.
+/// Opens a segment for reading. If it was not closed, because the process that wrote it ended just after sealing it, redb repairs
+/// it first.
 pub(super) fn open_sealed(disk: &dyn Disk, path: &Path) -> Result<ReadOnlyDatabase, DatabaseError> {
     match open_read_only(disk, path) {
         Err(DatabaseError::RepairAborted) => {
@@ -77,7 +77,7 @@ pub(super) fn open_sealed(disk: &dyn Disk, path: &Path) -> Result<ReadOnlyDataba
     }
 }
 
-/// Opens a segment to read it; its file stays as it is, whatever redb would have to finish.
+/// Opens a segment for reading without changing its file: redb repairs it in memory if necessary.
 pub(super) fn open_untouched(disk: &dyn Disk, path: &Path) -> Result<Untouched, DatabaseError> {
     match open_read_only(disk, path) {
         Ok(database) => Ok(Untouched::Closed(database)),
@@ -89,7 +89,7 @@ pub(super) fn open_untouched(disk: &dyn Disk, path: &Path) -> Result<Untouched, 
     }
 }
 
-/// redb makes a database of an empty file. Nobody asks for that of a file that is there.
+/// redb turns an empty file into a database, which is never wanted for an existing file.
 fn opened(storage: Box<dyn StorageBackend>) -> Result<Database, DatabaseError> {
     if storage.len()? == 0 {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is empty").into());
@@ -97,7 +97,7 @@ fn opened(storage: Box<dyn StorageBackend>) -> Result<Database, DatabaseError> {
     builder().create_with_backend(Stored(storage))
 }
 
-/// Makes an empty segment under its unfinished name, in place of what has it.
+/// Creates an empty segment under its unfinished name, and replaces an existing file.
 pub(super) fn make(disk: &dyn Disk, dir: &Path, path: &Path, start: ChainEnd) -> Result<(), JournalError> {
     let unfinished = unfinished_path(path);
     if let Err(source) = disk.remove(&unfinished)
@@ -119,9 +119,9 @@ pub(super) fn make(disk: &dyn Disk, dir: &Path, path: &Path, start: ChainEnd) ->
     sync_folder(disk, dir)
 }
 
-/// Gives a segment that was made its name, for good, and returns it open.
+/// Gives a finished segment its name, durably, and returns it open.
 pub(super) fn publish(disk: &dyn Disk, dir: &Path, path: &Path, start: ChainEnd) -> Result<Arc<Live>, JournalError> {
-    // Looked at before it is renamed: what is not the next segment stays as it was found.
+    // Checked before the rename: a file that is not the next segment stays unchanged.
     let unfinished = unfinished_path(path);
     let database = guarded(&unfinished, || {
         let database = Live::new(open(disk, &unfinished).map_err(|cause| unreadable(&unfinished, cause))?);
@@ -129,18 +129,18 @@ pub(super) fn publish(disk: &dyn Disk, dir: &Path, path: &Path, start: ChainEnd)
         Ok(database)
     })?;
     disk.rename(&unfinished, path).map_err(|source| JournalError::Io { path: path.to_owned(), source })?;
-    // Before a batch in it is acknowledged: a name that a crash takes back would take the batch with it.
+    // Before a batch in it is acknowledged: if a crash undid the rename, the batch would be lost.
     sync_folder(disk, dir)?;
     Ok(Arc::new(database))
 }
 
-/// Checks that a segment was made and not used: it starts where the chain ends, and has no batch yet.
+/// Checks that a segment is unused: it starts where the chain ends, and has no batch.
 pub(super) fn check_empty(transaction: &ReadTransaction, path: &Path, start: ChainEnd) -> Result<(), JournalError> {
     check_start(transaction, path, start)?;
     let is_empty = || transaction.open_table(BATCHES)?.is_empty().map_err(redb::Error::from);
     match is_empty().map_err(|cause| unreadable(path, cause))? {
         true => Ok(()),
-        false => Err(JournalError::NotThatSegment { path: path.to_owned(), why: "it holds batches, and was not in use yet" }),
+        false => Err(JournalError::NotThatSegment { path: path.to_owned(), why: "it contains batches but was not in use yet" }),
     }
 }
 
@@ -152,17 +152,17 @@ pub(super) fn check_start(transaction: &ReadTransaction, path: &Path, start: Cha
     }
 }
 
-/// Where a segment starts, which must be where its name says.
+/// Where a segment starts, which must agree with its name.
 pub(super) fn start_of(transaction: &ReadTransaction, path: &Path, first: Position) -> Result<ChainEnd, JournalError> {
     let not_that = |why| JournalError::NotThatSegment { path: path.to_owned(), why };
-    let start = read_end(transaction, path, START)?.ok_or_else(|| not_that("it does not say where it starts"))?;
+    let start = read_end(transaction, path, START)?.ok_or_else(|| not_that("its start is missing"))?;
     match start.position.0.checked_add(1) == Some(first.0) && (first.0 > 1 || start == ChainEnd::default()) {
         true => Ok(start),
-        false => Err(not_that("it starts elsewhere than its name says")),
+        false => Err(not_that("it starts at another position")),
     }
 }
 
-/// One of the two ends that a segment states; `None` where it does not.
+/// One of the two ends stored in a segment; `None` if it is not stored.
 pub(super) fn read_end(transaction: &ReadTransaction, path: &Path, key: &str) -> Result<Option<ChainEnd>, JournalError> {
     let read = || -> Result<Option<ChainEnd>, redb::Error> {
         let table = match transaction.open_table(SEGMENT) {
@@ -175,7 +175,7 @@ pub(super) fn read_end(transaction: &ReadTransaction, path: &Path, key: &str) ->
     read().map_err(|cause| unreadable(path, cause))
 }
 
-/// Says of a segment where it ends, for good.
+/// Stores the end of a segment, for good.
 pub(super) fn seal(database: &Database, end: ChainEnd) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     transaction.open_table(SEGMENT)?.insert(SEAL, &encode_end(end)[..])?;
@@ -195,12 +195,12 @@ pub(super) fn unreadable(path: &Path, cause: impl std::fmt::Display) -> JournalE
     JournalError::Unreadable { path: path.to_owned(), cause: cause.to_string() }
 }
 
-/// Runs what redb does to a file that is read. A panic of redb's makes the file unreadable.
+/// Runs redb on a file for reading. A panic of redb makes the file unreadable.
 pub(super) fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, JournalError>) -> Result<T, JournalError> {
     no_panic(read).unwrap_or_else(|cause| Err(unreadable(path, cause)))
 }
 
-/// Runs what redb does to a file. Where it panics, its words are returned.
+/// Runs redb on a file. If it panics, returns its message.
 pub(super) fn no_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| words_of(panic.as_ref()))
 }
@@ -210,8 +210,8 @@ fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
     words.unwrap_or("redb could not make sense of it").to_owned()
 }
 
-/// A segment open for writing. Whoever holds it last closes it: redb writes its list of free pages then, and may find that damaged. By
-/// then every batch is durable or refused, so that it is only said.
+/// A segment open for writing. The last holder closes it: redb then writes its list of free pages, and may find that damaged. At
+/// that point every batch is durable or refused, so that this is only logged.
 pub(super) struct Live(Option<Database>);
 
 impl Live {
@@ -236,11 +236,11 @@ impl Drop for Live {
     }
 }
 
-/// A segment open for reading, whose file stays as it is.
+/// A segment open for reading whose file stays unchanged.
 pub(super) enum Untouched {
-    /// It was closed when it was last written.
+    /// It was closed after the last write.
     Closed(ReadOnlyDatabase),
-    /// It was not: redb has finished it in memory.
+    /// It was not closed: redb repaired it in memory.
     Finished(Live),
 }
 
@@ -253,7 +253,7 @@ impl Untouched {
     }
 }
 
-/// Removes a batch from a segment that nobody has open.
+/// Removes a batch from a segment that is not open.
 #[cfg(test)]
 pub(super) fn remove_batch(disk: &dyn Disk, path: &Path, first: Position) {
     let database = open(disk, path).expect("the segment can be opened");
@@ -265,7 +265,7 @@ pub(super) fn remove_batch(disk: &dyn Disk, path: &Path, first: Position) {
     database.close().expect("nobody reads");
 }
 
-/// A file of a disk, as redb takes one.
+/// A file of a disk as a storage of redb.
 #[derive(Debug)]
 struct Stored(Box<dyn StorageBackend>);
 

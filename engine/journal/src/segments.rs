@@ -1,18 +1,19 @@
-//! The journal in redb files, one after the other.
+//! The journal as a sequence of redb files.
 //!
 //! ```text
 //! journal/lock                       held by the process that writes
 //! journal/00000000000000000001.redb  a segment, named by the position of its first record
 //!   table "batches"   first position of a batch -> its bytes
 //!   table "segment"   "start" -> the end of the chain before the segment
-//!                     "seal"  -> the end of the chain with it, once nothing is added any more
+//!                     "seal"  -> the end of the chain with it, once the segment is complete
 //! ```
 //! The end of a chain is written as position (8 bytes), time (8) and hash (32), numbers little-endian.
 //!
-//! After a crash redb walks a whole file before it opens it again, so a segment ends at [`SEGMENT_BYTES`]. The next one is made
-//! beside it under another name, then this one is sealed, then the next is renamed. A sealed segment without a successor,
-//! finished or ready to be renamed, is therefore a journal whose newest part has been taken away, and is refused. The oldest segments may
-//! be dropped, one after the other ([`JournalReader::drop_through`]): such a journal is opened with a snapshot that covers them.
+//! After a crash redb reads a whole file before it opens it again, so a segment ends at [`SEGMENT_BYTES`]. The next segment is
+//! created beside it under another name, then the current one is sealed, then the next one is renamed. A sealed segment without a
+//! successor, finished or ready to be renamed, therefore means that the newest part of the journal was removed, and is refused.
+//! The oldest segments may be dropped, one after the other ([`JournalReader::drop_through`]): such a journal is opened with a
+//! snapshot that covers them.
 
 use std::fmt::Debug;
 use std::fs::TryLockError;
@@ -28,14 +29,14 @@ use super::segment::{self, BATCHES, Live, no_panic, segment_path, sync_folder, u
 use super::{Journal, JournalError, JournalReader};
 use crate::disk::Disk;
 
-/// The bytes of batches after which a segment ends.
+/// The size of batches at which a segment ends.
 pub const SEGMENT_BYTES: u64 = 256 << 20;
 
-/// The most bytes of a row that fills a page of redb, which come in powers of two: before the row such a page holds 16 (kind, number of
-/// entries, end of the value, key).
+/// Maximum size of a row that fills a page of redb. Page sizes are powers of two, and such a page has 16 bytes before the row
+/// (kind, number of entries, end of the value, key).
 pub const ROW_BYTES: usize = (128 << 10) - 16;
 
-/// The journal of a folder. Owned by the journal thread.
+/// The journal of a folder, owned by the journal thread.
 pub struct Segments {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
@@ -50,12 +51,12 @@ pub struct Segments {
 }
 
 impl Segments {
-    /// Opens the journal of a folder, or begins one. The records behind `from`, where a snapshot stands (or the default, for none),
-    /// are handed to `apply`, batch by batch, each with its time; `progress` is told now and then how far that is. Of what is at or before
-    /// `from` only the batch that ends there is looked at: the rest is for [`JournalReader::check_sealed`].
+    /// Opens the journal of a folder, or starts one. The records after `from`, the end of a snapshot (or the default, for none),
+    /// are passed to `apply`, batch by batch, each with its time; `progress` is called from time to time. Of what is at or before
+    /// `from`, only the batch that ends there is checked: [`JournalReader::check_sealed`] checks the rest.
     ///
     /// # Errors
-    /// When anything of it is missing, damaged or out of order, or another history than that of `from`.
+    /// If any of it is missing, damaged or out of order, or of another history than `from`.
     pub fn open(
         disk: Arc<dyn Disk>,
         dir: &Path,
@@ -67,10 +68,10 @@ impl Segments {
         Segments::open_reaching(disk, dir, segment_bytes, from, Position(0), apply, progress)
     }
 
-    /// The same of a journal of which it is known that it reached up to a position. One that does not any more is left as it is.
+    /// Opens a journal that is known to have reached a position. One that ends before it is left unchanged.
     ///
     /// # Errors
-    /// As well where it ends before that.
+    /// Also if it ends before that position.
     pub fn open_reaching(
         disk: Arc<dyn Disk>,
         dir: &Path,
@@ -81,7 +82,7 @@ impl Segments {
         progress: &mut dyn FnMut(ReplayProgress),
     ) -> Result<Segments, JournalError> {
         let lock = lock(&*disk, dir)?;
-        // A process that was killed may have left names that do not last yet: what is appended would be acknowledged and go with them.
+        // A killed process may have left names that are not durable: an acknowledged batch would be lost with them.
         sync_folder(&*disk, dir)?;
         let listing = recovery::list(&*disk, dir)?;
         let replayed = recovery::replay(&*disk, dir, &listing, from, apply, progress).map_err(|mut error| {
@@ -94,7 +95,7 @@ impl Segments {
         if end.position < reached {
             return Err(JournalError::EndsBefore { dir: dir.to_owned(), end: end.position, from: reached });
         }
-        // What was being made when the last run stopped is of use only if the segment before it was sealed.
+        // An unfinished segment of the last run is only useful if the segment before it was sealed.
         let next_path = segment_path(dir, end.next());
         let is_next = |path: &PathBuf| replayed.live.is_none() && !is_new && *path == unfinished_path(&next_path);
         for path in listing.unfinished.iter().filter(|path| !is_next(path)) {
@@ -123,7 +124,7 @@ impl Segments {
     /// dropped. A segment that an earlier run was making when it was cut short is removed.
     ///
     /// # Errors
-    /// When there is a journal already, or none can be made.
+    /// If a journal exists, or none can be created.
     pub fn begin(disk: Arc<dyn Disk>, dir: &Path, segment_bytes: u64, at: ChainEnd) -> Result<Segments, JournalError> {
         let lock = lock(&*disk, dir)?;
         let listing = recovery::list(&*disk, dir)?;
@@ -148,12 +149,12 @@ impl Segments {
         segment::publish(disk, dir, &path, at)
     }
 
-    /// Appends batches as they were sealed elsewhere. Each is read and checked to continue the chain, with all its records, before any is
-    /// written. Returns when all are durable, with the new end.
+    /// Appends batches as they were sealed elsewhere. Before writing, checks that each continues the chain, with all its records.
+    /// Returns the new end once all are durable.
     ///
     /// # Errors
-    /// When one does not continue the chain: nothing was written, and the journal goes on. Or when they are not known to be durable: they
-    /// may be, from the first of them up to any; every later append fails as well.
+    /// If one does not continue the chain: nothing was written, and the journal remains usable. Or if they may not be durable:
+    /// any number of them, from the first, may be; every later append fails as well.
     pub fn adopt(&mut self, batches: Vec<Vec<u8>>) -> Result<ChainEnd, JournalError> {
         self.check_not_failed()?;
         let (mut end, mut ends) = (self.end, Vec::with_capacity(batches.len()));
@@ -162,7 +163,7 @@ impl Segments {
             let not_next = |cause| JournalError::NotNext { dir: self.dir.clone(), position, cause };
             let batch = Batch::parse(bytes).map_err(not_next)?;
             batch.follow(&mut end).map_err(not_next)?;
-            // One without records would leave its place to the next.
+            // A batch without records would have the same position as the next one.
             if recovery::records_of(&batch).map_err(not_next)?.is_empty() {
                 return Err(not_next(BatchError::Layout { index: 0 }));
             }
@@ -172,7 +173,7 @@ impl Segments {
             let mut batches = batches.into_iter().zip(ends).peekable();
             while batches.peek().is_some() {
                 journal.rotate_if_full()?;
-                // As many as the segment has room for.
+                // As many as fit into the segment.
                 let (mut room, mut rows) = (journal.segment_bytes.saturating_sub(journal.bytes).max(1), Vec::new());
                 while let Some((bytes, end)) = batches.next_if(|_| room > 0) {
                     room = room.saturating_sub(bytes.len() as u64);
@@ -184,7 +185,7 @@ impl Segments {
         })
     }
 
-    /// Writes batches with one commit, each as it is when it is asked for: its bytes, and where the chain ends with it.
+    /// Writes batches with one commit. `batch` returns each one's bytes and the end of the chain with it.
     fn write<M>(&mut self, batches: impl Iterator<Item = M>) -> Result<(), JournalError>
     where
         M: FnOnce(&mut ChainEnd) -> (Vec<u8>, ChainEnd),
@@ -227,14 +228,14 @@ impl Segments {
         if !self.failed {
             return Ok(());
         }
-        let cause = "an earlier write failed, and what is on disk is unknown since".to_owned();
+        let cause = "an earlier write failed; the state on disk is unknown since then".to_owned();
         Err(JournalError::Write { path: self.path.clone(), cause })
     }
 
-    /// Writes; after a failure nothing is written any more.
+    /// Writes; refuses all writes after a failure.
     fn or_fail(&mut self, write: impl FnOnce(&mut Segments) -> Result<(), JournalError>) -> Result<ChainEnd, JournalError> {
         self.check_not_failed()?;
-        // Set until all is well: whatever returns early, or unwinds, leaves the journal refusing.
+        // Set until the write succeeds, so that an early return or a panic leaves the journal refusing.
         self.failed = true;
         let written = no_panic(|| write(self));
         written.unwrap_or_else(|cause| Err(JournalError::Write { path: self.path.clone(), cause }))?;
@@ -276,7 +277,7 @@ impl Journal for Segments {
     }
 }
 
-/// Makes the journal's folder where it is not there yet, and takes its lock.
+/// Creates the journal's folder if it does not exist, and takes its lock.
 fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Debug + Send + Sync>, JournalError> {
     disk.create_folder(dir).map_err(|source| JournalError::Io { path: dir.to_owned(), source })?;
     take_lock(disk, dir)
@@ -291,5 +292,5 @@ pub(super) fn take_lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Debug + S
     })
 }
 
-/// The name of the file that is locked.
+/// The name of the locked file.
 pub(super) const LOCK: &str = "lock";

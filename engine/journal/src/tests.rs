@@ -1,9 +1,9 @@
-//! The journal on disk: what was appended is there again, in whole or refused by name.
+//! The journal on disk: what was appended is read back completely, or refused with an error that names the damage.
 //!
-//! Here: appending, opening again, reading while it is written. `damage`: what is told apart when it is not whole. `crash`:
-//! what is found after a process that was killed, at each step of a rotation. `behind`: opening behind a snapshot, and dropping what it
-//! covers. `looks`: reading one that nobody has open, and making one out of another's batches. `enumerated`: a crash after every operation on
-//! the disk, and the failure of each. `flips`: every byte changed.
+//! This module: appending, reopening, reading during writes. `damage`: each kind of damage has its error. `crash`: killing the
+//! process at each step of a rotation. `behind`: opening with a snapshot, and dropping what it covers. `looks`: reading a closed
+//! journal, and building one from another's batches. `enumerated`: a crash after every disk operation, and a failure of each.
+//! `flips`: every byte changed.
 
 #![expect(clippy::print_stdout, reason = "a random test prints its seed")]
 
@@ -30,15 +30,15 @@ use crate::disk::OsDisk;
 
 const START_MS: u64 = 1_790_000_000_000;
 
-/// Larger than anything that a test writes: one segment.
+/// Larger than everything that a test writes: one segment.
 const ONE_SEGMENT: u64 = 1 << 20;
-/// Each batch gets a segment of its own.
+/// Each batch fills a segment.
 const SEGMENT_EACH: u64 = 1;
 
 /// Records with the times of their batches.
 type Stored = Vec<(u64, Record)>;
 
-/// A journal in a folder of its own, with what was appended to it.
+/// A journal in its own folder, with what was appended to it.
 struct Written {
     root: TempDir,
     segment_bytes: u64,
@@ -59,7 +59,7 @@ impl Written {
         written
     }
 
-    /// A closed journal of so many batches.
+    /// A closed journal with that many batches.
     fn of(segment_bytes: u64, batches: usize) -> Written {
         let mut written = Written::new(segment_bytes);
         written.append(batches);
@@ -88,7 +88,7 @@ impl Written {
         }
     }
 
-    /// Opens it after the last run ended, and checks that everything is there.
+    /// Opens it after the previous run ended, and checks that everything is there.
     fn reopen(&mut self) {
         self.journal = None;
         let (journal, stored) = open(&self.dir(), self.segment_bytes).expect("the journal is whole");
@@ -97,7 +97,7 @@ impl Written {
         self.journal = Some(journal);
     }
 
-    /// Where the chain stands after each batch. The journal must be closed.
+    /// The end of the chain after each batch. The journal must be closed.
     fn ends(&self) -> Vec<ChainEnd> {
         let mut ends = Vec::new();
         let mut visit = |_: &Path, batch: &Batch<'_>, _: &[u8]| {
@@ -123,7 +123,7 @@ fn open(dir: &Path, segment_bytes: u64) -> Result<(Segments, Stored), JournalErr
     open_from(dir, segment_bytes, ChainEnd::default())
 }
 
-/// Opens a journal behind a snapshot.
+/// Opens a journal with a snapshot.
 fn open_from(dir: &Path, segment_bytes: u64, from: ChainEnd) -> Result<(Segments, Stored), JournalError> {
     let mut stored = Vec::new();
     let mut apply =
@@ -155,7 +155,7 @@ fn records_of(batches: &[Vec<u8>]) -> Stored {
 }
 
 #[test]
-fn what_was_appended_is_there_again() {
+fn appended_batches_are_read_back() {
     let mut written = Written::new(ONE_SEGMENT);
     for batches in [1, 5, 0, 40] {
         written.append(batches);
@@ -183,8 +183,8 @@ fn segments_follow_one_another_and_are_named_by_their_first_position() {
 }
 
 #[test]
-fn a_segment_grows_on_after_it_was_opened_again() {
-    // The bytes of batches count against the limit, whichever run wrote them.
+fn a_reopened_segment_continues_to_grow() {
+    // Batches count towards the limit, whichever run wrote them.
     let mut written = Written::new(700);
     for _ in 0..12 {
         written.append(1);
@@ -197,20 +197,20 @@ fn a_segment_grows_on_after_it_was_opened_again() {
 }
 
 #[test]
-fn opening_tells_how_far_it_is() {
+fn opening_reports_progress() {
     let written = Written::of(500, 9);
-    let mut told: Vec<ReplayProgress> = Vec::new();
+    let mut reported: Vec<ReplayProgress> = Vec::new();
     let (disk, none) = (Arc::new(OsDisk), ChainEnd::default());
-    Segments::open(disk, &written.dir(), 500, none, &mut |_, _| {}, &mut |progress| told.push(progress))
+    Segments::open(disk, &written.dir(), 500, none, &mut |_, _| {}, &mut |progress| reported.push(progress))
         .expect("the journal is whole");
-    assert!(told.iter().all(|progress| progress.bytes_done <= progress.bytes_total), "{told:?}");
-    assert!(told.is_sorted_by_key(|progress| (progress.position, progress.bytes_done)), "{told:?}");
-    let last = told.last().expect("it was told something");
+    assert!(reported.iter().all(|progress| progress.bytes_done <= progress.bytes_total), "{reported:?}");
+    assert!(reported.is_sorted_by_key(|progress| (progress.position, progress.bytes_done)), "{reported:?}");
+    let last = reported.last().expect("progress was reported");
     assert_eq!((last.position, last.bytes_done), (written.end.position, last.bytes_total));
 }
 
 #[test]
-fn a_reader_reads_on_from_every_position_across_segments() {
+fn a_reader_reads_from_every_position_across_segments() {
     for segment_bytes in [ONE_SEGMENT, SEGMENT_EACH, 700] {
         let mut written = Written::new(segment_bytes);
         written.append(12);
@@ -223,7 +223,7 @@ fn a_reader_reads_on_from_every_position_across_segments() {
             let one = reader.read(Position(from), 0).expect("the journal is whole");
             assert_eq!(one.as_slice(), &all[..1], "a batch is read however small the limit is");
 
-            // A limit is passed by the batch that reaches over it, and by no other.
+            // Only the batch that exceeds the limit ends a read.
             for count in 1..all.len() {
                 let bytes = all[..count].iter().map(Vec::len).sum::<usize>();
                 let some = reader.read(Position(from), bytes - 1).expect("the journal is whole");
@@ -279,7 +279,7 @@ fn a_journal_is_open_once() {
     written.append(2);
     let second = open(&written.dir(), ONE_SEGMENT).err().expect("the first run has it");
     assert!(matches!(&second, JournalError::Locked { dir } if *dir == written.dir()), "{second}");
-    // The one that was refused has spoilt nothing.
+    // The refused attempt has damaged nothing.
     written.append(2);
     written.reopen();
 }

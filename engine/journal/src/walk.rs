@@ -1,4 +1,4 @@
-//! Reading a journal that nobody has open, without a byte of it being written.
+//! Reads a closed journal without writing a byte of it.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -12,23 +12,23 @@ use super::segment::{self, check_empty, guarded, segment_path, start_of, unfinis
 use super::segments::{LOCK, take_lock};
 use crate::disk::Disk;
 
-/// What a walk hands batches to: the segment's file, the batch, its bytes. It may break the walk off.
+/// Receives the batches of a walk: the segment's file, the batch, its bytes. Can end the walk.
 pub type Visit<'a> = dyn FnMut(&Path, &Batch<'_>, &[u8]) -> ControlFlow<()> + 'a;
 
-/// Reads the journal of a folder from the segment on that holds `from` (0: from the oldest there is), and checks everything that opening
-/// it checks: batches, their records, the chain, the segments' ends. No file is written, not even where redb would have to finish one
-/// that was not closed. Every batch that ends at or behind `from` is handed to `visit` with the file that it is in and its bytes, until
-/// that breaks off. Returns where the journal ends, or where it was broken off.
+/// Reads the journal of a folder from the segment that contains `from` (0: from the oldest), and checks everything that opening
+/// it checks: batches, their records, the chain, the segments' ends. Writes no file, not even if redb would have to repair one
+/// that was not closed. Passes every batch that ends at or after `from` to `visit`, with its file and bytes, until `visit`
+/// breaks. Returns the end of the journal, or of the walk.
 ///
-/// The journal is locked meanwhile, if it has a lock: a copy that never was open has none, and gets none.
+/// Holds the journal's lock, if there is a lock file: a copy that was never opened has none, and gets none.
 ///
 /// # Errors
-/// When another process has the journal open, or anything of it is missing, damaged or out of order. Everything before was visited.
+/// If another process has the journal open, or any of it is missing, damaged or out of order. Everything before that was visited.
 pub fn walk(disk: &dyn Disk, dir: &Path, from: Position, visit: &mut Visit<'_>) -> Result<ChainEnd, JournalError> {
     let entries = disk.list(dir).map_err(|source| JournalError::Io { path: dir.to_owned(), source })?;
     let has_lock = entries.iter().any(|entry| entry.name == LOCK);
     let _lock = if has_lock { Some(take_lock(disk, dir)?) } else { None };
-    // Listed again: whoever had the lock before may have changed something.
+    // Listed again: the previous holder of the lock may have changed something.
     let listing = recovery::list(disk, dir)?;
     let Some(oldest) = listing.segments.first() else {
         return match from > Position(1) {
@@ -70,7 +70,7 @@ pub fn walk(disk: &dyn Disk, dir: &Path, from: Position, visit: &mut Visit<'_>) 
     Ok(chain.end)
 }
 
-/// Checks that the segment behind a sealed one was made, and is ready to be given its name.
+/// Checks that the successor of a sealed segment exists under its unfinished name.
 fn check_next(disk: &dyn Disk, dir: &Path, unfinished: &[std::path::PathBuf], end: ChainEnd) -> Result<(), JournalError> {
     let path = unfinished_path(&segment_path(dir, end.next()));
     if !unfinished.contains(&path) {

@@ -1,16 +1,17 @@
-//! A backup: a folder that holds a copy of a journal, and what else it takes to make a data folder of it ([`restore`]).
+//! A backup: a folder with a copy of a journal, and everything else that a data folder needs ([`restore`]).
 //!
 //! ```text
 //! journal/            the batches as they are, a journal of its own
-//! snapshots/          a snapshot, where there was one: so that what is restored opens fast
+//! snapshots/          a snapshot, if there was one, so that a restored folder opens fast
 //! scrip.toml, credentials.json, tls/
-//!                     as in the data folder, where that was at hand
-//! backup.toml         when, and up to which record: written last, so that what it says is there
+//!                     as in the data folder, if that was accessible
+//! backup.toml         when, and up to which record; written last, so that it is true
 //! ```
-//! A backup is taken batch by batch, each checked against the chain of hashes as it is written ([`Taking`]). Another run goes on where the
-//! one before ended, and only on the same history: the batch at which it ended must stand in the journal just so.
+//! A backup is taken batch by batch; each is checked against the chain of hashes as it is written ([`Taking`]). A later run
+//! continues where the previous one ended, and only on the same history: the journal must contain exactly the batch with which
+//! the backup ends.
 //!
-//! Invariant: at every moment what `backup.toml` says is in the folder, also while a run goes on, and after one that was cut short.
+//! Invariant: at every moment the folder contains what `backup.toml` states, during a run and after an interrupted one as well.
 
 mod restore;
 #[cfg(test)]
@@ -31,14 +32,14 @@ use scrip_journal::{Journal, JournalError, SEGMENT_BYTES, Segments};
 
 pub use restore::{Restored, Until, restore};
 
-/// The bytes of batches that are written with one flush.
+/// Size of the batches that are written with one flush.
 const COMMIT_BYTES: usize = 4 << 20;
 
 /// How much of a file is copied at once.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// The files of a data folder beside the journal and the snapshots, and which of them are private keys. The configuration is the last: its
-/// presence says that a data folder is whole.
+/// The files of a data folder besides the journal and the snapshots, and which of them are private keys. The configuration is
+/// last: its presence means that a data folder is complete.
 const FILES: [(&str, bool); 6] = [
     ("tls/ca.pem", false),
     ("tls/ca.key", true),
@@ -51,16 +52,16 @@ const FILES: [(&str, bool); 6] = [
 /// Why a backup cannot be taken or restored.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// The journal of the backup, or the one that is read.
+    /// An error of the backup's journal, or of the journal that is read.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// A snapshot.
+    /// An error of a snapshot.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
-    /// The data folder.
+    /// An error of the data folder.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// The operating system refused.
+    /// The operating system returned an error.
     #[error("{path}: {source}")]
     Io {
         /// The file or folder.
@@ -68,7 +69,7 @@ pub enum BackupError {
         /// Why.
         source: io::Error,
     },
-    /// What the backup says of itself cannot be read.
+    /// The manifest of the backup is unreadable.
     #[error("{path}: {cause}")]
     Manifest {
         /// The file.
@@ -76,23 +77,23 @@ pub enum BackupError {
         /// What is wrong.
         cause: String,
     },
-    /// There is no backup.
+    /// The folder contains no finished backup.
     #[error("{dir}: there is no finished backup here")]
     NoBackup {
         /// The folder.
         dir: PathBuf,
     },
-    /// What was read is not the next batch.
+    /// The data read is not the next batch.
     #[error("the batch after position {after}: {cause}")]
     Batch {
-        /// The newest position that was in order.
+        /// The newest valid position.
         after: Position,
         /// What is wrong.
         cause: BatchError,
     },
     /// The backup is of another organisation, or of another history of this one.
     #[error(
-        "{dir}: this is a backup of another organisation, or of another history of this one: the journal does not hold the batch with which the backup ends, at position {position}; nothing was changed"
+        "{dir}: this is a backup of another organisation, or of another history of this one: the journal does not contain the batch with which the backup ends, at position {position}; nothing was changed"
     )]
     OtherHistory {
         /// The backup.
@@ -100,9 +101,9 @@ pub enum BackupError {
         /// Where it ends.
         position: Position,
     },
-    /// The journal ends before the backup does.
+    /// The journal ends before the backup.
     #[error(
-        "{dir}: this backup goes up to position {backup}, and the journal ends at position {journal}: newer records are missing there, or it is that of another organisation; nothing was changed"
+        "{dir}: this backup reaches position {backup}, but the journal ends at position {journal}: its newest records are missing, or it belongs to another organisation; nothing was changed"
     )]
     Shorter {
         /// The backup.
@@ -112,37 +113,37 @@ pub enum BackupError {
         /// Where the journal ends.
         journal: Position,
     },
-    /// The backup's journal ends before what it says of itself.
-    #[error("{dir}: the backup says that it goes up to position {stated}, and its journal ends at position {found}")]
+    /// The backup's journal ends before the position in its manifest.
+    #[error("{dir}: the backup should reach position {stated}, but its journal ends at position {found}")]
     Incomplete {
         /// The backup.
         dir: PathBuf,
-        /// Where it says that it ends.
+        /// The position in the manifest.
         stated: Position,
         /// Where it ends.
         found: Position,
     },
-    /// The first records are not kept any more, and there is no snapshot to begin with.
+    /// The first records were dropped from the journal, and no snapshot covers them.
     #[error(
-        "the journal begins at position {first} and no longer has the records before it, and there is no valid snapshot to begin with; `scrip snapshot create` makes one, and a backup needs the data folder to be at hand for it"
+        "the journal begins at position {first}, and there is no valid snapshot of the records before it; create one with `scrip snapshot create`, and give the backup access to the data folder"
     )]
     NoSnapshot {
-        /// The first record that is kept.
+        /// The first retained record.
         first: Position,
     },
-    /// The records that come next were dropped from the journal.
+    /// The records that follow the backup were dropped from the journal.
     #[error(
-        "{dir}: this backup goes up to position {backup}, and the journal is kept from position {first} on: what is between was dropped; take a new backup, into another folder"
+        "{dir}: this backup reaches position {backup}, but the journal begins at position {first}: the records between were dropped; take a new backup in another folder"
     )]
     NotKept {
         /// The backup.
         dir: PathBuf,
         /// Where it ends.
         backup: Position,
-        /// The first record that is kept.
+        /// The first retained record.
         first: Position,
     },
-    /// What is asked for lies before the first record that can be restored.
+    /// The requested point is before the first record that can be restored.
     #[error("{dir}: the backup begins with position {first}: the requested point is before it")]
     Before {
         /// The backup.
@@ -152,7 +153,7 @@ pub enum BackupError {
         /// Its time.
         first_ms: u64,
     },
-    /// What is asked for lies past the end of the backup.
+    /// The requested point is after the end of the backup.
     #[error("{dir}: the backup ends at position {last}, before position {position}")]
     Beyond {
         /// The backup.
@@ -162,15 +163,15 @@ pub enum BackupError {
         /// The position that was requested.
         position: Position,
     },
-    /// There is something else in the folder.
-    #[error("{dir}: there are other files here; nothing was changed")]
+    /// The folder is not empty.
+    #[error("{dir}: the folder is not empty; nothing was changed")]
     NotEmpty {
         /// The folder.
         dir: PathBuf,
     },
     /// A file that a data folder needs is not in the backup.
     #[error(
-        "{path}: this file is missing: the backup was taken without its data folder at hand; put it there, and restore again"
+        "{path}: this file is missing, because the backup was taken without access to the data folder; add it, and restore again"
     )]
     Missing {
         /// The file.
@@ -178,7 +179,7 @@ pub enum BackupError {
     },
 }
 
-/// What a backup says of itself.
+/// The manifest of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -190,17 +191,17 @@ pub struct Manifest {
     pub time_ms: u64,
     /// The hash of the batch that ends with it, in hexadecimal.
     pub hash: String,
-    /// The record before the first: 0, or what the oldest snapshot of the backup goes up to.
+    /// The position before the first record: 0, or that of the oldest snapshot of the backup.
     pub begins_after: Position,
     /// Whether private keys are among its files.
     pub keys: bool,
 }
 
 impl Manifest {
-    /// Reads what a backup says of itself; `None` where it says nothing yet.
+    /// Reads the manifest; `None` if there is none yet.
     ///
     /// # Errors
-    /// When that cannot be read.
+    /// If it is unreadable.
     pub fn of(dir: &Path) -> Result<Option<Manifest>, BackupError> {
         let path = dir.join("backup.toml");
         let text = match std::fs::read_to_string(&path) {
@@ -215,7 +216,7 @@ impl Manifest {
         }
     }
 
-    /// Where the chain stands at its end.
+    /// The end of its chain.
     pub fn end(&self) -> ChainEnd {
         ChainEnd { position: self.position, time_ms: self.time_ms, hash: hash_of(&self.hash).unwrap_or_default() }
     }
@@ -236,28 +237,28 @@ fn text_of(hash: &Hash) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A backup being taken. Order of calls: [`Taking::open`]; [`Taking::begin_with`] where the journal's first records are gone;
+/// A backup in progress. Order of calls: [`Taking::open`]; [`Taking::begin_with`] if the journal's first records are gone;
 /// [`Taking::take`] for each batch; [`Taking::finish`].
 pub struct Taking {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     /// None before the first batch of a new backup.
     journal: Option<Segments>,
-    /// The chain before the first batch of the backup.
+    /// The end of the chain before the first batch of the backup.
     begins_after: ChainEnd,
-    /// The chain up to the newest batch that was given.
+    /// The end of the chain with the newest batch passed in.
     end: ChainEnd,
     waiting: Vec<Vec<u8>>,
     waiting_bytes: usize,
-    /// How many records this run has added.
+    /// Number of records that this run added.
     added: u64,
 }
 
 impl Taking {
-    /// Opens the backup of a folder, or begins one.
+    /// Opens the backup in a folder, or starts one.
     ///
     /// # Errors
-    /// When there is one that is damaged.
+    /// If there is one that is damaged.
     pub fn open(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Taking, BackupError> {
         let manifest = Manifest::of(dir)?;
         let journal = dir.join("journal");
@@ -295,7 +296,7 @@ impl Taking {
         })
     }
 
-    /// The position to read batches from: that of the newest one that the backup has, so that it can be recognised, or the first.
+    /// The position to read batches from: that of the newest batch in the backup, so that it can be recognised, or the first.
     pub fn from(&self) -> Position {
         match self.end == self.begins_after {
             true => self.end.next(),
@@ -303,11 +304,11 @@ impl Taking {
         }
     }
 
-    /// The position to read batches from in a journal that is kept from `first` on; none where the first records are gone, and the backup is
-    /// to begin with a snapshot ([`Taking::begin_with`]). The batch that comes next says as well which one is before it.
+    /// The position to read batches from in a journal that begins at `first`; none if its first records are gone and the backup
+    /// must begin with a snapshot ([`Taking::begin_with`]). The next batch also states which one precedes it.
     ///
     /// # Errors
-    /// When what comes next is not kept any more.
+    /// If the next batch was dropped.
     pub fn from_within(&self, first: Position) -> Result<Option<Position>, BackupError> {
         let (from, backup) = (self.from(), self.end.position);
         match first {
@@ -318,26 +319,26 @@ impl Taking {
         }
     }
 
-    /// Where the backup ends, with what was given so far.
+    /// The end of the backup with everything passed in so far.
     pub fn end(&self) -> ChainEnd {
         self.end
     }
 
-    /// How many records this run has added.
+    /// Number of records that this run added.
     pub fn added(&self) -> u64 {
         self.added
     }
 
-    /// Begins a new backup with a good snapshot of a folder: of a journal whose first records are gone. With the oldest one, so that all is in
-    /// the backup that is still kept; but with one of version 1 only where there is no other, because the records before it, which tell what
-    /// it has forgotten, are not part of the backup. Returns its position.
+    /// Starts a new backup of a journal whose first records are gone, with a valid snapshot from a folder: the oldest one, so
+    /// that the backup contains everything that is still retained. A snapshot of version 1 is used only if there is no other,
+    /// because the records before it, which show what it has forgotten, are not part of the backup. Returns its position.
     ///
     /// # Errors
-    /// When there is none that the first record that is kept, or an earlier one, follows.
+    /// If no snapshot reaches the first retained record.
     pub fn begin_with(&mut self, snapshots: &Path, first: Position) -> Result<Position, BackupError> {
         let meets = |snapshot: &&Kept| snapshot.position.0 + 1 >= first.0;
         let mut kept: Vec<Kept> = snapshot::list(&*self.disk, snapshots)?.into_iter().rev().filter(|kept| meets(&kept)).collect();
-        // Stable: the oldest stays first of each. One that cannot be read is passed over below.
+        // Stable: the oldest stays first of each. An unreadable one is skipped below.
         let is_version_1 = |snapshot: Snapshot| snapshot.forgotten().is_ok_and(|forgotten| forgotten.is_none());
         kept.sort_by_key(|kept| Snapshot::open(&*self.disk, &kept.path).is_ok_and(is_version_1));
         for snapshot in &kept {
@@ -349,10 +350,10 @@ impl Taking {
         Err(BackupError::NoSnapshot { first })
     }
 
-    /// Takes the next batch. One that the backup has is recognised, and passed over.
+    /// Adds the next batch. Skips one that the backup has.
     ///
     /// # Errors
-    /// When it is not the next one, or cannot be written.
+    /// If it is not the next one, or cannot be written.
     pub fn take(&mut self, bytes: Vec<u8>) -> Result<(), BackupError> {
         let wrong = |cause| BackupError::Batch { after: self.end.position, cause };
         let batch = Batch::parse(&bytes).map_err(wrong)?;
@@ -395,11 +396,11 @@ impl Taking {
         Ok(())
     }
 
-    /// Ends: what waits is written, the files of the data folder and its newest snapshot are copied where it is at hand, and then the
-    /// backup says of itself what it is. `made` is when that was, for people to read.
+    /// Finishes: writes pending batches, copies the files of the data folder and its newest snapshot if it is accessible, and
+    /// then writes the manifest. `made` is the human-readable time of the backup.
     ///
     /// # Errors
-    /// When something cannot be read or written.
+    /// If something cannot be read or written.
     pub fn finish(
         mut self,
         made: String,
@@ -427,7 +428,7 @@ impl Taking {
             begins_after: self.begins_after.position,
             keys: FILES.iter().any(|(name, is_key)| *is_key && self.dir.join(name).exists()),
         };
-        // Closed before the backup says that it is there.
+        // Closed before the manifest claims that it is complete.
         drop(self.journal.take());
         let text = toml::to_string(&manifest).expect("what a backup says of itself is plain values");
         write(&*self.disk, &self.dir.join("backup.toml"), &mut text.as_bytes())?;
@@ -442,7 +443,7 @@ impl Taking {
         Ok(snapshot::list(&*self.disk, &self.snapshots())?.first().map(|snapshot| snapshot.position))
     }
 
-    /// Takes over the newest snapshot that is of what the backup holds, and lets go of others, but for the one that it begins with.
+    /// Copies the newest snapshot that matches the backup, and removes others, except the one that the backup begins with.
     fn take_snapshot(&self, from: &Path) -> Result<Option<Position>, BackupError> {
         let have = self.newest_snapshot()?;
         let within = |snapshot: &&Kept| {
@@ -452,7 +453,7 @@ impl Taking {
             match self.copy_snapshot(snapshot, |end| self.holds(end)) {
                 Ok(Some(_)) => {}
                 Ok(None) => continue,
-                // The journal of the backup has all that is in it.
+                // The journal of the backup contains all of its data.
                 Err(BackupError::Snapshot(error @ SnapshotError::NoRoom { .. })) => {
                     tracing::warn!(%error, "the newest snapshot was not copied");
                     return Ok(None);
@@ -468,14 +469,14 @@ impl Taking {
         Ok(None)
     }
 
-    /// Whether a batch of the backup ends just so.
+    /// Whether a batch of the backup has exactly this end.
     fn holds(&self, end: ChainEnd) -> bool {
         let read = self.journal.as_ref().map(|journal| journal.reader().read(end.position, 0));
         let Some(Ok(batches)) = read else { return false };
         batches.first().is_some_and(|bytes| Batch::parse(bytes).is_ok_and(|batch| batch.end() == end))
     }
 
-    /// Copies a snapshot under another name, looks it through, and gives it its name. `None` where it is gone or not good.
+    /// Copies a snapshot under another name, verifies it, and renames it. `None` if it is missing or invalid.
     fn copy_snapshot(&self, snapshot: &Kept, fits: impl FnOnce(ChainEnd) -> bool) -> Result<Option<ChainEnd>, BackupError> {
         let dir = self.snapshots();
         self.disk.create_folder(&dir).map_err(io_at(&dir))?;
@@ -530,18 +531,18 @@ fn copy_snapshot(
             disk.sync_folder(dir).map_err(io_at(&to))?;
             return Ok(Some(end));
         }
-        Ok(_) => tracing::warn!(path = %snapshot.path.display(), "this snapshot is not of this journal, and was not copied"),
-        Err(error) => tracing::warn!(%error, path = %snapshot.path.display(), "this snapshot is not whole, and was not copied"),
+        Ok(_) => tracing::warn!(path = %snapshot.path.display(), "a snapshot of another journal was not copied"),
+        Err(error) => tracing::warn!(%error, path = %snapshot.path.display(), "a damaged snapshot was not copied"),
     }
     Ok(None)
 }
 
-/// Copies a file so that its name is there only once all of it is.
+/// Copies a file so that its name appears only once it is complete.
 fn copy(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), BackupError> {
     write(disk, to, &mut File::open(from).map_err(io_at(from))?)
 }
 
-/// Writes a file so that its name is there only once all of it is.
+/// Writes a file so that its name appears only once it is complete.
 fn write(disk: &dyn Disk, to: &Path, from: &mut dyn Read) -> Result<(), BackupError> {
     let dir = to.parent().unwrap_or(to);
     disk.create_folder(dir).map_err(io_at(dir))?;
@@ -592,7 +593,7 @@ fn write_as(disk: &dyn Disk, from: &mut dyn Read, to: &Path) -> Result<(), Backu
     write().map_err(io_at(to))
 }
 
-/// Removes a file that may not be there.
+/// Removes a file if it exists.
 fn remove(path: &Path) -> Result<(), BackupError> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_at(path)(error)),

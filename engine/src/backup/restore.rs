@@ -1,11 +1,11 @@
-//! A data folder made of a backup, as a whole, or as it was at a position or a time.
+//! Restores a data folder from a backup, completely, or as of a position or a time.
 //!
-//! Every batch is checked against the chain as it is copied. Where the last position lies within a batch, that batch is sealed anew with the
-//! records up to there: the chain of hashes of what is restored then differs from that of the backup from this batch on, and so does
-//! every later hash. A backup of it is one of another history.
+//! Every batch is checked against the chain as it is copied. If the last position is inside a batch, that batch is sealed again
+//! with the records up to there: from this batch on, the chain of hashes differs from that of the backup. A backup of the
+//! restored folder is therefore of another history.
 //!
-//! The configuration is copied last: its presence says that the folder is whole. A file `restoring` stands in the folder meanwhile, by which
-//! a restoring that was cut short is recognised; it is begun again from the start.
+//! The configuration is copied last: its presence means that the folder is complete. Meanwhile a file `restoring` marks the
+//! folder, so that an interrupted restore is recognised and started over.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -22,39 +22,39 @@ use crate::snapshot::{self, Kept, Snapshot, SnapshotError};
 use scrip_journal::disk::Disk;
 use scrip_journal::{Journal, SEGMENT_BYTES, Segments};
 
-/// The file that stands in a folder while it is being restored.
+/// The file that marks a folder during a restore.
 const UNDER_WAY: &str = "restoring";
 
-/// Up to where a backup is restored.
+/// The point to restore to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
-    /// All of it.
+    /// The end.
     End,
-    /// Up to and with this record.
+    /// Up to and including this record.
     Position(Position),
     /// Every batch whose time is at or before this, in milliseconds since 1970.
     Time(u64),
 }
 
-/// What was restored.
+/// The result of a restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restored {
-    /// Where the journal ends now.
+    /// The end of the journal.
     pub end: ChainEnd,
-    /// How many records of the backup were left out.
+    /// Number of omitted records of the backup.
     pub left_out: u64,
-    /// The batch that was sealed anew, where the end lies within one.
+    /// The batch that was sealed again, if the end is inside one.
     pub resealed: Option<Position>,
-    /// The snapshot that was taken over.
+    /// The restored snapshot.
     pub snapshot: Option<Position>,
-    /// The files that an engine needs and that the backup did not have.
+    /// Files that an engine needs but the backup lacks.
     pub missing: Vec<&'static str>,
 }
 
-/// Makes a data folder of a backup. `progress` is told the position reached, and the last there is.
+/// Restores a data folder from a backup. Calls `progress` with the position reached and the last one.
 ///
 /// # Errors
-/// When the backup is not whole, there is something in the folder, or it cannot be written.
+/// If the backup is incomplete, the folder is not empty, or it cannot be written.
 pub fn restore(
     disk: &Arc<dyn Disk>,
     from: &Path,
@@ -102,7 +102,7 @@ pub fn restore(
     Ok(restored)
 }
 
-/// Sees to it that there is a folder with nothing in it, but that it is being restored.
+/// Ensures that the folder exists and contains nothing but the mark of a restore.
 fn make_room(disk: &dyn Disk, from: &Path, folder: &Folder) -> Result<(), BackupError> {
     let dir = folder.dir();
     if folder.exists() {
@@ -110,7 +110,7 @@ fn make_room(disk: &dyn Disk, from: &Path, folder: &Folder) -> Result<(), Backup
     }
     let under_way = dir.join(UNDER_WAY);
     if under_way.exists() {
-        // Nothing in it was ever used: what was begun before is begun again.
+        // Nothing in it was ever used: the restore starts over.
         for made in ["journal", "snapshots", "tls"].map(|name| dir.join(name)) {
             match std::fs::remove_dir_all(&made) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io_at(&made)(error)),
@@ -128,14 +128,14 @@ fn make_room(disk: &dyn Disk, from: &Path, folder: &Folder) -> Result<(), Backup
     write(disk, &under_way, &mut text.as_bytes())
 }
 
-/// The journal on its way.
+/// The journal being restored.
 struct Copying<'a> {
     disk: Arc<dyn Disk>,
     from: PathBuf,
     dir: PathBuf,
     until: Until,
     snapshots: &'a [Kept],
-    /// Where the backup says that it ends.
+    /// The end according to the manifest.
     stated: ChainEnd,
     /// None before the first batch.
     journal: Option<Segments>,
@@ -145,9 +145,9 @@ struct Copying<'a> {
     waiting: Vec<Vec<u8>>,
     waiting_bytes: usize,
     resealed: Option<Position>,
-    /// What came after the end: nothing else is wanted.
+    /// Something after the end was read: nothing more is needed.
     is_full: bool,
-    /// The ends of batches at which there are snapshots.
+    /// The ends of batches with snapshots.
     ends: HashMap<Position, ChainEnd>,
 }
 
@@ -215,7 +215,7 @@ impl<'a> Copying<'a> {
         Ok(if self.is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
-    /// Begins the journal: with the first record, or with the oldest snapshot that the first one kept follows.
+    /// Starts the journal: with the first record, or with the oldest snapshot that reaches the first retained one.
     fn begin(&mut self, first: Position, first_ms: u64) -> Result<(), BackupError> {
         let mut at = ChainEnd::default();
         if first > Position(1) {
@@ -246,14 +246,14 @@ impl<'a> Copying<'a> {
 
     fn write(&mut self) -> Result<(), BackupError> {
         if !self.waiting.is_empty() {
-            let journal = self.journal.as_mut().expect("it is begun with the first batch");
+            let journal = self.journal.as_mut().expect("the first batch started it");
             journal.adopt(std::mem::take(&mut self.waiting))?;
             self.waiting_bytes = 0;
         }
         Ok(())
     }
 
-    /// Seals a batch anew, with its records up to one of them.
+    /// Seals a batch again, with its records up to one of them.
     fn reseal(&mut self, batch: &Batch<'_>, last: Position) -> Result<(), BackupError> {
         let mut builder = BatchBuilder::new(batch.time());
         for item in batch.records() {
@@ -262,7 +262,7 @@ impl<'a> Copying<'a> {
                 builder.push(&record);
             }
         }
-        let journal = self.journal.as_mut().expect("it is begun with the first batch");
+        let journal = self.journal.as_mut().expect("the first batch started it");
         self.end = journal.append(vec![builder])?;
         self.resealed = Some(batch.first);
         Ok(())
@@ -270,7 +270,7 @@ impl<'a> Copying<'a> {
 
     fn finish(mut self, walked: ChainEnd) -> Result<Restored, BackupError> {
         let last = walked.position.max(self.stated.position);
-        // A backup that begins with a snapshot after which nothing has come yet.
+        // A backup that begins with a snapshot and has no later records yet.
         if self.journal.is_none() && walked.position > Position(0) {
             self.begin(walked.next(), walked.time_ms)?;
         }
@@ -280,7 +280,7 @@ impl<'a> Copying<'a> {
             return Err(BackupError::Beyond { dir: self.from, last, position: request });
         }
         self.write()?;
-        // Closed before anything says that it is there.
+        // Closed before anything claims that it is complete.
         drop(self.journal.take());
         let mut snapshot = None;
         for candidate in self.snapshots.iter().filter(|candidate| candidate.position <= self.end.position) {
@@ -294,7 +294,7 @@ impl<'a> Copying<'a> {
                 }
                 Ok(None) => {}
                 Err(BackupError::Snapshot(error @ SnapshotError::NoRoom { .. })) if self.begins_after == Position(0) => {
-                    tracing::warn!(%error, "a snapshot was not restored: the journal has all that is in it");
+                    tracing::warn!(%error, "a snapshot was not restored; the journal contains all of its data");
                 }
                 Err(error) => return Err(error),
             }

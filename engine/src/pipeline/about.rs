@@ -1,4 +1,4 @@
-//! Whom and what a change is about: what is told of it where it is refused and leaves no record.
+//! The client, code and so on of a change that is refused without a record, for its report.
 
 use scrip_protocol::{ClientId, ClubId};
 

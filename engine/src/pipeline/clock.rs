@@ -1,13 +1,13 @@
-//! The engine's time: the machine's clock, read at the I/O boundary and held to what records may show.
+//! The engine's time: the machine's clock, read at the I/O boundary and limited to what records may show.
 //!
-//! Two times follow from each reading. The time of records never runs backwards. It follows the machine's clock forward, by up to
-//! [`CLOCK_AHEAD_MS_MAX`] at once. If the clock is set back, the time of records runs at half speed until the clock has caught up: holds and
-//! lockouts still expire, and the distance shrinks. The ids of requests are judged by the clock itself ([`ClockRange`]), so that a clock that
-//! was ahead once, and was set right, does not close the engine: what is remembered of ids, not the clock, keeps a request from being executed
-//! twice.
+//! Each reading yields two times. The time of records never runs backwards. It follows the machine's clock forward, by up to
+//! [`CLOCK_AHEAD_MS_MAX`] at once. If the clock is set back, the time of records runs at half speed until the clock has caught
+//! up: holds and lockouts still expire, and the difference shrinks. Request ids are checked against the clock itself
+//! ([`ClockRange`]), so that a clock that was once ahead and was set right does not lock out callers: the remembered ids, not the
+//! clock, prevent a second execution.
 //!
-//! A clock that is too far ahead is not followed. Time goes on as if it had not moved, ids by that clock are refused, and
-//! [`EngineClock::fault`] says why, until the clock is set right or a restart accepts it.
+//! A clock that is too far ahead is not followed. Time continues as if it had not moved, ids by that clock are refused, and
+//! [`EngineClock::fault`] returns the reason, until the clock is set right or a restart accepts it.
 
 mod start;
 #[cfg(test)]
@@ -25,29 +25,29 @@ pub(crate) use start::{FollowedClock, check_start};
 
 use scrip_core::state::requests::ClockRange;
 
-/// How far the machine's clock may be ahead of the newest record, or jump while the engine runs: 31 days. A shop may be closed for weeks and a machine
-/// sleep for as long; a clock that is wrong by months must not date records.
+/// How far the machine's clock may be ahead of the newest record, or jump while the engine runs: 31 days. A shop may close or a
+/// machine sleep for weeks, but a clock that is wrong by months must not date records.
 const CLOCK_AHEAD_MS_MAX: u64 = 31 * 24 * 60 * 60 * 1000;
 
-/// How far the machine's clock may be behind the newest record at a start: 10 minutes. More than that, either this clock has not been set
-/// yet, or another one was ahead when that record was written.
+/// How far the machine's clock may be behind the newest record at a start: 10 minutes. Beyond that, either this clock has not
+/// been set yet, or another one was ahead when that record was written.
 const CLOCK_BEHIND_MS_MAX: u64 = 10 * 60 * 1000;
 
 /// A difference between the machine's clock and its monotonic one that counts as a step.
 const STEP_MS: u64 = 1_000;
 
-/// What a machine tells of time.
+/// A reading of a machine's clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
     /// The machine's clock, in milliseconds since 1970. It may jump either way.
     pub wall_ms: u64,
-    /// Milliseconds since some moment, by a clock that is never set.
+    /// Milliseconds since an arbitrary moment, by a clock that is never set.
     pub elapsed_ms: u64,
 }
 
 /// A source of time.
 pub trait Clock: Send {
-    /// The present reading.
+    /// Reads both clocks.
     fn read(&mut self) -> Reading;
 }
 
@@ -67,31 +67,31 @@ impl Clock for SystemClock {
     }
 }
 
-/// The present time.
+/// The current time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now {
     /// The time of records, in milliseconds since 1970. Never runs backwards.
     pub record_ms: u64,
-    /// By what times request ids are judged.
+    /// The times against which request ids are checked.
     pub requests: ClockRange,
 }
 
-/// How the machine's clock has behaved.
+/// The behaviour of the machine's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockStatus {
     /// The time of records.
     pub record_ms: u64,
     /// The machine's clock.
     pub wall_ms: u64,
-    /// How often it was set forward by over a second, or the machine slept.
+    /// How often it was set forward by more than a second, or the machine slept.
     pub steps_forward: u64,
-    /// How often it was set back by over a second.
+    /// How often it was set back by more than a second.
     pub steps_back: u64,
     /// Whether it is followed.
     pub is_followed: bool,
 }
 
-/// The clock of a running engine. Copies tell the same time; a reading takes a lock for some nanoseconds.
+/// The clock of a running engine. Clones return the same time; a reading takes a lock for some nanoseconds.
 #[derive(Clone)]
 pub struct EngineClock(Arc<Mutex<Inner>>);
 
@@ -101,32 +101,32 @@ struct Inner {
 }
 
 impl EngineClock {
-    /// Begins after the newest record, at whatever the clock shows: see [`ClockError`].
+    /// Starts after the newest record, whatever the clock shows: see [`ClockError`].
     pub fn new(mut clock: Box<dyn Clock>, newest_ms: u64) -> EngineClock {
         let timeline = Timeline::new(newest_ms, clock.read());
         EngineClock(Arc::new(Mutex::new(Inner { clock, timeline })))
     }
 
-    /// The present time.
+    /// The current time.
     pub fn now(&self) -> Now {
         let mut inner = self.0.lock();
         let reading = inner.clock.read();
         inner.timeline.advance(reading)
     }
 
-    /// How the machine's clock has behaved.
+    /// The behaviour of the machine's clock.
     pub fn status(&self) -> ClockStatus {
         self.now();
         let Timeline { record_ms, last, steps_forward, steps_back, is_followed, .. } = self.0.lock().timeline;
         ClockStatus { record_ms, wall_ms: last.wall_ms, steps_forward, steps_back, is_followed }
     }
 
-    /// Why requests with ids by this machine's clock are refused, while they are.
+    /// The reason while requests with ids by this machine's clock are refused.
     pub fn fault(&self) -> Option<String> {
         let ClockStatus { record_ms, wall_ms, is_followed, .. } = self.status();
         let why = || {
             let (wall, record) = (UtcTime(wall_ms), UtcTime(record_ms));
-            format!("this machine's clock says {wall}, over 31 days after the engine's time, {record}; it is not followed")
+            format!("this machine's clock shows {wall}, over 31 days after the engine's time, {record}; it is not followed")
         };
         (!is_followed).then(why)
     }
@@ -138,14 +138,15 @@ impl fmt::Debug for EngineClock {
     }
 }
 
-/// What follows from the readings so far.
+/// The result of the readings so far.
 #[derive(Debug, Clone, Copy)]
 struct Timeline {
     last: Reading,
     record_ms: u64,
-    /// The time if the clock had never been set back while the engine runs. It may be that which was wrong.
+    /// The time if the clock had never been set back while the engine runs. The time before the change may have been the wrong
+    /// one.
     unstepped_ms: u64,
-    /// While the clock is behind the time of records: that time, and the elapsed time, when that began.
+    /// While the clock is behind the time of records: that time, and the elapsed time, at the beginning.
     slowed: Option<(u64, u64)>,
     is_followed: bool,
     steps_forward: u64,
@@ -162,7 +163,7 @@ impl Timeline {
         Timeline {
             last: first,
             record_ms,
-            // Further behind, an operator has accepted this clock, or the engine followed it when it was set back.
+            // If it is further behind, an operator has accepted this clock, or the engine followed it when it was set back.
             unstepped_ms: if behind_ms <= CLOCK_BEHIND_MS_MAX { record_ms } else { first.wall_ms },
             slowed: (behind_ms > 0).then_some((record_ms, first.elapsed_ms)),
             is_followed: true,
@@ -225,10 +226,10 @@ impl Timeline {
 /// Logged for a step forward.
 const FORWARD: &str = "this machine's clock was set forward, or the machine slept; the engine follows it";
 
-/// Logged where the clock is behind the time of records.
+/// Logged if the clock is behind the time of records.
 const BEHIND: &str =
     "this machine's clock is behind the newest record; the time of records runs at half speed until the clock has caught up";
 
-/// Logged where the clock is too far ahead.
+/// Logged if the clock is too far ahead.
 const NOT_FOLLOWED: &str =
     "this machine's clock is over 31 days ahead of the engine's time and is not followed; requests by that clock are refused";

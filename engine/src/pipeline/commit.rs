@@ -9,18 +9,18 @@ use scrip_protocol::batch::BatchBuilder;
 use super::tally::Counts;
 use super::{Outbox, Reserved, StoredReply};
 
-/// Batches being filled, to become durable together, with the replies that wait for that.
+/// Batches being filled, which become durable together, with the replies that wait for that.
 pub(super) struct Commit {
-    /// One at the least; the last is being filled.
+    /// At least one; the last is being filled.
     pub(super) batches: Vec<BatchBuilder>,
-    /// By what times request ids are judged in the batch that is being filled.
+    /// The times against which request ids are checked in the batch being filled.
     pub(super) clock: ClockRange,
     pub(super) replies: Vec<Replies>,
-    /// How many answers they are.
+    /// The number of answers in them.
     pub(super) answers: usize,
     /// The newest position that one of these replies may have seen.
     pub(super) seen: Position,
-    /// What was counted of the requests. Elsewhere, so that a commit is short to hand on.
+    /// What was counted of the requests. Boxed, so that a commit is cheap to move.
     pub(super) counts: Box<Counts>,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Replies {
     /// Replies that the lane reads from the journal.
     pub(super) stored: Vec<StoredReply>,
     pub(super) answers: usize,
-    /// What is reserved for them.
+    /// The memory reserved for them.
     pub(super) reserved: Vec<Reserved>,
 }
 
@@ -41,7 +41,7 @@ impl Commit {
         self.batches.last().expect("a commit is opened with a batch")
     }
 
-    /// Makes a lane's replies the newest ones.
+    /// Adds a lane's replies after the others.
     pub(super) fn address(&mut self, outbox: &Arc<Outbox>) {
         if self.replies.last().is_none_or(|replies| !Arc::ptr_eq(&replies.outbox, outbox)) {
             self.replies.push(Replies {

@@ -1,7 +1,7 @@
-//! Makes commits durable, one after the other, and releases the replies that waited for each.
+//! Makes commits durable, one after the other, and releases the replies that wait for each.
 //!
-//! The journal thread does it for the commits that it is handed. A commit of a lone request the engine thread makes itself, where the
-//! journal thread has nothing to do: waking another thread takes a good part of the time of a flush.
+//! The journal thread does this for the commits that it receives. The engine thread makes the commit of a lone request itself if
+//! the journal thread is idle: waking another thread takes a good part of the time of a flush.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -18,7 +18,7 @@ use crate::attempts::Attempts;
 use crate::counters::{Counters, Written};
 use scrip_journal::{Journal, JournalError};
 
-/// The journal, and those who wait for it. One of two threads uses it at a time; the engine thread decides which.
+/// The journal and the replies that wait for it. One of the two threads uses it at a time; the engine thread decides which.
 pub(super) struct Committer {
     pub(super) journal: Box<dyn Journal>,
     pub(super) durable: watch::Sender<Position>,
@@ -29,8 +29,8 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    /// Makes a commit durable, publishes what was counted of it, and releases its replies. After an append that failed nothing is released:
-    /// counts and replies are dropped with their commit.
+    /// Makes a commit durable, publishes its counts, and releases its replies. After a failed append nothing is released: counts
+    /// and replies are dropped with their commit.
     pub(super) fn commit(&mut self, mut commit: Commit) -> Result<(), Arc<JournalError>> {
         commit.batches.retain(|batch| !batch.is_empty());
         if !commit.batches.is_empty() {
@@ -50,7 +50,7 @@ impl Committer {
             };
         }
         debug_assert!(commit.seen <= self.journal.end().position, "a reply is a promise that survives power loss");
-        // Before the replies: whoever has one finds it counted.
+        // Before the replies: a caller that has one finds it counted.
         commit.counts.publish(&self.counters, &self.attempts);
         for replies in commit.replies {
             replies.outbox.deliver_with(replies.frames, replies.stored, replies.answers);
@@ -71,19 +71,19 @@ fn written(batches: &[BatchBuilder]) -> Written {
 pub(super) struct JournalThread {
     pub(super) committer: Arc<Mutex<Committer>>,
     pub(super) commits: Receiver<Commit>,
-    /// How many commits of those that it was handed it has finished.
+    /// How many of its commits it has finished.
     pub(super) finished: Arc<AtomicU64>,
 }
 
 impl JournalThread {
-    /// Runs until the engine thread has ended, or an append fails: then the engine thread finds nobody to hand the next commit to.
+    /// Runs until the engine thread has ended, or an append fails: then the engine thread cannot send the next commit.
     pub(super) fn run(self) -> Result<(), Arc<JournalError>> {
         while let Ok(commit) = self.commits.recv() {
             self.committer.lock().commit(commit)?;
             // Release pairs with the Acquire of the engine thread, which may use the journal from here on.
             self.finished.fetch_add(1, Ordering::Release);
         }
-        // The engine thread ends as well when a commit of its own fails.
+        // The engine thread also ends when a commit of its own fails.
         self.committer.lock().failed.borrow().clone().map_or(Ok(()), Err)
     }
 }

@@ -1,16 +1,17 @@
-//! From a lane to the disk and back: the engine thread decides, the journal thread makes it durable and releases the replies.
+//! From a lane to the disk and back: the engine thread decides; the journal thread makes decisions durable and releases the
+//! replies.
 //!
 //! ```text
 //! lanes ─ Chunk ─▶ inbox ─▶ engine thread ─ Commit ─▶ journal thread ─▶ Journal
 //!   ▲                       (owns the state)              │ once durable
 //!   └──────────────── Outbox of each lane ◀───────────────┘
 //! ```
-//! The hand-over to the journal thread has no room in it: a commit is taken when the flush before it is done, and holds whatever
-//! came in meanwhile. A lone request therefore waits for nothing but its own flush; the engine thread makes that itself, where the
+//! The channel to the journal thread has no buffer: a commit is accepted when the previous flush is done, and contains everything
+//! that arrived meanwhile. A lone request therefore waits only for its own flush; the engine thread does that itself if the
 //! journal thread is idle.
 //!
 //! Invariants: a reply, to a write or to a read, leaves only after every record that it could have seen is durable (Z4). After a
-//! failed append nothing leaves any more. What waits here is bounded by [`Limits`]; past it the answer is `Busy`.
+//! failed append nothing leaves. [`Limits`] bounds what waits here; above them the answer is `Busy`.
 
 mod about;
 mod clock;
@@ -56,45 +57,46 @@ use scrip_core::index::{Hint, Index};
 use scrip_core::state::{AddCodesRequest, Mutation, State};
 use scrip_journal::{Journal, JournalError, JournalReader, ROW_BYTES};
 
-/// How much may be under way at once.
+/// Limits of work in progress.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Requests handed over and not yet answered, over all lanes. One commit on its way to disk and one being filled.
+    /// Unanswered requests over all lanes. One commit on its way to disk and one being filled.
     pub requests_max: usize,
-    /// Records in a batch, after which the next is begun.
+    /// Records in a batch, after which the next one begins.
     pub batch_records_max: u32,
-    /// Bytes in a batch, after which the next is begun. The last record may pass it.
+    /// Bytes in a batch, after which the next one begins. The last record may exceed it.
     pub batch_bytes_max: usize,
     /// Batches in a commit, after which it is closed.
     pub commit_batches_max: usize,
-    /// Requests in a commit, up to which the engine thread makes it durable itself if the journal thread is idle: as many as come alone.
-    /// While it flushes it decides nothing, so that under load, when more is about to come, the journal thread has it.
+    /// Maximum number of requests in a commit that the engine thread makes durable itself if the journal thread is idle: few
+    /// enough to be lone requests. It decides nothing during the flush, so that under load, when more requests follow, the
+    /// journal thread does it.
     pub alone_max: usize,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        // The last record of a batch, unless it is of an import, keeps it within its page.
+        // The last record of a batch keeps it within its page, unless it is of an import.
         let batch_bytes_max = ROW_BYTES - 256;
         Limits { requests_max: 131_072, batch_records_max: 4_096, batch_bytes_max, commit_batches_max: 16, alone_max: 8 }
     }
 }
 
-/// How long a caller is told to wait when too much is under way: a few flushes.
+/// How long a caller should wait if the engine is busy: a few flushes.
 pub const RETRY_AFTER_MS: u32 = 20;
 
-/// The refusal of a request for which there is no room now.
+/// The refusal of a request that the engine has no room for.
 pub const BUSY: Refusal = Refusal::Busy { retry_after_ms: RETRY_AFTER_MS };
 
-/// What one lane read at once.
+/// The requests that one lane read at once.
 pub struct Chunk {
     /// Where the answers go.
     pub outbox: Arc<Outbox>,
     /// The requests, in order.
     pub requests: Vec<Request>,
-    /// The shares of the memory for large frames and for lists that they hold, until they are decided.
+    /// Permits of the memory for large frames and their lists, until the requests are decided.
     pub budget: Option<Vec<OwnedSemaphorePermit>>,
-    /// What is reserved for their replies, until these are delivered.
+    /// Memory reserved for their replies, until these are delivered.
     pub reserved: Option<Reserved>,
 }
 
@@ -102,78 +104,78 @@ pub struct Chunk {
 pub struct Request {
     /// The caller's number for it.
     pub correlation: u64,
-    /// What is asked.
+    /// The request itself.
     pub call: Call,
 }
 
-/// What is asked of the engine thread.
+/// A request to the engine thread.
 pub enum Call {
-    /// Change something.
+    /// A change.
     Change(Change),
-    /// Look at the state.
+    /// A query of the state.
     Read(Read),
-    /// Lift lockouts, on behalf of a credential. That changes the guard, and nothing of the state.
+    /// Lifts lockouts on behalf of a credential. That changes the guard, and nothing of the state.
     Lift {
-        /// Who asked for it.
+        /// The credential that requested it.
         by: CredentialId,
-        /// Which.
+        /// Which lockouts.
         which: WhichLockouts,
     },
-    /// Nothing: the lane asks whether this request was executed before. If it was, it is answered as it was then; if it may be executed,
-    /// the answer is `Busy`; else the refusal. None of that is counted as a refusal.
+    /// Checks whether a request was executed before. If it was, the reply is the first answer; if it may be executed, the reply
+    /// is `Busy`; else the refusal. None of these counts as a refusal.
     Look {
         /// The command.
         kind: Kind,
-        /// The request, and whose it is.
+        /// The request id and its credential.
         stamp: Stamp,
     },
-    /// Nothing new: the lane has no room for this request at the moment. If it was executed before, it is answered as it was then;
-    /// otherwise the answer is `Busy`.
+    /// A request that the lane has no room for at the moment. If it was executed before, the reply is the first answer; otherwise
+    /// it is `Busy`.
     Busy {
         /// The command.
         kind: Kind,
-        /// The request, and whose it is.
+        /// The request id and its credential.
         stamp: Stamp,
     },
-    /// Nothing: the lane has made this reply frame from the index. It passes through here because it may leave only when what it
-    /// shows is durable, and whatever the lane saw was applied before this is reached.
+    /// A reply frame that the lane made from the index. It passes through here because it may leave only when everything it shows
+    /// is durable, and everything that the lane saw was applied before this is reached.
     Answered {
         /// The frame.
         frame: Vec<u8>,
-        /// What the guard is told of it, where it says something about codes.
+        /// The attempt that the guard must count, if the reply is about codes.
         attempt: Option<Attempt>,
     },
 }
 
 /// A request that changes something.
 pub struct Change {
-    /// The request, and whose it is.
+    /// The request id and its credential.
     pub stamp: Stamp,
-    /// What is asked.
+    /// The mutation.
     pub mutation: Mutation,
-    /// Where it is about one code, and the lane has looked that up already.
+    /// The result of the lane's lookup, for requests about one code.
     pub hint: Option<Hint>,
-    /// Where the client calls from; looked at only where it is about one code.
+    /// The network that the client calls from; only used for requests about one code.
     pub network: ClientNetwork,
 }
 
 impl Change {
-    /// A change about which nothing more is known.
+    /// A change without a hint or a network.
     pub fn new(stamp: Stamp, mutation: Mutation) -> Change {
         Change { stamp, mutation, hint: None, network: ClientNetwork::UNKNOWN }
     }
 }
 
-/// A look at codes, as the guard sees it (Z9).
+/// A check of codes, as the guard counts it (Z9).
 #[derive(Debug, Clone)]
 pub struct Attempt {
-    /// Who looked.
+    /// The caller.
     pub asker: Asker,
-    /// Those of the codes that would be refused.
+    /// The codes that would be refused.
     pub failed: Vec<FailedCode>,
 }
 
-/// What may be looked at.
+/// A query.
 pub enum Read {
     /// The clubs.
     ListClubs(ListClubs),
@@ -185,7 +187,7 @@ pub enum Read {
     ShowCampaign(ShowCampaign),
     /// The codes of a campaign.
     ListCodes(ListCodes),
-    /// What adding codes would do.
+    /// The result of adding codes.
     TryCodes(Box<AddCodesRequest>),
     /// The credentials.
     ListCredentials(ListCredentials),
@@ -195,7 +197,7 @@ pub enum Read {
     ListRules(ListRules),
     /// A rule.
     ShowRule(ShowRule),
-    /// What is odd about a rule.
+    /// Lint findings for a rule.
     LintRule(Box<LintRule>),
     /// The readers of the journal.
     ListReaders,
@@ -203,19 +205,19 @@ pub enum Read {
     ListLockouts(ListLockouts),
 }
 
-/// What the data folder gives an engine to begin with, beside its journal.
+/// Initial data from the data folder, besides the journal.
 #[derive(Debug, Clone, Default)]
 pub struct Beginning {
     /// The organisation's settings.
     pub settings: Settings,
-    /// The credentials that the organisation begins with. Those whose number the state knows are left out.
+    /// The initial credentials. Those whose number the state knows are skipped.
     pub credentials: Vec<(CredentialId, Grant)>,
-    /// How many failed attempts there may be. No record keeps these limits, nor the attempts.
+    /// Permitted failed attempts. No record contains these limits or the attempts.
     pub guard: GuardLimits,
 }
 
 impl Beginning {
-    /// What of it a state does not say yet.
+    /// The records for what a state does not contain yet.
     fn records(&self, state: &State) -> Vec<Record> {
         let codes = RecordedForm::of(state.code_form());
         let is_recorded = state.settings() == &self.settings && state.recorded_form() == Some(codes);
@@ -228,7 +230,7 @@ impl Beginning {
     }
 }
 
-/// The running pipeline. Dropping every [`Intake`] and calling [`Pipeline::finish`] ends it.
+/// The running pipeline. Ends when every [`Intake`] is dropped and [`Pipeline::finish`] is called.
 pub struct Pipeline {
     intake: Intake,
     index: Arc<Index>,
@@ -245,33 +247,33 @@ pub struct Pipeline {
     kept_from: Arc<registry::KeptFrom>,
 }
 
-/// What is left of a pipeline that has ended well.
+/// The remains of a pipeline that ended without an error.
 pub struct Finished {
-    /// The state, of which everything is durable.
+    /// The state, all of it durable.
     pub state: State,
     /// The journal, still open.
     pub journal: Box<dyn Journal>,
 }
 
-/// The way in, for lanes.
+/// Accepts chunks from lanes.
 #[derive(Clone)]
 pub struct Intake {
     inbox: Sender<Chunk>,
     pages: Arc<pages::Pages>,
-    /// Of the empty chunk that wakes the engine thread.
+    /// The outbox of the empty chunk that wakes the engine thread.
     waking: Arc<Outbox>,
     under_way: Arc<AtomicUsize>,
     requests_max: usize,
 }
 
-/// The inbox has no more room: the chunk comes back, to be answered `Busy`.
+/// The inbox is full: returns the chunk, to be answered `Busy`.
 pub struct InboxFull(pub Chunk);
 
 impl Intake {
     /// Hands a chunk over.
     ///
     /// # Errors
-    /// When too much is under way. Nothing of the chunk was taken.
+    /// If too much is in progress. Nothing of the chunk was accepted.
     pub fn offer(&self, chunk: Chunk) -> Result<(), InboxFull> {
         let count = chunk.requests.len();
         if !self.is_room_for(count) {
@@ -283,45 +285,45 @@ impl Intake {
                 self.under_way.fetch_sub(count, Ordering::Relaxed);
                 Err(InboxFull(chunk))
             }
-            // The journal failed. Nothing is answered any more, least of all that it may be tried again.
+            // The journal failed. Nothing is answered, least of all with permission to retry.
             Err(TrySendError::Disconnected(_)) => Ok(()),
         }
     }
 
-    /// Hands a request over that is for a page, or a card: something that takes its time. It is served between chunks, after all that
-    /// this lane has handed over before.
+    /// Hands over a request for a page or a card, which takes time. It is served between chunks, after everything that this lane
+    /// has handed over before.
     ///
     /// # Errors
-    /// When too much is under way.
+    /// If too much is in progress.
     pub fn offer_page(&self, chunk: Chunk) -> Result<(), InboxFull> {
         if !self.is_room_for(chunk.requests.len()) {
             return Err(InboxFull(chunk));
         }
         self.pages.push(chunk, || self.inbox.len());
         let empty = Chunk { outbox: self.waking.clone(), requests: Vec::new(), budget: None, reserved: None };
-        // In vain where the inbox is full: then the engine thread does not sleep; or where the journal failed.
+        // Sending fails if the inbox is full, when the engine thread is awake, or if the journal failed.
         let _ = self.inbox.try_send(empty);
         Ok(())
     }
 
-    /// Counts requests that are about to be handed over, if there is room: so that the count never says more than is under way.
+    /// Counts requests that are about to be handed over, if there is room: so that the count never exceeds what is in progress.
     fn is_room_for(&self, count: usize) -> bool {
         let room = |before: usize| (before == 0 || before + count <= self.requests_max).then_some(before + count);
         self.under_way.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_ok()
     }
 }
 
-/// The time of a batch that is begun at a time.
+/// The time of a batch that begins now.
 fn batch_time(now: Now) -> BatchTime {
     BatchTime::new(now.record_ms, now.requests.earliest_ms)
 }
 
 impl Pipeline {
-    /// Starts on a state that its journal was replayed into. Other settings than those of the state, and credentials that it does not
-    /// know, are the first thing written: a batch of records.
+    /// Starts on a state into which its journal was replayed. If the settings differ from those of the state, or credentials are
+    /// new, the first batch records them.
     ///
     /// # Errors
-    /// When that batch, or a thread's start, fails.
+    /// If that batch, or the start of a thread, fails.
     pub fn start(
         mut state: State,
         mut journal: Box<dyn Journal>,
@@ -341,7 +343,7 @@ impl Pipeline {
         let index = Arc::new(Index::of(&state));
         let reader = journal.reader();
         let under_way = Arc::new(AtomicUsize::new(0));
-        // As many chunks as requests could be under way in small ones; the count of requests is the limit that is met.
+        // As many chunks as there could be requests in small ones; the limit of requests is reached first.
         let (inbox, chunks) = crossbeam_channel::bounded(limits.requests_max.min(16_384));
         let pages = Arc::new(pages::Pages::default());
         let (hand_over, commits) = crossbeam_channel::bounded(0);
@@ -362,7 +364,7 @@ impl Pipeline {
         let guard = Guard::new(beginning.guard);
         let fingerprints = guard.fingerprints().clone();
         let mut tally = tally::Tally::new(counters.clone(), &state);
-        // All of it is durable: what the engine starts on was read from its journal.
+        // All of it is durable: it was read from the journal.
         let mut recovered = tally::Counts::default();
         tally.settle(&state, &guard, &mut recovered);
         recovered.publish(&counters, &attempts);
@@ -400,23 +402,23 @@ impl Pipeline {
         })
     }
 
-    /// The way in.
+    /// Accepts chunks.
     pub fn intake(&self) -> Intake {
         self.intake.clone()
     }
 
-    /// How many requests were handed over and are not yet answered. Above the limit only while a lane's single chunk is: one that
-    /// came when nothing else was under way.
+    /// The number of unanswered requests. It exceeds the limit only for a lane's single chunk that arrived when nothing else was
+    /// in progress.
     pub fn requests_under_way(&self) -> usize {
         self.intake.under_way.load(Ordering::Relaxed)
     }
 
-    /// The same, as it changes.
+    /// The same number as a shared counter.
     pub(crate) fn under_way(&self) -> Arc<AtomicUsize> {
         self.intake.under_way.clone()
     }
 
-    /// What is counted.
+    /// The counters.
     pub(crate) fn counters(&self) -> Arc<Counters> {
         self.counters.clone()
     }
@@ -431,7 +433,7 @@ impl Pipeline {
         self.clock.clone()
     }
 
-    /// What the guard knows codes by.
+    /// The guard's fingerprints of codes.
     pub(crate) fn fingerprints(&self) -> Fingerprints {
         self.fingerprints.clone()
     }
@@ -441,38 +443,37 @@ impl Pipeline {
         self.index.clone()
     }
 
-    /// The journal, for those who tail it.
+    /// The journal, for tails.
     pub fn reader(&self) -> Arc<dyn JournalReader> {
         self.reader.clone()
     }
 
-    /// The readers that are registered, for whoever drops what they have passed. It is a way in: it must be gone before
-    /// [`Pipeline::finish`] ends.
+    /// The registered readers, for retention. It counts as an intake: drop it before [`Pipeline::finish`] can return.
     pub(crate) fn registry(&self) -> Arc<dyn ReaderRegistry> {
         Arc::new(registry::Registry { kept_from: self.kept_from.clone(), intake: self.intake.clone() })
     }
 
-    /// The newest durable position, as it moves.
+    /// The newest durable position; changes are notified.
     pub fn durable(&self) -> watch::Receiver<Position> {
         self.durable.clone()
     }
 
-    /// Why the journal failed, once it has. Nothing is answered after that.
+    /// Why the journal failed, if it has. Nothing is answered after that.
     pub fn failed(&self) -> watch::Receiver<Option<Arc<JournalError>>> {
         self.failed.clone()
     }
 
-    /// Waits until everything taken in is durable and answered. Every other [`Intake`] must be gone, or will keep this waiting.
-    /// Returns what there is then.
+    /// Waits until everything accepted is durable and answered. Every other [`Intake`] must be dropped for this to end. Returns
+    /// the final state and journal.
     ///
     /// # Errors
-    /// When the journal failed.
+    /// If the journal failed.
     ///
     /// # Panics
-    /// When one of the pipeline's threads did.
+    /// If one of the pipeline's threads panicked.
     pub fn finish(self) -> Result<Finished, Arc<JournalError>> {
         drop(self.intake);
-        // The journal thread first: when it fails, the engine thread may still wait for lanes that are not gone.
+        // The journal thread first: if it fails, the engine thread may still wait for remaining lanes.
         self.journal.join().expect("the journal thread does not panic")?;
         let state = self.engine.join().expect("the engine thread does not panic");
         let committer = Arc::into_inner(self.committer).expect("both threads have ended, which alone had it as well");
@@ -485,10 +486,10 @@ fn spawn<T: Send + 'static>(name: &str, run: impl FnOnce() -> T + Send + 'static
         let _stop = StopOnPanic;
         run()
     };
-    std::thread::Builder::new().name(name.to_owned()).spawn(run).expect("the operating system gives us two threads")
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).expect("the operating system starts two threads")
 }
 
-/// Ends the process when its thread panics: an engine that has lost one of its threads must not look as if it were busy.
+/// Ends the process when its thread panics: an engine that has lost a thread must not look as if it were busy.
 struct StopOnPanic;
 
 impl Drop for StopOnPanic {

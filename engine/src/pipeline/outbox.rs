@@ -1,4 +1,4 @@
-//! Where a lane's replies wait for its writer.
+//! Queues a lane's replies for its writer.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,20 +10,20 @@ use tokio::sync::Notify;
 
 use super::share::{Share, Unwritten};
 
-/// The replies of one lane. The journal thread fills it, once per batch; the lane's writer task empties it.
+/// The replies of one lane. The journal thread fills it once per batch; the lane's writer task empties it.
 ///
-/// Bounded by its lane: that stops reading while as many requests are unanswered, or as many bytes unwritten, as it may have. The bytes
-/// count until they are written to the stream, here and in the share of the lane's credential.
+/// The lane bounds it: it stops reading at the limit of unanswered requests or unwritten bytes. Bytes count until they are
+/// written to the stream, here and in the share of the lane's credential.
 pub struct Outbox {
     share: Arc<Share>,
     waiting: Mutex<Waiting>,
     filled: Notify,
     emptied: Notify,
-    /// Requests taken and not yet answered into `waiting`.
+    /// Accepted requests without an answer in `waiting`.
     unanswered: AtomicUsize,
-    /// Nobody will empty it any more.
+    /// Whether nobody will empty it.
     closed: AtomicBool,
-    /// Nothing more will come.
+    /// Whether nothing more will be added.
     finished: AtomicBool,
 }
 
@@ -38,7 +38,7 @@ struct Waiting {
     stored: VecDeque<StoredReply>,
 }
 
-/// Bytes that are not written yet.
+/// Unwritten bytes.
 #[derive(Default, Clone, Copy)]
 struct Bytes {
     replies: usize,
@@ -68,14 +68,14 @@ pub struct StoredReply {
 }
 
 impl Default for Outbox {
-    /// One that nobody's share is charged for.
+    /// An outbox without a credential's share.
     fn default() -> Outbox {
         Outbox::new(Share::of_nobody())
     }
 }
 
 impl Drop for Outbox {
-    /// What was not written or answered never will be.
+    /// Pending bytes and answers will never be written.
     fn drop(&mut self) {
         let waiting = self.waiting.get_mut();
         waiting.bytes.written(&self.share);
@@ -85,7 +85,7 @@ impl Drop for Outbox {
 }
 
 impl Outbox {
-    /// An empty one, charged to the share of a credential.
+    /// An empty outbox, charged to the share of a credential.
     pub fn new(share: Arc<Share>) -> Outbox {
         Outbox {
             share,
@@ -98,18 +98,18 @@ impl Outbox {
         }
     }
 
-    /// The share that it is charged to.
+    /// The share that is charged.
     pub fn share(&self) -> &Arc<Share> {
         &self.share
     }
 
-    /// Records that requests were taken for which answers will come.
+    /// Counts accepted requests that will be answered.
     pub fn expect(&self, answers: usize) {
         self.share.take(answers);
         self.unanswered.fetch_add(answers, Ordering::Relaxed);
     }
 
-    /// The same, unless the credential has too many requests under way.
+    /// The same, unless the credential has too many requests in progress.
     pub fn try_expect(&self, answers: usize) -> bool {
         let is_room = self.share.try_take(answers);
         if is_room {
@@ -152,8 +152,8 @@ impl Outbox {
         self.emptied.notify_one();
     }
 
-    /// Takes what there is; waits for it if there is nothing. Empty where only stored replies are there. `None` once nothing more will come.
-    /// What was taken before must have been written: from here on it no longer counts.
+    /// Takes everything there is; waits if there is nothing. Empty if there are only stored replies. `None` once nothing more
+    /// will be added. The caller must have written what it took before, which no longer counts from here on.
     pub async fn take(&self) -> Option<Vec<Vec<u8>>> {
         loop {
             let finished = self.finished.load(Ordering::Acquire);
@@ -177,27 +177,28 @@ impl Outbox {
         }
     }
 
-    /// Takes the next reply that is to be read from the journal. There are at most as many as the lane may have unanswered requests, 24 bytes each.
+    /// Takes the next reply that must be read from the journal. There are at most as many as the lane may have unanswered
+    /// requests, 24 bytes each.
     pub fn take_stored(&self) -> Option<StoredReply> {
         let stored = self.waiting.lock().stored.pop_front();
         self.emptied.notify_one();
         stored
     }
 
-    /// Says that nothing more will come.
+    /// Marks the end: nothing more will be added.
     pub fn finish(&self) {
         self.finished.store(true, Ordering::Release);
         self.filled.notify_one();
     }
 
-    /// Waits until nobody will empty it any more.
+    /// Waits until nobody will empty it.
     pub async fn closed(&self) {
         while !self.is_closed() {
             self.emptied.notified().await;
         }
     }
 
-    /// Waits until at most so many requests are unanswered and so many bytes unwritten, or nobody reads any more.
+    /// Waits until no more than that many requests are unanswered and bytes unwritten, or nobody reads.
     pub async fn room(&self, unanswered_max: usize, bytes_max: usize) {
         loop {
             let unanswered = self.unanswered.load(Ordering::Acquire);
@@ -212,7 +213,7 @@ impl Outbox {
         }
     }
 
-    /// Whether the lane may have more bytes that wait to be written, as far as its credential's share goes.
+    /// Whether the share of the lane's credential permits more unwritten bytes.
     pub fn has_share(&self, what: Unwritten) -> bool {
         self.share.has_room(what) || self.is_empty() && self.share.has_room_for_empty_lane(what)
     }
@@ -222,7 +223,7 @@ impl Outbox {
         waiting.bytes.sum() + waiting.in_hand.sum() == 0
     }
 
-    /// Waits for that, or until nobody reads any more.
+    /// Waits for that, or until nobody reads.
     pub async fn share_room(&self, what: Unwritten) {
         while !self.has_share(what) && !self.is_closed() {
             tokio::select! {
@@ -232,7 +233,7 @@ impl Outbox {
         }
     }
 
-    /// Says that nobody will empty it any more.
+    /// Marks that nobody will empty it.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
         let dropped = std::mem::take(&mut *self.waiting.lock());
@@ -241,7 +242,7 @@ impl Outbox {
         self.emptied.notify_one();
     }
 
-    /// Whether nobody empties it any more.
+    /// Whether nobody will empty it.
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }

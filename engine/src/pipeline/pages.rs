@@ -1,9 +1,9 @@
-//! Requests for pages and cards, which wait apart from all others: the engine thread serves one at a time, between chunks.
+//! Requests for pages and cards, which wait separately: the engine thread serves one at a time, between chunks.
 //!
-//! Such a read may take milliseconds, where a redemption takes a microsecond. So a page is served after whatever was handed over before
-//! it, and then while no chunk waits; or, while chunks wait, when the engine thread has spent at least [`OTHERS`] times as long on them
-//! as on the page before. Before it serves one it hands over the commit that it has decided; only while the journal thread cannot take
-//! that does it serve a page meanwhile, and the same pause follows.
+//! Such a query may take milliseconds, and a redemption takes a microsecond. So a page is served after everything that was handed
+//! over before it, and then only while no chunk waits; or, while chunks wait, after the engine thread has spent at least
+//! [`OTHERS`] times as long on them as on the previous page. Before it serves a page it hands over the commit that it has
+//! decided; only while the journal thread cannot take that does it serve a page meanwhile, and the same pause follows.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,30 +14,31 @@ use parking_lot::Mutex;
 
 use super::Chunk;
 
-/// While chunks or decided replies wait, a page that took so long is followed by so many times as long without one.
+/// While chunks or decided replies wait, a page is followed by this many times its duration without a page.
 const OTHERS: u32 = 3;
 
-/// The pages that wait. Lanes add to it, the engine thread takes from it.
+/// The waiting pages. Lanes add to it; the engine thread takes from it.
 #[derive(Default)]
 pub(super) struct Pages {
     queue: Mutex<VecDeque<Page>>,
-    /// The length of the queue, never more than that.
+    /// An upper bound of the length of the queue.
     waiting: AtomicUsize,
     /// How many chunks the engine thread has taken from the inbox.
     taken: AtomicU64,
 }
 
 struct Page {
-    /// How many chunks are taken from the inbox before it.
+    /// How many chunks must be taken from the inbox before it.
     after: u64,
     chunk: Chunk,
 }
 
 impl Pages {
-    /// Adds a page behind all chunks that were sent before, of which some `waiting` in the inbox. The engine thread must be woken after
-    /// that, by an empty chunk.
+    /// Adds a page behind all chunks that were sent before, of which `inbox_len` are still in the inbox. Wake the engine thread
+    /// afterwards with an empty chunk.
     pub(super) fn push(&self, chunk: Chunk, inbox_len: impl FnOnce() -> usize) {
-        // The length first: what the engine thread takes in between is counted twice, and never not at all. One more may be in its hand.
+        // The length first: a chunk that the engine thread takes in between is counted twice, never missed. It may be processing
+        // one more.
         let waiting = inbox_len() as u64;
         let after = waiting + self.taken.load(Ordering::Acquire) + 1;
         let mut queue = self.queue.lock();
@@ -60,7 +61,7 @@ impl Pages {
     }
 }
 
-/// What comes next for the engine thread.
+/// Decides what the engine thread does next.
 pub(super) struct Turns {
     chunks: Receiver<Chunk>,
     pages: std::sync::Arc<Pages>,
@@ -80,21 +81,21 @@ impl Turns {
         Turns { chunks, pages, taken: 0, pages_from: Instant::now() }
     }
 
-    /// The inbox, to wait for. What is taken from it must be given to [`Turns::taken`].
+    /// The inbox, for waiting. Pass what is taken from it to [`Turns::taken`].
     pub(super) fn inbox(&self) -> &Receiver<Chunk> {
         &self.chunks
     }
 
-    /// A chunk was taken from the inbox.
+    /// Notes that a chunk was taken from the inbox.
     pub(super) fn taken(&mut self, chunk: Chunk) -> Turn {
         self.taken += 1;
         self.pages.taken.store(self.taken, Ordering::Release);
         Turn { chunk, is_page: false }
     }
 
-    /// The next chunk or page, if one is there.
+    /// The next chunk or page, if there is one.
     pub(super) fn next(&mut self) -> Result<Turn, TryRecvError> {
-        // Looked at before the inbox: if that is empty then, everything before the page was taken from it.
+        // Read before the inbox: if that is empty then, everything before the page was taken from it.
         let first = self.pages.first();
         if self.is_due(first) {
             return self.page(TryRecvError::Empty);
@@ -105,7 +106,7 @@ impl Turns {
         }
     }
 
-    /// The next chunk, if one is there.
+    /// The next chunk, if there is one.
     pub(super) fn next_chunk(&mut self) -> Result<Turn, TryRecvError> {
         let chunk = self.chunks.try_recv()?;
         Ok(self.taken(chunk))
@@ -124,7 +125,7 @@ impl Turns {
         self.pages.pop().map(|chunk| Turn { chunk, is_page: true }).ok_or(empty)
     }
 
-    /// A page was served, and took so long.
+    /// Notes how long a page took.
     pub(super) fn served(&mut self, took: Duration) {
         self.pages_from = Instant::now() + took * OTHERS;
     }
@@ -176,7 +177,7 @@ mod tests {
         }
     }
 
-    /// What a lane has handed over before is decided before its page.
+    /// A lane's earlier requests are decided before its page.
     #[test]
     fn a_page_is_served_after_what_was_sent_before_it() {
         let mut bench = Bench::new();
@@ -186,11 +187,11 @@ mod tests {
         bench.page(101);
         bench.page(102);
         bench.send(4..5);
-        assert_eq!(bench.next(), Some(4), "it may have been in the engine thread's hand when the page came");
+        assert_eq!(bench.next(), Some(4), "the engine thread may have been processing it when the page arrived");
         assert_eq!(bench.all(), [101, 102]);
     }
 
-    /// Pages that take long do not hold up chunks that wait; and are served when none do.
+    /// Slow pages do not delay waiting chunks, and are served when none wait.
     #[test]
     fn chunks_go_before_pages_that_took_long() {
         let mut bench = Bench::new();

@@ -1,30 +1,30 @@
-//! How many requests to move or forget readers of the journal a credential may make.
+//! Limits the requests of a credential to move or remove readers of the journal.
 //!
-//! They are the only commands of the role that reads which leave records. A record takes room in the journal and in the idempotency window
-//! of everybody, so each credential but an operator's has a budget, also for requests that change nothing.
+//! They are the only commands of read-only roles that leave records. A record takes space in the journal and in the shared
+//! idempotency window, so each credential except an operator's has a budget, which also applies to requests that change nothing.
 
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 use scrip_protocol::CredentialId;
 
-/// How many requests a credential may make at once; and so many a minute from then on.
+/// Requests that a credential may make at once, and per minute from then on.
 pub(super) const READER_REQUESTS_PER_MINUTE: u64 = 60;
 
 const MINUTE_MS: u64 = 60_000;
 
-/// What a request costs, in milliseconds.
+/// The cost of a request, in milliseconds.
 const COST_MS: u64 = MINUTE_MS / READER_REQUESTS_PER_MINUTE;
 
-/// The budgets. Owned by the engine thread; a restart fills them.
+/// The budgets, owned by the engine thread; a restart fills them.
 #[derive(Default)]
 pub(super) struct ReaderBudget {
-    /// When each budget is full again, of those that have been used.
+    /// When each used budget is full again.
     full_ms: HashMap<CredentialId, u64, RandomState>,
 }
 
 impl ReaderBudget {
-    /// Takes a request from a credential's budget, or returns how long to wait for it, in milliseconds.
+    /// Takes a request from a credential's budget, or returns how long to wait, in milliseconds.
     pub(super) fn take(&mut self, now_ms: u64, credential: CredentialId) -> Result<(), u32> {
         let full_ms = self.full_ms.entry(credential).or_default();
         let next_ms = (*full_ms).max(now_ms) + COST_MS;
@@ -52,7 +52,7 @@ mod tests {
         assert_eq!((budget.take(now, one), budget.take(now, other)), (Err(1_000), Ok(())));
         assert_eq!(budget.take(now + 999, one), Err(1));
         assert_eq!((budget.take(now + 1_000, one), budget.take(now + 1_000, one)), (Ok(()), Err(1_000)));
-        // Over an hour as many as the minutes allow, however often it is tried.
+        // Over an hour, as many as the minutes allow, however often they are tried.
         let taken = (0..3_600_000).step_by(100).filter(|at_ms| budget.take(now + 100_000 + at_ms, one).is_ok()).count() as u64;
         assert!((60 * READER_REQUESTS_PER_MINUTE..=61 * READER_REQUESTS_PER_MINUTE).contains(&taken), "{taken}");
     }

@@ -1,11 +1,12 @@
-//! Registrations of readers, and the journal being dropped: which comes first.
+//! Orders registrations of readers and retention.
 //!
-//! A registration promises that everything behind a position is kept. Whoever drops segments therefore first closes the registry for what
-//! is about to go ([`ReaderRegistry::close_before`]): the engine thread refuses every registration that it decides from then on and that
-//! would need one of these records. A reader that is registered already may move: it holds back what it needs. Then the readers are listed by the engine thread, as any request is: the list has every reader that
-//! was accepted before, and arrives once all of them are durable.
+//! A registration promises that everything after a position is retained. Before segments are dropped, the registry is therefore
+//! closed for them ([`ReaderRegistry::close_before`]): from then on, the engine thread refuses every registration that would need
+//! one of these records. A registered reader can still move: retention keeps what it needs. Then the engine thread lists the
+//! readers, as for any request: the list contains every reader that was accepted before, and arrives once all of them are
+//! durable.
 //!
-//! Invariant: a reader that was accepted is either in the list, or needs nothing of what is dropped.
+//! Invariant: an accepted reader is either in the list, or needs nothing of what is dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,13 +21,13 @@ use super::{Call, Chunk, InboxFull, Intake, Outbox, RETRY_AFTER_MS, Read, Reques
 use crate::keeper::registry::{ReaderRegistry, RegistryError};
 use scrip_journal::JournalReader;
 
-/// How long it waits for the list before it looks whether it is to stop.
+/// How long it waits for the list before it checks whether to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// From which position on the journal is kept, and promised to readers that register now.
+/// The positions from which the journal is retained, and promised to new readers.
 pub(super) struct KeptFrom {
     reader: Arc<dyn JournalReader>,
-    /// Everything before it is about to be dropped; 0 where nothing is.
+    /// Everything before it is about to be dropped; 0 if nothing is.
     closed_before: AtomicU64,
 }
 
@@ -35,13 +36,13 @@ impl KeptFrom {
         KeptFrom { reader, closed_before: AtomicU64::new(0) }
     }
 
-    /// The first position that the journal keeps.
+    /// The first retained position.
     pub(super) fn first(&self) -> Position {
         self.reader.first()
     }
 
-    /// The first position that is promised to a reader which registers now; [`KeptFrom::first`] may be later. Call it before that one:
-    /// segments may be dropped, and the registry opened again, in between.
+    /// The first position that a new reader can have; [`KeptFrom::first`] may be later. Call it before that one: segments may be
+    /// dropped, and the registry opened again, in between.
     pub(super) fn open_from(&self) -> Position {
         Position(self.closed_before.load(Ordering::SeqCst))
     }
@@ -72,7 +73,7 @@ impl ReaderRegistry for Registry {
             let taken = runtime.block_on(async { tokio::time::timeout(LOOK_EVERY, outbox.take()).await });
             match taken {
                 Ok(Some(pieces)) => return positions(&pieces.concat()).map_err(RegistryError::Reply),
-                // Nothing comes of an engine whose journal has failed.
+                // The engine's journal failed.
                 Ok(None) => return Err(RegistryError::Stopping),
                 Err(_) if stops() => return Err(RegistryError::Stopping),
                 Err(_) => {}

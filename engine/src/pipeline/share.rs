@@ -1,13 +1,13 @@
-//! What one credential may have under way, and all credentials together: requests, reply bytes, pages, tails.
+//! Limits for one credential, and for all together: requests, reply bytes, pages, tails.
 //!
-//! Replies take memory in two steps. While a request is under way, its lane reserves the most bytes that the reply may have
-//! ([`Share::reserve`]); replies of a few hundred bytes reserve nothing, because the number of requests bounds them. From the moment a
-//! reply is delivered until it is written to the stream, its own bytes are counted ([`Meter`]). A lane is not read, and a tail reads
-//! nothing, while its credential or all of them together have too many bytes unwritten.
+//! Replies use memory in two steps. While a request is in progress, its lane reserves the maximum size of the reply
+//! ([`Share::reserve`]); replies of a few hundred bytes reserve nothing, because the number of requests bounds them. Between its
+//! delivery and its write to the stream, the actual size of a reply is counted ([`Meter`]). Lanes and tails stop reading while
+//! their credential, or all together, have too many unwritten bytes.
 //!
-//! Callers that take no replies must not stop others: a credential with at most [`ShareLimits::unwritten_spare`] bytes unwritten is served
-//! whatever the others have. Nor must some lanes of a credential stop its others: a lane that has nothing unwritten is served up to twice
-//! the credential's maximum.
+//! Callers that do not read their replies must not stop others: a credential with at most [`ShareLimits::unwritten_spare`]
+//! unwritten bytes is served whatever the others have. Nor must some lanes of a credential stop its others: a lane without
+//! unwritten bytes is served up to twice the credential's maximum.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -18,44 +18,45 @@ use parking_lot::Mutex;
 use scrip_protocol::CredentialId;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// How much of the server's memory and time callers may take.
+/// Limits for the server's memory and time that callers use.
 #[derive(Debug, Clone, Copy)]
 pub struct ShareLimits {
-    /// Requests of a credential under way. Further ones are `Busy`.
+    /// Requests in progress per credential. Further ones are `Busy`.
     pub requests_max: usize,
-    /// Reply bytes of a credential that are not written yet, beyond which its lanes are not read; those that have none, beyond twice that.
+    /// Unwritten reply bytes of a credential beyond which its lanes are not read; lanes without unwritten bytes, beyond twice
+    /// that.
     pub reply_bytes_max: usize,
-    /// Those of all credentials.
+    /// The same for all credentials together.
     pub reply_bytes_total: usize,
-    /// The same for tails and watches, which read nothing more.
+    /// The same for tails and watches, which then read nothing more.
     pub stream_bytes_max: usize,
-    /// Those of all credentials.
+    /// The same for all credentials together.
     pub stream_bytes_total: usize,
-    /// Unwritten bytes with which a credential is served although all credentials together have too many.
+    /// Unwritten bytes up to which a credential is served although all together have too many.
     pub unwritten_spare: usize,
-    /// Bytes that a credential may reserve for long replies of requests under way.
+    /// Bytes that a credential may reserve for long replies of requests in progress.
     pub reserved_max: usize,
-    /// Those of all credentials.
+    /// The same for all credentials together.
     pub reserved_total: usize,
-    /// Reservations of at most so many bytes, unless for pages, do not wait behind longer ones: they have a room of their own.
+    /// Reservations up to this size, except for pages, do not wait behind longer ones: they have a limit of their own.
     pub small_max: usize,
-    /// Bytes that a credential may reserve so.
+    /// Bytes that a credential may reserve in this way.
     pub small_reserved_max: usize,
-    /// Those of all credentials.
+    /// The same for all credentials together.
     pub small_reserved_total: usize,
-    /// Bytes that the lists of codes of a credential may take, from before they are decoded until they are decided.
+    /// Bytes that the lists of codes of a credential may use, from before they are decoded until they are decided.
     pub lists_max: usize,
-    /// Those of all credentials.
+    /// The same for all credentials together.
     pub lists_total: usize,
     /// Bytes of large frames of a credential that are received or wait to be decided.
     pub large_frames_max: usize,
-    /// Pages of a credential that are under way at once.
+    /// Pages in progress per credential.
     pub pages_max: usize,
-    /// Tails and watches of a credential at once. Further ones are `Busy`.
+    /// Tails and watches per credential. Further ones are `Busy`.
     pub streams_max: usize,
     /// Requests of a credential for which the journal is read at once.
     pub lookups_max: usize,
-    /// Those of all credentials.
+    /// The same for all credentials together.
     pub lookups_total: usize,
 }
 
@@ -84,7 +85,7 @@ impl Default for ShareLimits {
     }
 }
 
-/// What waits to be written.
+/// The kinds of unwritten bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unwritten {
     /// Replies.
@@ -102,14 +103,14 @@ pub struct Totals {
     small_reserved: Arc<Semaphore>,
     lists: Arc<Semaphore>,
     lookups: Arc<Semaphore>,
-    /// Of the credentials that are connected.
+    /// The shares of connected credentials.
     shares: Mutex<HashMap<CredentialId, Weak<Share>>>,
 }
 
-/// What one credential has, on all its lanes.
+/// What one credential uses, on all its lanes.
 pub struct Share {
     totals: Arc<Totals>,
-    /// Requests taken and not yet answered.
+    /// Accepted requests without an answer.
     requests: AtomicUsize,
     replies: Meter,
     streams: Meter,
@@ -120,11 +121,11 @@ pub struct Share {
     pages: Arc<Semaphore>,
     places_of_streams: Arc<Semaphore>,
     lookups: Arc<Semaphore>,
-    /// The generation of codes that is under way: one.
+    /// The permit for one generation of codes in progress.
     generation: Arc<Semaphore>,
 }
 
-/// The bytes that the replies of a chunk may have, until these are delivered; and for a page, its place.
+/// Memory reserved for the replies of a chunk, until these are delivered; and for a page, its permit.
 #[derive(Debug)]
 pub struct Reserved {
     _share: OwnedSemaphorePermit,
@@ -132,11 +133,11 @@ pub struct Reserved {
     _page: Option<OwnedSemaphorePermit>,
 }
 
-/// Bytes that are not written yet.
+/// Unwritten bytes.
 #[derive(Default)]
 struct Meter {
     bytes: AtomicUsize,
-    /// Notified when the bytes sink to one of the marks that somebody may wait for.
+    /// Notified when the bytes fall to one of the marks that tasks may wait for.
     sunk: Notify,
 }
 
@@ -158,7 +159,7 @@ impl Meter {
 }
 
 impl Totals {
-    /// Nothing is under way yet.
+    /// Starts with nothing in progress.
     pub fn new(limits: ShareLimits) -> Arc<Totals> {
         Arc::new(Totals {
             limits,
@@ -178,7 +179,7 @@ impl Totals {
         if let Some(share) = shares.get(&credential).and_then(Weak::upgrade) {
             return share;
         }
-        // At most as many are left as there are connections.
+        // At most one per connection remains.
         shares.retain(|_, share| share.strong_count() > 0);
         let share = Share::new(self.clone());
         shares.insert(credential, Arc::downgrade(&share));
@@ -213,12 +214,13 @@ impl Share {
         })
     }
 
-    /// A share that nobody else has, for what the engine asks itself.
+    /// A separate share, for the engine's own requests.
     pub fn of_nobody() -> Arc<Share> {
         Share::new(Totals::new(ShareLimits::default()))
     }
 
-    /// Counts requests that were taken, unless the credential has too many under way. Whoever has none may have one chunk of any size.
+    /// Counts accepted requests, unless the credential has too many in progress. A credential without any may have one chunk of
+    /// any size.
     pub(super) fn try_take(&self, requests: usize) -> bool {
         let max = self.totals.limits.requests_max;
         let room = |before: usize| (before == 0 || before + requests <= max).then_some(before + requests);
@@ -250,14 +252,14 @@ impl Share {
             return;
         }
         let spare = self.totals.limits.unwritten_spare;
-        // The total first: whoever is woken by its own share finds it updated.
+        // The total first: a task that its own share wakes finds it updated.
         let (total, max) = self.totals.meter(what);
         total.sub(bytes, [max; 3]);
         let (own, max) = self.meter(what);
         own.sub(bytes, [2 * max, max, spare]);
     }
 
-    /// Whether the credential may have more bytes that wait to be written.
+    /// Whether the credential may have more unwritten bytes.
     pub fn has_room(&self, what: Unwritten) -> bool {
         let (own, max) = self.meter(what);
         let own = own.get();
@@ -275,12 +277,12 @@ impl Share {
         total.get() <= max
     }
 
-    /// Waits until a condition may hold that depends on what the credential, or all, have unwritten.
+    /// Waits until a condition on the unwritten bytes of the credential, or of all, may hold.
     pub async fn room(&self, what: Unwritten, is_room: impl Fn() -> bool) {
         while !is_room() {
             let mut own = pin!(self.meter(what).0.sunk.notified());
             let mut total = pin!(self.totals.meter(what).0.sunk.notified());
-            // Before it looks again, so that no sinking is missed in between.
+            // Registered before the check, so that no change is missed in between.
             own.as_mut().enable();
             total.as_mut().enable();
             if is_room() {
@@ -293,12 +295,12 @@ impl Share {
         }
     }
 
-    /// Whether a reservation of so many bytes does not wait behind longer ones.
+    /// Whether a reservation of that size does not wait behind longer ones.
     pub fn is_small(&self, bytes: usize) -> bool {
         bytes <= self.totals.limits.small_max
     }
 
-    /// Waits until the credential, and all together, may have so many more reply bytes under way; for a page, after its turn.
+    /// Waits until the credential, and all together, may reserve that many reply bytes; for a page, also for its permit.
     pub async fn reserve(&self, bytes: usize, is_page: bool) -> Reserved {
         let page = if is_page { Some(taken(&self.pages, 1).await) } else { None };
         let limits = &self.totals.limits;
@@ -315,7 +317,7 @@ impl Share {
         Reserved { _share: share, _total: total, _page: page }
     }
 
-    /// Waits until the credential, and all together, may have a list of codes that takes so many bytes.
+    /// Waits until the credential, and all together, may have a list of codes of that size.
     pub async fn list(&self, bytes: usize) -> [OwnedSemaphorePermit; 2] {
         let kib = self.list_kib(bytes);
         [taken(&self.lists, kib).await, taken(&self.totals.lists, kib).await]
@@ -332,22 +334,22 @@ impl Share {
         bytes.min(self.totals.limits.lists_max).min(self.totals.limits.lists_total).div_ceil(1 << 10)
     }
 
-    /// Waits until the credential may have a large frame of so many bytes, before the lane waits for the room of all.
+    /// Waits until the credential may have a large frame of that size, before the lane waits for the limit of all.
     pub async fn large_frame(&self, bytes: usize) -> OwnedSemaphorePermit {
         taken(&self.large_frames, bytes.min(self.totals.limits.large_frames_max) >> 10).await
     }
 
-    /// Waits for the turn to read the journal for a request.
+    /// Waits for permission to read the journal for a request.
     pub async fn lookup(&self) -> [OwnedSemaphorePermit; 2] {
         [taken(&self.lookups, 1).await, taken(&self.totals.lookups, 1).await]
     }
 
-    /// A place for a tail or a watch, unless the credential has too many.
+    /// A permit for a tail or a watch, unless the credential has too many.
     pub fn stream(&self) -> Option<OwnedSemaphorePermit> {
         self.places_of_streams.clone().try_acquire_owned().ok()
     }
 
-    /// The place for a generation of codes, unless the credential has one under way.
+    /// The permit for a generation of codes, unless the credential has one in progress.
     pub fn generation(&self) -> Option<OwnedSemaphorePermit> {
         self.generation.clone().try_acquire_owned().ok()
     }

@@ -1,8 +1,8 @@
-//! What the engine thread counts as it goes, in plain fields: a request costs it an addition or two. Whenever it offers a commit to the
-//! journal thread, the counts go into the commit, and with them the refused attempts that leave no record.
+//! Counters of the engine thread in plain fields: a request costs an addition or two. With each commit that it offers to the
+//! journal thread, it hands over the counts and the refused attempts that leave no record.
 //!
-//! Invariant: nobody sees a count, a size, a reader or an attempt before everything that it could tell of is durable (Z4). Counts are
-//! published when the commit they belong to is; with a commit that fails they are dropped.
+//! Invariant: no count, size, reader or attempt is visible before everything that it could reveal is durable (Z4). Counts are
+//! published together with their commit; if the commit fails, they are dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,11 +22,11 @@ pub(super) struct Tally {
     counts: Counts,
     /// The codes of all campaigns.
     codes: u64,
-    /// Whether a reader of the journal has moved since the readers were told.
+    /// Whether a reader of the journal has moved since the readers were last published.
     readers_moved: bool,
 }
 
-/// What was counted for a commit, to be published once that is durable.
+/// The counts of a commit, published once it is durable.
 #[derive(Default)]
 pub(super) struct Counts {
     redemptions: [u64; RedeemOutcome::WORDS.len()],
@@ -43,7 +43,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Publishes what was counted. Everything that it tells of must be durable.
+    /// Publishes the counts. Everything that they reveal must be durable.
     pub(super) fn publish(mut self, counters: &Counters, attempts: &Attempts) {
         counters.redemptions.take(&mut self.redemptions);
         counters.holds.take(&mut self.holds);
@@ -55,7 +55,7 @@ impl Counts {
             }
         }
         counters.lockouts.store(self.lockouts, Ordering::Relaxed);
-        // Both are locked by others only for as long as it takes to copy them.
+        // Others lock both only while they copy them.
         *counters.sizes.lock() = self.sizes;
         if let Some(readers) = self.readers {
             *counters.readers.lock() = readers;
@@ -65,7 +65,7 @@ impl Counts {
 }
 
 impl Tally {
-    /// Of a state that nothing was counted of yet.
+    /// For a state of which nothing was counted yet.
     pub(super) fn new(counters: Arc<Counters>, state: &State) -> Tally {
         Tally {
             counters,
@@ -107,7 +107,7 @@ impl Tally {
         }
     }
 
-    /// Counts a request that was answered as it was before.
+    /// Counts a duplicate request, which got its first answer.
     pub(super) fn repeated(&mut self) {
         self.counts.repeated += 1;
     }
@@ -132,7 +132,7 @@ impl Tally {
         self.tell(at_ms, Kind::Check, asker.credential, RequestId(0), about, asker.network, refusal);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "they are the fields of what is told")]
+    #[expect(clippy::too_many_arguments, reason = "they are the fields of an attempt")]
     fn tell(
         &mut self,
         at_ms: u64,
@@ -144,14 +144,14 @@ impl Tally {
         refusal: Refusal,
     ) {
         count_refusals(&mut self.counts.refusals, &refusal, 1);
-        // Of one whose credential was revoked the journal says so.
+        // The journal reports the revocation of its credential.
         if refusal != Refusal::Revoked {
             let after = Position(self.counters.journal.durable.load(Ordering::Relaxed));
             self.counts.waiting.push(Refused { at_ms, after, kind, credential, request, about, network, refusal });
         }
     }
 
-    /// Moves what was counted into a commit, which has everything that it could tell of.
+    /// Moves the counts into a commit that contains everything that they could reveal.
     pub(super) fn settle(&mut self, state: &State, guard: &Guard, commit: &mut Counts) {
         let Counts { redemptions, holds, refusals, repeated, rule_failures, pushes_too_long, waiting, .. } = &mut self.counts;
         add(&mut commit.redemptions, redemptions);
@@ -176,7 +176,7 @@ impl Tally {
     }
 }
 
-/// Adds what was counted elsewhere, which begins again from 0.
+/// Adds counts from elsewhere, and resets them.
 fn add<const N: usize>(sums: &mut [u64; N], counts: &mut [u64; N]) {
     sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += std::mem::take(count));
 }

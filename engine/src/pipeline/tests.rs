@@ -1,8 +1,9 @@
-//! The pipeline over a journal in memory, whose appends a test may hold back or let fail.
+//! The pipeline over a journal in memory, whose appends a test can delay or fail.
 //!
-//! `clock`: what happens when the machine's clock is set. `release`: what leaves, and when. `batches`: what is written together, and under which time. `callers`: what depends on who asks. `full_disk`: a real journal
-//! whose disk has no more room. `registrations`: readers that register while the journal is dropped. Every test that ends well
-//! compares the state that it leaves with a replay of what was written.
+//! `clock`: what happens when the machine's clock is set. `release`: what leaves, and when. `batches`: what is written together,
+//! and under which time. `callers`: what depends on the caller. `full_disk`: a real journal whose disk is full. `registrations`:
+//! readers that register while segments are dropped. Every test that ends normally compares the final state with a replay of what
+//! was written.
 
 #![expect(clippy::print_stdout, reason = "a random test prints its seed")]
 
@@ -35,10 +36,10 @@ use scrip_journal::{Journal, JournalError, JournalReader};
 
 const START_MS: u64 = 1_790_000_000_000;
 
-/// Far longer than anything here takes; a test that waits as long has failed.
+/// Far longer than anything here takes; a test that waits this long has failed.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// What is durable of a journal in memory.
+/// The durable part of a journal in memory.
 #[derive(Clone, Default)]
 struct Kept {
     batches: Arc<Mutex<Vec<Vec<u8>>>>,
@@ -49,12 +50,12 @@ impl Kept {
         self.batches.lock().last().map_or(ChainEnd::default(), |bytes| parsed(bytes).end())
     }
 
-    /// How many records each batch has, and its time.
+    /// The number of records of each batch, and its time.
     fn extents(&self) -> Vec<(u32, u64)> {
         self.batches.lock().iter().map(|bytes| (parsed(bytes).count, parsed(bytes).time_ms)).collect()
     }
 
-    /// The state that the batches amount to. Checks their chain.
+    /// The state of the batches. Checks their chain.
     fn replay(&self) -> State {
         let (mut state, mut chain) = (State::default(), ChainEnd::default());
         for bytes in &*self.batches.lock() {
@@ -107,19 +108,19 @@ impl JournalReader for Kept {
 struct Memory {
     kept: Kept,
     end: ChainEnd,
-    /// Which append fails, counted from 1; none after it succeeds.
+    /// The append that fails, counted from 1; none after it succeeds.
     fails_at: Option<usize>,
     appends: usize,
     held: Option<Held>,
 }
 
-/// The journal's side of a gate: it says how many records it is asked to append, and waits for leave.
+/// The journal's side of a gate: it reports how many records it must append, and waits for permission.
 struct Held {
     entered: Sender<u32>,
     leave: Receiver<()>,
 }
 
-/// The test's side of a gate. Dropping it opens the gate for good.
+/// The test's side of a gate. Dropping it opens the gate permanently.
 struct Gate {
     entered: Receiver<u32>,
     leave: Sender<()>,
@@ -132,9 +133,9 @@ fn gate() -> (Held, Gate) {
 }
 
 impl Gate {
-    /// Waits until an append is under way, and returns how many records it has.
+    /// Waits until an append has started, and returns its number of records.
     fn entered(&self) -> u32 {
-        self.entered.recv_timeout(DEADLINE).expect("an append is under way")
+        self.entered.recv_timeout(DEADLINE).expect("an append has started")
     }
 
     fn let_go(&self) {
@@ -150,12 +151,12 @@ impl Journal for Memory {
     fn append(&mut self, batches: Vec<BatchBuilder>) -> Result<ChainEnd, JournalError> {
         self.appends += 1;
         if let Some(held) = &self.held {
-            // Both fail only when the test has dropped its side.
+            // Both fail only if the test has dropped its side.
             let _ = held.entered.send(batches.iter().map(BatchBuilder::count).sum());
             let _ = held.leave.recv();
         }
         if self.fails_at.is_some_and(|fails_at| self.appends >= fails_at) {
-            return Err(JournalError::Write { path: "memory".into(), cause: "the test wants it".into() });
+            return Err(JournalError::Write { path: "memory".into(), cause: "the test fails it".into() });
         }
         for batch in batches {
             let bytes = batch.seal(&mut self.end);
@@ -169,12 +170,12 @@ impl Journal for Memory {
     }
 }
 
-/// A clock that the test sets.
+/// A clock set by the test.
 #[derive(Clone)]
 struct Hands(Arc<AtomicU64>);
 
 impl Clock for Hands {
-    /// No time passes but by the hands.
+    /// Time passes only when the test sets it.
     fn read(&mut self) -> Reading {
         Reading { wall_ms: self.0.load(Ordering::SeqCst), elapsed_ms: 0 }
     }
@@ -198,7 +199,7 @@ impl Run {
 
     fn gated_failing(limits: Limits, fails_at: Option<usize>) -> (Run, Gate) {
         let (held, gate) = gate();
-        // What is behind the gate is appended by the journal thread, so that the engine thread goes on deciding.
+        // With a gate, the journal thread appends everything, so that the engine thread continues to decide.
         let limits = Limits { alone_max: 0, ..limits };
         (Run::start(limits, Some(held), fails_at), gate)
     }
@@ -235,7 +236,7 @@ impl Run {
         assert!(self.try_offer(lane, requests).is_ok(), "there is room in the inbox");
     }
 
-    /// Offers a request that is served as pages are.
+    /// Offers a request that is served like a page.
     #[track_caller]
     fn offer_page(&self, lane: &Lane, request: Request) {
         lane.0.expect(1);
@@ -250,7 +251,7 @@ impl Run {
         self.pipeline.intake().offer(chunk)
     }
 
-    /// Waits until the engine thread has applied so many records.
+    /// Waits until the engine thread has applied that many records.
     #[track_caller]
     fn wait_until_applied(&self, position: u64) {
         let since = Instant::now();
@@ -260,7 +261,7 @@ impl Run {
         }
     }
 
-    /// Ends it, and compares the state that it leaves, and the index, with a replay.
+    /// Ends the pipeline, and compares its final state, and the index, with a replay.
     fn finish(self) -> State {
         let index = self.pipeline.index();
         let state = self.pipeline.finish().expect("the journal has not failed").state;
@@ -271,7 +272,7 @@ impl Run {
     }
 }
 
-/// A lane's outbox, and what was taken out of it.
+/// A lane's outbox.
 #[derive(Default)]
 struct Lane(Arc<Outbox>);
 
@@ -291,13 +292,13 @@ impl Reply {
 }
 
 impl Lane {
-    /// What is there now.
+    /// The replies that are there now.
     fn replies_now(&self) -> Vec<Reply> {
         block_on(async { tokio::time::timeout(Duration::ZERO, self.0.take()).await })
             .map_or(Vec::new(), |bytes| frames(&bytes.expect("no test finishes an outbox").concat()))
     }
 
-    /// Waits for so many replies.
+    /// Waits for that many replies.
     #[track_caller]
     fn replies(&self, count: usize) -> Vec<Reply> {
         let mut replies = Vec::new();
@@ -333,7 +334,7 @@ fn stamp(request: u64) -> Stamp {
     Stamp { request: RequestId::from_parts(START_MS, random), body: request, credential: CredentialId(1) }
 }
 
-/// A request with its own number for correlation, request id and body.
+/// A request with this number as correlation, request id and body.
 fn change(request: u64, mutation: Mutation) -> Request {
     Request { correlation: request, call: Call::Change(Change::new(stamp(request), mutation)) }
 }
@@ -366,7 +367,7 @@ fn list_clubs(correlation: u64) -> Request {
     Request { correlation, call: Call::Read(Read::ListClubs(ListClubs { after: ClubId(0) })) }
 }
 
-/// A reply that a lane has made itself.
+/// A reply that a lane made itself.
 fn answered(correlation: u64, index: &Index) -> Request {
     let mut frame = Vec::new();
     let outcome = index.check(START_MS, ClubId(0), ["A"].into_iter());
@@ -375,7 +376,7 @@ fn answered(correlation: u64, index: &Index) -> Request {
 }
 
 #[test]
-fn other_settings_are_the_first_thing_written() {
+fn changed_settings_are_written_first() {
     let kept = Kept::default();
     let start = |settings: &Settings| {
         let journal = Memory { kept: kept.clone(), end: kept.end(), fails_at: None, appends: 0, held: None };
@@ -394,7 +395,7 @@ fn other_settings_are_the_first_thing_written() {
     let record: Record = SettingsSet::new(other.clone()).into();
     let mut batch = BatchBuilder::new(1);
     batch.push(&record);
-    assert!(journal.append(vec![batch]).is_err(), "the double fails when it is told to");
+    assert!(journal.append(vec![batch]).is_err(), "the double fails on demand");
     let hands = Hands(Arc::new(AtomicU64::new(START_MS)));
     let beginning = Beginning { settings: other, ..Beginning::default() };
     let refused = Pipeline::start(State::default(), Box::new(journal), &beginning, Box::new(hands), Limits::default());

@@ -3,8 +3,8 @@
 //! `enumerated`: a crash after every operation on the disk, and the failure of each. `refused`: what is fallen back to, and what is refused, by
 //! name. `unverified`: starts on snapshots that are not verified first, one after the other. `running`: damage that is found while the engine runs, on real files. `version_1`: snapshots of the earlier engine from a time ahead.
 //!
-//! The records are those of the sample of snapshots, in batches of one and two: so each position has one state, with which what is
-//! recovered is compared.
+//! The records are those of the sample of snapshots, in batches of one and two, so that each position has one state, with which
+//! the recovered one is compared.
 
 #![expect(clippy::print_stdout, reason = "a random test prints its seed")]
 
@@ -30,21 +30,21 @@ use scrip_journal::disk::Disk;
 use scrip_journal::disk::double::Double;
 use scrip_journal::{Journal, Segments};
 
-/// Every record that a journal here may have.
+/// Every record that a journal here can contain.
 static RECORDS: LazyLock<Vec<Record>> =
     LazyLock::new(|| recorded(snapshot::tests::SCRIPT).into_iter().map(|(_, record)| record).collect());
 
-/// What the records up to each position amount to, from none on.
+/// The state after the records up to each position, from none on.
 static STATES: LazyLock<Vec<State>> = LazyLock::new(|| (0..=RECORDS.len()).map(replayed).collect());
 
 const START_MS: u64 = 1_790_000_000_000;
 
-/// The time of the batch that begins behind a position, and how many records it has.
+/// The time of the batch that begins after a position, and its number of records.
 fn batch_behind(position: u64) -> (u64, usize) {
     (START_MS + position, if position % 3 == 1 { 2 } else { 1 })
 }
 
-/// The batch that comes behind a position.
+/// The batch that follows a position.
 fn next_batch(position: u64) -> BatchBuilder {
     let (time_ms, count) = batch_behind(position);
     let mut batch = BatchBuilder::new(time_ms);
@@ -79,13 +79,13 @@ fn new_disk() -> Double {
     disk
 }
 
-/// Recovers what is on a disk; snapshots are verified whole.
+/// Recovers from a disk; snapshots are fully verified.
 fn recovered(disk: &Double, segment_bytes: u64) -> Result<Recovered, EngineError> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     recover(&disk, &folder(), segment_bytes, u64::MAX, &mut |_| {})
 }
 
-/// Appends so many batches with one commit.
+/// Appends that many batches with one commit.
 fn commit(journal: &mut Segments, batches: usize) -> Result<ChainEnd, scrip_journal::JournalError> {
     let (mut position, mut builders) = (journal.end().position.0, Vec::new());
     for _ in 0..batches {
@@ -110,7 +110,7 @@ fn segment_path(first: u64) -> PathBuf {
     folder().journal_path().join(format!("{first:020}.redb"))
 }
 
-/// The names and bytes of what is in a folder.
+/// The names and bytes of the files in a folder.
 fn files(disk: &Double, dir: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = disk.list(dir).unwrap_or_default();
     entries.into_iter().map(|entry| (entry.name.clone(), disk.contents(&dir.join(&entry.name)))).collect()

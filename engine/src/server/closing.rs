@@ -1,17 +1,17 @@
-//! Why the engine closes a connection, and what its caller learns of that.
+//! Why the engine closes a connection, and what the caller learns about it.
 
 use quinn::{Connection, VarInt};
 use scrip_protocol::frame::Malformed;
 use scrip_protocol::hello::CloseCode;
 
-/// Why a connection is closed from our side.
+/// Why the engine closes a connection.
 pub(super) struct Closing {
     pub(super) code: CloseCode,
     pub(super) reason: String,
 }
 
 impl Closing {
-    /// Closes a connection with this. The first closing counts.
+    /// Closes a connection for this reason. The first close counts.
     pub(super) fn close(&self, connection: &Connection) {
         connection.close(VarInt::from_u32(self.code as u32), self.reason.as_bytes());
     }
@@ -20,7 +20,7 @@ impl Closing {
 impl From<Malformed> for Closing {
     fn from(malformed: Malformed) -> Closing {
         let reason = match &malformed {
-            // What the check found names addresses in this process's memory, which are for nobody outside to know.
+            // The detail contains addresses in this process's memory, which must not be revealed.
             Malformed::Payload { what, .. } => format!("the payload is not a valid {what}"),
             Malformed::TooLong { .. } | Malformed::TooShort { .. } | Malformed::Truncated { .. } | Malformed::UnknownKind(_) => {
                 malformed.to_string()

@@ -22,21 +22,21 @@ use crate::counters::One;
 use crate::credentials::{secret_of_certificate, secret_of_token};
 use scrip_core::index::Holder;
 
-/// The most bytes of a caller's name for itself that are logged.
+/// Maximum length of a caller's program name in the log, in bytes.
 const PROGRAM_BYTES_MAX: usize = 100;
 
-/// How often a connection is looked at for what has arrived. Keep-alives count: a caller that only waits is not silent.
+/// How often a connection is checked for received data. Keep-alives count: a caller that only waits is not silent.
 const HEARD_EVERY: Duration = Duration::from_secs(1);
 
 /// Serves a connection to its end.
 pub(super) async fn serve(incoming: Incoming, mut visit: Visit, shared: Arc<Shared>) {
     let from = incoming.remote_address();
     let _one = One::of(&shared.counters.server.connections);
-    // The handshake counts: whoever sends its packets again and again gets no more time by it.
+    // The handshake counts: a caller that keeps resending its packets gets no more time.
     let until = Instant::now() + shared.limits.hello;
     let handshake = tokio::select! {
         handshake = timeout_at(until, incoming.into_future()) => handshake,
-        // To drop a handshake is to end it.
+        // Dropping a handshake ends it.
         () = visit.turned_away() => return tracing::debug!(%from, "turned away during its handshake"),
     };
     let connection = match handshake {
@@ -48,7 +48,7 @@ pub(super) async fn serve(incoming: Incoming, mut visit: Visit, shared: Arc<Shar
     match serve_lanes(&connection, &shared, &mut visit, until, &mut is_welcomed).await {
         None => tracing::debug!(%from, "connection ended"),
         Some(closing) => {
-            // The lines of callers that nobody knows are limited: each costs them a connection, and us a place on the disk.
+            // Log lines about unknown callers are limited: each costs them a connection, and us disk space.
             let suppressed = if is_welcomed { Some(0) } else { shared.strangers.admit(std::time::Instant::now()) };
             match suppressed {
                 Some(suppressed) if closing.code != CloseCode::ShuttingDown => {
@@ -63,7 +63,7 @@ pub(super) async fn serve(incoming: Incoming, mut visit: Visit, shared: Arc<Shar
     }
 }
 
-/// Returns why to close the connection, or `None` where the caller has ended it.
+/// Returns why to close the connection, or `None` if the caller has closed it.
 async fn serve_lanes(
     connection: &Connection,
     shared: &Arc<Shared>,
@@ -74,19 +74,19 @@ async fn serve_lanes(
     let mut stopping = shared.stopping.clone();
     let hello = tokio::select! {
         hello = timeout_at(until, say_hello(connection, shared)) => hello,
-        () = visit.turned_away() => return Some(no_hello("others had no room to say hello")),
+        () = visit.turned_away() => return Some(no_hello("turned away to make room for other connections")),
         _ = stopping.wait_for(|stopping| *stopping) => return Some(shutting_down()),
     };
     let (caller, welcome, mut first) = match hello {
         Ok(Ok(Some(welcomed))) => welcomed,
         Ok(Ok(None)) => return None,
         Ok(Err(closing)) => return Some(closing),
-        Err(_) => return Some(no_hello("no hello came in time")),
+        Err(_) => return Some(no_hello("no hello arrived in time")),
     };
     let no_room = match visit.welcome(std::time::Instant::now(), caller.credential, caller.role) {
         Ok(()) => None,
-        Err(Unwelcome::TurnedAway) => return Some(no_hello("others had no room to say hello")),
-        Err(Unwelcome::Full) => Some("there are as many connections as there may be".to_owned()),
+        Err(Unwelcome::TurnedAway) => return Some(no_hello("turned away to make room for other connections")),
+        Err(Unwelcome::Full) => Some("the connection limit is reached".to_owned()),
         Err(Unwelcome::FullOfCredential(count)) => Some(format!("credential {} has {count} connections", caller.credential)),
     };
     if let Some(reason) = no_room {
@@ -109,7 +109,7 @@ async fn serve_lanes(
     let mut received = 0;
     loop {
         tokio::select! {
-            // What was handed over before is done; whether its answers still leave is not waited for.
+            // Everything handed over before will be executed; the answers may not leave.
             () = &mut revoked => return Some(closing_revoked(&caller)),
             () = visit.turned_away() => {
                 let reason = format!("nothing has arrived for {:?}, and its credential has another connection", shared.limits.silent);
@@ -136,7 +136,7 @@ async fn serve_lanes(
             _ = stopping.wait_for(|stopping| *stopping) => break,
         }
     }
-    // Lanes drain by themselves; what is wrong on one of them does not matter any more.
+    // Lanes drain by themselves; their errors no longer matter.
     while lanes.join_next().await.is_some() {}
     Some(shutting_down())
 }
@@ -162,7 +162,7 @@ fn closing_revoked(holder: &Holder) -> Closing {
     Closing { code: CloseCode::Revoked, reason: format!("credential {} was revoked", holder.credential) }
 }
 
-/// Takes the hello off the first lane. Returns who calls, and what to answer.
+/// Reads the hello from the first lane. Returns the caller, and the answer.
 async fn say_hello(connection: &Connection, shared: &Shared) -> Result<Option<(Arc<Holder>, Welcome, lane::Lane)>, Closing> {
     let Ok((send, mut receive)) = connection.accept_bi().await else { return Ok(None) };
     let mut frames = FrameBuffer::default();
@@ -171,7 +171,8 @@ async fn say_hello(connection: &Connection, shared: &Shared) -> Result<Option<(A
     if holder.is_revoked() {
         return Err(closing_revoked(&holder));
     }
-    // Nearly always it is: only a credential that was added just now is not durable yet, and a crash would undo what let its holder in (Z4).
+    // Nearly always it is: only a new credential is not durable yet, and a crash would undo the record that admits its holder
+    // (Z4).
     let mut durable = shared.durable.clone();
     if durable.wait_for(|durable| *durable >= holder.since).await.is_err() {
         return Err(shutting_down());
@@ -189,7 +190,7 @@ async fn say_hello(connection: &Connection, shared: &Shared) -> Result<Option<(A
     Ok(Some((holder, welcome, lane::Lane { connection: connection.clone(), send, receive, frames })))
 }
 
-/// Who says hello: by the token, or where that is empty by the certificate.
+/// The holder in a hello: by the token, or if that is empty by the certificate.
 fn holder_of(hello: &Hello, connection: &Connection, shared: &Shared) -> Result<Arc<Holder>, Closing> {
     let certificate = match hello.token.is_empty() {
         true => certificate_of(connection, shared)?,
@@ -200,18 +201,18 @@ fn holder_of(hello: &Hello, connection: &Connection, shared: &Shared) -> Result<
         None => (secret_of_token(&hello.token), "token"),
     };
     shared.index.holders().of_secret(&secret).ok_or_else(|| {
-        let reason = format!("the {what} is not one of this organisation's");
+        let reason = format!("the {what} does not belong to this organisation");
         Closing { code: CloseCode::Unauthenticated, reason }
     })
 }
 
-/// The certificate that a connection's caller has shown; none where it has shown none. It was checked in the handshake; but a connection
-/// that resumes an earlier one shows nothing again, and the certificate may have expired since.
+/// The certificate that the caller presented; none if there is none. The handshake checked it; but a resumed connection does not
+/// present it again, and it may have expired since.
 fn certificate_of(connection: &Connection, shared: &Shared) -> Result<Option<CertificateDer<'static>>, Closing> {
     let shown = connection.peer_identity().and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());
     let Some(chain) = shown else { return Ok(None) };
     shared.callers.check(&chain, UnixTime::now()).map_err(|cause| {
-        let reason = format!("the certificate is not taken: {cause}");
+        let reason = format!("the certificate is invalid: {cause}");
         Closing { code: CloseCode::Unauthenticated, reason }
     })?;
     Ok(chain.into_iter().next())
@@ -222,7 +223,7 @@ async fn read_hello(receive: &mut RecvStream, frames: &mut FrameBuffer) -> Resul
     loop {
         if let Some(frame) = frames.next(HELLO_BYTES_MAX)? {
             if frame.kind != HELLO {
-                let reason = format!("the first frame has the kind {}, and a hello has {HELLO}", frame.kind);
+                let reason = format!("the first frame has kind {}, and a hello has kind {HELLO}", frame.kind);
                 return Err(Closing { code: CloseCode::HelloExpected, reason });
             }
             return Ok(Some(wire::decode("hello", frame.body)?));

@@ -1,23 +1,24 @@
-//! The door: which connections are let in before anybody knows whose they are.
+//! Admits connections before their callers are known.
 //!
-//! A connection waits here from its first packet until its hello was welcomed. Until then it belongs to a stranger, so that what waits is
-//! limited in time ([`ServerLimits::hello`](super::ServerLimits)), in number and per address, and never takes the place of a caller that
-//! was welcomed: those are counted apart. When there is no room, the connection that has waited longest is turned away, not the new one:
-//! an honest caller says hello within milliseconds, and whoever holds places silently is always older.
+//! A connection waits here from its first packet until its hello is accepted. Until then its caller is a stranger, so that
+//! waiting connections are limited in time ([`ServerLimits::hello`](super::ServerLimits)), in number and per address, and never
+//! displace accepted ones, which are counted separately. If there is no room, the connection that has waited longest is turned
+//! away, not the new one: an honest caller says hello within milliseconds, so that an idle one is always older.
 //!
-//! Addresses can be forged. So once a few connections wait, an address must prove by an answer to Retry (RFC 9000, section 8.1.2) that
-//! packets reach it; until then it holds nothing here. A part of the room is reserved for addresses from which a known credential has said
-//! hello lately: a flood from elsewhere does not touch those who reconnect. The rest is for all others: many devices share a known
-//! address, and a flood from there takes nothing from callers at new addresses.
+//! Addresses can be forged. Once a few connections wait, an address must therefore prove by an answer to Retry (RFC 9000, section
+//! 8.1.2) that packets reach it; until then it takes no room here. A part of the room is reserved for addresses from which a
+//! known credential has recently said hello: a flood from elsewhere does not affect callers that reconnect. The rest is for all
+//! others: many devices share a known address, and a flood from there takes nothing from callers at new addresses.
 //!
-//! Whoever was welcomed can still take too much. Each credential has a maximum of connections, beyond which its further ones are closed
-//! after their hello; and some places are for operators, so that one gets in to revoke a credential that holds all the others.
+//! An accepted caller can still take too much. Each credential has a maximum of connections, beyond which further ones are closed
+//! after their hello. Some connections are reserved for operators, so that one can connect to revoke a credential that has taken
+//! all the others.
 //!
-//! Connections that broke count until their idle timeout. So that they do not keep their own credential out, a further connection of a
-//! credential that has its maximum replaces the one that has been silent longest, if nothing has arrived from that for
-//! [`ServerLimits::silent`](super::ServerLimits), not even a keep-alive. Connections of other credentials are never closed for it.
+//! Broken connections count until their idle timeout. So that they do not lock out their own credential, a new connection of a
+//! credential that has reached its maximum replaces the one that has been silent longest, if nothing, not even a keep-alive, has
+//! arrived from it for [`ServerLimits::silent`](super::ServerLimits). Connections of other credentials are never closed for it.
 //!
-//! Pure but for the locks: the caller says what time it is.
+//! Pure except for the locks: the caller passes the time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -28,51 +29,51 @@ use scrip_protocol::strangers::PeerAddress;
 use scrip_protocol::{CredentialId, Role};
 use tokio::sync::Notify;
 
-/// How long an address is known after a hello from there.
+/// How long an address stays known after a hello from it.
 const KNOWN_FOR: Duration = Duration::from_secs(3_600);
 
-/// How many addresses are known at once; beyond that the one that has said hello least lately is forgotten.
+/// Maximum number of known addresses; beyond it the one with the oldest hello is forgotten.
 const KNOWN_MAX: usize = 4_096;
 
-/// How much of the door is open to whom.
+/// Limits of connections.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DoorLimits {
-    /// Connections that were welcomed.
+    /// Accepted connections.
     pub(super) welcomed_max: usize,
-    /// Those of them of one credential.
+    /// Of these, connections of one credential.
     pub(super) per_credential_max: usize,
     /// How long a connection must have been silent to be replaced by another one of its credential.
     pub(super) silent: Duration,
-    /// The part of `welcomed_max` that only operators get.
+    /// The part of `welcomed_max` reserved for operators.
     pub(super) for_operators: usize,
-    /// Connections that wait.
+    /// Waiting connections.
     pub(super) waiting_max: usize,
-    /// Those of them from one address.
+    /// Of these, connections from one address.
     pub(super) waiting_per_address_max: usize,
-    /// The part of `waiting_max` that only known addresses get. They use more of it only while nobody else needs it.
+    /// The part of `waiting_max` reserved for known addresses. They use more of it only while nobody else needs it.
     pub(super) reserved: usize,
-    /// As soon as so many wait, in all or of its address, an address must prove itself.
+    /// Number of waiting connections, in total or of an address, from which the address must prove itself.
     pub(super) unproven_max: usize,
 }
 
-/// What is to be done with a connection that arrives.
+/// What to do with a new connection.
 pub(super) enum Arrival {
-    /// As many are welcomed as may be.
+    /// Refuse it: the limit of accepted connections is reached.
     Refused,
     /// Its address must prove itself first.
     Retry,
-    /// It may begin its handshake.
+    /// Start its handshake.
     Admitted(Visit),
 }
 
-/// Why a connection is not welcomed although its credential is known.
+/// Why a connection of a known credential is not accepted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unwelcome {
     /// It was turned away just before.
     TurnedAway,
-    /// As many are welcomed as may be; of a caller that is no operator, without the places of operators.
+    /// The limit of accepted connections is reached; for non-operators, the part that is not reserved.
     Full,
-    /// Its credential has as many as one may have: so many.
+    /// Its credential has reached its maximum, which is this.
     FullOfCredential(usize),
 }
 
@@ -84,13 +85,13 @@ pub(super) struct Door {
 #[derive(Default)]
 struct Table {
     next: u64,
-    /// By the order of arrival.
+    /// In the order of arrival.
     waiting: BTreeMap<u64, Waiting>,
     per_address: HashMap<PeerAddress, usize>,
-    /// How many of those that wait are from addresses that were not known when they arrived.
+    /// Waiting connections from addresses that were unknown when they arrived.
     strangers: usize,
     welcomed: usize,
-    /// Those that were welcomed, by their credential and number.
+    /// Accepted connections by credential and number.
     per_credential: HashMap<CredentialId, HashMap<u64, Welcomed>>,
     known: HashMap<PeerAddress, Instant>,
     turned_away: u64,
@@ -108,12 +109,12 @@ struct Welcomed {
     leave: Arc<Notify>,
 }
 
-/// A connection that was let in, from its first packet to its end.
+/// A connection from its first packet to its end.
 pub(super) struct Visit {
     door: Arc<Door>,
     number: u64,
     address: PeerAddress,
-    /// Whose it is, once it was welcomed.
+    /// Its credential, once it is accepted.
     credential: Option<CredentialId>,
     leave: Arc<Notify>,
 }
@@ -123,7 +124,7 @@ impl Door {
         Arc::new(Door { limits, table: Mutex::default() })
     }
 
-    /// Decides about a connection that arrives from an address, which is proven or may be forged.
+    /// Decides about a new connection from an address, which is proven or may be forged.
     pub(super) fn arrive(self: &Arc<Door>, now: Instant, address: PeerAddress, is_proven: bool) -> Arrival {
         let limits = &self.limits;
         let table = &mut *self.table.lock();
@@ -140,7 +141,7 @@ impl Door {
         } else if !is_known && table.strangers >= limits.waiting_max - limits.reserved {
             table.turn_away(|waiting| !waiting.is_known);
         } else if table.waiting.len() >= limits.waiting_max {
-            // Strangers are no more than their part, so that known callers have at least theirs.
+            // Strangers stay within their part, so that known callers have at least theirs.
             let _ = table.turn_away(|waiting| waiting.is_known) || table.turn_away(|_| true);
         }
         let leave = Arc::new(Notify::new());
@@ -152,14 +153,14 @@ impl Door {
         Arrival::Admitted(Visit { door: Arc::clone(self), number, address, credential: None, leave })
     }
 
-    /// How many connections were turned away so far.
+    /// Number of connections turned away so far.
     pub(super) fn turned_away(&self) -> u64 {
         self.table.lock().turned_away
     }
 }
 
 impl Table {
-    /// Turns the connection of a kind away that has waited longest; whether there is one.
+    /// Turns away the matching connection that has waited longest; returns whether there is one.
     fn turn_away(&mut self, is_wanted: impl Fn(&Waiting) -> bool) -> bool {
         let first = self.waiting.iter().find(|(_, waiting)| is_wanted(waiting)).map(|(number, _)| *number);
         let Some(leaving) = first.and_then(|number| self.remove(number)) else { return false };
@@ -180,7 +181,7 @@ impl Table {
         Some(gone)
     }
 
-    /// Removes a connection that was welcomed, unless it was removed before.
+    /// Removes an accepted connection, unless it is removed already.
     fn end(&mut self, credential: CredentialId, number: u64) -> Option<Welcomed> {
         let connections = self.per_credential.get_mut(&credential)?;
         let gone = connections.remove(&number)?;
@@ -194,7 +195,7 @@ impl Table {
     /// The connection of a credential that has been silent longest, if that is long enough.
     fn silent(&self, credential: CredentialId, now: Instant, least: Duration) -> Option<u64> {
         let connections = self.per_credential.get(&credential)?;
-        // The older one of two that were heard at the same time.
+        // The older one if two were last heard at the same time.
         let (number, longest) = connections.iter().min_by_key(|(number, welcomed)| (welcomed.heard, **number))?;
         (now.saturating_duration_since(longest.heard) >= least).then_some(*number)
     }
@@ -209,12 +210,13 @@ impl Table {
 }
 
 impl Visit {
-    /// Resolves when the connection must leave, because others have no room; or another of its credential, once it was welcomed.
+    /// Resolves when the connection must leave, because others need its room or, after its hello, another one of its credential
+    /// does.
     pub(super) async fn turned_away(&self) {
         self.leave.notified().await;
     }
 
-    /// Something has arrived from it since it was last looked at.
+    /// Notes that something has arrived from it since the last check.
     pub(super) fn hear(&self, now: Instant) {
         let table = &mut *self.door.table.lock();
         let connections = self.credential.and_then(|credential| table.per_credential.get_mut(&credential));
@@ -223,8 +225,8 @@ impl Visit {
         }
     }
 
-    /// Its hello was that of a known credential: it waits no longer, and counts among the connections of that credential to its end.
-    /// If the credential has as many as it may, one of them that is silent must leave.
+    /// Accepts it after a hello of a known credential: from now on it counts among the connections of that credential. If the
+    /// credential has reached its maximum, a silent one of them must leave.
     pub(super) fn welcome(&mut self, now: Instant, credential: CredentialId, role: Role) -> Result<(), Unwelcome> {
         let limits = &self.door.limits;
         let table = &mut *self.door.table.lock();
@@ -303,19 +305,19 @@ mod tests {
         visit.welcome(now, CredentialId(credential), Role::Operator)
     }
 
-    /// How many connections wait, and how many were turned away.
+    /// Numbers of waiting connections and of those turned away.
     fn waiting(door: &Door) -> (usize, u64) {
         let table = door.table.lock();
         (table.waiting.len(), table.turned_away)
     }
 
-    /// Whether a connection was told to leave.
+    /// Whether a connection must leave.
     fn has_left(visit: &Visit) -> bool {
         !visit.door.table.lock().waiting.contains_key(&visit.number) && visit.credential.is_none()
     }
 
     #[test]
-    fn a_forged_address_holds_nothing_once_a_few_wait() {
+    fn a_forged_address_takes_no_room_once_a_few_connections_wait() {
         let (door, now) = (Door::new(LIMITS), Instant::now());
         let first = door.arrive(now, address(1), false);
         let second = door.arrive(now, address(2), false);
@@ -329,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_not_known_crowds_out_only_itself() {
+    fn an_unknown_address_displaces_only_itself() {
         let (door, now) = (Door::new(LIMITS), Instant::now());
         let other = admitted(&door, now, 1);
         let silent: Vec<_> = (0..100).map(|_| admitted(&door, now, 2)).collect();
@@ -354,7 +356,7 @@ mod tests {
         let more: Vec<_> = (2..=255).map(|of| admitted(&door, now, of)).collect();
         assert!(!known.iter().any(has_left));
         assert_eq!(waiting(&door).0, 10);
-        // A fourth takes the place of the first.
+        // A fourth replaces the first.
         let fourth = admitted(&door, now, 1);
         assert!(!has_left(&fourth) && has_left(&known[0]) && !known[1..].iter().any(has_left));
         assert_eq!(waiting(&door).0, 10);
@@ -386,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_wait_take_nothing_of_those_who_were_welcomed() {
+    fn waiting_connections_take_nothing_from_accepted_ones() {
         let (door, now) = (Door::new(LIMITS), Instant::now());
         let mut visits: Vec<_> = (1..=7).map(|of| admitted(&door, now, of)).collect();
         let welcomed = visits.iter_mut().zip(1..).map(|(visit, of)| operator(visit, now, of)).filter(Result::is_ok);
@@ -421,9 +423,9 @@ mod tests {
         assert_eq!(gateway(&mut again, now, 1), Ok(()), "one has ended");
     }
 
-    /// Connections that broke give their places to others of their credential, the one that has been silent longest first.
+    /// Broken connections make room for others of their credential, the one that has been silent longest first.
     #[test]
-    fn a_silent_connection_gives_its_place_to_another_of_its_credential() {
+    fn a_silent_connection_is_replaced_by_another_of_its_credential() {
         let (door, begin) = (Door::new(LIMITS), Instant::now());
         let at = |ms: u64| begin + Duration::from_millis(ms);
         let left = |visit: &Visit| {
@@ -449,14 +451,14 @@ mod tests {
             assert_eq!(gateway(&mut new, at(3_002), 1), Ok(()));
             assert!(left(&held[gone]) && !left(&held[0]) && !left(&other) && !left(&new));
             let leave = std::pin::pin!(held[gone].turned_away());
-            let told = leave.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
-            assert!(told.is_ready(), "its connection ends");
+            let leaving = leave.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+            assert!(leaving.is_ready(), "its connection ends");
             news.push(new);
         }
         let mut refused = admitted(&door, at(3_999), 1);
         assert_eq!(gateway(&mut refused, at(3_999), 1), Err(Unwelcome::FullOfCredential(3)), "the rest are not silent");
         drop(refused);
-        // Their ends are not counted twice, and what arrives from them late changes nothing.
+        // Their ends are not counted twice, and late data from them changes nothing.
         held[1].hear(at(4_000));
         held.truncate(1);
         assert_eq!(door.table.lock().welcomed, 4);
@@ -467,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_gets_in_when_others_hold_all_that_they_can() {
+    fn an_operator_is_admitted_when_all_other_connections_are_taken() {
         let (door, now) = (Door::new(LIMITS), Instant::now());
         let mut visits: Vec<_> = (0..8).map(|of| admitted(&door, now, of)).collect();
         let welcomed = visits.iter_mut().zip(0..).map(|(visit, of)| gateway(visit, now, of / 3)).filter(Result::is_ok).count();
@@ -480,7 +482,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_turned_away_is_not_welcomed_and_the_known_are_bounded() {
+    fn a_connection_turned_away_is_not_accepted_and_known_addresses_are_limited() {
         let (door, now) = (Door::new(LIMITS), Instant::now());
         let mut first = admitted(&door, now, 1);
         let _others: Vec<_> = (0..4).map(|_| admitted(&door, now, 1)).collect();

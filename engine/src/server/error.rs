@@ -11,13 +11,13 @@ use crate::folder::FolderError;
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// The authority that callers' certificates are signed by cannot be used.
+    /// The authority of callers' certificates is unusable.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// The server's key cannot be read, or others may read it.
+    /// The server's key is unreadable, or readable by others.
     #[error(transparent)]
     Key(#[from] SecretError),
-    /// A certificate or key cannot be used.
+    /// A certificate or key is unusable.
     #[error("{path}: {cause}")]
     Certificate {
         /// The file.
@@ -25,7 +25,7 @@ pub enum ServerError {
         /// What is wrong.
         cause: String,
     },
-    /// The address cannot be listened on.
+    /// The server cannot listen on the address.
     #[error("cannot listen on {address} (UDP): {source}")]
     Listen {
         /// The address.

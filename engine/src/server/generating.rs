@@ -1,8 +1,8 @@
-//! Generation of codes: one at a time, beside the lanes.
+//! Generates codes: one request at a time, outside the lanes.
 //!
-//! Codes are drawn, and the existing ones that the pattern could draw are counted, on a thread for blocking work. Nothing of that is done
-//! for a request that was executed before, or may not be, or names a campaign that takes no codes. A credential has one generation under
-//! way; further requests of it are `Busy`, so that a credential that asks for many does not keep others waiting.
+//! A thread for blocking work draws the codes, and counts the existing ones that the pattern could draw. It does neither for a
+//! duplicate request, one that must not be executed, or one for a campaign that accepts no codes. A credential has one generation
+//! in progress; further requests are `Busy`, so that many requests of one credential do not delay others.
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ use scrip_core::generate::draw;
 use scrip_core::index::Index;
 use scrip_core::state::{CodeList, Drawn, GenerateRequest, Mutation, guesses_per_hit};
 
-/// Up to how many codes of the organisation the existing ones of a pattern are counted, which takes some milliseconds. Of more, all of
-/// them count as existing, unless the request would be refused for that.
+/// Number of an organisation's codes up to which the existing codes of a pattern are counted, which takes some milliseconds.
+/// Above it, all of them count as existing, unless the request would be refused for that.
 const COUNTED_MAX: u64 = 65_536;
 
 /// A request to generate codes.
@@ -27,17 +27,17 @@ pub(super) struct Generation {
     pub(super) correlation: u64,
     pub(super) stamp: Stamp,
     pub(super) request: GenerateCodes,
-    /// The place of its credential.
+    /// The permit of its credential.
     pub(super) place: OwnedSemaphorePermit,
 }
 
-/// What the engine thread answered.
+/// The engine thread's answer.
 struct Answer {
     frames: Vec<u8>,
     stored: Vec<StoredReply>,
 }
 
-/// Begins a generation, which answers when it is done.
+/// Starts a generation, which answers when it is done.
 pub(super) fn begin(generation: Generation, shared: &Arc<Shared>, outbox: &Arc<Outbox>) {
     outbox.expect(1);
     let (shared, outbox) = (shared.clone(), outbox.clone());
@@ -48,7 +48,7 @@ pub(super) fn begin(generation: Generation, shared: &Arc<Shared>, outbox: &Arc<O
     });
 }
 
-/// The answer; none where nobody waits for it any longer.
+/// The answer; none if nobody waits for it.
 async fn generated(generation: &Generation, shared: &Arc<Shared>, lane: &Outbox) -> Option<Answer> {
     let Generation { correlation, stamp, request, .. } = generation;
     let ask = async |call| answered(*correlation, call, shared).await;
@@ -58,11 +58,11 @@ async fn generated(generation: &Generation, shared: &Arc<Shared>, lane: &Outbox)
     match refusal(&looked) {
         None => return Some(looked),
         Some(Refusal::Busy { .. }) => {}
-        // Asked for again, so that it is counted.
+        // Sent again, so that it is counted.
         Some(_) => return ask(busy()).await,
     }
     if !shared.index.takes_codes(request.campaign) {
-        // It is refused for its campaign; unless that was restored just now: then for the codes that were not drawn.
+        // It is refused because of its campaign; or, if that was just restored, because of the codes that were not drawn.
         let drawn = Ok(Drawn { space: u128::MAX, existing: 0, list: CodeList::default() });
         return ask(change(GenerateRequest { campaign: request.campaign, count: request.count, drawn })).await;
     }
@@ -78,7 +78,7 @@ async fn generated(generation: &Generation, shared: &Arc<Shared>, lane: &Outbox)
         })
     };
     match drawing.await {
-        // The turn lasts until it is decided: what was drawn has some MiB.
+        // Keeps its turn until it is decided: the drawn codes take some MiB.
         Ok(drawn) => ask(change(drawn)).await,
         Err(error) => {
             tracing::error!(%error, "codes cannot be drawn");
@@ -87,7 +87,7 @@ async fn generated(generation: &Generation, shared: &Arc<Shared>, lane: &Outbox)
     }
 }
 
-/// How many codes exist that a pattern could draw, or more.
+/// An upper bound of the number of existing codes that a pattern could draw.
 fn existing(index: &Index, count: u32, space: u128, matches: &dyn Fn(&str) -> bool) -> u64 {
     let all = index.count_max();
     match all > COUNTED_MAX && guesses_per_hit(space, all, count) >= GUESSES_PER_HIT_MIN {
@@ -96,7 +96,7 @@ fn existing(index: &Index, count: u32, space: u128, matches: &dyn Fn(&str) -> bo
     }
 }
 
-/// Asks the engine thread, and waits for what is durable.
+/// Sends a request to the engine thread, and waits for its durable answer.
 async fn answered(correlation: u64, call: Call, shared: &Shared) -> Option<Answer> {
     let outbox = Arc::new(Outbox::default());
     outbox.expect(1);
@@ -110,7 +110,7 @@ async fn answered(correlation: u64, call: Call, shared: &Shared) -> Option<Answe
     Some(Answer { frames, stored: std::iter::from_fn(|| outbox.take_stored()).collect() })
 }
 
-/// Why it was refused, if it was.
+/// The refusal, if there is one.
 fn refusal(answer: &Answer) -> Option<Refusal> {
     let mut buffer = FrameBuffer::default();
     buffer.extend(&answer.frames);
@@ -129,9 +129,9 @@ mod tests {
     use scrip_core::index::normalise;
     use scrip_core::state::{CodeAt, State};
 
-    /// Where the organisation has many codes, they are gone through only for a request that would be refused otherwise.
+    /// In a large organisation, codes are only counted for a request that would be refused otherwise.
     #[test]
-    fn codes_are_counted_only_where_they_are_few_or_decide() {
+    fn codes_are_only_counted_if_they_are_few_or_decisive() {
         let index = Index::of(&State::default());
         let code = |slot: u32| (normalise(&format!("code-{slot}")).expect("a code"), CodeAt { campaign: CampaignId(1), slot });
         let counted = |space| (existing(&index, 1, space, &|_| true), index.walks());

@@ -1,9 +1,9 @@
 //! The QUIC endpoint: connections, lanes, roles and limits.
 //!
-//! A connection begins with a hello on its first lane; then lanes carry frames, many in flight. Bytes that are not what
-//! they should be close the connection with a named code, and concern no other. Every limit stands in [`ServerLimits`].
+//! A connection begins with a hello on its first lane; then lanes carry frames, many in flight. Invalid bytes close the
+//! connection with a named code, and affect no other. [`ServerLimits`] contains every limit.
 //!
-//! 0-RTT is off: what is sent in it can be replayed by anybody who saw it (RFC 9001, section 9.2).
+//! 0-RTT is off: anybody who saw its data could replay it (RFC 9001, section 9.2).
 
 mod closing;
 mod connection;
@@ -52,62 +52,64 @@ pub use error::ServerError;
 
 use door::{Arrival, Door, DoorLimits};
 
-/// What callers may take of the server.
+/// Limits for callers.
 #[derive(Debug, Clone, Copy)]
 pub struct ServerLimits {
-    /// Connections at once whose hello was welcomed. Further ones are refused before their handshake.
+    /// Accepted connections. Further ones are refused before their handshake.
     pub connections_max: usize,
-    /// Those of them of one credential. A further one replaces one that is silent, or is closed after its hello.
+    /// Of these, connections of one credential. A further one replaces a silent one, or is closed after its hello.
     pub connections_per_credential_max: usize,
-    /// A connection is silent once nothing has arrived from it for so long. Our client sends a keep-alive each second.
+    /// A connection is silent if nothing has arrived from it for this long. The client library sends a keep-alive each second.
     pub silent: Duration,
-    /// The part of `connections_max` that only operators get.
+    /// The part of `connections_max` reserved for operators.
     pub connections_for_operators: usize,
-    /// Connections at once that have not said hello. Beyond that the one that has waited longest is closed.
+    /// Connections that have not said hello. Beyond that the one that has waited longest is closed.
     pub handshakes_max: usize,
-    /// Those of them from one address (an IPv6 address counts as its /64) that no known credential has called from lately.
+    /// Of these, connections from one address (an IPv6 address counts as its /64) that no known credential has recently called
+    /// from.
     pub handshakes_per_address_max: usize,
-    /// The part of them that is reserved for addresses that a known credential has called from lately.
+    /// The part of them reserved for addresses that a known credential has recently called from.
     pub handshakes_reserved: usize,
-    /// As soon as so many wait, in all or from an address, that address must prove itself (Retry) before it costs a handshake.
+    /// Number of waiting connections, in total or from an address, from which that address must prove itself (Retry) before it
+    /// costs a handshake.
     pub handshakes_unproven_max: usize,
-    /// Lanes of a connection at once. Opening more waits, as QUIC has it.
+    /// Open lanes per connection. Opening more waits, as QUIC defines.
     pub lanes_max: u32,
-    /// Requests of a lane that are not answered yet. At that many the lane is not read.
+    /// Unanswered requests of a lane. At the limit the lane is not read.
     pub lane_requests_max: u32,
-    /// Bytes of replies that a lane's caller has not taken yet. At that many the lane is not read.
+    /// Reply bytes that a lane's caller has not received. At the limit the lane is not read.
     pub lane_reply_bytes_max: usize,
-    /// Bytes of a tail or a watch that its reader has not taken yet. At that many nothing more is read for it.
+    /// Bytes of a tail or a watch that its reader has not received. At the limit nothing more is read for it.
     pub lane_stream_bytes_max: usize,
-    /// What the lanes of one credential, and all together, may take.
+    /// Limits for the lanes of one credential, and for all together.
     pub shares: ShareLimits,
-    /// Bytes that a lane, and that a connection, may have on its way to us.
+    /// Bytes in flight to the engine, per lane.
     pub lane_window_bytes: u32,
-    /// As above.
+    /// Bytes in flight to the engine, per connection.
     pub connection_window_bytes: u32,
-    /// Bytes of replies that a connection may have on their way to its caller.
+    /// Reply bytes in flight to a connection's caller.
     pub connection_send_bytes: u32,
-    /// Bytes of frames above [`LARGE_FRAME_BYTES`] that are being received or wait to be decided, over all connections. At that
-    /// many a lane with another one is not read.
+    /// Bytes of frames above [`LARGE_FRAME_BYTES`] that are being received or wait to be decided, over all connections. At the
+    /// limit a lane with another one is not read.
     pub large_frames_bytes_max: usize,
-    /// A large frame that is not whole after so long, counted from when it took its share, closes its connection.
+    /// Time for a large frame to arrive, from when it took its share; after that its connection is closed.
     pub large_frame: Duration,
-    /// A connection on which nothing happens for so long is closed.
+    /// Idle time after which a connection is closed.
     pub idle: Duration,
-    /// A connection that has not said hello so long after its first packet is closed, whatever its handshake has come to.
+    /// Time from the first packet to the hello; after that the connection is closed, whatever the state of its handshake.
     pub hello: Duration,
 }
 
-/// From here on a frame takes a share of the memory for large frames.
+/// Frames from this size take a share of the memory for large frames.
 pub const LARGE_FRAME_BYTES: usize = 64 << 10;
 
-/// How long a stop waits for callers to take their replies.
+/// How long a stop waits for callers to receive their replies.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// One line in so long about callers that are not let in: each costs them a packet.
+/// Interval of log lines about callers that are not admitted: each costs them a packet.
 const LOG_PERIOD: Duration = Duration::from_secs(10);
 
-/// What a connection may send before it has said hello.
+/// What a connection may send before its hello.
 const WINDOW_BEFORE_HELLO: u32 = 16 << 10;
 
 impl Default for ServerLimits {
@@ -161,37 +163,37 @@ pub struct Server {
     totals: Arc<Totals>,
 }
 
-/// What every connection needs.
+/// Shared by all connections.
 struct Shared {
     callers: CallersAuthority,
     limits: ServerLimits,
-    /// Counts those that have not said hello.
+    /// Counts connections before their hello.
     door: Arc<Door>,
-    /// Limits the log lines about callers that are not let in.
+    /// Limits the log lines about callers that are not admitted.
     strangers: LogThrottle,
     intake: Intake,
     /// The engine's time, for checks.
     clock: EngineClock,
     index: Arc<Index>,
-    /// Changes after each revocation of a credential.
+    /// Notifies of each revocation of a credential.
     revocations: watch::Sender<u64>,
     reader: Arc<dyn scrip_journal::JournalReader>,
     durable: watch::Receiver<scrip_protocol::Position>,
     stopping: watch::Receiver<bool>,
-    /// Room for large frames, in KiB.
+    /// Memory for large frames, in KiB.
     large_frames: Arc<Semaphore>,
-    /// What callers have under way.
+    /// What callers have in progress.
     totals: Arc<Totals>,
     /// Rehearsals at once: one.
     rehearsals: Arc<Semaphore>,
     /// Generations of codes at once: one.
     generations: Semaphore,
-    /// Reads for tails at once.
+    /// Concurrent reads for tails.
     tail_reads: Semaphore,
     fingerprints: Fingerprints,
-    /// Makes long replies that are read from the journal: one at a time.
+    /// Builds long replies that are read from the journal: one at a time.
     stored_replies: stored::Maker,
-    /// Who takes snapshots.
+    /// The snapshotter.
     keeper: KeeperHandle,
     counters: Arc<Counters>,
     attempts: Arc<Attempts>,
@@ -278,13 +280,14 @@ impl Server {
     /// Stops: takes nothing more, answers what was taken, and closes.
     pub async fn stop(self) {
         self.stopping.send_replace(true);
-        // Connections end by themselves once their lanes are drained; a caller that does not take its replies is not waited for.
+        // Connections end by themselves once their lanes are drained; does not wait for callers that do not receive their
+        // replies.
         let _ = tokio::time::timeout(DRAIN, self.accepting).await;
         self.endpoint.close(VarInt::from_u32(CloseCode::ShuttingDown as u32), b"the engine stops");
         self.endpoint.wait_idle().await;
     }
 
-    /// Stops after the journal failed: closes every connection, answering nothing.
+    /// Stops after the journal failed: closes every connection without answering.
     pub async fn fail(self, why: &str) {
         self.accepting.abort();
         self.endpoint.close(VarInt::from_u32(CloseCode::JournalFailed as u32), why.as_bytes());
@@ -308,12 +311,12 @@ async fn accept(endpoint: Endpoint, shared: Arc<Shared>) {
                 incoming.refuse();
                 counters.connections_refused.fetch_add(1, Ordering::Relaxed);
                 if let Some(suppressed) = shared.strangers.admit(Instant::now()) {
-                    tracing::warn!(%from, suppressed, "connection refused: there are as many as there may be");
+                    tracing::warn!(%from, suppressed, "connection refused: connection limit reached");
                 }
             }
             Arrival::Retry => {
                 counters.retries.fetch_add(1, Ordering::Relaxed);
-                // It may be asked: an address that is not validated has not answered one yet.
+                // Retry is possible: an address that is not validated has not answered one yet.
                 let _ = incoming.retry();
             }
             Arrival::Admitted(visit) => {
@@ -350,7 +353,7 @@ fn server_config(folder: &Folder, callers: &CallersAuthority, limits: &ServerLim
     config.max_incoming(limits.handshakes_max);
     let mut transport = TransportConfig::default();
     transport
-        // One lane and little memory until hello is said; then `connection` widens both.
+        // One lane and little memory until the hello; then `connection` increases both.
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)

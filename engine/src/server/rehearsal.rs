@@ -1,7 +1,8 @@
-//! Rehearsal: what a rule would have done to the top-ups of a past period (Z12), read from the journal.
+//! Rehearsal: computes what a rule would have done to the top-ups of a past period (Z12), from the journal.
 //!
-//! The engine and journal threads take no part in it, and one runs at a time: it reads as fast as the disk gives, and others want that
-//! as well. The begin of the period is found by halving, because the times of batches never run backwards.
+//! It does not involve the engine and journal threads, and only one runs at a time, because it reads as fast as the disk can and
+//! others need the disk as well. The start of the period is found by binary search, because the times of batches never run
+//! backwards.
 
 use std::sync::Arc;
 
@@ -16,10 +17,10 @@ use crate::pipeline::BUSY;
 use crate::pipeline::Outbox;
 use scrip_journal::{Cursor, JournalError, JournalReader};
 
-/// How many bytes of batches are read from disk at once.
+/// Bytes of batches read from disk at once.
 const BYTES_PER_READ: usize = 1 << 20;
 
-/// Begins a rehearsal, which answers when it is done; or that the engine is busy, while another one runs.
+/// Starts a rehearsal, which answers when it is done; or answers that the engine is busy, while another one runs.
 pub(super) fn begin(correlation: u64, request: RehearseRule, shared: &Arc<Shared>, outbox: &Arc<Outbox>) {
     outbox.expect(1);
     let (shared, outbox) = (shared.clone(), outbox.clone());
@@ -33,12 +34,12 @@ pub(super) fn begin(correlation: u64, request: RehearseRule, shared: &Arc<Shared
     });
 }
 
-/// The answer; none where another rehearsal runs, or the engine stops.
+/// The answer; none if another rehearsal runs, or the engine stops.
 async fn rehearsed(request: RehearseRule, shared: &Arc<Shared>, outbox: &Arc<Outbox>) -> Option<Outcome> {
     if request.to_ms < request.from_ms {
         return Some(Outcome::PeriodReversed);
     }
-    // Clubs and groups that there are not have had no top-ups, and change nothing of what is credited.
+    // Clubs and groups that do not exist have had no top-ups, and do not affect what is credited.
     let rehearsing = match check(&request.terms, |_| true, |_| true) {
         Ok((_, compiled)) => Rehearsing::new(compiled, request.replaces),
         Err(why) => return Some(Outcome::InvalidRule(why)),
@@ -47,7 +48,7 @@ async fn rehearsed(request: RehearseRule, shared: &Arc<Shared>, outbox: &Arc<Out
     let (shared, outbox) = (shared.clone(), outbox.clone());
     let reading = tokio::task::spawn_blocking(move || {
         let gone = || outbox.is_closed() || *shared.stopping.borrow();
-        // Let go of at once: as long as it is borrowed, nothing becomes durable.
+        // Released at once: nothing becomes durable while it is borrowed.
         let durable = *shared.durable.borrow();
         let read = read(&request, rehearsing, durable, shared.reader.as_ref(), gone);
         drop(permit);
@@ -82,7 +83,7 @@ fn read(
     gone: impl Fn() -> bool,
 ) -> Result<Option<Outcome>, ReadError> {
     let (first, first_ms) = first_kept(reader)?;
-    // What was dropped is no newer than what is kept.
+    // Dropped records are not newer than retained ones.
     if first > Position(1) && first_ms >= request.from_ms {
         return Ok(Some(Outcome::NotKept { first, first_ms }));
     }
@@ -113,13 +114,13 @@ fn read(
     Ok(Some(Outcome::Rehearsed(rehearsing.finish(Position(next.0 - 1)))))
 }
 
-/// The first position that is kept, and the time of its batch.
+/// The first retained position, and the time of its batch.
 fn first_kept(reader: &dyn JournalReader) -> Result<(Position, u64), ReadError> {
     let first = reader.first();
     Ok((first, extent_at(first, reader)?.time_ms))
 }
 
-/// The position of the first record that is not older than a time; the next one there will be, where there is none.
+/// The position of the first record that is not older than a time; if there is none, of the next future one.
 fn first_from(time_ms: u64, first: Position, durable: Position, reader: &dyn JournalReader) -> Result<Position, ReadError> {
     // Both are first positions of batches.
     let (mut low, mut high) = (first.0, durable.0 + 1);
@@ -133,14 +134,14 @@ fn first_from(time_ms: u64, first: Position, durable: Position, reader: &dyn Jou
     Ok(Position(low))
 }
 
-/// Which positions a batch holds, and its time.
+/// The positions and the time of a batch.
 struct Extent {
     first: Position,
     end: Position,
     time_ms: u64,
 }
 
-/// The extent of the batch that holds a durable position.
+/// The extent of the batch that contains a durable position.
 fn extent_at(position: Position, reader: &dyn JournalReader) -> Result<Extent, ReadError> {
     let batches = Cursor::from(position).read(reader, 1)?;
     let bytes = batches.first().ok_or(JournalError::Missing { position })?;

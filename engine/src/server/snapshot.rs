@@ -1,4 +1,4 @@
-//! Snapshots on command: the keeper takes them, on its own thread, and the lane goes on meanwhile.
+//! Snapshots on command: the snapshotter takes them on its own thread, and the lane continues meanwhile.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use scrip_protocol::frame::push_value;
 use super::Shared;
 use crate::pipeline::Outbox;
 
-/// Asks for a snapshot, which is answered when it is durable; or at once, where the engine stops.
+/// Requests a snapshot; answers when it is durable, or at once if the engine stops.
 pub(super) fn begin(correlation: u64, shared: &Arc<Shared>, outbox: &Arc<Outbox>) {
     outbox.expect(1);
     let (shared, outbox) = (shared.clone(), outbox.clone());
     tokio::spawn(async move {
         let mut stopping = shared.stopping.clone();
-        // A stop waits for every answer, and this one may take longer than it waits.
+        // A stop waits for every answer, and this one may take longer than that.
         let outcome = tokio::select! {
             outcome = shared.keeper.take() => outcome,
             _ = stopping.wait_for(|stopping| *stopping) => Outcome::Failed("the engine stops".to_owned()),

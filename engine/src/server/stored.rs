@@ -1,8 +1,8 @@
-//! Replies to duplicate requests that are too long to be kept in memory: each is made from its record, as the first one was.
+//! Replies to duplicate requests that are too long to be kept in memory: each is rebuilt from its record.
 //!
-//! One is made at a time, because it may take some MiB while its record is read. It is sent after that: a caller that is slow to take it
-//! makes nobody wait. A credential has at most [`UNSENT_MAX`] of them that are made or not yet sent, one for a lane; further lanes are
-//! `Busy`. So its lanes fill neither the memory nor the queue of those that wait for their turn.
+//! One is built at a time, because it may take some MiB while its record is read. It is sent after that, so that a slow caller
+//! delays nobody. A credential has at most [`UNSENT_MAX`] of them built or not yet sent, one per lane; further lanes are `Busy`.
+//! So its lanes fill neither the memory nor the queue.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -17,8 +17,8 @@ use crate::pipeline::{BUSY, StoredReply};
 use scrip_core::state::reply_of;
 use scrip_core::state::requests::Remembered;
 
-/// The reply as a frame. A record that cannot be read now can be asked for again; one that is not kept, after a restore from a backup that begins behind
-/// it, is a request older than what is remembered.
+/// The reply as a frame. A record that cannot be read now can be retried later; one that is no longer retained, after a restore
+/// from a backup that begins after it, makes the request older than the idempotency window.
 pub(super) fn frame(stored: StoredReply, shared: &Shared) -> Vec<u8> {
     let StoredReply { correlation, kind, position } = stored;
     let mut frame = Vec::new();
@@ -36,24 +36,24 @@ pub(super) fn frame(stored: StoredReply, shared: &Shared) -> Vec<u8> {
     frame
 }
 
-/// How many long replies a credential may have that are not sent in full.
+/// Long replies that a credential may have built but not fully sent.
 const UNSENT_MAX: usize = 16;
 
-/// The answer to a lane whose credential has that many.
+/// The answer to a lane whose credential has reached that limit.
 pub(super) fn busy(stored: StoredReply) -> Vec<u8> {
     let mut frame = Vec::new();
     push_value(&mut frame, REFUSAL, stored.correlation, &BUSY);
     frame
 }
 
-/// Makes one reply at a time, for callers that have room for it.
+/// Builds one reply at a time, for callers below the limit.
 pub(super) struct Maker {
     one: Semaphore,
-    /// The room of each credential that has any replies.
+    /// The permits of each credential with any replies.
     room: Mutex<HashMap<CredentialId, Weak<Semaphore>>>,
 }
 
-/// A reply, and the room that it takes until it is sent.
+/// A reply, with its permit until it is sent.
 pub(super) struct Made<T> {
     pub(super) reply: T,
     _room: OwnedSemaphorePermit,
@@ -66,7 +66,7 @@ impl Default for Maker {
 }
 
 impl Maker {
-    /// Waits for the turn of a caller, and makes a reply; none where its credential has no room.
+    /// Waits for a caller's turn and builds a reply; none if its credential has no permit left.
     pub(super) async fn make<T>(&self, caller: CredentialId, make: impl FnOnce() -> T) -> Option<Made<T>> {
         let room = self.room_of(caller).try_acquire_owned().ok()?;
         let _one = self.one.acquire().await;
@@ -78,7 +78,7 @@ impl Maker {
         if let Some(room) = rooms.get(&caller).and_then(Weak::upgrade) {
             return room;
         }
-        // Only those are left that have replies: at most as many as there are connections.
+        // Only credentials with replies remain: at most as many as there are connections.
         rooms.retain(|_, room| room.strong_count() > 0);
         let room = Arc::new(Semaphore::new(UNSENT_MAX));
         rooms.insert(caller, Arc::downgrade(&room));
@@ -97,9 +97,9 @@ mod tests {
         making.poll(&mut Context::from_waker(Waker::noop()))
     }
 
-    /// A credential with a thousand lanes that take nothing has room for some replies, and no other credential waits for it.
+    /// A credential with a thousand lanes that receive nothing can have a few replies, and no other credential waits for it.
     #[test]
-    fn a_caller_that_takes_no_replies_fills_neither_memory_nor_queue() {
+    fn a_caller_that_receives_no_replies_fills_neither_memory_nor_queue() {
         let maker = Maker::default();
         let made = |caller: u32| match poll(pin!(maker.make(CredentialId(caller), || caller))) {
             Poll::Ready(made) => made,
@@ -111,10 +111,10 @@ mod tests {
         drop(held);
         assert_eq!(made(1).map(|made| made.reply), Some(1), "what is sent takes no room");
         drop(made(3));
-        assert_eq!(maker.room.lock().len(), 1, "who has no replies is forgotten");
+        assert_eq!(maker.room.lock().len(), 1, "a credential without replies is forgotten");
     }
 
-    /// Lanes of one credential that wait for their turn are few, so that the turn of another comes soon.
+    /// Few lanes of one credential wait for their turn, so that the turn of another comes soon.
     #[test]
     fn the_turn_of_another_credential_comes_soon() {
         let maker = Maker::default();

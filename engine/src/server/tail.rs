@@ -1,4 +1,4 @@
-//! Tail: stored batches to one reader, at the reader's pace. The engine and journal threads take no part in it.
+//! Tail: sends stored batches to one reader at its pace. It does not involve the engine and journal threads.
 
 use scrip_protocol::command::{Tail, TailOutcome};
 use scrip_protocol::frame::{REFUSAL, push_value};
@@ -10,13 +10,13 @@ use crate::pipeline::BUSY;
 use crate::pipeline::{Outbox, Unwritten};
 use scrip_journal::{Cursor, JournalError};
 
-/// How many bytes of batches are read from disk at once.
+/// Bytes of batches read from disk at once.
 const BYTES_PER_READ: usize = 1 << 20;
 
-/// How many tails read at once: each may open a file, and has some MiB in its hands.
+/// Concurrent reads of tails: each may open a file, and uses some MiB.
 pub(super) const READS_MAX: usize = 8;
 
-/// Serves a tail until it ends, its reader has gone, or the server stops.
+/// Serves a tail until it ends, its reader is gone, or the server stops.
 pub(super) async fn serve(correlation: u64, request: &Tail, shared: &Shared, outbox: &Outbox) {
     let Some(_place) = outbox.share().stream() else { return refuse(outbox, correlation) };
     let _one = One::of(&shared.counters.server.tails);
@@ -46,7 +46,7 @@ pub(super) async fn serve(correlation: u64, request: &Tail, shared: &Shared, out
             continue;
         }
         let Ok(turn) = shared.tail_reads.acquire().await else { return };
-        // Others had their turn meanwhile: only those that have it may add to what is unwritten.
+        // Others were served meanwhile: add to the unwritten bytes only within the share.
         if !outbox.has_share(Unwritten::Streams) {
             continue;
         }
@@ -57,7 +57,7 @@ pub(super) async fn serve(correlation: u64, request: &Tail, shared: &Shared, out
             Ok((moved, batches))
         };
         let read = tokio::task::spawn_blocking(read).await;
-        // Asked after it, because it may be dropped while a slow reader has not come so far.
+        // Read afterwards, because segments may be dropped before a slow reader reaches them.
         let first = shared.reader.first();
         if next < first {
             return send(outbox, correlation, &TailOutcome::Dropped { first });
@@ -89,7 +89,7 @@ fn send(outbox: &Outbox, correlation: u64, part: &TailOutcome) {
     outbox.deliver_part(frame);
 }
 
-/// The answer where the credential has as many tails and watches as it may have.
+/// The answer if the credential has reached its limit of tails and watches.
 pub(super) fn refuse(outbox: &Outbox, correlation: u64) {
     let mut frame = Vec::new();
     push_value(&mut frame, REFUSAL, correlation, &BUSY);

@@ -1,4 +1,4 @@
-//! A server with its engine in this process, where a test can look at what the engine does.
+//! A server with its engine in this process, so that tests can observe the engine.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -21,7 +21,7 @@ fn engine() -> (tempfile::TempDir, Engine, Dial) {
     engine_for(Role::Operator)
 }
 
-/// An engine, and how a caller of a role connects to it.
+/// An engine, and how a caller with a role connects to it.
 fn engine_for(role: Role) -> (tempfile::TempDir, Engine, Dial) {
     let dir = tempfile::tempdir().expect("a folder");
     let folder = Folder::at(dir.path().join("data"));
@@ -42,7 +42,7 @@ async fn campaign(client: &Client, name: &str) -> CampaignId {
     campaign
 }
 
-/// Sends requests at once on a lane, and returns their answers by the numbers of the requests.
+/// Sends requests at once on a lane, and returns the answers in the order of the requests.
 async fn ask_all<C: Command>(dial: &Dial, requests: &[(RequestId, C)]) -> Vec<Result<C::Outcome, Refusal>> {
     // The endpoint must live as long as the connection.
     let Dialled { endpoint: _endpoint, connection: _connection, mut send, mut receive, .. } =
@@ -63,16 +63,16 @@ async fn ask_all<C: Command>(dial: &Dial, requests: &[(RequestId, C)]) -> Vec<Re
     (0..requests.len() as u64).map(|correlation| answers.remove(&correlation).expect("one answer each")).collect()
 }
 
-/// A list is not decoded before there is memory for it; what its lane has sent before is answered meanwhile.
+/// A list is not decoded before there is memory for it; earlier requests of its lane are answered meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_waits_for_memory_without_holding_up_what_was_sent_before() {
+async fn a_list_waits_for_memory_without_delaying_earlier_requests() {
     let (_dir, engine, dial) = engine();
     let client = Client::connect(dial.clone()).await.expect("it listens");
     let campaign = campaign(&client, "listed").await;
     let shares: Vec<_> = (1..=5).map(|credential| engine.totals().share_of(CredentialId(credential))).collect();
     let mut held = Vec::new();
     for share in &shares {
-        // The shares of all the credentials that there are.
+        // The shares of all credentials.
         held.extend(share.list(48 << 20).await);
     }
     let Dialled { endpoint: _endpoint, connection: _connection, mut send, mut receive, .. } =
@@ -100,7 +100,7 @@ async fn a_list_waits_for_memory_without_holding_up_what_was_sent_before() {
     engine.stop().await.expect("the journal is well");
 }
 
-/// What is short does not wait for the room of long replies, however much its lane sends at once: only a long reply does.
+/// Short replies do not wait for the memory of long ones, however many requests their lane sends: only a long reply does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn short_replies_do_not_wait_behind_the_long_ones_of_others() {
     let (_dir, engine, dial) = engine();
@@ -115,7 +115,7 @@ async fn short_replies_do_not_wait_behind_the_long_ones_of_others() {
     let mut bytes = Vec::new();
     let register = |name: &str| RegisterClub { name: name.into() };
     let codes = vec!["c".repeat(64); 50];
-    // More than 64 KiB of replies, of which none is longer.
+    // More than 64 KiB of replies, none of them longer than that.
     for correlation in 0..300 {
         match correlation % 3 {
             0 => push_request(&mut bytes, correlation, RequestId::now(), &ShowClient { client: ClientId(correlation.into()) }),
@@ -135,14 +135,14 @@ async fn short_replies_do_not_wait_behind_the_long_ones_of_others() {
             answered.push(frame.correlation);
         }
         if answered.len() == 301 {
-            assert!(!answered.contains(&301), "a long reply waits for its room");
+            assert!(!answered.contains(&301), "a long reply waits for memory");
             held.clear();
         }
     }
     engine.stop().await.expect("the journal is well");
 }
 
-/// A caller that may not send lists neither waits for the memory for them nor holds any.
+/// A caller that may not send lists neither waits for their memory nor uses any.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forbidden_list_takes_no_memory() {
     let (_dir, engine, dial) = engine_for(Role::Reporter);
@@ -159,7 +159,7 @@ async fn a_forbidden_list_takes_no_memory() {
     engine.stop().await.expect("the engine stops cleanly");
 }
 
-/// A status whose reply waits for bytes leaves the turns to read the journal to others.
+/// A status whose reply waits for memory leaves the permits to read the journal to others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_that_waits_for_bytes_holds_no_turn_to_read_the_journal() {
     let (_dir, engine, dial) = engine();
@@ -197,7 +197,7 @@ async fn a_reply_that_waits_for_bytes_holds_no_turn_to_read_the_journal() {
     engine.stop().await.expect("the journal is well");
 }
 
-/// A lane with several lists, of more memory than its credential may have for them, gets an answer to each.
+/// A lane with several lists, of more memory than its credential may use for them, gets an answer to each.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lists_beyond_the_share_of_a_credential_wait_and_are_answered() {
     let (_dir, engine, dial) = engine();
@@ -221,7 +221,7 @@ async fn lists_beyond_the_share_of_a_credential_wait_and_are_answered() {
     engine.stop().await.expect("the journal is well");
 }
 
-/// Going through all codes is for requests that are new and about a campaign that takes codes, and for one at a time of a credential.
+/// Codes are only walked for new requests about a campaign that accepts codes, and for one request of a credential at a time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_generation_that_changes_nothing_costs_nothing() {
     let (_dir, engine, dial) = engine();
@@ -239,14 +239,14 @@ async fn a_generation_that_changes_nothing_costs_nothing() {
         (of(live, 4), Err(Refusal::RequestIdReused)),
         (of(CampaignId(99), 3), Err(Refusal::RequestIdReused)),
     ] {
-        assert_eq!(ask_all(&dial, &[(id, request)]).await, [expected], "asked again");
+        assert_eq!(ask_all(&dial, &[(id, request)]).await, [expected], "a retry");
     }
     let unknown = client.call(RequestId::now(), &of(CampaignId(99), 3)).await.expect("an answer");
     assert_eq!(unknown, GenerateCodesOutcome::UnknownCampaign);
     let refused = client.call(RequestId::now(), &of(archived, 3)).await.expect("an answer");
     assert_eq!(refused, GenerateCodesOutcome::CampaignArchived);
     assert_eq!(engine.index().walks(), 1);
-    // One of these at once is under way, and all that come meanwhile are `Busy`, but for those that were done before.
+    // One of these is in progress at a time, and all that arrive meanwhile are `Busy`, except duplicates.
     let mut many: Vec<_> = (0..300).map(|_| (RequestId::now(), of(live, 2_000))).collect();
     many.push((id, of(live, 3)));
     let answers = ask_all(&dial, &many).await;

@@ -1,4 +1,4 @@
-//! Watch: refused attempts that left no record, to one reader, at the reader's pace (Z13). The engine thread takes no part in it.
+//! Watch: sends refused attempts that left no record to one reader at its pace (Z13). It does not involve the engine thread.
 
 use scrip_protocol::Kind;
 use scrip_protocol::command::{WatchAttempts, WatchAttemptsOutcome};
@@ -9,27 +9,27 @@ use super::tail::refuse;
 use crate::counters::One;
 use crate::pipeline::{Outbox, Unwritten};
 
-/// Serves a watch until it ends, its reader has gone, or the server stops.
+/// Serves a watch until it ends, its reader is gone, or the server stops.
 pub(super) async fn serve(correlation: u64, request: &WatchAttempts, shared: &Shared, outbox: &Outbox) {
     let Some(_place) = outbox.share().stream() else { return refuse(outbox, correlation) };
     let _one = One::of(&shared.counters.server.watchers);
     let mut newest = shared.attempts.newest();
     let mut stopping = shared.stopping.clone();
     let mut after = shared.attempts.resumed(request.run, request.after);
-    let mut told_the_run = false;
+    let mut has_sent_run = false;
     loop {
         outbox.room(usize::MAX, shared.limits.lane_stream_bytes_max).await;
         outbox.share_room(Unwritten::Streams).await;
         if outbox.is_closed() || *stopping.borrow() {
             return;
         }
-        // Seen before it is read, so that what comes meanwhile wakes this again.
+        // Marked as seen before reading, so that later attempts wake this again.
         newest.borrow_and_update();
         let frame = shared.attempts.after(after);
         let moved = frame.through > after;
         after = frame.through;
-        if moved || !told_the_run {
-            told_the_run = true;
+        if moved || !has_sent_run {
+            has_sent_run = true;
             send(outbox, correlation, &WatchAttemptsOutcome::Attempts(frame));
             continue;
         }

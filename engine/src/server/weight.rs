@@ -1,4 +1,4 @@
-//! How many bytes the reply to a request may have, so that a lane can reserve them before it hands the request over.
+//! The maximum size of the reply to a request, so that a lane can reserve memory before it hands the request over.
 
 use scrip_protocol::Kind;
 use scrip_protocol::command::{CodeTexts, LINES_MAX};
@@ -7,13 +7,13 @@ use scrip_protocol::frame::Frame;
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
-/// What a line takes beside its text, decoded and prepared: a normalised code, numbers, a place in a table; or a skipped line.
+/// Memory of a decoded and prepared line besides its text: a normalised code, numbers, a table slot; or a skipped line.
 const PREPARED_LINE: usize = 192;
 
-/// At least so many bytes of a frame each line of its list has.
+/// Minimum bytes of a frame per line of its list.
 const FRAME_LINE: usize = size_of::<u32>();
 
-/// About how many bytes the list of codes in a frame takes at most once it is decoded and prepared; `None` for commands without one.
+/// An upper estimate of the memory for the list of codes in a frame, decoded and prepared; `None` for commands without one.
 pub(super) fn list_bytes(frame: &Frame<'_>) -> Option<usize> {
     const CREATE: u16 = Kind::CreateCampaign as u16;
     const ADD: u16 = Kind::AddCodes as u16;
@@ -22,28 +22,28 @@ pub(super) fn list_bytes(frame: &Frame<'_>) -> Option<usize> {
     const RESTORE: u16 = Kind::RestoreCodes as u16;
     const FREE: u16 = Kind::CheckFree as u16;
     let bytes = frame.body.len();
-    // Of more lines than a request may carry nothing is prepared.
+    // A list with more lines than a request may have is not prepared.
     let lines = (bytes / FRAME_LINE).min(LINES_MAX);
     matches!(frame.kind, CREATE | ADD | TRY | ARCHIVE | RESTORE | FREE).then_some(lines * PREPARED_LINE + 2 * bytes)
 }
 
-/// The reply to a request, as far as its kind says.
+/// The reply to a request, as far as its kind determines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reply {
-    /// At most [`SMALL`] bytes. The number of requests under way bounds these.
+    /// At most [`SMALL`] bytes. The number of requests in progress bounds these.
     Small,
-    /// At most so many bytes.
+    /// At most this many bytes.
     Long(usize),
-    /// At most so many bytes, and it may take milliseconds to make: it waits apart from other requests.
+    /// At most this many bytes, and slow to build: it waits separately from other requests.
     Page(usize),
-    /// The lane makes it itself, and knows then.
+    /// Built by the lane, which then knows the size.
     MadeByLane,
 }
 
-/// The longest reply of those that reserve nothing.
+/// The longest reply that reserves nothing.
 pub(super) const SMALL: usize = 512;
 
-/// The longest line of a report about a list, but for the code in it; and of a verdict about a code.
+/// The longest line of a report about a list, without the code in it; and of a verdict about a code.
 const LINE: usize = 40;
 
 impl Reply {
@@ -79,7 +79,7 @@ impl Reply {
             | Kind::RestoreRule
             | Kind::KeepReader
             | Kind::ForgetReader
-            // These answer from tasks of their own.
+            // Answered by tasks of their own.
             | Kind::Tail
             | Kind::WatchAttempts
             | Kind::RehearseRule
@@ -90,7 +90,7 @@ impl Reply {
             Kind::RestoreCampaign => Reply::Long(320 * KIB),
             // Ten thousand groups.
             Kind::ShowClient => Reply::Long(44 * KIB),
-            // What is odd about it.
+            // Its lint findings.
             Kind::CreateRule | Kind::UpdateRule => Reply::Long(64 * KIB),
             Kind::TryCodes => Reply::Page(report),
             Kind::ListClubs | Kind::ListGroups => Reply::Page(256 * KIB),
@@ -156,7 +156,7 @@ mod tests {
 
     /// Every command with a list counts it, whatever its lines are; redemptions and others have none.
     #[test]
-    fn the_list_in_a_frame_counts_as_much_as_it_can_take() {
+    fn the_list_in_a_frame_counts_with_its_maximum_size() {
         let list_of = |kind: Kind, body| list_bytes(&Frame { kind: kind as u16, correlation: 1, body });
         let lines: CodeTexts = ["c"; 100].into_iter().collect();
         for kind in (0..u16::MAX).filter_map(Kind::from_number) {
@@ -169,9 +169,9 @@ mod tests {
         assert!(list_of(Kind::AddCodes, &vec![0; 4 << 20]).is_some_and(|bytes| bytes < 48 << 20), "a share has room for it");
     }
 
-    /// What is reserved for a reply is enough for the longest that there is.
+    /// The reservation for a reply covers the longest possible one.
     #[test]
-    fn the_longest_replies_are_no_longer_than_what_is_reserved() {
+    fn the_longest_replies_fit_their_reservations() {
         let as_of = Position(1);
         let club = Club { club: ClubId(1), name: name() };
         fits::<ListClubs>(None, &ListClubsOutcome { clubs: vec![club; CLUBS_PER_PAGE], as_of });

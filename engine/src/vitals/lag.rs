@@ -1,9 +1,9 @@
-//! How far the registered readers are behind: for each the first durable record that it has not read and would want to.
+//! The lag of registered readers: for each the first durable record that is unread and relevant to it.
 //!
-//! A record that says no more than how far readers are puts no reader behind: one that has read everything else is up to date, although it
-//! never reads the record of its own last move before it moves again. So the records after a reader's position are looked through up to the
-//! first that says anything else. What was looked through is remembered, because it stays as it is: no later look goes through it again,
-//! and each look costs one read for each reader, and a fixed number of bytes for all of them together.
+//! A record that only reports the positions of readers does not make a reader lag: one that has read everything else is up to
+//! date, although it never reads the record of its own last move before it moves again. So the records after a reader's position
+//! are scanned up to the first other one. Scanned records never change and are remembered: no later reading scans them again, and
+//! each reading costs one read per reader, and a fixed number of bytes for all of them together.
 
 use std::collections::HashMap;
 
@@ -14,38 +14,38 @@ use scrip_protocol::record::is_about_readers;
 
 use scrip_journal::{Cursor, JournalError, JournalReader};
 
-/// How many bytes of batches are read at once.
+/// Bytes of batches per read.
 const READ_BYTES: usize = 64 << 10;
 
-/// How many bytes one look at all readers goes through, beside one read for each.
+/// Bytes that one reading of all readers scans, besides one read for each.
 const FURTHER_BYTES: usize = 1 << 20;
 
-/// The first record that a reader has not read and that it would want to. Of a stretch that was not looked through yet, its first record.
+/// The first unread record that is relevant to a reader. In a range that is not scanned yet, its first record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unread {
     pub(super) first: Position,
-    /// The time of its batch; of a stretch that was not looked through yet, that of the batch before it.
+    /// The time of its batch; in a range that is not scanned yet, that of the batch before it.
     pub(super) time_ms: u64,
 }
 
-/// What was looked through for a reader: behind `from` and up to `to` no record puts a reader behind.
+/// The scanned range of a reader: no record after `from` and up to `to` makes a reader lag.
 #[derive(Debug, Clone, Copy)]
 struct Look {
     from: Position,
     to: Position,
-    /// The time of the newest batch that was looked at.
+    /// The time of the newest scanned batch.
     time_ms: u64,
-    /// The record that follows, if it is known to put a reader behind.
+    /// The next record, if it is known to make a reader lag.
     unread: Option<Unread>,
 }
 
 impl Look {
-    /// Whether what was looked through tells something of a reader at a position.
+    /// Whether the scanned range applies to a reader at a position.
     fn is_of(&self, position: Position) -> bool {
         (self.from..=self.to).contains(&position)
     }
 
-    /// Reads on, up to `durable` at most. Returns how many bytes were read.
+    /// Scans on, up to `durable` at most. Returns the number of bytes read.
     fn read_on(&mut self, journal: &dyn JournalReader, durable: Position) -> Result<usize, JournalError> {
         let mut bytes = 0;
         for batch in Cursor::from(Position(self.to.0 + 1)).read(journal, READ_BYTES)? {
@@ -64,12 +64,12 @@ impl Look {
     }
 }
 
-/// What was looked through for each registered reader.
+/// The scanned range of each registered reader.
 #[derive(Debug, Default)]
 pub(super) struct Looks(HashMap<String, Look>);
 
 impl Looks {
-    /// The first record that each reader has not read, or `None` where it has read all that are durable; in the order of the readers.
+    /// The first unread record of each reader, or `None` if it has read all durable ones; in the order of the readers.
     pub(super) fn first_unread(
         &mut self,
         journal: &dyn JournalReader,
@@ -136,10 +136,10 @@ mod tests {
         journal.append(batches.iter().map(batch).collect()).expect("the disk takes it");
     }
 
-    /// Z10: on a quiet shop a reader that has read everything is not behind, whatever readers say of themselves; and one that has
-    /// not is behind since the first record that it lacks.
+    /// Z10: in a quiet shop a reader that has read everything has no lag, whatever readers report about themselves; another one
+    /// lags since the first record that it lacks.
     #[test]
-    fn records_about_readers_put_no_reader_behind() {
+    fn records_about_readers_make_no_reader_lag() {
         let dir = tempfile::tempdir().expect("a folder");
         let (disk, none) = (Arc::new(OsDisk), ChainEnd::default());
         // Every batch is a segment.
@@ -153,7 +153,7 @@ mod tests {
         append(&mut journal, &[(50, vec![kept(1)])]);
         let journal = journal.reader();
         let mut looks = Looks::default();
-        // Whatever was looked through before, for this reader or another of its name, at the same position or not.
+        // Whatever was scanned before, for this reader or another one of its name, at the same position or not.
         let mut unread = |position, durable| {
             let found = [&mut Looks::default(), &mut looks].map(|looks| {
                 let found = looks.first_unread(&*journal, &[reader("a", position)], Position(durable));
@@ -175,7 +175,7 @@ mod tests {
         }
     }
 
-    /// A journal that notes what is read of it.
+    /// A journal that logs what is read of it.
     struct Noted {
         journal: Arc<dyn JournalReader>,
         reads: Mutex<Vec<(Position, usize)>>,
@@ -209,10 +209,10 @@ mod tests {
         }
     }
 
-    /// Bounded everything: whatever one caller has readers say of themselves, a look at them reads a bounded part of the journal, and none
-    /// twice for the same reader.
+    /// Whatever one caller reports for readers, a status reads a bounded part of the journal, and none of it twice for the same
+    /// reader.
     #[test]
-    fn a_look_at_readers_reads_a_bounded_part_of_the_journal_and_none_of_it_twice() {
+    fn a_reading_of_lag_reads_a_bounded_part_of_the_journal_and_none_of_it_twice() {
         const MOVES: u64 = 20_000;
         const READERS: usize = READERS_PER_CREDENTIAL_MAX;
         let dir = tempfile::tempdir().expect("a folder");
@@ -230,7 +230,7 @@ mod tests {
             let reads = std::mem::take(&mut *noted.reads.lock());
             all.extend(reads.iter().map(|(from, _)| *from));
             let bytes: usize = reads.iter().map(|(_, bytes)| bytes).sum();
-            // A read ends with the batch that passes its size.
+            // A read ends with the batch that exceeds its size.
             let once = READ_BYTES + 4_096;
             assert!(bytes <= READERS * once + FURTHER_BYTES + once, "{bytes} bytes in one look");
             assert!(reads.len() <= READERS + FURTHER_BYTES / READ_BYTES + 1 + READERS, "{} reads in one look", reads.len());

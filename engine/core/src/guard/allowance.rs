@@ -1,13 +1,13 @@
-//! How many lockouts of clients and networks a credential may begin: so many at once, and one more each time that has passed.
+//! Lockouts of clients and networks that a credential may start: a number at once, and one more after each period.
 
 use std::collections::HashMap;
 
 use scrip_protocol::CredentialId;
 
-/// How many allowances are remembered before those that are full again are dropped.
+/// Number of remembered allowances above which full ones are dropped.
 const SWEPT_AT: usize = 1_024;
 
-/// A credential's lockouts, as time: each costs `regained_ms`, and time pays them off.
+/// A credential's lockouts, as time: each costs `regained_ms`, which passing time pays off.
 #[derive(Debug, Clone, Copy)]
 struct Spent {
     ms: u64,
@@ -23,7 +23,7 @@ impl Spent {
 pub(super) struct Allowances {
     lockouts_max: u64,
     regained_ms: u64,
-    /// Credentials that are not in it have a full one.
+    /// Credentials not in it have a full allowance.
     spent: HashMap<CredentialId, Spent>,
     sweep_at: usize,
 }
@@ -33,13 +33,13 @@ impl Allowances {
         Allowances { lockouts_max: lockouts_max.into(), regained_ms, spent: HashMap::new(), sweep_at: SWEPT_AT }
     }
 
-    /// Whether a credential may begin one more lockout.
+    /// Whether a credential may start one more lockout.
     pub(super) fn has_one(&self, now_ms: u64, credential: CredentialId) -> bool {
         let spent = self.spent.get(&credential).map_or(0, |spent| spent.at(now_ms));
         spent.saturating_add(self.regained_ms) <= self.lockouts_max.saturating_mul(self.regained_ms)
     }
 
-    /// Takes one.
+    /// Uses one.
     pub(super) fn take(&mut self, now_ms: u64, credential: CredentialId) {
         if self.spent.len() >= self.sweep_at {
             self.spent.retain(|_, spent| spent.at(now_ms) > 0);
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_allowance_comes_back_with_time() {
+    fn an_allowance_is_regained_over_time() {
         let mut allowances = Allowances::new(3, 1_000);
         let (one, other) = (CredentialId(1), CredentialId(2));
         for _ in 0..3 {

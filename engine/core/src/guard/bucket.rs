@@ -1,30 +1,31 @@
-//! One bucket of failed attempts, and the lockouts that it has brought: arithmetic on times, without a table around it.
+//! One bucket of failed attempts and the lockouts that it caused: arithmetic on times, without a table around it.
 //!
-//! A bucket is written only when there is a failed attempt. What it holds at another time, and how far its level has decayed by then, is
-//! worked out from that one moment, in whole numbers: however often it is asked, nothing is rounded and nothing drifts.
+//! A bucket is written only on a failed attempt. What it holds at another time, and how far its level has decayed by then, is
+//! computed from that one moment in whole numbers, so that nothing is rounded and nothing drifts.
 
 use super::costs::TENTHS;
 use super::limits::{BudgetLimits, MISSES_MAX, TIME_MAX_MS};
 
-/// The parts of one attempt: as many as a minute has milliseconds, so that a bucket regains `misses_per_minute` parts in each of them.
+/// Parts of one attempt: as many as a minute has milliseconds, so that a bucket regains `misses_per_minute` parts per
+/// millisecond.
 const ATTEMPT: u64 = 60_000;
 
 /// A budget's limits, in the units that buckets count in.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
     capacity: u64,
-    /// How much may be missing: so much that the longest lockout brings one attempt back.
+    /// The most that can be missing: so much that the longest lockout regains one attempt.
     spent_max: u64,
     regained_per_ms: u64,
     first_ms: u64,
     longest_ms: u64,
     quiet_ms: u64,
-    /// From which level on a lockout is the longest.
+    /// The level from which a lockout has the maximum length.
     level_max: u32,
 }
 
 impl Pace {
-    /// `None` for a budget that is off. Numbers that [`super::GuardLimits::check`] would refuse are taken as the nearest that it would not.
+    /// `None` for a budget that is off. Clamps numbers that [`super::GuardLimits::check`] would refuse to their range.
     pub(super) fn of(limits: &BudgetLimits) -> Option<Pace> {
         let misses = |misses: u32| u64::from(misses.clamp(1, MISSES_MAX));
         let time_ms = |time_ms: u32| u64::from(time_ms.clamp(1, TIME_MAX_MS));
@@ -43,15 +44,15 @@ impl Pace {
     }
 }
 
-/// What is left of a budget. A default one is full and has never been locked out.
+/// What is left of a budget. A default bucket is full and was never locked out.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Bucket {
-    /// How many parts were missing from it at `counted_ms`. Attempts that come many at once may have taken more than there was.
+    /// Parts that were missing at `counted_ms`. Many attempts at once can have taken more than there was.
     spent: u64,
     counted_ms: u64,
-    /// When the newest lockout ends; the first moment at which attempts are looked at again.
+    /// When the newest lockout ends: the first moment at which attempts are processed again.
     ends_ms: u64,
-    /// How often the length of a lockout that begins at `ends_ms` would be doubled.
+    /// How many times the length of a lockout that starts at `ends_ms` would be doubled.
     level: u32,
 }
 
@@ -61,8 +62,9 @@ impl Bucket {
         self.ends_ms
     }
 
-    /// Takes failed attempts out, in tenths. If it has not one whole attempt left then, a lockout begins, and lasts at least until there is one; unless
-    /// that would take longer than the longest, when the rest is forgiven. Attempts during a lockout are not counted.
+    /// Charges failed attempts, in tenths. If less than one whole attempt is left, a lockout begins and lasts at least until one
+    /// is regained, but never longer than the longest lockout, after which the rest is forgiven. Attempts during a lockout are
+    /// not counted.
     pub(super) fn charge(&mut self, now_ms: u64, tenths: u32, pace: &Pace) {
         if now_ms < self.ends_ms || tenths == 0 {
             return;
@@ -80,7 +82,7 @@ impl Bucket {
         self.level = (level + 1).min(pace.level_max);
     }
 
-    /// From when on it differs in nothing from a default one, if no failed attempt comes before: it is full, and its level is 0.
+    /// The time from which it equals a default bucket, unless a failed attempt comes first: it is full, and its level is 0.
     pub(super) fn quiet_from_ms(&self, pace: &Pace) -> u64 {
         let full_ms = self.counted_ms.saturating_add(self.spent.div_ceil(pace.regained_per_ms));
         full_ms.max(self.ends_ms.saturating_add(u64::from(self.level) * pace.quiet_ms))
@@ -91,7 +93,7 @@ impl Bucket {
         self.spent.saturating_sub(regained)
     }
 
-    /// One less for each quiet period since the newest lockout.
+    /// One level less for each quiet period since the newest lockout.
     fn level_at(&self, now_ms: u64, pace: &Pace) -> u32 {
         let periods = now_ms.saturating_sub(self.ends_ms) / pace.quiet_ms;
         self.level - u32::try_from(periods).unwrap_or(u32::MAX).min(self.level)
@@ -116,15 +118,15 @@ mod tests {
         }
     }
 
-    /// How long the lockout lasts that a miss at a time begins; 0 if it begins none.
+    /// The length of the lockout that a failed attempt starts; 0 if it starts none.
     fn lockout_ms(bucket: &mut Bucket, now_ms: u64, misses: u32, pace: &Pace) -> u64 {
         bucket.fail(now_ms, misses, pace);
         bucket.ends_ms.saturating_sub(now_ms)
     }
 
-    /// Z9: the last miss that a budget has begins the lockout.
+    /// Z9: the last failed attempt that a budget allows starts the lockout.
     #[test]
-    fn the_tenth_miss_locks_out_for_half_a_minute() {
+    fn the_tenth_failed_attempt_locks_out_for_half_a_minute() {
         let mut bucket = Bucket::default();
         for _ in 0..9 {
             assert_eq!(lockout_ms(&mut bucket, START, 1, &pace()), 0);
@@ -133,8 +135,8 @@ mod tests {
     }
 
     #[test]
-    fn a_miss_comes_back_after_exactly_its_time() {
-        // One in 6,000 ms: with nine taken there is not one beside the next a millisecond earlier.
+    fn an_attempt_is_regained_after_exactly_its_time() {
+        // One per 6,000 ms: nine are taken, and a millisecond earlier the tenth is not yet regained.
         for (wait_ms, locked_out_ms) in [(5_999, 30_000), (6_000, 0), (6_001, 0)] {
             let mut bucket = Bucket::default();
             bucket.fail(START, 9, &pace());
@@ -142,7 +144,8 @@ mod tests {
         }
     }
 
-    /// Seven a minute is one in 8,571.43 ms. A million of them take as long as they should, whatever moments they are asked at.
+    /// Seven a minute is one per 8,571.43 ms. A million of them take exactly as long as they should, at whatever times they are
+    /// charged.
     #[test]
     fn regaining_does_not_drift() {
         let pace = Pace::of(&BudgetLimits { misses_per_minute: 7, ..GuardLimits::CLIENT }).expect("it is on");
@@ -194,27 +197,27 @@ mod tests {
     }
 
     #[test]
-    fn a_miss_during_a_lockout_is_not_counted_and_prolongs_nothing() {
+    fn failed_attempts_during_a_lockout_are_not_counted_and_do_not_prolong_it() {
         let mut bucket = Bucket::default();
         bucket.fail(START, 10, &pace());
         for now_ms in [START, START + 1, START + 29_999] {
             bucket.fail(now_ms, 1_000, &pace());
             assert_eq!(bucket.ends_ms, START + 30_000);
         }
-        // Half a minute has brought five back: the fourth leaves one, the fifth none.
+        // Half a minute regains five: the fourth leaves one, the fifth none.
         assert_eq!(lockout_ms(&mut bucket, START + 30_000, 4, &pace()), 0);
         assert_eq!(lockout_ms(&mut bucket, START + 30_000, 1, &pace()), 60_000);
     }
 
-    /// Z9: what a `check` misses at once is paid off, but no lockout is longer than the longest.
+    /// Z9: failed codes of one `check` are paid off, but no lockout exceeds the maximum.
     #[test]
-    fn many_misses_at_once_lock_out_until_one_is_left_again() {
+    fn many_failed_attempts_at_once_lock_out_until_one_is_regained() {
         let mut bucket = Bucket::default();
         assert_eq!(lockout_ms(&mut bucket, START, 20, &pace()), 66_000);
         assert_eq!(lockout_ms(&mut bucket, START + 66_000, 1, &pace()), 60_000);
         let mut bucket = Bucket::default();
         assert_eq!(lockout_ms(&mut bucket, START, 8_192, &pace()), HOUR);
-        // What could not be paid off by then is forgiven.
+        // The part that could not be paid off by then is forgiven.
         assert_eq!(lockout_ms(&mut bucket, START + HOUR, 1, &pace()), 60_000);
         let gateway = Pace::of(&GuardLimits::CREDENTIAL).expect("it is on");
         assert_eq!(lockout_ms(&mut Bucket::default(), START, 8_192, &gateway), 21_930);
@@ -237,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_the_numbers_do_no_harm() {
+    fn extreme_numbers_are_harmless() {
         let most = BudgetLimits {
             misses_per_minute: u32::MAX,
             misses_at_once: u32::MAX,

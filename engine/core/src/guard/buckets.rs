@@ -1,11 +1,11 @@
-//! The buckets of one budget, one for each key with a failed attempt lately, and never more than a given number.
+//! The buckets of one budget: one for each key with a recent failed attempt, up to a limit.
 //!
-//! A bucket that is quiet ([`Bucket::quiet_from_ms`]) differs in nothing from none, and is dropped when failed attempts come, a few each
-//! time; so that neither an attempt nor a look-up ever walks through the table. At the limit a new key takes the place of another one: of
-//! that which would have been quiet first among those that are not locked out; only where all are, of that which is free first. A credential
-//! that has brought in its share brings in no more.
+//! A quiet bucket ([`Bucket::quiet_from_ms`]) equals a missing one. Each charge drops a few quiet buckets, so that neither an
+//! attempt nor a lookup ever walks the table. At the limit a new key replaces another one: among keys that are not locked out,
+//! the one that would be quiet first; if all are locked out, the one that is free first. A credential that has used up its share
+//! adds no more keys.
 //!
-//! Invariant: below the limit, what was dropped and which ended lockouts were noted changes no answer.
+//! Invariant: below the limit, neither dropping buckets nor noting ended lockouts changes an answer.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
@@ -19,39 +19,39 @@ use super::fingerprint::Recent;
 use crate::state::by_time::ByTime;
 use crate::state::shards::Shards;
 
-/// How many ended lockouts one charge notes, and how many quiet buckets it drops. It adds one at most, so that both shrink.
+/// Ended lockouts noted, and quiet buckets dropped, per charge. A charge adds at most one, so that both shrink.
 const SWEPT_PER_CHARGE: usize = 8;
 
-/// What came of a charge.
+/// The result of a charge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Charged {
-    /// Nobody is locked out that was not before.
+    /// Nobody is newly locked out.
     Counted,
-    /// A lockout begins with it.
+    /// A lockout begins.
     LockedOut,
-    /// A lockout would begin with it, and may not: nothing was charged.
+    /// A lockout would begin but is not permitted: nothing was charged.
     Withheld,
-    /// A lockout lasts: nothing was charged.
+    /// During a lockout: nothing was charged.
     During,
 }
 
-/// The buckets of one budget. `N` codes are remembered of each key.
+/// The buckets of one budget. Remembers `N` codes per key.
 pub(super) struct Buckets<const N: usize> {
     pace: Pace,
     limit: usize,
-    /// How many rows one credential may have brought in.
+    /// Rows that one credential may have added.
     share_max: usize,
-    /// How many each has.
+    /// Rows that each has added.
     shares: HashMap<CredentialId, usize>,
     rows: Chunked<Row<N>>,
-    /// Rows that no key has.
+    /// Unused rows.
     free: Vec<u32>,
     index: Shards,
-    /// Rows that are not locked out, by the time from which they are quiet.
+    /// Rows that are not locked out, by the time at which they become quiet.
     open: BTreeSet<(u64, u32)>,
-    /// The other rows, by the end of their lock-out. Some of them may have ended.
+    /// The other rows, by the end of their lockout, which may have passed.
     locked: BTreeSet<(u64, u32)>,
-    /// How many these are, by the end of their lockout.
+    /// Their number, by the end of their lockout.
     locked_by_end: ByTime<u64>,
     /// See [`Buckets::last_end_ms`].
     last_end_ms: u64,
@@ -60,17 +60,17 @@ pub(super) struct Buckets<const N: usize> {
 struct Row<const N: usize> {
     key: u128,
     bucket: Bucket,
-    /// The wrong codes tried most lately.
+    /// The wrong codes tried most recently.
     recent: Recent<N>,
-    /// The credential that brought it in.
+    /// The credential that added the row.
     by: CredentialId,
-    /// The credential whose attempt began the newest lockout.
+    /// The credential whose attempt started the newest lockout.
     caused_by: CredentialId,
     /// Which of the two sets it is in.
     locked: bool,
 }
 
-/// What a client's bucket costs in memory, beside 11 to 16 bytes of the index and some 30 of its set.
+/// Memory of a client's bucket, in addition to 11 to 16 bytes of the index and some 30 of its set.
 const _: () = assert!(size_of::<Row<8>>() == 96);
 
 impl<const N: usize> Buckets<N> {
@@ -95,28 +95,29 @@ impl<const N: usize> Buckets<N> {
         self.open.len() + self.locked.len()
     }
 
-    /// The end of the lock-out that ends last; 0 without any. It may have ended.
+    /// The end of the lockout that ends last; 0 without any. It may have passed.
     pub(super) fn last_end_ms(&self) -> u64 {
         self.last_end_ms
     }
 
-    /// When the newest lock-out of a key ends or has ended; 0 if none is remembered.
+    /// When the newest lockout of a key ends or ended; 0 if none is remembered.
     pub(super) fn ends_ms(&self, key: u128) -> u64 {
         self.find(key).map_or(0, |at| self.row(at).bucket.ends_ms())
     }
 
-    /// Those that are locked out, in the order in which they will be free, each with that time and who caused it.
+    /// Current lockouts in the order in which they end, each with that time and the credential that caused it.
     pub(super) fn locked(&self, now_ms: u64) -> impl Iterator<Item = (u128, u64, CredentialId)> {
         let not_over = self.locked.range((Bound::Excluded((now_ms, u32::MAX)), Bound::Unbounded));
         not_over.map(|(ends_ms, at)| (self.row(*at).key, *ends_ms, self.row(*at).caused_by))
     }
 
-    /// How many are locked out. Costs the same however many that is.
+    /// The number of current lockouts. Takes constant time.
     pub(super) fn locked_count(&self, now_ms: u64) -> u64 {
         self.locked_by_end.after(now_ms)
     }
 
-    /// Charges failed attempts to a key, one for each code that was not tried lately, through a credential that may begin a lockout or not.
+    /// Charges a key for failed attempts, one for each code that was not tried recently, through a credential that may or may not
+    /// start a lockout.
     pub(super) fn charge(
         &mut self,
         now_ms: u64,
@@ -142,7 +143,7 @@ impl<const N: usize> Buckets<N> {
         bucket.charge(now_ms, tenths, &pace);
         let is_locked = now_ms < bucket.ends_ms();
         if is_locked && !may_lock {
-            // What was tried was tried: it is not charged in another way again.
+            // The codes count as tried: they are not charged a second time.
             self.row_mut(at).recent = recent;
             return Charged::Withheld;
         }
@@ -157,7 +158,7 @@ impl<const N: usize> Buckets<N> {
         if is_locked { Charged::LockedOut } else { Charged::Counted }
     }
 
-    /// Forgets a key: it has a full budget, and was never locked out.
+    /// Forgets a key: it has a full budget and was never locked out.
     pub(super) fn forget(&mut self, key: u128) {
         if let Some(at) = self.find(key) {
             self.drop_row(at);
@@ -165,12 +166,12 @@ impl<const N: usize> Buckets<N> {
         }
     }
 
-    /// Forgets all.
+    /// Forgets all keys.
     pub(super) fn clear(&mut self) {
         *self = Buckets::new(self.pace, self.limit, self.share_max);
     }
 
-    /// The credentials that have brought in those that are remembered.
+    /// The credentials that added the remembered keys.
     pub(super) fn credentials(&self) -> impl Iterator<Item = CredentialId> {
         self.shares.keys().copied()
     }
@@ -179,7 +180,7 @@ impl<const N: usize> Buckets<N> {
         self.last_end_ms = self.locked.last().map_or(0, |(ends_ms, _)| *ends_ms);
     }
 
-    /// Notes a few lockouts that have ended, and drops a few buckets that are quiet.
+    /// Notes a few ended lockouts and drops a few quiet buckets.
     fn sweep(&mut self, now_ms: u64) {
         for _ in 0..SWEPT_PER_CHARGE {
             let Some((_, at)) = self.locked.first().copied().filter(|(ends_ms, _)| *ends_ms <= now_ms) else { break };
@@ -193,7 +194,7 @@ impl<const N: usize> Buckets<N> {
         }
     }
 
-    /// Adds a key, unless its credential has brought in its share.
+    /// Adds a key, unless its credential has used up its share.
     fn add(&mut self, key: u128, by: CredentialId) -> Option<u32> {
         if self.shares.get(&by).copied().unwrap_or(0) >= self.share_max {
             return None;
@@ -261,11 +262,11 @@ impl<const N: usize> Buckets<N> {
     }
 
     fn row(&self, at: u32) -> &Row<N> {
-        self.rows.get(at).expect("index and sets name rows that there are")
+        self.rows.get(at).expect("index and sets name existing rows")
     }
 
     fn row_mut(&mut self, at: u32) -> &mut Row<N> {
-        self.rows.get_mut(at).expect("index and sets name rows that there are")
+        self.rows.get_mut(at).expect("index and sets name existing rows")
     }
 }
 
@@ -289,7 +290,7 @@ mod tests {
     }
 
     impl Buckets<8> {
-        /// Charges attempts at other codes each time. Whether a lockout begins.
+        /// Charges attempts with a new code each. Returns whether a lockout begins.
         fn fails(&mut self, now_ms: u64, key: u128, attempts: u32) -> bool {
             self.charge(now_ms, key, BY, &fresh(attempts), Costs::CLIENT, true) == Charged::LockedOut
         }
@@ -321,7 +322,7 @@ mod tests {
         assert!(buckets.find(1).is_none() && buckets.find(2).is_some());
     }
 
-    /// Z9, and bounded everything: at the limit the one goes that would be quiet first; one that is locked out, last.
+    /// Z9: at the limit, the key that would be quiet first is dropped; one that is locked out, last.
     #[test]
     fn at_the_limit_those_with_the_fewest_failed_attempts_are_forgotten_first() {
         let mut buckets = of_clients(4);
@@ -336,17 +337,17 @@ mod tests {
             assert!(buckets.find(forgotten).is_none() && buckets.find(newcomer).is_some(), "{newcomer}");
             assert_eq!(buckets.len(), 4);
         }
-        // Client 1, locked out for as long as 6, was forgotten when all four were locked out.
+        // Client 1, locked out until the same time as 6, was dropped when all four were locked out.
         assert!(buckets.locked(START).eq([(6, START + 30_000, BY), (9, START + 66_000, BY), (10, START + 126_000, BY)]));
         assert_eq!((buckets.ends_ms(1), buckets.last_end_ms()), (0, START + 126_000));
     }
 
-    /// A lockout that has ended is forgotten before one that lasts, even if nothing has taken note of its end.
+    /// An ended lockout is dropped before a current one, even if nothing has noted its end.
     #[test]
-    fn at_the_limit_ended_lockouts_go_before_others() {
+    fn at_the_limit_ended_lockouts_are_dropped_first() {
         let mut buckets = of_clients(20);
         (1..=20).for_each(|key| assert!(buckets.fails(START, key, if key <= 19 { 10 } else { 8_192 })));
-        // Eight of them are noted with this charge, and the first of those makes room.
+        // This charge notes eight of them, and the first of those makes room.
         buckets.fails(START + 30_000, 21, 10);
         assert_eq!((buckets.len(), buckets.locked.len(), buckets.open.len()), (20, 13, 7));
         (22..=40).for_each(|key| assert!(buckets.fails(START + 30_000, key, 10)));
@@ -355,7 +356,7 @@ mod tests {
 
     /// The same wrong code again is not another guess.
     #[test]
-    fn a_code_that_was_tried_lately_is_not_charged_again() {
+    fn a_recently_tried_code_is_not_charged_again() {
         let mut buckets = of_clients(10);
         let code = |number| [unknown(number)];
         for _ in 0..1_000 {
@@ -370,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lockout_that_may_not_begin_leaves_the_key_at_its_edge() {
+    fn a_withheld_lockout_leaves_the_key_at_its_limit() {
         let mut buckets = of_clients(10);
         assert!(!buckets.fails(START, 1, 9));
         let other = CredentialId(2);
@@ -384,18 +385,18 @@ mod tests {
         }
         assert_eq!((buckets.ends_ms(1), buckets.locked(START).count()), (0, 0));
         assert_eq!(buckets.charge(START, 1, other, &[unknown(3)], Costs::CLIENT, true), Charged::LockedOut);
-        assert!(buckets.locked(START).eq([(1, START + 30_000, other)]), "whoever began it is named");
+        assert!(buckets.locked(START).eq([(1, START + 30_000, other)]), "it names the credential that started it");
     }
 
-    /// Bounded everything: one credential cannot have the clients of others forgotten.
+    /// One credential cannot displace the clients of others.
     #[test]
-    fn a_credential_brings_in_its_share_and_no_more() {
+    fn a_credential_adds_no_more_than_its_share() {
         let mut buckets: Buckets<8> = Buckets::new(Pace::of(&GuardLimits::CLIENT).expect("it is on"), 100, 10);
         (0..50).for_each(|key| assert!(!buckets.fails(START, key, 1)));
         assert_eq!(buckets.len(), 10);
         let other = CredentialId(2);
         assert_eq!(buckets.charge(START, 77, other, &fresh(10), Costs::CLIENT, true), Charged::LockedOut);
-        // What is quiet gives its part of the share back.
+        // Quiet keys are returned to the share.
         assert!(!buckets.fails(START + 6_000, 60, 1) && buckets.find(60).is_some());
         buckets.forget(77);
         assert_eq!((buckets.ends_ms(77), buckets.last_end_ms(), buckets.shares.len()), (0, 0, 1));

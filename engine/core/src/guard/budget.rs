@@ -1,7 +1,7 @@
-//! The budgets of clients, or of networks: one at all credentials together, and one at each credential.
+//! The budgets of clients or of networks: one across all credentials, and one per credential.
 //!
-//! A lockout at all credentials harms players of other gateways, so that a credential needs an allowance to begin one. A lockout at one
-//! credential needs none. The second budget goes on where the first may not lock out.
+//! A lockout at all credentials harms the players of other gateways, so that a credential needs an allowance to start one. A
+//! lockout at one credential needs none. The second budget continues to work where the first may not lock out.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -12,10 +12,10 @@ use super::bucket::Pace;
 use super::buckets::{Buckets, Charged};
 use super::costs::{Costs, FailedCode};
 
-/// How many wrong codes of a client or network are remembered as tried: with ten at once, all that a lockout may be about but two.
+/// Remembered wrong codes of a client or network: with ten attempts at once, all but two of those that lead to a lockout.
 const CODES_OF_CLIENT: usize = 8;
 
-/// How much the guard remembers, and lets one credential do to others.
+/// How much the guard remembers, and how much one credential can do to others.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) buckets_max: usize,
@@ -26,7 +26,7 @@ pub(super) struct Bounds {
 
 pub(super) struct Budget {
     everywhere: Buckets<CODES_OF_CLIENT>,
-    /// By the key, masked for the credential; so the row of a key at a credential has that credential in `by`.
+    /// By the key, masked for the credential: the row of a key at a credential has that credential in `by`.
     here: Buckets<CODES_OF_CLIENT>,
     costs_everywhere: Costs,
     costs_here: Costs,
@@ -53,14 +53,14 @@ impl Budget {
         }
     }
 
-    /// When the asker's newest lockout ends or has ended; 0 if none is remembered.
+    /// When the caller's newest lockout ends or ended; 0 if none is remembered.
     pub(super) fn ends_ms(&self, now_ms: u64, key: u128, by: CredentialId) -> u64 {
         let everywhere = if now_ms < self.everywhere.last_end_ms() { self.everywhere.ends_ms(key) } else { 0 };
         let here = if now_ms < self.here.last_end_ms() { self.here.ends_ms(masked(&self.masks, key, by)) } else { 0 };
         everywhere.max(here)
     }
 
-    /// Charges failed attempts. Whether a lockout begins.
+    /// Charges failed attempts. Returns whether a lockout begins.
     pub(super) fn charge(
         &mut self,
         now_ms: u64,
@@ -83,7 +83,7 @@ impl Budget {
         }
     }
 
-    /// Those that are locked out: first those at all credentials, then those at one, each in the order in which they will be free.
+    /// Current lockouts: first those at all credentials, then those at one, each in the order in which they end.
     pub(super) fn locked(&self, now_ms: u64) -> impl Iterator<Item = Locked> {
         let row = |everywhere| move |(key, until_ms, caused_by)| Locked { key, until_ms, caused_by, everywhere };
         let here = self.here.locked(now_ms).map(row(false));
@@ -91,12 +91,12 @@ impl Budget {
         self.everywhere.locked(now_ms).map(row(true)).chain(unmasked)
     }
 
-    /// How many are locked out.
+    /// The number of current lockouts.
     pub(super) fn locked_count(&self, now_ms: u64) -> u64 {
         self.everywhere.locked_count(now_ms) + self.here.locked_count(now_ms)
     }
 
-    /// Gives a key a full budget, at every credential.
+    /// Gives a key a full budget at every credential.
     pub(super) fn forget(&mut self, key: u128) {
         self.everywhere.forget(key);
         let at: Vec<_> = self.here.credentials().map(|by| masked(&self.masks, key, by)).collect();
@@ -113,13 +113,14 @@ impl Budget {
         self.everywhere.last_end_ms().max(self.here.last_end_ms())
     }
 
-    /// How many keys are remembered for all credentials.
+    /// The number of keys remembered across all credentials.
     pub(super) fn len(&self) -> usize {
         self.everywhere.len()
     }
 }
 
-/// A key at a credential, and that again unmasked. Each process draws its masks: nobody can choose clients whose masked keys are equal.
+/// The key of a client or network at one credential; the same operation unmasks it. Each process draws its masks, so that nobody
+/// can choose clients whose masked keys are equal.
 fn masked(masks: &RandomState, key: u128, by: CredentialId) -> u128 {
     let half = |number: u8| u128::from(masks.hash_one((number, by.0)));
     key ^ (half(0) << 64 | half(1))

@@ -1,9 +1,9 @@
-//! Rows that never move: a vector that grows copies everything it holds, and millions of rows are a stall that callers feel.
+//! Rows that never move: a growing vector would copy everything it holds, and with millions of rows callers would feel the stall.
 
 /// Rows of a chunk.
 const CHUNK: usize = 4096;
 
-/// Rows, numbered from 0 in the order of adding.
+/// Rows, numbered from 0 in the order in which they were added.
 #[derive(Debug, PartialEq)]
 pub(super) struct Chunked<T> {
     /// All but the last are full.

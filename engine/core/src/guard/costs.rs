@@ -2,7 +2,7 @@
 
 use super::fingerprint::Fingerprint;
 
-/// The parts of one attempt that costs are counted in.
+/// The parts of an attempt in which costs are counted.
 pub(super) const TENTHS: u32 = 10;
 
 /// A code that was refused, as the guard counts it.
@@ -10,23 +10,23 @@ pub(super) const TENTHS: u32 = 10;
 pub struct FailedCode {
     /// The code.
     pub fingerprint: Fingerprint,
-    /// What the caller learns of it.
+    /// What the caller learns about it.
     pub reason: Reason,
 }
 
-/// What a caller learns about why a code was refused. The guard must not go by anything that the caller may not know.
+/// What a caller learns about why a code was refused. The guard must not use anything that the caller may not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     /// No campaign holds the code: a guess.
     Unknown,
     /// A campaign holds the code, or did: it is used up, ended, archived or not for this client.
     Known,
-    /// The caller does not learn the reason, so it may be any.
+    /// The caller does not learn the reason, which may be any.
     Hidden,
 }
 
 impl Reason {
-    /// For a caller with or without reasons.
+    /// For a caller that learns reasons, or not.
     pub const fn new(is_unknown: bool, with_reasons: bool) -> Reason {
         match (with_reasons, is_unknown) {
             (false, _) => Reason::Hidden,
@@ -45,13 +45,15 @@ pub(super) struct Costs {
 }
 
 impl Costs {
-    /// Of a client at one credential: a lockout harms that client alone, there alone.
+    /// For a client at one credential: a lockout harms only that client, and only there.
     pub(super) const CLIENT_HERE: Costs = Costs { unknown: TENTHS, known: TENTHS, hidden: TENTHS };
 
-    /// Of a client at all credentials. Known codes would let one credential bring clients close to a lockout without paying for it.
+    /// For a client across all credentials. If known codes counted, one credential could bring clients close to a lockout at no
+    /// cost.
     pub(super) const CLIENT: Costs = Costs { known: 0, ..Costs::CLIENT_HERE };
 
-    /// Of what stands for many players, a network or a credential. They try the codes of an ended campaign by the hundred in a second.
+    /// For a network or a credential, which many players share. They try the codes of an ended campaign by the hundred per
+    /// second.
     pub(super) const MANY: Costs = Costs { hidden: 1, ..Costs::CLIENT };
 
     /// In tenths of an attempt.

@@ -1,25 +1,25 @@
-//! Fingerprints of codes: enough to see that the same wrong code is tried again, in four bytes.
+//! Fingerprints of codes: four bytes, enough to recognise that the same wrong code is tried again.
 
 use std::hash::{BuildHasher, RandomState};
 
-/// Makes fingerprints, under a key that each process draws: nobody can look for codes that have the same one, and try them for the price
-/// of one.
+/// Computes fingerprints under a key that each process draws: nobody can search for codes with equal fingerprints and try them
+/// for the price of one.
 #[derive(Debug, Clone, Default)]
 pub struct Fingerprints(RandomState);
 
-/// The fingerprint of a code that was refused. Two codes of one key have the same by chance once in four billion times.
+/// The fingerprint of a refused code. Two codes of one key collide by chance once in four billion times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(pub u32);
 
 impl Fingerprints {
-    /// Of a normalised code.
+    /// The fingerprint of a normalised code.
     pub fn of(&self, code: &str) -> Fingerprint {
         let hash = self.0.hash_one(code);
         Fingerprint((hash ^ hash >> 32) as u32)
     }
 }
 
-/// The last wrong codes of one key, those tried most lately first. A code among them is not another guess.
+/// The last wrong codes of one key, the most recent first. Trying one of them again is not another guess.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Recent<const N: usize> {
     codes: [Fingerprint; N],
@@ -29,7 +29,7 @@ pub(super) struct Recent<const N: usize> {
 impl<const N: usize> Recent<N> {
     pub(super) const NONE: Recent<N> = Recent { codes: [Fingerprint(0); N], count: 0 };
 
-    /// Notes a code. Whether it was not among them.
+    /// Notes a code. Returns whether it is new.
     pub(super) fn note(&mut self, code: Fingerprint) -> bool {
         let known = self.codes[..usize::from(self.count)].iter().position(|known| *known == code);
         let last = match known {
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_codes_tried_most_lately_are_remembered() {
+    fn the_most_recent_codes_are_remembered() {
         let mut recent = Recent::<3>::NONE;
         for (code, is_new) in [(0, true), (0, false), (1, true), (2, true), (0, false), (3, true), (0, false), (1, true)] {
             assert_eq!(recent.note(Fingerprint(code)), is_new, "{code}");
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn each_process_has_fingerprints_of_its_own() {
+    fn each_process_has_its_own_fingerprints() {
         let (one, other) = (Fingerprints::default(), Fingerprints::default());
         let codes: Vec<_> = (0..8).map(|number| format!("code-{number}")).collect();
         assert!(codes.iter().all(|code| one.of(code) == one.clone().of(code)));

@@ -1,4 +1,4 @@
-//! The numbers of the guard, as they stand under `[guard]` in `scrip.toml`. What is left out there is as in the defaults here.
+//! The limits of the guard: `[guard]` in `scrip.toml`. The defaults here apply to what is left out there.
 
 use std::ops::RangeInclusive;
 
@@ -7,59 +7,60 @@ use serde::{Deserialize, Deserializer, Serialize};
 const MINUTE_MS: u32 = 60_000;
 const DAY_MS: u32 = 24 * 60 * MINUTE_MS;
 
-/// Far more than anyone mistypes; with the longest times below, all sums of a budget stay far from the end of 64 bits.
+/// Far more than anyone mistypes; with the longest times below, all sums of a budget stay far below 64 bits.
 pub(super) const MISSES_MAX: u32 = 1_000_000;
 
-/// No time is longer: one that was set by mistake, and that only a restart would end, is refused. A wait also fits a reply's 32 bits.
+/// The longest time: refuses one that was set by mistake and that only a restart would end. A wait also fits into the 32 bits of
+/// a reply.
 pub(super) const TIME_MAX_MS: u32 = 30 * DAY_MS;
 
-/// How many misses there may be: of one credential, one client, one network of clients (Z9).
+/// Permitted failed attempts per credential, client, and network of clients (Z9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GuardLimits {
-    /// Of each client.
+    /// Per client.
     #[serde(deserialize_with = "of_client")]
     pub client: BudgetLimits,
-    /// Of each network of clients.
+    /// Per network of clients.
     #[serde(deserialize_with = "of_network")]
     pub network: BudgetLimits,
-    /// Of each credential.
+    /// Per credential.
     #[serde(deserialize_with = "of_credential")]
     pub credential: BudgetLimits,
 }
 
-/// One budget of misses, and what happens when it is spent.
+/// A budget of failed attempts, and what happens when it is spent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct BudgetLimits {
-    /// How many misses it regains in a minute, until it is full. 0: this budget is off.
+    /// Attempts regained per minute, until the budget is full. 0 turns the budget off.
     pub misses_per_minute: u32,
-    /// How many misses it has when it is full. The last of them begins a lock-out.
+    /// Attempts in a full budget. The last of them starts a lockout.
     pub misses_at_once: u32,
-    /// How long the first lock-out lasts. Each further one lasts twice as long.
+    /// Length of the first lockout. Each further one lasts twice as long.
     pub lockout_first_ms: u32,
-    /// What no lock-out is longer than.
+    /// Maximum length of a lockout.
     pub lockout_longest_ms: u32,
-    /// For each such time without a lock-out the next one is doubled once less.
+    /// Each such period without a lockout takes one doubling back.
     pub quiet_ms: u32,
 }
 
-/// A number under `[guard]` that is out of its range.
+/// A number under `[guard]` that is out of range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("guard.{budget}.{field}: this must be {min} to {max}")]
 pub struct InvalidGuardLimit {
-    /// Whose budget.
+    /// The budget.
     pub budget: &'static str,
-    /// Which number of it.
+    /// The number.
     pub field: &'static str,
-    /// The least that it may be.
+    /// The minimum.
     pub min: u32,
-    /// The most that it may be.
+    /// The maximum.
     pub max: u32,
 }
 
 impl GuardLimits {
-    /// For a player who types codes off cards: mistyping one three or four times is common, ten times in a minute is not. Half a minute
-    /// is no punishment for those who do, and an hour makes it pointless to go on.
+    /// For a player who types codes off cards: mistyping three or four times is common, ten times in a minute is not. Half a
+    /// minute is no punishment for those who do, and an hour makes it pointless to continue.
     pub const CLIENT: BudgetLimits = BudgetLimits {
         misses_per_minute: 10,
         misses_at_once: 10,
@@ -68,8 +69,8 @@ impl GuardLimits {
         quiet_ms: 60 * MINUTE_MS,
     };
 
-    /// For a hall of players behind one address: six of them at a client's limit at once. The longest lock-out is a quarter of an
-    /// hour, because it is felt by neighbours, and by whoever is given the address next.
+    /// For a hall of players behind one address: six clients at their limit at once. The longest lockout is a quarter of an hour,
+    /// because it also affects neighbours and the next user of the address.
     pub const NETWORK: BudgetLimits = BudgetLimits {
         misses_per_minute: 60,
         misses_at_once: 60,
@@ -78,9 +79,9 @@ impl GuardLimits {
         quiet_ms: 60 * MINUTE_MS,
     };
 
-    /// For a gateway, which stands for all its players: a hundred misses a second are those of a thousand attempts of which each tenth
-    /// is mistyped, or of an attack with many clients from many networks. That is slowed down without ending the gateway's trade for
-    /// long: a second at first, a minute at the most.
+    /// For a gateway, which stands for all its players: a hundred failed attempts a second are those of a thousand attempts of
+    /// which every tenth is mistyped, or of an attack with many clients from many networks. That is slowed down without stopping
+    /// the gateway's business for long: a second at first, a minute at most.
     pub const CREDENTIAL: BudgetLimits = BudgetLimits {
         misses_per_minute: 6_000,
         misses_at_once: 6_000,
@@ -89,17 +90,17 @@ impl GuardLimits {
         quiet_ms: 10 * MINUTE_MS,
     };
 
-    /// Nothing is limited.
+    /// No limits.
     pub const OFF: GuardLimits = GuardLimits {
         client: BudgetLimits { misses_per_minute: 0, ..GuardLimits::CLIENT },
         network: BudgetLimits { misses_per_minute: 0, ..GuardLimits::NETWORK },
         credential: BudgetLimits { misses_per_minute: 0, ..GuardLimits::CREDENTIAL },
     };
 
-    /// Whether every number is in its range.
+    /// Checks that every number is in its range.
     ///
     /// # Errors
-    /// Names the first that is not.
+    /// Names the first number that is not.
     pub fn check(&self) -> Result<(), InvalidGuardLimit> {
         self.client.check("client")?;
         self.network.check("network")?;
@@ -127,7 +128,7 @@ impl BudgetLimits {
     }
 }
 
-/// What a file says of one budget.
+/// What a file sets of one budget.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Given {
@@ -171,9 +172,9 @@ mod tests {
         Ok(limits)
     }
 
-    /// Z9: each number is a setting, and one alone may be set.
+    /// Z9: each number is a setting of its own.
     #[test]
-    fn what_is_left_out_is_as_by_default() {
+    fn omitted_values_have_defaults() {
         assert_eq!(read(""), Ok(GuardLimits::default()));
         let limits = GuardLimits {
             client: BudgetLimits { misses_at_once: 5, ..GuardLimits::CLIENT },

@@ -1,13 +1,13 @@
-//! The guard against guessing codes (Z9): callers with too many failed attempts are locked out for a while.
+//! The guard against guessing codes (Z9): locks out callers with too many failed attempts for a while.
 //!
-//! A failed attempt is a code that was refused. The same wrong code again is not another attempt: it guesses nothing. Each budget is
-//! charged for itself. A budget regains attempts as time passes; the failed attempt that leaves it with less than one begins a
-//! lockout. While that lasts, attempts are refused before they are looked at: they reveal nothing, count as nothing and prolong nothing. It
-//! ends by itself, at a time that is known from its beginning. Each further one lasts twice as long, up to the longest; each quiet
-//! period takes one doubling back.
+//! A failed attempt is a code that was refused. Trying the same wrong code again is not another attempt, because it guesses
+//! nothing. Each budget is charged separately. A budget regains attempts as time passes; the failed attempt that leaves it with
+//! less than one starts a lockout. During a lockout, attempts are refused before they are processed: they reveal nothing, are not
+//! counted and do not prolong it. A lockout ends by itself, at a time known from its beginning. Each further one lasts twice as
+//! long, up to the longest; each quiet period takes one doubling back.
 //!
-//! **What a refused code costs**, in attempts. The guard goes by the reason of a refusal only where the caller learns it; a caller without
-//! reasons is charged alike for all codes, and learns nothing from a lockout or its length.
+//! **What a refused code costs**, in attempts. The guard uses the reason of a refusal only if the caller learns it; a caller
+//! without reasons is charged alike for all codes, and learns nothing from a lockout or its length.
 //!
 //! | budget | unknown code | known code: used up, ended, archived | no reasons: any code | a lockout refuses |
 //! |---|---|---|---|---|
@@ -16,10 +16,10 @@
 //! | network, at one credential and at all | 1 | 0 | 1/10 | the network, likewise |
 //! | credential | 1 | 0 | 1/10 | the credential with all its players |
 //!
-//! Redemptions and holds are charged to all of them. So are the checks of credentials that may redeem, for the client and network that
-//! they name. Checks of other roles are charged to the credential alone.
+//! Redemptions and holds are charged to all of these. Checks by credentials that may redeem are charged as well, to the client
+//! and network that they name. Checks by other roles are charged to the credential alone.
 //!
-//! **How many guesses that leaves**: in any time, what a budget holds when it is full and what it regains meanwhile. By default:
+//! **How many guesses that permits**: in any period, a full budget plus what it regains. By default:
 //!
 //! | of | at once | a minute | in 24 hours, at most | without reasons |
 //! |---|---|---|---|---|
@@ -27,26 +27,29 @@
 //! | a network of clients, likewise | 60 | 60 | 86,460 | ten times as many |
 //! | a credential | 6,000 | 6,000 | 8,646,000 | ten times as many |
 //!
-//! A client gets so many if it knows the limits and keeps just clear of them; one that tries again whenever it is let gets 295. Many
-//! failed attempts of one call (a check of up to 8,192 codes) all count, but a call is refused as a whole or not at all: the last one may go
-//! beyond the bound. The lockout after it lasts until that is paid off, or for as long as the longest.
+//! A client reaches these numbers if it knows the limits and stays just below them; one that tries again whenever possible gets
+//! 295. The failed attempts of one call (a check of up to 8,192 codes) all count, but a call is refused as a whole or not at all,
+//! so that the last one may exceed the bound. The lockout after it lasts until that is paid off, up to the longest.
 //!
-//! **What one credential can do to others** is bounded. It begins at most [`LOCKOUTS_MAX`] lockouts at all credentials, of clients and
-//! networks, and one more every [`LOCKOUT_REGAINED_MS`]. Beyond that a lockout is withheld, which costs the credential nothing: the
-//! attempts still count at this credential, and lock the client or network out there. It brings in at most
-//! [`SHARE_MAX`] of the clients and networks that are remembered; beyond that its own budget alone limits what is tried through it.
+//! **What one credential can do to others** is bounded. It starts at most [`LOCKOUTS_MAX`] lockouts at all credentials, of
+//! clients and networks, and one more every [`LOCKOUT_REGAINED_MS`]. Beyond that a lockout is withheld, which costs the
+//! credential nothing: the attempts still count at this credential, and lock the client or network out there. It adds at most
+//! [`SHARE_MAX`] of the remembered clients and networks; beyond that its own budget alone limits what is tried through it.
 //!
 //! **At worst**:
 //!
-//! - One player spends his own budgets, and takes from the gateway's no more than his guesses: 10 of 6,000, then one each time he is let.
+//! - One player spends his own budgets, and costs the gateway no more than his guesses: 10 of 6,000, then one whenever he may
+//!   try.
 //! - Players behind one network are locked out together by 60 guesses a minute, or 600 refused codes without reasons.
-//! - A gateway is locked out by 100 guesses a second. Refused codes that are known never lock it or a network out; without reasons, 1,000
-//!   refused codes a second do, and 10 a second a network. Each lockout of a gateway lasts a second at first and a minute at most.
-//! - A credential that attacks clients elsewhere locks out 120 and 2 a minute, for half a minute at first. It can use up nine of ten
-//!   attempts of more clients, at 9 attempts of its own for each, 0.9 without reasons: the next guess of such a client locks it out.
+//! - A gateway is locked out by 100 guesses a second. Refusals of known codes never lock out a gateway or network; without
+//!   reasons, 1,000 refused codes a second lock out a gateway, and 10 a second a network. Each lockout of a gateway lasts a
+//!   second at first, and a minute at most.
+//! - A credential that attacks clients elsewhere locks out 120, then 2 a minute, for half a minute at first. It can use up nine
+//!   of ten attempts of more clients, at 9 attempts of its own for each, 0.9 without reasons: the next guess locks such a
+//!   client out.
 //!
-//! Owned by the engine thread. What is in it is not journalled: a restart gives everyone a full budget. Operators see the lockouts and lift
-//! them ([`Guard::lockouts`], [`Guard::lift`]).
+//! The engine thread owns the guard. Its contents are not journalled: a restart gives everyone a full budget. Operators can list
+//! and lift lockouts ([`Guard::lockouts`], [`Guard::lift`]).
 
 mod allowance;
 mod bucket;
@@ -71,52 +74,53 @@ pub use costs::{FailedCode, Reason};
 pub use fingerprint::{Fingerprint, Fingerprints};
 pub use limits::{BudgetLimits, GuardLimits, InvalidGuardLimit};
 
-/// How many clients the guard remembers at once, and how many networks, and credentials: a million of the first two together, in
-/// some 150 MB, and in as much again what each of them tried at each credential. Those who are remembered had a failed attempt in the last seconds, or were locked out in the last hours.
+/// How many clients and networks, and how many credentials, the guard remembers at once: a million of the first two together, in
+/// some 150 MB, and as much again for what each tried at each credential. Each of them had a failed attempt in the last seconds,
+/// or was locked out in the last hours.
 ///
-/// At the limit those are forgotten first who are not locked out.
+/// At the limit, those that are not locked out are forgotten first.
 pub const BUCKETS_MAX: usize = 500_000;
 
-/// How many of them one credential may have brought in. So ten credentials would have to work together to have others forgotten.
+/// How many of them one credential may have added. Ten credentials would have to cooperate to displace others.
 pub const SHARE_MAX: usize = BUCKETS_MAX / 10;
 
-/// How many lockouts of clients and networks that hold everywhere a credential may begin at once: some hundred guessers through one gateway.
+/// How many lockouts that hold everywhere a credential may start at once: some hundred guessers through one gateway.
 pub const LOCKOUTS_MAX: u32 = 120;
 
-/// How long it takes until it may begin one more.
+/// Time until it may start one more.
 pub const LOCKOUT_REGAINED_MS: u64 = 30_000;
 
-/// How many of a credential: the used-up codes that its clients try most.
+/// Remembered codes of a credential: the used-up codes that its clients try most.
 const CODES_OF_CREDENTIAL: usize = 64;
 
-/// Who asks.
+/// The caller of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Asker {
-    /// The credential that it comes through.
+    /// The credential of the caller.
     pub credential: CredentialId,
-    /// For whom, where it is for a client.
+    /// The client on whose behalf it calls, if any.
     pub client: Option<ClientId>,
-    /// Where the client calls from, as far as that is known.
+    /// The network that the client calls from, if known.
     pub network: ClientNetwork,
 }
 
-/// The guard: [`Guard::refuses`] is asked before each attempt, and [`Guard::failed`] is given the codes of those that were refused. Times are
-/// in milliseconds since 1970, those of batches, and never run backwards.
+/// The guard. Call [`Guard::refuses`] before each attempt, and [`Guard::failed`] with the refused codes. Times are those of
+/// batches, in milliseconds since 1970, and never run backwards.
 pub struct Guard {
-    /// Where a budget is off there are none.
+    /// None for a budget that is off.
     credentials: Option<Buckets<CODES_OF_CREDENTIAL>>,
     clients: Option<Budget>,
     networks: Option<Budget>,
     allowances: Allowances,
     fingerprints: Fingerprints,
-    /// When nobody is locked out any longer.
+    /// When the last lockout ends.
     locked_until_ms: u64,
     /// How many lockouts have begun.
     begun: u64,
 }
 
 impl Guard {
-    /// A guard that has seen nobody. Limits out of their range ([`GuardLimits::check`]) are taken as the nearest that is in it.
+    /// A guard without failed attempts. Clamps limits out of their range ([`GuardLimits::check`]).
     pub fn new(limits: GuardLimits) -> Guard {
         let bounds =
             Bounds { buckets_max: BUCKETS_MAX, share_max: SHARE_MAX, share_here_max: SHARE_MAX, lockouts_max: LOCKOUTS_MAX };
@@ -137,13 +141,13 @@ impl Guard {
         }
     }
 
-    /// What makes the fingerprints that it is given.
+    /// Computes the fingerprints that the guard expects.
     pub fn fingerprints(&self) -> &Fingerprints {
         &self.fingerprints
     }
 
-    /// Whether an attempt is refused unseen, and in how many milliseconds it will not be: when all of the asker's lockouts are over.
-    /// While nobody at all is locked out this is one comparison.
+    /// Whether an attempt is refused without being processed: if so, the milliseconds until all lockouts of the caller are over.
+    /// This is one comparison while nobody is locked out.
     #[inline]
     pub fn refuses(&self, now_ms: u64, who: Asker) -> Option<u32> {
         if now_ms >= self.locked_until_ms {
@@ -168,7 +172,7 @@ impl Guard {
         (now_ms < free_ms).then(|| u32::try_from(free_ms - now_ms).unwrap_or(u32::MAX))
     }
 
-    /// Charges failed attempts of a call that was not refused: the code of a redemption, or those of a check.
+    /// Charges the failed attempts of a call that was not refused: the code of a redemption, or those of a check.
     pub fn failed(&mut self, now_ms: u64, who: Asker, codes: &[FailedCode]) {
         if codes.is_empty() {
             return;
@@ -187,8 +191,8 @@ impl Guard {
         self.locked_until_ms = self.last_end_ms();
     }
 
-    /// Who is locked out at a time, until when, and who caused it: credentials, clients, networks, each in the order of becoming free. Costs
-    /// as much as there are.
+    /// Current lockouts with their end and cause: credentials, clients, networks, each in the order in which they end. Takes time
+    /// in proportion to their number.
     pub fn lockouts(&self, now_ms: u64) -> impl Iterator<Item = Lockout> {
         let credentials = self.credentials.iter().flat_map(move |of| credential_lockouts(of, now_ms));
         let clients = self.clients.iter().flat_map(move |of| client_lockouts(of, now_ms));
@@ -196,7 +200,7 @@ impl Guard {
         credentials.chain(clients).chain(networks)
     }
 
-    /// The first lockouts of a kind, or of all, and how many there are. Costs as much as those that it returns.
+    /// The first lockouts of a kind, or of all kinds, and their number. Takes time in proportion to those returned.
     pub fn first_lockouts(&self, now_ms: u64, kind: Option<LockoutKind>, count_max: usize) -> (Vec<Lockout>, u64) {
         let is_wanted = |of: LockoutKind| kind.is_none_or(|kind| kind == of);
         let credentials = self.credentials.as_ref().filter(|_| is_wanted(LockoutKind::Credential));
@@ -210,8 +214,8 @@ impl Guard {
         (credentials.chain(clients).chain(networks).take(count_max).collect(), count)
     }
 
-    /// Lifts lockouts: whoever had one has a full budget again, at every credential; of all of a kind, so has everybody else of that kind.
-    /// Returns which.
+    /// Lifts lockouts: their holders get a full budget at every credential. If all of a kind are lifted, all others of that kind
+    /// get one too. Returns the lifted lockouts.
     pub fn lift(&mut self, now_ms: u64, which: WhichLockouts) -> Vec<Lockout> {
         let is_meant = |lockout: &Lockout| match which {
             WhichLockouts::Of(key) => lockout.key == key,
@@ -240,13 +244,13 @@ impl Guard {
         self.begun
     }
 
-    /// How many credentials, clients and networks are remembered, together.
+    /// The number of credentials, clients and networks remembered, together.
     pub fn len(&self) -> usize {
         let of = |budget: &Option<Budget>| budget.as_ref().map_or(0, Budget::len);
         self.credentials.as_ref().map_or(0, Buckets::len) + of(&self.clients) + of(&self.networks)
     }
 
-    /// Whether none is.
+    /// Whether none is remembered.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -257,7 +261,7 @@ impl Guard {
     }
 }
 
-/// The keys of an asker's client and network.
+/// The keys of a caller's client and network.
 fn keys(who: &Asker) -> [Option<u128>; 2] {
     [who.client.map(|client| client.0), who.network.is_known().then(|| who.network.0.into())]
 }

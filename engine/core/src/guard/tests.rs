@@ -1,4 +1,4 @@
-//! Cases of the guard as a whole: whose failed attempts count for whom, at which moments, and what is remembered of whom.
+//! The guard as a whole: whose failed attempts count for whom, at which times, and what is remembered.
 
 #![expect(clippy::print_stdout, reason = "a random test prints its seed")]
 
@@ -27,12 +27,12 @@ fn asker(credential: u32, client: u128, network: &str) -> Asker {
     }
 }
 
-/// Codes that nobody has tried before.
+/// Codes that were not tried before.
 pub(super) fn fresh(number: u32) -> Vec<FailedCode> {
     refused(number, Reason::Unknown)
 }
 
-/// Codes that nobody has tried before, and why they are refused.
+/// Codes that were not tried before, and why they are refused.
 fn refused(number: u32, reason: Reason) -> Vec<FailedCode> {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let first = NEXT.fetch_add(number, Ordering::Relaxed);
@@ -40,18 +40,18 @@ fn refused(number: u32, reason: Reason) -> Vec<FailedCode> {
     (0..number).map(|more| of(Fingerprint(first.wrapping_add(more)))).collect()
 }
 
-/// Who is locked out, and until when.
+/// Current lockouts with their ends.
 fn locked(guard: &Guard, now_ms: u64) -> Vec<(LockoutKey, u64)> {
     let all: Vec<_> = guard.lockouts(now_ms).collect();
     for kind in [None, Some(LockoutKind::Credential), Some(LockoutKind::Client), Some(LockoutKind::Network)] {
         let of_kind = || all.iter().filter(|lockout| kind.is_none_or(|kind| lockout.key.kind() == kind));
         let first = (of_kind().take(2).copied().collect(), of_kind().count() as u64);
-        assert_eq!(guard.first_lockouts(now_ms, kind, 2), first, "what is listed of {kind:?}");
+        assert_eq!(guard.first_lockouts(now_ms, kind, 2), first, "the list of {kind:?}");
     }
     all.into_iter().map(|lockout| (lockout.key, lockout.until_ms)).collect()
 }
 
-/// Of one try at a time: whether it was looked at, and missed.
+/// One attempt: returns whether it was processed, and refused.
 fn tries(guard: &mut Guard, now_ms: u64, who: Asker) -> bool {
     let looked_at = guard.refuses(now_ms, who).is_none();
     if looked_at {
@@ -60,7 +60,7 @@ fn tries(guard: &mut Guard, now_ms: u64, who: Asker) -> bool {
     looked_at
 }
 
-/// Budgets of 3, 5 and 7 misses, of which one comes back in a minute.
+/// Budgets of 3, 5 and 7 failed attempts, which regain one a minute.
 fn small() -> GuardLimits {
     let of = |misses_at_once, lockout_first_ms| BudgetLimits {
         misses_per_minute: 1,
@@ -72,7 +72,7 @@ fn small() -> GuardLimits {
     GuardLimits { client: of(3, 100_000), network: of(5, 200_000), credential: of(7, 300_000) }
 }
 
-/// Z9, pain 20: the lockout ends at its exact time, without anything happening then.
+/// Z9, pain 20: the lockout ends exactly on time, without any event.
 #[test]
 fn a_lockout_is_refused_until_its_last_millisecond() {
     let mut guard = Guard::new(GuardLimits::default());
@@ -84,14 +84,14 @@ fn a_lockout_is_refused_until_its_last_millisecond() {
     for (after_ms, refused) in [(0, Some(30_000)), (0, Some(30_000)), (1, Some(29_999)), (29_999, Some(1)), (30_000, None)] {
         assert_eq!(guard.refuses(START + after_ms, ann), refused, "{after_ms}");
     }
-    // What was remembered says that it is the second time.
+    // The guard remembers that this is the second lockout.
     (0..5).for_each(|_| assert!(tries(&mut guard, START + 30_000, ann)));
     assert_eq!(guard.refuses(START + 30_000, ann), Some(60_000));
 }
 
-/// Z9: a refused attempt counts as nothing, even if it is told.
+/// Z9: an attempt during a lockout is not counted, even if it is reported.
 #[test]
-fn what_comes_during_a_lockout_changes_nothing() {
+fn attempts_during_a_lockout_change_nothing() {
     let mut guard = Guard::new(GuardLimits::default());
     let (ann, alone) = (asker(1, 1, "-"), Asker { client: None, ..asker(1, 1, "-") });
     guard.failed(START, ann, &fresh(10));
@@ -103,9 +103,9 @@ fn what_comes_during_a_lockout_changes_nothing() {
     assert_eq!(guard.refuses(START + 30_000, ann), None);
 }
 
-/// Z9: per credential, per client and per network, each for itself.
+/// Z9: budgets per credential, per client and per network are separate.
 #[test]
-fn each_budget_is_counted_for_itself() {
+fn budgets_are_counted_separately() {
     let mut guard = Guard::new(small());
     let missed = |guard: &mut Guard, who, times: u32| (0..times).for_each(|_| assert!(tries(guard, START, who)));
     let here = "203.0.113.7";
@@ -117,7 +117,7 @@ fn each_budget_is_counted_for_itself() {
     for other in [asker(1, 2, here), asker(1, 0, here), asker(1, 2, "-"), asker(1, 0, "-")] {
         assert_eq!(guard.refuses(START, other), None);
     }
-    // The network has two left, whoever's they are.
+    // The network has two left, for any client.
     missed(&mut guard, asker(1, 2, here), 1);
     missed(&mut guard, asker(2, 0, "203.0.113.250"), 1);
     assert_eq!(guard.refuses(START, asker(1, 1, here)), Some(200_000), "the longer of two");
@@ -130,7 +130,7 @@ fn each_budget_is_counted_for_itself() {
     assert_eq!(guard.refuses(START, asker(1, 1, here)), Some(300_000), "the longest of three");
     assert_eq!(guard.refuses(START, asker(1, 8, "-")), Some(300_000));
     assert_eq!(guard.refuses(START, asker(2, 8, "-")), None);
-    // Each ends at its own time, and the attempt is looked at when all have.
+    // Each ends at its own time, and the attempt is processed when all have ended.
     for (after_ms, refused) in [(100_000, Some(200_000)), (299_999, Some(1)), (300_000, None)] {
         assert_eq!(guard.refuses(START + after_ms, asker(1, 1, here)), refused);
     }
@@ -138,7 +138,7 @@ fn each_budget_is_counted_for_itself() {
     assert_eq!(guard.refuses(START + 200_000, asker(2, 9, here)), None);
 }
 
-/// Z9: a client's and a network's number may be the same, and no client or network is not one client or network.
+/// Z9: a client and a network may have the same number, and attempts without a client or network share no budget.
 #[test]
 fn equal_numbers_of_different_kinds_are_different() {
     let mut guard = Guard::new(small());
@@ -156,7 +156,7 @@ fn equal_numbers_of_different_kinds_are_different() {
     assert_eq!(guard.refuses(START, of(3, Some(1), 0)), None);
 }
 
-/// Z9: each budget can be switched off.
+/// Z9: each budget can be turned off.
 #[test]
 fn a_budget_of_0_is_off() {
     let on = small();
@@ -178,7 +178,7 @@ fn a_budget_of_0_is_off() {
     }
 }
 
-/// Z6, Z9: the misses of a check count one by one.
+/// Z6, Z9: the failed codes of a check are counted one by one.
 #[test]
 fn a_check_may_spend_all_three_budgets_at_once() {
     let mut guard = Guard::new(GuardLimits::default());
@@ -197,7 +197,7 @@ fn a_check_may_spend_all_three_budgets_at_once() {
 }
 
 #[test]
-fn who_is_locked_out_is_told_in_the_order_of_becoming_free() {
+fn lockouts_are_listed_in_the_order_in_which_they_end() {
     let mut guard = Guard::new(GuardLimits { client: GuardLimits::CLIENT, ..GuardLimits::OFF });
     assert_eq!(guard.lockouts(START).count(), 0);
     for client in [3, 1, 2] {
@@ -212,7 +212,7 @@ fn who_is_locked_out_is_told_in_the_order_of_becoming_free() {
 }
 
 #[test]
-fn the_ends_of_time_do_no_harm() {
+fn extreme_times_are_harmless() {
     let ann = asker(u32::MAX, u128::MAX, "ffff:ffff:ffff:ffff::");
     let mut guard = Guard::new(GuardLimits::default());
     assert_eq!(guard.refuses(0, ann), None);
@@ -226,8 +226,8 @@ fn the_ends_of_time_do_no_harm() {
     assert_eq!(guard.refuses(u64::MAX, ann), None);
 }
 
-/// A code that everybody knows is used up: it is one wrong code, whoever tries it and however often, and locks out neither the gateway
-/// that all of them use nor anybody who tries it again.
+/// A code that everybody knows is used up: it is one wrong code, whichever client tries it and however often, and locks out
+/// neither the gateway of these clients nor a client that tries it again.
 #[test]
 fn the_same_wrong_code_is_charged_once() {
     let mut guard = Guard::new(GuardLimits::default());
@@ -247,7 +247,7 @@ fn the_same_wrong_code_is_charged_once() {
     assert!(guard.refuses(START, one).is_some(), "with ten different codes the client is locked out");
 }
 
-/// Z9: one credential cannot lock out whom it likes: beyond a bounded number of clients it locks them out at itself alone.
+/// Z9: a credential cannot lock out clients at will: above a limit it locks them out at itself alone.
 #[test]
 fn a_credential_locks_out_a_bounded_number_of_clients() {
     let mut guard = Guard::new(GuardLimits::default());
@@ -261,10 +261,10 @@ fn a_credential_locks_out_a_bounded_number_of_clients() {
     assert_eq!((lockouts.len(), guard.begun()), (500, 500));
     assert!(lockouts.iter().all(|lockout| lockout.caused_by == CredentialId(1)));
     assert_eq!(lockouts.iter().filter(|lockout| lockout.everywhere).count() as u32, LOCKOUTS_MAX);
-    // Another credential has an allowance of its own.
+    // Another credential has a separate allowance.
     guard.failed(START, elsewhere(501), &fresh(10));
     assert!(guard.refuses(START, asker(1, 501, "-")).is_some());
-    // An hour brings so many back, and no more than there were.
+    // An hour regains that many, but never more than the full allowance.
     let later = START + HOUR;
     let more = (1_000..1_300).filter(|client| {
         guard.failed(later, asker(1, *client, "-"), &fresh(10));
@@ -273,7 +273,7 @@ fn a_credential_locks_out_a_bounded_number_of_clients() {
     assert_eq!(more.count() as u32, LOCKOUTS_MAX);
 }
 
-/// Whoever guesses pays: a player whose lockout is withheld is locked out at the gateway, which pays for his guesses alone.
+/// A player whose lockout is withheld is locked out at the gateway, which pays only for his guesses.
 #[test]
 fn one_player_cannot_lock_out_the_gateway() {
     let mut guard = Guard::new(GuardLimits::default());
@@ -289,7 +289,7 @@ fn one_player_cannot_lock_out_the_gateway() {
     assert!(tried < 100, "{tried} guesses in an hour");
 }
 
-/// The end of a campaign of single-use codes, with a player behind each: nobody is locked out by codes that are known.
+/// After a campaign of single-use codes ends, with a player behind each code, known codes lock out nobody.
 #[test]
 fn codes_of_an_ended_campaign_lock_out_neither_gateway_nor_network() {
     let mut guard = Guard::new(GuardLimits::default());
@@ -300,15 +300,15 @@ fn codes_of_an_ended_campaign_lock_out_neither_gateway_nor_network() {
         guard.failed(now_ms, hall, &refused(1, Reason::Known));
     }
     assert_eq!((guard.begun(), guard.refuses(START, asker(1, 0, "-"))), (0, None));
-    // One client that walks through such codes is locked out there, and nowhere else.
+    // A client that tries many such codes is locked out at that credential, and nowhere else.
     guard.failed(START, asker(1, 1 << 80, "-"), &refused(10, Reason::Known));
     assert!(guard.refuses(START, asker(1, 1 << 80, "-")).is_some());
     assert_eq!(guard.refuses(START, asker(2, 1 << 80, "-")), None);
 }
 
-/// Without reasons hundreds of refused codes a second are let through as well, and a thousand are not, whatever the codes are.
+/// Without reasons, hundreds of refused codes a second are permitted as well, and a thousand are not, whatever the codes are.
 #[test]
-fn a_busy_gateway_without_reasons_is_let_be_up_to_a_bound() {
+fn a_busy_gateway_without_reasons_is_permitted_up_to_a_limit() {
     for (a_second, is_locked) in [(300, false), (999, false), (2_000, true)] {
         let mut guard = Guard::new(GuardLimits::default());
         let mut refusals = 0;
@@ -325,7 +325,7 @@ fn a_busy_gateway_without_reasons_is_let_be_up_to_a_bound() {
     }
 }
 
-/// Z9: a lockout at one credential takes nothing from what others know of the client.
+/// Z9: a lockout at one credential does not affect what others know of the client.
 #[test]
 fn a_client_locked_out_at_one_credential_is_limited_at_others() {
     let mut guard = Guard::with_bounds(GuardLimits::default(), Bounds { lockouts_max: 1, ..BOUNDS });
@@ -334,7 +334,7 @@ fn a_client_locked_out_at_one_credential_is_limited_at_others() {
     assert_eq!((guard.refuses(START, asker(1, 2, "-")), guard.refuses(START, asker(2, 2, "-"))), (Some(66_000), None));
     guard.failed(START, asker(2, 2, "-"), &fresh(10));
     assert_eq!(guard.refuses(START, asker(3, 2, "-")), Some(30_000));
-    // Lifted, it has a full budget at all of them.
+    // After the lift, the client has a full budget at all of them.
     let client = WhichLockouts::Of(LockoutKey::Client(ClientId(2)));
     let lifted: Vec<_> = guard.lift(START, client).iter().map(|lockout| (lockout.caused_by.0, lockout.everywhere)).collect();
     assert_eq!(lifted, [(2, true), (1, false)]);
@@ -345,7 +345,7 @@ fn a_client_locked_out_at_one_credential_is_limited_at_others() {
     assert_eq!(guard.refuses(START, asker(1, 2, "-")), None);
 }
 
-/// Bounded everything: one credential takes a share of what the guard remembers, even with one wrong code for each client.
+/// One credential takes only a share of what the guard remembers, even with one wrong code per client.
 #[test]
 fn one_credential_cannot_fill_the_guard() {
     let bounds = Bounds { buckets_max: 1_000, share_max: 100, share_here_max: 100, lockouts_max: LOCKOUTS_MAX };
@@ -358,10 +358,10 @@ fn one_credential_cannot_fill_the_guard() {
     }
     assert_eq!(guard.len(), 3 + 1 + 100 + 100);
     assert!(tries(&mut guard, START, known));
-    assert!(guard.refuses(START, known).is_some(), "nobody was forgotten");
+    assert!(guard.refuses(START, known).is_some(), "no client was forgotten");
 }
 
-/// Operators see who is locked out and by whom, and lift it: with that everything is as at first.
+/// Operators list lockouts with their causes and lift them, which resets everything.
 #[test]
 fn lockouts_are_listed_and_lifted() {
     let mut guard = Guard::new(small());
@@ -382,10 +382,10 @@ fn lockouts_are_listed_and_lifted() {
     assert_eq!(guard.lift(START, one), [expected[1]]);
     assert_eq!(guard.lift(START, one), []);
     assert_eq!(guard.refuses(START, asker(3, 1, "-")), None);
-    assert_eq!(guard.refuses(START, asker(3, 1, here)), Some(200_000), "the network is locked out still");
+    assert_eq!(guard.refuses(START, asker(3, 1, here)), Some(200_000), "the network is still locked out");
     assert_eq!(guard.lift(START, WhichLockouts::AllOf(LockoutKind::Network)), [expected[2]]);
     assert_eq!(guard.lift(START, WhichLockouts::AllOf(LockoutKind::Client)), [expected[0]]);
-    // With nobody locked out one comparison is enough again; and who was has a full budget, and no level.
+    // Without lockouts one comparison is enough again; a lifted client has a full budget and level 0.
     assert_eq!((guard.locked_until_ms, guard.lockouts(START).count()), (0, 0));
     guard.failed(START, asker(3, 1, "-"), &fresh(3));
     assert_eq!(guard.refuses(START, asker(3, 1, "-")), Some(100_000));

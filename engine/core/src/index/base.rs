@@ -1,5 +1,5 @@
-//! The codes of the snapshot that the state began with: where each is, or was last. What has come or moved since stands in the map, which is
-//! asked first.
+//! The codes of the snapshot that the state started with: where each one is, or was last. The map has the codes that were added
+//! or moved since, and is searched first.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use scrip_protocol::codes::CodeForm;
 use crate::state::frozen::FrozenCodes;
 use crate::state::{CodeAt, NormalisedCode};
 
-/// How many codes are looked up at once: enough that the processor always has as many fetches from memory under way as it can, and few
-/// enough that what was fetched first is still in its nearest cache when it is needed.
+/// Codes per lookup: enough to keep the processor's memory fetches busy, and few enough that what was fetched first is still in
+/// the nearest cache when it is needed.
 pub const AT_ONCE: usize = 32;
 
-/// How many of a snapshot's codes cannot be looked up, because their texts are no codes in a form; `None` where `goes_on` put an end to it.
-/// Goes through all of them.
+/// The number of codes in a snapshot that cannot be looked up, because their texts are not valid codes of the form; `None` if
+/// `goes_on` ended the search. Visits all codes.
 pub fn not_codes(codes: &FrozenCodes, form: CodeForm, goes_on: &dyn Fn() -> bool) -> Option<u64> {
     const ROWS_AT_ONCE: usize = 1 << 16;
     let (mut count, rows) = (0, codes.ends.len() as u32);
@@ -39,7 +39,7 @@ impl BaseCodes {
         self.0.is_empty()
     }
 
-    /// How many rows there are: at least as many as values.
+    /// The number of rows: at least as many as values.
     pub(super) fn len(&self) -> usize {
         self.0.ends.len()
     }
@@ -52,15 +52,15 @@ impl BaseCodes {
         if self.is_empty() { None } else { self.find_hashed(self.hash_of(code), code) }
     }
 
-    /// A row whose hash is alike is told from the one that is looked for by its text.
+    /// The text distinguishes rows with equal hashes.
     fn find_hashed(&self, hash: u64, code: &NormalisedCode) -> Option<CodeAt> {
         let at = |row: u32| self.0.at(row).filter(|(text, _)| self.1.normalise(text).is_ok_and(|other| other == *code));
         let row = self.0.index.find(hash, |row| at(row).is_some())?;
         self.0.at(row).map(|(_, at)| at)
     }
 
-    /// Finds those codes that have no place yet, at most [`AT_ONCE`]. A lookup waits for memory three times, for the slot, for where the text
-    /// ends, and for the text; here all are asked for before the first is waited for.
+    /// Finds the codes that have no place yet, at most [`AT_ONCE`]. A lookup waits for memory three times: for the slot, for the
+    /// end of the text, and for the text. Here all are prefetched before the first wait.
     pub(super) fn find_each<'a>(
         &self,
         codes: impl Iterator<Item = Option<&'a NormalisedCode>> + Clone,
@@ -81,12 +81,12 @@ impl BaseCodes {
         }
     }
 
-    /// The codes that there are, normalised. Of a value that stands in several campaigns each of them is given.
+    /// All codes, normalised. A value in several campaigns occurs once for each.
     pub(super) fn iter(&self) -> impl Iterator<Item = NormalisedCode> {
         self.codes().map(|(code, _)| code)
     }
 
-    /// The same, each with where it is.
+    /// All codes, normalised, each with its place.
     pub(super) fn codes(&self) -> impl Iterator<Item = (NormalisedCode, CodeAt)> {
         let rows = (0..self.0.ends.len() as u32).filter_map(|row| self.0.at(row));
         rows.filter_map(|(text, at)| Some((self.1.normalise(text).ok()?, at)))

@@ -1,10 +1,10 @@
-//! Who holds a credential, as hellos ask: by the hash of its token or certificate.
+//! Finds the holder of a credential for a hello, by the hash of its token or certificate.
 //!
-//! Those that are revoked stay known, so that their holders are told why they are not let in. Only hashes are compared, so that the
-//! time it takes says nothing of a secret.
+//! Revoked credentials stay known, so that their holders learn why they are refused. Only hashes are compared, so that the time
+//! taken reveals nothing about a secret.
 //!
-//! A revocation is shown as soon as it is applied, before it is durable: to shut somebody out too early does no harm. To let somebody in
-//! does: whoever is let in waits until [`Holder::since`] is durable.
+//! A revocation is visible as soon as it is applied, before it is durable, because shutting somebody out too early does no harm.
+//! Admitting somebody too early does: a new caller waits until [`Holder::since`] is durable.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,11 +25,11 @@ pub struct Holder {
     pub credential: CredentialId,
     /// What its holder may do.
     pub role: Role,
-    /// The clubs at which, ascending; empty for all.
+    /// The clubs that its holder may act for, ascending; empty for all.
     pub clubs: Box<[ClubId]>,
-    /// Whether its holder is told why a code is refused (Z9).
+    /// Whether its holder learns why a code is refused (Z9).
     pub reasons: bool,
-    /// The position that must be durable before its holder is let in (Z4).
+    /// The position that must be durable before its holder is admitted (Z4).
     pub since: Position,
     revoked: AtomicBool,
 }
@@ -46,13 +46,13 @@ impl Holder {
         self.revoked.load(Ordering::Acquire)
     }
 
-    /// Whether its holder may ask for a club; for club 0, which is any, only one that is bound to none may.
+    /// Whether its holder may act for a club. Club 0 means any club, and needs a credential that is not bound to clubs.
     pub fn may_ask_for(&self, club: ClubId) -> bool {
         self.clubs.is_empty() || self.clubs.binary_search(&club).is_ok()
     }
 }
 
-/// The holders of all credentials. The engine thread writes it, hellos read it.
+/// The holders of all credentials. The engine thread writes it; hellos read it.
 #[derive(Debug)]
 pub struct Holders {
     by_secret: RwLock<HashMap<Secret, Arc<Holder>, RandomState>>,
@@ -71,25 +71,25 @@ impl fmt::Debug for Hook {
 impl Holders {
     pub(super) fn of(state: &State) -> Holders {
         let holders = Holders { by_secret: RwLock::default(), on_revocation: OnceLock::new() };
-        // Whatever a journal was replayed from is durable.
+        // Everything in a replayed journal is durable.
         state.credentials.after(CredentialId(0)).for_each(|(id, of)| holders.insert(id, of, Position(0)));
         holders
     }
 
-    /// Shows a credential that the newest record added.
+    /// Adds a credential that the newest record added.
     pub(super) fn add(&self, state: &State, credential: CredentialId) {
         if let Some(of) = state.credentials.of(credential) {
             self.insert(credential, of, state.position());
         }
     }
 
-    /// The first that has a secret counts.
+    /// The first credential with a secret counts.
     fn insert(&self, credential: CredentialId, of: &Credential, since: Position) {
         let holder = || Arc::new(Holder::of(credential, of, since));
         self.by_secret.write().entry(of.grant.secret).or_insert_with(holder);
     }
 
-    /// Shows that a credential is revoked.
+    /// Marks a credential as revoked.
     pub(super) fn revoke(&self, state: &State, credential: CredentialId) {
         let secret = state.credentials.of(credential).map(|of| of.grant.secret);
         let Some(holder) = secret.and_then(|secret| self.of_secret(&secret)) else { return };
@@ -101,7 +101,7 @@ impl Holders {
         }
     }
 
-    /// Who holds a secret, revoked or not.
+    /// The holder of a secret, revoked or not.
     pub fn of_secret(&self, secret: &Secret) -> Option<Arc<Holder>> {
         self.by_secret.read().get(secret).cloned()
     }
@@ -109,7 +109,7 @@ impl Holders {
     /// Calls `notify` on the engine thread after each revocation, once [`Holder::is_revoked`] is true.
     ///
     /// # Panics
-    /// When it was called before.
+    /// If called twice.
     pub fn on_revocation(&self, notify: impl Fn() + Send + Sync + 'static) {
         assert!(self.on_revocation.set(Hook(Box::new(notify))).is_ok(), "one server shows an index");
     }

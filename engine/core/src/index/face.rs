@@ -1,4 +1,4 @@
-//! What lanes see of a campaign.
+//! What lanes can see of a campaign.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -12,26 +12,26 @@ use crate::state::frozen::Rows;
 use crate::state::prefetch::prefetch;
 use crate::state::{Campaign, FreeFrom, State};
 
-/// What lanes see of a campaign.
+/// What lanes can see of a campaign.
 pub(super) struct Face {
     pub(super) terms: Arc<Terms>,
     /// Whether the campaign is archived.
     pub(super) archived: bool,
-    /// The codes that are archived though the campaign may not be, by slot.
+    /// The codes that are archived by themselves, by slot.
     pub(super) archived_codes: SlotSet,
     /// How often each code was activated, by slot, in blocks that never move.
     blocks: Vec<OnceLock<Block>>,
-    /// What the snapshot says of that: it holds for the blocks that are not there.
+    /// The same in the snapshot; applies to blocks that do not exist.
     base: Rows<u32>,
     /// Whether uses of its codes are held.
     pub(super) has_holds: AtomicBool,
-    /// How it stands in all; none where it limits nothing there. Locked while one of its codes is shown, or looked at.
+    /// The campaign-wide limits; none if it has none. Locked while one of its codes is updated or read.
     pub(super) in_all: Option<Mutex<FreeFrom>>,
 }
 
 type Block = Box<[AtomicU32; BLOCK]>;
 
-/// Counters of a block.
+/// Counters per block.
 const BLOCK: usize = 1024;
 
 impl Face {
@@ -60,7 +60,7 @@ impl Face {
 
     pub(super) fn set(&self, slot: usize, activations: u32) {
         let Some(block) = self.blocks.get(slot / BLOCK) else { return };
-        // A block is made only where something is shown that the snapshot does not say already; without one, that is never activated.
+        // A block is created only to differ from the snapshot; a missing block without a snapshot means never activated.
         if block.get().is_some() || self.in_base(slot) != activations {
             block.get_or_init(|| self.block(slot / BLOCK * BLOCK))[slot % BLOCK].store(activations, Ordering::Release);
         }
@@ -82,7 +82,7 @@ impl Face {
         block.map_or_else(|| self.in_base(slot as usize), |block| block[slot as usize % BLOCK].load(Ordering::Acquire))
     }
 
-    /// Fetches the counter of a code into the processor's cache.
+    /// Prefetches the counter of a code.
     pub(super) fn touch(&self, slot: u32) {
         match self.blocks.get(slot as usize / BLOCK).and_then(OnceLock::get) {
             Some(block) => prefetch(&block[slot as usize % BLOCK]),
@@ -90,7 +90,7 @@ impl Face {
         }
     }
 
-    /// Whether another says the same.
+    /// Whether another has the same contents.
     pub(super) fn agrees_with(&self, other: &Face) -> bool {
         let counts = |face: &Face| (0..(face.blocks.len() * BLOCK) as u32).map(|slot| face.activations(slot)).collect::<Vec<_>>();
         let has_holds = |face: &Face| face.has_holds.load(Ordering::Acquire);
@@ -104,7 +104,7 @@ impl Face {
     }
 }
 
-/// How a campaign stands in all; none where it limits nothing there.
+/// The campaign-wide limits of a campaign; none if it has none.
 pub(super) fn in_all(state: &State, id: CampaignId, campaign: &Campaign) -> Option<Mutex<FreeFrom>> {
     let is_limited = campaign.terms.activations_max.is_some() || campaign.terms.budget.is_some();
     is_limited.then(|| Mutex::new(state.holds.free_from(id, campaign)))

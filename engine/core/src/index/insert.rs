@@ -1,8 +1,8 @@
-//! Putting a list of codes into the map: an import of 50,000 is to hold up redemptions for as short as can be.
+//! Adds a list of codes to the map: an import of 50,000 must delay redemptions as little as possible.
 //!
-//! One after the other, each would wait for memory twice, for the map's tags and for the place of its entry, and lock a shard. Here
-//! some thousands are sorted by shard first; each shard is locked once for them, and the places of a group are asked for before the first
-//! is waited for.
+//! One after the other, each code would wait for memory twice, for the map's tags and for its entry, and lock a shard. Here some
+//! thousands are sorted by shard first. Each shard is locked once, and the places of a group are prefetched before the first
+//! wait.
 
 use std::sync::atomic::Ordering;
 
@@ -13,15 +13,15 @@ use super::{AT_ONCE, Index, Key, SHARDS};
 use crate::state::prefetch::prefetch;
 use crate::state::{CodeAt, NormalisedCode};
 
-/// What the map keeps of a code.
+/// A code as the map stores it.
 type Entry = (Key, SharedValue<CodeAt>);
 
 impl Index {
-    /// Puts codes in, each with its place; one that is there already gets the new place.
+    /// Adds codes with their places; a code that exists gets the new place.
     pub(super) fn put_all(&self, codes: impl Iterator<Item = (NormalisedCode, CodeAt)>) {
         let mut hashed: Vec<(u64, Key, CodeAt)> = Vec::with_capacity(codes.size_hint().1.unwrap_or(0));
         hashed.extend(codes.map(|(code, at)| (self.hash_of(&code), Key(CompactString::new(code.as_str())), at)));
-        // Sorted by counting: where the codes of each shard begin, and then, as they are given out, where they end.
+        // Counting sort: where the codes of each shard begin and, as they are placed, end.
         let mut ends = [0_u32; SHARDS];
         hashed.iter().for_each(|(hash, ..)| ends[self.shard_of(*hash)] += 1);
         let mut before = 0;
@@ -46,20 +46,20 @@ impl Index {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Puts codes into the index, for tests.
+    /// Adds codes to the index, for tests.
     #[cfg(any(test, feature = "testing"))]
     pub fn put_codes(&self, codes: impl Iterator<Item = (NormalisedCode, CodeAt)>) {
         self.put_all(codes);
     }
 
-    /// Puts codes into their shard. Their keys are taken out of the list.
+    /// Adds codes to their shard. Takes their keys out of the list.
     fn put_into(&self, shard: usize, codes: &[u32], hashed: &mut [(u64, Key, CodeAt)]) {
         let hash_of = |(key, _): &Entry| self.codes.hash_usize(key) as u64;
         let mut table = self.codes.shards()[shard].write();
         table.reserve(codes.len(), hash_of);
         for group in codes.chunks(AT_ONCE) {
             for code in group {
-                // The tags begin where the entries end, and both are counted from there.
+                // The tags start where the entries end, and both are counted from there.
                 let home = hashed[*code as usize].0 as usize & (table.buckets() - 1);
                 let entries: *const Entry = table.data_end().as_ptr().cast_const();
                 prefetch(entries.cast::<u8>().wrapping_add(home));
@@ -90,12 +90,12 @@ mod tests {
     use crate::state::{Lookup, State};
 
     #[test]
-    fn codes_that_are_put_in_are_found_where_they_were_put_last() {
+    fn added_codes_are_found_at_their_newest_place() {
         let seed = fastrand::u64(..);
         let mut random = fastrand::Rng::with_seed(seed);
         let (index, mut plain) = (Index::of(&State::default()), HashMap::new());
         for campaign in (1..=60).map(CampaignId) {
-            // Of different lengths, so that some are kept in place and some are not.
+            // Of different lengths, so that some are stored in place and some are not.
             let some = |slot: u32| {
                 let text = format!("{:0width$}", random.u32(..20_000), width = random.usize(5..8) * 5);
                 (normalise(&text).expect("a code"), CodeAt { campaign, slot })

@@ -1,20 +1,21 @@
-//! The index: which campaign holds a code, and what a lane may know of it without asking the engine thread.
+//! The index: which campaign holds a code, and what a lane can know of it without the engine thread.
 //!
-//! A code stays in it when it is archived, under the campaign that held it last, until another campaign takes the value: so a
-//! refusal can say that it is archived, and archiving a campaign of any size costs nothing here. Whether the one that is found
-//! holds the value, the state says, and what lanes see of its campaign.
+//! An archived code stays in the index, under the campaign that held it last, until another campaign takes the value. A refusal
+//! can therefore report that it is archived, and archiving a campaign of any size costs nothing here. Whether the campaign found
+//! still holds the value is known from the state, and from the part of the campaign that lanes can see.
 //!
-//! Codes that are where the snapshot says, with which the state began, are looked up there (`base.rs`); those that came or moved since
-//! stand in the map, which is asked first.
+//! Codes that are where the initial snapshot has them are looked up there (`base.rs`). Codes that were added or moved since are
+//! in the map, which is searched first.
 //!
-//! The engine thread alone writes it, by [`Index::follow`] with each record it has applied; it asks it, as the state's
-//! [`Lookup`], where a code is. Lanes read it to answer checks.
+//! The engine thread alone writes the index, by [`Index::follow`] for each applied record, and uses it as the state's [`Lookup`]
+//! of codes. Lanes read it to answer checks.
 //!
-//! Invariant: [`Index::follow`] announces a record's position before it shows the record's effect. Whoever has seen an effect
-//! therefore finds its position in [`Index::shown`], and can wait until that is durable before it answers (Z4).
+//! Invariant: [`Index::follow`] announces a record's position before it shows the record's effect. A caller that has seen an
+//! effect therefore finds its position in [`Index::shown`], and can wait until that is durable before it answers (Z4).
 //!
-//! Invariant: no check sees a use as free that at no moment of it was. What a code's activations and holds are is shown in one
-//! step; where its campaign limits uses or bonuses in all (Z5), that stands beside it under one lock, which other campaigns have not.
+//! Invariant: a check never reports a use as free unless it was free at some instant during the check. The activations and holds
+//! of a code are updated in one step. If the campaign limits all uses or bonuses (Z5), these totals are updated with it under one
+//! lock, which other campaigns do not share.
 
 pub mod base;
 mod credentials;
@@ -49,51 +50,50 @@ use spread::Spread;
 use crate::state::prefetch::prefetch;
 use crate::state::{Campaign, CodeAt, FreeFrom, HeldUses, Lookup, NormalisedCode, Standing, State, refusals_of};
 
-/// How many codes of a list are put in at once: enough that each shard has some of them, and few enough that what is written for them
-/// takes no fresh memory that would be waited for.
+/// Codes of a list added at once: enough that each shard gets some, and few enough that the scratch space needs no fresh memory.
 const PUT_AT_ONCE: usize = 8_192;
 
-/// More shards than processors: a table that grows holds up its own shard only, and the shorter the fewer codes it has.
+/// More shards than processors: a growing table blocks its own shard only, and for a shorter time the fewer codes it has.
 const SHARDS: usize = 1 << spread::SHARD_BITS;
 
-/// The index. Shared by the engine thread, which writes, and the lanes, which read.
+/// The index, shared by the engine thread, which writes, and the lanes, which read.
 pub struct Index {
     /// The form in which codes are compared.
     form: CodeForm,
-    /// The codes that came or moved since the snapshot.
+    /// The codes that were added or moved since the snapshot.
     codes: DashMap<Key, CodeAt, Spread>,
-    /// The others.
+    /// The other codes.
     base: BaseCodes,
     /// By number, from 1.
     campaigns: RwLock<Vec<Face>>,
-    /// The codes of which uses are held.
+    /// The codes with held uses.
     held: DashMap<CodeAt, Holding, RandomState>,
     holders: Holders,
-    /// The engine's time when this was made; before it nothing is decided.
+    /// The engine's time when this was created; nothing is decided before it.
     began_ms: u64,
     clubs: AtomicU32,
     shown: AtomicU64,
-    /// How many codes that came since the snapshot have a text that is no code in the form.
+    /// The number of codes added since the snapshot whose text is not a valid code of the form.
     not_codes: AtomicU64,
-    /// Odd while codes are being added or taken out; another number after that than before.
+    /// Odd while codes are being added or removed; has another value afterwards.
     generation: AtomicU64,
-    /// How often all codes were gone through.
+    /// The number of walks over all codes.
     #[cfg(any(test, feature = "testing"))]
     walks: AtomicU64,
 }
 
-/// A normalised code, as the map keeps it: up to 24 bytes in place.
+/// A normalised code as the map stores it: up to 24 bytes in place.
 #[derive(PartialEq, Eq)]
 struct Key(CompactString);
 
-/// As the bytes are hashed, so that a lookup need not show that they are text.
+/// Hashes bytes, so that a lookup need not prove that they are text.
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.as_bytes().hash(state);
     }
 }
 
-/// Where a code was found, and in which generation of the index: a lane looks it up, so that the engine thread need not.
+/// Where a code was found, and in which generation of the index: a lane looks it up so that the engine thread need not.
 #[derive(Debug, Clone, Copy)]
 pub struct Hint {
     generation: u64,
@@ -101,13 +101,13 @@ pub struct Hint {
 }
 
 impl Hint {
-    /// The place, right or outdated.
+    /// The place, current or outdated.
     pub fn place(&self) -> Option<CodeAt> {
         self.at
     }
 }
 
-/// How a code stands of which uses are held. The counters stand together, so that no check sees a hold both open and confirmed.
+/// The state of a code with held uses. The counters change together, so that no check sees a hold as both open and confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Holding {
     activations: u32,
@@ -143,7 +143,7 @@ impl Index {
         index
     }
 
-    /// Shows what a record did to the state.
+    /// Updates the index with what a record did to the state.
     pub fn follow(&self, state: &State, record: &Record) {
         // Announce before showing; see the module's invariant. Release pairs with the Acquire in `shown`.
         self.shown.store(state.position().0, Ordering::Release);
@@ -157,7 +157,7 @@ impl Index {
     fn show(&self, state: &State, record: &Record) {
         let activated = |campaign: CampaignId, slot: u32| {
             let at = CodeAt { campaign, slot };
-            // A code that has holds, or had them, is among those that they touched, and shown with these.
+            // A code with current or earlier holds is among those that they touched, and is updated with these.
             if !state.holds.touched().contains(&at) {
                 self.show_code(state, at, false);
             }
@@ -220,7 +220,7 @@ impl Index {
         }
     }
 
-    /// Shows a campaign's terms, and what of it is archived; to nobody before it is whole.
+    /// Updates a campaign's terms and its archived codes, in one step for all readers.
     fn show_terms(&self, state: &State, id: CampaignId) {
         let Some(campaign) = state.campaigns.of(id) else { return };
         let archived_codes = SlotSet::of(campaign.archived_codes.keys().copied());
@@ -231,13 +231,13 @@ impl Index {
         face.archived = campaign.is_archived();
         face.archived_codes = archived_codes;
         face.in_all = in_all(state, id, campaign);
-        // When a use is free depends on the cap.
+        // The cap decides when a use is free.
         if cap != campaign.terms.activations_per_code_max {
             state.holds.codes_of(id).for_each(|at| self.show_holding(state, at, campaign));
         }
     }
 
-    /// Shows how often a code is activated, and held if it may be, and with it how its campaign stands.
+    /// Updates how often a code is activated, and held if it may be, and with it the campaign's totals.
     fn show_code(&self, state: &State, at: CodeAt, may_be_held: bool) {
         let Some(campaign) = state.campaigns.of(at.campaign) else { return };
         let Some(activations) = campaign.activations_of.get(at.slot) else { return };
@@ -245,7 +245,8 @@ impl Index {
         let face = &faces[number_of(at.campaign)];
         let in_all = face.in_all.as_ref().map(Mutex::lock);
         face.set(at.slot as usize, *activations);
-        // After the counter: who finds no holds of a code reads its counter next, and must find there what became of them.
+        // After the counter: a reader that finds no holds of a code reads its counter next, which must then include confirmed
+        // holds.
         if may_be_held {
             self.show_holding(state, at, campaign);
             face.has_holds.store(campaign.held > 0, Ordering::Release);
@@ -255,7 +256,7 @@ impl Index {
         }
     }
 
-    /// Shows how many uses of a code are held.
+    /// Updates how many uses of a code are held.
     fn show_holding(&self, state: &State, at: CodeAt, campaign: &Campaign) {
         match (state.holds.of_code(at, campaign), campaign.activations_of.get(at.slot)) {
             (Some(held), Some(activations)) => {
@@ -267,31 +268,31 @@ impl Index {
         }
     }
 
-    /// The newest position whose effect a reader may have seen, if it asks after reading.
+    /// The newest position whose effect a reader may have seen, if called after reading.
     pub fn shown(&self) -> Position {
         Position(self.shown.load(Ordering::Acquire))
     }
 
-    /// Who holds a credential.
+    /// The holders of credentials.
     pub fn holders(&self) -> &Holders {
         &self.holders
     }
 
-    /// The form in which codes are compared. It is that of the organisation, and never changes.
+    /// The form in which codes are compared. It belongs to the organisation and never changes.
     pub fn form(&self) -> CodeForm {
         self.form
     }
 
-    /// How many values there are.
+    /// The number of values.
     #[cfg(any(test, feature = "testing"))]
     pub fn value_count(&self) -> usize {
         let live = self.codes.iter().filter_map(|entry| NormalisedCode::from_normalised(&entry.key().0));
         live.chain(self.base.iter()).collect::<std::collections::HashSet<_>>().len()
     }
 
-    /// What redemptions of these codes would answer at a club, or at any for club 0. Each verdict holds at some moment of the
-    /// call; the answer may leave once the position that it names is durable. Holds that have expired at `now_ms` count no longer: that
-    /// is a time by the engine's clock, which the batch that is being filled may be behind by the length of a flush.
+    /// What redemptions of these codes would answer at a club, or at any club for club 0. Each verdict is true at some moment of
+    /// the call; the answer may leave once the position that it names is durable. Holds that have expired at `now_ms` no longer
+    /// count. That is a time by the engine's clock; the batch being filled may be behind it by the length of a flush.
     pub fn check<'a>(&self, now_ms: u64, club: ClubId, codes: impl Iterator<Item = &'a str>) -> CheckOutcome {
         let now_ms = now_ms.max(self.began_ms);
         let codes: Vec<_> = codes.map(|code| self.form.normalise(code)).collect();
@@ -321,7 +322,7 @@ impl Index {
         let Some(at) = at else { return unknown };
         let campaigns = self.campaigns.read();
         let Some(face) = campaigns.get(number_of(at.campaign)) else { return unknown };
-        // Held until the code is looked at, so that both are as of one moment.
+        // Locked until the code has been read, so that both are of the same moment.
         let in_all = face.in_all.as_ref().map(Mutex::lock);
         let holding = match face.has_holds.load(Ordering::Acquire) {
             true => self.held.get(&at).map(|holding| (holding.activations, holding.held.at(now_ms))),
@@ -343,7 +344,7 @@ impl Index {
             now_ms,
             club: at_club,
             code_uses: activations.saturating_add(held),
-            // What depends on the client is not foretold.
+            // Conditions that depend on the client are not predicted.
             client_uses: 0,
             campaign_uses: if has_uses { 0 } else { u64::MAX },
             committed: if has_budget { Money(0) } else { Money(i64::MAX) },
@@ -355,7 +356,7 @@ impl Index {
         }
     }
 
-    /// Whether codes are free to be added, and which campaigns hold the others (Z6).
+    /// Whether codes can be added, and which campaigns hold the others (Z6).
     pub fn check_free<'a>(&self, codes: impl Iterator<Item = &'a str>) -> CheckFreeOutcome {
         let codes: Vec<_> = codes.map(|code| self.form.normalise(code)).collect();
         let mut verdicts = Vec::with_capacity(codes.len());
@@ -372,30 +373,30 @@ impl Index {
         CheckFreeOutcome::Checked { codes: verdicts, as_of: self.shown() }
     }
 
-    /// How often all codes were gone through.
+    /// The number of walks over all codes.
     #[cfg(any(test, feature = "testing"))]
     pub fn walks(&self) -> u64 {
         self.walks.load(Ordering::Relaxed)
     }
 
-    /// How many codes campaigns hold at most.
+    /// An upper bound for the number of codes that campaigns hold.
     pub fn count_max(&self) -> u64 {
         (self.codes.len() + self.base.len()) as u64
     }
 
-    /// Whether codes can be added to a campaign, as of now: there is one, and it is not archived.
+    /// Whether codes can be added to a campaign now: it exists and is not archived.
     pub fn takes_codes(&self, campaign: CampaignId) -> bool {
         let number = (campaign.0 as usize).checked_sub(1);
         number.is_some_and(|number| self.campaigns.read().get(number).is_some_and(|face| !face.archived))
     }
 
-    /// Counts the codes that campaigns hold and for whose normalised text a condition holds. Goes through all there are.
+    /// Counts the codes that campaigns hold and whose normalised text meets a condition. Visits all codes.
     pub fn count(&self, is_meant: &dyn Fn(&str) -> bool) -> u64 {
         #[cfg(any(test, feature = "testing"))]
         self.walks.fetch_add(1, Ordering::Relaxed);
         let came = self.codes.iter().filter(|entry| is_meant(&entry.key().0) && self.is_live(*entry.value())).count();
         let base = self.base.codes().filter(|(code, at)| {
-            // One that moved since is in the map, and counted.
+            // A code that moved since is in the map and counted there.
             is_meant(code.as_str()) && self.is_live(*at) && self.find(code) == Some(*at)
         });
         (came + base.count()) as u64
@@ -406,8 +407,8 @@ impl Index {
         campaigns.get(number_of(at.campaign)).is_some_and(|face| !face.archived && !face.archived_codes.contains(at.slot))
     }
 
-    /// Looks codes up ahead of time, and gives a hint for each, in order, `None` where there is no code; best [`AT_ONCE`] of them.
-    /// [`Index::with_hint`] knows whether a hint still holds.
+    /// Looks codes up ahead of time and returns a hint for each, in order, `None` for an invalid code; best with [`AT_ONCE`]
+    /// codes. [`Index::with_hint`] checks whether a hint is still valid.
     pub fn hint_each<'a>(
         &self,
         codes: impl Iterator<Item = Option<&'a NormalisedCode>> + Clone,
@@ -418,8 +419,8 @@ impl Index {
         self.find_each(codes, |at| give(request.next().flatten().map(|_| Hint { generation, at })));
     }
 
-    /// Finds codes, and gives the place of each, in order. A lookup waits for memory twice, for the map's tags and for the entry; here
-    /// those of the first [`AT_ONCE`] codes are asked for before the first is waited for.
+    /// Finds codes and passes on the place of each, in order. A lookup waits for memory twice, for the map's tags and for the
+    /// entry; here those of [`AT_ONCE`] codes are prefetched before the first wait.
     fn find_each<'a>(
         &self,
         codes: impl Iterator<Item = Option<&'a NormalisedCode>> + Clone,
@@ -430,7 +431,7 @@ impl Index {
             let Some(code) = code else { continue };
             *hash = self.hash_of(code);
             let table = self.codes.shards()[self.shard_of(*hash)].read();
-            // The tags begin where the entries end; a search starts at the tag that the hash's lower bits name.
+            // The tags start where the entries end; a search starts at the tag that the hash's lower bits select.
             let tags: *const u8 = table.data_end().as_ptr().cast_const().cast();
             prefetch(tags.wrapping_add(*hash as usize & (table.buckets() - 1)));
         }
@@ -462,22 +463,22 @@ impl Index {
         self.codes.determine_shard(hash as usize)
     }
 
-    /// Where a code is that came or moved since the snapshot.
+    /// The place of a code that was added or moved since the snapshot.
     fn find_live(&self, hash: u64, code: &NormalisedCode) -> Option<CodeAt> {
         let table = self.codes.shards()[self.shard_of(hash)].read();
         table.get(hash, |(key, _)| key.0.as_bytes() == code.as_bytes()).map(|(_, at)| *at.get())
     }
 
-    /// The index, answering from a hint for as long as no code has come or gone since it was taken. For the engine thread, which
-    /// alone makes them come and go, and for the one code that the hint is about.
+    /// The index, answering from a hint as long as no code was added or removed since the hint was taken. Only for the engine
+    /// thread, which alone adds and removes codes, and only for the code of the hint.
     pub fn with_hint(&self, hint: Option<Hint>) -> Hinted<'_> {
         let generation = self.generation.load(Ordering::Relaxed);
-        // An odd generation was read while codes were coming, and says nothing; now there is none.
+        // A hint with an odd generation was taken while codes were being added, and is useless; now none are.
         let holding = hint.filter(|hint| hint.generation == generation);
         Hinted { index: self, hint: holding.map(|hint| hint.at) }
     }
 
-    /// Fetches the counters of codes into the processor's cache, where they are about to be written.
+    /// Prefetches the counters of codes that are about to be written.
     pub fn touch(&self, places: impl Iterator<Item = CodeAt>) {
         let campaigns = self.campaigns.read();
         for at in places {
@@ -493,9 +494,9 @@ impl Index {
         }));
     }
 
-    /// Puts in the codes of a state that is being taken over, but for those that are where its snapshot says. Of a value that several
-    /// campaigns have, the one that holds it counts, or where none does the one that held it last: so whatever is free goes first, in the
-    /// order in which it was freed.
+    /// Adds the codes of a state that is being taken over, except those that are where its snapshot has them. Of a value in
+    /// several campaigns, the campaign that holds it counts, or if none does, the last that did: so free values are added first,
+    /// in the order in which they became free.
     fn claim_all(&self, state: &State) {
         let mut freed = Vec::new();
         for (id, campaign) in state.campaigns.after(CampaignId(0)) {
@@ -518,7 +519,8 @@ impl Index {
         let freed = freed.into_iter().filter_map(|(since, at)| Some((since, of(at)?, at)));
         let freed = freed.filter(|(since, code, _)| prevails(*since, code)).map(|(_, code, at)| (code, at));
         self.put_groups(freed);
-        // Each of these is one campaign's alone, so that their order does not matter: they go in by as many threads as there are processors.
+        // Each of these belongs to one campaign, so that their order does not matter: as many threads as there are processors add
+        // them.
         let holding = state.campaigns.after(CampaignId(0)).filter(|(_, campaign)| !campaign.is_archived());
         let parts = holding.flat_map(|(id, campaign)| {
             let claimed = claimed(state, id, campaign);
@@ -541,8 +543,8 @@ impl Index {
         });
     }
 
-    /// The normalised form of a stored code. Each was normalised when it was decided upon, so that each has one, unless this program
-    /// normalises differently or the journal is from elsewhere: such a code is counted, and the first is logged.
+    /// The normalised form of a stored code. Each was normalised when it was decided, so that each has one, unless this program
+    /// normalises differently or the journal is from elsewhere: such a code is counted, and the first one is logged.
     fn value_of(&self, code: &str, at: CodeAt) -> Option<NormalisedCode> {
         match self.form.normalise(code) {
             Ok(value) => Some(value),
@@ -556,12 +558,12 @@ impl Index {
         }
     }
 
-    /// How many codes that came since the snapshot cannot be looked up, because their text is no code in the form.
+    /// The number of codes added since the snapshot that cannot be looked up, because their text is not a valid code of the form.
     pub fn not_codes(&self) -> u64 {
         self.not_codes.load(Ordering::Relaxed)
     }
 
-    /// Puts codes in, some thousands at a time.
+    /// Adds codes, some thousands at a time.
     fn put_groups(&self, codes: impl Iterator<Item = (NormalisedCode, CodeAt)>) {
         let mut codes = codes.peekable();
         while codes.peek().is_some() {
@@ -583,7 +585,7 @@ impl Index {
             }
             let mut request = group.iter();
             self.find_each(group.iter().map(|(_, code)| Some(code)), |at| {
-                let (slot, code) = request.next().expect("as many places are given as codes are asked about");
+                let (slot, code) = request.next().expect("there is a place for each requested code");
                 let ours = CodeAt { campaign, slot: *slot };
                 if at != Some(ours) {
                     lost.push((*code, ours));
@@ -595,7 +597,7 @@ impl Index {
         }
     }
 
-    /// Whether two indexes say the same of every code and every credential.
+    /// Whether two indexes agree on every code and every credential.
     pub fn agrees_with(&self, other: &Index) -> bool {
         let (faces, others) = (self.campaigns.read(), other.campaigns.read());
         let holding_alike =
@@ -616,7 +618,7 @@ impl Index {
     }
 }
 
-/// Logs how many stored codes cannot be looked up, where there are any.
+/// Logs the number of stored codes that cannot be looked up, if there are any.
 pub fn log_not_codes(count: u64, form: CodeForm) {
     if count > 0 {
         let form = RecordedForm::of(form);
@@ -628,16 +630,16 @@ pub fn log_not_codes(count: u64, form: CodeForm) {
     }
 }
 
-/// The slots of a campaign whose codes are not where the snapshot says, or may not be.
+/// The slots of a campaign whose codes are not, or may not be, where the snapshot has them.
 fn claimed(state: &State, id: CampaignId, campaign: &Campaign) -> Range<u32> {
     let first = if state.campaigns.was_restored(id) { 0 } else { campaign.codes.base_len() };
     first as u32..campaign.codes.len() as u32
 }
 
-/// An index with a hint for the one code that is asked about.
+/// An index with a hint for the one code being looked up.
 pub struct Hinted<'a> {
     index: &'a Index,
-    /// What the index would say; unknown where the hint is outdated.
+    /// What the index would return; unknown if the hint is outdated.
     hint: Option<Option<CodeAt>>,
 }
 
@@ -658,7 +660,7 @@ impl Lookup for Hinted<'_> {
     }
 }
 
-/// Where a campaign's face stands.
+/// The index of a campaign's face.
 fn number_of(campaign: CampaignId) -> usize {
     campaign.0 as usize - 1
 }
@@ -682,7 +684,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_index_says_why_a_code_is_free() {
+    fn an_empty_index_knows_no_code() {
         let index = Index::of(&State::default());
         let checked = index.check(0, ClubId(0), ["a", " ", "a b"].into_iter());
         let free = |outcome| CodeChecked::Free { outcome };
@@ -695,7 +697,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_holds_until_codes_come() {
+    fn a_hint_is_valid_until_codes_are_added() {
         let index = Index::of(&State::default());
         let code = normalise("code").expect("a code");
         let codes = |text: &str| {
@@ -707,7 +709,7 @@ mod tests {
         let hint = |code| {
             let mut hints = Vec::new();
             index.hint_each([Some(code)].into_iter(), |hint| hints.push(hint));
-            hints[0].expect("a code was asked about")
+            hints[0].expect("one code was looked up")
         };
         let unknown = hint(&code);
         assert_eq!(index.with_hint(Some(unknown)).find(&code), None);

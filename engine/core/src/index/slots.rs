@@ -1,5 +1,5 @@
-//! Which slots of a campaign are archived, one bit for each: to make it anew for a campaign of 50,000 codes takes a few microseconds,
-//! for which checks wait.
+//! The archived slots of a campaign, one bit for each: rebuilding the set for a campaign of 50,000 codes takes a few
+//! microseconds, for which checks wait.
 
 /// A set of slots.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub(super) struct SlotSet {
 }
 
 impl SlotSet {
-    /// The set of some slots, ascending.
+    /// The set of some ascending slots.
     pub(super) fn of(slots: impl DoubleEndedIterator<Item = u32> + Clone) -> SlotSet {
         let words = slots.clone().next_back().map_or(0, |last| last as usize / 64 + 1);
         let mut set = SlotSet { words: vec![0; words] };
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_has_the_slots_that_it_was_made_of() {
+    fn a_set_contains_its_slots() {
         let slots = [0, 1, 63, 64, 127, 49_999];
         let set = SlotSet::of(slots.into_iter());
         let found: Vec<u32> = (0..60_000).filter(|slot| set.contains(*slot)).collect();

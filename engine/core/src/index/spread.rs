@@ -1,23 +1,23 @@
 //! Hashes that give the shards of a map different shares of its keys.
 //!
-//! A shard's table doubles when it is full, and its keys are moved at once. Where every shard has the same share, all of them are full at
-//! the same moment, and the import that comes then waits for the whole map to be moved. So the last shard gets twice the share of the first,
-//! with the others in between, and the tables double one after the other while the map doubles.
+//! A shard's table doubles when it is full, which moves all its keys at once. If all shards had the same share, they would all be
+//! full at the same moment, and the import at that moment would wait until the whole map is moved. So the last shard gets twice
+//! the share of the first, with the others in between, and the tables double one after the other while the map doubles.
 
 use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::{FoldHasher, RandomState};
 
-/// How many bits of a hash say the shard.
+/// The number of bits of a hash that select the shard.
 pub(super) const SHARD_BITS: u32 = 8;
 
 /// Dashmap takes the bits of the shard below these, which the tables use as tags.
 const TAG_BITS: u32 = 7;
 
-/// Where the bits of the shard stand.
+/// The position of the shard's bits.
 const SHIFT: u32 = u64::BITS - TAG_BITS - SHARD_BITS;
 
-/// Makes such hashes.
+/// Creates such hashes.
 #[derive(Clone, Default)]
 pub(super) struct Spread(RandomState);
 
@@ -45,8 +45,8 @@ impl Hasher for SpreadHasher<'_> {
     }
 }
 
-/// Replaces the bits of the shard, evenly distributed, by ones that are not: `u` of 16 such bits becomes `u + u (1 - u) / 3`, whose slope
-/// goes down from 4/3 to 2/3, so that the first values are hit half as often as the last.
+/// Replaces the evenly distributed bits of the shard by uneven ones: `u` of 16 such bits becomes `u + u (1 - u) / 3`, whose slope
+/// falls from 4/3 to 2/3, so that the first values occur half as often as the last.
 fn spread(hash: u64) -> u64 {
     const ONE: u64 = 1 << 16;
     let u = (hash >> (SHIFT + SHARD_BITS - 16)) % ONE;
@@ -63,7 +63,7 @@ mod tests {
     const SHARDS: usize = 1 << SHARD_BITS;
 
     #[test]
-    fn shards_have_shares_that_differ_up_to_twofold() {
+    fn shares_of_shards_differ_by_up_to_a_factor_of_two() {
         let map: DashMap<u64, (), Spread> = DashMap::with_hasher_and_shard_amount(Spread::default(), SHARDS);
         for key in 0..1_000_000 {
             map.insert(key, ());
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_do_not_all_grow_at_one_moment() {
+    fn tables_do_not_all_grow_at_once() {
         const STEP: u64 = 4_000;
         let map: DashMap<u64, (), Spread> = DashMap::with_hasher_and_shard_amount(Spread::default(), SHARDS);
         let capacities = || map.shards().iter().map(|shard| shard.read().buckets()).collect::<Vec<_>>();
@@ -87,7 +87,7 @@ mod tests {
             for key in step * STEP..(step + 1) * STEP {
                 map.insert(key, ());
             }
-            // A hundredth of the keys is added in the last step, a fiftieth in the middle.
+            // The last step adds a hundredth of the keys, one in the middle a fiftieth.
             if step >= 50 {
                 let grown = before.iter().zip(capacities()).filter(|(before, after)| **before != *after).count();
                 most = most.max(grown);

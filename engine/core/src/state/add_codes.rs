@@ -1,4 +1,4 @@
-//! Add codes to a campaign: what becomes of each line (K3 to K9, A2, A3, Z7).
+//! Add codes to a campaign: the result of each line (K3 to K9, A2, A3, Z7).
 
 use scrip_protocol::command::{
     AddCodes, AddCodesOutcome as Outcome, CodeLimit, CodeTexts, CodesAdded, CodesReport, LineVerdict, OnConflict, SkippedLine,
@@ -7,14 +7,14 @@ use scrip_protocol::{CampaignId, Record, Stamp};
 
 use super::{CodeList, Lookup, NormalisedCode, State, refused};
 
-/// A request to add codes, or the question what that would do.
+/// A request to add codes, or to try what adding them would do.
 #[derive(Debug, Clone)]
 pub struct AddCodesRequest {
-    /// The campaign; only the question may be about one that is yet to be created.
+    /// The campaign. None only for a try on behalf of a campaign that does not exist yet.
     pub campaign: Option<CampaignId>,
     /// The codes.
     pub list: CodeList,
-    /// What is to become of the others when a line cannot be added.
+    /// What to do with the other lines if a line cannot be added.
     pub on_conflict: OnConflict,
 }
 
@@ -28,10 +28,10 @@ pub(super) fn decide(state: &State, stamp: Stamp, request: &AddCodesRequest, loo
     }
 }
 
-/// What adding codes would answer.
-pub(super) fn foretell(state: &State, request: &AddCodesRequest, lookup: &impl Lookup) -> Outcome {
+/// The outcome that adding codes would have.
+pub(super) fn preview(state: &State, request: &AddCodesRequest, lookup: &impl Lookup) -> Outcome {
     match sort(state, request, lookup) {
-        // Of a campaign that is yet to be created: without codes it is not.
+        // A campaign that does not exist yet cannot be created without codes.
         Ok(Taken { codes, skipped }) if request.campaign.is_none() && codes.is_empty() => Outcome::Conflicts(skipped),
         Ok(Taken { codes, skipped }) => Outcome::Added(CodesReport { added: codes.len() as u32, skipped }),
         Err(outcome) => outcome,
@@ -60,13 +60,13 @@ pub(super) fn apply(state: &mut State, record: &CodesAdded) {
     }
 }
 
-/// A list sorted into what is added and what is not.
+/// A list divided into added and skipped lines.
 pub(super) struct Taken {
     pub(super) codes: CodeTexts,
     pub(super) skipped: Vec<SkippedLine>,
 }
 
-/// Why nothing of a list is taken, in order of precedence.
+/// Why nothing of a list is added, in order of precedence.
 pub(super) enum TakeError {
     NoCodes,
     TooManyLines,
@@ -74,7 +74,7 @@ pub(super) enum TakeError {
     TooMany(CodeLimit),
 }
 
-/// Sorts a list for a campaign, or for one to be created.
+/// Divides a list for a campaign, existing or new.
 pub(super) fn take(
     state: &State,
     campaign: Option<CampaignId>,
@@ -113,7 +113,7 @@ pub(super) fn take(
     Ok(Taken { codes, skipped })
 }
 
-/// Why each of some codes cannot be added to a campaign, or to one to be created; `None` for those that can.
+/// Why each code cannot be added to a campaign, existing or new; `None` if it can.
 fn verdicts(
     state: &State,
     campaign: Option<CampaignId>,
@@ -121,7 +121,7 @@ fn verdicts(
     lookup: &impl Lookup,
 ) -> Vec<Option<LineVerdict>> {
     let mut verdicts = Vec::with_capacity(codes.len());
-    // Those that a campaign has, which does not hold them.
+    // Codes that the campaign has but does not hold.
     let mut freed = Vec::new();
     lookup.find_all(codes, |at| {
         verdicts.push(match at {
@@ -134,7 +134,7 @@ fn verdicts(
             None => None,
         });
     });
-    // A campaign's own archived code, if another campaign has had the value since: a lookup returns that one.
+    // A campaign's own archived code whose value another campaign has had since: a lookup returns that one.
     if let Some(of) = campaign.and_then(|campaign| state.campaigns.of(campaign)) {
         let ours = freed.into_iter().filter(|at| of.archived_slot(&codes[*at], &|code| lookup.normalised(code)).is_some());
         ours.for_each(|at| verdicts[at] = Some(LineVerdict::AlreadyInCampaign));

@@ -1,7 +1,8 @@
-//! Archive and restore of campaigns (X1, X4 to X6, A4 to A6).
+//! Archive and restore campaigns (X1, X4 to X6, A4 to A6).
 //!
-//! An archived campaign keeps its codes and their history; their values are free. Restoring it brings back the codes whose values are
-//! still free. The others stay archived for the campaign's sake, and restoring it again brings back what has become free meanwhile.
+//! An archived campaign keeps its codes and their history; their values are free. Restoring it restores the codes whose values
+//! are still free. The others stay archived because of the campaign, and restoring it again restores those that have become free
+//! meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +58,7 @@ pub(super) fn decide_restore(state: &State, stamp: Stamp, campaign: CampaignId, 
     .into()
 }
 
-/// The codes that are archived for the campaign's sake, by slot.
+/// The codes that are archived because of the campaign, by slot.
 fn archived_with(campaign: &Campaign) -> Vec<u32> {
     let alone = |slot: &u32| campaign.archived_codes.get(slot).is_some_and(|code| code.cause == ArchiveCause::Alone);
     if campaign.is_archived() {
@@ -66,10 +67,10 @@ fn archived_with(campaign: &Campaign) -> Vec<u32> {
     campaign.archived_codes.keys().copied().filter(|slot| !alone(slot)).collect()
 }
 
-/// How many codes are normalised before they are looked up: some 16 KiB of them.
+/// Codes normalised before each lookup: some 16 KiB of them.
 const NORMALISED_AT_ONCE: usize = 256;
 
-/// The other campaign that holds the value of each of a campaign's archived codes; `None` where it is free.
+/// The other campaign that holds the value of each of a campaign's archived codes; `None` if the value is free.
 pub(super) fn holders(
     state: &State,
     campaign: CampaignId,
@@ -78,11 +79,11 @@ pub(super) fn holders(
     lookup: &impl Lookup,
 ) -> Vec<Option<CampaignId>> {
     let mut holders = Vec::with_capacity(slots.len());
-    // Few at a time: what is written and read again stays in the processor's cache, and no fresh memory is waited for.
+    // Few at a time: what is written and read again stays in the processor's cache, and no fresh memory is needed.
     let mut codes = Vec::with_capacity(NORMALISED_AT_ONCE);
     for slots in slots.chunks(NORMALISED_AT_ONCE) {
         codes.clear();
-        // A code in the state was normalised when it was decided upon.
+        // Every code in the state was normalised when it was decided.
         codes.extend(slots.iter().filter_map(|slot| lookup.normalised(of.codes.of(*slot as usize)?)));
         lookup.find_all(&codes, |at| {
             let holder = at.filter(|at| at.campaign != campaign && state.campaigns.is_live(*at));
@@ -102,7 +103,7 @@ pub(super) fn apply_restore(state: &mut State, record: &CampaignRestored) {
         let freed = freed.unwrap_or(state.position);
         left.insert(*slot, ArchivedCode { cause: ArchiveCause::ByCampaign, freed });
     }
-    // Those that were left over by an earlier restore.
+    // Codes left over from an earlier restore.
     let mut changed: Vec<u32> = Vec::new();
     campaign.archived_codes.retain(|slot, code| {
         let stays = code.cause == ArchiveCause::Alone;

@@ -1,4 +1,4 @@
-//! Archive and restore of single codes (X2, A5, A6).
+//! Archive and restore single codes (X2, A5, A6).
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ pub(super) fn apply_archive(state: &mut State, record: &CodesArchived) {
     };
     let slots = record.slots.iter().filter(|slot| (**slot as usize) < campaign.codes.len());
     let mut archived: BTreeMap<u32, ArchivedCode> = slots.map(archived).collect();
-    // Appending makes the whole map anew, which many codes pay for and few do not.
+    // Appending rebuilds the whole map, which pays off for many codes and not for few.
     match archived.len() * 16 > campaign.archived_codes.len() {
         true => campaign.archived_codes.append(&mut archived),
         false => campaign.archived_codes.extend(archived),
@@ -92,7 +92,7 @@ pub(super) fn apply_restore(state: &mut State, record: &CodesRestored) {
     state.holds.recount_codes(&state.campaigns, record.campaign, record.slots.iter().copied());
 }
 
-/// Sorts a list's codes into the slots that are changed, ascending, and the lines that are not, in order.
+/// Divides the codes of a list into the slots to change, ascending, and the skipped lines, in order.
 fn sorted(list: &CodeList, verdicts: impl Iterator<Item = Result<u32, LineVerdict>>) -> (Vec<u32>, Vec<SkippedLine>) {
     let (mut slots, mut skipped) = (Vec::new(), list.skipped().to_vec());
     for (at, verdict) in verdicts.enumerate() {
@@ -106,23 +106,24 @@ fn sorted(list: &CodeList, verdicts: impl Iterator<Item = Result<u32, LineVerdic
     (slots, skipped)
 }
 
-/// Where a code is that is asked for by a campaign.
+/// Where a requested code of a campaign is.
 #[derive(Clone, Copy)]
 struct Found {
-    /// In the campaign; none where it does not have the code.
+    /// Its slot in the campaign; none if the campaign does not have the code.
     slot: Option<u32>,
-    /// In another one, which has had it since.
+    /// Its place in another campaign, which has had it since.
     elsewhere: Option<CodeAt>,
 }
 
-/// Finds codes for a campaign.
+/// Finds the codes of a campaign.
 fn find(campaign: CampaignId, of: &Campaign, codes: &[NormalisedCode], lookup: &impl Lookup) -> Vec<Found> {
     let mut found = Vec::with_capacity(codes.len());
     lookup.find_all(codes, |at| {
         let (ours, elsewhere) = (at.filter(|at| at.campaign == campaign), at.filter(|at| at.campaign != campaign));
         found.push(Found { slot: ours.map(|at| at.slot), elsewhere });
     });
-    // For a value that another campaign has had since, a lookup returns that one: here it is among the archived codes.
+    // If another campaign has had a value since, a lookup returns that one: the code is then among this campaign's archived
+    // codes.
     for (code, found) in codes.iter().zip(&mut found).filter(|(_, found)| found.elsewhere.is_some()) {
         found.slot = of.archived_slot(code, &|code| lookup.normalised(code));
     }

@@ -1,4 +1,4 @@
-//! The bonus balance by hand, and what is paid with it: credits, write-offs, payments and their refunds (B3, B4, A30).
+//! Manual changes of the bonus balance, and payments with it: credits, write-offs, payments and their refunds (B3, B4, A30).
 
 use scrip_protocol::command::{
     BonusChanged, BonusDone, BonusOperation, BonusOutcome as Outcome, CreditBonus, Note, PayBonus, RefundBonus,
@@ -11,20 +11,20 @@ use super::executor::executor;
 use super::refund::is_dropped;
 use super::{State, refused};
 
-/// A request to give back a bonus payment, with the payment as the journal has it.
+/// A request to refund a bonus payment, with the payment as the journal has it.
 #[derive(Debug, Clone)]
 pub struct RefundBonusRequest {
-    /// The position that was named.
+    /// The position of the payment in the request.
     pub payment: Position,
-    /// The payment that stands there, if one does.
+    /// The payment at that position, if there is one.
     pub found: Option<BonusChanged>,
-    /// The first position that the journal keeps: what stood before it is not known any more.
+    /// The first position that the journal retains: earlier records are no longer known.
     pub kept_from: Position,
-    /// Whether it may be any credential's, or only the caller's own.
+    /// Whether the payment may be of any credential, or only the caller's own.
     pub anyones: bool,
-    /// How much; none for what is left.
+    /// The amount; none for the remainder.
     pub amount: Option<Money>,
-    /// By whom, and what they say of it.
+    /// Who did it, and their comment.
     pub note: Note,
 }
 
@@ -111,7 +111,7 @@ pub(super) fn decide_refund(state: &State, stamp: Stamp, request: &RefundBonusRe
     BonusChanged {
         stamp,
         operation: BonusOperation::Refund { payment: request.payment },
-        // Whoever asks for it, reports have it as the system's (B3).
+        // Reports list it as the system's, regardless of the caller (B3).
         executor: Executor { kind: ExecutorKind::System, ..executor(state, &stamp, note.by) },
         client: payment.client,
         club: payment.club,
@@ -130,7 +130,7 @@ pub(super) fn apply(state: &mut State, record: &BonusChanged) {
     }
 }
 
-/// What the request that a record comes from is answered.
+/// The answer to the request that a record comes from.
 pub(super) fn reply_of(record: &BonusChanged, position: Position) -> super::Remembered {
     let done: BonusDone = record.done(position);
     match record.operation {

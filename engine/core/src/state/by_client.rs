@@ -1,5 +1,5 @@
-//! A map by client in parts: a table that grows moves everything it holds, and millions of entries are a stall that callers feel. Here a
-//! part moves at a time, which has one of 256.
+//! A map by client in parts. A growing table moves everything it holds, and with millions of entries callers would feel the
+//! stall. Here one of 256 parts moves at a time.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,18 +8,18 @@ use std::hash::BuildHasher;
 use foldhash::fast::RandomState;
 use scrip_protocol::ClientId;
 
-/// How many parts a large map has.
+/// Number of parts of a large map.
 const PARTS: usize = 256;
 
-/// How many entries a map has before it is divided.
+/// Number of entries up to which a map is not divided.
 const WHOLE_MAX: usize = 4_096;
 
-/// What is known of clients.
+/// Values by client.
 #[derive(Debug)]
 pub(super) struct ByClient<V> {
     /// One, or [`PARTS`]; none before the first entry.
     parts: Vec<HashMap<ClientId, V, RandomState>>,
-    /// By which clients are distributed over the parts.
+    /// Distributes clients over the parts.
     seed: RandomState,
 }
 
@@ -77,7 +77,7 @@ impl<V> ByClient<V> {
         }
     }
 
-    /// All entries, in no order.
+    /// All entries, in any order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&ClientId, &V)> {
         self.parts.iter().flatten()
     }
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_has_what_a_plain_map_has() {
+    fn it_agrees_with_a_plain_map() {
         let seed = fastrand::u64(..);
         println!("seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);

@@ -1,21 +1,21 @@
-//! Sums by time: how much there is in all, and how much of it lies at or before a time.
+//! Sums by time: the total, and the part at or before a time.
 //!
-//! Each value is added up at its millisecond and in the stretches of time around it, each 64 times as long as the one before. What lies
-//! at or before a time is then the sum of at most 63 stretches of each length, however many values there are.
+//! Each value is added at its millisecond and in the intervals around it, each 64 times as long as the one before. The sum at or
+//! before a time then consists of at most 63 intervals of each length, however many values there are.
 
 use std::collections::BTreeMap;
 use std::ops::{AddAssign, SubAssign};
 
-/// A stretch is so many bits longer than those that it is made of.
+/// An interval is longer by this many bits than its parts.
 const BITS: u32 = 6;
 
-/// How many lengths of stretches there are: the longest has 4.7 hours, so that the longest hold reaches over 37 of them.
+/// Number of interval lengths: the longest lasts 4.7 hours, so that the longest hold spans 37 of them.
 const LENGTHS: usize = 5;
 
 /// Sums by time.
 #[derive(Debug, PartialEq)]
 pub(crate) struct ByTime<V> {
-    /// The sums of the stretches that have any, of each length, by the number of the stretch.
+    /// The sums of the non-empty intervals of each length, by the number of the interval.
     stretches: [BTreeMap<u64, V>; LENGTHS],
     total: V,
 }
@@ -27,7 +27,7 @@ impl<V: Default> Default for ByTime<V> {
 }
 
 impl<V: Copy + Default + PartialEq + AddAssign + SubAssign> ByTime<V> {
-    /// Whether it all comes to nothing.
+    /// Whether all sums are zero.
     pub(crate) fn is_empty(&self) -> bool {
         self.stretches.iter().all(BTreeMap::is_empty)
     }
@@ -36,7 +36,7 @@ impl<V: Copy + Default + PartialEq + AddAssign + SubAssign> ByTime<V> {
         self.change(at_ms, |sum| *sum += value);
     }
 
-    /// Takes back what was added at a time.
+    /// Removes what was added at a time.
     pub(crate) fn take(&mut self, at_ms: u64, value: V) {
         self.change(at_ms, |sum| *sum -= value);
     }
@@ -53,17 +53,17 @@ impl<V: Copy + Default + PartialEq + AddAssign + SubAssign> ByTime<V> {
         }
     }
 
-    /// The sum of what lies behind a time.
+    /// The sum after a time.
     pub(crate) fn after(&self, now_ms: u64) -> V {
         let mut left = self.total;
         self.until(now_ms).for_each(|sum| left -= *sum);
         left
     }
 
-    /// The sums that make up what lies at or before a time.
+    /// The sums that make up the sum at or before a time.
     fn until(&self, now_ms: u64) -> impl Iterator<Item = &V> {
         let (at_once, longer) = (self.stretches[0].get(&now_ms), (0..).zip(&self.stretches));
-        // Of each length those before the one that the time lies in, as far as they are in no longer one that is over.
+        // Of each length, the intervals before the one that contains the time, unless a longer completed interval includes them.
         let over = longer.flat_map(move |(length, sums)| {
             let now = now_ms >> (BITS * length);
             let first = if length as usize == LENGTHS - 1 { 0 } else { now >> BITS << BITS };
@@ -78,9 +78,9 @@ impl<V: Copy + Default + PartialEq + AddAssign + SubAssign> ByTime<V> {
 mod tests {
     use super::*;
 
-    /// What lies behind a time is what a walk through everything finds, whatever was added and taken back.
+    /// The sum after a time is the one that a full walk finds, whatever was added and removed.
     #[test]
-    fn sums_by_time_are_those_of_a_walk_through_everything() {
+    fn sums_by_time_agree_with_a_full_walk() {
         let seed = fastrand::u64(..);
         println!("seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);
@@ -108,9 +108,9 @@ mod tests {
         }
     }
 
-    /// What is looked at for one time does not grow with how much there is: here a value in every few milliseconds of seven days.
+    /// The cost of a query does not grow with the number of values: here one in every few milliseconds of seven days.
     #[test]
-    fn a_look_at_a_time_goes_through_a_few_sums_only() {
+    fn a_query_reads_only_a_few_sums() {
         const DAYS_MS: u64 = 7 * 24 * 3_600_000;
         let (mut sums, from) = (ByTime::default(), 1_700_000_000_000);
         (0..DAYS_MS).step_by(1_009).for_each(|at_ms| sums.add(from + at_ms, 1_i64));

@@ -1,10 +1,10 @@
 //! The archived codes of a campaign by value.
 //!
-//! A lookup returns the campaign that had a value last. Where that is another one, the campaign that is asked about may still have the value among its
-//! archived codes. They are hashed once, when a command first needs that, and those archived later when they are archived. So a command costs
-//! as much as its own list is long.
+//! A lookup returns the campaign that had a value last. If that is another campaign, the requested one may still have the value
+//! among its archived codes. These are hashed when a command first needs them, and later ones when they are archived. The cost of
+//! a command therefore depends only on the length of its own list.
 //!
-//! Equal states may differ in what is hashed: it changes no answer.
+//! Equal states may differ in what is hashed; it changes no answer.
 
 use std::hash::BuildHasher;
 use std::sync::OnceLock;
@@ -14,7 +14,7 @@ use scrip_protocol::codes::NormalisedCode;
 
 use super::texts::Texts;
 
-/// The archived codes of a campaign by value: 8 bytes each, once they are needed.
+/// The archived codes of a campaign by value: 8 bytes each, once needed.
 #[derive(Debug, Default)]
 pub(super) struct ByValue {
     hasher: RandomState,
@@ -26,7 +26,7 @@ pub(super) struct ByValue {
 type Normalise<'a> = &'a dyn Fn(&str) -> Option<NormalisedCode>;
 
 impl ByValue {
-    /// Finds the slot of a value. `archived` gives the slots of all archived codes, if they are not hashed yet.
+    /// Finds the slot of a value. `archived` returns the slots of all archived codes, if they are not hashed yet.
     pub(super) fn find<I: Iterator<Item = u32>>(
         &self,
         value: &NormalisedCode,
@@ -41,7 +41,7 @@ impl ByValue {
         alike.find(|slot| codes.of(*slot as usize).and_then(normalise).is_some_and(|code| code == *value))
     }
 
-    /// Adds codes that are archived now.
+    /// Adds newly archived codes.
     pub(super) fn add(&mut self, codes: &Texts, archived: impl Iterator<Item = u32>, normalise: Normalise<'_>) {
         let Some(mut slots) = self.slots.take() else { return };
         slots.append(&mut self.hashed(codes, archived, normalise));
@@ -51,7 +51,7 @@ impl ByValue {
         self.slots = slots.into();
     }
 
-    /// Forgets what is hashed: other codes are archived now.
+    /// Discards the hashes: other codes are archived now.
     pub(super) fn clear(&mut self) {
         self.slots.take();
     }

@@ -1,7 +1,7 @@
-//! The clients, with what they have (B1).
+//! The clients and their balances (B1).
 //!
-//! What a redemption touches, the id and the balances, is a row of 32 bytes, which no line of the processor's cache divides; what is only counted
-//! stands elsewhere under the same number.
+//! The id and the balances, which a redemption touches, are a row of 32 bytes within one cache line; counters are stored
+//! elsewhere under the same number.
 
 use std::collections::BTreeMap;
 
@@ -13,17 +13,17 @@ use super::overlay::Overlay;
 use super::prefetch::prefetch;
 use super::shards::Shards;
 
-/// The clients with their accounts.
+/// The clients and their accounts.
 #[derive(Default)]
 pub struct Clients {
     rows: Overlay<ClientRow>,
     counts: Overlay<CountsRow>,
-    /// Of the clients of the snapshot, who never leave.
+    /// Indexes the clients of the snapshot, which never leave.
     frozen: Frozen,
-    /// Of those that came since.
+    /// Indexes the clients that were added since.
     index: Shards,
     base_names: Names,
-    /// Only clients that have one, or have none any more.
+    /// Only clients that have, or had, a name.
     names: BTreeMap<ClientId, String>,
 }
 
@@ -49,7 +49,7 @@ impl Names {
 }
 
 impl Clients {
-    /// Those of a snapshot.
+    /// The clients of a snapshot.
     pub(super) fn over(
         rows: Rows<ClientRow>,
         counts: Rows<CountsRow>,
@@ -62,7 +62,7 @@ impl Clients {
     }
 
     fn row(&self, client: ClientId) -> Option<u32> {
-        // Of whoever was there before, the snapshot has the last word: nobody leaves.
+        // The snapshot is authoritative for its clients: nobody leaves.
         let is = |row: u32| self.rows.get(row).is_some_and(|row| row.id == client.0);
         let frozen = || self.frozen.find(self.frozen.key.hash_id(client.0), is);
         let in_base = if self.rows.base().is_empty() { None } else { frozen() };
@@ -73,7 +73,7 @@ impl Clients {
         self.rows.get(row).expect("the index names rows that are there")
     }
 
-    /// Fetches where a search for a client starts.
+    /// Prefetches the start of a search for a client.
     pub(super) fn touch(&self, client: ClientId) {
         if !self.rows.base().is_empty() {
             self.frozen.touch(self.frozen.key.hash_id(client.0));
@@ -81,7 +81,7 @@ impl Clients {
         self.index.touch(client.0);
     }
 
-    /// Fetches the row that is likely the client's.
+    /// Prefetches the row that is probably the client's.
     pub(super) fn touch_row(&self, client: ClientId) {
         let frozen = || self.frozen.likely(self.frozen.key.hash_id(client.0));
         let in_base = if self.rows.base().is_empty() { None } else { frozen() };
@@ -99,7 +99,7 @@ impl Clients {
         self.row(client).map(|row| Money(self.at(row).bonus))
     }
 
-    /// What a client has; `None` for an unknown client.
+    /// A client's balances; `None` for an unknown client.
     pub fn accounts(&self, client: ClientId) -> Option<Accounts> {
         self.row(client).map(|row| self.accounts_at(row))
     }
@@ -114,7 +114,7 @@ impl Clients {
         self.names.get(&client).map_or_else(|| self.base_names.of(client), String::as_str)
     }
 
-    /// How many there are.
+    /// The number of clients.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
@@ -124,7 +124,7 @@ impl Clients {
         self.rows.len() == 0
     }
 
-    /// All clients with what they have, in the order of registration.
+    /// All clients with their balances, in the order of registration.
     pub fn iter(&self) -> impl Iterator<Item = (ClientId, Accounts)> {
         (0..).zip(self.rows.iter()).map(|(row, client)| (ClientId(client.id), self.accounts_at(row)))
     }
@@ -134,7 +134,7 @@ impl Clients {
         self.rows.iter()
     }
 
-    /// What is counted of each of them, in the same order.
+    /// The counters of all clients, in the same order.
     pub fn counts(&self) -> impl Iterator<Item = &CountsRow> {
         self.counts.iter()
     }

@@ -1,4 +1,4 @@
-//! A list of codes as a lane prepares it for the engine thread: what can be said of its lines without the state is said already.
+//! A list of codes as a lane prepares it for the engine thread: everything that can be decided about its lines without the state.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,25 +10,25 @@ use scrip_protocol::command::{CodeTexts, LineVerdict, SHOWN_CHARS_MAX, SkippedLi
 
 use super::NormalisedCode;
 
-/// The lines of a list: its distinct codes, and those that hold none or repeat one.
+/// The lines of a list: its distinct codes, and the lines without a code or with a duplicate.
 #[derive(Debug, Clone, Default)]
 pub struct CodeList {
-    /// Whether there were more lines than a request may carry. Then nothing else is known of it.
+    /// Whether there were more lines than a request may have. Nothing else is known of it then.
     too_long: bool,
-    /// How many codes the parts of a longer list before this one would add.
+    /// How many codes the earlier parts of a longer list would add.
     earlier: u32,
-    /// The distinct codes as they are written, without what surrounds them.
+    /// The distinct codes as written, without surrounding characters.
     codes: CodeTexts,
-    /// The same, normalised.
+    /// The same codes, normalised.
     normalised: Vec<NormalisedCode>,
-    /// The lines that they stand in.
+    /// Their line numbers.
     numbers: Vec<u32>,
     /// The other lines that are not blank.
     skipped: Vec<SkippedLine>,
 }
 
 impl CodeList {
-    /// Prepares lines, of which the first has a number. `trim` takes off what surrounds a code, `normalise` makes what is left comparable.
+    /// Prepares lines, numbered from `first_line`. `trim` removes what surrounds a code, `normalise` makes the rest comparable.
     pub fn prepare(
         lines: &CodeTexts,
         first_line: u32,
@@ -36,7 +36,7 @@ impl CodeList {
         normalise: impl Fn(&str) -> Result<NormalisedCode, InvalidCode>,
     ) -> CodeList {
         let mut list = CodeList { normalised: Vec::with_capacity(lines.len()), ..CodeList::default() };
-        // By their hashes, so that the table is small: with the codes themselves in it, each look would wait for memory.
+        // Indexed by hash, so that the table is small: with the codes in it, each lookup would wait for memory.
         let hasher = RandomState::default();
         let mut place_of: HashMap<u64, u32, RandomState> = HashMap::with_capacity_and_hasher(lines.len(), RandomState::default());
         let numbers = (0..).map(|after: u32| first_line.saturating_add(after));
@@ -45,7 +45,7 @@ impl CodeList {
                 Err(why) => LineVerdict::Invalid(why),
                 Ok(code) => {
                     let mut hash = hasher.hash_one(code);
-                    // Another code with the same hash, once in many lives of a list: the next number stands for this one.
+                    // Another code with the same hash, which is very rare: the next number stands for this one.
                     while let Some(other) = place_of.get(&hash)
                         && list.normalised[*other as usize] != code
                     {
@@ -68,22 +68,22 @@ impl CodeList {
         list
     }
 
-    /// A list with more lines than a request may carry: it is not looked at.
+    /// A list with more lines than a request may have: its lines are not read.
     pub fn too_long() -> CodeList {
         CodeList { too_long: true, ..CodeList::default() }
     }
 
-    /// The same list as a part of a longer one, of which the parts before it would add so many codes.
+    /// The same list as a part of a longer one, whose earlier parts would add that many codes.
     pub fn after(self, earlier: u32) -> CodeList {
         CodeList { earlier, ..self }
     }
 
-    /// How many codes the parts of a longer list before this one would add.
+    /// How many codes the earlier parts of a longer list would add.
     pub fn earlier(&self) -> u32 {
         self.earlier
     }
 
-    /// Whether it has more lines than a request may carry.
+    /// Whether it has more lines than a request may have.
     pub fn is_too_long(&self) -> bool {
         self.too_long
     }
@@ -93,22 +93,22 @@ impl CodeList {
         self.numbers.is_empty() && self.skipped.is_empty()
     }
 
-    /// The distinct codes as they are written.
+    /// The distinct codes as written.
     pub fn codes(&self) -> &CodeTexts {
         &self.codes
     }
 
-    /// The same, normalised.
+    /// The same codes, normalised.
     pub fn normalised(&self) -> &[NormalisedCode] {
         &self.normalised
     }
 
-    /// The lines that hold no code, or one that an earlier line has.
+    /// The lines without a code, or with one that an earlier line has.
     pub fn skipped(&self) -> &[SkippedLine] {
         &self.skipped
     }
 
-    /// The code of a place in the list, as a line that adds nothing for a reason.
+    /// The code at an index of the list, as a line that is skipped for a reason.
     pub fn skip(&self, at: usize, why: LineVerdict) -> SkippedLine {
         skipped(self.numbers[at], self.codes.of(at).unwrap_or_default(), why)
     }
@@ -118,7 +118,7 @@ fn skipped(line: u32, text: &str, why: LineVerdict) -> SkippedLine {
     SkippedLine { line, code: shown(text).to_owned(), why }
 }
 
-/// What is shown of a code in a report: records and replies with many of them stay within their bounds.
+/// The part of a code that a report shows, so that records and replies with many codes stay within their limits.
 pub(super) fn shown(text: &str) -> &str {
     text.char_indices().nth(SHOWN_CHARS_MAX).map_or(text, |(end, _)| &text[..end])
 }

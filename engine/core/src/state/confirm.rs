@@ -1,4 +1,4 @@
-//! Confirm: a hold becomes the activation (Z1).
+//! Confirm: turns a hold into an activation (Z1).
 
 use scrip_protocol::command::{Activation, ConfirmOutcome as Outcome, ConfirmationRefused, HoldConfirmed};
 use scrip_protocol::{ClientId, Position, Record, Stamp};
@@ -8,12 +8,12 @@ use super::holds::{End, Hold};
 use super::ladder::refusal_of;
 use super::redeem::{self, credited, standing};
 
-/// A hold that a request names, to confirm or to release it.
+/// A hold named by a request to confirm or release it.
 #[derive(Debug, Clone, Copy)]
 pub struct NamedHold {
     /// The hold.
     pub hold: Position,
-    /// Whether it may be any credential's, as an operator's requests may, or only the caller's own.
+    /// Whether it may be of any credential, as for operators, or only the caller's own.
     pub anyones: bool,
 }
 
@@ -22,21 +22,21 @@ pub struct NamedHold {
 pub struct ConfirmRequest {
     /// The hold.
     pub hold: NamedHold,
-    /// The top-up during which the code was typed, 0 for none (A12).
+    /// The top-up during which the code was entered, 0 for none (A12).
     pub top_up: Position,
-    /// Whose top-up that is, as the journal has it; nobody's where it is none.
+    /// The client of that top-up, as the journal has it; none without a top-up.
     pub top_up_of: Option<ClientId>,
 }
 
 impl From<NamedHold> for ConfirmRequest {
-    /// Apart from any top-up.
+    /// Without a top-up.
     fn from(hold: NamedHold) -> ConfirmRequest {
         ConfirmRequest { hold, top_up: Position(0), top_up_of: None }
     }
 }
 
 impl NamedHold {
-    /// The hold, if it is known and the caller may name it.
+    /// The hold, if it exists and the caller may name it.
     pub(super) fn of<'a>(&self, state: &'a State, now_ms: u64, stamp: &Stamp) -> Option<&'a Hold> {
         let hold = state.holds.known(self.hold, now_ms)?;
         (self.anyones || hold.credential == stamp.credential).then_some(hold)
@@ -58,8 +58,8 @@ pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, request: &Confirm
     if *top_up != Position(0) && *top_up_of != Some(hold.client) {
         return refused(Outcome::UnknownTopUp);
     }
-    // Within its time a hold is a promise, whatever became of the campaign and its limits. Past it the use is had on the terms of a
-    // redemption, but for the amount; its own use is not held any more, and does not stand in its way.
+    // Until it expires, a hold is a promise, whatever happens to the campaign and its limits. After that the use must meet the
+    // conditions of a redemption, except for the amount; its own use is no longer held and does not count against it.
     if hold.expires_ms <= now_ms {
         let standing = standing(state, now_ms, hold.at, campaign, (hold.client, hold.club), hold.amount);
         let Some(standing) = standing else { return refused(Outcome::UnknownHold) };
@@ -83,7 +83,7 @@ pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, request: &Confirm
 
 pub(super) fn apply(state: &mut State, record: &HoldConfirmed) {
     let end = End::Confirmed { activation: state.position, balance: record.activation.balance };
-    // First, so that the hold does not stand in the way of its own activation.
+    // First, so that the hold does not count against its own activation.
     state.holds.end(&mut state.campaigns, record.hold, end, state.now_ms);
     redeem::apply(state, &record.activation);
 }

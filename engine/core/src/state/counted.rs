@@ -1,22 +1,22 @@
-//! The holds that count of each scope: of a code, of a client in a campaign, of a campaign.
+//! The counted holds of each scope: of a code, of a client in a campaign, of a campaign.
 //!
-//! What is asked of a scope is from when on enough of it is free, if nothing but time passes. Holds expire in the order in which they
-//! stand here, so that the answer is the expiry of one of them: where a limit is just full, of the first; where a limit was lowered
-//! under open holds, or more is asked for than each of them holds, of one further on. The holds of a large scope are added up in runs, so
-//! that this one is found in thousands of steps and not in millions.
+//! A scope answers from which time enough of it is free, if nothing but time passes. Holds are ordered by expiry, so that the
+//! answer is the expiry of one of them: of the first, if a limit is just reached; of a later one, if a limit was lowered under
+//! open holds, or if more is needed than each of them holds. The holds of a large scope are added up in runs, so that the search
+//! takes thousands of steps and not millions.
 
 use std::collections::BTreeMap;
 
 use scrip_protocol::{Money, Position};
 
-/// The most holds of a run. A scope that never had more has no runs.
+/// Maximum number of holds in a run. A scope that never had more has no runs.
 const RUN: u32 = 2_048;
 
-/// What is known of a hold beside its expiry.
+/// Data of a hold in addition to its expiry.
 pub(super) trait Known: Copy {
-    /// Of a hold without an amount.
+    /// A hold without an amount.
     const NOTHING: Self;
-    /// Of a hold of the smallest amount.
+    /// A hold of the smallest amount.
     const UNIT: Self;
 
     /// The amount, in minor units.
@@ -41,7 +41,7 @@ impl Known for Money {
     }
 }
 
-/// Holds of a scope that follow one another, added up.
+/// The sum of consecutive holds of a scope.
 #[derive(Debug, Clone, Copy, Default)]
 struct Run {
     count: u32,
@@ -60,17 +60,17 @@ impl Run {
     }
 }
 
-/// The holds that count, of each scope in the order of expiry; each with what is to be known of it.
+/// The counted holds of each scope in the order of expiry, with their data.
 #[derive(Debug)]
 pub(super) struct Counted<K: Ord, V> {
     holds: BTreeMap<(K, u64, Position), V>,
-    /// How many there are; only scopes that have some.
+    /// Number of holds; only scopes that have some.
     count_of: BTreeMap<K, u32>,
-    /// The runs of large scopes, by where they begin; each ends where the next one begins. The first begins before any hold.
+    /// The runs of large scopes by their start; each ends where the next one starts. The first starts before any hold.
     runs: BTreeMap<(K, u64, Position), Run>,
 }
 
-/// Which runs there are depends on what was there before, and changes no answer.
+/// Which runs exist depends on the history, and changes no answer.
 impl<K: Ord, V: PartialEq> PartialEq for Counted<K, V> {
     fn eq(&self, other: &Counted<K, V>) -> bool {
         (&self.holds, &self.count_of) == (&other.holds, &other.count_of)
@@ -107,13 +107,13 @@ impl<K: Ord + Copy, V: Known> Counted<K, V> {
         }
     }
 
-    /// The run that a hold belongs to.
+    /// The run that contains a hold.
     fn run_mut(&mut self, of: K, expires_ms: u64, hold: Position) -> Option<((K, u64, Position), &mut Run)> {
         let run = self.runs.range_mut((of, 0, Position(0))..=(of, expires_ms, hold)).next_back();
         run.map(|(begin, run)| (*begin, run))
     }
 
-    /// Makes two runs of one.
+    /// Divides a run into two.
     fn split(&mut self, begin: (K, u64, Position)) {
         let Some(whole) = self.runs.get(&begin).copied() else { return };
         let (mut first, mut holds) = (Run::default(), self.holds.range(begin..));
@@ -128,7 +128,7 @@ impl<K: Ord + Copy, V: Known> Counted<K, V> {
         let Some((begin, run)) = self.run_mut(of, expires_ms, hold) else { return };
         run.count -= 1;
         run.amount -= value.amount();
-        // The first one takes what comes before all others.
+        // The first run covers everything before the others.
         if run.count == 0 && begin != (of, 0, Position(0)) {
             self.runs.remove(&begin);
         }
@@ -138,7 +138,7 @@ impl<K: Ord + Copy, V: Known> Counted<K, V> {
         if let Some(value) = self.holds.remove(&(of, expires_ms, hold)) {
             self.leave_run(of, expires_ms, hold, value);
         }
-        let count = self.count_of.get_mut(&of).expect("a scope of which a hold counts has a count");
+        let count = self.count_of.get_mut(&of).expect("a scope with a counted hold has a count");
         *count -= 1;
         if *count == 0 {
             self.count_of.remove(&of);
@@ -146,28 +146,28 @@ impl<K: Ord + Copy, V: Known> Counted<K, V> {
         }
     }
 
-    /// How many count; `None` for none.
+    /// The number of counted holds; `None` for none.
     pub(super) fn count(&self, of: K) -> Option<u32> {
         self.count_of.get(&of).copied()
     }
 
-    /// The scopes of which holds count, in order.
+    /// The scopes with counted holds, in order.
     pub(super) fn scopes(&self) -> &BTreeMap<K, u32> {
         &self.count_of
     }
 
-    /// The expiries of those that count, ascending.
+    /// The expiries of the counted holds, ascending.
     pub(super) fn expiries(&self, of: K) -> impl Iterator<Item = u64> {
         self.range(of).map(|((_, expires_ms, _), _)| *expires_ms)
     }
 
-    /// The first to expire, and when.
+    /// The first hold to expire, and when.
     pub(super) fn first(&self, of: K) -> Option<(u64, Position)> {
         self.range(of).next().map(|((_, expires_ms, hold), _)| (*expires_ms, *hold))
     }
 
-    /// From when on what counts weighs at most so much, where all of it weighs `sum`: 0 for at once, the end of time for never. `weight` is
-    /// linear: so much for a hold, and so much for each unit of its amount.
+    /// The time from which the counted holds weigh at most `most`, if all of them weigh `sum`: 0 for at once, the end of time for
+    /// never. `weight` is linear: a constant for each hold, and a factor for each unit of its amount.
     pub(super) fn at_most_from(&self, of: K, sum: i128, most: i128, weight: impl Fn(V) -> i128) -> u64 {
         if sum <= most {
             return 0;
@@ -176,7 +176,7 @@ impl<K: Ord + Copy, V: Known> Counted<K, V> {
             return u64::MAX;
         }
         let (begin, end) = ((of, 0, Position(0)), (of, u64::MAX, Position(u64::MAX)));
-        // The run that has the hold with whose expiry it is enough.
+        // Find the run with the hold whose expiry frees enough.
         let (mut from, mut left) = (begin, sum);
         for (begin, run) in self.runs.range(begin..=end) {
             from = *begin;
@@ -194,7 +194,7 @@ impl<K: Ord + Copy, V: Known> Counted<K, V> {
         found.map_or(u64::MAX, |((_, expires_ms, _), _)| *expires_ms)
     }
 
-    /// How many steps the longest search of a scope takes.
+    /// Number of steps of the longest search in a scope.
     #[cfg(test)]
     pub(super) fn steps(&self, of: K) -> usize {
         let (begin, end) = ((of, 0, Position(0)), (of, u64::MAX, Position(u64::MAX)));
@@ -213,9 +213,9 @@ impl<K: Ord + Copy, V: Known> Counted<K, V> {
 mod tests {
     use super::*;
 
-    /// Limits that change under open holds: the answer is exact, and takes no walk over all of them (Z1, pain 29).
+    /// Limits that change under open holds: the answer is exact, and needs no walk over all of them (Z1, pain 29).
     #[test]
-    fn of_a_large_scope_the_moment_is_found_in_few_steps() {
+    fn the_time_is_found_in_few_steps_in_a_large_scope() {
         let seed = fastrand::u64(..);
         println!("seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);
@@ -256,9 +256,9 @@ mod tests {
         assert!(counted.runs.keys().all(|(of, ..)| *of == 8), "a scope without holds has no runs");
     }
 
-    /// Z1: the moment is the first at which what is open weighs no more, found by going through all of them at every moment.
+    /// Z1: the time is the first at which the open holds weigh no more than that, found by a walk over all of them at every time.
     #[test]
-    fn enough_is_free_from_the_first_moment_on_at_which_it_is() {
+    fn the_time_is_the_first_at_which_enough_is_free() {
         let seed = fastrand::u64(..);
         println!("seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);
@@ -268,7 +268,7 @@ mod tests {
             for (hold, (expires_ms, weight)) in (1..).zip(&holds) {
                 counted.insert(7, *expires_ms, Position(hold), Money(*weight as i64));
             }
-            // Neighbours that are not to be looked at.
+            // Holds of neighbouring scopes, which must not matter.
             counted.insert(6, 9, Position(100), Money(100));
             counted.insert(8, 0, Position(101), Money(100));
             let open = |now_ms: u64| holds.iter().filter(|hold| now_ms < hold.0).map(|hold| hold.1).sum::<i128>();

@@ -16,7 +16,7 @@ pub struct CreateCampaignRequest {
     pub terms: Terms,
     /// The codes.
     pub list: CodeList,
-    /// What is to become of the others when a line cannot be added.
+    /// What to do with the other lines if a line cannot be added.
     pub on_conflict: OnConflict,
 }
 
@@ -39,7 +39,7 @@ pub(super) fn decide(state: &State, stamp: Stamp, request: &CreateCampaignReques
     }
 }
 
-/// Terms with their clubs in order, if they can be had (C3).
+/// Terms with their clubs in order, if they are valid (C3).
 pub(super) fn in_order(state: &State, mut terms: Terms) -> Result<Terms, InvalidTerms> {
     terms.clubs.sort_unstable();
     terms.clubs.dedup();

@@ -1,4 +1,4 @@
-//! Credentials: who may call (Z15). Those that are revoked stay known by name, because records name them.
+//! Credentials: who may call (Z15). Revoked ones stay known, because records refer to them.
 
 use scrip_protocol::command::{
     AddCredential, AddCredentialOutcome, CLUBS_PER_CREDENTIAL_MAX, CREDENTIALS_MAX, CredentialAdded, CredentialRevoked, Grant,
@@ -23,12 +23,12 @@ pub struct Credential {
     pub grant: Grant,
     /// When it was added, in milliseconds since 1970.
     pub added_ms: u64,
-    /// When it was revoked; none while it is good.
+    /// When it was revoked; none while it is valid.
     pub revoked_ms: Option<u64>,
 }
 
 impl Credentials {
-    /// Those of a snapshot.
+    /// The credentials of a snapshot.
     pub(super) fn over(rows: Vec<Option<Credential>>) -> Credentials {
         Credentials { rows }
     }
@@ -48,13 +48,13 @@ impl Credentials {
         numbered.filter_map(|(number, row)| Some((CredentialId(number), row.as_ref()?)))
     }
 
-    /// Whether a credential is revoked. One that is not known is not.
+    /// Whether a credential is revoked. False for an unknown one.
     #[inline]
     pub fn is_revoked(&self, credential: CredentialId) -> bool {
         self.of(credential).is_some_and(|credential| credential.revoked_ms.is_some())
     }
 
-    /// Whether a credential's holder is told why a code is refused (Z9). One that is not known is.
+    /// Whether a credential's holder learns why a code is refused (Z9). True for an unknown one.
     #[inline]
     pub fn is_told_reasons(&self, credential: CredentialId) -> bool {
         self.of(credential).is_none_or(|credential| credential.grant.reasons)
@@ -98,7 +98,7 @@ pub(super) fn apply_add(state: &mut State, record: &CredentialAdded) {
     if rows.len() <= at {
         rows.resize(at + 1, None);
     }
-    // What a number stands for never changes: records name it.
+    // The meaning of a number never changes: records refer to it.
     rows[at].get_or_insert(Credential { grant: record.grant.clone(), added_ms: state.now_ms, revoked_ms: None });
 }
 
@@ -123,7 +123,7 @@ pub(super) fn apply_revoke(state: &mut State, record: &CredentialRevoked) {
     let row = (record.credential.0 as usize).checked_sub(1).and_then(|at| state.credentials.rows.get_mut(at));
     if let Some(Some(credential)) = row {
         credential.revoked_ms = Some(now_ms);
-        // In the first journals, up to their first `settings-set`, a revocation leaves the credential's holds open.
+        // In the earliest journals, up to their first `settings-set`, a revocation leaves the credential's holds open.
         if state.recorded_form.is_some() {
             state.holds.revoke(&mut state.campaigns, record.credential, now_ms, now_ms);
         }

@@ -1,10 +1,10 @@
-//! What differs first between two states that should be one.
+//! The first difference between two states that should be equal.
 //!
-//! Whoever recomputes a state from the journal compares it with another that claims to be it: that of a snapshot, or what a running
-//! engine answers. Everything that a state holds is gone through in a fixed order, and the first thing that is not the same is named with
-//! its place and with what each side says (Z10). Two states without a difference answer every request alike.
+//! A state that is recomputed from the journal is compared with another that claims to be the same: that of a snapshot, or what a
+//! running engine answers. All contents are compared in a fixed order, and the first difference is reported with its location and
+//! both values (Z10). Two states without a difference answer every request alike.
 //!
-//! Nothing here looks at how a table lies in memory: of two equal states one may be built from records and the other be read in place.
+//! The memory layout of tables is not compared: of two equal states, one may be built from records and the other read in place.
 
 use std::fmt::{Debug, Display};
 
@@ -17,36 +17,36 @@ use super::holds::Hold;
 use super::requests::{Remembered, Requests, Unlike};
 use super::{Campaign, CodeAt, State};
 
-/// The first thing that is not the same.
+/// The first difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The thing, and its place.
+    /// What differs, and where.
     pub what: String,
-    /// What the one side makes it.
+    /// Our value.
     pub ours: String,
-    /// What the other says.
+    /// Their value.
     pub theirs: String,
 }
 
 impl Difference {
-    /// The difference as a sentence, in which both sides have names, as in `the journal` and `the snapshot`.
+    /// The difference as a sentence that names both sides, such as `the journal` and `the snapshot`.
     pub fn said_of(&self, ours: &str, theirs: &str) -> String {
-        format!("{}: {ours} makes it {}, {theirs} says {}", self.what, self.ours, self.theirs)
+        format!("{}: {ours} has {}, {theirs} has {}", self.what, self.ours, self.theirs)
     }
 
-    /// The first field in which two values of one kind are not the same, by the names that the fields have in JSON.
+    /// The first field in which two values of one type differ, by the JSON names of the fields.
     pub fn between<T: Serialize + PartialEq + ?Sized>(what: impl Display, ours: &T, theirs: &T) -> Option<Difference> {
         if ours == theirs {
             return None;
         }
         let value = |of: &T| serde_json::to_value(of).unwrap_or(Value::Null);
         let found = unlike(what.to_string(), &value(ours), &value(theirs));
-        let unseen = || Difference { what: what.to_string(), ours: "one thing".to_owned(), theirs: "another".to_owned() };
+        let unseen = || Difference { what: what.to_string(), ours: "one value".to_owned(), theirs: "another".to_owned() };
         Some(found.unwrap_or_else(unseen))
     }
 }
 
-/// Compares everything of two states. The first is meant to be the one that was recomputed.
+/// Compares the contents of two states. The first should be the recomputed one.
 pub fn first_difference(ours: &State, theirs: &State) -> Option<Difference> {
     compare(ours, theirs).err()
 }
@@ -91,16 +91,16 @@ fn campaign(id: CampaignId, ours: &Campaign, theirs: &Campaign) -> Result<(), Di
         let counted = of.clients.as_ref().map(|clients| (clients.from_ms, clients.from));
         [
             ("time of creation", of.created_ms.to_string()),
-            ("time and position of its archiving", told(archived)),
+            ("time and position of its archiving", optional(archived)),
             ("number of codes", of.codes.len().to_string()),
             ("number of archived codes", of.codes_archived().to_string()),
             ("activations", of.activations.to_string()),
             ("refunds", of.refunds.to_string()),
             ("bonuses issued", of.issued.to_string()),
-            ("bonuses not collected", of.uncollected.to_string()),
+            ("uncollected bonuses", of.uncollected.to_string()),
             ("uses held", of.held.to_string()),
             ("sum of the holds", of.held_sum.to_string()),
-            ("time and position from which clients are counted", told(counted)),
+            ("time and position from which clients are counted", optional(counted)),
         ]
     };
     for ((name, ours), (_, theirs)) in sums(ours).into_iter().zip(sums(theirs)) {
@@ -118,7 +118,7 @@ fn campaign(id: CampaignId, ours: &Campaign, theirs: &Campaign) -> Result<(), Di
     each(ours.archived_slots(), theirs.archived_slots(), slot, |ours, theirs| {
         same(|| slot(ours), &(ours.1.cause, ours.1.freed), &(theirs.1.cause, theirs.1.freed))
     })?;
-    // What follows from the codes, and is kept beside them.
+    // Values derived from the codes and stored beside them.
     let derived = |of: &Campaign| {
         [
             ("codes activated", of.codes_activated),
@@ -141,7 +141,7 @@ fn campaign(id: CampaignId, ours: &Campaign, theirs: &Campaign) -> Result<(), Di
             return Err(Difference { what, ours: activations(uses), theirs: activations(other) });
         }
     }
-    let adding = |of: &CodesBatch| format!("campaign {id}, the adding of codes at position {}", of.position);
+    let adding = |of: &CodesBatch| format!("campaign {id}, codes added at position {}", of.position);
     each(ours.added.iter(), theirs.added.iter(), |of| adding(of), |ours, theirs| fields(&adding(ours), *ours, *theirs))
 }
 
@@ -188,7 +188,7 @@ fn holds(ours: &State, theirs: &State) -> Result<(), Difference> {
             ("its credential", credential.to_string()),
             ("its amount", amount.to_string()),
             ("its expiry", expires_ms.to_string()),
-            ("what became of it", hold.standing()),
+            ("its status", hold.standing()),
         ]
     };
     each(
@@ -212,11 +212,11 @@ fn holds(ours: &State, theirs: &State) -> Result<(), Difference> {
             same(|| format!("when credential {} was revoked", ours.credential), &ours.revoked_ms, &theirs.revoked_ms)
         },
     )?;
-    // What follows from the holds and the codes, and is kept beside them.
-    let code = |(at, _): &(CodeAt, u64)| format!("code {} of campaign {}, all uses of which are held", at.slot, at.campaign);
+    // Values derived from the holds and the codes and stored beside them.
+    let code = |(at, _): &(CodeAt, u64)| format!("code {} of campaign {}, with all uses held", at.slot, at.campaign);
     each(ours.holds.full_codes(), theirs.holds.full_codes(), code, |ours, theirs| {
-        same(|| "the next code of which all uses are held".to_owned(), &ours.0, &theirs.0)?;
-        same(|| format!("{}, when one is free", code(ours)), &ours.1, &theirs.1)
+        same(|| "the next code with all uses held".to_owned(), &ours.0, &theirs.0)?;
+        same(|| format!("{}, the time at which one becomes free", code(ours)), &ours.1, &theirs.1)
     })?;
     each(
         ours.holds.sums(),
@@ -243,9 +243,9 @@ fn rules(ours: &State, theirs: &State) -> Result<(), Difference> {
             same(at("time of creation"), &ours.created_ms, &theirs.created_ms)?;
             same(at("time of the last change"), &ours.changed_ms, &theirs.changed_ms)?;
             same(at("time of archiving"), &ours.archived_ms, &theirs.archived_ms)?;
-            same(at("how often it has fired"), &ours.fired, &theirs.fired)?;
-            same(at("how often it has failed"), &ours.failed, &theirs.failed)?;
-            same_words(at("what it has credited"), ours.credited.to_string(), theirs.credited.to_string())
+            same(at("times fired"), &ours.fired, &theirs.fired)?;
+            same(at("times failed"), &ours.failed, &theirs.failed)?;
+            same_words(at("total credited"), ours.credited.to_string(), theirs.credited.to_string())
         },
     )
 }
@@ -255,9 +255,9 @@ fn money_given_back(ours: &State, theirs: &State) -> Result<(), Difference> {
     each(ours.given_back.refunded(), theirs.given_back.refunded(), refunded, |ours, theirs| {
         same(|| "the next refunded activation".to_owned(), ours, theirs)
     })?;
-    let given = |(position, _): &(Position, _)| format!("what was given back of the operation at position {position}");
+    let given = |(position, _): &(Position, _)| format!("the refunded amount of the operation at position {position}");
     each(ours.given_back.amounts(), theirs.given_back.amounts(), given, |ours, theirs| {
-        same(|| "the next operation of which something was given back".to_owned(), &ours.0, &theirs.0)?;
+        same(|| "the next operation with a refunded amount".to_owned(), &ours.0, &theirs.0)?;
         same_words(|| given(ours), ours.1.to_string(), theirs.1.to_string())
     })
 }
@@ -272,10 +272,10 @@ fn credentials(ours: &State, theirs: &State) -> Result<(), Difference> {
         |(id, _)| format!("credential {id}"),
         |(id, ours), (other, theirs)| {
             same(|| "the next credential".to_owned(), id, other)?;
-            // The grant holds what a secret is compared with, which is not for a terminal.
+            // The grant contains what a secret is compared with, which must not be printed.
             match ours.grant == theirs.grant {
                 true => Ok(()),
-                false => Err(unequal(format!("credential {id}, what it permits"))),
+                false => Err(unequal(format!("credential {id}, its grant"))),
             }?;
             same(|| format!("credential {id}, time of adding"), &ours.added_ms, &theirs.added_ms)?;
             same(|| format!("credential {id}, time of revocation"), &ours.revoked_ms, &theirs.revoked_ms)
@@ -296,7 +296,7 @@ fn readers(ours: &State, theirs: &State) -> Result<(), Difference> {
     )?;
     let owners = |of: &State| of.list_readers().readers.into_iter().map(|reader| (reader.name, reader.credential));
     owners(ours).zip(owners(theirs)).try_for_each(|(ours, theirs)| {
-        let words = |owner: Option<CredentialId>| told(owner);
+        let words = |owner: Option<CredentialId>| optional(owner);
         same_words(|| format!("reader {}, the credential that it belongs to", ours.0), words(ours.1), words(theirs.1))
     })
 }
@@ -306,24 +306,24 @@ fn requests(ours: &State, theirs: &State) -> Result<(), Difference> {
     let Some(unlike) = our.unlike(their) else { return Ok(()) };
     let alone = |id, ours: &str, theirs: &str| (format!("request {id}"), ours.to_owned(), theirs.to_owned());
     let (what, ours, theirs) = match unlike {
-        Unlike::Settings => return Err(unequal("how requests are remembered".to_owned())),
+        Unlike::Settings => return Err(unequal("the settings of the idempotency window".to_owned())),
         Unlike::Count(ours, theirs) => ("the number of requests remembered".to_owned(), ours.to_string(), theirs.to_string()),
         Unlike::Forgotten => {
             let rows = |of: &Requests| format!("{:?}", of.forgotten().rows());
             ("the times at which requests were forgotten".to_owned(), rows(our), rows(their))
         }
         Unlike::Order(place, ours, theirs) => {
-            (format!("the remembered request of place {place}"), ours.to_string(), theirs.to_string())
+            (format!("remembered request number {place}"), ours.to_string(), theirs.to_string())
         }
         Unlike::Body(id, ours, theirs) => (format!("request {id}, the hash of its body"), ours.to_string(), theirs.to_string()),
         Unlike::Answer(id, answers) => (format!("request {id}, its answer"), answer(&answers.0), answer(&answers.1)),
-        Unlike::OursAlone(id) => alone(id, "one that there is", "there is none"),
-        Unlike::TheirsAlone(id) => alone(id, "one that there is not", "there is one"),
+        Unlike::OursAlone(id) => alone(id, "an entry", "none"),
+        Unlike::TheirsAlone(id) => alone(id, "none", "an entry"),
     };
     Err(Difference { what, ours, theirs })
 }
 
-/// Goes through two sequences side by side. One that ends before the other is a difference in what comes next.
+/// Compares two sequences element by element. If one ends before the other, the next element is the difference.
 fn each<T>(
     ours: impl Iterator<Item = T>,
     theirs: impl Iterator<Item = T>,
@@ -338,8 +338,8 @@ fn each<T>(
                 continue;
             }
             (None, None) => return Ok(()),
-            (Some(ours), None) => (name(&ours), "one that there is", "there is none"),
-            (None, Some(theirs)) => (name(&theirs), "one that there is not", "there is one"),
+            (Some(ours), None) => (name(&ours), "an entry", "none"),
+            (None, Some(theirs)) => (name(&theirs), "none", "an entry"),
         };
         return Err(Difference { what, ours: ours.to_owned(), theirs: theirs.to_owned() });
     }
@@ -364,10 +364,10 @@ fn fields<T: Serialize + PartialEq>(what: &str, ours: &T, theirs: &T) -> Result<
 }
 
 fn unequal(what: String) -> Difference {
-    Difference { what, ours: "one thing".to_owned(), theirs: "another".to_owned() }
+    Difference { what, ours: "one value".to_owned(), theirs: "another".to_owned() }
 }
 
-/// The first field, element or plain value in which two values are not the same.
+/// The first field, element or plain value in which two values differ.
 fn unlike(what: String, ours: &Value, theirs: &Value) -> Option<Difference> {
     if ours == theirs {
         return None;
@@ -396,7 +396,7 @@ fn activations(count: u32) -> String {
     format!("{count} activation{}", if count == 1 { "" } else { "s" })
 }
 
-fn told<T: Debug>(of: Option<T>) -> String {
+fn optional<T: Debug>(of: Option<T>) -> String {
     of.map_or("none".to_owned(), |of| format!("{of:?}"))
 }
 
@@ -404,6 +404,8 @@ fn answer(reply: &Remembered) -> String {
     match reply {
         Remembered::Redeem(outcome) => outcome.to_string(),
         Remembered::Other(other) => format!("an answer of kind {} with {} bytes", other.0, other.1.len()),
-        Remembered::Stored { kind, position } => format!("an answer of kind {kind} that the record at position {position} makes"),
+        Remembered::Stored { kind, position } => {
+            format!("an answer of kind {kind} that is made from the record at position {position}")
+        }
     }
 }

@@ -1,11 +1,11 @@
-//! Who did an operation (B3, A28): a gateway is the system, a cashier or an operator is a person.
+//! The executor of an operation (B3, A28): a gateway is the system, a cashier or an operator is a person.
 
 use scrip_protocol::ledger::ExecutorKind;
 use scrip_protocol::{Executor, Role, Stamp};
 
 use super::State;
 
-/// The executor of a request: by the name that was given, or else by that of the credential.
+/// The executor of a request: the name in the request, or else that of the credential.
 pub(super) fn executor(state: &State, stamp: &Stamp, by: String) -> Executor {
     let grant = state.credentials.of(stamp.credential).map(|credential| &credential.grant);
     let kind = match grant.map(|grant| grant.role) {

@@ -1,4 +1,4 @@
-//! Generate codes (Z8). The codes are drawn by the lane: to the state, what chance has brought is a part of the request.
+//! Generate codes (Z8). The lane draws the codes: for the state, the random choices are part of the request.
 
 use scrip_protocol::command::{
     CodeLimit, CodeTexts, CodesGenerated, GUESSES_PER_HIT_MIN, GenerateCodes, GenerateCodesOutcome as Outcome, InvalidPattern,
@@ -8,29 +8,31 @@ use scrip_protocol::{CampaignId, Record, Stamp};
 
 use super::{CodeList, Lookup, State, refused};
 
-/// A request to generate codes, with the codes that were drawn.
+/// A request to generate codes, with the drawn codes.
 #[derive(Debug, Clone)]
 pub struct GenerateRequest {
     /// The campaign.
     pub campaign: CampaignId,
-    /// How many are wanted.
+    /// The number requested.
     pub count: u32,
-    /// What was drawn to the pattern; or what is wrong with it.
+    /// The codes drawn from the pattern, or what is wrong with the pattern.
     pub drawn: Result<Drawn, InvalidPattern>,
 }
 
-/// Codes drawn to a pattern.
+/// Codes drawn from a pattern.
 #[derive(Debug, Clone)]
 pub struct Drawn {
-    /// How many codes the pattern has; the highest number there is where they are more.
+    /// The number of codes of the pattern, capped at the maximum of the type.
     pub space: u128,
-    /// How many codes that campaigns hold the pattern could draw, as the index had them when the request was read; or more than that.
+    /// An upper bound for the number of codes that campaigns hold and the pattern could draw, as of the index when the request
+    /// was read.
     pub existing: u64,
-    /// Some of them, a few more than are wanted, so that some may exist already.
+    /// Some of them, a few more than requested, because some may already exist.
     pub list: CodeList,
 }
 
-/// The attempts of a guesser who knows a pattern, for each that hits a code of any campaign, on average: of those that exist, and of some more.
+/// The average number of attempts per hit of any campaign's code, for a guesser who knows the pattern: counts existing codes and
+/// `count` more.
 pub fn guesses_per_hit(space: u128, existing: u64, count: u32) -> u64 {
     let hit = u128::from(existing) + u128::from(count);
     u64::try_from(space / hit.max(1)).unwrap_or(u64::MAX)
@@ -57,7 +59,7 @@ pub(super) fn decide(state: &State, stamp: Stamp, request: &GenerateRequest, loo
     if guesses_per_hit < GUESSES_PER_HIT_MIN {
         return refuse(Outcome::SpaceTooSmall { guesses_per_hit });
     }
-    // Archived codes exist as well, so that none stands in the way of a restoring.
+    // Archived codes count as existing, so that a new one never prevents a restore.
     let mut exists = Vec::with_capacity(drawn.list.codes().len());
     lookup.find_all(drawn.list.normalised(), |at| exists.push(at.is_some()));
     let new = drawn.list.codes().iter().zip(&exists).filter(|(_, exists)| !**exists).map(|(code, _)| code);

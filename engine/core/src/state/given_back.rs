@@ -1,5 +1,5 @@
-//! What was given back: which activations were refunded, and how much of each top-up and bonus payment. The operations themselves stand in the
-//! journal; here is only what a second refund must know.
+//! What was refunded: which activations, and how much of each top-up and bonus payment. The operations themselves are in the
+//! journal; this is only what a second refund must know.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,13 +7,13 @@ use scrip_protocol::{Money, Position};
 
 use super::frozen::{GivenBackRow, Rows};
 
-/// What was given back.
+/// Refunded operations and amounts.
 #[derive(Debug, Default)]
 pub struct GivenBack {
     base_refunded: Rows<u64>,
     refunded: BTreeSet<Position>,
     base_amounts: Rows<GivenBackRow>,
-    /// Those that have changed since.
+    /// Amounts that changed since the snapshot.
     amounts: BTreeMap<Position, Money>,
 }
 
@@ -27,7 +27,7 @@ impl GivenBack {
         self.refunded.contains(&activation) || self.base_refunded.binary_search(&activation.0).is_ok()
     }
 
-    /// How much of a top-up, or of a bonus payment, was given back.
+    /// The refunded amount of a top-up or bonus payment.
     pub fn of(&self, operation: Position) -> Money {
         let base = || self.base_amounts.binary_search_by_key(&operation.0, |row| row.position);
         let in_base = || base().map_or(Money(0), |at| Money(self.base_amounts[at].amount));
@@ -40,23 +40,23 @@ impl GivenBack {
         }
     }
 
-    /// Some more of an operation is given back.
+    /// Adds a refunded amount to an operation.
     pub(super) fn give_back(&mut self, operation: Position, amount: Money) {
         let given = Money(self.of(operation).0.saturating_add(amount.0));
         self.amounts.insert(operation, given);
     }
 
-    /// The activations that were refunded, ascending.
+    /// The refunded activations, ascending.
     pub fn refunded(&self) -> impl Iterator<Item = Position> {
         merged(self.base_refunded.iter().copied().map(Position), self.refunded.iter().copied(), |position| *position)
     }
 
-    /// The rows of these for a snapshot.
+    /// Their rows for a snapshot.
     pub fn rows(&self) -> impl Iterator<Item = GivenBackRow> {
         self.amounts().map(|(operation, amount)| GivenBackRow { position: operation.0, amount: amount.0 })
     }
 
-    /// The operations of which something was given back, in order, with how much.
+    /// The operations with a refunded amount, in order.
     pub fn amounts(&self) -> impl Iterator<Item = (Position, Money)> {
         let base = self.base_amounts.iter().map(|row| (Position(row.position), Money(row.amount)));
         merged(base, self.amounts.iter().map(|(operation, amount)| (*operation, *amount)), |(operation, _)| *operation)
@@ -69,7 +69,7 @@ impl PartialEq for GivenBack {
     }
 }
 
-/// Two sequences in ascending order as one; of what has the same key, that of the second.
+/// Merges two ascending sequences; for equal keys, the second wins.
 pub(super) fn merged<T, K: Ord>(
     first: impl Iterator<Item = T>,
     second: impl Iterator<Item = T>,
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_sequences_are_one_in_order_and_the_second_prevails() {
+    fn merged_sequences_are_in_order_and_the_second_wins() {
         let all = |first: &[(u8, u8)], second: &[(u8, u8)]| {
             merged(first.iter().copied(), second.iter().copied(), |(key, _)| *key).collect::<Vec<_>>()
         };

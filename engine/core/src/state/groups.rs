@@ -1,4 +1,4 @@
-//! Groups of clients: which there are, and who is in them (U12).
+//! Groups of clients and their members (U12).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,9 +18,9 @@ use super::{State, is_name, refused};
 pub struct Groups {
     rows: Vec<GroupRow>,
     by_name: ByName<GroupId>,
-    /// Who was in which group in the snapshot, in the order of clients and groups.
+    /// The members of groups in the snapshot, in the order of clients and groups.
     members: Rows<MemberRow>,
-    /// The groups of each client, ascending, that is in others since, or was in none before.
+    /// The groups, ascending, of each client whose groups have changed since the snapshot.
     of_client: ByClient<Vec<GroupId>>,
 }
 
@@ -32,12 +32,12 @@ pub struct GroupRow {
 }
 
 impl Groups {
-    /// Whether there is a group of this number.
+    /// Whether a group with this number exists.
     pub fn contains(&self, group: GroupId) -> bool {
         group.0 >= 1 && group.0 as usize <= self.rows.len()
     }
 
-    /// The group of this name.
+    /// The group with this name.
     pub fn named(&self, name: &str) -> Option<GroupId> {
         self.by_name.of(name)
     }
@@ -47,12 +47,12 @@ impl Groups {
         GroupId(self.rows.len() as u32 + 1)
     }
 
-    /// The groups after one: number, name, and how many clients are in it.
+    /// The groups after one: number, name and member count.
     pub fn after(&self, group: GroupId) -> impl Iterator<Item = (GroupId, &str, u64)> {
         behind(&self.rows, group.0 as usize).map(|(number, row)| (GroupId(number), row.name.as_str(), row.clients))
     }
 
-    /// The groups that a client is in, ascending.
+    /// The groups of a client, ascending.
     pub fn of_client(&self, client: ClientId) -> Cow<'_, [GroupId]> {
         match self.of_client.get(&client) {
             Some(groups) => Cow::Borrowed(groups),
@@ -76,7 +76,7 @@ impl Groups {
         &self.rows
     }
 
-    /// Who is in which group, in the order of clients and groups.
+    /// The members of groups, in the order of clients and groups.
     pub fn members(&self) -> impl Iterator<Item = (ClientId, GroupId)> {
         let base = self.members.iter().map(|row| (ClientId(row.client), GroupId(row.group as u32)));
         let unchanged = base.filter(|(client, _)| !self.of_client.contains_key(client));
@@ -85,7 +85,7 @@ impl Groups {
         merged(unchanged, changed, |member| *member)
     }
 
-    /// Puts a client into a group; nothing where the client is in it, or there is no such group.
+    /// Adds a client to a group. Does nothing if the client is in it or the group does not exist.
     pub(super) fn assign(&mut self, client: ClientId, group: GroupId) {
         if !self.contains(group) {
             return;
@@ -98,7 +98,7 @@ impl Groups {
         }
     }
 
-    /// Takes a client out of a group; nothing where the client is not in it.
+    /// Removes a client from a group. Does nothing if the client is not in it.
     pub(super) fn unassign(&mut self, client: ClientId, group: GroupId) {
         let mut groups = self.of_client(client).into_owned();
         let Ok(at) = groups.binary_search(&group) else { return };
@@ -107,7 +107,7 @@ impl Groups {
             true => self.of_client.remove(&client),
             false => self.of_client.insert(client, groups),
         };
-        // A snapshot that is damaged and not yet verified may have members of groups that there are not, or that have none.
+        // A damaged snapshot that is not verified yet may list members of groups that do not exist or have no members.
         if let Some(row) = (group.0 as usize).checked_sub(1).and_then(|at| self.rows.get_mut(at)) {
             row.clients = row.clients.saturating_sub(1);
         }

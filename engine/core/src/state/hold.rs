@@ -1,4 +1,4 @@
-//! Hold: one use of a code is kept for a client while the payment is taken (Z1).
+//! Hold: sets one use of a code aside for a client during a payment (Z1).
 
 use scrip_protocol::command::{CodeHeld, HOLD_TTL_MAX_MS, HOLD_TTL_MIN_MS, HoldOutcome, HoldRefused};
 use scrip_protocol::{Record, Stamp};
@@ -7,12 +7,12 @@ use super::holds::Hold;
 use super::redeem::permitted;
 use super::{CodeAt, Lookup, NormalisedCode, RedeemRequest, State};
 
-/// A request to hold, with its code normalised.
+/// A request to hold a code, normalised.
 #[derive(Debug, Clone, Copy)]
 pub struct HoldRequest {
-    /// The redemption that it is to become.
+    /// The redemption that the hold is for.
     pub redeem: RedeemRequest,
-    /// How long to hold it, in milliseconds.
+    /// Duration of the hold, in milliseconds.
     pub ttl_ms: u64,
 }
 
@@ -41,7 +41,7 @@ pub(super) fn apply(state: &mut State, record: &CodeHeld) {
     let at = CodeAt { campaign: record.campaign, slot: record.slot };
     let credential = record.stamp.credential;
     let revoked_ms = state.credentials.of(credential).and_then(|credential| credential.revoked_ms);
-    // The engine executes nothing of a revoked credential; where a journal has some, it has expired.
+    // The engine executes no request of a revoked credential; if a journal contains one, the hold has expired.
     let expires_ms = revoked_ms.map_or(record.expires_ms, |_| record.expires_ms.min(state.now_ms));
     let hold = Hold::given(at, record.client, record.club, credential, record.amount, expires_ms);
     state.holds.give(&mut state.campaigns, state.position, hold, state.now_ms);

@@ -1,23 +1,24 @@
-//! The holds: uses of codes that are kept for clients while payments are taken (Z1).
+//! The holds: uses of codes set aside for clients during payments (Z1).
 //!
-//! A hold is open until its expiry. That moment changes nothing by itself: whoever asks compares the time with it, and the row says so
-//! a little later, when a record comes along. Until then an expired hold is counted with the open ones, in the order of expiry, in
-//! three scopes ([`Counted`]): its code's, its client's in the campaign, and its campaign's, there with its amount. Whatever takes a
-//! use drops expired holds from the count where a limit would be passed with them; so that one look at the earliest expiry tells
-//! whether a use is free, however many holds there are. No record settles more than a few holds of others.
+//! A hold is open until its expiry. Expiry changes nothing by itself: readers compare the time with it, and a later record
+//! updates the row. Until then an expired hold is counted with the open ones, in the order of expiry, in three scopes
+//! ([`Counted`]): its code, its client in the campaign, and its campaign, there with its amount. A record that takes a use drops
+//! expired holds from the count if a limit would be exceeded with them, so that the earliest expiry alone shows whether a use is
+//! free, however many holds there are. No record settles more than a few holds of others.
 //!
-//! Where a limit was lowered while holds were open, or a budget's campaign has a larger amount, more than one hold must have expired for
-//! a use to be free; which one, is found among runs of holds ([`Counted`]). Whatever takes a use then drops some of them.
+//! If a limit was lowered while holds were open, or the campaign of a budget has a larger amount, more than one hold must expire
+//! before a use is free; the runs of [`Counted`] find which one. A record that takes a use then drops some of them.
 //!
-//! A credential may have an eighth of all holds open ([`HOLDS_OPEN_PER_CREDENTIAL_MAX`]). Once as many are remembered as may be, the holds
-//! that ended are forgotten first of a credential that has more than that.
+//! A credential may have an eighth of all holds open ([`HOLDS_OPEN_PER_CREDENTIAL_MAX`]). At the limit of remembered holds, the
+//! ended holds of a credential that has more than that are forgotten first.
 //!
-//! The open holds of a revoked credential expire at the time of its revocation: some with its record, some with each record that follows.
+//! The open holds of a revoked credential expire at the time of its revocation: some with its record, some with each later
+//! record.
 //!
-//! What is shown of a campaign is not counted when it is asked for: the uses that count are added up by the time at which they expire, and
-//! the codes of which all uses are held by the time from which one is free ([`ByTime`]). A record sees to the codes that it touched.
+//! The totals of a campaign are not counted on demand: counted uses are added up by the time at which they expire, and codes with
+//! all uses held by the time at which one becomes free ([`ByTime`]). A record updates this for the codes that it touched.
 //!
-//! Invariant: which expired holds are still counted changes no answer. What is asked here depends on the records and on the time alone.
+//! Invariant: which expired holds are still counted changes no answer. Answers depend on the records and on the time alone.
 
 #[cfg(test)]
 mod shares;
@@ -36,65 +37,65 @@ use super::frozen::RevokedHolderRow;
 use super::ladder::Standing;
 use super::tables::{Campaign, Campaigns, CodeAt};
 
-/// How many expired holds a record drops from the count, and how many ended ones it forgets. It adds at most one, so that both shrink.
+/// Expired holds that a record drops from the count, and ended holds that it forgets. It adds at most one, so that both shrink.
 const SWEPT_PER_RECORD: usize = 8;
 
-/// How many expired holds a record that takes a use drops from the count.
+/// Expired holds that a record drops from the count if it takes a use.
 const DROPPED_PER_USE: usize = 64;
 
-/// How many open holds of revoked credentials expire with a record: some 5 ms of work, at up to 10 µs for each. All that a credential can have
-/// expire with 1,221 records. The record of a revocation may expire as many of earlier ones as well.
+/// Open holds of revoked credentials that expire with one record: some 5 ms of work, at up to 10 µs each. All holds of a
+/// credential expire with 1,221 records. The record of a revocation may expire that many of earlier ones as well.
 const REVOKED_PER_RECORD: usize = 512;
 
-/// How many of a code's earliest expiries are told to those who ask from outside: as many as one record may drop.
+/// How many of a code's earliest expiries readers outside the state get: as many as one record may drop.
 const EARLIEST: usize = SWEPT_PER_RECORD;
 
-/// One hold.
+/// A hold.
 #[derive(Debug, Clone, PartialEq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Hold {
     pub(super) at: CodeAt,
     pub(super) client: ClientId,
     pub(super) club: ClubId,
-    /// Whose it is.
+    /// The credential that requested it.
     pub(super) credential: CredentialId,
-    /// What its confirmation credits.
+    /// The bonus that its confirmation credits.
     pub(super) amount: Money,
-    /// The first moment at which it is not open any more.
+    /// When it expires: the first moment at which it is no longer open.
     pub(super) expires_ms: u64,
-    /// From when on it is unknown.
+    /// When it is forgotten.
     forgotten_ms: u64,
     status: Status,
 }
 
-/// A hold that was neither confirmed nor released, for those who begin with the state. Its time may be over.
+/// A hold that was neither confirmed nor released, possibly expired, for readers that start from a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenHold {
-    /// Its record.
+    /// The position of its record.
     pub hold: Position,
-    /// Of which code.
+    /// The code.
     pub at: CodeAt,
-    /// Who may use it.
+    /// The client that may use it.
     pub client: ClientId,
-    /// Where.
+    /// The club.
     pub club: ClubId,
-    /// Whose request it was.
+    /// The credential that requested it.
     pub credential: CredentialId,
-    /// What its confirmation credits.
+    /// The bonus that its confirmation credits.
     pub amount: Money,
-    /// The first moment at which it is not open any more, in milliseconds since 1970.
+    /// When it expires: the first moment at which it is no longer open, in milliseconds since 1970.
     pub expires_ms: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 enum Status {
-    /// It counts: it is open, or has expired and nothing has taken note of that.
+    /// Counted: it is open, or its expiry has not been noted yet.
     Counted,
-    /// It has expired, and does not count.
+    /// Expired, and not counted.
     Lapsed,
     Ended(End),
 }
 
-/// How a hold ended, other than by its time.
+/// How a hold ended, other than by expiry.
 #[derive(Debug, Clone, Copy, PartialEq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub(super) enum End {
     Confirmed { activation: Position, balance: Money },
@@ -102,7 +103,7 @@ pub(super) enum End {
 }
 
 impl Hold {
-    /// A hold as it is when it is given.
+    /// A new hold.
     pub(super) fn given(
         at: CodeAt,
         client: ClientId,
@@ -123,7 +124,7 @@ impl Hold {
         }
     }
 
-    /// What became of it, in words.
+    /// Its status in words.
     pub(super) fn standing(&self) -> String {
         match self.status {
             Status::Counted => "counted".to_owned(),
@@ -138,27 +139,27 @@ impl Hold {
         }
     }
 
-    /// What its confirmation did.
+    /// The outcome of its confirmation.
     pub(super) fn activated(&self, activation: Position, balance: Money) -> Activated {
         Activated { activation, campaign: self.at.campaign, amount: self.amount, balance }
     }
 }
 
-/// How many uses of a code are held, for those who cannot ask the state.
+/// How many uses of a code are held, for readers outside the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldUses {
     count: u32,
-    /// How many uses of the code its activations leave.
+    /// The uses of the code that its activations leave.
     room: u32,
-    /// From when on one of these is free.
+    /// When one of these becomes free.
     free_from_ms: u64,
-    /// The earliest expiries of those that count, ascending; the latest time there is where there are fewer.
+    /// The earliest expiries of the counted holds, ascending, padded with the latest time of the type.
     earliest: [u64; EARLIEST],
 }
 
 impl HeldUses {
-    /// How many are held at a time: exact where that decides whether a use is free, whatever became of the cap. Where more than a few
-    /// have expired that the state still counts, some of them may be in it.
+    /// The uses held at a time: exact if that decides whether a use is free, even after changes of the cap. Otherwise it may
+    /// include expired holds that the state still counts, if there are more than a few.
     pub fn at(&self, now_ms: u64) -> u32 {
         let expired = self.earliest.partition_point(|expires_ms| *expires_ms <= now_ms) as u32;
         match self.free_from_ms <= now_ms {
@@ -168,18 +169,18 @@ impl HeldUses {
     }
 }
 
-/// What is held of a campaign at a time.
+/// Totals of a campaign's holds at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldOfCampaign {
-    /// How many uses.
+    /// Held uses.
     pub uses: u32,
     /// The sum of their amounts, in minor units.
     pub sum: i128,
-    /// How many codes that are not archived have uses left by their activations, all of which are held.
+    /// The codes, not archived, whose activations leave uses but all of these are held.
     pub codes_full: u32,
 }
 
-/// What is added up of a campaign by time: of holds by their expiry, of full codes by the moment from which one of their uses is free.
+/// Sums by time for a campaign: holds by their expiry, full codes by the time at which one of their uses becomes free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct HeldSum {
     uses: u32,
@@ -211,16 +212,16 @@ impl SubAssign for HeldSum {
     }
 }
 
-/// From when on one more use fits into what a campaign allows in all, if nothing but time passes: 0 for at once, the end of time for never.
+/// From when one more use fits the campaign-wide limits, if nothing but time passes: 0 for at once, the end of time for never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FreeFrom {
-    /// By the number of activations.
+    /// The limit of activations.
     pub uses_ms: u64,
-    /// By the budget.
+    /// The budget.
     pub budget_ms: u64,
 }
 
-/// How much of each limit may be held while one more use is free; less than 0 where none is. `None` for no limit.
+/// How much of each limit may be held so that one more use is free; below 0 if none is. `None` for no limit.
 struct Most {
     code: i128,
     client: Option<i128>,
@@ -245,51 +246,51 @@ fn most_budget(campaign: &Campaign, amount: Money) -> Option<i128> {
     campaign.terms.budget.map(|budget| i128::from(budget.0) - i128::from(campaign.issued.0) - i128::from(amount.0))
 }
 
-/// What is held at a time, exact where it matters: where so much is held that no use is free. Below that expired holds may be in it.
+/// What is held at a time: exact if so much is held that no use is free; below that it may include expired holds.
 fn held(sum: i128, most: i128, free_from_ms: u64, now_ms: u64) -> i128 {
     if free_from_ms <= now_ms { sum.min(most) } else { sum }
 }
 
-/// The holds. Owned by the state.
+/// The holds, owned by the state.
 #[derive(Debug)]
 pub struct Holds {
     limit: usize,
     /// How many of these one credential may have open.
     share: usize,
     rows: BTreeMap<Position, Hold>,
-    /// Those that count, of each code.
+    /// The counted holds by code.
     of_code: Counted<CodeAt, ()>,
-    /// The same, of each client in each campaign.
+    /// By client and campaign.
     of_client: Counted<(CampaignId, ClientId), ()>,
-    /// The same, of each campaign, with their amounts.
+    /// By campaign, with their amounts.
     of_campaign: Counted<CampaignId, Money>,
-    /// From when on a use is free of each code that is not archived, has uses left by its activations, and of which holds that count
-    /// take all of these.
+    /// Full codes: codes that are not archived and have uses left by their activations, all of which are held. With the time at
+    /// which a use becomes free.
     full_codes: BTreeMap<CodeAt, u64>,
-    /// Those that count and these codes, of each campaign that has any, added up by time.
+    /// Counted holds and full codes by campaign, added up by time.
     by_time: BTreeMap<CampaignId, ByTime<HeldSum>>,
-    /// Those that count, in the order of expiry.
+    /// The counted holds in the order of expiry.
     expiring: BTreeSet<(u64, Position)>,
-    /// The others, in the order of being forgotten.
+    /// The other holds in the order in which they are forgotten.
     ended: BTreeSet<(u64, Position)>,
-    /// Those that count, of each credential.
+    /// The counted holds by credential.
     of_credential: Counted<CredentialId, ()>,
-    /// The others, of each credential, in the order of being forgotten.
+    /// The other holds by credential, in the order in which they are forgotten.
     ended_of: Counted<CredentialId, ()>,
-    /// The credentials of which more are remembered than may be open.
+    /// The credentials with more remembered holds than may be open.
     over: BTreeSet<CredentialId>,
-    /// The revoked credentials that have holds which count, and when they were revoked.
+    /// The revoked credentials with counted holds, and the times of their revocation.
     revoked: BTreeMap<CredentialId, u64>,
-    /// When the next hold expires or is forgotten; 0 where one of a revoked credential is to expire.
+    /// When the next hold expires or is forgotten; 0 if one of a revoked credential must expire.
     next_ms: u64,
     /// See [`Holds::touched`].
     touched: Vec<CodeAt>,
-    /// The codes that the newest record had a look at.
+    /// The codes that the newest record examined.
     #[cfg(test)]
     pub(super) looked_at: Vec<CodeAt>,
 }
 
-/// What the newest record touched is for those who look on, and no part of the state.
+/// What the newest record touched is for observers, and not part of the state.
 impl PartialEq for Holds {
     fn eq(&self, other: &Holds) -> bool {
         self.limit == other.limit
@@ -335,7 +336,7 @@ impl Default for Holds {
 }
 
 impl Holds {
-    /// Those of a snapshot, whose campaigns are there already.
+    /// The holds of a snapshot whose campaigns are loaded.
     pub(super) fn over(rows: Vec<(Position, Hold)>, campaigns: &mut Campaigns, revoked: &[RevokedHolderRow]) -> Holds {
         let mut holds = Holds::default();
         for (position, hold) in rows {
@@ -358,17 +359,17 @@ impl Holds {
         holds
     }
 
-    /// The revoked credentials whose open holds have not all expired yet.
+    /// The revoked credentials with open holds that have not all expired yet.
     pub(crate) fn revoked_rows(&self) -> impl Iterator<Item = RevokedHolderRow> {
         self.revoked.iter().map(|(credential, at_ms)| RevokedHolderRow { credential: credential.0.into(), revoked_ms: *at_ms })
     }
 
-    /// All that are remembered, in the order in which they were given.
+    /// All remembered holds in the order of their creation.
     pub(super) fn rows(&self) -> impl Iterator<Item = (Position, &Hold)> {
         self.rows.iter().map(|(position, hold)| (*position, hold))
     }
 
-    /// Those that were neither confirmed nor released, in the same order.
+    /// The holds that were neither confirmed nor released, in the same order.
     pub fn open(&self) -> impl Iterator<Item = OpenHold> {
         self.rows().filter(|(_, row)| row.end().is_none()).map(|(hold, row)| {
             let Hold { at, client, club, credential, amount, expires_ms, .. } = *row;
@@ -377,22 +378,22 @@ impl Holds {
         })
     }
 
-    /// How many are remembered.
+    /// The number of remembered holds.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether none is.
+    /// Whether no hold is remembered.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// The holds that are remembered, in the order of their positions.
+    /// The remembered holds in the order of their positions.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Position, &Hold)> {
         self.rows.iter().map(|(position, hold)| (*position, hold))
     }
 
-    /// How many uses of a code of a campaign count as held; `None` for none.
+    /// How many uses of a campaign's code count as held; `None` for none.
     pub fn of_code(&self, at: CodeAt, campaign: &Campaign) -> Option<HeldUses> {
         let count = self.of_code.count(at)?;
         let room = campaign.room(at.slot);
@@ -402,7 +403,7 @@ impl Holds {
         Some(HeldUses { count, room, free_from_ms, earliest })
     }
 
-    /// When one more use fits into what a campaign allows in all.
+    /// When one more use fits the campaign-wide limits.
     pub fn free_from(&self, id: CampaignId, campaign: &Campaign) -> FreeFrom {
         let uses = most_uses(campaign).map_or(0, |most| self.uses_free_from(id, campaign, most));
         let budget = most_budget(campaign, campaign.terms.amount).map_or(0, |most| self.budget_free_from(id, campaign, most));
@@ -417,40 +418,40 @@ impl Holds {
         self.of_campaign.at_most_from(id, campaign.held_sum, most, |amount| amount.0.into())
     }
 
-    /// What is held of a campaign at a time. Costs the same however much that is.
+    /// Totals of a campaign's holds at a time. Takes constant time.
     pub fn of_campaign(&self, id: CampaignId, now_ms: u64) -> HeldOfCampaign {
         let HeldSum { uses, sum, codes_full } = self.by_time.get(&id).map_or(HeldSum::default(), |sums| sums.after(now_ms));
         HeldOfCampaign { uses, sum, codes_full }
     }
 
-    /// The codes of which all uses that their activations leave are held, with the moment from which one is free.
+    /// The full codes, with the time at which a use becomes free.
     pub(super) fn full_codes(&self) -> impl Iterator<Item = (CodeAt, u64)> {
         self.full_codes.iter().map(|(at, free_from_ms)| (*at, *free_from_ms))
     }
 
-    /// What is added up by time, of each campaign.
+    /// The sums by time of each campaign.
     pub(super) fn sums(&self) -> impl Iterator<Item = (CampaignId, &ByTime<HeldSum>)> {
         self.by_time.iter().map(|(id, sums)| (*id, sums))
     }
 
-    /// The codes of which holds count.
+    /// The codes with counted holds.
     pub fn codes(&self) -> impl Iterator<Item = CodeAt> {
         self.of_code.scopes().keys().copied()
     }
 
-    /// The codes of a campaign of which holds count.
+    /// The codes of a campaign with counted holds.
     pub fn codes_of(&self, campaign: CampaignId) -> impl Iterator<Item = CodeAt> {
         let slots = CodeAt { campaign, slot: 0 }..=CodeAt { campaign, slot: u32::MAX };
         self.of_code.scopes().range(slots).map(|(at, _)| *at)
     }
 
-    /// The codes whose standing the newest record may have changed, of campaigns that have or had holds: at most a few, but where a
+    /// The codes whose status the newest record may have changed, in campaigns that have or had holds: at most a few, unless a
     /// limit was lowered.
     pub fn touched(&self) -> &[CodeAt] {
         &self.touched
     }
 
-    /// A code's counter has changed.
+    /// Notes that a code's counter has changed.
     pub(super) fn touch(&mut self, at: CodeAt) {
         self.touched.push(at);
     }
@@ -460,11 +461,11 @@ impl Holds {
         self.rows.get(&hold).filter(|hold| now_ms < hold.forgotten_ms)
     }
 
-    /// Whether there is no place for another hold of a credential at a time: as many of its own are open as may be, or all that are remembered
+    /// Whether a credential can open no further hold at a time: it has reached its share of open holds, or all remembered holds
     /// are open.
     pub(super) fn is_full(&self, credential: CredentialId, now_ms: u64) -> bool {
         let is_counted = self.of_credential.count(credential).is_some_and(|count| count as usize >= self.share);
-        // Expired holds still count until their turn of the sweep comes: the open ones decide.
+        // Expired holds count until the sweep reaches them, so the open ones decide.
         if is_counted {
             let count = self.of_credential.count(credential).map_or(0, i128::from);
             let free_from_ms = self.of_credential.at_most_from(credential, count, self.share as i128 - 1, |()| 1);
@@ -476,8 +477,8 @@ impl Holds {
         self.rows.len() >= self.limit && all_open
     }
 
-    /// Adds the uses that are held at a time to the standing of a code for a client: to those of the limits that there are, exactly
-    /// where it decides whether they are met. Not inlined, so that a redemption of a campaign without holds carries none of it.
+    /// Adds the held uses at a time to the standing of a code for a client: to the limits that exist, and exactly if that decides
+    /// whether they are reached. Not inlined, so that a redemption in a campaign without holds does not pay for it.
     #[inline(never)]
     pub(super) fn add_to(&self, standing: &mut Standing, at: CodeAt, client: ClientId, campaign: &Campaign) {
         let most = Most::of(campaign, at.slot, client, standing.amount);
@@ -502,13 +503,13 @@ impl Holds {
         if let Some(most) = most.budget {
             let free_from_ms = self.budget_free_from(at.campaign, campaign, most);
             let held = held(campaign.held_sum, most, free_from_ms, now_ms);
-            // A sum that an amount cannot hold is over any budget, with the bonus that comes to it.
+            // A sum that does not fit an amount exceeds any budget, with the bonus added to it.
             let committed = i64::try_from(i128::from(standing.committed.0) + held).unwrap_or(i64::MAX);
             standing.committed = Money(committed);
         }
     }
 
-    /// Begins a record: takes note of a few holds that have expired by its time, and forgets a few that ended long ago.
+    /// Begins a record: notes a few holds that have expired by its time, and forgets a few that ended long ago.
     #[inline]
     pub(super) fn begin(&mut self, campaigns: &mut Campaigns, now_ms: u64) {
         self.touched.clear();
@@ -519,10 +520,10 @@ impl Holds {
         }
     }
 
-    /// Ends a record: takes note of which of the codes that it touched are full now.
+    /// Ends a record: updates which of the touched codes are full.
     #[inline]
     pub(super) fn finish(&mut self, campaigns: &Campaigns) {
-        // Thousands of holds that expire at once may be of one code.
+        // Thousands of holds of one code may expire at once.
         self.touched.sort_unstable();
         self.touched.dedup();
         for at in 0..self.touched.len() {
@@ -530,14 +531,14 @@ impl Holds {
         }
     }
 
-    /// The cap of a campaign has changed: takes note of which of its codes are full now. Costs as much as there are codes of which uses are
-    /// held.
+    /// After a change of a campaign's cap: updates which of its codes are full. The cost depends on the number of codes with held
+    /// uses.
     pub(super) fn recount(&mut self, campaigns: &Campaigns, id: CampaignId) {
         let codes: Vec<CodeAt> = self.codes_of(id).collect();
         codes.into_iter().for_each(|at| self.see_whether_full(campaigns, at));
     }
 
-    /// Some codes of a campaign were archived or restored: takes note of which of these are full now.
+    /// After codes of a campaign were archived or restored: updates which of them are full.
     pub(super) fn recount_codes(&mut self, campaigns: &Campaigns, id: CampaignId, slots: impl Iterator<Item = u32>) {
         if campaigns.of(id).is_some_and(|campaign| campaign.held > 0) {
             slots.for_each(|slot| self.see_whether_full(campaigns, CodeAt { campaign: id, slot }));
@@ -565,7 +566,7 @@ impl Holds {
         }
     }
 
-    /// From when on a use of a code is free; `None` where that is not for its holds to say.
+    /// When a use of a code becomes free; `None` if that does not depend on its holds.
     fn full_until(&self, campaigns: &Campaigns, at: CodeAt) -> Option<u64> {
         let count = i128::from(self.of_code.count(at)?);
         let campaign = campaigns.of(at.campaign)?;
@@ -597,7 +598,7 @@ impl Holds {
         self.set_next();
     }
 
-    /// A credential was revoked: what it holds is free for others.
+    /// After the revocation of a credential: releases its holds.
     pub(super) fn revoke(&mut self, campaigns: &mut Campaigns, credential: CredentialId, revoked_ms: u64, now_ms: u64) {
         if self.of_credential.count(credential).is_some() {
             self.revoked.insert(credential, revoked_ms);
@@ -605,7 +606,7 @@ impl Holds {
         }
     }
 
-    /// A hold of a credential that was revoked does not count any more; where its time is not over yet, that was the end of it.
+    /// Expires a hold of a revoked credential; if its time was not over, the revocation ended it.
     fn expire(&mut self, campaigns: &mut Campaigns, position: Position, revoked_ms: u64, now_ms: u64) {
         self.uncount(campaigns, position);
         let hold = self.rows.get_mut(&position).expect("a hold that was counted has a row");
@@ -617,7 +618,7 @@ impl Holds {
         self.remember_ended(credential, forgotten_ms, position);
     }
 
-    /// A use of a code is about to be taken by a client: where only expired holds stand in the way of it, some of them count no longer.
+    /// Before a client takes a use of a code: if only expired holds prevent it, drops some of them from the count.
     pub(super) fn make_room(&mut self, campaigns: &mut Campaigns, at: CodeAt, client: ClientId, amount: Money, now_ms: u64) {
         self.touched.push(at);
         let Some(campaign) = campaigns.of(at.campaign) else { return };
@@ -630,7 +631,7 @@ impl Holds {
         }
     }
 
-    /// Of a limit that would be passed, the counted hold that expires first. Where it has not expired, neither has another.
+    /// The counted hold of an exceeded limit that expires first. If it has not expired, no other one has.
     fn in_the_way(&self, campaigns: &Campaigns, most: &Most, at: CodeAt, client: ClientId) -> Option<(u64, Position)> {
         let campaign = campaigns.of(at.campaign).filter(|campaign| campaign.held > 0)?;
         let of_client = (at.campaign, client);
@@ -641,12 +642,12 @@ impl Holds {
         let is_full = most.uses.is_some_and(|most| i128::from(campaign.held) > most);
         let is_spent = most.budget.is_some_and(|most| campaign.held_sum > most);
         let of_campaign = (is_full || is_spent).then(|| self.of_campaign.first(at.campaign));
-        // The first of all: that of one limit may be open where that of another has expired.
+        // The first of all: that of one limit may be open while that of another has expired.
         [of_code, of_client, of_campaign].into_iter().flatten().flatten().min()
     }
 
-    /// Adds a hold. At the limit the one that is nearest to being forgotten is forgotten now: of a credential that has more than its share, where
-    /// there is one.
+    /// Adds a hold. At the limit it forgets the hold that would be forgotten next, preferably of a credential that exceeds its
+    /// share.
     pub(super) fn give(&mut self, campaigns: &mut Campaigns, position: Position, hold: Hold, now_ms: u64) {
         self.make_room(campaigns, hold.at, hold.client, hold.amount, now_ms);
         if campaigns.of(hold.at.campaign).is_none() {
@@ -667,7 +668,7 @@ impl Holds {
         self.set_next();
     }
 
-    /// Notes whether more holds of a credential are remembered than may be open.
+    /// Updates whether a credential has more remembered holds than may be open.
     fn weigh(&mut self, credential: CredentialId) {
         let remembered = [&self.of_credential, &self.ended_of].map(|holds| holds.count(credential).unwrap_or(0) as usize);
         match remembered[0] + remembered[1] > self.share {
@@ -686,7 +687,7 @@ impl Holds {
         self.ended_of.remove(credential, forgotten_ms, position);
     }
 
-    /// A hold counts from now on.
+    /// Starts to count a hold.
     fn count(&mut self, campaigns: &mut Campaigns, position: Position, hold: &Hold) {
         let (at, client) = (hold.at, (hold.at.campaign, hold.client));
         let Some(campaign) = campaigns.of_mut(at.campaign) else { return };
@@ -712,7 +713,7 @@ impl Holds {
             }
             Status::Ended(_) => return,
         }
-        let hold = self.rows.get_mut(&position).expect("it was there just now");
+        let hold = self.rows.get_mut(&position).expect("it existed above");
         hold.status = Status::Ended(end);
         hold.forgotten_ms = now_ms.saturating_add(HOLD_KEPT_MS);
         let forgotten_ms = hold.forgotten_ms;
@@ -720,7 +721,7 @@ impl Holds {
         self.set_next();
     }
 
-    /// A counted hold no longer counts.
+    /// Stops counting an expired hold.
     fn lapse(&mut self, campaigns: &mut Campaigns, position: Position) {
         self.uncount(campaigns, position);
         let hold = self.rows.get(&position).expect("a hold that was counted has a row");
@@ -728,7 +729,7 @@ impl Holds {
         self.remember_ended(credential, forgotten_ms, position);
     }
 
-    /// Removes a hold from what counts. The caller adds it to those that have ended.
+    /// Removes a hold from the count. The caller adds it to the ended holds.
     fn uncount(&mut self, campaigns: &mut Campaigns, position: Position) {
         let hold = self.rows.get_mut(&position).expect("what counts has a row");
         hold.status = Status::Lapsed;
@@ -737,7 +738,7 @@ impl Holds {
         self.of_code.remove(at, expires_ms, position);
         self.of_client.remove(client, expires_ms, position);
         self.of_campaign.remove(at.campaign, expires_ms, position);
-        let sums = self.by_time.get_mut(&at.campaign).expect("a campaign of which a hold counts has sums");
+        let sums = self.by_time.get_mut(&at.campaign).expect("a campaign with a counted hold has sums");
         sums.take(expires_ms, HeldSum::of(amount));
         if sums.is_empty() {
             self.by_time.remove(&at.campaign);
@@ -747,7 +748,7 @@ impl Holds {
             self.revoked.remove(&credential);
         }
         self.expiring.remove(&(expires_ms, position));
-        let campaign: &mut Campaign = campaigns.of_mut(at.campaign).expect("a hold was given on its campaign, which stays");
+        let campaign: &mut Campaign = campaigns.of_mut(at.campaign).expect("campaigns are never removed");
         campaign.held -= 1;
         campaign.held_sum -= i128::from(amount.0);
         self.touched.push(at);

@@ -1,16 +1,17 @@
-//! Rows that never move: a vector that grows copies everything it holds, and millions of rows are a stall that callers feel.
+//! Rows that never move: a growing vector would copy everything it holds, and with millions of rows callers would feel the stall.
 //!
-//! The first of them may stand in a snapshot, which nothing changes: a page of these is copied when one of its rows is changed first.
+//! The first rows may be in a snapshot, which never changes: a page of it is copied when one of its rows changes for the first
+//! time.
 
 use bytemuck::Pod;
 
 use super::frozen::Rows;
 
-/// Rows, numbered from 0 in the order of adding.
+/// Rows, numbered from 0 in the order in which they were added.
 #[derive(Debug)]
 pub(crate) struct Overlay<T: Pod> {
     base: Rows<T>,
-    /// One for each so many rows. An empty one stands for rows of the snapshot as they are there; all others but the last are full.
+    /// The chunks. An empty one stands for unchanged rows of the snapshot; all others but the last are full.
     chunks: Vec<Vec<T>>,
     length: usize,
 }
@@ -22,10 +23,10 @@ impl<T: Pod> Default for Overlay<T> {
 }
 
 impl<T: Pod> Overlay<T> {
-    /// Rows of a chunk: a page of memory.
+    /// Rows per chunk: a page of memory.
     pub(crate) const CHUNK: usize = 4096 / size_of::<T>();
 
-    /// Those of a snapshot.
+    /// The rows of a snapshot.
     pub(crate) fn over(base: Rows<T>) -> Overlay<T> {
         let length = base.len();
         Overlay { base, chunks: vec![Vec::new(); length.div_ceil(Self::CHUNK)], length }
@@ -46,14 +47,14 @@ impl<T: Pod> Overlay<T> {
         self.chunk_mut(row as usize / Self::CHUNK)?.get_mut(row as usize % Self::CHUNK)
     }
 
-    /// A chunk, as rows that may be changed.
+    /// A chunk with mutable rows.
     #[inline]
     fn chunk_mut(&mut self, number: usize) -> Option<&mut Vec<T>> {
         let chunk = self.chunks.get_mut(number)?;
         if chunk.is_empty() {
             let first = number * Self::CHUNK;
             let end = self.base.len().min(first + Self::CHUNK);
-            // With room for what may come behind it, of which one that is full needs none.
+            // With room for later rows, unless the chunk is full.
             chunk.reserve_exact(Self::CHUNK);
             chunk.extend_from_slice(self.base.get(first..end)?);
         }
@@ -62,12 +63,12 @@ impl<T: Pod> Overlay<T> {
 
     pub(crate) fn push(&mut self, row: T) {
         if self.length == self.chunks.len() * Self::CHUNK {
-            // A small table is to be small.
+            // Keep a small table small.
             let room = if self.chunks.is_empty() { 0 } else { Self::CHUNK };
             self.chunks.push(Vec::with_capacity(room));
         }
         let number = self.length / Self::CHUNK;
-        // Rows of the snapshot that stand before it in its chunk are copied with it.
+        // Copy the rows of the snapshot that precede it in its chunk.
         if !self.length.is_multiple_of(Self::CHUNK) && self.chunks[number].is_empty() {
             self.chunk_mut(number);
         }
@@ -86,12 +87,12 @@ impl<T: Pod> Overlay<T> {
         numbered.flat_map(move |(first, chunk)| if chunk.is_empty() { of_base(first) } else { chunk.as_slice() })
     }
 
-    /// The rows of the snapshot, as they were there.
+    /// The rows of the snapshot, unchanged.
     pub(crate) fn base(&self) -> &Rows<T> {
         &self.base
     }
 
-    /// The chunks that are not as they were in the snapshot, each with the number of its first row.
+    /// The chunks that differ from the snapshot, each with the number of its first row.
     pub(crate) fn changed(&self) -> impl Iterator<Item = (usize, &[T])> {
         let numbered = (0..).step_by(Self::CHUNK).zip(&self.chunks);
         numbered.filter(|(_, chunk)| !chunk.is_empty()).map(|(first, chunk)| (first, chunk.as_slice()))
@@ -111,7 +112,7 @@ mod tests {
 
     const CHUNK: usize = Overlay::<u32>::CHUNK;
 
-    /// Rows that stand in a snapshot.
+    /// Rows of a snapshot.
     fn base(count: u32) -> Rows<u32> {
         let bytes: Vec<u8> = (0..count).flat_map(u32::to_le_bytes).collect();
         let (ground, range) = in_memory(&bytes);
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_snapshot_has_is_copied_only_where_it_is_changed() {
+    fn rows_of_a_snapshot_are_only_copied_to_be_changed() {
         let mut rows = Overlay::over(base(3 * CHUNK as u32 + 7));
         *rows.get_mut(CHUNK as u32 + 3).expect("it is there") = 0;
         let changed: Vec<_> = rows.changed().map(|(first, rows)| (first, rows.len())).collect();

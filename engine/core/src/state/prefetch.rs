@@ -1,12 +1,11 @@
-//! Telling the processor which memory will be read soon, so that it fetches several places at once.
+//! Announces memory that will be read soon, so that the processor fetches several locations at once.
 #![expect(unsafe_code, reason = "the processor's hint has no safe form")]
 
-/// Asks for the cache line of an address. Has no effect that a program can see; where the processor has no such hint known here, none
-/// at all.
+/// Prefetches the cache line of an address. Has no visible effect; does nothing on processors without a known instruction.
 #[inline(always)]
 pub(crate) fn prefetch<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: the instruction reads nothing into the program, and does not fault on any address.
+    // SAFETY: the instruction loads nothing into the program and does not fault on any address.
     unsafe {
         std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
     }

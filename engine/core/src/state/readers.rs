@@ -1,7 +1,7 @@
-//! The readers of the journal: how far each has come. What none of them has passed is kept, where the journal is not kept whole.
+//! The readers of the journal and their positions. With retention, the engine keeps every segment that a reader has not passed.
 //!
-//! A reader belongs to the credential whose request registered it: no other one moves or forgets it, operators excepted. Of a reader
-//! that was registered before that was recorded, nobody but operators does.
+//! A reader belongs to the credential that registered it: only that credential and operators can move or remove it. A reader that
+//! was registered before this was recorded belongs to operators alone.
 
 use std::collections::BTreeMap;
 
@@ -17,46 +17,46 @@ use super::{State, is_name, refused};
 /// A request to register or move a reader.
 #[derive(Debug, Clone)]
 pub struct KeepReaderRequest {
-    /// What was asked.
+    /// The request.
     pub request: KeepReader,
-    /// The first position that the journal keeps. The engine thread sets it: the journal may be dropped up to there while the request
+    /// The first position that the journal retains. The engine thread sets it, because segments may be dropped while the request
     /// waits.
     pub kept_from: Position,
-    /// The first position that is promised to a reader which registers now: segments before it are about to be dropped. A registered
-    /// reader holds back what it needs, so this does not concern it. The engine thread sets it.
+    /// The first position that a newly registered reader can have: earlier segments are about to be dropped. Does not apply to a
+    /// registered reader, because retention keeps what it needs. The engine thread sets it.
     pub open_from: Position,
     /// Whether the caller may move the readers of other credentials.
     pub anyones: bool,
 }
 
-/// A request to forget a reader.
+/// A request to remove a reader.
 #[derive(Debug, Clone)]
 pub struct ForgetReaderRequest {
-    /// What was asked.
+    /// The request.
     pub request: ForgetReader,
-    /// Whether the caller may forget the readers of other credentials.
+    /// Whether the caller may remove the readers of other credentials.
     pub anyones: bool,
 }
 
-/// The readers, by their names.
+/// The readers by name.
 #[derive(Debug, Default, PartialEq)]
 pub struct Readers {
     rows: BTreeMap<String, ReaderRow>,
-    /// The credentials that they belong to. A reader that is not listed belongs to none.
+    /// The owners of readers. A reader that is not listed belongs to none.
     owners: BTreeMap<String, CredentialId>,
 }
 
-/// How far a reader has come.
+/// The position of a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct ReaderRow {
     /// The newest record that it has read.
     pub position: Position,
-    /// When it said so.
+    /// When it reported that.
     pub moved_ms: u64,
 }
 
 impl Readers {
-    /// Those of a snapshot.
+    /// The readers of a snapshot.
     pub(super) fn over(rows: Vec<(String, ReaderRow)>, owners: &[ReaderOwnerRow]) -> Readers {
         let owned = owners.iter().filter_map(|owner| {
             let (name, _) = rows.get(usize::try_from(owner.reader).ok()?)?;
@@ -65,28 +65,28 @@ impl Readers {
         Readers { owners: owned.collect(), rows: rows.into_iter().collect() }
     }
 
-    /// Whom they belong to, by their numbers in the order of their names.
+    /// The owners of readers, which are numbered in the order of their names.
     pub fn owner_rows(&self) -> impl Iterator<Item = ReaderOwnerRow> {
         let numbered = (0..).zip(self.rows.keys());
         numbered.filter_map(|(reader, name)| Some(ReaderOwnerRow { reader, credential: self.owner_of(name)?.0.into() }))
     }
 
-    /// The credential that a reader belongs to.
+    /// The owner of a reader.
     pub fn owner_of(&self, name: &str) -> Option<CredentialId> {
         self.owners.get(name).copied()
     }
 
-    /// A reader of this name.
+    /// The reader with this name.
     pub fn of(&self, name: &str) -> Option<ReaderRow> {
         self.rows.get(name).copied()
     }
 
-    /// All of them, in the order of their names.
+    /// All readers in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, ReaderRow)> {
         self.rows.iter().map(|(name, row)| (name.as_str(), *row))
     }
 
-    /// How far all of them have come; `None` where there are none.
+    /// The position that all readers have reached; `None` without readers.
     pub fn all_passed(&self) -> Option<Position> {
         self.rows.values().map(|row| row.position).min()
     }
@@ -103,7 +103,7 @@ pub(super) fn decide_keep(state: &State, stamp: Stamp, request: &KeepReaderReque
     if !is_name(name) {
         return refuse(Outcome::InvalidName);
     }
-    // Before anything that tells where the reader is.
+    // First, before any answer that reveals where the reader is.
     if !may_change(state, stamp, name, *anyones) {
         return refuse(Outcome::OtherCredential);
     }
@@ -131,7 +131,7 @@ pub(super) fn decide_keep(state: &State, stamp: Stamp, request: &KeepReaderReque
     }
 }
 
-/// Whether a request may move or forget a reader: there is none of that name, it belongs to the credential, or the caller is an operator.
+/// Whether a request may move or remove a reader: it does not exist, it belongs to the credential, or the caller is an operator.
 fn may_change(state: &State, stamp: Stamp, name: &str, anyones: bool) -> bool {
     anyones || state.readers.of(name).is_none() || state.readers.owner_of(name) == Some(stamp.credential)
 }

@@ -1,4 +1,4 @@
-//! What may be asked without changing anything.
+//! Queries, which change nothing.
 
 use scrip_protocol::command::{
     AddCodesOutcome, ArchiveCause, CAMPAIGNS_LOOKED_AT, CAMPAIGNS_PER_PAGE, CLUBS_PER_PAGE, CODES_LOOKED_AT, CODES_PER_PAGE,
@@ -10,14 +10,14 @@ use scrip_protocol::command::{
 };
 use scrip_protocol::{CampaignId, ClubId, RuleId};
 
-use super::add_codes::foretell;
+use super::add_codes::preview;
 use super::archive_campaign::holders;
 use super::{AddCodesRequest, Campaign, Credential, Lookup, ReaderRow, Rule, State};
 
-/// A longer text is in no name, in whichever letter case: no letter of 3 bytes has another case of less than 1.
+/// No name contains a longer text, in any letter case: a letter of 3 bytes may correspond to one of 1 byte, not less.
 const TEXT_BYTES_MAX: usize = 5 * NAME_BYTES_MAX;
 
-/// How many addings of codes a campaign's card shows.
+/// Additions of codes that a campaign's card shows.
 const ADDED_SHOWN: usize = 100;
 
 impl State {
@@ -101,7 +101,7 @@ impl State {
         }
     }
 
-    /// A page of the campaigns, their status as at a time.
+    /// A page of the campaigns, with their status at a time.
     pub fn list_campaigns(&self, now_ms: u64, request: &ListCampaigns) -> ListCampaignsOutcome {
         if request.text.len() > TEXT_BYTES_MAX {
             return ListCampaignsOutcome { campaigns: Vec::new(), next: None, as_of: self.position };
@@ -126,7 +126,7 @@ impl State {
         ListCampaignsOutcome { campaigns, next, as_of: self.position }
     }
 
-    /// A campaign, its status as at a time.
+    /// A campaign, with its status at a time.
     pub fn show_campaign(&self, now_ms: u64, request: &ShowCampaign) -> ShowCampaignOutcome {
         match self.campaigns.of(request.campaign) {
             None => ShowCampaignOutcome::UnknownCampaign,
@@ -157,7 +157,7 @@ impl State {
             };
             of_status && of_usage
         };
-        // One more than is shown tells where the next page begins; of conflicts, which of them are shown is known only further down.
+        // One more than is shown, to find where the next page begins. For conflicts, which codes are shown is only known below.
         let enough = if request.status == CodeFilter::Conflicting { CODES_LOOKED_AT } else { CODES_PER_PAGE + 1 };
         let slots: Vec<u32> = looked_at.iter().copied().filter(passes).take(enough).collect();
         let holders = self.holders_of_archived(request.campaign, campaign, &slots, lookup);
@@ -176,7 +176,7 @@ impl State {
         ListCodesOutcome::Codes { codes, next, as_of: self.position }
     }
 
-    /// The other campaigns that hold the values of codes, of those that are archived.
+    /// The other campaigns that hold the values of archived codes.
     fn holders_of_archived(
         &self,
         id: CampaignId,
@@ -190,9 +190,9 @@ impl State {
         slots.iter().map(holder).collect()
     }
 
-    /// What adding codes would answer.
+    /// The outcome that adding codes would have.
     pub fn try_codes(&self, request: &AddCodesRequest, lookup: &impl Lookup) -> AddCodesOutcome {
-        foretell(self, request, lookup)
+        preview(self, request, lookup)
     }
 
     /// A page of the credentials.
@@ -239,7 +239,7 @@ impl State {
         }
     }
 
-    /// What a campaign has left at a time.
+    /// The stock of a campaign at a time.
     fn stock(&self, now_ms: u64, id: CampaignId, campaign: &Campaign) -> Stock {
         let held = self.holds.of_campaign(id, now_ms);
         let full = if campaign.is_archived() { 0 } else { held.codes_full };
@@ -252,14 +252,14 @@ impl State {
         }
     }
 
-    /// Z16.
+    /// Whether the stock is below the campaign's threshold (Z16).
     fn is_low_on_stock(&self, now_ms: u64, id: CampaignId, campaign: &Campaign) -> bool {
-        let is_asked = !campaign.is_archived() && campaign.terms.low_stock.is_some();
-        is_asked && self.stock(now_ms, id, campaign).is_low(&campaign.terms)
+        let is_watched = !campaign.is_archived() && campaign.terms.low_stock.is_some();
+        is_watched && self.stock(now_ms, id, campaign).is_low(&campaign.terms)
     }
 }
 
-/// The first rows that pass a filter, of so many that are looked at; and the row to continue after, where there are more to look at.
+/// The first rows that pass a filter, among a limited number that are examined; and the row to continue after, if there are more.
 fn page<N: Copy, T>(
     mut rows: impl Iterator<Item = (N, T)>,
     looked_at_max: usize,
@@ -278,12 +278,12 @@ fn page<N: Copy, T>(
     (page, rows.next().and(last))
 }
 
-/// C6: by the toggle and the period.
+/// C6: by switch and period.
 fn is_active(now_ms: u64, campaign: &Campaign) -> bool {
     campaign.terms.active && !campaign.is_archived() && campaign.terms.is_in_period(now_ms)
 }
 
-/// A1, C8: whether codes are taken, which a period alone does not decide.
+/// A1, C8: whether codes are accepted, which also depends on whether the period is enforced.
 fn is_redeemable(now_ms: u64, campaign: &Campaign) -> bool {
     let terms = &campaign.terms;
     terms.active && !campaign.is_archived() && (!terms.enforce_period || terms.is_in_period(now_ms))
@@ -293,9 +293,10 @@ fn is_redeemable(now_ms: u64, campaign: &Campaign) -> bool {
 mod tests {
     use super::page;
 
-    /// A page ends with its last row or when enough was looked at, and says where to go on: after what was looked at, and no further.
+    /// A page ends with its last row or at the limit of examined rows, and names the last examined row as the one to continue
+    /// after.
     #[test]
-    fn a_page_goes_on_after_what_was_looked_at() {
+    fn a_page_continues_after_the_last_examined_row() {
         let rows = || (1..=10).map(|number| (number, number));
         let even = |looked_at_max, len_max| page(rows(), looked_at_max, |(_, number)| number % 2 == 0, len_max);
         let found = |numbers: &[u32], next| (numbers.iter().map(|number| (*number, *number)).collect::<Vec<_>>(), next);

@@ -12,13 +12,13 @@ use super::{Campaign, CodeAt, Lookup, NormalisedCode, State};
 pub struct RedeemRequest {
     /// Who receives the bonus.
     pub client: ClientId,
-    /// Where.
+    /// The club.
     pub club: ClubId,
     /// The code.
     pub code: Result<NormalisedCode, InvalidCode>,
-    /// The top-up during which it was typed, 0 for none (A12).
+    /// The top-up during which the code was entered, 0 for none (A12).
     pub top_up: Position,
-    /// Whether that is a top-up of the client, as the journal has it; true where none is named.
+    /// Whether that is a top-up of the client, according to the journal; true without a top-up.
     pub is_their_top_up: bool,
 }
 
@@ -35,7 +35,7 @@ pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, request: &RedeemR
     }
 }
 
-/// A use that may be taken.
+/// A permitted use.
 pub(super) struct Permitted {
     pub(super) at: CodeAt,
     pub(super) amount: Money,
@@ -43,7 +43,7 @@ pub(super) struct Permitted {
     pub(super) balance: Money,
 }
 
-/// The ladder of a redemption, which is that of a hold as well: the use, or why it cannot be had.
+/// The checks of a redemption, and of a hold: the permitted use, or why it is refused.
 #[inline]
 pub(super) fn permitted(
     state: &State,
@@ -70,7 +70,7 @@ pub(super) fn permitted(
     Ok(Permitted { at, amount, balance })
 }
 
-/// How a code stands for a client at a club, who would be credited an amount; `None` for a code that the campaign does not have.
+/// The status of a code for a client at a club, with a bonus amount; `None` for a code that the campaign does not have.
 #[inline]
 pub(super) fn standing(
     state: &State,
@@ -91,14 +91,14 @@ pub(super) fn standing(
         committed: campaign.issued,
         amount,
     };
-    // Nearly always: nothing is looked up for a campaign without holds.
+    // The usual case: a campaign without holds needs no lookup.
     if campaign.held > 0 {
         state.holds.add_to(&mut standing, at, client, campaign);
     }
     Some(standing)
 }
 
-/// A client's balance after a bonus of a campaign; `None` where it, or the campaign's sum, cannot hold it.
+/// A client's balance after a bonus of a campaign; `None` if the balance or the campaign's sum would overflow.
 pub(super) fn credited(state: &State, client: ClientId, campaign: &Campaign, amount: Money) -> Option<Money> {
     let balance = state.clients.bonus(client).unwrap_or(Money(0)).checked_add(amount)?;
     campaign.issued.checked_add(amount)?;

@@ -1,4 +1,4 @@
-//! Refund: an activation is taken back (Z2; pain 10).
+//! Refund: reverses an activation (Z2; pain 10).
 
 use scrip_protocol::command::{Activation, ActivationRefunded, Refund, RefundOutcome as Outcome, Refunded};
 use scrip_protocol::{Money, Position, Record, Stamp};
@@ -8,19 +8,19 @@ use super::{CodeAt, State, refused};
 /// A request to refund an activation, with the activation as the journal has it.
 #[derive(Debug, Clone)]
 pub struct RefundRequest {
-    /// The position that was named.
+    /// The position of the activation in the request.
     pub activation: Position,
-    /// The activation that stands there, if one does.
+    /// The activation at that position, if there is one.
     pub found: Option<Activation>,
-    /// The first position that the journal keeps: what stood before it is not known any more.
+    /// The first position that the journal retains: earlier records are no longer known.
     pub kept_from: Position,
-    /// Whether it may be any credential's, as an operator's requests may, or only the caller's own.
+    /// Whether the activation may be of any credential, as for operators, or only the caller's own.
     pub anyones: bool,
-    /// Whether to refund it even where the bonus was spent.
+    /// Whether to refund even if the bonus was spent.
     pub force: bool,
 }
 
-/// The activation that a record is, if it is one: a redemption's, or a confirmed hold's.
+/// The activation in a record, if there is one: of a redemption, or of a confirmed hold.
 pub fn activation_of(record: Record) -> Option<Activation> {
     if let Record::Activation(activation) = record {
         return Some(activation);
@@ -28,7 +28,7 @@ pub fn activation_of(record: Record) -> Option<Activation> {
     if let Record::HoldConfirmed(confirmed) = record { Some(confirmed.activation) } else { None }
 }
 
-/// Whether what stood at a position was dropped from the journal. Nothing ever stood at 0.
+/// Whether the record at a position was dropped from the journal. There is no record at 0.
 pub(super) fn is_dropped(position: Position, kept_from: Position) -> bool {
     position > Position(0) && position < kept_from
 }
@@ -47,7 +47,7 @@ pub(super) fn decide(state: &State, stamp: Stamp, request: &RefundRequest) -> Re
     if balance < found.amount && !request.force {
         return refuse(Outcome::BonusSpent { balance });
     }
-    // No balance is below 0 but one of a snapshot that is damaged and not yet verified.
+    // A balance below 0 occurs only in a damaged snapshot that is not verified yet.
     let taken = balance.clamp(Money(0), found.amount.max(Money(0)));
     let refunded = Refunded {
         client: found.client,
@@ -73,7 +73,7 @@ pub(super) fn apply(state: &mut State, record: &ActivationRefunded) {
     campaign.refunds += 1;
     campaign.issued = Money(campaign.issued.0.saturating_sub(taken.0));
     campaign.uncollected = campaign.uncollected.checked_add(uncollected).unwrap_or(campaign.uncollected);
-    // An activation from before clients were counted is none of a client's uses, and gives none back.
+    // An activation from before clients were counted is not among a client's uses, so that its refund returns none.
     if let Some(clients) = &mut campaign.clients
         && record.activation > clients.from
     {

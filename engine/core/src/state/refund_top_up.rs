@@ -1,4 +1,4 @@
-//! The refund of a top-up, or of some of it; the bonus of its rules is taken back only where that is asked for (A29).
+//! Refund of a top-up, in full or in part; the bonus of its rules is clawed back only on request (A29).
 
 use scrip_protocol::command::{Note, RefundTopUp, RefundTopUpOutcome as Outcome, TopUpGivenBack, TopUpRefunded, ToppedUp};
 use scrip_protocol::{Money, Position, Record, Stamp};
@@ -10,19 +10,19 @@ use super::{State, refused};
 /// A request to refund a top-up, with the top-up as the journal has it.
 #[derive(Debug, Clone)]
 pub struct RefundTopUpRequest {
-    /// The position that was named.
+    /// The position of the top-up in the request.
     pub top_up: Position,
-    /// The top-up that stands there, if one does.
+    /// The top-up at that position, if there is one.
     pub found: Option<ToppedUp>,
-    /// The first position that the journal keeps: what stood before it is not known any more.
+    /// The first position that the journal retains: earlier records are no longer known.
     pub kept_from: Position,
-    /// Whether it may be any credential's, or only the caller's own.
+    /// Whether the top-up may be of any credential, or only the caller's own.
     pub anyones: bool,
-    /// How much; none for what is left.
+    /// The amount; none for the remainder.
     pub amount: Option<Money>,
-    /// Whether to take the bonus back.
+    /// Whether to claw back the bonus.
     pub claw_back: bool,
-    /// By whom, and what they say of it.
+    /// Who did it, and their comment.
     pub note: Note,
 }
 
@@ -41,7 +41,7 @@ pub(super) fn decide(state: &State, stamp: Stamp, request: &RefundTopUpRequest) 
     let own = request.found.as_ref().filter(|found| request.anyones || found.stamp.credential == stamp.credential);
     let Some(found) = own else { return refuse(Outcome::UnknownTopUp) };
     let whole = found.variables.amount;
-    // Nothing else is given back of it but by a snapshot that is damaged and not yet verified.
+    // Other amounts occur only in a damaged snapshot that is not verified yet.
     let before = state.given_back.of(request.top_up).clamp(Money(0), whole.max(Money(0)));
     let left = Money(whole.0.saturating_sub(before.0));
     let amount = request.amount.unwrap_or(left);
@@ -75,8 +75,8 @@ pub(super) fn decide(state: &State, stamp: Stamp, request: &RefundTopUpRequest) 
     .into()
 }
 
-/// The share of a top-up's bonus that goes with a part of it, of which some was given back before. However it is divided, the shares add
-/// up to the bonus, because each is the difference of two rounded sums.
+/// The share of a top-up's bonus that corresponds to a part of the top-up, after earlier refunds of `before`. The shares add up
+/// to the bonus, however it is divided, because each is the difference of two rounded sums.
 fn share_of(credited: Money, whole: Money, before: Money, amount: Money) -> Money {
     let up_to = |part: i64| {
         let (credited, whole) = (i128::from(credited.0), i128::from(whole.0));

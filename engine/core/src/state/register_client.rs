@@ -1,4 +1,4 @@
-//! Register a client, or give one another name.
+//! Register a client, or rename one.
 
 use scrip_protocol::command::{ClientRegistered, NAME_BYTES_MAX, RegisterClient, RegisterClientOutcome};
 use scrip_protocol::{Record, Stamp};

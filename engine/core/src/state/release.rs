@@ -1,4 +1,4 @@
-//! Release: a held use is given back (Z1; pain 9, pain 10).
+//! Release: a held use becomes free again (Z1; pain 9, pain 10).
 
 use scrip_protocol::command::{HoldReleased, Release, ReleaseOutcome};
 use scrip_protocol::{Record, Stamp};

@@ -1,16 +1,16 @@
-//! The request ids that are remembered, with what each was answered (Z3).
+//! The remembered request ids with their answers (Z3).
 //!
-//! An id is remembered for as long as the window says, counted by the time inside the id. At the limit of ids the oldest are forgotten
-//! early; ids younger than [`KEPT_AT_LEAST_MS`] are never forgotten, and the caller is told to wait instead.
+//! An id is remembered for the idempotency window, counted from the time inside the id. At the limit of ids the oldest are
+//! forgotten early; ids younger than [`KEPT_AT_LEAST_MS`] are never forgotten, and the caller must wait instead.
 //!
-//! Invariant: an id that was executed is remembered, or its time is in one of the ranges of [`Forgotten`], where every id is refused. No clock
-//! can cause a second execution, whatever it has shown. An id that lies in no range was not executed, so that a clock that was ahead, and
-//! was set right, closes the engine to no request but those whose ids are of times at which ids were forgotten.
+//! Invariant: an executed id is remembered, or its time is in one of the ranges of [`Forgotten`], where every id is refused. No
+//! clock can cause a second execution, whatever it has shown. An id outside all ranges was not executed: after a clock that was
+//! ahead is set right, the engine refuses only requests whose ids have times at which ids were forgotten.
 //!
-//! The machine's clock decides what is forgotten, as each batch states it ([`BatchTime::clock_ms`]): after a clock that was ahead, neither the time
-//! of records, which stays ahead for a while, nor the ids of a caller whose clock is still ahead make the window forget anything. Rows from such
-//! a time are moved behind the others when they come first, and a full window does not wait for them: it may hold a sixth more than its limit for as
-//! long as it has such rows.
+//! The machine's clock, as recorded in each batch ([`BatchTime::clock_ms`]), decides what is forgotten. After a clock that was
+//! ahead, neither the time of records, which stays ahead for a while, nor the ids of a caller whose clock is still ahead make the
+//! window forget anything. When rows from such a time become the oldest, they are moved behind the others, and a full window does
+//! not wait for them: it may exceed its limit by a sixth as long as it has such rows.
 //!
 //! Order of calls: [`Requests::admit`] before a command is decided, `Requests::remember` when its record is applied.
 
@@ -32,37 +32,39 @@ use super::shards::Shards;
 pub(super) use alike::Unlike;
 pub use forgotten::Forgotten;
 
-/// How long an id is remembered whatever the limit, in milliseconds: far longer than a caller waits for a reply.
+/// How long an id is remembered regardless of the limit, in milliseconds: far longer than a caller waits for a reply.
 pub const KEPT_AT_LEAST_MS: u64 = 60_000;
 
-/// How many ids one record may make the window forget. One record adds one id, so that the window shrinks all the same: the first request
+/// Ids that one record can make the window forget. One record adds one id, so that the window still shrinks: the first request
 /// after a long silence, or after the limit was lowered, does not pay for all of it.
 const FORGOTTEN_PER_RECORD: usize = 8;
 
-/// The highest limit of ids: a sixth more can be numbered.
+/// Maximum limit of ids: a sixth more can be numbered.
 const LIMIT_MAX: usize = u32::MAX as usize / 4 * 3;
 
-/// How far ahead of the clock settings let an id be at most.
+/// How far ahead of the clock the settings can let an id be.
 const SKEW_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
-/// Rows of a chunk. A chunk never moves once it is there: growing copies nothing.
+/// Rows per chunk. Chunks never move: growing copies nothing.
 const CHUNK: usize = 4096;
 
-/// The longest reply that is kept in memory, in bytes. A longer one, with a line for each code, is read from the journal again, so that an id
-/// costs at most [`BYTES_PER_ID_MAX`].
+/// The longest reply that is kept in memory, in bytes. A longer one, with a line for each code, is read from the journal again,
+/// so that an id costs at most [`BYTES_PER_ID_MAX`].
 pub const REPLY_BYTES_KEPT_MAX: usize = 256;
 
-/// The most bytes of memory that an id costs: its row, its place in the index, the reply, and what the allocator adds to the two parts of that.
+/// The maximum memory of an id, in bytes: its row, its slot in the index, the reply, and the allocator's overhead for the two
+/// parts of that.
 pub const BYTES_PER_ID_MAX: usize = 64 + 16 + REPLY_BYTES_KEPT_MAX + 32 + 32;
 
-/// What a request was answered.
+/// The answer to a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Remembered {
     /// A redemption, whose reply has a fixed size.
     Redeem(RedeemOutcome),
     /// Any other command: the number of its kind and the bytes of its outcome.
     Other(Box<(u16, Vec<u8>)>),
-    /// A command whose reply is longer than [`REPLY_BYTES_KEPT_MAX`]: [`reply_of`](crate::state::reply_of) makes it from its record.
+    /// A command whose reply is longer than [`REPLY_BYTES_KEPT_MAX`]: [`reply_of`](crate::state::reply_of) makes it from its
+    /// record.
     Stored {
         /// The number of the command's kind.
         kind: u16,
@@ -81,7 +83,7 @@ impl Remembered {
         }
     }
 
-    /// What is kept of the reply to the request whose record is at a position.
+    /// What is remembered of the reply to the request whose record is at a position.
     fn kept(self, position: Position) -> Remembered {
         match &self {
             Remembered::Other(reply) if reply.1.len() > REPLY_BYTES_KEPT_MAX => Remembered::Stored { kind: reply.0, position },
@@ -89,7 +91,7 @@ impl Remembered {
         }
     }
 
-    /// Whether two states remember the same. A snapshot of version 1 holds long replies themselves.
+    /// Whether two states remember the same answer. A snapshot of version 1 contains long replies themselves.
     pub(super) fn is_alike(&self, other: &Remembered) -> bool {
         match (self, other) {
             (Remembered::Stored { kind, .. }, Remembered::Other(reply))
@@ -101,16 +103,16 @@ impl Remembered {
     }
 }
 
-/// The bit of a snapshot's kind that says that in place of the reply there is the position of its record, in 8 bytes.
+/// The bit of a snapshot's kind that marks a row with the position of the record, in 8 bytes, instead of the reply.
 const STORED: u16 = 1 << 15;
 
-/// By what times ids are judged, in milliseconds since 1970. While the clock runs evenly both are the same; after it was set back the right
-/// time may be either.
+/// The times against which ids are checked, in milliseconds since 1970. While the clock runs evenly both are the same; after it
+/// was set back, the right time may be either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockRange {
-    /// The machine's clock. Ids older than the window before this are refused.
+    /// The machine's clock. Ids that are older than this by more than the window are refused.
     pub earliest_ms: u64,
-    /// The clock if it had not been set back. Ids further ahead of this than the allowance are refused.
+    /// The clock if it had not been set back. Ids too far ahead of this are refused.
     pub latest_ms: u64,
 }
 
@@ -120,14 +122,14 @@ impl From<u64> for ClockRange {
     }
 }
 
-/// Whether a request is to be executed.
+/// Whether to execute a request.
 #[derive(Debug, PartialEq)]
 pub enum Admission<'a> {
-    /// It was not seen before.
+    /// It is new.
     New,
-    /// It was executed before and answered this.
+    /// It was executed before, with this answer.
     Repeated(Cow<'a, Remembered>),
-    /// It is not executed.
+    /// It must not be executed.
     Refused(Refusal),
 }
 
@@ -138,43 +140,43 @@ struct Row {
     reply: Remembered,
 }
 
-/// What a remembered id costs in memory, beside 11 to 16 bytes of the index.
+/// Memory of a remembered id, in addition to 11 to 16 bytes of the index.
 const _: () = assert!(size_of::<Row>() == 64);
 
-/// The window. Owned by the state.
+/// The idempotency window, owned by the state.
 #[derive(Default)]
 pub struct Requests {
     window_ms: u64,
     skew_ms: u64,
     limit: usize,
-    /// The times of the ids that were forgotten; such ids are refused.
+    /// The times of the forgotten ids, which are refused.
     forgotten: Forgotten,
-    /// Requests with ids of an earlier time may be remembered by the hash of their bytes, as in the first journals. One that is sent again
-    /// is answered as it was, whatever its hash: the answer that it is another request would have it executed under another id. That the
-    /// command is the same is checked by [`State::admit`](super::State::admit).
+    /// Requests with ids of an earlier time may be remembered by a hash of their bytes, as in the earliest journals. Their
+    /// retries get the first answer whatever the hash: if they were refused as different requests, callers would execute them
+    /// under another id. [`State::admit`](super::State::admit) checks that the command is the same.
     meant_from_ms: u64,
-    /// The oldest rows may stand in a snapshot.
+    /// The oldest rows, which may be in a snapshot.
     base: Base,
     /// Rows in the order of arrival; all chunks but the last are full.
     chunks: VecDeque<Vec<Row>>,
-    /// How many rows of the first chunk are forgotten.
+    /// Forgotten rows of the first chunk.
     gone: usize,
-    /// How many rows these are that are not forgotten.
+    /// Rows of the chunks that are not forgotten.
     length: usize,
     /// The number of the oldest of these rows. Numbers wrap; there are never 2^32 rows.
     first: u32,
     index: Shards,
 }
 
-/// The requests that a snapshot remembers.
+/// The remembered requests of a snapshot.
 #[derive(Default)]
 struct Base {
     rows: Rows<RequestRow>,
     replies: Rows<u8>,
     index: Frozen,
-    /// The latest time of any of these ids: a newer one is not looked for among them.
+    /// The latest time of any of these ids: newer ones are not looked up among them.
     newest_ms: u64,
-    /// How many of them are forgotten since.
+    /// How many of them were forgotten since.
     gone: usize,
 }
 
@@ -191,7 +193,7 @@ impl Base {
         row.flatten().map(|row| row as usize)
     }
 
-    /// What a request was answered. A reply that is damaged is one without bytes, which no caller can read.
+    /// The answer to a request. A damaged reply becomes one without bytes, which no caller can decode.
     fn reply(&self, at: usize) -> Remembered {
         let end = |row: &RequestRow| (row.kind_and_end & REPLY_END) as usize;
         let row = &self.rows[at];
@@ -210,12 +212,12 @@ impl Base {
     }
 }
 
-/// How many bits of a row say where its reply ends; those above say the command's kind.
+/// The bits of a row that have the end of its reply; those above have the command's kind.
 const REPLY_END_BITS: u32 = 48;
 const REPLY_END: u64 = (1 << REPLY_END_BITS) - 1;
 
 impl Requests {
-    /// The window of a snapshot.
+    /// The idempotency window of a snapshot.
     pub(super) fn over(
         window: &WindowBase,
         meant_from_ms: u64,
@@ -235,14 +237,13 @@ impl Requests {
         }
     }
 
-    /// What a snapshot keeps of the window beside its rows.
+    /// What a snapshot stores of the window besides its rows.
     pub(super) fn window(&self, newest_ms: u64) -> WindowBase {
         WindowBase { window_ms: self.window_ms, skew_ms: self.skew_ms, limit: self.limit as u64, horizon_ms: 0, newest_ms }
     }
 
-    /// Calls with each row of a snapshot, and with the bytes of its reply, in the order of arrival. Where a reply ends is said in each row as
-    /// far as it is before.
-    /// Returns the latest time of their ids.
+    /// Calls `each` with every row of a snapshot and the bytes of its reply, in the order of arrival. The end in each row counts
+    /// only the replies before it. Returns the latest time of the ids.
     pub(super) fn each_row(&self, mut each: impl FnMut(RequestRow, &[u8])) -> u64 {
         let (mut end, mut encoded, mut newest_ms) = (0, Vec::new(), 0);
         for (id, body, reply) in self.rows() {
@@ -265,31 +266,31 @@ impl Requests {
         newest_ms
     }
 
-    /// Before which time of an id a request may be remembered by the hash of its bytes, in milliseconds since 1970.
+    /// Requests with ids before this time may be remembered by a hash of their bytes, in milliseconds since 1970.
     pub(super) fn meant_from_ms(&self) -> u64 {
         self.meant_from_ms
     }
 
-    /// From now on requests are remembered by what they mean. Ids may be ahead of the clock, by the settings before or by those that
-    /// follow.
+    /// From now on requests are remembered by their meaning. Ids may be ahead of the clock, by the previous settings or the next
+    /// ones.
     pub(super) fn mean_from(&mut self, now_ms: u64, next: &Settings) {
         let skew_ms = self.skew_ms.max(next.request_skew_ms);
         self.meant_from_ms = now_ms.saturating_add(skew_ms).saturating_add(1);
     }
 
-    /// Takes over settings. Ids that were forgotten stay refused when the window grows.
+    /// Applies settings. Forgotten ids stay refused if the window grows.
     pub(super) fn set(&mut self, settings: &Settings) {
         self.window_ms = settings.request_window_ms;
         self.skew_ms = settings.request_skew_ms;
         self.limit = usize::try_from(settings.requests_max).unwrap_or(usize::MAX).min(LIMIT_MAX);
     }
 
-    /// What the newest remembered request was answered.
+    /// The answer to the newest remembered request.
     pub fn newest(&self) -> Option<&Remembered> {
         self.chunks.back()?.last().map(|row| &row.reply)
     }
 
-    /// The first record from which a reply must be read again; the journal is to be kept from there.
+    /// The first record from which a reply must be read again: the journal must be retained from there.
     pub fn first_stored(&self) -> Option<Position> {
         let base = self.base.gone..self.base.rows.len();
         let is_stored = |at: &usize| (self.base.rows[*at].kind_and_end >> REPLY_END_BITS) as u16 & STORED != 0;
@@ -302,31 +303,33 @@ impl Requests {
         base.chain(live).min()
     }
 
-    /// How many ids are remembered.
+    /// The number of remembered ids.
     pub fn len(&self) -> usize {
         self.base.len() + self.length
     }
 
-    /// Whether none is.
+    /// Whether no id is remembered.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The latest time of any id that was executed, in milliseconds since 1970, or a later one.
+    /// An upper bound for the times of executed ids, in milliseconds since 1970.
     pub fn latest_ms(&self) -> u64 {
         let remembered = self.chunks.iter().flatten().skip(self.gone).map(|row| row.id.time_ms()).max();
         let forgotten = self.forgotten.rows().last().map(|range| range.to_ms);
         self.base.newest_ms.max(remembered.unwrap_or(0)).max(forgotten.unwrap_or(0))
     }
 
-    /// The time before which any id may have been forgotten, because the window descends from a snapshot of version 1; 0 where it does not.
+    /// The time before which any id may have been forgotten, because the window descends from a snapshot of version 1; 0
+    /// otherwise.
     pub fn unknown_before_ms(&self) -> u64 {
         self.forgotten.unknown_before_ms()
     }
 
-    /// Takes it that no id was forgotten of which [`Requests::add_executed`] is not called next, but for those that were executed up to a time.
+    /// Assumes that no ids were forgotten except those that are passed to [`Requests::add_executed`] next, and those that were
+    /// executed up to a time.
     pub fn begin_executed(&mut self, unread_ms: Option<u64>) {
-        // Ids may have been further ahead of the clock by earlier settings.
+        // Earlier settings may have permitted ids further ahead of the clock.
         let skew_ms = self.skew_ms.max(SKEW_MS_MAX);
         self.forgotten.end_unknown_at(unread_ms.map_or(0, |unread_ms| unread_ms.saturating_add(skew_ms).saturating_add(1)));
     }
@@ -338,22 +341,22 @@ impl Requests {
         }
     }
 
-    /// Puts back what [`Requests::forgotten`] returned.
+    /// Restores what [`Requests::forgotten`] returned.
     pub fn set_forgotten(&mut self, forgotten: Forgotten) {
         self.forgotten = forgotten;
     }
 
-    /// The times of the ids that were forgotten.
+    /// The times of the forgotten ids.
     pub fn forgotten(&self) -> &Forgotten {
         &self.forgotten
     }
 
-    /// Fetches where a search for an id starts.
+    /// Prefetches the start of a search for an id.
     pub(super) fn touch(&self, request: RequestId) {
         self.index.touch(request.0);
     }
 
-    /// The hash of what was asked under an id that is remembered, and what was answered.
+    /// The body hash and the answer of a remembered id.
     #[inline]
     fn find(&self, request: RequestId) -> Option<(u64, Cow<'_, Remembered>)> {
         if let Some(number) = self.index.find(request.0, |number| self.row(number).id.0) {
@@ -364,7 +367,7 @@ impl Requests {
         Some((self.base.rows[at].body, Cow::Owned(self.base.reply(at))))
     }
 
-    /// Whether a request is new, was seen, or is refused, at a time.
+    /// Whether a request is new, a retry, or refused, at a time.
     #[inline]
     pub fn admit(&self, clock: impl Into<ClockRange>, stamp: &Stamp) -> Admission<'_> {
         let ClockRange { earliest_ms, latest_ms } = clock.into();
@@ -376,7 +379,7 @@ impl Requests {
         if time_ms < oldest_ms {
             return Admission::Refused(Refusal::RequestTooOld { oldest_ms });
         }
-        // Before its time is judged: an executed request gets its first reply, whatever the clock shows now.
+        // Before the time is checked: a retry gets the first reply, whatever the clock shows now.
         if let Some((body, reply)) = self.find(stamp.request) {
             return match body == stamp.body || time_ms < self.meant_from_ms {
                 true => Admission::Repeated(reply),
@@ -395,7 +398,8 @@ impl Requests {
         }
     }
 
-    /// How long a request that is not remembered must wait for room, by the machine's clock; 0 where there is room, or its record will make some.
+    /// How long a request that is not remembered must wait for room, by the machine's clock; 0 if there is room, or if its record
+    /// makes some.
     fn is_full_for(&self, clock_ms: u64, id_ms: u64) -> u64 {
         if self.len() < self.limit {
             return 0;
@@ -405,22 +409,23 @@ impl Requests {
             // Rows from a time ahead leave last: no more are added while the window is full.
             return KEPT_AT_LEAST_MS;
         }
-        // Where all of these are from a time ahead, the record moves them out of the way.
+        // If all of these are from a time ahead, the record moves them out of the way.
         self.oldest_of_first(ahead_ms).map_or(0, |oldest_ms| oldest_ms.saturating_add(KEPT_AT_LEAST_MS).saturating_sub(clock_ms))
     }
 
-    /// Up to which time ids are not from a time when the clock was ahead, by the machine's clock or a time at most a minute before it.
+    /// The time up to which ids are not from a time when the clock was ahead, by the machine's clock or a time at most a minute
+    /// before it.
     fn ahead_ms(&self, clock_ms: u64) -> u64 {
         clock_ms.saturating_add(self.skew_ms).saturating_add(BatchTime::ROUNDED_BY_MS)
     }
 
-    /// How many ids are remembered at most because rows from a time ahead come first. Only a clock that is set back again and again leads there; then
-    /// the first of these rows leave as well.
+    /// The maximum number of remembered ids if the first rows are from a time ahead. Only a clock that is set back repeatedly
+    /// leads there; then the first of these rows leave as well.
     fn over_limit_max(&self) -> usize {
         self.limit + self.limit / 6 + FORGOTTEN_PER_RECORD
     }
 
-    /// The oldest of the first ids, but for those that are later than a time.
+    /// The oldest of the first ids, ignoring those after a time.
     fn oldest_of_first(&self, ahead_ms: u64) -> Option<u64> {
         self.first_times().filter(|time_ms| *time_ms <= ahead_ms).min()
     }
@@ -432,21 +437,22 @@ impl Requests {
         base.iter().map(|row| RequestId(row.id)).chain(live).map(RequestId::time_ms).take(FORGOTTEN_PER_RECORD)
     }
 
-    /// Remembers what a request was answered, and forgets what has passed.
+    /// Remembers the answer to a request, and forgets expired ids.
     pub(super) fn remember(&mut self, time: impl Into<BatchTime>, stamp: &Stamp, reply: Remembered, position: Position) {
         self.make_room(time.into());
         self.push(stamp.request, stamp.body, reply.kept(position));
     }
 
-    /// Forgets what has passed, and at the limit the oldest, at the time of a batch.
+    /// Forgets expired ids, and at the limit the oldest ones, at the time of a batch.
     fn make_room(&mut self, time: BatchTime) {
         let clock_ms = time.clock_ms();
         let passed_ms = clock_ms.saturating_sub(self.window_ms);
-        // No row is taken to be right here that was passed over when the request was admitted, by a clock that may be up to a minute later.
+        // Must not reclassify a row that was passed over when the request was admitted, by a clock that may be up to a minute
+        // later.
         let ahead_ms = self.ahead_ms(clock_ms);
         let is_old = |time_ms: u64| time_ms.saturating_add(KEPT_AT_LEAST_MS) <= clock_ms;
         let is_over = |requests: &Requests| requests.len() >= requests.limit.max(1);
-        // Where none is old by this clock, the oldest was found old enough when the request was admitted.
+        // If none is expired by this clock, the oldest was found to be expired when the request was admitted.
         let leaving = || self.first_times().find(|time_ms| is_old(*time_ms)).or_else(|| self.oldest_of_first(ahead_ms));
         let first = || self.first_times().next().filter(|_| self.len() > self.over_limit_max());
         let mut leaves_ms = if is_over(self) { leaving().or_else(first) } else { None };
@@ -475,13 +481,13 @@ impl Requests {
         self.index.insert(id.0, number);
     }
 
-    /// Forgets the oldest of them, whose id has a time.
+    /// Forgets the oldest row, whose id has this time.
     fn forget_oldest(&mut self, id_ms: u64, record_ms: u64) {
         self.forgotten.add(id_ms, record_ms);
         self.drop_oldest();
     }
 
-    /// Makes the oldest of them, of which there is one, the newest.
+    /// Makes the oldest row, which must exist, the newest.
     fn move_oldest_back(&mut self) {
         let row = match self.base.rows.get(self.base.gone) {
             Some(row) => Row { id: RequestId(row.id), body: row.body, reply: self.base.reply(self.base.gone) },
@@ -491,7 +497,7 @@ impl Requests {
         self.push(row.id, row.body, row.reply);
     }
 
-    /// Forgets the first of them without a trace, as engines of version 1 did.
+    /// Forgets the first rows without a trace, as engines of version 1 did.
     #[cfg(any(test, feature = "testing"))]
     pub fn forget_as_version_1(&mut self, count: usize) {
         (0..count).for_each(|_| self.drop_oldest());
@@ -518,7 +524,7 @@ impl Requests {
         &self.chunks[at / CHUNK][at % CHUNK]
     }
 
-    /// All that are remembered, in the order of arrival: id, hash of what was asked, and what was answered.
+    /// All remembered requests in the order of arrival: id, body hash and answer.
     pub fn rows(&self) -> impl Iterator<Item = (RequestId, u64, Cow<'_, Remembered>)> {
         let base = (self.base.gone..self.base.rows.len()).zip(&self.base.rows[self.base.gone..]);
         let base = base.map(|(at, row)| (RequestId(row.id), row.body, Cow::Owned(self.base.reply(at))));

@@ -1,4 +1,4 @@
-//! The rules of the organisation, and the index by which a top-up finds those that may fire on it.
+//! The rules of the organisation, and the index by which a top-up finds those that may fire.
 
 use scrip_protocol::command::{Lint, RULES_LINTED_AGAINST, RuleTerms};
 use scrip_protocol::{ClubId, Money, RuleId, Variables};
@@ -10,16 +10,16 @@ use super::tables::behind;
 #[derive(Debug, Default, PartialEq)]
 pub struct Rules {
     rows: Vec<Rule>,
-    /// Those that are live: switched on, and not archived.
+    /// The live rules: switched on, and not archived.
     candidates: Candidates,
 }
 
-/// One rule.
+/// A rule.
 #[derive(Debug, PartialEq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Rule {
     /// As staff wrote it.
     pub terms: RuleTerms,
-    /// As it fires; none where a journal from elsewhere has one that cannot be understood, which never does.
+    /// The compiled rule; none if a journal from elsewhere contains an invalid one, which never fires.
     #[rkyv(with = rkyv::with::Skip)]
     compiled: Option<Compiled>,
     /// When it was created, in milliseconds since 1970.
@@ -28,11 +28,11 @@ pub struct Rule {
     pub changed_ms: u64,
     /// When it was archived, in milliseconds since 1970; none while it is not.
     pub archived_ms: Option<u64>,
-    /// How often it has fired.
+    /// How many times it has fired.
     pub fired: u64,
-    /// How often it has failed.
+    /// How many times it has failed.
     pub failed: u64,
-    /// What it has credited in all.
+    /// The total that it has credited.
     pub credited: Money,
 }
 
@@ -43,7 +43,7 @@ impl Rule {
 }
 
 impl Rules {
-    /// Those of a snapshot.
+    /// The rules of a snapshot.
     pub(super) fn over(rows: Vec<Rule>) -> Rules {
         let mut rules = Rules { rows, candidates: Candidates::default() };
         for (row, rule) in rules.rows.iter_mut().zip((1..).map(RuleId)) {
@@ -55,7 +55,7 @@ impl Rules {
         rules
     }
 
-    /// What a snapshot keeps of them.
+    /// The rules for a snapshot.
     pub(super) fn rows(&self) -> Vec<Rule> {
         let kept = |row: &Rule| Rule { terms: row.terms.clone(), compiled: None, ..*row };
         self.rows.iter().map(kept).collect()
@@ -76,14 +76,14 @@ impl Rules {
         behind(&self.rows, rule.0 as usize).map(|(number, row)| (RuleId(number), row))
     }
 
-    /// The live rules that match a top-up at a club, by their numbers.
+    /// The live rules that match a top-up at a club, in the order of their numbers.
     pub(super) fn matching(&self, club: ClubId, variables: &Variables) -> impl Iterator<Item = (RuleId, &Compiled)> {
         let live = |rule: RuleId| self.of(rule).and_then(Rule::live).map(|compiled| (rule, compiled));
         let candidates = self.candidates.at(club, variables).into_iter();
         candidates.filter_map(live).filter(move |(_, compiled)| compiled.matches(club, variables))
     }
 
-    /// What is odd about a rule among the newest others that are live.
+    /// Lint findings for a rule among the newest other live rules.
     pub(super) fn lint(&self, rule: RuleId, compiled: &Compiled) -> Lint {
         let newest = self.after(RuleId(self.rows.len().saturating_sub(RULES_LINTED_AGAINST) as u32));
         let others = newest.filter(|(other, _)| *other != rule);
@@ -120,7 +120,7 @@ impl Rules {
         self.change(rule, |row| row.archived_ms = Some(now_ms));
     }
 
-    /// It comes back switched off (A32).
+    /// It is switched off after the restore (A32).
     pub(super) fn restore(&mut self, rule: RuleId) {
         self.change(rule, |row| (row.archived_ms, row.terms.active) = (None, false));
     }
@@ -138,7 +138,7 @@ impl Rules {
         }
     }
 
-    /// Changes a rule, and keeps the index of live ones.
+    /// Changes a rule, and updates the index of live ones.
     fn change(&mut self, rule: RuleId, change: impl FnOnce(&mut Rule)) {
         let Some(row) = (rule.0 as usize).checked_sub(1).and_then(|at| self.rows.get_mut(at)) else { return };
         if let Some(compiled) = row.live() {

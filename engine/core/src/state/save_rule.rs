@@ -1,4 +1,4 @@
-//! Create a rule, change one as a whole, switch, archive and restore it (U9 to U11, A32).
+//! Create a rule, replace its terms, switch, archive and restore it (U9 to U11, A32).
 
 use scrip_protocol::command::{
     ArchiveRule, ArchiveRuleOutcome, CreateRule, CreateRuleOutcome, InvalidRule, LintRule, LintRuleOutcome, RestoreRule,
@@ -10,7 +10,7 @@ use scrip_rules::{Compiled, check};
 
 use super::{Remembered, State, encoded, refused};
 
-/// The terms as they are kept, and the rule as it fires.
+/// The terms as stored, and the compiled rule.
 fn checked(state: &State, terms: &RuleTerms) -> Result<(RuleTerms, Compiled), InvalidRule> {
     check(terms, |club| state.clubs.contains(club), |group| state.groups.contains(group))
 }
@@ -66,7 +66,7 @@ pub(super) fn decide_restore(state: &State, stamp: Stamp, rule: RuleId) -> Recor
 }
 
 impl State {
-    /// What is odd about a rule, without saving it (Z12).
+    /// Lints a rule without saving it (Z12).
     pub fn lint_rule(&self, request: &LintRule) -> LintRuleOutcome {
         if request.replaces != RuleId(0) && self.rules.of(request.replaces).is_none() {
             return LintRuleOutcome::UnknownRule;
@@ -80,7 +80,7 @@ impl State {
     }
 }
 
-/// What the request that a record comes from is answered.
+/// The answer to the request that a record comes from.
 pub(super) fn reply_of(record: &RuleSaved) -> Remembered {
     let lint = record.lint.clone();
     match record.new {

@@ -1,13 +1,13 @@
-//! A hash index over rows that stand elsewhere: from a 128-bit key to the number of the row that holds it.
+//! A hash index over rows that are stored elsewhere: from a 128-bit key to the number of the row that contains it.
 //!
-//! Open addressing with linear probing, in shards. A slot is one word: 31 bits of the key's hash, and the row's number. Slots stand in the
-//! order of their hashes, so that a search for an absent key ends at the first greater one. Made for one thing that a general table does
-//! not offer: to ask for the slots of many keys before any of them is looked at ([`Shards::touch`]), so that the processor fetches
-//! them at once. A table with ten million keys is in no cache, and each of its lookups is otherwise a wait for memory; a key that
-//! is absent, as a new request id is, costs one such wait and never a look at a row.
+//! Open addressing with linear probing, in shards. A slot is one word: 31 bits of the key's hash, and the row's number. Slots are
+//! in the order of their hashes, so that a search for an absent key ends at the first greater one. The index exists for one
+//! feature that a general table lacks: it can prefetch the slots of many keys before reading any of them ([`Shards::touch`]). A
+//! table with ten million keys is in no cache, so that each lookup would otherwise wait for memory. An absent key, such as a new
+//! request id, costs one such wait and never reads a row.
 //!
-//! Growing moves every slot of a shard, by the bits of hash that the slot has, without a look at the rows. In 256 shards each
-//! such move is short; and the shards start at different sizes, so that they do not all grow at the same moment.
+//! Growing moves every slot of a shard by the hash bits that the slot has, without reading rows. With 256 shards each move is
+//! short; the shards start at different sizes, so that they do not all grow at the same moment.
 
 use std::hash::BuildHasher;
 
@@ -17,31 +17,31 @@ use super::prefetch::prefetch;
 
 const SHARDS: usize = 256;
 
-/// Homes that the smallest shard starts with; the largest has nearly half as many again, which is by how much each grows.
+/// Homes of the smallest shard at the start; the largest has nearly half as many more. Each grows by half.
 const HOMES_MIN: usize = 64;
 
-/// Finds the number of a row by a 128-bit key that the row itself holds; the index stores only the number.
-/// The hash is seeded anew in each process, so that callers cannot choose ids that collide.
+/// Finds the number of a row by a 128-bit key that the row itself contains; the index stores only the number. Each process draws
+/// its own hash seed, so that callers cannot choose ids that collide.
 pub(crate) struct Shards {
     shards: Vec<Shard>,
     seed: RandomState,
 }
 
-/// Taken slots stand in ascending order; an empty one stands between two of them only where the second is at its home.
+/// Used slots are in ascending order; an empty one is between two of them only if the second is at its home.
 struct Shard {
-    /// As many as there are homes, of which at most three quarters are taken, and some behind them for what the last homes have no
-    /// room for. None before the first key.
+    /// As many slots as homes, at most three quarters of them used, and an overflow after them for what does not fit into the
+    /// last homes. None before the first key.
     slots: Vec<Slot>,
     homes: usize,
     taken: usize,
-    /// How many homes there are to be at first.
+    /// Initial number of homes.
     homes_first: usize,
 }
 
-/// Slots behind the homes.
+/// Slots after the homes.
 const TAIL: usize = 32;
 
-/// The upper half is the tag: 31 bits of hash and a 1, so that a taken slot is never 0. The lower half is the row's number.
+/// The upper half is the tag: 31 bits of hash and a 1, so that a used slot is never 0. The lower half is the row's number.
 type Slot = u64;
 
 const EMPTY: Slot = 0;
@@ -67,13 +67,13 @@ impl Shards {
         shard.probe(tag).find(|(_, row)| key_of(*row) == key).map(|(_, row)| row)
     }
 
-    /// Fetches the slot at which a search for this key starts into the processor's cache.
+    /// Prefetches the slot at which a search for this key starts.
     pub(crate) fn touch(&self, key: u128) {
         let (shard, tag) = self.place(key);
         shard.slots.get(home_of(tag, shard.homes)).into_iter().for_each(|slot| prefetch(slot));
     }
 
-    /// The row that has this key, or, once in thousands, another one: for those who want to read it ahead of time.
+    /// A row with the hash tag of this key; once in thousands it is another row. For prefetching.
     pub(crate) fn likely(&self, key: u128) -> Option<u32> {
         let (shard, tag) = self.place(key);
         shard.probe(tag).next().map(|(_, row)| row)
@@ -86,7 +86,7 @@ impl Shards {
         self.shards[at].insert(tag, row);
     }
 
-    /// Takes a row out.
+    /// Removes a row.
     pub(crate) fn remove(&mut self, key: u128, row: u32) {
         let (at, tag) = locate(self.seed.hash_one(key));
         let shard = &mut self.shards[at];
@@ -103,13 +103,13 @@ impl Shards {
     }
 }
 
-/// The shard, and the tag.
+/// The shard and the tag of a hash.
 #[inline]
 fn locate(hash: u64) -> (usize, u32) {
     (hash as usize % SHARDS, (hash >> 32) as u32 | 1)
 }
 
-/// Where a search for a tag starts with so many homes. Tags in order have homes in order, whatever the number of homes.
+/// Where a search for a tag starts with this number of homes. Homes are in the order of tags, whatever their number.
 #[inline]
 fn home_of(tag: u32, homes: usize) -> usize {
     ((u64::from(tag) * homes as u64) >> 32) as usize
@@ -124,7 +124,7 @@ impl Shard {
         Shard { slots: Vec::new(), homes: 0, taken: 0, homes_first }
     }
 
-    /// The places and rows with this tag, in the order of search.
+    /// The slots and rows with this tag, in search order.
     #[inline]
     fn probe(&self, tag: u32) -> impl Iterator<Item = (usize, u32)> {
         let home = home_of(tag, self.homes);
@@ -146,7 +146,7 @@ impl Shard {
         self.taken += 1;
     }
 
-    /// Puts a slot where its order wants it, and moves those behind it up to the next empty one. Returns the last of these if there is none.
+    /// Inserts a slot in order, and shifts later ones up to the next empty one. Returns the last of these if there is none.
     #[inline]
     fn put(&mut self, mut slot: Slot) -> Option<Slot> {
         let home = home_of(tag_of(slot), self.homes);
@@ -162,22 +162,22 @@ impl Shard {
         Some(slot)
     }
 
-    /// By a half, so that between a half and three quarters of the homes are taken.
+    /// Grows by half, so that between a half and three quarters of the homes are used.
     #[cold]
     fn grow(&mut self) {
         self.homes = (self.homes + self.homes / 2).max(self.homes_first);
         let before = std::mem::replace(&mut self.slots, vec![EMPTY; self.homes + TAIL]);
         let mut next = 0;
-        // They come in order: each is at its home, or behind the one before.
+        // They are in order: each is at its home, or after the one before.
         for slot in before.into_iter().filter(|slot| *slot != EMPTY) {
             let at = next.max(home_of(tag_of(slot), self.homes));
-            // What fitted before fits in half as much again: they are fewer to a home.
+            // What fitted before also fits into half as many more: there are fewer slots per home.
             self.slots[at] = slot;
             next = at + 1;
         }
     }
 
-    /// Empties a slot, and moves down those behind it that are not at their home: no slot is ever left as a tombstone.
+    /// Empties a slot, and moves down later ones that are not at their home: there are no tombstones.
     fn clear(&mut self, at: usize) {
         let away = |(at, slot): (usize, &Slot)| *slot != EMPTY && home_of(tag_of(*slot), self.homes) < at;
         let after = at + 1;
@@ -193,13 +193,13 @@ mod tests {
     use super::*;
     use std::collections::HashMap;
 
-    /// The rows of a test are their keys.
+    /// In tests the rows are their keys.
     fn key_of(rows: &[u128]) -> impl Fn(u32) -> u128 {
         |row| rows[row as usize]
     }
 
     #[test]
-    fn it_says_what_a_plain_map_says() {
+    fn a_table_agrees_with_a_plain_map() {
         let seed = fastrand::u64(..);
         let mut random = fastrand::Rng::with_seed(seed);
         let (mut shards, mut plain, mut rows) = (Shards::new(), HashMap::new(), Vec::new());
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn many_of_the_last_home_stand_behind_it() {
+    fn many_slots_of_the_last_home_follow_it() {
         let mut shard = Shard::beginning_with(HOMES_MIN);
         let last = u32::MAX;
         (0..30).for_each(|row| shard.insert(last, row));
@@ -238,7 +238,7 @@ mod tests {
         assert!(shard.slots.iter().all(|slot| *slot == EMPTY));
     }
 
-    /// More slots of the last homes than fit behind them, though the shard has room elsewhere: it grows, and none of them is lost.
+    /// More slots of the last homes than fit after them, although the shard has room elsewhere: it grows, and loses none of them.
     #[test]
     fn slots_without_room_make_the_shard_grow() {
         let seed = fastrand::u64(..);
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_without_keys_holds_nothing() {
+    fn a_table_without_keys_finds_nothing() {
         let mut shards = Shards::new();
         assert_eq!((shards.find(7, |_| 7), shards.likely(7)), (None, None));
         shards.remove(7, 0);

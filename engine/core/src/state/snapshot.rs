@@ -1,4 +1,4 @@
-//! Between a state and a snapshot's tables: how a state takes these over, and what of itself it gives for the next ones.
+//! Conversion between a state and a snapshot's tables.
 
 use std::sync::Arc;
 
@@ -10,23 +10,23 @@ use super::given_back::GivenBack;
 use super::uses::{self, FrozenUses};
 use super::{Campaigns, Clients, Clubs, Credentials, Groups, Holds, Readers, Requests, Rules, State};
 
-/// What is known of a snapshot's large tables once they are written, and needed to read them.
+/// Results of writing a snapshot's large tables that reading them needs.
 #[derive(Debug, Default)]
 pub struct Laid {
-    /// Where the codes of each campaign stand.
+    /// The location of each campaign's codes.
     pub places: Vec<Places>,
-    /// The rows of what clients have activated, of each campaign: the first, and the one behind the last.
+    /// The range of rows of client uses for each campaign.
     pub uses: Vec<(u64, u64)>,
     /// The latest time of a remembered request's id.
     pub newest_request_ms: u64,
-    /// How many homes each index has.
+    /// Number of homes of each index.
     pub homes: Homes,
-    /// What the tables are hashed with.
+    /// The hash key of the tables.
     pub key: HashKey,
 }
 
 impl State {
-    /// The state of a snapshot that stands at a position.
+    /// The state of a snapshot at a position.
     pub fn over(base: Base, position: Position) -> State {
         let Small { now_ms, settings, clubs, campaigns, holds, groups, rules, credentials, readers, window, .. } = base.small;
         let recorded_form = base.form.map(|row| RecordedForm { form: row.form, unicode: row.unicode });
@@ -53,7 +53,7 @@ impl State {
         }
     }
 
-    /// What of the state is little, for a snapshot whose large tables are laid out so.
+    /// The small part of the state, for a snapshot with this layout of its large tables.
     pub fn small(&self, laid: &Laid) -> Small {
         let of_campaign = laid.places.iter().zip(&laid.uses).zip(self.campaigns.after(CampaignId(0)));
         Small {
@@ -72,13 +72,13 @@ impl State {
         }
     }
 
-    /// The row of the form of codes, if the settings name one.
+    /// The row of the form of codes, if the settings have one.
     pub fn form_row(&self) -> Option<FormRow> {
         let RecordedForm { form, unicode } = self.recorded_form?;
         Some(FormRow { form, unicode, zero: 0, meant_from_ms: self.requests.meant_from_ms() })
     }
 
-    /// The rows of who is in which group.
+    /// The rows of group members.
     pub fn member_rows(&self) -> impl Iterator<Item = MemberRow> {
         self.groups.members().map(|(client, group)| MemberRow { client: client.0, group: group.0.into(), zero: 0 })
     }
@@ -93,20 +93,20 @@ impl State {
         })
     }
 
-    /// The rows of what clients have activated of a campaign, in the order of their ids.
+    /// The rows of a campaign's client uses, in the order of client ids.
     pub fn uses_rows(&self, campaign: CampaignId) -> impl Iterator<Item = UsesRow> {
         let of = self.campaigns.of(campaign).and_then(|of| of.clients.as_ref());
         let row = move |(client, uses): (ClientId, u32)| UsesRow { client: client.0, campaign: campaign.0, uses, zero: 0 };
         of.into_iter().flat_map(|of| of.in_order()).map(row)
     }
 
-    /// Calls with the row of each remembered request, and the bytes of its reply. Returns the latest time of their ids.
+    /// Calls `each` with the row of each remembered request and the bytes of its reply. Returns the latest time of their ids.
     pub fn each_request_row(&self, each: impl FnMut(RequestRow, &[u8])) -> u64 {
         self.requests.each_row(each)
     }
 }
 
-/// The hash under which a snapshot finds what a client has activated of a campaign.
+/// The hash under which a snapshot finds a client's uses in a campaign.
 pub fn hash_of_use(key: HashKey, row: &UsesRow) -> u64 {
     uses::hash_of(key, CampaignId(row.campaign), ClientId(row.client))
 }

@@ -1,4 +1,4 @@
-//! Sessions and purchases, which feed the variables of rules (U3).
+//! Sessions and purchases, which provide the variables of rules (U3).
 
 use scrip_protocol::command::{Note, PaidFrom, RecordPurchase, RecordSession, SpendOutcome as Outcome, Spent, SpentOn};
 use scrip_protocol::{Accounts, ClientId, ClubId, Command, Money, Position, Record, Stamp};
@@ -63,7 +63,7 @@ pub(super) fn apply(state: &mut State, record: &Spent) {
     state.clients.set_accounts(record.client, record.after);
 }
 
-/// What the request that a record comes from is answered.
+/// The answer to the request that a record comes from.
 pub(super) fn reply_of(record: &Spent, position: Position) -> Remembered {
     let outcome = record.outcome(position);
     match record.on {

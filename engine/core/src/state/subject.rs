@@ -1,4 +1,4 @@
-//! What a refused request was about, for its record: whoever asks why something was refused asks by client, code or club (Z13).
+//! The subject of a refused request, for its record: reports find refusals by client, code or club (Z13).
 
 use scrip_protocol::command::Subject;
 use scrip_protocol::{CampaignId, ClientId, ClubId, Position, Stamp};
@@ -6,11 +6,11 @@ use scrip_protocol::{CampaignId, ClientId, ClubId, Position, Stamp};
 use super::{CodeAt, CodeList, Lookup, Mutation, NamedHold, NormalisedCode, State};
 
 impl State {
-    /// What a request is about.
+    /// The subject of a request.
     pub(super) fn subject(&self, now_ms: u64, stamp: &Stamp, request: &Mutation, lookup: &impl Lookup) -> Subject {
         let person = |client: ClientId, club: Option<ClubId>| Subject { client: Some(client), club, ..Subject::default() };
         let campaign = |campaign: CampaignId| Subject { campaign: Some(campaign), ..Subject::default() };
-        // The operation that the request names, with what it was about where the caller may name it.
+        // The operation that the request names, with its subject if the caller may name it.
         let operation = |at: Position, of: Option<Subject>| Subject { operation: Some(at), ..of.unwrap_or_default() };
         let may_name = |owner: &Stamp, anyones: bool| anyones || owner.credential == stamp.credential;
         match request {
@@ -77,7 +77,7 @@ impl State {
     }
 }
 
-/// The code of a list of one.
+/// The code of a list with one code.
 fn only(list: &CodeList) -> Option<String> {
     let [code] = list.normalised() else { return None };
     Some(NormalisedCode::as_str(code).to_owned())

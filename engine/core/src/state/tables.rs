@@ -1,4 +1,4 @@
-//! What the organisation has: clubs, and campaigns with their codes.
+//! The tables of the organisation: clubs, and campaigns with their codes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::overlay::Overlay;
 use super::texts::Texts;
 use super::uses::{ClientUses, FrozenUses};
 
-/// The rows of a table numbered from 1 that stand behind one, with their numbers. The rows before are not gone through.
+/// The rows after a number, with their numbers, of a table numbered from 1. Does not visit the rows before.
 pub(super) fn behind<T>(rows: &[T], number: usize) -> impl Iterator<Item = (u32, &T)> {
     let rows = rows.get(number..).unwrap_or_default();
     rows.iter().enumerate().map(move |(index, row)| ((number + index + 1) as u32, row))
@@ -28,18 +28,18 @@ pub struct Clubs {
 }
 
 impl Clubs {
-    /// Those of a snapshot.
+    /// The clubs of a snapshot.
     pub(super) fn over(names: Vec<String>) -> Clubs {
         let by_name = ByName::from_rows(behind(&names, 0).map(|(number, name)| (ClubId(number), name.as_str())));
         Clubs { names, by_name }
     }
 
-    /// Whether there is a club of this number.
+    /// Whether a club with this number exists.
     pub fn contains(&self, club: ClubId) -> bool {
         club.0 >= 1 && club.0 as usize <= self.names.len()
     }
 
-    /// The club of this name.
+    /// The club with this name.
     pub fn named(&self, name: &str) -> Option<ClubId> {
         self.by_name.of(name)
     }
@@ -60,12 +60,12 @@ impl Clubs {
     }
 }
 
-/// Where a code is: its campaign, and its place among the campaign's codes, counted from 0.
+/// The place of a code: its campaign, and its slot in the campaign, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct CodeAt {
     /// The campaign.
     pub campaign: CampaignId,
-    /// The place.
+    /// The slot.
     pub slot: u32,
 }
 
@@ -74,7 +74,7 @@ pub struct CodeAt {
 pub struct Campaigns {
     rows: Vec<Campaign>,
     base: Arc<FrozenCodes>,
-    /// Those of which codes were restored since the snapshot: what that says of the values of these may be outdated.
+    /// Campaigns with codes restored since the snapshot: where the snapshot has the values of these may be outdated.
     restored: BTreeSet<CampaignId>,
 }
 
@@ -85,7 +85,7 @@ impl PartialEq for Campaigns {
 }
 
 impl Campaigns {
-    /// A campaign.
+    /// The campaign with this number.
     pub fn of(&self, campaign: CampaignId) -> Option<&Campaign> {
         self.rows.get((campaign.0 as usize).checked_sub(1)?)
     }
@@ -100,7 +100,7 @@ impl Campaigns {
         behind(&self.rows, campaign.0 as usize).map(|(number, row)| (CampaignId(number), row))
     }
 
-    /// Whether the campaign of a code holds it: neither the one nor the other is archived.
+    /// Whether a code's campaign holds it: neither of them is archived.
     pub fn is_live(&self, at: CodeAt) -> bool {
         self.of(at.campaign)
             .is_some_and(|campaign| (at.slot as usize) < campaign.codes.len() && campaign.freed(at.slot).is_none())
@@ -110,25 +110,25 @@ impl Campaigns {
         self.rows.push(campaign);
     }
 
-    /// Those of a snapshot.
+    /// The campaigns of a snapshot.
     pub(super) fn over(base: Vec<CampaignBase>, codes: Arc<FrozenCodes>, uses: &Arc<FrozenUses>) -> Campaigns {
         let rows = (1..).map(CampaignId).zip(base).map(|(id, base)| Campaign::over(id, base, &codes, uses));
         Campaigns { rows: rows.collect(), base: codes, restored: BTreeSet::new() }
     }
 
-    /// Takes note that codes of a campaign are restored.
+    /// Notes that codes of a campaign are restored.
     pub(super) fn note_restored(&mut self, campaign: CampaignId) {
         if !self.base.is_empty() {
             self.restored.insert(campaign);
         }
     }
 
-    /// Whether the place that the snapshot gives for the value of a code of a campaign may be outdated.
+    /// Whether the place that the snapshot has for the value of a campaign's code may be outdated.
     pub(crate) fn was_restored(&self, campaign: CampaignId) -> bool {
         self.restored.contains(&campaign)
     }
 
-    /// The codes that the snapshot has.
+    /// The codes of the snapshot.
     pub fn base(&self) -> &Arc<FrozenCodes> {
         &self.base
     }
@@ -138,47 +138,47 @@ impl Campaigns {
     }
 }
 
-/// One campaign with its codes and counters.
+/// A campaign with its codes and counters.
 #[derive(Debug, PartialEq)]
 pub struct Campaign {
-    /// The terms; shared with the index, and replaced whole when they change.
+    /// The terms, shared with the index and replaced as a whole when they change.
     pub terms: Arc<Terms>,
     /// When it was created, in milliseconds since 1970.
     pub created_ms: u64,
-    /// The codes as they were written.
+    /// The codes as written.
     pub codes: Texts,
-    /// How often each code is activated, by slot.
+    /// Activations of each code, by slot.
     pub(crate) activations_of: Overlay<u32>,
-    /// When the campaign was archived, and by which record; none while it is not.
+    /// When and by which record the campaign was archived; none if it is not.
     pub archived: Option<Archived>,
-    /// The codes that are archived while the campaign is not: by themselves, or left over when it was restored; and those that were
+    /// The codes that are archived while the campaign is not: by themselves, or left over from its restore; and those that were
     /// archived by themselves before it was.
     pub archived_codes: BTreeMap<u32, ArchivedCode>,
-    /// The archived codes by value: these, or all while the campaign is archived.
+    /// The archived codes by value: the ones above, or all codes while the campaign is archived.
     archived_by_value: ByValue,
-    /// How many codes are activated at least once.
+    /// Codes activated at least once.
     pub codes_activated: u32,
     /// How many of these are among the archived codes above.
     archived_activated: u32,
-    /// How many codes are activated as often as they may be, or more.
+    /// Codes activated as often as permitted, or more.
     codes_exhausted: u32,
     /// How many of these are among the archived codes above.
     archived_exhausted: u32,
-    /// How many activations there are.
+    /// Number of activations.
     pub activations: u64,
-    /// How many activations were refunded.
+    /// Number of refunded activations.
     pub refunds: u64,
-    /// How many holds of its codes count: those that are open, and expired ones that the state still counts.
+    /// Counted holds of its codes: open ones, and expired ones that the state still counts.
     pub held: u32,
     /// The sum of the amounts of these holds, in minor units.
     pub held_sum: i128,
-    /// The sum of the bonuses credited, less what refunds took back.
+    /// The sum of the bonuses credited, less what refunds debited.
     pub issued: Money,
-    /// What refunds could not take back.
+    /// What refunds could not debit.
     pub uncollected: Money,
-    /// How often each client has activated codes, since that was first limited.
+    /// Activations of each client, since they were first limited.
     pub clients: Option<ClientUses>,
-    /// When codes were added.
+    /// The additions of codes.
     pub added: Vec<CodesBatch>,
 }
 
@@ -191,12 +191,12 @@ pub struct Archived {
     pub position: Position,
 }
 
-/// How a code is archived.
+/// Why a code is archived, and since when its value is free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ArchivedCode {
-    /// For whose sake.
+    /// The cause.
     pub cause: ArchiveCause,
-    /// The record since which its value is free: that which archived it, or before it the campaign.
+    /// The record since which its value is free: the one that archived it, or an earlier one that archived the campaign.
     pub freed: Position,
 }
 
@@ -255,7 +255,7 @@ impl Campaign {
         }
     }
 
-    /// What a snapshot keeps of it, whose codes stand at these places and whose clients in these rows; its holds it has elsewhere.
+    /// The campaign for a snapshot, which has its codes and clients at these places and its holds elsewhere.
     pub(super) fn base(&self, places: Places, clients: (u64, u64)) -> CampaignBase {
         CampaignBase {
             terms: Terms::clone(&self.terms),
@@ -281,42 +281,42 @@ impl Campaign {
         self.archived.is_some()
     }
 
-    /// Whether a code is archived though its campaign may not be.
+    /// Whether a code is archived by itself.
     #[inline]
     pub fn is_code_archived(&self, slot: u32) -> bool {
-        // Nearly always: nothing is looked up for a campaign without any.
+        // The usual case: a campaign without archived codes needs no lookup.
         !self.archived_codes.is_empty() && self.archived_codes.contains_key(&slot)
     }
 
-    /// Since which record a code's value is free; none while the campaign holds it.
+    /// The record since which a code's value is free; none while the campaign holds it.
     pub fn freed(&self, slot: u32) -> Option<Position> {
         let alone = self.archived_codes.get(&slot).map(|code| code.freed);
         alone.or(self.archived.map(|archived| archived.position))
     }
 
-    /// How many codes are archived, by themselves or with the campaign.
+    /// Number of archived codes, by themselves or with the campaign.
     pub fn codes_archived(&self) -> u32 {
         if self.is_archived() { self.codes.len() as u32 } else { self.archived_codes.len() as u32 }
     }
 
-    /// How many codes were never activated and are not archived (A9).
+    /// Number of codes that were never activated and are not archived (A9).
     pub fn codes_available(&self) -> u32 {
         let live = self.codes.len() as u32 - self.codes_archived();
         if self.is_archived() { 0 } else { less(live, less(self.codes_activated, self.archived_activated)) }
     }
 
-    /// How many codes are not archived and were activated less often than they may be. What is held of them is not looked at.
+    /// Number of codes that are not archived and were activated less often than permitted. Ignores holds.
     pub fn codes_not_exhausted(&self) -> u32 {
         let live = self.codes.len() as u32 - self.codes_archived();
         if self.is_archived() { 0 } else { less(live, less(self.codes_exhausted, self.archived_exhausted)) }
     }
 
-    /// How often a code may still be activated, its holds aside; 0 for a code that the campaign does not have.
+    /// Remaining activations of a code, ignoring holds; 0 for a code that the campaign does not have.
     pub(super) fn room(&self, slot: u32) -> u32 {
         self.activations_of.get(slot).map_or(0, |activations| self.cap().saturating_sub(*activations))
     }
 
-    /// The counter of a code has 32 bits: one without a cap ends there as well.
+    /// The counter of a code has 32 bits, which limits a code without a cap as well.
     fn cap(&self) -> u32 {
         self.terms.activations_per_code_max.unwrap_or(u32::MAX)
     }
@@ -326,12 +326,12 @@ impl Campaign {
         self.codes.of(slot as usize)
     }
 
-    /// How often each code is activated, in the order of slots.
+    /// Activations of each code, in the order of slots.
     pub fn activations_by_slot(&self) -> impl Iterator<Item = u32> {
         self.activations_of.iter().copied()
     }
 
-    /// How often a code is activated; 0 for one that the campaign does not have.
+    /// Activations of a code; 0 for one that the campaign does not have.
     pub fn activations_at(&self, slot: u32) -> u32 {
         self.activations_of.get(slot).copied().unwrap_or(0)
     }
@@ -341,7 +341,7 @@ impl Campaign {
         self.archived_codes.iter().map(|(slot, code)| (*slot, *code))
     }
 
-    /// The slot of an archived code of the campaign by its value.
+    /// The slot of an archived code by its value.
     pub(super) fn archived_slot(
         &self,
         value: &NormalisedCode,
@@ -357,20 +357,20 @@ impl Campaign {
         slot.filter(|slot| self.freed(*slot).is_some())
     }
 
-    /// Codes of the campaign were archived by themselves.
+    /// Notes that codes of the campaign were archived by themselves.
     pub(super) fn note_archived(&mut self, slots: &[u32], form: CodeForm) {
-        // While the campaign is archived, all of its codes are by value already.
+        // While the campaign is archived, all of its codes are indexed by value already.
         if !self.is_archived() {
             self.archived_by_value.add(&self.codes, slots.iter().copied(), &|code| form.normalise(code).ok());
         }
     }
 
-    /// The campaign was archived or restored.
+    /// Notes that the campaign was archived or restored.
     pub(super) fn note_switched(&mut self) {
         self.archived_by_value.clear();
     }
 
-    /// The clients whose activations are counted, with their numbers, in no order.
+    /// The counted activations of clients, in any order.
     pub(super) fn uses_of_clients(&self) -> impl Iterator<Item = (ClientId, u32)> {
         self.clients.iter().flat_map(|clients| clients.iter())
     }
@@ -388,20 +388,20 @@ impl Campaign {
         self.added.push(CodesBatch { at_ms, codes: codes.len() as u32, position });
     }
 
-    /// Begins to count activations for each client, where the terms limit them and that was not begun before.
+    /// Starts to count activations per client, if the terms limit them and counting has not started.
     pub(super) fn count_clients_from(&mut self, now_ms: u64, position: Position) {
         if self.terms.activations_per_client_max.is_some() && self.clients.is_none() {
             self.clients = Some(ClientUses::from(now_ms, position));
         }
     }
 
-    /// How often a client has activated codes, as far as that was counted.
+    /// Counted activations of a client.
     #[inline]
     pub(super) fn client_uses(&self, client: ClientId) -> u32 {
         self.clients.as_ref().map_or(0, |clients| clients.of(client))
     }
 
-    /// Sets a code's counter. Returns whether the campaign has the code.
+    /// Changes a code's counter. Returns whether the campaign has the code.
     pub(super) fn set_activations(&mut self, slot: u32, change: impl FnOnce(u32) -> u32) -> bool {
         let cap = self.cap();
         let Some(activations) = self.activations_of.get_mut(slot) else { return false };
@@ -418,7 +418,7 @@ impl Campaign {
         true
     }
 
-    /// Counts anew what depends on the cap and on which codes are archived.
+    /// Recounts what depends on the cap and on which codes are archived.
     pub(super) fn recount(&mut self) {
         let cap = self.cap();
         self.codes_exhausted = self.activations_of.iter().filter(|activations| **activations >= cap).count() as u32;
@@ -431,8 +431,8 @@ impl Campaign {
     }
 }
 
-/// One count less another that is a part of it. The counters of codes may stand in a snapshot that is damaged and not yet verified, and then
-/// contradict these sums: that is for its verification to say.
+/// The difference of a count and a part of it. The counters of codes may come from a damaged snapshot that is not verified yet,
+/// and contradict these sums: the verification reports that.
 fn less(all: u32, part: u32) -> u32 {
     all.saturating_sub(part)
 }

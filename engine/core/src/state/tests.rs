@@ -1,7 +1,7 @@
 //! The state machine's cases, in a small notation ([`script`]), and a random test against a slow model ([`model`]).
 //!
-//! [`Bench`] runs commands as the engine thread does: admit, decide, apply, let the index follow. After every script it replays
-//! the records into a fresh state and compares that, and its index, with what was live.
+//! [`Bench`] runs commands as the engine thread does: admit, decide, apply, update the index. After every script it replays the
+//! records into a new state and compares that, and its index, with the live ones.
 
 #![cfg_attr(test, expect(clippy::print_stdout, reason = "a random test prints its seed"))]
 
@@ -53,7 +53,7 @@ use crate::index::{Index, normalise, trim};
 
 pub const START_MS: u64 = 1_790_000_000_000;
 
-/// A state with its index, and the records that made it.
+/// A state with its index and the records that produced it.
 struct Bench {
     state: State,
     index: Index,
@@ -61,7 +61,7 @@ struct Bench {
     now_ms: u64,
 }
 
-/// What became of a request.
+/// The answer to a request.
 #[derive(Debug, Clone, PartialEq)]
 enum Answer {
     New(Remembered),
@@ -97,14 +97,14 @@ impl Bench {
         let next = Position(self.state.position().0 + 1);
         let reply = reply_of(next, &record).expect("a request's record has its reply");
         match (mutation, &record) {
-            (Mutation::Redeem(mutation), Record::Activation(_)) => self.check_foretells(mutation, None),
+            (Mutation::Redeem(mutation), Record::Activation(_)) => self.check_prediction(mutation, None),
             (Mutation::Redeem(mutation), Record::RedemptionRefused(refused)) => {
-                self.check_foretells(mutation, Some(refused.outcome))
+                self.check_prediction(mutation, Some(refused.outcome))
             }
-            (Mutation::Hold(mutation), Record::CodeHeld(_)) => self.check_foretells(&mutation.redeem, None),
+            (Mutation::Hold(mutation), Record::CodeHeld(_)) => self.check_prediction(&mutation.redeem, None),
             (Mutation::Hold(mutation), Record::HoldRefused(refused)) => {
                 if let HoldOutcome::Refused(why) = refused.outcome {
-                    self.check_foretells(&mutation.redeem, Some(why));
+                    self.check_prediction(&mutation.redeem, Some(why));
                 }
             }
             _ => {}
@@ -115,13 +115,13 @@ impl Bench {
         Answer::New(reply)
     }
 
-    /// A check before a redemption or a hold says with what it will be refused (Z6), but for the limit of amounts and that for each
-    /// client, which depend on the client. It names no top-up.
-    fn check_foretells(&self, mutation: &RedeemRequest, refusal: Option<RedeemOutcome>) {
+    /// A check before a redemption or a hold predicts the refusal (Z6), except for the limit of amounts and the limit per client,
+    /// which depend on the client. It names no top-up.
+    fn check_prediction(&self, mutation: &RedeemRequest, refusal: Option<RedeemOutcome>) {
         if refusal == Some(RedeemOutcome::UnknownTopUp) {
             return;
         }
-        // A check at club 0 is one at any club.
+        // A check at club 0 is valid for any club.
         let (Ok(code), true) = (&mutation.code, mutation.club != ClubId(0)) else { return };
         let CheckOutcome::Checked { codes, as_of } = self.index.check(self.now_ms, mutation.club, [code.as_str()].into_iter())
         else {
@@ -138,7 +138,7 @@ impl Bench {
                 assert!(reasons.iter().all(|why| in_all.contains(why)), "{reasons:?} come after it");
             }
             CodeChecked::Refused { ref reasons, .. } => assert_eq!(refusal.as_ref(), reasons.first()),
-            CodeChecked::Free { outcome: foretold } => assert_eq!(refusal, Some(foretold)),
+            CodeChecked::Free { outcome: predicted } => assert_eq!(refusal, Some(predicted)),
             CodeChecked::NotAccepted => panic!("the index hides no reasons"),
         }
     }
@@ -154,14 +154,14 @@ impl Bench {
         self.records.iter().for_each(|(time_ms, record)| replayed.apply(*time_ms, record));
         assert_eq!(replayed, self.state);
         self.compare_with_snapshots();
-        assert!(Index::of(&replayed).agrees_with(&self.index), "the index says of each code what a replay says");
+        assert!(Index::of(&replayed).agrees_with(&self.index), "the index agrees with that of a replay");
         shown::recount(self);
     }
 }
 
 impl Bench {
-    /// The state as a restart has it that finds a snapshot; and each snapshot as the keeper makes it, of the one before and of the records
-    /// since, beside a state that has never seen one.
+    /// Compares the state with those that a restart builds from snapshots. Each snapshot is built as the snapshotter does, from
+    /// the one before and the records since, and compared with a state that was never restored from one.
     fn compare_with_snapshots(&self) {
         let mut taken: Vec<usize> = (0..fastrand::usize(1..4)).map(|_| fastrand::usize(..=self.records.len())).collect();
         taken.sort_unstable();
@@ -178,14 +178,14 @@ impl Bench {
         assert!(Index::of(&state).agrees_with(&self.index), "after snapshots at {taken:?} and at {late}");
     }
 
-    /// Goes on as after a restart that finds a snapshot.
+    /// Continues as after a restart from a snapshot.
     fn restart_from_snapshot(&mut self) {
         self.state = through_a_file(&self.state);
         self.index = Index::of(&self.state);
     }
 }
 
-/// A state as its snapshot has it: through the bytes of its sections.
+/// A state after a round trip through the bytes of its snapshot's sections.
 pub fn through_a_file(state: &State) -> State {
     let mut written = InMemory::default();
     write_sections(state, HashKey(fastrand::u64(..), fastrand::u64(..)), &mut written).expect("memory takes it");
@@ -193,7 +193,7 @@ pub fn through_a_file(state: &State) -> State {
     State::over(Base::read(2, read).expect("it was just written"), state.position())
 }
 
-/// The sections of a snapshot.
+/// The sections of a snapshot in memory.
 #[derive(Default)]
 struct InMemory(Vec<(Part, Vec<u8>)>);
 
@@ -214,12 +214,12 @@ impl Sections for InMemory {
     }
 }
 
-/// The records that a script makes, each with its time: for tests of what keeps a state.
+/// The records of a script with their times, for tests of snapshots.
 pub fn recorded(script: &str) -> Vec<(u64, Record)> {
     script::ran(script).records
 }
 
-/// Runs a script on a state that may be damaged, whose journal has these records. What it answers is not looked at, only that it does.
+/// Runs a script on a state that may be damaged, whose journal has these records. Ignores the answers: only a panic fails.
 pub fn run_on_any(state: State, records: &[(u64, Record)], script: &str) {
     let index = Index::of(&state);
     let now_ms = state.now_ms();
@@ -233,7 +233,7 @@ pub fn stamp(time_ms: u64, number: u64, body: u64) -> Stamp {
     Stamp { request: RequestId::from_parts(time_ms, random), body, credential: CredentialId(1) }
 }
 
-/// A list as it comes from a caller: blank lines are counted and left out.
+/// A list as received from a caller: blank lines are counted and skipped.
 fn list<'a>(texts: impl IntoIterator<Item = &'a str>) -> CodeList {
     CodeList::prepare(&texts.into_iter().collect(), 1, trim, normalise)
 }

@@ -1,4 +1,4 @@
-//! The codes of a campaign as they were written: those that stand in a snapshot, and those that were added since.
+//! The codes of a campaign as written: those in a snapshot, and those added since.
 
 use std::sync::Arc;
 
@@ -15,29 +15,29 @@ pub struct Texts {
 }
 
 impl Texts {
-    /// Those of a campaign of a snapshot.
+    /// The codes of a campaign in a snapshot.
     pub(super) fn over(codes: &Arc<FrozenCodes>, places: &Places) -> Texts {
         let bytes = places.text as usize..(places.text + places.text_bytes) as usize;
         Texts { base_text: codes.texts.part(bytes), base_ends: codes.ends.part(places.rows()), added: CodeTexts::default() }
     }
 
-    /// How many there are.
+    /// The number of codes.
     #[inline]
     pub fn len(&self) -> usize {
         self.base_ends.len() + self.added.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no codes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many of them stand in the snapshot.
+    /// The number of codes in the snapshot.
     pub fn base_len(&self) -> usize {
         self.base_ends.len()
     }
 
-    /// The one of a slot.
+    /// The code in a slot.
     pub fn of(&self, slot: usize) -> Option<&str> {
         match slot.checked_sub(self.base_ends.len()) {
             Some(slot) => self.added.of(slot),

@@ -1,4 +1,4 @@
-//! Top-up: money onto the gaming balance, and what rules do of it, in one record (U2, U7).
+//! Top-up: adds money to the gaming balance and applies the rules, in one record (U2, U7).
 
 use scrip_protocol::command::{RuleFired, TopUp, TopUpOutcome as Outcome, ToppedUp};
 use scrip_protocol::{Money, Record, Stamp, Variables};
@@ -22,7 +22,7 @@ pub(super) fn decide(state: &State, stamp: Stamp, request: &TopUp) -> Record {
     }
     let before = state.clients.accounts(client).unwrap_or_default();
     let Some(gaming) = before.gaming.checked_add(amount) else { return refuse(Outcome::AmountLimit) };
-    // One look at the client, before anything is done: whatever the order of the rules, each sees the same (A22).
+    // Reads the client once, before anything is done, so that each rule sees the same values whatever the order (A22).
     let variables =
         Variables { amount, source, gaming: before.gaming, bonus: before.bonus, spent: before.spent, sessions: before.sessions };
     let Fired { fired, failed, beyond, bonus } = fire_all(state.rules.matching(club, &variables), &variables);
@@ -35,7 +35,7 @@ pub(super) fn apply(state: &mut State, record: &ToppedUp) {
     state.clients.set_balances(record.client, record.gaming, record.bonus);
     record.fired.iter().for_each(|fired| state.rules.count_fired(fired.rule, fired.credited()));
     record.failed.iter().for_each(|failed| state.rules.count_failed(failed.rule));
-    // Whichever rule comes first, being put into a group prevails.
+    // Being added to a group wins, whichever rule comes first.
     let groups_of = |of: fn(&RuleFired) -> &Vec<_>| record.fired.iter().flat_map(of).copied();
     groups_of(|fired| &fired.unassigned).for_each(|group| state.groups.unassign(record.client, group));
     groups_of(|fired| &fired.assigned).for_each(|group| state.groups.assign(record.client, group));

@@ -1,5 +1,5 @@
-//! Change some of a campaign's terms. Later activations go by the new ones; what was activated stays as it was (A8), and what is
-//! held stays promised: a limit may be lowered under what is taken already, and then nothing more is had until it is enough.
+//! Update some of a campaign's terms. They apply to later activations; earlier ones stay as they were (A8), and holds stay
+//! promised. A limit can be lowered below what is taken already; then nothing more is granted until enough has become free.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How often each client has activated codes of a campaign: what a snapshot says, and over it what has changed since.
+//! Activations of each client in a campaign: those of a snapshot, and the changes since.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,25 +10,25 @@ use super::by_client::ByClient;
 use super::frozen::{Frozen, HashKey, Rows, UsesRow};
 use super::given_back::merged;
 
-/// The rows of a snapshot, of all campaigns.
+/// The rows of a snapshot, for all campaigns.
 #[derive(Debug, Default)]
 pub(super) struct FrozenUses {
     pub(super) rows: Rows<UsesRow>,
     pub(super) index: Frozen,
 }
 
-/// How often each client has activated codes of a campaign.
+/// Activations of each client in a campaign.
 #[derive(Debug, Default)]
 pub struct ClientUses {
-    /// From when on they are counted, in milliseconds since 1970.
+    /// When counting started, in milliseconds since 1970.
     pub from_ms: u64,
-    /// The record that began it: activations after it are counted.
+    /// The record that started it: activations after it are counted.
     pub from: Position,
     campaign: CampaignId,
     base: Arc<FrozenUses>,
     /// The rows of this campaign in the snapshot.
     range: Range<usize>,
-    /// Those that have changed since, 0 for none any more.
+    /// Changes since the snapshot; 0 for clients without activations.
     changed: ByClient<u32>,
 }
 
@@ -46,7 +46,7 @@ impl ClientUses {
         ClientUses { from_ms, from, campaign, base: base.clone(), range, changed: ByClient::default() }
     }
 
-    /// How often a client has.
+    /// Activations of a client.
     #[inline]
     pub fn of(&self, client: ClientId) -> u32 {
         match self.changed.get(&client) {
@@ -71,7 +71,7 @@ impl ClientUses {
         };
     }
 
-    /// The clients with at least one, in the order of their ids, as a snapshot keeps them.
+    /// The clients with at least one, in the order of their ids, for a snapshot.
     pub(super) fn in_order(&self) -> impl Iterator<Item = (ClientId, u32)> {
         let changed: BTreeMap<_, _> = self.changed.iter().collect();
         let changed = changed.into_iter().map(|(client, uses)| (*client, *uses));
@@ -82,7 +82,7 @@ impl ClientUses {
         self.base.rows.get(self.range.clone()).unwrap_or_default().iter().map(|row| (ClientId(row.client), row.uses))
     }
 
-    /// The clients with at least one, in no order.
+    /// The clients with at least one, in any order.
     pub fn iter(&self) -> impl Iterator<Item = (ClientId, u32)> {
         let unchanged = self.base_rows().filter(|(client, _)| !self.changed.contains_key(client));
         unchanged.chain(self.changed.iter().map(|(client, uses)| (*client, *uses)).filter(|(_, uses)| *uses > 0))

@@ -1,11 +1,11 @@
-//! A disk in memory for tests: what was not flushed may be lost, in parts and in any order, and operations may fail.
+//! A simulated disk for tests: data that was not flushed may be lost, in part and in any order, and operations may fail.
 //!
-//! Every operation is counted, reads included. What each changed is kept in order, so that a test can go through them one after the
-//! other and ask at each what a crash would leave ([`Crash`]): of a file its flushed bytes and, of the rest, what the disk happens to
-//! have taken; of a folder its flushed names and, of the rest, what happens to last.
+//! Every operation is counted, including reads. Changes are logged in order, so that a test can replay them one by one and
+//! compute what a crash after each would leave ([`Crash`]): of a file its flushed bytes and a part of the others; of a folder its
+//! flushed names and a part of the others.
 //!
-//! The size of a file changes in the order in which it was changed; its bytes get to the disk in any. A write torn is a write of which some
-//! sectors got there and others did not.
+//! The size of a file changes in the order of the operations; its bytes reach the disk in any order. In a torn write, some
+//! sectors reach the disk and others do not.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -21,35 +21,35 @@ use redb::{BackendError, StorageBackend};
 
 use super::{Access, Disk, DiskFile, Entry, Mapped, ReadableFile, Space};
 
-/// A disk, and what fails of it. Copies are the same disk.
+/// A disk with faults. Clones share the disk.
 #[derive(Clone, Default)]
 pub struct Double(Arc<Mutex<Shared>>);
 
 #[derive(Default)]
 struct Shared {
     image: Image,
-    /// What was done, in order.
+    /// The log of changes.
     log: Vec<Done>,
     faults: Faults,
     /// The bytes of files that cannot be read.
     unreadable: BTreeMap<usize, Range<u64>>,
     /// The capacity was reached.
     is_full: bool,
-    /// How many operations there were, reads included.
+    /// Number of operations, including reads.
     operations: u64,
     locks: BTreeMap<PathBuf, ()>,
-    /// By file: how many read it, or -1 where one writes it.
+    /// Number of readers by file, or -1 for a writer.
     storages: BTreeMap<usize, isize>,
 }
 
-/// Which operations fail.
+/// Faults of a disk.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Faults {
-    /// The operation of this number, counted from 0, fails with this error of the operating system.
+    /// The operation with this number, from 0, fails with this error of the operating system.
     pub at: Option<(u64, i32)>,
-    /// So does every one after it.
+    /// All later operations fail as well.
     pub lasting: bool,
-    /// How many bytes all files may have. Once that is reached nothing can be written until it is raised.
+    /// Maximum size of all files together. At the limit nothing can be written until it is raised.
     pub capacity: Option<u64>,
 }
 
@@ -58,7 +58,7 @@ pub const EIO: i32 = 5;
 /// "No space left on device".
 pub const ENOSPC: i32 = 28;
 
-/// Something that changes a disk.
+/// A change of a disk.
 #[derive(Debug, Clone)]
 pub enum Done {
     Name(Rename),
@@ -68,7 +68,7 @@ pub enum Done {
     SyncFolder { dir: PathBuf },
 }
 
-/// A change of names: of each path, what has it afterwards.
+/// A change of names: for each path, its file afterwards.
 #[derive(Debug, Clone)]
 pub struct Rename(Vec<(PathBuf, Option<Node>)>);
 
@@ -78,7 +78,7 @@ enum Node {
     File(usize),
 }
 
-/// What a crash leaves of what was not flushed.
+/// What a crash leaves of data that was not flushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Crash {
     /// Nothing.
@@ -100,7 +100,7 @@ impl Crash {
         [Crash::AllLost, Crash::AllKept, Crash::NamesLost, Crash::WritesLost, Crash::Some, Crash::Torn(512), Crash::Torn(4096)];
 }
 
-/// What is on a disk at a moment.
+/// The contents of a disk at a moment.
 #[derive(Debug, Clone, Default)]
 pub struct Image {
     files: Vec<File>,
@@ -125,7 +125,7 @@ fn write_into(bytes: &mut Vec<u8>, offset: u64, new: &[u8]) {
 }
 
 impl File {
-    /// What a crash leaves of it.
+    /// The contents after a crash.
     fn after(&self, crash: Crash, random: &mut fastrand::Rng) -> Vec<u8> {
         match crash {
             Crash::AllLost | Crash::WritesLost => return self.flushed.clone(),
@@ -145,7 +145,7 @@ impl File {
                 }
                 Done::Resize { len: new, .. } if at < sizes_kept => {
                     len = *new as usize;
-                    // What is cut off is gone, also where the file grows again.
+                    // Truncated bytes are gone, even if the file grows again.
                     bytes.truncate(len);
                 }
                 Done::Resize { .. } | Done::Name(_) | Done::Sync { .. } | Done::SyncFolder { .. } => {}
@@ -174,7 +174,7 @@ impl File {
 }
 
 impl Image {
-    /// Does again what was done on another disk.
+    /// Repeats an operation that was logged on another disk.
     pub fn apply(&mut self, done: &Done) {
         match done {
             Done::Name(rename) => {
@@ -217,7 +217,7 @@ impl Image {
         }
     }
 
-    /// What a crash at this moment leaves.
+    /// The contents after a crash at this moment.
     pub fn after(&self, crash: Crash, random: &mut fastrand::Rng) -> Image {
         let mut names = self.flushed_names.clone();
         for rename in &self.unflushed_names {
@@ -230,7 +230,7 @@ impl Image {
                 rename.0.iter().for_each(|(path, node)| set_name(&mut names, path, *node));
             }
         }
-        // What is in a folder that is not there, is not there.
+        // Files in a folder that does not exist are lost.
         let roots: Vec<_> = names.clone().into_iter().collect();
         for (path, _) in roots {
             let is_there = |dir: &Path| dir.parent().is_none() || names.get(dir) == Some(&Node::Folder);
@@ -247,7 +247,8 @@ impl Image {
         Image { files: files.collect(), flushed_names: names.clone(), names, unflushed_names: Vec::new() }
     }
 
-    /// A disk that has this on it. What was not flushed is not yet: after a crash nothing is of that kind, after a process was killed it is.
+    /// A disk with these contents. Unflushed data stays unflushed: there is none after a crash, and some after a process was
+    /// killed.
     pub fn disk(self) -> Double {
         Double(Arc::new(Mutex::new(Shared { image: self, ..Shared::default() })))
     }
@@ -274,7 +275,7 @@ fn set_name(names: &mut BTreeMap<PathBuf, Node>, path: &Path, node: Option<Node>
 }
 
 impl Shared {
-    /// Counts an operation, and lets it fail if it is to.
+    /// Counts an operation, and fails it if a fault applies.
     fn begin(&mut self) -> io::Result<()> {
         let number = self.operations;
         self.operations += 1;
@@ -289,7 +290,7 @@ impl Shared {
         self.log.push(done);
     }
 
-    /// Makes room for a file to have so many bytes.
+    /// Reserves space for a file of that size.
     fn grow(&mut self, file: usize, len: u64) -> io::Result<()> {
         let more = len.saturating_sub(self.image.files[file].bytes.len() as u64);
         self.is_full |= self.faults.capacity.is_some_and(|capacity| more > 0 && self.image.bytes() + more > capacity);
@@ -298,7 +299,7 @@ impl Shared {
 
     fn write(&mut self, file: usize, offset: u64, bytes: &[u8]) -> io::Result<()> {
         if let Err(error) = self.begin() {
-            // Some of it has been written nevertheless.
+            // Part of it is written nevertheless.
             let half = bytes.len() / 2 / 512 * 512;
             if self.grow(file, offset + half as u64).is_ok() {
                 self.done(Done::Write { file, offset, bytes: bytes[..half].to_vec() });
@@ -355,22 +356,22 @@ impl Double {
         self.0.lock()
     }
 
-    /// How many operations there were, reads included.
+    /// Number of operations, including reads.
     pub fn operations(&self) -> u64 {
         self.lock_shared().operations
     }
 
-    /// How many changes there were.
+    /// Number of changes.
     pub fn changes(&self) -> usize {
         self.lock_shared().log.len()
     }
 
-    /// What changed this disk, in order, since it was made.
+    /// The changes of this disk since it was created, in order.
     pub fn log(&self) -> Vec<Done> {
         self.lock_shared().log.clone()
     }
 
-    /// Sets what fails from here on, and makes room where it was full.
+    /// Sets the faults from here on; a full disk has space again.
     pub fn set_faults(&self, faults: Faults) {
         let mut shared = self.lock_shared();
         (shared.faults, shared.is_full) = (faults, false);
@@ -388,7 +389,7 @@ impl Double {
         self.lock_shared().image.clone()
     }
 
-    /// All bytes of its files.
+    /// The size of all files together.
     pub fn bytes(&self) -> u64 {
         self.lock_shared().image.bytes()
     }
@@ -399,7 +400,7 @@ impl Double {
         shared.image.files[shared.image.file(path).expect("the test has written it")].bytes.clone()
     }
 
-    /// Changes a file behind everybody's back.
+    /// Changes a file without any operation being counted or logged.
     pub fn tamper(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
         let mut shared = self.lock_shared();
         let file = shared.image.file(path).expect("the test has written it");
@@ -524,13 +525,13 @@ impl Drop for HeldLock {
     }
 }
 
-/// An open file. It stays what it is when its name goes.
+/// An open file. It remains usable after its name is removed.
 #[derive(Debug)]
 struct Opened {
     disk: Double,
     file: usize,
     writes: bool,
-    /// As in [`Shared::storages`], by this one alone.
+    /// Like [`Shared::storages`], for this handle.
     locked: Mutex<isize>,
 }
 

@@ -1,12 +1,13 @@
-//! What the engine does to files: all of it, for the journal and the snapshots, goes through a [`Disk`].
+//! Every file operation of the engine, for the journal and the snapshots, goes through a [`Disk`].
 //!
-//! So a crash after any write, a torn page and a disk without room can be made by the tests, as the machine's own disk makes them; the
-//! product knows one disk, [`OsDisk`]. An [`Overlay`] is over a file that is only looked at.
+//! Tests can therefore simulate a crash after any write, torn pages and a full disk. The program uses one disk, [`OsDisk`]. An
+//! [`Overlay`] wraps a file that must not be changed.
 //!
-//! Invariants that callers keep: a file is flushed before its name is made to last, and a name lasts only once its folder is flushed.
+//! Invariants that callers maintain: a file is flushed before its name is made durable, and a name is durable only once its
+//! folder is flushed.
 
 #[cfg(any(test, feature = "double"))]
-#[expect(missing_docs, reason = "the fields of what was done to a disk have its arguments' names")]
+#[expect(missing_docs, reason = "the fields of a logged operation are its arguments")]
 pub mod double;
 mod os;
 mod overlay;
@@ -24,58 +25,58 @@ pub use overlay::Overlay;
 
 /// Files and folders.
 pub trait Disk: Debug + Send + Sync + 'static {
-    /// Makes a folder, and those above it, where they are not there yet.
+    /// Creates a folder and its parents if they do not exist.
     ///
     /// # Errors
-    /// As the operating system gives them; here and below.
+    /// The error of the operating system; likewise below.
     fn create_folder(&self, dir: &Path) -> io::Result<()>;
 
-    /// The files of a folder, in no order; folders in it are left out.
+    /// The files of a folder, in any order, without folders.
     ///
     /// # Errors
-    /// When the folder cannot be read.
+    /// If the folder cannot be read.
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>>;
 
-    /// Makes the names in a folder last.
+    /// Makes the names in a folder durable.
     ///
     /// # Errors
-    /// When they are not known to last.
+    /// If they may not be durable.
     fn sync_folder(&self, dir: &Path) -> io::Result<()>;
 
-    /// Gives a file another name, in place of what had it.
+    /// Renames a file, and replaces an existing one.
     ///
     /// # Errors
-    /// When it keeps its name.
+    /// If it keeps its name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Removes a file.
     ///
     /// # Errors
-    /// When it is still there, or was not.
+    /// If it still exists, or did not exist.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Locks a file against every other process until what is returned is dropped; makes it where it is not there.
+    /// Locks a file against all other processes until the returned value is dropped. Creates it if it does not exist.
     ///
     /// # Errors
-    /// When another holds it.
+    /// If another process holds the lock.
     fn lock(&self, path: &Path) -> Result<Box<dyn Debug + Send + Sync>, TryLockError>;
 
     /// Opens a file for redb to read and write.
     ///
     /// # Errors
-    /// When it is not there, or, where it is to be made, cannot be.
+    /// If it does not exist or cannot be created.
     fn storage(&self, path: &Path, how: Access) -> io::Result<Box<dyn StorageBackend>>;
 
-    /// Makes a file to be written from its beginning; one of that name is replaced.
+    /// Creates a file to be written from its beginning; replaces an existing one.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// If it cannot be created.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
-    /// How much room there is on the disk that a folder is on.
+    /// The free and total space of the disk that contains a folder.
     ///
     /// # Errors
-    /// When the disk does not say.
+    /// If the operating system does not report it.
     fn space(&self, dir: &Path) -> io::Result<Space>;
 
     /// Opens a file for reading.
@@ -85,12 +86,12 @@ pub trait Disk: Debug + Send + Sync + 'static {
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadableFile>>;
 }
 
-/// The room on a disk, in bytes.
+/// The space of a disk, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
-    /// How many bytes files may still take.
+    /// Space that files can still take.
     pub free: u64,
-    /// How many bytes the disk has.
+    /// Size of the disk.
     pub total: u64,
 }
 
@@ -99,18 +100,18 @@ pub struct Space {
 pub struct Entry {
     /// Its name.
     pub name: String,
-    /// How many bytes it has.
+    /// Its size.
     pub bytes: u64,
 }
 
-/// What redb may do with a file.
+/// How redb may access a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Read it.
     Read,
     /// Read and write it.
     Write,
-    /// Make it, and read and write it.
+    /// Create it, and read and write it.
     Create,
 }
 
@@ -119,23 +120,23 @@ pub trait DiskFile: Send {
     /// Writes bytes at an offset, which may be past the end.
     ///
     /// # Errors
-    /// When not all of them are written.
+    /// If they are not all written.
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Begins to write some bytes of it to the disk, and waits for nothing. Where the disk is asked to make another file last meanwhile, that
-    /// one waits for what is on its way, and for no more. A disk that knows no such thing does nothing.
+    /// Starts to write some bytes to the disk, without waiting. A flush of another file then waits only for these. Does nothing
+    /// on disks without this operation.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// If the disk refuses.
     fn write_out(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
         let _ = (offset, bytes);
         Ok(())
     }
 
-    /// Makes everything written last.
+    /// Makes all written data durable.
     ///
     /// # Errors
-    /// When it is not known to last.
+    /// If it may not be durable.
     fn sync(&mut self) -> io::Result<()>;
 }
 
@@ -164,9 +165,9 @@ pub trait ReadableFile: Debug + Send + Sync {
 /// The bytes of a file, beginning at an address that a page may begin at.
 #[derive(Debug)]
 pub enum Mapped {
-    /// As the operating system maps them.
+    /// Mapped by the operating system.
     File(memmap2::Mmap),
-    /// In memory, as words, so that they are aligned; and how many bytes count.
+    /// In memory, as words for alignment; and the number of bytes.
     Memory(Vec<u128>, usize),
 }
 

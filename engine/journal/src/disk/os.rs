@@ -12,8 +12,8 @@ use scrip_protocol::private;
 
 use super::{Access, Disk, DiskFile, Entry, Mapped, ReadableFile, Space};
 
-/// Files as the operating system has them. Folders are made with mode 0700 and files with 0600, whatever mode a file had that is written
-/// over.
+/// Files of the operating system. Folders are created with mode 0700 and files with 0600; an overwritten file gets that mode as
+/// well.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OsDisk;
 
@@ -80,7 +80,7 @@ impl Disk for OsDisk {
 
     fn space(&self, dir: &Path) -> io::Result<Space> {
         let of = rustix::fs::statvfs(dir)?;
-        // What is kept for the administrator is not to be had.
+        // Space reserved for the administrator does not count.
         let bytes = |blocks: u64| blocks.saturating_mul(of.f_frsize);
         Ok(Space { free: bytes(of.f_bavail), total: bytes(of.f_blocks) })
     }
@@ -98,7 +98,7 @@ impl DiskFile for OsFile {
         self.0.write_all_at(bytes, offset)
     }
 
-    /// Advice that pages will not be needed makes Linux write those that are changed.
+    /// Linux starts to write changed pages when advised that they will not be needed.
     #[cfg(target_os = "linux")]
     fn write_out(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
         Ok(rustix::fs::fadvise(&self.0, offset, std::num::NonZeroU64::new(bytes), rustix::fs::Advice::DontNeed)?)

@@ -1,7 +1,7 @@
-//! A file that is read, and whose changes stay in memory.
+//! A file that is only read: changes stay in memory.
 //!
-//! redb finishes a file that was not closed before it can be read. Where a journal is only looked at, this lets it do so without a
-//! byte of the file being written. It takes no locks: whoever uses it sees to it that nobody writes the file meanwhile.
+//! redb repairs a file that was not closed before it can be read. This lets redb do so for inspection without changing the file.
+//! It takes no locks: the caller ensures that nobody writes the file meanwhile.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,7 +11,7 @@ use redb::StorageBackend;
 
 const PAGE_BYTES: usize = 4096;
 
-/// A storage of redb's over another, which it never writes to.
+/// A redb storage over another one, which it never writes to.
 #[derive(Debug)]
 pub struct Overlay {
     below: Box<dyn StorageBackend>,
@@ -21,17 +21,17 @@ pub struct Overlay {
 #[derive(Debug)]
 struct Changes {
     len: u64,
-    /// How much of the file below still counts: what was cut off is zeros when it is grown again.
+    /// How much of the underlying file is still valid: a truncated part reads as zeros when the file grows again.
     below_bytes: u64,
-    /// The pages that were written, whole.
+    /// The written pages, whole.
     pages: BTreeMap<u64, Box<[u8; PAGE_BYTES]>>,
 }
 
 impl Overlay {
-    /// Begins with the file as it is.
+    /// Starts with the file as it is.
     ///
     /// # Errors
-    /// When its length cannot be read.
+    /// If its length cannot be read.
     pub fn over(below: Box<dyn StorageBackend>) -> io::Result<Overlay> {
         let len = below.len()?;
         Ok(Overlay { below, changes: Mutex::new(Changes { len, below_bytes: len, pages: BTreeMap::new() }) })
@@ -45,7 +45,7 @@ impl Overlay {
     }
 }
 
-/// The parts of a range that lie in one page each: the page, where in it the part begins, and where in the range.
+/// The parts of a range within single pages: the page, and the start of the part in the page and in the range.
 fn parts(offset: u64, bytes: usize) -> impl Iterator<Item = (u64, usize, std::ops::Range<usize>)> {
     let mut done = 0;
     std::iter::from_fn(move || {
@@ -109,7 +109,7 @@ impl StorageBackend for Overlay {
                 self.read_below(changes.below_bytes, page * PAGE_BYTES as u64, &mut before[..])?;
                 changes.pages.insert(page, before);
             }
-            let written = changes.pages.get_mut(&page).expect("it was put there where it was not");
+            let written = changes.pages.get_mut(&page).expect("it was inserted above if missing");
             written[within..within + part.len()].copy_from_slice(&data[part]);
         }
         Ok(())
@@ -127,7 +127,7 @@ mod tests {
     use redb::backends::InMemoryBackend;
 
     #[test]
-    fn it_reads_as_a_file_that_was_changed_and_the_file_below_stays_as_it_was() {
+    fn it_reads_like_a_changed_file_and_leaves_the_underlying_file_unchanged() {
         let seed = fastrand::u64(..);
         println!("seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);

@@ -1,4 +1,5 @@
-//! Behind a snapshot: what it covers is not read, what is behind it is, and the two must be of one history. What it covers may be dropped.
+//! Opening with a snapshot: what it covers is not read, later batches are, and the two must be of one history. What it covers may
+//! be dropped.
 
 use std::fs;
 use std::path::Path;
@@ -10,10 +11,10 @@ use super::{ONE_SEGMENT, SEGMENT_EACH, Written, open, open_from, records_of};
 use crate::segment::{BATCHES, SEAL, SEGMENT, builder, encode_end, segment_path};
 use crate::{Journal, JournalError};
 
-/// Six batches, each a segment, at 1, 2, 4, 7, 8 and 10, and a snapshot at 9: all but the last are not read.
+/// Six batches, each a segment, at 1, 2, 4, 7, 8 and 10, and a snapshot at 9: only the last one is read.
 const COVERED: u64 = 9;
 
-/// The journal's folder's place is left out of a message.
+/// The message without the path of the journal's folder.
 fn words(written: &Written, error: &JournalError) -> String {
     error.to_string().replace(&format!("{}/", written.root.path().display()), "")
 }
@@ -24,7 +25,7 @@ fn end_at(written: &Written, position: u64) -> ChainEnd {
 }
 
 #[test]
-fn what_is_behind_a_snapshot_is_handed_over_and_nothing_else() {
+fn only_batches_after_a_snapshot_are_replayed() {
     for segment_bytes in [ONE_SEGMENT, SEGMENT_EACH, 700] {
         let mut written = Written::of(segment_bytes, 9);
         for from in std::iter::once(ChainEnd::default()).chain(written.ends()) {
@@ -47,8 +48,8 @@ fn what_is_behind_a_snapshot_is_handed_over_and_nothing_else() {
 }
 
 #[test]
-fn a_segment_grows_on_after_it_was_opened_behind_a_snapshot() {
-    // Its batches count against the limit, also those that are not read.
+fn a_segment_opened_with_a_snapshot_continues_to_grow() {
+    // All of its batches count towards the limit, including those that are not read.
     for batches in [12, 60] {
         let segment_bytes = batches * 210;
         let mut in_one_run = Written::of(segment_bytes, batches as usize);
@@ -85,7 +86,7 @@ fn a_snapshot_of_another_history_is_refused() {
         let refused = open_from(&written.dir(), segment_bytes, from).err().expect("no batch ends there");
         let first = if segment_bytes == ONE_SEGMENT { 1 } else { 4 };
         let expected = format!(
-            "journal/{first:020}.redb: the snapshot at position 5 does not meet the journal: no batch with its hash and time ends there"
+            "journal/{first:020}.redb: the snapshot at position 5 does not match the journal: no batch with its hash and time ends there"
         );
         assert_eq!(words(&written, &refused), expected);
     }
@@ -96,7 +97,7 @@ fn a_journal_that_ends_before_a_snapshot_has_lost_its_newest_batches() {
     let ends_before = |written: &Written, from: ChainEnd, end: u64| {
         let refused = open_from(&written.dir(), written.segment_bytes, from).err().expect("batches are missing");
         let expected = format!(
-            "journal: the journal ends at position {end}, and a snapshot was taken at {}: the journal's newest batches are missing",
+            "journal: the journal ends at position {end}, before the snapshot at {}: the journal's newest batches are missing",
             from.position
         );
         assert_eq!(words(written, &refused), expected);
@@ -105,7 +106,7 @@ fn a_journal_that_ends_before_a_snapshot_has_lost_its_newest_batches() {
         let written = Written::of(segment_bytes, 6);
         ends_before(&written, ChainEnd { position: Position(15), ..written.end }, 12);
         let (whole, end) = (written.end, written.ends()[4]);
-        // The newest batch alone: nothing else could tell.
+        // Only the newest batch: nothing but the snapshot shows the loss.
         let database =
             builder().open(written.segment(*written.segment_files().last().expect("there is one"))).expect("it is whole");
         let transaction = database.begin_write().expect("the test alone has it open");
@@ -119,7 +120,7 @@ fn a_journal_that_ends_before_a_snapshot_has_lost_its_newest_batches() {
     let written = Written::of(ONE_SEGMENT, 6);
     fs::remove_file(written.segment(1)).expect("it is there");
     ends_before(&written, written.end, 0);
-    // All but the last of these were sealed. The snapshot is before the gap, behind it, and in it.
+    // All but the last of these were sealed. The snapshot is before the gap, after it, and in it.
     let written = Written::of(SEGMENT_EACH, 6);
     let ends = written.ends();
     [8, 10].iter().for_each(|first| fs::remove_file(written.segment(*first)).expect("it is there"));
@@ -129,7 +130,7 @@ fn a_journal_that_ends_before_a_snapshot_has_lost_its_newest_batches() {
     assert_eq!(words(&written, &refused), "journal: the segment that starts at position 8 is missing");
 }
 
-/// Damages what a snapshot covers: the journal opens, and checking it in the background says what is wrong.
+/// Damages what a snapshot covers: the journal opens, and the background check reports the damage.
 #[track_caller]
 fn check_covered(damage: impl FnOnce(&Written), expected: &str) {
     let written = Written::of(SEGMENT_EACH, 6);
@@ -143,16 +144,15 @@ fn check_covered(damage: impl FnOnce(&Written), expected: &str) {
     }
 }
 
-/// Z11: also what is not read at the start is missed when it is gone.
+/// Z11: missing segments are noticed even if the start does not read them.
 #[test]
 fn a_covered_segment_missing_swapped_or_duplicated_is_named() {
     let rename = |from: &Path, to: &Path| fs::rename(from, to).expect("it is there");
     let missing = |position| format!("journal: the segment that starts at position {position} is missing");
-    let elsewhere = |first: u64| {
-        format!("journal/{first:020}.redb: this is not the segment that its name says: it starts elsewhere than its name says")
-    };
+    let elsewhere =
+        |first: u64| format!("journal/{first:020}.redb: the segment does not match its file name: it starts at another position");
     check_covered(|_| {}, "");
-    // The oldest: it was dropped.
+    // Without the oldest one: it was dropped.
     check_covered(|w| fs::remove_file(w.segment(1)).expect("it is there"), "");
     check_covered(|w| fs::remove_file(w.segment(4)).expect("it is there"), &missing(4));
     check_covered(|w| fs::remove_file(w.segment(8)).expect("it is there"), &missing(8));
@@ -177,28 +177,28 @@ fn a_covered_segment_missing_swapped_or_duplicated_is_named() {
     let other = |w: &Written| {
         with_end(&w.segment(2), "start", ChainEnd { position: Position(1), hash: [3; 32], time_ms: 0 });
     };
-    let foreign = "this is not the segment that its name says: it does not continue the segment before it";
+    let foreign = "the segment does not match its file name: it does not continue the segment before it";
     check_covered(other, &format!("journal/00000000000000000002.redb: {foreign}"));
 }
 
 #[test]
 fn a_covered_segment_damaged_at_an_end_is_named() {
     let sealed_at = |end| move |w: &Written| with_end(&w.segment(4), SEAL, end);
-    let foreign = "this is not the segment that its name says: it does not continue the segment before it";
+    let foreign = "the segment does not match its file name: it does not continue the segment before it";
     let written = Written::of(SEGMENT_EACH, 6);
     let end = end_at(&written, 6);
     check_covered(
         sealed_at(ChainEnd { position: Position(5), ..end }),
-        "journal/00000000000000000004.redb: the segment says that it ends at position 5, and it ends at 6",
+        "journal/00000000000000000004.redb: the segment is sealed at position 5, but ends at 6",
     );
     check_covered(
         |w| {
-            // The seal and the next one's start agree, and the batch is another.
+            // The seal and the next start agree, but the batch is another one.
             let other = ChainEnd { hash: [4; 32], ..end };
             with_end(&w.segment(4), SEAL, other);
             with_end(&w.segment(7), "start", other);
         },
-        "journal/00000000000000000004.redb: the segment says that it ends at position 6, and it ends at 6",
+        "journal/00000000000000000004.redb: the segment is sealed at position 6, but ends at 6",
     );
     check_covered(
         |w| with_end(&w.segment(7), "start", ChainEnd { time_ms: 0, ..end }),
@@ -244,7 +244,7 @@ fn a_sealed_segment_that_was_not_closed_is_finished_by_its_first_reader() {
 }
 
 #[test]
-fn a_covered_segment_that_cannot_be_read_is_named_by_its_reader_and_brings_no_panic_out() {
+fn an_unreadable_covered_segment_is_named_by_its_reader_without_a_panic() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
@@ -301,7 +301,7 @@ fn dropped_segments_are_gone_and_the_journal_opens_with_what_covers_them() {
         assert_eq!(stored, written.stored[from.position.0 as usize..]);
         journal.reader().check_sealed(&|| true).expect("the rest is whole");
     }
-    // The live one stays, whatever is asked for.
+    // The live one always stays.
     let (journal, _) = open_from(&written.dir(), SEGMENT_EACH, written.end).expect("the rest is whole");
     assert_eq!(journal.reader().drop_through(Position(u64::MAX)).expect("they can be removed"), 5);
     assert_eq!(written.segment_files(), [13 + 1]);

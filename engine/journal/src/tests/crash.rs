@@ -1,4 +1,4 @@
-//! Crashes: a process that is killed at any step has lost nothing that was appended, and the next one goes on.
+//! Crashes: a process killed at any step loses nothing that was appended, and the next one continues.
 //!
 //! An image is a copy of the folder while the journal is open: what a killed process leaves to the operating system.
 
@@ -12,7 +12,7 @@ use super::{ONE_SEGMENT, SEGMENT_EACH, Written, open};
 use crate::segment::{BATCHES, SEAL, SEGMENT, START, builder, encode_end, segment_path, unfinished_path};
 use crate::{Journal, JournalError};
 
-/// Opens a copy of the journal as it is on disk at this moment, and checks that it has everything and takes more.
+/// Opens a copy of the journal as it is on disk now, and checks that it is complete and accepts more.
 fn check_image(written: &Written) {
     let image = tempfile::tempdir().expect("there is room for temporary files");
     for entry in fs::read_dir(written.dir()).expect("the folder is there") {
@@ -28,7 +28,7 @@ fn check_image(written: &Written) {
     assert_eq!((journal.end(), stored.len() as u64), (end, end.position.0));
 }
 
-/// Makes the next segment under its unfinished name, as a rotation does first.
+/// Creates the next segment under its unfinished name, the first step of a rotation.
 fn make_unfinished(written: &Written, start: ChainEnd) {
     let path = unfinished_path(&segment_path(&written.dir(), start.next()));
     let database = builder().create(path).expect("the disk takes it");
@@ -40,7 +40,7 @@ fn make_unfinished(written: &Written, start: ChainEnd) {
     transaction.commit().expect("the disk takes it");
 }
 
-/// Seals a segment, as a rotation does second.
+/// Seals a segment, the second step of a rotation.
 fn seal(path: &Path, end: ChainEnd) {
     let database = builder().open(path).expect("the test has just written it");
     let transaction = database.begin_write().expect("the test alone has it open");
@@ -70,7 +70,7 @@ fn every_appended_batch_is_there_after_a_kill() {
 }
 
 #[test]
-fn a_flush_that_power_loss_cut_short_is_there_in_whole_or_not_at_all() {
+fn a_flush_cut_short_by_power_loss_is_kept_completely_or_not_at_all() {
     const PAGE: usize = 4096;
     let seed = fastrand::u64(..);
     println!("seed {seed}");
@@ -81,7 +81,7 @@ fn a_flush_that_power_loss_cut_short_is_there_in_whole_or_not_at_all() {
         let before = fs::read(written.segment(1)).expect("it is there");
         let kept = written.stored.len();
         written.append(1);
-        // Until the flush is done the disk may have any of its pages, in any order. The file is made shorter only after it.
+        // Until the flush is done, the disk may contain any of its pages, in any order. The file is only truncated after it.
         let after = fs::read(written.segment(1)).expect("it is there");
         let mut torn = before;
         torn.resize(torn.len().max(after.len()), 0);
@@ -150,7 +150,7 @@ fn a_rotation_that_had_renamed_needs_nothing() {
 
 #[test]
 fn an_unfinished_segment_that_does_not_continue_the_journal_is_no_successor() {
-    // Of another position: it is nobody's successor.
+    // Of another position: it is not the successor.
     let written = Written::of(ONE_SEGMENT, 4);
     make_unfinished(&written, ChainEnd { position: Position(50), ..written.end });
     seal(&written.segment(1), written.end);
@@ -181,7 +181,7 @@ fn an_unfinished_segment_that_cannot_be_read_is_named() {
 }
 
 #[test]
-fn a_rotation_that_fails_refuses_from_then_on_and_loses_nothing() {
+fn a_failed_rotation_refuses_all_later_appends_and_loses_nothing() {
     let mut written = Written::new(SEGMENT_EACH);
     written.append(2);
     let in_the_way = unfinished_path(&written.segment(written.end.next().0));
@@ -191,10 +191,10 @@ fn a_rotation_that_fails_refuses_from_then_on_and_loses_nothing() {
         written.journal.as_mut().expect("it is open").append(vec![batch]).expect_err("the next segment cannot be made")
     };
     assert!(matches!(append(&mut written), JournalError::Io { .. }));
-    // The cause is gone, but what is on disk is unknown since.
+    // The cause is gone, but the state on disk is unknown since then.
     fs::remove_dir(&in_the_way).expect("it is there");
     assert!(matches!(append(&mut written), JournalError::Write { .. }));
-    // The segment before was not sealed yet, so that the next run does not miss another.
+    // The previous segment was not sealed yet, so that the next run expects no successor.
     written.reopen();
     written.append(2);
     written.reopen();

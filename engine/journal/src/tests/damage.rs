@@ -1,4 +1,4 @@
-//! Damage: each kind is told apart by name, with its file and position, and none is repaired or brings a panic out.
+//! Damage: each kind has an error that names its file and position; none is repaired, and none causes a panic.
 
 use std::fs;
 use std::io::Write;
@@ -17,19 +17,19 @@ use crate::{Journal, JournalError, walk};
 /// Six batches in one segment, at 1, 2, 4, 7, 8 and 10.
 const FIRST: &str = "journal/00000000000000000001.redb: ";
 
-/// Damages a journal of six batches and checks what it is then refused with. The folder's place is left out of the message.
+/// Damages a journal of six batches and checks the error. The message is compared without the path of the folder.
 #[track_caller]
 fn check(segment_bytes: u64, damage: impl FnOnce(&Written), expected: &str) {
     let written = Written::of(segment_bytes, 6);
     damage(&written);
     assert_eq!(refusal(&written), expected);
-    assert_eq!(refusal(&written), expected, "nothing was mended by looking");
+    assert_eq!(refusal(&written), expected, "reading repairs nothing");
 }
 
 fn refusal(written: &Written) -> String {
     let walked = walk(&OsDisk, &written.dir(), Position(1), &mut |_, _, _| ControlFlow::Continue(()));
     let error = open(&written.dir(), written.segment_bytes).err().expect("a damaged journal is refused");
-    // Whoever only looks at it finds the same. What redb says of a file may differ.
+    // A walk reports the same error. redb's messages about a file may differ.
     match (walked.expect_err("a damaged journal is refused"), &error) {
         (JournalError::Unreadable { path: found, .. }, JournalError::Unreadable { path, .. }) => assert_eq!(found, *path),
         (found, error) => assert_eq!(found.to_string(), error.to_string()),
@@ -37,7 +37,7 @@ fn refusal(written: &Written) -> String {
     error.to_string().replace(&format!("{}/", written.root.path().display()), "")
 }
 
-/// Changes the batches of a segment, as a faulty program could that knows redb.
+/// Changes the batches of a segment, as a faulty program that knows redb could.
 fn with_batches(path: &Path, change: impl FnOnce(&mut Table<'_, u64, &[u8]>)) {
     let database = builder().open(path).expect("the test has just written it");
     let transaction = database.begin_write().expect("the test alone has it open");
@@ -65,7 +65,7 @@ fn batch_at(table: &Table<'_, u64, &[u8]>, position: u64) -> Vec<u8> {
     row.value().to_vec()
 }
 
-/// Another batch, hashed as it should be.
+/// Another batch with a valid hash.
 fn forged(mut after: ChainEnd, records: u64) -> Vec<u8> {
     let mut batch = BatchBuilder::new(super::START_MS);
     (100..100 + records).for_each(|other| batch.push(&record(other)));
@@ -90,7 +90,7 @@ fn the_last_batch_cut_or_changed_is_a_torn_end() {
     check(ONE_SEGMENT, |w| change_batch(&path(w), 10, cut_to(88)), &torn(CHANGED));
     check(ONE_SEGMENT, |w| change_batch(&path(w), 10, |bytes| bytes.truncate(bytes.len() - 1)), &torn(CHANGED));
     check(ONE_SEGMENT, |w| change_batch(&path(w), 10, |bytes| bytes.push(0)), &torn(CHANGED));
-    // Of the reserved bytes, the count, the position, the time, both hashes, the records.
+    // In the reserved bytes, the count, the position, the time, both hashes, the records.
     for at in [2, 4, 8, 16, 24, 56, 88, 120] {
         check(ONE_SEGMENT, |w| change_batch(&path(w), 10, |bytes| bytes[at] ^= 1), &torn(CHANGED));
     }
@@ -105,13 +105,13 @@ fn a_batch_with_others_after_it_cut_or_changed_is_damaged() {
         &damaged("it has 50 bytes, fewer than a header"),
     );
     check(ONE_SEGMENT, |w| change_batch(&w.segment(1), 4, |bytes| bytes[100] ^= 64), &damaged(CHANGED));
-    // Also when it is the last of its segment: that was finished, so that no crash can have torn it.
+    // Also if it is the last of its segment: that was finished, so that no crash can have torn it.
     let damaged = format!("journal/00000000000000000004.redb: the batch at position 4 is damaged: {CHANGED}");
     check(SEGMENT_EACH, |w| change_batch(&w.segment(4), 4, |bytes| bytes[100] ^= 64), &damaged);
 }
 
 #[test]
-fn a_batch_of_another_format_is_named_wherever_it_stands() {
+fn a_batch_of_another_format_is_named_wherever_it_is() {
     let version = |position| {
         format!("{FIRST}the batch at position {position} is damaged: its format version is 2; this program reads version 1")
     };
@@ -125,14 +125,14 @@ fn a_batch_that_is_missing_leaves_a_gap() {
     let remove = |path: &Path, position: u64| {
         with_batches(path, |table| assert!(table.remove(position).expect("the disk takes it").is_some()));
     };
-    let gap = |expected, found| format!("{FIRST}there is a gap: position {expected} comes next, and {found} is there");
+    let gap = |expected, found| format!("{FIRST}there is a gap: expected position {expected}, found {found}");
     check(ONE_SEGMENT, |w| remove(&w.segment(1), 1), &gap(1, 2));
     check(ONE_SEGMENT, |w| remove(&w.segment(1), 4), &gap(4, 7));
     check(ONE_SEGMENT, |w| remove(&w.segment(1), 8), &gap(8, 10));
     check(
         SEGMENT_EACH,
         |w| remove(&w.segment(4), 4),
-        "journal/00000000000000000004.redb: the segment says that it ends at position 6, and it ends at 3",
+        "journal/00000000000000000004.redb: the segment is sealed at position 6, but ends at 3",
     );
 }
 
@@ -144,7 +144,7 @@ fn a_batch_in_another_ones_place_leaves_a_gap() {
             table.insert(4, other.as_slice()).expect("the disk takes it");
         });
     };
-    check(ONE_SEGMENT, moved, &format!("{FIRST}there is a gap: position 4 comes next, and 7 is there"));
+    check(ONE_SEGMENT, moved, &format!("{FIRST}there is a gap: expected position 4, found 7"));
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_batch_replaced_by_another_whole_one_breaks_the_chain() {
             table.insert(4, batch.as_slice()).expect("the disk takes it");
         });
     };
-    // One that continues what is before it is found by what is after it.
+    // One that continues its predecessor is noticed by its successor.
     check(ONE_SEGMENT, |w| replace(w, |end| end), &broken(7));
     check(ONE_SEGMENT, |w| replace(w, |end| ChainEnd { hash: [9; 32], ..end }), &broken(4));
     // One of another length leaves a gap first.
@@ -168,7 +168,7 @@ fn a_batch_replaced_by_another_whole_one_breaks_the_chain() {
                 table.insert(4, batch.as_slice()).expect("the disk takes it");
             });
         },
-        &format!("{FIRST}there is a gap: position 6 comes next, and 7 is there"),
+        &format!("{FIRST}there is a gap: expected position 6, found 7"),
     );
 }
 
@@ -182,7 +182,7 @@ fn the_last_batch_of_a_finished_segment_replaced_breaks_its_seal() {
             table.insert(4, batch.as_slice()).expect("the disk takes it");
         });
     };
-    let broken = "journal/00000000000000000004.redb: the segment says that it ends at position 6, and it ends at 6";
+    let broken = "journal/00000000000000000004.redb: the segment is sealed at position 6, but ends at 6";
     check(SEGMENT_EACH, replace, broken);
 }
 
@@ -192,7 +192,7 @@ fn a_segment_that_is_missing_is_named_by_where_it_should_start() {
     let remove = |written: &Written, first| fs::remove_file(written.segment(first)).expect("it is there");
     check(SEGMENT_EACH, |w| remove(w, 1), &missing(1));
     check(SEGMENT_EACH, |w| remove(w, 4), &missing(4));
-    // The newest: the one before it is sealed, so that another must follow.
+    // The newest: the one before it is sealed, so that another one must follow.
     check(SEGMENT_EACH, |w| remove(w, 10), &missing(10));
     check(SEGMENT_EACH, |w| [8, 10].iter().for_each(|first| remove(w, *first)), &missing(8));
 }
@@ -200,7 +200,7 @@ fn a_segment_that_is_missing_is_named_by_where_it_should_start() {
 #[test]
 fn a_segment_under_another_name_is_noticed() {
     let rename = |from: &Path, to: &Path| fs::rename(from, to).expect("it is there");
-    let not_that = |first: u64, why: &str| format!("journal/{first:020}.redb: this is not the segment that its name says: {why}");
+    let not_that = |first: u64, why: &str| format!("journal/{first:020}.redb: the segment does not match its file name: {why}");
     let foreign = "it does not continue the segment before it";
     check(
         SEGMENT_EACH,
@@ -216,18 +216,18 @@ fn a_segment_under_another_name_is_noticed() {
     check(
         SEGMENT_EACH,
         |w| rename(&w.segment(7), &w.dir().join("seven.redb")),
-        "journal/seven.redb: this is not the segment that its name says: its name is not a position",
+        "journal/seven.redb: the segment does not match its file name: its name is not a position",
     );
     check(
         SEGMENT_EACH,
         |w| assert!(fs::copy(w.segment(8), w.segment(9)).expect("the disk takes it") > 0),
         "journal: the segment that starts at position 10 is missing",
     );
-    // Its batches would be lost if it were taken for one that was being made.
+    // Its batches would be lost if it were treated as unfinished.
     check(
         SEGMENT_EACH,
         |w| rename(&w.segment(10), &unfinished_path(&w.segment(10))),
-        &not_that(10, "it holds batches, and was not in use yet").replace(".redb:", ".redb.new:"),
+        &not_that(10, "it contains batches but was not in use yet").replace(".redb:", ".redb.new:"),
     );
     check(SEGMENT_EACH, |w| with_ends(&w.segment(4), |ends| drop(ends.remove(START))), &not_that(4, foreign));
     check(
@@ -251,7 +251,7 @@ fn an_unfinished_segment_with_others_after_it_is_named() {
 }
 
 #[test]
-fn a_file_that_redb_cannot_read_is_named_and_brings_no_panic_out() {
+fn a_file_that_redb_cannot_read_is_named_without_a_panic() {
     let unreadable = |segment_bytes, first, damage: &dyn Fn(&Path)| {
         let written = Written::of(segment_bytes, 6);
         damage(&written.segment(first));
@@ -277,7 +277,7 @@ fn a_file_that_redb_cannot_read_is_named_and_brings_no_panic_out() {
     unreadable(ONE_SEGMENT, 1, &|path| fs::write(path, &garbage).expect("the disk takes it"));
     unreadable(SEGMENT_EACH, 4, &|path| fs::write(path, b"").expect("the disk takes it"));
     unreadable(SEGMENT_EACH, 10, &|path| fs::write(path, [0; 4096]).expect("the disk takes it"));
-    // The right beginning, and nothing of sense after it.
+    // A valid beginning, and garbage after it.
     unreadable(ONE_SEGMENT, 1, &|path| {
         let mut bytes = fs::read(path).expect("it is there");
         bytes[512..].fill(0xa5);
@@ -299,7 +299,7 @@ fn a_record_changed_within_the_file_is_noticed_though_redb_does_not() {
     let name = b"a club at 000004";
     let places: Vec<usize> = (0..bytes.len() - name.len()).filter(|at| bytes[*at..].starts_with(name)).collect();
     assert!(!places.is_empty());
-    // redb leaves old copies of a page behind: all of them, lest the one in use is spared.
+    // redb leaves old copies of a page behind: change them all, because one of them is in use.
     places.iter().for_each(|at| bytes[*at] = b'A');
     fs::File::create(written.segment(1)).and_then(|mut file| file.write_all(&bytes)).expect("the disk takes it");
     assert_eq!(refusal(&written), format!("{FIRST}the batch at position 4 is damaged: {CHANGED}"));
@@ -310,7 +310,7 @@ fn a_flipped_bit_anywhere_is_harmless_or_refused() {
     let written = Written::of(ONE_SEGMENT, 6);
     let path = written.segment(1);
     let whole = fs::read(&path).expect("it is there");
-    // redb's own header, and what is not empty space.
+    // redb's own header, and everything that is not empty space.
     let places: Vec<usize> = (0..whole.len()).filter(|at| *at < 512 || whole[*at] != 0).collect();
     let seed = fastrand::u64(..);
     println!("seed {seed}");
@@ -322,7 +322,7 @@ fn a_flipped_bit_anywhere_is_harmless_or_refused() {
         fs::write(&path, &bytes).expect("the disk takes it");
         let Ok((mut journal, stored)) = open(&written.dir(), ONE_SEGMENT) else { continue };
         assert_eq!(stored, written.stored, "byte {at}");
-        // redb may find its list of free pages damaged only when it needs one: refused, but no panic.
+        // redb may notice its damaged list of free pages only when it needs one: refused, but no panic.
         let (before, batch) = (journal.end(), next_batch(6, journal.end()));
         if journal.append(vec![batch]).is_err() {
             assert_eq!(journal.end(), before);

@@ -1,7 +1,7 @@
-//! Every operation on the disk in turn: a crash after it, and its failure. After each there is every acknowledged batch, and of a commit
-//! that was under way all or nothing; or a refusal that names what failed.
+//! Every disk operation in turn: a crash after it, and its failure. Afterwards every acknowledged batch is there, and all or
+//! nothing of a commit in progress; or an error names what failed.
 //!
-//! The journal is written with rotations, reopened behind a snapshot, and loses its oldest segments meanwhile.
+//! The journal is written with rotations, reopened with a snapshot, and loses its oldest segments meanwhile.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::disk::Disk;
 use crate::disk::double::{Crash, Double, EIO, ENOSPC, Faults, each};
 use crate::{Journal, JournalError, Segments, walk};
 
-/// A segment ends after two commits or three.
+/// A segment ends after two or three commits.
 const SEGMENT_BYTES: u64 = 700;
 
 fn dir() -> PathBuf {
@@ -30,31 +30,31 @@ fn new_disk() -> Double {
     disk
 }
 
-/// What the workload has been told, and when: after so many changes of the disk.
+/// What the workload has done and had acknowledged, each with the number of disk changes at that time.
 #[derive(Debug, Default)]
-struct Told {
-    /// Commits that were begun, by where they end.
+struct Progress {
+    /// Ends of commits that were started.
     begun: Vec<(usize, ChainEnd)>,
-    /// Commits that were acknowledged.
+    /// Ends of commits that were acknowledged.
     acknowledged: Vec<(usize, ChainEnd)>,
-    /// Snapshots that are kept: with these the journal is opened.
+    /// Retained snapshots, with which the journal is opened.
     snapshots: Vec<(usize, ChainEnd)>,
-    /// Everything that was to be written, with its batch's time.
+    /// Everything to be written, with the times of its batches.
     stored: Stored,
     batches: usize,
 }
 
-/// Where the newest of these stands after so many changes.
-fn newest(told: &[(usize, ChainEnd)], changes: usize) -> ChainEnd {
-    told.iter().rfind(|(at, _)| *at <= changes).map_or(ChainEnd::default(), |(_, end)| *end)
+/// The newest of these after that many changes.
+fn newest(ends: &[(usize, ChainEnd)], changes: usize) -> ChainEnd {
+    ends.iter().rfind(|(at, _)| *at <= changes).map_or(ChainEnd::default(), |(_, end)| *end)
 }
 
-impl Told {
+impl Progress {
     fn snapshot(&self) -> ChainEnd {
         newest(&self.snapshots, usize::MAX)
     }
 
-    /// Appends a commit of one batch or two, and keeps what comes of it.
+    /// Appends a commit of one or two batches, and notes the result.
     fn append(&mut self, disk: &Double, journal: &mut Segments) -> Result<(), JournalError> {
         let (mut end, mut commit) = (journal.end(), Vec::new());
         for _ in 0..1 + self.batches % 2 {
@@ -81,20 +81,20 @@ fn open(disk: &Double, from: ChainEnd) -> Result<(Segments, Stored), JournalErro
     Ok((journal, stored))
 }
 
-/// What a journal goes through. Ends with the first error.
-fn work(disk: &Double, told: &mut Told) -> Result<(), JournalError> {
+/// The workload of a journal. Ends at the first error.
+fn work(disk: &Double, progress: &mut Progress) -> Result<(), JournalError> {
     for round in 0..3 {
-        let (mut journal, _) = open(disk, told.snapshot())?;
+        let (mut journal, _) = open(disk, progress.snapshot())?;
         for commit in 0..3 {
-            if let Err(error) = told.append(disk, &mut journal) {
-                let begun = told.begun.len();
-                assert!(told.append(disk, &mut journal).is_err(), "after one failure none succeeds");
-                told.begun.truncate(begun);
+            if let Err(error) = progress.append(disk, &mut journal) {
+                let begun = progress.begun.len();
+                assert!(progress.append(disk, &mut journal).is_err(), "after one failure none succeeds");
+                progress.begun.truncate(begun);
                 return Err(error);
             }
             if (round, commit) == (1, 1) {
-                let snapshot = told.acknowledged[told.acknowledged.len() - 2].1;
-                told.snapshots.push((disk.changes(), snapshot));
+                let snapshot = progress.acknowledged[progress.acknowledged.len() - 2].1;
+                progress.snapshots.push((disk.changes(), snapshot));
                 journal.reader().drop_through(snapshot.position)?;
             }
         }
@@ -103,26 +103,26 @@ fn work(disk: &Double, told: &mut Told) -> Result<(), JournalError> {
     Ok(())
 }
 
-/// Opens what is on a disk, and checks that it ends with one of these commits, has everything, and takes more.
-fn check(disk: &Double, told: &Told, from: ChainEnd, ends: [ChainEnd; 2]) {
+/// Opens the journal on a disk, and checks that it ends with one of these commits, is complete, and accepts more.
+fn check(disk: &Double, progress: &Progress, from: ChainEnd, ends: [ChainEnd; 2]) {
     let changes = disk.changes();
     let walked =
         disk.list(&dir()).ok().map(|_| walk(disk, &dir(), Position(0), &mut |_, _, _| std::ops::ControlFlow::Continue(())));
-    assert_eq!(disk.changes(), changes, "walking writes nothing");
+    assert_eq!(disk.changes(), changes, "a walk writes nothing");
 
     let (journal, stored) = open(disk, from).expect("nothing was lost");
     let end = journal.end();
-    assert!(ends.contains(&end), "it ends at {}, and not at {} or {}", end.position, ends[0].position, ends[1].position);
-    assert_eq!(stored, told.stored[from.position.0 as usize..end.position.0 as usize]);
+    assert!(ends.contains(&end), "it ends at {}, not at {} or {}", end.position, ends[0].position, ends[1].position);
+    assert_eq!(stored, progress.stored[from.position.0 as usize..end.position.0 as usize]);
     if let Some(walked) = walked {
         assert_eq!(walked.expect("nothing was lost"), end);
     }
     let reader = journal.reader();
     reader.check_sealed(&|| true).expect("nothing was lost");
     let kept = reader.read(reader.first(), usize::MAX).expect("nothing was lost");
-    assert_eq!(records_of(&kept), told.stored[reader.first().0 as usize - 1..end.position.0 as usize]);
+    assert_eq!(records_of(&kept), progress.stored[reader.first().0 as usize - 1..end.position.0 as usize]);
 
-    let mut again = Told { stored: told.stored[..end.position.0 as usize].to_vec(), ..Told::default() };
+    let mut again = Progress { stored: progress.stored[..end.position.0 as usize].to_vec(), ..Progress::default() };
     let mut journal = journal;
     (0..3).for_each(|_| again.append(disk, &mut journal).expect("the disk takes it"));
     drop((journal, reader));
@@ -133,14 +133,14 @@ fn check(disk: &Double, told: &Told, from: ChainEnd, ends: [ChainEnd; 2]) {
     );
 }
 
-/// Pain 29, Z4: no crash takes back what was acknowledged, or leaves half of a commit.
+/// Pain 29, Z4: no crash undoes what was acknowledged, or leaves half of a commit.
 #[test]
-fn a_crash_after_any_operation_takes_nothing_back() {
+fn a_crash_after_any_operation_undoes_nothing() {
     let disk = new_disk();
-    let mut told = Told::default();
+    let mut progress = Progress::default();
     let before = disk.image();
     let first = disk.changes();
-    work(&disk, &mut told).expect("nothing fails");
+    work(&disk, &mut progress).expect("nothing fails");
     let log = disk.log();
     let mut images = vec![before];
     for done in &log[first..] {
@@ -148,64 +148,64 @@ fn a_crash_after_any_operation_takes_nothing_back() {
         image.apply(done);
         images.push(image);
     }
-    let names: BTreeSet<u64> = told.acknowledged.iter().map(|(_, end)| end.position.0).collect();
+    let names: BTreeSet<u64> = progress.acknowledged.iter().map(|(_, end)| end.position.0).collect();
     assert!(names.len() > 8, "{names:?}");
     each(images.len(), fastrand::u64(..), |number, random| {
         let changes = first + number;
-        let ends = [newest(&told.acknowledged, changes), newest(&told.begun, changes)];
-        let from = newest(&told.snapshots, changes);
+        let ends = [newest(&progress.acknowledged, changes), newest(&progress.begun, changes)];
+        let from = newest(&progress.snapshots, changes);
         for crash in Crash::ALL {
             let image = images[number].after(crash, random);
             println!("a crash after change {changes}: {crash:?}");
-            check(&image.clone().disk(), &told, from, ends);
+            check(&image.clone().disk(), &progress, from, ends);
             if crash == Crash::Torn(512) {
-                // And another while that is opened.
+                // And another crash while that is opened.
                 let disk = image.clone().disk();
                 drop(open(&disk, from).expect("just tried"));
                 let (mut again, log) = (image, disk.log());
                 log.iter().take(random.usize(..=log.len())).for_each(|done| again.apply(done));
                 let crash = Crash::ALL[random.usize(..Crash::ALL.len())];
                 println!("and another: {crash:?}");
-                check(&again.after(crash, random).disk(), &told, from, ends);
+                check(&again.after(crash, random).disk(), &progress, from, ends);
             }
         }
     });
 }
 
-/// Runs the workload on a disk of which something fails, and checks what is there when that is over.
+/// Runs the workload on a disk with faults, and checks the result once they are gone.
 fn with_faults(faults: Faults, random: &mut fastrand::Rng) {
     println!("{faults:?}");
     let disk = new_disk();
     let first = disk.operations();
     disk.set_faults(Faults { at: faults.at.map(|(at, error)| (first + at, error)), ..faults });
-    let mut told = Told::default();
-    if let Err(error) = work(&disk, &mut told) {
+    let mut progress = Progress::default();
+    if let Err(error) = work(&disk, &mut progress) {
         use JournalError as E;
         let named = matches!(error, E::Io { .. } | E::Write { .. } | E::Unreadable { .. });
         assert!(named, "{error:?}");
         assert!(error.to_string().starts_with("/data"), "{error}");
     }
-    let ends = [newest(&told.acknowledged, usize::MAX), newest(&told.begun, usize::MAX)];
-    let from = told.snapshot();
+    let ends = [newest(&progress.acknowledged, usize::MAX), newest(&progress.begun, usize::MAX)];
+    let from = progress.snapshot();
     disk.set_faults(Faults::default());
     let image = disk.image();
-    check(&disk, &told, from, ends);
-    // The machine may go down as well.
+    check(&disk, &progress, from, ends);
+    // The machine may crash as well.
     let crash = Crash::ALL[random.usize(..Crash::ALL.len())];
     println!("then a crash: {crash:?}");
-    check(&image.after(crash, random).disk(), &told, from, ends);
+    check(&image.after(crash, random).disk(), &progress, from, ends);
 }
 
 fn operations() -> usize {
     let disk = new_disk();
     let before = disk.operations();
-    work(&disk, &mut Told::default()).expect("nothing fails");
+    work(&disk, &mut Progress::default()).expect("nothing fails");
     (disk.operations() - before) as usize
 }
 
-/// Z4: an operation that fails, once or for good, is named, and nothing is acknowledged after it.
+/// Z4: an operation that fails, once or permanently, is reported, and nothing is acknowledged after it.
 #[test]
-fn any_operation_that_fails_is_told_and_loses_nothing() {
+fn any_operation_that_fails_is_reported_and_loses_nothing() {
     each(operations(), fastrand::u64(..), |number, random| {
         let error = if random.bool() { EIO } else { ENOSPC };
         with_faults(Faults { at: Some((number as u64, error)), lasting: random.bool(), ..Faults::default() }, random);
@@ -215,7 +215,7 @@ fn any_operation_that_fails_is_told_and_loses_nothing() {
 #[test]
 fn a_disk_that_fills_up_anywhere_loses_nothing() {
     let disk = new_disk();
-    work(&disk, &mut Told::default()).expect("nothing fails");
+    work(&disk, &mut Progress::default()).expect("nothing fails");
     let most = disk.bytes();
     each(40, fastrand::u64(..), |_, random| {
         with_faults(Faults { capacity: Some(random.u64(..most)), ..Faults::default() }, random);

@@ -1,6 +1,6 @@
-//! Every byte of a small journal changed in turn: the change is named or harmless.
+//! Every byte of a small journal changed in turn: the change is reported or harmless.
 //!
-//! A file of redb's has large areas in which every byte is the same. Of those some are changed, everywhere else every byte is.
+//! A file of redb has large areas of equal bytes. Some of those are changed, and every byte elsewhere.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::disk::double::each;
 use crate::segment::segment_path;
 use crate::{Journal, JournalError, Segments, walk};
 
-/// Batches fill a segment each: the first is sealed, the second live.
+/// Each batch fills a segment: the first is sealed, the second live.
 const SEGMENT_EACH: u64 = 1;
 
 fn dir() -> PathBuf {
@@ -32,7 +32,7 @@ fn open(disk: &Double, segment_bytes: u64) -> Result<(Segments, Stored), Journal
     Ok((journal, stored))
 }
 
-/// Z11: no byte can change without being noticed where it matters, and none brings a panic out.
+/// Z11: a change of any byte is noticed where it matters, and none causes a panic.
 #[test]
 fn any_byte_changed_is_named_or_harmless() {
     let disk = Double::default();
@@ -50,7 +50,7 @@ fn any_byte_changed_is_named_or_harmless() {
     for first in [1, 2] {
         let path = segment_path(&dir(), Position(first));
         let bytes = disk.contents(&path);
-        // Nothing is in the midst of bytes that are all the same: empty space, and redb's maps of it.
+        // A byte surrounded by equal bytes is in empty space, or in redb's maps of it.
         let holds = |at: usize| {
             let around = &bytes[at.saturating_sub(8)..(at + 9).min(bytes.len())];
             around.iter().any(|byte| *byte != around[0])
@@ -86,7 +86,7 @@ fn check(disk: &Double, path: &Path, at: usize, stored: &Stored) {
     match open(disk, u64::MAX) {
         Ok((mut journal, found)) => {
             assert_eq!(found, *stored, "byte {at} of {}", path.display());
-            // redb may find its list of free pages damaged only when it needs one.
+            // redb may notice its damaged list of free pages only when it needs one.
             let end = journal.end();
             if let Err(error) = journal.append(vec![next_batch(2, end)]) {
                 named(&error);

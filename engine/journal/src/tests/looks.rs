@@ -1,4 +1,4 @@
-//! A journal that nobody has open: it is read without being touched, and another is made out of its batches.
+//! A closed journal: it is read without changing it, and another one is built from its batches.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::disk::OsDisk;
 use crate::segment::unfinished_path;
 use crate::{Journal, JournalError, Segments, walk};
 
-/// The batches of a journal from a position on, and where it ends.
+/// The batches of a journal from a position, and its end.
 fn walked(dir: &Path, from: u64) -> Result<(Vec<Vec<u8>>, ChainEnd), JournalError> {
     let mut batches = Vec::new();
     let mut visit = |path: &Path, batch: &Batch<'_>, bytes: &[u8]| {
@@ -34,9 +34,9 @@ fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     entries.map(read).collect()
 }
 
-/// Z11: whoever looks at a journal checks all of it, and leaves it as it was.
+/// Z11: a walk checks all of a journal, and leaves it unchanged.
 #[test]
-fn a_journal_that_was_not_closed_is_walked_and_stays_as_it_was() {
+fn an_unclosed_journal_is_walked_and_stays_unchanged() {
     for segment_bytes in [ONE_SEGMENT, SEGMENT_EACH, 700] {
         let mut written = Written::new(segment_bytes);
         written.append(9);
@@ -61,7 +61,7 @@ fn a_journal_that_was_not_closed_is_walked_and_stays_as_it_was() {
 }
 
 #[test]
-fn a_walk_can_be_broken_off_and_is_refused_while_the_journal_is_open() {
+fn a_walk_can_be_stopped_and_is_refused_while_the_journal_is_open() {
     let mut written = Written::new(700);
     written.append(9);
     let refused = walked(&written.dir(), 0).expect_err("it is open");
@@ -77,7 +77,7 @@ fn a_walk_can_be_broken_off_and_is_refused_while_the_journal_is_open() {
         assert_eq!(walk(&OsDisk, &written.dir(), Position(0), &mut visit).expect("the journal is whole"), end);
         assert_eq!(seen, end);
     }
-    // A copy without a lock gets none.
+    // A copy without a lock file gets none.
     fs::remove_file(written.dir().join("lock")).expect("it is there");
     walked(&written.dir(), 0).expect("the journal is whole");
     assert!(!written.dir().join("lock").exists());
@@ -85,7 +85,7 @@ fn a_walk_can_be_broken_off_and_is_refused_while_the_journal_is_open() {
 }
 
 #[test]
-fn what_was_dropped_is_missing_to_a_walk_that_asks_for_it() {
+fn a_walk_from_a_dropped_position_is_refused() {
     let mut written = Written::of(SEGMENT_EACH, 6);
     written.reopen();
     written.journal.as_ref().expect("it is open").reader().drop_through(Position(3)).expect("it can be removed");
@@ -101,8 +101,8 @@ fn what_was_dropped_is_missing_to_a_walk_that_asks_for_it() {
 }
 
 #[test]
-fn a_rotation_that_was_killed_is_no_loss_to_a_walk() {
-    // All that a rotation leaves between the seal and the new name.
+fn a_walk_accepts_a_journal_killed_during_a_rotation() {
+    // Everything that a rotation leaves between the seal and the rename.
     let written = Written::of(SEGMENT_EACH, 6);
     fs::remove_file(written.segment(10)).expect("it is there");
     let refused = walked(&written.dir(), 0).expect_err("the newest segment is missing");
@@ -122,7 +122,7 @@ fn a_rotation_that_was_killed_is_no_loss_to_a_walk() {
     assert_eq!(open(&written.dir(), SEGMENT_EACH).expect("the journal is whole").0.end(), at);
 }
 
-/// The batches up to a position, of a journal that is not whole behind it.
+/// The batches up to a position of a journal that is damaged after it.
 fn walked_until(dir: &Path, position: u64) -> Vec<Vec<u8>> {
     let mut batches = Vec::new();
     let mut visit = |_: &Path, batch: &Batch<'_>, bytes: &[u8]| {
@@ -138,7 +138,7 @@ fn begin(dir: &Path, segment_bytes: u64, at: ChainEnd) -> Result<Segments, Journ
 }
 
 #[test]
-fn a_journal_made_of_anothers_batches_is_the_same_from_any_of_them_on() {
+fn a_journal_built_from_anothers_batches_equals_it_from_any_batch_on() {
     let written = Written::of(700, 9);
     let (all, _) = walked(&written.dir(), 0).expect("the journal is whole");
     for (at, rest) in std::iter::once(ChainEnd::default()).chain(written.ends()).zip(0..) {
@@ -167,11 +167,11 @@ fn a_journal_made_of_anothers_batches_is_the_same_from_any_of_them_on() {
     }
 }
 
-/// Batches, and whether they are refused for what they should be.
+/// Batches, and whether they are refused with the expected error.
 type Case = (Vec<Vec<u8>>, fn(&BatchError) -> bool);
 
 #[test]
-fn what_does_not_come_next_is_not_adopted_and_spoils_nothing() {
+fn a_batch_that_is_not_next_is_refused_and_damages_nothing() {
     let written = Written::of(ONE_SEGMENT, 6);
     let (all, _) = walked(&written.dir(), 0).expect("the journal is whole");
     let copy = tempfile::tempdir().expect("there is room for temporary files");
@@ -206,9 +206,9 @@ fn what_does_not_come_next_is_not_adopted_and_spoils_nothing() {
 }
 
 #[test]
-fn a_journal_is_not_begun_where_there_is_one() {
+fn a_new_journal_does_not_replace_an_existing_one() {
     let written = Written::of(ONE_SEGMENT, 2);
     let refused = begin(&written.dir(), ONE_SEGMENT, ChainEnd::default()).err().expect("there is one");
-    assert_eq!(refused.to_string(), format!("{}: there is a journal already", written.dir().display()));
+    assert_eq!(refused.to_string(), format!("{}: a journal already exists here", written.dir().display()));
     assert_eq!(open(&written.dir(), ONE_SEGMENT).expect("it is whole").1, written.stored);
 }

@@ -1,115 +1,115 @@
-//! At what times of the machine's clock an engine may start.
+//! Decides whether an engine may start at the time that the machine's clock shows.
 //!
-//! The newest record says what time it was, unless a clock was wrong: then the time of records is ahead of the clock for as long as it takes
-//! to catch up, or the records are old because the engine was stopped for long. So the engine also remembers the machine's clock itself,
-//! as it last followed it ([`FollowedClock`]), and judges the next start by that.
+//! The newest record shows the time, unless a clock was wrong: then the time of records is ahead of the clock until that has
+//! caught up, or the records are old because the engine was stopped for long. So the engine also remembers the machine's clock
+//! itself, as it last followed it ([`FollowedClock`]), and checks the next start against that.
 
 use scrip_protocol::{Position, UtcTime};
 
 use super::{CLOCK_AHEAD_MS_MAX, CLOCK_BEHIND_MS_MAX, ClockStatus, STEP_MS};
 
-/// No clock that was set is before this, 2024-01-01: a machine without a battery for its clock begins in 1970.
+/// A clock that was set shows a later time than this, 2024-01-01: a machine without a battery for its clock starts in 1970.
 pub(super) const CLOCK_EARLIEST_MS: u64 = 1_704_067_200_000;
 
-/// How far the clock may be behind what is expected of it before it is noted again. Well below what a start accepts.
+/// How far the clock may be behind the expected time before it is noted again. Well below what a start accepts.
 const NOTED_BEHIND_MS: u64 = 60 * 1000;
 
 /// The same for a clock that is ahead: a day, so that an engine without records notes its clock once a day.
 const NOTED_AHEAD_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// Why an engine does not start at the time that the machine's clock shows.
+/// Why an engine refuses to start at the time that the machine's clock shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ClockError {
     /// The clock was never set.
     #[error(
-        "this machine's clock says {}, before any engine was written; set it, or start once with --accept-clock",
+        "this machine's clock shows {}, before the engine existed; set it, or start once with --accept-clock",
         UtcTime(*wall_ms)
     )]
     NeverSet {
-        /// What it says.
+        /// The time it shows.
         wall_ms: u64,
     },
     /// The newest record is from the future.
     #[error(
-        "this machine's clock says {}, and the newest record is of {}: one of the two clocks was wrong; set this one right, or, if it is right, start once with --accept-clock",
+        "this machine's clock shows {}, and the newest record is of {}: one of the two clocks was wrong; correct this one, or, if it is right, start once with --accept-clock",
         UtcTime(*wall_ms), UtcTime(*newest_ms)
     )]
     Behind {
-        /// What the clock says.
+        /// The time the clock shows.
         wall_ms: u64,
         /// The time of the newest record.
         newest_ms: u64,
     },
     /// The newest record is implausibly old.
     #[error(
-        "this machine's clock says {}, more than 31 days after the newest record, of {}; set it right, or, if the engine was stopped for so long, start once with --accept-clock",
+        "this machine's clock shows {}, more than 31 days after the newest record, of {}; correct it, or, if the engine was stopped for that long, start once with --accept-clock",
         UtcTime(*wall_ms), UtcTime(*newest_ms)
     )]
     Ahead {
-        /// What the clock says.
+        /// The time the clock shows.
         wall_ms: u64,
         /// The time of the newest record.
         newest_ms: u64,
     },
     /// The clock was set back after it had been accepted.
     #[error(
-        "this machine's clock says {}, and after --accept-clock the engine followed it up to {}: it was set back since then; set it right, or, if it is right, start once with --accept-clock",
+        "this machine's clock shows {}, but after --accept-clock the engine followed it up to {}: it was set back since then; correct it, or, if it is right, start once with --accept-clock",
         UtcTime(*wall_ms), UtcTime(*followed_ms)
     )]
     BehindAccepted {
-        /// What the clock says.
+        /// The time the clock shows.
         wall_ms: u64,
-        /// What it said when the engine followed it last.
+        /// The time it showed when the engine last followed it.
         followed_ms: u64,
     },
-    /// The clock is implausibly far ahead of what was accepted.
+    /// The clock is implausibly far ahead of the accepted one.
     #[error(
-        "this machine's clock says {}, and after --accept-clock the engine followed it up to {}, more than 31 days before; set it right, or, if the engine was stopped for so long, start once with --accept-clock",
+        "this machine's clock shows {}, but after --accept-clock the engine followed it up to {}, more than 31 days earlier; correct it, or, if the engine was stopped for that long, start once with --accept-clock",
         UtcTime(*wall_ms), UtcTime(*followed_ms)
     )]
     AheadAccepted {
-        /// What the clock says.
+        /// The time the clock shows.
         wall_ms: u64,
-        /// What it said when the engine followed it last.
+        /// The time it showed when the engine last followed it.
         followed_ms: u64,
     },
 }
 
-/// The machine's clock as an engine followed it, beside the journal as it was then.
+/// The machine's clock as an engine followed it, with the position of the journal at that time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct FollowedClock {
     /// The machine's clock.
     pub(crate) wall_ms: u64,
-    /// The time of records at that moment: that of the clock, or later.
+    /// The time of records at that moment: the clock's, or later.
     pub(crate) record_ms: u64,
     /// The newest record at that moment, or an older one.
     pub(crate) position: Position,
-    /// Whether an operator has accepted this clock although the newest record contradicts it, and still does.
+    /// Whether an operator has accepted this clock although the newest record contradicted it, and still does.
     pub(crate) is_accepted: bool,
 }
 
 impl FollowedClock {
-    /// Whether it says something about a journal that ends at a position. A journal that ends before is another one, or an older copy.
+    /// Whether it applies to a journal that ends at a position. A journal that ends earlier is another one, or an older copy.
     pub(crate) fn is_of(&self, end: Position) -> bool {
         self.position <= end && self.wall_ms >= CLOCK_EARLIEST_MS
     }
 
-    /// What the machine's clock showed, at least, when the newest record was written, or when this was noted, whichever was later.
+    /// A lower bound of the machine's clock when the newest record was written, or when this was noted, whichever was later.
     fn wall_at(&self, newest_ms: u64) -> u64 {
         match newest_ms.checked_sub(self.record_ms) {
             None | Some(0) => self.wall_ms,
-            // Behind the time of records, the clock runs twice as fast as that, until it has caught up.
+            // While it is behind the time of records, the clock runs twice as fast as that.
             Some(since_ms) => newest_ms.min(self.wall_ms.saturating_add(since_ms.saturating_mul(2))),
         }
     }
 
-    /// What to remember at a start: before the first record of it, and durably, if the clock was accepted.
+    /// What to remember at a start with an accepted clock: durably, and before its first record.
     pub(crate) fn at_start(newest_ms: u64, end: Position, wall_ms: u64, is_accepted: bool) -> FollowedClock {
         FollowedClock { wall_ms, record_ms: newest_ms.max(wall_ms), position: end, is_accepted }
     }
 
-    /// What to remember of a clock that a running engine follows, if what is remembered is not enough to judge the next start by. `newest_ms`
-    /// and `end` are those of the newest durable record.
+    /// What to remember of the clock that a running engine follows, if the remembered one is not enough to check the next start.
+    /// `newest_ms` and `end` are those of the newest durable record.
     pub(crate) fn due(
         last: Option<&FollowedClock>,
         status: &ClockStatus,
@@ -118,7 +118,7 @@ impl FollowedClock {
     ) -> Option<FollowedClock> {
         let ClockStatus { record_ms, wall_ms, is_followed, .. } = *status;
         let expected = |newest_ms: u64| last.map_or(newest_ms, |last| last.wall_at(newest_ms));
-        // The next record has the time of records, and a crash may leave the newest one as the newest.
+        // The next record has the time of records, and after a crash the current newest record may remain the newest.
         let is_behind = wall_ms.saturating_add(NOTED_BEHIND_MS) < expected(record_ms);
         let is_ahead = wall_ms > expected(newest_ms).saturating_add(NOTED_AHEAD_MS);
         let is_lead = record_ms > wall_ms.saturating_add(STEP_MS);
@@ -128,11 +128,11 @@ impl FollowedClock {
     }
 }
 
-/// Whether an engine may start on a journal whose newest record is of a time (0 for an empty journal), by this clock. If an operator
-/// accepted a clock, it is judged by that one alone; if the engine followed one, by either.
+/// Checks whether an engine may start by this clock on a journal whose newest record has a time (0 for an empty journal). If an
+/// operator accepted a clock, only that one counts; if the engine followed one, either.
 ///
 /// # Errors
-/// When the clock is implausible.
+/// If the clock is implausible.
 pub(crate) fn check_start(newest_ms: u64, followed: Option<&FollowedClock>, wall_ms: u64) -> Result<(), ClockError> {
     let by_newest = match newest_ms {
         0 => plausibility(wall_ms, wall_ms),
@@ -148,7 +148,7 @@ pub(crate) fn check_start(newest_ms: u64, followed: Option<&FollowedClock>, wall
     }
 }
 
-/// What a clock is beside a time that is known to have been.
+/// The relation of a clock to a known past time.
 enum Plausibility {
     Plausible,
     Behind,

@@ -19,7 +19,7 @@ impl Run {
         Run { timeline: Timeline::new(newest_ms, reading), reading }
     }
 
-    /// Lets time pass, sets the clock forward or back by some more, and reads it.
+    /// Lets time pass, sets the clock forward or back by a step, and reads it.
     fn after(&mut self, passed_ms: u64, step_ms: i64) -> Now {
         self.reading.elapsed_ms += passed_ms;
         self.reading.wall_ms = self.reading.wall_ms.saturating_add(passed_ms).saturating_add_signed(step_ms);
@@ -43,11 +43,11 @@ fn an_even_clock_is_followed() {
     let mut run = Run::new(START - DAY, START);
     assert_eq!(run.after(0, 0), even(START));
     assert_eq!(run.after(20, 0), even(START + 20));
-    assert_eq!(run.after(40 * DAY, 0), even(START + 20 + 40 * DAY), "nobody asked for weeks");
+    assert_eq!(run.after(40 * DAY, 0), even(START + 20 + 40 * DAY), "no reading for weeks");
     assert_eq!(run.steps(), (0, 0, true));
 }
 
-/// A machine that slept, or a clock that NTP sets after boot.
+/// A machine that slept, or a clock that NTP set after boot.
 #[test]
 fn a_step_forward_is_followed_up_to_its_bound() {
     let mut run = Run::new(START, START);
@@ -57,13 +57,13 @@ fn a_step_forward_is_followed_up_to_its_bound() {
     assert_eq!(run.steps(), (2, 0, true));
     let now = run.after(10, CLOCK_AHEAD_MS_MAX as i64 + 1);
     assert_eq!((now, run.steps()), (even(far + 10), (3, 0, false)));
-    assert_eq!(run.after(HOUR, 0), even(far + 10 + HOUR), "time goes on as if the clock had not moved");
+    assert_eq!(run.after(HOUR, 0), even(far + 10 + HOUR), "time continues as if the clock had not moved");
     // Set right, it is followed again.
     assert_eq!(run.after(0, -(CLOCK_AHEAD_MS_MAX as i64) - 1), even(far + 10 + HOUR));
     assert_eq!(run.steps(), (3, 1, true));
 }
 
-/// While the clock is behind, the time of records runs at half speed, and ids by both clocks are taken.
+/// While the clock is behind, the time of records runs at half speed, and ids by both clocks are accepted.
 #[test]
 fn a_clock_set_back_is_caught_up_with_at_half_speed() {
     let mut run = Run::new(START, START);
@@ -79,7 +79,7 @@ fn a_clock_set_back_is_caught_up_with_at_half_speed() {
     assert_eq!(run.after(MINUTE, 0).record_ms, START + HOUR);
     assert_eq!(run.after(MINUTE, 0).record_ms, START + HOUR + MINUTE, "it has caught up");
     assert_eq!(run.steps(), (0, 1, true));
-    // Slowly even where it is read a thousand times a second.
+    // Slowly even if it is read a thousand times a second.
     let mut run = Run::new(START, START);
     run.after(0, -(HOUR as i64));
     for _ in 0..10_000 {
@@ -90,15 +90,15 @@ fn a_clock_set_back_is_caught_up_with_at_half_speed() {
 
 /// A clock that was ahead once, and is right at the next start.
 #[test]
-fn a_start_behind_the_newest_record_goes_on_after_it() {
+fn a_start_behind_the_newest_record_continues_after_it() {
     let ahead = START + 366 * DAY;
     let mut run = Run::new(ahead, START);
     let now = run.after(HOUR, 0);
     assert_eq!((now.record_ms, now.requests), (ahead + HOUR / 2, (START + HOUR).into()));
-    // Behind by so little that the clock may not be set yet, both are taken.
+    // Slightly behind, so that the clock may not be set yet, ids by both are accepted.
     let now = Run::new(START + MINUTE, START).after(0, 0);
     assert_eq!(now.requests, ClockRange { earliest_ms: START, latest_ms: START + MINUTE });
-    // A step that brings a clock back that had begun in 1970 is no step too far.
+    // Setting back a clock that started in 1970 is not too large a step.
     let mut run = Run::new(START, 0);
     assert_eq!(run.after(0, START as i64 + 5), even(START + 5));
 }
@@ -119,10 +119,10 @@ fn an_engine_starts_only_at_a_plausible_time() {
     assert_eq!((check(0, START), check(0, 5)), (Ok(()), Err(ClockError::NeverSet { wall_ms: 5 })));
 }
 
-/// What a running engine notes of its clock is enough for the next start, whatever the clock does and whenever the engine crashes, and a
-/// clock that agrees with the records is not noted.
+/// What a running engine notes of its clock is enough for the next start, whatever the clock does and whenever the engine
+/// crashes. A clock that agrees with the records is not noted.
 #[test]
-fn a_clock_that_was_followed_is_one_to_start_by() {
+fn a_clock_that_was_followed_is_accepted_at_the_next_start() {
     let seed = fastrand::u64(..);
     let mut random = fastrand::Rng::with_seed(seed);
     for lead_ms in [0, 20 * MINUTE, 366 * DAY] {
@@ -159,7 +159,7 @@ fn a_clock_that_was_followed_is_one_to_start_by() {
     }
 }
 
-/// No sequence of steps makes the time of records run backwards, nor overflows.
+/// No sequence of steps makes the time of records run backwards or overflow.
 #[test]
 fn any_clock_is_survived() {
     let mut run = Run::new(START, START);

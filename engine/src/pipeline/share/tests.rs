@@ -52,7 +52,7 @@ fn all_connections_of_a_credential_have_one_share() {
     assert_eq!(totals.shares.lock().len(), 1, "a credential without connections is forgotten");
 }
 
-/// Bytes of replies count from their delivery until they are written, and a credential that takes none stops only itself.
+/// Reply bytes count from their delivery until they are written, and a credential that receives none stops only itself.
 #[test]
 fn replies_that_nobody_takes_hold_up_their_own_credential_alone() {
     let shares = shares(4);
@@ -60,23 +60,23 @@ fn replies_that_nobody_takes_hold_up_their_own_credential_alone() {
     for lane in &lanes {
         lane.expect(1);
         lane.deliver(vec![0; 201], 1);
-        // In the writer's hand, as the caller's stream takes nothing.
+        // Taken by the writer, while the caller's stream accepts nothing.
         assert_eq!(now(lane.take()).flatten().map(|pieces| pieces.concat().len()), Some(201));
     }
     assert!(!shares[0].has_room(Unwritten::Replies), "five lanes have 1,005 bytes");
     assert!(shares[1].has_room(Unwritten::Replies) && shares[0].has_room(Unwritten::Streams));
     let mut waiting = Box::pin(lanes[0].share_room(Unwritten::Replies));
     assert!(polled(waiting.as_mut()).is_pending());
-    // The writer comes for more once it has written what it had.
+    // The writer takes more once it has written what it had.
     assert!(now(lanes[1].take()).is_none());
     assert!(polled(waiting.as_mut()).is_ready(), "804 bytes are left");
     drop(waiting);
     lanes[1].close();
     drop(lanes);
-    assert_eq!(shares[0].replies.get() + shares[0].totals.replies.get(), 0, "what nobody writes does not count");
+    assert_eq!(shares[0].replies.get() + shares[0].totals.replies.get(), 0, "what is never written does not count");
 }
 
-/// The sum over all credentials is bounded; one that has next to nothing is served all the same.
+/// The sum over all credentials is bounded; one that has almost nothing is served all the same.
 #[test]
 fn callers_that_take_nothing_do_not_lock_out_one_that_does() {
     let shares = &shares(5)[..];
@@ -90,10 +90,10 @@ fn callers_that_take_nothing_do_not_lock_out_one_that_does() {
     shares[4].sub(Unwritten::Replies, 1);
     assert!(polled(first.as_mut()).is_pending() && polled(last.as_mut()).is_ready());
     shares[1].sub(Unwritten::Replies, 900);
-    assert!(polled(first.as_mut()).is_ready(), "the sum has sunk");
+    assert!(polled(first.as_mut()).is_ready(), "the sum has fallen");
 }
 
-/// A lane that takes its replies goes on beside others of its credential that do not, up to twice what these may have.
+/// A lane that receives its replies is served beside others of its credential that do not, up to twice their maximum.
 #[test]
 fn a_lane_that_takes_its_replies_is_served_beside_others_that_do_not() {
     let shares = shares(1);
@@ -106,14 +106,14 @@ fn a_lane_that_takes_its_replies_is_served_beside_others_that_do_not() {
     assert!(now(other.take()).is_some() && now(other.take()).is_none());
     assert!(polled(waiting.as_mut()).is_ready(), "all of it is written");
     stuck.deliver_part(vec![0; 201]);
-    assert!(now(other.share_room(Unwritten::Streams)).is_none(), "twice as much is the end");
+    assert!(now(other.share_room(Unwritten::Streams)).is_none(), "twice as much is the limit");
     stuck.close();
     assert!(now(other.share_room(Unwritten::Streams)).is_some());
 }
 
-/// Tails have a bound of their own.
+/// Tails have a separate limit.
 #[test]
-fn parts_of_streams_are_bounded_apart_from_replies() {
+fn parts_of_streams_are_limited_separately_from_replies() {
     let shares = shares(2);
     let lane = Outbox::new(shares[0].clone());
     lane.deliver_part(vec![0; 501]);
@@ -131,12 +131,12 @@ fn parts_of_streams_are_bounded_apart_from_replies() {
     assert!(shares[1].stream().is_some());
 }
 
-/// A credential has a part of the requests under way, and one chunk of any size.
+/// A credential may have a part of the requests in progress, and one chunk of any size.
 #[test]
-fn a_credential_has_a_share_of_the_requests_under_way() {
+fn a_credential_has_a_share_of_the_requests_in_progress() {
     let shares = shares(2);
     let lanes = [Outbox::new(shares[0].clone()), Outbox::new(shares[0].clone()), Outbox::new(shares[1].clone())];
-    assert!(lanes[0].try_expect(101), "it has none under way");
+    assert!(lanes[0].try_expect(101), "it has none in progress");
     assert!(!lanes[1].try_expect(1) && lanes[2].try_expect(100));
     lanes[0].deliver(vec![0], 50);
     assert!(lanes[1].try_expect(49) && !lanes[1].try_expect(1));
@@ -162,7 +162,7 @@ fn long_replies_are_reserved_before_they_are_made() {
     assert!(reserve(0, usize::MAX, true).is_some(), "more than a credential may have is all that it may have");
 }
 
-/// A status, or the verdict about a code, does not wait until pages of its credential or of others are served.
+/// A status, or the verdict about a code, does not wait for pages of its credential or of others.
 #[test]
 fn short_replies_do_not_wait_behind_long_ones() {
     let shares = shares(3);
@@ -178,7 +178,7 @@ fn short_replies_do_not_wait_behind_long_ones() {
     assert!(reserve(0, 1, false).is_some() && reserve(2, 513, false).is_none());
 }
 
-/// Lists of codes count before they are decoded, and a credential has a part of the large frames.
+/// Lists of codes count before they are decoded, and a credential may have a part of the large frames.
 #[test]
 fn lists_and_large_frames_of_a_credential_are_bounded() {
     let shares = shares(3);
@@ -196,7 +196,7 @@ fn lists_and_large_frames_of_a_credential_are_bounded() {
     assert!(now(shares[0].large_frame(4 << 20)).is_some());
 }
 
-/// Looking into the journal for one credential leaves threads for others.
+/// Reads of the journal for one credential leave threads for others.
 #[test]
 fn a_credential_has_few_lookups_at_once() {
     let shares = shares(2);

@@ -1,4 +1,4 @@
-//! What is written together, under which time, and at most how much.
+//! What is written together, under which time, and the limits of that.
 
 use std::sync::atomic::Ordering;
 
@@ -9,7 +9,7 @@ use super::{Call, Lane, Mutation, Run, START_MS, campaign, club, list_clubs, par
 use crate::pipeline::{Change, InboxFull, Limits, Request};
 
 #[test]
-fn what_comes_in_during_a_flush_is_one_batch() {
+fn requests_that_arrive_during_a_flush_are_one_batch() {
     let (run, gate) = Run::gated(Limits::default());
     let lanes: Vec<Lane> = std::iter::repeat_with(Lane::default).take(5).collect();
     run.offer(&lanes[0], vec![club(1)]);
@@ -23,7 +23,7 @@ fn what_comes_in_during_a_flush_is_one_batch() {
     gate.let_go();
     assert_eq!(lanes[0].replies(2).len(), 2);
     lanes[1..].iter().for_each(|lane| assert_eq!(lane.replies(1).len(), 1));
-    // And without a timer: the next lone one is alone again.
+    // And without a timer: the next lone request is alone again.
     run.offer(&lanes[0], vec![club(7)]);
     assert_eq!(gate.entered(), 1);
     gate.let_go();
@@ -34,7 +34,7 @@ fn what_comes_in_during_a_flush_is_one_batch() {
 }
 
 #[test]
-fn a_repeated_request_is_executed_once_and_answered_alike() {
+fn a_duplicate_request_is_executed_once_and_gets_the_same_answer() {
     let (run, gate) = Run::gated(Limits::default());
     let lanes: [Lane; 3] = Default::default();
     let [one, two, three] = &lanes;
@@ -45,7 +45,7 @@ fn a_repeated_request_is_executed_once_and_answered_alike() {
         let requests = [club(1), club(1), coded(2), coded(2), redeem(3, "a"), redeem(3, "a"), redeem(4, "?"), redeem(4, "?")];
         (from..).zip(requests).map(|(correlation, request)| again(correlation, request)).collect::<Vec<_>>()
     };
-    // Held, so that the second lane's are in the same batch as the first's, and the third's in a later one.
+    // Delayed, so that the second lane's requests are in the same batch as the first's, and the third's in a later one.
     run.offer(one, vec![list_clubs(0), club(9)]);
     gate.entered();
     run.offer(one, chunk(100));
@@ -77,14 +77,14 @@ fn a_repeated_request_is_executed_once_and_answered_alike() {
 }
 
 #[test]
-fn past_the_limit_of_requests_nothing_of_a_chunk_is_taken() {
+fn above_the_limit_of_requests_nothing_of_a_chunk_is_accepted() {
     let (run, gate) = Run::gated(Limits { requests_max: 4, ..Limits::default() });
     let lane = Lane::default();
     run.offer(&lane, vec![club(1), club(2), list_clubs(3)]);
     gate.entered();
     let Err(InboxFull(chunk)) = run.try_offer(&lane, vec![club(4), club(5)]) else { panic!("three and two are five") };
     assert_eq!(chunk.requests.iter().map(|request| request.correlation).collect::<Vec<_>>(), [4, 5]);
-    // Smaller, it fits; and then there is no more room at all.
+    // A smaller chunk fits; then there is no more room.
     run.offer(&lane, vec![club(6)]);
     assert!(run.try_offer(&lane, vec![list_clubs(7)]).is_err());
     gate.let_go();
@@ -93,7 +93,7 @@ fn past_the_limit_of_requests_nothing_of_a_chunk_is_taken() {
     gate.let_go();
     assert_eq!(lane.replies(1)[0].correlation, 6);
     drop(gate);
-    // The replies have left a moment before their room is given back. A chunk above the limit is taken when it is alone.
+    // The replies leave a moment before their room is free. A chunk above the limit is accepted when it is alone.
     let since = std::time::Instant::now();
     while run.try_offer(&lane, (10..20).map(club).collect()).is_err() {
         assert!(since.elapsed() < super::DEADLINE, "what was answered gives its room back");
@@ -106,7 +106,7 @@ fn past_the_limit_of_requests_nothing_of_a_chunk_is_taken() {
 }
 
 #[test]
-fn times_never_run_backwards_and_are_those_that_were_decided_by() {
+fn times_never_run_backwards_and_are_those_of_the_decisions() {
     const HOUR: u64 = 3_600_000;
     let (run, gate) = Run::gated(Limits::default());
     let lane = Lane::default();
@@ -171,28 +171,28 @@ fn a_batch_is_closed_at_its_limits() {
     let kept = run.kept.clone();
     run.finish();
     for bytes in kept.batches.lock().iter().skip(1) {
-        // A club's record has less than 150 bytes, and only the last of a batch may pass the limit.
+        // A club's record has less than 150 bytes, and only the last of a batch may exceed the limit.
         assert!(bytes.len() < 1_000 + 150, "{} bytes, {} records", bytes.len(), parsed(bytes).count);
     }
     assert_eq!(kept.end().position, Position(401));
 }
 
 #[test]
-fn what_was_taken_is_finished_before_it_ends() {
+fn accepted_requests_are_finished_before_it_ends() {
     let (run, gate) = Run::gated(Limits::default());
     let lane = Lane::default();
     run.offer(&lane, vec![club(1)]);
     gate.entered();
     run.offer(&lane, (2..300).map(club).chain([list_clubs(300)]).collect());
-    // Nobody waits for the answers; the gate opens, and the end comes at once.
+    // Nobody waits for the answers; the gate opens, and the pipeline ends at once.
     drop(gate);
     let state = run.finish();
     assert_eq!(state.position(), Position(300));
     assert_eq!(lane.replies(300).len(), 300);
 }
 
-/// The reply to a duplicate request that is too long for memory is left to the lane, by the position of its record, once that is durable; made
-/// from the record it is byte for byte the first one.
+/// The reply to a duplicate request that is too long for memory is left to the lane, by the position of its record, once that is
+/// durable. Built from the record it equals the first one byte for byte.
 #[test]
 fn a_long_reply_to_a_duplicate_request_is_made_from_its_record() {
     let (run, gate) = Run::gated(Limits::default());

@@ -1,4 +1,5 @@
-//! What depends on who asks: revoked credentials, callers with too many failed attempts, and callers who are not told why (Z9, Z15).
+//! What depends on the caller: revoked credentials, callers with too many failed attempts, and callers that do not learn reasons
+//! (Z9, Z15).
 
 use std::sync::atomic::Ordering;
 
@@ -14,16 +15,16 @@ use scrip_core::guard::{Asker, BudgetLimits, FailedCode, Fingerprint, GuardLimit
 use scrip_core::state::{HoldRequest, NamedHold, RedeemRequest};
 
 const OPERATOR: CredentialId = CredentialId(1);
-/// A gateway that is told reasons.
+/// A gateway that learns reasons.
 pub(super) const TILL: CredentialId = CredentialId(2);
-/// A gateway that is not.
+/// A gateway that does not.
 const SHOP: CredentialId = CredentialId(3);
 
 fn grant(role: Role, number: u8, reasons: bool) -> Grant {
     Grant { name: format!("{role} {number}"), role, clubs: Vec::new(), reasons, secret: Secret::Token([number; 32]) }
 }
 
-/// A club and a campaign of A, B and C, two uses of each, under a guard.
+/// A club and a campaign with A, B and C, two uses of each, under a guard.
 pub(super) fn begun(guard: GuardLimits) -> (Run, Lane) {
     let grants = [(OPERATOR, Role::Operator, true), (TILL, Role::Gateway, true), (SHOP, Role::Gateway, false)];
     let credentials = grants.map(|(id, role, reasons)| (id, grant(role, id.0 as u8, reasons))).to_vec();
@@ -36,7 +37,7 @@ pub(super) fn begun(guard: GuardLimits) -> (Run, Lane) {
     (run, lane)
 }
 
-/// Three misses at once, and no more for a minute.
+/// Three failed attempts at once, then one a minute.
 pub(super) fn strict() -> GuardLimits {
     let client = BudgetLimits { misses_at_once: 3, misses_per_minute: 1, lockout_first_ms: 60_000, ..GuardLimits::CLIENT };
     GuardLimits { client, network: BudgetLimits { misses_at_once: 6, ..client }, ..GuardLimits::OFF }
@@ -61,7 +62,7 @@ pub(super) fn hold(credential: CredentialId, request: u64, client: u128, code: &
     by(credential, request, Mutation::Hold(Box::new(mutation)), 0)
 }
 
-/// Another wrong code for each request.
+/// A different wrong code for each request.
 pub(super) fn guess(request: u64) -> String {
     format!("guess-{request}")
 }
@@ -79,9 +80,9 @@ pub(super) fn locked_out(reply: &Reply) -> u32 {
     }
 }
 
-/// Z15: in the order of the journal nothing of a credential comes after its revocation, whatever was handed over already.
+/// Z15: in the order of the journal, nothing of a credential follows its revocation, whatever was handed over before.
 #[test]
-fn what_a_revoked_credential_has_sent_is_not_done() {
+fn requests_of_a_revoked_credential_are_not_executed() {
     let (run, lane) = begun(GuardLimits::OFF);
     let register = |request| by(TILL, request, Mutation::RegisterClub(RegisterClub { name: "late".into() }), 0);
     let revoke = Mutation::RevokeCredential(RevokeCredential { credential: TILL });
@@ -90,13 +91,13 @@ fn what_a_revoked_credential_has_sent_is_not_done() {
     assert!(matches!(replies[0].read::<Redeem>(), Ok(RedeemOutcome::Redeemed(_))));
     assert_eq!(replies[1].read::<RevokeCredential>(), Ok(RevokeCredentialOutcome::Revoked));
     assert_eq!(replies[2].read::<RegisterClub>(), Err(Refusal::Revoked));
-    assert_eq!(replies[3].read::<Redeem>(), Err(Refusal::Revoked), "nor is it told what it was answered before");
-    // What it was answered is found out under another credential.
+    assert_eq!(replies[3].read::<Redeem>(), Err(Refusal::Revoked), "it does not get its earlier answer either");
+    // Another credential can find out the answer.
     assert_eq!(ask(&run, &lane, redeem(OPERATOR, 10, 1, "A")).read::<Redeem>(), replies[0].read::<Redeem>());
     assert_eq!(run.finish().position(), Position(8));
 }
 
-/// Z3: where there is no room for a request, a retry of one that was executed still gets the first answer.
+/// Z3: if there is no room for a request, a retry of an executed one still gets the first answer.
 #[test]
 fn a_retry_is_answered_from_the_window_before_it_is_refused_as_busy() {
     let (run, lane) = begun(GuardLimits::OFF);
@@ -116,7 +117,7 @@ fn a_retry_is_answered_from_the_window_before_it_is_refused_as_busy() {
     assert_eq!(run.finish().position(), Position(8), "nothing but the redemption and the revocation is recorded");
 }
 
-/// Z9, pain 20: a caller that is locked out is answered alike for every code, until the time is up; nothing is recorded of it.
+/// Z9, pain 20: a caller that is locked out gets the same answer for every code until the time is up; nothing is recorded.
 #[test]
 fn a_caller_that_is_locked_out_is_not_answered_for_a_while() {
     let (run, lane) = begun(strict());
@@ -128,7 +129,7 @@ fn a_caller_that_is_locked_out_is_not_answered_for_a_while() {
         assert_eq!(locked_out(&ask(&run, &lane, redeem(TILL, request, 1, code))), 60_000);
     }
     assert_eq!(ask(&run, &lane, hold(TILL, 16, 1, "A")).read::<Hold>(), Err(Refusal::TooManyMisses { retry_after_ms: 60_000 }));
-    // A repeat is answered as it was, whoever is locked out; and nobody else is.
+    // A retry gets its first answer during a lockout; and nobody else is locked out.
     assert_eq!(ask(&run, &lane, redeem(TILL, 10, 1, &guess(10))).read::<Redeem>(), Ok(RedeemOutcome::UnknownCode));
     assert!(matches!(ask(&run, &lane, redeem(TILL, 17, 2, "A")).read::<Redeem>(), Ok(RedeemOutcome::Redeemed(_))));
     // The same request, refused before, is executed once the time is up.
@@ -137,9 +138,9 @@ fn a_caller_that_is_locked_out_is_not_answered_for_a_while() {
     assert_eq!(run.finish().position(), Position(6 + 3 + 2));
 }
 
-/// Z9: what cannot be a code, and a club that there is not, say nothing of a code.
+/// Z9: an invalid code, and an unknown club, reveal nothing about a code.
 #[test]
-fn what_says_nothing_of_a_code_is_no_miss() {
+fn refusals_that_reveal_nothing_about_a_code_are_no_failed_attempts() {
     let (run, lane) = begun(strict());
     let elsewhere = RedeemRequest { club: ClubId(9), ..redemption(1, "guess") };
     for request in 0..20 {
@@ -158,7 +159,7 @@ fn what_says_nothing_of_a_code_is_no_miss() {
 
 /// Z9: a network of many clients; and the failed attempts of a check, which a lane collects.
 #[test]
-fn networks_are_counted_and_checks_are() {
+fn networks_and_checks_are_counted() {
     let (run, lane) = begun(strict());
     let from_network = |request, client| by(TILL, request, Mutation::Redeem(redemption(client, &guess(request))), 7);
     for request in 10..16 {
@@ -191,9 +192,10 @@ fn networks_are_counted_and_checks_are() {
     run.finish();
 }
 
-/// Z9: who is not told reasons is answered alike, byte for byte; the journal and what is remembered keep the reason.
+/// Z9: callers without reasons get the same answer for all codes, byte for byte; the journal and the remembered answers contain
+/// the reason.
 #[test]
-fn reasons_are_kept_and_told_only_to_those_who_may_know() {
+fn reasons_are_recorded_and_given_only_to_callers_that_may_know() {
     let (run, lane) = begun(GuardLimits::OFF);
     for request in [10, 11] {
         ask(&run, &lane, redeem(SHOP, request, 1, "A"));
@@ -202,28 +204,28 @@ fn reasons_are_kept_and_told_only_to_those_who_may_know() {
     let unknown = body(ask(&run, &lane, redeem(SHOP, 20, 1, "guess")));
     assert_eq!(body(ask(&run, &lane, redeem(SHOP, 21, 1, "A"))), unknown);
     assert_eq!(body(ask(&run, &lane, redeem(SHOP, 21, 1, "A"))), unknown, "and so again");
-    let told = ask(&run, &lane, redeem(TILL, 21, 1, "A")).read::<Redeem>();
-    assert_eq!(told, Ok(RedeemOutcome::CodeExhausted), "whoever may know is told what is remembered");
+    let answer = ask(&run, &lane, redeem(TILL, 21, 1, "A")).read::<Redeem>();
+    assert_eq!(answer, Ok(RedeemOutcome::CodeExhausted), "a caller that may know gets the remembered answer");
     assert_eq!(ask(&run, &lane, redeem(SHOP, 21, 1, "A")).read::<Redeem>(), Ok(RedeemOutcome::NotAccepted));
-    // What is the caller's own mistake is told to all.
+    // All callers learn about their own mistakes.
     assert!(matches!(ask(&run, &lane, redeem(SHOP, 22, 1, "a b")).read::<Redeem>(), Ok(RedeemOutcome::InvalidCode(_))));
 
     let refused = body(ask(&run, &lane, hold(SHOP, 30, 1, "guess")));
     assert_eq!(body(ask(&run, &lane, hold(SHOP, 31, 1, "A"))), refused);
-    let told = ask(&run, &lane, hold(TILL, 31, 1, "A")).read::<Hold>();
-    assert_eq!(told, Ok(HoldOutcome::Refused(RedeemOutcome::CodeExhausted)));
+    let answer = ask(&run, &lane, hold(TILL, 31, 1, "A")).read::<Hold>();
+    assert_eq!(answer, Ok(HoldOutcome::Refused(RedeemOutcome::CodeExhausted)));
     assert_eq!(ask(&run, &lane, hold(SHOP, 31, 1, "A")).read::<Hold>(), Ok(HoldOutcome::Refused(RedeemOutcome::NotAccepted)));
 
-    // A hold that has expired, and whose use was taken.
+    // An expired hold whose use was taken.
     let Ok(HoldOutcome::Held(held)) = ask(&run, &lane, hold(SHOP, 40, 1, "B")).read::<Hold>() else { panic!("B has two uses") };
     run.hands.0.store(START_MS + 1_000, Ordering::SeqCst);
     for request in [41, 42] {
         assert!(matches!(ask(&run, &lane, redeem(TILL, request, 1, "B")).read::<Redeem>(), Ok(RedeemOutcome::Redeemed(_))));
     }
     let confirm = |credential, anyones| by(credential, 43, Mutation::Confirm(NamedHold { hold: held.hold, anyones }.into()), 0);
-    let told = ask(&run, &lane, confirm(SHOP, false)).read::<Confirm>();
-    assert_eq!(told, Ok(ConfirmOutcome::Expired(RedeemOutcome::NotAccepted)));
-    let told = ask(&run, &lane, confirm(OPERATOR, true)).read::<Confirm>();
-    assert_eq!(told, Ok(ConfirmOutcome::Expired(RedeemOutcome::CodeExhausted)));
+    let answer = ask(&run, &lane, confirm(SHOP, false)).read::<Confirm>();
+    assert_eq!(answer, Ok(ConfirmOutcome::Expired(RedeemOutcome::NotAccepted)));
+    let answer = ask(&run, &lane, confirm(OPERATOR, true)).read::<Confirm>();
+    assert_eq!(answer, Ok(ConfirmOutcome::Expired(RedeemOutcome::CodeExhausted)));
     run.finish();
 }

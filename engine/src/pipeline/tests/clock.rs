@@ -1,4 +1,4 @@
-//! What happens to requests when the machine's clock is set, by a clock that the test sets.
+//! What happens to requests when the machine's clock is set, by a clock that the test controls.
 
 use std::sync::atomic::Ordering;
 
@@ -11,7 +11,7 @@ use scrip_core::state::RedeemRequest;
 
 const HOUR: u64 = 3_600_000;
 
-/// A redemption whose id has a time, under the number of its client.
+/// A redemption whose id has a time, numbered by its client.
 fn redeem_at(id_ms: u64, client: u128, code: &str) -> Request {
     let mut random = [0; 10];
     random[2..].copy_from_slice(&(1_000 + client as u64).to_be_bytes());
@@ -63,9 +63,9 @@ impl Shop {
     }
 }
 
-/// A machine that slept for a weekend, or whose clock was set just after boot, goes on without a restart.
+/// After a machine slept for a weekend, or its clock was set just after boot, the engine continues without a restart.
 #[test]
-fn a_step_forward_does_not_close_the_engine() {
+fn a_step_forward_does_not_lock_out_callers() {
     let shop = Shop::open(Run::new(Limits::default()), &["A", "B"]);
     let later = START_MS + 60 * HOUR;
     shop.set_clock(later);
@@ -77,9 +77,10 @@ fn a_step_forward_does_not_close_the_engine() {
     assert_eq!(kept.end().time_ms, later);
 }
 
-/// A step that is too far to be right is not followed, and the engine says so; set right, the clock is followed again.
+/// A step that is implausibly large is not followed, and the engine reports it; once the clock is set right, it is followed
+/// again.
 #[test]
-fn a_step_past_the_bound_is_refused_with_the_engines_time_until_it_is_set_right() {
+fn a_step_above_the_limit_is_refused_with_the_engines_time_until_it_is_set_right() {
     let shop = Shop::open(Run::new(Limits::default()), &["A", "B"]);
     let wrong = START_MS + 24 * HOUR * 366;
     shop.set_clock(wrong);
@@ -97,10 +98,10 @@ fn a_step_past_the_bound_is_refused_with_the_engines_time_until_it_is_set_right(
     assert_eq!(kept.end().time_ms, START_MS + 10, "no record has the wrong date");
 }
 
-/// A clock that was a day and an hour ahead once closes the engine to nobody when it is set right, neither at once nor after a restart; and
-/// what was executed by either clock is executed once.
+/// A clock that was once a day and an hour ahead locks out nobody when it is set right, neither at once nor after a restart; and
+/// requests executed by either clock are executed once.
 #[test]
-fn a_clock_that_was_ahead_and_is_set_right_closes_nothing_and_repeats_nothing() {
+fn a_clock_that_was_ahead_and_is_set_right_locks_out_nobody_and_repeats_nothing() {
     let shop = Shop::open(Run::new(Limits::default()), &["A", "B", "C"]);
     let before = shop.redeems(START_MS, 1, "A");
     let ahead = START_MS + 25 * HOUR;
@@ -135,10 +136,10 @@ fn a_clock_that_was_ahead_and_is_set_right_closes_nothing_and_repeats_nothing() 
     assert_eq!(state.position(), Position(7), "four redemptions, and no record of a retry");
 }
 
-/// A clock that was ahead for longer than the window, so that ids from the time ahead were forgotten, closes the engine to no request by the
+/// A clock that was ahead for longer than the window, so that ids from the time ahead were forgotten, locks out no request by the
 /// right clock when it is set right, neither at once nor after a restart; and the forgotten ids are never executed again.
 #[test]
-fn a_clock_that_was_ahead_for_longer_than_the_window_closes_nothing_and_repeats_nothing() {
+fn a_clock_that_was_ahead_for_longer_than_the_window_locks_out_nobody_and_repeats_nothing() {
     for ahead in [25 * HOUR, 30 * 24 * HOUR] {
         let shop = Shop::open(Run::new(Limits::default()), &["A", "B", "C", "D"]);
         shop.redeems(START_MS, 1, "A");
@@ -166,7 +167,7 @@ fn a_clock_that_was_ahead_for_longer_than_the_window_closes_nothing_and_repeats_
         let shop = Shop { run: Run::again(kept, right + 1), lane: Lane::default() };
         forgotten(&shop);
         shop.redeems(right + 1, 6, "D");
-        // When the time ahead has come.
+        // Once that time has been reached.
         shop.set_clock(wrong + 2);
         forgotten(&shop);
         shop.run.finish();

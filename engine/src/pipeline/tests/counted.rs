@@ -1,4 +1,4 @@
-//! What the engine thread counts, and what it tells beside the journal (Z13).
+//! What the engine thread counts, and which refused attempts it reports (Z13).
 
 use std::sync::atomic::Ordering;
 
@@ -19,9 +19,9 @@ fn attempts(pipeline: &Pipeline) -> Vec<Attempt> {
     pipeline.attempts().after(0).attempts
 }
 
-/// Outcomes, repeats and sizes are counted when the reply is there.
+/// Outcomes, retries and sizes are counted by the time the reply is there.
 #[test]
-fn what_was_executed_is_counted_by_its_outcome() {
+fn executed_requests_are_counted_by_outcome() {
     let (run, lane) = begun(GuardLimits::OFF);
     for (request, code) in [(10, "A"), (11, "A"), (12, "A"), (13, "guess"), (10, "A")] {
         ask(&run, &lane, redeem(TILL, request, 1, code));
@@ -38,13 +38,13 @@ fn what_was_executed_is_counted_by_its_outcome() {
     assert_eq!(counters.journal.durable.load(Ordering::Relaxed), 6 + 4 + 2);
     assert_eq!(counters.journal.written().records, 2 + 4 + 2, "what this process has written itself, after the start");
     assert_eq!(counters.journal.flushes().count(), counters.journal.written().batches, "each request came alone");
-    assert!(attempts(&run.pipeline).is_empty(), "what leaves a record is not told beside the journal");
+    assert!(attempts(&run.pipeline).is_empty(), "a request that leaves a record is not reported as an attempt");
     run.finish();
 }
 
-/// Z13: what is refused before it is decided leaves no record, and is told beside the journal with the condition that decided.
+/// Z13: a request refused before it is decided leaves no record, and is reported as an attempt with the reason.
 #[test]
-fn what_leaves_no_record_is_told_beside_the_journal() {
+fn a_refusal_without_a_record_is_reported_as_an_attempt() {
     let (run, lane) = begun(strict());
     let lockouts = || run.pipeline.counters().lockouts.load(Ordering::Relaxed);
     for request in 10..13 {
@@ -67,8 +67,8 @@ fn what_leaves_no_record_is_told_beside_the_journal() {
     }
     ask(&run, &lane, old);
 
-    let told = attempts(&run.pipeline);
-    let refusals: Vec<_> = told.iter().map(|attempt| attempt.refusal.word()).collect();
+    let reported = attempts(&run.pipeline);
+    let refusals: Vec<_> = reported.iter().map(|attempt| attempt.refusal.word()).collect();
     assert_eq!(refusals, ["too_many_misses", "too_many_misses", "request_id_reused", "request_too_old"]);
     let expected = Attempt {
         sequence: 1,
@@ -83,16 +83,16 @@ fn what_leaves_no_record_is_told_beside_the_journal() {
         network: scrip_protocol::ClientNetwork::UNKNOWN,
         refusal: Refusal::TooManyMisses { retry_after_ms: 60_000 },
     };
-    assert_eq!(told[0], expected);
-    assert_eq!((told[1].sequence, told[2].client, told[2].network.0), (2, Some(ClientId(2)), 7));
-    assert_eq!((told[3].client, told[3].code.as_deref()), (Some(ClientId(3)), None), "what cannot be a code is not kept as one");
+    assert_eq!(reported[0], expected);
+    assert_eq!((reported[1].sequence, reported[2].client, reported[2].network.0), (2, Some(ClientId(2)), 7));
+    assert_eq!((reported[3].client, reported[3].code.as_deref()), (Some(ClientId(3)), None), "an invalid code is not stored");
     assert_eq!(run.pipeline.counters().refusals.counted(&Refusal::WORDS).iter().map(|counted| counted.count).sum::<u64>(), 4);
     assert_eq!(run.finish().position(), durable, "nothing of it is in the journal");
 }
 
-/// Z15: what a revoked credential has sent is counted, and not told: the journal has its revocation.
+/// Z15: requests of a revoked credential are counted, and not reported: the journal has its revocation.
 #[test]
-fn what_a_revoked_credential_has_sent_is_counted() {
+fn requests_of_a_revoked_credential_are_counted() {
     let (run, lane) = begun(GuardLimits::OFF);
     let revoke = scrip_protocol::command::RevokeCredential { credential: TILL };
     ask(&run, &lane, by(CredentialId(1), 10, Mutation::RevokeCredential(revoke), 0));
@@ -102,7 +102,7 @@ fn what_a_revoked_credential_has_sent_is_counted() {
     run.finish();
 }
 
-/// Everything that metrics and attempts say of a state.
+/// Everything that metrics and attempts report of a state.
 #[derive(Debug, Clone, PartialEq)]
 struct Published {
     redemptions: Vec<Counted>,
@@ -125,7 +125,7 @@ fn published(run: &Run) -> Published {
     }
 }
 
-/// Requests that change every number, with how many records they leave: a repeat and an id that is used again leave none.
+/// Requests that change every number, and the number of records that they leave: a retry and a reused id leave none.
 fn counted_requests() -> (Vec<super::Request>, u64) {
     let mut reused = redeem_by_anybody(12, "B");
     if let crate::pipeline::Call::Change(change) = &mut reused.call {
@@ -149,15 +149,15 @@ fn counted_requests() -> (Vec<super::Request>, u64) {
     (requests, 4)
 }
 
-/// Z4: what is decided and not yet durable is in no metric and in no attempt, and is in all of them when the reply is there.
+/// Z4: what is decided and not yet durable is in no metric and in no attempt, and is in all of them once the reply is there.
 #[test]
-fn nothing_is_counted_or_told_before_it_is_durable() {
+fn nothing_is_counted_or_reported_before_it_is_durable() {
     let (run, gate) = Run::gated(Limits::default());
     let lanes: [Lane; 2] = Default::default();
     run.offer(&lanes[0], vec![club(1)]);
     gate.entered();
     let before = published(&run);
-    // The second commit is filled while the first one is written, and both are held back.
+    // The second commit is filled while the first one is written, and both are delayed.
     let (requests, records) = counted_requests();
     let answers = requests.len();
     run.offer(&lanes[1], requests);
@@ -167,7 +167,7 @@ fn nothing_is_counted_or_told_before_it_is_durable() {
     lanes[0].replies(1);
     assert_eq!(u64::from(gate.entered()), records);
     let with_the_club = Published { sizes: StateSizes { requests: 1, ..before.sizes }, ..before };
-    assert_eq!(published(&run), with_the_club, "of the club that is durable now, its request");
+    assert_eq!(published(&run), with_the_club, "the request of the club, which is durable now");
     gate.let_go();
     lanes[1].replies(answers);
     let counters = run.pipeline.counters();
@@ -179,9 +179,9 @@ fn nothing_is_counted_or_told_before_it_is_durable() {
     run.finish();
 }
 
-/// Z4: what an append that fails takes with it was never counted.
+/// Z4: counts of a failed append are never published.
 #[test]
-fn what_was_not_made_durable_is_never_counted() {
+fn counts_of_a_failed_append_are_never_published() {
     // By the journal thread, and by the engine thread.
     for alone_max in [0, 100] {
         let run = Run::start(Limits { alone_max, ..Limits::default() }, None, Some(1));
@@ -189,7 +189,7 @@ fn what_was_not_made_durable_is_never_counted() {
         let mut failed = run.pipeline.failed();
         run.offer(&lane, counted_requests().0);
         let wait = async { tokio::time::timeout(DEADLINE, failed.wait_for(Option::is_some)).await.map(|seen| seen.is_ok()) };
-        assert_eq!(block_on(wait), Ok(true), "the failure is told");
+        assert_eq!(block_on(wait), Ok(true), "the failure is reported");
         assert_eq!(published(&run), before);
         assert!(run.pipeline.finish().is_err(), "the journal has failed");
     }

@@ -1,4 +1,5 @@
-//! A disk that fills up under load: the engine stops and says why, nothing that it acknowledged is lost, and with room it goes on.
+//! A disk that fills up under load: the engine stops and reports why, loses nothing that it acknowledged, and continues once
+//! there is room.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,7 +18,7 @@ use scrip_journal::Segments;
 use scrip_journal::disk::Disk;
 use scrip_journal::disk::double::{Crash, Double, Faults};
 
-/// An engine on a disk, recovered.
+/// An engine recovered from a disk.
 fn start(disk: &Double, segment_bytes: u64) -> Pipeline {
     let mut state = State::default();
     let mut apply = |time_ms, records: &[Record]| records.iter().for_each(|record| state.apply(time_ms, record));
@@ -27,7 +28,7 @@ fn start(disk: &Double, segment_bytes: u64) -> Pipeline {
     Pipeline::start(state, Box::new(journal), &Beginning::default(), Box::new(hands), Limits::default()).expect("there is room")
 }
 
-/// Registers clubs, a chunk at a time, and keeps the replies, until the journal fails or so many were asked for.
+/// Registers clubs, a chunk at a time, and keeps the replies, until the journal fails or `count` requests are sent.
 fn load(pipeline: &Pipeline, first: u64, count: u64, replies: &mut BTreeMap<u64, Reply>) -> u64 {
     const AT_ONCE: u64 = 100;
     let (lane, failed) = (Lane::default(), pipeline.failed());
@@ -48,7 +49,7 @@ fn load(pipeline: &Pipeline, first: u64, count: u64, replies: &mut BTreeMap<u64,
     next
 }
 
-/// Z3, Z4: also where the room ends in the middle of a rotation, and where the machine goes down after it.
+/// Z3, Z4: also if the disk fills up in the middle of a rotation, and if the machine crashes after that.
 #[test]
 fn a_disk_that_fills_up_under_load_stops_the_engine_and_loses_nothing() {
     let seed = fastrand::u64(..);

@@ -1,4 +1,4 @@
-//! A reader that is registered while the journal is being dropped: it is known to whoever drops, or refused.
+//! A reader that registers while segments are dropped: retention knows it, or it is refused.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::keeper::RegistryError;
 use crate::pipeline::Limits;
 use scrip_core::state::{ForgetReaderRequest, KeepReaderRequest, Mutation};
 
-/// A registration as a lane hands it over, which saw the journal begin at its first record.
+/// A registration as a lane hands it over, after reading that the journal begins at its first record.
 fn registration(request: u64, position: u64) -> Request {
     let mutation = KeepReader { name: format!("reader {request}"), position: Position(position) };
     change(
@@ -28,8 +28,8 @@ fn outcome(reply: &Reply) -> KeepReaderOutcome {
     reply.read::<KeepReader>().expect("it is not refused before it is decided")
 }
 
-/// Every interleaving of one registration with the closing of the registry: decided before it, the reader is in the list, which does not
-/// come before the registration is durable; decided after it, the reader is refused what is about to go.
+/// Every interleaving of one registration with the closing of the registry. Decided before it, the reader is in the list, which
+/// does not arrive before the registration is durable; decided after it, the reader is refused the records about to be dropped.
 #[test]
 fn an_accepted_reader_is_known_before_anything_is_dropped() {
     let (run, gate) = Run::gated(Limits::default());
@@ -41,15 +41,15 @@ fn an_accepted_reader_is_known_before_anything_is_dropped() {
         let registry = Arc::clone(&registry);
         std::thread::spawn(move || registry.close_before(Position(4), &|| false))
     };
-    // Whatever is decided from here on is decided after the list was asked for: the count says that it is there.
+    // Everything decided from here on is decided after the request for the list: the count includes it.
     let since = std::time::Instant::now();
     while run.pipeline.requests_under_way() < 5 {
-        assert!(since.elapsed() < super::DEADLINE, "the list is not asked for");
+        assert!(since.elapsed() < super::DEADLINE, "the list was requested");
         std::thread::yield_now();
     }
     run.offer(&lanes[1], vec![registration(5, 2), registration(6, 3)]);
     run.wait_until_applied(7);
-    assert!(!closing.is_finished(), "the list came before the registration was durable");
+    assert!(!closing.is_finished(), "the list arrived before the registration was durable");
     drop(gate);
     let listed = closing.join().expect("it does not panic").expect("the engine runs");
     assert!(listed.contains(&Position(1)) && !listed.contains(&Position(2)), "{listed:?}");
@@ -57,7 +57,7 @@ fn an_accepted_reader_is_known_before_anything_is_dropped() {
     let late = lanes[1].replies(2);
     assert_eq!(outcome(&late[0]), KeepReaderOutcome::NotKept { first: Position(4) });
     assert_eq!(outcome(&late[1]), KeepReaderOutcome::Kept { position: Position(3) });
-    // A reader that is registered already holds back what it needs, and moves within it.
+    // A registered reader retains what it needs, and can move within it.
     let moved = KeepReader { name: "reader 4".into(), position: Position(2) };
     let moved = KeepReaderRequest { request: moved, kept_from: Position(1), open_from: Position(1), anyones: false };
     run.offer(&lanes[1], vec![change(8, Mutation::KeepReader(Box::new(moved)))]);
@@ -70,9 +70,9 @@ fn an_accepted_reader_is_known_before_anything_is_dropped() {
     run.finish();
 }
 
-/// An engine whose journal has failed gives no list; whoever waits for it stops waiting when it is told to.
+/// An engine whose journal has failed returns no list; a caller that waits for it can be stopped.
 #[test]
-fn no_list_comes_of_a_journal_that_failed() {
+fn a_journal_that_failed_returns_no_list() {
     let run = Run::start(Limits::default(), None, Some(1));
     run.offer(&Lane::default(), vec![club(1)]);
     let registry = run.pipeline.registry();
@@ -83,8 +83,9 @@ fn no_list_comes_of_a_journal_that_failed() {
     assert!(run.pipeline.finish().is_err(), "the journal has failed");
 }
 
-/// A caller that only reads fills neither the journal nor the idempotency window: each credential has a budget, also for requests that change
-/// nothing. Within it every request leaves a record, so that a retry has the first answer whatever has changed since.
+/// A caller with a read-only role fills neither the journal nor the idempotency window: each credential has a budget, also for
+/// requests that change nothing. Within it every request leaves a record, so that a retry gets the first answer whatever has
+/// changed since.
 #[test]
 fn a_reader_s_requests_leave_a_bounded_number_of_records() {
     let (run, lane) = (Run::new(Limits::default()), Lane::default());
@@ -105,19 +106,19 @@ fn a_reader_s_requests_leave_a_bounded_number_of_records() {
         change(request, Mutation::ForgetReader(ForgetReaderRequest { request: mutation, anyones: false }))
     };
     let forgotten = |reply: &Reply| reply.read::<ForgetReader>();
-    // There is no reader to forget, then there is one.
+    // There is no reader to remove, then there is one.
     run.offer(&lane, vec![forget(50), keep(1, 1, false), forget(50), keep(2, 1, false)]);
     let first = lane.replies(4);
     assert_eq!(forgotten(&first[0]), Ok(ForgetReaderOutcome::UnknownReader));
     assert_eq!(forgotten(&first[2]), Ok(ForgetReaderOutcome::UnknownReader), "a retry has the first answer");
     assert_eq!(outcome(&first[3]), KeepReaderOutcome::Kept { position: Position(1) });
-    // Time stands still on the clock of a test.
+    // Time stands still on a test's clock.
     run.offer(&lane, (100..200).map(|request| keep(request, 1, false)).collect());
     let refused = lane.replies(100);
     let is_decided = |reply: &&Reply| reply.read::<KeepReader>().is_ok();
     assert_eq!(refused.iter().filter(is_decided).count(), 57, "three of the budget were spent before");
     assert_eq!(refused[57].read::<KeepReader>(), Err(Refusal::Busy { retry_after_ms: 1_000 }));
-    // A retry of what was executed has its answer, and an operator has no budget.
+    // A retry gets its first answer, and an operator has no budget.
     run.offer(&lane, vec![keep(1, 1, false), keep(600, 9_999, true)]);
     let others = lane.replies(2);
     assert_eq!(outcome(&others[0]), KeepReaderOutcome::Kept { position: Position(1) });

@@ -8,7 +8,7 @@ use super::{DEADLINE, Lane, Reply, Run, answered, block_on, campaign, club, gate
 use crate::pipeline::Limits;
 use scrip_journal::JournalError;
 
-/// The newest position that a reply shows; 0 where it shows none.
+/// The newest position that a reply shows; 0 for none.
 fn shown_by(reply: &Reply) -> Position {
     match Kind::from_number(reply.kind) {
         Some(Kind::Redeem) => match reply.read::<Redeem>() {
@@ -33,7 +33,7 @@ fn no_reply_leaves_before_what_it_could_have_seen_is_durable() {
 
     run.offer(writer, vec![club(1)]);
     assert_eq!(gate.entered(), 1);
-    // The first club is being written. These look at it, and the last changes something more.
+    // The first club is being written. These read it, and the last one changes something more.
     run.offer(reader, vec![list_clubs(2)]);
     run.offer(checker, vec![answered(3, &run.pipeline.index())]);
     run.offer(second, vec![club(4), list_clubs(5)]);
@@ -43,7 +43,7 @@ fn no_reply_leaves_before_what_it_could_have_seen_is_durable() {
     gate.let_go();
     let replies = writer.replies(1);
     assert_eq!(replies[0].read::<RegisterClub>(), Ok(RegisterClubOutcome::Registered(ClubId(1))));
-    // What came meanwhile is one batch, and waits for the record in it.
+    // What arrived meanwhile is one batch, and waits for the record in it.
     assert_eq!(gate.entered(), 1);
     assert_eq!(*run.pipeline.durable().borrow(), Position(2));
     nothing_has_left(&[reader, checker, second]);
@@ -54,7 +54,7 @@ fn no_reply_leaves_before_what_it_could_have_seen_is_durable() {
     assert_eq!((read.clubs.len(), read.as_of), (1, Position(2)));
     assert_eq!(shown_by(&checker.replies(1)[0]), Position(2));
     let replies = second.replies(2);
-    assert_eq!(replies.iter().map(|reply| reply.correlation).collect::<Vec<_>>(), [4, 5], "in the order of asking");
+    assert_eq!(replies.iter().map(|reply| reply.correlation).collect::<Vec<_>>(), [4, 5], "in the order of the requests");
     assert_eq!((clubs_of(&replies[1]).clubs.len(), clubs_of(&replies[1]).as_of), (2, Position(3)));
     drop(gate);
     run.finish();
@@ -67,7 +67,7 @@ fn a_reply_without_a_record_waits_for_those_before_it() {
     let [writer, reader, repeater] = &lanes;
     run.offer(writer, vec![club(1)]);
     gate.entered();
-    // A read, a refusal and a repetition write nothing themselves, but they have seen what is being written.
+    // A query, a refusal and a retry write nothing themselves, but they have seen what is being written.
     run.offer(reader, vec![list_clubs(2)]);
     run.offer(repeater, vec![club(1)]);
     assert_eq!(reader.replies_now(), []);
@@ -76,7 +76,7 @@ fn a_reply_without_a_record_waits_for_those_before_it() {
     gate.let_go();
     assert_eq!(shown_by(&reader.replies(1)[0]), Position(2));
     assert_eq!(repeater.replies(1), writer.replies(1));
-    // With nothing under way a read is answered at once: no append is needed for it.
+    // With nothing in progress a query is answered at once: it needs no append.
     run.offer(reader, vec![list_clubs(3)]);
     assert_eq!(shown_by(&reader.replies(1)[0]), Position(2));
     assert!(gate.entered.is_empty());
@@ -84,14 +84,14 @@ fn a_reply_without_a_record_waits_for_those_before_it() {
     run.finish();
 }
 
-/// The requests that stand for pages leave a record each, so that the appends show which commit they are in.
+/// The requests that represent pages leave a record each, so that the appends show which commit they are in.
 #[test]
 fn decided_requests_are_handed_over_before_the_pages_that_wait() {
     for count in [1, 20] {
         let (held, gate) = gate();
         let run = Run::start(Limits::default(), Some(held), None);
         let [lane, reporter]: [Lane; 2] = Default::default();
-        // The engine thread itself writes this one, and decides nothing until it is let go.
+        // The engine thread itself writes this one, and decides nothing until it is released.
         run.offer(&lane, vec![club(1)]);
         assert_eq!(gate.entered(), 1);
         run.offer(&lane, (100..100 + count).map(club).collect());
@@ -124,11 +124,11 @@ fn after_a_failed_append_nothing_is_released() {
     run.wait_until_applied(4);
     gate.let_go();
     let wait = async { tokio::time::timeout(DEADLINE, failed.wait_for(Option::is_some)).await.map(|seen| seen.is_ok()) };
-    assert_eq!(block_on(wait), Ok(true), "the failure is told");
-    let why = failed.borrow().clone().expect("it was told");
+    assert_eq!(block_on(wait), Ok(true), "the failure is reported");
+    let why = failed.borrow().clone().expect("it was reported");
     assert!(matches!(*why, JournalError::Write { .. }), "{why}");
 
-    // Whether the inbox still takes it or not, nothing comes of it.
+    // Whether the inbox still accepts it or not, it has no effect.
     for request in 5..50 {
         let _ = run.try_offer(late, vec![list_clubs(request), club(request), answered(request, &run.pipeline.index())]);
     }
@@ -155,7 +155,7 @@ fn after_a_failed_append_of_a_lone_request_nothing_is_released() {
         let mut failed = run.pipeline.failed();
         run.offer(&lane, vec![club(3)]);
         let wait = async { tokio::time::timeout(DEADLINE, failed.wait_for(Option::is_some)).await.map(|seen| seen.is_ok()) };
-        assert_eq!(block_on(wait), Ok(true), "the failure is told");
+        assert_eq!(block_on(wait), Ok(true), "the failure is reported");
         let _ = run.try_offer(&lane, vec![club(4)]);
         let kept = run.kept.clone();
         let error = run.pipeline.finish().err().expect("the journal has failed");
@@ -165,7 +165,7 @@ fn after_a_failed_append_of_a_lone_request_nothing_is_released() {
 }
 
 #[test]
-fn whatever_leaves_is_durable_at_that_moment() {
+fn every_reply_is_durable_when_it_leaves() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);

@@ -1,5 +1,5 @@
-//! The idempotency window against a naive model that forgets nothing: a machine's clock that runs, jumps forward and back, callers whose clocks are
-//! right, late and ahead, settings that change, full windows, snapshots and replays.
+//! The idempotency window against a naive model that forgets nothing: a machine's clock that runs, jumps forward and back,
+//! callers whose clocks are right, late and ahead, settings that change, full windows, snapshots and replays.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// A machine's clocks, which the test sets.
+/// A machine's clocks, set by the test.
 #[derive(Clone, Default)]
 struct Hands(Arc<(AtomicU64, AtomicU64)>);
 
@@ -52,13 +52,13 @@ struct Shop {
     clock: EngineClock,
     settings: Settings,
     live: State,
-    /// The same after snapshots.
+    /// The same state after snapshots.
     restarted: State,
     journal: Vec<Vec<u8>>,
     chain: ChainEnd,
     executed: Vec<Stamp>,
     answers: HashMap<RequestId, Remembered>,
-    /// The times of the ids that were forgotten.
+    /// The times of the forgotten ids.
     forgotten: BTreeSet<u64>,
     counts: [u32; 6],
 }
@@ -87,7 +87,7 @@ impl Shop {
         shop
     }
 
-    /// The time of a batch, and that by which ids are judged.
+    /// The time of a batch, and the times against which ids are checked.
     fn now(&self) -> (BatchTime, ClockRange) {
         let now = self.clock.now();
         (BatchTime::new(now.record_ms, now.requests.earliest_ms), now.requests)
@@ -128,7 +128,7 @@ impl Shop {
         self.hands.set(if is_forward { wall_ms + by_ms } else { wall_ms - by_ms });
     }
 
-    /// The time that a caller puts into an id: mostly by a clock that is right, else late, or ahead as that of the machine was.
+    /// The time that a caller puts into an id: mostly by a clock that is right, else late, or ahead like the machine's was.
     fn id_ms(&mut self, clock: ClockRange) -> u64 {
         let Settings { request_window_ms, request_skew_ms, .. } = self.settings;
         let random = &mut self.random;
@@ -198,7 +198,7 @@ impl Shop {
         }
     }
 
-    /// A right request that found no room finds some after the time that it was told to wait, and that is not long.
+    /// A request by the right clock that found no room finds some after the retry delay, which is not long.
     fn wait(&mut self, retry_after_ms: u64) {
         let longest_ms = KEPT_AT_LEAST_MS + self.settings.request_skew_ms + BatchTime::ROUNDED_BY_MS;
         assert!((1..=longest_ms).contains(&retry_after_ms), "seed {}: {retry_after_ms}", self.seed);
@@ -228,7 +228,7 @@ impl Shop {
         let after: HashSet<_> = self.live.requests.rows().map(|(id, ..)| id).collect();
         for gone in before.into_iter().filter(|id| !after.contains(id)) {
             let gone_ms = gone.time_ms();
-            // Where a clock that was set back several times has filled the window, rows from a time ahead leave.
+            // If a clock that was set back several times has filled the window, rows from a time ahead leave.
             let is_ahead = gone_ms > clock.earliest_ms + request_skew_ms && count > over_max;
             let is_old = gone_ms + KEPT_AT_LEAST_MS <= clock.earliest_ms;
             assert!(is_old || is_ahead, "seed {seed}: {gone} is young and forgotten");
@@ -253,10 +253,10 @@ fn replay(state: &mut State, bytes: &[u8]) {
     batch.records().for_each(|item| state.apply(batch.time(), &item.expect("it was just written").1));
 }
 
-/// Z3: whatever the clocks do, no request is executed twice, none that is young is forgotten, none by the right clock is refused for longer than is
-/// stated, and a replay and a restart on a snapshot answer as the live engine does.
+/// Z3: whatever the clocks do, no request is executed twice, no young one is forgotten, none by the right clock is refused for
+/// longer than stated, and a replay and a restart on a snapshot answer like the live engine.
 #[test]
-fn the_window_keeps_its_promises_whatever_the_clocks_do() {
+fn the_window_keeps_its_guarantees_whatever_the_clocks_do() {
     let first = fastrand::u64(..);
     println!("seeds from {first}");
     let mut counts = [0; 6];

@@ -1,8 +1,8 @@
-//! Every operation on the disk in turn: a crash after it, a process that is killed after it, and its failure. After each crash there is every
-//! acknowledged record and nothing by halves, and nothing is ever refused.
+//! Every disk operation in turn: a crash after it, a process killed after it, and its failure. After each crash every
+//! acknowledged record is there, nothing is incomplete, and nothing is ever refused.
 //!
-//! A workload has rotations of small segments, snapshots that the keeper takes beside it, segments that it drops, stops that end with a
-//! snapshot and one that does not.
+//! The workload has rotations of small segments, snapshots and retention by the snapshotter, stops that end with a snapshot, and
+//! one that does not.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,25 +20,25 @@ use scrip_journal::disk::double::each;
 use scrip_journal::disk::double::{Crash, Done, Double, EIO, ENOSPC, Faults, Image};
 use scrip_journal::{Journal, Segments};
 
-/// A segment ends after two commits or three.
+/// A segment ends after two or three commits.
 const SEGMENT_BYTES: u64 = 900;
 
-/// What the workload has been told, and when: after so many changes of the disk.
+/// What the workload has done and had acknowledged, each with the number of disk changes at that time.
 #[derive(Debug, Default)]
-struct Told {
-    /// Where commits end that were begun.
+struct Progress {
+    /// Ends of commits that were started.
     begun: Vec<(usize, Position)>,
-    /// The same of those that were acknowledged.
+    /// Ends of commits that were acknowledged.
     acknowledged: Vec<(usize, Position)>,
     snapshots: usize,
 }
 
-/// Where the newest of these stands after so many changes.
-fn newest(told: &[(usize, Position)], changes: usize) -> Position {
-    told.iter().rfind(|(at, _)| *at <= changes).map_or(Position(0), |(_, position)| *position)
+/// The newest of these after that many changes.
+fn newest(ends: &[(usize, Position)], changes: usize) -> Position {
+    ends.iter().rfind(|(at, _)| *at <= changes).map_or(Position(0), |(_, position)| *position)
 }
 
-impl Told {
+impl Progress {
     fn append(&mut self, disk: &Double, journal: &mut Segments) {
         let batches = 1 + self.begun.len() % 2;
         let mut end = journal.end().position;
@@ -48,7 +48,7 @@ impl Told {
         self.acknowledged.push((disk.changes(), end));
     }
 
-    /// Where a recovery after so many changes may end.
+    /// Where a recovery after that many changes may end.
     fn ends(&self, changes: usize) -> [Position; 2] {
         [newest(&self.acknowledged, changes), newest(&self.begun, changes)]
     }
@@ -65,7 +65,7 @@ impl ReaderRegistry for Nobody {
     fn open(&self) {}
 }
 
-/// A keeper beside a journal.
+/// A snapshotter beside a journal.
 struct Beside {
     keeper: Keeper,
     durable: watch::Sender<Position>,
@@ -88,36 +88,36 @@ impl Beside {
     }
 }
 
-/// What an engine goes through, as far as its disk is concerned.
-fn work(disk: &Double, told: &mut Told) {
+/// The workload of an engine, as far as its disk is concerned.
+fn work(disk: &Double, progress: &mut Progress) {
     for run in 0..3 {
         let Recovered { mut journal, state, .. } = recovered(disk, SEGMENT_BYTES).expect("nothing fails");
         assert!(state == *state_at(journal.end().position));
         let beside = Beside::start(disk, &journal, Retention::Needed);
         for step in 0..4 {
-            told.append(disk, &mut journal);
+            progress.append(disk, &mut journal);
             if step % 2 == run % 2 {
                 let taken = beside.take(&journal);
                 assert!(matches!(taken, Outcome::Taken(_)), "{taken}");
-                told.snapshots += 1;
+                progress.snapshots += 1;
             }
         }
         beside.keeper.stop();
         if run != 1 {
             take(disk, journal.end()).expect("nothing fails");
-            told.snapshots += 1;
+            progress.snapshots += 1;
         }
     }
-    assert!(told.snapshots > 6 && told.acknowledged.len() == 12);
+    assert!(progress.snapshots > 6 && progress.acknowledged.len() == 12);
 }
 
-/// Recovers what is on a disk, and checks that it ends at one of these positions and is what the records up to there amount to; and,
-/// if asked, that it goes on.
+/// Recovers from a disk, and checks that it ends at one of these positions, with the state of the records up to there; and, if
+/// `goes_on` is set, that it continues.
 fn check(disk: &Double, ends: &[Position], goes_on: bool) {
     let Recovered { state, mut journal, passed_over, .. } = recovered(disk, SEGMENT_BYTES).expect("nothing was lost");
     let end = journal.end().position;
-    assert!(ends.contains(&end), "it ends at {end}, and not at one of {ends:?}");
-    assert!(state == *state_at(end), "the state at {end} is another");
+    assert!(ends.contains(&end), "it ends at {end}, not at one of {ends:?}");
+    assert!(state == *state_at(end), "the state at {end} differs");
     assert_eq!(passed_over.len(), 0, "no snapshot is damaged by a crash");
     let reader = journal.reader();
     reader.check_sealed(&|| true).expect("nothing was lost");
@@ -138,7 +138,7 @@ fn check(disk: &Double, ends: &[Position], goes_on: bool) {
 
 /// A process that is killed, and one after it that works on what it left and has not flushed; then the power fails.
 ///
-/// What was killed in the middle of names has the worst of it: the next one appends, is done, and all that does not last is lost.
+/// A process killed between renames is the worst case: the next one appends, and everything not durable is lost.
 fn check_killed(left: &Image, ends: &[Position], amid_names: bool, random: &mut fastrand::Rng) {
     let disk = left.clone().disk();
     let before = disk.changes();
@@ -149,7 +149,7 @@ fn check_killed(left: &Image, ends: &[Position], amid_names: bool, random: &mut 
     if end.position > Position(0) && !amid_names && random.bool() {
         take(&disk, end).expect("the disk takes it");
     }
-    // What the first process was answered counts from the beginning.
+    // The first process's acknowledgements count from the beginning.
     acknowledged[0].1 = ends[0];
     let mut begun = acknowledged.clone();
     for _ in 0..if amid_names { 1 } else { random.usize(..3) } {
@@ -166,30 +166,30 @@ fn check_killed(left: &Image, ends: &[Position], amid_names: bool, random: &mut 
     let changes = before + cut;
     let crash = if amid_names { Crash::AllLost } else { Crash::ALL[random.usize(..Crash::ALL.len())] };
     println!("killed, and after {cut} of {} more changes a crash: {crash:?}", log.len());
-    // What the second found, and did not write itself, was acknowledged to nobody before it had recovered.
+    // What the second process found, and did not write itself, was acknowledged to nobody before it had recovered.
     let mut may = vec![newest(&acknowledged, changes), newest(&begun, changes)];
     may.extend(ends.iter().filter(|_| changes < acknowledged[1].0));
     check(&image.after(crash, random).disk(), &may, false);
 }
 
-/// Pain 29, Z4: no crash takes back what was acknowledged, leaves half of a commit, or brings forth a refusal.
+/// Pain 29, Z4: no crash undoes what was acknowledged, leaves half of a commit, or causes a refusal.
 #[test]
-fn a_crash_after_any_operation_is_recovered_from() {
+fn recovery_succeeds_after_a_crash_at_any_operation() {
     let disk = new_disk();
     let (before, first) = (disk.image(), disk.changes());
-    let mut told = Told::default();
-    work(&disk, &mut told);
+    let mut progress = Progress::default();
+    work(&disk, &mut progress);
     let log = disk.log().split_off(first);
     println!("{} changes", log.len());
-    // A part after the other, so that not all images are kept.
+    // One part after the other, so that not all images are kept in memory.
     const PARTS: usize = 16;
     each(PARTS, fastrand::u64(..), |part, random| {
         let of: Range<usize> = (log.len() + 1) * part / PARTS..(log.len() + 1) * (part + 1) / PARTS;
         let mut image = before.clone();
         log[..of.start].iter().for_each(|done| image.apply(done));
         for number in of {
-            let ends = told.ends(first + number);
-            // Of the kinds of crashes two, that is more than half of all images in three runs.
+            let ends = progress.ends(first + number);
+            // Two kinds of crashes: more than half of all images in three runs.
             for turn in [number, number + random.usize(1..Crash::ALL.len())] {
                 let crash = Crash::ALL[turn % Crash::ALL.len()];
                 println!("a crash after change {number}: {crash:?}");
@@ -209,7 +209,7 @@ fn a_crash_after_any_operation_is_recovered_from() {
     });
 }
 
-/// Another crash while what the first one left is recovered, and the stop after it.
+/// Another crash while the result of the first one is recovered, and the stop after it.
 fn check_again(left: Image, ends: &[Position], random: &mut fastrand::Rng) {
     let disk = left.clone().disk();
     let journal = recovered(&disk, SEGMENT_BYTES).expect("nothing was lost").journal;
@@ -224,7 +224,7 @@ fn check_again(left: Image, ends: &[Position], random: &mut fastrand::Rng) {
     check(&again.after(crash, random).disk(), ends, false);
 }
 
-/// A disk on which an engine has worked for a while, with its journal open and something to take.
+/// A disk after some work of an engine, with its journal open and records for a snapshot.
 fn under_way() -> (Double, Segments) {
     let disk = new_disk();
     let mut journal = recovered(&disk, SEGMENT_BYTES).expect("it is empty").journal;
@@ -238,10 +238,10 @@ fn under_way() -> (Double, Segments) {
     (disk, journal)
 }
 
-/// Z4: whatever the disk refuses the keeper while it takes a snapshot, the file is named, the journal and the older snapshots are as they were,
-/// the engine goes on, and the next one goes well.
+/// Z4: whatever disk operation of the snapshotter fails, the file is named, the journal and the older snapshots are unchanged,
+/// the engine continues, and the next snapshot succeeds.
 #[test]
-fn any_operation_that_fails_the_keeper_costs_one_snapshot_at_the_most() {
+fn any_failed_operation_of_the_keeper_costs_at_most_one_snapshot() {
     let (disk, journal) = under_way();
     let beside = Beside::start(&disk, &journal, Retention::All);
     let before = disk.operations();
@@ -259,7 +259,7 @@ fn any_operation_that_fails_the_keeper_costs_one_snapshot_at_the_most() {
         disk.set_faults(Faults::default());
         match outcome {
             Outcome::Failed(why) => assert!(why.starts_with("/data/"), "{why}"),
-            // It was begun with the older one, or had all that it needs.
+            // It began with the older one, or had everything that it needs.
             Outcome::Taken(_) => {}
             Outcome::NothingNew { .. } => panic!("there is something new"),
         }
@@ -280,7 +280,7 @@ fn any_operation_that_fails_the_keeper_costs_one_snapshot_at_the_most() {
     });
 }
 
-/// Z4: a disk that fails while a folder is recovered is named, or an older snapshot does; and nothing is lost by it.
+/// Z4: a disk that fails during a recovery is reported, or an older snapshot is used; and nothing is lost by it.
 #[test]
 fn any_operation_that_fails_a_recovery_is_named_and_loses_nothing() {
     let (disk, journal) = under_way();

@@ -1,4 +1,4 @@
-//! What recovery falls back to where a snapshot is damaged, and what it refuses, by name.
+//! What recovery falls back to if a snapshot is damaged, and what it refuses, with the error.
 
 use std::path::PathBuf;
 
@@ -12,27 +12,27 @@ use scrip_journal::disk::Disk;
 use scrip_journal::disk::double::{Double, EIO};
 use scrip_journal::{Journal, JournalError};
 
-/// Larger than anything that a test writes: one segment.
+/// Larger than everything that a test writes: one segment.
 const ONE_SEGMENT: u64 = 1 << 20;
-/// Each commit gets a segment of its own.
+/// Each commit fills a segment.
 const SEGMENT_EACH: u64 = 1;
 
-/// A folder that nobody has open any more.
+/// A closed folder.
 struct Written {
     disk: Double,
     segment_bytes: u64,
-    /// Where the chain stands after each commit; before the first it stands at the default.
+    /// The end of the chain after each commit; before the first it is the default.
     ends: Vec<ChainEnd>,
 }
 
 impl Written {
-    /// Of so many commits, after some of which a snapshot was taken.
+    /// With that many commits, and snapshots after some of them.
     fn of(segment_bytes: u64, commits: usize, snapshots: &[usize]) -> Written {
         let written = Written { disk: new_disk(), segment_bytes, ends: vec![ChainEnd::default()] };
         written.and(commits, snapshots)
     }
 
-    /// The same with so many more commits.
+    /// The same with more commits.
     fn and(mut self, commits: usize, snapshots: &[usize]) -> Written {
         let mut journal = recovered(&self.disk, self.segment_bytes).expect("it is whole").journal;
         for _ in 0..commits {
@@ -52,7 +52,7 @@ impl Written {
         snapshot_path(self.position(commits).0)
     }
 
-    /// The segment that a commit begins, where each has one.
+    /// The segment that starts with a commit, if each fills one.
     fn segment(&self, commits: usize) -> PathBuf {
         segment_path(self.position(commits - 1).0 + 1)
     }
@@ -66,7 +66,7 @@ impl Written {
         self.disk.remove(&path).expect("it is there");
     }
 
-    /// Recovers it with all its commits, on the snapshot that was taken after so many.
+    /// Recovers it with all its commits, from the snapshot after that many.
     #[track_caller]
     fn recovers_on(&self, snapshot: Option<usize>, passed_over: &[usize]) {
         let found = recovered(&self.disk, self.segment_bytes).unwrap_or_else(|error| panic!("{error:?}"));
@@ -80,7 +80,7 @@ impl Written {
         journal.reader().check_sealed(&|| true).expect("it is whole");
     }
 
-    /// Refuses it, twice: nothing is mended by trying.
+    /// Refuses it, twice: an attempt repairs nothing.
     #[track_caller]
     fn refusal(&self) -> EngineError {
         let before = (files(&self.disk, &folder().snapshots_path()), self.segment_names());
@@ -105,13 +105,13 @@ impl Written {
 }
 
 #[test]
-fn the_newest_snapshot_damaged_is_passed_over_for_the_older_one() {
+fn a_damaged_newest_snapshot_is_skipped_for_the_older_one() {
     for segment_bytes in [ONE_SEGMENT, SEGMENT_EACH] {
         let written = Written::of(segment_bytes, 8, &[3, 6]);
         written.recovers_on(Some(6), &[]);
         written.damage(&[6]);
         written.recovers_on(Some(3), &[6]);
-        // As one that is cut off, one of a later release, and one that is nothing at all.
+        // Truncated, of a later release, and garbage.
         let changes: [fn(&mut Vec<u8>); 3] = [|bytes| bytes.truncate(9000), |bytes| bytes[8] = 2, Vec::clear];
         for change in changes {
             written.disk.tamper(&written.snapshot(6), change);
@@ -139,14 +139,14 @@ fn the_newest_snapshot_unreadable_is_passed_over_for_the_older_one() {
 }
 
 #[test]
-fn an_older_snapshot_damaged_does_not_matter() {
+fn a_damaged_older_snapshot_does_not_matter() {
     let written = Written::of(SEGMENT_EACH, 8, &[3, 6]);
     written.damage(&[3]);
     written.recovers_on(Some(6), &[]);
 }
 
 #[test]
-fn both_snapshots_damaged_the_journal_is_replayed_from_its_beginning() {
+fn with_both_snapshots_damaged_the_journal_is_replayed_from_its_beginning() {
     for segment_bytes in [ONE_SEGMENT, SEGMENT_EACH] {
         let written = Written::of(segment_bytes, 8, &[3, 6]);
         written.damage(&[3, 6]);
@@ -155,7 +155,7 @@ fn both_snapshots_damaged_the_journal_is_replayed_from_its_beginning() {
 }
 
 #[test]
-fn both_snapshots_damaged_and_the_journals_beginning_dropped_names_the_snapshot() {
+fn with_both_snapshots_damaged_and_the_journals_beginning_dropped_the_snapshot_is_named() {
     let written = Written::of(SEGMENT_EACH, 8, &[3, 6]);
     let journal = recovered(&written.disk, SEGMENT_EACH).expect("it is whole").journal;
     assert_eq!(journal.reader().drop_through(written.position(3)).expect("they can be removed"), 3);
@@ -169,7 +169,7 @@ fn both_snapshots_damaged_and_the_journals_beginning_dropped_names_the_snapshot(
     assert_eq!(*path, written.snapshot(3));
 }
 
-/// The newest segment's file is gone: the snapshot says so, also where it is damaged.
+/// The newest segment's file is gone: a snapshot shows it, even a damaged one.
 #[test]
 fn a_journal_without_its_newest_segment_ends_before_the_snapshot() {
     let written = Written::of(SEGMENT_EACH, 8, &[3, 8]);
@@ -180,7 +180,7 @@ fn a_journal_without_its_newest_segment_ends_before_the_snapshot() {
     written.damage(&[3]);
     written.ends_before(written.position(7), written.position(8));
 
-    // Where no snapshot is beyond its end, the seal of the segment before it says it.
+    // If no snapshot is after its end, the seal of the previous segment shows it.
     let written = Written::of(SEGMENT_EACH, 8, &[3, 6]);
     written.remove(written.segment(8));
     let refused = written.refusal();
@@ -188,7 +188,8 @@ fn a_journal_without_its_newest_segment_ends_before_the_snapshot() {
     assert_eq!(expected.0, written.position(7).0 + 1);
 }
 
-/// The newest batches are gone from the unfinished segment, as if an older copy of it had been put back: nothing else could tell.
+/// The newest batches are gone from the unfinished segment, as if an older copy of it had been put back: only the snapshot shows
+/// it.
 #[test]
 fn a_journal_without_its_newest_batches_ends_before_the_snapshot() {
     for damaged in [&[][..], &[8], &[3, 8]] {
@@ -201,7 +202,7 @@ fn a_journal_without_its_newest_batches_ends_before_the_snapshot() {
     }
 }
 
-/// All of the journal is gone: nothing is begun in its place.
+/// All of the journal is gone: no new one is started in its place.
 #[test]
 fn an_emptied_journal_ends_before_the_snapshot_and_stays_empty() {
     for damaged in [&[][..], &[6], &[3, 6]] {
@@ -215,13 +216,13 @@ fn an_emptied_journal_ends_before_the_snapshot_and_stays_empty() {
     }
 }
 
-/// A name bears witness as well.
+/// The name of a snapshot is a high-water mark as well.
 #[test]
-fn a_snapshot_whose_name_says_more_than_the_journal_has_is_a_witness() {
+fn a_snapshot_named_after_a_later_position_proves_that_records_are_missing() {
     let written = Written::of(SEGMENT_EACH, 4, &[3]);
     written.disk.rename(&written.snapshot(3), &snapshot_path(9)).expect("it is there");
     written.ends_before(written.position(4), Position(9));
-    // Of less, it is one that is passed over.
+    // With a lower position in its name, it is skipped.
     written.disk.rename(&snapshot_path(9), &snapshot_path(2)).expect("it is there");
     let Recovered { state, passed_over, .. } = recovered(&written.disk, SEGMENT_EACH).expect("the journal is whole");
     assert!(state == *state_at(written.position(4)));
@@ -243,14 +244,14 @@ fn a_snapshot_of_another_history_is_refused() {
     }
 }
 
-/// Wherever it lies: within a segment, at its very end, which is the beginning of the next one, and at the end of all.
+/// Wherever it is: within a segment, at its very end, which is the beginning of the next one, and at the end of all.
 #[test]
-fn a_snapshot_after_any_commit_is_recovered_from() {
+fn recovery_succeeds_from_a_snapshot_after_any_commit() {
     for segment_bytes in [ONE_SEGMENT, SEGMENT_EACH, 700] {
         for at in 1..=8 {
             let written = Written::of(segment_bytes, 8, &[at]);
             written.recovers_on(Some(at), &[]);
-            // The next run has it behind it and goes on.
+            // The next run starts from it and continues.
             written.and(2, &[]).recovers_on(Some(at), &[]);
         }
     }
@@ -258,9 +259,9 @@ fn a_snapshot_after_any_commit_is_recovered_from() {
     Written::of(SEGMENT_EACH, 0, &[]).recovers_on(None, &[]);
 }
 
-/// The segment that a snapshot ends with is sealed while the next one is being made: so far as a process came that was killed at it.
+/// A snapshot ends with the last batch of a sealed segment, and the process was killed while it created the next segment.
 #[test]
-fn a_snapshot_at_the_end_of_a_segment_whose_next_one_is_being_made() {
+fn a_snapshot_at_the_end_of_a_segment_before_the_next_is_finished() {
     let written = Written::of(SEGMENT_EACH, 3, &[3]);
     let before = written.disk.image();
     let disk = before.clone().disk();

@@ -1,4 +1,4 @@
-//! What was not looked at before the start is looked at while the engine runs: damage there stops it, by name. On real files.
+//! What was not verified before the start is verified while the engine runs: damage there stops it, with an error. On real files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ use scrip_journal::{Journal, JournalError};
 /// Far longer than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Each batch is a segment of its own.
+/// Each batch is a segment.
 fn segment_each() -> Start {
     Start { segment_bytes: 1, ..Start::default() }
 }
@@ -38,7 +38,7 @@ struct Data {
 }
 
 impl Data {
-    /// Snapshots of up to so many MiB are verified at the start.
+    /// Snapshots of up to that many MiB are verified at the start.
     async fn new(verify_at_open_mib: u64) -> Data {
         let root = tempfile::tempdir().expect("there is room for temporary files");
         let folder = Folder::at(root.path().join("data"));
@@ -46,7 +46,7 @@ impl Data {
         let mut config = Config::new(listen, Settings::default(), GuardLimits::default());
         config.snapshots.verify_at_open_mib = verify_at_open_mib;
         folder.init(&config, &[]).expect("the disk takes it");
-        // What an engine writes first: the settings and the credentials.
+        // The first records of an engine: the settings and the credentials.
         let mut data = Data { _root: root, folder, ends: Vec::new() };
         let state = data.start().stop().await.expect("nothing fails");
         data.ends.push(state.position());
@@ -58,7 +58,7 @@ impl Data {
         Engine::start(&self.folder, segment_each(), &mut |_| {}).unwrap_or_else(|error| panic!("{error:?}"))
     }
 
-    /// Writes batches of a client each, and a snapshot.
+    /// Writes batches of one client each, and a snapshot.
     fn write(&mut self, batches: u64) {
         let (state, end) = self.append(batches);
         let dir = self.folder.snapshots_path();
@@ -93,14 +93,14 @@ impl Data {
         kept.into_iter().map(|kept| kept.path).collect()
     }
 
-    /// Starts an engine, which finds what is damaged while it runs, and stops.
+    /// Starts an engine, which finds the damage while it runs, and stops.
     async fn damage_found(&self) -> Arc<Damage> {
         let before = self.snapshots();
         let engine = self.start();
         assert_eq!(engine.started().snapshot, *self.ends.last().expect("there is one"));
         tokio::time::timeout(DEADLINE, engine.failed()).await.expect("what is damaged is found");
         let stopped = engine.stop().await.expect_err("what it started on is damaged");
-        assert_eq!(self.snapshots(), before, "no snapshot is made of what is damaged");
+        assert_eq!(self.snapshots(), before, "no snapshot is taken of damaged data");
         let EngineError::Damaged(damage) = &stopped else { panic!("{stopped:?}") };
         damage.clone()
     }
@@ -113,7 +113,7 @@ impl Data {
     }
 }
 
-/// Changes a byte of a file, in another file of that name.
+/// Changes a byte of a file by replacing the file.
 fn flip(path: &Path, at: usize) {
     let mut bytes = fs::read(path).expect("it is there");
     bytes[at] ^= 1;
@@ -123,7 +123,7 @@ fn flip(path: &Path, at: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_engine_on_what_is_whole_runs_and_stops_with_a_snapshot() {
+async fn an_engine_on_valid_data_runs_and_stops_with_a_snapshot() {
     for verify_at_open_mib in [0, 256] {
         let mut data = Data::new(verify_at_open_mib).await;
         let engine = data.start();
@@ -158,11 +158,11 @@ async fn covered_segments_that_are_swapped_stop_the_engine() {
         fs::rename(from, to).expect("it is there");
     }
     let name = one.file_name().expect("it has one").to_string_lossy().into_owned();
-    let expected = format!("journal/{name}: this is not the segment that its name says: it starts elsewhere than its name says");
+    let expected = format!("journal/{name}: the segment does not match its file name: it starts at another position");
     assert_eq!(data.journal_damage().await, expected);
 }
 
-/// Z11: the newest batch of one of them is not what it was.
+/// Z11: the newest batch of one of them has changed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_covered_segment_that_is_damaged_stops_the_engine() {
     let data = Data::new(256).await;
@@ -180,10 +180,10 @@ async fn a_covered_segment_that_is_damaged_stops_the_engine() {
     assert_eq!(data.journal_damage().await, expected);
 }
 
-/// A snapshot too large to be read at the start, damaged in what is read in place: the engine that runs on it finds that out. One that is read
-/// at the start is passed over.
+/// A large snapshot is damaged where it is read in place: the running engine finds that. One that is fully read at the start is
+/// skipped.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_damaged_in_what_is_not_read_at_the_start_stops_the_engine() {
+async fn a_snapshot_damaged_in_an_unread_part_stops_the_engine() {
     for verify_at_open_mib in [0, 256] {
         let data = Data::new(verify_at_open_mib).await;
         let newest = data.snapshots().remove(0);
@@ -195,7 +195,7 @@ async fn a_snapshot_damaged_in_what_is_not_read_at_the_start_stops_the_engine() 
             assert_eq!(engine.started().snapshot, data.ends[0]);
             let state = engine.stop().await.expect("the rest is whole");
             assert_eq!(state.clients.len(), 6);
-            // The stop writes what was damaged anew.
+            // The stop rewrites the damaged part.
             Snapshot::open(&OsDisk, &newest).and_then(|written| written.verify(&mut |_| {})).expect("it was just written");
             continue;
         }
@@ -224,7 +224,7 @@ async fn a_stop_replaces_the_damaged_snapshot_that_the_start_passed_over() {
 
 /// Damage at the start itself is refused there, by the same names.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_read_at_the_start_is_refused_there() {
+async fn damage_that_the_start_reads_is_refused_there() {
     let data = Data::new(256).await;
     fs::remove_file(data.segment(6)).expect("it is there");
     let refused = Engine::start(&data.folder, segment_each(), &mut |_| {}).err().expect("the newest batch is missing");

@@ -1,4 +1,5 @@
-//! A start on a snapshot of version 1 that was taken while the machine's clock was ahead: the journal tells which ids were executed.
+//! A start on a snapshot of version 1 that was taken while the machine's clock was ahead: the journal shows which ids were
+//! executed.
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use scrip_journal::disk::double::Double;
 use scrip_journal::disk::{Disk, OsDisk};
 use scrip_journal::{Journal, JournalError, JournalReader};
 
-/// Each batch has a segment of its own.
+/// Each batch is a segment.
 const SEGMENT_EACH: u64 = 1;
 const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
@@ -39,8 +40,9 @@ fn admit(state: &State, now_ms: u64, (id_ms, n): TimeAndNumber) -> Admission<'_>
     state.admit(now_ms, &stamp(id_ms, n), || Kind::RegisterClient)
 }
 
-/// A folder of an engine of version 1 whose clock jumped ahead by 30 days, an hour before `now_ms`; its snapshot has forgotten what was executed
-/// by the right clock. Returns the requests by the right clock, and those by the other, by their times and numbers.
+/// A folder of an engine of version 1 whose clock jumped ahead by 30 days, an hour before `now_ms`; its snapshot has forgotten
+/// what was executed by the right clock. Returns the requests by the right clock, and those by the other, by their times and
+/// numbers.
 fn upgraded(now_ms: u64) -> (Double, [TimeAndNumber; 3], [TimeAndNumber; 2]) {
     let disk = new_disk();
     let right = [(now_ms - 9 * DAY, 2), (now_ms - 3 * DAY, 3), (now_ms - 2 * HOUR, 4)];
@@ -64,7 +66,7 @@ fn upgraded(now_ms: u64) -> (Double, [TimeAndNumber; 3], [TimeAndNumber; 2]) {
     (disk, right, wrong)
 }
 
-/// Writes a snapshot of today and starts on it.
+/// Writes a snapshot of the current version and starts from it.
 fn again(disk: &Double, state: &State) -> State {
     let journal = recovered(disk, SEGMENT_EACH).expect("it is whole").journal;
     snapshot::write(disk, &folder().snapshots_path(), state, journal.end(), Pace::Full, &mut |_, _| {})
@@ -73,9 +75,10 @@ fn again(disk: &Double, state: &State) -> State {
     recovered(disk, SEGMENT_EACH).expect("it is whole").state
 }
 
-/// Nothing that was executed is executed again, and new requests by the right clock are executed, also where the first records were dropped.
+/// Executed requests are not executed again, and new requests by the right clock are executed, even if the first records were
+/// dropped.
 #[test]
-fn a_snapshot_of_version_1_from_a_time_ahead_closes_nothing_and_repeats_nothing() {
+fn a_snapshot_of_version_1_from_a_time_ahead_locks_out_nobody_and_repeats_nothing() {
     for dropped in [0, 1, 2] {
         let now_ms = unix_time_ms();
         let (disk, right, wrong) = upgraded(now_ms);
@@ -113,9 +116,9 @@ fn a_snapshot_of_version_1_from_a_time_ahead_closes_nothing_and_repeats_nothing(
     }
 }
 
-/// Where the journal does not go back to before the clock was ahead, nobody knows which ids were executed: all are refused that may have been.
+/// If the journal begins after the clock jumped ahead, nobody knows which ids were executed: all that may have been are refused.
 #[test]
-fn without_the_journal_all_that_may_have_been_executed_is_refused() {
+fn without_the_journal_every_possibly_executed_id_is_refused() {
     let now_ms = unix_time_ms();
     let (disk, ..) = upgraded(now_ms);
     let journal = recovered(&disk, SEGMENT_EACH).expect("it is whole").journal;
@@ -126,7 +129,7 @@ fn without_the_journal_all_that_may_have_been_executed_is_refused() {
     assert_eq!(refused, Admission::Refused(Refusal::RequestTooOld { oldest_ms: now_ms + 29 * DAY + HOUR }));
 }
 
-/// Nobody reads the journal.
+/// No reader is registered.
 struct NoReaders;
 
 impl ReaderRegistry for NoReaders {
@@ -137,13 +140,13 @@ impl ReaderRegistry for NoReaders {
     fn open(&self) {}
 }
 
-/// Starts on a folder, executes a request by the right clock, takes a snapshot as the running engine does, and crashes. Returns the first
-/// position that is kept of the journal.
+/// Starts on a folder, executes a request by the right clock, takes a snapshot as the running engine does, and crashes. Returns
+/// the first retained position of the journal.
 fn run_and_crash(disk: &Double, now_ms: u64, n: u64) -> Position {
     run(disk, &mut recovered(disk, SEGMENT_EACH).expect("it is whole"), now_ms, n)
 }
 
-/// The same, of an engine that goes on running.
+/// The same for an engine that keeps running.
 fn run(disk: &Double, Recovered { state, journal, .. }: &mut Recovered, now_ms: u64, n: u64) -> Position {
     let mut batch = BatchBuilder::new(BatchTime::new(now_ms + 31 * DAY, now_ms));
     let record = ClientRegistered { stamp: stamp(now_ms, n), client: ClientId(n.into()), name: "Ann".into(), new: true };
@@ -162,10 +165,10 @@ fn run(disk: &Double, Recovered { state, journal, .. }: &mut Recovered, now_ms: 
     reader.first()
 }
 
-/// Whatever a running engine has dropped of its journal, the next start admits new requests and executes none again; also where the newest
-/// snapshot is damaged, and where the clock was set right only after the snapshots were taken.
+/// Whatever a running engine has dropped of its journal, the next start admits new requests and executes none again; also if the
+/// newest snapshot is damaged, and if the clock was set right only after the snapshots were taken.
 #[test]
-fn snapshots_of_a_running_engine_state_what_the_journal_told_before_it_is_dropped() {
+fn snapshots_of_a_running_engine_replace_the_journal_before_it_is_dropped() {
     for ahead in [0, 30 * DAY + 2 * HOUR] {
         let now_ms = unix_time_ms() - ahead;
         let (disk, right, wrong) = upgraded(now_ms);
@@ -181,7 +184,7 @@ fn snapshots_of_a_running_engine_state_what_the_journal_told_before_it_is_droppe
                 let when = format!("{ahead} ahead, {n}, damaged: {is_damaged}");
                 let state = recovered(&disk, SEGMENT_EACH).expect("it is whole").state;
                 let unknown_before_ms = state.requests.unknown_before_ms();
-                // By a clock ahead, a start on a snapshot of version 1 has no reason to read the journal yet.
+                // With a clock that is ahead, a start from a snapshot of version 1 has no reason to read the journal yet.
                 if ahead == 0 || !is_damaged || n > 200 {
                     assert_eq!(unknown_before_ms, 1, "{when}");
                     for new_ms in [now_ms, now_ms - HOUR, now_ms + DAY] {
@@ -203,10 +206,10 @@ fn snapshots_of_a_running_engine_state_what_the_journal_told_before_it_is_droppe
     }
 }
 
-/// An engine that was started while the clock was still ahead refuses ids by the right clock until it is restarted: its last snapshot does not
-/// replace those of the keeper, by which the next start admits them.
+/// An engine started while the clock was still ahead refuses ids by the right clock until it is restarted: its last snapshot does
+/// not replace those of the snapshotter, by which the next start admits them.
 #[test]
-fn the_last_snapshot_of_an_engine_that_was_started_by_a_clock_ahead_closes_nothing() {
+fn the_last_snapshot_of_an_engine_started_with_a_clock_ahead_locks_out_nobody() {
     let now_ms = unix_time_ms() - 30 * DAY - 2 * HOUR;
     for keeps in [0, 1, 3] {
         let (disk, right, _) = upgraded(now_ms);
@@ -224,9 +227,9 @@ fn the_last_snapshot_of_an_engine_that_was_started_by_a_clock_ahead_closes_nothi
     }
 }
 
-/// A backup begins with the oldest snapshot that states what was forgotten; with one of version 1 only where there is no other.
+/// A backup begins with the oldest snapshot that states what was forgotten; with one of version 1 only if there is no other.
 #[test]
-fn a_backup_begins_with_a_snapshot_of_version_1_only_where_there_is_no_other() {
+fn a_backup_begins_with_a_snapshot_of_version_1_only_if_there_is_no_other() {
     let now_ms = unix_time_ms();
     let (disk, ..) = upgraded(now_ms);
     let dir = tempfile::tempdir().expect("a folder");
@@ -243,7 +246,7 @@ fn a_backup_begins_with_a_snapshot_of_version_1_only_where_there_is_no_other() {
     }
 }
 
-/// A journal that cannot be read to its end leaves the state as it was: what the first version may have forgotten stays refused.
+/// If the journal cannot be read to its end, the state stays as it was: what the first version may have forgotten stays refused.
 #[test]
 fn a_journal_that_cannot_be_read_leaves_the_range_of_version_1() {
     /// The journal, up to a position.

@@ -1,8 +1,8 @@
-//! What a flood of clients does to the guard: it stays within its limit, and lets nobody off.
+//! A flood of clients: the guard stays within its limits, and no lockout ends early.
 
 use super::*;
 
-/// Of clients alone: 10 failed attempts a minute, by default.
+/// Only budgets of clients: 10 failed attempts a minute by default.
 fn of_clients(buckets_max: usize) -> Guard {
     let bounds = Bounds { buckets_max, share_max: buckets_max + 1, share_here_max: 0, lockouts_max: u32::MAX };
     Guard::with_bounds(GuardLimits { client: GuardLimits::CLIENT, ..GuardLimits::OFF }, bounds)
@@ -12,8 +12,7 @@ fn client(client: u128) -> Asker {
     asker(1, client, "-")
 }
 
-/// Bounded everything: whatever comes, a lockout ends early only where all that are remembered are locked out, and then the one that
-/// ends first.
+/// A lockout ends early only if all remembered clients are locked out, and then the one that would end first.
 #[test]
 fn a_flood_of_clients_stays_within_the_limit() {
     let seed = fastrand::u64(..);
@@ -27,7 +26,7 @@ fn a_flood_of_clients_stays_within_the_limit() {
                 now_ms += random.u64(..20_000);
             }
             let before: Vec<_> = locked(&guard, now_ms);
-            // Half of the time hardly anyone stops before his lockout.
+            // Half of the time hardly any client stops before its lockout.
             let attempts = if step % 1_000 < 500 { random.u32(1..12) } else { 10 };
             guard.failed(now_ms, client(random.u128(..3 * limit as u128)), &fresh(attempts));
             assert!(guard.len() <= limit, "seed {seed}");
@@ -43,7 +42,7 @@ fn a_flood_of_clients_stays_within_the_limit() {
     assert!(ended_early > 0, "seed {seed}: a flood that never fills the guard has not tested it");
 }
 
-/// Z9: no client ends its lockout by inventing clients, which the gateway's share and its own budget limit.
+/// Z9: no client ends its lockout by inventing clients: the gateway's share and its own budget limit that.
 #[test]
 fn a_gateway_cannot_fill_the_guard_with_invented_clients() {
     for (attempts_each, until_ms) in [(1, START + HOUR / 6), (10, START + 2 * HOUR)] {
@@ -63,7 +62,8 @@ fn a_gateway_cannot_fill_the_guard_with_invented_clients() {
             let elsewhere = Asker { credential: CredentialId(2), ..guesser };
             assert_eq!(guard.refuses(now_ms, elsewhere).is_some(), now_ms < START + HOUR);
         }
-        // Those with one attempt are remembered for six seconds, their networks for one; of the others only what the allowance lets.
+        // Clients with one attempt are remembered for six seconds, their networks for one; of the others only those within the
+        // allowance.
         let bound = if attempts_each == 1 { 700 + 3 } else { 2 * (6_000 / 10 + 120 + 2 * 60 * 2 + 10) };
         assert!(most <= bound, "{most} of {bound}");
     }

@@ -1,20 +1,20 @@
-//! How many tries a guesser gets: the numbers in the guard's documentation.
+//! How many attempts a guesser gets: the numbers in the guard's documentation.
 
 use super::*;
 
-/// What each budget lets through by default in 24 hours.
+/// Attempts that each budget permits by default in 24 hours.
 const CLIENT_TRIES: u64 = 14_410;
 const NETWORK_TRIES: u64 = 86_460;
 const CREDENTIAL_TRIES: u64 = 8_646_000;
 
-/// How many tries get through until a time, that included, by one who waits as `wait_ms` says after each and, when refused, for as
-/// long as told. Each try is by the asker that `who` names for it.
+/// Attempts up to and including a time by a caller that waits `wait_ms` after each and, when refused, for as long as the guard
+/// requires. `who` returns the caller of each attempt.
 fn tries_until(end_ms: u64, who: impl Fn(u64) -> Asker, mut wait_ms: impl FnMut(u64) -> u64) -> u64 {
     let mut guard = Guard::new(GuardLimits::default());
     let (mut now_ms, mut count) = (START, 0);
     while now_ms <= end_ms {
         match guard.refuses(now_ms, who(count)) {
-            Some(told_ms) => now_ms += u64::from(told_ms),
+            Some(retry_after_ms) => now_ms += u64::from(retry_after_ms),
             None => {
                 guard.failed(now_ms, who(count), &fresh(1));
                 count += 1;
@@ -26,15 +26,15 @@ fn tries_until(end_ms: u64, who: impl Fn(u64) -> Asker, mut wait_ms: impl FnMut(
     count
 }
 
-/// One who knows the limits: takes all but the last attempt at once, then each as it comes back, and the last at the end.
+/// A guesser that knows the limits: makes all but the last attempt at once, then each as it is regained, and the last at the end.
 fn patient(at_once: u64, one_in_ms: u64, end_ms: u64) -> impl FnMut(u64) -> u64 {
     let in_time = at_once - 1 + (end_ms - START) / one_in_ms;
     move |count| if count < at_once - 1 || count == in_time { 0 } else { one_in_ms }
 }
 
-/// Z9, pain 20: of a client that goes on whenever it is let, and of one that knows the limits.
+/// Z9, pain 20: one client that continues whenever it may, and one that knows the limits.
 #[test]
-fn a_client_that_guesses_for_a_day_gets_no_more_than_is_said() {
+fn a_client_that_guesses_for_a_day_gets_no_more_than_documented() {
     let client = |_| asker(1, 1, "203.0.113.7");
     let day = START + DAY;
     assert_eq!(tries_until(day, client, |_| 0), 295);
@@ -50,18 +50,18 @@ fn a_client_that_guesses_for_a_day_gets_no_more_than_is_said() {
     }
 }
 
-/// Z9: a new client for each try does not help within one network.
+/// Z9: a new client for each attempt does not help within one network.
 #[test]
-fn a_network_that_guesses_for_a_day_gets_no_more_than_is_said() {
+fn a_network_that_guesses_for_a_day_gets_no_more_than_documented() {
     let network = |count| asker(1, u128::from(count) + 1, "203.0.113.7");
     let day = START + DAY;
     assert_eq!(tries_until(day, network, |_| 0), 5_970);
     assert_eq!(tries_until(day, network, patient(60, 1_000, day)), NETWORK_TRIES);
 }
 
-/// Z9: nor does a new network for each try, through one gateway. Ten minutes of it are like the rest of the day.
+/// Z9: nor does a new network for each attempt, through one gateway. Ten minutes represent the rest of the day.
 #[test]
-fn a_credential_gets_no_more_than_is_said() {
+fn a_credential_gets_no_more_than_documented() {
     let gateway = |count: u64| Asker { network: ClientNetwork(1 << 48 | count << 8), ..asker(1, u128::from(count) + 1, "-") };
     let soon = START + HOUR / 6;
     let budget = GuardLimits::CREDENTIAL;
@@ -70,7 +70,7 @@ fn a_credential_gets_no_more_than_is_said() {
     assert_eq!(CREDENTIAL_TRIES, of_minutes(24 * 60));
 }
 
-/// Z9: a player with a failed attempt now and then is never locked out, however long it goes on.
+/// Z9: a player with an occasional failed attempt is never locked out, however long it continues.
 #[test]
 fn a_player_who_mistypes_is_never_locked_out() {
     let seed = fastrand::u64(..);

@@ -1,14 +1,14 @@
-//! The guard against a slow one that knows no formula: it lives through every millisecond of every budget.
+//! The guard against a slow model without formulas, which simulates every millisecond of every budget.
 
 use std::collections::BTreeMap;
 
 use super::*;
 
-/// One budget of one key, as the documentation tells it.
+/// One budget of one key, as documented.
 #[derive(Clone, Copy)]
 struct SlowBudget {
     limits: BudgetLimits,
-    /// In 60,000ths of a miss; negative while misses that came at once are paid off.
+    /// In 60,000ths of an attempt; negative while attempts made at once are paid off.
     left: i64,
     locked_out_for_ms: u32,
     quiet_for_ms: u32,
@@ -54,7 +54,7 @@ impl SlowBudget {
         }
         if length_ms > self.limits.lockout_longest_ms {
             length_ms = self.limits.lockout_longest_ms;
-            // What would not be paid off in it is forgiven, unless it is what every emptied budget is short of.
+            // The rest is forgiven, except for what every exhausted budget lacks.
             let paid = i64::from(length_ms) * i64::from(self.limits.misses_per_minute);
             self.left = self.left.max((MISS - paid).min(0));
         }
@@ -93,7 +93,7 @@ impl SlowGuard {
 fn some_limits(random: &mut fastrand::Rng) -> BudgetLimits {
     let lockout_first_ms = random.u32(1..20);
     BudgetLimits {
-        // From one in six minutes of the model's to seventeen in each of its milliseconds.
+        // From one per six minutes of the model to seventeen per millisecond.
         misses_per_minute: [0, 1, 7, 600, 6_000, 59_999, 60_000, 60_001, 1_000_000][random.usize(..9)],
         misses_at_once: random.u32(1..8),
         lockout_first_ms,
@@ -112,9 +112,9 @@ fn everyone() -> Vec<Asker> {
     (1..4).flat_map(|credential| (0..6).flat_map(move |client| networks_of(credential, client))).collect()
 }
 
-/// Z9: refused or not, and for how long, is what living through every millisecond says.
+/// Z9: the guard refuses the same attempts, for the same time, as the simulation of every millisecond.
 #[test]
-fn random_misses_do_what_the_slow_guard_does() {
+fn random_failed_attempts_agree_with_the_slow_guard() {
     let first_seed = fastrand::u64(..);
     println!("seeds from {first_seed}");
     let everyone = everyone();
@@ -127,7 +127,7 @@ fn random_misses_do_what_the_slow_guard_does() {
             credential: some_limits(&mut random),
         };
         limits.check().expect("they are in their ranges");
-        // The model knows nothing of what one credential may do to others.
+        // The model ignores the limits of what one credential can do to others.
         let bounds = Bounds { buckets_max: 100, share_max: 100, share_here_max: 100, lockouts_max: u32::MAX };
         let (mut guard, mut slow) = (Guard::with_bounds(limits, bounds), SlowGuard::new(limits));
         let mut now_ms = if random.bool() { START } else { 0 };
@@ -152,7 +152,7 @@ fn random_misses_do_what_the_slow_guard_does() {
             let slow_locked = slow_locked.map(|(whose, budget)| (*whose, now_ms + u64::from(budget.locked_out_for_ms)));
             assert_eq!(locked, slow_locked.collect::<Vec<_>>(), "seed {seed}, step {step}");
             longest = longest.max(locked.len());
-            // Told of those who are locked out as well: that counts as nothing.
+            // Includes keys that are locked out: those attempts are not counted.
             let who = everyone[random.usize(..everyone.len())];
             let misses = if random.u8(..10) == 0 { random.u32(..100) } else { 1 };
             guard.failed(now_ms, who, &fresh(misses));

@@ -1,4 +1,4 @@
-//! Everything that a snapshot holds, as a state takes it over.
+//! The contents of a snapshot as the base of a state.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,39 +22,39 @@ use crate::state::tables::{Archived, CodeAt};
 /// A snapshot's tables.
 #[derive(Debug, Default)]
 pub struct Base {
-    /// What is loaded at once.
+    /// The part that is loaded at once.
     pub small: Small,
     /// The codes of all campaigns.
     pub codes: Arc<FrozenCodes>,
     /// The clients, in the order of registration.
     pub clients: Rows<ClientRow>,
-    /// What is counted of each of them.
+    /// The counters of each client, in the same order.
     pub counts: Rows<CountsRow>,
-    /// From a client's id to the row.
+    /// Maps a client's id to the row.
     pub clients_index: Frozen,
-    /// The clients that have a name, in the order of their ids.
+    /// The clients with a name, in the order of their ids.
     pub names: Rows<NameRow>,
     /// Their names.
     pub name_texts: Rows<u8>,
-    /// Who is in which group, in the order of clients and groups.
+    /// The members of groups, in the order of clients and groups.
     pub members: Rows<MemberRow>,
     /// How often clients have activated codes, in the order of campaigns and clients.
     pub uses: Rows<UsesRow>,
-    /// From campaign and client to the row.
+    /// Maps campaign and client to the row.
     pub uses_index: Frozen,
     /// The remembered requests, in the order of arrival.
     pub requests: Rows<RequestRow>,
     /// Their replies.
     pub replies: Rows<u8>,
-    /// From a request's id to the row.
+    /// Maps a request's id to the row.
     pub requests_index: Frozen,
-    /// The times of the request ids that were forgotten.
+    /// The times of the forgotten request ids.
     pub forgotten: Forgotten,
-    /// The activations that were refunded, ascending.
+    /// The refunded activations, ascending.
     pub refunded: Rows<u64>,
     /// The form of codes; none where the settings do not name one.
     pub form: Option<FormRow>,
-    /// What was given back of top-ups and payments, in the order of their positions.
+    /// Refunded amounts of top-ups and payments, in the order of their positions.
     pub given_back: Rows<GivenBackRow>,
     /// The credentials that readers belong to.
     pub reader_owners: Rows<ReaderOwnerRow>,
@@ -62,7 +62,7 @@ pub struct Base {
     pub revoked_holders: Rows<RevokedHolderRow>,
 }
 
-/// What of a state is little, however many codes and clients there are: it is loaded at once.
+/// The small part of a state, however many codes and clients it has: it is loaded at once.
 #[derive(Debug, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Small {
     /// The time of the newest record, in milliseconds since 1970.
@@ -83,60 +83,60 @@ pub struct Small {
     pub credentials: Vec<Option<Credential>>,
     /// The readers of the journal.
     pub readers: Vec<(String, ReaderRow)>,
-    /// How requests are remembered.
+    /// The parameters of the idempotency window.
     pub window: WindowBase,
     /// The key of all hashes.
     pub key: HashKey,
-    /// How many homes each index has.
+    /// Number of home slots of each index.
     pub homes: Homes,
 }
 
-/// How many homes each index of a snapshot has.
+/// Number of home slots of each index of a snapshot.
 #[derive(Debug, Clone, Copy, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Homes {
-    /// That of the codes.
+    /// Of the codes.
     pub codes: u64,
-    /// That of the clients.
+    /// Of the clients.
     pub clients: u64,
-    /// That of what clients have activated.
+    /// Of the uses of clients.
     pub uses: u64,
-    /// That of the requests.
+    /// Of the requests.
     pub requests: u64,
 }
 
-/// The window of remembered requests, its rows aside.
+/// The idempotency window without its rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct WindowBase {
-    /// For how long an id is remembered.
+    /// How long an id is remembered.
     pub window_ms: u64,
-    /// How far ahead an id's time may be.
+    /// How far an id's time may be ahead.
     pub skew_ms: u64,
-    /// How many are remembered.
+    /// Maximum number of remembered ids.
     pub limit: u64,
-    /// In version 1, ids before this time were forgotten; 0 since.
+    /// In version 1, ids before this time were forgotten; 0 in later versions.
     pub horizon_ms: u64,
     /// The latest time of a remembered id.
     pub newest_ms: u64,
 }
 
-/// A campaign, but for its codes and its clients.
+/// A campaign without its codes and clients.
 #[derive(Debug, Clone, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct CampaignBase {
     /// The terms.
     pub terms: Terms,
     /// When it was created, in milliseconds since 1970.
     pub created_ms: u64,
-    /// Where its codes stand.
+    /// The location of its codes.
     pub places: Places,
     /// When it was archived.
     pub archived: Option<Archived>,
-    /// Which of its codes are archived by themselves.
+    /// The codes that are archived by themselves.
     pub archived_codes: Vec<(u32, ArchiveCause, Position)>,
     /// See [`Campaign`](crate::state::Campaign), here and below.
     pub codes_activated: u32,
     /// How many of these are archived by themselves.
     pub archived_activated: u32,
-    /// How many codes are activated as often as they may be.
+    /// Codes that are activated as often as permitted.
     pub codes_exhausted: u32,
     /// How many of these are archived by themselves.
     pub archived_exhausted: u32,
@@ -146,24 +146,24 @@ pub struct CampaignBase {
     pub refunds: u64,
     /// The sum of the bonuses credited.
     pub issued: Money,
-    /// What refunds could not take back.
+    /// What refunds could not debit.
     pub uncollected: Money,
-    /// Since when, and since which record, activations of each client are counted, and where the rows of those stand.
+    /// Since when, and since which record, activations are counted per client, and the range of their rows.
     pub clients: Option<(u64, Position, (u64, u64))>,
     /// When codes were added.
     pub added: Vec<CodesBatch>,
 }
 
-/// Where the codes of a campaign stand among those of all.
+/// The location of a campaign's codes among those of all campaigns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Places {
-    /// The row of the first.
+    /// The row of the first code.
     pub first: u32,
-    /// How many there are.
+    /// The number of codes.
     pub count: u32,
-    /// Where the text of the first begins, in bytes.
+    /// Where the text of the first code begins, in bytes.
     pub text: u64,
-    /// How many bytes their texts have.
+    /// The size of their texts, in bytes.
     pub text_bytes: u64,
 }
 
@@ -174,18 +174,18 @@ impl Places {
     }
 }
 
-/// The codes of all campaigns of a snapshot, one campaign after the other.
+/// The codes of all campaigns of a snapshot, campaign by campaign.
 #[derive(Debug, Default)]
 pub struct FrozenCodes {
-    /// The texts of all, as they were written.
+    /// The texts of all codes, as written.
     pub texts: Rows<u8>,
-    /// Where the text of each ends, counted from where its campaign's begin.
+    /// The end of each text, relative to the start of its campaign's texts.
     pub ends: Rows<u32>,
     /// How often each was activated.
     pub activations: Rows<u32>,
-    /// From the normalised text to the row of the campaign that holds the code, or held it last.
+    /// Maps the normalised text to the row in the campaign that holds the code, or held it last.
     pub index: Frozen,
-    /// Where the codes of each campaign stand, from campaign 1.
+    /// The location of each campaign's codes, from campaign 1.
     pub places: Vec<Places>,
 }
 
@@ -195,7 +195,7 @@ impl FrozenCodes {
         self.ends.is_empty()
     }
 
-    /// The text of a row, and where it is.
+    /// The text of a row, and its place.
     pub fn at(&self, row: u32) -> Option<(&str, CodeAt)> {
         let (places, at) = self.place_of(row)?;
         let slot = (row - places.first) as usize;
@@ -208,17 +208,17 @@ impl FrozenCodes {
 
     fn place_of(&self, row: u32) -> Option<(&Places, CodeAt)> {
         let after = self.places.partition_point(|places| places.first <= row);
-        // Of campaigns without codes, which begin where the next one does, the last is found.
+        // A campaign without codes begins where the next one does: the last one is found.
         let places = self.places.get(after.checked_sub(1)?).filter(|places| row - places.first < places.count)?;
         Some((places, CodeAt { campaign: CampaignId(after as u32), slot: row - places.first }))
     }
 
-    /// Fetches where the text of a row ends into the processor's cache.
+    /// Prefetches the end of a row's text.
     pub fn touch_end(&self, row: u32) {
         self.ends.get(row as usize).into_iter().for_each(|end| prefetch(end));
     }
 
-    /// Fetches the text of a row.
+    /// Prefetches a row's text.
     pub fn touch_text(&self, row: u32) {
         let start = || {
             let (places, at) = self.place_of(row)?;

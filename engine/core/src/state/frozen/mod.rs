@@ -1,10 +1,10 @@
-//! What a state begins with: the tables of a snapshot, which stay as they are and are read in place.
+//! The base of a state: the tables of a snapshot, which never change and are read in place.
 //!
-//! Over each of them lies a table of what has changed since, and of what has come: a lookup asks the one, then the other. So a state with
-//! a hundred million codes is there at once, and what nobody asks for is never read.
+//! A table of changes and additions lies over each of them: a lookup searches that one first, then the base. So a state with a
+//! hundred million codes is available at once, and rows that nobody needs are never read.
 //!
-//! [`Rows`] are the rows of one table in a file's bytes; [`Frozen`] is a hash index over such rows; the structs here are what stands in
-//! them: fixed sizes, no gaps, the machine's order of bytes, which is little-endian.
+//! [`Rows`] are the rows of one table in a file's bytes; [`Frozen`] is a hash index over such rows; the structs here are their
+//! formats: fixed sizes, no padding, the machine's byte order, which is little-endian.
 
 mod base;
 mod part;
@@ -27,7 +27,7 @@ compile_error!("snapshots are read in place, and are little-endian");
 
 use bytemuck::{Pod, Zeroable};
 
-/// A client, with what a redemption changes.
+/// A client: the part that a redemption changes.
 #[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub struct ClientRow {
@@ -39,13 +39,13 @@ pub struct ClientRow {
     pub gaming: i64,
 }
 
-/// What is counted of a client in all time.
+/// A client's all-time counters.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Pod, Zeroable)]
 #[repr(C)]
 pub struct CountsRow {
-    /// What was spent, in minor units.
+    /// The amount spent, in minor units.
     pub spent: i64,
-    /// How many sessions.
+    /// The number of sessions.
     pub sessions: u64,
 }
 
@@ -57,7 +57,7 @@ pub struct NameRow {
     pub client: u128,
     /// Where the name begins among the names, in bytes.
     pub start: u64,
-    /// How many bytes it has.
+    /// The length of the name, in bytes.
     pub bytes: u64,
 }
 
@@ -69,7 +69,7 @@ pub struct MemberRow {
     pub client: u128,
     /// The group.
     pub group: u64,
-    /// Nothing: rows have a multiple of 16 bytes.
+    /// Padding: the size of a row is a multiple of 16 bytes.
     pub zero: u64,
 }
 
@@ -83,20 +83,20 @@ pub struct UsesRow {
     pub campaign: u32,
     /// How often.
     pub uses: u32,
-    /// Nothing: rows have a multiple of 16 bytes.
+    /// Padding: the size of a row is a multiple of 16 bytes.
     pub zero: u64,
 }
 
-/// A request that is remembered.
+/// A remembered request.
 #[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub struct RequestRow {
     /// The id.
     pub id: u128,
-    /// The hash of what was asked.
+    /// The hash of the request's body.
     pub body: u64,
-    /// The number of the command's kind in the upper 16 bits, the highest of them set where the position of the record is there in place of the
-    /// reply; in the others where that ends among the replies, in bytes.
+    /// The upper 16 bits have the number of the command's kind; the highest of them is set if the position of the record replaces
+    /// the reply. The other bits have the end of the reply among the replies, in bytes.
     pub kind_and_end: u64,
 }
 
@@ -128,13 +128,13 @@ pub struct FormRow {
     pub form: u8,
     /// The version of Unicode.
     pub unicode: [u8; 3],
-    /// Nothing.
+    /// Padding.
     pub zero: u32,
-    /// Requests with ids of an earlier time may be remembered by the hash of their bytes.
+    /// Requests with ids of an earlier time may be remembered by a hash of their bytes.
     pub meant_from_ms: u64,
 }
 
-/// A range of times in which request ids were forgotten, in milliseconds since 1970.
+/// A range of times whose request ids are forgotten, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct ForgottenRow {
@@ -144,12 +144,12 @@ pub struct ForgottenRow {
     pub to_ms: u64,
 }
 
-/// What was given back of an operation.
+/// The refunded amount of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub struct GivenBackRow {
-    /// Where the operation stands in the journal.
+    /// The position of the operation.
     pub position: u64,
-    /// How much of it, in minor units.
+    /// The refunded amount, in minor units.
     pub amount: i64,
 }

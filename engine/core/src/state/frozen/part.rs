@@ -1,8 +1,8 @@
-//! The sections of a snapshot: what each holds.
+//! The sections of a snapshot and their contents.
 
 macro_rules! sections {
     ($($number:literal $name:ident $word:literal $row:literal;)*) => {
-        /// What a section holds. The numbers never change.
+        /// The contents of a section. The numbers never change.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[repr(u32)]
         pub enum Part {
@@ -21,12 +21,12 @@ macro_rules! sections {
                 }
             }
 
-            /// Its name, as commands print it.
+            /// Its name in the output of commands.
             pub const fn word(self) -> &'static str {
                 match self { $(Part::$name => $word,)* }
             }
 
-            /// How many bytes a row of it has.
+            /// The size of a row, in bytes.
             pub const fn row_bytes(self) -> usize {
                 match self { $(Part::$name => $row,)* }
             }
@@ -60,7 +60,7 @@ sections! {
 }
 
 impl Part {
-    /// Whether files of a version lack it, because there was no such section then. It is empty in these.
+    /// Whether files of a version lack the section, because it did not exist then. It counts as empty in these.
     pub const fn is_lacking(self, version: u32) -> bool {
         matches!(self, Part::ReaderOwners | Part::CodeForm | Part::Forgotten | Part::RevokedHolders) && version == 1
     }

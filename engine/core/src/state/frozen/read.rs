@@ -10,10 +10,10 @@ use super::{Base, CampaignBase, Frozen, FrozenCodes, Ground, Part, Rows, Small};
 use crate::state::requests::Forgotten;
 
 impl Base {
-    /// The tables of a snapshot of a format version, read in place from its sections.
+    /// The tables of a snapshot in a format version, read in place from its sections.
     ///
     /// # Errors
-    /// When a section is missing or is not what it should be, or the sections contradict one another.
+    /// If a section is missing or invalid, or the sections contradict one another.
     pub fn read(version: u32, section: impl Fn(Part) -> Option<(Ground, Range<u64>)>) -> Result<Base, &'static str> {
         let sections = SectionReader { version, section };
         let small = sections.rows::<u8>(Part::Small)?;
@@ -28,7 +28,7 @@ impl Base {
             places: small.campaigns.iter().map(|campaign| campaign.places).collect(),
         };
         let forgotten = sections.forgotten()?.unwrap_or_else(|| {
-            // Version 1 forgot ids that had passed by the time of records, and did not move the horizon.
+            // Version 1 forgot ids that had expired by the time of records, without moving the horizon.
             let passed_ms = small.now_ms.saturating_sub(small.window.window_ms);
             Forgotten::before(small.window.horizon_ms.max(passed_ms))
         });
@@ -59,10 +59,10 @@ impl Base {
 }
 
 impl Forgotten {
-    /// The times of the forgotten requests; `None` for a snapshot of version 1, which does not state them.
+    /// The times of the forgotten requests; `None` for a snapshot of version 1, which does not contain them.
     ///
     /// # Errors
-    /// When the section is missing or is not what it should be.
+    /// If the section is missing or invalid.
     pub fn read(version: u32, section: impl Fn(Part) -> Option<(Ground, Range<u64>)>) -> Result<Option<Forgotten>, &'static str> {
         SectionReader { version, section }.forgotten()
     }
@@ -92,7 +92,7 @@ impl<F: Fn(Part) -> Option<(Ground, Range<u64>)>> SectionReader<F> {
     }
 }
 
-/// Checks that whatever names rows names some that there are.
+/// Checks that all references to rows are within the tables.
 fn check_places(base: &Base) -> Result<(), &'static str> {
     let codes = &base.codes;
     if codes.ends.len() != codes.activations.len() || base.clients.len() != base.counts.len() {

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use bytemuck::Pod;
 use yoke::Yoke;
 
-/// Bytes that rows stand in: a file that is mapped. They begin at an address that is a multiple of 16.
+/// The bytes that contain rows: a mapped file. They begin at an address that is a multiple of 16.
 pub type Ground = Arc<dyn Deref<Target = [u8]> + Send + Sync>;
 
-/// Rows of one kind, which nothing changes. They keep what they stand in.
+/// Immutable rows of one type. They keep the bytes that contain them alive.
 pub struct Rows<T: Pod>(Yoke<&'static [T], Option<Ground>>);
 
 impl<T: Pod> Rows<T> {
-    /// The rows that so many bytes are; `None` where these are not all there, or are not whole rows.
+    /// The rows in a range of bytes; `None` if the range is not within the bytes or does not consist of whole rows.
     pub fn over(ground: &Ground, bytes: Range<u64>) -> Option<Rows<T>> {
         let range = usize::try_from(bytes.start).ok()?..usize::try_from(bytes.end).ok()?;
         let rows = Yoke::try_attach_to_cart(ground.clone(), |ground| {
@@ -23,7 +23,7 @@ impl<T: Pod> Rows<T> {
         rows.ok().map(|rows| Rows(rows.wrap_cart_in_option()))
     }
 
-    /// Some of them; none where they are not all there.
+    /// A range of the rows; none if it is not within them.
     pub fn part(&self, range: Range<usize>) -> Rows<T> {
         let part = self.0.map_project_cloned(|rows, _| rows.get(range).unwrap_or_default());
         Rows(part)
@@ -58,7 +58,7 @@ impl<T: Pod + fmt::Debug> fmt::Debug for Rows<T> {
 }
 
 #[cfg(any(test, feature = "testing"))]
-/// Bytes in memory, aligned as those of a mapped file.
+/// Bytes in memory, aligned as in a mapped file.
 pub(crate) fn in_memory(bytes: &[u8]) -> (Ground, Range<u64>) {
     struct Aligned(Vec<u128>);
     impl Deref for Aligned {
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_outlive_whoever_mapped_them() {
+    fn rows_outlive_the_handle_that_mapped_them() {
         let words: Vec<u128> = (1..=4).collect();
         let bytes = bytemuck::cast_slice::<u128, u8>(&words).to_vec();
         let ground: Ground = Arc::new(Aligned(words));
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_whole_rows_is_none() {
+    fn partial_rows_are_refused() {
         let ground: Ground = Arc::new(Aligned(vec![0; 4]));
         assert!(Rows::<u64>::over(&ground, 0..64).is_some());
         for (start, end) in [(0, 65), (0, 63), (4, 12), (64, 72), (8, 0), (u64::MAX - 8, u64::MAX)] {

@@ -1,11 +1,11 @@
-//! A hash index over rows that stand elsewhere, as [`Shards`](crate::state::shards) is one, made once and never changed.
+//! An immutable hash index over rows that are stored elsewhere, similar to [`Shards`](crate::state::shards).
 //!
-//! A slot is one word: 31 bits of the key's hash and a 1, and below them the row's number. Slots stand in ascending order, each at its home or
-//! behind it, and an empty one, which is 0, stands between two of them only where the second is at its home. So a search begins at
-//! the home of the hash and ends at the first slot that is empty or greater: nearly always within one line of the processor's cache.
+//! A slot is one word: 31 bits of the key's hash and a 1, and below them the row's number. Slots are in ascending order, each at
+//! its home or after it, and an empty one, which is 0, is between two of them only if the second is at its home. So a search
+//! begins at the home of the hash and ends at the first slot that is empty or greater: nearly always within one cache line.
 //!
-//! The hash is SipHash-1-3 under a key that is drawn for each snapshot, so that callers cannot choose ids that collide; it is the same
-//! on every machine and in every release, as it stands in files.
+//! The hash is SipHash-1-3 under a key that is drawn for each snapshot, so that callers cannot choose ids that collide. It is the
+//! same on every machine and in every release, because it is stored in files.
 
 use std::cmp::Ordering;
 use std::hash::Hasher;
@@ -38,7 +38,7 @@ impl HashKey {
 /// The index.
 #[derive(Debug, Clone, Default)]
 pub struct Frozen {
-    /// As many as there are homes, and those behind them for which the last homes have no room.
+    /// As many slots as homes, and an overflow after them for what does not fit into the last homes.
     slots: Rows<u64>,
     homes: u64,
     /// The key of its hashes.
@@ -46,23 +46,23 @@ pub struct Frozen {
 }
 
 impl Frozen {
-    /// The index whose slots these are.
+    /// The index with these slots.
     pub fn new(slots: Rows<u64>, homes: u64, key: HashKey) -> Frozen {
         Frozen { slots, homes, key }
     }
 
-    /// The row with a hash that is the one that is looked for.
+    /// The row with this hash that `is` accepts.
     #[inline]
     pub fn find(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<u32> {
         self.probe(hash).find(|row| is(*row))
     }
 
-    /// The row that has this hash, or, once in thousands, another one: for those who want to read it ahead of time.
+    /// A row with this hash tag; once in thousands it is another row. For prefetching.
     pub fn likely(&self, hash: u64) -> Option<u32> {
         self.probe(hash).next()
     }
 
-    /// Fetches the slot at which a search for this hash starts into the processor's cache.
+    /// Prefetches the slot at which a search for this hash starts.
     pub fn touch(&self, hash: u64) {
         self.slots.get(home_of(tag_of(hash), self.homes)).into_iter().for_each(|slot| prefetch(slot));
     }
@@ -84,8 +84,8 @@ fn home_of(tag: u32, homes: u64) -> usize {
     ((u64::from(tag) * homes) >> 32) as usize
 }
 
-/// Gives the slots of an index over rows with these hashes, in order. Returns how many of them are homes. Of rows with the same tag only
-/// those are given that `contest` leaves: it is called once for each tag that two rows or more have, with all of them.
+/// Emits the slots of an index over rows with these hashes, in order. Returns the number of homes. If two or more rows share a
+/// tag, `contest` is called once with all of them, and only those that it leaves are emitted.
 pub(crate) fn freeze(
     rows: impl Iterator<Item = (u64, u32)>,
     contest: impl FnMut(&mut Vec<u32>),
@@ -103,12 +103,12 @@ pub(crate) fn freeze(
         give(slot);
         next = next.max(home) + 1;
     }
-    // An empty one ends the search of the last home.
+    // An empty slot ends the search of the last home.
     (next..=homes as usize).for_each(|_| give(0));
     homes
 }
 
-/// Leaves out the slots that lose against others of the same tag.
+/// Removes the slots that lose against others of the same tag.
 fn leave_out(slots: &mut Vec<u64>, mut contest: impl FnMut(&mut Vec<u32>)) {
     let (mut begin, mut left, mut rows) = (0, 0, Vec::new());
     while begin < slots.len() {
@@ -120,7 +120,7 @@ fn leave_out(slots: &mut Vec<u64>, mut contest: impl FnMut(&mut Vec<u32>)) {
             contest(&mut rows);
             rows.sort_unstable();
         }
-        // Never past `begin`: rows only go.
+        // Never past `begin`: rows are only removed.
         for (slot, row) in slots[left..].iter_mut().zip(&rows) {
             *slot = tag << 32 | u64::from(*row);
         }
@@ -129,8 +129,8 @@ fn leave_out(slots: &mut Vec<u64>, mut contest: impl FnMut(&mut Vec<u32>)) {
     slots.truncate(left);
 }
 
-/// Of the contenders of each value leaves the one of the highest rank. The work grows as n log n, however many share a value: a value may
-/// have been in as many campaigns as there ever were.
+/// Leaves the contender of the highest rank for each value. Takes O(n log n), however many share a value: a value may have been
+/// in any number of campaigns.
 pub(crate) fn leave_prevailing<T>(
     contenders: &mut Vec<T>,
     value: impl Fn(&T, &T) -> Ordering,
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn hashes_that_are_alike_stand_behind_their_home_and_the_lost_are_left_out() {
+    fn equal_hashes_follow_their_home_and_losers_are_left_out() {
         let hash = u64::MAX;
         let rows = (0..40).map(|row| (hash, row)).chain([(1, 99)]);
         let index = index_of(rows, |rows| rows.retain(|row| row % 4 != 1));
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!((index.likely(1), index.likely(hash)), (Some(99), Some(0)));
     }
 
-    /// A value that many campaigns have had is decided upon once, with all of its rows: the work is counted, not timed.
+    /// A value that many campaigns have had is decided once, with all of its rows: the test counts the work and does not time it.
     #[test]
     fn rows_of_one_value_are_contested_once_and_in_n_log_n() {
         let (values, campaigns) = (50_u32, 365_u32);
@@ -207,7 +207,7 @@ mod tests {
         };
         let index = index_of(rows, |rows| {
             (contests, contested) = (contests + 1, contested + rows.len());
-            // The campaign in the middle has it.
+            // The campaign in the middle holds it.
             let rank = |row: &u32| (row / values).abs_diff(campaigns / 2);
             leave_prevailing(rows, |a, b| count((a % values).cmp(&(b % values))), |a, b| count(rank(b).cmp(&rank(a))));
         });
@@ -228,16 +228,16 @@ mod tests {
         assert_eq!(contenders, [("a", 2), ("b", 3), ("c", 0)]);
     }
 
-    /// The format: a table that is read by a later release is made of these hashes.
+    /// The format: later releases read tables built from these hashes.
     #[test]
-    fn the_hash_is_the_one_that_stands_in_files() {
+    fn the_hash_is_the_one_in_existing_files() {
         let key = HashKey(0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908);
         assert_eq!(key.hash(b""), 0xabac_0158_050f_c4dc);
         assert_eq!(key.hash(b"summer-25"), key.hash(b"summer-25"));
     }
 
     #[test]
-    fn damaged_slots_find_nothing_and_do_no_harm() {
+    fn damaged_slots_find_nothing_and_are_harmless() {
         let index = frozen(vec![u64::MAX; 10], 1 << 40);
         assert_eq!(index.find(5, |_| true), None);
         let index = frozen(vec![u64::MAX; 10], 8);

@@ -8,31 +8,31 @@ use super::{HashKey, Part, Places, freeze, leave_prevailing};
 use crate::state::State;
 use crate::state::snapshot::{Laid, hash_of_use};
 
-/// Where sections are written, one after the other.
+/// Receives the sections, one after the other.
 pub trait Sections {
-    /// Why one cannot be written.
+    /// Why a section cannot be written.
     type Error;
 
     /// Begins a section.
     fn begin(&mut self, part: Part);
 
-    /// Appends bytes to it.
+    /// Appends bytes to the section.
     ///
     /// # Errors
-    /// When they cannot be written; here and below.
+    /// If they cannot be written; likewise below.
     fn push(&mut self, bytes: &[u8]) -> Result<(), Self::Error>;
 
-    /// Ends it.
+    /// Ends the section.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     fn end(&mut self) -> Result<(), Self::Error>;
 }
 
-/// Writes every section of a state. `key` is what its indexes are hashed with.
+/// Writes every section of a state. `key` is the hash key of its indexes.
 ///
 /// # Errors
-/// The first of [`Sections`].
+/// The first error of [`Sections`].
 pub fn write_sections<S: Sections>(state: &State, key: HashKey, sections: &mut S) -> Result<(), S::Error> {
     let mut laid = Laid { key, ..Laid::default() };
     write_codes(sections, state, &mut laid)?;
@@ -69,7 +69,7 @@ fn rows<S: Sections, T: Pod>(sections: &mut S, part: Part, rows: impl Iterator<I
     sections.end()
 }
 
-/// Writes the slots of an index. Returns how many homes it has.
+/// Writes the slots of an index. Returns the number of homes.
 fn slots<S: Sections>(
     sections: &mut S,
     part: Part,
@@ -111,7 +111,7 @@ fn write_codes<S: Sections>(sections: &mut S, state: &State, laid: &mut Laid) ->
     });
     rows(sections, Part::CodeEnds, ends)?;
     rows(sections, Part::CodeActivations, campaigns().flat_map(|campaign| campaign.activations_by_slot()))?;
-    // A code of a state is one; were it not, it would be found under no text.
+    // Every code in a state is valid; an invalid one could not be found by any text.
     let form = state.code_form();
     let hash = |code: &str| form.normalise(code).map_or(0, |code| laid.key.hash(code.as_bytes()));
     let hashes = campaigns().flat_map(|campaign| campaign.codes.iter()).map(hash);
@@ -119,15 +119,15 @@ fn write_codes<S: Sections>(sections: &mut S, state: &State, laid: &mut Laid) ->
     Ok(())
 }
 
-/// Of codes whose hashes are alike leaves those that their values belong to: of each value the one whose campaign holds it, or where
-/// none does the one that was freed last.
+/// Of codes with equal hashes, leaves those that their values belong to: for each value the one whose campaign holds it, or if
+/// none does, the one that was freed last.
 fn leave_holders(state: &State, places: &[Places], rows: &mut Vec<u32>) {
     let contender = |row: u32| {
         let after = places.partition_point(|places| places.first <= row);
         let slot = row - places[after - 1].first;
         let campaign = state.campaigns.of(CampaignId(after as u32));
         let value = campaign.and_then(|campaign| state.code_form().normalise(campaign.codes.of(slot as usize)?).ok());
-        // One that holds its value ranks before all that were freed.
+        // A code that holds its value ranks above all freed ones.
         let freed = campaign.and_then(|campaign| campaign.freed(slot));
         (value, (freed.is_none(), freed, row))
     };

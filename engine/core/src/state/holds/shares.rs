@@ -1,4 +1,4 @@
-//! What one credential may hold, what becomes of it when the credential is revoked, and what a limit costs that was lowered under holds.
+//! The share of a credential, the holds of a revoked credential, and the cost of a limit that was lowered under holds.
 
 use scrip_protocol::command::Terms;
 
@@ -6,9 +6,9 @@ use super::tests::{AT, campaigns, give, give_to, held};
 use super::*;
 use crate::state::{State, first_difference};
 
-/// One credential takes its share of the holds and no more, whatever the others have; and what it opens and ends pushes out its own.
+/// A credential takes its share of the holds and no more, whatever the others have; its holds displace only its own.
 #[test]
-fn a_credential_holds_its_share_and_pushes_out_nobody_else() {
+fn a_credential_holds_its_share_and_displaces_nobody_else() {
     let (one, other) = (CredentialId(1), CredentialId(2));
     let mut again = campaigns(None);
     let (mut campaigns, mut holds) = (campaigns(None), Holds { limit: 20, share: 5, ..Holds::default() });
@@ -21,7 +21,7 @@ fn a_credential_holds_its_share_and_pushes_out_nobody_else() {
     assert!(!holds.is_full(one, 9_001), "one has expired");
     holds.end(&mut campaigns, Position(3), End::Released, 0);
     assert!(!holds.is_full(one, 0), "one was released");
-    // The other's has expired, and can be confirmed for a day; the first credential opens and releases as fast as it can.
+    // The other's has expired and can be confirmed for a day; the first credential opens and releases as fast as it can.
     for position in 201..300 {
         give_to(&mut holds, &mut campaigns, one, position, 2_000, 9_000);
         holds.end(&mut campaigns, Position(position), End::Released, 2_000);
@@ -37,7 +37,7 @@ fn a_credential_holds_its_share_and_pushes_out_nobody_else() {
     assert_eq!(snapshot, holds);
 }
 
-/// What a revoked credential holds is free again, some with each record, so that no record is longer than others.
+/// The holds of a revoked credential are released with later records, some with each, so that no record takes longer than others.
 #[test]
 fn the_holds_of_a_revoked_credential_expire_with_the_records_that_follow() {
     let (one, other) = (CredentialId(1), CredentialId(2));
@@ -50,7 +50,7 @@ fn the_holds_of_a_revoked_credential_expire_with_the_records_that_follow() {
     holds.revoke(&mut campaigns, one, 500, 500);
     assert_eq!(held(&campaigns), given + 1 - REVOKED_PER_RECORD);
     assert!(holds.open().filter(|hold| hold.credential == one).all(|hold| hold.expires_ms == 500));
-    // A snapshot at this moment goes on alike.
+    // A snapshot taken at this moment continues alike.
     let revoked: Vec<_> = holds.revoked_rows().collect();
     let rows = holds.rows().map(|(position, hold)| (position, hold.clone())).collect();
     assert_eq!(Holds::over(rows, &mut again, &revoked), holds);
@@ -64,9 +64,10 @@ fn the_holds_of_a_revoked_credential_expire_with_the_records_that_follow() {
     assert!(holds.known(Position(1), 500 + HOLD_KEPT_MS).is_none());
 }
 
-/// A limit that was lowered under open holds: the record that takes the first free use drops some of them, and the answer is exact.
+/// A limit that was lowered under open holds: the record that takes the first free use drops some of them, and the answer is
+/// exact.
 #[test]
-fn a_use_drops_a_few_expired_holds_however_many_are_in_the_way() {
+fn a_use_drops_a_few_expired_holds_however_many_there_are() {
     let (mut campaigns, mut holds) = (campaigns(Some(1_000)), Holds::default());
     (1..=1_000).for_each(|position| give(&mut holds, &mut campaigns, position, 0, 1_000 + position));
     let of = campaigns.of_mut(AT.campaign).expect("there is one");
@@ -81,9 +82,9 @@ fn a_use_drops_a_few_expired_holds_however_many_are_in_the_way() {
     }
 }
 
-/// The share is exact, however many expired holds of others have yet to be dropped from the count.
+/// The share is exact, however many expired holds of others are still counted.
 #[test]
-fn expired_holds_of_others_let_no_credential_pass_its_share() {
+fn expired_holds_of_others_let_no_credential_exceed_its_share() {
     let (one, other) = (CredentialId(1), CredentialId(2));
     let (mut campaigns, mut holds) = (campaigns(None), Holds { limit: 1_000, share: 5, ..Holds::default() });
     (100..200).for_each(|position| give_to(&mut holds, &mut campaigns, other, position, 0, 1_000));
@@ -96,8 +97,8 @@ fn expired_holds_of_others_let_no_credential_pass_its_share() {
     assert!(!holds.is_full(one, 9_000));
 }
 
-/// Z10: the comparison of a snapshot with the journal covers which revoked credentials have holds that have yet to expire: without that, the
-/// next record would end other holds.
+/// Z10: the comparison of a snapshot with the journal includes the revoked credentials with holds that have yet to expire; if one
+/// were missing, the next record would end other holds.
 #[test]
 fn a_snapshot_that_lost_a_revoked_holder_differs_from_the_journal() {
     let (mut campaigns, mut holds) = (campaigns(None), Holds::default());

@@ -37,7 +37,7 @@ pub(super) fn give_to(
 }
 
 #[test]
-fn at_the_limit_the_first_to_have_ended_is_forgotten_and_never_an_open_one() {
+fn at_the_limit_the_first_ended_hold_is_forgotten_and_never_an_open_one() {
     let (mut campaigns, mut holds) = (campaigns(None), Holds { limit: 3, ..Holds::default() });
     for (position, expires_ms) in [(1, 5_000), (2, 2_000), (3, 9_000)] {
         assert!(!is_full(&holds, 0));
@@ -56,7 +56,7 @@ fn at_the_limit_the_first_to_have_ended_is_forgotten_and_never_an_open_one() {
 }
 
 #[test]
-fn a_record_takes_note_of_a_few_expired_holds_and_all_are_gone_in_the_end() {
+fn each_record_notes_a_few_expired_holds_until_all_are_gone() {
     let (mut campaigns, mut holds) = (campaigns(None), Holds::default());
     let given = 5 * SWEPT_PER_RECORD;
     (1..=given as u64).for_each(|position| give(&mut holds, &mut campaigns, position, 0, 1_000));
@@ -67,18 +67,18 @@ fn a_record_takes_note_of_a_few_expired_holds_and_all_are_gone_in_the_end() {
         holds.begin(&mut campaigns, 1_000);
         assert_eq!(held(&campaigns), given - records * SWEPT_PER_RECORD);
     }
-    assert_eq!((told(&holds, &campaigns), holds.codes().count(), holds.len()), (None, 0, given));
+    assert_eq!((seen(&holds, &campaigns), holds.codes().count(), holds.len()), (None, 0, given));
     for _ in 0..5 {
         holds.begin(&mut campaigns, 1_000 + HOLD_KEPT_MS);
     }
     assert_eq!(holds, Holds::default());
 }
 
-fn told(holds: &Holds, campaigns: &Campaigns) -> Option<HeldUses> {
+fn seen(holds: &Holds, campaigns: &Campaigns) -> Option<HeldUses> {
     holds.of_code(AT, campaigns.of(AT.campaign).expect("there is one"))
 }
 
-/// How many uses of the code are held at a time, as a redemption is told.
+/// Held uses of the code at a time, as a redemption counts them.
 pub(super) fn held(holds: &Holds, campaigns: &Campaigns, now_ms: u64) -> u32 {
     let mut standing = Standing { now_ms, ..Standing::default() };
     holds.add_to(&mut standing, AT, ClientId(1), campaigns.of(AT.campaign).expect("there is one"));
@@ -86,25 +86,25 @@ pub(super) fn held(holds: &Holds, campaigns: &Campaigns, now_ms: u64) -> u32 {
 }
 
 #[test]
-fn the_uses_of_a_code_are_exact_whatever_is_still_counted() {
+fn the_uses_of_a_code_are_exact_even_while_expired_holds_are_counted() {
     let (mut campaigns, mut holds) = (campaigns(Some(40)), Holds::default());
     (1..=40).for_each(|position| give(&mut holds, &mut campaigns, position, 0, 1_000 + position));
-    // At no time is more expired than it is, and a use is free as soon as one is.
+    // Expired holds never count as held, and a use is free as soon as one has expired.
     assert_eq!(held(&holds, &campaigns, 1_000), 40);
     assert_eq!(held(&holds, &campaigns, 1_001), 39);
-    let seen = told(&holds, &campaigns).expect("there are some");
-    assert_eq!([1_000, 1_001, 1_005].map(|now_ms| seen.at(now_ms)), [40, 39, 35]);
-    // The forty-first takes the place of the earliest, and of no other.
+    let held_uses = seen(&holds, &campaigns).expect("there are some");
+    assert_eq!([1_000, 1_001, 1_005].map(|now_ms| held_uses.at(now_ms)), [40, 39, 35]);
+    // The forty-first replaces the earliest, and no other.
     give(&mut holds, &mut campaigns, 41, 1_001, 5_000);
     assert_eq!(held(&holds, &campaigns, 1_001), 40);
-    assert_eq!(told(&holds, &campaigns).map(|held| held.at(1_001)), Some(40));
-    // The cap is lowered: a use is free when so many have expired, and not one before, for the state and for those outside.
+    assert_eq!(seen(&holds, &campaigns).map(|held| held.at(1_001)), Some(40));
+    // The cap is lowered: a use is free once enough have expired, and not before, for the state and for readers outside.
     let of = campaigns.of_mut(AT.campaign).expect("there is one");
     of.terms = std::sync::Arc::new(Terms { activations_per_code_max: Some(10), ..Terms::clone(&of.terms) });
-    let seen = told(&holds, &campaigns).expect("there are some");
+    let held_uses = seen(&holds, &campaigns).expect("there are some");
     for (now_ms, is_free) in [(1_030, false), (1_031, false), (1_032, true), (5_000, true)] {
-        assert_eq!((held(&holds, &campaigns, now_ms) < 10, seen.at(now_ms) < 10), (is_free, is_free), "at {now_ms}");
+        assert_eq!((held(&holds, &campaigns, now_ms) < 10, held_uses.at(now_ms) < 10), (is_free, is_free), "at {now_ms}");
     }
     give(&mut holds, &mut campaigns, 42, 1_032, 6_000);
-    assert_eq!((held(&holds, &campaigns, 1_032), told(&holds, &campaigns).map(|held| held.at(1_032))), (10, Some(10)));
+    assert_eq!((held(&holds, &campaigns, 1_032), seen(&holds, &campaigns).map(|held| held.at(1_032))), (10, Some(10)));
 }

@@ -1,8 +1,8 @@
-//! Whether two windows answer alike.
+//! Whether two idempotency windows answer alike.
 //!
-//! Windows that records alone have made are compared row by row and range by range. Snapshots of version 1 do not state which ids
-//! were forgotten, and their engine forgot others than a replay does; so a window that descends from one is compared by what it answers: no request
-//! that one of the two has executed is new to the other.
+//! Windows built from records alone are compared row by row and range by range. Snapshots of version 1 do not state which ids
+//! were forgotten, and their engine forgot others than a replay does. A window that descends from one is therefore compared by
+//! its answers: no request that one of the two has executed is new to the other.
 
 use std::collections::HashSet;
 
@@ -10,28 +10,28 @@ use scrip_protocol::RequestId;
 
 use super::{Forgotten, Remembered, Requests};
 
-/// The first thing in which two windows do not answer alike.
+/// The first difference between the answers of two windows.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::state) enum Unlike {
-    /// For how long, how far ahead or how many ids are remembered.
+    /// The settings: window, skew and limit.
     Settings,
-    /// How many requests each of them remembers.
+    /// The numbers of remembered requests.
     Count(usize, usize),
-    /// The times at which they forgot requests.
+    /// The times at which requests were forgotten.
     Forgotten,
-    /// The remembered request of a place, counted from 1.
+    /// The remembered request at an index, counted from 1.
     Order(u64, RequestId, RequestId),
     /// The hash of a request's body.
     Body(RequestId, u64, u64),
-    /// What a request was answered.
+    /// The answer to a request.
     Answer(RequestId, Box<(Remembered, Remembered)>),
-    /// Only the first of them knows of a request.
+    /// Only the first window knows a request.
     OursAlone(RequestId),
-    /// Only the second does.
+    /// Only the second window does.
     TheirsAlone(RequestId),
 }
 
-/// Two windows are equal when they answer alike, now and later; how their indexes are laid out does not matter.
+/// Two windows are equal if they answer alike, now and later; the layout of their indexes does not matter.
 impl PartialEq for Requests {
     fn eq(&self, other: &Requests) -> bool {
         self.unlike(other).is_none()
@@ -39,7 +39,7 @@ impl PartialEq for Requests {
 }
 
 impl Requests {
-    /// The first thing in which this window and another do not answer alike.
+    /// The first difference between the answers of this window and another.
     pub(in crate::state) fn unlike(&self, other: &Requests) -> Option<Unlike> {
         if (self.window_ms, self.skew_ms, self.limit) != (other.window_ms, other.skew_ms, other.limit) {
             return Some(Unlike::Settings);
@@ -77,12 +77,12 @@ impl Requests {
         })
     }
 
-    /// Whether an id that is not remembered was not forgotten either.
+    /// Whether an id is neither remembered nor forgotten.
     fn is_new(&self, id: RequestId) -> bool {
         self.forgotten.end_of(id.time_ms()).is_none()
     }
 
-    /// Whether an id of one of the times at which another window is known to have forgotten one is neither remembered nor forgotten here.
+    /// Whether `forgotten`, of another window, has a range for whose times this window has no id, remembered or forgotten.
     fn has_not_heard_of(&self, forgotten: &Forgotten) -> bool {
         let known = forgotten.rows().iter().filter(|range| range.from_ms > 0).flat_map(|range| [range.from_ms, range.to_ms - 1]);
         let mut missing: HashSet<u64> = known.filter(|time_ms| self.forgotten.end_of(*time_ms).is_none()).collect();

@@ -1,45 +1,46 @@
-//! The times of the ids that were executed and then forgotten.
+//! The times of ids that were executed and then forgotten.
 //!
-//! Each forgotten id lies in one of the ranges, and every id in a range is refused. While the clock runs evenly there is in effect one range, which
-//! grows with each id. A clock that is ahead leaves a range ahead of the right time; once the clock is set right, ids before that range
-//! are executed as usual.
+//! Each forgotten id is in one of the ranges, and every id in a range is refused. While the clock runs evenly there is in effect
+//! one range, which grows with each id. A clock that is ahead leaves a range ahead of the right time; once the clock is set
+//! right, ids before that range are executed as usual.
 //!
-//! There are at most [`RANGES_MAX`] ranges. At that limit a gap between two of them is closed: the one that is shortest in relation to its
-//! age, so that the time at which a clock jumped stays open and the nights of past weeks do not. Closing a gap refuses more ids, never fewer.
+//! There are at most [`RANGES_MAX`] ranges. At that limit one gap between two ranges is closed: the shortest in relation to its
+//! age, so that the gap left by a clock that jumped stays open and the nights of past weeks do not. Closing a gap refuses more
+//! ids, never fewer.
 
 use crate::state::frozen::ForgottenRow;
 
-/// How many ranges are kept.
+/// Maximum number of ranges.
 const RANGES_MAX: usize = 64;
 
-/// Ids no further apart than this are in one range, in milliseconds.
+/// Ids no further apart than this share a range, in milliseconds.
 const GAP_MS: u64 = 1_000;
 
-/// Ranges of times, ascending and apart from one another.
+/// Ranges of times, ascending and separate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Forgotten(Vec<ForgottenRow>);
 
 impl Forgotten {
-    /// The ranges of a snapshot; `None` unless they are as this makes them.
+    /// The ranges of a snapshot; `None` if they violate the invariants of this type.
     pub fn from_rows(rows: &[ForgottenRow]) -> Option<Forgotten> {
         let is_ascending = rows.windows(2).all(|pair| pair[0].to_ms < pair[1].from_ms);
         let is_valid = rows.len() <= RANGES_MAX && is_ascending && rows.iter().all(|row| row.from_ms < row.to_ms);
         is_valid.then(|| Forgotten(rows.to_vec()))
     }
 
-    /// All times before this one. A snapshot of version 1 does not state which of the ids before a time were forgotten. No id has time 0: a range
-    /// that begins there tells windows that descend from such a snapshot from those that records alone have made.
+    /// All times before this one. A snapshot of version 1 does not state which of the ids before a time were forgotten. No id has
+    /// time 0: a range that starts there marks a window that descends from such a snapshot.
     pub fn before(to_ms: u64) -> Forgotten {
         Forgotten(vec![ForgottenRow { from_ms: 0, to_ms: to_ms.max(1) }])
     }
 
-    /// Where the range of a snapshot of version 1 ends; 0 where there is none.
+    /// The end of the range of a snapshot of version 1; 0 without one.
     pub fn unknown_before_ms(&self) -> u64 {
         self.0.first().filter(|range| range.from_ms == 0).map_or(0, |range| range.to_ms)
     }
 
-    /// Ends the range of a snapshot of version 1 at an earlier time, where it is known that no id between the two was forgotten but for those that
-    /// are added next.
+    /// Ends the range of a snapshot of version 1 at an earlier time. The caller knows that no id between the two was forgotten,
+    /// except those that it adds next.
     pub(super) fn end_unknown_at(&mut self, to_ms: u64) {
         if let Some(range) = self.0.first_mut().filter(|range| range.from_ms == 0) {
             range.to_ms = range.to_ms.min(to_ms.max(1));
@@ -51,7 +52,7 @@ impl Forgotten {
         &self.0
     }
 
-    /// Where the range that a time is in ends.
+    /// The end of the range that contains a time.
     pub(super) fn end_of(&self, time_ms: u64) -> Option<u64> {
         if self.0.last().is_none_or(|last| last.to_ms <= time_ms) {
             return None;
@@ -80,7 +81,7 @@ impl Forgotten {
         }
     }
 
-    /// The range before the gap that is shortest in relation to its age, of at least two ranges.
+    /// The range before the gap that is shortest in relation to its age; needs at least two ranges.
     fn least_gap(&self, record_ms: u64) -> usize {
         let gap = |at: usize| {
             let (from_ms, to_ms) = (self.0[at].to_ms, self.0[at + 1].from_ms);
@@ -93,7 +94,7 @@ impl Forgotten {
         (1..self.0.len() - 1).fold(0, |least, at| if is_less(at, least) { at } else { least })
     }
 
-    /// Makes one range of a range and the next.
+    /// Merges a range with the next one.
     fn close(&mut self, at: usize) {
         self.0[at].to_ms = self.0[at].to_ms.max(self.0[at + 1].to_ms);
         self.0.remove(at + 1);
@@ -108,7 +109,7 @@ mod tests {
     const DAY: u64 = 24 * HOUR;
     const START: u64 = 1_790_000_000_000;
 
-    /// Whatever the order in which ids are forgotten, and however few ranges are kept, each of them stays refused.
+    /// Each forgotten id stays refused, whatever the order of forgetting, and however few ranges there are.
     #[test]
     fn every_forgotten_id_stays_refused_in_a_bounded_number_of_ranges() {
         let seed = fastrand::u64(..);
@@ -133,7 +134,7 @@ mod tests {
         }
     }
 
-    /// A year of nights and weekends does not close the gap that a clock leaves which is a day ahead for longer than the window.
+    /// The gap left by a clock that is a day ahead for longer than the window stays open through a year of nights and weekends.
     #[test]
     fn the_gap_before_a_time_ahead_outlives_those_of_nights_and_weekends() {
         let mut forgotten = Forgotten::default();
@@ -148,7 +149,7 @@ mod tests {
             for at_ms in (0..2 * HOUR).step_by(600_000) {
                 forgotten.add(jumped + ahead + at_ms, jumped + ahead + at_ms + DAY);
             }
-            // The clock is set right a day and two hours after it jumped; records go on at half speed from the time ahead.
+            // The clock is set right a day and two hours after it jumped; records continue at half speed from the time ahead.
             for at_ms in (0..ahead.saturating_sub(2 * DAY)).step_by(600_000) {
                 let right = jumped + at_ms + DAY + 2 * HOUR;
                 assert_eq!(forgotten.end_of(right.min(jumped + ahead - 1)), None, "ahead by {ahead}, at {at_ms}");

@@ -38,7 +38,7 @@ fn a_request_is_new_once() {
 }
 
 #[test]
-fn ids_out_of_the_window_are_refused_at_its_exact_edges() {
+fn ids_outside_the_window_are_refused_at_its_exact_limits() {
     let requests = window(100);
     let now = START + 24 * HOUR;
     assert_eq!(requests.admit(now, &stamp(START, 1)), Admission::New);
@@ -50,9 +50,10 @@ fn ids_out_of_the_window_are_refused_at_its_exact_edges() {
     assert_eq!(requests.admit(START, &not_v7), Admission::Refused(Refusal::RequestIdInvalid));
 }
 
-/// Z3: what was executed while the clock was ahead, or while ids might be further ahead of it, is answered as it was and not refused.
+/// Z3: a request that was executed while the clock was ahead, or while ids could be further ahead of it, gets its first answer
+/// and is not refused.
 #[test]
-fn an_executed_request_is_answered_whatever_the_clock_shows_now() {
+fn an_executed_request_is_answered_whatever_the_clock_shows() {
     let mut requests = window(100);
     let ahead = START + 20 * 24 * HOUR;
     requests.remember(ahead, &stamp(ahead, 1), reply(1), Position(1));
@@ -64,7 +65,7 @@ fn an_executed_request_is_answered_whatever_the_clock_shows_now() {
 }
 
 #[test]
-fn what_has_passed_is_forgotten_a_little_at_a_time() {
+fn expired_ids_are_forgotten_a_few_at_a_time() {
     let mut requests = window(1_000_000);
     for n in 0..10_000 {
         requests.remember(START, &stamp(START, n), reply(n), Position(1));
@@ -78,7 +79,7 @@ fn what_has_passed_is_forgotten_a_little_at_a_time() {
 }
 
 #[test]
-fn at_the_limit_the_oldest_go_and_are_refused_but_never_the_young() {
+fn at_the_limit_the_oldest_ids_are_forgotten_but_never_young_ones() {
     let mut requests = window(100);
     for n in 0..100 {
         requests.remember(START, &stamp(START + n, n), reply(n), Position(1));
@@ -94,7 +95,7 @@ fn at_the_limit_the_oldest_go_and_are_refused_but_never_the_young() {
 }
 
 #[test]
-fn a_longer_window_does_not_admit_what_was_forgotten() {
+fn a_longer_window_does_not_admit_forgotten_ids() {
     let mut requests = window(100);
     let now = START + 30 * HOUR;
     requests.remember(START, &stamp(START, 1), reply(1), Position(1));
@@ -105,9 +106,9 @@ fn a_longer_window_does_not_admit_what_was_forgotten() {
     assert_eq!(requests.admit(now, &stamp(START + 1, 3)), Admission::New);
 }
 
-/// Lowering the limit forgets a few ids for each record, and none that is younger than 60 s.
+/// After the limit is lowered, each record forgets a few ids, and none younger than 60 s.
 #[test]
-fn a_lowered_limit_forgets_a_little_at_a_time_and_never_the_young() {
+fn a_lowered_limit_forgets_a_few_at_a_time_and_never_young_ids() {
     let mut requests = window(20_000);
     for n in 0..10_000 {
         requests.remember(START + n, &stamp(START + n, n), reply(n), Position(1));
@@ -119,7 +120,7 @@ fn a_lowered_limit_forgets_a_little_at_a_time_and_never_the_young() {
     for n in 10_001..10_100 {
         requests.remember(now, &stamp(now, n), reply(n), Position(1));
     }
-    // Of the 100 that are old enough, and of one more for each record after them, which each found the oldest to be old enough.
+    // Of the 100 that are old enough, and of one more for each later record, which found the oldest to be old enough.
     assert!(requests.len() >= 10_100 - 200, "{}", requests.len());
     let young = stamp(START + 9_999, 9_999);
     assert_eq!(requests.admit(now, &young), Admission::Repeated(Cow::Owned(reply(9_999))));
@@ -131,12 +132,12 @@ fn a_lowered_limit_forgets_a_little_at_a_time_and_never_the_young() {
         requests.remember(later, &stamp(later, 30_000 + admitted), reply(admitted), Position(1));
         admitted += 1;
     }
-    assert_eq!(requests.len() as u64, admitted, "only those are left that are younger than 60 s");
+    assert_eq!(requests.len() as u64, admitted, "only those younger than 60 s are left");
     assert!(admitted > 1_000);
 }
 
-/// The clock was ahead once and is right again: ids by the right clock are executed once, and those from before and from the time ahead
-/// are answered as they were, or refused.
+/// The clock was ahead once and is right again: ids by the right clock are executed once, and those from before and from the time
+/// ahead get their first answers or are refused.
 #[test]
 fn after_a_clock_that_was_ahead_no_id_is_executed_twice_and_new_ones_are_admitted() {
     const DAY: u64 = 24 * HOUR;
@@ -152,14 +153,14 @@ fn after_a_clock_that_was_ahead_no_id_is_executed_twice_and_new_ones_are_admitte
         for n in 0..1_000 {
             execute(&mut requests, &mut done, START + n, (START + n).into(), START + n);
         }
-        // The clock jumps, and with it that of every second caller.
+        // The clock jumps, and so does that of every second caller.
         let wrong = START + 1_000 + ahead;
         for n in 0..1_000 {
             let clock = ClockRange { earliest_ms: wrong + n, latest_ms: wrong + n };
             let id_ms = if n % 2 == 0 || ahead > DAY { wrong + n } else { START + 1_000 + ahead - DAY + n };
             execute(&mut requests, &mut done, wrong + n, clock, id_ms);
         }
-        // It is set right. The time of records goes on from where it was, slowly.
+        // It is set right. The time of records continues slowly from where it was.
         let right = START + 3_000;
         for n in 0..20_000 {
             let now = right + n * 10_000;
@@ -167,8 +168,8 @@ fn after_a_clock_that_was_ahead_no_id_is_executed_twice_and_new_ones_are_admitte
             execute(&mut requests, &mut done, record, now.into(), now);
             assert!(matches!(requests.admit(now, &done[done.len() - 1]), Admission::Repeated(_)));
         }
-        // A request each 10 s: those of a day are kept, with those from the time ahead. These may keep others for two days more when their
-        // time comes.
+        // A request every 10 s: those of a day are kept, with those from the time ahead. These may keep others for two more days
+        // when their time comes.
         assert!(ahead < 7 * DAY || requests.len() < 8_640 + 3_000, "{} ids are kept", requests.len());
         let now = right + 20_000 * 10_000;
         for clock in [now, wrong + 1_000, now + ahead] {
@@ -193,7 +194,7 @@ fn rows_are_found_across_many_chunks() {
     assert!(requests.index.find(stamp(START, 0).request.0, |number| requests.row(number).id.0).is_none());
 }
 
-/// What the ids that are remembered cost in memory, with what the allocator adds to a box and to its text.
+/// Memory of the remembered ids, including the allocator's overhead for a box and its text.
 fn bytes_of(requests: &Requests) -> usize {
     let row = |reply: &Remembered| match reply {
         Remembered::Other(reply) => size_of::<(u16, Vec<u8>)>() + reply.1.capacity() + 2 * 16,
@@ -202,14 +203,14 @@ fn bytes_of(requests: &Requests) -> usize {
     requests.chunks.iter().flatten().map(|kept| size_of::<Row>() + 16 + row(&kept.reply)).sum()
 }
 
-/// The record of a list of which every line is in the campaign already.
+/// The record of a list whose lines are all in the campaign already.
 fn unchanged(request: &Stamp, lines: u32) -> Record {
     let skip = |line| SkippedLine { line, code: format!("SUMMER-{line}"), why: LineVerdict::AlreadyInCampaign };
     let skipped = (1..=lines).map(skip).collect();
     CodesAdded { stamp: *request, campaign: CampaignId(1), codes: Default::default(), skipped }.into()
 }
 
-/// 500 lists that do not change, imported each hour for a day: replies of over a megabyte each cost no more memory than a row.
+/// 500 lists that change nothing, imported hourly for a day: replies of over a megabyte take no more memory than a row each.
 #[test]
 fn repeated_imports_stay_within_the_memory_of_their_ids() {
     let mut requests = window(50_000_000);
@@ -225,7 +226,7 @@ fn repeated_imports_stay_within_the_memory_of_their_ids() {
     assert!(bytes.1.len() > 1_000_000, "{} bytes", bytes.1.len());
     for hour in 0..24 {
         for list in 0..500 {
-            // The size of the list plays no part any more: 50 lines are as far above the limit as 50,000.
+            // The size of the list no longer matters: 50 lines are as far above the limit as 50,000.
             remember(&mut requests, START + hour * HOUR, 1 + hour * 500 + list, 50);
         }
     }
@@ -236,15 +237,15 @@ fn repeated_imports_stay_within_the_memory_of_their_ids() {
     assert_eq!(kept, Admission::Repeated(Cow::Owned(stored)));
     assert_eq!(requests.first_stored(), Some(Position(1)));
     assert_eq!(reply_of(Position(1), &unchanged(&first, 50_000)), Some(reply));
-    // When the first has passed, what it needs may go.
+    // Once the first has expired, its record may be dropped.
     let later = START + 24 * HOUR + 1;
     remember(&mut requests, later, 20_000, 50);
     assert!(requests.first_stored() > Some(Position(1)));
 }
 
-/// No reply costs more than the stated number of bytes, at the limit and beyond.
+/// No reply takes more than the stated number of bytes, at the limit and above it.
 #[test]
-fn an_id_costs_at_most_what_is_stated() {
+fn an_id_costs_no_more_than_stated() {
     for length in [0, 1, REPLY_BYTES_KEPT_MAX, REPLY_BYTES_KEPT_MAX + 1, 1 << 20] {
         let mut requests = window(100);
         let reply = Remembered::Other(Box::new((41, vec![7; length])));
@@ -256,12 +257,12 @@ fn an_id_costs_at_most_what_is_stated() {
     }
 }
 
-/// A clock that shows less than the time of records, because it was set back.
+/// A clock that is behind the time of records, because it was set back.
 fn set_back(record_ms: u64, clock_ms: u64) -> (BatchTime, ClockRange) {
     (BatchTime::new(record_ms, clock_ms), ClockRange { earliest_ms: clock_ms, latest_ms: record_ms })
 }
 
-/// A caller whose clock is still ahead after the engine's was set right makes nobody's request forgotten.
+/// A caller whose clock is still ahead after the engine's was set right makes the window forget nobody's requests.
 #[test]
 fn a_caller_ahead_of_a_clock_that_was_set_right_makes_the_window_forget_nothing() {
     const DAY: u64 = 24 * HOUR;
@@ -276,7 +277,7 @@ fn a_caller_ahead_of_a_clock_that_was_set_right_makes_the_window_forget_nothing(
     let mut wrong = vec![];
     let mut right = early;
     for n in 0..100 {
-        // Records go on from the time ahead at half speed.
+        // Records continue from the time ahead at half speed.
         let now = || set_back(ahead + n * 500, START + n * 1_000);
         wrong.push(execute(&mut requests, now(), stamp(ahead + n * 1_000, 1_000 + n)));
         right.push(execute(&mut requests, now(), stamp(START + n * 1_000, 2_000 + n)));
@@ -293,8 +294,8 @@ fn a_caller_ahead_of_a_clock_that_was_set_right_makes_the_window_forget_nothing(
     assert_eq!(requests.len(), 208);
 }
 
-/// A window that a clock that was ahead has filled executes right requests as soon as the clock is right: it keeps nobody waiting for the time that
-/// the clock showed, and holds no more than a sixth above its limit.
+/// A window filled during a time ahead executes right requests as soon as the clock is right: nobody waits for the time that the
+/// clock showed, and the window exceeds its limit by no more than a sixth.
 #[test]
 fn a_full_window_does_not_wait_for_the_time_of_a_clock_that_was_ahead() {
     const DAY: u64 = 24 * HOUR;
@@ -326,7 +327,7 @@ fn a_full_window_does_not_wait_for_the_time_of_a_clock_that_was_ahead() {
             }
             assert!(waited <= 60, "limit {limit}, ahead by {ahead}: nothing was executed for a minute");
             assert!(requests.len() as u64 <= limit + limit / 6 + 2, "limit {limit}: {} are kept", requests.len());
-            // A caller of the time ahead finds no room in a full window, and takes none from the others.
+            // A caller from the time ahead finds no room in a full window, and takes none from others.
             if requests.len() as u64 >= limit {
                 let other = requests.admit(clock, &stamp(wrong + limit, 1_000_000));
                 assert!(matches!(other, Admission::Refused(Refusal::Busy { .. })), "{other:?}");
@@ -336,7 +337,7 @@ fn a_full_window_does_not_wait_for_the_time_of_a_clock_that_was_ahead() {
     }
 }
 
-/// However far records are ahead of the machine's clock, ids leave when they have passed, and none that is young is forgotten.
+/// However far records are ahead of the machine's clock, expired ids leave, and young ones are never forgotten.
 #[test]
 fn ids_leave_by_age_however_far_records_are_ahead() {
     const DAY: u64 = 24 * HOUR;
@@ -344,7 +345,7 @@ fn ids_leave_by_age_however_far_records_are_ahead() {
         let mut requests = window(800);
         let mut executed = VecDeque::new();
         for n in 0..20_000 {
-            // Ten in a second: a full window keeps them for 80 s.
+            // Ten a second: a full window keeps them for 80 s.
             let clock_ms = START + n * 100;
             let (time, clock) = set_back(START + lead + n * 50, clock_ms);
             let new = stamp(clock_ms, n);
@@ -360,7 +361,7 @@ fn ids_leave_by_age_however_far_records_are_ahead() {
             assert!(executed.iter().all(|id| requests.find(*id).is_some()), "ids are forgotten in the order of their times");
             assert!(requests.len() <= 800 + 800 / 6 + 8, "{}", requests.len());
         }
-        // A window that is not full forgets what is older than it.
+        // A window that is not full forgets only what is older than it.
         let mut requests = window(1_000_000);
         for n in 0..5_000 {
             let clock_ms = START + n * 60_000;

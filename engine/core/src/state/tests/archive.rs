@@ -1,13 +1,14 @@
-//! Archive and restore, by requirement: of campaigns, of single codes, and of both in each other's way. After each script the values'
-//! holders, the counters and a replay are compared ([`check`]).
+//! Archive and restore, by requirement: of campaigns, of single codes, and of both combined. After each script the holders of
+//! values, the counters and a replay are compared ([`check`]).
 
 use scrip_protocol::Settings;
 
 use super::script::{check, check_with};
 
-/// X1, X3, C7, D2: an archived campaign and all its codes stop at once; everything is kept, the toggle too; restoring brings it back.
+/// X1, X3, C7, D2: an archived campaign and all its codes stop at once; everything is kept, including the switch; a restore
+/// brings it back.
 #[test]
-fn an_archived_campaign_stops_at_once_and_comes_back_as_it_was() {
+fn an_archived_campaign_stops_at_once_and_is_restored_unchanged() {
     check(
         r#"
         club Arena
@@ -78,7 +79,7 @@ fn an_archived_campaign_stops_at_once_and_comes_back_as_it_was() {
     );
 }
 
-/// X2, X3: a single code is revoked, and the rest of its campaign is untouched. A10: the total stays.
+/// X2, X3: a single code is revoked, and the rest of its campaign is unaffected. A10: the total stays.
 #[test]
 fn a_single_code_is_archived_by_itself() {
     check(
@@ -123,9 +124,10 @@ fn a_single_code_is_archived_by_itself() {
     );
 }
 
-/// X2, A6: what cannot be archived or restored is skipped with its reason, and the rest is done. Refusals in order of precedence.
+/// X2, A6: codes that cannot be archived or restored are skipped with the reason, and the rest is done. Refusals are in order of
+/// precedence.
 #[test]
-fn single_codes_that_cannot_be_changed_are_named() {
+fn single_codes_that_cannot_be_changed_are_reported() {
     check(
         r#"
         club Arena
@@ -166,8 +168,8 @@ fn single_codes_that_cannot_be_changed_are_named() {
     );
 }
 
-/// K8, X6: an archived value is free; the campaign that takes it has it, with its own amount and counters. A refusal of a value that
-/// nobody holds is that of the campaign that held it last.
+/// K8, X6: an archived value is free; the campaign that takes it has its own amount and counters for it. The refusal of a value
+/// that nobody holds is that of the campaign that held it last.
 #[test]
 fn a_value_may_be_in_an_archived_and_in_an_active_campaign() {
     check(
@@ -232,9 +234,10 @@ fn a_value_may_be_in_an_archived_and_in_an_active_campaign() {
     );
 }
 
-/// X4, X5, A6: what is free is restored at once; the rest is listed with its holder, stays archived, and is restored when it is free.
+/// X4, X5, A6: free values are restored at once; the others are listed with their holders, stay archived, and are restored once
+/// they are free.
 #[test]
-fn a_restore_brings_back_what_is_free_and_the_rest_when_it_is() {
+fn a_restore_restores_free_codes_and_the_rest_once_they_are_free() {
     check(
         r#"
         club Arena
@@ -301,7 +304,7 @@ fn a_restore_brings_back_what_is_free_and_the_rest_when_it_is() {
     );
 }
 
-/// X5: archived again after a restore that left some: these and the others come back together, or not, by who holds them then.
+/// X5: archived again after a partial restore: whether its codes come back depends on who holds them then.
 #[test]
 fn a_campaign_is_archived_again_after_a_partial_restore() {
     check(
@@ -354,9 +357,10 @@ fn a_campaign_is_archived_again_after_a_partial_restore() {
     );
 }
 
-/// A5: a code archived by itself, before its campaign is, while it is, or after a partial restore, is not brought back with it.
+/// A5: a code that is archived by itself, before its campaign, while its campaign is archived, or after a partial restore, is not
+/// restored with it.
 #[test]
-fn restoring_a_campaign_leaves_what_was_archived_by_itself() {
+fn restoring_a_campaign_leaves_separately_archived_codes() {
     check(
         r#"
         club Arena
@@ -419,7 +423,7 @@ fn restoring_a_campaign_leaves_what_was_archived_by_itself() {
     );
 }
 
-/// A6, X5: a single code comes back as a campaign's do: not while another campaign holds it, and however it came to be archived.
+/// A6, X5: a single code is restored like a campaign's: not while another campaign holds it, and however it was archived.
 #[test]
 fn a_single_code_is_restored_when_its_value_is_free() {
     check(
@@ -472,8 +476,8 @@ fn a_single_code_is_restored_when_its_value_is_free() {
     );
 }
 
-/// K8, X4, X5: of three archived campaigns with one value, whichever is restored first has it; the others follow in any order, each
-/// when the one before is archived.
+/// K8, X4, X5: of three archived campaigns with one value, the one restored first gets it; the others follow in any order, each
+/// once the previous one is archived.
 #[test]
 fn campaigns_of_one_value_are_restored_in_any_order() {
     for order in [[1, 2, 3], [1, 3, 2], [2, 1, 3], [2, 3, 1], [3, 1, 2], [3, 2, 1]] {
@@ -547,8 +551,8 @@ fn campaigns_of_one_value_are_restored_in_any_order() {
     }
 }
 
-/// K6: a value that the campaign has archived is in it all the same, also where another campaign has had the value since and archived
-/// it. While that one holds it, it is told to be held (K7).
+/// K6: a value that the campaign has archived counts as in it, even if another campaign has had the value since and archived it.
+/// While the other one holds it, the verdict is "held" (K7).
 #[test]
 fn an_archived_code_is_not_added_again() {
     check(
@@ -597,7 +601,7 @@ fn an_archived_code_is_not_added_again() {
     );
 }
 
-/// A2, A10: archived codes count against the limit of a campaign, and in its total.
+/// A2, A10: archived codes count towards the limit of a campaign, and its total.
 #[test]
 fn archived_codes_count_against_the_limit() {
     let settings = Settings { codes_per_campaign_max: 3, ..Settings::default() };
@@ -624,8 +628,8 @@ fn archived_codes_count_against_the_limit() {
     );
 }
 
-/// Z1, X1, X2: within its time a hold is a promise, whatever is archived meanwhile; past it, the code's own refusal is told. What was
-/// confirmed counts where it was held, though another campaign has the value by then.
+/// Z1, X1, X2: until it expires a hold is a promise, whatever is archived meanwhile; after that, it fails for the code's own
+/// reason. A confirmation counts for the campaign of the hold, although another campaign has the value by then.
 #[test]
 fn open_holds_of_archived_codes_are_confirmed_in_time_and_refused_after() {
     check(
@@ -680,7 +684,7 @@ fn open_holds_of_archived_codes_are_confirmed_in_time_and_refused_after() {
     );
 }
 
-/// Z3: archiving and restoring under the same request id answers the same again, and does nothing again.
+/// Z3: archiving and restoring under the same request id gets the same answer again, and changes nothing.
 #[test]
 fn archiving_and_restoring_have_one_effect() {
     check(

@@ -1,5 +1,5 @@
-//! Replies and records stay within the limits of frames, whatever is asked: of lists as long as requests may carry, each in its worst
-//! case.
+//! Replies and records stay within the limits of frames for every request: for the longest lists that requests may carry, each in
+//! its worst case.
 
 use scrip_protocol::batch::BatchBuilder;
 use scrip_protocol::codes::CODE_BYTES_MAX;
@@ -18,16 +18,16 @@ use crate::index::{normalise, trim};
 use crate::state::requests::Remembered;
 use crate::state::{AddCodesRequest, CodeList, CodesRequest, CreateCampaignRequest, Mutation};
 
-/// The longest that a code may be as it is written: each of these letters has four bytes, and one when it is compared.
+/// The longest permitted code as written: each of these letters has four bytes, and one when it is normalised.
 const LONG_LETTER: &str = "\u{1d54f}";
 
-/// More than a batch is filled with before its last record.
+/// More than a batch contains before its last record.
 const BATCH_BYTES_FILLED: usize = 128 << 10;
 
 struct Large {
     bench: Bench,
     number: u64,
-    /// The largest reply so far, and the largest record as it travels to a reader, alone behind a batch that was nearly full.
+    /// The largest reply so far, and the largest record as it is sent to a reader, alone after a batch that was nearly full.
     reply: usize,
     record: usize,
 }
@@ -54,7 +54,7 @@ impl Large {
     }
 }
 
-/// Lines of a length that fill a request, as many as it may carry or fit.
+/// Lines of one length that fill a request, up to its limits of lines and bytes.
 fn filling(line: impl Fn(usize) -> String) -> CodeTexts {
     let mut lines = CodeTexts::default();
     for text in (0..scrip_protocol::command::LINES_MAX).map(line) {
@@ -70,7 +70,7 @@ fn filling(line: impl Fn(usize) -> String) -> CodeTexts {
     mutation.lines
 }
 
-/// Pain 18 the other way round: nothing is cut off silently because it could not be sent.
+/// Pain 18 in reverse: nothing is cut off silently because it could not be sent.
 #[test]
 fn the_largest_replies_and_records_can_be_sent() {
     let mut large = Large { bench: Bench::new(Settings::default()), number: 0, reply: 0, record: 0 };
@@ -99,7 +99,7 @@ fn the_largest_replies_and_records_can_be_sent() {
     let add = |list: &CodeList, on_conflict| Mutation::AddCodes(Box::new(adding(Some(campaign), list, on_conflict)));
     let codes = |list: &CodeList| Box::new(CodesRequest { campaign, list: list.clone() });
 
-    // As many lines as there may be, each as long as is possible then; most of them are held, or all are invalid.
+    // As many lines as permitted, each as long as is then possible; most are held, or all are invalid.
     let many = filling(|number| format!("{number:0>width$}", width = 59));
     let invalid = filling(|number| format!("x {number:0>width$}", width = 57));
     // The longest texts that are shown whole, and the longest codes.
@@ -153,7 +153,7 @@ fn the_largest_replies_and_records_can_be_sent() {
     assert!(large.record < REPLY_BYTES_MAX / 2, "{}", large.record);
 }
 
-/// However many characters a code is written with, a conflict shows at most 64 of them.
+/// However long a code is written, a conflict shows at most 64 characters of it.
 #[test]
 fn a_conflict_shows_at_most_64_characters_of_its_code() {
     let (mut bench, long) = (Bench::new(Settings::default()), "I\u{307}".repeat(CODE_BYTES_MAX));
@@ -172,7 +172,8 @@ fn a_conflict_shows_at_most_64_characters_of_its_code() {
     bench.compare_with_replay();
 }
 
-/// Of as many rules as fire at once, each does as much as it can, in letters of four bytes; and the first are as long as can be written.
+/// As many rules as can fire at once, each with as many effects as possible, in letters of four bytes; the first have the longest
+/// texts.
 fn top_up_that_fires_everything(large: &mut Large) {
     let letters = |count: usize| "\u{1d54f}".repeat(count);
     let groups = ACTIONS_MAX - 2;

@@ -10,7 +10,8 @@ use super::shown::campaigns;
 use super::{Answer, Bench, START_MS, list, stamp};
 use crate::state::{CreateCampaignRequest, Mutation};
 
-/// C1, C6: one list for all clubs, by status, name and club. An active one is switched on, within its period and not archived.
+/// C1, C6: one list for all clubs, by status, name and club. An active campaign is switched on, within its period and not
+/// archived.
 #[test]
 fn campaigns_are_listed_by_status_name_and_club() {
     check(
@@ -85,9 +86,9 @@ fn campaigns_are_listed_by_status_name_and_club() {
     );
 }
 
-/// The greatest numbers that a caller can send continue behind every row, and are empty pages.
+/// The greatest numbers that a caller can send are after every row, and give empty pages.
 #[test]
-fn pages_behind_the_greatest_numbers_are_empty() {
+fn pages_after_the_greatest_numbers_are_empty() {
     let bench = Bench::new(Settings::default());
     for last in [u32::MAX - 1, u32::MAX] {
         assert_eq!(bench.state.list_clubs(&ListClubs { after: ClubId(last) }).clubs, []);
@@ -99,7 +100,7 @@ fn pages_behind_the_greatest_numbers_are_empty() {
     }
 }
 
-/// C1: pages hold all campaigns, each once, in order, also where most pass no filter; and so many are looked at for a page, and no more.
+/// C1: pages list all campaigns, each once, in order, even if most pass no filter; the number examined per page is limited.
 #[test]
 fn pages_show_every_campaign_once() {
     let mut bench = Bench::new(Settings::default());
@@ -128,16 +129,16 @@ fn pages_show_every_campaign_once() {
     thirds.retain(|id| u64::from(id.0) != count);
     assert_eq!(shown("THIRD"), thirds);
     assert_eq!((shown("last"), shown("lasting")), (vec![CampaignId(count as u32)], vec![]));
-    // No name is as long as this, whatever its case: nothing is looked at.
+    // No name is as long as this, in any letter case: nothing is examined.
     let page = |text: String| bench.state.list_campaigns(START_MS, &ListCampaigns { text, ..ListCampaigns::default() });
     let (short, long) = (page("lasting".into()), page("last".repeat(300)));
     assert_eq!((short.campaigns, short.next), (vec![], Some(CampaignId(CAMPAIGNS_LOOKED_AT as u32))));
     assert_eq!((long.campaigns, long.next), (vec![], None));
 }
 
-/// A8, C4, D4: a change of the amount is for later activations, of all codes of the campaign; what was issued stays.
+/// A8, C4, D4: a changed amount applies to later activations, of all codes of the campaign; issued bonuses stay.
 #[test]
-fn a_changed_amount_is_for_later_activations() {
+fn a_changed_amount_applies_to_later_activations() {
     check(
         r#"
         club Arena
@@ -178,9 +179,9 @@ fn a_changed_amount_is_for_later_activations() {
     );
 }
 
-/// D3, A9: a cap that is changed holds for codes that are used already, archived ones too; the counters follow it.
+/// D3, A9: a changed cap applies to used codes, including archived ones; the counters follow it.
 #[test]
-fn a_changed_cap_holds_at_once() {
+fn a_changed_cap_applies_at_once() {
     check(
         r#"
         club Arena
@@ -235,9 +236,9 @@ fn a_changed_cap_holds_at_once() {
     );
 }
 
-/// C2, C3, C5: name, clubs and period are changed together or one by one, for all codes; terms that cannot be had change nothing.
+/// C2, C3, C5: name, clubs and period are changed together or one by one, for all codes; invalid terms change nothing.
 #[test]
-fn terms_are_changed_as_they_are_made() {
+fn changes_of_terms_are_checked_like_new_terms() {
     check(
         r#"
         club Arena
@@ -286,7 +287,7 @@ fn terms_are_changed_as_they_are_made() {
     );
 }
 
-/// A1, C8: a period that is enforced stops redemption outside it, to the millisecond; holds and late confirmations as well.
+/// A1, C8: an enforced period stops redemption outside it, to the millisecond; holds and late confirmations as well.
 #[test]
 fn a_period_that_is_enforced_stops_redemption() {
     check(
@@ -347,9 +348,9 @@ fn a_period_that_is_enforced_stops_redemption() {
     );
 }
 
-/// Z16: a campaign tells when fewer codes than its threshold can still be activated: used, archived and added ones move it.
+/// Z16: a campaign reports when fewer codes than its threshold can still be activated: used, archived and added codes affect it.
 #[test]
-fn a_campaign_tells_when_its_stock_is_low() {
+fn a_campaign_reports_low_stock() {
     check(
         r#"
         club Arena
@@ -412,10 +413,10 @@ fn a_campaign_tells_when_its_stock_is_low() {
     );
 }
 
-/// Z16, A9, Z1: what is held, and what the campaign's limit and its budget do not leave, cannot be activated. A hold that expires gives its
-/// use back at that moment, while no record comes.
+/// Z16, A9, Z1: held uses, and uses beyond the campaign's limit and budget, cannot be activated. A hold that expires returns its
+/// use at that moment, without any record.
 #[test]
-fn what_is_held_or_past_a_limit_is_not_in_stock() {
+fn held_uses_and_uses_beyond_a_limit_are_not_in_stock() {
     check(
         r#"
         club Arena

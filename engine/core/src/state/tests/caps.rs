@@ -1,7 +1,7 @@
-//! The cases of the limits: of a code, of a client in a campaign, of a campaign's uses and of its budget, with what is held counted
-//! (Z5, Z1, A11, D3, D5; pains 1, 4, 5, 6), and a random test of all of them against going through every hold and activation.
+//! The limits: of a code, of a client in a campaign, of a campaign's uses and of its budget, including held uses (Z5, Z1, A11,
+//! D3, D5; pains 1, 4, 5, 6), and a random test of all of them against a walk over every hold and activation.
 //!
-//! Positions: the settings stand at 1, so that the first club stands at 2 and the first campaign at 3.
+//! Positions: the settings are at 1, so that the first club is at 2 and the first campaign at 3.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,9 +18,9 @@ use crate::index::{Index, normalise};
 use crate::state::refund::activation_of;
 use crate::state::{CreateCampaignRequest, HoldRequest, Mutation, NamedHold, RedeemRequest, RefundRequest, State};
 
-/// A11, Z5: a client has so many uses of a campaign, through whichever codes, redeemed or held; another client has his own.
+/// A11, Z5: the uses of a client in a campaign are limited, over all codes, redeemed or held; another client's are separate.
 #[test]
-fn a_client_has_no_more_than_his_uses() {
+fn a_client_gets_no_more_than_the_permitted_uses() {
     check(
         r#"
         club Arena
@@ -68,9 +68,9 @@ fn a_client_has_no_more_than_his_uses() {
     );
 }
 
-/// Z5, pain 6: different codes share the campaign's uses, and whichever is asked for last is told that there is none left.
+/// Z5, pain 6: different codes share the campaign's uses, and the last request finds none left.
 #[test]
-fn a_campaign_has_no_more_than_its_uses() {
+fn a_campaign_grants_no_more_than_its_uses() {
     check(
         r#"
         club Arena
@@ -115,9 +115,9 @@ fn a_campaign_has_no_more_than_its_uses() {
     );
 }
 
-/// Z5: credited and held together never pass the budget, to the cent.
+/// Z5: credited and held bonuses together never exceed the budget, to the cent.
 #[test]
-fn a_campaign_gives_no_more_than_its_budget() {
+fn a_campaign_credits_no_more_than_its_budget() {
     check(
         r#"
         club Arena
@@ -155,7 +155,7 @@ fn a_campaign_gives_no_more_than_its_budget() {
     );
 }
 
-/// Z5, A8: a hold weighs what it was given for, whatever the amount is now, before its time is up and after.
+/// Z5, A8: a hold counts with its own amount, whatever the amount is now, before it expires and after.
 #[test]
 fn a_hold_takes_its_own_amount_off_the_budget() {
     check(
@@ -202,9 +202,10 @@ fn a_hold_takes_its_own_amount_off_the_budget() {
     );
 }
 
-/// Z1, Z5: within its time a hold is confirmed whatever has become of the limits; nothing new is had until there is room again.
+/// Z1, Z5: until it expires a hold can be confirmed whatever happened to the limits; nothing new is granted until there is room
+/// again.
 #[test]
-fn limits_lowered_under_open_holds_keep_their_promises_and_make_no_more() {
+fn limits_lowered_under_open_holds_honour_these_and_grant_no_more() {
     for limit in ["cap", "per-client", "uses", "budget"] {
         let refused = match limit {
             "cap" => "code_exhausted",
@@ -275,8 +276,8 @@ fn limits_lowered_under_open_holds_keep_their_promises_and_make_no_more() {
     }
 }
 
-/// Z5: a limit lowered under many open holds is exact: a use is free when so many have expired as stand in its way, and not before;
-/// and a check says so, though it is told of a few expiries only (Z6).
+/// Z5: a limit lowered under many open holds is exact: a use becomes free when enough holds have expired, and not before; a check
+/// agrees, although it only sees a few expiries (Z6).
 #[test]
 fn limits_lowered_under_many_holds_are_exact() {
     for (limit, refused) in [
@@ -292,14 +293,15 @@ fn limits_lowered_under_many_holds_are_exact() {
             script += &format!("hold code=A ttl={ttl}\n");
             expected += &format!("hold {}: campaign 1, 1.00, until {ttl}\n", 4 + hold);
         }
-        // Twenty may be taken, so that forty-one must have expired for another. Each attempt before it is refused, and sweeps some.
+        // Twenty are permitted, so that forty-one must have expired for another one. Each earlier attempt is refused, and sweeps
+        // some.
         script += &format!("redeem code=A\nupdate 1 {limit}=20\nat 1039\nredeem code=A\nat 1040\nredeem code=A\nredeem code=A\n");
         expected += &format!("{refused}\nupdated\n{refused}\ncampaign 1: 1.00 credited, balance 1.00\n{refused}\n");
         check(&script, &expected);
     }
 }
 
-/// A budget from which much is held in small parts, and a bonus that was raised since: several must have expired for one.
+/// A budget with many small holds, and a bonus that was raised since: several must expire for one use.
 #[test]
 fn an_amount_raised_over_many_small_holds_waits_for_enough_of_them() {
     let mut script = "club Arena\ncampaign amount=0.01 budget=0.50 codes=A,B\n".to_owned();
@@ -315,7 +317,7 @@ fn an_amount_raised_over_many_small_holds_waits_for_enough_of_them() {
     check(&script, &expected);
 }
 
-/// Z5: however many holds expire at one moment, exactly their uses are free from then on, through whichever codes.
+/// Z5: however many holds expire at one moment, exactly their uses are free from then on, over all codes.
 #[test]
 fn many_holds_that_expire_at_once_give_back_exactly_their_uses() {
     const USES: usize = 60;
@@ -339,7 +341,7 @@ fn many_holds_that_expire_at_once_give_back_exactly_their_uses() {
     }
 }
 
-/// A11: a client's uses count from when that was first limited, and on while it is not; what was held at that moment counts.
+/// A11: a client's uses count from when they were first limited, even while they are not; holds of that moment count.
 #[test]
 fn clients_are_counted_from_when_they_were_first_limited() {
     check(
@@ -382,9 +384,9 @@ fn clients_are_counted_from_when_they_were_first_limited() {
     );
 }
 
-/// A limit that is far beyond, or the sums of holds that no amount can hold, break nothing.
+/// Very high limits, and sums of holds that overflow an amount, break nothing.
 #[test]
-fn the_greatest_limits_and_amounts_hold() {
+fn the_greatest_limits_and_amounts_work() {
     check(
         r#"
         club Arena
@@ -421,7 +423,7 @@ fn the_greatest_limits_and_amounts_hold() {
     );
 }
 
-/// What a slow model keeps of an activation or a hold.
+/// An activation or a hold in the slow model.
 struct Use {
     at: Position,
     client: u128,
@@ -433,7 +435,7 @@ struct Use {
     is_over: bool,
 }
 
-/// Everything that was taken of one campaign, gone through from one end to the other for each question.
+/// Everything taken of one campaign; each query walks all of it.
 #[derive(Default)]
 struct Taken {
     uses: Vec<Use>,
@@ -463,13 +465,13 @@ impl Taken {
     }
 }
 
-/// A limit now and then: mostly one that is met soon.
+/// Occasionally a limit: mostly one that is soon reached.
 fn some_limit<T: From<u8>>(random: &mut fastrand::Rng) -> Option<T> {
     (random.u32(..3) > 0).then(|| T::from(random.u8(1..12)))
 }
 
-/// Z5, D5: whatever is redeemed, held, confirmed, released, refunded and changed, in whichever order and however time passes, each
-/// answer is that of the slow model; [`Bench`] sees to it that each check has foretold it, and that a replay agrees.
+/// Z5, D5: for any order of redemptions, holds, confirmations, releases, refunds and changes, over any time, each answer is that
+/// of the slow model. [`Bench`] verifies that each check predicted it, and that a replay agrees.
 #[test]
 #[expect(clippy::print_stdout, reason = "a random test prints its seed")]
 fn random_uses_of_a_limited_campaign_are_counted_exactly() {
@@ -489,7 +491,7 @@ fn random_uses_of_a_limited_campaign_are_counted_exactly() {
             bench.records.last().map(|(_, record)| record.clone()).expect("one was just added")
         };
         for number in 2..random.u64(20..400) {
-            // At times many expire at once, so that the state has not taken note of all of them.
+            // At times many expire at once, so that the state has not noted all of them.
             bench.now_ms += [0, 0, 0, 1, 50, 400][random.usize(..6)];
             let now_ms = bench.now_ms;
             let (client, code) = (random.u128(1..4), random.usize(..CODES.len()));
@@ -594,10 +596,10 @@ fn random_uses_of_a_limited_campaign_are_counted_exactly() {
     assert!(words.iter().all(|word| seen.get(word).is_some_and(|times| *times > 20)), "{seen:?}");
 }
 
-/// A million open holds of one campaign are not gone through: what is looked at does not depend on how many there are. Measured in
-/// `benches/benches/state.rs`; here, that a few thousand give the right answer at both ends of a lowered limit.
+/// The cost of a limit does not depend on the number of open holds; `benches/benches/state.rs` measures it with a million. Here a
+/// few thousand give the right answer at both ends of a lowered limit.
 #[test]
-fn a_limit_is_counted_to_from_the_nearer_end() {
+fn a_limit_is_searched_from_the_nearer_end() {
     for (limit, first_free) in [(1, 2_999), (1_500, 1_500), (2_999, 1)] {
         let mut bench = Bench::new(Settings::default());
         let mut number = 0;
@@ -636,10 +638,10 @@ fn a_limit_is_counted_to_from_the_nearer_end() {
     }
 }
 
-/// Z4, Z6: a check in between two records sees what stood before the one or after the other, and never the campaign of one moment
-/// with the code of another: here the code is free only from when on the campaign has nothing left.
+/// Z4, Z6: a check between two records sees the state before or after, and never the campaign of one moment with the code of
+/// another: here the code only becomes free once the campaign has nothing left.
 #[test]
-fn a_check_never_sees_a_use_that_was_free_at_no_moment() {
+fn a_check_never_reports_a_use_that_was_never_free() {
     const ROUNDS: usize = 3_000;
     let mut state = State::default();
     let index = Index::of(&state);
@@ -671,7 +673,7 @@ fn a_check_never_sees_a_use_that_was_free_at_no_moment() {
         let update = UpdateCampaign { campaign: CampaignId(1), amount: Some(Money(amount)), ..UpdateCampaign::default() };
         Mutation::UpdateCampaign(Box::new(update))
     };
-    // The round whose code is not to be had; none while it may be.
+    // The round whose code cannot be redeemed; none while it can.
     let (round, seen) = (AtomicUsize::new(usize::MAX), AtomicUsize::new(0));
     let look = |at: usize| {
         let Some(code) = codes.get(at) else { return };
@@ -697,7 +699,7 @@ fn a_check_never_sees_a_use_that_was_free_at_no_moment() {
         for at in 0..ROUNDS {
             let ours = run(hold(&codes[at]));
             run(amount(10));
-            // The code is held, and the budget has ten. Then it has not, and only then the code is free, of which one was held.
+            // The code is held, and the budget has ten. Then it has none, and only then the held use of the code becomes free.
             round.store(at, Ordering::SeqCst);
             let other = run(hold(&codes[ROUNDS]));
             run(release(ours));
@@ -708,5 +710,5 @@ fn a_check_never_sees_a_use_that_was_free_at_no_moment() {
         }
         round.store(ROUNDS, Ordering::SeqCst);
     });
-    assert!(seen.load(Ordering::SeqCst) > ROUNDS, "the checks came in between");
+    assert!(seen.load(Ordering::SeqCst) > ROUNDS, "checks ran in between");
 }

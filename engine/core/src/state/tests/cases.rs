@@ -8,7 +8,7 @@ use super::{Bench, START_MS, list, stamp};
 use crate::state::requests::Remembered;
 use crate::state::{CreateCampaignRequest, Mutation};
 
-/// D1, D2, D4: the code is validated, the bonus credited and the activation recorded, at once.
+/// D1, D2, D4: the code is validated, the bonus credited and the activation recorded in one step.
 #[test]
 fn a_code_is_redeemed() {
     check(
@@ -35,7 +35,7 @@ fn a_code_is_redeemed() {
     );
 }
 
-/// D2: each failure has its own reason. Each attempt fails of everything that comes after its reason as well.
+/// D2: each failure has its own reason. Each attempt also fails all later checks.
 #[test]
 fn refusals_of_a_redemption_come_in_order_of_precedence() {
     check(
@@ -76,9 +76,9 @@ fn refusals_of_a_redemption_come_in_order_of_precedence() {
     );
 }
 
-/// D3, D5: the cap counts for each code, not for the campaign; without one there is no limit.
+/// D3, D5: the cap counts per code, not per campaign; without one there is no limit.
 #[test]
-fn a_code_is_good_for_exactly_its_cap() {
+fn a_code_can_be_used_exactly_up_to_its_cap() {
     check(
         r#"
         club Arena
@@ -115,7 +115,7 @@ fn a_code_is_good_for_exactly_its_cap() {
     }
 }
 
-/// C2: clubs are a list, and an empty one means all, also those registered later.
+/// C2: clubs are a list, and an empty one means all, including those registered later.
 #[test]
 fn a_campaign_without_clubs_runs_at_all_of_them() {
     check(
@@ -150,9 +150,9 @@ fn a_campaign_without_clubs_runs_at_all_of_them() {
     );
 }
 
-/// C7, C8, C9, A1: the toggle stops redemption; the period only informs.
+/// C7, C8, C9, A1: the switch stops redemption; the period only informs.
 #[test]
-fn a_campaign_is_stopped_by_its_toggle_and_not_by_its_period() {
+fn a_campaign_is_stopped_by_its_switch_and_not_by_its_period() {
     check(
         r#"
         club Arena
@@ -200,7 +200,7 @@ fn a_campaign_is_stopped_by_its_toggle_and_not_by_its_period() {
     );
 }
 
-/// K4, K9: letter case and what surrounds a code do not matter, in lists and in redemption.
+/// K4, K9: letter case and surrounding characters of a code do not matter, in lists and in redemptions.
 #[test]
 fn codes_are_the_same_whatever_their_case() {
     check(
@@ -225,7 +225,7 @@ fn codes_are_the_same_whatever_their_case() {
     );
 }
 
-/// D1, B5: a client whom nobody registered is registered by the first redemption; a refused one leaves no trace of him.
+/// D1, B5: an unknown client is registered by the first redemption; a refused one leaves no trace of the client.
 #[test]
 fn an_unknown_client_is_registered_by_a_redemption() {
     check(
@@ -266,9 +266,9 @@ fn an_unknown_client_is_registered_by_a_redemption() {
     );
 }
 
-/// Neither a balance nor a campaign's sum ever passes what an amount can hold; the use of the code is not spent.
+/// Neither a balance nor a campaign's sum ever overflows; the use of the code is not spent.
 #[test]
-fn amounts_stop_at_what_they_can_hold() {
+fn amounts_never_overflow() {
     check(
         r#"
         club Arena
@@ -301,7 +301,7 @@ fn amounts_stop_at_what_they_can_hold() {
     );
 }
 
-/// C3: each request has the defect that it is refused for, and all that come after it.
+/// C3: each request fails the check that it is refused for, and all later ones.
 #[test]
 fn refusals_of_a_campaign_come_in_order_of_precedence() {
     let (long, too_long) = ("n".repeat(NAME_BYTES_MAX), "n".repeat(NAME_BYTES_MAX + 1));
@@ -356,7 +356,7 @@ fn refusals_of_a_campaign_come_in_order_of_precedence() {
     );
 }
 
-/// K5, K6, K7, K9, Z7: every line that adds nothing is named, with the reason.
+/// K5, K6, K7, K9, Z7: every line that adds nothing is reported with the reason.
 #[test]
 fn adding_codes_gives_a_verdict_for_each_line() {
     check(
@@ -392,7 +392,7 @@ fn adding_codes_gives_a_verdict_for_each_line() {
     );
 }
 
-/// A3, K7, A4: a code is held by one campaign, whatever its toggle. Rejecting adds nothing; skipping adds the rest.
+/// A3, K7, A4: a code is held by one campaign, whether it is switched on or not. Rejecting adds nothing; skipping adds the rest.
 #[test]
 fn a_conflict_rejects_the_list_or_is_skipped() {
     check(
@@ -421,9 +421,9 @@ fn a_conflict_rejects_the_list_or_is_skipped() {
     );
 }
 
-/// K1, A2: the limit counts a campaign's codes after duplicates are taken out, and is all or nothing.
+/// K1, A2: the limit counts a campaign's codes without duplicates, and is all or nothing.
 #[test]
-fn a_campaign_holds_so_many_codes_and_not_one_more() {
+fn the_number_of_codes_of_a_campaign_is_limited() {
     let settings = Settings { codes_per_campaign_max: 4, ..Settings::default() };
     check_with(
         settings,
@@ -454,9 +454,9 @@ fn a_campaign_holds_so_many_codes_and_not_one_more() {
     );
 }
 
-/// K1 by its real number.
+/// K1 with the real limit.
 #[test]
-fn fifty_thousand_codes_are_taken_and_not_one_more() {
+fn fifty_thousand_codes_are_accepted_and_not_one_more() {
     let texts: Vec<String> = (0..50_001).map(|number| format!("CODE-{number}")).collect();
     let mut bench = Bench::new(Settings::default());
     let mut create = |number: u64, count: usize| {
@@ -479,8 +479,8 @@ fn terms() -> scrip_protocol::command::Terms {
     scrip_protocol::command::Terms::new("a campaign", Money(1))
 }
 
-/// D4, D6, A8, A12, A13: one record is the activation and the credit, with the amount of that moment, the campaign and the code it comes
-/// of; and nothing else comes of it, least of all a top-up.
+/// D4, D6, A8, A12, A13: one record is the activation and the credit, with the amount of that moment, the campaign and the code;
+/// there are no other effects, least of all a top-up.
 #[test]
 fn one_record_carries_the_activation_and_the_credit() {
     let bench = check_with(
@@ -512,9 +512,9 @@ fn one_record_carries_the_activation_and_the_credit() {
     assert_ne!(first.stamp.request, second.stamp.request);
 }
 
-/// Z3: the same request gets the same reply and nothing happens again, whatever has happened since.
+/// Z3: a retry gets the first reply and changes nothing, whatever has happened since.
 #[test]
-fn a_repeated_request_gets_its_first_reply() {
+fn a_retry_gets_the_first_reply() {
     check(
         r#"
         club Arena request=1
@@ -558,7 +558,7 @@ fn a_repeated_request_gets_its_first_reply() {
     );
 }
 
-/// Z3: what may have been forgotten is never executed again.
+/// Z3: a request that may have been forgotten is never executed again.
 #[test]
 fn a_request_older_than_the_window_is_not_executed() {
     let settings = Settings { request_window_ms: 1000, request_skew_ms: 10, ..Settings::default() };
@@ -588,7 +588,7 @@ fn a_request_older_than_the_window_is_not_executed() {
     );
 }
 
-/// Clubs and clients have names of a bounded length; a club's is its own.
+/// Names of clubs and clients have a limited length; club names are unique.
 #[test]
 fn names_are_checked() {
     let (long, too_long) = ("n".repeat(NAME_BYTES_MAX), "n".repeat(NAME_BYTES_MAX + 1));

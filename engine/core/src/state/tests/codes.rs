@@ -1,4 +1,4 @@
-//! Codes of campaigns, by requirement: what is shown of them, whether values are free, dry runs, generation.
+//! Codes of campaigns, by requirement: lists, checks of free values, dry runs, generation.
 
 use std::cell::Cell;
 
@@ -72,8 +72,8 @@ fn codes_are_shown_by_status_and_usage() {
     );
 }
 
-/// X3, X4, K1: pages hold all codes of a large campaign, each once, in order, whatever the filter; the conflicts too, which no reply
-/// to a restore lists in full. Pain 18.
+/// X3, X4, K1: pages list all codes of a large campaign, each once, in order, with any filter; also the conflicts, which no reply
+/// to a restore lists completely. Pain 18.
 #[test]
 fn pages_show_every_code_once() {
     let mut bench = Bench::new(Settings::default());
@@ -92,7 +92,7 @@ fn pages_show_every_code_once() {
     run(&mut bench, create(some(0, 1)));
     let campaign = CampaignId(1);
     run(&mut bench, Mutation::ArchiveCodes(Box::new(CodesRequest { campaign, list: some(0, 2) })));
-    // Only codes of the last of three stretches that are looked at, so that pages before them are empty.
+    // Only codes of the last of three examined ranges, so that the pages before them are empty.
     run(&mut bench, create(some(2 * CODES_LOOKED_AT, 4)));
     let shown = |status, usage| {
         let rows = rows(&bench, campaign, status, usage).expect("there is that campaign");
@@ -109,7 +109,7 @@ fn pages_show_every_code_once() {
     bench.compare_with_replay();
 }
 
-/// Z6, K7, K4: whether values are free to be added, and which campaigns hold the others; letter case and white space aside.
+/// Z6, K7, K4: whether values can be added, and which campaigns hold the others; letter case and white space aside.
 #[test]
 fn values_are_free_or_held_by_a_campaign() {
     check(
@@ -144,7 +144,7 @@ fn values_are_free_or_held_by_a_campaign() {
     );
 }
 
-/// A limit from an older journal that is higher than any campaign may have is not followed.
+/// A limit in an older journal that exceeds the maximum of a campaign is not applied.
 #[test]
 fn a_campaign_never_holds_more_than_a_record_can_restore() {
     let settings = Settings { codes_per_campaign_max: u32::MAX, ..Settings::default() };
@@ -161,9 +161,9 @@ fn a_campaign_never_holds_more_than_a_record_can_restore() {
     assert_eq!(outcome, CreateCampaignOutcome::TooManyCodes(limit));
 }
 
-/// Z7, A15, K5: a dry run answers line for line what adding would, and adds nothing.
+/// Z7, A15, K5: a dry run gives the same verdict for each line as adding, and adds nothing.
 #[test]
-fn a_dry_run_answers_as_adding_does() {
+fn a_dry_run_answers_like_adding() {
     let settings = Settings { codes_per_campaign_max: 4, ..Settings::default() };
     check_with(
         settings,
@@ -216,7 +216,7 @@ fn a_dry_run_answers_as_adding_does() {
     );
 }
 
-/// Z8, K9: generated codes are added as others are, in one batch of their own, and redeemed.
+/// Z8, K9: generated codes are added like others, in a batch of their own, and can be redeemed.
 #[test]
 fn codes_are_generated_and_redeemed() {
     check(
@@ -252,10 +252,10 @@ fn codes_are_generated_and_redeemed() {
     );
 }
 
-/// Z8: no code is generated that any campaign has or had, archived or not, so that none stands in the way of a restore. Where
-/// chance brought too many of them, nothing is added.
+/// Z8: no code is generated that any campaign has or had, archived or not, so that none prevents a restore. If too many of the
+/// drawn codes exist, nothing is added.
 #[test]
-fn no_code_is_generated_that_exists() {
+fn no_existing_code_is_generated() {
     check(
         r#"
         club Arena
@@ -288,8 +288,8 @@ fn no_code_is_generated_that_exists() {
     );
 }
 
-/// Z8, A2, pain 15: refusals in order of precedence, each with what is wrong of all that comes after it; a space of codes that is too
-/// small to be safe is refused at its exact edge, however often one asks, and nothing overflows.
+/// Z8, A2, pain 15: refusals in order of precedence, each with all later faults; a code space that is too small to be safe is
+/// refused at its exact limit, however often it is requested, and nothing overflows.
 #[test]
 fn refusals_of_generation_come_in_order_of_precedence() {
     let settings = Settings { codes_per_campaign_max: 3, ..Settings::default() };
@@ -341,8 +341,8 @@ fn refusals_of_generation_come_in_order_of_precedence() {
     );
 }
 
-/// K9: stored codes whose texts are no codes, as those of a program that normalises differently may be, are counted and do not vanish
-/// without a word; the others are found.
+/// K9: stored codes with invalid texts, such as those of a program that normalises differently, are counted and logged; the
+/// others are found.
 #[test]
 fn stored_codes_that_cannot_be_looked_up_are_counted() {
     let mut records = ran("club Arena\ncampaign amount=1 codes=A,B,C\nadd 1 codes=D").records;
@@ -383,10 +383,10 @@ impl Lookup for Counting<'_> {
     }
 }
 
-/// K7, A6: a campaign recognises its archived codes whose values another campaign has had since. A list costs as much as it is long,
-/// however many codes are archived: they are hashed once.
+/// K7, A6: a campaign recognises its archived codes whose values another campaign has had since. The cost of a list depends on
+/// its length only, however many codes are archived: they are hashed once.
 #[test]
-fn a_list_costs_as_much_as_it_is_long_however_many_codes_are_archived() {
+fn the_cost_of_a_list_does_not_depend_on_the_number_of_archived_codes() {
     const ARCHIVED: usize = 500;
     let all = (0..ARCHIVED).map(|n| format!("C{n}")).collect::<Vec<_>>().join(",");
     let script = |both: &str| format!("archive-codes 1 codes={both}\nadd 2 codes={both}\narchive-codes 2 codes={both}\n");
@@ -429,7 +429,7 @@ fn a_list_costs_as_much_as_it_is_long_however_many_codes_are_archived() {
             assert!(cost < 10, "{cost} for a list of one code");
         }
     }
-    // One that the other campaign alone had; and one that is archived nowhere in this campaign any longer.
+    // One that only the other campaign had; and one that is no longer archived in this campaign.
     assert_eq!(decided(&bench, &Mutation::RestoreCodes(of("other"))).0, Some(LineVerdict::NotInCampaign));
     run_on_any(&mut bench, "at 2000\nrestore-codes 1 codes=C7\narchive 1");
     assert_eq!(decided(&bench, &Mutation::ArchiveCodes(of("late"))).0, Some(LineVerdict::AlreadyArchived));

@@ -12,7 +12,7 @@ use super::{Answer, Bench, START_MS, stamp};
 use crate::state::requests::Remembered;
 use crate::state::{Mutation, State};
 
-/// Two clubs, and the credentials of an operator and of a gateway, numbered 5 and 1 as a file may have them.
+/// Two clubs, and the credentials of an operator and of a gateway, numbered 5 and 1 as a file may number them.
 struct Organisation {
     bench: Bench,
     requests: u64,
@@ -52,16 +52,16 @@ impl Organisation {
         wire::decode(Kind::RevokeCredential.word(), &bytes).expect("it was just encoded")
     }
 
-    /// Number, role, whether it is revoked, of each.
+    /// Number, role and whether it is revoked, for each.
     fn listed(&self, after: u32) -> Vec<(u32, Role, bool)> {
         let list = self.bench.state.list_credentials(&ListCredentials { after: CredentialId(after) });
         list.credentials.iter().map(|card| (card.credential.0, card.role, card.revoked_ms.is_some())).collect()
     }
 }
 
-/// Z15: numbers go on after the greatest, whatever gaps the first ones have, and are never given again.
+/// Z15: numbers continue after the greatest, whatever gaps the first ones have, and are never reused.
 #[test]
-fn credentials_are_numbered_after_those_that_were_there() {
+fn credentials_are_numbered_after_existing_ones() {
     let mut of = Organisation::new();
     assert_eq!(of.add(grant(Role::Cashier, 6)), Added::Added(CredentialId(6)));
     assert_eq!(of.revoke(6), Revoked::Revoked);
@@ -76,7 +76,7 @@ fn credentials_are_numbered_after_those_that_were_there() {
 
 /// Z15: a gateway's clubs are those of the organisation, each once and in order.
 #[test]
-fn what_cannot_be_granted_is_refused_with_its_reason() {
+fn invalid_grants_are_refused_with_the_reason() {
     let mut of = Organisation::new();
     let at = |clubs: &[u32]| Grant { clubs: clubs.iter().copied().map(ClubId).collect(), ..grant(Role::Gateway, 9) };
     let named = |name: &str| Grant { name: name.to_owned(), ..at(&[]) };
@@ -94,13 +94,13 @@ fn what_cannot_be_granted_is_refused_with_its_reason() {
     assert_eq!(of.add(at(&[2, 1, 2])), Added::Added(CredentialId(6)));
     let added = of.bench.state.credentials.of(CredentialId(6)).expect("it was just added");
     assert_eq!((added.grant.clubs.as_slice(), added.added_ms), ([ClubId(1), ClubId(2)].as_slice(), START_MS));
-    // A certificate's hash is another secret than a token's that happens to be the same.
+    // The hash of a certificate is a different secret from an equal hash of a token.
     let certified = Grant { secret: Secret::Certificate([5; 32]), ..grant(Role::Operator, 0) };
     assert_eq!(of.add(certified), Added::Added(CredentialId(7)));
     of.bench.compare_with_replay();
 }
 
-/// Z15: somebody can always add another.
+/// Z15: there is always an operator who can add another.
 #[test]
 fn the_last_operator_stays() {
     let mut of = Organisation::new();
@@ -115,15 +115,15 @@ fn the_last_operator_stays() {
     of.bench.compare_with_replay();
 }
 
-/// Z15: a revoked credential's secret does not come back under another number.
+/// Z15: the secret of a revoked credential cannot be used under another number.
 #[test]
-fn a_revoked_secret_is_not_given_again() {
+fn a_revoked_secret_cannot_be_used_again() {
     let mut of = Organisation::new();
     assert_eq!(of.revoke(1), Revoked::Revoked);
     assert_eq!(of.add(grant(Role::Gateway, 1)), Added::SecretTaken);
     let holder = of.bench.index.holders().of_secret(&Secret::Token([1; 32])).expect("it stays known");
     assert!(holder.is_revoked() && holder.credential == CredentialId(1));
-    // Nor does a record of its number bring it back.
+    // A record with its number does not restore it either.
     let again = CredentialAdded { stamp: None, credential: CredentialId(1), grant: grant(Role::Operator, 8) };
     of.bench.follow(Record::from(again));
     assert_eq!(of.listed(0), [(1, Role::Gateway, true), (5, Role::Operator, false)]);
@@ -131,9 +131,9 @@ fn a_revoked_secret_is_not_given_again() {
     of.bench.compare_with_replay();
 }
 
-/// Z15: which clubs a holder may ask for.
+/// Z15: the clubs that a holder may act for.
 #[test]
-fn a_holder_bound_to_clubs_may_ask_for_those() {
+fn a_holder_bound_to_clubs_may_act_for_those() {
     let mut of = Organisation::new();
     let bound = Grant { clubs: vec![ClubId(2)], reasons: false, ..grant(Role::Gateway, 6) };
     assert_eq!(of.add(bound), Added::Added(CredentialId(6)));
@@ -146,9 +146,9 @@ fn a_holder_bound_to_clubs_may_ask_for_those() {
     assert_eq!(holder(6).since, of.bench.state.position());
 }
 
-/// What a revoked credential holds is free at once, and remembered as expired.
+/// The holds of a revoked credential are released at once, and remembered as expired.
 #[test]
-fn what_a_revoked_credential_holds_is_free() {
+fn the_holds_of_a_revoked_credential_are_released() {
     let script = "
         club Arena
         credential operator Boss
@@ -172,7 +172,7 @@ fn revoke(state: &mut State, at_ms: u64) {
     state.apply(at_ms, &CredentialRevoked { stamp, credential: CredentialId(2) }.into());
 }
 
-/// A snapshot between a revocation and the expiry of the credential's last hold goes on as the state does.
+/// A snapshot between a revocation and the expiry of the credential's last hold continues like the state.
 #[test]
 fn a_snapshot_carries_the_holds_of_a_revoked_credential_that_have_yet_to_expire() {
     let script = "
@@ -197,7 +197,7 @@ fn a_snapshot_carries_the_holds_of_a_revoked_credential_that_have_yet_to_expire(
     assert_eq!(state.campaigns.of(CampaignId(1)).map(|campaign| campaign.held), Some(0));
 }
 
-/// A revocation in a journal of the first version left the credential's holds open, and a replay of it still does.
+/// A revocation in a journal of the first version left the credential's holds open, and its replay still does.
 #[test]
 fn a_revocation_in_a_first_journal_leaves_holds_open() {
     let script = "

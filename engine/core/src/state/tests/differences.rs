@@ -1,7 +1,7 @@
-//! Two states that are not the same are told apart, and the difference is named.
+//! Differences between two states are found and named.
 //!
-//! A script does something of everything; then each of its records is left out, or applied twice, and what comes of it is compared with
-//! what came of all of them. The comparison by name must find a difference exactly where the states are not equal.
+//! A script exercises everything; then each of its records is omitted, or applied twice, and the resulting state is compared with
+//! that of all records. The comparison by name must find a difference exactly if the states are not equal.
 
 use scrip_protocol::Record;
 use scrip_protocol::command::Activation;
@@ -10,7 +10,7 @@ use super::script::ran;
 use super::{Bench, State};
 use crate::state::{Difference, first_difference};
 
-/// Something of everything. The positions: settings 1, club 2, client 3, campaign 4, and the redemption of code A by client 7 at 5.
+/// Something of everything. Positions: settings 1, club 2, client 3, campaign 4, and the redemption of code A by client 7 at 5.
 fn everything() -> Bench {
     ran(r#"
         club Arena
@@ -63,12 +63,12 @@ fn agrees_with_equality(ours: &State, theirs: &State, what: &str) -> Option<Diff
     found
 }
 
-/// Z10: a recomputed state is compared with another in everything that it holds: no record goes unnoticed that is missing or applied
-/// twice, and states that are equal have no difference.
+/// Z10: all contents of a recomputed state are compared: a record that is missing or applied twice is always noticed, and equal
+/// states have no difference.
 #[test]
 fn no_record_is_missing_or_applied_twice_without_a_difference() {
     let bench = everything();
-    assert!(bench.records.len() > 34, "the script does what it says: {} records", bench.records.len());
+    assert!(bench.records.len() > 34, "the script makes {} records", bench.records.len());
     let replay = replayed(bench.records.iter());
     assert_eq!(agrees_with_equality(&replay, &bench.state, "a replay"), None);
     for left_out in 0..bench.records.len() {
@@ -80,9 +80,9 @@ fn no_record_is_missing_or_applied_twice_without_a_difference() {
     }
 }
 
-/// Z10: with the position and time the same, the difference is in what the records did, and its place is named.
+/// Z10: with equal position and time, the difference is in the effect of the records, and names its place.
 #[test]
-fn a_record_of_other_content_is_named_by_what_it_changed() {
+fn a_changed_record_is_named_by_its_effect() {
     let bench = everything();
     let changed = |change: &dyn Fn(&mut Activation)| {
         let mut records = bench.records.clone();
@@ -95,24 +95,24 @@ fn a_record_of_other_content_is_named_by_what_it_changed() {
     };
     assert_eq!(
         changed(&|activation| activation.slot = 1),
-        "campaign 1, code in slot 0: the journal makes it 1 activation, the snapshot says 0 activations"
+        "campaign 1, code in slot 0: the journal has 1 activation, the snapshot has 0 activations"
     );
     assert_eq!(
         changed(&|activation| activation.balance.0 += 1_000_000),
         "request 01a0c450-6c00-7000-8000-0000000f4244, its answer: \
-         the journal makes it redeemed: 2.00 credited, bonus balance 2.00, campaign 1, activation 5, \
-         the snapshot says redeemed: 2.00 credited, bonus balance 10002.00, campaign 1, activation 5"
+         the journal has redeemed: 2.00 credited, bonus balance 2.00, campaign 1, activation 5, \
+         the snapshot has redeemed: 2.00 credited, bonus balance 10002.00, campaign 1, activation 5"
     );
 }
 
-/// Z10: readers, who are passed on in snapshots and hold the journal, are compared as everything else is.
+/// Z10: readers, which snapshots contain and which affect retention, are compared like everything else.
 #[test]
-fn a_reader_that_is_elsewhere_is_named() {
+fn a_reader_at_another_position_is_named() {
     let reader = |position: u64| ran(&format!("club Arena\nreader reports {position}")).state;
     let mut found = first_difference(&reader(1), &reader(2)).expect("it is elsewhere");
     assert_eq!(
         found.said_of("the journal", "the snapshot"),
-        "reader reports, its position: the journal makes it Position(1), the snapshot says Position(2)"
+        "reader reports, its position: the journal has Position(1), the snapshot has Position(2)"
     );
     found = first_difference(&ran("club Arena\nclub Zentrum").state, &reader(1)).expect("there is none");
     assert!(!found.what.is_empty());

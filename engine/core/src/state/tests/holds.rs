@@ -1,6 +1,6 @@
-//! The cases of hold, confirm and release (Z1, Z5; pains 8, 9, 10, 22).
+//! Hold, confirm and release (Z1, Z5; pains 8, 9, 10, 22).
 //!
-//! Positions: the settings stand at 1, so that the first club stands at 2 and the first campaign at 3.
+//! Positions: the settings are at 1, so that the first club is at 2 and the first campaign at 3.
 
 use scrip_protocol::command::{HOLD_KEPT_MS, HOLD_TTL_MAX_MS, OnConflict, RegisterClub, Terms, UpdateCampaign};
 use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position, Settings};
@@ -11,7 +11,7 @@ use super::{Bench, list, stamp};
 use crate::index::normalise;
 use crate::state::{CodesRequest, CreateCampaignRequest, HoldRequest, Mutation, RedeemRequest};
 
-/// Z1, pain 8: a use is held for one client while he pays, and nobody else has it; the confirmation is the activation.
+/// Z1, pain 8: a use is held for one client during the payment, and nobody else can take it; the confirmation is the activation.
 #[test]
 fn a_hold_becomes_the_activation() {
     check(
@@ -53,7 +53,7 @@ fn a_hold_becomes_the_activation() {
     );
 }
 
-/// Pain 9, pain 10: a payment that fails costs nobody the use.
+/// Pain 9, pain 10: a failed payment costs nobody the use.
 #[test]
 fn a_released_use_is_free_at_once() {
     check(
@@ -86,7 +86,7 @@ fn a_released_use_is_free_at_once() {
     );
 }
 
-/// Z1: the ladder is a redemption's, after the time to live. Each attempt fails of everything that comes after its reason as well.
+/// Z1: the checks are those of a redemption, after the duration. Each attempt also fails all later checks.
 #[test]
 fn refusals_of_a_hold_come_in_order_of_precedence() {
     let longest = HOLD_TTL_MAX_MS;
@@ -138,7 +138,7 @@ fn refusals_of_a_hold_come_in_order_of_precedence() {
     );
 }
 
-/// Z1: the use is free from the very millisecond of the expiry on, and not before.
+/// Z1: the use is free from the exact millisecond of the expiry, and not before.
 #[test]
 fn a_hold_expires_at_its_time() {
     check(
@@ -175,9 +175,9 @@ fn a_hold_expires_at_its_time() {
     );
 }
 
-/// Z1: after its time a hold is confirmed as long as a use is free, whichever.
+/// Z1: an expired hold can be confirmed as long as any use is free.
 #[test]
-fn a_late_confirmation_takes_what_is_free() {
+fn a_late_confirmation_takes_a_free_use() {
     check(
         r#"
         club Arena
@@ -186,7 +186,7 @@ fn a_late_confirmation_takes_what_is_free() {
         at 500000
         confirm 4
         confirm 4
-        # Taken by a hold that comes to nothing: its use is free again for whoever is first.
+        # Taken by a hold that comes to nothing: its use is free again for the first request.
         hold client=7 code=B ttl=1000
         at 501000
         hold client=8 code=B ttl=1000
@@ -222,9 +222,9 @@ fn a_late_confirmation_takes_what_is_free() {
     );
 }
 
-/// Pain 22, and its opposite: what was promised is kept within its time, and a campaign that is off stays off after it.
+/// Pain 22, and its opposite: holds are honoured until they expire, and a campaign that is off stays off after that.
 #[test]
-fn a_campaign_switched_off_keeps_its_promises_and_makes_no_more() {
+fn a_campaign_switched_off_honours_holds_and_grants_no_more() {
     check(
         r#"
         club Arena
@@ -254,7 +254,7 @@ fn a_campaign_switched_off_keeps_its_promises_and_makes_no_more() {
     );
 }
 
-/// Z5: activations and open holds together are never more than the cap, and never fewer than it where so many are asked for.
+/// Z5: activations and open holds together never exceed the cap, and reach it if there are enough requests.
 #[test]
 fn holds_count_against_the_cap() {
     check(
@@ -300,7 +300,7 @@ fn holds_count_against_the_cap() {
     );
 }
 
-/// However many holds expire at one moment, exactly their uses are free from then on: more than one record takes note of.
+/// However many holds expire at one moment, exactly their uses are free from then on: more than one record notes.
 #[test]
 fn many_holds_that_expire_at_once_give_back_exactly_their_uses() {
     const CAP: usize = 60;
@@ -324,9 +324,9 @@ fn many_holds_that_expire_at_once_give_back_exactly_their_uses() {
     check(&script, &expected);
 }
 
-/// A gateway ends its own holds; an operator any. What is not one's own looks like what is not there.
+/// A gateway ends its own holds; an operator any. Another credential's hold looks like one that does not exist.
 #[test]
-fn a_hold_is_ended_by_whoever_made_it_or_an_operator() {
+fn a_hold_is_ended_by_its_credential_or_an_operator() {
     check(
         r#"
         club Arena
@@ -361,7 +361,7 @@ fn a_hold_is_ended_by_whoever_made_it_or_an_operator() {
     );
 }
 
-/// What became of a hold is known for a day after its end, to the millisecond, whatever else is recorded meanwhile.
+/// The end of a hold is remembered for a day, to the millisecond, whatever else is recorded meanwhile.
 #[test]
 fn a_hold_that_ended_is_forgotten_after_its_time() {
     let (kept, expired_kept) = (HOLD_KEPT_MS, 1_000 + HOLD_KEPT_MS);
@@ -403,10 +403,10 @@ fn a_hold_that_ended_is_forgotten_after_its_time() {
         refused: the hold was already confirmed: 1.00 credited, bonus balance 1.00 at the time, campaign 1, activation 10
         "#,
     );
-    assert_eq!(bench.state.holds.len(), 1, "what is unknown takes no room");
+    assert_eq!(bench.state.holds.len(), 1, "a forgotten hold takes no memory");
 }
 
-/// The limit of what an amount can hold is met at the confirmation as well; the hold is not lost by it.
+/// A confirmation can also exceed the maximum of an amount; the hold is not lost by that.
 #[test]
 fn a_confirmation_that_cannot_be_credited_leaves_the_hold() {
     check(
@@ -431,9 +431,9 @@ fn a_confirmation_that_cannot_be_credited_leaves_the_hold() {
     );
 }
 
-/// Z3: a repeated request gets its first reply, whatever has become of the hold since.
+/// Z3: a retry gets the first reply, whatever has happened to the hold since.
 #[test]
-fn repeated_requests_about_holds_get_their_first_replies() {
+fn retries_about_holds_get_the_first_replies() {
     check(
         r#"
         club Arena
@@ -475,10 +475,10 @@ fn repeated_requests_about_holds_get_their_first_replies() {
     );
 }
 
-/// A record about a campaign looks only at those of its held codes that it may have made full or not full: a change of other terms than the
-/// cap at none, and an archive or a restore at the codes that are archived or restored by it.
+/// A record about a campaign only examines the held codes that it may have made full or not full: none for a change of terms
+/// other than the cap, and for an archive or a restore the codes concerned.
 #[test]
-fn a_record_looks_only_at_the_held_codes_that_it_changes() {
+fn a_record_only_examines_the_held_codes_that_it_changes() {
     const CODES: u32 = 200;
     const HELD: u32 = 150;
     let mut bench = Bench::new(Settings::default());
@@ -516,7 +516,7 @@ fn a_record_looks_only_at_the_held_codes_that_it_changes() {
     let capped = |cap| UpdateCampaign { activations_per_code_max: Some(Some(cap)), ..UpdateCampaign::default() };
     let all: Vec<u32> = (0..HELD).collect();
     let taken = [codes[7].clone(), codes[180].clone()];
-    // What is done, the codes that are looked at, and how many are full after it.
+    // The change, the codes that are examined, and how many are full after it.
     let steps: Vec<(Mutation, &[u32], u32)> = vec![
         (update(renamed), &[], HELD),
         (update(limited), &[], HELD),

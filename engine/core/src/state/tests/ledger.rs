@@ -1,15 +1,15 @@
-//! The cases of the ledger: credits, write-offs and payments of bonuses, what is given back of them, sessions and purchases (B1 to B6,
-//! A13, A28 to A30). What rules do on top-ups stands in `top_ups`.
+//! The ledger: credits, write-offs and payments of bonuses, their refunds, sessions and purchases (B1 to B6, A13, A28 to A30).
+//! `top_ups` tests what rules do on top-ups.
 //!
-//! Positions: the settings stand at 1. A refusal is a record as well.
+//! Positions: the settings are at 1. Refusals are records as well.
 
 use scrip_protocol::Settings;
 use scrip_protocol::command::{COMMENT_BYTES_MAX, NAME_BYTES_MAX, TAG_BYTES_MAX};
 
 use super::script::{check, check_with};
 
-/// B2, B3, B6, A13, A28, D6: every kind of operation, with its label, its executor and what it originates from. A gateway is the system
-/// and a cashier a person; a refund is always the system's; what a rule or a code credits happened by itself.
+/// B2, B3, B6, A13, A28, D6: every kind of operation, with its label, executor and origin. A gateway is the system and a cashier
+/// a person; a refund is always the system's; credits by rules and codes are automatic.
 #[test]
 fn every_operation_has_its_label_and_its_executor() {
     check(
@@ -88,10 +88,10 @@ fn every_operation_has_its_label_and_its_executor() {
     );
 }
 
-/// A28, B3: cashiers and operators are persons, whom the request may name; all others are the system. What a revoked credential did
-/// keeps its name.
+/// A28, B3: cashiers and operators are persons, whom the request may name; all others are the system. Operations of a revoked
+/// credential keep its name.
 #[test]
-fn the_executor_is_told_by_the_credential() {
+fn the_executor_follows_from_the_credential() {
     check(
         r#"
         credential gateway App
@@ -140,7 +140,7 @@ fn the_executor_is_told_by_the_credential() {
     );
 }
 
-/// B1: the accounts are independent: what is had of one pays for nothing of the other.
+/// B1: the accounts are independent: neither pays for the other.
 #[test]
 fn the_two_accounts_are_independent() {
     check(
@@ -171,7 +171,7 @@ fn the_two_accounts_are_independent() {
     );
 }
 
-/// Notes that pass one limit each, all those that come later as well, and what is answered. The last is within all.
+/// Notes that each fail one check and all later ones, with the answer. The last is valid.
 fn notes() -> Vec<(String, Option<&'static str>)> {
     let (name, comment) = ("n".repeat(NAME_BYTES_MAX), "c".repeat(COMMENT_BYTES_MAX));
     let (tag, tags) = ("t".repeat(TAG_BYTES_MAX), "1,2,3,4,5,6,7");
@@ -189,7 +189,7 @@ fn notes() -> Vec<(String, Option<&'static str>)> {
     ]
 }
 
-/// Runs the lines of a command that fails of its amount, of each kind of note, and of what comes after.
+/// Runs the lines of a command that fail for their amount, for each kind of note, and for later reasons.
 #[track_caller]
 fn check_ladder(before: &[(&str, &str)], invalid: &[&str], with_note: &str, after: &[(&str, &str)]) {
     let mut lines: Vec<(String, String)> = Vec::new();
@@ -211,7 +211,7 @@ fn check_ladder(before: &[(&str, &str)], invalid: &[&str], with_note: &str, afte
     check(&script.join("\n"), &expected.join("\n"));
 }
 
-/// B4, A30: each request has the defect that it is refused for, and all that come after it. Nothing is done where it is refused.
+/// B4, A30: each request fails the check that it is refused for, and all later ones. Refused requests change nothing.
 #[test]
 fn refusals_of_bonus_operations_come_in_order_of_precedence() {
     let before = [("club Arena", "registered as club 1"), ("client 7", "registered")];
@@ -255,7 +255,7 @@ fn refusals_of_bonus_operations_come_in_order_of_precedence() {
     }
 }
 
-/// A30: a payment that is given back: each request has the defect that it is refused for, and all that come after it.
+/// A30: refunds of a payment: each request fails the check that it is refused for, and all later ones.
 #[test]
 fn refusals_of_a_refunded_payment_come_in_order_of_precedence() {
     let unknown = "refused: there is no such payment, or it is not yours";
@@ -279,7 +279,7 @@ fn refusals_of_a_refunded_payment_come_in_order_of_precedence() {
             ("refund-payment 99 operator", unknown),
             ("refund-payment 0 operator", unknown),
             ("refund-payment 18446744073709551615 operator", unknown),
-            // What is no payment: a credit, a write-off, a top-up, a refusal, the settings.
+            // Not payments: a credit, a write-off, a top-up, a refusal, the settings.
             ("refund-payment 4 operator amount=0.01", unknown),
             ("refund-payment 6 operator", unknown),
             ("refund-payment 7 operator", unknown),
@@ -304,7 +304,7 @@ fn refusals_of_a_refunded_payment_come_in_order_of_precedence() {
     );
 }
 
-/// U3, A30: sessions and purchases: each request has the defect that it is refused for, and all that come after it.
+/// U3, A30: sessions and purchases: each request fails the check that it is refused for, and all later ones.
 #[test]
 fn refusals_of_sessions_and_purchases_come_in_order_of_precedence() {
     for (word, sessions) in [("session", 1), ("purchase", 0)] {
@@ -347,7 +347,7 @@ fn refusals_of_sessions_and_purchases_come_in_order_of_precedence() {
     );
 }
 
-/// U2: a top-up: each request has the defect that it is refused for, and all that come after it. A refused one registers nobody.
+/// U2: top-ups: each request fails the check that it is refused for, and all later ones. A refused one registers nobody.
 #[test]
 fn refusals_of_a_top_up_come_in_order_of_precedence() {
     let done = |gaming: &str, top_up: u64| {
@@ -371,7 +371,7 @@ fn refusals_of_a_top_up_come_in_order_of_precedence() {
     );
 }
 
-/// A29, A30: a top-up that is given back: each request has the defect that it is refused for, and all that come after it.
+/// A29, A30: refunds of a top-up: each request fails the check that it is refused for, and all later ones.
 #[test]
 fn refusals_of_a_refunded_top_up_come_in_order_of_precedence() {
     let unknown = "refused: there is no such top-up, or it is not yours";
@@ -409,10 +409,10 @@ fn refusals_of_a_refunded_top_up_come_in_order_of_precedence() {
     );
 }
 
-/// Pain 25, A30: in however many parts, and whoever asks for them, no more is given back than the whole; a gateway gives back only what
-/// it took itself.
+/// Pain 25, A30: refunds in any number of parts, by any credentials, never exceed the whole; a gateway only refunds its own
+/// operations.
 #[test]
-fn no_more_is_given_back_than_the_whole_whoever_asks() {
+fn refunds_never_exceed_the_whole_for_any_caller() {
     check(
         r#"
         credential gateway App
@@ -474,10 +474,10 @@ fn no_more_is_given_back_than_the_whole_whoever_asks() {
     );
 }
 
-/// Z3, pain 27: whatever moves money, sent again under the same request, moves it once and is answered alike, whatever the balances have
-/// become since.
+/// Z3, pain 27: a retry of any request that moves money moves it once and gets the same answer, whatever the balances are by
+/// then.
 #[test]
-fn repeated_requests_move_money_once() {
+fn retries_move_money_once() {
     let requests = [
         (
             "top-up 7 10.00 CASH request=1",
@@ -510,9 +510,9 @@ fn repeated_requests_move_money_once() {
     check(&script.join("\n"), &expected.join("\n"));
 }
 
-/// B2, B4: the record keeps the comment, the club and the tags in order; a payment what it was for.
+/// B2, B4: a record keeps the comment, the club and the tags in order; a payment also its purpose.
 #[test]
-fn records_keep_what_was_said_of_them() {
+fn records_keep_their_notes() {
     use scrip_protocol::command::{BonusOperation, PaidFor};
     use scrip_protocol::{ClubId, Record};
     let bench = check_with(

@@ -1,7 +1,7 @@
-//! The precedence of refusals, in one table that the documentation and the code are both held to (D2, X1, X2, A1, Z5, Z6).
+//! The precedence of refusals, in one table with which the documentation and the code are compared (D2, X1, X2, A1, Z5, Z6).
 //!
-//! A situation is made in which a redemption fails of everything at once. Then one thing after the other is put right, and each time
-//! the next reason is given: by a redemption, by a hold, and by a check, which names all that are left.
+//! The test builds a situation in which a redemption fails every check, then fixes one reason after the other. Each time a
+//! redemption, a hold and a check report the next reason, and the check all remaining ones.
 
 use scrip_protocol::command::{
     ArchiveCause, CheckOutcome, CodeChecked, HoldOutcome, OnConflict, RedeemOutcome, RegisterClub, SwitchCampaign, Terms,
@@ -14,18 +14,19 @@ use crate::index::normalise;
 use crate::state::{CodesRequest, CreateCampaignRequest, HoldRequest, Mutation, RedeemRequest};
 
 const CAMPAIGN: CampaignId = CampaignId(1);
-/// The campaign runs at the first, and not at the second. There is no third.
+/// The campaign runs at the first club, not at the second. There is no third.
 const HOME: ClubId = ClubId(1);
 const AWAY: ClubId = ClubId(2);
 const NOWHERE: ClubId = ClubId(3);
 
-/// What is put right before an attempt, the code and the club of the attempt, and its answer.
+/// The fix before an attempt, the code and the club of the attempt, and its answer.
 type Row = (Option<Mutation>, &'static str, ClubId, &'static str);
 
-/// Outcomes that are not of this table: the lane gives the one in place of all others where the caller is not told why.
+/// Outcomes outside this table: the lane replaces all others by this one if the caller does not learn reasons.
 const OF_THE_LANE: &str = "not_accepted";
 
-/// The outcome of an attempt that names another client's top-up, as those do that come before it in the table. It says nothing of a code.
+/// The outcome of an attempt that names another client's top-up, like those before it in the table. It reveals nothing about a
+/// code.
 const OF_A_TOP_UP: &str = "unknown_top_up";
 
 fn update(change: impl FnOnce(&mut UpdateCampaign)) -> Option<Mutation> {
@@ -34,7 +35,7 @@ fn update(change: impl FnOnce(&mut UpdateCampaign)) -> Option<Mutation> {
     Some(Mutation::UpdateCampaign(Box::new(update)))
 }
 
-/// The table. In the campaign the code Y is archived by itself, Z with the campaign alone; both have no use left.
+/// The table. In the campaign, code Y is archived by itself, Z only with the campaign; both have no use left.
 fn rows() -> Vec<Row> {
     vec![
         (None, "no code", NOWHERE, "invalid_code"),
@@ -55,7 +56,7 @@ fn rows() -> Vec<Row> {
     ]
 }
 
-/// Two codes activated by one client; then everything that can stand in the way of a third activation does.
+/// Two codes activated by one client; then every possible reason against a third activation.
 fn everything_fails() -> Bench {
     let mut bench = Bench::new(Settings::default());
     let mut number = 0;
@@ -96,9 +97,9 @@ fn everything_fails() -> Bench {
     bench
 }
 
-/// Each refusal comes before all that stand after it: the attempt fails of these as well, and a check says so.
+/// Each refusal precedes all later ones in the table: the attempt fails these checks as well, and a check reports them.
 #[test]
-fn each_refusal_stands_before_those_that_fail_as_well() {
+fn each_refusal_precedes_all_later_ones() {
     let mut bench = everything_fails();
     let alone = bench.state.campaigns.of(CAMPAIGN).and_then(|campaign| campaign.archived_codes.get(&0));
     assert_eq!(alone.map(|code| code.cause), Some(ArchiveCause::Alone));
@@ -112,9 +113,10 @@ fn each_refusal_stands_before_those_that_fail_as_well() {
         let CheckOutcome::Checked { codes, .. } = bench.index.check(START_MS, club, [code].into_iter()) else {
             panic!("one code is not too many")
         };
-        // What depends on the client is not foretold. A code that is archived by itself is so beside its campaign.
-        let foretold = |word: &&&str| ![OF_A_TOP_UP, "client_exhausted", "amount_limit", "redeemed"].contains(*word);
-        let left: Vec<&str> = words[at..].iter().filter(foretold).copied().collect();
+        // Conditions that depend on the client are not predicted. A code that is archived by itself stays so when its campaign is
+        // restored.
+        let predicted = |word: &&&str| ![OF_A_TOP_UP, "client_exhausted", "amount_limit", "redeemed"].contains(*word);
+        let left: Vec<&str> = words[at..].iter().filter(predicted).copied().collect();
         let reasons: Vec<&str> = match &codes[0] {
             CodeChecked::Redeemable(_) => Vec::new(),
             CodeChecked::Refused { reasons, .. } => reasons.iter().map(RedeemOutcome::word).collect(),
@@ -124,7 +126,7 @@ fn each_refusal_stands_before_those_that_fail_as_well() {
             }
             CodeChecked::NotAccepted => panic!("the index hides no reasons"),
         };
-        assert_eq!(reasons, left, "{word} and all that come after it");
+        assert_eq!(reasons, left, "{word} and all later ones");
         let is_their_top_up = !words[at..].contains(&OF_A_TOP_UP);
         let redeem = RedeemRequest { client: ClientId(1), club, code: normalise(code), top_up: Position(1), is_their_top_up };
         let hold = Mutation::Hold(Box::new(HoldRequest { redeem, ttl_ms: 1_000 }));
@@ -148,7 +150,7 @@ fn each_refusal_stands_before_those_that_fail_as_well() {
 
 /// The enumeration's documented order, which is that of precedence, is the table's.
 #[test]
-fn the_outcomes_are_written_down_in_order_of_precedence() {
+fn the_outcomes_are_declared_in_order_of_precedence() {
     let source = include_str!("../../../../../protocol/src/command/redeem.rs");
     let written =
         source.split_once("pub enum RedeemOutcome {").and_then(|(_, rest)| rest.split_once("\n}")).expect("it is there").0;
@@ -167,7 +169,7 @@ fn the_outcomes_are_written_down_in_order_of_precedence() {
     expected.push(OF_THE_LANE);
     let words: Vec<&str> = refusals.iter().map(|(word, _)| word.as_str()).collect();
     assert_eq!(words, expected);
-    // A later one has its place in the order, and the next number: numbers stand in journals.
+    // A later addition has its place in the order, and the next number, because numbers are stored in journals.
     let numbers = || found.iter().filter(|(word, _)| word != OF_A_TOP_UP).map(|(_, number)| *number);
     assert!(numbers().eq(0..found.len() - 1), "their numbers are in the same order: {found:?}");
     assert!(found.contains(&(OF_A_TOP_UP.to_owned(), found.len() - 1)), "{found:?}");

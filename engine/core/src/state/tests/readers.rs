@@ -1,16 +1,16 @@
-//! The cases of readers of the journal, and of what was dropped of it because all of them had passed.
+//! Readers of the journal, and records that were dropped because all readers had passed them.
 //!
-//! Positions: the settings stand at 1. A refusal is a record as well.
+//! Positions: the settings are at 1. Refusals are records as well.
 
 use scrip_protocol::command::{NAME_BYTES_MAX, READERS_MAX, READERS_PER_CREDENTIAL_MAX};
 use scrip_protocol::{Position, Settings};
 
 use super::script::{check, check_with};
 
-/// Z10: a reader is registered, moves, and is forgotten; the list says where each is, and since when. It never goes back: what it has passed
-/// may not be there any more.
+/// Z10: a reader is registered, moves, and is removed; the list shows where each one is, and since when. It never moves
+/// backwards, because earlier records may have been dropped.
 #[test]
-fn a_reader_moves_ahead_and_never_back() {
+fn a_reader_moves_forwards_and_never_backwards() {
     check(
         "
         readers
@@ -46,9 +46,9 @@ fn a_reader_moves_ahead_and_never_back() {
     );
 }
 
-/// Nobody has read what is not written; and nothing is promised of what was dropped. A reader that takes what there is begins before it.
+/// A reader cannot be ahead of the journal, nor start at dropped records. A reader of everything that is left starts before it.
 #[test]
-fn a_reader_is_within_what_there_is() {
+fn a_reader_is_within_the_journal() {
     check(
         "
         reader reports 2
@@ -71,9 +71,9 @@ fn a_reader_is_within_what_there_is() {
     );
 }
 
-/// Z10: what a drop in progress closes for new readers is still there for a registered one, which holds it back.
+/// Z10: records that a drop in progress closes for new readers are still available to a registered one, which retains them.
 #[test]
-fn a_registered_reader_moves_while_what_it_needs_is_closed_for_new_ones() {
+fn a_registered_reader_moves_within_records_closed_to_new_ones() {
     check(
         "
         reader reports 1
@@ -100,9 +100,9 @@ fn a_registered_reader_moves_while_what_it_needs_is_closed_for_new_ones() {
     );
 }
 
-/// Z3: a repeated request has its first answer, although the reader has moved on, or is not there any more.
+/// Z3: a retry gets the first answer, although the reader has moved on, or no longer exists.
 #[test]
-fn a_repeated_request_has_its_first_answer() {
+fn a_retry_gets_the_first_answer() {
     check(
         "
         reader reports 0 request=1
@@ -125,9 +125,9 @@ fn a_repeated_request_has_its_first_answer() {
     );
 }
 
-/// As many readers as there may be, by names as long as they may be; and no one more, although those that there are move.
+/// The maximum number of readers, with names of the maximum length; no more can be added, but the existing ones can move.
 #[test]
-fn there_are_so_many_readers_at_the_most() {
+fn the_number_of_readers_is_limited() {
     let long = "x".repeat(NAME_BYTES_MAX);
     let mut script = format!("reader \" \" 1\nreader {long}x 1\nreader {long} 1\n");
     let invalid = "refused: a reader's name has 1 to 200 bytes\n";
@@ -147,8 +147,8 @@ fn there_are_so_many_readers_at_the_most() {
     assert_eq!(bench.state.readers.all_passed(), Some(Position(1)));
 }
 
-/// Z15: a reader belongs to the credential that registered it. No other one moves it, forgets it or learns where it is, operators excepted,
-/// and those do not take it over.
+/// Z15: a reader belongs to the credential that registered it. No other one moves it, removes it or learns where it is, except
+/// operators, who do not become its owners.
 #[test]
 fn a_reader_is_moved_by_its_own_credential_and_by_operators() {
     check(
@@ -189,9 +189,9 @@ fn a_reader_is_moved_by_its_own_credential_and_by_operators() {
     );
 }
 
-/// Bounded everything: one credential does not fill the table of readers alone; operators may.
+/// One credential does not fill the table of readers alone; operators may.
 #[test]
-fn a_credential_has_so_many_readers_at_most() {
+fn the_readers_of_a_credential_are_limited() {
     let (mut script, mut expected) = (String::new(), String::new());
     for number in 0..READERS_PER_CREDENTIAL_MAX {
         script += &format!("reader reader-{number} 1\n");
@@ -203,7 +203,7 @@ fn a_credential_has_so_many_readers_at_most() {
     check(&script, &expected);
 }
 
-/// Z10: a reader that was registered before its credential was recorded belongs to none, and only operators move or forget it.
+/// Z10: a reader that was registered before its credential was recorded belongs to none, and only operators move or remove it.
 #[test]
 fn a_reader_without_a_credential_is_moved_by_operators() {
     let mut bench = check_with(Settings::default(), "club Arena", "registered as club 1");
@@ -223,10 +223,10 @@ fn a_reader_without_a_credential_is_moved_by_operators() {
     assert!(matches!(decided(true), scrip_protocol::Record::ReaderKept(_)));
 }
 
-/// Z2, Z3: of an activation, a top-up or a payment that was dropped, it is said that it is not kept, not that there is none; and the same again
-/// when the request is repeated. What is wrong with the request itself is told first.
+/// Z2, Z3: a dropped activation, top-up or payment is reported as dropped, not as unknown, and the same again on a retry. Faults
+/// of the request itself are reported first.
 #[test]
-fn what_was_dropped_is_not_said_to_be_unknown() {
+fn a_dropped_record_is_not_reported_as_unknown() {
     check(
         "
         club Arena

@@ -1,6 +1,6 @@
-//! The cases of refund (Z2; pain 10).
+//! Refunds of activations (Z2; pain 10).
 //!
-//! Positions: the settings stand at 1, so that the first club stands at 2 and the first campaign at 3.
+//! Positions: the settings are at 1, so that the first club is at 2 and the first campaign at 3.
 
 use scrip_protocol::command::{ShowCampaign, ShowCampaignOutcome};
 use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position, Settings};
@@ -9,9 +9,9 @@ use super::script::{check, check_with};
 use super::{Bench, list, stamp};
 use crate::state::{CodesRequest, Mutation, RefundRequest};
 
-/// Z2, pain 10: the use is given back to the code, the client and the campaign, and the bonus to the budget; once.
+/// Z2, pain 10: the use is returned to the code, the client and the campaign, and the bonus to the budget; once.
 #[test]
-fn a_refund_gives_back_every_use() {
+fn a_refund_returns_every_use() {
     for (limit, refused) in [
         ("cap=1", "code_exhausted"),
         ("per-client=1", "client_exhausted"),
@@ -56,9 +56,9 @@ fn a_refund_gives_back_every_use() {
     }
 }
 
-/// Z2: what is no activation cannot be refunded, and another's looks like that; an operator may refund any.
+/// Z2: only an activation can be refunded, and another credential's looks like none; an operator can refund any.
 #[test]
-fn an_activation_is_refunded_by_whoever_made_it_or_an_operator() {
+fn an_activation_is_refunded_by_its_credential_or_an_operator() {
     let unknown = "refused: there is no such activation, or it is not yours";
     check(
         r#"
@@ -115,7 +115,7 @@ fn an_activation_is_refunded_by_whoever_made_it_or_an_operator() {
     );
 }
 
-/// Z2: what came of a hold is refunded by the position of its confirmation; that of the hold is none of an activation.
+/// Z2: a confirmed hold is refunded by the position of its confirmation; the position of the hold is not one of an activation.
 #[test]
 fn a_confirmed_hold_is_refunded_like_a_redemption() {
     check(
@@ -152,7 +152,7 @@ fn a_confirmed_hold_is_refunded_like_a_redemption() {
     );
 }
 
-/// Z2, Z6: the freed use of a code of which others are held is free for a check as well.
+/// Z2, Z6: if other uses of the code are held, the freed use is free for a check as well.
 #[test]
 fn a_refund_beside_open_holds_frees_one_use() {
     check(
@@ -185,9 +185,9 @@ fn a_refund_beside_open_holds_frees_one_use() {
     );
 }
 
-/// Z2, Z5: a refund under a limit that was lowered frees only what is under it.
+/// Z2, Z5: a refund under a limit that was lowered frees only what is below it.
 #[test]
-fn a_refund_after_a_limit_was_lowered_frees_what_is_under_it() {
+fn a_refund_after_a_limit_was_lowered_frees_only_what_is_below_it() {
     check(
         r#"
         club Arena
@@ -220,9 +220,9 @@ fn a_refund_after_a_limit_was_lowered_frees_what_is_under_it() {
     );
 }
 
-/// A11, Z2: an activation from before clients were counted gives no use back that was counted for another.
+/// A11, Z2: an activation from before clients were counted returns no use that was counted for another.
 #[test]
-fn an_activation_that_was_not_counted_gives_the_client_nothing_back() {
+fn an_activation_that_was_not_counted_returns_nothing_to_the_client() {
     check(
         r#"
         club Arena
@@ -251,9 +251,9 @@ fn an_activation_that_was_not_counted_gives_the_client_nothing_back() {
     );
 }
 
-/// Z3: a repeated request gets its first reply, whatever has become of the activation and the balance since.
+/// Z3: a retry gets the first reply, whatever has happened to the activation and the balance since.
 #[test]
-fn repeated_refunds_get_their_first_replies() {
+fn retried_refunds_get_the_first_replies() {
     check(
         r#"
         club Arena
@@ -294,7 +294,7 @@ fn run(bench: &mut Bench, number: u64, mutation: &Mutation) -> String {
     super::script::printed(&reply)
 }
 
-/// The request to refund what stands at a position.
+/// The request to refund the record at a position.
 fn refund(bench: &Bench, activation: u64, force: bool) -> Mutation {
     let (_, record) = &bench.records[activation as usize - 1];
     let found = crate::state::refund::activation_of(record.clone());
@@ -307,10 +307,10 @@ fn refund(bench: &Bench, activation: u64, force: bool) -> Mutation {
     }))
 }
 
-/// Z2: a bonus that was spent stays, unless an operator forces it: then what is left is taken, and the rest is said to be missing and
-/// stays issued, so that the budget does not give it twice. The use is free either way.
+/// Z2: a spent bonus stays, unless an operator forces the refund: then the remainder is debited, and the rest is reported as
+/// uncollected and stays issued, so that the budget does not pay it twice. The use is free either way.
 #[test]
-fn a_bonus_that_was_spent_is_taken_back_by_force_as_far_as_it_goes() {
+fn a_forced_refund_debits_the_remainder_of_a_spent_bonus() {
     let bench = check_with(
         Settings::default(),
         r#"
@@ -364,9 +364,9 @@ fn a_bonus_that_was_spent_is_taken_back_by_force_as_far_as_it_goes() {
     assert_eq!((card.issued, card.uncollected), (Money(880), Money(880)), "what was spent was issued");
 }
 
-/// Z2, A29: what was spent and is given back is there to be taken, and what was credited otherwise as well: a balance is one amount.
+/// Z2, A29: a refunded payment, or another credit, can be debited as well: a balance is one amount.
 #[test]
-fn a_refund_takes_whatever_bonus_there_is() {
+fn a_refund_debits_any_available_bonus() {
     check(
         r#"
         club Arena
@@ -403,9 +403,9 @@ fn a_refund_takes_whatever_bonus_there_is() {
     );
 }
 
-/// Z2, X1, X2: what is archived is refunded like what is not, and its use is had again once it is restored.
+/// Z2, X1, X2: archived codes are refunded like others, and the use is available again once they are restored.
 #[test]
-fn what_is_archived_is_refunded_too() {
+fn archived_codes_are_refunded_too() {
     let mut bench = check_with(
         Settings::default(),
         r#"

@@ -1,4 +1,4 @@
-//! Records of refusals say what the request was about (Z13).
+//! Records of refusals contain the subject of the request (Z13).
 
 use scrip_protocol::command::{
     Activation, AddCredential, BonusChanged, BonusOperation, CreditBonus, Grant, Note, OnConflict, PaidFor, PaidFrom, PayBonus,
@@ -22,14 +22,14 @@ use crate::state::{
 const CLIENT: ClientId = ClientId(42);
 const CLUB: ClubId = ClubId(1);
 const CAMPAIGN: CampaignId = CampaignId(1);
-/// Where the operation stands that requests name.
+/// The position of the operation that requests name.
 const AT: Position = Position(900);
 
 fn list(codes: &[&str]) -> CodeList {
     CodeList::prepare(&codes.iter().collect(), 1, trim, normalise)
 }
 
-/// An organisation with a club, a campaign of two codes, and a hold of the first that was released.
+/// An organisation with a club, a campaign of two codes, and a released hold of the first.
 fn bench() -> (Bench, Position) {
     let mut bench = Bench::new(Settings::default());
     let campaign = CreateCampaignRequest {
@@ -52,7 +52,7 @@ fn bench() -> (Bench, Position) {
     (bench, hold)
 }
 
-/// What the record of a refused request says that it was about.
+/// The subject in the record of a refused request.
 #[track_caller]
 fn subject(bench: &mut Bench, number: u64, request: &Mutation) -> Subject {
     bench.run(stamp(START_MS, number, number), request);
@@ -61,8 +61,8 @@ fn subject(bench: &mut Bench, number: u64, request: &Mutation) -> Subject {
     refused.subject.clone()
 }
 
-/// Z13: whoever asks by client, club or code why something was refused finds every command that names them, by itself or by the operation
-/// that it is about.
+/// Z13: every refused command is found by the client, club or code that it names, itself or through the operation that it refers
+/// to.
 #[test]
 fn a_refusal_names_the_client_the_club_and_the_code_of_its_request() {
     let (mut bench, hold) = bench();
@@ -145,7 +145,7 @@ fn a_refusal_names_the_client_the_club_and_the_code_of_its_request() {
             Subject { client: Some(client), ..Subject::default() },
         ),
         (refund_top_up(amount, true), named.clone()),
-        // Another's top-up is nothing to a caller that may not name it.
+        // Another credential's top-up does not exist for a caller that may not name it.
         (refund_top_up(Money(100), false), Subject { operation: Some(AT), ..Subject::default() }),
         (Mutation::RefundBonus(Box::new(refund_bonus)), named),
         (Mutation::Refund(Box::new(refund)), Subject { operation: Some(AT), ..of_code.clone() }),
@@ -172,8 +172,9 @@ fn a_refusal_names_the_client_the_club_and_the_code_of_its_request() {
     bench.compare_with_replay();
 }
 
-/// A journal of the first version remembers requests by the hash of their bytes. From before the change of the hash a request under a known
-/// id is a retry if it is the same command, and no retry of another command's request; ids may be ahead of the clock by the former settings.
+/// A journal of the first version remembers requests by a hash of their bytes. From before the change of the hash, a request
+/// under a known id is a retry if it is the same command, and not a retry of another command's request; ids may be ahead of the
+/// clock by the former settings.
 #[test]
 fn a_request_from_before_the_new_hash_is_answered_only_as_its_own_command() {
     const MINUTE: u64 = 60_000;

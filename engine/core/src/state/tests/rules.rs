@@ -1,7 +1,7 @@
-//! The cases of rules and groups as such: created, changed, switched, archived, restored, shown (U1, U7 to U12, A16, A32). What rules do
-//! on top-ups stands in `top_ups`; what can be wrong with their texts is tested where these are read.
+//! Rules and groups as such: created, changed, switched, archived, restored, listed (U1, U7 to U12, A16, A32). `top_ups` tests
+//! what rules do on top-ups; invalid texts are tested where they are parsed.
 //!
-//! Positions: the settings stand at 1, so that the club stands at 2.
+//! Positions: the settings are at 1, so that the club is at 2.
 
 use scrip_protocol::command::{
     Action, GROUPS_MAX, GroupRegistered, Lint, LintRule, LintRuleOutcome, ListGroups, ListRules, NAME_BYTES_MAX, Note,
@@ -15,20 +15,21 @@ use super::script::{check, check_with};
 use super::{Bench, START_MS, stamp};
 use crate::state::Mutation;
 
-/// A rule as it was written.
+/// The terms of a rule as written.
 pub(super) fn terms_of(bench: &Bench, rule: u32) -> RuleTerms {
     let ShowRuleOutcome::Rule(card) = bench.state.show_rule(&ShowRule { rule: RuleId(rule) }) else { panic!("it is there") };
     card.terms
 }
 
-/// Saves one more rule by its record alone: where there are thousands, what is odd about each beside all others is not asked for.
+/// Saves one more rule by its record alone: with thousands of rules, linting each against all others is not needed.
 pub(super) fn save(bench: &mut Bench, terms: &RuleTerms) {
     let rule = bench.state.rules.next();
     let stamp = stamp(START_MS, 2_000_000_000 + u64::from(rule.0), 0);
     bench.follow(RuleSaved { stamp, rule, new: true, terms: terms.clone(), lint: Lint::default() }.into());
 }
 
-/// U9, U11, A32: on, it is live for the next top-up; off or archived it does not fire and is kept as it was; restored it comes back off.
+/// U9, U11, A32: a rule that is on applies to the next top-up; one that is off or archived does not fire and is kept unchanged; a
+/// restored one is off.
 #[test]
 fn a_rule_fires_exactly_while_it_is_live() {
     let topped_up = |gaming: u32, bonus: u32, fired: u32, top_up: u32| {
@@ -56,7 +57,7 @@ fn a_rule_fires_exactly_while_it_is_live() {
         ("rule-card 1", r#""a rule" inactive, all clubs, fired 3, failed 0, 3.00 credited"#.to_owned()),
         ("switch-rule 1 on", "active: it fires on the next matching top-up".to_owned()),
         ("top-up 7 1.00 CASH", topped_up(8, 4, 1, 19)),
-        // Archived while it is off: restored it is no more on than before.
+        // Archived while it is off: the restore does not turn it on.
         ("switch-rule 1 off", "inactive: it does not fire".to_owned()),
         ("archive-rule 1", "archived: it no longer fires".to_owned()),
         ("restore-rule 1", "restored, switched off".to_owned()),
@@ -66,9 +67,9 @@ fn a_rule_fires_exactly_while_it_is_live() {
     check(&script.join("\n"), &expected.join("\n"));
 }
 
-/// U10: changed, it is another rule for the next top-up, as a whole: its clubs, conditions, actions and toggle.
+/// U10: a changed rule applies to the next top-up as a whole: its clubs, conditions, actions and switch.
 #[test]
-fn a_changed_rule_fires_as_it_is_then() {
+fn a_changed_rule_applies_to_the_next_top_up() {
     check(
         r#"
         club Arena
@@ -117,7 +118,7 @@ fn a_changed_rule_fires_as_it_is_then() {
     );
 }
 
-/// U9, U10, U11: each request has the defect that it is refused for, and all that come after it.
+/// U9, U10, U11: each request fails the check that it is refused for, and all later ones.
 #[test]
 fn refusals_of_rules_come_in_order_of_precedence() {
     check(
@@ -170,10 +171,10 @@ fn refusals_of_rules_come_in_order_of_precedence() {
     );
 }
 
-/// U1, U4, U5, U12, U13, A16, A31, B6: what cannot be a rule is refused with its reason, and takes no number.
+/// U1, U4, U5, U12, U13, A16, A31, B6: an invalid rule is refused with its reason, and takes no number.
 #[test]
-fn what_cannot_be_a_rule_is_refused() {
-    // In the words of whoever reads the texts.
+fn invalid_rules_are_refused() {
+    // With the messages of the parsers.
     let (conditions, formula, body) = ("topupAmountMajor >= 499.5", "topupAmountMajor * 0.1", "for {{nobody}}");
     let of_conditions = Conditions::parse(conditions).expect_err("thresholds are whole");
     let of_formula = Formula::parse(formula).expect_err("a name stands in braces");
@@ -218,8 +219,8 @@ fn what_cannot_be_a_rule_is_refused() {
     check(&script.join("\n"), &expected.join("\n"));
 }
 
-/// U10: a rule's card has all of it as it was written, for the form to be filled with, its lists in order; and says when it was
-/// created, changed and archived.
+/// U10: a rule's card has everything as written, to fill the form with, its lists in order, and the times of creation, change and
+/// archiving.
 #[test]
 fn a_card_has_all_of_a_rule() {
     let bench = check_with(
@@ -268,7 +269,7 @@ fn a_card_has_all_of_a_rule() {
     assert_eq!((record.new, &record.terms), (false, &RuleTerms { active: true, ..expected }));
 }
 
-/// U10, U11: the list shows rules by their toggle and their clubs, archived ones apart.
+/// U10, U11: the list shows rules by their switch and their clubs, archived ones separately.
 #[test]
 fn rules_are_listed_by_status_and_club() {
     check(
@@ -321,9 +322,9 @@ fn rules_are_listed_by_status_and_club() {
     );
 }
 
-/// U8, U10: however many rules there are, all are listed, page after page.
+/// U8, U10: all rules are listed, page by page, however many there are.
 #[test]
-fn rules_are_listed_page_after_page() {
+fn rules_are_listed_page_by_page() {
     let rules = 2 * RULES_PER_PAGE + 1;
     let mut bench = check_with(Settings::default(), "rule bonus=1", "created rule 1");
     let terms = terms_of(&bench, 1);
@@ -339,7 +340,7 @@ fn rules_are_listed_page_after_page() {
     bench.compare_with_replay();
 }
 
-/// Z12: a draft is checked like a rule that is saved, and leaves nothing behind.
+/// Z12: a draft is checked like a saved rule, and leaves nothing behind.
 #[test]
 fn a_draft_is_checked_and_not_saved() {
     let bench = check_with(Settings::default(), "rule bonus=1", "created rule 1");
@@ -356,9 +357,9 @@ fn a_draft_is_checked_and_not_saved() {
     assert_eq!((bench.state.position().0, bench.state.rules.next()), (2, RuleId(2)));
 }
 
-/// U12: a group has a name of its own and a bounded length; there are so many and not one more.
+/// U12: a group's name is unique and of limited length; the number of groups is limited.
 #[test]
-fn groups_are_registered_under_names_of_their_own() {
+fn groups_have_unique_names() {
     let (long, too_long) = ("n".repeat(NAME_BYTES_MAX), "n".repeat(NAME_BYTES_MAX + 1));
     let mut bench = check_with(
         Settings::default(),
@@ -388,7 +389,7 @@ fn groups_are_registered_under_names_of_their_own() {
         super::script::printed(&reply)
     };
     assert_eq!(register(&mut bench, 1, "last"), "registered as group 10000");
-    // A name that is taken, or none, is told first.
+    // A duplicate name, or none, is reported first.
     assert_eq!(register(&mut bench, 2, ""), "refused: a group's name has 1 to 200 bytes");
     assert_eq!(register(&mut bench, 3, "last"), "refused: group 10000 already has that name");
     assert_eq!(register(&mut bench, 4, "one more"), "refused: there are already 10000 groups");
@@ -403,10 +404,10 @@ fn groups_are_registered_under_names_of_their_own() {
     bench.compare_with_replay();
 }
 
-/// A journal from elsewhere cannot stop the engine: what names a rule or a group that is not there is without effect, a rule that cannot
-/// be understood never fires, and neither is anything lost of what comes with it.
+/// A journal from elsewhere cannot stop the engine: references to missing rules or groups have no effect, an invalid rule never
+/// fires, and nothing else in those records is lost.
 #[test]
-fn records_that_name_what_is_not_there_do_no_harm() {
+fn records_with_missing_references_are_harmless() {
     let mut bench = check_with(
         Settings::default(),
         "club Arena\ngroup VIP\nrule bonus=1 assign=1\ntop-up 7 1.00 CASH\nrule bonus=1 off",
@@ -423,13 +424,13 @@ fn records_that_name_what_is_not_there_do_no_harm() {
         terms: terms.clone(),
         lint: Lint::default(),
     };
-    // Neither a rule that there is not, nor one far ahead of those that there are.
+    // Neither a missing rule, nor one far ahead of the existing ones.
     bench.follow(saved(1, 0, true, &terms).into());
     bench.follow(saved(2, 9, true, &terms).into());
     bench.follow(RuleSwitched { stamp: stamp(3), rule: RuleId(9), active: true }.into());
     bench.follow(RuleArchived { stamp: stamp(4), rule: RuleId(0) }.into());
     bench.follow(RuleRestored { stamp: stamp(5), rule: RuleId(9) }.into());
-    // The second can be understood no more, and the third never could.
+    // The second is no longer valid, and the third never was.
     bench.follow(saved(6, 2, false, &torn).into());
     bench.follow(saved(7, 3, true, &torn).into());
     bench.follow(RuleSwitched { stamp: stamp(8), rule: RuleId(3), active: true }.into());

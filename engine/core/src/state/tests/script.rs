@@ -1,31 +1,31 @@
-//! The notation: one command a line, a word and then what it needs; in quotes what has spaces in it.
+//! The notation: one command per line, a word and its arguments; arguments with spaces are quoted.
 //!
 //! ```text
 //! club Arena                                          registers a club; they are numbered from 1
 //! client 7 Ann                                        registers a client
 //! campaign amount=5.00 cap=2 clubs=1,2 codes=A,B      also name= from= to= off skip; they are numbered from 1
 //!                                                     per-client=1 uses=10 budget=50.00 low=3 enforce, as in `update`
-//! update 1 cap=2 amount=1                             changes terms; cap=none takes a limit away
-//! add 1 codes=C,D skip                                adds codes to campaign 1, skipping what cannot be added
-//! archive 1                                           as does `restore 1`
-//! archive-codes 1 codes=A,B                           as does `restore-codes 1 codes=A,B`
+//! update 1 cap=2 amount=1                             changes terms; cap=none removes a limit
+//! add 1 codes=C,D skip                                adds codes to campaign 1, skipping lines that cannot be added
+//! archive 1                                           also `restore 1`
+//! archive-codes 1 codes=A,B                           also `restore-codes 1 codes=A,B`
 //! generate 1 count=3 pattern=VIP-****                 also alphabet=; drawn=A,B,C space=9000000 existing=2: as if
-//!                                                     chance had brought these, and 2 codes had the pattern before
+//!                                                     these had been drawn, and 2 codes of the pattern existed
 //! redeem client=7 club=1 code=" a "
-//! hold code=A ttl=1000                                client, club as in redeem; ttl in ms, 15 minutes without
-//! confirm 4                                           the hold at position 4, as `release 4`; by=2 as credential 2 instead of 1;
+//! hold code=A ttl=1000                                client, club as in redeem; ttl in ms, 15 minutes by default
+//! confirm 4                                           the hold at position 4, also `release 4`; by=2 as credential 2 instead of 1;
 //!                                                     operator: of any credential
 //! refund 7                                            the activation at position 7; also force; by=2, operator as above;
 //!                                                     kept-from=9 as if the journal began at position 9
 //! check code=A club=1
 //! switch 1 off
 //! at 1000                                             the time, in milliseconds after the start; answers nothing
-//! show client 7                                       as do `show campaign 1`, `show added 1` and what stands in `shown`
+//! show client 7                                       also `show campaign 1`, `show added 1` and the queries of `shown`
 //! ```
-//! What is about the ledger and the rules of top-ups stands in [`ledger`], and readers of the journal in [`readers`]. `top-up=5` on `redeem` and `confirm` is the top-up it is typed in,
-//! looked up in the journal from kept-from= on.
-//! `request=3` on a command that changes something sends it under that request id. A line that starts with `#` is for the
-//! reader. Each command answers one line.
+//! [`ledger`] has the ledger and the rules of top-ups, and [`readers`] the readers of the journal. `top-up=5` on `redeem` and
+//! `confirm` is the top-up during which the code is entered, looked up in the journal from kept-from= on.
+//! `request=3` on a command that changes something is its request id. A line that starts with `#` is a comment. Each command
+//! answers one line.
 
 mod ledger;
 mod readers;
@@ -56,13 +56,13 @@ use crate::state::{
 };
 use scrip_protocol::codes::CodeForm;
 
-/// Runs a script on an empty state and compares what it answers, line for line; then the state with its replay.
+/// Runs a script on an empty state and compares its answers line by line, and then the state with its replay.
 #[track_caller]
 pub(super) fn check(script: &str, expected: &str) {
     check_with(Settings::default(), script, expected);
 }
 
-/// The same, under other settings. Returns what was run.
+/// The same with other settings. Returns the bench.
 #[track_caller]
 pub(super) fn check_with(settings: Settings, script: &str, expected: &str) -> Bench {
     let mut bench = Bench::new(settings);
@@ -81,7 +81,7 @@ pub(super) fn check_with(settings: Settings, script: &str, expected: &str) -> Be
     bench
 }
 
-/// Runs a script whose answers are of no interest.
+/// Runs a script and ignores its answers.
 pub(super) fn ran(script: &str) -> Bench {
     let (mut bench, mut bodies) = (Bench::new(Settings::default()), Vec::new());
     for line in meant(script) {
@@ -90,9 +90,9 @@ pub(super) fn ran(script: &str) -> Bench {
     bench
 }
 
-/// Runs a script on a state that may be damaged: whatever is answered, and shown, is as good as another.
+/// Runs a script on a state that may be damaged, and ignores the answers.
 pub(super) fn run_on_any(bench: &mut Bench, script: &str) {
-    // Requests that nobody has sent before.
+    // Requests that were not sent before.
     let mut bodies = vec![String::new(); 10_000];
     for line in meant(script) {
         let words = Words::of(line);
@@ -133,7 +133,7 @@ impl Words {
         Words { words }
     }
 
-    /// The words in order, without those with a key.
+    /// The words without a key, in order.
     pub(super) fn at(&self, at: usize) -> &str {
         self.words.get(at).map_or("", String::as_str)
     }
@@ -183,9 +183,9 @@ fn run_line(bench: &mut Bench, bodies: &mut Vec<String>, line: &str) -> Option<S
     })
 }
 
-/// The same words are the same body.
+/// Equal words have equal bodies.
 fn stamp_of(bench: &Bench, bodies: &mut Vec<String>, words: &Words) -> Stamp {
-    // Where the journal begins is known to the lane, and is none of the request's words.
+    // The lane knows where the journal begins; it is not part of the request.
     let of_request = |word: &&str| !word.starts_with("request=") && !word.starts_with("kept-from=");
     let without_id: Vec<&str> = words.words.iter().map(String::as_str).filter(of_request).collect();
     bodies.push(without_id.join(" "));
@@ -198,7 +198,7 @@ fn stamp_of(bench: &Bench, bodies: &mut Vec<String>, words: &Words) -> Stamp {
     Stamp { credential: words.number("by").map_or(stamp.credential, CredentialId), ..stamp }
 }
 
-/// The request that a line asks for; none where it changes nothing.
+/// The request on a line; none if it changes nothing.
 fn request(bench: &Bench, words: &Words) -> Option<Mutation> {
     Some(match words.at(0) {
         "club" => Mutation::RegisterClub(RegisterClub { name: words.at(1).to_owned() }),
@@ -266,7 +266,7 @@ fn request(bench: &Bench, words: &Words) -> Option<Mutation> {
     })
 }
 
-/// Whose top-up a line names, as a lane would find it in the journal.
+/// The client of the top-up on a line, as a lane would find it in the journal.
 fn top_up_of(bench: &Bench, words: &Words) -> Option<ClientId> {
     let top_up: Position = words.number("top-up").filter(|top_up| *top_up >= kept_from(words))?;
     let (_, record) = bench.records.get((top_up.0 as usize).checked_sub(1)?)?;
@@ -293,7 +293,7 @@ fn refund(bench: &Bench, words: &Words) -> RefundRequest {
     RefundRequest { activation, found, kept_from, anyones: words.has("operator"), force: words.has("force") }
 }
 
-/// Where the journal is said to begin; at its first record, unless the line says otherwise.
+/// Where the journal begins: at its first record, unless the line sets it.
 pub(super) fn kept_from(words: &Words) -> Position {
     words.number("kept-from").unwrap_or(Position(1))
 }

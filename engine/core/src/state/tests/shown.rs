@@ -1,12 +1,12 @@
-//! What may be asked without changing anything, in the notation of [`script`](super::script); and the counters of campaigns, counted
-//! anew from what is shown of their codes.
+//! Queries in the notation of [`script`](super::script); and a recount of the counters of campaigns from the lists of their
+//! codes.
 //!
 //! ```text
 //! codes 1 archived unused                  the codes of campaign 1: also active, conflicting, used
 //! campaigns archived text=sum club=2 low   the numbers of campaigns: also present, active, inactive, all
 //! card 1                                   the counters of campaign 1
-//! free codes=A,B                           whether they are free to be added
-//! try 1 codes=A,B skip                     what adding them would answer; `try new` for a campaign that is yet to be created
+//! free codes=A,B                           whether they can be added
+//! try 1 codes=A,B skip                     the outcome of adding them; `try new` for a new campaign
 //! ```
 
 use std::collections::HashMap;
@@ -116,7 +116,7 @@ fn card(bench: &Bench, campaign: CampaignId) -> String {
     )
 }
 
-/// The codes of a campaign, page after page.
+/// The codes of a campaign, from all pages.
 pub(super) fn rows(bench: &Bench, campaign: CampaignId, status: CodeFilter, usage: UsageFilter) -> Option<Vec<CodeRow>> {
     let (mut rows, mut from_slot) = (Vec::new(), 0);
     loop {
@@ -125,12 +125,12 @@ pub(super) fn rows(bench: &Bench, campaign: CampaignId, status: CodeFilter, usag
         assert_eq!(as_of, bench.state.position());
         rows.extend(codes);
         let Some(next) = next else { return Some(rows) };
-        assert!(next > from_slot, "every page goes on");
+        assert!(next > from_slot, "every page continues");
         from_slot = next;
     }
 }
 
-/// The campaigns that pass a filter, page after page.
+/// The campaigns that pass a filter, from all pages.
 pub(super) fn campaigns(bench: &Bench, mut request: ListCampaigns) -> Vec<CampaignId> {
     let mut found = Vec::new();
     loop {
@@ -138,7 +138,7 @@ pub(super) fn campaigns(bench: &Bench, mut request: ListCampaigns) -> Vec<Campai
         assert_eq!(as_of, bench.state.position());
         found.extend(campaigns.iter().map(|card| card.campaign));
         let Some(next) = next else { return found };
-        assert!(next > request.after, "every page goes on");
+        assert!(next > request.after, "every page continues");
         request.after = next;
     }
 }
@@ -161,7 +161,7 @@ fn could_be_activated(card: &CampaignCard, free: u32, open: &[OpenHold]) -> u32 
     activated
 }
 
-/// Counts what is held of a campaign now and from each later moment on at which a hold expires, by going through its holds and codes.
+/// Counts what is held of a campaign now and at each later expiry, by a walk over its holds and codes.
 fn held_at_all_times(bench: &Bench, id: CampaignId, rows: &[CodeRow], cap: u32) {
     let holds: Vec<OpenHold> = bench.state.holds.open().filter(|hold| hold.at.campaign == id).collect();
     let campaign = bench.state.campaigns.of(id).expect("there is that campaign");
@@ -184,8 +184,8 @@ fn held_at_all_times(bench: &Bench, id: CampaignId, rows: &[CodeRow], cap: u32) 
     }
 }
 
-/// Counts anew what the cards count, from what is shown of the codes; and looks whether each value has one holder at the most (K7),
-/// which the index and the lists of conflicts name.
+/// Recounts what the cards count, from the lists of codes; and checks that each value has at most one holder (K7), which the
+/// index and the lists of conflicts name.
 pub(super) fn recount(bench: &Bench) {
     let state = &bench.state;
     let mut held: HashMap<_, CodeAt> = HashMap::new();
@@ -212,8 +212,8 @@ pub(super) fn recount(bench: &Bench) {
         counted[4] = could_be_activated(&card, free, &open);
         assert_eq!(card.held as usize, open.len(), "uses held of campaign {id}");
         held_at_all_times(bench, id, &rows, cap);
-        let told = [card.codes, card.codes_archived, card.codes_activated, card.codes_available, card.codes_redeemable];
-        assert_eq!(told, counted, "codes, archived, activated, available, redeemable of campaign {id}");
+        let listed = [card.codes, card.codes_archived, card.codes_activated, card.codes_available, card.codes_redeemable];
+        assert_eq!(listed, counted, "codes, archived, activated, available, redeemable of campaign {id}");
         let low = campaign.terms.low_stock.is_some_and(|least| card.archived_ms.is_none() && counted[4] < least);
         assert_eq!(card.low_stock, low, "campaign {id}");
         assert_eq!(card.activations, rows.iter().map(|row| u64::from(row.activations)).sum::<u64>(), "campaign {id}");

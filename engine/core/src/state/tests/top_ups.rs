@@ -1,7 +1,7 @@
-//! The cases of rules on top-ups: which fire, what they credit, and what is taken back of it (U2 to U9, U12, A12, A19 to A23, A29, A31).
-//! Rules as such, how they are saved and shown, stand in `rules`.
+//! Rules on top-ups: which ones fire, what they credit, and what is clawed back (U2 to U9, U12, A12, A19 to A23, A29, A31).
+//! `rules` tests how rules as such are saved and listed.
 //!
-//! Positions: the settings stand at 1, so that the club stands at 2 and the first rule at 3.
+//! Positions: the settings are at 1, so that the club is at 2 and the first rule at 3.
 
 use scrip_protocol::command::{FIRED_MAX, Note, TopUp};
 use scrip_protocol::{ClientId, ClubId, Money, Position, Record, RuleId, Settings, TopUpSource};
@@ -12,7 +12,7 @@ use super::{Answer, START_MS, stamp};
 use crate::state::Mutation;
 use crate::state::refund::activation_of;
 
-/// Top-ups of clients who have nothing: the amount, what rules credit, and how many fire.
+/// Top-ups of clients with empty balances: the amount, what rules credit, and how many fire.
 #[track_caller]
 fn check_credits(rules: &[&str], top_ups: &[(&str, &str, u32)]) {
     let (mut script, mut expected) = (vec!["club Arena".to_owned()], vec!["registered as club 1".to_owned()]);
@@ -64,7 +64,8 @@ fn formulas_of_the_sources_credit_what_they_say() {
     );
 }
 
-/// U4, U7, U14, A18, A19: the tiers of the table, of an average of 100, have lower bounds only: from the greatest on all three fire.
+/// U4, U7, U14, A18, A19: the tiers of the table, for an average of 100, have only lower bounds: from the highest on all three
+/// fire.
 #[test]
 fn tiers_with_lower_bounds_alone_stack() {
     check_credits(
@@ -111,7 +112,7 @@ fn tiers_of_half_open_ranges_do_not_stack() {
     );
 }
 
-/// U7, A18: "from 500" and "from 1000" both fire at 1000, each by itself.
+/// U7, A18: "from 500" and "from 1000" both fire at 1000, independently.
 #[test]
 fn from_500_and_from_1000_both_fire_at_1000() {
     check_credits(
@@ -126,7 +127,7 @@ fn from_500_and_from_1000_both_fire_at_1000() {
     );
 }
 
-/// A23, U7: a top-up on which two rules fire is one record with one movement of money, and is counted at each of the rules.
+/// A23, U7: a top-up on which two rules fire is one record with one movement of money, and counts for each of the rules.
 #[test]
 fn two_rules_on_one_top_up_are_two_firings_of_one_top_up() {
     check(
@@ -182,7 +183,7 @@ fn rules_fire_by_source() {
     );
 }
 
-/// U1: a rule fires at the clubs that it names, and without any at all of them, also those registered later.
+/// U1: a rule fires at the clubs that it names; without any, at all of them, including those registered later.
 #[test]
 fn rules_fire_at_their_clubs() {
     check(
@@ -211,9 +212,9 @@ fn rules_fire_at_their_clubs() {
     );
 }
 
-/// U3, A22: every variable is what it was before the top-up, whatever other rules credit; and what was topped up is nothing spent.
+/// U3, A22: every variable has its value from before the top-up, whatever other rules credit; the top-up itself is not spending.
 #[test]
-fn variables_are_one_look_before_anything_is_done() {
+fn variables_are_read_once_before_any_effect() {
     check(
         r#"
         club Arena
@@ -250,8 +251,8 @@ fn variables_are_one_look_before_anything_is_done() {
     );
 }
 
-/// U3: what was spent and how many sessions there were is fed by sessions and purchases, from the balance or not, by no top-up, no
-/// refund, and nothing that is paid with bonuses.
+/// U3: spending and sessions are fed by sessions and purchases, from the balance or not; not by top-ups, refunds, or payments
+/// with bonuses.
 #[test]
 fn sessions_and_purchases_feed_the_variables_and_top_ups_do_not() {
     check(
@@ -304,7 +305,7 @@ fn sessions_and_purchases_feed_the_variables_and_top_ups_do_not() {
     );
 }
 
-/// A20: a rule that cannot be worked out does nothing of what it says, and the others go on; the top-up is done.
+/// A20: a rule that cannot be evaluated has no effect, and the others fire; the top-up is done.
 #[test]
 fn a_rule_that_fails_fails_alone() {
     check(
@@ -358,9 +359,9 @@ fn a_rule_that_fails_fails_alone() {
     );
 }
 
-/// A20, A21: a bonus balance is filled to the last minor unit that it can hold, and then credits fail while top-ups go on.
+/// A20, A21: a bonus balance is filled to its maximum, and then credits fail while top-ups continue.
 #[test]
-fn a_bonus_balance_that_is_full_keeps_nobody_from_topping_up() {
+fn a_full_bonus_balance_does_not_prevent_top_ups() {
     check(
         r#"
         club Arena
@@ -409,7 +410,7 @@ fn a_bonus_balance_that_is_full_keeps_nobody_from_topping_up() {
     );
 }
 
-/// A20: what comes to 0 or less has fired, is recorded, and credits nothing; all else that the rule does is done.
+/// A20: a rule with a result of 0 or less has fired, is recorded, and credits nothing; its other actions are done.
 #[test]
 fn a_result_of_nothing_is_recorded_and_credits_nothing() {
     check(
@@ -452,9 +453,9 @@ fn a_result_of_nothing_is_recorded_and_credits_nothing() {
     );
 }
 
-/// U12: groups alone, without a credit; and being put into a group prevails over being taken out of it, whichever rule comes first.
+/// U12: groups alone, without a credit; being added to a group wins over being removed from it, whichever rule comes first.
 #[test]
-fn being_put_into_a_group_prevails() {
+fn being_added_to_a_group_wins() {
     check(
         r#"
         club Arena
@@ -507,10 +508,10 @@ fn being_put_into_a_group_prevails() {
     );
 }
 
-/// U12, U13, B6, A31: all four actions in one rule, its tags on the credit; and a push notification that is too long once the variables
-/// stand in it is not sent, while all else is done.
+/// U12, U13, B6, A31: all four actions in one rule, its tags on the credit; a push notification that is too long with its
+/// variables filled in is not sent, and everything else is done.
 #[test]
-fn a_rule_does_all_that_it_says_at_once() {
+fn a_rule_performs_all_its_actions_at_once() {
     let title = "t".repeat(36);
     let script = format!(
         r#"
@@ -547,7 +548,8 @@ fn a_rule_does_all_that_it_says_at_once() {
     check(&script, &expected);
 }
 
-/// A12: a redemption may name the top-up that it was typed in, and is none itself: no rule fires on it, nor on a credit by hand.
+/// A12: a redemption may name the top-up during which it was entered, and is not one itself: no rule fires on it, nor on a manual
+/// credit.
 #[test]
 fn a_redemption_is_no_top_up() {
     let bench = check_with(
@@ -583,9 +585,9 @@ fn a_redemption_is_no_top_up() {
     assert_eq!(top_ups.collect::<Vec<_>>(), [Position(0), Position(7), Position(7)]);
 }
 
-/// A12: the top-up that a redemption or a confirmation names is one of the client, which the journal still has.
+/// A12: the top-up that a redemption or a confirmation names must be one of the client, and still in the journal.
 #[test]
-fn a_code_is_typed_during_a_top_up_of_the_same_client() {
+fn a_code_is_entered_during_a_top_up_of_the_same_client() {
     check(
         r#"
         club Arena
@@ -630,7 +632,7 @@ fn a_code_is_typed_during_a_top_up_of_the_same_client() {
     );
 }
 
-/// A29: a refund leaves the bonus alone, unless it is asked for. In however many parts it is clawed back, the parts add up to it.
+/// A29: a refund leaves the bonus alone, unless a claw-back is requested. Clawed back in parts, the parts add up to it.
 #[test]
 fn a_claw_back_in_parts_adds_up() {
     check(
@@ -678,9 +680,9 @@ fn a_claw_back_in_parts_adds_up() {
     );
 }
 
-/// A29: a claw-back takes what is there, and says what it could not take. Nothing of that is taken later.
+/// A29: a claw-back debits what there is, and reports the rest, which is never debited later.
 #[test]
-fn a_claw_back_takes_what_is_there() {
+fn a_claw_back_debits_what_is_available() {
     check(
         r#"
         club Arena
@@ -713,7 +715,7 @@ fn a_claw_back_takes_what_is_there() {
     );
 }
 
-/// A29, A21: shares of amounts at the ends of what can be are exact.
+/// A29, A21: shares of extreme amounts are exact.
 #[test]
 fn a_claw_back_of_the_largest_amounts_is_exact() {
     check(
@@ -738,8 +740,8 @@ fn a_claw_back_of_the_largest_amounts_is_exact() {
     );
 }
 
-/// U8: there is no limit to how many rules there are; of more than a record can take, those of the lowest numbers fire, and the rest is
-/// counted as failed.
+/// U8: the number of rules is unlimited; if more fire than a record can contain, those with the lowest numbers do, and the others
+/// count as failed.
 #[test]
 fn more_rules_than_can_fire_at_once_are_counted() {
     let mut bench = check_with(

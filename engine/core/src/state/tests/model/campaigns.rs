@@ -1,4 +1,4 @@
-//! What is done with campaigns, their codes and credentials, in the model.
+//! Campaigns, their codes and credentials in the model.
 
 use std::collections::HashMap;
 
@@ -13,16 +13,16 @@ use scrip_protocol::{CampaignId, ClubId, CredentialId, Money, Role};
 
 use super::{Archived, CODES_MAX, Campaign, Code, Model, code_of};
 
-/// Codes as they are written and as they are compared; and the lines that hold none that is wanted.
+/// Codes as written and as normalised; and the lines without a wanted code.
 type Sorted = (Vec<(String, String)>, Vec<SkippedLine>);
 
 impl Model {
-    /// The place of a campaign that there is.
+    /// The index of an existing campaign.
     pub(super) fn known_campaign(&self, campaign: u32) -> Option<usize> {
         (campaign as usize).checked_sub(1).filter(|at| *at < self.campaigns.len())
     }
 
-    /// What is to be done with each line of a list: a code, or why none.
+    /// The result for each line of a list: a code, or why none.
     fn lines(&self, texts: &[&str], verdict: impl Fn(&str) -> Option<LineVerdict>) -> Sorted {
         let (mut taken, mut skipped, mut lines) = (Vec::new(), Vec::new(), HashMap::new());
         for (line, text) in (1..).zip(texts) {
@@ -48,12 +48,12 @@ impl Model {
         (taken, skipped)
     }
 
-    /// A campaign's code of a value.
+    /// The slot of a value in a campaign.
     fn slot(&self, campaign: usize, code: &str) -> Option<usize> {
         self.campaigns[campaign].codes.iter().position(|other| other.code == code)
     }
 
-    /// Sorts a list for a campaign, or for one that is yet to be created; or says why not, in the words of adding.
+    /// Divides a list for a campaign, existing or new; or returns why not, as an outcome of adding.
     fn sort(&self, campaign: Option<usize>, texts: &[&str], on_conflict: OnConflict) -> Result<Sorted, AddCodesOutcome> {
         let verdict = |code: &str| match (self.holder(code), campaign) {
             (Some(holder), campaign) if Some(holder) != campaign => Some(LineVerdict::HeldBy(CampaignId(holder as u32 + 1))),
@@ -85,7 +85,7 @@ impl Model {
         self.campaigns[campaign].codes.extend(codes.into_iter().map(new));
     }
 
-    /// What adding would answer.
+    /// The outcome of adding.
     pub(super) fn tried(&self, campaign: Option<u32>, texts: &[&str], on_conflict: OnConflict) -> AddCodesOutcome {
         let known = match campaign {
             Some(campaign) => match self.known_campaign(campaign) {
@@ -111,7 +111,7 @@ impl Model {
         outcome
     }
 
-    /// What is wrong with terms; they are put in order otherwise.
+    /// What is wrong with terms; otherwise they are put in order.
     fn invalid(&self, terms: &mut Terms) -> Option<InvalidTerms> {
         terms.clubs.sort();
         terms.clubs.dedup();
@@ -271,7 +271,7 @@ impl Model {
         RestoreCodesOutcome::Restored { codes: taken.len() as u32, skipped }
     }
 
-    /// With codes as if chance had brought them, of a pattern with so many, of which so many exist.
+    /// With codes as if they had been drawn from a pattern with that many codes, of which that many exist.
     pub(super) fn generate(
         &mut self,
         campaign: u32,
@@ -340,7 +340,7 @@ impl Model {
         RevokeCredentialOutcome::Revoked
     }
 
-    /// An amount that may be, or not; seldom one of which few fill an account.
+    /// An amount, valid or not; rarely one of which few fill an account.
     pub(super) fn some_amount(random: &mut fastrand::Rng) -> Money {
         Money(match random.u32(..40) {
             0 => i64::MAX,

@@ -1,4 +1,4 @@
-//! Random requests of every kind, each with what the model answers to it.
+//! Random requests of every kind, each with the model's answer.
 
 use scrip_protocol::command::{
     AddCodes, AddCredential, ArchiveCampaign, ArchiveCodes, Confirm, CreateCampaign, GenerateCodes,
@@ -19,13 +19,13 @@ use crate::state::{
     NamedHold, RedeemRequest, RefundRequest,
 };
 
-/// Few codes, clubs and clients, so that they meet; in odd writing, so that normalisation matters.
+/// Few codes, clubs and clients, so that they interact; in odd spelling, so that normalisation matters.
 const TEXTS: [&str; 16] = ["a", "A", " a ", "B", "b", "c", "d", "e", "E ", "f", "g", "h", "i", "", "in side", "A B"];
 
-/// So many campaigns are enough for codes to go from one to the other.
+/// Enough campaigns for codes to move between them.
 const CAMPAIGNS_MAX: usize = 7;
 
-/// Most often the first, which there is.
+/// Mostly the first one, which exists.
 pub(super) fn some_club(random: &mut fastrand::Rng) -> u32 {
     [0, 1, 1, 1, 1, 2, 2, 3][random.usize(..8)]
 }
@@ -44,12 +44,12 @@ fn some_texts(random: &mut fastrand::Rng, most: usize) -> Vec<&'static str> {
     (0..random.usize(..=most)).map(|_| TEXTS[random.usize(..TEXTS.len())]).collect()
 }
 
-/// A client of a few, others later on: those who have as much as can be are of no further use.
+/// One of a few clients, others later: clients with full accounts are of no further use.
 pub(super) fn some_client(random: &mut fastrand::Rng, number: u64) -> u128 {
     random.u128(1..5) + 4 * u128::from(number / 400)
 }
 
-/// Within a time of so many milliseconds from now.
+/// Within a range of milliseconds from now.
 fn some_time(random: &mut fastrand::Rng, model: &Model, from_now_ms: std::ops::Range<i64>) -> Option<u64> {
     let around = model.now_ms.max(START_MS).saturating_add_signed(random.i64(from_now_ms));
     [None, None, Some(around)][random.usize(..3)]
@@ -59,7 +59,7 @@ fn some_cap(random: &mut fastrand::Rng) -> Option<u32> {
     [None, Some(1), Some(1), Some(2), Some(3), Some(9), Some(random.u32(..3))][random.usize(..7)]
 }
 
-/// A limit beside the cap of a code.
+/// A limit other than the cap of a code.
 fn some_limit<T>(random: &mut fastrand::Rng, some: impl Fn(&mut fastrand::Rng) -> T) -> Option<T> {
     (random.u32(..3) == 0).then(|| some(random))
 }
@@ -100,31 +100,31 @@ fn some_update(random: &mut fastrand::Rng, model: &Model, campaign: u32) -> Upda
     update
 }
 
-/// A hold that there may be, or not.
+/// A hold, existing or not.
 fn some_hold(random: &mut fastrand::Rng, model: &Model) -> NamedHold {
     let hold = match model.holds.len() {
         0 => Position(random.u64(..9)),
         holds => match random.u32(..12) {
             0 => Position(random.u64(..model.position + 2)),
             1..4 => model.holds[random.usize(..holds)].hold,
-            // One whose time is up, of which the most can be said.
+            // An expired one, which has the most possible outcomes.
             4..8 => {
                 let expired = |hold: &&ModelHold| hold.end.is_none() && hold.expires_ms <= model.now_ms;
                 let expired: Vec<&ModelHold> = model.holds.iter().rev().take(20).filter(expired).collect();
                 random.choice(expired).unwrap_or(&model.holds[holds - 1]).hold
             }
-            // Most often a young one, which may be open.
+            // Mostly a young one, which may be open.
             _ => model.holds[random.usize(holds.saturating_sub(4)..holds)].hold,
         },
     };
     NamedHold { hold, anyones: random.bool() }
 }
 
-/// An activation that there may be, or not, as a lane finds it in the journal.
+/// An activation, existing or not, as a lane finds it in the journal.
 fn some_refund(random: &mut fastrand::Rng, model: &Model, bench: &Bench) -> RefundRequest {
     let activation = match model.activations.len() {
         activations if activations > 0 && random.u32(..8) > 0 => {
-            // Most often one that was not refunded, so that amounts do not only grow.
+            // Mostly one that was not refunded, so that amounts also fall.
             let drawn = std::iter::repeat_with(|| &model.activations[random.usize(..activations)]).take(3);
             let drawn: Vec<_> = drawn.collect();
             drawn.iter().find(|one| !one.refunded).unwrap_or(&drawn[0]).position
@@ -143,7 +143,7 @@ fn some_refund(random: &mut fastrand::Rng, model: &Model, bench: &Bench) -> Refu
     RefundRequest { activation: Position(activation), found, kept_from, anyones: random.bool(), force: random.bool() }
 }
 
-/// The top-up that a request says its code was typed during, and whose it is: most often none.
+/// The top-up that a request names, and its client: mostly none.
 fn some_top_up_named(random: &mut fastrand::Rng, model: &Model, bench: &Bench) -> (Position, Option<ClientId>) {
     if random.u32(..6) > 0 {
         return (Position(0), None);
@@ -153,7 +153,7 @@ fn some_top_up_named(random: &mut fastrand::Rng, model: &Model, bench: &Bench) -
     (top_up, found.map(|top_up| top_up.client))
 }
 
-/// Where the journal begins: seldom somewhere else than at its first record.
+/// Where the journal begins: rarely after its first record.
 pub(super) fn some_kept_from(random: &mut fastrand::Rng, model: &Model) -> Position {
     Position(if random.u32(..16) == 0 { random.u64(1..=model.position) } else { 1 })
 }
@@ -171,7 +171,7 @@ fn some_grant(random: &mut fastrand::Rng) -> Grant {
     }
 }
 
-/// A random request of a credential, and what the model answers to it.
+/// A random request of a credential, with the model's answer.
 pub(super) fn some_request(
     random: &mut fastrand::Rng,
     model: &mut Model,
@@ -184,7 +184,7 @@ pub(super) fn some_request(
     let on_conflict = if random.bool() { OnConflict::Skip } else { OnConflict::Reject };
     let of_hold = model.holds.iter().rev().take(6).map(|hold| hold.at.0 as u32 + 1).collect::<Vec<_>>();
     let campaign = match random.u32(..4) {
-        // One of which something is held, so that confirmations meet what became of it.
+        // One with held uses, so that confirmations meet changed conditions.
         0 if !of_hold.is_empty() => of_hold[random.usize(..of_hold.len())],
         _ => random.u32(..model.campaigns.len() as u32 + 2).max(random.u32(..2)),
     };
@@ -219,17 +219,17 @@ pub(super) fn some_request(
         }
         2 | 3 => {
             let texts = some_texts(random, 6);
-            let asked_of = |campaign: Option<u32>| AddCodesRequest {
+            let request_for = |campaign: Option<u32>| AddCodesRequest {
                 campaign: campaign.map(CampaignId),
                 list: list(texts.iter().copied()),
                 on_conflict,
             };
-            // The dry run first, of this campaign or of one that is yet to be created.
+            // The dry run first, for this campaign or a new one.
             let tried = random.bool().then_some(campaign);
             let expected = model.tried(tried, &texts, on_conflict);
-            assert_eq!(bench.state.try_codes(&asked_of(tried), &bench.index), expected);
+            assert_eq!(bench.state.try_codes(&request_for(tried), &bench.index), expected);
             let outcome = model.add(campaign, &texts, on_conflict);
-            (Mutation::AddCodes(Box::new(asked_of(Some(campaign)))), encoded::<AddCodes>(&outcome))
+            (Mutation::AddCodes(Box::new(request_for(Some(campaign)))), encoded::<AddCodes>(&outcome))
         }
         4 => {
             let active = random.u32(..3) > 0;
@@ -329,14 +329,14 @@ pub(super) fn some_request(
     }
 }
 
-/// Of the codes that there are few of, so that they collide; or with a pattern that cannot be drawn from.
+/// From few codes, so that they collide; or from an invalid pattern.
 fn some_generation(random: &mut fastrand::Rng, model: &mut Model, campaign: u32) -> (Mutation, Remembered) {
     let count = [0, 1, 1, 1, 2, 2, u32::MAX][random.usize(..7)];
     let space = [0, 5_999_999, 6_000_000, 60_000_000, u64::MAX.into()][random.usize(..5)];
     let (existing, texts) = (random.u64(..3), some_texts(random, 16));
     let request = |drawn| Mutation::GenerateCodes(Box::new(GenerateRequest { campaign: CampaignId(campaign), count, drawn }));
     if random.u32(..8) == 0 {
-        // Whatever comes before the pattern is told first; then nothing else.
+        // Checks before the pattern first; then nothing else.
         let outcome = model.generate(campaign, count, (0, 0), &[]);
         let before = [Outcome::UnknownCampaign, Outcome::CampaignArchived, Outcome::InvalidCount].contains(&outcome);
         let outcome = if before { outcome } else { Outcome::InvalidPattern(InvalidPattern::NothingDrawn) };

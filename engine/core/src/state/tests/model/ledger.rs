@@ -1,5 +1,5 @@
-//! The ledger in the model: balances in 128 bits, which only [`Model::post`] changes, so that what it posts is what the entries of a
-//! record have to say.
+//! The ledger in the model: balances in 128 bits, which only [`Model::post`] changes, so that its postings are what the entries
+//! of a record must contain.
 
 use scrip_protocol::command::{
     BonusDone, BonusOutcome, CreditBonus, InvalidNote, InvalidTags, Note, PaidFor, PaidFrom, PayBonus, RecordPurchase,
@@ -18,7 +18,7 @@ use crate::state::{RefundBonusRequest, RefundTopUpRequest};
 
 const MOST: i128 = i64::MAX as i128;
 
-/// What a client has.
+/// The balances of a client.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Holdings {
     pub(super) gaming: i128,
@@ -33,7 +33,7 @@ impl Holdings {
     }
 }
 
-/// What was done to an account, as an entry of the ledger has it.
+/// A posting, as an entry of the ledger has it.
 #[derive(Debug, PartialEq)]
 pub(super) struct Posted {
     client: ClientId,
@@ -43,7 +43,7 @@ pub(super) struct Posted {
     amount: i128,
 }
 
-/// A top-up, with what rules did on it.
+/// A top-up, with the effects of rules.
 pub(super) struct ModelTopUp {
     pub(super) position: u64,
     by: u32,
@@ -89,7 +89,7 @@ fn invalid_note(note: &Note) -> Option<InvalidNote> {
     }
 }
 
-/// Tags that may be, or not.
+/// Tags, valid or not.
 pub(super) fn some_tags(random: &mut fastrand::Rng) -> Vec<String> {
     let texts: &[&str] = match random.u32(..60) {
         0 => &["a", ""],
@@ -102,7 +102,7 @@ pub(super) fn some_tags(random: &mut fastrand::Rng) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
-/// A note that may be, or not.
+/// A note, valid or not.
 pub(super) fn some_note(random: &mut fastrand::Rng) -> Note {
     let by = match random.u32(..60) {
         0 => "n".repeat(201),
@@ -123,12 +123,12 @@ impl Model {
         club.0 > 0 && club.0 as usize <= self.clubs.len()
     }
 
-    /// What a client has, or nothing.
+    /// The balances of a client, or zero.
     pub(super) fn holdings(&self, client: u128) -> Holdings {
         self.clients.get(&client).copied().unwrap_or_default()
     }
 
-    /// The one way in which a balance changes.
+    /// The only function that changes a balance.
     pub(super) fn post(&mut self, client: u128, account: Account, label: Label, executor: Executor, amount: i128) {
         let has = self.clients.entry(client).or_default();
         let balance = match account {
@@ -142,7 +142,7 @@ impl Model {
         }
     }
 
-    /// Who asks for something.
+    /// The executor of a request.
     fn executor(&self, by: u32, note: &Note) -> Executor {
         let credential = self.credentials.get(by as usize - 1).map(|(grant, _)| grant);
         let is_person = credential.is_some_and(|grant| grant.role == Role::Cashier || grant.role == Role::Operator);
@@ -246,7 +246,7 @@ impl Model {
         }
         self.top_ups[at].given_back += amount;
         let due = match request.claw_back {
-            // Of the bonus so much is due after it, and so much was before.
+            // The bonus due after it, less the bonus due before.
             true => rounded(credited * (given_back + amount), whole) - rounded(credited * given_back, whole),
             false => 0,
         };
@@ -262,7 +262,7 @@ impl Model {
         })
     }
 
-    /// What is wrong with an operation of a client, its amount aside.
+    /// What is wrong with an operation of a client, apart from its amount.
     fn refusal_of_operation(&self, client: u128, club: Option<ClubId>, note: &Note) -> Option<BonusOutcome> {
         if let Some(why) = invalid_note(note) {
             return Some(BonusOutcome::InvalidNote(why));
@@ -273,7 +273,7 @@ impl Model {
         (!self.clients.contains_key(&client)).then_some(BonusOutcome::UnknownClient)
     }
 
-    /// An operation by which the bonus balance gets more or less.
+    /// An operation that changes the bonus balance.
     fn bonus(&mut self, by: u32, label: Label, client: u128, club: Option<ClubId>, amount: i128, note: &Note) -> BonusOutcome {
         if amount == 0 || (amount < 0) == (label == Label::BonusCredit) {
             return BonusOutcome::InvalidAmount;
@@ -388,7 +388,7 @@ impl Model {
         SpendOutcome::Recorded { operation: Position(self.position), after: has.accounts() }
     }
 
-    /// Compares what a record says of the ledger with what the model did.
+    /// Compares a record's entries with the model's postings.
     pub(super) fn compare_record(&self, record: &Record) {
         let posted = |entry: scrip_protocol::Entry<'_>| Posted {
             client: entry.client,
@@ -404,7 +404,7 @@ impl Model {
         }
     }
 
-    /// Compares what clients have, which groups they are in, and what was given back.
+    /// Compares balances, groups of clients, and refunded amounts.
     pub(super) fn compare_ledger(&self, bench: &Bench) {
         let state = &bench.state;
         assert_eq!(state.clients.iter().count(), self.clients.len());

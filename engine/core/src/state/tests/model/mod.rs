@@ -1,13 +1,13 @@
-//! Random commands against a model that is slow and obviously right: codes in lists that are gone through from one end to the other,
-//! money in 128 bits, no counters of what is taken and no index.
+//! Random commands against a model that is slow and obviously right: codes in lists that are walked from end to end, money in 128
+//! bits, no counters and no index.
 //!
-//! [`campaigns`] has what is done with campaigns and their codes, [`ledger`] what is done with balances, [`rules`] a handful of rules, each
-//! beside what it means, [`readers`] those who read the journal. [`commands`] and [`operations`] draw requests of every kind, [`seen`] counts what they came to: a random test that
-//! never comes upon an outcome has not tested it. Not come upon are those that take more than this (too many holds, lines, clubs,
-//! credentials or groups).
+//! [`campaigns`] has campaigns and their codes, [`ledger`] balances, [`rules`] a handful of rules, each beside its meaning,
+//! [`readers`] the readers of the journal. [`commands`] and [`operations`] draw requests of every kind. [`seen`] counts their
+//! outcomes: a random test that never reaches an outcome has not tested it. The only outcomes not reached are those that need
+//! more data than this (too many holds, lines, clubs, credentials or groups).
 //!
-//! After every command the entries of its record are those that the model posted, and after every few the sum of the entries of all
-//! records so far is every client's balances.
+//! After every command the entries of its record must be those that the model posted, and from time to time the sums of the
+//! entries of all records must be every client's balances.
 
 mod campaigns;
 mod commands;
@@ -39,9 +39,9 @@ use rules::{ModelRule, without_lint};
 
 const CODES_MAX: u32 = 6;
 
-/// So many runs of random commands there are, and then as many more as it takes to come upon every outcome, a few of which are rare.
+/// Minimum number of runs; then more until every outcome was reached, because some are rare.
 const RUNS_MIN: u64 = 150;
-/// With so many, an outcome that was not come upon cannot be.
+/// An outcome that is not reached in this many runs is unreachable.
 const RUNS_MAX: u64 = 1_000;
 
 #[derive(Default)]
@@ -51,17 +51,17 @@ struct Model {
     clubs: Vec<String>,
     campaigns: Vec<Campaign>,
     clients: HashMap<u128, Holdings>,
-    /// What the newest command did to accounts.
+    /// Postings of the newest command.
     posted: Vec<Posted>,
     groups: Vec<String>,
-    /// Clients, each with the groups that he is in.
+    /// Clients with their groups.
     members: BTreeSet<(u128, u32)>,
     rules: Vec<ModelRule>,
     top_ups: Vec<ModelTopUp>,
     payments: Vec<ModelPayment>,
     holds: Vec<ModelHold>,
     activations: Vec<ModelActivation>,
-    /// With whether it was revoked.
+    /// With whether each is revoked.
     credentials: Vec<(Grant, bool)>,
     readers: Vec<scrip_protocol::command::Reader>,
 }
@@ -70,20 +70,20 @@ struct Campaign {
     terms: Terms,
     archived: bool,
     codes: Vec<Code>,
-    /// The position from which on clients' activations count against their limit.
+    /// The position from which clients' activations count towards their limit.
     counted_from: Option<u64>,
 }
 
 struct Code {
-    /// As it was written, and as it is compared.
+    /// As written and as normalised.
     text: String,
     code: String,
     archived: Archived,
-    /// When its campaign last stopped to hold it.
+    /// When its campaign last stopped holding it.
     freed: u64,
 }
 
-/// How a code is archived, its campaign aside.
+/// Why a code is archived, apart from its campaign.
 #[derive(Clone, Copy, PartialEq)]
 enum Archived {
     No,
@@ -92,7 +92,7 @@ enum Archived {
     LeftOver,
 }
 
-/// A code: its campaign, and its place among the campaign's codes, each counted from 0.
+/// A code: its campaign and its slot, both from 0.
 type Place = (usize, usize);
 
 #[derive(Clone)]
@@ -120,11 +120,11 @@ struct ModelActivation {
     at: Place,
     amount: Money,
     refunded: bool,
-    /// What could not be taken back when it was refunded.
+    /// What could not be debited by its refund.
     uncollected: i128,
 }
 
-/// The code that a text is; the texts here have no other white space or letters than these.
+/// The code in a text; the texts here have no other white space or letters than these.
 fn code_of(text: &str) -> Result<String, InvalidCode> {
     let code = text.trim().to_lowercase();
     match code.chars().position(|c| c == ' ') {
@@ -148,7 +148,7 @@ impl Model {
         self.code(at).archived == Archived::No && !self.campaigns[at.0].archived
     }
 
-    /// Where a value is: in the campaign that holds it, or in the one that held it last.
+    /// The place of a value: in the campaign that holds it, or in the one that held it last.
     fn find(&self, code: &str) -> Option<Place> {
         let mut having: Vec<Place> = self.places().filter(|at| self.code(*at).code == code).collect();
         having.sort_by_key(|at| (self.is_live(*at), self.code(*at).freed));
@@ -160,7 +160,7 @@ impl Model {
         self.find(code).filter(|at| self.is_live(*at)).map(|at| at.0)
     }
 
-    /// Holds that nobody has ended and whose time is not up.
+    /// Holds that were not ended and have not expired.
     fn open_holds(&self, campaign: usize) -> impl Iterator<Item = &ModelHold> {
         let open = move |hold: &&ModelHold| hold.at.0 == campaign && hold.end.is_none() && self.now_ms < hold.expires_ms;
         self.holds.iter().filter(open)
@@ -175,7 +175,7 @@ impl Model {
         self.activations(at.0).filter(|activation| activation.at == at).count() as u32
     }
 
-    /// What was taken back is not issued; what could not be is.
+    /// What was debited again is not issued; the uncollected part is.
     fn issued(&self, campaign: usize) -> i128 {
         let issued: i128 = self.activations(campaign).map(|activation| i128::from(activation.amount.0)).sum();
         issued + self.uncollected(campaign)
@@ -185,7 +185,7 @@ impl Model {
         self.activations.iter().filter(|activation| activation.at.0 == campaign).map(|activation| activation.uncollected).sum()
     }
 
-    /// Why a use of a code is not to be had by a client at a club, for a bonus. Open holds count as activations do, in every limit.
+    /// Why a client cannot use a code at a club, for a bonus. Open holds count as activations, in every limit.
     fn refusal_of(&self, at: Place, client: u128, club: u32, amount: Money) -> Option<RedeemOutcome> {
         let Campaign { terms, archived, counted_from, .. } = &self.campaigns[at.0];
         let held = |whose: &dyn Fn(&&ModelHold) -> bool| self.open_holds(at.0).filter(whose).count();
@@ -226,14 +226,14 @@ impl Model {
         budget.is_some_and(|budget| committed + i128::from(amount.0) > budget).then_some(RedeemOutcome::BudgetExhausted)
     }
 
-    /// What a client would have after a bonus; none where he, or the campaign's sum, would have more than can be.
+    /// A client's balance after a bonus; none if it, or the campaign's sum, would overflow.
     fn balance_after(&self, client: u128, campaign: usize, amount: Money) -> Option<Money> {
         let balance = self.holdings(client).bonus + i128::from(amount.0);
         i64::try_from(self.issued(campaign) + i128::from(amount.0)).ok()?;
         i64::try_from(balance).ok().map(Money)
     }
 
-    /// The code and the amount of a use that a client may have.
+    /// The code and the amount of a permitted use.
     fn permitted(&self, client: u128, club: u32, text: &str, top_up: Position) -> Result<(Place, Money), RedeemOutcome> {
         let code = code_of(text).map_err(RedeemOutcome::InvalidCode)?;
         if club == 0 || club as usize > self.clubs.len() {
@@ -282,7 +282,7 @@ impl Model {
         HoldOutcome::Held(Held { hold, campaign: CampaignId(at.0 as u32 + 1), amount, expires_ms })
     }
 
-    /// The place of a hold that is known to whoever asks.
+    /// The index of a hold that exists and that the caller may name.
     fn known(&self, by: u32, named: &NamedHold) -> Option<usize> {
         let at = self.holds.iter().position(|hold| hold.hold == named.hold)?;
         let hold = &self.holds[at];
@@ -347,7 +347,7 @@ impl Model {
         RefundOutcome::Refunded(Refunded { client: ClientId(client), taken: money(taken), uncollected, balance })
     }
 
-    /// Compares everything that can be seen of the state.
+    /// Compares everything visible of the state.
     fn compare(&self, bench: &Bench) {
         let state = &bench.state;
         assert_eq!(state.position(), Position(self.position));
@@ -398,7 +398,7 @@ impl Model {
     }
 }
 
-/// The first position that is kept, where that comes after a position which there was.
+/// The first retained position, if that is after a position that existed.
 fn not_kept(position: Position, kept_from: Position) -> Option<Position> {
     (1..kept_from.0).contains(&position.0).then_some(kept_from)
 }
@@ -409,7 +409,7 @@ fn encoded<C: Command>(outcome: &C::Outcome) -> Remembered {
     Remembered::Other(Box::new((C::KIND as u16, bytes)))
 }
 
-/// What the entries of all records so far come to (B1, B5, Z10).
+/// The sums of the entries of all records so far (B1, B5, Z10).
 #[derive(Default)]
 struct Sums {
     of: HashMap<(ClientId, Account), i128>,
@@ -449,7 +449,7 @@ fn random_commands_do_what_the_model_does() {
         for number in 0..random.u64(20..2_400) {
             bench.now_ms += random.u64(..60);
             if random.u32(..400) == 0 {
-                // Some holds will be forgotten at about that time; and the ids of the requests so far are.
+                // Some holds are forgotten at about that time; so are the ids of the requests so far.
                 bench.now_ms += HOLD_KEPT_MS - random.u64(..3_000);
                 sent.clear();
             }

@@ -1,4 +1,4 @@
-//! Random requests of the ledger and of rules, each with what the model answers to it.
+//! Random requests of the ledger and of rules, each with the model's answer.
 
 use scrip_protocol::command::{
     ArchiveRule, CreateRule, CreditBonus, PaidFrom, PayBonus, RecordPurchase, RecordSession, RefundBonus, RefundTopUp,
@@ -12,15 +12,15 @@ use super::{Bench, Model, encoded};
 use crate::state::requests::Remembered;
 use crate::state::{Mutation, RefundBonusRequest, RefundTopUpRequest};
 
-/// How often each kind of request is drawn, of so many.
+/// How often each kind of request is drawn, out of this many.
 pub(super) const SHARES: u32 = 40;
 
-/// Seldom one whom nobody knows.
+/// Rarely an unknown one.
 fn some_known_client(random: &mut fastrand::Rng, number: u64) -> ClientId {
     ClientId(if random.u32(..20) == 0 { u128::MAX } else { some_client(random, number) })
 }
 
-/// What adds to a balance: seldom what fills it, or one more than that.
+/// An addition to a balance: rarely one that fills it, or exceeds it by one.
 fn some_more(random: &mut fastrand::Rng, balance: i128) -> Money {
     let room = i64::MAX - balance as i64;
     match random.u32(..40) {
@@ -31,7 +31,7 @@ fn some_more(random: &mut fastrand::Rng, balance: i128) -> Money {
     }
 }
 
-/// What takes from a balance: often all of it, one more, or some.
+/// A subtraction from a balance: often all of it, one more, or some.
 fn some_less(random: &mut fastrand::Rng, balance: i128) -> Money {
     let balance = balance as i64;
     match random.u32(..16) {
@@ -43,7 +43,7 @@ fn some_less(random: &mut fastrand::Rng, balance: i128) -> Money {
     }
 }
 
-/// How much is to be given back: most often what is left, or part of a small amount.
+/// The amount of a refund: mostly the remainder, or part of a small amount.
 fn some_part(random: &mut fastrand::Rng) -> Option<Money> {
     match random.u32(..8) {
         0..2 => None,
@@ -52,7 +52,7 @@ fn some_part(random: &mut fastrand::Rng) -> Option<Money> {
     }
 }
 
-/// A position of these, most often one of the newest; or any.
+/// One of these positions, mostly a recent one; or any.
 pub(super) fn some_position(
     random: &mut fastrand::Rng,
     model: &Model,
@@ -71,7 +71,7 @@ pub(super) fn record_at(bench: &Bench, position: Position) -> Option<Record> {
     (position.0 as usize).checked_sub(1).and_then(|at| bench.records.get(at)).map(|(_, record)| record.clone())
 }
 
-/// A random request of a credential, and what the model answers to it.
+/// A random request of a credential, with the model's answer.
 pub(super) fn some_operation(
     random: &mut fastrand::Rng,
     model: &mut Model,

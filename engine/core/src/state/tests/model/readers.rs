@@ -1,4 +1,4 @@
-//! Readers of the journal: a list that is gone through, and random requests of it.
+//! Readers of the journal in the model, as a list, and random requests for them.
 
 use scrip_protocol::command::{ForgetReader, ForgetReaderOutcome, KeepReader, KeepReaderOutcome, NAME_BYTES_MAX, Reader};
 use scrip_protocol::{CredentialId, Position};
@@ -8,7 +8,7 @@ use super::{Bench, Model, encoded};
 use crate::state::requests::Remembered;
 use crate::state::{ForgetReaderRequest, KeepReaderRequest, Mutation};
 
-/// How often a request of these is drawn, among others.
+/// How often one of these requests is drawn, among others.
 pub(super) const READERS: u32 = 3;
 
 impl Model {
@@ -21,7 +21,7 @@ impl Model {
         if owner.is_some_and(|owner| owner != Some(CredentialId(by)) && !anyones) {
             return KeepReaderOutcome::OtherCredential;
         }
-        // The record of this request is not there yet.
+        // The record of this request does not exist yet.
         let newest = Position(self.position - 1);
         if *position > newest {
             return KeepReaderOutcome::BeyondEnd { newest };
@@ -62,7 +62,7 @@ impl Model {
     }
 }
 
-/// A random request, and what the model answers to it.
+/// A random request, with the model's answer.
 pub(super) fn some_reader(random: &mut fastrand::Rng, model: &mut Model, by: u32) -> (Mutation, Remembered) {
     let name = ["reports", "crm", "archive", "Reports", " ", ""][random.usize(..6)].to_owned();
     if random.u32(..4) == 0 {

@@ -1,5 +1,5 @@
-//! Rules in the model: a handful of formulas and conditions, each beside what it means in plain fractions of 128 bits; and what is wrong
-//! with a rule that cannot be had.
+//! Rules in the model: a handful of formulas and conditions, each beside its meaning in plain fractions of 128 bits; and what is
+//! wrong with an invalid rule.
 
 use scrip_protocol::command::{
     ACTIONS_MAX, Action, ArchiveRuleOutcome, CreateRule, CreateRuleOutcome, DESCRIPTION_BYTES_MAX, InvalidRule, Lint, Push,
@@ -14,10 +14,10 @@ use super::ledger::{invalid_tags, some_tags};
 use super::{Bench, Model, encoded};
 use crate::state::requests::Remembered;
 
-/// So many rules are enough to stack.
+/// Enough rules to stack.
 const RULES_MAX: usize = 12;
 
-/// A formula, and what it comes to: a numerator and a denominator, in major units; none for a division by zero.
+/// A formula and its result: numerator and denominator, in major units; none for a division by zero.
 type Worked = (&'static str, fn(&Variables) -> Option<(i128, i128)>);
 
 /// Amounts count in minor units here.
@@ -71,7 +71,7 @@ pub(super) struct ModelRule {
     credited: i128,
 }
 
-/// The nearest whole number to a fraction, and of two that are equally near the one further from zero.
+/// The nearest whole number to a fraction, with ties away from zero.
 pub(super) fn rounded(numerator: i128, denominator: i128) -> i128 {
     let (whole, rest) = (numerator / denominator, numerator % denominator);
     let further = rest.unsigned_abs() * 2 >= denominator.unsigned_abs();
@@ -85,7 +85,7 @@ impl ModelRule {
         self.terms.active && !self.archived && at_club && hold(variables)
     }
 
-    /// What its formula comes to; none where it has none.
+    /// The result of its formula; none without one.
     fn result(&self, variables: &Variables) -> Result<Option<i64>, FormulaFailure> {
         let formula = self.terms.actions.iter().find_map(|action| match action {
             Action::AddBonus { formula } => FORMULAS.iter().find(|(text, _)| text == formula),
@@ -97,7 +97,7 @@ impl ModelRule {
         if i128::from(result) * 100 > i128::from(i64::MAX) { Err(FormulaFailure::Overflow) } else { Ok(Some(result)) }
     }
 
-    /// What it does.
+    /// Its effects.
     fn fire(&self, rule: RuleId, variables: &Variables) -> Result<RuleFired, FormulaFailure> {
         let result = self.result(variables)?;
         let (mut assigned, mut unassigned, mut sent) = (Vec::new(), Vec::new(), None);
@@ -132,7 +132,7 @@ impl ModelRule {
 }
 
 impl Model {
-    /// What each rule does on a top-up, or why it fails, as if it were alone.
+    /// The effects of each rule on a top-up, or why it fails, as if it were alone.
     pub(super) fn fire(&self, club: ClubId, variables: &Variables) -> Vec<(RuleId, Result<RuleFired, FormulaFailure>)> {
         let live = (1..).map(RuleId).zip(&self.rules).filter(|(_, rule)| rule.fires_on(club, variables));
         live.map(|(id, rule)| (id, rule.fire(id, variables))).collect()
@@ -150,7 +150,7 @@ impl Model {
         (rule.0 as usize).checked_sub(1).filter(|at| *at < self.rules.len())
     }
 
-    /// What is wrong with a rule; its lists are put in order otherwise.
+    /// What is wrong with a rule; otherwise its lists are put in order.
     fn invalid_rule(&self, terms: &mut RuleTerms) -> Option<InvalidRule> {
         terms.clubs.sort();
         terms.clubs.dedup();
@@ -170,7 +170,7 @@ impl Model {
         if actions.is_empty() || actions.len() > ACTIONS_MAX {
             return Some(InvalidRule::Actions);
         }
-        // What each is the only one of.
+        // What must be unique per action.
         let only = |action: &Action| match action {
             Action::AddBonus { .. } => (1, 0),
             Action::SendPush(_) => (2, 0),
@@ -200,7 +200,7 @@ impl Model {
                 let problem = PushText::parse(NO_TEXT).expect_err("there is no such variable");
                 return Some(InvalidRule::Push { part: *part, problem });
             }
-            // A number has one character at the least; only a title is drawn too long.
+            // A number has at least one character; only a title can be drawn too long.
             let chars = push.title.replace("{{topupAmountMajor}}", "1").chars().count();
             if chars > 40 {
                 return Some(InvalidRule::PushTooLong { part: PushPart::Title, chars: chars as u32 });
@@ -269,7 +269,7 @@ impl Model {
         }
     }
 
-    /// Compares what is shown of the rules.
+    /// Compares the cards of the rules.
     pub(super) fn compare_rules(&self, bench: &Bench) {
         assert_eq!(bench.state.rules.next(), RuleId(self.rules.len() as u32 + 1));
         for (rule, expected) in (1..).map(RuleId).zip(&self.rules) {
@@ -277,12 +277,12 @@ impl Model {
             assert_eq!(card.terms, expected.terms);
             assert_eq!(card.archived_ms.is_some(), expected.archived, "rule {rule}");
             assert_eq!((card.fired, card.failed), (expected.fired, expected.failed), "rule {rule}");
-            // A sum that passes what an amount can hold stays there.
+            // A sum that would overflow stays at the maximum.
             assert_eq!(i128::from(card.credited.0), expected.credited.min(i64::MAX.into()), "rule {rule}");
         }
     }
 
-    /// A rule that may be, or not.
+    /// A rule, valid or not.
     pub(super) fn some_rule(&self, random: &mut fastrand::Rng, is_new: bool) -> RuleTerms {
         let mut actions = Vec::new();
         for _ in 0..[1, 1, 1, 1, 1, 1, 0, 2][random.usize(..8)] {
@@ -290,7 +290,7 @@ impl Model {
             actions.push(Action::AddBonus { formula: formula.to_owned() });
         }
         for _ in 0..[0, 0, 1, 2, 3][random.usize(..5)] {
-            // Most often one that there is.
+            // Mostly an existing one.
             let group = GroupId(random.u32(..self.groups.len() as u32 + 2).max(random.u32(..2)));
             actions.push(if random.bool() { Action::AssignGroup { group } } else { Action::UnassignGroup { group } });
         }
@@ -332,7 +332,7 @@ fn some_push(random: &mut fastrand::Rng) -> Push {
     Push { title, body }
 }
 
-/// A reply without what is odd about a rule, which is no part of the model.
+/// A reply without lint findings, which the model does not have.
 pub(super) fn without_lint(reply: Remembered) -> Remembered {
     let Remembered::Other(other) = &reply else { return reply };
     match Kind::from_number(other.0) {

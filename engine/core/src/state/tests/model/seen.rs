@@ -1,4 +1,4 @@
-//! Which outcomes random commands came to, and whether any was missed.
+//! The outcomes of random commands, and whether any was missed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -17,7 +17,7 @@ use crate::state::requests::Remembered;
 
 #[derive(Default)]
 pub(super) struct Seen {
-    /// How often each, by command and outcome.
+    /// How often each occurred, by command and outcome.
     outcomes: BTreeMap<String, usize>,
 }
 
@@ -28,7 +28,7 @@ impl Seen {
         }
     }
 
-    /// Checks that each was seen that can be, and no other.
+    /// Checks that every possible outcome occurred, and no other.
     pub(super) fn check(&self) {
         let (expected, found) = (expected(), self.found());
         let missed: Vec<_> = expected.difference(&found).collect();
@@ -36,7 +36,7 @@ impl Seen {
         assert!(missed.is_empty() && unforeseen.is_empty(), "missed {missed:?}, unforeseen {unforeseen:?}: {:?}", self.outcomes);
     }
 
-    /// Whether each was seen that can be.
+    /// Whether every possible outcome occurred.
     pub(super) fn is_complete(&self) -> bool {
         expected().is_subset(&self.found())
     }
@@ -46,7 +46,7 @@ impl Seen {
     }
 }
 
-/// Every outcome that random commands can come to.
+/// Every outcome that random commands can have.
 fn expected() -> BTreeSet<String> {
     let refusals = "UnknownCode CodeArchived CampaignArchived CampaignInactive OutsidePeriod ClubExcluded CodeExhausted";
     let limits = "ClientExhausted CampaignExhausted BudgetExhausted";
@@ -62,7 +62,7 @@ fn expected() -> BTreeSet<String> {
             ("redeem", format!("Redeemed InvalidCode UnknownClub UnknownTopUp {refusals} {limits} AmountLimit")),
             ("hold", format!("Held InvalidTtl Refused.InvalidCode Refused.UnknownClub Refused.AmountLimit {}", within("Refused", &[refusals, limits]))),
             ("confirm", {
-                // Its code is known, whatever became of it; and at its club it was given.
+                // Its code exists, whatever happened to it; and it was held at its club.
                 let expired = within("Expired", &[refusals, limits]).replace("Expired.UnknownCode", "");
                 format!("Confirmed UnknownHold AlreadyConfirmed Released UnknownTopUp AmountLimit {expired}")
             }),
@@ -108,7 +108,7 @@ fn within(outer: &str, words: &[&str]) -> String {
     words.iter().flat_map(|words| words.split_whitespace()).map(|word| format!("{outer}.{word} ")).collect()
 }
 
-/// The names of an outcome and of what it carries that is worth being told apart.
+/// The names of an outcome and of the parts of it worth distinguishing.
 fn outcomes_of(reply: &Remembered) -> Vec<String> {
     let (kind, bytes) = match reply {
         Remembered::Redeem(outcome) => return vec![format!("redeem {}", name(outcome))],
@@ -214,8 +214,8 @@ fn outcomes_of(reply: &Remembered) -> Vec<String> {
     std::iter::once(outcome).chain(more).map(|outcome| format!("{} {outcome}", kind.word())).collect()
 }
 
-fn words<const N: usize>(told: [(bool, &str); N]) -> Vec<String> {
-    told.into_iter().filter(|(is, _)| *is).map(|(_, word)| word.to_owned()).collect()
+fn words<const N: usize>(flags: [(bool, &str); N]) -> Vec<String> {
+    flags.into_iter().filter(|(is, _)| *is).map(|(_, word)| word.to_owned()).collect()
 }
 
 fn lines(skipped: &[SkippedLine]) -> Vec<String> {

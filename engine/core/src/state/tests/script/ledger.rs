@@ -3,25 +3,25 @@
 //! ```text
 //! credential cashier Till                             adds a credential; they are numbered from 1, and `by=` names one
 //! group VIP                                           registers a group; they are numbered from 1
-//! top-up 7 100.00 CASH club=1                         tops up the gaming balance of client 7; at club 1 without
-//! refund-top-up 5 amount=1.00 claw-back               of the top-up at position 5; what is left of it without an amount;
+//! top-up 7 100.00 CASH club=1                         tops up the gaming balance of client 7; default: at club 1
+//! refund-top-up 5 amount=1.00 claw-back               of the top-up at position 5; default: the remainder;
 //!                                                     by=2, operator, kept-from=9 as in `refund`
-//! credit 7 1.00 club=1                                as `write-off 7 1.00`; at no club without
-//! pay 7 1.00 order                                    pays with bonuses for an order; for gaming time without
-//! refund-payment 6 amount=1.00                        as `refund-top-up`
-//! session 7 1.00 directly                             as `purchase 7 1.00`; from the gaming balance without
+//! credit 7 1.00 club=1                                also `write-off 7 1.00`; default: at no club
+//! pay 7 1.00 order                                    pays with bonuses for an order; default: for gaming time
+//! refund-payment 6 amount=1.00                        like `refund-top-up`
+//! session 7 1.00 directly                             also `purchase 7 1.00`; default: from the gaming balance
 //! rule bonus="{{topupAmountMajor}} * 0.1" off         creates a rule; they are numbered from 1. Also name= about= clubs=1,2 tags=
 //!                                                     if="topupAmountMajor >= 500" assign=1,2 unassign=3 title= body=
 //! update-rule 1 bonus="50"                            changes rule 1 as a whole
-//! switch-rule 1 off                                   as do `archive-rule 1` and `restore-rule 1`
-//! accounts 7                                          what client 7 has, and in which groups he is
+//! switch-rule 1 off                                   also `archive-rule 1` and `restore-rule 1`
+//! accounts 7                                          the balances and groups of client 7
 //! entries 5                                           the entries of the record at position 5 in the ledger
-//! fired 5                                             what rules did on the top-up at position 5
+//! fired 5                                             the effects of rules on the top-up at position 5
 //! rule-card 1
 //! rules active club=1                                 the numbers of rules: also present, inactive, archived
-//! groups                                              with how many clients are in each
+//! groups                                              with the number of clients in each
 //! ```
-//! On whatever moves money name=, comment= and tags= are its note.
+//! On all commands that move money, name=, comment= and tags= are the note.
 
 use scrip_protocol::command::{
     Action, AddCredential, CreateRule, CreditBonus, Grant, ListGroups, ListRules, Note, PaidFor, PaidFrom, PayBonus, Push,
@@ -35,7 +35,7 @@ use super::super::Bench;
 use super::{Words, kept_from, parsed};
 use crate::state::{Mutation, RefundBonusRequest, RefundTopUpRequest};
 
-/// The request that a line asks for; none where the word is none of these.
+/// The request on a line; none if its word is not one of these.
 pub(super) fn request(bench: &Bench, words: &Words) -> Option<Mutation> {
     let club = || words.number("club").unwrap_or(ClubId(1));
     let (client, amount) = (|| parsed::<ClientId>(words.at(1)), || parsed::<Money>(words.at(2)));
@@ -159,7 +159,7 @@ pub(super) fn shown(bench: &Bench, words: &Words) -> String {
     match words.at(0) {
         "accounts" => accounts(bench, parsed(words.at(1))),
         "entries" => {
-            let record = record_at(bench, parsed(words.at(1))).expect("a record stands there");
+            let record = record_at(bench, parsed(words.at(1))).expect("there is a record");
             joined(entries(record).iter().map(entry).collect())
         }
         "fired" => {

@@ -14,7 +14,7 @@ use super::super::{Bench, START_MS};
 use super::{Words, kept_from, parsed};
 use crate::state::{ForgetReaderRequest, KeepReaderRequest, Mutation};
 
-/// The request that a line asks for; none where the word is none of these.
+/// The request on a line; none if its word is not one of these.
 pub(super) fn request(words: &Words) -> Option<Mutation> {
     let name = words.at(1).to_owned();
     Some(match words.at(0) {
