@@ -14,7 +14,7 @@ const TOP_UP: Variables = Variables {
     sessions: 7,
 };
 
-/// What becomes of a text: `canonical text = exact result, rounded`, or why it has no result, or the problem.
+/// The result for a text: `canonical text = exact result, rounded`, or why it has no result, or the problem.
 fn check(text: &str, expected: &str) {
     let found = match Formula::parse(text) {
         Err(problem) => problem.to_string(),
@@ -74,7 +74,7 @@ fn precedence() {
     check("2/3*3", "2 / 3 * 3 = 2, 2");
 }
 
-/// U5: a minus belongs to what stands right behind it.
+/// U5: a minus belongs to the operand right after it.
 #[test]
 fn a_minus_before_anything() {
     check("-5+3", "-5 + 3 = -2, -2");
@@ -123,7 +123,7 @@ fn division_by_zero() {
     check("0/5", "0 / 5 = 0, 0");
 }
 
-/// A20: what passes 128 bits on the way comes back exactly.
+/// A20: intermediate results beyond 128 bits are exact.
 #[test]
 fn nothing_overflows_on_the_way() {
     let huge = "999999999999999999.999999999999999999";
@@ -142,7 +142,7 @@ fn nothing_overflows_on_the_way() {
     assert_eq!(result(&vec!["{{topupAmountMajor}}"; 23].join("*")).round(), None);
 }
 
-/// A16, U5: names stand in double braces, and are exactly these.
+/// A16, U5: names are in double braces, and are exactly these.
 #[test]
 fn problems_of_names() {
     let numbers = "topupAmountMajor, gamingBalanceMajor, bonusBalanceMajor, totalSpentMajor or sessionsCount";
@@ -174,13 +174,13 @@ fn problems_of_names() {
     check("max(1, 2)", "character 1: expected a number, a variable as in {{topupAmountMajor}}, ( or -, found max");
 }
 
-/// A16: the source is a word. That is said with braces and without, in any letter case.
+/// A16: the source is a word. The problem explains that with braces and without, in any letter case.
 #[test]
 fn problems_of_the_source() {
-    let says = "a number: topUpSource is a word, and can stand in conditions and push texts";
-    check("2 * {{topUpSource}}", &format!("character 7: expected {says}, found topUpSource"));
-    check("{{ topupsource }}", &format!("character 4: expected {says}, found topupsource"));
-    check("topUpSource", &format!("character 1: expected {says}, found topUpSource"));
+    let expected = "a number: topUpSource is a word, and can stand in conditions and push texts";
+    check("2 * {{topUpSource}}", &format!("character 7: expected {expected}, found topUpSource"));
+    check("{{ topupsource }}", &format!("character 4: expected {expected}, found topupsource"));
+    check("topUpSource", &format!("character 1: expected {expected}, found topUpSource"));
 }
 
 /// U5: numbers have a point, digits on both sides of it, and no exponent.
@@ -207,7 +207,7 @@ fn problems_of_numbers() {
     );
 }
 
-/// U5: signs of books and of other languages, each with what to write.
+/// U5: signs of books and of other languages, each with the right spelling.
 #[test]
 fn problems_of_signs() {
     check("2 × 3", "character 3: expected * for multiplication, found ×");
@@ -249,7 +249,7 @@ fn problems_of_order() {
     check("2 0.50", "character 3: expected +, -, *, / or the end of the formula, found 0.50");
 }
 
-/// U5: a text as long, and as deep, as it may be, and one more of each.
+/// U5: a text as long, and as deeply nested, as allowed, and one more of each.
 #[test]
 fn limits() {
     let deepest = |levels: usize| format!("{}1{}", "(".repeat(levels), ")".repeat(levels));
@@ -267,7 +267,7 @@ fn limits() {
     check(&"é".repeat(251), "character 251: expected at most 500 bytes, found a text of 502 bytes");
 }
 
-/// U5: 500 bytes of anything are an answer, soon, and the stack holds.
+/// U5: 500 bytes of anything give a quick result, without a stack overflow.
 #[test]
 fn hostile_texts() {
     let operand = "a number, a variable as in {{topupAmountMajor}}, ( or -";

@@ -1,5 +1,5 @@
-//! The page for those who write rules, docs/formulas.md, says what the code does: its tables have what there is and nothing else, and
-//! every example comes out as it says.
+//! docs/formulas.md, the page for staff who write rules, agrees with the code: its tables are complete, and every example gives
+//! the result on the page.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -25,7 +25,7 @@ fn table(heading: &str) -> Vec<Vec<&'static str>> {
     rows
 }
 
-/// What stands between backticks.
+/// The text between backticks.
 fn quoted(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
@@ -54,7 +54,7 @@ fn example() -> Variables {
     }
 }
 
-/// Every `text -> outcome` of the blocks of this kind comes out so.
+/// Every `text -> outcome` in blocks of this kind has that outcome.
 fn check_examples(kind: &str, outcome: impl Fn(&str) -> String) {
     let fence = format!("```{kind}");
     let mut inside = false;
@@ -94,7 +94,7 @@ fn value_for(name: &str) -> &'static str {
     if name == Variable::TopUpSource.word() { TopUpSource::Cash.word() } else { "1" }
 }
 
-/// U5: the operators are those that the parser takes, found by trying every sign of the keyboard and many that are not.
+/// U5: the operators are those that the parser accepts, found by trying every sign of the keyboard and many others.
 #[test]
 fn the_operators_are_those_that_are_taken() {
     let accepts = |text: String| Formula::parse(&text).is_ok();
@@ -122,7 +122,7 @@ fn the_limits_are_those_of_the_code() {
         format!("At most {DIGITS_MAX} digits before the point, and {DIGITS_MAX} after it"),
         format!("at most {CONDITIONS_MAX} conditions, in at most {} bytes", thousands(CONDITIONS_BYTES_MAX)),
     ] {
-        assert!(PAGE.contains(&said), "the page says: {said}");
+        assert!(PAGE.contains(&said), "the page must state: {said}");
     }
     assert!(PAGE.lines().count() < 150, "the page stays short");
 }
@@ -136,7 +136,7 @@ fn formulas_come_out_as_the_page_says() {
             Ok(formula) => formula,
             Err(problem) => return problem.to_string(),
         };
-        // As an amount: in minor units it must fit as well.
+        // As an amount: it must fit in minor units as well.
         let credited = formula.evaluate(&variables).and_then(|exact| {
             let fits = |major: &i64| major.checked_mul(100).is_some();
             exact.round().filter(fits).ok_or(FormulaFailure::Overflow)
