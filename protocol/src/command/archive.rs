@@ -36,7 +36,7 @@ pub enum ArchiveCampaignOutcome {
 /// The record of an archived campaign.
 #[wire_format]
 pub struct CampaignArchived {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The campaign.
     pub campaign: CampaignId,
@@ -95,7 +95,7 @@ pub struct CodeConflict {
 /// The record of a restored campaign.
 #[wire_format]
 pub struct CampaignRestored {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The campaign.
     pub campaign: CampaignId,
@@ -178,7 +178,7 @@ pub enum RestoreCodesOutcome {
 /// The record of codes that were archived by themselves.
 #[wire_format]
 pub struct CodesArchived {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The campaign.
     pub campaign: CampaignId,
@@ -198,7 +198,7 @@ impl CodesArchived {
 /// The record of codes that were restored by themselves.
 #[wire_format]
 pub struct CodesRestored {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The campaign.
     pub campaign: CampaignId,

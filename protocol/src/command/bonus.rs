@@ -164,7 +164,7 @@ pub enum BonusOperation {
 /// The record of a bonus operation that neither a rule nor a code caused.
 #[wire_format]
 pub struct BonusChanged {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// What it is.
     pub operation: BonusOperation,

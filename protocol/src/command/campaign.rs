@@ -183,7 +183,7 @@ const TOO_MANY_LINES: &str = "refused: the list is too long for one request; sen
 /// The record of a created campaign.
 #[wire_format]
 pub struct CampaignCreated {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The number given.
     pub campaign: CampaignId,
@@ -241,7 +241,7 @@ impl fmt::Display for SwitchCampaignOutcome {
 /// The record of a campaign switched on or off.
 #[wire_format]
 pub struct CampaignSwitched {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The campaign.
     pub campaign: CampaignId,
@@ -335,7 +335,7 @@ impl fmt::Display for UpdateCampaignOutcome {
 /// The record of a campaign's changed terms.
 #[wire_format]
 pub struct CampaignUpdated {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The campaign.
     pub campaign: CampaignId,

@@ -65,7 +65,7 @@ pub struct ShowCampaign {
 /// The answer to [`ShowCampaign`].
 #[wire_format]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "one is made for each question, and lives until it is written")]
+#[expect(clippy::large_enum_variant, reason = "one is created per request, and lives until it is written")]
 #[repr(u8)]
 pub enum ShowCampaignOutcome {
     /// The campaign.

@@ -43,7 +43,7 @@ impl fmt::Display for RegisterClientOutcome {
 /// The record of a registered or renamed client.
 #[wire_format]
 pub struct ClientRegistered {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The client.
     pub client: ClientId,

@@ -41,7 +41,7 @@ impl fmt::Display for RegisterClubOutcome {
 /// The record of a registered club.
 #[wire_format]
 pub struct ClubRegistered {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The number given.
     pub club: ClubId,

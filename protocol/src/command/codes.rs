@@ -229,7 +229,7 @@ impl<'de> serde::Deserialize<'de> for CodeTexts {
 /// The record of codes added to a campaign, with the verdicts on the other lines.
 #[wire_format]
 pub struct CodesAdded {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The campaign.
     pub campaign: CampaignId,

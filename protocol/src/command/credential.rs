@@ -103,7 +103,7 @@ pub enum RevokeCredentialOutcome {
 /// The record of a revoked credential.
 #[wire_format]
 pub struct CredentialRevoked {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The credential.
     pub credential: CredentialId,

@@ -45,7 +45,7 @@ impl fmt::Display for RegisterGroupOutcome {
 /// The record of a registered group.
 #[wire_format]
 pub struct GroupRegistered {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The number given.
     pub group: GroupId,

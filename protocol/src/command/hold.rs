@@ -285,7 +285,7 @@ fn already_confirmed(f: &mut fmt::Formatter<'_>, done: &Activated) -> fmt::Resul
 /// The record of a hold. Its position is the hold's id.
 #[wire_format]
 pub struct CodeHeld {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// For whom.
     pub client: ClientId,
@@ -354,7 +354,7 @@ pub struct ConfirmationRefused {
 /// The record of a hold that was released.
 #[wire_format]
 pub struct HoldReleased {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The hold.
     pub hold: Position,

@@ -113,7 +113,7 @@ impl ReaderRegistered {
 /// readers belonged to credentials: only operators move or remove such a reader.
 #[wire_format]
 pub struct ReaderKept {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// Its name.
     pub name: String,
@@ -164,7 +164,7 @@ impl fmt::Display for ForgetReaderOutcome {
 /// The record of a removed reader.
 #[wire_format]
 pub struct ReaderForgotten {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// Its name.
     pub name: String,

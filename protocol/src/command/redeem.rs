@@ -202,7 +202,7 @@ impl fmt::Display for RedeemOutcome {
 /// code (D6). It is one record, so that neither exists without the other (D4).
 #[wire_format]
 pub struct Activation {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// Who received the bonus.
     pub client: ClientId,

@@ -56,7 +56,7 @@ pub struct Refunded {
 /// The record of a refund, which is the ledger's debit as well: Bonus Write-Off, executor System, origin the activation.
 #[wire_format]
 pub struct ActivationRefunded {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The activation.
     pub activation: Position,

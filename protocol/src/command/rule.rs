@@ -273,7 +273,7 @@ pub enum RestoreRuleOutcome {
 /// The record of a created or changed rule.
 #[wire_format]
 pub struct RuleSaved {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// Its number.
     pub rule: RuleId,
@@ -288,7 +288,7 @@ pub struct RuleSaved {
 /// The record of a rule switched on or off.
 #[wire_format]
 pub struct RuleSwitched {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The rule.
     pub rule: RuleId,
@@ -299,7 +299,7 @@ pub struct RuleSwitched {
 /// The record of an archived rule.
 #[wire_format]
 pub struct RuleArchived {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The rule.
     pub rule: RuleId,
@@ -308,7 +308,7 @@ pub struct RuleArchived {
 /// The record of a restored rule.
 #[wire_format]
 pub struct RuleRestored {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The rule.
     pub rule: RuleId,

@@ -94,7 +94,7 @@ pub enum SpendOutcome {
 /// The record of a session or a purchase.
 #[wire_format]
 pub struct Spent {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// On what.
     pub on: SpentOn,

@@ -70,7 +70,7 @@ pub struct TopUpDone {
 /// rule's number is a notification's id.
 #[wire_format]
 pub struct ToppedUp {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// Who did it.
     pub executor: Executor,
@@ -218,7 +218,7 @@ pub struct TopUpGivenBack {
 /// The record of a top-up's refund. If bonus was clawed back, also the ledger's debit: Bonus Write-Off, executor System.
 #[wire_format]
 pub struct TopUpRefunded {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The top-up.
     pub top_up: Position,

@@ -236,7 +236,7 @@ fn take_variable(cursor: &mut Cursor<'_>) -> Result<Variable, TextProblem> {
     }
     let names = || Variable::ALL.iter().map(|variable| variable.word());
     Err(match begin.peek() {
-        Some('{') => begin.problem("a name without braces: in conditions names stand bare"),
+        Some('{') => begin.problem("a name without braces: names in conditions have none"),
         Some('(') => begin.problem("no parentheses: conditions are joined by AND alone"),
         Some(c) if c.is_ascii_digit() || c == '-' => begin.problem("the variable first, as in topupAmountMajor >= 500"),
         _ => {

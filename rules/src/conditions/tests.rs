@@ -109,7 +109,7 @@ fn problems_of_names() {
     check("amount > 1", &format!("character 1: expected the name of a variable: {names}, found amount"));
     check("sessionsCount > 1 AND", &format!("character 22: expected the name of a variable: {names}, found the end of the text"));
     check("AND sessionsCount > 1", &format!("character 1: expected the name of a variable: {names}, found AND"));
-    check("{{topupAmountMajor}} >= 500", "character 1: expected a name without braces: in conditions names stand bare, found {");
+    check("{{topupAmountMajor}} >= 500", "character 1: expected a name without braces: names in conditions have none, found {");
     check("(sessionsCount > 1)", "character 1: expected no parentheses: conditions are joined by AND alone, found (");
     check("500 <= topupAmountMajor", "character 1: expected the variable first, as in topupAmountMajor >= 500, found 500");
 }

@@ -11,7 +11,7 @@ use crate::known::is_number;
 use crate::nearest::nearest;
 
 /// The expected tokens of an operand.
-pub(super) const OPERAND: &str = "a number, a variable as in {{topupAmountMajor}}, ( or -";
+pub(super) const OPERAND: &str = "a number, a variable such as {{topupAmountMajor}}, ( or -";
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,8 +101,8 @@ fn take_variable(cursor: &mut Cursor<'_>) -> Result<Variable, TextProblem> {
 /// The problem of the source's name, in any letter case, if it is here.
 fn source_problem(cursor: &Cursor<'_>) -> Option<TextProblem> {
     let word = Variable::TopUpSource.word();
-    let says = || format!("a number: {word} is a word, and can stand in conditions and push texts");
-    cursor.found().eq_ignore_ascii_case(word).then(|| cursor.problem(says()))
+    let expected = || format!("a number: {word} is a word; use it in conditions and push texts");
+    cursor.found().eq_ignore_ascii_case(word).then(|| cursor.problem(expected()))
 }
 
 /// The problem of a word without braces.
@@ -117,7 +117,7 @@ fn bare_word(cursor: &Cursor<'_>) -> TextProblem {
     }
     let numbers = Variable::ALL.into_iter().filter(|variable| is_number(*variable)).map(Variable::word);
     match nearest(word, numbers) {
-        Some(name) if name == word => cursor.problem(format!("{{{{{name}}}}}: a name stands in double braces")),
+        Some(name) if name == word => cursor.problem(format!("{{{{{name}}}}}: names need double braces")),
         Some(name) => {
             let mut problem = cursor.problem("a name in double braces, as in {{topupAmountMajor}}");
             problem.nearest = Some(name.to_owned());
@@ -139,7 +139,7 @@ fn instead_of(c: char) -> &'static str {
         '.' => "a digit before the point, as in 0.5",
         '{' | '}' => "double braces, as in {{topupAmountMajor}}",
         '[' | ']' => "( or )",
-        '<' | '>' | '=' | '!' | '≤' | '≥' | '≠' => "no comparison: those stand in conditions",
+        '<' | '>' | '=' | '!' | '≤' | '≥' | '≠' => "no comparison: those belong in conditions",
         _ => "numbers, {{variables}}, + - * / ( ) and nothing else",
     }
 }

@@ -148,9 +148,9 @@ fn problems_of_names() {
     let numbers = "topupAmountMajor, gamingBalanceMajor, bonusBalanceMajor, totalSpentMajor or sessionsCount";
     check(
         "topupAmountMajor * 0.1",
-        "character 1: expected {{topupAmountMajor}}: a name stands in double braces, found topupAmountMajor",
+        "character 1: expected {{topupAmountMajor}}: names need double braces, found topupAmountMajor",
     );
-    check("0.1 * sessionsCount", "character 7: expected {{sessionsCount}}: a name stands in double braces, found sessionsCount");
+    check("0.1 * sessionsCount", "character 7: expected {{sessionsCount}}: names need double braces, found sessionsCount");
     check(
         "topUpAmountMajor * 0.1",
         "character 1: expected a name in double braces, as in {{topupAmountMajor}}, found topUpAmountMajor; \
@@ -171,13 +171,13 @@ fn problems_of_names() {
     check("{{topupAmountMajor} * 2", "character 19: expected }} after topupAmountMajor, found }");
     check("{{topupAmountMajor * 2}}", "character 20: expected }} after topupAmountMajor, found *");
     check("{{topupAmountMajor", "character 19: expected }} after topupAmountMajor, found the end of the text");
-    check("max(1, 2)", "character 1: expected a number, a variable as in {{topupAmountMajor}}, ( or -, found max");
+    check("max(1, 2)", "character 1: expected a number, a variable such as {{topupAmountMajor}}, ( or -, found max");
 }
 
 /// A16: the source is a word. The problem explains that with braces and without, in any letter case.
 #[test]
 fn problems_of_the_source() {
-    let expected = "a number: topUpSource is a word, and can stand in conditions and push texts";
+    let expected = "a number: topUpSource is a word; use it in conditions and push texts";
     check("2 * {{topUpSource}}", &format!("character 7: expected {expected}, found topUpSource"));
     check("{{ topupsource }}", &format!("character 4: expected {expected}, found topupsource"));
     check("topUpSource", &format!("character 1: expected {expected}, found topUpSource"));
@@ -196,8 +196,8 @@ fn problems_of_numbers() {
     check("1e3", "character 2: expected all digits of the number, as in 1000 for 1e3, found e3");
     check("1.5E10", "character 4: expected all digits of the number, as in 1000 for 1e3, found E10");
     check("1 000", "character 3: expected +, -, *, / or the end of the formula, found 000");
-    check("1_000", "character 2: expected a number, a variable as in {{topupAmountMajor}}, ( or -, found _000");
-    check("٣", "character 1: expected a number, a variable as in {{topupAmountMajor}}, ( or -, found ٣");
+    check("1_000", "character 2: expected a number, a variable such as {{topupAmountMajor}}, ( or -, found _000");
+    check("٣", "character 1: expected a number, a variable such as {{topupAmountMajor}}, ( or -, found ٣");
     let digits = "1234567890123456789";
     check(digits, &format!("character 1: expected at most 18 digits before the point, found {digits}"));
     check(&format!("0.{digits}"), &format!("character 3: expected at most 18 digits after the point, found {digits}"));
@@ -219,18 +219,18 @@ fn problems_of_signs() {
     check("10%", "character 3: expected a division by 100, as in {{topupAmountMajor}} * 10 / 100, found %");
     check("2^3", "character 2: expected * for each factor, as powers are written out, found ^");
     check("[1+2]", "character 1: expected ( or ), found [");
-    check("1 > 2", "character 3: expected no comparison: those stand in conditions, found >");
+    check("1 > 2", "character 3: expected no comparison: those belong in conditions, found >");
     check("5 €", "character 3: expected numbers, {{variables}}, + - * / ( ) and nothing else, found €");
     check("5\u{200b}", "character 2: expected numbers, {{variables}}, + - * / ( ) and nothing else, found U+200B");
     check("5\0", "character 2: expected numbers, {{variables}}, + - * / ( ) and nothing else, found U+0000");
     check("5 🎲", "character 3: expected numbers, {{variables}}, + - * / ( ) and nothing else, found 🎲");
-    check("é * 2", "character 1: expected a number, a variable as in {{topupAmountMajor}}, ( or -, found é");
+    check("é * 2", "character 1: expected a number, a variable such as {{topupAmountMajor}}, ( or -, found é");
 }
 
 /// U5: what is missing, and where.
 #[test]
 fn problems_of_order() {
-    let operand = "a number, a variable as in {{topupAmountMajor}}, ( or -";
+    let operand = "a number, a variable such as {{topupAmountMajor}}, ( or -";
     check("", &format!("character 1: expected {operand}, found the end of the text"));
     check("   ", &format!("character 4: expected {operand}, found the end of the text"));
     check("1 +", &format!("character 4: expected {operand}, found the end of the text"));
@@ -270,7 +270,7 @@ fn limits() {
 /// U5: 500 bytes of anything give a quick result, without a stack overflow.
 #[test]
 fn hostile_texts() {
-    let operand = "a number, a variable as in {{topupAmountMajor}}, ( or -";
+    let operand = "a number, a variable such as {{topupAmountMajor}}, ( or -";
     check(&"(".repeat(500), "character 33: expected at most 32 levels of ( and - in one another, found (");
     check(&"-".repeat(500), "character 33: expected at most 32 levels of ( and - in one another, found -");
     check(&"(-".repeat(250), "character 33: expected at most 32 levels of ( and - in one another, found (");
