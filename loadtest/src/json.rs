@@ -40,10 +40,10 @@
 //!     "series": [{"from_ms", "to_ms", "answered", "busy", "p50_us", "p99_us", "max_us"}]
 //!   }],
 //!   "ramp": {"steps": [{"per_second", "answered_per_second", "p99_ms", "verdict": "held" | "too_slow" | "rate_not_kept"}],
-//!            "rate_held": 20000.0},      or null where none held; all of it null where the load is no ramp
-//!   "engine": {"requests_under_way_max", "requests_limit"},   or null where the engine is not this process's own
+//!            "rate_held": 20000.0},      or null if none held; all of it null if the load is no ramp
+//!   "engine": {"requests_under_way_max", "requests_limit"},   or null if the engine runs in another process
 //!   "audit": {"counts": {"records": 1000005, …}, "differences": 0, "first_differences": []},   or null
-//!   "memory": [{"at_ms", "bytes"}]       resident bytes of the process; empty where they were not looked at
+//!   "memory": [{"at_ms", "bytes"}]       resident bytes of the process; empty if they were not sampled
 //! }
 //! ```
 //! `histogram` is the whole histogram, in nanoseconds: HdrHistogram's V2 encoding, deflated, in base64, as in the logs that
@@ -63,7 +63,7 @@ use crate::processor::ProcessorTime;
 use crate::ramp::Step;
 use crate::report::{Audit, Climb, Engine as EngineSeen, Interval, Model, Particulars, Phase, Report, Shares};
 
-/// The version of the document's form.
+/// The version of the document format.
 pub const FORMAT: u32 = 1;
 
 /// A report as it is written. Its fields are drawn above.
@@ -135,10 +135,10 @@ pub struct Latency {
 /// Why a document cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
-    /// It is no such document.
+    /// It is not such a document.
     #[error("no report of a load test: {0}")]
     Json(#[from] serde_json::Error),
-    /// It is of another program's time.
+    /// It has another format version.
     #[error("a report of format {found}; this program reads format {FORMAT}")]
     Format {
         /// The format of the document.
@@ -181,7 +181,7 @@ impl Document {
         struct Head {
             format: u32,
         }
-        // First: a document of another format may lack whatever else is looked for.
+        // First: a document of another format may lack other fields.
         let Head { format: found } = serde_json::from_str(text)?;
         match found == FORMAT {
             true => Ok(serde_json::from_str(text)?),
@@ -245,7 +245,7 @@ impl Latency {
     /// The whole histogram, in nanoseconds.
     ///
     /// # Errors
-    /// When it is not in the encoding that is drawn above.
+    /// When it is not in the encoding described above.
     pub fn decode(&self) -> Result<Histogram<u64>, DocumentError> {
         let encoded = BASE64_STANDARD.decode(&self.histogram)?;
         Ok(Deserializer::new().deserialize(&mut encoded.as_slice())?)
