@@ -160,7 +160,7 @@ impl Live {
     }
 }
 
-/// A run under way.
+/// A run in progress.
 pub struct Run<'a> {
     configuration: &'a Configuration,
     dial: &'a Dial,

@@ -120,7 +120,7 @@ impl<'t> Cursor<'t> {
     }
 }
 
-/// Whether a character can stand in a word.
+/// Whether a character can be part of a word.
 pub(crate) fn is_of_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }

@@ -2,7 +2,7 @@
 //!
 //! 1. White space and invisible characters around the text are trimmed.
 //! 2. A text with one of these inside is refused, with the position; so is a text with a character that Unicode 16.0 does not
-//! assign, or with a character whose compatibility decomposition contains a space, such as U+00B4.
+//!    assign, or with a character whose compatibility decomposition contains a space, such as U+00B4.
 //! 3. The rest is decomposed (NFKD) and case is folded (CaseFolding.txt, statuses C and F; dotless `ı` folds to `i`, as its capital
 //!    does), twice, and decomposed again: what Unicode calls a compatibility caseless match (D146), with which full-width forms,
 //!    ligatures and composed letters become plain ones.

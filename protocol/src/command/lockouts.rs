@@ -93,7 +93,7 @@ pub enum WhichLockouts {
 /// The answer to [`LiftLockouts`].
 #[wire_format]
 pub struct LiftLockoutsOutcome {
-    /// How many were lifted; 0 where there was none.
+    /// How many were lifted; 0 if there was none.
     pub lifted: u64,
 }
 

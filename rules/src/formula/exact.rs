@@ -48,7 +48,7 @@ const SMALL_BITS_MAX: u64 = 126;
 impl Exact {
     /// A fraction. The denominator must be positive, and both far from the ends of `i128`.
     pub(super) fn fraction(numerator: i128, denominator: i128) -> Exact {
-        debug_assert!(denominator > 0 && numerator != i128::MIN, "as Form::Small says");
+        debug_assert!(denominator > 0 && numerator != i128::MIN, "the invariant of Form::Small");
         Exact(Form::Small { numerator, denominator })
     }
 
