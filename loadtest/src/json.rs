@@ -136,7 +136,7 @@ pub struct Latency {
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
     /// It is not such a document.
-    #[error("no report of a load test: {0}")]
+    #[error("not a report of a load test: {0}")]
     Json(#[from] serde_json::Error),
     /// It has another format version.
     #[error("a report of format {found}; this program reads format {FORMAT}")]
@@ -145,10 +145,10 @@ pub enum DocumentError {
         found: u32,
     },
     /// A histogram is not in base64.
-    #[error("a histogram that is not in base64: {0}")]
+    #[error("the histogram is not valid base64: {0}")]
     Base64(#[from] base64::DecodeError),
     /// A histogram is not in HdrHistogram's encoding.
-    #[error("a histogram that cannot be read: {0}")]
+    #[error("the histogram cannot be read: {0}")]
     Histogram(#[from] DeserializeError),
 }
 

@@ -31,7 +31,7 @@ pub enum LaneError {
         requests: usize,
     },
     /// A reply is malformed.
-    #[error("a reply: {0}")]
+    #[error("malformed reply: {0}")]
     Malformed(#[from] Malformed),
     /// A reply to no open request.
     #[error("a reply to no open request: correlation {correlation}")]

@@ -108,7 +108,7 @@ pub enum Shape {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum MixError {
     /// A share is not within 0 to 1.
-    #[error("the share of {what} is {share}, and must be from 0 to 1")]
+    #[error("the share of {what} is {share}; it must be from 0 to 1")]
     Share {
         /// Of what.
         what: &'static str,

@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stretches_hold_what_was_answered_in_them_and_a_stall_shows_as_empty_ones() {
+    fn stretches_contain_their_answers_and_a_stall_shows_as_empty_ones() {
         let recorder = Recorder::new(Duration::from_millis(100));
         let ms = |ms: u64| ms * 1_000_000;
         recorder.record(ms(10), &[1_000, 3_000], 0);

@@ -224,20 +224,20 @@ impl Model {
         match self {
             Model::Open { .. } => {
                 "Requests are due at a fixed rate, whatever the answers do. Latency counts from the time a request was due, \
-                 so that a stall is charged to every request that it held up. It is what callers with a rate of their own see."
+                 so that a stall is charged to every request that it held up. Callers with their own rate see this latency."
             }
             Model::Closed { window: 0 | 1 } => {
                 "Each connection sends the next request when it has its answer. Latency counts from sending: how long one \
-                 request takes with no other of its connection under way. A stall delays the next request, and is counted once."
+                 request takes with no other in flight on its connection. A stall delays the next request, and is counted once."
             }
             Model::Closed { .. } => {
-                "Each connection keeps so many requests in flight and sends the next when it receives an answer. The rate is the \
+                "Each connection keeps a fixed number of requests in flight and sends the next when it receives an answer. The rate is the \
                  engine's own; latency counts from sending and is for the most part the wait behind the others in flight. A stall \
-                 delays the next requests, so callers with a rate of their own would see other times."
+                 delays the next requests, so callers with their own rate would see other times."
             }
             Model::Burst => {
-                "Every request is due at the start. Latency counts from the start: how long each of a crowd waits, the \
-                 last as long as the whole burst takes."
+                "Every request is due at the start. Latency counts from the start: how long each request of a crowd waits; \
+                 the last one waits as long as the whole burst takes."
             }
         }
     }

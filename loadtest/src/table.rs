@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_phase_stands_beside_its_floor() {
+    fn a_phase_is_shown_with_its_floor() {
         let mut report = samples::report();
         let even = |model| {
             let mut phase = samples::nothing("steady");

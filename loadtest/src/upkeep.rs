@@ -53,7 +53,7 @@ pub enum UpkeepError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// It has no thread to run on.
-    #[error("a thread of its own: {0}")]
+    #[error("cannot start the upkeep thread: {0}")]
     Runtime(#[source] std::io::Error),
     /// An unexpected answer.
     #[error("{step}: {answer}")]

@@ -446,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_comes_back() {
+    fn a_batch_round_trips() {
         let mut chain = ChainEnd::default();
         let bytes = [sealed(&mut chain), sealed(&mut chain)];
         let mut read = ChainEnd::default();
@@ -533,7 +533,7 @@ mod tests {
 
     /// Records of other kinds are skipped whatever they contain; records of the requested kind, and the layout, are checked.
     #[test]
-    fn records_of_one_kind_pass_over_no_fault_of_their_own_kind() {
+    fn records_of_one_kind_report_faults_of_that_kind() {
         let sealed_with = |kind: u16, payload: &[u8], count: u32| {
             let mut builder = BatchBuilder::new(1);
             records().iter().for_each(|record| builder.push(record));

@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_comes_back() {
+    fn a_request_round_trips() {
         let bytes = redeem_frame();
         let (frame, length) = Frame::split(&bytes, REQUEST_BYTES_MAX).expect("well formed").expect("whole");
         assert_eq!((length, frame.correlation), (bytes.len(), 5));
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_of_a_request_stay_what_they_are() {
+    fn the_bytes_of_a_request_never_change() {
         let hex: String = redeem_frame().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, GOLDEN_REDEEM);
     }

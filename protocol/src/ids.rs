@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_are_read_only_from_the_text_that_they_are_written_as() {
+    fn client_ids_have_one_spelling() {
         for text in ["0", "42", "18446744073709551615", "0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c11"] {
             assert_eq!(text.parse::<ClientId>().map(|id| id.to_string()).as_deref(), Ok(text));
             assert_eq!(serde_json::from_value::<ClientId>(text.into()).ok(), text.parse().ok());
@@ -239,7 +239,7 @@ mod tests {
 
     /// Z3: a later release must derive the same ids for the parts of a retried request, so these ids never change.
     #[test]
-    fn parts_have_ids_of_their_own_with_the_same_time() {
+    fn parts_have_their_own_ids_with_the_same_time() {
         let whole = RequestId::from_parts(1_790_000_000_123, [0xff; 10]);
         assert_eq!(whole.of_part(0), whole);
         assert_eq!(whole.of_part(1).to_string(), "01a0c450-6c7b-7fff-83df-0885536978a6");

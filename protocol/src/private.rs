@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_others_may_use_is_refused_and_the_way_out_is_named() {
+    fn a_secret_that_others_may_use_is_refused_with_a_remedy() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("till.token");
         fs::write(&path, "secret").expect("written");

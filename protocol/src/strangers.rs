@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn one_line_per_period_says_how_many_were_left_out() {
+    fn one_line_per_period_counts_the_suppressed_ones() {
         let throttle = LogThrottle::new(Duration::from_secs(10));
         let start = Instant::now();
         assert_eq!(throttle.admit(start), Some(0));

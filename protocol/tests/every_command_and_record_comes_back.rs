@@ -615,7 +615,7 @@ fn spend_outcomes() -> Vec<SpendOutcome> {
 }
 
 #[test]
-fn every_command_comes_back_and_no_part_of_it_does() {
+fn every_command_round_trips_and_no_prefix_decodes() {
     Kind::ALL.iter().for_each(|kind| check_kind(*kind));
 }
 
@@ -745,7 +745,7 @@ fn records() -> Vec<Record> {
 }
 
 #[test]
-fn every_record_comes_back_and_no_part_of_it_does() {
+fn every_record_round_trips_and_no_prefix_decodes() {
     let records = records();
     // All kinds of records are covered: no other number decodes.
     let known = (0..=u16::MAX).filter(|kind| Record::decode(*kind, &[]) != Err(Malformed::UnknownKind(*kind)));
@@ -762,7 +762,7 @@ fn every_record_comes_back_and_no_part_of_it_does() {
 }
 
 #[test]
-fn what_records_and_answers_are_made_of_comes_back() {
+fn parts_of_records_and_replies_round_trip() {
     check_value("accounts", &accounts());
     check_value("variables", &variables());
     check_value("lint", &lint());

@@ -250,7 +250,7 @@ mod tests {
 
     /// U4, A17, A19: thresholds are whole major units, and ranges count minor units.
     #[test]
-    fn conditions_come_to_ranges_of_minor_units() {
+    fn conditions_become_ranges_of_minor_units() {
         assert_eq!(amounts("topupAmountMajor >= 500 AND topupAmountMajor < 1000"), between(50_000, 99_999));
         assert_eq!(amounts("topupAmountMajor > 500 AND topupAmountMajor <= 1000"), between(50_001, 100_000));
         assert_eq!(amounts("topupAmountMajor = 5 AND topupAmountMajor != 7"), Range { from: 500, to: 500, except: vec![700] });

@@ -149,7 +149,7 @@ mod tests {
 
     /// Z12, A22, A23: what a draft would have cost, on which top-ups, and with which rules it would have stacked.
     #[test]
-    fn a_rehearsal_says_what_a_rule_would_have_cost() {
+    fn a_rehearsal_shows_what_a_rule_would_have_cost() {
         let draft = compiled("topupAmountMajor >= 500", "{{topupAmountMajor}} * 0.1");
         let records = [
             record(1, top_up(49_999), vec![fired(1, 7)]),

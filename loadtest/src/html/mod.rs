@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_well_formed_and_stands_alone() {
+    fn a_page_is_well_formed_and_self_contained() {
         let page = page(&samples::report());
         check_well_formed(&page);
         for absent in ["NaN", "inf\"", "inf ", "<script", "http:", "https:", "url(", "@import"] {

@@ -27,7 +27,7 @@ pub enum RivalError {
         source: io::Error,
     },
     /// One of its programs could not be run.
-    #[error("{program} cannot be run in {}, by the user whose folder that is: {source}", folder.display())]
+    #[error("{program} cannot be run in {} by the owner of that folder: {source}", folder.display())]
     Run {
         /// The program.
         program: &'static str,
@@ -86,6 +86,6 @@ pub enum RivalError {
         found: usize,
     },
     /// An unknown answer.
-    #[error("the rival answered {0}, which has no meaning")]
+    #[error("the rival returned an unknown answer: {0}")]
     Meaningless(i64),
 }

@@ -171,7 +171,7 @@ mod tests {
 
     /// All spellings in each row are one code.
     #[test]
-    fn what_looks_the_same_is_one_code() {
+    fn codes_that_look_the_same_are_one_code() {
         for same in [
             &["SUMMER-25", " \tsummer-25\u{a0}\r\n", "\u{feff}Summer-25\u{200b}", "ＳＵＭＭＥＲ－２５"][..],
             &["CAFÉ", "café", "CAFE\u{301}", "cafe\u{301}", "ＣＡＦÉ"],
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_code_is_named_with_its_place() {
+    fn invalid_characters_are_reported_with_their_position() {
         check("", Err(InvalidCode::Empty));
         check(" \u{200b}\u{2800} ", Err(InvalidCode::Empty));
         check("AB CD", Err(InvalidCode::InnerWhiteSpace { at: 3 }));
@@ -278,7 +278,7 @@ mod tests {
     /// Texts of characters that interact: normalising twice is normalising once, every spelling of a text is the same code, and
     /// the table of letters agrees with the full algorithm.
     #[test]
-    fn random_texts_have_one_form_in_every_writing() {
+    fn random_texts_have_one_form_in_every_spelling() {
         const SIGNS: &[char] = &[
             'a', 'I', 'i', 'ı', 'İ', 'J', 'ß', 'Σ', 'ς', 'é', 'Å', 'й', 'Ж', '\u{212b}', '\u{307}', '\u{301}', '\u{323}',
             '\u{345}', '\u{327}', 'ﬃ', 'Ａ', '½', '\u{1100}', '\u{1161}', '\u{11a8}', '가', 'ǆ', 'ᾳ', '9', '-', 'Ⅸ', '\u{1f80}',

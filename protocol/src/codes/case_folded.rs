@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn letter_case_and_what_surrounds_a_code_do_not_matter() {
+    fn letter_case_and_surrounding_characters_do_not_matter() {
         check("SUMMER-25", Ok("summer-25"));
         check(" \tsummer-25\u{a0}\r\n", Ok("summer-25"));
         check("\u{feff}SUMMER-25\u{200b}", Ok("summer-25"));
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_code_is_named_with_its_place() {
+    fn invalid_characters_are_reported_with_their_position() {
         check("", Err(InvalidCode::Empty));
         check(" \u{200b} ", Err(InvalidCode::Empty));
         check("AB CD", Err(InvalidCode::InnerWhiteSpace { at: 3 }));

@@ -91,7 +91,7 @@ mod tests {
 
     /// The characters that the sets must have, whatever properties they are built from.
     #[test]
-    fn the_sets_have_what_their_names_say() {
+    fn the_sets_match_their_names() {
         let invisible = "\u{ad}\u{34f}\u{61c}\u{115f}\u{1160}\u{17b4}\u{180b}\u{180e}\u{200b}\u{200d}\u{200e}\u{202e}\u{2060}\u{2066}\
                          \u{2069}\u{2800}\u{3164}\u{fe00}\u{fe0f}\u{feff}\u{ffa0}\u{fff9}\u{fffc}\u{e0001}\u{e0100}\u{1d173}\u{7f}\u{85}";
         assert_eq!(invisible.chars().filter(|c| !is_invisible(*c)).collect::<String>(), "");

@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_comes_back_from_its_number() {
+    fn a_form_is_found_by_its_number() {
         for form in [CodeForm::CaseFolded, CodeForm::Canonical] {
             assert_eq!(CodeForm::from_number(form as u8), Some(form));
             assert_eq!(RecordedForm::of(form).supported(), Some(form));
@@ -170,13 +170,13 @@ mod tests {
     /// fails after an update of the compiler or a dependency, that has other Unicode data: make the difference a form of its own,
     /// and leave these digests as they are.
     #[test]
-    fn the_canonical_form_says_of_every_character_what_it_always_said() {
+    fn the_canonical_form_of_every_character_never_changes() {
         assert_eq!(digest(CodeForm::Canonical), "23c2e4737c07c6a808a4b13cbc81eff0b3baafa865d694a42b40b0ead235811a");
     }
 
     /// K9: the same for the form of the first journals.
     #[test]
-    fn the_case_folded_form_says_of_every_character_what_it_always_said() {
+    fn the_case_folded_form_of_every_character_never_changes() {
         assert_eq!(digest(CodeForm::CaseFolded), "5ea3f6ee84cd52f89e11c1d7be479865592965f3bb1da69efe60407a2b31a14f");
     }
 }

@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_character_and_its_place_come_back() {
+    fn a_character_and_its_position_round_trip() {
         for (c, at) in [('\u{0}', 1), ('\u{200b}', 3), (char::MAX, TEXT_BYTES_MAX as u32)] {
             let which = CharacterAt::new(c, at);
             assert_eq!((which.character(), which.at()), (c.into(), at));

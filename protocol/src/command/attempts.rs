@@ -124,7 +124,7 @@ mod tests {
     use crate::command::{HoldOutcome, RedeemOutcome};
 
     #[test]
-    fn runs_are_written_as_they_are_read() {
+    fn run_ids_round_trip_as_text() {
         let run = RunId::random();
         assert_eq!(run.to_string().parse(), Ok(run));
         for text in ["", "7", "+0000000000000000000000000000007", "zz"] {

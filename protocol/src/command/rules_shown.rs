@@ -225,7 +225,7 @@ pub struct ShowRule {
 #[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
-#[expect(clippy::large_enum_variant, reason = "one is made for each question, and lives until it is written")]
+#[expect(clippy::large_enum_variant, reason = "one is created per request, and lives until it is written")]
 pub enum ShowRuleOutcome {
     /// Its card.
     Rule(RuleCard) = 0,

@@ -130,7 +130,7 @@ fn clubs_and_conditions_decide() {
 
 /// U4: the ranges of a rule agree with its conditions, whatever the conditions.
 #[test]
-fn ranges_say_what_the_conditions_say() {
+fn ranges_agree_with_the_conditions() {
     let seed = fastrand::u64(..);
     let mut sample = Sample::of(seed);
     for _ in 0..3_000 {
@@ -159,7 +159,7 @@ fn a_condition_on_the_source_leaves_the_others_out() {
 
 /// U5, U6, A21: the formulas of the sources, in major units and rounded to whole units.
 #[test]
-fn formulas_of_the_sources_credit_what_they_say() {
+fn formulas_of_the_sources_credit_their_results() {
     let credit = |formula, minor| credited(&[compiled("", formula)], minor)[0].1;
     assert_eq!(credit("{{topupAmountMajor}} * 0.1", 100_000), 100);
     assert_eq!(credit("{{topupAmountMajor}} * 0.10", 100_000), 100);
@@ -181,7 +181,7 @@ fn rules_that_match_stack() {
 
 /// U12: all four actions in one rule, and tags on its credit (B6).
 #[test]
-fn a_rule_does_all_that_it_says() {
+fn a_rule_runs_all_its_actions() {
     let terms = with(|terms| {
         terms.actions.extend([
             Action::AssignGroup { group: GroupId(7) },
@@ -290,7 +290,7 @@ fn a_push_that_is_too_long_is_not_sent() {
 
 /// The size of a record is bounded: after this many rules the rest is only counted.
 #[test]
-fn beyond_the_most_that_fire_rules_are_counted() {
+fn rules_beyond_the_limit_are_counted() {
     let mut rules = vec![compiled("", "1"); FIRED_MAX + 5];
     rules[0] = compiled("", "1 / 0");
     let fired = fired(&rules, &top_up(100));

@@ -134,7 +134,7 @@ fn agrees(text: &str, variables: &Variables) -> Result<Option<BigRational>, Test
 
 /// U5, U6, A20, A21, pain 28: parsing, precedence, arithmetic, rounding and printing.
 #[test]
-fn formulas_give_what_fractions_give() {
+fn formulas_agree_with_fractions() {
     let failed = Cell::new(0);
     run(4_096, (formula(), variables()), |(text, variables)| {
         failed.set(failed.get() + u32::from(agrees(&text, &variables)?.is_none()));

@@ -139,7 +139,7 @@ fn any_text_is_refused_or_read_again_as_the_same() {
 
 /// U5: 500 bytes of anything, over and over.
 #[test]
-fn texts_as_long_as_they_may_be() {
+fn texts_of_maximum_length() {
     let long = (
         prop::collection::vec(prop::sample::select(PIECES.as_slice()), 1..4),
         prop::sample::select([500_usize, 1_000].as_slice()),

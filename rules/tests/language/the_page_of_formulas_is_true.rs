@@ -73,7 +73,7 @@ fn check_examples(kind: &str, outcome: impl Fn(&str) -> String) {
 
 /// U2, U3, U4, A16, A17: variables, sources and comparisons, all and no other.
 #[test]
-fn the_tables_have_what_there_is() {
+fn the_tables_are_complete() {
     check_names("variable", Variable::ALL.into_iter().map(Variable::word));
     check_names("source", TopUpSource::ALL.into_iter().map(TopUpSource::word));
     check_names("comparison", Comparison::ALL.into_iter().map(Comparison::sign));
@@ -129,7 +129,7 @@ fn the_limits_are_those_of_the_code() {
 
 /// U5, U6, A20: every formula of the page.
 #[test]
-fn formulas_come_out_as_the_page_says() {
+fn formulas_have_the_results_on_the_page() {
     let variables = example();
     check_examples("formula", |text| {
         let formula = match Formula::parse(text) {
@@ -147,7 +147,7 @@ fn formulas_come_out_as_the_page_says() {
 
 /// U4, U7, A19: every condition of the page.
 #[test]
-fn conditions_come_out_as_the_page_says() {
+fn conditions_have_the_results_on_the_page() {
     let variables = example();
     let said = |conditions: Conditions| if conditions.hold(&variables) { "holds" } else { "does not hold" }.to_owned();
     check_examples("conditions", |text| outcome(Conditions::parse(text).map(said)));
@@ -155,7 +155,7 @@ fn conditions_come_out_as_the_page_says() {
 
 /// U13: every push text of the page.
 #[test]
-fn push_texts_come_out_as_the_page_says() {
+fn push_texts_have_the_results_on_the_page() {
     let variables = example();
     check_examples("push", |text| outcome(PushText::parse(text).map(|push| push.render(&variables))));
 }

@@ -137,7 +137,7 @@ fn a_use_over_any_limit_is_named() {
 
 /// Z5: after a limit is lowered, earlier holds are not differences but new uses are; clients are counted from then on.
 #[test]
-fn a_limit_that_was_lowered_counts_for_what_is_new() {
+fn a_lowered_limit_applies_to_new_uses() {
     for (name, limit) in LIMITS {
         let mut journal = Journal::new(|_| {});
         let holds: Vec<_> = (0..3).map(|_| journal.hold(1, 0, 1_000)).collect();

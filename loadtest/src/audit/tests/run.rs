@@ -77,7 +77,7 @@ fn sound() -> (Scope, [Record; 2]) {
 
 /// Others continue to use what they had before: balances, campaigns and holds whose beginnings the recount has not seen.
 #[test]
-fn what_others_do_with_what_they_had_before_is_no_difference() {
+fn uses_of_earlier_balances_by_others_are_no_difference() {
     let (scope, [created, ours]) = sound();
     let hold = CodeHeld {
         stamp: stamp(RequestId(50)),
