@@ -231,9 +231,9 @@ impl Model {
                  request takes with no other in flight on its connection. A stall delays the next request, and is counted once."
             }
             Model::Closed { .. } => {
-                "Each connection keeps a fixed number of requests in flight and sends the next when it receives an answer. The rate is the \
-                 engine's own; latency counts from sending and is for the most part the wait behind the others in flight. A stall \
-                 delays the next requests, so callers with their own rate would see other times."
+                "Each connection keeps a fixed number of requests in flight and sends the next when it receives an answer. The rate \
+                 is the engine's own; latency counts from sending and is mostly the wait behind the others in flight. A stall delays \
+                 the next requests, so callers with their own rate would see other times."
             }
             Model::Burst => {
                 "Every request is due at the start. Latency counts from the start: how long each request of a crowd waits; \

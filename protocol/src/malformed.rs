@@ -11,7 +11,7 @@ pub enum Malformed {
         /// The limit.
         limit: u64,
     },
-    /// A length below that of a header.
+    /// A length below a header's.
     #[error("a frame of {length} bytes is shorter than a frame's header")]
     TooShort {
         /// The length that the frame declares.

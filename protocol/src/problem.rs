@@ -41,7 +41,7 @@ pub enum FormulaFailure {
 }
 
 impl FormulaFailure {
-    /// The words of all failures; that of the number 1 is the first.
+    /// The words of all failures, by number from 1.
     pub const WORDS: [&str; 2] = ["division_by_zero", "overflow"];
 
     /// The number of this failure, from 1.

@@ -53,7 +53,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The words of all refusals; that of the number 1 is the first.
+    /// The words of all refusals, by number from 1.
     pub const WORDS: [&str; 9] = [
         "forbidden",
         "busy",

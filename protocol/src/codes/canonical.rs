@@ -6,8 +6,8 @@
 //! 3. The rest is decomposed (NFKD) and case is folded (CaseFolding.txt, statuses C and F; dotless `ı` folds to `i`, as its capital
 //!    does), twice, and decomposed again: what Unicode calls a compatibility caseless match (D146), with which full-width forms,
 //!    ligatures and composed letters become plain ones.
-//! 4. A single dot above a letter that has its dot already (U+0307 after a `Soft_Dotted` letter, where no other mark above comes first)
-//!    is dropped: so `İ`, `I`, `ı` and `i` are one letter, in every way of writing them. Two or more dots in a row are all kept: such a
+//! 4. A single dot above a letter that already has a dot (U+0307 after a `Soft_Dotted` letter, unless another mark above comes first)
+//!    is dropped: so `İ`, `I`, `ı` and `i` are one letter, in every spelling. Two or more dots in a row are all kept: such a
 //!    letter looks different, and dropping one of them would make the form depend on how often it is computed.
 //! 5. The result is composed (NFC), and has at most [`CODE_BYTES_MAX`] bytes.
 //!

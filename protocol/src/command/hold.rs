@@ -25,9 +25,9 @@ pub const HOLD_TTL_DEFAULT_MS: u64 = 15 * 60 * 1_000;
 /// How long a hold is remembered after it was confirmed, was released or has expired, in milliseconds: 24 hours.
 pub const HOLD_KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
 
-/// How many holds are remembered, open and ended ones together. At the limit, those that ended first are forgotten early; if all
-/// are open, new holds are refused, and holds of a credential with more than [`HOLDS_OPEN_PER_CREDENTIAL_MAX`] go first. This
-/// many take about 1.2 GiB, or about 2.2 GiB if all are open.
+/// How many holds are remembered, open and ended ones together. At the limit, the holds that ended first are forgotten early, and
+/// if all are open, new holds are refused. Ended holds of a credential with more than [`HOLDS_OPEN_PER_CREDENTIAL_MAX`]
+/// remembered holds are forgotten first. This many take about 1.2 GiB, or about 2.2 GiB if all are open.
 pub const HOLDS_MAX: usize = 5_000_000;
 
 /// How many holds of one credential may be open, so that no credential can use up the holds of all others.

@@ -1,4 +1,4 @@
-//! What all rules credit together, at amounts where that changes (A18: tiers with lower bounds only come to 0.37 of a large top-up).
+//! What all rules credit together, at amounts where that changes (A18: tiers with lower bounds only add up to 0.37 of a large top-up).
 //!
 //! Assumes a client without balances and history. The source is, for each amount, the one that credits most among those that the
 //! rule accepts. The club is the first of the rule's clubs; for a rule of all clubs it is the first club that an overlapping rule
