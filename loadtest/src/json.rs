@@ -24,7 +24,7 @@
 //!     "elapsed_ms", "answers_per_second",
 //!     "activations": 1000000,            requests that activated a code, repeats not counted
 //!     "activations_per_second",
-//!     "share_of_echo_rate": 0.15,        or null where the comparison means nothing
+//!     "share_of_echo_rate": 0.15,        or null if the comparison is meaningless
 //!     "activations_of_echo_rate": 0.15,  the same, of the activations
 //!     "p50_by_floor": 1.37,              the same, by echo alone + commit of one record
 //!     "processor": {"user_s", "system_s"},   of the process, all cores; or null
@@ -66,9 +66,9 @@ use crate::report::{Audit, Climb, Engine as EngineSeen, Interval, Model, Particu
 /// The version of the document format.
 pub const FORMAT: u32 = 1;
 
-/// A report as it is written. Its fields are drawn above.
+/// A report as it is written. Its fields are described above.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields are drawn above, once")]
+#[expect(missing_docs, reason = "the fields are described above, once")]
 pub struct Document {
     pub format: u32,
     pub scrip: String,
@@ -87,7 +87,7 @@ pub struct Document {
 
 /// A ramp as it is written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields are drawn above, once")]
+#[expect(missing_docs, reason = "the fields are described above, once")]
 pub struct ClimbDocument {
     pub steps: Vec<Step>,
     pub rate_held: Option<f64>,
@@ -95,7 +95,7 @@ pub struct ClimbDocument {
 
 /// A phase as it is written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields are drawn above, once")]
+#[expect(missing_docs, reason = "the fields are described above, once")]
 pub struct PhaseDocument {
     pub name: String,
     pub load: Model,
@@ -119,7 +119,7 @@ pub struct PhaseDocument {
 
 /// How long answers took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields are drawn above, once")]
+#[expect(missing_docs, reason = "the fields are described above, once")]
 pub struct Latency {
     pub count: u64,
     pub mean_us: f64,

@@ -190,14 +190,14 @@ pub struct Material {
     pub held: Vec<String>,
     /// The codes to import, request after request.
     pub imports: Vec<String>,
-    /// Where to, for each import in turn.
+    /// The campaign for each import in turn.
     pub import_into: Vec<CampaignId>,
     /// The offset of client numbers.
     pub client_base: u128,
 }
 
 impl Draft {
-    /// Draws the order of so many requests over so many connections, of which each in turn sends `run` of them.
+    /// Draws the order of `count` requests over the connections, each of which sends `run` of them in turn.
     pub fn new(mix: &Mix, seed: u64, time_ms: u64, count: usize, connections: usize, run: usize) -> Draft {
         let mut random = fastrand::Rng::with_seed(seed ^ 0x000f_daf7);
         let of = |share: f64| (share * count as f64).round() as usize;

@@ -130,7 +130,7 @@ impl Phase {
         self.answers.values().sum()
     }
 
-    /// Answers per second, over the whole phase; 0 where it took no time.
+    /// Answers per second, over the whole phase; 0 if it took no time.
     pub fn per_second(&self) -> f64 {
         match self.elapsed.is_zero() {
             true => 0.0,
@@ -138,7 +138,7 @@ impl Phase {
         }
     }
 
-    /// Activations per second, over the whole phase; 0 where it took no time.
+    /// Activations per second, over the whole phase; 0 if it took no time.
     pub fn activations_per_second(&self) -> f64 {
         match self.elapsed.is_zero() {
             true => 0.0,
@@ -254,7 +254,7 @@ pub struct Interval {
     pub answered: u64,
     /// Busy received.
     pub busy: u64,
-    /// The median latency of the answers, in microseconds; 0 where there was none.
+    /// The median latency of the answers, in microseconds; 0 if there was none.
     pub p50_us: f64,
     /// The 99th percentile.
     pub p99_us: f64,
@@ -263,7 +263,7 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Answers per second; 0 where it took no time.
+    /// Answers per second; 0 if it took no time.
     pub fn per_second(&self) -> f64 {
         match self.to_ms > self.from_ms {
             true => self.answered as f64 * 1e3 / (self.to_ms - self.from_ms),
